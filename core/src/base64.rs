@@ -1,0 +1,38 @@
+//! Base64: standard alphabet out; both alphabets in where a format says so.
+
+use base64::{
+    Engine as _,
+    alphabet::{STANDARD as STANDARD_ALPHABET, URL_SAFE as URL_ALPHABET},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+
+const ANY_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD_ANY: GeneralPurpose = GeneralPurpose::new(&STANDARD_ALPHABET, ANY_PADDING);
+const URL_ANY: GeneralPurpose = GeneralPurpose::new(&URL_ALPHABET, ANY_PADDING);
+
+/// Encodes with the standard alphabet and padding (RFC 4648 section 4).
+pub fn encode(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// Encodes with the URL alphabet, unpadded (RFC 4648 section 5).
+pub fn encode_url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Decodes the canonical standard form only; `None` for anything else.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
+}
+
+/// Decodes either alphabet, padded or not.
+pub fn decode_any(text: &str) -> Option<Vec<u8>> {
+    let engine = if text.contains(['-', '_']) {
+        URL_ANY
+    } else {
+        STANDARD_ANY
+    };
+    engine.decode(text).ok()
+}

@@ -1,0 +1,198 @@
+//! Dead Simple Signing Envelope, version 1 (github.com/secure-systems-lab/dsse).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    base64,
+    key::{Hash, KeyId, PublicKey, SignError, Signer},
+};
+
+/// The longest envelope we read.
+pub const ENVELOPE_MAX: usize = 4 * 1024 * 1024;
+/// More signatures than any envelope of ours carries.
+const SIGNATURES_MAX: usize = 16;
+
+/// Returns the pre-authentication encoding: what is signed.
+pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = format!(
+        "DSSEv1 {} {payload_type} {} ",
+        payload_type.len(),
+        payload.len()
+    )
+    .into_bytes();
+    out.extend_from_slice(payload);
+    out
+}
+
+/// A payload with at least one signature. Reading it checks none of them.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+/// One signature of an envelope.
+#[derive(Clone, Debug)]
+struct EnvelopeSignature {
+    keyid: String,
+    sig: Vec<u8>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    payload_type: String,
+    payload: String,
+    signatures: Vec<WireSignature>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct WireSignature {
+    #[serde(default)]
+    keyid: String,
+    sig: String,
+}
+
+impl Envelope {
+    /// Signs `payload` with every key in turn.
+    ///
+    /// # Errors
+    /// [`SignError`] when a key could not be used.
+    pub fn sign(
+        payload_type: &str,
+        payload: Vec<u8>,
+        keys: &[&dyn Signer],
+    ) -> Result<Self, SignError> {
+        let message = pae(payload_type, &payload);
+        let signatures = keys
+            .iter()
+            .map(|key| {
+                Ok(EnvelopeSignature {
+                    keyid: key.public_key().kid().to_string(),
+                    sig: key.sign(&message)?,
+                })
+            })
+            .collect::<Result<_, SignError>>()?;
+        Ok(Self {
+            payload_type: payload_type.to_owned(),
+            payload,
+            signatures,
+        })
+    }
+
+    /// Reads the JSON form; either base64 alphabet, padded or not.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] when it is too long, not an envelope, or carries no signature.
+    pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
+        if json.len() > ENVELOPE_MAX {
+            return Err(EnvelopeError::TooLong);
+        }
+        let wire: Wire = serde_json::from_slice(json).map_err(EnvelopeError::Json)?;
+        if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
+            return Err(EnvelopeError::Signatures);
+        }
+        let decode = |text: &str| base64::decode_any(text).ok_or(EnvelopeError::Base64);
+        Ok(Self {
+            payload: decode(&wire.payload)?,
+            signatures: wire
+                .signatures
+                .into_iter()
+                .map(|signature| {
+                    Ok(EnvelopeSignature {
+                        sig: decode(&signature.sig)?,
+                        keyid: signature.keyid,
+                    })
+                })
+                .collect::<Result<_, EnvelopeError>>()?,
+            payload_type: wire.payload_type,
+        })
+    }
+
+    /// Writes the JSON form, in standard base64.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Json`] when the serializer fails; it has no reason to.
+    pub fn to_json(&self) -> Result<Vec<u8>, EnvelopeError> {
+        let wire = Wire {
+            payload_type: self.payload_type.clone(),
+            payload: base64::encode(&self.payload),
+            signatures: self
+                .signatures
+                .iter()
+                .map(|signature| WireSignature {
+                    keyid: signature.keyid.clone(),
+                    sig: base64::encode(&signature.sig),
+                })
+                .collect(),
+        };
+        serde_json::to_vec(&wire).map_err(EnvelopeError::Json)
+    }
+
+    /// Returns the type of the payload. Unchecked, as everything here.
+    pub fn payload_type(&self) -> &str {
+        &self.payload_type
+    }
+
+    /// Returns the payload bytes. Unchecked, as everything here.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Tells whether `key` signed it: a signature that names the key's id, or names none.
+    pub fn is_signed_by(&self, key: &PublicKey) -> bool {
+        let kid: KeyId = key.kid();
+        let message = pae(&self.payload_type, &self.payload);
+        self.signatures
+            .iter()
+            .filter(|signature| signature.keyid.is_empty() || signature.keyid == kid.to_string())
+            .any(|signature| key.verify(Hash::Sha256, &message, &signature.sig).is_ok())
+    }
+}
+
+/// The bytes are not an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Longer than [`ENVELOPE_MAX`].
+    #[error("the envelope is longer than {ENVELOPE_MAX} bytes")]
+    TooLong,
+    /// Not the JSON of an envelope.
+    #[error("the envelope is not well-formed JSON")]
+    Json(#[source] serde_json::Error),
+    /// A member is not base64.
+    #[error("the envelope holds a member that is not base64")]
+    Base64,
+    /// No signature, or too many.
+    #[error("the envelope carries no signature, or more than {SIGNATURES_MAX}")]
+    Signatures,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the DSSE protocol document.
+    #[test]
+    fn encodes_as_the_protocol_does() {
+        assert_eq!(
+            pae("http://example.com/HelloWorld", b"hello world"),
+            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+        );
+    }
+
+    #[test]
+    fn refuses_envelopes_without_signatures() {
+        let none = br#"{"payloadType":"a","payload":"","signatures":[]}"#;
+        assert!(matches!(
+            Envelope::from_json(none),
+            Err(EnvelopeError::Signatures)
+        ));
+        let twice =
+            br#"{"payloadType":"a","payloadType":"b","payload":"","signatures":[{"sig":""}]}"#;
+        assert!(matches!(
+            Envelope::from_json(twice),
+            Err(EnvelopeError::Json(_))
+        ));
+    }
+}

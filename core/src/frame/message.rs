@@ -1,0 +1,180 @@
+//! What is asked of the key agent, and what it answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    identity::{AgentName, Identity},
+    key::KeyId,
+    time::UnixTime,
+};
+
+/// A request: the header of a frame.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Sign the body; answered by [`SignAnswer`].
+    Sign {
+        /// An agent name, or the key id of a live session.
+        key: String,
+        /// The kind of signature that the answer is for.
+        format: SignatureKind,
+        /// What the body is. The key agent parses it and refuses what it does not understand.
+        purpose: Purpose,
+    },
+    /// Tell about the process and its sessions; answered by [`StatusAnswer`].
+    Status,
+    /// Tell about every configured agent; answered by [`SessionsAnswer`].
+    List,
+    /// Renew a session's certificate now; answered by [`SessionsAnswer`].
+    Renew {
+        /// Whose.
+        agent: AgentName,
+    },
+    /// Open a new session. The body is the enrolment token, or empty where none is needed;
+    /// answered by [`SessionsAnswer`].
+    Enrol {
+        /// For whom.
+        agent: AgentName,
+    },
+    /// Forget the keys and exit; answered by [`StopAnswer`].
+    Stop,
+}
+
+/// A kind of signature that the key agent can make.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureKind {
+    /// CMS; which key signs is the agent's profile.
+    X509,
+}
+
+/// What the bytes to sign are.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// A git commit, tag or push certificate.
+    Git,
+}
+
+/// An answer: the header of a frame, `{"ok": …}` or `{"error": …}`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response<T> {
+    /// Done.
+    Ok(T),
+    /// Not done.
+    Error(Refusal),
+}
+
+/// Why the key agent did not do it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// A code of the closed list.
+    pub code: String,
+    /// What happened, in words.
+    pub message: String,
+    /// The command or the step that helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The answer to [`Request::Sign`]: what a CMS signature is assembled from.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SignAnswer {
+    /// The leaf, then intermediates; base64 DER.
+    pub certificates: Vec<String>,
+    /// The signed attributes; base64 DER.
+    pub attributes: String,
+    /// The signature over the attributes; base64.
+    pub signature: String,
+    /// What stands behind the time of the signature.
+    pub basis: Basis,
+    /// What the user should be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// The time basis that a signature carries from birth.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// The authority issued the certificate for these very bytes.
+    IssuanceBound,
+    /// The session certificate: the time is what the signer says it is.
+    Declared,
+}
+
+/// The answer to [`Request::Status`]. It holds no secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StatusAnswer {
+    /// The key agent's process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// How long it has been running.
+    pub uptime_seconds: u64,
+    /// How well the keys are kept.
+    #[serde(flatten)]
+    pub memory: MemoryProtection,
+    /// The agents it knows.
+    pub sessions: Vec<SessionStatus>,
+}
+
+/// How well memory is protected.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct MemoryProtection {
+    /// Keys are in memory that is never swapped.
+    pub memory_locked: bool,
+    /// Neither a core dump nor a debugger of the same user gets at them.
+    pub dumps_disabled: bool,
+    /// What is missing, and why.
+    pub weaknesses: Vec<String>,
+}
+
+/// The answer to [`Request::List`], [`Request::Renew`] and [`Request::Enrol`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SessionsAnswer {
+    /// One entry per agent.
+    pub sessions: Vec<SessionStatus>,
+}
+
+/// The answer to [`Request::Stop`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StopAnswer {
+    /// The process that is about to exit.
+    pub pid: u32,
+}
+
+/// One agent's session.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SessionStatus {
+    /// The agent.
+    pub agent: AgentName,
+    /// Where its certificates come from.
+    pub authority: String,
+    /// What may be expected of it.
+    pub state: SessionState,
+    /// The identity in its certificate.
+    pub identity: Option<Identity>,
+    /// The key id that its signatures carry.
+    pub kid: Option<KeyId>,
+    /// The session certificate's last second.
+    pub not_after: Option<UnixTime>,
+    /// When renewal ends and a new session is needed.
+    pub session_ends_at: Option<UnixTime>,
+}
+
+/// What may be expected of a session.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionState {
+    /// Configured, not enrolled yet.
+    Absent,
+    /// Its certificate is valid.
+    Live,
+    /// Its certificate is over, the session is not: it can be renewed.
+    Expired,
+    /// The session is over.
+    Ended,
+}

@@ -1,0 +1,73 @@
+//! Object identifiers of the X.509 profile and of CMS.
+
+use der::oid::ObjectIdentifier;
+
+macro_rules! oids {
+    ($($(#[$doc:meta])* $name:ident = $dotted:literal;)+) => {
+        $($(#[$doc])* pub const $name: ObjectIdentifier = ObjectIdentifier::new_unwrap($dotted);)+
+    };
+}
+
+oids! {
+    /// Ed25519, key and signature (RFC 8410).
+    ED25519 = "1.3.101.112";
+    /// id-ecPublicKey (RFC 5480).
+    EC_PUBLIC_KEY = "1.2.840.10045.2.1";
+    /// NIST P-256 (RFC 5480).
+    P256 = "1.2.840.10045.3.1.7";
+    /// rsaEncryption (RFC 8017).
+    RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
+    /// sha256WithRSAEncryption (RFC 8017).
+    SHA256_WITH_RSA = "1.2.840.113549.1.1.11";
+    /// sha384WithRSAEncryption (RFC 8017).
+    SHA384_WITH_RSA = "1.2.840.113549.1.1.12";
+    /// sha512WithRSAEncryption (RFC 8017).
+    SHA512_WITH_RSA = "1.2.840.113549.1.1.13";
+    /// ecdsa-with-SHA256 (RFC 5758).
+    ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2";
+    /// ecdsa-with-SHA384 (RFC 5758).
+    ECDSA_WITH_SHA384 = "1.2.840.10045.4.3.3";
+    /// ecdsa-with-SHA512 (RFC 5758).
+    ECDSA_WITH_SHA512 = "1.2.840.10045.4.3.4";
+
+    /// Common name attribute (X.520).
+    COMMON_NAME = "2.5.4.3";
+    /// Organization attribute (X.520).
+    ORGANIZATION = "2.5.4.10";
+
+    /// subjectKeyIdentifier (RFC 5280 4.2.1.2).
+    SUBJECT_KEY_ID = "2.5.29.14";
+    /// keyUsage (RFC 5280 4.2.1.3).
+    KEY_USAGE = "2.5.29.15";
+    /// subjectAltName (RFC 5280 4.2.1.6).
+    SUBJECT_ALT_NAME = "2.5.29.17";
+    /// basicConstraints (RFC 5280 4.2.1.9).
+    BASIC_CONSTRAINTS = "2.5.29.19";
+    /// authorityKeyIdentifier (RFC 5280 4.2.1.1).
+    AUTHORITY_KEY_ID = "2.5.29.35";
+    /// extKeyUsage (RFC 5280 4.2.1.12).
+    EXTENDED_KEY_USAGE = "2.5.29.37";
+    /// id-kp-clientAuth.
+    CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+    /// id-kp-codeSigning.
+    CODE_SIGNING = "1.3.6.1.5.5.7.3.3";
+    /// id-kp-emailProtection.
+    EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4";
+
+    /// notme: subject the certificate was issued to.
+    NOTME_SUBJECT = "1.3.6.1.4.1.99999.1.1";
+    /// notme: issuance time, text.
+    NOTME_ISSUED_AT = "1.3.6.1.4.1.99999.1.2";
+    /// notme: scopes.
+    NOTME_SCOPES = "1.3.6.1.4.1.99999.1.3";
+    /// notme: epoch.
+    NOTME_EPOCH = "1.3.6.1.4.1.99999.1.4";
+    /// notme: authentication method (other issuers use the arc for other things).
+    NOTME_AUTH_METHOD = "1.3.6.1.4.1.99999.1.5";
+    /// notme: peer binding (other issuers use the arc for other things).
+    NOTME_PEER_BINDING = "1.3.6.1.4.1.99999.1.6";
+    /// Ours: SHA-256 of the payload the certificate was issued for.
+    NOTME_PAYLOAD_DIGEST = "1.3.6.1.4.1.99999.1.16";
+    /// Ours: activity id.
+    NOTME_ACTIVITY = "1.3.6.1.4.1.99999.1.17";
+}

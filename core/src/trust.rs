@@ -1,0 +1,272 @@
+//! The signed trust document: an authority's roots, their windows, and what it revoked.
+//!
+//! A DSSE envelope over canonical JSON (RFC 8785). Every current root signs it; at a rotation the
+//! root that goes signs too, so that whoever pinned it can walk to the next.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    certificate::Certificate,
+    dsse::{Envelope, EnvelopeError},
+    hex,
+    key::{Algorithm, KeyId, SignError, Signer, sha256},
+    time::UnixTime,
+};
+
+/// The DSSE payload type.
+pub const PAYLOAD_TYPE: &str = "application/vnd.notme.trust+json";
+/// The version that we read and write.
+pub const VERSION: u64 = 1;
+/// How far in the future `issued_at` may lie, in seconds.
+pub const FUTURE_SKEW: i64 = 60;
+
+/// What an authority publishes about itself. Unsigned on its own; see [`TrustDocument::verify`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustDocument {
+    /// Always [`VERSION`].
+    pub version: u64,
+    /// URL of the authority.
+    pub authority: String,
+    /// The first segment of the identities it issues.
+    pub trust_domain: String,
+    /// Rises with every change and never falls.
+    pub seqno: u64,
+    /// When this document was signed.
+    pub issued_at: UnixTime,
+    /// When a newer one should be there.
+    pub expires_at: UnixTime,
+    /// Rises with every rotation.
+    pub epoch: u64,
+    /// Roots, past and present.
+    pub roots: Vec<Root>,
+    /// OpenSSH certificate authorities.
+    pub ssh_ca: Vec<serde_json::Value>,
+    /// OpenPGP certification keys.
+    pub openpgp: Vec<serde_json::Value>,
+    /// Time-stamping authorities.
+    pub tsa: Vec<serde_json::Value>,
+    /// Transparency logs.
+    pub log: Vec<serde_json::Value>,
+    /// What was revoked.
+    pub revocations: Vec<Revocation>,
+    /// SHA-256, in hex, of the payload before this one.
+    pub previous: Option<String>,
+}
+
+/// One root and the time in which it issued.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// The self-signed certificate, as PEM.
+    #[serde(serialize_with = "write_pem", deserialize_with = "read_pem")]
+    pub certificate: Certificate,
+    /// The id of its key.
+    pub kid: KeyId,
+    /// The kind of its key.
+    pub algorithm: Algorithm,
+    /// When it began to issue.
+    pub from: UnixTime,
+    /// When it ceased to issue.
+    pub retired_at: Option<UnixTime>,
+}
+
+/// One thing that is no longer to be trusted.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// What `value` names.
+    pub kind: RevocationKind,
+    /// The thing revoked.
+    pub value: String,
+    /// From when on nothing judged by it holds.
+    pub since: UnixTime,
+    /// Why.
+    pub reason: String,
+}
+
+/// The kinds of things that can be revoked.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevocationKind {
+    /// A certificate, by serial number.
+    Certificate,
+    /// A key, by key id.
+    Key,
+    /// A session, by its id.
+    Session,
+    /// An identity, by its URI.
+    Identity,
+    /// All certificates of an epoch.
+    Epoch,
+}
+
+/// Proof that a trust document was checked. Only [`TrustDocument::verify`] makes one.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct VerifiedTrust {
+    document: TrustDocument,
+    payload_sha256: [u8; 32],
+}
+
+impl VerifiedTrust {
+    /// Returns the document.
+    pub fn document(&self) -> &TrustDocument {
+        &self.document
+    }
+
+    /// Returns the SHA-256 of the payload bytes: what tells two documents of one seqno apart.
+    pub fn payload_sha256(&self) -> [u8; 32] {
+        self.payload_sha256
+    }
+}
+
+impl TrustDocument {
+    /// Signs the document and returns the JSON envelope.
+    ///
+    /// # Errors
+    /// [`TrustError`] when a key could not be used.
+    pub fn sign(&self, keys: &[&dyn Signer]) -> Result<Vec<u8>, TrustError> {
+        let payload = serde_json_canonicalizer::to_vec(self).map_err(TrustError::Json)?;
+        Ok(Envelope::sign(PAYLOAD_TYPE, payload, keys)?.to_json()?)
+    }
+
+    /// Checks an envelope: signed by a pinned root and by every current root, consistent in
+    /// itself, and not from the future.
+    ///
+    /// `pins` are SHA-256 digests of SubjectPublicKeyInfos. Freshness and rollback are the
+    /// caller's, who knows what it saw before.
+    ///
+    /// # Errors
+    /// [`TrustError`] naming the rule that was broken.
+    pub fn verify(
+        envelope: &[u8],
+        pins: &[[u8; 32]],
+        now: UnixTime,
+    ) -> Result<VerifiedTrust, TrustError> {
+        let envelope = Envelope::from_json(envelope)?;
+        if envelope.payload_type() != PAYLOAD_TYPE {
+            return Err(TrustError::PayloadType);
+        }
+        let document: Self =
+            serde_json::from_slice(envelope.payload()).map_err(TrustError::Json)?;
+        document.check(now)?;
+
+        let signed = |root: &&Root| envelope.is_signed_by(root.certificate.public_key());
+        let pinned = |root: &&Root| pins.contains(&root.certificate.public_key().spki_sha256());
+        if !document
+            .roots
+            .iter()
+            .filter(pinned)
+            .any(|root| signed(&root))
+        {
+            return Err(TrustError::NotPinned);
+        }
+        let unsigned = document.current_roots().find(|root| !signed(root));
+        if let Some(root) = unsigned {
+            return Err(TrustError::Unsigned(root.kid));
+        }
+        Ok(VerifiedTrust {
+            payload_sha256: sha256(envelope.payload()),
+            document,
+        })
+    }
+
+    /// Returns the roots that still issue.
+    pub fn current_roots(&self) -> impl Iterator<Item = &Root> {
+        self.roots.iter().filter(|root| root.retired_at.is_none())
+    }
+
+    fn check(&self, now: UnixTime) -> Result<(), TrustError> {
+        if self.version != VERSION {
+            return Err(TrustError::Version(self.version));
+        }
+        if self.seqno == 0 {
+            return Err(TrustError::Seqno);
+        }
+        if self.issued_at.secs() <= 0 || self.issued_at > now.plus(FUTURE_SKEW) {
+            return Err(TrustError::IssuedAt(self.issued_at));
+        }
+        if self.expires_at <= self.issued_at {
+            return Err(TrustError::ExpiresAt);
+        }
+        let previous_ok = self
+            .previous
+            .as_ref()
+            .is_none_or(|digest| hex::decode_array::<32>(digest).is_some());
+        if !previous_ok {
+            return Err(TrustError::Previous);
+        }
+        if self.current_roots().next().is_none() {
+            return Err(TrustError::NoRoots);
+        }
+        self.roots.iter().try_for_each(Root::check)
+    }
+}
+
+impl Root {
+    fn check(&self) -> Result<(), TrustError> {
+        let key = self.certificate.public_key();
+        let consistent = key.kid() == self.kid
+            && key.algorithm() == self.algorithm
+            && self.retired_at.is_none_or(|at| at > self.from)
+            && self.certificate.verify_issued_by(&self.certificate).is_ok();
+        if consistent {
+            Ok(())
+        } else {
+            Err(TrustError::Root(self.kid))
+        }
+    }
+}
+
+fn write_pem<S: Serializer>(certificate: &Certificate, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&certificate.pem())
+}
+
+fn read_pem<'de, D: Deserializer<'de>>(from: D) -> Result<Certificate, D::Error> {
+    Certificate::from_pem(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+/// The trust document is not one to rely on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Not an envelope.
+    #[error("the trust document is not a signed envelope")]
+    Envelope(#[from] EnvelopeError),
+    /// The envelope carries something else.
+    #[error("the envelope does not carry a trust document")]
+    PayloadType,
+    /// Not the JSON of a trust document.
+    #[error("the trust document is malformed")]
+    Json(#[source] serde_json::Error),
+    /// A version we do not read.
+    #[error("trust document version {0} is not supported")]
+    Version(u64),
+    /// The sequence number is zero.
+    #[error("the sequence number is zero")]
+    Seqno,
+    /// Issued at zero, before 1970, or in the future.
+    #[error("`issued_at` is zero or in the future: {0}")]
+    IssuedAt(UnixTime),
+    /// It expires before it was issued.
+    #[error("`expires_at` is not after `issued_at`")]
+    ExpiresAt,
+    /// `previous` is not a SHA-256.
+    #[error("`previous` is not a SHA-256 digest")]
+    Previous,
+    /// No current root.
+    #[error("the trust document names no current root")]
+    NoRoots,
+    /// A root contradicts its certificate.
+    #[error("root `{0}` contradicts its certificate")]
+    Root(KeyId),
+    /// No pinned root signed it.
+    #[error("no pinned root signed the trust document")]
+    NotPinned,
+    /// A current root did not sign it.
+    #[error("current root `{0}` did not sign the trust document")]
+    Unsigned(KeyId),
+    /// A key could not be used.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}

@@ -1,0 +1,170 @@
+//! The signed trust document: what makes it good, and each way in which it is not.
+
+use notme_core::{
+    hex,
+    time::UnixTime,
+    trust::{TrustDocument, TrustError},
+};
+use notme_testkit::{cast::TestAuthority, clock::NOW};
+
+fn verify(
+    envelope: &[u8],
+    pins: &[[u8; 32]],
+) -> Result<notme_core::trust::VerifiedTrust, TrustError> {
+    TrustDocument::verify(envelope, pins, NOW)
+}
+
+fn refused(change: impl FnOnce(&mut TrustDocument)) -> TrustError {
+    let authority = TestAuthority::new(1);
+    let mut document = authority.trust(1, NOW);
+    change(&mut document);
+    verify(&authority.sign_trust(&document), &authority.pins()).unwrap_err()
+}
+
+#[test]
+fn a_document_signed_by_all_its_roots_is_good_for_who_pinned_one() {
+    let authority = TestAuthority::new(1);
+    let envelope = authority.trust_document(7, NOW);
+    for pin in authority.pins() {
+        let trust = verify(&envelope, &[pin]).unwrap();
+        assert_eq!(trust.document().seqno, 7);
+        assert_eq!(trust.document(), &authority.trust(7, NOW));
+    }
+}
+
+#[test]
+fn nobody_else_may_sign_for_the_roots() {
+    let (ours, theirs) = (TestAuthority::new(1), TestAuthority::new(2));
+    let envelope = theirs.trust_document(1, NOW);
+    assert!(matches!(
+        verify(&envelope, &ours.pins()),
+        Err(TrustError::NotPinned)
+    ));
+    assert!(matches!(
+        verify(&ours.trust_document(1, NOW), &[]),
+        Err(TrustError::NotPinned)
+    ));
+    // Their signatures over our roots: the pinned root is named, and did not sign.
+    let stolen = theirs.sign_trust(&ours.trust(1, NOW));
+    assert!(matches!(
+        verify(&stolen, &ours.pins()),
+        Err(TrustError::NotPinned)
+    ));
+}
+
+#[test]
+fn every_current_root_has_to_sign() {
+    let authority = TestAuthority::new(1);
+    let one = authority
+        .trust(1, NOW)
+        .sign(&[authority.ed25519_key()])
+        .unwrap();
+    assert!(matches!(
+        verify(&one, &authority.pins()),
+        Err(TrustError::Unsigned(_))
+    ));
+}
+
+#[test]
+fn whoever_pinned_the_root_that_went_walks_to_the_next_only_if_it_signed() {
+    let (old, new) = (TestAuthority::new(1), TestAuthority::new(2));
+    let mut document = new.trust(2, NOW);
+    document
+        .roots
+        .extend(old.trust(1, NOW).roots.into_iter().map(|mut root| {
+            root.retired_at = Some(NOW);
+            root
+        }));
+    let both = document
+        .sign(&[
+            new.ed25519_key(),
+            new.p256_key(),
+            old.ed25519_key(),
+            old.p256_key(),
+        ])
+        .unwrap();
+    assert!(verify(&both, &old.pins()).is_ok());
+    let new_only = document.sign(&[new.ed25519_key(), new.p256_key()]).unwrap();
+    assert!(matches!(
+        verify(&new_only, &old.pins()),
+        Err(TrustError::NotPinned)
+    ));
+}
+
+#[test]
+fn undated_and_future_documents_are_refused() {
+    for at in [0, -1, NOW.secs() + 61] {
+        let error = refused(|d| d.issued_at = UnixTime::from_secs(at));
+        assert!(matches!(error, TrustError::IssuedAt(_)), "{at}: {error}");
+    }
+    assert!(matches!(
+        refused(|d| d.expires_at = d.issued_at),
+        TrustError::ExpiresAt
+    ));
+}
+
+#[test]
+fn documents_that_contradict_themselves_are_refused() {
+    assert!(matches!(refused(|d| d.version = 2), TrustError::Version(2)));
+    assert!(matches!(refused(|d| d.seqno = 0), TrustError::Seqno));
+    assert!(matches!(refused(|d| d.roots.clear()), TrustError::NoRoots));
+    assert!(matches!(
+        refused(|d| d.previous = Some("00".to_owned())),
+        TrustError::Previous
+    ));
+    assert!(matches!(
+        refused(|d| d.roots[0].kid = d.roots[1].kid),
+        TrustError::Root(_)
+    ));
+    assert!(matches!(
+        refused(|d| d.roots[0].algorithm = d.roots[1].algorithm),
+        TrustError::Root(_)
+    ));
+}
+
+#[test]
+fn flipping_any_byte_of_an_envelope_never_changes_what_is_accepted() {
+    let authority = TestAuthority::new(1);
+    let envelope = authority.trust_document(1, NOW);
+    let good = verify(&envelope, &authority.pins())
+        .unwrap()
+        .payload_sha256();
+    for position in 0..envelope.len() {
+        let mut changed = envelope.clone();
+        changed[position] ^= 1;
+        if let Ok(trust) = verify(&changed, &authority.pins()) {
+            assert_eq!(
+                hex::encode(&trust.payload_sha256()),
+                hex::encode(&good),
+                "byte {position}"
+            );
+        }
+    }
+}
+
+#[test]
+fn unknown_members_and_other_payload_types_are_refused() {
+    let authority = TestAuthority::new(1);
+    let keys: [&dyn notme_core::key::Signer; 2] = [authority.ed25519_key(), authority.p256_key()];
+    let mut value = serde_json::to_value(authority.trust(1, NOW)).unwrap();
+    value["extra"] = 1.into();
+    let sign = |kind: &str, payload: Vec<u8>| {
+        notme_core::dsse::Envelope::sign(kind, payload, &keys)
+            .unwrap()
+            .to_json()
+            .unwrap()
+    };
+    let unknown = sign(
+        notme_core::trust::PAYLOAD_TYPE,
+        value.to_string().into_bytes(),
+    );
+    assert!(matches!(
+        verify(&unknown, &authority.pins()),
+        Err(TrustError::Json(_))
+    ));
+    let plain = serde_json::to_vec(&authority.trust(1, NOW)).unwrap();
+    assert!(matches!(
+        verify(&sign("text/plain", plain), &authority.pins()),
+        Err(TrustError::PayloadType)
+    ));
+}
