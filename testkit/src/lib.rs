@@ -1,0 +1,20 @@
+//! What tests are made of: a cast of identities, throw-away keys, hermetic repositories,
+//! a clock that stands still, and the foreign programs that judge what we write.
+//!
+//! Everything here panics instead of returning errors: a broken test world stops the test.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "development only: a test that cannot be set up must fail loudly"
+)]
+
+pub mod cast;
+pub mod clock;
+pub mod commit;
+pub mod keys;
+pub mod oracle;
+pub mod repository;
+mod signing;
+pub mod testdata;
