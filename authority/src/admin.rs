@@ -1,0 +1,247 @@
+//! What an operator does beside the running authority: found it, hand out tokens, look.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use notme_core::{
+    certificate::{Certificate, CertificateError},
+    hex,
+    key::KeyId,
+    time::UnixTime,
+};
+use serde::Serialize;
+
+use crate::{
+    authority::{Founding, OpenError},
+    clock::Clock,
+    home::{HomeError, check_private, make_private},
+    instance::{InstanceError, InstanceLock},
+    opening::{open_or_found, store_file},
+    seal::{Protection, SealingKind},
+    store::{AuthorityRecord, SqliteStore, Store, StoreError, Summary},
+    token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
+};
+
+/// Makes the authority of a directory, or checks that the secret opens the one that is there.
+///
+/// # Errors
+/// [`AdminError`]; a directory that another process serves is [`AdminError::Instance`].
+pub fn init(
+    home: &Path,
+    founding: &Founding,
+    protection: &Protection,
+    clock: Arc<dyn Clock>,
+) -> Result<Admin, AdminError> {
+    make_private(home)?;
+    let _lock = InstanceLock::acquire(home)?;
+    let opened = open_or_found(home, protection, founding, clock.now())?;
+    Ok(Admin::over(opened.store, clock))
+}
+
+/// The open store of an authority. Its keys stay closed: nothing here signs.
+pub struct Admin {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    /// Opens the authority of a directory, whether one serves it or not.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFounded`] when there is none yet.
+    pub fn open(home: &Path, clock: Arc<dyn Clock>) -> Result<Self, AdminError> {
+        if !store_file(home).exists() {
+            return Err(AdminError::NotFounded);
+        }
+        check_private(home)?;
+        let store = SqliteStore::open(&store_file(home))?;
+        let admin = Self::over(Arc::new(store), clock);
+        admin.record()?;
+        Ok(admin)
+    }
+
+    pub(crate) fn over(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Makes an enrolment token. It is shown once: the store keeps its digest.
+    ///
+    /// # Errors
+    /// [`AdminError::Token`] for limits that make no sense or a principal that cannot be one.
+    pub fn create_token(&self, token: NewToken) -> Result<(EnrolmentToken, TokenInfo), AdminError> {
+        let authority = self.record()?;
+        let (token, record) = token.make(
+            &authority.trust_domain,
+            &authority.operator,
+            self.clock.now(),
+        )?;
+        self.store.add_token(&record)?;
+        Ok((token, record.into()))
+    }
+
+    /// Lists the tokens, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn tokens(&self) -> Result<Vec<TokenInfo>, AdminError> {
+        Ok(self
+            .store
+            .tokens()?
+            .into_iter()
+            .map(TokenInfo::from)
+            .collect())
+    }
+
+    /// Revokes a token by its id and ends the sessions that were enrolled with it. Returns how
+    /// many that were.
+    ///
+    /// # Errors
+    /// [`AdminError::Token`] when no token has the id.
+    pub fn revoke_token(&self, id: &str) -> Result<u64, AdminError> {
+        let id = hex::decode_array(id).ok_or(TokenError::Unknown)?;
+        let ended = self.store.revoke_token(id, self.clock.now())?;
+        Ok(ended.ok_or(TokenError::Unknown)?)
+    }
+
+    /// Returns both root certificates: Ed25519, then `interop`.
+    ///
+    /// # Errors
+    /// [`AdminError::Certificate`] when the store is damaged.
+    pub fn roots(&self) -> Result<Vec<Certificate>, AdminError> {
+        let kept = self.record()?.cas;
+        Ok(kept
+            .iter()
+            .map(|ca| Certificate::from_der(&ca.certificate))
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Returns both root certificates as PEM.
+    ///
+    /// # Errors
+    /// As [`Admin::roots`].
+    pub fn bundle(&self) -> Result<String, AdminError> {
+        Ok(self.roots()?.iter().map(Certificate::pem).collect())
+    }
+
+    /// Returns the latest signed trust document; `None` before the authority first served.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn trust(&self) -> Result<Option<Vec<u8>>, AdminError> {
+        Ok(self.store.trust()?.map(|record| record.envelope))
+    }
+
+    /// Describes the authority.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn describe(&self) -> Result<Description, AdminError> {
+        let record = self.record()?;
+        let roots = self.roots()?;
+        Ok(Description {
+            trust_domain: record.trust_domain,
+            operator: record.operator,
+            epoch: record.epoch,
+            created_at: record.created_at,
+            sealing: record.sealing.kind(),
+            roots: roots.iter().map(RootInfo::from).collect(),
+            summary: self.store.summary(self.clock.now())?,
+        })
+    }
+
+    fn record(&self) -> Result<AuthorityRecord, AdminError> {
+        self.store.authority()?.ok_or(AdminError::NotFounded)
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+/// An authority, as its operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Description {
+    /// The first segment of every identity it issues.
+    pub trust_domain: String,
+    /// The principal of agents whose token names no other.
+    pub operator: String,
+    /// Rises with every rotation.
+    pub epoch: u64,
+    /// When it was founded.
+    pub created_at: UnixTime,
+    /// What seals its keys. `local-file` protects copies of the store, not the directory.
+    pub sealing: SealingKind,
+    /// Its roots: Ed25519, then `interop`.
+    pub roots: Vec<RootInfo>,
+    /// What its store holds.
+    pub summary: Summary,
+}
+
+/// A root, as one would pin it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RootInfo {
+    /// The id of its key.
+    pub kid: KeyId,
+    /// The name of its algorithm.
+    pub algorithm: &'static str,
+    /// The name in the certificate, for display.
+    pub subject: String,
+    /// SHA-256 of the SubjectPublicKeyInfo, in hex: the pin.
+    pub spki_sha256: String,
+    /// Last second of validity.
+    pub not_after: UnixTime,
+}
+
+impl From<&Certificate> for RootInfo {
+    fn from(certificate: &Certificate) -> Self {
+        Self {
+            kid: certificate.kid(),
+            algorithm: certificate.public_key().algorithm().as_str(),
+            subject: certificate.subject_text(),
+            spki_sha256: hex::encode(&certificate.public_key().spki_sha256()),
+            not_after: certificate.not_after(),
+        }
+    }
+}
+
+/// Why the operator cannot have it.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A kept certificate does not parse.
+    #[error("a kept certificate is damaged")]
+    Certificate(#[from] CertificateError),
+    /// The directory is not private.
+    #[error("the directory of the authority cannot be used")]
+    Home(#[from] HomeError),
+    /// Another process serves the directory.
+    #[error("the authority cannot have its directory for itself")]
+    Instance(#[from] InstanceError),
+    /// There is no authority in the directory yet.
+    #[error("there is no authority here yet")]
+    NotFounded,
+    /// Store or keys cannot be opened.
+    #[error("the authority cannot be opened")]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error("the store of the authority cannot be used")]
+    Store(#[from] StoreError),
+    /// The token cannot be made or found.
+    #[error("the token is refused")]
+    Token(#[from] TokenError),
+}
+
+impl AdminError {
+    /// Returns the code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Certificate(_) => "authority-store-damaged",
+            Self::Home(error) => error.code(),
+            Self::Instance(error) => error.code(),
+            Self::NotFounded => "authority-not-founded",
+            Self::Open(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Token(error) => error.code(),
+        }
+    }
+}

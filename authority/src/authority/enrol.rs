@@ -1,0 +1,185 @@
+//! Enrolment: two keys and a right become a session.
+
+use notme_core::{
+    base64,
+    enrol::{AuthorityState, EnrolRequest, EnrolResponse, SessionCertificates, enrol_preimage},
+    hex,
+    identity::Identity,
+    key::{Algorithm, Hash, PublicKey, sha256},
+    time::UnixTime,
+};
+
+use super::{Authority, LeafError, LeafTerms, Peer};
+use crate::{
+    failure::Failure,
+    refusal::Refusal,
+    scope::{ScopeError, Scopes},
+    seal::random,
+    store::{EnrolStoreError, Issued, IssuedKind, Session, TokenRefusal},
+};
+
+impl Authority {
+    /// Enrols an agent. The token is spent last, and only together with the session it pays for.
+    pub(crate) fn enrol(
+        &self,
+        peer: Peer,
+        request: &EnrolRequest,
+    ) -> Result<EnrolResponse, Failure> {
+        let keys = Possessed::check(request, &self.url)?;
+        let now_millis = self.clock.now_millis();
+        let now = UnixTime::from_secs(now_millis.div_euclid(1000));
+        let right = self.right(peer, request, now)?;
+        let scopes = match &request.scopes {
+            Some(names) => Scopes::from_names(names.iter().map(String::as_str))
+                .and_then(|wanted| wanted.within(&right.scopes)),
+            None => Ok(right.scopes),
+        }
+        .map_err(|error| match error {
+            ScopeError::Empty => Refusal::ScopeNotGranted,
+            ScopeError::Unknown => Refusal::ScopeUnknown,
+        })?;
+        let session = Session {
+            id: random()?,
+            identity: Identity::agent(&self.record.trust_domain, &right.principal, &request.agent)?,
+            principal: right.principal,
+            agent: request.agent.clone(),
+            scopes,
+            auth_method: right.auth_method.to_owned(),
+            mtls: keys.mtls,
+            signing: keys.signing,
+            started_at: now,
+            ends_at: now.plus(right.session_seconds),
+            token: right.token,
+        };
+        let (response, issued) = self.session_certificates(&session, now_millis)?;
+        self.store
+            .enrol(&session, &issued)
+            .map_err(|error| match error {
+                EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
+                EnrolStoreError::Store(error) => error.into(),
+            })?;
+        Ok(response)
+    }
+
+    /// Issues the three certificates of a session, and the answer that carries them.
+    pub(super) fn session_certificates(
+        &self,
+        session: &Session,
+        now_millis: i64,
+    ) -> Result<(EnrolResponse, [Issued; 3]), LeafError> {
+        let now = UnixTime::from_secs(now_millis.div_euclid(1000));
+        let terms = LeafTerms {
+            now_millis,
+            not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
+            payload_sha256: None,
+            activity: None,
+        };
+        let (mtls, mtls_line) = self.issue_leaf(session, &terms, IssuedKind::Mtls)?;
+        let (signing, signing_line) = self.issue_leaf(session, &terms, IssuedKind::Signing)?;
+        let (interop, interop_line) = self.issue_leaf(session, &terms, IssuedKind::Interop)?;
+        let response = EnrolResponse {
+            certificates: SessionCertificates {
+                mtls: mtls.pem(),
+                signing: signing.pem(),
+                interop: interop.pem(),
+            },
+            identity: session.identity.clone(),
+            scopes: session.scopes.names(),
+            expires_at: signing.not_after(),
+            session_ends_at: session.ends_at,
+            binding: hex::encode(&session.binding()),
+            authority: AuthorityState {
+                epoch: self.record.epoch,
+                key_id: self.keys.ed25519.certificate().kid(),
+            },
+            principal_id: session.principal.clone(),
+            auth_method: session.auth_method.clone(),
+        };
+        Ok((response, [mtls_line, signing_line, interop_line]))
+    }
+
+    /// Finds what allows the enrolment. Spends nothing.
+    fn right(&self, peer: Peer, request: &EnrolRequest, now: UnixTime) -> Result<Right, Failure> {
+        match (&request.token, &self.local, peer) {
+            (Some(token), ..) => self.right_of_token(token, request, now),
+            (None, Some(local), Peer::SameUser) => Ok(Right {
+                principal: local
+                    .principal
+                    .clone()
+                    .unwrap_or_else(|| self.record.operator.clone()),
+                scopes: local.scopes.clone(),
+                session_seconds: self.lifetimes.session,
+                auth_method: "same-user",
+                token: None,
+            }),
+            (None, None, _) | (None, Some(_), Peer::Stranger) => Err(Refusal::TokenRequired.into()),
+        }
+    }
+
+    fn right_of_token(
+        &self,
+        token: &str,
+        request: &EnrolRequest,
+        now: UnixTime,
+    ) -> Result<Right, Failure> {
+        let digest = sha256(token.as_bytes());
+        let Some(token) = self.store.token(&digest)? else {
+            return Err(Refusal::from(TokenRefusal::Unknown).into());
+        };
+        if let Some(refusal) = token.refusal(now) {
+            return Err(Refusal::from(refusal).into());
+        }
+        if token.agent != request.agent {
+            return Err(Refusal::AgentNotAllowed.into());
+        }
+        Ok(Right {
+            principal: token.principal,
+            scopes: token.scopes,
+            session_seconds: token.session_seconds,
+            auth_method: "enrolment-token",
+            token: Some(digest),
+        })
+    }
+}
+
+/// Both keys of a request, with proof that the caller holds them. Only `check` makes one.
+struct Possessed {
+    mtls: PublicKey,
+    signing: PublicKey,
+}
+
+impl Possessed {
+    fn check(request: &EnrolRequest, url: &str) -> Result<Self, Refusal> {
+        let read = |pem: &str, algorithm| {
+            PublicKey::from_spki_pem(pem)
+                .ok()
+                .filter(|key| key.algorithm() == algorithm)
+                .ok_or(Refusal::KeyMalformed)
+        };
+        let mtls = read(&request.public_keys.mtls, Algorithm::P256)?;
+        let signing = read(&request.public_keys.signing, Algorithm::Ed25519)?;
+        let preimage = enrol_preimage(
+            request.token.as_deref(),
+            url,
+            &request.agent,
+            &mtls,
+            &signing,
+        );
+        let proof = |text: &str| base64::decode_any(text).ok_or(Refusal::ProofInvalid);
+        mtls.verify_p256_fixed(&preimage, &proof(&request.proofs.mtls)?)
+            .map_err(|_| Refusal::ProofInvalid)?;
+        signing
+            .verify(Hash::Sha512, &preimage, &proof(&request.proofs.signing)?)
+            .map_err(|_| Refusal::ProofInvalid)?;
+        Ok(Self { mtls, signing })
+    }
+}
+
+/// What allows an enrolment, and on which terms.
+struct Right {
+    principal: String,
+    scopes: Scopes,
+    session_seconds: i64,
+    auth_method: &'static str,
+    token: Option<[u8; 32]>,
+}

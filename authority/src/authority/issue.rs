@@ -1,0 +1,187 @@
+//! What a session can ask for: certificates for one payload, and its own renewal.
+//!
+//! This is the path of every signature: one lookup, one proof, one certificate, one transaction.
+
+use std::collections::BTreeSet;
+
+use notme_core::{
+    base64,
+    enrol::{
+        EnrolResponse, Format, IssueRequest, IssueResponse, RenewRequest, issue_preimage,
+        renew_preimage,
+    },
+    hex,
+    key::{Hash, sha256},
+    time::UnixTime,
+};
+
+use super::{Authority, LeafTerms};
+use crate::{
+    failure::Failure,
+    refusal::Refusal,
+    scope::Scope,
+    store::{IssuedKind, PresentedSession, RecordError, Session, SpentNonce},
+};
+
+impl Authority {
+    /// Issues certificates that carry the digest of one payload.
+    pub(crate) fn issue(&self, request: &IssueRequest) -> Result<IssueResponse, Failure> {
+        let payload_sha256 =
+            hex::decode_array(&request.payload_sha256).ok_or(Refusal::PayloadMalformed)?;
+        let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
+        check_formats(&request.formats)?;
+        let activity = request.activity.as_deref();
+        activity.map_or(Ok(()), check_activity)?;
+
+        let certificate = session_digest(&request.session)?;
+        let preimage = issue_preimage(
+            &self.url,
+            &certificate,
+            &payload_sha256,
+            &request.formats,
+            &request.nonce,
+            request.time,
+            activity,
+        );
+        let asked = Asked {
+            certificate,
+            preimage,
+            proof: &request.proof,
+            time: request.time,
+        };
+        let now_millis = self.clock.now_millis();
+        let now = UnixTime::from_secs(now_millis.div_euclid(1000));
+        let session = self.admit(&asked, now)?;
+        if !session.scopes.contains(Scope::SignGit) {
+            return Err(Refusal::ScopeMissing.into());
+        }
+
+        let terms = LeafTerms {
+            now_millis,
+            not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
+            payload_sha256: Some(payload_sha256),
+            activity,
+        };
+        let mut response = IssueResponse {
+            certificates: Default::default(),
+            expires_at: terms.not_after,
+        };
+        let mut lines = Vec::with_capacity(request.formats.len());
+        for format in &request.formats {
+            let kind = match format {
+                Format::X509 => IssuedKind::X509,
+                Format::X509Interop => IssuedKind::X509Interop,
+            };
+            let (certificate, line) = self.issue_leaf(&session, &terms, kind)?;
+            response.expires_at = response.expires_at.min(certificate.not_after());
+            response.certificates.insert(*format, certificate.pem());
+            lines.push(line);
+        }
+        let spent = SpentNonce {
+            session: &session.id,
+            nonce,
+            kept_until: request.time.plus(NONCE_KEPT),
+        };
+        self.store.record(&spent, &lines).map_err(refused)?;
+        Ok(response)
+    }
+
+    /// Issues new session certificates over the same keys; the end of the session stays.
+    pub(crate) fn renew(&self, request: &RenewRequest) -> Result<EnrolResponse, Failure> {
+        let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
+        let certificate = session_digest(&request.session)?;
+        let asked = Asked {
+            certificate,
+            preimage: renew_preimage(&self.url, &certificate, &request.nonce, request.time),
+            proof: &request.proof,
+            time: request.time,
+        };
+        let now_millis = self.clock.now_millis();
+        let now = UnixTime::from_secs(now_millis.div_euclid(1000));
+        let session = self.admit(&asked, now)?;
+        let (response, lines) = self.session_certificates(&session, now_millis)?;
+        let spent = SpentNonce {
+            session: &session.id,
+            nonce,
+            kept_until: request.time.plus(NONCE_KEPT),
+        };
+        self.store.record(&spent, &lines).map_err(refused)?;
+        Ok(response)
+    }
+
+    /// Finds the living session behind a request. The proof comes first: session certificates
+    /// are public, and only the holder of the key learns how the session stands.
+    fn admit(&self, asked: &Asked<'_>, now: UnixTime) -> Result<Session, Failure> {
+        let Some(presented) = self.store.session(&asked.certificate)? else {
+            return Err(Refusal::SessionUnknown.into());
+        };
+        let PresentedSession {
+            session,
+            certificate_not_after,
+            revoked_at,
+        } = presented;
+        let proof = base64::decode_any(asked.proof).ok_or(Refusal::ProofInvalid)?;
+        session
+            .signing
+            .verify(Hash::Sha512, &asked.preimage, &proof)
+            .map_err(|_| Refusal::ProofInvalid)?;
+        let skew = now.secs().abs_diff(asked.time.secs());
+        let refusal = if skew > SKEW.unsigned_abs() {
+            Some(Refusal::TimeSkewed)
+        } else if revoked_at.is_some() {
+            Some(Refusal::SessionRevoked)
+        } else if now >= session.ends_at {
+            Some(Refusal::SessionEnded)
+        } else if now > certificate_not_after.plus(SKEW) {
+            Some(Refusal::SessionCertificateExpired)
+        } else {
+            None
+        };
+        refusal.map_or(Ok(session), |refusal| Err(refusal.into()))
+    }
+}
+
+/// What a session asked, and its proof.
+struct Asked<'a> {
+    certificate: [u8; 32],
+    preimage: Vec<u8>,
+    proof: &'a str,
+    time: UnixTime,
+}
+
+fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {
+    base64::decode_any(certificate)
+        .map(|der| sha256(&der))
+        .ok_or(Refusal::SessionUnknown)
+}
+
+fn check_formats(formats: &[Format]) -> Result<(), Refusal> {
+    let distinct: BTreeSet<_> = formats.iter().collect();
+    if formats.is_empty() || distinct.len() != formats.len() {
+        return Err(Refusal::FormatsMalformed);
+    }
+    Ok(())
+}
+
+fn check_activity(activity: &str) -> Result<(), Refusal> {
+    let plain = !activity.chars().any(char::is_control);
+    if activity.is_empty() || activity.len() > ACTIVITY_MAX || !plain {
+        return Err(Refusal::ActivityMalformed);
+    }
+    Ok(())
+}
+
+fn refused(error: RecordError) -> Failure {
+    match error {
+        RecordError::Replayed => Refusal::NonceReplayed.into(),
+        RecordError::SessionRevoked => Refusal::SessionRevoked.into(),
+        RecordError::Store(error) => error.into(),
+    }
+}
+
+/// How far the clocks of agent and authority may be apart, in seconds.
+const SKEW: i64 = 60;
+/// How long after its `time` a request stays refused as a replay. The time alone would refuse
+/// it after [`SKEW`]; the rest is for a clock that is set back.
+const NONCE_KEPT: i64 = 10 * SKEW;
+const ACTIVITY_MAX: usize = 256;

@@ -1,0 +1,173 @@
+//! What the authority publishes about itself.
+
+use std::sync::PoisonError;
+
+use hyper::body::Bytes;
+use notme_core::{
+    base64,
+    certificate::Certificate,
+    dsse::Envelope,
+    enrol::SCOPES,
+    hex,
+    key::sha256,
+    time::UnixTime,
+    trust::{Root, TrustDocument, TrustError, VERSION},
+};
+use serde_json::{Value, json};
+
+use super::{Authority, OpenError};
+use crate::store::{StoreError, TrustRecord};
+
+impl Authority {
+    /// Returns the certificate of the Ed25519 root, without a final newline, as notme serves it.
+    pub(crate) fn ca_bundle(&self) -> String {
+        let mut pem = self.keys.ed25519.certificate().pem();
+        pem.truncate(pem.trim_end().len());
+        pem
+    }
+
+    /// Returns both roots.
+    pub(crate) fn full_ca_bundle(&self) -> String {
+        self.roots().map(Certificate::pem).concat()
+    }
+
+    /// Returns the discovery document: the fields of notme's that are true of us, and ours.
+    pub(crate) fn discovery(&self) -> Value {
+        // A unix socket has no URL that paths could be appended to: there they stand alone.
+        let base = if self.url.starts_with("unix:") {
+            ""
+        } else {
+            &self.url
+        };
+        json!({
+            "issuer": self.url,
+            "trust_domain": self.record.trust_domain,
+            "enrol_endpoint": format!("{base}/v1/enrol"),
+            "issue_endpoint": format!("{base}/v1/issue"),
+            "renew_endpoint": format!("{base}/v1/renew"),
+            "trust_endpoint": format!("{base}/v1/trust.json"),
+            "ca_bundle_endpoint": format!("{base}/.well-known/ca-bundle.pem"),
+            "full_ca_bundle_endpoint": format!("{base}/v1/ca-bundle.pem"),
+            "jwks_uri": format!("{base}/.well-known/jwks.json"),
+            "algorithms_supported": ["Ed25519"],
+            "cert_types_supported": ["bridge_certificate"],
+            "scopes_supported": SCOPES,
+        })
+    }
+
+    /// Returns the Ed25519 root key as a JWK set.
+    pub(crate) fn jwks(&self) -> Value {
+        let root = self.keys.ed25519.certificate().public_key();
+        let keys: Vec<_> = root
+            .ed25519_bytes()
+            .map(|raw| {
+                json!({
+                    "kty": "OKP",
+                    "crv": "Ed25519",
+                    "x": base64::encode_url(&raw),
+                    "kid": root.kid(),
+                    "use": "sig",
+                    "alg": "EdDSA",
+                })
+            })
+            .into_iter()
+            .collect();
+        json!({ "keys": keys })
+    }
+
+    /// Signs a new trust document when the last one is a day old or says something else.
+    ///
+    /// Every signing takes the next number: under one number there is one document, so that a
+    /// verifier which sees two knows that it is being lied to.
+    pub(super) fn refresh_trust(&self) -> Result<(), OpenError> {
+        let now = self.clock.now();
+        let last = self.store.trust()?;
+        let envelope = match last {
+            Some(record) if self.is_current(&record, now)? => record.envelope,
+            last => self.sign_trust(last.as_ref(), now)?,
+        };
+        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Bytes::from(envelope);
+        Ok(())
+    }
+
+    fn sign_trust(&self, last: Option<&TrustRecord>, now: UnixTime) -> Result<Vec<u8>, OpenError> {
+        let document = TrustDocument {
+            seqno: last.map_or(1, |last| last.seqno.saturating_add(1)),
+            issued_at: now,
+            expires_at: now.plus(TRUST_LIFETIME),
+            previous: last.map(|last| hex::encode(&last.payload_sha256)),
+            ..self.trust_content()
+        };
+        let envelope = document.sign(&[self.keys.ed25519.key(), self.keys.interop.key()])?;
+        let record = TrustRecord {
+            seqno: document.seqno,
+            payload_sha256: sha256(
+                Envelope::from_json(&envelope)
+                    .map_err(TrustError::from)?
+                    .payload(),
+            ),
+            envelope,
+        };
+        self.store.add_trust(&record)?;
+        Ok(record.envelope)
+    }
+
+    fn is_current(&self, record: &TrustRecord, now: UnixTime) -> Result<bool, StoreError> {
+        let damaged = StoreError::Damaged("trust document");
+        let Some(last) = Envelope::from_json(&record.envelope)
+            .ok()
+            .and_then(|envelope| serde_json::from_slice::<TrustDocument>(envelope.payload()).ok())
+        else {
+            return Err(damaged);
+        };
+        // A document from the future was signed by a clock since set back; nobody accepts it.
+        let fresh = last.issued_at <= now && now < last.issued_at.plus(TRUST_REFRESH);
+        let same = TrustDocument {
+            seqno: last.seqno,
+            issued_at: last.issued_at,
+            expires_at: last.expires_at,
+            previous: last.previous.clone(),
+            ..self.trust_content()
+        } == last;
+        Ok(fresh && same)
+    }
+
+    /// The document but for its place in the chain.
+    fn trust_content(&self) -> TrustDocument {
+        let root = |certificate: &Certificate| Root {
+            kid: certificate.kid(),
+            algorithm: certificate.public_key().algorithm(),
+            from: certificate.not_before(),
+            retired_at: None,
+            certificate: certificate.clone(),
+        };
+        TrustDocument {
+            version: VERSION,
+            authority: self.url.clone(),
+            trust_domain: self.record.trust_domain.clone(),
+            seqno: 0,
+            issued_at: UnixTime::from_secs(0),
+            expires_at: UnixTime::from_secs(0),
+            epoch: self.record.epoch,
+            roots: self.roots().map(root).to_vec(),
+            ssh_ca: Vec::new(),
+            openpgp: Vec::new(),
+            tsa: Vec::new(),
+            log: Vec::new(),
+            revocations: Vec::new(),
+            previous: None,
+        }
+    }
+
+    fn roots(&self) -> [&Certificate; 2] {
+        [
+            self.keys.ed25519.certificate(),
+            self.keys.interop.certificate(),
+        ]
+    }
+}
+
+/// 30 days.
+const TRUST_LIFETIME: i64 = 30 * 86_400;
+/// One day.
+const TRUST_REFRESH: i64 = 86_400;

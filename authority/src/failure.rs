@@ -1,0 +1,38 @@
+//! Why a request was not answered with success.
+
+use notme_core::identity::IdentityError;
+
+use crate::{authority::LeafError, refusal::Refusal, seal::SealError, store::StoreError};
+
+/// Either the caller's fault or ours.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The caller's: told in full.
+    Refused(Refusal),
+    /// Ours: told to the log, and to the caller only that it happened.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+macro_rules! internal {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Internal(Box::new(error))
+            }
+        })+
+    };
+}
+
+internal!(
+    IdentityError,
+    LeafError,
+    SealError,
+    StoreError,
+    serde_json::Error
+);

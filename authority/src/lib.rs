@@ -1,0 +1,54 @@
+//! The embedded identity authority: it enrols agents and issues their certificates.
+//!
+//! [`serve`] runs it: HTTP over a unix socket, loopback TCP or TLS, on a SQLite store in a
+//! private directory or in memory. [`Admin`] is the operator's side: tokens, roots, trust
+//! document; it works beside a running authority. [`running`] and [`stop`] find the process.
+//!
+//! # What is at rest
+//! The two CA keys (Ed25519, and P-256 for tools without Ed25519) are sealed with AES-256-GCM.
+//! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
+//! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
+//! beside the store in a 0700 directory. That default protects copies of the store; whoever can
+//! read the directory has the keys. Keys that do not open are an error, never made anew.
+//!
+//! # What survives
+//! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
+//! and trust documents also survive a power cut; of the issuance record and the spent nonces it
+//! may take the last seconds.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod authority;
+mod ca;
+mod clock;
+mod failure;
+mod home;
+mod http;
+mod instance;
+mod listen;
+mod opening;
+mod refusal;
+mod scope;
+mod seal;
+mod secret;
+mod server;
+mod store;
+mod token;
+
+pub use self::{
+    admin::{Admin, AdminError, Description, RootInfo, init},
+    authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
+    ca::CaError,
+    clock::{Clock, SystemClock},
+    home::HomeError,
+    instance::{Instance, InstanceError, running, stop},
+    listen::{Bound, Listen, ListenError},
+    refusal::Refusal,
+    scope::{Scope, ScopeError, Scopes},
+    seal::{Protection, SealError, SealingKind},
+    secret::Secret,
+    server::{Limits, Observer, ServeConfig, ServeError, Serving, Storage, serve, serve_until},
+    store::{StoreError, Summary},
+    token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
+};

@@ -1,0 +1,64 @@
+//! From a directory to open keys.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use notme_core::time::UnixTime;
+
+use crate::{
+    authority::{Founding, Keys, OpenError, found, unlock},
+    seal::{Kek, Protection, Sealing},
+    store::{AuthorityRecord, SqliteStore, Store},
+};
+
+/// An authority whose keys are open.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) record: AuthorityRecord,
+    pub(crate) keys: Keys,
+}
+
+/// Opens the authority of a directory, making it at the first start. Keys that do not open are
+/// an error: they are never made anew.
+pub(crate) fn open_or_found(
+    home: &Path,
+    protection: &Protection,
+    founding: &Founding,
+    now: UnixTime,
+) -> Result<Opened, OpenError> {
+    let store = SqliteStore::open(&store_file(home))?;
+    let (record, keys) = match store.authority()? {
+        Some(record) => {
+            let keys = unlock(&record, &record.sealing.unlock(protection, home)?)?;
+            (record, keys)
+        }
+        None => {
+            let sealing = Sealing::choose(protection)?;
+            let kek = sealing.first_unlock(protection, home)?;
+            found(&store, founding, sealing, &kek, now)?
+        }
+    };
+    Ok(Opened {
+        store: Arc::new(store),
+        record,
+        keys,
+    })
+}
+
+/// Makes an authority that ends with the process. Its keys are sealed all the same, under a key
+/// that is forgotten at once.
+pub(crate) fn open_in_memory(founding: &Founding, now: UnixTime) -> Result<Opened, OpenError> {
+    let store = SqliteStore::in_memory()?;
+    let (record, keys) = found(&store, founding, Sealing::in_memory(), &Kek::random()?, now)?;
+    Ok(Opened {
+        store: Arc::new(store),
+        record,
+        keys,
+    })
+}
+
+pub(crate) fn store_file(home: &Path) -> PathBuf {
+    home.join("store.sqlite")
+}

@@ -1,0 +1,181 @@
+//! Every way a request can be refused.
+
+use serde_json::json;
+
+use crate::store::TokenRefusal;
+
+/// Why a request was not served. Nothing has been consumed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The activity id is too long or holds control characters.
+    #[error("`activity` is at most 256 bytes without control characters")]
+    ActivityMalformed,
+    /// The token was made for another agent.
+    #[error("the token was made for another agent")]
+    AgentNotAllowed,
+    /// The body is larger than we read.
+    #[error("the body is larger than 64 KiB")]
+    BodyTooLarge,
+    /// The body is not declared as JSON.
+    #[error("the body must be `application/json`")]
+    ContentType,
+    /// `formats` is empty or names one twice.
+    #[error("`formats` names at least one format, each once")]
+    FormatsMalformed,
+    /// Our fault; the log of the authority says more.
+    #[error("the authority could not serve the request")]
+    Internal,
+    /// A public key is not one, or not of the algorithm its place asks for.
+    #[error("`public_keys` holds a P-256 `mtls` key and an Ed25519 `signing` key as PEM")]
+    KeyMalformed,
+    /// The path exists, the method is another.
+    #[error("this path does not take this method")]
+    MethodNotAllowed,
+    /// The nonce is not 32 hex digits.
+    #[error("`nonce` is 32 lower-case hexadecimal digits")]
+    NonceMalformed,
+    /// The nonce was used before.
+    #[error("the nonce was used before")]
+    NonceReplayed,
+    /// There is no such path.
+    #[error("there is nothing here")]
+    NotFound,
+    /// The payload digest is not 64 hex digits.
+    #[error("`payload_sha256` is 64 lower-case hexadecimal digits")]
+    PayloadMalformed,
+    /// A proof of possession does not verify.
+    #[error("a proof of possession does not verify")]
+    ProofInvalid,
+    /// The body is not the JSON the route takes.
+    #[error("the body is not the JSON this route takes")]
+    RequestMalformed,
+    /// The body did not arrive in time.
+    #[error("the request did not arrive in time")]
+    RequestTimeout,
+    /// The session lacks the right.
+    #[error("the session does not carry scope `sign:git`")]
+    ScopeMissing,
+    /// None of the requested scopes is granted.
+    #[error("none of the requested scopes is granted")]
+    ScopeNotGranted,
+    /// A scope outside the closed list.
+    #[error("scopes are `bridgeCert`, `sign:git` and `sign:attestation`")]
+    ScopeUnknown,
+    /// The session certificate has expired; renewing or enrolling helps.
+    #[error("the session certificate has expired")]
+    SessionCertificateExpired,
+    /// The session has ended.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The session was revoked.
+    #[error("the session was revoked")]
+    SessionRevoked,
+    /// The certificate is not one of ours.
+    #[error("`session` is not a session certificate of this authority")]
+    SessionUnknown,
+    /// The request was made at another time.
+    #[error("`time` is more than 60 s away from the clock of the authority")]
+    TimeSkewed,
+    /// The token has expired.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// A token is needed here.
+    #[error("an enrolment token is required")]
+    TokenRequired,
+    /// The token was revoked.
+    #[error("the token was revoked")]
+    TokenRevoked,
+    /// The token is not one of ours.
+    #[error("the token is unknown")]
+    TokenUnknown,
+    /// The token was used as often as it may be.
+    #[error("the token is used up")]
+    TokenUsedUp,
+}
+
+impl Refusal {
+    /// Returns the code that clients act on.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::ActivityMalformed => "activity-malformed",
+            Self::AgentNotAllowed => "agent-not-allowed",
+            Self::BodyTooLarge => "body-too-large",
+            Self::ContentType => "content-type-unsupported",
+            Self::FormatsMalformed => "formats-malformed",
+            Self::Internal => "internal",
+            Self::KeyMalformed => "key-malformed",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::NonceMalformed => "nonce-malformed",
+            Self::NonceReplayed => "nonce-replayed",
+            // Spelt as notme spells it.
+            Self::NotFound => "not_found",
+            Self::PayloadMalformed => "payload-malformed",
+            Self::ProofInvalid => "proof-invalid",
+            Self::RequestMalformed => "request-malformed",
+            Self::RequestTimeout => "request-timeout",
+            Self::ScopeMissing => "scope-missing",
+            Self::ScopeNotGranted => "scope-not-granted",
+            Self::ScopeUnknown => "scope-unknown",
+            Self::SessionCertificateExpired => "session-certificate-expired",
+            Self::SessionEnded => "session-ended",
+            Self::SessionRevoked => "session-revoked",
+            Self::SessionUnknown => "session-unknown",
+            Self::TimeSkewed => "time-skewed",
+            Self::TokenExpired => "token-expired",
+            Self::TokenRequired => "token-required",
+            Self::TokenRevoked => "token-revoked",
+            Self::TokenUnknown => "token-unknown",
+            Self::TokenUsedUp => "token-used-up",
+        }
+    }
+
+    /// Returns the HTTP status.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::ActivityMalformed
+            | Self::FormatsMalformed
+            | Self::KeyMalformed
+            | Self::NonceMalformed
+            | Self::PayloadMalformed
+            | Self::RequestMalformed
+            | Self::ScopeUnknown => 400,
+            Self::ProofInvalid
+            | Self::SessionCertificateExpired
+            | Self::SessionEnded
+            | Self::SessionRevoked
+            | Self::SessionUnknown
+            | Self::TimeSkewed
+            | Self::TokenExpired
+            | Self::TokenRequired
+            | Self::TokenRevoked
+            | Self::TokenUnknown
+            | Self::TokenUsedUp => 401,
+            Self::AgentNotAllowed | Self::ScopeMissing | Self::ScopeNotGranted => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::NonceReplayed => 409,
+            Self::BodyTooLarge => 413,
+            Self::ContentType => 415,
+            Self::Internal => 500,
+        }
+    }
+
+    /// Returns the JSON body.
+    pub(crate) fn body(self) -> Vec<u8> {
+        json!({ "error": self.code(), "message": self.to_string() })
+            .to_string()
+            .into_bytes()
+    }
+}
+
+impl From<TokenRefusal> for Refusal {
+    fn from(refusal: TokenRefusal) -> Self {
+        match refusal {
+            TokenRefusal::Expired => Self::TokenExpired,
+            TokenRefusal::Revoked => Self::TokenRevoked,
+            TokenRefusal::Unknown => Self::TokenUnknown,
+            TokenRefusal::UsedUp => Self::TokenUsedUp,
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Serving: what an authority serves with, its start and its end.
+
+mod door;
+
+use std::{
+    error::Error, fmt, future::Future, io, path::PathBuf, process, sync::Arc, time::Duration,
+};
+
+use rustix::{fs::Mode, process::umask};
+use tokio::{
+    select,
+    signal::unix::{SignalKind, signal},
+};
+
+pub(crate) use self::door::Shared;
+use crate::{
+    admin::Admin,
+    authority::{Authority, Founding, Lifetimes, LocalEnrolment, OpenError, Settings},
+    clock::Clock,
+    home::{HomeError, make_private},
+    instance::{Instance, InstanceError, InstanceLock},
+    listen::{Bound, Listen, ListenError, Listener},
+    opening::{Opened, open_in_memory, open_or_found},
+    seal::{Protection, SealingKind},
+};
+
+/// Where an authority keeps itself.
+#[derive(Debug)]
+pub enum Storage {
+    /// In a private directory.
+    Directory {
+        /// The directory; made when missing.
+        path: PathBuf,
+        /// What seals the keys.
+        protection: Protection,
+    },
+    /// In memory: keys, sessions and tokens end with the process.
+    Memory,
+}
+
+/// What an authority serves with.
+pub struct ServeConfig {
+    /// Where it keeps itself.
+    pub storage: Storage,
+    /// Who it becomes at the first start.
+    pub founding: Founding,
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// The URL that proofs are bound to; `None`: that of the first listener.
+    pub url: Option<String>,
+    /// How long things live.
+    pub lifetimes: Lifetimes,
+    /// Enrolment by user id on the unix socket; `None`: tokens only.
+    pub local: Option<LocalEnrolment>,
+    /// After how long without requests it ends by itself.
+    pub idle_exit: Option<Duration>,
+    /// Bounds on what callers can hold.
+    pub limits: Limits,
+    /// The clock to live by.
+    pub clock: Arc<dyn Clock>,
+    /// Who hears what happens.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl fmt::Debug for ServeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeConfig")
+            .field("storage", &self.storage)
+            .field("listen", &self.listen)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds on what callers can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections, at least one; more wait.
+    pub connections: u16,
+    /// For a TLS handshake, and for the head of each request.
+    pub head: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+    /// For a connection as a whole.
+    pub connection: Duration,
+    /// For requests under way when the authority ends.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            connection: Duration::from_secs(600),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Hears what happens while an authority serves.
+pub trait Observer: Send + Sync {
+    /// It listens, and its keys are open.
+    fn serving(&self, _serving: &Serving<'_>) {}
+
+    /// Something failed that callers were only told of as `internal`.
+    fn failed(&self, _error: &(dyn Error + 'static)) {}
+}
+
+/// Nobody listens.
+impl Observer for () {}
+
+/// An authority that serves.
+#[derive(Debug)]
+pub struct Serving<'a> {
+    /// Where it listens.
+    pub bound: &'a [Bound],
+    /// The URL that proofs are bound to.
+    pub url: &'a str,
+    /// What seals its keys.
+    pub sealing: SealingKind,
+    /// Its tokens and trust document: the only way to those of an authority in memory.
+    pub admin: &'a Admin,
+}
+
+/// Serves until SIGTERM or SIGINT, or until idle.
+///
+/// The process is the authority's: its file mode mask becomes 077.
+///
+/// # Errors
+/// [`ServeError`] when it cannot begin; nothing is left listening then.
+pub fn serve(config: ServeConfig) -> Result<(), ServeError> {
+    serve_with(config, terminated)
+}
+
+/// Serves until `shutdown` is ready, or until idle.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_until(
+    config: ServeConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    serve_with(config, || Ok(shutdown))
+}
+
+/// Serves until what `arm` returns is ready. It is called inside the runtime, and before anyone
+/// can learn that the authority is there: whoever asks it to end is then heard.
+fn serve_with<F: Future<Output = ()>>(
+    config: ServeConfig,
+    arm: impl FnOnce() -> io::Result<F>,
+) -> Result<(), ServeError> {
+    check_lifetimes(config.lifetimes)?;
+    // Never set back: nothing this process writes is for others.
+    umask(Mode::from_raw_mode(0o077));
+    let mut lock = match &config.storage {
+        Storage::Directory { path, .. } => {
+            make_private(path)?;
+            Some(InstanceLock::acquire(path)?)
+        }
+        Storage::Memory => None,
+    };
+    let listeners = config
+        .listen
+        .iter()
+        .map(Listener::bind)
+        .collect::<Result<Vec<_>, _>>()?;
+    let bound: Vec<_> = listeners
+        .iter()
+        .map(|listener| listener.bound.clone())
+        .collect();
+    let first = bound.first().ok_or(ServeError::NowhereToListen)?;
+    let url = config.url.clone().unwrap_or_else(|| first.to_string());
+
+    let opened = match &config.storage {
+        Storage::Directory { path, protection } => {
+            open_or_found(path, protection, &config.founding, config.clock.now())?
+        }
+        Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
+    };
+    let Opened {
+        store,
+        record,
+        keys,
+    } = opened;
+    let sealing = record.sealing.kind();
+    let admin = Admin::over(store.clone(), config.clock.clone());
+    let settings = Settings {
+        url: url.clone(),
+        lifetimes: config.lifetimes,
+        local: config.local.clone(),
+    };
+    let authority = Authority::new(store, config.clock.clone(), record, keys, settings)?;
+    let shared = Shared::new(authority, &url, config.limits, config.observer.clone());
+    let shared = Arc::new(shared);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    let shutdown = {
+        let _inside = runtime.enter();
+        arm().map_err(ServeError::Runtime)?
+    };
+    if let Some(lock) = &mut lock {
+        let instance = Instance {
+            pid: i32::try_from(process::id()).unwrap_or_default(),
+            url: url.clone(),
+            listening: bound.iter().map(Bound::to_string).collect(),
+            started_at: config.clock.now(),
+        };
+        lock.describe(&instance).map_err(ServeError::Describe)?;
+    }
+    let serving = Serving {
+        bound: &bound,
+        url: &url,
+        sealing,
+        admin: &admin,
+    };
+    config.observer.serving(&serving);
+    runtime
+        .block_on(door::run(&shared, listeners, config.idle_exit, shutdown))
+        .map_err(ServeError::Runtime)
+}
+
+/// Returns what becomes ready with SIGTERM or SIGINT; from now on neither ends the process.
+fn terminated() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn check_lifetimes(lifetimes: Lifetimes) -> Result<(), ServeError> {
+    let Lifetimes {
+        certificate,
+        session,
+        issuance,
+    } = lifetimes;
+    if issuance < 1 || certificate < issuance || session < certificate || session > TEN_YEARS {
+        return Err(ServeError::Lifetimes);
+    }
+    Ok(())
+}
+
+/// Why an authority cannot begin to serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The lock file cannot be written.
+    #[error("could not write down that the authority runs")]
+    Describe(#[source] io::Error),
+    /// The directory is not private.
+    #[error("the directory of the authority cannot be used")]
+    Home(#[from] HomeError),
+    /// Another one runs, or that cannot be known.
+    #[error("the authority cannot have its directory for itself")]
+    Instance(#[from] InstanceError),
+    /// Lifetimes that contradict each other.
+    #[error("lifetimes rise from issuance over certificate to session, up to ten years")]
+    Lifetimes,
+    /// A listener cannot be had.
+    #[error("the authority cannot listen")]
+    Listen(#[from] ListenError),
+    /// No listener was asked for.
+    #[error("the authority was given nowhere to listen")]
+    NowhereToListen,
+    /// Store or keys cannot be opened.
+    #[error("the authority cannot be opened")]
+    Open(#[from] OpenError),
+    /// Threads or sockets cannot be had.
+    #[error("the system refused threads or sockets")]
+    Runtime(#[source] io::Error),
+}
+
+impl ServeError {
+    /// Returns the code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Describe(_) => "authority-lock-unreadable",
+            Self::Home(error) => error.code(),
+            Self::Instance(error) => error.code(),
+            Self::Lifetimes => "authority-lifetimes",
+            Self::Listen(error) => error.code(),
+            Self::NowhereToListen => "authority-listen-missing",
+            Self::Open(error) => error.code(),
+            Self::Runtime(_) => "authority-runtime",
+        }
+    }
+}
+
+/// Threads that serve; the store lets one write at a time.
+const WORKERS: usize = 2;
+/// Ten years of 365 days.
+const TEN_YEARS: i64 = 3_650 * 86_400;

@@ -1,0 +1,295 @@
+//! Letting callers in: listeners, connections, limits, the end.
+
+use std::{
+    error::Error,
+    future::{Future, pending},
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    pin, select,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::{JoinSet, block_in_place},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Limits, Observer};
+use crate::{
+    authority::{Authority, Peer},
+    http,
+    listen::{Listener, Socket},
+};
+
+/// What every connection shares.
+pub(crate) struct Shared {
+    authority: Authority,
+    limits: Limits,
+    observer: Arc<dyn Observer>,
+    activity: Activity,
+    prefix: String,
+}
+
+impl Shared {
+    pub(super) fn new(
+        authority: Authority,
+        url: &str,
+        limits: Limits,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            authority,
+            limits,
+            observer,
+            activity: Activity::default(),
+            prefix: path_prefix(url),
+        }
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns the path of the public URL.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn report(&self, error: &(dyn Error + 'static)) {
+        self.observer.failed(error);
+    }
+}
+
+/// Whether anyone wants anything.
+struct Activity {
+    under_way: AtomicUsize,
+    last: Mutex<Instant>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            under_way: AtomicUsize::new(0),
+            last: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+impl Activity {
+    fn begin(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self)
+    }
+
+    /// Resolves after `quiet` without a request.
+    async fn idle(&self, quiet: Duration) {
+        loop {
+            let due = *self.last.lock().unwrap_or_else(PoisonError::into_inner) + quiet;
+            if self.under_way.load(Ordering::SeqCst) > 0 {
+                sleep(quiet).await;
+            } else if Instant::now() >= due {
+                return;
+            } else {
+                sleep_until(due).await;
+            }
+        }
+    }
+}
+
+/// A request being served.
+struct UnderWay<'a>(&'a Activity);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Lets callers in until `shutdown`, or until nobody wants anything any more.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    listeners: Vec<Listener>,
+    idle_exit: Option<Duration>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(());
+    let all = shared.limits.connections.max(1);
+    let places = Arc::new(Semaphore::new(all.into()));
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        let door = Door {
+            shared: shared.clone(),
+            places: places.clone(),
+            stopping: stopping.clone(),
+        };
+        match listener.socket {
+            Socket::Unix(socket, file) => {
+                let socket = UnixListener::from_std(socket)?;
+                tasks.spawn(async move {
+                    // Dropped in reverse: the file goes before the socket closes.
+                    let (socket, _socket_file) = (socket, file);
+                    door.accept_unix(&socket).await;
+                });
+            }
+            Socket::Tcp(socket, tls) => {
+                let socket = TcpListener::from_std(socket)?;
+                tasks.spawn(async move {
+                    door.accept_tcp(&socket, tls.map(TlsAcceptor::from)).await;
+                });
+            }
+        }
+    }
+    tasks.spawn(tend(shared.clone()));
+    let idle = async {
+        match idle_exit {
+            Some(quiet) => shared.activity.idle(quiet).await,
+            None => pending().await,
+        }
+    };
+    select! {
+        () = shutdown => {}
+        () = idle => {}
+    }
+    tasks.shutdown().await;
+    let _ = stop.send(());
+    // Every place free again: every connection has ended.
+    let _ = timeout(shared.limits.drain, places.acquire_many(all.into())).await;
+    Ok(())
+}
+
+/// Keeps the trust document fresh and the store small.
+async fn tend(shared: Arc<Shared>) {
+    let mut tick = interval(TENDED_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = block_in_place(|| shared.authority.tend()) {
+            shared.report(&error);
+        }
+    }
+}
+
+/// Where connections come in.
+struct Door {
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    stopping: watch::Receiver<()>,
+}
+
+impl Door {
+    async fn accept_unix(&self, socket: &UnixListener) {
+        let ours = rustix::process::geteuid().as_raw();
+        while let Some(place) = self.place().await {
+            let Ok((stream, _)) = socket.accept().await else {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let peer = match stream.peer_cred() {
+                Ok(credentials) if credentials.uid() == ours => Peer::SameUser,
+                Ok(_) | Err(_) => Peer::Stranger,
+            };
+            tokio::spawn(self.guest(peer, place).converse(stream));
+        }
+    }
+
+    async fn accept_tcp(&self, socket: &TcpListener, tls: Option<TlsAcceptor>) {
+        while let Some(place) = self.place().await {
+            let Ok((stream, _)) = socket.accept().await else {
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            // Answers are small and whole; waiting to fill a packet only delays them.
+            let _ = stream.set_nodelay(true);
+            let guest = self.guest(Peer::Stranger, place);
+            match tls.clone() {
+                None => tokio::spawn(guest.converse(stream)),
+                Some(tls) => tokio::spawn(async move {
+                    let handshake = timeout(guest.shared.limits.head, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        guest.converse(stream).await;
+                    }
+                }),
+            };
+        }
+    }
+
+    /// Waits for room. Callers beyond it wait in the kernel's queue.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().acquire_owned().await.ok()
+    }
+
+    fn guest(&self, peer: Peer, place: OwnedSemaphorePermit) -> Guest {
+        Guest {
+            shared: self.shared.clone(),
+            stopping: self.stopping.clone(),
+            peer,
+            _place: place,
+        }
+    }
+}
+
+/// A connection that was let in.
+struct Guest {
+    shared: Arc<Shared>,
+    stopping: watch::Receiver<()>,
+    peer: Peer,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Guest {
+    async fn converse<S>(mut self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (shared, peer) = (&self.shared, self.peer);
+        let service = service_fn(move |request| async move {
+            let _under_way = shared.activity.begin();
+            http::respond(shared, peer, request).await
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(shared.limits.head)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        pin!(connection);
+        let ended = select! {
+            // How a caller hangs up is the caller's affair.
+            _ = connection.as_mut() => true,
+            _ = self.stopping.changed() => false,
+            () = sleep(shared.limits.connection) => false,
+        };
+        if !ended {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(shared.limits.drain, connection).await;
+        }
+    }
+}
+
+/// Returns the path of an HTTP URL, without a final slash.
+fn path_prefix(url: &str) -> String {
+    url.split_once("://")
+        .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)))
+        .map(|path| path.trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}
+
+const HEADERS_MAX: usize = 64;
+const HEAD_MAX: usize = 16 * 1024;
+/// After an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const TENDED_EVERY: Duration = Duration::from_secs(30);

@@ -1,0 +1,301 @@
+//! What the authority must not forget.
+//!
+//! [`Store`] names operations, not tables, so that another database can stand behind it. Each
+//! operation is one transaction: when it returns `Ok`, all of it happened.
+
+mod sqlite;
+
+use std::path::PathBuf;
+
+use notme_core::{
+    enrol::peer_binding,
+    identity::{AgentName, Identity},
+    key::{KeyId, PublicKey},
+    time::UnixTime,
+};
+
+pub(crate) use self::sqlite::SqliteStore;
+use crate::{scope::Scopes, seal::Sealing};
+
+/// The memory of an authority.
+pub(crate) trait Store: Send + Sync {
+    /// Returns the authority the store belongs to, or `None` before the first start.
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
+
+    /// Keeps a new authority; fails when the store has one.
+    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError>;
+
+    /// Keeps a new enrolment token.
+    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError>;
+
+    /// Returns the token with this digest.
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRecord>, StoreError>;
+
+    /// Returns every token, oldest first.
+    fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError>;
+
+    /// Revokes a token and the sessions enrolled with it. Returns how many sessions that ended,
+    /// or `None` when there is no such token.
+    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
+
+    /// Spends one use of the session's token, if it has one, and keeps session and certificates.
+    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
+
+    /// Finds the session by the SHA-256 of a session signing certificate we issued.
+    fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
+
+    /// Spends a nonce of a living session and records what is issued for it.
+    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
+
+    /// Forgets nonces that are too old to be replayed.
+    fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
+
+    /// Returns the latest trust document.
+    fn trust(&self) -> Result<Option<TrustRecord>, StoreError>;
+
+    /// Appends a trust document; its number must be new.
+    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
+
+    /// Counts what the store holds.
+    fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
+}
+
+/// An authority: who it is and its sealed keys.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorityRecord {
+    pub(crate) trust_domain: String,
+    pub(crate) operator: String,
+    pub(crate) epoch: u64,
+    pub(crate) created_at: UnixTime,
+    pub(crate) sealing: Sealing,
+    pub(crate) cas: Vec<SealedCa>,
+}
+
+/// A certificate authority at rest.
+#[derive(Clone)]
+pub(crate) struct SealedCa {
+    pub(crate) name: String,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+}
+
+impl std::fmt::Debug for SealedCa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedCa")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The public name of a token: the first 8 bytes of its digest.
+pub(crate) type TokenId = [u8; 8];
+
+/// An enrolment token, without the token.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRecord {
+    pub(crate) digest: [u8; 32],
+    pub(crate) agent: AgentName,
+    pub(crate) principal: String,
+    pub(crate) scopes: Scopes,
+    pub(crate) uses: u32,
+    pub(crate) used: u32,
+    pub(crate) session_seconds: i64,
+    pub(crate) created_at: UnixTime,
+    pub(crate) expires_at: UnixTime,
+    pub(crate) revoked_at: Option<UnixTime>,
+}
+
+impl TokenRecord {
+    /// Tells why the token cannot be used now.
+    pub(crate) fn refusal(&self, now: UnixTime) -> Option<TokenRefusal> {
+        if self.revoked_at.is_some() {
+            return Some(TokenRefusal::Revoked);
+        }
+        if now >= self.expires_at {
+            return Some(TokenRefusal::Expired);
+        }
+        (self.used >= self.uses).then_some(TokenRefusal::UsedUp)
+    }
+}
+
+/// Why a known token is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TokenRefusal {
+    Expired,
+    Revoked,
+    Unknown,
+    UsedUp,
+}
+
+/// An enrolled agent's session.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: [u8; 16],
+    pub(crate) identity: Identity,
+    pub(crate) principal: String,
+    pub(crate) agent: AgentName,
+    pub(crate) scopes: Scopes,
+    pub(crate) auth_method: String,
+    /// P-256.
+    pub(crate) mtls: PublicKey,
+    /// Ed25519.
+    pub(crate) signing: PublicKey,
+    pub(crate) started_at: UnixTime,
+    pub(crate) ends_at: UnixTime,
+    pub(crate) token: Option<[u8; 32]>,
+}
+
+impl Session {
+    /// Returns what ties the certificates of the session together.
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        peer_binding(&self.mtls, &self.signing)
+    }
+}
+
+/// A session, as the holder of one of its certificates meets it.
+#[derive(Debug)]
+pub(crate) struct PresentedSession {
+    pub(crate) session: Session,
+    pub(crate) certificate_not_after: UnixTime,
+    pub(crate) revoked_at: Option<UnixTime>,
+}
+
+/// One line of the issuance record.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) kind: IssuedKind,
+    pub(crate) serial: [u8; 16],
+    pub(crate) kid: KeyId,
+    pub(crate) certificate_sha256: [u8; 32],
+    pub(crate) payload_sha256: Option<[u8; 32]>,
+    pub(crate) activity: Option<String>,
+    pub(crate) issued_at: UnixTime,
+    pub(crate) not_after: UnixTime,
+}
+
+/// What was issued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum IssuedKind {
+    /// The P-256 session certificate for mutual TLS.
+    Mtls,
+    /// The Ed25519 session signing certificate: what opens `/v1/issue` and `/v1/renew`.
+    Signing,
+    /// The P-256 session signing certificate.
+    Interop,
+    /// Issuance-bound, Ed25519.
+    X509,
+    /// Issuance-bound, P-256.
+    X509Interop,
+}
+
+impl IssuedKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mtls => "mtls",
+            Self::Signing => "signing",
+            Self::Interop => "interop",
+            Self::X509 => "x509",
+            Self::X509Interop => "x509-interop",
+        }
+    }
+}
+
+/// A nonce and how long it must be remembered.
+#[derive(Debug)]
+pub(crate) struct SpentNonce<'a> {
+    pub(crate) session: &'a [u8; 16],
+    pub(crate) nonce: [u8; 16],
+    pub(crate) kept_until: UnixTime,
+}
+
+/// A signed trust document.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustRecord {
+    pub(crate) seqno: u64,
+    pub(crate) payload_sha256: [u8; 32],
+    pub(crate) envelope: Vec<u8>,
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Tokens that can still be used.
+    pub usable_tokens: u64,
+    /// Sessions that have neither ended nor been revoked.
+    pub living_sessions: u64,
+    /// Certificates issued so far.
+    pub certificates_issued: u64,
+    /// The number of the latest trust document, 0 before the first.
+    pub trust_seqno: u64,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A row holds what we never wrote.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// The database said no.
+    #[error("the store could not {doing}")]
+    Database {
+        /// What we were doing.
+        doing: &'static str,
+        /// What the database said.
+        source: rusqlite::Error,
+    },
+    /// The file could not be made or opened.
+    #[error("could not open store `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is a database of something else.
+    #[error("`{}` is not the store of an authority", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The store was written by a later version.
+    #[error("the store has schema {found}, this program knows up to {known}")]
+    NewerSchema {
+        /// The schema of the store.
+        found: u32,
+        /// The newest we know.
+        known: u32,
+    },
+}
+
+impl StoreError {
+    /// Returns the code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Damaged(_) => "authority-store-damaged",
+            Self::Database { .. } => "authority-store-failed",
+            Self::File { .. } => "authority-store-unreadable",
+            Self::Foreign { .. } => "authority-store-foreign",
+            Self::NewerSchema { .. } => "authority-store-newer",
+        }
+    }
+}
+
+/// Why an enrolment was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnrolStoreError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the token is refused")]
+    Token(TokenRefusal),
+}
+
+/// Why an issuance was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("the nonce was used before")]
+    Replayed,
+    #[error("the session has been revoked")]
+    SessionRevoked,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,508 @@
+//! The store in SQLite.
+//!
+//! Write-ahead log. What founds or changes trust (keys, tokens, enrolments, trust documents) is
+//! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
+//! process loses nothing, a power cut may lose the last seconds of the issuance record.
+
+mod rows;
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use notme_core::time::UnixTime;
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
+};
+
+use self::rows::{presented_session, signed, time, token_record, unreadable, unsigned};
+use super::{
+    AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
+    Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal,
+    TrustRecord,
+};
+
+/// A SQLite database, in a file or in memory.
+pub(crate) struct SqliteStore {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    connection: Connection,
+    durability: Durability,
+}
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Durability {
+    /// The end of the process.
+    Process,
+    /// The end of the power.
+    Power,
+}
+
+impl SqliteStore {
+    /// Opens the store in `path`, making it when there is none.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::File {
+            path: path.to_owned(),
+            source,
+        };
+        // SQLite gives its side files the mode of the database, so the database starts private.
+        let created = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
+        match created {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let connection = Connection::open(path).map_err(during("open the database"))?;
+        Self::prepare(connection, path)
+    }
+
+    /// Opens a store that ends with the process.
+    pub(crate) fn in_memory() -> Result<Self, StoreError> {
+        let connection = Connection::open_in_memory().map_err(during("open the database"))?;
+        Self::prepare(connection, Path::new(":memory:"))
+    }
+
+    fn prepare(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let failed = during("prepare the database");
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
+            )
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+                    path: path.to_owned(),
+                },
+                _ => failed(error),
+            })?;
+        connection.set_prepared_statement_cache_capacity(32);
+        migrate(&mut connection, path)?;
+        Ok(Self {
+            inner: Mutex::new(Inner {
+                connection,
+                durability: Durability::Power,
+            }),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while it was held rolled its transaction back: the connection is sound.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(
+        &self,
+        doing: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        read(&self.lock().connection).map_err(during(doing))
+    }
+
+    fn write<T, E: From<StoreError>>(
+        &self,
+        doing: &'static str,
+        durability: Durability,
+        write: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError<E>>,
+    ) -> Result<T, E> {
+        let mut inner = self.lock();
+        let outcome = inner.write(durability, write);
+        outcome.map_err(|error| match error {
+            WriteError::Database(source) => StoreError::Database { doing, source }.into(),
+            WriteError::Refused(refusal) => refusal,
+        })
+    }
+}
+
+impl Inner {
+    fn write<T, E>(
+        &mut self,
+        durability: Durability,
+        write: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError<E>>,
+    ) -> Result<T, WriteError<E>> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Process => "NORMAL",
+                Durability::Power => "FULL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.durability = durability;
+        }
+        // Immediate: two writers wait for each other at the door, not half-way.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = write(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+}
+
+/// Why a transaction was rolled back.
+enum WriteError<E> {
+    Database(rusqlite::Error),
+    Refused(E),
+}
+
+impl<E> From<rusqlite::Error> for WriteError<E> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Store for SqliteStore {
+    fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
+        self.read("read the authority", |connection| {
+            let cas = connection
+                .prepare("SELECT name, certificate, sealed_key FROM ca ORDER BY name")?
+                .query_map([], |row| {
+                    Ok(SealedCa {
+                        name: row.get(0)?,
+                        certificate: row.get(1)?,
+                        key: row.get(2)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            connection
+                .query_row(
+                    "SELECT trust_domain, operator, epoch, created_at, sealing FROM authority",
+                    [],
+                    |row| {
+                        Ok(AuthorityRecord {
+                            trust_domain: row.get(0)?,
+                            operator: row.get(1)?,
+                            epoch: unsigned(row, 2)?,
+                            created_at: time(row, 3)?,
+                            sealing: serde_json::from_str(&row.get::<_, String>(4)?)
+                                .map_err(|error| unreadable(4, error))?,
+                            cas,
+                        })
+                    },
+                )
+                .optional()
+        })
+    }
+
+    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError> {
+        let sealing = serde_json::to_string(&authority.sealing)
+            .map_err(|_| StoreError::Damaged("sealing"))?;
+        self.write("found the authority", Durability::Power, |transaction| {
+            transaction.execute(
+                "INSERT INTO authority VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+                params![
+                    authority.trust_domain,
+                    authority.operator,
+                    signed(authority.epoch),
+                    authority.created_at.secs(),
+                    sealing,
+                ],
+            )?;
+            for ca in &authority.cas {
+                transaction.execute(
+                    "INSERT INTO ca VALUES (?1, ?2, ?3)",
+                    params![ca.name, ca.certificate, ca.key],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
+        self.write("keep the token", Durability::Power, |transaction| {
+            transaction.execute(
+                "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, NULL)",
+                params![
+                    token.digest,
+                    token.agent.as_str(),
+                    token.principal,
+                    token.scopes.to_string(),
+                    token.uses,
+                    token.session_seconds,
+                    token.created_at.secs(),
+                    token.expires_at.secs(),
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRecord>, StoreError> {
+        self.read("read the token", |connection| {
+            connection
+                .prepare_cached("SELECT * FROM token WHERE digest = ?1")?
+                .query_row([digest], token_record)
+                .optional()
+        })
+    }
+
+    fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.read("list the tokens", |connection| {
+            connection
+                .prepare("SELECT * FROM token ORDER BY created_at, digest")?
+                .query_map([], token_record)?
+                .collect()
+        })
+    }
+
+    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError> {
+        self.write("revoke the token", Durability::Power, |transaction| {
+            let known = transaction.execute(
+                "UPDATE token SET revoked_at = coalesce(revoked_at, ?2)
+                 WHERE substr(digest, 1, 8) = ?1",
+                params![id, at.secs()],
+            )?;
+            if known == 0 {
+                return Ok(None);
+            }
+            let ended = transaction.execute(
+                "UPDATE session SET revoked_at = ?2 WHERE revoked_at IS NULL AND ends_at > ?2
+                 AND token IN (SELECT digest FROM token WHERE substr(digest, 1, 8) = ?1)",
+                params![id, at.secs()],
+            )?;
+            Ok(Some(u64::try_from(ended).unwrap_or(u64::MAX)))
+        })
+    }
+
+    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
+        self.write("keep the enrolment", Durability::Power, |transaction| {
+            if let Some(digest) = &session.token {
+                spend_token(transaction, digest, session.started_at)?;
+            }
+            transaction.execute(
+                "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+                params![
+                    session.id,
+                    session.identity.as_str(),
+                    session.principal,
+                    session.agent.as_str(),
+                    session.scopes.to_string(),
+                    session.auth_method,
+                    session.mtls.spki_der(),
+                    session.signing.spki_der(),
+                    session.started_at.secs(),
+                    session.ends_at.secs(),
+                    session.token,
+                ],
+            )?;
+            Ok(record_issued(transaction, &session.id, issued)?)
+        })
+    }
+
+    fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError> {
+        self.read("find the session", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, identity, principal, agent, scopes, auth_method, mtls, signing,
+                            started_at, ends_at, token, not_after, revoked_at
+                     FROM session_certificate JOIN session ON session.id = session
+                     WHERE sha256 = ?1",
+                )?
+                .query_row([certificate], presented_session)
+                .optional()
+        })
+    }
+
+    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError> {
+        self.write("record the issuance", Durability::Process, |transaction| {
+            // Asked again inside the transaction: a revocation that came first wins.
+            let kept = transaction
+                .prepare_cached(
+                    "INSERT INTO nonce SELECT id, ?2, ?3 FROM session
+                     WHERE id = ?1 AND revoked_at IS NULL",
+                )?
+                .execute(params![spent.session, spent.nonce, spent.kept_until.secs()]);
+            match kept {
+                Ok(0) => return Err(WriteError::Refused(RecordError::SessionRevoked)),
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    return Err(WriteError::Refused(RecordError::Replayed));
+                }
+                other => other?,
+            };
+            Ok(record_issued(transaction, spent.session, issued)?)
+        })
+    }
+
+    fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
+        self.write("forget old nonces", Durability::Process, |transaction| {
+            transaction.execute("DELETE FROM nonce WHERE kept_until < ?1", [now.secs()])?;
+            Ok(())
+        })
+    }
+
+    fn trust(&self) -> Result<Option<TrustRecord>, StoreError> {
+        self.read("read the trust document", |connection| {
+            connection
+                .query_row(
+                    "SELECT seqno, payload_sha256, envelope FROM trust
+                     ORDER BY seqno DESC LIMIT 1",
+                    [],
+                    |row| {
+                        Ok(TrustRecord {
+                            seqno: unsigned(row, 0)?,
+                            payload_sha256: row.get(1)?,
+                            envelope: row.get(2)?,
+                        })
+                    },
+                )
+                .optional()
+        })
+    }
+
+    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError> {
+        self.write(
+            "keep the trust document",
+            Durability::Power,
+            |transaction| {
+                transaction.execute(
+                    "INSERT INTO trust VALUES (?1, ?2, ?3)",
+                    params![signed(trust.seqno), trust.payload_sha256, trust.envelope],
+                )?;
+                Ok(())
+            },
+        )
+    }
+
+    fn summary(&self, now: UnixTime) -> Result<Summary, StoreError> {
+        self.read("count", |connection| {
+            connection.query_row(
+                "SELECT
+                   (SELECT count(*) FROM token
+                    WHERE revoked_at IS NULL AND used < uses AND expires_at > ?1),
+                   (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
+                   (SELECT count(*) FROM issued),
+                   (SELECT coalesce(max(seqno), 0) FROM trust)",
+                [now.secs()],
+                |row| {
+                    Ok(Summary {
+                        usable_tokens: unsigned(row, 0)?,
+                        living_sessions: unsigned(row, 1)?,
+                        certificates_issued: unsigned(row, 2)?,
+                        trust_seqno: unsigned(row, 3)?,
+                    })
+                },
+            )
+        })
+    }
+}
+
+/// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.
+fn spend_token(
+    transaction: &Transaction<'_>,
+    digest: &[u8; 32],
+    now: UnixTime,
+) -> Result<(), WriteError<EnrolStoreError>> {
+    let spent = transaction.execute(
+        "UPDATE token SET used = used + 1 WHERE digest = ?1 AND used < uses
+         AND revoked_at IS NULL AND expires_at > ?2",
+        params![digest, now.secs()],
+    )?;
+    if spent == 1 {
+        return Ok(());
+    }
+    let refusal = transaction
+        .query_row(
+            "SELECT * FROM token WHERE digest = ?1",
+            [digest],
+            token_record,
+        )
+        .optional()?
+        .and_then(|token| token.refusal(now))
+        .unwrap_or(TokenRefusal::Unknown);
+    Err(WriteError::Refused(EnrolStoreError::Token(refusal)))
+}
+
+fn record_issued(
+    transaction: &Transaction<'_>,
+    session: &[u8; 16],
+    issued: &[Issued],
+) -> rusqlite::Result<()> {
+    let mut line = transaction.prepare_cached(
+        "INSERT INTO issued (session, kind, serial, kid, certificate_sha256, payload_sha256,
+                             activity, issued_at, not_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for certificate in issued {
+        line.execute(params![
+            session,
+            certificate.kind.as_str(),
+            certificate.serial,
+            certificate.kid.to_string(),
+            certificate.certificate_sha256,
+            certificate.payload_sha256,
+            certificate.activity,
+            certificate.issued_at.secs(),
+            certificate.not_after.secs(),
+        ])?;
+        if certificate.kind == IssuedKind::Signing {
+            transaction.execute(
+                "INSERT INTO session_certificate VALUES (?1, ?2, ?3)",
+                params![
+                    certificate.certificate_sha256,
+                    session,
+                    certificate.not_after.secs()
+                ],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings an empty database to our schema; refuses what is not ours or newer.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = during("prepare the database");
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(&failed)?;
+    let pragma = |name| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
+    let application: u32 = pragma("application_id").map_err(&failed)?;
+    let version: u32 = pragma("user_version").map_err(&failed)?;
+    let tables: u32 = transaction
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(&failed)?;
+    if application != APPLICATION && (application, version, tables) != (0, 0, 0) {
+        return Err(StoreError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    if version > SCHEMA {
+        return Err(StoreError::NewerSchema {
+            found: version,
+            known: SCHEMA,
+        });
+    }
+    if version < SCHEMA {
+        transaction
+            .execute_batch(include_str!("schema.sql"))
+            .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION))
+            .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA))
+            .map_err(&failed)?;
+    }
+    transaction.commit().map_err(&failed)
+}
+
+fn during(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| match source {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..) => StoreError::Damaged(doing),
+        source => StoreError::Database { doing, source },
+    }
+}
+
+/// How long a writer waits for another.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// `NmAu`: marks the file as ours.
+const APPLICATION: u32 = 0x4e6d_4175;
+const SCHEMA: u32 = 1;

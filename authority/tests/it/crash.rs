@@ -1,0 +1,199 @@
+//! The end that nobody announced, and the ones that somebody did.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Write as _, stdout},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use notme_authority::{Observer, ServeConfig, Serving, SystemClock, running, serve, stop};
+use notme_core::{
+    certificate::Certificate,
+    enrol::{Format, IssueResponse},
+    time::UnixTime,
+};
+use rusqlite::Connection;
+
+use crate::{
+    client::{Agent, Client},
+    world::{World, token},
+};
+
+/// Where the other process is told to serve.
+const ROLE: &str = "NOTME_TEST_SERVE";
+
+/// Not a test: this executable, called again, is the authority that gets killed.
+#[test]
+fn serves_when_asked_by_another_test() {
+    struct Say;
+    impl Observer for Say {
+        fn serving(&self, serving: &Serving<'_>) {
+            writeln!(stdout(), "\nserving {}", serving.url).unwrap();
+        }
+    }
+    let Some(root) = env::var_os(ROLE) else {
+        return;
+    };
+    let world = World::new();
+    let root = PathBuf::from(root);
+    let config = ServeConfig {
+        storage: notme_authority::Storage::Directory {
+            path: root.join("authority"),
+            protection: notme_authority::Protection::LocalFile,
+        },
+        listen: vec![notme_authority::Listen::Unix(
+            root.join("run/authority.sock"),
+        )],
+        clock: Arc::new(SystemClock),
+        observer: Arc::new(Say),
+        ..world.config()
+    };
+    serve(config).unwrap();
+}
+
+/// Starts the authority in a process of its own.
+fn spawn(world: &World) -> (Child, Client) {
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "crash::serves_when_asked_by_another_test",
+            "--nocapture",
+        ])
+        .env(ROLE, world.root.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = loop {
+        let line = lines.next().expect("the authority ended early").unwrap();
+        if let Some(url) = line.strip_prefix("serving ") {
+            break url.to_owned();
+        }
+    };
+    // The rest is read to the end, so that the other process never waits for us.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, Client::unix(world.socket(), url))
+}
+
+fn now() -> UnixTime {
+    UnixTime::from(std::time::SystemTime::now())
+}
+
+#[test]
+fn a_killed_authority_has_everything_it_acknowledged() {
+    let world = World::new();
+    let (mut child, client) = spawn(&world);
+    let agent = Agent::new(1);
+    let session = agent.session(&client, None);
+    let acknowledged = Mutex::new(Vec::new());
+    let nonce = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                // Until the kill cuts an answer off.
+                loop {
+                    let nonce = nonce.fetch_add(1, Ordering::SeqCst);
+                    let request = session.issue_request(&client.url, now(), nonce);
+                    let answer = std::panic::catch_unwind(|| client.post("/v1/issue", &request));
+                    let Ok(answer) = answer else { return };
+                    let Ok(response) = serde_json::from_slice::<IssueResponse>(&answer.body) else {
+                        return;
+                    };
+                    let pem = &response.certificates[&Format::X509];
+                    let certificate = Certificate::from_pem(pem).unwrap();
+                    acknowledged
+                        .lock()
+                        .unwrap()
+                        .push((nonce, certificate.sha256()));
+                }
+            });
+        }
+        while acknowledged.lock().unwrap().len() < 200 {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+    });
+    child.wait().unwrap();
+
+    let acknowledged = acknowledged.into_inner().unwrap();
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    for (nonce, certificate) in &acknowledged {
+        let lines: i64 = store
+            .query_row(
+                "SELECT count(*) FROM issued WHERE certificate_sha256 = ?1",
+                [certificate],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(lines, 1);
+        let nonces: i64 = store
+            .query_row(
+                "SELECT count(*) FROM nonce WHERE nonce = ?1",
+                [u128::from(*nonce).to_be_bytes()],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(nonces, 1);
+    }
+    drop(store);
+
+    let (mut child, client) = spawn(&world);
+    let last = acknowledged.last().unwrap().0;
+    assert_eq!(
+        session.issue(&client, now(), last).refusal().1,
+        "nonce-replayed"
+    );
+    assert_eq!(session.issue(&client, now(), u64::MAX).status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_authority_has_its_tokens_spent() {
+    let world = World::new();
+    let (mut child, client) = spawn(&world);
+    let admin = notme_authority::Admin::open(&world.home(), Arc::new(SystemClock)).unwrap();
+    let (token, _) = admin.create_token(token()).unwrap();
+    Agent::new(1).session(&client, Some(token.expose()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (mut child, client) = spawn(&world);
+    let again = Agent::new(2).enrol(&client, Some(token.expose()));
+    assert_eq!(again.refusal(), (401, "token-used-up".to_owned()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_authority_holds_no_lock_and_its_socket_is_replaced() {
+    let world = World::new();
+    let (mut child, _) = spawn(&world);
+    assert!(running(&world.home()).unwrap().is_some());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(world.socket().exists());
+    assert_eq!(running(&world.home()).unwrap(), None);
+    let (mut child, client) = spawn(&world);
+    assert_eq!(client.get("/health").status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn stop_ends_the_process_that_holds_the_lock() {
+    let world = World::new();
+    let (mut child, _) = spawn(&world);
+    let stopped = stop(&world.home(), Duration::from_secs(30))
+        .unwrap()
+        .unwrap();
+    assert_eq!(stopped.pid, i32::try_from(child.id()).unwrap());
+    assert!(child.wait().unwrap().success());
+    assert!(!world.socket().exists());
+    assert_eq!(running(&world.home()).unwrap(), None);
+}

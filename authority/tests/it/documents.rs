@@ -1,0 +1,188 @@
+//! What anyone may read.
+
+use notme_core::{
+    base64,
+    certificate::Certificate,
+    hex,
+    trust::{TrustDocument, VerifiedTrust},
+};
+use serde_json::Value;
+
+use crate::world::{Running, World, start};
+
+fn trust(world: &World, running: &Running) -> VerifiedTrust {
+    let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
+    let answer = running.unix().get("/v1/trust.json");
+    assert_eq!(answer.status, 200);
+    TrustDocument::verify(&answer.body, &[pin], world.now()).unwrap()
+}
+
+#[test]
+fn health_answers_ok() {
+    let world = World::new();
+    let running = world.start();
+    for path in ["/health", "/healthz"] {
+        let answer = running.tcp().get(path);
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"ok"[..]));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+}
+
+#[test]
+fn the_ca_bundle_is_the_ed25519_root_without_a_final_newline() {
+    let world = World::new();
+    let running = world.start();
+    let answer = running.tcp().get("/.well-known/ca-bundle.pem");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/x-pem-file")
+    );
+    assert_eq!(answer.header("cache-control"), Some("max-age=3600"));
+    assert!(answer.body.ends_with(b"-----END CERTIFICATE-----"));
+    let text = String::from_utf8(answer.body).unwrap();
+    assert_eq!(
+        Certificate::from_pem(&text).unwrap(),
+        world.admin().roots().unwrap()[0]
+    );
+}
+
+#[test]
+fn the_jwks_holds_the_ed25519_root_key() {
+    let world = World::new();
+    let running = world.start();
+    let root = world.admin().roots().unwrap().remove(0);
+    let answer = running.tcp().get("/.well-known/jwks.json");
+    assert_eq!(answer.header("cache-control"), Some("max-age=3600"));
+    let expected = serde_json::json!({"keys": [{
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": base64::encode_url(&root.public_key().ed25519_bytes().unwrap()),
+        "kid": root.kid().to_string(),
+        "use": "sig",
+        "alg": "EdDSA",
+    }]});
+    assert_eq!(answer.json::<Value>(), expected);
+}
+
+#[test]
+fn every_endpoint_that_discovery_names_is_there() {
+    let world = World::new();
+    let running = world.start();
+    let discovery: Value = running
+        .tcp()
+        .get("/.well-known/signet-authority.json")
+        .json();
+    assert_eq!(discovery["issuer"], running.url.as_str());
+    assert_eq!(
+        discovery["algorithms_supported"],
+        serde_json::json!(["Ed25519"])
+    );
+    let paths: Vec<_> = discovery
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| name.ends_with("_endpoint") || name.ends_with("_uri"))
+        .map(|(_, path)| path.as_str().unwrap())
+        .collect();
+    assert!(paths.len() >= 7);
+    for path in paths {
+        assert_ne!(running.tcp().get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn the_public_url_may_carry_a_path() {
+    let world = World::new();
+    let mut config = world.config();
+    config.url = Some("https://cluster.test/identity/".to_owned());
+    let running = start(config).unwrap();
+    assert_eq!(running.tcp().get("/identity/health").status, 200);
+    assert_eq!(running.tcp().get("/health").status, 200);
+    assert_eq!(running.tcp().get("/other/health").status, 404);
+    crate::client::Agent::new(1).session(&running.unix(), None);
+}
+
+#[test]
+fn the_trust_document_verifies_against_either_root() {
+    let world = World::new();
+    let running = world.start();
+    let body = running.tcp().get("/v1/trust.json").body;
+    let roots = world.admin().roots().unwrap();
+    for root in &roots {
+        let pin = root.public_key().spki_sha256();
+        let verified = TrustDocument::verify(&body, &[pin], world.now()).unwrap();
+        let document = verified.document();
+        assert_eq!(document.seqno, 1);
+        assert_eq!(document.authority, running.url);
+        assert_eq!(document.trust_domain, "notme.test");
+        assert_eq!(document.epoch, 1);
+        assert_eq!(document.previous, None);
+        assert_eq!(document.expires_at, world.now().plus(30 * 86_400));
+        let certificates: Vec<_> = document
+            .roots
+            .iter()
+            .map(|root| root.certificate.clone())
+            .collect();
+        assert_eq!(certificates, roots);
+    }
+    assert!(TrustDocument::verify(&body, &[[0; 32]], world.now()).is_err());
+}
+
+#[test]
+fn the_trust_document_stays_the_same_across_restarts() {
+    let world = World::new();
+    let only_unix = || {
+        let mut config = world.config();
+        config.listen.truncate(1);
+        start(config).unwrap()
+    };
+    let running = only_unix();
+    let first = running.unix().get("/v1/trust.json").body;
+    running.stop();
+    world.advance(86_399);
+    let running = only_unix();
+    assert_eq!(running.unix().get("/v1/trust.json").body, first);
+    assert_eq!(world.admin().trust().unwrap().unwrap(), first);
+}
+
+/// Two documents of one number would be equivocation, so each signing takes the next.
+#[test]
+fn a_document_signed_anew_takes_the_next_number_and_names_the_one_before() {
+    let world = World::new();
+    let running = world.start();
+    let first = trust(&world, &running);
+    running.stop();
+
+    world.advance(86_400);
+    let running = world.start();
+    let second = trust(&world, &running);
+    assert_eq!(second.document().seqno, 2);
+    assert_eq!(
+        second.document().previous,
+        Some(hex::encode(&first.payload_sha256()))
+    );
+    assert_eq!(second.document().issued_at, world.now());
+    running.stop();
+
+    let mut moved = world.config();
+    moved.url = Some("https://moved.test".to_owned());
+    let running = start(moved).unwrap();
+    let third = trust(&world, &running);
+    assert_eq!(third.document().seqno, 3);
+    assert_eq!(third.document().authority, "https://moved.test");
+    assert_eq!(
+        third.document().previous,
+        Some(hex::encode(&second.payload_sha256()))
+    );
+}
+
+#[test]
+fn a_document_from_the_future_is_signed_anew() {
+    let world = World::new();
+    world.start().stop();
+    world.advance(-3_600);
+    let running = world.start();
+    let document = trust(&world, &running);
+    assert_eq!(document.document().seqno, 2);
+    assert_eq!(document.document().issued_at, world.now());
+}

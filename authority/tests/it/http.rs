@@ -1,0 +1,229 @@
+//! What HTTP callers can do wrong.
+
+use std::{io::Read, time::Duration};
+
+use crate::{
+    client::{Agent, Answer},
+    world::{Running, World, start},
+};
+
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.refusal(), (status, code.to_owned()));
+}
+
+fn impatient(world: &World) -> Running {
+    let mut config = world.config();
+    config.limits.head = Duration::from_millis(300);
+    config.limits.body = Duration::from_millis(300);
+    start(config).unwrap()
+}
+
+#[test]
+fn a_path_that_is_not_there_is_not_found() {
+    let world = World::new();
+    let running = world.start();
+    for path in [
+        "/",
+        "/v1",
+        "/v1/enrol/",
+        "/v1/issue/../enrol",
+        "//health",
+        "/V1/enrol",
+    ] {
+        refused(&running.tcp().get(path), 404, "not_found");
+    }
+}
+
+#[test]
+fn another_method_is_not_allowed() {
+    let world = World::new();
+    let running = world.start();
+    let get = running.tcp().get("/v1/enrol");
+    refused(&get, 405, "method-not-allowed");
+    assert_eq!(get.header("allow"), Some("POST, OPTIONS"));
+    let post = running.tcp().post_bytes("/health", b"{}");
+    refused(&post, 405, "method-not-allowed");
+    assert_eq!(post.header("allow"), Some("GET, HEAD, OPTIONS"));
+    refused(
+        &running.tcp().send("DELETE", "/v1/issue", None, b""),
+        405,
+        "method-not-allowed",
+    );
+}
+
+#[test]
+fn head_answers_without_a_body() {
+    let world = World::new();
+    let running = world.start();
+    let answer = running.tcp().send("HEAD", "/v1/trust.json", None, b"");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.is_empty());
+}
+
+#[test]
+fn malformed_json_is_refused_on_every_operation() {
+    let world = World::new();
+    let running = world.start();
+    let deep = "[".repeat(60_000);
+    let bodies: [&[u8]; 8] = [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        br#"{"agent":"claude","agent":"claude"}"#,
+        deep.as_bytes(),
+    ];
+    for path in ["/v1/enrol", "/v1/issue", "/v1/renew"] {
+        for body in bodies {
+            refused(
+                &running.tcp().post_bytes(path, body),
+                400,
+                "request-malformed",
+            );
+        }
+    }
+    assert_eq!(running.tcp().get("/health").status, 200);
+}
+
+#[test]
+fn fields_that_we_do_not_know_are_refused() {
+    let world = World::new();
+    let running = world.start();
+    let client = running.unix();
+    let request = Agent::new(1).enrol_request(&client.url, None);
+    let mut value = serde_json::to_value(request).unwrap();
+    value["admin"] = true.into();
+    refused(&client.post("/v1/enrol", &value), 400, "request-malformed");
+}
+
+#[test]
+fn only_json_is_read() {
+    let world = World::new();
+    let running = world.start();
+    for content in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+    ] {
+        let answer = running.tcp().send("POST", "/v1/enrol", content, b"{}");
+        refused(&answer, 415, "content-type-unsupported");
+    }
+    let with_charset = running.tcp().send(
+        "POST",
+        "/v1/enrol",
+        Some("Application/JSON; charset=utf-8"),
+        b"{}",
+    );
+    refused(&with_charset, 400, "request-malformed");
+}
+
+#[test]
+fn a_body_over_64_kib_is_refused() {
+    let world = World::new();
+    let running = world.start();
+    let client = running.tcp();
+    let fits = vec![b' '; 64 * 1024];
+    refused(
+        &client.post_bytes("/v1/enrol", &fits),
+        400,
+        "request-malformed",
+    );
+    let too_large = vec![b' '; 64 * 1024 + 1];
+    refused(
+        &client.post_bytes("/v1/enrol", &too_large),
+        413,
+        "body-too-large",
+    );
+    let announced = client.raw(
+        b"POST /v1/enrol HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n",
+    );
+    refused(&announced, 413, "body-too-large");
+}
+
+#[test]
+fn a_body_in_chunks_is_limited_too() {
+    let world = World::new();
+    let running = world.start();
+    let mut request =
+        b"POST /v1/enrol HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec();
+    for _ in 0..17 {
+        request.extend_from_slice(b"1000\r\n");
+        request.extend_from_slice(&[b' '; 4096]);
+        request.extend_from_slice(b"\r\n");
+    }
+    refused(&running.tcp().raw(&request), 413, "body-too-large");
+}
+
+#[test]
+fn what_is_no_http_is_dropped_and_nothing_breaks() {
+    let world = World::new();
+    let running = world.start();
+    let long_head = [b"GET / HTTP/1.1\r\nx: ", vec![b'a'; 100_000].as_slice()].concat();
+    let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(500));
+    let requests: [&[u8]; 4] = [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GARBAGE\r\n\r\n",
+        &long_head,
+        many_headers.as_bytes(),
+    ];
+    for request in requests {
+        let status = running.tcp().raw(request).status;
+        assert!(matches!(status, 0 | 400 | 431), "{status}");
+    }
+    assert_eq!(running.tcp().get("/health").status, 200);
+}
+
+#[test]
+fn a_slow_head_is_cut_off() {
+    let world = World::new();
+    let running = impatient(&world);
+    let answer = running.tcp().raw(b"POST /v1/enrol HTTP/1.1\r\nhost: a\r\n");
+    assert!(matches!(answer.status, 0 | 408), "{answer:?}");
+    let silent = running.tcp().raw(b"");
+    assert!(matches!(silent.status, 0 | 408), "{silent:?}");
+}
+
+#[test]
+fn a_slow_body_is_cut_off() {
+    let world = World::new();
+    let running = impatient(&world);
+    let answer = running.tcp().raw(
+        b"POST /v1/enrol HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{",
+    );
+    refused(&answer, 408, "request-timeout");
+}
+
+#[test]
+fn silent_connections_do_not_keep_others_out() {
+    let world = World::new();
+    let mut config = world.config();
+    config.limits.connections = 4;
+    config.limits.head = Duration::from_millis(300);
+    let running = start(config).unwrap();
+    let mut silent: Vec<_> = (0..12).map(|_| running.tcp().connect()).collect();
+    assert_eq!(running.tcp().get("/health").status, 200);
+    for stream in &mut silent {
+        // Cut off: end of stream or reset, and not our own patience.
+        let ended = stream.read(&mut [0; 64]);
+        assert!(!matches!(&ended, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+}
+
+#[test]
+fn pages_may_read_documents_and_send_nothing() {
+    let world = World::new();
+    let running = world.start();
+    let document = running.tcp().send("OPTIONS", "/v1/trust.json", None, b"");
+    assert_eq!(document.status, 204);
+    assert_eq!(document.header("access-control-allow-origin"), Some("*"));
+    for path in ["/v1/enrol", "/nowhere"] {
+        let operation = running.tcp().send("OPTIONS", path, None, b"");
+        assert_eq!(operation.status, 204);
+        assert_ne!(operation.header("access-control-allow-origin"), Some("*"));
+    }
+    let get = running.tcp().get("/.well-known/jwks.json");
+    assert_eq!(get.header("access-control-allow-origin"), Some("*"));
+}

@@ -1,0 +1,23 @@
+//! The authority, through its sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod client;
+mod crash;
+mod documents;
+mod enrol;
+mod founding;
+mod http;
+mod issue;
+mod openssl;
+mod serving;
+mod tokens;
+mod world;
