@@ -1,0 +1,432 @@
+//! The command line.
+
+use std::{num::NonZeroU32, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use notme_core::identity::AgentName;
+
+/// Agents sign as themselves, and anyone can check it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "notme",
+    version,
+    max_term_width = 80,
+    after_help = "Called by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init` sets that up."
+)]
+pub(crate) struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole thing in a scratch directory, then attack it
+    #[command(after_help = "Example:\n  notme demo")]
+    Demo,
+    /// Make git sign as an agent in this repository
+    #[command(after_help = "Examples:\n  notme init --agent claude\n  notme init --undo")]
+    Init(Init),
+    /// Say who signs here, and until when
+    #[command(after_help = "Example:\n  notme status --json")]
+    Status(Json),
+    /// Judge commits and tags
+    #[command(
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  git rev-list HEAD | notme verify -"
+    )]
+    Verify(Verify),
+    /// Walk the seven steps for one object, in words
+    #[command(after_help = "Example:\n  notme explain HEAD")]
+    Explain(Explain),
+    /// Pinned authorities
+    #[command(subcommand)]
+    Trust(Trust),
+    /// The process that holds the session keys
+    #[command(subcommand)]
+    Agent(Agent),
+    /// An identity authority
+    #[command(subcommand)]
+    Authority(Authority),
+    /// Find what is set up wrong, and print what repairs it
+    #[command(after_help = "Example:\n  notme doctor")]
+    Doctor(Json),
+}
+
+/// Whether to print for machines.
+#[derive(Args, Debug)]
+pub(crate) struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `notme init`.
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// Name of the agent
+    #[arg(long, value_name = "NAME", default_value = "agent")]
+    pub(crate) agent: AgentName,
+    /// Who issues its certificates; without it, an authority of your own on this machine
+    #[arg(long, value_name = "URL")]
+    pub(crate) authority: Option<String>,
+    /// SHA-256 of the authority's root key, as its operator told you (can be repeated)
+    #[arg(long, value_name = "SHA256", requires = "authority")]
+    pub(crate) pin: Vec<String>,
+    /// File that holds the enrolment token; `-` for stdin
+    #[arg(long, value_name = "FILE", requires = "authority")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// PEM file of the TLS roots to believe instead of the system's
+    #[arg(long, value_name = "FILE", requires = "authority")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The signature's form
+    #[arg(long, value_enum, default_value = "x509")]
+    pub(crate) format: SignatureForm,
+    /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
+    #[arg(long, value_enum, default_value = "modern")]
+    pub(crate) profile: Profile,
+    /// Set it up for all your repositories
+    #[arg(long)]
+    pub(crate) global: bool,
+    /// Take the settings back
+    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile"])]
+    pub(crate) undo: bool,
+}
+
+/// The forms of signature that `init` can set up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum SignatureForm {
+    /// CMS, which git calls x509
+    X509,
+}
+
+/// The two key profiles.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Ed25519
+    Modern,
+    /// P-256
+    Interop,
+}
+
+/// `notme verify`.
+#[derive(Args, Debug)]
+pub(crate) struct Verify {
+    /// Revision, range, or `-` for object ids on stdin; without it, what HEAD has over its upstream, else HEAD
+    pub(crate) range: Option<String>,
+    /// Everything that any reference reaches
+    #[arg(long, conflicts_with = "range")]
+    pub(crate) all: bool,
+    /// Annotated tags, too
+    #[arg(long)]
+    pub(crate) tags: bool,
+    /// Policy to judge by, instead of the trust store's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Trust store to use
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trust: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+    /// Walk the steps for every object, in words
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One line for each object
+    Text,
+    /// One document
+    Json,
+    /// One object on each line, the summary last
+    Jsonl,
+}
+
+/// `notme explain`.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The commit or tag
+    #[arg(default_value = "HEAD")]
+    pub(crate) revision: String,
+    /// Policy to judge by, instead of the trust store's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Trust store to use
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trust: Option<PathBuf>,
+}
+
+impl From<Explain> for Verify {
+    fn from(arguments: Explain) -> Self {
+        Self {
+            range: Some(arguments.revision),
+            all: false,
+            tags: false,
+            policy: arguments.policy,
+            trust: arguments.trust,
+            format: ReportFormat::Text,
+            explain: true,
+        }
+    }
+}
+
+/// `notme trust`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trust {
+    /// Pin an authority
+    #[command(
+        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name notme notme-root.pem"
+    )]
+    Add(TrustAdd),
+    /// List what is pinned
+    #[command(after_help = "Example:\n  notme trust show --json")]
+    Show(Json),
+    /// Print root certificates for other tools
+    #[command(after_help = "Example:\n  notme trust export --pem > roots.pem")]
+    Export(TrustExport),
+    /// Fetch newer trust documents
+    #[command(after_help = "Example:\n  notme trust refresh")]
+    Refresh(TrustRefresh),
+    /// Forget an authority
+    #[command(after_help = "Example:\n  notme trust remove ci")]
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `notme trust add`.
+#[derive(Args, Debug)]
+pub(crate) struct TrustAdd {
+    /// URL of an authority, or a file: a trust document or a PEM bundle of roots
+    pub(crate) source: String,
+    /// What to call it
+    #[arg(long)]
+    pub(crate) name: String,
+    /// SHA-256 of a root's public key (can be repeated); needed unless the source is a PEM file
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) pin: Vec<String>,
+    /// The roots are those of an ordinary X.509 authority, not of notme
+    #[arg(long)]
+    pub(crate) x509: bool,
+    /// PEM file of the TLS roots to believe instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// `notme trust export`.
+#[derive(Args, Debug)]
+pub(crate) struct TrustExport {
+    /// As PEM certificates
+    #[arg(long, required = true)]
+    pub(crate) pem: bool,
+    /// Only this authority's
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+/// `notme trust refresh`.
+#[derive(Args, Debug)]
+pub(crate) struct TrustRefresh {
+    /// Only this authority
+    pub(crate) name: Option<String>,
+    /// A trust document to take instead of asking the authority
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub(crate) from: Option<PathBuf>,
+    /// PEM file of the TLS roots to believe instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// `notme agent`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    /// Start it; git's calls do that by themselves
+    #[command(after_help = "Example:\n  notme agent start")]
+    Start {
+        /// Stay in the foreground, and say on stderr what goes wrong
+        #[arg(long)]
+        foreground: bool,
+    },
+    /// Forget all keys and end it
+    #[command(after_help = "Example:\n  notme agent stop")]
+    Stop,
+    /// Say how it is
+    #[command(after_help = "Example:\n  notme agent status --json")]
+    Status(Json),
+    /// List the configured agents
+    #[command(after_help = "Example:\n  notme agent list")]
+    List(Json),
+    /// Get a new certificate now
+    #[command(after_help = "Example:\n  notme agent renew claude")]
+    Renew {
+        /// Whose
+        agent: AgentName,
+    },
+    /// Open a session with an enrolment token
+    #[command(after_help = "Example:\n  notme agent enrol claude --token-file token")]
+    Enrol {
+        /// For whom
+        agent: AgentName,
+        /// File that holds the enrolment token; `-` for stdin
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+    },
+}
+
+/// `notme authority`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Authority {
+    /// Make the keys of an authority
+    #[command(
+        after_help = "Example:\n  notme authority init --trust-domain example.com --passphrase-file secret"
+    )]
+    Init(AuthorityInit),
+    /// Be the authority, in the foreground
+    #[command(
+        after_help = "Example:\n  notme authority serve --url https://auth.example.com --listen 0.0.0.0:443 --tls-certificate cert.pem --tls-key key.pem"
+    )]
+    Serve(AuthorityServe),
+    /// End the one that is running
+    #[command(after_help = "Example:\n  notme authority stop")]
+    Stop(AuthorityPlace),
+    /// Say how it is
+    #[command(after_help = "Example:\n  notme authority status")]
+    Status(AuthorityStatus),
+    /// Enrolment tokens
+    #[command(subcommand)]
+    Enrol(Enrol),
+    /// Print the root certificates
+    #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
+    Bundle(AuthorityPlace),
+}
+
+/// Which authority is meant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AuthorityPlace {
+    /// Its directory; without it, the embedded one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// How its keys are sealed.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sealing {
+    /// File that holds the passphrase that seals the keys; `-` for stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// File of at least 32 secret bytes that seals the keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// `notme authority init`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityInit {
+    /// Which
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// The first segment of the identities it issues; without it, the host's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) trust_domain: Option<String>,
+}
+
+/// `notme authority serve`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityServe {
+    /// Which
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// Where agents reach it; proofs bind it
+    #[arg(long, value_name = "URL", required_unless_present = "embedded")]
+    pub(crate) url: Option<String>,
+    /// TCP address to listen on; port 0 takes a free one, and the address is printed
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["embedded", "socket"])]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Unix socket to listen on, for this user alone
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// TLS certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// TLS private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Keep everything in memory and forget it at the end
+    #[arg(long, conflicts_with_all = ["dir", "passphrase_file", "key_file"])]
+    pub(crate) ephemeral: bool,
+    /// Be the embedded one: its directory, its socket, and an end when nobody asks for it
+    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir"])]
+    pub(crate) embedded: bool,
+    /// How long session certificates live, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) certificate_ttl: Option<NonZeroU32>,
+}
+
+/// `notme authority status`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityStatus {
+    /// Which
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `notme authority enrol`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Enrol {
+    /// Make a token and print it; it is shown once
+    #[command(
+        after_help = "Example:\n  notme authority enrol create --agent claude --uses 1 --ttl 600"
+    )]
+    Create(EnrolCreate),
+    /// List tokens, without their secrets
+    #[command(after_help = "Example:\n  notme authority enrol list")]
+    List(AuthorityStatus),
+    /// Make a token useless
+    #[command(after_help = "Example:\n  notme authority enrol revoke 0123456789abcdef")]
+    Revoke {
+        /// Which
+        #[command(flatten)]
+        place: AuthorityPlace,
+        /// The token's id, as `list` shows it
+        id: String,
+    },
+}
+
+/// `notme authority enrol create`.
+#[derive(Args, Debug)]
+pub(crate) struct EnrolCreate {
+    /// Which
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// The agent that may enrol
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: AgentName,
+    /// Who answers for it; without it, the authority's operator
+    #[arg(long, value_name = "NAME")]
+    pub(crate) principal: Option<String>,
+    /// What its sessions may do
+    #[arg(long, value_delimiter = ',', default_values = notme_core::enrol::SCOPES)]
+    pub(crate) scopes: Vec<String>,
+    /// How often it can be used
+    #[arg(long, default_value = "1")]
+    pub(crate) uses: NonZeroU32,
+    /// How long it can be used, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    pub(crate) ttl: NonZeroU32,
+    /// How long its sessions can be renewed, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) session_ttl: Option<NonZeroU32>,
+}

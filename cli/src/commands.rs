@@ -1,0 +1,22 @@
+//! The commands, one module each.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::failure::{Exit, Outcome};
+
+pub(crate) mod agent;
+pub(crate) mod authority;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod status;
+pub(crate) mod trust;
+pub(crate) mod verify;
+
+/// Prints a value for machines.
+fn print_json(value: &impl Serialize) -> Outcome {
+    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
+    Ok(Exit::Yes)
+}

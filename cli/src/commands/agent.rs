@@ -1,0 +1,224 @@
+//! `notme agent`: the process that holds the session keys.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use notme_agent::AgentOptions;
+use notme_core::{
+    frame::{SessionState, SessionStatus, StatusAnswer},
+    identity::AgentName,
+    time::UnixTime,
+};
+use notme_signer::{AgentClient, AgentEndpoint, ClientError, Deadline, StartCommand};
+
+use crate::{
+    arguments::{Agent, Json},
+    commands::{init::read_token, print_json},
+    failure::{Exit, Failure, Outcome},
+    home::Home,
+    program,
+};
+
+/// How long the key agent stays without being asked for anything.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long any answer may take: git's callers never wait longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// How long an enrolment may take.
+const ENROL_DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
+    match command {
+        Agent::Start { foreground: true } => serve(home),
+        Agent::Start { foreground: false } => start(home),
+        Agent::Stop => stop(home),
+        Agent::Status(arguments) => status(home, arguments),
+        Agent::List(arguments) => list(home, arguments),
+        Agent::Renew { agent } => {
+            let sessions = starting(home, ENROL_DEADLINE)?
+                .renew(agent)
+                .map_err(client_failure)?;
+            print_sessions(&sessions)
+        }
+        Agent::Enrol { agent, token_file } => {
+            print_sessions(&enrol(home, agent, &read_token(token_file)?)?)
+        }
+    }
+}
+
+/// Where the key agent is, and how to start it.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn endpoint(home: &Home) -> io::Result<AgentEndpoint> {
+    Ok(AgentEndpoint {
+        socket: home.runtime().join(notme_agent::SOCKET_NAME),
+        start: Some(StartCommand {
+            program: program::path()?,
+            arguments: ["agent", "start", "--foreground"]
+                .map(OsString::from)
+                .to_vec(),
+        }),
+    })
+}
+
+/// Opens a session with an enrolment token.
+///
+/// # Errors
+/// [`Failure`] with the key agent's words.
+pub(crate) fn enrol(
+    home: &Home,
+    agent: &AgentName,
+    token: &str,
+) -> Result<Vec<SessionStatus>, Failure> {
+    starting(home, ENROL_DEADLINE)?
+        .enrol(agent, Some(token.to_owned()))
+        .map_err(client_failure)
+}
+
+/// Asks the key agent how it is; `None` when none runs.
+///
+/// # Errors
+/// [`Failure`] when one runs and cannot be asked.
+pub(crate) fn running(home: &Home) -> Result<Option<StatusAnswer>, Failure> {
+    let Some(mut client) = existing(home)? else {
+        return Ok(None);
+    };
+    client.status().map(Some).map_err(client_failure)
+}
+
+fn starting(home: &Home, deadline: Duration) -> Result<AgentClient, Failure> {
+    AgentClient::connect(&endpoint(home)?, Deadline::after(deadline)).map_err(client_failure)
+}
+
+fn existing(home: &Home) -> Result<Option<AgentClient>, Failure> {
+    let endpoint = AgentEndpoint {
+        start: None,
+        ..endpoint(home)?
+    };
+    match AgentClient::connect(&endpoint, Deadline::after(DEADLINE)) {
+        Ok(client) => Ok(Some(client)),
+        Err(ClientError::Absent) => Ok(None),
+        Err(error) => Err(client_failure(error)),
+    }
+}
+
+fn client_failure(error: ClientError) -> Failure {
+    let hint = error.hint().map(str::to_owned);
+    let failure = Failure::from(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn serve(home: &Home) -> Outcome {
+    notme_agent::detach();
+    notme_agent::run(AgentOptions {
+        config_dir: home.agents(),
+        runtime_dir: home.runtime().to_owned(),
+        idle_exit: IDLE,
+        launcher: Some(program::authority_launcher(home)?),
+        clock: Arc::new(|| UnixTime::from(SystemTime::now())),
+    })?;
+    Ok(Exit::Yes)
+}
+
+fn start(home: &Home) -> Outcome {
+    let status = starting(home, DEADLINE)?.status().map_err(client_failure)?;
+    writeln!(io::stdout(), "the key agent runs as process {}", status.pid)?;
+    Ok(Exit::Yes)
+}
+
+fn stop(home: &Home) -> Outcome {
+    match existing(home)? {
+        Some(mut client) => {
+            let stopped = client.stop().map_err(client_failure)?;
+            writeln!(
+                io::stdout(),
+                "stopped process {}; its keys are gone",
+                stopped.pid
+            )?;
+        }
+        None => writeln!(io::stdout(), "no key agent was running")?,
+    }
+    Ok(Exit::Yes)
+}
+
+fn status(home: &Home, arguments: &Json) -> Outcome {
+    let running = running(home)?;
+    if arguments.json {
+        return print_json(&running);
+    }
+    let mut out = io::stdout().lock();
+    let Some(status) = running else {
+        writeln!(out, "no key agent is running; the next signature starts it")?;
+        return Ok(Exit::Yes);
+    };
+    writeln!(
+        out,
+        "process   {}, version {}, up for {} s",
+        status.pid, status.version, status.uptime_seconds
+    )?;
+    writeln!(
+        out,
+        "memory    {}, {}",
+        if status.memory.memory_locked {
+            "locked"
+        } else {
+            "NOT locked"
+        },
+        if status.memory.dumps_disabled {
+            "no dumps"
+        } else {
+            "dumps POSSIBLE"
+        }
+    )?;
+    for weakness in &status.memory.weaknesses {
+        writeln!(out, "  weakness: {weakness}")?;
+    }
+    drop(out);
+    print_sessions(&status.sessions)
+}
+
+fn list(home: &Home, arguments: &Json) -> Outcome {
+    let sessions = starting(home, DEADLINE)?.list().map_err(client_failure)?;
+    if arguments.json {
+        return print_json(&sessions);
+    }
+    print_sessions(&sessions)
+}
+
+fn print_sessions(sessions: &[SessionStatus]) -> Outcome {
+    let mut out = io::stdout().lock();
+    for session in sessions {
+        writeln!(out, "agent     {}: {}", session.agent, state(session.state))?;
+        writeln!(out, "  authority    {}", session.authority)?;
+        if let Some(identity) = &session.identity {
+            writeln!(out, "  identity     {identity}")?;
+        }
+        if let Some(kid) = session.kid {
+            writeln!(out, "  key          {kid}")?;
+        }
+        if let Some(at) = session.not_after {
+            writeln!(out, "  certificate  until {at}")?;
+        }
+        if let Some(at) = session.session_ends_at {
+            writeln!(out, "  session      until {at}")?;
+        }
+    }
+    Ok(Exit::Yes)
+}
+
+/// Returns a session's state in words.
+pub(crate) const fn state(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Absent => "no session yet; the next signature opens one",
+        SessionState::Live => "live",
+        SessionState::Expired => "certificate expired; the next signature renews it",
+        SessionState::Ended => "session ended",
+    }
+}

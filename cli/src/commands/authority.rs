@@ -1,0 +1,303 @@
+//! `notme authority`: run one, and look after it.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::{self, Write},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use notme_authority::{
+    Admin, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection,
+    Scopes, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
+};
+use rustix::{process::getuid, system::uname};
+
+use crate::{
+    arguments::{
+        Authority, AuthorityInit, AuthorityPlace, AuthorityServe, AuthorityStatus, Enrol,
+        EnrolCreate, Sealing,
+    },
+    commands::print_json,
+    failure::{Exit, Failure, Outcome, open_file},
+    home::Home,
+};
+
+/// How long the embedded authority stays without being asked for anything.
+const EMBEDDED_IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long `stop` waits.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a session enrolled with a token can be renewed, in seconds.
+const SESSION_SECONDS: i64 = 24 * 3600;
+
+pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
+    match command {
+        Authority::Init(arguments) => init(home, arguments),
+        Authority::Serve(arguments) => serve(home, arguments),
+        Authority::Stop(place) => stop(home, place),
+        Authority::Status(arguments) => status(home, arguments),
+        Authority::Enrol(Enrol::Create(arguments)) => create_token(home, arguments),
+        Authority::Enrol(Enrol::List(arguments)) => list_tokens(home, arguments),
+        Authority::Enrol(Enrol::Revoke { place, id }) => revoke_token(home, place, id),
+        Authority::Bundle(place) => bundle(home, place),
+    }
+}
+
+fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
+    let directory = directory(home, &arguments.place);
+    let founding = founding(arguments.trust_domain.clone());
+    let protection = protection(&arguments.sealing)?;
+    let admin = notme_authority::init(&directory, &founding, &protection, Arc::new(SystemClock))?;
+    describe(&directory, &admin)
+}
+
+fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
+    let mut listen = Vec::new();
+    if arguments.embedded {
+        listen.push(Listen::Unix(home.authority_socket()));
+    }
+    listen.extend(arguments.socket.clone().map(Listen::Unix));
+    let local = (!listen.is_empty()).then(|| LocalEnrolment {
+        principal: None,
+        scopes: Scopes::all(),
+    });
+    if let Some(address) = arguments.listen {
+        let tls = arguments
+            .tls_certificate
+            .clone()
+            .zip(arguments.tls_key.clone());
+        listen.push(match tls {
+            Some((certificate, key)) => Listen::Tls {
+                address,
+                certificate,
+                key,
+            },
+            None => Listen::Tcp(address),
+        });
+    }
+    let mut lifetimes = Lifetimes::default();
+    if let Some(seconds) = arguments.certificate_ttl {
+        lifetimes.certificate = seconds.get().into();
+    }
+    notme_authority::serve(ServeConfig {
+        storage: if arguments.ephemeral {
+            Storage::Memory
+        } else {
+            Storage::Directory {
+                path: directory(home, &arguments.place),
+                protection: protection(&arguments.sealing)?,
+            }
+        },
+        founding: founding(None),
+        listen,
+        url: arguments.url.clone(),
+        lifetimes,
+        local,
+        idle_exit: arguments.embedded.then_some(EMBEDDED_IDLE),
+        limits: Limits::default(),
+        clock: Arc::new(SystemClock),
+        observer: Arc::new(Announcer),
+    })?;
+    Ok(Exit::Yes)
+}
+
+/// Tells on stderr where the authority listens and what it fails at.
+struct Announcer;
+
+impl Observer for Announcer {
+    fn serving(&self, serving: &Serving<'_>) {
+        let mut out = io::stderr().lock();
+        for bound in serving.bound {
+            let _ = writeln!(out, "listening on {bound}");
+        }
+        let _ = writeln!(
+            out,
+            "proofs are bound to {}; keys sealed by: {}",
+            serving.url, serving.sealing
+        );
+    }
+
+    fn failed(&self, error: &(dyn Error + 'static)) {
+        let mut out = io::stderr().lock();
+        let _ = write!(out, "error: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let _ = write!(out, ": {cause}");
+            source = cause.source();
+        }
+        let _ = writeln!(out);
+    }
+}
+
+fn stop(home: &Home, place: &AuthorityPlace) -> Outcome {
+    let stopped = notme_authority::stop(&directory(home, place), STOP_DEADLINE)?;
+    match stopped {
+        Some(instance) => writeln!(io::stdout(), "stopped process {}", instance.pid)?,
+        None => writeln!(io::stdout(), "no authority was running")?,
+    }
+    Ok(Exit::Yes)
+}
+
+fn status(home: &Home, arguments: &AuthorityStatus) -> Outcome {
+    let directory = directory(home, &arguments.place);
+    let admin = open(&directory)?;
+    if !arguments.json {
+        return describe(&directory, &admin);
+    }
+    print_json(&serde_json::json!({
+        "directory": directory,
+        "authority": admin.describe()?,
+        "running": notme_authority::running(&directory)?,
+    }))
+}
+
+fn describe(directory: &Path, admin: &Admin) -> Outcome {
+    let about = admin.describe()?;
+    let running = notme_authority::running(directory)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "directory     {}", directory.display())?;
+    writeln!(out, "trust domain  {}", about.trust_domain)?;
+    writeln!(out, "operator      {}", about.operator)?;
+    writeln!(
+        out,
+        "epoch         {}, since {}",
+        about.epoch, about.created_at
+    )?;
+    writeln!(out, "keys sealed   by {}", about.sealing)?;
+    for root in &about.roots {
+        writeln!(
+            out,
+            "root          {} {}, until {}",
+            root.algorithm, root.kid, root.not_after
+        )?;
+        writeln!(out, "  pin         {}", root.spki_sha256)?;
+    }
+    writeln!(out, "sessions      {}", about.summary.living_sessions)?;
+    writeln!(out, "certificates  {}", about.summary.certificates_issued)?;
+    match running {
+        Some(instance) => writeln!(
+            out,
+            "running       process {}, {}",
+            instance.pid, instance.url
+        )?,
+        None => writeln!(out, "running       no")?,
+    }
+    Ok(Exit::Yes)
+}
+
+fn create_token(home: &Home, arguments: &EnrolCreate) -> Outcome {
+    let admin = open(&directory(home, &arguments.place))?;
+    let scopes = Scopes::from_names(arguments.scopes.iter().map(String::as_str));
+    let (token, info) = admin.create_token(NewToken {
+        agent: arguments.agent.clone(),
+        principal: arguments.principal.clone(),
+        scopes: scopes.map_err(Failure::usage)?,
+        uses: arguments.uses.get(),
+        ttl_seconds: arguments.ttl.get().into(),
+        session_seconds: arguments
+            .session_ttl
+            .map_or(SESSION_SECONDS, |seconds| NonZeroU32::get(seconds).into()),
+    })?;
+    writeln!(io::stdout(), "{}", token.expose())?;
+    writeln!(
+        io::stderr(),
+        "token {} enrols agent `{}` up to {} times until {}; it is not shown again",
+        info.id,
+        info.agent,
+        info.uses,
+        info.expires_at
+    )?;
+    Ok(Exit::Yes)
+}
+
+fn list_tokens(home: &Home, arguments: &AuthorityStatus) -> Outcome {
+    let tokens = open(&directory(home, &arguments.place))?.tokens()?;
+    if arguments.json {
+        return print_json(&tokens);
+    }
+    let mut out = io::stdout().lock();
+    for token in tokens {
+        writeln!(out, "{}", token_line(&token))?;
+    }
+    Ok(Exit::Yes)
+}
+
+fn token_line(token: &TokenInfo) -> String {
+    let revoked = token
+        .revoked_at
+        .map_or_else(String::new, |at| format!(", revoked at {at}"));
+    format!(
+        "{} {} for {}: used {} of {}, until {}{revoked}",
+        token.id, token.agent, token.principal, token.used, token.uses, token.expires_at
+    )
+}
+
+fn revoke_token(home: &Home, place: &AuthorityPlace, id: &str) -> Outcome {
+    let ended = open(&directory(home, place))?.revoke_token(id)?;
+    writeln!(
+        io::stdout(),
+        "token {id} is revoked; sessions ended: {ended}"
+    )?;
+    Ok(Exit::Yes)
+}
+
+fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {
+    write!(io::stdout(), "{}", open(&directory(home, place))?.bundle()?)?;
+    Ok(Exit::Yes)
+}
+
+fn open(directory: &Path) -> Result<Admin, Failure> {
+    Admin::open(directory, Arc::new(SystemClock)).map_err(|error| {
+        Failure::from(error).hint("`notme init` or `notme authority init` makes one")
+    })
+}
+
+fn directory(home: &Home, place: &AuthorityPlace) -> PathBuf {
+    place.dir.clone().unwrap_or_else(|| home.authority())
+}
+
+/// Names a new authority after this host, and its operator after this user.
+fn founding(trust_domain: Option<String>) -> Founding {
+    let host = uname().nodename().to_string_lossy().into_owned();
+    Founding {
+        trust_domain: trust_domain.unwrap_or_else(|| segment(&host, "localhost")),
+        operator: segment(&user_name().unwrap_or_default(), "operator"),
+    }
+}
+
+/// Returns what of a name can be part of an identity, or the fallback when nothing can.
+fn segment(name: &str, fallback: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+    let segment: String = name.to_lowercase().chars().filter(plain).collect();
+    if segment.is_empty() {
+        fallback.to_owned()
+    } else {
+        segment
+    }
+}
+
+/// Returns this user's name: of the environment, else of the password file.
+fn user_name() -> Option<String> {
+    if let Some(user) = ["USER", "LOGNAME"].into_iter().find_map(env::var_os) {
+        return Some(user.to_string_lossy().into_owned());
+    }
+    let uid = getuid().as_raw().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").ok()?;
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
+    Ok(match (&sealing.passphrase_file, &sealing.key_file) {
+        (Some(file), _) => Protection::Passphrase(Secret::passphrase(open_file(file)?)?),
+        (None, Some(file)) => Protection::KeyFile(Secret::key_file(file)?),
+        (None, None) => Protection::LocalFile,
+    })
+}

@@ -1,0 +1,282 @@
+//! `notme doctor`: what is set up wrong, and the one command that repairs it.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use notme_agent::{AgentConfig, Document, check_private_directory};
+use notme_core::identity::AgentName;
+use notme_verifier::Trust;
+use serde::Serialize;
+
+use crate::{
+    arguments::Json,
+    commands::{agent, print_json, trust::is_embedded},
+    failure::{Exit, Failure, Outcome},
+    git,
+    home::Home,
+    judging::{now, store},
+    program,
+};
+
+/// The oldest git whose x509 signing behaves as we describe it.
+const GIT_MIN: (u32, u32) = (2, 34);
+
+/// One thing that is wrong.
+#[derive(Serialize)]
+struct Finding {
+    /// A stable name.
+    code: &'static str,
+    /// What is wrong.
+    problem: String,
+    /// What repairs it.
+    repair: String,
+}
+
+pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
+    let findings = examine(home)?;
+    let exit = if findings.is_empty() {
+        Exit::Yes
+    } else {
+        Exit::No
+    };
+    if arguments.json {
+        print_json(&findings)?;
+        return Ok(exit);
+    }
+    let mut out = io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{}: {}", finding.code, finding.problem)?;
+        writeln!(out, "  repair: {}", finding.repair)?;
+    }
+    if findings.is_empty() {
+        writeln!(out, "nothing is wrong")?;
+    }
+    Ok(exit)
+}
+
+fn examine(home: &Home) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    let mut find = |code, problem: String, repair: &str| {
+        findings.push(Finding {
+            code,
+            problem,
+            repair: repair.to_owned(),
+        });
+    };
+    check_git(&mut find)?;
+    check_settings(home, &mut find)?;
+    check_directories(home, &mut find);
+    let trust = store(home, None).load(now());
+    check_trust(&trust, &mut find);
+    check_agent(home, &trust, &mut find)?;
+    Ok(findings)
+}
+
+type Find<'a> = dyn FnMut(&'static str, String, &str) + 'a;
+
+fn check_git(find: &mut Find<'_>) -> Result<(), Failure> {
+    let text = git::version()?;
+    let numbers: Vec<u32> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    if let [major, minor, ..] = numbers.as_slice()
+        && (*major, *minor) < GIT_MIN
+    {
+        find(
+            "git-too-old",
+            format!("{text} is older than {}.{}", GIT_MIN.0, GIT_MIN.1),
+            "install a newer git",
+        );
+    }
+    Ok(())
+}
+
+fn check_settings(home: &Home, find: &mut Find<'_>) -> Result<(), Failure> {
+    const INIT: &str = "notme init";
+    let format = git::value("gpg.format")?;
+    if format.as_deref() != Some("x509") {
+        let is = format.as_deref().unwrap_or("not set");
+        find("format-not-x509", format!("gpg.format is {is}"), INIT);
+    }
+    match git::value("gpg.x509.program")? {
+        None => find(
+            "program-not-set",
+            "gpg.x509.program is not set, so git runs gpgsm".to_owned(),
+            INIT,
+        ),
+        Some(path) => check_program(Path::new(&path), find),
+    }
+    for (name, code) in [
+        ("commit.gpgsign", "commits-not-signed"),
+        ("tag.gpgsign", "tags-not-signed"),
+    ] {
+        if git::value(name)?.as_deref() != Some("true") {
+            find(
+                code,
+                format!("{name} is not true"),
+                &format!("git config {name} true"),
+            );
+        }
+    }
+    match git::value("user.signingkey")?.filter(|key| !key.is_empty()) {
+        None => find(
+            "signing-key-not-set",
+            "user.signingkey is not set".to_owned(),
+            INIT,
+        ),
+        Some(key) => match key.parse::<AgentName>() {
+            Ok(name) if AgentConfig::load(&home.agents(), &name)?.is_some() => {}
+            Ok(name) => find(
+                "agent-unknown",
+                format!("user.signingkey names agent `{name}`, which is not configured"),
+                &format!("notme init --agent {name}"),
+            ),
+            // A key id is found only among live sessions; the key agent will say.
+            Err(_) if key.len() == 32 => {}
+            Err(_) => find(
+                "signing-key-foreign",
+                "user.signingkey is neither an agent name nor a key id".to_owned(),
+                INIT,
+            ),
+        },
+    }
+    Ok(())
+}
+
+fn check_program(path: &Path, find: &mut Find<'_>) {
+    const INIT: &str = "notme init";
+    let shown = path.display();
+    match (fs::canonicalize(path), program::path()) {
+        (Err(_), _) if path.components().count() > 1 => {
+            find(
+                "program-missing",
+                format!("gpg.x509.program `{shown}` does not exist"),
+                INIT,
+            );
+        }
+        (Ok(target), Ok(ours)) => {
+            let executable =
+                fs::metadata(&target).is_ok_and(|m| m.permissions().mode() & 0o111 != 0);
+            if !executable {
+                find(
+                    "program-not-executable",
+                    format!("`{shown}` cannot be run"),
+                    INIT,
+                );
+            } else if fs::canonicalize(&ours).is_ok_and(|ours| ours != target) {
+                find(
+                    "program-other",
+                    format!("gpg.x509.program `{shown}` is not this notme"),
+                    INIT,
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check_directories(home: &Home, find: &mut Find<'_>) {
+    for directory in [home.runtime(), &home.agents(), &home.authority()] {
+        if directory.exists() && check_private_directory(directory).is_err() {
+            let path = directory.display();
+            let foreign = fs::metadata(directory)
+                .is_ok_and(|m| m.uid() != rustix::process::geteuid().as_raw());
+            let repair = if foreign {
+                format!("sudo chown -R \"$(id -u)\" '{path}' && chmod 700 '{path}'")
+            } else {
+                format!("chmod 700 '{path}'")
+            };
+            find(
+                "directory-not-private",
+                format!("`{path}` is open to others"),
+                &repair,
+            );
+        }
+    }
+}
+
+fn check_trust(trust: &Trust, find: &mut Find<'_>) {
+    if trust.is_empty() && trust.faults().is_empty() {
+        find(
+            "trust-missing",
+            "no authority is trusted, so nothing can be accepted".to_owned(),
+            "notme init",
+        );
+    }
+    for fault in trust.faults() {
+        find(
+            fault.code.as_str(),
+            format!("authority `{}`: {}", fault.name, fault.message),
+            &format!(
+                "notme trust remove {}, then `notme trust add` or `notme init`",
+                fault.name
+            ),
+        );
+    }
+    for authority in trust.authorities() {
+        if let Some(facts) = authority.document()
+            && facts.expires_at < now()
+            && !is_embedded(authority)
+        {
+            find(
+                "trust-stale",
+                format!(
+                    "the trust document of `{}` expired at {}",
+                    authority.name(),
+                    facts.expires_at
+                ),
+                &format!("notme trust refresh {}", authority.name()),
+            );
+        }
+    }
+}
+
+fn check_agent(home: &Home, trust: &Trust, find: &mut Find<'_>) -> Result<(), Failure> {
+    for name in AgentConfig::names(&home.agents())? {
+        let Some(config) = AgentConfig::load(&home.agents(), &name)? else {
+            continue;
+        };
+        let pinned = trust
+            .authorities()
+            .iter()
+            .flat_map(|authority| authority.roots())
+            .any(|root| {
+                config
+                    .pins
+                    .as_slice()
+                    .contains(&root.certificate().public_key().spki_sha256())
+            });
+        if !pinned {
+            find(
+                "authority-not-trusted",
+                format!("agent `{name}` signs under an authority that is not trusted here"),
+                &format!("notme init --agent {name}"),
+            );
+        }
+        if !config.embedded
+            && let Err(error) =
+                notme_agent::fetch(&config.authority, config.ca_file.clone(), Document::Health)
+        {
+            find(
+                "authority-unreachable",
+                format!("the authority of agent `{name}` does not answer: {error}"),
+                "check the network, then `notme agent renew`",
+            );
+        }
+    }
+    if let Some(status) = agent::running(home)? {
+        for weakness in &status.memory.weaknesses {
+            find(
+                "memory-not-protected",
+                weakness.clone(),
+                "raise `ulimit -l`, then `notme agent stop`",
+            );
+        }
+    }
+    Ok(())
+}

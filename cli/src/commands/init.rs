@@ -1,0 +1,166 @@
+//! `notme init`: make git sign as an agent here, and take it back.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use notme_agent::{AgentConfig, AuthorityUrl, Document, Pins};
+use notme_authority::{Admin, SystemClock};
+
+use crate::{
+    arguments::{Init, Profile, SignatureForm},
+    commands::{agent, trust},
+    failure::{Exit, Failure, Outcome, read_file},
+    git::{self, Scope},
+    home::Home,
+    program,
+    settings::{self, Setting, Undone},
+};
+
+/// The name of the embedded authority in the trust store.
+pub(crate) const EMBEDDED: &str = "embedded";
+/// How long the embedded authority may take to make its keys and answer.
+const EMBEDDED_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest enrolment token.
+const TOKEN_MAX: u64 = 4096;
+
+pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
+    let scope = if arguments.global {
+        Scope::Global
+    } else {
+        Scope::Local
+    };
+    let backup = backup_file(home, scope).map_err(|error| {
+        Failure::usage(error).hint("run it inside a git repository, or with `--global`")
+    })?;
+    if arguments.undo {
+        return undo(scope, &backup);
+    }
+    let config = match &arguments.authority {
+        None => embedded(home, arguments)?,
+        Some(url) => remote(home, arguments, url)?,
+    };
+    config.save(&home.agents())?;
+    let settings = git_settings(arguments, &program::link_for_git(home)?);
+
+    let mut out = io::stdout().lock();
+    writeln!(out, "writing to {}:", git::config_file(scope)?.display())?;
+    for (name, value) in &settings {
+        writeln!(out, "  {name} = {value}")?;
+    }
+    settings::apply(scope, &backup, &settings)?;
+    if let Some(file) = &arguments.token_file {
+        agent::enrol(home, &arguments.agent, &read_token(file)?)?;
+    }
+    writeln!(
+        out,
+        "commits and tags made here are signed as agent `{}`",
+        arguments.agent
+    )?;
+    Ok(Exit::Yes)
+}
+
+fn undo(scope: Scope, backup: &Path) -> Outcome {
+    let mut out = io::stdout().lock();
+    match settings::undo(scope, backup)? {
+        Undone::Exactly => writeln!(out, "the settings are what they were, byte for byte")?,
+        Undone::Settings { kept } => {
+            writeln!(
+                out,
+                "the settings are what they were; other edits of the file were kept"
+            )?;
+            for name in kept {
+                writeln!(
+                    out,
+                    "  left alone, since it was changed after `notme init`: {name}"
+                )?;
+            }
+        }
+    }
+    Ok(Exit::Yes)
+}
+
+fn git_settings(arguments: &Init, program: &Path) -> [Setting; 5] {
+    let SignatureForm::X509 = arguments.format;
+    [
+        ("gpg.format", "x509".to_owned()),
+        ("gpg.x509.program", program.to_string_lossy().into_owned()),
+        ("user.signingkey", arguments.agent.to_string()),
+        ("commit.gpgsign", "true".to_owned()),
+        ("tag.gpgsign", "true".to_owned()),
+    ]
+}
+
+/// Starts this user's own authority, and pins it from its own directory.
+fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
+    let url = AuthorityUrl::of_socket(&home.authority_socket())?;
+    notme_agent::create_private_directory(home.runtime())?;
+    notme_agent::ensure_embedded_authority(
+        &url,
+        program::authority_launcher(home)?,
+        EMBEDDED_DEADLINE,
+    )?;
+    let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
+    let pins: Vec<[u8; 32]> = roots
+        .iter()
+        .map(|root| root.public_key().spki_sha256())
+        .collect();
+    let document = notme_agent::fetch(&url, None, Document::Trust)?;
+    trust::pin_or_refresh(home, EMBEDDED, &document, &pins)?;
+
+    let mut config = AgentConfig::new(
+        arguments.agent.clone(),
+        url,
+        profile(arguments.profile),
+        Pins::new(pins)?,
+    );
+    config.embedded = true;
+    Ok(config)
+}
+
+/// Pins an authority that somebody else runs, by what its operator said.
+fn remote(home: &Home, arguments: &Init, url: &str) -> Result<AgentConfig, Failure> {
+    let url: AuthorityUrl = url.parse().map_err(Failure::usage)?;
+    let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)?;
+    let pins = trust::parse_pins(&arguments.pin)?;
+    if pins.is_empty() {
+        return Err(trust::pin_wanted(&document));
+    }
+    trust::pin_or_refresh(home, &trust::name_of(&url), &document, &pins)?;
+    let mut config = AgentConfig::new(
+        arguments.agent.clone(),
+        url,
+        profile(arguments.profile),
+        Pins::new(pins)?,
+    );
+    config.ca_file = arguments
+        .ca_file
+        .as_deref()
+        .map(fs::canonicalize)
+        .transpose()?;
+    Ok(config)
+}
+
+const fn profile(profile: Profile) -> notme_agent::Profile {
+    match profile {
+        Profile::Modern => notme_agent::Profile::Modern,
+        Profile::Interop => notme_agent::Profile::Interop,
+    }
+}
+
+/// Reads an enrolment token, which is not to be an argument that everybody sees.
+pub(crate) fn read_token(file: &Path) -> Result<String, Failure> {
+    let token = String::from_utf8(read_file(file, TOKEN_MAX)?)?;
+    Ok(token.trim().to_owned())
+}
+
+fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
+    Ok(match scope {
+        Scope::Local => git::common_directory()?.join("notme/settings.json"),
+        Scope::Global => home.programs().join("settings.json"),
+    })
+}

@@ -1,0 +1,146 @@
+//! `notme status`: who signs here, and until when.
+
+use std::io::{self, Write};
+
+use notme_agent::AgentConfig;
+use notme_core::{frame::SessionStatus, identity::AgentName};
+use serde::Serialize;
+
+use crate::{
+    arguments::Json,
+    commands::{agent, print_json},
+    failure::{Exit, Failure, Outcome},
+    git,
+    home::Home,
+};
+
+/// Everything that `status` knows. Absent facts are null.
+#[derive(Serialize)]
+struct Status {
+    /// What git is set up to do here.
+    git: Settings,
+    /// The agent that signs, as it is configured.
+    agent: Option<Configured>,
+    /// Its session, when the key agent runs and has one.
+    session: Option<SessionStatus>,
+    /// Whether the key agent runs.
+    key_agent_running: bool,
+    /// Whether keys are in memory that is never swapped nor dumped.
+    memory_protected: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Settings {
+    format: Option<String>,
+    program: Option<String>,
+    signing_key: Option<String>,
+    sign_commits: Option<String>,
+    sign_tags: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Configured {
+    name: AgentName,
+    authority: String,
+    profile: notme_agent::Profile,
+    embedded: bool,
+}
+
+pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
+    let status = look(home)?;
+    if arguments.json {
+        return print_json(&status);
+    }
+    print(&mut io::stdout().lock(), &status)?;
+    Ok(Exit::Yes)
+}
+
+fn look(home: &Home) -> Result<Status, Failure> {
+    let git = Settings {
+        format: git::value("gpg.format")?,
+        program: git::value("gpg.x509.program")?,
+        signing_key: git::value("user.signingkey")?,
+        sign_commits: git::value("commit.gpgsign")?,
+        sign_tags: git::value("tag.gpgsign")?,
+    };
+    let name: Option<AgentName> = git.signing_key.as_deref().and_then(|key| key.parse().ok());
+    let config = match &name {
+        Some(name) => AgentConfig::load(&home.agents(), name)?,
+        None => None,
+    };
+    let running = agent::running(home)?;
+    let key = git.signing_key.clone().unwrap_or_default();
+    let is_ours = |session: &&SessionStatus| {
+        session.agent.as_str() == key || session.kid.is_some_and(|kid| kid.to_string() == key)
+    };
+    Ok(Status {
+        session: running
+            .as_ref()
+            .and_then(|status| status.sessions.iter().find(is_ours).cloned()),
+        key_agent_running: running.is_some(),
+        memory_protected: running
+            .map(|status| status.memory.memory_locked && status.memory.dumps_disabled),
+        agent: config.map(|config| Configured {
+            authority: config.authority.as_str().to_owned(),
+            name: config.name,
+            profile: config.profile,
+            embedded: config.embedded,
+        }),
+        git,
+    })
+}
+
+fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let unset = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
+    writeln!(
+        out,
+        "git signs    {} with {}",
+        unset(&status.git.format),
+        unset(&status.git.program)
+    )?;
+    writeln!(
+        out,
+        "  commits    {}, tags {}",
+        unset(&status.git.sign_commits),
+        unset(&status.git.sign_tags)
+    )?;
+    match &status.agent {
+        Some(agent) => {
+            writeln!(out, "agent        {}", agent.name)?;
+            let whose = if agent.embedded {
+                ", this user's own"
+            } else {
+                ""
+            };
+            writeln!(out, "authority    {}{whose}", agent.authority)?;
+        }
+        None => writeln!(
+            out,
+            "agent        none of ours: signing key is {}",
+            unset(&status.git.signing_key)
+        )?,
+    }
+    if let Some(session) = &status.session {
+        if let Some(identity) = &session.identity {
+            writeln!(out, "identity     {identity}")?;
+        }
+        if let Some(kid) = session.kid {
+            writeln!(out, "key          {kid}")?;
+        }
+        writeln!(out, "session      {}", agent::state(session.state))?;
+        if let Some(at) = session.not_after {
+            writeln!(out, "certificate  until {at}, renewed by itself")?;
+        }
+    }
+    match (status.key_agent_running, status.memory_protected) {
+        (true, Some(true)) => writeln!(out, "key agent    running, keys in locked memory"),
+        (true, _) => writeln!(
+            out,
+            "key agent    running, keys NOT fully protected: see `notme agent status`"
+        ),
+        (false, _) => writeln!(
+            out,
+            "key agent    not running; the next signature starts it"
+        ),
+    }
+}

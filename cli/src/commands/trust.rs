@@ -1,0 +1,352 @@
+//! `notme trust`: pinned authorities.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use notme_agent::{AuthorityError, AuthorityUrl, Document, FetchError};
+use notme_core::{certificate::Certificate, dsse::Envelope, hex, trust::TrustDocument};
+use notme_verifier::{
+    load::{PemKind, Refreshed, TrustStoreError},
+    report::escape,
+    trust::{Authority, PinKind},
+};
+
+use crate::{
+    arguments::{Json, Trust, TrustAdd, TrustExport, TrustRefresh},
+    commands::{init::EMBEDDED, print_json},
+    failure::{Exit, Failure, Outcome, read_file},
+    home::Home,
+    judging::{now, store},
+};
+
+/// The longest trust document or bundle.
+const DOCUMENT_MAX: u64 = 4 * 1024 * 1024;
+
+pub(crate) fn run(home: &Home, command: &Trust) -> Outcome {
+    match command {
+        Trust::Add(arguments) => add(home, arguments),
+        Trust::Show(arguments) => show(home, arguments),
+        Trust::Export(arguments) => export(home, arguments),
+        Trust::Refresh(arguments) => refresh(home, arguments),
+        Trust::Remove { name } => {
+            store(home, None).remove(name).map_err(store_failure)?;
+            writeln!(io::stdout(), "authority `{name}` is no longer trusted")?;
+            Ok(Exit::Yes)
+        }
+    }
+}
+
+/// Pins an authority by its trust document, or brings a pinned one up to date.
+///
+/// # Errors
+/// [`Failure`] when the document is refused.
+pub(crate) fn pin_or_refresh(
+    home: &Home,
+    name: &str,
+    document: &[u8],
+    pins: &[[u8; 32]],
+) -> Result<(), Failure> {
+    let store = store(home, None);
+    if store.contains(name) {
+        store
+            .refresh(name, document, now())
+            .map_err(store_failure)?;
+    } else {
+        store
+            .add_document(name, document, pins, now())
+            .map_err(store_failure)?;
+    }
+    Ok(())
+}
+
+/// Reads pins as people type them.
+///
+/// # Errors
+/// A wrong call when one is no SHA-256.
+pub(crate) fn parse_pins(pins: &[String]) -> Result<Vec<[u8; 32]>, Failure> {
+    pins.iter()
+        .map(|pin| {
+            let digest = pin
+                .strip_prefix("sha256:")
+                .unwrap_or(pin)
+                .to_ascii_lowercase();
+            hex::decode_array(&digest).ok_or_else(|| {
+                Failure::usage(format!("`{pin}` is not a SHA-256 of 64 hexadecimal digits"))
+            })
+        })
+        .collect()
+}
+
+/// Refuses to trust what nobody vouched for, and shows what to compare.
+pub(crate) fn pin_wanted(document: &[u8]) -> Failure {
+    let failure = Failure::usage("an authority is pinned by the key that its operator told you");
+    let shown: Option<TrustDocument> = Envelope::from_json(document)
+        .ok()
+        .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok());
+    let Some(document) = shown else {
+        return failure.hint("pass it as `--pin SHA256`");
+    };
+    let pins: Vec<String> = document
+        .current_roots()
+        .map(|root| {
+            format!(
+                "--pin {}",
+                hex::encode(&root.certificate.public_key().spki_sha256())
+            )
+        })
+        .collect();
+    failure.hint(format!(
+        "it shows these keys; pass them once the operator has confirmed them:\n  {}",
+        pins.join("\n  ")
+    ))
+}
+
+/// Names an authority after its host.
+pub(crate) fn name_of(url: &AuthorityUrl) -> String {
+    let rest = url
+        .as_str()
+        .split_once("://")
+        .map_or(url.as_str(), |(_, rest)| rest);
+    rest.split('/')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' || c == '-' {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
+    let pins = parse_pins(&arguments.pin)?;
+    let store = store(home, None);
+    let source = read_source(&arguments.source, arguments.ca_file.as_deref())?;
+    let authority = match std::str::from_utf8(&source) {
+        Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => {
+            let kind = if arguments.x509 {
+                PemKind::X509
+            } else {
+                PemKind::Notme
+            };
+            store
+                .add_pem(&arguments.name, pem, kind, &pins)
+                .map_err(store_failure)?
+        }
+        _ if pins.is_empty() => return Err(pin_wanted(&source)),
+        _ => store
+            .add_document(&arguments.name, &source, &pins, now())
+            .map_err(store_failure)?,
+    };
+    print_authority(&mut io::stdout().lock(), &authority)?;
+    Ok(Exit::Yes)
+}
+
+/// Reads a file, or asks an authority: for its trust document, else for its PEM bundle, which is
+/// all that the hosted notme authority has.
+fn read_source(source: &str, ca_file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let Ok(url) = source.parse::<AuthorityUrl>() else {
+        return Ok(read_file(Path::new(source), DOCUMENT_MAX)?);
+    };
+    let fetch = |document| notme_agent::fetch(&url, ca_file.map(Path::to_owned), document);
+    match fetch(Document::Trust) {
+        Ok(document) => Ok(document),
+        Err(FetchError::Authority(AuthorityError::Refused { status: 404, .. })) => {
+            Ok(fetch(Document::WellKnownCaBundle)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn show(home: &Home, arguments: &Json) -> Outcome {
+    let trust = store(home, None).load(now());
+    if arguments.json {
+        let authorities: Vec<_> = trust.authorities().iter().map(describe).collect();
+        let faults: Vec<_> = trust
+            .faults()
+            .iter()
+            .map(|fault| serde_json::json!({"name": &*fault.name, "code": fault.code.as_str(), "message": fault.message}))
+            .collect();
+        return print_json(&serde_json::json!({"authorities": authorities, "faults": faults}));
+    }
+    let mut out = io::stdout().lock();
+    for authority in trust.authorities() {
+        print_authority(&mut out, authority)?;
+    }
+    for fault in trust.faults() {
+        writeln!(
+            out,
+            "{}: {}: {}",
+            fault.name,
+            fault.code.as_str(),
+            escape(&fault.message)
+        )?;
+    }
+    if trust.is_empty() {
+        writeln!(out, "no authority is trusted")?;
+    }
+    Ok(if trust.faults().is_empty() {
+        Exit::Yes
+    } else {
+        Exit::Undecided
+    })
+}
+
+fn describe(authority: &Authority) -> serde_json::Value {
+    let roots: Vec<_> = authority
+        .roots()
+        .iter()
+        .map(|root| {
+            let key = root.certificate().public_key();
+            serde_json::json!({
+                "kid": key.kid(),
+                "algorithm": key.algorithm(),
+                "spki_sha256": hex::encode(&key.spki_sha256()),
+                "subject": root.certificate().subject_text(),
+                "from": root.from().to_string(),
+                "retired_at": root.retired_at().map(|at| at.to_string()),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "name": authority.name(),
+        "kind": authority.kind().as_str(),
+        "scopes": authority.scopes(),
+        "url": authority.document().map(|facts| &facts.url),
+        "trust_domain": authority.document().map(|facts| &facts.trust_domain),
+        "seqno": authority.document().map(|facts| facts.seqno),
+        "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
+        "roots": roots,
+    })
+}
+
+fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
+    writeln!(out, "{} ({})", authority.name(), authority.kind().as_str())?;
+    if let Some(facts) = authority.document() {
+        writeln!(out, "  url      {}", escape(&facts.url))?;
+        writeln!(out, "  document {} of {}", facts.seqno, facts.issued_at)?;
+    }
+    for root in authority.roots() {
+        let key = root.certificate().public_key();
+        let retired = root
+            .retired_at()
+            .map_or_else(String::new, |at| format!(", retired {at}"));
+        writeln!(
+            out,
+            "  root     {} {}{retired}",
+            key.algorithm().as_str(),
+            key.kid()
+        )?;
+        writeln!(out, "    pin    {}", hex::encode(&key.spki_sha256()))?;
+    }
+    Ok(())
+}
+
+fn export(home: &Home, arguments: &TrustExport) -> Outcome {
+    let trust = store(home, None).load(now());
+    if let Some(fault) = trust.faults().first() {
+        return Err(Failure::undecided(format!(
+            "authority `{}` cannot be read: {}",
+            fault.name, fault.message
+        )));
+    }
+    let wanted = |authority: &&Authority| {
+        arguments
+            .name
+            .as_deref()
+            .is_none_or(|name| name == authority.name())
+    };
+    let pem: String = trust
+        .authorities()
+        .iter()
+        .filter(wanted)
+        .flat_map(Authority::roots)
+        .map(|root| Certificate::pem(root.certificate()))
+        .collect();
+    if pem.is_empty() {
+        return Err(Failure::from("no such authority is trusted"));
+    }
+    write!(io::stdout(), "{pem}")?;
+    Ok(Exit::Yes)
+}
+
+fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
+    let store = store(home, None);
+    if let (Some(name), Some(file)) = (&arguments.name, &arguments.from) {
+        let refreshed = store
+            .refresh(name, &read_file(file, DOCUMENT_MAX)?, now())
+            .map_err(store_failure)?;
+        return tell(name, refreshed);
+    }
+    let trust = store.load(now());
+    let mut exit = Exit::Yes;
+    for fault in trust.faults() {
+        writeln!(
+            io::stderr(),
+            "error: authority `{}`: {}",
+            fault.name,
+            escape(&fault.message)
+        )?;
+        exit = Exit::Undecided;
+    }
+    let mut found = false;
+    for authority in trust.authorities() {
+        if arguments
+            .name
+            .as_deref()
+            .is_some_and(|name| name != authority.name())
+        {
+            continue;
+        }
+        found = true;
+        let Some(facts) = authority.document() else {
+            writeln!(
+                io::stdout(),
+                "{}: pinned by certificate, nothing to refresh",
+                authority.name()
+            )?;
+            continue;
+        };
+        let url: AuthorityUrl = facts.url.parse()?;
+        let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)
+            .map_err(Failure::undecided)?;
+        let refreshed = store
+            .refresh(authority.name(), &document, now())
+            .map_err(store_failure)?;
+        tell(authority.name(), refreshed)?;
+    }
+    if !found && arguments.name.is_some() {
+        return Err(Failure::usage("no such authority is trusted"));
+    }
+    Ok(exit)
+}
+
+fn tell(name: &str, refreshed: Refreshed) -> Outcome {
+    match refreshed {
+        Refreshed::Unchanged => writeln!(io::stdout(), "{name}: up to date")?,
+        Refreshed::Updated { from, to } => {
+            writeln!(io::stdout(), "{name}: document {from} became {to}")?
+        }
+    }
+    Ok(Exit::Yes)
+}
+
+fn store_failure(error: TrustStoreError) -> Failure {
+    let code = error.code();
+    let hint = format!("{}: {}", code.as_str(), code.fix());
+    let failure = match code.class() {
+        notme_verifier::verdict::Class::Rejected => Failure::from(error),
+        notme_verifier::verdict::Class::Undecided => Failure::undecided(error),
+    };
+    failure.hint(hint)
+}
+
+/// Tells whether an authority is the user's own.
+pub(crate) fn is_embedded(authority: &Authority) -> bool {
+    authority.name() == EMBEDDED && authority.kind() == PinKind::TrustDocument
+}

@@ -1,0 +1,124 @@
+//! `notme verify`.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{self, BufWriter, Read as _, Write},
+};
+
+use notme_verifier::{
+    Outcome as Verdicts, Repository, explain::explain, report, repository::Selection, verify_range,
+};
+
+use crate::{
+    arguments::{ReportFormat, Verify},
+    failure::{Failure, Outcome},
+    home::Home,
+    judging::{Grounds, exit},
+};
+
+/// The longest list of object ids on stdin: a million SHA-256 names and more.
+const IDS_MAX: u64 = 128 * 1024 * 1024;
+
+pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
+    let repository = open()?;
+    let selection = select(&repository, arguments)?;
+    let grounds = Grounds::load(
+        home,
+        arguments.trust.as_deref(),
+        arguments.policy.as_deref(),
+    )?;
+    let judge = grounds.judge();
+    let verdicts = verify_range(&repository, &selection, &judge).map_err(Failure::undecided)?;
+
+    let mut out = BufWriter::new(io::stdout().lock());
+    match arguments.format {
+        ReportFormat::Text if arguments.explain => {
+            for object in verdicts.objects() {
+                writeln!(
+                    out,
+                    "{} {}\n",
+                    object.kind().unwrap_or("object"),
+                    object.id()
+                )?;
+                writeln!(out, "{}", explain(object.judgement(), &judge))?;
+            }
+        }
+        ReportFormat::Text => report::write_text(&verdicts, &mut out)?,
+        ReportFormat::Json => report::write_json(&verdicts, &mut out)?,
+        ReportFormat::Jsonl => report::write_jsonl(&verdicts, &mut out)?,
+    }
+    out.flush()?;
+    drop(out);
+    if arguments.format == ReportFormat::Text {
+        talk(&repository, &grounds, &verdicts)?;
+    }
+    Ok(exit(verdicts.summary()))
+}
+
+/// Opens the repository around the working directory.
+fn open() -> Result<Repository, Failure> {
+    let here = env::current_dir()?;
+    Repository::discover(&here).map_err(Failure::undecided)
+}
+
+fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Failure> {
+    let mut selections = Vec::new();
+    match arguments.range.as_deref() {
+        Some("-") => {
+            let mut text = String::new();
+            io::stdin().take(IDS_MAX).read_to_string(&mut text)?;
+            selections.push(repository.select_ids(text.split_ascii_whitespace()));
+        }
+        Some(revision) => selections.push(repository.select(revision)),
+        None if arguments.all => selections.push(repository.select_all()),
+        None if arguments.tags => {}
+        None => selections.push(repository.select_default()),
+    }
+    if arguments.tags {
+        selections.push(repository.select_tags());
+    }
+    selections
+        .into_iter()
+        .reduce(|all, more| Ok(all?.and(more?)))
+        .unwrap_or_else(|| repository.select_default())
+        .map_err(|error| {
+            Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
+        })
+}
+
+/// Says on stderr what stands behind the verdicts and what to do about them.
+fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    for fault in grounds.trust().faults() {
+        writeln!(
+            out,
+            "note: authority `{}`: {}: {}",
+            fault.name,
+            fault.code.as_str(),
+            report::escape(&fault.message)
+        )?;
+    }
+    if repository.has_replacements() {
+        writeln!(
+            out,
+            "note: replace refs are ignored; the objects themselves were judged"
+        )?;
+    }
+    if !verdicts.shallow().is_empty() {
+        writeln!(
+            out,
+            "note: the clone is shallow; nothing beyond its boundary was judged"
+        )?;
+    }
+    let codes: BTreeSet<_> = verdicts
+        .objects()
+        .iter()
+        .filter_map(|object| object.judgement().verdict().code())
+        .map(|code| (code.as_str(), code.fix()))
+        .collect();
+    for (code, fix) in codes {
+        writeln!(out, "hint: {code}: {fix}")?;
+    }
+    Ok(())
+}

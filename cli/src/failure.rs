@@ -1,0 +1,173 @@
+//! What went wrong, what may help, and how the program ends.
+
+use std::{
+    error::Error,
+    fmt,
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    /// Yes, or done.
+    Yes = 0,
+    /// No.
+    No = 1,
+    /// The call was wrong.
+    Usage = 2,
+    /// It could not be decided.
+    Undecided = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Yes => 0,
+            Exit::No => 1,
+            Exit::Usage => 2,
+            Exit::Undecided => 3,
+        })
+    }
+}
+
+/// A command that ended without doing what it was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<dyn Error>,
+    exit: Exit,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// The call was wrong.
+    pub(crate) fn usage(error: impl Into<Box<dyn Error>>) -> Self {
+        Self {
+            error: error.into(),
+            exit: Exit::Usage,
+            hint: None,
+        }
+    }
+
+    /// It could not be looked at.
+    pub(crate) fn undecided(error: impl Into<Box<dyn Error>>) -> Self {
+        Self {
+            exit: Exit::Undecided,
+            ..Self::from(error.into())
+        }
+    }
+
+    /// Adds the step that helps.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Tells it on stderr and returns the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let mut out = io::stderr().lock();
+        // Nobody is left to tell when stderr is gone.
+        let _ = self.write(&mut out);
+        self.exit.into()
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "error: {}", self.error)?;
+        let mut source = self.error.source();
+        while let Some(cause) = source {
+            writeln!(out, "  caused by: {cause}")?;
+            source = cause.source();
+        }
+        match &self.hint {
+            Some(hint) => writeln!(out, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// Writes the error and its causes on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        let mut source = self.error.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            exit: Exit::No,
+            hint: None,
+        }
+    }
+}
+
+/// A file that the caller named could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("could not read `{}`", path.display())]
+pub(crate) struct UnreadableFile {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Opens a file that the caller named; `-` is standard input.
+///
+/// # Errors
+/// [`UnreadableFile`].
+pub(crate) fn open_file(path: &Path) -> Result<Box<dyn Read>, UnreadableFile> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin()));
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+/// Reads a file that the caller named, up to `limit` bytes; `-` is standard input.
+///
+/// # Errors
+/// [`UnreadableFile`], also for one that is longer.
+pub(crate) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, UnreadableFile> {
+    read_all(&mut open_file(path)?, path, limit)
+}
+
+/// Reads what is open already, as [`read_file`] does.
+///
+/// # Errors
+/// [`UnreadableFile`], also for one that is longer.
+pub(crate) fn read_all(
+    from: &mut dyn Read,
+    path: &Path,
+    limit: u64,
+) -> Result<Vec<u8>, UnreadableFile> {
+    let mut bytes = Vec::new();
+    let length = from
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| unreadable(path, source))?;
+    if u64::try_from(length).is_ok_and(|length| length <= limit) {
+        return Ok(bytes);
+    }
+    Err(unreadable(path, io::ErrorKind::FileTooLarge.into()))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> UnreadableFile {
+    UnreadableFile {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What a command returns.
+pub(crate) type Outcome = Result<Exit, Failure>;

@@ -1,0 +1,158 @@
+//! The stock git, asked for what only it knows: its configuration and its repository.
+
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// git answered with an error, or could not be run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    /// The program could not be run.
+    #[error("could not run `git`")]
+    Run(#[source] io::Error),
+    /// It refused.
+    #[error("`git {command}` failed: {message}")]
+    Refused {
+        /// The subcommand.
+        command: String,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// Which configuration file is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scope {
+    /// The repository's.
+    Local,
+    /// The user's.
+    Global,
+}
+
+impl Scope {
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Local => "--local",
+            Self::Global => "--global",
+        }
+    }
+}
+
+fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Output, GitError> {
+    Command::new("git")
+        .args(arguments)
+        .output()
+        .map_err(GitError::Run)
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output)
+        .trim_end_matches('\n')
+        .to_owned()
+}
+
+fn success(command: &str, output: Output) -> Result<String, GitError> {
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(GitError::Refused {
+        command: command.to_owned(),
+        message: text(&output.stderr),
+    })
+}
+
+/// Returns the directory that all worktrees of the repository share.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn common_directory() -> Result<PathBuf, GitError> {
+    let output = run(["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+    success("rev-parse", output).map(PathBuf::from)
+}
+
+/// Returns the version that git reports.
+///
+/// # Errors
+/// [`GitError`] when it cannot be run.
+pub(crate) fn version() -> Result<String, GitError> {
+    success("version", run(["version"])?)
+}
+
+/// Returns the value in force, from whatever file.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn value(name: &str) -> Result<Option<String>, GitError> {
+    let output = run(["config", "--get", name])?;
+    // 1: the key is not set.
+    if output.status.code() == Some(1) {
+        return Ok(None);
+    }
+    success("config", output).map(Some)
+}
+
+/// Returns every value that one file gives a key.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn values(scope: Scope, name: &str) -> Result<Vec<String>, GitError> {
+    let output = run(["config", scope.flag(), "--null", "--get-all", name])?;
+    if output.status.code() == Some(1) {
+        return Ok(Vec::new());
+    }
+    let joined = success("config", output)?;
+    Ok(joined.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Gives a key exactly these values in one file.
+///
+/// # Errors
+/// [`GitError`] when the file cannot be written.
+pub(crate) fn replace(scope: Scope, name: &str, values: &[String]) -> Result<(), GitError> {
+    if !self::values(scope, name)?.is_empty() {
+        success(
+            "config",
+            run(["config", scope.flag(), "--unset-all", name])?,
+        )?;
+    }
+    for value in values {
+        success(
+            "config",
+            run(["config", scope.flag(), "--add", name, value])?,
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns the path of a configuration file.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn config_file(scope: Scope) -> Result<PathBuf, GitError> {
+    match scope {
+        Scope::Local => Ok(common_directory()?.join("config")),
+        Scope::Global => global_config_file(),
+    }
+}
+
+fn global_config_file() -> Result<PathBuf, GitError> {
+    if let Some(path) = std::env::var_os("GIT_CONFIG_GLOBAL") {
+        return Ok(path.into());
+    }
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let classic = home.join(".gitconfig");
+    let xdg = std::env::var_os("XDG_CONFIG_HOME")
+        .map_or_else(|| home.join(".config"), PathBuf::from)
+        .join("git/config");
+    // git writes the XDG file only where it exists and the classic one does not.
+    Ok(if !classic.exists() && Path::exists(&xdg) {
+        xdg
+    } else {
+        classic
+    })
+}

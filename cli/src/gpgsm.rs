@@ -1,0 +1,299 @@
+//! The program as git calls it in place of gpgsm.
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use notme_core::{
+    armor::dearmor,
+    cms::SignedMessage,
+    key::{Algorithm, Hash, KeyId},
+};
+use notme_signer::{
+    AgentEndpoint, Command, Data, Deadline, ErrorReason, StatusLine, StatusOutput, Streams,
+    TrustLevel, Verify, parse, sign,
+};
+use notme_verifier::{Code, Judgement, Verdict, report::escape};
+
+use crate::{
+    commands::agent,
+    failure::{Failure, read_all, read_file},
+    home::Home,
+    judging::Grounds,
+};
+
+/// The longest signature file we read; the verifier's own limit is lower.
+const SIGNATURE_MAX: u64 = 2 * 1024 * 1024;
+/// The longest payload that is verified.
+const PAYLOAD_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Exit codes of gpgsm.
+const GOOD: u8 = 0;
+const BAD: u8 = 1;
+const ERROR: u8 = 2;
+
+/// Does what git asks of gpgsm.
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
+    let mut streams = Streams {
+        stdin: &mut io::stdin().lock(),
+        stdout: &mut io::stdout().lock(),
+        stderr: &mut io::stderr().lock(),
+    };
+    let code = match parse(words.iter().cloned()) {
+        Err(error) => {
+            let _ = writeln!(streams.stderr, "gpgsm: {error}");
+            ERROR
+        }
+        Ok(Command::Version) => say(&mut streams, VERSION),
+        Ok(Command::Help) => say(&mut streams, HELP),
+        Ok(Command::Sign(command)) => match signing_endpoint() {
+            Ok(endpoint) => sign(
+                &command,
+                &endpoint,
+                Deadline::after(agent::DEADLINE),
+                &mut streams,
+            ),
+            Err(error) => {
+                let _ = writeln!(streams.stderr, "gpgsm: {error}");
+                ERROR
+            }
+        },
+        Ok(Command::Verify(command)) => match verify(&command, &mut streams) {
+            Ok(code) => code,
+            Err(failure) => {
+                let _ = writeln!(streams.stderr, "gpgsm: {failure}");
+                ERROR
+            }
+        },
+    };
+    ExitCode::from(code)
+}
+
+const VERSION: &str = concat!("gpgsm (notme) ", env!("CARGO_PKG_VERSION"), "\n");
+const HELP: &str = "\
+Usage: notme-x509 --status-fd=N -bsau KEY < payload
+       notme-x509 --status-fd=N --verify SIGNATURE - < payload
+
+git calls this as `gpg.x509.program`; `notme init` sets it up.
+KEY is the name of an agent or the key id of its session.
+";
+
+fn say(streams: &mut Streams<'_>, text: &str) -> u8 {
+    match streams.stdout.write_all(text.as_bytes()) {
+        Ok(()) => GOOD,
+        Err(_) => ERROR,
+    }
+}
+
+fn signing_endpoint() -> io::Result<AgentEndpoint> {
+    agent::endpoint(&home()?)
+}
+
+fn home() -> io::Result<Home> {
+    Home::from_environment().ok_or_else(|| io::Error::other("neither NOTME_HOME nor HOME is set"))
+}
+
+fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
+    let mut status = StatusOutput::open(command.status_fd)?;
+    let signature = read_file(&command.signature, SIGNATURE_MAX)?;
+    let payload = match &command.data {
+        Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
+        Data::File(path) => read_file(path, PAYLOAD_MAX)?,
+    };
+    let grounds = Grounds::load(&home()?, None, None)?;
+    let judgement = grounds.judge().judge_detached(&payload, &signature);
+
+    let name = name(&judgement);
+    let made = Made::of(&signature);
+    let told = tell(&judgement, &name, made.as_ref());
+    for line in &told.lines {
+        status.write(line, streams)?;
+    }
+    let text = words(&judgement, &escape(&name), made.as_ref(), &told);
+    streams.stderr.write_all(text.as_bytes())?;
+    Ok(told.exit)
+}
+
+/// How a signature was made: facts that judge nothing and that people want to see.
+struct Made {
+    algorithm: Algorithm,
+    hash: Hash,
+}
+
+impl Made {
+    fn of(signature: &[u8]) -> Option<Self> {
+        let message = SignedMessage::parse(&dearmor(signature).ok()?).ok()?;
+        Some(Self {
+            algorithm: message.signer().public_key().algorithm(),
+            hash: message.hash(),
+        })
+    }
+}
+
+/// What git is told.
+struct Told<'a> {
+    lines: Vec<StatusLine<'a>>,
+    exit: u8,
+}
+
+/// Maps a verdict to what git tells apart: good, bad, unknown signer, expired, revoked, and not
+/// looked at.
+fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'a> {
+    let mut lines = vec![StatusLine::NewSignature];
+    let kid = judgement.kid();
+    let claimed_kid = kid.or_else(|| Some(judgement.claimed()?.kid));
+    let exit = match (judgement.verdict(), kid) {
+        (Verdict::Accepted, Some(kid)) => {
+            lines.push(StatusLine::Good { kid, name });
+            lines.extend(details(judgement, kid, made));
+            lines.push(StatusLine::Trust(TrustLevel::Fully));
+            GOOD
+        }
+        (Verdict::Rejected(code), Some(kid)) => match standing_of(code) {
+            Standing::Unknown => {
+                lines.push(StatusLine::Good { kid, name });
+                lines.push(StatusLine::Trust(TrustLevel::Never));
+                BAD
+            }
+            Standing::Expired => {
+                lines.push(StatusLine::ExpiredKey { kid, name });
+                lines.push(StatusLine::Trust(TrustLevel::Never));
+                BAD
+            }
+            Standing::Revoked => {
+                lines.push(StatusLine::RevokedKey { kid, name });
+                lines.push(StatusLine::Trust(TrustLevel::Never));
+                BAD
+            }
+            Standing::Bad => {
+                lines.push(StatusLine::Bad {
+                    kid: Some(kid),
+                    name,
+                });
+                BAD
+            }
+        },
+        (Verdict::Rejected(_), None) => {
+            lines.push(StatusLine::Bad {
+                kid: claimed_kid,
+                name,
+            });
+            BAD
+        }
+        (Verdict::Accepted, None) | (Verdict::Undecided(_), _) => {
+            lines.push(StatusLine::Error {
+                kid: claimed_kid,
+                reason: ErrorReason::Unreadable,
+            });
+            ERROR
+        }
+    };
+    Told { lines, exit }
+}
+
+enum Standing {
+    Bad,
+    Unknown,
+    Expired,
+    Revoked,
+}
+
+/// What a signature that does hold lacks.
+fn standing_of(code: Code) -> Standing {
+    match code {
+        Code::CertificateExpired | Code::CertificateNotYetValid | Code::TimeBasisTooWeak => {
+            Standing::Expired
+        }
+        Code::Revoked => Standing::Revoked,
+        Code::SignerUntrusted
+        | Code::CertificateInvalid
+        | Code::CertificateUnknownCritical
+        | Code::IdentityMissing
+        | Code::ScopeMissing
+        | Code::NotAuthorised
+        | Code::BundleInvalid
+        | Code::BundleRollback
+        | Code::BundleEquivocation => Standing::Unknown,
+        Code::Unsigned
+        | Code::SignatureAmbiguous
+        | Code::ObjectMalformed
+        | Code::SignatureUnknownFormat
+        | Code::SignatureTooLarge
+        | Code::SignatureMalformed
+        | Code::CmsNoAttributes
+        | Code::AlgorithmWeak
+        | Code::SignatureInvalid
+        | Code::IssuanceMismatch
+        // These say that nobody could look; they do not come with `Rejected`.
+        | Code::ObjectMissing
+        | Code::FormatUnsupported
+        | Code::AlgorithmUnsupported
+        | Code::TrustMissing
+        | Code::TrustUnreadable
+        | Code::TrustStateMissing
+        | Code::TrustStale
+        | Code::PolicyUnreadable => Standing::Bad,
+    }
+}
+
+/// Who signed: the identity that somebody trusted vouches for, or a claim that nobody does.
+fn name(judgement: &Judgement) -> String {
+    match (judgement.identity(), judgement.claimed()) {
+        (Some(identity), _) => identity.to_owned(),
+        (None, Some(claimed)) => format!("[untrusted] {}", claimed.name),
+        (None, None) => "[unknown]".to_owned(),
+    }
+}
+
+fn details(judgement: &Judgement, kid: KeyId, made: Option<&Made>) -> Option<StatusLine<'static>> {
+    let (standing, made) = (judgement.standing()?, made?);
+    Some(StatusLine::Valid {
+        kid,
+        signed_at: judgement.judged_at()?,
+        expires_at: standing.not_after(),
+        algorithm: made.algorithm,
+        hash: made.hash,
+        primary: judgement.authority_kid()?,
+    })
+}
+
+/// What people read, in gpgsm's shape since tools look for it.
+fn words(judgement: &Judgement, name: &str, made: Option<&Made>, told: &Told<'_>) -> String {
+    let mut text = String::new();
+    let at = judgement.judged_at().or(judgement.signing_time());
+    if let (Some(at), Some(kid), Some(made)) = (at, judgement.kid(), made) {
+        let date = at.to_string().replace('T', " ").replace('Z', " UTC");
+        text.push_str(&format!("gpgsm: Signature made {date}\n"));
+        text.push_str(&format!(
+            "gpgsm:                using {} key {kid}\n",
+            made.algorithm.as_str()
+        ));
+    }
+    let code = judgement.verdict().code();
+    match (told.exit, code) {
+        (GOOD, _) => {
+            text.push_str(&format!("gpgsm: Good signature from \"{name}\"\n"));
+            if let Some(basis) = judgement.time_basis() {
+                text.push_str(&format!("gpgsm: time basis: {}\n", basis.as_str()));
+            }
+        }
+        (BAD, Some(code)) => {
+            // "invalid" is for signatures that do not hold; the others are only not enough.
+            let what = match told.lines.as_slice() {
+                [.., StatusLine::Bad { .. }] => "invalid signature",
+                _ => "signature not accepted,",
+            };
+            text.push_str(&format!(
+                "gpgsm: {what} from \"{name}\": {}\n",
+                code.as_str()
+            ));
+            text.push_str(&format!("gpgsm: {}\n", code.cause()));
+        }
+        (_, code) => {
+            let code = code.map_or("internal", Code::as_str);
+            text.push_str(&format!("gpgsm: signature could not be checked: {code}\n"));
+        }
+    }
+    if let Some(detail) = judgement.detail() {
+        text.push_str(&format!("gpgsm: {}\n", escape(detail)));
+    }
+    text
+}

@@ -1,0 +1,95 @@
+//! Where state lives.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::getuid;
+
+/// The directories of one user. Nothing is created by naming them.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    data: PathBuf,
+    state: PathBuf,
+    runtime: PathBuf,
+}
+
+impl Home {
+    /// Reads `NOTME_HOME`, else the XDG variables, else their defaults.
+    ///
+    /// A variable that is set but empty or relative counts as unset, as the XDG base directory
+    /// specification has it. `None` when there is no home directory to fall back on.
+    pub(crate) fn from_environment() -> Option<Self> {
+        let absolute = |name| {
+            env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        if let Some(home) = absolute("NOTME_HOME") {
+            return Some(Self::under(&home));
+        }
+        let base = |name, fallback: &str| {
+            absolute(name)
+                .or_else(|| absolute("HOME").map(|home| home.join(fallback)))
+                .map(|base| base.join("notme"))
+        };
+        Some(Self {
+            data: base("XDG_DATA_HOME", ".local/share")?,
+            state: base("XDG_STATE_HOME", ".local/state")?,
+            runtime: match absolute("XDG_RUNTIME_DIR") {
+                Some(base) => base.join("notme"),
+                None => env::temp_dir().join(format!("notme-{}", getuid().as_raw())),
+            },
+        })
+    }
+
+    /// Returns the directories below one folder, as `NOTME_HOME` lays them out.
+    pub(crate) fn under(home: &Path) -> Self {
+        Self {
+            data: home.join("data"),
+            state: home.join("state"),
+            runtime: home.join("run"),
+        }
+    }
+
+    /// Links to the program, under the names that git calls.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.data.join("bin")
+    }
+
+    /// The embedded authority's store and keys.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.data.join("authority")
+    }
+
+    /// Configurations of agents.
+    pub(crate) fn agents(&self) -> PathBuf {
+        self.data.join("agents")
+    }
+
+    /// Pinned authorities.
+    pub(crate) fn trust(&self) -> PathBuf {
+        self.data.join("trust")
+    }
+
+    /// What was seen of pinned authorities.
+    pub(crate) fn trust_state(&self) -> PathBuf {
+        self.state.join("trust")
+    }
+
+    /// Logs of the programs that run in the background.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
+    /// Sockets.
+    pub(crate) fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// The embedded authority's socket.
+    pub(crate) fn authority_socket(&self) -> PathBuf {
+        self.runtime.join("authority.sock")
+    }
+}

@@ -1,0 +1,74 @@
+//! What every verdict needs: trust, policy, and the time of the person asking.
+
+use std::{path::Path, time::SystemTime};
+
+use notme_core::time::UnixTime;
+use notme_verifier::{
+    Judge, Policy, Trust,
+    load::{self, TrustStore},
+    verify::Summary,
+};
+
+use crate::{
+    failure::{Exit, Failure},
+    home::Home,
+};
+
+/// Trust and policy as they are on disk, at one moment.
+pub(crate) struct Grounds {
+    trust: Trust,
+    policy: Policy,
+    now: UnixTime,
+}
+
+impl Grounds {
+    /// Reads the trust store and the policy, which without a file is the trust store's own.
+    ///
+    /// # Errors
+    /// [`Failure`] when the policy cannot be read; nothing can be decided then.
+    pub(crate) fn load(
+        home: &Home,
+        trust: Option<&Path>,
+        policy: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let now = now();
+        let trust = store(home, trust).load(now);
+        let policy = match policy {
+            Some(file) => load::policy(file).map_err(Failure::undecided)?,
+            None => Policy::from_trust(&trust),
+        };
+        Ok(Self { trust, policy, now })
+    }
+
+    /// Prepares to judge.
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge::new(&self.policy, &self.trust, self.now)
+    }
+
+    /// Returns the trust that was read.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+}
+
+/// Returns the trust store of a directory, or the user's.
+pub(crate) fn store(home: &Home, directory: Option<&Path>) -> TrustStore {
+    match directory {
+        Some(directory) => TrustStore::new(directory, directory.join("state")),
+        None => TrustStore::new(home.trust(), home.trust_state()),
+    }
+}
+
+/// Returns the time of the person asking.
+pub(crate) fn now() -> UnixTime {
+    UnixTime::from(SystemTime::now())
+}
+
+/// Turns the verdicts' exit code into ours.
+pub(crate) fn exit(summary: Summary) -> Exit {
+    match summary.exit_code() {
+        0 => Exit::Yes,
+        3 => Exit::Undecided,
+        _ => Exit::No,
+    }
+}

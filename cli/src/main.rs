@@ -1,0 +1,68 @@
+//! notme: agents sign as themselves, and anyone can check it.
+//!
+//! git calls the program as gpgsm, under the name `notme-x509` or with gpgsm's arguments; people
+//! call it with a subcommand. The first way goes straight to the signer: git waits for it.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod commands;
+mod failure;
+mod git;
+mod gpgsm;
+mod home;
+mod judging;
+mod program;
+mod settings;
+
+use std::{env, ffi::OsString, process::ExitCode};
+
+use clap::Parser as _;
+
+use crate::{
+    arguments::{Arguments, Command},
+    failure::{Failure, Outcome},
+    home::Home,
+};
+
+fn main() -> ExitCode {
+    let mut words = env::args_os();
+    let called_as = words.next().unwrap_or_default();
+    let words: Vec<OsString> = words.collect();
+    let gpg_shaped = words
+        .first()
+        .is_some_and(|first| notme_signer::is_gpg_shaped(first));
+    if program::is_gpgsm_name(&called_as) || gpg_shaped {
+        return gpgsm::run(&words);
+    }
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // It prints help on stdout and complaints on stderr; a closed stream is no news.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(arguments.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Outcome {
+    let home = Home::from_environment().ok_or_else(|| {
+        Failure::usage("there is no home directory")
+            .hint("set `NOTME_HOME` or `HOME` to an absolute path")
+    })?;
+    match command {
+        Command::Demo => commands::demo::run(),
+        Command::Init(arguments) => commands::init::run(&home, &arguments),
+        Command::Status(arguments) => commands::status::run(&home, &arguments),
+        Command::Verify(arguments) => commands::verify::run(&home, &arguments),
+        Command::Explain(arguments) => commands::verify::run(&home, &arguments.into()),
+        Command::Trust(command) => commands::trust::run(&home, &command),
+        Command::Agent(command) => commands::agent::run(&home, &command),
+        Command::Authority(command) => commands::authority::run(&home, &command),
+        Command::Doctor(arguments) => commands::doctor::run(&home, &arguments),
+    }
+}

@@ -1,0 +1,74 @@
+//! This very program: where it is, and under which names git calls it.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use notme_agent::AuthorityLauncher;
+
+use crate::home::Home;
+
+/// The name under which git calls us in place of gpgsm.
+pub(crate) const GPGSM_NAME: &str = "notme-x509";
+
+/// Returns the path of the running program.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn path() -> io::Result<PathBuf> {
+    env::current_exe()
+}
+
+/// Makes, or renews, the link that git is pointed at, and returns its path.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn link_for_git(home: &Home) -> io::Result<PathBuf> {
+    let directory = home.programs();
+    fs::create_dir_all(&directory)?;
+    let link = directory.join(GPGSM_NAME);
+    let program = path()?;
+    if fs::read_link(&link).is_ok_and(|target| target == program) {
+        return Ok(link);
+    }
+    // Renamed into place, so that a commit made at this moment finds the old or the new one.
+    let fresh = directory.join(format!(".{GPGSM_NAME}.{}", std::process::id()));
+    symlink(program, &fresh)?;
+    fs::rename(&fresh, &link)?;
+    Ok(link)
+}
+
+/// Returns how the embedded authority is started.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn authority_launcher(home: &Home) -> io::Result<AuthorityLauncher> {
+    Ok(AuthorityLauncher {
+        program: path()?,
+        arguments: ["authority", "serve", "--embedded"]
+            .map(OsString::from)
+            .to_vec(),
+        log: log_file(home, "authority.log")?,
+    })
+}
+
+/// Returns the path of a log, in a directory that exists.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn log_file(home: &Home, name: &str) -> io::Result<PathBuf> {
+    let directory = home.logs();
+    fs::create_dir_all(&directory)?;
+    Ok(directory.join(name))
+}
+
+/// Tells whether the last part of the path is one of git's names for us.
+pub(crate) fn is_gpgsm_name(called_as: &OsString) -> bool {
+    Path::new(called_as)
+        .file_name()
+        .is_some_and(|name| name == GPGSM_NAME)
+}

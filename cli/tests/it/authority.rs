@@ -1,0 +1,223 @@
+//! `notme authority` over TCP, with tokens: what an operator does for an agent elsewhere.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Stdio},
+};
+
+use crate::world::{World, told};
+
+/// An authority in the foreground; it ends with the value.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        let mut child = world
+            .notme_command()
+            .args(["authority", "serve"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = loop {
+            let line = lines
+                .next()
+                .expect("the authority says where it listens")
+                .unwrap();
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+        };
+        // Somebody has to go on reading, or the authority would wait for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns a port that was free a moment ago; the URL has to be known before the start.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[test]
+fn an_agent_elsewhere_enrols_with_a_token_and_commits() {
+    let operator = World::new();
+    let directory = operator.home().join("authority");
+    let secret = operator.home().join("secret");
+    fs::write(&secret, "correct horse battery staple\n").unwrap();
+    let (directory, secret) = (directory.to_str().unwrap(), secret.to_str().unwrap());
+    operator.notme_ok(&[
+        "authority",
+        "init",
+        "--dir",
+        directory,
+        "--passphrase-file",
+        secret,
+        "--trust-domain",
+        "example.com",
+    ]);
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let served = Served::start(
+        &operator,
+        &[
+            "--dir",
+            directory,
+            "--passphrase-file",
+            secret,
+            "--url",
+            &url,
+            "--listen",
+            &address,
+        ],
+    );
+    assert_eq!(served.url, url);
+    let token = operator.notme_ok(&[
+        "authority",
+        "enrol",
+        "create",
+        "--dir",
+        directory,
+        "--agent",
+        "claude",
+        "--principal",
+        "alice",
+    ]);
+    let pins: Vec<String> = operator
+        .notme_ok(&["authority", "status", "--dir", directory])
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pin "))
+        .map(|pin| pin.trim().to_owned())
+        .collect();
+
+    let agent = World::new();
+    let token_file = agent.home().join("token");
+    fs::write(&token_file, &token).unwrap();
+    fs::set_permissions(&token_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let unpinned = agent.notme(&["init", "--agent", "claude", "--authority", &url]);
+    assert_eq!(unpinned.status.code(), Some(2), "{}", told(&unpinned));
+    let init = [
+        "init",
+        "--agent",
+        "claude",
+        "--authority",
+        &url,
+        "--pin",
+        &pins[0],
+        "--pin",
+        &pins[1],
+        "--token-file",
+        token_file.to_str().unwrap(),
+    ];
+    agent.notme_ok(&init);
+    agent.signed_commit("a");
+    let (exit, document) = agent.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(
+        document["objects"][0]["identity"],
+        "wimse://example.com/agent/alice/claude"
+    );
+    // Used up, and nowhere to be found in clear.
+    let again = agent.notme(&[
+        "agent",
+        "enrol",
+        "claude",
+        "--token-file",
+        token_file.to_str().unwrap(),
+    ]);
+    assert!(!again.status.success(), "{}", told(&again));
+    assert!(!told(&again).contains(token.trim()));
+    let listed = operator.notme_ok(&["authority", "enrol", "list", "--dir", directory]);
+    assert!(listed.contains("used 1 of 1"), "{listed}");
+    assert!(!listed.contains(token.trim()));
+    drop(served);
+    // The session outlives the authority for as long as its certificate does.
+    agent.signed_commit("b");
+    assert_eq!(agent.code("HEAD", &[]), "time-basis-too-weak");
+}
+
+#[test]
+fn the_wrong_passphrase_opens_nothing_and_changes_nothing() {
+    let world = World::new();
+    let directory = world.home().join("authority");
+    let directory = directory.to_str().unwrap();
+    let (right, wrong) = (world.home().join("right"), world.home().join("wrong"));
+    fs::write(&right, "the right passphrase").unwrap();
+    fs::write(&wrong, "the wrong passphrase").unwrap();
+    let init = |secret: &std::path::Path| {
+        world.notme(&[
+            "authority",
+            "init",
+            "--dir",
+            directory,
+            "--passphrase-file",
+            secret.to_str().unwrap(),
+        ])
+    };
+    assert!(init(&right).status.success());
+    let roots = world.notme_ok(&["authority", "bundle", "--dir", directory]);
+    assert!(!init(&wrong).status.success());
+    let unsealed = world.notme(&["authority", "init", "--dir", directory]);
+    assert!(!unsealed.status.success(), "{}", told(&unsealed));
+    assert!(init(&right).status.success());
+    assert_eq!(
+        world.notme_ok(&["authority", "bundle", "--dir", directory]),
+        roots
+    );
+}
+
+#[test]
+fn plain_http_is_for_this_machine_only() {
+    let world = World::new();
+    let output = world.notme(&[
+        "authority",
+        "serve",
+        "--ephemeral",
+        "--url",
+        "http://192.0.2.1",
+        "--listen",
+        "192.0.2.1:0",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
+
+#[test]
+fn the_embedded_authority_keeps_its_key_file_to_itself() {
+    let world = World::initialised();
+    let directory = world.notme_home().join("data/authority");
+    assert_eq!(
+        fs::metadata(&directory).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    for entry in fs::read_dir(&directory).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o077,
+            0,
+            "{:?}",
+            entry.path()
+        );
+    }
+    assert!(
+        world
+            .notme_ok(&["authority", "status"])
+            .contains("local-file")
+    );
+}

@@ -1,0 +1,106 @@
+//! `notme doctor` finds what we break, and what it prints repairs it.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::world::World;
+
+fn findings(world: &World) -> Vec<(String, String)> {
+    let output = world.notme(&["doctor", "--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            (
+                finding["code"].as_str().unwrap().to_owned(),
+                finding["repair"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// Runs what the doctor printed, with `notme` on the path.
+fn repair(world: &World, command: &str) {
+    let program = std::path::Path::new(crate::world::NOTME);
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = world
+        .command("sh")
+        .env("PATH", path)
+        .args(["-c", command])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{command}: {}",
+        crate::world::told(&output)
+    );
+}
+
+#[test]
+fn nothing_is_wrong_after_init() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    assert_eq!(findings(&world), []);
+    assert!(world.notme_ok(&["doctor"]).contains("nothing is wrong"));
+}
+
+#[test]
+fn each_seeded_fault_is_found_and_its_repair_repairs_it() {
+    type Break = fn(&World);
+    let faults: [(&str, Break); 8] = [
+        ("format-not-x509", |w| {
+            w.git_ok(&["config", "gpg.format", "openpgp"]);
+        }),
+        ("program-not-set", |w| {
+            w.git_ok(&["config", "--unset", "gpg.x509.program"]);
+        }),
+        ("program-missing", |w| {
+            w.git_ok(&["config", "gpg.x509.program", "/nonexistent/notme"]);
+        }),
+        ("program-other", |w| {
+            w.git_ok(&["config", "gpg.x509.program", "/bin/true"]);
+        }),
+        ("commits-not-signed", |w| {
+            w.git_ok(&["config", "commit.gpgsign", "false"]);
+        }),
+        ("signing-key-not-set", |w| {
+            w.git_ok(&["config", "--unset", "user.signingkey"]);
+        }),
+        ("agent-unknown", |w| {
+            w.git_ok(&["config", "user.signingkey", "stranger"]);
+        }),
+        ("directory-not-private", |w| {
+            let agents = w.notme_home().join("data/authority");
+            fs::set_permissions(agents, fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+    ];
+    let world = World::initialised();
+    for (code, fault) in faults {
+        fault(&world);
+        let found = findings(&world);
+        let (_, command) = found
+            .iter()
+            .find(|(found, _)| found == code)
+            .unwrap_or_else(|| panic!("{code}: {found:?}"));
+        assert_eq!(world.notme(&["doctor"]).status.code(), Some(1));
+        repair(&world, command);
+        assert_eq!(findings(&world), [], "after {command}");
+    }
+}
+
+#[test]
+fn without_init_it_says_what_to_run() {
+    let world = World::new();
+    let found = findings(&world);
+    assert!(
+        found
+            .iter()
+            .any(|(code, repair)| code == "trust-missing" && repair == "notme init"),
+        "{found:?}"
+    );
+}

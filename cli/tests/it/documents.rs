@@ -1,0 +1,81 @@
+//! What the documents say is so.
+
+use std::{fs, path::Path};
+
+use crate::world::{World, told};
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+/// Runs the README's session as one shell would, in an empty folder.
+#[test]
+fn the_session_in_the_readme_runs_as_written() {
+    let readme = document("README.md");
+    let session = readme
+        .split("```console\n")
+        .nth(1)
+        .expect("the README has a session");
+    let session = session.split("```").next().unwrap();
+    let script: String = session
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .map(|command| format!("{command}\n"))
+        .collect();
+    assert!(script.lines().count() >= 4, "{script}");
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Path::new(crate::world::NOTME).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let output = world
+        .command("sh")
+        .current_dir(&folder)
+        .env("PATH", path)
+        .args(["-e", "-c", &script])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("\naccepted "),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let world = World::new();
+    for command in [
+        &["init"][..],
+        &["status"],
+        &["verify"],
+        &["explain"],
+        &["doctor"],
+        &["demo"],
+        &["trust", "add"],
+        &["trust", "show"],
+        &["trust", "export"],
+        &["trust", "refresh"],
+        &["agent", "start"],
+        &["agent", "stop"],
+        &["agent", "status"],
+        &["agent", "list"],
+        &["agent", "renew"],
+        &["agent", "enrol"],
+        &["authority", "init"],
+        &["authority", "serve"],
+        &["authority", "stop"],
+        &["authority", "status"],
+        &["authority", "bundle"],
+        &["authority", "enrol", "create"],
+        &["authority", "enrol", "list"],
+        &["authority", "enrol", "revoke"],
+    ] {
+        let help = world.notme_ok(&[command, &["--help"]].concat());
+        assert!(help.contains("Example"), "{command:?}: {help}");
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{command:?}: {help}"
+        );
+    }
+}

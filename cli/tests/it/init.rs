@@ -1,0 +1,113 @@
+//! `notme init` and its way back.
+
+use std::fs;
+
+use crate::world::{World, told};
+
+#[test]
+fn writes_at_most_six_settings_and_shows_them_first() {
+    let world = World::new();
+    let out = world.notme_ok(&["init", "--agent", "claude"]);
+    let settings: Vec<_> = out.lines().filter(|line| line.contains(" = ")).collect();
+    assert!((1..=6).contains(&settings.len()), "{out}");
+    for line in settings {
+        let (name, value) = line.trim().split_once(" = ").unwrap();
+        assert_eq!(world.git_ok(&["config", "--local", name]), value);
+    }
+}
+
+#[test]
+fn undo_restores_the_file_to_the_byte() {
+    let world = World::new();
+    let file = world.path().join(".git/config");
+    let odd = "\n; mine\n[gpg]\n\tformat = openpgp ; kept\n[user]\n  signingkey = \"ABC\"\n\tsigningkey = DEF\n";
+    let before = fs::read_to_string(&file).unwrap() + odd;
+    fs::write(&file, &before).unwrap();
+    world.notme_ok(&["init"]);
+    assert_eq!(world.git_ok(&["config", "user.signingkey"]), "agent");
+    world.notme_ok(&["init", "--agent", "second"]);
+    world.notme_ok(&["init", "--undo"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn undo_keeps_edits_made_since() {
+    let world = World::new();
+    world.git_ok(&["config", "commit.gpgsign", "false"]);
+    world.notme_ok(&["init"]);
+    world.git_ok(&["config", "core.editor", "ed"]);
+    world.git_ok(&["config", "user.signingkey", "mine"]);
+    let out = world.notme_ok(&["init", "--undo"]);
+    assert!(out.contains("user.signingkey"), "{out}");
+    assert_eq!(world.git_ok(&["config", "core.editor"]), "ed");
+    assert_eq!(world.git_ok(&["config", "user.signingkey"]), "mine");
+    assert_eq!(world.git_ok(&["config", "commit.gpgsign"]), "false");
+    assert!(!world.git(&["config", "gpg.format"]).status.success());
+}
+
+#[test]
+fn global_settings_go_to_the_users_file_and_back() {
+    let world = World::new();
+    let file = world.home().join("gitconfig");
+    let before = fs::read(&file).unwrap();
+    world.notme_ok(&["init", "--global"]);
+    assert!(
+        !world
+            .git(&["config", "--local", "gpg.format"])
+            .status
+            .success()
+    );
+    world.signed_commit("a");
+    assert_eq!(world.code("HEAD", &[]), "accepted");
+    world.notme_ok(&["init", "--undo", "--global"]);
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn undo_without_init_says_that_there_is_nothing() {
+    let output = World::new().notme(&["init", "--undo"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        told(&output).contains("nothing to undo"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn outside_a_repository_it_is_a_wrong_call() {
+    let mut world = World::new();
+    let elsewhere = world.home();
+    world.set_env("GIT_CEILING_DIRECTORIES", &elsewhere);
+    let output = world
+        .notme_command()
+        .current_dir(&elsewhere)
+        .arg("init")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("hint: "), "{}", told(&output));
+}
+
+#[test]
+fn a_linked_worktree_signs_too() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let linked = world.home().join("linked");
+    world.git_ok(&[
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "other",
+        linked.to_str().unwrap(),
+    ]);
+    let commit = world
+        .command("git")
+        .current_dir(&linked)
+        .args(["commit", "-q", "--allow-empty", "-m", "b"])
+        .output()
+        .unwrap();
+    assert!(commit.status.success(), "{}", told(&commit));
+    assert_eq!(world.code("other", &[]), "accepted");
+}

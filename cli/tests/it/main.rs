@@ -1,0 +1,22 @@
+//! The whole program, through real git, real sockets and real files, judged by strangers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod attacks;
+mod authority;
+mod doctor;
+mod documents;
+mod gpgsm;
+mod init;
+mod signing;
+mod strangers;
+mod trust;
+mod verify;
+mod world;

@@ -1,0 +1,128 @@
+//! `notme trust`: what may be pinned, and what may not.
+
+use std::fs;
+
+use notme_testkit::testdata;
+
+use crate::world::{World, told};
+
+#[test]
+fn takes_the_bundle_of_the_real_authority() {
+    let world = World::new();
+    let bundle = testdata::path("notme-authority/prod/ca/ca.pem");
+    let out = world.notme_ok(&["trust", "add", "--name", "notme", bundle.to_str().unwrap()]);
+    assert!(out.contains("29477a79617f9cb37db78eeda78ffd1f"), "{out}");
+    let shown: serde_json::Value =
+        serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    assert_eq!(shown["authorities"][0]["name"], "notme");
+    let exported = world.notme_ok(&["trust", "export", "--pem"]);
+    assert_eq!(
+        exported.trim_end(),
+        testdata::text("notme-authority/prod/ca/ca.pem").trim_end()
+    );
+    world.notme_ok(&["trust", "remove", "notme"]);
+    assert!(
+        world
+            .notme_ok(&["trust", "show"])
+            .contains("no authority is trusted")
+    );
+}
+
+#[test]
+fn a_pin_that_is_not_met_is_refused() {
+    let world = World::new();
+    let bundle = testdata::path("notme-authority/prod/ca/ca.pem");
+    let wrong = "00".repeat(32);
+    let output = world.notme(&[
+        "trust",
+        "add",
+        "--name",
+        "notme",
+        "--pin",
+        &wrong,
+        bundle.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(
+        world
+            .notme_ok(&["trust", "show"])
+            .contains("no authority is trusted")
+    );
+    let malformed = world.notme(&[
+        "trust",
+        "add",
+        "--name",
+        "notme",
+        "--pin",
+        "xyz",
+        bundle.to_str().unwrap(),
+    ]);
+    assert_eq!(malformed.status.code(), Some(2), "{}", told(&malformed));
+}
+
+#[test]
+fn a_trust_document_is_not_taken_on_its_own_word() {
+    let world = World::initialised();
+    let document = world.notme_home().join("data/trust/embedded/trust.json");
+    let other = World::new();
+    let output = other.notme(&[
+        "trust",
+        "add",
+        "--name",
+        "theirs",
+        document.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("--pin "), "{}", told(&output));
+    let wrong = "11".repeat(32);
+    let output = other.notme(&[
+        "trust",
+        "add",
+        "--name",
+        "theirs",
+        "--pin",
+        &wrong,
+        document.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn a_lost_record_of_what_was_seen_is_no_first_run() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    fs::remove_file(world.notme_home().join("state/trust/embedded.json")).unwrap();
+    assert_eq!(world.code("HEAD", &[]), "trust-state-missing");
+    assert_eq!(world.notme(&["verify"]).status.code(), Some(3));
+    assert_eq!(world.notme(&["trust", "show"]).status.code(), Some(3));
+}
+
+#[test]
+fn refresh_asks_the_authority() {
+    let world = World::initialised();
+    let out = world.notme_ok(&["trust", "refresh"]);
+    assert!(out.contains("embedded: up to date"), "{out}");
+    world.notme_ok(&["authority", "stop"]);
+    let output = world.notme(&["trust", "refresh"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_said_by_name() {
+    let world = World::new();
+    let output = world.notme(&["trust", "add", "--name", "x", "/nonexistent.pem"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("/nonexistent.pem"),
+        "{}",
+        told(&output)
+    );
+    let empty = world.home().join("empty");
+    fs::write(&empty, "").unwrap();
+    assert!(
+        !world
+            .notme(&["trust", "add", "--name", "x", empty.to_str().unwrap()])
+            .status
+            .success()
+    );
+}

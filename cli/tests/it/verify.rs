@@ -1,0 +1,227 @@
+//! `notme verify` and `notme explain` on real repositories.
+
+use std::fs;
+
+use notme_testkit::repository::Repository;
+
+use crate::world::{World, told};
+
+#[test]
+fn json_keeps_its_contract() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let (exit, document) = world.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0));
+    assert_eq!(document["version"], 1);
+    for member in ["repository", "range", "policy", "trust", "asked_at"] {
+        assert!(document[member].is_string(), "{member}: {document}");
+    }
+    let object = &document["objects"][0];
+    for member in [
+        "oid",
+        "kind",
+        "verdict",
+        "rule",
+        "format",
+        "identity",
+        "kid",
+        "authority",
+        "time_basis",
+        "judged_at",
+    ] {
+        assert!(object[member].is_string(), "{member}: {object}");
+    }
+    for member in ["not_before", "not_after", "serial"] {
+        assert!(
+            object["certificate"][member].is_string(),
+            "{member}: {object}"
+        );
+    }
+    assert!(object["code"].is_null());
+    assert!(object["attestations"].as_array().unwrap().is_empty());
+    assert!(object["level"].is_null());
+}
+
+#[test]
+fn jsonl_is_one_object_a_line_and_the_summary_last() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.signed_commit("b");
+    let out = world.notme_ok(&["verify", "--all", "--format", "jsonl"]);
+    let lines: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[..2].iter().all(|line| line["oid"].is_string()));
+    assert_eq!(lines[2]["summary"]["accepted"], 2);
+}
+
+#[test]
+fn exit_codes_tell_no_from_could_not_look() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    assert_eq!(world.notme(&["verify"]).status.code(), Some(0));
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    assert_eq!(world.notme(&["verify"]).status.code(), Some(1));
+    assert_eq!(world.code("HEAD", &[]), "unsigned");
+    world.notme_ok(&["trust", "remove", "embedded"]);
+    assert_eq!(world.notme(&["verify", "HEAD~1"]).status.code(), Some(3));
+    assert_eq!(
+        world.notme(&["verify", "no-such-revision"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        world.notme(&["verify", "--frobnicate"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn without_arguments_it_judges_what_the_upstream_lacks() {
+    let world = World::initialised();
+    world.git_ok(&[
+        "commit",
+        "-q",
+        "--allow-empty",
+        "--no-gpg-sign",
+        "-m",
+        "old",
+    ]);
+    let bare = world.another_repository(Repository::bare());
+    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    world.git_ok(&["push", "-q", "-u", "origin", "main"]);
+    world.signed_commit("a");
+    world.signed_commit("b");
+    let (exit, document) = world.verdicts(&[]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(document["summary"]["objects"], 2);
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(exit, Some(1));
+    assert_eq!(document["summary"]["rejected"], 1);
+}
+
+#[test]
+fn an_auditor_needs_only_the_pin_and_a_clone() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["tag", "-m", "t", "v1"]);
+    let mut auditor = World::new();
+    let elsewhere = auditor.home().join("clone");
+    auditor.git_ok(&[
+        "clone",
+        "-q",
+        world.path().to_str().unwrap(),
+        elsewhere.to_str().unwrap(),
+    ]);
+    let pem = auditor.home().join("root.pem");
+    fs::write(&pem, world.notme_ok(&["trust", "export", "--pem"])).unwrap();
+    auditor.notme_ok(&["trust", "add", "--name", "theirs", pem.to_str().unwrap()]);
+    let git_directory = elsewhere.join(".git");
+    auditor.set_env("GIT_DIR", &git_directory);
+    let output = auditor
+        .notme_command()
+        .current_dir(&elsewhere)
+        .args(["verify", "--all", "--tags"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(
+        told(&output).matches("accepted  ").count(),
+        2,
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn a_shallow_clone_is_judged_up_to_its_boundary() {
+    let world = World::initialised();
+    for name in ["a", "b", "c"] {
+        world.signed_commit(name);
+    }
+    let clone = world.home().join("shallow");
+    world.git_ok(&[
+        "clone",
+        "-q",
+        "--depth=2",
+        &format!("file://{}", world.path().display()),
+        clone.to_str().unwrap(),
+    ]);
+    let output = world
+        .notme_command()
+        .current_dir(&clone)
+        .args(["verify", "--all"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout)
+            .matches("accepted  ")
+            .count(),
+        2
+    );
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("shallow"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn a_policy_that_names_nobody_accepts_nobody() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let nobody = world.policy("[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n");
+    assert_eq!(world.code("HEAD", &["--policy", &nobody]), "not-authorised");
+    let other = world.policy("[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n");
+    assert_eq!(world.code("HEAD", &["--policy", &other]), "not-authorised");
+    let typo = world.policy("time_basis_flor = \"declared\"\n");
+    let output = world.notme(&["verify", "--policy", &typo]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("time_basis_flor"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(
+        world
+            .notme(&["verify", "--policy", "/nonexistent"])
+            .status
+            .code(),
+        Some(3)
+    );
+}
+
+#[test]
+fn explain_walks_seven_steps_and_says_what_is_not_shown() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let out = world.notme_ok(&["explain"]);
+    for step in 0..=7 {
+        assert!(
+            out.lines().any(|line| line.contains(&format!(" {step} "))),
+            "{step}: {out}"
+        );
+    }
+    assert!(out.contains("This does not show:"), "{out}");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let refused = world.notme(&["explain", "HEAD"]);
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn escape_sequences_in_names_never_reach_the_terminal() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    let raw = format!(
+        "tree {tree}\nauthor \u{1b}[2J <a> 1 +0000\ncommitter \u{1b}]0;x\u{7} <a> 1 +0000\n\n\u{1b}[31mred\n"
+    );
+    let oid = world.store(raw.as_bytes());
+    for format in ["text", "json", "jsonl"] {
+        let output = world.notme(&["verify", &oid, "--format", format]);
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b));
+    }
+    let output = world.notme(&["explain", &oid]);
+    assert!(!output.stdout.contains(&0x1b));
+}

@@ -1,0 +1,161 @@
+//! A user with a home of their own, a repository, and `notme`.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    ops::{Deref, DerefMut},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use notme_testkit::repository::{Repository, run};
+use serde_json::Value;
+
+/// The program under test.
+pub(crate) const NOTME: &str = env!("CARGO_BIN_EXE_notme");
+
+/// A repository whose user has a notme home; both end with the value.
+pub(crate) struct World {
+    repository: Repository,
+    home: PathBuf,
+    owns_home: bool,
+}
+
+impl World {
+    /// A fresh user with an empty SHA-1 repository.
+    pub(crate) fn new() -> Self {
+        Self::of(Repository::new())
+    }
+
+    /// A fresh user with a repository of the caller's choice.
+    pub(crate) fn of(repository: Repository) -> Self {
+        let home = repository.home().join("notme");
+        Self::at(repository, home, true)
+    }
+
+    /// A fresh user on whom `notme init` was run.
+    pub(crate) fn initialised() -> Self {
+        let world = Self::new();
+        world.notme_ok(&["init", "--agent", "claude"]);
+        world
+    }
+
+    /// Another repository of the same user.
+    pub(crate) fn another_repository(&self, repository: Repository) -> Self {
+        Self::at(repository, self.home.clone(), false)
+    }
+
+    fn at(mut repository: Repository, home: PathBuf, owns_home: bool) -> Self {
+        repository.set_env("NOTME_HOME", &home);
+        repository.remove_env("GIT_AUTHOR_DATE");
+        repository.remove_env("GIT_COMMITTER_DATE");
+        Self {
+            repository,
+            home,
+            owns_home,
+        }
+    }
+
+    pub(crate) fn notme_home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs `notme` and returns what it said, whether it succeeded or not.
+    #[must_use = "nobody looked whether notme succeeded"]
+    pub(crate) fn notme<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
+        run(self.notme_command().args(arguments), b"")
+    }
+
+    pub(crate) fn notme_command(&self) -> Command {
+        self.command(NOTME)
+    }
+
+    /// Runs `notme`, which must succeed, and returns its stdout.
+    pub(crate) fn notme_ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = self.notme(arguments);
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `notme verify … --format json` and returns its exit code and the document.
+    pub(crate) fn verdicts(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let arguments = [&["verify", "--format", "json"], arguments].concat();
+        let output = self.notme(&arguments);
+        let document = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+        (output.status.code(), document)
+    }
+
+    /// Returns the code of the only object's verdict; `accepted` when there is none.
+    pub(crate) fn code(&self, revision: &str, more: &[&str]) -> String {
+        let (_, document) = self.verdicts(&[&[revision], more].concat());
+        let objects = document["objects"].as_array().unwrap();
+        assert_eq!(objects.len(), 1, "{document}");
+        let code = &objects[0]["code"];
+        code.as_str().map_or_else(
+            || objects[0]["verdict"].as_str().unwrap().to_owned(),
+            str::to_owned,
+        )
+    }
+
+    /// Makes a signed commit of one file and returns its id.
+    pub(crate) fn signed_commit(&self, name: &str) -> String {
+        self.write(name, name);
+        self.git_ok(&["add", "--", name]);
+        self.git_ok(&["commit", "--quiet", "-m", name]);
+        self.git_ok(&["rev-parse", "HEAD"])
+    }
+
+    /// Stores a commit made of `raw` and returns its id.
+    pub(crate) fn store(&self, raw: &[u8]) -> String {
+        self.write_object_unchecked("commit", raw)
+    }
+
+    /// Writes a policy file and returns its path.
+    pub(crate) fn policy(&self, text: &str) -> String {
+        let path = self.home().join("policy.toml");
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A policy like the trust store's, but for the floor.
+    pub(crate) fn policy_with_floor(&self, floor: &str) -> String {
+        self.policy(&format!(
+            "time_basis_floor = \"{floor}\"\n[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"*\"\n"
+        ))
+    }
+}
+
+impl Deref for World {
+    type Target = Repository;
+
+    fn deref(&self) -> &Repository {
+        &self.repository
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Repository {
+        &mut self.repository
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.owns_home {
+            // The processes that were started on demand; a failure shows as one left running.
+            let _ = self.notme(&["agent", "stop"]);
+            let _ = self.notme(&["authority", "stop"]);
+        }
+    }
+}
+
+/// Returns everything that a program said.
+pub(crate) fn told(output: &Output) -> String {
+    format!(
+        "{}\nstdout: {}\nstderr: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
