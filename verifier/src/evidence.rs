@@ -1,0 +1,191 @@
+//! Steps 1 and 2: from bytes to evidence.
+
+use notme_core::{
+    armor::{SignatureFormat, dearmor},
+    certificate::Certificate,
+    cms::SignedMessage,
+    key::{KeyId, sha256},
+    object::{self, HashKind, ObjectKind, Payload},
+    time::UnixTime,
+};
+
+use crate::{refusal::Refusal, verdict::Code};
+
+/// Proof that the key of a certificate signed an object: it cannot be built without the
+/// primitive check. Whose certificate that is, and when it signed, is not known yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Evidence {
+    message: SignedMessage,
+    binding: Binding,
+    declared: Option<UnixTime>,
+    unauthenticated: Vec<String>,
+}
+
+/// How the certificate and the payload go together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Binding {
+    /// The certificate names no payload.
+    Free,
+    /// It names this payload.
+    Bound,
+    /// It names another.
+    Elsewhere,
+}
+
+impl Evidence {
+    /// Splits a raw object, reads its signature and checks it.
+    ///
+    /// # Errors
+    /// [`Unproven`] with the code of the first step that failed.
+    pub fn from_object(kind: ObjectKind, raw: &[u8], hash: HashKind) -> Result<Self, Unproven> {
+        let object = object::split(kind, raw, hash).map_err(|e| refused(e.code(), &e))?;
+        let Some(signature) = object.signature() else {
+            return Err(Unproven::from(Refusal::from(Code::Unsigned)));
+        };
+        let mut evidence = Self::read(object.payload(), signature, |payload| match kind {
+            ObjectKind::Commit => Ok(Some(object::parse_commit(payload)?.committer_time())),
+            ObjectKind::Tag => Ok(object::parse_tag(payload)?
+                .tagger()
+                .and_then(|tagger| tagger.time())),
+        })?;
+        evidence.unauthenticated = object
+            .extra_headers()
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        Ok(evidence)
+    }
+
+    /// Reads and checks a signature that came beside its payload, as git hands them to the
+    /// program it calls.
+    ///
+    /// # Errors
+    /// [`Unproven`] with the code of the first step that failed.
+    pub fn from_detached(payload: &[u8], signature: &[u8]) -> Result<Self, Unproven> {
+        Self::read(payload, signature, |payload| {
+            Ok(match object::classify(payload)? {
+                Payload::Commit(commit) => Some(commit.committer_time()),
+                Payload::Tag(tag) => tag.tagger().and_then(|tagger| tagger.time()),
+                Payload::PushCertificate(push) => Some(push.pushed_at()),
+            })
+        })
+    }
+
+    fn read(
+        payload: &[u8],
+        signature: &[u8],
+        declared: impl FnOnce(&[u8]) -> Result<Option<UnixTime>, object::ObjectError>,
+    ) -> Result<Self, Unproven> {
+        match SignatureFormat::detect(signature) {
+            Some(SignatureFormat::Cms) => {}
+            Some(format @ (SignatureFormat::Ssh | SignatureFormat::OpenPgp)) => {
+                return Err(Unproven {
+                    format: Some(format),
+                    ..Refusal::from(Code::FormatUnsupported).into()
+                });
+            }
+            None => return Err(Refusal::from(Code::SignatureUnknownFormat).into()),
+        }
+        let declared = declared(payload).map_err(|e| refused(e.code(), &e).of_cms(None))?;
+        let der = dearmor(signature).map_err(|e| refused(e.code(), &e).of_cms(None))?;
+        let message = SignedMessage::parse(&der).map_err(|e| refused(e.code(), &e).of_cms(None))?;
+        if let Err(error) = message.verify(payload) {
+            return Err(refused(error.code(), &error).of_cms(Some(message.signer())));
+        }
+        let binding = match message.signer().payload_digest() {
+            None => Binding::Free,
+            Some(digest) if digest == sha256(payload) => Binding::Bound,
+            Some(_) => Binding::Elsewhere,
+        };
+        Ok(Self {
+            message,
+            binding,
+            declared,
+            unauthenticated: Vec::new(),
+        })
+    }
+
+    pub(crate) fn leaf(&self) -> &Certificate {
+        self.message.signer()
+    }
+
+    /// Returns what else the message carries: perhaps certificates between leaf and root.
+    pub(crate) fn others(&self) -> &[Certificate] {
+        self.message.certificates().get(1..).unwrap_or_default()
+    }
+
+    pub(crate) fn binding(&self) -> Binding {
+        self.binding
+    }
+
+    /// Returns the committer or tagger date.
+    pub(crate) fn declared(&self) -> Option<UnixTime> {
+        self.declared
+    }
+
+    /// Returns the time that the signer's program wrote.
+    pub(crate) fn signing_time(&self) -> Option<UnixTime> {
+        self.message.signing_time()
+    }
+
+    /// Returns the names of signature headers that no signature covers.
+    pub fn unauthenticated_headers(&self) -> &[String] {
+        &self.unauthenticated
+    }
+}
+
+/// An object for which there is no evidence.
+#[derive(Clone, Debug)]
+pub struct Unproven {
+    pub(crate) refusal: Refusal,
+    pub(crate) format: Option<SignatureFormat>,
+    pub(crate) claimed: Option<Claimed>,
+}
+
+/// What a certificate says that nothing stands behind. For messages about a bad signature.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claimed {
+    /// The id of the key in the certificate.
+    pub kid: KeyId,
+    /// The certificate's subject, or its identity when it has one; unescaped.
+    pub name: Box<str>,
+}
+
+impl Claimed {
+    pub(crate) fn by(certificate: &Certificate) -> Self {
+        let name = match certificate.identity() {
+            Ok(identity) => identity.as_str().to_owned(),
+            Err(_) => certificate.subject_text(),
+        };
+        Self {
+            kid: certificate.kid(),
+            name: name.into(),
+        }
+    }
+}
+
+impl Unproven {
+    fn of_cms(mut self, signer: Option<&Certificate>) -> Self {
+        self.format = Some(SignatureFormat::Cms);
+        self.claimed = signer.map(Claimed::by);
+        self
+    }
+}
+
+impl From<Refusal> for Unproven {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            format: None,
+            claimed: None,
+        }
+    }
+}
+
+/// Keeps what a refusing reader said. Every code of the readers is one of ours, which a test
+/// holds them to; a new one would be malformed until it is listed.
+fn refused(code: &str, error: &dyn std::error::Error) -> Unproven {
+    let code = Code::named(code).unwrap_or(Code::SignatureMalformed);
+    Refusal::new(code, error.to_string()).into()
+}

@@ -1,0 +1,281 @@
+//! The steps of one judgement, in words, and what it does not show.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    judge::{Judge, Judgement},
+    order::Order,
+    report::escape,
+    verdict::{Code, TimeBasis, Verdict},
+};
+
+/// The seven steps, and the limits of the verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    steps: Vec<Step>,
+    verdict: String,
+    not_shown: Vec<String>,
+}
+
+/// One step and how it went.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Step {
+    /// Its number, as in the specification.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// How it went.
+    pub result: StepResult,
+    /// In words; printable.
+    pub text: String,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepResult {
+    /// It passed.
+    Passed,
+    /// It decided against the object.
+    Failed,
+    /// It could not be taken.
+    Undecided,
+    /// A step before it decided.
+    NotReached,
+}
+
+/// Explains a judgement that `judge` gave.
+pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
+    let failed = judgement.verdict().code().map(|code| (code, step_of(code)));
+    let texts = [
+        ("split", split_text(judgement)),
+        ("signature", signature_text(judgement)),
+        ("who", who_text(judgement)),
+        ("when", when_text(judgement, judge)),
+        (
+            "still good",
+            "The authority's root was in use at that time, and nothing of this was taken back."
+                .to_owned(),
+        ),
+        ("allowed", allowed_text(judgement)),
+    ];
+    let mut steps = vec![Step {
+        number: 0,
+        name: "inputs",
+        result: StepResult::Passed,
+        text: format!(
+            "Asked at {}; policy {}; trust {}. Nothing was fetched.",
+            judge.now(),
+            judge.policy().digest(),
+            judge.trust_digest()
+        ),
+    }];
+    for (number, (name, text)) in (1..).zip(texts) {
+        let (result, text) = match failed {
+            Some((code, at)) if at == number => (result_of(code), failure_text(code, judgement)),
+            Some((_, at)) if at < number => (StepResult::NotReached, "Not reached.".to_owned()),
+            Some(_) | None => (StepResult::Passed, text),
+        };
+        steps.push(Step {
+            number,
+            name,
+            result,
+            text: escape(&text),
+        });
+    }
+    Explanation {
+        steps,
+        verdict: verdict_text(judgement.verdict()),
+        not_shown: not_shown(judgement),
+    }
+}
+
+impl Explanation {
+    /// Returns the steps, from the inputs to the policy.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Returns the verdict in words.
+    pub fn verdict(&self) -> &str {
+        &self.verdict
+    }
+
+    /// Returns what the verdict does not show.
+    pub fn not_shown(&self) -> &[String] {
+        &self.not_shown
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let mark = match step.result {
+                StepResult::Passed => "ok",
+                StepResult::Failed => "no",
+                StepResult::Undecided => "??",
+                StepResult::NotReached => "--",
+            };
+            writeln!(f, "{mark} {} {}: {}", step.number, step.name, step.text)?;
+        }
+        writeln!(f, "=> 7 output: {}", self.verdict)?;
+        writeln!(f, "\nThis does not show:")?;
+        for limit in &self.not_shown {
+            writeln!(f, "- {limit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the step that gives a code.
+const fn step_of(code: Code) -> u8 {
+    match code {
+        Code::ObjectMissing
+        | Code::Unsigned
+        | Code::SignatureAmbiguous
+        | Code::ObjectMalformed
+        | Code::SignatureUnknownFormat
+        | Code::FormatUnsupported
+        | Code::SignatureTooLarge => 1,
+        Code::SignatureMalformed
+        | Code::CmsNoAttributes
+        | Code::AlgorithmWeak
+        | Code::AlgorithmUnsupported
+        | Code::SignatureInvalid => 2,
+        Code::TrustMissing
+        | Code::TrustUnreadable
+        | Code::TrustStateMissing
+        | Code::BundleInvalid
+        | Code::BundleRollback
+        | Code::BundleEquivocation
+        | Code::SignerUntrusted
+        | Code::CertificateUnknownCritical
+        | Code::CertificateInvalid
+        | Code::IdentityMissing
+        | Code::ScopeMissing => 3,
+        Code::IssuanceMismatch
+        | Code::TimeBasisTooWeak
+        | Code::CertificateExpired
+        | Code::CertificateNotYetValid => 4,
+        Code::TrustStale | Code::Revoked => 5,
+        Code::NotAuthorised | Code::PolicyUnreadable => 6,
+    }
+}
+
+fn result_of(code: Code) -> StepResult {
+    match Verdict::of(code) {
+        Verdict::Accepted => StepResult::Passed,
+        Verdict::Rejected(_) => StepResult::Failed,
+        Verdict::Undecided(_) => StepResult::Undecided,
+    }
+}
+
+fn failure_text(code: Code, judgement: &Judgement) -> String {
+    let detail = judgement
+        .detail()
+        .map_or_else(String::new, |detail| format!(" ({detail})"));
+    format!("{}{detail}. To do: {}. [{code}]", code.cause(), code.fix())
+}
+
+fn split_text(judgement: &Judgement) -> String {
+    let format = judgement
+        .format()
+        .map_or("unknown", |format| format.as_str());
+    format!("The object splits into a payload and one signature, of format {format}.")
+}
+
+fn signature_text(judgement: &Judgement) -> String {
+    match judgement.kid() {
+        Some(kid) => format!("The key {kid} signed exactly this payload."),
+        None => "The signature is well-formed.".to_owned(),
+    }
+}
+
+fn who_text(judgement: &Judgement) -> String {
+    let (Some(identity), Some(authority), Some(kid)) = (
+        judgement.identity(),
+        judgement.authority(),
+        judgement.authority_kid(),
+    ) else {
+        return "Nobody vouches for the key.".to_owned();
+    };
+    format!("The authority `{authority}` (root {kid}) says that the key is that of {identity}.")
+}
+
+fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
+    let (Some(basis), Some(at)) = (judgement.time_basis(), judgement.judged_at()) else {
+        return "No time could be judged.".to_owned();
+    };
+    let window = judgement.standing().map_or_else(String::new, |standing| {
+        format!("{} to {}", standing.not_before(), standing.not_after())
+    });
+    let rests_on = match basis {
+        TimeBasis::Declared => "the date that the object declares",
+        TimeBasis::DagOrdered => {
+            "the date that the object declares, which fits its parents and children"
+        }
+        TimeBasis::FirstSeen => "a gate's record of receiving it",
+        TimeBasis::IssuanceBound => "the certificate, which names this very payload",
+        TimeBasis::Timestamped => "a time stamp over the signature",
+        TimeBasis::Logged => "the authority's log",
+        TimeBasis::Witnessed => "the authority's log and its witnesses",
+    };
+    let order = match judgement.order() {
+        Order::OlderThanParent => " The date is older than that of a parent.",
+        Order::YoungerThanDescendant => {
+            " The date is younger than a descendant that is surely older."
+        }
+        Order::Consistent | Order::Unknown => "",
+    };
+    format!(
+        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}",
+        judge.policy().skew_seconds()
+    )
+}
+
+fn allowed_text(judgement: &Judgement) -> String {
+    match judgement.rule() {
+        Some(rule) => format!("The policy's rule `{rule}` lets this identity sign."),
+        None => "No rule was needed.".to_owned(),
+    }
+}
+
+fn verdict_text(verdict: Verdict) -> String {
+    match verdict.code() {
+        Some(code) => format!("{}, {code}", verdict.word()),
+        None => verdict.word().to_owned(),
+    }
+}
+
+/// Says what a reader might take the verdict for, and must not.
+fn not_shown(judgement: &Judgement) -> Vec<String> {
+    let mut limits = vec![
+        "that the change is good, or that anybody reviewed it".to_owned(),
+        "who wrote the text: author and committer lines are claims of whoever signed".to_owned(),
+        "that no commit is missing from the branch, or that the branch points where it should"
+            .to_owned(),
+    ];
+    if judgement.verdict() != Verdict::Accepted {
+        limits.push(
+            "that the object is harmless or harmful: only that it was not accepted".to_owned(),
+        );
+        return limits;
+    }
+    limits.push(match judgement.time_basis() {
+        Some(TimeBasis::IssuanceBound) => {
+            "when exactly it was signed: only that the authority issued for these bytes at the judged time".to_owned()
+        }
+        Some(TimeBasis::Declared | TimeBasis::DagOrdered) => {
+            "when it was signed: whoever kept the key can write any date, also after the certificate ended".to_owned()
+        }
+        Some(TimeBasis::FirstSeen | TimeBasis::Timestamped | TimeBasis::Logged | TimeBasis::Witnessed)
+        | None => "when it was written".to_owned(),
+    });
+    limits.push(
+        "what happened since the trust document was fetched: a later revocation is not known here"
+            .to_owned(),
+    );
+    limits
+}

@@ -1,0 +1,434 @@
+//! The decision: evidence, policy, trust and a time in, one judgement out. Pure.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use notme_core::{
+    armor::SignatureFormat,
+    hex,
+    key::KeyId,
+    object::{HashKind, ObjectKind},
+    time::UnixTime,
+    trust::{Revocation, RevocationKind},
+};
+
+use crate::{
+    anchor::Anchors,
+    evidence::{Binding, Claimed, Evidence, Unproven},
+    order::Order,
+    policy::Policy,
+    refusal::Refusal,
+    standing::{Standing, Vouched},
+    standings::Standings,
+    trust::{PinKind, Trust},
+    verdict::{Code, TimeBasis, Verdict},
+};
+
+/// A policy applied to a trust store at a time: what every object of a run is judged by.
+#[derive(Debug)]
+pub struct Judge<'p> {
+    policy: &'p Policy,
+    trust_digest: String,
+    anchors: Anchors,
+    standings: Standings,
+    now: UnixTime,
+    examined: AtomicUsize,
+}
+
+/// An object after steps 1 to 3: all that can be said without the objects around it.
+#[derive(Debug)]
+#[must_use]
+pub struct Examined(Result<Signed, Box<Unproven>>);
+
+#[derive(Debug)]
+struct Signed {
+    standing: Arc<Standing>,
+    /// What an untrusted certificate claims, for messages.
+    claimed: Option<Box<Claimed>>,
+    binding: Binding,
+    declared: Option<UnixTime>,
+    signing_time: Option<UnixTime>,
+}
+
+/// The strongest time there is for a signature.
+#[derive(Clone, Copy)]
+struct Judged {
+    basis: TimeBasis,
+    at: UnixTime,
+}
+
+impl<'p> Judge<'p> {
+    /// Prepares to judge at `now`.
+    pub fn new(policy: &'p Policy, trust: &Trust, now: UnixTime) -> Self {
+        Self {
+            policy,
+            trust_digest: trust.digest(),
+            anchors: Anchors::new(policy, trust, now),
+            standings: Standings::default(),
+            now,
+            examined: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the policy.
+    pub fn policy(&self) -> &'p Policy {
+        self.policy
+    }
+
+    /// Returns the digest of the trust store.
+    pub fn trust_digest(&self) -> &str {
+        &self.trust_digest
+    }
+
+    /// Returns the time of the person asking.
+    pub fn now(&self) -> UnixTime {
+        self.now
+    }
+
+    /// Judges a raw object by itself, without the objects around it.
+    pub fn judge_object(&self, kind: ObjectKind, raw: &[u8], hash: HashKind) -> Judgement {
+        let examined = self.examine(Evidence::from_object(kind, raw, hash));
+        self.decide(examined, Order::Unknown)
+    }
+
+    /// Returns how many objects were examined so far, by all threads: for showing progress.
+    pub fn examined(&self) -> usize {
+        self.examined.load(Ordering::Relaxed)
+    }
+
+    /// Judges a payload and a signature that came apart, as git hands them to gpgsm.
+    pub fn judge_detached(&self, payload: &[u8], signature: &[u8]) -> Judgement {
+        let examined = self.examine(Evidence::from_detached(payload, signature));
+        self.decide(examined, Order::Unknown)
+    }
+
+    /// Goes as far as the object alone leads: who signed, if anybody.
+    pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
+        self.examined.fetch_add(1, Ordering::Relaxed);
+        Examined(evidence.map_err(Box::new).map(|evidence| {
+            let standing = self.standings.of(&evidence, &self.anchors);
+            let claimed = match standing.identity() {
+                Some(_) => None,
+                None => Some(Box::new(Claimed::by(evidence.leaf()))),
+            };
+            Signed {
+                standing,
+                claimed,
+                binding: evidence.binding(),
+                declared: evidence.declared(),
+                signing_time: evidence.signing_time(),
+            }
+        }))
+    }
+
+    /// Returns a time of the object that rests on more than its own word, if it has one.
+    pub fn strong_time(&self, examined: &Examined) -> Option<UnixTime> {
+        let signed = examined.0.as_ref().ok()?;
+        let vouched = signed.standing.vouched().ok()?;
+        let judged = signed.judged(Order::Unknown)?;
+        let holds = judged.basis > TimeBasis::DagOrdered
+            && self.check_window(signed, vouched, judged).is_ok()
+            && check_still_good(signed, vouched, judged).is_ok();
+        holds.then_some(judged.at)
+    }
+
+    /// Takes the rest of the steps, in their order; the first that fails decides.
+    pub fn decide(&self, examined: Examined, order: Order) -> Judgement {
+        let signed = match examined.0 {
+            Ok(signed) => signed,
+            Err(unproven) => return Judgement::unproven(*unproven),
+        };
+        let mut judgement = Judgement {
+            format: Some(SignatureFormat::Cms),
+            declared: signed.declared,
+            signing_time: signed.signing_time,
+            order,
+            claimed: signed.claimed.clone(),
+            standing: Some(Arc::clone(&signed.standing)),
+            ..Judgement::refused(Code::SignerUntrusted.into())
+        };
+        match self.take_steps(&signed, &mut judgement) {
+            Ok(rule) => {
+                judgement.verdict = Verdict::Accepted;
+                judgement.detail = None;
+                judgement.rule = Some(rule);
+            }
+            Err(refusal) => {
+                judgement.verdict = Verdict::of(refusal.code);
+                judgement.detail = refusal.detail;
+            }
+        }
+        judgement
+    }
+
+    fn take_steps(&self, signed: &Signed, judgement: &mut Judgement) -> Result<Arc<str>, Refusal> {
+        let vouched = signed.standing.vouched()?;
+        if signed.binding == Binding::Elsewhere {
+            return Err(Code::IssuanceMismatch.into());
+        }
+        let judged = signed
+            .judged(judgement.order)
+            .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))?;
+        judgement.judged = Some((judged.basis, judged.at));
+        check_floor(judged, vouched.anchor.floor)?;
+        self.check_window(signed, vouched, judged)?;
+        check_still_good(signed, vouched, judged)?;
+        self.check_allowed(vouched)
+    }
+
+    /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
+    /// off by the allowed skew; a time that the authority itself wrote into the leaf may not.
+    fn check_window(
+        &self,
+        signed: &Signed,
+        vouched: &Vouched,
+        judged: Judged,
+    ) -> Result<(), Refusal> {
+        let allowed = i64::from(self.policy.skew_seconds());
+        let skew = if judged.basis <= TimeBasis::DagOrdered {
+            allowed
+        } else {
+            0
+        };
+        let at = judged.at;
+        if at > self.now.plus(allowed) {
+            let detail = format!("judged at {at}, which is in the future");
+            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+        }
+        let from = signed.standing.not_before().max(vouched.issuers_from);
+        if at.plus(skew) < from {
+            let detail = format!("judged at {at}, valid from {from}");
+            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+        }
+        let until = signed.standing.not_after().min(vouched.issuers_until);
+        if at.plus(-skew) > until {
+            let detail = format!("judged at {at}, valid until {until}");
+            return Err(Refusal::new(Code::CertificateExpired, detail));
+        }
+        Ok(())
+    }
+
+    fn check_allowed(&self, vouched: &Vouched) -> Result<Arc<str>, Refusal> {
+        let identity = vouched.identity.as_deref().ok_or(Code::IdentityMissing)?;
+        self.policy
+            .allows(identity, &vouched.anchor.authority)
+            .map(Arc::clone)
+            .ok_or_else(|| Code::NotAuthorised.into())
+    }
+}
+
+impl Examined {
+    /// Returns the date that the signed object declares.
+    pub(crate) fn declared(&self) -> Option<UnixTime> {
+        self.0.as_ref().ok()?.declared
+    }
+
+    /// Wraps an object for which there is nothing to look at.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self(Err(Box::new(refusal.into())))
+    }
+}
+
+impl Signed {
+    /// Returns the strongest time there is. Only an authority that speaks notme binds payloads:
+    /// another may copy that extension from whatever it is asked to certify.
+    fn judged(&self, order: Order) -> Option<Judged> {
+        let speaks_notme = match self.standing.vouched().ok()?.anchor.kind {
+            PinKind::TrustDocument | PinKind::Pem => true,
+            PinKind::X509 => false,
+        };
+        if let (true, Binding::Bound, Some(at)) =
+            (speaks_notme, self.binding, self.standing.issued_at())
+        {
+            return Some(Judged {
+                basis: TimeBasis::IssuanceBound,
+                at,
+            });
+        }
+        let basis = match order {
+            Order::Consistent => TimeBasis::DagOrdered,
+            Order::Unknown | Order::OlderThanParent | Order::YoungerThanDescendant => {
+                TimeBasis::Declared
+            }
+        };
+        Some(Judged {
+            basis,
+            at: self.declared?,
+        })
+    }
+}
+
+fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
+    if judged.basis >= floor {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::TimeBasisTooWeak,
+        format!("{}, and the policy asks for {floor}", judged.basis),
+    ))
+}
+
+/// Step 5: the authority's own history at the judged time.
+fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Result<(), Refusal> {
+    let (anchor, at) = (&vouched.anchor, judged.at);
+    if let Some(stale) = &anchor.stale {
+        return Err(stale.clone());
+    }
+    if at < anchor.from {
+        let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
+        return Err(Refusal::new(Code::SignerUntrusted, detail));
+    }
+    if let Some(retired) = anchor.retired_at.filter(|retired| at > *retired) {
+        let detail = format!("judged at {at}, and the root was retired at {retired}");
+        return Err(Refusal::new(Code::SignerUntrusted, detail));
+    }
+    let revoked = anchor
+        .revocations
+        .iter()
+        .find(|revocation| at >= revocation.since && concerns(revocation, signed, vouched));
+    match revoked {
+        Some(revocation) => {
+            let detail = format!("since {}: {}", revocation.since, revocation.reason);
+            Err(Refusal::new(Code::Revoked, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
+    let (value, standing) = (revocation.value.as_str(), &signed.standing);
+    match revocation.kind {
+        RevocationKind::Certificate => standing.serial_hex() == value,
+        RevocationKind::Key => {
+            standing.kid().to_string() == value || vouched.anchor.kid.to_string() == value
+        }
+        RevocationKind::Session => standing
+            .session()
+            .is_some_and(|id| hex::encode(id) == value),
+        RevocationKind::Identity => vouched.identity.as_deref() == Some(value),
+        RevocationKind::Epoch => standing
+            .epoch()
+            .is_some_and(|epoch| epoch.to_string() == value),
+    }
+}
+
+/// The verdict on one object, and every fact that it rests on. Facts that were not established
+/// are absent.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Judgement {
+    verdict: Verdict,
+    detail: Option<Box<str>>,
+    format: Option<SignatureFormat>,
+    standing: Option<Arc<Standing>>,
+    claimed: Option<Box<Claimed>>,
+    judged: Option<(TimeBasis, UnixTime)>,
+    declared: Option<UnixTime>,
+    signing_time: Option<UnixTime>,
+    order: Order,
+    rule: Option<Arc<str>>,
+}
+
+impl Judgement {
+    /// Returns the verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Returns what is particular to this case, for people; unescaped.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// Returns the format of the signature.
+    pub fn format(&self) -> Option<SignatureFormat> {
+        self.format
+    }
+
+    /// Returns the id of the key that made the signature; absent when it did not hold.
+    pub fn kid(&self) -> Option<KeyId> {
+        Some(self.standing.as_ref()?.kid())
+    }
+
+    /// Returns the identity that a trusted authority vouches for.
+    pub fn identity(&self) -> Option<&str> {
+        self.standing.as_ref()?.identity()
+    }
+
+    /// Returns the trust store's name of that authority.
+    pub fn authority(&self) -> Option<&str> {
+        self.standing.as_ref()?.authority()
+    }
+
+    /// Returns the id of the key of that authority's root.
+    pub fn authority_kid(&self) -> Option<KeyId> {
+        self.standing.as_ref()?.authority_kid()
+    }
+
+    /// Returns what the signer's certificate and chain say; absent when the signature did not
+    /// hold.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_deref()
+    }
+
+    /// Returns what the certificate says of its holder where no trusted authority vouches for
+    /// it. Only for messages.
+    pub fn claimed(&self) -> Option<&Claimed> {
+        self.claimed.as_deref()
+    }
+
+    /// Returns what stands behind the judged time.
+    pub fn time_basis(&self) -> Option<TimeBasis> {
+        Some(self.judged?.0)
+    }
+
+    /// Returns the time that was judged.
+    pub fn judged_at(&self) -> Option<UnixTime> {
+        Some(self.judged?.1)
+    }
+
+    /// Returns the committer or tagger date.
+    pub fn declared(&self) -> Option<UnixTime> {
+        self.declared
+    }
+
+    /// Returns the time that the signing program wrote; it judges nothing.
+    pub fn signing_time(&self) -> Option<UnixTime> {
+        self.signing_time
+    }
+
+    /// Returns how the date fits those around it.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Returns the rule of the policy that allowed it.
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+
+    fn unproven(unproven: Unproven) -> Self {
+        Self {
+            format: unproven.format,
+            claimed: unproven.claimed.map(Box::new),
+            ..Self::refused(unproven.refusal)
+        }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self {
+            verdict: Verdict::of(refusal.code),
+            detail: refusal.detail,
+            format: None,
+            standing: None,
+            claimed: None,
+            judged: None,
+            declared: None,
+            signing_time: None,
+            order: Order::Unknown,
+            rule: None,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Evidence, trust and judged time in; one verdict out.
+//!
+//! The order of the steps is fixed and the first failing one decides: split the raw object, parse
+//! and check the signature, find who signed, find when, ask whether that still holds, ask whether
+//! the policy allows it. [`judge`] is the decision and is pure; [`load`] opens trust files and
+//! [`repository`] reads git, and nothing else here touches the world. Clocks come in as arguments.
+
+#![forbid(unsafe_code)]
+
+mod anchor;
+pub mod evidence;
+pub mod explain;
+pub mod judge;
+pub mod load;
+pub mod order;
+pub mod policy;
+pub mod refusal;
+pub mod report;
+pub mod repository;
+pub mod standing;
+mod standings;
+pub mod trust;
+pub mod verdict;
+pub mod verify;
+
+pub use judge::{Judge, Judgement};
+pub use policy::Policy;
+pub use repository::Repository;
+pub use trust::Trust;
+pub use verdict::{Code, TimeBasis, Verdict};
+pub use verify::{Outcome, verify_range};

@@ -1,0 +1,473 @@
+//! The trust store on disk: the one module that opens trust files.
+//!
+//! ```text
+//! <trust directory>/<name>/pin.json      how the authority is known, and by which keys
+//! <trust directory>/<name>/trust.json    its signed trust document, or
+//! <trust directory>/<name>/bundle.pem    the certificates of its roots
+//! <state directory>/<name>.json          the newest document seen: number and digest
+//! ```
+//!
+//! The state lies apart, so that restoring or copying the trust directory cannot take an authority
+//! back to an older document unseen. Its absence is no first run: that is decided by `pin.json`.
+
+mod error;
+mod files;
+mod records;
+
+use std::path::{Path, PathBuf};
+
+use notme_core::{
+    bundle::{BundleError, CaBundle},
+    certificate::Certificate,
+    hex,
+    key::sha256,
+    time::UnixTime,
+    trust::{TrustDocument, VerifiedTrust},
+};
+
+pub use self::error::TrustStoreError;
+use self::{
+    files::{Lock, read, read_if_present, remove_tree, write},
+    records::{Pin, Seen},
+};
+use crate::{
+    policy::{POLICY_MAX, Policy, PolicyError},
+    trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
+};
+
+const PIN: &str = "pin.json";
+const DOCUMENT: &str = "trust.json";
+const BUNDLE: &str = "bundle.pem";
+
+/// A trust store in its two directories.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    directory: PathBuf,
+    state: PathBuf,
+}
+
+/// What a refresh changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refreshed {
+    /// The document was the one already stored.
+    Unchanged,
+    /// A newer document took its place.
+    Updated {
+        /// The number of the document before.
+        from: u64,
+        /// The number of the new one.
+        to: u64,
+    },
+}
+
+impl TrustStore {
+    /// Names a store; nothing is read or made yet.
+    pub fn new(directory: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            state: state.into(),
+        }
+    }
+
+    /// Reads and checks everything. An authority that cannot be read or is not what its pin says
+    /// becomes a fault, and only what needs it is undecided or refused; a store that was never
+    /// written is empty.
+    pub fn load(&self, now: UnixTime) -> Trust {
+        let (mut authorities, mut faults) = (Vec::new(), Vec::new());
+        let mut fault = |name: &str, error: &TrustStoreError| {
+            faults.push(Fault {
+                name: name.into(),
+                code: error.code(),
+                message: chain_text(error),
+            });
+        };
+        match self.names() {
+            Ok(names) => {
+                for name in names {
+                    match self.load_one(&name, now) {
+                        Ok(authority) => authorities.push(authority),
+                        Err(error) => fault(&name, &error),
+                    }
+                }
+            }
+            Err(error) => fault(WHOLE_STORE, &error),
+        }
+        Trust::new(authorities, faults)
+    }
+
+    /// Tells whether an authority of this name is stored, readable or not.
+    pub fn contains(&self, name: &str) -> bool {
+        self.home(name).is_dir()
+    }
+
+    /// Pins an authority by the PEM certificates of its roots.
+    ///
+    /// With `expected` pins (SHA-256 of a root's public key, learned in another way), only the
+    /// certificates that they name are taken, and each must be there. Without, all are: then the
+    /// caller shows the pins to somebody.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, the text holds no certificates or
+    /// one that is no authority's, a pin is not met, or the store cannot be written.
+    pub fn add_pem(
+        &self,
+        name: &str,
+        pem: &str,
+        kind: PemKind,
+        expected: &[[u8; 32]],
+    ) -> Result<Authority, TrustStoreError> {
+        let roots = Certificate::pem_bundle(pem).map_err(TrustStoreError::Certificates)?;
+        let roots = pinned(roots, expected)?;
+        let scopes = kind.pin().default_scopes();
+        let text: String = roots.iter().map(Certificate::pem).collect();
+        let pin = Pin::new(kind.pin(), &roots, scopes.clone());
+        let _lock = self.create(name)?;
+        write(&self.home(name).join(BUNDLE), text.as_bytes())?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok(Authority::from_certificates(
+            name,
+            kind.pin(),
+            scopes,
+            roots,
+        ))
+    }
+
+    /// Pins an authority by its signed trust document.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, no pin is given, the document is
+    /// not signed by a pinned key or older than one seen, or the store cannot be written.
+    pub fn add_document(
+        &self,
+        name: &str,
+        envelope: &[u8],
+        pins: &[[u8; 32]],
+        now: UnixTime,
+    ) -> Result<Authority, TrustStoreError> {
+        if pins.is_empty() {
+            return Err(TrustStoreError::PinRequired);
+        }
+        let verified =
+            TrustDocument::verify(envelope, pins, now).map_err(TrustStoreError::Document)?;
+        let scopes = PinKind::TrustDocument.default_scopes();
+        let lock = self.create(name)?;
+        if let Some(seen) = self.seen(name)? {
+            check_succession(&seen, &verified)?;
+        }
+        self.store_document(&lock, name, envelope, &verified, scopes.clone())?;
+        Ok(Authority::from_document(name, scopes, verified.document()))
+    }
+
+    /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
+    /// not older than any seen. The pins then move to the keys that it names as current.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is no such authority, it has no trust document, the new one
+    /// is refused, the record of the newest seen is gone, or the store cannot be written. Nothing
+    /// is changed then.
+    pub fn refresh(
+        &self,
+        name: &str,
+        envelope: &[u8],
+        now: UnixTime,
+    ) -> Result<Refreshed, TrustStoreError> {
+        let lock = self.lock(name)?;
+        let pin = self.pin(name)?;
+        if pin.kind() != PinKind::TrustDocument {
+            return Err(TrustStoreError::NoDocument(name.to_owned()));
+        }
+        let verified =
+            TrustDocument::verify(envelope, pin.spki(), now).map_err(TrustStoreError::Document)?;
+        // After a crash the stored document may be newer than the record of it. One that does
+        // not verify any more cannot be: it stands for nothing.
+        let stored = self.stored(name, &pin, now).ok();
+        let stored = stored.map(|it| Seen::new(it.document().seqno, it.payload_sha256()));
+        let seen = self.required_state(name)?.or_newer(stored);
+        check_succession(&seen, &verified)?;
+        let refreshed = match verified.document().seqno {
+            seqno if seqno == seen.seqno() => Refreshed::Unchanged,
+            seqno => Refreshed::Updated {
+                from: seen.seqno(),
+                to: seqno,
+            },
+        };
+        self.store_document(&lock, name, envelope, &verified, pin.scopes().to_vec())?;
+        Ok(refreshed)
+    }
+
+    /// Checks a signed CA bundle of the notme authority: by a pinned root, at most five minutes
+    /// old, its number not lower than one seen, which is recorded. It names keys only, so it
+    /// shows that the pinned root is still the current one and adds nobody.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is no such authority, the bundle is refused, or the store
+    /// cannot be written.
+    pub fn check_bundle(
+        &self,
+        name: &str,
+        json: &[u8],
+        now: UnixTime,
+    ) -> Result<CaBundle, TrustStoreError> {
+        let _lock = self.lock(name)?;
+        let pin = self.pin(name)?;
+        if pin.kind() != PinKind::Pem {
+            return Err(TrustStoreError::NoBundle(name.to_owned()));
+        }
+        let bundle = CaBundle::from_json(json).map_err(TrustStoreError::Bundle)?;
+        let roots = self.load_roots(name, &pin)?;
+        roots
+            .iter()
+            .map(|root| bundle.verify(root.public_key()))
+            .find(Result::is_ok)
+            .unwrap_or(Err(BundleError::Signature))
+            .and_then(|()| bundle.check_age(now))
+            .map_err(TrustStoreError::Bundle)?;
+        let signed = bundle.canonical_cbor().map_err(TrustStoreError::Bundle)?;
+        let new = Seen::new(bundle.seqno, sha256(&signed));
+        let seen = match pin.has_state() {
+            true => Some(self.required_state(name)?),
+            false => self.seen(name)?,
+        };
+        if let Some(seen) = seen {
+            seen.check_successor(&new)?;
+        }
+        write(&self.state_path(name), &new.to_json())?;
+        write(&self.home(name).join(PIN), &pin.with_state().to_json())?;
+        Ok(bundle)
+    }
+
+    /// Forgets an authority, and what was seen of it.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is none of this name, or it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), TrustStoreError> {
+        let _lock = self.lock(name)?;
+        remove_tree(&self.home(name))?;
+        files::remove_if_present(&self.state_path(name))
+    }
+
+    /// Returns the stored trust document as it was signed.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is none of this name or it cannot be read.
+    pub fn document(&self, name: &str) -> Result<Vec<u8>, TrustStoreError> {
+        self.check_known(name)?;
+        read(&self.home(name).join(DOCUMENT))
+    }
+
+    fn load_one(&self, name: &str, now: UnixTime) -> Result<Authority, TrustStoreError> {
+        check_name(name)?;
+        let pin = self.pin(name)?;
+        let scopes = pin.scopes().to_vec();
+        if pin.kind() == PinKind::TrustDocument {
+            let verified = self.stored(name, &pin, now)?;
+            check_succession(&self.required_state(name)?, &verified)?;
+            return Ok(Authority::from_document(name, scopes, verified.document()));
+        }
+        if pin.has_state() {
+            self.required_state(name)?;
+        }
+        let roots = self.load_roots(name, &pin)?;
+        Ok(Authority::from_certificates(
+            name,
+            pin.kind(),
+            scopes,
+            roots,
+        ))
+    }
+
+    fn stored(
+        &self,
+        name: &str,
+        pin: &Pin,
+        now: UnixTime,
+    ) -> Result<VerifiedTrust, TrustStoreError> {
+        let envelope = read(&self.home(name).join(DOCUMENT))?;
+        TrustDocument::verify(&envelope, pin.spki(), now).map_err(TrustStoreError::Document)
+    }
+
+    fn load_roots(&self, name: &str, pin: &Pin) -> Result<Vec<Certificate>, TrustStoreError> {
+        let path = self.home(name).join(BUNDLE);
+        let text =
+            String::from_utf8(read(&path)?).map_err(|_| TrustStoreError::NotText { path })?;
+        let roots = Certificate::pem_bundle(&text).map_err(TrustStoreError::Certificates)?;
+        pinned(roots, pin.spki())
+    }
+
+    /// Writes document first, state last: after a crash between them the document is newer than
+    /// the state, which is no rollback. The pins come before both, so that a document is never
+    /// found that no pin covers; they are the old and the new ones until it is in place.
+    fn store_document(
+        &self,
+        _lock: &Lock,
+        name: &str,
+        envelope: &[u8],
+        verified: &VerifiedTrust,
+        scopes: Vec<String>,
+    ) -> Result<(), TrustStoreError> {
+        let current: Vec<_> = verified
+            .document()
+            .current_roots()
+            .map(|root| root.certificate.clone())
+            .collect();
+        let pin = Pin::new(PinKind::TrustDocument, &current, scopes).with_state();
+        let pin_path = self.home(name).join(PIN);
+        let before = match read_if_present(&pin_path)? {
+            Some(json) => Pin::from_json(&json, &pin_path)?.spki().to_vec(),
+            None => Vec::new(),
+        };
+        write(&pin_path, &pin.clone().and_pins(&before).to_json())?;
+        write(&self.home(name).join(DOCUMENT), envelope)?;
+        let seen = Seen::new(verified.document().seqno, verified.payload_sha256());
+        write(&self.state_path(name), &seen.to_json())?;
+        write(&pin_path, &pin.to_json())
+    }
+
+    fn pin(&self, name: &str) -> Result<Pin, TrustStoreError> {
+        let path = self.home(name).join(PIN);
+        Pin::from_json(&read(&path)?, &path)
+    }
+
+    fn seen(&self, name: &str) -> Result<Option<Seen>, TrustStoreError> {
+        let path = self.state_path(name);
+        read_if_present(&path)?
+            .map(|json| Seen::from_json(&json, &path))
+            .transpose()
+    }
+
+    fn required_state(&self, name: &str) -> Result<Seen, TrustStoreError> {
+        self.seen(name)?
+            .ok_or_else(|| TrustStoreError::StateMissing {
+                path: self.state_path(name),
+            })
+    }
+
+    /// Makes room for a new authority.
+    fn create(&self, name: &str) -> Result<Lock, TrustStoreError> {
+        check_name(name)?;
+        for directory in [&self.directory, &self.state] {
+            files::create_directory(directory)?;
+        }
+        let lock = Lock::take(&self.directory)?;
+        // A directory without a pin is what a crash left of an earlier attempt.
+        if self.home(name).join(PIN).exists() {
+            return Err(TrustStoreError::Exists(name.to_owned()));
+        }
+        files::create_directory(&self.home(name))?;
+        Ok(lock)
+    }
+
+    fn lock(&self, name: &str) -> Result<Lock, TrustStoreError> {
+        self.check_known(name)?;
+        Lock::take(&self.directory)
+    }
+
+    fn check_known(&self, name: &str) -> Result<(), TrustStoreError> {
+        check_name(name)?;
+        if self.contains(name) {
+            return Ok(());
+        }
+        Err(TrustStoreError::Unknown(name.to_owned()))
+    }
+
+    fn names(&self) -> Result<Vec<String>, TrustStoreError> {
+        files::subdirectories(&self.directory)
+    }
+
+    fn home(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn state_path(&self, name: &str) -> PathBuf {
+        self.state.join(format!("{name}.json"))
+    }
+}
+
+/// What kind of authority a PEM bundle is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PemKind {
+    /// A notme authority: its certificates carry scopes and live briefly.
+    Notme,
+    /// One that knows nothing of notme, as gpgsm and openssl users have.
+    X509,
+}
+
+impl PemKind {
+    const fn pin(self) -> PinKind {
+        match self {
+            Self::Notme => PinKind::Pem,
+            Self::X509 => PinKind::X509,
+        }
+    }
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// [`PolicyError`] when it is missing, unreadable, not text, or not a policy.
+pub fn policy(path: &Path) -> Result<Policy, PolicyError> {
+    let unreadable = |reason: &dyn std::fmt::Display| {
+        PolicyError::unreadable(format!("could not read `{}`: {reason}", path.display()))
+    };
+    let bytes = files::read_limited(path, POLICY_MAX).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
+    Policy::parse(&text)
+}
+
+/// Keeps what the pins name; every pin must name something. Without pins, keeps all.
+fn pinned(
+    certificates: Vec<Certificate>,
+    pins: &[[u8; 32]],
+) -> Result<Vec<Certificate>, TrustStoreError> {
+    let spki = |certificate: &Certificate| certificate.public_key().spki_sha256();
+    for pin in pins {
+        if !certificates
+            .iter()
+            .any(|certificate| spki(certificate) == *pin)
+        {
+            return Err(TrustStoreError::PinNotMet(hex::encode(pin)));
+        }
+    }
+    let kept = certificates
+        .into_iter()
+        .filter(|certificate| pins.is_empty() || pins.contains(&spki(certificate)));
+    kept.map(
+        |certificate| match certificate.is_ca() && certificate.has_key_cert_sign() {
+            true => Ok(certificate),
+            false => Err(TrustStoreError::NotAnAuthority(certificate.kid())),
+        },
+    )
+    .collect()
+}
+
+fn check_succession(seen: &Seen, new: &VerifiedTrust) -> Result<(), TrustStoreError> {
+    let document = new.document();
+    let successor = Seen::new(document.seqno, new.payload_sha256());
+    seen.check_successor(&successor)?;
+    // The next document names the one before: if it is not the one we saw, there were two.
+    let is_next = seen.seqno().checked_add(1) == Some(document.seqno);
+    if is_next && document.previous.as_deref() != Some(seen.digest_hex().as_str()) {
+        return Err(TrustStoreError::Equivocation(seen.seqno()));
+    }
+    Ok(())
+}
+
+/// A name becomes a directory, so it is kept to what no path can be made of.
+fn check_name(name: &str) -> Result<(), TrustStoreError> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let well_formed = name.starts_with(is_plain)
+        && name.len() <= 64
+        && name.chars().all(|c| is_plain(c) || "._-".contains(c));
+    if well_formed {
+        return Ok(());
+    }
+    Err(TrustStoreError::Name(name.to_owned()))
+}
+
+fn chain_text(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,139 @@
+//! Why the trust store could not be read or changed.
+
+use std::{io, path::PathBuf};
+
+use notme_core::{
+    bundle::BundleError, certificate::CertificateError, key::KeyId, trust::TrustError,
+};
+
+use crate::verdict::Code;
+
+/// The trust store could not be read, or refused a change.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustStoreError {
+    /// The name is not one a directory may have.
+    #[error(
+        "`{}` is no name for an authority: 1 to 64 lower-case letters, digits, `.`, `_` or `-`, starting with a letter or digit",
+        .0.escape_debug()
+    )]
+    Name(String),
+    /// There is an authority of this name already.
+    #[error("authority `{0}` is in the trust store already")]
+    Exists(String),
+    /// There is no authority of this name.
+    #[error("there is no authority `{0}` in the trust store")]
+    Unknown(String),
+    /// The authority is not known by a trust document.
+    #[error("authority `{0}` is pinned by certificates and has no trust document to refresh")]
+    NoDocument(String),
+    /// The authority publishes no CA bundle.
+    #[error("authority `{0}` is not pinned by the certificates of a notme authority")]
+    NoBundle(String),
+    /// A trust document without a pin proves nothing.
+    #[error("a trust document needs the pin of a key that signed it")]
+    PinRequired,
+    /// No certificate has the pinned key.
+    #[error("no certificate has the pinned key `{0}`")]
+    PinNotMet(String),
+    /// A certificate that may not issue others.
+    #[error("the certificate of key `{0}` is not an authority's")]
+    NotAnAuthority(KeyId),
+    /// The certificates cannot be read.
+    #[error("the certificates cannot be read")]
+    Certificates(#[source] CertificateError),
+    /// The trust document is not one to rely on.
+    #[error("the trust document is refused")]
+    Document(#[source] TrustError),
+    /// The CA bundle is not one to rely on.
+    #[error("the CA bundle is refused")]
+    Bundle(#[source] BundleError),
+    /// The document is older than one seen.
+    #[error("document {found} is older than document {seen}, which was seen already")]
+    Rollback {
+        /// The highest number seen.
+        seen: u64,
+        /// The number offered.
+        found: u64,
+    },
+    /// Two documents have one number.
+    #[error("there are two different documents {0}")]
+    Equivocation(u64),
+    /// The record of the newest document is gone.
+    #[error("the record of the newest document seen, `{}`, is gone", path.display())]
+    StateMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A file of the store is not what we write.
+    #[error("`{}` is malformed", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A file that should be text is not.
+    #[error("`{}` is not text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than its owner may change a file or directory.
+    #[error("`{}` can be changed by other users", path.display())]
+    Exposed {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// A file is larger than any we write.
+    #[error("`{}` is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
+    /// A file or directory could not be read.
+    #[error("could not read `{}`", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or directory could not be written.
+    #[error("could not write `{}`", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl TrustStoreError {
+    /// Returns the code that a verdict which needs the authority has.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Document(_) | Self::PinNotMet(_) => Code::BundleInvalid,
+            Self::Bundle(BundleError::Stale) => Code::TrustStale,
+            Self::Bundle(_) => Code::BundleInvalid,
+            Self::Rollback { .. } => Code::BundleRollback,
+            Self::Equivocation(_) => Code::BundleEquivocation,
+            Self::StateMissing { .. } => Code::TrustStateMissing,
+            Self::Unknown(_) => Code::TrustMissing,
+            Self::Name(_)
+            | Self::Exists(_)
+            | Self::NoDocument(_)
+            | Self::NoBundle(_)
+            | Self::PinRequired
+            | Self::NotAnAuthority(_)
+            | Self::Certificates(_)
+            | Self::Malformed { .. }
+            | Self::NotText { .. }
+            | Self::Exposed { .. }
+            | Self::TooLarge { .. }
+            | Self::Read { .. }
+            | Self::Write { .. } => Code::TrustUnreadable,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Files that only their owner may change.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+use super::TrustStoreError;
+
+/// More than any trust file.
+const FILE_MAX: usize = 4 << 20;
+/// Write permission of group and others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Holds the store for one process at a time; let go when dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(super) fn take(directory: &Path) -> Result<Self, TrustStoreError> {
+        let path = directory.join(".lock");
+        let error = |source| TrustStoreError::Write {
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(error)?;
+        file.lock().map_err(error)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Reads a file that must be there, and that nobody else may change.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TrustStoreError> {
+    check_private(path)?;
+    if let Some(parent) = path.parent() {
+        check_private(parent)?;
+    }
+    read_limited(path, FILE_MAX)
+}
+
+/// Reads a file; `None` when there is none, which is for the caller to judge.
+pub(super) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, TrustStoreError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(_) | Err(_) => read(path).map(Some),
+    }
+}
+
+pub(super) fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, TrustStoreError> {
+    let error = |source| TrustStoreError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(error)?;
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() > limit {
+        return Err(TrustStoreError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Writes a file beside its place and moves it there, so that a reader finds the old one or the
+/// new one, whole. The caller holds the lock, so the name beside is free.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrustStoreError> {
+    let error = |source| TrustStoreError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let beside = path.with_added_extension("new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    fs::rename(&beside, path).map_err(error)?;
+    if let Some(parent) = path.parent() {
+        File::open(parent)
+            .and_then(|directory| directory.sync_all())
+            .map_err(error)?;
+    }
+    Ok(())
+}
+
+/// Makes a directory for its owner only, or checks the one that is there.
+pub(super) fn create_directory(path: &Path) -> Result<(), TrustStoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| TrustStoreError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+    check_private(path)
+}
+
+/// Returns the names of the directories in a directory, sorted; none when it is not there.
+pub(super) fn subdirectories(path: &Path) -> Result<Vec<String>, TrustStoreError> {
+    let error = |source| TrustStoreError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(error(source)),
+    };
+    check_private(path)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(error)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().map_err(error)?.is_dir() && !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+pub(super) fn remove_tree(path: &Path) -> Result<(), TrustStoreError> {
+    fs::remove_dir_all(path).map_err(|source| TrustStoreError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(super) fn remove_if_present(path: &Path) -> Result<(), TrustStoreError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(TrustStoreError::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Checks that only we, or root, may change what decides about trust.
+fn check_private(path: &Path) -> Result<(), TrustStoreError> {
+    let metadata = fs::metadata(path).map_err(|source| TrustStoreError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let owner = metadata.uid();
+    let is_ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    if !is_ours || metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        return Err(TrustStoreError::Exposed {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Judgements for people and machines.
+//!
+//! The JSON is a contract (`version` 1), the text is not. Absent facts are `null`, never guessed.
+//! Everything is written object by object, so that a report of a hundred thousand takes no more
+//! memory than one of ten.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::{
+    judge::Judgement,
+    verdict::{Code, TimeBasis, Verdict},
+    verify::{JudgedObject, Outcome, Summary},
+};
+
+const VERSION: u8 = 1;
+/// How much of an object's name the text shows.
+const SHORT: usize = 12;
+
+/// What a report says before its objects.
+#[derive(Serialize)]
+struct Head<'a> {
+    version: u8,
+    repository: &'a str,
+    range: &'a str,
+    policy: &'a str,
+    trust: &'a str,
+    asked_at: String,
+    /// Where a shallow clone ended the walk.
+    shallow: Vec<String>,
+    summary: Summary,
+}
+
+/// One object of a report.
+#[derive(Debug, Serialize)]
+pub struct ObjectReport<'a> {
+    oid: Option<String>,
+    kind: Option<&'a str>,
+    verdict: &'static str,
+    code: Option<Code>,
+    rule: Option<&'a str>,
+    format: Option<&'static str>,
+    identity: Option<&'a str>,
+    kid: Option<String>,
+    authority: Option<String>,
+    time_basis: Option<TimeBasis>,
+    judged_at: Option<String>,
+    certificate: Option<CertificateReport>,
+    attestations: [(); 0],
+    level: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateReport {
+    not_before: String,
+    not_after: String,
+    serial: String,
+}
+
+impl<'a> ObjectReport<'a> {
+    /// Reports on an object of a repository.
+    pub fn of(object: &'a JudgedObject) -> Self {
+        Self {
+            oid: Some(object.id().to_string()),
+            kind: object.kind(),
+            ..Self::of_judgement(object.judgement())
+        }
+    }
+
+    /// Reports on a judgement without an object's name.
+    pub fn of_judgement(judgement: &'a Judgement) -> Self {
+        // A certificate's own words count once somebody trusted vouches for it.
+        let vouched = judgement
+            .standing()
+            .filter(|standing| standing.authority_kid().is_some());
+        Self {
+            oid: None,
+            kind: None,
+            verdict: judgement.verdict().word(),
+            code: judgement.verdict().code(),
+            rule: judgement.rule(),
+            format: judgement.format().map(|format| format.as_str()),
+            identity: judgement.identity(),
+            kid: judgement.kid().map(|kid| kid.to_string()),
+            authority: judgement.authority_kid().map(|kid| kid.to_string()),
+            time_basis: judgement.time_basis(),
+            judged_at: judgement.judged_at().map(|at| at.to_string()),
+            certificate: vouched.map(|standing| CertificateReport {
+                not_before: standing.not_before().to_string(),
+                not_after: standing.not_after().to_string(),
+                serial: standing.serial_hex(),
+            }),
+            attestations: [],
+            level: None,
+        }
+    }
+}
+
+/// Writes one JSON document.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let head = serde_json::to_string(&head(outcome))?;
+    // The head is a JSON object; what it is about goes in before its end.
+    to.write_all(head.strip_suffix('}').unwrap_or(&head).as_bytes())?;
+    to.write_all(b",\n \"objects\":[")?;
+    for (separator, object) in separators().zip(outcome.objects()) {
+        to.write_all(separator)?;
+        serde_json::to_writer(&mut *to, &ObjectReport::of(object))?;
+    }
+    to.write_all(b"]}\n")
+}
+
+/// Writes one JSON object a line; the last is the report's head with its summary.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    for object in outcome.objects() {
+        serde_json::to_writer(&mut *to, &ObjectReport::of(object))?;
+        to.write_all(b"\n")?;
+    }
+    serde_json::to_writer(&mut *to, &head(outcome))?;
+    to.write_all(b"\n")
+}
+
+/// Writes one line an object, and a last one with the counts.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    for object in outcome.objects() {
+        let oid = object.id().to_hex_with_len(SHORT).to_string();
+        writeln!(to, "{}", text_line(&oid, object.judgement()))?;
+    }
+    let Summary {
+        objects,
+        accepted,
+        rejected,
+        undecided,
+    } = outcome.summary();
+    writeln!(
+        to,
+        "{objects} objects: {accepted} accepted, {rejected} rejected, {undecided} undecided"
+    )?;
+    for id in outcome.shallow() {
+        let id = id.to_hex_with_len(SHORT);
+        writeln!(
+            to,
+            "history before {id} is not in this shallow clone and was not judged"
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns one line: verdict, name, and what led to it. Bytes that somebody else chose are
+/// escaped where they could move a cursor.
+pub fn text_line(name: &str, judgement: &Judgement) -> String {
+    let verdict = judgement.verdict();
+    let mut line = format!("{:<10} {name}", verdict.word());
+    let mut add = |text: &str| {
+        line.push_str("  ");
+        line.push_str(text);
+    };
+    if let Some(code) = verdict.code() {
+        add(code.as_str());
+    }
+    if let Some(identity) = judgement.identity() {
+        add(&escape(identity));
+    } else if let Some(claimed) = judgement.claimed() {
+        add(&format!("claims to be {}", escape(&claimed.name)));
+    }
+    if let (Some(basis), Some(at)) = (judgement.time_basis(), judgement.judged_at()) {
+        add(&format!("{basis} {at}"));
+    }
+    match verdict {
+        Verdict::Accepted => {}
+        Verdict::Rejected(_) | Verdict::Undecided(_) => {
+            if let Some(detail) = judgement.detail() {
+                add(&format!("({})", escape(detail)));
+            }
+        }
+    }
+    line
+}
+
+/// Escapes control characters, and those that reorder or hide text.
+pub fn escape(text: &str) -> String {
+    let is_deceptive = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn head(outcome: &Outcome) -> Head<'_> {
+    Head {
+        version: VERSION,
+        repository: &outcome.repository,
+        range: &outcome.range,
+        policy: &outcome.policy,
+        trust: &outcome.trust,
+        asked_at: outcome.asked_at.to_string(),
+        shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
+        summary: outcome.summary(),
+    }
+}
+
+fn separators() -> impl Iterator<Item = &'static [u8]> {
+    std::iter::once(&b"\n  "[..]).chain(std::iter::repeat(&b",\n  "[..]))
+}

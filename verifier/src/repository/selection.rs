@@ -1,0 +1,56 @@
+//! Which objects to judge.
+
+use gix::ObjectId;
+
+/// Objects to judge: what some commits reach and others do not, and objects taken alone.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub(super) text: String,
+    pub(super) tips: Vec<ObjectId>,
+    pub(super) hidden: Vec<ObjectId>,
+    pub(super) alone: Vec<ObjectId>,
+}
+
+impl Selection {
+    /// Adds what another selection names.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.text = format!("{} {}", self.text, other.text);
+        self.tips.extend(other.tips);
+        self.hidden.extend(other.hidden);
+        self.alone.extend(other.alone);
+        self
+    }
+
+    /// Returns the selection in words of git, for the report.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Tells whether it names a handful of objects, for which no threads are needed.
+    pub(crate) fn is_small(&self) -> bool {
+        self.tips.is_empty() && self.alone.len() <= 4
+    }
+
+    pub(super) fn alone(text: String, ids: impl IntoIterator<Item = ObjectId>) -> Self {
+        Self {
+            text,
+            tips: Vec::new(),
+            hidden: Vec::new(),
+            alone: ids.into_iter().collect(),
+        }
+    }
+
+    pub(super) fn between(
+        text: String,
+        tips: impl IntoIterator<Item = ObjectId>,
+        hidden: impl IntoIterator<Item = ObjectId>,
+    ) -> Self {
+        Self {
+            text,
+            tips: tips.into_iter().collect(),
+            hidden: hidden.into_iter().collect(),
+            alone: Vec::new(),
+        }
+    }
+}

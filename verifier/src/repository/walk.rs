@@ -1,0 +1,396 @@
+//! Walking history once, each object read once.
+//!
+//! Commits come out newest first, by committer date, as `git rev-list` gives them. A commit is
+//! read when a child names it, since its date decides its place in the queue; its bytes wait
+//! there, are handed out for judging, and are gone. What stays is the graph.
+//!
+//! What the hidden commits reach is painted hidden. Painting goes on until the queue holds only
+//! hidden commits older than everything handed out, so that a commit found hidden too late is
+//! dropped from the graph again. With dates that lie, a commit may be judged although it is
+//! hidden; none is passed over that is not.
+
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+use gix::{
+    ObjectId,
+    hashtable::HashMap,
+    objs::{CommitRefIter, Find as _, Kind, TagRefIter, compute_hash},
+};
+use notme_core::{object::ObjectKind, time::UnixTime};
+
+use super::selection::Selection;
+
+/// An iterator over the objects of a selection.
+pub(crate) struct Walk<'s> {
+    objects: gix::OdbHandle,
+    /// Where a shallow clone ends, sorted.
+    shallow: Vec<ObjectId>,
+    alone: std::slice::Iter<'s, ObjectId>,
+    queue: BinaryHeap<Waiting>,
+    /// How many in the queue are not hidden.
+    wanted: usize,
+    /// The oldest date handed out.
+    oldest: UnixTime,
+    index: HashMap<ObjectId, u32>,
+    graph: Graph,
+}
+
+/// The objects that were met, and which of them were handed out.
+#[derive(Default)]
+pub(crate) struct Graph {
+    nodes: Vec<Node>,
+    order: Vec<u32>,
+}
+
+/// An object that was met.
+pub(crate) struct Node {
+    pub(crate) id: ObjectId,
+    /// Git's word for what it is; `None` when it is missing.
+    pub(crate) kind: Option<&'static str>,
+    /// The committer or tagger date; `None` when the object or its date cannot be read.
+    pub(crate) time: Option<UnixTime>,
+    /// The nodes of its parents, or of a tag's target; `None` when they were not looked at.
+    pub(crate) parents: Option<Box<[u32]>>,
+    state: State,
+    is_hidden: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    /// Met for its date only.
+    Known,
+    /// In the queue.
+    Waiting,
+    /// Through the queue.
+    Done,
+}
+
+/// An object to judge.
+pub(crate) struct Found {
+    /// Its place in the order.
+    pub(crate) place: usize,
+    pub(crate) id: ObjectId,
+    pub(crate) content: Content,
+}
+
+/// What the repository has under an object's name.
+pub(crate) enum Content {
+    /// The bytes of a commit or tag.
+    Raw(ObjectKind, Vec<u8>),
+    /// Something that is never signed: git's word for it.
+    Unsignable(&'static str),
+    /// Nothing that can be read; and the object that needs it.
+    Missing(Option<ObjectId>),
+}
+
+impl Found {
+    /// Tells whether bytes are those that the object's name stands for. Stores do not check.
+    pub(crate) fn is_intact(&self) -> bool {
+        let Content::Raw(kind, raw) = &self.content else {
+            return true;
+        };
+        let kind = match kind {
+            ObjectKind::Commit => Kind::Commit,
+            ObjectKind::Tag => Kind::Tag,
+        };
+        compute_hash(self.id.kind(), kind, raw).is_ok_and(|id| id == self.id)
+    }
+}
+
+/// An object in the queue.
+struct Waiting {
+    time: UnixTime,
+    node: u32,
+    content: Content,
+    parents: Vec<ObjectId>,
+}
+
+/// The newest first; among equals the one met first, as in git.
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.time.cmp(&other.time).then(other.node.cmp(&self.node))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
+impl<'s> Walk<'s> {
+    pub(super) fn new(
+        objects: gix::OdbHandle,
+        mut shallow: Vec<ObjectId>,
+        selection: &'s Selection,
+    ) -> Self {
+        shallow.sort_unstable();
+        let mut walk = Self {
+            objects,
+            shallow,
+            alone: selection.alone.iter(),
+            queue: BinaryHeap::new(),
+            wanted: 0,
+            oldest: UnixTime::from_secs(i64::MAX),
+            index: HashMap::default(),
+            graph: Graph::default(),
+        };
+        let newest = walk.oldest;
+        for id in &selection.hidden {
+            walk.hide(*id, newest);
+        }
+        for id in &selection.tips {
+            walk.want(*id, newest, None);
+        }
+        walk
+    }
+
+    /// Returns what was walked, once there is no more.
+    pub(crate) fn into_graph(self) -> Graph {
+        self.graph
+    }
+
+    /// Returns the next commit that the tips reach and the hidden ones do not.
+    fn next_reached(&mut self) -> Option<Found> {
+        loop {
+            let next = self.queue.peek()?;
+            if self.wanted == 0 && next.time < self.oldest {
+                self.queue.clear();
+                return None;
+            }
+            let Waiting {
+                time,
+                node,
+                content,
+                parents,
+            } = self.queue.pop()?;
+            let shown = self.graph.nodes.get_mut(index(node))?;
+            shown.state = State::Done;
+            let id = shown.id;
+            if shown.is_hidden {
+                let parents: Vec<_> = parents
+                    .iter()
+                    .filter_map(|id| self.hide(*id, time))
+                    .collect();
+                self.set_parents(node, parents);
+                continue;
+            }
+            self.wanted -= 1;
+            self.oldest = self.oldest.min(time);
+            if self.shallow.binary_search(&id).is_err() {
+                let parents = parents
+                    .iter()
+                    .map(|parent| self.want(*parent, time, Some(id)));
+                let parents = parents.collect();
+                self.set_parents(node, parents);
+            }
+            return Some(self.hand_out(node, id, content));
+        }
+    }
+
+    /// Returns the next object that is judged alone, unless the walk came by it already.
+    fn next_alone(&mut self) -> Option<Found> {
+        loop {
+            let id = *self.alone.next()?;
+            let (node, _) = self.meet(id);
+            let known = self.graph.nodes.get_mut(index(node))?;
+            if known.state == State::Done && !known.is_hidden {
+                continue;
+            }
+            known.state = State::Done;
+            known.is_hidden = false;
+            let read = self.read(id);
+            if self.shallow.binary_search(&id).is_err() {
+                let parents = read
+                    .parents
+                    .iter()
+                    .map(|parent| self.meet(*parent).0)
+                    .collect();
+                self.set_parents(node, parents);
+            }
+            return Some(self.hand_out(node, id, read.content));
+        }
+    }
+
+    fn hand_out(&mut self, node: u32, id: ObjectId, content: Content) -> Found {
+        let place = self.graph.order.len();
+        self.graph.order.push(node);
+        Found { place, id, content }
+    }
+
+    fn set_parents(&mut self, node: u32, parents: Vec<u32>) {
+        if let Some(node) = self.graph.nodes.get_mut(index(node)) {
+            node.parents = Some(parents.into());
+        }
+    }
+
+    /// Queues an object that is to be judged. Something missing takes its child's place.
+    fn want(&mut self, id: ObjectId, child_time: UnixTime, child: Option<ObjectId>) -> u32 {
+        let (node, read) = self.meet(id);
+        let Some(mut read) = read else {
+            return node;
+        };
+        if let Content::Missing(needed_by) = &mut read.content {
+            *needed_by = child;
+        }
+        self.wanted += 1;
+        self.enqueue(node, child_time, read);
+        node
+    }
+
+    /// Paints an object hidden, and with it what was found to be reachable from it. What is
+    /// hidden and missing is of no concern.
+    fn hide(&mut self, id: ObjectId, child_time: UnixTime) -> Option<u32> {
+        let (node, read) = self.meet(id);
+        self.paint(node);
+        if let Some(mut read) = read {
+            if matches!(read.content, Content::Missing(_)) {
+                return None;
+            }
+            read.content = Content::Missing(None);
+            self.enqueue(node, child_time, read);
+        }
+        Some(node)
+    }
+
+    fn paint(&mut self, node: u32) {
+        let mut pending = vec![node];
+        while let Some(node) = pending.pop() {
+            let Some(node) = self.graph.nodes.get_mut(index(node)) else {
+                continue;
+            };
+            if node.is_hidden {
+                continue;
+            }
+            node.is_hidden = true;
+            match node.state {
+                State::Known => {}
+                State::Waiting => self.wanted -= 1,
+                State::Done => pending.extend(node.parents.iter().flatten()),
+            }
+        }
+    }
+
+    fn enqueue(&mut self, node: u32, child_time: UnixTime, read: Read) {
+        if let Some(node) = self.graph.nodes.get_mut(index(node)) {
+            node.state = State::Waiting;
+        }
+        self.queue.push(Waiting {
+            time: read.time.unwrap_or(child_time),
+            node,
+            content: read.content,
+            parents: read.parents,
+        });
+    }
+
+    /// Returns an object's node; and what is in the object when this is the first time.
+    fn meet(&mut self, id: ObjectId) -> (u32, Option<Read>) {
+        if let Some(node) = self.index.get(&id) {
+            return (*node, None);
+        }
+        let read = self.read(id);
+        // Four thousand million objects do not fit in memory.
+        let node = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
+        self.index.insert(id, node);
+        self.graph.nodes.push(Node {
+            id,
+            kind: match &read.content {
+                Content::Raw(kind, _) => Some(kind.as_str()),
+                Content::Unsignable(kind) => Some(kind),
+                Content::Missing(_) => None,
+            },
+            time: read.time,
+            parents: None,
+            state: State::Known,
+            is_hidden: false,
+        });
+        (node, Some(read))
+    }
+
+    fn read(&self, id: ObjectId) -> Read {
+        let mut raw = Vec::new();
+        let mut read = Read {
+            content: Content::Missing(None),
+            time: None,
+            parents: Vec::new(),
+        };
+        let Ok(Some(data)) = self.objects.try_find(&id, &mut raw) else {
+            return read;
+        };
+        let kind = match data.kind {
+            Kind::Commit => ObjectKind::Commit,
+            Kind::Tag => ObjectKind::Tag,
+            Kind::Tree => {
+                return Read {
+                    content: Content::Unsignable("tree"),
+                    ..read
+                };
+            }
+            Kind::Blob => {
+                return Read {
+                    content: Content::Unsignable("blob"),
+                    ..read
+                };
+            }
+        };
+        let person = match kind {
+            ObjectKind::Commit => {
+                let fields = CommitRefIter::from_bytes(data.data, data.object_hash);
+                read.parents = fields.parent_ids().collect();
+                fields.committer().ok()
+            }
+            ObjectKind::Tag => {
+                let fields = TagRefIter::from_bytes(data.data, data.object_hash);
+                read.parents = fields.target_id().into_iter().collect();
+                fields.tagger().ok().flatten()
+            }
+        };
+        read.time = person
+            .and_then(|person| person.time().ok())
+            .map(|time| UnixTime::from_secs(time.seconds));
+        read.content = Content::Raw(kind, raw);
+        read
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        self.next_reached().or_else(|| self.next_alone())
+    }
+}
+
+impl Graph {
+    /// Returns every node, whether handed out or met on the way.
+    pub(crate) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Returns the number of a place's node; `None` when it turned out to be hidden.
+    pub(crate) fn number_at(&self, place: usize) -> Option<usize> {
+        let number = index(*self.order.get(place)?);
+        let is_hidden = self.nodes.get(number)?.is_hidden;
+        (!is_hidden).then_some(number)
+    }
+}
+
+/// An object, read.
+struct Read {
+    content: Content,
+    time: Option<UnixTime>,
+    parents: Vec<ObjectId>,
+}
+
+/// Node numbers are indices that fit in half the space.
+fn index(node: u32) -> usize {
+    usize::try_from(node).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,273 @@
+//! Step 3, who: the way from a certificate to an authority that the policy pins.
+//!
+//! Nothing here looks at a clock, so a certificate has one standing, however often it signed.
+
+use std::sync::Arc;
+
+use notme_core::{certificate::Certificate, hex, key::KeyId, oid, time::UnixTime};
+
+use crate::{
+    anchor::{Anchor, Anchors},
+    refusal::Refusal,
+    trust::PinKind,
+    verdict::Code,
+};
+
+/// The most certificates between a leaf and a root.
+pub(crate) const INTERMEDIATES_MAX: usize = 3;
+
+/// What a certificate and its chain say about the signer, at whatever time.
+#[derive(Debug)]
+pub struct Standing {
+    kid: KeyId,
+    serial: Box<[u8]>,
+    not_before: UnixTime,
+    not_after: UnixTime,
+    issued_at: Option<UnixTime>,
+    epoch: Option<u64>,
+    session: Option<[u8; 32]>,
+    activity: Option<Box<str>>,
+    vouched: Option<Vouched>,
+    refusal: Option<Refusal>,
+}
+
+/// What only a certificate that leads to a trusted root has.
+#[derive(Debug)]
+pub(crate) struct Vouched {
+    pub(crate) identity: Option<Arc<str>>,
+    pub(crate) anchor: Arc<Anchor>,
+    /// The time in which every certificate above the leaf is valid.
+    pub(crate) issuers_from: UnixTime,
+    pub(crate) issuers_until: UnixTime,
+}
+
+impl Standing {
+    /// Finds the way from `leaf` to one of the anchors and checks each certificate on it.
+    pub(crate) fn find(leaf: &Certificate, others: &[Certificate], anchors: &Anchors) -> Self {
+        let mut standing = Self {
+            kid: leaf.kid(),
+            serial: leaf.serial().into(),
+            not_before: leaf.not_before(),
+            not_after: leaf.not_after(),
+            issued_at: leaf.issued_at(),
+            epoch: leaf.epoch(),
+            session: leaf.peer_binding(),
+            activity: leaf.activity().map(Into::into),
+            vouched: None,
+            refusal: None,
+        };
+        let mut path = Vec::new();
+        let Some(anchor) = climb(leaf, others, anchors, &mut path) else {
+            standing.refusal = Some(anchors.absence());
+            return standing;
+        };
+        let identity = identity(leaf, anchor.kind);
+        standing.refusal = check_extensions(leaf, &path, anchor)
+            .and_then(|()| check_issuers(&path, anchor))
+            .and_then(|()| check_leaf(leaf))
+            .and_then(|()| check_identity(identity.as_deref()))
+            .and_then(|()| check_scopes(leaf, anchor))
+            .err();
+        let issuers = || path.iter().copied().chain([&anchor.root]);
+        standing.vouched = Some(Vouched {
+            identity: identity.map(|identity| anchors.intern(&identity)),
+            issuers_from: issuers()
+                .map(Certificate::not_before)
+                .max()
+                .unwrap_or(leaf.not_before()),
+            issuers_until: issuers()
+                .map(Certificate::not_after)
+                .min()
+                .unwrap_or(leaf.not_after()),
+            anchor: Arc::clone(anchor),
+        });
+        standing
+    }
+
+    /// Returns the id of the key that signed.
+    pub fn kid(&self) -> KeyId {
+        self.kid
+    }
+
+    /// Returns the certificate's serial number in hex, without leading zero bytes.
+    pub fn serial_hex(&self) -> String {
+        hex::encode(self.serial.strip_prefix(&[0]).unwrap_or(&self.serial))
+    }
+
+    /// Returns the first second of the certificate.
+    pub fn not_before(&self) -> UnixTime {
+        self.not_before
+    }
+
+    /// Returns the last second of the certificate.
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// Returns when the authority says that it issued the certificate.
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.issued_at
+    }
+
+    /// Returns the activity that the certificate was issued for.
+    pub fn activity(&self) -> Option<&str> {
+        self.activity.as_deref()
+    }
+
+    /// Returns the identity that a trusted authority vouches for.
+    pub fn identity(&self) -> Option<&str> {
+        self.vouched.as_ref()?.identity.as_deref()
+    }
+
+    /// Returns the trust store's name of the authority that vouches.
+    pub fn authority(&self) -> Option<&str> {
+        Some(&self.vouched.as_ref()?.anchor.authority)
+    }
+
+    /// Returns the id of the root's key.
+    pub fn authority_kid(&self) -> Option<KeyId> {
+        Some(self.vouched.as_ref()?.anchor.kid)
+    }
+
+    /// Returns the authority's epoch at issuance.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
+    /// Returns what the certificates of one session have in common: the digest of its keys.
+    pub(crate) fn session(&self) -> Option<&[u8; 32]> {
+        self.session.as_ref()
+    }
+
+    /// Returns what the chain is good for, if every check of it passed.
+    pub(crate) fn vouched(&self) -> Result<&Vouched, Refusal> {
+        match (&self.refusal, &self.vouched) {
+            (None, Some(vouched)) => Ok(vouched),
+            (Some(refusal), _) => Err(refusal.clone()),
+            (None, None) => Err(Code::SignerUntrusted.into()),
+        }
+    }
+}
+
+/// Goes up from `certificate`, to a root of the trust store as soon as one fits, and through the
+/// message's certificates otherwise. Both name and signature of each link are checked.
+///
+/// A path holds no certificate twice and at most [`INTERMEDIATES_MAX`], and the message no more
+/// than that many, so there are at most fifteen links to check.
+fn climb<'c, 'a>(
+    certificate: &Certificate,
+    others: &'c [Certificate],
+    anchors: &'a Anchors,
+    path: &mut Vec<&'c Certificate>,
+) -> Option<&'a Arc<Anchor>> {
+    if let Some(anchor) = anchors.issuer_of(certificate) {
+        return Some(anchor);
+    }
+    if path.len() == INTERMEDIATES_MAX {
+        return None;
+    }
+    for issuer in others {
+        if path.contains(&issuer) || certificate.verify_issued_by(issuer).is_err() {
+            continue;
+        }
+        path.push(issuer);
+        if let Some(anchor) = climb(issuer, others, anchors, path) {
+            return Some(anchor);
+        }
+        path.pop();
+    }
+    None
+}
+
+fn check_extensions(
+    leaf: &Certificate,
+    path: &[&Certificate],
+    anchor: &Anchor,
+) -> Result<(), Refusal> {
+    let chain = [leaf]
+        .into_iter()
+        .chain(path.iter().copied())
+        .chain([&anchor.root]);
+    for certificate in chain {
+        if let Some(oid) = certificate.unknown_critical() {
+            return Err(Refusal::new(
+                Code::CertificateUnknownCritical,
+                format!("extension {oid}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks how far each issuer's authority reaches: `path` is ordered from the leaf up.
+fn check_issuers(path: &[&Certificate], anchor: &Anchor) -> Result<(), Refusal> {
+    for (below, issuer) in path.iter().copied().chain([&anchor.root]).enumerate() {
+        if issuer
+            .path_len()
+            .is_some_and(|limit| below > usize::from(limit))
+        {
+            return Err(Refusal::new(
+                Code::CertificateInvalid,
+                "an issuer allows fewer certificates below it",
+            ));
+        }
+        if !may_sign(issuer) {
+            return Err(Refusal::new(
+                Code::CertificateInvalid,
+                "an issuer is limited to other uses",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_leaf(leaf: &Certificate) -> Result<(), Refusal> {
+    let problem = if leaf.is_ca() {
+        "it is an authority's own"
+    } else if !leaf.has_digital_signature() {
+        "its key usage does not allow signatures"
+    } else if !may_sign(leaf) {
+        "its extended key usage allows neither code signing nor e-mail protection"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(Code::CertificateInvalid, problem))
+}
+
+fn may_sign(certificate: &Certificate) -> bool {
+    certificate.extended_key_usage().is_none_or(|usages| {
+        usages.contains(&oid::CODE_SIGNING) || usages.contains(&oid::EMAIL_PROTECTION)
+    })
+}
+
+/// Returns the single URI name; at an authority that knows nothing of notme, failing that, the
+/// single e-mail address as a URI. Subject DN text is for display and names nobody.
+fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
+    if let Ok(identity) = leaf.identity() {
+        return Some(identity.as_str().to_owned());
+    }
+    match (kind, leaf.emails()) {
+        (PinKind::X509, [email]) if email.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some(format!("mailto:{email}"))
+        }
+        (PinKind::X509 | PinKind::Pem | PinKind::TrustDocument, _) => None,
+    }
+}
+
+fn check_identity(identity: Option<&str>) -> Result<(), Refusal> {
+    match identity {
+        Some(_) => Ok(()),
+        None => Err(Code::IdentityMissing.into()),
+    }
+}
+
+fn check_scopes(leaf: &Certificate, anchor: &Anchor) -> Result<(), Refusal> {
+    let scopes = &anchor.scopes;
+    if scopes.is_empty() || leaf.scopes().iter().any(|scope| scopes.contains(scope)) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::ScopeMissing,
+        format!("needs one of: {}", scopes.join(", ")),
+    ))
+}

@@ -1,0 +1,293 @@
+//! Whom we trust: authorities, their roots and the windows of these, as read from the trust store.
+
+use std::{fmt, sync::Arc};
+
+use notme_core::{
+    certificate::Certificate,
+    hex,
+    key::sha256,
+    time::UnixTime,
+    trust::{Revocation, TrustDocument},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Code;
+
+/// Everything that the trust store holds, good and bad.
+#[derive(Debug)]
+pub struct Trust {
+    authorities: Vec<Authority>,
+    faults: Vec<Fault>,
+    digest: [u8; 32],
+}
+
+impl Trust {
+    /// Gathers authorities that were read and checked, and those that could not be.
+    pub fn new(authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
+        let digest = digest(&authorities, &faults);
+        Self {
+            authorities,
+            faults,
+            digest,
+        }
+    }
+
+    /// Returns the authorities that can be used.
+    pub fn authorities(&self) -> &[Authority] {
+        &self.authorities
+    }
+
+    /// Returns the authorities that cannot be used, and why.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Tells whether nobody is trusted and nothing is wrong either.
+    pub fn is_empty(&self) -> bool {
+        self.authorities.is_empty() && self.faults.is_empty()
+    }
+
+    /// Returns `sha256:<hex>` over everything here that a verdict can depend on.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex::encode(&self.digest))
+    }
+}
+
+/// How an authority is known, which decides what its certificates must say.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinKind {
+    /// By its signed trust document, protected against rollback.
+    TrustDocument,
+    /// By the PEM of a notme authority's roots.
+    Pem,
+    /// By the PEM of a certificate authority that knows nothing of notme, as gpgsm and openssl
+    /// users have.
+    X509,
+}
+
+impl PinKind {
+    /// Returns the scopes of which a signing certificate must carry one; none asks for nothing.
+    pub fn default_scopes(self) -> Vec<String> {
+        let scopes: &[&str] = match self {
+            Self::TrustDocument => &["sign:git"],
+            // The hosted notme authority puts no other scope than `bridgeCert` into certificates.
+            Self::Pem => &["bridgeCert", "sign:git"],
+            Self::X509 => &[],
+        };
+        scopes.iter().map(|scope| (*scope).to_owned()).collect()
+    }
+
+    /// Returns the kind's name, as in `pin.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TrustDocument => "trust-document",
+            Self::Pem => "pem",
+            Self::X509 => "x509",
+        }
+    }
+}
+
+impl fmt::Display for PinKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An authority whose pin and roots were read and checked.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: PinKind,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) roots: Vec<TrustedRoot>,
+    pub(crate) document: Option<DocumentFacts>,
+    pub(crate) revocations: Arc<[Revocation]>,
+}
+
+impl Authority {
+    /// Returns an authority known by certificates alone.
+    pub fn from_certificates(
+        name: &str,
+        kind: PinKind,
+        scopes: Vec<String>,
+        certificates: Vec<Certificate>,
+    ) -> Self {
+        let roots = certificates
+            .into_iter()
+            .map(|certificate| TrustedRoot {
+                from: certificate.not_before(),
+                retired_at: None,
+                certificate,
+            })
+            .collect();
+        Self {
+            name: name.into(),
+            kind,
+            scopes,
+            roots,
+            document: None,
+            revocations: Arc::default(),
+        }
+    }
+
+    /// Returns an authority known by its trust document, which the caller has verified.
+    pub fn from_document(name: &str, scopes: Vec<String>, document: &TrustDocument) -> Self {
+        let roots = document
+            .roots
+            .iter()
+            .map(|root| TrustedRoot {
+                certificate: root.certificate.clone(),
+                from: root.from,
+                retired_at: root.retired_at,
+            })
+            .collect();
+        Self {
+            name: name.into(),
+            kind: PinKind::TrustDocument,
+            scopes,
+            roots,
+            document: Some(DocumentFacts {
+                url: document.authority.clone(),
+                trust_domain: document.trust_domain.clone(),
+                seqno: document.seqno,
+                epoch: document.epoch,
+                issued_at: document.issued_at,
+                expires_at: document.expires_at,
+            }),
+            revocations: document.revocations.clone().into(),
+        }
+    }
+
+    /// Returns the name that the trust store has for it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns how it is known.
+    pub fn kind(&self) -> PinKind {
+        self.kind
+    }
+
+    /// Returns the scopes of which its certificates must carry one; empty asks for none.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Returns its roots, retired ones too.
+    pub fn roots(&self) -> &[TrustedRoot] {
+        &self.roots
+    }
+
+    /// Returns what it took back.
+    pub fn revocations(&self) -> &[Revocation] {
+        &self.revocations
+    }
+
+    /// Returns what its trust document says, when it has one.
+    pub fn document(&self) -> Option<&DocumentFacts> {
+        self.document.as_ref()
+    }
+}
+
+/// A root and the time in which the authority issued with it.
+#[derive(Clone, Debug)]
+pub struct TrustedRoot {
+    pub(crate) certificate: Certificate,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedRoot {
+    /// Returns the root's certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: signatures judged later do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
+/// What a verified trust document says beside its roots.
+#[derive(Clone, Debug)]
+pub struct DocumentFacts {
+    /// The authority's own name: its URL.
+    pub url: String,
+    /// The domain of the identities it issues.
+    pub trust_domain: String,
+    /// The document's number, which never falls.
+    pub seqno: u64,
+    /// The epoch of the authority's key.
+    pub epoch: u64,
+    /// When the document was signed.
+    pub issued_at: UnixTime,
+    /// Until when it may be relied on, unless the policy says otherwise.
+    pub expires_at: UnixTime,
+}
+
+/// What a fault of the whole store goes by; no authority has this name.
+pub const WHOLE_STORE: &str = "*";
+
+/// An authority of the trust store that cannot be used.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The authority's name, or [`WHOLE_STORE`].
+    pub name: Arc<str>,
+    /// What a verdict that would need it says.
+    pub code: Code,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// Hashes every field with its length before it, so that no two stores look the same.
+fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
+    let mut bytes = Vec::new();
+    let mut field = |value: &[u8]| {
+        bytes.extend_from_slice(value.len().to_string().as_bytes());
+        bytes.push(b':');
+        bytes.extend_from_slice(value);
+    };
+    for authority in authorities {
+        field(b"authority");
+        field(authority.name.as_bytes());
+        field(authority.kind.as_str().as_bytes());
+        for scope in &authority.scopes {
+            field(scope.as_bytes());
+        }
+        for root in &authority.roots {
+            field(b"root");
+            field(root.certificate.der());
+            field(root.from.to_string().as_bytes());
+            field(
+                root.retired_at
+                    .map_or_else(String::new, |at| at.to_string())
+                    .as_bytes(),
+            );
+        }
+        if let Some(document) = &authority.document {
+            field(b"document");
+            field(document.seqno.to_string().as_bytes());
+            field(document.issued_at.to_string().as_bytes());
+            field(document.expires_at.to_string().as_bytes());
+        }
+        for revocation in authority.revocations.iter() {
+            field(b"revocation");
+            field(format!("{:?}", revocation.kind).as_bytes());
+            field(revocation.value.as_bytes());
+            field(revocation.since.to_string().as_bytes());
+        }
+    }
+    for fault in faults {
+        field(b"fault");
+        field(fault.name.as_bytes());
+        field(fault.code.as_str().as_bytes());
+    }
+    sha256(&bytes)
+}

@@ -1,0 +1,246 @@
+//! The three answers, the closed list of reasons, and what stands behind a time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What the verifier answers about one object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Verdict {
+    /// Every step passed.
+    Accepted,
+    /// We looked, and the answer is no.
+    Rejected(Code),
+    /// We could not look.
+    Undecided(Code),
+}
+
+impl Verdict {
+    /// Returns the verdict that a failing step's code stands for.
+    pub const fn of(code: Code) -> Self {
+        match code.class() {
+            Class::Rejected => Self::Rejected(code),
+            Class::Undecided => Self::Undecided(code),
+        }
+    }
+
+    /// Returns the verdict's word, as in the JSON contract.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected(_) => "rejected",
+            Self::Undecided(_) => "undecided",
+        }
+    }
+
+    /// Returns the code, which an accepted object does not have.
+    pub const fn code(self) -> Option<Code> {
+        match self {
+            Self::Accepted => None,
+            Self::Rejected(code) | Self::Undecided(code) => Some(code),
+        }
+    }
+}
+
+/// Whether a code says no, or says that nobody could look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Class {
+    /// The code means no.
+    Rejected,
+    /// The code means that a verdict could not be reached.
+    Undecided,
+}
+
+/// Declares every code once: its variant, its name, its class, its cause and its fix.
+macro_rules! codes {
+    ($($variant:ident $name:literal $class:ident $cause:literal $fix:literal;)*) => {
+        /// Why an object was not accepted. The list is closed.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Code {
+            $(#[doc = concat!("`", $name, "`: ", $cause)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the steps that give them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Returns the code of a name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
+            /// Returns the code's name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Tells whether the code means no, or that nobody could look.
+            pub const fn class(self) -> Class {
+                match self { $(Self::$variant => Class::$class,)* }
+            }
+
+            /// Returns what is the matter, as one sentence.
+            pub const fn cause(self) -> &'static str {
+                match self { $(Self::$variant => $cause,)* }
+            }
+
+            /// Returns what to do about it, as one sentence.
+            pub const fn fix(self) -> &'static str {
+                match self { $(Self::$variant => $fix,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    ObjectMissing "object-missing" Undecided
+        "The object, or one it needs, is not in this repository or cannot be read from it"
+        "Fetch the missing history (`git fetch --unshallow`, or without a filter) or repair the object store (`git fsck`)";
+    Unsigned "unsigned" Rejected
+        "The object carries no signature"
+        "Sign it (`git commit --amend -S`), or leave it out of the range";
+    SignatureAmbiguous "signature-ambiguous" Rejected
+        "The object carries two signatures, or text after the signature's end, so that two readers could see two signers"
+        "Make the object again with one signature";
+    ObjectMalformed "object-malformed" Rejected
+        "The bytes are not a well-formed commit or tag, or not those that the object's name stands for"
+        "Make the object again; run `git fsck` to see how it is broken";
+    SignatureUnknownFormat "signature-unknown-format" Rejected
+        "The signature's armor label is none that git or notme knows"
+        "Sign again with a supported format";
+    FormatUnsupported "format-unsupported" Undecided
+        "The signature is SSH or OpenPGP, which this version does not judge"
+        "Judge it with `git verify-commit`, or use a version of notme that reads the format";
+    SignatureTooLarge "signature-too-large" Rejected
+        "The signature, a certificate in it or its chain is larger than the limit"
+        "Sign again; a real signature is a few kilobytes";
+    SignatureMalformed "signature-malformed" Rejected
+        "The signature does not parse: broken armor, encoding or structure"
+        "Sign again; if a tool wrote it that way, report it there";
+    CmsNoAttributes "cms-no-attributes" Rejected
+        "The signature has no signed attributes, so that what it covers can be told in two ways"
+        "Sign again with signed attributes, which every git signer writes";
+    AlgorithmWeak "algorithm-weak" Rejected
+        "The signature or a certificate uses SHA-1, MD5 or another algorithm that is not accepted"
+        "Sign again with Ed25519, P-256 or RSA of 2048 bits and SHA-2";
+    AlgorithmUnsupported "algorithm-unsupported" Undecided
+        "The signature or a certificate uses an algorithm that this version does not read"
+        "Sign with Ed25519, P-256 or RSA and SHA-2, or use a version of notme that reads the algorithm";
+    SignatureInvalid "signature-invalid" Rejected
+        "The signature does not match: the object, the signature or the certificate was altered"
+        "Treat the object as forged; have its author sign it again";
+    TrustMissing "trust-missing" Undecided
+        "No authority is trusted here, or one that the policy names is not in the trust store"
+        "Add the authority: `notme trust add`";
+    TrustUnreadable "trust-unreadable" Undecided
+        "A trust file could not be read, or others may write it"
+        "Repair the file or its permissions, or remove the authority and add it again";
+    TrustStateMissing "trust-state-missing" Undecided
+        "The record of the newest trust document seen is gone, so a rollback would not be noticed"
+        "Check the pin with the authority, then `notme trust remove` and `notme trust add` it again";
+    BundleInvalid "bundle-invalid" Rejected
+        "The stored trust document is not signed by a pinned key, or says something impossible"
+        "Remove the authority and add it again from a source you trust";
+    BundleRollback "bundle-rollback" Rejected
+        "The stored trust document is older than one already seen"
+        "Run `notme trust refresh`; if it stays, somebody is replaying an old document";
+    BundleEquivocation "bundle-equivocation" Rejected
+        "The authority published two different trust documents under one number"
+        "Ask the authority; until it is explained, do not trust it";
+    TrustStale "trust-stale" Undecided
+        "The stored trust document is older than it, or the policy, allows"
+        "Run `notme trust refresh`";
+    SignerUntrusted "signer-untrusted" Rejected
+        "The certificate does not lead to an authority that is trusted at that time"
+        "If the authority is yours, add it: `notme trust add`; else do not accept the object";
+    CertificateUnknownCritical "certificate-unknown-critical" Rejected
+        "A certificate of the chain has a critical extension that notme does not understand"
+        "Have the authority issue a certificate without it";
+    CertificateInvalid "certificate-invalid" Rejected
+        "A certificate of the chain may not be used for this: an authority's own, for TLS only, or outside its issuer's limits"
+        "Sign with a signing certificate";
+    IdentityMissing "identity-missing" Rejected
+        "The certificate does not name exactly one identity"
+        "Have the authority issue a certificate with a single URI name";
+    ScopeMissing "scope-missing" Rejected
+        "The certificate does not carry a scope that allows signing for git"
+        "Enrol with the scope `sign:git`";
+    IssuanceMismatch "issuance-mismatch" Rejected
+        "The certificate was issued for the signing of other bytes"
+        "Treat the object as forged; sign again";
+    TimeBasisTooWeak "time-basis-too-weak" Rejected
+        "What shows that the certificate lived when it signed is weaker than the policy asks"
+        "Sign while the authority is reachable, or lower `time_basis_floor` in the policy knowing what that means";
+    CertificateExpired "certificate-expired" Rejected
+        "The certificate, or one above it, had ended at the judged time"
+        "Sign again with a current certificate";
+    CertificateNotYetValid "certificate-not-yet-valid" Rejected
+        "The judged time lies before the certificate's beginning, or in the future"
+        "Set the signing machine's clock right and sign again";
+    Revoked "revoked" Rejected
+        "The authority took back the certificate, its key or its identity, from a time before the judged one"
+        "Find out from the authority what happened; have somebody trusted sign again";
+    NotAuthorised "not-authorised" Rejected
+        "The signer is known, and no rule of the policy allows it"
+        "Add an `[[allow]]` rule for the identity, or have somebody allowed sign";
+    PolicyUnreadable "policy-unreadable" Undecided
+        "The policy file is missing, unreadable or not a policy"
+        "Correct the line that the message names";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// What shows that a signature was made while its certificate lived, weakest first.
+///
+/// This version finds `declared`, `dag-ordered` and `issuance-bound`; a policy may name any as
+/// its floor, and nothing reaches a floor that nothing produces.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeBasis {
+    /// The committer or tagger date. Whoever keeps the key can write any.
+    Declared,
+    /// Declared, and consistent with parents and children.
+    DagOrdered,
+    /// A signed receive record of a gate.
+    FirstSeen,
+    /// The certificate itself names the signed bytes.
+    IssuanceBound,
+    /// An RFC 3161 token over the signature.
+    Timestamped,
+    /// An inclusion proof in the authority's log.
+    Logged,
+    /// Logged, with a quorum of witnesses.
+    Witnessed,
+}
+
+impl TimeBasis {
+    /// Returns the name used in JSON, in policies and in text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::DagOrdered => "dag-ordered",
+            Self::FirstSeen => "first-seen",
+            Self::IssuanceBound => "issuance-bound",
+            Self::Timestamped => "timestamped",
+            Self::Logged => "logged",
+            Self::Witnessed => "witnessed",
+        }
+    }
+}
+
+impl fmt::Display for TimeBasis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

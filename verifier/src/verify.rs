@@ -1,0 +1,195 @@
+//! Judging a whole selection on all cores.
+
+use std::collections::HashSet;
+
+use notme_core::{object::HashKind, time::UnixTime};
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+
+use crate::{
+    evidence::Evidence,
+    judge::{Examined, Judge, Judgement},
+    order::{Order, Placed, place},
+    refusal::Refusal,
+    repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
+    verdict::{Code, Verdict},
+};
+
+/// The judgements on a selection, in the order of the walk: newest first.
+#[derive(Debug)]
+#[must_use]
+pub struct Outcome {
+    pub(crate) repository: String,
+    pub(crate) range: String,
+    pub(crate) policy: String,
+    pub(crate) trust: String,
+    pub(crate) asked_at: UnixTime,
+    pub(crate) objects: Vec<JudgedObject>,
+    pub(crate) shallow: Vec<ObjectId>,
+}
+
+/// An object and the judgement on it.
+#[derive(Debug)]
+pub struct JudgedObject {
+    pub(crate) id: ObjectId,
+    pub(crate) kind: Option<&'static str>,
+    pub(crate) judgement: Judgement,
+}
+
+impl JudgedObject {
+    /// Returns the object's name.
+    pub fn id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// Returns git's word for what it is; `None` when it is missing.
+    pub fn kind(&self) -> Option<&'static str> {
+        self.kind
+    }
+
+    /// Returns the judgement.
+    pub fn judgement(&self) -> &Judgement {
+        &self.judgement
+    }
+}
+
+/// How many objects got which verdict.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// All of them.
+    pub objects: usize,
+    /// Accepted.
+    pub accepted: usize,
+    /// Rejected.
+    pub rejected: usize,
+    /// Undecided.
+    pub undecided: usize,
+}
+
+impl Summary {
+    /// Returns the exit code: 1 when one is rejected, else 3 when one is undecided, else 0.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self { rejected: 1.., .. } => 1,
+            Self { undecided: 1.., .. } => 3,
+            Self { .. } => 0,
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns the judged objects, newest first.
+    pub fn objects(&self) -> &[JudgedObject] {
+        &self.objects
+    }
+
+    /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
+    pub fn shallow(&self) -> &[ObjectId] {
+        &self.shallow
+    }
+
+    /// Counts the verdicts.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for object in &self.objects {
+            summary.objects += 1;
+            match object.judgement.verdict() {
+                Verdict::Accepted => summary.accepted += 1,
+                Verdict::Rejected(_) => summary.rejected += 1,
+                Verdict::Undecided(_) => summary.undecided += 1,
+            }
+        }
+        summary
+    }
+}
+
+/// Judges every object of a selection.
+///
+/// One thread at a time walks, the others examine what it found; the walk is far the cheaper
+/// part. What an object says about its neighbours' dates is put together when all are examined.
+///
+/// # Errors
+/// [`RepositoryError`] when the walk cannot begin. Objects that are missing on the way are
+/// undecided objects.
+pub fn verify_range(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+) -> Result<Outcome, RepositoryError> {
+    let mut walk = repository.walk(selection)?;
+    let hash = repository.hash();
+    let examine = |found: Found| (found.place, examine(found, hash, judge));
+    let mut examined: Vec<(usize, Examined)> = if selection.is_small() {
+        walk.by_ref().map(examine).collect()
+    } else {
+        walk.by_ref().par_bridge().map(examine).collect()
+    };
+    examined.sort_unstable_by_key(|(place, _)| *place);
+    let graph = walk.into_graph();
+    let order = order(&graph, &examined, judge);
+    let mut objects = Vec::with_capacity(examined.len());
+    for (place, examined) in examined {
+        let Some(number) = graph.number_at(place) else {
+            continue;
+        };
+        let Some(node) = graph.nodes().get(number) else {
+            continue;
+        };
+        let order = order.get(number).copied().unwrap_or(Order::Unknown);
+        objects.push(JudgedObject {
+            id: node.id,
+            kind: node.kind,
+            judgement: judge.decide(examined, order),
+        });
+    }
+    let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
+    let ids = objects.iter().map(|object| object.id);
+    let shallow = ids.filter(|id| boundary.contains(id)).collect();
+    Ok(Outcome {
+        repository: repository.path().display().to_string(),
+        range: selection.text().to_owned(),
+        policy: judge.policy().digest(),
+        trust: judge.trust_digest().to_owned(),
+        asked_at: judge.now(),
+        objects,
+        shallow,
+    })
+}
+
+fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
+    if !found.is_intact() {
+        let detail = "the object store has other bytes under this name";
+        return Examined::refused(Refusal::new(Code::ObjectMalformed, detail));
+    }
+    let refusal = match found.content {
+        Content::Raw(kind, raw) => {
+            return judge.examine(Evidence::from_object(kind, &raw, hash));
+        }
+        Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
+        Content::Missing(Some(child)) => {
+            Refusal::new(Code::ObjectMissing, format!("parent of {child}"))
+        }
+        Content::Missing(None) => Code::ObjectMissing.into(),
+    };
+    Examined::refused(refusal)
+}
+
+fn order(graph: &Graph, examined: &[(usize, Examined)], judge: &Judge<'_>) -> Vec<Order> {
+    let mut placed: Vec<_> = graph
+        .nodes()
+        .iter()
+        .map(|node| Placed {
+            declared: node.time,
+            strong: None,
+            parents: node.parents.as_deref(),
+        })
+        .collect();
+    for (position, examined) in examined {
+        if let Some(number) = graph.number_at(*position)
+            && let Some(object) = placed.get_mut(number)
+        {
+            object.strong = judge.strong_time(examined);
+            object.declared = examined.declared().or(object.declared);
+        }
+    }
+    place(&placed, judge.policy().skew_seconds())
+}

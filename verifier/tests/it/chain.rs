@@ -1,0 +1,351 @@
+//! Step 3: who.
+
+use notme_core::key::Algorithm;
+use notme_core::profile::LeafKind;
+use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
+    clock::NOW,
+};
+use notme_verifier::{
+    Code, Policy, Trust, Verdict,
+    trust::{Authority, Fault, PinKind},
+};
+
+use crate::{
+    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH},
+    world::{
+        assert_accepted, assert_code, bound_commit, commit_with, floor, judge, judge_by,
+        judge_declared, judge_in, payload, session_commit,
+    },
+};
+
+fn corporate() -> Holder {
+    Mint::ca("Corporate CA", 0x51, Some(3)).self_signed()
+}
+
+/// Judges a commit by a policy made from trust in a corporate CA alone.
+fn judge_x509(root: &Holder, cms: &[u8]) -> notme_verifier::Judgement {
+    judge_kind(PinKind::X509, root, cms)
+}
+
+fn judge_kind(kind: PinKind, root: &Holder, cms: &[u8]) -> notme_verifier::Judgement {
+    let roots = vec![root.certificate.clone()];
+    let authority = Authority::from_certificates("local", kind, kind.default_scopes(), roots);
+    let trust = Trust::new(vec![authority], Vec::new());
+    judge_by(&commit_with(cms), &floor("declared"), &trust, NOW)
+}
+
+fn person() -> Mint<'static> {
+    Mint::new("Alice", 0x61)
+        .usage([7, 0x80])
+        .extended(EMAIL_PROTECTION)
+}
+
+#[test]
+fn a_stranger_is_untrusted_and_not_invalid() {
+    let stranger = TestAuthority::new(2).leaf(&LeafSpec::bound_to(&payload()));
+    let judgement = judge(&stranger.sign_commit(&payload(), NOW));
+    assert_code(&judgement, Code::SignerUntrusted);
+    assert_eq!(judgement.identity(), None);
+    assert_eq!(judgement.kid(), Some(stranger.certificate().kid()));
+}
+
+#[test]
+fn a_root_in_the_message_is_not_trusted_for_being_there() {
+    let root = corporate();
+    let leaf = person().emails(&["a@example.org"]).signed_by(&root);
+    let judgement = judge_x509(
+        &Mint::ca("Another", 0x52, None).self_signed(),
+        &leaf.sign(&payload(), &[&root]),
+    );
+    assert_code(&judgement, Code::SignerUntrusted);
+}
+
+#[test]
+fn a_root_of_the_same_name_and_another_key_is_a_stranger() {
+    let impostor = Mint::ca("Corporate CA", 0x52, None).self_signed();
+    let leaf = person().emails(&["a@example.org"]).signed_by(&impostor);
+    assert_code(
+        &judge_x509(&corporate(), &leaf.sign(&payload(), &[])),
+        Code::SignerUntrusted,
+    );
+}
+
+#[test]
+fn an_empty_store_is_undecided() {
+    let judgement = judge_in(&bound_commit(&payload()), &Trust::new(vec![], vec![]), NOW);
+    assert_eq!(judgement.verdict(), Verdict::Undecided(Code::TrustMissing));
+}
+
+#[test]
+fn an_unreadable_authority_makes_strangers_undecided() {
+    let fault = Fault {
+        name: "local".into(),
+        code: Code::TrustUnreadable,
+        message: "permission denied".to_owned(),
+    };
+    let trust = Trust::new(Vec::new(), vec![fault]);
+    let judgement = judge_in(&bound_commit(&payload()), &trust, NOW);
+    assert_eq!(
+        judgement.verdict(),
+        Verdict::Undecided(Code::TrustUnreadable)
+    );
+    assert_code(&judge_in(&payload(), &trust, NOW), Code::Unsigned);
+}
+
+#[test]
+fn an_authority_that_the_policy_names_and_the_store_lacks_is_undecided() {
+    let trust = crate::world::trust();
+    let policy =
+        Policy::parse("[[authority]]\nname = \"other\"\n[[allow]]\nidentity = \"*\"\n").unwrap();
+    let judgement = judge_by(&bound_commit(&payload()), &policy, &trust, NOW);
+    assert_code(&judgement, Code::TrustMissing);
+}
+
+#[test]
+fn a_policy_may_pin_one_root_by_its_key() {
+    let pin = |authority: &TestAuthority| {
+        let pin = notme_core::hex::encode(&authority.ed25519_root().public_key().spki_sha256());
+        Policy::parse(&format!(
+            "[[authority]]\nspki_sha256 = \"{pin}\"\n[[allow]]\nidentity = \"*\"\n"
+        ))
+        .unwrap()
+    };
+    let (raw, trust) = (bound_commit(&payload()), crate::world::trust());
+    assert_accepted(&judge_by(&raw, &pin(&TestAuthority::new(1)), &trust, NOW));
+    assert_code(
+        &judge_by(&raw, &pin(&TestAuthority::new(2)), &trust, NOW),
+        Code::TrustMissing,
+    );
+}
+
+#[test]
+fn the_p256_root_vouches_as_well() {
+    let spec = LeafSpec {
+        algorithm: Algorithm::P256,
+        ..LeafSpec::bound_to(&payload())
+    };
+    assert_accepted(&judge(&session_commit(&spec)));
+}
+
+#[test]
+fn a_tls_client_certificate_signs_nothing() {
+    let spec = LeafSpec {
+        kind: LeafKind::Mtls,
+        algorithm: Algorithm::P256,
+        ..LeafSpec::default()
+    };
+    assert_code(
+        &judge_declared(&session_commit(&spec)),
+        Code::CertificateInvalid,
+    );
+}
+
+#[test]
+fn a_scope_for_git_is_needed() {
+    for scopes in [
+        &[][..],
+        &["bridgeCert"],
+        &["sign:attestation"],
+        &["sign:git2"],
+    ] {
+        let spec = LeafSpec {
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            ..LeafSpec::default()
+        };
+        assert_code(&judge_declared(&session_commit(&spec)), Code::ScopeMissing);
+    }
+}
+
+#[test]
+fn a_corporate_certificate_is_known_by_its_address() {
+    let root = corporate();
+    let leaf = person().emails(&["alice@example.org"]).signed_by(&root);
+    let judgement = judge_x509(&root, &leaf.sign(&payload(), &[]));
+    assert_accepted(&judgement);
+    assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+}
+
+#[test]
+fn one_uri_comes_before_the_address() {
+    let root = corporate();
+    let leaf = person()
+        .uris(&["https://example.org/alice"])
+        .signed_by(&root);
+    let judgement = judge_x509(&root, &leaf.sign(&payload(), &[]));
+    assert_accepted(&judgement);
+    assert_eq!(judgement.identity(), Some("https://example.org/alice"));
+}
+
+#[test]
+fn no_name_or_several_are_no_identity() {
+    let root = corporate();
+    let mints = [
+        person(),
+        person().emails(&["a@example.org", "b@example.org"]),
+        person().uris(&["https://a.example", "https://b.example"]),
+        person().emails(&["a b@example.org"]),
+    ];
+    for mint in mints {
+        let leaf = mint.signed_by(&root);
+        assert_code(
+            &judge_x509(&root, &leaf.sign(&payload(), &[])),
+            Code::IdentityMissing,
+        );
+    }
+}
+
+#[test]
+fn an_address_is_no_identity_at_a_notme_authority() {
+    let root = corporate();
+    let leaf = person().emails(&["a@example.org"]).signed_by(&root);
+    assert_code(
+        &judge_kind(PinKind::Pem, &root, &leaf.sign(&payload(), &[])),
+        Code::IdentityMissing,
+    );
+}
+
+#[test]
+fn intermediates_are_followed() {
+    let root = corporate();
+    let one = Mint::ca("One", 0x71, Some(1)).signed_by(&root);
+    let two = Mint::ca("Two", 0x72, Some(0)).signed_by(&one);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&two);
+    assert_accepted(&judge_x509(&root, &leaf.sign(&payload(), &[&two, &one])));
+    assert_accepted(&judge_x509(&root, &leaf.sign(&payload(), &[&one, &two])));
+    assert_code(
+        &judge_x509(&root, &leaf.sign(&payload(), &[&two])),
+        Code::SignerUntrusted,
+    );
+}
+
+#[test]
+fn path_length_is_kept() {
+    let root = corporate();
+    let one = Mint::ca("One", 0x71, Some(0)).signed_by(&root);
+    let two = Mint::ca("Two", 0x72, None).signed_by(&one);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&two);
+    assert_code(
+        &judge_x509(&root, &leaf.sign(&payload(), &[&two, &one])),
+        Code::CertificateInvalid,
+    );
+    let short = Mint::ca("Short", 0x53, Some(0)).self_signed();
+    let one = Mint::ca("One", 0x71, None).signed_by(&short);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&one);
+    assert_code(
+        &judge_x509(&short, &leaf.sign(&payload(), &[&one])),
+        Code::CertificateInvalid,
+    );
+}
+
+#[test]
+fn a_leaf_issues_nothing() {
+    let root = corporate();
+    let leaf = person().emails(&["a@example.org"]).signed_by(&root);
+    let below = Mint::new("Mallory", 0x66)
+        .emails(&["root@example.org"])
+        .signed_by(&leaf);
+    assert_code(
+        &judge_x509(&root, &below.sign(&payload(), &[&leaf])),
+        Code::SignerUntrusted,
+    );
+}
+
+#[test]
+fn an_authority_signs_no_commits() {
+    let root = corporate();
+    let ca = Mint::ca("One", 0x71, Some(0))
+        .emails(&["a@example.org"])
+        .signed_by(&root);
+    assert_code(
+        &judge_x509(&root, &ca.sign(&payload(), &[])),
+        Code::CertificateInvalid,
+    );
+}
+
+#[test]
+fn uses_are_kept_by_leaf_and_issuer() {
+    let root = corporate();
+    let tls = Mint::new("TLS", 0x62)
+        .extended(SERVER_AUTH)
+        .emails(&["a@example.org"])
+        .signed_by(&root);
+    assert_code(
+        &judge_x509(&root, &tls.sign(&payload(), &[])),
+        Code::CertificateInvalid,
+    );
+    let agreement = Mint::new("KA", 0x63)
+        .usage([3, 0x08])
+        .emails(&["a@example.org"])
+        .signed_by(&root);
+    assert_code(
+        &judge_x509(&root, &agreement.sign(&payload(), &[])),
+        Code::CertificateInvalid,
+    );
+    let ca = Mint::ca("TLS CA", 0x71, Some(0))
+        .extended(SERVER_AUTH)
+        .signed_by(&root);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&ca);
+    assert_code(
+        &judge_x509(&root, &leaf.sign(&payload(), &[&ca])),
+        Code::CertificateInvalid,
+    );
+}
+
+#[test]
+fn unknown_critical_extensions_stop_the_chain_wherever_they_are() {
+    let unknown = [0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f, 9, 9];
+    let root = corporate();
+    let leaf = person()
+        .emails(&["a@example.org"])
+        .with(&unknown, true, &[5, 0])
+        .signed_by(&root);
+    assert_code(
+        &judge_x509(&root, &leaf.sign(&payload(), &[])),
+        Code::CertificateUnknownCritical,
+    );
+    let leaf = person()
+        .emails(&["a@example.org"])
+        .with(&unknown, false, &[5, 0])
+        .signed_by(&root);
+    assert_accepted(&judge_x509(&root, &leaf.sign(&payload(), &[])));
+    let ca = Mint::ca("One", 0x71, None)
+        .with(&unknown, true, &[5, 0])
+        .signed_by(&root);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&ca);
+    assert_code(
+        &judge_x509(&root, &leaf.sign(&payload(), &[&ca])),
+        Code::CertificateUnknownCritical,
+    );
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_invalid() {
+    let root = corporate();
+    // keyUsage twice.
+    let cms = person()
+        .emails(&["a@example.org"])
+        .signed_by(&root)
+        .sign(&payload(), &[]);
+    let broken = crate::flip::replaced(&cms, &[0x55, 0x1d, 0x25], &[0x55, 0x1d, 0x0f]);
+    assert_code(&judge_x509(&root, &broken), Code::CertificateInvalid);
+}
+
+#[test]
+fn a_standing_does_not_outlive_the_message_it_was_found_in() {
+    let root = corporate();
+    let one = Mint::ca("One", 0x71, None).signed_by(&root);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&one);
+    let authority = Authority::from_certificates(
+        "local",
+        PinKind::X509,
+        Vec::new(),
+        vec![root.certificate.clone()],
+    );
+    let (trust, policy) = (Trust::new(vec![authority], Vec::new()), floor("declared"));
+    let judge = notme_verifier::Judge::new(&policy, &trust, NOW);
+    let armored = |others: &[&Holder]| notme_core::armor::armor(&leaf.sign(&payload(), others));
+    assert_accepted(&judge.judge_detached(&payload(), armored(&[&one]).as_bytes()));
+    let alone = judge.judge_detached(&payload(), armored(&[]).as_bytes());
+    assert_code(&alone, Code::SignerUntrusted);
+}

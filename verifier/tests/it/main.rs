@@ -1,0 +1,24 @@
+//! The verifier judged from outside: by what it says about objects, stores and repositories.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod chain;
+mod fixtures;
+mod flip;
+mod mint;
+mod objects;
+mod order;
+mod policy;
+mod range;
+mod report;
+mod time;
+mod trust_store;
+mod world;

@@ -1,0 +1,612 @@
+//! Whole repositories: what is walked, in which order, and what is missing.
+
+use std::fs;
+
+use notme_core::key::sha256;
+use notme_testkit::{
+    cast::LeafSpec,
+    clock::NOW,
+    commit::{CommitSpec, with_signature},
+    repository::Repository as Git,
+};
+use notme_verifier::{
+    Code, Judge, Outcome, Policy, Repository, TimeBasis, Verdict,
+    repository::{RepositoryError, Selection},
+    verify_range,
+};
+
+use crate::world::{authority, floor, trust};
+
+const HOUR: i64 = 3600;
+
+/// How a test commit is signed.
+#[derive(Clone, Copy)]
+enum Signed {
+    Bound,
+    BySession,
+    Not,
+}
+
+/// Writes a commit that is `age` seconds old.
+fn commit(git: &Git, parents: &[&str], age: i64, signed: Signed) -> String {
+    let at = NOW.plus(-age);
+    let spec = CommitSpec {
+        parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
+        at,
+        ..CommitSpec::new(&git.empty_tree())
+    };
+    let payload = spec.payload();
+    let leaf = LeafSpec {
+        not_before: at.plus(-60),
+        not_after: at.plus(300),
+        ..LeafSpec::default()
+    };
+    let raw = match signed {
+        Signed::Bound => authority()
+            .leaf(&LeafSpec {
+                payload_digest: Some(sha256(&payload)),
+                ..leaf
+            })
+            .sign_commit(&payload, at),
+        Signed::BySession => authority().leaf(&leaf).sign_commit(&payload, at),
+        Signed::Not => payload,
+    };
+    git.write_commit_object(&raw)
+}
+
+fn branch(git: &Git, name: &str, id: &str) {
+    git.git_ok(&["update-ref", &format!("refs/heads/{name}"), id]);
+}
+
+fn open(git: &Git) -> Repository {
+    Repository::discover(&git.path()).unwrap()
+}
+
+fn verify(git: &Git, policy: &Policy, select: impl FnOnce(&Repository) -> Selection) -> Outcome {
+    let repository = open(git);
+    let judge = Judge::new(policy, &trust(), NOW);
+    verify_range(&repository, &select(&repository), &judge).unwrap()
+}
+
+fn verify_spec(git: &Git, spec: &str) -> Outcome {
+    verify(git, &floor("declared"), |repository| {
+        repository.select(spec).unwrap()
+    })
+}
+
+fn verify_all(git: &Git) -> Outcome {
+    verify(git, &floor("declared"), |repository| {
+        repository.select_all().unwrap()
+    })
+}
+
+fn ids(outcome: &Outcome) -> Vec<String> {
+    outcome
+        .objects()
+        .iter()
+        .map(|object| object.id().to_string())
+        .collect()
+}
+
+fn bases(outcome: &Outcome) -> Vec<Option<TimeBasis>> {
+    outcome
+        .objects()
+        .iter()
+        .map(|object| object.judgement().time_basis())
+        .collect()
+}
+
+fn codes(outcome: &Outcome) -> Vec<Option<Code>> {
+    outcome
+        .objects()
+        .iter()
+        .map(|object| object.judgement().verdict().code())
+        .collect()
+}
+
+fn basis_of(outcome: &Outcome, id: &str) -> Option<TimeBasis> {
+    let position = ids(outcome).iter().position(|other| other == id).unwrap();
+    bases(outcome)[position]
+}
+
+/// Four commits in a line, one an hour, all bound.
+fn line(git: &Git) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for hour in 0..4 {
+        let parents: Vec<&str> = ids.last().map(String::as_str).into_iter().collect();
+        ids.push(commit(git, &parents, (4 - hour) * HOUR, Signed::Bound));
+    }
+    branch(git, "main", ids.last().unwrap());
+    ids
+}
+
+#[test]
+fn walks_ranges_newest_first() {
+    let git = Git::new();
+    let line = line(&git);
+    let outcome = verify_spec(&git, &format!("{}..main", line[0]));
+    assert_eq!(ids(&outcome), [&*line[3], &line[2], &line[1]]);
+    assert_eq!(outcome.summary().accepted, 3);
+    assert_eq!(outcome.summary().exit_code(), 0);
+    assert_eq!(ids(&verify_all(&git)).len(), 4);
+    assert_eq!(
+        ids(&verify_spec(&git, "main^@")),
+        [&*line[2], &line[1], &line[0]]
+    );
+    for alone in ["main", "HEAD", "main^!", &line[3], &line[3][..12]] {
+        assert_eq!(
+            ids(&verify_spec(&git, alone)),
+            [line[3].as_str()],
+            "{alone}"
+        );
+    }
+}
+
+#[test]
+fn agrees_with_git_about_every_range() {
+    let git = Git::new();
+    let a = commit(&git, &[], 9 * HOUR, Signed::Bound);
+    let b = commit(&git, &[&a], 8 * HOUR, Signed::Bound);
+    let c = commit(&git, &[&a], 7 * HOUR, Signed::Not);
+    let d = commit(&git, &[&b, &c], 6 * HOUR, Signed::Bound);
+    let e = commit(&git, &[&c], 5 * HOUR, Signed::Bound);
+    let f = commit(&git, &[&e, &d], 4 * HOUR, Signed::Bound);
+    // Dates that lie: older than its parents, and as old as them.
+    let g = commit(&git, &[&d], 8 * HOUR, Signed::Bound);
+    let h = commit(&git, &[&g, &f], 4 * HOUR, Signed::Bound);
+    branch(&git, "main", &h);
+    let names = [&a, &b, &c, &d, &e, &f, &g, &h];
+    for one in names {
+        for other in names {
+            for dots in ["..", "..."] {
+                let range = format!("{one}{dots}{other}");
+                let expected = git.git_ok(&["rev-list", &range]);
+                let expected: Vec<_> = expected.lines().collect();
+                assert_eq!(ids(&verify_spec(&git, &range)), expected, "{range}");
+            }
+        }
+    }
+    let expected = git.git_ok(&["rev-list", "--all"]);
+    assert_eq!(ids(&verify_all(&git)), expected.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_default_is_what_head_has_over_its_upstream() {
+    let git = Git::new();
+    let line = line(&git);
+    let default = |git: &Git| {
+        ids(&verify(git, &floor("declared"), |repository| {
+            repository.select_default().unwrap()
+        }))
+    };
+    assert_eq!(default(&git), [line[3].as_str()]);
+    git.git_ok(&["config", "remote.origin.url", "nowhere"]);
+    git.git_ok(&[
+        "config",
+        "remote.origin.fetch",
+        "+refs/heads/*:refs/remotes/origin/*",
+    ]);
+    git.git_ok(&["config", "branch.main.remote", "origin"]);
+    git.git_ok(&["config", "branch.main.merge", "refs/heads/main"]);
+    assert_eq!(default(&git), [line[3].as_str()]);
+    git.git_ok(&["update-ref", "refs/remotes/origin/main", &line[1]]);
+    assert_eq!(default(&git), [line[3].as_str(), &line[2]]);
+    git.git_ok(&["update-ref", "refs/remotes/origin/main", &line[3]]);
+    assert_eq!(default(&git), [line[3].as_str()]);
+    branch(&git, "base", &line[2]);
+    git.git_ok(&["config", "branch.main.remote", "."]);
+    git.git_ok(&["config", "branch.main.merge", "refs/heads/base"]);
+    branch(&git, "base", &line[0]);
+    assert_eq!(default(&git).len(), 3);
+    git.git_ok(&["checkout", "--quiet", "--detach", &line[3]]);
+    assert_eq!(default(&git), [line[3].as_str()]);
+}
+
+#[test]
+fn an_unborn_head_names_nothing() {
+    let git = Git::new();
+    let error = open(&git).select_default().unwrap_err();
+    assert!(matches!(error, RepositoryError::Revision { .. }), "{error}");
+    assert_eq!(error.code(), None);
+    assert_eq!(ids(&verify_all(&git)).len(), 0);
+}
+
+#[test]
+fn text_that_names_nothing_is_a_question_wrongly_put() {
+    let git = Git::new();
+    line(&git);
+    for bad in [
+        "nothing",
+        "main..nothing",
+        "",
+        "^main",
+        "main^9",
+        "main:file",
+    ] {
+        assert!(open(&git).select(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn objects_named_one_by_one_are_judged_in_that_order() {
+    let git = Git::new();
+    let line = line(&git);
+    let wanted = [line[1].as_str(), &line[3], &line[0]];
+    let outcome = verify(&git, &floor("declared"), |repository| {
+        repository.select_ids(wanted).unwrap()
+    });
+    assert_eq!(ids(&outcome), wanted);
+}
+
+#[test]
+fn a_tag_is_judged_itself_when_it_is_named() {
+    let git = Git::new();
+    let line = line(&git);
+    let payload = format!(
+        "object {}\ntype commit\ntag v1\ntagger Test <t@example.invalid> {} +0000\n\nrelease\n",
+        line[3],
+        NOW.plus(-1800).secs()
+    );
+    let leaf = LeafSpec {
+        not_before: NOW.plus(-1860),
+        ..LeafSpec::bound_to(payload.as_bytes())
+    };
+    let cms = authority().leaf(&leaf).sign_cms(payload.as_bytes(), NOW);
+    let raw = format!("{payload}{}", notme_core::armor::armor(&cms));
+    let tag = git.write_object_unchecked("tag", raw.as_bytes());
+    git.git_ok(&["update-ref", "refs/tags/v1", &tag]);
+    git.git_ok(&["update-ref", "refs/tags/light", &line[0]]);
+
+    let outcome = verify_spec(&git, "v1");
+    assert_eq!(ids(&outcome), [tag.as_str()]);
+    assert_eq!(outcome.objects()[0].kind(), Some("tag"));
+    assert_eq!(outcome.summary().accepted, 1);
+    let tags = verify(&git, &floor("declared"), |repository| {
+        repository.select_tags().unwrap()
+    });
+    assert_eq!(ids(&tags), [tag.as_str()]);
+    let both = verify(&git, &floor("declared"), |repository| {
+        repository
+            .select_all()
+            .unwrap()
+            .and(repository.select_tags().unwrap())
+    });
+    assert_eq!(ids(&both).len(), 5);
+    assert_eq!(ids(&both)[4], tag);
+    assert_eq!(
+        ids(&verify_spec(&git, &format!("{}..v1", line[2]))),
+        [line[3].as_str()]
+    );
+}
+
+#[test]
+fn trees_and_files_are_never_signed() {
+    let git = Git::new();
+    line(&git);
+    let tree = git.empty_tree();
+    let outcome = verify_spec(&git, &tree);
+    assert_eq!(codes(&outcome), [Some(Code::ObjectMalformed)]);
+    assert_eq!(outcome.objects()[0].kind(), Some("tree"));
+}
+
+#[test]
+fn merges_are_walked_on_both_sides() {
+    let git = Git::new();
+    let root = commit(&git, &[], 9 * HOUR, Signed::Bound);
+    let left = commit(&git, &[&root], 8 * HOUR, Signed::Bound);
+    let right = commit(&git, &[&root], 7 * HOUR, Signed::Not);
+    let merge = commit(&git, &[&left, &right], 6 * HOUR, Signed::Bound);
+    branch(&git, "main", &merge);
+    let outcome = verify_all(&git);
+    assert_eq!(codes(&outcome), [None, Some(Code::Unsigned), None, None]);
+    assert_eq!(outcome.summary().exit_code(), 1);
+}
+
+#[test]
+fn sha256_repositories_use_their_own_header() {
+    let git = Git::sha256();
+    let payload = CommitSpec::new(&git.empty_tree()).payload();
+    let cms = authority()
+        .leaf(&LeafSpec::bound_to(&payload))
+        .sign_cms(&payload, NOW);
+    let signature = notme_core::armor::armor(&cms);
+    let good = git.write_commit_object(&with_signature(&payload, "gpgsig-sha256", &signature));
+    let other = git.write_commit_object(&with_signature(&payload, "gpgsig", &signature));
+    branch(&git, "main", &good);
+    branch(&git, "other", &other);
+    assert_eq!(good.len(), 64);
+    assert_eq!(codes(&verify_spec(&git, "main")), [None]);
+    assert_eq!(codes(&verify_spec(&git, "other")), [Some(Code::Unsigned)]);
+}
+
+#[test]
+fn a_shallow_clone_is_judged_as_far_as_it_goes_and_says_where_it_ends() {
+    let git = Git::new();
+    let line = line(&git);
+    let clone = git.home().join("clone");
+    let url = format!("file://{}", git.path().display());
+    git.git_ok(&[
+        "clone",
+        "--quiet",
+        "--no-checkout",
+        "--depth=2",
+        &url,
+        clone.to_str().unwrap(),
+    ]);
+    let repository = Repository::discover(&clone).unwrap();
+    let policy = floor("declared");
+    let judge = Judge::new(&policy, &trust(), NOW);
+    let outcome = verify_range(&repository, &repository.select_all().unwrap(), &judge).unwrap();
+    assert_eq!(ids(&outcome), [line[3].as_str(), &line[2]]);
+    assert_eq!(outcome.summary().accepted, 2);
+    let shallow: Vec<_> = outcome.shallow().iter().map(ToString::to_string).collect();
+    assert_eq!(shallow, [line[2].as_str()]);
+    // A range whose beginning is not here cannot be known.
+    let error = repository
+        .select(&format!("{}..HEAD", line[0]))
+        .unwrap_err();
+    assert_eq!(error.code(), Some("object-missing"));
+    let outcome = verify_range(&repository, &repository.select(&line[0]).unwrap(), &judge).unwrap();
+    assert_eq!(codes(&outcome), [Some(Code::ObjectMissing)]);
+    assert_eq!(outcome.summary().exit_code(), 3);
+    assert_eq!(outcome.objects()[0].kind(), None);
+}
+
+/// Returns where a loose object lies.
+fn loose(git: &Git, id: &str) -> std::path::PathBuf {
+    git.path()
+        .join(".git/objects")
+        .join(&id[..2])
+        .join(&id[2..])
+}
+
+#[test]
+fn a_missing_parent_is_undecided_and_named_with_its_child() {
+    let git = Git::new();
+    let line = line(&git);
+    fs::remove_file(loose(&git, &line[1])).unwrap();
+    let outcome = verify_all(&git);
+    assert_eq!(ids(&outcome), [line[3].as_str(), &line[2], &line[1]]);
+    assert_eq!(codes(&outcome), [None, None, Some(Code::ObjectMissing)]);
+    let detail = outcome.objects()[2].judgement().detail().unwrap();
+    assert!(detail.contains(&line[2]), "{detail}");
+    assert_eq!(outcome.summary().exit_code(), 3);
+}
+
+#[test]
+fn a_damaged_object_is_undecided() {
+    let git = Git::new();
+    let line = line(&git);
+    let path = loose(&git, &line[3]);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"no zlib stream").unwrap();
+    let outcome = verify_spec(&git, &line[3]);
+    assert_eq!(
+        outcome.objects()[0].judgement().verdict(),
+        Verdict::Undecided(Code::ObjectMissing)
+    );
+}
+
+#[test]
+fn an_object_under_the_name_of_another_is_malformed() {
+    let git = Git::new();
+    let line = line(&git);
+    let path = loose(&git, &line[3]);
+    fs::remove_file(&path).unwrap();
+    fs::copy(loose(&git, &line[2]), &path).unwrap();
+    let outcome = verify_spec(&git, &line[3]);
+    assert_eq!(codes(&outcome), [Some(Code::ObjectMalformed)]);
+}
+
+#[test]
+fn replace_refs_replace_nothing() {
+    let git = Git::new();
+    let good = commit(&git, &[], HOUR, Signed::Bound);
+    let bad = commit(&git, &[], HOUR, Signed::Not);
+    branch(&git, "main", &bad);
+    assert!(!open(&git).has_replacements());
+    git.git_ok(&["replace", &bad, &good]);
+    assert!(open(&git).has_replacements());
+    assert_eq!(codes(&verify_all(&git)), [Some(Code::Unsigned)]);
+}
+
+#[test]
+fn a_commit_graph_that_lies_is_not_asked() {
+    let git = Git::new();
+    let line = line(&git);
+    git.git_ok(&["commit-graph", "write", "--reachable"]);
+    let graph = git.path().join(".git/objects/info/commit-graph");
+    let mut bytes = fs::read(&graph).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0);
+    fs::remove_file(&graph).unwrap();
+    fs::write(&graph, bytes).unwrap();
+    assert_eq!(ids(&verify_all(&git)).len(), line.len());
+}
+
+#[test]
+fn what_tools_keep_for_themselves_is_not_part_of_all() {
+    let git = Git::new();
+    let line = line(&git);
+    let note = commit(&git, &[], HOUR, Signed::Not);
+    git.git_ok(&["update-ref", "refs/notes/commits", &note]);
+    assert_eq!(ids(&verify_all(&git)).len(), line.len());
+    git.git_ok(&["update-ref", "refs/remotes/origin/main", &note]);
+    assert_eq!(ids(&verify_all(&git)).len(), line.len() + 1);
+}
+
+#[test]
+fn long_delta_chains_are_read() {
+    let git = Git::new();
+    let mut parent = commit(&git, &[], 20 * HOUR, Signed::Bound);
+    for step in 1..120 {
+        parent = commit(&git, &[&parent], 20 * HOUR - step * 60, Signed::Bound);
+    }
+    branch(&git, "main", &parent);
+    git.git_ok(&["repack", "-adfq", "--depth=50", "--window=50"]);
+    assert_eq!(verify_all(&git).summary().accepted, 120);
+}
+
+#[test]
+fn packed_objects_are_read() {
+    let git = Git::new();
+    line(&git);
+    git.git_ok(&["gc", "--quiet", "--prune=now"]);
+    assert_eq!(verify_all(&git).summary().accepted, 4);
+}
+
+#[test]
+fn many_threads_give_one_order() {
+    let git = Git::new();
+    let mut parent = commit(&git, &[], 20 * HOUR, Signed::Not);
+    for step in 1..200 {
+        parent = commit(&git, &[&parent], 20 * HOUR - step, Signed::Not);
+    }
+    branch(&git, "main", &parent);
+    let expected = git.git_ok(&["rev-list", "main"]);
+    for _ in 0..3 {
+        assert_eq!(ids(&verify_all(&git)), expected.lines().collect::<Vec<_>>());
+    }
+}
+
+const DECLARED: Option<TimeBasis> = Some(TimeBasis::Declared);
+const ORDERED: Option<TimeBasis> = Some(TimeBasis::DagOrdered);
+const BOUND: Option<TimeBasis> = Some(TimeBasis::IssuanceBound);
+
+#[test]
+fn a_date_that_fits_its_parents_and_children_is_ordered() {
+    let git = Git::new();
+    let root = commit(&git, &[], 5 * HOUR, Signed::Bound);
+    let middle = commit(&git, &[&root], 4 * HOUR, Signed::BySession);
+    let tip = commit(&git, &[&middle], 3 * HOUR, Signed::Bound);
+    branch(&git, "main", &tip);
+    assert_eq!(bases(&verify_all(&git)), [BOUND, ORDERED, BOUND]);
+    let strict = verify(&git, &floor("dag-ordered"), |repository| {
+        repository.select_all().unwrap()
+    });
+    assert_eq!(strict.summary().accepted, 3);
+}
+
+#[test]
+fn a_commit_older_than_its_parent_is_only_declared() {
+    let git = Git::new();
+    let root = commit(&git, &[], 4 * HOUR, Signed::Bound);
+    let near = commit(&git, &[&root], 4 * HOUR + 60, Signed::BySession);
+    let back = commit(&git, &[&root], 4 * HOUR + 61, Signed::BySession);
+    branch(&git, "near", &near);
+    branch(&git, "back", &back);
+    assert_eq!(bases(&verify_spec(&git, "near")), [ORDERED]);
+    assert_eq!(bases(&verify_spec(&git, "back")), [DECLARED]);
+    let strict = verify(&git, &floor("dag-ordered"), |repository| {
+        repository.select("back").unwrap()
+    });
+    assert_eq!(codes(&strict), [Some(Code::TimeBasisTooWeak)]);
+}
+
+#[test]
+fn a_commit_younger_than_a_strong_descendant_is_only_declared() {
+    let git = Git::new();
+    let root = commit(&git, &[], 9 * HOUR, Signed::BySession);
+    let late = commit(&git, &[&root], 3 * HOUR, Signed::BySession);
+    let between = commit(&git, &[&late], 3 * HOUR, Signed::Not);
+    let strong = commit(&git, &[&between], 6 * HOUR, Signed::Bound);
+    branch(&git, "main", &strong);
+    let outcome = verify_all(&git);
+    let basis = |id: &str| basis_of(&outcome, id);
+    assert_eq!(basis(&late), DECLARED);
+    assert_eq!(basis(&root), ORDERED);
+    assert_eq!(basis(&strong), BOUND);
+}
+
+#[test]
+fn cousins_do_not_disturb_each_other() {
+    let git = Git::new();
+    let root = commit(&git, &[], 9 * HOUR, Signed::Bound);
+    let cousin = commit(&git, &[&root], 3 * HOUR, Signed::BySession);
+    let strong = commit(&git, &[&root], 6 * HOUR, Signed::Bound);
+    branch(&git, "one", &cousin);
+    branch(&git, "two", &strong);
+    assert_eq!(bases(&verify_all(&git)), [ORDERED, BOUND, BOUND]);
+}
+
+#[test]
+fn a_descendant_that_nobody_vouches_for_moves_nothing() {
+    let git = Git::new();
+    let late = commit(&git, &[], 3 * HOUR, Signed::BySession);
+    let at = NOW.plus(-6 * HOUR);
+    let payload = CommitSpec {
+        parents: vec![late.clone()],
+        at,
+        ..CommitSpec::new(&git.empty_tree())
+    }
+    .payload();
+    let stranger = notme_testkit::cast::TestAuthority::new(9).leaf(&LeafSpec {
+        not_before: at,
+        ..LeafSpec::bound_to(&payload)
+    });
+    let tip = git.write_commit_object(&stranger.sign_commit(&payload, at));
+    branch(&git, "main", &tip);
+    let outcome = verify_all(&git);
+    assert_eq!(basis_of(&outcome, &late), ORDERED);
+}
+
+#[test]
+fn at_the_end_of_a_shallow_clone_nothing_is_ordered() {
+    let git = Git::new();
+    let root = commit(&git, &[], 5 * HOUR, Signed::Bound);
+    let middle = commit(&git, &[&root], 4 * HOUR, Signed::BySession);
+    let tip = commit(&git, &[&middle], 3 * HOUR, Signed::BySession);
+    branch(&git, "main", &tip);
+    let clone = git.home().join("clone");
+    let url = format!("file://{}", git.path().display());
+    git.git_ok(&[
+        "clone",
+        "--quiet",
+        "--no-checkout",
+        "--depth=2",
+        &url,
+        clone.to_str().unwrap(),
+    ]);
+    let repository = Repository::discover(&clone).unwrap();
+    let policy = floor("declared");
+    let judge = Judge::new(&policy, &trust(), NOW);
+    let outcome = verify_range(&repository, &repository.select_all().unwrap(), &judge).unwrap();
+    assert_eq!(bases(&outcome), [ORDERED, DECLARED]);
+}
+
+#[test]
+fn a_damaged_shallow_list_is_an_error() {
+    let git = Git::new();
+    line(&git);
+    fs::write(git.path().join(".git/shallow"), "nonsense\n").unwrap();
+    assert!(matches!(
+        open(&git).shallow_boundary(),
+        Err(RepositoryError::Shallow(_))
+    ));
+}
+
+#[test]
+fn no_repository_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = Repository::discover(directory.path()).unwrap_err();
+    assert!(matches!(error, RepositoryError::Open { .. }), "{error}");
+}
+
+#[test]
+fn dates_before_1970_and_beyond_reason_do_not_stop_the_walk() {
+    let git = Git::new();
+    let odd = |time: &str| {
+        let tree = git.empty_tree();
+        let person = format!("A <a@example.invalid> {time} +0000");
+        let raw = format!("tree {tree}\nauthor {person}\ncommitter {person}\n\nx\n");
+        git.write_object_unchecked("commit", raw.as_bytes())
+    };
+    for (number, time) in ["0", "99999999999999999999", "-5", "x"].iter().enumerate() {
+        let parent = odd(time);
+        let tip = commit(&git, &[&parent], HOUR, Signed::Bound);
+        branch(&git, &format!("b{number}"), &tip);
+    }
+    let outcome = verify_all(&git);
+    assert_eq!(outcome.summary().accepted, 4);
+    assert_eq!(outcome.summary().objects, 8);
+}

@@ -1,0 +1,201 @@
+//! What is printed.
+
+use notme_core::{armor::armor, object::HashKind, object::ObjectKind};
+use notme_testkit::{clock::NOW, commit::CommitSpec, repository::Repository as Git};
+use notme_verifier::{
+    Judge, Outcome, Policy, Repository,
+    explain::{StepResult, explain},
+    report::{escape, text_line, write_json, write_jsonl, write_text},
+    verify::Summary,
+    verify_range,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    mint::Mint,
+    world::{assert_accepted, bound_commit, commit_with, judge, payload, trust},
+};
+
+/// Judges a good commit and an unsigned child.
+fn outcome() -> (Outcome, [String; 2]) {
+    let git = Git::new();
+    let good = CommitSpec::new(&git.empty_tree()).payload();
+    let good = git.write_commit_object(&bound_commit(&good));
+    let child = CommitSpec {
+        parents: vec![good.clone()],
+        ..CommitSpec::new(&git.empty_tree())
+    };
+    let child = git.write_commit_object(&child.payload());
+    git.git_ok(&["update-ref", "refs/heads/main", &child]);
+    let repository = Repository::discover(&git.path()).unwrap();
+    let trust = trust();
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    let selection = repository.select_all().unwrap();
+    (
+        verify_range(&repository, &selection, &judge).unwrap(),
+        [child, good],
+    )
+}
+
+#[test]
+fn json_is_the_contract() {
+    let (outcome, [child, good]) = outcome();
+    let mut written = Vec::new();
+    write_json(&outcome, &mut written).unwrap();
+    let report: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(report["version"], 1);
+    assert_eq!(report["range"], "--all");
+    assert_eq!(report["asked_at"], "2026-11-20T12:00:00Z");
+    assert_eq!(
+        report["summary"],
+        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0})
+    );
+    assert_eq!(
+        report["objects"][0],
+        json!({
+            "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
+            "format": null, "identity": null, "kid": null, "authority": null,
+            "time_basis": null, "judged_at": null, "certificate": null,
+            "attestations": [], "level": null,
+        })
+    );
+    let accepted = &report["objects"][1];
+    assert_eq!(accepted["oid"], good.as_str());
+    assert_eq!(accepted["verdict"], "accepted");
+    assert_eq!(accepted["code"], Value::Null);
+    assert_eq!(accepted["format"], "x509");
+    assert_eq!(accepted["time_basis"], "issuance-bound");
+    assert_eq!(accepted["judged_at"], "2026-11-20T11:59:00Z");
+    assert_eq!(
+        accepted["identity"],
+        "wimse://test.invalid/agent/alice/claude"
+    );
+    assert_eq!(accepted["kid"].as_str().unwrap().len(), 32);
+    assert_eq!(accepted["authority"].as_str().unwrap().len(), 32);
+    assert_eq!(accepted["certificate"]["not_after"], "2026-11-20T12:05:00Z");
+}
+
+#[test]
+fn jsonl_says_the_same_with_the_summary_last() {
+    let (outcome, _) = outcome();
+    let (mut whole, mut lines) = (Vec::new(), Vec::new());
+    write_json(&outcome, &mut whole).unwrap();
+    write_jsonl(&outcome, &mut lines).unwrap();
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    let lines: Vec<Value> = lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0], whole["objects"][0]);
+    assert_eq!(lines[1], whole["objects"][1]);
+    assert_eq!(lines[2]["summary"], whole["summary"]);
+    assert_eq!(lines[2]["policy"], whole["policy"]);
+}
+
+#[test]
+fn an_empty_selection_is_still_json() {
+    let git = Git::new();
+    let repository = Repository::discover(&git.path()).unwrap();
+    let trust = trust();
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    let outcome = verify_range(&repository, &repository.select_all().unwrap(), &judge).unwrap();
+    let mut written = Vec::new();
+    write_json(&outcome, &mut written).unwrap();
+    let report: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(report["objects"], json!([]));
+}
+
+#[test]
+fn text_is_one_line_an_object() {
+    let (outcome, [child, good]) = outcome();
+    let mut written = Vec::new();
+    write_text(&outcome, &mut written).unwrap();
+    let text = String::from_utf8(written).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], format!("rejected   {}  unsigned", &child[..12]));
+    assert_eq!(
+        lines[1],
+        format!(
+            "accepted   {}  wimse://test.invalid/agent/alice/claude  issuance-bound 2026-11-20T11:59:00Z",
+            &good[..12]
+        )
+    );
+    assert_eq!(lines[2], "2 objects: 1 accepted, 1 rejected, 0 undecided");
+}
+
+#[test]
+fn bytes_that_move_a_cursor_are_escaped() {
+    assert_eq!(escape("a\u{1b}[2Jb\r\nc"), "a\\u{1b}[2Jb\\r\\nc");
+    assert_eq!(
+        escape("\u{202e}evil\u{200b}\u{7f}\u{9b}"),
+        "\\u{202e}evil\\u{200b}\\u{7f}\\u{9b}"
+    );
+    assert_eq!(escape("plain ä 中"), "plain ä 中");
+    let root = Mint::ca("evil\u{1b}]0;pwned\u{7}", 0x51, None).self_signed();
+    let leaf = Mint::new("evil\u{1b}[31m", 0x61).signed_by(&root);
+    let judgement = judge(&commit_with(&leaf.sign(&payload(), &[])));
+    let line = text_line("x", &judgement);
+    assert!(line.contains("claims to be"), "{line}");
+    assert!(!line.contains(char::is_control), "{line:?}");
+}
+
+#[test]
+fn exit_codes_put_rejection_before_doubt() {
+    let code = |accepted, rejected, undecided| {
+        let objects = accepted + rejected + undecided;
+        Summary {
+            objects,
+            accepted,
+            rejected,
+            undecided,
+        }
+        .exit_code()
+    };
+    assert_eq!(code(2, 0, 0), 0);
+    assert_eq!(code(0, 0, 0), 0);
+    assert_eq!(code(1, 1, 0), 1);
+    assert_eq!(code(1, 1, 1), 1);
+    assert_eq!(code(1, 0, 1), 3);
+}
+
+#[test]
+fn explains_every_step_and_what_is_not_shown() {
+    let trust = trust();
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    let judged = |raw: &[u8]| judge.judge_object(ObjectKind::Commit, raw, HashKind::Sha1);
+    let good = judged(&bound_commit(&payload()));
+    assert_accepted(&good);
+    let explanation = explain(&good, &judge);
+    assert_eq!(explanation.steps().len(), 7);
+    assert!(explanation.steps().iter().all(|step| step.result == Passed));
+    assert_eq!(explanation.verdict(), "accepted");
+    assert!(explanation.not_shown().len() >= 4);
+    let text = explanation.to_string();
+    assert!(text.contains("names this very payload") && text.contains("This does not show:"));
+
+    let results = |raw: &[u8]| -> Vec<_> {
+        explain(&judged(raw), &judge)
+            .steps()
+            .iter()
+            .map(|step| step.result)
+            .collect()
+    };
+    use StepResult::{Failed, NotReached, Passed, Undecided};
+    assert_eq!(
+        results(&payload()),
+        [
+            Passed, Failed, NotReached, NotReached, NotReached, NotReached, NotReached
+        ]
+    );
+    let ssh = armor(b"x").replace("SIGNED MESSAGE", "SSH SIGNATURE");
+    let raw = notme_testkit::commit::with_signature(&payload(), "gpgsig", &ssh);
+    assert_eq!(results(&raw)[1], Undecided);
+    let mut altered = bound_commit(&payload());
+    altered.push(b'x');
+    assert_eq!(results(&altered)[..4], [Passed, Passed, Failed, NotReached]);
+}

@@ -1,0 +1,537 @@
+//! The trust store on disk: pins, refreshes, and what an attacker or an accident may do to it.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::PathBuf,
+};
+
+use notme_core::{hex, time::UnixTime, trust::TrustDocument};
+use notme_testkit::{cast::TestAuthority, clock::NOW, testdata};
+use notme_verifier::{
+    Code, Trust,
+    load::{PemKind, Refreshed, TrustStore, TrustStoreError},
+    trust::PinKind,
+};
+use tempfile::TempDir;
+
+use crate::world::{assert_accepted, assert_code, bound_commit, judge_in, payload};
+
+struct Store {
+    directory: TempDir,
+    store: TrustStore,
+}
+
+impl Store {
+    fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TrustStore::new(
+            directory.path().join("data/trust"),
+            directory.path().join("state/trust"),
+        );
+        Self { directory, store }
+    }
+
+    /// A store with the authority of seed 1 at document 5.
+    fn pinned() -> Self {
+        let it = Self::empty();
+        let authority = TestAuthority::new(1);
+        let document = authority.trust_document(5, NOW);
+        it.store
+            .add_document("local", &document, &authority.pins(), NOW)
+            .unwrap();
+        it
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.file("state/trust/local.json")
+    }
+
+    fn refresh(&self, document: &[u8]) -> Result<Refreshed, TrustStoreError> {
+        self.store.refresh("local", document, NOW)
+    }
+
+    fn fault(&self) -> Option<Code> {
+        fault(&self.store.load(NOW))
+    }
+}
+
+fn fault(trust: &Trust) -> Option<Code> {
+    assert_eq!(trust.authorities().len() + trust.faults().len(), 1);
+    trust.faults().first().map(|fault| fault.code)
+}
+
+/// A document as the one after `before`, or after nothing.
+fn document(seqno: u64, issued_at: UnixTime, before: Option<&[u8]>) -> Vec<u8> {
+    let authority = TestAuthority::new(1);
+    let mut document = authority.trust(seqno, issued_at);
+    document.previous = before.map(|envelope| digest(envelope, &authority.pins()));
+    authority.sign_trust(&document)
+}
+
+fn digest(envelope: &[u8], pins: &[[u8; 32]]) -> String {
+    hex::encode(
+        &TrustDocument::verify(envelope, pins, NOW)
+            .unwrap()
+            .payload_sha256(),
+    )
+}
+
+#[test]
+fn a_store_that_was_never_written_is_empty() {
+    let it = Store::empty();
+    assert!(it.store.load(NOW).is_empty());
+    assert!(!it.store.contains("local"));
+}
+
+#[test]
+fn a_pinned_document_is_trusted() {
+    let it = Store::pinned();
+    let trust = it.store.load(NOW);
+    let authority = &trust.authorities()[0];
+    assert_eq!(authority.kind(), PinKind::TrustDocument);
+    assert_eq!(authority.scopes(), ["sign:git"]);
+    assert_eq!(authority.document().unwrap().seqno, 5);
+    assert_accepted(&judge_in(&bound_commit(&payload()), &trust, NOW));
+    assert!(it.store.document("local").is_ok());
+}
+
+#[test]
+fn files_are_private_and_leave_nothing_beside_them() {
+    let it = Store::pinned();
+    let mode = |name: &str| fs::metadata(it.file(name)).unwrap().mode() & 0o777;
+    for name in ["data/trust", "data/trust/local", "state/trust"] {
+        assert_eq!(mode(name), 0o700, "{name}");
+    }
+    for name in [
+        "data/trust/local/pin.json",
+        "data/trust/local/trust.json",
+        "state/trust/local.json",
+    ] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert_eq!(
+        fs::read_dir(it.file("data/trust/local")).unwrap().count(),
+        2
+    );
+}
+
+#[test]
+fn a_document_without_a_pin_or_by_another_key_is_not_taken() {
+    let it = Store::empty();
+    let document = document(1, NOW, None);
+    let add = |pins: &[[u8; 32]]| {
+        it.store
+            .add_document("local", &document, pins, NOW)
+            .unwrap_err()
+    };
+    assert!(matches!(add(&[]), TrustStoreError::PinRequired));
+    assert_eq!(
+        add(&TestAuthority::new(2).pins()).code(),
+        Code::BundleInvalid
+    );
+    assert!(it.store.load(NOW).is_empty());
+}
+
+#[test]
+fn names_that_could_leave_the_store_are_refused() {
+    let it = Store::empty();
+    for name in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../a",
+        "A",
+        "-a",
+        "a b",
+        &"a".repeat(65),
+    ] {
+        let error = it
+            .store
+            .add_pem(name, &pem(1), PemKind::Notme, &[])
+            .unwrap_err();
+        assert!(matches!(error, TrustStoreError::Name(_)), "{name}");
+    }
+}
+
+#[test]
+fn a_name_is_given_once() {
+    let it = Store::pinned();
+    let error = it
+        .store
+        .add_pem("local", &pem(2), PemKind::Notme, &[])
+        .unwrap_err();
+    assert!(matches!(error, TrustStoreError::Exists(_)));
+    it.store.remove("local").unwrap();
+    assert!(it.store.load(NOW).is_empty());
+    assert!(!it.state().exists());
+    it.store
+        .add_pem("local", &pem(2), PemKind::Notme, &[])
+        .unwrap();
+    assert!(matches!(
+        it.store.remove("other"),
+        Err(TrustStoreError::Unknown(_))
+    ));
+}
+
+#[test]
+fn a_newer_document_takes_the_place_of_the_older() {
+    let it = Store::pinned();
+    let first = it.store.document("local").unwrap();
+    let next = document(6, NOW, Some(&first));
+    assert_eq!(
+        it.refresh(&next).unwrap(),
+        Refreshed::Updated { from: 5, to: 6 }
+    );
+    assert_eq!(it.refresh(&next).unwrap(), Refreshed::Unchanged);
+    assert_eq!(
+        it.refresh(&document(9, NOW, None)).unwrap(),
+        Refreshed::Updated { from: 6, to: 9 }
+    );
+    assert_eq!(
+        it.store.load(NOW).authorities()[0]
+            .document()
+            .unwrap()
+            .seqno,
+        9
+    );
+}
+
+#[test]
+fn an_older_document_is_a_rollback_on_refresh_and_on_disk() {
+    let it = Store::pinned();
+    let old = document(4, NOW, None);
+    assert_eq!(it.refresh(&old).unwrap_err().code(), Code::BundleRollback);
+    assert_eq!(it.fault(), None);
+    fs::write(it.file("data/trust/local/trust.json"), old).unwrap();
+    assert_eq!(it.fault(), Some(Code::BundleRollback));
+    let judgement = judge_in(&bound_commit(&payload()), &it.store.load(NOW), NOW);
+    assert_code(&judgement, Code::BundleRollback);
+}
+
+#[test]
+fn another_document_of_the_same_number_is_equivocation() {
+    let it = Store::pinned();
+    let other = document(5, NOW.plus(-1), None);
+    assert_eq!(
+        it.refresh(&other).unwrap_err().code(),
+        Code::BundleEquivocation
+    );
+    fs::write(it.file("data/trust/local/trust.json"), other).unwrap();
+    assert_eq!(it.fault(), Some(Code::BundleEquivocation));
+}
+
+#[test]
+fn a_next_document_that_follows_another_is_equivocation() {
+    let it = Store::pinned();
+    for before in [Some(document(5, NOW.plus(-1), None)), None] {
+        let next = document(6, NOW, before.as_deref());
+        assert_eq!(
+            it.refresh(&next).unwrap_err().code(),
+            Code::BundleEquivocation
+        );
+    }
+    assert_eq!(it.fault(), None);
+}
+
+#[test]
+fn a_document_without_time_or_from_the_future_is_invalid() {
+    let it = Store::pinned();
+    for at in [UnixTime::from_secs(0), NOW.plus(61)] {
+        assert_eq!(
+            it.refresh(&document(6, at, None)).unwrap_err().code(),
+            Code::BundleInvalid
+        );
+    }
+}
+
+#[test]
+fn a_lost_record_is_no_first_run() {
+    let it = Store::pinned();
+    fs::remove_file(it.state()).unwrap();
+    assert_eq!(it.fault(), Some(Code::TrustStateMissing));
+    let error = it.refresh(&document(9, NOW, None)).unwrap_err();
+    assert_eq!(error.code(), Code::TrustStateMissing);
+    let judgement = judge_in(&bound_commit(&payload()), &it.store.load(NOW), NOW);
+    assert_code(&judgement, Code::TrustStateMissing);
+}
+
+#[test]
+fn a_crash_between_document_and_record_is_no_rollback() {
+    let it = Store::pinned();
+    let first = it.store.document("local").unwrap();
+    let next = document(6, NOW, Some(&first));
+    fs::write(it.file("data/trust/local/trust.json"), &next).unwrap();
+    assert_eq!(it.fault(), None);
+    // And what was on disk counts as seen.
+    assert_eq!(it.refresh(&first).unwrap_err().code(), Code::BundleRollback);
+    assert_eq!(it.refresh(&next).unwrap(), Refreshed::Unchanged);
+}
+
+#[test]
+fn files_that_are_missing_or_malformed_are_unreadable_and_never_empty() {
+    for name in ["data/trust/local/pin.json", "data/trust/local/trust.json"] {
+        let it = Store::pinned();
+        fs::remove_file(it.file(name)).unwrap();
+        assert_eq!(it.fault(), Some(Code::TrustUnreadable), "{name}");
+    }
+    for (name, text) in [
+        ("data/trust/local/pin.json", "{}"),
+        ("data/trust/local/pin.json", ""),
+        ("state/trust/local.json", "{\"version\":1}"),
+        ("state/trust/local.json", ""),
+    ] {
+        let it = Store::pinned();
+        fs::write(it.file(name), text).unwrap();
+        assert_eq!(it.fault(), Some(Code::TrustUnreadable), "{name}");
+    }
+    let it = Store::pinned();
+    fs::write(it.file("data/trust/local/trust.json"), "{}").unwrap();
+    assert_eq!(it.fault(), Some(Code::BundleInvalid));
+    let judgement = judge_in(&bound_commit(&payload()), &it.store.load(NOW), NOW);
+    assert_code(&judgement, Code::BundleInvalid);
+}
+
+#[test]
+fn unknown_fields_and_versions_of_a_pin_are_refused() {
+    let it = Store::pinned();
+    let path = it.file("data/trust/local/pin.json");
+    let pin = fs::read_to_string(&path).unwrap();
+    for altered in [
+        pin.replace("\"version\": 1", "\"version\": 2"),
+        pin.replace("\"version\"", "\"colour\": 1, \"version\""),
+        pin.replace("trust-document", "guess"),
+    ] {
+        assert_ne!(altered, pin);
+        fs::write(&path, altered).unwrap();
+        assert_eq!(it.fault(), Some(Code::TrustUnreadable));
+    }
+}
+
+#[test]
+fn what_others_may_write_is_not_read() {
+    for name in [
+        "data/trust/local/pin.json",
+        "data/trust/local",
+        "state/trust/local.json",
+        "state/trust",
+    ] {
+        let it = Store::pinned();
+        let path = it.file(name);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o020)).unwrap();
+        assert_eq!(it.fault(), Some(Code::TrustUnreadable), "{name}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_listed_leaves_everybody_undecided() {
+    let it = Store::pinned();
+    let trust = it.file("data/trust");
+    fs::set_permissions(&trust, fs::Permissions::from_mode(0o777)).unwrap();
+    let trust = it.store.load(NOW);
+    let policy = notme_verifier::Policy::parse("[[authority]]\nname = \"local\"\n").unwrap();
+    for policy in [policy, notme_verifier::Policy::from_trust(&trust)] {
+        let judgement = crate::world::judge_by(&bound_commit(&payload()), &policy, &trust, NOW);
+        assert_code(&judgement, Code::TrustUnreadable);
+    }
+}
+
+#[test]
+fn a_state_that_points_nowhere_is_unreadable_and_not_absent() {
+    let it = Store::pinned();
+    fs::remove_file(it.state()).unwrap();
+    symlink("nowhere", it.state()).unwrap();
+    assert_eq!(it.fault(), Some(Code::TrustUnreadable));
+}
+
+#[test]
+fn an_oversized_file_is_not_read_into_memory() {
+    let it = Store::pinned();
+    let file = fs::File::create(it.file("data/trust/local/trust.json")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    assert_eq!(it.fault(), Some(Code::TrustUnreadable));
+}
+
+#[test]
+fn a_rotation_is_walked_from_the_old_key_to_the_new() {
+    let (old, new) = (TestAuthority::new(1), TestAuthority::new(2));
+    let it = Store::pinned();
+    let mut document = new.trust(6, NOW);
+    for mut root in old.trust(6, NOW).roots {
+        root.retired_at = Some(NOW);
+        document.roots.push(root);
+    }
+    document.previous = Some(digest(&it.store.document("local").unwrap(), &old.pins()));
+    // Only the new key signed: whoever took the old one's place could have made it.
+    let only_new = document.sign(&[new.ed25519_key(), new.p256_key()]).unwrap();
+    assert_eq!(
+        it.refresh(&only_new).unwrap_err().code(),
+        Code::BundleInvalid
+    );
+    let both = document
+        .sign(&[new.ed25519_key(), new.p256_key(), old.ed25519_key()])
+        .unwrap();
+    it.refresh(&both).unwrap();
+    assert_eq!(it.fault(), None);
+    // From here on the new key is enough, and the old one is not.
+    let mut next = document.clone();
+    next.seqno = 8;
+    it.refresh(&new.sign_trust(&next)).unwrap();
+    let old_only = old.trust_document(9, NOW);
+    assert_eq!(
+        it.refresh(&old_only).unwrap_err().code(),
+        Code::BundleInvalid
+    );
+    assert_accepted(&judge_in(
+        &bound_commit(&payload()),
+        &it.store.load(NOW),
+        NOW,
+    ));
+}
+
+fn pem(seed: u8) -> String {
+    let authority = TestAuthority::new(seed);
+    format!(
+        "{}{}",
+        authority.ed25519_root().pem(),
+        authority.p256_root().pem()
+    )
+}
+
+#[test]
+fn certificates_are_pinned_with_the_scopes_of_their_kind() {
+    let it = Store::empty();
+    it.store
+        .add_pem("notme", &pem(1), PemKind::Notme, &[])
+        .unwrap();
+    it.store
+        .add_pem("corporate", &pem(2), PemKind::X509, &[])
+        .unwrap();
+    let trust = it.store.load(NOW);
+    assert!(trust.faults().is_empty());
+    let [corporate, notme] = trust.authorities() else {
+        panic!("two authorities")
+    };
+    assert!(corporate.scopes().is_empty());
+    assert_eq!(notme.scopes(), ["bridgeCert", "sign:git"]);
+    assert_eq!(notme.roots().len(), 2);
+}
+
+#[test]
+fn an_expected_pin_chooses_among_the_certificates() {
+    let it = Store::empty();
+    let both = format!("{}{}", pem(1), pem(2));
+    let pin = TestAuthority::new(2)
+        .ed25519_root()
+        .public_key()
+        .spki_sha256();
+    let authority = it
+        .store
+        .add_pem("local", &both, PemKind::Notme, &[pin])
+        .unwrap();
+    assert_eq!(authority.roots().len(), 1);
+    assert_eq!(it.store.load(NOW).authorities()[0].roots().len(), 1);
+    let error = it
+        .store
+        .add_pem("other", &pem(1), PemKind::Notme, &[pin])
+        .unwrap_err();
+    assert!(matches!(error, TrustStoreError::PinNotMet(_)));
+    assert!(!it.store.contains("other"));
+}
+
+#[test]
+fn a_bundle_changed_behind_its_pin_is_noticed() {
+    let it = Store::empty();
+    it.store
+        .add_pem("local", &pem(1), PemKind::Notme, &[])
+        .unwrap();
+    fs::write(it.file("data/trust/local/bundle.pem"), pem(2)).unwrap();
+    assert_eq!(it.fault(), Some(Code::BundleInvalid));
+    fs::write(
+        it.file("data/trust/local/bundle.pem"),
+        format!("{}{}", pem(1), pem(2)),
+    )
+    .unwrap();
+    assert_eq!(it.store.load(NOW).authorities()[0].roots().len(), 2);
+}
+
+#[test]
+fn certificates_that_issue_nothing_are_no_authority() {
+    let it = Store::empty();
+    let leaf = crate::world::session(&notme_testkit::cast::LeafSpec::default())
+        .certificate()
+        .pem();
+    let error = it
+        .store
+        .add_pem("local", &leaf, PemKind::X509, &[])
+        .unwrap_err();
+    assert!(matches!(error, TrustStoreError::NotAnAuthority(_)));
+    let error = it
+        .store
+        .add_pem("local", "no certificate", PemKind::X509, &[])
+        .unwrap_err();
+    assert!(matches!(error, TrustStoreError::Certificates(_)));
+}
+
+#[test]
+fn the_signed_bundle_of_the_hosted_authority_is_checked_and_counted() {
+    let it = Store::empty();
+    let bundle = |name: &str| testdata::bytes(&format!("notme-authority/prod/bundles/{name}.json"));
+    it.store
+        .add_pem(
+            "hosted",
+            &testdata::text("notme-authority/prod/ca/ca.pem"),
+            PemKind::Notme,
+            &[],
+        )
+        .unwrap();
+    let at = UnixTime::from_secs(1_795_212_440);
+    let check = |name, at| it.store.check_bundle("hosted", &bundle(name), at);
+    assert_eq!(check("epoch1", at).unwrap().epoch, 1);
+    assert_eq!(
+        check("epoch1", at.plus(400)).unwrap_err().code(),
+        Code::TrustStale
+    );
+    check("epoch1-next-seqno", at).unwrap();
+    assert_eq!(
+        check("epoch1", at).unwrap_err().code(),
+        Code::BundleRollback
+    );
+    assert_eq!(check("epoch2", at).unwrap_err().code(), Code::BundleInvalid);
+    let state = it.file("state/trust/hosted.json");
+    fs::remove_file(&state).unwrap();
+    assert_eq!(
+        check("epoch1-next-seqno", at).unwrap_err().code(),
+        Code::TrustStateMissing
+    );
+    assert_eq!(it.fault(), Some(Code::TrustStateMissing));
+}
+
+#[test]
+fn the_digest_of_trust_changes_with_what_a_verdict_rests_on() {
+    let it = Store::pinned();
+    let before = it.store.load(NOW).digest();
+    assert_eq!(it.store.load(NOW).digest(), before);
+    it.refresh(&document(9, NOW, None)).unwrap();
+    assert_ne!(it.store.load(NOW).digest(), before);
+    assert!(before.starts_with("sha256:") && before.len() == 71);
+}
+
+#[test]
+fn several_writers_leave_a_whole_store() {
+    let it = Store::pinned();
+    std::thread::scope(|scope| {
+        for seqno in 6..14 {
+            let it = &it;
+            scope.spawn(move || it.refresh(&document(2 * seqno, NOW, None)).ok());
+        }
+    });
+    let trust = it.store.load(NOW);
+    assert_eq!(trust.authorities()[0].document().unwrap().seqno, 26);
+}
