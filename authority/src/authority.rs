@@ -31,15 +31,18 @@ pub struct Lifetimes {
     pub session: i64,
     /// An issuance-bound certificate.
     pub issuance: i64,
+    /// A trust document; a newer one is signed every day.
+    pub publication: i64,
 }
 
 impl Default for Lifetimes {
-    /// One hour, one day, five minutes.
+    /// One hour, one day, five minutes, thirty days.
     fn default() -> Self {
         Self {
             certificate: 3_600,
             session: 86_400,
             issuance: 300,
+            publication: 30 * 86_400,
         }
     }
 }

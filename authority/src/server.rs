@@ -237,13 +237,19 @@ fn terminated() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// One day: how often a trust document is signed anew.
+const DAY: i64 = 86_400;
+
 fn check_lifetimes(lifetimes: Lifetimes) -> Result<(), ServeError> {
     let Lifetimes {
         certificate,
         session,
         issuance,
+        publication,
     } = lifetimes;
-    if issuance < 1 || certificate < issuance || session < certificate || session > TEN_YEARS {
+    let ordered = 1 <= issuance && issuance <= certificate && certificate <= session;
+    let published = (2 * DAY..=TEN_YEARS).contains(&publication);
+    if !ordered || session > TEN_YEARS || !published {
         return Err(ServeError::Lifetimes);
     }
     Ok(())

@@ -44,20 +44,24 @@ impl Frame {
     /// # Errors
     /// [`FrameError`], also when the stream ends inside a frame.
     pub fn read(reader: &mut impl Read) -> Result<Option<Self>, FrameError> {
-        let mut head = [0; FrameHead::SIZE];
-        let (first, rest) = head.split_at_mut(1);
-        if reader.read(first)? == 0 {
+        let mut up_to = |length: usize| -> Result<Vec<u8>, FrameError> {
+            let limit = u64::try_from(length).unwrap_or(u64::MAX);
+            let mut bytes = Vec::new();
+            reader.by_ref().take(limit).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let head = up_to(FrameHead::SIZE)?;
+        if head.is_empty() {
             return Ok(None);
         }
-        reader.read_exact(rest).map_err(truncated)?;
+        let head = head.try_into().map_err(|_| FrameError::Truncated)?;
         let head = FrameHead::parse(head)?;
-        let mut part = |length: usize| -> Result<Vec<u8>, FrameError> {
-            let mut bytes = Vec::new();
-            let limit = u64::try_from(length).unwrap_or(u64::MAX);
-            if reader.by_ref().take(limit).read_to_end(&mut bytes)? != length {
-                return Err(FrameError::Truncated);
+        let mut part = |length| {
+            let bytes = up_to(length)?;
+            match bytes.len() == length {
+                true => Ok(bytes),
+                false => Err(FrameError::Truncated),
             }
-            Ok(bytes)
         };
         Ok(Some(Self {
             header: part(head.header)?,
@@ -185,13 +189,6 @@ pub enum FrameError {
     /// The stream failed.
     #[error("could not read or write the frame")]
     Io(#[from] io::Error),
-}
-
-fn truncated(error: io::Error) -> FrameError {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        return FrameError::Truncated;
-    }
-    FrameError::Io(error)
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Authority {
         let document = TrustDocument {
             seqno: last.map_or(1, |last| last.seqno.saturating_add(1)),
             issued_at: now,
-            expires_at: now.plus(TRUST_LIFETIME),
+            expires_at: now.plus(self.lifetimes.publication),
             previous: last.map(|last| hex::encode(&last.payload_sha256)),
             ..self.trust_content()
         };
@@ -167,7 +167,5 @@ impl Authority {
     }
 }
 
-/// 30 days.
-const TRUST_LIFETIME: i64 = 30 * 86_400;
 /// One day.
 const TRUST_REFRESH: i64 = 86_400;

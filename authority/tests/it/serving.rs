@@ -344,6 +344,7 @@ fn contradicting_lifetimes_are_refused() {
             certificate,
             session,
             issuance,
+            ..notme_authority::Lifetimes::default()
         };
         assert_eq!(
             start(config).map(|_| ()).unwrap_err().code(),

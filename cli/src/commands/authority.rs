@@ -29,6 +29,9 @@ use crate::{
 
 /// How long the embedded authority stays without being asked for anything.
 const EMBEDDED_IDLE: Duration = Duration::from_secs(30 * 60);
+/// How long the embedded authority's trust document holds, in seconds: a year. It runs only when
+/// somebody signs, and its verifier is on the same machine.
+const EMBEDDED_PUBLICATION: i64 = 365 * 86_400;
 /// How long `stop` waits.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a session enrolled with a token can be renewed, in seconds.
@@ -80,6 +83,9 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
         });
     }
     let mut lifetimes = Lifetimes::default();
+    if arguments.embedded {
+        lifetimes.publication = EMBEDDED_PUBLICATION;
+    }
     if let Some(seconds) = arguments.certificate_ttl {
         lifetimes.certificate = seconds.get().into();
     }

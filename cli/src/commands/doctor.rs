@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Json,
-    commands::{agent, print_json, trust::is_embedded},
+    commands::{agent, print_json},
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -221,7 +221,6 @@ fn check_trust(trust: &Trust, find: &mut Find<'_>) {
     for authority in trust.authorities() {
         if let Some(facts) = authority.document()
             && facts.expires_at < now()
-            && !is_embedded(authority)
         {
             find(
                 "trust-stale",

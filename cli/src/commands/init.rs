@@ -97,13 +97,7 @@ fn git_settings(arguments: &Init, program: &Path) -> [Setting; 5] {
 
 /// Starts this user's own authority, and pins it from its own directory.
 fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
-    let url = AuthorityUrl::of_socket(&home.authority_socket())?;
-    notme_agent::create_private_directory(home.runtime())?;
-    notme_agent::ensure_embedded_authority(
-        &url,
-        program::authority_launcher(home)?,
-        EMBEDDED_DEADLINE,
-    )?;
+    let url = start_embedded(home)?;
     let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
     let pins: Vec<[u8; 32]> = roots
         .iter()
@@ -120,6 +114,15 @@ fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
     );
     config.embedded = true;
     Ok(config)
+}
+
+/// Returns the URL of this user's own authority, once it answers.
+pub(crate) fn start_embedded(home: &Home) -> Result<AuthorityUrl, Failure> {
+    let url = AuthorityUrl::of_socket(&home.authority_socket())?;
+    notme_agent::create_private_directory(home.runtime())?;
+    let launcher = program::authority_launcher(home)?;
+    notme_agent::ensure_embedded_authority(&url, launcher, EMBEDDED_DEADLINE)?;
+    Ok(url)
 }
 
 /// Pins an authority that somebody else runs, by what its operator said.

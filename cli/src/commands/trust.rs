@@ -15,7 +15,10 @@ use notme_verifier::{
 
 use crate::{
     arguments::{Json, Trust, TrustAdd, TrustExport, TrustRefresh},
-    commands::{init::EMBEDDED, print_json},
+    commands::{
+        init::{EMBEDDED, start_embedded},
+        print_json,
+    },
     failure::{Exit, Failure, Outcome, read_file},
     home::Home,
     judging::{now, store},
@@ -312,7 +315,11 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             )?;
             continue;
         };
-        let url: AuthorityUrl = facts.url.parse()?;
+        let url = if is_embedded(authority) {
+            start_embedded(home)?
+        } else {
+            facts.url.parse()?
+        };
         let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)
             .map_err(Failure::undecided)?;
         let refreshed = store
@@ -347,6 +354,6 @@ fn store_failure(error: TrustStoreError) -> Failure {
 }
 
 /// Tells whether an authority is the user's own.
-pub(crate) fn is_embedded(authority: &Authority) -> bool {
+fn is_embedded(authority: &Authority) -> bool {
     authority.name() == EMBEDDED && authority.kind() == PinKind::TrustDocument
 }

@@ -1,4 +1,6 @@
-//! `notme verify`.
+//! `notme verify` and `notme explain`.
+
+mod progress;
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +31,8 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         arguments.policy.as_deref(),
     )?;
     let judge = grounds.judge();
-    let verdicts = verify_range(&repository, &selection, &judge).map_err(Failure::undecided)?;
+    let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
+        .map_err(Failure::undecided)?;
 
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.format {
