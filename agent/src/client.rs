@@ -1,0 +1,179 @@
+//! One connection: requests in, answers out, each in its time.
+
+use std::{process, rc::Rc, time::Duration};
+
+use notme_core::frame::{
+    Frame, FrameError, FrameHead, Purpose, Request, Response, SessionsAnswer, SignatureKind,
+    StatusAnswer, StopAnswer,
+};
+use serde::Serialize;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::{Instant, timeout},
+};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::{failure::Failure, server::Server, session::Token};
+
+/// Answers a client's requests until it leaves, is silent for too long, or breaks the protocol.
+pub(crate) async fn serve_client(server: Rc<Server>, mut stream: UnixStream) {
+    loop {
+        let frame = match read_frame(&mut stream).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return,
+            Err(error) => {
+                // Where the next frame would begin is unknown now, so this is the last answer.
+                let _ = send(&mut stream, answer::<()>(Err(error.into()))).await;
+                return;
+            }
+        };
+        server.asked.set(Instant::now());
+        let (answer, is_last) = respond(&server, frame).await;
+        let is_sent = send(&mut stream, answer).await;
+        server.asked.set(Instant::now());
+        if is_last {
+            server.stop.notify_one();
+        }
+        if !is_sent {
+            return;
+        }
+    }
+}
+
+/// Turns a client away without waiting for it.
+pub(crate) fn refuse_busy(stream: &UnixStream) {
+    // A fresh socket takes a short frame at once; one that does not gets none.
+    let _ = stream.try_write(&answer::<()>(Err(Failure::Busy)));
+}
+
+/// How long a client may be silent between requests.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long one frame may take, in or out.
+const TRANSFER: Duration = Duration::from_secs(5);
+const TOKEN_LIMIT: usize = 4096;
+
+/// Reads a frame; a client that is too slow counts as gone.
+async fn read_frame(stream: &mut UnixStream) -> Result<Option<Frame>, FrameError> {
+    let mut head = [0; FrameHead::SIZE];
+    let (first, _) = head.split_at_mut(1);
+    let Ok(Ok(1)) = timeout(SILENCE, stream.read(first)).await else {
+        return Ok(None);
+    };
+    let transfer = async {
+        let (_, rest) = head.split_at_mut(1);
+        stream.read_exact(rest).await?;
+        let head = FrameHead::parse(head)?;
+        let header = read_part(stream, head.header()).await?;
+        let body = read_part(stream, head.body()).await?;
+        Frame::new(header, body)
+    };
+    timeout(TRANSFER, transfer)
+        .await
+        .unwrap_or(Err(FrameError::Truncated))
+        .map(Some)
+}
+
+/// Reads exactly `length` bytes. Memory grows with the bytes that arrive.
+async fn read_part(
+    stream: &mut (impl AsyncRead + Unpin),
+    length: usize,
+) -> Result<Vec<u8>, FrameError> {
+    let limit = u64::try_from(length).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    if stream.take(limit).read_to_end(&mut bytes).await? != length {
+        return Err(FrameError::Truncated);
+    }
+    Ok(bytes)
+}
+
+async fn send(stream: &mut UnixStream, answer: Vec<u8>) -> bool {
+    matches!(
+        timeout(TRANSFER, stream.write_all(&answer)).await,
+        Ok(Ok(()))
+    )
+}
+
+/// Returns the answer, and whether it is the last thing that this process does.
+async fn respond(server: &Server, frame: Frame) -> (Vec<u8>, bool) {
+    let (header, body) = frame.into_parts();
+    let request = match serde_json::from_slice(&header) {
+        Ok(request) => request,
+        Err(error) => return (answer::<()>(Err(Failure::Request(error))), false),
+    };
+    let agents = &server.agents;
+    let answer = match request {
+        Request::Sign {
+            key,
+            format: SignatureKind::X509,
+            purpose: Purpose::Git,
+        } => answer(agents.sign_git(&key, &body).await),
+        Request::Status => answer(status(server)),
+        Request::List => answer(agents.list().map(|sessions| SessionsAnswer { sessions })),
+        Request::Renew { agent } => answer(agents.renew(&agent).await.map(only)),
+        Request::Enrol { agent } => answer(enrol(server, &agent, body).await),
+        Request::Stop => {
+            let pid = process::id();
+            return (answer(Ok(StopAnswer { pid })), true);
+        }
+    };
+    (answer, false)
+}
+
+fn status(server: &Server) -> Result<StatusAnswer, Failure> {
+    Ok(StatusAnswer {
+        pid: process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: server.started.elapsed().as_secs(),
+        memory: server.agents.memory(&server.memory),
+        sessions: server.agents.list()?,
+    })
+}
+
+async fn enrol(
+    server: &Server,
+    agent: &notme_core::identity::AgentName,
+    body: Vec<u8>,
+) -> Result<SessionsAnswer, Failure> {
+    let token = token(body)?;
+    Ok(only(server.agents.enrol(agent, token).await?))
+}
+
+/// Takes a token out of a body; the bytes stay in one place, to be zeroed there.
+fn token(body: Vec<u8>) -> Result<Option<Token>, Failure> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    match String::from_utf8(body) {
+        Ok(token) if token.len() <= TOKEN_LIMIT => Ok(Some(Zeroizing::new(token))),
+        Ok(mut token) => {
+            token.zeroize();
+            Err(Failure::Token)
+        }
+        Err(error) => {
+            error.into_bytes().zeroize();
+            Err(Failure::Token)
+        }
+    }
+}
+
+fn only(session: notme_core::frame::SessionStatus) -> SessionsAnswer {
+    SessionsAnswer {
+        sessions: vec![session],
+    }
+}
+
+/// Writes an answer down; one that does not fit becomes a refusal, which does.
+fn answer<T: Serialize>(result: Result<T, Failure>) -> Vec<u8> {
+    let encode = |response: &Response<T>| -> Result<Vec<u8>, Failure> {
+        let header = serde_json::to_vec(response).map_err(Failure::Answer)?;
+        Ok(Frame::new(header, Vec::new())?.encode())
+    };
+    let response = match result {
+        Ok(answer) => Response::Ok(answer),
+        Err(failure) => Response::Error(failure.refusal()),
+    };
+    encode(&response)
+        .or_else(|failure| encode(&Response::Error(failure.refusal())))
+        .unwrap_or_default()
+}

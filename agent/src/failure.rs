@@ -1,0 +1,152 @@
+//! Why the key agent does not do what it is asked.
+
+use std::{error::Error as _, fmt::Write as _};
+
+use notme_core::{
+    frame::{FrameError, Refusal},
+    identity::AgentName,
+    key::SignError,
+    object::ObjectError,
+};
+
+use crate::{
+    authority_client::AuthorityError, chain::ChainCheckError, config::ConfigError,
+    embedded::LaunchError, session_keys::KeysError,
+};
+
+/// A request that failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The frame cannot be read.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The header is not a request.
+    #[error("the request is malformed: {0}")]
+    Request(#[source] serde_json::Error),
+    /// Too many clients at once.
+    #[error("the key agent is serving too many clients")]
+    Busy,
+    /// The payload is none of those that may be signed.
+    #[error("the payload is not a git commit, tag or push certificate")]
+    Payload(#[source] ObjectError),
+    /// No agent is configured by that name, and no session has that key id.
+    #[error("no agent and no session is called `{key}`")]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+    },
+    /// The agent's configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The agent has no session, and opening one takes a token.
+    #[error("`{agent}` has no session, and its authority asks for an enrolment token")]
+    NoSession {
+        /// Which agent.
+        agent: AgentName,
+    },
+    /// The token is not text, or too long to be one.
+    #[error("the enrolment token is malformed")]
+    Token,
+    /// The authority gave no usable answer.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The embedded authority does not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The authority's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] ChainCheckError),
+    /// The authority does not answer, and the session certificate is over.
+    #[error("`{agent}` has no valid certificate: {cause}")]
+    NoCertificate {
+        /// Which agent.
+        agent: AgentName,
+        /// Why there is no new one.
+        cause: String,
+    },
+    /// New keys could not be made.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A key could not be used.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The answer does not fit into a frame.
+    #[error("could not write the answer")]
+    Answer(#[source] serde_json::Error),
+    /// The time for the request is over.
+    #[error("the request took too long")]
+    Deadline,
+}
+
+impl Failure {
+    /// Returns the code of the closed list.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Frame(_) => "frame-malformed",
+            Self::Request(_) => "request-malformed",
+            Self::Busy => "agent-busy",
+            Self::Payload(_) => "payload-not-understood",
+            Self::UnknownKey { .. } => "key-unknown",
+            Self::Config(error) => error.code(),
+            Self::NoSession { .. } => "session-missing",
+            Self::Token => "token-malformed",
+            Self::Authority(error) => error.code(),
+            Self::Launch(error) => error.code(),
+            Self::Certificate(error) => error.code(),
+            Self::NoCertificate { .. } => "certificate-unavailable",
+            Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
+            Self::Deadline => "deadline-exceeded",
+        }
+    }
+
+    /// Returns the answer to the client.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let mut message = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                let _ = write!(message, ": {text}");
+            }
+            source = error.source();
+        }
+        Refusal {
+            code: self.code().to_owned(),
+            message,
+            hint: self.hint(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::UnknownKey { .. } => {
+                "`notme init --agent NAME` sets an agent up; `notme agent list` shows those there are"
+                    .to_owned()
+            }
+            Self::NoSession { agent } => {
+                format!("`notme agent enrol --agent {agent}` opens a session with a token")
+            }
+            Self::Certificate(ChainCheckError::NotPinned) => {
+                "`notme trust show` lists the authorities that are pinned".to_owned()
+            }
+            Self::Certificate(_) | Self::Authority(_) if self.code() == "clock-skew" => {
+                "set this machine's clock".to_owned()
+            }
+            Self::NoCertificate { .. } | Self::Authority(_) | Self::Launch(_) => {
+                "`notme doctor` finds out why".to_owned()
+            }
+            Self::Frame(_)
+            | Self::Request(_)
+            | Self::Busy
+            | Self::Payload(_)
+            | Self::Config(_)
+            | Self::Token
+            | Self::Certificate(_)
+            | Self::Keys(_)
+            | Self::Sign(_)
+            | Self::Answer(_)
+            | Self::Deadline => return None,
+        };
+        Some(hint)
+    }
+}

@@ -1,0 +1,73 @@
+//! What other commands ask an authority: documents, and whether it is there. Blocking.
+
+use std::{future::Future, io, path::PathBuf, time::Duration};
+
+use tokio::{runtime, time::Instant};
+
+use crate::{
+    authority_client::{AuthorityClient, AuthorityError, Document, FETCH_TIMEOUT},
+    authority_url::AuthorityUrl,
+    embedded::{AuthorityLauncher, Embedded, LaunchError},
+};
+
+/// Fetches a document of an authority, 1 MiB at most, within five seconds. TLS roots come from
+/// `ca_file` when it is given, otherwise from the system.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch(
+    authority: &AuthorityUrl,
+    ca_file: Option<PathBuf>,
+    document: Document,
+) -> Result<Vec<u8>, FetchError> {
+    let client = AuthorityClient::new(authority.clone(), ca_file);
+    Ok(block_on(client.fetch(document, FETCH_TIMEOUT))??)
+}
+
+/// Waits until the embedded authority answers, after starting it if need be.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn ensure_embedded_authority(
+    authority: &AuthorityUrl,
+    launcher: AuthorityLauncher,
+    timeout: Duration,
+) -> Result<(), FetchError> {
+    let client = AuthorityClient::new(authority.clone(), None);
+    let embedded = Embedded::new(Some(launcher));
+    Ok(block_on(async {
+        embedded.ensure(&client, Instant::now() + timeout).await
+    })??)
+}
+
+/// An authority could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The system gave us no event loop.
+    #[error("could not start an event loop")]
+    EventLoop(#[from] io::Error),
+    /// No answer that can be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The embedded authority does not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+}
+
+impl FetchError {
+    /// Returns the code of the closed list.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EventLoop(_) => "system-refused",
+            Self::Authority(error) => error.code(),
+            Self::Launch(error) => error.code(),
+        }
+    }
+}
+
+fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,39 @@
+//! The key agent: the one process that holds private keys.
+//!
+//! It keeps a session for each configured agent: two keys in locked memory, and certificates that
+//! an authority issues for them and it renews. Over its unix socket it signs what it parsed and
+//! understood, and nothing else.
+
+#![deny(unsafe_code)]
+
+mod agent_socket;
+mod agents;
+mod authority_client;
+mod authority_url;
+mod chain;
+mod client;
+mod clock;
+mod config;
+mod embedded;
+mod failure;
+mod fetch;
+mod locked;
+mod private_directory;
+mod process;
+mod server;
+mod session;
+mod session_keys;
+mod slot;
+mod socket_path;
+
+pub use agent_socket::{BindError, SOCKET_NAME};
+pub use authority_client::{AuthorityError, Document};
+pub use authority_url::{AuthorityUrl, AuthorityUrlError};
+pub use chain::ChainCheckError;
+pub use clock::Clock;
+pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile};
+pub use embedded::{AuthorityLauncher, LaunchError};
+pub use fetch::{FetchError, ensure_embedded_authority, fetch};
+pub use private_directory::{DirectoryError, check_private_directory, create_private_directory};
+pub use process::detach;
+pub use server::{AgentOptions, RunError, run};

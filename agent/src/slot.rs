@@ -1,0 +1,426 @@
+//! One configured agent: its configuration, its authority, and its session.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use notme_core::{
+    enrol::EnrolResponse,
+    frame::{Basis, SessionState, SessionStatus},
+    key::sha256,
+    time::UnixTime,
+};
+use rand_core::OsRng;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    authority_client::{AuthorityClient, AuthorityError},
+    chain::{Chain, ChainCheckError},
+    clock::Clock,
+    config::AgentConfig,
+    embedded::Embedded,
+    failure::Failure,
+    session::{Session, Token, enrol_request},
+    session_keys::SessionKeys,
+};
+
+/// An agent's place in the key agent.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    config: AgentConfig,
+    client: AuthorityClient,
+    session: RefCell<Option<Rc<Session>>>,
+    /// Held while a session is opened or renewed, so that it is done once.
+    changing: Mutex<()>,
+    /// When the authority last kept us waiting in vain.
+    kept_waiting: Cell<Option<Instant>>,
+    /// When renewal was last tried ahead of time.
+    renewal_tried: Cell<Option<Instant>>,
+}
+
+/// What a slot needs of the key agent around it.
+pub(crate) struct Surroundings {
+    /// Starts the embedded authority.
+    pub(crate) embedded: Embedded,
+    /// Our time.
+    pub(crate) clock: Clock,
+}
+
+/// The certificate that a payload is signed with.
+pub(crate) struct Credential {
+    pub(crate) session: Rc<Session>,
+    pub(crate) chain: Chain,
+    pub(crate) basis: Basis,
+    pub(crate) notice: Option<String>,
+}
+
+impl Slot {
+    /// Returns the place of a newly configured agent.
+    pub(crate) fn new(config: AgentConfig) -> Self {
+        Self {
+            client: AuthorityClient::new(config.authority.clone(), config.ca_file.clone()),
+            config,
+            session: RefCell::new(None),
+            changing: Mutex::new(()),
+            kept_waiting: Cell::new(None),
+            renewal_tried: Cell::new(None),
+        }
+    }
+
+    /// Returns the place of an agent whose configuration changed. Its session goes on when it is
+    /// one of the same authority.
+    pub(crate) fn reconfigured(&self, config: AgentConfig) -> Self {
+        let slot = Self::new(config);
+        if slot.config.authority == self.config.authority {
+            slot.session.replace(self.current());
+        }
+        slot
+    }
+
+    /// Returns the configuration.
+    pub(crate) fn config(&self) -> &AgentConfig {
+        &self.config
+    }
+
+    /// Returns the session, if there is one.
+    pub(crate) fn current(&self) -> Option<Rc<Session>> {
+        self.session.borrow().clone()
+    }
+
+    /// Tells about the session, without a secret.
+    pub(crate) fn status(&self, now: UnixTime) -> SessionStatus {
+        let session = self.current();
+        let session = session.as_deref();
+        SessionStatus {
+            agent: self.config.name.clone(),
+            authority: self.config.authority.to_string(),
+            state: match session {
+                None => SessionState::Absent,
+                Some(session) if session.ends_at() < now => SessionState::Ended,
+                Some(session) if session.not_after() < now => SessionState::Expired,
+                Some(_) => SessionState::Live,
+            },
+            identity: session.map(|session| session.identity().clone()),
+            kid: session.map(|session| session.kid(self.config.profile)),
+            not_after: session.map(Session::not_after),
+            session_ends_at: session.map(Session::ends_at),
+        }
+    }
+
+    /// Tells whether a live session would be lost for good without its keys.
+    pub(crate) fn is_irreplaceable(&self, now: UnixTime) -> bool {
+        !self.needs_no_token()
+            && self
+                .current()
+                .is_some_and(|session| now <= session.ends_at())
+    }
+
+    /// Returns a certificate to sign a payload with: one issued for it, or the session's own when
+    /// the authority cannot be asked.
+    ///
+    /// # Errors
+    /// [`Failure`]. An authority that says no is not asked to be ignored.
+    pub(crate) async fn credential(
+        &self,
+        payload: &[u8],
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Credential, Failure> {
+        let digest = sha256(payload);
+        let mut session = self.session(around, deadline).await?;
+        let mut issued = self.issue(&session, &digest, around, deadline).await;
+        if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
+            // The authority forgot the session; where a new one costs nothing, get it.
+            session = self.enrol(None, around, deadline).await?;
+            issued = self.issue(&session, &digest, around, deadline).await;
+        }
+        let absent = match issued {
+            Ok(chain) => {
+                return Ok(Credential {
+                    session,
+                    chain,
+                    basis: Basis::IssuanceBound,
+                    notice: None,
+                });
+            }
+            Err(failure) if is_absence(&failure) => failure,
+            Err(failure) => return Err(failure),
+        };
+        let now = (around.clock)();
+        let chain = session.chain(self.config.profile).clone();
+        if !chain.leaf().is_valid_at(now) {
+            return Err(self.no_certificate(absent));
+        }
+        session.check(&chain, self.config.profile, &self.config, now)?;
+        Ok(Credential {
+            session,
+            chain,
+            basis: Basis::Declared,
+            notice: Some(format!(
+                "authority unreachable ({absent}), signed with the session certificate; verifiers \
+                 will see time basis `declared`"
+            )),
+        })
+    }
+
+    /// Returns a session whose certificates last for a while: the current one, renewed or
+    /// replaced if need be.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    async fn session(
+        &self,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let lasting =
+            |session: &Rc<Session>| (around.clock)().plus(SECONDS_LEFT) <= session.not_after();
+        if let Some(session) = self.current().filter(lasting) {
+            return Ok(session);
+        }
+        let _one_at_a_time = self.lock(deadline).await?;
+        let Some(session) = self.current() else {
+            return self.enrol_locked(None, around, deadline).await;
+        };
+        if lasting(&session) {
+            return Ok(session);
+        }
+        let now = (around.clock)();
+        if session.ends_at() < now {
+            return self.enrol_locked(None, around, deadline).await;
+        }
+        match self.renew_locked(&session, around, deadline).await {
+            Ok(session) => Ok(session),
+            // It still serves for this signature.
+            Err(_) if session.chain(self.config.profile).leaf().is_valid_at(now) => Ok(session),
+            // Not when the session was revoked: that would be undone by asking again.
+            Err(failure)
+                if self.needs_no_token() && (is_absence(&failure) || is_loss(&failure)) =>
+            {
+                self.enrol_locked(None, around, deadline)
+                    .await
+                    .map_err(|failure| self.no_certificate(failure))
+            }
+            Err(failure) => Err(self.no_certificate(failure)),
+        }
+    }
+
+    /// Opens a new session over new keys.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn enrol(
+        &self,
+        token: Option<Token>,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let _one_at_a_time = self.lock(deadline).await?;
+        self.enrol_locked(token, around, deadline).await
+    }
+
+    /// Renews the session's certificates over the same keys.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn renew(
+        &self,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let _one_at_a_time = self.lock(deadline).await?;
+        match self.current() {
+            Some(session) if (around.clock)() <= session.ends_at() => {
+                self.renew_locked(&session, around, deadline).await
+            }
+            Some(_) | None => self.enrol_locked(None, around, deadline).await,
+        }
+    }
+
+    /// Renews ahead of time when it is due.
+    pub(crate) async fn maintain(&self, around: &Surroundings) {
+        let now = (around.clock)();
+        let is_due = self
+            .current()
+            .is_some_and(|session| session.renew_at() <= now && now <= session.ends_at());
+        let is_early = self
+            .renewal_tried
+            .get()
+            .is_some_and(|tried| tried.elapsed() < RENEWAL_PAUSE);
+        if !is_due || is_early {
+            return;
+        }
+        self.renewal_tried.set(Some(Instant::now()));
+        // A failure shows when somebody wants to sign; until then it is tried again.
+        let _ = self.renew(around, Instant::now() + AUTHORITY_TIMEOUT).await;
+    }
+
+    async fn issue(
+        &self,
+        session: &Session,
+        digest: &[u8; 32],
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Chain, Failure> {
+        let kept_waiting = self.kept_waiting.get();
+        if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
+            return Err(AuthorityError::TimedOut {
+                authority: self.config.authority.clone(),
+            }
+            .into());
+        }
+        let authority = &self.config.authority;
+        let issued = self
+            .ask(around, deadline, async |timeout| {
+                let now = (around.clock)();
+                let request = session.issue_request(authority, self.config.profile, digest, now)?;
+                Ok(self.client.issue(&request, timeout).await?)
+            })
+            .await?;
+        Ok(session.accept_issued(&issued, digest, &self.config, (around.clock)())?)
+    }
+
+    async fn enrol_locked(
+        &self,
+        token: Option<Token>,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        if token.is_none() && !self.needs_no_token() {
+            return Err(self.no_session());
+        }
+        let keys = SessionKeys::generate(&mut OsRng)?;
+        let (authority, agent) = (&self.config.authority, &self.config.name);
+        let request = enrol_request(&keys, authority, agent, token.as_ref())?;
+        drop(token);
+        let granted = self
+            .ask(around, deadline, async |timeout| {
+                Ok(self.client.enrol(&request, timeout).await?)
+            })
+            .await
+            .map_err(|failure| match failure {
+                Failure::Authority(error) if error.is_token_required() => self.no_session(),
+                failure => failure,
+            })?;
+        self.accept(Rc::new(keys), &granted, around, deadline).await
+    }
+
+    async fn renew_locked(
+        &self,
+        session: &Rc<Session>,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let granted = self
+            .ask(around, deadline, async |timeout| {
+                let request = session.renew_request(&self.config.authority, (around.clock)())?;
+                Ok(self.client.renew(&request, timeout).await?)
+            })
+            .await?;
+        if granted.identity != *session.identity() {
+            return Err(ChainCheckError::Identity.into());
+        }
+        self.accept(Rc::clone(session.keys()), &granted, around, deadline)
+            .await
+    }
+
+    async fn accept(
+        &self,
+        keys: Rc<SessionKeys>,
+        granted: &EnrolResponse,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let roots = self
+            .ask(around, deadline, async |timeout| {
+                Ok(self.client.roots(timeout).await?)
+            })
+            .await?;
+        let now = (around.clock)();
+        let session = Rc::new(Session::accept(keys, granted, roots, &self.config, now)?);
+        self.session.replace(Some(Rc::clone(&session)));
+        Ok(session)
+    }
+
+    /// Asks the authority, twice if need be: the connection kept since the last question may be
+    /// over, and the embedded authority may have to be started.
+    async fn ask<T>(
+        &self,
+        around: &Surroundings,
+        deadline: Instant,
+        question: impl AsyncFn(Duration) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let timeout = || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            left.min(AUTHORITY_TIMEOUT)
+        };
+        let answer = match question(timeout()).await {
+            Err(Failure::Authority(AuthorityError::Unreachable { .. })) => {
+                if self.config.embedded {
+                    around.embedded.ensure(&self.client, deadline).await?;
+                }
+                question(timeout()).await
+            }
+            answer => answer,
+        };
+        let in_vain = matches!(
+            answer,
+            Err(Failure::Authority(AuthorityError::TimedOut { .. }))
+        );
+        self.kept_waiting.set(in_vain.then(Instant::now));
+        answer
+    }
+
+    async fn lock(&self, deadline: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, Failure> {
+        timeout_at(deadline, self.changing.lock())
+            .await
+            .map_err(|_| Failure::Deadline)
+    }
+
+    /// Says that an absent authority leaves us without a certificate; any other failure stays.
+    fn no_certificate(&self, failure: Failure) -> Failure {
+        if !is_absence(&failure) {
+            return failure;
+        }
+        Failure::NoCertificate {
+            agent: self.config.name.clone(),
+            cause: failure.to_string(),
+        }
+    }
+
+    fn no_session(&self) -> Failure {
+        Failure::NoSession {
+            agent: self.config.name.clone(),
+        }
+    }
+
+    /// On a unix socket our user id opens sessions.
+    fn needs_no_token(&self) -> bool {
+        self.config.authority.socket().is_some()
+    }
+}
+
+/// A certificate with less left is not signed with if there is another way.
+const SECONDS_LEFT: i64 = 30;
+/// How long one question may take.
+const AUTHORITY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an authority that keeps us waiting is not asked for certificates again: a rebase of a
+/// hundred commits waits for it once, not a hundred times.
+const WAITING_PAUSE: Duration = Duration::from_secs(10);
+const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
+
+/// Tells whether the authority could not be asked, as opposed to having said no.
+fn is_absence(failure: &Failure) -> bool {
+    matches!(failure, Failure::Launch(_))
+        || matches!(failure, Failure::Authority(error) if error.is_absence())
+}
+
+/// Tells whether the authority no longer has the session.
+fn is_loss(failure: &Failure) -> bool {
+    matches!(failure, Failure::Authority(error) if error.is_forgotten_session())
+}

@@ -1,0 +1,21 @@
+//! The key agent over a real socket, with a real authority.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod child;
+mod clients;
+mod embedded;
+mod lifetime;
+mod sessions;
+mod signing;
+mod tls;
+mod tokens;
+mod world;

@@ -1,0 +1,400 @@
+//! A temporary home with an authority, a key agent and a clock.
+
+use std::{
+    io::{Read, Write},
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use notme_agent::{
+    AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, Pins, Profile, RunError,
+    SOCKET_NAME, create_private_directory, fetch, run,
+};
+use notme_authority::{
+    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
+    ServeConfig, Serving, Storage, serve_until,
+};
+use notme_core::{
+    base64,
+    certificate::Certificate,
+    cms::{SignedAttributes, SignedMessage, assemble},
+    frame::{
+        Frame, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer, SignAnswer,
+        SignatureKind, StatusAnswer, StopAnswer,
+    },
+    time::UnixTime,
+};
+use notme_testkit::{clock::FixedClock, commit::CommitSpec};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+pub(crate) const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+pub(crate) fn commit() -> Vec<u8> {
+    CommitSpec::new(TREE).payload()
+}
+
+/// Waits for something that happens in another thread.
+pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < give_up, "never happened: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a test wants to be otherwise.
+pub(crate) struct Wishes {
+    pub(crate) idle_exit: Duration,
+    pub(crate) launcher: Option<AuthorityLauncher>,
+    /// The key agent's clock.
+    pub(crate) clock: FixedClock,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            idle_exit: Duration::from_secs(600),
+            launcher: None,
+            clock: FixedClock::default(),
+        }
+    }
+}
+
+/// A temporary home.
+pub(crate) struct World {
+    pub(crate) root: tempfile::TempDir,
+    authority: Option<RunningAuthority>,
+    agent: Option<JoinHandle<Result<(), RunError>>>,
+}
+
+impl World {
+    /// A home with an authority on a unix socket, an agent `claude`, and a running key agent.
+    pub(crate) fn new() -> Self {
+        Self::with(Wishes::default())
+    }
+
+    pub(crate) fn with(wishes: Wishes) -> Self {
+        let mut world = Self::empty();
+        world.start_authority(&wishes.clock);
+        world.configure("claude", Profile::Modern);
+        world.start_agent(wishes);
+        world
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            authority: None,
+            agent: None,
+        }
+    }
+
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.root.path().join("run")
+    }
+
+    pub(crate) fn config_dir(&self) -> PathBuf {
+        self.root.path().join("agents")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.runtime_dir().join(SOCKET_NAME)
+    }
+
+    pub(crate) fn authority_url(&self) -> AuthorityUrl {
+        AuthorityUrl::of_socket(&self.runtime_dir().join("authority.sock")).unwrap()
+    }
+
+    pub(crate) fn start_authority(&mut self, clock: &FixedClock) {
+        let listen = Listen::Unix(self.runtime_dir().join("authority.sock"));
+        self.authority = Some(RunningAuthority::start(listen, clock));
+    }
+
+    pub(crate) fn start_tcp_authority(&mut self, clock: &FixedClock) -> AuthorityUrl {
+        let listen = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        self.start_authority_at(listen, clock)
+    }
+
+    pub(crate) fn start_authority_at(
+        &mut self,
+        listen: Listen,
+        clock: &FixedClock,
+    ) -> AuthorityUrl {
+        let authority = RunningAuthority::start(listen, clock);
+        let url = authority.url.clone();
+        self.authority = Some(authority);
+        url
+    }
+
+    /// A token of the authority's, for one session of `claude`.
+    pub(crate) fn token(&self) -> String {
+        self.authority.as_ref().unwrap().token.clone()
+    }
+
+    /// Ends the authority; the next one has other keys.
+    pub(crate) fn stop_authority(&mut self) {
+        drop(self.authority.take());
+    }
+
+    pub(crate) fn configure(&self, name: &str, profile: Profile) {
+        self.configuration(name, profile, self.authority_url(), None)
+            .save(&self.config_dir())
+            .unwrap();
+    }
+
+    pub(crate) fn configuration(
+        &self,
+        name: &str,
+        profile: Profile,
+        authority: AuthorityUrl,
+        ca_file: Option<PathBuf>,
+    ) -> AgentConfig {
+        let bundle = fetch(&authority, ca_file.clone(), Document::CaBundle).unwrap();
+        let roots = Certificate::pem_bundle(&String::from_utf8(bundle).unwrap()).unwrap();
+        let pins = roots.iter().map(|root| root.public_key().spki_sha256());
+        let pins = Pins::new(pins.collect()).unwrap();
+        let mut config = AgentConfig::new(name.parse().unwrap(), authority, profile, pins);
+        config.ca_file = ca_file;
+        config
+    }
+
+    pub(crate) fn options(&self, wishes: Wishes) -> AgentOptions {
+        AgentOptions {
+            config_dir: self.config_dir(),
+            runtime_dir: self.runtime_dir(),
+            idle_exit: wishes.idle_exit,
+            launcher: wishes.launcher,
+            clock: Arc::new(wishes.clock.reader()),
+        }
+    }
+
+    pub(crate) fn start_agent(&mut self, wishes: Wishes) {
+        create_private_directory(&self.runtime_dir()).unwrap();
+        let options = self.options(wishes);
+        self.agent = Some(thread::spawn(move || run(options)));
+        eventually("the key agent listens", || {
+            UnixStream::connect(self.socket()).is_ok()
+        });
+    }
+
+    pub(crate) fn agent_has_ended(&self) -> bool {
+        self.agent.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client(UnixStream::connect(self.socket()).unwrap())
+    }
+
+    pub(crate) fn sign(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Refusal> {
+        self.connect().sign(key, payload)
+    }
+
+    pub(crate) fn list(&self) -> Vec<SessionStatus> {
+        self.connect().list()
+    }
+
+    /// The session of the first agent.
+    pub(crate) fn session(&self) -> SessionStatus {
+        self.list().into_iter().next().unwrap()
+    }
+
+    pub(crate) fn not_after(&self) -> UnixTime {
+        self.session().not_after.unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let Some(agent) = self.agent.take() else {
+            return;
+        };
+        if let Ok(stream) = UnixStream::connect(self.socket()) {
+            let _: Result<StopAnswer, _> = Client(stream).call(&Request::Stop, b"");
+        }
+        if !thread::panicking() {
+            agent.join().unwrap().unwrap();
+        }
+    }
+}
+
+/// One connection to the key agent.
+pub(crate) struct Client(pub(crate) UnixStream);
+
+impl Client {
+    pub(crate) fn call<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<T, Refusal> {
+        let header = serde_json::to_vec(request).unwrap();
+        self.send(&Frame::new(header, body.to_vec()).unwrap().encode());
+        self.receive().expect("the key agent answers")
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Reads an answer, or `None` when the connection is closed instead.
+    pub(crate) fn receive<T: DeserializeOwned>(&mut self) -> Option<Result<T, Refusal>> {
+        self.0
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let frame = Frame::read(&mut self.0).unwrap()?;
+        Some(match serde_json::from_slice(frame.header()).unwrap() {
+            Response::Ok(answer) => Ok(answer),
+            Response::Error(refusal) => Err(refusal),
+        })
+    }
+
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.0
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        matches!(self.0.read(&mut [0]), Ok(0) | Err(_))
+    }
+
+    pub(crate) fn sign(&mut self, key: &str, payload: &[u8]) -> Result<SignAnswer, Refusal> {
+        let request = Request::Sign {
+            key: key.to_owned(),
+            format: SignatureKind::X509,
+            purpose: Purpose::Git,
+        };
+        self.call(&request, payload)
+    }
+
+    pub(crate) fn status(&mut self) -> StatusAnswer {
+        self.call(&Request::Status, b"").unwrap()
+    }
+
+    pub(crate) fn list(&mut self) -> Vec<SessionStatus> {
+        let answer: SessionsAnswer = self.call(&Request::List, b"").unwrap();
+        answer.sessions
+    }
+
+    pub(crate) fn renew(&mut self, agent: &str) -> Result<SessionsAnswer, Refusal> {
+        let agent = agent.parse().unwrap();
+        self.call(&Request::Renew { agent }, b"")
+    }
+
+    pub(crate) fn enrol(&mut self, agent: &str, token: &str) -> Result<SessionsAnswer, Refusal> {
+        let agent = agent.parse().unwrap();
+        self.call(&Request::Enrol { agent }, token.as_bytes())
+    }
+}
+
+/// Puts the signature together and checks that it holds; returns its leaf.
+pub(crate) fn verified_leaf(answer: &SignAnswer, payload: &[u8]) -> Certificate {
+    let decode = |text: &str| base64::decode(text).unwrap();
+    let attributes = SignedAttributes::from_der(&decode(&answer.attributes)).unwrap();
+    let certificates: Vec<_> = answer
+        .certificates
+        .iter()
+        .map(|der| Certificate::from_der(&decode(der)).unwrap())
+        .collect();
+    let (leaf, intermediates) = certificates.split_first().unwrap();
+    let signature = decode(&answer.signature);
+    let message = assemble(&attributes, &signature, leaf, intermediates);
+    SignedMessage::parse(&message)
+        .unwrap()
+        .verify(payload)
+        .unwrap();
+    leaf.clone()
+}
+
+/// An authority in memory, in a thread.
+struct RunningAuthority {
+    url: AuthorityUrl,
+    token: String,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RunningAuthority {
+    fn start(listen: Listen, clock: &FixedClock) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (serving, started) = mpsc::channel();
+        let config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        let thread = thread::spawn(move || {
+            serve_until(config, async {
+                let _ = stopped.await;
+            })
+            .unwrap();
+        });
+        let (url, token) = started.recv().expect("the authority starts");
+        Self {
+            url: url.parse().unwrap(),
+            token,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for RunningAuthority {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || thread::panicking());
+    }
+}
+
+struct Started(mpsc::Sender<(String, String)>);
+
+impl Observer for Started {
+    fn serving(&self, serving: &Serving<'_>) {
+        let new = NewToken {
+            agent: "claude".parse().unwrap(),
+            principal: None,
+            scopes: Scopes::all(),
+            uses: 1,
+            ttl_seconds: 3600,
+            session_seconds: 86_400,
+        };
+        let (token, _) = serving.admin.create_token(new).unwrap();
+        let _ = self
+            .0
+            .send((serving.url.to_owned(), token.expose().to_owned()));
+    }
+}
+
+struct AuthorityClock(FixedClock);
+
+impl notme_authority::Clock for AuthorityClock {
+    fn now_millis(&self) -> i64 {
+        self.0.now().secs() * 1000
+    }
+}
+
+pub(crate) fn serve_config(
+    listen: Listen,
+    clock: FixedClock,
+    observer: Arc<dyn Observer>,
+) -> ServeConfig {
+    ServeConfig {
+        storage: Storage::Memory,
+        founding: Founding {
+            trust_domain: "agents.test".to_owned(),
+            operator: "alice".to_owned(),
+        },
+        listen: vec![listen],
+        url: None,
+        lifetimes: Lifetimes::default(),
+        local: Some(LocalEnrolment {
+            principal: None,
+            scopes: Scopes::from_names(["bridgeCert", Scope::SignGit.as_str()]).unwrap(),
+        }),
+        idle_exit: None,
+        limits: Limits {
+            drain: Duration::from_millis(10),
+            ..Limits::default()
+        },
+        clock: Arc::new(AuthorityClock(clock)),
+        observer,
+    }
+}

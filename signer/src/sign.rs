@@ -1,0 +1,220 @@
+//! Signing as gpgsm does: payload in, signature out, status lines beside it.
+
+use std::{
+    ffi::OsStr,
+    io::{self, Read, Write},
+};
+
+use notme_core::{
+    armor::armor,
+    base64,
+    certificate::{Certificate, CertificateError},
+    cms::{CmsError, SignedAttributes, SignedMessage, assemble},
+    frame::{BODY_LIMIT, SignAnswer},
+};
+
+use crate::{
+    argv::{Encoding, Sign},
+    client::{AgentClient, ClientError},
+    endpoint::{AgentEndpoint, Deadline},
+    status_lines::StatusLine,
+    status_output::{StatusOutput, StatusOutputError},
+};
+
+/// The three standard streams.
+pub struct Streams<'a> {
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output: signatures and status lines, nothing else.
+    pub stdout: &'a mut dyn Write,
+    /// Standard error.
+    pub stderr: &'a mut dyn Write,
+}
+
+/// Signs standard input and returns the exit code: 0 when the signature was written, otherwise 2
+/// and nothing was.
+///
+/// git makes an unsigned commit of an empty signature, so there is no third way.
+pub fn sign(
+    command: &Sign,
+    endpoint: &AgentEndpoint,
+    deadline: Deadline,
+    streams: &mut Streams<'_>,
+) -> u8 {
+    match try_sign(command, endpoint, deadline, streams) {
+        Ok(()) => 0,
+        Err(failure) => {
+            // When standard error is gone, the exit code has to do.
+            let _ = report(command, &failure, streams);
+            2
+        }
+    }
+}
+
+fn try_sign(
+    command: &Sign,
+    endpoint: &AgentEndpoint,
+    deadline: Deadline,
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let mut status = StatusOutput::open(command.status_fd)?;
+    let key = command.key.as_deref().and_then(OsStr::to_str);
+    let key = key.filter(|key| !key.is_empty()).ok_or(Failure::NoKey)?;
+    let payload = read_payload(streams.stdin)?;
+    let answer = AgentClient::connect(endpoint, deadline)?.sign(key, payload.clone())?;
+    let signature = Signature::assemble(&answer)?;
+    signature.check(&payload)?;
+
+    if let Some(notice) = &answer.notice {
+        tell(streams, &format!("note: {notice}")).map_err(Failure::Output)?;
+    }
+    let bytes = match command.encoding {
+        Encoding::Armor => armor(&signature.der).into_bytes(),
+        Encoding::Der => signature.der.clone(),
+    };
+    streams.stdout.write_all(&bytes).map_err(Failure::Output)?;
+    streams.stdout.flush().map_err(Failure::Output)?;
+    // Only now is it true, and git believes it.
+    for line in [StatusLine::BeginSigning, signature.created()] {
+        status.write(&line, streams).map_err(Failure::Output)?;
+    }
+    tell(streams, "signature created").map_err(Failure::Output)
+}
+
+/// A finished signature and what it was made of.
+struct Signature {
+    der: Vec<u8>,
+    attributes: SignedAttributes,
+    leaf: Certificate,
+}
+
+impl Signature {
+    fn assemble(answer: &SignAnswer) -> Result<Self, Failure> {
+        let decode = |text: &str| base64::decode(text).ok_or(Failure::Encoding);
+        let attributes = SignedAttributes::from_der(&decode(&answer.attributes)?)?;
+        let mut certificates = Vec::new();
+        for certificate in &answer.certificates {
+            certificates.push(Certificate::from_der(&decode(certificate)?)?);
+        }
+        let Some((leaf, intermediates)) = certificates.split_first() else {
+            return Err(Failure::Encoding);
+        };
+        let der = assemble(
+            &attributes,
+            &decode(&answer.signature)?,
+            leaf,
+            intermediates,
+        );
+        Ok(Self {
+            der,
+            attributes,
+            leaf: leaf.clone(),
+        })
+    }
+
+    /// Reads the signature back, as a verifier would.
+    fn check(&self, payload: &[u8]) -> Result<(), Failure> {
+        Ok(SignedMessage::parse(&self.der)?.verify(payload)?)
+    }
+
+    fn created(&self) -> StatusLine<'static> {
+        StatusLine::SignatureCreated {
+            algorithm: self.leaf.public_key().algorithm(),
+            hash: self.attributes.hash(),
+            at: self.attributes.signing_time(),
+            kid: self.leaf.kid(),
+        }
+    }
+}
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Status(#[from] StatusOutputError),
+    #[error("no key to sign with is given")]
+    NoKey,
+    #[error("could not read the data to sign: {0}")]
+    Input(#[source] io::Error),
+    #[error("the data to sign is longer than {BODY_LIMIT} bytes")]
+    TooLong,
+    #[error(transparent)]
+    Agent(#[from] ClientError),
+    #[error("the key agent's answer is malformed")]
+    Encoding,
+    #[error("the key agent's certificate is malformed: {0}")]
+    Certificate(#[from] CertificateError),
+    #[error("the signature made does not hold: {0}")]
+    Check(#[from] CmsError),
+    #[error("could not write the signature: {0}")]
+    Output(#[source] io::Error),
+}
+
+impl Failure {
+    /// Tells whether it is the key that was asked for which does not exist.
+    fn is_about_key(&self) -> bool {
+        match self {
+            Self::NoKey => true,
+            Self::Agent(error) => error.code() == "key-unknown",
+            Self::Status(_)
+            | Self::Input(_)
+            | Self::TooLong
+            | Self::Encoding
+            | Self::Certificate(_)
+            | Self::Check(_)
+            | Self::Output(_) => false,
+        }
+    }
+
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::NoKey => Some("`git config user.signingkey NAME` names the agent that signs"),
+            Self::Agent(error) => error.hint(),
+            Self::Status(_)
+            | Self::Input(_)
+            | Self::TooLong
+            | Self::Encoding
+            | Self::Certificate(_)
+            | Self::Check(_)
+            | Self::Output(_) => None,
+        }
+    }
+}
+
+fn report(command: &Sign, failure: &Failure, streams: &mut Streams<'_>) -> io::Result<()> {
+    if failure.is_about_key() {
+        let key = command.key.as_deref().unwrap_or_default().to_string_lossy();
+        if let Ok(mut status) = StatusOutput::open(command.status_fd) {
+            status.write(&StatusLine::InvalidSigner { key: &key }, streams)?;
+        }
+        tell(streams, &format!("can't sign using '{key}': {failure}"))?;
+    } else {
+        tell(streams, &format!("signing failed: {failure}"))?;
+    }
+    match failure.hint() {
+        Some(hint) => tell(streams, &format!("hint: {hint}")),
+        None => Ok(()),
+    }
+}
+
+/// Says something to a person, on one line, in gpgsm's name: tools look for it.
+fn tell(streams: &mut Streams<'_>, text: &str) -> io::Result<()> {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    writeln!(streams.stderr, "gpgsm: {text}")
+}
+
+fn read_payload(stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+    let limit = u64::try_from(BODY_LIMIT).unwrap_or(u64::MAX);
+    let mut payload = Vec::new();
+    stdin
+        .take(limit + 1)
+        .read_to_end(&mut payload)
+        .map_err(Failure::Input)?;
+    if payload.len() > BODY_LIMIT {
+        return Err(Failure::TooLong);
+    }
+    Ok(payload)
+}
