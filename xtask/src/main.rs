@@ -1,0 +1,51 @@
+//! Repository chores: `cargo xtask test` and `cargo xtask check`.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program"
+)]
+
+mod changelog;
+mod check;
+mod codes;
+mod dependencies;
+mod edges;
+mod format;
+mod install;
+mod metadata;
+mod sources;
+mod test;
+mod workspace;
+
+use std::{env, process::ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  test     install what the tests need (as root, with apt-get), then run every test
+  check    formatting, clippy, dependency edges, forbidden words, documents";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let task = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test::run,
+        ["check"] => check::run,
+        ["--help" | "-h" | "help"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
