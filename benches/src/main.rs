@@ -1,0 +1,102 @@
+//! Measures notme beside the tools it stands in for, in one run on one machine.
+//!
+//! `cargo run --release -p notme-benches` prints the table; `--quick` takes a minute less and
+//! leaves the largest history out.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a program for developers: what it cannot set up, it cannot measure"
+)]
+
+mod floors;
+mod history;
+mod notme;
+mod one_commit;
+mod pack;
+mod peers;
+mod table;
+mod timing;
+
+use std::{env, process::ExitCode};
+
+use crate::table::Table;
+
+const USAGE: &str = "\
+usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
+
+groups: floors sign verify history; all when none is named";
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// Runs of one process.
+    rounds: usize,
+    /// Runs over a whole history.
+    history_rounds: usize,
+    /// Commits in the small history, ours and theirs.
+    small: usize,
+    /// Commits in the large history, ours.
+    large: Option<usize>,
+}
+
+const FULL: Effort = Effort {
+    rounds: 301,
+    history_rounds: 11,
+    small: 1_000,
+    large: Some(100_000),
+};
+const QUICK: Effort = Effort {
+    rounds: 51,
+    history_rounds: 5,
+    small: 200,
+    large: None,
+};
+
+fn main() -> ExitCode {
+    if cfg!(debug_assertions) {
+        eprintln!("error: numbers of a debug build say nothing\n\nhint: {USAGE}");
+        return ExitCode::from(2);
+    }
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (options, groups): (Vec<&str>, Vec<&str>) = arguments
+        .iter()
+        .map(String::as_str)
+        .partition(|argument| argument.starts_with('-'));
+    let effort = match options[..] {
+        [] => FULL,
+        ["--quick"] => QUICK,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(unknown) = groups
+        .iter()
+        .find(|group| GROUPS.iter().all(|(name, _)| name != *group))
+    {
+        eprintln!("error: no group `{unknown}`\n\n{USAGE}");
+        return ExitCode::from(2);
+    }
+    let mut table = Table::default();
+    for (name, measure) in GROUPS {
+        if groups.is_empty() || groups.contains(&name) {
+            measure(effort, &mut table);
+        }
+    }
+    println!("{table}");
+    ExitCode::SUCCESS
+}
+
+type Group = fn(Effort, &mut Table);
+
+/// Small processes first: a large parent makes starting them slower.
+const GROUPS: [(&str, Group); 4] = [
+    ("floors", floors::measure),
+    ("sign", one_commit::sign),
+    ("verify", one_commit::verify),
+    ("history", history::measure),
+];
