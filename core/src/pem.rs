@@ -70,7 +70,10 @@ mod tests {
         let der = vec![7; 100];
         let pem = encode("X", &der);
         assert_eq!(decode_all("X", &pem).unwrap(), std::slice::from_ref(&der));
-        assert_eq!(decode_all("X", pem.trim_end()).unwrap(), std::slice::from_ref(&der));
+        assert_eq!(
+            decode_all("X", pem.trim_end()).unwrap(),
+            std::slice::from_ref(&der)
+        );
         let chatty = format!("subject=a\r\n{}\nmore\n{pem}", pem.replace('\n', "\r\n"));
         assert_eq!(decode_all("X", &chatty).unwrap(), [der.clone(), der]);
         assert!(decode_all("Y", &pem).unwrap().is_empty());
