@@ -214,12 +214,23 @@ impl Drop for World {
         let Some(agent) = self.agent.take() else {
             return;
         };
-        if let Ok(stream) = UnixStream::connect(self.socket()) {
-            let _: Result<StopAnswer, _> = Client(stream).call(&Request::Stop, b"");
+        if thread::panicking() {
+            return;
         }
-        if !thread::panicking() {
-            agent.join().unwrap().unwrap();
-        }
+        let stop = Frame::new(br#"{"request":"stop"}"#.to_vec(), Vec::new()).unwrap();
+        // It may be busy with clients that only just left.
+        eventually("the key agent stops", || {
+            match UnixStream::connect(self.socket()) {
+                Ok(mut stream) => {
+                    let _ = stop.write(&mut stream);
+                    Client(stream)
+                        .receive::<StopAnswer>()
+                        .is_some_and(|answer| answer.is_ok())
+                }
+                Err(_) => agent.is_finished(),
+            }
+        });
+        agent.join().unwrap().unwrap();
     }
 }
 
