@@ -25,24 +25,29 @@ pub(crate) struct Notme {
     signing_key: String,
 }
 
-/// Builds the release binary, so that nothing old is measured, and returns where it is.
+/// Builds the program as it is to be installed, so that nothing old is measured, and returns
+/// where it is.
 pub(crate) fn program() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
         .args([
-            "build",
+            "run",
             "--quiet",
-            "--release",
             "--locked",
             "--package",
-            "notme-cli",
+            "notme-xtask",
+            "--",
+            "dist",
         ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let status = build.status().expect("cargo can be run");
     assert!(status.success(), "notme does not build");
     let here = env::current_exe().expect("a running program has a path");
-    here.with_file_name("notme")
+    let target = here.parent().and_then(Path::parent);
+    target
+        .expect("this program is in `release`")
+        .join("dist/notme")
 }
 
 impl Notme {

@@ -11,7 +11,7 @@ use notme_core::identity::AgentName;
     name = "notme",
     version,
     max_term_width = 80,
-    after_help = "Called by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init` sets that up."
+    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up."
 )]
 pub(crate) struct Arguments {
     /// What to do
@@ -40,13 +40,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  notme explain HEAD")]
     Explain(Explain),
     /// Pinned authorities
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
     /// The process that holds the session keys
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  notme agent status")]
     Agent(Agent),
     /// An identity authority
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  notme authority status")]
     Authority(Authority),
     /// Find what is set up wrong, and print what repairs it
     #[command(after_help = "Example:\n  notme doctor")]
@@ -178,7 +178,7 @@ impl From<Explain> for Verify {
 pub(crate) enum Trust {
     /// Pin an authority
     #[command(
-        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name notme notme-root.pem"
+        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot"
     )]
     Add(TrustAdd),
     /// List what is pinned
@@ -209,6 +209,9 @@ pub(crate) struct TrustAdd {
     /// SHA-256 of a root's public key (can be repeated); needed unless the source is a PEM file
     #[arg(long, value_name = "SHA256")]
     pub(crate) pin: Vec<String>,
+    /// The URL is of an authority that has PEM roots only, as the hosted notme has
+    #[arg(long)]
+    pub(crate) pem: bool,
     /// The roots are those of an ordinary X.509 authority, not of notme
     #[arg(long)]
     pub(crate) x509: bool,
@@ -297,7 +300,7 @@ pub(crate) enum Authority {
     #[command(after_help = "Example:\n  notme authority status")]
     Status(AuthorityStatus),
     /// Enrolment tokens
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  notme authority enrol list")]
     Enrol(Enrol),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
@@ -346,8 +349,8 @@ pub(crate) struct AuthorityServe {
     /// How its keys are sealed
     #[command(flatten)]
     pub(crate) sealing: Sealing,
-    /// Where agents reach it; proofs bind it
-    #[arg(long, value_name = "URL", required_unless_present = "embedded")]
+    /// Where agents reach it, which proofs bind; without it, the first place it listens at
+    #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// TCP address to listen on; port 0 takes a free one, and the address is printed
     #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["embedded", "socket"])]
@@ -355,6 +358,9 @@ pub(crate) struct AuthorityServe {
     /// Unix socket to listen on, for this user alone
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+    /// Whoever runs as this user may enrol on the unix socket without a token
+    #[arg(long, requires = "socket", conflicts_with = "url")]
+    pub(crate) local_enrolment: bool,
     /// TLS certificate chain, PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_certificate: Option<PathBuf>,
@@ -418,7 +424,11 @@ pub(crate) struct EnrolCreate {
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<String>,
     /// What its sessions may do
-    #[arg(long, value_delimiter = ',', default_values = notme_core::enrol::SCOPES)]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "bridgeCert,sign:git,sign:attestation"
+    )]
     pub(crate) scopes: Vec<String>,
     /// How often it can be used
     #[arg(long, default_value = "1")]

@@ -9,6 +9,8 @@ use std::{
     process::ExitCode,
 };
 
+use notme_verifier::report::escape;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
@@ -51,11 +53,12 @@ impl Failure {
         }
     }
 
-    /// It could not be looked at.
-    pub(crate) fn undecided(error: impl Into<Box<dyn Error>>) -> Self {
+    /// It was looked at, and the answer is no.
+    pub(crate) fn no(error: impl Into<Box<dyn Error>>) -> Self {
         Self {
-            exit: Exit::Undecided,
-            ..Self::from(error.into())
+            error: error.into(),
+            exit: Exit::No,
+            hint: None,
         }
     }
 
@@ -69,23 +72,35 @@ impl Failure {
 
     /// Tells it on stderr and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let mut out = io::stderr().lock();
-        // Nobody is left to tell when stderr is gone.
-        let _ = self.write(&mut out);
+        // A reader that has seen enough, such as `head`, is no news to anybody.
+        if !self.is_broken_pipe() {
+            let mut out = io::stderr().lock();
+            // Nobody is left to tell when stderr is gone.
+            let _ = self.write(&mut out);
+        }
         self.exit.into()
     }
 
+    fn is_broken_pipe(&self) -> bool {
+        self.error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Writes it, with what others chose to put into a message made harmless to a terminal.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "error: {}", self.error)?;
+        writeln!(out, "error: {}", escape(&self.error.to_string()))?;
         let mut source = self.error.source();
         while let Some(cause) = source {
-            writeln!(out, "  caused by: {cause}")?;
+            writeln!(out, "  caused by: {}", escape(&cause.to_string()))?;
             source = cause.source();
         }
-        match &self.hint {
-            Some(hint) => writeln!(out, "\nhint: {hint}"),
-            None => Ok(()),
-        }
+        let Some(hint) = &self.hint else {
+            return Ok(());
+        };
+        write!(out, "\nhint: ")?;
+        hint.lines()
+            .try_for_each(|line| writeln!(out, "{}", escape(line)))
     }
 }
 
@@ -106,7 +121,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             error: error.into(),
-            exit: Exit::No,
+            exit: Exit::Undecided,
             hint: None,
         }
     }

@@ -2,8 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    io,
-    path::{Path, PathBuf},
+    fs, io,
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -94,6 +94,18 @@ pub(crate) fn value(name: &str) -> Result<Option<String>, GitError> {
     success("config", output).map(Some)
 }
 
+/// Tells whether the value in force is a yes, in any of git's spellings.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read or the value is no boolean.
+pub(crate) fn is_true(name: &str) -> Result<bool, GitError> {
+    let output = run(["config", "--type=bool", "--get", name])?;
+    if output.status.code() == Some(1) {
+        return Ok(false);
+    }
+    success("config", output).map(|value| value == "true")
+}
+
 /// Returns every value that one file gives a key.
 ///
 /// # Errors
@@ -127,20 +139,21 @@ pub(crate) fn replace(scope: Scope, name: &str, values: &[String]) -> Result<(),
     Ok(())
 }
 
-/// Returns the path of a configuration file.
+/// Returns the path of a configuration file, through any links: the file that git writes.
 ///
 /// # Errors
 /// [`GitError`] outside a repository.
 pub(crate) fn config_file(scope: Scope) -> Result<PathBuf, GitError> {
-    match scope {
-        Scope::Local => Ok(common_directory()?.join("config")),
+    let path = match scope {
+        Scope::Local => common_directory()?.join("config"),
         Scope::Global => global_config_file(),
-    }
+    };
+    Ok(fs::canonicalize(&path).unwrap_or(path))
 }
 
-fn global_config_file() -> Result<PathBuf, GitError> {
+fn global_config_file() -> PathBuf {
     if let Some(path) = std::env::var_os("GIT_CONFIG_GLOBAL") {
-        return Ok(path.into());
+        return path.into();
     }
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)
@@ -150,9 +163,9 @@ fn global_config_file() -> Result<PathBuf, GitError> {
         .map_or_else(|| home.join(".config"), PathBuf::from)
         .join("git/config");
     // git writes the XDG file only where it exists and the classic one does not.
-    Ok(if !classic.exists() && Path::exists(&xdg) {
+    if !classic.exists() && xdg.exists() {
         xdg
     } else {
         classic
-    })
+    }
 }

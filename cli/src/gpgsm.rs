@@ -12,6 +12,7 @@ use notme_signer::{
     TrustLevel, Verify, parse, sign,
 };
 use notme_verifier::{Code, Judgement, Verdict, report::escape};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
 
 use crate::{
     commands::agent,
@@ -44,6 +45,13 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         }
         Ok(Command::Version) => say(&mut streams, VERSION),
         Ok(Command::Help) => say(&mut streams, HELP),
+        Ok(Command::Sign(_)) if is_stdout_closed() => {
+            let _ = writeln!(
+                streams.stderr,
+                "gpgsm: signing failed: standard output is closed"
+            );
+            ERROR
+        }
         Ok(Command::Sign(command)) => match signing_endpoint() {
             Ok(endpoint) => sign(
                 &command,
@@ -59,12 +67,27 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         Ok(Command::Verify(command)) => match verify(&command, &mut streams) {
             Ok(code) => code,
             Err(failure) => {
-                let _ = writeln!(streams.stderr, "gpgsm: {failure}");
+                // Without a word on the status lines git would call it unsigned.
+                let _ = write_status(&command, &unreadable(None), &mut streams);
+                let _ = writeln!(streams.stderr, "gpgsm: {}", escape(&failure.to_string()));
                 ERROR
             }
         },
     };
     ExitCode::from(code)
+}
+
+/// Tells whether nobody could ever read a signature: standard output was closed when we started.
+///
+/// The runtime puts `/dev/null` in its place, open for reading and writing; whoever wants to
+/// throw a signature away opens it for writing only.
+fn is_stdout_closed() -> bool {
+    let stdout = io::stdout();
+    // Major 1, minor 3 (Linux, admin-guide/devices.txt).
+    let is_null = fstat(&stdout).is_ok_and(|file| file.st_rdev == makedev(1, 3));
+    let is_for_both =
+        fcntl_getfl(&stdout).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR);
+    is_null && is_for_both
 }
 
 const VERSION: &str = concat!("gpgsm (notme) ", env!("CARGO_PKG_VERSION"), "\n");
@@ -92,7 +115,6 @@ fn home() -> io::Result<Home> {
 }
 
 fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
-    let mut status = StatusOutput::open(command.status_fd)?;
     let signature = read_file(&command.signature, SIGNATURE_MAX)?;
     let payload = match &command.data {
         Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
@@ -104,12 +126,32 @@ fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
     let name = name(&judgement);
     let made = Made::of(&signature);
     let told = tell(&judgement, &name, made.as_ref());
-    for line in &told.lines {
-        status.write(line, streams)?;
-    }
+    write_status(command, &told.lines, streams)?;
     let text = words(&judgement, &escape(&name), made.as_ref(), &told);
     streams.stderr.write_all(text.as_bytes())?;
     Ok(told.exit)
+}
+
+fn write_status(
+    command: &Verify,
+    lines: &[StatusLine<'_>],
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let mut status = StatusOutput::open(command.status_fd)?;
+    for line in lines {
+        status.write(line, streams)?;
+    }
+    Ok(())
+}
+
+/// Says that nobody could look. git before 2.41 aborts where the trust line is missing.
+fn unreadable(kid: Option<KeyId>) -> [StatusLine<'static>; 3] {
+    let reason = ErrorReason::Unreadable;
+    [
+        StatusLine::NewSignature,
+        StatusLine::Error { kid, reason },
+        StatusLine::Trust(TrustLevel::Undefined),
+    ]
 }
 
 /// How a signature was made: facts that judge nothing and that people want to see.
@@ -140,6 +182,7 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
     let mut lines = vec![StatusLine::NewSignature];
     let kid = judgement.kid();
     let claimed_kid = kid.or_else(|| Some(judgement.claimed()?.kid));
+    let never = StatusLine::Trust(TrustLevel::Never);
     let exit = match (judgement.verdict(), kid) {
         (Verdict::Accepted, Some(kid)) => {
             lines.push(StatusLine::Good { kid, name });
@@ -147,42 +190,26 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
             lines.push(StatusLine::Trust(TrustLevel::Fully));
             GOOD
         }
-        (Verdict::Rejected(code), Some(kid)) => match standing_of(code) {
-            Standing::Unknown => {
-                lines.push(StatusLine::Good { kid, name });
-                lines.push(StatusLine::Trust(TrustLevel::Never));
-                BAD
-            }
-            Standing::Expired => {
-                lines.push(StatusLine::ExpiredKey { kid, name });
-                lines.push(StatusLine::Trust(TrustLevel::Never));
-                BAD
-            }
-            Standing::Revoked => {
-                lines.push(StatusLine::RevokedKey { kid, name });
-                lines.push(StatusLine::Trust(TrustLevel::Never));
-                BAD
-            }
-            Standing::Bad => {
-                lines.push(StatusLine::Bad {
-                    kid: Some(kid),
-                    name,
-                });
-                BAD
-            }
-        },
-        (Verdict::Rejected(_), None) => {
-            lines.push(StatusLine::Bad {
-                kid: claimed_kid,
-                name,
+        (Verdict::Rejected(code), Some(kid)) => {
+            lines.push(match standing_of(code) {
+                Standing::Unknown => StatusLine::Good { kid, name },
+                Standing::Expired => StatusLine::ExpiredKey { kid, name },
+                Standing::Revoked => StatusLine::RevokedKey { kid, name },
+                Standing::Bad => {
+                    let kid = Some(kid);
+                    StatusLine::Bad { kid, name }
+                }
             });
+            lines.push(never);
+            BAD
+        }
+        (Verdict::Rejected(_), None) => {
+            let kid = claimed_kid;
+            lines.extend([StatusLine::Bad { kid, name }, never]);
             BAD
         }
         (Verdict::Accepted, None) | (Verdict::Undecided(_), _) => {
-            lines.push(StatusLine::Error {
-                kid: claimed_kid,
-                reason: ErrorReason::Unreadable,
-            });
+            lines = unreadable(claimed_kid).to_vec();
             ERROR
         }
     };
@@ -278,7 +305,7 @@ fn words(judgement: &Judgement, name: &str, made: Option<&Made>, told: &Told<'_>
         (BAD, Some(code)) => {
             // "invalid" is for signatures that do not hold; the others are only not enough.
             let what = match told.lines.as_slice() {
-                [.., StatusLine::Bad { .. }] => "invalid signature",
+                [_, StatusLine::Bad { .. }, ..] => "invalid signature",
                 _ => "signature not accepted,",
             };
             text.push_str(&format!(

@@ -34,7 +34,7 @@ impl Grounds {
         let now = now();
         let trust = store(home, trust).load(now);
         let policy = match policy {
-            Some(file) => load::policy(file).map_err(Failure::undecided)?,
+            Some(file) => load::policy(file).map_err(Failure::from)?,
             None => Policy::from_trust(&trust),
         };
         Ok(Self { trust, policy, now })

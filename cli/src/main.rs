@@ -15,7 +15,13 @@ mod judging;
 mod program;
 mod settings;
 
-use std::{env, ffi::OsString, process::ExitCode};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, Write as _},
+    panic,
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 
@@ -25,7 +31,21 @@ use crate::{
     home::Home,
 };
 
+/// The exit code of a bug of ours.
+const BUG: u8 = 4;
+
 fn main() -> ExitCode {
+    panic::catch_unwind(dispatch).unwrap_or_else(|_| {
+        // The panic's own words are on stderr already.
+        let _ = writeln!(
+            io::stderr(),
+            "error: this is a bug in notme; please report it"
+        );
+        ExitCode::from(BUG)
+    })
+}
+
+fn dispatch() -> ExitCode {
     let mut words = env::args_os();
     let called_as = words.next().unwrap_or_default();
     let words: Vec<OsString> = words.collect();

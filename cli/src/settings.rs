@@ -21,12 +21,30 @@ pub(crate) type Setting = (&'static str, String);
 #[serde(deny_unknown_fields)]
 struct Backup {
     version: u8,
-    /// The file before, in base64; absent when there was none.
-    before: Option<String>,
+    /// The file before.
+    before: Before,
     /// SHA-256 of the file as `init` left it.
     after_sha256: String,
     /// The values that each setting had, and the one that `init` gave it.
     settings: BTreeMap<String, Change>,
+}
+
+/// What a configuration file was.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Before {
+    /// It did not exist.
+    Absent,
+    /// These bytes, in base64.
+    Bytes(String),
+    /// Something that was edited between two runs of `init`.
+    Edited,
+}
+
+impl Before {
+    fn of(file: Option<&[u8]>) -> Self {
+        file.map_or(Self::Absent, |bytes| Self::Bytes(base64::encode(bytes)))
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -88,11 +106,17 @@ pub(crate) fn apply(
     settings: &[Setting],
 ) -> Result<(), SettingsError> {
     let file = git::config_file(scope)?;
+    let now = read(&file)?;
     let mut record = match load(backup) {
+        // Edited since: there is no going back to the byte without losing those edits.
+        Ok(record) if record.after_sha256 != digest(now.as_deref()) => Backup {
+            before: Before::Edited,
+            ..record
+        },
         Ok(record) => record,
         Err(SettingsError::NothingToUndo(_)) => Backup {
             version: 1,
-            before: read(&file)?.map(|bytes| base64::encode(&bytes)),
+            before: Before::of(now.as_deref()),
             after_sha256: String::new(),
             settings: BTreeMap::new(),
         },
@@ -112,9 +136,13 @@ pub(crate) fn apply(
     }
     save(backup, &record)?;
     for (name, value) in settings {
-        git::replace(scope, name, std::slice::from_ref(value))?;
+        if let Err(error) = git::replace(scope, name, std::slice::from_ref(value)) {
+            // Back to where we were; what this cannot take back either, the backup still knows.
+            let _ = undo(scope, backup);
+            return Err(error.into());
+        }
     }
-    record.after_sha256 = hex::encode(&sha256(&read(&file)?.unwrap_or_default()));
+    record.after_sha256 = digest(read(&file)?.as_deref());
     save(backup, &record)
 }
 
@@ -125,23 +153,38 @@ pub(crate) fn apply(
 pub(crate) fn undo(scope: Scope, backup: &Path) -> Result<Undone, SettingsError> {
     let record = load(backup)?;
     let file = git::config_file(scope)?;
-    let now = read(&file)?.unwrap_or_default();
-    let undone = if hex::encode(&sha256(&now)) == record.after_sha256 {
-        restore(&file, record.before.as_deref().and_then(base64::decode))?;
-        Undone::Exactly
-    } else {
-        let mut kept = Vec::new();
-        for (name, change) in &record.settings {
-            if git::values(scope, name)? == [change.after.as_str()] {
-                git::replace(scope, name, &change.before)?;
-            } else {
-                kept.push(name.clone());
-            }
+    let untouched = digest(read(&file)?.as_deref()) == record.after_sha256;
+    let undone = match &record.before {
+        Before::Absent if untouched => {
+            fs::remove_file(&file).map_err(|source| file_error(&file, source))?;
+            Undone::Exactly
         }
-        Undone::Settings { kept }
+        Before::Bytes(bytes) if untouched => {
+            restore(&file, bytes)?;
+            Undone::Exactly
+        }
+        Before::Absent | Before::Bytes(_) | Before::Edited => undo_each(scope, &record)?,
     };
     fs::remove_file(backup).map_err(|source| file_error(backup, source))?;
     Ok(undone)
+}
+
+/// Takes back each setting that is still as we left it.
+fn undo_each(scope: Scope, record: &Backup) -> Result<Undone, SettingsError> {
+    let mut kept = Vec::new();
+    for (name, change) in &record.settings {
+        let now = git::values(scope, name)?;
+        if now == [change.after.as_str()] {
+            git::replace(scope, name, &change.before)?;
+        } else if now != change.before {
+            kept.push(name.clone());
+        }
+    }
+    Ok(Undone::Settings { kept })
+}
+
+fn digest(file: Option<&[u8]>) -> String {
+    hex::encode(&sha256(file.unwrap_or_default()))
 }
 
 fn load(path: &Path) -> Result<Backup, SettingsError> {
@@ -162,14 +205,12 @@ fn save(path: &Path, record: &Backup) -> Result<(), SettingsError> {
     write().map_err(|source| file_error(path, source))
 }
 
-/// Puts a configuration file back, or away when there was none.
-fn restore(file: &Path, before: Option<Vec<u8>>) -> Result<(), SettingsError> {
-    let put = || match &before {
-        Some(bytes) => {
-            let mode = fs::metadata(file)?.permissions().mode();
-            replace(file, bytes, mode & 0o777)
-        }
-        None => fs::remove_file(file),
+/// Puts a configuration file back, with the mode that it has.
+fn restore(file: &Path, before: &str) -> Result<(), SettingsError> {
+    let put = || {
+        let bytes = base64::decode(before).ok_or(io::ErrorKind::InvalidData)?;
+        let mode = fs::metadata(file)?.permissions().mode();
+        replace(file, &bytes, mode & 0o777)
     };
     put().map_err(|source| file_error(file, source))
 }

@@ -100,12 +100,8 @@ pub enum TrustLevel {
     Undefined,
     /// Not at all.
     Never,
-    /// A little.
-    Marginal,
     /// By an authority that is pinned.
     Fully,
-    /// As ourselves.
-    Ultimate,
 }
 
 impl fmt::Display for StatusLine<'_> {
@@ -168,9 +164,7 @@ impl TrustLevel {
         match self {
             Self::Undefined => "UNDEFINED",
             Self::Never => "NEVER",
-            Self::Marginal => "MARGINAL",
             Self::Fully => "FULLY",
-            Self::Ultimate => "ULTIMATE",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Repository chores: `cargo xtask test` and `cargo xtask check`.
+//! Repository chores: `cargo xtask test`, `cargo xtask check` and `cargo xtask dist`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -11,6 +11,7 @@ mod changelog;
 mod check;
 mod codes;
 mod dependencies;
+mod dist;
 mod edges;
 mod format;
 mod install;
@@ -25,13 +26,15 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   test     install what the tests need (as root, with apt-get), then run every test
-  check    formatting, clippy, dependency edges, forbidden words, documents";
+  check    formatting, clippy, dependency edges, forbidden words, documents
+  dist     build `target/dist/notme`, statically linked: it starts fastest";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let task = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test::run,
         ["check"] => check::run,
+        ["dist"] => dist::run,
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

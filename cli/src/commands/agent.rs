@@ -7,13 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use notme_agent::AgentOptions;
+use notme_agent::{AgentConfig, AgentOptions};
 use notme_core::{
     frame::{SessionState, SessionStatus, StatusAnswer},
     identity::AgentName,
     time::UnixTime,
 };
 use notme_signer::{AgentClient, AgentEndpoint, ClientError, Deadline, StartCommand};
+use serde_json::{Value, json};
 
 use crate::{
     arguments::{Agent, Json},
@@ -151,7 +152,7 @@ fn stop(home: &Home) -> Outcome {
 fn status(home: &Home, arguments: &Json) -> Outcome {
     let running = running(home)?;
     if arguments.json {
-        return print_json(&running);
+        return print_json(&running.as_ref().map(status_json));
     }
     let mut out = io::stdout().lock();
     let Some(status) = running else {
@@ -185,9 +186,25 @@ fn status(home: &Home, arguments: &Json) -> Outcome {
 }
 
 fn list(home: &Home, arguments: &Json) -> Outcome {
-    let sessions = starting(home, DEADLINE)?.list().map_err(client_failure)?;
+    let Some(mut client) = existing(home)? else {
+        let names = AgentConfig::names(&home.agents())?;
+        if arguments.json {
+            return print_json(
+                &names
+                    .iter()
+                    .map(|agent| json!({"agent": agent}))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let mut out = io::stdout().lock();
+        for name in names {
+            writeln!(out, "agent     {name}: the key agent is not running")?;
+        }
+        return Ok(Exit::Yes);
+    };
+    let sessions = client.list().map_err(client_failure)?;
     if arguments.json {
-        return print_json(&sessions);
+        return print_json(&sessions.iter().map(session_json).collect::<Vec<_>>());
     }
     print_sessions(&sessions)
 }
@@ -211,6 +228,32 @@ fn print_sessions(sessions: &[SessionStatus]) -> Outcome {
         }
     }
     Ok(Exit::Yes)
+}
+
+fn status_json(status: &StatusAnswer) -> Value {
+    json!({
+        "pid": status.pid,
+        "version": status.version,
+        "uptime_seconds": status.uptime_seconds,
+        "memory_locked": status.memory.memory_locked,
+        "dumps_disabled": status.memory.dumps_disabled,
+        "weaknesses": status.memory.weaknesses,
+        "sessions": status.sessions.iter().map(session_json).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns a session for machines: times as RFC 3339, absent facts as null.
+pub(crate) fn session_json(session: &SessionStatus) -> Value {
+    let time = |at: Option<UnixTime>| at.map(|at| at.to_string());
+    json!({
+        "agent": session.agent,
+        "authority": session.authority,
+        "state": session.state,
+        "identity": session.identity,
+        "kid": session.kid,
+        "not_after": time(session.not_after),
+        "session_ends_at": time(session.session_ends_at),
+    })
 }
 
 /// Returns a session's state in words.

@@ -13,8 +13,10 @@ use std::{
 
 use notme_authority::{
     Admin, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection,
-    Scopes, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
+    Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
 };
+use notme_core::identity::Identity;
+use notme_verifier::report::escape;
 use rustix::{process::getuid, system::uname};
 
 use crate::{
@@ -53,6 +55,18 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
 fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
     let directory = directory(home, &arguments.place);
     let founding = founding(arguments.trust_domain.clone());
+    // Any name will do: what is tried is whether the trust domain can be part of an identity.
+    Identity::agent(
+        &founding.trust_domain,
+        &founding.operator,
+        &"agent".parse()?,
+    )
+    .map_err(|_| {
+        Failure::usage(format!(
+            "`{}` cannot be a trust domain",
+            founding.trust_domain
+        ))
+    })?;
     let protection = protection(&arguments.sealing)?;
     let admin = notme_authority::init(&directory, &founding, &protection, Arc::new(SystemClock))?;
     describe(&directory, &admin)
@@ -64,7 +78,8 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
         listen.push(Listen::Unix(home.authority_socket()));
     }
     listen.extend(arguments.socket.clone().map(Listen::Unix));
-    let local = (!listen.is_empty()).then(|| LocalEnrolment {
+    // Never by default on a socket of the operator's: a proxy of the same user may stand behind it.
+    let local = (arguments.embedded || arguments.local_enrolment).then(|| LocalEnrolment {
         principal: None,
         scopes: Scopes::all(),
     });
@@ -129,13 +144,13 @@ impl Observer for Announcer {
 
     fn failed(&self, error: &(dyn Error + 'static)) {
         let mut out = io::stderr().lock();
-        let _ = write!(out, "error: {error}");
+        let mut text = format!("error: {error}");
         let mut source = error.source();
         while let Some(cause) = source {
-            let _ = write!(out, ": {cause}");
+            text.push_str(&format!(": {cause}"));
             source = cause.source();
         }
-        let _ = writeln!(out);
+        let _ = writeln!(out, "{}", escape(&text));
     }
 }
 
@@ -173,7 +188,7 @@ fn describe(directory: &Path, admin: &Admin) -> Outcome {
         "epoch         {}, since {}",
         about.epoch, about.created_at
     )?;
-    writeln!(out, "keys sealed   by {}", about.sealing)?;
+    writeln!(out, "keys sealed   {}", custody(about.sealing))?;
     for root in &about.roots {
         writeln!(
             out,
@@ -211,11 +226,11 @@ fn create_token(home: &Home, arguments: &EnrolCreate) -> Outcome {
     writeln!(io::stdout(), "{}", token.expose())?;
     writeln!(
         io::stderr(),
-        "token {} enrols agent `{}` up to {} times until {}; it is not shown again",
+        "token {} enrols agent `{}` until {}, uses: {}; it is not shown again",
         info.id,
         info.agent,
-        info.uses,
-        info.expires_at
+        info.expires_at,
+        info.uses
     )?;
     Ok(Exit::Yes)
 }
@@ -264,6 +279,18 @@ fn open(directory: &Path) -> Result<Admin, Failure> {
 
 fn directory(home: &Home, place: &AuthorityPlace) -> PathBuf {
     place.dir.clone().unwrap_or_else(|| home.authority())
+}
+
+/// Says what seals the keys, and what that is worth.
+const fn custody(sealing: SealingKind) -> &'static str {
+    match sealing {
+        SealingKind::LocalFile => {
+            "by a file beside them: it protects copies of the store,\n              not against whoever reads this directory"
+        }
+        SealingKind::Passphrase => "by a passphrase",
+        SealingKind::KeyFile => "by a key file",
+        SealingKind::Memory => "in memory only",
+    }
 }
 
 /// Names a new authority after this host, and its operator after this user.

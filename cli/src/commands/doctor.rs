@@ -1,21 +1,21 @@
 //! `notme doctor`: what is set up wrong, and the one command that repairs it.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Write},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
 };
 
 use notme_agent::{AgentConfig, Document};
-use notme_core::identity::AgentName;
+use notme_core::{frame::SessionState, identity::AgentName};
 use notme_local::check_private_directory;
-use notme_verifier::Trust;
+use notme_verifier::{Code, Trust};
 use serde::Serialize;
 
 use crate::{
     arguments::Json,
-    commands::{agent, print_json},
+    commands::{agent, init::start_embedded, print_json},
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -72,7 +72,7 @@ fn examine(home: &Home) -> Result<Vec<Finding>, Failure> {
     check_settings(home, &mut find)?;
     check_directories(home, &mut find);
     let trust = store(home, None).load(now());
-    check_trust(&trust, &mut find);
+    check_trust(home, &trust, &mut find);
     check_agent(home, &trust, &mut find)?;
     Ok(findings)
 }
@@ -99,6 +99,22 @@ fn check_git(find: &mut Find<'_>) -> Result<(), Failure> {
 
 fn check_settings(home: &Home, find: &mut Find<'_>) -> Result<(), Failure> {
     const INIT: &str = "notme init";
+    for (name, example) in [
+        ("user.name", "'Your Name'"),
+        ("user.email", "you@example.com"),
+    ] {
+        let variable = format!(
+            "GIT_COMMITTER_{}",
+            name.trim_start_matches("user.").to_uppercase()
+        );
+        if git::value(name)?.is_none() && env::var_os(variable).is_none() {
+            find(
+                "committer-not-set",
+                format!("{name} is not set, so git makes no commit"),
+                &format!("git config --global {name} {example}"),
+            );
+        }
+    }
     let format = git::value("gpg.format")?;
     if format.as_deref() != Some("x509") {
         let is = format.as_deref().unwrap_or("not set");
@@ -116,7 +132,7 @@ fn check_settings(home: &Home, find: &mut Find<'_>) -> Result<(), Failure> {
         ("commit.gpgsign", "commits-not-signed"),
         ("tag.gpgsign", "tags-not-signed"),
     ] {
-        if git::value(name)?.as_deref() != Some("true") {
+        if !git::is_true(name)? {
             find(
                 code,
                 format!("{name} is not true"),
@@ -201,7 +217,7 @@ fn check_directories(home: &Home, find: &mut Find<'_>) {
     }
 }
 
-fn check_trust(trust: &Trust, find: &mut Find<'_>) {
+fn check_trust(home: &Home, trust: &Trust, find: &mut Find<'_>) {
     if trust.is_empty() && trust.faults().is_empty() {
         find(
             "trust-missing",
@@ -210,13 +226,20 @@ fn check_trust(trust: &Trust, find: &mut Find<'_>) {
         );
     }
     for fault in trust.faults() {
+        let repair = match fault.code {
+            // The file is there and somebody else could write it, more often than not.
+            Code::TrustUnreadable => {
+                format!("chmod -R go-w '{}'", home.trust().display())
+            }
+            _ => format!(
+                "notme trust remove {0} && notme trust add --name {0} --pin SHA256 URL",
+                fault.name
+            ),
+        };
         find(
             fault.code.as_str(),
             format!("authority `{}`: {}", fault.name, fault.message),
-            &format!(
-                "notme trust remove {}, then `notme trust add` or `notme init`",
-                fault.name
-            ),
+            &repair,
         );
     }
     for authority in trust.authorities() {
@@ -233,6 +256,33 @@ fn check_trust(trust: &Trust, find: &mut Find<'_>) {
                 &format!("notme trust refresh {}", authority.name()),
             );
         }
+    }
+}
+
+/// Asks the agent's authority whether it is there, after starting it when it is the user's own.
+fn check_authority(home: &Home, config: &AgentConfig, find: &mut Find<'_>) {
+    let name = &config.name;
+    let (answer, repair) = if config.embedded {
+        (
+            start_embedded(home)
+                .map(drop)
+                .map_err(|failure| failure.to_string()),
+            "notme authority stop && notme init".to_owned(),
+        )
+    } else {
+        (
+            notme_agent::fetch(&config.authority, config.ca_file.clone(), Document::Health)
+                .map(drop)
+                .map_err(|error| error.to_string()),
+            format!("notme agent renew {name}   # once the network is back"),
+        )
+    };
+    if let Err(error) = answer {
+        find(
+            "authority-unreachable",
+            format!("the authority of agent `{name}` does not answer: {error}"),
+            &repair,
+        );
     }
 }
 
@@ -258,18 +308,25 @@ fn check_agent(home: &Home, trust: &Trust, find: &mut Find<'_>) -> Result<(), Fa
                 &format!("notme init --agent {name}"),
             );
         }
-        if !config.embedded
-            && let Err(error) =
-                notme_agent::fetch(&config.authority, config.ca_file.clone(), Document::Health)
-        {
+        check_authority(home, &config, find);
+    }
+    let running = agent::running(home)?;
+    for name in AgentConfig::names(&home.agents())? {
+        let needs_token =
+            AgentConfig::load(&home.agents(), &name)?.is_some_and(|config| !config.embedded);
+        let has_session = running
+            .iter()
+            .flat_map(|status| &status.sessions)
+            .any(|session| session.agent == name && session.state == SessionState::Live);
+        if needs_token && !has_session {
             find(
-                "authority-unreachable",
-                format!("the authority of agent `{name}` does not answer: {error}"),
-                "check the network, then `notme agent renew`",
+                "session-missing",
+                format!("agent `{name}` has no live session and needs an enrolment token for one"),
+                &format!("notme agent enrol {name} --token-file FILE"),
             );
         }
     }
-    if let Some(status) = agent::running(home)? {
+    if let Some(status) = running {
         for weakness in &status.memory.weaknesses {
             find(
                 "memory-not-protected",

@@ -18,7 +18,7 @@ use crate::{
     git::{self, Scope},
     home::Home,
     program,
-    settings::{self, Setting, Undone},
+    settings::{self, Setting, SettingsError, Undone},
 };
 
 /// The name of the embedded authority in the trust store.
@@ -45,28 +45,46 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
         Some(url) => remote(home, arguments, url)?,
     };
     config.save(&home.agents())?;
+    if let Some(file) = &arguments.token_file {
+        agent::enrol(home, &arguments.agent, &read_token(file)?)?;
+    }
     let settings = git_settings(arguments, &program::link_for_git(home)?);
 
     let mut out = io::stdout().lock();
+    if config.embedded {
+        writeln!(
+            out,
+            "the authority is your own; a file in {} seals its keys, which\nprotects copies of them and not against whoever reads that directory",
+            home.authority().display()
+        )?;
+    }
     writeln!(out, "writing to {}:", git::config_file(scope)?.display())?;
     for (name, value) in &settings {
         writeln!(out, "  {name} = {value}")?;
     }
     settings::apply(scope, &backup, &settings)?;
-    if let Some(file) = &arguments.token_file {
-        agent::enrol(home, &arguments.agent, &read_token(file)?)?;
+    let name = &arguments.agent;
+    if config.embedded || arguments.token_file.is_some() {
+        writeln!(
+            out,
+            "commits and tags made here are signed as agent `{name}`"
+        )?;
+    } else {
+        writeln!(
+            out,
+            "agent `{name}` has no session yet: notme agent enrol {name} --token-file FILE"
+        )?;
     }
-    writeln!(
-        out,
-        "commits and tags made here are signed as agent `{}`",
-        arguments.agent
-    )?;
     Ok(Exit::Yes)
 }
 
 fn undo(scope: Scope, backup: &Path) -> Outcome {
     let mut out = io::stdout().lock();
-    match settings::undo(scope, backup)? {
+    let undone = settings::undo(scope, backup).map_err(|error| match error {
+        SettingsError::NothingToUndo(_) => Failure::no(error),
+        other => other.into(),
+    })?;
+    match undone {
         Undone::Exactly => writeln!(out, "the settings are what they were, byte for byte")?,
         Undone::Settings { kept } => {
             writeln!(

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use notme_agent::AgentConfig;
 use notme_core::{frame::SessionStatus, identity::AgentName};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     arguments::Json,
@@ -22,11 +22,19 @@ struct Status {
     /// The agent that signs, as it is configured.
     agent: Option<Configured>,
     /// Its session, when the key agent runs and has one.
+    #[serde(serialize_with = "write_session")]
     session: Option<SessionStatus>,
     /// Whether the key agent runs.
     key_agent_running: bool,
     /// Whether keys are in memory that is never swapped nor dumped.
     memory_protected: Option<bool>,
+}
+
+fn write_session<S: Serializer>(
+    session: &Option<SessionStatus>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    session.as_ref().map(agent::session_json).serialize(out)
 }
 
 #[derive(Serialize)]

@@ -5,12 +5,13 @@ use std::{
     path::Path,
 };
 
-use notme_agent::{AuthorityError, AuthorityUrl, Document, FetchError};
+use notme_agent::{AuthorityUrl, Document};
 use notme_core::{certificate::Certificate, dsse::Envelope, hex, trust::TrustDocument};
 use notme_verifier::{
     load::{PemKind, Refreshed, TrustStoreError},
     report::escape,
     trust::{Authority, PinKind},
+    verdict::Class,
 };
 
 use crate::{
@@ -129,41 +130,51 @@ pub(crate) fn name_of(url: &AuthorityUrl) -> String {
 fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     let pins = parse_pins(&arguments.pin)?;
     let store = store(home, None);
-    let source = read_source(&arguments.source, arguments.ca_file.as_deref())?;
-    let authority = match std::str::from_utf8(&source) {
-        Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => {
+    let authority = match read_source(arguments)? {
+        Source::Pem(_) if pins.is_empty() && arguments.source.parse::<AuthorityUrl>().is_ok() => {
+            return Err(pin_wanted(&[]));
+        }
+        Source::Pem(pem) => {
             let kind = if arguments.x509 {
                 PemKind::X509
             } else {
                 PemKind::Notme
             };
-            store
-                .add_pem(&arguments.name, pem, kind, &pins)
-                .map_err(store_failure)?
+            store.add_pem(&arguments.name, &pem, kind, &pins)
         }
-        _ if pins.is_empty() => return Err(pin_wanted(&source)),
-        _ => store
-            .add_document(&arguments.name, &source, &pins, now())
-            .map_err(store_failure)?,
-    };
+        Source::Document(document) if pins.is_empty() => return Err(pin_wanted(&document)),
+        Source::Document(document) => store.add_document(&arguments.name, &document, &pins, now()),
+    }
+    .map_err(store_failure)?;
     print_authority(&mut io::stdout().lock(), &authority)?;
     Ok(Exit::Yes)
 }
 
-/// Reads a file, or asks an authority: for its trust document, else for its PEM bundle, which is
-/// all that the hosted notme authority has.
-fn read_source(source: &str, ca_file: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let Ok(url) = source.parse::<AuthorityUrl>() else {
-        return Ok(read_file(Path::new(source), DOCUMENT_MAX)?);
+/// What an authority can be pinned by.
+enum Source {
+    /// Certificates of its roots.
+    Pem(String),
+    /// Its signed trust document.
+    Document(Vec<u8>),
+}
+
+/// Reads a file, or asks an authority. What an authority answers with is never guessed: who gets
+/// to choose the weaker form gets to choose the trust.
+fn read_source(arguments: &TrustAdd) -> Result<Source, Failure> {
+    let Ok(url) = arguments.source.parse::<AuthorityUrl>() else {
+        let bytes = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        return Ok(match String::from_utf8(bytes) {
+            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Source::Pem(text),
+            Ok(text) => Source::Document(text.into_bytes()),
+            Err(other) => Source::Document(other.into_bytes()),
+        });
     };
-    let fetch = |document| notme_agent::fetch(&url, ca_file.map(Path::to_owned), document);
-    match fetch(Document::Trust) {
-        Ok(document) => Ok(document),
-        Err(FetchError::Authority(AuthorityError::Refused { status: 404, .. })) => {
-            Ok(fetch(Document::WellKnownCaBundle)?)
-        }
-        Err(error) => Err(error.into()),
+    let fetch = |document| notme_agent::fetch(&url, arguments.ca_file.clone(), document);
+    if arguments.pem {
+        let pem = fetch(Document::WellKnownCaBundle)?;
+        return Ok(Source::Pem(String::from_utf8(pem)?));
     }
+    Ok(Source::Document(fetch(Document::Trust)?))
 }
 
 fn show(home: &Home, arguments: &Json) -> Outcome {
@@ -253,7 +264,7 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     let trust = store(home, None).load(now());
     if let Some(fault) = trust.faults().first() {
-        return Err(Failure::undecided(format!(
+        return Err(Failure::from(format!(
             "authority `{}` cannot be read: {}",
             fault.name, fault.message
         )));
@@ -321,7 +332,7 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             facts.url.parse()?
         };
         let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)
-            .map_err(Failure::undecided)?;
+            .map_err(Failure::from)?;
         let refreshed = store
             .refresh(authority.name(), &document, now())
             .map_err(store_failure)?;
@@ -347,8 +358,8 @@ fn store_failure(error: TrustStoreError) -> Failure {
     let code = error.code();
     let hint = format!("{}: {}", code.as_str(), code.fix());
     let failure = match code.class() {
-        notme_verifier::verdict::Class::Rejected => Failure::from(error),
-        notme_verifier::verdict::Class::Undecided => Failure::undecided(error),
+        Class::Rejected => Failure::no(error),
+        Class::Undecided => Failure::from(error),
     };
     failure.hint(hint)
 }

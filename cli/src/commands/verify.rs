@@ -32,7 +32,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     )?;
     let judge = grounds.judge();
     let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
-        .map_err(Failure::undecided)?;
+        .map_err(Failure::from)?;
 
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.format {
@@ -62,7 +62,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
 /// Opens the repository around the working directory.
 fn open() -> Result<Repository, Failure> {
     let here = env::current_dir()?;
-    Repository::discover(&here).map_err(Failure::undecided)
+    Repository::discover(&here).map_err(Failure::from)
 }
 
 fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Failure> {

@@ -195,7 +195,7 @@ fn plain_http_is_for_this_machine_only() {
         "--listen",
         "192.0.2.1:0",
     ]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
 }
 
 #[test]
@@ -218,6 +218,6 @@ fn the_embedded_authority_keeps_its_key_file_to_itself() {
     assert!(
         world
             .notme_ok(&["authority", "status"])
-            .contains("local-file")
+            .contains("by a file beside them")
     );
 }

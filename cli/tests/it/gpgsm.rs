@@ -268,6 +268,45 @@ fn a_full_or_closed_output_is_no_signature() {
 }
 
 #[test]
+fn a_closed_output_is_no_signature() {
+    let Signed { world, .. } = signed();
+    let payload = world.home().join("payload");
+    fs::write(&payload, signed().payload).unwrap();
+    let script = format!(
+        "'{}' --status-fd=2 -bsau claude < '{}' >&-",
+        crate::world::NOTME,
+        payload.display()
+    );
+    let output = world.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(!told(&output).contains("SIG_CREATED"), "{}", told(&output));
+}
+
+#[test]
+fn without_a_home_the_answer_is_not_that_it_is_unsigned() {
+    let signed = signed();
+    let output = signed
+        .world
+        .notme_command()
+        .env_remove("HOME")
+        .env_remove("NOTME_HOME")
+        .args([
+            "--status-fd=1",
+            "--verify",
+            signed.signature.to_str().unwrap(),
+            "-",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains("[GNUPG:] ERRSIG "),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
 fn a_status_descriptor_that_is_not_open_is_an_error() {
     let Signed { world, payload, .. } = signed();
     let output = call(&world, &["--status-fd=77", "-bsau", "claude"], &payload);

@@ -31,6 +31,51 @@ fn undo_restores_the_file_to_the_byte() {
 }
 
 #[test]
+fn an_edit_between_two_runs_is_not_lost_by_undo() {
+    let world = World::new();
+    world.notme_ok(&["init"]);
+    world.git_ok(&["remote", "add", "origin", "https://example.invalid/x"]);
+    world.notme_ok(&["init", "--agent", "second"]);
+    world.notme_ok(&["init", "--undo"]);
+    assert_eq!(world.git_ok(&["remote"]), "origin");
+    assert!(
+        !world
+            .git(&["config", "--local", "gpg.format"])
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn a_linked_configuration_stays_a_link() {
+    let world = World::new();
+    let (link, target) = (world.home().join("gitconfig"), world.home().join("dotfile"));
+    fs::rename(&link, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let before = fs::read(&target).unwrap();
+    world.notme_ok(&["init", "--global"]);
+    assert_ne!(fs::read(&target).unwrap(), before);
+    world.notme_ok(&["init", "--undo", "--global"]);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&target).unwrap(), before);
+}
+
+#[test]
+fn a_locked_configuration_is_left_as_it_was() {
+    let world = World::new();
+    let file = world.path().join(".git/config");
+    let before = fs::read(&file).unwrap();
+    fs::write(world.path().join(".git/config.lock"), "").unwrap();
+    let output = world.notme(&["init"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(fs::read(&file).unwrap(), before);
+    fs::remove_file(world.path().join(".git/config.lock")).unwrap();
+    world.notme_ok(&["init"]);
+    world.notme_ok(&["init", "--undo"]);
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
 fn undo_keeps_edits_made_since() {
     let world = World::new();
     world.git_ok(&["config", "commit.gpgsign", "false"]);

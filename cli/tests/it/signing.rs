@@ -35,10 +35,7 @@ fn git_shows_the_truth_about_a_commit() {
     assert_eq!(fields[1], object["identity"].as_str().unwrap());
     assert_eq!(fields[2], kid);
     assert_eq!(fields[3], kid);
-    assert_eq!(
-        fields[4],
-        object["authority_kid"].as_str().unwrap_or(&fields[4])
-    );
+    assert_eq!(fields[4], object["authority"].as_str().unwrap());
     assert_eq!(fields[5], "fully");
     assert_eq!(object["time_basis"], "issuance-bound");
     assert_eq!(object["verdict"], "accepted");
@@ -278,18 +275,54 @@ fn commits_made_at_the_same_time_are_all_signed() {
     }
 }
 
+/// A file where a directory should be refuses even root, whom modes do not stop.
 #[test]
-fn it_works_with_a_read_only_home_and_without_a_terminal() {
+fn it_works_with_a_home_that_cannot_be_written_and_without_a_terminal() {
     let mut world = World::initialised();
-    let nowhere = world.home().join("readonly");
-    fs::create_dir(&nowhere).unwrap();
-    fs::set_permissions(
-        &nowhere,
-        std::os::unix::fs::PermissionsExt::from_mode(0o500),
-    )
-    .unwrap();
-    world.set_env("HOME", &nowhere);
+    let nowhere = world.home().join("file");
+    fs::write(&nowhere, "").unwrap();
+    world.set_env("HOME", nowhere.join("home"));
+    world.notme_ok(&["agent", "stop"]);
+    world.notme_ok(&["authority", "stop"]);
+    let logs = world.notme_home().join("state/log");
+    fs::remove_dir_all(&logs).unwrap();
+    fs::write(&logs, "").unwrap();
     world.signed_commit("a");
     assert_eq!(world.code("HEAD", &[]), "accepted");
-    assert_eq!(fs::read_dir(&nowhere).unwrap().count(), 0);
+}
+
+/// The grades that git shows, as every git on this machine shows them.
+#[test]
+fn every_git_tells_good_bad_unknown_and_unchecked_apart() {
+    let world = World::initialised();
+    let good = world.signed_commit("a");
+    let raw = String::from_utf8(world.read_object("commit", &good)).unwrap();
+    let bad = world.store(raw.replace("\n\na", "\n\nb").as_bytes());
+    let gits: Vec<_> = ["/usr/bin/git", "/usr/local/bin/git"]
+        .into_iter()
+        .filter(|git| std::path::Path::new(git).exists())
+        .collect();
+    assert!(!gits.is_empty());
+    let show = |git: &str, revision: &str| {
+        let output = world
+            .command(git)
+            .args(["log", "-1", "--format=%G? %GT", revision])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{git}: {}", told(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    for git in &gits {
+        assert_eq!(show(git, &good), "G fully", "{git}");
+        assert_eq!(show(git, &bad), "B never", "{git}");
+    }
+    world.notme_ok(&["trust", "remove", "embedded"]);
+    for git in &gits {
+        assert_eq!(show(git, &good), "E undefined", "{git}");
+    }
+    let bundle = notme_testkit::testdata::path("notme-authority/prod/ca/ca.pem");
+    world.notme_ok(&["trust", "add", "--name", "other", bundle.to_str().unwrap()]);
+    for git in &gits {
+        assert_eq!(show(git, &good), "U never", "{git}");
+    }
 }

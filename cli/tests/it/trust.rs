@@ -87,6 +87,77 @@ fn a_trust_document_is_not_taken_on_its_own_word() {
     assert!(!output.status.success(), "{}", told(&output));
 }
 
+/// Serves one answer for any path, once for each connection.
+fn serve(status: &'static str, body: Vec<u8>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(4) {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = std::io::Write::write_all(&mut stream, &[head.as_bytes(), &body].concat());
+        }
+    });
+    url
+}
+
+#[test]
+fn an_authority_cannot_choose_to_be_trusted_without_a_pin() {
+    let world = World::new();
+    let pem = testdata::bytes("notme-authority/prod/ca/ca.pem");
+    for (status, arguments) in [
+        ("404 Not Found", &[][..]),
+        ("200 OK", &[]),
+        ("200 OK", &["--pem"]),
+    ] {
+        let url = serve(status, pem.clone());
+        let output = world.notme(&[&["trust", "add", "--name", "x", &url], arguments].concat());
+        assert!(!output.status.success(), "{}", told(&output));
+        assert!(
+            world
+                .notme_ok(&["trust", "show"])
+                .contains("no authority is trusted")
+        );
+    }
+    let pin = "a".repeat(64);
+    let url = serve("200 OK", pem);
+    let sniffed = world.notme(&["trust", "add", "--name", "x", "--pin", &pin, &url]);
+    assert!(!sniffed.status.success(), "{}", told(&sniffed));
+}
+
+#[test]
+fn what_an_authority_says_cannot_move_the_cursor() {
+    let world = World::new();
+    let document = notme_testkit::cast::TestAuthority::new(1);
+    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let mut value = serde_json::to_value(document.trust(1, now)).unwrap();
+    value["\u{1b}]0;owned\u{7}\u{1b}[2J"] = 1.into();
+    let keys: [&dyn notme_core::key::Signer; 2] = [document.ed25519_key(), document.p256_key()];
+    let envelope = notme_core::dsse::Envelope::sign(
+        notme_core::trust::PAYLOAD_TYPE,
+        value.to_string().into_bytes(),
+        &keys,
+    );
+    let file = world.home().join("document");
+    fs::write(&file, envelope.unwrap().to_json().unwrap()).unwrap();
+    let pin = notme_core::hex::encode(&document.pins()[0]);
+    let output = world.notme(&[
+        "trust",
+        "add",
+        "--name",
+        "x",
+        "--pin",
+        &pin,
+        file.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success());
+    assert!(!output.stderr.contains(&0x1b), "{}", told(&output));
+}
+
 #[test]
 fn a_lost_record_of_what_was_seen_is_no_first_run() {
     let world = World::initialised();
@@ -111,7 +182,7 @@ fn refresh_asks_the_authority_and_starts_the_embedded_one() {
 fn files_that_cannot_be_read_are_said_by_name() {
     let world = World::new();
     let output = world.notme(&["trust", "add", "--name", "x", "/nonexistent.pem"]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(
         told(&output).contains("/nonexistent.pem"),
         "{}",

@@ -201,7 +201,7 @@ fn wait<T>(mut ask: impl FnMut() -> Option<T>) -> Result<T, Failure> {
             return Ok(answer);
         }
         if Instant::now() >= end {
-            return Err(Failure::undecided("a program of the demo did not answer"));
+            return Err(Failure::from("a program of the demo did not answer"));
         }
         thread::sleep(Duration::from_millis(10));
     }
