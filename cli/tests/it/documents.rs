@@ -42,6 +42,43 @@ fn the_session_in_the_readme_runs_as_written() {
     );
 }
 
+/// What the README tells a colleague to do, done by one.
+#[test]
+fn somebody_else_checks_it_as_the_readme_says() {
+    let readme = document("README.md");
+    let section = readme
+        .split("```console\n")
+        .nth(2)
+        .expect("the README has a second session");
+    let section = section.split("```").next().unwrap();
+    for command in [
+        "notme authority bundle > ",
+        "notme trust add --name alice ",
+        "notme verify origin/main..HEAD",
+    ] {
+        assert!(section.contains(command), "{section}");
+    }
+    let alice = World::initialised();
+    alice.git_ok(&[
+        "commit",
+        "-q",
+        "--allow-empty",
+        "--no-gpg-sign",
+        "-m",
+        "base",
+    ]);
+    let bob = World::new();
+    bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
+    bob.git_ok(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    alice.signed_commit("a");
+    bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
+    let roots = bob.home().join("roots.pem");
+    fs::write(&roots, alice.notme_ok(&["authority", "bundle"])).unwrap();
+    bob.notme_ok(&["trust", "add", "--name", "alice", roots.to_str().unwrap()]);
+    let out = bob.notme_ok(&["verify", "origin/main..HEAD"]);
+    assert!(out.starts_with("accepted "), "{out}");
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
     let world = World::new();
@@ -56,6 +93,12 @@ fn every_command_has_help_with_an_example() {
         &["trust", "show"],
         &["trust", "export"],
         &["trust", "refresh"],
+        &["trust", "remove"],
+        &[],
+        &["trust"],
+        &["agent"],
+        &["authority"],
+        &["authority", "enrol"],
         &["agent", "start"],
         &["agent", "stop"],
         &["agent", "status"],
