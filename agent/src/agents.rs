@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Dur
 use notme_core::{
     base64,
     cms::SignedAttributes,
-    frame::{MemoryProtection, SessionStatus, SignAnswer},
+    frame::{MemoryProtection, SessionState, SessionStatus, SignAnswer},
     identity::AgentName,
     key::{Hash, KeyId},
     object::classify,
@@ -96,13 +96,18 @@ impl Agents {
 
     /// Tells about every configured agent.
     ///
+    /// One whose configuration cannot be used is told of as broken: the others are not to suffer.
+    ///
     /// # Errors
-    /// [`Failure::Config`].
+    /// [`Failure::Config`] when the directory cannot be used.
     pub(crate) fn list(&self) -> Result<Vec<SessionStatus>, Failure> {
         let now = (self.around.clock)();
         let mut sessions = Vec::new();
         for name in AgentConfig::names(&self.directory)? {
-            sessions.extend(self.slot(&name)?.map(|slot| slot.status(now)));
+            match self.slot(&name) {
+                Ok(slot) => sessions.extend(slot.map(|slot| slot.status(now))),
+                Err(error) => sessions.push(broken(name, error)),
+            }
         }
         Ok(sessions)
     }
@@ -175,8 +180,8 @@ impl Agents {
         };
         let slot = match slots.get(name) {
             Some(slot) if *slot.config() == config => return Ok(Some(Rc::clone(slot))),
-            Some(slot) => slot.reconfigured(config),
-            None => Slot::new(config),
+            Some(slot) => slot.reconfigured(config, &self.around),
+            None => Slot::new(config, &self.around),
         };
         let slot = Rc::new(slot);
         slots.insert(name.clone(), Rc::clone(&slot));
@@ -187,6 +192,20 @@ impl Agents {
 /// Below the signer's own five seconds, so that its user hears why.
 const SIGN_BUDGET: Duration = Duration::from_millis(4500);
 const ENROL_BUDGET: Duration = Duration::from_secs(10);
+
+fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
+    SessionStatus {
+        agent,
+        authority: String::new(),
+        state: SessionState::Broken,
+        problem: Some(Failure::from(error).refusal().message),
+        identity: None,
+        kid: None,
+        not_after: None,
+        session_ends_at: None,
+        fallback: None,
+    }
+}
 
 fn unknown(key: &str) -> Failure {
     Failure::UnknownKey {

@@ -10,12 +10,12 @@ use notme_local::SocketPath;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::authority_url::AuthorityUrl;
+use crate::{authority_address::AuthorityAddress, authority_url::AuthorityUrl};
 
 /// Asks one authority. The HTTP client is built at the first question and keeps its connection.
 #[derive(Debug)]
 pub(crate) struct AuthorityClient {
-    url: AuthorityUrl,
+    address: AuthorityAddress,
     ca_file: Option<PathBuf>,
     http: RefCell<Option<Http>>,
 }
@@ -28,9 +28,9 @@ struct Http {
 
 impl AuthorityClient {
     /// Returns the client of an authority. Nothing is opened yet.
-    pub(crate) fn new(url: AuthorityUrl, ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(address: AuthorityAddress, ca_file: Option<PathBuf>) -> Self {
         Self {
-            url,
+            address,
             ca_file,
             http: RefCell::new(None),
         }
@@ -119,7 +119,7 @@ impl AuthorityClient {
         let http = self.http()?;
         let answer = http
             .client
-            .request(method, self.url.join(path))
+            .request(method, self.address.url().join(path))
             .header(header::CONTENT_TYPE, "application/json")
             .timeout(timeout)
             .body(body)
@@ -160,16 +160,22 @@ impl AuthorityClient {
             .user_agent(concat!("notme/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(redirect::Policy::none());
+        let url = self.address.url();
+        let unreachable = |cause: String| AuthorityError::Unreachable {
+            authority: url.clone(),
+            cause,
+        };
         let mut socket = None;
-        if let Some(path) = self.url.socket() {
-            let path = SocketPath::new(path).map_err(|source| AuthorityError::Unreachable {
-                authority: self.url.clone(),
-                cause: source.to_string(),
-            })?;
+        if let Some(path) = self.address.socket() {
+            let path = SocketPath::new(path).map_err(|source| unreachable(source.to_string()))?;
             builder = builder.unix_socket(path.as_ref());
             socket = Some(path);
+        } else if url.is_embedded() {
+            return Err(unreachable(
+                "it is embedded, on a socket that nobody named".to_owned(),
+            ));
         }
-        if self.url.as_str().starts_with("https:") {
+        if url.as_str().starts_with("https:") {
             if let Some(path) = &self.ca_file {
                 let pem = fs::read(path).map_err(|source| AuthorityError::CaFile {
                     path: path.clone(),
@@ -189,7 +195,7 @@ impl AuthorityClient {
     }
 
     fn unanswered(&self, error: reqwest::Error) -> AuthorityError {
-        let authority = self.url.clone();
+        let authority = self.address.url().clone();
         if error.is_timeout() {
             return AuthorityError::TimedOut { authority };
         }

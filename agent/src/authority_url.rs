@@ -7,9 +7,13 @@ use std::{
     str::FromStr,
 };
 
+use notme_core::enrol::EMBEDDED_SCHEME;
 use serde::{Deserialize, Serialize};
 
-/// An authority's address: `unix:/path`, `https://…`, or `http://…` on this machine.
+use crate::authority_address::AuthorityAddress;
+
+/// An authority's name: `unix:/socket`, `https://…`, `http://…` on this machine, or
+/// `embedded:/home/of/it` for this user's own, whose socket is told apart from it.
 ///
 /// The text is what proofs of possession bind, so it is kept as written, but for a slash at the
 /// end.
@@ -17,7 +21,14 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct AuthorityUrl {
     text: String,
-    socket: Option<PathBuf>,
+    place: Place,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Place {
+    Web,
+    Socket(PathBuf),
+    Embedded,
 }
 
 impl AuthorityUrl {
@@ -30,21 +41,55 @@ impl AuthorityUrl {
         format!("{SOCKET_SCHEME}{path}").parse()
     }
 
+    /// Returns the name of the embedded authority that keeps itself in a directory.
+    ///
+    /// It does not name the socket: that is in a directory which is another for every login, and
+    /// configurations and proofs outlive those.
+    ///
+    /// # Errors
+    /// [`AuthorityUrlError`] when the path is relative or not UTF-8.
+    pub fn embedded(home: &Path) -> Result<Self, AuthorityUrlError> {
+        let path = home.to_str().ok_or(AuthorityUrlError::Socket)?;
+        format!("{EMBEDDED_SCHEME}{path}").parse()
+    }
+
+    /// Returns the address: an embedded authority is at `embedded_socket`, any other where its
+    /// URL says.
+    pub fn at(&self, embedded_socket: &Path) -> AuthorityAddress {
+        AuthorityAddress::new(self.clone(), embedded_socket)
+    }
+
+    /// Tells whether it is this user's own authority.
+    pub fn is_embedded(&self) -> bool {
+        self.place == Place::Embedded
+    }
+
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns the socket when the authority is on one.
+    /// Returns the socket when the URL names one.
     pub fn socket(&self) -> Option<&Path> {
-        self.socket.as_deref()
+        match &self.place {
+            Place::Socket(path) => Some(path),
+            Place::Web | Place::Embedded => None,
+        }
+    }
+
+    /// Tells whether the authority is on a unix socket, where a user id can speak for itself.
+    pub(crate) fn is_local(&self) -> bool {
+        match self.place {
+            Place::Socket(_) | Place::Embedded => true,
+            Place::Web => false,
+        }
     }
 
     /// Returns the HTTP URL of a path, which begins with a slash.
     pub(crate) fn join(&self, path: &str) -> String {
-        let base = match self.socket {
-            Some(_) => "http://localhost",
-            None => &self.text,
+        let base = match self.place {
+            Place::Socket(_) | Place::Embedded => "http://localhost",
+            Place::Web => &self.text,
         };
         format!("{base}{path}")
     }
@@ -63,14 +108,18 @@ impl FromStr for AuthorityUrl {
         if text.len() > LENGTH_LIMIT || text.contains(|c: char| c.is_control()) {
             return Err(AuthorityUrlError::Malformed);
         }
-        if let Some(path) = text.strip_prefix(SOCKET_SCHEME) {
-            if !path.starts_with('/') || path.ends_with('/') {
-                return Err(AuthorityUrlError::Socket);
-            }
-            return Ok(Self {
+        let local = |path: &str, place| match path.starts_with('/') && !path.ends_with('/') {
+            true => Ok(Self {
                 text: text.to_owned(),
-                socket: Some(path.into()),
-            });
+                place,
+            }),
+            false => Err(AuthorityUrlError::Socket),
+        };
+        if let Some(path) = text.strip_prefix(SOCKET_SCHEME) {
+            return local(path, Place::Socket(path.into()));
+        }
+        if let Some(path) = text.strip_prefix(EMBEDDED_SCHEME) {
+            return local(path, Place::Embedded);
         }
         let text = text.trim_end_matches('/');
         let url: reqwest::Url = text.parse().map_err(|_| AuthorityUrlError::Malformed)?;
@@ -90,7 +139,7 @@ impl FromStr for AuthorityUrl {
         }
         Ok(Self {
             text: text.to_owned(),
-            socket: None,
+            place: Place::Web,
         })
     }
 }
@@ -115,14 +164,14 @@ pub enum AuthorityUrlError {
     /// Not a URL.
     #[error("the authority is not a URL")]
     Malformed,
-    /// `unix:` without an absolute path.
-    #[error("`unix:` needs the absolute path of a socket")]
+    /// `unix:` or `embedded:` without an absolute path.
+    #[error("`unix:` needs the absolute path of a socket, `embedded:` that of a directory")]
     Socket,
     /// Credentials, a query or a fragment.
     #[error("the authority's URL has credentials, a query or a fragment")]
     Parts,
     /// Another scheme.
-    #[error("the authority's URL is none of unix:, https:// and http://")]
+    #[error("the authority's URL is none of unix:, embedded:, https:// and http://")]
     Scheme,
     /// Plain HTTP across a network.
     #[error("plain http:// is for this machine only; use https://")]
@@ -146,7 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_three_kinds() {
+    fn reads_the_four_kinds() {
+        let url = parse("embedded:/home/alice/authority").unwrap();
+        assert_eq!(
+            AuthorityUrl::embedded(Path::new("/home/alice/authority")),
+            Ok(url.clone())
+        );
+        assert_eq!((url.is_embedded(), url.socket()), (true, None));
+        assert_eq!(url.join("/health"), "http://localhost/health");
         let url = parse("unix:/run/notme/authority.sock").unwrap();
         assert_eq!(url.socket(), Some(Path::new("/run/notme/authority.sock")));
         assert_eq!(url.join("/health"), "http://localhost/health");
@@ -186,6 +242,8 @@ mod tests {
             ("unix:", AuthorityUrlError::Socket),
             ("unix:relative.sock", AuthorityUrlError::Socket),
             ("unix:/directory/", AuthorityUrlError::Socket),
+            ("embedded:", AuthorityUrlError::Socket),
+            ("embedded:relative", AuthorityUrlError::Socket),
             ("https://user:secret@auth.example", AuthorityUrlError::Parts),
             ("https://auth.example?x", AuthorityUrlError::Parts),
             ("https://auth.example/#x", AuthorityUrlError::Parts),

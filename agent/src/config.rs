@@ -20,7 +20,8 @@ pub struct AgentConfig {
     version: Version,
     /// The agent's name, and the file's.
     pub name: AgentName,
-    /// Who issues.
+    /// Who issues. For an embedded authority this is its name alone: where its socket is, the key
+    /// agent is told when it starts.
     pub authority: AuthorityUrl,
     /// Which key signs.
     pub profile: Profile,

@@ -89,6 +89,8 @@ impl Embedded {
         let Some(launcher) = &self.launcher else {
             return Err(LaunchError::Absent(absence));
         };
+        // One that is about to end may still hold the authority's directory: the new one waits for
+        // it, as we wait for the new one.
         let mut ended = launcher.launch()?;
         let log = launcher.log.clone();
         let mut pause = Duration::from_millis(2);
@@ -96,11 +98,15 @@ impl Embedded {
             tokio::select! {
                 status = &mut ended => {
                     // Another process may have started it in the same moment, and won.
-                    sleep(RIVAL_GRACE).await;
-                    return match is_up(client).await {
-                        Ok(()) => Ok(()),
-                        Err(_) => Err(LaunchError::Ended { status: status.ok().and_then(Result::ok), log }),
-                    };
+                    let grace = deadline.min(Instant::now() + RIVAL_GRACE);
+                    while is_up(client).await.is_err() {
+                        if Instant::now() >= grace {
+                            let status = status.ok().and_then(Result::ok);
+                            return Err(LaunchError::Ended { status, log });
+                        }
+                        sleep(RIVAL_PAUSE).await;
+                    }
+                    return Ok(());
                 }
                 () = sleep_until(deadline) => return Err(LaunchError::Slow { log }),
                 () = sleep(pause) => {}
@@ -158,7 +164,8 @@ impl LaunchError {
 }
 
 /// How long after ours gave up another's may need.
-const RIVAL_GRACE: Duration = Duration::from_millis(500);
+const RIVAL_GRACE: Duration = Duration::from_secs(1);
+const RIVAL_PAUSE: Duration = Duration::from_millis(20);
 
 async fn is_up(client: &AuthorityClient) -> Result<(), AuthorityError> {
     client

@@ -124,7 +124,7 @@ impl Failure {
                     .to_owned()
             }
             Self::NoSession { agent } => {
-                format!("`notme agent enrol --agent {agent}` opens a session with a token")
+                format!("`notme agent enrol {agent} --token-file FILE` opens a session with a token")
             }
             Self::Certificate(ChainCheckError::NotPinned) => {
                 "`notme trust show` lists the authorities that are pinned".to_owned()

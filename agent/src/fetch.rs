@@ -5,22 +5,23 @@ use std::{future::Future, io, path::PathBuf, time::Duration};
 use tokio::{runtime, time::Instant};
 
 use crate::{
+    authority_address::AuthorityAddress,
     authority_client::{AuthorityClient, AuthorityError, Document, FETCH_TIMEOUT},
-    authority_url::AuthorityUrl,
     embedded::{AuthorityLauncher, Embedded, LaunchError},
 };
 
 /// Fetches a document of an authority, 1 MiB at most, within five seconds. TLS roots come from
-/// `ca_file` when it is given, otherwise from the system.
+/// `ca_file` when it is given, otherwise from the system. An embedded authority is asked at an
+/// address, [`AuthorityUrl::at`](crate::AuthorityUrl::at); for others the URL is enough.
 ///
 /// # Errors
 /// [`FetchError`].
 pub fn fetch(
-    authority: &AuthorityUrl,
+    authority: impl Into<AuthorityAddress>,
     ca_file: Option<PathBuf>,
     document: Document,
 ) -> Result<Vec<u8>, FetchError> {
-    let client = AuthorityClient::new(authority.clone(), ca_file);
+    let client = AuthorityClient::new(authority.into(), ca_file);
     Ok(block_on(client.fetch(document, FETCH_TIMEOUT))??)
 }
 
@@ -29,11 +30,11 @@ pub fn fetch(
 /// # Errors
 /// [`FetchError`].
 pub fn ensure_embedded_authority(
-    authority: &AuthorityUrl,
+    authority: impl Into<AuthorityAddress>,
     launcher: AuthorityLauncher,
     timeout: Duration,
 ) -> Result<(), FetchError> {
-    let client = AuthorityClient::new(authority.clone(), None);
+    let client = AuthorityClient::new(authority.into(), None);
     let embedded = Embedded::new(Some(launcher));
     Ok(block_on(async {
         embedded.ensure(&client, Instant::now() + timeout).await

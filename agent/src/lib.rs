@@ -4,10 +4,11 @@
 //! an authority issues for them and it renews. Over its unix socket it signs what it parsed and
 //! understood, and nothing else.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod agent_socket;
 mod agents;
+mod authority_address;
 mod authority_client;
 mod authority_url;
 mod chain;
@@ -17,7 +18,6 @@ mod config;
 mod embedded;
 mod failure;
 mod fetch;
-mod locked;
 mod process;
 mod server;
 mod session;
@@ -25,6 +25,7 @@ mod session_keys;
 mod slot;
 
 pub use agent_socket::{BindError, SOCKET_NAME};
+pub use authority_address::AuthorityAddress;
 pub use authority_client::{AuthorityError, Document};
 pub use authority_url::{AuthorityUrl, AuthorityUrlError};
 pub use chain::ChainCheckError;

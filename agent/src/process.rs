@@ -2,14 +2,6 @@
 
 use std::fs;
 
-use notme_core::frame::MemoryProtection;
-use rustix::{
-    fs::Mode,
-    process::{DumpableBehavior, Resource, Rlimit},
-};
-
-use crate::locked::{LockedMemory, Weakness};
-
 /// Cuts the process loose from whoever started it: no inherited file stays open, the working
 /// directory is `/`, the terminal is not ours.
 ///
@@ -29,44 +21,5 @@ pub fn detach() {
     // The list was read through a descriptor that is closed by now: closing it again only fails.
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
         let _ = nix::unistd::close(descriptor);
-    }
-}
-
-/// Keeps memory out of dumps and debuggers, and new files private. Returns how well it worked.
-pub(crate) fn protect() -> MemoryProtection {
-    rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let mut weaknesses = Vec::new();
-    if let Err(errno) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        weaknesses.push(format!(
-            "the process can be dumped (PR_SET_DUMPABLE: {errno})"
-        ));
-    }
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(errno) = rustix::process::setrlimit(Resource::Core, none) {
-        weaknesses.push(format!(
-            "core dumps are not disabled (RLIMIT_CORE: {errno})"
-        ));
-    }
-    let dumps_disabled = weaknesses.is_empty();
-    let memory_locked = match LockedMemory::zeroed(1) {
-        Ok(probe) => {
-            weaknesses.extend(probe.weaknesses().iter().map(Weakness::to_string));
-            !probe
-                .weaknesses()
-                .iter()
-                .any(|weakness| weakness.is_unlocked())
-        }
-        Err(error) => {
-            weaknesses.push(format!("no memory for keys (mmap: {error})"));
-            false
-        }
-    };
-    MemoryProtection {
-        memory_locked,
-        dumps_disabled,
-        weaknesses,
     }
 }

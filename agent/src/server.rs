@@ -3,6 +3,7 @@
 use std::{cell::Cell, io, path::PathBuf, rc::Rc, time::Duration};
 
 use notme_core::frame::MemoryProtection;
+use notme_local::protect_process;
 use rustix::process::geteuid;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -19,7 +20,6 @@ use crate::{
     client::{refuse_busy, serve_client},
     clock::Clock,
     embedded::{AuthorityLauncher, Embedded},
-    process,
     slot::Surroundings,
 };
 
@@ -29,6 +29,9 @@ pub struct AgentOptions {
     pub config_dir: PathBuf,
     /// The private directory of the socket.
     pub runtime_dir: PathBuf,
+    /// The socket of the embedded authority, for the agents whose authority that is. It had better
+    /// not be in a directory of this login: one authority serves all logins of the user.
+    pub authority_socket: PathBuf,
     /// How long it stays without being asked anything.
     pub idle_exit: Duration,
     /// How to start the embedded authority.
@@ -46,7 +49,12 @@ pub struct AgentOptions {
 /// # Errors
 /// [`RunError`].
 pub fn run(options: AgentOptions) -> Result<(), RunError> {
-    let memory = process::protect();
+    let protection = protect_process();
+    let memory = MemoryProtection {
+        memory_locked: protection.memory_locked,
+        dumps_disabled: protection.dumps_disabled,
+        weaknesses: protection.weaknesses,
+    };
     let (socket, listener) = AgentSocket::bind(&options.runtime_dir)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,6 +65,7 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
             options.config_dir,
             Surroundings {
                 embedded: Embedded::new(options.launcher),
+                authority_socket: options.authority_socket,
                 clock: options.clock,
             },
         ),

@@ -11,7 +11,7 @@ use notme_core::{
     },
     hex,
     identity::{AgentName, Identity},
-    key::{KeyId, PublicKey, SignError},
+    key::{Algorithm, KeyId, PublicKey, SignError},
     time::UnixTime,
 };
 use rand_core::{OsRng, RngCore as _};
@@ -27,10 +27,20 @@ use crate::{
 /// A token that opens one session. It is sent once and kept nowhere.
 pub(crate) type Token = Zeroizing<String>;
 
+/// What a session was opened with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opening {
+    /// A token: there may be no second one.
+    Token,
+    /// Our user id: that opens the next one, too.
+    UserId,
+}
+
 /// A session that the authority granted, checked.
 #[derive(Debug)]
 pub(crate) struct Session {
     keys: Rc<SessionKeys>,
+    opening: Opening,
     identity: Identity,
     signing: Chain,
     interop: Chain,
@@ -40,12 +50,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Checks what an authority granted. `roots` are those it serves; only pinned ones count.
+    /// Checks what an authority granted for the keys. `roots` are those it serves; only pinned
+    /// ones count.
     ///
     /// # Errors
     /// [`ChainCheckError`].
     pub(crate) fn accept(
-        keys: Rc<SessionKeys>,
+        (keys, opening): (Rc<SessionKeys>, Opening),
         granted: &EnrolResponse,
         roots: Vec<Certificate>,
         config: &AgentConfig,
@@ -62,6 +73,7 @@ impl Session {
             signing,
             roots,
             keys,
+            opening,
         };
         // Issuance and renewal are asked for with the Ed25519 certificate, whatever signs.
         session.check(&session.signing, Profile::Modern, config, now)?;
@@ -80,15 +92,7 @@ impl Session {
         config: &AgentConfig,
         now: UnixTime,
     ) -> Result<(), ChainCheckError> {
-        let roots: Vec<_> = self
-            .roots
-            .iter()
-            .filter(|root| {
-                let pin = root.public_key().spki_sha256();
-                config.pins.as_slice().contains(&pin)
-            })
-            .cloned()
-            .collect();
+        let roots: Vec<_> = pinned(&self.roots, config).cloned().collect();
         chain.check(&Expected {
             key: self.key(profile),
             identity: &self.identity,
@@ -109,6 +113,11 @@ impl Session {
     /// Returns the private keys.
     pub(crate) fn keys(&self) -> &Rc<SessionKeys> {
         &self.keys
+    }
+
+    /// Returns what opened the session.
+    pub(crate) fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// Returns who the session is.
@@ -237,6 +246,29 @@ impl Session {
     }
 }
 
+/// Checks that an authority's roots include those that its certificates will have to lead to,
+/// before it is given anything that cannot be given twice.
+///
+/// # Errors
+/// [`ChainCheckError::NotPinned`].
+pub(crate) fn check_pinned(
+    roots: &[Certificate],
+    config: &AgentConfig,
+) -> Result<(), ChainCheckError> {
+    // Issuance and renewal always go by the Ed25519 root, whatever signs.
+    let needed: &[Algorithm] = match config.profile {
+        Profile::Modern => &[Algorithm::Ed25519],
+        Profile::Interop => &[Algorithm::Ed25519, Algorithm::P256],
+    };
+    let has = |algorithm: &Algorithm| {
+        pinned(roots, config).any(|root| root.public_key().algorithm() == *algorithm)
+    };
+    if !needed.iter().all(has) {
+        return Err(ChainCheckError::NotPinned);
+    }
+    Ok(())
+}
+
 /// Builds the request for a new session.
 ///
 /// # Errors
@@ -269,6 +301,16 @@ pub(crate) fn enrol_request(
 /// it, at least a minute, so that 30 s are never all that is left; of one that short, half.
 fn renewal_margin(lifetime: i64) -> i64 {
     (lifetime / 4).max(60).min(lifetime / 2)
+}
+
+fn pinned<'a>(
+    roots: &'a [Certificate],
+    config: &AgentConfig,
+) -> impl Iterator<Item = &'a Certificate> {
+    roots.iter().filter(|root| {
+        let pin = root.public_key().spki_sha256();
+        config.pins.as_slice().contains(&pin)
+    })
 }
 
 const fn format_of(profile: Profile) -> Format {

@@ -4,9 +4,8 @@ use std::{fmt, io};
 
 use ed25519_dalek::Signer as _;
 use notme_core::key::{KeyError, PublicKey, SignError};
+use notme_local::{LockedMemory, Weakness};
 use rand_core::CryptoRngCore;
-
-use crate::locked::{LockedMemory, Weakness};
 
 /// An Ed25519 and a P-256 key that live in locked memory only.
 ///

@@ -2,13 +2,15 @@
 
 use std::{
     cell::{Cell, RefCell},
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
 
 use notme_core::{
+    certificate::Certificate,
     enrol::EnrolResponse,
-    frame::{Basis, SessionState, SessionStatus},
+    frame::{Basis, Fallback, SessionState, SessionStatus},
     key::sha256,
     time::UnixTime,
 };
@@ -25,7 +27,7 @@ use crate::{
     config::AgentConfig,
     embedded::Embedded,
     failure::Failure,
-    session::{Session, Token, enrol_request},
+    session::{Opening, Session, Token, check_pinned, enrol_request},
     session_keys::SessionKeys,
 };
 
@@ -41,12 +43,16 @@ pub(crate) struct Slot {
     kept_waiting: Cell<Option<Instant>>,
     /// When renewal was last tried ahead of time.
     renewal_tried: Cell<Option<Instant>>,
+    /// Signatures with the session certificate.
+    fallback: RefCell<Option<Fallback>>,
 }
 
 /// What a slot needs of the key agent around it.
 pub(crate) struct Surroundings {
     /// Starts the embedded authority.
     pub(crate) embedded: Embedded,
+    /// Where the embedded authority listens.
+    pub(crate) authority_socket: PathBuf,
     /// Our time.
     pub(crate) clock: Clock,
 }
@@ -61,23 +67,26 @@ pub(crate) struct Credential {
 
 impl Slot {
     /// Returns the place of a newly configured agent.
-    pub(crate) fn new(config: AgentConfig) -> Self {
+    pub(crate) fn new(config: AgentConfig, around: &Surroundings) -> Self {
+        let address = config.authority.at(&around.authority_socket);
         Self {
-            client: AuthorityClient::new(config.authority.clone(), config.ca_file.clone()),
+            client: AuthorityClient::new(address, config.ca_file.clone()),
             config,
             session: RefCell::new(None),
             changing: Mutex::new(()),
             kept_waiting: Cell::new(None),
             renewal_tried: Cell::new(None),
+            fallback: RefCell::new(None),
         }
     }
 
     /// Returns the place of an agent whose configuration changed. Its session goes on when it is
     /// one of the same authority.
-    pub(crate) fn reconfigured(&self, config: AgentConfig) -> Self {
-        let slot = Self::new(config);
+    pub(crate) fn reconfigured(&self, config: AgentConfig, around: &Surroundings) -> Self {
+        let slot = Self::new(config, around);
         if slot.config.authority == self.config.authority {
             slot.session.replace(self.current());
+            slot.fallback.replace(self.fallback.borrow().clone());
         }
         slot
     }
@@ -105,19 +114,19 @@ impl Slot {
                 Some(session) if session.not_after() < now => SessionState::Expired,
                 Some(_) => SessionState::Live,
             },
+            problem: None,
             identity: session.map(|session| session.identity().clone()),
             kid: session.map(|session| session.kid(self.config.profile)),
             not_after: session.map(Session::not_after),
             session_ends_at: session.map(Session::ends_at),
+            fallback: self.fallback.borrow().clone(),
         }
     }
 
     /// Tells whether a live session would be lost for good without its keys.
     pub(crate) fn is_irreplaceable(&self, now: UnixTime) -> bool {
-        !self.needs_no_token()
-            && self
-                .current()
-                .is_some_and(|session| now <= session.ends_at())
+        self.current()
+            .is_some_and(|session| session.opening() == Opening::Token && now <= session.ends_at())
     }
 
     /// Returns a certificate to sign a payload with: one issued for it, or the session's own when
@@ -141,6 +150,9 @@ impl Slot {
         }
         let absent = match issued {
             Ok(chain) => {
+                if let Some(fallback) = self.fallback.borrow_mut().as_mut() {
+                    fallback.count = 0;
+                }
                 return Ok(Credential {
                     session,
                     chain,
@@ -157,15 +169,29 @@ impl Slot {
             return Err(self.no_certificate(absent));
         }
         session.check(&chain, self.config.profile, &self.config, now)?;
+        let notice = format!(
+            "authority unreachable ({absent}), signed with the session certificate; verifiers \
+             will see time basis `declared`"
+        );
+        self.remember(&notice, now);
         Ok(Credential {
             session,
             chain,
             basis: Basis::Declared,
-            notice: Some(format!(
-                "authority unreachable ({absent}), signed with the session certificate; verifiers \
-                 will see time basis `declared`"
-            )),
+            notice: Some(notice),
         })
+    }
+
+    /// Counts a signature with the session certificate.
+    fn remember(&self, notice: &str, now: UnixTime) {
+        let mut fallback = self.fallback.borrow_mut();
+        let row = fallback.take().filter(|row| row.count > 0);
+        *fallback = Some(Fallback {
+            count: row.as_ref().map_or(0, |row| row.count).saturating_add(1),
+            since: row.as_ref().map_or(now, |row| row.since),
+            last_at: now,
+            last_notice: notice.to_owned(),
+        });
     }
 
     /// Returns a session whose certificates last for a while: the current one, renewed or
@@ -294,6 +320,13 @@ impl Slot {
         if token.is_none() && !self.needs_no_token() {
             return Err(self.no_session());
         }
+        // Before the token leaves: an authority that we would not believe is not to have it.
+        let roots = self.roots(around, deadline).await?;
+        check_pinned(&roots, &self.config)?;
+        let opening = match &token {
+            Some(_) => Opening::Token,
+            None => Opening::UserId,
+        };
         let keys = SessionKeys::generate(&mut OsRng)?;
         let (authority, agent) = (&self.config.authority, &self.config.name);
         let request = enrol_request(&keys, authority, agent, token.as_ref())?;
@@ -307,7 +340,7 @@ impl Slot {
                 Failure::Authority(error) if error.is_token_required() => self.no_session(),
                 failure => failure,
             })?;
-        self.accept(Rc::new(keys), &granted, around, deadline).await
+        self.accept((Rc::new(keys), opening), &granted, roots, around)
     }
 
     async fn renew_locked(
@@ -325,22 +358,29 @@ impl Slot {
         if granted.identity != *session.identity() {
             return Err(ChainCheckError::Identity.into());
         }
-        self.accept(Rc::clone(session.keys()), &granted, around, deadline)
-            .await
+        let roots = self.roots(around, deadline).await?;
+        let keys = (Rc::clone(session.keys()), session.opening());
+        self.accept(keys, &granted, roots, around)
     }
 
-    async fn accept(
+    async fn roots(
         &self,
-        keys: Rc<SessionKeys>,
-        granted: &EnrolResponse,
         around: &Surroundings,
         deadline: Instant,
+    ) -> Result<Vec<Certificate>, Failure> {
+        self.ask(around, deadline, async |timeout| {
+            Ok(self.client.roots(timeout).await?)
+        })
+        .await
+    }
+
+    fn accept(
+        &self,
+        keys: (Rc<SessionKeys>, Opening),
+        granted: &EnrolResponse,
+        roots: Vec<Certificate>,
+        around: &Surroundings,
     ) -> Result<Rc<Session>, Failure> {
-        let roots = self
-            .ask(around, deadline, async |timeout| {
-                Ok(self.client.roots(timeout).await?)
-            })
-            .await?;
         let now = (around.clock)();
         let session = Rc::new(Session::accept(keys, granted, roots, &self.config, now)?);
         self.session.replace(Some(Rc::clone(&session)));
@@ -399,9 +439,9 @@ impl Slot {
         }
     }
 
-    /// On a unix socket our user id opens sessions.
+    /// On a unix socket our user id may open sessions; the authority knows whether it does.
     fn needs_no_token(&self) -> bool {
-        self.config.authority.socket().is_some()
+        self.config.authority.is_local()
     }
 }
 

@@ -1,7 +1,10 @@
 //! The two certificate authorities: Ed25519 for ourselves, P-256 for tools that know no Ed25519.
 
+use std::io;
+
 use aws_lc_rs::{
     encoding::AsDer as _,
+    error::KeyRejected,
     pkcs8::Document,
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
@@ -12,6 +15,7 @@ use notme_core::{
     profile::{CaTemplate, ProfileError, build_ca},
     time::UnixTime,
 };
+use notme_local::LockedMemory;
 
 use crate::{
     seal::{Kek, SealError, random},
@@ -100,9 +104,11 @@ impl Ca {
     }
 }
 
-/// The private key; aws-lc clears the memory when it frees it.
+/// The private key, in locked memory. It leaves it for the moment of a signature, in memory that
+/// aws-lc clears when it frees it.
 struct CaKey {
-    pair: KeyPair,
+    name: CaName,
+    pkcs8: LockedMemory,
     public: PublicKey,
 }
 
@@ -125,23 +131,27 @@ impl CaKey {
 
     fn load(name: CaName, pkcs8: &[u8]) -> Result<Self, CaError> {
         let damaged = |_| CaError::Mismatch(name.as_str());
-        let pair = match name {
-            CaName::Ed25519 => {
-                KeyPair::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8).map_err(damaged)?)
-            }
-            CaName::Interop => KeyPair::P256(
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8)
-                    .map_err(damaged)?,
-            ),
-        };
-        let spki = match &pair {
+        let spki = match KeyPair::open(name, pkcs8).map_err(damaged)? {
             KeyPair::Ed25519(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
             KeyPair::P256(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
         }
         .map_err(|_| CaError::Mismatch(name.as_str()))?;
         Ok(Self {
-            pair,
+            name,
+            pkcs8: LockedMemory::of(pkcs8).map_err(CaError::Memory)?,
             public: PublicKey::from_spki_der(&spki)?,
+        })
+    }
+}
+
+impl KeyPair {
+    fn open(name: CaName, pkcs8: &[u8]) -> Result<Self, KeyRejected> {
+        Ok(match name {
+            CaName::Ed25519 => Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8)?),
+            CaName::Interop => Self::P256(EcdsaKeyPair::from_pkcs8(
+                &ECDSA_P256_SHA256_ASN1_SIGNING,
+                pkcs8,
+            )?),
         })
     }
 }
@@ -152,7 +162,7 @@ impl Signer for CaKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        match &self.pair {
+        match KeyPair::open(self.name, self.pkcs8.bytes()).map_err(|_| SignError)? {
             KeyPair::Ed25519(pair) => pair.try_sign(message),
             KeyPair::P256(pair) => pair.sign(&SystemRandom::new(), message),
         }
@@ -170,6 +180,9 @@ pub enum CaError {
     /// A kept public key does not parse.
     #[error("a kept key is damaged")]
     Key(#[from] KeyError),
+    /// No memory for a key.
+    #[error("could not map memory for the keys of the authority")]
+    Memory(#[source] io::Error),
     /// Key and certificate do not belong together.
     #[error("key and certificate `{0}` do not belong together")]
     Mismatch(&'static str),
@@ -191,6 +204,7 @@ impl CaError {
             Self::Certificate(_) | Self::Key(_) | Self::Mismatch(_) | Self::Missing(_) => {
                 "authority-store-damaged"
             }
+            Self::Memory(_) => "authority-runtime",
             Self::Profile(_) => "authority-profile",
             Self::Seal(error) => error.code(),
         }

@@ -33,6 +33,16 @@ pub struct Instance {
     pub started_at: UnixTime,
 }
 
+impl Instance {
+    /// Tells whether a socket of it is gone: then it is on its way out.
+    fn cannot_be_found(&self) -> bool {
+        self.listening
+            .iter()
+            .filter_map(|url| url.strip_prefix("unix:"))
+            .any(|path| !Path::new(path).exists())
+    }
+}
+
 /// The right to serve a directory; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct InstanceLock(File);
@@ -45,10 +55,15 @@ impl InstanceLock {
         while !try_lock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(unreadable(home))?
         {
-            // Whoever only looks holds the lock for an instant.
+            // Whoever only looks holds the lock for an instant; one that is about to end, for as
+            // long as its last answers take.
             if asked.elapsed() >= LOOK {
-                let pid = read(&mut file).map(|instance| instance.pid);
-                return Err(InstanceError::Running { pid });
+                let holder = read(&mut file);
+                let is_ending = holder.as_ref().is_some_and(Instance::cannot_be_found);
+                if !is_ending || asked.elapsed() >= FAREWELL {
+                    let pid = holder.map(|instance| instance.pid);
+                    return Err(InstanceError::Running { pid });
+                }
             }
             thread::sleep(POLL);
         }
@@ -202,4 +217,6 @@ impl InstanceError {
 const LOCK_FILE: &str = "authority.lock";
 /// Longer than it takes to look.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long one that is ending may take: to notice, and for its last answers.
+const FAREWELL: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);

@@ -28,6 +28,9 @@ pub enum Refusal {
     /// A public key is not one, or not of the algorithm its place asks for.
     #[error("`public_keys` holds a P-256 `mtls` key and an Ed25519 `signing` key as PEM")]
     KeyMalformed,
+    /// The token enrolled these very keys before: a request that was sent, or stolen, twice.
+    #[error("this token enrolled these keys before")]
+    KeysKnown,
     /// The path exists, the method is another.
     #[error("this path does not take this method")]
     MethodNotAllowed,
@@ -104,10 +107,12 @@ impl Refusal {
             Self::FormatsMalformed => "formats-malformed",
             Self::Internal => "internal",
             Self::KeyMalformed => "key-malformed",
+            Self::KeysKnown => "keys-known",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NonceMalformed => "nonce-malformed",
             Self::NonceReplayed => "nonce-replayed",
-            // Spelt as notme spells it.
+            // Not in kebab case like the others, on purpose: the hosted notme answers unmatched
+            // paths with this very code, and clients of both look for it.
             Self::NotFound => "not_found",
             Self::PayloadMalformed => "payload-malformed",
             Self::ProofInvalid => "proof-invalid",
@@ -154,7 +159,7 @@ impl Refusal {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::NonceReplayed => 409,
+            Self::KeysKnown | Self::NonceReplayed => 409,
             Self::BodyTooLarge => 413,
             Self::ContentType => 415,
             Self::Internal => 500,

@@ -1,18 +1,20 @@
 //! Serving: what an authority serves with, its start and its end.
 
 mod door;
+mod origins;
 
 use std::{
     error::Error, fmt, future::Future, io, path::PathBuf, process, sync::Arc, time::Duration,
 };
 
-use notme_local::{DirectoryError, create_private_directory};
-use rustix::{fs::Mode, process::umask};
+use notme_core::enrol::EMBEDDED_SCHEME;
+use notme_local::{DirectoryError, ProcessProtection, create_private_directory, protect_process};
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
 };
 
+use self::door::End;
 pub(crate) use self::door::Shared;
 use crate::{
     admin::Admin,
@@ -46,11 +48,15 @@ pub struct ServeConfig {
     pub founding: Founding,
     /// Where it listens.
     pub listen: Vec<Listen>,
-    /// The URL that proofs are bound to; `None`: that of the first listener.
+    /// The URL that proofs are bound to; `None`: that of the first listener. One that is only for
+    /// this user may have a name instead, `embedded:` and its directory, that stays when its
+    /// socket moves.
     pub url: Option<String>,
     /// How long things live.
     pub lifetimes: Lifetimes,
-    /// Enrolment by user id on the unix socket; `None`: tokens only.
+    /// Enrolment by user id on the unix socket; `None`: tokens only. It takes an authority whose
+    /// URL is that of the socket or an `embedded:` one: behind a proxy of the same user everybody
+    /// would have our user id.
     pub local: Option<LocalEnrolment>,
     /// After how long without requests it ends by itself.
     pub idle_exit: Option<Duration>,
@@ -75,8 +81,11 @@ impl fmt::Debug for ServeConfig {
 /// Bounds on what callers can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections, at least one; more wait.
+    /// Open connections at each listener, at least one; more wait.
     pub connections: u16,
+    /// Of these, over TCP, from one IPv4 address or IPv6 network (/64); more are closed at once.
+    /// All callers behind a proxy are one.
+    pub per_origin: u16,
     /// For a TLS handshake, and for the head of each request.
     pub head: Duration,
     /// For the body of a request.
@@ -91,6 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            per_origin: 64,
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             connection: Duration::from_secs(600),
@@ -120,16 +130,20 @@ pub struct Serving<'a> {
     pub url: &'a str,
     /// What seals its keys.
     pub sealing: SealingKind,
+    /// How well the memory that holds its keys is kept.
+    pub protection: &'a ProcessProtection,
     /// Its tokens and trust document: the only way to those of an authority in memory.
     pub admin: &'a Admin,
 }
 
 /// Serves until SIGTERM or SIGINT, or until idle.
 ///
-/// The process is the authority's: its file mode mask becomes 077.
+/// The process is the authority's: its file mode mask becomes 077, and it can neither be dumped
+/// nor debugged.
 ///
 /// # Errors
-/// [`ServeError`] when it cannot begin; nothing is left listening then.
+/// [`ServeError`] when it cannot begin, or its socket is taken away; nothing is left listening
+/// then.
 pub fn serve(config: ServeConfig) -> Result<(), ServeError> {
     serve_with(config, terminated)
 }
@@ -152,8 +166,8 @@ fn serve_with<F: Future<Output = ()>>(
     arm: impl FnOnce() -> io::Result<F>,
 ) -> Result<(), ServeError> {
     check_lifetimes(config.lifetimes)?;
-    // Never set back: nothing this process writes is for others.
-    umask(Mode::from_raw_mode(0o077));
+    // Never set back: nothing this process writes is for others, and keys are in its memory.
+    let protection = protect_process();
     let mut lock = match &config.storage {
         Storage::Directory { path, .. } => {
             create_private_directory(path)?;
@@ -172,6 +186,9 @@ fn serve_with<F: Future<Output = ()>>(
         .collect();
     let first = bound.first().ok_or(ServeError::NowhereToListen)?;
     let url = config.url.clone().unwrap_or_else(|| first.to_string());
+    if config.local.is_some() {
+        check_local(&url, &bound)?;
+    }
 
     let opened = match &config.storage {
         Storage::Directory { path, protection } => {
@@ -217,12 +234,17 @@ fn serve_with<F: Future<Output = ()>>(
         bound: &bound,
         url: &url,
         sealing,
+        protection: &protection,
         admin: &admin,
     };
     config.observer.serving(&serving);
-    runtime
+    let end = runtime
         .block_on(door::run(&shared, listeners, config.idle_exit, shutdown))
-        .map_err(ServeError::Runtime)
+        .map_err(ServeError::Runtime)?;
+    match end {
+        End::Asked | End::Idle => Ok(()),
+        End::SocketGone(path) => Err(ServeError::SocketGone { path }),
+    }
 }
 
 /// Returns what becomes ready with SIGTERM or SIGINT; from now on neither ends the process.
@@ -255,7 +277,20 @@ fn check_lifetimes(lifetimes: Lifetimes) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Why an authority cannot begin to serve.
+/// Checks that whoever speaks on the unix socket speaks for itself.
+fn check_local(url: &str, bound: &[Bound]) -> Result<(), ServeError> {
+    let is_own = bound
+        .iter()
+        .any(|bound| matches!(bound, Bound::Unix(_)) && bound.to_string() == url);
+    if !is_own && !url.starts_with(EMBEDDED_SCHEME) {
+        return Err(ServeError::LocalElsewhere {
+            url: url.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Why an authority cannot begin to serve, or ended unasked.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The lock file cannot be written.
@@ -270,6 +305,12 @@ pub enum ServeError {
     /// Lifetimes that contradict each other.
     #[error("lifetimes rise from issuance over certificate to session, up to ten years")]
     Lifetimes,
+    /// Local enrolment, and a URL at which others are served.
+    #[error("enrolment by user id is for authorities on a unix socket, not at `{url}`")]
+    LocalElsewhere {
+        /// The URL.
+        url: String,
+    },
     /// A listener cannot be had.
     #[error("the authority cannot listen")]
     Listen(#[from] ListenError),
@@ -282,6 +323,12 @@ pub enum ServeError {
     /// Threads or sockets cannot be had.
     #[error("the system refused threads or sockets")]
     Runtime(#[source] io::Error),
+    /// The file of a socket was removed or replaced, so that nobody finds it any more.
+    #[error("the socket `{}` was taken away", path.display())]
+    SocketGone {
+        /// Where it was.
+        path: PathBuf,
+    },
 }
 
 impl ServeError {
@@ -292,10 +339,12 @@ impl ServeError {
             Self::Home(error) => error.code(),
             Self::Instance(error) => error.code(),
             Self::Lifetimes => "authority-lifetimes",
+            Self::LocalElsewhere { .. } => "authority-local-elsewhere",
             Self::Listen(error) => error.code(),
             Self::NowhereToListen => "authority-listen-missing",
             Self::Open(error) => error.code(),
             Self::Runtime(_) => "authority-runtime",
+            Self::SocketGone { .. } => "authority-socket-gone",
         }
     }
 }

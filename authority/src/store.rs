@@ -39,6 +39,7 @@ pub(crate) trait Store: Send + Sync {
     fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
+    /// A token enrols the same keys once.
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
 
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
@@ -287,6 +288,8 @@ pub(crate) enum EnrolStoreError {
     Store(#[from] StoreError),
     #[error("the token is refused")]
     Token(TokenRefusal),
+    #[error("the token enrolled these keys before")]
+    KeysKnown,
 }
 
 /// Why an issuance was not recorded.

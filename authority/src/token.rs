@@ -90,7 +90,7 @@ impl NewToken {
 /// A token as its operator sees it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct TokenInfo {
-    /// The public name, for `revoke-token`: 16 hex digits.
+    /// The public name, for revoking it: 16 hex digits.
     pub id: String,
     /// The agent it enrols.
     pub agent: AgentName,

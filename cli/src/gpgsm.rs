@@ -256,6 +256,7 @@ fn standing_of(code: Code) -> Standing {
         | Code::TrustMissing
         | Code::TrustUnreadable
         | Code::TrustStateMissing
+        | Code::TrustFromFuture
         | Code::TrustStale
         | Code::PolicyUnreadable => Standing::Bad,
     }

@@ -88,8 +88,9 @@ impl Home {
         &self.runtime
     }
 
-    /// The embedded authority's socket.
+    /// The embedded authority's socket. It stands with the store, which one authority has for
+    /// itself: a runtime directory is another for every login.
     pub(crate) fn authority_socket(&self) -> PathBuf {
-        self.runtime.join("authority.sock")
+        self.authority().join("authority.sock")
     }
 }

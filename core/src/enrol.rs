@@ -17,6 +17,10 @@ const ENROL_LABEL: &str = "notme-enrol-v1";
 const ISSUE_LABEL: &str = "notme-issue-v1";
 const RENEW_LABEL: &str = "notme-renew-v1";
 
+/// What the URL of an embedded authority begins with; its home directory follows. The name stays
+/// the same wherever the socket is.
+pub const EMBEDDED_SCHEME: &str = "embedded:";
+
 /// The scope that allows signing git objects.
 pub const SCOPE_SIGN_GIT: &str = "sign:git";
 /// The scope that allows signing attestations.

@@ -9,8 +9,8 @@ use std::io::{self, Read, Write};
 mod message;
 
 pub use message::{
-    Basis, MemoryProtection, Purpose, Refusal, Request, Response, SessionState, SessionStatus,
-    SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
+    Basis, Fallback, MemoryProtection, Purpose, Refusal, Request, Response, SessionState,
+    SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
 };
 
 /// The protocol version we speak.

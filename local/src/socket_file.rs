@@ -38,6 +38,11 @@ impl SocketFile {
         Ok((file, listener))
     }
 
+    /// Returns where it was bound.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Tells whether clients still find the socket: the file may have been swept away.
     pub fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == self.identity)

@@ -10,13 +10,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use notme_agent::{AgentOptions, AuthorityLauncher, detach, run};
-use notme_authority::{Listen, Observer, Serving, serve_until};
+use notme_agent::{AgentOptions, AuthorityLauncher, AuthorityUrl, detach, run};
+use notme_authority::{Listen, Observer, Protection, Serving, Storage, serve_until};
 use notme_testkit::clock::FixedClock;
 
 use crate::world::{World, serve_config};
 
 const ROOT: &str = "NOTME_TEST_ROOT";
+const SOCKET: &str = "NOTME_TEST_SOCKET";
 
 /// The arguments that make this test binary run one "test" as a program.
 fn arguments_of(name: &str) -> [&str; 4] {
@@ -28,6 +29,7 @@ pub(crate) fn authority(world: &World) -> AuthorityLauncher {
     let root = world.root.path();
     let mut arguments: Vec<OsString> = vec![
         format!("{ROOT}={}", root.display()).into(),
+        format!("{SOCKET}={}", world.authority_socket().display()).into(),
         env::current_exe().unwrap().into(),
     ];
     arguments.extend(arguments_of("child::is_an_authority").map(OsString::from));
@@ -75,6 +77,7 @@ fn is_a_key_agent() {
     run(AgentOptions {
         config_dir: root.join("agents"),
         runtime_dir: root.join("run"),
+        authority_socket: root.join("authority/authority.sock"),
         idle_exit: Duration::from_secs(60),
         launcher: None,
         clock: Arc::new(|| SystemTime::now().into()),
@@ -87,13 +90,23 @@ fn is_a_key_agent() {
 #[ignore = "a program for other tests"]
 fn is_an_authority() {
     let root = PathBuf::from(env::var_os(ROOT).unwrap());
-    let (socket, log) = (root.join("run/authority.sock"), root.join("authority.log"));
-    let config = serve_config(
+    let socket = PathBuf::from(env::var_os(SOCKET).unwrap());
+    let log = root.join("authority.log");
+    let home = root.join("authority");
+    let mut config = serve_config(
         Listen::Unix(socket),
         FixedClock::default(),
         Arc::new(Announced),
     );
-    serve_until(config, until_removed(log)).unwrap();
+    config.url = Some(AuthorityUrl::embedded(&home).unwrap().to_string());
+    config.storage = Storage::Directory {
+        path: home,
+        protection: Protection::LocalFile,
+    };
+    // One whose socket was taken away says so, and has ended all the same.
+    if let Err(error) = serve_until(config, until_removed(log)) {
+        assert_eq!(error.code(), "authority-socket-gone");
+    }
 }
 
 struct Announced;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use notme_core::frame::{BODY_LIMIT, Frame, HEADER_LIMIT, SessionsAnswer};
-use notme_testkit::clock::FixedClock;
+use notme_local::create_private_directory;
 use rustix::{
     fs::Uid,
     process::geteuid,
@@ -159,9 +159,8 @@ fn keeps_other_users_out() {
 
 #[test]
 fn refuses_a_runtime_directory_that_others_may_enter() {
-    let mut world = World::empty();
-    let clock = FixedClock::default();
-    world.start_authority(&clock);
+    let world = World::empty();
+    create_private_directory(&world.runtime_dir()).unwrap();
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(world.runtime_dir(), open).unwrap();
     let error = notme_agent::run(world.options(Wishes::default())).unwrap_err();

@@ -120,6 +120,21 @@ fn signs_with_the_session_certificate_when_the_authority_is_gone() {
 }
 
 #[test]
+fn keeps_what_it_said_about_signatures_with_the_session_certificate() {
+    let Timed { mut world, clock } = Timed::new();
+    assert_eq!(world.session().fallback, None);
+    world.stop_authority();
+    let first = clock.now();
+    world.sign("claude", &commit()).unwrap();
+    clock.advance(5);
+    let notice = world.sign("claude", &commit()).unwrap().notice.unwrap();
+    let fallback = world.session().fallback.unwrap();
+    assert_eq!((fallback.count, fallback.since), (2, first));
+    assert_eq!(fallback.last_at, first.plus(5));
+    assert_eq!(fallback.last_notice, notice);
+}
+
+#[test]
 fn fails_without_an_authority_when_the_certificate_is_over() {
     let Timed { mut world, clock } = Timed::new();
     world.stop_authority();

@@ -1,6 +1,6 @@
 use notme_agent::Profile;
 use notme_core::{
-    frame::Basis,
+    frame::{Basis, SessionState},
     key::{Algorithm, sha256},
 };
 
@@ -123,6 +123,24 @@ fn says_so_when_a_configuration_cannot_be_read() {
     let refusal = world.sign("claude", &commit()).unwrap_err();
     assert_eq!(refusal.code, "config-invalid");
     assert!(refusal.message.contains("claude.json"));
+}
+
+#[test]
+fn tells_of_a_broken_configuration_beside_the_others() {
+    let world = World::new();
+    std::fs::write(world.config_dir().join("broken.json"), "{").unwrap();
+    world.sign("claude", &commit()).unwrap();
+    for sessions in [world.list(), world.connect().status().sessions] {
+        let [broken, claude] = &sessions[..] else {
+            panic!("{sessions:?}");
+        };
+        assert_eq!(broken.agent.as_str(), "broken");
+        assert_eq!(broken.state, SessionState::Broken);
+        let problem = broken.problem.as_ref().unwrap();
+        assert!(problem.contains("broken.json"), "{problem}");
+        assert_eq!(claude.state, SessionState::Live);
+        assert_eq!(claude.problem, None);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use notme_agent::Profile;
+use notme_agent::{Pins, Profile};
 use notme_core::frame::Basis;
 use notme_testkit::clock::FixedClock;
 
@@ -39,9 +39,33 @@ fn names_the_command_that_helps_without_a_token() {
             refusal
                 .hint
                 .unwrap()
-                .contains("notme agent enrol --agent claude")
+                .contains("`notme agent enrol claude --token-file FILE`")
         );
     }
+}
+
+#[test]
+fn gives_no_token_to_an_authority_that_is_not_pinned() {
+    let world = world(Wishes::default());
+    let good = world.configured();
+    for profile in [Profile::Modern, Profile::Interop] {
+        let mut config = good.clone();
+        config.profile = profile;
+        config.pins = Pins::new(vec![[0; 32]]).unwrap();
+        config.save(&world.config_dir()).unwrap();
+        let refusal = world.connect().enrol("claude", &world.token()).unwrap_err();
+        assert_eq!(refusal.code, "authority-not-pinned");
+    }
+    // The root that signs is pinned, the one that everything is asked with is not.
+    let mut config = good.clone();
+    config.profile = Profile::Interop;
+    config.pins = Pins::new(good.pins.as_slice()[1..].to_vec()).unwrap();
+    config.save(&world.config_dir()).unwrap();
+    let refusal = world.connect().enrol("claude", &world.token()).unwrap_err();
+    assert_eq!(refusal.code, "authority-not-pinned");
+
+    good.save(&world.config_dir()).unwrap();
+    world.connect().enrol("claude", &world.token()).unwrap();
 }
 
 #[test]
@@ -90,4 +114,19 @@ fn stays_for_a_session_that_only_a_token_could_replace() {
     assert!(!world.agent_has_ended());
     clock.advance(25 * 3600);
     eventually("it exits with the session", || world.agent_has_ended());
+}
+
+#[test]
+fn stays_for_such_a_session_on_a_unix_socket_too() {
+    let clock = FixedClock::default();
+    let world = World::with(Wishes {
+        idle_exit: Duration::from_millis(200),
+        clock: clock.clone(),
+        ..Wishes::default()
+    });
+    world.connect().enrol("claude", &world.token()).unwrap();
+    clock.advance(60);
+    world.connect().renew("claude").unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(!world.agent_has_ended());
 }

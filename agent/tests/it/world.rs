@@ -69,6 +69,10 @@ impl Default for Wishes {
 /// A temporary home.
 pub(crate) struct World {
     pub(crate) root: tempfile::TempDir,
+    /// The name of the runtime directory.
+    pub(crate) run: &'static str,
+    /// The name of the directory of the authority's socket.
+    pub(crate) authority_dir: &'static str,
     authority: Option<RunningAuthority>,
     agent: Option<JoinHandle<Result<(), RunError>>>,
 }
@@ -90,13 +94,15 @@ impl World {
     pub(crate) fn empty() -> Self {
         Self {
             root: tempfile::tempdir().unwrap(),
+            run: "run",
+            authority_dir: "authority",
             authority: None,
             agent: None,
         }
     }
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {
-        self.root.path().join("run")
+        self.root.path().join(self.run)
     }
 
     pub(crate) fn config_dir(&self) -> PathBuf {
@@ -107,12 +113,17 @@ impl World {
         self.runtime_dir().join(SOCKET_NAME)
     }
 
+    pub(crate) fn authority_socket(&self) -> PathBuf {
+        let directory = self.root.path().join(self.authority_dir);
+        directory.join("authority.sock")
+    }
+
     pub(crate) fn authority_url(&self) -> AuthorityUrl {
-        AuthorityUrl::of_socket(&self.runtime_dir().join("authority.sock")).unwrap()
+        AuthorityUrl::of_socket(&self.authority_socket()).unwrap()
     }
 
     pub(crate) fn start_authority(&mut self, clock: &FixedClock) {
-        let listen = Listen::Unix(self.runtime_dir().join("authority.sock"));
+        let listen = Listen::Unix(self.authority_socket());
         self.authority = Some(RunningAuthority::start(listen, clock));
     }
 
@@ -155,7 +166,8 @@ impl World {
         authority: AuthorityUrl,
         ca_file: Option<PathBuf>,
     ) -> AgentConfig {
-        let bundle = fetch(&authority, ca_file.clone(), Document::CaBundle).unwrap();
+        let address = authority.at(&self.authority_socket());
+        let bundle = fetch(address, ca_file.clone(), Document::CaBundle).unwrap();
         let roots = Certificate::pem_bundle(&String::from_utf8(bundle).unwrap()).unwrap();
         let pins = roots.iter().map(|root| root.public_key().spki_sha256());
         let pins = Pins::new(pins.collect()).unwrap();
@@ -164,10 +176,19 @@ impl World {
         config
     }
 
+    /// The configuration of `claude`.
+    pub(crate) fn configured(&self) -> AgentConfig {
+        let name = "claude".parse().unwrap();
+        AgentConfig::load(&self.config_dir(), &name)
+            .unwrap()
+            .unwrap()
+    }
+
     pub(crate) fn options(&self, wishes: Wishes) -> AgentOptions {
         AgentOptions {
             config_dir: self.config_dir(),
             runtime_dir: self.runtime_dir(),
+            authority_socket: self.authority_socket(),
             idle_exit: wishes.idle_exit,
             launcher: wishes.launcher,
             clock: Arc::new(wishes.clock.reader()),
@@ -209,14 +230,12 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
+impl World {
+    /// Ends the key agent and waits until it has.
+    pub(crate) fn stop_agent(&mut self) {
         let Some(agent) = self.agent.take() else {
             return;
         };
-        if thread::panicking() {
-            return;
-        }
         let stop = Frame::new(br#"{"request":"stop"}"#.to_vec(), Vec::new()).unwrap();
         // It may be busy with clients that only just left.
         eventually("the key agent stops", || {
@@ -231,6 +250,14 @@ impl Drop for World {
             }
         });
         agent.join().unwrap().unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.stop_agent();
+        }
     }
 }
 
@@ -331,7 +358,10 @@ impl RunningAuthority {
     fn start(listen: Listen, clock: &FixedClock) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (serving, started) = mpsc::channel();
-        let config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        let mut config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        if !matches!(config.listen[0], Listen::Unix(_)) {
+            config.local = None;
+        }
         let thread = thread::spawn(move || {
             serve_until(config, async {
                 let _ = stopped.await;

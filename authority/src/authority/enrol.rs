@@ -56,6 +56,7 @@ impl Authority {
             .enrol(&session, &issued)
             .map_err(|error| match error {
                 EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
+                EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
                 EnrolStoreError::Store(error) => error.into(),
             })?;
         Ok(response)

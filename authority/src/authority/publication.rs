@@ -7,7 +7,7 @@ use notme_core::{
     base64,
     certificate::Certificate,
     dsse::Envelope,
-    enrol::SCOPES,
+    enrol::{EMBEDDED_SCHEME, SCOPES},
     hex,
     key::sha256,
     time::UnixTime,
@@ -34,11 +34,8 @@ impl Authority {
     /// Returns the discovery document: the fields of notme's that are true of us, and ours.
     pub(crate) fn discovery(&self) -> Value {
         // A unix socket has no URL that paths could be appended to: there they stand alone.
-        let base = if self.url.starts_with("unix:") {
-            ""
-        } else {
-            &self.url
-        };
+        let is_local = self.url.starts_with("unix:") || self.url.starts_with(EMBEDDED_SCHEME);
+        let base = if is_local { "" } else { &self.url };
         json!({
             "issuer": self.url,
             "trust_domain": self.record.trust_domain,

@@ -4,6 +4,7 @@ use std::{
     error::Error,
     future::{Future, pending},
     io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -17,13 +18,18 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
     pin, select,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::{JoinSet, block_in_place},
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::{Limits, Observer};
+use notme_local::SocketFile;
+
+use super::{
+    Limits, Observer,
+    origins::{OriginPlace, Origins},
+};
 use crate::{
     authority::{Authority, Peer},
     http,
@@ -119,30 +125,52 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Lets callers in until `shutdown`, or until nobody wants anything any more.
+/// Why it does not serve any more.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Somebody wanted it to.
+    Asked,
+    /// Nobody wanted anything.
+    Idle,
+    /// Nobody can find this socket.
+    SocketGone(PathBuf),
+}
+
+/// Lets callers in until `shutdown`, until nobody wants anything any more, or until a socket is
+/// taken away.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     listeners: Vec<Listener>,
     idle_exit: Option<Duration>,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+) -> io::Result<End> {
     let (stop, stopping) = watch::channel(());
+    let (lost, mut losses) = mpsc::channel(1);
     let all = shared.limits.connections.max(1);
-    let places = Arc::new(Semaphore::new(all.into()));
+    let mut doors = Vec::with_capacity(listeners.len());
     let mut tasks = JoinSet::new();
     for listener in listeners {
+        // Each its own: strangers on the network cannot fill the places of our user.
+        let places = Arc::new(Semaphore::new(all.into()));
+        doors.push(places.clone());
         let door = Door {
             shared: shared.clone(),
-            places: places.clone(),
+            places,
             stopping: stopping.clone(),
         };
         match listener.socket {
             Socket::Unix(socket, file) => {
                 let socket = UnixListener::from_std(socket)?;
+                let lost = lost.clone();
                 tasks.spawn(async move {
                     // Dropped in reverse: the file goes before the socket closes.
-                    let (socket, _socket_file) = (socket, file);
-                    door.accept_unix(&socket).await;
+                    let (socket, file) = (socket, file);
+                    select! {
+                        () = door.accept_unix(&socket) => {}
+                        () = taken_away(&file) => {
+                            let _ = lost.send(file.path().to_owned()).await;
+                        }
+                    }
                 });
             }
             Socket::Tcp(socket, tls) => {
@@ -160,15 +188,30 @@ pub(super) async fn run(
             None => pending().await,
         }
     };
-    select! {
-        () = shutdown => {}
-        () = idle => {}
-    }
+    let end = select! {
+        () = shutdown => End::Asked,
+        () = idle => End::Idle,
+        Some(path) = losses.recv() => End::SocketGone(path),
+    };
     tasks.shutdown().await;
     let _ = stop.send(());
     // Every place free again: every connection has ended.
-    let _ = timeout(shared.limits.drain, places.acquire_many(all.into())).await;
-    Ok(())
+    let _ = timeout(shared.limits.drain, async {
+        for places in &doors {
+            let _ = places.acquire_many(all.into()).await;
+        }
+    })
+    .await;
+    Ok(end)
+}
+
+/// Resolves once clients do not find the socket any more: somebody swept its directory.
+async fn taken_away(file: &SocketFile) {
+    let mut tick = interval(SOUGHT_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while file.is_in_place() {
+        tick.tick().await;
+    }
 }
 
 /// Keeps the trust document fresh and the store small.
@@ -202,19 +245,23 @@ impl Door {
                 Ok(credentials) if credentials.uid() == ours => Peer::SameUser,
                 Ok(_) | Err(_) => Peer::Stranger,
             };
-            tokio::spawn(self.guest(peer, place).converse(stream));
+            tokio::spawn(self.guest(peer, (place, None)).converse(stream));
         }
     }
 
     async fn accept_tcp(&self, socket: &TcpListener, tls: Option<TlsAcceptor>) {
+        let origins = Origins::new(self.shared.limits.per_origin);
         while let Some(place) = self.place().await {
-            let Ok((stream, _)) = socket.accept().await else {
+            let Ok((stream, address)) = socket.accept().await else {
                 sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let Some(origin) = origins.admit(address.ip()) else {
                 continue;
             };
             // Answers are small and whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            let guest = self.guest(Peer::Stranger, place);
+            let guest = self.guest(Peer::Stranger, (place, Some(origin)));
             match tls.clone() {
                 None => tokio::spawn(guest.converse(stream)),
                 Some(tls) => tokio::spawn(async move {
@@ -232,7 +279,7 @@ impl Door {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    fn guest(&self, peer: Peer, place: OwnedSemaphorePermit) -> Guest {
+    fn guest(&self, peer: Peer, place: (OwnedSemaphorePermit, Option<OriginPlace>)) -> Guest {
         Guest {
             shared: self.shared.clone(),
             stopping: self.stopping.clone(),
@@ -247,7 +294,7 @@ struct Guest {
     shared: Arc<Shared>,
     stopping: watch::Receiver<()>,
     peer: Peer,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Option<OriginPlace>),
 }
 
 impl Guest {
@@ -292,4 +339,6 @@ const HEADERS_MAX: usize = 64;
 const HEAD_MAX: usize = 16 * 1024;
 /// After an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether the sockets are where clients look for them.
+const SOUGHT_EVERY: Duration = Duration::from_secs(1);
 const TENDED_EVERY: Duration = Duration::from_secs(30);

@@ -278,6 +278,7 @@ impl Store for SqliteStore {
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
             if let Some(digest) = &session.token {
+                check_keys_are_new(transaction, digest, session)?;
                 spend_token(transaction, digest, session.started_at)?;
             }
             transaction.execute(
@@ -394,6 +395,23 @@ impl Store for SqliteStore {
                 },
             )
         })
+    }
+}
+
+/// Whoever repeats a request as it was, by accident or having overheard it, burns no use.
+fn check_keys_are_new(
+    transaction: &Transaction<'_>,
+    digest: &[u8; 32],
+    session: &Session,
+) -> Result<(), WriteError<EnrolStoreError>> {
+    let known = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM session WHERE token = ?1 AND mtls = ?2 AND signing = ?3)",
+        params![digest, session.mtls.spki_der(), session.signing.spki_der()],
+        |row| row.get(0),
+    )?;
+    match known {
+        true => Err(WriteError::Refused(EnrolStoreError::KeysKnown)),
+        false => Ok(()),
     }
 }
 

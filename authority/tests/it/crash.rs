@@ -1,7 +1,7 @@
 //! The end that nobody announced, and the ones that somebody did.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Write as _, stdout},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -83,6 +83,25 @@ fn spawn(world: &World) -> (Child, Client) {
 
 fn now() -> UnixTime {
     UnixTime::from(std::time::SystemTime::now())
+}
+
+#[test]
+fn its_keys_are_neither_swapped_nor_dumped() {
+    let world = World::new();
+    let (mut child, _) = spawn(&world);
+    let read = |file| fs::read_to_string(format!("/proc/{}/{file}", child.id())).unwrap();
+    let limits = read("limits");
+    let core = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"));
+    let core: Vec<_> = core.unwrap().split_whitespace().collect();
+    assert_eq!(core[..2], ["0", "0"]);
+    let status = read("status");
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
+    let locked = locked.unwrap().trim().trim_end_matches(" kB");
+    assert!(locked.parse::<u64>().unwrap() > 0, "{status}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -95,11 +95,13 @@ fn the_public_url_may_carry_a_path() {
     let world = World::new();
     let mut config = world.config();
     config.url = Some("https://cluster.test/identity/".to_owned());
+    config.local = None;
     let running = start(config).unwrap();
     assert_eq!(running.tcp().get("/identity/health").status, 200);
     assert_eq!(running.tcp().get("/health").status, 200);
     assert_eq!(running.tcp().get("/other/health").status, 404);
-    crate::client::Agent::new(1).session(&running.unix(), None);
+    let token = world.token();
+    crate::client::Agent::new(1).session(&running.unix(), Some(token.expose()));
 }
 
 #[test]
@@ -166,6 +168,7 @@ fn a_document_signed_anew_takes_the_next_number_and_names_the_one_before() {
 
     let mut moved = world.config();
     moved.url = Some("https://moved.test".to_owned());
+    moved.local = None;
     let running = start(moved).unwrap();
     let third = trust(&world, &running);
     assert_eq!(third.document().seqno, 3);

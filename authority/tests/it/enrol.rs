@@ -10,7 +10,7 @@ use notme_core::{
 
 use crate::{
     client::{Agent, Answer, Client},
-    world::{World, token},
+    world::{World, start, token},
 };
 
 fn refused(answer: &Answer, status: u16, code: &str) {
@@ -174,12 +174,74 @@ fn without_local_enrolment_the_unix_socket_asks_for_a_token_too() {
     let world = World::new();
     let mut config = world.config();
     config.local = None;
-    let running = crate::world::start(config).unwrap();
+    let running = start(config).unwrap();
     refused(
         &Agent::new(1).enrol(&running.unix(), None),
         401,
         "token-required",
     );
+}
+
+#[test]
+fn nobody_behind_a_proxy_passes_for_our_own_user() {
+    let world = World::new();
+    let urls = [
+        "https://auth.example",
+        "http://127.0.0.1:8080",
+        "unix:/elsewhere",
+        "",
+    ];
+    for url in urls {
+        let mut config = world.config();
+        config.url = Some(url.to_owned());
+        let error = start(config).map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), "authority-local-elsewhere", "{url}");
+        assert!(!world.socket().exists());
+    }
+    // The first listener gives the name, and others are served there.
+    let mut config = world.config();
+    config.listen.reverse();
+    let error = start(config).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "authority-local-elsewhere");
+
+    let mut config = world.config();
+    config.url = Some("https://auth.example".to_owned());
+    config.local = None;
+    let running = start(config).unwrap();
+    let answer = Agent::new(1).enrol(&running.unix(), None);
+    refused(&answer, 401, "token-required");
+}
+
+#[test]
+fn an_embedded_authority_has_a_name_that_is_not_its_socket() {
+    let world = World::new();
+    let name = format!("embedded:{}", world.home().display());
+    let mut config = world.config();
+    config.url = Some(name.clone());
+    let running = start(config).unwrap();
+    assert_eq!(running.url, name);
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    assert_eq!(session.enrolled.auth_method, "same-user");
+    assert_eq!(session.issue(&running.unix(), world.now(), 1).status, 200);
+}
+
+#[test]
+fn the_same_request_again_burns_no_use_of_a_token() {
+    let world = World::new();
+    let running = world.start();
+    let mut three = token();
+    three.uses = 3;
+    let (token, _) = world.admin().create_token(three).unwrap();
+    let (client, agent) = (running.tcp(), Agent::new(1));
+    let request = agent.enrol_request(&client.url, Some(token.expose()));
+    assert_eq!(client.post("/v1/enrol", &request).status, 200);
+    for _ in 0..2 {
+        refused(&client.post("/v1/enrol", &request), 409, "keys-known");
+    }
+    assert_eq!(used(&world), 1);
+    Agent::new(2).session(&client, Some(token.expose()));
+    assert_eq!(used(&world), 2);
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn an_authority_in_memory_leaves_no_files() {
     let mut config = world.config();
     config.storage = Storage::Memory;
     config.listen.remove(0);
+    config.local = None;
     let running = start(config).unwrap();
     assert_eq!(running.tcp().get("/health").body, b"ok");
     assert!(world.files().is_empty());

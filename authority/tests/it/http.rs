@@ -213,6 +213,44 @@ fn silent_connections_do_not_keep_others_out() {
 }
 
 #[test]
+fn silent_strangers_keep_nobody_of_our_own_out() {
+    let world = World::new();
+    let mut config = world.config();
+    config.limits.connections = 8;
+    config.limits.per_origin = 8;
+    config.limits.head = Duration::from_secs(600);
+    let running = start(config).unwrap();
+    let silent: Vec<_> = (0..100).map(|_| running.tcp().connect()).collect();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    for nonce in 0..20 {
+        assert_eq!(
+            session.issue(&running.unix(), world.now(), nonce).status,
+            200
+        );
+    }
+    drop(silent);
+}
+
+#[test]
+fn one_origin_has_a_share_of_the_places_and_no_more() {
+    let world = World::new();
+    let mut config = world.config();
+    config.limits.per_origin = 4;
+    config.limits.head = Duration::from_secs(600);
+    let running = start(config).unwrap();
+    let silent: Vec<_> = (0..4).map(|_| running.tcp().connect()).collect();
+    let mut fifth = running.tcp().connect();
+    assert!(!matches!(fifth.read(&mut [0; 64]), Ok(1..)));
+    // Sent off at once, not left to wait.
+    assert_eq!(running.tcp().get("/health").status, 0);
+    drop(silent);
+    while running.tcp().get("/health").status != 200 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn pages_may_read_documents_and_send_nothing() {
     let world = World::new();
     let running = world.start();

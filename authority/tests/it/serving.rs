@@ -87,6 +87,7 @@ async fn tls_is_served_to_whoever_knows_the_private_ca() {
     let world = World::new();
     let [ca, certificate, key] = tls_files(&world);
     let mut config = world.config();
+    config.local = None;
     config.listen = vec![Listen::Tls {
         address: "127.0.0.1:0".parse().unwrap(),
         certificate,
@@ -133,6 +134,7 @@ fn a_silent_tls_client_is_cut_off() {
     let world = World::new();
     let [_, certificate, key] = tls_files(&world);
     let mut config = world.config();
+    config.local = None;
     config.listen = vec![Listen::Tls {
         address: "127.0.0.1:0".parse().unwrap(),
         certificate,
@@ -331,8 +333,36 @@ fn an_idle_authority_ends_by_itself() {
     config.idle_exit = Some(Duration::from_millis(200));
     let running = start(config).unwrap();
     assert_eq!(running.unix().get("/health").status, 200);
-    running.wait();
+    running.wait().unwrap();
     assert!(!world.socket().exists());
+}
+
+#[test]
+fn an_authority_whose_socket_was_swept_away_ends() {
+    let world = World::new();
+    let running = world.start();
+    fs::remove_dir_all(world.socket().parent().unwrap()).unwrap();
+    let error = running.wait().unwrap_err();
+    assert_eq!(error.code(), "authority-socket-gone");
+    world.start().stop();
+}
+
+#[test]
+fn one_that_starts_waits_for_one_that_is_ending() {
+    let world = World::new();
+    let mut config = world.config();
+    config.limits.drain = Duration::from_millis(500);
+    let first = start(config).unwrap();
+    // A request under way keeps it, for as long as its last answers may take.
+    let mut stream = first.unix().connect();
+    let head = "POST /v1/enrol HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
+    fs::remove_file(world.socket()).unwrap();
+
+    let second = world.start();
+    assert_eq!(second.unix().get("/health").status, 200);
+    assert!(first.wait().is_err());
 }
 
 #[test]

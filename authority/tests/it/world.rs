@@ -157,8 +157,8 @@ impl Running {
     }
 
     /// Waits for an end that comes by itself.
-    pub(crate) fn wait(mut self) {
-        self.thread.take().unwrap().join().unwrap().unwrap();
+    pub(crate) fn wait(mut self) -> Result<(), ServeError> {
+        self.thread.take().unwrap().join().unwrap()
     }
 
     fn end(&mut self) {

@@ -14,6 +14,7 @@ use notme_core::{
     time::UnixTime,
 };
 use notme_signer::{AgentClient, AgentEndpoint, ClientError, Deadline, StartCommand};
+use notme_verifier::report::escape;
 use serde_json::{Value, json};
 
 use crate::{
@@ -121,6 +122,7 @@ fn serve(home: &Home) -> Outcome {
     notme_agent::run(AgentOptions {
         config_dir: home.agents(),
         runtime_dir: home.runtime().to_owned(),
+        authority_socket: home.authority_socket(),
         idle_exit: IDLE,
         launcher: Some(program::authority_launcher(home)?),
         clock: Arc::new(|| UnixTime::from(SystemTime::now())),
@@ -226,6 +228,12 @@ fn print_sessions(sessions: &[SessionStatus]) -> Outcome {
         if let Some(at) = session.session_ends_at {
             writeln!(out, "  session      until {at}")?;
         }
+        if let Some(problem) = &session.problem {
+            writeln!(out, "  problem      {}", escape(problem))?;
+        }
+        if let Some(warning) = fallback(session) {
+            writeln!(out, "  warning      {warning}")?;
+        }
     }
     Ok(Exit::Yes)
 }
@@ -253,7 +261,26 @@ pub(crate) fn session_json(session: &SessionStatus) -> Value {
         "kid": session.kid,
         "not_after": time(session.not_after),
         "session_ends_at": time(session.session_ends_at),
+        "problem": session.problem,
+        "fallback": fallback(session),
     })
+}
+
+/// Says when signatures had to do without a certificate of their own.
+pub(crate) fn fallback(session: &SessionStatus) -> Option<String> {
+    let fallback = session
+        .fallback
+        .as_ref()
+        .filter(|fallback| fallback.count > 0)?;
+    Some(format!(
+        "{} signed with the session certificate since {}: {}",
+        match fallback.count {
+            1 => "one object".to_owned(),
+            count => format!("{count} objects"),
+        },
+        fallback.since,
+        escape(&fallback.last_notice)
+    ))
 }
 
 /// Returns a session's state in words.
@@ -263,5 +290,6 @@ pub(crate) const fn state(state: SessionState) -> &'static str {
         SessionState::Live => "live",
         SessionState::Expired => "certificate expired; the next signature renews it",
         SessionState::Ended => "session ended",
+        SessionState::Broken => "its configuration cannot be used",
     }
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use notme_agent::AuthorityUrl;
 use notme_authority::{
     Admin, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection,
     Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
@@ -104,6 +105,11 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
     if let Some(seconds) = arguments.certificate_ttl {
         lifetimes.certificate = seconds.get().into();
     }
+    let url = if arguments.embedded {
+        Some(AuthorityUrl::embedded(&home.authority())?.to_string())
+    } else {
+        arguments.url.clone()
+    };
     notme_authority::serve(ServeConfig {
         storage: if arguments.ephemeral {
             Storage::Memory
@@ -115,7 +121,7 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
         },
         founding: founding(None),
         listen,
-        url: arguments.url.clone(),
+        url,
         lifetimes,
         local,
         idle_exit: arguments.embedded.then_some(EMBEDDED_IDLE),
@@ -134,6 +140,9 @@ impl Observer for Announcer {
         let mut out = io::stderr().lock();
         for bound in serving.bound {
             let _ = writeln!(out, "listening on {bound}");
+        }
+        for weakness in &serving.protection.weaknesses {
+            let _ = writeln!(out, "warning: {weakness}");
         }
         let _ = writeln!(
             out,

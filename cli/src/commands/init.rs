@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use notme_agent::{AgentConfig, AuthorityUrl, Document, Pins};
+use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins};
 use notme_authority::{Admin, SystemClock};
 
 use crate::{
@@ -115,18 +115,18 @@ fn git_settings(arguments: &Init, program: &Path) -> [Setting; 5] {
 
 /// Starts this user's own authority, and pins it from its own directory.
 fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
-    let url = start_embedded(home)?;
+    let address = start_embedded(home)?;
     let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
     let pins: Vec<[u8; 32]> = roots
         .iter()
         .map(|root| root.public_key().spki_sha256())
         .collect();
-    let document = notme_agent::fetch(&url, None, Document::Trust)?;
+    let document = notme_agent::fetch(address.clone(), None, Document::Trust)?;
     trust::pin_or_refresh(home, EMBEDDED, &document, &pins)?;
 
     let mut config = AgentConfig::new(
         arguments.agent.clone(),
-        url,
+        address.url().clone(),
         profile(arguments.profile),
         Pins::new(pins)?,
     );
@@ -134,13 +134,12 @@ fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
     Ok(config)
 }
 
-/// Returns the URL of this user's own authority, once it answers.
-pub(crate) fn start_embedded(home: &Home) -> Result<AuthorityUrl, Failure> {
-    let url = AuthorityUrl::of_socket(&home.authority_socket())?;
-    notme_local::create_private_directory(home.runtime())?;
+/// Returns the address of this user's own authority, once it answers.
+pub(crate) fn start_embedded(home: &Home) -> Result<AuthorityAddress, Failure> {
+    let address = AuthorityUrl::embedded(&home.authority())?.at(&home.authority_socket());
     let launcher = program::authority_launcher(home)?;
-    notme_agent::ensure_embedded_authority(&url, launcher, EMBEDDED_DEADLINE)?;
-    Ok(url)
+    notme_agent::ensure_embedded_authority(address.clone(), launcher, EMBEDDED_DEADLINE)?;
+    Ok(address)
 }
 
 /// Pins an authority that somebody else runs, by what its operator said.

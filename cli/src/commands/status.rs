@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use notme_agent::AgentConfig;
 use notme_core::{frame::SessionStatus, identity::AgentName};
+use notme_verifier::report::escape;
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -136,6 +137,12 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
             writeln!(out, "key          {kid}")?;
         }
         writeln!(out, "session      {}", agent::state(session.state))?;
+        if let Some(problem) = &session.problem {
+            writeln!(out, "problem      {}", escape(problem))?;
+        }
+        if let Some(warning) = agent::fallback(session) {
+            writeln!(out, "warning      {warning}")?;
+        }
         if let Some(at) = session.not_after {
             writeln!(out, "certificate  until {at}, renewed by itself")?;
         }

@@ -326,12 +326,12 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             )?;
             continue;
         };
-        let url = if is_embedded(authority) {
+        let address = if is_embedded(authority) {
             start_embedded(home)?
         } else {
-            facts.url.parse()?
+            facts.url.parse::<AuthorityUrl>()?.into()
         };
-        let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)
+        let document = notme_agent::fetch(address, arguments.ca_file.clone(), Document::Trust)
             .map_err(Failure::from)?;
         let refreshed = store
             .refresh(authority.name(), &document, now())

@@ -230,6 +230,12 @@ fn without_the_authority_the_session_certificate_signs_and_says_so() {
     let signed = world.git(&["log", "-1", "--format=%G?"]);
     assert_eq!(String::from_utf8_lossy(&signed.stdout).trim(), "Y");
     assert_eq!(world.code("HEAD", &[]), "time-basis-too-weak");
+    // git swallows what a signer says when it succeeds, so the status says it again.
+    let status = world.notme_ok(&["status"]);
+    assert!(
+        status.contains("one object signed with the session certificate"),
+        "{status}"
+    );
     let policy = world.policy_with_floor("declared");
     assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
     // Without the agent's session there is nothing to sign with, and no commit.
@@ -237,6 +243,34 @@ fn without_the_authority_the_session_certificate_signs_and_says_so() {
     let refused = world.git(&["commit", "--allow-empty", "-q", "-m", "c"]);
     assert!(!refused.status.success());
     assert!(told(&refused).contains("gpgsm: "), "{}", told(&refused));
+}
+
+/// A login, cron and `su` have each their own runtime directory, and those are swept.
+#[test]
+fn a_runtime_directory_that_changes_or_goes_away_does_not_stop_signing() {
+    let mut world = World::of(notme_testkit::repository::Repository::new());
+    let home = world.home();
+    world.remove_env("NOTME_HOME");
+    for name in ["one", "two"] {
+        let runtime = home.join(name);
+        fs::create_dir(&runtime).unwrap();
+        fs::set_permissions(
+            &runtime,
+            std::os::unix::fs::PermissionsExt::from_mode(0o700),
+        )
+        .unwrap();
+        world.set_env("XDG_RUNTIME_DIR", &runtime);
+        if name == "one" {
+            world.notme_ok(&["init"]);
+        }
+        world.signed_commit(name);
+        assert_eq!(world.code("HEAD", &[]), "accepted");
+        fs::remove_dir_all(runtime.join("notme")).unwrap();
+        world.signed_commit(&format!("{name} again"));
+        assert_eq!(world.code("HEAD", &[]), "accepted");
+        world.notme_ok(&["agent", "stop"]);
+    }
+    world.notme_ok(&["authority", "stop"]);
 }
 
 #[test]

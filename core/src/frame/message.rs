@@ -151,10 +151,13 @@ pub struct StopAnswer {
 pub struct SessionStatus {
     /// The agent.
     pub agent: AgentName,
-    /// Where its certificates come from.
+    /// Where its certificates come from; empty when it is broken.
     pub authority: String,
     /// What may be expected of it.
     pub state: SessionState,
+    /// What is wrong with its configuration, when it is broken.
+    #[serde(default)]
+    pub problem: Option<String>,
     /// The identity in its certificate.
     pub identity: Option<Identity>,
     /// The key id that its signatures carry.
@@ -163,6 +166,23 @@ pub struct SessionStatus {
     pub not_after: Option<UnixTime>,
     /// When renewal ends and a new session is needed.
     pub session_ends_at: Option<UnixTime>,
+    /// When signatures last had to do with the session certificate; since the key agent started.
+    #[serde(default)]
+    pub fallback: Option<Fallback>,
+}
+
+/// Signatures that the authority issued no certificate for: the session certificate did. git
+/// shows nothing of what its signer says when all goes well, so it is kept to be asked for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Fallback {
+    /// How many they were in a row, up to the latest signature; 0 when that one had its own.
+    pub count: u64,
+    /// When the first of the latest row was made.
+    pub since: UnixTime,
+    /// When the last one was made.
+    pub last_at: UnixTime,
+    /// What its user was told.
+    pub last_notice: String,
 }
 
 /// What may be expected of a session.
@@ -177,4 +197,6 @@ pub enum SessionState {
     Expired,
     /// The session is over.
     Ended,
+    /// Its configuration cannot be used.
+    Broken,
 }

@@ -55,9 +55,10 @@ impl Yesterday {
     pub(super) fn live(stage: &Stage) -> Result<Self, Failure> {
         let home = stage.home();
         notme_local::create_private_directory(home.runtime())?;
-        let url = AuthorityUrl::of_socket(&home.authority_socket())?;
-        let authority = Authority::start(&home);
-        let document = wait(|| notme_agent::fetch(&url, None, Document::Trust).ok())?;
+        let url = AuthorityUrl::embedded(&home.authority())?;
+        let address = url.at(&home.authority_socket());
+        let authority = Authority::start(&home, &url);
+        let document = wait(|| notme_agent::fetch(address.clone(), None, Document::Trust).ok())?;
         let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
         let pins: Vec<_> = roots
             .iter()
@@ -98,7 +99,7 @@ struct Authority {
 }
 
 impl Authority {
-    fn start(home: &Home) -> Self {
+    fn start(home: &Home, url: &AuthorityUrl) -> Self {
         let (shutdown, ended) = oneshot::channel::<()>();
         let config = ServeConfig {
             storage: Storage::Directory {
@@ -110,7 +111,7 @@ impl Authority {
                 operator: "alice".to_owned(),
             },
             listen: vec![Listen::Unix(home.authority_socket())],
-            url: None,
+            url: Some(url.to_string()),
             lifetimes: Lifetimes::default(),
             local: Some(LocalEnrolment {
                 principal: None,
@@ -140,6 +141,7 @@ fn start_key_agent(home: &Home) -> JoinHandle<()> {
     let options = AgentOptions {
         config_dir: home.agents(),
         runtime_dir: home.runtime().to_owned(),
+        authority_socket: home.authority_socket(),
         idle_exit: Duration::from_secs(60),
         launcher: None,
         clock: Arc::new(|| UnixTime::from(SystemTime::now()).plus(-BACK)),

@@ -12,8 +12,8 @@ use std::{fmt, io, ptr, ptr::NonNull, slice};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use zeroize::Zeroize as _;
 
-/// A few bytes on pages of their own.
-pub(crate) struct LockedMemory {
+/// A few bytes on pages of their own, for secrets.
+pub struct LockedMemory {
     start: NonNull<u8>,
     length: usize,
     weaknesses: Vec<Weakness>,
@@ -21,7 +21,7 @@ pub(crate) struct LockedMemory {
 
 /// A protection that the system refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Weakness {
+pub enum Weakness {
     /// The pages may be swapped out.
     NotLocked(rustix::io::Errno),
     /// The pages would be part of a core dump.
@@ -30,7 +30,7 @@ pub(crate) enum Weakness {
 
 impl Weakness {
     /// Tells whether this is the lock that is missing.
-    pub(crate) fn is_unlocked(self) -> bool {
+    pub fn is_unlocked(self) -> bool {
         matches!(self, Self::NotLocked(_))
     }
 }
@@ -55,7 +55,7 @@ impl LockedMemory {
     ///
     /// # Errors
     /// When the system gives no memory, or `length` is zero.
-    pub(crate) fn zeroed(length: usize) -> io::Result<Self> {
+    pub fn zeroed(length: usize) -> io::Result<Self> {
         // SAFETY: the kernel chooses the address, so that nothing that exists is replaced.
         let start = unsafe {
             rustix::mm::mmap_anonymous(
@@ -82,24 +82,39 @@ impl LockedMemory {
         })
     }
 
+    /// Copies secret bytes to locked memory. Where they came from is the caller's to clear.
+    ///
+    /// # Errors
+    /// As [`LockedMemory::zeroed`].
+    pub fn of(secret: &[u8]) -> io::Result<Self> {
+        let mut memory = Self::zeroed(secret.len())?;
+        memory.bytes_mut().copy_from_slice(secret);
+        Ok(memory)
+    }
+
     /// Returns the bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         // SAFETY: the mapping is `length` initialised bytes, readable, and lives as long as
         // `self`; writing needs `&mut self`.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 
     /// Returns the bytes to write to.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `&mut self` makes this the only reference.
         unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 
     /// Returns the protections that the system refused.
-    pub(crate) fn weaknesses(&self) -> &[Weakness] {
+    pub fn weaknesses(&self) -> &[Weakness] {
         &self.weaknesses
     }
 }
+
+// SAFETY: the mapping is ours alone and bound to no thread.
+unsafe impl Send for LockedMemory {}
+// SAFETY: through `&self` the bytes can only be read.
+unsafe impl Sync for LockedMemory {}
 
 impl Drop for LockedMemory {
     fn drop(&mut self) {
@@ -153,8 +168,8 @@ mod tests {
 
     #[test]
     fn shows_nothing() {
-        let mut memory = LockedMemory::zeroed(4).unwrap();
-        memory.bytes_mut().copy_from_slice(b"seed");
+        let memory = LockedMemory::of(b"seed").unwrap();
+        assert_eq!(memory.bytes(), b"seed");
         assert_eq!(format!("{memory:?}"), "LockedMemory");
     }
 }
