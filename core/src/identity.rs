@@ -9,6 +9,10 @@ const IDENTITY_MAX: usize = 1024;
 /// The longest agent name, in bytes.
 const AGENT_NAME_MAX: usize = 64;
 
+/// The longest host name there is.
+const HOST_MAX: usize = 253;
+const PORT_DIGITS_MAX: usize = 5;
+
 /// An identity: one absolute URI, compared as a whole.
 ///
 /// It is opaque. Nothing splits it, and nothing derives it from a certificate's subject DN.
@@ -20,20 +24,14 @@ impl Identity {
     /// Builds the identity of an agent: `wimse://<trust domain>/agent/<principal>/<name>`.
     ///
     /// # Errors
-    /// [`IdentityError`] when the trust domain or the principal holds anything beyond
-    /// letters, digits, `.`, `_`, `-` (and `:` before a port).
+    /// [`IdentityError`] when the trust domain is none ([`is_trust_domain`]), or the principal
+    /// holds anything beyond letters, digits, `.`, `_` and `-`.
     pub fn agent(
         trust_domain: &str,
         principal: &str,
         agent: &AgentName,
     ) -> Result<Self, IdentityError> {
-        let is_segment = |text: &str, extra: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || extra.contains(c))
-        };
-        if !is_segment(trust_domain, ":") || !is_segment(principal, "") {
+        if !is_trust_domain(trust_domain) || !is_segment(principal) {
             return Err(IdentityError);
         }
         Self::try_from(format!("wimse://{trust_domain}/agent/{principal}/{agent}"))
@@ -84,6 +82,26 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Tells whether a text can be the first segment of identities: a host, and a port after `:` if
+/// need be. It holds nothing that ends the segment, and nothing that a pattern could match with.
+pub fn is_trust_domain(text: &str) -> bool {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let is_port = |port: &str| {
+        (1..=PORT_DIGITS_MAX).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit())
+    };
+    is_segment(host) && host.len() <= HOST_MAX && port.is_none_or(is_port)
+}
+
+fn is_segment(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// The text is not an absolute URI of at most 1024 printable ASCII characters.
@@ -188,6 +206,12 @@ mod tests {
             ("", "b"),
             ("a", ""),
             ("a", "b:c"),
+            ("*", "b"),
+            ("a:*", "b"),
+            ("a:", "b"),
+            (":1", "b"),
+            ("a:1:2", "b"),
+            ("a:port", "b"),
         ] {
             assert!(Identity::agent(domain, principal, &name).is_err());
         }

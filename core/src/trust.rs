@@ -9,6 +9,7 @@ use crate::{
     certificate::Certificate,
     dsse::{Envelope, EnvelopeError},
     hex,
+    identity::is_trust_domain,
     key::{Algorithm, KeyId, SignError, Signer, sha256},
     time::UnixTime,
 };
@@ -67,7 +68,8 @@ pub struct Root {
     pub algorithm: Algorithm,
     /// When it began to issue.
     pub from: UnixTime,
-    /// When it ceased to issue.
+    /// When it ceased to issue. A time after that of the document is not yet true: such a root is
+    /// current.
     pub retired_at: Option<UnixTime>,
 }
 
@@ -131,8 +133,10 @@ impl TrustDocument {
         Ok(Envelope::sign(PAYLOAD_TYPE, payload, keys)?.to_json()?)
     }
 
-    /// Checks an envelope: signed by a pinned root and by every current root, consistent in
-    /// itself, and not from the future.
+    /// Checks an envelope from an authority of which nothing but pins is known: signed by a
+    /// pinned root and by every current root, consistent in itself, and not from the future. A
+    /// retired root has to be pinned or to have signed too, or anybody's root could be named as
+    /// one's own.
     ///
     /// `pins` are SHA-256 digests of SubjectPublicKeyInfos. Freshness and rollback are the
     /// caller's, who knows what it saw before.
@@ -144,16 +148,32 @@ impl TrustDocument {
         pins: &[[u8; 32]],
         now: UnixTime,
     ) -> Result<VerifiedTrust, TrustError> {
+        Self::verify_successor(envelope, pins, &[], now)
+    }
+
+    /// Checks an envelope as [`Self::verify`] does, of an authority whose documents were seen
+    /// before: `retired` are digests of the roots that those named, which may be named again
+    /// without having signed. They count for nothing else.
+    ///
+    /// # Errors
+    /// [`TrustError`] naming the rule that was broken.
+    pub fn verify_successor(
+        envelope: &[u8],
+        pins: &[[u8; 32]],
+        retired: &[[u8; 32]],
+        now: UnixTime,
+    ) -> Result<VerifiedTrust, TrustError> {
         let envelope = Envelope::from_json(envelope)?;
         if envelope.payload_type() != PAYLOAD_TYPE {
             return Err(TrustError::PayloadType);
         }
         let document: Self =
             serde_json::from_slice(envelope.payload()).map_err(TrustError::Json)?;
-        document.check(now)?;
+        document.check()?;
 
         let signed = |root: &&Root| envelope.is_signed_by(root.certificate.public_key());
-        let pinned = |root: &&Root| pins.contains(&root.certificate.public_key().spki_sha256());
+        let digest = |root: &Root| root.certificate.public_key().spki_sha256();
+        let pinned = |root: &&Root| pins.contains(&digest(root));
         if !document
             .roots
             .iter()
@@ -166,6 +186,19 @@ impl TrustDocument {
         if let Some(root) = unsigned {
             return Err(TrustError::Unsigned(root.kid));
         }
+        let annexed = document
+            .retired_roots()
+            .find(|root| !pinned(root) && !retired.contains(&digest(root)) && !signed(root));
+        if let Some(root) = annexed {
+            return Err(TrustError::Annexed(root.kid));
+        }
+        // Last, since only a document that is otherwise good shows that a clock is wrong.
+        if document.issued_at > now.plus(FUTURE_SKEW) {
+            return Err(TrustError::Future {
+                issued_at: document.issued_at,
+                now,
+            });
+        }
         Ok(VerifiedTrust {
             payload_sha256: sha256(envelope.payload()),
             document,
@@ -174,17 +207,29 @@ impl TrustDocument {
 
     /// Returns the roots that still issue.
     pub fn current_roots(&self) -> impl Iterator<Item = &Root> {
-        self.roots.iter().filter(|root| root.retired_at.is_none())
+        self.roots.iter().filter(|root| self.is_current(root))
     }
 
-    fn check(&self, now: UnixTime) -> Result<(), TrustError> {
+    /// Returns the roots that ceased to issue before the document was signed.
+    pub fn retired_roots(&self) -> impl Iterator<Item = &Root> {
+        self.roots.iter().filter(|root| !self.is_current(root))
+    }
+
+    fn is_current(&self, root: &Root) -> bool {
+        root.retired_at.is_none_or(|at| at > self.issued_at)
+    }
+
+    fn check(&self) -> Result<(), TrustError> {
         if self.version != VERSION {
             return Err(TrustError::Version(self.version));
         }
         if self.seqno == 0 {
             return Err(TrustError::Seqno);
         }
-        if self.issued_at.secs() <= 0 || self.issued_at > now.plus(FUTURE_SKEW) {
+        if !is_trust_domain(&self.trust_domain) {
+            return Err(TrustError::TrustDomain(self.trust_domain.clone()));
+        }
+        if self.issued_at.secs() <= 0 {
             return Err(TrustError::IssuedAt(self.issued_at));
         }
         if self.expires_at <= self.issued_at {
@@ -245,9 +290,20 @@ pub enum TrustError {
     /// The sequence number is zero.
     #[error("the sequence number is zero")]
     Seqno,
-    /// Issued at zero, before 1970, or in the future.
-    #[error("`issued_at` is zero or in the future: {0}")]
+    /// The trust domain is not a host with or without a port.
+    #[error("the trust domain `{}` is not a host or a host and a port", .0.escape_debug())]
+    TrustDomain(String),
+    /// Issued at zero, or before 1970.
+    #[error("`issued_at` is zero or before 1970: {0}")]
     IssuedAt(UnixTime),
+    /// Issued in the future, as the caller's clock has it.
+    #[error("the trust document is of {issued_at}, and this machine's clock says {now}")]
+    Future {
+        /// When the document says that it was signed.
+        issued_at: UnixTime,
+        /// The caller's time.
+        now: UnixTime,
+    },
     /// It expires before it was issued.
     #[error("`expires_at` is not after `issued_at`")]
     ExpiresAt,
@@ -266,6 +322,9 @@ pub enum TrustError {
     /// A current root did not sign it.
     #[error("current root `{0}` did not sign the trust document")]
     Unsigned(KeyId),
+    /// A retired root was not known before, and did not sign it.
+    #[error("retired root `{0}` was never pinned and did not sign the trust document")]
+    Annexed(KeyId),
     /// A key could not be used.
     #[error(transparent)]
     Sign(#[from] SignError),

@@ -8,9 +8,9 @@ use std::{
 use notme_core::{certificate::Certificate, key::KeyId, time::UnixTime, trust::Revocation};
 
 use crate::{
-    policy::{AuthorityRule, Policy, Selector},
+    policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
-    trust::{Authority, PinKind, Trust, WHOLE_STORE},
+    trust::{Authority, PinKind, Trust, TrustedRoot, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
 
@@ -25,7 +25,8 @@ pub(crate) struct Anchor {
     pub(crate) floor: TimeBasis,
     pub(crate) from: UnixTime,
     pub(crate) retired_at: Option<UnixTime>,
-    pub(crate) revocations: Arc<[Revocation]>,
+    /// What was taken back by any authority that has this root, whichever the policy names.
+    pub(crate) revocations: Vec<Arc<[Revocation]>>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
 }
@@ -40,13 +41,13 @@ pub(crate) struct Anchors {
 
 impl Anchors {
     /// Joins the policy's authorities with the trust store's.
-    pub(crate) fn new(policy: &Policy, trust: &Trust, now: UnixTime) -> Self {
+    pub(crate) fn new(policy: &Policy, rules: &Rules, trust: &Trust, now: UnixTime) -> Self {
         let mut anchors = Vec::new();
         let mut unavailable = trust.is_empty().then(|| Code::TrustMissing.into());
-        for rule in policy.authorities() {
+        for rule in &rules.authorities {
             let before = anchors.len();
             for authority in trust.authorities() {
-                anchors.extend(of_authority(authority, rule, policy, now).map(Arc::new));
+                anchors.extend(of_authority(authority, rule, policy, trust, now).map(Arc::new));
             }
             if anchors.len() == before {
                 unavailable.get_or_insert_with(|| absence(&rule.selector, trust));
@@ -93,6 +94,7 @@ fn of_authority<'a>(
     authority: &'a Authority,
     rule: &'a AuthorityRule,
     policy: &Policy,
+    trust: &'a Trust,
     now: UnixTime,
 ) -> impl Iterator<Item = Anchor> + 'a {
     let stale = staleness(authority, policy, now);
@@ -112,9 +114,26 @@ fn of_authority<'a>(
             floor: rule.floor,
             from: root.from,
             retired_at: root.retired_at,
-            revocations: Arc::clone(&authority.revocations),
+            revocations: revocations(&root.certificate, trust),
             stale: stale.clone(),
         })
+}
+
+/// Returns what the authorities that have a root's key took back. Which of them comes first is
+/// nobody's choice to hide the other's word behind.
+fn revocations(root: &Certificate, trust: &Trust) -> Vec<Arc<[Revocation]>> {
+    let has_key = |authority: &&Authority| {
+        let roots = authority.roots().iter();
+        roots
+            .map(TrustedRoot::certificate)
+            .any(|other| other.public_key() == root.public_key())
+    };
+    trust
+        .authorities()
+        .iter()
+        .filter(has_key)
+        .map(|authority| Arc::clone(&authority.revocations))
+        .collect()
 }
 
 /// Tells whether the trust document is too old: by the policy's limit if it sets one, else by

@@ -39,16 +39,39 @@ impl Evidence {
     /// # Errors
     /// [`Unproven`] with the code of the first step that failed.
     pub fn from_object(kind: ObjectKind, raw: &[u8], hash: HashKind) -> Result<Self, Unproven> {
+        Self::from_linked_object(kind, raw, hash, |_| true)
+    }
+
+    /// As [`Self::from_object`], and asks whether the parents or the target that the signed part
+    /// names are those that others read from the whole object. The split sees to that already;
+    /// this sees to it that it still does when somebody reads differently.
+    pub(crate) fn from_linked_object(
+        kind: ObjectKind,
+        raw: &[u8],
+        hash: HashKind,
+        leads_to: impl Fn(&[&str]) -> bool,
+    ) -> Result<Self, Unproven> {
         let object = object::split(kind, raw, hash).map_err(|e| refused(e.code(), &e))?;
         let Some(signature) = object.signature() else {
             return Err(Unproven::from(Refusal::from(Code::Unsigned)));
         };
+        let mut is_linked = true;
         let mut evidence = Self::read(object.payload(), signature, |payload| match kind {
-            ObjectKind::Commit => Ok(Some(object::parse_commit(payload)?.committer_time())),
-            ObjectKind::Tag => Ok(object::parse_tag(payload)?
-                .tagger()
-                .and_then(|tagger| tagger.time())),
+            ObjectKind::Commit => {
+                let commit = object::parse_commit(payload)?;
+                is_linked = leads_to(commit.parents());
+                Ok(Some(commit.committer_time()))
+            }
+            ObjectKind::Tag => {
+                let tag = object::parse_tag(payload)?;
+                is_linked = leads_to(&[tag.target()]);
+                Ok(tag.tagger().and_then(|tagger| tagger.time()))
+            }
         })?;
+        if !is_linked {
+            let detail = "the signed part names other parents than the object";
+            return Err(Refusal::new(Code::ObjectMalformed, detail).into());
+        }
         evidence.unauthenticated = object
             .extra_headers()
             .iter()
@@ -188,4 +211,39 @@ impl From<Refusal> for Unproven {
 fn refused(code: &str, error: &dyn std::error::Error) -> Unproven {
     let code = Code::named(code).unwrap_or(Code::SignatureMalformed);
     Refusal::new(code, error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use notme_testkit::{
+        cast::{LeafSpec, TestAuthority},
+        clock::NOW,
+        commit::CommitSpec,
+    };
+
+    use super::*;
+
+    /// The split refuses every object that is known to be read in two ways, so only somebody who
+    /// reads in a third shows that this would be seen.
+    #[test]
+    fn other_parents_than_the_signed_ones_are_malformed() {
+        let parent = "b".repeat(40);
+        let payload = CommitSpec {
+            parents: vec![parent.clone()],
+            ..CommitSpec::new(&"a".repeat(40))
+        }
+        .payload();
+        let leaf = TestAuthority::new(1).leaf(&LeafSpec::bound_to(&payload));
+        let raw = leaf.sign_commit(&payload, NOW);
+        let linked = |others: &[&str]| {
+            let leads_to = |named: &[&str]| named == others;
+            Evidence::from_linked_object(ObjectKind::Commit, &raw, HashKind::Sha1, leads_to)
+                .map_err(|unproven| unproven.refusal.code)
+        };
+        assert!(linked(&[&parent]).is_ok());
+        let other = "c".repeat(40);
+        for others in [&[][..], &[other.as_str()], &[&parent, &other]] {
+            assert_eq!(linked(others).err(), Some(Code::ObjectMalformed));
+        }
+    }
 }

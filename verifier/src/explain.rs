@@ -9,7 +9,11 @@ use crate::{
     order::Order,
     report::escape,
     verdict::{Code, TimeBasis, Verdict},
+    wrap::wrap,
 };
+
+/// Where the lines of a step begin, after the first.
+const INDENT: usize = 5;
 
 /// The seven steps, and the limits of the verdict.
 #[derive(Clone, Debug, Serialize)]
@@ -118,12 +122,14 @@ impl fmt::Display for Explanation {
                 StepResult::Undecided => "??",
                 StepResult::NotReached => "--",
             };
-            writeln!(f, "{mark} {} {}: {}", step.number, step.name, step.text)?;
+            let head = format!("{mark} {} {}: ", step.number, step.name);
+            let text = wrap(&step.text, head.chars().count(), INDENT);
+            writeln!(f, "{head}{text}")?;
         }
         writeln!(f, "=> 7 output: {}", self.verdict)?;
         writeln!(f, "\nThis does not show:")?;
         for limit in &self.not_shown {
-            writeln!(f, "- {limit}")?;
+            writeln!(f, "- {}", wrap(limit, 2, 2))?;
         }
         Ok(())
     }
@@ -147,6 +153,7 @@ const fn step_of(code: Code) -> u8 {
         Code::TrustMissing
         | Code::TrustUnreadable
         | Code::TrustStateMissing
+        | Code::TrustFromFuture
         | Code::BundleInvalid
         | Code::BundleRollback
         | Code::BundleEquivocation
@@ -214,7 +221,7 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
     let rests_on = match basis {
         TimeBasis::Declared => "the date that the object declares",
         TimeBasis::DagOrdered => {
-            "the date that the object declares, which fits its parents and children"
+            "the date that the object declares, which fits its ancestors and descendants"
         }
         TimeBasis::FirstSeen => "a gate's record of receiving it",
         TimeBasis::IssuanceBound => "the certificate, which names this very payload",
@@ -224,6 +231,7 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
     };
     let order = match judgement.order() {
         Order::OlderThanParent => " The date is older than that of a parent.",
+        Order::OlderThanAncestor => " The date is older than an ancestor that is surely younger.",
         Order::YoungerThanDescendant => {
             " The date is younger than a descendant that is surely older."
         }

@@ -18,7 +18,7 @@ use crate::{
     anchor::Anchors,
     evidence::{Binding, Claimed, Evidence, Unproven},
     order::Order,
-    policy::Policy,
+    policy::{Policy, Rules},
     refusal::Refusal,
     standing::{Standing, Vouched},
     standings::Standings,
@@ -30,7 +30,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Judge<'p> {
     policy: &'p Policy,
+    rules: Rules,
     trust_digest: String,
+    /// How many authorities the store has, whether the policy names them or not.
+    authorities: usize,
     anchors: Anchors,
     standings: Standings,
     now: UnixTime,
@@ -62,10 +65,13 @@ struct Judged {
 impl<'p> Judge<'p> {
     /// Prepares to judge at `now`.
     pub fn new(policy: &'p Policy, trust: &Trust, now: UnixTime) -> Self {
+        let rules = policy.rules(trust);
         Self {
             policy,
             trust_digest: trust.digest(),
-            anchors: Anchors::new(policy, trust, now),
+            authorities: trust.authorities().len(),
+            anchors: Anchors::new(policy, &rules, trust, now),
+            rules,
             standings: Standings::default(),
             now,
             examined: AtomicUsize::new(0),
@@ -80,6 +86,11 @@ impl<'p> Judge<'p> {
     /// Returns the digest of the trust store.
     pub fn trust_digest(&self) -> &str {
         &self.trust_digest
+    }
+
+    /// Returns how many authorities could be read from the trust store.
+    pub(crate) fn authorities(&self) -> usize {
+        self.authorities
     }
 
     /// Returns the time of the person asking.
@@ -212,7 +223,7 @@ impl<'p> Judge<'p> {
 
     fn check_allowed(&self, vouched: &Vouched) -> Result<Arc<str>, Refusal> {
         let identity = vouched.identity.as_deref().ok_or(Code::IdentityMissing)?;
-        self.policy
+        self.rules
             .allows(identity, &vouched.anchor.authority)
             .map(Arc::clone)
             .ok_or_else(|| Code::NotAuthorised.into())
@@ -249,9 +260,10 @@ impl Signed {
         }
         let basis = match order {
             Order::Consistent => TimeBasis::DagOrdered,
-            Order::Unknown | Order::OlderThanParent | Order::YoungerThanDescendant => {
-                TimeBasis::Declared
-            }
+            Order::Unknown
+            | Order::OlderThanParent
+            | Order::OlderThanAncestor
+            | Order::YoungerThanDescendant => TimeBasis::Declared,
         };
         Some(Judged {
             basis,
@@ -287,6 +299,7 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
     let revoked = anchor
         .revocations
         .iter()
+        .flat_map(|revocations| revocations.iter())
         .find(|revocation| at >= revocation.since && concerns(revocation, signed, vouched));
     match revoked {
         Some(revocation) => {
@@ -297,13 +310,17 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
     }
 }
 
+/// Tells whether something on the way from the leaf to the root was taken back.
 fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
     let (value, standing) = (revocation.value.as_str(), &signed.standing);
+    let mut issuers = vouched.issuers.iter();
     match revocation.kind {
-        RevocationKind::Certificate => standing.serial_hex() == value,
-        RevocationKind::Key => {
-            standing.kid().to_string() == value || vouched.anchor.kid.to_string() == value
+        RevocationKind::Certificate => {
+            standing.serial_hex() == value || issuers.any(|issuer| *issuer.serial_hex == *value)
         }
+        RevocationKind::Key => value
+            .parse::<KeyId>()
+            .is_ok_and(|kid| standing.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
         RevocationKind::Session => standing
             .session()
             .is_some_and(|id| hex::encode(id) == value),

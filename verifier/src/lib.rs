@@ -22,6 +22,7 @@ mod standings;
 pub mod trust;
 pub mod verdict;
 pub mod verify;
+mod wrap;
 
 pub use judge::{Judge, Judgement};
 pub use policy::Policy;

@@ -7,6 +7,9 @@
 //! <state directory>/<name>.json          the newest document seen: number and digest
 //! ```
 //!
+//! A store that somebody else keeps may be read without a state: then no rollback is noticed, and
+//! [`Trust::notes`] says so.
+//!
 //! The state lies apart, so that restoring or copying the trust directory cannot take an authority
 //! back to an older document unseen. Its absence is no first run: that is decided by `pin.json`.
 
@@ -43,7 +46,8 @@ const BUNDLE: &str = "bundle.pem";
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     directory: PathBuf,
-    state: PathBuf,
+    /// Where what was seen is recorded; nowhere for a store that is only read.
+    state: Option<PathBuf>,
 }
 
 /// What a refresh changed.
@@ -65,7 +69,16 @@ impl TrustStore {
     pub fn new(directory: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
-            state: state.into(),
+            state: Some(state.into()),
+        }
+    }
+
+    /// Names a store that is only read, as one that comes with a repository or a machine image.
+    /// Nothing is recorded about it, so an older document in it is not noticed.
+    pub fn read_only(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            state: None,
         }
     }
 
@@ -92,7 +105,14 @@ impl TrustStore {
             }
             Err(error) => fault(WHOLE_STORE, &error),
         }
-        Trust::new(authorities, faults)
+        let trust = Trust::new(authorities, faults);
+        match &self.state {
+            Some(_) => trust,
+            None => trust.with_note(format!(
+                "nothing is recorded about the trust store at `{}`, so an older document in it would not be noticed",
+                self.directory.display()
+            )),
+        }
     }
 
     /// Tells whether an authority of this name is stored, readable or not.
@@ -107,8 +127,9 @@ impl TrustStore {
     /// caller shows the pins to somebody.
     ///
     /// # Errors
-    /// [`TrustStoreError`] when the name is taken or no name, the text holds no certificates or
-    /// one that is no authority's, a pin is not met, or the store cannot be written.
+    /// [`TrustStoreError`] when the name or a root is taken, the name is none, the text holds no
+    /// certificates or one that is no authority's, a pin is not met, or the store cannot be
+    /// written.
     pub fn add_pem(
         &self,
         name: &str,
@@ -121,7 +142,7 @@ impl TrustStore {
         let scopes = kind.pin().default_scopes();
         let text: String = roots.iter().map(Certificate::pem).collect();
         let pin = Pin::new(kind.pin(), &roots, scopes.clone());
-        let _lock = self.create(name)?;
+        let _lock = self.create(name, &pin)?;
         write(&self.home(name).join(BUNDLE), text.as_bytes())?;
         write(&self.home(name).join(PIN), &pin.to_json())?;
         Ok(Authority::from_certificates(
@@ -135,8 +156,9 @@ impl TrustStore {
     /// Pins an authority by its signed trust document.
     ///
     /// # Errors
-    /// [`TrustStoreError`] when the name is taken or no name, no pin is given, the document is
-    /// not signed by a pinned key or older than one seen, or the store cannot be written.
+    /// [`TrustStoreError`] when the name, a root or the trust domain is taken, the name is none, no
+    /// pin is given, the document is not signed by a pinned key or older than one seen, or the
+    /// store cannot be written.
     pub fn add_document(
         &self,
         name: &str,
@@ -150,21 +172,23 @@ impl TrustStore {
         let verified =
             TrustDocument::verify(envelope, pins, now).map_err(TrustStoreError::Document)?;
         let scopes = PinKind::TrustDocument.default_scopes();
-        let lock = self.create(name)?;
+        let pin = Pin::of_document(verified.document(), scopes.clone());
+        let lock = self.create(name, &pin)?;
         if let Some(seen) = self.seen(name)? {
             check_succession(&seen, &verified)?;
         }
-        self.store_document(&lock, name, envelope, &verified, scopes.clone())?;
+        self.store_document(&lock, name, envelope, &verified, pin)?;
         Ok(Authority::from_document(name, scopes, verified.document()))
     }
 
     /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
-    /// not older than any seen. The pins then move to the keys that it names as current.
+    /// not older than any seen. The pins then move to the keys that it names as current. What the
+    /// authority calls itself and the trust domain that it issues for stay what they were.
     ///
     /// # Errors
     /// [`TrustStoreError`] when there is no such authority, it has no trust document, the new one
-    /// is refused, the record of the newest seen is gone, or the store cannot be written. Nothing
-    /// is changed then.
+    /// is refused, is of another authority or takes another's root, the record of the newest seen
+    /// is gone, or the store cannot be written. Nothing is changed then.
     pub fn refresh(
         &self,
         name: &str,
@@ -176,8 +200,9 @@ impl TrustStore {
         if pin.kind() != PinKind::TrustDocument {
             return Err(TrustStoreError::NoDocument(name.to_owned()));
         }
-        let verified =
-            TrustDocument::verify(envelope, pin.spki(), now).map_err(TrustStoreError::Document)?;
+        let verified = verify(envelope, &pin, now)?;
+        let next = Pin::of_document(verified.document(), pin.scopes().to_vec());
+        self.check_untaken(name, &next)?;
         // After a crash the stored document may be newer than the record of it. One that does
         // not verify any more cannot be: it stands for nothing.
         let stored = self.stored(name, &pin, now).ok();
@@ -191,7 +216,7 @@ impl TrustStore {
                 to: seqno,
             },
         };
-        self.store_document(&lock, name, envelope, &verified, pin.scopes().to_vec())?;
+        self.store_document(&lock, name, envelope, &verified, next)?;
         Ok(refreshed)
     }
 
@@ -231,7 +256,7 @@ impl TrustStore {
         if let Some(seen) = seen {
             seen.check_successor(&new)?;
         }
-        write(&self.state_path(name), &new.to_json())?;
+        write(&self.state_path(name)?, &new.to_json())?;
         write(&self.home(name).join(PIN), &pin.with_state().to_json())?;
         Ok(bundle)
     }
@@ -242,8 +267,9 @@ impl TrustStore {
     /// [`TrustStoreError`] when there is none of this name, or it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), TrustStoreError> {
         let _lock = self.lock(name)?;
+        let state = self.state_path(name)?;
         remove_tree(&self.home(name))?;
-        files::remove_if_present(&self.state_path(name))
+        files::remove_if_present(&state)
     }
 
     /// Returns the stored trust document as it was signed.
@@ -261,10 +287,12 @@ impl TrustStore {
         let scopes = pin.scopes().to_vec();
         if pin.kind() == PinKind::TrustDocument {
             let verified = self.stored(name, &pin, now)?;
-            check_succession(&self.required_state(name)?, &verified)?;
+            if self.state.is_some() {
+                check_succession(&self.required_state(name)?, &verified)?;
+            }
             return Ok(Authority::from_document(name, scopes, verified.document()));
         }
-        if pin.has_state() {
+        if pin.has_state() && self.state.is_some() {
             self.required_state(name)?;
         }
         let roots = self.load_roots(name, &pin)?;
@@ -283,7 +311,7 @@ impl TrustStore {
         now: UnixTime,
     ) -> Result<VerifiedTrust, TrustStoreError> {
         let envelope = read(&self.home(name).join(DOCUMENT))?;
-        TrustDocument::verify(&envelope, pin.spki(), now).map_err(TrustStoreError::Document)
+        verify(&envelope, pin, now)
     }
 
     fn load_roots(&self, name: &str, pin: &Pin) -> Result<Vec<Certificate>, TrustStoreError> {
@@ -303,23 +331,17 @@ impl TrustStore {
         name: &str,
         envelope: &[u8],
         verified: &VerifiedTrust,
-        scopes: Vec<String>,
+        pin: Pin,
     ) -> Result<(), TrustStoreError> {
-        let current: Vec<_> = verified
-            .document()
-            .current_roots()
-            .map(|root| root.certificate.clone())
-            .collect();
-        let pin = Pin::new(PinKind::TrustDocument, &current, scopes).with_state();
         let pin_path = self.home(name).join(PIN);
-        let before = match read_if_present(&pin_path)? {
-            Some(json) => Pin::from_json(&json, &pin_path)?.spki().to_vec(),
-            None => Vec::new(),
+        let either = match read_if_present(&pin_path)? {
+            Some(json) => pin.clone().and(&Pin::from_json(&json, &pin_path)?),
+            None => pin.clone(),
         };
-        write(&pin_path, &pin.clone().and_pins(&before).to_json())?;
+        write(&pin_path, &either.to_json())?;
         write(&self.home(name).join(DOCUMENT), envelope)?;
         let seen = Seen::new(verified.document().seqno, verified.payload_sha256());
-        write(&self.state_path(name), &seen.to_json())?;
+        write(&self.state_path(name)?, &seen.to_json())?;
         write(&pin_path, &pin.to_json())
     }
 
@@ -329,23 +351,25 @@ impl TrustStore {
     }
 
     fn seen(&self, name: &str) -> Result<Option<Seen>, TrustStoreError> {
-        let path = self.state_path(name);
+        let path = self.state_path(name)?;
         read_if_present(&path)?
             .map(|json| Seen::from_json(&json, &path))
             .transpose()
     }
 
     fn required_state(&self, name: &str) -> Result<Seen, TrustStoreError> {
-        self.seen(name)?
-            .ok_or_else(|| TrustStoreError::StateMissing {
-                path: self.state_path(name),
-            })
+        match self.seen(name)? {
+            Some(seen) => Ok(seen),
+            None => Err(TrustStoreError::StateMissing {
+                path: self.state_path(name)?,
+            }),
+        }
     }
 
     /// Makes room for a new authority.
-    fn create(&self, name: &str) -> Result<Lock, TrustStoreError> {
+    fn create(&self, name: &str, pin: &Pin) -> Result<Lock, TrustStoreError> {
         check_name(name)?;
-        for directory in [&self.directory, &self.state] {
+        for directory in [&self.directory, self.writable()?] {
             files::create_directory(directory)?;
         }
         let lock = Lock::take(&self.directory)?;
@@ -353,11 +377,44 @@ impl TrustStore {
         if self.home(name).join(PIN).exists() {
             return Err(TrustStoreError::Exists(name.to_owned()));
         }
+        self.check_untaken(name, pin)?;
         files::create_directory(&self.home(name))?;
         Ok(lock)
     }
 
+    /// Checks that no other authority has a root of this one or issues for its trust domain: two
+    /// that do could not be told apart by what they sign or by whom they name. One that cannot be
+    /// read may be that other.
+    fn check_untaken(&self, name: &str, pin: &Pin) -> Result<(), TrustStoreError> {
+        for other in self.names()? {
+            let path = self.home(&other).join(PIN);
+            if other == name || !path.exists() {
+                continue;
+            }
+            let known = Pin::from_json(&read(&path)?, &path)?;
+            let has = |digest: &&[u8; 32]| {
+                known.spki().contains(*digest) || known.retired().contains(*digest)
+            };
+            if let Some(digest) = pin.spki().iter().chain(pin.retired()).find(has) {
+                return Err(TrustStoreError::RootTaken {
+                    spki_sha256: hex::encode(digest),
+                    name: other,
+                });
+            }
+            if let (Some(domain), Some(taken)) = (pin.trust_domain(), known.trust_domain())
+                && domain.eq_ignore_ascii_case(taken)
+            {
+                return Err(TrustStoreError::TrustDomainTaken {
+                    domain: domain.to_owned(),
+                    name: other,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn lock(&self, name: &str) -> Result<Lock, TrustStoreError> {
+        self.writable()?;
         self.check_known(name)?;
         Lock::take(&self.directory)
     }
@@ -378,8 +435,17 @@ impl TrustStore {
         self.directory.join(name)
     }
 
-    fn state_path(&self, name: &str) -> PathBuf {
-        self.state.join(format!("{name}.json"))
+    fn state_path(&self, name: &str) -> Result<PathBuf, TrustStoreError> {
+        Ok(self.writable()?.join(format!("{name}.json")))
+    }
+
+    /// Returns the state directory, which only a store has that may be changed.
+    fn writable(&self) -> Result<&PathBuf, TrustStoreError> {
+        self.state
+            .as_ref()
+            .ok_or_else(|| TrustStoreError::ReadOnly {
+                path: self.directory.clone(),
+            })
     }
 }
 
@@ -406,12 +472,23 @@ impl PemKind {
 /// # Errors
 /// [`PolicyError`] when it is missing, unreadable, not text, or not a policy.
 pub fn policy(path: &Path) -> Result<Policy, PolicyError> {
-    let unreadable = |reason: &dyn std::fmt::Display| {
-        PolicyError::unreadable(format!("could not read `{}`: {reason}", path.display()))
+    let path = path.to_owned();
+    let bytes = match files::read_up_to(&path, POLICY_MAX) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(PolicyError::Read { path, source }),
     };
-    let bytes = files::read_limited(path, POLICY_MAX).map_err(|error| unreadable(&error))?;
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
-    Policy::parse(&text)
+    match String::from_utf8(bytes) {
+        Ok(text) => Policy::parse(&text).map_err(|error| error.of_file(path)),
+        Err(_) => Err(PolicyError::NotText { path }),
+    }
+}
+
+/// Checks a trust document by what is pinned of its authority.
+fn verify(envelope: &[u8], pin: &Pin, now: UnixTime) -> Result<VerifiedTrust, TrustStoreError> {
+    let verified = TrustDocument::verify_successor(envelope, pin.spki(), pin.retired(), now)
+        .map_err(TrustStoreError::Document)?;
+    pin.check_same(verified.document())?;
+    Ok(verified)
 }
 
 /// Keeps what the pins name; every pin must name something. Without pins, keeps all.

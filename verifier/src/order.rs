@@ -1,11 +1,13 @@
 //! Step 4, `dag-ordered`: whether a declared date fits the dates around it.
 //!
-//! A commit's date fits when no parent is younger, and when no descendant whose time stands on
-//! more than a date is older, each beyond the allowed skew. The naive way asks every descendant
-//! of every commit, n² of them. But the earliest strong time among a commit's descendants is the
-//! least of its children's own strong times and of their descendants' earliest ones, so one pass
-//! from children to parents is enough. Children may carry older dates than parents, so the pass
-//! takes a true topological order and not that of dates: each commit once, each edge twice.
+//! A commit's date fits when no parent is younger, when no ancestor whose time stands on more
+//! than a date is younger, and when no such descendant is older, each beyond the allowed skew.
+//! The naive way asks every relative of every commit, n² of them. But the earliest strong time
+//! among a commit's descendants is the least of its children's own strong times and of their
+//! descendants' earliest ones, so one pass from children to parents is enough; and the latest
+//! among its ancestors comes by one pass back. Children may carry older dates than parents, so
+//! the passes take a true topological order and not that of dates: each commit twice, each edge
+//! three times.
 
 use notme_core::time::UnixTime;
 
@@ -29,6 +31,8 @@ pub enum Order {
     Consistent,
     /// It is older than a parent.
     OlderThanParent,
+    /// It is older than an ancestor with a strong time.
+    OlderThanAncestor,
     /// It is younger than a descendant with a strong time.
     YoungerThanDescendant,
 }
@@ -36,13 +40,18 @@ pub enum Order {
 /// Places every object among its parents and descendants.
 pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
     let skew = i64::from(skew_seconds);
-    let earliest = earliest_strong_descendant(objects);
-    let against = |object: &Placed<'_>, earliest: &Option<UnixTime>| {
+    let order = children_first(objects);
+    let earliest = earliest_strong_descendant(objects, &order);
+    let latest = latest_strong_ancestor(objects, &order);
+    let against = |object: &Placed<'_>, earliest: Option<UnixTime>, latest: Option<UnixTime>| {
         let (Some(declared), Some(parents)) = (object.declared, object.parents) else {
             return Order::Unknown;
         };
         if earliest.is_some_and(|strong| declared > strong.plus(skew)) {
             return Order::YoungerThanDescendant;
+        }
+        if latest.is_some_and(|strong| declared.plus(skew) < strong) {
+            return Order::OlderThanAncestor;
         }
         let times = parents.iter().map(|parent| at(objects, *parent)?.declared);
         let mut unknown = false;
@@ -61,42 +70,77 @@ pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
     };
     objects
         .iter()
-        .zip(&earliest)
-        .map(|(object, earliest)| against(object, earliest))
+        .zip(earliest.into_iter().zip(latest))
+        .map(|(object, (earliest, latest))| against(object, earliest, latest))
         .collect()
 }
 
-fn earliest_strong_descendant(objects: &[Placed<'_>]) -> Vec<Option<UnixTime>> {
+/// Orders the objects so that each comes after all that descend from it.
+fn children_first(objects: &[Placed<'_>]) -> Vec<usize> {
     let mut children_left = vec![0_u32; objects.len()];
     for parent in objects.iter().filter_map(|object| object.parents).flatten() {
         if let Some(count) = at_mut(&mut children_left, *parent) {
             *count += 1;
         }
     }
-    let mut earliest = vec![None; objects.len()];
-    let mut ready: Vec<usize> = (0..)
+    // Those that are ordered, and at the end those whose turn has come.
+    let mut order: Vec<usize> = (0..)
         .zip(&children_left)
         .filter_map(|(node, count)| (*count == 0).then_some(node))
         .collect();
-    while let Some(node) = ready.pop() {
-        let Some(object) = objects.get(node) else {
-            continue;
-        };
-        let own = earliest.get(node).copied().flatten();
-        let passed_on = least(own, object.strong);
-        for parent in object.parents.into_iter().flatten() {
-            if let Some(so_far) = at_mut(&mut earliest, *parent) {
-                *so_far = least(*so_far, passed_on);
-            }
+    let mut next = 0;
+    while let Some(node) = order.get(next).copied() {
+        next += 1;
+        for parent in parents(objects, node) {
             if let Some(count) = at_mut(&mut children_left, *parent) {
                 *count -= 1;
                 if *count == 0 {
-                    ready.extend(usize::try_from(*parent));
+                    order.extend(usize::try_from(*parent));
                 }
             }
         }
     }
+    order
+}
+
+fn earliest_strong_descendant(objects: &[Placed<'_>], order: &[usize]) -> Vec<Option<UnixTime>> {
+    let mut earliest: Vec<Option<UnixTime>> = vec![None; objects.len()];
+    for node in order {
+        let own = earliest.get(*node).copied().flatten();
+        let passed_on = least(own, strong(objects, *node));
+        for parent in parents(objects, *node) {
+            if let Some(so_far) = at_mut(&mut earliest, *parent) {
+                *so_far = least(*so_far, passed_on);
+            }
+        }
+    }
     earliest
+}
+
+fn latest_strong_ancestor(objects: &[Placed<'_>], order: &[usize]) -> Vec<Option<UnixTime>> {
+    let mut latest: Vec<Option<UnixTime>> = vec![None; objects.len()];
+    for node in order.iter().rev() {
+        let passed_on = parents(objects, *node).iter().filter_map(|parent| {
+            let above = at(&latest, *parent).copied().flatten();
+            let own = at(objects, *parent)?.strong;
+            // `None` is less than any time.
+            above.max(own)
+        });
+        let passed_on = passed_on.max();
+        if let Some(latest) = latest.get_mut(*node) {
+            *latest = passed_on;
+        }
+    }
+    latest
+}
+
+fn parents<'p>(objects: &[Placed<'p>], node: usize) -> &'p [u32] {
+    let object = objects.get(node);
+    object.and_then(|object| object.parents).unwrap_or_default()
+}
+
+fn strong(objects: &[Placed<'_>], node: usize) -> Option<UnixTime> {
+    objects.get(node)?.strong
 }
 
 fn least(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<UnixTime> {

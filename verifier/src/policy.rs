@@ -1,7 +1,7 @@
 //! What the person asking accepts: which authorities, which identities, how well timed.
 //!
 //! ```toml
-//! time_basis_floor = "issuance-bound"   # the default
+//! time_basis_floor = "issuance-bound"   # default: by the kind of authority
 //! skew_seconds = 60                     # the default
 //! max_trust_age_seconds = 604800        # default: what the trust document itself says
 //!
@@ -12,23 +12,29 @@
 //!
 //! [[allow]]
 //! identity = "wimse://example.org/agent/alice/*"
+//! except = ["wimse://example.org/agent/alice/test-*"]   # default: nothing
 //! authority = "local"                   # default: any authority listed
 //! ```
 //!
-//! Nothing is allowed that is not listed; an empty list is nobody.
+//! Nothing is allowed that no rule names, and an empty list is nobody. A file that names neither
+//! authorities nor identities only sets what it sets, and leaves both to the trust store, as if
+//! there were no file. One that names identities alone means them at any authority of the store;
+//! one that names authorities alone allows nobody. So a file that is left short never allows
+//! anybody whom the trust store alone would not.
 
+mod error;
 mod glob;
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use notme_core::{hex, key::sha256};
-use serde::{Deserialize, Serialize};
+use notme_core::{hex, identity::is_trust_domain, key::sha256};
+use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::glob::Glob;
+pub use self::{error::PolicyError, glob::Glob};
 use crate::{
     trust::{Authority, PinKind, Trust},
-    verdict::{Code, TimeBasis},
+    verdict::TimeBasis,
 };
 
 /// The longest policy file we read.
@@ -37,19 +43,31 @@ pub const POLICY_MAX: usize = 1 << 20;
 const SKEW_DEFAULT: u32 = 60;
 /// More skew than a day would stop being skew.
 const SKEW_MAX: u32 = 24 * 3600;
+/// What short-lived certificates need unless the policy says otherwise.
+const FLOOR_DEFAULT: TimeBasis = TimeBasis::IssuanceBound;
 
 /// A policy in force. Default deny: what no rule names is not accepted.
 #[derive(Debug)]
 pub struct Policy {
-    authorities: Vec<AuthorityRule>,
-    allow: Vec<AllowRule>,
+    /// `None` when the trust store decides.
+    authorities: Option<Vec<AuthorityRule>>,
+    /// `None` when the trust store decides.
+    allow: Option<Vec<AllowRule>>,
+    floor: Option<TimeBasis>,
     skew_seconds: u32,
     max_trust_age_seconds: Option<u32>,
     digest: [u8; 32],
 }
 
-/// An authority that the policy accepts certificates of.
+/// A policy's rules, those that it leaves to the trust store filled in.
 #[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) authorities: Vec<AuthorityRule>,
+    allow: Vec<AllowRule>,
+}
+
+/// An authority that the policy accepts certificates of.
+#[derive(Clone, Debug)]
 pub(crate) struct AuthorityRule {
     pub(crate) selector: Selector,
     pub(crate) scopes: Option<Vec<String>>,
@@ -57,7 +75,7 @@ pub(crate) struct AuthorityRule {
 }
 
 /// How a policy names an authority.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Selector {
     /// By the trust store's name for it: every root it has.
     Name(String),
@@ -74,12 +92,40 @@ impl fmt::Display for Selector {
     }
 }
 
-/// An identity pattern that may sign.
-#[derive(Debug)]
+/// Identities that may sign.
+#[derive(Clone, Debug)]
 struct AllowRule {
-    identity: Glob,
+    identity: Pattern,
+    except: Vec<Pattern>,
     authority: Option<String>,
     text: Arc<str>,
+}
+
+/// Which identities a rule speaks of.
+#[derive(Clone, Debug)]
+enum Pattern {
+    Glob(Glob),
+    /// All that begin with a text, in which nothing stands for anything else.
+    Prefix(Box<str>),
+}
+
+impl Pattern {
+    fn matches(&self, identity: &str) -> bool {
+        match self {
+            Self::Glob(glob) => glob.matches(identity),
+            Self::Prefix(prefix) => identity.starts_with(&**prefix),
+        }
+    }
+}
+
+/// Writes the glob that says the same.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Glob(glob) => glob.fmt(f),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
 }
 
 impl Policy {
@@ -89,7 +135,8 @@ impl Policy {
     /// [`PolicyError`] with the line, for TOML that is not a policy: an unknown key, a value
     /// outside its range, an authority named in no way or in two.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let error = |span: Option<Range<usize>>, message: String| PolicyError {
+        let error = |span: Option<Range<usize>>, message: String| PolicyError::Rule {
+            path: None,
             line: span.map(|span| line_of(text, span.start)),
             message,
         };
@@ -105,49 +152,35 @@ impl Policy {
     /// Makes the policy that the trust store alone implies.
     ///
     /// Each authority may speak for its own: one with a trust document for every identity of its
-    /// trust domain, one pinned by certificates for every `wimse:` identity, one that knows
-    /// nothing of notme for addresses and web identities, so that it cannot name an agent.
-    /// Short-lived certificates must be issuance-bound; the last kind issues for long times and
-    /// binds nothing, so its certificates may be `declared`.
+    /// trust domain, one pinned by certificates for every `wimse:` identity outside those domains,
+    /// one that knows nothing of notme for addresses and web identities, so that it cannot name an
+    /// agent. Short-lived certificates must be issuance-bound; the last kind issues for long times
+    /// and binds nothing, so its certificates may be `declared`.
     pub fn from_trust(trust: &Trust) -> Self {
-        let identities = |authority: &Authority| match (authority.kind(), authority.document()) {
-            (_, Some(document)) => vec![format!("wimse://{}/*", document.trust_domain)],
-            (PinKind::X509, None) => vec!["mailto:*".to_owned(), "https://*".to_owned()],
-            (PinKind::Pem | PinKind::TrustDocument, None) => vec!["wimse://*".to_owned()],
-        };
-        let rule = |name: &str, floor| AuthorityRule {
-            selector: Selector::Name(name.to_owned()),
-            scopes: None,
-            floor,
-        };
-        let usable = trust.authorities().iter().map(|authority| {
-            rule(
-                authority.name(),
-                match authority.kind() {
-                    PinKind::TrustDocument | PinKind::Pem => TimeBasis::IssuanceBound,
-                    PinKind::X509 => TimeBasis::Declared,
-                },
-            )
-        });
-        // Named too, so that their signers are undecided and not strangers.
-        let unusable = trust
-            .faults()
-            .iter()
-            .map(|fault| rule(&fault.name, TimeBasis::IssuanceBound));
-        let allow = trust.authorities().iter().flat_map(|authority| {
-            let rule =
-                |identity: String| AllowRule::new(&identity, Some(authority.name().to_owned()));
-            identities(authority).into_iter().map(rule)
-        });
         let mut policy = Self {
-            authorities: usable.chain(unusable).collect(),
-            allow: allow.collect(),
+            authorities: Some(default_authorities(trust, None)),
+            allow: Some(default_allow(trust)),
+            floor: None,
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
             digest: [0; 32],
         };
         policy.digest = sha256(policy.to_string().as_bytes());
         policy
+    }
+
+    /// Returns the rules in force with a trust store.
+    pub(crate) fn rules(&self, trust: &Trust) -> Rules {
+        Rules {
+            authorities: match &self.authorities {
+                Some(rules) => rules.clone(),
+                None => default_authorities(trust, self.floor),
+            },
+            allow: match &self.allow {
+                Some(rules) => rules.clone(),
+                None => default_allow(trust),
+            },
+        }
     }
 
     /// Returns how far clocks may differ, in seconds.
@@ -165,23 +198,6 @@ impl Policy {
         format!("sha256:{}", hex::encode(&self.digest))
     }
 
-    /// Returns the rule that lets `identity`, vouched for by `authority`, sign.
-    pub(crate) fn allows(&self, identity: &str, authority: &str) -> Option<&Arc<str>> {
-        self.allow
-            .iter()
-            .find(|rule| {
-                rule.authority
-                    .as_deref()
-                    .is_none_or(|name| name == authority)
-                    && rule.identity.matches(identity)
-            })
-            .map(|rule| &rule.text)
-    }
-
-    pub(crate) fn authorities(&self) -> &[AuthorityRule] {
-        &self.authorities
-    }
-
     fn from_file(file: PolicyFile, digest: [u8; 32]) -> Result<Self, (Range<usize>, String)> {
         let skew = file.skew_seconds;
         if *skew.as_ref() > SKEW_MAX {
@@ -191,29 +207,36 @@ impl Policy {
             ));
         }
         let floor = file.time_basis_floor;
-        let authorities = file
-            .authority
-            .into_iter()
-            .map(|entry| {
-                let span = entry.span();
-                AuthorityRule::from_entry(entry.into_inner(), floor)
-                    .map_err(|message| (span, message.to_owned()))
-            })
-            .collect::<Result<_, _>>()?;
-        let allow = file
-            .allow
-            .into_iter()
-            .map(|entry| {
-                let (span, entry) = (entry.span(), entry.into_inner());
-                if entry.identity.is_empty() {
-                    return Err((span, "`identity` is empty".to_owned()));
-                }
-                Ok(AllowRule::new(&entry.identity, entry.authority))
-            })
-            .collect::<Result<_, _>>()?;
+        let authority = |entry: Spanned<AuthorityEntry>| {
+            let span = entry.span();
+            AuthorityRule::from_entry(entry.into_inner(), floor.unwrap_or(FLOOR_DEFAULT))
+                .map_err(|message| (span, message.to_owned()))
+        };
+        let allow = |entry: Spanned<AllowEntry>| {
+            let (span, entry) = (entry.span(), entry.into_inner());
+            if entry.identity.is_empty() || entry.except.iter().any(String::is_empty) {
+                return Err((span, "an `[[allow]]` rule has an empty pattern".to_owned()));
+            }
+            let glob = |pattern: &String| Pattern::Glob(Glob::new(pattern));
+            let except = entry.except.iter().map(glob).collect();
+            Ok(AllowRule::new(
+                glob(&entry.identity),
+                except,
+                entry.authority,
+            ))
+        };
+        let has_authorities = file.authority.is_some();
         Ok(Self {
-            authorities,
-            allow,
+            authorities: file
+                .authority
+                .map(|entries| entries.into_iter().map(authority).collect())
+                .transpose()?,
+            allow: match file.allow {
+                Some(entries) => Some(entries.into_iter().map(allow).collect::<Result<_, _>>()?),
+                // Whoever lists authorities has begun to say who may sign, and has named nobody.
+                None => has_authorities.then(Vec::new),
+            },
+            floor,
             skew_seconds: skew.into_inner(),
             max_trust_age_seconds: file.max_trust_age_seconds,
             digest,
@@ -221,14 +244,91 @@ impl Policy {
     }
 }
 
+impl Rules {
+    /// Returns the rule that lets `identity`, vouched for by `authority`, sign.
+    pub(crate) fn allows(&self, identity: &str, authority: &str) -> Option<&Arc<str>> {
+        let fits = |rule: &&AllowRule| {
+            let by = rule.authority.as_deref();
+            by.is_none_or(|name| name == authority)
+                && rule.identity.matches(identity)
+                && !rule.except.iter().any(|except| except.matches(identity))
+        };
+        self.allow.iter().find(fits).map(|rule| &rule.text)
+    }
+}
+
+/// Takes every authority of the store. Those that cannot be used are named too, so that their
+/// signers are undecided and not strangers.
+fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<AuthorityRule> {
+    let rule = |name: &str, default| AuthorityRule {
+        selector: Selector::Name(name.to_owned()),
+        scopes: None,
+        floor: floor.unwrap_or(default),
+    };
+    let usable = trust.authorities().iter().map(|authority| {
+        rule(
+            authority.name(),
+            match authority.kind() {
+                PinKind::TrustDocument | PinKind::Pem => FLOOR_DEFAULT,
+                PinKind::X509 => TimeBasis::Declared,
+            },
+        )
+    });
+    let unusable = trust
+        .faults()
+        .iter()
+        .map(|fault| rule(&fault.name, FLOOR_DEFAULT));
+    usable.chain(unusable).collect()
+}
+
+/// Lets each authority speak for its own, and for nobody whom another was pinned for.
+fn default_allow(trust: &Trust) -> Vec<AllowRule> {
+    let domain = |authority: &Authority| {
+        let domain = &authority.document()?.trust_domain;
+        // A verified document has no other, and nothing else may become a prefix.
+        is_trust_domain(domain).then(|| format!("wimse://{domain}/"))
+    };
+    let taken: Vec<_> = trust.authorities().iter().filter_map(domain).collect();
+    let prefix = |text: &str| Pattern::Prefix(text.into());
+    let rules = |authority: &Authority| {
+        let rule = |text: &str, except: Vec<Pattern>| {
+            AllowRule::new(prefix(text), except, Some(authority.name().to_owned()))
+        };
+        match authority.kind() {
+            PinKind::TrustDocument => domain(authority)
+                .map(|domain| rule(&domain, Vec::new()))
+                .into_iter()
+                .collect(),
+            PinKind::Pem => {
+                let others = taken.iter().map(|domain| prefix(domain)).collect();
+                vec![rule("wimse://", others)]
+            }
+            PinKind::X509 => vec![rule("mailto:", Vec::new()), rule("https://", Vec::new())],
+        }
+    };
+    trust.authorities().iter().flat_map(rules).collect()
+}
+
 /// Writes the policy as the TOML that would say the same.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(floor) = self.floor {
+            writeln!(f, "time_basis_floor = \"{floor}\"")?;
+        }
         writeln!(f, "skew_seconds = {}", self.skew_seconds)?;
         if let Some(age) = self.max_trust_age_seconds {
             writeln!(f, "max_trust_age_seconds = {age}")?;
         }
-        for rule in &self.authorities {
+        match &self.authorities {
+            Some(rules) if rules.is_empty() => writeln!(f, "authority = []")?,
+            Some(_) | None => {}
+        }
+        match &self.allow {
+            Some(rules) if rules.is_empty() => writeln!(f, "allow = []")?,
+            Some(_) | None => {}
+        }
+        let list = |texts: Vec<String>| texts.join(", ");
+        for rule in self.authorities.iter().flatten() {
             let key = match rule.selector {
                 Selector::Name(_) => "name",
                 Selector::Spki(_) => "spki_sha256",
@@ -236,14 +336,18 @@ impl fmt::Display for Policy {
             let selector = quoted(&rule.selector.to_string());
             writeln!(f, "\n[[authority]]\n{key} = {selector}")?;
             if let Some(scopes) = &rule.scopes {
-                let scopes: Vec<_> = scopes.iter().map(|scope| quoted(scope)).collect();
-                writeln!(f, "scopes = [{}]", scopes.join(", "))?;
+                let scopes = scopes.iter().map(|scope| quoted(scope)).collect();
+                writeln!(f, "scopes = [{}]", list(scopes))?;
             }
             writeln!(f, "time_basis_floor = \"{}\"", rule.floor)?;
         }
-        for rule in &self.allow {
+        for rule in self.allow.iter().flatten() {
             let identity = quoted(&rule.identity.to_string());
             writeln!(f, "\n[[allow]]\nidentity = {identity}")?;
+            if !rule.except.is_empty() {
+                let except = rule.except.iter().map(|it| quoted(&it.to_string()));
+                writeln!(f, "except = [{}]", list(except.collect()))?;
+            }
             if let Some(name) = &rule.authority {
                 writeln!(f, "authority = {}", quoted(name))?;
             }
@@ -256,12 +360,11 @@ impl AuthorityRule {
     fn from_entry(entry: AuthorityEntry, floor: TimeBasis) -> Result<Self, &'static str> {
         let selector = match (entry.name, entry.spki_sha256) {
             (Some(name), None) => Selector::Name(name),
-            (None, Some(digest)) => Selector::Spki(
-                hex::decode_array(&digest)
-                    .ok_or("`spki_sha256` is not 64 lower-case hex digits")?,
-            ),
+            (None, Some(digest)) => Selector::Spki(hex::decode_array(&digest).ok_or(
+                "the `spki_sha256` of an `[[authority]]` is not 64 lower-case hex digits",
+            )?),
             (Some(_), Some(_)) | (None, None) => {
-                return Err("an authority has either a `name` or a `spki_sha256`");
+                return Err("an `[[authority]]` has either a `name` or a `spki_sha256`");
             }
         };
         Ok(Self {
@@ -273,50 +376,16 @@ impl AuthorityRule {
 }
 
 impl AllowRule {
-    fn new(identity: &str, authority: Option<String>) -> Self {
+    fn new(identity: Pattern, except: Vec<Pattern>, authority: Option<String>) -> Self {
         let text = match &authority {
             Some(name) => format!("allow {identity} by {name}"),
             None => format!("allow {identity}"),
         };
         Self {
-            identity: Glob::new(identity),
+            identity,
+            except,
             authority,
             text: text.into(),
-        }
-    }
-}
-
-/// The file is not a policy that can be applied.
-#[derive(Debug, thiserror::Error)]
-pub struct PolicyError {
-    line: Option<usize>,
-    message: String,
-}
-
-impl PolicyError {
-    pub(crate) fn unreadable(message: String) -> Self {
-        Self {
-            line: None,
-            message,
-        }
-    }
-
-    /// Returns the code of the verdict that nobody could reach.
-    pub fn code(&self) -> &'static str {
-        Code::PolicyUnreadable.as_str()
-    }
-
-    /// Returns the line, counted from one.
-    pub fn line(&self) -> Option<usize> {
-        self.line
-    }
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
         }
     }
 }
@@ -324,12 +393,9 @@ impl fmt::Display for PolicyError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyFile {
-    #[serde(default)]
-    authority: Vec<Spanned<AuthorityEntry>>,
-    #[serde(default)]
-    allow: Vec<Spanned<AllowEntry>>,
-    #[serde(default = "default_floor")]
-    time_basis_floor: TimeBasis,
+    authority: Option<Vec<Spanned<AuthorityEntry>>>,
+    allow: Option<Vec<Spanned<AllowEntry>>>,
+    time_basis_floor: Option<TimeBasis>,
     #[serde(default = "default_skew")]
     skew_seconds: Spanned<u32>,
     max_trust_age_seconds: Option<u32>,
@@ -344,15 +410,13 @@ struct AuthorityEntry {
     time_basis_floor: Option<TimeBasis>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AllowEntry {
     identity: String,
+    #[serde(default)]
+    except: Vec<String>,
     authority: Option<String>,
-}
-
-fn default_floor() -> TimeBasis {
-    TimeBasis::IssuanceBound
 }
 
 fn default_skew() -> Spanned<u32> {

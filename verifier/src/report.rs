@@ -10,13 +10,16 @@ use serde::Serialize;
 
 use crate::{
     judge::Judgement,
-    verdict::{Code, TimeBasis, Verdict},
+    verdict::{Code, TimeBasis},
     verify::{JudgedObject, Outcome, Summary},
+    wrap::{WIDTH, wrap},
 };
 
 const VERSION: u8 = 1;
 /// How much of an object's name the text shows.
-const SHORT: usize = 12;
+const SHORT: usize = 10;
+/// Where the second column begins.
+const INDENT: usize = 11;
 
 /// What a report says before its objects.
 #[derive(Serialize)]
@@ -126,14 +129,18 @@ pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// Writes one line an object, and a last one with the counts.
+/// Writes one line an object, and a last one with the counts. What does not fit a terminal's width
+/// follows on lines that are indented. Where there are several authorities, each line says which
+/// of them vouches: two could name the same signer.
 ///
 /// # Errors
 /// What writing gives.
 pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
         let oid = object.id().to_hex_with_len(SHORT).to_string();
-        writeln!(to, "{}", text_line(&oid, object.judgement()))?;
+        let judgement = object.judgement();
+        let authority = judgement.authority().filter(|_| outcome.authorities > 1);
+        writeln!(to, "{}", line(&oid, judgement, authority))?;
     }
     let Summary {
         objects,
@@ -141,10 +148,14 @@ pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         rejected,
         undecided,
     } = outcome.summary();
-    writeln!(
-        to,
-        "{objects} objects: {accepted} accepted, {rejected} rejected, {undecided} undecided"
-    )?;
+    match objects {
+        0 => writeln!(to, "nothing was selected, so nothing was judged")?,
+        objects => writeln!(
+            to,
+            "{objects} object{}: {accepted} accepted, {rejected} rejected, {undecided} undecided",
+            if objects == 1 { "" } else { "s" }
+        )?,
+    }
     for id in outcome.shallow() {
         let id = id.to_hex_with_len(SHORT);
         writeln!(
@@ -158,30 +169,47 @@ pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// Returns one line: verdict, name, and what led to it. Bytes that somebody else chose are
 /// escaped where they could move a cursor.
 pub fn text_line(name: &str, judgement: &Judgement) -> String {
+    line(name, judgement, None)
+}
+
+fn line(name: &str, judgement: &Judgement, authority: Option<&str>) -> String {
     let verdict = judgement.verdict();
-    let mut line = format!("{:<10} {name}", verdict.word());
-    let mut add = |text: &str| {
-        line.push_str("  ");
-        line.push_str(text);
-    };
+    let mut fields = Vec::new();
     if let Some(code) = verdict.code() {
-        add(code.as_str());
+        fields.push(code.as_str().to_owned());
     }
     if let Some(identity) = judgement.identity() {
-        add(&escape(identity));
+        fields.push(escape(identity));
     } else if let Some(claimed) = judgement.claimed() {
-        add(&format!("claims to be {}", escape(&claimed.name)));
+        fields.push(format!("claims to be {}", escape(&claimed.name)));
     }
-    if let (Some(basis), Some(at)) = (judgement.time_basis(), judgement.judged_at()) {
-        add(&format!("{basis} {at}"));
+    if let Some(authority) = authority {
+        fields.push(format!("by {authority}"));
     }
-    match verdict {
-        Verdict::Accepted => {}
-        Verdict::Rejected(_) | Verdict::Undecided(_) => {
-            if let Some(detail) = judgement.detail() {
-                add(&format!("({})", escape(detail)));
-            }
+    if let Some(basis) = judgement.time_basis() {
+        fields.push(basis.to_string());
+    }
+    if let (Some(_), Some(detail)) = (verdict.code(), judgement.detail()) {
+        fields.push(format!("({})", escape(detail)));
+    }
+    let mut line = format!("{:<10} {name}", verdict.word());
+    let mut column = line.chars().count();
+    for field in fields {
+        let width = field.chars().count();
+        if column + 2 + width > WIDTH && column > INDENT {
+            line.push('\n');
+            line.extend(std::iter::repeat_n(' ', INDENT));
+            column = INDENT;
+        } else {
+            line.push_str("  ");
+            column += 2;
         }
+        let field = wrap(&field, column, INDENT);
+        column = match field.rsplit_once('\n') {
+            Some((_, last)) => last.chars().count(),
+            None => column + width,
+        };
+        line.push_str(&field);
     }
     line
 }

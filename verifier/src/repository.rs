@@ -4,24 +4,34 @@
 //! replace refs and grafts are not followed, the commit-graph file is not asked, and neither the
 //! environment nor configuration outside the repository is read.
 
+mod error;
+mod objects;
 mod recent_deltas;
+mod revision;
 mod selection;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
 pub use gix::ObjectId;
-use gix::{bstr::ByteSlice as _, objs::Find as _, remote::Direction, revision::plumbing::Spec};
+use gix::{
+    bstr::ByteSlice as _,
+    objs::Find as _,
+    remote::Direction,
+    revision::plumbing::{Spec, merge_base},
+    revwalk::Graph as CommitGraph,
+};
 use notme_core::object::{HashKind, ObjectKind};
 
-use self::recent_deltas::RecentDeltas;
-pub use self::selection::Selection;
+use self::objects::Objects;
 pub(crate) use self::walk::{Content, Found, Graph, Walk};
+pub use self::{error::RepositoryError, selection::Selection};
 
 /// An open repository.
 #[derive(Debug)]
 pub struct Repository {
     inner: gix::Repository,
+    objects: Objects,
     hash: HashKind,
 }
 
@@ -47,23 +57,69 @@ impl Repository {
         // Nothing in a repository's configuration makes this program run anything, so another
         // owner is no reason to distrust it more than its objects.
         let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-        let mut inner =
+        let inner =
             gix::open_opts(git_directory, options).map_err(|source| RepositoryError::Open {
                 path: git_directory.to_owned(),
                 source: Box::new(source),
             })?;
-        inner.objects.ignore_replacements = true;
-        // An object that is missing is missing: looking for new packs each time finds nothing.
-        inner.objects.refresh_never();
-        inner
-            .objects
-            .set_pack_cache(|| Box::new(RecentDeltas::new()));
         let hash = match inner.object_hash() {
             gix::hash::Kind::Sha1 => HashKind::Sha1,
             gix::hash::Kind::Sha256 => HashKind::Sha256,
             other => return Err(RepositoryError::UnknownHash(other.to_string())),
         };
-        Ok(Self { inner, hash })
+        let objects = Objects::new(inner.objects.clone());
+        Ok(Self {
+            inner,
+            objects,
+            hash,
+        })
+    }
+
+    /// Opens a git directory whose objects are elsewhere, as [`Self::with_objects`] says.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::with_objects`].
+    pub fn open_with(
+        git_directory: &Path,
+        object_directory: Option<&Path>,
+        alternates: &[PathBuf],
+    ) -> Result<Self, RepositoryError> {
+        Self::open(git_directory)?.with_objects(object_directory, alternates)
+    }
+
+    /// Reads objects where the caller says: from `object_directory` in place of the repository's
+    /// own, if given, and then from the alternates. These are git's `GIT_OBJECT_DIRECTORY` and
+    /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, by which a hook sees what a push has brought and
+    /// nobody has accepted yet. Names are resolved by the refs and objects of the repository
+    /// itself; a new object is named in full, and from there with `~` and `^`.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Objects`] when `object_directory` is no directory. Alternates that are
+    /// none are passed over, as by git.
+    pub fn with_objects(
+        mut self,
+        object_directory: Option<&Path>,
+        alternates: &[PathBuf],
+    ) -> Result<Self, RepositoryError> {
+        let hash = self.inner.object_hash();
+        if let Some(directory) = object_directory {
+            self.objects =
+                Objects::at(directory, hash).map_err(|source| RepositoryError::Objects {
+                    path: directory.to_owned(),
+                    source,
+                })?;
+        }
+        for directory in alternates {
+            if directory.is_dir() {
+                self.objects
+                    .add(directory, hash)
+                    .map_err(|source| RepositoryError::Objects {
+                        path: directory.clone(),
+                        source,
+                    })?;
+            }
+        }
+        Ok(self)
     }
 
     /// Returns the hash that names its objects.
@@ -99,14 +155,15 @@ impl Repository {
     }
 
     /// Selects what HEAD has over its upstream; without an upstream, or with nothing over it,
-    /// HEAD alone.
+    /// HEAD alone. So there is always something to judge.
     ///
     /// # Errors
-    /// [`RepositoryError`] when HEAD names no commit, or its upstream cannot be read.
+    /// [`RepositoryError::Unborn`] when there is no commit yet, and [`RepositoryError`] when HEAD
+    /// names none otherwise, or its upstream cannot be read.
     pub fn select_default(&self) -> Result<Selection, RepositoryError> {
         let head = self.resolve("HEAD")?;
         match self.upstream()? {
-            Some((name, base)) if base != head => {
+            Some((name, base)) if !self.is_behind(head, base) => {
                 Ok(Selection::between(format!("{name}..HEAD"), [head], [base]))
             }
             _ => Ok(Selection::alone("HEAD".to_owned(), [head])),
@@ -117,38 +174,48 @@ impl Repository {
     /// `A...B` are ranges, `REV^@` is what the parents reach, `REV^!` is `REV` alone.
     ///
     /// # Errors
-    /// [`RepositoryError::Revision`] for text that names nothing,
-    /// [`RepositoryError::Missing`] for an object that is named in full and absent.
+    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Unborn`] for
+    /// HEAD while there is no commit, [`RepositoryError::Boundary`] and
+    /// [`RepositoryError::Missing`] for text that leads to what is not here.
     pub fn select(&self, revision: &str) -> Result<Selection, RepositoryError> {
         if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
             return Ok(Selection::alone(revision.to_owned(), [id]));
         }
+        match self.select_spec(revision) {
+            Err(RepositoryError::Missing(id)) => Err(self
+                .boundary_in(revision)
+                .unwrap_or(RepositoryError::Missing(id))),
+            selected => selected,
+        }
+    }
+
+    fn select_spec(&self, revision: &str) -> Result<Selection, RepositoryError> {
         let text = revision.to_owned();
-        let spec = self
-            .inner
-            .rev_parse(revision.as_bytes().as_bstr())
-            .map_err(|source| self.unresolved(revision, source))?;
-        match spec.detach() {
+        match self.resolve_spec(revision)? {
+            Spec::Include(id) if self.objects.kind(id).is_none() => {
+                // Judged, so that it is seen to be missing, unless there is more to say.
+                let beyond = self.boundary_in(revision);
+                beyond.map_or_else(|| Ok(Selection::alone(text, [id])), Err)
+            }
             Spec::Include(id) => Ok(Selection::alone(text, [id])),
             Spec::ExcludeParents(id) => Ok(Selection::alone(text, [id])),
             Spec::IncludeOnlyParents(id) => {
                 let commit = self.peel(id)?;
-                Ok(Selection::between(text, self.parents(commit)?, []))
+                Ok(Selection::range(text, self.parents(commit)?, []))
             }
-            Spec::Range { from, to } => Ok(Selection::between(
-                text,
-                [self.peel(to)?],
-                [self.peel(from)?],
-            )),
+            Spec::Range { from, to } => {
+                Ok(Selection::range(text, [self.peel(to)?], [self.peel(from)?]))
+            }
             Spec::Merge { theirs, ours } => {
                 let tips = [self.peel(theirs)?, self.peel(ours)?];
                 let [one, other] = tips;
-                let bases = self
-                    .inner
-                    .merge_bases_many(one, &[other])
-                    .map_err(|source| self.unresolved(revision, source))?;
-                let bases: Vec<_> = bases.into_iter().map(gix::Id::detach).collect();
-                Ok(Selection::between(text, tips, bases))
+                let bases =
+                    self.merge_bases(one, other)
+                        .map_err(|source| RepositoryError::Revision {
+                            revision: text.clone(),
+                            source: Box::new(source),
+                        })?;
+                Ok(Selection::range(text, tips, bases))
             }
             Spec::Exclude(_) => Err(RepositoryError::Nothing(text)),
         }
@@ -158,13 +225,17 @@ impl Repository {
     /// refs hold what tools keep for themselves: stashes, notes, attestations.
     ///
     /// # Errors
-    /// [`RepositoryError::References`] when refs cannot be read, [`RepositoryError::Missing`]
-    /// when a tag leads to a missing object. Refs that lead to no commit are passed over.
+    /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
+    /// are passed over; what a ref leads to and is missing is selected, and is then undecided.
     pub fn select_all(&self) -> Result<Selection, RepositoryError> {
         let mut tips = Vec::new();
         for prefix in ["refs/heads/", "refs/remotes/", "refs/tags/"] {
             for (_, target) in self.references(prefix)? {
-                tips.extend(self.peel_any(target)?);
+                match self.peel_any(target) {
+                    Ok(tip) => tips.extend(tip),
+                    Err(RepositoryError::Missing(id)) => tips.push(id),
+                    Err(error) => return Err(error),
+                }
             }
         }
         if let Ok(head) = self.inner.head_id() {
@@ -181,12 +252,9 @@ impl Repository {
     pub fn select_tags(&self) -> Result<Selection, RepositoryError> {
         let mut tags = Vec::new();
         for (_, target) in self.references("refs/tags/")? {
-            let is_tag = match self.inner.try_find_header(target) {
-                Ok(Some(header)) => header.kind() == gix::objs::Kind::Tag,
-                // Judged, so that it is seen to be missing.
-                Ok(None) | Err(_) => true,
-            };
-            if is_tag {
+            // What is missing is judged too, so that it is seen to be.
+            let kind = self.objects.kind(target);
+            if kind.is_none_or(|kind| kind == gix::objs::Kind::Tag) {
                 tags.push(target);
             }
         }
@@ -215,7 +283,7 @@ impl Repository {
     /// [`RepositoryError::NotSignable`] when it is a tree or a file.
     pub fn read(&self, id: ObjectId) -> Result<(ObjectKind, Vec<u8>), RepositoryError> {
         let mut raw = Vec::new();
-        let kind = match self.inner.objects.try_find(&id, &mut raw) {
+        let kind = match self.objects.try_find(&id, &mut raw) {
             Ok(Some(data)) => data.kind,
             Ok(None) | Err(_) => return Err(RepositoryError::Missing(id)),
         };
@@ -229,36 +297,10 @@ impl Repository {
     /// Starts walking a selection.
     pub(crate) fn walk<'s>(&self, selection: &'s Selection) -> Result<Walk<'s>, RepositoryError> {
         Ok(Walk::new(
-            self.inner.objects.clone(),
+            self.objects.clone(),
             self.shallow_boundary()?,
             selection,
         ))
-    }
-
-    fn resolve(&self, revision: &str) -> Result<ObjectId, RepositoryError> {
-        if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
-            return Ok(id);
-        }
-        self.inner
-            .rev_parse_single(revision.as_bytes().as_bstr())
-            .map(gix::Id::detach)
-            .map_err(|source| self.unresolved(revision, source))
-    }
-
-    /// Tells text that names nothing from a full name of something that is not here.
-    fn unresolved(&self, revision: &str, source: gix::Error) -> RepositoryError {
-        let missing = revision
-            .split("..")
-            .map(|part| part.trim_start_matches('.'))
-            .filter_map(|part| ObjectId::from_hex(part.as_bytes()).ok())
-            .find(|id| !self.inner.has_object(id));
-        match missing {
-            Some(id) => RepositoryError::Missing(id),
-            None => RepositoryError::Revision {
-                revision: revision.to_owned(),
-                source: Box::new(source),
-            },
-        }
     }
 
     fn upstream(&self) -> Result<Option<(String, ObjectId)>, RepositoryError> {
@@ -297,6 +339,22 @@ impl Repository {
         )))
     }
 
+    /// Tells whether `base` has everything that `head` has. Objects that are missing show that it
+    /// is not known, and then the range is judged.
+    fn is_behind(&self, head: ObjectId, base: ObjectId) -> bool {
+        head == base || {
+            let bases = self.merge_bases(head, base);
+            bases.is_ok_and(|bases| bases.contains(&head))
+        }
+    }
+
+    fn merge_bases(&self, one: ObjectId, other: ObjectId) -> gix::Result<Vec<ObjectId>> {
+        // Without the commit-graph file, which nothing vouches for.
+        let mut graph = CommitGraph::new(&self.objects, None);
+        let bases = merge_base(one, &[other], &mut graph)?;
+        Ok(bases.map_or_else(Vec::new, |bases| bases.into_iter().collect()))
+    }
+
     fn references(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
         let platform = self
             .inner
@@ -331,7 +389,7 @@ impl Repository {
         let mut id = id;
         let mut raw = Vec::new();
         for _ in 0..TAG_DEPTH_MAX {
-            let data = match self.inner.objects.try_find(&id, &mut raw) {
+            let data = match self.objects.try_find(&id, &mut raw) {
                 Ok(Some(data)) => data,
                 Ok(None) | Err(_) => return Err(RepositoryError::Missing(id)),
             };
@@ -352,62 +410,6 @@ impl Repository {
         let (_, raw) = self.read(commit)?;
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
-    }
-}
-
-/// The repository could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum RepositoryError {
-    /// There is no repository, or it cannot be opened.
-    #[error("could not open the repository at `{}`", path.display())]
-    Open {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// What gix says.
-        source: Box<gix::Error>,
-    },
-    /// The repository names its objects by a hash we do not know.
-    #[error("the repository uses the hash `{0}`, which is not supported")]
-    UnknownHash(String),
-    /// The text names no object.
-    #[error("`{}` names no commit or tag here", revision.escape_debug())]
-    Revision {
-        /// The text.
-        revision: String,
-        /// What gix says.
-        source: Box<gix::Error>,
-    },
-    /// The text excludes commits and includes none.
-    #[error("`{}` selects nothing", .0.escape_debug())]
-    Nothing(String),
-    /// An object that is needed to know what to judge is not here.
-    #[error("object `{0}` is missing or cannot be read")]
-    Missing(ObjectId),
-    /// The object is a tree or a file, or a tag of one where a commit is needed.
-    #[error("object `{0}` is not a commit")]
-    NotSignable(ObjectId),
-    /// Refs could not be read.
-    #[error("could not read the refs")]
-    References(#[source] gix::Error),
-    /// The list of shallow commits could not be read.
-    #[error("could not read where the shallow clone ends")]
-    Shallow(#[source] gix::Error),
-}
-
-impl RepositoryError {
-    /// Returns the closed code when it is one of a verdict: the object is not here, so nobody
-    /// can look. The other errors are about the question, not the answer.
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            Self::Missing(_) => Some(crate::verdict::Code::ObjectMissing.as_str()),
-            Self::Open { .. }
-            | Self::UnknownHash(_)
-            | Self::Revision { .. }
-            | Self::Nothing(_)
-            | Self::NotSignable(_)
-            | Self::References(_)
-            | Self::Shallow(_) => None,
-        }
     }
 }
 

@@ -36,9 +36,18 @@ pub struct Standing {
 pub(crate) struct Vouched {
     pub(crate) identity: Option<Arc<str>>,
     pub(crate) anchor: Arc<Anchor>,
+    /// Every certificate above the leaf, the root last.
+    pub(crate) issuers: Box<[Issuer]>,
     /// The time in which every certificate above the leaf is valid.
     pub(crate) issuers_from: UnixTime,
     pub(crate) issuers_until: UnixTime,
+}
+
+/// What a certificate above the leaf may be taken back by.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    pub(crate) kid: KeyId,
+    pub(crate) serial_hex: Box<str>,
 }
 
 impl Standing {
@@ -79,6 +88,12 @@ impl Standing {
                 .map(Certificate::not_after)
                 .min()
                 .unwrap_or(leaf.not_after()),
+            issuers: issuers()
+                .map(|issuer| Issuer {
+                    kid: issuer.kid(),
+                    serial_hex: serial_hex(issuer.serial()).into(),
+                })
+                .collect(),
             anchor: Arc::clone(anchor),
         });
         standing
@@ -91,7 +106,7 @@ impl Standing {
 
     /// Returns the certificate's serial number in hex, without leading zero bytes.
     pub fn serial_hex(&self) -> String {
-        hex::encode(self.serial.strip_prefix(&[0]).unwrap_or(&self.serial))
+        serial_hex(&self.serial)
     }
 
     /// Returns the first second of the certificate.
@@ -177,6 +192,10 @@ fn climb<'c, 'a>(
         path.pop();
     }
     None
+}
+
+fn serial_hex(serial: &[u8]) -> String {
+    hex::encode(serial.strip_prefix(&[0]).unwrap_or(serial))
 }
 
 fn check_extensions(

@@ -18,6 +18,7 @@ use crate::verdict::Code;
 pub struct Trust {
     authorities: Vec<Authority>,
     faults: Vec<Fault>,
+    notes: Vec<String>,
     digest: [u8; 32],
 }
 
@@ -28,8 +29,16 @@ impl Trust {
         Self {
             authorities,
             faults,
+            notes: Vec::new(),
             digest,
         }
+    }
+
+    /// Adds what a reader of the verdicts should know about how the store was read.
+    #[must_use]
+    pub fn with_note(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
     }
 
     /// Returns the authorities that can be used.
@@ -40,6 +49,11 @@ impl Trust {
     /// Returns the authorities that cannot be used, and why.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
+    }
+
+    /// Returns what was not checked when the store was read, for people; unescaped.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Tells whether nobody is trusted and nothing is wrong either.
@@ -273,6 +287,7 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         }
         if let Some(document) = &authority.document {
             field(b"document");
+            field(document.trust_domain.as_bytes());
             field(document.seqno.to_string().as_bytes());
             field(document.issued_at.to_string().as_bytes());
             field(document.expires_at.to_string().as_bytes());

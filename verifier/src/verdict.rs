@@ -134,13 +134,16 @@ codes! {
         "No authority is trusted here, or one that the policy names is not in the trust store"
         "Add the authority: `notme trust add`";
     TrustUnreadable "trust-unreadable" Undecided
-        "A trust file could not be read, or others may write it"
+        "A trust file could not be read, is damaged, or may be written by others"
         "Repair the file or its permissions, or remove the authority and add it again";
+    TrustFromFuture "trust-from-future" Undecided
+        "The stored trust document is from the future, as this machine's clock has it"
+        "Check this machine's clock; if it is right, the authority's is wrong";
     TrustStateMissing "trust-state-missing" Undecided
         "The record of the newest trust document seen is gone, so a rollback would not be noticed"
         "Check the pin with the authority, then `notme trust remove` and `notme trust add` it again";
     BundleInvalid "bundle-invalid" Rejected
-        "The stored trust document is not signed by a pinned key, or says something impossible"
+        "The stored trust document is not signed by a pinned key, is of another authority, or says something impossible"
         "Remove the authority and add it again from a source you trust";
     BundleRollback "bundle-rollback" Rejected
         "The stored trust document is older than one already seen"

@@ -25,6 +25,9 @@ pub struct Outcome {
     pub(crate) asked_at: UnixTime,
     pub(crate) objects: Vec<JudgedObject>,
     pub(crate) shallow: Vec<ObjectId>,
+    /// How many authorities the trust store has.
+    pub(crate) authorities: usize,
+    may_be_empty: bool,
 }
 
 /// An object and the judgement on it.
@@ -66,11 +69,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Returns the exit code: 1 when one is rejected, else 3 when one is undecided, else 0.
+    /// Returns the exit code: 1 when one is rejected, else 3 when one is undecided or there is
+    /// none at all, else 0. Nothing was accepted where nothing was looked at.
     pub fn exit_code(self) -> u8 {
         match self {
             Self { rejected: 1.., .. } => 1,
-            Self { undecided: 1.., .. } => 3,
+            Self { undecided: 1.., .. } | Self { objects: 0, .. } => 3,
             Self { .. } => 0,
         }
     }
@@ -85,6 +89,15 @@ impl Outcome {
     /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
     pub fn shallow(&self) -> &[ObjectId] {
         &self.shallow
+    }
+
+    /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
+    /// that holds nothing.
+    pub fn exit_code(&self) -> u8 {
+        if self.objects.is_empty() && self.may_be_empty {
+            return 0;
+        }
+        self.summary().exit_code()
     }
 
     /// Counts the verdicts.
@@ -152,6 +165,8 @@ pub fn verify_range(
         asked_at: judge.now(),
         objects,
         shallow,
+        authorities: judge.authorities(),
+        may_be_empty: selection.may_be_empty(),
     })
 }
 
@@ -160,9 +175,10 @@ fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
         let detail = "the object store has other bytes under this name";
         return Examined::refused(Refusal::new(Code::ObjectMalformed, detail));
     }
-    let refusal = match found.content {
+    let refusal = match &found.content {
         Content::Raw(kind, raw) => {
-            return judge.examine(Evidence::from_object(kind, &raw, hash));
+            let leads_to = |named: &[&str]| found.leads_to(named);
+            return judge.examine(Evidence::from_linked_object(*kind, raw, hash, leads_to));
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
         Content::Missing(Some(child)) => {

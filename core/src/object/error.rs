@@ -21,6 +21,11 @@ pub enum ObjectError {
     /// A payload with a signature header, which would be cut out before verification.
     #[error("the payload contains a signature header")]
     SignatureInPayload,
+    /// A signature header before the lines that every reader needs. git and others read those
+    /// from the whole object and would stop at it, so they would see other parents or dates than
+    /// the signed part says.
+    #[error("a signature header stands before the `{0}` line")]
+    SignatureOutOfPlace(&'static str),
     /// A tag that does not end a line, so that no reader would find the signature after it.
     #[error("the tag does not end with a line feed, so its signature would not be found")]
     UnfinishedLine,
@@ -45,6 +50,7 @@ impl ObjectError {
             | Self::RepeatedHeader(_)
             | Self::HeaderValue(_)
             | Self::SignatureInPayload
+            | Self::SignatureOutOfPlace(_)
             | Self::UnfinishedLine
             | Self::UnknownPayload => "object-malformed",
             Self::Ambiguous => "signature-ambiguous",

@@ -58,17 +58,21 @@ pub fn split(kind: ObjectKind, raw: &[u8], hash: HashKind) -> Result<SplitObject
 ///
 /// # Errors
 /// [`ObjectError::Ambiguous`] when that header is there twice or goes on after the armor's end,
-/// [`ObjectError::SignatureTooLarge`], [`ObjectError::NulInHeader`] and
+/// [`ObjectError::SignatureOutOfPlace`] when a `gpgsig…` header stands before a line that names
+/// the tree, a parent, the author or the committer, [`ObjectError::SignatureTooLarge`], [`ObjectError::NulInHeader`] and
 /// [`ObjectError::MalformedHeader`].
 pub fn split_commit(raw: &[u8], hash: HashKind) -> Result<SplitObject<'_>, ObjectError> {
     let mut signature: Option<Header<'_>> = None;
     let mut cut = Cut::new(raw);
     let mut extra_headers = Vec::new();
     let mut headers = Headers::new(raw);
+    let mut seen_signature = false;
     while let Some(header) = headers.next()? {
         if !header.is_signature() {
+            refuse_after_signature(&header, seen_signature, COMMIT_LINES)?;
             continue;
         }
+        seen_signature = true;
         cut.remove(&header);
         if !header.is(hash.signature_header()) {
             extra_headers.push(header.name);
@@ -101,7 +105,9 @@ pub fn split_commit(raw: &[u8], hash: HashKind) -> Result<SplitObject<'_>, Objec
 /// # Errors
 /// [`ObjectError::Ambiguous`] when bytes follow the armor's end, when there is a signature header
 /// in the repository's own hash, or more than one header that starts with `gpgsig`, which git
-/// does not take out consistently; otherwise as [`split_commit`].
+/// does not take out consistently; [`ObjectError::SignatureOutOfPlace`] when such a header stands
+/// before a line that names the target, its type, the tag or the tagger; otherwise as
+/// [`split_commit`].
 pub fn split_tag(raw: &[u8], hash: HashKind) -> Result<SplitObject<'_>, ObjectError> {
     let (signed, signature) = split_last_armor(raw)?;
     if signature.is_none() {
@@ -118,6 +124,7 @@ pub fn split_tag(raw: &[u8], hash: HashKind) -> Result<SplitObject<'_>, ObjectEr
     let mut headers = Headers::new(signed);
     while let Some(header) = headers.next()? {
         if !header.is_signature() {
+            refuse_after_signature(&header, signature_headers > 0, TAG_LINES)?;
             continue;
         }
         signature_headers += 1;
@@ -153,6 +160,24 @@ pub fn split_push_certificate(raw: &[u8]) -> Result<SplitObject<'_>, ObjectError
         signature,
         extra_headers: Vec::new(),
     })
+}
+
+/// The lines that git reads from the whole object, not from what is signed.
+const COMMIT_LINES: &[&str] = &["tree", "parent", "author", "committer"];
+const TAG_LINES: &[&str] = &["object", "type", "tag", "tagger"];
+
+/// Refuses a header that must stand before every signature header and does not: once signature
+/// headers are cut out, the signed part would have it where readers of the whole find it not.
+fn refuse_after_signature(
+    header: &Header<'_>,
+    seen_signature: bool,
+    lines: &[&'static str],
+) -> Result<(), ObjectError> {
+    let line = lines.iter().find(|line| header.name == line.as_bytes());
+    match line {
+        Some(line) if seen_signature => Err(ObjectError::SignatureOutOfPlace(line)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 const fn other(hash: HashKind) -> HashKind {

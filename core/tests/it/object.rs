@@ -232,7 +232,6 @@ fn odd_commits_are_split_as_git_splits_them() {
         let signature = format!("{own} {}\n", folded(&cms()));
         let others = format!("{other} {}\n", folded(&openpgp()));
         for raw in [
-            format!("{tree}{signature}{people}\nm\n"),
             format!("{tree}{people}{signature}{others}\nm\n"),
             format!("{tree}{people}{others}{signature}\nm\n"),
             format!("{tree}{people}gpgsig-extra a\n b\n{signature}gpgsigother c\n \n d\n\nm\n"),
@@ -247,6 +246,68 @@ fn odd_commits_are_split_as_git_splits_them() {
             watched.agrees_on_raw(ObjectKind::Commit, &raw);
         }
     }
+}
+
+/// The payload has lines that git does not find in the object: it stops at the signature.
+#[test]
+fn a_signature_header_among_the_lines_that_git_reads_is_malformed() {
+    for hash in HASHES {
+        let own = hash.signature_header();
+        for name in ["gpgsig", "gpgsig-sha256", "gpgsig-x"] {
+            let signature = format!("{name} {}\n", folded(&cms()));
+            let lines = [
+                "tree t\n",
+                "parent p\n",
+                "parent q\n",
+                "author A <a@b> 1 +0000\n",
+                "committer A <a@b> 1 +0000\n",
+            ];
+            for place in 0..lines.len() {
+                let (before, after) = lines.split_at(place);
+                let raw = [before.concat(), signature.clone(), after.concat()].concat();
+                for end in ["\nm\n".to_owned(), format!("{own} x\n\nm\n")] {
+                    let raw = format!("{raw}{end}");
+                    let err = split_commit(raw.as_bytes(), hash).unwrap_err();
+                    assert!(matches!(err, ObjectError::SignatureOutOfPlace(_)), "{err}");
+                    assert_eq!(err.code(), "object-malformed");
+                }
+            }
+            let lines = [
+                "object o\n",
+                "type commit\n",
+                "tag v1\n",
+                "tagger A <a@b> 1 +0000\n",
+            ];
+            for place in 0..lines.len() {
+                let (before, after) = lines.split_at(place);
+                let raw = [before.concat(), signature.clone(), after.concat()].concat();
+                let raw = format!("{raw}\nm\n{}", cms());
+                let err = split_tag(raw.as_bytes(), hash).unwrap_err();
+                let is_own = name == own;
+                assert!(
+                    is_own || matches!(err, ObjectError::SignatureOutOfPlace(_)),
+                    "{err}"
+                );
+            }
+        }
+    }
+}
+
+/// git walks to a parent that the signed part does not have, or past one that it has.
+#[test]
+fn git_reads_other_parents_where_we_refuse_to_read() {
+    let watched = Watched::new(HashKind::Sha1);
+    let repository = &watched.repository;
+    let parent = repository.commit("base", "1");
+    let tree = repository.empty_tree();
+    let people = "author A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n";
+    let signature = format!("gpgsig {}\n", folded(&cms()));
+    let raw = format!("tree {tree}\n{signature}parent {parent}\n{people}\nm\n");
+    let oid = repository.write_object_unchecked("commit", raw.as_bytes());
+    let (payload, _) = watched.git_split(ObjectKind::Commit, &oid);
+    assert_eq!(parse_commit(&payload).unwrap().parents(), [&*parent]);
+    assert_eq!(repository.git_ok(&["rev-list", &oid]), oid);
+    assert!(split_commit(raw.as_bytes(), HashKind::Sha1).is_err());
 }
 
 #[test]

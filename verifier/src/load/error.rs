@@ -32,6 +32,42 @@ pub enum TrustStoreError {
     /// A trust document without a pin proves nothing.
     #[error("a trust document needs the pin of a key that signed it")]
     PinRequired,
+    /// The document is of another authority than the one pinned, or names another's identities.
+    #[error(
+        "the trust document is of {what} `{}`, and `{}` was pinned",
+        found.escape_debug(),
+        pinned.escape_debug()
+    )]
+    Changed {
+        /// What differs, in words.
+        what: &'static str,
+        /// What the authority said when it was pinned.
+        pinned: String,
+        /// What it says now.
+        found: String,
+    },
+    /// Another authority of the store issues the identities of this trust domain.
+    #[error("authority `{name}` issues for the trust domain `{}` already", domain.escape_debug())]
+    TrustDomainTaken {
+        /// The trust domain.
+        domain: String,
+        /// The authority that has it.
+        name: String,
+    },
+    /// Another authority of the store has this root.
+    #[error("authority `{name}` has the root `{spki_sha256}` already")]
+    RootTaken {
+        /// The root's pin, in hex.
+        spki_sha256: String,
+        /// The authority that has it.
+        name: String,
+    },
+    /// The store was opened for reading.
+    #[error("the trust store at `{}` was opened for reading only", path.display())]
+    ReadOnly {
+        /// Its directory.
+        path: PathBuf,
+    },
     /// No certificate has the pinned key.
     #[error("no certificate has the pinned key `{0}`")]
     PinNotMet(String),
@@ -111,10 +147,43 @@ pub enum TrustStoreError {
 }
 
 impl TrustStoreError {
+    /// Returns the closed code of a mistake in the call: nothing is wrong with the store or with
+    /// a document then, and the caller should ask for something else. `None` for all else, for
+    /// which [`Self::code`] speaks.
+    pub fn usage_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(_) => Some("authority-name"),
+            Self::Exists(_) => Some("authority-exists"),
+            Self::Unknown(_) => Some("authority-unknown"),
+            Self::NoDocument(_) => Some("no-trust-document"),
+            Self::NoBundle(_) => Some("no-ca-bundle"),
+            Self::PinRequired => Some("pin-required"),
+            Self::TrustDomainTaken { .. } => Some("trust-domain-taken"),
+            Self::RootTaken { .. } => Some("root-taken"),
+            Self::ReadOnly { .. } => Some("trust-read-only"),
+            Self::NotAnAuthority(_) => Some("not-an-authority"),
+            Self::Changed { .. }
+            | Self::PinNotMet(_)
+            | Self::Certificates(_)
+            | Self::Document(_)
+            | Self::Bundle(_)
+            | Self::Rollback { .. }
+            | Self::Equivocation(_)
+            | Self::StateMissing { .. }
+            | Self::Malformed { .. }
+            | Self::NotText { .. }
+            | Self::Exposed { .. }
+            | Self::TooLarge { .. }
+            | Self::Read { .. }
+            | Self::Write { .. } => None,
+        }
+    }
+
     /// Returns the code that a verdict which needs the authority has.
     pub fn code(&self) -> Code {
         match self {
-            Self::Document(_) | Self::PinNotMet(_) => Code::BundleInvalid,
+            Self::Document(error) => document_code(error),
+            Self::PinNotMet(_) | Self::Changed { .. } => Code::BundleInvalid,
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
             Self::Rollback { .. } => Code::BundleRollback,
@@ -126,6 +195,9 @@ impl TrustStoreError {
             | Self::NoDocument(_)
             | Self::NoBundle(_)
             | Self::PinRequired
+            | Self::TrustDomainTaken { .. }
+            | Self::RootTaken { .. }
+            | Self::ReadOnly { .. }
             | Self::NotAnAuthority(_)
             | Self::Certificates(_)
             | Self::Malformed { .. }
@@ -135,5 +207,27 @@ impl TrustStoreError {
             | Self::Read { .. }
             | Self::Write { .. } => Code::TrustUnreadable,
         }
+    }
+}
+
+/// Tells a document that could not be read from one that was, and is not to be relied on.
+const fn document_code(error: &TrustError) -> Code {
+    match error {
+        TrustError::Envelope(_)
+        | TrustError::PayloadType
+        | TrustError::Json(_)
+        | TrustError::Version(_)
+        | TrustError::Sign(_) => Code::TrustUnreadable,
+        TrustError::Future { .. } => Code::TrustFromFuture,
+        TrustError::Seqno
+        | TrustError::TrustDomain(_)
+        | TrustError::IssuedAt(_)
+        | TrustError::ExpiresAt
+        | TrustError::Previous
+        | TrustError::NoRoots
+        | TrustError::Root(_)
+        | TrustError::NotPinned
+        | TrustError::Unsigned(_)
+        | TrustError::Annexed(_) => Code::BundleInvalid,
     }
 }

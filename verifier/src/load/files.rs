@@ -56,15 +56,19 @@ pub(super) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, TrustStore
     }
 }
 
-pub(super) fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, TrustStoreError> {
-    let error = |source| TrustStoreError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(error)?;
+/// Reads a file up to one byte more than `limit`, which shows that it is longer.
+pub(super) fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes).map_err(error)?;
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_limited(path: &Path, limit: usize) -> Result<Vec<u8>, TrustStoreError> {
+    let bytes = read_up_to(path, limit).map_err(|source| TrustStoreError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     if bytes.len() > limit {
         return Err(TrustStoreError::TooLarge {
             path: path.to_owned(),

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use notme_core::{certificate::Certificate, hex};
+use notme_core::{
+    certificate::Certificate,
+    hex,
+    trust::{Root, TrustDocument},
+};
 use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::TrustStoreError;
@@ -21,6 +25,29 @@ pub(super) struct Pin {
     scopes: Vec<String>,
     /// Whether a record of the newest document must exist.
     has_state: bool,
+    /// Whom the trust document is of, and whom it may name; it may not change either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    speaks_for: Option<SpeaksFor>,
+    /// The retired roots that documents named so far: they may be named again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
+    retired_spki_sha256: Vec<[u8; 32]>,
+}
+
+/// Who an authority said it is when it was pinned.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpeaksFor {
+    pub(super) authority: String,
+    pub(super) trust_domain: String,
+}
+
+impl SpeaksFor {
+    fn of(document: &TrustDocument) -> Self {
+        Self {
+            authority: document.authority.clone(),
+            trust_domain: document.trust_domain.clone(),
+        }
+    }
 }
 
 impl Pin {
@@ -32,14 +59,33 @@ impl Pin {
             spki_sha256: pins.collect(),
             scopes,
             has_state: false,
+            speaks_for: None,
+            retired_spki_sha256: Vec::new(),
+        }
+    }
+
+    pub(super) fn of_document(document: &TrustDocument, scopes: Vec<String>) -> Self {
+        let digest = |root: &Root| root.certificate.public_key().spki_sha256();
+        Self {
+            version: VERSION,
+            kind: PinKind::TrustDocument,
+            spki_sha256: document.current_roots().map(digest).collect(),
+            scopes,
+            has_state: true,
+            speaks_for: Some(SpeaksFor::of(document)),
+            retired_spki_sha256: document.retired_roots().map(digest).collect(),
         }
     }
 
     pub(super) fn from_json(json: &[u8], path: &Path) -> Result<Self, TrustStoreError> {
         let pin: Self = parse(json, path)?;
-        match pin.version == VERSION && !pin.spki_sha256.is_empty() {
+        let is_named = pin.speaks_for.is_some() == (pin.kind == PinKind::TrustDocument);
+        match pin.version == VERSION && !pin.spki_sha256.is_empty() && is_named {
             true => Ok(pin),
-            false => Err(malformed(path, "unknown version, or no pin")),
+            false => Err(malformed(
+                path,
+                "unknown version, no pin, or no trust domain",
+            )),
         }
     }
 
@@ -48,13 +94,40 @@ impl Pin {
         self
     }
 
-    pub(super) fn and_pins(mut self, others: &[[u8; 32]]) -> Self {
-        for pin in others {
-            if !self.spki_sha256.contains(pin) {
-                self.spki_sha256.push(*pin);
+    /// Adds what another pin knows, for the time in which either document may be in place.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        let union = |into: &mut Vec<[u8; 32]>, from: &[[u8; 32]]| {
+            for digest in from {
+                if !into.contains(digest) {
+                    into.push(*digest);
+                }
             }
-        }
+        };
+        union(&mut self.spki_sha256, &other.spki_sha256);
+        union(&mut self.retired_spki_sha256, &other.retired_spki_sha256);
         self
+    }
+
+    /// Checks that a document is of the authority that was pinned, and names no other's
+    /// identities.
+    pub(super) fn check_same(&self, document: &TrustDocument) -> Result<(), TrustStoreError> {
+        let Some(pinned) = &self.speaks_for else {
+            return Ok(());
+        };
+        let found = SpeaksFor::of(document);
+        let changed = |what, pinned: &str, found: String| TrustStoreError::Changed {
+            what,
+            pinned: pinned.to_owned(),
+            found,
+        };
+        if pinned.trust_domain != found.trust_domain {
+            let what = "trust domain";
+            return Err(changed(what, &pinned.trust_domain, found.trust_domain));
+        }
+        if pinned.authority != found.authority {
+            return Err(changed("authority", &pinned.authority, found.authority));
+        }
+        Ok(())
     }
 
     pub(super) fn kind(&self) -> PinKind {
@@ -63,6 +136,14 @@ impl Pin {
 
     pub(super) fn spki(&self) -> &[[u8; 32]] {
         &self.spki_sha256
+    }
+
+    pub(super) fn trust_domain(&self) -> Option<&str> {
+        Some(&self.speaks_for.as_ref()?.trust_domain)
+    }
+
+    pub(super) fn retired(&self) -> &[[u8; 32]] {
+        &self.retired_spki_sha256
     }
 
     pub(super) fn scopes(&self) -> &[String] {

@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// An identity is opaque, so its slashes mean nothing to a pattern: write `wimse://td/agent/*`
 /// with the slash before the star, or `wimse://td/agentsmith` matches too.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Glob(Box<str>);
 
 impl Glob {

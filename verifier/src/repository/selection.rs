@@ -9,6 +9,7 @@ pub struct Selection {
     pub(super) tips: Vec<ObjectId>,
     pub(super) hidden: Vec<ObjectId>,
     pub(super) alone: Vec<ObjectId>,
+    is_range: bool,
 }
 
 impl Selection {
@@ -19,12 +20,19 @@ impl Selection {
         self.tips.extend(other.tips);
         self.hidden.extend(other.hidden);
         self.alone.extend(other.alone);
+        self.is_range &= other.is_range;
         self
     }
 
     /// Returns the selection in words of git, for the report.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over
+    /// another, and it has nothing.
+    pub(crate) fn may_be_empty(&self) -> bool {
+        self.is_range
     }
 
     /// Tells whether it names a handful of objects, for which no threads are needed.
@@ -38,6 +46,19 @@ impl Selection {
             tips: Vec::new(),
             hidden: Vec::new(),
             alone: ids.into_iter().collect(),
+            is_range: false,
+        }
+    }
+
+    /// Selects a range that somebody wrote down; it may well hold nothing.
+    pub(super) fn range(
+        text: String,
+        tips: impl IntoIterator<Item = ObjectId>,
+        hidden: impl IntoIterator<Item = ObjectId>,
+    ) -> Self {
+        Self {
+            is_range: true,
+            ..Self::between(text, tips, hidden)
         }
     }
 
@@ -51,6 +72,7 @@ impl Selection {
             tips: tips.into_iter().collect(),
             hidden: hidden.into_iter().collect(),
             alone: Vec::new(),
+            is_range: false,
         }
     }
 }

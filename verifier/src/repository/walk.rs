@@ -18,11 +18,11 @@ use gix::{
 };
 use notme_core::{object::ObjectKind, time::UnixTime};
 
-use super::selection::Selection;
+use super::{objects::Objects, selection::Selection};
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
-    objects: gix::OdbHandle,
+    objects: Objects,
     /// Where a shallow clone ends, sorted.
     shallow: Vec<ObjectId>,
     alone: std::slice::Iter<'s, ObjectId>,
@@ -71,6 +71,8 @@ pub(crate) struct Found {
     pub(crate) place: usize,
     pub(crate) id: ObjectId,
     pub(crate) content: Content,
+    /// The parents or the target that were read from the whole object, and are walked.
+    pub(crate) parents: Vec<ObjectId>,
 }
 
 /// What the repository has under an object's name.
@@ -84,6 +86,14 @@ pub(crate) enum Content {
 }
 
 impl Found {
+    /// Tells whether the parents or the target that the signed part names are those walked.
+    pub(crate) fn leads_to(&self, named: &[&str]) -> bool {
+        let is = |(name, id): (&&str, &ObjectId)| {
+            ObjectId::from_hex(name.as_bytes()).is_ok_and(|named| named == *id)
+        };
+        named.len() == self.parents.len() && named.iter().zip(&self.parents).all(is)
+    }
+
     /// Tells whether bytes are those that the object's name stands for. Stores do not check.
     pub(crate) fn is_intact(&self) -> bool {
         let Content::Raw(kind, raw) = &self.content else {
@@ -128,7 +138,7 @@ impl Eq for Waiting {}
 
 impl<'s> Walk<'s> {
     pub(super) fn new(
-        objects: gix::OdbHandle,
+        objects: Objects,
         mut shallow: Vec<ObjectId>,
         selection: &'s Selection,
     ) -> Self {
@@ -186,13 +196,13 @@ impl<'s> Walk<'s> {
             self.wanted -= 1;
             self.oldest = self.oldest.min(time);
             if self.shallow.binary_search(&id).is_err() {
-                let parents = parents
+                let nodes = parents
                     .iter()
                     .map(|parent| self.want(*parent, time, Some(id)));
-                let parents = parents.collect();
-                self.set_parents(node, parents);
+                let nodes = nodes.collect();
+                self.set_parents(node, nodes);
             }
-            return Some(self.hand_out(node, id, content));
+            return Some(self.hand_out(node, id, content, parents));
         }
     }
 
@@ -216,14 +226,25 @@ impl<'s> Walk<'s> {
                     .collect();
                 self.set_parents(node, parents);
             }
-            return Some(self.hand_out(node, id, read.content));
+            return Some(self.hand_out(node, id, read.content, read.parents));
         }
     }
 
-    fn hand_out(&mut self, node: u32, id: ObjectId, content: Content) -> Found {
+    fn hand_out(
+        &mut self,
+        node: u32,
+        id: ObjectId,
+        content: Content,
+        parents: Vec<ObjectId>,
+    ) -> Found {
         let place = self.graph.order.len();
         self.graph.order.push(node);
-        Found { place, id, content }
+        Found {
+            place,
+            id,
+            content,
+            parents,
+        }
     }
 
     fn set_parents(&mut self, node: u32, parents: Vec<u32>) {

@@ -2,6 +2,7 @@
 
 use notme_core::key::Algorithm;
 use notme_core::profile::LeafKind;
+use notme_core::trust::{Revocation, RevocationKind};
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
@@ -217,6 +218,75 @@ fn intermediates_are_followed() {
         &judge_x509(&root, &leaf.sign(&payload(), &[&two])),
         Code::SignerUntrusted,
     );
+}
+
+#[test]
+fn what_was_taken_back_above_the_leaf_takes_it_along() {
+    let root = corporate();
+    let one = Mint::ca("One", 0x71, Some(1)).signed_by(&root);
+    let two = Mint::ca("Two", 0x72, Some(0)).signed_by(&one);
+    let leaf = person()
+        .uris(&["wimse://test.invalid/agent/alice/claude"])
+        .signed_by(&two);
+    let raw = commit_with(&leaf.sign(&payload(), &[&two, &one]));
+    let judged = |kind, value: String| {
+        let mut document = TestAuthority::new(1).trust(1, NOW);
+        document.roots[0] = notme_core::trust::Root {
+            certificate: root.certificate.clone(),
+            kid: root.certificate.kid(),
+            algorithm: Algorithm::Ed25519,
+            from: root.certificate.not_before(),
+            retired_at: None,
+        };
+        document.revocations = vec![Revocation {
+            kind,
+            value,
+            since: NOW.plus(-60),
+            reason: "compromised".to_owned(),
+        }];
+        let authority = Authority::from_document("local", Vec::new(), &document);
+        let trust = Trust::new(vec![authority], Vec::new());
+        judge_by(&raw, &floor("declared"), &trust, NOW)
+    };
+    for holder in [&leaf, &two, &one, &root] {
+        let certificate = &holder.certificate;
+        let by_key = judged(RevocationKind::Key, certificate.kid().to_string());
+        assert_code(&by_key, Code::Revoked);
+        let by_serial = judged(RevocationKind::Certificate, certificate.serial_hex());
+        assert_code(&by_serial, Code::Revoked);
+    }
+    assert_accepted(&judged(RevocationKind::Certificate, "77".to_owned()));
+}
+
+#[test]
+fn every_authority_that_has_a_root_may_take_back() {
+    let named = |name: &str, revoked: bool| {
+        let mut document = TestAuthority::new(1).trust(1, NOW);
+        if revoked {
+            document.revocations = vec![Revocation {
+                kind: RevocationKind::Identity,
+                value: "wimse://test.invalid/agent/alice/claude".to_owned(),
+                since: NOW.plus(-60),
+                reason: "compromised".to_owned(),
+            }];
+        }
+        Authority::from_document(name, PinKind::TrustDocument.default_scopes(), &document)
+    };
+    let raw = bound_commit(&payload());
+    for (one, other, is_revoked) in [
+        (false, false, false),
+        (true, false, true),
+        (false, true, true),
+    ] {
+        let authorities = vec![named("local", one), named("other", other)];
+        let trust = Trust::new(authorities, Vec::new());
+        // The policy names only the first; the root is the same.
+        let judgement = judge_by(&raw, &floor("declared"), &trust, NOW);
+        match is_revoked {
+            true => assert_code(&judgement, Code::Revoked),
+            false => assert_accepted(&judgement),
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,18 @@
 //! Step 6, and the policy file.
 
-use notme_testkit::clock::NOW;
-use notme_verifier::{Code, Policy, load};
+use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
+    clock::NOW,
+};
+use notme_verifier::{
+    Code, Policy, Trust, load,
+    trust::{Authority, Fault, PinKind},
+};
 
-use crate::world::{assert_accepted, assert_code, bound_commit, judge_by, payload, trust};
+use crate::world::{
+    assert_accepted, assert_code, authority, bound_commit, judge_by, judge_in, payload,
+    session_commit, trust, trust_in,
+};
 
 fn judged(policy: &str) -> notme_verifier::Judgement {
     let policy = Policy::parse(policy).unwrap();
@@ -41,8 +50,90 @@ fn denies_what_no_rule_names() {
 }
 
 #[test]
-fn an_empty_policy_trusts_nobody() {
-    assert_code(&judged(""), Code::SignerUntrusted);
+fn an_empty_list_is_nobody() {
+    assert_code(&judged("authority = []\n"), Code::SignerUntrusted);
+    assert_code(&judged("allow = []\n"), Code::NotAuthorised);
+}
+
+#[test]
+fn what_a_policy_does_not_speak_of_is_as_without_one() {
+    let anybody = "[[allow]]\nidentity = \"*\"\n";
+    for text in ["", "skew_seconds = 5\n", anybody] {
+        assert_accepted(&judged(text));
+    }
+    let session = session_commit(&LeafSpec::default());
+    let by = |text: &str| judge_by(&session, &Policy::parse(text).unwrap(), &trust(), NOW);
+    assert_code(&by(""), Code::TimeBasisTooWeak);
+    assert_accepted(&by("time_basis_floor = \"declared\"\n"));
+    // Others' identities stay others'.
+    let spec = LeafSpec {
+        identity: "wimse://other.invalid/agent/alice/claude".parse().unwrap(),
+        ..LeafSpec::bound_to(&payload())
+    };
+    let foreign = session_commit(&spec);
+    let judgement = judge_by(&foreign, &Policy::parse("").unwrap(), &trust(), NOW);
+    assert_code(&judgement, Code::NotAuthorised);
+    // A fault of the store is not passed over either.
+    let fault = Fault {
+        name: "local".into(),
+        code: Code::TrustUnreadable,
+        message: "permission denied".to_owned(),
+    };
+    let broken = Trust::new(Vec::new(), vec![fault]);
+    let judgement = judge_by(&session, &Policy::parse("").unwrap(), &broken, NOW);
+    assert_code(&judgement, Code::TrustUnreadable);
+}
+
+#[test]
+fn an_exception_takes_identities_out_of_a_rule() {
+    let with = |except: &str| {
+        judged(&format!(
+            "[[allow]]\nidentity = \"wimse://*\"\nexcept = [\"wimse://x/*\", \"{except}\"]\n"
+        ))
+    };
+    assert_accepted(&with("*/bob/*"));
+    assert_code(&with("*/alice/*"), Code::NotAuthorised);
+}
+
+#[test]
+fn no_authority_speaks_for_the_domain_of_another() {
+    let pem = |seed| {
+        let root = TestAuthority::new(seed).ed25519_root().clone();
+        let kind = PinKind::Pem;
+        Authority::from_certificates("hosted", kind, kind.default_scopes(), vec![root])
+    };
+    let scopes = PinKind::TrustDocument.default_scopes();
+    let local = Authority::from_document("local", scopes, &authority().trust(1, NOW));
+    let trust = Trust::new(vec![pem(2), local], Vec::new());
+    let judged = |identity: &str| {
+        let spec = LeafSpec {
+            identity: identity.parse().unwrap(),
+            ..LeafSpec::bound_to(&payload())
+        };
+        let raw = TestAuthority::new(2)
+            .leaf(&spec)
+            .sign_commit(&payload(), NOW);
+        judge_in(&raw, &trust, NOW)
+    };
+    assert_accepted(&judged("wimse://hosted.invalid/gha/o/r"));
+    assert_code(
+        &judged("wimse://test.invalid/agent/alice/claude"),
+        Code::NotAuthorised,
+    );
+    let written = Policy::from_trust(&trust).to_string();
+    let again = Policy::parse(&written).unwrap();
+    assert_eq!(again.to_string(), written);
+}
+
+#[test]
+fn a_trust_domain_is_matched_by_its_letters() {
+    // No verified document says so; a rule made of it would be a pattern.
+    let mut document = authority().trust(1, NOW);
+    for domain in ["*", "te*", "test.invalid/agent"] {
+        document.trust_domain = domain.to_owned();
+        let judgement = judge_in(&bound_commit(&payload()), &trust_in(&document), NOW);
+        assert_code(&judgement, Code::NotAuthorised);
+    }
 }
 
 #[test]
@@ -89,6 +180,52 @@ fn a_policy_that_cannot_be_read_is_an_error_and_no_default() {
 }
 
 #[test]
+fn errors_name_the_file_the_line_and_the_rule_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.toml");
+    let shown = path.display().to_string();
+    let told = || {
+        let error = load::policy(&path).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        [error.to_string(), source.unwrap_or_default()].join(": ")
+    };
+    let missing = told();
+    assert_eq!(missing.matches(&shown).count(), 1, "{missing}");
+    assert_eq!(missing.matches("could not read").count(), 1, "{missing}");
+    std::fs::write(&path, "\n[[authority]]\nscopes = []\n").unwrap();
+    let told = told();
+    assert!(
+        told.starts_with(&format!("policy `{shown}`, line 2: an `[[authority]]` has")),
+        "{told}"
+    );
+    assert_eq!(told.matches(&shown).count(), 1, "{told}");
+}
+
+/// The example in the documentation of the format is a policy, and every key is in it.
+#[test]
+fn the_documented_example_is_a_policy() {
+    let document = include_str!("../../../docs/formats/policy.md");
+    let (_, rest) = document.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    Policy::parse(example).unwrap();
+    for key in [
+        "time_basis_floor",
+        "skew_seconds",
+        "max_trust_age_seconds",
+        "[[authority]]",
+        "name",
+        "spki_sha256",
+        "scopes",
+        "[[allow]]",
+        "identity",
+        "except",
+        "authority",
+    ] {
+        assert!(example.contains(key), "{key}");
+    }
+}
+
+#[test]
 fn the_policy_of_a_trust_store_can_be_written_down() {
     let policy = Policy::from_trust(&trust());
     let again = Policy::parse(&policy.to_string()).unwrap();
@@ -109,7 +246,7 @@ fn a_corporate_authority_cannot_name_an_agent_by_default() {
         let authority = Authority::from_certificates("corporate", PinKind::X509, vec![], roots);
         let trust = Trust::new(vec![authority], vec![]);
         let raw = crate::world::commit_with(&mint.signed_by(&root).sign(&payload(), &[]));
-        crate::world::judge_in(&raw, &trust, NOW)
+        judge_in(&raw, &trust, NOW)
     };
     let leaf = || Mint::new("leaf", 0x61);
     assert_accepted(&judged(leaf().emails(&["alice@example.org"])));

@@ -1,6 +1,6 @@
 //! Whole repositories: what is walked, in which order, and what is missing.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use notme_core::key::sha256;
 use notme_testkit::{
@@ -15,7 +15,7 @@ use notme_verifier::{
     verify_range,
 };
 
-use crate::world::{authority, floor, trust};
+use crate::world::{authority, bound_commit, floor, trust};
 
 const HOUR: i64 = 3600;
 
@@ -193,6 +193,10 @@ fn the_default_is_what_head_has_over_its_upstream() {
     assert_eq!(default(&git), [line[3].as_str(), &line[2]]);
     git.git_ok(&["update-ref", "refs/remotes/origin/main", &line[3]]);
     assert_eq!(default(&git), [line[3].as_str()]);
+    // Behind it: there is nothing over it, and HEAD is judged all the same.
+    branch(&git, "main", &line[1]);
+    assert_eq!(default(&git), [line[1].as_str()]);
+    branch(&git, "main", &line[3]);
     branch(&git, "base", &line[2]);
     git.git_ok(&["config", "branch.main.remote", "."]);
     git.git_ok(&["config", "branch.main.merge", "refs/heads/base"]);
@@ -205,10 +209,52 @@ fn the_default_is_what_head_has_over_its_upstream() {
 #[test]
 fn an_unborn_head_names_nothing() {
     let git = Git::new();
-    let error = open(&git).select_default().unwrap_err();
-    assert!(matches!(error, RepositoryError::Revision { .. }), "{error}");
-    assert_eq!(error.code(), None);
-    assert_eq!(ids(&verify_all(&git)).len(), 0);
+    let repository = open(&git);
+    for error in [
+        repository.select_default().unwrap_err(),
+        repository.select("HEAD").unwrap_err(),
+        repository.select("HEAD~2..HEAD").unwrap_err(),
+    ] {
+        assert!(matches!(error, RepositoryError::Unborn { .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "there are no commits yet on branch `main`"
+        );
+        assert_eq!(error.code(), None);
+        assert_eq!(error.usage_code(), Some("no-commits"));
+    }
+    let outcome = verify_all(&git);
+    assert_eq!(ids(&outcome).len(), 0);
+    assert_eq!(outcome.exit_code(), 3);
+}
+
+#[test]
+fn an_empty_selection_is_no_yes_and_an_empty_range_is() {
+    let git = Git::new();
+    let line = line(&git);
+    let none = verify(&git, &floor("declared"), |repository| {
+        repository.select_ids([]).unwrap()
+    });
+    assert_eq!(none.exit_code(), 3);
+    let tags = verify(&git, &floor("declared"), |repository| {
+        repository.select_tags().unwrap()
+    });
+    assert_eq!(tags.exit_code(), 3);
+    for range in [
+        "main..main".to_owned(),
+        format!("main..{}", line[0]),
+        "main...main".to_owned(),
+    ] {
+        let outcome = verify_spec(&git, &range);
+        assert_eq!(ids(&outcome).len(), 0);
+        assert_eq!(outcome.exit_code(), 0, "{range}");
+        assert_eq!(outcome.summary().exit_code(), 3);
+    }
+    let both = verify(&git, &floor("declared"), |repository| {
+        let range = repository.select("main..main").unwrap();
+        range.and(repository.select_tags().unwrap())
+    });
+    assert_eq!(both.exit_code(), 3);
 }
 
 #[test]
@@ -223,8 +269,13 @@ fn text_that_names_nothing_is_a_question_wrongly_put() {
         "main^9",
         "main:file",
     ] {
-        assert!(open(&git).select(bad).is_err(), "{bad}");
+        let error = open(&git).select(bad).unwrap_err();
+        assert_eq!(error.code(), None, "{bad}");
+        assert!(error.usage_code().is_some(), "{bad}: {error}");
     }
+    // History ends there for everybody.
+    let error = open(&git).select("main~4..main").unwrap_err();
+    assert_eq!(error.usage_code(), Some("revision-unknown"));
 }
 
 #[test]
@@ -346,6 +397,23 @@ fn a_shallow_clone_is_judged_as_far_as_it_goes_and_says_where_it_ends() {
         .select(&format!("{}..HEAD", line[0]))
         .unwrap_err();
     assert_eq!(error.code(), Some("object-missing"));
+    for text in [
+        "HEAD~5..HEAD",
+        "HEAD~2..",
+        "HEAD~5",
+        "HEAD~2",
+        "main~1^..main",
+        "HEAD~3^!",
+    ] {
+        let error = repository.select(text).unwrap_err();
+        assert_eq!(error.code(), Some("object-missing"), "{text}: {error}");
+        assert_eq!(error.usage_code(), None);
+        assert!(error.to_string().contains(&line[2]), "{text}: {error}");
+    }
+    for mistake in ["HEAD^2..HEAD", "nothing~5..HEAD", "HEAD~x..HEAD"] {
+        let error = repository.select(mistake).unwrap_err();
+        assert_eq!(error.usage_code(), Some("revision-unknown"), "{mistake}");
+    }
     let outcome = verify_range(&repository, &repository.select(&line[0]).unwrap(), &judge).unwrap();
     assert_eq!(codes(&outcome), [Some(Code::ObjectMissing)]);
     assert_eq!(outcome.summary().exit_code(), 3);
@@ -371,6 +439,129 @@ fn a_missing_parent_is_undecided_and_named_with_its_child() {
     let detail = outcome.objects()[2].judgement().detail().unwrap();
     assert!(detail.contains(&line[2]), "{detail}");
     assert_eq!(outcome.summary().exit_code(), 3);
+}
+
+#[test]
+fn a_ref_to_a_missing_object_is_undecided() {
+    let git = Git::new();
+    let line = line(&git);
+    branch(&git, "other", &line[0]);
+    fs::remove_file(loose(&git, &line[3])).unwrap();
+    let outcome = verify_all(&git);
+    assert_eq!(ids(&outcome).len(), 2);
+    let missing = ids(&outcome).iter().position(|id| *id == line[3]).unwrap();
+    assert_eq!(codes(&outcome)[missing], Some(Code::ObjectMissing));
+    assert_eq!(outcome.exit_code(), 3);
+    for select in [
+        open(&git).select("main"),
+        open(&git).select("HEAD"),
+        open(&git).select_default(),
+        open(&git).select("other..main"),
+        open(&git).select("main~1"),
+    ] {
+        match select {
+            Ok(selection) => {
+                let outcome = verify(&git, &floor("declared"), |_| selection);
+                assert_eq!(codes(&outcome), [Some(Code::ObjectMissing)]);
+            }
+            Err(error) => assert_eq!(error.code(), Some("object-missing"), "{error}"),
+        }
+    }
+}
+
+/// What git runs when it has received a push, before anybody may see the new objects.
+const HOOK: &str = "#!/bin/sh\n\
+    read old new name\n\
+    { pwd; echo \"$GIT_DIR\"; echo \"$GIT_OBJECT_DIRECTORY\"; \
+    echo \"$GIT_ALTERNATE_OBJECT_DIRECTORIES\"; echo \"$old\"; echo \"$new\"; } >\"$HOME/seen\"\n\
+    cp -r \"$GIT_OBJECT_DIRECTORY\" \"$HOME/quarantine\"\n\
+    exit 1\n";
+
+#[test]
+fn a_hook_judges_what_a_push_has_brought_and_nobody_accepted() {
+    for unpack_limit in ["1", "100"] {
+        let (git, bare) = (Git::new(), Git::bare());
+        let line = line(&git);
+        let url = bare.path().display().to_string();
+        git.git_ok(&[
+            "push",
+            "--quiet",
+            &url,
+            &format!("{}:refs/heads/main", line[1]),
+        ]);
+        bare.git_ok(&["config", "receive.unpackLimit", unpack_limit]);
+        let hook = bare.path().join("hooks/pre-receive");
+        fs::write(&hook, HOOK).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(!git.git(&["push", "--quiet", &url, "main"]).status.success());
+
+        let seen = fs::read_to_string(git.home().join("seen")).unwrap();
+        let [here, git_dir, objects, alternates, old, new] =
+            <[&str; 6]>::try_from(seen.lines().collect::<Vec<_>>()).unwrap();
+        let here = std::path::Path::new(here);
+        // git took its directory away again; this is a copy from while it was there.
+        assert!(objects.contains("incoming"), "{objects}");
+        let quarantine = git.home().join("quarantine");
+        let alternates: Vec<_> = std::env::split_paths(alternates)
+            .map(|path| here.join(path))
+            .collect();
+        let outside = Repository::open(&here.join(git_dir)).unwrap();
+        let inside =
+            Repository::open_with(&here.join(git_dir), Some(&quarantine), &alternates).unwrap();
+        assert_eq!((old, new), (line[1].as_str(), line[3].as_str()));
+        let policy = floor("declared");
+        let judge = Judge::new(&policy, &trust(), NOW);
+        let verdicts = |repository: &Repository, text: &str| {
+            let selection = repository.select(text).unwrap();
+            verify_range(repository, &selection, &judge).unwrap()
+        };
+        let unseen = verdicts(&outside, new);
+        assert_eq!(codes(&unseen), [Some(Code::ObjectMissing)]);
+        assert_eq!(verdicts(&inside, new).exit_code(), 0);
+        for range in [
+            format!("{old}..{new}"),
+            format!("main..{new}"),
+            format!("{old}...{new}"),
+            format!("{new}~2..{new}"),
+        ] {
+            let outcome = verdicts(&inside, &range);
+            assert_eq!(ids(&outcome), [line[3].as_str(), &line[2]], "{range}");
+            assert_eq!(outcome.summary().accepted, 2);
+        }
+        assert!(inside.read(new.parse().unwrap()).is_ok());
+    }
+    let git = Git::new();
+    let nowhere = git.home().join("nowhere");
+    let error = Repository::open_with(&git.path().join(".git"), Some(&nowhere), &[]).unwrap_err();
+    assert!(matches!(error, RepositoryError::Objects { .. }), "{error}");
+    assert!(Repository::open_with(&git.path().join(".git"), None, &[nowhere]).is_ok());
+}
+
+/// A signature header among the lines that git reads: git and gix see no parent, the signed part
+/// has one.
+#[test]
+fn a_commit_that_git_reads_with_other_parents_is_malformed() {
+    let git = Git::new();
+    let parent = commit(&git, &[], 2 * HOUR, Signed::Not);
+    let spec = CommitSpec {
+        parents: vec![parent.clone()],
+        ..CommitSpec::new(&git.empty_tree())
+    };
+    let payload = spec.payload();
+    let signed = bound_commit(&payload);
+    let signed = String::from_utf8(signed).unwrap();
+    let start = signed.find("gpgsig").unwrap();
+    let end = signed.find("\n\n").unwrap() + 1;
+    let (header, payload) = (&signed[start..end], String::from_utf8(payload).unwrap());
+    for before in ["tree ", "parent ", "author ", "committer "] {
+        let place = payload.find(before).unwrap();
+        let raw = format!("{}{header}{}", &payload[..place], &payload[place..]);
+        let id = git.write_object_unchecked("commit", raw.as_bytes());
+        let outcome = verify_spec(&git, &id);
+        assert_eq!(codes(&outcome), [Some(Code::ObjectMalformed)], "{before}");
+    }
+    let good = git.write_commit_object(signed.as_bytes());
+    assert_eq!(codes(&verify_spec(&git, &good)), [None]);
 }
 
 #[test]
@@ -516,6 +707,34 @@ fn a_commit_younger_than_a_strong_descendant_is_only_declared() {
     assert_eq!(basis(&late), DECLARED);
     assert_eq!(basis(&root), ORDERED);
     assert_eq!(basis(&strong), BOUND);
+}
+
+#[test]
+fn a_commit_older_than_a_strong_ancestor_is_only_declared() {
+    let git = Git::new();
+    // Its date is old, its certificate is not: the strong time is the later one.
+    let spec = CommitSpec {
+        at: NOW.plus(-9 * HOUR),
+        ..CommitSpec::new(&git.empty_tree())
+    };
+    let bound = LeafSpec {
+        not_before: NOW.plus(-3 * HOUR),
+        ..LeafSpec::bound_to(&spec.payload())
+    };
+    let raw = authority()
+        .leaf(&bound)
+        .sign_commit(&spec.payload(), NOW.plus(-3 * HOUR));
+    let strong = git.write_commit_object(&raw);
+    let child = commit(&git, &[&strong], 8 * HOUR, Signed::BySession);
+    let grandchild = commit(&git, &[&child], 7 * HOUR, Signed::BySession);
+    let late = commit(&git, &[&grandchild], 2 * HOUR, Signed::BySession);
+    branch(&git, "main", &late);
+    let outcome = verify_all(&git);
+    assert_eq!(basis_of(&outcome, &strong), BOUND);
+    for back in [child, grandchild] {
+        assert_eq!(basis_of(&outcome, &back), DECLARED);
+    }
+    assert_eq!(basis_of(&outcome, &late), ORDERED);
 }
 
 #[test]

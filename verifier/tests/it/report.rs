@@ -1,11 +1,17 @@
 //! What is printed.
 
 use notme_core::{armor::armor, object::HashKind, object::ObjectKind};
-use notme_testkit::{clock::NOW, commit::CommitSpec, repository::Repository as Git};
+use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
+    clock::NOW,
+    commit::CommitSpec,
+    repository::Repository as Git,
+};
 use notme_verifier::{
-    Judge, Outcome, Policy, Repository,
+    Judge, Outcome, Policy, Repository, Trust,
     explain::{StepResult, explain},
     report::{escape, text_line, write_json, write_jsonl, write_text},
+    trust::{Authority, PinKind},
     verify::Summary,
     verify_range,
 };
@@ -13,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     mint::Mint,
-    world::{assert_accepted, bound_commit, commit_with, judge, payload, trust},
+    world::{assert_accepted, authority, bound_commit, commit_with, judge, payload, trust},
 };
 
 /// Judges a good commit and an unsigned child.
@@ -116,15 +122,93 @@ fn text_is_one_line_an_object() {
     write_text(&outcome, &mut written).unwrap();
     let text = String::from_utf8(written).unwrap();
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines[0], format!("rejected   {}  unsigned", &child[..12]));
+    assert_eq!(lines[0], format!("rejected   {}  unsigned", &child[..10]));
     assert_eq!(
         lines[1],
         format!(
-            "accepted   {}  wimse://test.invalid/agent/alice/claude  issuance-bound 2026-11-20T11:59:00Z",
-            &good[..12]
+            "accepted   {}  wimse://test.invalid/agent/alice/claude  issuance-bound",
+            &good[..10]
         )
     );
     assert_eq!(lines[2], "2 objects: 1 accepted, 1 rejected, 0 undecided");
+}
+
+fn written(outcome: &Outcome) -> String {
+    let mut written = Vec::new();
+    write_text(outcome, &mut written).unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+/// Judges one commit in a store of two authorities.
+fn outcome_of(git: &Git, trust: &Trust, id: &str) -> Outcome {
+    let repository = Repository::discover(&git.path()).unwrap();
+    let policy = Policy::from_trust(trust);
+    let judge = Judge::new(&policy, trust, NOW);
+    verify_range(&repository, &repository.select(id).unwrap(), &judge).unwrap()
+}
+
+#[test]
+fn one_object_is_one_object_and_none_is_said() {
+    let git = Git::new();
+    let id = git.write_commit_object(&CommitSpec::new(&git.empty_tree()).payload());
+    let text = written(&outcome_of(&git, &trust(), &id));
+    assert!(text.ends_with("\n1 object: 0 accepted, 1 rejected, 0 undecided\n"));
+    let text = written(&outcome_of(&git, &trust(), &format!("{id}..{id}")));
+    assert_eq!(text, "nothing was selected, so nothing was judged\n");
+}
+
+#[test]
+fn the_authority_is_named_where_there_are_several() {
+    let git = Git::new();
+    let payload = CommitSpec::new(&git.empty_tree()).payload();
+    let id = git.write_commit_object(&bound_commit(&payload));
+    let named = |name: &str, seed, domain: &str| {
+        let mut document = TestAuthority::new(seed).trust(1, NOW);
+        document.trust_domain = domain.to_owned();
+        Authority::from_document(name, PinKind::TrustDocument.default_scopes(), &document)
+    };
+    let one = || named("local", 1, "test.invalid");
+    let line = |authorities| {
+        let text = written(&outcome_of(&git, &Trust::new(authorities, vec![]), &id));
+        text.lines().next().unwrap().to_owned()
+    };
+    assert!(!line(vec![one()]).contains("  by "));
+    let several = line(vec![one(), named("other", 2, "other.invalid")]);
+    assert!(several.contains("claude  by local"), "{several}");
+}
+
+#[test]
+fn text_keeps_to_eighty_columns_where_words_allow() {
+    let (outcome, _) = outcome();
+    let (git, trust) = (Git::new(), trust());
+    let strange = TestAuthority::new(7);
+    let payload = CommitSpec::new(&git.empty_tree()).payload();
+    let leaf = LeafSpec {
+        identity: "wimse://a-host-with-a-long-name.example.org/agent/somebody/claude"
+            .parse()
+            .unwrap(),
+        ..LeafSpec::bound_to(&payload)
+    };
+    let id = git.write_commit_object(&strange.leaf(&leaf).sign_commit(&payload, NOW));
+    let session = git.write_commit_object(
+        &authority()
+            .leaf(&LeafSpec::default())
+            .sign_commit(&payload, NOW),
+    );
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    let mut texts = vec![written(&outcome)];
+    for id in [&id, &session] {
+        let outcome = outcome_of(&git, &trust, id);
+        texts.push(written(&outcome));
+        texts.push(explain(outcome.objects()[0].judgement(), &judge).to_string());
+    }
+    for text in texts {
+        for line in text.lines() {
+            let words = line.trim_start().split(' ').count();
+            assert!(line.chars().count() <= 80 || words == 1, "{line}");
+        }
+    }
 }
 
 #[test]
@@ -156,7 +240,8 @@ fn exit_codes_put_rejection_before_doubt() {
         .exit_code()
     };
     assert_eq!(code(2, 0, 0), 0);
-    assert_eq!(code(0, 0, 0), 0);
+    // Nothing was looked at.
+    assert_eq!(code(0, 0, 0), 3);
     assert_eq!(code(1, 1, 0), 1);
     assert_eq!(code(1, 1, 1), 1);
     assert_eq!(code(1, 0, 1), 3);

@@ -7,9 +7,13 @@ use std::{
 };
 
 use notme_core::{hex, time::UnixTime, trust::TrustDocument};
-use notme_testkit::{cast::TestAuthority, clock::NOW, testdata};
+use notme_testkit::{
+    cast::{AUTHORITY_URL, TRUST_DOMAIN, TestAuthority},
+    clock::NOW,
+    testdata,
+};
 use notme_verifier::{
-    Code, Trust,
+    Code, Trust, Verdict,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     trust::PinKind,
 };
@@ -240,14 +244,208 @@ fn a_next_document_that_follows_another_is_equivocation() {
 }
 
 #[test]
-fn a_document_without_time_or_from_the_future_is_invalid() {
+fn a_document_without_time_is_invalid() {
     let it = Store::pinned();
-    for at in [UnixTime::from_secs(0), NOW.plus(61)] {
+    for at in [UnixTime::from_secs(0), UnixTime::from_secs(-1)] {
         assert_eq!(
             it.refresh(&document(6, at, None)).unwrap_err().code(),
             Code::BundleInvalid
         );
     }
+}
+
+#[test]
+fn a_document_from_the_future_is_undecided_since_the_clock_may_be_slow() {
+    let it = Store::pinned();
+    let error = it.refresh(&document(6, NOW.plus(61), None)).unwrap_err();
+    assert_eq!(error.code(), Code::TrustFromFuture);
+    let trust = it.store.load(NOW.plus(-61));
+    assert_eq!(fault(&trust), Some(Code::TrustFromFuture));
+    let message = &trust.faults()[0].message;
+    assert!(message.contains("this machine's clock says"), "{message}");
+    let judgement = judge_in(&bound_commit(&payload()), &trust, NOW.plus(-61));
+    assert_eq!(
+        judgement.verdict(),
+        Verdict::Undecided(Code::TrustFromFuture)
+    );
+}
+
+/// A store of the authority of seed 1, and a document of the one after with a change.
+fn changed(change: impl FnOnce(&mut TrustDocument)) -> (Store, Vec<u8>) {
+    let (it, authority) = (Store::pinned(), TestAuthority::new(1));
+    let mut document = authority.trust(8, NOW);
+    change(&mut document);
+    (it, authority.sign_trust(&document))
+}
+
+#[test]
+fn an_authority_keeps_its_trust_domain_and_its_name() {
+    for (what, domain, url) in [
+        ("trust domain", "other.invalid", AUTHORITY_URL),
+        ("authority", TRUST_DOMAIN, "https://other.invalid"),
+    ] {
+        let (it, document) = changed(|document| {
+            document.trust_domain = domain.to_owned();
+            document.authority = url.to_owned();
+        });
+        let error = it.refresh(&document).unwrap_err();
+        assert!(matches!(error, TrustStoreError::Changed { .. }), "{error}");
+        assert_eq!(error.code(), Code::BundleInvalid);
+        assert!(error.to_string().contains(what), "{error}");
+        assert_eq!(it.fault(), None);
+        // Nor behind the store's back.
+        fs::write(it.file("data/trust/local/trust.json"), &document).unwrap();
+        assert_eq!(it.fault(), Some(Code::BundleInvalid));
+    }
+}
+
+#[test]
+fn a_trust_domain_that_is_a_pattern_is_not_taken() {
+    for domain in ["*", "test.invalid/agent/alice", "t*"] {
+        let authority = TestAuthority::new(1);
+        let mut document = authority.trust(1, NOW);
+        document.trust_domain = domain.to_owned();
+        let envelope = authority.sign_trust(&document);
+        let it = Store::empty();
+        let error = it
+            .store
+            .add_document("local", &envelope, &authority.pins(), NOW)
+            .unwrap_err();
+        assert_eq!(error.code(), Code::BundleInvalid);
+        assert!(it.store.load(NOW).is_empty());
+    }
+}
+
+#[test]
+fn two_authorities_never_issue_for_one_trust_domain() {
+    let it = Store::pinned();
+    let add = |seed, domain: &str| {
+        let authority = TestAuthority::new(seed);
+        let mut document = authority.trust(1, NOW);
+        document.trust_domain = domain.to_owned();
+        let envelope = authority.sign_trust(&document);
+        it.store
+            .add_document("other", &envelope, &authority.pins(), NOW)
+    };
+    for domain in ["test.invalid", "TEST.invalid"] {
+        let error = add(2, domain).unwrap_err();
+        assert!(matches!(error, TrustStoreError::TrustDomainTaken { .. }));
+        assert_eq!(error.usage_code(), Some("trust-domain-taken"));
+        assert!(!it.store.contains("other"));
+    }
+    add(2, "other.invalid").unwrap();
+}
+
+#[test]
+fn two_authorities_never_have_one_root() {
+    let it = Store::pinned();
+    let error = it
+        .store
+        .add_pem("other", &pem(1), PemKind::Notme, &[])
+        .unwrap_err();
+    assert!(matches!(error, TrustStoreError::RootTaken { .. }));
+    assert_eq!(error.usage_code(), Some("root-taken"));
+    // Nor by taking it over later.
+    let (thief, old) = (TestAuthority::new(2), TestAuthority::new(3));
+    let mut document = thief.trust(1, NOW);
+    document.trust_domain = "thief.invalid".to_owned();
+    it.store
+        .add_document("thief", &thief.sign_trust(&document), &thief.pins(), NOW)
+        .unwrap();
+    it.store
+        .add_pem("third", &pem(3), PemKind::X509, &[])
+        .unwrap();
+    document.seqno = 3;
+    document.roots.extend(old.trust(1, NOW).roots);
+    let both = [thief.ed25519_key(), old.ed25519_key()];
+    let envelope = document
+        .sign(&[both[0], both[1], thief.p256_key(), old.p256_key()])
+        .unwrap();
+    let error = it.store.refresh("thief", &envelope, NOW).unwrap_err();
+    assert!(
+        matches!(error, TrustStoreError::RootTaken { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_retired_root_has_to_be_known_from_before() {
+    let other = TestAuthority::new(2);
+    let (it, annexing) = changed(|document| {
+        let mut roots = other.trust(1, NOW).roots;
+        roots[0].retired_at = Some(NOW);
+        document.roots.push(roots.remove(0));
+    });
+    assert_eq!(
+        it.refresh(&annexing).unwrap_err().code(),
+        Code::BundleInvalid
+    );
+    let (it, tomorrow) = changed(|document| {
+        let mut roots = other.trust(1, NOW).roots;
+        roots[0].retired_at = Some(NOW.plus(86_400));
+        document.roots.push(roots.remove(0));
+    });
+    assert_eq!(
+        it.refresh(&tomorrow).unwrap_err().code(),
+        Code::BundleInvalid
+    );
+}
+
+#[test]
+fn a_store_that_is_only_read_records_nothing_and_says_so() {
+    let it = Store::pinned();
+    let reader = TrustStore::read_only(it.file("data/trust"));
+    fs::remove_dir_all(it.file("state")).unwrap();
+    let trust = reader.load(NOW);
+    assert_eq!(fault(&trust), None);
+    assert_eq!(trust.notes().len(), 1);
+    assert_accepted(&judge_in(&bound_commit(&payload()), &trust, NOW));
+    // Older documents pass unseen, which is what the note is for.
+    fs::write(
+        it.file("data/trust/local/trust.json"),
+        document(4, NOW, None),
+    )
+    .unwrap();
+    assert_eq!(fault(&reader.load(NOW)), None);
+    assert!(!it.file("state").exists());
+    assert_eq!(
+        fs::read_dir(it.file("data/trust/local")).unwrap().count(),
+        2
+    );
+    let changes = [
+        reader
+            .refresh("local", &document(6, NOW, None), NOW)
+            .map(|_| ()),
+        reader.remove("local"),
+        reader
+            .add_pem("other", &pem(2), PemKind::X509, &[])
+            .map(|_| ()),
+    ];
+    for change in changes {
+        let error = change.unwrap_err();
+        assert_eq!(error.usage_code(), Some("trust-read-only"), "{error}");
+    }
+    assert!(it.store.load(NOW).notes().is_empty());
+}
+
+#[test]
+fn mistakes_of_the_call_are_told_from_faults_of_the_store() {
+    let it = Store::pinned();
+    let add = |name, pem: &str| it.store.add_pem(name, pem, PemKind::X509, &[]).unwrap_err();
+    let leaf = crate::world::session(&notme_testkit::cast::LeafSpec::default());
+    for (error, code) in [
+        (add("local", &pem(2)), "authority-exists"),
+        (add("No", &pem(2)), "authority-name"),
+        (add("leaf", &leaf.certificate().pem()), "not-an-authority"),
+        (it.store.remove("none").unwrap_err(), "authority-unknown"),
+        (
+            it.store.refresh("none", b"", NOW).unwrap_err(),
+            "authority-unknown",
+        ),
+    ] {
+        assert_eq!(error.usage_code(), Some(code), "{error}");
+    }
+    assert_eq!(it.refresh(b"{}").unwrap_err().usage_code(), None);
 }
 
 #[test]
@@ -290,8 +488,23 @@ fn files_that_are_missing_or_malformed_are_unreadable_and_never_empty() {
         fs::write(it.file(name), text).unwrap();
         assert_eq!(it.fault(), Some(Code::TrustUnreadable), "{name}");
     }
+    for text in ["", "{}", "no JSON", "{\"payloadType\":\"a\"}"] {
+        let it = Store::pinned();
+        fs::write(it.file("data/trust/local/trust.json"), text).unwrap();
+        assert_eq!(it.fault(), Some(Code::TrustUnreadable), "{text}");
+        let judgement = judge_in(&bound_commit(&payload()), &it.store.load(NOW), NOW);
+        assert_eq!(
+            judgement.verdict(),
+            Verdict::Undecided(Code::TrustUnreadable)
+        );
+    }
+}
+
+#[test]
+fn a_well_formed_document_that_nobody_pinned_signed_is_invalid() {
     let it = Store::pinned();
-    fs::write(it.file("data/trust/local/trust.json"), "{}").unwrap();
+    let other = TestAuthority::new(2).trust_document(9, NOW);
+    fs::write(it.file("data/trust/local/trust.json"), other).unwrap();
     assert_eq!(it.fault(), Some(Code::BundleInvalid));
     let judgement = judge_in(&bound_commit(&payload()), &it.store.load(NOW), NOW);
     assert_code(&judgement, Code::BundleInvalid);

@@ -1,0 +1,108 @@
+//! Why a repository could not be asked.
+
+use std::{io, path::PathBuf};
+
+use gix::ObjectId;
+
+use crate::verdict::Code;
+
+/// The repository could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is no repository, or it cannot be opened.
+    #[error("could not open the repository at `{}`", path.display())]
+    Open {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What gix says.
+        source: Box<gix::Error>,
+    },
+    /// The directory that was named for the objects cannot be opened.
+    #[error("could not open the objects at `{}`", path.display())]
+    Objects {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The repository names its objects by a hash we do not know.
+    #[error("the repository uses the hash `{0}`, which is not supported")]
+    UnknownHash(String),
+    /// The text names no object.
+    #[error("`{}` names no commit or tag here", revision.escape_debug())]
+    Revision {
+        /// The text.
+        revision: String,
+        /// What gix says.
+        source: Box<gix::Error>,
+    },
+    /// There is a branch, and nothing on it.
+    #[error("there are no commits yet on branch `{}`", branch.escape_debug())]
+    Unborn {
+        /// The branch.
+        branch: String,
+    },
+    /// The text excludes commits and includes none.
+    #[error("`{}` selects nothing", .0.escape_debug())]
+    Nothing(String),
+    /// An object that is needed to know what to judge is not here.
+    #[error("object `{0}` is missing or cannot be read")]
+    Missing(ObjectId),
+    /// The text leads beyond the end of a shallow clone.
+    #[error(
+        "`{}` lies before commit `{boundary}`, where the history of this shallow clone ends",
+        revision.escape_debug()
+    )]
+    Boundary {
+        /// The text.
+        revision: String,
+        /// The last commit that is here.
+        boundary: ObjectId,
+    },
+    /// The object is a tree or a file, or a tag of one where a commit is needed.
+    #[error("object `{0}` is not a commit")]
+    NotSignable(ObjectId),
+    /// Refs could not be read.
+    #[error("could not read the refs")]
+    References(#[source] gix::Error),
+    /// The list of shallow commits could not be read.
+    #[error("could not read where the shallow clone ends")]
+    Shallow(#[source] gix::Error),
+}
+
+impl RepositoryError {
+    /// Returns the closed code when it is one of a verdict: the object is not here, so nobody
+    /// can look.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) | Self::Boundary { .. } => Some(Code::ObjectMissing.as_str()),
+            Self::Open { .. }
+            | Self::Objects { .. }
+            | Self::UnknownHash(_)
+            | Self::Revision { .. }
+            | Self::Unborn { .. }
+            | Self::Nothing(_)
+            | Self::NotSignable(_)
+            | Self::References(_)
+            | Self::Shallow(_) => None,
+        }
+    }
+
+    /// Returns the closed code of a question wrongly put: another question has an answer. `None`
+    /// when nobody could look, whatever the question.
+    pub fn usage_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Revision { .. } => Some("revision-unknown"),
+            Self::Unborn { .. } => Some("no-commits"),
+            Self::Nothing(_) => Some("nothing-selected"),
+            Self::NotSignable(_) => Some("not-a-commit"),
+            Self::Open { .. }
+            | Self::Objects { .. }
+            | Self::UnknownHash(_)
+            | Self::Missing(_)
+            | Self::Boundary { .. }
+            | Self::References(_)
+            | Self::Shallow(_) => None,
+        }
+    }
+}
