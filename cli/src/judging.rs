@@ -6,13 +6,9 @@ use notme_core::time::UnixTime;
 use notme_verifier::{
     Judge, Policy, Trust,
     load::{self, TrustStore},
-    verify::Summary,
 };
 
-use crate::{
-    failure::{Exit, Failure},
-    home::Home,
-};
+use crate::{failure::Failure, home::Home};
 
 /// Trust and policy as they are on disk, at one moment.
 pub(crate) struct Grounds {
@@ -54,7 +50,7 @@ impl Grounds {
 /// Returns the trust store of a directory, or the user's.
 pub(crate) fn store(home: &Home, directory: Option<&Path>) -> TrustStore {
     match directory {
-        Some(directory) => TrustStore::new(directory, directory.join("state")),
+        Some(directory) => TrustStore::read_only(directory),
         None => TrustStore::new(home.trust(), home.trust_state()),
     }
 }
@@ -62,13 +58,4 @@ pub(crate) fn store(home: &Home, directory: Option<&Path>) -> TrustStore {
 /// Returns the time of the person asking.
 pub(crate) fn now() -> UnixTime {
     UnixTime::from(SystemTime::now())
-}
-
-/// Turns the verdicts' exit code into ours.
-pub(crate) fn exit(summary: Summary) -> Exit {
-    match summary.exit_code() {
-        0 => Exit::Yes,
-        3 => Exit::Undecided,
-        _ => Exit::No,
-    }
 }

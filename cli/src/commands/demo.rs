@@ -52,7 +52,7 @@ pub(crate) fn run() -> Outcome {
         holes += usize::from(!refused);
         writeln!(
             out,
-            "  {} {:<62} {code}",
+            "  {} {:<49} {code}",
             if refused { "refused " } else { "NOT REFUSED" },
             attack.title
         )?;

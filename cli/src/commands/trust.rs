@@ -355,6 +355,9 @@ fn tell(name: &str, refreshed: Refreshed) -> Outcome {
 }
 
 fn store_failure(error: TrustStoreError) -> Failure {
+    if error.usage_code().is_some() {
+        return Failure::usage(error).hint("`notme trust show` lists what is pinned");
+    }
     let code = error.code();
     let hint = format!("{}: {}", code.as_str(), code.fix());
     let failure = match code.class() {

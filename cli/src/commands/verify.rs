@@ -14,9 +14,9 @@ use notme_verifier::{
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    failure::{Failure, Outcome},
+    failure::{Exit, Failure, Outcome},
     home::Home,
-    judging::{Grounds, exit},
+    judging::Grounds,
 };
 
 /// The longest list of object ids on stdin: a million SHA-256 names and more.
@@ -56,13 +56,28 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     if arguments.format == ReportFormat::Text {
         talk(&repository, &grounds, &verdicts)?;
     }
-    Ok(exit(verdicts.summary()))
+    Ok(match verdicts.exit_code() {
+        0 => Exit::Yes,
+        3 => Exit::Undecided,
+        _ => Exit::No,
+    })
 }
 
-/// Opens the repository around the working directory.
+/// Opens the repository that git would: the one that the environment names, as in a hook, or the
+/// one around the working directory.
 fn open() -> Result<Repository, Failure> {
     let here = env::current_dir()?;
-    Repository::discover(&here).map_err(Failure::from)
+    let path = |name| env::var_os(name).map(|path| here.join(path));
+    let repository = match path("GIT_DIR") {
+        Some(directory) => Repository::open(&directory)?,
+        None => Repository::discover(&here)?,
+    };
+    let alternates: Vec<_> = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        .iter()
+        .flat_map(env::split_paths)
+        .map(|directory| here.join(directory))
+        .collect();
+    Ok(repository.with_objects(path("GIT_OBJECT_DIRECTORY").as_deref(), &alternates)?)
 }
 
 fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Failure> {
@@ -85,14 +100,20 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         .into_iter()
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
-        .map_err(|error| {
-            Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
+        .map_err(|error| match error.usage_code() {
+            Some(_) => {
+                Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
+            }
+            None => Failure::from(error),
         })
 }
 
 /// Says on stderr what stands behind the verdicts and what to do about them.
 fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
+    for note in grounds.trust().notes() {
+        writeln!(out, "note: {}", report::escape(note))?;
+    }
     for fault in grounds.trust().faults() {
         writeln!(
             out,

@@ -28,6 +28,7 @@ fn the_demo_shows_at_least_nine_refusals_and_leaves_nothing() {
         "certificate-expired",
         "cms-no-attributes",
         "issuance-mismatch",
+        "object-malformed",
         "signature-ambiguous",
         "signature-invalid",
         "signer-untrusted",

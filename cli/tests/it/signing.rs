@@ -248,7 +248,7 @@ fn without_the_authority_the_session_certificate_signs_and_says_so() {
 /// A login, cron and `su` have each their own runtime directory, and those are swept.
 #[test]
 fn a_runtime_directory_that_changes_or_goes_away_does_not_stop_signing() {
-    let mut world = World::of(notme_testkit::repository::Repository::new());
+    let mut world = World::of(Repository::new());
     let home = world.home();
     world.remove_env("NOTME_HOME");
     for name in ["one", "two"] {

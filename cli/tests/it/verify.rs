@@ -102,6 +102,83 @@ fn without_arguments_it_judges_what_the_upstream_lacks() {
 }
 
 #[test]
+fn nothing_to_look_at_is_not_a_yes() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    assert_eq!(world.notme(&["verify", "-"]).status.code(), Some(3));
+    assert_eq!(
+        world.notme(&["verify", "HEAD..HEAD"]).status.code(),
+        Some(0)
+    );
+    let bare = world.another_repository(Repository::bare());
+    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    world.signed_commit("b");
+    world.git_ok(&["push", "-q", "-u", "origin", "main"]);
+    world.git_ok(&["reset", "-q", "--hard", "HEAD~1"]);
+    let (exit, document) = world.verdicts(&[]);
+    assert_eq!(
+        (exit, &document["summary"]["accepted"]),
+        (Some(0), &1.into())
+    );
+}
+
+#[test]
+fn a_hook_judges_what_a_push_brings_before_it_lands() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let bare = world.another_repository(Repository::bare());
+    let hook = bare.path().join("hooks/pre-receive");
+    let script = format!(
+        "#!/bin/sh\nwhile read old new ref; do '{}' verify \"$new\" || exit 1; done\n",
+        crate::world::NOTME
+    );
+    fs::write(&hook, script).unwrap();
+    fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let target = bare.path();
+    let push = |branch: &str| {
+        world.git(&[
+            "push",
+            target.to_str().unwrap(),
+            &format!("HEAD:refs/heads/{branch}"),
+        ])
+    };
+    let good = push("good");
+    assert!(good.status.success(), "{}", told(&good));
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let bad = push("bad");
+    assert!(!bad.status.success());
+    assert!(told(&bad).contains("unsigned"), "{}", told(&bad));
+    assert_eq!(
+        bare.git_ok(&["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/good"
+    );
+}
+
+#[test]
+fn a_trust_store_of_the_callers_choice_is_only_read() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let copy = world.home().join("trust");
+    let status = world
+        .command("cp")
+        .args([
+            "-r",
+            world.notme_home().join("data/trust").to_str().unwrap(),
+            copy.to_str().unwrap(),
+        ])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let output = world.notme(&["verify", "--trust", copy.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("would not be noticed"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
 fn an_auditor_needs_only_the_pin_and_a_clone() {
     let world = World::initialised();
     world.signed_commit("a");

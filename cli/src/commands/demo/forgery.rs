@@ -148,6 +148,11 @@ pub(super) fn all(
                 &format!("{}looks harmless\n", honest.signature),
             ),
         )?,
+        commit(
+            "signature moved, so that git sees no parent",
+            "object-malformed",
+            moved(&honest),
+        )?,
         Attack {
             title: "an authority of the attacker's own",
             expected: "signer-untrusted",
@@ -159,7 +164,7 @@ pub(super) fn all(
             means: Means::Commit(yesterday.back_dated.clone()),
         },
         Attack {
-            title: "yesterday's key, dated today, under a policy that trusts dates",
+            title: "yesterday's key, dated today; policy trusts dates",
             expected: "certificate-expired",
             means: Means::TrustingCommit(yesterday.expired.clone()),
         },
@@ -213,6 +218,19 @@ fn text(bytes: Vec<u8>) -> Result<String, Failure> {
 fn with_signature(payload: String, signature: &str) -> Vec<u8> {
     let header = format!("\ngpgsig {}\n\n", signature.trim_end().replace('\n', "\n "));
     payload.replacen("\n\n", &header, 1).into_bytes()
+}
+
+/// The same commit with its signature before its parent: git stops reading parents there.
+fn moved(honest: &Signed) -> Vec<u8> {
+    let parent = format!("\nparent {}", honest.parent);
+    let header = format!(
+        "\ngpgsig {}",
+        honest.signature.trim_end().replace('\n', "\n ")
+    );
+    honest
+        .payload
+        .replacen(&parent, &format!("{header}{parent}"), 1)
+        .into_bytes()
 }
 
 /// The session's own signature over one commit, with the certificate issued for the other.
