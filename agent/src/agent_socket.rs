@@ -1,21 +1,15 @@
 //! The socket that the key agent listens on.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
-        net::{UnixListener, UnixStream},
-    },
+    os::unix::{fs::OpenOptionsExt as _, net::UnixListener},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::OFlags;
 
-use crate::{
-    private_directory::{DirectoryError, create_private_directory},
-    socket_path::SocketPath,
-};
+use notme_local::{DirectoryError, SocketFile, create_private_directory};
 
 /// The socket's name in the runtime directory.
 pub const SOCKET_NAME: &str = "agent.sock";
@@ -24,9 +18,7 @@ const LOCK_NAME: &str = "agent.lock";
 /// A bound socket, and the lock that makes us its only owner.
 #[derive(Debug)]
 pub(crate) struct AgentSocket {
-    path: PathBuf,
-    /// Device and inode.
-    file: (u64, u64),
+    file: SocketFile,
     _lock: File,
 }
 
@@ -39,36 +31,14 @@ impl AgentSocket {
         create_private_directory(directory)?;
         let lock = lock(&directory.join(LOCK_NAME))?;
         let path = directory.join(SOCKET_NAME);
-        let failed = |source| BindError::Bind {
-            path: path.clone(),
-            source,
-        };
-        let address = SocketPath::new(&path).map_err(failed)?;
-        remove_stale(&path, &address).map_err(failed)?;
-        let listener = UnixListener::bind(&address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
-        let socket = Self {
-            file: (metadata.dev(), metadata.ino()),
-            path,
-            _lock: lock,
-        };
-        Ok((socket, listener))
+        let (file, listener) =
+            SocketFile::bind(&path).map_err(|source| BindError::Bind { path, source })?;
+        Ok((Self { file, _lock: lock }, listener))
     }
 
     /// Tells whether clients still find us: the file may have been swept away.
     pub(crate) fn is_in_place(&self) -> bool {
-        fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
-    }
-}
-
-impl Drop for AgentSocket {
-    fn drop(&mut self) {
-        if self.is_in_place() {
-            // One that stays behind is replaced at the next start.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.file.is_in_place()
     }
 }
 
@@ -131,20 +101,10 @@ fn lock(path: &Path) -> Result<File, BindError> {
     }
 }
 
-/// Removes a socket on which connecting is refused. Anything else is left for `bind` to fail on.
-fn remove_stale(path: &Path, address: &SocketPath) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match UnixStream::connect(address) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     struct World {

@@ -6,10 +6,11 @@ use notme_core::{
     certificate::{Certificate, CertificateError},
     enrol::{EnrolRequest, EnrolResponse, IssueRequest, IssueResponse, Refusal, RenewRequest},
 };
+use notme_local::SocketPath;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{authority_url::AuthorityUrl, socket_path::SocketPath};
+use crate::authority_url::AuthorityUrl;
 
 /// Asks one authority. The HTTP client is built at the first question and keeps its connection.
 #[derive(Debug)]

@@ -8,12 +8,10 @@ use std::{
 };
 
 use notme_core::{hex, identity::AgentName};
+use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    authority_url::AuthorityUrl,
-    private_directory::{DirectoryError, check_private_directory, create_private_directory},
-};
+use crate::authority_url::AuthorityUrl;
 
 /// How one agent gets its certificates.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -8,12 +8,12 @@ use notme_core::{
     key::KeyId,
     time::UnixTime,
 };
+use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::Serialize;
 
 use crate::{
     authority::{Founding, OpenError},
     clock::Clock,
-    home::{HomeError, check_private, make_private},
     instance::{InstanceError, InstanceLock},
     opening::{open_or_found, store_file},
     seal::{Protection, SealingKind},
@@ -31,7 +31,7 @@ pub fn init(
     protection: &Protection,
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, AdminError> {
-    make_private(home)?;
+    create_private_directory(home)?;
     let _lock = InstanceLock::acquire(home)?;
     let opened = open_or_found(home, protection, founding, clock.now())?;
     Ok(Admin::over(opened.store, clock))
@@ -52,7 +52,7 @@ impl Admin {
         if !store_file(home).exists() {
             return Err(AdminError::NotFounded);
         }
-        check_private(home)?;
+        check_private_directory(home)?;
         let store = SqliteStore::open(&store_file(home))?;
         let admin = Self::over(Arc::new(store), clock);
         admin.record()?;
@@ -213,7 +213,7 @@ pub enum AdminError {
     Certificate(#[from] CertificateError),
     /// The directory is not private.
     #[error("the directory of the authority cannot be used")]
-    Home(#[from] HomeError),
+    Home(#[from] DirectoryError),
     /// Another process serves the directory.
     #[error("the authority cannot have its directory for itself")]
     Instance(#[from] InstanceError),

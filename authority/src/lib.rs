@@ -23,7 +23,6 @@ mod authority;
 mod ca;
 mod clock;
 mod failure;
-mod home;
 mod http;
 mod instance;
 mod listen;
@@ -41,7 +40,6 @@ pub use self::{
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
     ca::CaError,
     clock::{Clock, SystemClock},
-    home::HomeError,
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError},
     refusal::Refusal,

@@ -1,16 +1,9 @@
 //! Where the authority can be reached.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
-    os::{
-        fd::AsRawFd as _,
-        unix::{
-            ffi::OsStrExt as _,
-            fs::{FileTypeExt as _, MetadataExt as _},
-            net::{UnixListener, UnixStream},
-        },
-    },
+    os::unix::net::UnixListener,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
-use crate::home::{HomeError, make_private};
+use notme_local::{DirectoryError, SocketFile, create_private_directory};
 
 /// A place to listen at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,75 +105,13 @@ impl Listener {
         let (Some(directory), Some(_)) = (path.parent(), path.file_name()) else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
-        make_private(directory)?;
-        remove_stale(&path).map_err(&failed)?;
-        let socket = with_short_path(&path, |short| UnixListener::bind(short)).map_err(&failed)?;
-        socket.set_nonblocking(true).map_err(&failed)?;
-        let file = SocketFile::of(&path).map_err(&failed)?;
+        create_private_directory(directory)?;
+        let (file, socket) = SocketFile::bind(&path).map_err(&failed)?;
         Ok(Self {
             bound: Bound::Unix(path),
             socket: Socket::Unix(socket, file),
         })
     }
-}
-
-/// The file of a bound unix socket; removed when dropped, unless it is another by then.
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    inode: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            inode: inode(path)?,
-            path: path.to_owned(),
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
-            // What cannot be removed is found stale by the next one to bind.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-/// Removes the socket of a process that is gone: one that refuses connections.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        Ok(_) => {}
-    }
-    match with_short_path(path, |short| UnixStream::connect(short)) {
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
-    }
-}
-
-/// Calls `use_path` with a path that the kernel takes for a socket: a long one goes through the
-/// descriptor of its directory.
-fn with_short_path<T>(path: &Path, use_path: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    if path.as_os_str().as_bytes().len() <= SOCKET_PATH_MAX {
-        return use_path(path);
-    }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let directory = fs::File::open(directory)?;
-    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
-    use_path(&short.join(name))
 }
 
 fn tls_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, ListenError> {
@@ -213,7 +144,7 @@ pub enum ListenError {
     },
     /// The directory of the socket is open to others.
     #[error("the directory of the socket cannot be used")]
-    Directory(#[from] HomeError),
+    Directory(#[from] DirectoryError),
     /// Tokens in the clear, on a network.
     #[error("plain HTTP is for loopback addresses, not for `{address}`")]
     PlainOutside {
@@ -244,6 +175,3 @@ impl ListenError {
         }
     }
 }
-
-/// `sun_path` without its final NUL.
-const SOCKET_PATH_MAX: usize = 107;

@@ -6,6 +6,7 @@ use std::{
     error::Error, fmt, future::Future, io, path::PathBuf, process, sync::Arc, time::Duration,
 };
 
+use notme_local::{DirectoryError, create_private_directory};
 use rustix::{fs::Mode, process::umask};
 use tokio::{
     select,
@@ -17,7 +18,6 @@ use crate::{
     admin::Admin,
     authority::{Authority, Founding, Lifetimes, LocalEnrolment, OpenError, Settings},
     clock::Clock,
-    home::{HomeError, make_private},
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener},
     opening::{Opened, open_in_memory, open_or_found},
@@ -156,7 +156,7 @@ fn serve_with<F: Future<Output = ()>>(
     umask(Mode::from_raw_mode(0o077));
     let mut lock = match &config.storage {
         Storage::Directory { path, .. } => {
-            make_private(path)?;
+            create_private_directory(path)?;
             Some(InstanceLock::acquire(path)?)
         }
         Storage::Memory => None,
@@ -263,7 +263,7 @@ pub enum ServeError {
     Describe(#[source] io::Error),
     /// The directory is not private.
     #[error("the directory of the authority cannot be used")]
-    Home(#[from] HomeError),
+    Home(#[from] DirectoryError),
     /// Another one runs, or that cannot be known.
     #[error("the authority cannot have its directory for itself")]
     Instance(#[from] InstanceError),

@@ -25,20 +25,24 @@ pub(crate) struct Notme {
     signing_key: String,
 }
 
-/// Builds the release binary, unless it is there, and returns where it is.
+/// Builds the release binary, so that nothing old is measured, and returns where it is.
 pub(crate) fn program() -> PathBuf {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "notme-cli",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let status = build.status().expect("cargo can be run");
+    assert!(status.success(), "notme does not build");
     let here = env::current_exe().expect("a running program has a path");
-    let program = here.with_file_name("notme");
-    if !program.exists() {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build
-            .args(["build", "--release", "--locked", "--package", "notme-cli"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        let status = build.status().expect("cargo can be run");
-        assert!(status.success(), "notme does not build");
-    }
-    program
+    here.with_file_name("notme")
 }
 
 impl Notme {

@@ -13,6 +13,7 @@ use notme_core::{
     },
     identity::AgentName,
 };
+use notme_local::DirectoryError;
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::{AgentEndpoint, Deadline};
@@ -130,11 +131,14 @@ pub enum ClientError {
     /// Nobody listens.
     #[error("no key agent is running")]
     Absent,
-    /// The socket's directory, or whoever listens on it, is not ours alone.
-    #[error("`{}` could be somebody else's: it must belong to us, with mode 700", path.display())]
+    /// The socket's directory is not ours alone.
+    #[error(transparent)]
+    Directory(DirectoryError),
+    /// Somebody else listens on the socket.
+    #[error("the key agent at `{}` is somebody else's", socket.display())]
     NotOurs {
         /// Which.
-        path: PathBuf,
+        socket: PathBuf,
     },
     /// The socket cannot be used.
     #[error("could not connect to the key agent at `{}`: {source}", socket.display())]
@@ -177,7 +181,8 @@ impl ClientError {
     pub fn code(&self) -> &str {
         match self {
             Self::Absent => "agent-absent",
-            Self::NotOurs { .. } => "directory-not-private",
+            Self::Directory(error) => error.code(),
+            Self::NotOurs { .. } => "agent-not-ours",
             Self::Connect { .. } | Self::Closed | Self::Frame(_) | Self::Json(_) => "agent-broken",
             Self::Start { .. } | Self::Ended => "agent-not-started",
             Self::Deadline => "deadline-exceeded",
@@ -190,7 +195,8 @@ impl ClientError {
         match self {
             Self::Absent => Some("`notme agent start` starts it"),
             Self::Ended => Some("`notme agent start --foreground` shows why"),
-            Self::NotOurs { .. }
+            Self::Directory(_)
+            | Self::NotOurs { .. }
             | Self::Connect { .. }
             | Self::Start { .. }
             | Self::Deadline

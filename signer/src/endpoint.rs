@@ -1,22 +1,17 @@
 //! Where the key agent is, how it is started, and how long we wait for it.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs, io,
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::{
-            ffi::OsStrExt as _, fs::MetadataExt as _, net::UnixStream, process::CommandExt as _,
-        },
-    },
+    ffi::OsString,
+    io,
+    os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use notme_local::{DirectoryError, SocketPath, check_private_directory};
 use rustix::{
-    fs::{Mode, OFlags},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
@@ -119,8 +114,6 @@ impl StartCommand {
 
 /// How long after ours gave up another's key agent may need.
 const RIVAL_GRACE: Duration = Duration::from_millis(500);
-/// `sun_path` is 108 bytes with its final NUL.
-const ADDRESS_LIMIT: usize = 107;
 
 fn has_ended(child: &mut Child) -> bool {
     matches!(child.try_wait(), Ok(Some(_)) | Err(_))
@@ -135,7 +128,8 @@ fn try_connect(socket: &Path, deadline: Deadline) -> Result<Option<UnixStream>, 
     if !is_directory_ours(socket)? {
         return Ok(None);
     }
-    let (address, _directory) = address_of(socket).map_err(failed)?;
+    let path = SocketPath::new(socket).map_err(failed)?;
+    let address = SocketAddrUnix::new(path.as_ref()).map_err(|errno| failed(errno.into()))?;
     let stream = socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -160,7 +154,7 @@ fn try_connect(socket: &Path, deadline: Deadline) -> Result<Option<UnixStream>, 
     let peer = socket_peercred(&stream).map_err(|errno| failed(errno.into()))?;
     if peer.uid != geteuid() {
         return Err(ClientError::NotOurs {
-            path: socket.to_owned(),
+            socket: socket.to_owned(),
         });
     }
     Ok(Some(stream.into()))
@@ -168,37 +162,13 @@ fn try_connect(socket: &Path, deadline: Deadline) -> Result<Option<UnixStream>, 
 
 /// Checks that nobody else can have put the socket there; `false` when there is no directory.
 fn is_directory_ours(socket: &Path) -> Result<bool, ClientError> {
-    let directory = socket.parent().unwrap_or(socket);
-    match fs::symlink_metadata(directory) {
-        Ok(found)
-            if found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o077 == 0 =>
+    match check_private_directory(socket.parent().unwrap_or(socket)) {
+        Ok(()) => Ok(true),
+        Err(DirectoryError::Unusable { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
         {
-            Ok(true)
+            Ok(false)
         }
-        Ok(_) => Err(ClientError::NotOurs {
-            path: directory.to_owned(),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(ClientError::Connect {
-            socket: socket.to_owned(),
-            source,
-        }),
+        Err(error) => Err(ClientError::Directory(error)),
     }
-}
-
-/// Returns the address of a socket, through a descriptor of its directory when the path is too
-/// long for one; the descriptor has to outlive its use.
-fn address_of(socket: &Path) -> io::Result<(SocketAddrUnix, Option<OwnedFd>)> {
-    if socket.as_os_str().len() <= ADDRESS_LIMIT {
-        return Ok((SocketAddrUnix::new(socket)?, None));
-    }
-    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(directory, flags, Mode::empty())?;
-    let mut short = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-    short.extend_from_slice(name.as_bytes());
-    let address = SocketAddrUnix::new(OsStr::from_bytes(&short))?;
-    Ok((address, Some(directory)))
 }

@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// The column "may use" of ARCHITECTURE.md. A room that is not listed may use nothing.
-const MAY_USE: [(&str, &[&str]); 11] = [
-    ("agent", &["core"]),
+const MAY_USE: [(&str, &[&str]); 12] = [
+    ("agent", &["core", "local"]),
     ("attest", &["core", "signer", "verifier"]),
-    ("authority", &["core"]),
+    ("authority", &["core", "local"]),
     ("benches", &["core", "testkit"]),
     (
         "cli",
@@ -23,13 +23,15 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "authority",
             "core",
             "git-hooks",
+            "local",
             "signer",
             "verifier",
         ],
     ),
     ("core", &[]),
     ("git-hooks", &["attest", "core", "verifier"]),
-    ("signer", &["core"]),
+    ("local", &[]),
+    ("signer", &["core", "local"]),
     ("testkit", &["core"]),
     ("verifier", &["core"]),
     ("xtask", &[]),

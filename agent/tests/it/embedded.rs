@@ -1,9 +1,8 @@
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use notme_agent::{
-    AuthorityLauncher, Profile, create_private_directory, ensure_embedded_authority,
-};
+use notme_agent::{AuthorityLauncher, Profile, ensure_embedded_authority};
 use notme_core::frame::Basis;
+use notme_local::create_private_directory;
 
 use crate::{
     child,

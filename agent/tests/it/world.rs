@@ -12,7 +12,7 @@ use std::{
 
 use notme_agent::{
     AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, Pins, Profile, RunError,
-    SOCKET_NAME, create_private_directory, fetch, run,
+    SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
     Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
@@ -28,6 +28,7 @@ use notme_core::{
     },
     time::UnixTime,
 };
+use notme_local::create_private_directory;
 use notme_testkit::{clock::FixedClock, commit::CommitSpec};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;

@@ -7,8 +7,9 @@ use std::{
     path::Path,
 };
 
-use notme_agent::{AgentConfig, Document, check_private_directory};
+use notme_agent::{AgentConfig, Document};
 use notme_core::identity::AgentName;
+use notme_local::check_private_directory;
 use notme_verifier::Trust;
 use serde::Serialize;
 

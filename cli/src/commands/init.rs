@@ -119,7 +119,7 @@ fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
 /// Returns the URL of this user's own authority, once it answers.
 pub(crate) fn start_embedded(home: &Home) -> Result<AuthorityUrl, Failure> {
     let url = AuthorityUrl::of_socket(&home.authority_socket())?;
-    notme_agent::create_private_directory(home.runtime())?;
+    notme_local::create_private_directory(home.runtime())?;
     let launcher = program::authority_launcher(home)?;
     notme_agent::ensure_embedded_authority(&url, launcher, EMBEDDED_DEADLINE)?;
     Ok(url)

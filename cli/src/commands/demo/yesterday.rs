@@ -54,7 +54,7 @@ impl Yesterday {
     /// Founds the authority, makes an honest commit, loses the authority and keeps the key.
     pub(super) fn live(stage: &Stage) -> Result<Self, Failure> {
         let home = stage.home();
-        notme_agent::create_private_directory(home.runtime())?;
+        notme_local::create_private_directory(home.runtime())?;
         let url = AuthorityUrl::of_socket(&home.authority_socket())?;
         let authority = Authority::start(&home);
         let document = wait(|| notme_agent::fetch(&url, None, Document::Trust).ok())?;

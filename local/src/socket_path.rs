@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 /// A path that fits into a socket address: the path itself, or one through a descriptor of its
 /// directory, which stays open as long as this value.
 #[derive(Debug)]
-pub(crate) struct SocketPath {
+pub struct SocketPath {
     path: PathBuf,
     _directory: Option<OwnedFd>,
 }
@@ -22,7 +22,7 @@ impl SocketPath {
     ///
     /// # Errors
     /// When the directory cannot be opened, or the path names no file.
-    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+    pub fn new(path: &Path) -> io::Result<Self> {
         if path.as_os_str().len() <= ADDRESS_LIMIT {
             return Ok(Self {
                 path: path.to_owned(),
