@@ -22,6 +22,7 @@ pub mod key;
 mod lines;
 pub mod object;
 pub mod oid;
+pub mod openpgp;
 pub mod pem;
 pub mod profile;
 pub mod time;
