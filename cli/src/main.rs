@@ -14,6 +14,7 @@ mod home;
 mod judging;
 mod program;
 mod settings;
+mod ssh_keygen;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
         .is_some_and(|first| notme_signer::is_gpg_shaped(first));
     if program::is_gpgsm_name(&called_as) || gpg_shaped {
         return gpgsm::run(&words);
+    }
+    let ssh_shaped = words
+        .first()
+        .is_some_and(|first| notme_signer::ssh::is_ssh_keygen_shaped(first));
+    if ssh_keygen::is_ssh_keygen_name(&called_as) || ssh_shaped {
+        return ssh_keygen::run(&words);
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

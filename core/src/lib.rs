@@ -25,5 +25,6 @@ pub mod oid;
 pub mod openpgp;
 pub mod pem;
 pub mod profile;
+pub mod ssh;
 pub mod time;
 pub mod trust;

@@ -1,4 +1,4 @@
-//! What git runs as gpgsm.
+//! What git runs as gpgsm, and as ssh-keygen.
 //!
 //! It reads git's command line, has the key agent sign, checks the signature before anyone sees
 //! it, and speaks the status lines that git parses. It holds no key and judges nobody's
@@ -10,6 +10,7 @@ mod argv;
 mod client;
 mod endpoint;
 mod sign;
+pub mod ssh;
 mod status_lines;
 mod status_output;
 

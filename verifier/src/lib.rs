@@ -17,6 +17,7 @@ pub mod policy;
 pub mod refusal;
 pub mod report;
 pub mod repository;
+pub mod ssh;
 pub mod standing;
 mod standings;
 pub mod trust;
