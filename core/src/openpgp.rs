@@ -28,7 +28,7 @@ pub use key::Key;
 pub use key_block::{KeyBlock, KeyBlocks, Subkey, UserId};
 pub use material::{KeyKind, SignatureHash};
 pub use session_key::{CertifiedKey, SessionKey, SessionSubject};
-pub use signature::{Revocation, Signature, SignatureKind};
+pub use signature::{Revocation, Signature, SignatureKind, SignedDocument};
 
 /// The longest signature or key block we look at, in bytes.
 pub const PACKETS_MAX: usize = 1 << 20;

@@ -5,9 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use notme_core::{certificate::Certificate, key::KeyId, time::UnixTime, trust::Revocation};
+use notme_core::{
+    certificate::Certificate, key::KeyId, openpgp::TrustedKey, time::UnixTime, trust::Revocation,
+};
 
 use crate::{
+    openpgp::Person,
     policy::{AuthorityRule, Policy, Selector},
     refusal::Refusal,
     trust::{Authority, PinKind, Trust, WHOLE_STORE},
@@ -17,7 +20,7 @@ use crate::{
 /// One root, with what the policy and the pin ask of certificates below it.
 #[derive(Debug)]
 pub(crate) struct Anchor {
-    pub(crate) root: Certificate,
+    pub(crate) root: Root,
     pub(crate) kid: KeyId,
     pub(crate) authority: Arc<str>,
     pub(crate) kind: PinKind,
@@ -28,6 +31,17 @@ pub(crate) struct Anchor {
     pub(crate) revocations: Arc<[Revocation]>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
+}
+
+/// What makes an anchor one: the key that is believed, in the shape of its format.
+#[derive(Debug)]
+pub(crate) enum Root {
+    /// An authority's root certificate.
+    X509(Certificate),
+    /// An authority's OpenPGP key.
+    OpenPgp(TrustedKey),
+    /// A person's OpenPGP key.
+    Person(Arc<Person>),
 }
 
 /// Every anchor, and why there is not one more.
@@ -59,11 +73,23 @@ impl Anchors {
         }
     }
 
-    /// Returns the anchor that issued `certificate`, by name and by signature.
-    pub(crate) fn issuer_of(&self, certificate: &Certificate) -> Option<&Arc<Anchor>> {
-        self.anchors
-            .iter()
-            .find(|anchor| certificate.verify_issued_by(&anchor.root).is_ok())
+    /// Returns the anchor that issued `certificate`, by name and by signature, and its root.
+    pub(crate) fn issuer_of(
+        &self,
+        certificate: &Certificate,
+    ) -> Option<(&Arc<Anchor>, &Certificate)> {
+        self.anchors.iter().find_map(|anchor| match &anchor.root {
+            Root::X509(root) => {
+                let issued = certificate.verify_issued_by(root).is_ok();
+                issued.then_some((anchor, root))
+            }
+            Root::OpenPgp(_) | Root::Person(_) => None,
+        })
+    }
+
+    /// Returns every anchor.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Anchor>> {
+        self.anchors.iter()
     }
 
     /// Returns what to say of a signer that leads to no anchor. While an authority that the
@@ -96,26 +122,60 @@ fn of_authority<'a>(
     now: UnixTime,
 ) -> impl Iterator<Item = Anchor> + 'a {
     let stale = staleness(authority, policy, now);
-    authority
-        .roots()
-        .iter()
-        .filter(|root| match &rule.selector {
-            Selector::Name(name) => *name == *authority.name,
-            Selector::Spki(pin) => root.certificate.public_key().spki_sha256() == *pin,
-        })
-        .map(move |root| Anchor {
-            kid: root.certificate.kid(),
-            root: root.certificate.clone(),
-            authority: Arc::clone(&authority.name),
-            kind: authority.kind,
-            scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
-            floor: rule.floor,
-            from: root.from,
-            retired_at: root.retired_at,
-            revocations: Arc::clone(&authority.revocations),
-            stale: stale.clone(),
-        })
+    let selected = |name: &str, spki_sha256: &[u8; 32]| match &rule.selector {
+        Selector::Name(wanted) => *wanted == *name,
+        Selector::Spki(pin) => pin == spki_sha256,
+    };
+    let anchor = move |root: Root, kid, from, retired_at| Anchor {
+        revocations: match &root {
+            Root::Person(person) => person.revocations().into(),
+            Root::X509(_) | Root::OpenPgp(_) => Arc::clone(&authority.revocations),
+        },
+        root,
+        kid,
+        authority: Arc::clone(&authority.name),
+        kind: authority.kind,
+        scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
+        floor: rule.floor,
+        from,
+        retired_at,
+        stale: stale.clone(),
+    };
+    let certificates = authority.roots().iter().map(|root| {
+        let key = root.certificate.public_key();
+        let made = Root::X509(root.certificate.clone());
+        (
+            key.spki_sha256(),
+            key.kid(),
+            made,
+            root.from,
+            root.retired_at,
+        )
+    });
+    let openpgp = authority.openpgp().iter().filter_map(|root| {
+        let key = root.key.key();
+        let made = Root::OpenPgp(root.key.clone());
+        Some((
+            key.spki_sha256()?,
+            key.kid()?,
+            made,
+            root.from,
+            root.retired_at,
+        ))
+    });
+    let people = authority.people().iter().map(|person| {
+        let made = Root::Person(Arc::clone(person));
+        (person.spki_sha256(), person.kid(), made, BEGINNING, None)
+    });
+    certificates
+        .chain(openpgp)
+        .chain(people)
+        .filter(move |(spki, ..)| selected(&authority.name, spki))
+        .map(move |(_, kid, root, from, retired_at)| anchor(root, kid, from, retired_at))
 }
+
+/// Before anything that is judged.
+const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
 /// Tells whether the trust document is too old: by the policy's limit if it sets one, else by
 /// the document's own.

@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod explain;
 pub mod judge;
 pub mod load;
+pub mod openpgp;
 pub mod order;
 pub mod policy;
 pub mod refusal;

@@ -3,7 +3,8 @@
 //! ```text
 //! <trust directory>/<name>/pin.json      how the authority is known, and by which keys
 //! <trust directory>/<name>/trust.json    its signed trust document, or
-//! <trust directory>/<name>/bundle.pem    the certificates of its roots
+//! <trust directory>/<name>/bundle.pem    the certificates of its roots, or
+//! <trust directory>/<name>/keys.pgp      the OpenPGP keys of people
 //! <state directory>/<name>.json          the newest document seen: number and digest
 //! ```
 //!
@@ -21,6 +22,7 @@ use notme_core::{
     certificate::Certificate,
     hex,
     key::sha256,
+    openpgp::KeyBlocks,
     time::UnixTime,
     trust::{TrustDocument, VerifiedTrust},
 };
@@ -31,6 +33,7 @@ use self::{
     records::{Pin, Seen},
 };
 use crate::{
+    openpgp::Person,
     policy::{POLICY_MAX, Policy, PolicyError},
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
 };
@@ -38,6 +41,7 @@ use crate::{
 const PIN: &str = "pin.json";
 const DOCUMENT: &str = "trust.json";
 const BUNDLE: &str = "bundle.pem";
+const KEYS: &str = "keys.pgp";
 
 /// A trust store in its two directories.
 #[derive(Clone, Debug)]
@@ -158,6 +162,23 @@ impl TrustStore {
         Ok(Authority::from_document(name, scopes, verified.document()))
     }
 
+    /// Trusts people by their OpenPGP keys: what `gpg --export` writes, armored or not.
+    ///
+    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, the file holds no key that anything
+    /// can be verified with, or the store cannot be written.
+    pub fn add_openpgp(&self, name: &str, keys: &[u8]) -> Result<Authority, TrustStoreError> {
+        let people = people(keys)?;
+        let pins = people.iter().map(Person::spki_sha256).collect();
+        let pin = Pin::of_keys(PinKind::OpenPgp, pins, PinKind::OpenPgp.default_scopes());
+        let _lock = self.create(name)?;
+        write(&self.home(name).join(KEYS), keys)?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok(Authority::from_people(name, people))
+    }
+
     /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
     /// not older than any seen. The pins then move to the keys that it names as current.
     ///
@@ -266,6 +287,14 @@ impl TrustStore {
         }
         if pin.has_state() {
             self.required_state(name)?;
+        }
+        if pin.kind() == PinKind::OpenPgp {
+            let mut people = people(&read(&self.home(name).join(KEYS))?)?;
+            people.retain(|person| pin.spki().contains(&person.spki_sha256()));
+            return match people.len() >= pin.spki().len() {
+                true => Ok(Authority::from_people(name, people)),
+                false => Err(TrustStoreError::KeyMissing),
+            };
         }
         let roots = self.load_roots(name, &pin)?;
         Ok(Authority::from_certificates(
@@ -398,6 +427,23 @@ impl PemKind {
             Self::Notme => PinKind::Pem,
             Self::X509 => PinKind::X509,
         }
+    }
+}
+
+/// Reads the keys of a file with which something can be verified.
+fn people(keys: &[u8]) -> Result<Vec<Person>, TrustStoreError> {
+    let keys = KeyBlocks::read(keys).map_err(TrustStoreError::Keys)?;
+    let mut people = Vec::new();
+    let mut refused = None;
+    for block in keys.keys() {
+        match Person::of(block) {
+            Ok(person) => people.push(person),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match (people.is_empty(), refused) {
+        (true, Some(error)) => Err(TrustStoreError::Keys(error)),
+        (_, _) => Ok(people),
     }
 }
 

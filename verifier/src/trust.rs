@@ -6,12 +6,13 @@ use notme_core::{
     certificate::Certificate,
     hex,
     key::sha256,
+    openpgp::TrustedKey,
     time::UnixTime,
     trust::{Revocation, TrustDocument},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Code;
+use crate::{openpgp::Person, verdict::Code};
 
 /// Everything that the trust store holds, good and bad.
 #[derive(Debug)]
@@ -64,6 +65,9 @@ pub enum PinKind {
     /// By the PEM of a certificate authority that knows nothing of notme, as gpgsm and openssl
     /// users have.
     X509,
+    /// By the OpenPGP keys of people, as gpg users have.
+    #[serde(rename = "openpgp")]
+    OpenPgp,
 }
 
 impl PinKind {
@@ -73,7 +77,7 @@ impl PinKind {
             Self::TrustDocument => &["sign:git"],
             // The hosted notme authority puts no other scope than `bridgeCert` into certificates.
             Self::Pem => &["bridgeCert", "sign:git"],
-            Self::X509 => &[],
+            Self::X509 | Self::OpenPgp => &[],
         };
         scopes.iter().map(|scope| (*scope).to_owned()).collect()
     }
@@ -84,6 +88,7 @@ impl PinKind {
             Self::TrustDocument => "trust-document",
             Self::Pem => "pem",
             Self::X509 => "x509",
+            Self::OpenPgp => "openpgp",
         }
     }
 }
@@ -101,6 +106,8 @@ pub struct Authority {
     pub(crate) kind: PinKind,
     pub(crate) scopes: Vec<String>,
     pub(crate) roots: Vec<TrustedRoot>,
+    pub(crate) openpgp: Vec<TrustedOpenPgpKey>,
+    pub(crate) people: Vec<Arc<Person>>,
     pub(crate) document: Option<DocumentFacts>,
     pub(crate) revocations: Arc<[Revocation]>,
 }
@@ -126,8 +133,18 @@ impl Authority {
             kind,
             scopes,
             roots,
+            openpgp: Vec::new(),
+            people: Vec::new(),
             document: None,
             revocations: Arc::default(),
+        }
+    }
+
+    /// Returns an authority that is nothing but the OpenPGP keys of people.
+    pub fn from_people(name: &str, people: Vec<Person>) -> Self {
+        Self {
+            people: people.into_iter().map(Arc::new).collect(),
+            ..Self::from_certificates(name, PinKind::OpenPgp, Vec::new(), Vec::new())
         }
     }
 
@@ -142,11 +159,18 @@ impl Authority {
                 retired_at: root.retired_at,
             })
             .collect();
+        let openpgp = document.openpgp.iter().map(|ca| TrustedOpenPgpKey {
+            key: ca.certificate.clone(),
+            from: ca.from,
+            retired_at: ca.retired_at,
+        });
         Self {
             name: name.into(),
             kind: PinKind::TrustDocument,
             scopes,
             roots,
+            openpgp: openpgp.collect(),
+            people: Vec::new(),
             document: Some(DocumentFacts {
                 url: document.authority.clone(),
                 trust_domain: document.trust_domain.clone(),
@@ -179,6 +203,16 @@ impl Authority {
         &self.roots
     }
 
+    /// Returns the keys with which it certifies OpenPGP keys, retired ones too.
+    pub fn openpgp(&self) -> &[TrustedOpenPgpKey] {
+        &self.openpgp
+    }
+
+    /// Returns the people whose OpenPGP keys it stands for.
+    pub fn people(&self) -> &[Arc<Person>] {
+        &self.people
+    }
+
     /// Returns what it took back.
     pub fn revocations(&self) -> &[Revocation] {
         &self.revocations
@@ -202,6 +236,31 @@ impl TrustedRoot {
     /// Returns the root's certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: signatures judged later do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
+/// An OpenPGP key and the time in which the authority certified with it.
+#[derive(Clone, Debug)]
+pub struct TrustedOpenPgpKey {
+    pub(crate) key: TrustedKey,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedOpenPgpKey {
+    /// Returns the key.
+    pub fn key(&self) -> &TrustedKey {
+        &self.key
     }
 
     /// Returns the first second of its use.
@@ -270,6 +329,20 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
                     .map_or_else(String::new, |at| at.to_string())
                     .as_bytes(),
             );
+        }
+        for root in &authority.openpgp {
+            field(b"openpgp");
+            field(root.key.as_bytes());
+            field(root.from.to_string().as_bytes());
+            field(
+                root.retired_at
+                    .map_or_else(String::new, |at| at.to_string())
+                    .as_bytes(),
+            );
+        }
+        for person in &authority.people {
+            field(b"person");
+            field(person.as_bytes());
         }
         if let Some(document) = &authority.document {
             field(b"document");

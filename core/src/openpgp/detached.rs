@@ -10,7 +10,7 @@ use super::{
     certification::notation,
     foreign::{HASH, as_numbers},
     session_key::{creation, hashed},
-    signature::{IDENTITY, KEY_BLOCK, PAYLOAD_SHA256},
+    signature::{IDENTITY, KEY_BLOCK, PAYLOAD_SHA256, digest},
 };
 use crate::{
     hex,
@@ -89,12 +89,4 @@ impl ToBeSigned {
         let signature = signer.sign(&self.digest)?;
         self.assemble(&signature)
     }
-}
-
-fn digest(config: &SignatureConfig, payload: &[u8]) -> pgp::errors::Result<Vec<u8>> {
-    let mut hasher = HASH.new_hasher()?;
-    hasher.update(payload);
-    let length = config.hash_signature_data(&mut hasher)?;
-    hasher.update(&config.trailer(length)?);
-    Ok(hasher.finalize().into_vec())
 }

@@ -1,10 +1,14 @@
 //! One signature packet: what it says, and whether a key made it.
 
+use std::io::Read as _;
+
 use pgp::{
     errors::Result as PgpResult,
+    line_writer::LineBreak,
+    normalize_lines::NormalizedReader,
     packet::{
         Notation, Packet, PacketParser, PacketTrait as _, RevocationCode, SignatureConfig,
-        SignatureType, Subpacket, SubpacketData,
+        SignatureType, SignatureVersionSpecific, Subpacket, SubpacketData,
     },
     ser::Serialize as _,
     types::{Fingerprint as PgpFingerprint, KeyDetails as _, Tag},
@@ -247,6 +251,21 @@ impl Signature {
         Self::of_packet(self.packet.embedded_signature()?.clone()).ok()
     }
 
+    /// Returns the user id that the signer says to sign as; unescaped.
+    pub fn signer_user_id(&self) -> Option<String> {
+        let bytes = self.packet.signers_userid()?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Returns the identity that the signature names, if it names exactly one.
+    pub fn identity(&self) -> Option<&str> {
+        let mut values = self.notations(IDENTITY);
+        match (values.next(), values.next()) {
+            (Some(value), None) => std::str::from_utf8(value).ok(),
+            _ => None,
+        }
+    }
+
     /// Returns the values of the notations of a name, from the part that is signed.
     pub fn notations<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.config
@@ -289,15 +308,32 @@ impl Signature {
         SignatureHash::of(self.config.hash_alg)
     }
 
-    /// Checks a signature over a document.
+    /// Checks what can be checked without a key: that nothing critical is unknown, and that the
+    /// hash is one that we accept.
     ///
     /// # Errors
-    /// [`OpenPgpError`].
-    pub fn verify_document(&self, key: &Key, document: &[u8]) -> Result<(), OpenPgpError> {
+    /// [`OpenPgpError::UnknownCritical`], [`OpenPgpError::AlgorithmWeak`],
+    /// [`OpenPgpError::AlgorithmUnsupported`].
+    pub fn check(&self) -> Result<(), OpenPgpError> {
+        self.check_critical()?;
+        self.hash().map(drop)
+    }
+
+    /// Joins the signature with the document that it is said to be over. The document is hashed
+    /// here and not needed any more.
+    ///
+    /// # Errors
+    /// As [`Signature::check`], and [`OpenPgpError::SignatureKind`].
+    pub fn over(self, document: &[u8]) -> Result<SignedDocument, OpenPgpError> {
+        self.check()?;
         if !matches!(self.kind(), SignatureKind::Binary | SignatureKind::Text) {
             return Err(OpenPgpError::SignatureKind);
         }
-        self.verify(key, |packet| packet.verify(key, document))
+        let digest = digest(&self.config, document).map_err(OpenPgpError::packet)?;
+        Ok(SignedDocument {
+            signature: self,
+            digest,
+        })
     }
 
     /// Checks a certification of `subject` and `user_id`, or what takes one back.
@@ -346,10 +382,8 @@ impl Signature {
         key: &Key,
         mathematics: impl FnOnce(&pgp::packet::Signature) -> PgpResult<()>,
     ) -> Result<(), OpenPgpError> {
-        self.check_critical()?;
-        self.hash()?;
-        self.check_issuer(key)?;
-        key.material.check_usable(self.config.pub_alg)?;
+        self.check()?;
+        self.check_key(key)?;
         mathematics(&self.packet).map_err(|_| OpenPgpError::Mismatch(SignatureError))
     }
 
@@ -366,6 +400,16 @@ impl Signature {
             }
         }
         Ok(())
+    }
+
+    /// Checks that a key is one that can have made the signature.
+    fn check_key(&self, key: &Key) -> Result<(), OpenPgpError> {
+        let versions = (self.version(), u8::from(key.version()));
+        if !matches!(versions, (4, 4) | (6, 6)) {
+            return Err(OpenPgpError::Issuer);
+        }
+        self.check_issuer(key)?;
+        key.material.check_usable(self.config.pub_alg)
     }
 
     /// Every issuer that is named, in whichever part, must be the key: otherwise a bit of the
@@ -393,6 +437,63 @@ impl Signature {
             .hashed_subpackets()
             .find_map(|part| find(&part.data))
     }
+}
+
+/// A signature and the digest of its document: whether a key made it can be asked of any key.
+#[derive(Clone, Debug)]
+pub struct SignedDocument {
+    signature: Signature,
+    digest: Vec<u8>,
+}
+
+impl SignedDocument {
+    /// Returns the signature.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Checks that `key` made the signature over the document.
+    ///
+    /// # Errors
+    /// [`OpenPgpError::Mismatch`] when it did not, [`OpenPgpError::Issuer`] when the signature
+    /// names another, [`OpenPgpError::AlgorithmWeak`] and [`OpenPgpError::AlgorithmUnsupported`]
+    /// when the key is of a kind that we do not verify with.
+    pub fn verify(&self, key: &Key) -> Result<(), OpenPgpError> {
+        let signature = &self.signature;
+        let hash = signature.hash()?;
+        signature.check_key(key)?;
+        // RFC 9580 section 5.2.4: of version 6 the two bytes must match, of version 4 they may be
+        // compared.
+        let first: Option<[u8; 2]> = self.digest.first_chunk().copied();
+        let (Some(numbers), true) = (
+            signature.packet.signature(),
+            signature.packet.signed_hash_value() == first,
+        ) else {
+            return Err(OpenPgpError::Mismatch(SignatureError));
+        };
+        key.material
+            .verify(hash, &self.digest, numbers)
+            .map_err(OpenPgpError::Mismatch)
+    }
+}
+
+/// Hashes a document with what a signature says of it (RFC 9580 section 5.2.4).
+pub(super) fn digest(config: &SignatureConfig, document: &[u8]) -> PgpResult<Vec<u8>> {
+    let mut hasher = config.hash_alg.new_hasher()?;
+    if let SignatureVersionSpecific::V6 { salt } = &config.version_specific {
+        hasher.update(salt);
+    }
+    match config.typ {
+        SignatureType::Text => {
+            let mut text = Vec::with_capacity(document.len());
+            NormalizedReader::new(document, LineBreak::Crlf).read_to_end(&mut text)?;
+            hasher.update(&text);
+        }
+        _ => hasher.update(document),
+    }
+    let length = config.hash_signature_data(&mut hasher)?;
+    hasher.update(&config.trailer(length)?);
+    Ok(hasher.finalize().into_vec())
 }
 
 /// Tells whether a subpacket that is critical is one that we act on, or that cannot matter here.

@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 use notme_core::{
-    bundle::BundleError, certificate::CertificateError, key::KeyId, trust::TrustError,
+    bundle::BundleError, certificate::CertificateError, key::KeyId, openpgp::OpenPgpError,
+    trust::TrustError,
 };
 
 use crate::verdict::Code;
@@ -41,6 +42,12 @@ pub enum TrustStoreError {
     /// The certificates cannot be read.
     #[error("the certificates cannot be read")]
     Certificates(#[source] CertificateError),
+    /// The OpenPGP keys cannot be read, or nothing can be verified with them.
+    #[error("the OpenPGP keys cannot be used")]
+    Keys(#[source] OpenPgpError),
+    /// A key that was trusted is not in the file any more.
+    #[error("the file of OpenPGP keys lacks one that was there when it was trusted")]
+    KeyMissing,
     /// The trust document is not one to rely on.
     #[error("the trust document is refused")]
     Document(#[source] TrustError),
@@ -114,7 +121,7 @@ impl TrustStoreError {
     /// Returns the code that a verdict which needs the authority has.
     pub fn code(&self) -> Code {
         match self {
-            Self::Document(_) | Self::PinNotMet(_) => Code::BundleInvalid,
+            Self::Document(_) | Self::PinNotMet(_) | Self::KeyMissing => Code::BundleInvalid,
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
             Self::Rollback { .. } => Code::BundleRollback,
@@ -128,6 +135,7 @@ impl TrustStoreError {
             | Self::PinRequired
             | Self::NotAnAuthority(_)
             | Self::Certificates(_)
+            | Self::Keys(_)
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }

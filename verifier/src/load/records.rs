@@ -26,10 +26,14 @@ pub(super) struct Pin {
 impl Pin {
     pub(super) fn new(kind: PinKind, roots: &[Certificate], scopes: Vec<String>) -> Self {
         let pins = roots.iter().map(|root| root.public_key().spki_sha256());
+        Self::of_keys(kind, pins.collect(), scopes)
+    }
+
+    pub(super) fn of_keys(kind: PinKind, spki_sha256: Vec<[u8; 32]>, scopes: Vec<String>) -> Self {
         Self {
             version: VERSION,
             kind,
-            spki_sha256: pins.collect(),
+            spki_sha256,
             scopes,
             has_state: false,
         }

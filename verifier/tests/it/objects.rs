@@ -95,8 +95,8 @@ fn an_unknown_label_is_an_unknown_format() {
 }
 
 #[test]
-fn ssh_and_openpgp_are_undecided_and_not_rejected() {
-    for label in ["SSH SIGNATURE", "PGP SIGNATURE"] {
+fn ssh_is_undecided_and_not_rejected() {
+    for label in ["SSH SIGNATURE"] {
         let signature = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
         let judgement = judge(&with_signature(&payload(), "gpgsig", &signature));
         assert_eq!(
