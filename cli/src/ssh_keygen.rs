@@ -106,7 +106,7 @@ fn run_verify(command: &Verify, streams: &mut Streams<'_>) -> io::Result<u8> {
 }
 
 fn judge(command: &Verify, streams: &mut Streams<'_>) -> Result<SshSig, Failure> {
-    let at = judged_time(command.options.verify_time.as_deref())?;
+    let at = judged_time(&command.options)?;
     let signature = read_signature(&command.signature)?;
     let checked = check_stdin(&signature, &command.namespace, streams)?;
     let revoked = command.revoked.as_deref().map(read_revoked).transpose()?;
@@ -119,7 +119,7 @@ fn judge(command: &Verify, streams: &mut Streams<'_>) -> Result<SshSig, Failure>
 
 fn run_check(command: &CheckNovalidate, streams: &mut Streams<'_>) -> io::Result<u8> {
     let mut decide = || -> Result<SshSig, Failure> {
-        judged_time(command.options.verify_time.as_deref())?;
+        judged_time(&command.options)?;
         let signature = read_signature(&command.signature)?;
         let _ = check_stdin(&signature, &command.namespace, streams)?;
         Ok(signature)
@@ -166,7 +166,7 @@ fn tell(
 
 fn run_find(command: &FindPrincipals, streams: &mut Streams<'_>) -> io::Result<u8> {
     let mut find = || -> Result<Vec<String>, Failure> {
-        let at = judged_time(command.verify_time.as_deref())?;
+        let at = judged_time(&command.options)?;
         let signature = read_signature(&command.signature)?;
         let allowed = read_allowed(&command.allowed)?;
         let answer = find_principals(signature.key(), &allowed, at);
@@ -230,8 +230,11 @@ fn say<T>(answer: &Answer<T>, path: &Path, streams: &mut Streams<'_>) -> Result<
 }
 
 /// Returns the time to judge by: the one asked for, else that of the person asking.
-fn judged_time(text: Option<&str>) -> Result<UnixTime, Failure> {
-    match text {
+fn judged_time(options: &VerifyOptions) -> Result<UnixTime, Failure> {
+    if let Some(option) = &options.unknown {
+        return Err(Failure::Option(escape(option)));
+    }
+    match &options.verify_time {
         Some(text) => Ok(time::parse(text, &local_time)?),
         None => Ok(now()),
     }
@@ -302,6 +305,8 @@ fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Why the answer is no.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error("Invalid option \"{0}\"")]
+    Option(String),
     #[error("Invalid \"verify-time\" option")]
     VerifyTime(#[from] ParseError),
     #[error("Couldn't read signature file: {0}")]

@@ -3,7 +3,7 @@
 mod argv;
 mod key_file;
 mod openssh_agent;
-mod rsa_key;
+mod private_key;
 mod sign;
 mod signing_key;
 

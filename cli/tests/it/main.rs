@@ -16,6 +16,7 @@ mod documents;
 mod gpgsm;
 mod init;
 mod signing;
+mod ssh;
 mod strangers;
 mod trust;
 mod verify;

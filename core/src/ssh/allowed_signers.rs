@@ -86,15 +86,17 @@ impl Line {
                 entry: Err(error),
             })
         };
-        let Ok(line) = std::str::from_utf8(line) else {
-            return broken(LineError::Text);
-        };
+        // Comments come in every encoding; names that are not UTF-8 nobody could ask for.
+        let line = String::from_utf8_lossy(line);
         if line.contains('\0') {
             return broken(LineError::Text);
         }
-        let Some((principals, rest)) = split_principals(line) else {
+        let Some((principals, rest)) = split_principals(&line) else {
             return broken(LineError::Line);
         };
+        if principals.contains(char::REPLACEMENT_CHARACTER) {
+            return broken(LineError::Text);
+        }
         Some(Self {
             number,
             principals,
@@ -289,7 +291,7 @@ fn set<'a, T>(
 /// A line that allows nothing because it cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LineError {
-    /// Not UTF-8, or with a NUL.
+    /// The principals are not UTF-8, or there is a NUL.
     #[error("invalid line: not text")]
     Text,
     /// One word, or a quote that does not end.

@@ -72,8 +72,8 @@ pub struct FindPrincipals {
     pub signature: PathBuf,
     /// The file of allowed signers.
     pub allowed: PathBuf,
-    /// `verify-time=`, as it was written.
-    pub verify_time: Option<String>,
+    /// `-O`.
+    pub options: VerifyOptions,
 }
 
 /// Find the lines that cover a name.
@@ -107,6 +107,8 @@ pub struct VerifyOptions {
     pub verify_time: Option<String>,
     /// `print-pubkey`.
     pub prints_key: bool,
+    /// One that the command does not have. It is for the command to fail then, in its own way.
+    pub unknown: Option<String>,
 }
 
 /// How much to say.
@@ -334,25 +336,21 @@ impl State {
             allowed: wanted(COMMAND, "allowed keys file", self.file)?.into(),
             principal: text('I', wanted(COMMAND, "principal identity", self.identity)?)?,
             revoked: self.revoked.map(PathBuf::from),
-            options: verify_options(&self.options)?,
+            options: verify_options(&self.options),
             noise: self.noise,
         })
     }
 
     fn find_principals(self) -> Result<FindPrincipals, ArgvError> {
         const COMMAND: &str = "find-principals";
-        let found = FindPrincipals {
-            signature: wanted(COMMAND, "signature file", self.signature)?.into(),
-            allowed: wanted(COMMAND, "allowed keys file", self.file)?.into(),
-            verify_time: None,
-        };
-        let options = verify_options(&self.options)?;
+        let mut options = verify_options(&self.options);
         if options.prints_key {
-            return Err(ArgvError::InvalidOption("print-pubkey".to_owned()));
+            options.unknown.get_or_insert("print-pubkey".to_owned());
         }
         Ok(FindPrincipals {
-            verify_time: options.verify_time,
-            ..found
+            signature: wanted(COMMAND, "signature file", self.signature)?.into(),
+            allowed: wanted(COMMAND, "allowed keys file", self.file)?.into(),
+            options,
         })
     }
 
@@ -370,13 +368,13 @@ impl State {
         Ok(CheckNovalidate {
             namespace: namespace(COMMAND, self.namespace)?,
             signature: wanted(COMMAND, "signature file", self.signature)?.into(),
-            options: verify_options(&self.options)?,
+            options: verify_options(&self.options),
             noise: self.noise,
         })
     }
 }
 
-fn verify_options(options: &[String]) -> Result<VerifyOptions, ArgvError> {
+fn verify_options(options: &[String]) -> VerifyOptions {
     let mut found = VerifyOptions::default();
     for option in options {
         if let Some(time) = value_of(option, "verify-time=") {
@@ -384,10 +382,10 @@ fn verify_options(options: &[String]) -> Result<VerifyOptions, ArgvError> {
         } else if option.eq_ignore_ascii_case("print-pubkey") {
             found.prints_key = true;
         } else {
-            return Err(ArgvError::InvalidOption(option.clone()));
+            found.unknown.get_or_insert_with(|| option.clone());
         }
     }
-    Ok(found)
+    found
 }
 
 fn value_of<'a>(option: &'a str, name: &str) -> Option<&'a str> {

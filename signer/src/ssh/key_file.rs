@@ -8,11 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ed25519_dalek::Signer as _;
-use notme_core::ssh::{Key, PublicKey, key::KeyReadError};
-use ssh_key::{PrivateKey, private::KeypairData};
+use notme_core::ssh::{Key, key::KeyReadError};
 
-use super::rsa_key;
+use super::private_key::{BEGIN, PrivateKey, PrivateKeyError, PrivateKeyFile};
 
 /// A private key that was read and opened.
 pub(super) struct KeyFile {
@@ -45,29 +43,24 @@ impl KeyFile {
                 source,
             })?,
         };
-        let malformed = |source| KeyFileError::Malformed {
-            path: private.clone(),
-            source,
-        };
         let file = parse(&bytes, &private)?;
-        if public_of(&file).map_err(|_| malformed(ssh_key::Error::PublicKey))? != *key.public_key()
-        {
+        if file.public_key() != key.public_key() {
             return Err(KeyFileError::OtherKey {
                 public: path.to_owned(),
                 private,
             });
         }
-        let file = match (file.is_encrypted(), passphrase) {
-            (false, _) => file,
-            (true, Some(passphrase)) => file
-                .decrypt(passphrase.as_bytes())
-                .map_err(|_| KeyFileError::Passphrase(private.clone()))?,
-            (true, None) => return Err(KeyFileError::Encrypted(private)),
-        };
-        if key.public_key().key_type().name().starts_with("sk-") {
-            return Err(KeyFileError::SecurityKey(private));
+        if file.is_sealed() && passphrase.is_none() {
+            return Err(KeyFileError::Encrypted(private));
         }
-        Ok(Self { key: file })
+        match file.open(passphrase.map(OsStr::as_bytes)) {
+            Ok(key) => Ok(Self { key }),
+            Err(PrivateKeyError::SecurityKey) => Err(KeyFileError::SecurityKey(private)),
+            Err(source) => Err(KeyFileError::Malformed {
+                path: private,
+                source,
+            }),
+        }
     }
 
     /// Signs, and returns the signature blob.
@@ -75,14 +68,7 @@ impl KeyFile {
     /// # Errors
     /// [`KeyFileError::Unusable`].
     pub(super) fn sign(&self, data: &[u8]) -> Result<Vec<u8>, KeyFileError> {
-        if let KeypairData::Rsa(key) = self.key.key_data() {
-            return rsa_key::sign(key, data).ok_or(KeyFileError::Unusable);
-        }
-        let signature = self
-            .key
-            .try_sign(data)
-            .map_err(|_| KeyFileError::Unusable)?;
-        Vec::try_from(signature).map_err(|_| KeyFileError::Unusable)
+        self.key.sign(data).ok_or(KeyFileError::Unusable)
     }
 }
 
@@ -121,11 +107,7 @@ pub(super) fn read_public(path: &Path) -> Result<Key, KeyFileError> {
         (Err(source), None) => return Err(unreadable(path, source)),
     };
     let file = parse(&bytes, path)?;
-    let public = public_of(&file).map_err(|source| KeyFileError::Public {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Key::Plain(public))
+    Ok(Key::Plain(file.public_key().clone()))
 }
 
 /// Returns the first key in a public key file; `None` when there is none.
@@ -147,26 +129,18 @@ fn parse_public(bytes: &[u8]) -> Result<Option<Key>, KeyReadError> {
     Ok(None)
 }
 
-fn parse(bytes: &[u8], path: &Path) -> Result<PrivateKey, KeyFileError> {
-    let is_foreign = |label: &[u8]| bytes.windows(label.len()).any(|window| window == label);
-    if !is_foreign(b"-----BEGIN OPENSSH PRIVATE KEY-----") {
-        if is_foreign(b"PRIVATE KEY-----") {
-            return Err(KeyFileError::Pem(path.to_owned()));
-        }
-        return Err(KeyFileError::NotAKey(path.to_owned()));
+fn parse(bytes: &[u8], path: &Path) -> Result<PrivateKeyFile, KeyFileError> {
+    let has = |label: &[u8]| bytes.windows(label.len()).any(|window| window == label);
+    if !has(BEGIN.as_bytes()) {
+        return Err(match has(b"PRIVATE KEY-----") {
+            true => KeyFileError::Pem(path.to_owned()),
+            false => KeyFileError::NotAKey(path.to_owned()),
+        });
     }
-    PrivateKey::from_openssh(bytes).map_err(|source| KeyFileError::Malformed {
+    PrivateKeyFile::parse(bytes).map_err(|source| KeyFileError::Malformed {
         path: path.to_owned(),
         source,
     })
-}
-
-fn public_of(file: &PrivateKey) -> Result<PublicKey, KeyReadError> {
-    let blob = file
-        .public_key()
-        .to_bytes()
-        .map_err(|_| KeyReadError::NotAKey)?;
-    Ok(PublicKey::from_blob(&blob)?)
 }
 
 /// Returns where the private key of a public one is: without `.pub` or `-cert.pub`.
@@ -214,17 +188,15 @@ pub(super) enum KeyFileError {
     Absent(PathBuf),
     #[error("{} is in PEM format, which is not read here", .0.display())]
     Pem(PathBuf),
-    #[error("the private key {} is malformed: {source}", path.display())]
+    #[error("couldn't use the private key {}: {source}", path.display())]
     Malformed {
         path: PathBuf,
-        source: ssh_key::Error,
+        source: PrivateKeyError,
     },
     #[error("Public key {} doesn't match private {}", public.display(), private.display())]
     OtherKey { public: PathBuf, private: PathBuf },
     #[error("the private key {} is encrypted, and no ssh-agent has it", .0.display())]
     Encrypted(PathBuf),
-    #[error("the passphrase does not open {}", .0.display())]
-    Passphrase(PathBuf),
     #[error("{} is in a security key, which only an ssh-agent can ask", .0.display())]
     SecurityKey(PathBuf),
     #[error("the private key could not be used")]
@@ -248,7 +220,6 @@ impl KeyFileError {
             | Self::Absent(_)
             | Self::Malformed { .. }
             | Self::OtherKey { .. }
-            | Self::Passphrase(_)
             | Self::Unusable => None,
         }
     }

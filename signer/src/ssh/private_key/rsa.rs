@@ -1,57 +1,35 @@
-//! RSA keys of OpenSSH files, signed with by the library that checks them too.
-//!
-//! `ssh-key` reads the numbers; its own signing with them is broken in this version, and the crate
-//! behind it takes no care of timing.
+//! The numbers of an RSA key, in the form that the library takes.
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{RSA_PKCS1_SHA512, RsaKeyPair},
+use notme_core::ssh::{
+    KeyType, PublicKey,
+    wire::{Reader, Writer},
 };
-use notme_core::ssh::wire::Writer;
-use ssh_key::private::RsaKeypair;
 use zeroize::Zeroizing;
 
-/// Signs with `rsa-sha2-512`, and returns the signature blob; `None` when the key is none.
-pub(super) fn sign(key: &RsaKeypair, data: &[u8]) -> Option<Vec<u8>> {
-    let key = RsaKeyPair::from_der(&pkcs1(key)?).ok()?;
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PKCS1_SHA512,
-        &SystemRandom::new(),
-        data,
-        &mut signature,
-    )
-    .ok()?;
-    let blob = Writer::new().string(b"rsa-sha2-512").string(&signature);
-    Some(blob.finish())
+use super::PrivateKeyError;
+
+/// Reads the private numbers; returns the public key that they belong to, and the RSAPrivateKey of
+/// RFC 8017 appendix A.1.2. OpenSSH leaves out two of its numbers, the exponents modulo the primes
+/// less one.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+) -> Result<(PublicKey, Zeroizing<Vec<u8>>), PrivateKeyError> {
+    let (n, e, d) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+    let (iqmp, p, q) = (reader.unsigned()?, reader.unsigned()?, reader.unsigned()?);
+    let blob = Writer::new()
+        .string(KeyType::Rsa.name().as_bytes())
+        .unsigned(e)
+        .unsigned(n);
+    let public = PublicKey::from_blob(&blob.finish())?;
+    let (dp, dq) = (remainder(d, &less_one(p)), remainder(d, &less_one(q)));
+    let numbers = [&[0], n, e, d, p, q, &dp, &dq, iqmp];
+    let der = pkcs1(&numbers).ok_or(PrivateKeyError::Halves)?;
+    Ok((public, der))
 }
 
-/// Writes the RSAPrivateKey of RFC 8017 appendix A.1.2. OpenSSH leaves out two of its numbers,
-/// the exponents modulo the primes less one.
-fn pkcs1(key: &RsaKeypair) -> Option<Zeroizing<Vec<u8>>> {
-    let digits = |number: &ssh_key::Mpint| {
-        let digits = number.as_positive_bytes()?;
-        Some(Zeroizing::new(digits.to_vec()))
-    };
-    let (private, public) = (&key.private, &key.public);
-    let (d, p, q) = (
-        digits(&private.d)?,
-        digits(&private.p)?,
-        digits(&private.q)?,
-    );
-    let numbers = [
-        Zeroizing::new(vec![0]),
-        digits(&public.n)?,
-        digits(&public.e)?,
-        d.clone(),
-        p.clone(),
-        q.clone(),
-        remainder(&d, &less_one(&p)),
-        remainder(&d, &less_one(&q)),
-        digits(&private.iqmp)?,
-    ];
+fn pkcs1(numbers: &[&[u8]]) -> Option<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::new());
-    for number in &numbers {
+    for number in numbers {
         // One leading zero keeps a number from being negative; more would be another spelling.
         let significant = number.iter().position(|digit| *digit != 0);
         let number = significant.and_then(|at| number.get(at..)).unwrap_or(&[0]);
