@@ -11,6 +11,7 @@ use notme_core::{
     frame::{Basis, SessionState, SessionStatus},
     key::sha256,
     time::UnixTime,
+    trust::{TrustDocument, VerifiedTrust},
 };
 use rand_core::OsRng;
 use tokio::{
@@ -19,13 +20,14 @@ use tokio::{
 };
 
 use crate::{
-    authority_client::{AuthorityClient, AuthorityError},
-    chain::{Chain, ChainCheckError},
+    authority_client::{AuthorityClient, AuthorityError, Document},
+    chain::ChainCheckError,
     clock::Clock,
     config::AgentConfig,
     embedded::Embedded,
     failure::Failure,
-    session::{Session, Token, enrol_request},
+    forms::Form,
+    session::{Granted, NoFormats, Session, Token, enrol_request},
     session_keys::SessionKeys,
 };
 
@@ -52,9 +54,9 @@ pub(crate) struct Surroundings {
 }
 
 /// The certificate that a payload is signed with.
-pub(crate) struct Credential {
+pub(crate) struct Credential<C> {
     pub(crate) session: Rc<Session>,
-    pub(crate) chain: Chain,
+    pub(crate) certificate: C,
     pub(crate) basis: Basis,
     pub(crate) notice: Option<String>,
 }
@@ -73,10 +75,11 @@ impl Slot {
     }
 
     /// Returns the place of an agent whose configuration changed. Its session goes on when it is
-    /// one of the same authority.
+    /// one of the same authority with the same rights.
     pub(crate) fn reconfigured(&self, config: AgentConfig) -> Self {
         let slot = Self::new(config);
-        if slot.config.authority == self.config.authority {
+        let same_rights = slot.config.scopes == self.config.scopes;
+        if slot.config.authority == self.config.authority && same_rights {
             slot.session.replace(self.current());
         }
         slot
@@ -125,25 +128,25 @@ impl Slot {
     ///
     /// # Errors
     /// [`Failure`]. An authority that says no is not asked to be ignored.
-    pub(crate) async fn credential(
+    pub(crate) async fn credential<F: Form>(
         &self,
         payload: &[u8],
         around: &Surroundings,
         deadline: Instant,
-    ) -> Result<Credential, Failure> {
+    ) -> Result<Credential<F::Certificate>, Failure> {
         let digest = sha256(payload);
         let mut session = self.session(around, deadline).await?;
-        let mut issued = self.issue(&session, &digest, around, deadline).await;
+        let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
         if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
             // The authority forgot the session; where a new one costs nothing, get it.
             session = self.enrol(None, around, deadline).await?;
-            issued = self.issue(&session, &digest, around, deadline).await;
+            issued = self.issue::<F>(&session, &digest, around, deadline).await;
         }
         let absent = match issued {
-            Ok(chain) => {
+            Ok(certificate) => {
                 return Ok(Credential {
                     session,
-                    chain,
+                    certificate,
                     basis: Basis::IssuanceBound,
                     notice: None,
                 });
@@ -152,14 +155,15 @@ impl Slot {
             Err(failure) => return Err(failure),
         };
         let now = (around.clock)();
-        let chain = session.chain(self.config.profile).clone();
-        if !chain.leaf().is_valid_at(now) {
+        let certificate = self.of_session::<F>(&session)?.clone();
+        let (first, last) = F::validity(&certificate);
+        if now < first || last < now {
             return Err(self.no_certificate(absent));
         }
-        session.check(&chain, self.config.profile, &self.config, now)?;
+        F::check(&session, &certificate, &self.config, now)?;
         Ok(Credential {
             session,
-            chain,
+            certificate,
             basis: Basis::Declared,
             notice: Some(format!(
                 "authority unreachable ({absent}), signed with the session certificate; verifiers \
@@ -168,12 +172,21 @@ impl Slot {
         })
     }
 
+    /// Returns the session's own certificate of a form.
+    fn of_session<'a, F: Form>(&self, session: &'a Session) -> Result<&'a F::Certificate, Failure> {
+        F::of_session(session, &self.config).ok_or_else(|| Failure::NoFormat {
+            agent: self.config.name.clone(),
+            format: F::format(&self.config).as_str(),
+            cause: session.no_formats().map(ToString::to_string),
+        })
+    }
+
     /// Returns a session whose certificates last for a while: the current one, renewed or
     /// replaced if need be.
     ///
     /// # Errors
     /// [`Failure`].
-    async fn session(
+    pub(crate) async fn session(
         &self,
         around: &Surroundings,
         deadline: Instant,
@@ -260,13 +273,15 @@ impl Slot {
         let _ = self.renew(around, Instant::now() + AUTHORITY_TIMEOUT).await;
     }
 
-    async fn issue(
+    async fn issue<F: Form>(
         &self,
         session: &Session,
         digest: &[u8; 32],
         around: &Surroundings,
         deadline: Instant,
-    ) -> Result<Chain, Failure> {
+    ) -> Result<F::Certificate, Failure> {
+        // An authority that certified nothing in the form would not for a payload either.
+        self.of_session::<F>(session)?;
         let kept_waiting = self.kept_waiting.get();
         if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
             return Err(AuthorityError::TimedOut {
@@ -278,11 +293,12 @@ impl Slot {
         let issued = self
             .ask(around, deadline, async |timeout| {
                 let now = (around.clock)();
-                let request = session.issue_request(authority, self.config.profile, digest, now)?;
+                let format = F::format(&self.config);
+                let request = session.issue_request(authority, format, digest, now)?;
                 Ok(self.client.issue(&request, timeout).await?)
             })
             .await?;
-        Ok(session.accept_issued(&issued, digest, &self.config, (around.clock)())?)
+        Ok(session.accept_issued::<F>(&issued, digest, &self.config, (around.clock)())?)
     }
 
     async fn enrol_locked(
@@ -295,8 +311,7 @@ impl Slot {
             return Err(self.no_session());
         }
         let keys = SessionKeys::generate(&mut OsRng)?;
-        let (authority, agent) = (&self.config.authority, &self.config.name);
-        let request = enrol_request(&keys, authority, agent, token.as_ref())?;
+        let request = enrol_request(&keys, &self.config, token.as_ref())?;
         drop(token);
         let granted = self
             .ask(around, deadline, async |timeout| {
@@ -341,10 +356,36 @@ impl Slot {
                 Ok(self.client.roots(timeout).await?)
             })
             .await?;
+        let granted = Granted {
+            answer: granted,
+            roots,
+            trust: self.trust(around, deadline).await?,
+        };
         let now = (around.clock)();
-        let session = Rc::new(Session::accept(keys, granted, roots, &self.config, now)?);
+        let session = Rc::new(Session::accept(keys, granted, &self.config, now)?);
         self.session.replace(Some(Rc::clone(&session)));
         Ok(session)
+    }
+
+    /// Gets the document that names the keys which certify in SSH and OpenPGP. Without it a
+    /// session still has X.509.
+    async fn trust(
+        &self,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Result<VerifiedTrust, NoFormats>, Failure> {
+        let envelope = self
+            .ask(around, deadline, async |timeout| {
+                Ok(self.client.fetch(Document::Trust, timeout).await?)
+            })
+            .await;
+        let envelope = match envelope {
+            Ok(envelope) => envelope,
+            Err(Failure::Authority(error)) => return Ok(Err(error.into())),
+            Err(failure) => return Err(failure),
+        };
+        let (pins, now) = (self.config.pins.as_slice(), (around.clock)());
+        Ok(TrustDocument::verify(&envelope, pins, now).map_err(NoFormats::from))
     }
 
     /// Asks the authority, twice if need be: the connection kept since the last question may be

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 mod message;
 
 pub use message::{
-    Basis, MemoryProtection, Purpose, Refusal, Request, Response, SessionState, SessionStatus,
+    ArmoredAnswer, Basis, CredentialsAnswer, MemoryProtection, Purpose, Refusal, Request, Response, SessionState, SessionStatus,
     SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
 };
 
