@@ -59,6 +59,9 @@ pub enum OpenPgpError {
     /// The signature names another key as its issuer than the one that made it.
     #[error("the signature names another issuer")]
     Issuer,
+    /// The part that is not signed says more than who the issuer is.
+    #[error("the signature carries more than the issuer's name unsigned")]
+    Unsigned,
     /// Broken, or too short to be safe.
     #[error("the signature uses {0}")]
     AlgorithmWeak(&'static str),
@@ -111,6 +114,7 @@ impl OpenPgpError {
             | Self::SignatureKind
             | Self::CreationTime
             | Self::Issuer
+            | Self::Unsigned
             | Self::Key(_)
             | Self::Time
             | Self::TooLong

@@ -323,12 +323,13 @@ impl Signature {
     /// here and not needed any more.
     ///
     /// # Errors
-    /// As [`Signature::check`], and [`OpenPgpError::SignatureKind`].
+    /// As [`Signature::check`], [`OpenPgpError::SignatureKind`], and [`OpenPgpError::Unsigned`].
     pub fn over(self, document: &[u8]) -> Result<SignedDocument, OpenPgpError> {
         self.check()?;
         if !matches!(self.kind(), SignatureKind::Binary | SignatureKind::Text) {
             return Err(OpenPgpError::SignatureKind);
         }
+        self.check_unhashed()?;
         let digest = digest(&self.config, document).map_err(OpenPgpError::packet)?;
         Ok(SignedDocument {
             signature: self,
@@ -400,6 +401,22 @@ impl Signature {
             }
         }
         Ok(())
+    }
+
+    /// Anybody can write into the part that is not signed. A name of the issuer there is checked
+    /// against the key; anything else would make two signatures of one.
+    fn check_unhashed(&self) -> Result<(), OpenPgpError> {
+        let is_hint = |part: &Subpacket| {
+            let names_issuer = matches!(
+                part.data,
+                SubpacketData::IssuerKeyId(_) | SubpacketData::IssuerFingerprint(_)
+            );
+            names_issuer && !part.is_critical
+        };
+        match self.config.unhashed_subpackets().all(is_hint) {
+            true => Ok(()),
+            false => Err(OpenPgpError::Unsigned),
+        }
     }
 
     /// Checks that a key is one that can have made the signature.
