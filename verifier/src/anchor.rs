@@ -6,13 +6,15 @@ use std::{
 };
 
 use notme_core::{
-    certificate::Certificate, key::KeyId, openpgp::TrustedKey, time::UnixTime, trust::Revocation,
+    certificate::Certificate, key::KeyId, openpgp::TrustedKey, ssh::PublicKey, time::UnixTime,
+    trust::Revocation,
 };
 
 use crate::{
     openpgp::Person,
     policy::{AuthorityRule, Policy, Selector},
     refusal::Refusal,
+    ssh::ListedKey,
     trust::{Authority, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
@@ -42,6 +44,10 @@ pub(crate) enum Root {
     OpenPgp(TrustedKey),
     /// A person's OpenPGP key.
     Person(Arc<Person>),
+    /// An authority's key for OpenSSH certificates.
+    Ssh(PublicKey),
+    /// A line of a file of allowed signers.
+    Listed(Arc<ListedKey>),
 }
 
 /// Every anchor, and why there is not one more.
@@ -83,7 +89,7 @@ impl Anchors {
                 let issued = certificate.verify_issued_by(root).is_ok();
                 issued.then_some((anchor, root))
             }
-            Root::OpenPgp(_) | Root::Person(_) => None,
+            Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
         })
     }
 
@@ -129,7 +135,9 @@ fn of_authority<'a>(
     let anchor = move |root: Root, kid, from, retired_at| Anchor {
         revocations: match &root {
             Root::Person(person) => person.revocations().into(),
-            Root::X509(_) | Root::OpenPgp(_) => Arc::clone(&authority.revocations),
+            Root::X509(_) | Root::OpenPgp(_) | Root::Ssh(_) | Root::Listed(_) => {
+                Arc::clone(&authority.revocations)
+            }
         },
         root,
         kid,
@@ -167,9 +175,26 @@ fn of_authority<'a>(
         let made = Root::Person(Arc::clone(person));
         (person.spki_sha256(), person.kid(), made, BEGINNING, None)
     });
+    let ssh = authority.ssh().iter().map(|root| {
+        let made = Root::Ssh(root.key.clone());
+        (
+            root.key.spki_sha256(),
+            root.key.kid(),
+            made,
+            root.from,
+            root.retired_at,
+        )
+    });
+    let listed = authority.signers().iter().map(|line| {
+        let key = line.public_key();
+        let made = Root::Listed(Arc::clone(line));
+        (key.spki_sha256(), key.kid(), made, BEGINNING, None)
+    });
     certificates
         .chain(openpgp)
         .chain(people)
+        .chain(ssh)
+        .chain(listed)
         .filter(move |(spki, ..)| selected(&authority.name, spki))
         .map(move |(_, kid, root, from, retired_at)| anchor(root, kid, from, retired_at))
 }

@@ -12,7 +12,7 @@ use notme_core::{
 };
 
 use crate::{
-    anchor::Anchors, openpgp, refusal::Refusal, standing::Standing, standings::Standings,
+    anchor::Anchors, openpgp, refusal::Refusal, ssh, standing::Standing, standings::Standings,
     verdict::Code,
 };
 
@@ -33,6 +33,8 @@ enum Proof {
     Cms(SignedMessage, Binding),
     /// The key may be in the trust store: the check is made when it is found.
     OpenPgp(Box<openpgp::Claim>),
+    /// The message carries the key or its certificate, and the check was made.
+    Ssh(Box<ssh::Claim>),
 }
 
 /// A signature that holds, and the standing of the key that made it.
@@ -116,9 +118,7 @@ impl Evidence {
             SignatureFormat::OpenPgp => {
                 Proof::OpenPgp(Box::new(openpgp::Claim::read(payload, signature)?))
             }
-            SignatureFormat::Ssh => {
-                return Err(of_format(Refusal::from(Code::FormatUnsupported).into()));
-            }
+            SignatureFormat::Ssh => Proof::Ssh(Box::new(ssh::Claim::read(payload, signature)?)),
         };
         Ok(Self {
             proof,
@@ -151,6 +151,7 @@ impl Evidence {
         let (message, binding) = match &self.proof {
             Proof::Cms(message, binding) => (message, *binding),
             Proof::OpenPgp(claim) => return claim.establish(anchors, standings),
+            Proof::Ssh(claim) => return Ok(claim.establish(anchors, standings)),
         };
         // What else the message carries: perhaps certificates between leaf and root.
         let others = message.certificates().get(1..).unwrap_or_default();

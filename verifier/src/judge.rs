@@ -235,7 +235,7 @@ impl Signed {
     fn judged(&self, order: Order) -> Option<Judged> {
         let speaks_notme = match self.standing().vouched().ok()?.anchor.kind {
             PinKind::TrustDocument | PinKind::Pem => true,
-            PinKind::X509 | PinKind::OpenPgp => false,
+            PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => false,
         };
         if let (true, Binding::Bound, Some(at)) = (
             speaks_notme,

@@ -4,7 +4,8 @@
 //! <trust directory>/<name>/pin.json      how the authority is known, and by which keys
 //! <trust directory>/<name>/trust.json    its signed trust document, or
 //! <trust directory>/<name>/bundle.pem    the certificates of its roots, or
-//! <trust directory>/<name>/keys.pgp      the OpenPGP keys of people
+//! <trust directory>/<name>/keys.pgp      the OpenPGP keys of people, or
+//! <trust directory>/<name>/allowed_signers  a file as ssh-keygen has it
 //! <state directory>/<name>.json          the newest document seen: number and digest
 //! ```
 //!
@@ -23,6 +24,7 @@ use notme_core::{
     hex,
     key::sha256,
     openpgp::KeyBlocks,
+    ssh::AllowedSigners,
     time::UnixTime,
     trust::{TrustDocument, VerifiedTrust},
 };
@@ -35,6 +37,7 @@ use self::{
 use crate::{
     openpgp::Person,
     policy::{POLICY_MAX, Policy, PolicyError},
+    ssh::ListedKey,
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
 };
 
@@ -42,6 +45,7 @@ const PIN: &str = "pin.json";
 const DOCUMENT: &str = "trust.json";
 const BUNDLE: &str = "bundle.pem";
 const KEYS: &str = "keys.pgp";
+const SIGNERS: &str = "allowed_signers";
 
 /// A trust store in its two directories.
 #[derive(Clone, Debug)]
@@ -179,6 +183,30 @@ impl TrustStore {
         Ok(Authority::from_people(name, people))
     }
 
+    /// Trusts whom a file of allowed signers lists, people and authorities, for what and as long
+    /// as it says. Every line has to be readable, and its times have to be in UTC: what the file
+    /// means must not depend on where it is read.
+    ///
+    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, a line cannot be read, nobody is
+    /// listed, or the store cannot be written.
+    pub fn add_allowed_signers(
+        &self,
+        name: &str,
+        text: &[u8],
+    ) -> Result<Authority, TrustStoreError> {
+        let signers = signers(text)?;
+        let pins = signers.iter().map(|line| line.public_key().spki_sha256());
+        let kind = PinKind::AllowedSigners;
+        let pin = Pin::of_keys(kind, pins.collect(), kind.default_scopes());
+        let _lock = self.create(name)?;
+        write(&self.home(name).join(SIGNERS), text)?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok(Authority::from_signers(name, signers))
+    }
+
     /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
     /// not older than any seen. The pins then move to the keys that it names as current.
     ///
@@ -294,6 +322,15 @@ impl TrustStore {
             return match people.len() >= pin.spki().len() {
                 true => Ok(Authority::from_people(name, people)),
                 false => Err(TrustStoreError::KeyMissing),
+            };
+        }
+        if pin.kind() == PinKind::AllowedSigners {
+            let signers = signers(&read(&self.home(name).join(SIGNERS))?)?;
+            let found = signers.iter().map(|line| line.public_key().spki_sha256());
+            // Who is listed was decided when the file was added.
+            return match found.eq(pin.spki().iter().copied()) {
+                true => Ok(Authority::from_signers(name, signers)),
+                false => Err(TrustStoreError::SignersChanged),
             };
         }
         let roots = self.load_roots(name, &pin)?;
@@ -444,6 +481,17 @@ fn people(keys: &[u8]) -> Result<Vec<Person>, TrustStoreError> {
     match (people.is_empty(), refused) {
         (true, Some(error)) => Err(TrustStoreError::Keys(error)),
         (_, _) => Ok(people),
+    }
+}
+
+/// Reads a file of allowed signers, of which every line has to be readable anywhere.
+fn signers(text: &[u8]) -> Result<Vec<ListedKey>, TrustStoreError> {
+    let file = AllowedSigners::parse(text, &|_local| None);
+    file.check().map_err(TrustStoreError::Signers)?;
+    let signers: Vec<_> = file.lines().iter().filter_map(ListedKey::of).collect();
+    match signers.is_empty() {
+        true => Err(TrustStoreError::NoSigners),
+        false => Ok(signers),
     }
 }
 

@@ -106,8 +106,8 @@ impl Policy {
     ///
     /// Each authority may speak for its own: one with a trust document for every identity of its
     /// trust domain, one pinned by certificates for every `wimse:` identity, one that knows
-    /// nothing of notme for addresses and web identities, and people's OpenPGP keys for
-    /// addresses and themselves, so that these cannot name an agent.
+    /// nothing of notme for addresses and web identities, and people's OpenPGP and SSH
+    /// keys for addresses and themselves, so that these cannot name an agent.
     /// Short-lived certificates must be issuance-bound; the last kind issues for long times and
     /// binds nothing, so its certificates may be `declared`.
     pub fn from_trust(trust: &Trust) -> Self {
@@ -115,6 +115,7 @@ impl Policy {
             (_, Some(document)) => vec![format!("wimse://{}/*", document.trust_domain)],
             (PinKind::X509, None) => vec!["mailto:*".to_owned(), "https://*".to_owned()],
             (PinKind::OpenPgp, None) => vec!["mailto:*".to_owned(), "openpgp4fpr:*".to_owned()],
+            (PinKind::AllowedSigners, None) => vec!["mailto:*".to_owned(), "ssh-key:*".to_owned()],
             (PinKind::Pem | PinKind::TrustDocument, None) => vec!["wimse://*".to_owned()],
         };
         let rule = |name: &str, floor| AuthorityRule {
@@ -127,7 +128,9 @@ impl Policy {
                 authority.name(),
                 match authority.kind() {
                     PinKind::TrustDocument | PinKind::Pem => TimeBasis::IssuanceBound,
-                    PinKind::X509 | PinKind::OpenPgp => TimeBasis::Declared,
+                    PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => {
+                        TimeBasis::Declared
+                    }
                 },
             )
         });

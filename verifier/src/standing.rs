@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     pub(crate) payload_sha256: Option<[u8; 32]>,
     pub(crate) activity: Option<Box<str>>,
     pub(crate) names: Option<Box<openpgp::Names>>,
+    /// Whether there is a certificate that says all this.
+    pub(crate) is_certified: bool,
 }
 
 impl Facts {
@@ -59,6 +61,7 @@ impl Facts {
             payload_sha256: None,
             activity: None,
             names: None,
+            is_certified: true,
         }
     }
 }
@@ -143,6 +146,11 @@ impl Standing {
     /// Returns the last second of the certificate.
     pub fn not_after(&self) -> UnixTime {
         self.facts.not_after
+    }
+
+    /// Tells whether there is a certificate: a key may be listed without one.
+    pub fn is_certified(&self) -> bool {
+        self.facts.is_certified
     }
 
     /// Returns when the authority says that it issued the certificate.
@@ -298,7 +306,14 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
         (PinKind::X509, [email]) if email.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Some(format!("mailto:{email}"))
         }
-        (PinKind::X509 | PinKind::Pem | PinKind::TrustDocument | PinKind::OpenPgp, _) => None,
+        (
+            PinKind::X509
+            | PinKind::Pem
+            | PinKind::TrustDocument
+            | PinKind::OpenPgp
+            | PinKind::AllowedSigners,
+            _,
+        ) => None,
     }
 }
 

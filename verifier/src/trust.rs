@@ -7,12 +7,13 @@ use notme_core::{
     hex,
     key::sha256,
     openpgp::TrustedKey,
+    ssh::{self, allowed_signers::EntryKind},
     time::UnixTime,
     trust::{Revocation, TrustDocument},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{openpgp::Person, verdict::Code};
+use crate::{openpgp::Person, ssh::ListedKey, verdict::Code};
 
 /// Everything that the trust store holds, good and bad.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub enum PinKind {
     /// By the OpenPGP keys of people, as gpg users have.
     #[serde(rename = "openpgp")]
     OpenPgp,
+    /// By a file of allowed signers, as ssh-keygen and git have it.
+    AllowedSigners,
 }
 
 impl PinKind {
@@ -77,7 +80,7 @@ impl PinKind {
             Self::TrustDocument => &["sign:git"],
             // The hosted notme authority puts no other scope than `bridgeCert` into certificates.
             Self::Pem => &["bridgeCert", "sign:git"],
-            Self::X509 | Self::OpenPgp => &[],
+            Self::X509 | Self::OpenPgp | Self::AllowedSigners => &[],
         };
         scopes.iter().map(|scope| (*scope).to_owned()).collect()
     }
@@ -89,6 +92,7 @@ impl PinKind {
             Self::Pem => "pem",
             Self::X509 => "x509",
             Self::OpenPgp => "openpgp",
+            Self::AllowedSigners => "allowed-signers",
         }
     }
 }
@@ -108,6 +112,8 @@ pub struct Authority {
     pub(crate) roots: Vec<TrustedRoot>,
     pub(crate) openpgp: Vec<TrustedOpenPgpKey>,
     pub(crate) people: Vec<Arc<Person>>,
+    pub(crate) ssh: Vec<TrustedSshKey>,
+    pub(crate) signers: Vec<Arc<ListedKey>>,
     pub(crate) document: Option<DocumentFacts>,
     pub(crate) revocations: Arc<[Revocation]>,
 }
@@ -135,6 +141,8 @@ impl Authority {
             roots,
             openpgp: Vec::new(),
             people: Vec::new(),
+            ssh: Vec::new(),
+            signers: Vec::new(),
             document: None,
             revocations: Arc::default(),
         }
@@ -145,6 +153,14 @@ impl Authority {
         Self {
             people: people.into_iter().map(Arc::new).collect(),
             ..Self::from_certificates(name, PinKind::OpenPgp, Vec::new(), Vec::new())
+        }
+    }
+
+    /// Returns an authority that is nothing but a file of allowed signers.
+    pub fn from_signers(name: &str, signers: Vec<ListedKey>) -> Self {
+        Self {
+            signers: signers.into_iter().map(Arc::new).collect(),
+            ..Self::from_certificates(name, PinKind::AllowedSigners, Vec::new(), Vec::new())
         }
     }
 
@@ -164,6 +180,11 @@ impl Authority {
             from: ca.from,
             retired_at: ca.retired_at,
         });
+        let ssh = document.ssh_ca.iter().map(|ca| TrustedSshKey {
+            key: ca.public_key.clone(),
+            from: ca.from,
+            retired_at: ca.retired_at,
+        });
         Self {
             name: name.into(),
             kind: PinKind::TrustDocument,
@@ -171,6 +192,8 @@ impl Authority {
             roots,
             openpgp: openpgp.collect(),
             people: Vec::new(),
+            ssh: ssh.collect(),
+            signers: Vec::new(),
             document: Some(DocumentFacts {
                 url: document.authority.clone(),
                 trust_domain: document.trust_domain.clone(),
@@ -211,6 +234,16 @@ impl Authority {
     /// Returns the people whose OpenPGP keys it stands for.
     pub fn people(&self) -> &[Arc<Person>] {
         &self.people
+    }
+
+    /// Returns the keys with which it signs OpenSSH certificates, retired ones too.
+    pub fn ssh(&self) -> &[TrustedSshKey] {
+        &self.ssh
+    }
+
+    /// Returns the lines of the file of allowed signers that it is.
+    pub fn signers(&self) -> &[Arc<ListedKey>] {
+        &self.signers
     }
 
     /// Returns what it took back.
@@ -260,6 +293,31 @@ pub struct TrustedOpenPgpKey {
 impl TrustedOpenPgpKey {
     /// Returns the key.
     pub fn key(&self) -> &TrustedKey {
+        &self.key
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: signatures judged later do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
+/// An SSH key and the time in which the authority signed certificates with it.
+#[derive(Clone, Debug)]
+pub struct TrustedSshKey {
+    pub(crate) key: ssh::PublicKey,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedSshKey {
+    /// Returns the key.
+    pub fn key(&self) -> &ssh::PublicKey {
         &self.key
     }
 
@@ -343,6 +401,32 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         for person in &authority.people {
             field(b"person");
             field(person.as_bytes());
+        }
+        for root in &authority.ssh {
+            field(b"ssh");
+            field(root.key.blob());
+            field(root.from.to_string().as_bytes());
+            field(
+                root.retired_at
+                    .map_or_else(String::new, |at| at.to_string())
+                    .as_bytes(),
+            );
+        }
+        for line in &authority.signers {
+            let entry = line.entry();
+            let time = |at: Option<UnixTime>| at.map_or_else(String::new, |at| at.to_string());
+            field(b"signer");
+            field(line.principals().as_bytes());
+            field(entry.key().blob());
+            field(match entry.kind() {
+                EntryKind::Key => b"key",
+                EntryKind::Authority => b"authority",
+            });
+            // None and an empty list are two things: everything, and nothing.
+            field(entry.namespaces().map_or(b"any", |_| b"only"));
+            field(entry.namespaces().unwrap_or_default().as_bytes());
+            field(time(entry.valid_after()).as_bytes());
+            field(time(entry.valid_before()).as_bytes());
         }
         if let Some(document) = &authority.document {
             field(b"document");

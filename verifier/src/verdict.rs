@@ -109,9 +109,6 @@ codes! {
     SignatureUnknownFormat "signature-unknown-format" Rejected
         "The signature's armor label is none that git or notme knows"
         "Sign again with a supported format";
-    FormatUnsupported "format-unsupported" Undecided
-        "The signature is SSH, which this version does not judge"
-        "Judge it with `git verify-commit`, or use a version of notme that reads the format";
     SignatureTooLarge "signature-too-large" Rejected
         "The signature, a certificate in it or its chain is larger than the limit"
         "Sign again; a real signature is a few kilobytes";

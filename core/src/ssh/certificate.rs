@@ -18,6 +18,12 @@ pub const PAYLOAD_SHA256: &str = "payload-sha256@notme.bot";
 pub const X509_KID: &str = "x509-kid@notme.bot";
 /// The extension with the authority's epoch.
 pub const EPOCH: &str = "epoch@notme.bot";
+/// The extension with the second in which the certificate was issued.
+pub const ISSUED_AT: &str = "issued-at@notme.bot";
+/// The extension with what the session may do, between commas.
+pub const SCOPES: &str = "scopes@notme.bot";
+/// The extension with the digest that the certificates of one session have in common.
+pub const SESSION: &str = "session@notme.bot";
 
 /// The extension without which sshd gives no terminal.
 pub const PERMIT_PTY: &str = "permit-pty";
@@ -53,6 +59,9 @@ struct NotmeExtensions {
     payload_sha256: Option<[u8; 32]>,
     x509_kid: Option<KeyId>,
     epoch: Option<u64>,
+    issued_at: Option<UnixTime>,
+    scopes: Vec<String>,
+    session: Option<[u8; 32]>,
 }
 
 impl Certificate {
@@ -165,6 +174,21 @@ impl Certificate {
         self.notme.epoch
     }
 
+    /// Returns when the authority says that it issued it.
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.notme.issued_at
+    }
+
+    /// Returns what the authority says that its holder may do.
+    pub fn scopes(&self) -> &[String] {
+        &self.notme.scopes
+    }
+
+    /// Returns what the certificates of one session have in common: the digest of its keys.
+    pub fn session(&self) -> Option<[u8; 32]> {
+        self.notme.session
+    }
+
     /// Returns the key that signed it.
     pub fn authority(&self) -> &PublicKey {
         &self.authority
@@ -231,6 +255,12 @@ pub struct UserCertificate<'a> {
     pub x509_kid: KeyId,
     /// The authority's epoch.
     pub epoch: u64,
+    /// When it is issued, which is a little after its first second.
+    pub issued_at: UnixTime,
+    /// What the session may do.
+    pub scopes: &'a [String],
+    /// The digest of the session's keys.
+    pub session: [u8; 32],
     /// What the holder may do once logged in, by ssh-keygen's names, in their order: [`PERMIT_PTY`].
     pub permits: &'a [&'a str],
 }
@@ -253,6 +283,9 @@ impl UserCertificate<'_> {
         {
             return Err(IssueError::Principals);
         }
+        if self.scopes.iter().any(|it| it.is_empty() || it.contains(',')) {
+            return Err(IssueError::Scopes);
+        }
         let Some(raw) = self.key.ed25519_bytes() else {
             return Err(IssueError::Key);
         };
@@ -261,12 +294,16 @@ impl UserCertificate<'_> {
         let names = names.fold(Writer::new(), |out, name| out.string(name.as_bytes()));
         // In lexical order, as PROTOCOL.certkeys wants.
         let mut extensions = extension(Writer::new(), EPOCH, &self.epoch.to_string());
+        let issued_at = seconds(self.issued_at)?;
+        extensions = extension(extensions, ISSUED_AT, &issued_at.to_string());
         if let Some(digest) = &self.payload_digest {
             extensions = extension(extensions, PAYLOAD_SHA256, &hex::encode(digest));
         }
         for permit in self.permits {
             extensions = extensions.string(permit.as_bytes()).string(b"");
         }
+        extensions = extension(extensions, SCOPES, &self.scopes.join(","));
+        extensions = extension(extensions, SESSION, &hex::encode(&self.session));
         extensions = extension(extensions, X509_KID, &self.x509_kid.to_string());
         let signed = Writer::new()
             .string(KeyType::Ed25519.certificate_name().as_bytes())
@@ -329,15 +366,27 @@ fn extension(out: Writer, name: &str, value: &str) -> Writer {
 fn notme_extensions(extensions: &[Entry<'_>]) -> Result<NotmeExtensions, CertificateError> {
     let payload_sha256 = single(extensions, PAYLOAD_SHA256, hex::decode_array)?;
     let x509_kid = single(extensions, X509_KID, |text| text.parse().ok())?;
-    let epoch = single(extensions, EPOCH, |text| {
-        let number: u64 = text.parse().ok()?;
-        (number.to_string() == text).then_some(number)
+    let issued_at = single(extensions, ISSUED_AT, number)?
+        .map(|secs| i64::try_from(secs).map(UnixTime::from_secs))
+        .transpose()
+        .map_err(|_| CertificateError::Extension(ISSUED_AT))?;
+    let scopes = single(extensions, SCOPES, |text| {
+        let scopes = text.split(',').filter(|scope| !scope.is_empty());
+        Some(scopes.map(str::to_owned).collect())
     })?;
     Ok(NotmeExtensions {
         payload_sha256,
         x509_kid,
-        epoch,
+        epoch: single(extensions, EPOCH, number)?,
+        issued_at,
+        scopes: scopes.unwrap_or_default(),
+        session: single(extensions, SESSION, hex::decode_array)?,
     })
+}
+
+fn number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
 }
 
 fn single<T>(
@@ -414,6 +463,9 @@ pub enum IssueError {
     /// No principal, too many, or one that no list could name.
     #[error("the principals cannot be written into a certificate")]
     Principals,
+    /// A scope that no list could name.
+    #[error("the scopes cannot be written into a certificate")]
+    Scopes,
     /// Before 1970, or it ends before it begins.
     #[error("the validity cannot be written into a certificate")]
     Time,

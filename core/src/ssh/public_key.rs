@@ -253,6 +253,15 @@ impl PublicKey {
     /// Returns the key id: that of the SubjectPublicKeyInfo. A key in a security key has the id
     /// that it would have outside.
     pub fn kid(&self) -> KeyId {
+        KeyId::of_spki(&self.spki())
+    }
+
+    /// Returns the SHA-256 of the SubjectPublicKeyInfo: what trust is pinned by.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        sha256(&self.spki())
+    }
+
+    fn spki(&self) -> Vec<u8> {
         let named = |curve, point: &[u8]| {
             let oid = match curve {
                 Curve::P256 => oid::P256,
@@ -260,16 +269,16 @@ impl PublicKey {
                 Curve::P521 => oid::P521,
             };
             let algorithm = [der_writer::oid(oid::EC_PUBLIC_KEY), der_writer::oid(oid)].concat();
-            KeyId::of_spki(&key::spki(&der_writer::sequence(&[&algorithm]), point))
+            key::spki(&der_writer::sequence(&[&algorithm]), point)
         };
         match &*self.material {
-            Material::Ed25519(key) | Material::SkEd25519 { key, .. } => key.kid(),
+            Material::Ed25519(key) | Material::SkEd25519 { key, .. } => key.spki_der().to_vec(),
             Material::Ecdsa { curve, point } => named(*curve, point),
             Material::SkEcdsa { point, .. } => named(Curve::P256, point),
             Material::Rsa { der, .. } => {
                 let null = der_writer::element(crate::der_reader::NULL, &[]);
                 let algorithm = [der_writer::oid(oid::RSA_ENCRYPTION), null].concat();
-                KeyId::of_spki(&key::spki(&der_writer::sequence(&[&algorithm]), der))
+                key::spki(&der_writer::sequence(&[&algorithm]), der)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use notme_core::{
     bundle::BundleError, certificate::CertificateError, key::KeyId, openpgp::OpenPgpError,
-    trust::TrustError,
+    ssh::allowed_signers::NumberedError, trust::TrustError,
 };
 
 use crate::verdict::Code;
@@ -48,6 +48,15 @@ pub enum TrustStoreError {
     /// A key that was trusted is not in the file any more.
     #[error("the file of OpenPGP keys lacks one that was there when it was trusted")]
     KeyMissing,
+    /// A line of a file of allowed signers cannot be read, or has a time that is not in UTC.
+    #[error("the file of allowed signers cannot be used")]
+    Signers(#[source] NumberedError),
+    /// A file of allowed signers that lists nobody.
+    #[error("the file of allowed signers lists nobody")]
+    NoSigners,
+    /// The file of allowed signers lists other keys than when it was trusted.
+    #[error("the file of allowed signers lists other keys than when it was trusted")]
+    SignersChanged,
     /// The trust document is not one to rely on.
     #[error("the trust document is refused")]
     Document(#[source] TrustError),
@@ -121,7 +130,9 @@ impl TrustStoreError {
     /// Returns the code that a verdict which needs the authority has.
     pub fn code(&self) -> Code {
         match self {
-            Self::Document(_) | Self::PinNotMet(_) | Self::KeyMissing => Code::BundleInvalid,
+            Self::Document(_) | Self::PinNotMet(_) | Self::KeyMissing | Self::SignersChanged => {
+                Code::BundleInvalid
+            }
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
             Self::Rollback { .. } => Code::BundleRollback,
@@ -136,6 +147,8 @@ impl TrustStoreError {
             | Self::NotAnAuthority(_)
             | Self::Certificates(_)
             | Self::Keys(_)
+            | Self::Signers(_)
+            | Self::NoSigners
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }

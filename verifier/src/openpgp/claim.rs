@@ -220,7 +220,7 @@ impl Anchors {
     fn signing_keys(&self) -> impl Iterator<Item = (&Arc<Anchor>, &Person, &SigningKey)> {
         let people = self.iter().filter_map(|anchor| match &anchor.root {
             Root::Person(person) => Some((anchor, &**person)),
-            Root::X509(_) | Root::OpenPgp(_) => None,
+            Root::X509(_) | Root::OpenPgp(_) | Root::Ssh(_) | Root::Listed(_) => None,
         });
         people.flat_map(|(anchor, person)| {
             let keys = person.keys().iter();

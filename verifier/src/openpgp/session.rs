@@ -214,7 +214,7 @@ impl Anchors {
     fn of_openpgp(&self) -> impl Iterator<Item = (&Arc<Anchor>, &notme_core::openpgp::TrustedKey)> {
         self.iter().filter_map(|anchor| match &anchor.root {
             Root::OpenPgp(key) => Some((anchor, key)),
-            Root::X509(_) | Root::Person(_) => None,
+            Root::X509(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
         })
     }
 }

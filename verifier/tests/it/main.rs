@@ -19,6 +19,7 @@ mod order;
 mod policy;
 mod range;
 mod report;
+mod ssh;
 mod time;
 mod trust_store;
 mod world;
