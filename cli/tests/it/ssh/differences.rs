@@ -9,7 +9,7 @@ use notme_core::{
 use notme_testkit::{oracle::oracle, repository::run};
 
 use super::fixture::{Fixture, MESSAGE, words};
-use crate::world::{NOTME, told};
+use crate::world::told;
 
 /// Runs both and checks that one says yes and the other no.
 fn differ(fixture: &Fixture, line: &str, stock_accepts: bool) {
@@ -106,7 +106,7 @@ fn find_in(fixture: &Fixture, zone: &str, time: &str) -> (Output, Output) {
             b"",
         )
     };
-    (find(&stock), find(NOTME.as_ref()))
+    (find(&stock), find(&fixture.program()))
 }
 
 #[test]

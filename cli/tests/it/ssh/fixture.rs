@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -25,6 +26,7 @@ impl Fixture {
     /// A directory with the message in it.
     pub(super) fn empty() -> Self {
         let directory = tempfile::Builder::new().prefix("ssh-").tempdir().unwrap();
+        symlink(NOTME, directory.path().join("notme-ssh")).unwrap();
         let fixture = Self { directory };
         fixture.put("m", MESSAGE);
         fixture
@@ -89,6 +91,11 @@ impl Fixture {
 
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// We, under the name that git calls us by in place of ssh-keygen.
+    pub(super) fn program(&self) -> PathBuf {
+        self.path().join("notme-ssh")
     }
 
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -156,7 +163,7 @@ impl Fixture {
     }
 
     pub(super) fn ours(&self, arguments: &[&str], input: &[u8]) -> Output {
-        run(self.command(NOTME.as_ref()).args(arguments), input)
+        run(self.command(&self.program()).args(arguments), input)
     }
 
     /// A command in the directory, with nothing of this machine's environment but `PATH`.

@@ -11,7 +11,7 @@ use std::{
 use notme_testkit::{oracle::oracle, repository::run};
 
 use super::fixture::{Fixture, MESSAGE, seen, words};
-use crate::world::{NOTME, told};
+use crate::world::told;
 
 fn mode(fixture: &Fixture, name: &str) -> u32 {
     let metadata = fs::metadata(fixture.path().join(name)).unwrap();
@@ -157,7 +157,7 @@ impl Agent {
     }
 
     fn sign(&self, fixture: &Fixture, arguments: &[&str]) -> std::process::Output {
-        let mut command = fixture.command(NOTME.as_ref());
+        let mut command = fixture.command(&fixture.program());
         let command = command.env("SSH_AUTH_SOCK", &self.socket);
         run(
             command.args(["-Y", "sign", "-n", "git"]).args(arguments),
@@ -226,7 +226,11 @@ fn a_hundred_megabytes_are_signed_and_verified_in_little_memory() {
     let limited = |line: &str, input: fs::File| {
         let script = format!("ulimit -v 65536; exec \"$0\" {line}");
         let mut command = fixture.command("sh".as_ref());
-        command.arg("-c").arg(script).arg(NOTME).stdin(input);
+        command
+            .arg("-c")
+            .arg(script)
+            .arg(fixture.program())
+            .stdin(input);
         command.output().unwrap()
     };
     let null = || fs::File::open("/dev/null").unwrap();
@@ -246,7 +250,7 @@ fn a_hundred_megabytes_are_signed_and_verified_in_little_memory() {
 #[test]
 fn a_reader_that_goes_away_makes_it_fail() {
     let fixture = with_key();
-    let mut command = fixture.command(NOTME.as_ref());
+    let mut command = fixture.command(&fixture.program());
     let mut child = command
         .args(words("-Y sign -n git -f key"))
         .stdin(Stdio::piped())

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Child, Stdio},
 };
@@ -11,7 +11,7 @@ use std::{
 use notme_testkit::{oracle::oracle, repository::Repository};
 
 use super::fixture::Fixture;
-use crate::world::{NOTME, told};
+use crate::world::told;
 
 /// A repository whose user signs with keys of the fixture, and trusts some of them.
 struct User {
@@ -29,7 +29,6 @@ impl User {
     fn of(repository: Repository) -> Self {
         let keys = Fixture::new();
         keys.allow(ALLOWED);
-        symlink(NOTME, keys.path().join("notme-ssh")).unwrap();
         let user = Self { repository, keys };
         user.set("gpg.format", "ssh");
         user.set("gpg.ssh.program", &user.path("notme-ssh"));
