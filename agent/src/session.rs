@@ -7,7 +7,7 @@ use notme_core::{
     certificate::Certificate,
     enrol::{
         EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair, RenewRequest,
-        SCOPE_SIGN_GIT, enrol_preimage, issue_preimage, renew_preimage,
+        SCOPE_SIGN_GIT, enrol_preimage, issue_preimage, peer_binding, renew_preimage,
     },
     hex,
     identity::Identity,
@@ -243,6 +243,11 @@ impl Session {
     /// Returns the Ed25519 key as OpenSSH names it.
     pub(crate) fn ssh_key(&self) -> &ssh::PublicKey {
         &self.ssh_key
+    }
+
+    /// Returns what all certificates of the session have in common.
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        peer_binding(self.keys.p256(), self.keys.ed25519())
     }
 
     /// Returns the OpenSSH certificate of the session.

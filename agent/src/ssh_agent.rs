@@ -116,8 +116,14 @@ fn sign(server: &Server, bindings: &Bindings, key: &[u8], data: &[u8]) -> Option
     let session = server.agents.session_of(&key)?;
     let scope = match Purpose::parse(&key, data).ok()? {
         Purpose::Git => SCOPE_SIGN_GIT,
-        Purpose::Login(login) if bindings.allow(&login) => SCOPE_SSH_LOGIN,
-        Purpose::Login(_) => return None,
+        Purpose::Login(login) => {
+            // A certificate that somebody else made over the session's key is nobody's here.
+            server.agents.session_of(&login.key)?;
+            if !bindings.allow(&login) {
+                return None;
+            }
+            SCOPE_SSH_LOGIN
+        }
     };
     if !session.scopes().iter().any(|granted| granted == scope) {
         return None;

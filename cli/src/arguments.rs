@@ -85,6 +85,9 @@ pub(crate) struct Init {
     /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
     #[arg(long, value_enum, default_value = "modern")]
     pub(crate) profile: Profile,
+    /// Let the agent log in by SSH too, where a server trusts the authority
+    #[arg(long)]
+    pub(crate) ssh_login: bool,
     /// Set it up for all your repositories
     #[arg(long)]
     pub(crate) global: bool,
@@ -418,7 +421,7 @@ pub(crate) struct EnrolCreate {
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<String>,
     /// What its sessions may do
-    #[arg(long, value_delimiter = ',', default_values = notme_core::enrol::SCOPES)]
+    #[arg(long, value_delimiter = ',', default_values = notme_core::enrol::DEFAULT_SCOPES)]
     pub(crate) scopes: Vec<String>,
     /// How often it can be used
     #[arg(long, default_value = "1")]

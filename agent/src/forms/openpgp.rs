@@ -90,6 +90,7 @@ impl Form for OpenPgp {
         let said = &certificate.certification;
         if certificate.key.block().primary().ed25519_bytes()
             != session.keys().ed25519().ed25519_bytes()
+            || *said.session() != session.binding()
         {
             return Err(ChainCheckError::Key);
         }

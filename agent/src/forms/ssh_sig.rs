@@ -1,7 +1,7 @@
 //! SSHSIG, by the Ed25519 key under an OpenSSH certificate.
 
 use notme_core::{
-    enrol::Format,
+    enrol::{Format, SCOPE_SIGN_GIT},
     ssh::{Certificate, Key, certificate::Role},
     time::UnixTime,
 };
@@ -58,6 +58,12 @@ impl Form for SshSig {
                 .all(|name| principals.iter().any(|it| it == name))
         {
             return Err(ChainCheckError::Identity);
+        }
+        if certificate.session() != Some(session.binding()) {
+            return Err(ChainCheckError::Key);
+        }
+        if !certificate.scopes().iter().any(|it| it == SCOPE_SIGN_GIT) {
+            return Err(ChainCheckError::Scope);
         }
         if certificate.role() != Role::User || !certificate.critical_options().is_empty() {
             return Err(ChainCheckError::Use);

@@ -146,6 +146,7 @@ mod tests {
 
         fn login(&self) -> Login<'_> {
             Login {
+                key: Key::from_blob(&self.host_key).unwrap(),
                 session_id: &self.session_id,
                 host_key: Some(&self.host_key),
             }

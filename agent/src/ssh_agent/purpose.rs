@@ -19,6 +19,9 @@ pub(super) enum Purpose<'a> {
 /// A request to log in by public key (RFC 4252 section 7).
 #[derive(Debug)]
 pub(super) struct Login<'a> {
+    /// What logs in: the key that signs, or a certificate over it. ssh asks the bare key to sign
+    /// for the certificate when it finds both.
+    pub(super) key: Key,
     /// The connection that it is for.
     pub(super) session_id: &'a [u8],
     /// The server, where the request names it.
@@ -72,8 +75,10 @@ fn login<'a>(key: &Key, data: &'a [u8]) -> Result<Login<'a>, NotUnderstood> {
     require(reader.string()? == b"ssh-connection")?;
     let method = reader.string()?;
     require(reader.byte()? == 1)?;
-    require(reader.string()? == key.type_name().as_bytes())?;
-    require(reader.string()? == key.blob())?;
+    let algorithm = reader.string()?;
+    let named = Key::from_blob(reader.string()?).map_err(|_| NotUnderstood)?;
+    require(algorithm == named.type_name().as_bytes())?;
+    require(named.public_key() == key.public_key())?;
     let host_key = match method {
         b"publickey" => None,
         b"publickey-hostbound-v00@openssh.com" => Some(reader.string()?),
@@ -81,6 +86,7 @@ fn login<'a>(key: &Key, data: &'a [u8]) -> Result<Login<'a>, NotUnderstood> {
     };
     reader.finish()?;
     Ok(Login {
+        key: named,
         session_id,
         host_key,
     })

@@ -13,9 +13,11 @@
 mod child;
 mod clients;
 mod embedded;
+mod formats;
 mod lifetime;
 mod sessions;
 mod signing;
+mod ssh_agent;
 mod tls;
 mod tokens;
 mod world;

@@ -12,7 +12,7 @@ use std::{
 
 use notme_agent::{
     AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, Pins, Profile, RunError,
-    SOCKET_NAME, fetch, run,
+    SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
     Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
@@ -23,13 +23,17 @@ use notme_core::{
     certificate::Certificate,
     cms::{SignedAttributes, SignedMessage, assemble},
     frame::{
-        Frame, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer, SignAnswer,
-        SignatureKind, StatusAnswer, StopAnswer,
+        ArmoredAnswer, Frame, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer,
+        SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
     },
     time::UnixTime,
+    trust::TrustDocument,
 };
 use notme_local::create_private_directory;
-use notme_testkit::{clock::FixedClock, commit::CommitSpec};
+use notme_testkit::{
+    clock::{FixedClock, NOW},
+    commit::CommitSpec,
+};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -107,6 +111,10 @@ impl World {
         self.runtime_dir().join(SOCKET_NAME)
     }
 
+    pub(crate) fn ssh_socket(&self) -> PathBuf {
+        self.runtime_dir().join(SSH_SOCKET_NAME)
+    }
+
     pub(crate) fn authority_url(&self) -> AuthorityUrl {
         AuthorityUrl::of_socket(&self.runtime_dir().join("authority.sock")).unwrap()
     }
@@ -146,6 +154,14 @@ impl World {
         self.configuration(name, profile, self.authority_url(), None)
             .save(&self.config_dir())
             .unwrap();
+    }
+
+    /// As [`World::configure`], with the scopes to ask for.
+    pub(crate) fn configure_scopes(&self, name: &str, scopes: &[&str]) {
+        let url = self.authority_url();
+        let mut config = self.configuration(name, Profile::Modern, url, None);
+        config.scopes = Some(scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        config.save(&self.config_dir()).unwrap();
     }
 
     pub(crate) fn configuration(
@@ -193,6 +209,28 @@ impl World {
 
     pub(crate) fn sign(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Refusal> {
         self.connect().sign(key, payload)
+    }
+
+    pub(crate) fn sign_armored(
+        &self,
+        key: &str,
+        format: SignatureKind,
+        payload: &[u8],
+    ) -> Result<ArmoredAnswer, Refusal> {
+        let request = Request::Sign {
+            key: key.to_owned(),
+            format,
+            purpose: Purpose::Git,
+        };
+        self.connect().call(&request, payload)
+    }
+
+    /// The trust document of the authority, as the agent's pins have it.
+    pub(crate) fn trust(&self) -> TrustDocument {
+        let config = self.configuration("any", Profile::Modern, self.authority_url(), None);
+        let envelope = fetch(&self.authority_url(), None, Document::Trust).unwrap();
+        let verified = TrustDocument::verify(&envelope, config.pins.as_slice(), NOW).unwrap();
+        verified.document().clone()
     }
 
     pub(crate) fn list(&self) -> Vec<SessionStatus> {
@@ -388,7 +426,12 @@ pub(crate) fn serve_config(
         lifetimes: Lifetimes::default(),
         local: Some(LocalEnrolment {
             principal: None,
-            scopes: Scopes::from_names(["bridgeCert", Scope::SignGit.as_str()]).unwrap(),
+            scopes: Scopes::from_names([
+                "bridgeCert",
+                Scope::SignGit.as_str(),
+                Scope::SshLogin.as_str(),
+            ])
+            .unwrap(),
         }),
         idle_exit: None,
         limits: Limits {

@@ -157,6 +157,9 @@ impl Authority {
             payload_digest: terms.payload_sha256,
             x509_kid: session.signing.kid(),
             epoch: self.record.epoch,
+            issued_at: terms.now(),
+            scopes: &session.scopes.names(),
+            session: session.binding(),
             permits,
         }
         .sign(ca.key())?;

@@ -103,6 +103,12 @@ fn a_session_has_an_ssh_certificate_of_the_authority_over_its_ed25519_key() {
     assert_eq!(ssh.principals(), [enrolled.identity.as_str(), "claude"]);
     assert_eq!(ssh.x509_kid(), Some(agent.signing.public_key().kid()));
     assert_eq!(ssh.epoch(), Some(1));
+    assert_eq!(ssh.scopes(), enrolled.scopes);
+    assert_eq!(ssh.issued_at(), Some(world.now()));
+    assert_eq!(
+        ssh.session().map(|it| hex::encode(&it)),
+        Some(enrolled.binding)
+    );
     assert_eq!(ssh.payload_digest(), None);
     assert!(ssh.critical_options().is_empty());
 }
@@ -260,7 +266,14 @@ fn logging_in_is_granted_only_when_it_is_asked_for() {
     let extensions = ssh_of(&asked).extensions().to_vec();
     assert_eq!(
         extensions,
-        ["epoch@notme.bot", "permit-pty", "x509-kid@notme.bot"]
+        [
+            "epoch@notme.bot",
+            "issued-at@notme.bot",
+            "permit-pty",
+            "scopes@notme.bot",
+            "session@notme.bot",
+            "x509-kid@notme.bot"
+        ]
     );
 }
 

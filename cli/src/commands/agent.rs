@@ -27,6 +27,8 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long any answer may take: git's callers never wait longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest path that fits into the address of a unix socket.
+const SOCKET_PATH_MAX: usize = 107;
 /// How long an enrolment may take.
 const ENROL_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -180,6 +182,12 @@ fn status(home: &Home, arguments: &Json) -> Outcome {
     for weakness in &status.memory.weaknesses {
         writeln!(out, "  weakness: {weakness}")?;
     }
+    if let Some(socket) = &status.ssh_socket {
+        writeln!(out, "ssh       {}", auth_sock(socket))?;
+    }
+    if status.locked {
+        writeln!(out, "locked    nothing is signed; `ssh-add -X` unlocks")?;
+    }
     drop(out);
     print_sessions(&status.sessions)
 }
@@ -211,6 +219,16 @@ fn print_sessions(sessions: &[SessionStatus]) -> Outcome {
         }
     }
     Ok(Exit::Yes)
+}
+
+/// Returns the line that has OpenSSH's programs ask the key agent, or why they cannot.
+pub(crate) fn auth_sock(socket: &str) -> String {
+    if socket.len() > SOCKET_PATH_MAX {
+        return format!("not for OpenSSH's programs: the path is too long for them: {socket}");
+    }
+    // What the shell would read otherwise is kept from it.
+    let quoted = socket.replace('\'', "'\\''");
+    format!("export SSH_AUTH_SOCK='{quoted}'")
 }
 
 /// Returns a session's state in words.

@@ -17,6 +17,7 @@ mod gpgsm;
 mod init;
 mod signing;
 mod ssh;
+mod ssh_agent;
 mod strangers;
 mod trust;
 mod verify;
