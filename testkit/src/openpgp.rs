@@ -11,7 +11,7 @@ use notme_core::{
     trust::OpenPgpCa,
 };
 
-use crate::{clock::NOW, keys::Ed25519Key};
+use crate::{cast::TRUST_DOMAIN, clock::NOW, keys::Ed25519Key};
 
 /// An authority's OpenPGP key, made a day before [`NOW`].
 pub struct OpenPgpAuthority {
@@ -102,8 +102,7 @@ impl OpenPgpSession {
             created: NOW.plus(-3600),
             expires: NOW.plus(3600),
             agent: "claude".parse().expect("a fine name"),
-            identity: "wimse://notme.example/agent/alice/claude"
-                .to_owned()
+            identity: format!("wimse://{TRUST_DOMAIN}/agent/alice/claude")
                 .try_into()
                 .expect("a fine identity"),
             not_before: NOW.plus(-60),

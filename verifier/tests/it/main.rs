@@ -15,6 +15,7 @@ mod fixtures;
 mod flip;
 mod mint;
 mod objects;
+mod openpgp;
 mod order;
 mod policy;
 mod range;

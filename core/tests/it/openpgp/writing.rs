@@ -75,7 +75,7 @@ fn the_key_has_notmes_id_and_the_agreed_name() {
     assert_eq!(block.primary().kid(), Some(key.kid()));
     assert_eq!(
         block.user_ids()[0].text(),
-        "claude <wimse://notme.example/agent/alice/claude>"
+        "claude <wimse://test.invalid/agent/alice/claude>"
     );
     assert_eq!(
         &session.subject().fingerprint().unwrap(),
