@@ -189,15 +189,16 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
     Told { lines, exit }
 }
 
-enum Standing {
+/// What a signature that does hold lacks.
+pub(crate) enum Standing {
     Bad,
     Unknown,
     Expired,
     Revoked,
 }
 
-/// What a signature that does hold lacks.
-fn standing_of(code: Code) -> Standing {
+/// Sorts a refusal of a signature that does hold by what it lacks.
+pub(crate) fn standing_of(code: Code) -> Standing {
     match code {
         Code::CertificateExpired | Code::CertificateNotYetValid | Code::TimeBasisTooWeak => {
             Standing::Expired
@@ -224,7 +225,6 @@ fn standing_of(code: Code) -> Standing {
         | Code::IssuanceMismatch
         // These say that nobody could look; they do not come with `Rejected`.
         | Code::ObjectMissing
-        | Code::FormatUnsupported
         | Code::AlgorithmUnsupported
         | Code::TrustMissing
         | Code::TrustUnreadable

@@ -1,6 +1,7 @@
 //! notme: agents sign as themselves, and anyone can check it.
 //!
-//! git calls the program as gpgsm, under the name `notme-x509` or with gpgsm's arguments; people
+//! git calls the program as gpgsm, under the name `notme-x509` or with gpgsm's arguments, and as
+//! gpg under the name `notme-openpgp`, since gpg's arguments are gpgsm's; people
 //! call it with a subcommand. The first way goes straight to the signer: git waits for it.
 
 #![forbid(unsafe_code)]
@@ -9,6 +10,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod git;
+mod gpg;
 mod gpgsm;
 mod home;
 mod judging;
@@ -33,6 +35,9 @@ fn main() -> ExitCode {
     let gpg_shaped = words
         .first()
         .is_some_and(|first| notme_signer::is_gpg_shaped(first));
+    if program::is_gpg_name(&called_as) {
+        return gpg::run(&words);
+    }
     if program::is_gpgsm_name(&called_as) || gpg_shaped {
         return gpgsm::run(&words);
     }

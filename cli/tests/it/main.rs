@@ -15,6 +15,7 @@ mod doctor;
 mod documents;
 mod gpgsm;
 mod init;
+mod openpgp;
 mod signing;
 mod ssh;
 mod ssh_agent;
