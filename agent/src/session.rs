@@ -266,6 +266,14 @@ impl Session {
         self.formats.as_ref().err()
     }
 
+    /// Tells whether there is nothing but X.509 because the trust document could not be had.
+    pub(crate) fn missed_trust(&self) -> bool {
+        match &self.formats {
+            Err(NoFormats::Authority(error)) => error.is_absence(),
+            Err(NoFormats::Trust(_)) | Ok(_) => false,
+        }
+    }
+
     /// Returns what the session may do.
     pub(crate) fn scopes(&self) -> &[String] {
         self.signing.leaf().scopes()

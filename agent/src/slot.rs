@@ -136,6 +136,10 @@ impl Slot {
     ) -> Result<Credential<F::Certificate>, Failure> {
         let digest = sha256(payload);
         let mut session = self.session(around, deadline).await?;
+        if F::of_session(&session, &self.config).is_none() && session.missed_trust() {
+            // Not there when the session began; it may be by now.
+            session = self.renew(around, deadline).await?;
+        }
         let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
         if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
             // The authority forgot the session; where a new one costs nothing, get it.

@@ -14,6 +14,8 @@ mod child;
 mod clients;
 mod embedded;
 mod formats;
+mod go_between;
+mod hostile;
 mod lifetime;
 mod sessions;
 mod signing;

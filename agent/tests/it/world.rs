@@ -37,6 +37,8 @@ use notme_testkit::{
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use crate::go_between::{Change, go_between};
+
 pub(crate) const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 pub(crate) fn commit() -> Vec<u8> {
@@ -138,6 +140,17 @@ impl World {
         let url = authority.url.clone();
         self.authority = Some(authority);
         url
+    }
+
+    /// Starts an authority behind a go-between, which is where the agents find it.
+    pub(crate) fn start_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        create_private_directory(&self.runtime_dir()).unwrap();
+        let behind = self.runtime_dir().join("behind.sock");
+        let front = self.authority_url();
+        let listen = Listen::Unix(behind.clone());
+        let url = Some(front.as_str().to_owned());
+        self.authority = Some(RunningAuthority::start_as(listen, url, clock));
+        go_between(front.socket().unwrap(), behind, change);
     }
 
     /// A token of the authority's, for one session of `claude`.
@@ -356,9 +369,14 @@ struct RunningAuthority {
 
 impl RunningAuthority {
     fn start(listen: Listen, clock: &FixedClock) -> Self {
+        Self::start_as(listen, None, clock)
+    }
+
+    fn start_as(listen: Listen, url: Option<String>, clock: &FixedClock) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (serving, started) = mpsc::channel();
-        let config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        let mut config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        config.url = url;
         let thread = thread::spawn(move || {
             serve_until(config, async {
                 let _ = stopped.await;

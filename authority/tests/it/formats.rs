@@ -20,6 +20,9 @@ use crate::{
     world::{Running, World},
 };
 
+/// Kind, serial number, digest and payload digest in the issuance record.
+type Line = (String, [u8; 16], [u8; 32], Option<[u8; 32]>);
+
 fn trust(world: &World, running: &Running) -> VerifiedTrust {
     let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
     let body = running.unix().get("/v1/trust.json").body;
@@ -219,7 +222,7 @@ fn every_certificate_in_every_format_is_on_record() {
     let mut lines = store
         .prepare("SELECT kind, serial, certificate_sha256, payload_sha256 FROM issued ORDER BY id")
         .unwrap();
-    let lines: Vec<(String, [u8; 16], [u8; 32], Option<[u8; 32]>)> = lines
+    let lines: Vec<Line> = lines
         .query_map([], |row| row.try_into())
         .unwrap()
         .map(Result::unwrap)
