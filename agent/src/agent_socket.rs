@@ -1,4 +1,4 @@
-//! The socket that the key agent listens on.
+//! The sockets that the key agent listens on.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -13,32 +13,55 @@ use notme_local::{DirectoryError, SocketFile, create_private_directory};
 
 /// The socket's name in the runtime directory.
 pub const SOCKET_NAME: &str = "agent.sock";
+/// The name of the socket that speaks the OpenSSH agent protocol, beside the other.
+pub const SSH_SOCKET_NAME: &str = "ssh-agent.sock";
 const LOCK_NAME: &str = "agent.lock";
 
-/// A bound socket, and the lock that makes us its only owner.
+/// The bound sockets, and the lock that makes us their only owner.
 #[derive(Debug)]
-pub(crate) struct AgentSocket {
-    file: SocketFile,
+pub(crate) struct AgentSockets {
+    agent: SocketFile,
+    ssh: SocketFile,
     _lock: File,
 }
 
-impl AgentSocket {
-    /// Binds the socket in a private directory, replacing one that nobody listens on any more.
+/// Who knocks: programs of ours, and those that speak to ssh-agent.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(crate) agent: UnixListener,
+    pub(crate) ssh: UnixListener,
+}
+
+impl AgentSockets {
+    /// Binds the sockets in a private directory, replacing those that nobody listens on any more.
     ///
     /// # Errors
     /// [`BindError`].
-    pub(crate) fn bind(directory: &Path) -> Result<(Self, UnixListener), BindError> {
+    pub(crate) fn bind(directory: &Path) -> Result<(Self, Listeners), BindError> {
         create_private_directory(directory)?;
         let lock = lock(&directory.join(LOCK_NAME))?;
-        let path = directory.join(SOCKET_NAME);
-        let (file, listener) =
-            SocketFile::bind(&path).map_err(|source| BindError::Bind { path, source })?;
-        Ok((Self { file, _lock: lock }, listener))
+        let bind = |name| {
+            let path = directory.join(name);
+            SocketFile::bind(&path).map_err(|source| BindError::Bind { path, source })
+        };
+        // The other one last: who finds it finds both.
+        let (ssh, ssh_listener) = bind(SSH_SOCKET_NAME)?;
+        let (agent, agent_listener) = bind(SOCKET_NAME)?;
+        let sockets = Self {
+            agent,
+            ssh,
+            _lock: lock,
+        };
+        let listeners = Listeners {
+            agent: agent_listener,
+            ssh: ssh_listener,
+        };
+        Ok((sockets, listeners))
     }
 
-    /// Tells whether clients still find us: the file may have been swept away.
-    pub(crate) fn is_in_place(&self) -> bool {
-        self.file.is_in_place()
+    /// Tells whether clients still find us: the files may have been swept away.
+    pub(crate) fn are_in_place(&self) -> bool {
+        self.agent.is_in_place() && self.ssh.is_in_place()
     }
 }
 
@@ -122,8 +145,8 @@ mod tests {
             }
         }
 
-        fn bind(&self) -> Result<(AgentSocket, UnixListener), BindError> {
-            AgentSocket::bind(&self.directory)
+        fn bind(&self) -> Result<(AgentSockets, Listeners), BindError> {
+            AgentSockets::bind(&self.directory)
         }
     }
 
@@ -165,18 +188,24 @@ mod tests {
     #[test]
     fn binds_in_a_directory_with_a_very_long_name() {
         let world = World::new(&"long".repeat(60));
-        let (socket, _listener) = world.bind().unwrap();
-        assert!(socket.is_in_place());
-        assert!(world.directory.join(SOCKET_NAME).exists());
-        drop(socket);
-        assert!(!world.directory.join(SOCKET_NAME).exists());
+        let (sockets, _listeners) = world.bind().unwrap();
+        assert!(sockets.are_in_place());
+        for name in [SOCKET_NAME, SSH_SOCKET_NAME] {
+            assert!(world.directory.join(name).exists());
+        }
+        drop(sockets);
+        for name in [SOCKET_NAME, SSH_SOCKET_NAME] {
+            assert!(!world.directory.join(name).exists());
+        }
     }
 
     #[test]
-    fn notices_when_its_socket_is_swept_away() {
-        let world = World::new("run");
-        let (socket, _listener) = world.bind().unwrap();
-        fs::remove_file(world.directory.join(SOCKET_NAME)).unwrap();
-        assert!(!socket.is_in_place());
+    fn notices_when_either_socket_is_swept_away() {
+        for name in [SOCKET_NAME, SSH_SOCKET_NAME] {
+            let world = World::new("run");
+            let (sockets, _listeners) = world.bind().unwrap();
+            fs::remove_file(world.directory.join(name)).unwrap();
+            assert!(!sockets.are_in_place());
+        }
     }
 }

@@ -4,19 +4,28 @@ use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Dur
 
 use notme_core::{
     base64,
+    certificate::Certificate,
     cms::SignedAttributes,
-    frame::{MemoryProtection, SessionState, SessionStatus, SignAnswer},
+    frame::{
+        ArmoredAnswer, CredentialsAnswer, MemoryProtection, SessionState, SessionStatus, SignAnswer,
+    },
     identity::AgentName,
     key::{Hash, KeyId},
     object::classify,
+    openpgp::{ArmorKind, ToBeSigned, armor},
+    ssh,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     config::{AgentConfig, ConfigError, Profile},
     failure::Failure,
-    session::Token,
-    slot::{Slot, Surroundings},
+    forms::{Cms, Form, OpenPgp, SshSig},
+    session::{Session, Token},
+    slot::{Credential, Slot, Surroundings},
 };
 
 /// The agents that are configured, each in its slot.
@@ -36,18 +45,12 @@ impl Agents {
         }
     }
 
-    /// Signs a git object that was parsed and understood.
+    /// Signs a git object, that was parsed and understood, in CMS.
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn sign_git(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
-        classify(payload).map_err(Failure::Payload)?;
-        let slot = self.select(key)?;
-        let deadline = Instant::now() + SIGN_BUDGET;
-        let credential = slot.credential(payload, &self.around, deadline);
-        let credential = timeout_at(deadline, credential)
-            .await
-            .map_err(|_| Failure::Deadline)??;
+    pub(crate) async fn sign_cms(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
+        let (slot, credential) = self.credential::<Cms>(key, payload).await?;
         let profile = slot.config().profile;
         let hash = match profile {
             Profile::Modern => Hash::Sha512,
@@ -55,7 +58,7 @@ impl Agents {
         };
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
-        let chain = &credential.chain;
+        let chain = &credential.certificate;
         Ok(SignAnswer {
             certificates: std::iter::once(chain.leaf())
                 .chain(chain.intermediates())
@@ -66,6 +69,143 @@ impl Agents {
             basis: credential.basis,
             notice: credential.notice,
         })
+    }
+
+    /// Signs a git object, that was parsed and understood, in SSHSIG.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn sign_ssh(
+        &self,
+        key: &str,
+        payload: &[u8],
+    ) -> Result<ArmoredAnswer, Failure> {
+        let (_, credential) = self.credential::<SshSig>(key, payload).await?;
+        let key = ssh::Key::Certified(Box::new(credential.certificate));
+        let hash = ssh::HashAlgorithm::Sha512;
+        let data = ssh::Prehash::of(hash, payload).signed_data(GIT_NAMESPACE);
+        let raw = credential.session.keys().sign_ed25519(&data)?;
+        let certificate = key.to_text();
+        let blob = ssh::signature::ed25519_blob(&raw);
+        Ok(ArmoredAnswer {
+            signature: ssh::SshSig::new(key, GIT_NAMESPACE, hash, blob).to_armor(),
+            certificate,
+            basis: credential.basis,
+            notice: credential.notice,
+        })
+    }
+
+    /// Signs a git object, that was parsed and understood, in OpenPGP.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn sign_openpgp(
+        &self,
+        key: &str,
+        payload: &[u8],
+    ) -> Result<ArmoredAnswer, Failure> {
+        let (_, credential) = self.credential::<OpenPgp>(key, payload).await?;
+        let session = &credential.session;
+        let key = &credential.certificate.key;
+        let now = (self.around.clock)();
+        let signature = ToBeSigned::new(key, session.identity(), payload, now)?
+            .sign(&session.keys().ed25519_signer())?;
+        Ok(ArmoredAnswer {
+            signature: armor(ArmorKind::Signature, &signature.to_packet()?),
+            certificate: armor(ArmorKind::PublicKeys, key.as_bytes()),
+            basis: credential.basis,
+            notice: credential.notice,
+        })
+    }
+
+    /// Returns what a git object is signed with, once it was parsed and understood.
+    async fn credential<F: Form>(
+        &self,
+        key: &str,
+        payload: &[u8],
+    ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
+        classify(payload).map_err(Failure::Payload)?;
+        let slot = self.select(key)?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let credential = slot.credential::<F>(payload, &self.around, deadline);
+        let credential = timeout_at(deadline, credential)
+            .await
+            .map_err(|_| Failure::Deadline)??;
+        Ok((slot, credential))
+    }
+
+    /// Tells what an agent signs with, opening its session if need be.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn credentials(&self, key: &str) -> Result<CredentialsAnswer, Failure> {
+        let slot = self.select(key)?;
+        let session = self.session(&slot).await?;
+        let chain = session.chain(slot.config().profile);
+        Ok(CredentialsAnswer {
+            agent: slot.config().name.clone(),
+            identity: session.identity().clone(),
+            scopes: session.scopes().to_vec(),
+            not_after: session.not_after(),
+            x509: std::iter::once(chain.leaf())
+                .chain(chain.intermediates())
+                .map(Certificate::pem)
+                .collect(),
+            ssh: session
+                .ssh()
+                .map(|certificate| ssh::Key::Certified(Box::new(certificate.clone())).to_text()),
+            openpgp: session
+                .openpgp()
+                .map(|openpgp| armor(ArmorKind::PublicKeys, openpgp.key.as_bytes())),
+        })
+    }
+
+    /// Returns the sessions of all agents, opened or renewed if need be and possible.
+    pub(crate) async fn sessions(self: &Rc<Self>) -> Vec<Rc<Session>> {
+        let Ok(names) = AgentConfig::names(&self.directory) else {
+            return Vec::new();
+        };
+        // At once: an authority that is slow to answer keeps the other agents' from nobody.
+        let mut opening = JoinSet::new();
+        for name in names {
+            let agents = Rc::clone(self);
+            opening.spawn_local(async move {
+                let slot = agents.slot(&name).ok()??;
+                Some((name, agents.session(&slot).await.ok()?))
+            });
+        }
+        let mut sessions = BTreeMap::new();
+        while let Some(opened) = opening.join_next().await {
+            sessions.extend(opened.ok().flatten());
+        }
+        sessions.into_values().collect()
+    }
+
+    /// Finds the live session with an SSH key, or with the certificate over it that its authority
+    /// issued.
+    pub(crate) fn session_of(&self, key: &ssh::Key) -> Option<Rc<Session>> {
+        let now = (self.around.clock)();
+        let is_meant = |session: &Session| {
+            session.ssh_key() == key.public_key()
+                && now <= session.not_after()
+                && key.certificate().is_none_or(|certificate| {
+                    // Not necessarily the current one: it may have been renewed since it was listed.
+                    session.ssh().is_some_and(|current| {
+                        certificate.authority() == current.authority()
+                            && certificate.key_id() == current.key_id()
+                    })
+                })
+        };
+        let slots = self.slots.borrow();
+        let mut sessions = slots.values().filter_map(|slot| slot.current());
+        sessions.find(|session| is_meant(session))
+    }
+
+    async fn session(&self, slot: &Slot) -> Result<Rc<Session>, Failure> {
+        let deadline = Instant::now() + SIGN_BUDGET;
+        timeout_at(deadline, slot.session(&self.around, deadline))
+            .await
+            .map_err(|_| Failure::Deadline)?
     }
 
     /// Opens a new session for an agent.
@@ -162,9 +302,12 @@ impl Agents {
             .borrow()
             .values()
             .find(|slot| {
-                let profile = slot.config().profile;
-                slot.current()
-                    .is_some_and(|session| session.kid(profile) == kid)
+                slot.current().is_some_and(|session| {
+                    let mut kids = [Profile::Modern, Profile::Interop]
+                        .map(|it| session.kid(it))
+                        .into_iter();
+                    kids.any(|it| it == kid)
+                })
             })
             .cloned()
             .ok_or_else(|| unknown(key))
@@ -192,6 +335,8 @@ impl Agents {
 /// Below the signer's own five seconds, so that its user hears why.
 const SIGN_BUDGET: Duration = Duration::from_millis(4500);
 const ENROL_BUDGET: Duration = Duration::from_secs(10);
+/// The namespace of SSHSIG that git signs in.
+pub(crate) const GIT_NAMESPACE: &str = "git";
 
 fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
     SessionStatus {

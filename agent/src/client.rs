@@ -103,11 +103,17 @@ async fn respond(server: &Server, frame: Frame) -> (Vec<u8>, bool) {
     };
     let agents = &server.agents;
     let answer = match request {
+        Request::Sign { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
         Request::Sign {
             key,
-            format: SignatureKind::X509,
+            format,
             purpose: Purpose::Git,
-        } => answer(agents.sign_git(&key, &body).await),
+        } => match format {
+            SignatureKind::X509 => answer(agents.sign_cms(&key, &body).await),
+            SignatureKind::Ssh => answer(agents.sign_ssh(&key, &body).await),
+            SignatureKind::OpenPgp => answer(agents.sign_openpgp(&key, &body).await),
+        },
+        Request::Credentials { key } => answer(agents.credentials(&key).await),
         Request::Status => answer(status(server)),
         Request::List => answer(agents.list().map(|sessions| SessionsAnswer { sessions })),
         Request::Renew { agent } => answer(agents.renew(&agent).await.map(only)),
@@ -126,6 +132,8 @@ fn status(server: &Server) -> Result<StatusAnswer, Failure> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: server.started.elapsed().as_secs(),
         memory: server.agents.memory(&server.memory),
+        ssh_socket: Some(server.ssh_socket.display().to_string()),
+        locked: server.lock.is_locked(),
         sessions: server.agents.list()?,
     })
 }

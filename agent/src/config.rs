@@ -29,6 +29,9 @@ pub struct AgentConfig {
     pub embedded: bool,
     /// The authority's root keys.
     pub pins: Pins,
+    /// The scopes to ask for; what the authority gives unasked when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     /// A PEM file of the TLS roots to believe instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -44,6 +47,7 @@ impl AgentConfig {
             profile,
             embedded: false,
             pins,
+            scopes: None,
             ca_file: None,
         }
     }

@@ -7,6 +7,7 @@ use notme_core::{
     identity::AgentName,
     key::SignError,
     object::ObjectError,
+    openpgp::OpenPgpError,
 };
 
 use crate::{
@@ -64,6 +65,25 @@ pub(crate) enum Failure {
         /// Why there is no new one.
         cause: String,
     },
+    /// The authority certifies nothing in the form that was asked for.
+    #[error(
+        "the authority of `{agent}` gives no certificates for `{format}` signatures{}",
+        cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"))
+    )]
+    NoFormat {
+        /// Which agent.
+        agent: AgentName,
+        /// The form.
+        format: &'static str,
+        /// Why not, where something went wrong.
+        cause: Option<String>,
+    },
+    /// Somebody locked the key agent.
+    #[error("the key agent is locked")]
+    Locked,
+    /// An OpenPGP signature could not be made.
+    #[error(transparent)]
+    OpenPgp(#[from] OpenPgpError),
     /// New keys could not be made.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -94,7 +114,9 @@ impl Failure {
             Self::Launch(error) => error.code(),
             Self::Certificate(error) => error.code(),
             Self::NoCertificate { .. } => "certificate-unavailable",
-            Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
+            Self::NoFormat { .. } => "format-unavailable",
+            Self::Locked => "agent-locked",
+            Self::OpenPgp(_) | Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
             Self::Deadline => "deadline-exceeded",
         }
     }
@@ -132,6 +154,12 @@ impl Failure {
             Self::Certificate(_) | Self::Authority(_) if self.code() == "clock-skew" => {
                 "set this machine's clock".to_owned()
             }
+            Self::NoFormat { .. } => {
+                "sign with `gpg.format=x509`, or have the authority upgraded".to_owned()
+            }
+            Self::Locked => {
+                "`ssh-add -X` unlocks it; `notme agent stop` forgets everything".to_owned()
+            }
             Self::NoCertificate { .. } | Self::Authority(_) | Self::Launch(_) => {
                 "`notme doctor` finds out why".to_owned()
             }
@@ -141,6 +169,7 @@ impl Failure {
             | Self::Payload(_)
             | Self::Config(_)
             | Self::Token
+            | Self::OpenPgp(_)
             | Self::Certificate(_)
             | Self::Keys(_)
             | Self::Sign(_)

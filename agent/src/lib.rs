@@ -1,8 +1,9 @@
 //! The key agent: the one process that holds private keys.
 //!
 //! It keeps a session for each configured agent: two keys in locked memory, and certificates that
-//! an authority issues for them and it renews. Over its unix socket it signs what it parsed and
-//! understood, and nothing else.
+//! an authority issues for them and it renews. Over its unix sockets, one for our own programs and
+//! one that speaks the OpenSSH agent protocol, it signs what it parsed and understood, and nothing
+//! else.
 
 #![forbid(unsafe_code)]
 
@@ -18,13 +19,17 @@ mod config;
 mod embedded;
 mod failure;
 mod fetch;
+mod forms;
+mod guests;
+mod lock;
 mod process;
 mod server;
 mod session;
 mod session_keys;
 mod slot;
+mod ssh_agent;
 
-pub use agent_socket::{BindError, SOCKET_NAME};
+pub use agent_socket::{BindError, SOCKET_NAME, SSH_SOCKET_NAME};
 pub use authority_address::AuthorityAddress;
 pub use authority_client::{AuthorityError, Document};
 pub use authority_url::{AuthorityUrl, AuthorityUrlError};

@@ -15,19 +15,22 @@ use tokio::{
 };
 
 use crate::{
-    agent_socket::{AgentSocket, BindError},
+    agent_socket::{AgentSockets, BindError, Listeners, SSH_SOCKET_NAME},
     agents::Agents,
     client::{refuse_busy, serve_client},
     clock::Clock,
     embedded::{AuthorityLauncher, Embedded},
+    guests::Guests,
+    lock::Lock,
     slot::Surroundings,
+    ssh_agent::serve_ssh_client,
 };
 
 /// What the key agent needs to know.
 pub struct AgentOptions {
     /// The directory of the agents' configurations.
     pub config_dir: PathBuf,
-    /// The private directory of the socket.
+    /// The private directory of the sockets.
     pub runtime_dir: PathBuf,
     /// The socket of the embedded authority, for the agents whose authority that is. It had better
     /// not be in a directory of this login: one authority serves all logins of the user.
@@ -55,20 +58,22 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
         dumps_disabled: protection.dumps_disabled,
         weaknesses: protection.weaknesses,
     };
-    let (socket, listener) = AgentSocket::bind(&options.runtime_dir)?;
+    let (sockets, listeners) = AgentSockets::bind(&options.runtime_dir)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RunError::EventLoop)?;
     let server = Server {
-        agents: Agents::new(
+        agents: Rc::new(Agents::new(
             options.config_dir,
             Surroundings {
                 embedded: Embedded::new(options.launcher),
                 authority_socket: options.authority_socket,
                 clock: options.clock,
             },
-        ),
+        )),
+        lock: Lock::default(),
+        ssh_socket: options.runtime_dir.join(SSH_SOCKET_NAME),
         memory,
         started: Instant::now(),
         asked: Cell::new(Instant::now()),
@@ -76,7 +81,7 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
     };
     LocalSet::new().block_on(
         &runtime,
-        serve(Rc::new(server), socket, listener, options.idle_exit),
+        serve(Rc::new(server), sockets, listeners, options.idle_exit),
     )
 }
 
@@ -103,7 +108,10 @@ impl RunError {
 
 /// What every connection shares.
 pub(crate) struct Server {
-    pub(crate) agents: Agents,
+    pub(crate) agents: Rc<Agents>,
+    pub(crate) lock: Lock,
+    /// Where the OpenSSH agent protocol is spoken.
+    pub(crate) ssh_socket: PathBuf,
     pub(crate) memory: MemoryProtection,
     pub(crate) started: Instant,
     /// When somebody last asked something.
@@ -119,16 +127,19 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 async fn serve(
     server: Rc<Server>,
-    socket: AgentSocket,
-    listener: std::os::unix::net::UnixListener,
+    sockets: AgentSockets,
+    listeners: Listeners,
     idle_exit: Duration,
 ) -> Result<(), RunError> {
-    let listener = UnixListener::from_std(listener).map_err(RunError::EventLoop)?;
+    let listener = UnixListener::from_std(listeners.agent).map_err(RunError::EventLoop)?;
+    let ssh_listener = UnixListener::from_std(listeners.ssh).map_err(RunError::EventLoop)?;
     let mut signals = Signals::new().map_err(RunError::EventLoop)?;
     // A timer that is asked often, not one set for the hour: a suspended machine stops them all.
     let mut tick = interval((idle_exit / 4).clamp(SHORTEST_TICK, LONGEST_TICK));
     let mut maintenance: Option<JoinHandle<()>> = None;
     let mut clients = JoinSet::new();
+    // Apart from the others, so that neither kind keeps the other out.
+    let mut ssh_clients = Guests::new(CLIENT_LIMIT);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -136,13 +147,22 @@ async fn serve(
                 // Out of descriptors, most likely: those that are open will close.
                 Err(_) => sleep(SHORTEST_TICK).await,
             },
+            accepted = ssh_listener.accept() => match accepted {
+                Ok((stream, _)) if is_ours(&stream) => {
+                    let server = Rc::clone(&server);
+                    ssh_clients.admit(|silence| serve_ssh_client(server, stream, silence));
+                }
+                Ok(_) => {}
+                Err(_) => sleep(SHORTEST_TICK).await,
+            },
             Some(_) = clients.join_next() => {}
+            () = ssh_clients.one_leaves() => {}
             _ = tick.tick() => {
                 let is_idle = clients.is_empty() && server.asked.get().elapsed() >= idle_exit;
                 if is_idle && !server.agents.hold_something_irreplaceable() {
                     break;
                 }
-                if !socket.is_in_place() {
+                if !sockets.are_in_place() {
                     break;
                 }
                 if maintenance.as_ref().is_none_or(JoinHandle::is_finished) {
@@ -154,22 +174,27 @@ async fn serve(
             () = server.stop.notified() => break,
         }
     }
-    drop(listener);
-    drop(socket);
+    drop((listener, ssh_listener));
+    drop(sockets);
     let _ = timeout(FAREWELL, async {
         while clients.join_next().await.is_some() {}
+        ssh_clients.all_leave().await;
     })
     .await;
     Ok(())
 }
 
-fn admit(server: &Rc<Server>, clients: &mut JoinSet<()>, stream: UnixStream) {
+/// Tells whether a client runs as our user.
+fn is_ours(stream: &UnixStream) -> bool {
     // The directory keeps others out; should it ever fail to, this does not. Root is no exception:
     // it could take the keys anyway, but not by mistake.
-    let is_ours = stream
+    stream
         .peer_cred()
-        .is_ok_and(|peer| peer.uid() == geteuid().as_raw());
-    if !is_ours {
+        .is_ok_and(|peer| peer.uid() == geteuid().as_raw())
+}
+
+fn admit(server: &Rc<Server>, clients: &mut JoinSet<()>, stream: UnixStream) {
+    if !is_ours(&stream) {
         return;
     }
     while clients.try_join_next().is_some() {}

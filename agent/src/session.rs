@@ -7,20 +7,25 @@ use notme_core::{
     certificate::Certificate,
     enrol::{
         EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair, RenewRequest,
-        SCOPE_SIGN_GIT, enrol_preimage, issue_preimage, renew_preimage,
+        SCOPE_SIGN_GIT, enrol_preimage, issue_preimage, peer_binding, renew_preimage,
     },
     hex,
-    identity::{AgentName, Identity},
+    identity::Identity,
     key::{Algorithm, KeyId, PublicKey, SignError},
+    openpgp::{SessionKey, SessionSubject, TrustedKey},
+    ssh::{self, key::KeyReadError},
     time::UnixTime,
+    trust::{TrustDocument, TrustError, VerifiedTrust},
 };
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
 
 use crate::{
+    authority_client::AuthorityError,
     authority_url::AuthorityUrl,
-    chain::{Chain, ChainCheckError, Expected},
+    chain::{Chain, ChainCheckError, Expected, check_expires_at},
     config::{AgentConfig, Profile},
+    forms::{Form, OpenPgp, OpenPgpKey, SshSig},
     session_keys::SessionKeys,
 };
 
@@ -41,44 +46,126 @@ pub(crate) enum Opening {
 pub(crate) struct Session {
     keys: Rc<SessionKeys>,
     opening: Opening,
+    ssh_key: ssh::PublicKey,
     identity: Identity,
     signing: Chain,
     interop: Chain,
     roots: Vec<Certificate>,
+    formats: Result<Formats, NoFormats>,
     renew_at: UnixTime,
     ends_at: UnixTime,
 }
 
+/// What a session has beside X.509, and who says so.
+#[derive(Debug)]
+struct Formats {
+    trust: TrustDocument,
+    ssh: Option<ssh::Certificate>,
+    openpgp: Option<OwnOpenPgp>,
+}
+
+/// The session's key as an OpenPGP key: what it says of itself, and with the authority's word.
+#[derive(Debug)]
+struct OwnOpenPgp {
+    own: SessionKey,
+    certified: OpenPgpKey,
+}
+
+/// Why a session has X.509 certificates only.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoFormats {
+    /// The trust document, which names the keys that certify, could not be had.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The trust document is not one to rely on.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// What an authority answered: what it granted, the roots it serves, of which only pinned ones
+/// count, and its trust document.
+pub(crate) struct Granted<'a> {
+    pub(crate) answer: &'a EnrolResponse,
+    pub(crate) roots: Vec<Certificate>,
+    pub(crate) trust: Result<VerifiedTrust, NoFormats>,
+}
+
 impl Session {
-    /// Checks what an authority granted for the keys. `roots` are those it serves; only pinned
-    /// ones count.
+    /// Checks what an authority granted for the keys.
     ///
     /// # Errors
     /// [`ChainCheckError`].
     pub(crate) fn accept(
         (keys, opening): (Rc<SessionKeys>, Opening),
-        granted: &EnrolResponse,
-        roots: Vec<Certificate>,
+        granted: Granted<'_>,
         config: &AgentConfig,
         now: UnixTime,
     ) -> Result<Self, ChainCheckError> {
-        let signing = Chain::from_pem(&granted.certificates.signing)?;
-        signing.check_expires_at(granted.expires_at)?;
+        let answer = granted.answer;
+        let signing = Chain::from_pem(&answer.certificates.signing)?;
+        check_expires_at(signing.leaf().not_after(), answer.expires_at)?;
         let lifetime = signing.leaf().not_after().secs() - now.secs();
-        let session = Self {
-            interop: Chain::from_pem(&granted.certificates.interop)?,
-            identity: granted.identity.clone(),
+        let mut session = Self {
+            interop: Chain::from_pem(&answer.certificates.interop)?,
+            identity: answer.identity.clone(),
+            ssh_key: ssh::PublicKey::from_key(keys.ed25519()).map_err(KeyReadError::from)?,
             renew_at: signing.leaf().not_after().plus(-renewal_margin(lifetime)),
-            ends_at: granted.session_ends_at,
+            ends_at: answer.session_ends_at,
             signing,
-            roots,
+            roots: granted.roots,
+            formats: granted.trust.map(|trust| Formats {
+                trust: trust.document().clone(),
+                ssh: None,
+                openpgp: None,
+            }),
             keys,
             opening,
         };
         // Issuance and renewal are asked for with the Ed25519 certificate, whatever signs.
         session.check(&session.signing, Profile::Modern, config, now)?;
         session.check(session.chain(config.profile), config.profile, config, now)?;
+        let ssh = session.accept_ssh(answer, config, now)?;
+        let openpgp = session.accept_openpgp(answer, config, now)?;
+        if let Ok(formats) = &mut session.formats {
+            (formats.ssh, formats.openpgp) = (ssh, openpgp);
+        }
         Ok(session)
+    }
+
+    fn accept_ssh(
+        &self,
+        answer: &EnrolResponse,
+        config: &AgentConfig,
+        now: UnixTime,
+    ) -> Result<Option<ssh::Certificate>, ChainCheckError> {
+        let (Ok(_), Some(line)) = (&self.formats, &answer.certificates.ssh) else {
+            return Ok(None);
+        };
+        let certificate = SshSig::read(self, line)?;
+        SshSig::check(self, &certificate, config, now)?;
+        Ok(Some(certificate))
+    }
+
+    fn accept_openpgp(
+        &self,
+        answer: &EnrolResponse,
+        config: &AgentConfig,
+        now: UnixTime,
+    ) -> Result<Option<OwnOpenPgp>, ChainCheckError> {
+        let (Ok(formats), Some(said)) = (&self.formats, &answer.certificates.openpgp) else {
+            return Ok(None);
+        };
+        let subject = SessionSubject {
+            key: self.keys.ed25519(),
+            created: said.created,
+            agent: &config.name,
+            identity: &self.identity,
+        };
+        let own = SessionKey::build(&subject, self.ends_at, &self.keys.ed25519_signer())?;
+        let packet = base64::decode(&said.certification).ok_or(ChainCheckError::Length)?;
+        let certified = OpenPgpKey::new(own.certified(&packet)?, formats.openpgp_authorities())?;
+        OpenPgp::check(self, &certified, config, now)?;
+        Ok(Some(OwnOpenPgp { own, certified }))
     }
 
     /// Checks a certificate for the key of a profile, against the roots that are pinned now.
@@ -110,6 +197,42 @@ impl Session {
         Ok(())
     }
 
+    /// Returns the authority's trust document, when a root that is pinned now signed it: every
+    /// current root of a document that was verified did.
+    ///
+    /// # Errors
+    /// [`ChainCheckError::NotPinned`], also when there is no document.
+    pub(crate) fn trust(&self, config: &AgentConfig) -> Result<&TrustDocument, ChainCheckError> {
+        let trust = self.formats.as_ref().ok().map(|formats| &formats.trust);
+        trust
+            .filter(|trust| {
+                trust.current_roots().any(|root| {
+                    let pin = root.certificate.public_key().spki_sha256();
+                    config.pins.as_slice().contains(&pin)
+                })
+            })
+            .ok_or(ChainCheckError::NotPinned)
+    }
+
+    /// Certifies the session's OpenPGP key with what the authority said of it.
+    ///
+    /// # Errors
+    /// [`ChainCheckError`].
+    pub(crate) fn openpgp_key(&self, packet: &[u8]) -> Result<OpenPgpKey, ChainCheckError> {
+        match &self.formats {
+            Ok(
+                formats @ Formats {
+                    openpgp: Some(openpgp),
+                    ..
+                },
+            ) => OpenPgpKey::new(
+                openpgp.own.certified(packet)?,
+                formats.openpgp_authorities(),
+            ),
+            Ok(_) | Err(_) => Err(ChainCheckError::NotPinned),
+        }
+    }
+
     /// Returns the private keys.
     pub(crate) fn keys(&self) -> &Rc<SessionKeys> {
         &self.keys
@@ -123,6 +246,45 @@ impl Session {
     /// Returns who the session is.
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Returns the Ed25519 key as OpenSSH names it.
+    pub(crate) fn ssh_key(&self) -> &ssh::PublicKey {
+        &self.ssh_key
+    }
+
+    /// Returns what all certificates of the session have in common.
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        peer_binding(self.keys.p256(), self.keys.ed25519())
+    }
+
+    /// Returns the OpenSSH certificate of the session.
+    pub(crate) fn ssh(&self) -> Option<&ssh::Certificate> {
+        self.formats.as_ref().ok()?.ssh.as_ref()
+    }
+
+    /// Returns the certified OpenPGP key of the session.
+    pub(crate) fn openpgp(&self) -> Option<&OpenPgpKey> {
+        let openpgp = self.formats.as_ref().ok()?.openpgp.as_ref()?;
+        Some(&openpgp.certified)
+    }
+
+    /// Returns why there is nothing but X.509, if something went wrong.
+    pub(crate) fn no_formats(&self) -> Option<&NoFormats> {
+        self.formats.as_ref().err()
+    }
+
+    /// Tells whether there is nothing but X.509 because the trust document could not be had.
+    pub(crate) fn missed_trust(&self) -> bool {
+        match &self.formats {
+            Err(NoFormats::Authority(error)) => error.is_absence(),
+            Err(NoFormats::Trust(_)) | Ok(_) => false,
+        }
+    }
+
+    /// Returns what the session may do.
+    pub(crate) fn scopes(&self) -> &[String] {
+        self.signing.leaf().scopes()
     }
 
     /// Returns the session certificate of a profile.
@@ -179,11 +341,11 @@ impl Session {
     pub(crate) fn issue_request(
         &self,
         authority: &AuthorityUrl,
-        profile: Profile,
+        format: Format,
         payload_sha256: &[u8; 32],
         now: UnixTime,
     ) -> Result<IssueRequest, SignError> {
-        let formats = vec![format_of(profile)];
+        let formats = vec![format];
         let nonce = nonce()?;
         let session = self.signing.leaf();
         let preimage = issue_preimage(
@@ -210,19 +372,22 @@ impl Session {
     ///
     /// # Errors
     /// [`ChainCheckError`].
-    pub(crate) fn accept_issued(
+    pub(crate) fn accept_issued<F: Form>(
         &self,
         issued: &IssueResponse,
         payload_sha256: &[u8; 32],
         config: &AgentConfig,
         now: UnixTime,
-    ) -> Result<Chain, ChainCheckError> {
-        let pem = issued.certificates.get(&format_of(config.profile));
-        let chain = Chain::from_pem(pem.ok_or(ChainCheckError::Length)?)?;
-        chain.check_payload(payload_sha256)?;
-        chain.check_expires_at(issued.expires_at)?;
-        self.check(&chain, config.profile, config, now)?;
-        Ok(chain)
+    ) -> Result<F::Certificate, ChainCheckError> {
+        let text = issued.certificates.get(&F::format(config));
+        let certificate = F::read(self, text.ok_or(ChainCheckError::Length)?)?;
+        if F::payload_digest(&certificate).as_ref() != Some(payload_sha256) {
+            return Err(ChainCheckError::Payload);
+        }
+        let (_, not_after) = F::validity(&certificate);
+        check_expires_at(not_after, issued.expires_at)?;
+        F::check(self, &certificate, config, now)?;
+        Ok(certificate)
     }
 
     /// Builds the request for new certificates over the same keys.
@@ -243,6 +408,12 @@ impl Session {
             time: now,
             proof: base64::encode_url(&self.keys.sign_ed25519(&preimage)?),
         })
+    }
+}
+
+impl Formats {
+    fn openpgp_authorities(&self) -> impl Iterator<Item = &TrustedKey> {
+        self.trust.current_openpgp().map(|ca| &ca.certificate)
     }
 }
 
@@ -275,13 +446,13 @@ pub(crate) fn check_pinned(
 /// [`SignError`].
 pub(crate) fn enrol_request(
     keys: &SessionKeys,
-    authority: &AuthorityUrl,
-    agent: &AgentName,
+    config: &AgentConfig,
     token: Option<&Token>,
 ) -> Result<EnrolRequest, SignError> {
     let token = token.map(|token| token.as_str());
     let (mtls, signing) = (keys.p256(), keys.ed25519());
-    let preimage = enrol_preimage(token, authority.as_str(), agent, mtls, signing);
+    let (agent, authority) = (&config.name, config.authority.as_str());
+    let preimage = enrol_preimage(token, authority, agent, mtls, signing);
     Ok(EnrolRequest {
         agent: agent.clone(),
         token: token.map(str::to_owned),
@@ -293,7 +464,7 @@ pub(crate) fn enrol_request(
             mtls: base64::encode_url(&keys.sign_p256(&preimage)?.to_bytes()),
             signing: base64::encode_url(&keys.sign_ed25519(&preimage)?),
         },
-        scopes: None,
+        scopes: config.scopes.clone(),
     })
 }
 
@@ -311,13 +482,6 @@ fn pinned<'a>(
         let pin = root.public_key().spki_sha256();
         config.pins.as_slice().contains(&pin)
     })
-}
-
-const fn format_of(profile: Profile) -> Format {
-    match profile {
-        Profile::Modern => Format::X509,
-        Profile::Interop => Format::X509Interop,
-    }
 }
 
 fn nonce() -> Result<String, SignError> {

@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use ed25519_dalek::Signer as _;
-use notme_core::key::{KeyError, PublicKey, SignError};
+use notme_core::key::{KeyError, PublicKey, SignError, Signer};
 use notme_local::{LockedMemory, Weakness};
 use rand_core::CryptoRngCore;
 
@@ -58,6 +58,11 @@ impl SessionKeys {
         Ok(ed25519_key(&self.memory)?.sign(message).to_bytes())
     }
 
+    /// Returns the Ed25519 key as the signer that the formats ask for.
+    pub(crate) fn ed25519_signer(&self) -> impl Signer + '_ {
+        Ed25519Half(self)
+    }
+
     /// Signs SHA-256 of `message` with the P-256 key.
     ///
     /// # Errors
@@ -71,6 +76,18 @@ impl SessionKeys {
     /// Returns what the system refused to do for the memory.
     pub(crate) fn weaknesses(&self) -> &[Weakness] {
         self.memory.weaknesses()
+    }
+}
+
+struct Ed25519Half<'a>(&'a SessionKeys);
+
+impl Signer for Ed25519Half<'_> {
+    fn public_key(&self) -> &PublicKey {
+        &self.0.ed25519
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok(self.0.sign_ed25519(message)?.to_vec())
     }
 }
 

@@ -9,10 +9,10 @@ use std::{
 
 use notme_core::{
     certificate::Certificate,
-    enrol::EnrolResponse,
     frame::{Basis, Fallback, SessionState, SessionStatus},
     key::sha256,
     time::UnixTime,
+    trust::{TrustDocument, VerifiedTrust},
 };
 use rand_core::OsRng;
 use tokio::{
@@ -21,13 +21,14 @@ use tokio::{
 };
 
 use crate::{
-    authority_client::{AuthorityClient, AuthorityError},
-    chain::{Chain, ChainCheckError},
+    authority_client::{AuthorityClient, AuthorityError, Document},
+    chain::ChainCheckError,
     clock::Clock,
     config::AgentConfig,
     embedded::Embedded,
     failure::Failure,
-    session::{Opening, Session, Token, check_pinned, enrol_request},
+    forms::Form,
+    session::{Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request},
     session_keys::SessionKeys,
 };
 
@@ -58,9 +59,9 @@ pub(crate) struct Surroundings {
 }
 
 /// The certificate that a payload is signed with.
-pub(crate) struct Credential {
+pub(crate) struct Credential<C> {
     pub(crate) session: Rc<Session>,
-    pub(crate) chain: Chain,
+    pub(crate) certificate: C,
     pub(crate) basis: Basis,
     pub(crate) notice: Option<String>,
 }
@@ -81,10 +82,11 @@ impl Slot {
     }
 
     /// Returns the place of an agent whose configuration changed. Its session goes on when it is
-    /// one of the same authority.
+    /// one of the same authority with the same rights.
     pub(crate) fn reconfigured(&self, config: AgentConfig, around: &Surroundings) -> Self {
         let slot = Self::new(config, around);
-        if slot.config.authority == self.config.authority {
+        let same_rights = slot.config.scopes == self.config.scopes;
+        if slot.config.authority == self.config.authority && same_rights {
             slot.session.replace(self.current());
             slot.fallback.replace(self.fallback.borrow().clone());
         }
@@ -134,28 +136,32 @@ impl Slot {
     ///
     /// # Errors
     /// [`Failure`]. An authority that says no is not asked to be ignored.
-    pub(crate) async fn credential(
+    pub(crate) async fn credential<F: Form>(
         &self,
         payload: &[u8],
         around: &Surroundings,
         deadline: Instant,
-    ) -> Result<Credential, Failure> {
+    ) -> Result<Credential<F::Certificate>, Failure> {
         let digest = sha256(payload);
         let mut session = self.session(around, deadline).await?;
-        let mut issued = self.issue(&session, &digest, around, deadline).await;
+        if F::of_session(&session, &self.config).is_none() && session.missed_trust() {
+            // Not there when the session began; it may be by now.
+            session = self.renew(around, deadline).await?;
+        }
+        let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
         if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
             // The authority forgot the session; where a new one costs nothing, get it.
             session = self.enrol(None, around, deadline).await?;
-            issued = self.issue(&session, &digest, around, deadline).await;
+            issued = self.issue::<F>(&session, &digest, around, deadline).await;
         }
         let absent = match issued {
-            Ok(chain) => {
+            Ok(certificate) => {
                 if let Some(fallback) = self.fallback.borrow_mut().as_mut() {
                     fallback.count = 0;
                 }
                 return Ok(Credential {
                     session,
-                    chain,
+                    certificate,
                     basis: Basis::IssuanceBound,
                     notice: None,
                 });
@@ -164,11 +170,12 @@ impl Slot {
             Err(failure) => return Err(failure),
         };
         let now = (around.clock)();
-        let chain = session.chain(self.config.profile).clone();
-        if !chain.leaf().is_valid_at(now) {
+        let certificate = self.of_session::<F>(&session)?.clone();
+        let (first, last) = F::validity(&certificate);
+        if now < first || last < now {
             return Err(self.no_certificate(absent));
         }
-        session.check(&chain, self.config.profile, &self.config, now)?;
+        F::check(&session, &certificate, &self.config, now)?;
         let notice = format!(
             "authority unreachable ({absent}), signed with the session certificate; verifiers \
              will see time basis `declared`"
@@ -176,7 +183,7 @@ impl Slot {
         self.remember(&notice, now);
         Ok(Credential {
             session,
-            chain,
+            certificate,
             basis: Basis::Declared,
             notice: Some(notice),
         })
@@ -194,12 +201,21 @@ impl Slot {
         });
     }
 
+    /// Returns the session's own certificate of a form.
+    fn of_session<'a, F: Form>(&self, session: &'a Session) -> Result<&'a F::Certificate, Failure> {
+        F::of_session(session, &self.config).ok_or_else(|| Failure::NoFormat {
+            agent: self.config.name.clone(),
+            format: F::format(&self.config).as_str(),
+            cause: session.no_formats().map(ToString::to_string),
+        })
+    }
+
     /// Returns a session whose certificates last for a while: the current one, renewed or
     /// replaced if need be.
     ///
     /// # Errors
     /// [`Failure`].
-    async fn session(
+    pub(crate) async fn session(
         &self,
         around: &Surroundings,
         deadline: Instant,
@@ -286,13 +302,15 @@ impl Slot {
         let _ = self.renew(around, Instant::now() + AUTHORITY_TIMEOUT).await;
     }
 
-    async fn issue(
+    async fn issue<F: Form>(
         &self,
         session: &Session,
         digest: &[u8; 32],
         around: &Surroundings,
         deadline: Instant,
-    ) -> Result<Chain, Failure> {
+    ) -> Result<F::Certificate, Failure> {
+        // An authority that certified nothing in the form would not for a payload either.
+        self.of_session::<F>(session)?;
         let kept_waiting = self.kept_waiting.get();
         if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
             return Err(AuthorityError::TimedOut {
@@ -304,11 +322,12 @@ impl Slot {
         let issued = self
             .ask(around, deadline, async |timeout| {
                 let now = (around.clock)();
-                let request = session.issue_request(authority, self.config.profile, digest, now)?;
+                let format = F::format(&self.config);
+                let request = session.issue_request(authority, format, digest, now)?;
                 Ok(self.client.issue(&request, timeout).await?)
             })
             .await?;
-        Ok(session.accept_issued(&issued, digest, &self.config, (around.clock)())?)
+        Ok(session.accept_issued::<F>(&issued, digest, &self.config, (around.clock)())?)
     }
 
     async fn enrol_locked(
@@ -328,10 +347,9 @@ impl Slot {
             None => Opening::UserId,
         };
         let keys = SessionKeys::generate(&mut OsRng)?;
-        let (authority, agent) = (&self.config.authority, &self.config.name);
-        let request = enrol_request(&keys, authority, agent, token.as_ref())?;
+        let request = enrol_request(&keys, &self.config, token.as_ref())?;
         drop(token);
-        let granted = self
+        let answer = self
             .ask(around, deadline, async |timeout| {
                 Ok(self.client.enrol(&request, timeout).await?)
             })
@@ -340,7 +358,12 @@ impl Slot {
                 Failure::Authority(error) if error.is_token_required() => self.no_session(),
                 failure => failure,
             })?;
-        self.accept((Rc::new(keys), opening), &granted, roots, around)
+        let granted = Granted {
+            answer: &answer,
+            roots,
+            trust: self.trust(around, deadline).await?,
+        };
+        self.accept((Rc::new(keys), opening), granted, around)
     }
 
     async fn renew_locked(
@@ -349,18 +372,22 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        let granted = self
+        let answer = self
             .ask(around, deadline, async |timeout| {
                 let request = session.renew_request(&self.config.authority, (around.clock)())?;
                 Ok(self.client.renew(&request, timeout).await?)
             })
             .await?;
-        if granted.identity != *session.identity() {
+        if answer.identity != *session.identity() {
             return Err(ChainCheckError::Identity.into());
         }
-        let roots = self.roots(around, deadline).await?;
+        let granted = Granted {
+            answer: &answer,
+            roots: self.roots(around, deadline).await?,
+            trust: self.trust(around, deadline).await?,
+        };
         let keys = (Rc::clone(session.keys()), session.opening());
-        self.accept(keys, &granted, roots, around)
+        self.accept(keys, granted, around)
     }
 
     async fn roots(
@@ -377,14 +404,34 @@ impl Slot {
     fn accept(
         &self,
         keys: (Rc<SessionKeys>, Opening),
-        granted: &EnrolResponse,
-        roots: Vec<Certificate>,
+        granted: Granted<'_>,
         around: &Surroundings,
     ) -> Result<Rc<Session>, Failure> {
         let now = (around.clock)();
-        let session = Rc::new(Session::accept(keys, granted, roots, &self.config, now)?);
+        let session = Rc::new(Session::accept(keys, granted, &self.config, now)?);
         self.session.replace(Some(Rc::clone(&session)));
         Ok(session)
+    }
+
+    /// Gets the document that names the keys which certify in SSH and OpenPGP. Without it a
+    /// session still has X.509.
+    async fn trust(
+        &self,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Result<VerifiedTrust, NoFormats>, Failure> {
+        let envelope = self
+            .ask(around, deadline, async |timeout| {
+                Ok(self.client.fetch(Document::Trust, timeout).await?)
+            })
+            .await;
+        let envelope = match envelope {
+            Ok(envelope) => envelope,
+            Err(Failure::Authority(error)) => return Ok(Err(error.into())),
+            Err(failure) => return Err(failure),
+        };
+        let (pins, now) = (self.config.pins.as_slice(), (around.clock)());
+        Ok(TrustDocument::verify(&envelope, pins, now).map_err(NoFormats::from))
     }
 
     /// Asks the authority, twice if need be: the connection kept since the last question may be

@@ -6,6 +6,7 @@ use notme_core::{
     certificate::{Certificate, CertificateError},
     hex,
     key::KeyId,
+    ssh,
     time::UnixTime,
 };
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
@@ -13,7 +14,9 @@ use serde::Serialize;
 
 use crate::{
     authority::{Founding, OpenError},
+    ca::CaError,
     clock::Clock,
+    format_ca::{OpenPgpCa, SshCa},
     instance::{InstanceError, InstanceLock},
     opening::{open_or_found, store_file},
     seal::{Protection, SealingKind},
@@ -122,6 +125,32 @@ impl Admin {
         Ok(self.roots()?.iter().map(Certificate::pem).collect())
     }
 
+    /// Returns the keys that certify in SSH and OpenPGP; none before the first start of a version
+    /// that has them.
+    ///
+    /// # Errors
+    /// [`AdminError::Ca`] when the store is damaged.
+    pub fn format_keys(&self) -> Result<Vec<FormatKeyInfo>, AdminError> {
+        let kept = self.record()?.format_cas;
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ssh = SshCa::kept_public(&kept)?;
+        let openpgp = OpenPgpCa::kept_certificate(&kept)?;
+        Ok(vec![
+            FormatKeyInfo {
+                format: "ssh",
+                name: ssh.fingerprint(),
+                public: ssh::Key::Plain(ssh).to_text(),
+            },
+            FormatKeyInfo {
+                format: "openpgp",
+                name: openpgp.fingerprint().to_string(),
+                public: openpgp.to_armor(),
+            },
+        ])
+    }
+
     /// Returns the latest signed trust document; `None` before the authority first served.
     ///
     /// # Errors
@@ -144,6 +173,7 @@ impl Admin {
             created_at: record.created_at,
             sealing: record.sealing.kind(),
             roots: roots.iter().map(RootInfo::from).collect(),
+            format_keys: self.format_keys()?,
             summary: self.store.summary(self.clock.now())?,
         })
     }
@@ -174,6 +204,8 @@ pub struct Description {
     pub sealing: SealingKind,
     /// Its roots: Ed25519, then `interop`.
     pub roots: Vec<RootInfo>,
+    /// The keys that certify in other formats.
+    pub format_keys: Vec<FormatKeyInfo>,
     /// What its store holds.
     pub summary: Summary,
 }
@@ -205,9 +237,23 @@ impl From<&Certificate> for RootInfo {
     }
 }
 
+/// A key that certifies in a format other than X.509.
+#[derive(Clone, Debug, Serialize)]
+pub struct FormatKeyInfo {
+    /// `ssh` or `openpgp`.
+    pub format: &'static str,
+    /// The fingerprint, as tools of the format print it.
+    pub name: String,
+    /// What others are given: the line of a public key file, or an armored key.
+    pub public: String,
+}
+
 /// Why the operator cannot have it.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
+    /// A kept key does not parse.
+    #[error("a kept key is damaged")]
+    Ca(#[from] CaError),
     /// A kept certificate does not parse.
     #[error("a kept certificate is damaged")]
     Certificate(#[from] CertificateError),
@@ -235,6 +281,7 @@ impl AdminError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Ca(error) => error.code(),
             Self::Certificate(_) => "authority-store-damaged",
             Self::Home(error) => error.code(),
             Self::Instance(error) => error.code(),

@@ -1,5 +1,6 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
+mod certificates;
 mod enrol;
 mod issue;
 mod publication;
@@ -8,18 +9,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::body::Bytes;
 use notme_core::{
-    certificate::Certificate,
     identity::{AgentName, Identity, IdentityError},
-    profile::{LeafKind, LeafTemplate, ProfileError, build_leaf},
     time::UnixTime,
 };
 
+pub(crate) use self::certificates::CertifyError;
 use crate::{
-    ca::{BACKDATED, Ca, CaError, CaName, new_serial},
+    ca::{Ca, CaError, CaName},
     clock::Clock,
+    format_ca::FormatCas,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
-    store::{AuthorityRecord, Issued, IssuedKind, Session, Store, StoreError},
+    serials::Serials,
+    store::{AuthorityRecord, Store, StoreError},
 };
 
 /// How long things live, in seconds.
@@ -78,6 +80,7 @@ pub(crate) enum Peer {
 pub(crate) struct Keys {
     pub(crate) ed25519: Ca,
     pub(crate) interop: Ca,
+    pub(crate) formats: FormatCas,
 }
 
 /// Makes the authority's keys and keeps them sealed.
@@ -91,6 +94,7 @@ pub(crate) fn found(
     check_principal(&founding.trust_domain, &founding.operator)?;
     let (ed25519, sealed) = Ca::found(CaName::Ed25519, &founding.trust_domain, now, kek)?;
     let (interop, sealed_interop) = Ca::found(CaName::Interop, &founding.trust_domain, now, kek)?;
+    let (formats, format_cas) = FormatCas::found(&founding.trust_domain, now, kek)?;
     let record = AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
         operator: founding.operator.clone(),
@@ -98,9 +102,15 @@ pub(crate) fn found(
         created_at: now,
         sealing,
         cas: vec![sealed, sealed_interop],
+        format_cas,
     };
     store.found(&record)?;
-    Ok((record, Keys { ed25519, interop }))
+    let keys = Keys {
+        ed25519,
+        interop,
+        formats,
+    };
+    Ok((record, keys))
 }
 
 /// Checks that identities can be built: the first enrolment would be late to find out.
@@ -109,11 +119,28 @@ fn check_principal(trust_domain: &str, principal: &str) -> Result<(), IdentityEr
     Identity::agent(trust_domain, principal, &agent).map(|_| ())
 }
 
-/// Opens the kept keys.
-pub(crate) fn unlock(record: &AuthorityRecord, kek: &Kek) -> Result<Keys, OpenError> {
+/// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none of
+/// them, as opposed to one that lost some.
+pub(crate) fn unlock(
+    store: &dyn Store,
+    record: &AuthorityRecord,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<Keys, OpenError> {
+    // First, so that a wrong secret changes nothing.
+    let ed25519 = Ca::open(CaName::Ed25519, &record.cas, kek)?;
+    let interop = Ca::open(CaName::Interop, &record.cas, kek)?;
+    let formats = if record.format_cas.is_empty() {
+        let (formats, sealed) = FormatCas::found(&record.trust_domain, now, kek)?;
+        store.add_format_cas(&sealed)?;
+        formats
+    } else {
+        FormatCas::open(&record.format_cas, kek)?
+    };
     Ok(Keys {
-        ed25519: Ca::open(CaName::Ed25519, &record.cas, kek)?,
-        interop: Ca::open(CaName::Interop, &record.cas, kek)?,
+        ed25519,
+        interop,
+        formats,
     })
 }
 
@@ -128,6 +155,7 @@ pub(crate) struct Authority {
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
     trust: RwLock<Bytes>,
+    serials: Serials,
 }
 
 /// What an authority serves with, besides its keys.
@@ -162,6 +190,7 @@ impl Authority {
             lifetimes: settings.lifetimes,
             local: settings.local,
             trust: RwLock::default(),
+            serials: Serials::default(),
         };
         authority.refresh_trust()?;
         Ok(authority)
@@ -179,75 +208,6 @@ impl Authority {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
-
-    /// Issues one certificate of a session.
-    fn issue_leaf(
-        &self,
-        session: &Session,
-        terms: &LeafTerms<'_>,
-        kind: IssuedKind,
-    ) -> Result<(Certificate, Issued), LeafError> {
-        let (ca, leaf_kind, key) = match kind {
-            IssuedKind::Mtls => (&self.keys.ed25519, LeafKind::Mtls, &session.mtls),
-            IssuedKind::Signing | IssuedKind::X509 => {
-                (&self.keys.ed25519, LeafKind::Signing, &session.signing)
-            }
-            IssuedKind::Interop | IssuedKind::X509Interop => {
-                (&self.keys.interop, LeafKind::Signing, &session.mtls)
-            }
-        };
-        let serial = new_serial()?;
-        let now = UnixTime::from_secs(terms.now_millis.div_euclid(1000));
-        let certificate = build_leaf(
-            &LeafTemplate {
-                issuer: ca.certificate(),
-                key,
-                kind: leaf_kind,
-                serial,
-                not_before: now.plus(-BACKDATED).max(ca.certificate().not_before()),
-                not_after: terms.not_after.min(ca.certificate().not_after()),
-                issued_at_millis: terms.now_millis,
-                common_name: session.agent.as_str(),
-                subject: &session.principal,
-                identity: &session.identity,
-                scopes: &session.scopes.names(),
-                epoch: self.record.epoch,
-                auth_method: &session.auth_method,
-                binding: session.binding(),
-                payload_digest: terms.payload_sha256,
-                activity: terms.activity,
-            },
-            ca.key(),
-        )?;
-        let issued = Issued {
-            kind,
-            serial,
-            kid: certificate.kid(),
-            certificate_sha256: certificate.sha256(),
-            payload_sha256: terms.payload_sha256,
-            activity: terms.activity.map(str::to_owned),
-            issued_at: now,
-            not_after: certificate.not_after(),
-        };
-        Ok((certificate, issued))
-    }
-}
-
-/// What certificates of one answer have in common.
-struct LeafTerms<'a> {
-    now_millis: i64,
-    not_after: UnixTime,
-    payload_sha256: Option<[u8; 32]>,
-    activity: Option<&'a str>,
-}
-
-/// A certificate could not be made: our fault.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LeafError {
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    #[error(transparent)]
-    Random(#[from] SealError),
 }
 
 /// Why an authority cannot be founded or opened.

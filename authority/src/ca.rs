@@ -1,23 +1,18 @@
-//! The two certificate authorities: Ed25519 for ourselves, P-256 for tools that know no Ed25519.
+//! The two X.509 certificate authorities: Ed25519 for ourselves, P-256 for tools that know no Ed25519.
 
 use std::io;
 
-use aws_lc_rs::{
-    encoding::AsDer as _,
-    error::KeyRejected,
-    pkcs8::Document,
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
-};
 use notme_core::{
     certificate::{Certificate, CertificateError},
-    key::{KeyError, PublicKey, SignError, Signer},
+    key::{KeyError, Signer},
+    openpgp::OpenPgpError,
     profile::{CaTemplate, ProfileError, build_ca},
+    ssh,
     time::UnixTime,
 };
-use notme_local::LockedMemory;
 
 use crate::{
+    ca_key::{CaKey, KeyKind},
     seal::{Kek, SealError, random},
     store::SealedCa,
 };
@@ -34,6 +29,13 @@ impl CaName {
         match self {
             Self::Ed25519 => "ed25519",
             Self::Interop => "interop",
+        }
+    }
+
+    const fn kind(self) -> KeyKind {
+        match self {
+            Self::Ed25519 => KeyKind::Ed25519,
+            Self::Interop => KeyKind::P256,
         }
     }
 
@@ -61,8 +63,7 @@ impl Ca {
         now: UnixTime,
         kek: &Kek,
     ) -> Result<(Self, SealedCa), CaError> {
-        let document = CaKey::generate(name)?;
-        let key = CaKey::load(name, document.as_ref())?;
+        let (key, sealed_key) = CaKey::found(name.as_str(), name.kind(), kek)?;
         let not_before = now.plus(-BACKDATED);
         let certificate = build_ca(
             &CaTemplate {
@@ -76,7 +77,7 @@ impl Ca {
         let sealed = SealedCa {
             name: name.as_str().to_owned(),
             certificate: certificate.der().to_vec(),
-            key: kek.seal(name.as_str(), document.as_ref())?,
+            key: sealed_key,
         };
         Ok((Self { certificate, key }, sealed))
     }
@@ -87,7 +88,7 @@ impl Ca {
             .iter()
             .find(|ca| ca.name == name.as_str())
             .ok_or(CaError::Missing(name.as_str()))?;
-        let key = CaKey::load(name, &kek.open(name.as_str(), &sealed.key)?)?;
+        let key = CaKey::open(name.as_str(), name.kind(), &sealed.key, kek)?;
         let certificate = Certificate::from_der(&sealed.certificate)?;
         if certificate.public_key() != key.public_key() {
             return Err(CaError::Mismatch(name.as_str()));
@@ -101,73 +102,6 @@ impl Ca {
 
     pub(crate) fn key(&self) -> &dyn Signer {
         &self.key
-    }
-}
-
-/// The private key, in locked memory. It leaves it for the moment of a signature, in memory that
-/// aws-lc clears when it frees it.
-struct CaKey {
-    name: CaName,
-    pkcs8: LockedMemory,
-    public: PublicKey,
-}
-
-enum KeyPair {
-    Ed25519(Ed25519KeyPair),
-    P256(EcdsaKeyPair),
-}
-
-impl CaKey {
-    fn generate(name: CaName) -> Result<Document, CaError> {
-        let random = SystemRandom::new();
-        match name {
-            CaName::Ed25519 => Ed25519KeyPair::generate_pkcs8(&random),
-            CaName::Interop => {
-                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random)
-            }
-        }
-        .map_err(|_| CaError::Seal(SealError::Random))
-    }
-
-    fn load(name: CaName, pkcs8: &[u8]) -> Result<Self, CaError> {
-        let damaged = |_| CaError::Mismatch(name.as_str());
-        let spki = match KeyPair::open(name, pkcs8).map_err(damaged)? {
-            KeyPair::Ed25519(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
-            KeyPair::P256(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
-        }
-        .map_err(|_| CaError::Mismatch(name.as_str()))?;
-        Ok(Self {
-            name,
-            pkcs8: LockedMemory::of(pkcs8).map_err(CaError::Memory)?,
-            public: PublicKey::from_spki_der(&spki)?,
-        })
-    }
-}
-
-impl KeyPair {
-    fn open(name: CaName, pkcs8: &[u8]) -> Result<Self, KeyRejected> {
-        Ok(match name {
-            CaName::Ed25519 => Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8)?),
-            CaName::Interop => Self::P256(EcdsaKeyPair::from_pkcs8(
-                &ECDSA_P256_SHA256_ASN1_SIGNING,
-                pkcs8,
-            )?),
-        })
-    }
-}
-
-impl Signer for CaKey {
-    fn public_key(&self) -> &PublicKey {
-        &self.public
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        match KeyPair::open(self.name, self.pkcs8.bytes()).map_err(|_| SignError)? {
-            KeyPair::Ed25519(pair) => pair.try_sign(message),
-            KeyPair::P256(pair) => pair.sign(&SystemRandom::new(), message),
-        }
-        .map(|signature| signature.as_ref().to_vec())
-        .map_err(|_| SignError)
     }
 }
 
@@ -189,9 +123,15 @@ pub enum CaError {
     /// The store has no such key.
     #[error("the store has no key `{0}`")]
     Missing(&'static str),
+    /// The OpenPGP key cannot be built or read.
+    #[error("the OpenPGP key cannot be used")]
+    OpenPgp(#[from] OpenPgpError),
     /// The certificate cannot be built.
     #[error("the certificate cannot be built")]
     Profile(#[from] ProfileError),
+    /// A kept SSH key does not parse.
+    #[error("a kept SSH key is damaged")]
+    Ssh(#[from] ssh::public_key::KeyError),
     /// The key cannot be sealed or opened.
     #[error("the keys of the authority stay closed")]
     Seal(#[from] SealError),
@@ -201,9 +141,12 @@ impl CaError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Certificate(_) | Self::Key(_) | Self::Mismatch(_) | Self::Missing(_) => {
-                "authority-store-damaged"
-            }
+            Self::Certificate(_)
+            | Self::Key(_)
+            | Self::Mismatch(_)
+            | Self::Missing(_)
+            | Self::OpenPgp(_)
+            | Self::Ssh(_) => "authority-store-damaged",
             Self::Memory(_) => "authority-runtime",
             Self::Profile(_) => "authority-profile",
             Self::Seal(error) => error.code(),

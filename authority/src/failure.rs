@@ -2,7 +2,7 @@
 
 use notme_core::identity::IdentityError;
 
-use crate::{authority::LeafError, refusal::Refusal, seal::SealError, store::StoreError};
+use crate::{authority::CertifyError, refusal::Refusal, seal::SealError, store::StoreError};
 
 /// Either the caller's fault or ours.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ macro_rules! internal {
 }
 
 internal!(
+    CertifyError,
     IdentityError,
-    LeafError,
     SealError,
     StoreError,
     serde_json::Error

@@ -60,6 +60,8 @@ impl Route {
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
             "/.well-known/jwks.json" => Self::Document(Document::Jwks),
+            "/v1/openpgp.asc" => Self::Document(Document::OpenPgp),
+            "/v1/ssh-ca.pub" => Self::Document(Document::SshCa),
             "/v1/trust.json" => Self::Document(Document::Trust),
             "/v1/enrol" => Self::Operation(Operation::Enrol),
             "/v1/issue" => Self::Operation(Operation::Issue),
@@ -84,6 +86,8 @@ enum Document {
     FullCaBundle,
     Discovery,
     Jwks,
+    OpenPgp,
+    SshCa,
     Trust,
 }
 
@@ -100,6 +104,8 @@ impl Document {
                 authority.discovery().to_string().into(),
             ),
             Self::Jwks => (JSON, "max-age=3600", authority.jwks().to_string().into()),
+            Self::OpenPgp => (PGP, "max-age=3600", authority.openpgp_key().into()),
+            Self::SshCa => (TEXT, "max-age=3600", authority.ssh_ca().into()),
             // Revocations travel here: short.
             Self::Trust => (JSON, "max-age=60", authority.trust()),
         };
@@ -227,5 +233,6 @@ fn put(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static s
 
 const JSON: &str = "application/json";
 const PEM: &str = "application/x-pem-file";
+const PGP: &str = "application/pgp-keys";
 const TEXT: &str = "text/plain";
 const BODY_MAX: usize = 64 * 1024;

@@ -5,7 +5,8 @@
 //! document; it works beside a running authority. [`running`] and [`stop`] find the process.
 //!
 //! # What is at rest
-//! The two CA keys (Ed25519, and P-256 for tools without Ed25519) are sealed with AES-256-GCM.
+//! The four CA keys (X.509 with Ed25519, X.509 with P-256 for tools without Ed25519, SSH, OpenPGP)
+//! are sealed with AES-256-GCM. A store from before SSH and OpenPGP gets those two at its next start.
 //! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
 //! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
 //! beside the store in a 0700 directory. That default protects copies of the store; whoever can
@@ -21,8 +22,10 @@
 mod admin;
 mod authority;
 mod ca;
+mod ca_key;
 mod clock;
 mod failure;
+mod format_ca;
 mod http;
 mod instance;
 mod listen;
@@ -31,12 +34,13 @@ mod refusal;
 mod scope;
 mod seal;
 mod secret;
+mod serials;
 mod server;
 mod store;
 mod token;
 
 pub use self::{
-    admin::{Admin, AdminError, Description, RootInfo, init},
+    admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
     ca::CaError,
     clock::{Clock, SystemClock},

@@ -31,7 +31,8 @@ pub(crate) fn open_or_found(
     let store = SqliteStore::open(&store_file(home))?;
     let (record, keys) = match store.authority()? {
         Some(record) => {
-            let keys = unlock(&record, &record.sealing.unlock(protection, home)?)?;
+            let kek = record.sealing.unlock(protection, home)?;
+            let keys = unlock(&store, &record, &kek, now)?;
             (record, keys)
         }
         None => {

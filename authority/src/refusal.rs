@@ -62,7 +62,7 @@ pub enum Refusal {
     #[error("none of the requested scopes is granted")]
     ScopeNotGranted,
     /// A scope outside the closed list.
-    #[error("scopes are `bridgeCert`, `sign:git` and `sign:attestation`")]
+    #[error("scopes are `bridgeCert`, `sign:git`, `sign:attestation` and `ssh:login`")]
     ScopeUnknown,
     /// The session certificate has expired; renewing or enrolling helps.
     #[error("the session certificate has expired")]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use notme_core::enrol::{SCOPE_BRIDGE, SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT};
+use notme_core::enrol::{SCOPE_BRIDGE, SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT, SCOPE_SSH_LOGIN};
 
 /// One right a certificate can carry; the list is closed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -13,11 +13,18 @@ pub enum Scope {
     SignGit,
     /// `sign:attestation`: sign statements about work.
     SignAttestation,
+    /// `ssh:login`: log in by SSH, where a server trusts the authority. Never granted unasked.
+    SshLogin,
 }
 
 impl Scope {
     /// Every scope, in the order certificates list them.
-    pub const ALL: [Self; 3] = [Self::BridgeCert, Self::SignGit, Self::SignAttestation];
+    pub const ALL: [Self; 4] = [
+        Self::BridgeCert,
+        Self::SignGit,
+        Self::SignAttestation,
+        Self::SshLogin,
+    ];
 
     /// Returns the name that certificates carry.
     pub const fn as_str(self) -> &'static str {
@@ -25,6 +32,7 @@ impl Scope {
             Self::BridgeCert => SCOPE_BRIDGE,
             Self::SignGit => SCOPE_SIGN_GIT,
             Self::SignAttestation => SCOPE_SIGN_ATTESTATION,
+            Self::SshLogin => SCOPE_SSH_LOGIN,
         }
     }
 }
@@ -75,6 +83,15 @@ impl Scopes {
         Self(self.0.intersection(&granted.0).copied().collect()).or_empty()
     }
 
+    /// Returns those of these scopes that a session gets without asking.
+    ///
+    /// # Errors
+    /// [`ScopeError::Empty`] when none is left.
+    pub fn unasked(mut self) -> Result<Self, ScopeError> {
+        self.0.remove(&Scope::SshLogin);
+        self.or_empty()
+    }
+
     /// Returns the names, in the order certificates list them.
     pub fn names(&self) -> Vec<String> {
         self.0
@@ -113,7 +130,7 @@ pub enum ScopeError {
     #[error("at least one scope is needed")]
     Empty,
     /// A name outside the closed list.
-    #[error("scopes are `bridgeCert`, `sign:git` and `sign:attestation`")]
+    #[error("scopes are `bridgeCert`, `sign:git`, `sign:attestation` and `ssh:login`")]
     Unknown,
 }
 
@@ -126,6 +143,15 @@ mod tests {
         let scopes: Scopes = "sign:git,bridgeCert,sign:git".parse().unwrap();
         assert_eq!(scopes.to_string(), "bridgeCert sign:git");
         assert_eq!(scopes.to_string().parse::<Scopes>().unwrap(), scopes);
+    }
+
+    #[test]
+    fn logging_in_is_never_granted_unasked() {
+        let unasked = Scopes::all().unasked().unwrap();
+        assert!(!unasked.contains(Scope::SshLogin));
+        assert_eq!(unasked.names(), notme_core::enrol::DEFAULT_SCOPES);
+        let only: Scopes = "ssh:login".parse().unwrap();
+        assert_eq!(only.unasked(), Err(ScopeError::Empty));
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps a new authority; fails when the store has one.
     fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError>;
 
+    /// Keeps the authorities of the other formats; fails when the store has them.
+    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError>;
+
+    /// Sets `count` serial numbers of SSH certificates aside, none of them below `least`, and
+    /// returns the first. No number is set aside twice.
+    fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError>;
+
     /// Keeps a new enrolment token.
     fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError>;
 
@@ -70,6 +77,8 @@ pub(crate) struct AuthorityRecord {
     pub(crate) created_at: UnixTime,
     pub(crate) sealing: Sealing,
     pub(crate) cas: Vec<SealedCa>,
+    /// Empty in a store from before there were any.
+    pub(crate) format_cas: Vec<SealedFormatCa>,
 }
 
 /// A certificate authority at rest.
@@ -83,6 +92,23 @@ pub(crate) struct SealedCa {
 impl std::fmt::Debug for SealedCa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SealedCa")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A certificate authority of another format than X.509, at rest.
+#[derive(Clone)]
+pub(crate) struct SealedFormatCa {
+    pub(crate) name: String,
+    pub(crate) public: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) created_at: UnixTime,
+}
+
+impl std::fmt::Debug for SealedFormatCa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedFormatCa")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
@@ -165,6 +191,7 @@ pub(crate) struct PresentedSession {
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) kind: IssuedKind,
+    /// Those of SSH certificates have eight bytes, and eight zeros before them.
     pub(crate) serial: [u8; 16],
     pub(crate) kid: KeyId,
     pub(crate) certificate_sha256: [u8; 32],
@@ -183,10 +210,18 @@ pub(crate) enum IssuedKind {
     Signing,
     /// The P-256 session signing certificate.
     Interop,
+    /// The OpenSSH certificate of the session.
+    SessionSsh,
+    /// The OpenPGP certification of the session.
+    SessionOpenPgp,
     /// Issuance-bound, Ed25519.
     X509,
     /// Issuance-bound, P-256.
     X509Interop,
+    /// Issuance-bound, OpenSSH.
+    Ssh,
+    /// Issuance-bound, OpenPGP.
+    OpenPgp,
 }
 
 impl IssuedKind {
@@ -195,8 +230,12 @@ impl IssuedKind {
             Self::Mtls => "mtls",
             Self::Signing => "signing",
             Self::Interop => "interop",
+            Self::SessionSsh => "session-ssh",
+            Self::SessionOpenPgp => "session-openpgp",
             Self::X509 => "x509",
             Self::X509Interop => "x509-interop",
+            Self::Ssh => "ssh",
+            Self::OpenPgp => "openpgp",
         }
     }
 }

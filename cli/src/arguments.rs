@@ -85,6 +85,9 @@ pub(crate) struct Init {
     /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
     #[arg(long, value_enum, default_value = "modern")]
     pub(crate) profile: Profile,
+    /// Let the agent log in by SSH too, where a server trusts the authority
+    #[arg(long)]
+    pub(crate) ssh_login: bool,
     /// Set it up for all your repositories
     #[arg(long)]
     pub(crate) global: bool,
@@ -178,14 +181,16 @@ impl From<Explain> for Verify {
 pub(crate) enum Trust {
     /// Pin an authority
     #[command(
-        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot"
+        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot\n  notme trust add --name team --openpgp keys.asc\n  notme trust add --name team --allowed-signers allowed_signers"
     )]
     Add(TrustAdd),
     /// List what is pinned
     #[command(after_help = "Example:\n  notme trust show --json")]
     Show(Json),
-    /// Print root certificates for other tools
-    #[command(after_help = "Example:\n  notme trust export --pem > roots.pem")]
+    /// Print roots and keys for other tools
+    #[command(
+        after_help = "Examples:\n  notme trust export --pem > roots.pem\n  notme trust export --allowed-signers > allowed_signers"
+    )]
     Export(TrustExport),
     /// Fetch newer trust documents
     #[command(after_help = "Example:\n  notme trust refresh")]
@@ -215,6 +220,12 @@ pub(crate) struct TrustAdd {
     /// The roots are those of an ordinary X.509 authority, not of notme
     #[arg(long)]
     pub(crate) x509: bool,
+    /// The file holds OpenPGP keys of people, as `gpg --export` writes them
+    #[arg(long, conflicts_with_all = ["pin", "pem", "x509", "ca_file"])]
+    pub(crate) openpgp: bool,
+    /// The file lists allowed signers, as ssh-keygen has it
+    #[arg(long, conflicts_with_all = ["pin", "pem", "x509", "ca_file", "openpgp"])]
+    pub(crate) allowed_signers: bool,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -222,10 +233,20 @@ pub(crate) struct TrustAdd {
 
 /// `notme trust export`.
 #[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("form").required(true)))]
 pub(crate) struct TrustExport {
     /// As PEM certificates
-    #[arg(long, required = true)]
+    #[arg(long, group = "form")]
     pub(crate) pem: bool,
+    /// As OpenPGP keys, for `gpg --import`
+    #[arg(long, group = "form")]
+    pub(crate) openpgp: bool,
+    /// As a file of allowed signers, for ssh-keygen and git
+    #[arg(long, group = "form")]
+    pub(crate) allowed_signers: bool,
+    /// What was revoked as a key revocation list, for ssh-keygen, git and sshd
+    #[arg(long, group = "form")]
+    pub(crate) krl: bool,
     /// Only this authority's
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -81,7 +81,7 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
 ///
 /// The runtime puts `/dev/null` in its place, open for reading and writing; whoever wants to
 /// throw a signature away opens it for writing only.
-fn is_stdout_closed() -> bool {
+pub(crate) fn is_stdout_closed() -> bool {
     let stdout = io::stdout();
     // Major 1, minor 3 (Linux, admin-guide/devices.txt).
     let is_null = fstat(&stdout).is_ok_and(|file| file.st_rdev == makedev(1, 3));
@@ -216,15 +216,16 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
     Told { lines, exit }
 }
 
-enum Standing {
+/// What a signature that does hold lacks.
+pub(crate) enum Standing {
     Bad,
     Unknown,
     Expired,
     Revoked,
 }
 
-/// What a signature that does hold lacks.
-fn standing_of(code: Code) -> Standing {
+/// Sorts a refusal of a signature that does hold by what it lacks.
+pub(crate) fn standing_of(code: Code) -> Standing {
     match code {
         Code::CertificateExpired | Code::CertificateNotYetValid | Code::TimeBasisTooWeak => {
             Standing::Expired
@@ -251,7 +252,6 @@ fn standing_of(code: Code) -> Standing {
         | Code::IssuanceMismatch
         // These say that nobody could look; they do not come with `Rejected`.
         | Code::ObjectMissing
-        | Code::FormatUnsupported
         | Code::AlgorithmUnsupported
         | Code::TrustMissing
         | Code::TrustUnreadable

@@ -1,6 +1,7 @@
 //! notme: agents sign as themselves, and anyone can check it.
 //!
-//! git calls the program as gpgsm, under the name `notme-x509` or with gpgsm's arguments; people
+//! git calls the program as gpgsm, under the name `notme-x509` or with gpgsm's arguments, and as
+//! gpg under the name `notme-openpgp`, since gpg's arguments are gpgsm's; people
 //! call it with a subcommand. The first way goes straight to the signer: git waits for it.
 
 #![forbid(unsafe_code)]
@@ -9,11 +10,13 @@ mod arguments;
 mod commands;
 mod failure;
 mod git;
+mod gpg;
 mod gpgsm;
 mod home;
 mod judging;
 mod program;
 mod settings;
+mod ssh_keygen;
 
 use std::{
     env,
@@ -52,8 +55,17 @@ fn dispatch() -> ExitCode {
     let gpg_shaped = words
         .first()
         .is_some_and(|first| notme_signer::is_gpg_shaped(first));
+    if program::is_gpg_name(&called_as) {
+        return gpg::run(&words);
+    }
     if program::is_gpgsm_name(&called_as) || gpg_shaped {
         return gpgsm::run(&words);
+    }
+    let ssh_shaped = words
+        .first()
+        .is_some_and(|first| notme_signer::ssh::is_ssh_keygen_shaped(first));
+    if ssh_keygen::is_ssh_keygen_name(&called_as) || ssh_shaped {
+        return ssh_keygen::run(&words);
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -15,6 +15,9 @@ use crate::home::Home;
 /// The name under which git calls us in place of gpgsm.
 pub(crate) const GPGSM_NAME: &str = "notme-x509";
 
+/// The name under which git calls us in place of gpg.
+pub(crate) const GPG_NAME: &str = "notme-openpgp";
+
 /// Returns the path of the running program.
 ///
 /// # Errors
@@ -65,9 +68,18 @@ fn log_file(home: &Home) -> PathBuf {
     }
 }
 
-/// Tells whether the last part of the path is one of git's names for us.
+/// Tells whether the last part of the path is git's name for us in place of gpgsm.
 pub(crate) fn is_gpgsm_name(called_as: &OsString) -> bool {
+    is_called(called_as, GPGSM_NAME)
+}
+
+/// Tells whether the last part of the path is git's name for us in place of gpg.
+pub(crate) fn is_gpg_name(called_as: &OsString) -> bool {
+    is_called(called_as, GPG_NAME)
+}
+
+fn is_called(called_as: &OsString, wanted: &str) -> bool {
     Path::new(called_as)
         .file_name()
-        .is_some_and(|name| name == GPGSM_NAME)
+        .is_some_and(|name| name == wanted)
 }

@@ -27,8 +27,17 @@ pub const SCOPE_SIGN_GIT: &str = "sign:git";
 pub const SCOPE_SIGN_ATTESTATION: &str = "sign:attestation";
 /// The scope of every session.
 pub const SCOPE_BRIDGE: &str = "bridgeCert";
+/// The scope that allows logging in by SSH. Granted only when it is asked for.
+pub const SCOPE_SSH_LOGIN: &str = "ssh:login";
 /// Every scope that a session can hold.
-pub const SCOPES: [&str; 3] = [SCOPE_BRIDGE, SCOPE_SIGN_GIT, SCOPE_SIGN_ATTESTATION];
+pub const SCOPES: [&str; 4] = [
+    SCOPE_BRIDGE,
+    SCOPE_SIGN_GIT,
+    SCOPE_SIGN_ATTESTATION,
+    SCOPE_SSH_LOGIN,
+];
+/// The scopes of a session that asked for none in particular.
+pub const DEFAULT_SCOPES: [&str; 3] = [SCOPE_BRIDGE, SCOPE_SIGN_GIT, SCOPE_SIGN_ATTESTATION];
 
 /// Something for each of the two keys of a session.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -52,7 +61,7 @@ pub struct EnrolRequest {
     pub public_keys: KeyPair,
     /// Signatures over [`enrol_preimage`] in base64url: P-256 as `r || s`, Ed25519 pure.
     pub proofs: KeyPair,
-    /// Scopes asked for; all that may be granted when absent.
+    /// Scopes asked for; all that may be granted of [`DEFAULT_SCOPES`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
 }
@@ -80,7 +89,7 @@ pub struct EnrolResponse {
     pub auth_method: String,
 }
 
-/// The certificates of a session, as PEM.
+/// The certificates of a session: X.509 as PEM, and what the other formats have instead.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SessionCertificates {
     /// TLS client certificate of the P-256 key.
@@ -89,6 +98,23 @@ pub struct SessionCertificates {
     pub signing: String,
     /// Signing certificate of the P-256 key, by the P-256 root.
     pub interop: String,
+    /// OpenSSH user certificate of the Ed25519 key, as the line of a public key file; absent at
+    /// authorities that are no SSH authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+    /// Certification of the Ed25519 key as an OpenPGP key; absent at authorities without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openpgp: Option<OpenPgpCertification>,
+}
+
+/// An authority's word for a session key in OpenPGP. The key signs its own user id, so the
+/// holder puts the transferable key together.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OpenPgpCertification {
+    /// The key's creation time, which its fingerprint covers: the same for a whole session.
+    pub created: UnixTime,
+    /// The certification: one signature packet, in base64.
+    pub certification: String,
 }
 
 /// An authority's epoch and key.
@@ -108,6 +134,11 @@ pub enum Format {
     X509,
     /// CMS with the P-256 key, for stock tools.
     X509Interop,
+    /// SSHSIG with the Ed25519 key. The certificate is the line of a public key file.
+    Ssh,
+    /// OpenPGP with the Ed25519 key. The certificate is one signature packet, in base64.
+    #[serde(rename = "openpgp")]
+    OpenPgp,
 }
 
 impl Format {
@@ -116,6 +147,8 @@ impl Format {
         match self {
             Self::X509 => "x509",
             Self::X509Interop => "x509-interop",
+            Self::Ssh => "ssh",
+            Self::OpenPgp => "openpgp",
         }
     }
 }
@@ -144,7 +177,7 @@ pub struct IssueRequest {
 /// The answer to an [`IssueRequest`].
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct IssueResponse {
-    /// One PEM certificate for each form.
+    /// One certificate for each form: PEM for CMS, otherwise as [`Format`] says.
     pub certificates: BTreeMap<Format, String>,
     /// End of the certificates.
     pub expires_at: UnixTime,
@@ -257,6 +290,19 @@ mod tests {
     fn fields_cannot_move_into_one_another() {
         assert_ne!(framed(&[b"ab", b"c"]), framed(&[b"a", b"bc"]));
         assert_ne!(framed(&[b"a", b""]), framed(&[b"a"]));
+    }
+
+    #[test]
+    fn a_format_has_one_name_on_the_wire_and_in_proofs() {
+        for format in [
+            Format::X509,
+            Format::X509Interop,
+            Format::Ssh,
+            Format::OpenPgp,
+        ] {
+            let json = serde_json::to_value(format).unwrap();
+            assert_eq!(json, format.as_str());
+        }
     }
 
     #[test]

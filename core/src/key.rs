@@ -74,6 +74,17 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId([u8; 16]);
 
+impl KeyId {
+    /// Returns the id of the key with this canonical SubjectPublicKeyInfo.
+    pub(crate) fn of_spki(spki: &[u8]) -> Self {
+        let mut id = [0; 16];
+        id.iter_mut()
+            .zip(sha256(spki))
+            .for_each(|(to, from)| *to = from);
+        Self(id)
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(&self.0))
@@ -228,11 +239,7 @@ impl PublicKey {
 
     /// Returns the key id.
     pub fn kid(&self) -> KeyId {
-        let mut id = [0; 16];
-        id.iter_mut()
-            .zip(self.spki_sha256())
-            .for_each(|(to, from)| *to = from);
-        KeyId(id)
+        KeyId::of_spki(&self.spki)
     }
 
     /// Returns the kind of key.
@@ -368,7 +375,8 @@ pub enum KeyError {
     Invalid,
 }
 
-fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+/// Writes a SubjectPublicKeyInfo.
+pub(crate) fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     der_writer::sequence(&[algorithm, &der_writer::element(BIT_STRING, &[&[0], key])])
 }
 

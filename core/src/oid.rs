@@ -15,6 +15,10 @@ oids! {
     EC_PUBLIC_KEY = "1.2.840.10045.2.1";
     /// NIST P-256 (RFC 5480).
     P256 = "1.2.840.10045.3.1.7";
+    /// NIST P-384 (RFC 5480).
+    P384 = "1.3.132.0.34";
+    /// NIST P-521 (RFC 5480).
+    P521 = "1.3.132.0.35";
     /// rsaEncryption (RFC 8017).
     RSA_ENCRYPTION = "1.2.840.113549.1.1.1";
     /// sha256WithRSAEncryption (RFC 8017).

@@ -3,6 +3,8 @@
 //! A DSSE envelope over canonical JSON (RFC 8785). Every current root signs it; at a rotation the
 //! root that goes signs too, so that whoever pinned it can walk to the next.
 
+use std::{collections::BTreeSet, fmt::Display};
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
@@ -11,6 +13,8 @@ use crate::{
     hex,
     identity::is_trust_domain,
     key::{Algorithm, KeyId, SignError, Signer, sha256},
+    openpgp::{Fingerprint, TrustedKey},
+    ssh,
     time::UnixTime,
 };
 
@@ -41,10 +45,10 @@ pub struct TrustDocument {
     pub epoch: u64,
     /// Roots, past and present.
     pub roots: Vec<Root>,
-    /// OpenSSH certificate authorities.
-    pub ssh_ca: Vec<serde_json::Value>,
-    /// OpenPGP certification keys.
-    pub openpgp: Vec<serde_json::Value>,
+    /// OpenSSH certificate authorities, past and present.
+    pub ssh_ca: Vec<SshCa>,
+    /// OpenPGP certification keys, past and present.
+    pub openpgp: Vec<OpenPgpCa>,
     /// Time-stamping authorities.
     pub tsa: Vec<serde_json::Value>,
     /// Transparency logs.
@@ -70,6 +74,38 @@ pub struct Root {
     pub from: UnixTime,
     /// When it ceased to issue. A time after that of the document is not yet true: such a root is
     /// current.
+    pub retired_at: Option<UnixTime>,
+}
+
+/// A key that signed OpenSSH certificates, and the time in which it did.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshCa {
+    /// The key, as the line of a public key file without a comment.
+    #[serde(serialize_with = "write_ssh", deserialize_with = "read_ssh")]
+    pub public_key: ssh::PublicKey,
+    /// The id of the key.
+    pub kid: KeyId,
+    /// When it began to issue.
+    pub from: UnixTime,
+    /// When it ceased to issue, as for [`Root::retired_at`].
+    pub retired_at: Option<UnixTime>,
+}
+
+/// A key that certified OpenPGP keys, and the time in which it did.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenPgpCa {
+    /// The transferable public key, in its armor.
+    pub certificate: TrustedKey,
+    /// Its fingerprint, in upper-case hex.
+    #[serde(serialize_with = "write_text", deserialize_with = "read_fingerprint")]
+    pub fingerprint: Fingerprint,
+    /// The id of the key.
+    pub kid: KeyId,
+    /// When it began to issue.
+    pub from: UnixTime,
+    /// When it ceased to issue, as for [`Root::retired_at`].
     pub retired_at: Option<UnixTime>,
 }
 
@@ -205,18 +241,32 @@ impl TrustDocument {
         })
     }
 
+    /// Returns the SSH authorities that still issue.
+    pub fn current_ssh_ca(&self) -> impl Iterator<Item = &SshCa> {
+        let is_current = |ca: &&SshCa| self.is_current(ca.retired_at);
+        self.ssh_ca.iter().filter(is_current)
+    }
+
+    /// Returns the OpenPGP authorities that still issue.
+    pub fn current_openpgp(&self) -> impl Iterator<Item = &OpenPgpCa> {
+        let is_current = |ca: &&OpenPgpCa| self.is_current(ca.retired_at);
+        self.openpgp.iter().filter(is_current)
+    }
+
     /// Returns the roots that still issue.
     pub fn current_roots(&self) -> impl Iterator<Item = &Root> {
-        self.roots.iter().filter(|root| self.is_current(root))
+        let is_current = |root: &&Root| self.is_current(root.retired_at);
+        self.roots.iter().filter(is_current)
     }
 
     /// Returns the roots that ceased to issue before the document was signed.
     pub fn retired_roots(&self) -> impl Iterator<Item = &Root> {
-        self.roots.iter().filter(|root| !self.is_current(root))
+        let is_retired = |root: &&Root| !self.is_current(root.retired_at);
+        self.roots.iter().filter(is_retired)
     }
 
-    fn is_current(&self, root: &Root) -> bool {
-        root.retired_at.is_none_or(|at| at > self.issued_at)
+    fn is_current(&self, retired_at: Option<UnixTime>) -> bool {
+        retired_at.is_none_or(|at| at > self.issued_at)
     }
 
     fn check(&self) -> Result<(), TrustError> {
@@ -245,7 +295,27 @@ impl TrustDocument {
         if self.current_roots().next().is_none() {
             return Err(TrustError::NoRoots);
         }
-        self.roots.iter().try_for_each(Root::check)
+        self.roots.iter().try_for_each(Root::check)?;
+        self.ssh_ca.iter().try_for_each(SshCa::check)?;
+        self.openpgp.iter().try_for_each(OpenPgpCa::check)?;
+        self.check_separation()
+    }
+
+    /// Checks that every key stands once: one that signed in two formats could be made to sign
+    /// for one what means something in the other.
+    fn check_separation(&self) -> Result<(), TrustError> {
+        let mut seen = BTreeSet::new();
+        let roots = self.roots.iter().map(|root| root.kid);
+        let ssh = self.ssh_ca.iter().map(|ca| ca.kid);
+        let openpgp = self.openpgp.iter().map(|ca| ca.kid);
+        match roots
+            .chain(ssh)
+            .chain(openpgp)
+            .find(|kid| !seen.insert(*kid))
+        {
+            Some(kid) => Err(TrustError::Repeated(kid)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -264,12 +334,62 @@ impl Root {
     }
 }
 
+impl SshCa {
+    fn check(&self) -> Result<(), TrustError> {
+        let consistent =
+            self.public_key.kid() == self.kid && self.retired_at.is_none_or(|at| at > self.from);
+        if consistent {
+            Ok(())
+        } else {
+            Err(TrustError::SshCa(self.kid))
+        }
+    }
+}
+
+impl OpenPgpCa {
+    fn check(&self) -> Result<(), TrustError> {
+        let consistent = self.certificate.key().kid() == Some(self.kid)
+            && *self.certificate.fingerprint() == self.fingerprint
+            && self.retired_at.is_none_or(|at| at > self.from);
+        if consistent {
+            Ok(())
+        } else {
+            Err(TrustError::OpenPgp(self.kid))
+        }
+    }
+}
+
 fn write_pem<S: Serializer>(certificate: &Certificate, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(&certificate.pem())
 }
 
 fn read_pem<'de, D: Deserializer<'de>>(from: D) -> Result<Certificate, D::Error> {
     Certificate::from_pem(&String::deserialize(from)?).map_err(D::Error::custom)
+}
+
+fn write_ssh<S: Serializer>(key: &ssh::PublicKey, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&ssh::Key::Plain(key.clone()).to_text())
+}
+
+fn read_ssh<'de, D: Deserializer<'de>>(from: D) -> Result<ssh::PublicKey, D::Error> {
+    let line = String::deserialize(from)?;
+    match ssh::Key::from_text(&line).map_err(D::Error::custom)? {
+        (ssh::Key::Plain(key), "") => Ok(key),
+        (ssh::Key::Plain(_) | ssh::Key::Certified(_), _) => {
+            Err(D::Error::custom("expected a plain key without a comment"))
+        }
+    }
+}
+
+fn write_text<S: Serializer>(value: &impl Display, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(value)
+}
+
+fn read_fingerprint<'de, D: Deserializer<'de>>(from: D) -> Result<Fingerprint, D::Error> {
+    let text = String::deserialize(from)?;
+    Fingerprint::from_hex(&text)
+        .filter(|fingerprint| fingerprint.to_string() == text)
+        .ok_or_else(|| D::Error::custom("expected a fingerprint in upper-case hex"))
 }
 
 /// The trust document is not one to rely on.
@@ -316,6 +436,15 @@ pub enum TrustError {
     /// A root contradicts its certificate.
     #[error("root `{0}` contradicts its certificate")]
     Root(KeyId),
+    /// An SSH authority contradicts its key.
+    #[error("SSH authority `{0}` contradicts its key")]
+    SshCa(KeyId),
+    /// An OpenPGP authority contradicts its key.
+    #[error("OpenPGP authority `{0}` contradicts its key")]
+    OpenPgp(KeyId),
+    /// A key stands twice.
+    #[error("key `{0}` is listed twice")]
+    Repeated(KeyId),
     /// No pinned root signed it.
     #[error("no pinned root signed the trust document")]
     NotPinned,

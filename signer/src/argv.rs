@@ -102,20 +102,24 @@ pub fn is_gpg_shaped(first: &OsStr) -> bool {
 /// # Errors
 /// [`ArgvError`].
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, ArgvError> {
-    let mut arguments = arguments.into_iter();
-    let mut state = State::default();
-    while let Some(argument) = arguments.next() {
-        match argument.as_bytes() {
-            b"--" => {
-                state.operands.extend(arguments.by_ref());
-            }
-            b"-" => state.operands.push(argument),
-            [b'-', b'-', ..] => state.long(&argument, &mut arguments)?,
-            [b'-', ..] => state.cluster(&argument, &mut arguments)?,
-            _ => state.operands.push(argument),
-        }
-    }
-    state.finish()
+    State::read(arguments, Dialect::Gpgsm)?.finish()
+}
+
+/// Whose command line it is: gpg has options that gpgsm lacks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Dialect {
+    #[default]
+    Gpgsm,
+    Gpg,
+}
+
+/// Which keys are to be listed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyList {
+    /// Those that signatures are verified with.
+    Public,
+    /// Those that sign.
+    Secret,
 }
 
 /// A command line that we do not understand.
@@ -161,19 +165,46 @@ pub enum ArgvError {
 
 /// What was seen so far.
 #[derive(Default)]
-struct State {
-    detach: bool,
-    sign: bool,
-    armor: bool,
-    verify: bool,
-    version: bool,
-    help: bool,
-    key: Option<OsString>,
-    status_fd: Option<StatusFd>,
-    operands: Vec<OsString>,
+pub(crate) struct State {
+    dialect: Dialect,
+    pub(crate) detach: bool,
+    pub(crate) sign: bool,
+    pub(crate) armor: bool,
+    pub(crate) verify: bool,
+    pub(crate) version: bool,
+    pub(crate) help: bool,
+    pub(crate) colons: bool,
+    pub(crate) list: Option<KeyList>,
+    pub(crate) key: Option<OsString>,
+    pub(crate) output: Option<OsString>,
+    pub(crate) status_fd: Option<StatusFd>,
+    pub(crate) operands: Vec<OsString>,
 }
 
 impl State {
+    pub(crate) fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        dialect: Dialect,
+    ) -> Result<Self, ArgvError> {
+        let mut arguments = arguments.into_iter();
+        let mut state = Self {
+            dialect,
+            ..Self::default()
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.as_bytes() {
+                b"--" => {
+                    state.operands.extend(arguments.by_ref());
+                }
+                b"-" => state.operands.push(argument),
+                [b'-', b'-', ..] => state.long(&argument, &mut arguments)?,
+                [b'-', ..] => state.cluster(&argument, &mut arguments)?,
+                _ => state.operands.push(argument),
+            }
+        }
+        Ok(state)
+    }
+
     fn long(
         &mut self,
         argument: &OsStr,
@@ -193,6 +224,7 @@ impl State {
             None => (bytes, None),
         };
         let option = || printable(name);
+        let is_gpg = self.dialect == Dialect::Gpg;
         let flag = match name {
             b"--detach-sign" => &mut self.detach,
             b"--sign" => &mut self.sign,
@@ -202,6 +234,24 @@ impl State {
             b"--help" => &mut self.help,
             // How much is said, and whether questions are asked: we say little and ask nothing.
             b"--batch" | b"--no-tty" | b"--yes" | b"--quiet" | b"--verbose" => &mut false,
+            b"--no-greeting" | b"--no-secmem-warning" | b"--no-permission-warning" if is_gpg => {
+                &mut false
+            }
+            b"--with-colons" if is_gpg => &mut self.colons,
+            // Ours are always shown.
+            b"--with-fingerprint" | b"--fixed-list-mode" if is_gpg => &mut false,
+            b"--list-keys" | b"--list-public-keys" | b"--list-secret-keys" if is_gpg => {
+                self.list = Some(match name {
+                    b"--list-secret-keys" => KeyList::Secret,
+                    _ => KeyList::Public,
+                });
+                &mut false
+            }
+            b"--output" if is_gpg => {
+                let value = value.or_else(|| rest.next());
+                let value = value.ok_or_else(|| ArgvError::MissingValue { option: option() })?;
+                return self.output(value);
+            }
             b"--local-user" | b"--status-fd" | b"--keyid-format" => {
                 let value = value.or_else(|| rest.next());
                 let value = value.ok_or_else(|| ArgvError::MissingValue { option: option() })?;
@@ -234,12 +284,16 @@ impl State {
                 b'a' => self.armor = true,
                 b'q' | b'v' => {}
                 b'h' => self.help = true,
+                b'k' if self.dialect == Dialect::Gpg => self.list = Some(KeyList::Public),
+                b'K' if self.dialect == Dialect::Gpg => self.list = Some(KeyList::Secret),
+                b'o' if self.dialect == Dialect::Gpg => {
+                    let value = attached_or_next(&mut letters, rest);
+                    return self.output(value.ok_or_else(|| ArgvError::MissingValue {
+                        option: "-o".to_owned(),
+                    })?);
+                }
                 b'u' => {
-                    let attached: Vec<u8> = letters.copied().collect();
-                    let value = match attached.is_empty() {
-                        true => rest.next(),
-                        false => Some(OsString::from_vec(attached)),
-                    };
+                    let value = attached_or_next(&mut letters, rest);
                     return self.key(value.ok_or_else(|| ArgvError::MissingValue {
                         option: "-u".to_owned(),
                     })?);
@@ -257,6 +311,15 @@ impl State {
     fn key(&mut self, value: OsString) -> Result<(), ArgvError> {
         match self.key.replace(value) {
             Some(_) => Err(ArgvError::SeveralKeys),
+            None => Ok(()),
+        }
+    }
+
+    fn output(&mut self, value: OsString) -> Result<(), ArgvError> {
+        match self.output.replace(value) {
+            Some(_) => Err(ArgvError::Operands {
+                usage: "one file to write to",
+            }),
             None => Ok(()),
         }
     }
@@ -318,6 +381,18 @@ impl State {
                 usage: "--verify SIGNATURE_FILE DATA_FILE, or - for data on standard input",
             }),
         }
+    }
+}
+
+/// Returns what follows a letter that takes a value: the rest of its cluster, or the next word.
+fn attached_or_next<'a>(
+    letters: &mut impl Iterator<Item = &'a u8>,
+    rest: &mut impl Iterator<Item = OsString>,
+) -> Option<OsString> {
+    let attached: Vec<u8> = letters.copied().collect();
+    match attached.is_empty() {
+        true => rest.next(),
+        false => Some(OsString::from_vec(attached)),
     }
 }
 

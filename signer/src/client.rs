@@ -8,8 +8,8 @@ use std::{
 
 use notme_core::{
     frame::{
-        Frame, FrameError, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer,
-        SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
+        ArmoredAnswer, CredentialsAnswer, Frame, FrameError, Purpose, Refusal, Request, Response,
+        SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
     },
     identity::AgentName,
 };
@@ -49,6 +49,33 @@ impl AgentClient {
             purpose: Purpose::Git,
         };
         self.call(&request, payload)
+    }
+
+    /// Has a git object signed in a format whose signature the key agent finishes itself.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn sign_armored(
+        &mut self,
+        key: &str,
+        format: SignatureKind,
+        payload: Vec<u8>,
+    ) -> Result<ArmoredAnswer, ClientError> {
+        let request = Request::Sign {
+            key: key.to_owned(),
+            format,
+            purpose: Purpose::Git,
+        };
+        self.call(&request, payload)
+    }
+
+    /// Asks what an agent signs with, opening its session if need be.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn credentials(&mut self, key: &str) -> Result<CredentialsAnswer, ClientError> {
+        let key = key.to_owned();
+        self.call(&Request::Credentials { key }, Vec::new())
     }
 
     /// Asks about the process and its sessions.

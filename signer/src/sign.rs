@@ -60,7 +60,8 @@ fn try_sign(
     let mut status = StatusOutput::open(command.status_fd)?;
     let key = command.key.as_deref().and_then(OsStr::to_str);
     let key = key.filter(|key| !key.is_empty()).ok_or(Failure::NoKey)?;
-    let payload = read_payload(streams.stdin)?;
+    let payload = read_payload(streams.stdin).map_err(Failure::Input)?;
+    let payload = payload.ok_or(Failure::TooLong)?;
     let answer = AgentClient::connect(endpoint, deadline)?.sign(key, payload.clone())?;
     let signature = Signature::assemble(&answer)?;
     signature.check(&payload)?;
@@ -199,22 +200,22 @@ fn report(command: &Sign, failure: &Failure, streams: &mut Streams<'_>) -> io::R
 
 /// Says something to a person, on one line, in gpgsm's name: tools look for it.
 fn tell(streams: &mut Streams<'_>, text: &str) -> io::Result<()> {
+    say(streams, "gpgsm", text)
+}
+
+/// Says something in a program's name.
+pub(crate) fn say(streams: &mut Streams<'_>, program: &str, text: &str) -> io::Result<()> {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect();
-    writeln!(streams.stderr, "gpgsm: {text}")
+    writeln!(streams.stderr, "{program}: {text}")
 }
 
-fn read_payload(stdin: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+/// Reads all that may be signed; `None` when there is more.
+pub(crate) fn read_payload(stdin: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     let limit = u64::try_from(BODY_LIMIT).unwrap_or(u64::MAX);
     let mut payload = Vec::new();
-    stdin
-        .take(limit + 1)
-        .read_to_end(&mut payload)
-        .map_err(Failure::Input)?;
-    if payload.len() > BODY_LIMIT {
-        return Err(Failure::TooLong);
-    }
-    Ok(payload)
+    stdin.take(limit + 1).read_to_end(&mut payload)?;
+    Ok((payload.len() <= BODY_LIMIT).then_some(payload))
 }

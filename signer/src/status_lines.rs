@@ -160,7 +160,7 @@ impl fmt::Display for StatusLine<'_> {
 }
 
 impl TrustLevel {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Undefined => "UNDEFINED",
             Self::Never => "NEVER",
@@ -208,7 +208,7 @@ fn compact(time: UnixTime) -> String {
 }
 
 /// Text that stays on its line: percent sign and control characters as `%XX`.
-struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,19 @@
 //! Where status lines go.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, Write as _},
 };
 
-use crate::{argv::StatusFd, sign::Streams, status_lines::StatusLine};
+use crate::{argv::StatusFd, openpgp, sign::Streams, status_lines::StatusLine};
+
+/// Status lines, of either program.
+pub trait StatusText: fmt::Display {}
+
+impl StatusText for StatusLine<'_> {}
+
+impl StatusText for openpgp::StatusLine<'_> {}
 
 /// The open file that `--status-fd` names, or nothing.
 #[derive(Debug)]
@@ -42,7 +50,7 @@ impl StatusOutput {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, line: &StatusLine<'_>, streams: &mut Streams<'_>) -> io::Result<()> {
+    pub fn write(&mut self, line: &impl StatusText, streams: &mut Streams<'_>) -> io::Result<()> {
         let text = format!("{line}\n");
         match &mut self.0 {
             Target::Nowhere => Ok(()),

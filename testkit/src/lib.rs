@@ -13,7 +13,9 @@
 pub mod cast;
 pub mod clock;
 pub mod commit;
+pub mod gnupg;
 pub mod keys;
+pub mod openpgp;
 pub mod oracle;
 pub mod repository;
 mod signing;

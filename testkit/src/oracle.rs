@@ -18,6 +18,8 @@ pub fn oracle(name: &str) -> PathBuf {
         .find_map(|(program, package)| (program == name).then(|| package.trim()))
         .unwrap_or_else(|| panic!("`{name}` is not in testkit/oracles.txt"));
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        // Where servers are, which is on no user's path.
+        .chain([PathBuf::from("/usr/sbin")])
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {

@@ -1,23 +1,28 @@
 //! The roots that count: those of the trust store that the policy names.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use notme_core::{certificate::Certificate, key::KeyId, time::UnixTime, trust::Revocation};
+use notme_core::{
+    certificate::Certificate, key::KeyId, openpgp::TrustedKey, ssh::PublicKey, time::UnixTime,
+    trust::Revocation,
+};
 
 use crate::{
+    openpgp::Person,
     policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
-    trust::{Authority, PinKind, Trust, TrustedRoot, WHOLE_STORE},
+    ssh::ListedKey,
+    trust::{Authority, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
 
 /// One root, with what the policy and the pin ask of certificates below it.
 #[derive(Debug)]
 pub(crate) struct Anchor {
-    pub(crate) root: Certificate,
+    pub(crate) root: Root,
     pub(crate) kid: KeyId,
     pub(crate) authority: Arc<str>,
     pub(crate) kind: PinKind,
@@ -25,10 +30,26 @@ pub(crate) struct Anchor {
     pub(crate) floor: TimeBasis,
     pub(crate) from: UnixTime,
     pub(crate) retired_at: Option<UnixTime>,
-    /// What was taken back by any authority that has this root, whichever the policy names.
+    /// What was taken back by anybody in the trust store who has this root's key, whomever the
+    /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
+}
+
+/// What makes an anchor one: the key that is believed, in the shape of its format.
+#[derive(Debug)]
+pub(crate) enum Root {
+    /// An authority's root certificate.
+    X509(Certificate),
+    /// An authority's OpenPGP key.
+    OpenPgp(TrustedKey),
+    /// A person's OpenPGP key.
+    Person(Arc<Person>),
+    /// An authority's key for OpenSSH certificates.
+    Ssh(PublicKey),
+    /// A line of a file of allowed signers.
+    Listed(Arc<ListedKey>),
 }
 
 /// Every anchor, and why there is not one more.
@@ -44,10 +65,13 @@ impl Anchors {
     pub(crate) fn new(policy: &Policy, rules: &Rules, trust: &Trust, now: UnixTime) -> Self {
         let mut anchors = Vec::new();
         let mut unavailable = trust.is_empty().then(|| Code::TrustMissing.into());
+        let taken_back = taken_back(trust);
         for rule in &rules.authorities {
             let before = anchors.len();
             for authority in trust.authorities() {
-                anchors.extend(of_authority(authority, rule, policy, trust, now).map(Arc::new));
+                anchors.extend(
+                    of_authority(authority, rule, (policy, now), &taken_back).map(Arc::new),
+                );
             }
             if anchors.len() == before {
                 unavailable.get_or_insert_with(|| absence(&rule.selector, trust));
@@ -60,11 +84,23 @@ impl Anchors {
         }
     }
 
-    /// Returns the anchor that issued `certificate`, by name and by signature.
-    pub(crate) fn issuer_of(&self, certificate: &Certificate) -> Option<&Arc<Anchor>> {
-        self.anchors
-            .iter()
-            .find(|anchor| certificate.verify_issued_by(&anchor.root).is_ok())
+    /// Returns the anchor that issued `certificate`, by name and by signature, and its root.
+    pub(crate) fn issuer_of(
+        &self,
+        certificate: &Certificate,
+    ) -> Option<(&Arc<Anchor>, &Certificate)> {
+        self.anchors.iter().find_map(|anchor| match &anchor.root {
+            Root::X509(root) => {
+                let issued = certificate.verify_issued_by(root).is_ok();
+                issued.then_some((anchor, root))
+            }
+            Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
+        })
+    }
+
+    /// Returns every anchor.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Anchor>> {
+        self.anchors.iter()
     }
 
     /// Returns what to say of a signer that leads to no anchor. While an authority that the
@@ -93,48 +129,106 @@ impl Anchors {
 fn of_authority<'a>(
     authority: &'a Authority,
     rule: &'a AuthorityRule,
-    policy: &Policy,
-    trust: &'a Trust,
-    now: UnixTime,
+    (policy, now): (&Policy, UnixTime),
+    taken_back: &'a TakenBack,
 ) -> impl Iterator<Item = Anchor> + 'a {
     let stale = staleness(authority, policy, now);
-    authority
-        .roots()
-        .iter()
-        .filter(|root| match &rule.selector {
-            Selector::Name(name) => *name == *authority.name,
-            Selector::Spki(pin) => root.certificate.public_key().spki_sha256() == *pin,
-        })
-        .map(move |root| Anchor {
-            kid: root.certificate.kid(),
-            root: root.certificate.clone(),
-            authority: Arc::clone(&authority.name),
-            kind: authority.kind,
-            scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
-            floor: rule.floor,
-            from: root.from,
-            retired_at: root.retired_at,
-            revocations: revocations(&root.certificate, trust),
-            stale: stale.clone(),
-        })
+    let selected = |name: &str, spki_sha256: &[u8; 32]| match &rule.selector {
+        Selector::Name(wanted) => *wanted == *name,
+        Selector::Spki(pin) => pin == spki_sha256,
+    };
+    let anchor = move |(spki, kid, root, from, retired_at)| Anchor {
+        revocations: taken_back.get(&spki).cloned().unwrap_or_default(),
+        root,
+        kid,
+        authority: Arc::clone(&authority.name),
+        kind: authority.kind,
+        scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
+        floor: rule.floor,
+        from,
+        retired_at,
+        stale: stale.clone(),
+    };
+    let certificates = authority.roots().iter().map(|root| {
+        let key = root.certificate.public_key();
+        let made = Root::X509(root.certificate.clone());
+        (
+            key.spki_sha256(),
+            key.kid(),
+            made,
+            root.from,
+            root.retired_at,
+        )
+    });
+    let openpgp = authority.openpgp().iter().filter_map(|root| {
+        let key = root.key.key();
+        let made = Root::OpenPgp(root.key.clone());
+        Some((
+            key.spki_sha256()?,
+            key.kid()?,
+            made,
+            root.from,
+            root.retired_at,
+        ))
+    });
+    let people = authority.people().iter().map(|person| {
+        let made = Root::Person(Arc::clone(person));
+        (person.spki_sha256(), person.kid(), made, BEGINNING, None)
+    });
+    let ssh = authority.ssh().iter().map(|root| {
+        let made = Root::Ssh(root.key.clone());
+        (
+            root.key.spki_sha256(),
+            root.key.kid(),
+            made,
+            root.from,
+            root.retired_at,
+        )
+    });
+    let listed = authority.signers().iter().map(|line| {
+        let key = line.public_key();
+        let made = Root::Listed(Arc::clone(line));
+        (key.spki_sha256(), key.kid(), made, BEGINNING, None)
+    });
+    certificates
+        .chain(openpgp)
+        .chain(people)
+        .chain(ssh)
+        .chain(listed)
+        .filter(move |(spki, ..)| selected(&authority.name, spki))
+        .map(anchor)
 }
 
-/// Returns what the authorities that have a root's key took back. Which of them comes first is
-/// nobody's choice to hide the other's word behind.
-fn revocations(root: &Certificate, trust: &Trust) -> Vec<Arc<[Revocation]>> {
-    let has_key = |authority: &&Authority| {
-        let roots = authority.roots().iter();
-        roots
-            .map(TrustedRoot::certificate)
-            .any(|other| other.public_key() == root.public_key())
-    };
-    trust
-        .authorities()
-        .iter()
-        .filter(has_key)
-        .map(|authority| Arc::clone(&authority.revocations))
-        .collect()
+/// Returns what was taken back, under each key that it can concern. Which of several authorities
+/// with one key comes first is nobody's choice to hide the others' word behind.
+fn taken_back(trust: &Trust) -> TakenBack {
+    let mut taken_back = TakenBack::new();
+    for authority in trust.authorities() {
+        let certificates = authority.roots().iter().map(|root| {
+            let key = root.certificate.public_key();
+            Some(key.spki_sha256())
+        });
+        let openpgp = authority.openpgp().iter();
+        let openpgp = openpgp.map(|root| root.key.key().spki_sha256());
+        let ssh = authority.ssh().iter();
+        let ssh = ssh.map(|root| Some(root.key.spki_sha256()));
+        let keys: BTreeSet<_> = certificates.chain(openpgp).chain(ssh).flatten().collect();
+        for key in keys {
+            let all = taken_back.entry(key).or_default();
+            all.push(Arc::clone(&authority.revocations));
+        }
+        for person in authority.people() {
+            let all = taken_back.entry(person.spki_sha256()).or_default();
+            all.push(person.revocations().into());
+        }
+    }
+    taken_back
 }
+
+type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
+
+/// Before anything that is judged.
+const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
 /// Tells whether the trust document is too old: by the policy's limit if it sets one, else by
 /// the document's own.

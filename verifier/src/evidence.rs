@@ -1,5 +1,7 @@
 //! Steps 1 and 2: from bytes to evidence.
 
+use std::sync::Arc;
+
 use notme_core::{
     armor::{SignatureFormat, dearmor},
     certificate::Certificate,
@@ -9,17 +11,43 @@ use notme_core::{
     time::UnixTime,
 };
 
-use crate::{refusal::Refusal, verdict::Code};
+use crate::{
+    anchor::Anchors, openpgp, refusal::Refusal, ssh, standing::Standing, standings::Standings,
+    verdict::Code,
+};
 
-/// Proof that the key of a certificate signed an object: it cannot be built without the
-/// primitive check. Whose certificate that is, and when it signed, is not known yet.
+/// A signed object whose signature was read and, where it carries its certificate, checked with
+/// it. Whose it is, and when it was made, is not known yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Evidence {
-    message: SignedMessage,
-    binding: Binding,
+    proof: Proof,
     declared: Option<UnixTime>,
     unauthenticated: Vec<String>,
+}
+
+/// What stands for the signer, in each format.
+#[derive(Debug)]
+enum Proof {
+    /// The message carries the certificate, and the check was made.
+    Cms(SignedMessage, Binding),
+    /// The key may be in the trust store: the check is made when it is found.
+    OpenPgp(Box<openpgp::Claim>),
+    /// The message carries the key or its certificate, and the check was made.
+    Ssh(Box<ssh::Claim>),
+}
+
+/// A signature that holds, and the standing of the key that made it.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) format: SignatureFormat,
+    pub(crate) standing: Arc<Standing>,
+    /// What an untrusted certificate claims, for messages.
+    pub(crate) claimed: Option<Box<Claimed>>,
+    pub(crate) binding: Binding,
+    pub(crate) signing_time: Option<UnixTime>,
+    /// When the signature itself ends, if it says so.
+    pub(crate) ends: Option<UnixTime>,
 }
 
 /// How the certificate and the payload go together.
@@ -100,17 +128,29 @@ impl Evidence {
         signature: &[u8],
         declared: impl FnOnce(&[u8]) -> Result<Option<UnixTime>, object::ObjectError>,
     ) -> Result<Self, Unproven> {
-        match SignatureFormat::detect(signature) {
-            Some(SignatureFormat::Cms) => {}
-            Some(format @ (SignatureFormat::Ssh | SignatureFormat::OpenPgp)) => {
-                return Err(Unproven {
-                    format: Some(format),
-                    ..Refusal::from(Code::FormatUnsupported).into()
-                });
+        let Some(format) = SignatureFormat::detect(signature) else {
+            return Err(Refusal::from(Code::SignatureUnknownFormat).into());
+        };
+        let of_format = |unproven: Unproven| Unproven {
+            format: Some(format),
+            ..unproven
+        };
+        let declared = declared(payload).map_err(|e| of_format(refused(e.code(), &e)))?;
+        let proof = match format {
+            SignatureFormat::Cms => Self::read_cms(payload, signature)?,
+            SignatureFormat::OpenPgp => {
+                Proof::OpenPgp(Box::new(openpgp::Claim::read(payload, signature)?))
             }
-            None => return Err(Refusal::from(Code::SignatureUnknownFormat).into()),
-        }
-        let declared = declared(payload).map_err(|e| refused(e.code(), &e).of_cms(None))?;
+            SignatureFormat::Ssh => Proof::Ssh(Box::new(ssh::Claim::read(payload, signature)?)),
+        };
+        Ok(Self {
+            proof,
+            declared,
+            unauthenticated: Vec::new(),
+        })
+    }
+
+    fn read_cms(payload: &[u8], signature: &[u8]) -> Result<Proof, Unproven> {
         let der = dearmor(signature).map_err(|e| refused(e.code(), &e).of_cms(None))?;
         let message = SignedMessage::parse(&der).map_err(|e| refused(e.code(), &e).of_cms(None))?;
         if let Err(error) = message.verify(payload) {
@@ -121,35 +161,41 @@ impl Evidence {
             Some(digest) if digest == sha256(payload) => Binding::Bound,
             Some(_) => Binding::Elsewhere,
         };
-        Ok(Self {
-            message,
+        Ok(Proof::Cms(message, binding))
+    }
+
+    /// Finds who signed: the standing of the certificate, or the key in the trust store that the
+    /// signature has to hold with.
+    pub(crate) fn establish(
+        &self,
+        anchors: &Anchors,
+        standings: &Standings,
+    ) -> Result<Established, Unproven> {
+        let (message, binding) = match &self.proof {
+            Proof::Cms(message, binding) => (message, *binding),
+            Proof::OpenPgp(claim) => return claim.establish(anchors, standings),
+            Proof::Ssh(claim) => return Ok(claim.establish(anchors, standings)),
+        };
+        // What else the message carries: perhaps certificates between leaf and root.
+        let others = message.certificates().get(1..).unwrap_or_default();
+        let standing = standings.of(message.signer(), others, anchors);
+        let claimed = match standing.identity() {
+            Some(_) => None,
+            None => Some(Box::new(Claimed::by(message.signer()))),
+        };
+        Ok(Established {
+            format: SignatureFormat::Cms,
+            standing,
+            claimed,
             binding,
-            declared,
-            unauthenticated: Vec::new(),
+            signing_time: message.signing_time(),
+            ends: None,
         })
-    }
-
-    pub(crate) fn leaf(&self) -> &Certificate {
-        self.message.signer()
-    }
-
-    /// Returns what else the message carries: perhaps certificates between leaf and root.
-    pub(crate) fn others(&self) -> &[Certificate] {
-        self.message.certificates().get(1..).unwrap_or_default()
-    }
-
-    pub(crate) fn binding(&self) -> Binding {
-        self.binding
     }
 
     /// Returns the committer or tagger date.
     pub(crate) fn declared(&self) -> Option<UnixTime> {
         self.declared
-    }
-
-    /// Returns the time that the signer's program wrote.
-    pub(crate) fn signing_time(&self) -> Option<UnixTime> {
-        self.message.signing_time()
     }
 
     /// Returns the names of signature headers that no signature covers.

@@ -143,7 +143,6 @@ const fn step_of(code: Code) -> u8 {
         | Code::SignatureAmbiguous
         | Code::ObjectMalformed
         | Code::SignatureUnknownFormat
-        | Code::FormatUnsupported
         | Code::SignatureTooLarge => 1,
         Code::SignatureMalformed
         | Code::CmsNoAttributes

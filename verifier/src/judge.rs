@@ -16,11 +16,11 @@ use notme_core::{
 
 use crate::{
     anchor::Anchors,
-    evidence::{Binding, Claimed, Evidence, Unproven},
+    evidence::{Binding, Claimed, Established, Evidence, Unproven},
     order::Order,
     policy::{Policy, Rules},
     refusal::Refusal,
-    standing::{Standing, Vouched},
+    standing::{Issuer, Standing, Vouched},
     standings::Standings,
     trust::{PinKind, Trust},
     verdict::{Code, TimeBasis, Verdict},
@@ -47,12 +47,8 @@ pub struct Examined(Result<Signed, Box<Unproven>>);
 
 #[derive(Debug)]
 struct Signed {
-    standing: Arc<Standing>,
-    /// What an untrusted certificate claims, for messages.
-    claimed: Option<Box<Claimed>>,
-    binding: Binding,
+    established: Established,
     declared: Option<UnixTime>,
-    signing_time: Option<UnixTime>,
 }
 
 /// The strongest time there is for a signature.
@@ -118,26 +114,19 @@ impl<'p> Judge<'p> {
     /// Goes as far as the object alone leads: who signed, if anybody.
     pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
         self.examined.fetch_add(1, Ordering::Relaxed);
-        Examined(evidence.map_err(Box::new).map(|evidence| {
-            let standing = self.standings.of(&evidence, &self.anchors);
-            let claimed = match standing.identity() {
-                Some(_) => None,
-                None => Some(Box::new(Claimed::by(evidence.leaf()))),
-            };
-            Signed {
-                standing,
-                claimed,
-                binding: evidence.binding(),
+        let signed = evidence.and_then(|evidence| {
+            Ok(Signed {
+                established: evidence.establish(&self.anchors, &self.standings)?,
                 declared: evidence.declared(),
-                signing_time: evidence.signing_time(),
-            }
-        }))
+            })
+        });
+        Examined(signed.map_err(Box::new))
     }
 
     /// Returns a time of the object that rests on more than its own word, if it has one.
     pub fn strong_time(&self, examined: &Examined) -> Option<UnixTime> {
         let signed = examined.0.as_ref().ok()?;
-        let vouched = signed.standing.vouched().ok()?;
+        let vouched = signed.standing().vouched().ok()?;
         let judged = signed.judged(Order::Unknown)?;
         let holds = judged.basis > TimeBasis::DagOrdered
             && self.check_window(signed, vouched, judged).is_ok()
@@ -151,13 +140,14 @@ impl<'p> Judge<'p> {
             Ok(signed) => signed,
             Err(unproven) => return Judgement::unproven(*unproven),
         };
+        let established = &signed.established;
         let mut judgement = Judgement {
-            format: Some(SignatureFormat::Cms),
+            format: Some(established.format),
             declared: signed.declared,
-            signing_time: signed.signing_time,
+            signing_time: established.signing_time,
             order,
-            claimed: signed.claimed.clone(),
-            standing: Some(Arc::clone(&signed.standing)),
+            claimed: established.claimed.clone(),
+            standing: Some(Arc::clone(&established.standing)),
             ..Judgement::refused(Code::SignerUntrusted.into())
         };
         match self.take_steps(&signed, &mut judgement) {
@@ -175,8 +165,8 @@ impl<'p> Judge<'p> {
     }
 
     fn take_steps(&self, signed: &Signed, judgement: &mut Judgement) -> Result<Arc<str>, Refusal> {
-        let vouched = signed.standing.vouched()?;
-        if signed.binding == Binding::Elsewhere {
+        let vouched = signed.standing().vouched()?;
+        if signed.established.binding == Binding::Elsewhere {
             return Err(Code::IssuanceMismatch.into());
         }
         let judged = signed
@@ -204,16 +194,20 @@ impl<'p> Judge<'p> {
             0
         };
         let at = judged.at;
+        if let Some(ends) = signed.established.ends.filter(|ends| self.now >= *ends) {
+            let detail = format!("the signature says of itself that it ended at {ends}");
+            return Err(Refusal::new(Code::CertificateExpired, detail));
+        }
         if at > self.now.plus(allowed) {
             let detail = format!("judged at {at}, which is in the future");
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
-        let from = signed.standing.not_before().max(vouched.issuers_from);
+        let from = signed.standing().not_before().max(vouched.issuers_from);
         if at.plus(skew) < from {
             let detail = format!("judged at {at}, valid from {from}");
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
-        let until = signed.standing.not_after().min(vouched.issuers_until);
+        let until = signed.standing().not_after().min(vouched.issuers_until);
         if at.plus(-skew) > until {
             let detail = format!("judged at {at}, valid until {until}");
             return Err(Refusal::new(Code::CertificateExpired, detail));
@@ -243,16 +237,22 @@ impl Examined {
 }
 
 impl Signed {
+    fn standing(&self) -> &Standing {
+        &self.established.standing
+    }
+
     /// Returns the strongest time there is. Only an authority that speaks notme binds payloads:
     /// another may copy that extension from whatever it is asked to certify.
     fn judged(&self, order: Order) -> Option<Judged> {
-        let speaks_notme = match self.standing.vouched().ok()?.anchor.kind {
+        let speaks_notme = match self.standing().vouched().ok()?.anchor.kind {
             PinKind::TrustDocument | PinKind::Pem => true,
-            PinKind::X509 => false,
+            PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => false,
         };
-        if let (true, Binding::Bound, Some(at)) =
-            (speaks_notme, self.binding, self.standing.issued_at())
-        {
+        if let (true, Binding::Bound, Some(at)) = (
+            speaks_notme,
+            self.established.binding,
+            self.standing().issued_at(),
+        ) {
             return Some(Judged {
                 basis: TimeBasis::IssuanceBound,
                 at,
@@ -312,11 +312,12 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
 
 /// Tells whether something on the way from the leaf to the root was taken back.
 fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
-    let (value, standing) = (revocation.value.as_str(), &signed.standing);
+    let (value, standing) = (revocation.value.as_str(), signed.standing());
     let mut issuers = vouched.issuers.iter();
     match revocation.kind {
         RevocationKind::Certificate => {
-            standing.serial_hex() == value || issuers.any(|issuer| *issuer.serial_hex == *value)
+            let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
+            standing.serial_hex() == value || issuers.any(is_meant)
         }
         RevocationKind::Key => value
             .parse::<KeyId>()

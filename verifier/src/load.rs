@@ -3,7 +3,9 @@
 //! ```text
 //! <trust directory>/<name>/pin.json      how the authority is known, and by which keys
 //! <trust directory>/<name>/trust.json    its signed trust document, or
-//! <trust directory>/<name>/bundle.pem    the certificates of its roots
+//! <trust directory>/<name>/bundle.pem    the certificates of its roots, or
+//! <trust directory>/<name>/keys.pgp      the OpenPGP keys of people, or
+//! <trust directory>/<name>/allowed_signers  a file as ssh-keygen has it
 //! <state directory>/<name>.json          the newest document seen: number and digest
 //! ```
 //!
@@ -24,6 +26,8 @@ use notme_core::{
     certificate::Certificate,
     hex,
     key::sha256,
+    openpgp::KeyBlocks,
+    ssh::AllowedSigners,
     time::UnixTime,
     trust::{TrustDocument, VerifiedTrust},
 };
@@ -34,13 +38,17 @@ use self::{
     records::{Pin, Seen},
 };
 use crate::{
+    openpgp::Person,
     policy::{POLICY_MAX, Policy, PolicyError},
+    ssh::ListedKey,
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
 };
 
 const PIN: &str = "pin.json";
 const DOCUMENT: &str = "trust.json";
 const BUNDLE: &str = "bundle.pem";
+const KEYS: &str = "keys.pgp";
+const SIGNERS: &str = "allowed_signers";
 
 /// A trust store in its two directories.
 #[derive(Clone, Debug)]
@@ -181,6 +189,47 @@ impl TrustStore {
         Ok(Authority::from_document(name, scopes, verified.document()))
     }
 
+    /// Trusts people by their OpenPGP keys: what `gpg --export` writes, armored or not.
+    ///
+    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, the file holds no key that anything
+    /// can be verified with, or the store cannot be written.
+    pub fn add_openpgp(&self, name: &str, keys: &[u8]) -> Result<Authority, TrustStoreError> {
+        let people = people(keys)?;
+        let pins = people.iter().map(Person::spki_sha256).collect();
+        let pin = Pin::of_keys(PinKind::OpenPgp, pins, PinKind::OpenPgp.default_scopes());
+        let _lock = self.create(name, &pin)?;
+        write(&self.home(name).join(KEYS), keys)?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok(Authority::from_people(name, people))
+    }
+
+    /// Trusts whom a file of allowed signers lists, people and authorities, for what and as long
+    /// as it says. Every line has to be readable, and its times have to be in UTC: what the file
+    /// means must not depend on where it is read.
+    ///
+    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name is taken or no name, a line cannot be read, nobody is
+    /// listed, or the store cannot be written.
+    pub fn add_allowed_signers(
+        &self,
+        name: &str,
+        text: &[u8],
+    ) -> Result<Authority, TrustStoreError> {
+        let signers = signers(text)?;
+        let pins = signers.iter().map(|line| line.public_key().spki_sha256());
+        let kind = PinKind::AllowedSigners;
+        let pin = Pin::of_keys(kind, pins.collect(), kind.default_scopes());
+        let _lock = self.create(name, &pin)?;
+        write(&self.home(name).join(SIGNERS), text)?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok(Authority::from_signers(name, signers))
+    }
+
     /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
     /// not older than any seen. The pins then move to the keys that it names as current. What the
     /// authority calls itself and the trust domain that it issues for stay what they were.
@@ -295,6 +344,23 @@ impl TrustStore {
         if pin.has_state() && self.state.is_some() {
             self.required_state(name)?;
         }
+        if pin.kind() == PinKind::OpenPgp {
+            let mut people = people(&read(&self.home(name).join(KEYS))?)?;
+            people.retain(|person| pin.spki().contains(&person.spki_sha256()));
+            return match people.len() >= pin.spki().len() {
+                true => Ok(Authority::from_people(name, people)),
+                false => Err(TrustStoreError::KeyMissing),
+            };
+        }
+        if pin.kind() == PinKind::AllowedSigners {
+            let signers = signers(&read(&self.home(name).join(SIGNERS))?)?;
+            let found = signers.iter().map(|line| line.public_key().spki_sha256());
+            // Who is listed was decided when the file was added.
+            return match found.eq(pin.spki().iter().copied()) {
+                true => Ok(Authority::from_signers(name, signers)),
+                false => Err(TrustStoreError::SignersChanged),
+            };
+        }
         let roots = self.load_roots(name, &pin)?;
         Ok(Authority::from_certificates(
             name,
@@ -382,20 +448,26 @@ impl TrustStore {
         Ok(lock)
     }
 
-    /// Checks that no other authority has a root of this one or issues for its trust domain: two
-    /// that do could not be told apart by what they sign or by whom they name. One that cannot be
-    /// read may be that other.
+    /// Checks that no other authority has a root or another certifying key of this one, or issues
+    /// for its trust domain: two that do could not be told apart by what they sign or by whom they
+    /// name. One that cannot be read may be that other.
+    ///
+    /// People are no authorities: several files may list the same ones.
     fn check_untaken(&self, name: &str, pin: &Pin) -> Result<(), TrustStoreError> {
+        if !pin.kind().is_of_authority() {
+            return Ok(());
+        }
         for other in self.names()? {
             let path = self.home(&other).join(PIN);
             if other == name || !path.exists() {
                 continue;
             }
             let known = Pin::from_json(&read(&path)?, &path)?;
-            let has = |digest: &&[u8; 32]| {
-                known.spki().contains(*digest) || known.retired().contains(*digest)
-            };
-            if let Some(digest) = pin.spki().iter().chain(pin.retired()).find(has) {
+            if !known.kind().is_of_authority() {
+                continue;
+            }
+            let has = |digest: &&[u8; 32]| known.keys().any(|known| known == *digest);
+            if let Some(digest) = pin.keys().find(has) {
                 return Err(TrustStoreError::RootTaken {
                     spki_sha256: hex::encode(digest),
                     name: other,
@@ -464,6 +536,34 @@ impl PemKind {
             Self::Notme => PinKind::Pem,
             Self::X509 => PinKind::X509,
         }
+    }
+}
+
+/// Reads the keys of a file with which something can be verified.
+fn people(keys: &[u8]) -> Result<Vec<Person>, TrustStoreError> {
+    let keys = KeyBlocks::read(keys).map_err(TrustStoreError::Keys)?;
+    let mut people = Vec::new();
+    let mut refused = None;
+    for block in keys.keys() {
+        match Person::of(block) {
+            Ok(person) => people.push(person),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match (people.is_empty(), refused) {
+        (true, Some(error)) => Err(TrustStoreError::Keys(error)),
+        (_, _) => Ok(people),
+    }
+}
+
+/// Reads a file of allowed signers, of which every line has to be readable anywhere.
+fn signers(text: &[u8]) -> Result<Vec<ListedKey>, TrustStoreError> {
+    let file = AllowedSigners::parse(text, &|_local| None);
+    file.check().map_err(TrustStoreError::Signers)?;
+    let signers: Vec<_> = file.lines().iter().filter_map(ListedKey::of).collect();
+    match signers.is_empty() {
+        true => Err(TrustStoreError::NoSigners),
+        false => Ok(signers),
     }
 }
 

@@ -153,9 +153,10 @@ impl Policy {
     ///
     /// Each authority may speak for its own: one with a trust document for every identity of its
     /// trust domain, one pinned by certificates for every `wimse:` identity outside those domains,
-    /// one that knows nothing of notme for addresses and web identities, so that it cannot name an
-    /// agent. Short-lived certificates must be issuance-bound; the last kind issues for long times
-    /// and binds nothing, so its certificates may be `declared`.
+    /// one that knows nothing of notme for addresses and web identities, and people's OpenPGP and
+    /// SSH keys for addresses and themselves, so that these cannot name an agent. Short-lived
+    /// certificates must be issuance-bound; who knows nothing of notme signs for long times and
+    /// binds nothing, so such signatures may be `declared`.
     pub fn from_trust(trust: &Trust) -> Self {
         let mut policy = Self {
             authorities: Some(default_authorities(trust, None)),
@@ -270,7 +271,7 @@ fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<Authority
             authority.name(),
             match authority.kind() {
                 PinKind::TrustDocument | PinKind::Pem => FLOOR_DEFAULT,
-                PinKind::X509 => TimeBasis::Declared,
+                PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => TimeBasis::Declared,
             },
         )
     });
@@ -304,6 +305,15 @@ fn default_allow(trust: &Trust) -> Vec<AllowRule> {
                 vec![rule("wimse://", others)]
             }
             PinKind::X509 => vec![rule("mailto:", Vec::new()), rule("https://", Vec::new())],
+            PinKind::OpenPgp => {
+                vec![
+                    rule("mailto:", Vec::new()),
+                    rule("openpgp4fpr:", Vec::new()),
+                ]
+            }
+            PinKind::AllowedSigners => {
+                vec![rule("mailto:", Vec::new()), rule("ssh-key:", Vec::new())]
+            }
         }
     };
     trust.authorities().iter().flat_map(rules).collect()

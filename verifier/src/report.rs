@@ -76,7 +76,7 @@ impl<'a> ObjectReport<'a> {
         // A certificate's own words count once somebody trusted vouches for it.
         let vouched = judgement
             .standing()
-            .filter(|standing| standing.authority_kid().is_some());
+            .filter(|standing| standing.authority_kid().is_some() && standing.is_certified());
         Self {
             oid: None,
             kind: None,

@@ -8,6 +8,7 @@ use notme_core::{certificate::Certificate, hex, key::KeyId, oid, time::UnixTime}
 
 use crate::{
     anchor::{Anchor, Anchors},
+    openpgp,
     refusal::Refusal,
     trust::PinKind,
     verdict::Code,
@@ -19,16 +20,50 @@ pub(crate) const INTERMEDIATES_MAX: usize = 3;
 /// What a certificate and its chain say about the signer, at whatever time.
 #[derive(Debug)]
 pub struct Standing {
-    kid: KeyId,
-    serial: Box<[u8]>,
-    not_before: UnixTime,
-    not_after: UnixTime,
-    issued_at: Option<UnixTime>,
-    epoch: Option<u64>,
-    session: Option<[u8; 32]>,
-    activity: Option<Box<str>>,
+    facts: Facts,
     vouched: Option<Vouched>,
     refusal: Option<Refusal>,
+}
+
+/// What is written in a certificate, in whichever format, about the key that signed.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) kid: KeyId,
+    pub(crate) serial: Box<[u8]>,
+    pub(crate) not_before: UnixTime,
+    pub(crate) not_after: UnixTime,
+    pub(crate) issued_at: Option<UnixTime>,
+    pub(crate) epoch: Option<u64>,
+    pub(crate) session: Option<[u8; 32]>,
+    pub(crate) payload_sha256: Option<[u8; 32]>,
+    pub(crate) activity: Option<Box<str>>,
+    pub(crate) names: Option<Box<openpgp::Names>>,
+    /// Whether there is a certificate that says all this.
+    pub(crate) is_certified: bool,
+}
+
+impl Facts {
+    /// Returns the facts that every certificate states, and no others.
+    pub(crate) fn new(
+        kid: KeyId,
+        serial: &[u8],
+        not_before: UnixTime,
+        not_after: UnixTime,
+    ) -> Self {
+        Self {
+            kid,
+            serial: serial.into(),
+            not_before,
+            not_after,
+            issued_at: None,
+            epoch: None,
+            session: None,
+            payload_sha256: None,
+            activity: None,
+            names: None,
+            is_certified: true,
+        }
+    }
 }
 
 /// What only a certificate that leads to a trusted root has.
@@ -36,49 +71,60 @@ pub struct Standing {
 pub(crate) struct Vouched {
     pub(crate) identity: Option<Arc<str>>,
     pub(crate) anchor: Arc<Anchor>,
-    /// Every certificate above the leaf, the root last.
+    /// Everything above the leaf, the root last.
     pub(crate) issuers: Box<[Issuer]>,
     /// The time in which every certificate above the leaf is valid.
     pub(crate) issuers_from: UnixTime,
     pub(crate) issuers_until: UnixTime,
 }
 
-/// What a certificate above the leaf may be taken back by.
+/// What an issuer, and all that is below it, may be taken back by.
 #[derive(Debug)]
 pub(crate) struct Issuer {
     pub(crate) kid: KeyId,
-    pub(crate) serial_hex: Box<str>,
+    /// Absent where the issuer is a key without a certificate.
+    pub(crate) serial_hex: Option<Box<str>>,
+}
+
+impl Issuer {
+    /// Returns what the formats have that know no chains: one key, and nothing above it.
+    pub(crate) fn key_of(anchor: &Anchor) -> Box<[Self]> {
+        Box::new([Self {
+            kid: anchor.kid,
+            serial_hex: None,
+        }])
+    }
 }
 
 impl Standing {
     /// Finds the way from `leaf` to one of the anchors and checks each certificate on it.
     pub(crate) fn find(leaf: &Certificate, others: &[Certificate], anchors: &Anchors) -> Self {
-        let mut standing = Self {
-            kid: leaf.kid(),
-            serial: leaf.serial().into(),
-            not_before: leaf.not_before(),
-            not_after: leaf.not_after(),
+        let facts = Facts {
             issued_at: leaf.issued_at(),
             epoch: leaf.epoch(),
             session: leaf.peer_binding(),
+            payload_sha256: leaf.payload_digest(),
             activity: leaf.activity().map(Into::into),
-            vouched: None,
-            refusal: None,
+            ..Facts::new(
+                leaf.kid(),
+                leaf.serial(),
+                leaf.not_before(),
+                leaf.not_after(),
+            )
         };
         let mut path = Vec::new();
-        let Some(anchor) = climb(leaf, others, anchors, &mut path) else {
-            standing.refusal = Some(anchors.absence());
-            return standing;
+        let Some((anchor, root)) = climb(leaf, others, anchors, &mut path) else {
+            return Self::new(facts, None, Some(anchors.absence()));
         };
         let identity = identity(leaf, anchor.kind);
-        standing.refusal = check_extensions(leaf, &path, anchor)
-            .and_then(|()| check_issuers(&path, anchor))
+        let refusal = check_extensions(leaf, &path, root)
+            .and_then(|()| check_issuers(&path, root))
             .and_then(|()| check_leaf(leaf))
             .and_then(|()| check_identity(identity.as_deref()))
             .and_then(|()| check_scopes(leaf, anchor))
             .err();
-        let issuers = || path.iter().copied().chain([&anchor.root]);
-        standing.vouched = Some(Vouched {
+        let issuers = || path.iter().copied().chain([root]);
+        let vouched = Vouched {
             identity: identity.map(|identity| anchors.intern(&identity)),
             issuers_from: issuers()
                 .map(Certificate::not_before)
@@ -91,42 +137,55 @@ impl Standing {
             issuers: issuers()
                 .map(|issuer| Issuer {
                     kid: issuer.kid(),
-                    serial_hex: serial_hex(issuer.serial()).into(),
+                    serial_hex: Some(serial_hex(issuer.serial()).into()),
                 })
                 .collect(),
             anchor: Arc::clone(anchor),
-        });
-        standing
+        };
+        Self::new(facts, Some(vouched), refusal)
+    }
+
+    pub(crate) fn new(facts: Facts, vouched: Option<Vouched>, refusal: Option<Refusal>) -> Self {
+        Self {
+            facts,
+            vouched,
+            refusal,
+        }
     }
 
     /// Returns the id of the key that signed.
     pub fn kid(&self) -> KeyId {
-        self.kid
+        self.facts.kid
     }
 
     /// Returns the certificate's serial number in hex, without leading zero bytes.
     pub fn serial_hex(&self) -> String {
-        serial_hex(&self.serial)
+        serial_hex(&self.facts.serial)
     }
 
     /// Returns the first second of the certificate.
     pub fn not_before(&self) -> UnixTime {
-        self.not_before
+        self.facts.not_before
     }
 
     /// Returns the last second of the certificate.
     pub fn not_after(&self) -> UnixTime {
-        self.not_after
+        self.facts.not_after
+    }
+
+    /// Tells whether there is a certificate: a key may be listed without one.
+    pub fn is_certified(&self) -> bool {
+        self.facts.is_certified
     }
 
     /// Returns when the authority says that it issued the certificate.
     pub fn issued_at(&self) -> Option<UnixTime> {
-        self.issued_at
+        self.facts.issued_at
     }
 
     /// Returns the activity that the certificate was issued for.
     pub fn activity(&self) -> Option<&str> {
-        self.activity.as_deref()
+        self.facts.activity.as_deref()
     }
 
     /// Returns the identity that a trusted authority vouches for.
@@ -144,14 +203,24 @@ impl Standing {
         Some(self.vouched.as_ref()?.anchor.kid)
     }
 
+    /// Returns how the signer is named in OpenPGP, when the signature is one.
+    pub fn openpgp(&self) -> Option<&openpgp::Names> {
+        self.facts.names.as_deref()
+    }
+
+    /// Returns the payload that the certificate was issued for.
+    pub(crate) fn payload_sha256(&self) -> Option<&[u8; 32]> {
+        self.facts.payload_sha256.as_ref()
+    }
+
     /// Returns the authority's epoch at issuance.
     pub(crate) fn epoch(&self) -> Option<u64> {
-        self.epoch
+        self.facts.epoch
     }
 
     /// Returns what the certificates of one session have in common: the digest of its keys.
     pub(crate) fn session(&self) -> Option<&[u8; 32]> {
-        self.session.as_ref()
+        self.facts.session.as_ref()
     }
 
     /// Returns what the chain is good for, if every check of it passed.
@@ -174,9 +243,9 @@ fn climb<'c, 'a>(
     others: &'c [Certificate],
     anchors: &'a Anchors,
     path: &mut Vec<&'c Certificate>,
-) -> Option<&'a Arc<Anchor>> {
-    if let Some(anchor) = anchors.issuer_of(certificate) {
-        return Some(anchor);
+) -> Option<(&'a Arc<Anchor>, &'a Certificate)> {
+    if let Some(found) = anchors.issuer_of(certificate) {
+        return Some(found);
     }
     if path.len() == INTERMEDIATES_MAX {
         return None;
@@ -186,8 +255,8 @@ fn climb<'c, 'a>(
             continue;
         }
         path.push(issuer);
-        if let Some(anchor) = climb(issuer, others, anchors, path) {
-            return Some(anchor);
+        if let Some(found) = climb(issuer, others, anchors, path) {
+            return Some(found);
         }
         path.pop();
     }
@@ -201,12 +270,9 @@ fn serial_hex(serial: &[u8]) -> String {
 fn check_extensions(
     leaf: &Certificate,
     path: &[&Certificate],
-    anchor: &Anchor,
+    root: &Certificate,
 ) -> Result<(), Refusal> {
-    let chain = [leaf]
-        .into_iter()
-        .chain(path.iter().copied())
-        .chain([&anchor.root]);
+    let chain = [leaf].into_iter().chain(path.iter().copied()).chain([root]);
     for certificate in chain {
         if let Some(oid) = certificate.unknown_critical() {
             return Err(Refusal::new(
@@ -219,8 +285,8 @@ fn check_extensions(
 }
 
 /// Checks how far each issuer's authority reaches: `path` is ordered from the leaf up.
-fn check_issuers(path: &[&Certificate], anchor: &Anchor) -> Result<(), Refusal> {
-    for (below, issuer) in path.iter().copied().chain([&anchor.root]).enumerate() {
+fn check_issuers(path: &[&Certificate], root: &Certificate) -> Result<(), Refusal> {
+    for (below, issuer) in path.iter().copied().chain([root]).enumerate() {
         if issuer
             .path_len()
             .is_some_and(|limit| below > usize::from(limit))
@@ -269,7 +335,14 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
         (PinKind::X509, [email]) if email.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Some(format!("mailto:{email}"))
         }
-        (PinKind::X509 | PinKind::Pem | PinKind::TrustDocument, _) => None,
+        (
+            PinKind::X509
+            | PinKind::Pem
+            | PinKind::TrustDocument
+            | PinKind::OpenPgp
+            | PinKind::AllowedSigners,
+            _,
+        ) => None,
     }
 }
 

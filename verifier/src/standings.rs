@@ -7,7 +7,7 @@ use std::{
 
 use notme_core::{certificate::Certificate, key::sha256};
 
-use crate::{anchor::Anchors, evidence::Evidence, standing::Standing};
+use crate::{anchor::Anchors, standing::Standing};
 
 /// What is known about the certificates met so far: a session certificate signs many commits,
 /// and its chain is the same each time.
@@ -23,10 +23,20 @@ pub(crate) struct Standings {
 type Key = [u8; 32];
 
 impl Standings {
-    /// Returns the standing of the signer's certificate.
-    pub(crate) fn of(&self, evidence: &Evidence, anchors: &Anchors) -> Arc<Standing> {
-        let find = || Arc::new(Standing::find(evidence.leaf(), evidence.others(), anchors));
-        let key = key(evidence.leaf(), evidence.others());
+    /// Returns the standing of a certificate that came with others.
+    pub(crate) fn of(
+        &self,
+        leaf: &Certificate,
+        others: &[Certificate],
+        anchors: &Anchors,
+    ) -> Arc<Standing> {
+        self.get_or_find(key(leaf, others), || Standing::find(leaf, others, anchors))
+    }
+
+    /// Returns what was found before under a digest of everything that it depends on, or finds
+    /// it.
+    pub(crate) fn get_or_find(&self, key: Key, find: impl Fn() -> Standing) -> Arc<Standing> {
+        let find = || Arc::new(find());
         let [first, ..] = key;
         let Some(shard) = self.shards.get(usize::from(first) % SHARDS) else {
             return find();

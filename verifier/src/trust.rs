@@ -6,12 +6,14 @@ use notme_core::{
     certificate::Certificate,
     hex,
     key::sha256,
+    openpgp::TrustedKey,
+    ssh::{self, allowed_signers::EntryKind},
     time::UnixTime,
     trust::{Revocation, TrustDocument},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Code;
+use crate::{openpgp::Person, ssh::ListedKey, verdict::Code};
 
 /// Everything that the trust store holds, good and bad.
 #[derive(Debug)]
@@ -78,6 +80,11 @@ pub enum PinKind {
     /// By the PEM of a certificate authority that knows nothing of notme, as gpgsm and openssl
     /// users have.
     X509,
+    /// By the OpenPGP keys of people, as gpg users have.
+    #[serde(rename = "openpgp")]
+    OpenPgp,
+    /// By a file of allowed signers, as ssh-keygen and git have it.
+    AllowedSigners,
 }
 
 impl PinKind {
@@ -87,9 +94,17 @@ impl PinKind {
             Self::TrustDocument => &["sign:git"],
             // The hosted notme authority puts no other scope than `bridgeCert` into certificates.
             Self::Pem => &["bridgeCert", "sign:git"],
-            Self::X509 => &[],
+            Self::X509 | Self::OpenPgp | Self::AllowedSigners => &[],
         };
         scopes.iter().map(|scope| (*scope).to_owned()).collect()
+    }
+
+    /// Tells whether it is an authority that is known so, and not people.
+    pub(crate) const fn is_of_authority(self) -> bool {
+        match self {
+            Self::TrustDocument | Self::Pem | Self::X509 => true,
+            Self::OpenPgp | Self::AllowedSigners => false,
+        }
     }
 
     /// Returns the kind's name, as in `pin.json`.
@@ -98,6 +113,8 @@ impl PinKind {
             Self::TrustDocument => "trust-document",
             Self::Pem => "pem",
             Self::X509 => "x509",
+            Self::OpenPgp => "openpgp",
+            Self::AllowedSigners => "allowed-signers",
         }
     }
 }
@@ -115,6 +132,10 @@ pub struct Authority {
     pub(crate) kind: PinKind,
     pub(crate) scopes: Vec<String>,
     pub(crate) roots: Vec<TrustedRoot>,
+    pub(crate) openpgp: Vec<TrustedOpenPgpKey>,
+    pub(crate) people: Vec<Arc<Person>>,
+    pub(crate) ssh: Vec<TrustedSshKey>,
+    pub(crate) signers: Vec<Arc<ListedKey>>,
     pub(crate) document: Option<DocumentFacts>,
     pub(crate) revocations: Arc<[Revocation]>,
 }
@@ -140,8 +161,28 @@ impl Authority {
             kind,
             scopes,
             roots,
+            openpgp: Vec::new(),
+            people: Vec::new(),
+            ssh: Vec::new(),
+            signers: Vec::new(),
             document: None,
             revocations: Arc::default(),
+        }
+    }
+
+    /// Returns an authority that is nothing but the OpenPGP keys of people.
+    pub fn from_people(name: &str, people: Vec<Person>) -> Self {
+        Self {
+            people: people.into_iter().map(Arc::new).collect(),
+            ..Self::from_certificates(name, PinKind::OpenPgp, Vec::new(), Vec::new())
+        }
+    }
+
+    /// Returns an authority that is nothing but a file of allowed signers.
+    pub fn from_signers(name: &str, signers: Vec<ListedKey>) -> Self {
+        Self {
+            signers: signers.into_iter().map(Arc::new).collect(),
+            ..Self::from_certificates(name, PinKind::AllowedSigners, Vec::new(), Vec::new())
         }
     }
 
@@ -156,11 +197,25 @@ impl Authority {
                 retired_at: root.retired_at,
             })
             .collect();
+        let openpgp = document.openpgp.iter().map(|ca| TrustedOpenPgpKey {
+            key: ca.certificate.clone(),
+            from: ca.from,
+            retired_at: ca.retired_at,
+        });
+        let ssh = document.ssh_ca.iter().map(|ca| TrustedSshKey {
+            key: ca.public_key.clone(),
+            from: ca.from,
+            retired_at: ca.retired_at,
+        });
         Self {
             name: name.into(),
             kind: PinKind::TrustDocument,
             scopes,
             roots,
+            openpgp: openpgp.collect(),
+            people: Vec::new(),
+            ssh: ssh.collect(),
+            signers: Vec::new(),
             document: Some(DocumentFacts {
                 url: document.authority.clone(),
                 trust_domain: document.trust_domain.clone(),
@@ -193,6 +248,26 @@ impl Authority {
         &self.roots
     }
 
+    /// Returns the keys with which it certifies OpenPGP keys, retired ones too.
+    pub fn openpgp(&self) -> &[TrustedOpenPgpKey] {
+        &self.openpgp
+    }
+
+    /// Returns the people whose OpenPGP keys it stands for.
+    pub fn people(&self) -> &[Arc<Person>] {
+        &self.people
+    }
+
+    /// Returns the keys with which it signs OpenSSH certificates, retired ones too.
+    pub fn ssh(&self) -> &[TrustedSshKey] {
+        &self.ssh
+    }
+
+    /// Returns the lines of the file of allowed signers that it is.
+    pub fn signers(&self) -> &[Arc<ListedKey>] {
+        &self.signers
+    }
+
     /// Returns what it took back.
     pub fn revocations(&self) -> &[Revocation] {
         &self.revocations
@@ -216,6 +291,56 @@ impl TrustedRoot {
     /// Returns the root's certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: signatures judged later do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
+/// An OpenPGP key and the time in which the authority certified with it.
+#[derive(Clone, Debug)]
+pub struct TrustedOpenPgpKey {
+    pub(crate) key: TrustedKey,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedOpenPgpKey {
+    /// Returns the key.
+    pub fn key(&self) -> &TrustedKey {
+        &self.key
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: signatures judged later do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
+/// An SSH key and the time in which the authority signed certificates with it.
+#[derive(Clone, Debug)]
+pub struct TrustedSshKey {
+    pub(crate) key: ssh::PublicKey,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedSshKey {
+    /// Returns the key.
+    pub fn key(&self) -> &ssh::PublicKey {
+        &self.key
     }
 
     /// Returns the first second of its use.
@@ -284,6 +409,46 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
                     .map_or_else(String::new, |at| at.to_string())
                     .as_bytes(),
             );
+        }
+        for root in &authority.openpgp {
+            field(b"openpgp");
+            field(root.key.as_bytes());
+            field(root.from.to_string().as_bytes());
+            field(
+                root.retired_at
+                    .map_or_else(String::new, |at| at.to_string())
+                    .as_bytes(),
+            );
+        }
+        for person in &authority.people {
+            field(b"person");
+            field(person.as_bytes());
+        }
+        for root in &authority.ssh {
+            field(b"ssh");
+            field(root.key.blob());
+            field(root.from.to_string().as_bytes());
+            field(
+                root.retired_at
+                    .map_or_else(String::new, |at| at.to_string())
+                    .as_bytes(),
+            );
+        }
+        for line in &authority.signers {
+            let entry = line.entry();
+            let time = |at: Option<UnixTime>| at.map_or_else(String::new, |at| at.to_string());
+            field(b"signer");
+            field(line.principals().as_bytes());
+            field(entry.key().blob());
+            field(match entry.kind() {
+                EntryKind::Key => b"key",
+                EntryKind::Authority => b"authority",
+            });
+            // None and an empty list are two things: everything, and nothing.
+            field(entry.namespaces().map_or(b"any", |_| b"only"));
+            field(entry.namespaces().unwrap_or_default().as_bytes());
+            field(time(entry.valid_after()).as_bytes());
+            field(time(entry.valid_before()).as_bytes());
         }
         if let Some(document) = &authority.document {
             field(b"document");

@@ -109,9 +109,6 @@ codes! {
     SignatureUnknownFormat "signature-unknown-format" Rejected
         "The signature's armor label is none that git or notme knows"
         "Sign again with a supported format";
-    FormatUnsupported "format-unsupported" Undecided
-        "The signature is SSH or OpenPGP, which this version does not judge"
-        "Judge it with `git verify-commit`, or use a version of notme that reads the format";
     SignatureTooLarge "signature-too-large" Rejected
         "The signature, a certificate in it or its chain is larger than the limit"
         "Sign again; a real signature is a few kilobytes";
@@ -158,8 +155,8 @@ codes! {
         "The certificate does not lead to an authority that is trusted at that time"
         "If the authority is yours, add it: `notme trust add`; else do not accept the object";
     CertificateUnknownCritical "certificate-unknown-critical" Rejected
-        "A certificate of the chain has a critical extension that notme does not understand"
-        "Have the authority issue a certificate without it";
+        "A certificate of the chain, or an OpenPGP signature, has a critical part that notme does not understand"
+        "Have the authority issue a certificate without it, or sign again without it";
     CertificateInvalid "certificate-invalid" Rejected
         "A certificate of the chain may not be used for this: an authority's own, for TLS only, or outside its issuer's limits"
         "Sign with a signing certificate";

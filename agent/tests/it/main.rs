@@ -13,9 +13,13 @@
 mod child;
 mod clients;
 mod embedded;
+mod formats;
+mod go_between;
+mod hostile;
 mod lifetime;
 mod sessions;
 mod signing;
+mod ssh_agent;
 mod tls;
 mod tokens;
 mod world;

@@ -12,7 +12,7 @@ use std::{
 
 use notme_agent::{
     AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, Pins, Profile, RunError,
-    SOCKET_NAME, fetch, run,
+    SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
     Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
@@ -23,15 +23,21 @@ use notme_core::{
     certificate::Certificate,
     cms::{SignedAttributes, SignedMessage, assemble},
     frame::{
-        Frame, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer, SignAnswer,
-        SignatureKind, StatusAnswer, StopAnswer,
+        ArmoredAnswer, Frame, Purpose, Refusal, Request, Response, SessionStatus, SessionsAnswer,
+        SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
     },
     time::UnixTime,
+    trust::TrustDocument,
 };
 use notme_local::create_private_directory;
-use notme_testkit::{clock::FixedClock, commit::CommitSpec};
+use notme_testkit::{
+    clock::{FixedClock, NOW},
+    commit::CommitSpec,
+};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+
+use crate::go_between::{Change, go_between};
 
 pub(crate) const TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
@@ -118,6 +124,10 @@ impl World {
         directory.join("authority.sock")
     }
 
+    pub(crate) fn ssh_socket(&self) -> PathBuf {
+        self.runtime_dir().join(SSH_SOCKET_NAME)
+    }
+
     pub(crate) fn authority_url(&self) -> AuthorityUrl {
         AuthorityUrl::of_socket(&self.authority_socket()).unwrap()
     }
@@ -143,6 +153,17 @@ impl World {
         url
     }
 
+    /// Starts an authority behind a go-between, which is where the agents find it.
+    pub(crate) fn start_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        create_private_directory(&self.runtime_dir()).unwrap();
+        let behind = self.runtime_dir().join("behind.sock");
+        let front = self.authority_url();
+        let listen = Listen::Unix(behind.clone());
+        let url = Some(front.as_str().to_owned());
+        self.authority = Some(RunningAuthority::start_as(listen, url, clock));
+        go_between(front.socket().unwrap(), behind, change);
+    }
+
     /// A token of the authority's, for one session of `claude`.
     pub(crate) fn token(&self) -> String {
         self.authority.as_ref().unwrap().token.clone()
@@ -157,6 +178,14 @@ impl World {
         self.configuration(name, profile, self.authority_url(), None)
             .save(&self.config_dir())
             .unwrap();
+    }
+
+    /// As [`World::configure`], with the scopes to ask for.
+    pub(crate) fn configure_scopes(&self, name: &str, scopes: &[&str]) {
+        let url = self.authority_url();
+        let mut config = self.configuration(name, Profile::Modern, url, None);
+        config.scopes = Some(scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        config.save(&self.config_dir()).unwrap();
     }
 
     pub(crate) fn configuration(
@@ -214,6 +243,29 @@ impl World {
 
     pub(crate) fn sign(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Refusal> {
         self.connect().sign(key, payload)
+    }
+
+    pub(crate) fn sign_armored(
+        &self,
+        key: &str,
+        format: SignatureKind,
+        payload: &[u8],
+    ) -> Result<ArmoredAnswer, Refusal> {
+        let request = Request::Sign {
+            key: key.to_owned(),
+            format,
+            purpose: Purpose::Git,
+        };
+        self.connect().call(&request, payload)
+    }
+
+    /// The trust document of the authority, as the agent's pins have it.
+    pub(crate) fn trust(&self) -> TrustDocument {
+        let config = self.configuration("any", Profile::Modern, self.authority_url(), None);
+        let address = self.authority_url().at(&self.authority_socket());
+        let envelope = fetch(address, None, Document::Trust).unwrap();
+        let verified = TrustDocument::verify(&envelope, config.pins.as_slice(), NOW).unwrap();
+        verified.document().clone()
     }
 
     pub(crate) fn list(&self) -> Vec<SessionStatus> {
@@ -356,9 +408,14 @@ struct RunningAuthority {
 
 impl RunningAuthority {
     fn start(listen: Listen, clock: &FixedClock) -> Self {
+        Self::start_as(listen, None, clock)
+    }
+
+    fn start_as(listen: Listen, url: Option<String>, clock: &FixedClock) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (serving, started) = mpsc::channel();
         let mut config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
+        config.url = url;
         if !matches!(config.listen[0], Listen::Unix(_)) {
             config.local = None;
         }
@@ -429,7 +486,12 @@ pub(crate) fn serve_config(
         lifetimes: Lifetimes::default(),
         local: Some(LocalEnrolment {
             principal: None,
-            scopes: Scopes::from_names(["bridgeCert", Scope::SignGit.as_str()]).unwrap(),
+            scopes: Scopes::from_names([
+                "bridgeCert",
+                Scope::SignGit.as_str(),
+                Scope::SshLogin.as_str(),
+            ])
+            .unwrap(),
         }),
         idle_exit: None,
         limits: Limits {

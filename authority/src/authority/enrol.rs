@@ -9,13 +9,16 @@ use notme_core::{
     time::UnixTime,
 };
 
-use super::{Authority, LeafError, LeafTerms, Peer};
+use super::{
+    Authority, CertifyError, Peer,
+    certificates::{Terms, X509},
+};
 use crate::{
     failure::Failure,
     refusal::Refusal,
     scope::{ScopeError, Scopes},
     seal::random,
-    store::{EnrolStoreError, Issued, IssuedKind, Session, TokenRefusal},
+    store::{EnrolStoreError, Issued, Session, TokenRefusal},
 };
 
 impl Authority {
@@ -32,7 +35,7 @@ impl Authority {
         let scopes = match &request.scopes {
             Some(names) => Scopes::from_names(names.iter().map(String::as_str))
                 .and_then(|wanted| wanted.within(&right.scopes)),
-            None => Ok(right.scopes),
+            None => right.scopes.unasked(),
         }
         .map_err(|error| match error {
             ScopeError::Empty => Refusal::ScopeNotGranted,
@@ -62,31 +65,35 @@ impl Authority {
         Ok(response)
     }
 
-    /// Issues the three certificates of a session, and the answer that carries them.
+    /// Issues the certificates of a session, and the answer that carries them.
     pub(super) fn session_certificates(
         &self,
         session: &Session,
         now_millis: i64,
-    ) -> Result<(EnrolResponse, [Issued; 3]), LeafError> {
+    ) -> Result<(EnrolResponse, [Issued; 5]), CertifyError> {
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
-        let terms = LeafTerms {
+        let terms = Terms {
             now_millis,
             not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
             payload_sha256: None,
             activity: None,
         };
-        let (mtls, mtls_line) = self.issue_leaf(session, &terms, IssuedKind::Mtls)?;
-        let (signing, signing_line) = self.issue_leaf(session, &terms, IssuedKind::Signing)?;
-        let (interop, interop_line) = self.issue_leaf(session, &terms, IssuedKind::Interop)?;
+        let mtls = self.x509(session, &terms, X509::Mtls)?;
+        let signing = self.x509(session, &terms, X509::Modern)?;
+        let interop = self.x509(session, &terms, X509::Interop)?;
+        let ssh = self.ssh(session, &terms)?;
+        let openpgp = self.openpgp(session, &terms)?;
         let response = EnrolResponse {
             certificates: SessionCertificates {
-                mtls: mtls.pem(),
-                signing: signing.pem(),
-                interop: interop.pem(),
+                mtls: mtls.certificate.pem(),
+                signing: signing.certificate.pem(),
+                interop: interop.certificate.pem(),
+                ssh: Some(ssh.certificate.to_text()),
+                openpgp: Some(openpgp.certificate),
             },
             identity: session.identity.clone(),
             scopes: session.scopes.names(),
-            expires_at: signing.not_after(),
+            expires_at: signing.certificate.not_after(),
             session_ends_at: session.ends_at,
             binding: hex::encode(&session.binding()),
             authority: AuthorityState {
@@ -96,7 +103,14 @@ impl Authority {
             principal_id: session.principal.clone(),
             auth_method: session.auth_method.clone(),
         };
-        Ok((response, [mtls_line, signing_line, interop_line]))
+        let lines = [
+            mtls.line,
+            signing.line,
+            interop.line,
+            ssh.line,
+            openpgp.line,
+        ];
+        Ok((response, lines))
     }
 
     /// Finds what allows the enrolment. Spends nothing.

@@ -15,12 +15,15 @@ use notme_core::{
     time::UnixTime,
 };
 
-use super::{Authority, LeafTerms};
+use super::{
+    Authority, CertifyError,
+    certificates::{Terms, X509},
+};
 use crate::{
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
-    store::{IssuedKind, PresentedSession, RecordError, Session, SpentNonce},
+    store::{Issued, PresentedSession, RecordError, Session, SpentNonce},
 };
 
 impl Authority {
@@ -56,7 +59,7 @@ impl Authority {
             return Err(Refusal::ScopeMissing.into());
         }
 
-        let terms = LeafTerms {
+        let terms = Terms {
             now_millis,
             not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
             payload_sha256: Some(payload_sha256),
@@ -68,13 +71,9 @@ impl Authority {
         };
         let mut lines = Vec::with_capacity(request.formats.len());
         for format in &request.formats {
-            let kind = match format {
-                Format::X509 => IssuedKind::X509,
-                Format::X509Interop => IssuedKind::X509Interop,
-            };
-            let (certificate, line) = self.issue_leaf(&session, &terms, kind)?;
-            response.expires_at = response.expires_at.min(certificate.not_after());
-            response.certificates.insert(*format, certificate.pem());
+            let (certificate, line) = self.certificate(&session, &terms, *format)?;
+            response.expires_at = response.expires_at.min(line.not_after);
+            response.certificates.insert(*format, certificate);
             lines.push(line);
         }
         let spent = SpentNonce {
@@ -84,6 +83,33 @@ impl Authority {
         };
         self.store.record(&spent, &lines).map_err(refused)?;
         Ok(response)
+    }
+
+    /// Issues a certificate in a format, as it travels.
+    fn certificate(
+        &self,
+        session: &Session,
+        terms: &Terms<'_>,
+        format: Format,
+    ) -> Result<(String, Issued), CertifyError> {
+        Ok(match format {
+            Format::X509 => {
+                let it = self.x509(session, terms, X509::Modern)?;
+                (it.certificate.pem(), it.line)
+            }
+            Format::X509Interop => {
+                let it = self.x509(session, terms, X509::Interop)?;
+                (it.certificate.pem(), it.line)
+            }
+            Format::Ssh => {
+                let it = self.ssh(session, terms)?;
+                (it.certificate.to_text(), it.line)
+            }
+            Format::OpenPgp => {
+                let it = self.openpgp(session, terms)?;
+                (it.certificate.certification, it.line)
+            }
+        })
     }
 
     /// Issues new session certificates over the same keys; the end of the session stays.

@@ -10,8 +10,9 @@ use notme_core::{
     enrol::{EMBEDDED_SCHEME, SCOPES},
     hex,
     key::sha256,
+    ssh,
     time::UnixTime,
-    trust::{Root, TrustDocument, TrustError, VERSION},
+    trust::{OpenPgpCa, Root, SshCa, TrustDocument, TrustError, VERSION},
 };
 use serde_json::{Value, json};
 
@@ -31,6 +32,21 @@ impl Authority {
         self.roots().map(Certificate::pem).concat()
     }
 
+    /// Returns the key that signs OpenSSH certificates, as the line that `TrustedUserCAKeys` takes.
+    pub(crate) fn ssh_ca(&self) -> String {
+        let key = self.keys.formats.ssh.public_key().clone();
+        let domain = &self.record.trust_domain;
+        format!(
+            "{} signet-authority {domain}\n",
+            ssh::Key::Plain(key).to_text()
+        )
+    }
+
+    /// Returns the key that certifies OpenPGP keys, in its armor.
+    pub(crate) fn openpgp_key(&self) -> String {
+        self.keys.formats.openpgp.certificate().to_armor()
+    }
+
     /// Returns the discovery document: the fields of notme's that are true of us, and ours.
     pub(crate) fn discovery(&self) -> Value {
         // A unix socket has no URL that paths could be appended to: there they stand alone.
@@ -45,6 +61,8 @@ impl Authority {
             "trust_endpoint": format!("{base}/v1/trust.json"),
             "ca_bundle_endpoint": format!("{base}/.well-known/ca-bundle.pem"),
             "full_ca_bundle_endpoint": format!("{base}/v1/ca-bundle.pem"),
+            "ssh_ca_endpoint": format!("{base}/v1/ssh-ca.pub"),
+            "openpgp_endpoint": format!("{base}/v1/openpgp.asc"),
             "jwks_uri": format!("{base}/.well-known/jwks.json"),
             "algorithms_supported": ["Ed25519"],
             "cert_types_supported": ["bridge_certificate"],
@@ -138,6 +156,7 @@ impl Authority {
             retired_at: None,
             certificate: certificate.clone(),
         };
+        let formats = &self.keys.formats;
         TrustDocument {
             version: VERSION,
             authority: self.url.clone(),
@@ -147,8 +166,19 @@ impl Authority {
             expires_at: UnixTime::from_secs(0),
             epoch: self.record.epoch,
             roots: self.roots().map(root).to_vec(),
-            ssh_ca: Vec::new(),
-            openpgp: Vec::new(),
+            ssh_ca: vec![SshCa {
+                kid: formats.ssh.public_key().kid(),
+                public_key: formats.ssh.public_key().clone(),
+                from: formats.ssh.from(),
+                retired_at: None,
+            }],
+            openpgp: vec![OpenPgpCa {
+                fingerprint: formats.openpgp.certificate().fingerprint().clone(),
+                kid: formats.openpgp.key().public_key().kid(),
+                certificate: formats.openpgp.certificate().clone(),
+                from: formats.openpgp.from(),
+                retired_at: None,
+            }],
             tsa: Vec::new(),
             log: Vec::new(),
             revocations: Vec::new(),

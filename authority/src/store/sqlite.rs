@@ -22,8 +22,8 @@ use rusqlite::{
 use self::rows::{presented_session, signed, time, token_record, unreadable, unsigned};
 use super::{
     AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
-    Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal,
-    TrustRecord,
+    SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord,
+    TokenRefusal, TrustRecord,
 };
 
 /// A SQLite database, in a file or in memory.
@@ -175,6 +175,19 @@ impl Store for SqliteStore {
                     })
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
+            let format_cas = connection
+                .prepare(
+                    "SELECT name, public, sealed_key, created_at FROM format_ca ORDER BY name",
+                )?
+                .query_map([], |row| {
+                    Ok(SealedFormatCa {
+                        name: row.get(0)?,
+                        public: row.get(1)?,
+                        key: row.get(2)?,
+                        created_at: time(row, 3)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
             connection
                 .query_row(
                     "SELECT trust_domain, operator, epoch, created_at, sealing FROM authority",
@@ -188,6 +201,7 @@ impl Store for SqliteStore {
                             sealing: serde_json::from_str(&row.get::<_, String>(4)?)
                                 .map_err(|error| unreadable(4, error))?,
                             cas,
+                            format_cas,
                         })
                     },
                 )
@@ -215,7 +229,26 @@ impl Store for SqliteStore {
                     params![ca.name, ca.certificate, ca.key],
                 )?;
             }
-            Ok(())
+            Ok(insert_format_cas(transaction, &authority.format_cas)?)
+        })
+    }
+
+    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError> {
+        self.write(
+            "keep the keys of the other formats",
+            Durability::Power,
+            |transaction| Ok(insert_format_cas(transaction, cas)?),
+        )
+    }
+
+    fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError> {
+        self.write("reserve serial numbers", Durability::Power, |transaction| {
+            let first = transaction.query_row(
+                "UPDATE ssh_serial SET next = max(next, ?1) + ?2 RETURNING next - ?2",
+                params![signed(least), signed(count)],
+                |row| unsigned(row, 0),
+            )?;
+            Ok(first)
         })
     }
 
@@ -415,6 +448,19 @@ fn check_keys_are_new(
     }
 }
 
+fn insert_format_cas(
+    transaction: &Transaction<'_>,
+    cas: &[SealedFormatCa],
+) -> rusqlite::Result<()> {
+    for ca in cas {
+        transaction.execute(
+            "INSERT INTO format_ca VALUES (?1, ?2, ?3, ?4)",
+            params![ca.name, ca.public, ca.key, ca.created_at.secs()],
+        )?;
+    }
+    Ok(())
+}
+
 /// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.
 fn spend_token(
     transaction: &Transaction<'_>,
@@ -477,7 +523,7 @@ fn record_issued(
     Ok(())
 }
 
-/// Brings an empty database to our schema; refuses what is not ours or newer.
+/// Brings an empty database or an older store to our schema; refuses what is not ours or newer.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = during("prepare the database");
     let transaction = connection
@@ -494,16 +540,21 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
             path: path.to_owned(),
         });
     }
-    if version > SCHEMA {
+    let steps = usize::try_from(version)
+        .ok()
+        .and_then(|done| SCHEMAS.get(done..));
+    let Some(steps) = steps else {
         return Err(StoreError::NewerSchema {
             found: version,
             known: SCHEMA,
         });
+    };
+    for step in steps {
+        transaction.execute_batch(step).map_err(&failed)?;
     }
-    if version < SCHEMA {
+    if version != SCHEMA {
         transaction
-            .execute_batch(include_str!("schema.sql"))
-            .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION))
+            .pragma_update(None, "application_id", APPLICATION)
             .and_then(|()| transaction.pragma_update(None, "user_version", SCHEMA))
             .map_err(&failed)?;
     }
@@ -523,4 +574,7 @@ fn during(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
-const SCHEMA: u32 = 1;
+/// What each version adds to the one before.
+const SCHEMAS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+/// The number of [`SCHEMAS`].
+const SCHEMA: u32 = 2;

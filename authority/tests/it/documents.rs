@@ -4,6 +4,8 @@ use notme_core::{
     base64,
     certificate::Certificate,
     hex,
+    openpgp::TrustedKey,
+    ssh::Key,
     trust::{TrustDocument, VerifiedTrust},
 };
 use serde_json::Value;
@@ -84,7 +86,7 @@ fn every_endpoint_that_discovery_names_is_there() {
         .filter(|(name, _)| name.ends_with("_endpoint") || name.ends_with("_uri"))
         .map(|(_, path)| path.as_str().unwrap())
         .collect();
-    assert!(paths.len() >= 7);
+    assert!(paths.len() >= 9);
     for path in paths {
         assert_ne!(running.tcp().get(path).status, 404, "{path}");
     }
@@ -128,6 +130,44 @@ fn the_trust_document_verifies_against_either_root() {
         assert_eq!(certificates, roots);
     }
     assert!(TrustDocument::verify(&body, &[[0; 32]], world.now()).is_err());
+}
+
+#[test]
+fn the_keys_of_the_other_formats_are_published_in_their_own_form_and_in_the_trust_document() {
+    let world = World::new();
+    let running = world.start();
+    let verified = trust(&world, &running);
+    let document = verified.document();
+    let ([ssh], [openpgp]) = (document.ssh_ca.as_slice(), document.openpgp.as_slice()) else {
+        panic!("{document:?}");
+    };
+    let answer = running.tcp().get("/v1/ssh-ca.pub");
+    assert_eq!(answer.header("content-type"), Some("text/plain"));
+    let line = String::from_utf8(answer.body).unwrap();
+    let (key, comment) = Key::from_text(line.trim_end()).unwrap();
+    assert_eq!(key, Key::Plain(ssh.public_key.clone()));
+    assert_eq!(comment, "signet-authority notme.test");
+
+    let answer = running.tcp().get("/v1/openpgp.asc");
+    assert_eq!(answer.header("content-type"), Some("application/pgp-keys"));
+    let armor = String::from_utf8(answer.body).unwrap();
+    let key = TrustedKey::from_armor(&armor).unwrap();
+    assert_eq!(key, openpgp.certificate);
+    assert_eq!(key.user_id(), "signet-authority notme.test");
+    for (from, retired_at) in [
+        (ssh.from, ssh.retired_at),
+        (openpgp.from, openpgp.retired_at),
+    ] {
+        assert_eq!(from, world.now().plus(-60));
+        assert_eq!(retired_at, None);
+    }
+    let kids: std::collections::BTreeSet<_> = document
+        .roots
+        .iter()
+        .map(|root| root.kid)
+        .chain([ssh.kid, openpgp.kid])
+        .collect();
+    assert_eq!(kids.len(), 4);
 }
 
 #[test]

@@ -153,6 +153,38 @@ fn sealed_keys_cannot_change_places() {
     assert_eq!(error.code(), "authority-secret-wrong");
 }
 
+#[test]
+fn a_key_of_one_format_cannot_take_the_place_of_another() {
+    let world = World::new();
+    world.start().stop();
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    for from in [
+        "SELECT sealed_key FROM format_ca WHERE name = 'openpgp'",
+        "SELECT sealed_key FROM ca WHERE name = 'ed25519'",
+    ] {
+        store
+            .execute(
+                &format!("UPDATE format_ca SET sealed_key = ({from}) WHERE name = 'ssh'"),
+                [],
+            )
+            .unwrap();
+        let error = start(world.config()).map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), "authority-secret-wrong");
+    }
+}
+
+#[test]
+fn a_format_key_that_is_lost_is_not_made_anew() {
+    let world = World::new();
+    world.start().stop();
+    Connection::open(world.home().join("store.sqlite"))
+        .unwrap()
+        .execute("DELETE FROM format_ca WHERE name = 'ssh'", [])
+        .unwrap();
+    let error = start(world.config()).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "authority-store-damaged");
+}
+
 /// PKCS#8 says what a key is in its first bytes; sealed, none of that is left.
 #[test]
 fn no_file_holds_a_private_key_in_the_clear() {
@@ -214,7 +246,7 @@ fn a_store_of_a_later_version_or_of_something_else_is_refused() {
     let file = world.home().join("store.sqlite");
     Connection::open(&file)
         .unwrap()
-        .pragma_update(None, "user_version", 2)
+        .pragma_update(None, "user_version", 3)
         .unwrap();
     let open = || {
         Admin::open(&world.home(), Arc::new(SystemClock))

@@ -29,6 +29,8 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long any answer may take: git's callers never wait longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest path that fits into the address of a unix socket.
+const SOCKET_PATH_MAX: usize = 107;
 /// How long an enrolment may take.
 const ENROL_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -183,6 +185,12 @@ fn status(home: &Home, arguments: &Json) -> Outcome {
     for weakness in &status.memory.weaknesses {
         writeln!(out, "  weakness: {weakness}")?;
     }
+    if let Some(socket) = &status.ssh_socket {
+        writeln!(out, "ssh       {}", auth_sock(socket))?;
+    }
+    if status.locked {
+        writeln!(out, "locked    nothing is signed; `ssh-add -X` unlocks")?;
+    }
     drop(out);
     print_sessions(&status.sessions)
 }
@@ -246,6 +254,8 @@ fn status_json(status: &StatusAnswer) -> Value {
         "memory_locked": status.memory.memory_locked,
         "dumps_disabled": status.memory.dumps_disabled,
         "weaknesses": status.memory.weaknesses,
+        "ssh_socket": status.ssh_socket,
+        "locked": status.locked,
         "sessions": status.sessions.iter().map(session_json).collect::<Vec<_>>(),
     })
 }
@@ -281,6 +291,16 @@ pub(crate) fn fallback(session: &SessionStatus) -> Option<String> {
         fallback.since,
         escape(&fallback.last_notice)
     ))
+}
+
+/// Returns the line that has OpenSSH's programs ask the key agent, or why they cannot.
+pub(crate) fn auth_sock(socket: &str) -> String {
+    if socket.len() > SOCKET_PATH_MAX {
+        return format!("not for OpenSSH's programs: the path is too long for them: {socket}");
+    }
+    // What the shell would read otherwise is kept from it.
+    let quoted = socket.replace('\'', "'\\''");
+    format!("export SSH_AUTH_SOCK='{quoted}'")
 }
 
 /// Returns a session's state in words.

@@ -206,6 +206,9 @@ fn describe(directory: &Path, admin: &Admin) -> Outcome {
         )?;
         writeln!(out, "  pin         {}", root.spki_sha256)?;
     }
+    for key in &about.format_keys {
+        writeln!(out, "{:13} {}", key.format, key.name)?;
+    }
     writeln!(out, "sessions      {}", about.summary.living_sessions)?;
     writeln!(out, "certificates  {}", about.summary.certificates_issued)?;
     match running {

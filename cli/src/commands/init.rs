@@ -10,6 +10,7 @@ use std::{
 
 use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins};
 use notme_authority::{Admin, SystemClock};
+use notme_core::enrol::SCOPES;
 
 use crate::{
     arguments::{Init, Profile, SignatureForm},
@@ -40,10 +41,14 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if arguments.undo {
         return undo(scope, &backup);
     }
-    let config = match &arguments.authority {
+    let mut config = match &arguments.authority {
         None => embedded(home, arguments)?,
         Some(url) => remote(home, arguments, url)?,
     };
+    // Said only when it differs, so that an authority of before understands the request.
+    config.scopes = arguments
+        .ssh_login
+        .then(|| SCOPES.map(str::to_owned).to_vec());
     config.save(&home.agents())?;
     if let Some(file) = &arguments.token_file {
         agent::enrol(home, &arguments.agent, &read_token(file)?)?;

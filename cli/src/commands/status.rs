@@ -29,6 +29,10 @@ struct Status {
     key_agent_running: bool,
     /// Whether keys are in memory that is never swapped nor dumped.
     memory_protected: Option<bool>,
+    /// Where the key agent speaks the protocol of ssh-agent, once it runs.
+    ssh_auth_sock: String,
+    /// Whether the key agent was locked and signs nothing.
+    locked: Option<bool>,
 }
 
 fn write_session<S: Serializer>(
@@ -87,6 +91,12 @@ fn look(home: &Home) -> Result<Status, Failure> {
             .as_ref()
             .and_then(|status| status.sessions.iter().find(is_ours).cloned()),
         key_agent_running: running.is_some(),
+        ssh_auth_sock: home
+            .runtime()
+            .join(notme_agent::SSH_SOCKET_NAME)
+            .display()
+            .to_string(),
+        locked: running.as_ref().map(|status| status.locked),
         memory_protected: running
             .map(|status| status.memory.memory_locked && status.memory.dumps_disabled),
         agent: config.map(|config| Configured {
@@ -155,7 +165,15 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         ),
         (false, _) => writeln!(
             out,
-            "key agent    not running; the next signature starts it"
+            "key agent    not running; the next signature or `notme agent start` starts it"
         ),
+    }?;
+    if status.locked == Some(true) {
+        writeln!(out, "  LOCKED     nothing is signed; `ssh-add -X` unlocks")?;
     }
+    writeln!(
+        out,
+        "for ssh      {}",
+        agent::auth_sock(&status.ssh_auth_sock)
+    )
 }

@@ -1,5 +1,8 @@
 //! `notme trust`: pinned authorities.
 
+mod openpgp;
+mod ssh;
+
 use std::{
     io::{self, Write},
     path::Path,
@@ -130,6 +133,18 @@ pub(crate) fn name_of(url: &AuthorityUrl) -> String {
 fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     let pins = parse_pins(&arguments.pin)?;
     let store = store(home, None);
+    if arguments.openpgp {
+        let keys = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        let authority = store.add_openpgp(&arguments.name, &keys);
+        print_authority(&mut io::stdout().lock(), &authority.map_err(store_failure)?)?;
+        return Ok(Exit::Yes);
+    }
+    if arguments.allowed_signers {
+        let text = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        let authority = store.add_allowed_signers(&arguments.name, &text);
+        print_authority(&mut io::stdout().lock(), &authority.map_err(store_failure)?)?;
+        return Ok(Exit::Yes);
+    }
     let authority = match read_source(arguments)? {
         Source::Pem(_) if pins.is_empty() && arguments.source.parse::<AuthorityUrl>().is_ok() => {
             return Err(pin_wanted(&[]));
@@ -236,6 +251,8 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "seqno": authority.document().map(|facts| facts.seqno),
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
+        "openpgp": openpgp::describe(authority),
+        "ssh": ssh::describe(authority),
     })
 }
 
@@ -258,7 +275,8 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         )?;
         writeln!(out, "    pin    {}", hex::encode(&key.spki_sha256()))?;
     }
-    Ok(())
+    openpgp::print(out, authority)?;
+    ssh::print(out, authority)
 }
 
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
@@ -275,10 +293,17 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
             .as_deref()
             .is_none_or(|name| name == authority.name())
     };
-    let pem: String = trust
-        .authorities()
-        .iter()
-        .filter(wanted)
+    let authorities = trust.authorities().iter().filter(wanted);
+    if arguments.openpgp {
+        return openpgp::export(authorities);
+    }
+    if arguments.allowed_signers {
+        return ssh::export_allowed_signers(authorities);
+    }
+    if arguments.krl {
+        return ssh::export_krl(authorities, now());
+    }
+    let pem: String = authorities
         .flat_map(Authority::roots)
         .map(|root| Certificate::pem(root.certificate()))
         .collect();

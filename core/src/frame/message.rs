@@ -12,14 +12,20 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// Sign the body; answered by [`SignAnswer`].
+    /// Sign the body; answered by [`SignAnswer`] for CMS, by [`ArmoredAnswer`] otherwise.
     Sign {
-        /// An agent name, or the key id of a live session.
+        /// An agent name, or the key id of either key of a live session.
         key: String,
         /// The kind of signature that the answer is for.
         format: SignatureKind,
         /// What the body is. The key agent parses it and refuses what it does not understand.
         purpose: Purpose,
+    },
+    /// Tell what an agent signs with, opening its session if need be; answered by
+    /// [`CredentialsAnswer`].
+    Credentials {
+        /// As in [`Request::Sign`].
+        key: String,
     },
     /// Tell about the process and its sessions; answered by [`StatusAnswer`].
     Status,
@@ -46,6 +52,11 @@ pub enum Request {
 pub enum SignatureKind {
     /// CMS; which key signs is the agent's profile.
     X509,
+    /// SSHSIG in namespace `git`, by the Ed25519 key under its OpenSSH certificate.
+    Ssh,
+    /// A detached OpenPGP signature by the Ed25519 key.
+    #[serde(rename = "openpgp")]
+    OpenPgp,
 }
 
 /// What the bytes to sign are.
@@ -79,7 +90,7 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
-/// The answer to [`Request::Sign`]: what a CMS signature is assembled from.
+/// The answer to [`Request::Sign`] for CMS: what the signature is assembled from.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SignAnswer {
     /// The leaf, then intermediates; base64 DER.
@@ -93,6 +104,43 @@ pub struct SignAnswer {
     /// What the user should be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notice: Option<String>,
+}
+
+/// The answer to [`Request::Sign`] for SSH and OpenPGP: the signature as git stores it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ArmoredAnswer {
+    /// The signature in its armor.
+    pub signature: String,
+    /// What certifies the key, which the signature carries too: the line of a public key file, or
+    /// an OpenPGP key in its armor.
+    pub certificate: String,
+    /// What stands behind the time of the signature.
+    pub basis: Basis,
+    /// What the user should be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// The answer to [`Request::Credentials`]: a session's certificates. They are public.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CredentialsAnswer {
+    /// The agent.
+    pub agent: AgentName,
+    /// Who the session is.
+    pub identity: Identity,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Last second of the certificates.
+    pub not_after: UnixTime,
+    /// The leaf and its intermediates, as PEM.
+    pub x509: String,
+    /// The OpenSSH certificate, as the line of a public key file; absent at authorities that issue
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
+    /// The OpenPGP key with the authority's certification, in its armor; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openpgp: Option<String>,
 }
 
 /// The time basis that a signature carries from birth.
@@ -117,6 +165,12 @@ pub struct StatusAnswer {
     /// How well the keys are kept.
     #[serde(flatten)]
     pub memory: MemoryProtection,
+    /// Where it speaks the protocol of ssh-agent: the value for `SSH_AUTH_SOCK`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_socket: Option<String>,
+    /// Whether it was locked (`ssh-add -x`), and signs nothing.
+    #[serde(default)]
+    pub locked: bool,
     /// The agents it knows.
     pub sessions: Vec<SessionStatus>,
 }

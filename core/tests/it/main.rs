@@ -15,5 +15,6 @@ mod bundle;
 mod certificate;
 mod cms;
 mod object;
+mod openpgp;
 mod profile;
 mod trust;

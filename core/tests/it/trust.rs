@@ -2,10 +2,13 @@
 
 use notme_core::{
     hex,
+    key::Signer as _,
+    openpgp::{AuthorityKeyTemplate, build_authority_key},
+    ssh,
     time::UnixTime,
-    trust::{TrustDocument, TrustError},
+    trust::{OpenPgpCa, SshCa, TrustDocument, TrustError},
 };
-use notme_testkit::{cast::TestAuthority, clock::NOW};
+use notme_testkit::{cast::TestAuthority, clock::NOW, keys::Ed25519Key};
 
 fn verify(
     envelope: &[u8],
@@ -226,4 +229,134 @@ fn unknown_members_and_other_payload_types_are_refused() {
         verify(&sign("text/plain", plain), &authority.pins()),
         Err(TrustError::PayloadType)
     ));
+}
+
+fn ssh_ca(seed: u8) -> SshCa {
+    let key = Ed25519Key::from_seed([seed; 32]);
+    SshCa {
+        public_key: ssh::PublicKey::from_key(key.public_key()).unwrap(),
+        kid: key.public_key().kid(),
+        from: NOW,
+        retired_at: None,
+    }
+}
+
+fn openpgp_ca(seed: u8) -> OpenPgpCa {
+    let key = Ed25519Key::from_seed([seed; 32]);
+    let template = AuthorityKeyTemplate {
+        user_id: "notme authority",
+        created: NOW,
+    };
+    let certificate = build_authority_key(&template, &key).unwrap();
+    OpenPgpCa {
+        fingerprint: certificate.fingerprint().clone(),
+        kid: key.public_key().kid(),
+        certificate,
+        from: NOW,
+        retired_at: None,
+    }
+}
+
+#[test]
+fn keys_of_other_formats_travel_as_their_tools_write_them() {
+    let authority = TestAuthority::new(1);
+    let mut document = authority.trust(1, NOW);
+    document.ssh_ca = vec![ssh_ca(41)];
+    document.openpgp = vec![openpgp_ca(42)];
+    let envelope = authority.sign_trust(&document);
+    let verified = verify(&envelope, &authority.pins()).unwrap();
+    assert_eq!(verified.document(), &document);
+    let json = serde_json::to_value(&document).unwrap();
+    let line = json["ssh_ca"][0]["public_key"].as_str().unwrap();
+    assert!(line.starts_with("ssh-ed25519 AAAA"));
+    let armor = json["openpgp"][0]["certificate"].as_str().unwrap();
+    assert!(armor.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n"));
+    let fingerprint = json["openpgp"][0]["fingerprint"].as_str().unwrap();
+    assert_eq!(fingerprint.len(), 40);
+}
+
+#[test]
+fn a_document_of_before_has_no_keys_of_other_formats() {
+    let authority = TestAuthority::new(1);
+    let verified = verify(&authority.trust_document(1, NOW), &authority.pins()).unwrap();
+    assert_eq!(verified.document().current_ssh_ca().count(), 0);
+    assert_eq!(verified.document().current_openpgp().count(), 0);
+}
+
+#[test]
+fn keys_of_other_formats_that_contradict_themselves_are_refused() {
+    let other = ssh_ca(43).kid;
+    let mut ssh = [ssh_ca(41), ssh_ca(41)];
+    ssh[0].kid = other;
+    ssh[1].retired_at = Some(NOW);
+    for ssh in ssh {
+        let error = refused(|document| document.ssh_ca = vec![ssh]);
+        assert!(matches!(error, TrustError::SshCa(_)), "{error}");
+    }
+    let mut openpgp = [openpgp_ca(42), openpgp_ca(42), openpgp_ca(42)];
+    openpgp[0].kid = other;
+    openpgp[1].fingerprint = openpgp_ca(43).fingerprint;
+    openpgp[2].retired_at = Some(NOW);
+    for openpgp in openpgp {
+        let error = refused(|document| document.openpgp = vec![openpgp]);
+        assert!(matches!(error, TrustError::OpenPgp(_)), "{error}");
+    }
+}
+
+#[test]
+fn one_key_never_serves_two_formats() {
+    let error = refused(|document| {
+        document.ssh_ca = vec![ssh_ca(41)];
+        document.openpgp = vec![openpgp_ca(41)];
+    });
+    assert!(matches!(error, TrustError::Repeated(_)), "{error}");
+    let error = refused(|document| {
+        let root = document.roots[0].certificate.public_key();
+        document.ssh_ca = vec![SshCa {
+            public_key: ssh::PublicKey::from_key(root).unwrap(),
+            kid: root.kid(),
+            ..ssh_ca(41)
+        }];
+    });
+    assert!(matches!(error, TrustError::Repeated(_)), "{error}");
+    let error = refused(|document| document.ssh_ca = vec![ssh_ca(41), ssh_ca(41)]);
+    assert!(matches!(error, TrustError::Repeated(_)), "{error}");
+}
+
+#[test]
+fn a_retired_key_of_another_format_stays_known() {
+    let authority = TestAuthority::new(1);
+    let mut document = authority.trust(1, NOW);
+    document.ssh_ca = vec![
+        ssh_ca(41),
+        SshCa {
+            from: NOW.plus(-100),
+            retired_at: Some(NOW),
+            ..ssh_ca(42)
+        },
+    ];
+    let verified = verify(&authority.sign_trust(&document), &authority.pins()).unwrap();
+    assert_eq!(verified.document().ssh_ca.len(), 2);
+    let current: Vec<_> = verified.document().current_ssh_ca().collect();
+    assert_eq!(current, [&ssh_ca(41)]);
+}
+
+#[test]
+fn other_spellings_of_the_keys_are_refused() {
+    let authority = TestAuthority::new(1);
+    let mut document = authority.trust(1, NOW);
+    document.ssh_ca = vec![ssh_ca(41)];
+    document.openpgp = vec![openpgp_ca(42)];
+    let good = serde_json::to_string(&document).unwrap();
+    let fingerprint = document.openpgp[0].fingerprint.to_string();
+    let line = ssh::Key::Plain(document.ssh_ca[0].public_key.clone()).to_text();
+    for (from, to) in [
+        (fingerprint.as_str(), fingerprint.to_lowercase()),
+        (&line, format!("{line} comment")),
+        (&line, line.replace("ssh-ed25519", "ssh-rsa")),
+    ] {
+        let bad = good.replacen(from, &to, 1);
+        assert_ne!(bad, good);
+        assert!(serde_json::from_str::<TrustDocument>(&bad).is_err(), "{to}");
+    }
 }

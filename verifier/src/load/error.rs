@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 use notme_core::{
-    bundle::BundleError, certificate::CertificateError, key::KeyId, trust::TrustError,
+    bundle::BundleError, certificate::CertificateError, key::KeyId, openpgp::OpenPgpError,
+    ssh::allowed_signers::NumberedError, trust::TrustError,
 };
 
 use crate::verdict::Code;
@@ -77,6 +78,21 @@ pub enum TrustStoreError {
     /// The certificates cannot be read.
     #[error("the certificates cannot be read")]
     Certificates(#[source] CertificateError),
+    /// The OpenPGP keys cannot be read, or nothing can be verified with them.
+    #[error("the OpenPGP keys cannot be used")]
+    Keys(#[source] OpenPgpError),
+    /// A key that was trusted is not in the file any more.
+    #[error("the file of OpenPGP keys lacks one that was there when it was trusted")]
+    KeyMissing,
+    /// A line of a file of allowed signers cannot be read, or has a time that is not in UTC.
+    #[error("the file of allowed signers cannot be used")]
+    Signers(#[source] NumberedError),
+    /// A file of allowed signers that lists nobody.
+    #[error("the file of allowed signers lists nobody")]
+    NoSigners,
+    /// The file of allowed signers lists other keys than when it was trusted.
+    #[error("the file of allowed signers lists other keys than when it was trusted")]
+    SignersChanged,
     /// The trust document is not one to rely on.
     #[error("the trust document is refused")]
     Document(#[source] TrustError),
@@ -165,6 +181,11 @@ impl TrustStoreError {
             Self::Changed { .. }
             | Self::PinNotMet(_)
             | Self::Certificates(_)
+            | Self::Keys(_)
+            | Self::KeyMissing
+            | Self::Signers(_)
+            | Self::NoSigners
+            | Self::SignersChanged
             | Self::Document(_)
             | Self::Bundle(_)
             | Self::Rollback { .. }
@@ -183,7 +204,9 @@ impl TrustStoreError {
     pub fn code(&self) -> Code {
         match self {
             Self::Document(error) => document_code(error),
-            Self::PinNotMet(_) | Self::Changed { .. } => Code::BundleInvalid,
+            Self::PinNotMet(_) | Self::Changed { .. } | Self::KeyMissing | Self::SignersChanged => {
+                Code::BundleInvalid
+            }
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
             Self::Rollback { .. } => Code::BundleRollback,
@@ -200,6 +223,9 @@ impl TrustStoreError {
             | Self::ReadOnly { .. }
             | Self::NotAnAuthority(_)
             | Self::Certificates(_)
+            | Self::Keys(_)
+            | Self::Signers(_)
+            | Self::NoSigners
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }
@@ -226,6 +252,9 @@ const fn document_code(error: &TrustError) -> Code {
         | TrustError::Previous
         | TrustError::NoRoots
         | TrustError::Root(_)
+        | TrustError::SshCa(_)
+        | TrustError::OpenPgp(_)
+        | TrustError::Repeated(_)
         | TrustError::NotPinned
         | TrustError::Unsigned(_)
         | TrustError::Annexed(_) => Code::BundleInvalid,

@@ -31,6 +31,9 @@ pub(super) struct Pin {
     /// The retired roots that documents named so far: they may be named again.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
     retired_spki_sha256: Vec<[u8; 32]>,
+    /// The keys, past and present, with which it certifies in SSH and OpenPGP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
+    formats_spki_sha256: Vec<[u8; 32]>,
 }
 
 /// Who an authority said it is when it was pinned.
@@ -53,19 +56,28 @@ impl SpeaksFor {
 impl Pin {
     pub(super) fn new(kind: PinKind, roots: &[Certificate], scopes: Vec<String>) -> Self {
         let pins = roots.iter().map(|root| root.public_key().spki_sha256());
+        Self::of_keys(kind, pins.collect(), scopes)
+    }
+
+    pub(super) fn of_keys(kind: PinKind, spki_sha256: Vec<[u8; 32]>, scopes: Vec<String>) -> Self {
         Self {
             version: VERSION,
             kind,
-            spki_sha256: pins.collect(),
+            spki_sha256,
             scopes,
             has_state: false,
             speaks_for: None,
             retired_spki_sha256: Vec::new(),
+            formats_spki_sha256: Vec::new(),
         }
     }
 
     pub(super) fn of_document(document: &TrustDocument, scopes: Vec<String>) -> Self {
         let digest = |root: &Root| root.certificate.public_key().spki_sha256();
+        let ssh = document.ssh_ca.iter();
+        let ssh = ssh.map(|ca| ca.public_key.spki_sha256());
+        let openpgp = document.openpgp.iter();
+        let openpgp = openpgp.filter_map(|ca| ca.certificate.key().spki_sha256());
         Self {
             version: VERSION,
             kind: PinKind::TrustDocument,
@@ -74,6 +86,7 @@ impl Pin {
             has_state: true,
             speaks_for: Some(SpeaksFor::of(document)),
             retired_spki_sha256: document.retired_roots().map(digest).collect(),
+            formats_spki_sha256: ssh.chain(openpgp).collect(),
         }
     }
 
@@ -105,6 +118,7 @@ impl Pin {
         };
         union(&mut self.spki_sha256, &other.spki_sha256);
         union(&mut self.retired_spki_sha256, &other.retired_spki_sha256);
+        union(&mut self.formats_spki_sha256, &other.formats_spki_sha256);
         self
     }
 
@@ -144,6 +158,12 @@ impl Pin {
 
     pub(super) fn retired(&self) -> &[[u8; 32]] {
         &self.retired_spki_sha256
+    }
+
+    /// Returns every key that it certifies or certified with.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let roots = self.spki_sha256.iter().chain(&self.retired_spki_sha256);
+        roots.chain(&self.formats_spki_sha256)
     }
 
     pub(super) fn scopes(&self) -> &[String] {

@@ -95,19 +95,6 @@ fn an_unknown_label_is_an_unknown_format() {
 }
 
 #[test]
-fn ssh_and_openpgp_are_undecided_and_not_rejected() {
-    for label in ["SSH SIGNATURE", "PGP SIGNATURE"] {
-        let signature = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
-        let judgement = judge(&with_signature(&payload(), "gpgsig", &signature));
-        assert_eq!(
-            judgement.verdict(),
-            Verdict::Undecided(Code::FormatUnsupported)
-        );
-        assert_ne!(judgement.format().unwrap().as_str(), "x509");
-    }
-}
-
-#[test]
 fn an_oversized_signature_is_refused_before_it_is_read() {
     let raw = with_signature(&payload(), "gpgsig", &armor(&vec![0; 1 << 20]));
     assert_code(&judge(&raw), Code::SignatureTooLarge);

@@ -277,9 +277,12 @@ fn explains_every_step_and_what_is_not_shown() {
             Passed, Failed, NotReached, NotReached, NotReached, NotReached, NotReached
         ]
     );
-    let ssh = armor(b"x").replace("SIGNED MESSAGE", "SSH SIGNATURE");
+    let writer = notme_core::ssh::wire::Writer::new;
+    let key = writer().string(b"ssh-of-tomorrow").finish();
+    let blob = writer().bytes(b"SSHSIG").u32(1).string(&key).finish();
+    let ssh = armor(&blob).replace("SIGNED MESSAGE", "SSH SIGNATURE");
     let raw = notme_testkit::commit::with_signature(&payload(), "gpgsig", &ssh);
-    assert_eq!(results(&raw)[1], Undecided);
+    assert_eq!(results(&raw)[2], Undecided);
     let mut altered = bound_commit(&payload());
     altered.push(b'x');
     assert_eq!(results(&altered)[..4], [Passed, Passed, Failed, NotReached]);

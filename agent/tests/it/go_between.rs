@@ -1,0 +1,72 @@
+//! Somebody between key agent and authority, who changes what the authority answers.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use serde_json::Value;
+
+/// Changes an answer, given its path; `None` for "not found".
+pub(crate) type Change = Arc<dyn Fn(&str, Value) -> Option<Value> + Send + Sync>;
+
+/// Listens at `front` and passes everything on to `behind`, one request a connection.
+pub(crate) fn go_between(front: &Path, behind: PathBuf, change: Change) {
+    let listener = UnixListener::bind(front).unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (behind, change) = (behind.clone(), Arc::clone(&change));
+            // Who hangs up early is no concern of ours.
+            thread::spawn(move || client.ok().and_then(|it| pass_on(it, &behind, &change)));
+        }
+    });
+}
+
+fn pass_on(client: UnixStream, behind: &Path, change: &Change) -> Option<()> {
+    let mut client = BufReader::new(client);
+    let (head, body) = read(&mut client)?;
+    let path = head.split(' ').nth(1)?.to_owned();
+    let mut authority = UnixStream::connect(behind).ok()?;
+    authority.write_all(&write(&head, &body)).ok()?;
+    let (mut head, mut body) = read(&mut BufReader::new(authority))?;
+    if let Ok(json) = serde_json::from_slice(&body) {
+        match change(&path, json) {
+            Some(json) => body = json.to_string().into_bytes(),
+            None => {
+                head = "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\n".to_owned();
+                body = br#"{"error":"not_found"}"#.to_vec();
+            }
+        }
+    }
+    client.get_mut().write_all(&write(&head, &body)).ok()
+}
+
+/// Reads a message: its head without the lengths, and its body.
+fn read(stream: &mut BufReader<UnixStream>) -> Option<(String, Vec<u8>)> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok()?;
+        let name = line.to_ascii_lowercase();
+        match name.trim_end().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().ok()?,
+            Some(("connection", _)) => {}
+            Some(_) | None if !name.trim_end().is_empty() => head.push_str(&line),
+            Some(_) | None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+fn write(head: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{head}connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}

@@ -1,0 +1,193 @@
+//! The SSH side of the trust store: authorities' keys, and files of allowed signers.
+
+use std::io::{self, Write};
+
+use notme_core::{
+    ssh::{Key, Krl, PublicKey, allowed_signers::EntryKind},
+    time::UnixTime,
+    trust::{Revocation, RevocationKind},
+};
+use notme_verifier::{report::escape, ssh::ListedKey, trust::Authority};
+
+use crate::failure::{Exit, Failure, Outcome};
+
+/// Describes the keys for machines.
+pub(super) fn describe(authority: &Authority) -> serde_json::Value {
+    let authorities = authority.ssh().iter().map(|ca| {
+        serde_json::json!({
+            "kid": ca.key().kid(),
+            "public_key": line(ca.key()),
+            "fingerprint": ca.key().fingerprint(),
+            "from": ca.from().to_string(),
+            "retired_at": ca.retired_at().map(|at| at.to_string()),
+        })
+    });
+    let signers = authority.signers().iter().map(|signer| {
+        let entry = signer.entry();
+        serde_json::json!({
+            "principals": signer.principals(),
+            "fingerprint": signer.public_key().fingerprint(),
+            "kid": signer.kid(),
+            "cert_authority": entry.kind() == EntryKind::Authority,
+            "namespaces": entry.namespaces(),
+            "valid_after": entry.valid_after().map(|at| at.to_string()),
+            "valid_before": entry.valid_before().map(|at| at.to_string()),
+        })
+    });
+    serde_json::json!({
+        "authorities": authorities.collect::<Vec<_>>(),
+        "allowed_signers": signers.collect::<Vec<_>>(),
+    })
+}
+
+/// Prints the keys for people.
+pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
+    for ca in authority.ssh() {
+        let retired = ca
+            .retired_at()
+            .map_or_else(String::new, |at| format!(", retired {at}"));
+        let fingerprint = ca.key().fingerprint();
+        writeln!(out, "  ssh ca   {fingerprint} {}{retired}", ca.key().kid())?;
+    }
+    for signer in authority.signers() {
+        let what = match signer.entry().kind() {
+            EntryKind::Key => "signer  ",
+            EntryKind::Authority => "ssh ca  ",
+        };
+        let fingerprint = signer.public_key().fingerprint();
+        let principals = escape(signer.principals());
+        writeln!(out, "  {what} {fingerprint} {principals}")?;
+    }
+    Ok(())
+}
+
+/// Prints a file of allowed signers: what ssh-keygen and git need to verify what the authorities'
+/// sessions signed.
+pub(super) fn export_allowed_signers<'a>(
+    authorities: impl Iterator<Item = &'a Authority>,
+) -> Outcome {
+    let mut text = String::new();
+    for authority in authorities {
+        if let Some(facts) = authority.document() {
+            for ca in authority.ssh() {
+                let until = ca.retired_at().map_or_else(String::new, |at| {
+                    format!(",valid-before=\"{}\"", compact(at))
+                });
+                text.push_str(&format!(
+                    "wimse://{}/* cert-authority,namespaces=\"git\"{until} {}\n",
+                    facts.trust_domain,
+                    line(ca.key())
+                ));
+            }
+        }
+        for signer in authority.signers() {
+            text.push_str(&signer_line(signer));
+        }
+    }
+    if text.is_empty() {
+        return Err(Failure::from("no trusted authority has SSH keys"));
+    }
+    write!(io::stdout(), "{text}")?;
+    Ok(Exit::Yes)
+}
+
+/// Writes what the authorities took back as a key revocation list. Such a list knows no times and
+/// only some kinds of names; what it cannot say is told on stderr.
+pub(super) fn export_krl<'a>(
+    authorities: impl Iterator<Item = &'a Authority>,
+    now: UnixTime,
+) -> Outcome {
+    let version = u64::try_from(now.secs()).unwrap_or(0);
+    let mut krl = Krl::new(version, now, "notme");
+    let mut has_authority = false;
+    for authority in authorities {
+        has_authority |= !authority.ssh().is_empty();
+        for revocation in authority.revocations() {
+            if revocation.since <= now && !revoke(&mut krl, authority, revocation) {
+                writeln!(
+                    io::stderr(),
+                    "note: {}: a key revocation list cannot say that {:?} `{}` is revoked",
+                    authority.name(),
+                    revocation.kind,
+                    escape(&revocation.value)
+                )?;
+            }
+        }
+    }
+    if !has_authority {
+        return Err(Failure::from("no trusted authority has SSH keys"));
+    }
+    io::stdout().write_all(&krl.to_bytes())?;
+    Ok(Exit::Yes)
+}
+
+/// Adds one revocation; `false` when the list has no words for it.
+fn revoke(krl: &mut Krl, authority: &Authority, revocation: &Revocation) -> bool {
+    let keys = || authority.ssh().iter().map(|ca| ca.key());
+    match revocation.kind {
+        RevocationKind::Certificate => {
+            let Ok(serial) = u64::from_str_radix(&revocation.value, 16) else {
+                // Longer numbers are those of X.509 certificates.
+                return true;
+            };
+            for key in keys() {
+                krl.revoke_serials(Some(key), serial, serial);
+            }
+        }
+        RevocationKind::Identity => {
+            for key in keys() {
+                krl.revoke_key_id(Some(key), &revocation.value);
+            }
+        }
+        RevocationKind::Key => {
+            let Some(key) = keys().find(|key| key.kid().to_string() == revocation.value) else {
+                return false;
+            };
+            krl.revoke_key(key);
+        }
+        RevocationKind::Session | RevocationKind::Epoch => return false,
+    }
+    true
+}
+
+fn signer_line(signer: &ListedKey) -> String {
+    let entry = signer.entry();
+    let mut options = Vec::new();
+    if entry.kind() == EntryKind::Authority {
+        options.push("cert-authority".to_owned());
+    }
+    if let Some(namespaces) = entry.namespaces() {
+        options.push(format!(
+            "namespaces=\"{}\"",
+            namespaces.replace('"', "\\\"")
+        ));
+    }
+    for (name, at) in [
+        ("valid-after", entry.valid_after()),
+        ("valid-before", entry.valid_before()),
+    ] {
+        options.extend(at.map(|at| format!("{name}=\"{}\"", compact(at))));
+    }
+    let options = match options.is_empty() {
+        true => String::new(),
+        false => format!("{} ", options.join(",")),
+    };
+    let principals = signer.principals();
+    let principals = match principals.contains([' ', '\t', '\r']) {
+        true => format!("\"{principals}\""),
+        false => principals.to_owned(),
+    };
+    format!("{principals} {options}{}\n", entry.key().to_text())
+}
+
+fn line(key: &PublicKey) -> String {
+    Key::Plain(key.clone()).to_text()
+}
+
+/// Writes a time as ssh-keygen reads it, in UTC.
+fn compact(at: UnixTime) -> String {
+    at.to_string()
+        .chars()
+        .filter(|c| c.is_ascii_digit() || *c == 'Z')
+        .collect()
+}

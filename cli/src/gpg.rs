@@ -1,0 +1,164 @@
+//! The program as git calls it in place of gpg.
+
+mod listing;
+mod telling;
+
+use std::{ffi::OsString, io, process::ExitCode};
+
+use notme_core::openpgp::{ArmorKind, Signature, dearmor};
+use notme_signer::{
+    Data, Deadline, KeyList, StatusOutput, Streams,
+    openpgp::{Command, List, StatusLine, Verify, parse, sign},
+};
+use notme_verifier::report::escape;
+
+use crate::{
+    commands::agent,
+    failure::{Failure, read_all, read_file},
+    gpgsm::is_stdout_closed,
+    home::Home,
+    judging::Grounds,
+};
+
+/// The longest signature file we read; the verifier's own limit is lower.
+const SIGNATURE_MAX: u64 = 2 * 1024 * 1024;
+/// The longest payload that is verified.
+const PAYLOAD_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Exit codes of gpg.
+const GOOD: u8 = 0;
+const BAD: u8 = 1;
+const ERROR: u8 = 2;
+
+/// Does what git asks of gpg.
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
+    let mut streams = Streams {
+        stdin: &mut io::stdin().lock(),
+        stdout: &mut io::stdout().lock(),
+        stderr: &mut io::stderr().lock(),
+    };
+    let code = match parse(words.iter().cloned()) {
+        Err(error) => complain(&mut streams, &error),
+        Ok(Command::Version) => say(&mut streams, VERSION),
+        Ok(Command::Help) => say(&mut streams, HELP),
+        Ok(Command::Sign(command)) if command.output.is_none() && is_stdout_closed() => {
+            complain(&mut streams, &"signing failed: standard output is closed")
+        }
+        Ok(Command::Sign(command)) => match home().and_then(|home| agent::endpoint(&home)) {
+            Ok(endpoint) => sign(
+                &command,
+                &endpoint,
+                Deadline::after(agent::DEADLINE),
+                &mut streams,
+            ),
+            Err(error) => complain(&mut streams, &error),
+        },
+        Ok(Command::Verify(command)) => match verify(&command, &mut streams) {
+            Ok(code) => code,
+            Err(failure) => {
+                // Without a word on the status lines git would call it unsigned.
+                let _ = write_status(&command, &telling::unreadable(None), &mut streams);
+                complain(&mut streams, &failure)
+            }
+        },
+        Ok(Command::List(command)) => match list(&command, &mut streams) {
+            Ok(code) => code,
+            Err(failure) => complain(&mut streams, &failure),
+        },
+    };
+    ExitCode::from(code)
+}
+
+/// What tools look at: that it is some gpg, and that it is not too old a one.
+const VERSION: &str = concat!(
+    "gpg (notme) ",
+    env!("CARGO_PKG_VERSION"),
+    "\n\nPubkey: RSA, ECDSA, EDDSA\nHash: SHA256, SHA384, SHA512\n"
+);
+const HELP: &str = "\
+Usage: notme-openpgp --status-fd=N -bsau KEY < payload
+       notme-openpgp --detach-sign --armor -u KEY [--output FILE] [FILE]
+       notme-openpgp --keyid-format=long --status-fd=N --verify SIGNATURE -
+       notme-openpgp --list-keys | --list-secret-keys [--with-colons] [NAME...]
+
+git calls this as `gpg.program`.
+KEY is the name of an agent or the key id of its session.
+";
+
+fn say(streams: &mut Streams<'_>, text: &str) -> u8 {
+    match streams.stdout.write_all(text.as_bytes()) {
+        Ok(()) => GOOD,
+        Err(_) => ERROR,
+    }
+}
+
+fn complain(streams: &mut Streams<'_>, error: &dyn std::fmt::Display) -> u8 {
+    // When standard error is gone, the exit code has to do.
+    let _ = writeln!(streams.stderr, "gpg: {}", escape(&error.to_string()));
+    ERROR
+}
+
+fn home() -> io::Result<Home> {
+    Home::from_environment().ok_or_else(|| io::Error::other("neither NOTME_HOME nor HOME is set"))
+}
+
+fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
+    let armored = read_file(&command.signature, SIGNATURE_MAX)?;
+    let payload = match &command.data {
+        Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
+        Data::File(path) => read_file(path, PAYLOAD_MAX)?,
+    };
+    let grounds = Grounds::load(&home()?, None, None)?;
+    let judgement = grounds.judge().judge_detached(&payload, &armored);
+
+    let signature = dearmor(ArmorKind::Signature, &armored)
+        .and_then(|bytes| Signature::from_bytes(&bytes))
+        .ok();
+    let told = telling::Told::of(&judgement, signature.as_ref());
+    write_status(command, &told.lines(), streams)?;
+    streams.stderr.write_all(told.words().as_bytes())?;
+    Ok(told.exit())
+}
+
+fn write_status(
+    command: &Verify,
+    lines: &[StatusLine<'_>],
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let mut status = StatusOutput::open(command.status_fd)?;
+    for line in lines {
+        status.write(line, streams)?;
+    }
+    Ok(())
+}
+
+fn list(command: &List, streams: &mut Streams<'_>) -> Result<u8, Failure> {
+    let home = home()?;
+    let keys = match command.keys {
+        KeyList::Public => listing::trusted(&home)?,
+        KeyList::Secret => listing::sessions(&home)?,
+    };
+    let wanted: Vec<_> = keys
+        .iter()
+        .filter(|key| {
+            let mut names = command.names.iter();
+            command.names.is_empty() || names.any(|name| key.is_called(&name.to_string_lossy()))
+        })
+        .collect();
+    for key in &wanted {
+        let text = match command.colons {
+            true => key.colons(),
+            false => key.words(),
+        };
+        streams.stdout.write_all(text.as_bytes())?;
+    }
+    if wanted.is_empty() && !command.names.is_empty() {
+        let what = match command.keys {
+            KeyList::Public => "public",
+            KeyList::Secret => "secret",
+        };
+        writeln!(streams.stderr, "gpg: error reading key: No {what} key")?;
+        return Ok(ERROR);
+    }
+    Ok(GOOD)
+}

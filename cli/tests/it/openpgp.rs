@@ -1,0 +1,279 @@
+//! The program called as gpg: through real git, and judged by real gpg.
+
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Output};
+
+use notme_testkit::{
+    gnupg::Gnupg,
+    repository::{Repository, run},
+};
+
+use crate::world::{NOTME, World, told};
+
+/// A user whose git signs with OpenPGP, through us.
+fn world() -> World {
+    of(Repository::new())
+}
+
+fn of(repository: Repository) -> World {
+    let world = World::of(repository);
+    world.notme_ok(&["init", "--agent", "claude"]);
+    let link = link(&world);
+    symlink(NOTME, &link).unwrap();
+    for (name, value) in [
+        ("gpg.format", "openpgp"),
+        ("gpg.program", link.to_str().unwrap()),
+        ("user.signingkey", "claude"),
+        ("commit.gpgsign", "true"),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    world
+}
+
+fn link(world: &World) -> PathBuf {
+    world.home().join("notme-openpgp")
+}
+
+fn call(world: &World, arguments: &[&str], input: &[u8]) -> Output {
+    run(world.command(link(world)).args(arguments), input)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Takes the newest commit apart, as git does for the program it calls.
+fn apart(world: &World) -> (Vec<u8>, PathBuf) {
+    let raw = world.git_ok(&["cat-file", "commit", "HEAD"]) + "\n";
+    let start = raw.find("gpgsig ").unwrap();
+    let end = raw.find("-----END PGP SIGNATURE-----").unwrap();
+    let end = end + raw[end..].find('\n').unwrap() + 1;
+    let signature = raw[start + 7..end].replace("\n ", "\n");
+    let file = world.home().join("signature.asc");
+    fs::write(&file, signature).unwrap();
+    let payload = format!("{}{}", &raw[..start], &raw[end..]);
+    (payload.into_bytes(), file)
+}
+
+#[test]
+fn git_signs_and_verifies_and_so_do_we() {
+    for repository in [Repository::new(), Repository::sha256()] {
+        let world = of(repository);
+        world.signed_commit("file");
+        let (code, document) = world.verdicts(&["HEAD"]);
+        assert_eq!(code, Some(0), "{document}");
+        let object = &document["objects"][0];
+        assert_eq!(object["format"], "openpgp");
+        assert_eq!(object["time_basis"], "issuance-bound");
+        assert!(object["identity"].as_str().unwrap().ends_with("/claude"));
+        let output = world.git(&["verify-commit", "--raw", "HEAD"]);
+        assert!(output.status.success(), "{}", told(&output));
+        assert!(stderr(&output).contains("[GNUPG:] GOODSIG "));
+        let pretty = world.git_ok(&["log", "-1", "--format=%G? %GT %GS"]);
+        assert!(pretty.starts_with("G fully claude <wimse://"), "{pretty}");
+        world.git_ok(&["tag", "-s", "-m", "one", "v1"]);
+        world.git_ok(&["verify-tag", "v1"]);
+    }
+}
+
+#[test]
+fn gpg_accepts_it_after_importing_what_we_export() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, signature) = apart(&world);
+    let gpg = Gnupg::new();
+    let exported = world.notme_ok(&["trust", "export", "--openpgp"]);
+    gpg.ok(&["--import"], exported.as_bytes());
+    let fingerprint = gpg.fingerprint("authority");
+    gpg.ok(
+        &["--import-ownertrust"],
+        format!("{fingerprint}:6:\n").as_bytes(),
+    );
+    let file = signature.to_str().unwrap();
+    let arguments = ["--auto-key-import", "--status-fd=1", "--verify", file, "-"];
+    let output = gpg.run(&arguments, &payload);
+    assert!(output.status.success(), "{}", told(&output));
+    for expected in ["[GNUPG:] GOODSIG ", "[GNUPG:] TRUST_FULLY"] {
+        assert!(stdout(&output).contains(expected), "{}", told(&output));
+    }
+}
+
+#[test]
+fn says_what_gpg_says_of_a_good_signature() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, signature) = apart(&world);
+    let file = signature.to_str().unwrap();
+    let arguments = [
+        "--keyid-format=long",
+        "--status-fd=1",
+        "--verify",
+        file,
+        "-",
+    ];
+    let output = call(&world, &arguments, &payload);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let lines: Vec<_> = stdout(&output).lines().map(str::to_owned).collect();
+    let words: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.split(' ').nth(1))
+        .collect();
+    assert_eq!(words, ["NEWSIG", "GOODSIG", "VALIDSIG", "TRUST_FULLY"]);
+    let valid: Vec<_> = lines[2].split(' ').collect();
+    // gpg's own line: fingerprint, date, time, end, version, 0, key, hash, class, primary.
+    assert_eq!(valid.len(), 12, "{valid:?}");
+    assert_eq!(valid[2].len(), 40);
+    assert_eq!(valid[6..11], ["4", "0", "22", "10", "00"]);
+    assert_eq!(valid[11], valid[2]);
+    assert!(valid[2].ends_with(lines[1].split(' ').nth(2).unwrap()));
+    assert!(stderr(&output).contains("gpg: Signature made "));
+    assert!(stderr(&output).contains("using EDDSA key "));
+    assert!(stderr(&output).contains("gpg: Good signature from \"claude <wimse://"));
+}
+
+#[test]
+fn a_signature_over_something_else_is_bad() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, signature) = apart(&world);
+    let file = signature.to_str().unwrap();
+    let altered = String::from_utf8(payload).unwrap() + "more\n";
+    let arguments = ["--status-fd=1", "--verify", file, "-"];
+    let output = call(&world, &arguments, altered.as_bytes());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(stdout(&output).contains("[GNUPG:] BADSIG "));
+    assert!(stderr(&output).contains("gpg: BAD signature from "));
+}
+
+#[test]
+fn a_key_that_is_not_here_is_missing_and_its_signature_not_bad() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, _) = apart(&world);
+    let gpg = Gnupg::new();
+    let fingerprint = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let file = world.home().join("bob.asc");
+    fs::write(&file, gpg.sign("bob@example.org", &payload)).unwrap();
+    let file = file.to_str().unwrap();
+    let arguments = ["--status-fd=1", "--verify", file, "-"];
+    let output = call(&world, &arguments, &payload);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let long_id = &fingerprint[24..];
+    assert!(stdout(&output).contains(&format!("[GNUPG:] ERRSIG {long_id} 22 ")));
+    assert!(stdout(&output).contains(&format!("[GNUPG:] NO_PUBKEY {long_id}")));
+    assert!(stderr(&output).contains("gpg: Can't check signature: No public key"));
+
+    // Once it is trusted, it is good.
+    let keys = world.home().join("keys.asc");
+    fs::write(&keys, gpg.export("bob@example.org")).unwrap();
+    let keys = keys.to_str().unwrap();
+    let added = world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    assert!(added.contains(&fingerprint), "{added}");
+    let output = call(&world, &arguments, &payload);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(stdout(&output).contains("GOODSIG"));
+    assert!(stderr(&output).contains("Good signature from \"Bob <bob@example.org>\""));
+    let listed = stdout(&call(&world, &["--list-keys", "bob@example.org"], b""));
+    assert!(listed.contains(&fingerprint), "{listed}");
+}
+
+#[test]
+fn lists_keys_in_gpgs_two_forms() {
+    let world = world();
+    world.signed_commit("file");
+    let colons = stdout(&call(&world, &["--list-secret-keys", "--with-colons"], b""));
+    let records: Vec<_> = colons.lines().map(|line| &line[..3]).collect();
+    assert_eq!(records, ["sec", "fpr", "uid"], "{colons}");
+    let fields: Vec<_> = colons.lines().next().unwrap().split(':').collect();
+    let fingerprint = colons.lines().nth(1).unwrap().split(':').nth(9).unwrap();
+    assert!(fingerprint.ends_with(fields[4]));
+    assert_eq!((fields[3], fields[16]), ("22", "ed25519"));
+    for name in ["claude", fingerprint, fields[4]] {
+        let output = call(&world, &["-K", name], b"");
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        assert!(stdout(&output).contains(fingerprint));
+    }
+    let nobody = call(&world, &["--list-secret-keys", "nobody"], b"");
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(stderr(&nobody).contains("No secret key"));
+    let public = stdout(&call(&world, &["--list-keys", "--with-colons"], b""));
+    assert!(public.starts_with("pub:"), "{public}");
+}
+
+#[test]
+fn signs_files_in_the_forms_of_common_tools() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, _) = apart(&world);
+    let file = world.home().join("payload");
+    fs::write(&file, &payload).unwrap();
+    let name = file.to_str().unwrap();
+    let output = call(
+        &world,
+        &[
+            "--batch",
+            "--yes",
+            "--detach-sign",
+            "--armor",
+            "-u",
+            "claude",
+            name,
+        ],
+        b"",
+    );
+    assert!(output.status.success(), "{}", told(&output));
+    let made = world.home().join("payload.asc");
+    let verified = call(&world, &["--verify", made.to_str().unwrap()], b"");
+    assert!(verified.status.success(), "{}", told(&verified));
+    // Binary, on standard output.
+    let output = call(&world, &["--status-fd=2", "-bsu", "claude"], &payload);
+    assert_eq!(output.stdout[0], 0xc2, "{}", told(&output));
+    assert!(stderr(&output).contains("[GNUPG:] SIG_CREATED D 22 10 00 "));
+}
+
+#[test]
+fn signs_nothing_that_is_no_git_object_and_leaves_no_file() {
+    let world = world();
+    let file = world.home().join("payload");
+    fs::write(&file, b"whatever").unwrap();
+    let name = file.to_str().unwrap();
+    let output = call(&world, &["--status-fd=2", "-bau", "claude", name], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!world.home().join("payload.asc").exists());
+    assert!(!stderr(&output).contains("SIG_CREATED"));
+}
+
+#[test]
+fn an_unknown_or_empty_key_is_an_invalid_signer() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, _) = apart(&world);
+    for key in ["nobody", ""] {
+        let output = call(&world, &["--status-fd=2", "-bsau", key], &payload);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(stderr(&output).contains("[GNUPG:] INV_SGNR 9 "));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn refuses_options_that_it_does_not_know() {
+    let world = world();
+    for arguments in [
+        &["--clear-sign"][..],
+        &["--encrypt"],
+        &["-bsau"],
+        &["--verify"],
+        &["--list-keys", "--verify", "x", "-"],
+    ] {
+        let output = call(&world, arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).starts_with("gpg: "), "{}", told(&output));
+    }
+    let version = stdout(&call(&world, &["--version"], b""));
+    assert!(version.starts_with("gpg (notme) "), "{version}");
+}

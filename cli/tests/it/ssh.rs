@@ -1,0 +1,8 @@
+//! `notme` in place of ssh-keygen, beside ssh-keygen itself.
+
+mod differences;
+mod differential;
+mod fixture;
+mod signing;
+mod stock;
+mod users;

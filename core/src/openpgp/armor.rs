@@ -1,0 +1,133 @@
+//! OpenPGP armor (RFC 9580 section 6.2), read strictly: one block, nothing around it.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::{OpenPgpError, PACKETS_MAX};
+use crate::lines::Lines;
+
+/// What an armor holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ArmorKind {
+    /// A detached signature.
+    Signature,
+    /// One or more public keys.
+    PublicKeys,
+}
+
+impl ArmorKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Signature => "PGP SIGNATURE",
+            Self::PublicKeys => "PGP PUBLIC KEY BLOCK",
+        }
+    }
+}
+
+/// Tells whether bytes begin as an armor does: binary packets never do.
+pub fn is_armored(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"-----BEGIN ")
+}
+
+/// Writes the armor of `bytes`: 64 columns and the checksum that older readers want.
+pub fn armor(kind: ArmorKind, bytes: &[u8]) -> String {
+    let label = kind.label();
+    let mut out = format!("-----BEGIN {label}-----\n\n");
+    let mut rest = BASE64_STANDARD.encode(bytes);
+    while rest.len() > COLUMNS {
+        let tail = rest.split_off(COLUMNS);
+        out.push_str(&rest);
+        out.push('\n');
+        rest = tail;
+    }
+    let [_, checksum @ ..] = crc24(bytes).to_be_bytes();
+    let checksum = BASE64_STANDARD.encode(checksum);
+    out.push_str(&format!("{rest}\n={checksum}\n-----END {label}-----\n"));
+    out
+}
+
+/// Reads one armor, which must be all there is.
+///
+/// Headers (`Version:`, `Comment:`) are allowed and mean nothing. Lines end in LF or in CRLF. The
+/// checksum may be absent (RFC 9580 section 6.1); when it is there it must match.
+///
+/// # Errors
+/// [`OpenPgpError`] naming what is wrong with the armor.
+pub fn dearmor(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
+    if text.len() > PACKETS_MAX {
+        return Err(OpenPgpError::TooLarge);
+    }
+    let mut lines = Lines::new(text).map(without_ending);
+    let marker = |word: &str| format!("-----{word} {}-----", kind.label()).into_bytes();
+    if lines.next() != Some(&marker("BEGIN")) {
+        return Err(OpenPgpError::ArmorBegin);
+    }
+    loop {
+        match lines.next() {
+            Some([]) => break,
+            Some(line) if is_header(line) => {}
+            Some(_) | None => return Err(OpenPgpError::ArmorHeader),
+        }
+    }
+    let end = marker("END");
+    let (mut body, mut checksum) = (Vec::with_capacity(text.len()), None);
+    loop {
+        let line = lines.next().ok_or(OpenPgpError::ArmorEnd)?;
+        if line == end {
+            break;
+        }
+        match (line, checksum) {
+            ([b'-', ..], _) => return Err(OpenPgpError::ArmorEnd),
+            ([b'=', digits @ ..], None) => checksum = Some(digits),
+            ([], _) | (_, Some(_)) => return Err(OpenPgpError::ArmorBody),
+            (line, None) if line.len() <= COLUMNS_MAX => body.extend_from_slice(line),
+            (_, None) => return Err(OpenPgpError::ArmorBody),
+        }
+    }
+    if lines.any(|line| !line.iter().all(u8::is_ascii_whitespace)) {
+        return Err(OpenPgpError::ArmorTrailingData);
+    }
+    let bytes = BASE64_STANDARD
+        .decode(body)
+        .map_err(|_| OpenPgpError::ArmorBody)?;
+    if let Some(digits) = checksum {
+        let [_, expected @ ..] = crc24(&bytes).to_be_bytes();
+        if BASE64_STANDARD.decode(digits).as_deref() != Ok(&expected) {
+            return Err(OpenPgpError::ArmorChecksum);
+        }
+    }
+    Ok(bytes)
+}
+
+fn without_ending(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Tells whether a line is `Key: value`; the value may be empty.
+fn is_header(line: &[u8]) -> bool {
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return false;
+    };
+    let (name, rest) = line.split_at(colon);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    !name.is_empty() && name.iter().all(is_name) && (rest == b":" || rest.starts_with(b": "))
+}
+
+/// The checksum of RFC 9580 section 6.1.1.
+fn crc24(bytes: &[u8]) -> u32 {
+    let mut crc: u32 = 0x00b7_04ce;
+    for byte in bytes {
+        crc ^= u32::from(*byte) << 16;
+        for _ in 0..8 {
+            crc <<= 1;
+            if crc & 0x0100_0000 != 0 {
+                crc ^= 0x0186_4cfb;
+            }
+        }
+    }
+    crc & 0x00ff_ffff
+}
+
+const COLUMNS: usize = 64;
+/// "Encoded lines are at most 76 characters long" (RFC 9580 section 6.3).
+const COLUMNS_MAX: usize = 76;

@@ -1,0 +1,192 @@
+//! One key: a primary key or a subkey.
+
+use std::io;
+
+use pgp::{
+    crypto::{hash::HashAlgorithm, public_key::PublicKeyAlgorithm},
+    packet::{PacketTrait, PublicKey, PublicSubkey},
+    ser::Serialize,
+    types::{
+        Fingerprint as PgpFingerprint, KeyDetails, KeyId as PgpKeyId, KeyVersion, PublicParams,
+        SignatureBytes, Timestamp, VerifyingKey,
+    },
+};
+
+use super::{
+    Fingerprint, OpenPgpError,
+    fingerprint::LongKeyId,
+    material::{KeyKind, Material, SignatureHash},
+};
+use crate::{key::KeyId, time::UnixTime};
+
+/// A key packet. What it may be used for is said by the signatures around it.
+#[derive(Clone, Debug)]
+pub struct Key {
+    packet: Packet,
+    pub(super) material: Material,
+    fingerprint: Fingerprint,
+}
+
+#[derive(Clone, Debug)]
+enum Packet {
+    Primary(PublicKey),
+    Subkey(PublicSubkey),
+}
+
+impl Key {
+    pub(super) fn primary(packet: PublicKey) -> Result<Self, OpenPgpError> {
+        check_version(packet.version())?;
+        Ok(Self {
+            material: Material::of(&packet)?,
+            fingerprint: Fingerprint::of(&packet.fingerprint()),
+            packet: Packet::Primary(packet),
+        })
+    }
+
+    pub(super) fn subkey(packet: PublicSubkey) -> Result<Self, OpenPgpError> {
+        check_version(packet.version())?;
+        Ok(Self {
+            material: Material::of(&packet)?,
+            fingerprint: Fingerprint::of(&packet.fingerprint()),
+            packet: Packet::Subkey(packet),
+        })
+    }
+
+    /// Returns the fingerprint.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Returns the long key id.
+    pub fn long_id(&self) -> LongKeyId {
+        self.fingerprint.long_id()
+    }
+
+    /// Returns notme's id of the key; absent when it is of a kind that we do not verify with.
+    pub fn kid(&self) -> Option<KeyId> {
+        Some(KeyId::of_spki(&self.material.spki()?))
+    }
+
+    /// Returns the SHA-256 of the SubjectPublicKeyInfo, if there is one.
+    pub fn spki_sha256(&self) -> Option<[u8; 32]> {
+        Some(crate::key::sha256(&self.material.spki()?))
+    }
+
+    /// Returns the raw key when it is Ed25519.
+    pub fn ed25519_bytes(&self) -> Option<[u8; 32]> {
+        match &self.material {
+            Material::Ed25519(key, _) => key.ed25519_bytes(),
+            Material::Ecdsa(..) | Material::Rsa(..) | Material::Weak(..) | Material::Other(_) => {
+                None
+            }
+        }
+    }
+
+    /// Returns what kind of key it is.
+    pub fn kind(&self) -> KeyKind {
+        self.material.kind()
+    }
+
+    /// Returns when the key was made, as it says itself.
+    pub fn created(&self) -> UnixTime {
+        UnixTime::from_secs(self.details().created_at().as_secs().into())
+    }
+
+    /// Returns the packet of a primary key.
+    pub(super) fn packet(&self) -> Result<&PublicKey, OpenPgpError> {
+        match &self.packet {
+            Packet::Primary(key) => Ok(key),
+            Packet::Subkey(_) => Err(OpenPgpError::NotKey),
+        }
+    }
+
+    /// Returns the packet with its header.
+    pub(super) fn to_packet(&self) -> Result<Vec<u8>, OpenPgpError> {
+        let mut bytes = Vec::new();
+        match &self.packet {
+            Packet::Primary(key) => key.to_writer_with_header(&mut bytes),
+            Packet::Subkey(key) => key.to_writer_with_header(&mut bytes),
+        }
+        .map_err(OpenPgpError::packet)?;
+        Ok(bytes)
+    }
+
+    fn details(&self) -> &dyn KeyDetails {
+        match &self.packet {
+            Packet::Primary(key) => key,
+            Packet::Subkey(key) => key,
+        }
+    }
+}
+
+fn check_version(version: KeyVersion) -> Result<(), OpenPgpError> {
+    match version {
+        KeyVersion::V4 | KeyVersion::V6 => Ok(()),
+        other => Err(OpenPgpError::Version(other.into())),
+    }
+}
+
+impl KeyDetails for Key {
+    fn version(&self) -> KeyVersion {
+        self.details().version()
+    }
+
+    fn legacy_key_id(&self) -> PgpKeyId {
+        self.details().legacy_key_id()
+    }
+
+    fn fingerprint(&self) -> PgpFingerprint {
+        self.details().fingerprint()
+    }
+
+    fn algorithm(&self) -> PublicKeyAlgorithm {
+        self.details().algorithm()
+    }
+
+    fn created_at(&self) -> Timestamp {
+        self.details().created_at()
+    }
+
+    fn legacy_v3_expiration_days(&self) -> Option<u16> {
+        self.details().legacy_v3_expiration_days()
+    }
+
+    fn public_params(&self) -> &PublicParams {
+        self.details().public_params()
+    }
+}
+
+impl Serialize for Key {
+    fn to_writer<W: io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
+        match &self.packet {
+            Packet::Primary(key) => key.to_writer(writer),
+            Packet::Subkey(key) => key.to_writer(writer),
+        }
+    }
+
+    fn write_len(&self) -> usize {
+        match &self.packet {
+            Packet::Primary(key) => key.write_len(),
+            Packet::Subkey(key) => key.write_len(),
+        }
+    }
+}
+
+/// Where the packet library would compute, we do.
+impl VerifyingKey for Key {
+    fn verify(
+        &self,
+        hash: HashAlgorithm,
+        digest: &[u8],
+        signature: &SignatureBytes,
+    ) -> pgp::errors::Result<()> {
+        let refused = |error: &dyn std::error::Error| pgp::errors::Error::Message {
+            message: error.to_string(),
+            backtrace: None,
+        };
+        let hash = SignatureHash::of(hash).map_err(|error| refused(&error))?;
+        self.material
+            .verify(hash, digest, signature)
+            .map_err(|error| refused(&error))
+    }
+}

@@ -1,0 +1,322 @@
+//! Transferable public keys (RFC 9580 section 10.1): a primary key and what was said of it.
+
+use pgp::{
+    packet::{Packet, PacketParser, PacketTrait as _},
+    types::Tag,
+};
+
+use super::{ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, dearmor, is_armored};
+
+/// A primary key with its user ids, its subkeys, and every signature that stands beside them.
+/// None of the signatures has been checked.
+#[derive(Clone, Debug)]
+pub struct KeyBlock {
+    primary: Key,
+    direct: Vec<Signature>,
+    user_ids: Vec<UserId>,
+    subkeys: Vec<Subkey>,
+}
+
+/// A name, and what was said of it.
+#[derive(Clone, Debug)]
+pub struct UserId {
+    pub(super) packet: pgp::packet::UserId,
+    pub(super) signatures: Vec<Signature>,
+}
+
+/// A subkey, and what was said of it.
+#[derive(Clone, Debug)]
+pub struct Subkey {
+    key: Key,
+    signatures: Vec<Signature>,
+}
+
+impl KeyBlock {
+    pub(super) fn new(primary: Key, user_id: UserId) -> Self {
+        Self {
+            primary,
+            direct: Vec::new(),
+            user_ids: vec![user_id],
+            subkeys: Vec::new(),
+        }
+    }
+
+    /// Reads exactly one key, strictly: every packet must be one that belongs there and be in the
+    /// form in which it would be written.
+    ///
+    /// # Errors
+    /// [`OpenPgpError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, OpenPgpError> {
+        if bytes.len() > PACKETS_MAX {
+            return Err(OpenPgpError::TooLarge);
+        }
+        let mut packets = PacketParser::new(bytes);
+        let Some(Packet::PublicKey(primary)) =
+            packets.next().transpose().map_err(OpenPgpError::packet)?
+        else {
+            return Err(OpenPgpError::NotKey);
+        };
+        let mut block = Self::bare(Key::primary(primary)?);
+        for packet in packets {
+            match packet.map_err(OpenPgpError::packet)? {
+                Packet::UserId(packet) => block.push_user_id(packet),
+                Packet::PublicSubkey(packet) => block.push_subkey(Key::subkey(packet)?),
+                Packet::Signature(packet) => block.push_signature(Signature::of_packet(packet)?),
+                _ => return Err(OpenPgpError::NotKey),
+            }
+        }
+        match block.to_bytes()? == bytes {
+            true => Ok(block),
+            false => Err(OpenPgpError::NotCanonical),
+        }
+    }
+
+    /// Reads the armor of exactly one key, as [`KeyBlock::from_bytes`] does.
+    ///
+    /// # Errors
+    /// [`OpenPgpError`].
+    pub fn from_armor(text: &str) -> Result<Self, OpenPgpError> {
+        Self::from_bytes(&dearmor(ArmorKind::PublicKeys, text.as_bytes())?)
+    }
+
+    /// Returns the packets.
+    ///
+    /// # Errors
+    /// [`OpenPgpError::Packet`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, OpenPgpError> {
+        let mut bytes = self.primary.to_packet()?;
+        for signature in &self.direct {
+            bytes.extend(signature.to_packet()?);
+        }
+        for user_id in &self.user_ids {
+            user_id
+                .packet
+                .to_writer_with_header(&mut bytes)
+                .map_err(OpenPgpError::packet)?;
+            for signature in &user_id.signatures {
+                bytes.extend(signature.to_packet()?);
+            }
+        }
+        for subkey in &self.subkeys {
+            bytes.extend(subkey.key.to_packet()?);
+            for signature in &subkey.signatures {
+                bytes.extend(signature.to_packet()?);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Returns the primary key.
+    pub fn primary(&self) -> &Key {
+        &self.primary
+    }
+
+    /// Returns the signatures on the primary key as a whole.
+    pub fn direct(&self) -> &[Signature] {
+        &self.direct
+    }
+
+    /// Returns the user ids.
+    pub fn user_ids(&self) -> &[UserId] {
+        &self.user_ids
+    }
+
+    /// Returns the subkeys.
+    pub fn subkeys(&self) -> &[Subkey] {
+        &self.subkeys
+    }
+
+    fn bare(primary: Key) -> Self {
+        Self {
+            primary,
+            direct: Vec::new(),
+            user_ids: Vec::new(),
+            subkeys: Vec::new(),
+        }
+    }
+
+    /// Adds somebody's word for the one user id.
+    pub(super) fn certify(&mut self, certification: Signature) -> Result<(), OpenPgpError> {
+        let user_id = self.user_ids.first_mut().ok_or(OpenPgpError::NotKey)?;
+        user_id.signatures.push(certification);
+        Ok(())
+    }
+
+    /// Adds a packet that belongs to a key.
+    fn take(&mut self, packet: Packet) -> Option<()> {
+        match packet {
+            Packet::UserId(packet) => self.push_user_id(packet),
+            Packet::PublicSubkey(packet) => self.push_subkey(Key::subkey(packet).ok()?),
+            Packet::Signature(packet) => self.push_signature(Signature::of_packet(packet).ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn push_user_id(&mut self, packet: pgp::packet::UserId) {
+        self.user_ids.push(UserId {
+            packet,
+            signatures: Vec::new(),
+        });
+    }
+
+    fn push_subkey(&mut self, key: Key) {
+        self.subkeys.push(Subkey {
+            key,
+            signatures: Vec::new(),
+        });
+    }
+
+    /// A signature is about what stands before it.
+    fn push_signature(&mut self, signature: Signature) {
+        if let Some(subkey) = self.subkeys.last_mut() {
+            subkey.signatures.push(signature);
+        } else if let Some(user_id) = self.user_ids.last_mut() {
+            user_id.signatures.push(signature);
+        } else {
+            self.direct.push(signature);
+        }
+    }
+}
+
+/// The keys of a file, and how many packets of it could not be read.
+#[derive(Clone, Debug, Default)]
+pub struct KeyBlocks {
+    keys: Vec<KeyBlock>,
+    skipped: usize,
+}
+
+impl KeyBlocks {
+    /// Reads what `gpg --export` writes, armored or not.
+    ///
+    /// Other people's keys are decades old and have seen many programs. A packet that cannot be
+    /// read is counted and left out; that never adds anything to a key, and what it may take away
+    /// from it, a revocation say, no reader could have told from noise. A key that cannot be read
+    /// is left out with everything that belongs to it.
+    ///
+    /// # Errors
+    /// [`OpenPgpError`] when this is no key file at all.
+    pub fn read(bytes: &[u8]) -> Result<Self, OpenPgpError> {
+        if bytes.len() > KEYRING_MAX {
+            return Err(OpenPgpError::TooLarge);
+        }
+        let packets = match is_armored(bytes) {
+            true => dearmor(ArmorKind::PublicKeys, bytes)?,
+            false => bytes.to_vec(),
+        };
+        let mut read = Self::default();
+        // What the packet being read belongs to: nothing, while its key could not be read.
+        let mut current: Option<KeyBlock> = None;
+        let mut part = Part::Readable;
+        let mut parser = PacketParser::new(packets.as_slice());
+        while let Some(body) = parser.next_ref() {
+            let Ok(mut body) = body else {
+                // Without a length there is no next packet.
+                read.skipped += 1;
+                break;
+            };
+            let header = body.packet_header();
+            let packet = Packet::from_reader(header, &mut body);
+            match header.tag() {
+                Tag::PublicKey => {
+                    read.keys.extend(current.take());
+                    part = Part::Readable;
+                    current = read.note(packet, |packet| match packet {
+                        Packet::PublicKey(packet) => Key::primary(packet).ok().map(KeyBlock::bare),
+                        _ => None,
+                    });
+                }
+                Tag::Trust | Tag::Marker | Tag::Padding => {}
+                tag => {
+                    let Some(block) = &mut current else {
+                        read.skipped += 1;
+                        continue;
+                    };
+                    if tag == Tag::Signature && part == Part::Unreadable {
+                        continue;
+                    }
+                    let taken = read.note(packet, |packet| block.take(packet));
+                    if tag != Tag::Signature {
+                        part = match taken {
+                            Some(()) => Part::Readable,
+                            None => Part::Unreadable,
+                        };
+                    }
+                }
+            }
+        }
+        read.keys.extend(current.take());
+        match read.keys.is_empty() {
+            true => Err(OpenPgpError::NotKey),
+            false => Ok(read),
+        }
+    }
+
+    /// Counts what cannot be read.
+    fn note<T>(
+        &mut self,
+        packet: pgp::errors::Result<Packet>,
+        read: impl FnOnce(Packet) -> Option<T>,
+    ) -> Option<T> {
+        let value = packet.ok().and_then(read);
+        self.skipped += usize::from(value.is_none());
+        value
+    }
+
+    /// Returns the keys.
+    pub fn keys(&self) -> &[KeyBlock] {
+        &self.keys
+    }
+
+    /// Returns how many packets could not be read.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Takes the keys out.
+    pub fn into_keys(self) -> Vec<KeyBlock> {
+        self.keys
+    }
+}
+
+/// Whether signatures that follow are about something that was read.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Part {
+    Readable,
+    Unreadable,
+}
+
+impl UserId {
+    pub(super) fn new(text: &str) -> Result<Self, OpenPgpError> {
+        let packet = pgp::packet::UserId::from_str(pgp::types::PacketHeaderVersion::New, text);
+        Ok(Self {
+            packet: packet.map_err(OpenPgpError::packet)?,
+            signatures: Vec::new(),
+        })
+    }
+
+    /// Returns the name as it is in the key; unescaped.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.packet.id()).into_owned()
+    }
+
+    /// Returns what was said of it.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+}
+
+impl Subkey {
+    /// Returns the key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Returns what was said of it.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+}
+
+/// The longest file of keys.
+const KEYRING_MAX: usize = 64 << 20;

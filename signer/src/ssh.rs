@@ -1,0 +1,14 @@
+//! What git runs as ssh-keygen: its command line, and signing with whatever holds the key.
+
+mod argv;
+mod key_file;
+mod openssh_agent;
+mod private_key;
+mod sign;
+mod signing_key;
+
+pub use argv::{
+    ArgvError, CheckNovalidate, Command, FindPrincipals, MatchPrincipals, Noise, Sign, Verify,
+    VerifyOptions, is_ssh_keygen_shaped, parse,
+};
+pub use sign::{SignEnvironment, sign};

@@ -1,0 +1,236 @@
+//! `-Y sign`: hash, have the key sign, check, write.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Read, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use notme_core::ssh::{Hasher, Key, Prehash, SshSig, sshsig::SshSigError};
+
+use super::{
+    argv::{Noise, Sign},
+    key_file::{self, KeyFile, KeyFileError},
+    openssh_agent::OpenSshAgent,
+    signing_key::{SigningError, SigningKey},
+};
+use crate::sign::Streams;
+
+/// What of the environment decides where keys are.
+#[derive(Clone, Debug, Default)]
+pub struct SignEnvironment {
+    /// `SSH_AUTH_SOCK`.
+    pub auth_socket: Option<PathBuf>,
+}
+
+/// Signs files or standard input and returns ssh-keygen's exit code: 0, or 255.
+///
+/// A signature is written whole or not at all, and only after it was verified.
+pub fn sign(command: &Sign, environment: &SignEnvironment, streams: &mut Streams<'_>) -> u8 {
+    match try_sign(command, environment, streams) {
+        Ok(()) => 0,
+        Err(failure) => {
+            // When standard error is gone, the exit code has to do.
+            let _ = writeln!(streams.stderr, "{failure}");
+            if let Some(hint) = failure.hint() {
+                let _ = writeln!(streams.stderr, "hint: {hint}");
+            }
+            255
+        }
+    }
+}
+
+fn try_sign(
+    command: &Sign,
+    environment: &SignEnvironment,
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let key = key_file::read_public(&command.key)?;
+    let mut signer = find(command, &key, environment)?;
+    let mut sign = |message: &mut dyn Read, name: &Path| -> Result<SshSig, Failure> {
+        let failed = |source| Failure::Input {
+            name: name.to_owned(),
+            source,
+        };
+        let message = hash(Hasher::new(command.hash), message).map_err(failed)?;
+        let blob = signer.sign(&key, &message.signed_data(&command.namespace))?;
+        let signature = SshSig::new(key.clone(), &command.namespace, command.hash, blob);
+        check(&signature, &command.namespace, &message)?;
+        Ok(signature)
+    };
+    if command.files.iter().all(|file| file == Path::new("-")) {
+        tell(command, streams, "Signing data on standard input")?;
+        let signature = sign(&mut streams.stdin, Path::new("(stdin)"))?;
+        let armor = signature.to_armor();
+        return streams
+            .stdout
+            .write_all(armor.as_bytes())
+            .and_then(|()| streams.stdout.flush())
+            .map_err(Failure::Output);
+    }
+    for name in &command.files {
+        let mut file = File::open(name).map_err(|source| Failure::Open {
+            name: name.clone(),
+            source,
+        })?;
+        tell(
+            command,
+            streams,
+            &format!("Signing file {}", name.display()),
+        )?;
+        let signature = sign(&mut file, name)?;
+        let mut target = name.as_os_str().to_owned();
+        target.push(".sig");
+        let target = PathBuf::from(target);
+        if !may_write(&target, streams).map_err(Failure::Output)? {
+            continue;
+        }
+        write_whole(&target, signature.to_armor().as_bytes()).map_err(|source| Failure::Write {
+            path: target.clone(),
+            source,
+        })?;
+        tell(
+            command,
+            streams,
+            &format!("Write signature to {}", target.display()),
+        )?;
+    }
+    Ok(())
+}
+
+/// Finds who holds the private key: an agent before a file, as in OpenSSH.
+fn find(command: &Sign, key: &Key, environment: &SignEnvironment) -> Result<SigningKey, Failure> {
+    let socket = environment.auth_socket.as_deref();
+    let agent = socket.map(|socket| {
+        let mut agent = OpenSshAgent::connect(socket)?;
+        Ok(agent.has(key)?.then_some(agent))
+    });
+    match (agent, command.is_agent_required) {
+        (Some(Ok(Some(agent))), _) => Ok(SigningKey::OpenSshAgent(agent)),
+        (None, true) => Err(Failure::NoAgent),
+        (Some(Err(error)), true) => Err(Failure::Signing(SigningError::Agent(error))),
+        (Some(Ok(None)), true) => Err(Failure::NotInAgent),
+        (None | Some(Ok(None) | Err(_)), false) => {
+            let passphrase = command.passphrase.as_deref();
+            let file = KeyFile::open(&command.key, key, passphrase)?;
+            Ok(SigningKey::File(Box::new(file)))
+        }
+    }
+}
+
+fn hash(mut hasher: Hasher, message: &mut dyn Read) -> io::Result<Prehash> {
+    let mut reader = BufReader::with_capacity(64 * 1024, message);
+    loop {
+        let piece = match reader.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            piece => piece?,
+        };
+        if piece.is_empty() {
+            return Ok(hasher.finish());
+        }
+        hasher.update(piece);
+        let length = piece.len();
+        reader.consume(length);
+    }
+}
+
+/// Reads the signature back, as a verifier would.
+fn check(signature: &SshSig, namespace: &str, message: &Prehash) -> Result<(), Failure> {
+    let read = SshSig::from_blob(&signature.to_blob())?;
+    Ok(read.verify(namespace, message)?)
+}
+
+/// Asks before it replaces a file, in ssh-keygen's words; an answer other than yes, or none, keeps
+/// it.
+fn may_write(path: &Path, streams: &mut Streams<'_>) -> io::Result<bool> {
+    if fs::metadata(path).is_err() {
+        return Ok(true);
+    }
+    write!(
+        streams.stdout,
+        "{} already exists.\nOverwrite (y/n)? ",
+        path.display()
+    )?;
+    streams.stdout.flush()?;
+    let mut answer = [0];
+    let length = streams.stdin.read(&mut answer)?;
+    let is_yes = length == 1 && answer.eq_ignore_ascii_case(b"y");
+    // The rest of the line is not the answer to the next question.
+    let mut byte = answer;
+    while is_yes && byte != *b"\n" && streams.stdin.read(&mut byte)? == 1 {}
+    Ok(is_yes)
+}
+
+/// Writes a file beside its place and moves it there. A file that is replaced keeps its mode.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mode = fs::metadata(path).map(|it| it.permissions().mode() & 0o777);
+    let name = path.file_name().unwrap_or(OsStr::new("signature"));
+    let mut beside = OsStr::new(".").to_owned();
+    beside.push(name);
+    beside.push(format!(".{}", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o666)
+        .open(&beside)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| match mode {
+            Ok(mode) => file.set_permissions(fs::Permissions::from_mode(mode)),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn tell(command: &Sign, streams: &mut Streams<'_>, text: &str) -> Result<(), Failure> {
+    match command.noise {
+        Noise::Quiet => Ok(()),
+        Noise::Normal => writeln!(streams.stderr, "{text}").map_err(Failure::Output),
+    }
+}
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    #[error("Couldn't get agent socket")]
+    NoAgent,
+    #[error("Couldn't find key in agent")]
+    NotInAgent,
+    #[error("Couldn't sign message: {0}")]
+    Signing(#[from] SigningError),
+    #[error("Cannot open {} for signing: {source}", name.display())]
+    Open { name: PathBuf, source: io::Error },
+    #[error("Signing {} failed: {source}", name.display())]
+    Input { name: PathBuf, source: io::Error },
+    #[error("the signature made does not hold: {0}")]
+    Check(#[from] SshSigError),
+    #[error("Cannot write to {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("could not write: {0}")]
+    Output(#[source] io::Error),
+}
+
+impl Failure {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Key(error) | Self::Signing(SigningError::File(error)) => error.hint(),
+            Self::NoAgent
+            | Self::NotInAgent
+            | Self::Signing(SigningError::Agent(_))
+            | Self::Open { .. }
+            | Self::Input { .. }
+            | Self::Check(_)
+            | Self::Write { .. }
+            | Self::Output(_) => None,
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! A person's key in the trust store: which of its keys may sign, from when to when, as whom.
+//!
+//! Of several self-signatures on the same thing the newest counts, as in gpg: whoever moves the
+//! end of a key says so once, for all that it signed. Nothing here looks at a clock.
+
+use notme_core::{
+    key::KeyId,
+    openpgp::{
+        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, UserId,
+    },
+    time::UnixTime,
+    trust::{Revocation, RevocationKind},
+};
+
+use super::refused;
+use crate::{refusal::Refusal, verdict::Code};
+
+/// A key with its subkeys and names, after every signature on it was checked.
+#[derive(Clone, Debug)]
+pub struct Person {
+    bytes: Box<[u8]>,
+    kid: KeyId,
+    spki_sha256: [u8; 32],
+    names: Vec<Name>,
+    keys: Vec<SigningKey>,
+    revocations: Vec<Revocation>,
+}
+
+/// A primary key or subkey, and what its owner says of it.
+#[derive(Clone, Debug)]
+pub struct SigningKey {
+    key: Key,
+    kid: KeyId,
+    from: UnixTime,
+    until: Option<UnixTime>,
+    problem: Option<Refusal>,
+}
+
+/// A user id that the primary key signed and did not take back.
+#[derive(Clone, Debug)]
+struct Name {
+    user_id: Box<str>,
+    until: Option<UnixTime>,
+    rank: (bool, UnixTime),
+}
+
+impl Person {
+    /// Checks a key from a file that its reader trusts.
+    ///
+    /// # Errors
+    /// [`OpenPgpError`] when nothing can be verified with the primary key.
+    pub fn of(block: &KeyBlock) -> Result<Self, OpenPgpError> {
+        let primary = block.primary();
+        let unusable = || OpenPgpError::AlgorithmUnsupported(primary.kind().name());
+        let kid = primary.kid().ok_or_else(unusable)?;
+        let mut own = Own::of(block);
+        let mut names = Vec::new();
+        for user_id in block.user_ids() {
+            names.extend(own.name(primary, user_id));
+        }
+        names.sort_by_key(|name| std::cmp::Reverse(name.rank));
+        let mut person = Self {
+            bytes: block.to_bytes()?.into(),
+            kid,
+            spki_sha256: primary.spki_sha256().ok_or_else(unusable)?,
+            names,
+            revocations: own.revocations(kid),
+            keys: Vec::new(),
+        };
+        let primary = own.signing_key(primary, kid);
+        let (until, usable) = (primary.until, own.is_bound());
+        person.keys.push(primary);
+        for subkey in block.subkeys() {
+            let Some(kid) = subkey.key().kid() else {
+                continue;
+            };
+            let mut key = Bound::of(block.primary(), subkey.key(), subkey.signatures());
+            person.revocations.append(&mut key.revocations(kid));
+            let mut key = key.signing_key(subkey.key(), kid);
+            key.until = earlier(key.until, until);
+            if let Err(refusal) = &usable {
+                key.problem = Some(refusal.clone());
+            }
+            person.keys.push(key);
+        }
+        Ok(person)
+    }
+
+    /// Returns the packets that were checked.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the id of the primary key.
+    pub fn kid(&self) -> KeyId {
+        self.kid
+    }
+
+    /// Returns the SHA-256 of the primary key's SubjectPublicKeyInfo.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        self.spki_sha256
+    }
+
+    /// Returns the primary key, then the subkeys that could be read, whatever they may do.
+    pub fn keys(&self) -> &[SigningKey] {
+        &self.keys
+    }
+
+    /// Returns the user ids, the one to show first; unescaped.
+    pub fn user_ids(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &*name.user_id)
+    }
+
+    /// Returns what the owner took back.
+    pub(crate) fn revocations(&self) -> &[Revocation] {
+        &self.revocations
+    }
+
+    pub(super) fn primary(&self) -> Option<&SigningKey> {
+        self.keys.first()
+    }
+
+    /// Returns the user id that a signature speaks for, and its end: the one that it names if
+    /// that is one of the key's, else the one to show.
+    pub(super) fn name(&self, wanted: Option<&str>) -> Option<(&str, Option<UnixTime>)> {
+        let is_wanted = |name: &&Name| {
+            let address = address(&name.user_id);
+            wanted.is_some_and(|text| *name.user_id == *text || address == Some(text))
+        };
+        let named = self.names.iter().find(is_wanted);
+        let name = named.or_else(|| self.names.first())?;
+        Some((&name.user_id, name.until))
+    }
+
+    /// Returns the identity behind a user id: its address, else the key itself. No user id makes
+    /// anybody a `wimse:` identity.
+    pub(super) fn identity(&self, user_id: &str) -> Option<String> {
+        if let Some(address) = address(user_id) {
+            return Some(format!("mailto:{address}"));
+        }
+        let fingerprint = self.primary()?.key.fingerprint().to_string();
+        Some(format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase()))
+    }
+}
+
+impl SigningKey {
+    /// Returns the key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Returns its id.
+    pub fn kid(&self) -> KeyId {
+        self.kid
+    }
+
+    /// Returns its first second.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns its last second, if it ends.
+    pub fn until(&self) -> Option<UnixTime> {
+        self.until
+    }
+
+    /// Returns why the key may not sign, if it may not.
+    pub fn problem(&self) -> Option<&Refusal> {
+        self.problem.as_ref()
+    }
+}
+
+/// What a key says of itself as a whole, and of its names.
+struct Own {
+    statements: Vec<Signature>,
+    takings: Vec<Signature>,
+    weakness: Option<Refusal>,
+}
+
+impl Own {
+    fn of(block: &KeyBlock) -> Self {
+        let mut own = Self {
+            statements: Vec::new(),
+            takings: Vec::new(),
+            weakness: None,
+        };
+        for signature in block.direct() {
+            let checked = signature.verify_direct(block.primary());
+            match (signature.kind(), note(checked, &mut own.weakness)) {
+                (SignatureKind::DirectKey, true) => own.statements.push(signature.clone()),
+                (SignatureKind::KeyRevocation, true) => own.takings.push(signature.clone()),
+                _ => {}
+            }
+        }
+        own
+    }
+
+    /// Checks what the key says of a user id, and keeps it: it speaks for the whole key too.
+    fn name(&mut self, primary: &Key, user_id: &UserId) -> Option<Name> {
+        let (mut newest, mut taken_back): (Option<&Signature>, Option<UnixTime>) = (None, None);
+        for signature in user_id.signatures() {
+            // Other people's certifications name other issuers.
+            let checked = signature.verify_certification(primary, primary, user_id);
+            match (signature.kind(), note(checked, &mut self.weakness)) {
+                (SignatureKind::Certification, true)
+                    if newest.is_none_or(|newest| newest.created() <= signature.created()) =>
+                {
+                    newest = Some(signature);
+                }
+                (SignatureKind::CertificationRevocation, true) => {
+                    taken_back = taken_back.max(Some(signature.created()));
+                }
+                _ => {}
+            }
+        }
+        let newest = newest?;
+        if taken_back.is_some_and(|at| at >= newest.created()) {
+            return None;
+        }
+        self.statements.push(newest.clone());
+        Some(Name {
+            user_id: user_id.text().into(),
+            until: newest.expires().map(|end| end.plus(-1)),
+            rank: (newest.is_primary_user_id(), newest.created()),
+        })
+    }
+
+    /// Tells whether the key said anything valid of itself.
+    fn is_bound(&self) -> Result<(), Refusal> {
+        if !self.statements.is_empty() {
+            return Ok(());
+        }
+        Err(self.weakness.clone().unwrap_or_else(|| {
+            Refusal::new(Code::SignerUntrusted, "the key has no valid self-signature")
+        }))
+    }
+
+    fn signing_key(&self, key: &Key, kid: KeyId) -> SigningKey {
+        let newest = self.statements.iter().max_by_key(|it| it.created());
+        let mut by_age: Vec<_> = self.statements.iter().collect();
+        by_age.sort_by_key(|it| std::cmp::Reverse(it.created()));
+        let may_sign = by_age.iter().find_map(|it| it.allows_signing());
+        let problem = self.is_bound().err().or_else(|| flags_problem(may_sign));
+        SigningKey {
+            key: key.clone(),
+            kid,
+            from: key.created(),
+            until: newest.and_then(|newest| end_of(key, newest)),
+            problem,
+        }
+    }
+
+    fn revocations(&self, kid: KeyId) -> Vec<Revocation> {
+        self.takings.iter().map(|it| revocation(kid, it)).collect()
+    }
+}
+
+/// What a primary key says of a subkey.
+struct Bound {
+    binding: Option<Signature>,
+    takings: Vec<Signature>,
+    weakness: Option<Refusal>,
+    back: Result<(), Refusal>,
+}
+
+impl Bound {
+    fn of(primary: &Key, subkey: &Key, signatures: &[Signature]) -> Self {
+        let mut bound = Self {
+            binding: None,
+            takings: Vec::new(),
+            weakness: None,
+            back: Ok(()),
+        };
+        for signature in signatures {
+            let checked = signature.verify_subkey_binding(primary, subkey);
+            match (signature.kind(), note(checked, &mut bound.weakness)) {
+                (SignatureKind::SubkeyBinding, true) => {
+                    let newest = bound.binding.as_ref();
+                    if newest.is_none_or(|newest| newest.created() <= signature.created()) {
+                        bound.binding = Some(signature.clone());
+                    }
+                }
+                (SignatureKind::SubkeyRevocation, true) => bound.takings.push(signature.clone()),
+                _ => {}
+            }
+        }
+        if let Some(binding) = &bound.binding {
+            bound.back = check_back(binding, primary, subkey);
+        }
+        bound
+    }
+
+    fn signing_key(&self, key: &Key, kid: KeyId) -> SigningKey {
+        let Some(binding) = &self.binding else {
+            let refusal = self.weakness.clone().unwrap_or_else(|| {
+                Refusal::new(Code::SignerUntrusted, "the subkey is not bound to its key")
+            });
+            return SigningKey {
+                key: key.clone(),
+                kid,
+                from: key.created(),
+                until: None,
+                problem: Some(refusal),
+            };
+        };
+        let problem = flags_problem(binding.allows_signing()).or_else(|| self.back.clone().err());
+        let binding_ends = binding.expires().map(|end| end.plus(-1));
+        SigningKey {
+            key: key.clone(),
+            kid,
+            from: key.created(),
+            until: earlier(end_of(key, binding), binding_ends),
+            problem,
+        }
+    }
+
+    fn revocations(&mut self, kid: KeyId) -> Vec<Revocation> {
+        self.takings.iter().map(|it| revocation(kid, it)).collect()
+    }
+}
+
+/// RFC 9580 section 5.2.1.8: a subkey that signs must itself have signed that it belongs to the
+/// primary key. Otherwise anybody could adopt another's subkey and claim what it signed.
+fn check_back(binding: &Signature, primary: &Key, subkey: &Key) -> Result<(), Refusal> {
+    let invalid = |what: &str| Refusal::new(Code::CertificateInvalid, what);
+    let Some(back) = binding.back_signature() else {
+        return Err(invalid(
+            "the subkey did not sign that it belongs to its key",
+        ));
+    };
+    back.verify_back_signature(subkey, primary)
+        .map_err(|error| match &error {
+            OpenPgpError::AlgorithmWeak(_) => refused(&error),
+            _ => invalid("the subkey's own signature on its binding does not hold"),
+        })
+}
+
+/// Notes that a signature is weak: it may be the reason why nothing else is left.
+fn note(checked: Result<(), OpenPgpError>, weakness: &mut Option<Refusal>) -> bool {
+    match checked {
+        Ok(()) => true,
+        Err(error @ OpenPgpError::AlgorithmWeak(_)) => {
+            weakness.get_or_insert_with(|| refused(&error));
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+fn flags_problem(may_sign: Option<bool>) -> Option<Refusal> {
+    // A key that says nothing of its uses may be used for what its algorithm can do.
+    (may_sign == Some(false)).then(|| {
+        Refusal::new(
+            Code::CertificateInvalid,
+            "the key's flags do not allow it to sign",
+        )
+    })
+}
+
+/// Returns the last second of a key: its lifetime counts from its creation.
+fn end_of(key: &Key, statement: &Signature) -> Option<UnixTime> {
+    let lifetime = statement.key_lifetime().filter(|lifetime| *lifetime != 0)?;
+    Some(key.created().plus(i64::from(lifetime) - 1))
+}
+
+fn revocation(kid: KeyId, signature: &Signature) -> Revocation {
+    let (since, reason) = match signature.revocation() {
+        Taking::Soft => (signature.created(), "its owner gave the key up"),
+        Taking::Hard => (UnixTime::from_secs(0), "its owner revoked the key"),
+    };
+    Revocation {
+        kind: RevocationKind::Key,
+        value: kid.to_string(),
+        since,
+        reason: reason.to_owned(),
+    }
+}
+
+fn earlier(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<UnixTime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Returns the mail address of `Name <address>`, or of a user id that is one.
+fn address(user_id: &str) -> Option<&str> {
+    let inner = user_id
+        .strip_suffix('>')
+        .and_then(|rest| rest.rsplit_once('<'))
+        .map_or(user_id, |(_, inner)| inner);
+    let (local, domain) = inner.split_once('@')?;
+    let is_plain = |text: &str| {
+        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"@/".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_fine)
+    };
+    (is_plain(local) && is_plain(domain)).then_some(inner)
+}

@@ -1,0 +1,4 @@
+//! OpenPGP: session keys that an authority certified, and people whose keys are trusted.
+
+mod people;
+mod sessions;

@@ -1,0 +1,470 @@
+//! Signatures that gpg made, by keys in the trust store.
+
+use notme_core::{
+    object::{HashKind, ObjectKind},
+    openpgp::{ArmorKind, KeyBlocks, armor, dearmor},
+    time::UnixTime,
+};
+use notme_testkit::{
+    clock::NOW,
+    commit::{CommitSpec, with_signature},
+    gnupg::Gnupg,
+    oracle::oracle,
+    repository::Repository,
+};
+use notme_verifier::{
+    Code, Judge, Judgement, Policy, Trust, Verdict, openpgp::Person, trust::Authority,
+};
+use pgp::{
+    composed::{ArmorOptions, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedPublicKey},
+    crypto::hash::HashAlgorithm,
+    packet::{Packet, PacketParser, SubpacketData},
+    ser::Serialize as _,
+    types::{KeyVersion, Password},
+};
+
+use crate::world::{TREE, assert_accepted, assert_code};
+
+const ALICE: &str = "Alice <alice@example.org>";
+const DAY: i64 = 86_400;
+
+/// gpg as it was ten days ago.
+fn gpg() -> Gnupg {
+    let mut gpg = Gnupg::new();
+    gpg.set_time(NOW.plus(-10 * DAY));
+    gpg
+}
+
+fn trust(keys: &[u8]) -> Trust {
+    let keys = KeyBlocks::read(keys).unwrap();
+    let people = keys
+        .keys()
+        .iter()
+        .map(|block| Person::of(block).unwrap())
+        .collect();
+    Trust::new(vec![Authority::from_people("team", people)], Vec::new())
+}
+
+fn judge(raw: &[u8], trust: &Trust) -> Judgement {
+    let policy = Policy::from_trust(trust);
+    Judge::new(&policy, trust, NOW).judge_object(ObjectKind::Commit, raw, HashKind::Sha1)
+}
+
+fn payload_at(at: UnixTime) -> Vec<u8> {
+    let mut spec = CommitSpec::new(TREE);
+    spec.at = at;
+    spec.payload()
+}
+
+/// A commit of a date, signed at that time.
+fn commit_at(gpg: &mut Gnupg, key: &str, at: UnixTime) -> Vec<u8> {
+    gpg.set_time(at);
+    let payload = payload_at(at);
+    let signature = String::from_utf8(gpg.sign(key, &payload)).unwrap();
+    with_signature(&payload, "gpgsig", &signature)
+}
+
+#[test]
+fn real_commits_by_every_kind_of_key_are_accepted() {
+    for (algorithm, hash) in [
+        ("rsa3072", HashKind::Sha1),
+        ("ed25519", HashKind::Sha1),
+        ("nistp256", HashKind::Sha1),
+        ("nistp384", HashKind::Sha256),
+        ("nistp521", HashKind::Sha1),
+    ] {
+        let gpg = gpg();
+        let fingerprint = gpg.generate(ALICE, algorithm, "sign", "never");
+        let mut repository = match hash {
+            HashKind::Sha1 => Repository::new(),
+            HashKind::Sha256 => Repository::sha256(),
+        };
+        repository.set_env("GNUPGHOME", gpg.path());
+        gpg.configure(&format!("faked-system-time {}!\n", NOW.secs()));
+        let signing_key = format!("user.signingkey={fingerprint}");
+        let program = format!("gpg.program={}", oracle("gpg").display());
+        repository.git_ok(&[
+            "-c",
+            "gpg.format=openpgp",
+            "-c",
+            &program,
+            "-c",
+            &signing_key,
+            "commit",
+            "--allow-empty",
+            "-S",
+            "-m",
+            "a change",
+        ]);
+        let raw = repository.git(&["cat-file", "commit", "HEAD"]).stdout;
+        let trust = trust(&gpg.export(ALICE));
+        let policy = Policy::from_trust(&trust);
+        let judgement =
+            Judge::new(&policy, &trust, NOW).judge_object(ObjectKind::Commit, &raw, hash);
+        assert_accepted(&judgement);
+        assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+        assert_eq!(judgement.authority(), Some("team"));
+        let names = judgement.standing().unwrap().openpgp().unwrap();
+        assert_eq!(names.fingerprint.to_string(), fingerprint);
+        assert_eq!(&*names.user_id, ALICE);
+    }
+}
+
+#[test]
+fn a_signature_that_names_one_of_several_user_ids_is_of_that_one() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    gpg.ok(
+        &[
+            "--quick-add-uid",
+            &fingerprint,
+            "Alice <alice@work.example>",
+        ],
+        b"",
+    );
+    let keys = gpg.export(&fingerprint);
+    let named = commit_at(&mut gpg, "alice@work.example", NOW);
+    assert_eq!(
+        judge(&named, &trust(&keys)).identity(),
+        Some("mailto:alice@work.example")
+    );
+}
+
+#[test]
+fn a_key_in_nobodys_hands_is_a_stranger() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let raw = commit_at(&mut gpg, "bob@example.org", NOW);
+    let judgement = judge(&raw, &trust(&gpg.export("alice@example.org")));
+    assert_code(&judgement, Code::SignerUntrusted);
+    assert_eq!(judgement.kid(), None);
+}
+
+#[test]
+fn an_expired_key_holds_for_what_it_signed_before() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "5d");
+    let keys = trust(&gpg.export(ALICE));
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-6 * DAY));
+    assert_accepted(&judge(&alive, &keys));
+
+    // gpg itself refuses to sign with an expired key: the date of the commit is what lies.
+    let mut late = Gnupg::new();
+    late.set_time(NOW.plus(-10 * DAY));
+    gpg.set_time(NOW.plus(-6 * DAY));
+    let payload = payload_at(NOW);
+    let signature = String::from_utf8(gpg.sign(ALICE, &payload)).unwrap();
+    let raw = with_signature(&payload, "gpgsig", &signature);
+    assert_code(&judge(&raw, &keys), Code::CertificateExpired);
+}
+
+#[test]
+fn a_key_that_is_younger_than_the_commit_did_not_sign_it() {
+    let mut gpg = gpg();
+    gpg.set_time(NOW.plus(-DAY));
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    let payload = payload_at(NOW.plus(-2 * DAY));
+    let signature = String::from_utf8(gpg.sign(ALICE, &payload)).unwrap();
+    let raw = with_signature(&payload, "gpgsig", &signature);
+    assert_code(&judge(&raw, &keys), Code::CertificateNotYetValid);
+}
+
+#[test]
+fn the_newest_word_on_the_end_of_a_key_counts() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "2d");
+    let short = trust(&gpg.export(ALICE));
+    gpg.set_time(NOW.plus(-9 * DAY));
+    gpg.ok(&["--quick-set-expire", &fingerprint, "30d"], b"");
+    let extended = trust(&gpg.export(ALICE));
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    assert_code(&judge(&raw, &short), Code::CertificateExpired);
+    assert_accepted(&judge(&raw, &extended));
+}
+
+#[test]
+fn a_subkey_that_ended_holds_for_what_it_signed_before() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    gpg.ok(
+        &["--quick-add-key", &fingerprint, "ed25519", "sign", "3d"],
+        b"",
+    );
+    let keys = trust(&gpg.export(ALICE));
+    let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-8 * DAY));
+    let judgement = judge(&alive, &keys);
+    assert_accepted(&judgement);
+    let names = judgement.standing().unwrap().openpgp().unwrap();
+    assert_eq!(names.fingerprint.to_string(), subkey);
+    assert_eq!(names.primary.to_string(), fingerprint);
+
+    gpg.set_time(NOW.plus(-8 * DAY));
+    let payload = payload_at(NOW);
+    let signature = String::from_utf8(gpg.sign(ALICE, &payload)).unwrap();
+    let raw = with_signature(&payload, "gpgsig", &signature);
+    assert_code(&judge(&raw, &keys), Code::CertificateExpired);
+}
+
+#[test]
+fn a_compromised_key_never_signed_and_a_retired_one_did_until_then() {
+    for (reason, before, after) in [
+        ("1", Some(Code::Revoked), Code::Revoked),
+        ("3", None, Code::Revoked),
+    ] {
+        let mut gpg = gpg();
+        let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+        let early = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
+        let late = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
+        gpg.set_time(NOW.plus(-3 * DAY));
+        let answers = format!("y\n{reason}\n\ny\n");
+        let revocation = gpg.ok(
+            &["--no-batch", "--command-fd=0", "--gen-revoke", &fingerprint],
+            answers.as_bytes(),
+        );
+        gpg.ok(&["--import"], &revocation);
+        let keys = trust(&gpg.export(ALICE));
+        let found = judge(&early, &keys).verdict().code();
+        assert_eq!(found, before, "reason {reason}");
+        assert_code(&judge(&late, &keys), after);
+    }
+}
+
+#[test]
+fn a_revoked_subkey_takes_only_itself_back() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    gpg.ok(
+        &["--quick-add-key", &fingerprint, "ed25519", "sign", "never"],
+        b"",
+    );
+    let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+    let by_subkey = commit_at(&mut gpg, &format!("{subkey}!"), NOW.plus(-5 * DAY));
+    let by_primary = commit_at(&mut gpg, &format!("{fingerprint}!"), NOW.plus(-5 * DAY));
+    let keys = trust(&gpg.export(ALICE));
+    assert_accepted(&judge(&by_subkey, &keys));
+    assert_accepted(&judge(&by_primary, &keys));
+    gpg.set_time(NOW.plus(-3 * DAY));
+    gpg.ok(
+        &["--no-batch", "--command-fd=0", "--edit-key", &fingerprint],
+        b"key 1\nrevkey\ny\n1\n\ny\nsave\n",
+    );
+    let keys = trust(&gpg.export(ALICE));
+    assert_code(&judge(&by_subkey, &keys), Code::Revoked);
+    assert_accepted(&judge(&by_primary, &keys));
+}
+
+#[test]
+fn a_revoked_user_id_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let work = "Alice <alice@work.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, work], b"");
+    let raw = commit_at(&mut gpg, "alice@work.example", NOW.plus(-5 * DAY));
+    gpg.set_time(NOW.plus(-3 * DAY));
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, work], b"");
+    let keys = trust(&gpg.export(&fingerprint));
+    assert_eq!(
+        judge(&raw, &keys).identity(),
+        Some("mailto:alice@example.org")
+    );
+}
+
+#[test]
+fn a_subkey_that_did_not_accept_its_key_may_not_sign() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    gpg.ok(
+        &["--quick-add-key", &fingerprint, "ed25519", "sign", "never"],
+        b"",
+    );
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    let keys = gpg.ok(&["--export", &fingerprint], b"");
+    assert_accepted(&judge(&raw, &trust(&keys)));
+    let without = without_back_signatures(&keys);
+    assert_ne!(without, keys);
+    assert_code(&judge(&raw, &trust(&without)), Code::CertificateInvalid);
+}
+
+/// Takes the embedded signatures out of bindings: they are in the part that nobody signed.
+fn without_back_signatures(keys: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for packet in PacketParser::new(keys) {
+        let mut packet = packet.unwrap();
+        if let Packet::Signature(signature) = &mut packet {
+            let is_back =
+                |data: &SubpacketData| matches!(data, SubpacketData::EmbeddedSignature(_));
+            let parts = &signature.config().unwrap().unhashed_subpackets;
+            if let Some(at) = parts.iter().position(|part| is_back(&part.data)) {
+                signature.unhashed_subpacket_remove(at).unwrap();
+            }
+        }
+        packet.to_writer(&mut out).unwrap();
+    }
+    out
+}
+
+#[test]
+fn a_key_whose_own_word_is_sha_1_is_weak() {
+    let mut gpg = gpg();
+    gpg.configure("cert-digest-algo SHA1\n");
+    gpg.generate(ALICE, "rsa2048", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    assert_code(&judge(&raw, &keys), Code::AlgorithmWeak);
+}
+
+#[test]
+fn a_sha_1_signature_is_weak_whoever_made_it() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "rsa2048", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    gpg.configure("digest-algo SHA1\n");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    assert_code(&judge(&raw, &keys), Code::AlgorithmWeak);
+}
+
+#[test]
+fn short_rsa_keys_are_weak() {
+    let gpg = gpg();
+    gpg.generate(ALICE, "rsa1024", "sign", "never");
+    let keys = KeyBlocks::read(&gpg.export(ALICE)).unwrap();
+    assert!(Person::of(&keys.keys()[0]).is_err());
+    // As a subkey it is there, and not used.
+    let mut gpg = self::gpg();
+    let fingerprint = gpg.generate("Bob <bob@example.org>", "ed25519", "cert", "never");
+    gpg.ok(
+        &["--quick-add-key", &fingerprint, "rsa1024", "sign", "never"],
+        b"",
+    );
+    let keys = trust(&gpg.export(&fingerprint));
+    let raw = commit_at(&mut gpg, &fingerprint, NOW);
+    assert_ne!(judge(&raw, &keys).verdict(), Verdict::Accepted);
+}
+
+#[test]
+fn another_payload_is_invalid() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    let raw = String::from_utf8(commit_at(&mut gpg, ALICE, NOW)).unwrap();
+    let altered = raw.replace("a change\n", "another change\n");
+    let judgement = judge(altered.as_bytes(), &keys);
+    assert_code(&judgement, Code::SignatureInvalid);
+    assert_eq!(judgement.kid(), None);
+}
+
+#[test]
+fn no_flipped_byte_is_accepted() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    assert_accepted(&judge(&raw, &keys));
+    for position in 0..raw.len() {
+        for mask in [0x01, 0x20, 0x80] {
+            let mut altered = raw.clone();
+            altered[position] ^= mask;
+            assert_ne!(
+                judge(&altered, &keys).verdict(),
+                Verdict::Accepted,
+                "byte {position} ^ {mask}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_signatures_in_one_armor_are_ambiguous() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    gpg.set_time(NOW);
+    let payload = payload_at(NOW);
+    let one = dearmor(ArmorKind::Signature, &gpg.sign(ALICE, &payload)).unwrap();
+    let two = armor(ArmorKind::Signature, &[&one[..], &one].concat());
+    let raw = with_signature(&payload, "gpgsig", &two);
+    assert_code(&judge(&raw, &keys), Code::SignatureAmbiguous);
+}
+
+#[test]
+fn a_signature_that_ended_is_not_accepted() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    gpg.configure("default-sig-expire 2d\n");
+    let ended = commit_at(&mut gpg, ALICE, NOW.plus(-3 * DAY));
+    assert_code(&judge(&ended, &keys), Code::CertificateExpired);
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
+    assert_accepted(&judge(&alive, &keys));
+}
+
+#[test]
+fn a_user_id_makes_nobody_an_agent() {
+    let mut gpg = gpg();
+    let name = "claude <wimse://test.invalid/agent/alice/claude>";
+    let fingerprint = gpg.ok(
+        &[
+            "--allow-freeform-uid",
+            "--quick-generate-key",
+            name,
+            "ed25519",
+            "sign",
+            "never",
+        ],
+        b"",
+    );
+    drop(fingerprint);
+    let fingerprint = gpg.fingerprint("claude");
+    let keys = trust(&gpg.export(&fingerprint));
+    let raw = commit_at(&mut gpg, &fingerprint, NOW);
+    let judgement = judge(&raw, &keys);
+    assert_accepted(&judgement);
+    let expected = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
+    assert_eq!(judgement.identity(), Some(&*expected));
+}
+
+/// gpg makes no version 6 keys.
+#[test]
+fn version_6_keys_and_signatures_are_accepted() {
+    let mut builder = SecretKeyParamsBuilder::default();
+    builder
+        .version(KeyVersion::V6)
+        .key_type(KeyType::Ed25519)
+        .can_certify(true)
+        .can_sign(true)
+        .created_at(pgp::types::Timestamp::from_secs(
+            u32::try_from(NOW.plus(-DAY).secs()).unwrap(),
+        ))
+        .primary_user_id(ALICE.to_owned());
+    let mut random = rand_core_for_pgp();
+    let secret = builder.build().unwrap().generate(&mut random).unwrap();
+    let public = SignedPublicKey::from(secret.clone());
+    let keys = trust(&public.to_armored_bytes(ArmorOptions::default()).unwrap());
+    let payload = payload_at(NOW);
+    let signature = DetachedSignature::sign_binary_data(
+        &mut random,
+        &secret.primary_key,
+        &Password::empty(),
+        HashAlgorithm::Sha512,
+        &payload[..],
+    )
+    .unwrap();
+    let armored = signature
+        .to_armored_string(ArmorOptions::default())
+        .unwrap();
+    let raw = with_signature(&payload, "gpgsig", &armored);
+    // The library makes signatures of this very moment.
+    let now = UnixTime::from(std::time::SystemTime::now()).max(NOW);
+    let policy = Policy::from_trust(&keys);
+    let judgement =
+        Judge::new(&policy, &keys, now).judge_object(ObjectKind::Commit, &raw, HashKind::Sha1);
+    assert_accepted(&judgement);
+    assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+}
+
+fn rand_core_for_pgp() -> impl rand_core::CryptoRng + rand_core::RngCore {
+    rand_core::OsRng
+}
