@@ -9,8 +9,9 @@ use std::io::{self, Read, Write};
 mod message;
 
 pub use message::{
-    ArmoredAnswer, Basis, CredentialsAnswer, MemoryProtection, Purpose, Refusal, Request, Response, SessionState, SessionStatus,
-    SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
+    ArmoredAnswer, Basis, CredentialsAnswer, MemoryProtection, Purpose, Refusal, Request, Response,
+    SessionState, SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer,
+    StopAnswer,
 };
 
 /// The protocol version we speak.
