@@ -283,7 +283,11 @@ impl UserCertificate<'_> {
         {
             return Err(IssueError::Principals);
         }
-        if self.scopes.iter().any(|it| it.is_empty() || it.contains(',')) {
+        if self
+            .scopes
+            .iter()
+            .any(|it| it.is_empty() || it.contains(','))
+        {
             return Err(IssueError::Scopes);
         }
         let Some(raw) = self.key.ed25519_bytes() else {
