@@ -92,7 +92,7 @@ pub(crate) struct Init {
     #[arg(long)]
     pub(crate) global: bool,
     /// Take the settings back
-    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile"])]
+    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "ssh_login"])]
     pub(crate) undo: bool,
 }
 

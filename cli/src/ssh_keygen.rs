@@ -21,10 +21,10 @@ use notme_core::{
     time::UnixTime,
 };
 use notme_signer::{
-    Streams,
+    Deadline, Streams,
     ssh::{
-        CheckNovalidate, Command, FindPrincipals, MatchPrincipals, Noise, Sign, SignEnvironment,
-        Verify, VerifyOptions, parse, sign,
+        CheckNovalidate, Command, FindPrincipals, KeyAgent, MatchPrincipals, Noise, Sign,
+        SignEnvironment, Verify, VerifyOptions, parse, sign,
     },
 };
 use notme_verifier::{
@@ -33,7 +33,7 @@ use notme_verifier::{
 };
 
 use self::local_time::local_time;
-use crate::judging::now;
+use crate::{commands::agent, home::Home, judging::now};
 
 /// The name under which git calls us in place of ssh-keygen.
 pub(crate) const SSH_KEYGEN_NAME: &str = "notme-ssh";
@@ -47,7 +47,7 @@ const UNREADABLE_FILE: u8 = 232;
 const INVALID_OPTION: u8 = 246;
 
 /// More than anybody's file of allowed signers, or what they revoked.
-const FILE_MAX: u64 = 64 * 1024 * 1024;
+const FILE_MAX: u64 = 16 * 1024 * 1024;
 
 /// Tells whether the last part of the path is git's name for us.
 pub(crate) fn is_ssh_keygen_name(called_as: &OsString) -> bool {
@@ -95,8 +95,19 @@ fn run_sign(command: &Sign, streams: &mut Streams<'_>) -> u8 {
         auth_socket: env::var_os("SSH_AUTH_SOCK")
             .filter(|path| !path.is_empty())
             .map(PathBuf::from),
+        key_agent: key_agent(),
     };
     sign(command, &environment, streams)
+}
+
+/// Returns where our own key agent is, if the environment has a home for it.
+fn key_agent() -> Option<KeyAgent> {
+    let home = Home::from_environment()?;
+    Some(KeyAgent {
+        endpoint: agent::endpoint(&home).ok()?,
+        agents: home.agents(),
+        deadline: Deadline::after(agent::DEADLINE),
+    })
 }
 
 fn run_verify(command: &Verify, streams: &mut Streams<'_>) -> io::Result<u8> {

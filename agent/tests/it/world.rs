@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) run: &'static str,
     /// The name of the directory of the authority's socket.
     pub(crate) authority_dir: &'static str,
+    /// What the authority goes by where that is not its socket.
+    authority_name: Option<AuthorityUrl>,
     authority: Option<RunningAuthority>,
     agent: Option<JoinHandle<Result<(), RunError>>>,
 }
@@ -102,6 +104,7 @@ impl World {
             root: tempfile::tempdir().unwrap(),
             run: "run",
             authority_dir: "authority",
+            authority_name: None,
             authority: None,
             agent: None,
         }
@@ -129,7 +132,10 @@ impl World {
     }
 
     pub(crate) fn authority_url(&self) -> AuthorityUrl {
-        AuthorityUrl::of_socket(&self.authority_socket()).unwrap()
+        match &self.authority_name {
+            Some(name) => name.clone(),
+            None => AuthorityUrl::of_socket(&self.authority_socket()).unwrap(),
+        }
     }
 
     pub(crate) fn start_authority(&mut self, clock: &FixedClock) {
@@ -157,11 +163,15 @@ impl World {
     pub(crate) fn start_authority_behind(&mut self, clock: &FixedClock, change: Change) {
         create_private_directory(&self.runtime_dir()).unwrap();
         let behind = self.runtime_dir().join("behind.sock");
-        let front = self.authority_url();
+        let front = self.authority_socket();
+        create_private_directory(front.parent().unwrap()).unwrap();
         let listen = Listen::Unix(behind.clone());
-        let url = Some(front.as_str().to_owned());
-        self.authority = Some(RunningAuthority::start_as(listen, url, clock));
-        go_between(front.socket().unwrap(), behind, change);
+        // A name that does not say where it listens.
+        let url = AuthorityUrl::embedded(self.root.path()).unwrap();
+        let name = Some(url.to_string());
+        self.authority_name = Some(url);
+        self.authority = Some(RunningAuthority::start_as(listen, name, clock));
+        go_between(&front, behind, change);
     }
 
     /// A token of the authority's, for one session of `claude`.

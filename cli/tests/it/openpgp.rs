@@ -146,6 +146,7 @@ fn a_signature_over_something_else_is_bad() {
     let output = call(&world, &arguments, altered.as_bytes());
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     assert!(stdout(&output).contains("[GNUPG:] BADSIG "));
+    assert!(stdout(&output).contains("[GNUPG:] TRUST_NEVER"));
     assert!(stderr(&output).contains("gpg: BAD signature from "));
 }
 
@@ -165,6 +166,7 @@ fn a_key_that_is_not_here_is_missing_and_its_signature_not_bad() {
     let long_id = &fingerprint[24..];
     assert!(stdout(&output).contains(&format!("[GNUPG:] ERRSIG {long_id} 22 ")));
     assert!(stdout(&output).contains(&format!("[GNUPG:] NO_PUBKEY {long_id}")));
+    assert!(stdout(&output).contains("[GNUPG:] TRUST_UNDEFINED"));
     assert!(stderr(&output).contains("gpg: Can't check signature: No public key"));
 
     // Once it is trusted, it is good.
@@ -245,6 +247,42 @@ fn signs_nothing_that_is_no_git_object_and_leaves_no_file() {
     assert_eq!(output.status.code(), Some(2));
     assert!(!world.home().join("payload.asc").exists());
     assert!(!stderr(&output).contains("SIG_CREATED"));
+}
+
+#[test]
+fn a_closed_output_is_no_signature() {
+    let world = world();
+    world.signed_commit("file");
+    let payload = world.home().join("payload");
+    fs::write(&payload, apart(&world).0).unwrap();
+    let script = format!(
+        "'{}' --status-fd=2 -bsau claude < '{}' >&-",
+        link(&world).display(),
+        payload.display()
+    );
+    let output = world.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(!told(&output).contains("SIG_CREATED"), "{}", told(&output));
+}
+
+#[test]
+fn without_a_home_the_answer_is_not_that_it_is_unsigned() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, signature) = apart(&world);
+    let arguments = [
+        "--status-fd=1",
+        "--verify",
+        signature.to_str().unwrap(),
+        "-",
+    ];
+    let mut command = world.command(link(&world));
+    let command = command.env_remove("HOME").env_remove("NOTME_HOME");
+    let output = run(command.args(arguments), &payload);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let lines = stdout(&output);
+    assert!(lines.contains("[GNUPG:] ERRSIG "), "{lines}");
+    assert!(lines.contains("[GNUPG:] TRUST_UNDEFINED"), "{lines}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `notme` in place of ssh-keygen, beside ssh-keygen itself.
 
+mod agents;
 mod differences;
 mod differential;
 mod fixture;

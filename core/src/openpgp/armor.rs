@@ -113,20 +113,43 @@ fn is_header(line: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_name) && (rest == b":" || rest.starts_with(b": "))
 }
 
-/// The checksum of RFC 9580 section 6.1.1.
+/// The checksum of RFC 9580 section 6.1.1, a byte at a time: bit by bit it takes longer than
+/// reading the packets.
 fn crc24(bytes: &[u8]) -> u32 {
-    let mut crc: u32 = 0x00b7_04ce;
-    for byte in bytes {
-        crc ^= u32::from(*byte) << 16;
-        for _ in 0..8 {
+    bytes.iter().fold(CRC_START, |crc, byte| {
+        let [_, high, ..] = crc.to_be_bytes();
+        let remainder = CRC_TABLE.get(usize::from(high ^ byte)).copied();
+        ((crc << 8) & CRC_MASK) ^ remainder.unwrap_or_default()
+    })
+}
+
+const CRC_START: u32 = 0x00b7_04ce;
+const CRC_MASK: u32 = 0x00ff_ffff;
+
+/// What is left of each byte in front of sixteen zero bits.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "evaluated by the compiler, which would refuse an index outside"
+)]
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u32) << 16;
+        let mut bit = 0;
+        while bit < 8 {
             crc <<= 1;
             if crc & 0x0100_0000 != 0 {
                 crc ^= 0x0186_4cfb;
             }
+            bit += 1;
         }
+        table[byte] = crc;
+        byte += 1;
     }
-    crc & 0x00ff_ffff
-}
+    table
+};
 
 const COLUMNS: usize = 64;
 /// "Encoded lines are at most 76 characters long" (RFC 9580 section 6.3).

@@ -53,6 +53,10 @@ impl LongKeyId {
     pub(super) fn of(id: &pgp::types::KeyId) -> Self {
         Self(id.as_ref().try_into().unwrap_or_default())
     }
+
+    pub(super) fn to_pgp(self) -> pgp::types::KeyId {
+        pgp::types::KeyId::new(self.0)
+    }
 }
 
 impl fmt::Display for LongKeyId {

@@ -25,6 +25,8 @@ pub struct Key {
     packet: Packet,
     pub(super) material: Material,
     fingerprint: Fingerprint,
+    /// The same, for the packet library, which would hash the key each time it is asked.
+    pgp_fingerprint: PgpFingerprint,
 }
 
 #[derive(Clone, Debug)]
@@ -36,18 +38,22 @@ enum Packet {
 impl Key {
     pub(super) fn primary(packet: PublicKey) -> Result<Self, OpenPgpError> {
         check_version(packet.version())?;
+        let pgp_fingerprint = packet.fingerprint();
         Ok(Self {
             material: Material::of(&packet)?,
-            fingerprint: Fingerprint::of(&packet.fingerprint()),
+            fingerprint: Fingerprint::of(&pgp_fingerprint),
+            pgp_fingerprint,
             packet: Packet::Primary(packet),
         })
     }
 
     pub(super) fn subkey(packet: PublicSubkey) -> Result<Self, OpenPgpError> {
         check_version(packet.version())?;
+        let pgp_fingerprint = packet.fingerprint();
         Ok(Self {
             material: Material::of(&packet)?,
-            fingerprint: Fingerprint::of(&packet.fingerprint()),
+            fingerprint: Fingerprint::of(&pgp_fingerprint),
+            pgp_fingerprint,
             packet: Packet::Subkey(packet),
         })
     }
@@ -132,11 +138,11 @@ impl KeyDetails for Key {
     }
 
     fn legacy_key_id(&self) -> PgpKeyId {
-        self.details().legacy_key_id()
+        self.long_id().to_pgp()
     }
 
     fn fingerprint(&self) -> PgpFingerprint {
-        self.details().fingerprint()
+        self.pgp_fingerprint.clone()
     }
 
     fn algorithm(&self) -> PublicKeyAlgorithm {

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use pgp::{
+    crypto::public_key::PublicKeyAlgorithm,
     errors::Result as PgpResult,
     line_writer::LineBreak,
     normalize_lines::NormalizedReader,
@@ -308,15 +309,26 @@ impl Signature {
         SignatureHash::of(self.config.hash_alg)
     }
 
-    /// Checks what can be checked without a key: that nothing critical is unknown, and that the
-    /// hash is one that we accept.
+    /// Checks what can be checked without a key: that nothing critical is unknown, and that hash
+    /// and algorithm are ones that we accept.
     ///
     /// # Errors
     /// [`OpenPgpError::UnknownCritical`], [`OpenPgpError::AlgorithmWeak`],
     /// [`OpenPgpError::AlgorithmUnsupported`].
     pub fn check(&self) -> Result<(), OpenPgpError> {
         self.check_critical()?;
-        self.hash().map(drop)
+        self.hash()?;
+        match self.config.pub_alg {
+            PublicKeyAlgorithm::RSA
+            | PublicKeyAlgorithm::RSASign
+            | PublicKeyAlgorithm::ECDSA
+            | PublicKeyAlgorithm::EdDSALegacy
+            | PublicKeyAlgorithm::Ed25519 => Ok(()),
+            PublicKeyAlgorithm::DSA => Err(OpenPgpError::AlgorithmWeak("DSA")),
+            other => Err(OpenPgpError::AlgorithmUnsupported(
+                u8::from(other).to_string(),
+            )),
+        }
     }
 
     /// Joins the signature with the document that it is said to be over. The document is hashed

@@ -311,6 +311,9 @@ fn read_extension(section: Reader<'_>) -> Result<(), KrlError> {
 
 /// Reads the bits of a number: bit N stands for serial `offset` + N.
 fn read_bitmap(serials: &mut Serials, offset: u64, digits: &[u8]) -> Result<(), KrlError> {
+    if digits.len() > BITMAP_MAX {
+        return Err(KrlError::Serials);
+    }
     for (place, digit) in digits.iter().rev().enumerate() {
         for bit in (0..8_u64).filter(|bit| digit >> bit & 1 == 1) {
             let serial = u64::try_from(place)
@@ -324,7 +327,9 @@ fn read_bitmap(serials: &mut Serials, offset: u64, digits: &[u8]) -> Result<(), 
 }
 
 /// Far more than anyone has revoked.
-const KRL_MAX: usize = 64 << 20;
+const KRL_MAX: usize = 16 << 20;
+/// As much as OpenSSH reads of one number (SSHBUF_MAX_BIGNUM), in bytes.
+const BITMAP_MAX: usize = 16384 / 8;
 const MAGIC: &[u8] = b"SSHKRL\n\0";
 const FORMAT: u32 = 1;
 const SECTION_CERTIFICATES: u8 = 1;
@@ -344,8 +349,8 @@ pub enum KrlError {
     /// It does not begin like one.
     #[error("this is not a key revocation list")]
     Magic,
-    /// Longer than 64 MiB.
-    #[error("the key revocation list is longer than 64 MiB")]
+    /// Longer than 16 MiB.
+    #[error("the key revocation list is longer than 16 MiB")]
     TooLong,
     /// A version that we do not read.
     #[error("version {0} of key revocation lists is not supported")]

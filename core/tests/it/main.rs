@@ -17,4 +17,5 @@ mod cms;
 mod object;
 mod openpgp;
 mod profile;
+mod ssh;
 mod trust;

@@ -12,6 +12,7 @@ use notme_core::ssh::{Hasher, Key, Prehash, SshSig, sshsig::SshSigError};
 
 use super::{
     argv::{Noise, Sign},
+    key_agent::{KeyAgent, KeyAgentError},
     key_file::{self, KeyFile, KeyFileError},
     openssh_agent::OpenSshAgent,
     signing_key::{SigningError, SigningKey},
@@ -23,6 +24,8 @@ use crate::sign::Streams;
 pub struct SignEnvironment {
     /// `SSH_AUTH_SOCK`.
     pub auth_socket: Option<PathBuf>,
+    /// Our own key agent; without it, keys are in files and in OpenSSH agents only.
+    pub key_agent: Option<KeyAgent>,
 }
 
 /// Signs files or standard input and returns ssh-keygen's exit code: 0, or 255.
@@ -47,22 +50,11 @@ fn try_sign(
     environment: &SignEnvironment,
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
-    let key = key_file::read_public(&command.key)?;
-    let mut signer = find(command, &key, environment)?;
-    let mut sign = |message: &mut dyn Read, name: &Path| -> Result<SshSig, Failure> {
-        let failed = |source| Failure::Input {
-            name: name.to_owned(),
-            source,
-        };
-        let message = hash(Hasher::new(command.hash), message).map_err(failed)?;
-        let blob = signer.sign(&key, &message.signed_data(&command.namespace))?;
-        let signature = SshSig::new(key.clone(), &command.namespace, command.hash, blob);
-        check(&signature, &command.namespace, &message)?;
-        Ok(signature)
-    };
+    let mut signer = find(command, environment)?;
     if command.files.iter().all(|file| file == Path::new("-")) {
         tell(command, streams, "Signing data on standard input")?;
-        let signature = sign(&mut streams.stdin, Path::new("(stdin)"))?;
+        let signature = signer.sign(command, &mut streams.stdin, Path::new("(stdin)"))?;
+        signer.tell_notice(streams)?;
         let armor = signature.to_armor();
         return streams
             .stdout
@@ -80,7 +72,8 @@ fn try_sign(
             streams,
             &format!("Signing file {}", name.display()),
         )?;
-        let signature = sign(&mut file, name)?;
+        let signature = signer.sign(command, &mut file, name)?;
+        signer.tell_notice(streams)?;
         let mut target = name.as_os_str().to_owned();
         target.push(".sig");
         let target = PathBuf::from(target);
@@ -100,8 +93,102 @@ fn try_sign(
     Ok(())
 }
 
-/// Finds who holds the private key: an agent before a file, as in OpenSSH.
-fn find(command: &Sign, key: &Key, environment: &SignEnvironment) -> Result<SigningKey, Failure> {
+/// Who signs, and with which key.
+enum Signer<'a> {
+    /// A key that signs anything.
+    Held(Key, SigningKey),
+    /// The key agent, who is shown what it signs.
+    KeyAgent {
+        agent: &'a KeyAgent,
+        selector: String,
+        key: Option<Key>,
+        notice: Option<String>,
+    },
+}
+
+impl Signer<'_> {
+    fn sign(
+        &mut self,
+        command: &Sign,
+        message: &mut dyn Read,
+        name: &Path,
+    ) -> Result<SshSig, Failure> {
+        match self {
+            Self::Held(key, signing) => {
+                let message = hash(Hasher::new(command.hash), message);
+                let message = message.map_err(|source| Failure::Input {
+                    name: name.to_owned(),
+                    source,
+                })?;
+                let blob = signing.sign(key, &message.signed_data(&command.namespace))?;
+                let signature = SshSig::new(key.clone(), &command.namespace, command.hash, blob);
+                check(&signature, &command.namespace, &message)?;
+                Ok(signature)
+            }
+            Self::KeyAgent {
+                agent,
+                selector,
+                key,
+                notice,
+            } => {
+                let made = agent.sign(selector, key.as_ref(), command, message)?;
+                *notice = made.notice;
+                Ok(made.signature)
+            }
+        }
+    }
+
+    /// Says what the key agent wants the user to know.
+    fn tell_notice(&mut self, streams: &mut Streams<'_>) -> Result<(), Failure> {
+        let notice = match self {
+            Self::Held(..) => None,
+            Self::KeyAgent { notice, .. } => notice.take(),
+        };
+        match notice {
+            Some(notice) => writeln!(streams.stderr, "note: {notice}").map_err(Failure::Output),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Finds who signs: the key agent when it is named, then whoever holds the key, an OpenSSH agent
+/// before a file as in OpenSSH, and the key agent again when nobody else does.
+fn find<'a>(command: &Sign, environment: &'a SignEnvironment) -> Result<Signer<'a>, Failure> {
+    let key_agent = environment.key_agent.as_ref();
+    let by_name = key_agent.and_then(|agent| {
+        let selector = agent.selector(command.key.as_os_str())?;
+        Some((agent, selector))
+    });
+    if let Some((agent, selector)) = by_name {
+        return Ok(Signer::KeyAgent {
+            agent,
+            selector,
+            key: None,
+            notice: None,
+        });
+    }
+    let key = key_file::read_public(&command.key)?;
+    let failure = match find_held(command, &key, environment) {
+        Ok(signing) => return Ok(Signer::Held(key, signing)),
+        Err(failure) => failure,
+    };
+    let by_key = key_agent.and_then(|agent| Some((agent, agent.holds(&key)?)));
+    match by_key {
+        Some((agent, selector)) => Ok(Signer::KeyAgent {
+            agent,
+            selector,
+            key: Some(key),
+            notice: None,
+        }),
+        None => Err(failure),
+    }
+}
+
+fn find_held(
+    command: &Sign,
+    key: &Key,
+    environment: &SignEnvironment,
+) -> Result<SigningKey, Failure> {
     let socket = environment.auth_socket.as_deref();
     let agent = socket.map(|socket| {
         let mut agent = OpenSshAgent::connect(socket)?;
@@ -201,6 +288,8 @@ fn tell(command: &Sign, streams: &mut Streams<'_>, text: &str) -> Result<(), Fai
 enum Failure {
     #[error(transparent)]
     Key(#[from] KeyFileError),
+    #[error("Couldn't sign message: {0}")]
+    KeyAgent(#[from] KeyAgentError),
     #[error("Couldn't get agent socket")]
     NoAgent,
     #[error("Couldn't find key in agent")]
@@ -223,7 +312,9 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Key(error) | Self::Signing(SigningError::File(error)) => error.hint(),
-            Self::NoAgent
+            Self::KeyAgent(KeyAgentError::Client(error)) => error.hint().map(str::to_owned),
+            Self::KeyAgent(_)
+            | Self::NoAgent
             | Self::NotInAgent
             | Self::Signing(SigningError::Agent(_))
             | Self::Open { .. }

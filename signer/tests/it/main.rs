@@ -13,4 +13,6 @@
 mod argv;
 mod endpoint;
 mod fake_agent;
+mod openpgp;
 mod signing;
+mod ssh;

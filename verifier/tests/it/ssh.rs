@@ -586,6 +586,68 @@ fn a_file_of_signers_that_lists_others_later_is_refused() {
 }
 
 #[test]
+fn two_authorities_never_have_one_ssh_key_and_two_files_may_list_one_person() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = TrustStore::new(
+        directory.path().join("trust"),
+        directory.path().join("state"),
+    );
+    let (owner, thief) = (TestAuthority::new(1), TestAuthority::new(2));
+    let envelope = owner.sign_trust(&document());
+    store
+        .add_document("local", &envelope, &owner.pins(), NOW)
+        .unwrap();
+    let mut other = thief.trust(1, NOW);
+    other.trust_domain = "thief.invalid".to_owned();
+    let add = |other: &TrustDocument| {
+        store.add_document("thief", &thief.sign_trust(other), &thief.pins(), NOW)
+    };
+    other.ssh_ca = document().ssh_ca;
+    other.ssh_ca[0].retired_at = Some(NOW);
+    let error = add(&other).unwrap_err();
+    assert!(matches!(error, TrustStoreError::RootTaken { .. }));
+    // Nor by taking it over later.
+    let ssh_ca = std::mem::take(&mut other.ssh_ca);
+    add(&other).unwrap();
+    (other.seqno, other.ssh_ca) = (3, ssh_ca);
+    let envelope = thief.sign_trust(&other);
+    let error = store.refresh("thief", &envelope, NOW).unwrap_err();
+    assert!(matches!(error, TrustStoreError::RootTaken { .. }));
+    for name in ["team", "friends"] {
+        let text = filled("human@example.com {user}\nhuman@example.com cert-authority {ca}\n");
+        store.add_allowed_signers(name, text.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn what_an_authority_took_back_counts_where_only_its_key_is_listed() {
+    let mut document = document();
+    let named = certificate(|it| {
+        it.payload_digest = None;
+        it.principals = &["human@example.com"];
+    });
+    let line = listed("human@example.com cert-authority {ca}").unwrap();
+    let policy = Policy::parse(
+        "[[authority]]\nname = \"people\"\ntime_basis_floor = \"declared\"\n[[allow]]\nidentity = \"mailto:*\"\n",
+    )
+    .unwrap();
+    let judge = |document: &TrustDocument| {
+        let scopes = vec!["sign:git".to_owned()];
+        let local = Authority::from_document("local", scopes, document);
+        let trust = Trust::new(vec![line.clone(), local], Vec::new());
+        judge_by(&commit(&named), &policy, &trust, NOW)
+    };
+    assert_accepted(&judge(&document));
+    document.revocations.push(Revocation {
+        kind: RevocationKind::Certificate,
+        value: "1234".to_owned(),
+        since: NOW,
+        reason: "stolen".to_owned(),
+    });
+    assert_code(&judge(&document), Code::Revoked);
+}
+
+#[test]
 fn the_digest_of_the_trust_covers_every_word_of_a_line() {
     let digest = |text: &str| Trust::new(vec![listed(text).unwrap()], Vec::new()).digest();
     let texts = [

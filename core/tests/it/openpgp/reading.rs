@@ -65,6 +65,15 @@ fn sha_1_and_md5_are_weak_whoever_signed() {
 }
 
 #[test]
+fn dsa_is_weak_whoever_signed() {
+    let gpg = Gnupg::new();
+    gpg.generate("a@example.org", "dsa2048", "sign", "never");
+    let bytes = dearmor(ArmorKind::Signature, &gpg.sign("a@example.org", PAYLOAD)).unwrap();
+    let error = Signature::from_bytes(&bytes).unwrap().over(PAYLOAD);
+    assert_eq!(error.unwrap_err().code(), "algorithm-weak");
+}
+
+#[test]
 fn a_critical_notation_that_is_unknown_makes_a_signature_one_in_error() {
     let gpg = Gnupg::new();
     gpg.generate("a@example.org", "ed25519", "sign", "never");

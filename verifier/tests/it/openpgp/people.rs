@@ -35,14 +35,18 @@ fn gpg() -> Gnupg {
     gpg
 }
 
-fn trust(keys: &[u8]) -> Trust {
+fn authority(name: &str, keys: &[u8]) -> Authority {
     let keys = KeyBlocks::read(keys).unwrap();
     let people = keys
         .keys()
         .iter()
         .map(|block| Person::of(block).unwrap())
         .collect();
-    Trust::new(vec![Authority::from_people("team", people)], Vec::new())
+    Authority::from_people(name, people)
+}
+
+fn trust(keys: &[u8]) -> Trust {
+    Trust::new(vec![authority("team", keys)], Vec::new())
 }
 
 fn judge(raw: &[u8], trust: &Trust) -> Judgement {
@@ -208,6 +212,30 @@ fn a_subkey_that_ended_holds_for_what_it_signed_before() {
     assert_code(&judge(&raw, &keys), Code::CertificateExpired);
 }
 
+/// Has the owner of a key revoke it for one of gpg's reasons.
+fn revoke(gpg: &Gnupg, fingerprint: &str, reason: &str) {
+    let answers = format!("y\n{reason}\n\ny\n");
+    let revocation = gpg.ok(
+        &["--no-batch", "--command-fd=0", "--gen-revoke", fingerprint],
+        answers.as_bytes(),
+    );
+    gpg.ok(&["--import"], &revocation);
+}
+
+#[test]
+fn a_revocation_counts_in_whichever_file_it_is() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let commit = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
+    let old = authority("old", &gpg.export(ALICE));
+    gpg.set_time(NOW.plus(-3 * DAY));
+    revoke(&gpg, &fingerprint, "3");
+    let new = authority("team", &gpg.export(ALICE));
+    let judge = |authorities| judge(&commit, &Trust::new(authorities, Vec::new()));
+    assert_accepted(&judge(vec![old.clone()]));
+    assert_code(&judge(vec![old, new]), Code::Revoked);
+}
+
 #[test]
 fn a_compromised_key_never_signed_and_a_retired_one_did_until_then() {
     for (reason, before, after) in [
@@ -219,12 +247,7 @@ fn a_compromised_key_never_signed_and_a_retired_one_did_until_then() {
         let early = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
         let late = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
         gpg.set_time(NOW.plus(-3 * DAY));
-        let answers = format!("y\n{reason}\n\ny\n");
-        let revocation = gpg.ok(
-            &["--no-batch", "--command-fd=0", "--gen-revoke", &fingerprint],
-            answers.as_bytes(),
-        );
-        gpg.ok(&["--import"], &revocation);
+        revoke(&gpg, &fingerprint, reason);
         let keys = trust(&gpg.export(ALICE));
         let found = judge(&early, &keys).verdict().code();
         assert_eq!(found, before, "reason {reason}");
