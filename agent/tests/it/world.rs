@@ -265,8 +265,13 @@ impl Drop for World {
         let Some(agent) = self.agent.take() else {
             return;
         };
-        if let Ok(stream) = UnixStream::connect(self.socket()) {
-            let _: Result<StopAnswer, _> = Client(stream).call(&Request::Stop, b"");
+        // Not heard while the connections of a test that had many are still being closed.
+        while let Ok(stream) = UnixStream::connect(self.socket()) {
+            let stopped: Result<StopAnswer, _> = Client(stream).call(&Request::Stop, b"");
+            if stopped.is_ok() {
+                break;
+            }
+            sleep(Duration::from_millis(5));
         }
         if !thread::panicking() {
             agent.join().unwrap().unwrap();
