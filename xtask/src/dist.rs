@@ -4,9 +4,7 @@
 //! waits for a signature; it stays position-independent. Only the program itself is compiled so:
 //! procedural macros cannot be.
 
-use std::fs;
-
-use serde_json::Value;
+use std::{fs, path::PathBuf};
 
 use crate::{
     metadata::{self, text},
@@ -25,13 +23,15 @@ pub(crate) fn run() -> Result<(), Failure> {
         "--",
         "-Ctarget-feature=+crt-static",
     ]))?;
-    let metadata: Value = metadata::load()?;
-    let target = std::path::PathBuf::from(text(&metadata, "target_directory"));
+    let metadata = metadata::load()?;
+    let target = PathBuf::from(text(&metadata, "target_directory"));
     let dist = target.join("dist");
     let copy = || {
         fs::create_dir_all(&dist)?;
-        fs::copy(target.join("release/notme"), dist.join("notme"))
+        // Renamed into place: a key agent may be running the old one.
+        let fresh = dist.join(".notme");
+        fs::copy(target.join("release/notme"), &fresh)?;
+        fs::rename(fresh, dist.join("notme"))
     };
-    copy().map_err(|error| format!("could not write `{}`: {error}", dist.display()))?;
-    Ok(())
+    copy().map_err(|error| format!("could not write `{}`: {error}", dist.display()))
 }
