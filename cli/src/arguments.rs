@@ -101,6 +101,10 @@ pub(crate) struct Init {
 pub(crate) enum SignatureForm {
     /// CMS, which git calls x509
     X509,
+    /// SSHSIG with an OpenSSH certificate
+    Ssh,
+    /// OpenPGP with a certified session key
+    Openpgp,
 }
 
 /// The two key profiles.

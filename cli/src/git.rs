@@ -94,6 +94,15 @@ pub(crate) fn value(name: &str) -> Result<Option<String>, GitError> {
     success("config", output).map(Some)
 }
 
+/// Returns the setting that names the program for a format; git's own default is OpenPGP.
+pub(crate) fn program_setting(format: Option<&str>) -> &'static str {
+    match format {
+        Some("x509") => "gpg.x509.program",
+        Some("ssh") => "gpg.ssh.program",
+        _ => "gpg.openpgp.program",
+    }
+}
+
 /// Tells whether the value in force is a yes, in any of git's spellings.
 ///
 /// # Errors

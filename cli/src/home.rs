@@ -73,6 +73,11 @@ impl Home {
         self.data.join("trust")
     }
 
+    /// The allowed signers that git is pointed at.
+    pub(crate) fn allowed_signers(&self) -> PathBuf {
+        self.data.join("allowed_signers")
+    }
+
     /// What was seen of pinned authorities.
     pub(crate) fn trust_state(&self) -> PathBuf {
         self.state.join("trust")

@@ -64,7 +64,7 @@ fn dispatch() -> ExitCode {
     let ssh_shaped = words
         .first()
         .is_some_and(|first| notme_signer::ssh::is_ssh_keygen_shaped(first));
-    if ssh_keygen::is_ssh_keygen_name(&called_as) || ssh_shaped {
+    if program::is_ssh_keygen_name(&called_as) || ssh_shaped {
         return ssh_keygen::run(&words);
     }
     let arguments = match Arguments::try_parse() {

@@ -15,6 +15,9 @@ use crate::home::Home;
 /// The name under which git calls us in place of gpgsm.
 pub(crate) const GPGSM_NAME: &str = "notme-x509";
 
+/// The name under which git calls us in place of ssh-keygen.
+pub(crate) const SSH_KEYGEN_NAME: &str = "notme-ssh";
+
 /// The name under which git calls us in place of gpg.
 pub(crate) const GPG_NAME: &str = "notme-openpgp";
 
@@ -30,16 +33,16 @@ pub(crate) fn path() -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// The system's error.
-pub(crate) fn link_for_git(home: &Home) -> io::Result<PathBuf> {
+pub(crate) fn link_for_git(home: &Home, name: &str) -> io::Result<PathBuf> {
     let directory = home.programs();
     fs::create_dir_all(&directory)?;
-    let link = directory.join(GPGSM_NAME);
+    let link = directory.join(name);
     let program = path()?;
     if fs::read_link(&link).is_ok_and(|target| target == program) {
         return Ok(link);
     }
     // Renamed into place, so that a commit made at this moment finds the old or the new one.
-    let fresh = directory.join(format!(".{GPGSM_NAME}.{}", std::process::id()));
+    let fresh = directory.join(format!(".{name}.{}", std::process::id()));
     symlink(program, &fresh)?;
     fs::rename(&fresh, &link)?;
     Ok(link)
@@ -71,6 +74,11 @@ fn log_file(home: &Home) -> PathBuf {
 /// Tells whether the last part of the path is git's name for us in place of gpgsm.
 pub(crate) fn is_gpgsm_name(called_as: &OsString) -> bool {
     is_called(called_as, GPGSM_NAME)
+}
+
+/// Tells whether the last part of the path is git's name for us in place of ssh-keygen.
+pub(crate) fn is_ssh_keygen_name(called_as: &OsString) -> bool {
+    is_called(called_as, SSH_KEYGEN_NAME)
 }
 
 /// Tells whether the last part of the path is git's name for us in place of gpg.

@@ -35,9 +35,6 @@ use notme_verifier::{
 use self::local_time::local_time;
 use crate::{commands::agent, home::Home, judging::now};
 
-/// The name under which git calls us in place of ssh-keygen.
-pub(crate) const SSH_KEYGEN_NAME: &str = "notme-ssh";
-
 /// Exit codes of ssh-keygen: -1 for every failure, and for `match-principals` its own numbers.
 const GOOD: u8 = 0;
 const FAILED: u8 = 255;
@@ -48,12 +45,6 @@ const INVALID_OPTION: u8 = 246;
 
 /// More than anybody's file of allowed signers, or what they revoked.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
-
-/// Tells whether the last part of the path is git's name for us.
-pub(crate) fn is_ssh_keygen_name(called_as: &OsString) -> bool {
-    let name = Path::new(called_as).file_name();
-    name.is_some_and(|name| name == SSH_KEYGEN_NAME)
-}
 
 /// Does what git asks of ssh-keygen.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {

@@ -28,12 +28,20 @@ pub(crate) fn run() -> Outcome {
     let honest = stage.commit("add parser")?;
     let second = stage.commit("fix parser")?;
     stage.git_ok(&["tag", "-m", "first release", "v1"])?;
+    for format in ["ssh", "openpgp"] {
+        let initialised = stage.notme(&["init", "--agent", "claude", "--format", format])?;
+        stage::success(initialised)?;
+        stage.commit(&format!("signed as {format}"))?;
+    }
     for (title, arguments) in [
-        ("notme verify", &["verify"][..]),
+        (
+            "notme verify HEAD~4..   # as x509, twice, as ssh, as openpgp",
+            &["verify", "HEAD~4.."][..],
+        ),
         ("notme verify v1", &["verify", "v1"]),
         (
-            "notme verify HEAD~2   # made yesterday",
-            &["verify", "HEAD~2"],
+            "notme verify HEAD~4   # made yesterday",
+            &["verify", "HEAD~4"],
         ),
     ] {
         stage.show(&mut out, title, &stage.notme(arguments)?)?;

@@ -116,17 +116,17 @@ fn check_settings(home: &Home, find: &mut Find<'_>) -> Result<(), Failure> {
         }
     }
     let format = git::value("gpg.format")?;
-    if format.as_deref() != Some("x509") {
-        let is = format.as_deref().unwrap_or("not set");
-        find("format-not-x509", format!("gpg.format is {is}"), INIT);
+    let setting = git::program_setting(format.as_deref());
+    if format.is_none() {
+        find("format-not-set", "gpg.format is not set".to_owned(), INIT);
     }
-    match git::value("gpg.x509.program")? {
+    match git::value(setting)? {
         None => find(
             "program-not-set",
-            "gpg.x509.program is not set, so git runs gpgsm".to_owned(),
+            format!("{setting} is not set, so git runs another program"),
             INIT,
         ),
-        Some(path) => check_program(Path::new(&path), find),
+        Some(path) => check_program(setting, Path::new(&path), find),
     }
     for (name, code) in [
         ("commit.gpgsign", "commits-not-signed"),
@@ -165,14 +165,14 @@ fn check_settings(home: &Home, find: &mut Find<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_program(path: &Path, find: &mut Find<'_>) {
+fn check_program(setting: &str, path: &Path, find: &mut Find<'_>) {
     const INIT: &str = "notme init";
     let shown = path.display();
     match (fs::canonicalize(path), program::path()) {
         (Err(_), _) if path.components().count() > 1 => {
             find(
                 "program-missing",
-                format!("gpg.x509.program `{shown}` does not exist"),
+                format!("{setting} `{shown}` does not exist"),
                 INIT,
             );
         }
@@ -188,7 +188,7 @@ fn check_program(path: &Path, find: &mut Find<'_>) {
             } else if fs::canonicalize(&ours).is_ok_and(|ours| ours != target) {
                 find(
                     "program-other",
-                    format!("gpg.x509.program `{shown}` is not this notme"),
+                    format!("{setting} `{shown}` is not this notme"),
                     INIT,
                 );
             }

@@ -18,7 +18,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, read_file},
     git::{self, Scope},
     home::Home,
-    program,
+    program::{self, GPG_NAME, GPGSM_NAME, SSH_KEYGEN_NAME},
     settings::{self, Setting, SettingsError, Undone},
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if let Some(file) = &arguments.token_file {
         agent::enrol(home, &arguments.agent, &read_token(file)?)?;
     }
-    let settings = git_settings(arguments, &program::link_for_git(home)?);
+    let settings = git_settings(home, arguments)?;
 
     let mut out = io::stdout().lock();
     if config.embedded {
@@ -107,15 +107,40 @@ fn undo(scope: Scope, backup: &Path) -> Outcome {
     Ok(Exit::Yes)
 }
 
-fn git_settings(arguments: &Init, program: &Path) -> [Setting; 5] {
-    let SignatureForm::X509 = arguments.format;
-    [
-        ("gpg.format", "x509".to_owned()),
-        ("gpg.x509.program", program.to_string_lossy().into_owned()),
+/// Returns what git has to be told; for SSH, after writing the file that it is pointed at.
+fn git_settings(home: &Home, arguments: &Init) -> Result<Vec<Setting>, Failure> {
+    let program = |name| -> Result<String, Failure> {
+        let link = program::link_for_git(home, name)?;
+        Ok(link.to_string_lossy().into_owned())
+    };
+    let mut settings = match arguments.format {
+        SignatureForm::X509 => vec![
+            ("gpg.format", "x509".to_owned()),
+            ("gpg.x509.program", program(GPGSM_NAME)?),
+        ],
+        SignatureForm::Ssh => {
+            let signers = home.allowed_signers();
+            fs::write(&signers, trust::allowed_signers(home))?;
+            vec![
+                ("gpg.format", "ssh".to_owned()),
+                ("gpg.ssh.program", program(SSH_KEYGEN_NAME)?),
+                (
+                    "gpg.ssh.allowedSignersFile",
+                    signers.to_string_lossy().into_owned(),
+                ),
+            ]
+        }
+        SignatureForm::Openpgp => vec![
+            ("gpg.format", "openpgp".to_owned()),
+            ("gpg.openpgp.program", program(GPG_NAME)?),
+        ],
+    };
+    settings.extend([
         ("user.signingkey", arguments.agent.to_string()),
         ("commit.gpgsign", "true".to_owned()),
         ("tag.gpgsign", "true".to_owned()),
-    ]
+    ]);
+    Ok(settings)
 }
 
 /// Starts this user's own authority, and pins it from its own directory.

@@ -69,9 +69,10 @@ pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
 }
 
 fn look(home: &Home) -> Result<Status, Failure> {
+    let format = git::value("gpg.format")?;
     let git = Settings {
-        format: git::value("gpg.format")?,
-        program: git::value("gpg.x509.program")?,
+        program: git::value(git::program_setting(format.as_deref()))?,
+        format,
         signing_key: git::value("user.signingkey")?,
         sign_commits: git::value("commit.gpgsign")?,
         sign_tags: git::value("tag.gpgsign")?,

@@ -279,6 +279,12 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     ssh::print(out, authority)
 }
 
+/// Returns the file of allowed signers that stands for everybody who is trusted.
+pub(crate) fn allowed_signers(home: &Home) -> String {
+    let trust = store(home, None).load(now());
+    ssh::allowed_signers(trust.authorities().iter())
+}
+
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     let trust = store(home, None).load(now());
     if let Some(fault) = trust.faults().first() {

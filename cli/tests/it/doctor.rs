@@ -53,8 +53,8 @@ fn nothing_is_wrong_after_init() {
 fn each_seeded_fault_is_found_and_its_repair_repairs_it() {
     type Break = fn(&World);
     let faults: [(&str, Break); 8] = [
-        ("format-not-x509", |w| {
-            w.git_ok(&["config", "gpg.format", "openpgp"]);
+        ("format-not-set", |w| {
+            w.git_ok(&["config", "--unset", "gpg.format"]);
         }),
         ("program-not-set", |w| {
             w.git_ok(&["config", "--unset", "gpg.x509.program"]);

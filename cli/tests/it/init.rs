@@ -156,3 +156,59 @@ fn a_linked_worktree_signs_too() {
     assert!(commit.status.success(), "{}", told(&commit));
     assert_eq!(world.code("other", &[]), "accepted");
 }
+
+/// One identity through each of git's three doors, judged in one run and by stock git's own word.
+#[test]
+fn each_format_signs_and_a_repository_may_hold_all_three() {
+    let world = World::new();
+    for format in ["x509", "ssh", "openpgp"] {
+        let out = world.notme_ok(&["init", "--format", format]);
+        let settings = out.lines().filter(|line| line.contains(" = ")).count();
+        assert!((1..=6).contains(&settings), "{out}");
+        world.signed_commit(format);
+        world.git_ok(&["tag", "-m", format, &format!("v-{format}")]);
+        let shown = world.git_ok(&["log", "-1", "--format=%G? %GT"]);
+        assert_eq!(shown, "G fully", "{format}");
+        assert!(
+            world
+                .git(&["verify-tag", &format!("v-{format}")])
+                .status
+                .success(),
+            "{format}"
+        );
+        let status = world.notme_ok(&["status"]);
+        assert!(
+            status.contains(&format!("git signs    {format} with ")),
+            "{status}"
+        );
+        assert!(
+            world.notme_ok(&["doctor"]).contains("nothing is wrong"),
+            "{format}"
+        );
+    }
+    let (exit, document) = world.verdicts(&["--all", "--tags"]);
+    assert_eq!(exit, Some(0), "{document}");
+    for format in ["x509", "ssh", "openpgp"] {
+        let of = |kind: &str| {
+            let objects = document["objects"].as_array().unwrap().iter();
+            objects
+                .filter(|o| o["format"] == format && o["kind"] == kind)
+                .count()
+        };
+        assert_eq!((of("commit"), of("tag")), (1, 1), "{format}: {document}");
+    }
+    let bases = document["objects"].as_array().unwrap().iter();
+    assert!(
+        bases
+            .map(|o| &o["time_basis"])
+            .all(|basis| basis == "issuance-bound"),
+        "{document}"
+    );
+    world.notme_ok(&["init", "--undo"]);
+    assert!(
+        !world
+            .git(&["config", "--local", "gpg.format"])
+            .status
+            .success()
+    );
+}

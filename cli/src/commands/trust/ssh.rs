@@ -61,11 +61,21 @@ pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<(
     Ok(())
 }
 
-/// Prints a file of allowed signers: what ssh-keygen and git need to verify what the authorities'
-/// sessions signed.
+/// Prints a file of allowed signers.
 pub(super) fn export_allowed_signers<'a>(
     authorities: impl Iterator<Item = &'a Authority>,
 ) -> Outcome {
+    let text = allowed_signers(authorities);
+    if text.is_empty() {
+        return Err(Failure::from("no trusted authority has SSH keys"));
+    }
+    write!(io::stdout(), "{text}")?;
+    Ok(Exit::Yes)
+}
+
+/// Writes a file of allowed signers: what ssh-keygen and git need to verify what the authorities'
+/// sessions signed.
+pub(super) fn allowed_signers<'a>(authorities: impl Iterator<Item = &'a Authority>) -> String {
     let mut text = String::new();
     for authority in authorities {
         if let Some(facts) = authority.document() {
@@ -84,11 +94,7 @@ pub(super) fn export_allowed_signers<'a>(
             text.push_str(&signer_line(signer));
         }
     }
-    if text.is_empty() {
-        return Err(Failure::from("no trusted authority has SSH keys"));
-    }
-    write!(io::stdout(), "{text}")?;
-    Ok(Exit::Yes)
+    text
 }
 
 /// Writes what the authorities took back as a key revocation list. Such a list knows no times and
