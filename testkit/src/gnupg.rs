@@ -151,3 +151,52 @@ impl Drop for Gnupg {
             .status();
     }
 }
+
+/// Imports `<name>.key` and `<name>.pem` of a directory into a home of gpgsm's, which also gets
+/// `options`.
+///
+/// gpgsm 2.2 misreads the encryption of about one PKCS#12 file in fifty, whatever the key; the
+/// same key written again, under another salt, is then taken.
+///
+/// # Panics
+/// When it takes none of four, with what it said.
+pub fn import_into_gpgsm(
+    home: &Path,
+    (directory, name): (&Path, &str),
+    passphrase: &str,
+    options: &[&str],
+) {
+    let [key, certificate, p12] =
+        ["key", "pem", "p12"].map(|kind| directory.join(format!("{name}.{kind}")));
+    let mut said = String::new();
+    for _ in 0..4 {
+        let exported = run(
+            Command::new(oracle("openssl"))
+                .args(["pkcs12", "-export", "-legacy", "-passout"])
+                .arg(format!("pass:{passphrase}"))
+                .arg("-inkey")
+                .arg(&key)
+                .arg("-in")
+                .arg(&certificate)
+                .arg("-out")
+                .arg(&p12),
+            b"",
+        );
+        assert!(exported.status.success(), "{exported:?}");
+        let imported = run(
+            Command::new(oracle("gpgsm"))
+                .env("GNUPGHOME", home)
+                .env("LC_ALL", "C")
+                .args(options)
+                .args(["--batch", "--pinentry-mode", "loopback"])
+                .args(["--passphrase-fd", "0", "--import"])
+                .arg(&p12),
+            passphrase.as_bytes(),
+        );
+        said = String::from_utf8_lossy(&imported.stderr).into_owned();
+        if said.contains("secret keys imported: 1") {
+            return;
+        }
+    }
+    panic!("gpgsm took no key: {said}");
+}

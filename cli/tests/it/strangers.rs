@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
-use notme_testkit::{oracle::oracle, repository::run};
+use notme_testkit::{gnupg::import_into_gpgsm, oracle::oracle, repository::run};
 
 use crate::world::{World, told};
 
@@ -346,35 +346,12 @@ fn we_verify_what_gpgsm_signs() {
     x509_user(&world.home(), &RSA);
     let policy = corporate_policy(&world);
     let gpgsm = Gpgsm::trusting(&world.home().join("ca.pem"));
-    let exported = run(
-        Command::new(oracle("openssl"))
-            .current_dir(world.home())
-            .args([
-                "pkcs12", "-export", "-legacy", "-inkey", "leaf.key", "-in", "leaf.pem",
-                "-passout", "pass:x", "-out", "leaf.p12",
-            ]),
-        b"",
-    );
-    assert!(exported.status.success(), "{}", told(&exported));
     fs::write(
         gpgsm.home.path().join("gpg-agent.conf"),
         "allow-loopback-pinentry\n",
     )
     .unwrap();
-    let p12 = world.home().join("leaf.p12");
-    let imported = gpgsm.run(
-        &[
-            "--batch",
-            "--pinentry-mode",
-            "loopback",
-            "--passphrase-fd",
-            "0",
-            "--import",
-            p12.to_str().unwrap(),
-        ],
-        b"x",
-    );
-    assert!(told(&imported).contains("imported"), "{}", told(&imported));
+    import_into_gpgsm(gpgsm.home.path(), (&world.home(), "leaf"), "x", &[]);
     let wrapper = world.home().join("gpgsm-loopback");
     fs::write(
         &wrapper,

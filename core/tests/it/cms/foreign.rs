@@ -15,6 +15,7 @@ use notme_core::{
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
+    gnupg::import_into_gpgsm,
     oracle::oracle,
     repository::run,
 };
@@ -219,6 +220,9 @@ fn gpgsm_accepts_what_we_sign() {
     }
 }
 
+/// When the certificates that gpgsm sees are valid.
+const FAKED_TIME: [&str; 2] = ["--faked-system-time", "20261120T120000"];
+
 /// A private gpgsm home, with its agent stopped in the end.
 struct Gpgsm(Bench);
 
@@ -232,8 +236,10 @@ impl Gpgsm {
     }
 
     fn gpgsm(&self, arguments: &[&str]) -> Output {
-        let fixed = ["--batch", "--faked-system-time", "20261120T120000"];
-        self.run("gpgsm", &[&fixed[..], arguments].concat())
+        self.run(
+            "gpgsm",
+            &[&["--batch"], &FAKED_TIME[..], arguments].concat(),
+        )
     }
 
     fn trust(&self, root: &Certificate) {
@@ -261,20 +267,8 @@ impl Gpgsm {
         let leaf = authority.certify(&PublicKey::from_spki_pem(&public).unwrap(), &spec);
         self.trust(authority.p256_root());
         self.write("rsa.pem", leaf.pem().as_bytes());
-        let export = [
-            "pkcs12", "-export", "-legacy", "-passout", "pass:", "-out", "rsa.p12",
-        ];
-        self.ok(
-            "openssl",
-            &[&export[..], &["-inkey", "rsa.key", "-in", "rsa.pem"]].concat(),
-        );
-        let unlocked = ["--pinentry-mode", "loopback", "--passphrase-fd", "0"];
-        let said = self.gpgsm(&[&unlocked[..], &["--import", "rsa.p12"]].concat());
-        assert!(
-            talk(&said).contains("secret keys imported: 1"),
-            "{}",
-            talk(&said)
-        );
+        let home = self.directory.path();
+        import_into_gpgsm(home, (home, "rsa"), "", &FAKED_TIME);
         (leaf, self.fingerprint("rsa.pem"))
     }
 
