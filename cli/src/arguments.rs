@@ -79,9 +79,9 @@ pub(crate) struct Init {
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// The signature's form
-    #[arg(long, value_enum, default_value = "x509")]
-    pub(crate) format: SignatureForm,
+    /// The signature's form; without it, as suits the forge that the repository is pushed to
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<SignatureForm>,
     /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
     #[arg(long, value_enum, default_value = "modern")]
     pub(crate) profile: Profile,
@@ -105,6 +105,17 @@ pub(crate) enum SignatureForm {
     Ssh,
     /// OpenPGP with a certified session key
     Openpgp,
+}
+
+impl SignatureForm {
+    /// Returns git's name for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::X509 => "x509",
+            Self::Ssh => "ssh",
+            Self::Openpgp => "openpgp",
+        }
+    }
 }
 
 /// The two key profiles.

@@ -115,6 +115,44 @@ pub(crate) fn is_true(name: &str) -> Result<bool, GitError> {
     success("config", output).map(|value| value == "true")
 }
 
+/// Returns the remote that `git push` would use: the branch's, the default, `origin`, or the only
+/// one. Outside a repository there is none.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn push_remote() -> Result<Option<String>, GitError> {
+    if !run(["rev-parse", "--git-dir"])?.status.success() {
+        return Ok(None);
+    }
+    let head = run(["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+    let branch = text(&head.stdout);
+    for name in [
+        format!("branch.{branch}.pushRemote"),
+        "remote.pushDefault".to_owned(),
+        format!("branch.{branch}.remote"),
+    ] {
+        if let Some(remote) = value(&name)? {
+            return Ok(Some(remote));
+        }
+    }
+    let remotes = success("remote", run(["remote"])?)?;
+    let names: Vec<&str> = remotes.lines().collect();
+    Ok(match names.as_slice() {
+        [only] => Some((*only).to_owned()),
+        _ => names.contains(&"origin").then(|| "origin".to_owned()),
+    })
+}
+
+/// Returns where pushes to a remote go, rewritten as the configuration says; nothing when that is
+/// no remote of ours, but a URL itself.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
+    let output = run(["remote", "get-url", "--push", "--", remote])?;
+    Ok(success("remote get-url", output).ok())
+}
+
 /// Returns every value that one file gives a key.
 ///
 /// # Errors

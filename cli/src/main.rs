@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod failure;
+mod forge;
 mod git;
 mod gpg;
 mod gpgsm;

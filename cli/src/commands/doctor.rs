@@ -17,6 +17,7 @@ use crate::{
     arguments::Json,
     commands::{agent, init::start_embedded, print_json},
     failure::{Exit, Failure, Outcome},
+    forge::{self, Remote},
     git,
     home::Home,
     judging::{now, store},
@@ -48,6 +49,7 @@ pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
         print_json(&findings)?;
         return Ok(exit);
     }
+    explain_format()?;
     let mut out = io::stdout().lock();
     for finding in &findings {
         writeln!(out, "{}: {}", finding.code, finding.problem)?;
@@ -57,6 +59,24 @@ pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
         writeln!(out, "nothing is wrong")?;
     }
     Ok(exit)
+}
+
+/// Says what the formats give, and which one suits the remote: advice, and no finding.
+fn explain_format() -> Result<(), Failure> {
+    let mut talk = io::stderr().lock();
+    forge::write_table(&mut talk)?;
+    let format = git::value("gpg.format")?;
+    let format = format.as_deref().unwrap_or("openpgp");
+    let remote = Remote::find()?;
+    let suits = forge::format_for(remote.as_ref()).as_str();
+    let place = remote.map_or_else(|| "no remote".to_owned(), |remote| remote.place());
+    write!(talk, "format {format}, for {place}")?;
+    if format == suits {
+        writeln!(talk)?;
+    } else {
+        writeln!(talk, "; `notme init` would choose {suits}")?;
+    }
+    Ok(())
 }
 
 fn examine(home: &Home) -> Result<Vec<Finding>, Failure> {

@@ -10,12 +10,13 @@ use std::{
 
 use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins};
 use notme_authority::{Admin, SystemClock};
-use notme_core::enrol::SCOPES;
+use notme_core::{enrol::SCOPES, identity::AgentName};
 
 use crate::{
     arguments::{Init, Profile, SignatureForm},
     commands::{agent, trust},
     failure::{Exit, Failure, Outcome, read_file},
+    forge::{self, Remote},
     git::{self, Scope},
     home::Home,
     program::{self, GPG_NAME, GPGSM_NAME, SSH_KEYGEN_NAME},
@@ -41,6 +42,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if arguments.undo {
         return undo(scope, &backup);
     }
+    let format = choose_format(arguments)?;
     let mut config = match &arguments.authority {
         None => embedded(home, arguments)?,
         Some(url) => remote(home, arguments, url)?,
@@ -53,7 +55,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if let Some(file) = &arguments.token_file {
         agent::enrol(home, &arguments.agent, &read_token(file)?)?;
     }
-    let settings = git_settings(home, arguments)?;
+    let settings = git_settings(home, &arguments.agent, format)?;
 
     let mut out = io::stdout().lock();
     if config.embedded {
@@ -107,22 +109,46 @@ fn undo(scope: Scope, backup: &Path) -> Outcome {
     Ok(Exit::Yes)
 }
 
+/// Takes the format that was asked for, else the one that suits the remote, and says why.
+fn choose_format(arguments: &Init) -> Result<SignatureForm, Failure> {
+    if let Some(format) = arguments.format {
+        return Ok(format);
+    }
+    // Settings for all repositories are about no remote in particular.
+    let remote = if arguments.global {
+        None
+    } else {
+        Remote::find()?
+    };
+    let format = forge::format_for(remote.as_ref());
+    let mut talk = io::stderr().lock();
+    forge::write_table(&mut talk)?;
+    let place = remote.map_or_else(|| "no remote to go by".to_owned(), |remote| remote.place());
+    let name = format.as_str();
+    writeln!(
+        talk,
+        "format {name}, for {place}; `--format` chooses another"
+    )?;
+    Ok(format)
+}
+
 /// Returns what git has to be told; for SSH, after writing the file that it is pointed at.
-fn git_settings(home: &Home, arguments: &Init) -> Result<Vec<Setting>, Failure> {
+fn git_settings(
+    home: &Home,
+    agent: &AgentName,
+    format: SignatureForm,
+) -> Result<Vec<Setting>, Failure> {
     let program = |name| -> Result<String, Failure> {
         let link = program::link_for_git(home, name)?;
         Ok(link.to_string_lossy().into_owned())
     };
-    let mut settings = match arguments.format {
-        SignatureForm::X509 => vec![
-            ("gpg.format", "x509".to_owned()),
-            ("gpg.x509.program", program(GPGSM_NAME)?),
-        ],
+    let mut settings = vec![("gpg.format", format.as_str().to_owned())];
+    settings.extend(match format {
+        SignatureForm::X509 => vec![("gpg.x509.program", program(GPGSM_NAME)?)],
         SignatureForm::Ssh => {
             let signers = home.allowed_signers();
             fs::write(&signers, trust::allowed_signers(home))?;
             vec![
-                ("gpg.format", "ssh".to_owned()),
                 ("gpg.ssh.program", program(SSH_KEYGEN_NAME)?),
                 (
                     "gpg.ssh.allowedSignersFile",
@@ -130,13 +156,10 @@ fn git_settings(home: &Home, arguments: &Init) -> Result<Vec<Setting>, Failure> 
                 ),
             ]
         }
-        SignatureForm::Openpgp => vec![
-            ("gpg.format", "openpgp".to_owned()),
-            ("gpg.openpgp.program", program(GPG_NAME)?),
-        ],
-    };
+        SignatureForm::Openpgp => vec![("gpg.openpgp.program", program(GPG_NAME)?)],
+    });
     settings.extend([
-        ("user.signingkey", arguments.agent.to_string()),
+        ("user.signingkey", agent.to_string()),
         ("commit.gpgsign", "true".to_owned()),
         ("tag.gpgsign", "true".to_owned()),
     ]);

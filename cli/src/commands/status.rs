@@ -11,6 +11,7 @@ use crate::{
     arguments::Json,
     commands::{agent, print_json},
     failure::{Exit, Failure, Outcome},
+    forge::{self, Remote},
     git,
     home::Home,
 };
@@ -20,6 +21,10 @@ use crate::{
 struct Status {
     /// What git is set up to do here.
     git: Settings,
+    /// Where pushes go.
+    remote: Option<Remote>,
+    /// The format that `notme init` would set up for that remote.
+    suits: &'static str,
     /// The agent that signs, as it is configured.
     agent: Option<Configured>,
     /// Its session, when the key agent runs and has one.
@@ -87,7 +92,10 @@ fn look(home: &Home) -> Result<Status, Failure> {
     let is_ours = |session: &&SessionStatus| {
         session.agent.as_str() == key || session.kid.is_some_and(|kid| kid.to_string() == key)
     };
+    let remote = Remote::find()?;
     Ok(Status {
+        suits: forge::format_for(remote.as_ref()).as_str(),
+        remote,
         session: running
             .as_ref()
             .and_then(|status| status.sessions.iter().find(is_ours).cloned()),
@@ -124,6 +132,12 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         unset(&status.git.sign_commits),
         unset(&status.git.sign_tags)
     )?;
+    if let Some(remote) = &status.remote {
+        writeln!(out, "pushes go    to {}", remote.place())?;
+        if status.git.format.as_deref() != Some(status.suits) {
+            writeln!(out, "  suited by  {}: see `notme doctor`", status.suits)?;
+        }
+    }
     match &status.agent {
         Some(agent) => {
             writeln!(out, "agent        {}", agent.name)?;

@@ -212,3 +212,119 @@ fn each_format_signs_and_a_repository_may_hold_all_three() {
             .success()
     );
 }
+
+/// What `init` says and chooses, with these remotes and settings.
+fn chosen(git: &[&[&str]]) -> (String, String) {
+    let world = World::new();
+    for arguments in git {
+        world.git_ok(arguments);
+    }
+    let output = world.notme(&["init"]);
+    assert!(output.status.success(), "{}", told(&output));
+    (
+        world.git_ok(&["config", "gpg.format"]),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn the_remote_that_pushes_go_to_picks_the_format() {
+    let (github, other) = (
+        "git@github.com:alice/project.git",
+        "https://git.example.invalid/x",
+    );
+    let add = |name, url| ["remote", "add", name, url];
+    let config = |name, value| ["config", name, value];
+
+    for url in [
+        github,
+        "https://GitHub.com/alice/project",
+        "ssh://git@altssh.gitlab.com:443/alice/project.git",
+        "https://codeberg.org/alice/project",
+        "git@bitbucket.org:alice/project.git",
+    ] {
+        assert_eq!(chosen(&[&add("origin", url)]).0, "ssh", "{url}");
+    }
+    for url in [
+        other,
+        "../elsewhere",
+        "https://github.com.example.invalid/x",
+    ] {
+        assert_eq!(chosen(&[&add("origin", url)]).0, "x509", "{url}");
+    }
+    assert_eq!(chosen(&[]).0, "x509");
+
+    // Of several remotes, as `git push` chooses.
+    let both = [&add("origin", other)[..], &add("fork", github)];
+    assert_eq!(chosen(&both).0, "x509");
+    for name in [
+        "remote.pushDefault",
+        "branch.main.remote",
+        "branch.main.pushRemote",
+    ] {
+        let fork = config(name, "fork");
+        let settings = [&both[..], &[&fork]].concat();
+        assert_eq!(chosen(&settings).0, "ssh", "{name}");
+    }
+    let neither = [&add("one", github)[..], &add("two", github)];
+    assert_eq!(chosen(&neither).0, "x509");
+
+    // Where pushes go counts, after the configuration has rewritten it.
+    let rewritten = config("url.git@github.com:.insteadOf", "gh:");
+    let short = [&add("origin", "gh:alice/project")[..], &rewritten];
+    assert_eq!(chosen(&short).0, "ssh");
+    let pushed = config("remote.origin.pushurl", github);
+    assert_eq!(chosen(&[&add("origin", other), &pushed]).0, "ssh");
+}
+
+#[test]
+fn what_each_format_gives_is_one_table() {
+    let (_, said) = chosen(&[&["remote", "add", "origin", "git@github.com:alice/x.git"]]);
+    for word in ["x509", "openpgp", "GitHub", "GitLab", "Gitea", "stock git"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(
+        said.contains("format ssh, for GitHub (remote `origin`)"),
+        "{said}"
+    );
+    assert!(said.lines().all(|line| line.len() <= 80), "{said}");
+}
+
+#[test]
+fn a_format_that_was_asked_for_is_taken() {
+    let world = World::new();
+    world.git_ok(&["remote", "add", "origin", "git@github.com:alice/x.git"]);
+    world.notme_ok(&["init", "--format", "x509"]);
+    assert_eq!(world.git_ok(&["config", "gpg.format"]), "x509");
+    let status = world.notme_ok(&["status"]);
+    assert!(status.contains("to GitHub (remote `origin`)"), "{status}");
+    assert!(status.contains("suited by  ssh"), "{status}");
+    let status: serde_json::Value =
+        serde_json::from_str(&world.notme_ok(&["status", "--json"])).unwrap();
+    assert_eq!(status["remote"]["forge"], "github");
+    assert_eq!(status["suits"], "ssh");
+    // Advice, and nothing that is wrong.
+    world.signed_commit("a");
+    let doctor = told(&world.notme(&["doctor"]));
+    assert!(doctor.contains("`notme init` would choose ssh"), "{doctor}");
+    assert!(doctor.contains("nothing is wrong"), "{doctor}");
+}
+
+#[test]
+fn a_password_in_a_remote_is_not_shown() {
+    let url = "https://alice:hunter2@github.com/alice/x";
+    for git in [
+        &["remote", "add", "origin", url][..],
+        &["config", "remote.pushDefault", url],
+    ] {
+        let world = World::new();
+        world.git_ok(git);
+        let init = told(&world.notme(&["init"]));
+        assert!(init.contains("format ssh, for GitHub"), "{init}");
+        for arguments in [&["status"][..], &["status", "--json"], &["doctor"]] {
+            let said = told(&world.notme(arguments));
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        assert!(!init.contains("hunter2"), "{init}");
+    }
+}
