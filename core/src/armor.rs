@@ -1,6 +1,6 @@
 //! Signature armor: which format a signature claims, and the text form of a CMS message.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use crate::base64;
 
 use crate::lines::Lines;
 
@@ -75,20 +75,8 @@ impl ArmorError {
 
 /// Writes the armor of a CMS message: label `SIGNED MESSAGE`, 64 columns.
 pub fn armor(der: &[u8]) -> String {
-    let body = BASE64_STANDARD.encode(der);
-    let mut out = String::with_capacity(body.len() + body.len() / COLUMNS + 64);
-    out.push_str(CMS_BEGIN);
-    out.push('\n');
-    let mut rest = body.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(COLUMNS).unwrap_or((rest, ""));
-        out.push_str(line);
-        out.push('\n');
-        rest = after;
-    }
-    out.push_str(CMS_END);
-    out.push('\n');
-    out
+    let body = base64::encode_wrapped(der, COLUMNS);
+    format!("{CMS_BEGIN}\n{body}{CMS_END}\n")
 }
 
 /// Reads the armor of a CMS message.
@@ -138,7 +126,7 @@ pub fn dearmor(signature: &[u8]) -> Result<Vec<u8>, ArmorError> {
     if !after_end.is_empty() && after_end != ending {
         return Err(ArmorError::TrailingData);
     }
-    BASE64_STANDARD.decode(body).map_err(|_| ArmorError::Base64)
+    base64::decode(body).ok_or(ArmorError::Base64)
 }
 
 /// Tells whether something other than blank lines follows the end of the armor, or a second armor

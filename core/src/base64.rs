@@ -22,8 +22,22 @@ pub fn encode_url(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Encodes as [`encode`] does, in lines of so many columns, each with its line feed.
+pub(crate) fn encode_wrapped(bytes: &[u8], columns: usize) -> String {
+    let text = encode(bytes);
+    let mut wrapped = String::with_capacity(text.len() + text.len() / columns + 1);
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at_checked(columns).unwrap_or((rest, ""));
+        wrapped.push_str(line);
+        wrapped.push('\n');
+        rest = after;
+    }
+    wrapped
+}
+
 /// Decodes the canonical standard form only; `None` for anything else.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }
 

@@ -72,10 +72,7 @@ impl CaBundle {
     /// [`BundleError`] naming what failed.
     pub fn verify(&self, key: &PublicKey) -> Result<(), BundleError> {
         let raw = key.ed25519_bytes().ok_or(BundleError::Signature)?;
-        let current = self
-            .keys
-            .get(&self.key_id)
-            .and_then(|text| base64::decode(text));
+        let current = self.keys.get(&self.key_id).and_then(base64::decode);
         if current.as_deref() != Some(raw.as_slice()) {
             return Err(BundleError::CurrentKey);
         }
@@ -101,7 +98,7 @@ impl CaBundle {
     /// # Errors
     /// [`BundleError`] when it is not listed or not an Ed25519 key.
     pub fn key(&self, id: &str) -> Result<PublicKey, BundleError> {
-        let raw = self.keys.get(id).and_then(|text| base64::decode(text));
+        let raw = self.keys.get(id).and_then(base64::decode);
         let raw: [u8; 32] = raw
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(BundleError::Base64)?;

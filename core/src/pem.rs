@@ -10,17 +10,8 @@ const LINE: usize = 64;
 
 /// Encodes one block: 64 columns and a final newline.
 pub fn encode(label: &str, der: &[u8]) -> String {
-    let text = base64::encode(der);
-    let mut pem = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    let body = base64::encode_wrapped(der, LINE);
+    format!("-----BEGIN {label}-----\n{body}-----END {label}-----\n")
 }
 
 /// Decodes every block that carries `label`, in order. Blocks with other labels are passed over.

@@ -4,7 +4,6 @@ use base64::{
     Engine as _,
     alphabet::STANDARD,
     engine::{GeneralPurpose, GeneralPurposeConfig},
-    prelude::BASE64_STANDARD,
 };
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -14,7 +13,7 @@ use super::{
     signature::{Presence, Signature, SignatureFormatError},
     wire::{Reader, WireError, Writer},
 };
-use crate::armor::ARMOR_MAX;
+use crate::{armor::ARMOR_MAX, base64::encode_wrapped};
 
 /// A hash that SSHSIG allows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -233,18 +232,8 @@ impl SshSig {
 
     /// Writes the signature in its armor, byte for byte as ssh-keygen does.
     pub fn to_armor(&self) -> String {
-        let body = BASE64_STANDARD.encode(self.to_blob());
-        let mut out = format!("{BEGIN}\n");
-        let mut rest = body.as_str();
-        while !rest.is_empty() {
-            let (line, after) = rest.split_at_checked(COLUMNS).unwrap_or((rest, ""));
-            out.push_str(line);
-            out.push('\n');
-            rest = after;
-        }
-        out.push_str(END);
-        out.push('\n');
-        out
+        let body = encode_wrapped(&self.to_blob(), COLUMNS);
+        format!("{BEGIN}\n{body}{END}\n")
     }
 }
 
