@@ -9,6 +9,7 @@
 mod argv;
 mod client;
 mod endpoint;
+mod failure;
 pub mod openpgp;
 mod sign;
 pub mod ssh;

@@ -1,24 +1,22 @@
 //! Signing as gpgsm does: payload in, signature out, status lines beside it.
 
-use std::{
-    ffi::OsStr,
-    io::{self, Read, Write},
-};
+use std::io::{self, Read, Write};
 
 use notme_core::{
     armor::armor,
     base64,
-    certificate::{Certificate, CertificateError},
-    cms::{CmsError, SignedAttributes, SignedMessage, assemble},
+    certificate::Certificate,
+    cms::{SignedAttributes, SignedMessage, assemble},
     frame::{BODY_LIMIT, SignAnswer},
 };
 
 use crate::{
     argv::{Encoding, Sign},
-    client::{AgentClient, ClientError},
+    client::AgentClient,
     endpoint::{AgentEndpoint, Deadline},
+    failure::{Failure, wanted_key},
     status_lines::StatusLine,
-    status_output::{StatusOutput, StatusOutputError},
+    status_output::StatusOutput,
 };
 
 /// The three standard streams.
@@ -58,8 +56,7 @@ fn try_sign(
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
     let mut status = StatusOutput::open(command.status_fd)?;
-    let key = command.key.as_deref().and_then(OsStr::to_str);
-    let key = key.filter(|key| !key.is_empty()).ok_or(Failure::NoKey)?;
+    let key = wanted_key(command.key.as_deref())?;
     let payload = read_payload(streams.stdin).map_err(Failure::Input)?;
     let payload = payload.ok_or(Failure::TooLong)?;
     let answer = AgentClient::connect(endpoint, deadline)?.sign(key, payload.clone())?;
@@ -124,60 +121,6 @@ impl Signature {
             hash: self.attributes.hash(),
             at: self.attributes.signing_time(),
             kid: self.leaf.kid(),
-        }
-    }
-}
-
-/// Why there is no signature.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Status(#[from] StatusOutputError),
-    #[error("no key to sign with is given")]
-    NoKey,
-    #[error("could not read the data to sign: {0}")]
-    Input(#[source] io::Error),
-    #[error("the data to sign is longer than {BODY_LIMIT} bytes")]
-    TooLong,
-    #[error(transparent)]
-    Agent(#[from] ClientError),
-    #[error("the key agent's answer is malformed")]
-    Encoding,
-    #[error("the key agent's certificate is malformed: {0}")]
-    Certificate(#[from] CertificateError),
-    #[error("the signature made does not hold: {0}")]
-    Check(#[from] CmsError),
-    #[error("could not write the signature: {0}")]
-    Output(#[source] io::Error),
-}
-
-impl Failure {
-    /// Tells whether it is the key that was asked for which does not exist.
-    fn is_about_key(&self) -> bool {
-        match self {
-            Self::NoKey => true,
-            Self::Agent(error) => error.code() == "key-unknown",
-            Self::Status(_)
-            | Self::Input(_)
-            | Self::TooLong
-            | Self::Encoding
-            | Self::Certificate(_)
-            | Self::Check(_)
-            | Self::Output(_) => false,
-        }
-    }
-
-    fn hint(&self) -> Option<&str> {
-        match self {
-            Self::NoKey => Some("`git config user.signingkey NAME` names the agent that signs"),
-            Self::Agent(error) => error.hint(),
-            Self::Status(_)
-            | Self::Input(_)
-            | Self::TooLong
-            | Self::Encoding
-            | Self::Certificate(_)
-            | Self::Check(_)
-            | Self::Output(_) => None,
         }
     }
 }

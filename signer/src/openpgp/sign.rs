@@ -1,24 +1,24 @@
 //! Signing as gpg does: payload in, signature out, status lines beside it.
 
 use std::{
-    ffi::OsStr,
     fs::{self, File},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use notme_core::{
-    frame::{ArmoredAnswer, BODY_LIMIT, SignatureKind},
-    openpgp::{ArmorKind, Fingerprint, KeyBlock, OpenPgpError, Signature, dearmor},
+    frame::{ArmoredAnswer, SignatureKind},
+    openpgp::{ArmorKind, Fingerprint, KeyBlock, Signature, dearmor},
 };
 
 use super::{Sign, StatusLine};
 use crate::{
     argv::{Data, Encoding},
-    client::{AgentClient, ClientError},
+    client::AgentClient,
     endpoint::{AgentEndpoint, Deadline},
+    failure::{Failure, wanted_key},
     sign::{Streams, read_payload, say},
-    status_output::{StatusOutput, StatusOutputError},
+    status_output::StatusOutput,
 };
 
 /// Signs, and returns the exit code: 0 when the signature was written, otherwise 2 and nothing
@@ -46,8 +46,7 @@ fn try_sign(
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
     let mut status = StatusOutput::open(command.status_fd)?;
-    let key = command.key.as_deref().and_then(OsStr::to_str);
-    let key = key.filter(|key| !key.is_empty()).ok_or(Failure::NoKey)?;
+    let key = wanted_key(command.key.as_deref())?;
     let payload = match &command.input {
         Data::Stdin => read_payload(streams.stdin),
         Data::File(path) => File::open(path).and_then(|mut file| read_payload(&mut file)),
@@ -119,60 +118,6 @@ impl Made {
             bytes,
             signature,
         })
-    }
-}
-
-/// Why there is no signature.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Status(#[from] StatusOutputError),
-    #[error("no key to sign with is given")]
-    NoKey,
-    #[error("could not read the data to sign: {0}")]
-    Input(#[source] io::Error),
-    #[error("the data to sign is longer than {BODY_LIMIT} bytes")]
-    TooLong,
-    #[error(transparent)]
-    Agent(#[from] ClientError),
-    #[error("the signature made does not carry its key")]
-    KeyMissing,
-    #[error("the signature made does not hold: {0}")]
-    Check(#[from] OpenPgpError),
-    #[error("could not write the signature: {0}")]
-    Output(#[source] io::Error),
-    #[error("could not write `{}`: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-}
-
-impl Failure {
-    /// Tells whether it is the key that was asked for which does not exist.
-    fn is_about_key(&self) -> bool {
-        match self {
-            Self::NoKey => true,
-            Self::Agent(error) => error.code() == "key-unknown",
-            Self::Status(_)
-            | Self::Input(_)
-            | Self::TooLong
-            | Self::KeyMissing
-            | Self::Check(_)
-            | Self::Output(_)
-            | Self::Write { .. } => false,
-        }
-    }
-
-    fn hint(&self) -> Option<&str> {
-        match self {
-            Self::NoKey => Some("`git config user.signingkey NAME` names the agent that signs"),
-            Self::Agent(error) => error.hint(),
-            Self::Status(_)
-            | Self::Input(_)
-            | Self::TooLong
-            | Self::KeyMissing
-            | Self::Check(_)
-            | Self::Output(_)
-            | Self::Write { .. } => None,
-        }
     }
 }
 
