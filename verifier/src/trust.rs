@@ -393,6 +393,7 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         bytes.push(b':');
         bytes.extend_from_slice(value);
     };
+    let time = |at: Option<UnixTime>| at.map_or_else(String::new, |at| at.to_string());
     for authority in authorities {
         field(b"authority");
         field(authority.name.as_bytes());
@@ -400,43 +401,30 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         for scope in &authority.scopes {
             field(scope.as_bytes());
         }
-        for root in &authority.roots {
-            field(b"root");
-            field(root.certificate.der());
-            field(root.from.to_string().as_bytes());
-            field(
-                root.retired_at
-                    .map_or_else(String::new, |at| at.to_string())
-                    .as_bytes(),
-            );
-        }
-        for root in &authority.openpgp {
-            field(b"openpgp");
-            field(root.key.as_bytes());
-            field(root.from.to_string().as_bytes());
-            field(
-                root.retired_at
-                    .map_or_else(String::new, |at| at.to_string())
-                    .as_bytes(),
-            );
+        let roots = authority.roots.iter().map(|root| {
+            let made: (&[u8], &[u8]) = (b"root", root.certificate.der());
+            (made, root.from, root.retired_at)
+        });
+        let openpgp = authority.openpgp.iter().map(|root| {
+            let made: (&[u8], &[u8]) = (b"openpgp", root.key.as_bytes());
+            (made, root.from, root.retired_at)
+        });
+        let ssh = authority.ssh.iter().map(|root| {
+            let made: (&[u8], &[u8]) = (b"ssh", root.key.blob());
+            (made, root.from, root.retired_at)
+        });
+        for ((kind, key), from, retired_at) in roots.chain(openpgp).chain(ssh) {
+            field(kind);
+            field(key);
+            field(from.to_string().as_bytes());
+            field(time(retired_at).as_bytes());
         }
         for person in &authority.people {
             field(b"person");
             field(person.as_bytes());
         }
-        for root in &authority.ssh {
-            field(b"ssh");
-            field(root.key.blob());
-            field(root.from.to_string().as_bytes());
-            field(
-                root.retired_at
-                    .map_or_else(String::new, |at| at.to_string())
-                    .as_bytes(),
-            );
-        }
         for line in &authority.signers {
             let entry = line.entry();
-            let time = |at: Option<UnixTime>| at.map_or_else(String::new, |at| at.to_string());
             field(b"signer");
             field(line.principals().as_bytes());
             field(entry.key().blob());
