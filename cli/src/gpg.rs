@@ -7,28 +7,22 @@ use std::{ffi::OsString, io, process::ExitCode};
 
 use notme_core::openpgp::{ArmorKind, Signature, dearmor};
 use notme_signer::{
-    Data, Deadline, KeyList, StatusOutput, Streams,
-    openpgp::{Command, List, StatusLine, Verify, parse, sign},
+    Deadline, KeyList, Streams,
+    openpgp::{Command, List, Verify, parse, sign},
 };
-use notme_verifier::report::escape;
 
 use crate::{
     commands::agent,
-    failure::{Failure, read_all, read_file},
-    gpgsm::is_stdout_closed,
-    home::Home,
+    failure::Failure,
+    gnupg::{
+        ERROR, GOOD, STDOUT_CLOSED, complain, home, is_stdout_closed, read_signed, say,
+        signing_endpoint, write_status,
+    },
     judging::Grounds,
 };
 
-/// The longest signature file we read; the verifier's own limit is lower.
-const SIGNATURE_MAX: u64 = 2 * 1024 * 1024;
-/// The longest payload that is verified.
-const PAYLOAD_MAX: u64 = 2 * 1024 * 1024 * 1024;
-
-/// Exit codes of gpg.
-const GOOD: u8 = 0;
-const BAD: u8 = 1;
-const ERROR: u8 = 2;
+/// Whose words these are: tools look for it.
+const PROGRAM: &str = "gpg";
 
 /// Does what git asks of gpg.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
@@ -38,32 +32,32 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         stderr: &mut io::stderr().lock(),
     };
     let code = match parse(words.iter().cloned()) {
-        Err(error) => complain(&mut streams, &error),
+        Err(error) => complain(&mut streams, PROGRAM, &error),
         Ok(Command::Version) => say(&mut streams, VERSION),
         Ok(Command::Help) => say(&mut streams, HELP),
         Ok(Command::Sign(command)) if command.output.is_none() && is_stdout_closed() => {
-            complain(&mut streams, &"signing failed: standard output is closed")
+            complain(&mut streams, PROGRAM, &STDOUT_CLOSED)
         }
-        Ok(Command::Sign(command)) => match home().and_then(|home| agent::endpoint(&home)) {
+        Ok(Command::Sign(command)) => match signing_endpoint() {
             Ok(endpoint) => sign(
                 &command,
                 &endpoint,
                 Deadline::after(agent::DEADLINE),
                 &mut streams,
             ),
-            Err(error) => complain(&mut streams, &error),
+            Err(error) => complain(&mut streams, PROGRAM, &error),
         },
         Ok(Command::Verify(command)) => match verify(&command, &mut streams) {
             Ok(code) => code,
             Err(failure) => {
                 // Without a word on the status lines git would call it unsigned.
-                let _ = write_status(&command, &telling::unreadable(None), &mut streams);
-                complain(&mut streams, &failure)
+                let _ = write_status(command.status_fd, &telling::unreadable(None), &mut streams);
+                complain(&mut streams, PROGRAM, &failure)
             }
         },
         Ok(Command::List(command)) => match list(&command, &mut streams) {
             Ok(code) => code,
-            Err(failure) => complain(&mut streams, &failure),
+            Err(failure) => complain(&mut streams, PROGRAM, &failure),
         },
     };
     ExitCode::from(code)
@@ -85,29 +79,8 @@ git calls this as `gpg.program`.
 KEY is the name of an agent or the key id of its session.
 ";
 
-fn say(streams: &mut Streams<'_>, text: &str) -> u8 {
-    match streams.stdout.write_all(text.as_bytes()) {
-        Ok(()) => GOOD,
-        Err(_) => ERROR,
-    }
-}
-
-fn complain(streams: &mut Streams<'_>, error: &dyn std::fmt::Display) -> u8 {
-    // When standard error is gone, the exit code has to do.
-    let _ = writeln!(streams.stderr, "gpg: {}", escape(&error.to_string()));
-    ERROR
-}
-
-fn home() -> io::Result<Home> {
-    Home::from_environment().ok_or_else(|| io::Error::other("neither NOTME_HOME nor HOME is set"))
-}
-
 fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
-    let armored = read_file(&command.signature, SIGNATURE_MAX)?;
-    let payload = match &command.data {
-        Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
-        Data::File(path) => read_file(path, PAYLOAD_MAX)?,
-    };
+    let (armored, payload) = read_signed(&command.signature, &command.data, streams)?;
     let grounds = Grounds::load(&home()?, None, None)?;
     let judgement = grounds.judge().judge_detached(&payload, &armored);
 
@@ -115,21 +88,9 @@ fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
         .and_then(|bytes| Signature::from_bytes(&bytes))
         .ok();
     let told = telling::Told::of(&judgement, signature.as_ref());
-    write_status(command, &told.lines(), streams)?;
+    write_status(command.status_fd, &told.lines(), streams)?;
     streams.stderr.write_all(told.words().as_bytes())?;
     Ok(told.exit())
-}
-
-fn write_status(
-    command: &Verify,
-    lines: &[StatusLine<'_>],
-    streams: &mut Streams<'_>,
-) -> Result<(), Failure> {
-    let mut status = StatusOutput::open(command.status_fd)?;
-    for line in lines {
-        status.write(line, streams)?;
-    }
-    Ok(())
 }
 
 fn list(command: &List, streams: &mut Streams<'_>) -> Result<u8, Failure> {

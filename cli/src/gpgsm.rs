@@ -8,28 +8,22 @@ use notme_core::{
     key::{Algorithm, Hash, KeyId},
 };
 use notme_signer::{
-    AgentEndpoint, Command, Data, Deadline, ErrorReason, StatusLine, StatusOutput, Streams,
-    TrustLevel, Verify, parse, sign,
+    Command, Deadline, ErrorReason, StatusLine, Streams, TrustLevel, Verify, parse, sign,
 };
 use notme_verifier::{Code, Judgement, Verdict, report::escape};
-use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
 
 use crate::{
     commands::agent,
-    failure::{Failure, read_all, read_file},
-    home::Home,
+    failure::Failure,
+    gnupg::{
+        BAD, ERROR, GOOD, STDOUT_CLOSED, complain, home, is_stdout_closed, read_signed, say,
+        signing_endpoint, write_status,
+    },
     judging::Grounds,
 };
 
-/// The longest signature file we read; the verifier's own limit is lower.
-const SIGNATURE_MAX: u64 = 2 * 1024 * 1024;
-/// The longest payload that is verified.
-const PAYLOAD_MAX: u64 = 2 * 1024 * 1024 * 1024;
-
-/// Exit codes of gpgsm.
-const GOOD: u8 = 0;
-const BAD: u8 = 1;
-const ERROR: u8 = 2;
+/// Whose words these are: tools look for it.
+const PROGRAM: &str = "gpgsm";
 
 /// Does what git asks of gpgsm.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
@@ -39,18 +33,11 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         stderr: &mut io::stderr().lock(),
     };
     let code = match parse(words.iter().cloned()) {
-        Err(error) => {
-            let _ = writeln!(streams.stderr, "gpgsm: {error}");
-            ERROR
-        }
+        Err(error) => complain(&mut streams, PROGRAM, &error),
         Ok(Command::Version) => say(&mut streams, VERSION),
         Ok(Command::Help) => say(&mut streams, HELP),
         Ok(Command::Sign(_)) if is_stdout_closed() => {
-            let _ = writeln!(
-                streams.stderr,
-                "gpgsm: signing failed: standard output is closed"
-            );
-            ERROR
+            complain(&mut streams, PROGRAM, &STDOUT_CLOSED)
         }
         Ok(Command::Sign(command)) => match signing_endpoint() {
             Ok(endpoint) => sign(
@@ -59,35 +46,18 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
                 Deadline::after(agent::DEADLINE),
                 &mut streams,
             ),
-            Err(error) => {
-                let _ = writeln!(streams.stderr, "gpgsm: {error}");
-                ERROR
-            }
+            Err(error) => complain(&mut streams, PROGRAM, &error),
         },
         Ok(Command::Verify(command)) => match verify(&command, &mut streams) {
             Ok(code) => code,
             Err(failure) => {
                 // Without a word on the status lines git would call it unsigned.
-                let _ = write_status(&command, &unreadable(None), &mut streams);
-                let _ = writeln!(streams.stderr, "gpgsm: {}", escape(&failure.to_string()));
-                ERROR
+                let _ = write_status(command.status_fd, &unreadable(None), &mut streams);
+                complain(&mut streams, PROGRAM, &failure)
             }
         },
     };
     ExitCode::from(code)
-}
-
-/// Tells whether nobody could ever read a signature: standard output was closed when we started.
-///
-/// The runtime puts `/dev/null` in its place, open for reading and writing; whoever wants to
-/// throw a signature away opens it for writing only.
-pub(crate) fn is_stdout_closed() -> bool {
-    let stdout = io::stdout();
-    // Major 1, minor 3 (Linux, admin-guide/devices.txt).
-    let is_null = fstat(&stdout).is_ok_and(|file| file.st_rdev == makedev(1, 3));
-    let is_for_both =
-        fcntl_getfl(&stdout).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR);
-    is_null && is_for_both
 }
 
 const VERSION: &str = concat!("gpgsm (notme) ", env!("CARGO_PKG_VERSION"), "\n");
@@ -99,49 +69,18 @@ git calls this as `gpg.x509.program`; `notme init` sets it up.
 KEY is the name of an agent or the key id of its session.
 ";
 
-fn say(streams: &mut Streams<'_>, text: &str) -> u8 {
-    match streams.stdout.write_all(text.as_bytes()) {
-        Ok(()) => GOOD,
-        Err(_) => ERROR,
-    }
-}
-
-fn signing_endpoint() -> io::Result<AgentEndpoint> {
-    agent::endpoint(&home()?)
-}
-
-fn home() -> io::Result<Home> {
-    Home::from_environment().ok_or_else(|| io::Error::other("neither NOTME_HOME nor HOME is set"))
-}
-
 fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
-    let signature = read_file(&command.signature, SIGNATURE_MAX)?;
-    let payload = match &command.data {
-        Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
-        Data::File(path) => read_file(path, PAYLOAD_MAX)?,
-    };
+    let (signature, payload) = read_signed(&command.signature, &command.data, streams)?;
     let grounds = Grounds::load(&home()?, None, None)?;
     let judgement = grounds.judge().judge_detached(&payload, &signature);
 
     let name = name(&judgement);
     let made = Made::of(&signature);
     let told = tell(&judgement, &name, made.as_ref());
-    write_status(command, &told.lines, streams)?;
+    write_status(command.status_fd, &told.lines, streams)?;
     let text = words(&judgement, &escape(&name), made.as_ref(), &told);
     streams.stderr.write_all(text.as_bytes())?;
     Ok(told.exit)
-}
-
-fn write_status(
-    command: &Verify,
-    lines: &[StatusLine<'_>],
-    streams: &mut Streams<'_>,
-) -> Result<(), Failure> {
-    let mut status = StatusOutput::open(command.status_fd)?;
-    for line in lines {
-        status.write(line, streams)?;
-    }
-    Ok(())
 }
 
 /// Says that nobody could look. git before 2.41 aborts where the trust line is missing.

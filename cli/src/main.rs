@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod forge;
 mod git;
+mod gnupg;
 mod gpg;
 mod gpgsm;
 mod home;

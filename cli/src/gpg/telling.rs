@@ -7,8 +7,10 @@ use notme_signer::{
 };
 use notme_verifier::{Code, Judgement, Verdict, openpgp::Names, report::escape};
 
-use super::{BAD, ERROR, GOOD};
-use crate::gpgsm::{Standing, standing_of};
+use crate::{
+    gnupg::{BAD, ERROR, GOOD},
+    gpgsm::{Standing, standing_of},
+};
 
 /// What git is told, and what people read.
 pub(super) struct Told<'a> {
