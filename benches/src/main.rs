@@ -28,7 +28,7 @@ use crate::table::Table;
 const USAGE: &str = "\
 usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
 
-groups: floors sign verify history; all when none is named";
+groups: floors sign verify ssh history; all when none is named";
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +94,10 @@ fn main() -> ExitCode {
 type Group = fn(Effort, &mut Table);
 
 /// Small processes first: a large parent makes starting them slower.
-const GROUPS: [(&str, Group); 4] = [
+const GROUPS: [(&str, Group); 5] = [
     ("floors", floors::measure),
     ("sign", one_commit::sign),
     ("verify", one_commit::verify),
+    ("ssh", one_commit::ssh),
     ("history", history::measure),
 ];

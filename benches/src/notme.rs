@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notme_core::{certificate::Certificate, hex};
-use notme_testkit::{commit::CommitSpec, repository::Repository};
+use notme_core::{certificate::Certificate, hex, trust::TrustDocument};
+use notme_testkit::{cast::TestAuthority, commit::CommitSpec, repository::Repository};
 
-use crate::timing::{Finished, time};
+use crate::{peers::SshKeygen, timing::time};
 
 /// The id of the empty tree, which every repository has.
 pub(crate) const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -21,7 +21,7 @@ pub(crate) const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 pub(crate) struct Notme {
     program: PathBuf,
     /// What git would run.
-    x509_program: String,
+    stand_in: String,
     signing_key: String,
 }
 
@@ -57,9 +57,10 @@ impl Notme {
         world.set_env("NOTME_HOME", world.home().join("notme"));
         let mut init = world.command(&program);
         time(init.arg("init").args(options), b"").assert_success("notme init");
+        let format = world.git_ok(&["config", "gpg.format"]);
         Self {
             program,
-            x509_program: world.git_ok(&["config", "gpg.x509.program"]),
+            stand_in: world.git_ok(&["config", &format!("gpg.{format}.program")]),
             signing_key: world.git_ok(&["config", "user.signingkey"]),
         }
     }
@@ -138,7 +139,7 @@ impl Notme {
 
     /// Signs as git calls it; returns the duration and the signature.
     pub(crate) fn sign(&self, world: &Repository, payload: &[u8]) -> (Duration, Vec<u8>) {
-        let mut sign = world.command(&self.x509_program);
+        let mut sign = world.command(&self.stand_in);
         let done = time(
             sign.args(["--status-fd=2", "-bsau", &self.signing_key]),
             payload,
@@ -149,9 +150,17 @@ impl Notme {
 
     /// Verifies as git calls it.
     pub(crate) fn verify(&self, world: &Repository, file: &str, payload: &[u8]) -> Duration {
-        let mut verify = world.command(&self.x509_program);
+        let mut verify = world.command(&self.stand_in);
         verify.args(["--status-fd=1", "--verify", file, "-"]);
         time(&mut verify, payload).successful("notme --verify")
+    }
+
+    /// Returns what stands in for ssh-keygen, and the key that git gives it.
+    pub(crate) fn ssh_keygen(&self) -> (SshKeygen, &str) {
+        (
+            SshKeygen::at(self.stand_in.clone().into()),
+            &self.signing_key,
+        )
     }
 
     /// Ends what `set_up` started.
@@ -162,14 +171,22 @@ impl Notme {
     }
 }
 
-/// Pins an authority's root in a world of its own trust store.
-pub(crate) fn trust(world: &mut Repository, program: &Path, root_pem: &str) {
+/// Pins an authority in a world of its own trust store, by its trust document.
+pub(crate) fn trust(
+    world: &mut Repository,
+    program: &Path,
+    authority: &TestAuthority,
+    document: &TrustDocument,
+) {
     world.set_env("NOTME_HOME", world.home().join("notme"));
-    let file = world.home().join("root.pem");
-    fs::write(&file, root_pem).expect("the home directory is writable");
+    let file = world.home().join("trust.json");
+    fs::write(&file, authority.sign_trust(document)).expect("the home directory is writable");
     let mut add = world.command(program);
-    let done: Finished = time(add.args(["trust", "add", "--name=bench"]).arg(&file), b"");
-    done.assert_success("notme trust add");
+    add.args(["trust", "add", "--name=bench"]).arg(&file);
+    for pin in authority.pins() {
+        add.args(["--pin", &hex::encode(&pin)]);
+    }
+    time(&mut add, b"").assert_success("notme trust add");
 }
 
 /// Returns a loopback address that nobody listens on.

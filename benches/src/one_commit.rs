@@ -1,6 +1,6 @@
 //! One commit, as git calls the programs.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use notme_core::{key::Algorithm, time::UnixTime};
 use notme_testkit::{
@@ -105,6 +105,70 @@ pub(crate) fn verify(effort: Effort, table: &mut Table) {
     }
     notme.stop(&world);
     peers::stop_daemons(&world);
+}
+
+/// Measures what stands in for ssh-keygen beside it, with the same key and on the same signatures.
+pub(crate) fn ssh(effort: Effort, table: &mut Table) {
+    let mut world = Repository::new();
+    let notme = Notme::set_up(&mut world, &["--format=ssh"]);
+    let (ours, agent) = notme.ssh_keygen();
+    let stock = SshKeygen::set_up(&world);
+    table.heading("`ssh-keygen -Y sign`, whole process");
+    let measured = contest(
+        effort.rounds,
+        vec![
+            Box::new(|run| ours.sign(&world, &payload(run)).0),
+            Box::new(|run| stock.sign(&world, &payload(run)).0),
+            Box::new(|run| ours.sign_with(agent, &world, &payload(run)).0),
+        ],
+    );
+    if let [ours, stock, session] = &measured[..] {
+        table.row_within("notme, a key in a file", ours, stock.median() / 2);
+        table.row("ssh-keygen, the same key", stock);
+        table.row("notme, a certificate issued for the commit", session);
+        compare(table, ours, &[("ssh-keygen", stock)]);
+    }
+
+    let payload = payload(0);
+    let store = |name: &str, signature: &[u8]| {
+        let path = world.home().join(name);
+        fs::write(&path, signature).expect("the home directory is writable");
+        path.to_string_lossy().into_owned()
+    };
+    let plain = store("plain.sig", &stock.sign(&world, &payload).1);
+    let certified = store("certified.sig", &ours.sign_with(agent, &world, &payload).1);
+    let listed = peers::allowed_signers(&world);
+    let authority = PathBuf::from(world.git_ok(&["config", "gpg.ssh.allowedSignersFile"]));
+    let identity = stock.find_principal(&authority, &world, &certified);
+    table.heading("`ssh-keygen -Y verify`, whole process");
+    let verify = |by: &SshKeygen, is_certified| {
+        if is_certified {
+            by.verify_as(&identity, &authority, &world, &certified, &payload)
+        } else {
+            by.verify_as(peers::SIGNER, &listed, &world, &plain, &payload)
+        }
+    };
+    let measured = contest(
+        effort.rounds,
+        vec![
+            Box::new(|_| verify(&ours, false)),
+            Box::new(|_| verify(&stock, false)),
+            Box::new(|_| verify(&ours, true)),
+            Box::new(|_| verify(&stock, true)),
+        ],
+    );
+    if let [ours, stock, ours_certified, stock_certified] = &measured[..] {
+        table.row_within("notme, a listed key", ours, stock.median() / 2);
+        table.row("ssh-keygen", stock);
+        table.row_within(
+            "notme, a certificate of a listed authority",
+            ours_certified,
+            stock_certified.median() / 2,
+        );
+        table.row("ssh-keygen", stock_certified);
+        compare(table, ours, &[("ssh-keygen", stock)]);
+    }
+    notme.stop(&world);
 }
 
 /// Returns a P-256 session whose certificate lives now: gpgsm judges by its own clock.

@@ -1,14 +1,21 @@
 //! The tools that notme stands in for, each set up as its users set it up.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use notme_core::certificate::Certificate;
 use notme_testkit::{oracle::oracle, repository::Repository};
 
-use crate::timing::time;
+use crate::timing::{Finished, time};
 
 /// Who signs, for tools that want to know.
-const SIGNER: &str = "bench@example.invalid";
+pub(crate) const SIGNER: &str = "bench@example.invalid";
 
 /// A way of signing and verifying with stock tools, inside one repository's world.
 pub(crate) trait Peer {
@@ -69,11 +76,18 @@ impl Peer for Gpg {
     }
 }
 
-/// ssh-keygen with an Ed25519 key in a file.
-pub(crate) struct SshKeygen;
+/// ssh-keygen, or what stands in for it.
+pub(crate) struct SshKeygen {
+    program: PathBuf,
+}
 
 impl SshKeygen {
-    /// Makes the key and the list of allowed signers.
+    /// Takes a program that is called as ssh-keygen is.
+    pub(crate) const fn at(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// Takes the stock one, and makes an Ed25519 key in a file and the list of allowed signers.
     pub(crate) fn set_up(world: &Repository) -> Self {
         let mut keygen = world.command(oracle("ssh-keygen"));
         keygen
@@ -84,41 +98,76 @@ impl SshKeygen {
             .expect("ssh-keygen wrote the public key");
         fs::write(allowed_signers(world), format!("{SIGNER} {public}"))
             .expect("the home directory is writable");
-        Self
+        Self::at(oracle("ssh-keygen"))
+    }
+
+    /// Signs with the key in the file.
+    pub(crate) fn sign(&self, world: &Repository, payload: &[u8]) -> (Duration, Vec<u8>) {
+        self.sign_with(key_file(world), world, payload)
     }
 
     /// Signs as git calls it: the payload is in a file, the signature comes in another.
-    pub(crate) fn sign(&self, world: &Repository, payload: &[u8]) -> (Duration, Vec<u8>) {
+    pub(crate) fn sign_with(
+        &self,
+        key: impl AsRef<OsStr>,
+        world: &Repository,
+        payload: &[u8],
+    ) -> (Duration, Vec<u8>) {
         let buffer = world.home().join("buffer");
         let signature = world.home().join("buffer.sig");
         fs::remove_file(&signature).ok();
         fs::write(&buffer, payload).expect("the home directory is writable");
-        let mut keygen = world.command(oracle("ssh-keygen"));
+        let mut keygen = world.command(&self.program);
         keygen
             .args(["-Y", "sign", "-n", "git", "-f"])
-            .arg(key_file(world))
+            .arg(key)
             .arg(&buffer);
-        let duration = time(&mut keygen, b"").successful("ssh-keygen -Y sign");
+        let duration = time(&mut keygen, b"").successful("-Y sign");
         (
             duration,
-            fs::read(signature).expect("ssh-keygen wrote the signature"),
+            fs::read(signature).expect("the signature was written"),
         )
     }
 
     /// Verifies as git calls it, which takes two processes.
     pub(crate) fn verify(&self, world: &Repository, file: &str, payload: &[u8]) -> Duration {
         let allowed = allowed_signers(world);
-        let mut find = world.command(oracle("ssh-keygen"));
+        self.find_principals(&allowed, world, file).duration
+            + self.verify_as(SIGNER, &allowed, world, file, payload)
+    }
+
+    /// Returns who signed.
+    pub(crate) fn find_principal(&self, allowed: &Path, world: &Repository, file: &str) -> String {
+        let found = self.find_principals(allowed, world, file).stdout;
+        let found = String::from_utf8(found).expect("principals are text");
+        found.trim().to_owned()
+    }
+
+    fn find_principals(&self, allowed: &Path, world: &Repository, file: &str) -> Finished {
+        let mut find = world.command(&self.program);
         find.args(["-Y", "find-principals", "-f"])
-            .arg(&allowed)
+            .arg(allowed)
             .args(["-s", file]);
-        let mut verify = world.command(oracle("ssh-keygen"));
+        let done = time(&mut find, b"");
+        done.assert_success("-Y find-principals");
+        done
+    }
+
+    /// Verifies for a principal that is known, in one process.
+    pub(crate) fn verify_as(
+        &self,
+        principal: &str,
+        allowed: &Path,
+        world: &Repository,
+        file: &str,
+        payload: &[u8],
+    ) -> Duration {
+        let mut verify = world.command(&self.program);
         verify
             .args(["-Y", "verify", "-n", "git", "-f"])
-            .arg(&allowed);
-        verify.args(["-I", SIGNER, "-s", file]);
-        time(&mut find, b"").successful("ssh-keygen -Y find-principals")
-            + time(&mut verify, payload).successful("ssh-keygen -Y verify")
+            .arg(allowed);
+        verify.args(["-I", principal, "-s", file]);
+        time(&mut verify, payload).successful("-Y verify")
     }
 }
 
@@ -214,7 +263,8 @@ fn key_file(world: &Repository) -> PathBuf {
     world.home().join("id_ed25519")
 }
 
-fn allowed_signers(world: &Repository) -> PathBuf {
+/// Returns where [`SshKeygen::set_up`] lists the key's owner, [`SIGNER`].
+pub(crate) fn allowed_signers(world: &Repository) -> PathBuf {
     world.home().join("allowed_signers")
 }
 
