@@ -5,7 +5,10 @@ mod telling;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use notme_core::openpgp::{ArmorKind, Signature, dearmor};
+use notme_core::{
+    armor::SignatureFormat,
+    openpgp::{ArmorKind, Signature, armor, dearmor},
+};
 use notme_signer::{
     Data, Deadline, KeyList, StatusOutput, Streams,
     openpgp::{Command, List, StatusLine, Verify, parse, sign},
@@ -103,7 +106,14 @@ fn home() -> io::Result<Home> {
 }
 
 fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
-    let armored = read_file(&command.signature, SIGNATURE_MAX)?;
+    let mut armored = read_file(&command.signature, SIGNATURE_MAX)?;
+    // What packets begin with no text does, and the verifier reads what is in objects.
+    if armored.first().is_some_and(|byte| byte & 0x80 != 0) {
+        armored = armor(ArmorKind::Signature, &armored).into_bytes();
+    }
+    if SignatureFormat::detect(&armored) != Some(SignatureFormat::OpenPgp) {
+        return Err(Failure::from("no valid OpenPGP data found"));
+    }
     let payload = match &command.data {
         Data::Stdin => read_all(streams.stdin, "-".as_ref(), PAYLOAD_MAX)?,
         Data::File(path) => read_file(path, PAYLOAD_MAX)?,

@@ -207,7 +207,8 @@ impl Claim {
             claimed: claimed.map(Box::new),
             binding,
             signing_time: Some(signature.created()),
-            begins: Some(signature.created()),
+            // Where the authority's time counts, the signer's clock does not.
+            begins: (binding == Binding::Free).then(|| signature.created()),
             ends: signature.expires(),
         }
     }
