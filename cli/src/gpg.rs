@@ -5,7 +5,10 @@ mod telling;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
-use notme_core::openpgp::{ArmorKind, Signature, dearmor};
+use notme_core::{
+    armor::SignatureFormat,
+    openpgp::{ArmorKind, Signature, armor, dearmor},
+};
 use notme_signer::{
     Deadline, KeyList, Streams,
     openpgp::{Command, List, Verify, parse, sign},
@@ -80,7 +83,14 @@ KEY is the name of an agent or the key id of its session.
 ";
 
 fn verify(command: &Verify, streams: &mut Streams<'_>) -> Result<u8, Failure> {
-    let (armored, payload) = read_signed(&command.signature, &command.data, streams)?;
+    let (mut armored, payload) = read_signed(&command.signature, &command.data, streams)?;
+    // What packets begin with no text does, and the verifier reads what is in objects.
+    if armored.first().is_some_and(|byte| byte & 0x80 != 0) {
+        armored = armor(ArmorKind::Signature, &armored).into_bytes();
+    }
+    if SignatureFormat::detect(&armored) != Some(SignatureFormat::OpenPgp) {
+        return Err(Failure::from("no valid OpenPGP data found"));
+    }
     let grounds = Grounds::load(&home()?, None, None)?;
     let judgement = grounds.judge().judge_detached(&payload, &armored);
 

@@ -46,6 +46,8 @@ pub(crate) struct Established {
     pub(crate) claimed: Option<Box<Claimed>>,
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
+    /// When the signature itself begins, if it says so in a way that counts.
+    pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
     pub(crate) ends: Option<UnixTime>,
 }
@@ -189,6 +191,7 @@ impl Evidence {
             claimed,
             binding,
             signing_time: message.signing_time(),
+            begins: None,
             ends: None,
         })
     }

@@ -198,6 +198,11 @@ impl<'p> Judge<'p> {
             let detail = format!("the signature says of itself that it ended at {ends}");
             return Err(Refusal::new(Code::CertificateExpired, detail));
         }
+        let begins = signed.established.begins;
+        if let Some(begins) = begins.filter(|begins| *begins > self.now.plus(allowed)) {
+            let detail = format!("made at {begins}, which is in the future");
+            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+        }
         if at > self.now.plus(allowed) {
             let detail = format!("judged at {at}, which is in the future");
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));

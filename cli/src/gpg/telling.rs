@@ -190,6 +190,8 @@ fn outcome(judgement: &Judgement, signature: Option<&Signature>) -> Outcome {
         Verdict::Rejected(Code::AlgorithmWeak) | Verdict::Undecided(Code::AlgorithmUnsupported) => {
             Outcome::Unchecked(ErrorReason::Algorithm)
         }
+        // The signature was not looked at.
+        Verdict::Rejected(Code::ObjectMalformed) => Outcome::Unchecked(ErrorReason::Unreadable),
         Verdict::Rejected(code) if holds => match standing_of(code) {
             Standing::Unknown => Outcome::Untrusted,
             Standing::Expired => Outcome::Expired,

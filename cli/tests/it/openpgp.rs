@@ -1,8 +1,10 @@
 //! The program called as gpg: through real git, and judged by real gpg.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Output};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Output, time::SystemTime};
 
+use notme_core::time::UnixTime;
 use notme_testkit::{
+    commit::with_signature,
     gnupg::Gnupg,
     repository::{Repository, run},
 };
@@ -314,4 +316,135 @@ fn refuses_options_that_it_does_not_know() {
     }
     let version = stdout(&call(&world, &["--version"], b""));
     assert!(version.starts_with("gpg (notme) "), "{version}");
+}
+
+#[test]
+fn verifies_the_binary_form_that_it_writes_and_no_other_formats() {
+    let world = world();
+    world.signed_commit("file");
+    let (payload, _) = apart(&world);
+    let file = world.home().join("payload");
+    fs::write(&file, &payload).unwrap();
+    let name = file.to_str().unwrap();
+    let output = call(&world, &["-bu", "claude", name], b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let made = world.home().join("payload.sig");
+    let output = call(
+        &world,
+        &["--status-fd=1", "--verify", made.to_str().unwrap()],
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(stdout(&output).contains("[GNUPG:] GOODSIG "));
+
+    // Another format is not ours to judge, be it good or bad.
+    for (name, value) in [("gpg.format", "x509"), ("gpg.x509.program", NOTME)] {
+        world.git_ok(&["config", name, value]);
+    }
+    world.signed_commit("other");
+    let raw = world.git_ok(&["cat-file", "commit", "HEAD"]) + "\n";
+    let start = raw.find("gpgsig ").unwrap();
+    let end = raw.find("-----END SIGNED MESSAGE-----\n").unwrap();
+    let end = end + raw[end..].find('\n').unwrap() + 1;
+    let cms = world.home().join("cms.asc");
+    fs::write(&cms, raw[start + 7..end].replace("\n ", "\n")).unwrap();
+    let payload = format!("{}{}", &raw[..start], &raw[end..]);
+    let arguments = ["--status-fd=1", "--verify", cms.to_str().unwrap(), "-"];
+    let output = call(&world, &arguments, payload.as_bytes());
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(stdout(&output).contains("[GNUPG:] ERRSIG "));
+    assert!(!stderr(&output).contains("Good signature"));
+}
+
+#[test]
+fn of_data_that_is_no_git_object_it_says_neither_good_nor_bad() {
+    let world = world();
+    world.signed_commit("file");
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let keys = world.home().join("keys.asc");
+    fs::write(&keys, gpg.export("bob@example.org")).unwrap();
+    let keys = keys.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    let file = world.home().join("bob.asc");
+    fs::write(&file, gpg.sign("bob@example.org", b"a release")).unwrap();
+    let arguments = ["--status-fd=1", "--verify", file.to_str().unwrap(), "-"];
+    let output = call(&world, &arguments, b"a release");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        stdout(&output).contains("[GNUPG:] ERRSIG "),
+        "{}",
+        told(&output)
+    );
+    assert!(!stdout(&output).contains("BADSIG"), "{}", told(&output));
+}
+
+#[test]
+fn git_reads_our_verdicts_as_it_reads_gpgs() {
+    let [world, stranger] = [(); 2].map(|()| world());
+    let mut gpg = Gnupg::new();
+    let now = UnixTime::from(SystemTime::now());
+    gpg.set_time(now.plus(-10 * 86_400));
+    for name in ["bob", "eve", "rita"] {
+        gpg.generate(
+            &format!("{name} <{name}@x.example>"),
+            "ed25519",
+            "sign",
+            "never",
+        );
+    }
+    gpg.generate("dan <dan@x.example>", "ed25519", "sign", "2d");
+    gpg.generate("sha <sha@x.example>", "rsa2048", "sign", "never");
+    world.signed_commit("file");
+    let (payload, _) = apart(&world);
+    let store = |payload: &[u8], signature: Vec<u8>| {
+        let signature = String::from_utf8(signature).unwrap();
+        world.store(&with_signature(payload, "gpgsig", &signature))
+    };
+    let signed =
+        |gpg: &Gnupg, key: &str| store(&payload, gpg.sign(&format!("{key}@x.example"), &payload));
+    let dan = signed(&gpg, "dan");
+    let rita = signed(&gpg, "rita");
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", "rita"];
+    let revocation = gpg.ok(&words, b"y\n1\n\ny\n");
+    gpg.ok(&["--import"], &revocation);
+    let bob = signed(&gpg, "bob");
+    let eve = signed(&gpg, "eve");
+    let altered = [&payload[..], b"more\n"].concat();
+    let bad = store(&altered, gpg.sign("bob@x.example", &payload));
+    gpg.configure("digest-algo SHA1\n");
+    let weak = signed(&gpg, "sha");
+    let keys = world.home().join("keys.asc");
+    let names = ["bob", "dan", "rita", "sha"];
+    fs::write(
+        &keys,
+        gpg.ok(&[&["--armor", "--export"][..], &names].concat(), b""),
+    )
+    .unwrap();
+    let keys = keys.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    stranger.signed_commit("file");
+    let foreign = stranger.git(&["cat-file", "commit", "HEAD"]).stdout;
+    let foreign = world.store(&foreign);
+
+    for (commit, code, expected) in [
+        ("HEAD", 0, "G fully"),
+        (&bob, 0, "G fully"),
+        (&foreign, 1, "U never"),
+        (&dan, 1, "Y never"),
+        (&rita, 1, "R never"),
+        (&bad, 1, "B never"),
+        (&eve, 1, "E undefined"),
+        (&weak, 1, "E undefined"),
+    ] {
+        let said = world.git_ok(&["log", "-1", "--format=%G? %GT", commit]);
+        assert_eq!(said, expected, "{commit}");
+        let output = world.git(&["verify-commit", commit]);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{expected}: {}",
+            told(&output)
+        );
+    }
 }

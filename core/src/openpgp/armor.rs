@@ -56,6 +56,11 @@ pub fn dearmor(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
     if text.len() > PACKETS_MAX {
         return Err(OpenPgpError::TooLarge);
     }
+    dearmor_of_any_length(kind, text)
+}
+
+/// As [`dearmor`], for those who looked at the length themselves.
+pub(super) fn dearmor_of_any_length(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
     let mut lines = Lines::new(text).map(without_ending);
     let marker = |word: &str| format!("-----{word} {}-----", kind.label()).into_bytes();
     if lines.next() != Some(&marker("BEGIN")) {

@@ -5,8 +5,8 @@ use crate::key::{KeyError, SignError, SignatureError};
 /// Bytes that are not an OpenPGP signature or key we accept, or something that cannot be one.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenPgpError {
-    /// Longer than [`PACKETS_MAX`](super::PACKETS_MAX).
-    #[error("the OpenPGP data is longer than 1 MiB")]
+    /// Longer than [`PACKETS_MAX`](super::PACKETS_MAX), or a file of keys longer than 4 MiB.
+    #[error("the OpenPGP data is too long")]
     TooLarge,
     /// The first line is not the one expected.
     #[error("the armor does not begin as expected")]

@@ -5,7 +5,10 @@ use pgp::{
     types::Tag,
 };
 
-use super::{ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, dearmor, is_armored};
+use super::{
+    ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, armor::dearmor_of_any_length, dearmor,
+    is_armored,
+};
 
 /// A primary key with its user ids, its subkeys, and every signature that stands beside them.
 /// None of the signatures has been checked.
@@ -201,7 +204,7 @@ impl KeyBlocks {
             return Err(OpenPgpError::TooLarge);
         }
         let packets = match is_armored(bytes) {
-            true => dearmor(ArmorKind::PublicKeys, bytes)?,
+            true => dearmor_of_any_length(ArmorKind::PublicKeys, bytes)?,
             false => bytes.to_vec(),
         };
         let mut read = Self::default();
@@ -319,4 +322,4 @@ impl Subkey {
 }
 
 /// The longest file of keys.
-const KEYRING_MAX: usize = 64 << 20;
+const KEYRING_MAX: usize = 4 << 20;

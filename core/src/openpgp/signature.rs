@@ -258,13 +258,9 @@ impl Signature {
         Some(String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// Returns the identity that the signature names, if it names exactly one.
-    pub fn identity(&self) -> Option<&str> {
-        let mut values = self.notations(IDENTITY);
-        match (values.next(), values.next()) {
-            (Some(value), None) => std::str::from_utf8(value).ok(),
-            _ => None,
-        }
+    /// Returns the identities that the signature names: one, when we made it.
+    pub fn identities(&self) -> impl Iterator<Item = &[u8]> {
+        self.notations(IDENTITY)
     }
 
     /// Returns the values of the notations of a name, from the part that is signed.
@@ -395,8 +391,9 @@ impl Signature {
         key: &Key,
         mathematics: impl FnOnce(&pgp::packet::Signature) -> PgpResult<()>,
     ) -> Result<(), OpenPgpError> {
-        self.check()?;
+        // First whose it is: what is wrong with another's signature is not wrong with this key.
         self.check_key(key)?;
+        self.check()?;
         mathematics(&self.packet).map_err(|_| OpenPgpError::Mismatch(SignatureError))
     }
 

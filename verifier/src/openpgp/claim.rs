@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use notme_core::{
     armor::SignatureFormat,
-    key::sha256,
+    key::{KeyId, sha256},
     openpgp::{ArmorKind, Fingerprint, LongKeyId, Signature, SignedDocument, dearmor},
     time::UnixTime,
+    trust::RevocationKind,
 };
 
 use super::{
@@ -69,8 +70,10 @@ impl Claim {
         let signature = self.document.signature();
         // The signature names the identity too. Whoever made it and was certified as another
         // would be read as one by us and as the other by whoever looks at the signature.
-        if let (Some(certified), Some(named)) = (standing.identity(), signature.identity())
-            && certified != named
+        if let Some(certified) = standing.identity()
+            && !signature
+                .identities()
+                .all(|named| named == certified.as_bytes())
         {
             let detail = "the signature and the certification name different identities";
             let refusal = Refusal::new(Code::SignatureMalformed, detail);
@@ -87,17 +90,19 @@ impl Claim {
     /// Looks among the keys of the trust store. A key id can be that of several; whose signature
     /// it is shows when it holds.
     fn by_person(&self, anchors: &Anchors) -> Option<Result<Established, Unproven>> {
-        let mut refusal = None;
+        let (mut refusal, mut maker) = (None, None);
         let named = NamedIssuer::of(self.document.signature());
         for (anchor, person, key) in anchors.signing_keys() {
             if !named.is(key) {
                 continue;
             }
             match self.document.verify(key.key()) {
-                Ok(()) => {
-                    let standing = Arc::new(self.standing(anchor, person, key, anchors));
-                    return Some(Ok(self.established(standing, Binding::Free, None)));
+                // A subkey of one person, whoever else claims it without its consent.
+                Ok(()) if key.problem().is_none() => {
+                    maker = Some((anchor, person, key));
+                    break;
                 }
+                Ok(()) => maker = maker.or(Some((anchor, person, key))),
                 Err(error) => {
                     let claimed = person.user_ids().next().map(|name| Claimed {
                         kid: key.kid(),
@@ -106,6 +111,10 @@ impl Claim {
                     refusal = Some(unproven(refused(&error), claimed));
                 }
             }
+        }
+        if let Some((anchor, person, key)) = maker {
+            let standing = Arc::new(self.standing(anchor, person, key, anchors));
+            return Some(Ok(self.established(standing, Binding::Free, None)));
         }
         refusal.map(Err)
     }
@@ -136,6 +145,7 @@ impl Claim {
         let identity = person.identity(user_id);
         let refusal = key.problem().cloned().or_else(|| {
             self.check_own_time(key.from(), until)
+                .and_then(|()| self.check_not_given_up(&[key.kid(), person.kid()], anchor))
                 .and_then(|()| match identity {
                     Some(_) => Ok(()),
                     None => Err(Code::IdentityMissing.into()),
@@ -167,6 +177,23 @@ impl Claim {
         Ok(())
     }
 
+    /// Checks that the signature does not call itself younger than the end that the owner of the
+    /// key declared.
+    fn check_not_given_up(&self, keys: &[KeyId; 2], anchor: &Anchor) -> Result<(), Refusal> {
+        let made = self.document.signature().created();
+        let revocations = anchor.revocations.iter().flat_map(|all| all.iter());
+        let given_up = revocations
+            .filter(|it| it.kind == RevocationKind::Key && made >= it.since)
+            .find(|it| keys.iter().any(|kid| kid.to_string() == it.value));
+        match given_up {
+            None => Ok(()),
+            Some(it) => {
+                let detail = format!("made at {made}, since {}: {}", it.since, it.reason);
+                Err(Refusal::new(Code::Revoked, detail))
+            }
+        }
+    }
+
     fn established(
         &self,
         standing: Arc<Standing>,
@@ -180,6 +207,8 @@ impl Claim {
             claimed: claimed.map(Box::new),
             binding,
             signing_time: Some(signature.created()),
+            // Where the authority's time counts, the signer's clock does not.
+            begins: (binding == Binding::Free).then(|| signature.created()),
             ends: signature.expires(),
         }
     }

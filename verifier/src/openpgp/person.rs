@@ -6,7 +6,7 @@
 use notme_core::{
     key::KeyId,
     openpgp::{
-        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, UserId,
+        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, Subkey, UserId,
     },
     time::UnixTime,
     trust::{Revocation, RevocationKind},
@@ -64,23 +64,21 @@ impl Person {
             kid,
             spki_sha256: primary.spki_sha256().ok_or_else(unusable)?,
             names,
-            revocations: own.revocations(kid),
+            revocations: own.takings.of(kid).collect(),
             keys: Vec::new(),
         };
         let primary = own.signing_key(primary, kid);
-        let (until, usable) = (primary.until, own.is_bound());
+        let (until, problem) = (primary.until, own.problem());
         person.keys.push(primary);
         for subkey in block.subkeys() {
             let Some(kid) = subkey.key().kid() else {
                 continue;
             };
-            let mut key = Bound::of(block.primary(), subkey.key(), subkey.signatures());
-            person.revocations.append(&mut key.revocations(kid));
-            let mut key = key.signing_key(subkey.key(), kid);
+            let bound = Bound::of(block.primary(), subkey.key(), subkey.signatures());
+            person.revocations.extend(bound.takings.of(kid));
+            let mut key = bound.signing_key(subkey.key(), kid);
             key.until = earlier(key.until, until);
-            if let Err(refusal) = &usable {
-                key.problem = Some(refusal.clone());
-            }
+            key.problem = problem.clone().or(key.problem);
             person.keys.push(key);
         }
         Ok(person)
@@ -172,23 +170,43 @@ impl SigningKey {
 
 /// What a key says of itself as a whole, and of its names.
 struct Own {
-    statements: Vec<Signature>,
-    takings: Vec<Signature>,
+    /// The newest word on the whole key.
+    whole: Option<Signature>,
+    /// The newest word on each name.
+    names: Vec<Signature>,
+    takings: Takings,
     weakness: Option<Refusal>,
+}
+
+/// What takes back a key.
+#[derive(Default)]
+struct Takings {
+    proven: Vec<Signature>,
+    /// One that could not be checked.
+    doubt: Option<Refusal>,
 }
 
 impl Own {
     fn of(block: &KeyBlock) -> Self {
+        let primary = block.primary();
         let mut own = Self {
-            statements: Vec::new(),
-            takings: Vec::new(),
+            whole: None,
+            names: Vec::new(),
+            takings: Takings::default(),
             weakness: None,
         };
-        for signature in block.direct() {
-            let checked = signature.verify_direct(block.primary());
-            match (signature.kind(), note(checked, &mut own.weakness)) {
-                (SignatureKind::DirectKey, true) => own.statements.push(signature.clone()),
-                (SignatureKind::KeyRevocation, true) => own.takings.push(signature.clone()),
+        // Whoever appends a revocation to a file of keys puts it behind the last part.
+        let names = block.user_ids().iter().map(UserId::signatures);
+        let subkeys = block.subkeys().iter().map(Subkey::signatures);
+        let is_revocation = |it: &&Signature| it.kind() == SignatureKind::KeyRevocation;
+        let elsewhere = names.chain(subkeys).flatten().filter(is_revocation);
+        for signature in block.direct().iter().chain(elsewhere) {
+            let checked = signature.verify_direct(primary);
+            match signature.kind() {
+                SignatureKind::KeyRevocation => own.takings.push(signature, &checked),
+                SignatureKind::DirectKey if note(&checked, &mut own.weakness) => {
+                    newer(&mut own.whole, signature);
+                }
                 _ => {}
             }
         }
@@ -197,17 +215,16 @@ impl Own {
 
     /// Checks what the key says of a user id, and keeps it: it speaks for the whole key too.
     fn name(&mut self, primary: &Key, user_id: &UserId) -> Option<Name> {
-        let (mut newest, mut taken_back): (Option<&Signature>, Option<UnixTime>) = (None, None);
+        let (mut newest, mut taken_back): (Option<Signature>, Option<UnixTime>) = (None, None);
         for signature in user_id.signatures() {
             // Other people's certifications name other issuers.
             let checked = signature.verify_certification(primary, primary, user_id);
-            match (signature.kind(), note(checked, &mut self.weakness)) {
-                (SignatureKind::Certification, true)
-                    if newest.is_none_or(|newest| newest.created() <= signature.created()) =>
-                {
-                    newest = Some(signature);
+            match signature.kind() {
+                SignatureKind::Certification if note(&checked, &mut self.weakness) => {
+                    newer(&mut newest, signature);
                 }
-                (SignatureKind::CertificationRevocation, true) => {
+                // A name that was perhaps taken back names nobody.
+                SignatureKind::CertificationRevocation if !is_noise(&checked) => {
                     taken_back = taken_back.max(Some(signature.created()));
                 }
                 _ => {}
@@ -217,17 +234,18 @@ impl Own {
         if taken_back.is_some_and(|at| at >= newest.created()) {
             return None;
         }
-        self.statements.push(newest.clone());
-        Some(Name {
+        let name = Name {
             user_id: user_id.text().into(),
-            until: newest.expires().map(|end| end.plus(-1)),
+            until: last_second(&newest),
             rank: (newest.is_primary_user_id(), newest.created()),
-        })
+        };
+        self.names.push(newest);
+        Some(name)
     }
 
     /// Tells whether the key said anything valid of itself.
     fn is_bound(&self) -> Result<(), Refusal> {
-        if !self.statements.is_empty() {
+        if self.whole.is_some() || !self.names.is_empty() {
             return Ok(());
         }
         Err(self.weakness.clone().unwrap_or_else(|| {
@@ -236,29 +254,36 @@ impl Own {
     }
 
     fn signing_key(&self, key: &Key, kid: KeyId) -> SigningKey {
-        let newest = self.statements.iter().max_by_key(|it| it.created());
-        let mut by_age: Vec<_> = self.statements.iter().collect();
-        by_age.sort_by_key(|it| std::cmp::Reverse(it.created()));
-        let may_sign = by_age.iter().find_map(|it| it.allows_signing());
-        let problem = self.is_bound().err().or_else(|| flags_problem(may_sign));
+        let problem = self.problem();
+        let flags = flags_problem(self.says(Signature::allows_signing));
+        let until = self.says(|it| end_of(key, it));
         SigningKey {
             key: key.clone(),
             kid,
             from: key.created(),
-            until: newest.and_then(|newest| end_of(key, newest)),
-            problem,
+            until: earlier(until, self.whole.as_ref().and_then(last_second)),
+            problem: problem.or(flags),
         }
     }
 
-    fn revocations(&self, kid: KeyId) -> Vec<Revocation> {
-        self.takings.iter().map(|it| revocation(kid, it)).collect()
+    /// Returns what stands against the whole key.
+    fn problem(&self) -> Option<Refusal> {
+        self.is_bound().err().or_else(|| self.takings.doubt.clone())
+    }
+
+    /// Returns what the key says: of itself as a whole, else beside the newest name that has a
+    /// word on it, as gpg reads it. A newer signature may be about something else.
+    fn says<T>(&self, what: impl Fn(&Signature) -> Option<T>) -> Option<T> {
+        let mut names: Vec<_> = self.names.iter().collect();
+        names.sort_by_key(|it| std::cmp::Reverse(it.created()));
+        self.whole.iter().chain(names).find_map(what)
     }
 }
 
 /// What a primary key says of a subkey.
 struct Bound {
     binding: Option<Signature>,
-    takings: Vec<Signature>,
+    takings: Takings,
     weakness: Option<Refusal>,
     back: Result<(), Refusal>,
 }
@@ -267,20 +292,17 @@ impl Bound {
     fn of(primary: &Key, subkey: &Key, signatures: &[Signature]) -> Self {
         let mut bound = Self {
             binding: None,
-            takings: Vec::new(),
+            takings: Takings::default(),
             weakness: None,
             back: Ok(()),
         };
         for signature in signatures {
             let checked = signature.verify_subkey_binding(primary, subkey);
-            match (signature.kind(), note(checked, &mut bound.weakness)) {
-                (SignatureKind::SubkeyBinding, true) => {
-                    let newest = bound.binding.as_ref();
-                    if newest.is_none_or(|newest| newest.created() <= signature.created()) {
-                        bound.binding = Some(signature.clone());
-                    }
+            match signature.kind() {
+                SignatureKind::SubkeyRevocation => bound.takings.push(signature, &checked),
+                SignatureKind::SubkeyBinding if note(&checked, &mut bound.weakness) => {
+                    newer(&mut bound.binding, signature);
                 }
-                (SignatureKind::SubkeyRevocation, true) => bound.takings.push(signature.clone()),
                 _ => {}
             }
         }
@@ -304,18 +326,50 @@ impl Bound {
             };
         };
         let problem = flags_problem(binding.allows_signing()).or_else(|| self.back.clone().err());
-        let binding_ends = binding.expires().map(|end| end.plus(-1));
+        let problem = problem.or_else(|| self.takings.doubt.clone());
         SigningKey {
             key: key.clone(),
             kid,
             from: key.created(),
-            until: earlier(end_of(key, binding), binding_ends),
+            until: earlier(end_of(key, binding), last_second(binding)),
             problem,
         }
     }
+}
 
-    fn revocations(&mut self, kid: KeyId) -> Vec<Revocation> {
-        self.takings.iter().map(|it| revocation(kid, it)).collect()
+impl Takings {
+    fn push(&mut self, signature: &Signature, checked: &Result<(), OpenPgpError>) {
+        match checked {
+            Ok(()) => self.proven.push(signature.clone()),
+            Err(_) if is_noise(checked) => {}
+            // The key says that it is not to be used; that the hash is too old to prove it makes
+            // the key no better.
+            Err(error) => {
+                let refusal = refused(error);
+                let detail = format!("a revocation of the key cannot be checked: {error}");
+                self.doubt = Some(Refusal::new(refusal.code, detail));
+            }
+        }
+    }
+
+    fn of(&self, kid: KeyId) -> impl Iterator<Item = Revocation> {
+        self.proven.iter().map(move |it| revocation(kid, it))
+    }
+}
+
+/// Tells whether a signature is by somebody else, or by nobody.
+fn is_noise(checked: &Result<(), OpenPgpError>) -> bool {
+    matches!(
+        checked,
+        Err(OpenPgpError::Issuer | OpenPgpError::Mismatch(_))
+    )
+}
+
+/// Keeps the newer of two signatures.
+fn newer(newest: &mut Option<Signature>, signature: &Signature) {
+    let known = newest.as_ref().map(Signature::created);
+    if known.is_none_or(|known| known <= signature.created()) {
+        *newest = Some(signature.clone());
     }
 }
 
@@ -336,11 +390,11 @@ fn check_back(binding: &Signature, primary: &Key, subkey: &Key) -> Result<(), Re
 }
 
 /// Notes that a signature is weak: it may be the reason why nothing else is left.
-fn note(checked: Result<(), OpenPgpError>, weakness: &mut Option<Refusal>) -> bool {
+fn note(checked: &Result<(), OpenPgpError>, weakness: &mut Option<Refusal>) -> bool {
     match checked {
         Ok(()) => true,
         Err(error @ OpenPgpError::AlgorithmWeak(_)) => {
-            weakness.get_or_insert_with(|| refused(&error));
+            weakness.get_or_insert_with(|| refused(error));
             false
         }
         Err(_) => false,
@@ -361,6 +415,11 @@ fn flags_problem(may_sign: Option<bool>) -> Option<Refusal> {
 fn end_of(key: &Key, statement: &Signature) -> Option<UnixTime> {
     let lifetime = statement.key_lifetime().filter(|lifetime| *lifetime != 0)?;
     Some(key.created().plus(i64::from(lifetime) - 1))
+}
+
+/// Returns the last second of a signature.
+fn last_second(signature: &Signature) -> Option<UnixTime> {
+    signature.expires().map(|end| end.plus(-1))
 }
 
 fn revocation(kid: KeyId, signature: &Signature) -> Revocation {

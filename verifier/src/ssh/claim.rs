@@ -67,6 +67,7 @@ impl Claim {
             claimed,
             binding: self.binding,
             signing_time: None,
+            begins: None,
             ends: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Reading what is not as it should be.
 
-use notme_core::openpgp::{ArmorKind, KeyBlock, KeyBlocks, Signature, dearmor};
+use notme_core::openpgp::{ArmorKind, KeyBlock, KeyBlocks, PACKETS_MAX, Signature, armor, dearmor};
 use notme_testkit::{
     gnupg::Gnupg,
     openpgp::{OpenPgpAuthority, OpenPgpSession},
@@ -102,4 +102,19 @@ fn a_file_of_keys_keeps_those_that_can_be_read() {
         .collect();
     assert_eq!(kids, [true, false, true]);
     assert_eq!(keys.skipped(), 0);
+}
+
+#[test]
+fn a_file_of_many_keys_may_be_longer_than_one_key() {
+    let gpg = Gnupg::new();
+    gpg.generate("Alice <alice@example.org>", "ed25519", "sign", "never");
+    let key = gpg.ok(&["--export"], b"");
+    let copies = PACKETS_MAX / key.len() + 1;
+    let keys = key.repeat(copies);
+    for file in [armor(ArmorKind::PublicKeys, &keys).into_bytes(), keys] {
+        assert!(file.len() > PACKETS_MAX);
+        assert_eq!(KeyBlocks::read(&file).unwrap().keys().len(), copies);
+    }
+    let error = dearmor(ArmorKind::Signature, &vec![b'-'; PACKETS_MAX + 1]).unwrap_err();
+    assert_eq!(error.code(), "signature-too-large");
 }

@@ -57,10 +57,9 @@ fn everything_that_a_signature_says_is_signed() {
     let (signature, block) = signed();
     assert!(signature.is_all_hashed());
     assert_eq!(signature.created(), NOW);
-    assert_eq!(
-        signature.identity(),
-        Some(OpenPgpSession::new().identity.as_str())
-    );
+    let identity = OpenPgpSession::new().identity;
+    let named: Vec<_> = signature.identities().collect();
+    assert_eq!(named, [identity.as_str().as_bytes()]);
     let fingerprint = block.primary().fingerprint();
     assert_eq!(signature.issuer_fingerprints().first(), Some(fingerprint));
     assert_eq!(signature.issuer_key_ids(), [fingerprint.long_id()]);

@@ -16,11 +16,14 @@ use notme_verifier::{
     Code, Judge, Judgement, Policy, Trust, Verdict, openpgp::Person, trust::Authority,
 };
 use pgp::{
-    composed::{ArmorOptions, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedPublicKey},
+    composed::{
+        ArmorOptions, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedPublicKey,
+        SignedSecretKey,
+    },
     crypto::hash::HashAlgorithm,
-    packet::{Packet, PacketParser, SubpacketData},
+    packet::{Packet, PacketParser, PacketTrait as _, Subpacket, SubpacketData},
     ser::Serialize as _,
-    types::{KeyVersion, Password},
+    types::{KeyVersion, Mpi, Password, SignatureBytes},
 };
 
 use crate::world::{TREE, assert_accepted, assert_code};
@@ -379,6 +382,122 @@ fn another_payload_is_invalid() {
     assert_eq!(judgement.kid(), None);
 }
 
+/// Another spelling changes git's id of the object, and nothing that was judged.
+#[test]
+fn what_stays_open_to_change_is_listed() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "nistp256", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    gpg.set_time(NOW);
+    let payload = payload_at(NOW);
+    let armored = gpg.sign(ALICE, &payload);
+    let packet = dearmor(ArmorKind::Signature, &armored).unwrap();
+    let text = String::from_utf8(armored).unwrap();
+    let checksum = text.lines().find(|line| line.starts_with('=')).unwrap();
+    let body: String = text.lines().filter(|line| !line.contains('-')).collect();
+    let body = body.strip_suffix(checksum).unwrap();
+    let wrapped = |columns| {
+        let lines = body.as_bytes().chunks(columns);
+        lines
+            .map(|line| format!("{}\n", std::str::from_utf8(line).unwrap()))
+            .collect::<String>()
+    };
+    let around = |body: &str| {
+        format!("-----BEGIN PGP SIGNATURE-----\n\n{body}-----END PGP SIGNATURE-----\n")
+    };
+    let again = |packet: &[u8]| armor(ArmorKind::Signature, packet);
+    for armored in [
+        text.replacen("\n\n", "\nComment: whatever\n\n", 1),
+        text.replace('\n', "\r\n"),
+        text.replace(&format!("{checksum}\n"), ""),
+        around(&wrapped(76)),
+        around(&wrapped(1)),
+        again(&without_hints(&packet)),
+        again(&with_negative_s(&packet)),
+    ] {
+        assert_ne!(armored, text);
+        let raw = with_signature(&payload, "gpgsig", &armored);
+        assert_accepted(&judge(&raw, &keys));
+    }
+    let raw = with_signature(&payload, "gpgsig", &around(&wrapped(77)));
+    assert_code(&judge(&raw, &keys), Code::SignatureMalformed);
+}
+
+/// Takes everything out of the part that nobody signed.
+fn without_hints(packet: &[u8]) -> Vec<u8> {
+    let Some(Ok(Packet::Signature(mut signature))) = PacketParser::new(packet).next() else {
+        panic!("a signature");
+    };
+    let hints = signature.config().unwrap().unhashed_subpackets.len();
+    assert!(hints > 0);
+    for _ in 0..hints {
+        signature.unhashed_subpacket_remove(0).unwrap();
+    }
+    let mut out = Vec::new();
+    signature.to_writer_with_header(&mut out).unwrap();
+    out
+}
+
+/// Puts the group's order minus `s` in place of `s`, with which an ECDSA signature holds as well.
+fn with_negative_s(packet: &[u8]) -> Vec<u8> {
+    let Some(Ok(Packet::Signature(signature))) = PacketParser::new(packet).next() else {
+        panic!("a signature");
+    };
+    let Some(SignatureBytes::Mpis(numbers)) = signature.signature() else {
+        panic!("two numbers");
+    };
+    let order = notme_core::hex::decode(P256_ORDER).unwrap();
+    let mut s = vec![0; 32 - numbers[1].len()];
+    s.extend_from_slice(numbers[1].as_ref());
+    let mut borrow = 0;
+    for (digit, of_order) in s.iter_mut().zip(order).rev() {
+        let difference = i16::from(of_order) - i16::from(*digit) - borrow;
+        borrow = i16::from(difference < 0);
+        *digit = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let numbers = vec![numbers[0].clone(), Mpi::from_slice(&s)];
+    let changed = pgp::packet::Signature::from_config(
+        signature.config().unwrap().clone(),
+        signature.signed_hash_value().unwrap(),
+        numbers.into(),
+    );
+    let mut out = Vec::new();
+    changed.unwrap().to_writer_with_header(&mut out).unwrap();
+    out
+}
+
+const P256_ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+
+#[test]
+fn a_text_signature_holds_for_what_gpg_says_it_holds_for() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    gpg.set_time(NOW);
+    let mut payload = payload_at(NOW);
+    payload.extend_from_slice(b"\nmore \nlines\n");
+    let signature = gpg.ok(&["--textmode", "-bsau", ALICE], &payload);
+    gpg.write("signature.asc", &signature);
+    let signature = String::from_utf8(signature).unwrap();
+    let text = String::from_utf8(payload).unwrap();
+    for (variant, holds) in [
+        (text.clone(), true),
+        (text.replace("more \n", "more \r\n"), true),
+        (text.replace("more \n", "more \r"), false),
+        (text.replace("more \n", "more\n"), false),
+        (text.replace("more \n", "more \n\n"), false),
+        (text.replace("lines\n", "lines"), false),
+        (text.replace("lines\n", "lines\r"), false),
+    ] {
+        let verify = ["--verify", "signature.asc", "-"];
+        let output = gpg.run(&verify, variant.as_bytes());
+        assert_eq!(output.status.success(), holds, "gpg: {variant:?}");
+        let raw = with_signature(variant.as_bytes(), "gpgsig", &signature);
+        let found = judge(&raw, &keys).verdict();
+        assert_eq!(found == Verdict::Accepted, holds, "{found:?}: {variant:?}");
+    }
+}
+
 #[test]
 fn no_flipped_byte_is_accepted() {
     let mut gpg = gpg();
@@ -452,42 +571,220 @@ fn a_user_id_makes_nobody_an_agent() {
 /// gpg makes no version 6 keys.
 #[test]
 fn version_6_keys_and_signatures_are_accepted() {
-    let mut builder = SecretKeyParamsBuilder::default();
-    builder
-        .version(KeyVersion::V6)
-        .key_type(KeyType::Ed25519)
-        .can_certify(true)
-        .can_sign(true)
-        .created_at(pgp::types::Timestamp::from_secs(
-            u32::try_from(NOW.plus(-DAY).secs()).unwrap(),
-        ))
-        .primary_user_id(ALICE.to_owned());
-    let mut random = rand_core_for_pgp();
-    let secret = builder.build().unwrap().generate(&mut random).unwrap();
-    let public = SignedPublicKey::from(secret.clone());
-    let keys = trust(&public.to_armored_bytes(ArmorOptions::default()).unwrap());
-    let payload = payload_at(NOW);
-    let signature = DetachedSignature::sign_binary_data(
-        &mut random,
-        &secret.primary_key,
-        &Password::empty(),
-        HashAlgorithm::Sha512,
-        &payload[..],
-    )
-    .unwrap();
-    let armored = signature
-        .to_armored_string(ArmorOptions::default())
-        .unwrap();
-    let raw = with_signature(&payload, "gpgsig", &armored);
     // The library makes signatures of this very moment.
     let now = UnixTime::from(std::time::SystemTime::now()).max(NOW);
-    let policy = Policy::from_trust(&keys);
-    let judgement =
-        Judge::new(&policy, &keys, now).judge_object(ObjectKind::Commit, &raw, HashKind::Sha1);
-    assert_accepted(&judgement);
-    assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+    for (ends, expected) in [
+        (None, None),
+        (Some(now.plus(DAY)), None),
+        (Some(now.plus(-3600)), Some(Code::CertificateExpired)),
+    ] {
+        let seconds = |at: UnixTime| u32::try_from(at.secs()).unwrap();
+        let born = NOW.plus(-DAY);
+        let mut builder = SecretKeyParamsBuilder::default();
+        builder
+            .version(KeyVersion::V6)
+            .key_type(KeyType::Ed25519)
+            .can_certify(true)
+            .can_sign(true)
+            .created_at(pgp::types::Timestamp::from_secs(seconds(born)))
+            .primary_user_id(ALICE.to_owned());
+        let mut random = rand_core_for_pgp();
+        let mut secret = builder.build().unwrap().generate(&mut random).unwrap();
+        if let Some(ends) = ends {
+            end_at(&mut secret, seconds(ends) - seconds(born));
+        }
+        let public = SignedPublicKey::from(secret.clone());
+        let keys = trust(&public.to_armored_bytes(ArmorOptions::default()).unwrap());
+        let payload = payload_at(NOW);
+        let signature = DetachedSignature::sign_binary_data(
+            &mut random,
+            &secret.primary_key,
+            &Password::empty(),
+            HashAlgorithm::Sha512,
+            &payload[..],
+        )
+        .unwrap();
+        let armored = signature
+            .to_armored_string(ArmorOptions::default())
+            .unwrap();
+        let raw = with_signature(&payload, "gpgsig", &armored);
+        let policy = Policy::from_trust(&keys);
+        let judgement =
+            Judge::new(&policy, &keys, now).judge_object(ObjectKind::Commit, &raw, HashKind::Sha1);
+        assert_eq!(judgement.verdict().code(), expected, "{ends:?}");
+        assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+    }
+}
+
+/// Gives a version 6 key an end, where they have it: in the signature on the key itself, while
+/// those on its names say nothing of it.
+fn end_at(secret: &mut SignedSecretKey, lifetime: u32) {
+    let [own] = secret.details.direct_signatures.as_mut_slice() else {
+        panic!("one direct signature");
+    };
+    let mut config = own.config().unwrap().clone();
+    let lifetime = pgp::types::Duration::from_secs(lifetime);
+    let part = Subpacket::regular(SubpacketData::KeyExpirationTime(lifetime));
+    config.hashed_subpackets.push(part.unwrap());
+    let key = &secret.primary_key;
+    let made = config.sign_key(key, &Password::empty(), key.public_key());
+    *own = made.unwrap();
 }
 
 fn rand_core_for_pgp() -> impl rand_core::CryptoRng + rand_core::RngCore {
     rand_core::OsRng
+}
+
+/// Has the owner of a key revoke its first subkey as compromised.
+fn revoke_subkey(gpg: &Gnupg, fingerprint: &str) {
+    let edit = ["--no-batch", "--command-fd=0", "--edit-key", fingerprint];
+    gpg.ok(&edit, b"key 1\nrevkey\ny\n1\n\ny\nsave\n");
+}
+
+#[test]
+fn a_revocation_by_a_hash_that_we_do_not_check_is_not_overlooked() {
+    for (hash, code) in [
+        ("SHA1", Code::AlgorithmWeak),
+        ("SHA224", Code::AlgorithmUnsupported),
+    ] {
+        for of_subkey in [false, true] {
+            let mut gpg = gpg();
+            let fingerprint = gpg.generate(ALICE, "rsa2048", "sign", "never");
+            let quick = ["--quick-add-key", &fingerprint, "rsa2048", "sign", "never"];
+            gpg.ok(&quick, b"");
+            let by_subkey = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
+            let by_primary = commit_at(&mut gpg, &format!("{fingerprint}!"), NOW.plus(-5 * DAY));
+            assert_accepted(&judge(&by_subkey, &trust(&gpg.export(ALICE))));
+            gpg.set_time(NOW.plus(-3 * DAY));
+            gpg.configure(&format!("cert-digest-algo {hash}\n"));
+            match of_subkey {
+                false => revoke(&gpg, &fingerprint, "1"),
+                true => revoke_subkey(&gpg, &fingerprint),
+            }
+            let keys = trust(&gpg.export(ALICE));
+            assert_code(&judge(&by_subkey, &keys), code);
+            match of_subkey {
+                false => assert_code(&judge(&by_primary, &keys), code),
+                true => assert_accepted(&judge(&by_primary, &keys)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_that_was_taken_back_by_a_weak_hash_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "rsa2048", "sign", "never");
+    let work = "Alice <alice@work.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, work], b"");
+    let raw = commit_at(&mut gpg, "alice@work.example", NOW.plus(-5 * DAY));
+    gpg.set_time(NOW.plus(-3 * DAY));
+    gpg.configure("cert-digest-algo SHA1\n");
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, work], b"");
+    let keys = trust(&gpg.export(&fingerprint));
+    assert_eq!(
+        judge(&raw, &keys).identity(),
+        Some("mailto:alice@example.org")
+    );
+}
+
+#[test]
+fn a_revocation_behind_the_rest_of_the_file_counts() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let raw = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
+    let mut keys = gpg.ok(&["--export", &fingerprint], b"");
+    assert_accepted(&judge(&raw, &trust(&keys)));
+    let answers = b"y\n1\n\ny\n";
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", &fingerprint];
+    let revocation = gpg.ok(&words, answers);
+    keys.extend(dearmor(ArmorKind::PublicKeys, &revocation).unwrap());
+    assert_code(&judge(&raw, &trust(&keys)), Code::Revoked);
+}
+
+#[test]
+fn a_revoked_primary_key_takes_its_subkeys_along() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let raw = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
+    assert_accepted(&judge(&raw, &trust(&gpg.export(ALICE))));
+    gpg.set_time(NOW.plus(-3 * DAY));
+    revoke(&gpg, &fingerprint, "1");
+    assert_code(&judge(&raw, &trust(&gpg.export(ALICE))), Code::Revoked);
+}
+
+#[test]
+fn a_word_about_something_else_does_not_lengthen_a_key() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "2d");
+    let other = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-9 * DAY));
+    // It says who may revoke the key, and nothing of its end.
+    let answers = format!("addrevoker\n{other}\ny\nsave\n");
+    let edit = ["--no-batch", "--command-fd=0", "--edit-key", &fingerprint];
+    gpg.ok(&edit, answers.as_bytes());
+    let payload = payload_at(NOW);
+    let signature = String::from_utf8(gpg.sign(ALICE, &payload)).unwrap();
+    let raw = with_signature(&payload, "gpgsig", &signature);
+    let keys = trust(&gpg.export(ALICE));
+    assert_accepted(&judge(&alive, &keys));
+    assert_code(&judge(&raw, &keys), Code::CertificateExpired);
+}
+
+#[test]
+fn a_signature_that_calls_itself_younger_than_the_end_of_its_key_is_revoked() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let early = NOW.plus(-5 * DAY);
+    let honest = commit_at(&mut gpg, ALICE, early);
+    gpg.set_time(NOW.plus(-DAY));
+    let signature = String::from_utf8(gpg.sign(ALICE, &payload_at(early))).unwrap();
+    let backdated = with_signature(&payload_at(early), "gpgsig", &signature);
+    gpg.set_time(NOW.plus(-3 * DAY));
+    revoke(&gpg, &fingerprint, "3");
+    let keys = trust(&gpg.export(ALICE));
+    assert_accepted(&judge(&honest, &keys));
+    assert_code(&judge(&backdated, &keys), Code::Revoked);
+}
+
+#[test]
+fn a_signature_from_the_future_is_not_accepted_yet() {
+    let mut gpg = gpg();
+    gpg.generate(ALICE, "ed25519", "sign", "never");
+    let keys = trust(&gpg.export(ALICE));
+    for (ahead, expected) in [(60, None), (61, Some(Code::CertificateNotYetValid))] {
+        gpg.set_time(NOW.plus(ahead));
+        let signature = String::from_utf8(gpg.sign(ALICE, &payload_at(NOW))).unwrap();
+        let raw = with_signature(&payload_at(NOW), "gpgsig", &signature);
+        assert_eq!(judge(&raw, &keys).verdict().code(), expected);
+    }
+}
+
+#[test]
+fn whoever_claims_anothers_subkey_does_not_take_its_signatures() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    gpg.generate("Eve <eve@example.org>", "ed25519", "sign", "never");
+    let (alice, eve) = (gpg.ok(&["--export", ALICE], b""), gpg.export("eve"));
+    // The subkey and its binding, which is not Eve's to make, behind Eve's key.
+    let mut theirs = dearmor(ArmorKind::PublicKeys, &eve).unwrap();
+    let subkey = PacketParser::new(alice.as_slice())
+        .map(Result::unwrap)
+        .skip_while(|packet| !matches!(packet, Packet::PublicSubkey(_)));
+    for packet in subkey {
+        packet.to_writer(&mut theirs).unwrap();
+    }
+    let (alice, eve) = (authority("alice", &alice), authority("a-eve", &theirs));
+    let alone = judge(&raw, &Trust::new(vec![eve.clone()], Vec::new()));
+    assert_code(&alone, Code::SignerUntrusted);
+    let both = judge(&raw, &Trust::new(vec![eve, alice], Vec::new()));
+    assert_accepted(&both);
+    assert_eq!(both.identity(), Some("mailto:alice@example.org"));
 }

@@ -2,7 +2,7 @@
 
 use notme_core::{
     key::Signer as _,
-    openpgp::{CertifiedKey, ToBeSigned},
+    openpgp::{ArmorKind, CertifiedKey, ToBeSigned, armor},
     time::UnixTime,
     trust::{Revocation, RevocationKind, TrustDocument},
 };
@@ -232,7 +232,7 @@ fn a_signature_that_names_another_identity_is_refused() {
         .and_then(|unsigned| unsigned.sign(&session.key))
         .and_then(|signature| signature.to_packet())
         .unwrap();
-    let armored = notme_core::openpgp::armor(notme_core::openpgp::ArmorKind::Signature, &signature);
+    let armored = armor(ArmorKind::Signature, &signature);
     let judgement = judge(&with_signature(&payload, "gpgsig", &armored));
     assert_code(&judgement, Code::SignatureMalformed);
 }
@@ -243,4 +243,22 @@ fn without_an_openpgp_key_the_authority_vouches_for_nobody() {
     let raw = commit(&session, &bound(&session));
     let judgement = judge_in(&raw, &crate::world::trust(), NOW);
     assert_code(&judgement, Code::SignerUntrusted);
+}
+
+#[test]
+fn a_fast_clock_matters_only_where_no_authority_named_the_time() {
+    let session = OpenPgpSession::new();
+    let fast = |key: &CertifiedKey| {
+        let payload = payload();
+        let signature = ToBeSigned::new(key, &session.identity, &payload, NOW.plus(61))
+            .and_then(|unsigned| unsigned.sign(&session.key))
+            .and_then(|signature| signature.to_packet())
+            .unwrap();
+        let armored = armor(ArmorKind::Signature, &signature);
+        with_signature(&payload, "gpgsig", &armored)
+    };
+    assert_accepted(&judge(&fast(&bound(&session))));
+    let key = OpenPgpAuthority::new(1).certify(&session, None);
+    let judgement = judge_declared(&fast(&key));
+    assert_code(&judgement, Code::CertificateNotYetValid);
 }
