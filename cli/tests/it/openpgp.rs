@@ -6,6 +6,7 @@ use notme_core::time::UnixTime;
 use notme_testkit::{
     commit::with_signature,
     gnupg::Gnupg,
+    oracle::oracle,
     repository::{Repository, run},
 };
 
@@ -102,6 +103,19 @@ fn gpg_accepts_it_after_importing_what_we_export() {
     for expected in ["[GNUPG:] GOODSIG ", "[GNUPG:] TRUST_FULLY"] {
         assert!(stdout(&output).contains(expected), "{}", told(&output));
     }
+
+    // And so does git that knows nothing of us.
+    gpg.configure("auto-key-import\n");
+    let program = format!("gpg.program={}", oracle("gpg").display());
+    let stock = |words: &[&str]| {
+        let mut git = world.command("git");
+        git.env("GNUPGHOME", gpg.path()).args(["-c", &program]);
+        run(git.args(words), b"")
+    };
+    let output = stock(&["verify-commit", "HEAD"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let output = stock(&["log", "-1", "--format=%G? %GT"]);
+    assert_eq!(stdout(&output), "G fully\n", "{}", told(&output));
 }
 
 #[test]
