@@ -266,6 +266,34 @@ fn signs_nothing_that_is_no_git_object_and_leaves_no_file() {
 }
 
 #[test]
+fn what_cannot_be_written_leaves_what_was_there() {
+    let world = world();
+    world.signed_commit("file");
+    let directory = world.home().join("out");
+    fs::create_dir(&directory).unwrap();
+    let (payload, out) = (directory.join("payload"), directory.join("payload.asc"));
+    fs::write(&payload, apart(&world).0).unwrap();
+    fs::write(&out, "what was there").unwrap();
+    // No file may grow.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec '{}' --status-fd=2 -bau claude '{}'",
+        link(&world).display(),
+        payload.display()
+    );
+    let output = world.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(!told(&output).contains("SIG_CREATED"), "{}", told(&output));
+    assert_eq!(fs::read_to_string(&out).unwrap(), "what was there");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+
+    let payload = payload.to_str().unwrap();
+    let arguments = ["-bau", "claude", "-o", "/dev/stdout", payload];
+    let output = call(&world, &arguments, b"");
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(stdout(&output).starts_with("-----BEGIN PGP SIGNATURE-----\n"));
+}
+
+#[test]
 fn a_closed_output_is_no_signature() {
     let world = world();
     world.signed_commit("file");
