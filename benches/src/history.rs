@@ -98,8 +98,8 @@ impl Sessions {
     fn new(first: UnixTime) -> Self {
         Self {
             x509: TestAuthority::born(9, first.plus(-3600)),
-            ssh: Ed25519Key::from_seed([9; 32]),
-            openpgp: OpenPgpAuthority::new(9),
+            ssh: Ed25519Key::from_seed([10; 32]),
+            openpgp: OpenPgpAuthority::new(11),
         }
     }
 

@@ -15,6 +15,7 @@ mod sign;
 pub mod ssh;
 mod status_lines;
 mod status_output;
+mod whole_file;
 
 pub use argv::{
     ArgvError, Command, Data, Encoding, KeyList, Sign, StatusFd, Verify, is_gpg_shaped, parse,

@@ -6,6 +6,7 @@ use notme_core::time::UnixTime;
 use notme_testkit::{
     commit::with_signature,
     gnupg::Gnupg,
+    oracle::oracle,
     repository::{Repository, run},
 };
 
@@ -102,6 +103,19 @@ fn gpg_accepts_it_after_importing_what_we_export() {
     for expected in ["[GNUPG:] GOODSIG ", "[GNUPG:] TRUST_FULLY"] {
         assert!(stdout(&output).contains(expected), "{}", told(&output));
     }
+
+    // And so does git that knows nothing of us.
+    gpg.configure("auto-key-import\n");
+    let program = format!("gpg.program={}", oracle("gpg").display());
+    let stock = |words: &[&str]| {
+        let mut git = world.command("git");
+        git.env("GNUPGHOME", gpg.path()).args(["-c", &program]);
+        run(git.args(words), b"")
+    };
+    let output = stock(&["verify-commit", "HEAD"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let output = stock(&["log", "-1", "--format=%G? %GT"]);
+    assert_eq!(stdout(&output), "G fully\n", "{}", told(&output));
 }
 
 #[test]
@@ -249,6 +263,34 @@ fn signs_nothing_that_is_no_git_object_and_leaves_no_file() {
     assert_eq!(output.status.code(), Some(2));
     assert!(!world.home().join("payload.asc").exists());
     assert!(!stderr(&output).contains("SIG_CREATED"));
+}
+
+#[test]
+fn what_cannot_be_written_leaves_what_was_there() {
+    let world = world();
+    world.signed_commit("file");
+    let directory = world.home().join("out");
+    fs::create_dir(&directory).unwrap();
+    let (payload, out) = (directory.join("payload"), directory.join("payload.asc"));
+    fs::write(&payload, apart(&world).0).unwrap();
+    fs::write(&out, "what was there").unwrap();
+    // No file may grow.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec '{}' --status-fd=2 -bau claude '{}'",
+        link(&world).display(),
+        payload.display()
+    );
+    let output = world.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(!told(&output).contains("SIG_CREATED"), "{}", told(&output));
+    assert_eq!(fs::read_to_string(&out).unwrap(), "what was there");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+
+    let payload = payload.to_str().unwrap();
+    let arguments = ["-bau", "claude", "-o", "/dev/stdout", payload];
+    let output = call(&world, &arguments, b"");
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(stdout(&output).starts_with("-----BEGIN PGP SIGNATURE-----\n"));
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Signing as gpg does: payload in, signature out, status lines beside it.
 
-use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
-};
+use std::{fs::File, io};
 
 use notme_core::{
     frame::{ArmoredAnswer, SignatureKind},
@@ -19,6 +15,7 @@ use crate::{
     failure::{Failure, wanted_key},
     sign::{Streams, read_payload, say},
     status_output::StatusOutput,
+    whole_file::write_whole,
 };
 
 /// Signs, and returns the exit code: 0 when the signature was written, otherwise 2 and nothing
@@ -67,7 +64,10 @@ fn try_sign(
         Encoding::Der => &made.bytes,
     };
     match &command.output {
-        Some(path) => write_file(path, bytes)?,
+        Some(path) => write_whole(path, bytes).map_err(|source| Failure::Write {
+            path: path.clone(),
+            source,
+        })?,
         None => {
             streams.stdout.write_all(bytes).map_err(Failure::Output)?;
             streams.stdout.flush().map_err(Failure::Output)?;
@@ -82,21 +82,6 @@ fn try_sign(
         status.write(&line, streams).map_err(Failure::Output)?;
     }
     Ok(())
-}
-
-/// Writes a file that is there whole or not at all.
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source| Failure::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = File::create(path).map_err(failed)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    written.map_err(|source| {
-        // What is left of it is no signature.
-        let _ = fs::remove_file(path);
-        failed(source)
-    })
 }
 
 /// A finished signature, read back as a verifier would.

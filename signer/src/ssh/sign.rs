@@ -1,10 +1,8 @@
 //! `-Y sign`: hash, have the key sign, check, write.
 
 use std::{
-    ffi::OsStr,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Read, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +15,7 @@ use super::{
     openssh_agent::OpenSshAgent,
     signing_key::{SigningError, SigningKey},
 };
-use crate::sign::Streams;
+use crate::{sign::Streams, whole_file::write_whole};
 
 /// What of the environment decides where keys are.
 #[derive(Clone, Debug, Default)]
@@ -248,32 +246,6 @@ fn may_write(path: &Path, streams: &mut Streams<'_>) -> io::Result<bool> {
     let mut byte = answer;
     while is_yes && byte != *b"\n" && streams.stdin.read(&mut byte)? == 1 {}
     Ok(is_yes)
-}
-
-/// Writes a file beside its place and moves it there. A file that is replaced keeps its mode.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mode = fs::metadata(path).map(|it| it.permissions().mode() & 0o777);
-    let name = path.file_name().unwrap_or(OsStr::new("signature"));
-    let mut beside = OsStr::new(".").to_owned();
-    beside.push(name);
-    beside.push(format!(".{}", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o666)
-        .open(&beside)?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| match mode {
-            Ok(mode) => file.set_permissions(fs::Permissions::from_mode(mode)),
-            Err(_) => Ok(()),
-        })
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }
 
 fn tell(command: &Sign, streams: &mut Streams<'_>, text: &str) -> Result<(), Failure> {

@@ -102,6 +102,17 @@ fn gpg_sees_the_end_of_a_session() {
 }
 
 #[test]
+fn gpg_trusts_a_session_no_longer_than_it_is_certified() {
+    let mut bench = Bench::new();
+    let key = bench.sign();
+    bench.gpg.ok(&["--import"], &key);
+    bench.gpg.set_time(bench.session.not_after.plus(1));
+    let (good, said) = bench.verify(PAYLOAD, &[]);
+    assert!(good && said.contains("GOODSIG"), "{said}");
+    assert!(said.contains("TRUST_UNDEFINED"), "{said}");
+}
+
+#[test]
 fn gpg_does_not_trust_a_key_that_the_authority_did_not_certify() {
     let mut bench = Bench::new();
     bench.authority = OpenPgpAuthority::new(2);
