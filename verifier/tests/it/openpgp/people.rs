@@ -695,13 +695,17 @@ fn a_revocation_behind_the_rest_of_the_file_counts() {
     let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
     gpg.ok(&quick, b"");
     let raw = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
-    let mut keys = gpg.ok(&["--export", &fingerprint], b"");
-    assert_accepted(&judge(&raw, &trust(&keys)));
-    let answers = b"y\n1\n\ny\n";
+    let keys = gpg.ok(&["--export", &fingerprint], b"");
     let words = ["--no-batch", "--command-fd=0", "--gen-revoke", &fingerprint];
-    let revocation = gpg.ok(&words, answers);
-    keys.extend(dearmor(ArmorKind::PublicKeys, &revocation).unwrap());
-    assert_code(&judge(&raw, &trust(&keys)), Code::Revoked);
+    let revocation = gpg.ok(&words, b"y\n1\n\ny\n");
+    let revocation = dearmor(ArmorKind::PublicKeys, &revocation).unwrap();
+    // Behind the last subkey, and behind one that cannot be read.
+    for behind in [&[][..], &[0xce, 6, 5, 0, 0, 0, 0, 99]] {
+        let keys = [&keys[..], behind].concat();
+        assert_accepted(&judge(&raw, &trust(&keys)));
+        let keys = [&keys[..], &revocation].concat();
+        assert_code(&judge(&raw, &trust(&keys)), Code::Revoked);
+    }
 }
 
 #[test]
