@@ -792,3 +792,29 @@ fn whoever_claims_anothers_subkey_does_not_take_its_signatures() {
     assert_accepted(&both);
     assert_eq!(both.identity(), Some("mailto:alice@example.org"));
 }
+
+#[test]
+fn what_a_key_says_of_itself_is_no_signature_over_a_commit() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    revoke(&gpg, &fingerprint, "3");
+    gpg.set_time(NOW);
+    let keys = gpg.ok(&["--export", ALICE], b"");
+    let payload = payload_at(NOW);
+    let mut kinds = Vec::new();
+    for packet in PacketParser::new(keys.as_slice()) {
+        let Packet::Signature(signature) = packet.unwrap() else {
+            continue;
+        };
+        kinds.push(u8::from(signature.typ().unwrap()));
+        let mut bytes = Vec::new();
+        signature.to_writer_with_header(&mut bytes).unwrap();
+        let armored = armor(ArmorKind::Signature, &bytes);
+        let raw = with_signature(&payload, "gpgsig", &armored);
+        assert_code(&judge(&raw, &trust(&keys)), Code::SignatureMalformed);
+    }
+    kinds.sort_unstable();
+    assert_eq!(kinds, [0x13, 0x18, 0x20]);
+}
