@@ -6,8 +6,8 @@ use pgp::{
 };
 
 use super::{
-    ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, armor::dearmor_of_any_length, dearmor,
-    is_armored,
+    ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, SignatureKind,
+    armor::dearmor_of_any_length, dearmor, is_armored,
 };
 
 /// A primary key with its user ids, its subkeys, and every signature that stands beside them.
@@ -156,6 +156,16 @@ impl KeyBlock {
         Some(())
     }
 
+    /// Adds what takes back the whole key, and nothing else.
+    fn take_revocation(&mut self, packet: Packet) {
+        if let Packet::Signature(packet) = packet
+            && let Ok(signature) = Signature::of_packet(packet)
+            && signature.kind() == SignatureKind::KeyRevocation
+        {
+            self.push_signature(signature);
+        }
+    }
+
     fn push_user_id(&mut self, packet: pgp::packet::UserId) {
         self.user_ids.push(UserId {
             packet,
@@ -170,9 +180,12 @@ impl KeyBlock {
         });
     }
 
-    /// A signature is about what stands before it.
+    /// A signature is about what stands before it, but for one that takes back the whole key:
+    /// whoever appends it to a file puts it behind the last part.
     fn push_signature(&mut self, signature: Signature) {
-        if let Some(subkey) = self.subkeys.last_mut() {
+        if signature.kind() == SignatureKind::KeyRevocation {
+            self.direct.push(signature);
+        } else if let Some(subkey) = self.subkeys.last_mut() {
             subkey.signatures.push(signature);
         } else if let Some(user_id) = self.user_ids.last_mut() {
             user_id.signatures.push(signature);
@@ -236,6 +249,9 @@ impl KeyBlocks {
                         continue;
                     };
                     if tag == Tag::Signature && part == Part::Unreadable {
+                        if let Ok(packet) = packet {
+                            block.take_revocation(packet);
+                        }
                         continue;
                     }
                     let taken = read.note(packet, |packet| block.take(packet));

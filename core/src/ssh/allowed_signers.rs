@@ -44,7 +44,7 @@ impl AllowedSigners {
     /// Reads a file. A line that is broken is kept as such: it allows nothing, and the others
     /// stand.
     pub fn parse(text: &[u8], local: LocalTime<'_>) -> Self {
-        let lines = text.split(|byte| *byte == b'\n').enumerate();
+        let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
         let lines = lines.filter_map(|(index, line)| Line::parse(index + 1, line, local));
         Self {
             lines: lines.collect(),
@@ -75,8 +75,9 @@ impl AllowedSigners {
 
 impl Line {
     fn parse(number: usize, line: &[u8], local: LocalTime<'_>) -> Option<Self> {
-        let line = line.trim_ascii_start();
-        if line.is_empty() || line.starts_with(b"#") {
+        let begins = line.iter().position(|byte| !b" \t".contains(byte))?;
+        let line = line.get(begins..)?;
+        if line.trim_ascii().is_empty() || line.starts_with(b"#") {
             return None;
         }
         let broken = |error| {
@@ -100,7 +101,7 @@ impl Line {
         Some(Self {
             number,
             principals,
-            entry: Entry::parse(rest, local),
+            entry: Entry::parse(rest.strip_suffix('\n').unwrap_or(rest), local),
         })
     }
 
@@ -219,9 +220,10 @@ impl Entry {
     }
 }
 
-/// Takes the first word off, in which quotes keep white space; `None` when nothing follows it.
+/// Takes the first word off, in which quotes keep white space; `None` when nothing follows it, not
+/// even the end of the line.
 fn split_principals(line: &str) -> Option<(String, &str)> {
-    let at = line.find([' ', '\t', '\r', '"'])?;
+    let at = line.find(|c| c == '"' || SPACES.contains(&c))?;
     let (start, rest) = line.split_at_checked(at)?;
     let (principals, rest) = match rest.strip_prefix('"') {
         Some(quoted) => {
@@ -230,8 +232,10 @@ fn split_principals(line: &str) -> Option<(String, &str)> {
         }
         None => (start.to_owned(), rest),
     };
-    Some((principals, rest.trim_start_matches([' ', '\t', '\r'])))
+    Some((principals, rest.trim_start_matches(SPACES)))
 }
+
+const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Splits at the first white space outside quotes.
 fn split_options(text: &str) -> Option<(&str, &str)> {

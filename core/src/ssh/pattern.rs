@@ -40,7 +40,9 @@ pub fn matches(text: &[u8], pattern: &[u8]) -> bool {
 /// Tells whether `text` matches a list: some pattern of it, and none that is negated with `!`.
 pub fn matches_list(text: &[u8], list: &[u8]) -> bool {
     let mut found = false;
-    for pattern in list.split(|byte| *byte == b',') {
+    // After the last comma there is no pattern, unlike before and between.
+    for pattern in list.split_inclusive(|byte| *byte == b',') {
+        let pattern = pattern.strip_suffix(b",").unwrap_or(pattern);
         match pattern.strip_prefix(b"!") {
             Some(negated) if matches(text, negated) => return false,
             Some(_) => {}

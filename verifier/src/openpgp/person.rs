@@ -6,7 +6,7 @@
 use notme_core::{
     key::KeyId,
     openpgp::{
-        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, Subkey, UserId,
+        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, UserId,
     },
     time::UnixTime,
     trust::{Revocation, RevocationKind},
@@ -195,12 +195,7 @@ impl Own {
             takings: Takings::default(),
             weakness: None,
         };
-        // Whoever appends a revocation to a file of keys puts it behind the last part.
-        let names = block.user_ids().iter().map(UserId::signatures);
-        let subkeys = block.subkeys().iter().map(Subkey::signatures);
-        let is_revocation = |it: &&Signature| it.kind() == SignatureKind::KeyRevocation;
-        let elsewhere = names.chain(subkeys).flatten().filter(is_revocation);
-        for signature in block.direct().iter().chain(elsewhere) {
+        for signature in block.direct() {
             let checked = signature.verify_direct(primary);
             match signature.kind() {
                 SignatureKind::KeyRevocation => own.takings.push(signature, &checked),

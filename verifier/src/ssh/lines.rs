@@ -3,7 +3,7 @@
 use notme_core::{
     ssh::{
         AllowedSigners, Certificate, Key, RevocationList,
-        allowed_signers::{Entry, EntryKind, Line},
+        allowed_signers::{Entry, EntryKind, Line, LineError},
         pattern,
     },
     time::UnixTime,
@@ -95,7 +95,7 @@ pub fn match_principals(principal: &str, allowed: &AllowedSigners) -> Answer<Vec
 /// A line that names others is passed over before its key is read; one whose names cannot be
 /// told might name anybody.
 fn concerns(line: &Line, principal: &str) -> bool {
-    line.covers(principal) || line.principals().is_empty() && line.entry().is_err()
+    line.covers(principal) || matches!(line.entry(), Err(LineError::Text | LineError::Line))
 }
 
 fn allows(

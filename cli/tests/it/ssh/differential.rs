@@ -77,6 +77,15 @@ fn plain_keys_are_allowed_alike() {
             ("a@x foo {user}\na@x {user}", verify!("a@x"), 0),
             ("a@x ssh-ed25519 AAAA\na@x {user}", verify!("a@x"), 0),
             ("one\na@x {user}", verify!("a@x"), 0),
+            // A name begins after spaces and tabs; all other white space is part of it, or its end.
+            ("\ra@x {user}", verify!("a@x"), BAD),
+            ("\x0ca@x {user}", verify!("a@x"), BAD),
+            ("\r\na@x {user}\r", verify!("a@x"), 0),
+            // Nothing stands after a last comma, but something empty before and between.
+            ("a@x, {user}", verify!("''"), BAD),
+            ("\"\" {user}", verify!("''"), BAD),
+            ("a@x,, {user}", verify!("''"), 0),
+            (", {user}", verify!("''"), 0),
         ],
     );
 }
@@ -385,6 +394,15 @@ fn principals_are_found_alike() {
             ("a@x {user}\na@x foo {user}", matching, 252),
             ("b@x foo {user}\na@x {user}", matching, 0),
             ("a@x cert-authority,namespaces=\"file\" {user}", matching, 0),
+            ("one\na@x {user}", matching, 0),
+            ("one\n", matching, 210),
+            ("one", matching, 252),
+            ("\"a@x\n", matching, 252),
+            ("\"\" foo {user}\na@x {user}", matching, 0),
+            ("\r\na@x {user}", matching, 0),
+            ("\ra@x {user}", matching, 210),
+            ("\ra@x {user}", find, BAD),
+            ("\x0ca@x {user}", find, 0),
             ("a@x {user}", "-Y match-principals -f absent -I a@x", 232),
             (
                 "a@x {user}",

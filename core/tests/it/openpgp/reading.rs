@@ -118,3 +118,25 @@ fn a_file_of_many_keys_may_be_longer_than_one_key() {
     let error = dearmor(ArmorKind::Signature, &vec![b'-'; PACKETS_MAX + 1]).unwrap_err();
     assert_eq!(error.code(), "signature-too-large");
 }
+
+#[test]
+fn rsa_keys_are_read_up_to_the_length_that_we_verify_with() {
+    for (bits, is_read) in [(2047_u16, true), (2048, true), (8192, true), (8193, false)] {
+        let mut modulus = vec![0xff; usize::from(bits.div_ceil(8))];
+        modulus[0] >>= (8 - bits % 8) % 8;
+        let bits_bytes = bits.to_be_bytes();
+        let body = [
+            &[4, 0, 0, 0, 1, 1],
+            &bits_bytes[..],
+            &modulus,
+            &[0, 17, 1, 0, 1],
+        ]
+        .concat();
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let packet = [&[0xc6, 0xff], &length[..], &body].concat();
+        let read = KeyBlocks::read(&packet);
+        assert_eq!(read.is_ok(), is_read, "{bits}");
+        let has_id = read.is_ok_and(|keys| keys.keys()[0].primary().kid().is_some());
+        assert_eq!(has_id, (2048..=8192).contains(&bits), "{bits}");
+    }
+}

@@ -695,13 +695,17 @@ fn a_revocation_behind_the_rest_of_the_file_counts() {
     let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
     gpg.ok(&quick, b"");
     let raw = commit_at(&mut gpg, ALICE, NOW.plus(-5 * DAY));
-    let mut keys = gpg.ok(&["--export", &fingerprint], b"");
-    assert_accepted(&judge(&raw, &trust(&keys)));
-    let answers = b"y\n1\n\ny\n";
+    let keys = gpg.ok(&["--export", &fingerprint], b"");
     let words = ["--no-batch", "--command-fd=0", "--gen-revoke", &fingerprint];
-    let revocation = gpg.ok(&words, answers);
-    keys.extend(dearmor(ArmorKind::PublicKeys, &revocation).unwrap());
-    assert_code(&judge(&raw, &trust(&keys)), Code::Revoked);
+    let revocation = gpg.ok(&words, b"y\n1\n\ny\n");
+    let revocation = dearmor(ArmorKind::PublicKeys, &revocation).unwrap();
+    // Behind the last subkey, and behind one that cannot be read.
+    for behind in [&[][..], &[0xce, 6, 5, 0, 0, 0, 0, 99]] {
+        let keys = [&keys[..], behind].concat();
+        assert_accepted(&judge(&raw, &trust(&keys)));
+        let keys = [&keys[..], &revocation].concat();
+        assert_code(&judge(&raw, &trust(&keys)), Code::Revoked);
+    }
 }
 
 #[test]
@@ -787,4 +791,30 @@ fn whoever_claims_anothers_subkey_does_not_take_its_signatures() {
     let both = judge(&raw, &Trust::new(vec![eve, alice], Vec::new()));
     assert_accepted(&both);
     assert_eq!(both.identity(), Some("mailto:alice@example.org"));
+}
+
+#[test]
+fn what_a_key_says_of_itself_is_no_signature_over_a_commit() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    revoke(&gpg, &fingerprint, "3");
+    gpg.set_time(NOW);
+    let keys = gpg.ok(&["--export", ALICE], b"");
+    let payload = payload_at(NOW);
+    let mut kinds = Vec::new();
+    for packet in PacketParser::new(keys.as_slice()) {
+        let Packet::Signature(signature) = packet.unwrap() else {
+            continue;
+        };
+        kinds.push(u8::from(signature.typ().unwrap()));
+        let mut bytes = Vec::new();
+        signature.to_writer_with_header(&mut bytes).unwrap();
+        let armored = armor(ArmorKind::Signature, &bytes);
+        let raw = with_signature(&payload, "gpgsig", &armored);
+        assert_code(&judge(&raw, &trust(&keys)), Code::SignatureMalformed);
+    }
+    kinds.sort_unstable();
+    assert_eq!(kinds, [0x13, 0x18, 0x20]);
 }
