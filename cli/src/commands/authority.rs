@@ -285,7 +285,12 @@ fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {
 
 fn open(directory: &Path) -> Result<Admin, Failure> {
     Admin::open(directory, Arc::new(SystemClock)).map_err(|error| {
-        Failure::from(error).hint("`notme init` or `notme authority init` makes one")
+        let hint = match error.code() {
+            "authority-not-founded" => "`notme init` or `notme authority init` makes one",
+            "authority-store-newer" => "a newer notme wrote it: use that one",
+            _ => return error.into(),
+        };
+        Failure::from(error).hint(hint)
     })
 }
 

@@ -10,7 +10,7 @@ use std::{
 use notme_agent::{AgentConfig, Document};
 use notme_core::{frame::SessionState, identity::AgentName};
 use notme_local::check_private_directory;
-use notme_verifier::{Code, Trust};
+use notme_verifier::{Code, Trust, trust::Authority};
 use serde::Serialize;
 
 use crate::{
@@ -306,27 +306,42 @@ fn check_authority(home: &Home, config: &AgentConfig, find: &mut Find<'_>) {
     }
 }
 
+/// Tells whether nothing that is signed in this format can be led back to the authority: it may
+/// have had no such key when the document was fetched.
+fn lacks_key_for(format: Option<&str>, authority: &Authority) -> bool {
+    match format {
+        Some("ssh") => authority.ssh().is_empty(),
+        Some("openpgp") => authority.openpgp().is_empty(),
+        _ => false,
+    }
+}
+
 fn check_agent(home: &Home, trust: &Trust, find: &mut Find<'_>) -> Result<(), Failure> {
+    let format = git::value("gpg.format")?;
     for name in AgentConfig::names(&home.agents())? {
         let Some(config) = AgentConfig::load(&home.agents(), &name)? else {
             continue;
         };
-        let pinned = trust
-            .authorities()
-            .iter()
-            .flat_map(|authority| authority.roots())
-            .any(|root| {
-                config
-                    .pins
-                    .as_slice()
-                    .contains(&root.certificate().public_key().spki_sha256())
-            });
-        if !pinned {
-            find(
+        let pins = config.pins.as_slice();
+        let pinned = trust.authorities().iter().find(|authority| {
+            let mut roots = authority.roots().iter();
+            roots.any(|root| pins.contains(&root.certificate().public_key().spki_sha256()))
+        });
+        match pinned {
+            None => find(
                 "authority-not-trusted",
                 format!("agent `{name}` signs under an authority that is not trusted here"),
                 &format!("notme init --agent {name}"),
-            );
+            ),
+            Some(authority) if lacks_key_for(format.as_deref(), authority) => find(
+                "trust-lacks-format",
+                format!(
+                    "the trust document of `{}` has no key for the format that git is set to",
+                    authority.name()
+                ),
+                &format!("notme trust refresh {}", authority.name()),
+            ),
+            Some(_) => {}
         }
         check_authority(home, &config, find);
     }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
     process::{Child, Stdio},
 };
 
@@ -220,4 +220,19 @@ fn the_embedded_authority_keeps_its_key_file_to_itself() {
             .notme_ok(&["authority", "status"])
             .contains("by a file beside them")
     );
+}
+
+#[test]
+fn a_store_of_a_newer_program_says_to_use_that_one() {
+    let world = World::initialised();
+    world.notme_ok(&["agent", "stop"]);
+    world.notme_ok(&["authority", "stop"]);
+    let store = world.notme_home().join("data/authority/store.sqlite");
+    // The database header has `user_version` at byte 60 (SQLite, file format, 1.3).
+    let file = fs::OpenOptions::new().write(true).open(store).unwrap();
+    file.write_all_at(&99_u32.to_be_bytes(), 60).unwrap();
+    let said = told(&world.notme(&["authority", "bundle"]));
+    assert!(said.contains("schema 99"), "{said}");
+    assert!(said.contains("a newer notme wrote it"), "{said}");
+    assert!(!said.contains("notme init"), "{said}");
 }

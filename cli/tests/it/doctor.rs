@@ -1,6 +1,9 @@
 //! `notme doctor` finds what we break, and what it prints repairs it.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::SystemTime};
+
+use notme_core::{hex, time::UnixTime};
+use notme_testkit::cast::TestAuthority;
 
 use crate::world::World;
 
@@ -103,4 +106,40 @@ fn without_init_it_says_what_to_run() {
             .any(|(code, repair)| code == "trust-missing" && repair == "notme init"),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_trust_document_without_a_key_for_the_format_is_found() {
+    let world = World::initialised();
+    // An authority as it was before it had SSH and OpenPGP keys.
+    let authority = TestAuthority::new(1);
+    let now = UnixTime::from(SystemTime::now());
+    let document = world.home().join("trust.json");
+    fs::write(&document, authority.trust_document(1, now)).unwrap();
+    let document = document.to_str().unwrap();
+    let pins: Vec<String> = authority
+        .pins()
+        .iter()
+        .map(|pin| hex::encode(pin))
+        .collect();
+    let mut add = vec!["trust", "add", "--name", "old", document];
+    for pin in &pins {
+        add.extend(["--pin", pin]);
+    }
+    world.notme_ok(&add);
+    let agents = world.notme_home().join("data/agents");
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&fs::read(agents.join("claude.json")).unwrap()).unwrap();
+    config["pins"] = pins.into();
+    fs::write(agents.join("claude.json"), config.to_string()).unwrap();
+    assert_eq!(findings(&world), []);
+    for format in ["ssh", "openpgp"] {
+        world.git_ok(&["config", "gpg.format", format]);
+        let repair = "notme trust refresh old".to_owned();
+        let found = findings(&world);
+        assert!(
+            found.contains(&("trust-lacks-format".to_owned(), repair)),
+            "{found:?}"
+        );
+    }
 }
