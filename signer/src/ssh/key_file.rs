@@ -4,11 +4,16 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read as _},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::MetadataExt as _,
+    },
     path::{Path, PathBuf},
 };
 
 use notme_core::ssh::{Key, key::KeyReadError};
+use rustix::process::getuid;
+use zeroize::Zeroizing;
 
 use super::private_key::{BEGIN, PrivateKey, PrivateKeyError, PrivateKeyFile};
 
@@ -34,15 +39,25 @@ impl KeyFile {
         passphrase: Option<&OsStr>,
     ) -> Result<Self, KeyFileError> {
         let private = private_path(path);
-        let bytes = match read(&private) {
+        let unreadable = |source| KeyFileError::Read {
+            path: private.clone(),
+            source,
+        };
+        let opened = match File::open(&private) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(KeyFileError::Absent(path.to_owned()));
             }
-            read => read.map_err(|source| KeyFileError::Read {
-                path: private.clone(),
-                source,
-            })?,
+            opened => opened.map_err(unreadable)?,
         };
+        let metadata = opened.metadata().map_err(unreadable)?;
+        // As ssh-keygen: who shares a key with a group of other people signs for them all.
+        if metadata.uid() == getuid().as_raw() && metadata.mode() & 0o077 != 0 {
+            return Err(KeyFileError::Exposed {
+                mode: metadata.mode() & 0o777,
+                path: private,
+            });
+        }
+        let bytes = read(opened).map(Zeroizing::new).map_err(unreadable)?;
         let file = parse(&bytes, &private)?;
         if file.public_key() != key.public_key() {
             return Err(KeyFileError::OtherKey {
@@ -85,7 +100,7 @@ pub(super) fn read_public(path: &Path) -> Result<Key, KeyFileError> {
     let beside = with_suffix(path, ".pub");
     let mut first_error = None;
     for candidate in [path, &beside] {
-        match read(candidate) {
+        match File::open(candidate).and_then(read) {
             Ok(bytes) => match parse_public(&bytes) {
                 Ok(Some(key)) => return Ok(key),
                 Ok(None) => {}
@@ -101,7 +116,7 @@ pub(super) fn read_public(path: &Path) -> Result<Key, KeyFileError> {
             }
         }
     }
-    let bytes = match (read(path), first_error) {
+    let bytes = match (File::open(path).and_then(read), first_error) {
         (Ok(bytes), _) => bytes,
         (Err(_), Some(error)) => return Err(error),
         (Err(source), None) => return Err(unreadable(path, source)),
@@ -162,9 +177,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path)?;
     file.take(KEY_FILE_MAX + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > KEY_FILE_MAX) {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -193,6 +207,8 @@ pub(super) enum KeyFileError {
         path: PathBuf,
         source: PrivateKeyError,
     },
+    #[error("Permissions {mode:04o} for '{}' are too open: others may read or change it", path.display())]
+    Exposed { path: PathBuf, mode: u32 },
     #[error("Public key {} doesn't match private {}", public.display(), private.display())]
     OtherKey { public: PathBuf, private: PathBuf },
     #[error("the private key {} is encrypted, and no ssh-agent has it", .0.display())]
@@ -214,6 +230,7 @@ impl KeyFileError {
                 "`ssh-keygen -p -f {}` writes it in OpenSSH's format",
                 path.display()
             )),
+            Self::Exposed { path, .. } => Some(format!("`chmod 600 {}`", path.display())),
             Self::Read { .. }
             | Self::Public { .. }
             | Self::NotAKey(_)

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Child, Stdio},
     thread,
 };
@@ -77,6 +78,8 @@ fn a_failure_leaves_nothing_behind() {
     fixture.make_key("locked", &["-t", "ed25519"]);
     fixture.stock_ok(&["-p", "-q", "-P", "", "-N", "secret", "-f", "locked"], b"");
     fixture.put("half", &fixture.read("other")[..100]);
+    let half = fixture.path().join("half");
+    fs::set_permissions(half, fs::Permissions::from_mode(0o600)).unwrap();
     fixture.put("half.pub", &fixture.read("other.pub"));
     fixture.put("alone.pub", &fixture.read("other.pub"));
     for (key, reason) in [
@@ -101,6 +104,22 @@ fn a_failure_leaves_nothing_behind() {
                 .starts_with(".m")
         });
         assert_eq!(left.count(), 0, "{key}");
+    }
+}
+
+#[test]
+fn a_private_key_that_others_may_read_is_not_used() {
+    let fixture = with_key();
+    let key = fixture.path().join("key");
+    let arguments = ["-Y", "sign", "-q", "-n", "git", "-f", "key"];
+    for (mode, code) in [(0o644, 255), (0o640, 255), (0o602, 255), (0o400, 0)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let stock = fixture.stock(&arguments, MESSAGE);
+        let ours = fixture.ours(&arguments, MESSAGE);
+        assert_eq!(stock.status.code(), Some(code), "{mode:o} {}", told(&stock));
+        assert_eq!(ours.status.code(), Some(code), "{mode:o} {}", told(&ours));
+        let is_told = String::from_utf8_lossy(&ours.stderr).contains("too open");
+        assert_eq!(is_told, code != 0, "{mode:o} {}", told(&ours));
     }
 }
 
@@ -263,4 +282,20 @@ fn a_reader_that_goes_away_makes_it_fail() {
     let feeding = thread::spawn(move || stdin.write_all(MESSAGE));
     assert_eq!(child.wait().unwrap().code(), Some(255));
     feeding.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_full_disk_makes_it_fail_and_a_closed_stdout_is_the_null_device() {
+    let fixture = with_key();
+    let code = |program: &Path, to: &str| {
+        let script = format!(r#""$0" -Y sign -q -n git -f key <key.pub {to}"#);
+        let mut shell = fixture.command(Path::new("/bin/sh"));
+        shell.args(["-c", &script]).arg(program);
+        shell.output().unwrap().status.code()
+    };
+    // ssh-keygen opens the null device in place of what is closed, and so does Rust's runtime.
+    for (to, stock, ours) in [(">&-", 0, 0), (">/dev/null", 0, 0), (">/dev/full", 0, 255)] {
+        assert_eq!(code(&oracle("ssh-keygen"), to), Some(stock), "{to}");
+        assert_eq!(code(&fixture.program(), to), Some(ours), "{to}");
+    }
 }
