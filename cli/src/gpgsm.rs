@@ -129,6 +129,12 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
             lines.push(StatusLine::Trust(TrustLevel::Fully));
             GOOD
         }
+        // Of what is no git object nothing is known, good or bad.
+        (Verdict::Accepted, None)
+        | (Verdict::Undecided(_) | Verdict::Rejected(Code::ObjectMalformed), _) => {
+            lines = unreadable(claimed_kid).to_vec();
+            ERROR
+        }
         (Verdict::Rejected(code), Some(kid)) => {
             lines.push(match standing_of(code) {
                 Standing::Unknown => StatusLine::Good { kid, name },
@@ -146,10 +152,6 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
             let kid = claimed_kid;
             lines.extend([StatusLine::Bad { kid, name }, never]);
             BAD
-        }
-        (Verdict::Accepted, None) | (Verdict::Undecided(_), _) => {
-            lines = unreadable(claimed_kid).to_vec();
-            ERROR
         }
     };
     Told { lines, exit }

@@ -383,3 +383,30 @@ fn we_verify_what_gpgsm_signs() {
     assert!(commit.status.success(), "{}", told(&commit));
     assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
 }
+
+#[test]
+fn of_data_that_is_no_git_object_it_says_neither_good_nor_bad() {
+    let world = World::new();
+    x509_user(&world.home(), &P256);
+    corporate_policy(&world);
+    let signed = run(
+        Command::new(oracle("openssl"))
+            .current_dir(world.home())
+            .args(["cms", "-sign", "-binary", "-signer", "leaf.pem"])
+            .args(["-inkey", "leaf.key", "-outform", "PEM"]),
+        b"a release",
+    );
+    let armor = String::from_utf8(signed.stdout).unwrap();
+    let file = world.home().join("release.sig");
+    fs::write(&file, armor.replace(" CMS-", " SIGNED MESSAGE-")).unwrap();
+    let mut verify = world.notme_command();
+    verify.args(["--status-fd=1", "--verify", file.to_str().unwrap(), "-"]);
+    let output = run(&mut verify, b"a release");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains("[GNUPG:] ERRSIG "),
+        "{}",
+        told(&output)
+    );
+    assert!(!told(&output).contains("BADSIG"), "{}", told(&output));
+}
