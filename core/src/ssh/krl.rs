@@ -124,12 +124,15 @@ impl Krl {
                 CERTIFICATES_LIST => {
                     while !part.is_empty() {
                         let serial = part.u64()?;
+                        if serial == 0 {
+                            return Err(KrlError::Serials);
+                        }
                         revoked.serials.insert(serial, serial);
                     }
                 }
                 CERTIFICATES_RANGE => {
                     let (first, last) = (part.u64()?, part.u64()?);
-                    if first > last {
+                    if first == 0 || first > last {
                         return Err(KrlError::Serials);
                     }
                     revoked.serials.insert(first, last);
@@ -181,6 +184,8 @@ impl Krl {
     /// Revokes certificates of an authority, or of any, by serial number: first to last. Zero
     /// is what certificates without a number have, and stands for none of them.
     pub fn revoke_serials(&mut self, authority: Option<&PublicKey>, first: u64, last: u64) {
+        // A list that has the number zero is refused as a whole.
+        let first = first.max(1);
         if first <= last {
             let revoked = self.of_authority(authority);
             revoked.serials.insert(first, last);

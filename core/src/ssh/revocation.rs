@@ -34,8 +34,9 @@ impl RevocationList {
                 line: index + 1,
                 source,
             };
-            let text = std::str::from_utf8(line).map_err(|_| broken(KeyReadError::NotAKey))?;
-            keys.push(Key::from_text(text).map_err(broken)?.0);
+            // Comments come in every encoding.
+            let text = String::from_utf8_lossy(line);
+            keys.push(Key::from_text(&text).map_err(broken)?.0);
         }
         Ok(Self::Keys(keys))
     }

@@ -132,9 +132,12 @@ fn revoke(krl: &mut Krl, authority: &Authority, revocation: &Revocation) -> bool
     let keys = || authority.ssh().iter().map(|ca| ca.key());
     match revocation.kind {
         RevocationKind::Certificate => {
-            let Ok(serial) = u64::from_str_radix(&revocation.value, 16) else {
+            let serial = match u64::from_str_radix(&revocation.value, 16) {
+                // No list has the number of those that have none.
+                Ok(0) => return false,
+                Ok(serial) => serial,
                 // Longer numbers are those of X.509 certificates.
-                return true;
+                Err(_) => return true,
             };
             for key in keys() {
                 krl.revoke_serials(Some(key), serial, serial);
@@ -179,9 +182,10 @@ fn signer_line(signer: &ListedKey) -> String {
         false => format!("{} ", options.join(",")),
     };
     let principals = signer.principals();
-    let principals = match principals.contains([' ', '\t', '\r']) {
-        true => format!("\"{principals}\""),
-        false => principals.to_owned(),
+    let is_plain = !principals.is_empty() && !principals.starts_with('#');
+    let principals = match is_plain && !principals.contains([' ', '\t', '\r']) {
+        true => principals.to_owned(),
+        false => format!("\"{principals}\""),
     };
     format!("{principals} {options}{}\n", entry.key().to_text())
 }

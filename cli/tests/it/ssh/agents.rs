@@ -231,6 +231,33 @@ fn people_are_pinned_beside_agents_and_written_out_again() {
 }
 
 #[test]
+fn unusual_names_are_written_out_as_they_are_pinned() {
+    let world = World::initialised();
+    let (_, allowed) = person(&world, &world.home());
+    let public = fs::read_to_string(world.home().join("person.pub")).unwrap();
+    let key = public.rsplit_once(' ').unwrap().0;
+    let lines = [
+        format!("\"a b@x\" {key}\n"),
+        format!("\"#a@x\" {key}\n"),
+        format!("\"\" namespaces=\"git\" {key}\n"),
+    ];
+    fs::write(&allowed, lines.concat()).unwrap();
+    let allowed = allowed.to_str().unwrap();
+    world.notme_ok(&[
+        "trust",
+        "add",
+        "--name",
+        "team",
+        "--allowed-signers",
+        allowed,
+    ]);
+    let exported = world.notme_ok(&["trust", "export", "--allowed-signers"]);
+    for line in lines {
+        assert!(exported.contains(&line), "{exported}");
+    }
+}
+
+#[test]
 fn a_file_of_signers_that_cannot_be_read_is_not_pinned() {
     let world = World::initialised();
     let file = world.home().join("broken");

@@ -520,6 +520,14 @@ fn calls_are_read_alike() {
     );
 }
 
+/// Puts zero, which stands for no serial number, where the list has this one.
+fn without_serial(krl: &[u8], serial: u64) -> Vec<u8> {
+    let mut windows = krl.windows(8);
+    let at = windows.rposition(|window| window == serial.to_be_bytes());
+    let at = at.expect("the list has the serial number");
+    [&krl[..at], &[0; 8], &krl[at + 8..]].concat()
+}
+
 #[test]
 fn what_is_revoked_is_refused_alike() {
     let fixture = Fixture::new();
@@ -575,6 +583,13 @@ fn what_is_revoked_is_refused_alike() {
     fixture.put("list-broken", b"nonsense\n");
     let krl = fixture.read("krl-serial");
     fixture.put("krl-cut", &krl[..krl.len() - 1]);
+    fixture.put("krl-none", &without_serial(&krl, 7));
+    fixture.put("spec", b"serial: 5-900\n");
+    fixture.stock_ok(&["-q", "-k", "-f", "krl-long", "-s", "ca.pub", "spec"], b"");
+    let long = fixture.read("krl-long");
+    fixture.put("krl-from-none", &without_serial(&long, 5));
+    let other = fixture.read("other.pub");
+    fixture.put("list-latin", &[other.trim_ascii_end(), b" \xe9\n"].concat());
 
     let plain = |list: &str, expected| (format!("{} -r {list}", verify!("a@x")), expected);
     let certified = |name: &str, list: &str, expected| {
@@ -591,6 +606,9 @@ fn what_is_revoked_is_refused_alike() {
         plain("krl-ca", 0),
         plain("krl-serial", 0),
         plain("krl-cut", BAD),
+        plain("krl-none", BAD),
+        plain("krl-from-none", BAD),
+        plain("list-latin", 0),
         plain("list-key", BAD),
         plain("list-cert", BAD),
         plain("list-other", 0),

@@ -48,6 +48,8 @@ fn both_agree_on_what_each_entry_revokes() {
         with(&|krl| krl.revoke_serials(Some(&ca_key()), 1, 6)),
         with(&|krl| krl.revoke_serials(Some(&ca_key()), 5, 9)),
         with(&|krl| krl.revoke_serials(None, 7, 8)),
+        with(&|krl| krl.revoke_serials(None, 0, 0)),
+        with(&|krl| krl.revoke_serials(None, 0, 6)),
         with(&|krl| krl.revoke_serials(Some(stranger.public_key()), 7, 7)),
         with(&|krl| krl.revoke_key_id(Some(&ca_key()), IDENTITY)),
         with(&|krl| krl.revoke_key_id(None, IDENTITY)),
