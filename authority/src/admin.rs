@@ -8,6 +8,7 @@ use notme_core::{
     key::KeyId,
     ssh,
     time::UnixTime,
+    trust::Revocation,
 };
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::Serialize;
@@ -19,6 +20,7 @@ use crate::{
     format_ca::{OpenPgpCa, SshCa},
     instance::{InstanceError, InstanceLock},
     opening::{open_or_found, store_file},
+    revocation::{RevocationError, RevocationReason, Revoked, Taken, check_since},
     seal::{Protection, SealingKind},
     store::{AuthorityRecord, SqliteStore, Store, StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
@@ -103,6 +105,37 @@ impl Admin {
         let id = hex::decode_array(id).ok_or(TokenError::Unknown)?;
         let ended = self.store.revoke_token(id, self.clock.now())?;
         Ok(ended.ok_or(TokenError::Unknown)?)
+    }
+
+    /// Takes something back, from `since` on or from now, and ends the living sessions that it
+    /// concerns. A running authority publishes it with the next document that is asked for, one
+    /// that does not run when it starts. It cannot be undone.
+    ///
+    /// # Errors
+    /// [`AdminError::Revocation`] for what cannot be revoked.
+    pub fn revoke(
+        &self,
+        what: &Revoked,
+        since: Option<UnixTime>,
+        reason: RevocationReason,
+    ) -> Result<Taken, AdminError> {
+        let now = self.clock.now();
+        let (kind, value) = what.named()?;
+        let revocation = Revocation {
+            kind,
+            value,
+            since: check_since(since.unwrap_or(now), now)?,
+            reason: reason.as_str().to_owned(),
+        };
+        Ok(self.store.revoke(&revocation, now)?)
+    }
+
+    /// Returns everything that was taken back, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn revocations(&self) -> Result<Vec<Revocation>, AdminError> {
+        Ok(self.store.revocations()?)
     }
 
     /// Returns both root certificates: Ed25519, then `interop`.
@@ -269,6 +302,9 @@ pub enum AdminError {
     /// Store or keys cannot be opened.
     #[error("the authority cannot be opened")]
     Open(#[from] OpenError),
+    /// What is to be taken back cannot be.
+    #[error("nothing was revoked")]
+    Revocation(#[from] RevocationError),
     /// The store failed.
     #[error("the store of the authority cannot be used")]
     Store(#[from] StoreError),
@@ -287,6 +323,7 @@ impl AdminError {
             Self::Instance(error) => error.code(),
             Self::NotFounded => "authority-not-founded",
             Self::Open(error) => error.code(),
+            Self::Revocation(_) => "revocation-malformed",
             Self::Store(error) => error.code(),
             Self::Token(error) => error.code(),
         }

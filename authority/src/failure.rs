@@ -2,7 +2,12 @@
 
 use notme_core::identity::IdentityError;
 
-use crate::{authority::CertifyError, refusal::Refusal, seal::SealError, store::StoreError};
+use crate::{
+    authority::{CertifyError, OpenError},
+    refusal::Refusal,
+    seal::SealError,
+    store::StoreError,
+};
 
 /// Either the caller's fault or ours.
 #[derive(Debug)]
@@ -32,6 +37,7 @@ macro_rules! internal {
 internal!(
     CertifyError,
     IdentityError,
+    OpenError,
     SealError,
     StoreError,
     serde_json::Error

@@ -25,9 +25,7 @@ pub(crate) async fn respond(
     let answer = match (route, request.method()) {
         (route, &Method::OPTIONS) => Ok(preflight(route)),
         (None, _) => Err(Refusal::NotFound.into()),
-        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => {
-            Ok(document.answer(shared))
-        }
+        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
         (Some(Route::Operation(operation)), &Method::POST) => {
             operation.answer(shared, peer, request).await
         }
@@ -92,7 +90,7 @@ enum Document {
 }
 
 impl Document {
-    fn answer(self, shared: &Shared) -> Response<Full<Bytes>> {
+    fn answer(self, shared: &Shared) -> Result<Response<Full<Bytes>>, Failure> {
         let authority = shared.authority();
         let (content, cache, body) = match self {
             Self::Health => (TEXT, "no-store", Bytes::from_static(b"ok")),
@@ -106,12 +104,15 @@ impl Document {
             Self::Jwks => (JSON, "max-age=3600", authority.jwks().to_string().into()),
             Self::OpenPgp => (PGP, "max-age=3600", authority.openpgp_key().into()),
             Self::SshCa => (TEXT, "max-age=3600", authority.ssh_ca().into()),
-            // Revocations travel here: short.
-            Self::Trust => (JSON, "max-age=60", authority.trust()),
+            Self::Trust => {
+                // What another process revoked is in it at once; nobody may keep an older one.
+                block_in_place(|| authority.refresh_trust())?;
+                (JSON, "no-cache", authority.trust())
+            }
         };
         let mut response = response(StatusCode::OK, content, cache, body);
         put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-        response
+        Ok(response)
     }
 }
 

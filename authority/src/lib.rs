@@ -31,6 +31,7 @@ mod instance;
 mod listen;
 mod opening;
 mod refusal;
+mod revocation;
 mod scope;
 mod seal;
 mod secret;
@@ -47,6 +48,7 @@ pub use self::{
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError},
     refusal::Refusal,
+    revocation::{RevocationError, RevocationReason, Revoked, Taken},
     scope::{Scope, ScopeError, Scopes},
     seal::{Protection, SealError, SealingKind},
     secret::Secret,

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// `formats` is empty or names one twice.
     #[error("`formats` names at least one format, each once")]
     FormatsMalformed,
+    /// The identity or one of the keys was taken back for good.
+    #[error("this identity or key was revoked")]
+    IdentityRevoked,
     /// Our fault; the log of the authority says more.
     #[error("the authority could not serve the request")]
     Internal,
@@ -105,6 +108,7 @@ impl Refusal {
             Self::BodyTooLarge => "body-too-large",
             Self::ContentType => "content-type-unsupported",
             Self::FormatsMalformed => "formats-malformed",
+            Self::IdentityRevoked => "identity-revoked",
             Self::Internal => "internal",
             Self::KeyMalformed => "key-malformed",
             Self::KeysKnown => "keys-known",
@@ -155,7 +159,10 @@ impl Refusal {
             | Self::TokenRevoked
             | Self::TokenUnknown
             | Self::TokenUsedUp => 401,
-            Self::AgentNotAllowed | Self::ScopeMissing | Self::ScopeNotGranted => 403,
+            Self::AgentNotAllowed
+            | Self::IdentityRevoked
+            | Self::ScopeMissing
+            | Self::ScopeNotGranted => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,

@@ -12,10 +12,11 @@ use notme_core::{
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey},
     time::UnixTime,
+    trust::Revocation,
 };
 
 pub(crate) use self::sqlite::SqliteStore;
-use crate::{scope::Scopes, seal::Sealing};
+use crate::{revocation::Taken, scope::Scopes, seal::Sealing};
 
 /// The memory of an authority.
 pub(crate) trait Store: Send + Sync {
@@ -46,7 +47,7 @@ pub(crate) trait Store: Send + Sync {
     fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
-    /// A token enrols the same keys once.
+    /// A token enrols the same keys once; what was revoked is not enrolled again.
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
 
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
@@ -63,6 +64,13 @@ pub(crate) trait Store: Send + Sync {
 
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
+
+    /// Keeps a revocation and ends the living sessions that it concerns. Of two about one thing
+    /// the one that reaches further back stays.
+    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError>;
+
+    /// Returns every revocation, oldest first.
+    fn revocations(&self) -> Result<Vec<Revocation>, StoreError>;
 
     /// Counts what the store holds.
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
@@ -329,6 +337,8 @@ pub(crate) enum EnrolStoreError {
     Token(TokenRefusal),
     #[error("the token enrolled these keys before")]
     KeysKnown,
+    #[error("this identity or key was revoked")]
+    Revoked,
 }
 
 /// Why an issuance was not recorded.

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use notme_core::identity::AgentName;
+use notme_core::{identity::AgentName, time::UnixTime};
 
 /// Agents sign as themselves, and anyone can check it.
 #[derive(Debug, Parser)]
@@ -338,6 +338,14 @@ pub(crate) enum Authority {
     /// Enrolment tokens
     #[command(subcommand, after_help = "Example:\n  notme authority enrol list")]
     Enrol(Enrol),
+    /// Take something back for good: what verifiers judge from then on is refused
+    #[command(
+        after_help = "Examples:\n  notme authority revoke identity wimse://example.com/agent/alice/claude --reason key-compromise\n  notme authority revoke key 0f343b0931126a20f133d67c2b018a3b --since 2026-11-20T12:00:00Z"
+    )]
+    Revoke(AuthorityRevoke),
+    /// List what was taken back
+    #[command(after_help = "Example:\n  notme authority revocations --json")]
+    Revocations(AuthorityStatus),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
@@ -349,6 +357,53 @@ pub(crate) struct AuthorityPlace {
     /// Its directory; without it, the embedded one
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// `notme authority revoke`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityRevoke {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// What kind of thing
+    #[arg(value_enum)]
+    pub(crate) kind: RevokedKind,
+    /// Serial number, key id, session id or identity, as `notme explain` shows it
+    pub(crate) value: String,
+    /// From when on it is not to be trusted; without it, from now
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<UnixTime>,
+    /// Why
+    #[arg(long, value_enum, default_value = "unspecified")]
+    pub(crate) reason: RevokedReason,
+}
+
+/// The kinds of things that can be revoked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RevokedKind {
+    /// One certificate, by serial number
+    Certificate,
+    /// A key, by key id
+    Key,
+    /// A session, by its id
+    Session,
+    /// An identity, for ever
+    Identity,
+}
+
+/// The reasons of RFC 5280 section 5.3.1 that apply here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RevokedReason {
+    /// Somebody else may have the key
+    KeyCompromise,
+    /// Its rights were taken away
+    PrivilegeWithdrawn,
+    /// Another took its place
+    Superseded,
+    /// It is not needed any more
+    CessationOfOperation,
+    /// None of these
+    Unspecified,
 }
 
 /// How its keys are sealed.

@@ -139,6 +139,19 @@ pub enum RevocationKind {
     Epoch,
 }
 
+impl RevocationKind {
+    /// Returns its name in the document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Key => "key",
+            Self::Session => "session",
+            Self::Identity => "identity",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
 /// Proof that a trust document was checked. Only [`TrustDocument::verify`] makes one.
 #[derive(Clone, Debug)]
 #[must_use]

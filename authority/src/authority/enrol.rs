@@ -60,6 +60,7 @@ impl Authority {
             .map_err(|error| match error {
                 EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
                 EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
+                EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
                 EnrolStoreError::Store(error) => error.into(),
             })?;
         Ok(response)

@@ -94,7 +94,7 @@ impl Authority {
     ///
     /// Every signing takes the next number: under one number there is one document, so that a
     /// verifier which sees two knows that it is being lied to.
-    pub(super) fn refresh_trust(&self) -> Result<(), OpenError> {
+    pub(crate) fn refresh_trust(&self) -> Result<(), OpenError> {
         let now = self.clock.now();
         let last = self.store.trust()?;
         let envelope = match last {
@@ -111,7 +111,7 @@ impl Authority {
             issued_at: now,
             expires_at: now.plus(self.lifetimes.publication),
             previous: last.map(|last| hex::encode(&last.payload_sha256)),
-            ..self.trust_content()
+            ..self.trust_content()?
         };
         let envelope = document.sign(&[self.keys.ed25519.key(), self.keys.interop.key()])?;
         let record = TrustRecord {
@@ -142,13 +142,13 @@ impl Authority {
             issued_at: last.issued_at,
             expires_at: last.expires_at,
             previous: last.previous.clone(),
-            ..self.trust_content()
+            ..self.trust_content()?
         } == last;
         Ok(fresh && same)
     }
 
     /// The document but for its place in the chain.
-    fn trust_content(&self) -> TrustDocument {
+    fn trust_content(&self) -> Result<TrustDocument, StoreError> {
         let root = |certificate: &Certificate| Root {
             kid: certificate.kid(),
             algorithm: certificate.public_key().algorithm(),
@@ -157,7 +157,7 @@ impl Authority {
             certificate: certificate.clone(),
         };
         let formats = &self.keys.formats;
-        TrustDocument {
+        Ok(TrustDocument {
             version: VERSION,
             authority: self.url.clone(),
             trust_domain: self.record.trust_domain.clone(),
@@ -181,9 +181,9 @@ impl Authority {
             }],
             tsa: Vec::new(),
             log: Vec::new(),
-            revocations: Vec::new(),
+            revocations: self.store.revocations()?,
             previous: None,
-        }
+        })
     }
 
     fn roots(&self) -> [&Certificate; 2] {

@@ -14,17 +14,26 @@ use std::{
     time::Duration,
 };
 
-use notme_core::time::UnixTime;
+use notme_core::{
+    enrol::peer_binding,
+    hex,
+    time::UnixTime,
+    trust::{Revocation, RevocationKind},
+};
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
 };
 
-use self::rows::{presented_session, signed, time, token_record, unreadable, unsigned};
+use self::rows::{
+    kept_revocation, presented_session, public_key, signed, time, token_record, unreadable,
+    unsigned,
+};
 use super::{
     AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
     SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord,
     TokenRefusal, TrustRecord,
 };
+use crate::revocation::Taken;
 
 /// A SQLite database, in a file or in memory.
 pub(crate) struct SqliteStore {
@@ -310,6 +319,9 @@ impl Store for SqliteStore {
 
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
+            if is_revoked(transaction, session)? {
+                return Err(WriteError::Refused(EnrolStoreError::Revoked));
+            }
             if let Some(digest) = &session.token {
                 check_keys_are_new(transaction, digest, session)?;
                 spend_token(transaction, digest, session.started_at)?;
@@ -408,6 +420,45 @@ impl Store for SqliteStore {
         )
     }
 
+    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError> {
+        self.write("keep the revocation", Durability::Power, |transaction| {
+            transaction.execute(
+                "INSERT INTO revocation (kind, value, since, reason, recorded_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (kind, value) DO UPDATE SET since = excluded.since,
+                 reason = excluded.reason WHERE excluded.since < since",
+                params![
+                    revocation.kind.as_str(),
+                    revocation.value,
+                    revocation.since.secs(),
+                    revocation.reason,
+                    at.secs(),
+                ],
+            )?;
+            let kept = transaction.query_row(
+                "SELECT kind, value, since, reason FROM revocation
+                 WHERE kind = ?1 AND value = ?2",
+                params![revocation.kind.as_str(), revocation.value],
+                kept_revocation,
+            )?;
+            Ok(Taken {
+                revocation: kept,
+                sessions_ended: end_sessions(transaction, revocation, at)?,
+            })
+        })
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, StoreError> {
+        self.read("read the revocations", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT kind, value, since, reason FROM revocation ORDER BY number",
+                )?
+                .query_map([], kept_revocation)?
+                .collect()
+        })
+    }
+
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError> {
         self.read("count", |connection| {
             connection.query_row(
@@ -429,6 +480,67 @@ impl Store for SqliteStore {
             )
         })
     }
+}
+
+/// Tells whether name or keys of a session that is to begin were taken back.
+fn is_revoked(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<bool> {
+    transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
+                        OR kind = ?3 AND value IN (?4, ?5))",
+        params![
+            RevocationKind::Identity.as_str(),
+            session.identity.as_str(),
+            RevocationKind::Key.as_str(),
+            session.mtls.kid().to_string(),
+            session.signing.kid().to_string(),
+        ],
+        |row| row.get(0),
+    )
+}
+
+/// Ends the living sessions that a revocation concerns: they get nothing more.
+fn end_sessions(
+    transaction: &Transaction<'_>,
+    revocation: &Revocation,
+    at: UnixTime,
+) -> rusqlite::Result<u64> {
+    let value = &revocation.value;
+    let serial = padded_serial(value);
+    let mut has_certificate = transaction.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM issued WHERE session = ?1 AND serial = ?2
+                        AND payload_sha256 IS NULL)",
+    )?;
+    let mut end = transaction.prepare_cached("UPDATE session SET revoked_at = ?2 WHERE id = ?1")?;
+    let mut living = transaction.prepare_cached(
+        "SELECT id, identity, mtls, signing FROM session WHERE revoked_at IS NULL AND ends_at > ?1",
+    )?;
+    let mut rows = living.query([at.secs()])?;
+    let mut ended = 0;
+    while let Some(row) = rows.next()? {
+        let id: [u8; 16] = row.get(0)?;
+        let (mtls, signing) = (public_key(row, 2)?, public_key(row, 3)?);
+        let is_meant = match revocation.kind {
+            RevocationKind::Certificate => {
+                has_certificate.query_row(params![id, serial], |row| row.get(0))?
+            }
+            RevocationKind::Key => [&mtls, &signing]
+                .map(|key| key.kid().to_string())
+                .contains(value),
+            RevocationKind::Session => hex::encode(&peer_binding(&mtls, &signing)) == *value,
+            RevocationKind::Identity => row.get::<_, String>(1)? == *value,
+            RevocationKind::Epoch => false,
+        };
+        if is_meant {
+            end.execute(params![id, at.secs()])?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+/// Returns a serial number as the issuance record has it.
+fn padded_serial(value: &str) -> Option<[u8; 16]> {
+    hex::decode_array(&format!("{value:0>32}"))
 }
 
 /// Whoever repeats a request as it was, by accident or having overheard it, burns no use.
@@ -575,6 +687,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 2] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const SCHEMAS: [&str; 3] = [
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;

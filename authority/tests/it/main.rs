@@ -20,6 +20,7 @@ mod http;
 mod issue;
 mod migration;
 mod openssl;
+mod revocation;
 mod serving;
 mod tokens;
 mod world;

@@ -13,19 +13,23 @@ use std::{
 
 use notme_agent::AuthorityUrl;
 use notme_authority::{
-    Admin, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection,
-    Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
+    Admin, AdminError, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer,
+    Protection, RevocationReason, Revoked, Scopes, SealingKind, Secret, ServeConfig, Serving,
+    Storage, SystemClock, TokenInfo,
 };
-use notme_core::identity::Identity;
+use notme_core::{identity::Identity, trust::Revocation};
 use notme_verifier::report::escape;
 use rustix::{process::getuid, system::uname};
 
 use crate::{
     arguments::{
-        Authority, AuthorityInit, AuthorityPlace, AuthorityServe, AuthorityStatus, Enrol,
-        EnrolCreate, Sealing,
+        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityServe, AuthorityStatus,
+        Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
     },
-    commands::print_json,
+    commands::{
+        init::{EMBEDDED, trust_embedded},
+        print_json,
+    },
     failure::{Exit, Failure, Outcome, open_file},
     home::Home,
 };
@@ -49,6 +53,8 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Enrol(Enrol::Create(arguments)) => create_token(home, arguments),
         Authority::Enrol(Enrol::List(arguments)) => list_tokens(home, arguments),
         Authority::Enrol(Enrol::Revoke { place, id }) => revoke_token(home, place, id),
+        Authority::Revoke(arguments) => revoke(home, arguments),
+        Authority::Revocations(arguments) => list_revocations(home, arguments),
         Authority::Bundle(place) => bundle(home, place),
     }
 }
@@ -276,6 +282,64 @@ fn revoke_token(home: &Home, place: &AuthorityPlace, id: &str) -> Outcome {
         "token {id} is revoked; sessions ended: {ended}"
     )?;
     Ok(Exit::Yes)
+}
+
+fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
+    let value = arguments.value.clone();
+    let what = match arguments.kind {
+        RevokedKind::Certificate => Revoked::Certificate(value),
+        RevokedKind::Key => Revoked::Key(value.parse().map_err(Failure::usage)?),
+        RevokedKind::Session => Revoked::Session(value),
+        RevokedKind::Identity => Revoked::Identity(value.parse().map_err(Failure::usage)?),
+    };
+    let reason = match arguments.reason {
+        RevokedReason::KeyCompromise => RevocationReason::KeyCompromise,
+        RevokedReason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
+        RevokedReason::Superseded => RevocationReason::Superseded,
+        RevokedReason::CessationOfOperation => RevocationReason::CessationOfOperation,
+        RevokedReason::Unspecified => RevocationReason::Unspecified,
+    };
+    let admin = open(&directory(home, &arguments.place))?;
+    let taken = admin
+        .revoke(&what, arguments.since, reason)
+        .map_err(|error| match error {
+            AdminError::Revocation(error) => Failure::usage(error),
+            error => error.into(),
+        })?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", revocation_line(&taken.revocation))?;
+    writeln!(out, "sessions ended: {}", taken.sessions_ended)?;
+    if arguments.place.dir.is_none() && home.trust().join(EMBEDDED).exists() {
+        trust_embedded(home)?;
+        writeln!(out, "`notme verify` knows it here already")?;
+    }
+    writeln!(
+        out,
+        "verifiers elsewhere know it after `notme trust refresh`"
+    )?;
+    Ok(Exit::Yes)
+}
+
+fn list_revocations(home: &Home, arguments: &AuthorityStatus) -> Outcome {
+    let revocations = open(&directory(home, &arguments.place))?.revocations()?;
+    if arguments.json {
+        return print_json(&revocations);
+    }
+    let mut out = io::stdout().lock();
+    for revocation in &revocations {
+        writeln!(out, "{}", revocation_line(revocation))?;
+    }
+    Ok(Exit::Yes)
+}
+
+fn revocation_line(revocation: &Revocation) -> String {
+    format!(
+        "{} {} is revoked since {}: {}",
+        revocation.kind.as_str(),
+        revocation.value,
+        revocation.since,
+        revocation.reason
+    )
 }
 
 fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {

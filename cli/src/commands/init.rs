@@ -168,15 +168,7 @@ fn git_settings(
 
 /// Starts this user's own authority, and pins it from its own directory.
 fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
-    let address = start_embedded(home)?;
-    let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
-    let pins: Vec<[u8; 32]> = roots
-        .iter()
-        .map(|root| root.public_key().spki_sha256())
-        .collect();
-    let document = notme_agent::fetch(address.clone(), None, Document::Trust)?;
-    trust::pin_or_refresh(home, EMBEDDED, &document, &pins)?;
-
+    let (address, pins) = trust_embedded(home)?;
     let mut config = AgentConfig::new(
         arguments.agent.clone(),
         address.url().clone(),
@@ -185,6 +177,20 @@ fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
     );
     config.embedded = true;
     Ok(config)
+}
+
+/// Fetches what this user's own authority publishes into the trust store; returns where it is
+/// and its pins.
+pub(crate) fn trust_embedded(home: &Home) -> Result<(AuthorityAddress, Vec<[u8; 32]>), Failure> {
+    let address = start_embedded(home)?;
+    let roots = Admin::open(&home.authority(), Arc::new(SystemClock))?.roots()?;
+    let pins: Vec<[u8; 32]> = roots
+        .iter()
+        .map(|root| root.public_key().spki_sha256())
+        .collect();
+    let document = notme_agent::fetch(address.clone(), None, Document::Trust)?;
+    trust::pin_or_refresh(home, EMBEDDED, &document, &pins)?;
+    Ok((address, pins))
 }
 
 /// Returns the address of this user's own authority, once it answers.

@@ -16,6 +16,7 @@ mod documents;
 mod gpgsm;
 mod init;
 mod openpgp;
+mod revocation;
 mod signing;
 mod ssh;
 mod ssh_agent;

@@ -1,6 +1,6 @@
 //! From rows to types, and back where it is not plain.
 
-use notme_core::{key::PublicKey, time::UnixTime};
+use notme_core::{key::PublicKey, time::UnixTime, trust::Revocation};
 use rusqlite::Row;
 
 use crate::store::{PresentedSession, Session, TokenRecord};
@@ -42,6 +42,16 @@ pub(super) fn presented_session(row: &Row<'_>) -> rusqlite::Result<PresentedSess
     })
 }
 
+pub(super) fn kept_revocation(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+    let kind: String = row.get(0)?;
+    Ok(Revocation {
+        kind: serde_json::from_value(kind.into()).map_err(|error| unreadable(0, error))?,
+        value: row.get(1)?,
+        since: time(row, 2)?,
+        reason: row.get(3)?,
+    })
+}
+
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<UnixTime> {
     row.get(column).map(UnixTime::from_secs)
 }
@@ -65,7 +75,7 @@ where
         .map_err(|error| unreadable(0, error))
 }
 
-fn public_key(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
+pub(super) fn public_key(row: &Row<'_>, column: usize) -> rusqlite::Result<PublicKey> {
     PublicKey::from_spki_der(row.get_ref(column)?.as_blob()?)
         .map_err(|error| unreadable(column, error))
 }

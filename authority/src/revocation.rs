@@ -1,0 +1,108 @@
+//! Taking back what was issued.
+
+use notme_core::{
+    hex,
+    identity::Identity,
+    key::KeyId,
+    time::UnixTime,
+    trust::{Revocation, RevocationKind},
+};
+
+/// What is taken back, as the operator names it.
+#[derive(Clone, Debug)]
+pub enum Revoked {
+    /// A certificate, by its serial number in hexadecimal; colons may stand between the bytes.
+    Certificate(String),
+    /// A key, whatever is certified for it.
+    Key(KeyId),
+    /// A session, by the id that its certificates carry: 64 hex digits.
+    Session(String),
+    /// Whoever is called so.
+    Identity(Identity),
+}
+
+impl Revoked {
+    /// Returns kind and value as the trust document has them.
+    pub(crate) fn named(&self) -> Result<(RevocationKind, String), RevocationError> {
+        Ok(match self {
+            Self::Certificate(serial) => (RevocationKind::Certificate, canonical(serial)?),
+            Self::Key(kid) => (RevocationKind::Key, kid.to_string()),
+            Self::Session(id) => {
+                let id: [u8; 32] = hex::decode_array(id).ok_or(RevocationError::Session)?;
+                (RevocationKind::Session, hex::encode(&id))
+            }
+            Self::Identity(identity) => (RevocationKind::Identity, identity.to_string()),
+        })
+    }
+}
+
+/// Returns a serial number as verifiers write it: lower-case, without leading zero bytes.
+fn canonical(serial: &str) -> Result<String, RevocationError> {
+    let digits = serial.replace(':', "").to_ascii_lowercase();
+    let bytes = hex::decode(&digits).ok_or(RevocationError::Serial)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    match bytes.get(zeros..) {
+        // RFC 5280 section 4.1.2.2: at most 20 bytes, and never zero.
+        Some(number) if (1..=20).contains(&number.len()) => Ok(hex::encode(number)),
+        _ => Err(RevocationError::Serial),
+    }
+}
+
+/// Why something is taken back, by its name in RFC 5280 section 5.3.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RevocationReason {
+    /// Somebody else may have the key.
+    KeyCompromise,
+    /// It should not have been given out, or its rights were taken away.
+    PrivilegeWithdrawn,
+    /// Another took its place.
+    Superseded,
+    /// It is not needed any more.
+    CessationOfOperation,
+    /// None of these.
+    Unspecified,
+}
+
+impl RevocationReason {
+    /// Returns its name in the document.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyCompromise => "keyCompromise",
+            Self::PrivilegeWithdrawn => "privilegeWithdrawn",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessationOfOperation",
+            Self::Unspecified => "unspecified",
+        }
+    }
+}
+
+/// What became of a revocation.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// As it will be published. An earlier time that was said before stays.
+    pub revocation: Revocation,
+    /// How many living sessions it ended.
+    pub sessions_ended: u64,
+}
+
+/// Checks that the time is none to come: what is to be revoked later must still be issued now.
+pub(crate) fn check_since(since: UnixTime, now: UnixTime) -> Result<UnixTime, RevocationError> {
+    if since > now {
+        return Err(RevocationError::Future);
+    }
+    Ok(since)
+}
+
+/// The operator asked for something that cannot be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum RevocationError {
+    /// The serial number is none.
+    #[error("a serial number is 1 to 20 bytes in hexadecimal, and not zero")]
+    Serial,
+    /// The session id is none.
+    #[error("a session id is 64 lower-case hexadecimal digits")]
+    Session,
+    /// The time is to come.
+    #[error("nothing can be revoked from a time to come")]
+    Future,
+}

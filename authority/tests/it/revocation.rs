@@ -1,0 +1,173 @@
+//! What the operator takes back.
+
+use notme_authority::{RevocationReason, Revoked, Taken};
+use notme_core::{
+    enrol::peer_binding,
+    hex,
+    key::Signer as _,
+    time::UnixTime,
+    trust::{RevocationKind, TrustDocument},
+};
+
+use crate::{
+    client::Agent,
+    world::{Running, World},
+};
+
+fn revoke(world: &World, what: Revoked, since: Option<UnixTime>) -> Taken {
+    let reason = RevocationReason::KeyCompromise;
+    world.admin().revoke(&what, since, reason).unwrap()
+}
+
+fn published(world: &World, running: &Running) -> TrustDocument {
+    let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
+    let body = running.unix().get("/v1/trust.json").body;
+    let verified = TrustDocument::verify(&body, &[pin], world.now()).unwrap();
+    verified.document().clone()
+}
+
+#[test]
+fn it_is_in_the_next_document_that_anybody_asks_for() {
+    let world = World::new();
+    let running = world.start();
+    let before = published(&world, &running);
+    let kid = Agent::new(1).signing.public_key().kid();
+    let taken = revoke(&world, Revoked::Key(kid), None);
+
+    let after = published(&world, &running);
+    assert_eq!(after.seqno, before.seqno + 1);
+    assert_eq!(
+        after.revocations.as_slice(),
+        std::slice::from_ref(&taken.revocation)
+    );
+    assert_eq!(after.revocations[0].kind, RevocationKind::Key);
+    assert_eq!(after.revocations[0].value, kid.to_string());
+    assert_eq!(after.revocations[0].since, world.now());
+    assert_eq!(after.revocations[0].reason, "keyCompromise");
+    assert_eq!(
+        published(&world, &running),
+        after,
+        "one number, one document"
+    );
+    let answer = running.unix().get("/v1/trust.json");
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+
+    running.stop();
+    assert_eq!(world.admin().revocations().unwrap(), [taken.revocation]);
+    let running = world.start();
+    assert_eq!(published(&world, &running), after);
+}
+
+#[test]
+fn an_authority_that_did_not_run_publishes_it_when_it_starts() {
+    let world = World::new();
+    world.start().stop();
+    let identity = "wimse://example.org/agent/alice/claude".parse().unwrap();
+    let taken = revoke(&world, Revoked::Identity(identity), None);
+    let running = world.start();
+    assert_eq!(published(&world, &running).revocations, [taken.revocation]);
+}
+
+#[test]
+fn a_session_that_it_concerns_gets_nothing_more() {
+    let kinds: [fn(&Agent, &crate::client::Session) -> Revoked; 4] = [
+        |agent, _| {
+            let binding = peer_binding(agent.mtls.public_key(), agent.signing.public_key());
+            Revoked::Session(hex::encode(&binding))
+        },
+        |agent, _| Revoked::Key(agent.signing.public_key().kid()),
+        |_, session| Revoked::Identity(session.enrolled.identity.clone()),
+        |_, session| Revoked::Certificate(session.certificate().serial_hex()),
+    ];
+    for what in kinds {
+        let world = World::new();
+        let running = world.start();
+        let client = running.unix();
+        let agent = Agent::new(1);
+        let other = Agent {
+            name: "other",
+            ..Agent::new(2)
+        };
+        let session = agent.session(&client, None);
+        let bystander = other.session(&client, None);
+        let what = what(&agent, &session);
+        assert_eq!(
+            revoke(&world, what.clone(), None).sessions_ended,
+            1,
+            "{what:?}"
+        );
+        for answer in [
+            session.issue(&client, world.now(), 1),
+            session.renew(&client, world.now(), 2),
+        ] {
+            assert_eq!(answer.refusal().1, "session-revoked", "{what:?}");
+        }
+        assert_eq!(bystander.issue(&client, world.now(), 1).status, 200);
+        assert_eq!(revoke(&world, what, None).sessions_ended, 0);
+    }
+}
+
+#[test]
+fn a_revoked_identity_or_key_is_not_enrolled_again() {
+    let world = World::new();
+    let running = world.start();
+    let client = running.unix();
+    let agent = Agent::new(1);
+    revoke(&world, Revoked::Key(agent.signing.public_key().kid()), None);
+    let refusal = agent.enrol(&client, None).refusal();
+    assert_eq!(refusal, (403, "identity-revoked".to_owned()));
+    // The token pays for nothing, and is not spent.
+    let token = world.token();
+    let refusal = agent.enrol(&running.tcp(), Some(token.expose())).refusal();
+    assert_eq!(refusal.1, "identity-revoked");
+    assert_eq!(world.admin().tokens().unwrap()[0].used, 0);
+
+    let agent = Agent::new(2);
+    let session = agent.session(&client, None);
+    revoke(&world, Revoked::Identity(session.enrolled.identity), None);
+    let refusal = Agent::new(3).enrol(&client, None).refusal();
+    assert_eq!(refusal.1, "identity-revoked");
+}
+
+#[test]
+fn of_two_times_the_earlier_stays() {
+    let world = World::new();
+    world.start().stop();
+    let kid = Agent::new(1).signing.public_key().kid();
+    let now = world.now();
+    for (said, kept) in [(-10, -10), (-5, -10), (-60, -60), (0, -60)] {
+        let taken = revoke(&world, Revoked::Key(kid), Some(now.plus(said)));
+        assert_eq!(taken.revocation.since, now.plus(kept));
+    }
+    assert_eq!(world.admin().revocations().unwrap().len(), 1);
+}
+
+#[test]
+fn what_names_nothing_is_refused() {
+    let world = World::new();
+    world.start().stop();
+    let admin = world.admin();
+    let mut refused: Vec<Revoked> = ["", "00", "xyz", "123", &"ab".repeat(21)]
+        .map(|serial| Revoked::Certificate(serial.to_owned()))
+        .into();
+    refused.extend(["", "AB", &"a".repeat(63)].map(|id| Revoked::Session(id.to_owned())));
+    for what in refused {
+        let error = admin
+            .revoke(&what, None, RevocationReason::Unspecified)
+            .unwrap_err();
+        assert_eq!(error.code(), "revocation-malformed", "{what:?}");
+    }
+    let kid = Agent::new(1).signing.public_key().kid();
+    let error = admin
+        .revoke(
+            &Revoked::Key(kid),
+            Some(world.now().plus(1)),
+            RevocationReason::Unspecified,
+        )
+        .unwrap_err();
+    assert_eq!(error.code(), "revocation-malformed");
+    assert!(admin.revocations().unwrap().is_empty());
+    let colons = Revoked::Certificate("00:AB:CD".to_owned());
+    let taken = revoke(&world, colons, None);
+    assert_eq!(taken.revocation.value, "abcd");
+}

@@ -1,0 +1,97 @@
+//! `notme authority revoke`, as an operator runs it and as verifiers feel it.
+
+use std::{thread, time::Duration};
+
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+/// A repository with one signed commit, and what the verifier says of it.
+fn signed(format: &str) -> (World, Value) {
+    let world = World::new();
+    world.notme_ok(&["init", "--agent", "claude", "--format", format]);
+    world.signed_commit("before");
+    let (_, report) = world.verdicts(&["HEAD"]);
+    let object = report["objects"][0].clone();
+    assert_eq!(object["verdict"], "accepted", "{object}");
+    (world, object)
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap()
+}
+
+fn fails_to_sign(world: &World) -> String {
+    let output = world.git(&["commit", "-q", "--allow-empty", "-m", "after"]);
+    assert!(!output.status.success(), "{}", told(&output));
+    told(&output)
+}
+
+#[test]
+fn what_was_signed_since_is_refused_in_every_format() {
+    for format in ["x509", "ssh", "openpgp"] {
+        for kind in ["identity", "key", "certificate"] {
+            let (world, object) = signed(format);
+            let value = match kind {
+                "identity" => text(&object, "identity"),
+                "key" => text(&object, "kid"),
+                _ => text(&object["certificate"], "serial"),
+            };
+            let since = text(&object, "judged_at");
+            let said = world.notme_ok(&[
+                "authority",
+                "revoke",
+                kind,
+                value,
+                "--since",
+                since,
+                "--reason",
+                "key-compromise",
+            ]);
+            assert!(said.contains("keyCompromise"), "{said}");
+            assert_eq!(world.code("HEAD", &[]), "revoked", "{format} {kind}");
+            let listed = world.notme_ok(&["authority", "revocations", "--json"]);
+            let listed: Value = serde_json::from_str(&listed).unwrap();
+            assert_eq!(listed[0]["value"], value);
+            assert_eq!(listed[0]["reason"], "keyCompromise");
+        }
+    }
+}
+
+#[test]
+fn what_was_signed_before_stays_good_and_nothing_is_signed_after() {
+    let (world, object) = signed("x509");
+    // The second of the signature has to be over.
+    let judged = text(&object, "judged_at").to_owned();
+    loop {
+        let now = world.verdicts(&["HEAD"]).1;
+        if text(&now, "asked_at") > judged.as_str() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let said = world.notme_ok(&["authority", "revoke", "identity", text(&object, "identity")]);
+    assert!(said.contains("sessions ended: 1"), "{said}");
+    assert_eq!(world.code("HEAD", &[]), "accepted");
+    // The session certificate in the key agent's memory would still do for a day.
+    let said = fails_to_sign(&world);
+    assert!(said.contains("revoked"), "{said}");
+    world.notme_ok(&["agent", "stop"]);
+    let said = fails_to_sign(&world);
+    assert!(said.contains("revoked"), "{said}");
+}
+
+#[test]
+fn a_wrong_value_is_a_wrong_call_and_changes_nothing() {
+    let world = World::initialised();
+    for arguments in [
+        ["certificate", "no number"],
+        ["key", "0123"],
+        ["session", "ab"],
+        ["identity", "claude"],
+    ] {
+        let output = world.notme(&[&["authority", "revoke"], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
+    assert_eq!(world.notme_ok(&["authority", "revocations"]), "");
+}
