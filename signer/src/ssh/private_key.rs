@@ -115,7 +115,7 @@ impl PrivateKeyFile {
             KeyType::SkEd25519 | KeyType::SkEcdsaP256 => return Err(PrivateKeyError::SecurityKey),
         };
         let _comment = reader.string()?;
-        let padding = reader.rest().iter().zip(1_u8..);
+        let padding = reader.rest().iter().zip((0..=u8::MAX).cycle().skip(1));
         match padding.into_iter().all(|(byte, number)| *byte == number) {
             true => Ok(key),
             false => Err(PrivateKeyError::Check),

@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use notme_core::base64;
 use notme_testkit::{oracle::oracle, repository::run};
 
 use super::fixture::{Fixture, MESSAGE, seen, words};
@@ -121,6 +122,40 @@ fn a_private_key_that_others_may_read_is_not_used() {
         let is_told = String::from_utf8_lossy(&ours.stderr).contains("too open");
         assert_eq!(is_told, code != 0, "{mode:o} {}", told(&ours));
     }
+}
+
+#[test]
+fn a_key_with_long_padding_is_read() {
+    let fixture = Fixture::empty();
+    fixture.make_key("key", &["-t", "ed25519", "-C", "c"]);
+    let text = String::from_utf8(fixture.read("key")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let blob = base64::decode(lines[1..lines.len() - 1].concat());
+    let mut blob = blob.unwrap();
+    // The private half ends the file: its length, itself, and a padding of 1, 2, 3, ...
+    let old = usize::from(*blob.last().unwrap());
+    let head = blob.len() - old;
+    let at = (0..head).find(|at| {
+        let Some(word) = blob[*at..].first_chunk() else {
+            return false;
+        };
+        usize::try_from(u32::from_be_bytes(*word)).unwrap() == blob.len() - at - 4
+    });
+    let at = at.unwrap();
+    blob.truncate(head);
+    blob.extend((0..=u8::MAX).cycle().skip(1).take(old + 256));
+    let private = u32::try_from(blob.len() - at - 4).unwrap();
+    blob[at..at + 4].copy_from_slice(&private.to_be_bytes());
+    let body = base64::encode(&blob);
+    let key = format!("{}\n{body}\n{}\n", lines[0], lines[lines.len() - 1]);
+    fs::write(fixture.path().join("key"), key).unwrap();
+    let arguments = ["-Y", "sign", "-q", "-n", "git", "-f", "key"];
+    let (stock, ours) = (
+        fixture.stock(&arguments, MESSAGE),
+        fixture.ours(&arguments, MESSAGE),
+    );
+    assert!(stock.status.success(), "{}", told(&stock));
+    assert_eq!(seen(&ours), seen(&stock), "{}", told(&ours));
 }
 
 #[test]
