@@ -5,9 +5,8 @@ mod enrol;
 mod issue;
 mod publication;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
-use hyper::body::Bytes;
 use notme_core::{
     identity::{AgentName, Identity, IdentityError},
     time::UnixTime,
@@ -154,7 +153,8 @@ pub(crate) struct Authority {
     url: String,
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
-    trust: RwLock<Bytes>,
+    /// Held while a trust document may be signed: each number is given to one.
+    publishing: Mutex<()>,
     serials: Serials,
 }
 
@@ -189,24 +189,17 @@ impl Authority {
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
-            trust: RwLock::default(),
+            publishing: Mutex::default(),
             serials: Serials::default(),
         };
-        authority.refresh_trust()?;
+        authority.trust()?;
         Ok(authority)
     }
 
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.
     pub(crate) fn tend(&self) -> Result<(), OpenError> {
         self.store.prune(self.clock.now())?;
-        self.refresh_trust()
-    }
-
-    pub(crate) fn trust(&self) -> Bytes {
-        self.trust
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.trust().map(drop)
     }
 }
 

@@ -106,8 +106,7 @@ impl Document {
             Self::SshCa => (TEXT, "max-age=3600", authority.ssh_ca().into()),
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
-                block_in_place(|| authority.refresh_trust())?;
-                (JSON, "no-cache", authority.trust())
+                (JSON, "no-cache", block_in_place(|| authority.trust())?)
             }
         };
         let mut response = response(StatusCode::OK, content, cache, body);

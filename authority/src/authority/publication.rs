@@ -90,19 +90,23 @@ impl Authority {
         json!({ "keys": keys })
     }
 
-    /// Signs a new trust document when the last one is a day old or says something else.
+    /// Returns the trust document, after signing a new one when the last is a day old or says
+    /// something else.
     ///
     /// Every signing takes the next number: under one number there is one document, so that a
     /// verifier which sees two knows that it is being lied to.
-    pub(crate) fn refresh_trust(&self) -> Result<(), OpenError> {
+    pub(crate) fn trust(&self) -> Result<Bytes, OpenError> {
+        let _only_one = self
+            .publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let last = self.store.trust()?;
         let envelope = match last {
             Some(record) if self.is_current(&record, now)? => record.envelope,
             last => self.sign_trust(last.as_ref(), now)?,
         };
-        *self.trust.write().unwrap_or_else(PoisonError::into_inner) = Bytes::from(envelope);
-        Ok(())
+        Ok(Bytes::from(envelope))
     }
 
     fn sign_trust(&self, last: Option<&TrustRecord>, now: UnixTime) -> Result<Vec<u8>, OpenError> {

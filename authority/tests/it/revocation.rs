@@ -1,5 +1,7 @@
 //! What the operator takes back.
 
+use std::thread;
+
 use notme_authority::{RevocationReason, Revoked, Taken};
 use notme_core::{
     enrol::peer_binding,
@@ -56,6 +58,29 @@ fn it_is_in_the_next_document_that_anybody_asks_for() {
     assert_eq!(world.admin().revocations().unwrap(), [taken.revocation]);
     let running = world.start();
     assert_eq!(published(&world, &running), after);
+}
+
+#[test]
+fn all_who_ask_at_once_get_one_document() {
+    let world = World::new();
+    let running = world.start();
+    let kid = Agent::new(1).signing.public_key().kid();
+    revoke(&world, Revoked::Key(kid), None);
+    let bodies: Vec<Vec<u8>> = thread::scope(|scope| {
+        let askers: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| running.unix().get("/v1/trust.json")))
+            .collect();
+        askers
+            .into_iter()
+            .map(|asker| asker.join().unwrap())
+            .map(|answer| {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                answer.body
+            })
+            .collect()
+    });
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    assert_eq!(published(&world, &running).revocations.len(), 1);
 }
 
 #[test]
