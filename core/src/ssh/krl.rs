@@ -94,11 +94,12 @@ impl Krl {
             comment: String::from_utf8_lossy(reader.string()?).into_owned(),
             ..Self::default()
         };
+        let mut runs_left = RUNS_MAX;
         while !reader.is_empty() {
             let kind = reader.byte()?;
             let mut section = Reader::new(reader.string()?);
             match kind {
-                SECTION_CERTIFICATES => krl.read_certificates(section)?,
+                SECTION_CERTIFICATES => krl.read_certificates(section, &mut runs_left)?,
                 SECTION_KEYS => read_all(&mut section, &mut krl.keys, |_| true)?,
                 SECTION_SHA1 => read_all(&mut section, &mut krl.sha1, |it| it.len() == 20)?,
                 SECTION_SHA256 => read_all(&mut section, &mut krl.sha256, |it| it.len() == 32)?,
@@ -109,7 +110,11 @@ impl Krl {
         Ok(krl)
     }
 
-    fn read_certificates(&mut self, section: Reader<'_>) -> Result<(), KrlError> {
+    fn read_certificates(
+        &mut self,
+        section: Reader<'_>,
+        runs_left: &mut usize,
+    ) -> Result<(), KrlError> {
         let mut section = section;
         let authority = match section.string()? {
             [] => Vec::new(),
@@ -142,7 +147,7 @@ impl Krl {
                     let offset = part.u64()?;
                     let digits = part.unsigned()?;
                     part.finish()?;
-                    read_bitmap(&mut revoked.serials, offset, digits)?;
+                    read_bitmap(&mut revoked.serials, offset, digits, runs_left)?;
                 }
                 CERTIFICATES_KEY_ID => {
                     while !part.is_empty() {
@@ -315,16 +320,26 @@ fn read_extension(section: Reader<'_>) -> Result<(), KrlError> {
 }
 
 /// Reads the bits of a number: bit N stands for serial `offset` + N.
-fn read_bitmap(serials: &mut Serials, offset: u64, digits: &[u8]) -> Result<(), KrlError> {
+fn read_bitmap(
+    serials: &mut Serials,
+    offset: u64,
+    digits: &[u8],
+    runs_left: &mut usize,
+) -> Result<(), KrlError> {
     if digits.len() > BITMAP_MAX {
         return Err(KrlError::Serials);
     }
+    let mut after_run = None;
     for (place, digit) in digits.iter().rev().enumerate() {
         for bit in (0..8_u64).filter(|bit| digit >> bit & 1 == 1) {
             let serial = u64::try_from(place)
                 .ok()
                 .and_then(|place| offset.checked_add(place.checked_mul(8)?.checked_add(bit)?))
                 .ok_or(KrlError::Serials)?;
+            if after_run != Some(serial) {
+                *runs_left = runs_left.checked_sub(1).ok_or(KrlError::TooMany)?;
+            }
+            after_run = serial.checked_add(1);
             serials.insert(serial, serial);
         }
     }
@@ -333,6 +348,9 @@ fn read_bitmap(serials: &mut Serials, offset: u64, digits: &[u8]) -> Result<(), 
 
 /// Far more than anyone has revoked.
 const KRL_MAX: usize = 16 << 20;
+/// How many runs of serial numbers bitmaps may hold together: as many as the longest list has when
+/// it spells each number out. Bitmaps alone could ask for gigabytes.
+const RUNS_MAX: usize = KRL_MAX / 8;
 /// As much as OpenSSH reads of one number (SSHBUF_MAX_BIGNUM), in bytes.
 const BITMAP_MAX: usize = 16384 / 8;
 const MAGIC: &[u8] = b"SSHKRL\n\0";
@@ -357,6 +375,9 @@ pub enum KrlError {
     /// Longer than 16 MiB.
     #[error("the key revocation list is longer than 16 MiB")]
     TooLong,
+    /// Bitmaps with more runs of serial numbers than we keep.
+    #[error("the key revocation list has more than {RUNS_MAX} runs of serial numbers")]
+    TooMany,
     /// A version that we do not read.
     #[error("version {0} of key revocation lists is not supported")]
     Version(u32),

@@ -199,3 +199,20 @@ fn what_a_list_says_beyond_us_is_an_error() {
     version[11] = 2;
     assert_eq!(Krl::parse(&version), Err(KrlError::Version(2)));
 }
+
+#[test]
+fn bitmaps_that_would_take_gigabytes_are_refused() {
+    let mut parts = Writer::new().string(b"").string(b"");
+    // Every other number, two million of them and a few.
+    for number in 0..257_u64 {
+        let offset = 1 + number * 16_384;
+        let bits = Writer::new().u64(offset).unsigned(&[0x55; 2048]).finish();
+        parts = parts.byte(0x22).string(&bits);
+    }
+    let bytes = Writer::new()
+        .bytes(&list().to_bytes())
+        .byte(1)
+        .string(&parts.finish())
+        .finish();
+    assert_eq!(Krl::parse(&bytes), Err(KrlError::TooMany));
+}
