@@ -7,6 +7,7 @@ use notme_core::{
     time::UnixTime,
     trust::{Revocation, RevocationKind},
 };
+use serde::Serialize;
 
 /// What is taken back, as the operator names it.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ impl RevocationReason {
 }
 
 /// What became of a revocation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Taken {
     /// As it will be published. An earlier time that was said before stays.
     pub revocation: Revocation,

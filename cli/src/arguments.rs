@@ -376,6 +376,9 @@ pub(crate) struct AuthorityRevoke {
     /// Why
     #[arg(long, value_enum, default_value = "unspecified")]
     pub(crate) reason: RevokedReason,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The kinds of things that can be revoked.

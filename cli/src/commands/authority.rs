@@ -306,15 +306,20 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
             AdminError::Revocation(error) => Failure::usage(error),
             error => error.into(),
         })?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", revocation_line(&taken.revocation))?;
-    writeln!(out, "sessions ended: {}", taken.sessions_ended)?;
+    if arguments.json {
+        print_json(&taken)?;
+    } else {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", revocation_line(&taken.revocation))?;
+        writeln!(out, "sessions ended: {}", taken.sessions_ended)?;
+    }
+    let mut talk = io::stderr().lock();
     if arguments.place.dir.is_none() && home.trust().join(EMBEDDED).exists() {
         trust_embedded(home)?;
-        writeln!(out, "`notme verify` knows it here already")?;
+        writeln!(talk, "`notme verify` knows it here already")?;
     }
     writeln!(
-        out,
+        talk,
         "verifiers elsewhere know it after `notme trust refresh`"
     )?;
     Ok(Exit::Yes)

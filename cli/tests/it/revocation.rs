@@ -70,8 +70,11 @@ fn what_was_signed_before_stays_good_and_nothing_is_signed_after() {
         }
         thread::sleep(Duration::from_millis(50));
     }
-    let said = world.notme_ok(&["authority", "revoke", "identity", text(&object, "identity")]);
-    assert!(said.contains("sessions ended: 1"), "{said}");
+    let identity = text(&object, "identity");
+    let said = world.notme_ok(&["authority", "revoke", "identity", identity, "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["sessions_ended"], 1);
+    assert_eq!(said["revocation"]["value"], identity);
     assert_eq!(world.code("HEAD", &[]), "accepted");
     // The session certificate in the key agent's memory would still do for a day.
     let said = fails_to_sign(&world);
