@@ -1,6 +1,6 @@
 //! All agents of the key agent, and what is done for them.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use notme_core::{
     base64,
@@ -30,16 +30,14 @@ use crate::{
 
 /// The agents that are configured, each in its slot.
 pub(crate) struct Agents {
-    directory: PathBuf,
     around: Surroundings,
     slots: RefCell<BTreeMap<AgentName, Rc<Slot>>>,
 }
 
 impl Agents {
     /// Returns the agents configured in a directory, now and later.
-    pub(crate) fn new(directory: PathBuf, around: Surroundings) -> Self {
+    pub(crate) fn new(around: Surroundings) -> Self {
         Self {
-            directory,
             around,
             slots: RefCell::default(),
         }
@@ -162,7 +160,7 @@ impl Agents {
 
     /// Returns the sessions of all agents, opened or renewed if need be and possible.
     pub(crate) async fn sessions(self: &Rc<Self>) -> Vec<Rc<Session>> {
-        let Ok(names) = AgentConfig::names(&self.directory) else {
+        let Ok(names) = AgentConfig::names(&self.around.config_dir) else {
             return Vec::new();
         };
         // At once: an authority that is slow to answer keeps the other agents' from nobody.
@@ -243,7 +241,7 @@ impl Agents {
     pub(crate) fn list(&self) -> Result<Vec<SessionStatus>, Failure> {
         let now = (self.around.clock)();
         let mut sessions = Vec::new();
-        for name in AgentConfig::names(&self.directory)? {
+        for name in AgentConfig::names(&self.around.config_dir)? {
             match self.slot(&name) {
                 Ok(slot) => sessions.extend(slot.map(|slot| slot.status(now))),
                 Err(error) => sessions.push(broken(name, error)),
@@ -315,7 +313,7 @@ impl Agents {
 
     /// Returns an agent's slot as configured at this moment.
     fn slot(&self, name: &AgentName) -> Result<Option<Rc<Slot>>, ConfigError> {
-        let config = AgentConfig::load(&self.directory, name)?;
+        let config = AgentConfig::load(&self.around.config_dir, name)?;
         let mut slots = self.slots.borrow_mut();
         let Some(config) = config else {
             slots.remove(name);

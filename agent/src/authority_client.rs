@@ -1,6 +1,6 @@
 //! The HTTP client of an authority.
 
-use std::{cell::RefCell, error::Error as _, fs, io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, cell::RefCell, error::Error as _, fs, io, path::PathBuf, time::Duration};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -45,7 +45,7 @@ impl AuthorityClient {
         document: Document,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
-        self.ask(Method::GET, document.path(), Vec::new(), timeout)
+        self.ask(Method::GET, &document.path(), Vec::new(), timeout)
             .await
     }
 
@@ -213,6 +213,8 @@ pub enum Document {
     Health,
     /// The signed trust document.
     Trust,
+    /// The trust document of a number.
+    TrustAt(u64),
     /// The certificates of all roots, as PEM.
     CaBundle,
     /// The certificate of the Ed25519 root, as PEM, where notme has it.
@@ -220,12 +222,13 @@ pub enum Document {
 }
 
 impl Document {
-    fn path(self) -> &'static str {
+    fn path(self) -> Cow<'static, str> {
         match self {
-            Self::Health => "/health",
-            Self::Trust => "/v1/trust.json",
-            Self::CaBundle => "/v1/ca-bundle.pem",
-            Self::WellKnownCaBundle => "/.well-known/ca-bundle.pem",
+            Self::Health => "/health".into(),
+            Self::Trust => "/v1/trust.json".into(),
+            Self::TrustAt(seqno) => format!("/v1/trust/{seqno}.json").into(),
+            Self::CaBundle => "/v1/ca-bundle.pem".into(),
+            Self::WellKnownCaBundle => "/.well-known/ca-bundle.pem".into(),
         }
     }
 }
@@ -294,6 +297,11 @@ impl AuthorityError {
                 "authority-answer-invalid"
             }
         }
+    }
+
+    /// Tells whether the authority has nothing there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
     }
 
     /// Tells whether this says nothing about the request: the authority was not there, was busy,

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use notme_core::{hex, identity::AgentName};
+use notme_core::{
+    hex,
+    identity::AgentName,
+    trust::{Seen, SuccessionError, VerifiedTrust},
+};
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +31,11 @@ pub struct AgentConfig {
     pub profile: Profile,
     /// The authority is this user's own; the key agent starts it when it does not answer.
     pub embedded: bool,
-    /// The authority's root keys.
+    /// The authority's root keys. The key agent follows its rotations, and writes here to where.
     pub pins: Pins,
+    /// The authority's newest trust document that the key agent saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// The scopes to ask for; what the authority gives unasked when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
@@ -47,9 +54,28 @@ impl AgentConfig {
             profile,
             embedded: false,
             pins,
+            seen: None,
             scopes: None,
             ca_file: None,
         }
+    }
+
+    /// Returns the configuration of one who saw a trust document: pinned are the roots that it
+    /// names as current.
+    ///
+    /// # Errors
+    /// [`SuccessionError`] when it does not come after the newest one seen.
+    pub(crate) fn following(&self, trust: &VerifiedTrust) -> Result<Self, SuccessionError> {
+        if let Some(seen) = &self.seen {
+            seen.check_document(trust)?;
+        }
+        let roots = trust.document().current_roots();
+        let pins = roots.map(|root| root.certificate.public_key().spki_sha256());
+        Ok(Self {
+            pins: Pins(pins.collect()),
+            seen: Some(trust.seen()),
+            ..self.clone()
+        })
     }
 
     /// Reads an agent's configuration; `None` when there is none.

@@ -1,6 +1,6 @@
 //! What other commands ask an authority: documents, and whether it is there. Blocking.
 
-use std::{future::Future, io, path::PathBuf, time::Duration};
+use std::{future::Future, io, ops::Range, path::PathBuf, time::Duration};
 
 use tokio::{runtime, time::Instant};
 
@@ -24,6 +24,36 @@ pub fn fetch(
     let client = AuthorityClient::new(authority.into(), ca_file);
     Ok(block_on(client.fetch(document, FETCH_TIMEOUT))??)
 }
+
+/// Fetches the trust documents of these numbers, in their order; `None` when the authority lacks
+/// one of them, or they are more than [`HISTORY_MAX`].
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch_history(
+    authority: impl Into<AuthorityAddress>,
+    ca_file: Option<PathBuf>,
+    seqnos: Range<u64>,
+) -> Result<Option<Vec<Vec<u8>>>, FetchError> {
+    if seqnos.end.saturating_sub(seqnos.start) > HISTORY_MAX {
+        return Ok(None);
+    }
+    let client = AuthorityClient::new(authority.into(), ca_file);
+    block_on(async {
+        let mut documents = Vec::new();
+        for seqno in seqnos {
+            match client.fetch(Document::TrustAt(seqno), FETCH_TIMEOUT).await {
+                Ok(document) => documents.push(document),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(documents))
+    })?
+}
+
+/// The most documents that are fetched at once: those of more than a year.
+pub const HISTORY_MAX: u64 = 400;
 
 /// Waits until the embedded authority answers, after starting it if need be.
 ///

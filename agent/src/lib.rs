@@ -37,6 +37,6 @@ pub use chain::ChainCheckError;
 pub use clock::Clock;
 pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile};
 pub use embedded::{AuthorityLauncher, LaunchError};
-pub use fetch::{FetchError, ensure_embedded_authority, fetch};
+pub use fetch::{FetchError, HISTORY_MAX, ensure_embedded_authority, fetch, fetch_history};
 pub use process::detach;
 pub use server::{AgentOptions, RunError, run};

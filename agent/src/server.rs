@@ -64,14 +64,12 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
         .build()
         .map_err(RunError::EventLoop)?;
     let server = Server {
-        agents: Rc::new(Agents::new(
-            options.config_dir,
-            Surroundings {
-                embedded: Embedded::new(options.launcher),
-                authority_socket: options.authority_socket,
-                clock: options.clock,
-            },
-        )),
+        agents: Rc::new(Agents::new(Surroundings {
+            embedded: Embedded::new(options.launcher),
+            authority_socket: options.authority_socket,
+            config_dir: options.config_dir,
+            clock: options.clock,
+        })),
         lock: Lock::default(),
         ssh_socket: options.runtime_dir.join(SSH_SOCKET_NAME),
         memory,

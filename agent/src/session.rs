@@ -15,7 +15,7 @@ use notme_core::{
     openpgp::{SessionKey, SessionSubject, TrustedKey},
     ssh::{self, key::KeyReadError},
     time::UnixTime,
-    trust::{TrustDocument, TrustError, VerifiedTrust},
+    trust::{SuccessionError, TrustDocument, TrustError, VerifiedTrust},
 };
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
@@ -80,6 +80,9 @@ pub(crate) enum NoFormats {
     /// The trust document is not one to rely on.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The trust document is older than one seen, or one of two.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
 }
 
 /// What an authority answered: what it granted, the roots it serves, of which only pinned ones
@@ -278,7 +281,7 @@ impl Session {
     pub(crate) fn missed_trust(&self) -> bool {
         match &self.formats {
             Err(NoFormats::Authority(error)) => error.is_absence(),
-            Err(NoFormats::Trust(_)) | Ok(_) => false,
+            Err(NoFormats::Trust(_) | NoFormats::Succession(_)) | Ok(_) => false,
         }
     }
 

@@ -17,10 +17,11 @@ use crate::{
     authority::{Founding, OpenError},
     ca::CaError,
     clock::Clock,
-    format_ca::{OpenPgpCa, SshCa},
     instance::{InstanceError, InstanceLock},
+    keys::Epoch,
     opening::{open_or_found, store_file},
     revocation::{RevocationError, RevocationReason, Revoked, Taken, check_since},
+    rotation::{EpochInfo, RotationError},
     seal::{Protection, SealingKind},
     store::{AuthorityRecord, SqliteStore, Store, StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
@@ -138,19 +139,20 @@ impl Admin {
         Ok(self.store.revocations()?)
     }
 
-    /// Returns both root certificates: Ed25519, then `interop`.
+    /// Returns both root certificates in use: Ed25519, then `interop`.
     ///
     /// # Errors
     /// [`AdminError::Certificate`] when the store is damaged.
     pub fn roots(&self) -> Result<Vec<Certificate>, AdminError> {
-        let kept = self.record()?.cas;
+        let record = self.record()?;
+        let kept = &record.active()?.cas;
         Ok(kept
             .iter()
             .map(|ca| Certificate::from_der(&ca.certificate))
             .collect::<Result<_, _>>()?)
     }
 
-    /// Returns both root certificates as PEM.
+    /// Returns both root certificates in use as PEM.
     ///
     /// # Errors
     /// As [`Admin::roots`].
@@ -158,30 +160,25 @@ impl Admin {
         Ok(self.roots()?.iter().map(Certificate::pem).collect())
     }
 
-    /// Returns the keys that certify in SSH and OpenPGP; none before the first start of a version
-    /// that has them.
+    /// Returns the keys in use that certify in SSH and OpenPGP; none before the first start of a
+    /// version that has them.
     ///
     /// # Errors
     /// [`AdminError::Ca`] when the store is damaged.
     pub fn format_keys(&self) -> Result<Vec<FormatKeyInfo>, AdminError> {
-        let kept = self.record()?.format_cas;
-        if kept.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ssh = SshCa::kept_public(&kept)?;
-        let openpgp = OpenPgpCa::kept_certificate(&kept)?;
-        Ok(vec![
-            FormatKeyInfo {
-                format: "ssh",
-                name: ssh.fingerprint(),
-                public: ssh::Key::Plain(ssh).to_text(),
-            },
-            FormatKeyInfo {
-                format: "openpgp",
-                name: openpgp.fingerprint().to_string(),
-                public: openpgp.to_armor(),
-            },
-        ])
+        Ok(FormatKeyInfo::of(&Epoch::of(self.record()?.active()?)?))
+    }
+
+    /// Returns every epoch of keys, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Ca`] when the store is damaged.
+    pub fn epochs(&self) -> Result<Vec<EpochInfo>, AdminError> {
+        let record = self.record()?;
+        let epochs = record.epochs.iter().map(Epoch::of);
+        Ok(epochs
+            .map(|epoch| epoch.map(EpochInfo::from))
+            .collect::<Result<_, _>>()?)
     }
 
     /// Returns the latest signed trust document; `None` before the authority first served.
@@ -200,18 +197,23 @@ impl Admin {
         let record = self.record()?;
         let roots = self.roots()?;
         Ok(Description {
+            epoch: record.active()?.number,
             trust_domain: record.trust_domain,
             operator: record.operator,
-            epoch: record.epoch,
             created_at: record.created_at,
             sealing: record.sealing.kind(),
             roots: roots.iter().map(RootInfo::from).collect(),
             format_keys: self.format_keys()?,
+            epochs: self.epochs()?,
             summary: self.store.summary(self.clock.now())?,
         })
     }
 
-    fn record(&self) -> Result<AuthorityRecord, AdminError> {
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(crate) fn record(&self) -> Result<AuthorityRecord, AdminError> {
         self.store.authority()?.ok_or(AdminError::NotFounded)
     }
 }
@@ -235,10 +237,12 @@ pub struct Description {
     pub created_at: UnixTime,
     /// What seals its keys. `local-file` protects copies of the store, not the directory.
     pub sealing: SealingKind,
-    /// Its roots: Ed25519, then `interop`.
+    /// Its roots in use: Ed25519, then `interop`.
     pub roots: Vec<RootInfo>,
-    /// The keys that certify in other formats.
+    /// The keys in use that certify in other formats.
     pub format_keys: Vec<FormatKeyInfo>,
+    /// Every epoch of its keys, oldest first.
+    pub epochs: Vec<EpochInfo>,
     /// What its store holds.
     pub summary: Summary,
 }
@@ -281,6 +285,22 @@ pub struct FormatKeyInfo {
     pub public: String,
 }
 
+impl FormatKeyInfo {
+    pub(crate) fn of(epoch: &Epoch) -> Vec<Self> {
+        let ssh = epoch.ssh.iter().map(|ca| Self {
+            format: "ssh",
+            name: ca.public_key.fingerprint(),
+            public: ssh::Key::Plain(ca.public_key.clone()).to_text(),
+        });
+        let openpgp = epoch.openpgp.iter().map(|ca| Self {
+            format: "openpgp",
+            name: ca.fingerprint.to_string(),
+            public: ca.certificate.to_armor(),
+        });
+        ssh.chain(openpgp).collect()
+    }
+}
+
 /// Why the operator cannot have it.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -305,6 +325,9 @@ pub enum AdminError {
     /// What is to be taken back cannot be.
     #[error("nothing was revoked")]
     Revocation(#[from] RevocationError),
+    /// It is not the turn of a step of a rotation.
+    #[error("the keys were not rotated")]
+    Rotation(#[from] RotationError),
     /// The store failed.
     #[error("the store of the authority cannot be used")]
     Store(#[from] StoreError),
@@ -324,6 +347,7 @@ impl AdminError {
             Self::NotFounded => "authority-not-founded",
             Self::Open(error) => error.code(),
             Self::Revocation(_) => "revocation-malformed",
+            Self::Rotation(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Token(error) => error.code(),
         }

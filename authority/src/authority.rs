@@ -5,7 +5,7 @@ mod enrol;
 mod issue;
 mod publication;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use notme_core::{
     identity::{AgentName, Identity, IdentityError},
@@ -14,13 +14,15 @@ use notme_core::{
 
 pub(crate) use self::certificates::CertifyError;
 use crate::{
-    ca::{Ca, CaError, CaName},
+    ca::{BACKDATED, CaError, Making},
     clock::Clock,
-    format_ca::FormatCas,
+    failure::Failure,
+    keys::{Keys, KeysError, make},
+    opening::Opened,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
-    store::{AuthorityRecord, Store, StoreError},
+    store::{AuthorityRecord, EpochState, Store, StoreError},
 };
 
 /// How long things live, in seconds.
@@ -75,13 +77,6 @@ pub(crate) enum Peer {
     Stranger,
 }
 
-/// The keys and what was published with them.
-pub(crate) struct Keys {
-    pub(crate) ed25519: Ca,
-    pub(crate) interop: Ca,
-    pub(crate) formats: FormatCas,
-}
-
 /// Makes the authority's keys and keeps them sealed.
 pub(crate) fn found(
     store: &dyn Store,
@@ -89,27 +84,26 @@ pub(crate) fn found(
     sealing: Sealing,
     kek: &Kek,
     now: UnixTime,
-) -> Result<(AuthorityRecord, Keys), OpenError> {
+) -> Result<AuthorityRecord, OpenError> {
     check_principal(&founding.trust_domain, &founding.operator)?;
-    let (ed25519, sealed) = Ca::found(CaName::Ed25519, &founding.trust_domain, now, kek)?;
-    let (interop, sealed_interop) = Ca::found(CaName::Interop, &founding.trust_domain, now, kek)?;
-    let (formats, format_cas) = FormatCas::found(&founding.trust_domain, now, kek)?;
-    let record = AuthorityRecord {
+    let making = Making {
+        trust_domain: &founding.trust_domain,
+        epoch: 1,
+        now,
+        kek,
+    };
+    let from = now.plus(-BACKDATED);
+    store.found(&AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
         operator: founding.operator.clone(),
-        epoch: 1,
         created_at: now,
         sealing,
-        cas: vec![sealed, sealed_interop],
-        format_cas,
-    };
-    store.found(&record)?;
-    let keys = Keys {
-        ed25519,
-        interop,
-        formats,
-    };
-    Ok((record, keys))
+        epochs: vec![make(&making, EpochState::Active { from })?],
+        key_changes: 0,
+    })?;
+    store
+        .authority()?
+        .ok_or(OpenError::Store(StoreError::Damaged("no authority")))
 }
 
 /// Checks that identities can be built: the first enrolment would be late to find out.
@@ -118,37 +112,15 @@ fn check_principal(trust_domain: &str, principal: &str) -> Result<(), IdentityEr
     Identity::agent(trust_domain, principal, &agent).map(|_| ())
 }
 
-/// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none of
-/// them, as opposed to one that lost some.
-pub(crate) fn unlock(
-    store: &dyn Store,
-    record: &AuthorityRecord,
-    kek: &Kek,
-    now: UnixTime,
-) -> Result<Keys, OpenError> {
-    // First, so that a wrong secret changes nothing.
-    let ed25519 = Ca::open(CaName::Ed25519, &record.cas, kek)?;
-    let interop = Ca::open(CaName::Interop, &record.cas, kek)?;
-    let formats = if record.format_cas.is_empty() {
-        let (formats, sealed) = FormatCas::found(&record.trust_domain, now, kek)?;
-        store.add_format_cas(&sealed)?;
-        formats
-    } else {
-        FormatCas::open(&record.format_cas, kek)?
-    };
-    Ok(Keys {
-        ed25519,
-        interop,
-        formats,
-    })
-}
-
 /// A serving authority.
 pub(crate) struct Authority {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     record: AuthorityRecord,
-    keys: Keys,
+    /// Replaced as a whole when another process rotated them.
+    keys: RwLock<Arc<Keys>>,
+    /// Opens the keys that come next.
+    kek: Kek,
     /// The very string that proofs are bound to.
     url: String,
     lifetimes: Lifetimes,
@@ -168,12 +140,16 @@ pub(crate) struct Settings {
 impl Authority {
     /// Takes up service: the trust document is current when this returns.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        opened: Opened,
         clock: Arc<dyn Clock>,
-        record: AuthorityRecord,
-        keys: Keys,
         settings: Settings,
     ) -> Result<Self, OpenError> {
+        let Opened {
+            store,
+            record,
+            keys,
+            kek,
+        } = opened;
         if let Some(principal) = settings
             .local
             .as_ref()
@@ -185,7 +161,8 @@ impl Authority {
             store,
             clock,
             record,
-            keys,
+            keys: RwLock::new(Arc::new(keys)),
+            kek,
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
@@ -196,12 +173,72 @@ impl Authority {
         Ok(authority)
     }
 
+    /// Returns the keys, as they were when it was last looked.
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
+    }
+
+    /// Publishes a change of the keys that nobody asked about yet.
+    pub(crate) fn glance(&self) -> Result<(), OpenError> {
+        if self.store.key_changes()? == self.keys().changes() {
+            return Ok(());
+        }
+        self.trust().map(drop)
+    }
+
+    /// Looks whether another process changed the keys, and opens them anew if so.
+    pub(crate) fn refresh_keys(&self) -> Result<(), OpenError> {
+        if self.store.key_changes()? == self.keys().changes() {
+            return Ok(());
+        }
+        let record = self
+            .store
+            .authority()?
+            .ok_or(StoreError::Damaged("no authority"))?;
+        let opened = Keys::open(&record, &self.kek)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.changes() > keys.changes() {
+            *keys = Arc::new(opened);
+        }
+        Ok(())
+    }
+
+    /// Issues with the keys in use; once more when they were others by the time it was recorded.
+    fn issuing<T>(&self, issue: impl Fn(&Keys) -> Result<T, Attempt>) -> Result<T, Failure> {
+        for _ in 0..ATTEMPTS {
+            match issue(&self.keys()) {
+                Ok(issued) => return Ok(issued),
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Rotated) => self.refresh_keys()?,
+            }
+        }
+        Err(StoreError::Damaged("the epoch in use").into())
+    }
+
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.
     pub(crate) fn tend(&self) -> Result<(), OpenError> {
         self.store.prune(self.clock.now())?;
         self.trust().map(drop)
     }
 }
+
+/// Why nothing was issued.
+enum Attempt {
+    /// The keys are not those in use any more. Nothing was kept.
+    Rotated,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Keys last longer than it takes to issue with them: the second attempt succeeds.
+const ATTEMPTS: u8 = 3;
 
 /// Why an authority cannot be founded or opened.
 #[derive(Debug, thiserror::Error)]
@@ -221,6 +258,15 @@ pub enum OpenError {
     /// The trust document cannot be made.
     #[error("the trust document cannot be made")]
     Trust(#[from] notme_core::trust::TrustError),
+}
+
+impl From<KeysError> for OpenError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Ca(error) => error.into(),
+            KeysError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl OpenError {

@@ -64,7 +64,7 @@ impl Route {
             "/v1/enrol" => Self::Operation(Operation::Enrol),
             "/v1/issue" => Self::Operation(Operation::Issue),
             "/v1/renew" => Self::Operation(Operation::Renew),
-            _ => return None,
+            _ => Self::Document(Document::TrustAt(seqno(path)?)),
         })
     }
 
@@ -87,6 +87,8 @@ enum Document {
     OpenPgp,
     SshCa,
     Trust,
+    /// An earlier trust document.
+    TrustAt(u64),
 }
 
 impl Document {
@@ -107,6 +109,12 @@ impl Document {
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
                 (JSON, "no-cache", block_in_place(|| authority.trust())?)
+            }
+            Self::TrustAt(seqno) => {
+                let document = block_in_place(|| authority.trust_at(seqno))?;
+                // Under one number there is one document, for ever.
+                let cache = "max-age=31536000, immutable";
+                (JSON, cache, document.ok_or(Refusal::NotFound)?)
             }
         };
         let mut response = response(StatusCode::OK, content, cache, body);
@@ -140,6 +148,13 @@ impl Operation {
         })?;
         Ok(response(StatusCode::OK, JSON, "no-store", json))
     }
+}
+
+/// Returns the number of an earlier trust document; it has one spelling.
+fn seqno(path: &str) -> Option<u64> {
+    let digits = path.strip_prefix("/v1/trust/")?.strip_suffix(".json")?;
+    let seqno: u64 = digits.parse().ok()?;
+    (seqno > 0 && seqno.to_string() == digits).then_some(seqno)
 }
 
 async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {

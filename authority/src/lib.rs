@@ -10,7 +10,14 @@
 //! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
 //! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
 //! beside the store in a 0700 directory. That default protects copies of the store; whoever can
-//! read the directory has the keys. Keys that do not open are an error, never made anew.
+//! read the directory has the keys. Keys that do not open are an error, never made anew. While it
+//! serves, an authority has its keys and the key-encryption key in locked memory: with the latter
+//! it opens the keys that another process rotates to.
+//!
+//! # Rotation
+//! [`rotate`] replaces all four keys: the next ones are published ahead of use, taken into use,
+//! and the old ones destroyed once no certificate of theirs lives. Destroyed means overwritten in
+//! the store; copies of the store made before still have them, sealed.
 //!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
@@ -28,10 +35,12 @@ mod failure;
 mod format_ca;
 mod http;
 mod instance;
+mod keys;
 mod listen;
 mod opening;
 mod refusal;
 mod revocation;
+mod rotation;
 mod scope;
 mod seal;
 mod secret;
@@ -49,6 +58,7 @@ pub use self::{
     listen::{Bound, Listen, ListenError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
+    rotation::{EpochInfo, Rotation, RotationError, rotate},
     scope::{Scope, ScopeError, Scopes},
     seal::{Protection, SealError, SealingKind},
     secret::Secret,

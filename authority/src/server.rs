@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener},
-    opening::{Opened, open_in_memory, open_or_found},
+    opening::{open_in_memory, open_or_found},
     seal::{Protection, SealingKind},
 };
 
@@ -196,19 +196,14 @@ fn serve_with<F: Future<Output = ()>>(
         }
         Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
     };
-    let Opened {
-        store,
-        record,
-        keys,
-    } = opened;
-    let sealing = record.sealing.kind();
-    let admin = Admin::over(store.clone(), config.clock.clone());
+    let sealing = opened.record.sealing.kind();
+    let admin = Admin::over(opened.store.clone(), config.clock.clone());
     let settings = Settings {
         url: url.clone(),
         lifetimes: config.lifetimes,
         local: config.local.clone(),
     };
-    let authority = Authority::new(store, config.clock.clone(), record, keys, settings)?;
+    let authority = Authority::new(opened, config.clock.clone(), settings)?;
     let shared = Shared::new(authority, &url, config.limits, config.observer.clone());
     let shared = Arc::new(shared);
 

@@ -12,7 +12,7 @@ use notme_core::{
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey},
     time::UnixTime,
-    trust::Revocation,
+    trust::{Handover, Revocation},
 };
 
 pub(crate) use self::sqlite::SqliteStore;
@@ -26,8 +26,24 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps a new authority; fails when the store has one.
     fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError>;
 
-    /// Keeps the authorities of the other formats; fails when the store has them.
-    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError>;
+    /// Keeps the authorities of the other formats of an epoch; fails when the store has them.
+    fn add_format_cas(&self, epoch: u64, cas: &[SealedFormatCa]) -> Result<(), StoreError>;
+
+    /// Returns a number that rises with every change of the keys.
+    fn key_changes(&self) -> Result<u64, StoreError>;
+
+    /// Keeps the keys of the next epoch; `false` when one is prepared already.
+    fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError>;
+
+    /// Retires the active epoch and takes the prepared one into use; `false`, and nothing is
+    /// changed, when they are others by now.
+    fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError>;
+
+    /// Returns the last second of what was issued in an epoch.
+    fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError>;
+
+    /// Destroys the private keys of retired epochs.
+    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError>;
 
     /// Sets `count` serial numbers of SSH certificates aside, none of them below `least`, and
     /// returns the first. No number is set aside twice.
@@ -48,19 +64,22 @@ pub(crate) trait Store: Send + Sync {
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
     /// A token enrols the same keys once; what was revoked is not enrolled again.
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
+    fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError>;
 
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
     fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
 
     /// Spends a nonce of a living session and records what is issued for it.
-    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
+    fn record(&self, spent: &SpentNonce<'_>, issuance: &Issuance<'_>) -> Result<(), RecordError>;
 
     /// Forgets nonces that are too old to be replayed.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the latest trust document.
     fn trust(&self) -> Result<Option<TrustRecord>, StoreError>;
+
+    /// Returns the trust document of a number, if there was one.
+    fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError>;
 
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
@@ -81,12 +100,110 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) struct AuthorityRecord {
     pub(crate) trust_domain: String,
     pub(crate) operator: String,
-    pub(crate) epoch: u64,
     pub(crate) created_at: UnixTime,
     pub(crate) sealing: Sealing,
+    /// Oldest first.
+    pub(crate) epochs: Vec<EpochRecord>,
+    pub(crate) key_changes: u64,
+}
+
+impl AuthorityRecord {
+    /// Returns the epoch in use.
+    pub(crate) fn active(&self) -> Result<&EpochRecord, StoreError> {
+        self.epochs
+            .iter()
+            .find(|epoch| matches!(epoch.state, EpochState::Active { .. }))
+            .ok_or(StoreError::Damaged("no keys are in use"))
+    }
+
+    /// Returns the epoch that waits for its turn.
+    pub(crate) fn prepared(&self) -> Option<&EpochRecord> {
+        self.epochs
+            .iter()
+            .find(|epoch| epoch.state == EpochState::Prepared)
+    }
+
+    /// Returns the retired epochs whose keys are still there, newest first.
+    pub(crate) fn outgoing(&self) -> impl Iterator<Item = &EpochRecord> {
+        self.epochs
+            .iter()
+            .rev()
+            .filter(|epoch| matches!(epoch.state, EpochState::Retired { .. }) && epoch.has_keys())
+    }
+}
+
+/// The keys of one epoch: made, used and retired together.
+#[derive(Clone, Debug)]
+pub(crate) struct EpochRecord {
+    pub(crate) number: u64,
+    pub(crate) state: EpochState,
     pub(crate) cas: Vec<SealedCa>,
     /// Empty in a store from before there were any.
     pub(crate) format_cas: Vec<SealedFormatCa>,
+}
+
+impl EpochRecord {
+    /// Tells whether no private key was destroyed.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.cas.iter().all(|ca| ca.key.is_some())
+    }
+}
+
+/// Where an epoch is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EpochState {
+    /// Its keys are published, and nothing is issued with them yet.
+    Prepared,
+    /// It issues.
+    Active {
+        /// Since when.
+        from: UnixTime,
+    },
+    /// It issued.
+    Retired {
+        /// Since when.
+        from: UnixTime,
+        /// Until when.
+        retired_at: UnixTime,
+    },
+}
+
+impl EpochState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Active { .. } => "active",
+            Self::Retired { .. } => "retired",
+        }
+    }
+
+    /// Returns when it was taken into use.
+    pub(crate) const fn from(self) -> Option<UnixTime> {
+        match self {
+            Self::Prepared => None,
+            Self::Active { from } | Self::Retired { from, .. } => Some(from),
+        }
+    }
+
+    /// Returns when it was retired.
+    pub(crate) const fn retired_at(self) -> Option<UnixTime> {
+        match self {
+            Self::Prepared | Self::Active { .. } => None,
+            Self::Retired { retired_at, .. } => Some(retired_at),
+        }
+    }
+}
+
+/// The change from one epoch to the next.
+#[derive(Debug)]
+pub(crate) struct Activation {
+    /// The number of the active epoch.
+    pub(crate) before: u64,
+    /// The number of the prepared one.
+    pub(crate) number: u64,
+    pub(crate) at: UnixTime,
+    /// What each root that goes signed, by its name.
+    pub(crate) handovers: Vec<(String, Handover)>,
 }
 
 /// A certificate authority at rest.
@@ -94,7 +211,10 @@ pub(crate) struct AuthorityRecord {
 pub(crate) struct SealedCa {
     pub(crate) name: String,
     pub(crate) certificate: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+    /// Absent once it was destroyed.
+    pub(crate) key: Option<Vec<u8>>,
+    /// What it signed when it retired.
+    pub(crate) handover: Option<Handover>,
 }
 
 impl std::fmt::Debug for SealedCa {
@@ -110,7 +230,8 @@ impl std::fmt::Debug for SealedCa {
 pub(crate) struct SealedFormatCa {
     pub(crate) name: String,
     pub(crate) public: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+    /// Absent once it was destroyed.
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) created_at: UnixTime,
 }
 
@@ -193,6 +314,14 @@ pub(crate) struct PresentedSession {
     pub(crate) session: Session,
     pub(crate) certificate_not_after: UnixTime,
     pub(crate) revoked_at: Option<UnixTime>,
+}
+
+/// What one answer issues.
+#[derive(Debug)]
+pub(crate) struct Issuance<'a> {
+    /// The epoch whose keys signed it: nothing is kept when another is in use by now.
+    pub(crate) epoch: u64,
+    pub(crate) lines: &'a [Issued],
 }
 
 /// One line of the issuance record.
@@ -339,6 +468,8 @@ pub(crate) enum EnrolStoreError {
     KeysKnown,
     #[error("this identity or key was revoked")]
     Revoked,
+    #[error("the keys were rotated meanwhile")]
+    Rotated,
 }
 
 /// Why an issuance was not recorded.
@@ -346,6 +477,8 @@ pub(crate) enum EnrolStoreError {
 pub(crate) enum RecordError {
     #[error("the nonce was used before")]
     Replayed,
+    #[error("the keys were rotated meanwhile")]
+    Rotated,
     #[error("the session has been revoked")]
     SessionRevoked,
     #[error(transparent)]

@@ -346,6 +346,11 @@ pub(crate) enum Authority {
     /// List what was taken back
     #[command(after_help = "Example:\n  notme authority revocations --json")]
     Revocations(AuthorityStatus),
+    /// Replace the keys: whoever trusts the old ones finds the new ones by itself
+    #[command(
+        after_help = "Without an option the next keys are made and used at once. To announce them first:\n  notme authority rotate --prepare\n  notme authority rotate --activate\n  notme authority rotate --retire"
+    )]
+    Rotate(AuthorityRotate),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
@@ -376,6 +381,29 @@ pub(crate) struct AuthorityRevoke {
     /// Why
     #[arg(long, value_enum, default_value = "unspecified")]
     pub(crate) reason: RevokedReason,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `notme authority rotate`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityRotate {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// Only make the next keys, and publish them: nothing is issued with them yet
+    #[arg(long, group = "step")]
+    pub(crate) prepare: bool,
+    /// Only take the prepared keys into use
+    #[arg(long, group = "step")]
+    pub(crate) activate: bool,
+    /// Destroy retired keys of which no certificate is valid any more
+    #[arg(long, group = "step")]
+    pub(crate) retire: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

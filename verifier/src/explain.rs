@@ -165,7 +165,7 @@ const fn step_of(code: Code) -> u8 {
         | Code::TimeBasisTooWeak
         | Code::CertificateExpired
         | Code::CertificateNotYetValid => 4,
-        Code::TrustStale | Code::Revoked => 5,
+        Code::TrustStale | Code::RootRetired | Code::RootNotYetUsed | Code::Revoked => 5,
         Code::NotAuthorised | Code::PolicyUnreadable => 6,
     }
 }

@@ -295,11 +295,11 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
     }
     if at < anchor.from {
         let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
-        return Err(Refusal::new(Code::SignerUntrusted, detail));
+        return Err(Refusal::new(Code::RootNotYetUsed, detail));
     }
     if let Some(retired) = anchor.retired_at.filter(|retired| at > *retired) {
         let detail = format!("judged at {at}, and the root was retired at {retired}");
-        return Err(Refusal::new(Code::SignerUntrusted, detail));
+        return Err(Refusal::new(Code::RootRetired, detail));
     }
     let revoked = anchor
         .revocations

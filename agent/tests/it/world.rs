@@ -15,8 +15,8 @@ use notme_agent::{
     SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
-    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
-    ServeConfig, Serving, Storage, serve_until,
+    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection, Scope,
+    Scopes, ServeConfig, Serving, Storage, serve_until,
 };
 use notme_core::{
     base64,
@@ -172,6 +172,22 @@ impl World {
         self.authority_name = Some(url);
         self.authority = Some(RunningAuthority::start_as(listen, name, clock));
         go_between(&front, behind, change);
+    }
+
+    /// Starts an authority that keeps itself in a directory, so that it can be rotated and comes
+    /// back as it was.
+    pub(crate) fn start_kept_authority(&mut self, clock: &FixedClock) {
+        let listen = Listen::Unix(self.authority_socket());
+        let storage = Storage::Directory {
+            path: self.kept(),
+            protection: Protection::LocalFile,
+        };
+        self.authority = Some(RunningAuthority::launch(listen, None, storage, clock));
+    }
+
+    /// The directory of [`World::start_kept_authority`].
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.root.path().join("kept")
     }
 
     /// A token of the authority's, for one session of `claude`.
@@ -422,10 +438,15 @@ impl RunningAuthority {
     }
 
     fn start_as(listen: Listen, url: Option<String>, clock: &FixedClock) -> Self {
+        Self::launch(listen, url, Storage::Memory, clock)
+    }
+
+    fn launch(listen: Listen, url: Option<String>, storage: Storage, clock: &FixedClock) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (serving, started) = mpsc::channel();
         let mut config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
         config.url = url;
+        config.storage = storage;
         if !matches!(config.listen[0], Listen::Unix(_)) {
             config.local = None;
         }

@@ -10,15 +10,16 @@ use notme_core::{
 };
 
 use super::{
-    Authority, CertifyError, Peer,
+    Attempt, Authority, CertifyError, Peer,
     certificates::{Terms, X509},
 };
 use crate::{
     failure::Failure,
+    keys::Keys,
     refusal::Refusal,
     scope::{ScopeError, Scopes},
     seal::random,
-    store::{EnrolStoreError, Issued, Session, TokenRefusal},
+    store::{EnrolStoreError, Issuance, Issued, Session, TokenRefusal},
 };
 
 impl Authority {
@@ -54,26 +55,35 @@ impl Authority {
             ends_at: now.plus(right.session_seconds),
             token: right.token,
         };
-        let (response, issued) = self.session_certificates(&session, now_millis)?;
-        self.store
-            .enrol(&session, &issued)
-            .map_err(|error| match error {
-                EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
-                EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
-                EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
-                EnrolStoreError::Store(error) => error.into(),
-            })?;
-        Ok(response)
+        self.issuing(|keys| {
+            let (response, issued) = self.session_certificates(keys, &session, now_millis)?;
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                lines: &issued,
+            };
+            self.store
+                .enrol(&session, &issuance)
+                .map_err(|error| match error {
+                    EnrolStoreError::Token(refusal) => Refusal::from(refusal).into(),
+                    EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
+                    EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
+                    EnrolStoreError::Rotated => Attempt::Rotated,
+                    EnrolStoreError::Store(error) => error.into(),
+                })?;
+            Ok(response)
+        })
     }
 
     /// Issues the certificates of a session, and the answer that carries them.
     pub(super) fn session_certificates(
         &self,
+        keys: &Keys,
         session: &Session,
         now_millis: i64,
     ) -> Result<(EnrolResponse, [Issued; 5]), CertifyError> {
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let terms = Terms {
+            keys,
             now_millis,
             not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
             payload_sha256: None,
@@ -98,8 +108,8 @@ impl Authority {
             session_ends_at: session.ends_at,
             binding: hex::encode(&session.binding()),
             authority: AuthorityState {
-                epoch: self.record.epoch,
-                key_id: self.keys.ed25519.certificate().kid(),
+                epoch: keys.epoch,
+                key_id: keys.ed25519.certificate().kid(),
             },
             principal_id: session.principal.clone(),
             auth_method: session.auth_method.clone(),

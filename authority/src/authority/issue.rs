@@ -16,14 +16,14 @@ use notme_core::{
 };
 
 use super::{
-    Authority, CertifyError,
+    Attempt, Authority, CertifyError,
     certificates::{Terms, X509},
 };
 use crate::{
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
-    store::{Issued, PresentedSession, RecordError, Session, SpentNonce},
+    store::{Issuance, Issued, PresentedSession, RecordError, Session, SpentNonce},
 };
 
 impl Authority {
@@ -59,30 +59,37 @@ impl Authority {
             return Err(Refusal::ScopeMissing.into());
         }
 
-        let terms = Terms {
-            now_millis,
-            not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
-            payload_sha256: Some(payload_sha256),
-            activity,
-        };
-        let mut response = IssueResponse {
-            certificates: Default::default(),
-            expires_at: terms.not_after,
-        };
-        let mut lines = Vec::with_capacity(request.formats.len());
-        for format in &request.formats {
-            let (certificate, line) = self.certificate(&session, &terms, *format)?;
-            response.expires_at = response.expires_at.min(line.not_after);
-            response.certificates.insert(*format, certificate);
-            lines.push(line);
-        }
         let spent = SpentNonce {
             session: &session.id,
             nonce,
             kept_until: request.time.plus(NONCE_KEPT),
         };
-        self.store.record(&spent, &lines).map_err(refused)?;
-        Ok(response)
+        self.issuing(|keys| {
+            let terms = Terms {
+                keys,
+                now_millis,
+                not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
+                payload_sha256: Some(payload_sha256),
+                activity,
+            };
+            let mut response = IssueResponse {
+                certificates: Default::default(),
+                expires_at: terms.not_after,
+            };
+            let mut lines = Vec::with_capacity(request.formats.len());
+            for format in &request.formats {
+                let (certificate, line) = self.certificate(&session, &terms, *format)?;
+                response.expires_at = response.expires_at.min(line.not_after);
+                response.certificates.insert(*format, certificate);
+                lines.push(line);
+            }
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                lines: &lines,
+            };
+            self.store.record(&spent, &issuance).map_err(refused)?;
+            Ok(response)
+        })
     }
 
     /// Issues a certificate in a format, as it travels.
@@ -125,14 +132,20 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let session = self.admit(&asked, now)?;
-        let (response, lines) = self.session_certificates(&session, now_millis)?;
         let spent = SpentNonce {
             session: &session.id,
             nonce,
             kept_until: request.time.plus(NONCE_KEPT),
         };
-        self.store.record(&spent, &lines).map_err(refused)?;
-        Ok(response)
+        self.issuing(|keys| {
+            let (response, lines) = self.session_certificates(keys, &session, now_millis)?;
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                lines: &lines,
+            };
+            self.store.record(&spent, &issuance).map_err(refused)?;
+            Ok(response)
+        })
     }
 
     /// Finds the living session behind a request. The proof comes first: session certificates
@@ -197,8 +210,9 @@ fn check_activity(activity: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refused(error: RecordError) -> Failure {
+fn refused(error: RecordError) -> Attempt {
     match error {
+        RecordError::Rotated => Attempt::Rotated,
         RecordError::Replayed => Refusal::NonceReplayed.into(),
         RecordError::SessionRevoked => Refusal::SessionRevoked.into(),
         RecordError::Store(error) => error.into(),

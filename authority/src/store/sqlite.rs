@@ -4,6 +4,7 @@
 //! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
 //! process loses nothing, a power cut may lose the last seconds of the issuance record.
 
+mod epochs;
 mod rows;
 
 use std::{
@@ -25,13 +26,13 @@ use rusqlite::{
 };
 
 use self::rows::{
-    kept_revocation, presented_session, public_key, signed, time, token_record, unreadable,
-    unsigned,
+    kept_revocation, presented_session, public_key, signed, time, token_record, trust_record,
+    unreadable, unsigned,
 };
 use super::{
-    AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
-    SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord,
-    TokenRefusal, TrustRecord,
+    Activation, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance, IssuedKind,
+    PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary,
+    TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::revocation::Taken;
 
@@ -171,46 +172,33 @@ impl<E> From<rusqlite::Error> for WriteError<E> {
     }
 }
 
+/// Why the epochs were not changed.
+#[derive(Debug, thiserror::Error)]
+enum Abandoned {
+    #[error("another process changed them first")]
+    Overtaken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store for SqliteStore {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
         self.read("read the authority", |connection| {
-            let cas = connection
-                .prepare("SELECT name, certificate, sealed_key FROM ca ORDER BY name")?
-                .query_map([], |row| {
-                    Ok(SealedCa {
-                        name: row.get(0)?,
-                        certificate: row.get(1)?,
-                        key: row.get(2)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            let format_cas = connection
-                .prepare(
-                    "SELECT name, public, sealed_key, created_at FROM format_ca ORDER BY name",
-                )?
-                .query_map([], |row| {
-                    Ok(SealedFormatCa {
-                        name: row.get(0)?,
-                        public: row.get(1)?,
-                        key: row.get(2)?,
-                        created_at: time(row, 3)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let epochs = epochs::all(connection)?;
             connection
                 .query_row(
-                    "SELECT trust_domain, operator, epoch, created_at, sealing FROM authority",
+                    "SELECT trust_domain, operator, created_at, sealing, key_changes
+                     FROM authority",
                     [],
                     |row| {
                         Ok(AuthorityRecord {
                             trust_domain: row.get(0)?,
                             operator: row.get(1)?,
-                            epoch: unsigned(row, 2)?,
-                            created_at: time(row, 3)?,
-                            sealing: serde_json::from_str(&row.get::<_, String>(4)?)
-                                .map_err(|error| unreadable(4, error))?,
-                            cas,
-                            format_cas,
+                            created_at: time(row, 2)?,
+                            sealing: serde_json::from_str(&row.get::<_, String>(3)?)
+                                .map_err(|error| unreadable(3, error))?,
+                            key_changes: unsigned(row, 4)?,
+                            epochs,
                         })
                     },
                 )
@@ -223,31 +211,91 @@ impl Store for SqliteStore {
             .map_err(|_| StoreError::Damaged("sealing"))?;
         self.write("found the authority", Durability::Power, |transaction| {
             transaction.execute(
-                "INSERT INTO authority VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO authority (id, trust_domain, operator, created_at, sealing)
+                 VALUES (1, ?1, ?2, ?3, ?4)",
                 params![
                     authority.trust_domain,
                     authority.operator,
-                    signed(authority.epoch),
                     authority.created_at.secs(),
                     sealing,
                 ],
             )?;
-            for ca in &authority.cas {
-                transaction.execute(
-                    "INSERT INTO ca VALUES (?1, ?2, ?3)",
-                    params![ca.name, ca.certificate, ca.key],
-                )?;
+            for epoch in &authority.epochs {
+                epochs::insert(transaction, epoch)?;
             }
-            Ok(insert_format_cas(transaction, &authority.format_cas)?)
+            Ok(())
         })
     }
 
-    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError> {
+    fn add_format_cas(&self, epoch: u64, cas: &[SealedFormatCa]) -> Result<(), StoreError> {
         self.write(
             "keep the keys of the other formats",
             Durability::Power,
-            |transaction| Ok(insert_format_cas(transaction, cas)?),
+            |transaction| Ok(epochs::insert_format_cas(transaction, epoch, cas)?),
         )
+    }
+
+    fn key_changes(&self) -> Result<u64, StoreError> {
+        self.read("look for new keys", |connection| {
+            connection
+                .prepare_cached("SELECT key_changes FROM authority")?
+                .query_row([], |row| unsigned(row, 0))
+        })
+    }
+
+    fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError> {
+        self.write(
+            "keep the next keys",
+            Durability::Power,
+            |transaction| match epochs::insert(transaction, epoch) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    Ok(false)
+                }
+                other => Ok(other.map(|()| true)?),
+            },
+        )
+    }
+
+    fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError> {
+        let handovers = activation
+            .handovers
+            .iter()
+            .map(|(name, handover)| Ok((name.clone(), serde_json::to_string(handover)?)))
+            .collect::<Result<Vec<_>, serde_json::Error>>()
+            .map_err(|_| StoreError::Damaged("handover"))?;
+        let numbers = (activation.before, activation.number);
+        let done = self.write(
+            "take the next keys into use",
+            Durability::Power,
+            |transaction| match epochs::activate(transaction, numbers, activation.at, &handovers)? {
+                true => Ok(()),
+                false => Err(WriteError::Refused(Abandoned::Overtaken)),
+            },
+        );
+        match done {
+            Ok(()) => Ok(true),
+            Err(Abandoned::Overtaken) => Ok(false),
+            Err(Abandoned::Store(error)) => Err(error),
+        }
+    }
+
+    fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError> {
+        self.read("look for living certificates", |connection| {
+            epochs::last_not_after(connection, epoch)
+        })
+    }
+
+    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError> {
+        self.write("destroy retired keys", Durability::Power, |transaction| {
+            for epoch in epochs {
+                epochs::destroy(transaction, *epoch)?;
+            }
+            Ok::<_, WriteError<StoreError>>(())
+        })?;
+        // Pages are overwritten, but the log still has what they were.
+        self.read("empty the log", |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })
     }
 
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError> {
@@ -317,8 +365,11 @@ impl Store for SqliteStore {
         })
     }
 
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
+    fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
+            if !epochs::is_active(transaction, issuance.epoch)? {
+                return Err(WriteError::Refused(EnrolStoreError::Rotated));
+            }
             if is_revoked(transaction, session)? {
                 return Err(WriteError::Refused(EnrolStoreError::Revoked));
             }
@@ -342,7 +393,7 @@ impl Store for SqliteStore {
                     session.token,
                 ],
             )?;
-            Ok(record_issued(transaction, &session.id, issued)?)
+            Ok(record_issued(transaction, &session.id, issuance)?)
         })
     }
 
@@ -360,9 +411,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError> {
+    fn record(&self, spent: &SpentNonce<'_>, issuance: &Issuance<'_>) -> Result<(), RecordError> {
         self.write("record the issuance", Durability::Process, |transaction| {
-            // Asked again inside the transaction: a revocation that came first wins.
+            // Asked again inside the transaction: a rotation or a revocation that came first wins.
+            if !epochs::is_active(transaction, issuance.epoch)? {
+                return Err(WriteError::Refused(RecordError::Rotated));
+            }
             let kept = transaction
                 .prepare_cached(
                     "INSERT INTO nonce SELECT id, ?2, ?3 FROM session
@@ -376,7 +430,7 @@ impl Store for SqliteStore {
                 }
                 other => other?,
             };
-            Ok(record_issued(transaction, spent.session, issued)?)
+            Ok(record_issued(transaction, spent.session, issuance)?)
         })
     }
 
@@ -394,13 +448,19 @@ impl Store for SqliteStore {
                     "SELECT seqno, payload_sha256, envelope FROM trust
                      ORDER BY seqno DESC LIMIT 1",
                     [],
-                    |row| {
-                        Ok(TrustRecord {
-                            seqno: unsigned(row, 0)?,
-                            payload_sha256: row.get(1)?,
-                            envelope: row.get(2)?,
-                        })
-                    },
+                    trust_record,
+                )
+                .optional()
+        })
+    }
+
+    fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError> {
+        self.read("read an earlier trust document", |connection| {
+            connection
+                .query_row(
+                    "SELECT seqno, payload_sha256, envelope FROM trust WHERE seqno = ?1",
+                    [signed(seqno)],
+                    trust_record,
                 )
                 .optional()
         })
@@ -560,19 +620,6 @@ fn check_keys_are_new(
     }
 }
 
-fn insert_format_cas(
-    transaction: &Transaction<'_>,
-    cas: &[SealedFormatCa],
-) -> rusqlite::Result<()> {
-    for ca in cas {
-        transaction.execute(
-            "INSERT INTO format_ca VALUES (?1, ?2, ?3, ?4)",
-            params![ca.name, ca.public, ca.key, ca.created_at.secs()],
-        )?;
-    }
-    Ok(())
-}
-
 /// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.
 fn spend_token(
     transaction: &Transaction<'_>,
@@ -602,14 +649,14 @@ fn spend_token(
 fn record_issued(
     transaction: &Transaction<'_>,
     session: &[u8; 16],
-    issued: &[Issued],
+    issuance: &Issuance<'_>,
 ) -> rusqlite::Result<()> {
     let mut line = transaction.prepare_cached(
         "INSERT INTO issued (session, kind, serial, kid, certificate_sha256, payload_sha256,
-                             activity, issued_at, not_after)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                             activity, issued_at, not_after, epoch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
-    for certificate in issued {
+    for certificate in issuance.lines {
         line.execute(params![
             session,
             certificate.kind.as_str(),
@@ -620,6 +667,7 @@ fn record_issued(
             certificate.activity,
             certificate.issued_at.secs(),
             certificate.not_after.secs(),
+            signed(issuance.epoch),
         ])?;
         if certificate.kind == IssuedKind::Signing {
             transaction.execute(
@@ -687,10 +735,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 4] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;

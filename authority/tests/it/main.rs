@@ -21,6 +21,7 @@ mod issue;
 mod migration;
 mod openssl;
 mod revocation;
+mod rotation;
 mod serving;
 mod tokens;
 mod world;

@@ -1,9 +1,9 @@
-//! A store from before SSH and OpenPGP, opened by us.
+//! Stores of before, opened by us: without SSH and OpenPGP, and without epochs.
 
 use std::{fs, sync::Arc};
 
-use notme_authority::{Admin, Storage};
-use notme_core::{certificate::Certificate, trust::TrustDocument};
+use notme_authority::{Admin, Protection, RevocationReason, Revoked, Rotation, Storage, rotate};
+use notme_core::{certificate::Certificate, key::Signer as _, trust::TrustDocument};
 use rusqlite::Connection;
 
 use crate::{
@@ -14,40 +14,73 @@ use crate::{
 /// The first schema, as it was. It never changes.
 const SCHEMA: &str = include_str!("schema-1.sql");
 
+/// What the later schemas added.
+const LATER: [&str; 2] = [
+    include_str!("../../src/store/schema-2.sql"),
+    include_str!("../../src/store/schema-3.sql"),
+];
+
 /// Turns the store of a world into what the first version would have made of the same keys, with
 /// the sessions that it has.
 fn make_old(world: &World) {
+    make_older(world, 1);
+}
+
+/// Turns the store of a world into what a program with an earlier schema would have made.
+fn make_older(world: &World, schema: usize) {
     let (new, old) = (
         world.home().join("store.sqlite"),
         world.root.path().join("old.sqlite"),
     );
     let store = Connection::open(&old).unwrap();
     store.execute_batch(SCHEMA).unwrap();
+    for later in &LATER[..schema - 1] {
+        store.execute_batch(later).unwrap();
+    }
     store
         .execute("ATTACH ?1 AS new", [new.to_str().unwrap()])
         .unwrap();
-    for table in [
-        "authority",
-        "ca",
-        "token",
-        "session",
-        "session_certificate",
-        "nonce",
-        "trust",
-    ] {
-        let copy = format!("INSERT INTO main.{table} SELECT * FROM new.{table}");
+    let mut copies = vec![
+        (
+            "authority",
+            "id, trust_domain, operator, 1, created_at, sealing",
+        ),
+        ("ca", "name, certificate, sealed_key"),
+        ("token", "*"),
+        ("session", "*"),
+        ("session_certificate", "*"),
+        ("nonce", "*"),
+        ("trust", "*"),
+        (
+            "issued",
+            "id, session, kind, serial, kid, certificate_sha256, payload_sha256, activity,
+             issued_at, not_after",
+        ),
+    ];
+    if schema > 1 {
+        copies.push(("format_ca", "name, public, sealed_key, created_at"));
+    }
+    if schema > 2 {
+        copies.push(("revocation", "*"));
+    }
+    for (table, columns) in copies {
+        let copy = format!("INSERT INTO main.{table} SELECT {columns} FROM new.{table}");
         store.execute(&copy, []).unwrap();
     }
-    store
-        .execute(
-            "INSERT INTO main.issued SELECT * FROM new.issued
-             WHERE kind IN ('mtls', 'signing', 'interop', 'x509', 'x509-interop')",
-            [],
-        )
-        .unwrap();
+    if schema == 1 {
+        store
+            .execute(
+                "DELETE FROM main.issued
+                 WHERE kind NOT IN ('mtls', 'signing', 'interop', 'x509', 'x509-interop')",
+                [],
+            )
+            .unwrap();
+    }
     store.execute_batch("DETACH new").unwrap();
     store
-        .execute_batch("PRAGMA application_id = 0x4e6d4175; PRAGMA user_version = 1;")
+        .execute_batch(&format!(
+            "PRAGMA application_id = 0x4e6d4175; PRAGMA user_version = {schema};"
+        ))
         .unwrap();
     drop(store);
     for side in ["", "-wal", "-shm"] {
@@ -116,6 +149,43 @@ fn the_new_keys_are_sealed_as_the_old_ones() {
     let enrolled = Agent::new(1).session(&running.unix(), None).enrolled;
     assert!(enrolled.certificates.ssh.is_some());
     Certificate::from_pem(&enrolled.certificates.signing).unwrap();
+}
+
+#[test]
+fn a_store_without_epochs_has_its_keys_in_the_first() {
+    let world = World::new();
+    let running = world.start();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    let before = running.unix().get("/v1/trust.json").body;
+    let revoked = Revoked::Key(Agent::new(9).signing.public_key().kid());
+    let reason = RevocationReason::Superseded;
+    world.admin().revoke(&revoked, None, reason).unwrap();
+    let described = world.admin().describe().unwrap();
+    running.stop();
+    make_older(&world, 3);
+
+    let after = world.admin().describe().unwrap();
+    assert_eq!(
+        serde_json::to_value(&after).unwrap(),
+        serde_json::to_value(&described).unwrap()
+    );
+    let [epoch] = after.epochs.as_slice() else {
+        panic!("{after:?}");
+    };
+    assert_eq!((epoch.epoch, epoch.state), (1, "active"));
+    assert_eq!(epoch.from, Some(world.now().plus(-60)));
+    let running = world.start();
+    assert_eq!(session.renew(&running.unix(), world.now(), 1).status, 200);
+    assert_eq!(running.unix().get("/v1/trust/1.json").body, before);
+    // And it can be rotated, and knows what the old keys issued.
+    let rotate = |step| {
+        let clock = Arc::new(world.clock.clone());
+        rotate(&world.home(), &Protection::LocalFile, step, clock)
+    };
+    rotate(Rotation::Now).unwrap();
+    let error = rotate(Rotation::Retire).unwrap_err();
+    assert_eq!(error.code(), "rotation-certificates-live");
 }
 
 #[test]

@@ -4,16 +4,19 @@ mod openpgp;
 mod ssh;
 
 use std::{
+    fs,
     io::{self, Write},
     path::Path,
 };
 
-use notme_agent::{AuthorityUrl, Document};
-use notme_core::{certificate::Certificate, dsse::Envelope, hex, trust::TrustDocument};
+use notme_agent::{AuthorityAddress, AuthorityUrl, Document, HISTORY_MAX};
+use notme_core::{
+    certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
+};
 use notme_verifier::{
     load::{PemKind, Refreshed, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind},
+    trust::{Authority, PinKind, TrustedRoot},
     verdict::Class,
 };
 
@@ -58,12 +61,21 @@ pub(crate) fn pin_or_refresh(
     let store = store(home, None);
     if store.contains(name) {
         store
-            .refresh(name, document, now())
+            .refresh(name, document, &[], now())
             .map_err(store_failure)?;
     } else {
         store
             .add_document(name, document, pins, now())
             .map_err(store_failure)?;
+    }
+    update_allowed_signers(home)
+}
+
+/// Writes what git was pointed at anew, where `notme init` did point it at something.
+fn update_allowed_signers(home: &Home) -> Result<(), Failure> {
+    let file = home.allowed_signers();
+    if file.exists() {
+        fs::write(file, allowed_signers(home))?;
     }
     Ok(())
 }
@@ -96,7 +108,7 @@ pub(crate) fn pin_wanted(document: &[u8]) -> Failure {
         return failure.hint("pass it as `--pin SHA256`");
     };
     let pins: Vec<String> = document
-        .current_roots()
+        .issuing_roots()
         .map(|root| {
             format!(
                 "--pin {}",
@@ -264,12 +276,10 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     }
     for root in authority.roots() {
         let key = root.certificate().public_key();
-        let retired = root
-            .retired_at()
-            .map_or_else(String::new, |at| format!(", retired {at}"));
+        let window = window(authority, root.from(), root.retired_at());
         writeln!(
             out,
-            "  root     {} {}{retired}",
+            "  root     {} {}{window}",
             key.algorithm().as_str(),
             key.kid()
         )?;
@@ -277,6 +287,15 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     }
     openpgp::print(out, authority)?;
     ssh::print(out, authority)
+}
+
+/// Says of a key whether it is not in use yet, or not any more.
+fn window(authority: &Authority, from: UnixTime, retired_at: Option<UnixTime>) -> String {
+    match retired_at {
+        Some(at) => format!(", retired {at}"),
+        None if !authority.has_used(from) => ", prepared".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Returns the file of allowed signers that stands for everybody who is trusted.
@@ -310,7 +329,10 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
         return ssh::export_krl(authorities, now());
     }
     let pem: String = authorities
-        .flat_map(Authority::roots)
+        .flat_map(|authority| {
+            let used = |root: &&TrustedRoot| authority.has_used(root.from());
+            authority.roots().iter().filter(used)
+        })
         .map(|root| Certificate::pem(root.certificate()))
         .collect();
     if pem.is_empty() {
@@ -324,8 +346,9 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     let store = store(home, None);
     if let (Some(name), Some(file)) = (&arguments.name, &arguments.from) {
         let refreshed = store
-            .refresh(name, &read_file(file, DOCUMENT_MAX)?, now())
+            .refresh(name, &read_file(file, DOCUMENT_MAX)?, &[], now())
             .map_err(store_failure)?;
+        update_allowed_signers(home)?;
         return tell(name, refreshed);
     }
     let trust = store.load(now());
@@ -357,18 +380,30 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             )?;
             continue;
         };
-        let address = if is_embedded(authority) {
+        let address: AuthorityAddress = if is_embedded(authority) {
             start_embedded(home)?
         } else {
             facts.url.parse::<AuthorityUrl>()?.into()
         };
-        let document = notme_agent::fetch(address, arguments.ca_file.clone(), Document::Trust)
-            .map_err(Failure::from)?;
-        let refreshed = store
-            .refresh(authority.name(), &document, now())
+        let name = authority.name();
+        let ca_file = || arguments.ca_file.clone();
+        let document = notme_agent::fetch(address.clone(), ca_file(), Document::Trust)?;
+        let missed = store
+            .missed(name, &document, now())
             .map_err(store_failure)?;
-        tell(authority.name(), refreshed)?;
+        let history = notme_agent::fetch_history(address, ca_file(), missed)?;
+        if history.is_none() {
+            writeln!(
+                io::stderr(),
+                "{name}: the documents in between are not to be had, or more than {HISTORY_MAX}; whether they follow one another was not checked"
+            )?;
+        }
+        let refreshed = store
+            .refresh(name, &document, &history.unwrap_or_default(), now())
+            .map_err(store_failure)?;
+        tell(name, refreshed)?;
     }
+    update_allowed_signers(home)?;
     if !found && arguments.name.is_some() {
         return Err(Failure::usage("no such authority is trusted"));
     }

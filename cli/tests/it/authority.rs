@@ -10,13 +10,13 @@ use std::{
 use crate::world::{World, told};
 
 /// An authority in the foreground; it ends with the value.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Served {
-    fn start(world: &World, arguments: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, arguments: &[&str]) -> Self {
         let mut child = world
             .notme_command()
             .args(["authority", "serve"])
@@ -48,7 +48,7 @@ impl Drop for Served {
 }
 
 /// Returns a port that was free a moment ago; the URL has to be known before the start.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -17,6 +17,7 @@ mod gpgsm;
 mod init;
 mod openpgp;
 mod revocation;
+mod rotation;
 mod signing;
 mod ssh;
 mod ssh_agent;

@@ -1,0 +1,219 @@
+//! The keys of the authority: those in use, and what is published of all that there were.
+
+use notme_core::{
+    certificate::Certificate,
+    key::Signer,
+    time::UnixTime,
+    trust::{OpenPgpCa, Root, SshCa},
+};
+
+use crate::{
+    ca::{Ca, CaError, CaName, Making},
+    format_ca::{self, FormatCas},
+    seal::Kek,
+    store::{AuthorityRecord, EpochRecord, EpochState, Store, StoreError},
+};
+
+/// Open keys. Those of one epoch issue; others only sign trust documents.
+pub(crate) struct Keys {
+    /// The epoch that issues.
+    pub(crate) epoch: u64,
+    pub(crate) ed25519: Ca,
+    pub(crate) interop: Ca,
+    pub(crate) formats: FormatCas,
+    from: UnixTime,
+    /// The roots that are prepared or on their way out, in the order of their importance.
+    cosigners: Vec<Ca>,
+    published: Vec<Epoch>,
+    changes: u64,
+}
+
+impl Keys {
+    /// Opens what a store keeps.
+    pub(crate) fn open(record: &AuthorityRecord, kek: &Kek) -> Result<Self, KeysError> {
+        let active = record.active()?;
+        let mut cosigners = Vec::new();
+        for epoch in record.prepared().into_iter().chain(record.outgoing()) {
+            cosigners.push(Ca::open(CaName::Ed25519, epoch, kek)?);
+            cosigners.push(Ca::open(CaName::Interop, epoch, kek)?);
+        }
+        Ok(Self {
+            epoch: active.number,
+            ed25519: Ca::open(CaName::Ed25519, active, kek)?,
+            interop: Ca::open(CaName::Interop, active, kek)?,
+            formats: FormatCas::open(active, kek)?,
+            from: active.state.from().unwrap_or(record.created_at),
+            cosigners,
+            published: record
+                .epochs
+                .iter()
+                .map(Epoch::of)
+                .collect::<Result<_, _>>()?,
+            changes: record.key_changes,
+        })
+    }
+
+    /// Returns when a key began to issue that is there since `made`.
+    pub(crate) fn from(&self, made: UnixTime) -> UnixTime {
+        self.from.max(made)
+    }
+
+    /// Returns what a trust document is signed with: what is in use, what is prepared, and of
+    /// what goes as much as an envelope can carry. All that went left a handover.
+    pub(crate) fn trust_signers(&self) -> Vec<&dyn Signer> {
+        [&self.ed25519, &self.interop]
+            .into_iter()
+            .chain(&self.cosigners)
+            .map(Ca::key)
+            .take(notme_core::dsse::SIGNATURES_MAX)
+            .collect()
+    }
+
+    /// Returns what is published of every epoch, oldest first.
+    pub(crate) fn epochs(&self) -> &[Epoch] {
+        &self.published
+    }
+
+    /// Returns the epochs of which certificates may be alive: the one in use first, then those
+    /// that retired and have keys, newest first.
+    pub(crate) fn issuing_and_outgoing(&self) -> impl Iterator<Item = &Epoch> {
+        let active = self.published.iter().filter(|epoch| epoch.is_active());
+        let outgoing =
+            self.published.iter().rev().filter(|epoch| {
+                matches!(epoch.state, EpochState::Retired { .. }) && epoch.has_keys
+            });
+        active.chain(outgoing)
+    }
+
+    /// Tells which state of the store this is.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+}
+
+/// What is published of the keys of an epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoch {
+    pub(crate) number: u64,
+    pub(crate) state: EpochState,
+    /// Whether the private keys still exist.
+    pub(crate) has_keys: bool,
+    /// Ed25519, then `interop`.
+    pub(crate) roots: Vec<Root>,
+    /// Absent in an epoch from before there were any.
+    pub(crate) ssh: Option<SshCa>,
+    /// Absent in an epoch from before there were any.
+    pub(crate) openpgp: Option<OpenPgpCa>,
+}
+
+impl Epoch {
+    pub(crate) fn of(record: &EpochRecord) -> Result<Self, CaError> {
+        let certificates = record
+            .cas
+            .iter()
+            .map(|ca| Ok((Certificate::from_der(&ca.certificate)?, &ca.handover)))
+            .collect::<Result<Vec<_>, CaError>>()?;
+        // What is prepared issues nothing: not before a time that no document ever reaches. The
+        // one that announces its use says the real time.
+        let never = certificates.iter().map(|(root, _)| root.not_after()).min();
+        let never = never.ok_or(CaError::Missing(CaName::Ed25519.as_str()))?;
+        let from = |made: UnixTime| record.state.from().map_or(never, |from| from.max(made));
+        let retired_at = record.state.retired_at();
+        let roots = certificates.iter().map(|(certificate, handover)| Root {
+            kid: certificate.kid(),
+            algorithm: certificate.public_key().algorithm(),
+            from: from(certificate.not_before()),
+            retired_at,
+            handover: (*handover).clone(),
+            certificate: certificate.clone(),
+        });
+        let ssh = format_ca::SshCa::kept(&record.format_cas)?;
+        let openpgp = format_ca::OpenPgpCa::kept(&record.format_cas)?;
+        Ok(Self {
+            number: record.number,
+            state: record.state,
+            has_keys: record.has_keys(),
+            roots: roots.collect(),
+            ssh: ssh.map(|(public_key, made)| SshCa {
+                kid: public_key.kid(),
+                public_key,
+                from: from(made),
+                retired_at,
+            }),
+            openpgp: openpgp
+                .map(|(certificate, made)| {
+                    Ok::<_, CaError>(OpenPgpCa {
+                        fingerprint: certificate.fingerprint().clone(),
+                        kid: certificate
+                            .key()
+                            .kid()
+                            .ok_or(CaError::Mismatch(format_ca::OpenPgpCa::NAME))?,
+                        certificate,
+                        from: from(made),
+                        retired_at,
+                    })
+                })
+                .transpose()?,
+        })
+    }
+
+    /// Returns the first moment at which all of its keys were in use.
+    pub(crate) fn in_use_since(&self) -> Option<UnixTime> {
+        let roots = self.roots.iter().map(|root| root.from);
+        let ssh = self.ssh.iter().map(|ca| ca.from);
+        let openpgp = self.openpgp.iter().map(|ca| ca.from);
+        roots.chain(ssh).chain(openpgp).max()
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.state, EpochState::Active { .. })
+    }
+}
+
+/// Makes the keys of an epoch, sealed.
+pub(crate) fn make(making: &Making<'_>, state: EpochState) -> Result<EpochRecord, CaError> {
+    Ok(EpochRecord {
+        number: making.epoch,
+        state,
+        cas: vec![
+            Ca::make(CaName::Ed25519, making)?,
+            Ca::make(CaName::Interop, making)?,
+        ],
+        format_cas: FormatCas::make(making)?,
+    })
+}
+
+/// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none
+/// of them, as opposed to one that lost some.
+pub(crate) fn unlock(
+    store: &dyn Store,
+    record: &mut AuthorityRecord,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<Keys, KeysError> {
+    let active = record.active()?;
+    // First, so that a wrong secret changes nothing.
+    Ca::open(CaName::Ed25519, active, kek)?;
+    if active.format_cas.is_empty() {
+        let made = FormatCas::make(&Making {
+            trust_domain: &record.trust_domain,
+            epoch: active.number,
+            now,
+            kek,
+        })?;
+        store.add_format_cas(active.number, &made)?;
+        *record = store
+            .authority()?
+            .ok_or(StoreError::Damaged("no authority"))?;
+    }
+    Keys::open(record, kek)
+}
+
+/// Why the keys cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysError {
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
