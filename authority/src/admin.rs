@@ -8,7 +8,7 @@ use notme_core::{
     key::KeyId,
     ssh,
     time::UnixTime,
-    trust::Revocation,
+    trust::{Revocation, RevocationKind},
 };
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::Serialize;
@@ -128,7 +128,33 @@ impl Admin {
             since: check_since(since.unwrap_or(now), now)?,
             reason: reason.as_str().to_owned(),
         };
-        Ok(self.store.revoke(&revocation, now)?)
+        let with = match what {
+            Revoked::Epoch(number) => self.keys_of(*number)?,
+            Revoked::Certificate(_)
+            | Revoked::Key(_)
+            | Revoked::Session(_)
+            | Revoked::Identity(_) => Vec::new(),
+        };
+        let with: Vec<_> = with
+            .into_iter()
+            .map(|kid| Revocation {
+                kind: RevocationKind::Key,
+                value: kid.to_string(),
+                ..revocation.clone()
+            })
+            .collect();
+        Ok(self.store.revoke(&revocation, &with, now)?)
+    }
+
+    /// Returns the ids of all keys of an epoch.
+    fn keys_of(&self, number: u64) -> Result<Vec<KeyId>, AdminError> {
+        let record = self.record()?;
+        let epoch = record.epochs.iter().find(|epoch| epoch.number == number);
+        let epoch = Epoch::of(epoch.ok_or(RevocationError::Epoch(number))?)?;
+        let roots = epoch.roots.iter().map(|root| root.kid);
+        let ssh = epoch.ssh.iter().map(|ca| ca.kid);
+        let openpgp = epoch.openpgp.iter().map(|ca| ca.kid);
+        Ok(roots.chain(ssh).chain(openpgp).collect())
     }
 
     /// Returns everything that was taken back, oldest first.

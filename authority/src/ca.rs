@@ -40,10 +40,7 @@ impl CaName {
     }
 
     const fn key(self, epoch: u64) -> KeyName {
-        KeyName {
-            role: self.as_str(),
-            epoch,
-        }
+        KeyName::new(self.as_str(), epoch)
     }
 
     /// The names differ, so that a reader which looks issuers up by name finds the right one.

@@ -27,8 +27,14 @@ pub(crate) enum KeyKind {
 /// What a key is sealed under: it opens in no other place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct KeyName {
-    pub(crate) role: &'static str,
-    pub(crate) epoch: u64,
+    role: &'static str,
+    epoch: u64,
+}
+
+impl KeyName {
+    pub(crate) const fn new(role: &'static str, epoch: u64) -> Self {
+        Self { role, epoch }
+    }
 }
 
 /// Those of the first epoch are older than epochs.

@@ -45,16 +45,9 @@ pub(crate) struct SshCa {
 impl SshCa {
     const NAME: &str = "ssh";
 
-    const fn key_of(epoch: u64) -> KeyName {
-        KeyName {
-            role: Self::NAME,
-            epoch,
-        }
-    }
-
     fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
         let from = making.now.plus(-BACKDATED);
-        let name = Self::key_of(making.epoch);
+        let name = KeyName::new(Self::NAME, making.epoch);
         let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
         let public = ssh::PublicKey::from_key(key.public_key())?;
         Ok(SealedFormatCa {
@@ -67,7 +60,7 @@ impl SshCa {
 
     fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
         let sealed = find(&kept.format_cas, Self::NAME)?;
-        let name = Self::key_of(kept.number);
+        let name = KeyName::new(Self::NAME, kept.number);
         let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let public = Self::public(sealed)?;
         if public != ssh::PublicKey::from_key(key.public_key())? {
@@ -114,16 +107,9 @@ pub(crate) struct OpenPgpCa {
 impl OpenPgpCa {
     pub(crate) const NAME: &str = "openpgp";
 
-    const fn key_of(epoch: u64) -> KeyName {
-        KeyName {
-            role: Self::NAME,
-            epoch,
-        }
-    }
-
     fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
         let from = making.now.plus(-BACKDATED);
-        let name = Self::key_of(making.epoch);
+        let name = KeyName::new(Self::NAME, making.epoch);
         let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
         let template = AuthorityKeyTemplate {
             user_id: &format!("signet-authority {}", making.trust_domain),
@@ -140,7 +126,7 @@ impl OpenPgpCa {
 
     fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
         let sealed = find(&kept.format_cas, Self::NAME)?;
-        let name = Self::key_of(kept.number);
+        let name = KeyName::new(Self::NAME, kept.number);
         let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let certificate = Self::certificate_of(sealed)?;
         if certificate.key().ed25519_bytes() != key.public_key().ed25519_bytes() {

@@ -84,9 +84,14 @@ pub(crate) trait Store: Send + Sync {
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
 
-    /// Keeps a revocation and ends the living sessions that it concerns. Of two about one thing
-    /// the one that reaches further back stays.
-    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError>;
+    /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
+    /// Of two about one thing the one that reaches further back stays.
+    fn revoke(
+        &self,
+        revocation: &Revocation,
+        with: &[Revocation],
+        at: UnixTime,
+    ) -> Result<Taken, StoreError>;
 
     /// Returns every revocation, oldest first.
     fn revocations(&self) -> Result<Vec<Revocation>, StoreError>;

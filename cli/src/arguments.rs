@@ -373,7 +373,7 @@ pub(crate) struct AuthorityRevoke {
     /// What kind of thing
     #[arg(value_enum)]
     pub(crate) kind: RevokedKind,
-    /// Serial number, key id, session id or identity, as `notme explain` shows it
+    /// Serial number, key id, session id or identity, as `notme explain` shows it; or an epoch
     pub(crate) value: String,
     /// From when on it is not to be trusted; without it, from now
     #[arg(long, value_name = "TIME")]
@@ -420,6 +420,8 @@ pub(crate) enum RevokedKind {
     Session,
     /// An identity, for ever
     Identity,
+    /// Everything that was issued with the authority's keys of an epoch, by its number
+    Epoch,
 }
 
 /// The reasons of RFC 5280 section 5.3.1 that apply here.

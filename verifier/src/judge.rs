@@ -20,6 +20,7 @@ use crate::{
     order::Order,
     policy::{Policy, Rules},
     refusal::Refusal,
+    repository::ObjectId,
     standing::{Issuer, Standing, Vouched},
     standings::Standings,
     trust::{PinKind, Trust},
@@ -49,6 +50,17 @@ pub struct Examined(Result<Signed, Box<Unproven>>);
 struct Signed {
     established: Established,
     declared: Option<UnixTime>,
+    /// Whether the policy lists the object: it is not taken back with a key.
+    is_known_good: bool,
+}
+
+/// What step 5 found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StillGood {
+    /// Nothing against it.
+    Unrevoked,
+    /// It was revoked, and the policy lists it as good.
+    Listed,
 }
 
 /// The strongest time there is for a signature.
@@ -113,11 +125,21 @@ impl<'p> Judge<'p> {
 
     /// Goes as far as the object alone leads: who signed, if anybody.
     pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
+        self.examine_named(None, evidence)
+    }
+
+    /// As [`Self::examine`], of an object whose bytes are known to be those of its name.
+    pub(crate) fn examine_named(
+        &self,
+        object_id: Option<&ObjectId>,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Examined {
         self.examined.fetch_add(1, Ordering::Relaxed);
         let signed = evidence.and_then(|evidence| {
             Ok(Signed {
                 established: evidence.establish(&self.anchors, &self.standings)?,
                 declared: evidence.declared(),
+                is_known_good: object_id.is_some_and(|id| self.policy.is_known_good(id)),
             })
         });
         Examined(signed.map_err(Box::new))
@@ -175,8 +197,12 @@ impl<'p> Judge<'p> {
         judgement.judged = Some((judged.basis, judged.at));
         check_floor(judged, vouched.anchor.floor)?;
         self.check_window(signed, vouched, judged)?;
-        check_still_good(signed, vouched, judged)?;
-        self.check_allowed(vouched)
+        let still_good = check_still_good(signed, vouched, judged)?;
+        let rule = self.check_allowed(vouched)?;
+        Ok(match still_good {
+            StillGood::Unrevoked => rule,
+            StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
+        })
     }
 
     /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
@@ -288,7 +314,11 @@ fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
 }
 
 /// Step 5: the authority's own history at the judged time.
-fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Result<(), Refusal> {
+fn check_still_good(
+    signed: &Signed,
+    vouched: &Vouched,
+    judged: Judged,
+) -> Result<StillGood, Refusal> {
     let (anchor, at) = (&vouched.anchor, judged.at);
     if let Some(stale) = &anchor.stale {
         return Err(stale.clone());
@@ -307,11 +337,12 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
         .flat_map(|revocations| revocations.iter())
         .find(|revocation| at >= revocation.since && concerns(revocation, signed, vouched));
     match revoked {
+        Some(_) if signed.is_known_good => Ok(StillGood::Listed),
         Some(revocation) => {
             let detail = format!("since {}: {}", revocation.since, revocation.reason);
             Err(Refusal::new(Code::Revoked, detail))
         }
-        None => Ok(()),
+        None => Ok(StillGood::Unrevoked),
     }
 }
 

@@ -4,6 +4,7 @@
 //! time_basis_floor = "issuance-bound"   # default: by the kind of authority
 //! skew_seconds = 60                     # the default
 //! max_trust_age_seconds = 604800        # default: what the trust document itself says
+//! known_good = ["<object id>"]          # revocations don't take these back; default: none
 //!
 //! [[authority]]
 //! name = "local"                        # or spki_sha256 = "<64 hex>"
@@ -25,7 +26,7 @@
 mod error;
 mod glob;
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
 use notme_core::{hex, identity::is_trust_domain, key::sha256};
 use serde::Deserialize;
@@ -56,6 +57,7 @@ pub struct Policy {
     floor: Option<TimeBasis>,
     skew_seconds: u32,
     max_trust_age_seconds: Option<u32>,
+    known_good: BTreeSet<String>,
     digest: [u8; 32],
 }
 
@@ -164,6 +166,7 @@ impl Policy {
             floor: None,
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
+            known_good: BTreeSet::new(),
             digest: [0; 32],
         };
         policy.digest = sha256(policy.to_string().as_bytes());
@@ -192,6 +195,12 @@ impl Policy {
     /// Returns how old a trust document may be, when the policy and not the document decides.
     pub fn max_trust_age_seconds(&self) -> Option<u32> {
         self.max_trust_age_seconds
+    }
+
+    /// Tells whether somebody looked at an object and found it good, whatever is said later of the
+    /// key that signed it.
+    pub(crate) fn is_known_good(&self, object_id: &impl fmt::Display) -> bool {
+        !self.known_good.is_empty() && self.known_good.contains(&object_id.to_string())
     }
 
     /// Returns `sha256:<hex>` of the file, or of the text of a policy made from the trust store.
@@ -240,6 +249,11 @@ impl Policy {
             floor,
             skew_seconds: skew.into_inner(),
             max_trust_age_seconds: file.max_trust_age_seconds,
+            known_good: file
+                .known_good
+                .into_iter()
+                .map(object_id)
+                .collect::<Result<_, _>>()?,
             digest,
         })
     }
@@ -322,12 +336,17 @@ fn default_allow(trust: &Trust) -> Vec<AllowRule> {
 /// Writes the policy as the TOML that would say the same.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |texts: Vec<String>| texts.join(", ");
         if let Some(floor) = self.floor {
             writeln!(f, "time_basis_floor = \"{floor}\"")?;
         }
         writeln!(f, "skew_seconds = {}", self.skew_seconds)?;
         if let Some(age) = self.max_trust_age_seconds {
             writeln!(f, "max_trust_age_seconds = {age}")?;
+        }
+        if !self.known_good.is_empty() {
+            let ids = self.known_good.iter().map(|id| quoted(id)).collect();
+            writeln!(f, "known_good = [{}]", list(ids))?;
         }
         match &self.authorities {
             Some(rules) if rules.is_empty() => writeln!(f, "authority = []")?,
@@ -337,7 +356,6 @@ impl fmt::Display for Policy {
             Some(rules) if rules.is_empty() => writeln!(f, "allow = []")?,
             Some(_) | None => {}
         }
-        let list = |texts: Vec<String>| texts.join(", ");
         for rule in self.authorities.iter().flatten() {
             let key = match rule.selector {
                 Selector::Name(_) => "name",
@@ -409,6 +427,8 @@ struct PolicyFile {
     #[serde(default = "default_skew")]
     skew_seconds: Spanned<u32>,
     max_trust_age_seconds: Option<u32>,
+    #[serde(default)]
+    known_good: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -427,6 +447,19 @@ struct AllowEntry {
     #[serde(default)]
     except: Vec<String>,
     authority: Option<String>,
+}
+
+/// Reads an object id of either hash; a short one would be a pattern.
+fn object_id(id: Spanned<String>) -> Result<String, (Range<usize>, String)> {
+    let (span, id) = (id.span(), id.into_inner());
+    let is_whole = hex::decode_array::<20>(&id).is_some() || hex::decode_array::<32>(&id).is_some();
+    match is_whole {
+        true => Ok(id),
+        false => Err((
+            span,
+            "`known_good` lists whole object ids: 40 or 64 lower-case hex digits".to_owned(),
+        )),
+    }
 }
 
 fn default_skew() -> Spanned<u32> {

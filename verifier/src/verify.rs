@@ -178,7 +178,8 @@ fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     let refusal = match &found.content {
         Content::Raw(kind, raw) => {
             let leads_to = |named: &[&str]| found.leads_to(named);
-            return judge.examine(Evidence::from_linked_object(*kind, raw, hash, leads_to));
+            let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
+            return judge.examine_named(Some(&found.id), evidence);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
         Content::Missing(Some(child)) => {

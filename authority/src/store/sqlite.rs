@@ -480,29 +480,19 @@ impl Store for SqliteStore {
         )
     }
 
-    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError> {
+    fn revoke(
+        &self,
+        revocation: &Revocation,
+        with: &[Revocation],
+        at: UnixTime,
+    ) -> Result<Taken, StoreError> {
         self.write("keep the revocation", Durability::Power, |transaction| {
-            transaction.execute(
-                "INSERT INTO revocation (kind, value, since, reason, recorded_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (kind, value) DO UPDATE SET since = excluded.since,
-                 reason = excluded.reason WHERE excluded.since < since",
-                params![
-                    revocation.kind.as_str(),
-                    revocation.value,
-                    revocation.since.secs(),
-                    revocation.reason,
-                    at.secs(),
-                ],
-            )?;
-            let kept = transaction.query_row(
-                "SELECT kind, value, since, reason FROM revocation
-                 WHERE kind = ?1 AND value = ?2",
-                params![revocation.kind.as_str(), revocation.value],
-                kept_revocation,
-            )?;
             Ok(Taken {
-                revocation: kept,
+                revocation: keep_revocation(transaction, revocation, at)?,
+                with: with
+                    .iter()
+                    .map(|revocation| keep_revocation(transaction, revocation, at))
+                    .collect::<rusqlite::Result<_>>()?,
                 sessions_ended: end_sessions(transaction, revocation, at)?,
             })
         })
@@ -540,6 +530,32 @@ impl Store for SqliteStore {
             )
         })
     }
+}
+
+/// Keeps a revocation and returns what is kept of it.
+fn keep_revocation(
+    transaction: &Transaction<'_>,
+    revocation: &Revocation,
+    at: UnixTime,
+) -> rusqlite::Result<Revocation> {
+    transaction.execute(
+        "INSERT INTO revocation (kind, value, since, reason, recorded_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (kind, value) DO UPDATE SET since = excluded.since,
+         reason = excluded.reason WHERE excluded.since < since",
+        params![
+            revocation.kind.as_str(),
+            revocation.value,
+            revocation.since.secs(),
+            revocation.reason,
+            at.secs(),
+        ],
+    )?;
+    transaction.query_row(
+        "SELECT kind, value, since, reason FROM revocation WHERE kind = ?1 AND value = ?2",
+        params![revocation.kind.as_str(), revocation.value],
+        kept_revocation,
+    )
 }
 
 /// Tells whether name or keys of a session that is to begin were taken back.
@@ -588,6 +604,7 @@ fn end_sessions(
                 .contains(value),
             RevocationKind::Session => hex::encode(&peer_binding(&mtls, &signing)) == *value,
             RevocationKind::Identity => row.get::<_, String>(1)? == *value,
+            // Its keys are the agent's, and are certified anew by those of the epoch in use.
             RevocationKind::Epoch => false,
         };
         if is_meant {

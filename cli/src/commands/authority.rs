@@ -295,6 +295,7 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
         RevokedKind::Key => Revoked::Key(value.parse().map_err(Failure::usage)?),
         RevokedKind::Session => Revoked::Session(value),
         RevokedKind::Identity => Revoked::Identity(value.parse().map_err(Failure::usage)?),
+        RevokedKind::Epoch => Revoked::Epoch(value.parse().map_err(Failure::usage)?),
     };
     let reason = match arguments.reason {
         RevokedReason::KeyCompromise => RevocationReason::KeyCompromise,
@@ -314,8 +315,18 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
         print_json(&taken)?;
     } else {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}", revocation_line(&taken.revocation))?;
+        for revocation in [&taken.revocation].into_iter().chain(&taken.with) {
+            writeln!(out, "{}", revocation_line(revocation))?;
+        }
         writeln!(out, "sessions ended: {}", taken.sessions_ended)?;
+    }
+    if let Revoked::Epoch(number) = what
+        && admin.describe()?.epoch == number
+    {
+        writeln!(
+            io::stderr(),
+            "warning: epoch {number} is in use, and what it issues from now on is refused: `notme authority rotate`"
+        )?;
     }
     tell_verifiers(home, &arguments.place)
 }
