@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     keys::{Epoch, make},
     seal::{Kek, Protection},
-    store::{Activation, AuthorityRecord, EpochState, StoreError},
+    store::{Activation, AuthorityRecord, EpochRecord, EpochState, StoreError},
 };
 
 /// A step of a rotation.
@@ -57,17 +57,53 @@ pub fn rotate(
     let now = clock.now();
     match step {
         Rotation::Prepare => prepare(&admin, &record, &kek, now)?,
-        Rotation::Activate => activate(&admin, &record, &kek, now)?,
-        Rotation::Retire => retire(&admin, &record, now)?,
-        Rotation::Now => {
-            check_ripe(&record, now)?;
-            if record.prepared().is_none() {
-                prepare(&admin, &record, &kek, now)?;
-            }
-            activate(&admin, &admin.record()?, &kek, now)?;
+        Rotation::Activate => {
+            let prepared = record.prepared().ok_or(RotationError::NotPrepared)?;
+            activate(&admin, &record, Next::Prepared(prepared), &kek, now)?;
         }
+        Rotation::Retire => retire(&admin, &record, now)?,
+        Rotation::Now => match record.prepared() {
+            Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &kek, now)?,
+            None => {
+                check_ripe(&record, now)?;
+                let made = make_next(&record, &kek, now)?;
+                activate(&admin, &record, Next::Made(made), &kek, now)?;
+            }
+        },
     }
     admin.epochs()
+}
+
+/// The epoch that comes.
+enum Next<'a> {
+    /// It is in the store.
+    Prepared(&'a EpochRecord),
+    /// It is not: nobody sees it before it is in use.
+    Made(EpochRecord),
+}
+
+impl Next<'_> {
+    fn record(&self) -> &EpochRecord {
+        match self {
+            Self::Prepared(record) => record,
+            Self::Made(record) => record,
+        }
+    }
+}
+
+fn make_next(
+    record: &AuthorityRecord,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<EpochRecord, AdminError> {
+    let last = record.epochs.last().map_or(0, |epoch| epoch.number);
+    let making = Making {
+        trust_domain: &record.trust_domain,
+        epoch: last.saturating_add(1),
+        now,
+        kek,
+    };
+    Ok(make(&making, EpochState::Prepared)?)
 }
 
 fn prepare(
@@ -76,17 +112,8 @@ fn prepare(
     kek: &Kek,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let last = record.epochs.last().map_or(0, |epoch| epoch.number);
-    let making = Making {
-        trust_domain: &record.trust_domain,
-        epoch: last.saturating_add(1),
-        now,
-        kek,
-    };
     let is_kept = record.prepared().is_none()
-        && admin
-            .store()
-            .prepare_epoch(&make(&making, EpochState::Prepared)?)?;
+        && admin.store().prepare_epoch(&make_next(record, kek, now)?)?;
     match is_kept {
         true => Ok(()),
         false => Err(RotationError::PreparedAlready.into()),
@@ -96,22 +123,22 @@ fn prepare(
 fn activate(
     admin: &Admin,
     record: &AuthorityRecord,
+    next: Next<'_>,
     kek: &Kek,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let prepared = record.prepared().ok_or(RotationError::NotPrepared)?;
     check_ripe(record, now)?;
     let active = record.active()?;
     // Before anything depends on them.
-    let next = [CaName::Ed25519, CaName::Interop]
+    let opened = [CaName::Ed25519, CaName::Interop]
         .into_iter()
-        .map(|name| Ca::open(name, prepared, kek))
+        .map(|name| Ca::open(name, next.record(), kek))
         .collect::<Result<Vec<_>, _>>()?;
     let is_valid = |ca: &Ca| ca.certificate().not_before() < now;
-    if !next.iter().all(is_valid) {
+    if !opened.iter().all(is_valid) {
         return Err(RotationError::TooSoon.into());
     }
-    let to: Vec<_> = next
+    let to: Vec<_> = opened
         .iter()
         .map(|ca| ca.certificate().public_key().spki_sha256())
         .collect();
@@ -139,9 +166,13 @@ fn activate(
         .collect::<Result<Vec<_>, AdminError>>()?;
     let is_done = admin.store().activate_epoch(&Activation {
         before: active.number,
-        number: prepared.number,
+        number: next.record().number,
         at: now,
         handovers,
+        made: match next {
+            Next::Prepared(_) => None,
+            Next::Made(record) => Some(record),
+        },
     })?;
     match is_done {
         true => Ok(()),

@@ -35,8 +35,8 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps the keys of the next epoch; `false` when one is prepared already.
     fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError>;
 
-    /// Retires the active epoch and takes the prepared one into use; `false`, and nothing is
-    /// changed, when they are others by now.
+    /// Retires the active epoch and takes the prepared one, or the one made for it, into use;
+    /// `false`, and nothing is changed, when they are others by now.
     fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError>;
 
     /// Returns the last second of what was issued in an epoch.
@@ -209,6 +209,8 @@ pub(crate) struct Activation {
     pub(crate) at: UnixTime,
     /// What each root that goes signed, by its name.
     pub(crate) handovers: Vec<(String, Handover)>,
+    /// The prepared epoch, where the store does not have it yet.
+    pub(crate) made: Option<EpochRecord>,
 }
 
 /// A certificate authority at rest.

@@ -144,6 +144,9 @@ pub(crate) struct Verify {
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
+    /// Fetch newer trust documents first; an authority that cannot be reached is said, and judged by what is known of it
+    #[arg(long, conflicts_with = "trust")]
+    pub(crate) refresh: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
@@ -185,6 +188,7 @@ impl From<Explain> for Verify {
             tags: false,
             policy: arguments.policy,
             trust: arguments.trust,
+            refresh: false,
             format: ReportFormat::Text,
             explain: true,
         }
@@ -208,7 +212,9 @@ pub(crate) enum Trust {
     )]
     Export(TrustExport),
     /// Fetch newer trust documents
-    #[command(after_help = "Example:\n  notme trust refresh")]
+    #[command(
+        after_help = "Examples:\n  notme trust refresh\n  notme trust refresh --max-age 3600   (from a timer, as often as you like)\n  notme trust refresh ci --from trust.json"
+    )]
     Refresh(TrustRefresh),
     /// Forget an authority
     #[command(after_help = "Example:\n  notme trust remove ci")]
@@ -275,6 +281,9 @@ pub(crate) struct TrustRefresh {
     /// A trust document to take instead of asking the authority
     #[arg(long, value_name = "FILE", requires = "name")]
     pub(crate) from: Option<PathBuf>,
+    /// Ask only authorities whose document was signed longer ago than this, in seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "from")]
+    pub(crate) max_age: Option<u32>,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,

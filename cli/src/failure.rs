@@ -70,6 +70,11 @@ impl Failure {
         }
     }
 
+    /// Returns how the program would end.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     /// Tells it on stderr and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         // A reader that has seen enough, such as `head`, is no news to anybody.

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use notme_agent::{AgentConfig, Profile};
+use notme_agent::{AgentConfig, Document, Profile, fetch};
 use notme_authority::{Admin, Clock, Protection, RevocationReason, Revoked, Rotation, rotate};
 use notme_core::{
     certificate::Certificate,
@@ -55,11 +55,24 @@ impl Kept {
         self.admin().roots().unwrap()
     }
 
-    /// Publishes another document.
+    /// Takes nothing of anybody's back, so that the next document is another.
     fn revoke_something(&self) {
-        let nobody = Revoked::Session("ab".repeat(32));
+        self.revoke(&"ab".repeat(32));
+    }
+
+    fn revoke(&self, session: &str) {
+        let nobody = Revoked::Session(session.to_owned());
         let reason = RevocationReason::Unspecified;
         self.admin().revoke(&nobody, None, reason).unwrap();
+    }
+
+    /// Has somebody ask for the trust document, which is signed then.
+    fn publish(&self) {
+        let address = self
+            .world
+            .authority_url()
+            .at(&self.world.authority_socket());
+        fetch(address, None, Document::Trust).unwrap();
     }
 
     fn pins(&self) -> Vec<[u8; 32]> {
@@ -152,33 +165,59 @@ fn a_rotation_is_noticed_without_a_signature() {
     eventually("it renews", || it.world.not_after() == end);
 }
 
-#[test]
-fn an_older_trust_document_is_refused() {
+/// Shows the key agent what an authority says that has the same keys and another past.
+fn shown_after(seen: impl FnOnce(&Kept), shown: impl FnOnce(&Kept)) -> String {
     let mut it = Kept::new();
     let store = it.world.kept().join("store.sqlite");
     it.world.stop_authority();
     let backup = fs::read(&store).unwrap();
     it.world.start_kept_authority(&it.clock);
-    it.revoke_something();
+    seen(&it);
     let sign = |it: &Kept| {
         it.world
             .sign_armored("claude", SignatureKind::Ssh, &commit())
     };
     sign(&it).unwrap();
-    assert_eq!(it.seen(), Some(2));
-
     it.world.stop_authority();
     fs::write(&store, backup).unwrap();
     it.world.start_kept_authority(&it.clock);
+    shown(&it);
+    let before = it.seen();
     let refusal = sign(&it).unwrap_err();
     assert_eq!(refusal.code, "format-unavailable");
+    assert_eq!(it.seen(), before);
+    refusal.message
+}
+
+#[test]
+fn an_older_trust_document_is_refused() {
+    let message = shown_after(Kept::revoke_something, |_| {});
     assert!(
-        refusal
-            .message
-            .contains("document 1 is older than document 2"),
-        "{refusal:?}"
+        message.contains("document 1 is older than document 2"),
+        "{message}"
     );
-    assert_eq!(it.seen(), Some(2));
+}
+
+#[test]
+fn two_trust_documents_of_one_number_are_refused() {
+    let message = shown_after(Kept::revoke_something, |it| {
+        it.clock.advance(1);
+        it.revoke_something();
+        it.publish();
+    });
+    assert!(message.contains("two different documents 2"), "{message}");
+}
+
+#[test]
+fn a_trust_document_that_follows_another_is_refused() {
+    let message = shown_after(Kept::revoke_something, |it| {
+        for _ in 0..2 {
+            it.clock.advance(1);
+            it.revoke(&format!("{:064x}", it.clock.now().secs()));
+            it.publish();
+        }
+    });
+    assert!(message.contains("two different documents 2"), "{message}");
 }
 
 #[test]

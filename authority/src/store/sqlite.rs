@@ -244,16 +244,9 @@ impl Store for SqliteStore {
     }
 
     fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError> {
-        self.write(
-            "keep the next keys",
-            Durability::Power,
-            |transaction| match epochs::insert(transaction, epoch) {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                    Ok(false)
-                }
-                other => Ok(other.map(|()| true)?),
-            },
-        )
+        self.write("keep the next keys", Durability::Power, |transaction| {
+            Ok(epochs::insert_if_new(transaction, epoch)?)
+        })
     }
 
     fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError> {
@@ -267,9 +260,17 @@ impl Store for SqliteStore {
         let done = self.write(
             "take the next keys into use",
             Durability::Power,
-            |transaction| match epochs::activate(transaction, numbers, activation.at, &handovers)? {
-                true => Ok(()),
-                false => Err(WriteError::Refused(Abandoned::Overtaken)),
+            |transaction| {
+                let is_there = match &activation.made {
+                    Some(epoch) => epochs::insert_if_new(transaction, epoch)?,
+                    None => true,
+                };
+                let is_done =
+                    is_there && epochs::activate(transaction, numbers, activation.at, &handovers)?;
+                match is_done {
+                    true => Ok(()),
+                    false => Err(WriteError::Refused(Abandoned::Overtaken)),
+                }
             },
         );
         match done {

@@ -6,7 +6,7 @@ mod ssh;
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use notme_agent::{AuthorityAddress, AuthorityUrl, Document, HISTORY_MAX};
@@ -14,7 +14,7 @@ use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
 use notme_verifier::{
-    load::{PemKind, Refreshed, TrustStoreError},
+    load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
     trust::{Authority, PinKind, TrustedRoot},
     verdict::Class,
@@ -380,34 +380,82 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             )?;
             continue;
         };
-        let address: AuthorityAddress = if is_embedded(authority) {
-            start_embedded(home)?
-        } else {
-            facts.url.parse::<AuthorityUrl>()?.into()
-        };
-        let name = authority.name();
-        let ca_file = || arguments.ca_file.clone();
-        let document = notme_agent::fetch(address.clone(), ca_file(), Document::Trust)?;
-        let missed = store
-            .missed(name, &document, now())
-            .map_err(store_failure)?;
-        let history = notme_agent::fetch_history(address, ca_file(), missed)?;
-        if history.is_none() {
-            writeln!(
-                io::stderr(),
-                "{name}: the documents in between are not to be had, or more than {HISTORY_MAX}; whether they follow one another was not checked"
-            )?;
+        let oldest = arguments.max_age.map(|age| now().plus(-i64::from(age)));
+        if oldest.is_some_and(|oldest| facts.issued_at >= oldest) {
+            writeln!(io::stdout(), "{}: fresh enough", authority.name())?;
+            continue;
         }
-        let refreshed = store
-            .refresh(name, &document, &history.unwrap_or_default(), now())
-            .map_err(store_failure)?;
-        tell(name, refreshed)?;
+        // One that is not there, or not to be believed, does not keep the others from it.
+        match refresh_one(home, &store, authority, arguments.ca_file.clone()) {
+            Ok(refreshed) => drop(tell(authority.name(), refreshed)?),
+            Err(failure) => {
+                failure.report();
+                exit = match (exit, failure.exit()) {
+                    (Exit::No, _) | (_, Exit::No) => Exit::No,
+                    (_, other) => other,
+                };
+            }
+        }
     }
     update_allowed_signers(home)?;
     if !found && arguments.name.is_some() {
         return Err(Failure::usage("no such authority is trusted"));
     }
     Ok(exit)
+}
+
+/// Fetches the newest document of an authority, and what it missed in between.
+fn refresh_one(
+    home: &Home,
+    store: &TrustStore,
+    authority: &Authority,
+    ca_file: Option<PathBuf>,
+) -> Result<Refreshed, Failure> {
+    let name = authority.name();
+    let address: AuthorityAddress = match authority.document() {
+        Some(_) if is_embedded(authority) => start_embedded(home)?,
+        Some(facts) => facts.url.parse::<AuthorityUrl>()?.into(),
+        None => return Err(store_failure(TrustStoreError::NoDocument(name.to_owned()))),
+    };
+    let document = notme_agent::fetch(address.clone(), ca_file.clone(), Document::Trust)?;
+    let missed = store
+        .missed(name, &document, now())
+        .map_err(store_failure)?;
+    let history = notme_agent::fetch_history(address, ca_file, missed)?;
+    if history.is_none() {
+        writeln!(
+            io::stderr(),
+            "note: {name}: the documents in between are not to be had, or more than {HISTORY_MAX}; whether they follow one another was not checked"
+        )?;
+    }
+    store
+        .refresh(name, &document, &history.unwrap_or_default(), now())
+        .map_err(store_failure)
+}
+
+/// Brings every authority up to date before something is judged. One that cannot be asked is told
+/// of, and known as before.
+///
+/// # Errors
+/// [`Failure`] when what an authority answered is refused.
+pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
+    let store = store(home, None);
+    for authority in store.load(now()).authorities() {
+        if authority.document().is_none() {
+            continue;
+        }
+        match refresh_one(home, &store, authority, None) {
+            Err(failure) if failure.exit() == Exit::No => return Err(failure),
+            Err(failure) => writeln!(
+                io::stderr(),
+                "note: authority `{}` is known as before: {}",
+                authority.name(),
+                escape(&failure.to_string())
+            )?,
+            Ok(_) => {}
+        }
+    }
+    update_allowed_signers(home)
 }
 
 fn tell(name: &str, refreshed: Refreshed) -> Outcome {

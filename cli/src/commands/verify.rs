@@ -14,6 +14,7 @@ use notme_verifier::{
 
 use crate::{
     arguments::{ReportFormat, Verify},
+    commands::trust,
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -25,6 +26,9 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let repository = open()?;
     let selection = select(&repository, arguments)?;
+    if arguments.refresh {
+        trust::refresh_first(home)?;
+    }
     let grounds = Grounds::load(
         home,
         arguments.trust.as_deref(),

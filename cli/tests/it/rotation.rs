@@ -229,6 +229,34 @@ fn signer_and_verifier_elsewhere_walk_over_rotations_that_they_missed() {
 }
 
 #[test]
+fn what_is_known_is_refreshed_when_it_is_old_or_when_asked_to() {
+    let mut it = Elsewhere::new();
+    it.agent.signed_commit("a");
+    let fresh = it
+        .agent
+        .notme_ok(&["trust", "refresh", "--max-age", "3600"]);
+    assert!(fresh.contains("fresh enough"), "{fresh}");
+    it.rotate();
+    it.agent.signed_commit("b");
+    assert_eq!(it.agent.code("HEAD", &[]), "signer-untrusted");
+    assert_eq!(it.agent.code("HEAD", &["--refresh"]), "accepted");
+    next_second(&it.agent);
+    let old = it.agent.notme_ok(&["trust", "refresh", "--max-age", "0"]);
+    assert!(old.contains("up to date"), "{old}");
+    // Nobody there: what is known goes on, and it is said.
+    it.served = None;
+    let output = it.agent.notme(&["verify", "--all", "--refresh"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("is known as before"),
+        "{}",
+        told(&output)
+    );
+    let output = it.agent.notme(&["trust", "refresh"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+}
+
+#[test]
 fn an_authority_with_other_keys_at_the_same_place_is_not_followed() {
     let mut it = Elsewhere::new();
     it.agent.signed_commit("a");

@@ -1,7 +1,7 @@
 //! The epochs of the authority's keys, in SQLite.
 
 use notme_core::{time::UnixTime, trust::Handover};
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
 
 use super::rows::{signed, time, unreadable, unsigned};
 use crate::store::{EpochRecord, EpochState, SealedCa, SealedFormatCa};
@@ -51,6 +51,19 @@ pub(super) fn insert(transaction: &Transaction<'_>, epoch: &EpochRecord) -> rusq
         )?;
     }
     insert_format_cas(transaction, epoch.number, &epoch.format_cas)
+}
+
+/// As [`insert`]; `false` when one of this number or state is there.
+pub(super) fn insert_if_new(
+    transaction: &Transaction<'_>,
+    epoch: &EpochRecord,
+) -> rusqlite::Result<bool> {
+    match insert(transaction, epoch) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Ok(false)
+        }
+        other => other.map(|()| true),
+    }
 }
 
 pub(super) fn insert_format_cas(
