@@ -1,6 +1,6 @@
 //! What an operator does beside the running authority: found it, hand out tokens, look.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -14,6 +14,7 @@ use notme_local::{DirectoryError, check_private_directory, create_private_direct
 use serde::Serialize;
 
 use crate::{
+    audit::{Act, AuditCheck, AuditError, AuditHead, Entry, operator},
     authority::{Founding, OpenError},
     ca::CaError,
     clock::Clock,
@@ -80,8 +81,11 @@ impl Admin {
             &authority.operator,
             self.clock.now(),
         )?;
-        self.store.add_token(&record)?;
-        Ok((token, record.into()))
+        let info = TokenInfo::from(record.clone());
+        let about = format!("{} for {} of {}", info.id, info.agent, info.principal);
+        self.store
+            .add_token(&record, &self.entry(Act::CreateToken, about))?;
+        Ok((token, info))
     }
 
     /// Lists the tokens, oldest first.
@@ -103,8 +107,9 @@ impl Admin {
     /// # Errors
     /// [`AdminError::Token`] when no token has the id.
     pub fn revoke_token(&self, id: &str) -> Result<u64, AdminError> {
+        let entry = self.entry(Act::RevokeToken, id.to_owned());
         let id = hex::decode_array(id).ok_or(TokenError::Unknown)?;
-        let ended = self.store.revoke_token(id, self.clock.now())?;
+        let ended = self.store.revoke_token(id, &entry)?;
         Ok(ended.ok_or(TokenError::Unknown)?)
     }
 
@@ -143,7 +148,85 @@ impl Admin {
                 ..revocation.clone()
             })
             .collect();
-        Ok(self.store.revoke(&revocation, &with, now)?)
+        let about = format!(
+            "{} {} since {}: {}",
+            revocation.kind.as_str(),
+            revocation.value,
+            revocation.since,
+            revocation.reason
+        );
+        let entry = self.entry(Act::Revoke, about);
+        Ok(self.store.revoke(&revocation, &with, &entry)?)
+    }
+
+    /// Writes every row of the audit, one on each line, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`], and [`AdminError::Export`] when it cannot be written.
+    pub fn export_audit(&self, out: &mut dyn io::Write) -> Result<(), AdminError> {
+        let mut last = 0;
+        loop {
+            let rows = self.store.audit_after(last)?;
+            let Some(newest) = rows.last() else {
+                return Ok(());
+            };
+            last = newest.number;
+            for row in &rows {
+                writeln!(out, "{}", row.row).map_err(AdminError::Export)?;
+            }
+        }
+    }
+
+    /// Checks that the audit in the store is whole, up to the head that the store has and, if
+    /// given, one that the caller kept. Returns how many rows there are.
+    ///
+    /// # Errors
+    /// [`AdminError::Audit`] naming the first thing that is wrong.
+    pub fn verify_audit(&self, kept: Option<AuditHead>) -> Result<u64, AdminError> {
+        let own = match self.store.audit_head()? {
+            Some(head) => Some(self.own_head(&head.envelope)?),
+            None => None,
+        };
+        let mut checks = [AuditCheck::new(own), AuditCheck::new(kept)];
+        let mut last = 0;
+        loop {
+            let rows = self.store.audit_after(last)?;
+            let Some(newest) = rows.last() else {
+                break;
+            };
+            last = newest.number;
+            for row in &rows {
+                for check in &mut checks {
+                    check.row(row.row.as_bytes())?;
+                    check.kept(&row.hash)?;
+                }
+            }
+        }
+        let [own, kept] = checks;
+        own.finish()?;
+        Ok(kept.finish()?)
+    }
+
+    /// Returns the last signed head of the audit.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn audit_head(&self) -> Result<Option<Vec<u8>>, AdminError> {
+        Ok(self.store.audit_head()?.map(|head| head.envelope))
+    }
+
+    /// Reads a head that one of our own roots signed.
+    fn own_head(&self, envelope: &[u8]) -> Result<AuditHead, AdminError> {
+        let epochs = self.record()?;
+        let epochs = epochs.epochs.iter().map(Epoch::of);
+        let epochs = epochs.collect::<Result<Vec<_>, _>>()?;
+        let roots = epochs.iter().flat_map(|epoch| &epoch.roots);
+        let keys: Vec<_> = roots.map(|root| root.certificate.public_key()).collect();
+        Ok(AuditHead::read(envelope, &keys)?)
+    }
+
+    fn entry(&self, act: Act, about: String) -> Entry {
+        Entry::new(self.clock.now(), operator(), act, about)
     }
 
     /// Returns the ids of all keys of an epoch.
@@ -330,12 +413,18 @@ impl FormatKeyInfo {
 /// Why the operator cannot have it.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
+    /// The audit is not what it was.
+    #[error("the audit is not whole")]
+    Audit(#[from] AuditError),
     /// A kept key does not parse.
     #[error("a kept key is damaged")]
     Ca(#[from] CaError),
     /// A kept certificate does not parse.
     #[error("a kept certificate is damaged")]
     Certificate(#[from] CertificateError),
+    /// The audit cannot be written out.
+    #[error("could not write the audit")]
+    Export(#[source] io::Error),
     /// The directory is not private.
     #[error("the directory of the authority cannot be used")]
     Home(#[from] DirectoryError),
@@ -366,7 +455,9 @@ impl AdminError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Audit(error) => error.code(),
             Self::Ca(error) => error.code(),
+            Self::Export(_) => "authority-runtime",
             Self::Certificate(_) => "authority-store-damaged",
             Self::Home(error) => error.code(),
             Self::Instance(error) => error.code(),

@@ -1,5 +1,6 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
+mod auditing;
 mod certificates;
 mod enrol;
 mod issue;
@@ -12,8 +13,10 @@ use notme_core::{
     time::UnixTime,
 };
 
+use self::auditing::Refusals;
 pub(crate) use self::certificates::CertifyError;
 use crate::{
+    audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
     failure::Failure,
@@ -77,6 +80,16 @@ pub(crate) enum Peer {
     Stranger,
 }
 
+impl Peer {
+    /// Returns its name in the audit.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::SameUser => "same-user",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
 /// Makes the authority's keys and keeps them sealed.
 pub(crate) fn found(
     store: &dyn Store,
@@ -93,14 +106,16 @@ pub(crate) fn found(
         kek,
     };
     let from = now.plus(-BACKDATED);
-    store.found(&AuthorityRecord {
+    let record = AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
         operator: founding.operator.clone(),
         created_at: now,
         sealing,
         epochs: vec![make(&making, EpochState::Active { from })?],
         key_changes: 0,
-    })?;
+    };
+    let about = founding.trust_domain.clone();
+    store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
     store
         .authority()?
         .ok_or(OpenError::Store(StoreError::Damaged("no authority")))
@@ -127,6 +142,7 @@ pub(crate) struct Authority {
     local: Option<LocalEnrolment>,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
+    refusals: Mutex<Refusals>,
     serials: Serials,
 }
 
@@ -167,6 +183,7 @@ impl Authority {
             lifetimes: settings.lifetimes,
             local: settings.local,
             publishing: Mutex::default(),
+            refusals: Mutex::default(),
             serials: Serials::default(),
         };
         authority.trust()?;
@@ -179,12 +196,13 @@ impl Authority {
         Arc::clone(&keys)
     }
 
-    /// Publishes a change of the keys that nobody asked about yet.
+    /// Publishes a change of the keys that nobody asked about yet, and closes the audit.
     pub(crate) fn glance(&self) -> Result<(), OpenError> {
-        if self.store.key_changes()? == self.keys().changes() {
-            return Ok(());
+        if self.store.key_changes()? != self.keys().changes() {
+            self.trust()?;
         }
-        self.trust().map(drop)
+        self.count_refusals()?;
+        self.close_audit()
     }
 
     /// Looks whether another process changed the keys, and opens them anew if so.
@@ -243,6 +261,9 @@ const ATTEMPTS: u8 = 3;
 /// Why an authority cannot be founded or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The head of the audit cannot be made.
+    #[error("the audit cannot be closed")]
+    Audit(#[from] AuditError),
     /// A key or root certificate cannot be made or opened.
     #[error("the keys of the authority cannot be used")]
     Ca(#[from] CaError),
@@ -273,6 +294,7 @@ impl OpenError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Audit(error) => error.code(),
             Self::Ca(error) => error.code(),
             Self::Identity(_) => "identity-malformed",
             Self::Seal(error) => error.code(),

@@ -8,10 +8,16 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{self, HeaderName, HeaderValue},
 };
+use notme_core::key::sha256;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
-use crate::{authority::Peer, failure::Failure, refusal::Refusal, server::Shared};
+use crate::{
+    authority::{Authority, Peer},
+    failure::Failure,
+    refusal::Refusal,
+    server::Shared,
+};
 
 /// Answers one request. Nothing that a caller sends makes it fail.
 pub(crate) async fn respond(
@@ -58,6 +64,7 @@ impl Route {
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
             "/.well-known/jwks.json" => Self::Document(Document::Jwks),
+            "/v1/audit/head.json" => Self::Document(Document::AuditHead),
             "/v1/openpgp.asc" => Self::Document(Document::OpenPgp),
             "/v1/ssh-ca.pub" => Self::Document(Document::SshCa),
             "/v1/trust.json" => Self::Document(Document::Trust),
@@ -89,6 +96,8 @@ enum Document {
     Trust,
     /// An earlier trust document.
     TrustAt(u64),
+    /// How far the audit goes.
+    AuditHead,
 }
 
 impl Document {
@@ -109,6 +118,10 @@ impl Document {
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
                 (JSON, "no-cache", block_in_place(|| authority.trust())?)
+            }
+            Self::AuditHead => {
+                let head = block_in_place(|| authority.audit_head())?;
+                (JSON, "no-cache", head.ok_or(Refusal::NotFound)?)
             }
             Self::TrustAt(seqno) => {
                 let document = block_in_place(|| authority.trust_at(seqno))?;
@@ -141,12 +154,38 @@ impl Operation {
         let body = read_body(shared, request).await?;
         let authority = shared.authority();
         // The store blocks for as long as a transaction takes: this worker, not the others.
-        let json = block_in_place(|| match self {
-            Self::Enrol => to_json(&authority.enrol(peer, &from_json(&body)?)?),
-            Self::Issue => to_json(&authority.issue(&from_json(&body)?)?),
-            Self::Renew => to_json(&authority.renew(&from_json(&body)?)?),
+        let json = block_in_place(|| {
+            let digest = sha256(&body);
+            let answer = self.perform(authority, peer, &body, digest);
+            if let Err(Failure::Refused(refusal)) = answer {
+                authority.refused((peer, self.as_str()), digest, refusal)?;
+            }
+            answer
         })?;
         Ok(response(StatusCode::OK, JSON, "no-store", json))
+    }
+
+    fn perform(
+        self,
+        authority: &Authority,
+        peer: Peer,
+        body: &[u8],
+        digest: [u8; 32],
+    ) -> Result<Bytes, Failure> {
+        match self {
+            Self::Enrol => to_json(&authority.enrol(peer, &from_json(body)?, digest)?),
+            Self::Issue => to_json(&authority.issue(&from_json(body)?, digest)?),
+            Self::Renew => to_json(&authority.renew(&from_json(body)?, digest)?),
+        }
+    }
+
+    /// Returns its name in the audit.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrol => "enrol",
+            Self::Issue => "issue",
+            Self::Renew => "renew",
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use notme_core::{
 };
 
 use crate::{
+    audit::{Act, Entry, operator},
     ca::{Ca, CaError, CaName, Making},
     format_ca::{self, FormatCas},
     seal::Kek,
@@ -201,7 +202,9 @@ pub(crate) fn unlock(
             now,
             kek,
         })?;
-        store.add_format_cas(active.number, &made)?;
+        let about = format!("epoch {}", active.number);
+        let entry = Entry::new(now, operator(), Act::AddFormats, about);
+        store.add_format_cas(active.number, &made, &entry)?;
         *record = store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;

@@ -19,6 +19,10 @@
 //! and the old ones destroyed once no certificate of theirs lives. Destroyed means overwritten in
 //! the store; copies of the store made before still have them, sealed.
 //!
+//! # Audit
+//! Every issuance, refusal, revocation, rotation and act of an operator is a row, written in the
+//! transaction of the act, that names the row before by its hash; see docs/formats/audit.md.
+//!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
 //! and trust documents also survive a power cut; of the issuance record and the spent nonces it
@@ -27,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod audit;
 mod authority;
 mod ca;
 mod ca_key;
@@ -51,6 +56,7 @@ mod token;
 
 pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
+    audit::{AuditCheck, AuditError, AuditHead, HEAD_TYPE},
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
     ca::CaError,
     clock::{Clock, SystemClock},

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     admin::{Admin, AdminError, FormatKeyInfo, RootInfo},
+    audit::{Act, Entry, operator},
     authority::OpenError,
     ca::{Ca, CaName, Making},
     clock::Clock,
@@ -112,8 +113,9 @@ fn prepare(
     kek: &Kek,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let is_kept = record.prepared().is_none()
-        && admin.store().prepare_epoch(&make_next(record, kek, now)?)?;
+    let next = make_next(record, kek, now)?;
+    let entry = entry(now, Act::Prepare, &[next.number]);
+    let is_kept = record.prepared().is_none() && admin.store().prepare_epoch(&next, &entry)?;
     match is_kept {
         true => Ok(()),
         false => Err(RotationError::PreparedAlready.into()),
@@ -164,17 +166,19 @@ fn activate(
             Ok((name.as_str().to_owned(), handover))
         })
         .collect::<Result<Vec<_>, AdminError>>()?;
-    let is_done = admin.store().activate_epoch(&Activation {
+    let number = next.record().number;
+    let activation = Activation {
         before: active.number,
-        number: next.record().number,
+        number,
         at: now,
         handovers,
         made: match next {
             Next::Prepared(_) => None,
             Next::Made(record) => Some(record),
         },
-    })?;
-    match is_done {
+    };
+    let entry = entry(now, Act::Activate, &[number]);
+    match admin.store().activate_epoch(&activation, &entry)? {
         true => Ok(()),
         false => Err(RotationError::Overtaken.into()),
     }
@@ -199,10 +203,18 @@ fn retire(admin: &Admin, record: &AuthorityRecord, now: UnixTime) -> Result<(), 
         }
     }
     match (over.is_empty(), alive) {
-        (false, _) => Ok(admin.store().destroy_keys(&over)?),
+        (false, _) => {
+            let entry = entry(now, Act::Retire, &over);
+            Ok(admin.store().destroy_keys(&over, &entry)?)
+        }
         (true, Some(until)) => Err(RotationError::CertificatesLive { until }.into()),
         (true, None) => Err(RotationError::NothingToRetire.into()),
     }
+}
+
+fn entry(now: UnixTime, act: Act, epochs: &[u64]) -> Entry {
+    let numbers: Vec<_> = epochs.iter().map(u64::to_string).collect();
+    Entry::new(now, operator(), act, format!("epoch {}", numbers.join(" ")))
 }
 
 /// An epoch, as the operator sees it.

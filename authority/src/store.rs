@@ -1,7 +1,7 @@
 //! What the authority must not forget.
 //!
 //! [`Store`] names operations, not tables, so that another database can stand behind it. Each
-//! operation is one transaction: when it returns `Ok`, all of it happened.
+//! operation is one transaction: when it returns `Ok`, all of it happened, its row in the audit too.
 
 mod sqlite;
 
@@ -16,7 +16,7 @@ use notme_core::{
 };
 
 pub(crate) use self::sqlite::SqliteStore;
-use crate::{revocation::Taken, scope::Scopes, seal::Sealing};
+use crate::{audit::Entry, revocation::Taken, scope::Scopes, seal::Sealing};
 
 /// The memory of an authority.
 pub(crate) trait Store: Send + Sync {
@@ -24,33 +24,38 @@ pub(crate) trait Store: Send + Sync {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
 
     /// Keeps a new authority; fails when the store has one.
-    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError>;
+    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<(), StoreError>;
 
     /// Keeps the authorities of the other formats of an epoch; fails when the store has them.
-    fn add_format_cas(&self, epoch: u64, cas: &[SealedFormatCa]) -> Result<(), StoreError>;
+    fn add_format_cas(
+        &self,
+        epoch: u64,
+        cas: &[SealedFormatCa],
+        entry: &Entry,
+    ) -> Result<(), StoreError>;
 
     /// Returns a number that rises with every change of the keys.
     fn key_changes(&self) -> Result<u64, StoreError>;
 
     /// Keeps the keys of the next epoch; `false` when one is prepared already.
-    fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError>;
+    fn prepare_epoch(&self, epoch: &EpochRecord, entry: &Entry) -> Result<bool, StoreError>;
 
     /// Retires the active epoch and takes the prepared one, or the one made for it, into use;
     /// `false`, and nothing is changed, when they are others by now.
-    fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError>;
+    fn activate_epoch(&self, activation: &Activation, entry: &Entry) -> Result<bool, StoreError>;
 
     /// Returns the last second of what was issued in an epoch.
     fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError>;
 
     /// Destroys the private keys of retired epochs.
-    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError>;
+    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError>;
 
     /// Sets `count` serial numbers of SSH certificates aside, none of them below `least`, and
     /// returns the first. No number is set aside twice.
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError>;
 
     /// Keeps a new enrolment token.
-    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError>;
+    fn add_token(&self, token: &TokenRecord, entry: &Entry) -> Result<(), StoreError>;
 
     /// Returns the token with this digest.
     fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRecord>, StoreError>;
@@ -60,7 +65,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Revokes a token and the sessions enrolled with it. Returns how many sessions that ended,
     /// or `None` when there is no such token.
-    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
+    fn revoke_token(&self, id: TokenId, entry: &Entry) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
     /// A token enrols the same keys once; what was revoked is not enrolled again.
@@ -82,7 +87,7 @@ pub(crate) trait Store: Send + Sync {
     fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError>;
 
     /// Appends a trust document; its number must be new.
-    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
+    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError>;
 
     /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
     /// Of two about one thing the one that reaches further back stays.
@@ -90,11 +95,26 @@ pub(crate) trait Store: Send + Sync {
         &self,
         revocation: &Revocation,
         with: &[Revocation],
-        at: UnixTime,
+        entry: &Entry,
     ) -> Result<Taken, StoreError>;
 
     /// Returns every revocation, oldest first.
     fn revocations(&self) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Adds what changed nothing to the audit. What changes something is added with it.
+    fn audit(&self, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Returns number and hash of the last row of the audit.
+    fn audit_tip(&self) -> Result<Option<(u64, [u8; 32])>, StoreError>;
+
+    /// Returns the next rows of the audit after a number, at most a thousand.
+    fn audit_after(&self, number: u64) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Returns the last head of the audit.
+    fn audit_head(&self) -> Result<Option<AuditHeadRecord>, StoreError>;
+
+    /// Replaces the head of the audit. All rows that it closes are on the disk when this returns.
+    fn set_audit_head(&self, head: &AuditHeadRecord) -> Result<(), StoreError>;
 
     /// Counts what the store holds.
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
@@ -329,6 +349,7 @@ pub(crate) struct Issuance<'a> {
     /// The epoch whose keys signed it: nothing is kept when another is in use by now.
     pub(crate) epoch: u64,
     pub(crate) lines: &'a [Issued],
+    pub(crate) entry: Entry,
 }
 
 /// One line of the issuance record.
@@ -397,6 +418,22 @@ pub(crate) struct SpentNonce<'a> {
 pub(crate) struct TrustRecord {
     pub(crate) seqno: u64,
     pub(crate) payload_sha256: [u8; 32],
+    pub(crate) envelope: Vec<u8>,
+}
+
+/// A row of the audit, and its hash.
+#[derive(Debug)]
+pub(crate) struct AuditRow {
+    pub(crate) number: u64,
+    pub(crate) row: String,
+    pub(crate) hash: [u8; 32],
+}
+
+/// A signed head of the audit.
+#[derive(Debug)]
+pub(crate) struct AuditHeadRecord {
+    pub(crate) number: u64,
+    pub(crate) time: UnixTime,
     pub(crate) envelope: Vec<u8>,
 }
 

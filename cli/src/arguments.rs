@@ -360,6 +360,9 @@ pub(crate) enum Authority {
         after_help = "Without an option the next keys are made and used at once. To announce them first:\n  notme authority rotate --prepare\n  notme authority rotate --activate\n  notme authority rotate --retire"
     )]
     Rotate(AuthorityRotate),
+    /// What happened, in rows that nobody changes unseen
+    #[command(subcommand, after_help = "Example:\n  notme authority audit verify")]
+    Audit(Audit),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
@@ -393,6 +396,47 @@ pub(crate) struct AuthorityRevoke {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `notme authority audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print every row as one line of JSON
+    #[command(after_help = "Example:\n  notme authority audit export > audit.jsonl")]
+    Export(AuthorityPlace),
+    /// Print the last signed head: whoever keeps it notices what is changed later
+    #[command(after_help = "Example:\n  notme authority audit head > head.json")]
+    Head(AuthorityPlace),
+    /// Find what was changed, left out, moved or cut off
+    #[command(
+        after_help = "Examples:\n  notme authority audit verify --head head.json\n  notme authority audit verify --export audit.jsonl --head head.json --pin SHA256"
+    )]
+    Verify(AuditVerify),
+}
+
+/// `notme authority audit verify`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditVerify {
+    /// Directory of the authority; without it, the embedded one
+    #[arg(
+        long,
+        value_name = "DIR",
+        visible_alias = "dir",
+        conflicts_with = "export"
+    )]
+    pub(crate) store: Option<PathBuf>,
+    /// Look at exported rows instead; `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: Option<PathBuf>,
+    /// A head that was kept: the rows have to go as far, and be those that it closed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// SHA-256 of the key of a root that has to have signed the head (can be repeated)
+    #[arg(long, value_name = "SHA256", requires_all = ["head", "roots"])]
+    pub(crate) pin: Vec<String>,
+    /// PEM file of root certificates, among them those that are pinned
+    #[arg(long, value_name = "FILE", requires = "pin")]
+    pub(crate) roots: Option<PathBuf>,
 }
 
 /// `notme authority rotate`.

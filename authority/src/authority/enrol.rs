@@ -14,6 +14,7 @@ use super::{
     certificates::{Terms, X509},
 };
 use crate::{
+    audit::{Act, Entry},
     failure::Failure,
     keys::Keys,
     refusal::Refusal,
@@ -28,6 +29,7 @@ impl Authority {
         &self,
         peer: Peer,
         request: &EnrolRequest,
+        digest: [u8; 32],
     ) -> Result<EnrolResponse, Failure> {
         let keys = Possessed::check(request, &self.url)?;
         let now_millis = self.clock.now_millis();
@@ -57,9 +59,21 @@ impl Authority {
         };
         self.issuing(|keys| {
             let (response, issued) = self.session_certificates(keys, &session, now_millis)?;
+            // The first bytes of a token's digest are its public name.
+            let token = session.token.as_ref().and_then(|it| it.first_chunk::<8>());
+            let actor = token.map_or_else(
+                || peer.as_str().to_owned(),
+                |id| format!("token:{}", hex::encode(id)),
+            );
+            let about = session.identity.to_string();
             let issuance = Issuance {
                 epoch: keys.epoch,
                 lines: &issued,
+                entry: Entry {
+                    request: Some(digest),
+                    issued: issued.iter().map(|line| line.certificate_sha256).collect(),
+                    ..Entry::new(now, actor, Act::Enrol, about)
+                },
             };
             self.store
                 .enrol(&session, &issuance)

@@ -20,6 +20,7 @@ use super::{
     certificates::{Terms, X509},
 };
 use crate::{
+    audit::{Act, Entry},
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
@@ -28,7 +29,11 @@ use crate::{
 
 impl Authority {
     /// Issues certificates that carry the digest of one payload.
-    pub(crate) fn issue(&self, request: &IssueRequest) -> Result<IssueResponse, Failure> {
+    pub(crate) fn issue(
+        &self,
+        request: &IssueRequest,
+        digest: [u8; 32],
+    ) -> Result<IssueResponse, Failure> {
         let payload_sha256 =
             hex::decode_array(&request.payload_sha256).ok_or(Refusal::PayloadMalformed)?;
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
@@ -86,6 +91,7 @@ impl Authority {
             let issuance = Issuance {
                 epoch: keys.epoch,
                 lines: &lines,
+                entry: entry(Act::Issue, &session, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
             Ok(response)
@@ -120,7 +126,11 @@ impl Authority {
     }
 
     /// Issues new session certificates over the same keys; the end of the session stays.
-    pub(crate) fn renew(&self, request: &RenewRequest) -> Result<EnrolResponse, Failure> {
+    pub(crate) fn renew(
+        &self,
+        request: &RenewRequest,
+        digest: [u8; 32],
+    ) -> Result<EnrolResponse, Failure> {
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
         let certificate = session_digest(&request.session)?;
         let asked = Asked {
@@ -142,6 +152,7 @@ impl Authority {
             let issuance = Issuance {
                 epoch: keys.epoch,
                 lines: &lines,
+                entry: entry(Act::Renew, &session, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
             Ok(response)
@@ -186,6 +197,21 @@ struct Asked<'a> {
     preimage: Vec<u8>,
     proof: &'a str,
     time: UnixTime,
+}
+
+/// Returns what the audit says of an issuance: who asked, in which session, and what came of it.
+fn entry(
+    act: Act,
+    session: &Session,
+    (request, now): ([u8; 32], UnixTime),
+    lines: &[Issued],
+) -> Entry {
+    let about = format!("session {}", hex::encode(&session.binding()));
+    Entry {
+        request: Some(request),
+        issued: lines.iter().map(|line| line.certificate_sha256).collect(),
+        ..Entry::new(now, session.identity.as_str(), act, about)
+    }
 }
 
 fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {

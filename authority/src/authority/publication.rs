@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Authority, OpenError};
 use crate::{
+    audit::{Act, Entry},
     keys::Keys,
     store::{StoreError, TrustRecord},
 };
@@ -155,7 +156,12 @@ impl Authority {
             ),
             envelope,
         };
-        self.store.add_trust(&record)?;
+        let about = format!("trust document {}", record.seqno);
+        let entry = Entry {
+            issued: vec![record.payload_sha256],
+            ..Entry::new(now, "authority", Act::Publish, about)
+        };
+        self.store.add_trust(&record, &entry)?;
         Ok(record.envelope)
     }
 

@@ -4,6 +4,7 @@
 //! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
 //! process loses nothing, a power cut may lose the last seconds of the issuance record.
 
+mod audit;
 mod epochs;
 mod rows;
 
@@ -30,11 +31,11 @@ use self::rows::{
     unreadable, unsigned,
 };
 use super::{
-    Activation, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance, IssuedKind,
-    PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary,
-    TokenId, TokenRecord, TokenRefusal, TrustRecord,
+    Activation, AuditHeadRecord, AuditRow, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance,
+    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, Store,
+    StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
-use crate::revocation::Taken;
+use crate::{audit::Entry, revocation::Taken};
 
 /// A SQLite database, in a file or in memory.
 pub(crate) struct SqliteStore {
@@ -206,7 +207,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError> {
+    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<(), StoreError> {
         let sealing = serde_json::to_string(&authority.sealing)
             .map_err(|_| StoreError::Damaged("sealing"))?;
         self.write("found the authority", Durability::Power, |transaction| {
@@ -223,15 +224,23 @@ impl Store for SqliteStore {
             for epoch in &authority.epochs {
                 epochs::insert(transaction, epoch)?;
             }
-            Ok(())
+            Ok(audit::append(transaction, entry)?)
         })
     }
 
-    fn add_format_cas(&self, epoch: u64, cas: &[SealedFormatCa]) -> Result<(), StoreError> {
+    fn add_format_cas(
+        &self,
+        epoch: u64,
+        cas: &[SealedFormatCa],
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
         self.write(
             "keep the keys of the other formats",
             Durability::Power,
-            |transaction| Ok(epochs::insert_format_cas(transaction, epoch, cas)?),
+            |transaction| {
+                epochs::insert_format_cas(transaction, epoch, cas)?;
+                Ok(audit::append(transaction, entry)?)
+            },
         )
     }
 
@@ -243,13 +252,17 @@ impl Store for SqliteStore {
         })
     }
 
-    fn prepare_epoch(&self, epoch: &EpochRecord) -> Result<bool, StoreError> {
+    fn prepare_epoch(&self, epoch: &EpochRecord, entry: &Entry) -> Result<bool, StoreError> {
         self.write("keep the next keys", Durability::Power, |transaction| {
-            Ok(epochs::insert_if_new(transaction, epoch)?)
+            let is_new = epochs::insert_if_new(transaction, epoch)?;
+            if is_new {
+                audit::append(transaction, entry)?;
+            }
+            Ok(is_new)
         })
     }
 
-    fn activate_epoch(&self, activation: &Activation) -> Result<bool, StoreError> {
+    fn activate_epoch(&self, activation: &Activation, entry: &Entry) -> Result<bool, StoreError> {
         let handovers = activation
             .handovers
             .iter()
@@ -268,7 +281,7 @@ impl Store for SqliteStore {
                 let is_done =
                     is_there && epochs::activate(transaction, numbers, activation.at, &handovers)?;
                 match is_done {
-                    true => Ok(()),
+                    true => Ok(audit::append(transaction, entry)?),
                     false => Err(WriteError::Refused(Abandoned::Overtaken)),
                 }
             },
@@ -286,12 +299,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError> {
+    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError> {
         self.write("destroy retired keys", Durability::Power, |transaction| {
             for epoch in epochs {
                 epochs::destroy(transaction, *epoch)?;
             }
-            Ok::<_, WriteError<StoreError>>(())
+            Ok::<_, WriteError<StoreError>>(audit::append(transaction, entry)?)
         })?;
         // Pages are overwritten, but the log still has what they were.
         self.read("empty the log", |connection| {
@@ -310,7 +323,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
+    fn add_token(&self, token: &TokenRecord, entry: &Entry) -> Result<(), StoreError> {
         self.write("keep the token", Durability::Power, |transaction| {
             transaction.execute(
                 "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, NULL)",
@@ -325,7 +338,7 @@ impl Store for SqliteStore {
                     token.expires_at.secs(),
                 ],
             )?;
-            Ok(())
+            Ok(audit::append(transaction, entry)?)
         })
     }
 
@@ -347,7 +360,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError> {
+    fn revoke_token(&self, id: TokenId, entry: &Entry) -> Result<Option<u64>, StoreError> {
+        let at = entry.at;
         self.write("revoke the token", Durability::Power, |transaction| {
             let known = transaction.execute(
                 "UPDATE token SET revoked_at = coalesce(revoked_at, ?2)
@@ -362,6 +376,7 @@ impl Store for SqliteStore {
                  AND token IN (SELECT digest FROM token WHERE substr(digest, 1, 8) = ?1)",
                 params![id, at.secs()],
             )?;
+            audit::append(transaction, entry)?;
             Ok(Some(u64::try_from(ended).unwrap_or(u64::MAX)))
         })
     }
@@ -394,7 +409,8 @@ impl Store for SqliteStore {
                     session.token,
                 ],
             )?;
-            Ok(record_issued(transaction, &session.id, issuance)?)
+            record_issued(transaction, &session.id, issuance)?;
+            Ok(audit::append(transaction, &issuance.entry)?)
         })
     }
 
@@ -431,7 +447,8 @@ impl Store for SqliteStore {
                 }
                 other => other?,
             };
-            Ok(record_issued(transaction, spent.session, issuance)?)
+            record_issued(transaction, spent.session, issuance)?;
+            Ok(audit::append(transaction, &issuance.entry)?)
         })
     }
 
@@ -467,7 +484,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError> {
+    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError> {
         self.write(
             "keep the trust document",
             Durability::Power,
@@ -476,7 +493,7 @@ impl Store for SqliteStore {
                     "INSERT INTO trust VALUES (?1, ?2, ?3)",
                     params![signed(trust.seqno), trust.payload_sha256, trust.envelope],
                 )?;
-                Ok(())
+                Ok(audit::append(transaction, entry)?)
             },
         )
     }
@@ -485,9 +502,11 @@ impl Store for SqliteStore {
         &self,
         revocation: &Revocation,
         with: &[Revocation],
-        at: UnixTime,
+        entry: &Entry,
     ) -> Result<Taken, StoreError> {
+        let at = entry.at;
         self.write("keep the revocation", Durability::Power, |transaction| {
+            audit::append(transaction, entry)?;
             Ok(Taken {
                 revocation: keep_revocation(transaction, revocation, at)?,
                 with: with
@@ -507,6 +526,33 @@ impl Store for SqliteStore {
                 )?
                 .query_map([], kept_revocation)?
                 .collect()
+        })
+    }
+
+    fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.write("add to the audit", Durability::Process, |transaction| {
+            Ok(audit::append(transaction, entry)?)
+        })
+    }
+
+    fn audit_tip(&self) -> Result<Option<(u64, [u8; 32])>, StoreError> {
+        self.read("read the audit", audit::tip)
+    }
+
+    fn audit_after(&self, number: u64) -> Result<Vec<AuditRow>, StoreError> {
+        self.read("read the audit", |connection| {
+            audit::after(connection, number)
+        })
+    }
+
+    fn audit_head(&self) -> Result<Option<AuditHeadRecord>, StoreError> {
+        self.read("read the head of the audit", audit::head)
+    }
+
+    fn set_audit_head(&self, head: &AuditHeadRecord) -> Result<(), StoreError> {
+        // Synced, and with it all rows before: no head says more than a power cut leaves.
+        self.write("close the audit", Durability::Power, |transaction| {
+            Ok(audit::set_head(transaction, head)?)
         })
     }
 
@@ -753,11 +799,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 5] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;

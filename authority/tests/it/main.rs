@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod client;
 mod crash;
 mod documents;

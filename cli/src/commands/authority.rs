@@ -1,5 +1,7 @@
 //! `notme authority`: run one, and look after it.
 
+mod audit;
+
 use std::{
     env,
     error::Error,
@@ -56,6 +58,7 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Revoke(arguments) => revoke(home, arguments),
         Authority::Revocations(arguments) => list_revocations(home, arguments),
         Authority::Rotate(arguments) => rotate(home, arguments),
+        Authority::Audit(command) => audit::run(home, command),
         Authority::Bundle(place) => bundle(home, place),
     }
 }

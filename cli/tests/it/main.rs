@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod audit;
 mod authority;
 mod doctor;
 mod documents;
