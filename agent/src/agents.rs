@@ -6,14 +6,18 @@ use notme_core::{
     base64,
     certificate::Certificate,
     cms::SignedAttributes,
+    dsse::parse_pae,
+    enrol::SCOPE_SIGN_ATTESTATION,
     frame::{
-        ArmoredAnswer, CredentialsAnswer, MemoryProtection, SessionState, SessionStatus, SignAnswer,
+        ArmoredAnswer, AttestAnswer, CredentialsAnswer, MemoryProtection, SessionState,
+        SessionStatus, SignAnswer,
     },
     identity::AgentName,
     key::{Hash, KeyId},
     object::classify,
     openpgp::{ArmorKind, ToBeSigned, armor},
     ssh,
+    statement::{PAYLOAD_TYPE, Statement},
 };
 use tokio::{
     task::JoinSet,
@@ -21,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    chain::Chain,
     config::{AgentConfig, ConfigError, Profile},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
@@ -58,12 +63,8 @@ impl Agents {
         };
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
-        let chain = &credential.certificate;
         Ok(SignAnswer {
-            certificates: std::iter::once(chain.leaf())
-                .chain(chain.intermediates())
-                .map(|certificate| base64::encode(certificate.der()))
-                .collect(),
+            certificates: encoded(&credential.certificate),
             attributes: base64::encode(attributes.der()),
             signature: base64::encode(&signature),
             basis: credential.basis,
@@ -118,6 +119,29 @@ impl Agents {
         })
     }
 
+    /// Signs the pre-authentication encoding of a statement, once it was parsed and understood.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn attest(&self, key: &str, message: &[u8]) -> Result<AttestAnswer, Failure> {
+        let Some((PAYLOAD_TYPE, payload)) = parse_pae(message) else {
+            return Err(Failure::NotStatement);
+        };
+        Statement::parse(payload).map_err(Failure::Statement)?;
+        let (slot, credential) = self.certified::<Cms>(key, message).await?;
+        let scopes = credential.certificate.leaf().scopes();
+        if !scopes.iter().any(|scope| scope == SCOPE_SIGN_ATTESTATION) {
+            return Err(Failure::Scope);
+        }
+        let signature = credential.session.sign(slot.config().profile, message)?;
+        Ok(AttestAnswer {
+            certificates: encoded(&credential.certificate),
+            signature: base64::encode(&signature),
+            basis: credential.basis,
+            notice: credential.notice,
+        })
+    }
+
     /// Returns what a git object is signed with, once it was parsed and understood.
     async fn credential<F: Form>(
         &self,
@@ -125,6 +149,14 @@ impl Agents {
         payload: &[u8],
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         classify(payload).map_err(Failure::Payload)?;
+        self.certified::<F>(key, payload).await
+    }
+
+    async fn certified<F: Form>(
+        &self,
+        key: &str,
+        payload: &[u8],
+    ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         let slot = self.select(key)?;
         let deadline = Instant::now() + SIGN_BUDGET;
         let credential = slot.credential::<F>(payload, &self.around, deadline);
@@ -337,6 +369,14 @@ const SIGN_BUDGET: Duration = Duration::from_millis(4500);
 const ENROL_BUDGET: Duration = Duration::from_secs(10);
 /// The namespace of SSHSIG that git signs in.
 pub(crate) const GIT_NAMESPACE: &str = "git";
+
+/// Writes a chain as it travels, the leaf first.
+fn encoded(chain: &Chain) -> Vec<String> {
+    std::iter::once(chain.leaf())
+        .chain(chain.intermediates())
+        .map(|certificate| base64::encode(certificate.der()))
+        .collect()
+}
 
 fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
     SessionStatus {

@@ -8,6 +8,7 @@ use notme_core::{
     key::SignError,
     object::ObjectError,
     openpgp::OpenPgpError,
+    statement::StatementError,
 };
 
 use crate::{
@@ -30,6 +31,15 @@ pub(crate) enum Failure {
     /// The payload is none of those that may be signed.
     #[error("the payload is not a git commit, tag or push certificate")]
     Payload(#[source] ObjectError),
+    /// The message to attest is not the encoding of a statement.
+    #[error("the message is not the DSSE encoding of an in-toto statement")]
+    NotStatement,
+    /// The statement is none that is signed.
+    #[error("the statement is none that is signed")]
+    Statement(#[source] StatementError),
+    /// The session may not sign statements.
+    #[error("the session does not have the scope `sign:attestation`")]
+    Scope,
     /// No agent is configured by that name, and no session has that key id.
     #[error("no agent and no session is called `{key}`")]
     UnknownKey {
@@ -105,7 +115,8 @@ impl Failure {
             Self::Frame(_) => "frame-malformed",
             Self::Request(_) => "request-malformed",
             Self::Busy => "agent-busy",
-            Self::Payload(_) => "payload-not-understood",
+            Self::Payload(_) | Self::NotStatement | Self::Statement(_) => "payload-not-understood",
+            Self::Scope => "scope-missing",
             Self::UnknownKey { .. } => "key-unknown",
             Self::Config(error) => error.code(),
             Self::NoSession { .. } => "session-missing",
@@ -157,6 +168,7 @@ impl Failure {
             Self::NoFormat { .. } => {
                 "sign with `gpg.format=x509`, or have the authority upgraded".to_owned()
             }
+            Self::Scope => "enrol with a token that grants it".to_owned(),
             Self::Locked => {
                 "`ssh-add -X` unlocks it; `notme agent stop` forgets everything".to_owned()
             }
@@ -167,6 +179,8 @@ impl Failure {
             | Self::Request(_)
             | Self::Busy
             | Self::Payload(_)
+            | Self::NotStatement
+            | Self::Statement(_)
             | Self::Config(_)
             | Self::Token
             | Self::OpenPgp(_)

@@ -1,9 +1,13 @@
 //! The command line.
 
+pub(crate) mod attest;
+
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
+
+use self::attest::Attest;
 
 /// Agents sign as themselves, and anyone can check it.
 #[derive(Debug, Parser)]
@@ -39,6 +43,12 @@ pub(crate) enum Command {
     /// Walk the seven steps for one object, in words
     #[command(after_help = "Example:\n  notme explain HEAD")]
     Explain(Explain),
+    /// Statements about what an agent did, kept beside the commits
+    #[command(
+        subcommand,
+        after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
+    )]
+    Attest(Attest),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),

@@ -199,7 +199,27 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TrustStateMissing
         | Code::TrustFromFuture
         | Code::TrustStale
-        | Code::PolicyUnreadable => Standing::Bad,
+        | Code::PolicyUnreadable
+        // Of statements; git asks about none.
+        | Code::EnvelopeMalformed
+        | Code::StatementMalformed
+        | Code::SubjectMismatch
+        | Code::PredicateUnknown
+        | Code::PredicateMalformed
+        | Code::AgentMismatch
+        | Code::OriginsDisclosed
+        | Code::OriginsMismatch
+        | Code::AcceptanceSelf
+        | Code::EvidenceMissing
+        | Code::ChainPrefixMissing
+        | Code::ChainLinkMissing
+        | Code::ChainLinkBroken
+        | Code::ChainFork
+        | Code::ChainExtended
+        | Code::ChainTailMissing
+        | Code::ChainElsewhere
+        | Code::ChainTrailer
+        | Code::AttestationMissing => Standing::Bad,
     }
 }
 

@@ -6,13 +6,19 @@ use notme_core::{
     armor::{SignatureFormat, dearmor},
     certificate::Certificate,
     cms::SignedMessage,
-    key::{KeyId, sha256},
+    dsse::{Envelope, pae},
+    key::{Hash, KeyId, sha256},
     object::{self, HashKind, ObjectKind, Payload},
     time::UnixTime,
 };
 
 use crate::{
-    anchor::Anchors, openpgp, refusal::Refusal, ssh, standing::Standing, standings::Standings,
+    anchor::Anchors,
+    openpgp,
+    refusal::Refusal,
+    ssh,
+    standing::{Purpose, Standing},
+    standings::Standings,
     verdict::Code,
 };
 
@@ -31,6 +37,8 @@ pub struct Evidence {
 enum Proof {
     /// The message carries the certificate, and the check was made.
     Cms(SignedMessage, Binding),
+    /// The envelope came with the certificate, the leaf first, and the check was made.
+    Dsse(Vec<Certificate>, Binding),
     /// The key may be in the trust store: the check is made when it is found.
     OpenPgp(Box<openpgp::Claim>),
     /// The message carries the key or its certificate, and the check was made.
@@ -40,7 +48,8 @@ enum Proof {
 /// A signature that holds, and the standing of the key that made it.
 #[derive(Debug)]
 pub(crate) struct Established {
-    pub(crate) format: SignatureFormat,
+    /// Absent for an envelope, which is not in a format that git knows.
+    pub(crate) format: Option<SignatureFormat>,
     pub(crate) standing: Arc<Standing>,
     /// What an untrusted certificate claims, for messages.
     pub(crate) claimed: Option<Box<Claimed>>,
@@ -61,6 +70,16 @@ pub(crate) enum Binding {
     Bound,
     /// It names another.
     Elsewhere,
+}
+
+impl Binding {
+    fn of(signer: &Certificate, payload: &[u8]) -> Self {
+        match signer.payload_digest() {
+            None => Self::Free,
+            Some(digest) if digest == sha256(payload) => Self::Bound,
+            Some(_) => Self::Elsewhere,
+        }
+    }
 }
 
 impl Evidence {
@@ -125,6 +144,49 @@ impl Evidence {
         })
     }
 
+    /// Checks the signature of an envelope with the first of the certificates that came with it.
+    /// `declared` is the time that the payload says of itself.
+    ///
+    /// # Errors
+    /// [`Unproven`]: `signature-ambiguous` unless there is exactly one signature,
+    /// `certificate-invalid` without a certificate, `signature-invalid` when it does not hold.
+    pub fn from_envelope(
+        envelope: &Envelope,
+        certificates: Vec<Certificate>,
+        declared: Option<UnixTime>,
+    ) -> Result<Self, Unproven> {
+        let Some((keyid, signature)) = envelope.only_signature() else {
+            return Err(Refusal::from(Code::SignatureAmbiguous).into());
+        };
+        let Some(leaf) = certificates.first() else {
+            let detail = "the envelope came without a certificate";
+            return Err(Refusal::new(Code::CertificateInvalid, detail).into());
+        };
+        let refused = |detail: &str| Unproven {
+            claimed: Some(Claimed::by(leaf)),
+            ..Refusal::new(Code::SignatureInvalid, detail).into()
+        };
+        if !keyid.is_empty() && keyid != leaf.kid().to_string() {
+            return Err(refused(
+                "the envelope names another key than the certificate's",
+            ));
+        }
+        let message = pae(envelope.payload_type(), envelope.payload());
+        if leaf
+            .public_key()
+            .verify(Hash::Sha256, &message, signature)
+            .is_err()
+        {
+            return Err(refused("it does not hold with the certificate's key"));
+        }
+        let binding = Binding::of(leaf, &message);
+        Ok(Self {
+            proof: Proof::Dsse(certificates, binding),
+            declared,
+            unauthenticated: Vec::new(),
+        })
+    }
+
     fn read(
         payload: &[u8],
         signature: &[u8],
@@ -158,11 +220,7 @@ impl Evidence {
         if let Err(error) = message.verify(payload) {
             return Err(refused(error.code(), &error).of_cms(Some(message.signer())));
         }
-        let binding = match message.signer().payload_digest() {
-            None => Binding::Free,
-            Some(digest) if digest == sha256(payload) => Binding::Bound,
-            Some(_) => Binding::Elsewhere,
-        };
+        let binding = Binding::of(message.signer(), payload);
         Ok(Proof::Cms(message, binding))
     }
 
@@ -175,20 +233,32 @@ impl Evidence {
     ) -> Result<Established, Unproven> {
         let (message, binding) = match &self.proof {
             Proof::Cms(message, binding) => (message, *binding),
+            Proof::Dsse(certificates, binding) => {
+                let Some((leaf, others)) = certificates.split_first() else {
+                    return Err(Refusal::from(Code::CertificateInvalid).into());
+                };
+                // Not kept: such a certificate was issued for this envelope alone.
+                let standing = Standing::find(leaf, others, anchors, Purpose::Statement);
+                return Ok(Established {
+                    format: None,
+                    claimed: Claimed::unless_vouched(&standing, leaf),
+                    standing: Arc::new(standing),
+                    binding: *binding,
+                    signing_time: None,
+                    begins: None,
+                    ends: None,
+                });
+            }
             Proof::OpenPgp(claim) => return claim.establish(anchors, standings),
             Proof::Ssh(claim) => return Ok(claim.establish(anchors, standings)),
         };
         // What else the message carries: perhaps certificates between leaf and root.
         let others = message.certificates().get(1..).unwrap_or_default();
         let standing = standings.of(message.signer(), others, anchors);
-        let claimed = match standing.identity() {
-            Some(_) => None,
-            None => Some(Box::new(Claimed::by(message.signer()))),
-        };
         Ok(Established {
-            format: SignatureFormat::Cms,
+            format: Some(SignatureFormat::Cms),
+            claimed: Claimed::unless_vouched(&standing, message.signer()),
             standing,
-            claimed,
             binding,
             signing_time: message.signing_time(),
             begins: None,
@@ -225,6 +295,13 @@ pub struct Claimed {
 }
 
 impl Claimed {
+    fn unless_vouched(standing: &Standing, certificate: &Certificate) -> Option<Box<Self>> {
+        match standing.identity() {
+            Some(_) => None,
+            None => Some(Box::new(Self::by(certificate))),
+        }
+    }
+
     pub(crate) fn by(certificate: &Certificate) -> Self {
         let name = match certificate.identity() {
             Ok(identity) => identity.as_str().to_owned(),

@@ -166,7 +166,28 @@ const fn step_of(code: Code) -> u8 {
         | Code::CertificateExpired
         | Code::CertificateNotYetValid => 4,
         Code::TrustStale | Code::Revoked => 5,
-        Code::NotAuthorised | Code::PolicyUnreadable => 6,
+        Code::NotAuthorised
+        | Code::PolicyUnreadable
+        // Of statements about an object, which come last.
+        | Code::EnvelopeMalformed
+        | Code::StatementMalformed
+        | Code::SubjectMismatch
+        | Code::PredicateUnknown
+        | Code::PredicateMalformed
+        | Code::AgentMismatch
+        | Code::OriginsDisclosed
+        | Code::OriginsMismatch
+        | Code::AcceptanceSelf
+        | Code::EvidenceMissing
+        | Code::ChainPrefixMissing
+        | Code::ChainLinkMissing
+        | Code::ChainLinkBroken
+        | Code::ChainFork
+        | Code::ChainExtended
+        | Code::ChainTailMissing
+        | Code::ChainElsewhere
+        | Code::ChainTrailer
+        | Code::AttestationMissing => 6,
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::{
 
 use notme_core::{
     armor::SignatureFormat,
+    certificate::Certificate,
+    dsse::Envelope,
     hex,
     key::KeyId,
     object::{HashKind, ObjectKind},
@@ -111,6 +113,18 @@ impl<'p> Judge<'p> {
         self.decide(examined, Order::Unknown)
     }
 
+    /// Judges an envelope by the certificates that came with it, the leaf first. `declared` is the
+    /// time that its payload says of itself.
+    pub fn judge_envelope(
+        &self,
+        envelope: &Envelope,
+        certificates: Vec<Certificate>,
+        declared: Option<UnixTime>,
+    ) -> Judgement {
+        let examined = self.examine(Evidence::from_envelope(envelope, certificates, declared));
+        self.decide(examined, Order::Unknown)
+    }
+
     /// Goes as far as the object alone leads: who signed, if anybody.
     pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
         self.examined.fetch_add(1, Ordering::Relaxed);
@@ -142,7 +156,7 @@ impl<'p> Judge<'p> {
         };
         let established = &signed.established;
         let mut judgement = Judgement {
-            format: Some(established.format),
+            format: established.format,
             declared: signed.declared,
             signing_time: established.signing_time,
             order,

@@ -110,7 +110,7 @@ fn existing(home: &Home) -> Result<Option<AgentClient>, Failure> {
     }
 }
 
-fn client_failure(error: ClientError) -> Failure {
+pub(super) fn client_failure(error: ClientError) -> Failure {
     let hint = error.hint().map(str::to_owned);
     let failure = Failure::from(error);
     match hint {

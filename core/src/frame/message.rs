@@ -21,6 +21,12 @@ pub enum Request {
         /// What the body is. The key agent parses it and refuses what it does not understand.
         purpose: Purpose,
     },
+    /// Sign the body, which is the pre-authentication encoding (DSSE) of an in-toto statement. The
+    /// key agent reads it and refuses anything else; answered by [`AttestAnswer`].
+    Attest {
+        /// As in [`Request::Sign`].
+        key: String,
+    },
     /// Tell what an agent signs with, opening its session if need be; answered by
     /// [`CredentialsAnswer`].
     Credentials {
@@ -98,6 +104,20 @@ pub struct SignAnswer {
     /// The signed attributes; base64 DER.
     pub attributes: String,
     /// The signature over the attributes; base64.
+    pub signature: String,
+    /// What stands behind the time of the signature.
+    pub basis: Basis,
+    /// What the user should be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// The answer to [`Request::Attest`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AttestAnswer {
+    /// The leaf, then intermediates; base64 DER.
+    pub certificates: Vec<String>,
+    /// The signature over the body; base64.
     pub signature: String,
     /// What stands behind the time of the signature.
     pub basis: Basis,

@@ -202,7 +202,7 @@ impl Claim {
     ) -> Established {
         let signature = self.document.signature();
         Established {
-            format: SignatureFormat::OpenPgp,
+            format: Some(SignatureFormat::OpenPgp),
             standing,
             claimed: claimed.map(Box::new),
             binding,

@@ -62,7 +62,7 @@ impl Claim {
             .is_none()
             .then(|| Box::new(claimed(key)));
         Established {
-            format: SignatureFormat::Ssh,
+            format: Some(SignatureFormat::Ssh),
             standing,
             claimed,
             binding: self.binding,
