@@ -122,8 +122,11 @@ impl<'j> Attestations<'j> {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn of(&self, commit: &str) -> Result<Vec<Attested>, StoreError> {
-        let Some(facts) = self.store.commit(commit)? else {
-            return Ok(Vec::new());
+        let facts = match self.store.commit(commit) {
+            Ok(Some(facts)) => facts,
+            // What is no commit is for the verdict on it to refuse; nothing is said of it here.
+            Ok(None) | Err(StoreError::Commit(..)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
         let mut all = Vec::new();
         let mut seen = HashSet::new();

@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod attest;
 mod authority;
 mod doctor;
 mod documents;
