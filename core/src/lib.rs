@@ -27,4 +27,5 @@ pub mod pem;
 pub mod profile;
 pub mod ssh;
 pub mod time;
+pub mod timestamp;
 pub mod trust;
