@@ -7,6 +7,7 @@ use notme_core::{
     profile::{TsaTemplate, build_tsa},
     time::UnixTime,
     timestamp::{MessageImprint, TimeStampRequest, TokenTemplate, build_token},
+    trust::Tsa,
 };
 
 use crate::{cast::TestAuthority, keys::P256Key};
@@ -51,6 +52,16 @@ impl TestTsa {
     /// Returns the key.
     pub fn key(&self) -> &P256Key {
         &self.key
+    }
+
+    /// Returns what a trust document says of it.
+    pub fn entry(&self) -> Tsa {
+        Tsa {
+            certificate: self.certificate.clone(),
+            kid: self.certificate.kid(),
+            from: self.certificate.not_before(),
+            retired_at: None,
+        }
     }
 
     /// Answers a request with a token.
