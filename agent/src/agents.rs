@@ -7,7 +7,8 @@ use notme_core::{
     certificate::Certificate,
     cms::SignedAttributes,
     frame::{
-        ArmoredAnswer, CredentialsAnswer, MemoryProtection, SessionState, SessionStatus, SignAnswer,
+        ArmoredAnswer, Basis, CredentialsAnswer, MemoryProtection, SessionState, SessionStatus,
+        SignAnswer,
     },
     identity::AgentName,
     key::{Hash, KeyId},
@@ -21,11 +22,11 @@ use tokio::{
 };
 
 use crate::{
-    config::{AgentConfig, ConfigError, Profile},
+    config::{AgentConfig, ConfigError, Profile, Timestamping},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
     session::{Session, Token},
-    slot::{Credential, Slot, Surroundings},
+    slot::{Credential, Slot, Surroundings, TimeStamp},
 };
 
 /// The agents that are configured, each in its slot.
@@ -50,7 +51,8 @@ impl Agents {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn sign_cms(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
-        let (slot, credential) = self.credential::<Cms>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (slot, credential) = self.credential::<Cms>(key, payload, deadline).await?;
         let profile = slot.config().profile;
         let hash = match profile {
             Profile::Modern => Hash::Sha512,
@@ -58,6 +60,13 @@ impl Agents {
         };
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
+        let stamped = slot.time_stamp(&credential, &signature, &self.around, deadline);
+        let (time_stamp, missed) = match stamped.await? {
+            TimeStamp::Unasked => (None, None),
+            TimeStamp::Token(token) => (Some(base64::encode(&token)), None),
+            TimeStamp::Missed(notice) => (None, Some(notice)),
+        };
+        let notices: Vec<_> = credential.notice.into_iter().chain(missed).collect();
         let chain = &credential.certificate;
         Ok(SignAnswer {
             certificates: std::iter::once(chain.leaf())
@@ -66,8 +75,12 @@ impl Agents {
                 .collect(),
             attributes: base64::encode(attributes.der()),
             signature: base64::encode(&signature),
-            basis: credential.basis,
-            notice: credential.notice,
+            basis: match time_stamp {
+                Some(_) => Basis::Timestamped,
+                None => credential.basis,
+            },
+            time_stamp,
+            notice: (!notices.is_empty()).then(|| notices.join("; ")),
         })
     }
 
@@ -80,7 +93,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<SshSig>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<SshSig>(key, payload, deadline).await?;
         let key = ssh::Key::Certified(Box::new(credential.certificate));
         let hash = ssh::HashAlgorithm::Sha512;
         let data = ssh::Prehash::of(hash, payload).signed_data(GIT_NAMESPACE);
@@ -104,7 +118,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<OpenPgp>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<OpenPgp>(key, payload, deadline).await?;
         let session = &credential.session;
         let key = &credential.certificate.key;
         let now = (self.around.clock)();
@@ -123,10 +138,17 @@ impl Agents {
         &self,
         key: &str,
         payload: &[u8],
+        deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         classify(payload).map_err(Failure::Payload)?;
         let slot = self.select(key)?;
-        let deadline = Instant::now() + SIGN_BUDGET;
+        let config = slot.config();
+        if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
+            return Err(Failure::NoTimeStamp {
+                agent: config.name.clone(),
+                cause: format!("{} signatures carry none", F::format(config).as_str()),
+            });
+        }
         let credential = slot.credential::<F>(payload, &self.around, deadline);
         let credential = timeout_at(deadline, credential)
             .await
@@ -349,6 +371,7 @@ fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
         not_after: None,
         session_ends_at: None,
         fallback: None,
+        unstamped: None,
     }
 }
 

@@ -138,6 +138,11 @@ impl<'a> TimeStampToken<'a> {
         self.signed_data.signer.name.is_of(tsa) && self.ids.iter().all(|id| id.is_of(tsa))
     }
 
+    /// Tells whether it says that it is over `message`. Anybody can say so.
+    pub fn covers(&self, message: &[u8]) -> bool {
+        self.info.imprint.covers(message)
+    }
+
     /// Verifies that the time-stamping authority with this certificate stamped exactly `message`:
     /// the certificate is for time stamps alone, the token names it, its key signed, and it was
     /// valid then. Whom the certificate belongs to, and whether it is trusted, is for the caller.
@@ -161,7 +166,7 @@ impl<'a> TimeStampToken<'a> {
         }
         key.verify(signer.hash, &signer.as_signed(), signer.signature)
             .map_err(TimeStampError::SignatureMismatch)?;
-        if !self.info.imprint.covers(message) {
+        if !self.covers(message) {
             return Err(TimeStampError::OtherBytes);
         }
         let at = self.info.at;
