@@ -13,7 +13,7 @@ use notme_core::{
 
 use crate::{
     anchor::Anchors, openpgp, refusal::Refusal, ssh, standing::Standing, standings::Standings,
-    verdict::Code,
+    time_stamp::TimeStamp, verdict::Code,
 };
 
 /// A signed object whose signature was read and, where it carries its certificate, checked with
@@ -46,6 +46,7 @@ pub(crate) struct Established {
     pub(crate) claimed: Option<Box<Claimed>>,
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
+    pub(crate) time_stamp: Option<TimeStamp>,
     /// When the signature itself begins, if it says so in a way that counts.
     pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
@@ -185,8 +186,12 @@ impl Evidence {
             Some(_) => None,
             None => Some(Box::new(Claimed::by(message.signer()))),
         };
+        // What nobody vouches for is refused before anybody asks when it was made.
+        let vouched = standing.vouched().ok();
+        let time_stamp = vouched.and_then(|it| TimeStamp::of(message, &it.anchor));
         Ok(Established {
             format: SignatureFormat::Cms,
+            time_stamp,
             standing,
             claimed,
             binding,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     judge::Judgement,
+    time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
     verify::{JudgedObject, Outcome, Summary},
     wrap::{WIDTH, wrap},
@@ -50,6 +51,7 @@ pub struct ObjectReport<'a> {
     time_basis: Option<TimeBasis>,
     judged_at: Option<String>,
     certificate: Option<CertificateReport>,
+    timestamp: Option<TimeStampReport>,
     attestations: [(); 0],
     level: Option<&'static str>,
 }
@@ -59,6 +61,27 @@ struct CertificateReport {
     not_before: String,
     not_after: String,
     serial: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TimeStampReport {
+    result: &'static str,
+    at: Option<String>,
+    kid: Option<String>,
+}
+
+impl TimeStampReport {
+    fn of(time_stamp: &TimeStamp) -> Self {
+        let (at, kid) = match time_stamp {
+            TimeStamp::Trusted { at, kid, .. } => (Some(at.to_string()), Some(kid.to_string())),
+            TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
+        };
+        Self {
+            result: time_stamp.as_str(),
+            at,
+            kid,
+        }
+    }
 }
 
 impl<'a> ObjectReport<'a> {
@@ -94,6 +117,7 @@ impl<'a> ObjectReport<'a> {
                 not_after: standing.not_after().to_string(),
                 serial: standing.serial_hex(),
             }),
+            timestamp: judgement.time_stamp().map(TimeStampReport::of),
             attestations: [],
             level: None,
         }

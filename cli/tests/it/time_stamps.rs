@@ -3,11 +3,11 @@
 use std::{fs, process::Command};
 
 use notme_core::{
-    armor::dearmor,
-    cms::SignedMessage,
+    armor::{armor, dearmor},
+    cms::{SignedAttributes, SignedMessage, assemble_time_stamped},
     object::{HashKind, split_commit},
 };
-use notme_testkit::{oracle::oracle, repository::run};
+use notme_testkit::{commit::with_signature, oracle::oracle, repository::run};
 
 use crate::world::{World, told};
 
@@ -112,4 +112,62 @@ fn formats_without_room_for_a_time_stamp_are_refused_at_init() {
     let output = world.notme(&["init", "--timestamp=perhaps"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(!world.git(&["config", "gpg.format"]).status.success());
+}
+
+#[test]
+fn a_time_stamped_commit_is_accepted_at_a_floor_that_asks_for_it() {
+    let world = World::new();
+    world.notme_ok(&["init", "--timestamp=required"]);
+    world.signed_commit("a");
+    let (exit, document) = world.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    let object = &document["objects"][0];
+    assert_eq!(object["time_basis"], "timestamped");
+    assert_eq!(object["timestamp"]["result"], "trusted");
+    assert_eq!(object["timestamp"]["at"], object["judged_at"]);
+    let policy = world.policy_with_floor("timestamped");
+    assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
+    assert!(world.notme_ok(&["verify"]).contains("timestamped"));
+    assert!(
+        world
+            .notme_ok(&["explain", "HEAD"])
+            .contains("on timestamped")
+    );
+    world.git_ok(&["verify-commit", "HEAD"]);
+    let kid = &object["timestamp"]["kid"];
+    let shown = world.notme_ok(&["trust", "show"]);
+    assert!(
+        shown.contains(&format!("stamps   p256 {}", kid.as_str().unwrap())),
+        "{shown}"
+    );
+
+    world.notme_ok(&["init"]);
+    world.signed_commit("b");
+    let code = world.code("HEAD", &["--policy", &policy]);
+    assert_eq!(code, "time-basis-too-weak");
+}
+
+/// The attack that a token must not help with: one that was got for something else.
+#[test]
+fn a_time_stamp_of_another_commit_is_refused() {
+    let world = World::new();
+    world.notme_ok(&["init", "--timestamp=required"]);
+    let first = world.signed_commit("a");
+    let second = world.signed_commit("b");
+    let old = message(&world, &first);
+    let new = message(&world, &second);
+    let raw = world.read_object("commit", &second);
+    let split = split_commit(&raw, HashKind::Sha1).unwrap();
+    let attributes =
+        SignedAttributes::new(new.hash(), split.payload(), new.signing_time().unwrap());
+    let (signer, others) = new.certificates().split_first().unwrap();
+    let with = |token| {
+        let der = assemble_time_stamped(&attributes, new.signature(), signer, others, token);
+        with_signature(split.payload(), "gpgsig", &armor(&der))
+    };
+    assert_eq!(with(new.time_stamps().next().unwrap()), raw);
+    let raw = with(old.time_stamps().next().unwrap());
+    let forged = world.store(&raw);
+    assert_eq!(world.code(&forged, &[]), "timestamp-invalid");
+    assert!(!world.git(&["verify-commit", &forged]).status.success());
 }
