@@ -9,7 +9,7 @@ use notme_core::{
     dsse::parse_pae,
     enrol::SCOPE_SIGN_ATTESTATION,
     frame::{
-        ArmoredAnswer, AttestAnswer, CredentialsAnswer, MemoryProtection, SessionState,
+        ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, MemoryProtection, SessionState,
         SessionStatus, SignAnswer,
     },
     identity::AgentName,
@@ -26,11 +26,11 @@ use tokio::{
 
 use crate::{
     chain::Chain,
-    config::{AgentConfig, ConfigError, Profile},
+    config::{AgentConfig, ConfigError, Profile, Timestamping},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
     session::{Session, Token},
-    slot::{Credential, Slot, Surroundings},
+    slot::{Credential, Slot, Surroundings, TimeStamp},
 };
 
 /// The agents that are configured, each in its slot.
@@ -55,7 +55,8 @@ impl Agents {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn sign_cms(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
-        let (slot, credential) = self.credential::<Cms>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (slot, credential) = self.credential::<Cms>(key, payload, deadline).await?;
         let profile = slot.config().profile;
         let hash = match profile {
             Profile::Modern => Hash::Sha512,
@@ -63,12 +64,16 @@ impl Agents {
         };
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
+        let signed = (&credential, signature.as_slice());
+        let stamped = slot.time_stamp(slot.config().timestamp, signed, &self.around, deadline);
+        let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
         Ok(SignAnswer {
             certificates: encoded(&credential.certificate),
             attributes: base64::encode(attributes.der()),
             signature: base64::encode(&signature),
-            basis: credential.basis,
-            notice: credential.notice,
+            basis,
+            time_stamp,
+            notice,
         })
     }
 
@@ -81,7 +86,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<SshSig>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<SshSig>(key, payload, deadline).await?;
         let key = ssh::Key::Certified(Box::new(credential.certificate));
         let hash = ssh::HashAlgorithm::Sha512;
         let data = ssh::Prehash::of(hash, payload).signed_data(GIT_NAMESPACE);
@@ -105,7 +111,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<OpenPgp>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<OpenPgp>(key, payload, deadline).await?;
         let session = &credential.session;
         let key = &credential.certificate.key;
         let now = (self.around.clock)();
@@ -128,17 +135,24 @@ impl Agents {
             return Err(Failure::NotStatement);
         };
         Statement::parse(payload).map_err(Failure::Statement)?;
-        let (slot, credential) = self.certified::<Cms>(key, message).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
         let scopes = credential.certificate.leaf().scopes();
         if !scopes.iter().any(|scope| scope == SCOPE_SIGN_ATTESTATION) {
             return Err(Failure::Scope);
         }
         let signature = credential.session.sign(slot.config().profile, message)?;
+        // Asked for or not: most who read bundles take none without.
+        let wish = slot.config().timestamp.unwrap_or(Timestamping::Wanted);
+        let signed = (&credential, signature.as_slice());
+        let stamped = slot.time_stamp(Some(wish), signed, &self.around, deadline);
+        let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
         Ok(AttestAnswer {
             certificates: encoded(&credential.certificate),
             signature: base64::encode(&signature),
-            basis: credential.basis,
-            notice: credential.notice,
+            time_stamp,
+            basis,
+            notice,
         })
     }
 
@@ -147,18 +161,26 @@ impl Agents {
         &self,
         key: &str,
         payload: &[u8],
+        deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         classify(payload).map_err(Failure::Payload)?;
-        self.certified::<F>(key, payload).await
+        self.certified::<F>(key, payload, deadline).await
     }
 
     async fn certified<F: Form>(
         &self,
         key: &str,
         payload: &[u8],
+        deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         let slot = self.select(key)?;
-        let deadline = Instant::now() + SIGN_BUDGET;
+        let config = slot.config();
+        if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
+            return Err(Failure::NoTimeStamp {
+                agent: config.name.clone(),
+                cause: format!("{} signatures carry none", F::format(config).as_str()),
+            });
+        }
         let credential = slot.credential::<F>(payload, &self.around, deadline);
         let credential = timeout_at(deadline, credential)
             .await
@@ -370,6 +392,22 @@ const ENROL_BUDGET: Duration = Duration::from_secs(10);
 /// The namespace of SSHSIG that git signs in.
 pub(crate) const GIT_NAMESPACE: &str = "git";
 
+/// Puts a time stamp together with what there was before it.
+fn with(
+    stamp: TimeStamp,
+    basis: Basis,
+    notice: Option<String>,
+) -> (Option<String>, Basis, Option<String>) {
+    match stamp {
+        TimeStamp::Unasked => (None, basis, notice),
+        TimeStamp::Token(token) => (Some(base64::encode(&token)), Basis::Timestamped, notice),
+        TimeStamp::Missed(missed) => {
+            let notices: Vec<_> = notice.into_iter().chain([missed]).collect();
+            (None, basis, Some(notices.join("; ")))
+        }
+    }
+}
+
 /// Writes a chain as it travels, the leaf first.
 fn encoded(chain: &Chain) -> Vec<String> {
     std::iter::once(chain.leaf())
@@ -389,6 +427,7 @@ fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
         not_after: None,
         session_ends_at: None,
         fallback: None,
+        unstamped: None,
     }
 }
 

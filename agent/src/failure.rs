@@ -13,7 +13,7 @@ use notme_core::{
 
 use crate::{
     authority_client::AuthorityError, chain::ChainCheckError, config::ConfigError,
-    embedded::LaunchError, session_keys::KeysError,
+    embedded::LaunchError, session_keys::KeysError, slot::TimeStampRefused,
 };
 
 /// A request that failed.
@@ -88,6 +88,17 @@ pub(crate) enum Failure {
         /// Why not, where something went wrong.
         cause: Option<String>,
     },
+    /// A time stamp came that cannot be used.
+    #[error(transparent)]
+    TimeStamp(#[from] TimeStampRefused),
+    /// There is no time stamp, and the configuration asks for one.
+    #[error("`{agent}` signs with a time stamp or not at all: {cause}")]
+    NoTimeStamp {
+        /// Which agent.
+        agent: AgentName,
+        /// Why there is none.
+        cause: String,
+    },
     /// Somebody locked the key agent.
     #[error("the key agent is locked")]
     Locked,
@@ -126,6 +137,8 @@ impl Failure {
             Self::Certificate(error) => error.code(),
             Self::NoCertificate { .. } => "certificate-unavailable",
             Self::NoFormat { .. } => "format-unavailable",
+            Self::TimeStamp(_) => "timestamp-invalid",
+            Self::NoTimeStamp { .. } => "timestamp-unavailable",
             Self::Locked => "agent-locked",
             Self::OpenPgp(_) | Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
             Self::Deadline => "deadline-exceeded",
@@ -169,6 +182,9 @@ impl Failure {
                 "sign with `gpg.format=x509`, or have the authority upgraded".to_owned()
             }
             Self::Scope => "enrol with a token that grants it".to_owned(),
+            Self::NoTimeStamp { .. } => {
+                "`notme init --timestamp` lets it sign without one when there is none".to_owned()
+            }
             Self::Locked => {
                 "`ssh-add -X` unlocks it; `notme agent stop` forgets everything".to_owned()
             }
@@ -184,6 +200,7 @@ impl Failure {
             | Self::Config(_)
             | Self::Token
             | Self::OpenPgp(_)
+            | Self::TimeStamp(_)
             | Self::Certificate(_)
             | Self::Keys(_)
             | Self::Sign(_)

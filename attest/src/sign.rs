@@ -45,9 +45,10 @@ pub fn sign(
     let signature = decode(&answer.signature)?;
     leaf.public_key()
         .verify(Hash::Sha256, &message, &signature)?;
+    let time_stamps = answer.time_stamp.as_deref().map(decode).transpose()?;
     let envelope = Envelope::signed(PAYLOAD_TYPE, payload, leaf.kid(), signature);
     Ok(Signed {
-        bundle: Bundle::new(envelope, certificates, Vec::new()),
+        bundle: Bundle::new(envelope, certificates, time_stamps.into_iter().collect()),
         basis: answer.basis,
         notice: answer.notice,
     })

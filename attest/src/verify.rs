@@ -480,8 +480,12 @@ impl Examined {
             .as_ref()
             .and_then(|it| it.as_ref().ok()?.stated_at());
         // The signature first: what nobody signed is not worth a word on what it says.
-        let certificates = bundle.certificates().to_vec();
-        examined.judgement = Some(judge.judge_envelope(envelope, certificates, stated_at));
+        examined.judgement = Some(judge.judge_envelope(
+            envelope,
+            bundle.certificates().to_vec(),
+            bundle.timestamps().to_vec(),
+            stated_at,
+        ));
         match statement {
             Ok(statement) => examined.statement = Some(statement),
             Err(error) => examined.refusal = Some((Code::StatementMalformed, error)),

@@ -21,6 +21,7 @@ use crate::{
     seal::{Kek, SealError, Sealing},
     serials::Serials,
     store::{AuthorityRecord, Store, StoreError},
+    tsa::{StampError, Tsa},
 };
 
 /// How long things live, in seconds.
@@ -80,6 +81,7 @@ pub(crate) struct Keys {
     pub(crate) ed25519: Ca,
     pub(crate) interop: Ca,
     pub(crate) formats: FormatCas,
+    pub(crate) tsa: Tsa,
 }
 
 /// Makes the authority's keys and keeps them sealed.
@@ -93,7 +95,9 @@ pub(crate) fn found(
     check_principal(&founding.trust_domain, &founding.operator)?;
     let (ed25519, sealed) = Ca::found(CaName::Ed25519, &founding.trust_domain, now, kek)?;
     let (interop, sealed_interop) = Ca::found(CaName::Interop, &founding.trust_domain, now, kek)?;
-    let (formats, format_cas) = FormatCas::found(&founding.trust_domain, now, kek)?;
+    let (formats, mut format_cas) = FormatCas::found(&founding.trust_domain, now, kek)?;
+    let (tsa, sealed_tsa) = Tsa::found(&interop, &founding.trust_domain, now, kek)?;
+    format_cas.push(sealed_tsa);
     let record = AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
         operator: founding.operator.clone(),
@@ -108,6 +112,7 @@ pub(crate) fn found(
         ed25519,
         interop,
         formats,
+        tsa,
     };
     Ok((record, keys))
 }
@@ -119,7 +124,7 @@ fn check_principal(trust_domain: &str, principal: &str) -> Result<(), IdentityEr
 }
 
 /// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none of
-/// them, as opposed to one that lost some.
+/// them, as opposed to one that lost some. One from before time stamps gets the key for these.
 pub(crate) fn unlock(
     store: &dyn Store,
     record: &AuthorityRecord,
@@ -136,10 +141,19 @@ pub(crate) fn unlock(
     } else {
         FormatCas::open(&record.format_cas, kek)?
     };
+    let tsa = match Tsa::open(&record.format_cas, kek)? {
+        Some(tsa) => tsa,
+        None => {
+            let (tsa, sealed) = Tsa::found(&interop, &record.trust_domain, now, kek)?;
+            store.add_format_cas(&[sealed])?;
+            tsa
+        }
+    };
     Ok(Keys {
         ed25519,
         interop,
         formats,
+        tsa,
     })
 }
 
@@ -194,6 +208,11 @@ impl Authority {
         };
         authority.trust()?;
         Ok(authority)
+    }
+
+    /// Answers a request for a time stamp, as bytes of RFC 3161 on both sides.
+    pub(crate) fn stamp(&self, request: &[u8]) -> Result<Vec<u8>, StampError> {
+        self.keys.tsa.answer(request, self.clock.now())
     }
 
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.

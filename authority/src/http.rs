@@ -11,7 +11,7 @@ use hyper::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
-use crate::{authority::Peer, failure::Failure, refusal::Refusal, server::Shared};
+use crate::{authority::Peer, failure::Failure, refusal::Refusal, server::Shared, tsa};
 
 /// Answers one request. Nothing that a caller sends makes it fail.
 pub(crate) async fn respond(
@@ -64,6 +64,7 @@ impl Route {
             "/v1/enrol" => Self::Operation(Operation::Enrol),
             "/v1/issue" => Self::Operation(Operation::Issue),
             "/v1/renew" => Self::Operation(Operation::Renew),
+            "/tsa" => Self::Operation(Operation::TimeStamp),
             _ => return None,
         })
     }
@@ -115,12 +116,13 @@ impl Document {
     }
 }
 
-/// What changes something.
+/// What changes something, or signs.
 #[derive(Clone, Copy)]
 enum Operation {
     Enrol,
     Issue,
     Renew,
+    TimeStamp,
 }
 
 impl Operation {
@@ -130,27 +132,42 @@ impl Operation {
         peer: Peer,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Failure> {
-        let body = read_body(shared, request).await?;
+        let (takes, gives) = match self {
+            Self::Enrol | Self::Issue | Self::Renew => (JSON, JSON),
+            Self::TimeStamp => (TIME_STAMP_QUERY, TIME_STAMP_REPLY),
+        };
+        let body = read_body(shared, request, takes).await?;
         let authority = shared.authority();
         // The store blocks for as long as a transaction takes: this worker, not the others.
-        let json = block_in_place(|| match self {
+        let answer = block_in_place(|| match self {
             Self::Enrol => to_json(&authority.enrol(peer, &from_json(&body)?)?),
             Self::Issue => to_json(&authority.issue(&from_json(&body)?)?),
             Self::Renew => to_json(&authority.renew(&from_json(&body)?)?),
+            Self::TimeStamp => Ok(authority.stamp(&body).map_or_else(
+                |error| {
+                    shared.report(&error);
+                    tsa::system_failure().into()
+                },
+                Bytes::from,
+            )),
         })?;
-        Ok(response(StatusCode::OK, JSON, "no-store", json))
+        Ok(response(StatusCode::OK, gives, "no-store", answer))
     }
 }
 
-async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let is_json = request
+async fn read_body(
+    shared: &Shared,
+    request: Request<Incoming>,
+    content: &str,
+) -> Result<Bytes, Refusal> {
+    let is_expected = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case(JSON));
-    // Besides being tidy, this keeps web pages out: a browser asks before it sends JSON.
-    if !is_json {
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(content));
+    // Besides being tidy, this keeps web pages out: a browser asks before it sends either.
+    if !is_expected {
         return Err(Refusal::ContentType);
     }
     let body = request.into_body();
@@ -235,4 +252,7 @@ const JSON: &str = "application/json";
 const PEM: &str = "application/x-pem-file";
 const PGP: &str = "application/pgp-keys";
 const TEXT: &str = "text/plain";
+/// RFC 3161 section 3.4.
+const TIME_STAMP_QUERY: &str = "application/timestamp-query";
+const TIME_STAMP_REPLY: &str = "application/timestamp-reply";
 const BODY_MAX: usize = 64 * 1024;

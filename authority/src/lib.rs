@@ -6,7 +6,8 @@
 //!
 //! # What is at rest
 //! The four CA keys (X.509 with Ed25519, X.509 with P-256 for tools without Ed25519, SSH, OpenPGP)
-//! are sealed with AES-256-GCM. A store from before SSH and OpenPGP gets those two at its next start.
+//! and the key of the time stamps are sealed with AES-256-GCM. A store from before there were all of
+//! them gets those that it lacks at its next start.
 //! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
 //! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
 //! beside the store in a 0700 directory. That default protects copies of the store; whoever can
@@ -39,6 +40,7 @@ mod serials;
 mod server;
 mod store;
 mod token;
+mod tsa;
 
 pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},

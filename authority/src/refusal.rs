@@ -16,8 +16,8 @@ pub enum Refusal {
     /// The body is larger than we read.
     #[error("the body is larger than 64 KiB")]
     BodyTooLarge,
-    /// The body is not declared as JSON.
-    #[error("the body must be `application/json`")]
+    /// The body is not declared as what the route takes: JSON, or a request for a time stamp.
+    #[error("the body must be `application/json`, or `application/timestamp-query` at `/tsa`")]
     ContentType,
     /// `formats` is empty or names one twice.
     #[error("`formats` names at least one format, each once")]

@@ -95,6 +95,16 @@ pub(crate) struct Init {
     /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
     #[arg(long, value_enum, default_value = "modern")]
     pub(crate) profile: Profile,
+    /// Have the authority time-stamp each X.509 signature; `required`: or else don't sign
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "wanted"
+    )]
+    pub(crate) timestamp: Option<Timestamp>,
     /// Let the agent log in by SSH too, where a server trusts the authority
     #[arg(long)]
     pub(crate) ssh_login: bool,
@@ -102,7 +112,7 @@ pub(crate) struct Init {
     #[arg(long)]
     pub(crate) global: bool,
     /// Take the settings back
-    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "ssh_login"])]
+    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "timestamp", "ssh_login"])]
     pub(crate) undo: bool,
 }
 
@@ -135,6 +145,15 @@ pub(crate) enum Profile {
     Modern,
     /// P-256
     Interop,
+}
+
+/// How much a time stamp matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Timestamp {
+    /// Sign without one when there is none, and say so
+    Wanted,
+    /// Don't sign without one
+    Required,
 }
 
 /// `notme verify`.

@@ -191,6 +191,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::AlgorithmWeak
         | Code::SignatureInvalid
         | Code::IssuanceMismatch
+        | Code::TimestampInvalid
         // These say that nobody could look; they do not come with `Rejected`.
         | Code::ObjectMissing
         | Code::AlgorithmUnsupported

@@ -52,6 +52,15 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// Returns the length of a digest in bytes.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// Hashes `bytes`.
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self {

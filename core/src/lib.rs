@@ -29,4 +29,5 @@ pub mod profile;
 pub mod ssh;
 pub mod statement;
 pub mod time;
+pub mod timestamp;
 pub mod trust;

@@ -49,8 +49,8 @@ pub struct TrustDocument {
     pub ssh_ca: Vec<SshCa>,
     /// OpenPGP certification keys, past and present.
     pub openpgp: Vec<OpenPgpCa>,
-    /// Time-stamping authorities.
-    pub tsa: Vec<serde_json::Value>,
+    /// Time-stamping authorities, past and present.
+    pub tsa: Vec<Tsa>,
     /// Transparency logs.
     pub log: Vec<serde_json::Value>,
     /// What was revoked.
@@ -106,6 +106,21 @@ pub struct OpenPgpCa {
     /// When it began to issue.
     pub from: UnixTime,
     /// When it ceased to issue, as for [`Root::retired_at`].
+    pub retired_at: Option<UnixTime>,
+}
+
+/// A time-stamping authority, and the time in which it stamped.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tsa {
+    /// Its certificate, as PEM: that it is named here is what it is believed for.
+    #[serde(serialize_with = "write_pem", deserialize_with = "read_pem")]
+    pub certificate: Certificate,
+    /// The id of its key.
+    pub kid: KeyId,
+    /// When it began to stamp.
+    pub from: UnixTime,
+    /// When it ceased to stamp, as for [`Root::retired_at`].
     pub retired_at: Option<UnixTime>,
 }
 
@@ -266,6 +281,12 @@ impl TrustDocument {
         self.openpgp.iter().filter(is_current)
     }
 
+    /// Returns the time-stamping authorities that still stamp.
+    pub fn current_tsa(&self) -> impl Iterator<Item = &Tsa> {
+        let is_current = |tsa: &&Tsa| self.is_current(tsa.retired_at);
+        self.tsa.iter().filter(is_current)
+    }
+
     /// Returns the roots that still issue.
     pub fn current_roots(&self) -> impl Iterator<Item = &Root> {
         let is_current = |root: &&Root| self.is_current(root.retired_at);
@@ -311,6 +332,7 @@ impl TrustDocument {
         self.roots.iter().try_for_each(Root::check)?;
         self.ssh_ca.iter().try_for_each(SshCa::check)?;
         self.openpgp.iter().try_for_each(OpenPgpCa::check)?;
+        self.tsa.iter().try_for_each(Tsa::check)?;
         self.check_separation()
     }
 
@@ -321,9 +343,11 @@ impl TrustDocument {
         let roots = self.roots.iter().map(|root| root.kid);
         let ssh = self.ssh_ca.iter().map(|ca| ca.kid);
         let openpgp = self.openpgp.iter().map(|ca| ca.kid);
+        let tsa = self.tsa.iter().map(|tsa| tsa.kid);
         match roots
             .chain(ssh)
             .chain(openpgp)
+            .chain(tsa)
             .find(|kid| !seen.insert(*kid))
         {
             Some(kid) => Err(TrustError::Repeated(kid)),
@@ -368,6 +392,19 @@ impl OpenPgpCa {
             Ok(())
         } else {
             Err(TrustError::OpenPgp(self.kid))
+        }
+    }
+}
+
+impl Tsa {
+    fn check(&self) -> Result<(), TrustError> {
+        let consistent = self.certificate.kid() == self.kid
+            && self.certificate.is_for_time_stamps()
+            && self.retired_at.is_none_or(|at| at > self.from);
+        if consistent {
+            Ok(())
+        } else {
+            Err(TrustError::Tsa(self.kid))
         }
     }
 }
@@ -455,6 +492,9 @@ pub enum TrustError {
     /// An OpenPGP authority contradicts its key.
     #[error("OpenPGP authority `{0}` contradicts its key")]
     OpenPgp(KeyId),
+    /// A time-stamping authority contradicts its certificate, or has one for other things.
+    #[error("time-stamping authority `{0}` contradicts its certificate")]
+    Tsa(KeyId),
     /// A key stands twice.
     #[error("key `{0}` is listed twice")]
     Repeated(KeyId),

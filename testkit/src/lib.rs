@@ -20,3 +20,4 @@ pub mod oracle;
 pub mod repository;
 mod signing;
 pub mod testdata;
+pub mod tsa;

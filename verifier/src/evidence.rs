@@ -19,6 +19,7 @@ use crate::{
     ssh,
     standing::{Purpose, Standing},
     standings::Standings,
+    time_stamp::TimeStamp,
     verdict::Code,
 };
 
@@ -38,11 +39,20 @@ enum Proof {
     /// The message carries the certificate, and the check was made.
     Cms(SignedMessage, Binding),
     /// The envelope came with the certificate, the leaf first, and the check was made.
-    Dsse(Vec<Certificate>, Binding),
+    Dsse(Box<Enveloped>),
     /// The key may be in the trust store: the check is made when it is found.
     OpenPgp(Box<openpgp::Claim>),
     /// The message carries the key or its certificate, and the check was made.
     Ssh(Box<ssh::Claim>),
+}
+
+/// What came with an envelope.
+#[derive(Debug)]
+struct Enveloped {
+    certificates: Vec<Certificate>,
+    signature: Vec<u8>,
+    time_stamps: Vec<Vec<u8>>,
+    binding: Binding,
 }
 
 /// A signature that holds, and the standing of the key that made it.
@@ -55,6 +65,7 @@ pub(crate) struct Established {
     pub(crate) claimed: Option<Box<Claimed>>,
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
+    pub(crate) time_stamp: Option<TimeStamp>,
     /// When the signature itself begins, if it says so in a way that counts.
     pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
@@ -145,7 +156,7 @@ impl Evidence {
     }
 
     /// Checks the signature of an envelope with the first of the certificates that came with it.
-    /// `declared` is the time that the payload says of itself.
+    /// The time stamps are RFC 3161 tokens over the signature; `declared` is the time that the payload says of itself.
     ///
     /// # Errors
     /// [`Unproven`]: `signature-ambiguous` unless there is exactly one signature,
@@ -153,6 +164,7 @@ impl Evidence {
     pub fn from_envelope(
         envelope: &Envelope,
         certificates: Vec<Certificate>,
+        time_stamps: Vec<Vec<u8>>,
         declared: Option<UnixTime>,
     ) -> Result<Self, Unproven> {
         let Some((keyid, signature)) = envelope.only_signature() else {
@@ -181,7 +193,12 @@ impl Evidence {
         }
         let binding = Binding::of(leaf, &message);
         Ok(Self {
-            proof: Proof::Dsse(certificates, binding),
+            proof: Proof::Dsse(Box::new(Enveloped {
+                signature: signature.to_vec(),
+                certificates,
+                time_stamps,
+                binding,
+            })),
             declared,
             unauthenticated: Vec::new(),
         })
@@ -233,17 +250,21 @@ impl Evidence {
     ) -> Result<Established, Unproven> {
         let (message, binding) = match &self.proof {
             Proof::Cms(message, binding) => (message, *binding),
-            Proof::Dsse(certificates, binding) => {
-                let Some((leaf, others)) = certificates.split_first() else {
+            Proof::Dsse(it) => {
+                let Some((leaf, others)) = it.certificates.split_first() else {
                     return Err(Refusal::from(Code::CertificateInvalid).into());
                 };
                 // Not kept: such a certificate was issued for this envelope alone.
                 let standing = Standing::find(leaf, others, anchors, Purpose::Statement);
+                let tokens = it.time_stamps.iter().map(Vec::as_slice);
+                let vouched = standing.vouched().ok();
                 return Ok(Established {
                     format: None,
                     claimed: Claimed::unless_vouched(&standing, leaf),
+                    time_stamp: vouched
+                        .and_then(|by| TimeStamp::of(tokens, &it.signature, &by.anchor)),
                     standing: Arc::new(standing),
-                    binding: *binding,
+                    binding: it.binding,
                     signing_time: None,
                     begins: None,
                     ends: None,
@@ -255,9 +276,14 @@ impl Evidence {
         // What else the message carries: perhaps certificates between leaf and root.
         let others = message.certificates().get(1..).unwrap_or_default();
         let standing = standings.of(message.signer(), others, anchors);
+        // What nobody vouches for is refused before anybody asks when it was made.
+        let vouched = standing.vouched().ok();
+        let time_stamp = vouched
+            .and_then(|it| TimeStamp::of(message.time_stamps(), message.signature(), &it.anchor));
         Ok(Established {
             format: Some(SignatureFormat::Cms),
             claimed: Claimed::unless_vouched(&standing, message.signer()),
+            time_stamp,
             standing,
             binding,
             signing_time: message.signing_time(),

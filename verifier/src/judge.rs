@@ -24,6 +24,7 @@ use crate::{
     refusal::Refusal,
     standing::{Issuer, Standing, Vouched},
     standings::Standings,
+    time_stamp::TimeStamp,
     trust::{PinKind, Trust},
     verdict::{Code, TimeBasis, Verdict},
 };
@@ -58,6 +59,15 @@ struct Signed {
 struct Judged {
     basis: TimeBasis,
     at: UnixTime,
+    /// The last second that it may have been.
+    latest: UnixTime,
+}
+
+impl Judged {
+    fn exactly(basis: TimeBasis, at: UnixTime) -> Self {
+        let latest = at;
+        Self { basis, at, latest }
+    }
 }
 
 impl<'p> Judge<'p> {
@@ -113,16 +123,17 @@ impl<'p> Judge<'p> {
         self.decide(examined, Order::Unknown)
     }
 
-    /// Judges an envelope by the certificates that came with it, the leaf first. `declared` is the
-    /// time that its payload says of itself.
+    /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
+    /// over the signature. `declared` is the time that its payload says of itself.
     pub fn judge_envelope(
         &self,
         envelope: &Envelope,
         certificates: Vec<Certificate>,
+        time_stamps: Vec<Vec<u8>>,
         declared: Option<UnixTime>,
     ) -> Judgement {
-        let examined = self.examine(Evidence::from_envelope(envelope, certificates, declared));
-        self.decide(examined, Order::Unknown)
+        let evidence = Evidence::from_envelope(envelope, certificates, time_stamps, declared);
+        self.decide(self.examine(evidence), Order::Unknown)
     }
 
     /// Goes as far as the object alone leads: who signed, if anybody.
@@ -159,6 +170,7 @@ impl<'p> Judge<'p> {
             format: established.format,
             declared: signed.declared,
             signing_time: established.signing_time,
+            time_stamp: established.time_stamp.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -183,6 +195,9 @@ impl<'p> Judge<'p> {
         if signed.established.binding == Binding::Elsewhere {
             return Err(Code::IssuanceMismatch.into());
         }
+        if let Some(time_stamp) = &signed.established.time_stamp {
+            time_stamp.check()?;
+        }
         let judged = signed
             .judged(judgement.order)
             .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))?;
@@ -194,7 +209,8 @@ impl<'p> Judge<'p> {
     }
 
     /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
-    /// off by the allowed skew; a time that the authority itself wrote into the leaf may not.
+    /// off by the allowed skew; a time that the authority itself wrote into the leaf, or that was
+    /// stamped, may not.
     fn check_window(
         &self,
         signed: &Signed,
@@ -227,8 +243,8 @@ impl<'p> Judge<'p> {
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
         let until = signed.standing().not_after().min(vouched.issuers_until);
-        if at.plus(-skew) > until {
-            let detail = format!("judged at {at}, valid until {until}");
+        if judged.latest.plus(-skew) > until {
+            let detail = format!("judged at {}, valid until {until}", judged.latest);
             return Err(Refusal::new(Code::CertificateExpired, detail));
         }
         Ok(())
@@ -267,15 +283,21 @@ impl Signed {
             PinKind::TrustDocument | PinKind::Pem => true,
             PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => false,
         };
+        if let (Some(TimeStamp::Trusted { at, latest, .. }), Binding::Free | Binding::Bound) =
+            (&self.established.time_stamp, self.established.binding)
+        {
+            return Some(Judged {
+                basis: TimeBasis::Timestamped,
+                at: *at,
+                latest: *latest,
+            });
+        }
         if let (true, Binding::Bound, Some(at)) = (
             speaks_notme,
             self.established.binding,
             self.standing().issued_at(),
         ) {
-            return Some(Judged {
-                basis: TimeBasis::IssuanceBound,
-                at,
-            });
+            return Some(Judged::exactly(TimeBasis::IssuanceBound, at));
         }
         let basis = match order {
             Order::Consistent => TimeBasis::DagOrdered,
@@ -284,10 +306,7 @@ impl Signed {
             | Order::OlderThanAncestor
             | Order::YoungerThanDescendant => TimeBasis::Declared,
         };
-        Some(Judged {
-            basis,
-            at: self.declared?,
-        })
+        Some(Judged::exactly(basis, self.declared?))
     }
 }
 
@@ -303,7 +322,7 @@ fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
 
 /// Step 5: the authority's own history at the judged time.
 fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Result<(), Refusal> {
-    let (anchor, at) = (&vouched.anchor, judged.at);
+    let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
     if let Some(stale) = &anchor.stale {
         return Err(stale.clone());
     }
@@ -311,15 +330,15 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
         let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
         return Err(Refusal::new(Code::SignerUntrusted, detail));
     }
-    if let Some(retired) = anchor.retired_at.filter(|retired| at > *retired) {
-        let detail = format!("judged at {at}, and the root was retired at {retired}");
+    if let Some(retired) = anchor.retired_at.filter(|retired| latest > *retired) {
+        let detail = format!("judged at {latest}, and the root was retired at {retired}");
         return Err(Refusal::new(Code::SignerUntrusted, detail));
     }
     let revoked = anchor
         .revocations
         .iter()
         .flat_map(|revocations| revocations.iter())
-        .find(|revocation| at >= revocation.since && concerns(revocation, signed, vouched));
+        .find(|revocation| latest >= revocation.since && concerns(revocation, signed, vouched));
     match revoked {
         Some(revocation) => {
             let detail = format!("since {}: {}", revocation.since, revocation.reason);
@@ -364,6 +383,7 @@ pub struct Judgement {
     judged: Option<(TimeBasis, UnixTime)>,
     declared: Option<UnixTime>,
     signing_time: Option<UnixTime>,
+    time_stamp: Option<TimeStamp>,
     order: Order,
     rule: Option<Arc<str>>,
 }
@@ -436,6 +456,12 @@ impl Judgement {
         self.signing_time
     }
 
+    /// Returns what came of the signature's time stamps, if it carries any and somebody trusted
+    /// vouches for the signer.
+    pub fn time_stamp(&self) -> Option<&TimeStamp> {
+        self.time_stamp.as_ref()
+    }
+
     /// Returns how the date fits those around it.
     pub fn order(&self) -> Order {
         self.order
@@ -464,6 +490,7 @@ impl Judgement {
             judged: None,
             declared: None,
             signing_time: None,
+            time_stamp: None,
             order: Order::Unknown,
             rule: None,
         }

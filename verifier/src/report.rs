@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     judge::Judgement,
+    time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
     verify::{Attested, JudgedObject, Outcome, Summary},
     wrap::{WIDTH, wrap},
@@ -37,7 +38,7 @@ struct Head<'a> {
 
 /// One object of a report.
 #[derive(Debug, Serialize)]
-struct ObjectReport<'a> {
+pub struct ObjectReport<'a> {
     oid: Option<String>,
     kind: Option<&'a str>,
     verdict: &'static str,
@@ -51,6 +52,7 @@ struct ObjectReport<'a> {
     judged_at: Option<String>,
     certificate: Option<CertificateReport>,
     attestations: &'a [AttestationReport],
+    timestamp: Option<TimeStampReport>,
     level: Option<&'static str>,
 }
 
@@ -84,6 +86,27 @@ struct CertificateReport {
     serial: String,
 }
 
+#[derive(Debug, Serialize)]
+struct TimeStampReport {
+    result: &'static str,
+    at: Option<String>,
+    kid: Option<String>,
+}
+
+impl TimeStampReport {
+    fn of(time_stamp: &TimeStamp) -> Self {
+        let (at, kid) = match time_stamp {
+            TimeStamp::Trusted { at, kid, .. } => (Some(at.to_string()), Some(kid.to_string())),
+            TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
+        };
+        Self {
+            result: time_stamp.as_str(),
+            at,
+            kid,
+        }
+    }
+}
+
 impl<'a> ObjectReport<'a> {
     /// Reports on an object of a repository.
     fn of(outcome: &'a Outcome, object: &'a JudgedObject) -> Self {
@@ -98,7 +121,7 @@ impl<'a> ObjectReport<'a> {
     }
 
     /// Reports on a judgement without an object's name.
-    fn of_judgement(judgement: &'a Judgement) -> Self {
+    pub fn of_judgement(judgement: &'a Judgement) -> Self {
         // A certificate's own words count once somebody trusted vouches for it.
         let vouched = judgement
             .standing()
@@ -121,6 +144,7 @@ impl<'a> ObjectReport<'a> {
                 serial: standing.serial_hex(),
             }),
             attestations: &[],
+            timestamp: judgement.time_stamp().map(TimeStampReport::of),
             level: None,
         }
     }

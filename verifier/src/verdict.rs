@@ -169,6 +169,9 @@ codes! {
     IssuanceMismatch "issuance-mismatch" Rejected
         "The certificate was issued for the signing of other bytes"
         "Treat the object as forged; sign again";
+    TimestampInvalid "timestamp-invalid" Rejected
+        "A time stamp of the signature is broken, over other bytes, or not by the trusted authority that it names"
+        "Treat the object as forged; sign again";
     TimeBasisTooWeak "time-basis-too-weak" Rejected
         "What shows that the certificate lived when it signed is weaker than the policy asks"
         "Sign while the authority is reachable, or lower `time_basis_floor` in the policy knowing what that means";
@@ -260,8 +263,8 @@ impl Serialize for Code {
 
 /// What shows that a signature was made while its certificate lived, weakest first.
 ///
-/// This version finds `declared`, `dag-ordered` and `issuance-bound`; a policy may name any as
-/// its floor, and nothing reaches a floor that nothing produces.
+/// This version finds `declared`, `dag-ordered`, `issuance-bound` and `timestamped`; a policy may
+/// name any as its floor, and nothing reaches a floor that nothing produces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeBasis {

@@ -20,6 +20,7 @@ mod lifetime;
 mod sessions;
 mod signing;
 mod ssh_agent;
+mod time_stamps;
 mod tls;
 mod tokens;
 mod world;

@@ -23,4 +23,5 @@ mod openssl;
 mod revocation;
 mod serving;
 mod tokens;
+mod tsa;
 mod world;

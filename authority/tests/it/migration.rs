@@ -78,6 +78,30 @@ fn an_old_store_gets_the_keys_of_the_other_formats_and_loses_nothing() {
     assert_eq!(trust.document().seqno, 2);
     assert_eq!(trust.document().ssh_ca.len(), 1);
     assert_eq!(trust.document().openpgp.len(), 1);
+    assert_eq!(trust.document().tsa.len(), 1);
+}
+
+#[test]
+fn a_store_from_before_time_stamps_gets_their_key_once_and_keeps_the_others() {
+    let world = World::new();
+    world.start().stop();
+    let keys = world.admin().format_keys().unwrap();
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    let forget = "DELETE FROM format_ca WHERE name = 'tsa'";
+    assert_eq!(store.execute(forget, []).unwrap(), 1);
+    let kept = || -> Vec<u8> {
+        let read = "SELECT public FROM format_ca WHERE name = 'tsa'";
+        store.query_row(read, [], |row| row.get(0)).unwrap()
+    };
+    world.start().stop();
+    let first = kept();
+    world.start().stop();
+    assert_eq!(kept(), first);
+    let now = world.admin().format_keys().unwrap();
+    let public = |keys: &[notme_authority::FormatKeyInfo]| -> Vec<String> {
+        keys.iter().map(|key| key.public.clone()).collect()
+    };
+    assert_eq!(public(&now), public(&keys));
 }
 
 #[test]

@@ -139,6 +139,7 @@ impl<'a> Author<'a> {
         }
         let basis = match basis {
             Basis::IssuanceBound => "issuance-bound",
+            Basis::Timestamped => "timestamped",
             Basis::Declared => "declared",
         };
         let (digest, predicate_type) = (bundle.payload_digest(), statement.predicate_type());

@@ -9,11 +9,13 @@ use std::{
 };
 
 use notme_agent::{AuthorityUrl, Document};
-use notme_core::{certificate::Certificate, dsse::Envelope, hex, trust::TrustDocument};
+use notme_core::{
+    certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
+};
 use notme_verifier::{
     load::{PemKind, Refreshed, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind},
+    trust::{Authority, PinKind, TrustedTsa},
     verdict::Class,
 };
 
@@ -251,8 +253,19 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "seqno": authority.document().map(|facts| facts.seqno),
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
+        "tsa": authority.tsa().iter().map(describe_tsa).collect::<Vec<_>>(),
         "openpgp": openpgp::describe(authority),
         "ssh": ssh::describe(authority),
+    })
+}
+
+fn describe_tsa(tsa: &TrustedTsa) -> serde_json::Value {
+    let key = tsa.certificate().public_key();
+    serde_json::json!({
+        "kid": key.kid(),
+        "algorithm": key.algorithm(),
+        "from": tsa.from().to_string(),
+        "retired_at": tsa.retired_at().map(|at| at.to_string()),
     })
 }
 
@@ -264,9 +277,7 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     }
     for root in authority.roots() {
         let key = root.certificate().public_key();
-        let retired = root
-            .retired_at()
-            .map_or_else(String::new, |at| format!(", retired {at}"));
+        let retired = retired(root.retired_at());
         writeln!(
             out,
             "  root     {} {}{retired}",
@@ -275,8 +286,18 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         )?;
         writeln!(out, "    pin    {}", hex::encode(&key.spki_sha256()))?;
     }
+    for tsa in authority.tsa() {
+        let key = tsa.certificate().public_key();
+        let retired = retired(tsa.retired_at());
+        let algorithm = key.algorithm().as_str();
+        writeln!(out, "  stamps   {algorithm} {}{retired}", key.kid())?;
+    }
     openpgp::print(out, authority)?;
     ssh::print(out, authority)
+}
+
+fn retired(at: Option<UnixTime>) -> String {
+    at.map_or_else(String::new, |at| format!(", retired {at}"))
 }
 
 /// Returns the file of allowed signers that stands for everybody who is trusted.

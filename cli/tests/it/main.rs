@@ -22,6 +22,7 @@ mod signing;
 mod ssh;
 mod ssh_agent;
 mod strangers;
+mod time_stamps;
 mod trust;
 mod verify;
 mod world;

@@ -254,6 +254,7 @@ const fn document_code(error: &TrustError) -> Code {
         | TrustError::Root(_)
         | TrustError::SshCa(_)
         | TrustError::OpenPgp(_)
+        | TrustError::Tsa(_)
         | TrustError::Repeated(_)
         | TrustError::NotPinned
         | TrustError::Unsigned(_)

@@ -207,6 +207,7 @@ impl Claim {
             claimed: claimed.map(Box::new),
             binding,
             signing_time: Some(signature.created()),
+            time_stamp: None,
             // Where the authority's time counts, the signer's clock does not.
             begins: (binding == Binding::Free).then(|| signature.created()),
             ends: signature.expires(),

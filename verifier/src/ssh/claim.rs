@@ -67,6 +67,7 @@ impl Claim {
             claimed,
             binding: self.binding,
             signing_time: None,
+            time_stamp: None,
             begins: None,
             ends: None,
         }

@@ -43,9 +43,7 @@ pub(super) fn describe(authority: &Authority) -> serde_json::Value {
 /// Prints the keys for people.
 pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
     for ca in authority.ssh() {
-        let retired = ca
-            .retired_at()
-            .map_or_else(String::new, |at| format!(", retired {at}"));
+        let retired = super::retired(ca.retired_at());
         let fingerprint = ca.key().fingerprint();
         writeln!(out, "  ssh ca   {fingerprint} {}{retired}", ca.key().kid())?;
     }
