@@ -4,6 +4,7 @@ mod certificates;
 mod enrol;
 mod issue;
 mod publication;
+mod surface;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use notme_core::{
     time::UnixTime,
 };
 
-pub(crate) use self::certificates::CertifyError;
+pub(crate) use self::{certificates::CertifyError, surface::version};
 use crate::{
     ca::{Ca, CaError, CaName},
     clock::Clock,
@@ -155,6 +156,8 @@ pub(crate) struct Authority {
     local: Option<LocalEnrolment>,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
+    /// The signed CA bundle that is served now.
+    bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
 }
 
@@ -190,6 +193,7 @@ impl Authority {
             lifetimes: settings.lifetimes,
             local: settings.local,
             publishing: Mutex::default(),
+            bundle: Mutex::default(),
             serials: Serials::default(),
         };
         authority.trust()?;
@@ -206,12 +210,18 @@ impl Authority {
 /// Why an authority cannot be founded or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The signed CA bundle cannot be made.
+    #[error("the signed CA bundle cannot be made")]
+    Bundle(#[from] notme_core::bundle::BundleError),
     /// A key or root certificate cannot be made or opened.
     #[error("the keys of the authority cannot be used")]
     Ca(#[from] CaError),
     /// Trust domain or operator cannot be part of an identity.
     #[error("trust domain and operator are letters, digits, `.`, `_` and `-`")]
     Identity(#[from] IdentityError),
+    /// A document cannot be written.
+    #[error("a document cannot be written")]
+    Json(#[from] serde_json::Error),
     /// The key-encryption key cannot be had.
     #[error("the keys of the authority stay closed")]
     Seal(#[from] SealError),
@@ -227,6 +237,7 @@ impl OpenError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Bundle(_) | Self::Json(_) => "authority-document",
             Self::Ca(error) => error.code(),
             Self::Identity(_) => "identity-malformed",
             Self::Seal(error) => error.code(),

@@ -6,12 +6,18 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
-    header::{self, HeaderName, HeaderValue},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
-use crate::{authority::Peer, failure::Failure, refusal::Refusal, server::Shared};
+use crate::{
+    authority::{Peer, version},
+    denial::Denial,
+    failure::Failure,
+    refusal::Refusal,
+    server::Shared,
+};
 
 /// Answers one request. Nothing that a caller sends makes it fail.
 pub(crate) async fn respond(
@@ -23,23 +29,30 @@ pub(crate) async fn respond(
     // Behind a proxy the public path prefix may be gone or still there.
     let route = Route::of(path).or_else(|| Route::of(path.strip_prefix(shared.prefix())?));
     let answer = match (route, request.method()) {
-        (route, &Method::OPTIONS) => Ok(preflight(route)),
-        (None, _) => Err(Refusal::NotFound.into()),
+        (_, &Method::OPTIONS) => Ok(preflight(request.headers())),
+        (None, _) => Err(Denial::NotFound.into()),
         (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
+        // Whoever looks whether we live may ask in any way.
+        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
         (Some(Route::Operation(operation)), &Method::POST) => {
             operation.answer(shared, peer, request).await
         }
-        (Some(_), _) => Err(Refusal::MethodNotAllowed.into()),
+        (Some(route), _) => Err(route.method_not_allowed()),
     };
-    Ok(answer.unwrap_or_else(|failure| {
-        let refusal = match failure {
-            Failure::Refused(refusal) => refusal,
-            Failure::Internal(error) => {
-                shared.report(error.as_ref());
-                Refusal::Internal
+    Ok(answer.unwrap_or_else(|failure| match failure {
+        Failure::Refused(refusal) => refuse(refusal, route),
+        Failure::Denied(denial) => deny(&denial, route),
+        Failure::Internal(error) => {
+            shared.report(error.as_ref());
+            match route {
+                Some(Route::Document(Document::SignedCaBundle)) => {
+                    deny(&Denial::Unavailable, route)
+                }
+                Some(Route::Document(_) | Route::Operation(_)) | None => {
+                    refuse(Refusal::Internal, route)
+                }
             }
-        };
-        refuse(refusal, route)
+        }
     }))
 }
 
@@ -54,7 +67,15 @@ impl Route {
     fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/health" | "/healthz" => Self::Document(Document::Health),
+            // Empty when the path of our URL was all there was.
+            "/" | "" => Self::Document(Document::Landing),
             "/.well-known/ca-bundle.pem" => Self::Document(Document::CaBundle),
+            "/.well-known/epochs.json" => Self::Document(Document::Epochs),
+            "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
+                Self::Document(Document::OauthMetadata)
+            }
+            "/.well-known/version" => Self::Document(Document::Version),
+            "/internal/ca-bundle" => Self::Document(Document::SignedCaBundle),
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
             "/.well-known/jwks.json" => Self::Document(Document::Jwks),
@@ -74,36 +95,52 @@ impl Route {
             Self::Operation(_) => "POST, OPTIONS",
         }
     }
+
+    fn method_not_allowed(self) -> Failure {
+        match self {
+            Self::Document(Document::SignedCaBundle) => Denial::MethodNotAllowed.into(),
+            Self::Document(_) | Self::Operation(_) => Refusal::MethodNotAllowed.into(),
+        }
+    }
 }
 
 /// What anyone may read.
 #[derive(Clone, Copy)]
 enum Document {
     Health,
+    Landing,
     CaBundle,
     FullCaBundle,
+    SignedCaBundle,
     Discovery,
+    OauthMetadata,
+    Epochs,
     Jwks,
     OpenPgp,
     SshCa,
     Trust,
+    Version,
 }
 
 impl Document {
     fn answer(self, shared: &Shared) -> Result<Response<Full<Bytes>>, Failure> {
         let authority = shared.authority();
         let (content, cache, body) = match self {
-            Self::Health => (TEXT, "no-store", Bytes::from_static(b"ok")),
-            Self::CaBundle => (PEM, "max-age=3600", authority.ca_bundle().into()),
-            Self::FullCaBundle => (PEM, "max-age=3600", authority.full_ca_bundle().into()),
-            Self::Discovery => (
-                JSON,
-                "max-age=86400",
-                authority.discovery().to_string().into(),
-            ),
-            Self::Jwks => (JSON, "max-age=3600", authority.jwks().to_string().into()),
-            Self::OpenPgp => (PGP, "max-age=3600", authority.openpgp_key().into()),
-            Self::SshCa => (TEXT, "max-age=3600", authority.ssh_ca().into()),
+            Self::Health => (PLAIN, "no-store", Bytes::from_static(b"ok")),
+            Self::Landing => (JSON, AN_HOUR, authority.landing(shared.prefix())?),
+            Self::CaBundle => (PEM, AN_HOUR, authority.ca_bundle().into()),
+            Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
+            Self::SignedCaBundle => {
+                let bundle = block_in_place(|| authority.signed_ca_bundle())?;
+                (JSON, "no-store", bundle)
+            }
+            Self::Discovery => (JSON, A_DAY, authority.discovery()?),
+            Self::OauthMetadata => (JSON, A_DAY, authority.oauth_metadata()?),
+            Self::Epochs => (JSON, A_MINUTE, authority.epochs()?),
+            Self::Jwks => (JSON, AN_HOUR, authority.jwks()?),
+            Self::OpenPgp => (PGP, AN_HOUR, authority.openpgp_key().into()),
+            Self::SshCa => (TEXT, AN_HOUR, authority.ssh_ca().into()),
+            Self::Version => (JSON, "no-store", version(option_env!("NOTME_COMMIT"))?),
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
                 (JSON, "no-cache", block_in_place(|| authority.trust())?)
@@ -175,12 +212,7 @@ fn to_json(value: &impl Serialize) -> Result<Bytes, Failure> {
 }
 
 fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
-    let status =
-        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, JSON, "no-store", refusal.body().into());
-    if let (Refusal::MethodNotAllowed, Some(route)) = (refusal, route) {
-        put(&mut response, header::ALLOW, route.allow());
-    }
+    let mut response = refusal_response(refusal.status(), refusal.body(), route);
     if matches!(refusal, Refusal::BodyTooLarge | Refusal::RequestTimeout) {
         // The rest of the body is still coming, and would be taken for the next request.
         put(&mut response, header::CONNECTION, "close");
@@ -188,15 +220,27 @@ fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
     response
 }
 
-/// Answers a browser that asks before it sends: documents are for every page, operations for none.
-fn preflight(route: Option<Route>) -> Response<Full<Bytes>> {
-    let origin = match route {
-        Some(Route::Document(_)) => "*",
-        Some(Route::Operation(_)) | None => "",
-    };
+fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
+    refusal_response(denial.status(), denial.body(), route)
+}
+
+fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = response(status, JSON, "no-store", body.into());
+    if let (StatusCode::METHOD_NOT_ALLOWED, Some(route)) = (status, route) {
+        put(&mut response, header::ALLOW, route.allow());
+    }
+    response
+}
+
+/// Answers a browser that asks before it sends.
+fn preflight(headers: &HeaderMap) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    let origin = allowed_origin(headers).unwrap_or(HeaderValue::from_static(""));
+    response
+        .headers_mut()
+        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     put(
         &mut response,
         header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -209,6 +253,13 @@ fn preflight(route: Option<Route>) -> Response<Full<Bytes>> {
     );
     put(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
     response
+}
+
+/// Returns the origin of the asking page, when it may ask: one on the developer's own machine.
+fn allowed_origin(headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    let port = origin.to_str().ok()?.strip_prefix("http://localhost:")?;
+    port.parse::<u16>().ok().map(|_| origin.clone())
 }
 
 fn response(
@@ -235,4 +286,8 @@ const JSON: &str = "application/json";
 const PEM: &str = "application/x-pem-file";
 const PGP: &str = "application/pgp-keys";
 const TEXT: &str = "text/plain";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const A_MINUTE: &str = "public, max-age=60";
+const AN_HOUR: &str = "public, max-age=3600";
+const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;

@@ -24,6 +24,7 @@ mod authority;
 mod ca;
 mod ca_key;
 mod clock;
+mod denial;
 mod failure;
 mod format_ca;
 mod http;

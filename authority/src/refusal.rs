@@ -43,9 +43,6 @@ pub enum Refusal {
     /// The nonce was used before.
     #[error("the nonce was used before")]
     NonceReplayed,
-    /// There is no such path.
-    #[error("there is nothing here")]
-    NotFound,
     /// The payload digest is not 64 hex digits.
     #[error("`payload_sha256` is 64 lower-case hexadecimal digits")]
     PayloadMalformed,
@@ -115,9 +112,6 @@ impl Refusal {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NonceMalformed => "nonce-malformed",
             Self::NonceReplayed => "nonce-replayed",
-            // Not in kebab case like the others, on purpose: the hosted notme answers unmatched
-            // paths with this very code, and clients of both look for it.
-            Self::NotFound => "not_found",
             Self::PayloadMalformed => "payload-malformed",
             Self::ProofInvalid => "proof-invalid",
             Self::RequestMalformed => "request-malformed",
@@ -163,7 +157,6 @@ impl Refusal {
             | Self::IdentityRevoked
             | Self::ScopeMissing
             | Self::ScopeNotGranted => 403,
-            Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::KeysKnown | Self::NonceReplayed => 409,

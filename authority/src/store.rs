@@ -65,6 +65,10 @@ pub(crate) trait Store: Send + Sync {
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
 
+    /// Returns a number for the next signed CA bundle: above every one before, and not below
+    /// `least`.
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError>;
+
     /// Keeps a revocation and ends the living sessions that it concerns. Of two about one thing
     /// the one that reaches further back stays.
     fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError>;

@@ -420,6 +420,18 @@ impl Store for SqliteStore {
         )
     }
 
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError> {
+        // To the disk: a number that came back would look like a rollback.
+        self.write("number the CA bundle", Durability::Power, |transaction| {
+            let seqno = transaction.query_row(
+                "UPDATE ca_bundle SET seqno = max(seqno + 1, ?1) RETURNING seqno",
+                [signed(least)],
+                |row| unsigned(row, 0),
+            )?;
+            Ok(seqno)
+        })
+    }
+
     fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError> {
         self.write("keep the revocation", Durability::Power, |transaction| {
             transaction.execute(
@@ -687,10 +699,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 4] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;

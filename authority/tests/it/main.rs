@@ -22,5 +22,6 @@ mod migration;
 mod openssl;
 mod revocation;
 mod serving;
+mod surface;
 mod tokens;
 mod world;

@@ -1,0 +1,7 @@
+-- The number of the last signed CA bundle. It only rises.
+CREATE TABLE ca_bundle (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    seqno INTEGER NOT NULL CHECK (seqno >= 0)
+) STRICT;
+
+INSERT INTO ca_bundle VALUES (1, 0);
