@@ -2,6 +2,7 @@
 
 mod certificates;
 mod enrol;
+mod exchange;
 mod issue;
 mod publication;
 mod surface;
@@ -13,11 +14,16 @@ use notme_core::{
     time::UnixTime,
 };
 
-pub(crate) use self::{certificates::CertifyError, surface::version};
+pub(crate) use self::{
+    certificates::CertifyError,
+    exchange::{About, GithubClaims, PairRequest, narrowed},
+    surface::version,
+};
 use crate::{
     ca::{Ca, CaError, CaName},
     clock::Clock,
     format_ca::FormatCas,
+    oidc::Issuers,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
@@ -154,6 +160,7 @@ pub(crate) struct Authority {
     url: String,
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
+    issuers: Issuers,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
     /// The signed CA bundle that is served now.
@@ -166,6 +173,7 @@ pub(crate) struct Settings {
     pub(crate) url: String,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) local: Option<LocalEnrolment>,
+    pub(crate) issuers: Issuers,
 }
 
 impl Authority {
@@ -192,12 +200,26 @@ impl Authority {
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
+            issuers: settings.issuers,
             publishing: Mutex::default(),
             bundle: Mutex::default(),
             serials: Serials::default(),
         };
         authority.trust()?;
         Ok(authority)
+    }
+
+    /// Returns the other issuers whose tokens count here.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.record.trust_domain
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
     }
 
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.

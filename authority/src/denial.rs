@@ -3,18 +3,86 @@
 //! Our own routes refuse as [`Refusal`](crate::refusal::Refusal) says. These were there before:
 //! their bodies are `{"error": "<text>"}`, and the texts are part of the interface.
 
-use serde_json::json;
+use serde::Serialize;
+
+use crate::oidc::TokenError;
 
 /// Why a request on one of notme's routes was not served.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Denial {
+    /// The token is for somebody else, as `/cert` says it.
+    #[error("invalid token: wrong audience: expected {expected}, got {got}")]
+    Audience { expected: String, got: String },
+    /// There is no token in the header.
+    #[error("missing Bearer token")]
+    BearerMissing,
+    /// The body is not JSON.
+    #[error("invalid JSON body")]
+    BodyMalformed,
+    /// We have no code that makes administrators.
+    #[error("invalid or consumed bootstrap code")]
+    BootstrapInvalid,
+    /// No rule for the issuer fits the claims.
+    #[error("claims not permitted")]
+    ClaimsNotPermitted,
+    /// The Ed25519 key is not the caller's.
+    #[error("Ed25519 proof-of-possession failed")]
+    Ed25519ProofInvalid,
+    /// The event may run strangers' code.
+    #[error("event not permitted")]
+    EventNotPermitted,
+    /// The identity or one of the keys was taken back for good.
+    #[error("identity or key revoked")]
+    IdentityRevoked,
+    /// The token has no name to be remembered by.
+    #[error("jti claim required for replay protection")]
+    JtiMissing,
+    /// A public key is not one in its canonical encoding.
+    #[error("invalid public key: Invalid SPKI input.")]
+    KeyInvalid,
+    /// A public key is not there.
+    #[error("public_keys.mtls and public_keys.signing required (SPKI PEM)")]
+    KeysMissing,
     /// The path exists, the method is another.
     #[error("method not allowed")]
     MethodNotAllowed,
     /// There is no such path.
     #[error("not_found")]
     NotFound,
-    /// Our fault; the log of the authority says more.
+    /// The repository is nobody's whom the operator named.
+    #[error("repository owner not permitted")]
+    OwnerNotPermitted,
+    /// The P-256 key is not the caller's, or the two keys are not of their kinds.
+    #[error("P-256 proof-of-possession failed")]
+    P256ProofInvalid,
+    /// A proof is not there.
+    #[error("proofs.mtls and proofs.signing required (signatures over binding payload)")]
+    ProofsMissing,
+    /// `/cert` does not know what to go by.
+    #[error("proof.type required")]
+    ProofTypeMissing,
+    /// `/cert` does not go by this.
+    #[error("unknown proof type: {0}")]
+    ProofTypeUnknown(String),
+    /// None of the requested scopes is granted.
+    #[error("none of the requested scopes are granted")]
+    ScopesNotGranted {
+        requested: Vec<String>,
+        granted: Vec<String>,
+    },
+    /// We have no sessions of browsers, so this is none.
+    #[error("invalid session")]
+    SessionInvalid,
+    /// There is no cookie.
+    #[error("no session cookie")]
+    SessionMissing,
+    /// The token is none that we take.
+    #[error("invalid token: {0}")]
+    Token(#[from] TokenError),
+    /// The token was used before.
+    #[error("token already used")]
+    TokenUsed,
+    /// Our fault, or an issuer's; the log of the authority says more.
     #[error("authority unavailable")]
     Unavailable,
 }
@@ -23,6 +91,27 @@ impl Denial {
     /// Returns the HTTP status.
     pub(crate) const fn status(&self) -> u16 {
         match self {
+            Self::BodyMalformed
+            | Self::JtiMissing
+            | Self::KeyInvalid
+            | Self::KeysMissing
+            | Self::ProofsMissing
+            | Self::ProofTypeMissing
+            | Self::ProofTypeUnknown(_) => 400,
+            Self::Audience { .. }
+            | Self::BearerMissing
+            | Self::Ed25519ProofInvalid
+            | Self::P256ProofInvalid
+            | Self::SessionInvalid
+            | Self::SessionMissing
+            | Self::Token(_)
+            | Self::TokenUsed => 401,
+            Self::BootstrapInvalid
+            | Self::ClaimsNotPermitted
+            | Self::EventNotPermitted
+            | Self::IdentityRevoked
+            | Self::OwnerNotPermitted
+            | Self::ScopesNotGranted { .. } => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Unavailable => 503,
@@ -30,9 +119,25 @@ impl Denial {
     }
 
     /// Returns the JSON body.
-    pub(crate) fn body(&self) -> Vec<u8> {
-        json!({ "error": self.to_string() })
-            .to_string()
-            .into_bytes()
+    pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let (requested, granted) = match self {
+            Self::ScopesNotGranted { requested, granted } => (Some(requested), Some(granted)),
+            _ => (None, None),
+        };
+        serde_json::to_vec(&Body {
+            error: self.to_string(),
+            requested,
+            granted,
+        })
     }
+}
+
+/// In the reference's order.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested: Option<&'a Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted: Option<&'a Vec<String>>,
 }

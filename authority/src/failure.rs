@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// The caller's, on one of notme's routes.
     Denied(Denial),
+    /// Ours or another's, and it may be over soon: told to the log.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,5 +1,7 @@
 //! From request to response: a closed list of routes, JSON for every error.
 
+mod exchange;
+
 use std::convert::Infallible;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -8,6 +10,7 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
+use notme_core::enrol::EnrolRequest;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
@@ -15,6 +18,7 @@ use crate::{
     authority::{Peer, version},
     denial::Denial,
     failure::Failure,
+    oidc::{Among, VerifyError, Workload},
     refusal::Refusal,
     server::Shared,
 };
@@ -37,21 +41,24 @@ pub(crate) async fn respond(
         (Some(Route::Operation(operation)), &Method::POST) => {
             operation.answer(shared, peer, request).await
         }
+        (Some(Route::Exchange(Exchange::CertGha)), &Method::POST) => {
+            exchange::cert_gha(shared, request).await
+        }
+        (Some(Route::Exchange(Exchange::Cert)), &Method::POST) => {
+            exchange::cert(shared, request).await
+        }
         (Some(route), _) => Err(route.method_not_allowed()),
     };
     Ok(answer.unwrap_or_else(|failure| match failure {
         Failure::Refused(refusal) => refuse(refusal, route),
         Failure::Denied(denial) => deny(&denial, route),
+        Failure::Unavailable(error) => {
+            shared.report(error.as_ref());
+            deny(&Denial::Unavailable, route)
+        }
         Failure::Internal(error) => {
             shared.report(error.as_ref());
-            match route {
-                Some(Route::Document(Document::SignedCaBundle)) => {
-                    deny(&Denial::Unavailable, route)
-                }
-                Some(Route::Document(_) | Route::Operation(_)) | None => {
-                    refuse(Refusal::Internal, route)
-                }
-            }
+            refuse(Refusal::Internal, route)
         }
     }))
 }
@@ -61,6 +68,14 @@ pub(crate) async fn respond(
 enum Route {
     Document(Document),
     Operation(Operation),
+    Exchange(Exchange),
+}
+
+/// What notme has for changing something.
+#[derive(Clone, Copy)]
+enum Exchange {
+    Cert,
+    CertGha,
 }
 
 impl Route {
@@ -75,6 +90,8 @@ impl Route {
                 Self::Document(Document::OauthMetadata)
             }
             "/.well-known/version" => Self::Document(Document::Version),
+            "/cert" => Self::Exchange(Exchange::Cert),
+            "/cert/gha" => Self::Exchange(Exchange::CertGha),
             "/internal/ca-bundle" => Self::Document(Document::SignedCaBundle),
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
@@ -92,13 +109,16 @@ impl Route {
     const fn allow(self) -> &'static str {
         match self {
             Self::Document(_) => "GET, HEAD, OPTIONS",
-            Self::Operation(_) => "POST, OPTIONS",
+            Self::Operation(_) | Self::Exchange(_) => "POST, OPTIONS",
         }
     }
 
     fn method_not_allowed(self) -> Failure {
         match self {
-            Self::Document(Document::SignedCaBundle) => Denial::MethodNotAllowed.into(),
+            Self::Document(Document::SignedCaBundle) | Self::Exchange(Exchange::CertGha) => {
+                Denial::MethodNotAllowed.into()
+            }
+            Self::Exchange(Exchange::Cert) => Denial::NotFound.into(),
             Self::Document(_) | Self::Operation(_) => Refusal::MethodNotAllowed.into(),
         }
     }
@@ -131,8 +151,9 @@ impl Document {
             Self::CaBundle => (PEM, AN_HOUR, authority.ca_bundle().into()),
             Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
             Self::SignedCaBundle => {
-                let bundle = block_in_place(|| authority.signed_ca_bundle())?;
-                (JSON, "no-store", bundle)
+                let bundle = block_in_place(|| authority.signed_ca_bundle());
+                let failed = |error| Failure::Unavailable(Box::new(error));
+                (JSON, "no-store", bundle.map_err(failed)?)
             }
             Self::Discovery => (JSON, A_DAY, authority.discovery()?),
             Self::OauthMetadata => (JSON, A_DAY, authority.oauth_metadata()?),
@@ -170,13 +191,38 @@ impl Operation {
         let body = read_body(shared, request).await?;
         let authority = shared.authority();
         // The store blocks for as long as a transaction takes: this worker, not the others.
-        let json = block_in_place(|| match self {
-            Self::Enrol => to_json(&authority.enrol(peer, &from_json(&body)?)?),
-            Self::Issue => to_json(&authority.issue(&from_json(&body)?)?),
-            Self::Renew => to_json(&authority.renew(&from_json(&body)?)?),
-        })?;
-        Ok(response(StatusCode::OK, JSON, "no-store", json))
+        match self {
+            Self::Enrol => {
+                let request = from_json(&body)?;
+                let workload = workload(shared, &request).await?;
+                block_in_place(|| ok_json(&authority.enrol(peer, &request, workload.as_ref())?))
+            }
+            Self::Issue => block_in_place(|| ok_json(&authority.issue(&from_json(&body)?)?)),
+            Self::Renew => block_in_place(|| ok_json(&authority.renew(&from_json(&body)?)?)),
+        }
     }
+}
+
+/// Returns what another issuer says of the one who enrols; `None` when the token is ours, which
+/// has no dots, or when there is none.
+async fn workload<'a>(
+    shared: &'a Shared,
+    request: &EnrolRequest,
+) -> Result<Option<Workload<'a>>, Failure> {
+    let Some(token) = request.token.as_ref().filter(|token| token.contains('.')) else {
+        return Ok(None);
+    };
+    let authority = shared.authority();
+    let verified = authority
+        .issuers()
+        .verify(token, Among::All, authority.now());
+    verified.await.map(Some).map_err(|error| match error {
+        VerifyError::Token(_) => Refusal::OidcTokenInvalid.into(),
+        VerifyError::Keys(error) => {
+            shared.report(&error);
+            Refusal::OidcIssuerUnreachable.into()
+        }
+    })
 }
 
 async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
@@ -190,6 +236,10 @@ async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes,
     if !is_json {
         return Err(Refusal::ContentType);
     }
+    read_bytes(shared, request).await
+}
+
+async fn read_bytes(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let body = request.into_body();
     if body.size_hint().lower() > u64::try_from(BODY_MAX).unwrap_or(u64::MAX) {
         return Err(Refusal::BodyTooLarge);
@@ -207,8 +257,9 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|_| Refusal::RequestMalformed)
 }
 
-fn to_json(value: &impl Serialize) -> Result<Bytes, Failure> {
-    Ok(serde_json::to_vec(value)?.into())
+fn ok_json(value: &impl Serialize) -> Result<Response<Full<Bytes>>, Failure> {
+    let json = serde_json::to_vec(value)?;
+    Ok(response(StatusCode::OK, JSON, "no-store", json.into()))
 }
 
 fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
@@ -221,7 +272,7 @@ fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
 }
 
 fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
-    refusal_response(denial.status(), denial.body(), route)
+    refusal_response(denial.status(), denial.body().unwrap_or_default(), route)
 }
 
 fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Response<Full<Bytes>> {

@@ -30,6 +30,7 @@ mod format_ca;
 mod http;
 mod instance;
 mod listen;
+mod oidc;
 mod opening;
 mod refusal;
 mod revocation;
@@ -48,6 +49,7 @@ pub use self::{
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError},
+    oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
     scope::{Scope, ScopeError, Scopes},

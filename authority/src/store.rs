@@ -47,8 +47,17 @@ pub(crate) trait Store: Send + Sync {
     fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
-    /// A token enrols the same keys once; what was revoked is not enrolled again.
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
+    /// A token enrols the same keys once; what was revoked is not enrolled again. A token of
+    /// another issuer is spent along with it.
+    fn enrol(
+        &self,
+        session: &Session,
+        issued: &[Issued],
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError>;
+
+    /// Spends a token of another issuer; `false` when it was spent before.
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError>;
 
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
     fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
@@ -56,7 +65,7 @@ pub(crate) trait Store: Send + Sync {
     /// Spends a nonce of a living session and records what is issued for it.
     fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
 
-    /// Forgets nonces that are too old to be replayed.
+    /// Forgets nonces and tokens that are too old to be replayed.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the latest trust document.
@@ -260,6 +269,14 @@ pub(crate) struct SpentNonce<'a> {
     pub(crate) kept_until: UnixTime,
 }
 
+/// A token that we did not make, used once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpentToken {
+    /// Of what makes it unique, and of its kind.
+    pub(crate) digest: [u8; 32],
+    pub(crate) kept_until: UnixTime,
+}
+
 /// A signed trust document.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustRecord {
@@ -343,6 +360,8 @@ pub(crate) enum EnrolStoreError {
     KeysKnown,
     #[error("this identity or key was revoked")]
     Revoked,
+    #[error("the token of another issuer was used before")]
+    Spent,
 }
 
 /// Why an issuance was not recorded.

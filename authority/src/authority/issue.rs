@@ -64,6 +64,7 @@ impl Authority {
             not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
             payload_sha256: Some(payload_sha256),
             activity,
+            common_name: session.agent.as_str(),
         };
         let mut response = IssueResponse {
             certificates: Default::default(),

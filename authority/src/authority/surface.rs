@@ -35,6 +35,8 @@ impl Authority {
     pub(crate) fn discovery(&self) -> Result<Bytes, serde_json::Error> {
         json(&Discovery {
             issuer: &self.url,
+            cert_endpoint: self.endpoint("/cert"),
+            cert_gha_endpoint: self.endpoint("/cert/gha"),
             ca_bundle_endpoint: self.endpoint("/.well-known/ca-bundle.pem"),
             algorithms_supported: ["Ed25519"],
             cert_types_supported: ["bridge_certificate"],
@@ -76,6 +78,8 @@ impl Authority {
             authority_url: &self.url,
             status: "operational",
             endpoints: LandingEndpoints {
+                cert: format!("{prefix}/cert"),
+                cert_gha: format!("{prefix}/cert/gha"),
                 ca_bundle: ca_bundle.clone(),
             },
             algorithms: ["Ed25519"],
@@ -194,6 +198,8 @@ fn json(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
 #[derive(Serialize)]
 struct Discovery<'a> {
     issuer: &'a str,
+    cert_endpoint: String,
+    cert_gha_endpoint: String,
     ca_bundle_endpoint: String,
     algorithms_supported: [&'static str; 1],
     cert_types_supported: [&'static str; 1],
@@ -237,6 +243,8 @@ struct Landing<'a> {
 
 #[derive(Serialize)]
 struct LandingEndpoints {
+    cert: String,
+    cert_gha: String,
     ca_bundle: String,
 }
 

@@ -5,3 +5,9 @@ CREATE TABLE ca_bundle (
 ) STRICT;
 
 INSERT INTO ca_bundle VALUES (1, 0);
+
+-- Tokens of others that were used, by digest: each opens something once.
+CREATE TABLE spent_token (
+    digest     BLOB    PRIMARY KEY CHECK (length(digest) = 32),
+    kept_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

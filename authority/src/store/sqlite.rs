@@ -30,8 +30,8 @@ use self::rows::{
 };
 use super::{
     AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
-    SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord,
-    TokenRefusal, TrustRecord,
+    SealedFormatCa, Session, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId,
+    TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::revocation::Taken;
 
@@ -317,8 +317,18 @@ impl Store for SqliteStore {
         })
     }
 
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
+    fn enrol(
+        &self,
+        session: &Session,
+        issued: &[Issued],
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
+            if let Some(spent) = spent
+                && !insert_spent(transaction, spent)?
+            {
+                return Err(WriteError::Refused(EnrolStoreError::Spent));
+            }
             if is_revoked(transaction, session)? {
                 return Err(WriteError::Refused(EnrolStoreError::Revoked));
             }
@@ -343,6 +353,12 @@ impl Store for SqliteStore {
                 ],
             )?;
             Ok(record_issued(transaction, &session.id, issued)?)
+        })
+    }
+
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError> {
+        self.write("spend the token", Durability::Process, |transaction| {
+            Ok(insert_spent(transaction, spent)?)
         })
     }
 
@@ -381,8 +397,11 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
-        self.write("forget old nonces", Durability::Process, |transaction| {
-            transaction.execute("DELETE FROM nonce WHERE kept_until < ?1", [now.secs()])?;
+        self.write("forget what is spent", Durability::Process, |transaction| {
+            for table in ["nonce", "spent_token"] {
+                let delete = format!("DELETE FROM {table} WHERE kept_until < ?1");
+                transaction.execute(&delete, [now.secs()])?;
+            }
             Ok(())
         })
     }
@@ -583,6 +602,14 @@ fn insert_format_cas(
         )?;
     }
     Ok(())
+}
+
+/// Spends a token of another issuer; the primary key decides, so that no two can.
+fn insert_spent(transaction: &Transaction<'_>, spent: &SpentToken) -> rusqlite::Result<bool> {
+    let inserted = transaction
+        .prepare_cached("INSERT OR IGNORE INTO spent_token VALUES (?1, ?2)")?
+        .execute(params![spent.digest, spent.kept_until.secs()])?;
+    Ok(inserted == 1)
 }
 
 /// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.

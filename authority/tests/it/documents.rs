@@ -69,7 +69,12 @@ fn every_endpoint_that_discovery_names_is_there() {
         .collect();
     assert!(paths.len() >= 11);
     for path in paths {
-        assert_ne!(running.tcp().get(path).status, 404, "{path}");
+        // To a method that is not theirs, some say that they are not there.
+        let asked = [
+            running.tcp().get(path),
+            running.tcp().post_bytes(path, b"{}"),
+        ];
+        assert!(asked.iter().any(|answer| answer.status != 404), "{path}");
     }
 }
 
