@@ -1,5 +1,6 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
+mod access;
 mod certificates;
 mod enrol;
 mod exchange;
@@ -15,6 +16,7 @@ use notme_core::{
 };
 
 pub(crate) use self::{
+    access::TokenRequest,
     certificates::CertifyError,
     exchange::{About, GithubClaims, PairRequest, narrowed},
     surface::version,
@@ -22,8 +24,9 @@ pub(crate) use self::{
 use crate::{
     ca::{Ca, CaError, CaName},
     clock::Clock,
+    dpop::Nonces,
     format_ca::FormatCas,
-    oidc::Issuers,
+    oidc::{Issuers, TokenConfig},
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
@@ -161,6 +164,8 @@ pub(crate) struct Authority {
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
     issuers: Issuers,
+    tokens: TokenConfig,
+    nonces: Nonces,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
     /// The signed CA bundle that is served now.
@@ -174,6 +179,7 @@ pub(crate) struct Settings {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) local: Option<LocalEnrolment>,
     pub(crate) issuers: Issuers,
+    pub(crate) tokens: TokenConfig,
 }
 
 impl Authority {
@@ -201,6 +207,8 @@ impl Authority {
             lifetimes: settings.lifetimes,
             local: settings.local,
             issuers: settings.issuers,
+            tokens: settings.tokens,
+            nonces: Nonces::new()?,
             publishing: Mutex::default(),
             bundle: Mutex::default(),
             serials: Serials::default(),
@@ -212,6 +220,16 @@ impl Authority {
     /// Returns the other issuers whose tokens count here.
     pub(crate) fn issuers(&self) -> &Issuers {
         &self.issuers
+    }
+
+    /// Returns for whom access tokens may be.
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.tokens.audiences.0
+    }
+
+    /// Returns the web origins whose pages may ask.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.tokens.origins.0
     }
 
     pub(crate) fn trust_domain(&self) -> &str {

@@ -13,6 +13,12 @@ pub(crate) enum Denial {
     /// The token is for somebody else, as `/cert` says it.
     #[error("invalid token: wrong audience: expected {expected}, got {got}")]
     Audience { expected: String, got: String },
+    /// Tokens are not for this audience.
+    #[error("invalid_audience")]
+    AudienceInvalid { allowed: Vec<String> },
+    /// It was not said for whom the token is to be.
+    #[error("audience_required")]
+    AudienceRequired,
     /// There is no token in the header.
     #[error("missing Bearer token")]
     BearerMissing,
@@ -25,6 +31,18 @@ pub(crate) enum Denial {
     /// No rule for the issuer fits the claims.
     #[error("claims not permitted")]
     ClaimsNotPermitted,
+    /// The proof is none for this request.
+    #[error("invalid_dpop_proof")]
+    DpopInvalid,
+    /// The proof must repeat a nonce that we give out.
+    #[error("use_dpop_nonce")]
+    DpopNonce { nonce: String },
+    /// There is no proof.
+    #[error("dpop_proof_required")]
+    DpopRequired,
+    /// The proof was used before.
+    #[error("proof_reused")]
+    DpopReused,
     /// The Ed25519 key is not the caller's.
     #[error("Ed25519 proof-of-possession failed")]
     Ed25519ProofInvalid,
@@ -76,6 +94,9 @@ pub(crate) enum Denial {
     /// There is no cookie.
     #[error("no session cookie")]
     SessionMissing,
+    /// No living session vouches for the request.
+    #[error("session_required")]
+    SessionRequired,
     /// The token is none that we take.
     #[error("invalid token: {0}")]
     Token(#[from] TokenError),
@@ -91,7 +112,11 @@ impl Denial {
     /// Returns the HTTP status.
     pub(crate) const fn status(&self) -> u16 {
         match self {
-            Self::BodyMalformed
+            Self::AudienceInvalid { .. }
+            | Self::AudienceRequired
+            | Self::BodyMalformed
+            | Self::DpopNonce { .. }
+            | Self::DpopRequired
             | Self::JtiMissing
             | Self::KeyInvalid
             | Self::KeysMissing
@@ -100,10 +125,13 @@ impl Denial {
             | Self::ProofTypeUnknown(_) => 400,
             Self::Audience { .. }
             | Self::BearerMissing
+            | Self::DpopInvalid
+            | Self::DpopReused
             | Self::Ed25519ProofInvalid
             | Self::P256ProofInvalid
             | Self::SessionInvalid
             | Self::SessionMissing
+            | Self::SessionRequired
             | Self::Token(_)
             | Self::TokenUsed => 401,
             Self::BootstrapInvalid
@@ -120,22 +148,33 @@ impl Denial {
 
     /// Returns the JSON body.
     pub(crate) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let (requested, granted) = match self {
-            Self::ScopesNotGranted { requested, granted } => (Some(requested), Some(granted)),
-            _ => (None, None),
-        };
-        serde_json::to_vec(&Body {
+        let mut body = Body {
             error: self.to_string(),
-            requested,
-            granted,
-        })
+            ..Body::default()
+        };
+        if let Self::ScopesNotGranted { requested, granted } = self {
+            body.requested = Some(requested);
+            body.granted = Some(granted);
+        }
+        if let Self::AudienceInvalid { allowed } = self {
+            body.allowed = Some(allowed);
+        }
+        if let Self::DpopNonce { .. } = self {
+            body.error_description =
+                Some("the proof must repeat the nonce of the DPoP-Nonce header");
+        }
+        serde_json::to_vec(&body)
     }
 }
 
 /// In the reference's order.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Body<'a> {
     error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<&'a Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     requested: Option<&'a Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]

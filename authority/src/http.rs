@@ -1,6 +1,7 @@
 //! From request to response: a closed list of routes, JSON for every error.
 
 mod exchange;
+mod token;
 
 use std::convert::Infallible;
 
@@ -30,10 +31,11 @@ pub(crate) async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
+    let origin = allowed_origin(shared, request.headers());
     // Behind a proxy the public path prefix may be gone or still there.
     let route = Route::of(path).or_else(|| Route::of(path.strip_prefix(shared.prefix())?));
     let answer = match (route, request.method()) {
-        (_, &Method::OPTIONS) => Ok(preflight(request.headers())),
+        (_, &Method::OPTIONS) => Ok(preflight(origin.clone())),
         (None, _) => Err(Denial::NotFound.into()),
         (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
         // Whoever looks whether we live may ask in any way.
@@ -47,9 +49,12 @@ pub(crate) async fn respond(
         (Some(Route::Exchange(Exchange::Cert)), &Method::POST) => {
             exchange::cert(shared, request).await
         }
+        (Some(Route::Exchange(Exchange::Token)), &Method::POST) => {
+            token::token(shared, request).await
+        }
         (Some(route), _) => Err(route.method_not_allowed()),
     };
-    Ok(answer.unwrap_or_else(|failure| match failure {
+    let mut response = answer.unwrap_or_else(|failure| match failure {
         Failure::Refused(refusal) => refuse(refusal, route),
         Failure::Denied(denial) => deny(&denial, route),
         Failure::Unavailable(error) => {
@@ -60,7 +65,18 @@ pub(crate) async fn respond(
             shared.report(error.as_ref());
             refuse(Refusal::Internal, route)
         }
-    }))
+    });
+    if let (Some(Route::Exchange(Exchange::Token)), Some(origin)) = (route, origin) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        put(&mut response, header::VARY, "Origin");
+        put(
+            &mut response,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "DPoP-Nonce",
+        );
+    }
+    Ok(response)
 }
 
 /// What a path names.
@@ -76,6 +92,7 @@ enum Route {
 enum Exchange {
     Cert,
     CertGha,
+    Token,
 }
 
 impl Route {
@@ -92,6 +109,7 @@ impl Route {
             "/.well-known/version" => Self::Document(Document::Version),
             "/cert" => Self::Exchange(Exchange::Cert),
             "/cert/gha" => Self::Exchange(Exchange::CertGha),
+            "/token" => Self::Exchange(Exchange::Token),
             "/internal/ca-bundle" => Self::Document(Document::SignedCaBundle),
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
@@ -118,7 +136,7 @@ impl Route {
             Self::Document(Document::SignedCaBundle) | Self::Exchange(Exchange::CertGha) => {
                 Denial::MethodNotAllowed.into()
             }
-            Self::Exchange(Exchange::Cert) => Denial::NotFound.into(),
+            Self::Exchange(Exchange::Cert | Exchange::Token) => Denial::NotFound.into(),
             Self::Document(_) | Self::Operation(_) => Refusal::MethodNotAllowed.into(),
         }
     }
@@ -272,7 +290,12 @@ fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
 }
 
 fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
-    refusal_response(denial.status(), denial.body().unwrap_or_default(), route)
+    let body = denial.body().unwrap_or_default();
+    let mut response = refusal_response(denial.status(), body, route);
+    if let Denial::DpopNonce { nonce } = denial {
+        token::put_nonce(&mut response, nonce);
+    }
+    response
 }
 
 fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Response<Full<Bytes>> {
@@ -285,13 +308,13 @@ fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Respons
 }
 
 /// Answers a browser that asks before it sends.
-fn preflight(headers: &HeaderMap) -> Response<Full<Bytes>> {
+fn preflight(origin: Option<HeaderValue>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let origin = allowed_origin(headers).unwrap_or(HeaderValue::from_static(""));
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        origin.unwrap_or(HeaderValue::from_static("")),
+    );
     put(
         &mut response,
         header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -306,11 +329,15 @@ fn preflight(headers: &HeaderMap) -> Response<Full<Bytes>> {
     response
 }
 
-/// Returns the origin of the asking page, when it may ask: one on the developer's own machine.
-fn allowed_origin(headers: &HeaderMap) -> Option<HeaderValue> {
+/// Returns the origin of the asking page, when it may ask: one that the operator named, or one on
+/// the developer's own machine.
+fn allowed_origin(shared: &Shared, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
-    let port = origin.to_str().ok()?.strip_prefix("http://localhost:")?;
-    port.parse::<u16>().ok().map(|_| origin.clone())
+    let text = origin.to_str().ok()?;
+    let is_named = shared.authority().origins().iter().any(|it| it == text);
+    let port = text.strip_prefix("http://localhost:");
+    let is_own = port.is_some_and(|port| port.parse::<u16>().is_ok());
+    (is_named || is_own).then(|| origin.clone())
 }
 
 fn response(

@@ -14,8 +14,8 @@
 //!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
-//! and trust documents also survive a power cut; of the issuance record and the spent nonces it
-//! may take the last seconds.
+//! and trust documents also survive a power cut; of the issuance record, of spent nonces and
+//! proofs, and of what tokens of other issuers opened, it may take the last seconds.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod ca;
 mod ca_key;
 mod clock;
 mod denial;
+mod dpop;
 mod failure;
 mod format_ca;
 mod http;

@@ -10,11 +10,12 @@ mod keys;
 mod template;
 mod token;
 
+pub(crate) use self::config::TokenConfig;
 pub use self::{
     config::{OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     keys::KeysError,
 };
 pub(crate) use self::{
     issuer::{Among, Grant, Issuers, VerifyError, Workload},
-    token::TokenError,
+    token::{TokenError, numeric_date},
 };

@@ -211,6 +211,7 @@ fn serve_with<F: Future<Output = ()>>(
         lifetimes: config.lifetimes,
         local: config.local.clone(),
         issuers: Issuers::open(&config.oidc, &config.clock)?,
+        tokens: config.oidc.tokens.clone(),
     };
     let authority = Authority::new(store, config.clock.clone(), record, keys, settings)?;
     let shared = Shared::new(authority, &url, config.limits, config.observer.clone());

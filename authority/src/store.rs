@@ -47,9 +47,12 @@ pub(crate) trait Store: Send + Sync {
     fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
-    /// A token enrols the same keys once; what was revoked is not enrolled again. A token of
-    /// another issuer is spent along with it.
-    fn enrol(
+    /// A token enrols the same keys once; what was revoked is not enrolled again.
+    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
+
+    /// Keeps the session and the certificates of a workload of another issuer, and spends its
+    /// token along with that, if it was not spent before.
+    fn enrol_workload(
         &self,
         session: &Session,
         issued: &[Issued],
@@ -64,6 +67,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// Spends a nonce of a living session and records what is issued for it.
     fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
+
+    /// Spends a proof for a living session and records what is issued for it.
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issued: &Issued,
+    ) -> Result<(), RecordError>;
 
     /// Forgets nonces and tokens that are too old to be replayed.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
@@ -243,6 +254,8 @@ pub(crate) enum IssuedKind {
     Ssh,
     /// Issuance-bound, OpenPGP.
     OpenPgp,
+    /// An access token: its serial is its `jti`, its key the one it is bound to.
+    AccessToken,
 }
 
 impl IssuedKind {
@@ -257,6 +270,7 @@ impl IssuedKind {
             Self::X509Interop => "x509-interop",
             Self::Ssh => "ssh",
             Self::OpenPgp => "openpgp",
+            Self::AccessToken => "access-token",
         }
     }
 }

@@ -66,15 +66,17 @@ impl Authority {
             token: right.token,
         };
         let (response, issued) = self.session_certificates(&session, now_millis)?;
-        self.store
-            .enrol(&session, &issued, right.spent.as_ref())
-            .map_err(|error| match error {
-                EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
-                EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
-                EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
-                EnrolStoreError::Spent => Refusal::TokenUsedUp.into(),
-                EnrolStoreError::Store(error) => error.into(),
-            })?;
+        match &right.spent {
+            Some(spent) => self.store.enrol_workload(&session, &issued, Some(spent)),
+            None => self.store.enrol(&session, &issued),
+        }
+        .map_err(|error| match error {
+            EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
+            EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
+            EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
+            EnrolStoreError::Spent => Refusal::TokenUsedUp.into(),
+            EnrolStoreError::Store(error) => error.into(),
+        })?;
         Ok(response)
     }
 

@@ -133,7 +133,7 @@ impl Authority {
             about,
         };
         self.store
-            .enrol(&session, &[mtls.line, signing.line], spent)
+            .enrol_workload(&session, &[mtls.line, signing.line], spent)
             .map_err(|error| match error {
                 EnrolStoreError::Revoked => Denial::IdentityRevoked.into(),
                 EnrolStoreError::Spent | EnrolStoreError::Token(_) | EnrolStoreError::KeysKnown => {

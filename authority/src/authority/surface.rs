@@ -39,8 +39,11 @@ impl Authority {
             cert_gha_endpoint: self.endpoint("/cert/gha"),
             ca_bundle_endpoint: self.endpoint("/.well-known/ca-bundle.pem"),
             algorithms_supported: ["Ed25519"],
+            grant_types_supported: GRANT_TYPES,
             cert_types_supported: ["bridge_certificate"],
+            token_endpoint: self.endpoint("/token"),
             jwks_uri: self.endpoint("/.well-known/jwks.json"),
+            dpop_signing_alg_values_supported: ["ES256"],
             documentation: DOCUMENTATION,
             trust_domain: &self.record.trust_domain,
             enrol_endpoint: self.endpoint("/v1/enrol"),
@@ -61,10 +64,13 @@ impl Authority {
     pub(crate) fn oauth_metadata(&self) -> Result<Bytes, serde_json::Error> {
         json(&OauthMetadata {
             issuer: &self.url,
+            token_endpoint: self.endpoint("/token"),
             jwks_uri: self.endpoint("/.well-known/jwks.json"),
+            grant_types_supported: GRANT_TYPES,
             response_types_supported: [],
             scopes_supported: SCOPES,
             token_endpoint_auth_methods_supported: ["none"],
+            dpop_signing_alg_values_supported: ["ES256"],
             id_token_signing_alg_values_supported: ["EdDSA"],
             service_documentation: DOCUMENTATION,
         })
@@ -80,6 +86,7 @@ impl Authority {
             endpoints: LandingEndpoints {
                 cert: format!("{prefix}/cert"),
                 cert_gha: format!("{prefix}/cert/gha"),
+                token: format!("{prefix}/token"),
                 ca_bundle: ca_bundle.clone(),
             },
             algorithms: ["Ed25519"],
@@ -169,9 +176,21 @@ impl Authority {
     /// Returns the URL of a path. A unix socket has none that paths could be appended to: there
     /// they stand alone.
     fn endpoint(&self, path: &str) -> String {
-        let is_local = self.url.starts_with("unix:") || self.url.starts_with(EMBEDDED_SCHEME);
-        let base = if is_local { "" } else { &self.url };
+        let base = if self.is_local() { "" } else { &self.url };
         format!("{}{path}", base.trim_end_matches('/'))
+    }
+
+    /// Returns the URL that proofs at `/token` are for. On a unix socket it is the one that
+    /// clients have to make up anyway.
+    pub(super) fn token_endpoint(&self) -> String {
+        match self.is_local() {
+            true => "http://localhost/token".to_owned(),
+            false => self.endpoint("/token"),
+        }
+    }
+
+    fn is_local(&self) -> bool {
+        self.url.starts_with("unix:") || self.url.starts_with(EMBEDDED_SCHEME)
     }
 }
 
@@ -202,8 +221,11 @@ struct Discovery<'a> {
     cert_gha_endpoint: String,
     ca_bundle_endpoint: String,
     algorithms_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 2],
     cert_types_supported: [&'static str; 1],
+    token_endpoint: String,
     jwks_uri: String,
+    dpop_signing_alg_values_supported: [&'static str; 1],
     documentation: &'static str,
     // From here on, ours.
     trust_domain: &'a str,
@@ -222,10 +244,13 @@ struct Discovery<'a> {
 #[derive(Serialize)]
 struct OauthMetadata<'a> {
     issuer: &'a str,
+    token_endpoint: String,
     jwks_uri: String,
+    grant_types_supported: [&'static str; 2],
     response_types_supported: [&'static str; 0],
     scopes_supported: [&'static str; 4],
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 1],
     service_documentation: &'static str,
 }
@@ -245,6 +270,7 @@ struct Landing<'a> {
 struct LandingEndpoints {
     cert: String,
     cert_gha: String,
+    token: String,
     ca_bundle: String,
 }
 
@@ -285,6 +311,7 @@ struct Version<'a> {
     stamped: bool,
 }
 
+const GRANT_TYPES: [&str; 2] = ["github_actions_oidc", "dpop"];
 /// Where notme explains this interface.
 const DOCUMENTATION: &str = "https://notme.bot/architecture";
 /// How long one signed bundle is served, in seconds.

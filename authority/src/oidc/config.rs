@@ -21,6 +21,38 @@ pub const OIDC_CONFIG_MAX: usize = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct OidcConfig {
     pub(super) issuers: Vec<IssuerConfig>,
+    pub(crate) tokens: TokenConfig,
+}
+
+/// What `/token` is for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenConfig {
+    /// For whom tokens may be; nobody by default.
+    #[serde(default)]
+    pub(crate) audiences: Names,
+    /// The web origins whose pages may ask, besides those of the developer's own machine.
+    #[serde(default)]
+    pub(crate) origins: Names,
+    /// Whether proofs must repeat a nonce of ours.
+    #[serde(default)]
+    pub(crate) require_nonce: bool,
+}
+
+/// Texts that stand in headers and in tokens.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub(crate) struct Names(pub(crate) Vec<String>);
+
+impl TryFrom<Vec<String>> for Names {
+    type Error = &'static str;
+
+    fn try_from(names: Vec<String>) -> Result<Self, Self::Error> {
+        if !names.iter().all(|name| is_printable(name)) {
+            return Err("`audiences` and `origins` are printable ASCII");
+        }
+        Ok(Self(names))
+    }
 }
 
 /// One issuer.
@@ -104,7 +136,10 @@ impl OidcConfig {
             }
             issuers.push(issuer);
         }
-        Ok(Self { issuers })
+        Ok(Self {
+            issuers,
+            tokens: file.token,
+        })
     }
 }
 
@@ -168,6 +203,8 @@ impl Preset {
 struct File {
     #[serde(default)]
     issuer: Vec<Spanned<IssuerEntry>>,
+    #[serde(default)]
+    token: TokenConfig,
 }
 
 #[derive(Deserialize)]
@@ -568,6 +605,15 @@ allow = [{ claims = { "/kubernetes.io/namespace" = "ci" } }]
     }
 
     #[test]
+    fn the_documented_example_is_one() {
+        let page = notme_testkit::testdata::text("../docs/formats/oidc.md");
+        let (_, rest) = page.split_once("```toml\n").unwrap();
+        let config = parse(rest.split_once("```").unwrap().0).unwrap();
+        assert_eq!(config.issuers.len(), 3);
+        assert_eq!(config.tokens.audiences.0.len(), 1);
+    }
+
+    #[test]
     fn nothing_is_nobody() {
         assert!(parse("").unwrap().issuers.is_empty());
         let silent = parse("[[issuer]]\npreset = \"github-actions\"\naudience = \"a\"\n").unwrap();
@@ -636,6 +682,16 @@ allow = [{ claims = { "/kubernetes.io/namespace" = "ci" } }]
             let error = parse(&text).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
             assert_eq!(error.line(), Some(1), "{error}");
+        }
+        for (wrong, says) in [
+            ("audiences = [\"\"]", "audiences"),
+            ("origins = [\"a b\"]", "origins"),
+            ("require_nonce = 1", "require_nonce"),
+            ("lifetime = 1", "lifetime"),
+        ] {
+            let error = parse(&format!("[token]\n{wrong}\n")).unwrap_err();
+            assert_eq!(error.line(), Some(2), "{error}");
+            assert!(error.to_string().contains(says), "{error}");
         }
         let large = parse(&"#".repeat(OIDC_CONFIG_MAX + 1)).unwrap_err();
         assert_eq!(

@@ -83,7 +83,7 @@ pub(super) fn check_shape(
 }
 
 /// Reads a NumericDate (RFC 7519 section 2), which may have a fraction.
-fn numeric_date(value: &Value) -> Option<UnixTime> {
+pub(crate) fn numeric_date(value: &Value) -> Option<UnixTime> {
     let Value::Number(number) = value else {
         return None;
     };

@@ -11,3 +11,6 @@ CREATE TABLE spent_token (
     digest     BLOB    PRIMARY KEY CHECK (length(digest) = 32),
     kept_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Some live for hours; forgetting them must not take a look at each.
+CREATE INDEX spent_token_by_end ON spent_token (kept_until);

@@ -317,42 +317,30 @@ impl Store for SqliteStore {
         })
     }
 
-    fn enrol(
+    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
+        self.write("keep the enrolment", Durability::Power, |transaction| {
+            if let Some(digest) = &session.token {
+                check_keys_are_new(transaction, digest, session)?;
+                spend_token(transaction, digest, session.started_at)?;
+            }
+            insert_session(transaction, session, issued)
+        })
+    }
+
+    fn enrol_workload(
         &self,
         session: &Session,
         issued: &[Issued],
         spent: Option<&SpentToken>,
     ) -> Result<(), EnrolStoreError> {
-        self.write("keep the enrolment", Durability::Power, |transaction| {
+        // It lives for minutes, and so does the token that could open another.
+        self.write("keep the enrolment", Durability::Process, |transaction| {
             if let Some(spent) = spent
                 && !insert_spent(transaction, spent)?
             {
                 return Err(WriteError::Refused(EnrolStoreError::Spent));
             }
-            if is_revoked(transaction, session)? {
-                return Err(WriteError::Refused(EnrolStoreError::Revoked));
-            }
-            if let Some(digest) = &session.token {
-                check_keys_are_new(transaction, digest, session)?;
-                spend_token(transaction, digest, session.started_at)?;
-            }
-            transaction.execute(
-                "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
-                params![
-                    session.id,
-                    session.identity.as_str(),
-                    session.principal,
-                    session.agent.as_str(),
-                    session.scopes.to_string(),
-                    session.auth_method,
-                    session.mtls.spki_der(),
-                    session.signing.spki_der(),
-                    session.started_at.secs(),
-                    session.ends_at.secs(),
-                    session.token,
-                ],
-            )?;
-            Ok(record_issued(transaction, &session.id, issued)?)
+            insert_session(transaction, session, issued)
         })
     }
 
@@ -393,6 +381,33 @@ impl Store for SqliteStore {
                 other => other?,
             };
             Ok(record_issued(transaction, spent.session, issued)?)
+        })
+    }
+
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issued: &Issued,
+    ) -> Result<(), RecordError> {
+        self.write("record the token", Durability::Process, |transaction| {
+            // Asked again inside the transaction: a revocation that came first wins.
+            let is_living: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
+                [session],
+                |row| row.get(0),
+            )?;
+            if !is_living {
+                return Err(WriteError::Refused(RecordError::SessionRevoked));
+            }
+            if !insert_spent(transaction, spent)? {
+                return Err(WriteError::Refused(RecordError::Replayed));
+            }
+            Ok(record_issued(
+                transaction,
+                session,
+                std::slice::from_ref(issued),
+            )?)
         })
     }
 
@@ -497,7 +512,7 @@ impl Store for SqliteStore {
                    (SELECT count(*) FROM token
                     WHERE revoked_at IS NULL AND used < uses AND expires_at > ?1),
                    (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
-                   (SELECT count(*) FROM issued),
+                   (SELECT count(*) FROM issued WHERE kind <> 'access-token'),
                    (SELECT coalesce(max(seqno), 0) FROM trust)",
                 [now.secs()],
                 |row| {
@@ -511,6 +526,35 @@ impl Store for SqliteStore {
             )
         })
     }
+}
+
+/// Keeps a session that is to begin, unless its name or keys were taken back.
+fn insert_session(
+    transaction: &Transaction<'_>,
+    session: &Session,
+    issued: &[Issued],
+) -> Result<(), WriteError<EnrolStoreError>> {
+    if is_revoked(transaction, session)? {
+        return Err(WriteError::Refused(EnrolStoreError::Revoked));
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+        )?
+        .execute(params![
+            session.id,
+            session.identity.as_str(),
+            session.principal,
+            session.agent.as_str(),
+            session.scopes.to_string(),
+            session.auth_method,
+            session.mtls.spki_der(),
+            session.signing.spki_der(),
+            session.started_at.secs(),
+            session.ends_at.secs(),
+            session.token,
+        ])?;
+    Ok(record_issued(transaction, &session.id, issued)?)
 }
 
 /// Tells whether name or keys of a session that is to begin were taken back.

@@ -25,6 +25,7 @@ mod reference;
 mod revocation;
 mod serving;
 mod surface;
+mod token;
 mod tokens;
 mod workload;
 mod world;

@@ -6,7 +6,7 @@ use notme_core::{base64, bundle::CaBundle};
 use notme_testkit::testdata;
 use serde_json::Value;
 
-use crate::world::{World, start};
+use crate::world::{Running, World, start};
 
 fn bundle(body: &[u8]) -> CaBundle {
     CaBundle::from_json(body).unwrap()
@@ -47,35 +47,48 @@ fn keys_and_epochs_are_the_references_bytes_but_for_the_key() {
     }
 }
 
-#[test]
-fn both_metadata_documents_are_one_and_claim_no_openid() {
-    let world = World::new();
+/// The authority of the reference's fixtures, but for its keys.
+fn as_recorded(world: &World) -> Running {
     let mut config = world.config();
     config.url = Some("https://auth.notme.bot".to_owned());
     config.local = None;
-    let running = start(config).unwrap();
-    let oauth = running.tcp().get("/.well-known/oauth-authorization-server");
-    let openid = running.tcp().get("/.well-known/openid-configuration");
-    assert_eq!(oauth.body, openid.body);
-    assert_eq!(oauth.header("cache-control"), Some("public, max-age=86400"));
-    let ours: Value = oauth.json();
-    for absent in [
-        "subject_types_supported",
-        "algorithms_supported",
-        "authorization_endpoint",
-        "code_challenge_methods_supported",
-    ] {
-        assert_eq!(ours.get(absent), None);
-    }
-    let theirs: Value = serde_json::from_str(&testdata::text(
-        "notme-authority/prod/discovery/oauth-authorization-server.json",
-    ))
-    .unwrap();
-    for (name, value) in ours.as_object().unwrap() {
-        // The scopes are those we have.
-        if name != "scopes_supported" {
-            assert_eq!(value, &theirs[name], "{name}");
-        }
+    start(config).unwrap()
+}
+
+#[test]
+fn the_discovery_document_begins_with_the_references_bytes() {
+    let world = World::new();
+    let running = as_recorded(&world);
+    let answer = running.tcp().get("/.well-known/signet-authority.json");
+    assert_eq!(
+        answer.header("cache-control"),
+        Some("public, max-age=86400")
+    );
+    let ours = String::from_utf8(answer.body).unwrap();
+    let theirs = testdata::text("notme-authority/prod/discovery/signet-authority.json");
+    let members = theirs.strip_suffix('}').unwrap();
+    assert!(ours.starts_with(&format!("{members},")), "{ours}");
+}
+
+#[test]
+fn both_metadata_documents_are_the_references_bytes_but_for_the_scopes() {
+    let world = World::new();
+    let running = as_recorded(&world);
+    let scopes = [
+        r#""bridgeCert","authorityManage","certMint","sign:git","sign:attestation""#,
+        r#""bridgeCert","sign:git","sign:attestation","ssh:login""#,
+    ];
+    for document in ["oauth-authorization-server", "openid-configuration"] {
+        let answer = running.tcp().get(&format!("/.well-known/{document}"));
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("public, max-age=86400")
+        );
+        let theirs = testdata::text(&format!("notme-authority/prod/discovery/{document}.json"));
+        assert_eq!(
+            String::from_utf8(answer.body).unwrap(),
+            theirs.replace(scopes[0], scopes[1])
+        );
     }
 }
 
