@@ -19,7 +19,7 @@ use crate::{
     authority::{Peer, version},
     denial::Denial,
     failure::Failure,
-    oidc::{Among, VerifyError, Workload},
+    oidc::{Among, KeysError, VerifyError, Workload},
     refusal::Refusal,
     server::Shared,
 };
@@ -237,7 +237,10 @@ async fn workload<'a>(
     verified.await.map(Some).map_err(|error| match error {
         VerifyError::Token(_) => Refusal::OidcTokenInvalid.into(),
         VerifyError::Keys(error) => {
-            shared.report(&error);
+            // Told once, when it is tried.
+            if !matches!(error, KeysError::NotFetched) {
+                shared.report(&error);
+            }
             Refusal::OidcIssuerUnreachable.into()
         }
     })

@@ -107,11 +107,17 @@ impl TestIssuer {
     /// Without a key.
     pub fn mint(&self, claims: &Value) -> String {
         let state = self.shared.lock();
-        let (kid, key) = state.keys.last().expect("an issuer has a key");
-        key.sign(
-            &json!({"alg": key.algorithm(), "kid": kid, "typ": "JWT"}),
-            claims,
-        )
+        mint(state.keys.last().expect("an issuer has a key"), claims)
+    }
+
+    /// Mints a token with one of several keys.
+    ///
+    /// # Panics
+    /// Without such a key.
+    pub fn mint_with(&self, kid: &str, claims: &Value) -> String {
+        let state = self.shared.lock();
+        let key = state.keys.iter().find(|(name, _)| name == kid);
+        mint(key.expect("the issuer has such a key"), claims)
     }
 }
 
@@ -181,6 +187,11 @@ impl Shared {
             _ => ("404 Not Found", "{}".to_owned()),
         }
     }
+}
+
+fn mint((kid, key): &(String, TokenKey), claims: &Value) -> String {
+    let header = json!({"alg": key.algorithm(), "kid": kid, "typ": "JWT"});
+    key.sign(&header, claims)
 }
 
 fn published((kid, key): &(String, TokenKey)) -> Value {

@@ -15,7 +15,7 @@ use crate::{
     authority::{About, GithubClaims, PairRequest, narrowed},
     denial::Denial,
     failure::Failure,
-    oidc::{Among, TokenError, VerifyError},
+    oidc::{Among, KeysError, TokenError, VerifyError},
     server::Shared,
 };
 
@@ -106,9 +106,11 @@ fn json(body: &[u8]) -> Result<Value, Denial> {
         .ok_or(Denial::BodyMalformed)
 }
 
-pub(super) fn refused(error: VerifyError) -> Failure {
+fn refused(error: VerifyError) -> Failure {
     match error {
         VerifyError::Token(error) => Denial::Token(error).into(),
+        // Why, was told when it was tried.
+        VerifyError::Keys(KeysError::NotFetched) => Denial::Unavailable.into(),
         VerifyError::Keys(error) => Failure::Unavailable(Box::new(error)),
     }
 }

@@ -44,6 +44,11 @@ impl Cache {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
+    /// Tells whether the last try was in vain.
+    fn has_failed(&self) -> bool {
+        self.tried_at.is_some() && self.tried_at != self.fetched_at
+    }
+
     fn is_younger(&self, age: i64, now: UnixTime) -> bool {
         self.fetched_at.is_some_and(|at| is_within(at, age, now))
     }
@@ -100,7 +105,12 @@ impl Keys {
             return Err(KeysError::NotFetched);
         }
         let fits = |key: &&Jwk| key.kid() == Some(kid);
-        Ok(cache.keys.iter().filter(fits).cloned().collect())
+        let found: Vec<_> = cache.keys.iter().filter(fits).cloned().collect();
+        // The issuer may have such a key by now, and could not say so.
+        if found.is_empty() && cache.has_failed() {
+            return Err(KeysError::NotFetched);
+        }
+        Ok(found)
     }
 
     fn cached(&self) -> Cache {
@@ -142,7 +152,7 @@ impl Keys {
                 let (Some(named), Some(url)) = (names("issuer"), names("jwks_uri")) else {
                     return Err(KeysError::malformed(&place));
                 };
-                if named != issuer || !is_fetchable(url) {
+                if named != issuer || !may_name(issuer, url) {
                     return Err(KeysError::malformed(&place));
                 }
                 parse(&fetcher.get(url).await?, url)
@@ -206,6 +216,12 @@ pub(super) fn is_fetchable(url: &str) -> bool {
     let is_bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     let is_loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     is_bare && (url.scheme() == "https" || url.scheme() == "http" && is_loopback)
+}
+
+/// Tells whether the keys of an issuer may be at a URL that its discovery document names: one out
+/// in the world has no business with this machine.
+fn may_name(issuer: &str, url: &str) -> bool {
+    is_fetchable(url) && (url.starts_with("https:") || issuer.starts_with("http:"))
 }
 
 fn read_file(path: &Path) -> Result<Vec<Jwk>, KeysError> {
@@ -335,6 +351,15 @@ mod tests {
         ] {
             assert!(!is_fetchable(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_issuer_in_the_world_names_no_place_on_this_machine() {
+        let (world, here) = ("https://a.example", "http://127.0.0.1:1");
+        assert!(may_name(world, "https://keys.example/jwks"));
+        assert!(may_name(here, "http://127.0.0.1:1/jwks"));
+        assert!(!may_name(world, "http://127.0.0.1:1/jwks"));
+        assert!(!may_name(here, "http://a.example/jwks"));
     }
 
     #[test]

@@ -304,11 +304,17 @@ fn an_issuer_that_is_down_spends_nobodys_token_and_its_known_keys_go_on_for_a_da
     site.world.advance(30);
     pair(&site.exchange(&token));
 
+    let known = site.token();
+    site.issuer.add_key("second", TokenKey::new_rsa());
     site.issuer.behave(Manner::Broken);
-    site.world.advance(86_399);
-    pair(&site.exchange(&site.token()));
-    site.world.advance(31);
+    site.world.advance(30);
+    // It may have such a key, and cannot say so.
     denied(&site.exchange(&site.token()), 503, UNAVAILABLE);
+    pair(&site.exchange(&known));
+    site.world.advance(86_369);
+    pair(&site.exchange(&site.token_of("first")));
+    site.world.advance(31);
+    denied(&site.exchange(&site.token_of("first")), 503, UNAVAILABLE);
 }
 
 #[test]

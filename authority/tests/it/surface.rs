@@ -216,6 +216,10 @@ fn the_landing_page_and_the_version_say_what_this_is() {
         let discovery = landing["discovery"].as_str().unwrap();
         assert_eq!(discovery, "/identity/.well-known/signet-authority.json");
         assert_eq!(running.tcp().get(discovery).status, 200);
+        let cert_gha = landing["endpoints"]["cert_gha"].as_str().unwrap();
+        assert_eq!(cert_gha, "/identity/cert/gha");
+        let bare = running.tcp().post_bytes(cert_gha, b"");
+        assert_eq!(bare.body, br#"{"error":"missing Bearer token"}"#);
     }
     let version = running.tcp().get("/.well-known/version");
     assert_eq!(version.header("cache-control"), Some("no-store"));

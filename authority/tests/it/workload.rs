@@ -98,6 +98,11 @@ impl Site {
         self.issuer.mint(&self.claims())
     }
 
+    /// A token signed with an older key.
+    pub(crate) fn token_of(&self, kid: &str) -> String {
+        self.issuer.mint_with(kid, &self.claims())
+    }
+
     /// A token with claims changed.
     pub(crate) fn token_with(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = self.claims();
