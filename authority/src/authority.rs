@@ -1,9 +1,12 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
+mod access;
 mod certificates;
 mod enrol;
+mod exchange;
 mod issue;
 mod publication;
+mod surface;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,11 +15,18 @@ use notme_core::{
     time::UnixTime,
 };
 
-pub(crate) use self::certificates::CertifyError;
+pub(crate) use self::{
+    access::TokenRequest,
+    certificates::CertifyError,
+    exchange::{About, GithubClaims, PairRequest, narrowed},
+    surface::version,
+};
 use crate::{
     ca::{Ca, CaError, CaName},
     clock::Clock,
+    dpop::Nonces,
     format_ca::FormatCas,
+    oidc::{Issuers, TokenConfig},
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
@@ -167,8 +177,13 @@ pub(crate) struct Authority {
     url: String,
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
+    issuers: Issuers,
+    tokens: TokenConfig,
+    nonces: Nonces,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
+    /// The signed CA bundle that is served now.
+    bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
 }
 
@@ -177,6 +192,8 @@ pub(crate) struct Settings {
     pub(crate) url: String,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) local: Option<LocalEnrolment>,
+    pub(crate) issuers: Issuers,
+    pub(crate) tokens: TokenConfig,
 }
 
 impl Authority {
@@ -203,7 +220,11 @@ impl Authority {
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
+            issuers: settings.issuers,
+            tokens: settings.tokens,
+            nonces: Nonces::new()?,
             publishing: Mutex::default(),
+            bundle: Mutex::default(),
             serials: Serials::default(),
         };
         authority.trust()?;
@@ -213,6 +234,29 @@ impl Authority {
     /// Answers a request for a time stamp, as bytes of RFC 3161 on both sides.
     pub(crate) fn stamp(&self, request: &[u8]) -> Result<Vec<u8>, StampError> {
         self.keys.tsa.answer(request, self.clock.now())
+    }
+
+    /// Returns the other issuers whose tokens count here.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Returns for whom access tokens may be.
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.tokens.audiences.0
+    }
+
+    /// Returns the web origins whose pages may ask.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.tokens.origins.0
+    }
+
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.record.trust_domain
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
     }
 
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.
@@ -225,12 +269,18 @@ impl Authority {
 /// Why an authority cannot be founded or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The signed CA bundle cannot be made.
+    #[error("the signed CA bundle cannot be made")]
+    Bundle(#[from] notme_core::bundle::BundleError),
     /// A key or root certificate cannot be made or opened.
     #[error("the keys of the authority cannot be used")]
     Ca(#[from] CaError),
     /// Trust domain or operator cannot be part of an identity.
     #[error("trust domain and operator are letters, digits, `.`, `_` and `-`")]
     Identity(#[from] IdentityError),
+    /// A document cannot be written.
+    #[error("a document cannot be written")]
+    Json(#[from] serde_json::Error),
     /// The key-encryption key cannot be had.
     #[error("the keys of the authority stay closed")]
     Seal(#[from] SealError),
@@ -246,6 +296,7 @@ impl OpenError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Bundle(_) | Self::Json(_) => "authority-document",
             Self::Ca(error) => error.code(),
             Self::Identity(_) => "identity-malformed",
             Self::Seal(error) => error.code(),

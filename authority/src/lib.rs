@@ -15,8 +15,8 @@
 //!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
-//! and trust documents also survive a power cut; of the issuance record and the spent nonces it
-//! may take the last seconds.
+//! and trust documents also survive a power cut; of the issuance record, of spent nonces and
+//! proofs, and of what tokens of other issuers opened, it may take the last seconds.
 
 #![forbid(unsafe_code)]
 
@@ -25,11 +25,14 @@ mod authority;
 mod ca;
 mod ca_key;
 mod clock;
+mod denial;
+mod dpop;
 mod failure;
 mod format_ca;
 mod http;
 mod instance;
 mod listen;
+mod oidc;
 mod opening;
 mod refusal;
 mod revocation;
@@ -49,6 +52,7 @@ pub use self::{
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError},
+    oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
     scope::{Scope, ScopeError, Scopes},

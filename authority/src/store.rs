@@ -50,13 +50,33 @@ pub(crate) trait Store: Send + Sync {
     /// A token enrols the same keys once; what was revoked is not enrolled again.
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
 
+    /// Keeps the session and the certificates of a workload of another issuer, and spends its
+    /// token along with that, if it was not spent before.
+    fn enrol_workload(
+        &self,
+        session: &Session,
+        issued: &[Issued],
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError>;
+
+    /// Spends a token of another issuer; `false` when it was spent before.
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError>;
+
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
     fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
 
     /// Spends a nonce of a living session and records what is issued for it.
     fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
 
-    /// Forgets nonces that are too old to be replayed.
+    /// Spends a proof for a living session and records what is issued for it.
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issued: &Issued,
+    ) -> Result<(), RecordError>;
+
+    /// Forgets nonces and tokens that are too old to be replayed.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the latest trust document.
@@ -64,6 +84,10 @@ pub(crate) trait Store: Send + Sync {
 
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
+
+    /// Returns a number for the next signed CA bundle: above every one before, and not below
+    /// `least`.
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError>;
 
     /// Keeps a revocation and ends the living sessions that it concerns. Of two about one thing
     /// the one that reaches further back stays.
@@ -230,6 +254,8 @@ pub(crate) enum IssuedKind {
     Ssh,
     /// Issuance-bound, OpenPGP.
     OpenPgp,
+    /// An access token: its serial is its `jti`, its key the one it is bound to.
+    AccessToken,
 }
 
 impl IssuedKind {
@@ -244,6 +270,7 @@ impl IssuedKind {
             Self::X509Interop => "x509-interop",
             Self::Ssh => "ssh",
             Self::OpenPgp => "openpgp",
+            Self::AccessToken => "access-token",
         }
     }
 }
@@ -253,6 +280,14 @@ impl IssuedKind {
 pub(crate) struct SpentNonce<'a> {
     pub(crate) session: &'a [u8; 16],
     pub(crate) nonce: [u8; 16],
+    pub(crate) kept_until: UnixTime,
+}
+
+/// A token that we did not make, used once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpentToken {
+    /// Of what makes it unique, and of its kind.
+    pub(crate) digest: [u8; 32],
     pub(crate) kept_until: UnixTime,
 }
 
@@ -339,6 +374,8 @@ pub(crate) enum EnrolStoreError {
     KeysKnown,
     #[error("this identity or key was revoked")]
     Revoked,
+    #[error("the token of another issuer was used before")]
+    Spent,
 }
 
 /// Why an issuance was not recorded.

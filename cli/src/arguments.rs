@@ -494,8 +494,11 @@ pub(crate) struct AuthorityServe {
     #[arg(long, conflicts_with_all = ["dir", "passphrase_file", "key_file"])]
     pub(crate) ephemeral: bool,
     /// Be the embedded one: its directory, its socket, and an end when nobody asks for it
-    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir"])]
+    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir", "oidc"])]
     pub(crate) embedded: bool,
+    /// Whose OpenID Connect tokens count, and what they are worth; see docs/formats/oidc.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) oidc: Option<PathBuf>,
     /// How long session certificates live, in seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) certificate_ttl: Option<NonZeroU32>,

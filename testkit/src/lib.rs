@@ -14,6 +14,8 @@ pub mod cast;
 pub mod clock;
 pub mod commit;
 pub mod gnupg;
+pub mod issuer;
+pub mod jwt;
 pub mod keys;
 pub mod openpgp;
 pub mod oracle;

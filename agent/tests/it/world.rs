@@ -15,8 +15,8 @@ use notme_agent::{
     SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
-    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Scope, Scopes,
-    ServeConfig, Serving, Storage, serve_until,
+    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, OidcConfig, Scope,
+    Scopes, ServeConfig, Serving, Storage, serve_until,
 };
 use notme_core::{
     base64,
@@ -503,6 +503,7 @@ pub(crate) fn serve_config(
             ])
             .unwrap(),
         }),
+        oidc: OidcConfig::default(),
         idle_exit: None,
         limits: Limits {
             drain: Duration::from_millis(10),

@@ -64,6 +64,7 @@ impl Authority {
             not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
             payload_sha256: Some(payload_sha256),
             activity,
+            common_name: session.agent.as_str(),
         };
         let mut response = IssueResponse {
             certificates: Default::default(),
@@ -137,7 +138,7 @@ impl Authority {
 
     /// Finds the living session behind a request. The proof comes first: session certificates
     /// are public, and only the holder of the key learns how the session stands.
-    fn admit(&self, asked: &Asked<'_>, now: UnixTime) -> Result<Session, Failure> {
+    pub(super) fn admit(&self, asked: &Asked<'_>, now: UnixTime) -> Result<Session, Failure> {
         let Some(presented) = self.store.session(&asked.certificate)? else {
             return Err(Refusal::SessionUnknown.into());
         };
@@ -168,14 +169,14 @@ impl Authority {
 }
 
 /// What a session asked, and its proof.
-struct Asked<'a> {
-    certificate: [u8; 32],
-    preimage: Vec<u8>,
-    proof: &'a str,
-    time: UnixTime,
+pub(super) struct Asked<'a> {
+    pub(super) certificate: [u8; 32],
+    pub(super) preimage: Vec<u8>,
+    pub(super) proof: &'a str,
+    pub(super) time: UnixTime,
 }
 
-fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {
+pub(super) fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {
     base64::decode_any(certificate)
         .map(|der| sha256(&der))
         .ok_or(Refusal::SessionUnknown)

@@ -30,8 +30,8 @@ use self::rows::{
 };
 use super::{
     AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
-    SealedFormatCa, Session, SpentNonce, Store, StoreError, Summary, TokenId, TokenRecord,
-    TokenRefusal, TrustRecord,
+    SealedFormatCa, Session, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId,
+    TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::revocation::Taken;
 
@@ -319,30 +319,34 @@ impl Store for SqliteStore {
 
     fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
-            if is_revoked(transaction, session)? {
-                return Err(WriteError::Refused(EnrolStoreError::Revoked));
-            }
             if let Some(digest) = &session.token {
                 check_keys_are_new(transaction, digest, session)?;
                 spend_token(transaction, digest, session.started_at)?;
             }
-            transaction.execute(
-                "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
-                params![
-                    session.id,
-                    session.identity.as_str(),
-                    session.principal,
-                    session.agent.as_str(),
-                    session.scopes.to_string(),
-                    session.auth_method,
-                    session.mtls.spki_der(),
-                    session.signing.spki_der(),
-                    session.started_at.secs(),
-                    session.ends_at.secs(),
-                    session.token,
-                ],
-            )?;
-            Ok(record_issued(transaction, &session.id, issued)?)
+            insert_session(transaction, session, issued)
+        })
+    }
+
+    fn enrol_workload(
+        &self,
+        session: &Session,
+        issued: &[Issued],
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError> {
+        // It lives for minutes, and so does the token that could open another.
+        self.write("keep the enrolment", Durability::Process, |transaction| {
+            if let Some(spent) = spent
+                && !insert_spent(transaction, spent)?
+            {
+                return Err(WriteError::Refused(EnrolStoreError::Spent));
+            }
+            insert_session(transaction, session, issued)
+        })
+    }
+
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError> {
+        self.write("spend the token", Durability::Process, |transaction| {
+            Ok(insert_spent(transaction, spent)?)
         })
     }
 
@@ -380,9 +384,39 @@ impl Store for SqliteStore {
         })
     }
 
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issued: &Issued,
+    ) -> Result<(), RecordError> {
+        self.write("record the token", Durability::Process, |transaction| {
+            // Asked again inside the transaction: a revocation that came first wins.
+            let is_living: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
+                [session],
+                |row| row.get(0),
+            )?;
+            if !is_living {
+                return Err(WriteError::Refused(RecordError::SessionRevoked));
+            }
+            if !insert_spent(transaction, spent)? {
+                return Err(WriteError::Refused(RecordError::Replayed));
+            }
+            Ok(record_issued(
+                transaction,
+                session,
+                std::slice::from_ref(issued),
+            )?)
+        })
+    }
+
     fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
-        self.write("forget old nonces", Durability::Process, |transaction| {
-            transaction.execute("DELETE FROM nonce WHERE kept_until < ?1", [now.secs()])?;
+        self.write("forget what is spent", Durability::Process, |transaction| {
+            for table in ["nonce", "spent_token"] {
+                let delete = format!("DELETE FROM {table} WHERE kept_until < ?1");
+                transaction.execute(&delete, [now.secs()])?;
+            }
             Ok(())
         })
     }
@@ -418,6 +452,18 @@ impl Store for SqliteStore {
                 Ok(())
             },
         )
+    }
+
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError> {
+        // To the disk: a number that came back would look like a rollback.
+        self.write("number the CA bundle", Durability::Power, |transaction| {
+            let seqno = transaction.query_row(
+                "UPDATE ca_bundle SET seqno = max(seqno + 1, ?1) RETURNING seqno",
+                [signed(least)],
+                |row| unsigned(row, 0),
+            )?;
+            Ok(seqno)
+        })
     }
 
     fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError> {
@@ -466,7 +512,7 @@ impl Store for SqliteStore {
                    (SELECT count(*) FROM token
                     WHERE revoked_at IS NULL AND used < uses AND expires_at > ?1),
                    (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
-                   (SELECT count(*) FROM issued),
+                   (SELECT count(*) FROM issued WHERE kind <> 'access-token'),
                    (SELECT coalesce(max(seqno), 0) FROM trust)",
                 [now.secs()],
                 |row| {
@@ -480,6 +526,35 @@ impl Store for SqliteStore {
             )
         })
     }
+}
+
+/// Keeps a session that is to begin, unless its name or keys were taken back.
+fn insert_session(
+    transaction: &Transaction<'_>,
+    session: &Session,
+    issued: &[Issued],
+) -> Result<(), WriteError<EnrolStoreError>> {
+    if is_revoked(transaction, session)? {
+        return Err(WriteError::Refused(EnrolStoreError::Revoked));
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+        )?
+        .execute(params![
+            session.id,
+            session.identity.as_str(),
+            session.principal,
+            session.agent.as_str(),
+            session.scopes.to_string(),
+            session.auth_method,
+            session.mtls.spki_der(),
+            session.signing.spki_der(),
+            session.started_at.secs(),
+            session.ends_at.secs(),
+            session.token,
+        ])?;
+    Ok(record_issued(transaction, &session.id, issued)?)
 }
 
 /// Tells whether name or keys of a session that is to begin were taken back.
@@ -571,6 +646,14 @@ fn insert_format_cas(
         )?;
     }
     Ok(())
+}
+
+/// Spends a token of another issuer; the primary key decides, so that no two can.
+fn insert_spent(transaction: &Transaction<'_>, spent: &SpentToken) -> rusqlite::Result<bool> {
+    let inserted = transaction
+        .prepare_cached("INSERT OR IGNORE INTO spent_token VALUES (?1, ?2)")?
+        .execute(params![spent.digest, spent.kept_until.secs()])?;
+    Ok(inserted == 1)
 }
 
 /// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.
@@ -687,10 +770,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 4] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
