@@ -229,7 +229,12 @@ impl Operation {
                     shared.report(&error);
                     tsa::system_failure()
                 });
-                Ok(response(StatusCode::OK, TIME_STAMP_REPLY, "no-store", reply.into()))
+                Ok(response(
+                    StatusCode::OK,
+                    TIME_STAMP_REPLY,
+                    "no-store",
+                    reply.into(),
+                ))
             }
         }
     }
