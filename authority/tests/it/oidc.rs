@@ -1,6 +1,6 @@
 //! Workloads with tokens of other issuers.
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 use notme_authority::OidcConfig;
 use notme_core::{certificate::Certificate, enrol::Format, identity::Identity, time::UnixTime};
@@ -315,6 +315,26 @@ fn an_issuer_that_is_down_spends_nobodys_token_and_its_known_keys_go_on_for_a_da
     pair(&site.exchange(&site.token_of("first")));
     site.world.advance(31);
     denied(&site.exchange(&site.token_of("first")), 503, UNAVAILABLE);
+}
+
+#[test]
+fn a_caller_that_hangs_up_does_not_stop_the_fetching_for_the_others() {
+    let site = Site::github();
+    site.issuer.behave(Manner::Silent);
+    let mut stream = site.client().connect();
+    let authorization = format!("authorization: Bearer {}", site.token());
+    let head = format!("POST /cert/gha HTTP/1.1\r\nhost: a\r\n{authorization}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    while site.issuer.key_fetches() == 0 {
+        std::thread::yield_now();
+    }
+    drop(stream);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| site.exchange(&site.token()));
+        site.issuer.behave(Manner::Well);
+        pair(&waiting.join().unwrap());
+    });
+    assert_eq!(site.issuer.key_fetches(), 1);
 }
 
 #[test]
