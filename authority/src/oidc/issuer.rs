@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     config::{Github, IssuerConfig, OidcConfig, Rule, Terms},
     keys::{Keys, KeysError},
-    token::{TokenError, check_algorithm, check_shape, check_times_and_audience, invalid, shown},
+    token::{TokenError, check_header, check_shape, check_times_and_audience, invalid, shown},
 };
 use crate::{clock::Clock, denial::Denial, scope::Scopes, store::SpentToken};
 
@@ -68,7 +68,7 @@ impl Issuers {
         let issuer = self.0.iter().find(is_meant);
         // As the reference has it, the algorithm comes before the issuer.
         let allowed = issuer.map_or(&JwsAlgorithm::ALL[..], |issuer| &issuer.config.algorithms);
-        let algorithm = check_algorithm(&parsed, allowed)?;
+        let algorithm = check_header(&parsed, allowed)?;
         let issuer = issuer.ok_or_else(|| TokenError::Issuer(shown(named)))?;
         check_times_and_audience(claims, &issuer.config.audience, now)?;
 
