@@ -55,7 +55,8 @@ pub struct KeyPair {
 pub struct EnrolRequest {
     /// Name of the agent.
     pub agent: AgentName,
-    /// The enrolment token; absent on a unix socket, where the user id speaks.
+    /// The enrolment token, or the OIDC token of an issuer that the authority takes; absent on a
+    /// unix socket, where the user id speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Both public keys, as SubjectPublicKeyInfo PEM.

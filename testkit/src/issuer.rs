@@ -42,6 +42,8 @@ pub enum Manner {
     /// As it should.
     #[default]
     Well,
+    /// Not, until it behaves otherwise.
+    Silent,
     /// With status 500.
     Broken,
     /// With more than anybody should read.
@@ -150,6 +152,12 @@ impl Shared {
         }
         let head = String::from_utf8_lossy(&head);
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        if path == KEYS {
+            self.lock().key_fetches += 1;
+        }
+        while self.lock().manner == Manner::Silent {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let (status, body) = self.document(&path, address);
         let more = match status {
             "302 Found" => format!("location: {}{KEYS}\r\n", url(address)),
@@ -163,10 +171,7 @@ impl Shared {
     }
 
     fn document(&self, path: &str, address: SocketAddr) -> (&'static str, String) {
-        let mut state = self.lock();
-        if path == KEYS {
-            state.key_fetches += 1;
-        }
+        let state = self.lock();
         match (state.manner, path) {
             (Manner::Broken, _) => ("500 Internal Server Error", "{}".to_owned()),
             (Manner::Endless, _) => ("200 OK", " ".repeat(1 << 20)),

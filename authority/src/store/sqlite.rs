@@ -392,11 +392,11 @@ impl Store for SqliteStore {
     ) -> Result<(), RecordError> {
         self.write("record the token", Durability::Process, |transaction| {
             // Asked again inside the transaction: a revocation that came first wins.
-            let is_living: bool = transaction.query_row(
-                "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
-                [session],
-                |row| row.get(0),
-            )?;
+            let is_living: bool = transaction
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
+                )?
+                .query_row([session], |row| row.get(0))?;
             if !is_living {
                 return Err(WriteError::Refused(RecordError::SessionRevoked));
             }
@@ -559,18 +559,21 @@ fn insert_session(
 
 /// Tells whether name or keys of a session that is to begin were taken back.
 fn is_revoked(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<bool> {
-    transaction.query_row(
-        "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
-                        OR kind = ?3 AND value IN (?4, ?5))",
-        params![
-            RevocationKind::Identity.as_str(),
-            session.identity.as_str(),
-            RevocationKind::Key.as_str(),
-            session.mtls.kid().to_string(),
-            session.signing.kid().to_string(),
-        ],
-        |row| row.get(0),
-    )
+    transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
+                            OR kind = ?3 AND value IN (?4, ?5))",
+        )?
+        .query_row(
+            params![
+                RevocationKind::Identity.as_str(),
+                session.identity.as_str(),
+                RevocationKind::Key.as_str(),
+                session.mtls.kid().to_string(),
+                session.signing.kid().to_string(),
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// Ends the living sessions that a revocation concerns: they get nothing more.
@@ -705,14 +708,13 @@ fn record_issued(
             certificate.not_after.secs(),
         ])?;
         if certificate.kind == IssuedKind::Signing {
-            transaction.execute(
-                "INSERT INTO session_certificate VALUES (?1, ?2, ?3)",
-                params![
+            transaction
+                .prepare_cached("INSERT INTO session_certificate VALUES (?1, ?2, ?3)")?
+                .execute(params![
                     certificate.certificate_sha256,
                     session,
                     certificate.not_after.secs()
-                ],
-            )?;
+                ])?;
         }
     }
     Ok(())
