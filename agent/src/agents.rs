@@ -6,14 +6,18 @@ use notme_core::{
     base64,
     certificate::Certificate,
     cms::SignedAttributes,
+    dsse::parse_pae,
+    enrol::SCOPE_SIGN_ATTESTATION,
     frame::{
-        ArmoredAnswer, CredentialsAnswer, MemoryProtection, SessionState, SessionStatus, SignAnswer,
+        ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, MemoryProtection, SessionState,
+        SessionStatus, SignAnswer,
     },
     identity::AgentName,
     key::{Hash, KeyId},
     object::classify,
     openpgp::{ArmorKind, ToBeSigned, armor},
     ssh,
+    statement::{PAYLOAD_TYPE, Statement},
 };
 use tokio::{
     task::JoinSet,
@@ -21,11 +25,12 @@ use tokio::{
 };
 
 use crate::{
-    config::{AgentConfig, ConfigError, Profile},
+    chain::Chain,
+    config::{AgentConfig, ConfigError, Profile, Timestamping},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
     session::{Session, Token},
-    slot::{Credential, Slot, Surroundings},
+    slot::{Credential, Slot, Surroundings, TimeStamp},
 };
 
 /// The agents that are configured, each in its slot.
@@ -48,7 +53,8 @@ impl Agents {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn sign_cms(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
-        let (slot, credential) = self.credential::<Cms>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (slot, credential) = self.credential::<Cms>(key, payload, deadline).await?;
         let profile = slot.config().profile;
         let hash = match profile {
             Profile::Modern => Hash::Sha512,
@@ -56,16 +62,16 @@ impl Agents {
         };
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
-        let chain = &credential.certificate;
+        let signed = (&credential, signature.as_slice());
+        let stamped = slot.time_stamp(slot.config().timestamp, signed, &self.around, deadline);
+        let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
         Ok(SignAnswer {
-            certificates: std::iter::once(chain.leaf())
-                .chain(chain.intermediates())
-                .map(|certificate| base64::encode(certificate.der()))
-                .collect(),
+            certificates: encoded(&credential.certificate),
             attributes: base64::encode(attributes.der()),
             signature: base64::encode(&signature),
-            basis: credential.basis,
-            notice: credential.notice,
+            basis,
+            time_stamp,
+            notice,
         })
     }
 
@@ -78,7 +84,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<SshSig>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<SshSig>(key, payload, deadline).await?;
         let key = ssh::Key::Certified(Box::new(credential.certificate));
         let hash = ssh::HashAlgorithm::Sha512;
         let data = ssh::Prehash::of(hash, payload).signed_data(GIT_NAMESPACE);
@@ -102,7 +109,8 @@ impl Agents {
         key: &str,
         payload: &[u8],
     ) -> Result<ArmoredAnswer, Failure> {
-        let (_, credential) = self.credential::<OpenPgp>(key, payload).await?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (_, credential) = self.credential::<OpenPgp>(key, payload, deadline).await?;
         let session = &credential.session;
         let key = &credential.certificate.key;
         let now = (self.around.clock)();
@@ -116,15 +124,61 @@ impl Agents {
         })
     }
 
+    /// Signs the pre-authentication encoding of a statement, once it was parsed and understood.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn attest(&self, key: &str, message: &[u8]) -> Result<AttestAnswer, Failure> {
+        let Some((PAYLOAD_TYPE, payload)) = parse_pae(message) else {
+            return Err(Failure::NotStatement);
+        };
+        Statement::parse(payload).map_err(Failure::Statement)?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
+        let scopes = credential.certificate.leaf().scopes();
+        if !scopes.iter().any(|scope| scope == SCOPE_SIGN_ATTESTATION) {
+            return Err(Failure::Scope);
+        }
+        let signature = credential.session.sign(slot.config().profile, message)?;
+        // Asked for or not: most who read bundles take none without.
+        let wish = slot.config().timestamp.unwrap_or(Timestamping::Wanted);
+        let signed = (&credential, signature.as_slice());
+        let stamped = slot.time_stamp(Some(wish), signed, &self.around, deadline);
+        let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
+        Ok(AttestAnswer {
+            certificates: encoded(&credential.certificate),
+            signature: base64::encode(&signature),
+            time_stamp,
+            basis,
+            notice,
+        })
+    }
+
     /// Returns what a git object is signed with, once it was parsed and understood.
     async fn credential<F: Form>(
         &self,
         key: &str,
         payload: &[u8],
+        deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         classify(payload).map_err(Failure::Payload)?;
+        self.certified::<F>(key, payload, deadline).await
+    }
+
+    async fn certified<F: Form>(
+        &self,
+        key: &str,
+        payload: &[u8],
+        deadline: Instant,
+    ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
         let slot = self.select(key)?;
-        let deadline = Instant::now() + SIGN_BUDGET;
+        let config = slot.config();
+        if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
+            return Err(Failure::NoTimeStamp {
+                agent: config.name.clone(),
+                cause: format!("{} signatures carry none", F::format(&config).as_str()),
+            });
+        }
         let credential = slot.credential::<F>(payload, &self.around, deadline);
         let credential = timeout_at(deadline, credential)
             .await
@@ -336,6 +390,30 @@ const ENROL_BUDGET: Duration = Duration::from_secs(10);
 /// The namespace of SSHSIG that git signs in.
 pub(crate) const GIT_NAMESPACE: &str = "git";
 
+/// Puts a time stamp together with what there was before it.
+fn with(
+    stamp: TimeStamp,
+    basis: Basis,
+    notice: Option<String>,
+) -> (Option<String>, Basis, Option<String>) {
+    match stamp {
+        TimeStamp::Unasked => (None, basis, notice),
+        TimeStamp::Token(token) => (Some(base64::encode(&token)), Basis::Timestamped, notice),
+        TimeStamp::Missed(missed) => {
+            let notices: Vec<_> = notice.into_iter().chain([missed]).collect();
+            (None, basis, Some(notices.join("; ")))
+        }
+    }
+}
+
+/// Writes a chain as it travels, the leaf first.
+fn encoded(chain: &Chain) -> Vec<String> {
+    std::iter::once(chain.leaf())
+        .chain(chain.intermediates())
+        .map(|certificate| base64::encode(certificate.der()))
+        .collect()
+}
+
 fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
     SessionStatus {
         agent,
@@ -347,6 +425,7 @@ fn broken(agent: AgentName, error: ConfigError) -> SessionStatus {
         not_after: None,
         session_ends_at: None,
         fallback: None,
+        unstamped: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::{borrow::Cow, cell::RefCell, error::Error as _, fs, io, path::PathBuf, 
 use notme_core::{
     certificate::{Certificate, CertificateError},
     enrol::{EnrolRequest, EnrolResponse, IssueRequest, IssueResponse, Refusal, RenewRequest},
+    timestamp::TimeStampRequest,
 };
 use notme_local::SocketPath;
 use reqwest::{Method, StatusCode, header, redirect};
@@ -45,7 +46,7 @@ impl AuthorityClient {
         document: Document,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
-        self.ask(Method::GET, &document.path(), Vec::new(), timeout)
+        self.ask(Method::GET, &document.path(), (JSON, Vec::new()), timeout)
             .await
     }
 
@@ -98,6 +99,19 @@ impl AuthorityClient {
         self.post("/v1/issue", request, timeout).await
     }
 
+    /// Gets the reply to a request for a time stamp.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub(crate) async fn time_stamp(
+        &self,
+        request: &TimeStampRequest,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, AuthorityError> {
+        let body = (TIME_STAMP_QUERY, request.to_der());
+        self.ask(Method::POST, "/tsa", body, timeout).await
+    }
+
     async fn post<Q: Serialize, A: DeserializeOwned>(
         &self,
         path: &str,
@@ -105,7 +119,7 @@ impl AuthorityClient {
         timeout: Duration,
     ) -> Result<A, AuthorityError> {
         let body = serde_json::to_vec(request).map_err(AuthorityError::Json)?;
-        let answer = self.ask(Method::POST, path, body, timeout).await?;
+        let answer = self.ask(Method::POST, path, (JSON, body), timeout).await?;
         serde_json::from_slice(&answer).map_err(AuthorityError::Json)
     }
 
@@ -113,14 +127,14 @@ impl AuthorityClient {
         &self,
         method: Method,
         path: &str,
-        body: Vec<u8>,
+        (content, body): (&str, Vec<u8>),
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
         let http = self.http()?;
         let answer = http
             .client
             .request(method, self.address.url().join(path))
-            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_TYPE, content)
             .timeout(timeout)
             .body(body)
             .send()
@@ -342,6 +356,9 @@ impl AuthorityError {
 /// How long a fetch for a person may take.
 pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const JSON: &str = "application/json";
+/// RFC 3161 section 3.4.
+const TIME_STAMP_QUERY: &str = "application/timestamp-query";
 const ANSWER_LIMIT: usize = 1024 * 1024;
 const TEXT_LIMIT: usize = 300;
 

@@ -113,6 +113,8 @@ async fn respond(server: &Server, frame: Frame) -> (Vec<u8>, bool) {
             SignatureKind::Ssh => answer(agents.sign_ssh(&key, &body).await),
             SignatureKind::OpenPgp => answer(agents.sign_openpgp(&key, &body).await),
         },
+        Request::Attest { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
+        Request::Attest { key } => answer(agents.attest(&key, &body).await),
         Request::Credentials { key } => answer(agents.credentials(&key).await),
         Request::Status => answer(status(server)),
         Request::List => answer(agents.list().map(|sessions| SessionsAnswer { sessions })),

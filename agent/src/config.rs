@@ -42,6 +42,9 @@ pub struct AgentConfig {
     /// A PEM file of the TLS roots to believe instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Whether X.509 signatures are time-stamped by the authority; not at all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Timestamping>,
 }
 
 impl AgentConfig {
@@ -57,6 +60,7 @@ impl AgentConfig {
             seen: None,
             scopes: None,
             ca_file: None,
+            timestamp: None,
         }
     }
 
@@ -195,6 +199,16 @@ pub enum Profile {
     Modern,
     /// P-256, for verifiers that know no Ed25519 in CMS.
     Interop,
+}
+
+/// How much a time stamp matters.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Timestamping {
+    /// Without one it signs all the same, and says so.
+    Wanted,
+    /// Without one it does not sign; not in other formats either, which carry none.
+    Required,
 }
 
 /// The SHA-256 of the root keys to believe; at least one.

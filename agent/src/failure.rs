@@ -8,11 +8,12 @@ use notme_core::{
     key::SignError,
     object::ObjectError,
     openpgp::OpenPgpError,
+    statement::StatementError,
 };
 
 use crate::{
     authority_client::AuthorityError, chain::ChainCheckError, config::ConfigError,
-    embedded::LaunchError, session_keys::KeysError,
+    embedded::LaunchError, session_keys::KeysError, slot::TimeStampRefused,
 };
 
 /// A request that failed.
@@ -30,6 +31,15 @@ pub(crate) enum Failure {
     /// The payload is none of those that may be signed.
     #[error("the payload is not a git commit, tag or push certificate")]
     Payload(#[source] ObjectError),
+    /// The message to attest is not the encoding of a statement.
+    #[error("the message is not the DSSE encoding of an in-toto statement")]
+    NotStatement,
+    /// The statement is none that is signed.
+    #[error("the statement is none that is signed")]
+    Statement(#[source] StatementError),
+    /// The session may not sign statements.
+    #[error("the session does not have the scope `sign:attestation`")]
+    Scope,
     /// No agent is configured by that name, and no session has that key id.
     #[error("no agent and no session is called `{key}`")]
     UnknownKey {
@@ -78,6 +88,17 @@ pub(crate) enum Failure {
         /// Why not, where something went wrong.
         cause: Option<String>,
     },
+    /// A time stamp came that cannot be used.
+    #[error(transparent)]
+    TimeStamp(#[from] TimeStampRefused),
+    /// There is no time stamp, and the configuration asks for one.
+    #[error("`{agent}` signs with a time stamp or not at all: {cause}")]
+    NoTimeStamp {
+        /// Which agent.
+        agent: AgentName,
+        /// Why there is none.
+        cause: String,
+    },
     /// Somebody locked the key agent.
     #[error("the key agent is locked")]
     Locked,
@@ -105,7 +126,8 @@ impl Failure {
             Self::Frame(_) => "frame-malformed",
             Self::Request(_) => "request-malformed",
             Self::Busy => "agent-busy",
-            Self::Payload(_) => "payload-not-understood",
+            Self::Payload(_) | Self::NotStatement | Self::Statement(_) => "payload-not-understood",
+            Self::Scope => "scope-missing",
             Self::UnknownKey { .. } => "key-unknown",
             Self::Config(error) => error.code(),
             Self::NoSession { .. } => "session-missing",
@@ -115,6 +137,8 @@ impl Failure {
             Self::Certificate(error) => error.code(),
             Self::NoCertificate { .. } => "certificate-unavailable",
             Self::NoFormat { .. } => "format-unavailable",
+            Self::TimeStamp(_) => "timestamp-invalid",
+            Self::NoTimeStamp { .. } => "timestamp-unavailable",
             Self::Locked => "agent-locked",
             Self::OpenPgp(_) | Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
             Self::Deadline => "deadline-exceeded",
@@ -157,6 +181,10 @@ impl Failure {
             Self::NoFormat { .. } => {
                 "sign with `gpg.format=x509`, or have the authority upgraded".to_owned()
             }
+            Self::Scope => "enrol with a token that grants it".to_owned(),
+            Self::NoTimeStamp { .. } => {
+                "`notme init --timestamp` lets it sign without one when there is none".to_owned()
+            }
             Self::Locked => {
                 "`ssh-add -X` unlocks it; `notme agent stop` forgets everything".to_owned()
             }
@@ -167,9 +195,12 @@ impl Failure {
             | Self::Request(_)
             | Self::Busy
             | Self::Payload(_)
+            | Self::NotStatement
+            | Self::Statement(_)
             | Self::Config(_)
             | Self::Token
             | Self::OpenPgp(_)
+            | Self::TimeStamp(_)
             | Self::Certificate(_)
             | Self::Keys(_)
             | Self::Sign(_)

@@ -17,6 +17,8 @@ use crate::{chain::ChainCheckError, config::AgentConfig, session::Session};
 pub(crate) trait Form {
     /// What certifies the key.
     type Certificate: Clone;
+    /// Whether a signature has room for a time stamp.
+    const CARRIES_TIME_STAMPS: bool;
 
     /// Returns the name by which an authority is asked for a certificate.
     fn format(config: &AgentConfig) -> Format;

@@ -35,7 +35,7 @@ pub use authority_client::{AuthorityError, Document};
 pub use authority_url::{AuthorityUrl, AuthorityUrlError};
 pub use chain::ChainCheckError;
 pub use clock::Clock;
-pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile};
+pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile, Timestamping};
 pub use embedded::{AuthorityLauncher, LaunchError};
 pub use fetch::{FetchError, HISTORY_MAX, ensure_embedded_authority, fetch, fetch_history};
 pub use process::detach;

@@ -349,7 +349,7 @@ impl Session {
         now: UnixTime,
     ) -> Result<IssueRequest, SignError> {
         let formats = vec![format];
-        let nonce = nonce()?;
+        let nonce = hex::encode(&nonce()?);
         let session = self.signing.leaf();
         let preimage = issue_preimage(
             authority.as_str(),
@@ -402,7 +402,7 @@ impl Session {
         authority: &AuthorityUrl,
         now: UnixTime,
     ) -> Result<RenewRequest, SignError> {
-        let nonce = nonce()?;
+        let nonce = hex::encode(&nonce()?);
         let session = self.signing.leaf();
         let preimage = renew_preimage(authority.as_str(), &session.sha256(), &nonce, now);
         Ok(RenewRequest {
@@ -487,10 +487,14 @@ fn pinned<'a>(
     })
 }
 
-fn nonce() -> Result<String, SignError> {
+/// Returns what is used once.
+///
+/// # Errors
+/// [`SignError`].
+pub(crate) fn nonce() -> Result<[u8; 16], SignError> {
     let mut bytes = [0; 16];
     OsRng.try_fill_bytes(&mut bytes).map_err(|_| SignError)?;
-    Ok(hex::encode(&bytes))
+    Ok(bytes)
 }
 
 #[cfg(test)]

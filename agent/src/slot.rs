@@ -1,5 +1,7 @@
 //! One configured agent: its configuration, its authority, and its session.
 
+mod time_stamp;
+
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
@@ -20,6 +22,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub(crate) use self::time_stamp::{TimeStamp, TimeStampRefused};
 use crate::{
     authority_client::{AuthorityClient, AuthorityError, Document},
     chain::ChainCheckError,
@@ -51,6 +54,8 @@ pub(crate) struct Slot {
     trust_tried: Cell<Option<Instant>>,
     /// Signatures with the session certificate.
     fallback: RefCell<Option<Fallback>>,
+    /// Signatures that did without the time stamp they were to have.
+    unstamped: RefCell<Option<Fallback>>,
 }
 
 /// What a slot needs of the key agent around it.
@@ -87,6 +92,7 @@ impl Slot {
             trust_seen: Cell::new(None),
             trust_tried: Cell::new(None),
             fallback: RefCell::new(None),
+            unstamped: RefCell::new(None),
         }
     }
 
@@ -99,6 +105,7 @@ impl Slot {
         if is_same {
             slot.session.replace(self.current());
             slot.fallback.replace(self.fallback.borrow().clone());
+            slot.unstamped.replace(self.unstamped.borrow().clone());
         }
         slot
     }
@@ -132,6 +139,7 @@ impl Slot {
             not_after: session.map(Session::not_after),
             session_ends_at: session.map(Session::ends_at),
             fallback: self.fallback.borrow().clone(),
+            unstamped: self.unstamped.borrow().clone(),
         }
     }
 
@@ -172,9 +180,7 @@ impl Slot {
         }
         let absent = match issued {
             Ok(certificate) => {
-                if let Some(fallback) = self.fallback.borrow_mut().as_mut() {
-                    fallback.count = 0;
-                }
+                reset(&self.fallback);
                 return Ok(Credential {
                     session,
                     certificate,
@@ -193,28 +199,16 @@ impl Slot {
         }
         F::check(&session, &certificate, &self.config(), now)?;
         let notice = format!(
-            "authority unreachable ({absent}), signed with the session certificate; verifiers \
-             will see time basis `declared`"
+            "authority unreachable ({absent}), signed with the session certificate; without a \
+             time stamp verifiers will see time basis `declared`"
         );
-        self.remember(&notice, now);
+        count(&self.fallback, &notice, now);
         Ok(Credential {
             session,
             certificate,
             basis: Basis::Declared,
             notice: Some(notice),
         })
-    }
-
-    /// Counts a signature with the session certificate.
-    fn remember(&self, notice: &str, now: UnixTime) {
-        let mut fallback = self.fallback.borrow_mut();
-        let row = fallback.take().filter(|row| row.count > 0);
-        *fallback = Some(Fallback {
-            count: row.as_ref().map_or(0, |row| row.count).saturating_add(1),
-            since: row.as_ref().map_or(now, |row| row.since),
-            last_at: now,
-            last_notice: notice.to_owned(),
-        });
     }
 
     /// Returns the session's own certificate of a form.
@@ -329,13 +323,7 @@ impl Slot {
     ) -> Result<F::Certificate, Failure> {
         // An authority that certified nothing in the form would not for a payload either.
         self.of_session::<F>(session)?;
-        let kept_waiting = self.kept_waiting.get();
-        if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
-            return Err(AuthorityError::TimedOut {
-                authority: self.config().authority.clone(),
-            }
-            .into());
-        }
+        self.check_patience()?;
         let config = self.config();
         let issued = self
             .ask(around, deadline, async |timeout| {
@@ -346,6 +334,17 @@ impl Slot {
             })
             .await?;
         Ok(session.accept_issued::<F>(&issued, digest, &config, (around.clock)())?)
+    }
+
+    /// Gives up at once on an authority that kept us waiting a moment ago.
+    fn check_patience(&self) -> Result<(), AuthorityError> {
+        let kept_waiting = self.kept_waiting.get();
+        if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
+            return Err(AuthorityError::TimedOut {
+                authority: self.config().authority.clone(),
+            });
+        }
+        Ok(())
     }
 
     async fn enrol_locked(
@@ -565,12 +564,31 @@ impl Slot {
 const SECONDS_LEFT: i64 = 30;
 /// How long one question may take.
 const AUTHORITY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an authority that keeps us waiting is not asked for certificates again: a rebase of a
+/// How long an authority that keeps us waiting is not asked again while signing: a rebase of a
 /// hundred commits waits for it once, not a hundred times.
 const WAITING_PAUSE: Duration = Duration::from_secs(10);
 /// How long the trust document is gone by without asking again, in seconds.
 const TRUST_AGE: i64 = 600;
 const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
+
+/// Counts a signature that had to do without something.
+fn count(row: &RefCell<Option<Fallback>>, notice: &str, now: UnixTime) {
+    let mut row = row.borrow_mut();
+    let before = row.take().filter(|row| row.count > 0);
+    *row = Some(Fallback {
+        count: before.as_ref().map_or(0, |row| row.count).saturating_add(1),
+        since: before.as_ref().map_or(now, |row| row.since),
+        last_at: now,
+        last_notice: notice.to_owned(),
+    });
+}
+
+/// Ends a row of such signatures.
+fn reset(row: &RefCell<Option<Fallback>>) {
+    if let Some(row) = row.borrow_mut().as_mut() {
+        row.count = 0;
+    }
+}
 
 /// Tells whether the authority could not be asked, as opposed to having said no.
 fn is_absence(failure: &Failure) -> bool {

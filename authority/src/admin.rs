@@ -234,10 +234,7 @@ impl Admin {
         let record = self.record()?;
         let epoch = record.epochs.iter().find(|epoch| epoch.number == number);
         let epoch = Epoch::of(epoch.ok_or(RevocationError::Epoch(number))?)?;
-        let roots = epoch.roots.iter().map(|root| root.kid);
-        let ssh = epoch.ssh.iter().map(|ca| ca.kid);
-        let openpgp = epoch.openpgp.iter().map(|ca| ca.kid);
-        Ok(roots.chain(ssh).chain(openpgp).collect())
+        Ok(epoch.kids().collect())
     }
 
     /// Returns everything that was taken back, oldest first.

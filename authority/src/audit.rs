@@ -77,10 +77,11 @@ pub(crate) fn operator() -> String {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
     Found,
-    AddFormats,
+    AddKeys,
     Enrol,
     Issue,
     Renew,
+    AccessToken,
     Refuse,
     RefuseMore,
     CreateToken,
@@ -96,10 +97,11 @@ impl Act {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Found => "found",
-            Self::AddFormats => "add-formats",
+            Self::AddKeys => "add-keys",
             Self::Enrol => "enrol",
             Self::Issue => "issue",
             Self::Renew => "renew",
+            Self::AccessToken => "access-token",
             Self::Refuse => "refuse",
             Self::RefuseMore => "refuse-more",
             Self::CreateToken => "create-token",

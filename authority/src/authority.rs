@@ -1,10 +1,13 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
+mod access;
 mod auditing;
 mod certificates;
 mod enrol;
+mod exchange;
 mod issue;
 mod publication;
+mod surface;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -14,18 +17,26 @@ use notme_core::{
 };
 
 use self::auditing::Refusals;
-pub(crate) use self::certificates::CertifyError;
+pub(crate) use self::{
+    access::TokenRequest,
+    certificates::CertifyError,
+    exchange::{About, GithubClaims, PairRequest, narrowed},
+    surface::version,
+};
 use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
+    dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
+    oidc::{Issuers, TokenConfig},
     opening::Opened,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
     store::{AuthorityRecord, EpochState, Store, StoreError},
+    tsa::StampError,
 };
 
 /// How long things live, in seconds.
@@ -140,9 +151,14 @@ pub(crate) struct Authority {
     url: String,
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
+    issuers: Issuers,
+    tokens: TokenConfig,
+    nonces: Nonces,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
     refusals: Mutex<Refusals>,
+    /// The signed CA bundle that is served now.
+    bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
 }
 
@@ -151,6 +167,8 @@ pub(crate) struct Settings {
     pub(crate) url: String,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) local: Option<LocalEnrolment>,
+    pub(crate) issuers: Issuers,
+    pub(crate) tokens: TokenConfig,
 }
 
 impl Authority {
@@ -182,8 +200,12 @@ impl Authority {
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
+            issuers: settings.issuers,
+            tokens: settings.tokens,
+            nonces: Nonces::new()?,
             publishing: Mutex::default(),
             refusals: Mutex::default(),
+            bundle: Mutex::default(),
             serials: Serials::default(),
         };
         authority.trust()?;
@@ -194,6 +216,12 @@ impl Authority {
     pub(crate) fn keys(&self) -> Arc<Keys> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&keys)
+    }
+
+    /// Returns the keys as they are now.
+    fn current_keys(&self) -> Result<Arc<Keys>, OpenError> {
+        self.refresh_keys()?;
+        Ok(self.keys())
     }
 
     /// Publishes a change of the keys that nobody asked about yet, and closes the audit.
@@ -234,6 +262,42 @@ impl Authority {
         Err(StoreError::Damaged("the epoch in use").into())
     }
 
+    /// Answers a request for a time stamp, as bytes of RFC 3161 on both sides.
+    pub(crate) fn stamp(&self, request: &[u8]) -> Result<Vec<u8>, StampError> {
+        for _ in 0..ATTEMPTS {
+            // The time first: so it is none at which another process had retired these keys.
+            let (keys, now) = (self.keys(), self.clock.now());
+            self.refresh_keys()?;
+            if self.keys().changes() == keys.changes() {
+                return keys.tsa.answer(request, now, keys.from(keys.tsa.from()));
+            }
+        }
+        Err(OpenError::from(StoreError::Damaged("the epoch in use")).into())
+    }
+
+    /// Returns the other issuers whose tokens count here.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Returns for whom access tokens may be.
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.tokens.audiences.0
+    }
+
+    /// Returns the web origins whose pages may ask.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.tokens.origins.0
+    }
+
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.record.trust_domain
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.
     pub(crate) fn tend(&self) -> Result<(), OpenError> {
         self.store.prune(self.clock.now())?;
@@ -264,12 +328,18 @@ pub enum OpenError {
     /// The head of the audit cannot be made.
     #[error("the audit cannot be closed")]
     Audit(#[from] AuditError),
+    /// The signed CA bundle cannot be made.
+    #[error("the signed CA bundle cannot be made")]
+    Bundle(#[from] notme_core::bundle::BundleError),
     /// A key or root certificate cannot be made or opened.
     #[error("the keys of the authority cannot be used")]
     Ca(#[from] CaError),
     /// Trust domain or operator cannot be part of an identity.
     #[error("trust domain and operator are letters, digits, `.`, `_` and `-`")]
     Identity(#[from] IdentityError),
+    /// A document cannot be written.
+    #[error("a document cannot be written")]
+    Json(#[from] serde_json::Error),
     /// The key-encryption key cannot be had.
     #[error("the keys of the authority stay closed")]
     Seal(#[from] SealError),
@@ -295,6 +365,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Audit(error) => error.code(),
+            Self::Bundle(_) | Self::Json(_) => "authority-document",
             Self::Ca(error) => error.code(),
             Self::Identity(_) => "identity-malformed",
             Self::Seal(error) => error.code(),

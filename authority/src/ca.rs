@@ -44,14 +44,10 @@ impl CaName {
     }
 
     /// The names differ, so that a reader which looks issuers up by name finds the right one.
-    fn common_name(self, trust_domain: &str, epoch: u64) -> String {
-        let prefix = match self {
+    const fn prefix(self) -> &'static str {
+        match self {
             Self::Ed25519 => "signet-authority",
             Self::Interop => "signet-authority interop",
-        };
-        match epoch {
-            1 => format!("{prefix} {trust_domain}"),
-            epoch => format!("{prefix} {trust_domain} {epoch}"),
         }
     }
 }
@@ -62,6 +58,17 @@ pub(crate) struct Making<'a> {
     pub(crate) epoch: u64,
     pub(crate) now: UnixTime,
     pub(crate) kek: &'a Kek,
+}
+
+impl Making<'_> {
+    /// Returns the common name of a certificate; each epoch has its own.
+    pub(crate) fn named(&self, prefix: &str) -> String {
+        let domain = self.trust_domain;
+        match self.epoch {
+            1 => format!("{prefix} {domain}"),
+            epoch => format!("{prefix} {domain} {epoch}"),
+        }
+    }
 }
 
 /// A certificate authority: its certificate and its key.
@@ -78,7 +85,7 @@ impl Ca {
         let not_before = making.now.plus(-BACKDATED);
         let certificate = build_ca(
             &CaTemplate {
-                common_name: &name.common_name(making.trust_domain, epoch),
+                common_name: &making.named(name.prefix()),
                 serial: new_serial()?,
                 not_before,
                 not_after: not_before.plus(TEN_YEARS),

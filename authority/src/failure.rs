@@ -4,6 +4,7 @@ use notme_core::identity::IdentityError;
 
 use crate::{
     authority::{CertifyError, OpenError},
+    denial::Denial,
     refusal::Refusal,
     seal::SealError,
     store::StoreError,
@@ -14,6 +15,10 @@ use crate::{
 pub(crate) enum Failure {
     /// The caller's: told in full.
     Refused(Refusal),
+    /// The caller's, on one of notme's routes.
+    Denied(Denial),
+    /// Ours or another's, and it may be over soon: told to the log.
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -21,6 +26,12 @@ pub(crate) enum Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
     }
 }
 

@@ -1,22 +1,28 @@
 //! From request to response: a closed list of routes, JSON for every error.
 
+mod exchange;
+mod token;
+
 use std::convert::Infallible;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
-    header::{self, HeaderName, HeaderValue},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
-use notme_core::key::sha256;
+use notme_core::{enrol::EnrolRequest, key::sha256};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
 use crate::{
-    authority::{Authority, Peer},
+    authority::{Peer, version},
+    denial::Denial,
     failure::Failure,
+    oidc::{Among, KeysError, VerifyError, Workload},
     refusal::Refusal,
     server::Shared,
+    tsa,
 };
 
 /// Answers one request. Nothing that a caller sends makes it fail.
@@ -26,27 +32,50 @@ pub(crate) async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path();
+    let origin = allowed_origin(shared, request.headers());
     // Behind a proxy the public path prefix may be gone or still there.
     let route = Route::of(path).or_else(|| Route::of(path.strip_prefix(shared.prefix())?));
     let answer = match (route, request.method()) {
-        (route, &Method::OPTIONS) => Ok(preflight(route)),
-        (None, _) => Err(Refusal::NotFound.into()),
+        (_, &Method::OPTIONS) => Ok(preflight(origin.clone())),
+        (None, _) => Err(Denial::NotFound.into()),
         (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
+        // Whoever looks whether we live may ask in any way.
+        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
         (Some(Route::Operation(operation)), &Method::POST) => {
-            operation.answer(shared, peer, request).await
+            let mut seen = None;
+            let answer = operation.answer(shared, peer, request, &mut seen).await;
+            audited(shared, (peer, operation.as_str()), seen, answer)
         }
-        (Some(_), _) => Err(Refusal::MethodNotAllowed.into()),
+        (Some(Route::Exchange(exchange)), &Method::POST) => {
+            let mut seen = None;
+            let answer = exchange.answer(shared, request, &mut seen).await;
+            audited(shared, (peer, exchange.as_str()), seen, answer)
+        }
+        (Some(route), _) => Err(route.method_not_allowed()),
     };
-    Ok(answer.unwrap_or_else(|failure| {
-        let refusal = match failure {
-            Failure::Refused(refusal) => refusal,
-            Failure::Internal(error) => {
-                shared.report(error.as_ref());
-                Refusal::Internal
-            }
-        };
-        refuse(refusal, route)
-    }))
+    let mut response = answer.unwrap_or_else(|failure| match failure {
+        Failure::Refused(refusal) => refuse(refusal, route),
+        Failure::Denied(denial) => deny(&denial, route),
+        Failure::Unavailable(error) => {
+            shared.report(error.as_ref());
+            deny(&Denial::Unavailable, route)
+        }
+        Failure::Internal(error) => {
+            shared.report(error.as_ref());
+            refuse(Refusal::Internal, route)
+        }
+    });
+    if let (Some(Route::Exchange(Exchange::Token)), Some(origin)) = (route, origin) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        put(&mut response, header::VARY, "Origin");
+        put(
+            &mut response,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "DPoP-Nonce",
+        );
+    }
+    Ok(response)
 }
 
 /// What a path names.
@@ -54,13 +83,57 @@ pub(crate) async fn respond(
 enum Route {
     Document(Document),
     Operation(Operation),
+    Exchange(Exchange),
+}
+
+/// What notme has for changing something.
+#[derive(Clone, Copy)]
+enum Exchange {
+    Cert,
+    CertGha,
+    Token,
+}
+
+impl Exchange {
+    async fn answer(
+        self,
+        shared: &Shared,
+        request: Request<Incoming>,
+        seen: &mut Option<[u8; 32]>,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        match self {
+            Self::Cert => exchange::cert(shared, request, seen).await,
+            Self::CertGha => exchange::cert_gha(shared, request, seen).await,
+            Self::Token => token::token(shared, request, seen).await,
+        }
+    }
+
+    /// Returns its name in the audit.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cert => "cert",
+            Self::CertGha => "cert-gha",
+            Self::Token => "token",
+        }
+    }
 }
 
 impl Route {
     fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/health" | "/healthz" => Self::Document(Document::Health),
+            // Empty when the path of our URL was all there was.
+            "/" | "" => Self::Document(Document::Landing),
             "/.well-known/ca-bundle.pem" => Self::Document(Document::CaBundle),
+            "/.well-known/epochs.json" => Self::Document(Document::Epochs),
+            "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
+                Self::Document(Document::OauthMetadata)
+            }
+            "/.well-known/version" => Self::Document(Document::Version),
+            "/cert" => Self::Exchange(Exchange::Cert),
+            "/cert/gha" => Self::Exchange(Exchange::CertGha),
+            "/token" => Self::Exchange(Exchange::Token),
+            "/internal/ca-bundle" => Self::Document(Document::SignedCaBundle),
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
             "/.well-known/jwks.json" => Self::Document(Document::Jwks),
@@ -71,6 +144,7 @@ impl Route {
             "/v1/enrol" => Self::Operation(Operation::Enrol),
             "/v1/issue" => Self::Operation(Operation::Issue),
             "/v1/renew" => Self::Operation(Operation::Renew),
+            "/tsa" => Self::Operation(Operation::TimeStamp),
             _ => Self::Document(Document::TrustAt(seqno(path)?)),
         })
     }
@@ -78,7 +152,17 @@ impl Route {
     const fn allow(self) -> &'static str {
         match self {
             Self::Document(_) => "GET, HEAD, OPTIONS",
-            Self::Operation(_) => "POST, OPTIONS",
+            Self::Operation(_) | Self::Exchange(_) => "POST, OPTIONS",
+        }
+    }
+
+    fn method_not_allowed(self) -> Failure {
+        match self {
+            Self::Document(Document::SignedCaBundle) | Self::Exchange(Exchange::CertGha) => {
+                Denial::MethodNotAllowed.into()
+            }
+            Self::Exchange(Exchange::Cert | Exchange::Token) => Denial::NotFound.into(),
+            Self::Document(_) | Self::Operation(_) => Refusal::MethodNotAllowed.into(),
         }
     }
 }
@@ -87,9 +171,13 @@ impl Route {
 #[derive(Clone, Copy)]
 enum Document {
     Health,
+    Landing,
     CaBundle,
     FullCaBundle,
+    SignedCaBundle,
     Discovery,
+    OauthMetadata,
+    Epochs,
     Jwks,
     OpenPgp,
     SshCa,
@@ -98,36 +186,42 @@ enum Document {
     TrustAt(u64),
     /// How far the audit goes.
     AuditHead,
+    Version,
 }
 
 impl Document {
     fn answer(self, shared: &Shared) -> Result<Response<Full<Bytes>>, Failure> {
         let authority = shared.authority();
         let (content, cache, body) = match self {
-            Self::Health => (TEXT, "no-store", Bytes::from_static(b"ok")),
-            Self::CaBundle => (PEM, "max-age=3600", authority.ca_bundle().into()),
-            Self::FullCaBundle => (PEM, "max-age=3600", authority.full_ca_bundle().into()),
-            Self::Discovery => (
-                JSON,
-                "max-age=86400",
-                authority.discovery().to_string().into(),
-            ),
-            Self::Jwks => (JSON, "max-age=3600", authority.jwks().to_string().into()),
-            Self::OpenPgp => (PGP, "max-age=3600", authority.openpgp_key().into()),
-            Self::SshCa => (TEXT, "max-age=3600", authority.ssh_ca().into()),
+            Self::Health => (PLAIN, "no-store", Bytes::from_static(b"ok")),
+            Self::Landing => (JSON, AN_HOUR, authority.landing(shared.prefix())?),
+            Self::CaBundle => (PEM, AN_HOUR, authority.ca_bundle().into()),
+            Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
+            Self::SignedCaBundle => {
+                let bundle = block_in_place(|| authority.signed_ca_bundle());
+                let failed = |error| Failure::Unavailable(Box::new(error));
+                (JSON, "no-store", bundle.map_err(failed)?)
+            }
+            Self::Discovery => (JSON, A_DAY, authority.discovery()?),
+            Self::OauthMetadata => (JSON, A_DAY, authority.oauth_metadata()?),
+            Self::Epochs => (JSON, A_MINUTE, block_in_place(|| authority.epochs())?),
+            Self::Jwks => (JSON, AN_HOUR, block_in_place(|| authority.jwks())?),
+            Self::OpenPgp => (PGP, AN_HOUR, authority.openpgp_key().into()),
+            Self::SshCa => (TEXT, AN_HOUR, authority.ssh_ca().into()),
+            Self::Version => (JSON, "no-store", version(option_env!("NOTME_COMMIT"))?),
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
                 (JSON, "no-cache", block_in_place(|| authority.trust())?)
             }
             Self::AuditHead => {
                 let head = block_in_place(|| authority.audit_head())?;
-                (JSON, "no-cache", head.ok_or(Refusal::NotFound)?)
+                (JSON, "no-cache", head.ok_or(Denial::NotFound)?)
             }
             Self::TrustAt(seqno) => {
                 let document = block_in_place(|| authority.trust_at(seqno))?;
                 // Under one number there is one document, for ever.
                 let cache = "max-age=31536000, immutable";
-                (JSON, cache, document.ok_or(Refusal::NotFound)?)
+                (JSON, cache, document.ok_or(Denial::NotFound)?)
             }
         };
         let mut response = response(StatusCode::OK, content, cache, body);
@@ -136,12 +230,13 @@ impl Document {
     }
 }
 
-/// What changes something.
+/// What changes something, or signs.
 #[derive(Clone, Copy)]
 enum Operation {
     Enrol,
     Issue,
     Renew,
+    TimeStamp,
 }
 
 impl Operation {
@@ -150,32 +245,43 @@ impl Operation {
         shared: &Shared,
         peer: Peer,
         request: Request<Incoming>,
+        seen: &mut Option<[u8; 32]>,
     ) -> Result<Response<Full<Bytes>>, Failure> {
-        let body = read_body(shared, request).await?;
+        let takes = match self {
+            Self::Enrol | Self::Issue | Self::Renew => JSON,
+            Self::TimeStamp => TIME_STAMP_QUERY,
+        };
+        let body = read_body(shared, request, takes, seen).await?;
         let authority = shared.authority();
         // The store blocks for as long as a transaction takes: this worker, not the others.
-        let json = block_in_place(|| {
-            let digest = sha256(&body);
-            let answer = self.perform(authority, peer, &body, digest);
-            if let Err(Failure::Refused(refusal)) = answer {
-                authority.refused((peer, self.as_str()), digest, refusal)?;
-            }
-            answer
-        })?;
-        Ok(response(StatusCode::OK, JSON, "no-store", json))
-    }
-
-    fn perform(
-        self,
-        authority: &Authority,
-        peer: Peer,
-        body: &[u8],
-        digest: [u8; 32],
-    ) -> Result<Bytes, Failure> {
         match self {
-            Self::Enrol => to_json(&authority.enrol(peer, &from_json(body)?, digest)?),
-            Self::Issue => to_json(&authority.issue(&from_json(body)?, digest)?),
-            Self::Renew => to_json(&authority.renew(&from_json(body)?, digest)?),
+            Self::Enrol => {
+                let request = from_json(&body)?;
+                let workload = workload(shared, &request).await?;
+                let answer =
+                    block_in_place(|| authority.enrol(peer, &request, workload.as_ref(), *seen));
+                ok_json(&answer?)
+            }
+            Self::Issue => {
+                let request = from_json(&body)?;
+                ok_json(&block_in_place(|| authority.issue(&request, *seen))?)
+            }
+            Self::Renew => {
+                let request = from_json(&body)?;
+                ok_json(&block_in_place(|| authority.renew(&request, *seen))?)
+            }
+            Self::TimeStamp => {
+                let reply = block_in_place(|| authority.stamp(&body)).unwrap_or_else(|error| {
+                    shared.report(&error);
+                    tsa::system_failure()
+                });
+                Ok(response(
+                    StatusCode::OK,
+                    TIME_STAMP_REPLY,
+                    "no-store",
+                    reply.into(),
+                ))
+            }
         }
     }
 
@@ -185,8 +291,25 @@ impl Operation {
             Self::Enrol => "enrol",
             Self::Issue => "issue",
             Self::Renew => "renew",
+            Self::TimeStamp => "time-stamp",
         }
     }
+}
+
+/// Adds a request that is refused to the audit.
+fn audited<T>(
+    shared: &Shared,
+    asked: (Peer, &'static str),
+    seen: Option<[u8; 32]>,
+    answer: Result<T, Failure>,
+) -> Result<T, Failure> {
+    let code = match &answer {
+        Err(Failure::Refused(refusal)) => refusal.code(),
+        Err(Failure::Denied(denial)) => denial.code(),
+        Ok(_) | Err(Failure::Unavailable(_) | Failure::Internal(_)) => return answer,
+    };
+    block_in_place(|| shared.authority().refused(asked, seen, code))?;
+    answer
 }
 
 /// Returns the number of an earlier trust document; it has one spelling.
@@ -196,17 +319,56 @@ fn seqno(path: &str) -> Option<u64> {
     (seqno > 0 && seqno.to_string() == digits).then_some(seqno)
 }
 
-async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let is_json = request
+/// Returns what another issuer says of the one who enrols; `None` when the token is ours, which
+/// has no dots, or when there is none.
+async fn workload<'a>(
+    shared: &'a Shared,
+    request: &EnrolRequest,
+) -> Result<Option<Workload<'a>>, Failure> {
+    let Some(token) = request.token.as_ref().filter(|token| token.contains('.')) else {
+        return Ok(None);
+    };
+    let authority = shared.authority();
+    let verified = authority
+        .issuers()
+        .verify(token, Among::All, authority.now());
+    verified.await.map(Some).map_err(|error| match error {
+        VerifyError::Token(_) => Refusal::OidcTokenInvalid.into(),
+        VerifyError::Keys(error) => {
+            // Told once, when it is tried.
+            if !matches!(error, KeysError::NotFetched) {
+                shared.report(&error);
+            }
+            Refusal::OidcIssuerUnreachable.into()
+        }
+    })
+}
+
+async fn read_body(
+    shared: &Shared,
+    request: Request<Incoming>,
+    content: &str,
+    seen: &mut Option<[u8; 32]>,
+) -> Result<Bytes, Refusal> {
+    let is_expected = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case(JSON));
-    // Besides being tidy, this keeps web pages out: a browser asks before it sends JSON.
-    if !is_json {
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(content));
+    // Besides being tidy, this keeps web pages out: a browser asks before it sends either.
+    if !is_expected {
         return Err(Refusal::ContentType);
     }
+    read_bytes(shared, request, seen).await
+}
+
+/// Reads a body; `seen` takes its digest, for the audit.
+async fn read_bytes(
+    shared: &Shared,
+    request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
+) -> Result<Bytes, Refusal> {
     let body = request.into_body();
     if body.size_hint().lower() > u64::try_from(BODY_MAX).unwrap_or(u64::MAX) {
         return Err(Refusal::BodyTooLarge);
@@ -216,7 +378,11 @@ async fn read_body(shared: &Shared, request: Request<Incoming>) -> Result<Bytes,
         Err(_) => Err(Refusal::RequestTimeout),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
         Ok(Err(_)) => Err(Refusal::RequestMalformed),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => {
+            let body = collected.to_bytes();
+            *seen = Some(sha256(&body));
+            Ok(body)
+        }
     }
 }
 
@@ -224,17 +390,13 @@ fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|_| Refusal::RequestMalformed)
 }
 
-fn to_json(value: &impl Serialize) -> Result<Bytes, Failure> {
-    Ok(serde_json::to_vec(value)?.into())
+fn ok_json(value: &impl Serialize) -> Result<Response<Full<Bytes>>, Failure> {
+    let json = serde_json::to_vec(value)?;
+    Ok(response(StatusCode::OK, JSON, "no-store", json.into()))
 }
 
 fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
-    let status =
-        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, JSON, "no-store", refusal.body().into());
-    if let (Refusal::MethodNotAllowed, Some(route)) = (refusal, route) {
-        put(&mut response, header::ALLOW, route.allow());
-    }
+    let mut response = refusal_response(refusal.status(), refusal.body(), route);
     if matches!(refusal, Refusal::BodyTooLarge | Refusal::RequestTimeout) {
         // The rest of the body is still coming, and would be taken for the next request.
         put(&mut response, header::CONNECTION, "close");
@@ -242,15 +404,32 @@ fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
     response
 }
 
-/// Answers a browser that asks before it sends: documents are for every page, operations for none.
-fn preflight(route: Option<Route>) -> Response<Full<Bytes>> {
-    let origin = match route {
-        Some(Route::Document(_)) => "*",
-        Some(Route::Operation(_)) | None => "",
-    };
+fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
+    let body = denial.body().unwrap_or_default();
+    let mut response = refusal_response(denial.status(), body, route);
+    if let Denial::DpopNonce { nonce } = denial {
+        token::put_nonce(&mut response, nonce);
+    }
+    response
+}
+
+fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = response(status, JSON, "no-store", body.into());
+    if let (StatusCode::METHOD_NOT_ALLOWED, Some(route)) = (status, route) {
+        put(&mut response, header::ALLOW, route.allow());
+    }
+    response
+}
+
+/// Answers a browser that asks before it sends.
+fn preflight(origin: Option<HeaderValue>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        origin.unwrap_or(HeaderValue::from_static("")),
+    );
     put(
         &mut response,
         header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -263,6 +442,17 @@ fn preflight(route: Option<Route>) -> Response<Full<Bytes>> {
     );
     put(&mut response, header::ACCESS_CONTROL_MAX_AGE, "86400");
     response
+}
+
+/// Returns the origin of the asking page, when it may ask: one that the operator named, or one on
+/// the developer's own machine.
+fn allowed_origin(shared: &Shared, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    let text = origin.to_str().ok()?;
+    let is_named = shared.authority().origins().iter().any(|it| it == text);
+    let port = text.strip_prefix("http://localhost:");
+    let is_own = port.is_some_and(|port| port.parse::<u16>().is_ok());
+    (is_named || is_own).then(|| origin.clone())
 }
 
 fn response(
@@ -289,4 +479,11 @@ const JSON: &str = "application/json";
 const PEM: &str = "application/x-pem-file";
 const PGP: &str = "application/pgp-keys";
 const TEXT: &str = "text/plain";
+/// RFC 3161 section 3.4.
+const TIME_STAMP_QUERY: &str = "application/timestamp-query";
+const TIME_STAMP_REPLY: &str = "application/timestamp-reply";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const A_MINUTE: &str = "public, max-age=60";
+const AN_HOUR: &str = "public, max-age=3600";
+const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;

@@ -2,9 +2,9 @@
 
 use notme_core::{
     certificate::Certificate,
-    key::Signer,
+    key::{Algorithm, KeyId, PublicKey, Signer},
     time::UnixTime,
-    trust::{OpenPgpCa, Root, SshCa},
+    trust::{self, OpenPgpCa, Root, SshCa},
 };
 
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
     ca::{Ca, CaError, CaName, Making},
     format_ca::{self, FormatCas},
     seal::Kek,
-    store::{AuthorityRecord, EpochRecord, EpochState, Store, StoreError},
+    store::{AuthorityRecord, EpochRecord, EpochState, SealedFormatCa, Store, StoreError},
+    tsa::Tsa,
 };
 
 /// Open keys. Those of one epoch issue; others only sign trust documents.
@@ -22,6 +23,7 @@ pub(crate) struct Keys {
     pub(crate) ed25519: Ca,
     pub(crate) interop: Ca,
     pub(crate) formats: FormatCas,
+    pub(crate) tsa: Tsa,
     from: UnixTime,
     /// The roots that are prepared or on their way out, in the order of their importance.
     cosigners: Vec<Ca>,
@@ -43,6 +45,7 @@ impl Keys {
             ed25519: Ca::open(CaName::Ed25519, active, kek)?,
             interop: Ca::open(CaName::Interop, active, kek)?,
             formats: FormatCas::open(active, kek)?,
+            tsa: Tsa::open(active, kek)?,
             from: active.state.from().unwrap_or(record.created_at),
             cosigners,
             published: record
@@ -86,6 +89,20 @@ impl Keys {
         active.chain(outgoing)
     }
 
+    /// Returns the epoch that issued before this one.
+    pub(crate) fn previous(&self) -> Option<&Epoch> {
+        self.published
+            .iter()
+            .rfind(|epoch| matches!(epoch.state, EpochState::Retired { .. }))
+    }
+
+    /// Returns the epoch that is to issue next.
+    pub(crate) fn prepared(&self) -> Option<&Epoch> {
+        self.published
+            .iter()
+            .find(|epoch| matches!(epoch.state, EpochState::Prepared))
+    }
+
     /// Tells which state of the store this is.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
@@ -105,6 +122,8 @@ pub(crate) struct Epoch {
     pub(crate) ssh: Option<SshCa>,
     /// Absent in an epoch from before there were any.
     pub(crate) openpgp: Option<OpenPgpCa>,
+    /// Absent in an epoch from before there were any.
+    pub(crate) tsa: Option<trust::Tsa>,
 }
 
 impl Epoch {
@@ -130,6 +149,7 @@ impl Epoch {
         });
         let ssh = format_ca::SshCa::kept(&record.format_cas)?;
         let openpgp = format_ca::OpenPgpCa::kept(&record.format_cas)?;
+        let tsa = Tsa::kept(&record.format_cas)?;
         Ok(Self {
             number: record.number,
             state: record.state,
@@ -155,7 +175,28 @@ impl Epoch {
                     })
                 })
                 .transpose()?,
+            tsa: tsa.map(|(certificate, made)| trust::Tsa {
+                kid: certificate.kid(),
+                certificate,
+                from: from(made),
+                retired_at,
+            }),
         })
+    }
+
+    /// Returns the ids of all of its keys.
+    pub(crate) fn kids(&self) -> impl Iterator<Item = KeyId> {
+        let roots = self.roots.iter().map(|root| root.kid);
+        let ssh = self.ssh.iter().map(|ca| ca.kid);
+        let openpgp = self.openpgp.iter().map(|ca| ca.kid);
+        let tsa = self.tsa.iter().map(|tsa| tsa.kid);
+        roots.chain(ssh).chain(openpgp).chain(tsa)
+    }
+
+    /// Returns the public key of its Ed25519 root, which signs tokens, too.
+    pub(crate) fn ed25519(&self) -> Option<&PublicKey> {
+        let mut keys = self.roots.iter().map(|root| root.certificate.public_key());
+        keys.find(|key| key.algorithm() == Algorithm::Ed25519)
     }
 
     /// Returns the first moment at which all of its keys were in use.
@@ -163,7 +204,8 @@ impl Epoch {
         let roots = self.roots.iter().map(|root| root.from);
         let ssh = self.ssh.iter().map(|ca| ca.from);
         let openpgp = self.openpgp.iter().map(|ca| ca.from);
-        roots.chain(ssh).chain(openpgp).max()
+        let tsa = self.tsa.iter().map(|tsa| tsa.from);
+        roots.chain(ssh).chain(openpgp).chain(tsa).max()
     }
 
     fn is_active(&self) -> bool {
@@ -173,19 +215,34 @@ impl Epoch {
 
 /// Makes the keys of an epoch, sealed.
 pub(crate) fn make(making: &Making<'_>, state: EpochState) -> Result<EpochRecord, CaError> {
-    Ok(EpochRecord {
+    let mut epoch = EpochRecord {
         number: making.epoch,
         state,
         cas: vec![
             Ca::make(CaName::Ed25519, making)?,
             Ca::make(CaName::Interop, making)?,
         ],
-        format_cas: FormatCas::make(making)?,
-    })
+        format_cas: Vec::new(),
+    };
+    epoch.format_cas = make_missing(&epoch, making)?;
+    Ok(epoch)
+}
+
+/// Makes the keys that an epoch lacks besides its roots.
+fn make_missing(epoch: &EpochRecord, making: &Making<'_>) -> Result<Vec<SealedFormatCa>, CaError> {
+    let mut made = match epoch.format_cas.is_empty() {
+        true => FormatCas::make(making)?,
+        false => Vec::new(),
+    };
+    if Tsa::kept(&epoch.format_cas)?.is_none() {
+        let interop = Ca::open(CaName::Interop, epoch, making.kek)?;
+        made.push(Tsa::make(&interop, making)?);
+    }
+    Ok(made)
 }
 
 /// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none
-/// of them, as opposed to one that lost some.
+/// of them, as opposed to one that lost some. One from before time stamps gets the key for these.
 pub(crate) fn unlock(
     store: &dyn Store,
     record: &mut AuthorityRecord,
@@ -195,15 +252,19 @@ pub(crate) fn unlock(
     let active = record.active()?;
     // First, so that a wrong secret changes nothing.
     Ca::open(CaName::Ed25519, active, kek)?;
-    if active.format_cas.is_empty() {
-        let made = FormatCas::make(&Making {
+    let made = make_missing(
+        active,
+        &Making {
             trust_domain: &record.trust_domain,
             epoch: active.number,
             now,
             kek,
-        })?;
-        let about = format!("epoch {}", active.number);
-        let entry = Entry::new(now, operator(), Act::AddFormats, about);
+        },
+    )?;
+    if !made.is_empty() {
+        let names: Vec<_> = made.iter().map(|ca| ca.name.as_str()).collect();
+        let about = format!("{} of epoch {}", names.join(" "), active.number);
+        let entry = Entry::new(now, operator(), Act::AddKeys, about);
         store.add_format_cas(active.number, &made, &entry)?;
         *record = store
             .authority()?

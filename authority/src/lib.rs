@@ -6,7 +6,8 @@
 //!
 //! # What is at rest
 //! The four CA keys (X.509 with Ed25519, X.509 with P-256 for tools without Ed25519, SSH, OpenPGP)
-//! are sealed with AES-256-GCM. A store from before SSH and OpenPGP gets those two at its next start.
+//! and the key of the time stamps are sealed with AES-256-GCM. A store from before there were all of
+//! them gets those that it lacks at its next start.
 //! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
 //! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
 //! beside the store in a 0700 directory. That default protects copies of the store; whoever can
@@ -15,7 +16,7 @@
 //! it opens the keys that another process rotates to.
 //!
 //! # Rotation
-//! [`rotate`] replaces all four keys: the next ones are published ahead of use, taken into use,
+//! [`rotate`] replaces all five keys: the next ones are published ahead of use, taken into use,
 //! and the old ones destroyed once no certificate of theirs lives. Destroyed means overwritten in
 //! the store; copies of the store made before still have them, sealed.
 //!
@@ -25,8 +26,8 @@
 //!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
-//! and trust documents also survive a power cut; of the issuance record and the spent nonces it
-//! may take the last seconds.
+//! and trust documents also survive a power cut; of the issuance record, of spent nonces and
+//! proofs, and of what tokens of other issuers opened, it may take the last seconds.
 
 #![forbid(unsafe_code)]
 
@@ -36,12 +37,15 @@ mod authority;
 mod ca;
 mod ca_key;
 mod clock;
+mod denial;
+mod dpop;
 mod failure;
 mod format_ca;
 mod http;
 mod instance;
 mod keys;
 mod listen;
+mod oidc;
 mod opening;
 mod refusal;
 mod revocation;
@@ -53,6 +57,7 @@ mod serials;
 mod server;
 mod store;
 mod token;
+mod tsa;
 
 pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
@@ -62,6 +67,7 @@ pub use self::{
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError},
+    oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
     rotation::{EpochInfo, Rotation, RotationError, rotate},

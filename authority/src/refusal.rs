@@ -16,8 +16,8 @@ pub enum Refusal {
     /// The body is larger than we read.
     #[error("the body is larger than 64 KiB")]
     BodyTooLarge,
-    /// The body is not declared as JSON.
-    #[error("the body must be `application/json`")]
+    /// The body is not declared as what the route takes: JSON, or a request for a time stamp.
+    #[error("the body must be `application/json`, or `application/timestamp-query` at `/tsa`")]
     ContentType,
     /// `formats` is empty or names one twice.
     #[error("`formats` names at least one format, each once")]
@@ -43,9 +43,15 @@ pub enum Refusal {
     /// The nonce was used before.
     #[error("the nonce was used before")]
     NonceReplayed,
-    /// There is no such path.
-    #[error("there is nothing here")]
-    NotFound,
+    /// The issuer of the OIDC token cannot be asked for its keys.
+    #[error("the issuer of the token cannot be asked for its keys now")]
+    OidcIssuerUnreachable,
+    /// The token is good, and nothing is granted for what it says.
+    #[error("nothing is granted for what the token says")]
+    OidcNotPermitted,
+    /// The token is not one of an issuer that is trusted here, or not a good one.
+    #[error("the token is not a good one of an issuer that is trusted here")]
+    OidcTokenInvalid,
     /// The payload digest is not 64 hex digits.
     #[error("`payload_sha256` is 64 lower-case hexadecimal digits")]
     PayloadMalformed,
@@ -115,9 +121,9 @@ impl Refusal {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NonceMalformed => "nonce-malformed",
             Self::NonceReplayed => "nonce-replayed",
-            // Not in kebab case like the others, on purpose: the hosted notme answers unmatched
-            // paths with this very code, and clients of both look for it.
-            Self::NotFound => "not_found",
+            Self::OidcIssuerUnreachable => "oidc-issuer-unreachable",
+            Self::OidcNotPermitted => "oidc-not-permitted",
+            Self::OidcTokenInvalid => "oidc-token-invalid",
             Self::PayloadMalformed => "payload-malformed",
             Self::ProofInvalid => "proof-invalid",
             Self::RequestMalformed => "request-malformed",
@@ -148,7 +154,8 @@ impl Refusal {
             | Self::PayloadMalformed
             | Self::RequestMalformed
             | Self::ScopeUnknown => 400,
-            Self::ProofInvalid
+            Self::OidcTokenInvalid
+            | Self::ProofInvalid
             | Self::SessionCertificateExpired
             | Self::SessionEnded
             | Self::SessionRevoked
@@ -161,15 +168,16 @@ impl Refusal {
             | Self::TokenUsedUp => 401,
             Self::AgentNotAllowed
             | Self::IdentityRevoked
+            | Self::OidcNotPermitted
             | Self::ScopeMissing
             | Self::ScopeNotGranted => 403,
-            Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::KeysKnown | Self::NonceReplayed => 409,
             Self::BodyTooLarge => 413,
             Self::ContentType => 415,
             Self::Internal => 500,
+            Self::OidcIssuerUnreachable => 503,
         }
     }
 

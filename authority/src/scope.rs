@@ -70,6 +70,19 @@ impl Scopes {
         Self(scopes).or_empty()
     }
 
+    /// Returns these scopes.
+    ///
+    /// # Errors
+    /// [`ScopeError::Empty`] when there are none.
+    pub(crate) fn of(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, ScopeError> {
+        Self(scopes.into_iter().collect()).or_empty()
+    }
+
+    /// Returns one scope alone.
+    pub(crate) fn only(scope: Scope) -> Self {
+        Self(BTreeSet::from([scope]))
+    }
+
     /// Tells whether the scope is among these.
     pub fn contains(&self, scope: Scope) -> bool {
         self.0.contains(&scope)

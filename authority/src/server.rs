@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener},
+    oidc::{Issuers, KeysError, OidcConfig},
     opening::{open_in_memory, open_or_found},
     seal::{Protection, SealingKind},
 };
@@ -58,6 +59,8 @@ pub struct ServeConfig {
     /// URL is that of the socket or an `embedded:` one: behind a proxy of the same user everybody
     /// would have our user id.
     pub local: Option<LocalEnrolment>,
+    /// Whose OpenID Connect tokens count; nobody's by default.
+    pub oidc: OidcConfig,
     /// After how long without requests it ends by itself.
     pub idle_exit: Option<Duration>,
     /// Bounds on what callers can hold.
@@ -202,6 +205,8 @@ fn serve_with<F: Future<Output = ()>>(
         url: url.clone(),
         lifetimes: config.lifetimes,
         local: config.local.clone(),
+        issuers: Issuers::open(&config.oidc, &config.clock)?,
+        tokens: config.oidc.tokens.clone(),
     };
     let authority = Authority::new(opened, config.clock.clone(), settings)?;
     let shared = Shared::new(authority, &url, config.limits, config.observer.clone());
@@ -312,6 +317,9 @@ pub enum ServeError {
     /// No listener was asked for.
     #[error("the authority was given nowhere to listen")]
     NowhereToListen,
+    /// The keys of an issuer cannot be read, or fetching them cannot be prepared.
+    #[error("the keys of an OIDC issuer cannot be used")]
+    Oidc(#[from] KeysError),
     /// Store or keys cannot be opened.
     #[error("the authority cannot be opened")]
     Open(#[from] OpenError),
@@ -337,6 +345,7 @@ impl ServeError {
             Self::LocalElsewhere { .. } => "authority-local-elsewhere",
             Self::Listen(error) => error.code(),
             Self::NowhereToListen => "authority-listen-missing",
+            Self::Oidc(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Runtime(_) => "authority-runtime",
             Self::SocketGone { .. } => "authority-socket-gone",

@@ -71,13 +71,33 @@ pub(crate) trait Store: Send + Sync {
     /// A token enrols the same keys once; what was revoked is not enrolled again.
     fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError>;
 
+    /// Keeps the session and the certificates of a workload of another issuer, and spends its
+    /// token along with that, if it was not spent before.
+    fn enrol_workload(
+        &self,
+        session: &Session,
+        issuance: &Issuance<'_>,
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError>;
+
+    /// Spends a token of another issuer; `false` when it was spent before.
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError>;
+
     /// Finds the session by the SHA-256 of a session signing certificate we issued.
     fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
 
     /// Spends a nonce of a living session and records what is issued for it.
     fn record(&self, spent: &SpentNonce<'_>, issuance: &Issuance<'_>) -> Result<(), RecordError>;
 
-    /// Forgets nonces that are too old to be replayed.
+    /// Spends a proof for a living session and records what is issued for it.
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issuance: &Issuance<'_>,
+    ) -> Result<(), RecordError>;
+
+    /// Forgets nonces and tokens that are too old to be replayed.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the latest trust document.
@@ -88,6 +108,10 @@ pub(crate) trait Store: Send + Sync {
 
     /// Appends a trust document; its number must be new.
     fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Returns a number for the next signed CA bundle: above every one before, and not below
+    /// `least`.
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError>;
 
     /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
     /// Of two about one thing the one that reaches further back stays.
@@ -387,6 +411,8 @@ pub(crate) enum IssuedKind {
     Ssh,
     /// Issuance-bound, OpenPGP.
     OpenPgp,
+    /// An access token: its serial is its `jti`, its key the one it is bound to.
+    AccessToken,
 }
 
 impl IssuedKind {
@@ -401,6 +427,7 @@ impl IssuedKind {
             Self::X509Interop => "x509-interop",
             Self::Ssh => "ssh",
             Self::OpenPgp => "openpgp",
+            Self::AccessToken => "access-token",
         }
     }
 }
@@ -410,6 +437,14 @@ impl IssuedKind {
 pub(crate) struct SpentNonce<'a> {
     pub(crate) session: &'a [u8; 16],
     pub(crate) nonce: [u8; 16],
+    pub(crate) kept_until: UnixTime,
+}
+
+/// A token that we did not make, used once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpentToken {
+    /// Of what makes it unique, and of its kind.
+    pub(crate) digest: [u8; 32],
     pub(crate) kept_until: UnixTime,
 }
 
@@ -514,6 +549,8 @@ pub(crate) enum EnrolStoreError {
     Revoked,
     #[error("the keys were rotated meanwhile")]
     Rotated,
+    #[error("the token of another issuer was used before")]
+    Spent,
 }
 
 /// Why an issuance was not recorded.

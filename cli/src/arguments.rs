@@ -1,9 +1,13 @@
 //! The command line.
 
+pub(crate) mod attest;
+
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
+
+use self::attest::Attest;
 
 /// Agents sign as themselves, and anyone can check it.
 #[derive(Debug, Parser)]
@@ -39,6 +43,12 @@ pub(crate) enum Command {
     /// Walk the seven steps for one object, in words
     #[command(after_help = "Example:\n  notme explain HEAD")]
     Explain(Explain),
+    /// Statements about what an agent did, kept beside the commits
+    #[command(
+        subcommand,
+        after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
+    )]
+    Attest(Attest),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
@@ -85,6 +95,16 @@ pub(crate) struct Init {
     /// Ed25519, or P-256 for stock gpgsm and OpenSSL 3.0
     #[arg(long, value_enum, default_value = "modern")]
     pub(crate) profile: Profile,
+    /// Have the authority time-stamp each X.509 signature; `required`: or else don't sign
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "wanted"
+    )]
+    pub(crate) timestamp: Option<Timestamp>,
     /// Let the agent log in by SSH too, where a server trusts the authority
     #[arg(long)]
     pub(crate) ssh_login: bool,
@@ -92,7 +112,7 @@ pub(crate) struct Init {
     #[arg(long)]
     pub(crate) global: bool,
     /// Take the settings back
-    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "ssh_login"])]
+    #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "timestamp", "ssh_login"])]
     pub(crate) undo: bool,
 }
 
@@ -125,6 +145,15 @@ pub(crate) enum Profile {
     Modern,
     /// P-256
     Interop,
+}
+
+/// How much a time stamp matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Timestamp {
+    /// Sign without one when there is none, and say so
+    Wanted,
+    /// Don't sign without one
+    Required,
 }
 
 /// `notme verify`.
@@ -548,8 +577,11 @@ pub(crate) struct AuthorityServe {
     #[arg(long, conflicts_with_all = ["dir", "passphrase_file", "key_file"])]
     pub(crate) ephemeral: bool,
     /// Be the embedded one: its directory, its socket, and an end when nobody asks for it
-    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir"])]
+    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir", "oidc"])]
     pub(crate) embedded: bool,
+    /// Whose OpenID Connect tokens count, and what they are worth; see docs/formats/oidc.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) oidc: Option<PathBuf>,
     /// How long session certificates live, in seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) certificate_ttl: Option<NonZeroU32>,

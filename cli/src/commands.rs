@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::failure::{Exit, Outcome};
 
 pub(crate) mod agent;
+pub(crate) mod attest;
 pub(crate) mod authority;
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -153,6 +153,66 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
+/// Fetches refs into refs, both ours to name; nothing else is fetched along.
+///
+/// # Errors
+/// [`GitError`] when the remote cannot be read.
+pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
+    let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
+    let output = run(options.into_iter().chain(["--", remote, refspec]))?;
+    success("fetch", output).map(drop)
+}
+
+/// Pushes refs under their own names, without force.
+///
+/// # Errors
+/// [`GitError`] when the remote did not take them.
+pub(crate) fn push(remote: &str, references: &[String]) -> Result<(), GitError> {
+    let mut arguments = vec!["push", "--quiet", "--", remote];
+    arguments.extend(references.iter().map(String::as_str));
+    success("push", run(arguments)?).map(drop)
+}
+
+/// A file that a commit changed.
+pub(crate) struct FileChange {
+    /// Its path.
+    pub(crate) path: String,
+    /// Lines added; none in a binary file.
+    pub(crate) added: u64,
+    /// Lines removed.
+    pub(crate) removed: u64,
+}
+
+/// Returns the first line of a commit's message, and what the commit changed against its first
+/// parent.
+///
+/// # Errors
+/// [`GitError`] when it cannot be read.
+pub(crate) fn changes(commit: &str) -> Result<(String, Vec<FileChange>), GitError> {
+    let options = ["show", "--first-parent", "--no-renames", "--numstat", "-z"];
+    let rest = [
+        "--no-show-signature",
+        "--format=%s",
+        "--end-of-options",
+        commit,
+    ];
+    let output = success("show", run(options.into_iter().chain(rest))?)?;
+    // The format ends with a NUL; then one for each file: `added TAB removed TAB path`.
+    let mut fields = output.split('\0');
+    let subject = fields.next().unwrap_or_default().to_owned();
+    let change = |line: &str| {
+        let mut parts = line.trim_start_matches('\n').splitn(3, '\t');
+        let count = |text: Option<&str>| text?.parse().ok();
+        let (added, removed) = (count(parts.next()), count(parts.next()));
+        Some(FileChange {
+            path: parts.next()?.to_owned(),
+            added: added.unwrap_or(0),
+            removed: removed.unwrap_or(0),
+        })
+    };
+    Ok((subject, fields.filter_map(change).collect()))
+}
+
 /// Returns every value that one file gives a key.
 ///
 /// # Errors

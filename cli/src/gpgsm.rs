@@ -193,6 +193,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::AlgorithmWeak
         | Code::SignatureInvalid
         | Code::IssuanceMismatch
+        | Code::TimestampInvalid
         // These say that nobody could look; they do not come with `Rejected`.
         | Code::ObjectMissing
         | Code::AlgorithmUnsupported
@@ -201,7 +202,27 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TrustStateMissing
         | Code::TrustFromFuture
         | Code::TrustStale
-        | Code::PolicyUnreadable => Standing::Bad,
+        | Code::PolicyUnreadable
+        // Of statements; git asks about none.
+        | Code::EnvelopeMalformed
+        | Code::StatementMalformed
+        | Code::SubjectMismatch
+        | Code::PredicateUnknown
+        | Code::PredicateMalformed
+        | Code::AgentMismatch
+        | Code::OriginsDisclosed
+        | Code::OriginsMismatch
+        | Code::AcceptanceSelf
+        | Code::EvidenceMissing
+        | Code::ChainPrefixMissing
+        | Code::ChainLinkMissing
+        | Code::ChainLinkBroken
+        | Code::ChainFork
+        | Code::ChainExtended
+        | Code::ChainTailMissing
+        | Code::ChainElsewhere
+        | Code::ChainTrailer
+        | Code::AttestationMissing => Standing::Bad,
     }
 }
 

@@ -41,6 +41,11 @@ pub fn decode(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(text).ok()
 }
 
+/// Decodes the canonical URL form without padding only, as JOSE has it (RFC 7515 section 2).
+pub fn decode_url(text: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
+
 /// Decodes either alphabet, padded or not.
 pub fn decode_any(text: &str) -> Option<Vec<u8>> {
     let engine = if text.contains(['-', '_']) {

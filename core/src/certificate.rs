@@ -64,6 +64,7 @@ struct Extensions {
     path_len: Option<u8>,
     key_usage: Option<u8>,
     extended_key_usage: Option<Vec<ObjectIdentifier>>,
+    extended_key_usage_critical: bool,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     uris: Vec<String>,
@@ -257,6 +258,16 @@ impl Certificate {
         self.extensions.extended_key_usage.as_deref()
     }
 
+    /// Tells whether it is a time-stamping authority's: no CA, and for nothing but time stamps, as
+    /// a critical extended key usage says (RFC 3161 section 2.3).
+    pub fn is_for_time_stamps(&self) -> bool {
+        !self.is_ca()
+            && self.has_digital_signature()
+            && self.unknown_critical().is_none()
+            && self.extensions.extended_key_usage_critical
+            && self.extended_key_usage() == Some(&[oid::TIME_STAMPING])
+    }
+
     /// Returns the subject key identifier.
     pub fn subject_key_id(&self) -> Option<&[u8]> {
         self.extensions.subject_key_id.as_deref()
@@ -443,6 +454,7 @@ impl Extensions {
                     usages.push(list.any()?.oid()?);
                 }
                 self.extended_key_usage = Some(usages);
+                self.extended_key_usage_critical = critical;
             }
             oid::SUBJECT_KEY_ID => {
                 self.subject_key_id = Some(Reader::only(value, OCTET_STRING)?.value.to_vec());

@@ -52,13 +52,21 @@ pub(crate) fn unsigned(big_endian: &[u8]) -> Vec<u8> {
 
 /// Writes a Time as RFC 5280 4.1.2.5 wants it; `None` before 1970 and after 9999.
 pub(crate) fn time(at: UnixTime) -> Option<Vec<u8>> {
-    let date = at.to_calendar()?;
-    let mut text = date.to_string();
-    text.retain(|c| !"-:T".contains(c));
-    if date.year() >= GENERALIZED_FROM_YEAR {
-        return Some(element(GENERALIZED_TIME, &[text.as_bytes()]));
+    if at.to_calendar()?.year() >= GENERALIZED_FROM_YEAR {
+        return generalized_time(at);
     }
-    Some(element(UTC_TIME, &[text.as_bytes().get(2..)?]))
+    Some(element(UTC_TIME, &[time_text(at)?.as_bytes().get(2..)?]))
+}
+
+/// Writes a GeneralizedTime, whatever the year; `None` before 1970 and after 9999.
+pub(crate) fn generalized_time(at: UnixTime) -> Option<Vec<u8>> {
+    Some(element(GENERALIZED_TIME, &[time_text(at)?.as_bytes()]))
+}
+
+fn time_text(at: UnixTime) -> Option<String> {
+    let mut text = at.to_calendar()?.to_string();
+    text.retain(|c| !"-:T".contains(c));
+    Some(text)
 }
 
 #[cfg(test)]

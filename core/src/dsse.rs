@@ -1,6 +1,6 @@
 //! Dead Simple Signing Envelope, version 1 (github.com/secure-systems-lab/dsse).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     base64,
@@ -22,6 +22,27 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     .into_bytes();
     out.extend_from_slice(payload);
     out
+}
+
+/// Takes the encoding apart again: the payload's type, and the payload. `None` for any other
+/// spelling.
+pub fn parse_pae(message: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = message.strip_prefix(b"DSSEv1 ")?;
+    let (payload_type, rest) = part(rest)?;
+    let (payload, []) = part(rest.strip_prefix(b" ")?)? else {
+        return None;
+    };
+    let payload_type = str::from_utf8(payload_type).ok()?;
+    // One spelling of each length: the one that we write.
+    (pae(payload_type, payload) == message).then_some((payload_type, payload))
+}
+
+/// Splits off what a length and a space announce.
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = bytes.iter().position(|byte| *byte == b' ')?;
+    let (length, rest) = bytes.split_at_checked(space)?;
+    let length = str::from_utf8(length).ok()?.parse().ok()?;
+    rest.get(1..)?.split_at_checked(length)
 }
 
 /// A payload with at least one signature. Reading it checks none of them.
@@ -81,6 +102,18 @@ impl Envelope {
         })
     }
 
+    /// Puts a payload together with a signature that was made over it elsewhere.
+    pub fn signed(payload_type: &str, payload: Vec<u8>, kid: KeyId, sig: Vec<u8>) -> Self {
+        Self {
+            payload_type: payload_type.to_owned(),
+            payload,
+            signatures: vec![EnvelopeSignature {
+                keyid: kid.to_string(),
+                sig,
+            }],
+        }
+    }
+
     /// Reads the JSON form; either base64 alphabet, padded or not.
     ///
     /// # Errors
@@ -90,6 +123,10 @@ impl Envelope {
             return Err(EnvelopeError::TooLong);
         }
         let wire: Wire = serde_json::from_slice(json).map_err(EnvelopeError::Json)?;
+        Self::from_wire(wire)
+    }
+
+    fn from_wire(wire: Wire) -> Result<Self, EnvelopeError> {
         if wire.signatures.is_empty() || wire.signatures.len() > SIGNATURES_MAX {
             return Err(EnvelopeError::Signatures);
         }
@@ -115,7 +152,11 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::Json`] when the serializer fails; it has no reason to.
     pub fn to_json(&self) -> Result<Vec<u8>, EnvelopeError> {
-        let wire = Wire {
+        serde_json::to_vec(&self.to_wire()).map_err(EnvelopeError::Json)
+    }
+
+    fn to_wire(&self) -> Wire {
+        Wire {
             payload_type: self.payload_type.clone(),
             payload: base64::encode(&self.payload),
             signatures: self
@@ -126,8 +167,7 @@ impl Envelope {
                     sig: base64::encode(&signature.sig),
                 })
                 .collect(),
-        };
-        serde_json::to_vec(&wire).map_err(EnvelopeError::Json)
+        }
     }
 
     /// Returns the type of the payload. Unchecked, as everything here.
@@ -140,6 +180,15 @@ impl Envelope {
         &self.payload
     }
 
+    /// Returns the signature, when there is exactly one, and the key id that it names, which may
+    /// be empty.
+    pub fn only_signature(&self) -> Option<(&str, &[u8])> {
+        match self.signatures.as_slice() {
+            [only] => Some((&only.keyid, &only.sig)),
+            _ => None,
+        }
+    }
+
     /// Tells whether `key` signed it: a signature that names the key's id, or names none.
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
         let kid: KeyId = key.kid();
@@ -148,6 +197,19 @@ impl Envelope {
             .iter()
             .filter(|signature| signature.keyid.is_empty() || signature.keyid == kid.to_string())
             .any(|signature| key.verify(Hash::Sha256, &message, &signature.sig).is_ok())
+    }
+}
+
+/// As a member of another document; the limits on its length are that document's.
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.to_wire().serialize(out)
+    }
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::from_wire(Wire::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 
@@ -179,6 +241,26 @@ mod tests {
             pae("http://example.com/HelloWorld", b"hello world"),
             b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
         );
+    }
+
+    #[test]
+    fn takes_apart_the_one_spelling_and_no_other() {
+        let message = pae("text/plain", b"a b");
+        assert_eq!(parse_pae(&message), Some(("text/plain", &b"a b"[..])));
+        assert_eq!(parse_pae(&pae("", b"")), Some(("", &b""[..])));
+        for wrong in [
+            &b"DSSEv1 10 text/plain 3 a bc"[..],
+            b"DSSEv1 10 text/plain 3 a",
+            b"DSSEv1 10 text/plain 03 a b",
+            b"DSSEv1 +10 text/plain 3 a b",
+            b"DSSEv1 9 text/plain 3 a b",
+            b"DSSEv1 1 \xff 3 a b",
+            b"DSSEv1 10 text/plain 99999999999999999999 a b",
+            b"DSSEv2 10 text/plain 3 a b",
+            b"",
+        ] {
+            assert_eq!(parse_pae(wrong), None);
+        }
     }
 
     #[test]

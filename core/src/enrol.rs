@@ -16,6 +16,7 @@ use crate::{
 const ENROL_LABEL: &str = "notme-enrol-v1";
 const ISSUE_LABEL: &str = "notme-issue-v1";
 const RENEW_LABEL: &str = "notme-renew-v1";
+const TOKEN_LABEL: &str = "notme-token-v1";
 
 /// What the URL of an embedded authority begins with; its home directory follows. The name stays
 /// the same wherever the socket is.
@@ -54,7 +55,8 @@ pub struct KeyPair {
 pub struct EnrolRequest {
     /// Name of the agent.
     pub agent: AgentName,
-    /// The enrolment token; absent on a unix socket, where the user id speaks.
+    /// The enrolment token, or the OIDC token of an issuer that the authority takes; absent on a
+    /// unix socket, where the user id speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Both public keys, as SubjectPublicKeyInfo PEM.
@@ -263,6 +265,24 @@ pub fn renew_preimage(
         session_sha256,
         nonce.as_bytes(),
         &time.secs().to_be_bytes(),
+    ])
+}
+
+/// Returns what a session signs at `POST /token`, whose body is `audience`, `session` (the signing
+/// certificate, DER in base64) and `proof` (Ed25519 over this, in base64url). The digest is of the
+/// `DPoP` header, which says when, and is good once.
+pub fn token_preimage(
+    authority_url: &str,
+    session_sha256: &[u8; 32],
+    audience: &str,
+    dpop_sha256: &[u8; 32],
+) -> Vec<u8> {
+    framed(&[
+        TOKEN_LABEL.as_bytes(),
+        authority_url.as_bytes(),
+        session_sha256,
+        audience.as_bytes(),
+        dpop_sha256,
     ])
 }
 

@@ -52,6 +52,15 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// Returns the length of a digest in bytes.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// Hashes `bytes`.
     pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self {
@@ -222,6 +231,23 @@ impl PublicKey {
         Self::from_spki_der(&spki(&algorithm, point))
     }
 
+    /// Wraps an RSA key from its numbers, big-endian.
+    ///
+    /// # Errors
+    /// [`KeyError::Invalid`] outside 2048 to 8192 bits, or for numbers that make no key.
+    pub fn from_rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        if modulus.len() > SPKI_MAX || exponent.len() > SPKI_MAX {
+            return Err(KeyError::Invalid);
+        }
+        let numbers = [modulus, exponent].map(der_writer::unsigned);
+        let key = der_writer::sequence(&numbers.each_ref().map(Vec::as_slice));
+        let algorithm = der_writer::sequence(&[
+            &der_writer::oid(oid::RSA_ENCRYPTION),
+            &der_writer::element(NULL, &[]),
+        ]);
+        Self::from_spki_der(&spki(&algorithm, &key))
+    }
+
     /// Returns the canonical DER SubjectPublicKeyInfo.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
@@ -256,6 +282,14 @@ impl PublicKey {
         match &self.material {
             Material::Ed25519(key) => Some(key.to_bytes()),
             Material::P256(_) | Material::Rsa(_) => None,
+        }
+    }
+
+    /// Returns the uncompressed point when it is P-256.
+    pub fn p256_sec1(&self) -> Option<&[u8]> {
+        match &self.material {
+            Material::P256(point) => Some(point),
+            Material::Ed25519(_) | Material::Rsa(_) => None,
         }
     }
 

@@ -57,6 +57,8 @@ oids! {
     CODE_SIGNING = "1.3.6.1.5.5.7.3.3";
     /// id-kp-emailProtection.
     EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4";
+    /// id-kp-timeStamping.
+    TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
 
     /// notme: subject the certificate was issued to.
     NOTME_SUBJECT = "1.3.6.1.4.1.99999.1.1";
@@ -74,4 +76,6 @@ oids! {
     NOTME_PAYLOAD_DIGEST = "1.3.6.1.4.1.99999.1.16";
     /// Ours: activity id.
     NOTME_ACTIVITY = "1.3.6.1.4.1.99999.1.17";
+    /// Ours: the policy of an authority's time stamps.
+    NOTME_TIME_STAMP_POLICY = "1.3.6.1.4.1.99999.1.18";
 }

@@ -1,4 +1,4 @@
-//! The certificates we write: authority roots, and the leaves of a session.
+//! The certificates we write: authority roots, the leaves of a session, time-stamping authorities.
 //!
 //! The leaf profile is that of the notme authority, same extensions in the same order, except:
 //! minimal DER for the epoch, names built structurally, key identifiers present, and extended key
@@ -115,6 +115,57 @@ pub fn build_ca(template: &CaTemplate<'_>, key: &dyn Signer) -> Result<Certifica
     tbs.sign(key)
 }
 
+/// What goes into the certificate of a time-stamping authority.
+#[derive(Clone, Copy, Debug)]
+pub struct TsaTemplate<'a> {
+    /// The certificate of the key that signs.
+    pub issuer: &'a Certificate,
+    /// The subject's key.
+    pub key: &'a PublicKey,
+    /// The common name.
+    pub common_name: &'a str,
+    /// The serial number; the top bit is cleared.
+    pub serial: [u8; 16],
+    /// First second of validity.
+    pub not_before: UnixTime,
+    /// Last second of validity.
+    pub not_after: UnixTime,
+}
+
+/// Builds the certificate of a time-stamping authority under `template.issuer`, whose key is
+/// `issuer_key`: for time stamps and nothing else (RFC 3161 section 2.3).
+///
+/// # Errors
+/// [`ProfileError`] when a time cannot be written, the key cannot be used or is not the issuer's.
+pub fn build_tsa(
+    template: &TsaTemplate<'_>,
+    issuer_key: &dyn Signer,
+) -> Result<Certificate, ProfileError> {
+    if issuer_key.public_key() != template.issuer.public_key() {
+        return Err(ProfileError::IssuerKey);
+    }
+    let usage = sequence(&[&oid_element(oid::TIME_STAMPING)]);
+    let id = element(OCTET_STRING, &[&key_id(template.key)]);
+    let extensions = [
+        extension(oid::BASIC_CONSTRAINTS, true, &sequence(&[])),
+        // digitalSignature
+        extension(oid::KEY_USAGE, true, &element(BIT_STRING, &[&[7, 0x80]])),
+        extension(oid::EXTENDED_KEY_USAGE, true, &usage),
+        extension(oid::SUBJECT_KEY_ID, false, &id),
+        issued_by(template.issuer),
+    ];
+    let tbs = Tbs {
+        serial: template.serial,
+        issuer: template.issuer.subject_der(),
+        not_before: template.not_before,
+        not_after: template.not_after,
+        subject: &name(template.common_name),
+        key: template.key,
+        extensions: &extensions.concat(),
+    };
+    tbs.sign(issuer_key)
+}
+
 /// Builds a leaf under `template.issuer`, whose key is `issuer_key`.
 ///
 /// # Errors
@@ -157,10 +208,6 @@ fn leaf_extensions(template: &LeafTemplate<'_>) -> Result<Vec<u8>, ProfileError>
         .flat_map(|scope| utf8(scope))
         .collect();
     let identity = element(0x86, &[template.identity.as_str().as_bytes()]);
-    let issuer_id = template.issuer.subject_key_id().map_or_else(
-        || key_id(template.issuer.public_key()).to_vec(),
-        <[u8]>::to_vec,
-    );
 
     let mut out = Vec::with_capacity(640);
     let mut add = |name, critical, value: &[u8]| out.extend(extension(name, critical, value));
@@ -201,12 +248,20 @@ fn leaf_extensions(template: &LeafTemplate<'_>) -> Result<Vec<u8>, ProfileError>
         false,
         &element(OCTET_STRING, &[&key_id(template.key)]),
     );
-    add(
+    out.extend(issued_by(template.issuer));
+    Ok(out)
+}
+
+/// Writes the authority key identifier of what an issuer issues.
+fn issued_by(issuer: &Certificate) -> Vec<u8> {
+    let id = issuer
+        .subject_key_id()
+        .map_or_else(|| key_id(issuer.public_key()).to_vec(), <[u8]>::to_vec);
+    extension(
         oid::AUTHORITY_KEY_ID,
         false,
-        &sequence(&[&element(0x80, &[&issuer_id])]),
-    );
-    Ok(out)
+        &sequence(&[&element(0x80, &[&id])]),
+    )
 }
 
 struct Tbs<'a> {

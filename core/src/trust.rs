@@ -60,8 +60,8 @@ pub struct TrustDocument {
     pub ssh_ca: Vec<SshCa>,
     /// OpenPGP certification keys, past and present.
     pub openpgp: Vec<OpenPgpCa>,
-    /// Time-stamping authorities.
-    pub tsa: Vec<serde_json::Value>,
+    /// Time-stamping authorities, past and present.
+    pub tsa: Vec<Tsa>,
     /// Transparency logs.
     pub log: Vec<serde_json::Value>,
     /// What was revoked.
@@ -121,6 +121,21 @@ pub struct OpenPgpCa {
     /// When it began to issue.
     pub from: UnixTime,
     /// When it ceased to issue, as for [`Root::retired_at`].
+    pub retired_at: Option<UnixTime>,
+}
+
+/// A time-stamping authority, and the time in which it stamped.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tsa {
+    /// Its certificate, as PEM: that it is named here is what it is believed for.
+    #[serde(serialize_with = "write_pem", deserialize_with = "read_pem")]
+    pub certificate: Certificate,
+    /// The id of its key.
+    pub kid: KeyId,
+    /// When it began to stamp.
+    pub from: UnixTime,
+    /// When it ceased to stamp, as for [`Root::retired_at`].
     pub retired_at: Option<UnixTime>,
 }
 
@@ -290,6 +305,12 @@ impl TrustDocument {
         self.openpgp.iter().filter(issues)
     }
 
+    /// Returns the time-stamping authorities that stamp.
+    pub fn current_tsa(&self) -> impl Iterator<Item = &Tsa> {
+        let issues = |tsa: &&Tsa| self.issues(tsa.from, tsa.retired_at);
+        self.tsa.iter().filter(issues)
+    }
+
     /// Returns the roots that issue: the current ones without those that are only prepared.
     pub fn issuing_roots(&self) -> impl Iterator<Item = &Root> {
         let issues = |root: &&Root| self.issues(root.from, root.retired_at);
@@ -369,6 +390,7 @@ impl TrustDocument {
             .try_for_each(|root| root.check(&self.trust_domain))?;
         self.ssh_ca.iter().try_for_each(SshCa::check)?;
         self.openpgp.iter().try_for_each(OpenPgpCa::check)?;
+        self.tsa.iter().try_for_each(Tsa::check)?;
         self.check_separation()
     }
 
@@ -379,9 +401,11 @@ impl TrustDocument {
         let roots = self.roots.iter().map(|root| root.kid);
         let ssh = self.ssh_ca.iter().map(|ca| ca.kid);
         let openpgp = self.openpgp.iter().map(|ca| ca.kid);
+        let tsa = self.tsa.iter().map(|tsa| tsa.kid);
         match roots
             .chain(ssh)
             .chain(openpgp)
+            .chain(tsa)
             .find(|kid| !seen.insert(*kid))
         {
             Some(kid) => Err(TrustError::Repeated(kid)),
@@ -443,6 +467,19 @@ impl OpenPgpCa {
             Ok(())
         } else {
             Err(TrustError::OpenPgp(self.kid))
+        }
+    }
+}
+
+impl Tsa {
+    fn check(&self) -> Result<(), TrustError> {
+        let consistent = self.certificate.kid() == self.kid
+            && self.certificate.is_for_time_stamps()
+            && self.retired_at.is_none_or(|at| at > self.from);
+        if consistent {
+            Ok(())
+        } else {
+            Err(TrustError::Tsa(self.kid))
         }
     }
 }
@@ -536,6 +573,9 @@ pub enum TrustError {
     /// An OpenPGP authority contradicts its key.
     #[error("OpenPGP authority `{0}` contradicts its key")]
     OpenPgp(KeyId),
+    /// A time-stamping authority contradicts its certificate, or has one for other things.
+    #[error("time-stamping authority `{0}` contradicts its certificate")]
+    Tsa(KeyId),
     /// A key stands twice.
     #[error("key `{0}` is listed twice")]
     Repeated(KeyId),

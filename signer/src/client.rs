@@ -8,8 +8,9 @@ use std::{
 
 use notme_core::{
     frame::{
-        ArmoredAnswer, CredentialsAnswer, Frame, FrameError, Purpose, Refusal, Request, Response,
-        SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer, StopAnswer,
+        ArmoredAnswer, AttestAnswer, CredentialsAnswer, Frame, FrameError, Purpose, Refusal,
+        Request, Response, SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer,
+        StopAnswer,
     },
     identity::AgentName,
 };
@@ -67,6 +68,15 @@ impl AgentClient {
             purpose: Purpose::Git,
         };
         self.call(&request, payload)
+    }
+
+    /// Has the pre-authentication encoding of an in-toto statement signed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn attest(&mut self, key: &str, message: Vec<u8>) -> Result<AttestAnswer, ClientError> {
+        let key = key.to_owned();
+        self.call(&Request::Attest { key }, message)
     }
 
     /// Asks what an agent signs with, opening its session if need be.

@@ -4,6 +4,7 @@ use std::{ffi::OsStr, io, path::PathBuf};
 
 use notme_core::{
     certificate::CertificateError, cms::CmsError, frame::BODY_LIMIT, openpgp::OpenPgpError,
+    timestamp::TimeStampError,
 };
 
 use crate::{client::ClientError, status_output::StatusOutputError};
@@ -31,6 +32,8 @@ pub(crate) enum Failure {
     Cms(#[from] CmsError),
     #[error("the signature made does not hold: {0}")]
     OpenPgp(#[from] OpenPgpError),
+    #[error("the key agent's time stamp cannot be used: {0}")]
+    TimeStamp(#[from] TimeStampError),
     #[error("could not write the signature: {0}")]
     Output(#[source] io::Error),
     #[error("could not write `{}`: {source}", path.display())]

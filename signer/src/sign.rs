@@ -6,8 +6,9 @@ use notme_core::{
     armor::armor,
     base64,
     certificate::Certificate,
-    cms::{SignedAttributes, SignedMessage, assemble},
+    cms::{SignedAttributes, SignedMessage, assemble, assemble_time_stamped},
     frame::{BODY_LIMIT, SignAnswer},
+    timestamp::{TimeStampError, TimeStampToken},
 };
 
 use crate::{
@@ -97,12 +98,18 @@ impl Signature {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Err(Failure::Encoding);
         };
-        let der = assemble(
-            &attributes,
-            &decode(&answer.signature)?,
-            leaf,
-            intermediates,
-        );
+        let signature = decode(&answer.signature)?;
+        let der = match &answer.time_stamp {
+            None => assemble(&attributes, &signature, leaf, intermediates),
+            Some(token) => {
+                let token = decode(token)?;
+                // By whom it is, the key agent looked; that it is over this signature shows here.
+                if !TimeStampToken::parse(&token)?.covers(&signature) {
+                    return Err(TimeStampError::OtherBytes.into());
+                }
+                assemble_time_stamped(&attributes, &signature, leaf, intermediates, &token)
+            }
+        };
         Ok(Self {
             der,
             attributes,

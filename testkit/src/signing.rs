@@ -12,6 +12,24 @@ use crate::{cast::Session, commit::with_signature};
 impl Session {
     /// Signs a payload as CMS, DER.
     pub fn sign_cms(&self, payload: &[u8], at: UnixTime) -> Vec<u8> {
+        let (attributes, signature) = self.sign_attributes(payload, at);
+        cms::assemble(&attributes, &signature, self.certificate(), &[])
+    }
+
+    /// Signs a payload as CMS, DER, with what `stamp` makes of the signature's bytes as its time
+    /// stamp.
+    pub fn sign_cms_stamped(
+        &self,
+        payload: &[u8],
+        at: UnixTime,
+        stamp: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let (attributes, signature) = self.sign_attributes(payload, at);
+        let token = stamp(&signature);
+        cms::assemble_time_stamped(&attributes, &signature, self.certificate(), &[], &token)
+    }
+
+    fn sign_attributes(&self, payload: &[u8], at: UnixTime) -> (SignedAttributes, Vec<u8>) {
         let hash = match self.key().public_key().algorithm() {
             Algorithm::Ed25519 => Hash::Sha512,
             Algorithm::P256 | Algorithm::Rsa => Hash::Sha256,
@@ -21,7 +39,7 @@ impl Session {
             .key()
             .sign(attributes.der())
             .expect("throw-away keys always sign");
-        cms::assemble(&attributes, &signature, self.certificate(), &[])
+        (attributes, signature)
     }
 
     /// Signs a commit payload and returns the whole object of a SHA-1 repository.

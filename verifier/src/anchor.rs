@@ -15,7 +15,7 @@ use crate::{
     policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
     ssh::ListedKey,
-    trust::{Authority, PinKind, Trust, WHOLE_STORE},
+    trust::{Authority, PinKind, Trust, TrustedTsa, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Anchor {
     /// What was taken back by anybody in the trust store who has this root's key, whomever the
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
+    /// Who stamps for the authority, but for those that were taken back.
+    pub(crate) tsa: Vec<TrustedTsa>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
 }
@@ -137,17 +139,25 @@ fn of_authority<'a>(
         Selector::Name(wanted) => *wanted == *name,
         Selector::Spki(pin) => pin == spki_sha256,
     };
-    let anchor = move |(spki, kid, root, from, retired_at)| Anchor {
-        revocations: taken_back.get(&spki).cloned().unwrap_or_default(),
-        root,
-        kid,
-        authority: Arc::clone(&authority.name),
-        kind: authority.kind,
-        scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
-        floor: rule.floor,
-        from,
-        retired_at,
-        stale: stale.clone(),
+    let anchor = move |(spki, kid, root, from, retired_at)| {
+        let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
+        let is_good = |tsa: &&TrustedTsa| {
+            let mut all = revocations.iter().flat_map(|some| some.iter());
+            !all.any(|revocation| tsa.is_taken_back_by(revocation))
+        };
+        Anchor {
+            tsa: authority.tsa().iter().filter(is_good).cloned().collect(),
+            revocations,
+            root,
+            kid,
+            authority: Arc::clone(&authority.name),
+            kind: authority.kind,
+            scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
+            floor: rule.floor,
+            from,
+            retired_at,
+            stale: stale.clone(),
+        }
     };
     let certificates = authority.roots().iter().map(|root| {
         let key = root.certificate.public_key();

@@ -6,13 +6,20 @@ use notme_core::{
     armor::{SignatureFormat, dearmor},
     certificate::Certificate,
     cms::SignedMessage,
-    key::{KeyId, sha256},
+    dsse::{Envelope, pae},
+    key::{Hash, KeyId, sha256},
     object::{self, HashKind, ObjectKind, Payload},
     time::UnixTime,
 };
 
 use crate::{
-    anchor::Anchors, openpgp, refusal::Refusal, ssh, standing::Standing, standings::Standings,
+    anchor::Anchors,
+    openpgp,
+    refusal::Refusal,
+    ssh,
+    standing::{Purpose, Standing},
+    standings::Standings,
+    time_stamp::TimeStamp,
     verdict::Code,
 };
 
@@ -31,21 +38,34 @@ pub struct Evidence {
 enum Proof {
     /// The message carries the certificate, and the check was made.
     Cms(SignedMessage, Binding),
+    /// The envelope came with the certificate, the leaf first, and the check was made.
+    Dsse(Box<Enveloped>),
     /// The key may be in the trust store: the check is made when it is found.
     OpenPgp(Box<openpgp::Claim>),
     /// The message carries the key or its certificate, and the check was made.
     Ssh(Box<ssh::Claim>),
 }
 
+/// What came with an envelope.
+#[derive(Debug)]
+struct Enveloped {
+    certificates: Vec<Certificate>,
+    signature: Vec<u8>,
+    time_stamps: Vec<Vec<u8>>,
+    binding: Binding,
+}
+
 /// A signature that holds, and the standing of the key that made it.
 #[derive(Debug)]
 pub(crate) struct Established {
-    pub(crate) format: SignatureFormat,
+    /// Absent for an envelope, which is not in a format that git knows.
+    pub(crate) format: Option<SignatureFormat>,
     pub(crate) standing: Arc<Standing>,
     /// What an untrusted certificate claims, for messages.
     pub(crate) claimed: Option<Box<Claimed>>,
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
+    pub(crate) time_stamp: Option<TimeStamp>,
     /// When the signature itself begins, if it says so in a way that counts.
     pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
@@ -61,6 +81,16 @@ pub(crate) enum Binding {
     Bound,
     /// It names another.
     Elsewhere,
+}
+
+impl Binding {
+    fn of(signer: &Certificate, payload: &[u8]) -> Self {
+        match signer.payload_digest() {
+            None => Self::Free,
+            Some(digest) if digest == sha256(payload) => Self::Bound,
+            Some(_) => Self::Elsewhere,
+        }
+    }
 }
 
 impl Evidence {
@@ -125,6 +155,55 @@ impl Evidence {
         })
     }
 
+    /// Checks the signature of an envelope with the first of the certificates that came with it.
+    /// The time stamps are RFC 3161 tokens over the signature; `declared` is the time that the payload says of itself.
+    ///
+    /// # Errors
+    /// [`Unproven`]: `signature-ambiguous` unless there is exactly one signature,
+    /// `certificate-invalid` without a certificate, `signature-invalid` when it does not hold.
+    pub fn from_envelope(
+        envelope: &Envelope,
+        certificates: Vec<Certificate>,
+        time_stamps: Vec<Vec<u8>>,
+        declared: Option<UnixTime>,
+    ) -> Result<Self, Unproven> {
+        let Some((keyid, signature)) = envelope.only_signature() else {
+            return Err(Refusal::from(Code::SignatureAmbiguous).into());
+        };
+        let Some(leaf) = certificates.first() else {
+            let detail = "the envelope came without a certificate";
+            return Err(Refusal::new(Code::CertificateInvalid, detail).into());
+        };
+        let refused = |detail: &str| Unproven {
+            claimed: Some(Claimed::by(leaf)),
+            ..Refusal::new(Code::SignatureInvalid, detail).into()
+        };
+        if !keyid.is_empty() && keyid != leaf.kid().to_string() {
+            return Err(refused(
+                "the envelope names another key than the certificate's",
+            ));
+        }
+        let message = pae(envelope.payload_type(), envelope.payload());
+        if leaf
+            .public_key()
+            .verify(Hash::Sha256, &message, signature)
+            .is_err()
+        {
+            return Err(refused("it does not hold with the certificate's key"));
+        }
+        let binding = Binding::of(leaf, &message);
+        Ok(Self {
+            proof: Proof::Dsse(Box::new(Enveloped {
+                signature: signature.to_vec(),
+                certificates,
+                time_stamps,
+                binding,
+            })),
+            declared,
+            unauthenticated: Vec::new(),
+        })
+    }
+
     fn read(
         payload: &[u8],
         signature: &[u8],
@@ -158,11 +237,7 @@ impl Evidence {
         if let Err(error) = message.verify(payload) {
             return Err(refused(error.code(), &error).of_cms(Some(message.signer())));
         }
-        let binding = match message.signer().payload_digest() {
-            None => Binding::Free,
-            Some(digest) if digest == sha256(payload) => Binding::Bound,
-            Some(_) => Binding::Elsewhere,
-        };
+        let binding = Binding::of(message.signer(), payload);
         Ok(Proof::Cms(message, binding))
     }
 
@@ -175,20 +250,41 @@ impl Evidence {
     ) -> Result<Established, Unproven> {
         let (message, binding) = match &self.proof {
             Proof::Cms(message, binding) => (message, *binding),
+            Proof::Dsse(it) => {
+                let Some((leaf, others)) = it.certificates.split_first() else {
+                    return Err(Refusal::from(Code::CertificateInvalid).into());
+                };
+                // Not kept: such a certificate was issued for this envelope alone.
+                let standing = Standing::find(leaf, others, anchors, Purpose::Statement);
+                let tokens = it.time_stamps.iter().map(Vec::as_slice);
+                let vouched = standing.vouched().ok();
+                return Ok(Established {
+                    format: None,
+                    claimed: Claimed::unless_vouched(&standing, leaf),
+                    time_stamp: vouched
+                        .and_then(|by| TimeStamp::of(tokens, &it.signature, &by.anchor)),
+                    standing: Arc::new(standing),
+                    binding: it.binding,
+                    signing_time: None,
+                    begins: None,
+                    ends: None,
+                });
+            }
             Proof::OpenPgp(claim) => return claim.establish(anchors, standings),
             Proof::Ssh(claim) => return Ok(claim.establish(anchors, standings)),
         };
         // What else the message carries: perhaps certificates between leaf and root.
         let others = message.certificates().get(1..).unwrap_or_default();
         let standing = standings.of(message.signer(), others, anchors);
-        let claimed = match standing.identity() {
-            Some(_) => None,
-            None => Some(Box::new(Claimed::by(message.signer()))),
-        };
+        // What nobody vouches for is refused before anybody asks when it was made.
+        let vouched = standing.vouched().ok();
+        let time_stamp = vouched
+            .and_then(|it| TimeStamp::of(message.time_stamps(), message.signature(), &it.anchor));
         Ok(Established {
-            format: SignatureFormat::Cms,
+            format: Some(SignatureFormat::Cms),
+            claimed: Claimed::unless_vouched(&standing, message.signer()),
+            time_stamp,
             standing,
-            claimed,
             binding,
             signing_time: message.signing_time(),
             begins: None,
@@ -225,6 +321,13 @@ pub struct Claimed {
 }
 
 impl Claimed {
+    fn unless_vouched(standing: &Standing, certificate: &Certificate) -> Option<Box<Self>> {
+        match standing.identity() {
+            Some(_) => None,
+            None => Some(Box::new(Self::by(certificate))),
+        }
+    }
+
     pub(crate) fn by(certificate: &Certificate) -> Self {
         let name = match certificate.identity() {
             Ok(identity) => identity.as_str().to_owned(),

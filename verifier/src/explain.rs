@@ -8,6 +8,7 @@ use crate::{
     judge::{Judge, Judgement},
     order::Order,
     report::escape,
+    time_stamp::TimeStamp,
     verdict::{Code, TimeBasis, Verdict},
     wrap::wrap,
 };
@@ -162,11 +163,33 @@ const fn step_of(code: Code) -> u8 {
         | Code::IdentityMissing
         | Code::ScopeMissing => 3,
         Code::IssuanceMismatch
+        | Code::TimestampInvalid
         | Code::TimeBasisTooWeak
         | Code::CertificateExpired
         | Code::CertificateNotYetValid => 4,
         Code::TrustStale | Code::RootRetired | Code::RootNotYetUsed | Code::Revoked => 5,
-        Code::NotAuthorised | Code::PolicyUnreadable => 6,
+        Code::NotAuthorised
+        | Code::PolicyUnreadable
+        // Of statements about an object, which come last.
+        | Code::EnvelopeMalformed
+        | Code::StatementMalformed
+        | Code::SubjectMismatch
+        | Code::PredicateUnknown
+        | Code::PredicateMalformed
+        | Code::AgentMismatch
+        | Code::OriginsDisclosed
+        | Code::OriginsMismatch
+        | Code::AcceptanceSelf
+        | Code::EvidenceMissing
+        | Code::ChainPrefixMissing
+        | Code::ChainLinkMissing
+        | Code::ChainLinkBroken
+        | Code::ChainFork
+        | Code::ChainExtended
+        | Code::ChainTailMissing
+        | Code::ChainElsewhere
+        | Code::ChainTrailer
+        | Code::AttestationMissing => 6,
     }
 }
 
@@ -236,8 +259,17 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
         }
         Order::Consistent | Order::Unknown => "",
     };
+    let stamp = match judgement.time_stamp() {
+        Some(TimeStamp::Trusted { kid, latest, .. }) => {
+            format!(" The time-stamping authority's key is {kid}; it may have stamped as late as {latest}.")
+        }
+        Some(TimeStamp::Untrusted) => {
+            " It carries a time stamp by nobody that the signer's authority names, which counts for nothing.".to_owned()
+        }
+        Some(TimeStamp::Invalid(_)) | None => String::new(),
+    };
     format!(
-        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}",
+        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}{stamp}",
         judge.policy().skew_seconds()
     )
 }
@@ -277,7 +309,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         Some(TimeBasis::Declared | TimeBasis::DagOrdered) => {
             "when it was signed: whoever kept the key can write any date, also after the certificate ended".to_owned()
         }
-        Some(TimeBasis::FirstSeen | TimeBasis::Timestamped | TimeBasis::Logged | TimeBasis::Witnessed)
+        Some(TimeBasis::Timestamped) => {
+            "when exactly it was signed: only that the signature was there at the judged time, as the authority's time-stamping key says".to_owned()
+        }
+        Some(TimeBasis::FirstSeen | TimeBasis::Logged | TimeBasis::Witnessed)
         | None => "when it was written".to_owned(),
     });
     limits.push(

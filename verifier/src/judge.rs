@@ -7,6 +7,8 @@ use std::sync::{
 
 use notme_core::{
     armor::SignatureFormat,
+    certificate::Certificate,
+    dsse::Envelope,
     hex,
     key::KeyId,
     object::{HashKind, ObjectKind},
@@ -23,6 +25,7 @@ use crate::{
     repository::ObjectId,
     standing::{Issuer, Standing, Vouched},
     standings::Standings,
+    time_stamp::{TimeStamp, is_until},
     trust::{PinKind, Trust},
     verdict::{Code, TimeBasis, Verdict},
 };
@@ -68,6 +71,15 @@ enum StillGood {
 struct Judged {
     basis: TimeBasis,
     at: UnixTime,
+    /// The last second that it may have been.
+    latest: UnixTime,
+}
+
+impl Judged {
+    fn exactly(basis: TimeBasis, at: UnixTime) -> Self {
+        let latest = at;
+        Self { basis, at, latest }
+    }
 }
 
 impl<'p> Judge<'p> {
@@ -123,6 +135,19 @@ impl<'p> Judge<'p> {
         self.decide(examined, Order::Unknown)
     }
 
+    /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
+    /// over the signature. `declared` is the time that its payload says of itself.
+    pub fn judge_envelope(
+        &self,
+        envelope: &Envelope,
+        certificates: Vec<Certificate>,
+        time_stamps: Vec<Vec<u8>>,
+        declared: Option<UnixTime>,
+    ) -> Judgement {
+        let evidence = Evidence::from_envelope(envelope, certificates, time_stamps, declared);
+        self.decide(self.examine(evidence), Order::Unknown)
+    }
+
     /// Goes as far as the object alone leads: who signed, if anybody.
     pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
         self.examine_named(None, evidence)
@@ -164,9 +189,10 @@ impl<'p> Judge<'p> {
         };
         let established = &signed.established;
         let mut judgement = Judgement {
-            format: Some(established.format),
+            format: established.format,
             declared: signed.declared,
             signing_time: established.signing_time,
+            time_stamp: established.time_stamp.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -191,6 +217,9 @@ impl<'p> Judge<'p> {
         if signed.established.binding == Binding::Elsewhere {
             return Err(Code::IssuanceMismatch.into());
         }
+        if let Some(time_stamp) = &signed.established.time_stamp {
+            time_stamp.check()?;
+        }
         let judged = signed
             .judged(judgement.order)
             .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))?;
@@ -206,7 +235,8 @@ impl<'p> Judge<'p> {
     }
 
     /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
-    /// off by the allowed skew; a time that the authority itself wrote into the leaf may not.
+    /// off by the allowed skew; a time that the authority itself wrote into the leaf, or that was
+    /// stamped, may not.
     fn check_window(
         &self,
         signed: &Signed,
@@ -239,8 +269,8 @@ impl<'p> Judge<'p> {
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
         let until = signed.standing().not_after().min(vouched.issuers_until);
-        if at.plus(-skew) > until {
-            let detail = format!("judged at {at}, valid until {until}");
+        if judged.latest.plus(-skew) > until {
+            let detail = format!("judged at {}, valid until {until}", judged.latest);
             return Err(Refusal::new(Code::CertificateExpired, detail));
         }
         Ok(())
@@ -279,15 +309,21 @@ impl Signed {
             PinKind::TrustDocument | PinKind::Pem => true,
             PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => false,
         };
+        if let (Some(TimeStamp::Trusted { at, latest, .. }), Binding::Free | Binding::Bound) =
+            (&self.established.time_stamp, self.established.binding)
+        {
+            return Some(Judged {
+                basis: TimeBasis::Timestamped,
+                at: *at,
+                latest: *latest,
+            });
+        }
         if let (true, Binding::Bound, Some(at)) = (
             speaks_notme,
             self.established.binding,
             self.standing().issued_at(),
         ) {
-            return Some(Judged {
-                basis: TimeBasis::IssuanceBound,
-                at,
-            });
+            return Some(Judged::exactly(TimeBasis::IssuanceBound, at));
         }
         let basis = match order {
             Order::Consistent => TimeBasis::DagOrdered,
@@ -296,10 +332,7 @@ impl Signed {
             | Order::OlderThanAncestor
             | Order::YoungerThanDescendant => TimeBasis::Declared,
         };
-        Some(Judged {
-            basis,
-            at: self.declared?,
-        })
+        Some(Judged::exactly(basis, self.declared?))
     }
 }
 
@@ -319,7 +352,7 @@ fn check_still_good(
     vouched: &Vouched,
     judged: Judged,
 ) -> Result<StillGood, Refusal> {
-    let (anchor, at) = (&vouched.anchor, judged.at);
+    let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
     if let Some(stale) = &anchor.stale {
         return Err(stale.clone());
     }
@@ -327,7 +360,7 @@ fn check_still_good(
         let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
         return Err(Refusal::new(Code::RootNotYetUsed, detail));
     }
-    if let Some(retired) = anchor.retired_at.filter(|retired| at > *retired) {
+    if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
         let detail = format!("judged at {at}, and the root was retired at {retired}");
         return Err(Refusal::new(Code::RootRetired, detail));
     }
@@ -335,7 +368,7 @@ fn check_still_good(
         .revocations
         .iter()
         .flat_map(|revocations| revocations.iter())
-        .find(|revocation| at >= revocation.since && concerns(revocation, signed, vouched));
+        .find(|revocation| latest >= revocation.since && concerns(revocation, signed, vouched));
     match revoked {
         Some(_) if signed.is_known_good => Ok(StillGood::Listed),
         Some(revocation) => {
@@ -381,6 +414,7 @@ pub struct Judgement {
     judged: Option<(TimeBasis, UnixTime)>,
     declared: Option<UnixTime>,
     signing_time: Option<UnixTime>,
+    time_stamp: Option<TimeStamp>,
     order: Order,
     rule: Option<Arc<str>>,
 }
@@ -453,6 +487,12 @@ impl Judgement {
         self.signing_time
     }
 
+    /// Returns what came of the signature's time stamps, if it carries any and somebody trusted
+    /// vouches for the signer.
+    pub fn time_stamp(&self) -> Option<&TimeStamp> {
+        self.time_stamp.as_ref()
+    }
+
     /// Returns how the date fits those around it.
     pub fn order(&self) -> Order {
         self.order
@@ -481,6 +521,7 @@ impl Judgement {
             judged: None,
             declared: None,
             signing_time: None,
+            time_stamp: None,
             order: Order::Unknown,
             rule: None,
         }

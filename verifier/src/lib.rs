@@ -21,6 +21,7 @@ pub mod repository;
 pub mod ssh;
 pub mod standing;
 mod standings;
+pub mod time_stamp;
 pub mod trust;
 pub mod verdict;
 pub mod verify;

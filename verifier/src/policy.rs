@@ -24,15 +24,14 @@
 //! anybody whom the trust store alone would not.
 
 mod error;
-mod glob;
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
-use notme_core::{hex, identity::is_trust_domain, key::sha256};
+use notme_core::{glob::Glob, hex, identity::is_trust_domain, key::sha256};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use self::{error::PolicyError, glob::Glob};
+pub use self::error::PolicyError;
 use crate::{
     trust::{Authority, PinKind, Trust},
     verdict::TimeBasis,

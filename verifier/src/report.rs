@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::{
     judge::Judgement,
+    time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
-    verify::{JudgedObject, Outcome, Summary},
+    verify::{Attested, JudgedObject, Outcome, Summary},
     wrap::{WIDTH, wrap},
 };
 
@@ -50,8 +51,32 @@ pub struct ObjectReport<'a> {
     time_basis: Option<TimeBasis>,
     judged_at: Option<String>,
     certificate: Option<CertificateReport>,
-    attestations: [(); 0],
+    attestations: &'a [AttestationReport],
+    timestamp: Option<TimeStampReport>,
     level: Option<&'static str>,
+}
+
+/// One statement about an object.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttestationReport {
+    /// The type of what is said, when it could be read.
+    pub predicate_type: Option<String>,
+    /// The verdict's word.
+    pub verdict: &'static str,
+    /// Its code.
+    pub code: Option<Code>,
+    /// The level that the evidence carries.
+    pub level: Option<&'static str>,
+    /// The level that is claimed.
+    pub claimed_level: Option<&'static str>,
+    /// `sha256:<hex>` of the payload.
+    pub digest: Option<String>,
+    /// Who signed it, when a trusted authority vouches for that.
+    pub identity: Option<String>,
+    /// What stands behind the time.
+    pub time_basis: Option<TimeBasis>,
+    /// The commit it speaks of, when that is another.
+    pub attested_as: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,10 +86,34 @@ struct CertificateReport {
     serial: String,
 }
 
+#[derive(Debug, Serialize)]
+struct TimeStampReport {
+    result: &'static str,
+    at: Option<String>,
+    kid: Option<String>,
+}
+
+impl TimeStampReport {
+    fn of(time_stamp: &TimeStamp) -> Self {
+        let (at, kid) = match time_stamp {
+            TimeStamp::Trusted { at, kid, .. } => (Some(at.to_string()), Some(kid.to_string())),
+            TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
+        };
+        Self {
+            result: time_stamp.as_str(),
+            at,
+            kid,
+        }
+    }
+}
+
 impl<'a> ObjectReport<'a> {
     /// Reports on an object of a repository.
-    pub fn of(object: &'a JudgedObject) -> Self {
+    fn of(outcome: &'a Outcome, object: &'a JudgedObject) -> Self {
+        let attested = outcome.attested.get(&object.id());
         Self {
+            attestations: attested.map_or(&[], |it| &it.attestations),
+            level: attested.and_then(|it| it.level),
             oid: Some(object.id().to_string()),
             kind: object.kind(),
             ..Self::of_judgement(object.judgement())
@@ -94,7 +143,8 @@ impl<'a> ObjectReport<'a> {
                 not_after: standing.not_after().to_string(),
                 serial: standing.serial_hex(),
             }),
-            attestations: [],
+            attestations: &[],
+            timestamp: judgement.time_stamp().map(TimeStampReport::of),
             level: None,
         }
     }
@@ -111,7 +161,7 @@ pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b",\n \"objects\":[")?;
     for (separator, object) in separators().zip(outcome.objects()) {
         to.write_all(separator)?;
-        serde_json::to_writer(&mut *to, &ObjectReport::of(object))?;
+        serde_json::to_writer(&mut *to, &ObjectReport::of(outcome, object))?;
     }
     to.write_all(b"]}\n")
 }
@@ -122,7 +172,7 @@ pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// What writing gives.
 pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
-        serde_json::to_writer(&mut *to, &ObjectReport::of(object))?;
+        serde_json::to_writer(&mut *to, &ObjectReport::of(outcome, object))?;
         to.write_all(b"\n")?;
     }
     serde_json::to_writer(&mut *to, &head(outcome))?;
@@ -140,7 +190,8 @@ pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         let oid = object.id().to_hex_with_len(SHORT).to_string();
         let judgement = object.judgement();
         let authority = judgement.authority().filter(|_| outcome.authorities > 1);
-        writeln!(to, "{}", line(&oid, judgement, authority))?;
+        let attested = outcome.attested.get(&object.id());
+        writeln!(to, "{}", line(&oid, judgement, authority, attested))?;
     }
     let Summary {
         objects,
@@ -169,10 +220,15 @@ pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// Returns one line: verdict, name, and what led to it. Bytes that somebody else chose are
 /// escaped where they could move a cursor.
 pub fn text_line(name: &str, judgement: &Judgement) -> String {
-    line(name, judgement, None)
+    line(name, judgement, None, None)
 }
 
-fn line(name: &str, judgement: &Judgement, authority: Option<&str>) -> String {
+fn line(
+    name: &str,
+    judgement: &Judgement,
+    authority: Option<&str>,
+    attested: Option<&Attested>,
+) -> String {
     let verdict = judgement.verdict();
     let mut fields = Vec::new();
     if let Some(code) = verdict.code() {
@@ -191,6 +247,11 @@ fn line(name: &str, judgement: &Judgement, authority: Option<&str>) -> String {
     }
     if let (Some(_), Some(detail)) = (verdict.code(), judgement.detail()) {
         fields.push(format!("({})", escape(detail)));
+    }
+    if let Some(attested) = attested {
+        fields.extend(attested.level.map(str::to_owned));
+        let refused = attested.attestations.iter().filter(|it| it.code.is_some());
+        fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?))));
     }
     let mut line = format!("{:<10} {name}", verdict.word());
     let mut column = line.chars().count();

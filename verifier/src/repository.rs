@@ -294,6 +294,24 @@ impl Repository {
         }
     }
 
+    /// Returns the commits of a selection, newest first. Tags lead to what they name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin, [`RepositoryError::Missing`] for a selected
+    /// object that is not here, and [`RepositoryError::NotSignable`] for one that is no commit.
+    pub fn commits(&self, selection: &Selection) -> Result<Vec<ObjectId>, RepositoryError> {
+        let mut commits = Vec::new();
+        for found in self.walk(selection)? {
+            commits.push(match found.content {
+                Content::Raw(ObjectKind::Commit, _) => found.id,
+                Content::Raw(ObjectKind::Tag, _) => self.peel(found.id)?,
+                Content::Unsignable(_) => return Err(RepositoryError::NotSignable(found.id)),
+                Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
+            });
+        }
+        Ok(commits)
+    }
+
     /// Starts walking a selection.
     pub(crate) fn walk<'s>(&self, selection: &'s Selection) -> Result<Walk<'s>, RepositoryError> {
         Ok(Walk::new(

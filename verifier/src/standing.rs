@@ -4,7 +4,14 @@
 
 use std::sync::Arc;
 
-use notme_core::{certificate::Certificate, hex, key::KeyId, oid, time::UnixTime};
+use notme_core::{
+    certificate::Certificate,
+    enrol::{SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT},
+    hex,
+    key::KeyId,
+    oid,
+    time::UnixTime,
+};
 
 use crate::{
     anchor::{Anchor, Anchors},
@@ -16,6 +23,16 @@ use crate::{
 
 /// The most certificates between a leaf and a root.
 pub(crate) const INTERMEDIATES_MAX: usize = 3;
+
+/// What somebody signed, which decides the scope that the certificate needs: where the trust store
+/// or the policy asks for `sign:git`, a statement needs `sign:attestation`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// A git object.
+    Git,
+    /// A statement in a DSSE envelope.
+    Statement,
+}
 
 /// What a certificate and its chain say about the signer, at whatever time.
 #[derive(Debug)]
@@ -98,7 +115,12 @@ impl Issuer {
 
 impl Standing {
     /// Finds the way from `leaf` to one of the anchors and checks each certificate on it.
-    pub(crate) fn find(leaf: &Certificate, others: &[Certificate], anchors: &Anchors) -> Self {
+    pub(crate) fn find(
+        leaf: &Certificate,
+        others: &[Certificate],
+        anchors: &Anchors,
+        purpose: Purpose,
+    ) -> Self {
         let facts = Facts {
             issued_at: leaf.issued_at(),
             epoch: leaf.epoch(),
@@ -121,7 +143,7 @@ impl Standing {
             .and_then(|()| check_issuers(&path, root))
             .and_then(|()| check_leaf(leaf))
             .and_then(|()| check_identity(identity.as_deref()))
-            .and_then(|()| check_scopes(leaf, anchor))
+            .and_then(|()| check_scopes(leaf, anchor, purpose))
             .err();
         let issuers = || path.iter().copied().chain([root]);
         let vouched = Vouched {
@@ -353,8 +375,12 @@ fn check_identity(identity: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-fn check_scopes(leaf: &Certificate, anchor: &Anchor) -> Result<(), Refusal> {
-    let scopes = &anchor.scopes;
+fn check_scopes(leaf: &Certificate, anchor: &Anchor, purpose: Purpose) -> Result<(), Refusal> {
+    let scope = |scope: &String| match (purpose, scope.as_str()) {
+        (Purpose::Statement, SCOPE_SIGN_GIT) => SCOPE_SIGN_ATTESTATION.to_owned(),
+        (Purpose::Statement | Purpose::Git, scope) => scope.to_owned(),
+    };
+    let scopes: Vec<_> = anchor.scopes.iter().map(scope).collect();
     if scopes.is_empty() || leaf.scopes().iter().any(|scope| scopes.contains(scope)) {
         return Ok(());
     }

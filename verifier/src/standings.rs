@@ -7,7 +7,10 @@ use std::{
 
 use notme_core::{certificate::Certificate, key::sha256};
 
-use crate::{anchor::Anchors, standing::Standing};
+use crate::{
+    anchor::Anchors,
+    standing::{Purpose, Standing},
+};
 
 /// What is known about the certificates met so far: a session certificate signs many commits,
 /// and its chain is the same each time.
@@ -23,14 +26,16 @@ pub(crate) struct Standings {
 type Key = [u8; 32];
 
 impl Standings {
-    /// Returns the standing of a certificate that came with others.
+    /// Returns the standing of a certificate that signed a git object and came with others.
     pub(crate) fn of(
         &self,
         leaf: &Certificate,
         others: &[Certificate],
         anchors: &Anchors,
     ) -> Arc<Standing> {
-        self.get_or_find(key(leaf, others), || Standing::find(leaf, others, anchors))
+        self.get_or_find(key(leaf, others), || {
+            Standing::find(leaf, others, anchors, Purpose::Git)
+        })
     }
 
     /// Returns what was found before under a digest of everything that it depends on, or finds

@@ -136,6 +136,7 @@ pub struct Authority {
     pub(crate) people: Vec<Arc<Person>>,
     pub(crate) ssh: Vec<TrustedSshKey>,
     pub(crate) signers: Vec<Arc<ListedKey>>,
+    pub(crate) tsa: Vec<TrustedTsa>,
     pub(crate) document: Option<DocumentFacts>,
     pub(crate) revocations: Arc<[Revocation]>,
 }
@@ -165,6 +166,7 @@ impl Authority {
             people: Vec::new(),
             ssh: Vec::new(),
             signers: Vec::new(),
+            tsa: Vec::new(),
             document: None,
             revocations: Arc::default(),
         }
@@ -207,6 +209,11 @@ impl Authority {
             from: ca.from,
             retired_at: ca.retired_at,
         });
+        let tsa = document.tsa.iter().map(|tsa| TrustedTsa {
+            certificate: tsa.certificate.clone(),
+            from: tsa.from,
+            retired_at: tsa.retired_at,
+        });
         Self {
             name: name.into(),
             kind: PinKind::TrustDocument,
@@ -216,6 +223,7 @@ impl Authority {
             people: Vec::new(),
             ssh: ssh.collect(),
             signers: Vec::new(),
+            tsa: tsa.collect(),
             document: Some(DocumentFacts {
                 url: document.authority.clone(),
                 trust_domain: document.trust_domain.clone(),
@@ -266,6 +274,11 @@ impl Authority {
     /// Returns the lines of the file of allowed signers that it is.
     pub fn signers(&self) -> &[Arc<ListedKey>] {
         &self.signers
+    }
+
+    /// Returns who stamps for it, retired ones too.
+    pub fn tsa(&self) -> &[TrustedTsa] {
+        &self.tsa
     }
 
     /// Returns what it took back.
@@ -362,6 +375,31 @@ impl TrustedSshKey {
     }
 }
 
+/// A time-stamping authority and the time in which it stamped.
+#[derive(Clone, Debug)]
+pub struct TrustedTsa {
+    pub(crate) certificate: Certificate,
+    pub(crate) from: UnixTime,
+    pub(crate) retired_at: Option<UnixTime>,
+}
+
+impl TrustedTsa {
+    /// Returns the certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Returns the first second of its use.
+    pub fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Returns the second in which it was retired: later time stamps do not count.
+    pub fn retired_at(&self) -> Option<UnixTime> {
+        self.retired_at
+    }
+}
+
 /// What a verified trust document says beside its roots.
 #[derive(Clone, Debug)]
 pub struct DocumentFacts {
@@ -421,7 +459,11 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
             let made: (&[u8], &[u8]) = (b"ssh", root.key.blob());
             (made, root.from, root.retired_at)
         });
-        for ((kind, key), from, retired_at) in roots.chain(openpgp).chain(ssh) {
+        let tsa = authority.tsa.iter().map(|tsa| {
+            let made: (&[u8], &[u8]) = (b"tsa", tsa.certificate.der());
+            (made, tsa.from, tsa.retired_at)
+        });
+        for ((kind, key), from, retired_at) in roots.chain(openpgp).chain(ssh).chain(tsa) {
             field(kind);
             field(key);
             field(from.to_string().as_bytes());

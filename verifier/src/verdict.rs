@@ -170,10 +170,13 @@ codes! {
         "The certificate does not name exactly one identity"
         "Have the authority issue a certificate with a single URI name";
     ScopeMissing "scope-missing" Rejected
-        "The certificate does not carry a scope that allows signing for git"
-        "Enrol with the scope `sign:git`";
+        "The certificate does not carry a scope that allows such a signature"
+        "Enrol with the scope `sign:git`; with `sign:attestation` for statements";
     IssuanceMismatch "issuance-mismatch" Rejected
         "The certificate was issued for the signing of other bytes"
+        "Treat the object as forged; sign again";
+    TimestampInvalid "timestamp-invalid" Rejected
+        "A time stamp of the signature is broken, over other bytes, or not by the trusted authority that it names"
         "Treat the object as forged; sign again";
     TimeBasisTooWeak "time-basis-too-weak" Rejected
         "What shows that the certificate lived when it signed is weaker than the policy asks"
@@ -190,6 +193,63 @@ codes! {
     NotAuthorised "not-authorised" Rejected
         "The signer is known, and no rule of the policy allows it"
         "Add an `[[allow]]` rule for the identity, or have somebody allowed sign";
+    EnvelopeMalformed "envelope-malformed" Rejected
+        "The attestation is not a Sigstore bundle with one DSSE envelope and its certificate, or not the one that its name stands for"
+        "Attest again; if a tool wrote it that way, report it there";
+    StatementMalformed "statement-malformed" Rejected
+        "What was signed is not an in-toto statement, or one that two readers could read in two ways"
+        "Attest again; if a tool wrote it that way, report it there";
+    SubjectMismatch "subject-mismatch" Rejected
+        "The statement speaks of something else than what it was kept with"
+        "Treat it as moved there by somebody; attest what is meant";
+    PredicateUnknown "predicate-unknown" Undecided
+        "The statement says something that this version of notme does not read"
+        "Judge it with the tool that knows the predicate";
+    PredicateMalformed "predicate-malformed" Rejected
+        "The statement lacks what its type promises, or says something impossible"
+        "Attest again with the members that docs/formats/attestations.md lists";
+    AgentMismatch "agent-mismatch" Rejected
+        "The statement names another workload than the certificate of its signer"
+        "Attest as that workload, or leave it to the certificate to say who it is";
+    OriginsDisclosed "origins-disclosed" Rejected
+        "A statement in a public carrier lists the origins of what the agent read"
+        "Attest again with `--origins`, which states their digest only";
+    OriginsMismatch "origins-mismatch" Rejected
+        "The list of origins that was shown is not the one that the statement stands for"
+        "Ask for the list that was attested";
+    AcceptanceSelf "acceptance-self" Rejected
+        "Whoever accepted the commit signed it or its attestations too"
+        "Have somebody else accept it";
+    EvidenceMissing "evidence-missing" Undecided
+        "A statement that this one rests on is not here, or was not accepted"
+        "Fetch the attestations (`notme attest fetch`)";
+    ChainPrefixMissing "chain-prefix-missing" Rejected
+        "The opening record of the activity is gone, or signed by somebody else"
+        "Fetch the attestations (`notme attest fetch`); if it stays, the chain was cut";
+    ChainLinkMissing "chain-link-missing" Rejected
+        "A record in the middle of the activity's chain is gone, or was not accepted"
+        "Fetch the attestations (`notme attest fetch`); if it stays, the chain was cut";
+    ChainLinkBroken "chain-link-broken" Rejected
+        "A record of the activity follows another record than the one that is there"
+        "Treat the chain as spliced; ask its signer for the records";
+    ChainFork "chain-fork" Rejected
+        "Two records of the activity have one place in its chain"
+        "Treat the chain as forked; ask its signer which is true";
+    ChainExtended "chain-extended" Rejected
+        "There are records of the activity after the closing one"
+        "Treat what comes after as none of the activity";
+    ChainTailMissing "chain-tail-missing" Undecided
+        "The activity has no closing record: it goes on, or its end was cut off"
+        "Fetch the attestations (`notme attest fetch`), end the activity, or allow it with `--open`";
+    ChainElsewhere "chain-elsewhere" Rejected
+        "The activity's chain belongs to another repository: neither its beginning nor any of its commits is here"
+        "Treat it as replayed; fetch the history if the clone is shallow";
+    ChainTrailer "chain-trailer" Rejected
+        "The commit carries another chain's head than the one before its record"
+        "Treat the chain as made afterwards; ask its signer";
+    AttestationMissing "attestation-missing" Undecided
+        "Nothing is attested about the object"
+        "Attest it (`notme attest dispatch`), or fetch the attestations (`notme attest fetch`)";
     PolicyUnreadable "policy-unreadable" Undecided
         "The policy file is missing, unreadable or not a policy"
         "Correct the line that the message names";
@@ -209,8 +269,8 @@ impl Serialize for Code {
 
 /// What shows that a signature was made while its certificate lived, weakest first.
 ///
-/// This version finds `declared`, `dag-ordered` and `issuance-bound`; a policy may name any as
-/// its floor, and nothing reaches a floor that nothing produces.
+/// This version finds `declared`, `dag-ordered`, `issuance-bound` and `timestamped`; a policy may
+/// name any as its floor, and nothing reaches a floor that nothing produces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeBasis {

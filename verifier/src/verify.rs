@@ -1,6 +1,6 @@
 //! Judging a whole selection on all cores.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use notme_core::{object::HashKind, time::UnixTime};
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
@@ -10,6 +10,7 @@ use crate::{
     judge::{Examined, Judge, Judgement},
     order::{Order, Placed, place},
     refusal::Refusal,
+    report::AttestationReport,
     repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
     verdict::{Code, Verdict},
 };
@@ -28,6 +29,17 @@ pub struct Outcome {
     /// How many authorities the trust store has.
     pub(crate) authorities: usize,
     may_be_empty: bool,
+    /// What is stated about some of the objects.
+    pub(crate) attested: HashMap<ObjectId, Attested>,
+}
+
+/// What is stated about an object: the verdicts of whoever judges statements.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Attested {
+    /// One for each statement.
+    pub attestations: Vec<AttestationReport>,
+    /// The level that they carry together.
+    pub level: Option<&'static str>,
 }
 
 /// An object and the judgement on it.
@@ -89,6 +101,12 @@ impl Outcome {
     /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
     pub fn shallow(&self) -> &[ObjectId] {
         &self.shallow
+    }
+
+    /// Adds what is stated about objects. It changes no verdict on them.
+    pub fn with_attested(mut self, attested: HashMap<ObjectId, Attested>) -> Self {
+        self.attested = attested;
+        self
     }
 
     /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
@@ -167,6 +185,7 @@ pub fn verify_range(
         shallow,
         authorities: judge.authorities(),
         may_be_empty: selection.may_be_empty(),
+        attested: HashMap::new(),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
 /// Where the closed list is declared: `Variant "the-code" Rejected`, inside `codes! { … }`.
 const DECLARATION: &str = "verifier/src/verdict.rs";
 /// Where the tests are that show a code.
-const TESTS: [&str; 2] = ["cli/tests", "verifier/tests"];
+const TESTS: [&str; 3] = ["attest/tests", "cli/tests", "verifier/tests"];
 /// Fewer codes than this mean that the declaration was not understood.
 const FEWEST: usize = 20;
 

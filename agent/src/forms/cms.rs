@@ -14,6 +14,7 @@ pub(crate) enum Cms {}
 
 impl Form for Cms {
     type Certificate = Chain;
+    const CARRIES_TIME_STAMPS: bool = true;
 
     fn format(config: &AgentConfig) -> Format {
         match config.profile {

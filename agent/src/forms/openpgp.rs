@@ -60,6 +60,7 @@ impl OpenPgpKey {
 
 impl Form for OpenPgp {
     type Certificate = OpenPgpKey;
+    const CARRIES_TIME_STAMPS: bool = false;
 
     fn format(_config: &AgentConfig) -> Format {
         Format::OpenPgp

@@ -18,6 +18,7 @@ pub(crate) enum SshSig {}
 
 impl Form for SshSig {
     type Certificate = Certificate;
+    const CARRIES_TIME_STAMPS: bool = false;
 
     fn format(_config: &AgentConfig) -> Format {
         Format::Ssh

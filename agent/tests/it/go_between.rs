@@ -8,9 +8,11 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use notme_core::base64;
+use serde_json::{Value, json};
 
-/// Changes an answer, given its path; `None` for "not found".
+/// Changes an answer, given its path; `None` for "not found". A time stamp's is an object:
+/// `query` and `reply`, in base64.
 pub(crate) type Change = Arc<dyn Fn(&str, Value) -> Option<Value> + Send + Sync>;
 
 /// Listens at `front` and passes everything on to `behind`, one request a connection.
@@ -27,13 +29,20 @@ pub(crate) fn go_between(front: &Path, behind: PathBuf, change: Change) {
 
 fn pass_on(client: UnixStream, behind: &Path, change: &Change) -> Option<()> {
     let mut client = BufReader::new(client);
-    let (head, body) = read(&mut client)?;
+    let (head, asked) = read(&mut client)?;
     let path = head.split(' ').nth(1)?.to_owned();
     let mut authority = UnixStream::connect(behind).ok()?;
-    authority.write_all(&write(&head, &body)).ok()?;
+    authority.write_all(&write(&head, &asked)).ok()?;
     let (mut head, mut body) = read(&mut BufReader::new(authority))?;
-    if let Ok(json) = serde_json::from_slice(&body) {
-        match change(&path, json) {
+    let is_stamp = head.contains("application/timestamp-reply");
+    let told = if is_stamp {
+        Ok(json!({"query": base64::encode(&asked), "reply": base64::encode(&body)}))
+    } else {
+        serde_json::from_slice(&body)
+    };
+    if let Ok(told) = told {
+        match change(&path, told) {
+            Some(json) if is_stamp => body = base64::decode(json["reply"].as_str()?)?,
             Some(json) => body = json.to_string().into_bytes(),
             None => {
                 head = "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\n".to_owned();

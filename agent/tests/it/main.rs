@@ -21,6 +21,7 @@ mod rotation;
 mod sessions;
 mod signing;
 mod ssh_agent;
+mod time_stamps;
 mod tls;
 mod tokens;
 mod world;

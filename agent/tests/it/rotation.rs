@@ -1,8 +1,15 @@
 //! The authority takes new keys, and the key agent follows.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use notme_agent::{AgentConfig, Document, Profile, fetch};
+use notme_agent::{AgentConfig, Document, Profile, Timestamping, fetch};
 use notme_authority::{Admin, Clock, Protection, RevocationReason, Revoked, Rotation, rotate};
 use notme_core::{
     certificate::Certificate,
@@ -49,9 +56,7 @@ impl Kept {
     }
 
     fn rotate(&self) -> Vec<Certificate> {
-        let clock = Arc::new(Of(self.clock.clone()));
-        let (home, protection) = (self.world.kept(), Protection::LocalFile);
-        rotate(&home, &protection, Rotation::Now, clock).unwrap();
+        rotate_at(&self.world.kept(), &self.clock);
         self.admin().roots().unwrap()
     }
 
@@ -82,6 +87,11 @@ impl Kept {
     fn seen(&self) -> Option<u64> {
         Some(self.world.configured().seen?.seqno)
     }
+}
+
+fn rotate_at(home: &Path, clock: &FixedClock) {
+    let clock = Arc::new(Of(clock.clone()));
+    rotate(home, &Protection::LocalFile, Rotation::Now, clock).unwrap();
 }
 
 fn pins(roots: &[Certificate]) -> Vec<[u8; 32]> {
@@ -236,4 +246,42 @@ fn a_configuration_that_somebody_changed_meanwhile_is_not_overwritten() {
     let config = AgentConfig::load(&it.world.config_dir(), &name);
     assert_eq!(config.unwrap().unwrap().profile, Profile::Interop);
     assert_eq!(it.pins(), pins(&roots));
+}
+
+/// Verifiers would take the time stamp for proof that a retired root's certificate was used.
+#[test]
+fn a_time_stamp_from_after_a_rotation_is_not_put_over_a_certificate_from_before() {
+    let (mut world, clock) = (World::empty(), FixedClock::default());
+    let armed = Arc::new(AtomicBool::new(false));
+    let (home, now, fires) = (world.kept(), clock.clone(), Arc::clone(&armed));
+    world.start_kept_authority_behind(
+        &clock,
+        Arc::new(move |path, told| {
+            if path == "/v1/issue" && fires.swap(false, Ordering::SeqCst) {
+                rotate_at(&home, &now);
+                now.advance(1);
+            }
+            Some(told)
+        }),
+    );
+    let mut config = world.configuration("claude", Profile::Modern, world.authority_url(), None);
+    config.timestamp = Some(Timestamping::Wanted);
+    config.save(&world.config_dir()).unwrap();
+    world.start_agent(Wishes {
+        clock: clock.clone(),
+        ..Wishes::default()
+    });
+    let before = world.sign("claude", &commit()).unwrap();
+    assert_eq!(before.basis, Basis::Timestamped);
+    armed.store(true, Ordering::SeqCst);
+    let answer = world.sign("claude", &commit()).unwrap();
+    assert_eq!(
+        (answer.time_stamp, answer.basis),
+        (None, Basis::IssuanceBound)
+    );
+    let notice = answer.notice.unwrap();
+    assert!(notice.contains("rotated its keys"), "{notice}");
+    let after = world.sign("claude", &commit()).unwrap();
+    assert_eq!((after.basis, &after.notice), (Basis::Timestamped, &None));
+    assert_eq!(verified_leaf(&after, &commit()).epoch(), Some(2));
 }

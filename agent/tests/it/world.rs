@@ -15,8 +15,8 @@ use notme_agent::{
     SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
-    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, Protection, Scope,
-    Scopes, ServeConfig, Serving, Storage, serve_until,
+    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, OidcConfig,
+    Protection, Scope, Scopes, ServeConfig, Serving, Storage, serve_until,
 };
 use notme_core::{
     base64,
@@ -161,6 +161,15 @@ impl World {
 
     /// Starts an authority behind a go-between, which is where the agents find it.
     pub(crate) fn start_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        self.start_behind(Storage::Memory, clock, change);
+    }
+
+    /// As [`World::start_kept_authority`], behind a go-between.
+    pub(crate) fn start_kept_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        self.start_behind(self.kept_storage(), clock, change);
+    }
+
+    fn start_behind(&mut self, storage: Storage, clock: &FixedClock, change: Change) {
         create_private_directory(&self.runtime_dir()).unwrap();
         let behind = self.runtime_dir().join("behind.sock");
         let front = self.authority_socket();
@@ -170,7 +179,7 @@ impl World {
         let url = AuthorityUrl::embedded(self.root.path()).unwrap();
         let name = Some(url.to_string());
         self.authority_name = Some(url);
-        self.authority = Some(RunningAuthority::start_as(listen, name, clock));
+        self.authority = Some(RunningAuthority::launch(listen, name, storage, clock));
         go_between(&front, behind, change);
     }
 
@@ -178,11 +187,15 @@ impl World {
     /// back as it was.
     pub(crate) fn start_kept_authority(&mut self, clock: &FixedClock) {
         let listen = Listen::Unix(self.authority_socket());
-        let storage = Storage::Directory {
+        let storage = self.kept_storage();
+        self.authority = Some(RunningAuthority::launch(listen, None, storage, clock));
+    }
+
+    fn kept_storage(&self) -> Storage {
+        Storage::Directory {
             path: self.kept(),
             protection: Protection::LocalFile,
-        };
-        self.authority = Some(RunningAuthority::launch(listen, None, storage, clock));
+        }
     }
 
     /// The directory of [`World::start_kept_authority`].
@@ -524,6 +537,7 @@ pub(crate) fn serve_config(
             ])
             .unwrap(),
         }),
+        oidc: OidcConfig::default(),
         idle_exit: None,
         limits: Limits {
             drain: Duration::from_millis(10),

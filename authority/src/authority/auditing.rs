@@ -6,13 +6,12 @@ use std::{
 };
 
 use hyper::body::Bytes;
-use notme_core::time::UnixTime;
+use notme_core::{hex, time::UnixTime};
 
 use super::{Authority, OpenError, Peer};
 use crate::{
     audit::{Act, AuditHead, Entry},
-    refusal::Refusal,
-    store::{AuditHeadRecord, StoreError},
+    store::{AuditHeadRecord, Issued, Session, StoreError},
 };
 
 /// The refusals of the current minute.
@@ -51,8 +50,8 @@ impl Authority {
     pub(crate) fn refused(
         &self,
         (peer, operation): (Peer, &'static str),
-        request: [u8; 32],
-        refusal: Refusal,
+        request: Option<[u8; 32]>,
+        code: &'static str,
     ) -> Result<(), StoreError> {
         self.count_refusals()?;
         if !self.refusals().count() {
@@ -60,8 +59,8 @@ impl Authority {
         }
         let now = self.clock.now();
         self.store.audit(&Entry {
-            code: Some(refusal.code()),
-            request: Some(request),
+            code: Some(code),
+            request,
             ..Entry::new(now, peer.as_str(), Act::Refuse, operation.to_owned())
         })
     }
@@ -108,6 +107,38 @@ impl Authority {
     pub(crate) fn audit_head(&self) -> Result<Option<Bytes>, StoreError> {
         let head = self.store.audit_head()?;
         Ok(head.map(|head| Bytes::from(head.envelope)))
+    }
+}
+
+/// Returns what the audit says of an issuance in a session: who asked, and what came of it.
+pub(super) fn issued_in(
+    session: &Session,
+    act: Act,
+    (request, now): (Option<[u8; 32]>, UnixTime),
+    lines: &[Issued],
+) -> Entry {
+    let about = format!("session {}", hex::encode(&session.binding()));
+    let entry = Entry::new(now, session.identity.as_str(), act, about);
+    issued(entry, request, lines)
+}
+
+/// Returns what the audit says of a session that begins.
+pub(super) fn enrolled(
+    session: &Session,
+    actor: String,
+    request: Option<[u8; 32]>,
+    lines: &[Issued],
+) -> Entry {
+    let about = session.identity.to_string();
+    let entry = Entry::new(session.started_at, actor, Act::Enrol, about);
+    issued(entry, request, lines)
+}
+
+fn issued(entry: Entry, request: Option<[u8; 32]>, lines: &[Issued]) -> Entry {
+    Entry {
+        request,
+        issued: lines.iter().map(|line| line.certificate_sha256).collect(),
+        ..entry
     }
 }
 

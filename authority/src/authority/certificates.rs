@@ -28,6 +28,8 @@ pub(super) struct Terms<'a> {
     /// The only payload they are for; `None`: the certificates of the session.
     pub(super) payload_sha256: Option<[u8; 32]>,
     pub(super) activity: Option<&'a str>,
+    /// What X.509 certificates show people.
+    pub(super) common_name: &'a str,
 }
 
 impl Terms<'_> {
@@ -114,7 +116,7 @@ impl Authority {
                 not_before: terms.not_before(ca.certificate().not_before()),
                 not_after: terms.not_after.min(ca.certificate().not_after()),
                 issued_at_millis: terms.now_millis,
-                common_name: session.agent.as_str(),
+                common_name: terms.common_name,
                 subject: &session.principal,
                 identity: &session.identity,
                 scopes: &session.scopes.names(),

@@ -2,7 +2,7 @@
 
 use notme_core::{
     base64,
-    enrol::{AuthorityState, EnrolRequest, EnrolResponse, SessionCertificates, enrol_preimage},
+    enrol::{EnrolRequest, EnrolResponse, SessionCertificates, enrol_preimage},
     hex,
     identity::Identity,
     key::{Algorithm, Hash, PublicKey, sha256},
@@ -11,30 +11,37 @@ use notme_core::{
 
 use super::{
     Attempt, Authority, CertifyError, Peer,
+    auditing::enrolled,
     certificates::{Terms, X509},
+    exchange::state,
 };
 use crate::{
-    audit::{Act, Entry},
     failure::Failure,
     keys::Keys,
+    oidc::Workload,
     refusal::Refusal,
     scope::{ScopeError, Scopes},
     seal::random,
-    store::{EnrolStoreError, Issuance, Issued, Session, TokenRefusal},
+    store::{EnrolStoreError, Issuance, Issued, Session, SpentToken, TokenRefusal},
 };
 
 impl Authority {
     /// Enrols an agent. The token is spent last, and only together with the session it pays for.
+    /// When it is one of another issuer, `workload` is what that one says.
     pub(crate) fn enrol(
         &self,
         peer: Peer,
         request: &EnrolRequest,
-        digest: [u8; 32],
+        workload: Option<&Workload<'_>>,
+        digest: Option<[u8; 32]>,
     ) -> Result<EnrolResponse, Failure> {
         let keys = Possessed::check(request, &self.url)?;
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
-        let right = self.right(peer, request, now)?;
+        let right = match workload {
+            Some(workload) => self.right_of_workload(workload, request, now)?,
+            None => self.right(peer, request, now)?,
+        };
         let scopes = match &request.scopes {
             Some(names) => Scopes::from_names(names.iter().map(String::as_str))
                 .and_then(|wanted| wanted.within(&right.scopes)),
@@ -46,44 +53,48 @@ impl Authority {
         })?;
         let session = Session {
             id: random()?,
-            identity: Identity::agent(&self.record.trust_domain, &right.principal, &request.agent)?,
+            identity: match right.identity {
+                Some(identity) => identity,
+                None => {
+                    Identity::agent(&self.record.trust_domain, &right.principal, &request.agent)?
+                }
+            },
             principal: right.principal,
             agent: request.agent.clone(),
             scopes,
-            auth_method: right.auth_method.to_owned(),
+            auth_method: right.auth_method,
             mtls: keys.mtls,
             signing: keys.signing,
             started_at: now,
             ends_at: now.plus(right.session_seconds),
             token: right.token,
         };
+        // The first bytes of a token's digest are its public name.
+        let token = session.token.as_ref().and_then(|it| it.first_chunk::<8>());
+        let actor = match (token, &right.spent) {
+            (Some(id), _) => format!("token:{}", hex::encode(id)),
+            (None, Some(_)) => session.auth_method.clone(),
+            (None, None) => peer.as_str().to_owned(),
+        };
         self.issuing(|keys| {
             let (response, issued) = self.session_certificates(keys, &session, now_millis)?;
-            // The first bytes of a token's digest are its public name.
-            let token = session.token.as_ref().and_then(|it| it.first_chunk::<8>());
-            let actor = token.map_or_else(
-                || peer.as_str().to_owned(),
-                |id| format!("token:{}", hex::encode(id)),
-            );
-            let about = session.identity.to_string();
             let issuance = Issuance {
                 epoch: keys.epoch,
+                entry: enrolled(&session, actor.clone(), digest, &issued),
                 lines: &issued,
-                entry: Entry {
-                    request: Some(digest),
-                    issued: issued.iter().map(|line| line.certificate_sha256).collect(),
-                    ..Entry::new(now, actor, Act::Enrol, about)
-                },
             };
-            self.store
-                .enrol(&session, &issuance)
-                .map_err(|error| match error {
-                    EnrolStoreError::Token(refusal) => Refusal::from(refusal).into(),
-                    EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
-                    EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
-                    EnrolStoreError::Rotated => Attempt::Rotated,
-                    EnrolStoreError::Store(error) => error.into(),
-                })?;
+            match &right.spent {
+                Some(spent) => self.store.enrol_workload(&session, &issuance, Some(spent)),
+                None => self.store.enrol(&session, &issuance),
+            }
+            .map_err(|error| match error {
+                EnrolStoreError::Token(refusal) => Refusal::from(refusal).into(),
+                EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
+                EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
+                EnrolStoreError::Spent => Refusal::TokenUsedUp.into(),
+                EnrolStoreError::Rotated => Attempt::Rotated,
+                EnrolStoreError::Store(error) => error.into(),
+            })?;
             Ok(response)
         })
     }
@@ -102,6 +113,7 @@ impl Authority {
             not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
             payload_sha256: None,
             activity: None,
+            common_name: session.agent.as_str(),
         };
         let mtls = self.x509(session, &terms, X509::Mtls)?;
         let signing = self.x509(session, &terms, X509::Modern)?;
@@ -121,10 +133,7 @@ impl Authority {
             expires_at: signing.certificate.not_after(),
             session_ends_at: session.ends_at,
             binding: hex::encode(&session.binding()),
-            authority: AuthorityState {
-                epoch: keys.epoch,
-                key_id: keys.ed25519.certificate().kid(),
-            },
+            authority: state(keys),
             principal_id: session.principal.clone(),
             auth_method: session.auth_method.clone(),
         };
@@ -149,8 +158,10 @@ impl Authority {
                     .unwrap_or_else(|| self.record.operator.clone()),
                 scopes: local.scopes.clone(),
                 session_seconds: self.lifetimes.session,
-                auth_method: "same-user",
+                identity: None,
+                auth_method: "same-user".to_owned(),
                 token: None,
+                spent: None,
             }),
             (None, None, _) | (None, Some(_), Peer::Stranger) => Err(Refusal::TokenRequired.into()),
         }
@@ -176,16 +187,43 @@ impl Authority {
             principal: token.principal,
             scopes: token.scopes,
             session_seconds: token.session_seconds,
-            auth_method: "enrolment-token",
+            identity: None,
+            auth_method: "enrolment-token".to_owned(),
             token: Some(digest),
+            spent: None,
+        })
+    }
+
+    fn right_of_workload(
+        &self,
+        workload: &Workload<'_>,
+        request: &EnrolRequest,
+        now: UnixTime,
+    ) -> Result<Right, Failure> {
+        let granted = workload
+            .permit(&self.record.trust_domain)
+            .and_then(|grant| Ok((grant, workload.spent(now)?)));
+        let (grant, spent) = granted.map_err(|_| Refusal::OidcNotPermitted)?;
+        // A name that certificates carry is the operator's to give.
+        if grant.agent != request.agent {
+            return Err(Refusal::AgentNotAllowed.into());
+        }
+        Ok(Right {
+            identity: Some(grant.identity),
+            principal: grant.subject,
+            scopes: grant.scopes,
+            session_seconds: grant.session_seconds,
+            auth_method: grant.auth_method,
+            token: None,
+            spent: Some(spent),
         })
     }
 }
 
-/// Both keys of a request, with proof that the caller holds them. Only `check` makes one.
-struct Possessed {
-    mtls: PublicKey,
-    signing: PublicKey,
+/// Both keys of a request, with proof that the caller holds them. Only what checks makes one.
+pub(crate) struct Possessed {
+    pub(super) mtls: PublicKey,
+    pub(super) signing: PublicKey,
 }
 
 impl Possessed {
@@ -217,9 +255,12 @@ impl Possessed {
 
 /// What allows an enrolment, and on which terms.
 struct Right {
+    /// When it is not that of an agent of the principal.
+    identity: Option<Identity>,
     principal: String,
     scopes: Scopes,
     session_seconds: i64,
-    auth_method: &'static str,
+    auth_method: String,
     token: Option<[u8; 32]>,
+    spent: Option<SpentToken>,
 }

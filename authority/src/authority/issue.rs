@@ -17,10 +17,11 @@ use notme_core::{
 
 use super::{
     Attempt, Authority, CertifyError,
+    auditing::issued_in,
     certificates::{Terms, X509},
 };
 use crate::{
-    audit::{Act, Entry},
+    audit::Act,
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
@@ -32,7 +33,7 @@ impl Authority {
     pub(crate) fn issue(
         &self,
         request: &IssueRequest,
-        digest: [u8; 32],
+        digest: Option<[u8; 32]>,
     ) -> Result<IssueResponse, Failure> {
         let payload_sha256 =
             hex::decode_array(&request.payload_sha256).ok_or(Refusal::PayloadMalformed)?;
@@ -76,6 +77,7 @@ impl Authority {
                 not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
                 payload_sha256: Some(payload_sha256),
                 activity,
+                common_name: session.agent.as_str(),
             };
             let mut response = IssueResponse {
                 certificates: Default::default(),
@@ -91,7 +93,7 @@ impl Authority {
             let issuance = Issuance {
                 epoch: keys.epoch,
                 lines: &lines,
-                entry: entry(Act::Issue, &session, (digest, now), &lines),
+                entry: issued_in(&session, Act::Issue, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
             Ok(response)
@@ -129,7 +131,7 @@ impl Authority {
     pub(crate) fn renew(
         &self,
         request: &RenewRequest,
-        digest: [u8; 32],
+        digest: Option<[u8; 32]>,
     ) -> Result<EnrolResponse, Failure> {
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
         let certificate = session_digest(&request.session)?;
@@ -152,7 +154,7 @@ impl Authority {
             let issuance = Issuance {
                 epoch: keys.epoch,
                 lines: &lines,
-                entry: entry(Act::Renew, &session, (digest, now), &lines),
+                entry: issued_in(&session, Act::Renew, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
             Ok(response)
@@ -161,7 +163,7 @@ impl Authority {
 
     /// Finds the living session behind a request. The proof comes first: session certificates
     /// are public, and only the holder of the key learns how the session stands.
-    fn admit(&self, asked: &Asked<'_>, now: UnixTime) -> Result<Session, Failure> {
+    pub(super) fn admit(&self, asked: &Asked<'_>, now: UnixTime) -> Result<Session, Failure> {
         let Some(presented) = self.store.session(&asked.certificate)? else {
             return Err(Refusal::SessionUnknown.into());
         };
@@ -192,29 +194,14 @@ impl Authority {
 }
 
 /// What a session asked, and its proof.
-struct Asked<'a> {
-    certificate: [u8; 32],
-    preimage: Vec<u8>,
-    proof: &'a str,
-    time: UnixTime,
+pub(super) struct Asked<'a> {
+    pub(super) certificate: [u8; 32],
+    pub(super) preimage: Vec<u8>,
+    pub(super) proof: &'a str,
+    pub(super) time: UnixTime,
 }
 
-/// Returns what the audit says of an issuance: who asked, in which session, and what came of it.
-fn entry(
-    act: Act,
-    session: &Session,
-    (request, now): ([u8; 32], UnixTime),
-    lines: &[Issued],
-) -> Entry {
-    let about = format!("session {}", hex::encode(&session.binding()));
-    Entry {
-        request: Some(request),
-        issued: lines.iter().map(|line| line.certificate_sha256).collect(),
-        ..Entry::new(now, session.identity.as_str(), act, about)
-    }
-}
-
-fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {
+pub(super) fn session_digest(certificate: &str) -> Result<[u8; 32], Refusal> {
     base64::decode_any(certificate)
         .map(|der| sha256(&der))
         .ok_or(Refusal::SessionUnknown)

@@ -4,16 +4,13 @@ use std::sync::PoisonError;
 
 use hyper::body::Bytes;
 use notme_core::{
-    base64,
     dsse::Envelope,
-    enrol::{EMBEDDED_SCHEME, SCOPES},
     hex,
     key::sha256,
     ssh,
     time::UnixTime,
     trust::{TrustDocument, TrustError, VERSION},
 };
-use serde_json::{Value, json};
 
 use super::{Authority, OpenError};
 use crate::{
@@ -61,50 +58,6 @@ impl Authority {
             .filter_map(|epoch| epoch.openpgp.as_ref())
             .map(|ca| ca.certificate.to_armor())
             .collect()
-    }
-
-    /// Returns the discovery document: the fields of notme's that are true of us, and ours.
-    pub(crate) fn discovery(&self) -> Value {
-        // A unix socket has no URL that paths could be appended to: there they stand alone.
-        let is_local = self.url.starts_with("unix:") || self.url.starts_with(EMBEDDED_SCHEME);
-        let base = if is_local { "" } else { &self.url };
-        json!({
-            "issuer": self.url,
-            "trust_domain": self.record.trust_domain,
-            "enrol_endpoint": format!("{base}/v1/enrol"),
-            "issue_endpoint": format!("{base}/v1/issue"),
-            "renew_endpoint": format!("{base}/v1/renew"),
-            "trust_endpoint": format!("{base}/v1/trust.json"),
-            "ca_bundle_endpoint": format!("{base}/.well-known/ca-bundle.pem"),
-            "full_ca_bundle_endpoint": format!("{base}/v1/ca-bundle.pem"),
-            "ssh_ca_endpoint": format!("{base}/v1/ssh-ca.pub"),
-            "openpgp_endpoint": format!("{base}/v1/openpgp.asc"),
-            "jwks_uri": format!("{base}/.well-known/jwks.json"),
-            "algorithms_supported": ["Ed25519"],
-            "cert_types_supported": ["bridge_certificate"],
-            "scopes_supported": SCOPES,
-        })
-    }
-
-    /// Returns the Ed25519 root key as a JWK set.
-    pub(crate) fn jwks(&self) -> Value {
-        let in_use = self.keys();
-        let root = in_use.ed25519.certificate().public_key();
-        let keys: Vec<_> = root
-            .ed25519_bytes()
-            .map(|raw| {
-                json!({
-                    "kty": "OKP",
-                    "crv": "Ed25519",
-                    "x": base64::encode_url(&raw),
-                    "kid": root.kid(),
-                    "use": "sig",
-                    "alg": "EdDSA",
-                })
-            })
-            .into_iter()
-            .collect();
-        json!({ "keys": keys })
     }
 
     /// Returns the trust document, after signing a new one when the last is a day old or says
@@ -204,7 +157,7 @@ impl Authority {
             roots: epochs().flat_map(|epoch| epoch.roots.clone()).collect(),
             ssh_ca: epochs().filter_map(|epoch| epoch.ssh.clone()).collect(),
             openpgp: epochs().filter_map(|epoch| epoch.openpgp.clone()).collect(),
-            tsa: Vec::new(),
+            tsa: epochs().filter_map(|epoch| epoch.tsa.clone()).collect(),
             log: Vec::new(),
             revocations: self.store.revocations()?,
             previous: None,

@@ -32,8 +32,8 @@ use self::rows::{
 };
 use super::{
     Activation, AuditHeadRecord, AuditRow, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance,
-    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, Store,
-    StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
+    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, SpentToken,
+    Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::{audit::Entry, revocation::Taken};
 
@@ -383,34 +383,34 @@ impl Store for SqliteStore {
 
     fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
-            if !epochs::is_active(transaction, issuance.epoch)? {
-                return Err(WriteError::Refused(EnrolStoreError::Rotated));
-            }
-            if is_revoked(transaction, session)? {
-                return Err(WriteError::Refused(EnrolStoreError::Revoked));
-            }
             if let Some(digest) = &session.token {
                 check_keys_are_new(transaction, digest, session)?;
                 spend_token(transaction, digest, session.started_at)?;
             }
-            transaction.execute(
-                "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
-                params![
-                    session.id,
-                    session.identity.as_str(),
-                    session.principal,
-                    session.agent.as_str(),
-                    session.scopes.to_string(),
-                    session.auth_method,
-                    session.mtls.spki_der(),
-                    session.signing.spki_der(),
-                    session.started_at.secs(),
-                    session.ends_at.secs(),
-                    session.token,
-                ],
-            )?;
-            record_issued(transaction, &session.id, issuance)?;
-            Ok(audit::append(transaction, &issuance.entry)?)
+            insert_session(transaction, session, issuance)
+        })
+    }
+
+    fn enrol_workload(
+        &self,
+        session: &Session,
+        issuance: &Issuance<'_>,
+        spent: Option<&SpentToken>,
+    ) -> Result<(), EnrolStoreError> {
+        // It lives for minutes, and so does the token that could open another.
+        self.write("keep the enrolment", Durability::Process, |transaction| {
+            if let Some(spent) = spent
+                && !insert_spent(transaction, spent)?
+            {
+                return Err(WriteError::Refused(EnrolStoreError::Spent));
+            }
+            insert_session(transaction, session, issuance)
+        })
+    }
+
+    fn spend(&self, spent: &SpentToken) -> Result<bool, StoreError> {
+        self.write("spend the token", Durability::Process, |transaction| {
+            Ok(insert_spent(transaction, spent)?)
         })
     }
 
@@ -452,9 +452,39 @@ impl Store for SqliteStore {
         })
     }
 
+    fn spend_in(
+        &self,
+        session: &[u8; 16],
+        spent: &SpentToken,
+        issuance: &Issuance<'_>,
+    ) -> Result<(), RecordError> {
+        self.write("record the token", Durability::Process, |transaction| {
+            // Asked again inside the transaction: a rotation or a revocation that came first wins.
+            if !epochs::is_active(transaction, issuance.epoch)? {
+                return Err(WriteError::Refused(RecordError::Rotated));
+            }
+            let is_living: bool = transaction
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
+                )?
+                .query_row([session], |row| row.get(0))?;
+            if !is_living {
+                return Err(WriteError::Refused(RecordError::SessionRevoked));
+            }
+            if !insert_spent(transaction, spent)? {
+                return Err(WriteError::Refused(RecordError::Replayed));
+            }
+            record_issued(transaction, session, issuance)?;
+            Ok(audit::append(transaction, &issuance.entry)?)
+        })
+    }
+
     fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
-        self.write("forget old nonces", Durability::Process, |transaction| {
-            transaction.execute("DELETE FROM nonce WHERE kept_until < ?1", [now.secs()])?;
+        self.write("forget what is spent", Durability::Process, |transaction| {
+            for table in ["nonce", "spent_token"] {
+                let delete = format!("DELETE FROM {table} WHERE kept_until < ?1");
+                transaction.execute(&delete, [now.secs()])?;
+            }
             Ok(())
         })
     }
@@ -496,6 +526,18 @@ impl Store for SqliteStore {
                 Ok(audit::append(transaction, entry)?)
             },
         )
+    }
+
+    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError> {
+        // To the disk: a number that came back would look like a rollback.
+        self.write("number the CA bundle", Durability::Power, |transaction| {
+            let seqno = transaction.query_row(
+                "UPDATE ca_bundle SET seqno = max(seqno + 1, ?1) RETURNING seqno",
+                [signed(least)],
+                |row| unsigned(row, 0),
+            )?;
+            Ok(seqno)
+        })
     }
 
     fn revoke(
@@ -563,7 +605,7 @@ impl Store for SqliteStore {
                    (SELECT count(*) FROM token
                     WHERE revoked_at IS NULL AND used < uses AND expires_at > ?1),
                    (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
-                   (SELECT count(*) FROM issued),
+                   (SELECT count(*) FROM issued WHERE kind <> 'access-token'),
                    (SELECT coalesce(max(seqno), 0) FROM trust)",
                 [now.secs()],
                 |row| {
@@ -605,20 +647,57 @@ fn keep_revocation(
     )
 }
 
+/// Keeps a session that is to begin, unless the keys were rotated meanwhile, or its name or keys
+/// were taken back.
+fn insert_session(
+    transaction: &Transaction<'_>,
+    session: &Session,
+    issuance: &Issuance<'_>,
+) -> Result<(), WriteError<EnrolStoreError>> {
+    if !epochs::is_active(transaction, issuance.epoch)? {
+        return Err(WriteError::Refused(EnrolStoreError::Rotated));
+    }
+    if is_revoked(transaction, session)? {
+        return Err(WriteError::Refused(EnrolStoreError::Revoked));
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, NULL)",
+        )?
+        .execute(params![
+            session.id,
+            session.identity.as_str(),
+            session.principal,
+            session.agent.as_str(),
+            session.scopes.to_string(),
+            session.auth_method,
+            session.mtls.spki_der(),
+            session.signing.spki_der(),
+            session.started_at.secs(),
+            session.ends_at.secs(),
+            session.token,
+        ])?;
+    record_issued(transaction, &session.id, issuance)?;
+    Ok(audit::append(transaction, &issuance.entry)?)
+}
+
 /// Tells whether name or keys of a session that is to begin were taken back.
 fn is_revoked(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<bool> {
-    transaction.query_row(
-        "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
-                        OR kind = ?3 AND value IN (?4, ?5))",
-        params![
-            RevocationKind::Identity.as_str(),
-            session.identity.as_str(),
-            RevocationKind::Key.as_str(),
-            session.mtls.kid().to_string(),
-            session.signing.kid().to_string(),
-        ],
-        |row| row.get(0),
-    )
+    transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
+                            OR kind = ?3 AND value IN (?4, ?5))",
+        )?
+        .query_row(
+            params![
+                RevocationKind::Identity.as_str(),
+                session.identity.as_str(),
+                RevocationKind::Key.as_str(),
+                session.mtls.kid().to_string(),
+                session.signing.kid().to_string(),
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// Ends the living sessions that a revocation concerns: they get nothing more.
@@ -684,6 +763,14 @@ fn check_keys_are_new(
     }
 }
 
+/// Spends a token of another issuer; the primary key decides, so that no two can.
+fn insert_spent(transaction: &Transaction<'_>, spent: &SpentToken) -> rusqlite::Result<bool> {
+    let inserted = transaction
+        .prepare_cached("INSERT OR IGNORE INTO spent_token VALUES (?1, ?2)")?
+        .execute(params![spent.digest, spent.kept_until.secs()])?;
+    Ok(inserted == 1)
+}
+
 /// Spends one use, or says why not; the `WHERE` decides, so that no two can spend the last one.
 fn spend_token(
     transaction: &Transaction<'_>,
@@ -734,14 +821,13 @@ fn record_issued(
             signed(issuance.epoch),
         ])?;
         if certificate.kind == IssuedKind::Signing {
-            transaction.execute(
-                "INSERT INTO session_certificate VALUES (?1, ?2, ?3)",
-                params![
+            transaction
+                .prepare_cached("INSERT INTO session_certificate VALUES (?1, ?2, ?3)")?
+                .execute(params![
                     certificate.certificate_sha256,
                     session,
                     certificate.not_after.secs()
-                ],
-            )?;
+                ])?;
         }
     }
     Ok(())
@@ -799,12 +885,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 5;
+const SCHEMA: u32 = 6;

@@ -6,6 +6,7 @@ use notme_authority::{
     AuditCheck, AuditError, AuditHead, Protection, RevocationReason, Revoked, Rotation, rotate,
 };
 use notme_core::{
+    certificate::Certificate,
     enrol::Format,
     hex,
     key::{Signer as _, sha256},
@@ -16,6 +17,8 @@ use serde_json::Value;
 
 use crate::{
     client::{Agent, leaf},
+    token::TokenSite,
+    workload::{Site, body},
     world::{Running, World, token},
 };
 
@@ -400,4 +403,84 @@ fn a_flood_of_refusals_does_not_fill_the_disk() {
     assert_eq!(more["about"], "40 more");
     assert_eq!(client.post_bytes("/v1/issue", b"{}").status, 400);
     assert_eq!(parsed(&rows(&world)).pop().unwrap()["act"], "refuse");
+}
+
+#[test]
+fn pairs_and_their_refusals_are_rows() {
+    let site = Site::github();
+    let before = rows(&site.world).len();
+    let (token, other) = (site.token(), site.token());
+    let answer = site.exchange(&token);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(site.exchange(&token).status, 401);
+    assert_eq!(site.exchange_any(&other, None).status, 200);
+    assert_eq!(site.exchange_any(&other, None).status, 401);
+    assert_eq!(site.post(&site.token(), &Value::Null).status, 400);
+    let text = rows(&site.world);
+    for token in [&token, &other] {
+        assert!(!text.join("").contains(token.as_str()));
+    }
+    let rows = parsed(&text[before..]);
+    let brief: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+            (text("actor"), text("act"), text("about"), text("code"))
+        })
+        .collect();
+    let identity = "wimse://notme.test/gha/agentic-research/notme";
+    let expected = [
+        ("gha-oidc", "enrol", identity, "-"),
+        ("stranger", "refuse", "cert-gha", "token-used-up"),
+        ("gha-oidc", "enrol", identity, "-"),
+        ("stranger", "refuse", "cert", "token-used-up"),
+        ("stranger", "refuse", "cert-gha", "request-malformed"),
+    ];
+    let expected = expected
+        .map(|(actor, act, about, code)| (actor.into(), act.into(), about.into(), code.into()));
+    assert_eq!(brief, expected);
+    let body = body(&site.agent, &token).to_string();
+    assert_eq!(rows[0]["request"], hex::encode(&sha256(body.as_bytes())));
+    // Refused before its body was read.
+    assert_eq!(rows[1]["request"], Value::Null);
+    let json: Value = answer.json();
+    let issued: Vec<_> = ["mtls", "signing"]
+        .iter()
+        .map(|name| {
+            let pem = json["certificates"][name].as_str().unwrap();
+            hex::encode(&Certificate::from_pem(pem).unwrap().sha256())
+        })
+        .collect();
+    assert_eq!(rows[0]["issued"], serde_json::json!(issued));
+    site.world.admin().verify_audit(None).unwrap();
+}
+
+#[test]
+fn access_tokens_and_their_refusals_are_rows() {
+    let site = TokenSite::new("");
+    let before = rows(&site.world).len();
+    let proof = site.proof();
+    let answer = site.ask(&proof);
+    let json: Value = answer.json();
+    let token = json["access_token"].as_str().unwrap();
+    assert_eq!(site.ask(&proof).status, 401);
+    assert_eq!(site.post(&[], b"{}").status, 400);
+    let text = rows(&site.world);
+    for secret in [token, &proof] {
+        assert!(!text.join("").contains(secret));
+    }
+    let rows = parsed(&text[before..]);
+    let codes: Vec<_> = rows.iter().map(|row| row["code"].clone()).collect();
+    assert_eq!(
+        codes,
+        [Value::Null, "dpop-reused".into(), "dpop-required".into()]
+    );
+    assert_eq!(rows[0]["act"], "access-token");
+    assert_eq!(rows[0]["actor"], "wimse://notme.test/agent/alice/claude");
+    let about = rows[0]["about"].as_str().unwrap();
+    assert!(about.starts_with("session "), "{about}");
+    assert!(about.ends_with(" for https://rosary.bot"), "{about}");
+    let digest = hex::encode(&sha256(token.as_bytes()));
+    assert_eq!(rows[0]["issued"], serde_json::json!([digest]));
+    assert_eq!(rows[1]["about"], "token");
 }

@@ -130,11 +130,26 @@ impl Client {
         content: Option<&str>,
         body: &[u8],
     ) -> Answer {
-        let content = content
-            .map(|kind| format!("content-type: {kind}\r\n"))
-            .unwrap_or_default();
+        let headers: Vec<_> = content
+            .map(|kind| ("content-type", kind))
+            .into_iter()
+            .collect();
+        self.request(method, path, &headers, body)
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let headers: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: authority\r\nconnection: close\r\n{content}content-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: authority\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
             body.len()
         );
         self.raw(&[head.as_bytes(), body].concat())

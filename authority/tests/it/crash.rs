@@ -12,21 +12,28 @@ use std::{
     time::Duration,
 };
 
-use notme_authority::{Observer, ServeConfig, Serving, SystemClock, running, serve, stop};
+use notme_authority::{
+    Observer, OidcConfig, ServeConfig, Serving, SystemClock, running, serve, stop,
+};
 use notme_core::{
     certificate::Certificate,
     enrol::{Format, IssueResponse},
     time::UnixTime,
 };
+use notme_testkit::{issuer::TestIssuer, jwt::TokenKey};
 use rusqlite::Connection;
+use serde_json::{Value, json};
 
 use crate::{
     client::{Agent, Client},
+    workload,
     world::{World, token},
 };
 
 /// Where the other process is told to serve.
 const ROLE: &str = "NOTME_TEST_SERVE";
+/// The issuers of that one, when it has any.
+const ISSUERS: &str = "oidc.toml";
 
 /// Not a test: this executable, called again, is the authority that gets killed.
 #[test]
@@ -50,6 +57,10 @@ fn serves_when_asked_by_another_test() {
         listen: vec![notme_authority::Listen::Unix(
             root.join("run/authority.sock"),
         )],
+        oidc: match fs::read_to_string(root.join(ISSUERS)) {
+            Ok(toml) => OidcConfig::parse(&toml, &root).unwrap(),
+            Err(_) => OidcConfig::default(),
+        },
         clock: Arc::new(SystemClock),
         observer: Arc::new(Say),
         ..world.config()
@@ -169,6 +180,74 @@ fn a_killed_authority_has_everything_it_acknowledged() {
         "nonce-replayed"
     );
     assert_eq!(session.issue(&client, now(), u64::MAX).status, 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_authority_lets_no_job_in_twice() {
+    let world = World::new();
+    let issuer = TestIssuer::start(TokenKey::p256(3));
+    let toml = format!(
+        "[[issuer]]\nname = \"ci\"\nurl = \"{}\"\naudience = \"a\"\nidentity = \"ci/{{job}}\"\nallow = [{{ claims = {{ job = \"*\" }} }}]\n",
+        issuer.url()
+    );
+    fs::write(world.root.path().join(ISSUERS), toml).unwrap();
+    let (mut child, client) = spawn(&world);
+    let agent = Agent::new(1);
+    let ask = |client: &Client, token: &str| {
+        let mut body = workload::body(&agent, token);
+        body["proof"] = json!({"type": "oidc", "token": token});
+        client.post("/cert", &body)
+    };
+    let acknowledged = Mutex::new(Vec::new());
+    let jobs = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            // Until the kill cuts an answer off.
+            scope.spawn(|| {
+                loop {
+                    let job = jobs.fetch_add(1, Ordering::SeqCst).to_string();
+                    let at = now().secs();
+                    let token = issuer.mint(&json!({
+                        "iss": issuer.url(), "aud": "a", "sub": job, "job": job, "jti": job,
+                        "iat": at, "exp": at + 3600,
+                    }));
+                    let answer = std::panic::catch_unwind(|| ask(&client, &token));
+                    let Ok(answer) = answer else { return };
+                    let Ok(pair) = serde_json::from_slice::<Value>(&answer.body) else {
+                        return;
+                    };
+                    let pem = pair["certificates"]["signing"].as_str().unwrap();
+                    let certificate = Certificate::from_pem(pem).unwrap();
+                    acknowledged
+                        .lock()
+                        .unwrap()
+                        .push((token, certificate.sha256()));
+                }
+            });
+        }
+        while acknowledged.lock().unwrap().len() < 200 {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+    });
+    child.wait().unwrap();
+
+    let (mut child, client) = spawn(&world);
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    for (token, certificate) in acknowledged.into_inner().unwrap() {
+        let again: Value = ask(&client, &token).json();
+        assert_eq!(again["error"], "token already used");
+        let kept: i64 = store
+            .query_row(
+                "SELECT count(*) FROM session_certificate WHERE sha256 = ?1",
+                [certificate],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(kept, 1);
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }

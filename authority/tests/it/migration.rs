@@ -1,10 +1,10 @@
-//! Stores of before, opened by us: without SSH and OpenPGP, and without epochs.
+//! Stores of before, opened by us: without SSH and OpenPGP, without epochs, without audit.
 
 use std::{fs, sync::Arc};
 
 use notme_authority::{Admin, Protection, RevocationReason, Revoked, Rotation, Storage, rotate};
 use notme_core::{certificate::Certificate, key::Signer as _, trust::TrustDocument};
-use rusqlite::Connection;
+use rusqlite::{Connection, types::Value as Sql};
 
 use crate::{
     client::Agent,
@@ -15,10 +15,42 @@ use crate::{
 const SCHEMA: &str = include_str!("schema-1.sql");
 
 /// What the later schemas added.
-const LATER: [&str; 2] = [
+const LATER: [&str; 3] = [
     include_str!("../../src/store/schema-2.sql"),
     include_str!("../../src/store/schema-3.sql"),
+    include_str!("../../src/store/schema-4.sql"),
 ];
+
+/// The columns of each table that a program with an earlier schema knew and that are there still.
+fn known(schema: usize) -> Vec<(&'static str, &'static str)> {
+    let mut known = vec![
+        (
+            "authority",
+            "id, trust_domain, operator, created_at, sealing",
+        ),
+        ("ca", "name, certificate, sealed_key"),
+        ("token", "*"),
+        ("session", "*"),
+        ("session_certificate", "*"),
+        ("nonce", "*"),
+        ("trust", "*"),
+        (
+            "issued",
+            "id, session, kind, serial, kid, certificate_sha256, payload_sha256, activity,
+             issued_at, not_after",
+        ),
+    ];
+    if schema > 1 {
+        known.push(("format_ca", "name, public, sealed_key, created_at"));
+    }
+    if schema > 2 {
+        known.push(("revocation", "*"));
+    }
+    if schema > 3 {
+        known.extend([("ca_bundle", "*"), ("spent_token", "*")]);
+    }
+    known
+}
 
 /// Turns the store of a world into what the first version would have made of the same keys, with
 /// the sessions that it has.
@@ -40,31 +72,11 @@ fn make_older(world: &World, schema: usize) {
     store
         .execute("ATTACH ?1 AS new", [new.to_str().unwrap()])
         .unwrap();
-    let mut copies = vec![
-        (
-            "authority",
-            "id, trust_domain, operator, 1, created_at, sealing",
-        ),
-        ("ca", "name, certificate, sealed_key"),
-        ("token", "*"),
-        ("session", "*"),
-        ("session_certificate", "*"),
-        ("nonce", "*"),
-        ("trust", "*"),
-        (
-            "issued",
-            "id, session, kind, serial, kid, certificate_sha256, payload_sha256, activity,
-             issued_at, not_after",
-        ),
-    ];
-    if schema > 1 {
-        copies.push(("format_ca", "name, public, sealed_key, created_at"));
-    }
-    if schema > 2 {
-        copies.push(("revocation", "*"));
-    }
-    for (table, columns) in copies {
-        let copy = format!("INSERT INTO main.{table} SELECT {columns} FROM new.{table}");
+    for (table, columns) in known(schema) {
+        // The epoch was one of the columns.
+        let columns = columns.replace("operator,", "operator, 1,");
+        // `ca_bundle` is made with a row.
+        let copy = format!("INSERT OR REPLACE INTO main.{table} SELECT {columns} FROM new.{table}");
         store.execute(&copy, []).unwrap();
     }
     if schema == 1 {
@@ -111,6 +123,30 @@ fn an_old_store_gets_the_keys_of_the_other_formats_and_loses_nothing() {
     assert_eq!(trust.document().seqno, 2);
     assert_eq!(trust.document().ssh_ca.len(), 1);
     assert_eq!(trust.document().openpgp.len(), 1);
+    assert_eq!(trust.document().tsa.len(), 1);
+}
+
+#[test]
+fn a_store_from_before_time_stamps_gets_their_key_once_and_keeps_the_others() {
+    let world = World::new();
+    world.start().stop();
+    let keys = world.admin().format_keys().unwrap();
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    let forget = "DELETE FROM format_ca WHERE name = 'tsa'";
+    assert_eq!(store.execute(forget, []).unwrap(), 1);
+    let kept = || -> Vec<u8> {
+        let read = "SELECT public FROM format_ca WHERE name = 'tsa'";
+        store.query_row(read, [], |row| row.get(0)).unwrap()
+    };
+    world.start().stop();
+    let first = kept();
+    world.start().stop();
+    assert_eq!(kept(), first);
+    let now = world.admin().format_keys().unwrap();
+    let public = |keys: &[notme_authority::FormatKeyInfo]| -> Vec<String> {
+        keys.iter().map(|key| key.public.clone()).collect()
+    };
+    assert_eq!(public(&now), public(&keys));
 }
 
 #[test]
@@ -186,6 +222,50 @@ fn a_store_without_epochs_has_its_keys_in_the_first() {
     rotate(Rotation::Now).unwrap();
     let error = rotate(Rotation::Retire).unwrap_err();
     assert_eq!(error.code(), "rotation-certificates-live");
+}
+
+#[test]
+fn every_row_of_an_older_store_survives() {
+    for schema in 1..=4 {
+        let world = World::new();
+        let running = world.start();
+        let agent = Agent::new(1);
+        let session = agent.session(&running.unix(), Some(world.token().expose()));
+        assert_eq!(session.issue(&running.unix(), world.now(), 1).status, 200);
+        running.unix().get("/internal/ca-bundle");
+        let revoked = Revoked::Key(Agent::new(9).signing.public_key().kid());
+        let reason = RevocationReason::Superseded;
+        world.admin().revoke(&revoked, None, reason).unwrap();
+        running.stop();
+        let file = world.home().join("store.sqlite");
+        let spend = "INSERT INTO spent_token VALUES (randomblob(32), 1795176000)";
+        Connection::open(&file).unwrap().execute(spend, []).unwrap();
+        make_older(&world, schema);
+
+        let read = || -> Vec<Vec<Vec<Sql>>> {
+            let store = Connection::open(&file).unwrap();
+            let tables = known(schema).into_iter();
+            tables
+                .map(|(table, columns)| {
+                    let read = format!("SELECT {columns} FROM {table} ORDER BY 1");
+                    let mut read = store.prepare(&read).unwrap();
+                    let width = read.column_count();
+                    let row = |row: &rusqlite::Row<'_>| (0..width).map(|at| row.get(at)).collect();
+                    let rows = read.query_map([], row).unwrap();
+                    rows.collect::<Result<_, _>>().unwrap()
+                })
+                .collect()
+        };
+        let before = read();
+        assert!(before.iter().all(|rows| !rows.is_empty()), "{schema}");
+        world.admin();
+        assert_eq!(read(), before, "{schema}");
+        // And the store is in use again: the session goes on, with the rows that there are now.
+        let running = world.start();
+        assert_eq!(session.renew(&running.unix(), world.now(), 2).status, 200);
+        assert_eq!(running.unix().get("/internal/ca-bundle").status, 200);
+        world.admin().verify_audit(None).unwrap();
+    }
 }
 
 #[test]

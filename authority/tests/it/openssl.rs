@@ -10,7 +10,7 @@ use notme_testkit::oracle::oracle;
 
 use crate::{client::Agent, world::World};
 
-fn openssl(world: &World, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn openssl(world: &World, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(oracle("openssl"))
         .args(arguments)
         .current_dir(world.root.path())

@@ -216,6 +216,7 @@ fn an_epoch_takes_its_keys_with_it_whatever_a_certificate_says_of_its_epoch() {
         old.roots[1].kid,
         old.ssh_ca[0].kid,
         old.openpgp[0].kid,
+        old.tsa[0].kid,
     ];
     assert_eq!(kids, expected.map(|kid| kid.to_string()));
     assert!(taken.with.iter().all(|it| it.kind == RevocationKind::Key));

@@ -9,7 +9,7 @@ use std::{
 
 use notme_agent::{AgentConfig, AgentOptions};
 use notme_core::{
-    frame::{SessionState, SessionStatus, StatusAnswer},
+    frame::{Fallback, SessionState, SessionStatus, StatusAnswer},
     identity::AgentName,
     time::UnixTime,
 };
@@ -110,7 +110,7 @@ fn existing(home: &Home) -> Result<Option<AgentClient>, Failure> {
     }
 }
 
-fn client_failure(error: ClientError) -> Failure {
+pub(super) fn client_failure(error: ClientError) -> Failure {
     let hint = error.hint().map(str::to_owned);
     let failure = Failure::from(error);
     match hint {
@@ -239,7 +239,7 @@ fn print_sessions(sessions: &[SessionStatus]) -> Outcome {
         if let Some(problem) = &session.problem {
             writeln!(out, "  problem      {}", escape(problem))?;
         }
-        if let Some(warning) = fallback(session) {
+        for warning in warnings(session) {
             writeln!(out, "  warning      {warning}")?;
         }
     }
@@ -273,23 +273,37 @@ pub(crate) fn session_json(session: &SessionStatus) -> Value {
         "session_ends_at": time(session.session_ends_at),
         "problem": session.problem,
         "fallback": fallback(session),
+        "unstamped": unstamped(session),
     })
 }
 
+/// Says what signatures had to do without, and since when.
+pub(crate) fn warnings(session: &SessionStatus) -> impl Iterator<Item = String> {
+    [fallback(session), unstamped(session)]
+        .into_iter()
+        .flatten()
+}
+
 /// Says when signatures had to do without a certificate of their own.
-pub(crate) fn fallback(session: &SessionStatus) -> Option<String> {
-    let fallback = session
-        .fallback
-        .as_ref()
-        .filter(|fallback| fallback.count > 0)?;
+fn fallback(session: &SessionStatus) -> Option<String> {
+    row(session.fallback.as_ref(), "with the session certificate")
+}
+
+/// Says when signatures had to do without the time stamp they were to have.
+fn unstamped(session: &SessionStatus) -> Option<String> {
+    row(session.unstamped.as_ref(), "without a time stamp")
+}
+
+fn row(row: Option<&Fallback>, how: &str) -> Option<String> {
+    let row = row.filter(|row| row.count > 0)?;
     Some(format!(
-        "{} signed with the session certificate since {}: {}",
-        match fallback.count {
+        "{} signed {how} since {}: {}",
+        match row.count {
             1 => "one object".to_owned(),
             count => format!("{count} objects"),
         },
-        fallback.since,
-        escape(&fallback.last_notice)
+        row.since,
+        escape(&row.last_notice)
     ))
 }
 

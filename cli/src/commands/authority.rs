@@ -16,8 +16,9 @@ use std::{
 use notme_agent::AuthorityUrl;
 use notme_authority::{
     Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken,
-    Observer, Protection, RevocationReason, Revoked, Rotation, RotationError, Scopes, SealingKind,
-    Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
+    OIDC_CONFIG_MAX, Observer, OidcConfig, Protection, RevocationReason, Revoked, Rotation,
+    RotationError, Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock,
+    TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use notme_verifier::report::escape;
@@ -32,7 +33,7 @@ use crate::{
         init::{EMBEDDED, trust_embedded},
         print_json,
     },
-    failure::{Exit, Failure, Outcome, open_file},
+    failure::{Exit, Failure, Outcome, open_file, read_file},
     home::Home,
 };
 
@@ -134,12 +135,27 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
         url,
         lifetimes,
         local,
+        oidc: arguments
+            .oidc
+            .as_deref()
+            .map_or_else(|| Ok(OidcConfig::default()), oidc)?,
         idle_exit: arguments.embedded.then_some(EMBEDDED_IDLE),
         limits: Limits::default(),
         clock: Arc::new(SystemClock),
         observer: Arc::new(Announcer),
     })?;
     Ok(Exit::Yes)
+}
+
+/// Reads the file of issuers; files that it names are beside it.
+fn oidc(path: &Path) -> Result<OidcConfig, Failure> {
+    let limit = u64::try_from(OIDC_CONFIG_MAX).unwrap_or(u64::MAX);
+    let name = path.display();
+    let text = String::from_utf8(read_file(path, limit)?)
+        .map_err(|_| Failure::usage(format!("`{name}` is not UTF-8 text")))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    OidcConfig::parse(&text, directory)
+        .map_err(|error| Failure::usage(format!("`{name}`: {error}")))
 }
 
 /// Tells on stderr where the authority listens and what it fails at.

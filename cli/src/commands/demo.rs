@@ -52,6 +52,24 @@ pub(crate) fn run() -> Outcome {
         &stage.git(&["verify-commit", "HEAD"])?,
     )?;
 
+    for (title, arguments) in [
+        (
+            "notme attest dispatch HEAD --model M --provider P",
+            &[
+                "attest",
+                "dispatch",
+                "HEAD",
+                "--model",
+                "M",
+                "--provider",
+                "P",
+            ][..],
+        ),
+        ("notme attest verify HEAD", &["attest", "verify", "HEAD"]),
+    ] {
+        stage.show(&mut out, title, &stage.notme(arguments)?)?;
+    }
+
     writeln!(out, "attacks:")?;
     let mut holes = 0;
     for attack in forgery::all(&stage, &honest, &second, &yesterday)? {

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins};
+use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins, Timestamping};
 use notme_authority::{Admin, SystemClock};
 use notme_core::{enrol::SCOPES, identity::AgentName};
 
 use crate::{
-    arguments::{Init, Profile, SignatureForm},
+    arguments::{Init, Profile, SignatureForm, Timestamp},
     commands::{agent, trust},
     failure::{Exit, Failure, Outcome, read_file},
     forge::{self, Remote},
@@ -43,6 +43,10 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
         return undo(scope, &backup);
     }
     let format = choose_format(arguments)?;
+    if arguments.timestamp.is_some() && format != SignatureForm::X509 {
+        let problem = format!("{} signatures carry no time stamp", format.as_str());
+        return Err(Failure::usage(problem).hint("add `--format x509`, or leave `--timestamp` out"));
+    }
     let mut config = match &arguments.authority {
         None => embedded(home, arguments)?,
         Some(url) => remote(home, arguments, url)?,
@@ -51,6 +55,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     config.scopes = arguments
         .ssh_login
         .then(|| SCOPES.map(str::to_owned).to_vec());
+    config.timestamp = arguments.timestamp.map(timestamping);
     config.save(&home.agents())?;
     if let Some(file) = &arguments.token_file {
         agent::enrol(home, &arguments.agent, &read_token(file)?)?;
@@ -228,6 +233,13 @@ const fn profile(profile: Profile) -> notme_agent::Profile {
     match profile {
         Profile::Modern => notme_agent::Profile::Modern,
         Profile::Interop => notme_agent::Profile::Interop,
+    }
+}
+
+const fn timestamping(timestamp: Timestamp) -> Timestamping {
+    match timestamp {
+        Timestamp::Wanted => Timestamping::Wanted,
+        Timestamp::Required => Timestamping::Required,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use notme_agent::AgentConfig;
+use notme_agent::{AgentConfig, Timestamping};
 use notme_core::{frame::SessionStatus, identity::AgentName};
 use notme_verifier::report::escape;
 use serde::{Serialize, Serializer};
@@ -62,6 +62,8 @@ struct Configured {
     authority: String,
     profile: notme_agent::Profile,
     embedded: bool,
+    /// Whether its signatures are time-stamped.
+    timestamp: Option<Timestamping>,
 }
 
 pub(crate) fn run(home: &Home, arguments: &Json) -> Outcome {
@@ -113,6 +115,7 @@ fn look(home: &Home) -> Result<Status, Failure> {
             name: config.name,
             profile: config.profile,
             embedded: config.embedded,
+            timestamp: config.timestamp,
         }),
         git,
     })
@@ -147,6 +150,11 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
                 ""
             };
             writeln!(out, "authority    {}{whose}", agent.authority)?;
+            match agent.timestamp {
+                None => {}
+                Some(Timestamping::Wanted) => writeln!(out, "time stamps  wanted")?,
+                Some(Timestamping::Required) => writeln!(out, "time stamps  required")?,
+            }
         }
         None => writeln!(
             out,
@@ -165,7 +173,7 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         if let Some(problem) = &session.problem {
             writeln!(out, "problem      {}", escape(problem))?;
         }
-        if let Some(warning) = agent::fallback(session) {
+        for warning in agent::warnings(session) {
             writeln!(out, "warning      {warning}")?;
         }
         if let Some(at) = session.not_after {

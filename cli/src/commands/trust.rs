@@ -16,7 +16,7 @@ use notme_core::{
 use notme_verifier::{
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind, TrustedRoot},
+    trust::{Authority, PinKind, TrustedRoot, TrustedTsa},
     verdict::Class,
 };
 
@@ -263,8 +263,19 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "seqno": authority.document().map(|facts| facts.seqno),
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
+        "tsa": authority.tsa().iter().map(describe_tsa).collect::<Vec<_>>(),
         "openpgp": openpgp::describe(authority),
         "ssh": ssh::describe(authority),
+    })
+}
+
+fn describe_tsa(tsa: &TrustedTsa) -> serde_json::Value {
+    let key = tsa.certificate().public_key();
+    serde_json::json!({
+        "kid": key.kid(),
+        "algorithm": key.algorithm(),
+        "from": tsa.from().to_string(),
+        "retired_at": tsa.retired_at().map(|at| at.to_string()),
     })
 }
 
@@ -284,6 +295,12 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
             key.kid()
         )?;
         writeln!(out, "    pin    {}", hex::encode(&key.spki_sha256()))?;
+    }
+    for tsa in authority.tsa() {
+        let key = tsa.certificate().public_key();
+        let window = window(authority, tsa.from(), tsa.retired_at());
+        let algorithm = key.algorithm().as_str();
+        writeln!(out, "  stamps   {algorithm} {}{window}", key.kid())?;
     }
     openpgp::print(out, authority)?;
     ssh::print(out, authority)

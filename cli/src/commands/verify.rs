@@ -14,7 +14,7 @@ use notme_verifier::{
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::trust,
+    commands::{attest::attested, trust},
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -37,6 +37,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let judge = grounds.judge();
     let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
         .map_err(Failure::from)?;
+    let verdicts = attested(&repository, &grounds, verdicts)?;
 
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.format {
@@ -69,7 +70,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
 
 /// Opens the repository that git would: the one that the environment names, as in a hook, or the
 /// one around the working directory.
-fn open() -> Result<Repository, Failure> {
+pub(super) fn open() -> Result<Repository, Failure> {
     let here = env::current_dir()?;
     let path = |name| env::var_os(name).map(|path| here.join(path));
     let repository = match path("GIT_DIR") {

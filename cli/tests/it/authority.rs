@@ -5,7 +5,11 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     process::{Child, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use notme_testkit::{issuer::TestIssuer, jwt::TokenKey};
+use serde_json::json;
 
 use crate::world::{World, told};
 
@@ -235,4 +239,98 @@ fn a_store_of_a_newer_program_says_to_use_that_one() {
     assert!(said.contains("schema 99"), "{said}");
     assert!(said.contains("a newer notme wrote it"), "{said}");
     assert!(!said.contains("notme init"), "{said}");
+}
+
+/// The file of issuers of a test, and the arguments of an authority that reads it.
+fn serve_arguments<'a>(directory: &'a str, file: &'a str) -> Vec<&'a str> {
+    let listen = ["--dir", directory, "--listen", "127.0.0.1:0"];
+    [&listen[..], &["--oidc", file]].concat()
+}
+
+#[test]
+fn a_job_enrols_with_its_issuers_token_and_commits() {
+    let issuer = TestIssuer::start(TokenKey::rsa());
+    let operator = World::new();
+    let directory = operator.home().join("authority");
+    let directory = directory.to_str().unwrap();
+    operator.notme_ok(&[
+        "authority",
+        "init",
+        "--dir",
+        directory,
+        "--trust-domain",
+        "example.com",
+    ]);
+    let file = operator.home().join("oidc.toml");
+    let url = issuer.url();
+    let toml = format!(
+        r#"[[issuer]]
+preset = "gitlab"
+url = "{url}"
+audience = "https://auth.example.com"
+session_seconds = 3600
+[[issuer.allow]]
+claims = {{ project_path = "infra/*" }}
+scopes = ["bridgeCert", "sign:git"]
+"#
+    );
+    fs::write(&file, toml).unwrap();
+    let served = Served::start(
+        &operator,
+        &serve_arguments(directory, file.to_str().unwrap()),
+    );
+
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let token = issuer.mint(&json!({
+        "iss": url,
+        "sub": "project_path:infra/builder:ref_type:branch:ref:main",
+        "aud": "https://auth.example.com",
+        "iat": now,
+        "exp": now + 300,
+        "jti": "1",
+        "project_path": "infra/builder",
+    }));
+    let agent = World::new();
+    let token_file = agent.home().join("token");
+    fs::write(&token_file, token).unwrap();
+    fs::set_permissions(&token_file, fs::Permissions::from_mode(0o600)).unwrap();
+    let status = operator.notme_ok(&["authority", "status", "--dir", directory]);
+    let pins = status
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pin "));
+    let pins: Vec<&str> = pins.flat_map(|pin| ["--pin", pin.trim()]).collect();
+    let token_file = ["--token-file", token_file.to_str().unwrap()];
+    let init = ["init", "--agent", "gitlab", "--authority", &served.url];
+    agent.notme_ok(&[&init[..], &pins, &token_file].concat());
+    agent.signed_commit("a");
+    let (exit, document) = agent.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    let identity = "wimse://example.com/gitlab/infra/builder";
+    assert_eq!(document["objects"][0]["identity"], identity);
+}
+
+#[test]
+fn a_mistake_in_the_file_of_issuers_is_named_with_file_line_and_key() {
+    let world = World::new();
+    let file = world.home().join("oidc.toml");
+    let file = file.to_str().unwrap();
+    let directory = world.home().join("authority");
+    let serve = || {
+        let arguments = serve_arguments(directory.to_str().unwrap(), file);
+        world.notme(&[&["authority", "serve"][..], &arguments].concat())
+    };
+    fs::write(file, "[[issuer]]\npreset = \"gitlab\"\naudience = 7\n").unwrap();
+    let output = serve();
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    for part in [file, "line 3, `audience = 7`: ", "string"] {
+        assert!(told(&output).contains(part), "{}", told(&output));
+    }
+    fs::write(file, b"\xff").unwrap();
+    assert_eq!(serve().status.code(), Some(2));
+    fs::remove_file(file).unwrap();
+    assert_ne!(serve().status.code(), Some(0));
+    assert!(!directory.exists());
 }

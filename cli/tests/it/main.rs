@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod attest;
 mod audit;
 mod authority;
 mod doctor;
@@ -23,6 +24,7 @@ mod signing;
 mod ssh;
 mod ssh_agent;
 mod strangers;
+mod time_stamps;
 mod trust;
 mod verify;
 mod world;

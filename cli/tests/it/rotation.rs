@@ -62,7 +62,7 @@ fn keys_can_be_announced_before_they_are_used() {
     let said = world.notme_ok(&["authority", "rotate", "--prepare"]);
     assert!(said.contains("epoch 2 is prepared"), "{said}");
     let shown = world.notme_ok(&["trust", "show"]);
-    assert_eq!(shown.matches(", prepared").count(), 4, "{shown}");
+    assert_eq!(shown.matches(", prepared").count(), 5, "{shown}");
     let again = world.notme(&["authority", "rotate", "--prepare"]);
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
     assert!(told(&again).contains("--activate"), "{}", told(&again));

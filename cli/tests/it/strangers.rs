@@ -17,10 +17,17 @@ struct Detached {
     root: PathBuf,
 }
 
-/// Takes apart a commit that git had us sign under `profile`.
-fn detached(profile: &str) -> Detached {
+/// Takes apart a commit that git had us sign under `profile`, once without and once with a time
+/// stamp.
+fn detached(profile: &str) -> [Detached; 2] {
+    let options = ["init", "--profile", profile];
+    let stamped = [&options[..], &["--timestamp=required"]].concat();
+    [detached_after(&options), detached_after(&stamped)]
+}
+
+fn detached_after(init: &[&str]) -> Detached {
     let world = World::new();
-    world.notme_ok(&["init", "--profile", profile]);
+    world.notme_ok(init);
     let oid = world.signed_commit("a");
     let raw = world.read_object("commit", &oid);
     let split = notme_core::object::split_commit(&raw, notme_core::object::HashKind::Sha1).unwrap();
@@ -109,20 +116,22 @@ impl Detached {
 
 #[test]
 fn certtool_accepts_our_ed25519_signature_and_refuses_it_tampered() {
-    let detached = detached("modern");
-    let good = detached.certtool(&detached.payload);
-    assert!(good.status.success(), "{}", told(&good));
-    let bad = detached.certtool(&detached.tampered());
-    assert!(!bad.status.success(), "{}", told(&bad));
+    for detached in detached("modern") {
+        let good = detached.certtool(&detached.payload);
+        assert!(good.status.success(), "{}", told(&good));
+        let bad = detached.certtool(&detached.tampered());
+        assert!(!bad.status.success(), "{}", told(&bad));
+    }
 }
 
 #[test]
 fn openssl_accepts_profile_interop_and_refuses_it_tampered() {
-    let detached = detached("interop");
-    let good = detached.openssl(&detached.payload);
-    assert!(good.status.success(), "{}", told(&good));
-    assert!(!detached.openssl(&detached.tampered()).status.success());
-    assert_eq!(detached.world.code("HEAD", &[]), "accepted");
+    for detached in detached("interop") {
+        let good = detached.openssl(&detached.payload);
+        assert!(good.status.success(), "{}", told(&good));
+        assert!(!detached.openssl(&detached.tampered()).status.success());
+        assert_eq!(detached.world.code("HEAD", &[]), "accepted");
+    }
 }
 
 /// A hermetic gpgsm home that trusts the given roots; its daemons end with the value.
@@ -186,7 +195,12 @@ impl Drop for Gpgsm {
 
 #[test]
 fn gpgsm_and_git_with_it_accept_profile_interop() {
-    let detached = detached("interop");
+    for detached in detached("interop") {
+        gpgsm_and_git_with_it_accept(&detached);
+    }
+}
+
+fn gpgsm_and_git_with_it_accept(detached: &Detached) {
     let roots = fs::read_to_string(&detached.root).unwrap();
     // gpgsm 2.2 cannot import an Ed25519 root; the second one is P-256.
     let p256 = roots

@@ -30,7 +30,7 @@ const WEAK: [(ObjectIdentifier, &str); 8] = [
 ];
 
 /// Reads a digest AlgorithmIdentifier; its parameters may be absent or NULL (RFC 5754 section 2).
-pub(super) fn read_digest(element: Element<'_>) -> Result<Hash, CmsError> {
+pub(crate) fn read_digest(element: Element<'_>) -> Result<Hash, CmsError> {
     let (name, parameters) = read(element)?;
     let hash = match name {
         SHA256 => Hash::Sha256,
@@ -78,7 +78,7 @@ pub(super) fn read_signature(element: Element<'_>, digest: Hash) -> Result<Algor
 }
 
 /// Writes a digest AlgorithmIdentifier, parameters absent.
-pub(super) fn write_digest(hash: Hash) -> Vec<u8> {
+pub(crate) fn write_digest(hash: Hash) -> Vec<u8> {
     let name = match hash {
         Hash::Sha256 => SHA256,
         Hash::Sha384 => SHA384,

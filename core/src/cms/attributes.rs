@@ -15,8 +15,19 @@ pub(super) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
 const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
+/// id-aa-signingCertificate (RFC 2634 section 5.4).
+pub(crate) const SIGNING_CERTIFICATE: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
+/// id-aa-signingCertificateV2 (RFC 5035).
+pub(crate) const SIGNING_CERTIFICATE_V2: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+/// id-aa-timeStampToken (RFC 3161 appendix A).
+const TIME_STAMP_TOKEN: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.14");
 /// More attributes than any signer writes; it bounds the search for repeated ones.
 const ATTRIBUTES_MAX: usize = 32;
+/// The most time stamps over one signature.
+pub const TIME_STAMPS_MAX: usize = 4;
 /// The last second that DER can write: 9999-12-31T23:59:59Z.
 const LAST_SECOND: i64 = 253_402_300_799;
 
@@ -42,7 +53,7 @@ impl SignedAttributes {
     /// [`CmsError`] when they are malformed, and [`CmsError::ForeignAttributes`] when they are
     /// not byte for byte what [`SignedAttributes::new`] writes.
     pub fn from_der(der: &[u8]) -> Result<Self, CmsError> {
-        let read = Attributes::read(Reader::only(der, SET)?)?;
+        let read = Attributes::read(Reader::only(der, SET)?, DATA)?;
         let hash = match read.digest.len() {
             32 => Hash::Sha256,
             48 => Hash::Sha384,
@@ -61,21 +72,8 @@ impl SignedAttributes {
 
     fn from_parts(hash: Hash, digest: Vec<u8>, signing_time: UnixTime) -> Self {
         let signing_time = UnixTime::from_secs(signing_time.secs().clamp(0, LAST_SECOND));
-        let mut attributes = [
-            attribute(CONTENT_TYPE, &der_writer::oid(DATA)),
-            attribute(
-                SIGNING_TIME,
-                &der_writer::time(signing_time).unwrap_or_default(),
-            ),
-            attribute(
-                MESSAGE_DIGEST,
-                &der_writer::element(OCTET_STRING, &[&digest]),
-            ),
-        ];
-        // X.690 11.6: the elements of a SET OF ascend.
-        attributes.sort();
         Self {
-            der: der_writer::element(SET, &[&attributes.concat()]),
+            der: write_signed(DATA, &digest, signing_time, None),
             hash,
             digest,
             signing_time,
@@ -101,30 +99,51 @@ impl SignedAttributes {
     pub fn covers(&self, payload: &[u8]) -> bool {
         self.hash.digest(payload) == self.digest
     }
+}
 
-    /// Returns the attributes as they stand in a SignerInfo, tagged `[0]`.
-    pub(super) fn in_signer_info(&self) -> Vec<u8> {
-        let mut der = self.der.clone();
-        if let Some(tag) = der.first_mut() {
-            *tag = crate::der_reader::context(0);
-        }
-        der
-    }
+/// Writes the SET OF Attribute that a signer of `content_type` signs, with one of the signer's
+/// own. A time that DER cannot write is left out.
+pub(crate) fn write_signed(
+    content_type: ObjectIdentifier,
+    digest: &[u8],
+    signing_time: UnixTime,
+    own: Option<(ObjectIdentifier, &[u8])>,
+) -> Vec<u8> {
+    let mut attributes = vec![
+        attribute(CONTENT_TYPE, &der_writer::oid(content_type)),
+        attribute(
+            MESSAGE_DIGEST,
+            &der_writer::element(OCTET_STRING, &[digest]),
+        ),
+    ];
+    attributes.extend(der_writer::time(signing_time).map(|at| attribute(SIGNING_TIME, &at)));
+    attributes.extend(own.map(|(name, value)| attribute(name, value)));
+    // X.690 11.6: the elements of a SET OF ascend.
+    attributes.sort();
+    der_writer::element(SET, &[&attributes.concat()])
+}
+
+/// Writes the unsigned attribute that holds a time stamp.
+pub(super) fn write_time_stamp(token: &[u8]) -> Vec<u8> {
+    attribute(TIME_STAMP_TOKEN, token)
 }
 
 /// Signed attributes of anyone, checked.
-pub(super) struct Attributes<'a> {
-    pub(super) digest: &'a [u8],
-    pub(super) signing_time: Option<UnixTime>,
+pub(crate) struct Attributes<'a> {
+    pub(crate) digest: &'a [u8],
+    pub(crate) signing_time: Option<UnixTime>,
+    /// The values of the first and of the second version.
+    pub(crate) signing_certificate: [Option<Element<'a>>; 2],
 }
 
 impl<'a> Attributes<'a> {
-    /// Reads signed attributes: in canonical order, none repeated, content type id-data, one
-    /// message digest, at most one signing time; others may be there.
-    pub(super) fn read(set: Element<'a>) -> Result<Self, CmsError> {
+    /// Reads signed attributes: in canonical order, none repeated, the content type that is
+    /// expected, one message digest, at most one signing time; others may be there.
+    pub(crate) fn read(set: Element<'a>, expected: ObjectIdentifier) -> Result<Self, CmsError> {
         let mut content_type = None;
         let mut digest = None;
         let mut signing_time = None;
+        let mut signing_certificate = [None; 2];
         for_each(set, Order::Canonical, |name, values| {
             match name {
                 CONTENT_TYPE => content_type = Some(one(name, values, OBJECT_IDENTIFIER)?),
@@ -133,25 +152,42 @@ impl<'a> Attributes<'a> {
                     let at = only(values).and_then(Element::time);
                     signing_time = Some(at.map_err(|_| CmsError::AttributeValue(name))?);
                 }
+                SIGNING_CERTIFICATE => signing_certificate[0] = Some(values),
+                SIGNING_CERTIFICATE_V2 => signing_certificate[1] = Some(values),
                 _ => {}
             }
             Ok(())
         })?;
         let content_type = content_type.ok_or(CmsError::MissingAttribute(CONTENT_TYPE))?;
-        if content_type.value != DATA.as_bytes() {
+        if content_type.value != expected.as_bytes() {
             return Err(CmsError::ContentType);
         }
         Ok(Self {
             digest: digest.ok_or(CmsError::MissingAttribute(MESSAGE_DIGEST))?,
             signing_time,
+            signing_certificate,
         })
     }
 }
 
-/// Checks the form of unsigned attributes. Nothing covers them, and those who add one do not sort
-/// the others again, so their order is free.
-pub(super) fn check_unsigned(set: Element<'_>) -> Result<(), CmsError> {
-    for_each(set, Order::Free, |_, _| Ok(()))
+/// Checks the form of unsigned attributes and returns the time stamps among them, unread. Nothing
+/// covers unsigned attributes, and those who add one do not sort the others again, so their order
+/// is free.
+pub(super) fn read_unsigned(set: Element<'_>) -> Result<Vec<&[u8]>, CmsError> {
+    let mut time_stamps = Vec::new();
+    for_each(set, Order::Free, |name, values| {
+        if name == TIME_STAMP_TOKEN {
+            let mut values = values.reader();
+            while !values.is_empty() {
+                if time_stamps.len() == TIME_STAMPS_MAX {
+                    return Err(CmsError::TooManyTimeStamps);
+                }
+                time_stamps.push(values.any()?.raw);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(time_stamps)
 }
 
 enum Order {
@@ -211,7 +247,12 @@ fn only(values: Element<'_>) -> Result<Element<'_>, DerError> {
     Ok(value)
 }
 
-fn one<'a>(name: ObjectIdentifier, values: Element<'a>, tag: u8) -> Result<Element<'a>, CmsError> {
+/// Returns the only value of an attribute.
+pub(crate) fn one<'a>(
+    name: ObjectIdentifier,
+    values: Element<'a>,
+    tag: u8,
+) -> Result<Element<'a>, CmsError> {
     only(values)
         .ok()
         .filter(|value| value.tag == tag)

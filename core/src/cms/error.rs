@@ -30,8 +30,8 @@ pub enum CmsError {
     /// The content is inside the message.
     #[error("the CMS message is not a detached signature")]
     NotDetached,
-    /// The signed content is not id-data.
-    #[error("the content type of the CMS message is not data")]
+    /// The signed content is not id-data, or in a time stamp not its content.
+    #[error("the content of the CMS message is not of the expected type")]
     ContentType,
     /// No signer, or several.
     #[error("the CMS message does not have exactly one signer")]
@@ -51,6 +51,9 @@ pub enum CmsError {
     /// More attributes than any signer writes.
     #[error("the CMS message has too many attributes")]
     TooManyAttributes,
+    /// More time stamps than anybody puts over a signature.
+    #[error("the CMS message has too many time stamps")]
+    TooManyTimeStamps,
     /// The signed attributes are not in the order of DER.
     #[error("the signed attributes are not in canonical order")]
     AttributeOrder,
@@ -104,6 +107,7 @@ impl CmsError {
             | Self::TooManyCertificates
             | Self::SignerCertificate
             | Self::TooManyAttributes
+            | Self::TooManyTimeStamps
             | Self::AttributeOrder
             | Self::RepeatedAttribute(_)
             | Self::MissingAttribute(_)

@@ -1,23 +1,18 @@
 //! Reading and verifying a detached signature.
 
-use der::oid::ObjectIdentifier;
-
 use super::{
     CmsError,
-    algorithm::{read_digest, read_signature},
-    attributes::{Attributes, DATA, check_unsigned},
+    attributes::{Attributes, DATA},
+    signed_data::{SignedData, SignerName},
 };
 use crate::{
     ber,
     certificate::Certificate,
-    der_reader::{DerError, Element, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET, context},
+    der_reader::{Element, SEQUENCE, context},
     key::{Algorithm, Hash},
     time::UnixTime,
 };
 
-/// id-signedData.
-pub(super) const SIGNED_DATA: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 /// The longest message, in DER or BER.
 pub const CMS_MAX: usize = ber::BER_MAX;
 /// The most certificates in a message: a leaf and what is between it and a root.
@@ -39,6 +34,7 @@ pub struct SignedMessage {
     algorithm: Algorithm,
     signature: Vec<u8>,
     unsigned_attributes: Vec<u8>,
+    time_stamps: Vec<Vec<u8>>,
 }
 
 impl SignedMessage {
@@ -58,39 +54,28 @@ impl SignedMessage {
     }
 
     fn parse_der(der: &[u8]) -> Result<Self, CmsError> {
-        let mut content_info = Reader::only(der, SEQUENCE)?.reader();
-        if content_info.any()?.oid()? != SIGNED_DATA {
-            return Err(CmsError::NotSignedData);
-        }
-        let content = content_info.expect(context(0))?;
-        content_info.finish()?;
-
-        let mut fields = Reader::only(content.value, SEQUENCE)?.reader();
-        let version = fields.expect(INTEGER)?.unsigned()?;
-        let digest_algorithms = fields.expect(SET)?;
-        check_content(fields.expect(SEQUENCE)?)?;
-        let certificates = fields.optional(context(0))?;
-        // Revocation lists `[1]` are not read: nothing in git carries them.
-        let signer_infos = fields.expect(SET)?;
-        fields.finish()?;
-
-        let signer = SignerInfo::read(only_signer(signer_infos)?)?;
+        let SignedData {
+            version,
+            certificates,
+            signer,
+            ..
+        } = SignedData::read(der, check_content)?;
         // RFC 5652 5.1: 3 when a SignerInfo is version 3; without attribute certificates and
         // other content types there is no other reason for anything but 1.
         if version != signer.version {
             return Err(CmsError::Version);
         }
-        check_listed(signer.hash, digest_algorithms)?;
-        let attributes = Attributes::read(signer.signed_attributes)?;
+        let attributes = Attributes::read(signer.signed_attributes, DATA)?;
         Ok(Self {
             certificates: read_certificates(certificates, &signer.name)?,
             hash: signer.hash,
             digest: attributes.digest.to_vec(),
             signing_time: attributes.signing_time,
-            signed_attributes: as_set(signer.signed_attributes),
+            signed_attributes: signer.as_signed(),
             algorithm: signer.algorithm,
             signature: signer.signature.to_vec(),
             unsigned_attributes: signer.unsigned_attributes.to_vec(),
+            time_stamps: signer.time_stamps.iter().map(|it| it.to_vec()).collect(),
         })
     }
 
@@ -129,6 +114,13 @@ impl SignedMessage {
         &self.unsigned_attributes
     }
 
+    /// Returns the time stamps among the unsigned attributes, unread: at most
+    /// [`TIME_STAMPS_MAX`](super::TIME_STAMPS_MAX), each for
+    /// [`TimeStampToken::parse`](crate::timestamp::TimeStampToken::parse).
+    pub fn time_stamps(&self) -> impl Iterator<Item = &[u8]> {
+        self.time_stamps.iter().map(Vec::as_slice)
+    }
+
     /// Verifies that the key of [`SignedMessage::signer`] signed `payload`, and nothing else:
     /// not who that is, nor whether the certificate is any good.
     ///
@@ -148,83 +140,6 @@ impl SignedMessage {
     }
 }
 
-/// How a message names its signer.
-enum SignerName<'a> {
-    IssuerAndSerial { issuer: &'a [u8], serial: &'a [u8] },
-    SubjectKeyId(&'a [u8]),
-}
-
-impl SignerName<'_> {
-    fn is_of(&self, certificate: &Certificate) -> bool {
-        match self {
-            Self::IssuerAndSerial { issuer, serial } => {
-                certificate.issuer_der() == *issuer && certificate.serial() == *serial
-            }
-            Self::SubjectKeyId(id) => certificate.subject_key_id() == Some(id),
-        }
-    }
-}
-
-struct SignerInfo<'a> {
-    version: u64,
-    name: SignerName<'a>,
-    hash: Hash,
-    signed_attributes: Element<'a>,
-    algorithm: Algorithm,
-    signature: &'a [u8],
-    unsigned_attributes: &'a [u8],
-}
-
-impl<'a> SignerInfo<'a> {
-    fn read(element: Element<'a>) -> Result<Self, CmsError> {
-        let mut fields = element.reader();
-        let version = fields.expect(INTEGER)?.unsigned()?;
-        let name = signer_name(fields.any()?)?;
-        let expected = match name {
-            SignerName::IssuerAndSerial { .. } => 1,
-            SignerName::SubjectKeyId(_) => 3,
-        };
-        if version != expected {
-            return Err(CmsError::Version);
-        }
-        let hash = read_digest(fields.any()?)?;
-        let signed_attributes = fields
-            .optional(context(0))?
-            .ok_or(CmsError::NoSignedAttributes)?;
-        let algorithm = read_signature(fields.any()?, hash)?;
-        let signature = fields.expect(OCTET_STRING)?.value;
-        let unsigned_attributes = fields.optional(context(1))?;
-        fields.finish()?;
-        if let Some(attributes) = unsigned_attributes {
-            check_unsigned(attributes)?;
-        }
-        Ok(Self {
-            version,
-            name,
-            hash,
-            signed_attributes,
-            algorithm,
-            signature,
-            unsigned_attributes: unsigned_attributes.map_or(&[], |set| set.value),
-        })
-    }
-}
-
-fn signer_name(element: Element<'_>) -> Result<SignerName<'_>, DerError> {
-    const SUBJECT_KEY_ID: u8 = 0x80;
-    match element.tag {
-        SEQUENCE => {
-            let mut fields = element.reader();
-            let issuer = fields.expect(SEQUENCE)?.raw;
-            let serial = fields.expect(INTEGER)?.value;
-            fields.finish()?;
-            Ok(SignerName::IssuerAndSerial { issuer, serial })
-        }
-        SUBJECT_KEY_ID => Ok(SignerName::SubjectKeyId(element.value)),
-        _ => Err(DerError),
-    }
-}
-
 /// Checks encapContentInfo: id-data, and no content.
 fn check_content(element: Element<'_>) -> Result<(), CmsError> {
     let mut fields = element.reader();
@@ -235,28 +150,6 @@ fn check_content(element: Element<'_>) -> Result<(), CmsError> {
     fields.finish()?;
     if content_type != DATA {
         return Err(CmsError::ContentType);
-    }
-    Ok(())
-}
-
-fn only_signer(set: Element<'_>) -> Result<Element<'_>, CmsError> {
-    let mut signers = set.reader();
-    let signer = signers.optional(SEQUENCE)?.ok_or(CmsError::SignerCount)?;
-    if !signers.is_empty() {
-        return Err(CmsError::SignerCount);
-    }
-    Ok(signer)
-}
-
-/// Checks that the message announces the signer's digest, and no broken one beside it.
-fn check_listed(hash: Hash, set: Element<'_>) -> Result<(), CmsError> {
-    let mut algorithms = set.reader();
-    let mut listed = false;
-    while !algorithms.is_empty() {
-        listed |= read_digest(algorithms.any()?)? == hash;
-    }
-    if !listed {
-        return Err(CmsError::DigestAlgorithms);
     }
     Ok(())
 }
@@ -283,12 +176,4 @@ fn read_certificates(
         front.rotate_right(1);
     }
     Ok(certificates)
-}
-
-fn as_set(attributes: Element<'_>) -> Vec<u8> {
-    let mut set = attributes.raw.to_vec();
-    if let Some(tag) = set.first_mut() {
-        *tag = SET;
-    }
-    set
 }

@@ -21,6 +21,12 @@ pub enum Request {
         /// What the body is. The key agent parses it and refuses what it does not understand.
         purpose: Purpose,
     },
+    /// Sign the body, which is the pre-authentication encoding (DSSE) of an in-toto statement. The
+    /// key agent reads it and refuses anything else; answered by [`AttestAnswer`].
+    Attest {
+        /// As in [`Request::Sign`].
+        key: String,
+    },
     /// Tell what an agent signs with, opening its session if need be; answered by
     /// [`CredentialsAnswer`].
     Credentials {
@@ -99,6 +105,26 @@ pub struct SignAnswer {
     pub attributes: String,
     /// The signature over the attributes; base64.
     pub signature: String,
+    /// A time stamp over the signature, for its unsigned attributes; base64 DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_stamp: Option<String>,
+    /// What stands behind the time of the signature.
+    pub basis: Basis,
+    /// What the user should be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// The answer to [`Request::Attest`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AttestAnswer {
+    /// The leaf, then intermediates; base64 DER.
+    pub certificates: Vec<String>,
+    /// The signature over the body; base64.
+    pub signature: String,
+    /// An RFC 3161 time-stamp token over the signature; base64 DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_stamp: Option<String>,
     /// What stands behind the time of the signature.
     pub basis: Basis,
     /// What the user should be told.
@@ -147,6 +173,8 @@ pub struct CredentialsAnswer {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
+    /// A time-stamping authority of the trust document stamped the signature.
+    Timestamped,
     /// The authority issued the certificate for these very bytes.
     IssuanceBound,
     /// The session certificate: the time is what the signer says it is.
@@ -223,10 +251,14 @@ pub struct SessionStatus {
     /// When signatures last had to do with the session certificate; since the key agent started.
     #[serde(default)]
     pub fallback: Option<Fallback>,
+    /// When signatures last had to do without the time stamp they were to have; likewise.
+    #[serde(default)]
+    pub unstamped: Option<Fallback>,
 }
 
-/// Signatures that the authority issued no certificate for: the session certificate did. git
-/// shows nothing of what its signer says when all goes well, so it is kept to be asked for.
+/// Signatures that had to do without something: without a certificate of their own, or without a
+/// time stamp. git shows nothing of what its signer says when all goes well, so it is kept to be
+/// asked for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Fallback {
     /// How many they were in a row, up to the latest signature; 0 when that one had its own.

@@ -3,7 +3,7 @@
 
 mod foreign;
 mod hostile;
-mod support;
+pub(crate) mod support;
 mod tampered;
 
 use notme_core::{

@@ -10,6 +10,7 @@
 )]
 
 mod armor;
+mod bench;
 mod ber;
 mod bundle;
 mod certificate;
@@ -18,4 +19,5 @@ mod object;
 mod openpgp;
 mod profile;
 mod ssh;
+mod timestamp;
 mod trust;

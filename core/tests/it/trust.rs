@@ -1,14 +1,20 @@
 //! The signed trust document: what makes it good, and each way in which it is not.
 
 use notme_core::{
+    certificate::Certificate,
     hex,
     key::Signer as _,
     openpgp::{AuthorityKeyTemplate, build_authority_key},
     ssh,
     time::UnixTime,
-    trust::{OpenPgpCa, SshCa, TrustDocument, TrustError},
+    trust::{OpenPgpCa, SshCa, TrustDocument, TrustError, Tsa},
 };
-use notme_testkit::{cast::TestAuthority, clock::NOW, keys::Ed25519Key};
+use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
+    clock::NOW,
+    keys::Ed25519Key,
+    tsa::TestTsa,
+};
 
 fn verify(
     envelope: &[u8],
@@ -461,6 +467,52 @@ fn one_key_never_serves_two_formats() {
     });
     assert!(matches!(error, TrustError::Repeated(_)), "{error}");
     let error = refused(|document| document.ssh_ca = vec![ssh_ca(41), ssh_ca(41)]);
+    assert!(matches!(error, TrustError::Repeated(_)), "{error}");
+}
+
+#[test]
+fn a_time_stamping_authority_is_listed_by_its_certificate() {
+    let authority = TestAuthority::new(1);
+    let entries = [1, 2].map(|seed| TestTsa::of(&authority, seed).entry());
+    let mut document = authority.trust(1, NOW);
+    document.tsa = entries.to_vec();
+    document.tsa[1].retired_at = Some(NOW);
+    let verified = verify(&authority.sign_trust(&document), &authority.pins()).unwrap();
+    assert_eq!(verified.document(), &document);
+    let current: Vec<_> = verified.document().current_tsa().collect();
+    assert_eq!(current, [&entries[0]]);
+}
+
+#[test]
+fn a_time_stamping_authority_that_contradicts_itself_is_refused() {
+    let authority = TestAuthority::new(1);
+    let good = TestTsa::of(&authority, 1).entry();
+    let other_kid = Tsa {
+        kid: TestTsa::of(&authority, 2).entry().kid,
+        ..good.clone()
+    };
+    let ended = Tsa {
+        retired_at: Some(good.from),
+        ..good.clone()
+    };
+    // A signer's certificate, or a root's, is not one for time stamps.
+    let leaf = authority.leaf(&LeafSpec::default());
+    let of = |certificate: &Certificate| Tsa {
+        kid: certificate.kid(),
+        certificate: certificate.clone(),
+        ..good.clone()
+    };
+    let other_root = TestAuthority::new(2);
+    for bad in [
+        other_kid,
+        ended,
+        of(leaf.certificate()),
+        of(other_root.p256_root()),
+    ] {
+        let error = refused(|document| document.tsa = vec![bad]);
+        assert!(matches!(error, TrustError::Tsa(_)), "{error}");
+    }
+    let error = refused(|document| document.tsa = vec![good.clone(), good]);
     assert!(matches!(error, TrustError::Repeated(_)), "{error}");
 }
 

@@ -22,6 +22,7 @@ use notme_signer::AgentEndpoint;
 use notme_testkit::{
     cast::{LeafSpec, Session, TestAuthority},
     clock::NOW,
+    tsa::TestTsa,
 };
 
 /// How a key agent answers.
@@ -33,6 +34,8 @@ pub(crate) enum Character {
     Talkative(&'static str),
     /// With a signature over something else.
     Confused,
+    /// With a time stamp over the signature, or over these bytes instead.
+    Stamping(Option<&'static [u8]>),
     /// With a signature that is none.
     Forging,
     /// With a refusal.
@@ -129,6 +132,17 @@ fn answer(stream: &mut UnixStream, character: &Character, session: &Session) -> 
             reply(stream, &Response::Ok(SignAnswer { notice, ..honest }))
         }
         Character::Confused => reply(stream, &Response::Ok(sign(b"something else", session))),
+        Character::Stamping(instead) => {
+            let signature = base64::decode(&honest.signature).unwrap();
+            let tsa = TestTsa::of(&TestAuthority::new(1), 1);
+            let token = tsa.stamp(instead.unwrap_or(&signature), NOW);
+            let time_stamp = Some(base64::encode(&token));
+            let answer = SignAnswer {
+                time_stamp,
+                ..honest
+            };
+            reply(stream, &Response::Ok(answer))
+        }
         Character::Forging => {
             let signature = base64::encode(&[1; 64]);
             reply(
@@ -163,6 +177,7 @@ fn sign(payload: &[u8], session: &Session) -> SignAnswer {
         certificates: vec![base64::encode(session.certificate().der())],
         signature: base64::encode(&session.key().sign(attributes.der()).unwrap()),
         attributes: base64::encode(attributes.der()),
+        time_stamp: None,
         basis: Basis::Declared,
         notice: None,
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use notme_core::{armor::dearmor, cms::SignedMessage, frame::Refusal};
+use notme_core::{armor::dearmor, cms::SignedMessage, frame::Refusal, timestamp::TimeStampToken};
 use notme_signer::{Command, Deadline, Streams, parse, sign};
 
 use crate::fake_agent::{Character, World};
@@ -190,6 +190,25 @@ fn never_lets_a_wrong_signature_out() {
         let run = run(&World::with(character), &GIT);
         assert!(run.failed().contains("the signature made does not hold"));
     }
+}
+
+#[test]
+fn puts_a_time_stamp_over_the_signature_beside_it() {
+    let run = run(&World::with(Character::Stamping(None)), &GIT);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let message = SignedMessage::parse(&dearmor(&run.stdout).unwrap()).unwrap();
+    let [token] = message.time_stamps().collect::<Vec<_>>()[..] else {
+        panic!("one time stamp");
+    };
+    let token = TimeStampToken::parse(token).unwrap();
+    assert!(token.covers(message.signature()));
+}
+
+#[test]
+fn never_lets_a_time_stamp_over_something_else_out() {
+    let run = run(&World::with(Character::Stamping(Some(b"else"))), &GIT);
+    let told = run.failed();
+    assert!(told.contains("time stamp is over other bytes"), "{told}");
 }
 
 #[test]

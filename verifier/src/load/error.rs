@@ -251,6 +251,7 @@ const fn document_code(error: &TrustError) -> Code {
         | TrustError::Handover(_)
         | TrustError::SshCa(_)
         | TrustError::OpenPgp(_)
+        | TrustError::Tsa(_)
         | TrustError::Repeated(_)
         | TrustError::NotPinned
         | TrustError::Unsigned(_)

@@ -202,11 +202,12 @@ impl Claim {
     ) -> Established {
         let signature = self.document.signature();
         Established {
-            format: SignatureFormat::OpenPgp,
+            format: Some(SignatureFormat::OpenPgp),
             standing,
             claimed: claimed.map(Box::new),
             binding,
             signing_time: Some(signature.created()),
+            time_stamp: None,
             // Where the authority's time counts, the signer's clock does not.
             begins: (binding == Binding::Free).then(|| signature.created()),
             ends: signature.expires(),

@@ -62,11 +62,12 @@ impl Claim {
             .is_none()
             .then(|| Box::new(claimed(key)));
         Established {
-            format: SignatureFormat::Ssh,
+            format: Some(SignatureFormat::Ssh),
             standing,
             claimed,
             binding: self.binding,
             signing_time: None,
+            time_stamp: None,
             begins: None,
             ends: None,
         }

@@ -22,5 +22,6 @@ mod range;
 mod report;
 mod ssh;
 mod time;
+mod time_stamps;
 mod trust_store;
 mod world;

@@ -62,7 +62,7 @@ fn json_is_the_contract() {
         json!({
             "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
             "format": null, "identity": null, "kid": null, "authority": null,
-            "time_basis": null, "judged_at": null, "certificate": null,
+            "time_basis": null, "judged_at": null, "certificate": null, "timestamp": null,
             "attestations": [], "level": null,
         })
     );

@@ -66,7 +66,7 @@ fn a_date_alone_is_enough_where_the_policy_says_so() {
 
 #[test]
 fn nothing_reaches_a_floor_that_nothing_produces() {
-    for name in ["timestamped", "logged", "witnessed"] {
+    for name in ["logged", "witnessed"] {
         let judgement = judge_by(&bound_commit(&payload()), &floor(name), &trust(), NOW);
         assert_code(&judgement, Code::TimeBasisTooWeak);
     }

@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use notme_attest::{Store, store::Place};
 use notme_core::{
     armor::{armor, dearmor},
     cms::{SignedAttributes, SignedMessage, assemble},
     object::{HashKind, split_commit},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, judging::now};
 
 use super::{
     stage::{Stage, success},
@@ -29,6 +30,10 @@ enum Means {
     TrustingCommit(String),
     /// A trust document to be taken.
     Document(String),
+    /// A commit whose statements are to be judged.
+    Statements(String),
+    /// The same, once the records of its activity are gone.
+    CutStatements(String),
 }
 
 impl Attack {
@@ -48,6 +53,14 @@ impl Attack {
                     &policy.to_string_lossy(),
                 ])?
             }
+            Means::Statements(id) => return statements(stage, id),
+            Means::CutStatements(id) => {
+                let kept = stage.git_ok(&["rev-parse", ACTIVITIES])?;
+                stage.git_ok(&["update-ref", "-d", ACTIVITIES])?;
+                let code = statements(stage, id)?;
+                stage.git_ok(&["update-ref", ACTIVITIES, &kept])?;
+                return Ok(code);
+            }
             Means::Document(file) => {
                 let output = stage.notme(&["trust", "refresh", "embedded", "--from", file])?;
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -65,6 +78,27 @@ impl Attack {
     }
 }
 
+/// Lets the verifier judge what is attested about a commit, and returns its code.
+fn statements(stage: &Stage, id: &str) -> Result<String, Failure> {
+    let output = stage.notme(&["attest", "verify", id, "--json"])?;
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let code = document.pointer("/0/code").and_then(|code| code.as_str());
+    Ok(code.unwrap_or("accepted").to_owned())
+}
+
+const ACTIVITIES: &str = "refs/attestations/activities";
+
+/// Keeps the statements about one commit with another, too.
+fn move_statements(stage: &Stage, from: &str, to: &str) -> Result<(), Failure> {
+    let store = Store::open(&stage.path("repository").join(".git"))?;
+    let kept = store.read(&Place::commit(from))?;
+    let moved: Vec<_> = kept
+        .into_iter()
+        .map(|kept| (kept.content, vec![Place::commit(to)]))
+        .collect();
+    Ok(store.write(&moved, now())?)
+}
+
 const TRUSTING: &str = "\
 time_basis_floor = \"declared\"
 [[authority]]
@@ -74,13 +108,17 @@ scopes = [\"sign:git\"]
 identity = \"*\"
 ";
 
-/// Makes the attacks: `honest` and `second` are commits that were accepted.
+/// Makes the attacks: `honest` and `second` are commits that were accepted, and something is
+/// attested about HEAD.
 pub(super) fn all(
     stage: &Stage,
     honest: &str,
     second: &str,
     yesterday: &Yesterday,
 ) -> Result<Vec<Attack>, Failure> {
+    let attested = stage.git_ok(&["rev-parse", "HEAD"])?;
+    move_statements(stage, &attested, second)?;
+    let moved_to = second.to_owned();
     let honest = Signed::read(stage, honest)?;
     let second = Signed::read(stage, second)?;
     let commit = |title, expected, raw: Vec<u8>| -> Result<Attack, Failure> {
@@ -169,6 +207,16 @@ pub(super) fn all(
             means: Means::TrustingCommit(yesterday.expired.clone()),
         },
     ];
+    attacks.push(Attack {
+        title: "statements of another commit",
+        expected: "subject-mismatch",
+        means: Means::Statements(moved_to),
+    });
+    attacks.push(Attack {
+        title: "statements whose chain lost its beginning",
+        expected: "chain-prefix-missing",
+        means: Means::CutStatements(attested),
+    });
     attacks.push(Attack {
         title: "yesterday's trust document",
         expected: "bundle-rollback",

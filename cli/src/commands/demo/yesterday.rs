@@ -12,8 +12,8 @@ use std::{
 
 use notme_agent::{AgentConfig, AgentOptions, AuthorityUrl, Document, Pins, Profile};
 use notme_authority::{
-    Admin, Clock, Founding, Lifetimes, Limits, Listen, LocalEnrolment, Protection, Scopes,
-    ServeConfig, Storage, SystemClock, serve_until,
+    Admin, Clock, Founding, Lifetimes, Limits, Listen, LocalEnrolment, OidcConfig, Protection,
+    Scopes, ServeConfig, Storage, SystemClock, serve_until,
 };
 use notme_core::time::UnixTime;
 use notme_signer::{AgentClient, Deadline};
@@ -117,6 +117,7 @@ impl Authority {
                 principal: None,
                 scopes: Scopes::all(),
             }),
+            oidc: OidcConfig::default(),
             idle_exit: None,
             limits: Limits::default(),
             clock: Arc::new(SlowClock),

@@ -1,10 +1,6 @@
 //! Signatures between us and openssl, GnuTLS and gpgsm, in both directions.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::process::Output;
 
 use notme_core::{
     armor,
@@ -16,95 +12,16 @@ use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
     gnupg::import_into_gpgsm,
-    oracle::oracle,
-    repository::run,
+    tsa::TestTsa,
 };
-use tempfile::TempDir;
 
 use super::support::{PAYLOAD, Session, sign, sign_payload};
+use crate::bench::{Bench, P256, RSA, talk};
 
 /// Payloads that line-ending canonicalisation or text modes would change.
 const PAYLOADS: [&[u8]; 4] = [PAYLOAD, b"", b"a\r\nb\n\n\r", b"\0\xff\x1a\n."];
 
-/// A directory for a foreign program to work in, with an environment of its own.
-struct Bench {
-    directory: TempDir,
-}
-
 impl Bench {
-    fn new() -> Self {
-        // A short path: gpg-agent's socket must fit in 108 bytes.
-        let directory = tempfile::Builder::new().prefix("n-").tempdir().unwrap();
-        let bench = Self { directory };
-        bench.write("empty.cnf", b"");
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn certificate(&self, name: &str) -> Certificate {
-        Certificate::from_pem(&fs::read_to_string(self.path(name)).unwrap()).unwrap()
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        let mut command = Command::new(oracle(program));
-        command
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("HOME", self.directory.path())
-            .env("GNUPGHOME", self.directory.path())
-            .env("OPENSSL_CONF", self.path("empty.cnf"))
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC");
-        run(&mut command, b"")
-    }
-
-    fn ok(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.run(program, arguments);
-        assert!(
-            output.status.success(),
-            "{program} {arguments:?}: {}",
-            talk(&output)
-        );
-        talk(&output)
-    }
-
-    /// Makes a key and a self-signed certificate, `<name>.key` and `<name>.pem`.
-    fn certify(&self, name: &str, algorithm: &[&str]) {
-        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-        let subject = format!("/CN={name}/O=test");
-        let mut arguments = vec!["req", "-x509", "-config", "empty.cnf", "-nodes", "-sha256"];
-        arguments.extend(["-newkey", algorithm[0]]);
-        for option in &algorithm[1..] {
-            arguments.extend(["-pkeyopt", option]);
-        }
-        let key_usage = "keyUsage=critical,digitalSignature,keyCertSign";
-        let identifier = "subjectKeyIdentifier=hash";
-        arguments.extend(["-subj", &subject, "-days", "30", "-addext", key_usage]);
-        arguments.extend([
-            "-addext",
-            identifier,
-            "-addext",
-            "basicConstraints=critical,CA:true",
-        ]);
-        arguments.extend(["-keyout", &key, "-out", &certificate]);
-        // `req` wants a section for the name even when `-subj` gives it.
-        self.write("empty.cnf", b"[req]\ndistinguished_name=name\n[name]\n");
-        self.ok("openssl", &arguments);
-    }
-
     /// Has openssl sign [`PAYLOAD`], detached unless an option says otherwise.
     fn openssl_signs(&self, name: &str, options: &[&str]) -> Vec<u8> {
         self.write("payload", PAYLOAD);
@@ -118,22 +35,6 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if self.path("gpg-agent.conf").exists() {
-            self.run("gpgconf", &["--kill", "all"]);
-        }
-    }
-}
-
-fn talk(output: &Output) -> String {
-    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|out| String::from_utf8_lossy(out));
-    format!("{stdout}{stderr}")
-}
-
-const P256: &[&str] = &["ec", "ec_paramgen_curve:P-256", "ec_param_enc:named_curve"];
-const RSA: &[&str] = &["rsa:2048"];
-
 /// A leaf and root that foreign programs find valid whenever this runs.
 fn long_lived(algorithm: Algorithm) -> (TestAuthority, Session) {
     let authority = TestAuthority::new(1);
@@ -145,15 +46,33 @@ fn long_lived(algorithm: Algorithm) -> (TestAuthority, Session) {
     (authority, session)
 }
 
+/// Every payload, signed without and with a time stamp.
+fn signed(authority: &TestAuthority, session: &Session) -> Vec<(&'static [u8], Vec<u8>)> {
+    let tsa = TestTsa::of(authority, 1);
+    PAYLOADS
+        .into_iter()
+        .flat_map(|payload| {
+            let stamped = session.sign_cms_stamped(payload, NOW, |it| tsa.stamp(it, NOW));
+            [
+                (payload, sign_payload(session, payload)),
+                (payload, stamped),
+            ]
+        })
+        .collect()
+}
+
 #[test]
 fn gnutls_accepts_what_we_sign() {
     for algorithm in [Algorithm::Ed25519, Algorithm::P256] {
         let (authority, session) = long_lived(algorithm);
         // certtool takes an empty file for no file.
-        for payload in PAYLOADS.into_iter().filter(|payload| !payload.is_empty()) {
+        for (payload, signature) in signed(&authority, &session) {
+            if payload.is_empty() {
+                continue;
+            }
             let bench = Bench::new();
             bench.write("ca.pem", authority.root(algorithm).1.pem().as_bytes());
-            bench.write("signature", &sign_payload(&session, payload));
+            bench.write("signature", &signature);
             let arguments = ["--p7-verify", "--inder", "--infile", "signature"];
             let inputs = ["--load-data", "payload", "--load-ca-certificate", "ca.pem"];
             let arguments = [&arguments[..], &inputs[..]].concat();
@@ -171,10 +90,10 @@ fn gnutls_accepts_what_we_sign() {
 #[test]
 fn openssl_accepts_what_we_sign() {
     let (authority, session) = long_lived(Algorithm::P256);
-    for payload in PAYLOADS {
+    for (payload, signature) in signed(&authority, &session) {
         let bench = Bench::new();
         bench.write("ca.pem", authority.p256_root().pem().as_bytes());
-        bench.write("signature", &sign_payload(&session, payload));
+        bench.write("signature", &signature);
         let at = NOW.secs().to_string();
         let arguments = ["cms", "-verify", "-binary", "-inform", "DER"];
         let inputs = [
@@ -200,11 +119,8 @@ fn gpgsm_accepts_what_we_sign() {
     let (authority, session) = long_lived(Algorithm::P256);
     let bench = Gpgsm::new();
     bench.trust(authority.p256_root());
-    for payload in PAYLOADS {
-        bench.write(
-            "signature",
-            armor::armor(&sign_payload(&session, payload)).as_bytes(),
-        );
+    for (payload, signature) in signed(&authority, &session) {
+        bench.write("signature", armor::armor(&signature).as_bytes());
         bench.write("payload", payload);
         let said = bench.gpgsm(&["--status-fd=1", "--verify", "signature", "payload"]);
         assert!(talk(&said).contains("[GNUPG:] GOODSIG "), "{}", talk(&said));
@@ -267,8 +183,8 @@ impl Gpgsm {
         let leaf = authority.certify(&PublicKey::from_spki_pem(&public).unwrap(), &spec);
         self.trust(authority.p256_root());
         self.write("rsa.pem", leaf.pem().as_bytes());
-        let home = self.directory.path();
-        import_into_gpgsm(home, (home, "rsa"), "", &FAKED_TIME);
+        let home = self.path("");
+        import_into_gpgsm(&home, (&home, "rsa"), "", &FAKED_TIME);
         (leaf, self.fingerprint("rsa.pem"))
     }
 

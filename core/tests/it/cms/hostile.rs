@@ -2,7 +2,7 @@
 
 use notme_core::{
     certificate::Certificate,
-    cms::{CMS_MAX, CmsError, SignedAttributes, SignedMessage},
+    cms::{CMS_MAX, CmsError, SignedAttributes, SignedMessage, TIME_STAMPS_MAX},
     hex,
     key::{Algorithm, Hash, Signer as _},
 };
@@ -423,6 +423,7 @@ fn keeps_unsigned_attributes_and_checks_their_form() {
         let err = world.refusal(|draft| draft.after_signature = bad);
         assert!(matches!(err, CmsError::Encoding(_)), "{err:?}");
     }
+    assert_eq!(check(&der).unwrap().time_stamps().count(), 0);
     let twice = attribute(OTHER_ATTRIBUTE, &[&[0x30, 0]]).repeat(2);
     let err = world.refusal(|draft| draft.after_signature = tlv(0xa1, &[&twice]));
     assert!(matches!(err, CmsError::RepeatedAttribute(_)));
@@ -614,4 +615,23 @@ fn reads_no_attributes_but_our_own_from_an_agent() {
         let err = SignedAttributes::from_der(&bad).unwrap_err();
         assert_eq!(err.code(), "signature-malformed", "{}", hex::encode(&bad));
     }
+}
+
+/// RFC 3161 appendix A: id-aa-timeStampToken.
+#[test]
+fn returns_time_stamps_unread_and_no_more_than_there_may_be() {
+    const TIME_STAMP: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x0e";
+    let world = World::new();
+    let stamped = |draft: &mut Draft, count: u8| {
+        let tokens: Vec<_> = (0..count).map(|token| [0x30, 1, token]).collect();
+        let tokens: Vec<&[u8]> = tokens.iter().map(<[u8; 3]>::as_slice).collect();
+        draft.after_signature = tlv(0xa1, &[&attribute(TIME_STAMP, &tokens)]);
+    };
+    let max = u8::try_from(TIME_STAMPS_MAX).unwrap();
+    let message = check(&world.sign(|draft| stamped(draft, max))).unwrap();
+    let tokens: Vec<_> = message.time_stamps().collect();
+    assert_eq!(tokens, (0..max).map(|it| [0x30, 1, it]).collect::<Vec<_>>());
+    let err = world.refusal(|draft| stamped(draft, max + 1));
+    assert!(matches!(err, CmsError::TooManyTimeStamps));
+    assert_eq!(err.code(), "signature-malformed");
 }

@@ -1,4 +1,4 @@
-//! Patterns of identities.
+//! Patterns of identities and claims.
 
 use std::fmt;
 

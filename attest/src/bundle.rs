@@ -1,0 +1,216 @@
+//! The carrier: a Sigstore bundle with one DSSE envelope, the certificate of the key that signed,
+//! and time stamps (sigstore/protobuf-specs, `sigstore_bundle.proto`).
+
+use notme_core::{
+    base64,
+    certificate::{Certificate, CertificateError},
+    dsse::{ENVELOPE_MAX, Envelope},
+    hex,
+    json::{self, JsonError, Object},
+    key::sha256,
+};
+use serde::{Deserialize, Serialize};
+
+/// What we write.
+pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// What we read beside it.
+const OLDER: [&str; 4] = [
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    "application/vnd.dev.sigstore.bundle.v0.2+json",
+];
+/// The longest bundle that we read, in bytes.
+pub const BUNDLE_MAX: usize = ENVELOPE_MAX;
+/// The most certificates of a chain.
+const CERTIFICATES_MAX: usize = 4;
+/// The most time stamps.
+const TIMESTAMPS_MAX: usize = 8;
+
+/// An envelope, and how to get from it to an identity. Reading it checks no signature.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    envelope: Envelope,
+    certificates: Vec<Certificate>,
+    timestamps: Vec<Vec<u8>>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    media_type: String,
+    verification_material: Material,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dsse_envelope: Option<Envelope>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Material {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<Raw>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x509_certificate_chain: Option<RawChain>,
+    tlog_entries: Vec<Object>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp_verification_data: Option<Timestamps>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    raw_bytes: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct RawChain {
+    certificates: Vec<Raw>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Timestamps {
+    rfc3161_timestamps: Vec<Signed>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Signed {
+    signed_timestamp: String,
+}
+
+impl Bundle {
+    /// Puts a signed envelope together with the certificate of the key, the leaf first.
+    pub fn new(
+        envelope: Envelope,
+        certificates: Vec<Certificate>,
+        timestamps: Vec<Vec<u8>>,
+    ) -> Self {
+        Self {
+            envelope,
+            certificates,
+            timestamps,
+        }
+    }
+
+    /// Reads a bundle, of this version or an older one.
+    ///
+    /// # Errors
+    /// [`BundleError`] naming the rule.
+    pub fn from_json(text: &[u8]) -> Result<Self, BundleError> {
+        if text.len() > BUNDLE_MAX {
+            return Err(BundleError::TooLong);
+        }
+        let object = json::parse_object(text)?;
+        let wire: Wire = serde_json::from_value(object.into()).map_err(JsonError::from)?;
+        let is_known = wire.media_type == MEDIA_TYPE || OLDER.contains(&&*wire.media_type);
+        if !is_known {
+            return Err(BundleError::MediaType(wire.media_type));
+        }
+        let material = wire.verification_material;
+        let raw = match (material.certificate, material.x509_certificate_chain) {
+            (Some(leaf), None) => vec![leaf],
+            (None, Some(chain)) => chain.certificates,
+            (None, None) => Vec::new(),
+            (Some(_), Some(_)) => return Err(BundleError::Certificates),
+        };
+        let stamps = material.timestamp_verification_data.unwrap_or_default();
+        if raw.len() > CERTIFICATES_MAX || stamps.rfc3161_timestamps.len() > TIMESTAMPS_MAX {
+            return Err(BundleError::Certificates);
+        }
+        let decode = |text: &str| base64::decode_any(text).ok_or(BundleError::Base64);
+        Ok(Self {
+            envelope: wire.dsse_envelope.ok_or(BundleError::NoEnvelope)?,
+            certificates: raw
+                .iter()
+                .map(|raw| Ok(Certificate::from_der(&decode(&raw.raw_bytes)?)?))
+                .collect::<Result<_, BundleError>>()?,
+            timestamps: stamps
+                .rfc3161_timestamps
+                .iter()
+                .map(|stamp| decode(&stamp.signed_timestamp))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Writes the bundle. A leaf that needs no certificate below its root stands alone, as
+    /// version 0.3 has it; a longer chain is written in the older member, which readers of 0.3
+    /// take as well.
+    ///
+    /// # Errors
+    /// [`BundleError::Json`] when the serializer fails; it has no reason to.
+    pub fn to_json(&self) -> Result<Vec<u8>, BundleError> {
+        let raw = |certificate: &Certificate| Raw {
+            raw_bytes: base64::encode(certificate.der()),
+        };
+        let mut material = Material::default();
+        match self.certificates.as_slice() {
+            [leaf] => material.certificate = Some(raw(leaf)),
+            chain => {
+                let certificates = chain.iter().map(raw).collect();
+                material.x509_certificate_chain = Some(RawChain { certificates });
+            }
+        }
+        if !self.timestamps.is_empty() {
+            let signed = |stamp: &Vec<u8>| Signed {
+                signed_timestamp: base64::encode(stamp),
+            };
+            material.timestamp_verification_data = Some(Timestamps {
+                rfc3161_timestamps: self.timestamps.iter().map(signed).collect(),
+            });
+        }
+        Ok(json::canonical(&Wire {
+            media_type: MEDIA_TYPE.to_owned(),
+            verification_material: material,
+            dsse_envelope: Some(self.envelope.clone()),
+        })?)
+    }
+
+    /// Returns the envelope.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Returns the certificates, the leaf first.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Returns the time-stamp tokens over the signature.
+    pub fn timestamps(&self) -> &[Vec<u8>] {
+        &self.timestamps
+    }
+
+    /// Returns `sha256:<hex>` of the payload: what chains and evidence refer to.
+    pub fn payload_digest(&self) -> String {
+        format!("sha256:{}", hex::encode(&sha256(self.envelope.payload())))
+    }
+}
+
+/// The bytes are not a bundle that we read.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// Longer than [`BUNDLE_MAX`].
+    #[error("the bundle is longer than {BUNDLE_MAX} bytes")]
+    TooLong,
+    /// Not the JSON of a bundle.
+    #[error("the bundle is malformed: {0}")]
+    Json(#[from] JsonError),
+    /// A version that we do not read, or something else.
+    #[error("media type `{}` is none that notme reads", .0.escape_debug())]
+    MediaType(String),
+    /// A signature over something else than an envelope.
+    #[error("the bundle carries no DSSE envelope")]
+    NoEnvelope,
+    /// Two ways to say who signed, or too many certificates or time stamps.
+    #[error(
+        "the bundle has two chains, or more than {CERTIFICATES_MAX} certificates or {TIMESTAMPS_MAX} time stamps"
+    )]
+    Certificates,
+    /// A certificate that is none.
+    #[error("a certificate of the bundle is malformed")]
+    Certificate(#[from] CertificateError),
+    /// A member is not base64.
+    #[error("the bundle holds a member that is not base64")]
+    Base64,
+}

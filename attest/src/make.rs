@@ -1,0 +1,261 @@
+//! Making statements: what is known is filled in, what is not is stated as unknown.
+
+use std::collections::BTreeSet;
+
+use notme_core::{
+    hex,
+    json::Object,
+    key::sha256,
+    statement::{Statement, StatementError, Subject},
+};
+use serde_json::Value;
+
+use crate::{
+    predicate::{
+        ACCEPTANCE, ACTIVITY, Acceptance, Activity, ActivityRef, AgentRef, Artifact, Capture,
+        Claim, DISPATCH, Event, Evidence, HANDOFF, Lifecycle, Outcome, Predicate, PredicateError,
+        Record, Succession, Termination, UNKNOWN,
+    },
+    store::{CommitFacts, Place, StoreError, check_public},
+};
+
+/// A commit that is spoken of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CommitSubject {
+    /// Its object id.
+    pub id: String,
+    /// Its tree's.
+    pub tree: String,
+}
+
+impl CommitSubject {
+    /// Names a commit that was read.
+    pub fn new(id: &str, facts: &CommitFacts) -> Self {
+        Self {
+            id: id.to_owned(),
+            tree: facts.tree.clone(),
+        }
+    }
+
+    /// Names commit and tree, so that the statement holds for another commit of the same tree as
+    /// far as that goes.
+    fn subject(&self) -> Subject {
+        let mut subject = Subject::new(&*self.id, "gitCommit", &*self.id);
+        subject
+            .digest
+            .insert("gitTree".to_owned(), self.tree.clone());
+        subject
+    }
+
+    fn places(&self) -> [Place; 2] {
+        [Place::commit(&self.id), Place::tree(&self.tree)]
+    }
+}
+
+/// Returns everything that a statement about commits is kept under.
+pub fn places(commits: &[CommitSubject], activity: Option<&str>) -> Vec<Place> {
+    let commits = commits.iter().flat_map(CommitSubject::places);
+    commits.chain(activity.map(Place::activity)).collect()
+}
+
+/// What is known of an activity, beside its place in its chain.
+#[derive(Clone, Debug)]
+pub struct ActivityFacts {
+    /// Its id.
+    pub id: String,
+    /// The number of its segment.
+    pub segment: u64,
+    /// The activity that started it.
+    pub parent: Option<String>,
+    /// The agent's name.
+    pub agent: String,
+    /// The digest of the agent's definition.
+    pub definition: Option<String>,
+    /// The identity that signs.
+    pub workload: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// Who runs it.
+    pub provider: Option<String>,
+    /// What changed its behaviour.
+    pub inputs: Vec<Artifact>,
+    /// What came of it, beside the commits.
+    pub outputs: Vec<Artifact>,
+    /// What it did.
+    pub events: Vec<Event>,
+    /// What is recorded.
+    pub includes: Vec<String>,
+    /// What is not.
+    pub excludes: Vec<String>,
+    /// Whether it is suspended.
+    pub suspended: bool,
+    /// Why it ends, when it does.
+    pub termination: Option<Termination>,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Statements that it rests on.
+    pub evidence: Vec<Evidence>,
+    /// Which commits took the place of which.
+    pub succeeds: Vec<Succession>,
+    /// The digest of the origins.
+    pub origins_hash: Option<String>,
+    /// The level that is claimed.
+    pub claim: Option<Claim>,
+    /// Now.
+    pub recorded_at: String,
+    /// Members beside ours.
+    pub more: Object,
+}
+
+/// Makes the statement of a record.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn activity(
+    facts: ActivityFacts,
+    chain: Record,
+    commits: &[CommitSubject],
+) -> Result<Statement, MakeError> {
+    let unknown = |fact: Option<String>| fact.unwrap_or_else(|| UNKNOWN.to_owned());
+    let ends = chain.count.is_some();
+    let record = Activity {
+        agent: AgentRef {
+            name: facts.agent,
+            definition: unknown(facts.definition),
+            more: Object::new(),
+        },
+        workload: unknown(facts.workload),
+        model: unknown(facts.model),
+        provider: unknown(facts.provider),
+        inputs: facts.inputs,
+        outputs: facts.outputs,
+        events: facts.events,
+        lifecycle: match (ends, facts.suspended) {
+            (true, _) => Lifecycle::Ended,
+            (false, true) => Lifecycle::Suspended,
+            (false, false) => Lifecycle::Active,
+        },
+        termination: ends.then(|| facts.termination.unwrap_or(Termination::Unknown)),
+        outcome: facts.outcome,
+        capture: Capture {
+            includes: facts.includes,
+            excludes: facts.excludes,
+            more: Object::new(),
+        },
+        evidence: facts.evidence,
+        succeeds: facts.succeeds,
+        origins_hash: facts.origins_hash,
+        claim: facts.claim,
+        recorded_at: facts.recorded_at,
+        chain,
+        activity: ActivityRef {
+            id: facts.id,
+            segment: facts.segment,
+            parent: facts.parent,
+            more: Object::new(),
+        },
+        more: Object::new(),
+    };
+    let subject = Activity::subject(&record.activity.id);
+    let subjects = std::iter::once(subject).chain(commits.iter().map(CommitSubject::subject));
+    statement(subjects.collect(), ACTIVITY, &record, facts.more)
+}
+
+/// Makes the statement of a dispatch. The work item is a subject, when there is one.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn dispatch(predicate: Object, commits: &[CommitSubject]) -> Result<Statement, MakeError> {
+    let item = predicate
+        .get("dispatchDefinition")
+        .and_then(|it| it.get("workItemRef"));
+    let text = |member: &str| item.and_then(|item| item.get(member)?.as_str());
+    let item = match (text("workItemId"), text("contentHash")) {
+        (Some(id), Some(hash)) => {
+            let digest = hash.strip_prefix("sha256:").unwrap_or(hash);
+            Some(Subject::new(id, "sha256", digest))
+        }
+        (_, _) => None,
+    };
+    let subjects = commits.iter().map(CommitSubject::subject).chain(item);
+    statement(subjects.collect(), DISPATCH, &Object::new(), predicate)
+}
+
+/// Makes the statement of a handoff. The document is a subject, when there is one.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn handoff(
+    predicate: Object,
+    document: Option<(&str, &[u8])>,
+    commits: &[CommitSubject],
+) -> Result<Statement, MakeError> {
+    let document = document.map(|(name, content)| {
+        let digest = hex::encode(&sha256(content));
+        Subject::new(name, "sha256", digest)
+    });
+    let subjects = commits.iter().map(CommitSubject::subject).chain(document);
+    statement(subjects.collect(), HANDOFF, &Object::new(), predicate)
+}
+
+/// Makes the statement of an acceptance.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn acceptance(
+    acceptance: &Acceptance,
+    commits: &[CommitSubject],
+) -> Result<Statement, MakeError> {
+    let subjects = commits.iter().map(CommitSubject::subject).collect();
+    statement(subjects, ACCEPTANCE, acceptance, Object::new())
+}
+
+/// Returns the commits that a record covers.
+pub fn covered(commits: &[CommitSubject]) -> BTreeSet<String> {
+    commits.iter().map(|commit| commit.id.clone()).collect()
+}
+
+fn statement(
+    subjects: Vec<Subject>,
+    predicate_type: &str,
+    predicate: &impl serde::Serialize,
+    more: Object,
+) -> Result<Statement, MakeError> {
+    let Value::Object(mut object) =
+        serde_json::to_value(predicate).map_err(PredicateError::Json)?
+    else {
+        return Err(PredicateError::Rule("members are not an object").into());
+    };
+    merge(&mut object, more);
+    check_public(&object)?;
+    let statement = Statement::new(subjects, predicate_type, object)?;
+    Predicate::read(&statement)?;
+    Ok(statement)
+}
+
+/// Puts members into an object; of two objects under one name, those of both.
+pub fn merge(object: &mut Object, more: Object) {
+    for (name, value) in more {
+        match (object.get_mut(&name), value) {
+            (Some(Value::Object(object)), Value::Object(more)) => merge(object, more),
+            (Some(old), value) => *old = value,
+            (None, value) => {
+                object.insert(name, value);
+            }
+        }
+    }
+}
+
+/// What would have been stated is none of ours to state.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The statement.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// What it says.
+    #[error(transparent)]
+    Predicate(#[from] PredicateError),
+    /// Where it would be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

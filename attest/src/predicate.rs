@@ -1,0 +1,213 @@
+//! What is said: the predicates that we read and write.
+//!
+//! Types are compared as text and never fetched. Every member that is not ours is kept.
+
+mod acceptance;
+mod activity;
+mod dispatch;
+mod handoff;
+
+use notme_core::{hex, json::Object, statement::Statement, time::UnixTime};
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    acceptance::{Acceptance, Decision},
+    activity::{
+        Activity, ActivityRef, AgentRef, Artifact, Capture, Claim, Event, Evidence, Level,
+        Lifecycle, Outcome, Position, Record, Succession, Termination, UNKNOWN,
+    },
+    dispatch::Dispatch,
+    handoff::Handoff,
+};
+
+/// One running execution under an agent definition, as the notme authority's site describes it.
+pub const DISPATCH: &str = "https://notme.bot/provenance/dispatch/v1";
+/// What one phase of a pipeline leaves for the next, likewise.
+pub const HANDOFF: &str = "https://notme.bot/provenance/handoff/v1";
+/// The same in the words of the rosary orchestrator. Read, never written.
+pub const HANDOFF_ROSARY: &str = "https://rosary.dev/Handoff/v1";
+/// A record of one bounded course of agent work, and its place in the chain of them.
+pub const ACTIVITY: &str = "https://notme.bot/attestation/activity/v1";
+/// Who accepted which commits, and on what evidence.
+pub const ACCEPTANCE: &str = "https://notme.bot/attestation/acceptance/v1";
+
+/// A predicate that was read.
+#[derive(Clone, Debug)]
+pub enum Predicate {
+    /// [`DISPATCH`].
+    Dispatch(Box<Dispatch>),
+    /// [`HANDOFF`] and [`HANDOFF_ROSARY`].
+    Handoff(Box<Handoff>),
+    /// [`ACTIVITY`].
+    Activity(Box<Activity>),
+    /// [`ACCEPTANCE`].
+    Acceptance(Acceptance),
+}
+
+impl Predicate {
+    /// Reads what a statement says.
+    ///
+    /// # Errors
+    /// [`PredicateError::Unknown`] for a type that is none of ours, else the rule that is broken.
+    pub fn read(statement: &Statement) -> Result<Self, PredicateError> {
+        let predicate = statement.predicate();
+        Ok(match statement.predicate_type() {
+            DISPATCH => Self::Dispatch(read(predicate, Dispatch::check)?),
+            HANDOFF | HANDOFF_ROSARY => Self::Handoff(read(predicate, Handoff::check)?),
+            ACTIVITY => Self::Activity(read(predicate, |it: &Activity| it.check(statement))?),
+            ACCEPTANCE => {
+                Self::Acceptance(*read(predicate, |it: &Acceptance| it.check(statement))?)
+            }
+            other => return Err(PredicateError::Unknown(other.to_owned())),
+        })
+    }
+
+    /// Returns when it was stated, as it says itself.
+    pub fn stated_at(&self) -> Option<UnixTime> {
+        let text = match self {
+            Self::Dispatch(it) => it.completed_at()?,
+            Self::Handoff(_) => return None,
+            Self::Activity(it) => &it.recorded_at,
+            Self::Acceptance(it) => &it.accepted_at,
+        };
+        text.parse().ok()
+    }
+
+    /// Returns the digest that stands for the origins of what was read.
+    pub fn origins_hash(&self) -> Option<&str> {
+        match self {
+            Self::Dispatch(it) => it.origins_hash(),
+            Self::Activity(it) => it.origins_hash.as_deref(),
+            Self::Handoff(_) | Self::Acceptance(_) => None,
+        }
+    }
+
+    /// Tells whether it lists origins in the open.
+    pub fn discloses_origins(&self) -> bool {
+        match self {
+            Self::Dispatch(it) => it.discloses_origins(),
+            Self::Activity(it) => it.more.contains_key("contentOrigins"),
+            Self::Handoff(it) => it.more.contains_key("contentOrigins"),
+            Self::Acceptance(it) => it.more.contains_key("contentOrigins"),
+        }
+    }
+}
+
+/// What a statement says is not what its type promises.
+#[derive(Debug, thiserror::Error)]
+pub enum PredicateError {
+    /// None of ours.
+    #[error("predicate type `{}` is none that notme knows", .0.escape_debug())]
+    Unknown(String),
+    /// Members of the wrong shape.
+    #[error("the predicate is malformed: {0}")]
+    Json(#[source] serde_json::Error),
+    /// A member with a value outside its range.
+    #[error("the predicate's {0}")]
+    Rule(&'static str),
+}
+
+fn read<T: DeserializeOwned>(
+    predicate: &Object,
+    check: impl Fn(&T) -> Result<(), PredicateError>,
+) -> Result<Box<T>, PredicateError> {
+    let read: T = serde_json::from_value(predicate.clone().into()).map_err(PredicateError::Json)?;
+    check(&read)?;
+    Ok(Box::new(read))
+}
+
+/// Checks `sha256:<64 lower-case hex>`.
+fn check_digest(text: &str, rule: &'static str) -> Result<(), PredicateError> {
+    let digest = text.strip_prefix("sha256:");
+    match digest.and_then(hex::decode_array::<32>) {
+        Some(_) => Ok(()),
+        None => Err(PredicateError::Rule(rule)),
+    }
+}
+
+fn check_time(text: &str, rule: &'static str) -> Result<(), PredicateError> {
+    match is_date_time(text) {
+        true => Ok(()),
+        false => Err(PredicateError::Rule(rule)),
+    }
+}
+
+/// Tells whether a text is a date-time of RFC 3339 section 5.6, in whatever zone.
+fn is_date_time(text: &str) -> bool {
+    let Some((whole, rest)) = text.split_at_checked(19) else {
+        return false;
+    };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
+    };
+    let has_digits = rest.len() == zone.len() || rest.len() > zone.len() + 1;
+    let is_zone = match zone.as_bytes() {
+        b"Z" | b"z" => true,
+        [b'+' | b'-', h, i, b':', m, n] => {
+            [h, i, m, n].iter().all(|digit| digit.is_ascii_digit())
+                && (*h, *i) <= (b'2', b'3')
+                && *m <= b'5'
+        }
+        _ => false,
+    };
+    let whole = format!("{}Z", whole.replacen(['t', ' '], "T", 1));
+    has_digits && is_zone && whole.parse::<UnixTime>().is_ok()
+}
+
+/// Tells whether a text is a UUID (RFC 9562 section 4).
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').collect();
+    let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12]
+        && groups
+            .concat()
+            .bytes()
+            .all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// Declares an object all of whose members are optional, and that keeps what it does not know.
+macro_rules! open_object {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, serde::Deserialize, PartialEq, serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub $field: Option<$kind>,)*
+            /// What else stands there.
+            #[serde(flatten)]
+            pub more: notme_core::json::Object,
+        }
+    };
+}
+use open_object;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_date_time() {
+        for good in [
+            "2026-11-20T12:00:00Z",
+            "2026-11-20t12:00:00.123456789z",
+            "2026-11-20T12:00:00+01:00",
+        ] {
+            assert!(is_date_time(good), "{good}");
+        }
+        for bad in [
+            "",
+            "2026-11-20",
+            "2026-11-20T12:00:00",
+            "2026-11-20T12:00:00.Z",
+            "2026-13-20T12:00:00Z",
+            "2026-11-20T25:00:00Z",
+            "2026-11-20T12:00:00+1:00",
+            "2026-11-20T12:00:00+25:00",
+            "2026-11-20T12:00:00Zé",
+        ] {
+            assert!(!is_date_time(bad), "{bad}");
+        }
+    }
+}

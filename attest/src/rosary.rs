@@ -1,0 +1,335 @@
+//! What the rosary orchestrator computes and leaves behind, for interchange.
+//!
+//! Its hashes join texts of any length without saying where one ends, so that different records
+//! have the same hash. They are computed to the byte, and trusted for nothing.
+
+use std::{fs, io, path::Path};
+
+use notme_core::{
+    hex,
+    json::{self, JsonError, Object},
+    key::sha256,
+};
+use serde::{Deserialize, Serialize};
+
+/// The longest handoff that is read, in bytes.
+const HANDOFF_MAX: u64 = 1024 * 1024;
+/// The most phases of a pipeline that are read.
+const PHASES_MAX: u32 = 1000;
+
+/// A handoff as rosary writes it, schema 2. What its hash does not cover is kept as it stands.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Handoff {
+    /// The number of the phase.
+    pub phase: u32,
+    /// Who hands over.
+    pub from_agent: String,
+    /// The work item.
+    pub bead_id: String,
+    /// What was done, in words.
+    pub summary: String,
+    /// Paths.
+    pub files_changed: Vec<String>,
+    /// Commits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commit_shas: Vec<String>,
+    /// The hash of the handoff before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_chain_hash: Option<String>,
+    /// What else stands there.
+    #[serde(flatten)]
+    pub more: Object,
+}
+
+impl Handoff {
+    /// Computes `chain_hash` of schema 2, in hex. Ambiguous: nothing marks where files end and
+    /// commits begin, and neither verdict nor provider nor receiver are covered.
+    pub fn rosary_chain_hash(&self) -> String {
+        let mut text = self.phase.to_le_bytes().to_vec();
+        let fields = [&self.from_agent, &self.bead_id, &self.summary].into_iter();
+        for field in fields.chain(&self.files_changed).chain(&self.commit_shas) {
+            text.extend_from_slice(field.as_bytes());
+            text.push(0);
+        }
+        text.extend(self.previous_chain_hash.iter().flat_map(|it| it.bytes()));
+        hex::encode(&sha256(&text))
+    }
+}
+
+/// A work item, as far as its hash covers it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct WorkItem {
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub description: String,
+    /// `task`, `review` and others.
+    pub issue_type: String,
+    /// Its priority.
+    pub priority: u8,
+    /// When it is done.
+    #[serde(default)]
+    pub acceptance_criteria: Vec<Criterion>,
+}
+
+/// A condition under which a work item is done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Criterion {
+    /// In words.
+    pub description: String,
+    /// What to run.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// What to reach.
+    #[serde(default)]
+    pub threshold: Option<String>,
+}
+
+impl WorkItem {
+    /// Computes `content_hash`, in hex. Ambiguous: the parts of a criterion are joined bare.
+    pub fn content_hash(&self) -> String {
+        let mut text = Vec::new();
+        for field in [&self.title, &self.description, &self.issue_type] {
+            text.extend_from_slice(field.as_bytes());
+            text.push(0);
+        }
+        text.push(self.priority);
+        for criterion in &self.acceptance_criteria {
+            text.extend_from_slice(criterion.description.as_bytes());
+            for part in [&criterion.command, &criterion.threshold] {
+                text.extend(part.iter().flat_map(|part| part.bytes()));
+            }
+            text.push(0);
+        }
+        hex::encode(&sha256(&text))
+    }
+}
+
+/// The handoffs of a directory, and what is known to be weak about them.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// In the order of their phases.
+    pub handoffs: Vec<Handoff>,
+    /// The bytes of each file, which a statement's digest stands for.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What a reader has to know before relying on any of it.
+    pub weaknesses: Vec<String>,
+}
+
+/// Reads `.rsry-handoff-<phase>.json`, from phase 0 until one is missing.
+///
+/// # Errors
+/// [`ImportError`]: a broken link is refused, where the orchestrator cuts the chain off.
+pub fn import(directory: &Path) -> Result<Imported, ImportError> {
+    let mut handoffs: Vec<Handoff> = Vec::new();
+    let mut files = Vec::new();
+    let mut weaknesses = vec![
+        "the files lay where the agent could write them, unsigned".to_owned(),
+        "their hash covers neither verdict, provider, receiver nor time, and different records \
+         can have the same one"
+            .to_owned(),
+    ];
+    for phase in 0..PHASES_MAX {
+        let name = format!(".rsry-handoff-{phase}.json");
+        let unreadable = |source| ImportError::File(name.clone(), source);
+        let path = directory.join(&name);
+        let content = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(unreadable(error)),
+            Ok(facts) if !facts.is_file() || facts.len() > HANDOFF_MAX => {
+                return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
+            }
+            Ok(_) => fs::read(&path).map_err(unreadable)?,
+        };
+        let malformed = |error: JsonError| ImportError::Malformed(name.clone(), error);
+        let object = json::parse_object(&content).map_err(malformed)?;
+        let handoff: Handoff =
+            serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))?;
+        if handoff.phase != phase {
+            return Err(ImportError::Phase(name, handoff.phase));
+        }
+        let before = handoffs.last().map(Handoff::rosary_chain_hash);
+        match (&handoff.previous_chain_hash, before) {
+            (None, None) => {}
+            (Some(stated), Some(before)) if *stated == before => {}
+            (None, Some(_)) => weaknesses.push(format!("`{name}` names no handoff before it")),
+            (Some(_), _) => return Err(ImportError::Link(name)),
+        }
+        if handoff.commit_shas.is_empty() {
+            weaknesses.push(format!("`{name}` names no commits"));
+        }
+        handoffs.push(handoff);
+        files.push((name, content));
+    }
+    match handoffs.is_empty() {
+        true => Err(ImportError::Nothing),
+        false => Ok(Imported {
+            handoffs,
+            files,
+            weaknesses,
+        }),
+    }
+}
+
+/// The directory holds no chain of handoffs.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// No first handoff: a chain without its beginning is none.
+    #[error("there is no `.rsry-handoff-0.json`")]
+    Nothing,
+    /// A file that cannot be read.
+    #[error("could not read `{0}`")]
+    File(String, #[source] io::Error),
+    /// A file that is no handoff.
+    #[error("`{0}` is no handoff")]
+    Malformed(String, #[source] JsonError),
+    /// A file under another phase's name.
+    #[error("`{0}` says that it is of phase {1}")]
+    Phase(String, u32),
+    /// A link that does not lead to the file before.
+    #[error("`{0}` follows another handoff than the one that is there")]
+    Link(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handoff(
+        phase: u32,
+        agent: &str,
+        summary: &str,
+        files: &[&str],
+        commits: &[&str],
+    ) -> Handoff {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Handoff {
+            phase,
+            from_agent: agent.to_owned(),
+            bead_id: "rosary-abc".to_owned(),
+            summary: summary.to_owned(),
+            files_changed: owned(files),
+            commit_shas: owned(commits),
+            previous_chain_hash: None,
+            more: Object::new(),
+        }
+    }
+
+    /// Vectors V1 to V3, made with the orchestrator's own function; `testdata/SOURCES.md`.
+    #[test]
+    fn chain_hash_is_the_orchestrators_to_the_byte() {
+        let files = ["src/reconcile.rs", "src/reconcile_test.rs"];
+        let summary = "fix(reconcile): handle timeout=0 edge case";
+        let v1 = handoff(0, "dev-agent", summary, &files, &["abc123"]).rosary_chain_hash();
+        assert_eq!(
+            v1,
+            "efe30513ada66d52cbf18c3c8e1858a7568d7720f90b2234a7a1a5cc45e2c736"
+        );
+        let commits = ["d6cd1e2bd19e03a81132a23b2025920577f84e37", &"a".repeat(40)];
+        let summary = "review: timeout fix ok \u{2014} approve";
+        let mut second = handoff(1, "staging-agent", summary, &files[..1], &commits);
+        second.previous_chain_hash = Some(v1);
+        let v2 = second.rosary_chain_hash();
+        assert_eq!(
+            v2,
+            "ea6aea9e88feef12ffa335e59f92d88e286712db0f880520594a308112c27c27"
+        );
+        let mut third = handoff(2, "prod-agent", "", &[], &[]);
+        third.previous_chain_hash = Some(v2);
+        assert_eq!(
+            third.rosary_chain_hash(),
+            "771e3bb5b0cdbac10dbe235f095122a0860ddd59094fa57acf5946b97bde413d"
+        );
+    }
+
+    #[test]
+    fn chain_hash_collides_which_is_why_nothing_trusts_it() {
+        let hash = |files: &[&str], commits: &[&str], summary: &str| {
+            handoff(0, "a", summary, files, commits).rosary_chain_hash()
+        };
+        assert_eq!(
+            hash(&["f1", "deadbeef"], &[], "s"),
+            hash(&["f1"], &["deadbeef"], "s")
+        );
+        assert_eq!(hash(&[], &[], "s\0f1"), hash(&["f1"], &[], "s"));
+    }
+
+    #[test]
+    fn content_hash_is_the_orchestrators_to_the_byte() {
+        let criterion =
+            |description: &str, command: Option<&str>, threshold: Option<&str>| Criterion {
+                description: description.to_owned(),
+                command: command.map(str::to_owned),
+                threshold: threshold.map(str::to_owned),
+            };
+        let item = |title: &str, description: &str, kind: &str, priority, criteria| WorkItem {
+            title: title.to_owned(),
+            description: description.to_owned(),
+            issue_type: kind.to_owned(),
+            priority,
+            acceptance_criteria: criteria,
+        };
+        assert_eq!(
+            item("[ADR-001] Test", "body", "task", 1, vec![]).content_hash(),
+            "3a3ce6d1d360a3d5cfd56f79ecd4224ab8f6cd3938f5eb6b2c7876da768e381f"
+        );
+        let rate = "Cache hit rate > 90%";
+        let criteria = vec![
+            criterion(rate, None, Some("> 90%")),
+            criterion("`cargo test` passes", Some("cargo test"), None),
+        ];
+        assert_eq!(
+            item("[ADR-001] Cache hit rate", rate, "review", 2, criteria).content_hash(),
+            "aaacf1ce32c5219ec4bf19791d487a071eeb4331208c6520b6af9aeecc4ab98f"
+        );
+        for one in [
+            criterion("x", Some("y"), None),
+            criterion("xy", None, None),
+            criterion("x", None, Some("y")),
+        ] {
+            assert_eq!(
+                item("t", "d", "task", 1, vec![one]).content_hash(),
+                "c81aa616be8560f91b7abad08668e9cd881e8304daf98518eec16ea6680e7f47"
+            );
+        }
+    }
+
+    #[test]
+    fn import_refuses_a_broken_link_and_tells_what_is_weak() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |handoff: &Handoff| {
+            let name = format!(".rsry-handoff-{}.json", handoff.phase);
+            let text = serde_json::to_vec_pretty(handoff).unwrap();
+            fs::write(directory.path().join(name), text).unwrap();
+        };
+        assert!(matches!(
+            import(directory.path()),
+            Err(ImportError::Nothing)
+        ));
+        let first = handoff(0, "dev", "one", &["f"], &["c"]);
+        let mut second = handoff(1, "ops", "two", &["f"], &[]);
+        write(&first);
+        write(&second);
+        let imported = import(directory.path()).unwrap();
+        assert_eq!(imported.handoffs, [first.clone(), second.clone()]);
+        let weak = imported.weaknesses.join("\n");
+        assert!(weak.contains("names no handoff before it"), "{weak}");
+        assert!(weak.contains("names no commits"), "{weak}");
+
+        second.previous_chain_hash = Some(first.rosary_chain_hash());
+        write(&second);
+        assert_eq!(import(directory.path()).unwrap().weaknesses.len(), 3);
+        second.previous_chain_hash = Some("0".repeat(64));
+        write(&second);
+        assert!(matches!(
+            import(directory.path()),
+            Err(ImportError::Link(_))
+        ));
+        // A first phase that is gone is no empty chain.
+        fs::remove_file(directory.path().join(".rsry-handoff-0.json")).unwrap();
+        assert!(matches!(
+            import(directory.path()),
+            Err(ImportError::Nothing)
+        ));
+    }
+}

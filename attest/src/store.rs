@@ -1,0 +1,673 @@
+//! Where statements are kept: git refs that travel beside the branches.
+//!
+//! `refs/attestations/{commits,trees,activities}` each name a commit whose tree has one directory
+//! for each commit, tree or activity, and in it one file for each bundle, named by its content.
+//! Two such trees are merged by taking both. Refs are only ever moved forward, and only from
+//! where they were seen to be.
+
+mod merge;
+
+use std::{fmt, fs::File, io, path::Path, thread, time::Duration};
+
+use gix::{
+    ObjectId,
+    objs::tree::{EntryKind, EntryMode},
+    refs::{
+        FullName, Target,
+        transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
+    },
+};
+use notme_core::{
+    hex,
+    json::Object,
+    key::sha256,
+    object::{self, HashKind, ObjectKind},
+    time::UnixTime,
+};
+
+pub use self::merge::Merged;
+use crate::{bundle::BUNDLE_MAX, predicate::Activity};
+
+/// What follows the digest in a file's name.
+const SUFFIX: &str = ".sigstore.json";
+/// How many hex digits of the digest a file's name has.
+const NAME_DIGITS: usize = 16;
+/// The most statements that are read for one thing.
+const FILES_MAX: usize = 100_000;
+/// How often a write that lost a race is tried again.
+const TRIES: u32 = 100;
+
+/// What statements are kept under.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Shelf {
+    /// Commits, by object id.
+    Commits,
+    /// Trees, by object id: what follows an amend that keeps the tree.
+    Trees,
+    /// Activities, by the digest of their id: the records of one chain.
+    Activities,
+}
+
+impl Shelf {
+    /// Every shelf.
+    pub const ALL: [Self; 3] = [Self::Commits, Self::Trees, Self::Activities];
+
+    /// Returns the last part of its ref.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Commits => "commits",
+            Self::Trees => "trees",
+            Self::Activities => "activities",
+        }
+    }
+
+    /// Returns its ref.
+    pub fn reference(self) -> String {
+        format!("refs/attestations/{}", self.as_str())
+    }
+
+    /// Returns the ref that holds what a remote has.
+    fn tracking(self, remote: &str) -> String {
+        format!("{}/{}", tracking(remote), self.as_str())
+    }
+
+    /// Returns the refspec that fetches all shelves of a remote. Theirs may move anywhere; ours
+    /// are only added to.
+    pub fn refspec(remote: &str) -> String {
+        format!("+refs/attestations/*:{}/*", tracking(remote))
+    }
+}
+
+/// Names what a remote has, after the remote; after its digest, when it is a URL.
+fn tracking(remote: &str) -> String {
+    let is_name = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    match !remote.is_empty() && remote.bytes().all(is_name) {
+        true => format!("refs/notme/attestations/{remote}"),
+        false => {
+            let digest = hex::encode(&sha256(remote.as_bytes()));
+            format!("refs/notme/attestations/url-{digest}")
+        }
+    }
+}
+
+/// A place on a shelf.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Place {
+    shelf: Shelf,
+    name: String,
+}
+
+impl Place {
+    /// That of a commit, by its object id in hex.
+    pub fn commit(id: &str) -> Self {
+        Self {
+            shelf: Shelf::Commits,
+            name: id.to_owned(),
+        }
+    }
+
+    /// That of a tree, likewise.
+    pub fn tree(id: &str) -> Self {
+        Self {
+            shelf: Shelf::Trees,
+            name: id.to_owned(),
+        }
+    }
+
+    /// That of an activity, by its id.
+    pub fn activity(id: &str) -> Self {
+        Self {
+            shelf: Shelf::Activities,
+            name: Activity::key(id),
+        }
+    }
+
+    fn directory(&self) -> (&str, &str) {
+        self.name
+            .split_at_checked(2)
+            .unwrap_or((self.name.as_str(), ""))
+    }
+
+    /// Returns the path of a file. The records of an activity may be many thousands, so that they
+    /// are spread over directories of their own.
+    fn path(&self, file: &FileName) -> String {
+        let (head, rest) = self.directory();
+        match self.shelf {
+            Shelf::Commits | Shelf::Trees => format!("{head}/{rest}/{file}"),
+            Shelf::Activities => format!("{head}/{rest}/{}/{file}", file.fan()),
+        }
+    }
+}
+
+/// The name of a bundle's file: the beginning of its digest.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FileName(String);
+
+impl FileName {
+    /// Names a file by its content.
+    pub fn of(content: &[u8]) -> Self {
+        let mut digits = hex::encode(&sha256(content));
+        digits.truncate(NAME_DIGITS);
+        Self(digits)
+    }
+
+    fn read(name: &[u8]) -> Option<Self> {
+        let digits = str::from_utf8(name).ok()?.strip_suffix(SUFFIX)?;
+        hex::decode_array::<{ NAME_DIGITS / 2 }>(digits)?;
+        Some(Self(digits.to_owned()))
+    }
+
+    fn fan(&self) -> &str {
+        self.0.get(..2).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{SUFFIX}", self.0)
+    }
+}
+
+/// A bundle as it is kept; nothing of it is checked.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its name. That it is the content's is for the reader to check.
+    pub name: FileName,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// A commit, as far as statements are about it.
+#[derive(Clone, Debug)]
+pub struct CommitFacts {
+    /// The whole object.
+    pub raw: Vec<u8>,
+    /// Its tree.
+    pub tree: String,
+    /// The values of the `Agent-Chain` trailers of its message.
+    pub trailers: Vec<String>,
+}
+
+/// The name of the trailer by which a commit carries the head of its activity's chain.
+pub const TRAILER: &str = "Agent-Chain";
+
+/// The statements of a repository.
+#[derive(Clone, Debug)]
+pub struct Store {
+    repository: gix::ThreadSafeRepository,
+    hash: HashKind,
+}
+
+impl Store {
+    /// Opens the store of a git directory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is none.
+    pub fn open(git_directory: &Path) -> Result<Self, StoreError> {
+        // Nothing in a repository's configuration makes this program run anything.
+        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
+        let repository =
+            gix::open_opts(git_directory, options).map_err(|error| failed("open it", error))?;
+        let hash = match repository.object_hash() {
+            gix::hash::Kind::Sha256 => HashKind::Sha256,
+            _ => HashKind::Sha1,
+        };
+        Ok(Self {
+            repository: repository.into_sync(),
+            hash,
+        })
+    }
+
+    /// Keeps other processes from adding to a chain until the file is dropped: who looks where a
+    /// chain ends and then goes on from there does both under it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be made.
+    pub fn lock(&self) -> Result<File, StoreError> {
+        let directory = self.repository.to_thread_local().common_dir().to_owned();
+        let lock = || {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(directory.join("notme-attest.lock"))?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|error: io::Error| failed("lock them", error))
+    }
+
+    /// Tells whether there are any statements.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        let repository = self.repository.to_thread_local();
+        for shelf in Shelf::ALL {
+            if tip(&repository, &shelf.reference())?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns what is kept in a place, in the order of the names.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read, or there is more than anybody would keep.
+    pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
+        let repository = self.repository.to_thread_local();
+        let Some(tip) = tip(&repository, &place.shelf.reference())? else {
+            return Ok(Vec::new());
+        };
+        let (head, rest) = place.directory();
+        let mut tree = tree_of(&repository, tip)?;
+        for name in [head, rest] {
+            match child(&repository, tree, name)? {
+                Some(below) => tree = below,
+                None => return Ok(Vec::new()),
+            }
+        }
+        let mut blobs = Vec::new();
+        match place.shelf {
+            Shelf::Commits | Shelf::Trees => blobs.extend(files(&repository, tree)?),
+            Shelf::Activities => {
+                let fans = entries(&repository, tree)?;
+                for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
+                    blobs.extend(files(&repository, fan.id)?);
+                    if blobs.len() > FILES_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        if blobs.len() > FILES_MAX {
+            return Err(StoreError::TooMany);
+        }
+        blobs
+            .into_iter()
+            .map(|(name, id)| {
+                let content = blob(&repository, id)?;
+                Ok(Kept { name, content })
+            })
+            .collect()
+    }
+
+    /// Keeps bundles, each in all its places, in one step: all of them, or none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be moved; they are then where they were.
+    pub fn write(
+        &self,
+        bundles: &[(Vec<u8>, Vec<Place>)],
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        self.advance(now, |repository, shelf, tip| {
+            let mut additions = Vec::new();
+            for (content, places) in bundles {
+                let name = FileName::of(content);
+                for place in places.iter().filter(|place| place.shelf == shelf) {
+                    let id = repository
+                        .write_blob(content)
+                        .map_err(|error| failed("write a bundle", error))?;
+                    additions.push((place.path(&name), id.detach()));
+                }
+            }
+            let base = tip.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
+            let tree = add(repository, base, additions)?;
+            Ok((Some(tree) != base && tree != repository.empty_tree().id)
+                .then_some(Next::Tree(tree, None)))
+        })
+    }
+
+    /// Reads a commit; `None` when it is not here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is here and cannot be read.
+    pub fn commit(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        let repository = self.repository.to_thread_local();
+        let Ok(id) = ObjectId::from_hex(id.as_bytes()) else {
+            return Ok(None);
+        };
+        let object = repository
+            .try_find_object(id)
+            .map_err(|error| failed("read a commit", error))?;
+        let Some(object) = object.filter(|object| object.kind == gix::objs::Kind::Commit) else {
+            return Ok(None);
+        };
+        let raw = object.data.clone();
+        let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
+        let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
+        let commit = object::parse_commit(split.payload()).map_err(malformed)?;
+        let tree = commit.tree().to_owned();
+        let trailers = trailers(commit.message());
+        Ok(Some(CommitFacts {
+            raw,
+            tree,
+            trailers,
+        }))
+    }
+
+    /// Returns what HEAD names, if it names a commit.
+    pub fn head(&self) -> Option<String> {
+        let repository = self.repository.to_thread_local();
+        let head = repository.head_id().ok()?;
+        Some(head.detach().to_string())
+    }
+
+    /// Takes what another repository has, which was fetched into tracking refs.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn merge(&self, remote: &str, now: UnixTime) -> Result<Merged, StoreError> {
+        let mut merged = Merged::default();
+        self.advance(now, |repository, shelf, ours| {
+            if shelf == Shelf::Commits {
+                // The first of them; asked again after a lost race, it counts anew.
+                merged = Merged::default();
+            }
+            let Some(theirs) = tip(repository, &shelf.tracking(remote))? else {
+                return Ok(None);
+            };
+            merge::union(repository, shelf, ours, theirs, &mut merged)
+        })?;
+        Ok(merged)
+    }
+
+    /// Returns the shelves that hold something which the remote lacks, as its tracking refs say.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn ahead_of(&self, remote: &str) -> Result<Vec<Shelf>, StoreError> {
+        let repository = self.repository.to_thread_local();
+        let mut ahead = Vec::new();
+        for shelf in Shelf::ALL {
+            let ours = tip(&repository, &shelf.reference())?;
+            let theirs = tip(&repository, &shelf.tracking(remote))?;
+            if let Some(ours) = ours
+                && !theirs.is_some_and(|theirs| merge::is_ancestor(&repository, ours, theirs))
+            {
+                ahead.push(shelf);
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// Moves the refs to what `make` says, unless somebody else moved them meanwhile: then it is
+    /// asked again.
+    fn advance(
+        &self,
+        now: UnixTime,
+        mut make: impl FnMut(
+            &gix::Repository,
+            Shelf,
+            Option<ObjectId>,
+        ) -> Result<Option<Next>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let signature = gix::actor::Signature {
+            name: "notme".into(),
+            email: "attest@notme.invalid".into(),
+            time: gix::date::Time::new(now.secs(), 0),
+        };
+        let mut time = gix::date::parse::TimeBuf::default();
+        let mut last = None;
+        for attempt in 0..TRIES {
+            let repository = self.repository.to_thread_local();
+            let mut edits = Vec::new();
+            for shelf in Shelf::ALL {
+                let old = tip(&repository, &shelf.reference())?;
+                let new = match make(&repository, shelf, old)? {
+                    None => continue,
+                    Some(Next::Commit(new)) => new,
+                    Some(Next::Tree(tree, merged)) => {
+                        let author = signature.to_ref(&mut time);
+                        let parents: Vec<_> = old.into_iter().chain(merged).collect();
+                        repository
+                            .new_commit_as(author, author, "attest\n", tree, parents)
+                            .map_err(|error| failed("write a commit", error))?
+                            .id
+                    }
+                };
+                edits.push(edit(shelf, old, new)?);
+            }
+            if edits.is_empty() {
+                return Ok(());
+            }
+            let author = signature.to_ref(&mut time);
+            match repository.edit_references_as(edits, Some(author)) {
+                Ok(_) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+            // Two that collide would collide again, if they waited for the same time.
+            let step = u64::from(std::process::id() % 7 + attempt % 13);
+            thread::sleep(Duration::from_millis(2 + step * 3));
+        }
+        Err(match last {
+            Some(error) => failed("move its refs", error),
+            None => StoreError::TooMany,
+        })
+    }
+}
+
+/// Where a ref is to move.
+enum Next {
+    /// To a commit that is there.
+    Commit(ObjectId),
+    /// To a new commit of this tree, on top of where it was and of the one that was merged.
+    Tree(ObjectId, Option<ObjectId>),
+}
+
+fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, StoreError> {
+    Ok(RefEdit {
+        change: Change::Update {
+            log: LogChange {
+                mode: RefLog::AndReference,
+                force_create_reflog: false,
+                message: "attest".into(),
+            },
+            expected: match old {
+                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
+                None => PreviousValue::MustNotExist,
+            },
+            new: Target::Object(new),
+        },
+        name: FullName::try_from(shelf.reference()).map_err(|error| failed("name a ref", error))?,
+        deref: false,
+    })
+}
+
+/// Adds files to a tree.
+fn add(
+    repository: &gix::Repository,
+    base: Option<ObjectId>,
+    additions: Vec<(String, ObjectId)>,
+) -> Result<ObjectId, StoreError> {
+    let base = base.unwrap_or_else(|| repository.empty_tree().id);
+    let error = |error| failed("write a tree", error);
+    let mut editor = repository.edit_tree(base).map_err(error)?;
+    for (path, id) in additions {
+        editor
+            .upsert(path.as_str(), EntryKind::Blob, id)
+            .map_err(error)?;
+    }
+    Ok(editor.write().map_err(error)?.detach())
+}
+
+/// Returns what a ref names; `None` when there is no such ref.
+fn tip(repository: &gix::Repository, name: &str) -> Result<Option<ObjectId>, StoreError> {
+    let found = repository
+        .try_find_reference(name)
+        .map_err(|error| failed("read a ref", error))?;
+    Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
+}
+
+fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
+    let commit = repository
+        .find_commit(commit)
+        .map_err(|error| failed("read a commit of its refs", error))?;
+    let tree = commit
+        .tree_id()
+        .map_err(|error| failed("read a commit of its refs", error))?;
+    Ok(tree.detach())
+}
+
+/// Returns a directory of a tree.
+fn child(
+    repository: &gix::Repository,
+    tree: ObjectId,
+    name: &str,
+) -> Result<Option<ObjectId>, StoreError> {
+    let found = entries(repository, tree)?
+        .into_iter()
+        .find(|entry| entry.mode.is_tree() && entry.name == name.as_bytes());
+    Ok(found.map(|entry| entry.id))
+}
+
+/// Returns the bundles in a directory; what is named otherwise is passed over.
+fn files(
+    repository: &gix::Repository,
+    tree: ObjectId,
+) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
+    Ok(entries(repository, tree)?
+        .into_iter()
+        .filter(|entry| entry.mode.is_blob())
+        .filter_map(|entry| Some((FileName::read(&entry.name)?, entry.id)))
+        .collect())
+}
+
+/// A line of a tree.
+struct Entry {
+    name: Vec<u8>,
+    mode: EntryMode,
+    id: ObjectId,
+}
+
+fn entries(repository: &gix::Repository, tree: ObjectId) -> Result<Vec<Entry>, StoreError> {
+    let tree = repository
+        .find_tree(tree)
+        .map_err(|error| failed("read a tree", error))?;
+    tree.iter()
+        .map(|entry| {
+            let entry = entry.map_err(|error| failed("read a tree", error))?;
+            Ok(Entry {
+                name: entry.filename().to_vec(),
+                mode: entry.mode(),
+                id: entry.oid().to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
+    let header = repository
+        .find_header(id)
+        .map_err(|error| failed("read a bundle", error))?;
+    // The limit comes before the reading.
+    if usize::try_from(header.size()).map_or(true, |size| size > BUNDLE_MAX) {
+        return Err(StoreError::TooLong);
+    }
+    let mut found = repository
+        .find_blob(id)
+        .map_err(|error| failed("read a bundle", error))?;
+    Ok(found.take_data())
+}
+
+/// Reads the trailers of a message that carry a chain's head: lines of the last paragraph, when
+/// every line of that is a trailer or the continuation of one (git-interpret-trailers).
+fn trailers(message: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(message);
+    // The first paragraph is the title, whatever it looks like.
+    let Some((_, last)) = text.trim_end().rsplit_once("\n\n") else {
+        return Vec::new();
+    };
+    last.lines()
+        .filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_meant = name.trim_end().eq_ignore_ascii_case(TRAILER);
+            is_meant.then(|| value.trim().to_owned())
+        })
+        .collect()
+}
+
+fn failed(
+    doing: &'static str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> StoreError {
+    StoreError::Git {
+        doing,
+        source: Box::new(error),
+    }
+}
+
+/// Checks that what goes into a public carrier lists no origins: whoever may read the repository
+/// need not be entitled to know what the agent read.
+///
+/// # Errors
+/// [`StoreError::Disclosed`].
+pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
+    let in_run = predicate
+        .get("runDetails")
+        .and_then(|run| run.get("contentOrigins"));
+    match predicate.contains_key("contentOrigins") || in_run.is_some() {
+        true => Err(StoreError::Disclosed),
+        false => Ok(()),
+    }
+}
+
+/// The store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// git's files could not be read or written.
+    #[error("the attestations of the repository: could not {doing}")]
+    Git {
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A commit that is none.
+    #[error("commit {0} is malformed")]
+    Commit(String, #[source] object::ObjectError),
+    /// A bundle over the limit.
+    #[error("a bundle is longer than {BUNDLE_MAX} bytes")]
+    TooLong,
+    /// More bundles than anybody would keep.
+    #[error("there are more than {FILES_MAX} statements about one thing")]
+    TooMany,
+    /// A list of origins.
+    #[error("`contentOrigins` in a public carrier; `originsHash` stands for it there")]
+    Disclosed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_trailers_of_the_last_paragraph_only() {
+        let read = |text: &str| trailers(text.as_bytes());
+        assert_eq!(read("s\n\nbody\n\nAgent-Chain: sha256:a\n"), ["sha256:a"]);
+        assert_eq!(
+            read("s\n\nSigned-off-by: x\nagent-chain : b\nAgent-Chain:c\n"),
+            ["b", "c"]
+        );
+        assert!(read("Agent-Chain: a\n").is_empty());
+        assert!(read("s\n\nAgent-Chain: a\n\nlater\n").is_empty());
+        assert!(read("s\n\nAgent-Chains: a\n").is_empty());
+    }
+
+    #[test]
+    fn names_are_digests_and_nothing_else() {
+        let name = FileName::of(b"{}");
+        assert_eq!(name.to_string(), "44136fa355b3678a.sigstore.json");
+        assert_eq!(FileName::read(name.to_string().as_bytes()), Some(name));
+        for wrong in [
+            "44136fa355b3678a",
+            "44136fa355b3678A.sigstore.json",
+            "44136fa355b3678.sigstore.json",
+            "../6fa355b3678a.sigstore.json",
+        ] {
+            assert_eq!(FileName::read(wrong.as_bytes()), None);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Statements in real repositories, signed by throw-away keys, and judged.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod attacks;
+mod bundles;
+mod predicates;
+mod store;
+mod world;

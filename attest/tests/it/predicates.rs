@@ -1,0 +1,73 @@
+//! Predicates by their rules.
+
+use notme_attest::{
+    Predicate,
+    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError},
+};
+use notme_core::{
+    json::parse_object,
+    statement::{Statement, Subject},
+};
+
+const COMMIT: &str = "d6cd1e2bd19e03a81132a23b2025920577f84e37";
+
+fn read(kind: &str, predicate: &str) -> Result<Predicate, PredicateError> {
+    let subject = vec![Subject::new("c", "gitCommit", COMMIT)];
+    let predicate = parse_object(predicate.as_bytes()).unwrap();
+    Predicate::read(&Statement::new(subject, kind, predicate).unwrap())
+}
+
+#[test]
+fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
+    for good in [
+        "{}",
+        r#"{"more":1}"#,
+        r#"{"dispatchDefinition":{"workItemRef":{"repo":"r","workItemId":"i","contentHash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}}}"#,
+        r#"{"runDetails":{"execution":{"isolationLevel":"git-worktree","startedAt":"2026-11-20T12:00:00.5+01:00"}}}"#,
+        r#"{"runDetails":{"contentOrigins":[{"uri":"u","vouchedBy":""}]}}"#,
+    ] {
+        assert!(read(DISPATCH, good).is_ok(), "{good}");
+    }
+    for bad in [
+        r#"{"dispatchDefinition":{"workItemRef":{"repo":"r","workItemId":"i"}}}"#,
+        r#"{"dispatchDefinition":{"workItemRef":{"repo":"r","workItemId":"i","contentHash":"sha256:00"}}}"#,
+        r#"{"dispatchDefinition":{"agent":{"name":"a","model":"m"}}}"#,
+        r#"{"dispatchDefinition":{"pipeline":{"pipelineId":"none"}}}"#,
+        r#"{"runDetails":{"execution":{"isolationLevel":"hope"}}}"#,
+        r#"{"runDetails":{"execution":{"completedAt":"yesterday"}}}"#,
+        r#"{"runDetails":{"work":{"linesAdded":1.5}}}"#,
+        r#"{"runDetails":{"contentOrigins":[],"originsHash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}}"#,
+        r#"{"runDetails":{"originsHash":["x"]}}"#,
+    ] {
+        assert!(read(DISPATCH, bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_handoff_is_read_in_both_tongues() {
+    let rosary = r#"{"bead_id":"rosary-test","from_agent":"dev-agent","phase":0,"summary":"Fixed the thing."}"#;
+    assert!(matches!(
+        read(HANDOFF_ROSARY, rosary),
+        Ok(Predicate::Handoff(_))
+    ));
+    let Ok(Predicate::Handoff(ours)) = read(HANDOFF, r#"{"chainHash":"x","filesChanged":["a"]}"#)
+    else {
+        panic!("a handoff");
+    };
+    assert!(ours.more.contains_key("filesChanged"));
+    assert!(read(HANDOFF, r#"{"documentHash":"sha256:xyz"}"#).is_err());
+}
+
+#[test]
+fn an_acceptance_says_when_and_of_what() {
+    let good = r#"{"decision":"accepted","evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#;
+    assert!(read(ACCEPTANCE, good).is_ok());
+    for bad in [
+        "{}",
+        r#"{"decision":"perhaps","evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
+        r#"{"decision":"accepted","evidence":[],"acceptedAt":"now"}"#,
+        r#"{"decision":"accepted","evidence":[{"predicateType":"x","digest":"0"}],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
+    ] {
+        assert!(read(ACCEPTANCE, bad).is_err(), "{bad}");
+    }
+}

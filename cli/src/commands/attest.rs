@@ -1,0 +1,297 @@
+//! `notme attest`: statements about what an agent did.
+
+mod make;
+mod transfer;
+mod verify;
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::Path,
+};
+
+use notme_attest::{
+    Attestations, Bundle, Predicate, Store,
+    make::CommitSubject,
+    sign::{Signed, sign},
+    store::{Kept, Place},
+    verify::Asked,
+};
+use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
+use notme_signer::{AgentClient, Deadline};
+use notme_verifier::{Repository, report::escape};
+use serde_json::{Value, json};
+
+pub(crate) use self::verify::attested;
+use crate::{
+    arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
+    commands::{agent, print_json, verify::open},
+    failure::{Exit, Failure, Outcome},
+    git,
+    home::Home,
+    judging::{Grounds, now},
+};
+
+pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
+    match command {
+        Attest::Activity(arguments) => make::activity(home, arguments),
+        Attest::Dispatch(arguments) => make::dispatch(home, arguments),
+        Attest::Handoff(arguments) => make::handoff(home, arguments),
+        Attest::Acceptance(arguments) => make::acceptance(home, arguments),
+        Attest::Succeed(arguments) => make::succeed(home, arguments),
+        Attest::Trailer(arguments) => trailer(home, arguments),
+        Attest::Verify(arguments) => verify::run(home, arguments),
+        Attest::Show(arguments) => show(arguments),
+        Attest::Export(arguments) => export(arguments),
+        Attest::Import(arguments) => transfer::import(home, arguments),
+        Attest::Push(arguments) => transfer::push(arguments),
+        Attest::Fetch(arguments) => transfer::fetch(arguments),
+    }
+}
+
+/// A repository, and the statements that it keeps.
+struct Archive {
+    repository: Repository,
+    store: Store,
+}
+
+impl Archive {
+    /// Opens those of the repository around us.
+    fn open() -> Result<Self, Failure> {
+        let repository = open()?;
+        let store = Store::open(&repository.path())?;
+        Ok(Self { repository, store })
+    }
+
+    /// Returns the commits that revisions and ranges name, in the order they were made, each once.
+    fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
+        let mut commits: Vec<CommitSubject> = Vec::new();
+        for revision in revisions {
+            let selection = self.repository.select(revision)?;
+            for id in self.repository.commits(&selection)?.iter().rev() {
+                let id = id.to_string();
+                let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
+                let commit = CommitSubject::new(&id, &facts);
+                if !commits.contains(&commit) {
+                    commits.push(commit);
+                }
+            }
+        }
+        Ok(commits)
+    }
+
+    /// Returns what is kept with the commit that a revision names.
+    fn kept(&self, revision: &str) -> Result<Vec<Kept>, Failure> {
+        let commits = self.commits(&[revision.to_owned()])?;
+        let mut kept = Vec::new();
+        for commit in commits {
+            kept.extend(self.store.read(&Place::commit(&commit.id))?);
+        }
+        Ok(kept)
+    }
+}
+
+fn nothing(id: &str) -> Failure {
+    Failure::usage(format!("`{id}` names no commit here"))
+}
+
+/// Whoever signs statements, and what is going to be kept.
+struct Author<'a> {
+    archive: &'a Archive,
+    client: AgentClient,
+    agent: AgentName,
+    identity: String,
+    now: UnixTime,
+    made: Vec<(Vec<u8>, Vec<Place>)>,
+    lines: Vec<String>,
+}
+
+impl<'a> Author<'a> {
+    /// Asks the key agent who an agent is, opening its session if need be.
+    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+        let agent = agent.cloned().map_or_else(configured, Ok)?;
+        let endpoint = agent::endpoint(home)?;
+        let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
+            .map_err(agent::client_failure)?;
+        let credentials = client
+            .credentials(agent.as_str())
+            .map_err(agent::client_failure)?;
+        Ok(Self {
+            archive,
+            client,
+            identity: credentials.identity.to_string(),
+            agent,
+            now: now(),
+            made: Vec::new(),
+            lines: Vec::new(),
+        })
+    }
+
+    /// Signs a statement, to be kept with the others once all are there.
+    fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
+        let Signed {
+            bundle,
+            basis,
+            notice,
+        } = sign(&mut self.client, self.agent.as_str(), statement)?;
+        if let Some(notice) = notice {
+            writeln!(io::stderr(), "note: {}", escape(&notice))?;
+        }
+        let basis = match basis {
+            Basis::IssuanceBound => "issuance-bound",
+            Basis::Timestamped => "timestamped",
+            Basis::Declared => "declared",
+        };
+        let (digest, predicate_type) = (bundle.payload_digest(), statement.predicate_type());
+        self.lines
+            .push(format!("{digest}  {predicate_type}  {basis}"));
+        self.made.push((bundle.to_json()?, places));
+        Ok(bundle)
+    }
+
+    /// Keeps what was signed: all of it, or nothing.
+    fn keep(self) -> Outcome {
+        self.archive.store.write(&self.made, self.now)?;
+        let mut out = io::stdout().lock();
+        for line in self.lines {
+            writeln!(out, "{line}")?;
+        }
+        Ok(Exit::Yes)
+    }
+}
+
+/// Returns the agent that signs commits here.
+fn configured() -> Result<AgentName, Failure> {
+    let key = git::value("user.signingkey")?;
+    key.as_deref()
+        .and_then(|key| key.parse().ok())
+        .ok_or_else(|| {
+            Failure::usage("no agent signs commits here")
+                .hint("name one with `--agent NAME`, or set the repository up with `notme init`")
+        })
+}
+
+/// Returns number and digest of the last record of an activity, as we signed it.
+fn head(
+    home: &Home,
+    store: &Store,
+    activity: &str,
+    identity: &str,
+) -> Result<(u64, String), Failure> {
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(store.clone(), &judge, Asked::default());
+    let chain = attestations.chain(activity, identity)?;
+    let chain = chain.as_ref().as_ref().map_err(|(code, detail)| {
+        Failure::no(format!(
+            "activity `{activity}` cannot go on: {code}: {detail}"
+        ))
+        .hint("`notme attest activity --begin` begins one")
+    })?;
+    if chain.is_closed() {
+        let error = format!("activity `{activity}` has ended");
+        return Err(Failure::no(error).hint("`notme attest activity --begin` begins another"));
+    }
+    let sequence = chain.sequence(chain.head()).unwrap_or_default();
+    Ok((sequence, chain.head().to_owned()))
+}
+
+fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
+    let archive = Archive::open()?;
+    let author = Author::new(home, &archive, arguments.agent.as_ref())?;
+    let (_, digest) = head(home, &archive.store, &arguments.activity, &author.identity)?;
+    writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
+    Ok(Exit::Yes)
+}
+
+fn show(arguments: &AttestShow) -> Outcome {
+    let kept = Archive::open()?.kept(&arguments.revision)?;
+    let described: Vec<_> = kept.iter().map(describe).collect();
+    if arguments.json {
+        return print_json(&described);
+    }
+    let mut out = io::stdout().lock();
+    for it in &described {
+        let text = |member: &str| it.get(member).and_then(Value::as_str).unwrap_or("?");
+        writeln!(out, "{}  {}", text("digest"), escape(text("predicateType")))?;
+        if let Some(predicate) = it.get("predicate") {
+            let predicate = serde_json::to_string_pretty(predicate)?;
+            for line in predicate.lines() {
+                writeln!(out, "    {}", escape(line))?;
+            }
+        }
+        if let Some(error) = it.get("error").and_then(Value::as_str) {
+            writeln!(out, "    unreadable: {}", escape(error))?;
+        }
+    }
+    if kept.is_empty() {
+        writeln!(io::stderr(), "nothing is attested about it")?;
+    }
+    Ok(Exit::Yes)
+}
+
+/// Reads a bundle without judging it.
+fn describe(kept: &Kept) -> Value {
+    let file = kept.name.to_string();
+    let bundle = match Bundle::from_json(&kept.content) {
+        Ok(bundle) => bundle,
+        Err(error) => return json!({"file": file, "error": error.to_string()}),
+    };
+    let digest = bundle.payload_digest();
+    match Statement::parse(bundle.envelope().payload()) {
+        Ok(statement) => json!({
+            "file": file,
+            "digest": digest,
+            "predicateType": statement.predicate_type(),
+            "subject": statement.subjects(),
+            "predicate": statement.predicate(),
+        }),
+        Err(error) => json!({"file": file, "digest": digest, "error": error.to_string()}),
+    }
+}
+
+fn export(arguments: &AttestExport) -> Outcome {
+    let archive = Archive::open()?;
+    let mut kept = archive.kept(&arguments.revision)?;
+    // A record without the others of its chain is worth nothing.
+    let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
+    for activity in activities {
+        kept.extend(archive.store.read(&Place::activity(&activity))?);
+    }
+    kept.sort_by(|one, other| one.name.cmp(&other.name));
+    kept.dedup_by(|one, other| one.name == other.name);
+    let Some(directory) = &arguments.directory else {
+        let mut out = io::stdout().lock();
+        for bundle in kept {
+            // What we keep is one line already; what others made may not be.
+            let value: Value = serde_json::from_slice(&bundle.content)?;
+            writeln!(out, "{value}")?;
+        }
+        return Ok(Exit::Yes);
+    };
+    std::fs::create_dir_all(directory)?;
+    for bundle in kept {
+        write_new(&directory.join(bundle.name.to_string()), &bundle.content)?;
+    }
+    Ok(Exit::Yes)
+}
+
+/// Returns the id of the activity that a bundle is a record of.
+fn activity_of(kept: &Kept) -> Option<String> {
+    let bundle = Bundle::from_json(&kept.content).ok()?;
+    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
+    match Predicate::read(&statement).ok()? {
+        Predicate::Activity(activity) => Some(activity.activity.id),
+        _ => None,
+    }
+}
+
+/// Writes a file under a name that its content has: one that is there already is the same.
+fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    use io::ErrorKind::AlreadyExists;
+    match std::fs::File::create_new(path) {
+        Ok(mut file) => Ok(file.write_all(content)?),
+        Err(error) if error.kind() == AlreadyExists && std::fs::read(path)? == content => Ok(()),
+        Err(error) => Err(Failure::from(error).hint(format!("could not write {}", path.display()))),
+    }
+}

@@ -1,0 +1,481 @@
+//! Making statements: what can be seen is filled in, the rest comes from options and JSON.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use notme_attest::{
+    make::{self, ActivityFacts, CommitSubject, covered, places},
+    origins::OriginSet,
+    predicate::{
+        Acceptance, Artifact, Claim, Decision, Event, Evidence, Level, Outcome as Work, Record,
+        Succession, Termination,
+    },
+    store::Place,
+};
+use notme_core::{
+    hex,
+    json::{Object, parse_object},
+    key::sha256,
+};
+use serde_json::{Value, json};
+
+use super::{Archive, Author, head, nothing};
+use crate::{
+    arguments::attest::{
+        AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
+        AttestRecord, AttestSucceed, LevelArgument, OutcomeArgument, TerminationArgument,
+    },
+    failure::{Failure, Outcome, read_file},
+    git,
+    home::Home,
+};
+
+/// The longest file whose digest is stated.
+const FILE_MAX: u64 = 1 << 30;
+/// The longest JSON.
+const JSON_MAX: u64 = 1024 * 1024;
+
+pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
+    let archive = Archive::open()?;
+    let record = &arguments.record;
+    let revisions = match &*arguments.revision {
+        [] if arguments.begin || record.activity.is_some() => Vec::new(),
+        [] => vec!["HEAD".to_owned()],
+        named => named.to_vec(),
+    };
+    let commits = archive.commits(&revisions)?;
+    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let wanted = Wanted {
+        record,
+        common: &arguments.common,
+        commits: &commits,
+        evidence: Vec::new(),
+        succeeds: Vec::new(),
+    };
+    if !arguments.begin {
+        return wanted.record(home, author);
+    }
+    let id = new_id()?;
+    let chain = Record::opening(archive.store.head(), covered(&commits));
+    let statement = make::activity(wanted.facts(&author, &id)?, chain, &commits)?;
+    author.sign(&statement, places(&commits, Some(&id)))?;
+    author.lines = vec![id];
+    author.keep()
+}
+
+pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
+    let archive = Archive::open()?;
+    let commits = archive.commits(&arguments.revision)?;
+    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let common = &arguments.common;
+    let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
+    let mut definition = json!({
+        "agent": {
+            "name": author.agent,
+            "provider": unknown(&common.provider),
+            "model": unknown(&common.model),
+        },
+    });
+    if let Some(file) = &common.definition {
+        put(
+            &mut definition,
+            &["agent", "definition"],
+            digest_of(file)?.into(),
+        );
+    }
+    if let (Some(id), Some(hash)) = (&arguments.work_item, &arguments.work_item_hash) {
+        let repo = match &arguments.work_item_repo {
+            Some(repo) => repo.clone(),
+            None => here()?,
+        };
+        let item = json!({"repo": repo, "workItemId": id, "contentHash": prefixed(hash)});
+        put(&mut definition, &["workItemRef"], item);
+    }
+    let mut run = json!({
+        "orchestrator": {"name": "notme", "version": env!("CARGO_PKG_VERSION")},
+        "execution": {"completedAt": author.now.to_string()},
+        "work": work(&commits)?,
+    });
+    if let Some(origins) = origins_hash(common)? {
+        put(&mut run, &["originsHash"], origins.into());
+    }
+    let mut predicate = Object::new();
+    predicate.insert("dispatchDefinition".to_owned(), definition);
+    predicate.insert("runDetails".to_owned(), run);
+    make::merge(&mut predicate, members(common)?);
+    let statement = make::dispatch(predicate, &commits)?;
+    let bundle = author.sign(&statement, places(&commits, None))?;
+    Wanted {
+        record: &arguments.record,
+        common,
+        commits: &commits,
+        evidence: vec![Evidence {
+            predicate_type: statement.predicate_type().to_owned(),
+            digest: bundle.payload_digest(),
+        }],
+        succeeds: Vec::new(),
+    }
+    .record(home, author)
+}
+
+pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
+    let archive = Archive::open()?;
+    let commits = archive.commits(&arguments.revision)?;
+    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let mut predicate = Object::new();
+    let mut put = |name: &str, value: Option<String>| {
+        predicate.extend(value.map(|value| (name.to_owned(), value.into())));
+    };
+    put("fromPhase", arguments.from_phase.clone());
+    put("toPhase", arguments.to_phase.clone());
+    let document = match &arguments.document {
+        Some(path) => Some((file_name(path), read_file(path, FILE_MAX)?)),
+        None => None,
+    };
+    if let Some((name, content)) = &document {
+        put("handoffDocument", Some(name.clone()));
+        put("documentHash", Some(digest(content)));
+    }
+    make::merge(&mut predicate, members(&arguments.common)?);
+    let document = document.as_ref();
+    let document = document.map(|(name, content)| (name.as_str(), content.as_slice()));
+    let statement = make::handoff(predicate, document, &commits)?;
+    let bundle = author.sign(&statement, places(&commits, None))?;
+    Wanted {
+        record: &arguments.record,
+        common: &arguments.common,
+        commits: &commits,
+        evidence: vec![Evidence {
+            predicate_type: statement.predicate_type().to_owned(),
+            digest: bundle.payload_digest(),
+        }],
+        succeeds: Vec::new(),
+    }
+    .record(home, author)
+}
+
+pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
+    let archive = Archive::open()?;
+    let commits = archive.commits(&arguments.revision)?;
+    let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
+    // What is there is what was looked at.
+    let mut evidence = Vec::new();
+    for commit in &commits {
+        for kept in archive.store.read(&Place::commit(&commit.id))? {
+            evidence.extend(evidence_of(&kept.content));
+        }
+    }
+    evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
+    evidence.dedup();
+    let statement = make::acceptance(
+        &Acceptance {
+            decision: match arguments.reject {
+                true => Decision::Rejected,
+                false => Decision::Accepted,
+            },
+            evidence,
+            reason: arguments.reason.clone(),
+            accepted_at: author.now.to_string(),
+            more: Object::new(),
+        },
+        &commits,
+    )?;
+    author.sign(&statement, places(&commits, None))?;
+    author.keep()
+}
+
+pub(super) fn succeed(home: &Home, arguments: &AttestSucceed) -> Outcome {
+    let archive = Archive::open()?;
+    let mut text = String::new();
+    io::stdin().take(JSON_MAX).read_to_string(&mut text)?;
+    let mut succeeds = Vec::new();
+    let mut commits = Vec::new();
+    for line in text.lines() {
+        // git's post-rewrite hook adds a third word, which says nothing to us.
+        let mut words = line.split_ascii_whitespace();
+        let (Some(from), Some(to)) = (words.next(), words.next()) else {
+            return Err(Failure::usage(format!("`{line}` is not `OLD NEW`")));
+        };
+        let [to] = &*archive.commits(&[to.to_owned()])? else {
+            return Err(nothing(to));
+        };
+        let is_id = matches!(from.len(), 40 | 64) && hex::decode(from).is_some();
+        if !is_id {
+            return Err(Failure::usage(format!("`{from}` is no full object id")));
+        }
+        succeeds.push(Succession {
+            from: from.to_owned(),
+            to: to.id.clone(),
+        });
+        commits.push(to.clone());
+    }
+    if succeeds.is_empty() {
+        return Err(Failure::usage("there is no `OLD NEW` on stdin"));
+    }
+    let author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    Wanted {
+        record: &arguments.record,
+        common: &arguments.common,
+        commits: &commits,
+        evidence: Vec::new(),
+        succeeds,
+    }
+    .record(home, author)
+}
+
+/// A record that is wanted.
+struct Wanted<'a> {
+    record: &'a AttestRecord,
+    common: &'a AttestCommon,
+    commits: &'a [CommitSubject],
+    evidence: Vec<Evidence>,
+    succeeds: Vec<Succession>,
+}
+
+impl Wanted<'_> {
+    /// Signs the record, and keeps it with all that was signed before: in the activity that was
+    /// named, or in one of its own that begins and ends here.
+    fn record(&self, home: &Home, mut author: Author<'_>) -> Outcome {
+        let covered = covered(self.commits);
+        let store = &author.archive.store;
+        if let Some(id) = &self.record.activity {
+            // Until it is kept, nobody else is to go on from the same record.
+            let _alone = store.lock()?;
+            let (sequence, previous) = head(home, store, id, &author.identity)?;
+            let chain = Record::after(sequence, &previous, self.record.end, covered);
+            let statement = make::activity(self.facts(&author, id)?, chain, self.commits)?;
+            author.sign(&statement, places(self.commits, Some(id)))?;
+            return author.keep();
+        }
+        let id = new_id()?;
+        let opening = Record::opening(None, Default::default());
+        let mut facts = self.facts(&author, &id)?;
+        facts.evidence = Vec::new();
+        facts.succeeds = Vec::new();
+        facts.events = Vec::new();
+        let statement = make::activity(facts, opening, &[])?;
+        let bundle = author.sign(&statement, vec![Place::activity(&id)])?;
+        let closing = Record::after(0, &bundle.payload_digest(), true, covered);
+        let statement = make::activity(self.facts(&author, &id)?, closing, self.commits)?;
+        author.sign(&statement, places(self.commits, Some(&id)))?;
+        author.keep()
+    }
+
+    fn facts(&self, author: &Author<'_>, id: &str) -> Result<ActivityFacts, Failure> {
+        let record = self.record;
+        let events = events(record.events.as_deref())?;
+        let mut includes = vec!["commits".to_owned()];
+        let mut excludes = record.excludes.clone();
+        match events.iter().any(|event| event.kind == "tool-call") {
+            true => includes.push("tool-calls".to_owned()),
+            false => excludes.push("tool-calls".to_owned()),
+        }
+        excludes.push("prompts".to_owned());
+        Ok(ActivityFacts {
+            id: id.to_owned(),
+            segment: record.segment,
+            parent: record.parent.clone(),
+            agent: author.agent.to_string(),
+            definition: self
+                .common
+                .definition
+                .as_deref()
+                .map(digest_of)
+                .transpose()?,
+            workload: Some(author.identity.clone()),
+            model: self.common.model.clone(),
+            provider: self.common.provider.clone(),
+            inputs: artifacts(&record.input)?,
+            outputs: artifacts(&record.output)?,
+            events,
+            includes,
+            excludes,
+            suspended: false,
+            termination: record.termination.map(Into::into),
+            outcome: record.outcome.into(),
+            evidence: self.evidence.clone(),
+            succeeds: self.succeeds.clone(),
+            origins_hash: origins_hash(self.common)?,
+            claim: record.claim.map(|level| Claim {
+                apas: "0.4".to_owned(),
+                level: level.into(),
+                profiles: Vec::new(),
+                more: Object::new(),
+            }),
+            recorded_at: author.now.to_string(),
+            more: Object::new(),
+        })
+    }
+}
+
+/// Makes an id that nobody else has: a random UUID (RFC 9562 section 5.4) as a URN.
+fn new_id() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
+    let digits = hex::encode(&bytes);
+    let mut groups = Vec::new();
+    let mut rest = digits.as_str();
+    for length in [8, 4, 4, 4] {
+        let (group, more) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        groups.push(group);
+        rest = more;
+    }
+    groups.push(rest);
+    Ok(format!("urn:uuid:{}", groups.join("-")))
+}
+
+fn evidence_of(bundle: &[u8]) -> Option<Evidence> {
+    let bundle = notme_attest::Bundle::from_json(bundle).ok()?;
+    let statement = notme_core::statement::Statement::parse(bundle.envelope().payload()).ok()?;
+    Some(Evidence {
+        predicate_type: statement.predicate_type().to_owned(),
+        digest: bundle.payload_digest(),
+    })
+}
+
+/// What git can tell of the commits.
+fn work(commits: &[CommitSubject]) -> Result<Value, Failure> {
+    let mut listed = Vec::new();
+    let mut files = std::collections::BTreeSet::new();
+    let (mut added, mut removed) = (0, 0);
+    for commit in commits {
+        let (subject, changes) = git::changes(&commit.id)?;
+        listed.push(json!({"sha": commit.id, "message": subject}));
+        for change in changes {
+            added += change.added;
+            removed += change.removed;
+            files.insert(change.path);
+        }
+    }
+    Ok(json!({
+        "commits": listed,
+        "filesChanged": files,
+        "linesAdded": added,
+        "linesRemoved": removed,
+    }))
+}
+
+/// Names the repository by where it is pushed to, else by its directory.
+fn here() -> Result<String, Failure> {
+    if let Some(remote) = git::push_remote()?
+        && let Some(url) = git::push_url(&remote)?
+    {
+        return Ok(url);
+    }
+    Ok(git::common_directory()?.display().to_string())
+}
+
+fn origins_hash(common: &AttestCommon) -> Result<Option<String>, Failure> {
+    let Some(file) = &common.origins else {
+        return Ok(None);
+    };
+    let origins = OriginSet::from_json(&read_file(file, JSON_MAX)?)?;
+    origins.check_ascii()?;
+    Ok(origins.digest())
+}
+
+fn members(common: &AttestCommon) -> Result<Object, Failure> {
+    match &common.json {
+        Some(file) => Ok(parse_object(&read_file(file, JSON_MAX)?)?),
+        None => Ok(Object::new()),
+    }
+}
+
+fn events(file: Option<&Path>) -> Result<Vec<Event>, Failure> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let text = read_file(file, JSON_MAX)?;
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty())
+        .map(|line| {
+            let object = parse_object(line)?;
+            Ok(serde_json::from_value(object.into())?)
+        })
+        .collect()
+}
+
+fn artifacts(files: &[PathBuf]) -> Result<Vec<Artifact>, Failure> {
+    files
+        .iter()
+        .map(|file| {
+            let digest = hex::encode(&sha256(&read_file(file, FILE_MAX)?));
+            Ok(Artifact {
+                name: file_name(file),
+                digest: BTreeMap::from([("sha256".to_owned(), digest)]),
+                more: Object::new(),
+            })
+        })
+        .collect()
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn digest_of(file: &Path) -> Result<String, Failure> {
+    Ok(digest(&read_file(file, FILE_MAX)?))
+}
+
+fn digest(content: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(&sha256(content)))
+}
+
+fn prefixed(hash: &str) -> String {
+    match hash.starts_with("sha256:") {
+        true => hash.to_owned(),
+        false => format!("sha256:{hash}"),
+    }
+}
+
+fn put(object: &mut Value, path: &[&str], value: Value) {
+    let Some((last, way)) = path.split_last() else {
+        return;
+    };
+    let mut at = object;
+    for name in way {
+        at = &mut at[*name];
+    }
+    at[*last] = value;
+}
+
+impl From<TerminationArgument> for Termination {
+    fn from(argument: TerminationArgument) -> Self {
+        match argument {
+            TerminationArgument::Completed => Self::Completed,
+            TerminationArgument::Cancelled => Self::Cancelled,
+            TerminationArgument::Expired => Self::Expired,
+            TerminationArgument::Failed => Self::Failed,
+            TerminationArgument::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<OutcomeArgument> for Work {
+    fn from(argument: OutcomeArgument) -> Self {
+        match argument {
+            OutcomeArgument::Succeeded => Self::Succeeded,
+            OutcomeArgument::Failed => Self::Failed,
+            OutcomeArgument::Partial => Self::Partial,
+            OutcomeArgument::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<LevelArgument> for Level {
+    fn from(argument: LevelArgument) -> Self {
+        match argument {
+            LevelArgument::L1 => Self::L1,
+            LevelArgument::L2 => Self::L2,
+            LevelArgument::L3 => Self::L3,
+            LevelArgument::L4 => Self::L4,
+        }
+    }
+}

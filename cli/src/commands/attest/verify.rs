@@ -1,0 +1,251 @@
+//! Judging what is attested.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    io::{self, Write},
+};
+
+use notme_attest::{
+    Attestations, Attested, Store,
+    origins::{Confidence, OriginSet},
+    predicate::Level,
+    verify::{Asked, level},
+};
+use notme_verifier::{Code, Outcome as Verdicts, Repository, Verdict, report::escape, verify};
+use serde::Serialize;
+
+use super::Archive;
+use crate::{
+    arguments::attest::AttestVerify,
+    commands::print_json,
+    failure::{Exit, Failure, Outcome, read_file},
+    home::Home,
+    judging::Grounds,
+};
+
+/// The longest list of origins, and bundle file.
+const FILE_MAX: u64 = 64 * 1024 * 1024;
+
+/// One commit, or one bundle by itself.
+#[derive(Serialize)]
+struct Judged<'a> {
+    oid: Option<&'a str>,
+    verdict: &'static str,
+    code: Option<Code>,
+    level: Option<Level>,
+    attestations: Vec<Line<'a>>,
+}
+
+/// One statement, in full.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    digest: &'a Option<String>,
+    predicate_type: &'a Option<String>,
+    verdict: &'static str,
+    code: Option<Code>,
+    detail: &'a Option<String>,
+    identity: &'a Option<String>,
+    time_basis: Option<&'static str>,
+    judged_at: &'a Option<String>,
+    attested_as: &'a Option<String>,
+    level: Option<Level>,
+    claimed_level: Option<Level>,
+    unmet: &'static str,
+    activity: Option<&'a str>,
+    record: Option<u64>,
+    records: Option<usize>,
+    closed: Option<bool>,
+    origins: Option<Confidence>,
+}
+
+pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
+    let archive = Archive::open()?;
+    let grounds = Grounds::load(
+        home,
+        arguments.trust.as_deref(),
+        arguments.policy.as_deref(),
+    )?;
+    let judge = grounds.judge();
+    let origins = match &arguments.origins {
+        Some(file) => Some(OriginSet::from_json(&read_file(file, FILE_MAX)?)?),
+        None => None,
+    };
+    let asked = Asked {
+        open: arguments.open,
+        origins: origins.clone(),
+    };
+    let attestations = Attestations::new(archive.store.clone(), &judge, asked);
+    let mut judged = Vec::new();
+    if arguments.bundle.is_empty() {
+        let commits = archive.commits(&arguments.revision)?;
+        let ids: Vec<_> = commits.into_iter().map(|commit| commit.id).collect();
+        let all = attestations.of_all(&ids)?;
+        judged.extend(ids.into_iter().map(Some).zip(all));
+    }
+    for file in &arguments.bundle {
+        let content = read_file(file, FILE_MAX)?;
+        judged.push((None, vec![attestations.of_bundle(content)?]));
+    }
+    let vouchers: BTreeSet<_> = arguments.voucher.iter().cloned().collect();
+    let confidence = origins.map(|origins| origins.confidence(&vouchers));
+    let judged: Vec<_> = judged
+        .iter()
+        .map(|(id, all)| Judged::of(id.as_deref(), all, confidence))
+        .collect();
+    match arguments.json {
+        true => print_json(&judged).map(drop)?,
+        false => write_text(&mut io::stdout().lock(), &judged)?,
+    }
+    let has = |word| judged.iter().any(|it| it.verdict == word);
+    Ok(match (has("rejected"), has("undecided")) {
+        (true, _) => Exit::No,
+        (false, true) => Exit::Undecided,
+        (false, false) => Exit::Yes,
+    })
+}
+
+impl<'a> Judged<'a> {
+    fn of(oid: Option<&'a str>, all: &'a [Attested], confidence: Option<Confidence>) -> Self {
+        let rejected = all
+            .iter()
+            .find(|it| matches!(it.verdict, Verdict::Rejected(_)));
+        let undecided = all
+            .iter()
+            .find(|it| matches!(it.verdict, Verdict::Undecided(_)));
+        // One that is refused is not made good by another.
+        let verdict = match (rejected.or(undecided), all) {
+            (Some(worst), _) => worst.verdict,
+            (None, []) => Verdict::of(Code::AttestationMissing),
+            (None, _) => Verdict::Accepted,
+        };
+        Self {
+            oid,
+            verdict: verdict.word(),
+            code: verdict.code(),
+            level: level(all),
+            attestations: all.iter().map(|it| Line::of(it, confidence)).collect(),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    fn of(attested: &'a Attested, confidence: Option<Confidence>) -> Self {
+        let place = attested.place.as_ref();
+        let is_accepted = attested.verdict == Verdict::Accepted;
+        Self {
+            file: attested.file.to_string(),
+            digest: &attested.digest,
+            predicate_type: &attested.predicate_type,
+            verdict: attested.verdict.word(),
+            code: attested.verdict.code(),
+            detail: &attested.detail,
+            identity: &attested.identity,
+            time_basis: attested.time_basis.map(|basis| basis.as_str()),
+            judged_at: &attested.judged_at,
+            attested_as: &attested.attested_as,
+            level: attested.derived.level,
+            claimed_level: attested.claimed,
+            unmet: attested.derived.unmet,
+            activity: place.map(|place| &*place.activity),
+            record: place.map(|place| place.sequence),
+            records: place.map(|place| place.length),
+            closed: place.map(|place| place.closed),
+            origins: match (is_accepted, &attested.origins_hash) {
+                (true, Some(_)) => confidence,
+                (true, None) => confidence.map(|_| Confidence::Unknown),
+                (false, _) => None,
+            },
+        }
+    }
+}
+
+fn write_text(out: &mut impl Write, judged: &[Judged<'_>]) -> io::Result<()> {
+    for it in judged {
+        if let Some(oid) = it.oid {
+            let level = it.level.map(|level| format!("  {}", level.as_str()));
+            let code = it.code.map(|code| format!("  {code}"));
+            writeln!(
+                out,
+                "{:<10} {}{}{}",
+                it.verdict,
+                oid,
+                level.unwrap_or_default(),
+                code.unwrap_or_default()
+            )?;
+        }
+        for line in &it.attestations {
+            write_line(out, line)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    let kind = line.predicate_type.as_deref().unwrap_or("?");
+    let kind = kind.rsplit_once("://").map_or(kind, |(_, kind)| kind);
+    let mut facts = vec![escape(kind)];
+    facts.extend(line.code.map(|code| code.to_string()));
+    facts.extend(line.level.map(|level| level.as_str().to_owned()));
+    facts.extend(line.time_basis.map(str::to_owned));
+    writeln!(out, "  {:<10} {}", line.verdict, facts.join("  "))?;
+    let mut say = |text: String| writeln!(out, "             {}", escape(&text));
+    if let Some(identity) = line.identity {
+        say(format!("by {identity}"))?;
+    }
+    if let Some(detail) = line.detail {
+        say(detail.clone())?;
+    }
+    if let Some(other) = line.attested_as {
+        say(format!("attested as {other}"))?;
+    }
+    if let (Some(record), Some(records), Some(closed)) = (line.record, line.records, line.closed) {
+        let end = if closed { "closed" } else { "not closed" };
+        say(format!("record {} of {records}, {end}", record + 1))?;
+    }
+    if let Some(claimed) = line.claimed_level {
+        say(format!("claims {}", claimed.as_str()))?;
+    }
+    if line.code.is_none() {
+        say(format!("not there: {}", line.unmet))?;
+    }
+    if let Some(origins) = line.origins {
+        say(origins.as_str().to_owned())?;
+    }
+    Ok(())
+}
+
+/// Adds what is attested to the verdicts on commits, if the repository keeps anything.
+///
+/// # Errors
+/// [`Failure`] when the statements cannot be read: they may hold a refusal.
+pub(crate) fn attested(
+    repository: &Repository,
+    grounds: &Grounds,
+    verdicts: Verdicts,
+) -> Result<Verdicts, Failure> {
+    let store = Store::open(&repository.path())?;
+    if store.is_empty()? {
+        return Ok(verdicts);
+    }
+    let judge = grounds.judge();
+    let attestations = Attestations::new(store, &judge, Asked::default());
+    let commits = verdicts.objects().iter();
+    let commits = commits.filter(|object| object.kind() == Some("commit"));
+    let ids: Vec<_> = commits.map(|object| object.id()).collect();
+    let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let all = attestations.of_all(&names)?;
+    let attested: HashMap<_, _> = ids
+        .into_iter()
+        .zip(all)
+        .filter(|(_, all)| !all.is_empty())
+        .map(|(id, all)| {
+            let attested = verify::Attested {
+                attestations: all.iter().map(Into::into).collect(),
+                level: level(&all).map(Level::as_str),
+            };
+            (id, attested)
+        })
+        .collect();
+    Ok(verdicts.with_attested(attested))
+}

@@ -1,0 +1,450 @@
+//! Statements through the real program: real git, a real key agent, a real authority.
+
+use std::fs;
+
+use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+/// Runs `notme attest verify … --json` and returns its exit code and the first commit.
+fn judged(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = world.notme(&[&["attest", "verify", "--json"], arguments].concat());
+    let document: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    (output.status.code(), document[0].clone())
+}
+
+fn predicate_types(judged: &Value) -> Vec<&str> {
+    let all = judged["attestations"].as_array().unwrap();
+    let mut types: Vec<_> = all
+        .iter()
+        .map(|it| it["predicate_type"].as_str().unwrap())
+        .collect();
+    types.sort_unstable();
+    types
+}
+
+const ACTIVITY: &str = "https://notme.bot/attestation/activity/v1";
+const DISPATCH: &str = "https://notme.bot/provenance/dispatch/v1";
+
+/// The whole way: attested, pushed to a bare remote, fetched into a fresh clone, verified there
+/// with nothing but what was fetched and the trust store.
+#[test]
+fn a_dispatch_is_verified_offline_in_a_fresh_clone() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let bare = Repository::bare();
+    let url = bare.path();
+    let url = url.to_str().unwrap();
+    world.git_ok(&["remote", "add", "origin", url]);
+    world.notme_ok(&[
+        "attest",
+        "dispatch",
+        "HEAD",
+        "--model",
+        "m",
+        "--provider",
+        "p",
+    ]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push", "origin"]);
+
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", url]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    assert_eq!(judged(&clone, &[]).0, Some(3), "nothing was fetched yet");
+    clone.notme_ok(&["attest", "fetch", "origin"]);
+    // Offline: neither authority nor key agent is asked.
+    world.notme_ok(&["agent", "stop"]);
+    world.notme_ok(&["authority", "stop"]);
+    let (exit, judged) = judged(&clone, &[]);
+    assert_eq!(exit, Some(0), "{judged}");
+    assert_eq!(judged["oid"], commit.as_str());
+    assert_eq!(judged["verdict"], "accepted");
+    assert_eq!(judged["level"], "L2");
+    assert_eq!(predicate_types(&judged), [ACTIVITY, DISPATCH]);
+    // In the verdict on the commit, too.
+    let (exit, document) = clone.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0));
+    let object = &document["objects"][0];
+    assert_eq!(object["level"], "L2");
+    assert_eq!(object["attestations"].as_array().unwrap().len(), 2);
+    let text = clone.notme_ok(&["verify"]);
+    assert!(text.contains("L2"), "{text}");
+}
+
+#[test]
+fn a_commit_that_nobody_attested_is_undecided() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(exit, Some(3));
+    assert_eq!(judged["code"], "attestation-missing");
+    assert_eq!(judged["level"], Value::Null);
+}
+
+/// An activity as an orchestrator runs it: begun, two commits that carry its head, ended.
+#[test]
+fn an_activity_goes_from_its_beginning_to_its_end() {
+    let world = World::initialised();
+    world.signed_commit("before");
+    let id = world.notme_ok(&["attest", "activity", "--begin", "--model", "m"]);
+    let id = id.trim();
+    assert!(id.starts_with("urn:uuid:"), "{id}");
+    for name in ["one", "two"] {
+        let trailer = world.notme_ok(&["attest", "trailer", "--activity", id]);
+        world.write(name, name);
+        world.git_ok(&["add", name]);
+        let message = ["commit", "--quiet", "-m", name, "--trailer", trailer.trim()];
+        world.git_ok(&message);
+        world.notme_ok(&["attest", "activity", "HEAD", "--activity", id]);
+    }
+    // It goes on, or was cut off: nobody can tell.
+    let (exit, open) = judged(&world, &[]);
+    assert_eq!(
+        (exit, &open["code"]),
+        (Some(3), &"chain-tail-missing".into())
+    );
+    let (exit, open) = judged(&world, &["--open"]);
+    assert_eq!((exit, &open["level"]), (Some(0), &"L2".into()));
+    assert_eq!(open["attestations"][0]["closed"], false);
+
+    world.write(
+        "tools.jsonl",
+        "{\"kind\":\"tool-call\",\"name\":\"Bash\",\"at\":\"2026-11-20T12:00:00Z\"}\n",
+    );
+    let end = [
+        "attest",
+        "activity",
+        "--activity",
+        id,
+        "--end",
+        "--outcome",
+        "succeeded",
+    ];
+    let rest = [
+        "--termination",
+        "completed",
+        "--events",
+        "tools.jsonl",
+        "--claim",
+        "L3",
+    ];
+    world.notme_ok(&[&end[..], &rest].concat());
+    let (exit, document) = judged(&world, &["HEAD~1"]);
+    assert_eq!(exit, Some(0), "{document}");
+    let record = &document["attestations"][0];
+    assert_eq!(
+        (&record["record"], &record["records"]),
+        (&1.into(), &4.into())
+    );
+    assert_eq!(record["closed"], true);
+
+    let output = world.notme(&["attest", "activity", "HEAD", "--activity", id]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("has ended"), "{}", told(&output));
+}
+
+/// What is claimed and what is derived are two things.
+#[test]
+fn a_claim_is_shown_apart_from_what_the_evidence_carries() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "activity", "--claim", "L4"]);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(exit, Some(0));
+    assert_eq!(judged["level"], "L2");
+    let record = &judged["attestations"][0];
+    assert_eq!(record["claimed_level"], "L4");
+    assert!(record["unmet"].as_str().unwrap().starts_with("L3: "));
+}
+
+#[test]
+fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--reason", "reviewed"]);
+    let (exit, both) = judged(&world, &[]);
+    assert_eq!(exit, Some(0), "{both}");
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    let acceptance = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["predicateType"].as_str().unwrap().contains("acceptance"))
+        .unwrap();
+    assert_eq!(
+        acceptance["predicate"]["evidence"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let own = ["attest", "acceptance", "HEAD", "--agent", "claude"];
+    world.notme_ok(&own);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(
+        (exit, &judged["code"]),
+        (Some(1), &"acceptance-self".into())
+    );
+}
+
+#[test]
+fn what_is_taken_back_takes_the_statements_with_it() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let status: Value = serde_json::from_str(&world.notme_ok(&["status", "--json"])).unwrap();
+    let identity = status["session"]["identity"].as_str().unwrap();
+    let since = ["--since", "2026-01-01T00:00:00Z"];
+    world.notme_ok(&[&["authority", "revoke", "identity", identity][..], &since].concat());
+    world.notme_ok(&["trust", "refresh"]);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!((exit, &judged["code"]), (Some(1), &"revoked".into()));
+    assert_eq!(judged["level"], Value::Null);
+}
+
+/// The statements of a rewritten commit are found under the new one, and the verdict says whose
+/// they are.
+#[test]
+fn rewritten_commits_are_attested_as_what_they_were() {
+    let world = World::initialised();
+    let old = world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.write("one", "changed");
+    world.git_ok(&["commit", "--quiet", "--amend", "--all", "--no-edit"]);
+    let new = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(judged(&world, &[]).0, Some(3), "another tree, another work");
+    let mut command = world.notme_command();
+    let output = run(
+        command.args(["attest", "succeed"]),
+        format!("{old} {new}\n").as_bytes(),
+    );
+    assert!(output.status.success(), "{}", told(&output));
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(exit, Some(0), "{judged}");
+    let all = judged["attestations"].as_array().unwrap();
+    let of_old = all.iter().filter(|it| it["attested_as"] == old.as_str());
+    assert_eq!(of_old.count(), 2);
+}
+
+#[test]
+fn origins_are_kept_to_those_who_are_shown_them() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write(
+        "origins.json",
+        r#"[{"uri":"https://x.example/secret","vouchedBy":"gate"}]"#,
+    );
+    world.notme_ok(&["attest", "dispatch", "--origins", "origins.json"]);
+    let kept = world.git_ok(&["grep", "--all-match", "-c", "", "refs/attestations/commits"]);
+    assert!(!kept.is_empty());
+    let export = world.notme_ok(&["attest", "show"]);
+    assert!(
+        export.contains("originsHash") && !export.contains("secret"),
+        "{export}"
+    );
+    let shown = ["--origins", "origins.json"];
+    let (exit, unvouched) = judged(&world, &shown);
+    assert_eq!(exit, Some(0), "{unvouched}");
+    assert_eq!(unvouched["attestations"][0]["origins"], "origin-asserted");
+    let (_, vouched) = judged(&world, &[&shown[..], &["--voucher", "gate"]].concat());
+    assert_eq!(vouched["attestations"][0]["origins"], "origin-attested");
+    world.write("origins.json", "[]");
+    assert_eq!(judged(&world, &shown).1["code"], "origins-mismatch");
+    world.write(
+        "origins.json",
+        r#"[{"uri":"https://x.example/é","vouchedBy":""}]"#,
+    );
+    let output = world.notme(&["attest", "dispatch", "--origins", "origins.json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+}
+
+#[test]
+fn bundles_travel_as_files_too() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    assert_eq!(
+        lines.lines().count(),
+        3,
+        "the record before is part of the chain"
+    );
+    world.notme_ok(&["attest", "export", "--directory", "out"]);
+    assert_eq!(fs::read_dir(world.path().join("out")).unwrap().count(), 3);
+
+    let other = world.another_repository(Repository::new());
+    other.git_ok(&["pull", "--quiet", world.path().to_str().unwrap(), "main"]);
+    other.write("bundles.jsonl", &lines);
+    other.notme_ok(&["attest", "import", "bundles.jsonl"]);
+    assert_eq!(judged(&other, &[]).1["level"], "L2");
+    // Those that were tampered with are kept, and refused when they are judged: keeping is no
+    // trust.
+    let bad = lines.replace("\"sig\":\"", "\"sig\":\"AAAA");
+    other.write("bad.jsonl", &bad);
+    other.notme_ok(&["attest", "import", "bad.jsonl"]);
+    assert_eq!(judged(&other, &[]).0, Some(1));
+    other.write("junk.jsonl", "{}\n");
+    assert_eq!(
+        other
+            .notme(&["attest", "import", "junk.jsonl"])
+            .status
+            .code(),
+        Some(3)
+    );
+}
+
+/// Two who attest at once, and push to one remote.
+#[test]
+fn pushes_that_meet_are_merged_without_force() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let bare = Repository::bare();
+    let url = bare.path();
+    let url = url.to_str().unwrap();
+    world.git_ok(&["remote", "add", "origin", url]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let other = world.another_repository(Repository::new());
+    other.git_ok(&["remote", "add", "origin", url]);
+    other.git_ok(&["pull", "--quiet", "origin", "main"]);
+    for each in [&world, &other] {
+        each.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+        each.notme_ok(&["attest", "push"]);
+    }
+    world.notme_ok(&["attest", "fetch"]);
+    for each in [&world, &other] {
+        let (exit, judged) = judged(each, &[]);
+        assert_eq!(exit, Some(0));
+        assert_eq!(judged["attestations"].as_array().unwrap().len(), 4);
+    }
+    bare.git_ok(&["fsck", "--strict"]);
+}
+
+#[test]
+fn a_rosary_pipeline_is_imported_with_its_weaknesses_told() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let first = r#"{"schema_version":"2","phase":0,"from_agent":"dev-agent","to_agent":null,"bead_id":"rosary-abc","provider":"p","summary":"s","files_changed":["f"],"lines_changed":{"added":1,"removed":0},"review_hints":[],"artifacts":{},"verdict":null,"timestamp":"2026-11-20T12:00:00Z"}"#;
+    world.write("pipeline/.rsry-handoff-0.json", first);
+    let output = world.notme(&["attest", "import", "--rosary", "pipeline"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let told = told(&output);
+    assert!(
+        told.contains("names no commits") && told.contains("unsigned"),
+        "{told}"
+    );
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    assert!(shown[0]["predicate"]["weaknesses"].is_array());
+    // Signed now, and still no record of an activity.
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!((exit, &judged["level"]), (Some(0), &Value::Null));
+}
+
+/// The JSON Schemas that the notme authority's site hosts, and a stranger's validator.
+#[test]
+fn the_hosted_schemas_validate_what_we_write() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("more.json", r#"{"runDetails":{"execution":{"isolationLevel":"container","sessionId":"00000000-0000-4000-8000-000000000001"}},"x":[1]}"#);
+    let hash = "0".repeat(64);
+    let item = [
+        "--work-item",
+        "I-1",
+        "--work-item-hash",
+        &hash,
+        "--work-item-repo",
+        "r",
+    ];
+    world.notme_ok(&[&["attest", "dispatch", "--json", "more.json"][..], &item].concat());
+    world.write("notes.md", "notes");
+    let phases = [
+        "--from-phase",
+        "1",
+        "--to-phase",
+        "2",
+        "--document",
+        "notes.md",
+    ];
+    world.notme_ok(&[&["attest", "handoff"][..], &phases].concat());
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    let mut validated = 0;
+    for (kind, schema) in [
+        (DISPATCH, "dispatch"),
+        ("https://notme.bot/provenance/handoff/v1", "handoff"),
+    ] {
+        let schema = notme_testkit::testdata::path(&format!(
+            "notme-authority/prod/predicates/{schema}-v1.schema.json"
+        ));
+        for statement in shown.as_array().unwrap() {
+            if statement["predicateType"] == kind {
+                let file = world.path().join("predicate.json");
+                fs::write(&file, statement["predicate"].to_string()).unwrap();
+                let mut command = world.command(oracle("jsonschema"));
+                let output = run(command.arg("-i").arg(&file).arg(&schema), b"");
+                assert!(output.status.success(), "{}", told(&output));
+                validated += 1;
+            }
+        }
+    }
+    assert_eq!(validated, 2);
+}
+
+#[test]
+fn bad_input_is_refused_and_nothing_is_written() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("twice.json", r#"{"a":1,"a":2}"#);
+    world.write("wrong.json", r#"{"runDetails":{"work":"none"}}"#);
+    world.write("both.json", r#"{"runDetails":{"contentOrigins":[]}}"#);
+    world.write("chain.json", r#"{}"#);
+    for arguments in [
+        &["dispatch", "--json", "twice.json"][..],
+        &["dispatch", "--json", "wrong.json"],
+        &["dispatch", "--json", "both.json"],
+        &["dispatch", "nowhere"],
+        &["dispatch", "--agent", "nobody"],
+        &["activity", "--activity", "urn:none"],
+        &["dispatch", "--work-item", "I", "--work-item-hash", "short"],
+        &["trailer", "--activity", "urn:none"],
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(told(&output).contains("error: "), "{}", told(&output));
+        assert_eq!(world.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    }
+}
+
+/// A session that may sign commits and nothing else.
+#[test]
+fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none() {
+    use notme_signer::{AgentClient, AgentEndpoint, Deadline};
+    let world = World::initialised();
+    world.signed_commit("one");
+    let endpoint = AgentEndpoint {
+        socket: world.notme_home().join("run").join("agent.sock"),
+        start: None,
+    };
+    let deadline = Deadline::after(std::time::Duration::from_secs(10));
+    let mut client = AgentClient::connect(&endpoint, deadline).unwrap();
+    let pae = notme_core::dsse::pae;
+    for message in [
+        b"".to_vec(),
+        b"tree 0".to_vec(),
+        pae("text/plain", b"{}"),
+        pae("application/vnd.in-toto+json", b"{}"),
+        pae(
+            "application/vnd.in-toto+json",
+            br#"{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"a:b"}"#,
+        ),
+    ] {
+        let refused = client.attest("claude", message).unwrap_err();
+        assert_eq!(refused.code(), "payload-not-understood");
+    }
+}

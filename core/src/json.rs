@@ -1,0 +1,191 @@
+//! JSON that all readers read alike: RFC 8259 within the bounds of I-JSON (RFC 7493), written in
+//! canonical form (RFC 8785).
+
+use std::fmt;
+
+use serde::{
+    Serialize,
+    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// How deep arrays and objects may nest.
+pub const DEPTH_MAX: usize = 32;
+/// The largest integer that every reader keeps (RFC 7493 section 2.2).
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Reads an object. Member names that stand twice, deeper nesting than [`DEPTH_MAX`] and integers
+/// beyond 2⁵³ are refused: readers differ on what they mean.
+///
+/// # Errors
+/// [`JsonError`] with line and column.
+pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
+    let mut from = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { depth: 0 }.deserialize(&mut from)?;
+    from.end()?;
+    match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(JsonError(serde_json::Error::custom("expected an object"))),
+    }
+}
+
+/// Writes the canonical form.
+///
+/// # Errors
+/// [`JsonError`] for numbers that JSON does not have.
+pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
+    Ok(serde_json_canonicalizer::to_vec(value)?)
+}
+
+/// It is not JSON, or not such that all readers agree on it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct JsonError(#[from] serde_json::Error);
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.depth < DEPTH_MAX {
+            true => Ok(Self {
+                depth: self.depth + 1,
+            }),
+            false => Err(E::custom(format_args!("nested deeper than {DEPTH_MAX}"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        match value <= INTEGER_MAX {
+            true => Ok(value.into()),
+            false => Err(E::custom("an integer beyond 2^53")),
+        }
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        match value.unsigned_abs() <= INTEGER_MAX {
+            true => Ok(value.into()),
+            false => Err(E::custom("an integer beyond 2^53")),
+        }
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // serde_json reads integers that fit nowhere else as this.
+        match (
+            Number::from_f64(value),
+            value.abs() < 9_007_199_254_740_992.0,
+        ) {
+            (Some(number), true) => Ok(Value::Number(number)),
+            (_, _) => Err(E::custom("a number beyond 2^53")),
+        }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = from.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Object::new();
+        while let Some(name) = from.next_key::<String>()? {
+            let value = from.next_value_seed(inner)?;
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!(
+                    "member `{}` stands twice",
+                    name.escape_debug()
+                )));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        parse_object(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn refuses_what_readers_differ_on() {
+        assert!(refused(r#"{"a":1,"b":{"c":1,"c":2}}"#).contains("`c` stands twice"));
+        assert!(refused(r#"{"a":1,"\u0061":2}"#).contains("`a` stands twice"));
+        assert!(refused(r#"{"a":9007199254740993}"#).contains("2^53"));
+        assert!(refused(r#"{"a":-9007199254740993}"#).contains("2^53"));
+        assert!(refused(r#"{"a":123456789012345678901234567890}"#).contains("2^53"));
+        assert!(refused("[]").contains("an object"));
+        assert!(refused("{} {}").contains("trailing"));
+        assert!(refused("{\"a\":NaN}").contains("expected value"));
+        parse_object(b"{\"a\":\"\xff\"}").unwrap_err();
+    }
+
+    #[test]
+    fn nests_as_deep_as_allowed_and_no_deeper() {
+        let nested =
+            |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(parse_object(nested(DEPTH_MAX - 1).as_bytes()).is_ok());
+        assert!(refused(&nested(DEPTH_MAX)).contains("deeper"));
+        // Deeper than the stack would take, if it were followed.
+        assert!(refused(&nested(1_000_000)).contains("deeper"));
+    }
+
+    /// The example of RFC 8785 section 3.2.3, sorted by UTF-16 code units.
+    #[test]
+    fn writes_members_in_the_order_of_rfc_8785() {
+        let text = r#"{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"}"#;
+        let written = canonical(&parse_object(text.as_bytes()).unwrap()).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        let order: Vec<_> = [
+            "Carriage", "One", "Control", "Latin", "Euro", "Emoji", "Hebrew",
+        ]
+        .iter()
+        .map(|word| written.find(word).unwrap())
+        .collect();
+        assert!(order.is_sorted(), "{written}");
+    }
+}

@@ -1,0 +1,140 @@
+//! What the time stamps of a signature show: RFC 3161 tokens among the unsigned attributes of CMS,
+//! or beside an envelope.
+
+use notme_core::{
+    key::KeyId,
+    time::UnixTime,
+    timestamp::{Stamp, TimeStampToken},
+    trust::{Revocation, RevocationKind},
+};
+
+use crate::{anchor::Anchor, refusal::Refusal, trust::TrustedTsa, verdict::Code};
+
+/// What came of a signature's time stamps.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TimeStamp {
+    /// One holds, and the signer's authority names who made it.
+    Trusted {
+        /// The time in it.
+        at: UnixTime,
+        /// The last second in which it may have been made.
+        latest: UnixTime,
+        /// The id of the key that made it.
+        kid: KeyId,
+    },
+    /// There is one, by nobody that the signer's authority names, or in an algorithm that is not
+    /// read. It counts for nothing and harms nothing.
+    Untrusted,
+    /// One is broken, or over other bytes, or falsely in the name of somebody trusted; says how.
+    Invalid(Box<str>),
+}
+
+impl TimeStamp {
+    /// Returns the word for it in reports.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Trusted { .. } => "trusted",
+            Self::Untrusted => "untrusted",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+
+    /// Looks at the time stamps over a signature whose signer `anchor` vouches for. Of several that
+    /// hold the earliest counts; one that does not hold counts more than any that does.
+    pub(crate) fn of<'t>(
+        tokens: impl IntoIterator<Item = &'t [u8]>,
+        signature: &[u8],
+        anchor: &Anchor,
+    ) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        for token in tokens {
+            let next = Self::read(token, signature, &anchor.tsa);
+            found = Some(match (found, next) {
+                (_, invalid @ Self::Invalid(_)) => return Some(invalid),
+                (None | Some(Self::Untrusted), next) => next,
+                (Some(found), Self::Untrusted) => found,
+                (Some(found), next) => {
+                    if next.latest() < found.latest() {
+                        next
+                    } else {
+                        found
+                    }
+                }
+            });
+        }
+        found
+    }
+
+    /// Where nobody is trusted to stamp, there is nothing that a token could be compared with, and
+    /// it is not read.
+    fn read(token: &[u8], signature: &[u8], trusted: &[TrustedTsa]) -> Self {
+        if trusted.is_empty() {
+            return Self::Untrusted;
+        }
+        let token = match TimeStampToken::parse(token) {
+            Ok(token) => token,
+            Err(error) if error.is_unsupported() => return Self::Untrusted,
+            Err(error) => return Self::Invalid(error.to_string().into()),
+        };
+        let named = trusted.iter().find(|tsa| token.names(&tsa.certificate));
+        let Some(tsa) = named else {
+            return Self::Untrusted;
+        };
+        match token.verify(&tsa.certificate, signature) {
+            Ok(stamp) if tsa.stamped_at(stamp) => Self::Trusted {
+                at: stamp.at(),
+                latest: stamp.latest(),
+                kid: tsa.certificate.kid(),
+            },
+            Ok(stamp) => Self::Invalid(
+                format!(
+                    "the time stamp is of {}, when its authority did not stamp",
+                    stamp.at()
+                )
+                .into(),
+            ),
+            Err(error) => Self::Invalid(error.to_string().into()),
+        }
+    }
+
+    fn latest(&self) -> Option<UnixTime> {
+        match self {
+            Self::Trusted { latest, .. } => Some(*latest),
+            Self::Untrusted | Self::Invalid(_) => None,
+        }
+    }
+
+    /// Returns why the object is refused for it.
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Invalid(detail) => Err(Refusal::new(Code::TimestampInvalid, detail.clone())),
+            Self::Trusted { .. } | Self::Untrusted => Ok(()),
+        }
+    }
+}
+
+impl TrustedTsa {
+    /// Tells whether it is the authority's time-stamping authority all through the time in which
+    /// a stamp may have been made.
+    fn stamped_at(&self, stamp: Stamp) -> bool {
+        let is_until = |end| is_until(end, stamp.at(), stamp.latest());
+        self.from <= stamp.at() && self.retired_at.is_none_or(is_until)
+    }
+
+    /// Tells whether a revocation takes it back. Since when does not matter: whoever has the key
+    /// writes the time.
+    pub(crate) fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
+        let value = revocation.value.as_str();
+        match revocation.kind {
+            RevocationKind::Certificate => self.certificate.serial_hex() == value,
+            RevocationKind::Key => self.certificate.kid().to_string() == value,
+            RevocationKind::Session | RevocationKind::Identity | RevocationKind::Epoch => false,
+        }
+    }
+}
+
+/// Tells whether something was before the end of a use. Both are written as whole seconds, of which
+/// any part may have passed: what `latest` allows for may reach into the one after the end.
+pub(crate) fn is_until(end: UnixTime, at: UnixTime, latest: UnixTime) -> bool {
+    at <= end && latest <= end.plus(1)
+}
