@@ -11,6 +11,7 @@
 
 mod attacks;
 mod attest;
+mod attest_many;
 mod authority;
 mod doctor;
 mod documents;
