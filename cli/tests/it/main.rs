@@ -12,6 +12,7 @@
 mod attacks;
 mod attest;
 mod audit;
+mod attest_many;
 mod authority;
 mod doctor;
 mod documents;
