@@ -16,6 +16,7 @@ pub mod predicate;
 pub mod rosary;
 pub mod sign;
 pub mod store;
+pub mod trusted_root;
 pub mod verify;
 
 pub use bundle::Bundle;

@@ -2,7 +2,9 @@
 
 use notme_attest::{Bundle, bundle::BundleError};
 
-use crate::world::{World, chain};
+use notme_testkit::{clock::NOW, tsa::TestTsa};
+
+use crate::world::{World, authority, chain};
 
 fn good() -> String {
     let world = World::new();
@@ -26,6 +28,48 @@ fn reads_what_it_writes_and_older_versions() {
         .replace("},\"tlogEntries\"", "}]},\"tlogEntries\"");
     let chain = Bundle::from_json(chain.as_bytes()).unwrap();
     assert_eq!(chain.certificates(), read.certificates());
+}
+
+/// Version 0.3 has room for the leaf alone, and its readers refuse more.
+#[test]
+fn a_chain_of_certificates_is_written_as_version_0_2() {
+    let read = Bundle::from_json(good().as_bytes()).unwrap();
+    let twice = [read.certificates(), read.certificates()].concat();
+    let bundle = Bundle::new(read.envelope().clone(), twice.clone(), Vec::new());
+    let json = bundle.to_json().unwrap();
+    let text = str::from_utf8(&json).unwrap();
+    assert!(text.contains("bundle+json;version=0.2"), "{text}");
+    assert_eq!(Bundle::from_json(&json).unwrap().certificates(), twice);
+}
+
+/// A bundle carries the answer that the token came in; bundles of before carried the bare token.
+#[test]
+fn a_time_stamp_is_carried_in_its_answer_and_read_either_way() {
+    use notme_core::{base64, timestamp::reply_granted};
+    let read = Bundle::from_json(good().as_bytes()).unwrap();
+    let (_, signature) = read.envelope().only_signature().unwrap();
+    let token = TestTsa::of(&authority(), 1).stamp(signature, NOW);
+    let stamped = |stamp: &[u8]| {
+        let stamps = vec![stamp.to_vec()];
+        let certificates = read.certificates().to_vec();
+        let bundle = Bundle::new(read.envelope().clone(), certificates, stamps);
+        String::from_utf8(bundle.to_json().unwrap()).unwrap()
+    };
+    let timestamps = |text: &str| {
+        Bundle::from_json(text.as_bytes())
+            .unwrap()
+            .timestamps()
+            .to_vec()
+    };
+    let written = stamped(&token);
+    let reply = base64::encode(&reply_granted(&token));
+    assert!(written.contains(&reply));
+    assert_eq!(timestamps(&written)[0], token);
+    let bare = written.replace(&reply, &base64::encode(&token));
+    assert_eq!(timestamps(&bare), [token]);
+    // What is neither is for the verifier to refuse.
+    let neither = written.replace(&reply, "AAAA");
+    assert_eq!(timestamps(&neither), [[0, 0, 0]]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use notme_agent::{AuthorityUrl, Document};
+use notme_attest::trusted_root::TrustedRoot;
 use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
@@ -329,6 +330,13 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     }
     if arguments.krl {
         return ssh::export_krl(authorities, now());
+    }
+    if arguments.sigstore {
+        let root = TrustedRoot::of(authorities);
+        if root.is_empty() {
+            return Err(Failure::from("no trusted authority has X.509 roots"));
+        }
+        return print_json(&root);
     }
     let pem: String = authorities
         .flat_map(Authority::roots)

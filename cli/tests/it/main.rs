@@ -19,6 +19,7 @@ mod init;
 mod openpgp;
 mod revocation;
 mod signing;
+mod sigstore;
 mod ssh;
 mod ssh_agent;
 mod strangers;
