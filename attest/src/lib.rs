@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod chain;
 pub mod level;
+pub mod link;
 pub mod make;
 pub mod origins;
 pub mod predicate;

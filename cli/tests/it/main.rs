@@ -15,6 +15,7 @@ mod authority;
 mod doctor;
 mod documents;
 mod gpgsm;
+mod in_toto;
 mod init;
 mod openpgp;
 mod revocation;
