@@ -5,14 +5,14 @@ import json
 import sys
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.protobuf import json_format
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1 import statement_pb2
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
+from sigstore import dsse
+from sigstore.errors import Error
 from sigstore.models import Bundle, InvalidBundle, TrustedRoot
-from sigstore.verify import Verifier
 from sigstore_models.bundle.v1 import Bundle as Read
 
 root_file, bundle_file = sys.argv[1:]
@@ -32,6 +32,14 @@ try:
     sys.exit("a bundle without a log entry was taken: say so in docs/formats/sigstore.md")
 except InvalidBundle as refusal:
     assert "expected exactly one log entry in bundle" in str(refusal), refusal
+
+# And it knows no digests of git.
+payload = bundle.dsse_envelope.payload
+try:
+    dsse.Statement(payload)
+    assert b"gitCommit" not in payload, "a commit was taken: say so in docs/formats/sigstore.md"
+except Error as refusal:
+    assert "gitCommit" in str(refusal), refusal
 
 # securesystemslib: the signature.
 envelope = Envelope.from_dict(json.loads(text)["dsseEnvelope"])

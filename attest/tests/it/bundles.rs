@@ -1,8 +1,14 @@
 //! Bundles of others.
 
-use notme_attest::{Bundle, bundle::BundleError};
+use notme_attest::{Bundle, Predicate, bundle::BundleError};
 
-use notme_testkit::{clock::NOW, tsa::TestTsa};
+use notme_core::{
+    base64,
+    dsse::{Envelope, pae},
+    key::Signer as _,
+    statement::Statement,
+};
+use notme_testkit::{clock::NOW, keys::Ed25519Key, tsa::TestTsa};
 
 use crate::world::{World, authority, chain};
 
@@ -45,7 +51,7 @@ fn a_chain_of_certificates_is_written_as_version_0_2() {
 /// A bundle carries the answer that the token came in; bundles of before carried the bare token.
 #[test]
 fn a_time_stamp_is_carried_in_its_answer_and_read_either_way() {
-    use notme_core::{base64, timestamp::reply_granted};
+    use notme_core::timestamp::reply_granted;
     let read = Bundle::from_json(good().as_bytes()).unwrap();
     let (_, signature) = read.envelope().only_signature().unwrap();
     let token = TestTsa::of(&authority(), 1).stamp(signature, NOW);
@@ -91,4 +97,44 @@ fn refuses_what_is_no_bundle_of_an_envelope() {
     ));
     let long = " ".repeat(notme_attest::bundle::BUNDLE_MAX + 1);
     assert!(matches!(error(&long), BundleError::TooLong));
+}
+
+/// The envelope that is a golden of leyline-envelope's: of the rosary orchestrator, in base64url.
+const ROSARY: &str = r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":".rsry-handoff-0.json","digest":{"sha256":"eefc8488445e147de86d582c8f61504ce9ed3971a75c2595b0c2d8ff8c8b30b7"}}],"predicateType":"https://rosary.dev/Handoff/v1","predicate":{"bead_id":"rosary-test","from_agent":"dev-agent","phase":0,"summary":"Fixed the thing."}}"#;
+const ROSARY_SIGNATURE: &str =
+    "GyM3MI_KILb9e9O-ySSYa1SWrtFulVlLwigwCLTZJz6P9P8jHHTSj7Ljk3wYzOriHyc-IOqdJ0e9h3oW9M98Cg";
+/// Over the encoding of its first generation, whose body was the base64 text.
+const ROSARY_FIRST: &str =
+    "Xpj2cUsnHz3aLHOFrh3n8sqjW-6GRQ_-PGZuxn4RTDyl-99X2pet9BQfavlncEAv9MjJ0F2VsQghmWdI38HPBA";
+
+#[test]
+fn the_envelopes_of_rosary_are_read_and_their_signatures_told_apart() {
+    let mut seed = [0; 32];
+    seed.iter_mut().zip(1..).for_each(|(byte, n)| *byte = n);
+    let key = Ed25519Key::from_seed(seed);
+    let envelope = |keyid: &str, sig: &str| {
+        let payload = base64::encode_url(ROSARY.as_bytes());
+        let signatures = format!(r#"[{{"keyid":"{keyid}","sig":"{sig}"}}]"#);
+        let json = format!(
+            r#"{{"payloadType":"application/vnd.in-toto+json","payload":"{payload}","signatures":{signatures}}}"#
+        );
+        Envelope::from_json(json.as_bytes()).unwrap()
+    };
+    // Its third generation names keys as we do, its second by the SHA-256 of the bare key.
+    let third = "646d6be49d9f0048f94f67749eca3515";
+    let second = "65b60673d6ed884bf01c2c222d82ada0740f29ac3355d6a925c81f17f47a27b8";
+    let good = envelope(third, ROSARY_SIGNATURE);
+    assert!(good.is_signed_by(key.public_key()));
+    assert!(envelope("", ROSARY_SIGNATURE).is_signed_by(key.public_key()));
+    assert!(!envelope(second, ROSARY_SIGNATURE).is_signed_by(key.public_key()));
+    assert!(!envelope(third, ROSARY_FIRST).is_signed_by(key.public_key()));
+    assert!(!good.is_signed_by(Ed25519Key::from_seed([1; 32]).public_key()));
+
+    assert_eq!(good.payload().len(), 324);
+    assert_eq!(pae(good.payload_type(), good.payload()).len(), 367);
+    let statement = Statement::parse(good.payload()).unwrap();
+    assert!(matches!(
+        Predicate::read(&statement),
+        Ok(Predicate::Handoff(_))
+    ));
 }

@@ -179,11 +179,13 @@ fn a_certificate_for_another_statement_is_refused_by_us_alone() {
 fn pythons_libraries_read_and_verify_our_envelopes_and_statements() {
     for profile in PROFILES {
         let handed = Handed::over(profile);
-        let files = handed.files(&handed.root, &handed.bundles[0]);
-        let output = run(stranger("parse.py").args(&files), b"");
-        assert!(output.status.success(), "{profile}: {}", told(&output));
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(said.trim(), "https://notme.bot/attestation/activity/v1");
+        for bundle in &handed.bundles {
+            let files = handed.files(&handed.root, bundle);
+            let output = run(stranger("parse.py").args(&files), b"");
+            assert!(output.status.success(), "{profile}: {}", told(&output));
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(said.trim(), "https://notme.bot/attestation/activity/v1");
+        }
         // It does look at the signature.
         let mut forged: Value = serde_json::from_str(&handed.bundles[0]).unwrap();
         let other: Value = serde_json::from_str(&handed.bundles[1]).unwrap();
@@ -217,4 +219,55 @@ fn a_time_stamping_authority_that_was_revoked_is_not_exported() {
     // Nor is there anything to export of whom nobody trusts.
     let output = world.notme(&["trust", "export", "--sigstore", "--name", "nobody"]);
     assert!(told(&output).contains("no trusted authority has X.509 roots"));
+}
+
+/// Signed by sigstore-python's own classes, with a certificate like Fulcio's.
+#[test]
+fn bundles_of_sigstore_python_are_judged_by_what_they_show() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let output = run(stranger("sign.py").arg(world.path()).arg(&commit), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let judged = |name: &str| {
+        let output = world.notme(&["attest", "verify", "--json", "--bundle", name]);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document[0]["attestations"][0].clone()
+    };
+    let code = |name: &str| judged(name)["code"].clone();
+    // Nobody here trusts whoever certified the key, least of all the key itself.
+    for name in ["dispatch.json", "generic.json", "alone.json"] {
+        assert_eq!(code(name), "signer-untrusted", "{name}");
+    }
+    assert_eq!(code("blob.json"), "envelope-malformed");
+    world.notme_ok(&["trust", "add", "--x509", "--name", "stranger", "ca.pem"]);
+    let accepted = judged("dispatch.json");
+    assert_eq!(accepted["verdict"], "accepted", "{accepted}");
+    assert_eq!(accepted["identity"], "mailto:somebody@example.invalid");
+    // The log entry that came along shows nothing, as it is in no log.
+    assert_eq!(accepted["time_basis"], "declared");
+    assert_eq!(code("generic.json"), "time-basis-too-weak");
+    assert_eq!(code("alone.json"), "signer-untrusted");
+
+    let text = fs::read_to_string(world.path().join("dispatch.json")).unwrap();
+    let bundle: Value = serde_json::from_str(&text).unwrap();
+    let forged = |change: &dyn Fn(&mut Value)| {
+        let mut forged = bundle.clone();
+        change(&mut forged);
+        assert_ne!(forged, bundle);
+        world.write("forged.json", &forged.to_string());
+        code("forged.json")
+    };
+    let generic: Value =
+        serde_json::from_str(&fs::read_to_string(world.path().join("generic.json")).unwrap())
+            .unwrap();
+    for part in ["payload", "signatures"] {
+        let other = &generic["dsseEnvelope"][part];
+        let swapped = forged(&|it| it["dsseEnvelope"][part] = other.clone());
+        assert_eq!(swapped, "signature-invalid", "{part}");
+    }
+    let unsigned = forged(&|it| it["dsseEnvelope"]["signatures"] = Value::Array(Vec::new()));
+    assert_eq!(unsigned, "envelope-malformed");
+    let older =
+        forged(&|it| it["mediaType"] = "application/vnd.dev.sigstore.bundle.v9+json".into());
+    assert_eq!(older, "envelope-malformed");
 }
