@@ -14,6 +14,7 @@ use notme_core::{
     },
     identity::AgentName,
     key::{Hash, KeyId},
+    link::check_link,
     object::classify,
     openpgp::{ArmorKind, ToBeSigned, armor},
     ssh,
@@ -124,15 +125,19 @@ impl Agents {
         })
     }
 
-    /// Signs the pre-authentication encoding of a statement, once it was parsed and understood.
+    /// Signs the pre-authentication encoding of a statement, or an in-toto link, once it was parsed
+    /// and understood. No encoding begins as a link does.
     ///
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn attest(&self, key: &str, message: &[u8]) -> Result<AttestAnswer, Failure> {
-        let Some((PAYLOAD_TYPE, payload)) = parse_pae(message) else {
-            return Err(Failure::NotStatement);
-        };
-        Statement::parse(payload).map_err(Failure::Statement)?;
+        match parse_pae(message) {
+            Some((PAYLOAD_TYPE, payload)) => {
+                Statement::parse(payload).map_err(Failure::Statement)?;
+            }
+            Some(_) => return Err(Failure::NotStatement),
+            None => check_link(message).map_err(Failure::Link)?,
+        }
         let deadline = Instant::now() + SIGN_BUDGET;
         let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
         let scopes = credential.certificate.leaf().scopes();

@@ -6,6 +6,7 @@ use notme_core::{
     frame::{FrameError, Refusal},
     identity::AgentName,
     key::SignError,
+    link::LinkError,
     object::ObjectError,
     openpgp::OpenPgpError,
     statement::StatementError,
@@ -37,6 +38,9 @@ pub(crate) enum Failure {
     /// The statement is none that is signed.
     #[error("the statement is none that is signed")]
     Statement(#[source] StatementError),
+    /// The message is neither the encoding of a statement nor a link that is signed.
+    #[error("the message is neither the DSSE encoding of an in-toto statement nor an in-toto link")]
+    Link(#[source] LinkError),
     /// The session may not sign statements.
     #[error("the session does not have the scope `sign:attestation`")]
     Scope,
@@ -126,7 +130,9 @@ impl Failure {
             Self::Frame(_) => "frame-malformed",
             Self::Request(_) => "request-malformed",
             Self::Busy => "agent-busy",
-            Self::Payload(_) | Self::NotStatement | Self::Statement(_) => "payload-not-understood",
+            Self::Payload(_) | Self::NotStatement | Self::Statement(_) | Self::Link(_) => {
+                "payload-not-understood"
+            }
             Self::Scope => "scope-missing",
             Self::UnknownKey { .. } => "key-unknown",
             Self::Config(error) => error.code(),
@@ -196,6 +202,7 @@ impl Failure {
             | Self::Busy
             | Self::Payload(_)
             | Self::NotStatement
+            | Self::Link(_)
             | Self::Statement(_)
             | Self::Config(_)
             | Self::Token

@@ -62,6 +62,16 @@ impl Predicate {
         })
     }
 
+    /// Returns the one word for what is said.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dispatch(_) => "dispatch",
+            Self::Handoff(_) => "handoff",
+            Self::Activity(_) => "activity",
+            Self::Acceptance(_) => "acceptance",
+        }
+    }
+
     /// Returns when it was stated, as it says itself.
     pub fn stated_at(&self) -> Option<UnixTime> {
         let text = match self {

@@ -237,6 +237,7 @@ pub(crate) enum Trust {
     Show(Json),
     /// Print roots and keys for other tools
     #[command(
+        override_usage = "notme trust export [--name <NAME>] <FORM>",
         after_help = "Examples:\n  notme trust export --pem > roots.pem\n  notme trust export --allowed-signers > allowed_signers"
     )]
     Export(TrustExport),
@@ -297,6 +298,9 @@ pub(crate) struct TrustExport {
     /// What was revoked as a key revocation list, for ssh-keygen, git and sshd
     #[arg(long, group = "form")]
     pub(crate) krl: bool,
+    /// As Sigstore's `trusted_root.json`, for verifiers of bundles
+    #[arg(long, group = "form")]
+    pub(crate) sigstore: bool,
     /// Only this authority's
     #[arg(long)]
     pub(crate) name: Option<String>,

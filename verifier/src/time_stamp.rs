@@ -123,7 +123,7 @@ impl TrustedTsa {
 
     /// Tells whether a revocation takes it back. Since when does not matter: whoever has the key
     /// writes the time.
-    pub(crate) fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
+    pub fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
         let value = revocation.value.as_str();
         match revocation.kind {
             RevocationKind::Certificate => self.certificate.serial_hex() == value,

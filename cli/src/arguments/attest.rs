@@ -44,7 +44,7 @@ pub(crate) enum Attest {
     Show(AttestShow),
     /// Write the bundles about a commit to files or stdout
     #[command(
-        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out"
+        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out\n  notme attest export HEAD --in-toto-link links"
     )]
     Export(AttestExport),
     /// Keep bundles that came by another way
@@ -264,6 +264,13 @@ pub(crate) struct AttestExport {
     /// Write one file for each bundle there, instead of lines to stdout
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// Sign your own statements about it once more, as in-toto links, and write them there with
+    /// your public key
+    #[arg(long, value_name = "DIR", conflicts_with = "directory")]
+    pub(crate) in_toto_link: Option<PathBuf>,
+    /// The agent that signs links; without it, the one that signs commits here
+    #[arg(long, value_name = "NAME", requires = "in_toto_link")]
+    pub(crate) agent: Option<AgentName>,
 }
 
 /// `notme attest import`.

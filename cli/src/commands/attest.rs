@@ -12,6 +12,7 @@ use std::{
 
 use notme_attest::{
     Attestations, Bundle, Predicate, Store,
+    link::restate,
     make::CommitSubject,
     sign::{Signed, sign},
     store::{Kept, Place},
@@ -19,7 +20,7 @@ use notme_attest::{
 };
 use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
 use notme_signer::{AgentClient, Deadline};
-use notme_verifier::{Repository, report::escape};
+use notme_verifier::{Repository, Verdict, report::escape};
 use serde_json::{Value, json};
 
 pub(crate) use self::verify::attested;
@@ -42,7 +43,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Trailer(arguments) => trailer(home, arguments),
         Attest::Verify(arguments) => verify::run(home, arguments),
         Attest::Show(arguments) => show(arguments),
-        Attest::Export(arguments) => export(arguments),
+        Attest::Export(arguments) => export(home, arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
         Attest::Push(arguments) => transfer::push(arguments),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
@@ -250,8 +251,11 @@ fn describe(kept: &Kept) -> Value {
     }
 }
 
-fn export(arguments: &AttestExport) -> Outcome {
+fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     let archive = Archive::open()?;
+    if let Some(directory) = &arguments.in_toto_link {
+        return export_links(home, &archive, arguments, directory);
+    }
     let mut kept = archive.kept(&arguments.revision)?;
     // A record without the others of its chain is worth nothing.
     let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
@@ -272,6 +276,46 @@ fn export(arguments: &AttestExport) -> Outcome {
     std::fs::create_dir_all(directory)?;
     for bundle in kept {
         write_new(&directory.join(bundle.name.to_string()), &bundle.content)?;
+    }
+    Ok(Exit::Yes)
+}
+
+/// Has an agent sign its own statements about a commit as links, as far as they are accepted.
+fn export_links(
+    home: &Home,
+    archive: &Archive,
+    arguments: &AttestExport,
+    directory: &Path,
+) -> Outcome {
+    let mut author = Author::new(home, archive, arguments.agent.as_ref())?;
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let mut own = BTreeSet::new();
+    for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
+        let judged = attestations.of(&commit.id)?.into_iter().filter(|it| {
+            let is_own = it.identity.as_ref() == Some(&author.identity);
+            is_own && it.verdict == Verdict::Accepted && it.attested_as.is_none()
+        });
+        own.extend(judged.map(|it| it.file));
+    }
+    let mut links = Vec::new();
+    for kept in archive.kept(&arguments.revision)? {
+        if own.contains(&kept.name) {
+            let bundle = Bundle::from_json(&kept.content)?;
+            let agent = author.agent.as_str();
+            links.push(restate(&mut author.client, agent, &bundle, &archive.store)?);
+        }
+    }
+    if links.is_empty() {
+        let error = format!("no accepted statement about it is by {}", author.identity);
+        return Err(Failure::no(error));
+    }
+    std::fs::create_dir_all(directory)?;
+    for link in links {
+        write_new(&directory.join(link.key_name), &link.key)?;
+        write_new(&directory.join(&link.name), &link.content)?;
+        writeln!(io::stdout(), "{}", link.name)?;
     }
     Ok(Exit::Yes)
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use notme_agent::{AuthorityAddress, AuthorityUrl, Document, HISTORY_MAX};
+use notme_attest::trusted_root::TrustedRoot as SigstoreRoot;
 use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
@@ -344,6 +345,13 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     }
     if arguments.krl {
         return ssh::export_krl(authorities, now());
+    }
+    if arguments.sigstore {
+        let root = SigstoreRoot::of(authorities);
+        if root.is_empty() {
+            return Err(Failure::from("no trusted authority has X.509 roots"));
+        }
+        return print_json(&root);
     }
     let pem: String = authorities
         .flat_map(|authority| {

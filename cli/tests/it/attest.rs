@@ -438,6 +438,7 @@ fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none(
         b"".to_vec(),
         b"tree 0".to_vec(),
         pae("text/plain", b"{}"),
+        br#"{"_type":"link"}"#.to_vec(),
         pae("application/vnd.in-toto+json", b"{}"),
         pae(
             "application/vnd.in-toto+json",
