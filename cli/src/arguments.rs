@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  git rev-list HEAD | notme verify -"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -176,6 +176,9 @@ pub(crate) struct Verify {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+    /// Put neighbours of which the text says the same on one line
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) fold: bool,
     /// Walk the steps for every object, in words
     #[arg(long)]
     pub(crate) explain: bool,
@@ -190,6 +193,18 @@ pub(crate) enum ReportFormat {
     Json,
     /// One object on each line, the summary last
     Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for CI
+    Junit,
+    /// Markdown, for the summary of a CI job
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A code quality report of GitLab
+    Gitlab,
+    /// One file to read and to print
+    Html,
 }
 
 /// `notme explain`.
@@ -215,6 +230,7 @@ impl From<Explain> for Verify {
             policy: arguments.policy,
             trust: arguments.trust,
             format: ReportFormat::Text,
+            fold: false,
             explain: true,
         }
     }
