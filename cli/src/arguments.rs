@@ -176,6 +176,12 @@ pub(crate) struct Verify {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+    /// What the summary is of, as a URI; without it, where the repository is pushed to
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// The agent that signs the summary; without it, the one that signs commits here
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<AgentName>,
     /// Put neighbours of which the text says the same on one line
     #[arg(long, conflicts_with = "explain")]
     pub(crate) fold: bool,
@@ -205,6 +211,8 @@ pub(crate) enum ReportFormat {
     Gitlab,
     /// One file to read and to print
     Html,
+    /// A signed verification summary (in-toto, SLSA)
+    Vsa,
 }
 
 /// `notme explain`.
@@ -230,6 +238,8 @@ impl From<Explain> for Verify {
             policy: arguments.policy,
             trust: arguments.trust,
             format: ReportFormat::Text,
+            resource: None,
+            agent: None,
             fold: false,
             explain: true,
         }

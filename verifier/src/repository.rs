@@ -277,6 +277,16 @@ impl Repository {
         Ok(Selection::alone("-".to_owned(), ids))
     }
 
+    /// Returns the branches and tags with the object that each names, sorted by name.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when refs cannot be read.
+    pub fn names(&self) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+        let mut names = self.references("refs/heads/")?;
+        names.extend(self.references("refs/tags/")?);
+        Ok(names)
+    }
+
     /// Reads one commit or tag, for a closer look.
     ///
     /// # Errors

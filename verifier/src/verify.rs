@@ -29,6 +29,8 @@ pub struct Outcome {
     /// How many authorities the trust store has.
     pub(crate) authorities: usize,
     may_be_empty: bool,
+    /// What was selected by name: the ends of ranges, and objects alone.
+    pub(crate) tips: Vec<ObjectId>,
     /// Whether somebody stopped it before it was done.
     pub(crate) interrupted: bool,
     /// A file that each of some of the commits changed.
@@ -112,6 +114,34 @@ impl Outcome {
     /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
     pub fn shallow(&self) -> &[ObjectId] {
         &self.shallow
+    }
+
+    /// Returns what was selected, in git's words.
+    pub fn range(&self) -> &str {
+        &self.range
+    }
+
+    /// Returns `sha256:<hex>` of the policy.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// Returns `sha256:<hex>` of the trust.
+    pub fn trust(&self) -> &str {
+        &self.trust
+    }
+
+    /// Returns the time of the person asking.
+    pub fn asked_at(&self) -> UnixTime {
+        self.asked_at
+    }
+
+    /// Returns the judged objects that the selection itself names, from which the others were
+    /// reached; each once.
+    pub fn tips(&self) -> impl Iterator<Item = &JudgedObject> {
+        let tips: HashSet<_> = self.tips.iter().collect();
+        let objects = self.objects.iter();
+        objects.filter(move |object| tips.contains(&object.id))
     }
 
     /// Tells whether somebody stopped it before every object was judged.
@@ -226,6 +256,7 @@ pub fn verify_range(
         shallow,
         authorities: judge.authorities(),
         may_be_empty: selection.may_be_empty(),
+        tips: selection.tips(),
         interrupted: judge.is_stopped(),
         places: HashMap::new(),
         attested: HashMap::new(),

@@ -95,20 +95,16 @@ fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
 
-/// Whoever signs statements, and what is going to be kept.
-struct Author<'a> {
-    archive: &'a Archive,
+/// Whoever signs statements: an agent of the key agent.
+pub(crate) struct Hand {
     client: AgentClient,
     agent: AgentName,
     identity: String,
-    now: UnixTime,
-    made: Vec<(Vec<u8>, Vec<Place>)>,
-    lines: Vec<String>,
 }
 
-impl<'a> Author<'a> {
+impl Hand {
     /// Asks the key agent who an agent is, opening its session if need be.
-    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+    pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
         let agent = agent.cloned().map_or_else(configured, Ok)?;
         let endpoint = agent::endpoint(home)?;
         let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
@@ -117,10 +113,41 @@ impl<'a> Author<'a> {
             .credentials(agent.as_str())
             .map_err(agent::client_failure)?;
         Ok(Self {
-            archive,
             client,
             identity: credentials.identity.to_string(),
             agent,
+        })
+    }
+
+    /// Returns the identity that the agent's certificates carry.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Signs a statement, and passes on what the key agent says about it.
+    pub(crate) fn sign(&mut self, statement: &Statement) -> Result<Signed, Failure> {
+        let signed = sign(&mut self.client, self.agent.as_str(), statement)?;
+        if let Some(notice) = &signed.notice {
+            writeln!(io::stderr(), "note: {}", escape(notice))?;
+        }
+        Ok(signed)
+    }
+}
+
+/// Whoever signs statements, and what is going to be kept.
+struct Author<'a> {
+    archive: &'a Archive,
+    hand: Hand,
+    now: UnixTime,
+    made: Vec<(Vec<u8>, Vec<Place>)>,
+    lines: Vec<String>,
+}
+
+impl<'a> Author<'a> {
+    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+        Ok(Self {
+            archive,
+            hand: Hand::of(home, agent)?,
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
@@ -129,14 +156,7 @@ impl<'a> Author<'a> {
 
     /// Signs a statement, to be kept with the others once all are there.
     fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
-        let Signed {
-            bundle,
-            basis,
-            notice,
-        } = sign(&mut self.client, self.agent.as_str(), statement)?;
-        if let Some(notice) = notice {
-            writeln!(io::stderr(), "note: {}", escape(&notice))?;
-        }
+        let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
         let basis = match basis {
             Basis::IssuanceBound => "issuance-bound",
             Basis::Timestamped => "timestamped",
@@ -199,7 +219,12 @@ fn head(
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let (_, digest) = head(home, &archive.store, &arguments.activity, &author.identity)?;
+    let (_, digest) = head(
+        home,
+        &archive.store,
+        &arguments.activity,
+        author.hand.identity(),
+    )?;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }

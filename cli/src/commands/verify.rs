@@ -1,6 +1,7 @@
 //! `notme verify` and `notme explain`.
 
 mod progress;
+mod vsa;
 
 use std::{
     collections::BTreeSet,
@@ -62,6 +63,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         ReportFormat::Github => report::write_github(&verdicts, &mut out)?,
         ReportFormat::Gitlab => report::write_gitlab(&verdicts, &mut out)?,
         ReportFormat::Html => report::write_html(&verdicts, &mut out)?,
+        ReportFormat::Vsa => vsa::write(home, &repository, &verdicts, arguments, &mut out)?,
     }
     out.flush()?;
     drop(out);

@@ -25,4 +25,5 @@ mod strangers;
 mod time_stamps;
 mod trust;
 mod verify;
+mod vsa;
 mod world;
