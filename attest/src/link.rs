@@ -92,8 +92,8 @@ fn link_of(bundle: &Bundle, store: &Store) -> Result<LinkMetadataBuilder, LinkEr
         match (&predicate, subject.digest.get("gitCommit"), sha256) {
             (_, Some(commit), _) => {
                 let digest = commit_digest(store, commit)?;
-                // Who accepts a commit leaves it as it was.
-                if let Predicate::Acceptance(_) = predicate {
+                // Who accepts or verifies a commit leaves it as it was.
+                if let Predicate::Acceptance(_) | Predicate::Summary(_) = predicate {
                     insert(&mut materials, commit, &digest);
                 }
                 insert(&mut products, commit, &digest);

@@ -8,13 +8,13 @@ use notme_core::{
     key::sha256,
     statement::{Statement, StatementError, Subject},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     predicate::{
         ACCEPTANCE, ACTIVITY, Acceptance, Activity, ActivityRef, AgentRef, Artifact, Capture,
         Claim, DISPATCH, Event, Evidence, HANDOFF, Lifecycle, Outcome, Predicate, PredicateError,
-        Record, Succession, Termination, UNKNOWN,
+        Record, SUMMARY, Succession, Summary, Termination, UNKNOWN,
     },
     store::{CommitFacts, Place, StoreError, check_public},
 };
@@ -208,6 +208,34 @@ pub fn acceptance(
 ) -> Result<Statement, MakeError> {
     let subjects = commits.iter().map(CommitSubject::subject).collect();
     statement(subjects, ACCEPTANCE, acceptance, Object::new())
+}
+
+/// A revision that was verified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revision {
+    /// Its object id.
+    pub id: String,
+    /// `gitCommit` or `gitTag`.
+    pub algorithm: &'static str,
+    /// The branches and tags that named it.
+    pub references: Vec<String>,
+}
+
+/// Makes the statement of a verification summary.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn summary(summary: &Summary, revisions: &[Revision]) -> Result<Statement, MakeError> {
+    let subject = |revision: &Revision| {
+        let mut subject = Subject::new(&*revision.id, revision.algorithm, &*revision.id);
+        if !revision.references.is_empty() {
+            let references = json!({"source_refs": revision.references});
+            subject.more.insert("annotations".to_owned(), references);
+        }
+        subject
+    };
+    let subjects = revisions.iter().map(subject).collect();
+    statement(subjects, SUMMARY, summary, Object::new())
 }
 
 /// Returns the commits that a record covers.

@@ -341,7 +341,12 @@ impl<'j> Attestations<'j> {
                 attested,
             )?,
             Predicate::Acceptance(_) => self.acceptance_refusal(identity, (facts, commit))?,
-            Predicate::Dispatch(_) | Predicate::Handoff(_) => None,
+            // Whoever verifies is whoever signs: names of others are words.
+            Predicate::Summary(summary) if summary.verifier.id != identity => {
+                let detail = format!("it names {}", summary.verifier.id);
+                Some((Code::AgentMismatch, detail))
+            }
+            Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
         })
     }
 
@@ -437,8 +442,12 @@ impl<'j> Attestations<'j> {
         }
         for kept in self.store.read(&Place::commit(commit))? {
             let other = self.examine(&kept);
-            let is_acceptance = matches!(other.predicate, Some(Ok(Predicate::Acceptance(_))));
-            if !is_acceptance && other.judged_identity() == Some(identity) {
+            // To verify is no work on the commit, either.
+            let is_answer = matches!(
+                other.predicate,
+                Some(Ok(Predicate::Acceptance(_) | Predicate::Summary(_)))
+            );
+            if !is_answer && other.judged_identity() == Some(identity) {
                 let detail = format!("they signed {} too", other.file);
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }

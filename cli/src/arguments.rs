@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  git rev-list HEAD | notme verify -"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -179,6 +179,15 @@ pub(crate) struct Verify {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+    /// What the summary is of, as a URI; without it, where the repository is pushed to
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// The agent that signs the summary; without it, the one that signs commits here
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<AgentName>,
+    /// Put neighbours of which the text says the same on one line
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) fold: bool,
     /// Walk the steps for every object, in words
     #[arg(long)]
     pub(crate) explain: bool,
@@ -193,6 +202,20 @@ pub(crate) enum ReportFormat {
     Json,
     /// One object on each line, the summary last
     Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for CI
+    Junit,
+    /// Markdown, for the summary of a CI job
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A code quality report of GitLab
+    Gitlab,
+    /// One file to read and to print
+    Html,
+    /// A signed verification summary (in-toto, SLSA)
+    Vsa,
 }
 
 /// `notme explain`.
@@ -219,6 +242,9 @@ impl From<Explain> for Verify {
             trust: arguments.trust,
             refresh: false,
             format: ReportFormat::Text,
+            resource: None,
+            agent: None,
+            fold: false,
             explain: true,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use notme_core::{
@@ -42,6 +42,7 @@ pub struct Judge<'p> {
     standings: Standings,
     now: UnixTime,
     examined: AtomicUsize,
+    stopped: AtomicBool,
 }
 
 /// An object after steps 1 to 3: all that can be said without the objects around it.
@@ -95,6 +96,7 @@ impl<'p> Judge<'p> {
             standings: Standings::default(),
             now,
             examined: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +129,17 @@ impl<'p> Judge<'p> {
     /// Returns how many objects were examined so far, by all threads: for showing progress.
     pub fn examined(&self) -> usize {
         self.examined.load(Ordering::Relaxed)
+    }
+
+    /// Has whoever judges a selection stop where they are, from any thread. What was examined is
+    /// still decided.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether somebody said to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Judges a payload and a signature that came apart, as git hands them to gpgsm.

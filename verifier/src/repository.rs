@@ -4,6 +4,7 @@
 //! replace refs and grafts are not followed, the commit-graph file is not asked, and neither the
 //! environment nor configuration outside the repository is read.
 
+mod changes;
 mod error;
 mod objects;
 mod recent_deltas;
@@ -23,8 +24,8 @@ use gix::{
 };
 use notme_core::object::{HashKind, ObjectKind};
 
-use self::objects::Objects;
 pub(crate) use self::walk::{Content, Found, Graph, Walk};
+use self::{changes::Changes, objects::Objects};
 pub use self::{error::RepositoryError, selection::Selection};
 
 /// An open repository.
@@ -276,6 +277,16 @@ impl Repository {
         Ok(Selection::alone("-".to_owned(), ids))
     }
 
+    /// Returns the branches and tags with the object that each names, sorted by name.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when refs cannot be read.
+    pub fn names(&self) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+        let mut names = self.references("refs/heads/")?;
+        names.extend(self.references("refs/tags/")?);
+        Ok(names)
+    }
+
     /// Reads one commit or tag, for a closer look.
     ///
     /// # Errors
@@ -310,6 +321,25 @@ impl Repository {
             });
         }
         Ok(commits)
+    }
+
+    /// Returns the first of the files that a commit changed against its first parent, lossily;
+    /// `None` for one that changed nothing, or that cannot be read.
+    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
+        let parent = match self.parents(commit).ok()?.first() {
+            Some(parent) => Some(self.tree(*parent)?),
+            None => None,
+        };
+        let changes = Changes::between(&self.objects, parent, self.tree(commit)?, 1)?;
+        let path = changes.files.first()?;
+        Some(path.to_str_lossy().into_owned())
+    }
+
+    /// Returns a commit's tree; `None` when the commit cannot be read.
+    fn tree(&self, commit: ObjectId) -> Option<ObjectId> {
+        let (_, raw) = self.read(commit).ok()?;
+        let mut fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
+        fields.tree_id().ok()
     }
 
     /// Starts walking a selection.

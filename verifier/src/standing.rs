@@ -180,6 +180,11 @@ impl Standing {
         self.facts.kid
     }
 
+    /// Returns the kind of trust that vouches for the key, if any does.
+    pub(crate) fn pin_kind(&self) -> Option<PinKind> {
+        Some(self.vouched.as_ref()?.anchor.kind)
+    }
+
     /// Returns the certificate's serial number in hex, without leading zero bytes.
     pub fn serial_hex(&self) -> String {
         serial_hex(&self.facts.serial)

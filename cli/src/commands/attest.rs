@@ -96,20 +96,16 @@ fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
 
-/// Whoever signs statements, and what is going to be kept.
-struct Author<'a> {
-    archive: &'a Archive,
+/// Whoever signs statements: an agent of the key agent.
+pub(crate) struct Hand {
     client: AgentClient,
     agent: AgentName,
     identity: String,
-    now: UnixTime,
-    made: Vec<(Vec<u8>, Vec<Place>)>,
-    lines: Vec<String>,
 }
 
-impl<'a> Author<'a> {
+impl Hand {
     /// Asks the key agent who an agent is, opening its session if need be.
-    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+    pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
         let agent = agent.cloned().map_or_else(configured, Ok)?;
         let endpoint = agent::endpoint(home)?;
         let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
@@ -118,10 +114,41 @@ impl<'a> Author<'a> {
             .credentials(agent.as_str())
             .map_err(agent::client_failure)?;
         Ok(Self {
-            archive,
             client,
             identity: credentials.identity.to_string(),
             agent,
+        })
+    }
+
+    /// Returns the identity that the agent's certificates carry.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Signs a statement, and passes on what the key agent says about it.
+    pub(crate) fn sign(&mut self, statement: &Statement) -> Result<Signed, Failure> {
+        let signed = sign(&mut self.client, self.agent.as_str(), statement)?;
+        if let Some(notice) = &signed.notice {
+            writeln!(io::stderr(), "note: {}", escape(notice))?;
+        }
+        Ok(signed)
+    }
+}
+
+/// Whoever signs statements, and what is going to be kept.
+struct Author<'a> {
+    archive: &'a Archive,
+    hand: Hand,
+    now: UnixTime,
+    made: Vec<(Vec<u8>, Vec<Place>)>,
+    lines: Vec<String>,
+}
+
+impl<'a> Author<'a> {
+    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+        Ok(Self {
+            archive,
+            hand: Hand::of(home, agent)?,
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
@@ -130,14 +157,7 @@ impl<'a> Author<'a> {
 
     /// Signs a statement, to be kept with the others once all are there.
     fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
-        let Signed {
-            bundle,
-            basis,
-            notice,
-        } = sign(&mut self.client, self.agent.as_str(), statement)?;
-        if let Some(notice) = notice {
-            writeln!(io::stderr(), "note: {}", escape(&notice))?;
-        }
+        let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
         let basis = match basis {
             Basis::IssuanceBound => "issuance-bound",
             Basis::Timestamped => "timestamped",
@@ -200,7 +220,12 @@ fn head(
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let (_, digest) = head(home, &archive.store, &arguments.activity, &author.identity)?;
+    let (_, digest) = head(
+        home,
+        &archive.store,
+        &arguments.activity,
+        author.hand.identity(),
+    )?;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }
@@ -287,14 +312,14 @@ fn export_links(
     arguments: &AttestExport,
     directory: &Path,
 ) -> Outcome {
-    let mut author = Author::new(home, archive, arguments.agent.as_ref())?;
+    let mut hand = Hand::of(home, arguments.agent.as_ref())?;
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let mut own = BTreeSet::new();
     for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
         let judged = attestations.of(&commit.id)?.into_iter().filter(|it| {
-            let is_own = it.identity.as_ref() == Some(&author.identity);
+            let is_own = it.identity.as_ref() == Some(&hand.identity);
             is_own && it.verdict == Verdict::Accepted && it.attested_as.is_none()
         });
         own.extend(judged.map(|it| it.file));
@@ -303,12 +328,12 @@ fn export_links(
     for kept in archive.kept(&arguments.revision)? {
         if own.contains(&kept.name) {
             let bundle = Bundle::from_json(&kept.content)?;
-            let agent = author.agent.as_str();
-            links.push(restate(&mut author.client, agent, &bundle, &archive.store)?);
+            let agent = hand.agent.as_str();
+            links.push(restate(&mut hand.client, agent, &bundle, &archive.store)?);
         }
     }
     if links.is_empty() {
-        let error = format!("no accepted statement about it is by {}", author.identity);
+        let error = format!("no accepted statement about it is by {}", hand.identity);
         return Err(Failure::no(error));
     }
     std::fs::create_dir_all(directory)?;

@@ -1,6 +1,7 @@
 //! `notme verify` and `notme explain`.
 
 mod progress;
+mod vsa;
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +38,10 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let judge = grounds.judge();
     let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
         .map_err(Failure::from)?;
-    let verdicts = attested(&repository, &grounds, verdicts)?;
+    let mut verdicts = attested(&repository, &grounds, verdicts)?;
+    if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
+        verdicts = verdicts.with_places(&repository);
+    }
 
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.format {
@@ -52,9 +56,17 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
                 writeln!(out, "{}", explain(object.judgement(), &judge))?;
             }
         }
+        ReportFormat::Text if arguments.fold => report::write_folded(&verdicts, &mut out)?,
         ReportFormat::Text => report::write_text(&verdicts, &mut out)?,
         ReportFormat::Json => report::write_json(&verdicts, &mut out)?,
         ReportFormat::Jsonl => report::write_jsonl(&verdicts, &mut out)?,
+        ReportFormat::Sarif => report::write_sarif(&verdicts, &mut out)?,
+        ReportFormat::Junit => report::write_junit(&verdicts, &mut out)?,
+        ReportFormat::Markdown => report::write_markdown(&verdicts, &mut out)?,
+        ReportFormat::Github => report::write_github(&verdicts, &mut out)?,
+        ReportFormat::Gitlab => report::write_gitlab(&verdicts, &mut out)?,
+        ReportFormat::Html => report::write_html(&verdicts, &mut out)?,
+        ReportFormat::Vsa => vsa::write(home, &repository, &verdicts, arguments, &mut out)?,
     }
     out.flush()?;
     drop(out);

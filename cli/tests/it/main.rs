@@ -11,8 +11,8 @@
 
 mod attacks;
 mod attest;
-mod audit;
 mod attest_many;
+mod audit;
 mod authority;
 mod doctor;
 mod documents;
@@ -30,4 +30,5 @@ mod strangers;
 mod time_stamps;
 mod trust;
 mod verify;
+mod vsa;
 mod world;

@@ -29,6 +29,11 @@ impl Selection {
         &self.text
     }
 
+    /// Returns the objects that it names for themselves, and not to leave out.
+    pub(crate) fn tips(&self) -> Vec<ObjectId> {
+        self.tips.iter().chain(&self.alone).copied().collect()
+    }
+
     /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over
     /// another, and it has nothing.
     pub(crate) fn may_be_empty(&self) -> bool {

@@ -13,6 +13,7 @@
 mod chain;
 mod fixtures;
 mod flip;
+mod formats;
 mod mint;
 mod objects;
 mod openpgp;
