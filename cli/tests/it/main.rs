@@ -18,6 +18,7 @@ mod gpgsm;
 mod in_toto;
 mod init;
 mod openpgp;
+mod rekor;
 mod revocation;
 mod signing;
 mod sigstore;
