@@ -7,6 +7,7 @@ use notme_core::{
     json::Object,
     key::sha256,
     statement::{Statement, StatementError, Subject},
+    time::UnixTime,
 };
 use serde_json::{Value, json};
 
@@ -105,6 +106,36 @@ pub struct ActivityFacts {
     pub recorded_at: String,
     /// Members beside ours.
     pub more: Object,
+}
+
+impl ActivityFacts {
+    /// Says of an activity that it is, and nothing more.
+    pub fn unknown(id: &str, agent: &str, recorded_at: UnixTime) -> Self {
+        Self {
+            id: id.to_owned(),
+            segment: 1,
+            parent: None,
+            agent: agent.to_owned(),
+            definition: None,
+            workload: None,
+            model: None,
+            provider: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            events: Vec::new(),
+            includes: Vec::new(),
+            excludes: Vec::new(),
+            suspended: false,
+            termination: None,
+            outcome: Outcome::Unknown,
+            evidence: Vec::new(),
+            succeeds: Vec::new(),
+            origins_hash: None,
+            claim: None,
+            recorded_at: recorded_at.to_string(),
+            more: Object::new(),
+        }
+    }
 }
 
 /// Makes the statement of a record.

@@ -13,6 +13,8 @@ from securesystemslib.signer import SSlibKey
 from sigstore import dsse
 from sigstore.errors import Error
 from sigstore.models import Bundle, InvalidBundle, TrustedRoot
+from sigstore._internal.timestamp import TimestampSource, TimestampVerificationResult
+from sigstore.verify import Verifier
 from sigstore_models.bundle.v1 import Bundle as Read
 
 root_file, bundle_file = sys.argv[1:]
@@ -33,6 +35,15 @@ try:
 except InvalidBundle as refusal:
     assert "expected exactly one log entry in bundle" in str(refusal), refusal
 
+# Nor does it take a critical SAN beside a subject, which the notme authority's profile has.
+verifier = Verifier.__new__(Verifier)
+verifier._fulcio_certificate_chain = authorities
+at = TimestampVerificationResult(TimestampSource.TIMESTAMP_AUTHORITY, leaf.not_valid_before_utc)
+try:
+    verifier._verify_chain_at_time(leaf, at)
+    sys.exit("our certificates were taken: say so in docs/formats/sigstore.md")
+except Error as refusal:
+    assert "subjectAltName MUST NOT be critical" in str(refusal), refusal
 # And it knows no digests of git.
 payload = bundle.dsse_envelope.payload
 try:

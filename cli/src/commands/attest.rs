@@ -1,5 +1,6 @@
 //! `notme attest`: statements about what an agent did.
 
+mod log;
 mod make;
 mod transfer;
 mod verify;
@@ -45,6 +46,8 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Show(arguments) => show(arguments),
         Attest::Export(arguments) => export(home, arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
+        Attest::Publish(arguments) => log::publish(arguments),
+        Attest::Lookup(arguments) => log::lookup(arguments),
         Attest::Push(arguments) => transfer::push(arguments),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }

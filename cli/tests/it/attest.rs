@@ -283,8 +283,7 @@ fn bundles_travel_as_files_too() {
     other.write("bundles.jsonl", &lines);
     other.notme_ok(&["attest", "import", "bundles.jsonl"]);
     assert_eq!(judged(&other, &[]).1["level"], "L2");
-    // Those that were tampered with are kept, and refused when they are judged: keeping is no
-    // trust.
+    // What was tampered with is kept, and refused when it is judged: keeping is no trust.
     let bad = lines.replace("\"sig\":\"", "\"sig\":\"AAAA");
     other.write("bad.jsonl", &bad);
     other.notme_ok(&["attest", "import", "bad.jsonl"]);

@@ -98,6 +98,8 @@ fn every_command_has_help_with_an_example() {
         &["attest", "show"],
         &["attest", "export"],
         &["attest", "import"],
+        &["attest", "publish"],
+        &["attest", "lookup"],
         &["attest", "push"],
         &["attest", "fetch"],
         &["doctor"],

@@ -20,6 +20,7 @@ mod gpgsm;
 mod in_toto;
 mod init;
 mod openpgp;
+mod rekor;
 mod revocation;
 mod rotation;
 mod signing;
