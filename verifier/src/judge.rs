@@ -41,7 +41,24 @@ pub struct Judge<'p> {
     standings: Standings,
     now: UnixTime,
     examined: AtomicUsize,
-    stopped: AtomicBool,
+    stopper: Stopper,
+}
+
+/// A way to have whoever judges a selection stop where they are, from any thread. What was
+/// examined by then is still decided.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// Says to stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether somebody said so.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// An object after steps 1 to 3: all that can be said without the objects around it.
@@ -84,7 +101,7 @@ impl<'p> Judge<'p> {
             standings: Standings::default(),
             now,
             examined: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
+            stopper: Stopper::default(),
         }
     }
 
@@ -119,15 +136,9 @@ impl<'p> Judge<'p> {
         self.examined.load(Ordering::Relaxed)
     }
 
-    /// Has whoever judges a selection stop where they are, from any thread. What was examined is
-    /// still decided.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Tells whether somebody said to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    /// Returns what stops the judging of a selection.
+    pub fn stopper(&self) -> &Stopper {
+        &self.stopper
     }
 
     /// Judges a payload and a signature that came apart, as git hands them to gpgsm.

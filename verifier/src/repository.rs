@@ -342,6 +342,14 @@ impl Repository {
         fields.tree_id().ok()
     }
 
+    /// Prepares to count the objects of a selection, beside whoever judges them.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn counter<'s>(&self, selection: &'s Selection) -> Result<Counter<'s>, RepositoryError> {
+        Ok(Counter(self.walk(selection)?))
+    }
+
     /// Starts walking a selection.
     pub(crate) fn walk<'s>(&self, selection: &'s Selection) -> Result<Walk<'s>, RepositoryError> {
         Ok(Walk::new(
@@ -458,6 +466,23 @@ impl Repository {
         let (_, raw) = self.read(commit)?;
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
+    }
+}
+
+/// A walk that nobody looks at, for knowing how long the other is.
+pub struct Counter<'s>(Walk<'s>);
+
+impl Counter<'_> {
+    /// Counts the objects; `None` when it is told to stop before it is through.
+    pub fn count(self, go_on: impl Fn() -> bool) -> Option<usize> {
+        let mut count = 0;
+        for _ in self.0 {
+            count += 1;
+            if !go_on() {
+                return None;
+            }
+        }
+        Some(count)
     }
 }
 

@@ -172,13 +172,14 @@ impl Outcome {
     /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
     /// that holds nothing, and never 0 for what was interrupted.
     pub fn exit_code(&self) -> u8 {
-        if self.interrupted {
-            return self.summary().exit_code().max(INTERRUPTED);
+        let exit = self.summary().exit_code();
+        if self.interrupted && exit == 0 {
+            return UNDECIDED;
         }
-        if self.objects.is_empty() && self.may_be_empty {
+        if self.objects.is_empty() && self.may_be_empty && !self.interrupted {
             return 0;
         }
-        self.summary().exit_code()
+        exit
     }
 
     /// Counts the verdicts.
@@ -196,8 +197,8 @@ impl Outcome {
     }
 }
 
-/// The exit code of what somebody stopped: not everything was looked at.
-const INTERRUPTED: u8 = 3;
+/// The exit code of what was not looked at.
+const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
@@ -217,7 +218,7 @@ pub fn verify_range(
     let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
     let examine = |found: Found| (found.place, examine(found, hash, judge));
-    let go_on = |_: &Found| !judge.is_stopped();
+    let go_on = |_: &Found| !judge.stopper().is_stopped();
     let found = walk.by_ref().take_while(go_on);
     let mut examined: Vec<(usize, Examined)> = if selection.is_small() {
         found.map(examine).collect()
@@ -257,7 +258,7 @@ pub fn verify_range(
         authorities: judge.authorities(),
         may_be_empty: selection.may_be_empty(),
         tips: selection.tips(),
-        interrupted: judge.is_stopped(),
+        interrupted: judge.stopper().is_stopped(),
         places: HashMap::new(),
         attested: HashMap::new(),
     })

@@ -1,5 +1,6 @@
 //! `notme verify` and `notme explain`.
 
+mod interrupt;
 mod progress;
 mod vsa;
 
@@ -33,8 +34,13 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         arguments.policy.as_deref(),
     )?;
     let judge = grounds.judge();
-    let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
-        .map_err(Failure::from)?;
+    let listening = interrupt::stops(judge.stopper())?;
+    let counter = repository.counter(&selection)?;
+    let verdicts = progress::shown(&judge, counter, || {
+        verify_range(&repository, &selection, &judge)
+    })
+    .map_err(Failure::from)?;
+    listening.end();
     let mut verdicts = attested(&repository, &grounds, verdicts)?;
     if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
         verdicts = verdicts.with_places(&repository);
