@@ -9,11 +9,9 @@ use notme_core::{
     armor::SignatureFormat,
     certificate::Certificate,
     dsse::Envelope,
-    hex,
     key::KeyId,
     object::{HashKind, ObjectKind},
     time::UnixTime,
-    trust::{Revocation, RevocationKind},
 };
 
 use crate::{
@@ -22,7 +20,7 @@ use crate::{
     order::Order,
     policy::{Policy, Rules},
     refusal::Refusal,
-    standing::{Issuer, Standing, Vouched},
+    standing::{Standing, Vouched},
     standings::Standings,
     time_stamp::TimeStamp,
     trust::{PinKind, Trust},
@@ -362,35 +360,13 @@ fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Resul
         .revocations
         .iter()
         .flat_map(|revocations| revocations.iter())
-        .find(|revocation| latest >= revocation.since && concerns(revocation, signed, vouched));
+        .find(|revocation| latest >= revocation.since && signed.standing().rests_on(revocation));
     match revoked {
         Some(revocation) => {
             let detail = format!("since {}: {}", revocation.since, revocation.reason);
             Err(Refusal::new(Code::Revoked, detail))
         }
         None => Ok(()),
-    }
-}
-
-/// Tells whether something on the way from the leaf to the root was taken back.
-fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
-    let (value, standing) = (revocation.value.as_str(), signed.standing());
-    let mut issuers = vouched.issuers.iter();
-    match revocation.kind {
-        RevocationKind::Certificate => {
-            let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
-            standing.serial_hex() == value || issuers.any(is_meant)
-        }
-        RevocationKind::Key => value
-            .parse::<KeyId>()
-            .is_ok_and(|kid| standing.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
-        RevocationKind::Session => standing
-            .session()
-            .is_some_and(|id| hex::encode(id) == value),
-        RevocationKind::Identity => vouched.identity.as_deref() == Some(value),
-        RevocationKind::Epoch => standing
-            .epoch()
-            .is_some_and(|epoch| epoch.to_string() == value),
     }
 }
 

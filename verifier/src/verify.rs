@@ -215,6 +215,15 @@ pub fn verify_range(
     selection: &Selection,
     judge: &Judge<'_>,
 ) -> Result<Outcome, RepositoryError> {
+    verify_graph(repository, selection, judge).map(|(outcome, _)| outcome)
+}
+
+/// As [`verify_range`], for those who ask what the objects are to each other.
+pub(crate) fn verify_graph(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+) -> Result<(Outcome, Graph), RepositoryError> {
     let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
     let examine = |found: Found| (found.place, examine(found, hash, judge));
@@ -247,7 +256,7 @@ pub fn verify_range(
     let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
     let ids = objects.iter().map(|object| object.id);
     let shallow = ids.filter(|id| boundary.contains(id)).collect();
-    Ok(Outcome {
+    let outcome = Outcome {
         repository: repository.path().display().to_string(),
         range: selection.text().to_owned(),
         policy: judge.policy().digest(),
@@ -261,7 +270,8 @@ pub fn verify_range(
         interrupted: judge.stopper().is_stopped(),
         places: HashMap::new(),
         attested: HashMap::new(),
-    })
+    };
+    Ok((outcome, graph))
 }
 
 fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {

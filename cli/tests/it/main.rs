@@ -12,6 +12,7 @@
 mod attacks;
 mod attest;
 mod authority;
+mod compromised;
 mod doctor;
 mod documents;
 mod gpgsm;
