@@ -67,6 +67,19 @@ pub struct Attested {
     pub origins_hash: Option<String>,
 }
 
+/// A statement whose signature somebody asked about.
+#[derive(Clone, Debug)]
+pub struct SignedSo<T> {
+    /// What was found.
+    pub found: T,
+    /// `sha256:<hex>` of the payload.
+    pub digest: String,
+    /// The type of what is said, when it was read.
+    pub predicate_type: Option<String>,
+    /// The commit that it is kept with; the first, of several.
+    pub commit: String,
+}
+
 /// A record's place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RecordPlace {
@@ -176,6 +189,38 @@ impl<'j> Attestations<'j> {
     /// [`StoreError`] when the store cannot be read.
     pub fn of_all(&self, commits: &[String]) -> Result<Vec<Vec<Attested>>, StoreError> {
         commits.par_iter().map(|commit| self.of(commit)).collect()
+    }
+
+    /// Finds the statements about commits whose signature a test finds something about, whatever
+    /// they say; each once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn signed_so<T: Send>(
+        &self,
+        commits: &[String],
+        test: impl Fn(&Judgement) -> Option<T> + Sync,
+    ) -> Result<Vec<SignedSo<T>>, StoreError> {
+        let of = |commit: &String| {
+            let kept = self.store.read(&Place::commit(commit))?;
+            let signed = kept.iter().filter_map(|kept| {
+                let examined = self.examine(kept);
+                Some(SignedSo {
+                    found: test(examined.judgement.as_ref()?)?,
+                    digest: examined.digest.clone()?,
+                    predicate_type: examined
+                        .statement
+                        .as_ref()
+                        .map(|it| it.predicate_type().to_owned()),
+                    commit: commit.clone(),
+                })
+            });
+            Ok(signed.collect::<Vec<_>>())
+        };
+        let all: Result<Vec<_>, StoreError> = commits.par_iter().map(of).collect();
+        let mut seen = HashSet::new();
+        let all = all?.into_iter().flatten();
+        Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
     }
 
     /// Judges one bundle that is kept nowhere, by what it says of itself.

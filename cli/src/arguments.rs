@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -179,6 +179,16 @@ pub(crate) struct Verify {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+    /// Tell what rests on a key (its id), a session, an identity or an authority that is
+    /// compromised (can be repeated)
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain"])]
+    pub(crate) compromised: Vec<String>,
+    /// Since when it is; without it, since ever
+    #[arg(long, value_name = "TIME", requires = "compromised")]
+    pub(crate) since: Option<UnixTime>,
+    /// Tell what rests on anything that the trust documents revoke
+    #[arg(long, conflicts_with_all = ["fold", "explain"])]
+    pub(crate) revoked: bool,
     /// What the summary is of, as a URI; without it, where the repository is pushed to
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Option<String>,
@@ -242,6 +252,9 @@ impl From<Explain> for Verify {
             trust: arguments.trust,
             refresh: false,
             format: ReportFormat::Text,
+            compromised: Vec::new(),
+            since: None,
+            revoked: false,
             resource: None,
             agent: None,
             fold: false,

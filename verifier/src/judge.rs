@@ -9,11 +9,9 @@ use notme_core::{
     armor::SignatureFormat,
     certificate::Certificate,
     dsse::Envelope,
-    hex,
     key::KeyId,
     object::{HashKind, ObjectKind},
     time::UnixTime,
-    trust::{Revocation, RevocationKind},
 };
 
 use crate::{
@@ -23,7 +21,7 @@ use crate::{
     policy::{Policy, Rules},
     refusal::Refusal,
     repository::ObjectId,
-    standing::{Issuer, Standing, Vouched},
+    standing::{Standing, Vouched},
     standings::Standings,
     time_stamp::{TimeStamp, is_until},
     trust::{PinKind, Trust},
@@ -42,7 +40,24 @@ pub struct Judge<'p> {
     standings: Standings,
     now: UnixTime,
     examined: AtomicUsize,
-    stopped: AtomicBool,
+    stopper: Stopper,
+}
+
+/// A way to have whoever judges a selection stop where they are, from any thread. What was
+/// examined by then is still decided.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// Says to stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether somebody said so.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// An object after steps 1 to 3: all that can be said without the objects around it.
@@ -96,7 +111,7 @@ impl<'p> Judge<'p> {
             standings: Standings::default(),
             now,
             examined: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
+            stopper: Stopper::default(),
         }
     }
 
@@ -131,15 +146,9 @@ impl<'p> Judge<'p> {
         self.examined.load(Ordering::Relaxed)
     }
 
-    /// Has whoever judges a selection stop where they are, from any thread. What was examined is
-    /// still decided.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Tells whether somebody said to stop.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    /// Returns what stops the judging of a selection.
+    pub fn stopper(&self) -> &Stopper {
+        &self.stopper
     }
 
     /// Judges a payload and a signature that came apart, as git hands them to gpgsm.
@@ -381,7 +390,7 @@ fn check_still_good(
         .revocations
         .iter()
         .flat_map(|revocations| revocations.iter())
-        .find(|revocation| latest >= revocation.since && concerns(revocation, signed, vouched));
+        .find(|revocation| latest >= revocation.since && signed.standing().rests_on(revocation));
     match revoked {
         Some(_) if signed.is_known_good => Ok(StillGood::Listed),
         Some(revocation) => {
@@ -389,28 +398,6 @@ fn check_still_good(
             Err(Refusal::new(Code::Revoked, detail))
         }
         None => Ok(StillGood::Unrevoked),
-    }
-}
-
-/// Tells whether something on the way from the leaf to the root was taken back.
-fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
-    let (value, standing) = (revocation.value.as_str(), signed.standing());
-    let mut issuers = vouched.issuers.iter();
-    match revocation.kind {
-        RevocationKind::Certificate => {
-            let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
-            standing.serial_hex() == value || issuers.any(is_meant)
-        }
-        RevocationKind::Key => value
-            .parse::<KeyId>()
-            .is_ok_and(|kid| standing.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
-        RevocationKind::Session => standing
-            .session()
-            .is_some_and(|id| hex::encode(id) == value),
-        RevocationKind::Identity => vouched.identity.as_deref() == Some(value),
-        RevocationKind::Epoch => standing
-            .epoch()
-            .is_some_and(|epoch| epoch.to_string() == value),
     }
 }
 

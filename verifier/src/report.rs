@@ -10,6 +10,7 @@ mod folded;
 mod html;
 mod junit;
 mod markdown;
+mod radius;
 mod sarif;
 mod signer;
 
@@ -31,6 +32,7 @@ pub use self::{
     html::write_html,
     junit::write_junit,
     markdown::write_markdown,
+    radius::{write_radius_json, write_radius_text},
     sarif::write_sarif,
 };
 

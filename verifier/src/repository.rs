@@ -4,6 +4,7 @@
 //! replace refs and grafts are not followed, the commit-graph file is not asked, and neither the
 //! environment nor configuration outside the repository is read.
 
+mod blame;
 mod changes;
 mod error;
 mod objects;
@@ -12,11 +13,14 @@ mod revision;
 mod selection;
 mod walk;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 pub use gix::ObjectId;
 use gix::{
-    bstr::ByteSlice as _,
+    bstr::{BString, ByteSlice as _},
     objs::Find as _,
     remote::Direction,
     revision::plumbing::{Spec, merge_base},
@@ -24,7 +28,10 @@ use gix::{
 };
 use notme_core::object::{HashKind, ObjectKind};
 
-pub(crate) use self::walk::{Content, Found, Graph, Walk};
+pub(crate) use self::{
+    blame::{Asked, Blamed},
+    walk::{Content, Found, Graph, Walk},
+};
 use self::{changes::Changes, objects::Objects};
 pub use self::{error::RepositoryError, selection::Selection};
 
@@ -277,6 +284,14 @@ impl Repository {
         Ok(Selection::alone("-".to_owned(), ids))
     }
 
+    /// Returns the commit that HEAD names.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unborn`] when there is none yet, and as [`Self::select`].
+    pub fn head(&self) -> Result<ObjectId, RepositoryError> {
+        self.resolve("HEAD").and_then(|id| self.peel(id))
+    }
+
     /// Returns the branches and tags with the object that each names, sorted by name.
     ///
     /// # Errors
@@ -323,6 +338,25 @@ impl Repository {
         Ok(commits)
     }
 
+    /// Returns the files that a commit itself changed: that differ from each of its parents. `None`
+    /// when they cannot be read.
+    pub(crate) fn own_changes(&self, commit: ObjectId) -> Option<Vec<BString>> {
+        let (tree, parents) = (self.tree(commit)?, self.parents(commit).ok()?);
+        let changed = |parent| Changes::between(&self.objects, parent, tree, usize::MAX);
+        let Some((first, others)) = parents.split_first() else {
+            let files = changed(None)?.files.into_iter();
+            return Some(files.map(|change| change.path).collect());
+        };
+        let files = changed(Some(self.tree(*first)?))?.files.into_iter();
+        let mut paths: Vec<_> = files.map(|change| change.path).collect();
+        for parent in others {
+            let files = changed(Some(self.tree(*parent)?))?.files.into_iter();
+            let theirs: HashSet<_> = files.map(|change| change.path).collect();
+            paths.retain(|path| theirs.contains(path));
+        }
+        Some(paths)
+    }
+
     /// Returns the first of the files that a commit changed against its first parent, lossily;
     /// `None` for one that changed nothing, or that cannot be read.
     pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
@@ -331,7 +365,7 @@ impl Repository {
             None => None,
         };
         let changes = Changes::between(&self.objects, parent, self.tree(commit)?, 1)?;
-        let path = changes.files.first()?;
+        let path = &changes.files.first()?.path;
         Some(path.to_str_lossy().into_owned())
     }
 
@@ -340,6 +374,14 @@ impl Repository {
         let (_, raw) = self.read(commit).ok()?;
         let mut fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         fields.tree_id().ok()
+    }
+
+    /// Prepares to count the objects of a selection, beside whoever judges them.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn counter<'s>(&self, selection: &'s Selection) -> Result<Counter<'s>, RepositoryError> {
+        Ok(Counter(self.walk(selection)?))
     }
 
     /// Starts walking a selection.
@@ -428,7 +470,7 @@ impl Repository {
     }
 
     /// Follows tags to a commit.
-    fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
+    pub(crate) fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
         self.peel_any(id)?.ok_or(RepositoryError::NotSignable(id))
     }
 
@@ -458,6 +500,23 @@ impl Repository {
         let (_, raw) = self.read(commit)?;
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
+    }
+}
+
+/// A walk that nobody looks at, for knowing how long the other is.
+pub struct Counter<'s>(Walk<'s>);
+
+impl Counter<'_> {
+    /// Counts the objects; `None` when it is told to stop before it is through.
+    pub fn count(self, go_on: impl Fn() -> bool) -> Option<usize> {
+        let mut count = 0;
+        for _ in self.0 {
+            count += 1;
+            if !go_on() {
+                return None;
+            }
+        }
+        Some(count)
     }
 }
 

@@ -172,13 +172,14 @@ impl Outcome {
     /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
     /// that holds nothing, and never 0 for what was interrupted.
     pub fn exit_code(&self) -> u8 {
-        if self.interrupted {
-            return self.summary().exit_code().max(INTERRUPTED);
+        let exit = self.summary().exit_code();
+        if self.interrupted && exit == 0 {
+            return UNDECIDED;
         }
-        if self.objects.is_empty() && self.may_be_empty {
+        if self.objects.is_empty() && self.may_be_empty && !self.interrupted {
             return 0;
         }
-        self.summary().exit_code()
+        exit
     }
 
     /// Counts the verdicts.
@@ -196,8 +197,8 @@ impl Outcome {
     }
 }
 
-/// The exit code of what somebody stopped: not everything was looked at.
-const INTERRUPTED: u8 = 3;
+/// The exit code of what was not looked at.
+const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
@@ -214,10 +215,19 @@ pub fn verify_range(
     selection: &Selection,
     judge: &Judge<'_>,
 ) -> Result<Outcome, RepositoryError> {
+    verify_graph(repository, selection, judge).map(|(outcome, _)| outcome)
+}
+
+/// As [`verify_range`], for those who ask what the objects are to each other.
+pub(crate) fn verify_graph(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+) -> Result<(Outcome, Graph), RepositoryError> {
     let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
     let examine = |found: Found| (found.place, examine(found, hash, judge));
-    let go_on = |_: &Found| !judge.is_stopped();
+    let go_on = |_: &Found| !judge.stopper().is_stopped();
     let found = walk.by_ref().take_while(go_on);
     let mut examined: Vec<(usize, Examined)> = if selection.is_small() {
         found.map(examine).collect()
@@ -246,7 +256,7 @@ pub fn verify_range(
     let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
     let ids = objects.iter().map(|object| object.id);
     let shallow = ids.filter(|id| boundary.contains(id)).collect();
-    Ok(Outcome {
+    let outcome = Outcome {
         repository: repository.path().display().to_string(),
         range: selection.text().to_owned(),
         policy: judge.policy().digest(),
@@ -257,10 +267,11 @@ pub fn verify_range(
         authorities: judge.authorities(),
         may_be_empty: selection.may_be_empty(),
         tips: selection.tips(),
-        interrupted: judge.is_stopped(),
+        interrupted: judge.stopper().is_stopped(),
         places: HashMap::new(),
         attested: HashMap::new(),
-    })
+    };
+    Ok((outcome, graph))
 }
 
 fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {

@@ -1,5 +1,7 @@
 //! `notme verify` and `notme explain`.
 
+mod compromised;
+mod interrupt;
 mod progress;
 mod vsa;
 
@@ -26,7 +28,6 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let repository = open()?;
-    let selection = select(&repository, arguments)?;
     if arguments.refresh {
         trust::refresh_first(home)?;
     }
@@ -35,9 +36,18 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         arguments.trust.as_deref(),
         arguments.policy.as_deref(),
     )?;
+    if arguments.revoked || !arguments.compromised.is_empty() {
+        return compromised::run(&repository, &grounds, arguments);
+    }
+    let selection = select(&repository, arguments)?;
     let judge = grounds.judge();
-    let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
-        .map_err(Failure::from)?;
+    let listening = interrupt::stops(judge.stopper())?;
+    let counter = repository.counter(&selection)?;
+    let verdicts = progress::shown(&judge, counter, || {
+        verify_range(&repository, &selection, &judge)
+    })
+    .map_err(Failure::from)?;
+    listening.end();
     let mut verdicts = attested(&repository, &grounds, verdicts)?;
     if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
         verdicts = verdicts.with_places(&repository);
@@ -125,8 +135,23 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         })
 }
 
-/// Says on stderr what stands behind the verdicts and what to do about them.
+/// Says on stderr what stands behind the verdicts, and what to do about them.
 fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+    talk_of(repository, grounds, verdicts)?;
+    let codes: BTreeSet<_> = verdicts
+        .objects()
+        .iter()
+        .filter_map(|object| object.judgement().verdict().code())
+        .map(|code| (code.as_str(), code.fix()))
+        .collect();
+    for (code, fix) in codes {
+        writeln!(io::stderr(), "hint: {code}: {fix}")?;
+    }
+    Ok(())
+}
+
+/// Says on stderr what stands behind them.
+fn talk_of(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
     for note in grounds.trust().notes() {
         writeln!(out, "note: {}", report::escape(note))?;
@@ -151,15 +176,6 @@ fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::
             out,
             "note: the clone is shallow; nothing beyond its boundary was judged"
         )?;
-    }
-    let codes: BTreeSet<_> = verdicts
-        .objects()
-        .iter()
-        .filter_map(|object| object.judgement().verdict().code())
-        .map(|code| (code.as_str(), code.fix()))
-        .collect();
-    for (code, fix) in codes {
-        writeln!(out, "hint: {code}: {fix}")?;
     }
     Ok(())
 }

@@ -13,11 +13,17 @@ use super::objects::Objects;
 /// Deeper folders are not meant seriously.
 const DEPTH_MAX: usize = 1024;
 
-/// The files that were added, altered or deleted, in the order of the trees. Links are files;
-/// submodules are none.
+/// The files that differ, in the order of the trees.
 pub(crate) struct Changes {
-    pub(crate) files: Vec<BString>,
+    pub(crate) files: Vec<Change>,
     most: usize,
+}
+
+/// A file that was added, altered or deleted. Links are files; submodules are none.
+pub(crate) struct Change {
+    pub(crate) path: BString,
+    pub(crate) old: Option<ObjectId>,
+    pub(crate) new: Option<ObjectId>,
 }
 
 /// An entry of a tree.
@@ -97,8 +103,10 @@ impl Changes {
                 let entry = entry.filter(|entry| entry.mode.is_blob_or_symlink());
                 entry.map(|entry| entry.id)
             };
-            if file(old) != file(new) {
-                self.files.push(path.clone());
+            let (old, new) = (file(old), file(new));
+            if old != new {
+                let path = path.clone();
+                self.files.push(Change { path, old, new });
             }
         }
         path.truncate(length);

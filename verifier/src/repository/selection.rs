@@ -29,6 +29,11 @@ impl Selection {
         &self.text
     }
 
+    /// Returns the first object that it names: of a range, its end.
+    pub fn first(&self) -> Option<ObjectId> {
+        self.tips.first().or(self.alone.first()).copied()
+    }
+
     /// Returns the objects that it names for themselves, and not to leave out.
     pub(crate) fn tips(&self) -> Vec<ObjectId> {
         self.tips.iter().chain(&self.alone).copied().collect()

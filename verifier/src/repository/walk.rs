@@ -396,6 +396,37 @@ impl Graph {
         &self.nodes
     }
 
+    /// Returns the numbers of all nodes, each before those of its parents.
+    pub(crate) fn children_first(&self) -> Vec<usize> {
+        let mut children = vec![0_u32; self.nodes.len()];
+        let parents = |number: usize| {
+            let node = self.nodes.get(number);
+            let parents = node.and_then(|node| node.parents.as_deref());
+            parents.unwrap_or_default().iter().map(|it| index(*it))
+        };
+        for parent in (0..self.nodes.len()).flat_map(parents) {
+            if let Some(count) = children.get_mut(parent) {
+                *count += 1;
+            }
+        }
+        let mut order: Vec<_> = (0..self.nodes.len())
+            .filter(|number| children.get(*number) == Some(&0))
+            .collect();
+        let mut next = 0;
+        while let Some(number) = order.get(next).copied() {
+            next += 1;
+            for parent in parents(number) {
+                if let Some(count) = children.get_mut(parent) {
+                    *count -= 1;
+                    if *count == 0 {
+                        order.push(parent);
+                    }
+                }
+            }
+        }
+        order
+    }
+
     /// Returns the number of a place's node; `None` when it turned out to be hidden.
     pub(crate) fn number_at(&self, place: usize) -> Option<usize> {
         let number = index(*self.order.get(place)?);

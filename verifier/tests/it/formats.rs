@@ -337,7 +337,7 @@ fn whoever_stops_it_gets_what_was_judged_and_no_yes() {
     let policy = Policy::from_trust(&trust);
     let repository = Repository::discover(&audit.git.path()).unwrap();
     let judge = Judge::new(&policy, &trust, NOW);
-    judge.stop();
+    judge.stopper().stop();
     let selection = repository.select_all().unwrap();
     let outcome = verify_range(&repository, &selection, &judge).unwrap();
     assert!(outcome.is_interrupted());

@@ -19,6 +19,7 @@ mod objects;
 mod openpgp;
 mod order;
 mod policy;
+mod radius;
 mod range;
 mod report;
 mod ssh;
