@@ -18,6 +18,7 @@ mod home;
 mod judging;
 mod program;
 mod settings;
+mod shell;
 mod ssh_keygen;
 
 use std::{

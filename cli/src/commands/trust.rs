@@ -8,14 +8,15 @@ use std::{
     path::Path,
 };
 
-use notme_agent::{AuthorityUrl, Document};
+use notme_agent::{AuthorityAddress, AuthorityUrl, Document};
 use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
 use notme_verifier::{
-    load::{PemKind, Refreshed, TrustStoreError},
+    Code,
+    load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind, TrustedTsa},
+    trust::{Authority, TrustedTsa},
     verdict::Class,
 };
 
@@ -91,10 +92,7 @@ pub(crate) fn parse_pins(pins: &[String]) -> Result<Vec<[u8; 32]>, Failure> {
 /// Refuses to trust what nobody vouched for, and shows what to compare.
 pub(crate) fn pin_wanted(document: &[u8]) -> Failure {
     let failure = Failure::usage("an authority is pinned by the key that its operator told you");
-    let shown: Option<TrustDocument> = Envelope::from_json(document)
-        .ok()
-        .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok());
-    let Some(document) = shown else {
+    let Some(document) = unverified(document) else {
         return failure.hint("pass it as `--pin SHA256`");
     };
     let pins: Vec<String> = document
@@ -351,7 +349,34 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     }
     let trust = store.load(now());
     let mut exit = Exit::Yes;
+    let is_wanted = |name: &str| {
+        arguments
+            .name
+            .as_deref()
+            .is_none_or(|wanted| wanted == name)
+    };
+    let mut published = Vec::new();
+    let mut found = false;
+    for authority in trust.authorities() {
+        let name = authority.name();
+        match authority.document() {
+            _ if !is_wanted(name) => {}
+            Some(_) => published.push(name),
+            None => {
+                writeln!(
+                    io::stdout(),
+                    "{name}: pinned by certificate, nothing to refresh"
+                )?;
+                found = true;
+            }
+        }
+    }
     for fault in trust.faults() {
+        // What is older than what was seen gives way to what is newer.
+        if fault.code == Code::BundleRollback {
+            published.extend(is_wanted(&fault.name).then_some(&*fault.name));
+            continue;
+        }
         writeln!(
             io::stderr(),
             "error: authority `{}`: {}",
@@ -360,35 +385,15 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
         )?;
         exit = Exit::Undecided;
     }
-    let mut found = false;
-    for authority in trust.authorities() {
-        if arguments
-            .name
-            .as_deref()
-            .is_some_and(|name| name != authority.name())
-        {
-            continue;
-        }
-        found = true;
-        let Some(facts) = authority.document() else {
-            writeln!(
-                io::stdout(),
-                "{}: pinned by certificate, nothing to refresh",
-                authority.name()
-            )?;
-            continue;
-        };
-        let address = if is_embedded(authority) {
-            start_embedded(home)?
-        } else {
-            facts.url.parse::<AuthorityUrl>()?.into()
-        };
+    for name in published {
+        let address = address(home, &store, name)?;
         let document = notme_agent::fetch(address, arguments.ca_file.clone(), Document::Trust)
             .map_err(Failure::from)?;
         let refreshed = store
-            .refresh(authority.name(), &document, now())
+            .refresh(name, &document, now())
             .map_err(store_failure)?;
-        tell(authority.name(), refreshed)?;
+        tell(name, refreshed)?;
+        found = true;
     }
     if !found && arguments.name.is_some() {
         return Err(Failure::usage("no such authority is trusted"));
@@ -419,7 +424,19 @@ fn store_failure(error: TrustStoreError) -> Failure {
     failure.hint(hint)
 }
 
-/// Tells whether an authority is the user's own.
-fn is_embedded(authority: &Authority) -> bool {
-    authority.name() == EMBEDDED && authority.kind() == PinKind::TrustDocument
+/// Returns where an authority is reached: where its stored document says. What is found there is
+/// believed for its signature alone.
+fn address(home: &Home, store: &TrustStore, name: &str) -> Result<AuthorityAddress, Failure> {
+    if name == EMBEDDED {
+        return start_embedded(home);
+    }
+    let stored = store.document(name).map_err(store_failure)?;
+    let document = unverified(&stored).ok_or("the stored trust document cannot be read")?;
+    Ok(document.authority.parse::<AuthorityUrl>()?.into())
+}
+
+/// Reads a trust document for what it says, whoever says it.
+pub(crate) fn unverified(envelope: &[u8]) -> Option<TrustDocument> {
+    let envelope = Envelope::from_json(envelope).ok()?;
+    serde_json::from_slice(envelope.payload()).ok()
 }
