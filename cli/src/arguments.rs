@@ -61,6 +61,32 @@ pub(crate) enum Command {
     /// Find what is set up wrong, and print what repairs it
     #[command(after_help = "Example:\n  notme doctor")]
     Doctor(Json),
+    /// Print what completes notme's commands in a shell
+    #[command(
+        after_help = "Example:\n  notme completions bash > ~/.local/share/bash-completion/completions/notme"
+    )]
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example:\n  notme man ~/.local/share/man/man1 && man notme")]
+    Man {
+        /// Which; it is made when it is not there
+        directory: PathBuf,
+    },
+}
+
+/// The shells that are taught.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU bash, with the package bash-completion
+    Bash,
+    /// Z shell
+    Zsh,
+    /// Fish
+    Fish,
 }
 
 /// Whether to print for machines.

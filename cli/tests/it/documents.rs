@@ -96,6 +96,8 @@ fn every_command_has_help_with_an_example() {
         &["attest", "import"],
         &["attest", "push"],
         &["attest", "fetch"],
+        &["completions"],
+        &["man"],
         &["doctor"],
         &["demo"],
         &["trust", "add"],

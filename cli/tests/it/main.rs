@@ -16,6 +16,7 @@ mod doctor;
 mod documents;
 mod gpgsm;
 mod init;
+mod install;
 mod openpgp;
 mod revocation;
 mod signing;
