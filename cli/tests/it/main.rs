@@ -12,6 +12,7 @@
 mod attacks;
 mod attest;
 mod authority;
+mod ci;
 mod doctor;
 mod documents;
 mod gpgsm;
