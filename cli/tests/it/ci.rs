@@ -16,7 +16,7 @@ use std::{
 use notme_testkit::{issuer::TestIssuer, jwt::TokenKey, oracle::oracle, repository::Repository};
 use serde_json::{Value, json};
 
-use crate::world::{Served, World, told};
+use crate::world::{Operator, Served, World, told};
 
 const NOBODY: &str = "0000000000000000000000000000000000000000";
 
@@ -329,6 +329,37 @@ fn a_branch_cannot_bring_its_own_trust_in_two_steps() {
     );
     let pull_request = project.verify("pull_request", &pull_request(&first, &second));
     assert_eq!(pull_request.says(1, &[]).rules(), ["signer-untrusted"]);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let project = Project::new();
+    let (base, gone) = (&project.base, "1".repeat(40));
+    let runner = project.runner(&[]);
+    for (code, before) in [
+        ("program-missing", "NOTME_PROGRAM=notme-nowhere".to_owned()),
+        (
+            "program-missing",
+            "rm -f $STUBS/*; PATH=$STUBS; export PATH".to_owned(),
+        ),
+        ("object-missing", format!("NOTME_HEAD={gone}")),
+        (
+            "repository-unusable",
+            "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1".to_owned(),
+        ),
+        (
+            "trust-missing",
+            "NOTME_POLICY=.notme/policy.toml".to_owned(),
+        ),
+    ] {
+        let known =
+            format!("export NOTME_BASE={base} NOTME_HEAD={base} NOTME_PROGRAM NOTME_POLICY");
+        let script = format!("{known}\n{before}\nexec /bin/sh ci/notme/verify.sh");
+        let output = runner.shell(&script).output().unwrap();
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{code}: {said}");
+        assert!(said.contains(&format!("error: {code}: ")), "{code}: {said}");
+    }
 }
 
 #[test]
@@ -652,7 +683,7 @@ fn the_workflows_for_github_ask_for_what_the_actions_take() {
 /// An authority that knows an issuer, and what a job has to be told of it.
 struct Vouched {
     _served: Served,
-    _operator: World,
+    _operator: Operator,
     issuer: TestIssuer,
     url: String,
     pins: String,
@@ -661,16 +692,7 @@ struct Vouched {
 impl Vouched {
     fn start(preset: &str, more: &str) -> Self {
         let issuer = TestIssuer::start(TokenKey::rsa());
-        let operator = World::new();
-        let directory = operator.home().join("authority");
-        let place = ["--dir", directory.to_str().unwrap()];
-        operator.notme_ok(
-            &[
-                &["authority", "init", "--trust-domain", "example.com"][..],
-                &place,
-            ]
-            .concat(),
-        );
+        let operator = Operator::new();
         let file = operator.home().join("oidc.toml");
         let url = issuer.url();
         let toml = format!(
@@ -678,14 +700,10 @@ impl Vouched {
         );
         fs::write(&file, toml).unwrap();
         let serve = ["--listen", "127.0.0.1:0", "--oidc", file.to_str().unwrap()];
-        let served = Served::start(&operator, &[&place[..], &serve].concat());
-        let status = operator.notme_ok(&[&["authority", "status"][..], &place].concat());
-        let pins = status
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("pin "));
+        let served = operator.serve(&serve);
         Self {
             url: served.url.clone(),
-            pins: pins.map(str::trim).collect::<Vec<_>>().join(" "),
+            pins: operator.pins().join(" "),
             _served: served,
             _operator: operator,
             issuer,

@@ -10,7 +10,7 @@ use std::{
 use notme_core::{hex, time::UnixTime};
 use notme_testkit::{cast::TestAuthority, oracle::oracle};
 
-use crate::world::{NOTME, Served, World, free_port, told};
+use crate::world::{NOTME, Operator, World, free_port, told};
 
 type Finding = (String, String);
 
@@ -365,6 +365,12 @@ fn faults_of_agents_are_found_and_repaired() {
             format!("echo '{{' > {home}/data/agents/claude.json"),
         ),
         (
+            "config-invalid",
+            format!(
+                "notme init --agent b; notme init --agent claude; echo > {home}/data/agents/b.json"
+            ),
+        ),
+        (
             "authority-broken",
             format!(
                 "notme agent stop; notme authority stop; echo garbage > {home}/data/authority/store.sqlite"
@@ -415,30 +421,18 @@ fn faults_of_the_key_agent_are_found_and_repaired() {
 /// An agent whose authority is somebody else's.
 #[test]
 fn faults_with_a_remote_authority_are_found_and_repaired() {
-    let operator = World::new();
-    let directory = operator.home().join("authority");
-    let place = ["--dir", directory.to_str().unwrap()];
-    operator.notme_ok(
-        &[
-            &["authority", "init", "--trust-domain", "example.com"][..],
-            &place,
-        ]
-        .concat(),
-    );
+    let operator = Operator::new();
     let address = format!("127.0.0.1:{}", free_port());
     let url = format!("http://{address}");
-    let serve = [&place[..], &["--url", &url, "--listen", &address]].concat();
-    let served = Served::start(&operator, &serve);
-    let status = operator.notme_ok(&[&["authority", "status"][..], &place].concat());
-    let pins = status
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("pin "));
-    let pins: Vec<&str> = pins.flat_map(|pin| ["--pin", pin.trim()]).collect();
+    let serve = ["--url", &url, "--listen", &address];
+    let served = operator.serve(&serve);
+    let pins = operator.pins();
+    let pins: Vec<&str> = pins.iter().flat_map(|pin| ["--pin", pin]).collect();
     let world = World::new();
     // The command names a file that the user has to have; here it is.
     let token = |options: &[&str]| {
-        let create = ["authority", "enrol", "create", "--agent", "claude"];
-        let token = operator.notme_ok(&[&create[..], &place, options].concat());
+        let create = ["enrol", "create", "--agent", "claude"];
+        let token = operator.ask(&[&create[..], options].concat());
         fs::write(world.path().join("FILE"), token).unwrap();
     };
 
@@ -473,7 +467,7 @@ fn faults_with_a_remote_authority_are_found_and_repaired() {
 
     drop(served);
     let found = findings(&world);
-    let served = Served::start(&operator, &serve);
+    let served = operator.serve(&serve);
     let repair = repair_of("authority-unreachable", &found);
     assert_eq!(
         examined(&world, &format!("{{ {repair}\n}} >&2; notme doctor --json")),

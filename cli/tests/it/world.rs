@@ -180,6 +180,50 @@ impl Drop for World {
     }
 }
 
+/// Somebody who runs an authority for others, with the trust domain `example.com`.
+pub(crate) struct Operator {
+    world: World,
+    directory: String,
+}
+
+impl Operator {
+    /// Makes the keys.
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let directory = world.home().join("authority").to_str().unwrap().to_owned();
+        let operator = Self { world, directory };
+        operator.ask(&["init", "--trust-domain", "example.com"]);
+        operator
+    }
+
+    /// Runs a subcommand of `notme authority` on it.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
+        let place = ["--dir", &self.directory];
+        self.world
+            .notme_ok(&[&["authority"], arguments, &place].concat())
+    }
+
+    /// Starts it.
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Served {
+        let place = ["--dir", &self.directory];
+        Served::start(&self.world, &[&place[..], arguments].concat())
+    }
+
+    /// Returns its pins, which it tells people.
+    pub(crate) fn pins(&self) -> Vec<String> {
+        let status = self.ask(&["status"]);
+        let pins = status
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("pin "));
+        pins.map(|pin| pin.trim().to_owned()).collect()
+    }
+
+    /// Returns where it may write files.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.world.home()
+    }
+}
+
 /// An authority in the foreground; it ends with the value.
 pub(crate) struct Served {
     child: Child,

@@ -31,7 +31,10 @@ pub(super) fn are_configured(scene: &Scene<'_>, findings: &mut Findings) -> Resu
             findings.add(
                 error.code(),
                 error.to_string(),
-                format!("mv {file} {file}.damaged && notme init --agent {name}"),
+                match scene.is_init_agent(name) {
+                    true => format!("mv {file} {file}.damaged && {}", scene.init()),
+                    false => format!("mv {file} {file}.damaged"),
+                },
             );
         }
     }

@@ -92,6 +92,14 @@ impl<'a> Scene<'a> {
         command
     }
 
+    /// Tells whether an agent is the one that `notme init` set up here.
+    pub(super) fn is_init_agent(&self, name: &AgentName) -> bool {
+        let Ok(Some((_, recorded))) = &self.record else {
+            return false;
+        };
+        recorded.value("user.signingkey") == Some(name.as_str())
+    }
+
     /// Returns the command that fetches an authority's trust document.
     pub(super) fn refresh(&self, name: &str) -> String {
         let mut configs = self.agents.iter().filter_map(|(_, it)| it.as_ref().ok());
