@@ -15,7 +15,7 @@ use self::attest::Attest;
     name = "notme",
     version,
     max_term_width = 80,
-    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up."
+    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up.\n\nExit codes: 0 yes or done, 1 no, 2 wrong call, 3 undecided, 4 a bug of notme."
 )]
 pub(crate) struct Arguments {
     /// What to do
