@@ -41,6 +41,8 @@ fi
 head=$NOTME_HEAD
 case "$head" in
   *[!0]*) ;;
+  # A variable that the CI system does not have is no deleted branch.
+  '') refuse object-missing 'NOTME_HEAD is empty' ;;
   *)
     tell notice nothing-to-judge 'the branch or tag is gone'
     exit 0
@@ -121,13 +123,13 @@ fi
 [ "$(jq '.shallow | length' "$work/notme.json")" = 0 ] ||
   refuse clone-shallow 'the clone ends inside of what is to be judged: check out the whole history (fetch-depth: 0)'
 
-# The reports: each one of notme's own formats, once it has them.
+# The one place that makes reports. Their names are those of formats of `notme verify`.
 report() { jq --raw-output --from-file "$(dirname "$0")/reports/$1.jq" "$work/notme.json"; }
 report sarif >"$work/notme.sarif"
-report summary >"$work/notme.md"
+report markdown >"$work/notme.md"
 case "${GITHUB_ACTIONS:-}" in
-  true) report annotations ;;
-  *) report lines ;;
+  true) report github ;;
+  *) report text ;;
 esac
 # The checkout is a stranger's: moved, not written, they go through no link that it has there.
 [ ! -L "$reports" ] || refuse reports-linked "$reports is a link"

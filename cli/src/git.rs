@@ -141,6 +141,18 @@ pub(crate) fn program_setting(format: Option<&str>) -> &'static str {
     }
 }
 
+/// Tells whether the value in force is a yes, in any of git's spellings.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read or the value is no boolean.
+pub(crate) fn is_true(name: &str) -> Result<bool, GitError> {
+    let output = run(["config", "--type=bool", "--get", name])?;
+    if output.status.code() == Some(1) {
+        return Ok(false);
+    }
+    success("config", output).map(|value| value == "true")
+}
+
 /// Returns a value that is a path, as git expands it.
 ///
 /// # Errors
@@ -182,13 +194,6 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Tells whether it is a yes, in any of git's spellings.
-    pub(crate) fn is_true(&self) -> bool {
-        let value = self.value.to_ascii_lowercase();
-        ["true", "yes", "on"].contains(&value.as_str())
-            || value.parse::<i64>().is_ok_and(|number| number != 0)
-    }
-
     /// Returns the command that takes it out of where it stands.
     pub(crate) fn removal(&self) -> String {
         let scope = match &self.place {

@@ -343,6 +343,7 @@ fn what_is_missing_is_named() {
             "rm -f $STUBS/*; PATH=$STUBS; export PATH".to_owned(),
         ),
         ("object-missing", format!("NOTME_HEAD={gone}")),
+        ("object-missing", "NOTME_HEAD=".to_owned()),
         (
             "repository-unusable",
             "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1".to_owned(),

@@ -174,6 +174,9 @@ fn what_overrides_and_is_right_is_no_fault() {
     world.notme_ok(&["init", "--agent", "codex", "--global"]);
     let found = "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=user.signingkey GIT_CONFIG_VALUE_0=codex\nnotme doctor --json";
     assert_eq!(examined(&world, found), []);
+    // A hook elsewhere that runs notme stands for the one that is not run.
+    let hooks = "mkdir ../hooks; for at in .git/hooks ../hooks; do printf '#!/bin/sh\\nnotme verify\\n' > $at/pre-push; chmod +x $at/pre-push; done; git config core.hooksPath ../hooks; notme doctor --json";
+    assert_eq!(examined(&world, hooks), []);
 }
 
 #[test]

@@ -38,9 +38,8 @@ pub(super) fn shows_its_own_objects(
     let Some(repository) = &scene.repository else {
         return Ok(());
     };
-    let replaces = scene
-        .entry(&["core.useReplaceRefs"])
-        .is_none_or(|it| it.is_true());
+    let setting = "core.useReplaceRefs";
+    let replaces = scene.value(setting).is_none() || git::is_true(setting)?;
     if replaces && git::has_replacements()? {
         findings.add(
             "objects-replaced",
@@ -76,19 +75,20 @@ pub(super) fn hooks_run(scene: &Scene<'_>, findings: &mut Findings) -> Result<()
     let Some(repository) = &scene.repository else {
         return Ok(());
     };
-    let own = repository.join("hooks");
-    let elsewhere = fs::canonicalize(git::hooks_directory()?).ok() != fs::canonicalize(&own).ok();
+    let (own, in_force) = (repository.join("hooks"), git::hooks_directory()?);
+    let elsewhere = fs::canonicalize(&in_force).ok() != fs::canonicalize(&own).ok();
     let shadowed = scene.entry(&["core.hooksPath"]).filter(|_| elsewhere);
     let Ok(hooks) = fs::read_dir(&own) else {
         return Ok(());
     };
     let mut silent = false;
     for hook in hooks {
-        let path = hook?.path();
+        let hook = hook?;
+        let path = hook.path();
         if !runs_notme(&path) {
             continue;
         }
-        silent |= shadowed.is_some();
+        silent |= !runs_notme(&in_force.join(hook.file_name()));
         if fs::metadata(&path)?.permissions().mode() & 0o111 == 0 {
             let path = quoted_path(&path);
             findings.add(

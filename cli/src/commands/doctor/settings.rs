@@ -180,7 +180,7 @@ pub(super) fn everything_is_signed(
         ("commit.gpgsign", "commits-not-signed"),
         ("tag.gpgsign", "tags-not-signed"),
     ] {
-        if !scene.entry(&[name]).is_some_and(Entry::is_true) {
+        if !git::is_true(name)? {
             let fault = (code, format!("{name} is not true"));
             report(scene, findings, &[name], fault);
         }
