@@ -46,7 +46,19 @@ impl AuthorityClient {
         document: Document,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
-        self.ask(Method::GET, &document.path(), (JSON, Vec::new()), timeout)
+        Ok(self.fetch_dated(document, timeout).await?.document)
+    }
+
+    /// Fetches a document, with the time of day that it came with.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub(crate) async fn fetch_dated(
+        &self,
+        document: Document,
+        timeout: Duration,
+    ) -> Result<Dated, AuthorityError> {
+        self.ask_dated(Method::GET, &document.path(), (JSON, Vec::new()), timeout)
             .await
     }
 
@@ -127,9 +139,19 @@ impl AuthorityClient {
         &self,
         method: Method,
         path: &str,
-        (content, body): (&str, Vec<u8>),
+        body: (&str, Vec<u8>),
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
+        Ok(self.ask_dated(method, path, body, timeout).await?.document)
+    }
+
+    async fn ask_dated(
+        &self,
+        method: Method,
+        path: &str,
+        (content, body): (&str, Vec<u8>),
+        timeout: Duration,
+    ) -> Result<Dated, AuthorityError> {
         let http = self.http()?;
         let answer = http
             .client
@@ -157,7 +179,11 @@ impl AuthorityClient {
         if answer.status() != StatusCode::OK {
             return Err(refused(answer.status(), &bytes));
         }
-        Ok(bytes)
+        let date = answer.headers().get(header::DATE);
+        Ok(Dated {
+            date: date.and_then(|date| date.to_str().ok()).map(str::to_owned),
+            document: bytes,
+        })
     }
 
     fn http(&self) -> Result<Http, AuthorityError> {
@@ -218,6 +244,15 @@ impl AuthorityClient {
             cause: innermost(&error),
         }
     }
+}
+
+/// A document, and when the authority sent it.
+#[derive(Clone, Debug)]
+pub struct Dated {
+    /// The authority's clock, as HTTP writes it (RFC 9110 section 5.6.7). Nobody signed it.
+    pub date: Option<String>,
+    /// The document.
+    pub document: Vec<u8>,
 }
 
 /// Something that an authority publishes.

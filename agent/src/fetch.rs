@@ -6,7 +6,7 @@ use tokio::{runtime, time::Instant};
 
 use crate::{
     authority_address::AuthorityAddress,
-    authority_client::{AuthorityClient, AuthorityError, Document, FETCH_TIMEOUT},
+    authority_client::{AuthorityClient, AuthorityError, Dated, Document, FETCH_TIMEOUT},
     embedded::{AuthorityLauncher, Embedded, LaunchError},
 };
 
@@ -21,8 +21,20 @@ pub fn fetch(
     ca_file: Option<PathBuf>,
     document: Document,
 ) -> Result<Vec<u8>, FetchError> {
+    Ok(fetch_dated(authority, ca_file, document)?.document)
+}
+
+/// Fetches a document as [`fetch`] does, with the time of day at the authority.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch_dated(
+    authority: impl Into<AuthorityAddress>,
+    ca_file: Option<PathBuf>,
+    document: Document,
+) -> Result<Dated, FetchError> {
     let client = AuthorityClient::new(authority.into(), ca_file);
-    Ok(block_on(client.fetch(document, FETCH_TIMEOUT))??)
+    Ok(block_on(client.fetch_dated(document, FETCH_TIMEOUT))??)
 }
 
 /// Fetches the trust documents of these numbers, in their order; `None` when the authority lacks

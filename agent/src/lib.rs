@@ -31,12 +31,14 @@ mod ssh_agent;
 
 pub use agent_socket::{BindError, SOCKET_NAME, SSH_SOCKET_NAME};
 pub use authority_address::AuthorityAddress;
-pub use authority_client::{AuthorityError, Document};
+pub use authority_client::{AuthorityError, Dated, Document};
 pub use authority_url::{AuthorityUrl, AuthorityUrlError};
 pub use chain::ChainCheckError;
 pub use clock::Clock;
 pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile, Timestamping};
 pub use embedded::{AuthorityLauncher, LaunchError};
-pub use fetch::{FetchError, HISTORY_MAX, ensure_embedded_authority, fetch, fetch_history};
+pub use fetch::{
+    FetchError, HISTORY_MAX, ensure_embedded_authority, fetch, fetch_dated, fetch_history,
+};
 pub use process::detach;
 pub use server::{AgentOptions, RunError, run};

@@ -15,7 +15,7 @@ use self::attest::Attest;
     name = "notme",
     version,
     max_term_width = 80,
-    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up."
+    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up.\n\nExit codes: 0 yes or done, 1 no, 2 wrong call, 3 undecided, 4 a bug of notme."
 )]
 pub(crate) struct Arguments {
     /// What to do
@@ -61,6 +61,32 @@ pub(crate) enum Command {
     /// Find what is set up wrong, and print what repairs it
     #[command(after_help = "Example:\n  notme doctor")]
     Doctor(Json),
+    /// Print what completes notme's commands in a shell
+    #[command(
+        after_help = "Example:\n  notme completions bash > ~/.local/share/bash-completion/completions/notme"
+    )]
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example:\n  notme man ~/.local/share/man/man1 && man notme")]
+    Man {
+        /// Which; it is made when it is not there
+        directory: PathBuf,
+    },
+}
+
+/// The shells that are taught.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU bash, with the package bash-completion
+    Bash,
+    /// Z shell
+    Zsh,
+    /// Fish
+    Fish,
 }
 
 /// Whether to print for machines.

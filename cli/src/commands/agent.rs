@@ -23,6 +23,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     home::Home,
     program,
+    shell::quoted,
 };
 
 /// How long the key agent stays without being asked for anything.
@@ -312,9 +313,7 @@ pub(crate) fn auth_sock(socket: &str) -> String {
     if socket.len() > SOCKET_PATH_MAX {
         return format!("not for OpenSSH's programs: the path is too long for them: {socket}");
     }
-    // What the shell would read otherwise is kept from it.
-    let quoted = socket.replace('\'', "'\\''");
-    format!("export SSH_AUTH_SOCK='{quoted}'")
+    format!("export SSH_AUTH_SOCK={}", quoted(socket))
 }
 
 /// Returns a session's state in words.

@@ -249,7 +249,11 @@ pub(crate) fn read_token(file: &Path) -> Result<String, Failure> {
     Ok(token.trim().to_owned())
 }
 
-fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
+/// Returns where `init` keeps what was there before.
+///
+/// # Errors
+/// [`git::GitError`] outside a repository, when it is about one.
+pub(crate) fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
     Ok(match scope {
         Scope::Local => git::common_directory()?.join("notme/settings.json"),
         Scope::Global => home.programs().join("settings.json"),

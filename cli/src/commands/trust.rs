@@ -15,9 +15,10 @@ use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
 use notme_verifier::{
+    Code,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind, TrustedRoot, TrustedTsa},
+    trust::{Authority, TrustedRoot, TrustedTsa},
     verdict::Class,
 };
 
@@ -102,10 +103,7 @@ pub(crate) fn parse_pins(pins: &[String]) -> Result<Vec<[u8; 32]>, Failure> {
 /// Refuses to trust what nobody vouched for, and shows what to compare.
 pub(crate) fn pin_wanted(document: &[u8]) -> Failure {
     let failure = Failure::usage("an authority is pinned by the key that its operator told you");
-    let shown: Option<TrustDocument> = Envelope::from_json(document)
-        .ok()
-        .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok());
-    let Some(document) = shown else {
+    let Some(document) = unverified(document) else {
         return failure.hint("pass it as `--pin SHA256`");
     };
     let pins: Vec<String> = document
@@ -378,7 +376,34 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     }
     let trust = store.load(now());
     let mut exit = Exit::Yes;
+    let is_wanted = |name: &str| {
+        arguments
+            .name
+            .as_deref()
+            .is_none_or(|wanted| wanted == name)
+    };
+    let mut published = Vec::new();
+    let mut found = false;
+    for authority in trust.authorities() {
+        let name = authority.name();
+        match authority.document() {
+            _ if !is_wanted(name) => {}
+            Some(_) => published.push(name),
+            None => {
+                writeln!(
+                    io::stdout(),
+                    "{name}: pinned by certificate, nothing to refresh"
+                )?;
+                found = true;
+            }
+        }
+    }
     for fault in trust.faults() {
+        // What is older than what was seen gives way to what is newer.
+        if fault.code == Code::BundleRollback {
+            published.extend(is_wanted(&fault.name).then_some(&*fault.name));
+            continue;
+        }
         writeln!(
             io::stderr(),
             "error: authority `{}`: {}",
@@ -387,32 +412,20 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
         )?;
         exit = Exit::Undecided;
     }
-    let mut found = false;
-    for authority in trust.authorities() {
-        if arguments
-            .name
-            .as_deref()
-            .is_some_and(|name| name != authority.name())
-        {
-            continue;
-        }
+    for name in published {
         found = true;
-        let Some(facts) = authority.document() else {
-            writeln!(
-                io::stdout(),
-                "{}: pinned by certificate, nothing to refresh",
-                authority.name()
-            )?;
-            continue;
-        };
+        let facts = trust.authorities().iter().find(|it| it.name() == name);
+        let issued_at = facts
+            .and_then(|it| it.document())
+            .map(|facts| facts.issued_at);
         let oldest = arguments.max_age.map(|age| now().plus(-i64::from(age)));
-        if oldest.is_some_and(|oldest| facts.issued_at >= oldest) {
-            writeln!(io::stdout(), "{}: fresh enough", authority.name())?;
+        if oldest.is_some_and(|oldest| issued_at.is_some_and(|at| at >= oldest)) {
+            writeln!(io::stdout(), "{name}: fresh enough")?;
             continue;
         }
         // One that is not there, or not to be believed, does not keep the others from it.
-        match refresh_one(home, &store, authority, arguments.ca_file.clone()) {
-            Ok(refreshed) => drop(tell(authority.name(), refreshed)?),
+        match refresh_one(home, &store, name, arguments.ca_file.clone()) {
+            Ok(refreshed) => drop(tell(name, refreshed)?),
             Err(failure) => {
                 failure.report();
                 exit = match (exit, failure.exit()) {
@@ -433,15 +446,10 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
 fn refresh_one(
     home: &Home,
     store: &TrustStore,
-    authority: &Authority,
+    name: &str,
     ca_file: Option<PathBuf>,
 ) -> Result<Refreshed, Failure> {
-    let name = authority.name();
-    let address: AuthorityAddress = match authority.document() {
-        Some(_) if is_embedded(authority) => start_embedded(home)?,
-        Some(facts) => facts.url.parse::<AuthorityUrl>()?.into(),
-        None => return Err(store_failure(TrustStoreError::NoDocument(name.to_owned()))),
-    };
+    let address = address(home, store, name)?;
     let document = notme_agent::fetch(address.clone(), ca_file.clone(), Document::Trust)?;
     let missed = store
         .missed(name, &document, now())
@@ -469,7 +477,7 @@ pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
         if authority.document().is_none() {
             continue;
         }
-        match refresh_one(home, &store, authority, None) {
+        match refresh_one(home, &store, authority.name(), None) {
             Err(failure) if failure.exit() == Exit::No => return Err(failure),
             Err(failure) => writeln!(
                 io::stderr(),
@@ -506,7 +514,19 @@ fn store_failure(error: TrustStoreError) -> Failure {
     failure.hint(hint)
 }
 
-/// Tells whether an authority is the user's own.
-fn is_embedded(authority: &Authority) -> bool {
-    authority.name() == EMBEDDED && authority.kind() == PinKind::TrustDocument
+/// Returns where an authority is reached: where its stored document says. What is found there is
+/// believed for its signature alone.
+fn address(home: &Home, store: &TrustStore, name: &str) -> Result<AuthorityAddress, Failure> {
+    if name == EMBEDDED {
+        return start_embedded(home);
+    }
+    let stored = store.document(name).map_err(store_failure)?;
+    let document = unverified(&stored).ok_or("the stored trust document cannot be read")?;
+    Ok(document.authority.parse::<AuthorityUrl>()?.into())
+}
+
+/// Reads a trust document for what it says, whoever says it.
+pub(crate) fn unverified(envelope: &[u8]) -> Option<TrustDocument> {
+    let envelope = Envelope::from_json(envelope).ok()?;
+    serde_json::from_slice(envelope.payload()).ok()
 }

@@ -12,10 +12,7 @@ use std::{
 use notme_testkit::repository::run;
 use serde_json::Value;
 
-use crate::{
-    authority::{Served, free_port},
-    world::{World, told},
-};
+use crate::world::{Served, World, told};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
