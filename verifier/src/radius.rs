@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    judge::{Judge, Judgement},
+    judge::{Judge, Judgement, Stopper},
     repository::{Asked, Blamed, Graph, ObjectId, Repository, RepositoryError, Selection},
     suspicion::{Exposure, Suspicion},
     verify::{JudgedObject, Outcome, verify_graph},
@@ -112,11 +112,17 @@ impl Radius {
             unread: Vec::new(),
             statements: Vec::new(),
         };
-        radius.find_files(repository, &reach, &graph);
+        radius.find_files(repository, &reach, (&graph, judge.stopper()));
+        radius.outcome.interrupted = judge.stopper().is_stopped();
         Ok(radius)
     }
 
-    fn find_files(&mut self, repository: &Repository, reach: &Reach, graph: &Graph) {
+    fn find_files(
+        &mut self,
+        repository: &Repository,
+        reach: &Reach,
+        (graph, stopper): (&Graph, &Stopper),
+    ) {
         let mut files: BTreeMap<_, ExposedFile> = BTreeMap::new();
         let complete = || ExposedFile {
             is_complete: true,
@@ -127,7 +133,8 @@ impl Radius {
             if object.kind() != Some("commit") {
                 continue;
             }
-            let Some(paths) = repository.own_changes(object.id()) else {
+            let paths = || repository.own_changes(object.id());
+            let Some(paths) = (!stopper.is_stopped()).then(paths).flatten() else {
                 unread.push(object.id());
                 continue;
             };
@@ -141,6 +148,7 @@ impl Radius {
                 order: &reach.order,
                 wanted: &reach.wanted,
                 reaches: &reach.reaches,
+                stopper,
             };
             repository.blame(&asked, *tip)
         });

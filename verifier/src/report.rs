@@ -8,6 +8,7 @@ mod annotations;
 mod finding;
 mod folded;
 mod html;
+mod json;
 mod junit;
 mod markdown;
 mod radius;
@@ -189,10 +190,10 @@ pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// What writing gives.
 pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
-        serde_json::to_writer(&mut *to, &ObjectReport::of(outcome, object))?;
+        json::write(&ObjectReport::of(outcome, object), to)?;
         to.write_all(b"\n")?;
     }
-    serde_json::to_writer(&mut *to, &head(outcome))?;
+    json::write(&head(outcome), to)?;
     to.write_all(b"\n")
 }
 
@@ -329,12 +330,14 @@ fn laid_out(head: &str, fields: Vec<String>) -> String {
     line
 }
 
+/// Tells whether a character controls a terminal, or reorders or hides text.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Escapes control characters, and those that reorder or hide text.
 pub fn escape(text: &str) -> String {
-    let is_deceptive = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if is_deceptive(c) {
@@ -367,8 +370,9 @@ fn write_with_list<T: Serialize>(
     items: impl Iterator<Item = T>,
     to: &mut impl Write,
 ) -> io::Result<()> {
-    let object = serde_json::to_string(object)?;
-    to.write_all(object.strip_suffix('}').unwrap_or(&object).as_bytes())?;
+    let mut written = Vec::new();
+    json::write(object, &mut written)?;
+    to.write_all(written.strip_suffix(b"}").unwrap_or(&written))?;
     write!(to, ",\n \"{member}\":[")?;
     write_items(items, to)?;
     to.write_all(b"]}")
@@ -381,7 +385,7 @@ fn write_items<T: Serialize>(
     let separators = std::iter::once("\n  ").chain(std::iter::repeat(",\n  "));
     for (separator, item) in separators.zip(items) {
         to.write_all(separator.as_bytes())?;
-        serde_json::to_writer(&mut *to, &item)?;
+        json::write(&item, to)?;
     }
     Ok(())
 }

@@ -342,7 +342,7 @@ impl Repository {
     /// when they cannot be read.
     pub(crate) fn own_changes(&self, commit: ObjectId) -> Option<Vec<BString>> {
         let (tree, parents) = (self.tree(commit)?, self.parents(commit).ok()?);
-        let changed = |parent| Changes::between(&self.objects, parent, tree, usize::MAX);
+        let changed = |parent| Changes::between(&self.objects, parent, tree);
         let Some((first, others)) = parents.split_first() else {
             let files = changed(None)?.files.into_iter();
             return Some(files.map(|change| change.path).collect());
@@ -364,9 +364,8 @@ impl Repository {
             Some(parent) => Some(self.tree(*parent)?),
             None => None,
         };
-        let changes = Changes::between(&self.objects, parent, self.tree(commit)?, 1)?;
-        let path = &changes.files.first()?.path;
-        Some(path.to_str_lossy().into_owned())
+        let change = Changes::first(&self.objects, parent, self.tree(commit)?)?;
+        Some(change.path.to_str_lossy().into_owned())
     }
 
     /// Returns a commit's tree; `None` when the commit cannot be read.

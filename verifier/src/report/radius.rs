@@ -10,6 +10,7 @@ use crate::{
     radius::{ExposedFile, Radius},
     suspicion::Exposure,
     verify::JudgedObject,
+    wrap::wrap,
 };
 
 /// An object, and how it rests on it.
@@ -98,8 +99,7 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         writeln!(to, "{:<10} {id}: its files could not be read", "undecided")?;
     }
     let compromised = radius.suspicions.iter().map(ToString::to_string);
-    writeln!(
-        to,
+    let counts = format!(
         "{} of {} objects, {} branches and tags, {} files with {} lines left, {} statements rest on {}",
         radius.exposed().count(),
         radius.outcome.summary().objects,
@@ -108,7 +108,8 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         radius.lines(),
         radius.statements.len(),
         compromised.collect::<Vec<_>>().join(", ")
-    )?;
+    );
+    writeln!(to, "{}", wrap(&counts, 0, 0))?;
     if radius.outcome.interrupted {
         writeln!(to, "{INTERRUPTED}")?;
     }

@@ -18,6 +18,7 @@ use super::{
     Graph, Repository,
     changes::{Change, Changes},
 };
+use crate::judge::Stopper;
 
 /// Longer files are not read.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -75,6 +76,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) wanted: &'a [bool],
     /// Which nodes are, or come after, one that is asked about.
     pub(crate) reaches: &'a [bool],
+    pub(crate) stopper: &'a Stopper,
 }
 
 impl Repository {
@@ -89,7 +91,7 @@ impl Repository {
             waiting: HashMap::new(),
         };
         let mut versions = Versions::new();
-        for file in Changes::between(&self.objects, None, tree, usize::MAX)?.files {
+        for file in Changes::between(&self.objects, None, tree)?.files {
             let Some(content) = file.new else { continue };
             let piece = Piece {
                 file: blame.files.len(),
@@ -107,8 +109,10 @@ impl Repository {
         }
         blame.hand_to(tip, versions);
         for node in asked.order {
-            if let Some(versions) = blame.waiting.remove(node) {
-                blame.settle(*node, versions);
+            match blame.waiting.remove(node) {
+                Some(versions) if asked.stopper.is_stopped() => blame.give_up(versions),
+                Some(versions) => blame.settle(*node, versions),
+                None => {}
             }
         }
         for file in &mut blame.files {
@@ -154,9 +158,9 @@ impl Blame<'_> {
             };
             let id = self.asked.graph.nodes().get(parent).map(|it| it.id);
             // One that is missing is not asked about, and what is its would be the child's.
-            let changes = id.and_then(|id| self.repository.tree(id)).and_then(|old| {
-                Changes::between(&self.repository.objects, Some(old), tree, usize::MAX)
-            });
+            let changes = id
+                .and_then(|id| self.repository.tree(id))
+                .and_then(|old| Changes::between(&self.repository.objects, Some(old), tree));
             let Some(changes) = changes else {
                 return self.give_up(versions);
             };
@@ -229,7 +233,13 @@ impl Blame<'_> {
             return None;
         }
         let new = self.repository.content(added.new?)?;
+        let length = u64::try_from(new.len()).ok()?;
         let scored = deleted().filter_map(|(path, old)| {
+            let size = self.repository.objects.size(old)?;
+            // Not even if all of it were there.
+            if size.min(length) < size.max(length) / 2 {
+                return None;
+            }
             let score = similarity(&self.repository.content(old)?, &new);
             (score >= 50).then_some((score, is_namesake(&(path, old)), (path, old)))
         });
@@ -382,10 +392,6 @@ fn count_lines(content: Vec<u8>) -> Option<u32> {
 fn similarity(old: &[u8], new: &[u8]) -> usize {
     let longer = old.len().max(new.len());
     if longer == 0 {
-        return 0;
-    }
-    // Not even if all of it were there.
-    if old.len().min(new.len()).saturating_mul(100) / longer < 50 {
         return 0;
     }
     let mut lines: HashMap<&[u8], usize> = HashMap::new();

@@ -12,11 +12,18 @@ use super::objects::Objects;
 
 /// Deeper folders are not meant seriously.
 const DEPTH_MAX: usize = 1024;
+/// Nor are trees of more entries: a few objects that name each other can stand for as many as
+/// there are atoms.
+const ENTRIES_MAX: usize = 1_000_000;
+/// How many entries are looked at for the sake of one file.
+const ENTRIES_FOR_ONE: usize = 20_000;
 
 /// The files that differ, in the order of the trees.
 pub(crate) struct Changes {
     pub(crate) files: Vec<Change>,
     most: usize,
+    /// How many entries may still be looked at.
+    entries: usize,
 }
 
 /// A file that was added, altered or deleted. Links are files; submodules are none.
@@ -34,17 +41,27 @@ struct Entry {
 }
 
 impl Changes {
-    /// Compares two trees until `most` files were found to differ. No old tree is an empty one.
-    /// `None` when a tree cannot be read.
-    pub(crate) fn between(
+    /// Compares two trees. No old tree is an empty one. `None` when a tree cannot be read, or when
+    /// there are too many.
+    pub(crate) fn between(objects: &Objects, old: Option<ObjectId>, new: ObjectId) -> Option<Self> {
+        Self::of(objects, (old, new), (usize::MAX, ENTRIES_MAX))
+    }
+
+    /// Finds the first file that differs.
+    pub(crate) fn first(objects: &Objects, old: Option<ObjectId>, new: ObjectId) -> Option<Change> {
+        let first = Self::of(objects, (old, new), (1, ENTRIES_FOR_ONE))?;
+        first.files.into_iter().next()
+    }
+
+    fn of(
         objects: &Objects,
-        old: Option<ObjectId>,
-        new: ObjectId,
-        most: usize,
+        (old, new): (Option<ObjectId>, ObjectId),
+        (most, entries): (usize, usize),
     ) -> Option<Self> {
         let mut changes = Self {
             files: Vec::new(),
             most,
+            entries,
         };
         changes.compare(objects, &mut BString::default(), (old, Some(new)), 0)?;
         Some(changes)
@@ -75,6 +92,7 @@ impl Changes {
             };
             let old = (order != Ordering::Greater).then(|| old.next()).flatten();
             let new = (order != Ordering::Less).then(|| new.next()).flatten();
+            self.entries = self.entries.checked_sub(1)?;
             self.entry(objects, path, (old, new), depth)?;
         }
         Some(())

@@ -111,6 +111,12 @@ impl World {
     }
 
     fn radius_of(&self, what: &str, since: UnixTime) -> (Value, String) {
+        let [json, text] = self.reports(what, since);
+        (serde_json::from_str(&json).unwrap(), text)
+    }
+
+    /// Returns what is written, as JSON and as text.
+    fn reports(&self, what: &str, since: UnixTime) -> [String; 2] {
         let trust = self.trust();
         let policy: Policy = floor("declared");
         let judge = Judge::new(&policy, &trust, NOW);
@@ -122,8 +128,7 @@ impl World {
         let (mut json, mut text) = (Vec::new(), Vec::new());
         write_radius_json(&radius, &mut json).unwrap();
         write_radius_text(&radius, &mut text).unwrap();
-        let json = serde_json::from_slice(&json).unwrap();
-        (json, String::from_utf8(text).unwrap())
+        [json, text].map(|it| String::from_utf8(it).unwrap())
     }
 
     fn files(&self) -> Vec<String> {
@@ -386,11 +391,9 @@ fn references_that_come_after_it_are_told() {
         text.contains("file       a  changed by 1 commit  lines left: 2\n"),
         "{text}"
     );
-    let last = text.lines().last().unwrap();
-    assert!(
-        last.starts_with("1 of 2 objects, 2 branches and tags, 1 files"),
-        "{text}"
-    );
+    let counts = "1 of 2 objects, 2 branches and tags, 1 files with 1 lines left";
+    assert!(text.lines().any(|line| line.starts_with(counts)), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 }
 
 #[test]
@@ -404,4 +407,57 @@ fn what_is_none_of_it_is_not_told() {
     for name in ["nobody", "", "0123"] {
         assert!(Suspicion::of(name, NOW, &trust).is_err(), "{name}");
     }
+}
+
+/// Ten trees of ten entries each, one in the other: as many files as nobody can list.
+#[test]
+fn a_bomb_of_trees_is_not_unpacked() {
+    let world = World::new(1);
+    let blob = world
+        .git
+        .git_with_input(&["hash-object", "-w", "--stdin"], b"x\n");
+    let mut inner = format!(
+        "100644 blob {}",
+        String::from_utf8(blob.stdout).unwrap().trim()
+    );
+    let mut tree = String::new();
+    for _ in 0..10 {
+        let entries: String = (0..10).map(|it| format!("{inner}\t{it}\n")).collect();
+        let made = world.git.git_with_input(&["mktree"], entries.as_bytes());
+        tree = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        inner = format!("040000 tree {tree}");
+    }
+    let at = world.time();
+    let payload = CommitSpec {
+        at,
+        ..CommitSpec::new(&tree)
+    }
+    .payload();
+    let leaf = LeafSpec {
+        not_before: at.plus(-60),
+        not_after: at.plus(300),
+        ..world.spec(Agent::Bad, &payload)
+    };
+    let raw = world.agents.leaf(&leaf).sign_commit(&payload, at);
+    let id = world.git.write_commit_object(&raw);
+    world.git.git_ok(&["update-ref", "refs/heads/main", &id]);
+    world.git.git_ok(&["repack", "-q", "-a", "-d"]);
+    let report = world.radius("local", UnixTime::from_secs(0));
+    assert_eq!(report["unread"][0], id.as_str());
+    assert_eq!(report["complete"], false);
+}
+
+#[test]
+fn names_of_files_are_exact_and_move_no_cursor() {
+    let mut world = World::new(1);
+    let name = "\u{9b}31m\u{202e}\u{1b}]0;x\u{7}";
+    world.git.write(name, "x\n");
+    let id = world.commit(Agent::Bad, &[]);
+    world.git.git_ok(&["update-ref", "refs/heads/main", &id]);
+    let (report, text) = world.radius_of("local", UnixTime::from_secs(0));
+    assert_eq!(report["files"][0]["path"], name);
+    let is_moving = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(is_moving), "{text}");
+    let [written, _] = world.reports("local", UnixTime::from_secs(0));
+    assert!(!written.contains(is_moving) && written.contains("\\u009b31m"));
 }
