@@ -12,7 +12,7 @@ use std::{
 use notme_testkit::repository::run;
 use serde_json::Value;
 
-use crate::world::{Served, World, told};
+use crate::world::{Served, World, free_port, told};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
