@@ -140,8 +140,10 @@ impl Agents {
         }
         let deadline = Instant::now() + SIGN_BUDGET;
         let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
-        let scopes = credential.certificate.leaf().scopes();
-        if !scopes.iter().any(|scope| scope == SCOPE_SIGN_ATTESTATION) {
+        if !slot
+            .config()
+            .allows(&credential.certificate, SCOPE_SIGN_ATTESTATION)
+        {
             return Err(Failure::Scope);
         }
         let signature = credential.session.sign(slot.config().profile, message)?;

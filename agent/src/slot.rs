@@ -27,12 +27,16 @@ use crate::{
     authority_client::{AuthorityClient, AuthorityError, Document},
     chain::ChainCheckError,
     clock::Clock,
-    config::AgentConfig,
+    config::{AgentConfig, Wire},
     embedded::Embedded,
     failure::Failure,
     forms::Form,
-    session::{Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request},
+    session::{
+        Answer, Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request,
+        pair_request,
+    },
     session_keys::SessionKeys,
+    token_source::GithubJob,
 };
 
 /// An agent's place in the key agent.
@@ -66,6 +70,8 @@ pub(crate) struct Surroundings {
     pub(crate) authority_socket: PathBuf,
     /// Where the configurations are.
     pub(crate) config_dir: PathBuf,
+    /// The job that we were started in.
+    pub(crate) github: Option<GithubJob>,
     /// Our time.
     pub(crate) clock: Clock,
 }
@@ -100,7 +106,9 @@ impl Slot {
     /// one of the same authority with the same rights.
     pub(crate) fn reconfigured(&self, config: AgentConfig, around: &Surroundings) -> Self {
         let before = self.config();
-        let is_same = config.authority == before.authority && config.scopes == before.scopes;
+        let is_same = config.authority == before.authority
+            && config.wire == before.wire
+            && config.scopes == before.scopes;
         let slot = Self::new(config, around);
         if is_same {
             slot.session.replace(self.current());
@@ -167,7 +175,7 @@ impl Slot {
             session = self.renew(around, deadline).await?;
         }
         let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
-        if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
+        if matches!(&issued, Err(failure) if is_loss(failure)) && self.opens_by_itself() {
             // The authority forgot the session; where a new one costs nothing, get it.
             session = self.enrol(None, around, deadline).await?;
             issued = self.issue::<F>(&session, &digest, around, deadline).await;
@@ -198,9 +206,13 @@ impl Slot {
             return Err(self.no_certificate(absent));
         }
         F::check(&session, &certificate, &self.config(), now)?;
+        let reason = match absent {
+            Failure::NoIssuance => absent.to_string(),
+            absent => format!("authority unreachable ({absent})"),
+        };
         let notice = format!(
-            "authority unreachable ({absent}), signed with the session certificate; without a \
-             time stamp verifiers will see time basis `declared`"
+            "{reason}, signed with the session certificate; without a time stamp verifiers will \
+             see time basis `declared`"
         );
         count(&self.fallback, &notice, now);
         Ok(Credential {
@@ -253,7 +265,7 @@ impl Slot {
             Err(_) if session.chain(self.config().profile).leaf().is_valid_at(now) => Ok(session),
             // Not when the session was revoked: that would be undone by asking again.
             Err(failure)
-                if self.needs_no_token() && (is_absence(&failure) || is_loss(&failure)) =>
+                if self.opens_by_itself() && (is_absence(&failure) || is_loss(&failure)) =>
             {
                 self.enrol_locked(None, around, deadline)
                     .await
@@ -299,9 +311,11 @@ impl Slot {
     pub(crate) async fn maintain(&self, around: &Surroundings) {
         self.refresh_trust(around).await;
         let now = (around.clock)();
-        let is_due = self
-            .current()
-            .is_some_and(|session| session.renew_at() <= now && now <= session.ends_at());
+        // A token is not spent as long as nobody wants to sign.
+        let is_due = self.config().wire == Wire::Sessions
+            && self
+                .current()
+                .is_some_and(|session| session.renew_at() <= now && now <= session.ends_at());
         let is_early = self
             .renewal_tried
             .get()
@@ -323,6 +337,9 @@ impl Slot {
     ) -> Result<F::Certificate, Failure> {
         // An authority that certified nothing in the form would not for a payload either.
         self.of_session::<F>(session)?;
+        if self.config().wire == Wire::Pairs {
+            return Err(Failure::NoIssuance);
+        }
         self.check_patience()?;
         let config = self.config();
         let issued = self
@@ -353,7 +370,7 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        if token.is_none() && !self.needs_no_token() {
+        if token.is_none() && !self.opens_by_itself() {
             return Err(self.no_session());
         }
         // Before the token leaves: an authority that we would not believe is not to have it.
@@ -363,14 +380,18 @@ impl Slot {
         check_pinned(&roots, &self.config())?;
         let opening = match &token {
             Some(_) => Opening::Token,
-            None => Opening::UserId,
+            None => Opening::Repeatable,
         };
         let keys = SessionKeys::generate(&mut OsRng)?;
-        let request = enrol_request(&keys, &self.config(), token.as_ref())?;
-        drop(token);
         let answer = self
             .ask(around, deadline, async |timeout| {
-                Ok(self.client.enrol(&request, timeout).await?)
+                let token = match (&token, &self.config().token) {
+                    (None, Some(source)) => {
+                        Some(source.token(around.github.as_ref(), deadline).await?)
+                    }
+                    (token, _) => token.clone(),
+                };
+                self.open(&keys, token, timeout).await
             })
             .await
             .map_err(|failure| match failure {
@@ -385,18 +406,43 @@ impl Slot {
         self.accept((Rc::new(keys), opening), granted, around)
     }
 
+    /// Has keys certified.
+    async fn open(
+        &self,
+        keys: &SessionKeys,
+        token: Option<Token>,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let config = self.config();
+        match (config.wire, token) {
+            (Wire::Sessions, token) => {
+                let request = enrol_request(keys, &config, token.as_ref())?;
+                Ok(self.client.enrol(&request, timeout).await?.into())
+            }
+            (Wire::Pairs, Some(token)) => {
+                let request = pair_request(keys, &token)?;
+                Ok(self.client.pair(&token, &request, timeout).await?.into())
+            }
+            (Wire::Pairs, None) => Err(self.no_session()),
+        }
+    }
+
     async fn renew_locked(
         &self,
         session: &Rc<Session>,
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        let answer = self
+        if self.config().wire == Wire::Pairs {
+            return self.enrol_locked(None, around, deadline).await;
+        }
+        let answer: Answer = self
             .ask(around, deadline, async |timeout| {
                 let request = session.renew_request(&self.config().authority, (around.clock)())?;
                 Ok(self.client.renew(&request, timeout).await?)
             })
-            .await?;
+            .await?
+            .into();
         if answer.identity != *session.identity() {
             return Err(ChainCheckError::Identity.into());
         }
@@ -416,7 +462,11 @@ impl Slot {
         deadline: Instant,
     ) -> Result<Vec<Certificate>, Failure> {
         self.ask(around, deadline, async |timeout| {
-            Ok(self.client.roots(timeout).await?)
+            let document = match self.config().wire {
+                Wire::Sessions => Document::CaBundle,
+                Wire::Pairs => Document::WellKnownCaBundle,
+            };
+            Ok(self.client.roots(document, timeout).await?)
         })
         .await
     }
@@ -440,6 +490,9 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Result<VerifiedTrust, NoFormats>, Failure> {
+        if self.config().wire == Wire::Pairs {
+            return Ok(Err(NoFormats::Pairs));
+        }
         let envelope = self
             .ask(around, deadline, async |timeout| {
                 Ok(self.client.fetch(Document::Trust, timeout).await?)
@@ -554,9 +607,11 @@ impl Slot {
         }
     }
 
-    /// On a unix socket our user id may open sessions; the authority knows whether it does.
-    fn needs_no_token(&self) -> bool {
-        self.config().authority.is_local()
+    /// Tells whether sessions open without a token that somebody hands over. On a unix socket our
+    /// user id may do that; the authority knows whether it does.
+    fn opens_by_itself(&self) -> bool {
+        let config = self.config();
+        config.authority.is_local() || config.token.is_some()
     }
 }
 
@@ -592,7 +647,7 @@ fn reset(row: &RefCell<Option<Fallback>>) {
 
 /// Tells whether the authority could not be asked, as opposed to having said no.
 fn is_absence(failure: &Failure) -> bool {
-    matches!(failure, Failure::Launch(_))
+    matches!(failure, Failure::Launch(_) | Failure::NoIssuance)
         || matches!(failure, Failure::Authority(error) if error.is_absence())
 }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod attest;
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
@@ -112,6 +112,26 @@ pub(crate) struct Init {
     /// File that holds the enrolment token; `-` for stdin
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Where tokens come from, a new one for each session: `github` (this job of GitHub Actions),
+    /// `file:PATH`, or `command:COMMAND` for the shell
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        requires = "authority",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) token_from: Option<TokenFrom>,
+    /// For whom GitHub's tokens are; the authority's host name when left out
+    #[arg(long, value_name = "AUDIENCE", requires = "token_from")]
+    pub(crate) audience: Option<String>,
+    /// The authority issues pairs of certificates for tokens at `/cert/gha` and no more, as the
+    /// hosted notme does
+    #[arg(
+        long,
+        requires_all = ["authority", "token_from"],
+        conflicts_with_all = ["format", "profile", "timestamp", "ssh_login"]
+    )]
+    pub(crate) pairs: bool,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -140,6 +160,32 @@ pub(crate) struct Init {
     /// Take the settings back
     #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "timestamp", "ssh_login"])]
     pub(crate) undo: bool,
+}
+
+/// Where tokens come from.
+#[derive(Clone, Debug)]
+pub(crate) enum TokenFrom {
+    Github,
+    File(PathBuf),
+    Command(String),
+}
+
+impl FromStr for TokenFrom {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "github" => Ok(Self::Github),
+            // The key agent reads it, from wherever it runs.
+            Some(("file", path)) => std::path::absolute(path)
+                .map(Self::File)
+                .map_err(|_| "`file:` needs a path"),
+            Some(("command", command)) if !command.is_empty() => {
+                Ok(Self::Command(command.to_owned()))
+            }
+            _ => Err("it is `github`, `file:PATH` or `command:COMMAND`"),
+        }
+    }
 }
 
 /// The forms of signature that `init` can set up.

@@ -34,6 +34,14 @@ struct State {
     keys: Vec<(String, TokenKey)>,
     manner: Manner,
     key_fetches: u64,
+    job: Option<Job>,
+    tokens_given: u64,
+}
+
+/// Who may ask for tokens as a job of GitHub Actions does, and what they say.
+struct Job {
+    secret: String,
+    claims: Value,
 }
 
 /// How an issuer answers.
@@ -98,6 +106,21 @@ impl TestIssuer {
         self.shared.lock().manner = manner;
     }
 
+    /// Gives tokens with these claims to whoever asks with a secret as a job of GitHub Actions
+    /// does, each with an `aud` as asked for and a `jti` of its own. Returns where to ask.
+    pub fn employ(&self, secret: &str, claims: Value) -> String {
+        self.shared.lock().job = Some(Job {
+            secret: secret.to_owned(),
+            claims,
+        });
+        format!("{}{TOKENS}?api-version=2.0", self.url())
+    }
+
+    /// Returns how many tokens it gave to jobs.
+    pub fn tokens_given(&self) -> u64 {
+        self.shared.lock().tokens_given
+    }
+
     /// Returns how often its keys were asked for.
     pub fn key_fetches(&self) -> u64 {
         self.shared.lock().key_fetches
@@ -158,7 +181,10 @@ impl Shared {
         while self.lock().manner == Manner::Silent {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let (status, body) = self.document(&path, address);
+        let (status, body) = match path.split_once("&audience=") {
+            Some((job, audience)) if job.starts_with(TOKENS) => self.token(&head, audience),
+            _ => self.document(&path, address),
+        };
         let more = match status {
             "302 Found" => format!("location: {}{KEYS}\r\n", url(address)),
             _ => String::new(),
@@ -167,6 +193,31 @@ impl Shared {
             stream,
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
+        )
+    }
+
+    fn token(&self, head: &str, audience: &str) -> (&'static str, String) {
+        let mut state = self.lock();
+        let State { keys, job, .. } = &*state;
+        let employed = job.as_ref().filter(|job| {
+            let expected = format!("authorization: Bearer {}", job.secret);
+            head.lines()
+                .any(|line| line.eq_ignore_ascii_case(&expected))
+        });
+        let (Some(job), Some(key)) = (employed, keys.last()) else {
+            return ("401 Unauthorized", "{}".to_owned());
+        };
+        let mut claims = job.claims.clone();
+        if let Value::Object(claims) = &mut claims {
+            claims.insert("aud".to_owned(), audience.into());
+            let number = state.tokens_given;
+            claims.insert("jti".to_owned(), format!("job-{number}").into());
+        }
+        let token = mint(key, &claims);
+        state.tokens_given += 1;
+        (
+            "200 OK",
+            json!({"count": token.len(), "value": token}).to_string(),
         )
     }
 
@@ -214,3 +265,4 @@ fn url(address: SocketAddr) -> String {
 }
 
 const KEYS: &str = "/.well-known/jwks";
+const TOKENS: &str = "/oidc/token";

@@ -24,4 +24,5 @@ mod ssh_agent;
 mod time_stamps;
 mod tls;
 mod tokens;
+mod workloads;
 mod world;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use notme_agent::{Pins, Profile};
+use notme_agent::{Pins, Profile, TOKEN_MAX};
 use notme_core::frame::Basis;
 use notme_testkit::clock::FixedClock;
 
@@ -100,7 +100,7 @@ fn refuses_a_token_that_is_none() {
     assert_eq!(refusal.code, "authority-refused");
     let refusal = world
         .connect()
-        .enrol("claude", &"x".repeat(4097))
+        .enrol("claude", &"x".repeat(TOKEN_MAX + 1))
         .unwrap_err();
     assert_eq!(refusal.code, "token-malformed");
     let refusal = world.connect().enrol("nobody", &world.token()).unwrap_err();

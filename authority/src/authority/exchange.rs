@@ -2,7 +2,7 @@
 
 use notme_core::{
     base64,
-    enrol::{AuthorityState, KeyPair},
+    enrol::{AuthorityState, KeyPair, pair_preimage},
     hex,
     identity::Identity,
     key::{Algorithm, Hash, PublicKey, sha256},
@@ -196,12 +196,7 @@ impl<'a> PairRequest<'a> {
         if (mtls.algorithm(), signing.algorithm()) != (Algorithm::P256, Algorithm::Ed25519) {
             return Err(Denial::P256ProofInvalid);
         }
-        let preimage = [
-            mtls.spki_der(),
-            signing.spki_der(),
-            &sha256(token.as_bytes()),
-        ]
-        .concat();
+        let preimage = pair_preimage(&mtls, &signing, token);
         let digest = sha256(&preimage);
         let messages = [preimage.as_slice(), &digest];
         let [mtls_proof, signing_proof] = self.proofs.map(base64::decode_any);

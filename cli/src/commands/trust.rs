@@ -73,6 +73,25 @@ pub(crate) fn pin_or_refresh(
     update_allowed_signers(home)
 }
 
+/// Pins an authority by the certificates of its roots; one that is pinned already stays as it is.
+///
+/// # Errors
+/// [`Failure`] when a certificate is not pinned.
+pub(crate) fn pin_bundle(
+    home: &Home,
+    name: &str,
+    bundle: &str,
+    pins: &[[u8; 32]],
+) -> Result<(), Failure> {
+    let store = store(home, None);
+    if !store.contains(name) {
+        store
+            .add_pem(name, bundle, PemKind::Notme, pins)
+            .map_err(store_failure)?;
+    }
+    Ok(())
+}
+
 /// Writes what git was pointed at anew, where `notme init` did point it at something.
 fn update_allowed_signers(home: &Home) -> Result<(), Failure> {
     let file = home.allowed_signers();

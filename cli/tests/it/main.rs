@@ -36,4 +36,5 @@ mod time_stamps;
 mod trust;
 mod verify;
 mod vsa;
+mod workload;
 mod world;
