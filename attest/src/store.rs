@@ -257,40 +257,20 @@ impl Store {
     /// [`StoreError`] when it cannot be read, or there is more than anybody would keep.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
         let repository = self.repository.to_thread_local();
-        let Some(tip) = tip(&repository, &place.shelf.reference())? else {
-            return Ok(Vec::new());
-        };
-        let (head, rest) = place.directory();
-        let mut tree = tree_of(&repository, tip)?;
-        for name in [head, rest] {
-            match child(&repository, tree, name)? {
-                Some(below) => tree = below,
-                None => return Ok(Vec::new()),
-            }
-        }
-        let mut blobs = Vec::new();
-        match place.shelf {
-            Shelf::Commits | Shelf::Trees => blobs.extend(files(&repository, tree)?),
-            Shelf::Activities => {
-                let fans = entries(&repository, tree)?;
-                for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
-                    blobs.extend(files(&repository, fan.id)?);
-                    if blobs.len() > FILES_MAX {
-                        break;
-                    }
-                }
-            }
-        }
-        if blobs.len() > FILES_MAX {
-            return Err(StoreError::TooMany);
-        }
-        blobs
-            .into_iter()
-            .map(|(name, id)| {
-                let content = blob(&repository, id)?;
-                Ok(Kept { name, content })
-            })
-            .collect()
+        let kept = blobs(&repository, place)?.into_iter();
+        kept.map(|(name, id)| {
+            let content = blob(&repository, id)?;
+            Ok(Kept { name, content })
+        })
+        .collect()
+    }
+
+    /// Returns how many bundles are kept in a place, without reading them.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn count(&self, place: &Place) -> Result<usize, StoreError> {
+        Ok(blobs(&self.repository.to_thread_local(), place)?.len())
     }
 
     /// Keeps bundles, each in all its places, in one step: all of them, or none.
@@ -521,6 +501,41 @@ fn child(
         .into_iter()
         .find(|entry| entry.mode.is_tree() && entry.name == name.as_bytes());
     Ok(found.map(|entry| entry.id))
+}
+
+/// Returns the bundles in a place.
+fn blobs(
+    repository: &gix::Repository,
+    place: &Place,
+) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
+    let Some(tip) = tip(repository, &place.shelf.reference())? else {
+        return Ok(Vec::new());
+    };
+    let (head, rest) = place.directory();
+    let mut tree = tree_of(repository, tip)?;
+    for name in [head, rest] {
+        match child(repository, tree, name)? {
+            Some(below) => tree = below,
+            None => return Ok(Vec::new()),
+        }
+    }
+    let mut blobs = Vec::new();
+    match place.shelf {
+        Shelf::Commits | Shelf::Trees => blobs.extend(files(repository, tree)?),
+        Shelf::Activities => {
+            let fans = entries(repository, tree)?;
+            for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
+                blobs.extend(files(repository, fan.id)?);
+                if blobs.len() > FILES_MAX {
+                    break;
+                }
+            }
+        }
+    }
+    match blobs.len() > FILES_MAX {
+        true => Err(StoreError::TooMany),
+        false => Ok(blobs),
+    }
 }
 
 /// Returns the bundles in a directory; what is named otherwise is passed over.

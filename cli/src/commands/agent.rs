@@ -1,6 +1,7 @@
 //! `notme agent`: the process that holds the session keys.
 
 use std::{
+    env,
     ffi::OsString,
     io::{self, Write},
     sync::Arc,
@@ -29,10 +30,12 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long any answer may take: git's callers never wait longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// The variable that names the socket of an agent that is lent, which is all there is then.
+pub(crate) const LENT_SOCKET: &str = "NOTME_AGENT_SOCKET";
 /// The longest path that fits into the address of a unix socket.
 const SOCKET_PATH_MAX: usize = 107;
 /// How long an enrolment may take.
-const ENROL_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const ENROL_DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
     match command {
@@ -53,11 +56,17 @@ pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
     }
 }
 
-/// Where the key agent is, and how to start it.
+/// Where the key agent is, and how to start it; in a run, where it lends the run's agent.
 ///
 /// # Errors
 /// The system's error.
 pub(crate) fn endpoint(home: &Home) -> io::Result<AgentEndpoint> {
+    if let Some(socket) = env::var_os(LENT_SOCKET) {
+        return Ok(AgentEndpoint {
+            socket: socket.into(),
+            start: None,
+        });
+    }
     Ok(AgentEndpoint {
         socket: home.runtime().join(notme_agent::SOCKET_NAME),
         start: Some(StartCommand {
@@ -110,7 +119,7 @@ fn existing(home: &Home) -> Result<Option<AgentClient>, Failure> {
     }
 }
 
-pub(super) fn client_failure(error: ClientError) -> Failure {
+pub(crate) fn client_failure(error: ClientError) -> Failure {
     let hint = error.hint().map(str::to_owned);
     let failure = Failure::from(error);
     match hint {

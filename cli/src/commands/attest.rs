@@ -1,5 +1,6 @@
 //! `notme attest`: statements about what an agent did.
 
+pub(crate) mod course;
 mod make;
 mod transfer;
 mod verify;
@@ -22,7 +23,12 @@ use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{Repository, report::escape};
 use serde_json::{Value, json};
 
-pub(crate) use self::verify::attested;
+pub(crate) use self::{
+    course::{Course, Next, State},
+    make::{new_id, succeed_as},
+    transfer::{push_new, push_to as push},
+    verify::attested,
+};
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
     commands::{agent, print_json, verify::open},
@@ -44,21 +50,29 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Show(arguments) => show(arguments),
         Attest::Export(arguments) => export(arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
-        Attest::Push(arguments) => transfer::push(arguments),
+        Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }
 }
 
 /// A repository, and the statements that it keeps.
-struct Archive {
-    repository: Repository,
-    store: Store,
+pub(crate) struct Archive {
+    pub(crate) repository: Repository,
+    pub(crate) store: Store,
 }
 
 impl Archive {
     /// Opens those of the repository around us.
-    fn open() -> Result<Self, Failure> {
-        let repository = open()?;
+    pub(crate) fn open() -> Result<Self, Failure> {
+        Self::of(open()?)
+    }
+
+    /// Opens those of a git directory.
+    fn at(directory: &Path) -> Result<Self, Failure> {
+        Self::of(Repository::open(directory)?)
+    }
+
+    fn of(repository: Repository) -> Result<Self, Failure> {
         let store = Store::open(&repository.path())?;
         Ok(Self { repository, store })
     }
@@ -104,6 +118,8 @@ struct Author<'a> {
     now: UnixTime,
     made: Vec<(Vec<u8>, Vec<Place>)>,
     lines: Vec<String>,
+    /// Whether nothing is printed of what was made.
+    is_quiet: bool,
 }
 
 impl<'a> Author<'a> {
@@ -124,6 +140,7 @@ impl<'a> Author<'a> {
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
+            is_quiet: false,
         })
     }
 
@@ -153,7 +170,7 @@ impl<'a> Author<'a> {
     fn keep(self) -> Outcome {
         self.archive.store.write(&self.made, self.now)?;
         let mut out = io::stdout().lock();
-        for line in self.lines {
+        for line in self.lines.iter().filter(|_| !self.is_quiet) {
             writeln!(out, "{line}")?;
         }
         Ok(Exit::Yes)
