@@ -7,11 +7,21 @@
 
 mod merge;
 
-use std::{fmt, fs::File, io, path::Path, thread, time::Duration};
+use std::{
+    fmt,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use gix::{
     ObjectId,
-    objs::tree::{EntryKind, EntryMode},
+    objs::{
+        Find as _,
+        tree::{EntryKind, EntryMode},
+    },
     refs::{
         FullName, Target,
         transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
@@ -196,6 +206,8 @@ pub const TRAILER: &str = "Agent-Chain";
 pub struct Store {
     repository: gix::ThreadSafeRepository,
     hash: HashKind,
+    /// Where commits are looked for beside the repository's own objects.
+    elsewhere: Vec<PathBuf>,
 }
 
 impl Store {
@@ -215,7 +227,17 @@ impl Store {
         Ok(Self {
             repository: repository.into_sync(),
             hash,
+            elsewhere: Vec::new(),
         })
+    }
+
+    /// Looks for commits in these directories of objects as well: while a push is received, git
+    /// keeps what it brings apart (`GIT_OBJECT_DIRECTORY`). Statements are read, and written,
+    /// where the repository has them.
+    #[must_use]
+    pub fn with_objects(mut self, directories: Vec<PathBuf>) -> Self {
+        self.elsewhere = directories;
+        self
     }
 
     /// Keeps other processes from adding to a chain until the file is dropped: who looks where a
@@ -309,13 +331,9 @@ impl Store {
         let Ok(id) = ObjectId::from_hex(id.as_bytes()) else {
             return Ok(None);
         };
-        let object = repository
-            .try_find_object(id)
-            .map_err(|error| failed("read a commit", error))?;
-        let Some(object) = object.filter(|object| object.kind == gix::objs::Kind::Commit) else {
+        let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
             return Ok(None);
         };
-        let raw = object.data.clone();
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
@@ -326,6 +344,31 @@ impl Store {
             tree,
             trailers,
         }))
+    }
+
+    fn find(
+        &self,
+        repository: &gix::Repository,
+        id: ObjectId,
+    ) -> Result<Option<(gix::objs::Kind, Vec<u8>)>, StoreError> {
+        let found = repository
+            .try_find_object(id)
+            .map_err(|error| failed("read a commit", error))?;
+        if let Some(found) = found {
+            return Ok(Some((found.kind, found.data.clone())));
+        }
+        for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
+            let objects = gix::odb::at(directory, repository.object_hash())
+                .map_err(|error| failed("open the objects of a push", error))?;
+            let mut raw = Vec::new();
+            let found = objects
+                .try_find(&id, &mut raw)
+                .map_err(|error| failed("read a commit", error))?;
+            if let Some(kind) = found.map(|data| data.kind) {
+                return Ok(Some((kind, raw)));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns what HEAD names, if it names a commit.

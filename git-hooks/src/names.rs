@@ -1,10 +1,11 @@
 //! The names of git's hooks (githooks(5)).
 
 /// Those of ours on the client's side.
-pub const CLIENT: [&str; 5] = [
+pub const CLIENT: [&str; 6] = [
     "prepare-commit-msg",
     "commit-msg",
     "post-commit",
+    "post-merge",
     "post-rewrite",
     "pre-push",
 ];

@@ -47,8 +47,6 @@ pub struct Run {
     /// The repository that the activity's chain is kept in: the directory that its worktrees
     /// share. None while there is none.
     pub repository: Option<PathBuf>,
-    /// How many settings the environment had before the run's own.
-    pub settings_before: usize,
 }
 
 impl Run {

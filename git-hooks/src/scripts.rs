@@ -23,8 +23,9 @@ pub enum Former {
     Directory(PathBuf),
     /// In the repository's own directory, whichever repository that is.
     Repository,
-    /// Where git would look but for the environment of the run.
-    Underneath,
+    /// Where git looks with no more than so many settings of the environment: those of a run come
+    /// after them.
+    Underneath(usize),
 }
 
 /// What happens when the program is gone.
@@ -86,7 +87,7 @@ impl Scripts<'_> {
     fn stands_for(&self, name: &str) -> bool {
         match self.former {
             Former::Directory(directory) => is_executable(&directory.join(name)),
-            Former::Repository | Former::Underneath => names::HARMLESS.contains(&name),
+            Former::Repository | Former::Underneath(_) => names::HARMLESS.contains(&name),
         }
     }
 
@@ -110,7 +111,9 @@ impl Scripts<'_> {
                 text.extend(quoted(directory.as_os_str()));
             }
             Former::Repository => {}
-            Former::Underneath => text.extend_from_slice(b" --underneath"),
+            Former::Underneath(settings) => {
+                text.extend_from_slice(format!(" --underneath {settings}").as_bytes());
+            }
         }
         text.extend_from_slice(format!(" {name} -- \"$@\"\n").as_bytes());
         text
@@ -123,8 +126,12 @@ impl Scripts<'_> {
             Former::Directory(directory) => {
                 text.extend(quoted(directory.join(name).as_os_str()));
             }
-            Former::Repository | Former::Underneath => text.extend_from_slice(
+            Former::Repository => text.extend_from_slice(
                 format!("\"$(git rev-parse --git-common-dir)/hooks/{name}\"").as_bytes(),
+            ),
+            Former::Underneath(settings) => text.extend_from_slice(
+                format!("\"$(GIT_CONFIG_COUNT={settings} git rev-parse --git-path hooks)/{name}\"")
+                    .as_bytes(),
             ),
         }
         text.extend_from_slice(b"\n[ -x \"$former\" ] && exec \"$former\" \"$@\"\nexit 0\n");
@@ -152,9 +159,6 @@ impl Scripts<'_> {
 
     fn others(&self, name: &str) -> Vec<u8> {
         let mut text = self.head(name);
-        if *self.former == Former::Underneath {
-            text.extend(self.call(name));
-        }
         text.extend(self.fallback(name));
         text
     }

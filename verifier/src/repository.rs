@@ -132,6 +132,11 @@ impl Repository {
         self.inner.git_dir().to_owned()
     }
 
+    /// Returns the directory that all its worktrees share.
+    pub fn common_path(&self) -> PathBuf {
+        self.inner.common_dir().to_owned()
+    }
+
     /// Tells whether there are replace refs, which git follows and we do not.
     pub fn has_replacements(&self) -> bool {
         self.inner

@@ -56,9 +56,10 @@ pub(crate) struct Hook {
     /// Where the hooks are that were there before; without it, in the repository's own directory
     #[arg(long, value_name = "DIR", conflicts_with = "underneath")]
     pub(crate) former: Option<PathBuf>,
-    /// The hooks that were there before are those that git finds without the run's settings
-    #[arg(long)]
-    pub(crate) underneath: bool,
+    /// The hooks that were there before are those that git finds by so many of the settings in the
+    /// environment, without the run's
+    #[arg(long, value_name = "N")]
+    pub(crate) underneath: Option<usize>,
     /// The hook
     pub(crate) name: String,
     /// What git passes to it

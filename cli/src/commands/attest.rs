@@ -31,7 +31,10 @@ pub(crate) use self::{
 };
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
-    commands::{agent, print_json, verify::open},
+    commands::{
+        agent, print_json,
+        verify::{object_directories, open},
+    },
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -73,7 +76,7 @@ impl Archive {
     }
 
     fn of(repository: Repository) -> Result<Self, Failure> {
-        let store = Store::open(&repository.path())?;
+        let store = store_of(&repository)?;
         Ok(Self { repository, store })
     }
 
@@ -103,6 +106,13 @@ impl Archive {
         }
         Ok(kept)
     }
+}
+
+/// Opens what a repository keeps, where a hook sees what a push has brought, too.
+fn store_of(repository: &Repository) -> Result<Store, Failure> {
+    let (first, alternates) = object_directories()?;
+    let directories = first.into_iter().chain(alternates).collect();
+    Ok(Store::open(&repository.path())?.with_objects(directories))
 }
 
 fn nothing(id: &str) -> Failure {

@@ -25,14 +25,13 @@ use notme_git_hooks::{
     chained, event,
     message::{has_text, is_given, squashed},
     names,
-    run::Run,
 };
 use notme_verifier::report::escape;
 use serde_json::Value;
 
 use crate::{
     arguments::hooks::Hook,
-    commands::attest::{Course, Next, course},
+    commands::attest::{Archive, Course, Next, course},
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -62,16 +61,14 @@ pub(crate) fn run(home: &Home, hook: &Hook) -> Outcome {
     let is_done = chained::is_done(marker.as_deref(), name, parent);
     let chain = || -> Result<u8, Failure> {
         let former = former(hook)?;
-        Ok(match former {
-            Some(former) => chained::run(&former, name, &hook.arguments, input)?,
-            None => 0,
-        })
+        Ok(chained::run(&former, name, &hook.arguments, input)?)
     };
     let ours = || -> Outcome {
         let input = input.unwrap_or_default();
         match name {
-            _ if is_done => Ok(Exit::Yes),
+            // Whatever somebody put into the environment.
             names::PRE_RECEIVE | names::UPDATE => receive::run(home, hook, input),
+            _ if is_done => Ok(Exit::Yes),
             name if names::CLIENT.contains(&name) => work(home, hook, input),
             _ => Ok(Exit::Yes),
         }
@@ -80,7 +77,7 @@ pub(crate) fn run(home: &Home, hook: &Hook) -> Outcome {
     // what comes in is verified, before anybody else does something with it.
     if matches!(
         name,
-        "post-commit" | "post-rewrite" | names::PRE_RECEIVE | names::UPDATE
+        "post-commit" | "post-merge" | "post-rewrite" | names::PRE_RECEIVE | names::UPDATE
     ) {
         return match ours()? {
             Exit::Yes => Ok(Exit::Of(chain()?)),
@@ -100,19 +97,14 @@ fn read_input() -> io::Result<Vec<u8>> {
 }
 
 /// Returns where the hooks are that were there before.
-fn former(hook: &Hook) -> Result<Option<PathBuf>, Failure> {
+fn former(hook: &Hook) -> Result<PathBuf, Failure> {
     if let Some(directory) = &hook.former {
-        return Ok(Some(directory.clone()));
+        return Ok(directory.clone());
     }
-    if !hook.underneath {
-        return Ok(Some(git::common_directory()?.join("hooks")));
-    }
-    let Some(run) = course::directory() else {
-        return Ok(None);
-    };
-    let former = git::hooks_path(Run::load(&run)?.settings_before)?;
-    // A run whose hooks are the former ones of nobody.
-    Ok((former != run.join("hooks")).then_some(former))
+    Ok(match hook.underneath {
+        None => git::common_directory()?.join("hooks"),
+        Some(settings) => git::hooks_path(settings)?,
+    })
 }
 
 /// Does our own work, and says what failed.
@@ -146,7 +138,9 @@ fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
 /// Says what makes up for a hook that failed.
 fn remedy(name: &str) -> &'static str {
     match name {
-        "post-commit" => "later: notme attest activity HEAD --activity \"$NOTME_ACTIVITY\"",
+        "post-commit" | "post-merge" => {
+            "later: notme attest activity HEAD --activity \"$NOTME_ACTIVITY\""
+        }
         "post-rewrite" => "later: echo \"OLD NEW\" | notme attest succeed",
         _ => "the commit goes without its trailers; `notme doctor` finds out why",
     }
@@ -170,33 +164,36 @@ fn record(
     (name, arguments): (&str, &[OsString]),
     input: &[u8],
 ) -> Result<(), Failure> {
+    let archive = Archive::open()?;
     match (name, arguments) {
         ("prepare-commit-msg", [file, rest @ ..]) => {
-            let source = rest.first().and_then(|source| source.to_str());
-            remember_squashed()?;
-            match is_given(source) {
-                true => trailers(home, Path::new(file)),
+            remember_squashed(&archive)?;
+            match is_given(rest.first().and_then(|source| source.to_str())) {
+                true => trailers(home, archive, Path::new(file)),
                 false => Ok(()),
             }
         }
-        ("commit-msg", [file, ..]) => trailers(home, Path::new(file)),
-        ("post-commit", _) => committed(home),
-        ("post-rewrite", _) => follow::rewritten(home, input),
+        ("commit-msg", [file, ..]) => trailers(home, archive, Path::new(file)),
+        ("post-commit", _) => committed(home, archive),
+        ("post-merge", _) => merged(home, archive),
+        ("post-rewrite", _) => follow::rewritten(home, archive, input),
         _ => Ok(()),
     }
 }
 
 /// Gives the message of a commit its trailers, in a run.
-fn trailers(home: &Home, file: &Path) -> Result<(), Failure> {
-    if course::directory().is_none() || !has_text(&fs::read_to_string(file)?) {
+fn trailers(home: &Home, archive: Archive, file: &Path) -> Result<(), Failure> {
+    let message = fs::read(file)?;
+    let message = String::from_utf8_lossy(&message);
+    if course::directory().is_none() || !has_text(&message) {
         return Ok(());
     }
-    let Some(course) = Course::here(home)? else {
+    let Some(course) = Course::here(home, archive)? else {
         return Ok(());
     };
     let (_, head) = course.head()?;
     let chain = format!("{TRAILER}: {head}");
-    if fs::read_to_string(file)?.lines().any(|line| line == chain) {
+    if message.lines().any(|line| line == chain) {
         return Ok(());
     }
     let agent = format!("{AGENT_TRAILER}: {}", course.run().agent);
@@ -204,8 +201,8 @@ fn trailers(home: &Home, file: &Path) -> Result<(), Failure> {
 }
 
 /// Keeps the names of the commits that are squashed, until the commit is there.
-fn remember_squashed() -> Result<(), Failure> {
-    let directory = git::directory()?;
+fn remember_squashed(archive: &Archive) -> Result<(), Failure> {
+    let directory = archive.repository.path();
     let kept = directory.join(SQUASHED);
     match fs::read_to_string(directory.join(SQUASH_MSG)) {
         Ok(message) => fs::write(kept, squashed(&message).join("\n"))?,
@@ -218,8 +215,8 @@ fn remember_squashed() -> Result<(), Failure> {
 
 /// Returns the commits whose place a new one took: one that was picked, or those that were
 /// squashed.
-fn predecessors() -> Result<Vec<String>, Failure> {
-    let directory = git::directory()?;
+fn predecessors(archive: &Archive) -> Result<Vec<String>, Failure> {
+    let directory = archive.repository.path();
     let read = |name: &str| -> Vec<String> {
         let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -237,22 +234,44 @@ fn predecessors() -> Result<Vec<String>, Failure> {
     }
 }
 
-/// Records the commit that was just made.
-fn committed(home: &Home) -> Result<(), Failure> {
-    let from = predecessors()?;
-    if course::directory().is_none() {
-        let id = git::head()?;
-        let pairs: Vec<_> = from.into_iter().map(|from| (from, id.clone())).collect();
-        return follow::follow(home, &pairs);
-    }
-    let Some(course) = Course::here(home)? else {
-        return Err("the run records the commits of another repository".into());
+/// Records the merge that was just made. There may be none: HEAD may have been moved to somebody
+/// else's commit, which does not carry our trailer.
+fn merged(home: &Home, archive: Archive) -> Result<(), Failure> {
+    let Some(course) = Course::here(home, archive)? else {
+        return Ok(());
     };
     let store = &course.archive().store;
-    let id = store.head().ok_or("there is no commit")?;
-    let facts = store.commit(&id)?.ok_or("the commit is not there")?;
-    if is_unsigned(&course, &facts.raw)? {
-        let told = event::event(("signing-off", &id), (None::<&Value>, None), now())?;
+    let Some(id) = store.head() else {
+        return Ok(());
+    };
+    let (_, head) = course.head()?;
+    let facts = store.commit(&id)?;
+    match facts.is_some_and(|facts| facts.trailers.contains(&head)) {
+        true => add(&course, &id, Vec::new()),
+        false => Ok(()),
+    }
+}
+
+/// Records the commit that was just made.
+fn committed(home: &Home, archive: Archive) -> Result<(), Failure> {
+    let from = predecessors(&archive)?;
+    let id = archive.store.head().ok_or("there is no commit")?;
+    if course::directory().is_none() {
+        let pairs: Vec<_> = from.into_iter().map(|from| (from, id.clone())).collect();
+        return follow::follow(home, &archive, &pairs);
+    }
+    match Course::here(home, archive)? {
+        Some(course) => add(&course, &id, from),
+        None => Err("the run records the commits of another repository".into()),
+    }
+}
+
+/// Adds a commit to the record, or that it is not signed.
+fn add(course: &Course<'_>, id: &str, from: Vec<String>) -> Result<(), Failure> {
+    let facts = course.archive().store.commit(id)?;
+    let facts = facts.ok_or("the commit is not there")?;
+    if is_unsigned(course, &facts.raw)? {
+        let told = event::event(("signing-off", id), (None::<&Value>, None), now())?;
         course.spool().tell(&told)?;
         writeln!(
             io::stderr(),
@@ -263,11 +282,11 @@ fn committed(home: &Home) -> Result<(), Failure> {
     }
     let succeeds = from.into_iter().map(|from| Succession {
         from,
-        to: id.clone(),
+        to: id.to_owned(),
     });
     course.record(&Next {
         succeeds: succeeds.collect(),
-        commits: vec![CommitSubject::new(&id, &facts)],
+        commits: vec![CommitSubject::new(id, &facts)],
         ..Next::default()
     })
 }

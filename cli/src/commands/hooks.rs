@@ -128,7 +128,7 @@ fn install(home: &Home, arguments: &HooksInstall) -> Outcome {
         Former::Directory(directory) => {
             writeln!(out, "and, as before, the hooks in {}", directory.display())?;
         }
-        Former::Repository | Former::Underneath => {
+        Former::Repository | Former::Underneath(_) => {
             writeln!(out, "and, as before, the hooks of each repository")?;
         }
     }

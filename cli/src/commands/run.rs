@@ -84,7 +84,6 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
         model: arguments.model.clone(),
         provider: arguments.provider.clone(),
         repository,
-        settings_before: environment::settings_before(),
     };
     let going = Going::begin(home, arguments, &lent, run)?;
     let environment = Environment::of(home, arguments, &going.directory, &going.run, &lent)?;

@@ -300,7 +300,7 @@ fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
     let (exit, commits) = judged(&world, &["HEAD"]);
     assert_eq!(exit, Some(0), "{commits:?}");
     let id = world.git_ok(&["rev-parse", "HEAD"]);
-    assert_eq!(events(&records(&world, "HEAD"), "hooks-skipped"), [id]);
+    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [id]);
 }
 
 #[test]
@@ -346,6 +346,41 @@ fn amended_squashed_and_picked_commits_keep_their_records() {
         succeeds,
         [id("main~1"), id("main"), id("squashed"), id("squashed")]
     );
+}
+
+/// Merges have another hook than commits; and what is merged by moving HEAD is nobody's work.
+#[test]
+fn merges_are_recorded_and_fast_forwards_are_not() {
+    let world = world();
+    world.commit("base", "x");
+    let script = format!(
+        "git checkout -q -b side; {COMMIT} one; git checkout -q main; {COMMIT} two; \
+         git merge -q --no-edit side; git checkout -q -b behind HEAD~1; git merge -q --ff-only main"
+    );
+    session_ok(&world, &[], &script);
+    let records = records(&world, "main");
+    // Begun, two commits, one merge, ended.
+    assert_eq!(records.len(), 5);
+    assert_eq!(events(&records, "unseen-commit"), [""; 0]);
+    assert_eq!(judged(&world, &["main"]).0, Some(0));
+}
+
+/// The same agent's work of another time is no part of this activity.
+#[test]
+fn what_the_agent_made_in_another_run_is_of_that_run() {
+    let world = world();
+    let elsewhere = world.another_repository(Repository::new());
+    session_ok(
+        &elsewhere,
+        &[],
+        "echo a >a; git add a; git commit -q -m theirs",
+    );
+    let theirs = elsewhere.git_ok(&["rev-parse", "HEAD"]);
+    world.commit("base", "x");
+    let script = format!("git fetch -q {} main:fetched", elsewhere.path().display());
+    session_ok(&world, &[], &script);
+    let (_, commits) = judged(&world, &[&theirs]);
+    assert_eq!(commits[0]["code"], "attestation-missing");
 }
 
 #[test]

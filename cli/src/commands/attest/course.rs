@@ -18,7 +18,7 @@ use notme_git_hooks::{
 };
 
 use super::{Archive, Author, head};
-use crate::{failure::Failure, git, home::Home};
+use crate::{failure::Failure, home::Home};
 
 /// The file that holds number and digest of the last record, so that nobody has to judge the
 /// whole chain to go on.
@@ -59,22 +59,34 @@ pub(crate) enum State {
 impl<'a> Course<'a> {
     /// Returns that of the run around us; none outside of one, and in another repository than the
     /// one whose commits it records. A run that began in none records those of the first.
-    pub(crate) fn here(home: &'a Home) -> Result<Option<Self>, Failure> {
+    pub(crate) fn here(home: &'a Home, archive: Archive) -> Result<Option<Self>, Failure> {
         let Some(directory) = directory() else {
             return Ok(None);
         };
-        let mut run = Run::load(&directory)?;
-        let here = fs::canonicalize(git::common_directory()?)?;
-        match &run.repository {
-            Some(there) if *there != here => return Ok(None),
-            Some(_) => return Self::of(home, &directory, run).map(Some),
-            None => {}
+        let here = fs::canonicalize(archive.repository.common_path())?;
+        let mut course = Self {
+            home,
+            run: Run::load(&directory)?,
+            directory,
+            archive,
+        };
+        if course.run.repository.is_none() {
+            course.adopt(&here)?;
         }
-        run.repository = Some(here);
-        let course = Self::of(home, &directory, run)?;
-        course.begin(Object::new())?;
-        course.run.save(&directory)?;
-        Ok(Some(course))
+        let is_here = course.run.repository.as_ref() == Some(&here);
+        Ok(is_here.then_some(course))
+    }
+
+    /// Keeps the run's chain in this repository, unless another hook chose one meanwhile.
+    fn adopt(&mut self, here: &Path) -> Result<(), Failure> {
+        let _alone = self.archive.store.lock()?;
+        self.run = Run::load(&self.directory)?;
+        if self.run.repository.is_none() {
+            self.run.repository = Some(here.to_owned());
+            self.begin(Object::new())?;
+            self.run.save(&self.directory)?;
+        }
+        Ok(())
     }
 
     /// Returns that of a run, whose repository is known.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What `post-rewrite` is told: `OLD NEW` lines.
-pub(super) fn rewritten(home: &Home, input: &[u8]) -> Result<(), Failure> {
+pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(input);
     let pairs: Vec<_> = text
         .lines()
@@ -23,9 +23,9 @@ pub(super) fn rewritten(home: &Home, input: &[u8]) -> Result<(), Failure> {
         })
         .collect();
     if course::directory().is_none() {
-        return follow(home, &pairs);
+        return follow(home, &archive, &pairs);
     }
-    let Some(course) = Course::here(home)? else {
+    let Some(course) = Course::here(home, archive)? else {
         return Ok(());
     };
     let mut next = Next::default();
@@ -51,11 +51,11 @@ pub(super) fn rewritten(home: &Home, input: &[u8]) -> Result<(), Failure> {
 
 /// Outside of a run: where something is stated about the old commits, states what took their
 /// place, if an agent signs here.
-pub(super) fn follow(home: &Home, pairs: &[(String, String)]) -> Result<(), Failure> {
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    let archive = Archive::open()?;
+pub(super) fn follow(
+    home: &Home,
+    archive: &Archive,
+    pairs: &[(String, String)],
+) -> Result<(), Failure> {
     let mut stated = Vec::new();
     for (from, to) in pairs {
         if archive.store.count(&Place::commit(from))? > 0 {

@@ -63,10 +63,11 @@ impl Environment {
         run: &Run,
         lent: &LendAnswer,
     ) -> Result<Self, Failure> {
+        let before = settings_before();
         let hooks = directory.join("hooks");
         Scripts {
             program: &program::path()?,
-            former: &Former::Underneath,
+            former: &Former::Underneath(before),
             ours: &names::CLIENT,
             when_gone: WhenGone::GoOn,
         }
@@ -78,7 +79,7 @@ impl Environment {
         };
         let files = (directory.join("bin"), directory.join("allowed_signers"));
         let settings = git_settings(home, (&files.0, &files.1), &run.agent, format)?;
-        let mut count = run.settings_before;
+        let mut count = before;
         let hooks = hooks.into_os_string();
         let settings = settings
             .into_iter()
@@ -154,7 +155,7 @@ impl Environment {
 }
 
 /// Returns how many settings the environment has already.
-pub(super) fn settings_before() -> usize {
+fn settings_before() -> usize {
     let count = env::var("GIT_CONFIG_COUNT").ok();
     count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }

@@ -2,7 +2,11 @@
 //! can be switched off.
 
 use notme_attest::make::CommitSubject;
-use notme_core::object::{self, ObjectKind};
+use notme_core::{
+    armor::dearmor,
+    cms::SignedMessage,
+    object::{self, ObjectKind},
+};
 use notme_git_hooks::{event, run::Spool};
 use notme_verifier::repository::ObjectId;
 use serde_json::Value;
@@ -17,7 +21,7 @@ use crate::{
 /// What the commits are that are there now and were not when the run began.
 #[derive(Default)]
 pub(super) struct Made {
-    /// The agent signed them, and no record covers them: the hooks did not run.
+    /// The agent signed them in this run, and no record covers them: no hook saw them.
     pub(super) uncovered: Vec<CommitSubject>,
     /// They carry no signature, and no remote has them or the agent committed them.
     pub(super) unsigned: Vec<String>,
@@ -50,17 +54,22 @@ impl Made {
             };
             let (_, raw) = repository.read(oid)?;
             let split = object::split(ObjectKind::Commit, &raw, repository.hash())?;
-            if split.signature().is_none() {
+            let Some(signature) = split.signature() else {
                 let commit = object::parse_commit(split.payload())?;
                 let is_agents = commit.committer().email() == course.run().email.as_bytes();
                 if is_agents || own.contains(id) {
                     made.unsigned.push(id.clone());
                 }
                 continue;
-            }
+            };
+            // The same agent may have made it in another run, and somebody fetched it.
+            let is_of_run = match activity_of(signature) {
+                Some(activity) => activity == course.run().activity,
+                None => own.contains(id),
+            };
             let judgement = judge.judge_object(ObjectKind::Commit, &raw, repository.hash());
             let is_ours = judgement.identity() == Some(&course.run().identity);
-            if is_ours && !course.covers(id)? {
+            if is_of_run && is_ours && !course.covers(id)? {
                 made.uncovered.push(CommitSubject::new(id, &facts));
             }
         }
@@ -73,10 +82,17 @@ impl Made {
     /// The system's.
     pub(super) fn tell(&self, spool: &Spool) -> Result<(), Failure> {
         let unsigned = self.unsigned.iter().map(|id| ("unsigned-commit", &**id));
-        let skipped = self.uncovered.iter().map(|it| ("hooks-skipped", &*it.id));
+        let skipped = self.uncovered.iter().map(|it| ("unseen-commit", &*it.id));
         for fact in unsigned.chain(skipped) {
             spool.tell(&event::event(fact, (None::<&Value>, None), now())?)?;
         }
         Ok(())
     }
+}
+
+/// Returns the activity that the certificate of a signature was issued for; other formats than
+/// X.509 and session certificates name none.
+fn activity_of(signature: &[u8]) -> Option<String> {
+    let message = SignedMessage::parse(&dearmor(signature).ok()?).ok()?;
+    Some(message.signer().activity()?.to_owned())
 }

@@ -209,6 +209,29 @@ fn the_hooks_of_the_server_run_after_ours() {
     );
 }
 
+/// What is attested about commits is seen while they are kept apart.
+#[test]
+fn hooks_of_the_server_see_what_is_attested_about_a_push() {
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    executable(
+        &bare.path().join("hooks/pre-receive"),
+        &format!(
+            "#!/bin/sh\nset -e\nwhile read old new ref; do case $ref in refs/heads/*) {} attest verify $new >judged;; esac; done\n",
+            crate::world::NOTME
+        ),
+    );
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    world.notme_ok(&["hooks", "install"]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    accepted(&world, &["main"]);
+    let judged = fs::read_to_string(bare.path().join("judged")).unwrap();
+    assert!(judged.contains("L2"), "{judged}");
+    world.signed_commit("two");
+    refused(&world, &["main"], "pre-receive hook declined");
+}
+
 fn signed_pushes(bare: &Repository) {
     bare.git_ok(&["config", "receive.certNonceSeed", "seed"]);
     bare.git_ok(&["config", "notme.pushCert", "required"]);
