@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     arguments::Json,
-    commands::{agent, init::start_embedded, print_json},
+    commands::{agent, hooks, init::start_embedded, print_json},
     failure::{Exit, Failure, Outcome},
     forge::{self, Remote},
     git,
@@ -91,6 +91,9 @@ fn examine(home: &Home) -> Result<Vec<Finding>, Failure> {
     check_git(&mut find)?;
     check_settings(home, &mut find)?;
     check_directories(home, &mut find);
+    for problem in hooks::problems(home)? {
+        find(problem.code, problem.text, &problem.repair);
+    }
     let trust = store(home, None).load(now());
     check_trust(home, &trust, &mut find);
     check_agent(home, &trust, &mut find)?;

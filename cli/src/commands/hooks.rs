@@ -166,6 +166,66 @@ fn uninstall(home: &Home, place: &HooksPlace) -> Outcome {
     Ok(Exit::Yes)
 }
 
+/// Something that is wrong with the hooks that are installed.
+pub(crate) struct Problem {
+    /// A stable name.
+    pub(crate) code: &'static str,
+    /// What is wrong.
+    pub(crate) text: String,
+    /// What repairs it.
+    pub(crate) repair: String,
+}
+
+/// Finds hooks of this repository that are installed and do not run.
+pub(crate) fn problems(home: &Home) -> Result<Vec<Problem>, Failure> {
+    let here = HooksPlace {
+        global: false,
+        worktree: false,
+    };
+    // Outside of a repository there are none.
+    let Ok(place) = Place::of(home, &here) else {
+        return Ok(Vec::new());
+    };
+    if !scripts::are_in(&place.scripts) {
+        return Ok(Vec::new());
+    }
+    let worked_in = scripts::worked_in(&place.scripts);
+    let options = match worked_in.as_slice() {
+        [names::UPDATE] => " --server --update",
+        [names::PRE_RECEIVE] => " --server",
+        _ => "",
+    };
+    let repair = format!("notme hooks install{options}");
+    let mut found = Vec::new();
+    let mut find = |code, text| {
+        found.push(Problem {
+            code,
+            text,
+            repair: repair.clone(),
+        });
+    };
+    let in_force = git::path_of(None, HOOKS_PATH)?;
+    if in_force.as_deref() != Some(&place.scripts) {
+        let other = in_force.unwrap_or_default();
+        let text = format!(
+            "the hooks of notme do not run: {HOOKS_PATH} is `{}`",
+            other.display()
+        );
+        find("hooks-shadowed", text);
+    } else if let Some(former) = scripts::former_of(&place.scripts) {
+        let later = scripts::overlooked(&place.scripts, &former);
+        if !later.is_empty() {
+            let text = format!("hooks that came later do not run: {}", later.join(", "));
+            find("hooks-overlooked", text);
+        }
+    }
+    if !scripts::is_executable(&home.programs().join(program::NAME)) {
+        let text = "the program that the hooks run is gone".to_owned();
+        find("hooks-program-missing", text);
+    }
+    Ok(found)
+}
+
 fn status(home: &Home) -> Outcome {
     let mut out = io::stdout().lock();
     let in_force = git::path_of(None, HOOKS_PATH)?;

@@ -143,3 +143,32 @@ fn a_trust_document_without_a_key_for_the_format_is_found() {
         );
     }
 }
+
+#[test]
+fn hooks_that_do_not_run_are_found_and_repaired() {
+    type Break = fn(&World);
+    let faults: [(&str, Break); 3] = [
+        ("hooks-shadowed", |world| {
+            world.git_ok(&["config", "core.hooksPath", ".husky/_"]);
+        }),
+        ("hooks-overlooked", |world| {
+            let hook = world.path().join(".husky/_/pre-commit");
+            fs::create_dir_all(hook.parent().unwrap()).unwrap();
+            fs::write(&hook, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        }),
+        ("hooks-program-missing", |world| {
+            fs::remove_file(world.notme_home().join("data/bin/notme")).unwrap();
+        }),
+    ];
+    let world = World::initialised();
+    world.notme_ok(&["hooks", "install"]);
+    for (code, break_it) in faults {
+        break_it(&world);
+        let found = findings(&world);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, code);
+        repair(&world, &found[0].1);
+        assert_eq!(findings(&world), [], "{code}");
+    }
+}

@@ -133,6 +133,22 @@ fn every_certificate_names_the_activity_of_the_run() {
 }
 
 #[test]
+fn every_format_of_signature_can_be_had() {
+    let world = world();
+    for format in ["x509", "ssh", "openpgp"] {
+        let script = format!("echo {format} >file; git add file; git commit -q -m {format}");
+        session_ok(&world, &["--format", format], &script);
+        let (exit, document) = world.verdicts(&["HEAD"]);
+        assert_eq!(exit, Some(0), "{document}");
+        let object = &document["objects"][0];
+        assert_eq!(
+            (&object["format"], &object["level"]),
+            (&format.into(), &"L2".into())
+        );
+    }
+}
+
+#[test]
 fn the_human_can_stay_the_author() {
     let mut world = world();
     for name in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"] {
