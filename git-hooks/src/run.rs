@@ -18,6 +18,7 @@ pub const RUN: &str = "NOTME_RUN";
 pub const ACTIVITY: &str = "NOTME_ACTIVITY";
 
 const RUN_FILE: &str = "run.json";
+const LOCK_FILE: &str = "run.lock";
 const EVENTS_FILE: &str = "events.jsonl";
 const TAKEN_FILE: &str = "events.taken";
 const PUSHED_FILE: &str = "pushed.jsonl";
@@ -47,9 +48,36 @@ pub struct Run {
     /// The repository that the activity's chain is kept in: the directory that its worktrees
     /// share. None while there is none.
     pub repository: Option<PathBuf>,
+    /// Other repositories that were committed to, each with an activity that this one started.
+    pub others: Vec<Other>,
+}
+
+/// A repository beside the one that a run began in.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Other {
+    /// The directory that its worktrees share.
+    pub repository: PathBuf,
+    /// The activity whose chain it keeps.
+    pub activity: String,
 }
 
 impl Run {
+    /// Keeps others from changing it until the file is dropped.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn lock(directory: &Path) -> io::Result<File> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(directory.join(LOCK_FILE))?;
+        file.lock()?;
+        Ok(file)
+    }
+
     /// Writes it to its directory, in one step.
     ///
     /// # Errors
@@ -78,12 +106,12 @@ pub struct Spool {
 }
 
 /// Events that were not taken yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// They.
     pub events: Vec<Event>,
     /// Whether there are more.
-    pub is_last: bool,
+    pub has_more: bool,
     end: u64,
 }
 
@@ -118,7 +146,7 @@ impl Spool {
         let from = self.taken()?;
         let mut batch = Batch {
             events: Vec::new(),
-            is_last: true,
+            has_more: false,
             end: from,
         };
         let mut file = match File::open(self.directory.join(EVENTS_FILE)) {
@@ -139,7 +167,7 @@ impl Spool {
             let length = u64::try_from(length).unwrap_or(u64::MAX);
             let next = batch.end.saturating_add(length);
             if next - from > BATCH_MAX && !batch.events.is_empty() {
-                batch.is_last = false;
+                batch.has_more = true;
                 return Ok(batch);
             }
             // What somebody else wrote there is no event, and is passed over.
@@ -244,7 +272,7 @@ mod tests {
             let batch = spool.peek().unwrap();
             seen += batch.events.len();
             spool.take(&batch).unwrap();
-            if batch.is_last {
+            if !batch.has_more {
                 break;
             }
         }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
-    transfer::{push_new, push_to as push},
+    transfer::push_new,
     verify::attested,
 };
 use crate::{

@@ -11,17 +11,12 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::ExitStatus,
+    process::{Command, ExitStatus},
 };
 
 use notme_agent::{AgentConfig, Profile};
 use notme_attest::predicate::{Outcome as Work, Termination};
-use notme_core::{
-    frame::{LendAnswer, Terms},
-    identity::AgentName,
-    json::Object,
-    time::UnixTime,
-};
+use notme_core::{frame::Terms, identity::AgentName, json::Object, time::UnixTime};
 use notme_git_hooks::{
     event::{self, JSON_MAX},
     run::{Run, Spool},
@@ -35,13 +30,14 @@ use crate::{
     arguments::run::{Record, Run as RunArguments},
     commands::{
         agent,
-        attest::{Archive, Course, Next, State, course, new_id, push},
+        attest::{Archive, Course, Next, State, course, new_id},
         init,
     },
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     judging::now,
+    program,
 };
 
 /// How long anything is signed unless it was said, in seconds.
@@ -84,9 +80,12 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
         model: arguments.model.clone(),
         provider: arguments.provider.clone(),
         repository,
+        others: Vec::new(),
     };
-    let going = Going::begin(home, arguments, &lent, run)?;
-    let environment = Environment::of(home, arguments, &going.directory, &going.run, &lent)?;
+    let directory = Path::new(&lent.socket).parent();
+    let directory = directory.ok_or("the key agent lends on no socket")?;
+    let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
+    let going = Going::begin(home, arguments, directory, run)?;
     let ended = child::run(program, words, &environment);
     let told = match &ended {
         Ok(status) => going.end(arguments, Some(*status)),
@@ -121,9 +120,7 @@ fn configure(home: &Home, agent: &AgentName) -> Result<(), Failure> {
     if AgentConfig::load(&home.agents(), agent)?.is_some() {
         return Ok(());
     }
-    let mut config = init::embedded(home, agent, Profile::Modern)?;
-    config.embedded = true;
-    config.save(&home.agents())?;
+    init::embedded(home, agent, Profile::Modern)?.save(&home.agents())?;
     writeln!(
         io::stderr(),
         "note: agent `{agent}` is new; the authority is your own, in {}",
@@ -155,20 +152,16 @@ impl<'a> Going<'a> {
     fn begin(
         home: &'a Home,
         arguments: &RunArguments,
-        lent: &LendAnswer,
+        directory: &Path,
         run: Run,
     ) -> Result<Self, Failure> {
-        let directory = Path::new(&lent.socket)
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .to_owned();
-        run.save(&directory)?;
-        let spool = Spool::new(&directory);
+        run.save(directory)?;
+        let spool = Spool::new(directory);
         spool.tell(&start(&arguments.command)?)?;
         let mut before = Vec::new();
         if run.repository.is_some() {
             before = git::tips()?;
-            let course = Course::of(home, &directory, run.clone())?;
+            let course = Course::of(home, directory, run.clone())?;
             match run.segment {
                 1 => course.begin(Object::new())?,
                 _ => course.record(&Next::default())?,
@@ -176,7 +169,7 @@ impl<'a> Going<'a> {
         }
         Ok(Self {
             home,
-            directory,
+            directory: directory.to_owned(),
             run,
             before,
             began: now(),
@@ -185,56 +178,28 @@ impl<'a> Going<'a> {
 
     /// Records what was made and how it ended, and sends that after what was pushed.
     fn end(&self, arguments: &RunArguments, status: Option<ExitStatus>) -> Result<(), Failure> {
-        let mut run = self.run.clone();
-        let adopted = run.repository.is_none();
-        if adopted {
-            run.repository = Run::load(&self.directory)?.repository;
-        }
-        if run.repository.is_none() {
-            return Ok(());
-        }
-        let course = Course::of(self.home, &self.directory, run)?;
-        let mut made = Made::default();
-        if !adopted {
-            made = Made::look(&course, &self.before)?;
-            made.tell(&course.spool())?;
-        }
         let state = match arguments.suspend {
             true => State::Suspended,
             false => State::Ended(termination(status), work(status)),
         };
-        course.record(&Next {
-            commits: made.uncovered,
-            succeeds: Vec::new(),
-            state,
-            more: self.more(status)?,
-        })?;
-        let mut out = io::stderr().lock();
-        for commit in &made.unsigned {
-            writeln!(
-                out,
-                "note: commit {commit} was made without a signature; \
-                 `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
-            )?;
-        }
-        for (repository, remote) in course.spool().remotes() {
-            let is_here = Some(&repository) == course.run().repository.as_ref();
-            if is_here
-                && !adopted
-                && let Err(failure) = push(&remote)
-            {
-                writeln!(
-                    out,
-                    "note: the attestations did not get to `{}`: {}; run: notme attest push",
-                    escape(&remote),
-                    escape(&failure.to_string())
-                )?;
+        for course in Course::all(self.home, &self.directory)? {
+            let mut made = Made::default();
+            // Where it began, it is known what was there before.
+            if course.is_own() && self.run.repository.is_some() {
+                made = Made::look(&course, &self.before)?;
+                made.tell(&course.spool())?;
             }
+            let unsigned = std::mem::take(&mut made.unsigned);
+            course.record(&Next {
+                commits: made.uncovered,
+                succeeds: Vec::new(),
+                state,
+                more: self.more(status)?,
+            })?;
+            tell(&course, &unsigned, arguments.suspend)?;
         }
-        let id = &self.run.activity;
-        match arguments.suspend {
-            true => writeln!(out, "notme: activity {id} is suspended")?,
-            false => writeln!(out, "notme: activity {id} has ended")?,
+        for (repository, remote) in Spool::new(&self.directory).remotes() {
+            send(&repository, &remote)?;
         }
         Ok(())
     }
@@ -249,6 +214,40 @@ impl<'a> Going<'a> {
         }});
         Ok(serde_json::from_value(more)?)
     }
+}
+
+/// Says how an activity ended, and which commits are not signed.
+fn tell(course: &Course<'_>, unsigned: &[String], is_suspended: bool) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    for commit in unsigned {
+        writeln!(
+            out,
+            "note: commit {commit} was made without a signature; \
+             `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
+        )?;
+    }
+    let how = match is_suspended {
+        true => "is suspended",
+        false => "has ended",
+    };
+    writeln!(out, "notme: activity {} {how}", course.activity())
+}
+
+/// Sends the last records after those that went along with a push.
+fn send(repository: &Path, remote: &str) -> io::Result<()> {
+    let mut command = Command::new(program::path()?);
+    let sent = command
+        .args(["attest", "push", remote])
+        .current_dir(repository)
+        .status();
+    if !sent.is_ok_and(|status| status.success()) {
+        writeln!(
+            io::stderr(),
+            "note: the last attestations did not get to `{}`; later: notme attest push",
+            escape(remote)
+        )?;
+    }
+    Ok(())
 }
 
 /// The event that a run begins with: which program, and the digest of how it was called.

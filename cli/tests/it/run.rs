@@ -243,7 +243,7 @@ fn the_run_cannot_widen_what_it_was_lent() {
     world.notme_ok(&["init", "--agent", "other", "--format", "x509"]);
     world.signed_commit("before");
     for script in [
-        "\"$NOTME\" agent status",
+        "\"$NOTME\" agent list",
         "\"$NOTME\" agent stop",
         "\"$NOTME\" attest dispatch --agent other",
         "\"$NOTME\" attest dispatch",
@@ -379,6 +379,82 @@ fn merges_are_recorded_and_fast_forwards_are_not() {
     assert_eq!(records.len(), 5);
     assert_eq!(events(&records, "unseen-commit"), [""; 0]);
     assert_eq!(judged(&world, &["main"]).0, Some(0));
+}
+
+/// Several at once, in worktrees of one repository: one chain, and all of it whole.
+#[test]
+fn work_in_several_worktrees_at_once_is_one_chain() {
+    let world = world();
+    world.commit("base", "x");
+    let aside = world.home().join("aside");
+    let script = format!(
+        "git worktree add -q -b aside {0}; \
+         (cd {0}; for i in 1 2 3 4 5; do {COMMIT} aside-$i; done) & \
+         for i in 1 2 3 4 5; do {COMMIT} here-$i; done; wait",
+        aside.display()
+    );
+    session_ok(&world, &[], &script);
+    for range in ["main~5..main", "aside~5..aside"] {
+        let (exit, commits) = judged(&world, &[range]);
+        assert_eq!((exit, commits.len()), (Some(0), 5), "{commits:?}");
+    }
+    assert_eq!(records(&world, "main").len(), 12);
+}
+
+#[test]
+fn another_repository_has_an_activity_that_the_run_started() {
+    let world = world();
+    let library = Repository::new();
+    library.commit("file", "x");
+    let script = format!(
+        "printf %s \"$NOTME_ACTIVITY\"; \
+         git -c protocol.file.allow=always submodule --quiet add {} sub; \
+         cd sub; echo a >a; git add a; git commit -q -m inside; \
+         cd ..; git add sub; git commit -q -m outside",
+        library.path().display()
+    );
+    let id = session_ok(&world, &[], &script);
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    let mut inside = world.notme_command();
+    inside.current_dir(world.path().join("sub"));
+    let output = run(inside.args(["attest", "verify", "HEAD", "--json"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let mut inside = world.notme_command();
+    inside.current_dir(world.path().join("sub"));
+    let output = run(inside.args(["attest", "show", "HEAD", "--json"]), b"");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let activity = &shown[0]["predicate"]["activity"];
+    assert_eq!(activity["parent"], id.as_str());
+    assert_ne!(activity["id"], id.as_str());
+}
+
+/// A sandbox may let through the repository, the programs and the directory of the run, and
+/// nothing else of notme's.
+#[test]
+fn the_directory_of_the_run_is_all_that_signing_needs() {
+    let world = world();
+    let script = format!(
+        "export NOTME_HOME=/nonexistent HOME=/nonexistent; {COMMIT} one; \"$NOTME\" status"
+    );
+    let said = session_ok(&world, &[], &script);
+    assert!(
+        said.contains("run          of activity urn:uuid:"),
+        "{said}"
+    );
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
+#[test]
+fn works_in_a_repository_of_the_other_hash() {
+    let world = World::of(Repository::sha256());
+    session_ok(
+        &world,
+        &[],
+        &format!("{COMMIT} one; git commit -q --amend --allow-empty -m two"),
+    );
+    let (exit, document) = world.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(document["objects"][0]["level"], "L2");
 }
 
 /// The same agent's work of another time is no part of this activity.

@@ -8,30 +8,29 @@ use std::{
 use notme_attest::{
     Predicate,
     make::{self, ActivityFacts, CommitSubject, covered, places},
-    predicate::{Event, Outcome as Work, Record, Succession, Termination},
+    predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
     store::Place,
 };
 use notme_core::{json::Object, statement::Statement};
 use notme_git_hooks::{
     event::TOOL_CALL,
-    run::{RUN, Run, Spool},
+    run::{Batch, Other, RUN, Run, Spool},
 };
 
-use super::{Archive, Author, head};
+use super::{Archive, Author, head, new_id};
 use crate::{failure::Failure, home::Home};
 
-/// The file that holds number and digest of the last record, so that nobody has to judge the
-/// whole chain to go on.
-const HEAD_FILE: &str = "head.json";
 /// How many commits one record covers; a statement has its limits.
 const COMMITS_MAX: usize = 1000;
 
-/// The chain of a run's activity, in the repository that keeps it.
+/// The chain of an activity of a run, in the repository that keeps it.
 pub(crate) struct Course<'a> {
     home: &'a Home,
     directory: PathBuf,
     run: Run,
     archive: Archive,
+    /// The activity: the run's own, or one that it started, in another repository.
+    activity: String,
 }
 
 /// What the next record says.
@@ -57,50 +56,84 @@ pub(crate) enum State {
 }
 
 impl<'a> Course<'a> {
-    /// Returns that of the run around us; none outside of one, and in another repository than the
-    /// one whose commits it records. A run that began in none records those of the first.
+    /// Returns that of the run around us in this repository; none outside of a run. A run that
+    /// began in no repository keeps its chain in the first that it comes to, and starts an activity
+    /// in every other one.
     pub(crate) fn here(home: &'a Home, archive: Archive) -> Result<Option<Self>, Failure> {
         let Some(directory) = directory() else {
             return Ok(None);
         };
         let here = fs::canonicalize(archive.repository.common_path())?;
-        let mut course = Self {
+        let run = Run::load(&directory)?;
+        let course = |run: Run, activity| Self {
             home,
-            run: Run::load(&directory)?,
-            directory,
+            directory: directory.clone(),
+            run,
             archive,
+            activity,
         };
-        if course.run.repository.is_none() {
-            course.adopt(&here)?;
+        if let Some(activity) = activity_in(&run, &here) {
+            return Ok(Some(course(run, activity)));
         }
-        let is_here = course.run.repository.as_ref() == Some(&here);
-        Ok(is_here.then_some(course))
+        // Another hook may come here first.
+        let _alone = Run::lock(&directory)?;
+        let mut run = Run::load(&directory)?;
+        if let Some(activity) = activity_in(&run, &here) {
+            return Ok(Some(course(run, activity)));
+        }
+        let activity = match run.repository {
+            None => run.activity.clone(),
+            Some(_) => new_id()?,
+        };
+        match run.repository {
+            None => run.repository = Some(here),
+            Some(_) => run.others.push(Other {
+                repository: here,
+                activity: activity.clone(),
+            }),
+        }
+        let course = course(run, activity);
+        course.begin(Object::new())?;
+        course.run.save(&directory)?;
+        Ok(Some(course))
     }
 
-    /// Keeps the run's chain in this repository, unless another hook chose one meanwhile.
-    fn adopt(&mut self, here: &Path) -> Result<(), Failure> {
-        let _alone = self.archive.store.lock()?;
-        self.run = Run::load(&self.directory)?;
-        if self.run.repository.is_none() {
-            self.run.repository = Some(here.to_owned());
-            self.begin(Object::new())?;
-            self.run.save(&self.directory)?;
-        }
-        Ok(())
-    }
-
-    /// Returns that of a run, whose repository is known.
+    /// Returns that of the repository that a run began in.
     pub(crate) fn of(home: &'a Home, directory: &Path, run: Run) -> Result<Self, Failure> {
-        let archive = match &run.repository {
-            Some(repository) if env::var_os("GIT_DIR").is_none() => Archive::at(repository)?,
-            Some(_) | None => Archive::open()?,
-        };
         Ok(Self {
             home,
             directory: directory.to_owned(),
+            archive: Archive::open()?,
+            activity: run.activity.clone(),
             run,
-            archive,
         })
+    }
+
+    /// Returns all that a run has come to by now.
+    pub(crate) fn all(home: &'a Home, directory: &Path) -> Result<Vec<Self>, Failure> {
+        let run = Run::load(directory)?;
+        let own = run.repository.iter().map(|it| (it, &run.activity));
+        let others = run.others.iter().map(|it| (&it.repository, &it.activity));
+        own.chain(others)
+            .map(|(repository, activity)| {
+                Ok(Self {
+                    home,
+                    directory: directory.to_owned(),
+                    archive: Archive::at(repository)?,
+                    activity: activity.clone(),
+                    run: run.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Tells whether it is the run's own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.activity == self.run.activity
+    }
+
+    pub(crate) fn activity(&self) -> &str {
+        &self.activity
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -129,7 +162,7 @@ impl<'a> Course<'a> {
         let mut author = self.author()?;
         let facts = self.facts((Vec::new(), Vec::new()), &next, &author);
         let statement = make::activity(facts, opening, &[])?;
-        let bundle = author.sign(&statement, places(&[], Some(&self.run.activity)))?;
+        let bundle = author.sign(&statement, places(&[], Some(&self.activity)))?;
         author.keep()?;
         self.note(0, &bundle.payload_digest())
     }
@@ -153,10 +186,13 @@ impl<'a> Course<'a> {
     fn add(&self, commits: &[CommitSubject], next: &Next, state: &State) -> Result<bool, Failure> {
         // Until it is kept, nobody else is to go on from the same record.
         let _alone = self.archive.store.lock()?;
-        let batch = self.spool().peek()?;
-        let state = match batch.is_last {
-            true => *state,
-            false => State::Active,
+        let batch = match self.is_own() {
+            true => self.spool().peek()?,
+            false => Batch::default(),
+        };
+        let state = match batch.has_more {
+            true => State::Active,
+            false => *state,
         };
         let to = covered(commits);
         let succeeds = next.succeeds.iter().filter(|it| to.contains(&it.to));
@@ -172,17 +208,19 @@ impl<'a> Course<'a> {
         let chain = Record::after(sequence, &previous, ends, to);
         let facts = self.facts((batch.events.clone(), succeeds), &part, &author);
         let statement = make::activity(facts, chain, commits)?;
-        let bundle = author.sign(&statement, places(commits, Some(&self.run.activity)))?;
+        let bundle = author.sign(&statement, places(commits, Some(&self.activity)))?;
         author.keep()?;
-        self.spool().take(&batch)?;
+        if self.is_own() {
+            self.spool().take(&batch)?;
+        }
         self.note(sequence.saturating_add(1), &bundle.payload_digest())?;
-        Ok(batch.is_last)
+        Ok(!batch.has_more)
     }
 
     /// Returns number and digest of the last record.
     pub(crate) fn head(&self) -> Result<(u64, String), Failure> {
-        let (store, activity) = (&self.archive.store, &self.run.activity);
-        let noted = fs::read(self.directory.join(HEAD_FILE));
+        let (store, activity) = (&self.archive.store, &self.activity);
+        let noted = fs::read(self.head_file());
         let noted: Option<(u64, String)> = noted
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
@@ -222,7 +260,7 @@ impl<'a> Course<'a> {
             .iter()
             .filter_map(|kept| record_of(&kept.content))
             .any(|record| {
-                record.activity.id == self.run.activity && record.chain.commits.contains(commit)
+                record.activity.id == self.activity && record.chain.commits.contains(commit)
             }))
     }
 
@@ -233,8 +271,15 @@ impl<'a> Course<'a> {
     }
 
     fn note(&self, sequence: u64, digest: &str) -> Result<(), Failure> {
-        let path = self.directory.join(HEAD_FILE);
-        Ok(fs::write(path, serde_json::to_vec(&(sequence, digest))?)?)
+        let text = serde_json::to_vec(&(sequence, digest))?;
+        Ok(fs::write(self.head_file(), text)?)
+    }
+
+    /// Returns the file that holds number and digest of the last record, so that nobody has to
+    /// judge the whole chain to go on.
+    fn head_file(&self) -> PathBuf {
+        let name = Activity::key(&self.activity);
+        self.directory.join(format!("head-{name}.json"))
     }
 
     fn facts(
@@ -254,9 +299,12 @@ impl<'a> Course<'a> {
             State::Active | State::Suspended => (None, Work::Unknown),
         };
         ActivityFacts {
-            id: self.run.activity.clone(),
-            segment: self.run.segment,
-            parent: None,
+            id: self.activity.clone(),
+            segment: match self.is_own() {
+                true => self.run.segment,
+                false => 1,
+            },
+            parent: (!self.is_own()).then(|| self.run.activity.clone()),
             agent: self.run.agent.to_string(),
             definition: None,
             workload: Some(author.identity.clone()),
@@ -280,13 +328,23 @@ impl<'a> Course<'a> {
     }
 }
 
+/// Returns the activity whose chain a repository keeps.
+fn activity_in(run: &Run, repository: &Path) -> Option<String> {
+    if run.repository.as_deref() == Some(repository) {
+        return Some(run.activity.clone());
+    }
+    let mut others = run.others.iter();
+    let known = others.find(|other| other.repository == repository)?;
+    Some(known.activity.clone())
+}
+
 /// Returns the directory of the run around us.
 pub(crate) fn directory() -> Option<PathBuf> {
     env::var_os(RUN).map(PathBuf::from)
 }
 
 /// Reads a bundle as a record of an activity, without judging it.
-fn record_of(content: &[u8]) -> Option<Box<notme_attest::predicate::Activity>> {
+fn record_of(content: &[u8]) -> Option<Box<Activity>> {
     let bundle = notme_attest::Bundle::from_json(content).ok()?;
     let statement = Statement::parse(bundle.envelope().payload()).ok()?;
     match Predicate::read(&statement).ok()? {

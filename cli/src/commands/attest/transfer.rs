@@ -43,7 +43,7 @@ pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
 }
 
 /// Sends what a remote lacks, after taking what it has.
-pub(crate) fn push_to(remote: &str) -> Result<(), Failure> {
+fn push_to(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
     let mut last = None;
     for _ in 0..TRIES {

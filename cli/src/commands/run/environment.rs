@@ -2,7 +2,6 @@
 
 use std::{env, ffi::OsString, fs, os::unix::fs::DirBuilderExt as _, path::Path, process::Command};
 
-use notme_core::frame::LendAnswer;
 use notme_git_hooks::{
     names,
     run::{ACTIVITY, RUN, Run},
@@ -59,9 +58,8 @@ impl Environment {
     pub(super) fn of(
         home: &Home,
         arguments: &RunArguments,
-        directory: &Path,
+        (directory, socket): (&Path, &str),
         run: &Run,
-        lent: &LendAnswer,
     ) -> Result<Self, Failure> {
         let before = settings_before();
         let hooks = directory.join("hooks");
@@ -96,7 +94,7 @@ impl Environment {
         all.set("GIT_CONFIG_COUNT", count.to_string());
         all.set(RUN, directory);
         all.set(ACTIVITY, &run.activity);
-        all.set(LENT_SOCKET, &lent.socket);
+        all.set(LENT_SOCKET, socket);
         all.name(arguments.author, run)?;
         all.hide(&arguments.keep, directory)?;
         Ok(all)

@@ -67,9 +67,11 @@ impl Made {
                 Some(activity) => activity == course.run().activity,
                 None => own.contains(id),
             };
+            if !is_of_run || course.covers(id)? {
+                continue;
+            }
             let judgement = judge.judge_object(ObjectKind::Commit, &raw, repository.hash());
-            let is_ours = judgement.identity() == Some(&course.run().identity);
-            if is_of_run && is_ours && !course.covers(id)? {
+            if judgement.identity() == Some(&course.run().identity) {
                 made.uncovered.push(CommitSubject::new(id, &facts));
             }
         }
