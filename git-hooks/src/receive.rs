@@ -118,6 +118,10 @@ impl Rules {
     /// [`PushError`].
     pub fn check(&self, repository: &Repository, update: &Update) -> Result<(), PushError> {
         let name = &update.name;
+        // What is pushed to it would go somewhere else.
+        if repository.is_symbolic(name)? {
+            return Err(PushError::Symbolic(name.clone()));
+        }
         let is_kept = name.starts_with(ATTESTATIONS);
         if !is_kept && !self.protected.iter().any(|glob| glob.matches(name)) {
             return Ok(());
@@ -211,6 +215,9 @@ pub enum PushError {
     /// A tag would name something else.
     #[error("tag `{0}` is there and is not to be moved")]
     Tag(String),
+    /// A ref that stands for another one, which would be moved in its place.
+    #[error("`{0}` stands for another ref; push to that one")]
+    Symbolic(String),
     /// It cannot be told what the refs have.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -224,6 +231,7 @@ impl PushError {
             Self::Deletion(_) => "ref-deletion",
             Self::Rewind(_) => "ref-rewind",
             Self::Tag(_) => "tag-moved",
+            Self::Symbolic(_) => "ref-symbolic",
             Self::Repository(error) => error.code().unwrap_or("repository-unreadable"),
         }
     }

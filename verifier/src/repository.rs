@@ -319,6 +319,19 @@ impl Repository {
             .contains(&ancestor))
     }
 
+    /// Tells whether a ref stands for another one.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when it cannot be read.
+    pub fn is_symbolic(&self, name: &str) -> Result<bool, RepositoryError> {
+        let found = self.inner.try_find_reference(name);
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.is_some_and(|reference| {
+            reference.name().as_bstr() == name.as_bytes().as_bstr()
+                && matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
+        }))
+    }
+
     /// Selects objects by their full names, each alone.
     ///
     /// # Errors

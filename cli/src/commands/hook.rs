@@ -12,7 +12,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -32,7 +32,7 @@ use serde_json::Value;
 use crate::{
     arguments::hooks::Hook,
     commands::attest::{Archive, Course, Next, course},
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, UnreadableFile, read_file},
     git,
     home::Home,
     judging::now,
@@ -49,7 +49,7 @@ const SQUASH_MSG: &str = "SQUASH_MSG";
 /// The trailer that names the agent. For git, the beginning of another trailer's name is the same.
 const AGENT_TRAILER: &str = "Agent-Name";
 
-pub(crate) fn run(home: &Home, hook: &Hook) -> Outcome {
+pub(crate) fn run(home: Option<&Home>, hook: &Hook) -> Outcome {
     let name = hook.name.as_str();
     let input = match name {
         "pre-push" | "post-rewrite" | "pre-receive" | "post-receive" => Some(read_input()?),
@@ -68,9 +68,12 @@ pub(crate) fn run(home: &Home, hook: &Hook) -> Outcome {
         match name {
             // Whatever somebody put into the environment.
             names::PRE_RECEIVE | names::UPDATE => receive::run(home, hook, input),
-            _ if is_done => Ok(Exit::Yes),
-            name if names::CLIENT.contains(&name) => work(home, hook, input),
-            _ => Ok(Exit::Yes),
+            _ if is_done || !names::CLIENT.contains(&name) => Ok(Exit::Yes),
+            _ => match home {
+                Some(home) => work(home, hook, input),
+                // Nobody loses a commit for that either.
+                None => tell(name, "there is no home directory"),
+            },
         }
     };
     // Whoever writes messages or looks at what leaves goes before us; what is made is recorded, and
@@ -90,10 +93,9 @@ pub(crate) fn run(home: &Home, hook: &Hook) -> Outcome {
     }
 }
 
-fn read_input() -> io::Result<Vec<u8>> {
-    let mut input = Vec::new();
-    io::stdin().take(INPUT_MAX).read_to_end(&mut input)?;
-    Ok(input)
+/// Reads what git says: all of it, or nothing. What was cut off would be looked at by nobody.
+fn read_input() -> Result<Vec<u8>, UnreadableFile> {
+    read_file(Path::new("-"), INPUT_MAX)
 }
 
 /// Returns where the hooks are that were there before.
@@ -120,18 +122,20 @@ fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
             record(&home, hook, &input).map_err(|failure| failure.to_string())
         })
     };
-    if let Some(problem) = done
-        .unwrap_or_else(|| Err("it took too long".to_owned()))
-        .err()
-    {
-        writeln!(
-            io::stderr(),
-            "note: notme could not record this ({}): {}; {}",
-            hook.name,
-            escape(&problem),
-            remedy(&hook.name)
-        )?;
+    match done.unwrap_or_else(|| Err("it took too long".to_owned())) {
+        Ok(()) => Ok(Exit::Yes),
+        Err(problem) => tell(&hook.name, &problem),
     }
+}
+
+/// Says what could not be done, and what makes up for it; git goes on.
+fn tell(name: &str, problem: &str) -> Outcome {
+    writeln!(
+        io::stderr(),
+        "note: notme could not record this ({name}): {}; {}",
+        escape(problem),
+        remedy(name)
+    )?;
     Ok(Exit::Yes)
 }
 
@@ -141,6 +145,7 @@ fn remedy(name: &str) -> &'static str {
         "post-commit" | "post-merge" => {
             "later: notme attest activity HEAD --activity \"$NOTME_ACTIVITY\""
         }
+        "pre-push" => "nothing was verified; set `HOME` or `NOTME_HOME`",
         "post-rewrite" => "later: echo \"OLD NEW\" | notme attest succeed",
         _ => "the commit goes without its trailers; `notme doctor` finds out why",
     }

@@ -261,6 +261,26 @@ fn a_record_that_cannot_be_made_loses_no_commit_and_says_what_to_do() {
 }
 
 #[test]
+fn a_commit_without_a_home_directory_is_made() {
+    let mut world = World::initialised();
+    world.notme_ok(&["hooks", "install"]);
+    for name in ["HOME", "NOTME_HOME"] {
+        world.remove_env(name);
+    }
+    world.write("one", "x");
+    world.git_ok(&["add", "one"]);
+    let output = world.git(&["commit", "--no-gpg-sign", "-m", "one"]);
+    let home = world.home().join("notme");
+    world.set_env("NOTME_HOME", home);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("no home directory"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
 fn a_program_that_is_gone_is_said_and_stops_nobody() {
     let world = World::initialised();
     world.notme_ok(&["hooks", "install"]);

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    ffi::OsString,
     io::{self, Write as _},
     path::PathBuf,
 };
@@ -12,7 +13,7 @@ use notme_core::{
 };
 use notme_git_hooks::{
     names,
-    receive::{self, Rules, Update},
+    receive::{self, PushError, Rules, Update},
 };
 use notme_verifier::{Judge, report::escape, repository::ObjectId, verify_range};
 
@@ -22,17 +23,23 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
+    homeless,
     judging::Grounds,
 };
 
 /// Whether pushes have to be signed: `required`, or `checked` where they are.
 const SIGNED_PUSH: &str = "notme.pushCert";
 
-pub(super) fn run(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
+pub(super) fn run(home: Option<&Home>, hook: &Hook, input: &[u8]) -> Outcome {
+    let home = home.ok_or_else(homeless)?;
     let updates = match (hook.name.as_str(), hook.arguments.as_slice()) {
         (names::UPDATE, [name, old, new]) => {
-            let text = |word: &std::ffi::OsString| word.to_string_lossy().into_owned();
-            vec![Update::new(&text(name), &text(old), &text(new))?]
+            let text = |word: &'_ OsString| word.to_str().map(str::to_owned);
+            let [name, old, new] = [name, old, new].map(text);
+            let (Some(name), Some(old), Some(new)) = (name, old, new) else {
+                return Err(PushError::Malformed.into());
+            };
+            vec![Update::new(&name, &old, &new)?]
         }
         _ => receive::parse_receive(input)?,
     };
@@ -77,12 +84,17 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
         let told = receive::told(&outcome).into_iter();
         refused.extend(told.map(|line| format!("{}: {line}", update.name)));
     }
-    // git hands the certificate to this hook alone.
-    if hook.name == names::PRE_RECEIVE
-        && let Some(update) = updates.first()
-    {
+    let is_required = wants_signed_pushes()?;
+    if hook.name == names::UPDATE {
+        // git hands the certificate to `pre-receive` alone.
+        if is_required {
+            let problem = "push-unsigned: whether it is signed is not known in `update`; the \
+                           server has to install `pre-receive`";
+            refused.push(problem.to_owned());
+        }
+    } else if let Some(update) = updates.first() {
         let grounds = policy_for(home, update)?;
-        refused.extend(check_signed_push(&grounds.judge(), updates)?);
+        refused.extend(check_signed_push(&grounds.judge(), updates, is_required)?);
     }
     Ok(refused)
 }
@@ -150,18 +162,26 @@ impl Ground {
     }
 }
 
-/// Checks the certificate of a signed push by our own judgement: git's `G` stands for signers that
-/// it does not know, too.
-fn check_signed_push(judge: &Judge<'_>, updates: &[Update]) -> Result<Vec<String>, Failure> {
+/// Tells whether pushes have to be signed.
+fn wants_signed_pushes() -> Result<bool, Failure> {
     let setting = git::value(SIGNED_PUSH)?;
-    let is_required = match setting.as_deref() {
-        None | Some("checked") => false,
-        Some("required") => true,
+    match setting.as_deref() {
+        None | Some("checked") => Ok(false),
+        Some("required") => Ok(true),
         Some(other) => {
             let problem = format!("{SIGNED_PUSH} is `{other}`, not one of checked, required");
-            return Err(Failure::usage(problem));
+            Err(Failure::usage(problem))
         }
-    };
+    }
+}
+
+/// Checks the certificate of a signed push by our own judgement: git's `G` stands for signers that
+/// it does not know, too.
+fn check_signed_push(
+    judge: &Judge<'_>,
+    updates: &[Update],
+    is_required: bool,
+) -> Result<Vec<String>, Failure> {
     let Some(id) = env::var("GIT_PUSH_CERT").ok().filter(|id| !id.is_empty()) else {
         return Ok(match is_required {
             true => vec!["push-unsigned: sign it: `git push --signed`".to_owned()],

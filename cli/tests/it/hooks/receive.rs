@@ -245,11 +245,13 @@ fn pushes_are_signed_where_the_server_asks_for_it() {
     refused(&world, &["main"], "push-unsigned");
     accepted(&world, &["--signed", "main"]);
     bare.git_ok(&["config", "notme.pushCert", "nonsense"]);
-    refused(
-        &world,
-        &["--signed", "HEAD:refs/heads/x"],
-        "could not be verified",
-    );
+    let nonsense = ["--signed", "HEAD:refs/heads/x"];
+    refused(&world, &nonsense, "could not be verified");
+    // `update` is not told, and does not pretend to know.
+    let (world, bare) = served(&["--update"]);
+    signed_pushes(&bare);
+    world.signed_commit("one");
+    refused(&world, &["--signed", "main"], "push-unsigned");
 }
 
 /// git exports `GIT_PUSH_CERT_STATUS=G`, and no signer, for a key that it does not know.
