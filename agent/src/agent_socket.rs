@@ -1,7 +1,7 @@
 //! The sockets that the key agent listens on.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     os::unix::{fs::OpenOptionsExt as _, net::UnixListener},
     path::{Path, PathBuf},
@@ -15,6 +15,8 @@ use notme_local::{DirectoryError, SocketFile, create_private_directory};
 pub const SOCKET_NAME: &str = "agent.sock";
 /// The name of the socket that speaks the OpenSSH agent protocol, beside the other.
 pub const SSH_SOCKET_NAME: &str = "ssh-agent.sock";
+/// The directory of the sockets of agents that are lent out.
+pub(crate) const RUNS_NAME: &str = "runs";
 const LOCK_NAME: &str = "agent.lock";
 
 /// The bound sockets, and the lock that makes us their only owner.
@@ -40,6 +42,8 @@ impl AgentSockets {
     pub(crate) fn bind(directory: &Path) -> Result<(Self, Listeners), BindError> {
         create_private_directory(directory)?;
         let lock = lock(&directory.join(LOCK_NAME))?;
+        // Loans of a key agent that is gone.
+        let _ = fs::remove_dir_all(directory.join(RUNS_NAME));
         let bind = |name| {
             let path = directory.join(name);
             SocketFile::bind(&path).map_err(|source| BindError::Bind { path, source })
@@ -126,8 +130,6 @@ fn lock(path: &Path) -> Result<File, BindError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     struct World {

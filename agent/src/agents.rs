@@ -19,6 +19,7 @@ use notme_core::{
     openpgp::{ArmorKind, ToBeSigned, armor},
     ssh,
     statement::{PAYLOAD_TYPE, Statement},
+    time::UnixTime,
 };
 use tokio::{
     task::JoinSet,
@@ -31,7 +32,7 @@ use crate::{
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
     session::{Session, Token},
-    slot::{Credential, Slot, Surroundings, TimeStamp},
+    slot::{Credential, Slot, Surroundings, TimeStamp, Wanted},
 };
 
 /// The agents that are configured, each in its slot.
@@ -53,9 +54,10 @@ impl Agents {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn sign_cms(&self, key: &str, payload: &[u8]) -> Result<SignAnswer, Failure> {
+    pub(crate) async fn sign_cms(&self, wanted: Wanted<'_>) -> Result<SignAnswer, Failure> {
         let deadline = Instant::now() + SIGN_BUDGET;
-        let (slot, credential) = self.credential::<Cms>(key, payload, deadline).await?;
+        let payload = wanted.payload;
+        let (slot, credential) = self.credential::<Cms>(wanted, deadline).await?;
         let profile = slot.config().profile;
         let hash = match profile {
             Profile::Modern => Hash::Sha512,
@@ -80,13 +82,10 @@ impl Agents {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn sign_ssh(
-        &self,
-        key: &str,
-        payload: &[u8],
-    ) -> Result<ArmoredAnswer, Failure> {
+    pub(crate) async fn sign_ssh(&self, wanted: Wanted<'_>) -> Result<ArmoredAnswer, Failure> {
         let deadline = Instant::now() + SIGN_BUDGET;
-        let (_, credential) = self.credential::<SshSig>(key, payload, deadline).await?;
+        let payload = wanted.payload;
+        let (_, credential) = self.credential::<SshSig>(wanted, deadline).await?;
         let key = ssh::Key::Certified(Box::new(credential.certificate));
         let hash = ssh::HashAlgorithm::Sha512;
         let data = ssh::Prehash::of(hash, payload).signed_data(GIT_NAMESPACE);
@@ -105,13 +104,10 @@ impl Agents {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn sign_openpgp(
-        &self,
-        key: &str,
-        payload: &[u8],
-    ) -> Result<ArmoredAnswer, Failure> {
+    pub(crate) async fn sign_openpgp(&self, wanted: Wanted<'_>) -> Result<ArmoredAnswer, Failure> {
         let deadline = Instant::now() + SIGN_BUDGET;
-        let (_, credential) = self.credential::<OpenPgp>(key, payload, deadline).await?;
+        let payload = wanted.payload;
+        let (_, credential) = self.credential::<OpenPgp>(wanted, deadline).await?;
         let session = &credential.session;
         let key = &credential.certificate.key;
         let now = (self.around.clock)();
@@ -130,7 +126,8 @@ impl Agents {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn attest(&self, key: &str, message: &[u8]) -> Result<AttestAnswer, Failure> {
+    pub(crate) async fn attest(&self, wanted: Wanted<'_>) -> Result<AttestAnswer, Failure> {
+        let message = wanted.payload;
         match parse_pae(message) {
             Some((PAYLOAD_TYPE, payload)) => {
                 Statement::parse(payload).map_err(Failure::Statement)?;
@@ -139,7 +136,7 @@ impl Agents {
             None => check_link(message).map_err(Failure::Link)?,
         }
         let deadline = Instant::now() + SIGN_BUDGET;
-        let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
+        let (slot, credential) = self.certified::<Cms>(wanted, deadline).await?;
         if !slot
             .config()
             .allows(&credential.certificate, SCOPE_SIGN_ATTESTATION)
@@ -164,21 +161,19 @@ impl Agents {
     /// Returns what a git object is signed with, once it was parsed and understood.
     async fn credential<F: Form>(
         &self,
-        key: &str,
-        payload: &[u8],
+        wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
-        classify(payload).map_err(Failure::Payload)?;
-        self.certified::<F>(key, payload, deadline).await
+        classify(wanted.payload).map_err(Failure::Payload)?;
+        self.certified::<F>(wanted, deadline).await
     }
 
     async fn certified<F: Form>(
         &self,
-        key: &str,
-        payload: &[u8],
+        wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
-        let slot = self.select(key)?;
+        let slot = self.select(wanted.key)?;
         let config = slot.config();
         if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
             return Err(Failure::NoTimeStamp {
@@ -186,7 +181,7 @@ impl Agents {
                 cause: format!("{} signatures carry none", F::format(&config).as_str()),
             });
         }
-        let credential = slot.credential::<F>(payload, &self.around, deadline);
+        let credential = slot.credential::<F>(wanted, &self.around, deadline);
         let credential = timeout_at(deadline, credential)
             .await
             .map_err(|_| Failure::Deadline)??;
@@ -217,6 +212,11 @@ impl Agents {
                 .openpgp()
                 .map(|openpgp| armor(ArmorKind::PublicKeys, openpgp.key.as_bytes())),
         })
+    }
+
+    /// Returns our time.
+    pub(crate) fn now(&self) -> UnixTime {
+        (self.around.clock)()
     }
 
     /// Returns the sessions of all agents, opened or renewed if need be and possible.

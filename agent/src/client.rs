@@ -2,9 +2,12 @@
 
 use std::{process, rc::Rc, time::Duration};
 
-use notme_core::frame::{
-    Frame, FrameError, FrameHead, Purpose, Request, Response, SessionsAnswer, SignatureKind,
-    StatusAnswer, StopAnswer,
+use notme_core::{
+    frame::{
+        Frame, FrameError, FrameHead, LendAnswer, Purpose, Request, Response, SessionsAnswer,
+        SignatureKind, StatusAnswer, StopAnswer, Terms,
+    },
+    identity::AgentName,
 };
 use serde::Serialize;
 use tokio::{
@@ -14,10 +17,22 @@ use tokio::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{failure::Failure, server::Server, session::Token, token_source::TOKEN_MAX};
+use crate::{
+    failure::Failure,
+    loan::{Loan, Prepared},
+    server::Server,
+    session::Token,
+    slot::Wanted,
+    token_source::TOKEN_MAX,
+};
 
-/// Answers a client's requests until it leaves, is silent for too long, or breaks the protocol.
-pub(crate) async fn serve_client(server: Rc<Server>, mut stream: UnixStream) {
+/// Answers a client's requests until it leaves, is silent for too long, or breaks the protocol;
+/// where an agent is lent out, those within the terms.
+pub(crate) async fn serve_client(
+    server: Rc<Server>,
+    mut stream: UnixStream,
+    loan: Option<Rc<Loan>>,
+) {
     loop {
         let frame = match read_frame(&mut stream).await {
             Ok(Some(frame)) => frame,
@@ -29,16 +44,32 @@ pub(crate) async fn serve_client(server: Rc<Server>, mut stream: UnixStream) {
             }
         };
         server.asked.set(Instant::now());
-        let (answer, is_last) = respond(&server, frame).await;
+        let (answer, then) = respond(&server, frame, loan.as_deref()).await;
         let is_sent = send(&mut stream, answer).await;
         server.asked.set(Instant::now());
-        if is_last {
-            server.stop.notify_one();
+        match then {
+            Then::GoOn => {}
+            Then::Stop => server.stop.notify_one(),
+            Then::Lend(prepared) if is_sent => {
+                let loans = Rc::clone(&server);
+                return loans.loans.begin(server, stream, prepared);
+            }
+            Then::Lend(_) => {}
         }
         if !is_sent {
             return;
         }
     }
+}
+
+/// What follows an answer.
+enum Then {
+    /// The next request.
+    GoOn,
+    /// The end of this process.
+    Stop,
+    /// A loan, for as long as the connection stays.
+    Lend(Prepared),
 }
 
 /// Turns a client away without waiting for it.
@@ -93,12 +124,21 @@ async fn send(stream: &mut UnixStream, answer: Vec<u8>) -> bool {
     )
 }
 
-/// Returns the answer, and whether it is the last thing that this process does.
-async fn respond(server: &Server, frame: Frame) -> (Vec<u8>, bool) {
+/// Returns the answer, and what follows it.
+async fn respond(server: &Server, frame: Frame, loan: Option<&Loan>) -> (Vec<u8>, Then) {
     let (header, body) = frame.into_parts();
     let request = match serde_json::from_slice(&header) {
         Ok(request) => request,
-        Err(error) => return (answer::<()>(Err(Failure::Request(error))), false),
+        Err(error) => return (answer::<()>(Err(Failure::Request(error))), Then::GoOn),
+    };
+    let now = server.agents.now();
+    if let Some(Err(failure)) = loan.map(|loan| loan.check(&request, &body, now)) {
+        return (answer::<()>(Err(failure)), Then::GoOn);
+    }
+    let wanted = |key| Wanted {
+        key,
+        payload: &body,
+        activity: loan.map(Loan::activity),
     };
     let agents = &server.agents;
     let answer = match request {
@@ -107,24 +147,63 @@ async fn respond(server: &Server, frame: Frame) -> (Vec<u8>, bool) {
             key,
             format,
             purpose: Purpose::Git,
-        } => match format {
-            SignatureKind::X509 => answer(agents.sign_cms(&key, &body).await),
-            SignatureKind::Ssh => answer(agents.sign_ssh(&key, &body).await),
-            SignatureKind::OpenPgp => answer(agents.sign_openpgp(&key, &body).await),
-        },
+        } => sign(server, format, wanted(&key), loan).await,
         Request::Attest { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
-        Request::Attest { key } => answer(agents.attest(&key, &body).await),
+        Request::Attest { key } => answer(agents.attest(wanted(&key)).await),
         Request::Credentials { key } => answer(agents.credentials(&key).await),
         Request::Status => answer(status(server)),
         Request::List => answer(agents.list().map(|sessions| SessionsAnswer { sessions })),
         Request::Renew { agent } => answer(agents.renew(&agent).await.map(only)),
         Request::Enrol { agent } => answer(enrol(server, &agent, body).await),
+        Request::Lend { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
+        Request::Lend { agent, terms } => match lend(server, agent, terms).await {
+            Ok((prepared, lent)) => return (answer(Ok(lent)), Then::Lend(prepared)),
+            Err(failure) => answer::<()>(Err(failure)),
+        },
         Request::Stop => {
             let pid = process::id();
-            return (answer(Ok(StopAnswer { pid })), true);
+            return (answer(Ok(StopAnswer { pid })), Then::Stop);
         }
     };
-    (answer, false)
+    (answer, Then::GoOn)
+}
+
+/// Signs a git object, and counts it where signatures are.
+async fn sign(
+    server: &Server,
+    format: SignatureKind,
+    wanted: Wanted<'_>,
+    loan: Option<&Loan>,
+) -> Vec<u8> {
+    if let Some(Err(failure)) = loan.map(Loan::take) {
+        return answer::<()>(Err(failure));
+    }
+    let agents = &server.agents;
+    let (is_signed, answer) = match format {
+        SignatureKind::X509 => told(agents.sign_cms(wanted).await),
+        SignatureKind::Ssh => told(agents.sign_ssh(wanted).await),
+        SignatureKind::OpenPgp => told(agents.sign_openpgp(wanted).await),
+    };
+    if let (false, Some(loan)) = (is_signed, loan) {
+        loan.put_back();
+    }
+    answer
+}
+
+/// Returns whether it went well, and the answer.
+fn told<T: Serialize>(result: Result<T, Failure>) -> (bool, Vec<u8>) {
+    (result.is_ok(), answer(result))
+}
+
+/// Opens the agent's session, so that a loan begins with one, and makes the socket.
+async fn lend(
+    server: &Server,
+    agent: AgentName,
+    terms: Terms,
+) -> Result<(Prepared, LendAnswer), Failure> {
+    let credentials = server.agents.credentials(agent.as_str()).await?;
+    let who = (agent, credentials.identity);
+    server.loans.prepare(&server.runtime_dir, who, terms)
 }
 
 fn status(server: &Server) -> Result<StatusAnswer, Failure> {
@@ -141,7 +220,7 @@ fn status(server: &Server) -> Result<StatusAnswer, Failure> {
 
 async fn enrol(
     server: &Server,
-    agent: &notme_core::identity::AgentName,
+    agent: &AgentName,
     body: Vec<u8>,
 ) -> Result<SessionsAnswer, Failure> {
     let token = token(body)?;

@@ -1,6 +1,6 @@
 //! Why the key agent does not do what it is asked.
 
-use std::{error::Error as _, fmt::Write as _};
+use std::{error::Error as _, fmt::Write as _, io};
 
 use notme_core::{
     frame::{FrameError, Refusal},
@@ -113,6 +113,15 @@ pub(crate) enum Failure {
     /// Somebody locked the key agent.
     #[error("the key agent is locked")]
     Locked,
+    /// What was asked on the socket of an agent that is lent out is beyond its terms.
+    #[error("the agent is not lent for that: {0}")]
+    NotLent(&'static str),
+    /// An agent was lent out, and is no more.
+    #[error("the agent is no longer lent: {0}")]
+    LoanOver(&'static str),
+    /// No socket could be made to lend an agent out.
+    #[error("could not make a socket to lend the agent on")]
+    Lend(#[source] io::Error),
     /// An OpenPGP signature could not be made.
     #[error(transparent)]
     OpenPgp(#[from] OpenPgpError),
@@ -154,6 +163,9 @@ impl Failure {
             Self::TimeStamp(_) => "timestamp-invalid",
             Self::NoTimeStamp { .. } => "timestamp-unavailable",
             Self::Locked => "agent-locked",
+            Self::NotLent(_) => "not-lent",
+            Self::LoanOver(_) => "loan-over",
+            Self::Lend(_) => "agent-socket",
             Self::OpenPgp(_) | Self::Keys(_) | Self::Sign(_) | Self::Answer(_) => "internal",
             Self::Deadline => "deadline-exceeded",
         }
@@ -206,6 +218,7 @@ impl Failure {
             Self::Locked => {
                 "`ssh-add -X` unlocks it; `notme agent stop` forgets everything".to_owned()
             }
+            Self::LoanOver(_) => "`notme run` lends it again".to_owned(),
             Self::NoCertificate { .. } | Self::Authority(_) | Self::Launch(_) => {
                 "`notme doctor` finds out why".to_owned()
             }
@@ -220,6 +233,8 @@ impl Failure {
             | Self::Token
             | Self::TokenSource(_)
             | Self::NoIssuance
+            | Self::NotLent(_)
+            | Self::Lend(_)
             | Self::OpenPgp(_)
             | Self::TimeStamp(_)
             | Self::Certificate(_)

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     embedded::{AuthorityLauncher, Embedded},
     guests::Guests,
+    loan::Loans,
     lock::Lock,
     slot::Surroundings,
     ssh_agent::serve_ssh_client,
@@ -75,7 +76,9 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
             clock: options.clock,
         })),
         lock: Lock::default(),
+        loans: Loans::default(),
         ssh_socket: options.runtime_dir.join(SSH_SOCKET_NAME),
+        runtime_dir: options.runtime_dir,
         memory,
         started: Instant::now(),
         asked: Cell::new(Instant::now()),
@@ -112,6 +115,9 @@ impl RunError {
 pub(crate) struct Server {
     pub(crate) agents: Rc<Agents>,
     pub(crate) lock: Lock,
+    pub(crate) loans: Loans,
+    /// The private directory of the sockets.
+    pub(crate) runtime_dir: PathBuf,
     /// Where the OpenSSH agent protocol is spoken.
     pub(crate) ssh_socket: PathBuf,
     pub(crate) memory: MemoryProtection,
@@ -160,7 +166,9 @@ async fn serve(
             Some(_) = clients.join_next() => {}
             () = ssh_clients.one_leaves() => {}
             _ = tick.tick() => {
-                let is_idle = clients.is_empty() && server.asked.get().elapsed() >= idle_exit;
+                let is_idle = clients.is_empty()
+                    && server.loans.is_empty()
+                    && server.asked.get().elapsed() >= idle_exit;
                 if is_idle && !server.agents.hold_something_irreplaceable() {
                     break;
                 }
@@ -178,6 +186,7 @@ async fn serve(
     }
     drop((listener, ssh_listener));
     drop(sockets);
+    server.loans.end();
     let _ = timeout(FAREWELL, async {
         while clients.join_next().await.is_some() {}
         ssh_clients.all_leave().await;
@@ -187,7 +196,7 @@ async fn serve(
 }
 
 /// Tells whether a client runs as our user.
-fn is_ours(stream: &UnixStream) -> bool {
+pub(crate) fn is_ours(stream: &UnixStream) -> bool {
     // The directory keeps others out; should it ever fail to, this does not. Root is no exception:
     // it could take the keys anyway, but not by mistake.
     stream
@@ -204,7 +213,7 @@ fn admit(server: &Rc<Server>, clients: &mut JoinSet<()>, stream: UnixStream) {
         refuse_busy(&stream);
         return;
     }
-    clients.spawn_local(serve_client(Rc::clone(server), stream));
+    clients.spawn_local(serve_client(Rc::clone(server), stream, None));
 }
 
 /// The signals that end us, and one that does not.

@@ -386,7 +386,7 @@ impl Session {
         &self,
         authority: &AuthorityUrl,
         format: Format,
-        payload_sha256: &[u8; 32],
+        (payload_sha256, activity): (&[u8; 32], Option<&str>),
         now: UnixTime,
     ) -> Result<IssueRequest, SignError> {
         let formats = vec![format];
@@ -399,7 +399,7 @@ impl Session {
             &formats,
             &nonce,
             now,
-            None,
+            activity,
         );
         Ok(IssueRequest {
             session: base64::encode(session.der()),
@@ -407,7 +407,7 @@ impl Session {
             formats,
             nonce,
             time: now,
-            activity: None,
+            activity: activity.map(str::to_owned),
             proof: base64::encode_url(&self.keys.sign_ed25519(&preimage)?),
         })
     }

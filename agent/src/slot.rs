@@ -76,6 +76,17 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
 }
 
+/// What is to be signed, and with which key.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The name of an agent, or the key id of its session.
+    pub(crate) key: &'a str,
+    /// The bytes.
+    pub(crate) payload: &'a [u8],
+    /// The activity that they belong to, for the certificate to say so.
+    pub(crate) activity: Option<&'a str>,
+}
+
 /// The certificate that a payload is signed with.
 pub(crate) struct Credential<C> {
     pub(crate) session: Rc<Session>,
@@ -164,27 +175,27 @@ impl Slot {
     /// [`Failure`]. An authority that says no is not asked to be ignored.
     pub(crate) async fn credential<F: Form>(
         &self,
-        payload: &[u8],
+        wanted: Wanted<'_>,
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Credential<F::Certificate>, Failure> {
-        let digest = sha256(payload);
+        let bound = (&sha256(wanted.payload), wanted.activity);
         let mut session = self.session(around, deadline).await?;
         if F::of_session(&session, &self.config()).is_none() && session.missed_trust() {
             // Not there when the session began; it may be by now.
             session = self.renew(around, deadline).await?;
         }
-        let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
+        let mut issued = self.issue::<F>(&session, bound, around, deadline).await;
         if matches!(&issued, Err(failure) if is_loss(failure)) && self.opens_by_itself() {
             // The authority forgot the session; where a new one costs nothing, get it.
             session = self.enrol(None, around, deadline).await?;
-            issued = self.issue::<F>(&session, &digest, around, deadline).await;
+            issued = self.issue::<F>(&session, bound, around, deadline).await;
         }
         if matches!(&issued, Err(failure) if is_of_other_root(failure)) {
             // The authority may have rotated its keys. Its trust document leads to the new ones,
             // or it is not the one that is pinned.
             session = self.renew(around, deadline).await?;
-            issued = self.issue::<F>(&session, &digest, around, deadline).await;
+            issued = self.issue::<F>(&session, bound, around, deadline).await;
         }
         let absent = match issued {
             Ok(certificate) => {
@@ -331,7 +342,7 @@ impl Slot {
     async fn issue<F: Form>(
         &self,
         session: &Session,
-        digest: &[u8; 32],
+        bound: (&[u8; 32], Option<&str>),
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<F::Certificate, Failure> {
@@ -346,11 +357,11 @@ impl Slot {
             .ask(around, deadline, async |timeout| {
                 let now = (around.clock)();
                 let format = F::format(&config);
-                let request = session.issue_request(&config.authority, format, digest, now)?;
+                let request = session.issue_request(&config.authority, format, bound, now)?;
                 Ok(self.client.issue(&request, timeout).await?)
             })
             .await?;
-        Ok(session.accept_issued::<F>(&issued, digest, &config, (around.clock)())?)
+        Ok(session.accept_issued::<F>(&issued, bound.0, &config, (around.clock)())?)
     }
 
     /// Gives up at once on an authority that kept us waiting a moment ago.

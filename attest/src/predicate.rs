@@ -29,7 +29,7 @@ pub const HANDOFF: &str = "https://notme.bot/provenance/handoff/v1";
 /// The same in the words of the rosary orchestrator. Read, never written.
 pub const HANDOFF_ROSARY: &str = "https://rosary.dev/Handoff/v1";
 /// A record of one bounded course of agent work, and its place in the chain of them.
-pub const ACTIVITY: &str = "https://notme.bot/attestation/activity/v1";
+pub const ACTIVITY: &str = notme_core::statement::ACTIVITY_TYPE;
 /// Who accepted which commits, and on what evidence.
 pub const ACCEPTANCE: &str = "https://notme.bot/attestation/acceptance/v1";
 /// Who verified which commits, and whether they passed (SLSA).

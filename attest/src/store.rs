@@ -7,11 +7,21 @@
 
 mod merge;
 
-use std::{fmt, fs::File, io, path::Path, thread, time::Duration};
+use std::{
+    fmt,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use gix::{
     ObjectId,
-    objs::tree::{EntryKind, EntryMode},
+    objs::{
+        Find as _,
+        tree::{EntryKind, EntryMode},
+    },
     refs::{
         FullName, Target,
         transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
@@ -196,6 +206,8 @@ pub const TRAILER: &str = "Agent-Chain";
 pub struct Store {
     repository: gix::ThreadSafeRepository,
     hash: HashKind,
+    /// Where commits are looked for beside the repository's own objects.
+    elsewhere: Vec<PathBuf>,
 }
 
 impl Store {
@@ -215,7 +227,17 @@ impl Store {
         Ok(Self {
             repository: repository.into_sync(),
             hash,
+            elsewhere: Vec::new(),
         })
+    }
+
+    /// Looks for commits in these directories of objects as well: while a push is received, git
+    /// keeps what it brings apart (`GIT_OBJECT_DIRECTORY`). Statements are read, and written,
+    /// where the repository has them.
+    #[must_use]
+    pub fn with_objects(mut self, directories: Vec<PathBuf>) -> Self {
+        self.elsewhere = directories;
+        self
     }
 
     /// Keeps other processes from adding to a chain until the file is dropped: who looks where a
@@ -257,40 +279,20 @@ impl Store {
     /// [`StoreError`] when it cannot be read, or there is more than anybody would keep.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
         let repository = self.repository.to_thread_local();
-        let Some(tip) = tip(&repository, &place.shelf.reference())? else {
-            return Ok(Vec::new());
-        };
-        let (head, rest) = place.directory();
-        let mut tree = tree_of(&repository, tip)?;
-        for name in [head, rest] {
-            match child(&repository, tree, name)? {
-                Some(below) => tree = below,
-                None => return Ok(Vec::new()),
-            }
-        }
-        let mut blobs = Vec::new();
-        match place.shelf {
-            Shelf::Commits | Shelf::Trees => blobs.extend(files(&repository, tree)?),
-            Shelf::Activities => {
-                let fans = entries(&repository, tree)?;
-                for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
-                    blobs.extend(files(&repository, fan.id)?);
-                    if blobs.len() > FILES_MAX {
-                        break;
-                    }
-                }
-            }
-        }
-        if blobs.len() > FILES_MAX {
-            return Err(StoreError::TooMany);
-        }
-        blobs
-            .into_iter()
-            .map(|(name, id)| {
-                let content = blob(&repository, id)?;
-                Ok(Kept { name, content })
-            })
-            .collect()
+        let kept = blobs(&repository, place)?.into_iter();
+        kept.map(|(name, id)| {
+            let content = blob(&repository, id)?;
+            Ok(Kept { name, content })
+        })
+        .collect()
+    }
+
+    /// Returns how many bundles are kept in a place, without reading them.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn count(&self, place: &Place) -> Result<usize, StoreError> {
+        Ok(blobs(&self.repository.to_thread_local(), place)?.len())
     }
 
     /// Keeps bundles, each in all its places, in one step: all of them, or none.
@@ -329,13 +331,9 @@ impl Store {
         let Ok(id) = ObjectId::from_hex(id.as_bytes()) else {
             return Ok(None);
         };
-        let object = repository
-            .try_find_object(id)
-            .map_err(|error| failed("read a commit", error))?;
-        let Some(object) = object.filter(|object| object.kind == gix::objs::Kind::Commit) else {
+        let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
             return Ok(None);
         };
-        let raw = object.data.clone();
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
@@ -346,6 +344,31 @@ impl Store {
             tree,
             trailers,
         }))
+    }
+
+    fn find(
+        &self,
+        repository: &gix::Repository,
+        id: ObjectId,
+    ) -> Result<Option<(gix::objs::Kind, Vec<u8>)>, StoreError> {
+        let found = repository
+            .try_find_object(id)
+            .map_err(|error| failed("read a commit", error))?;
+        if let Some(found) = found {
+            return Ok(Some((found.kind, found.data.clone())));
+        }
+        for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
+            let objects = gix::odb::at(directory, repository.object_hash())
+                .map_err(|error| failed("open the objects of a push", error))?;
+            let mut raw = Vec::new();
+            let found = objects
+                .try_find(&id, &mut raw)
+                .map_err(|error| failed("read a commit", error))?;
+            if let Some(kind) = found.map(|data| data.kind) {
+                return Ok(Some((kind, raw)));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns what HEAD names, if it names a commit.
@@ -531,6 +554,41 @@ fn child(
         .into_iter()
         .find(|entry| entry.mode.is_tree() && entry.name == name.as_bytes());
     Ok(found.map(|entry| entry.id))
+}
+
+/// Returns the bundles in a place.
+fn blobs(
+    repository: &gix::Repository,
+    place: &Place,
+) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
+    let Some(tip) = tip(repository, &place.shelf.reference())? else {
+        return Ok(Vec::new());
+    };
+    let (head, rest) = place.directory();
+    let mut tree = tree_of(repository, tip)?;
+    for name in [head, rest] {
+        match child(repository, tree, name)? {
+            Some(below) => tree = below,
+            None => return Ok(Vec::new()),
+        }
+    }
+    let mut blobs = Vec::new();
+    match place.shelf {
+        Shelf::Commits | Shelf::Trees => blobs.extend(files(repository, tree)?),
+        Shelf::Activities => {
+            let fans = entries(repository, tree)?;
+            for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
+                blobs.extend(files(repository, fan.id)?);
+                if blobs.len() > FILES_MAX {
+                    break;
+                }
+            }
+        }
+    }
+    match blobs.len() > FILES_MAX {
+        true => Err(StoreError::TooMany),
+        false => Ok(blobs),
+    }
 }
 
 /// Returns the bundles in a directory; what is named otherwise is passed over.

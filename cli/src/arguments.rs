@@ -1,13 +1,19 @@
 //! The command line.
 
 pub(crate) mod attest;
+pub(crate) mod hooks;
+pub(crate) mod run;
 
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
 
-use self::attest::Attest;
+use self::{
+    attest::Attest,
+    hooks::{Hook, Hooks},
+    run::{Record, Run},
+};
 
 /// Agents sign as themselves, and anyone can check it.
 #[derive(Debug, Parser)]
@@ -32,6 +38,22 @@ pub(crate) enum Command {
     /// Make git sign as an agent in this repository
     #[command(after_help = "Examples:\n  notme init --agent claude\n  notme init --undo")]
     Init(Init),
+    /// Run an AI agent: its commits are signed as it, and its work is recorded
+    #[command(
+        after_help = "Examples:\n  notme run --agent claude --model M --provider P -- claude\n  notme run -- sh -c 'git commit -m x'"
+    )]
+    Run(Run),
+    /// Add an event to the record of the run around: JSON on stdin, or as an argument
+    #[command(
+        after_help = "Examples:\n  notme record --kind tool-call --name grep\n  echo '{\"kind\":\"tool-call\",\"name\":\"grep\",\"input\":\"x\"}' | notme record"
+    )]
+    Record(Record),
+    /// Hooks for git, beside those that are there
+    #[command(subcommand, after_help = "Example:\n  notme hooks install")]
+    Hooks(Hooks),
+    /// What git calls through the scripts of `notme hooks install`
+    #[command(after_help = "Example:\n  notme hook post-commit")]
+    Hook(Hook),
     /// Say who signs here, and until when
     #[command(after_help = "Example:\n  notme status --json")]
     Status(Json),

@@ -15,13 +15,15 @@ use notme_verifier::report::escape;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
     /// Yes, or done.
-    Yes = 0,
+    Yes,
     /// No.
-    No = 1,
+    No,
     /// The call was wrong.
-    Usage = 2,
+    Usage,
     /// It could not be decided.
-    Undecided = 3,
+    Undecided,
+    /// As a program that we ran.
+    Of(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -31,6 +33,7 @@ impl From<Exit> for ExitCode {
             Exit::No => 1,
             Exit::Usage => 2,
             Exit::Undecided => 3,
+            Exit::Of(code) => code,
         })
     }
 }
@@ -58,6 +61,15 @@ impl Failure {
         Self {
             error: error.into(),
             exit: Exit::No,
+            hint: None,
+        }
+    }
+
+    /// Prepares to end as a program that could not be run would.
+    pub(crate) fn of(error: impl Into<Box<dyn Error>>, code: u8) -> Self {
+        Self {
+            error: error.into(),
+            exit: Exit::Of(code),
             hint: None,
         }
     }

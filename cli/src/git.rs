@@ -3,9 +3,10 @@
 use std::{
     env,
     ffi::OsStr,
-    fs, io,
-    path::PathBuf,
-    process::{Command, Output},
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
 };
 
 use crate::shell::{quoted, quoted_path};
@@ -33,6 +34,8 @@ pub(crate) enum Scope {
     Local,
     /// The user's.
     Global,
+    /// The worktree's; the repository's where worktrees have none.
+    Worktree,
 }
 
 impl Scope {
@@ -40,6 +43,7 @@ impl Scope {
         match self {
             Self::Local => "--local",
             Self::Global => "--global",
+            Self::Worktree => "--worktree",
         }
     }
 }
@@ -94,21 +98,146 @@ pub(crate) fn refused_directory() -> Result<Option<PathBuf>, GitError> {
     Ok(path.map(|(path, _)| path.into()))
 }
 
-/// Returns where git looks for hooks.
-///
-/// # Errors
-/// [`GitError`] outside a repository.
-pub(crate) fn hooks_directory() -> Result<PathBuf, GitError> {
-    let output = run(["rev-parse", "--path-format=absolute", "--git-path", "hooks"])?;
-    success("rev-parse", output).map(PathBuf::from)
-}
-
 /// Tells whether there are replace refs.
 ///
 /// # Errors
 /// [`GitError`] outside a repository.
 pub(crate) fn has_replacements() -> Result<bool, GitError> {
     success("replace", run(["replace", "--list"])?).map(|list| !list.is_empty())
+}
+
+/// Returns the directory of this worktree in the repository.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn directory() -> Result<PathBuf, GitError> {
+    success("rev-parse", run(["rev-parse", "--absolute-git-dir"])?).map(PathBuf::from)
+}
+
+/// Returns where git looks for hooks; at most so many settings of the environment count.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
+    let mut command = Command::new("git");
+    command.args(["rev-parse", "--path-format=absolute", "--git-path", "hooks"]);
+    if let Some(settings) = settings {
+        command.env("GIT_CONFIG_COUNT", settings.to_string());
+    }
+    let output = command.output().map_err(GitError::Run)?;
+    success("rev-parse", output).map(PathBuf::from)
+}
+
+/// Returns the commit that HEAD names.
+///
+/// # Errors
+/// [`GitError`] when it names none.
+pub(crate) fn head() -> Result<String, GitError> {
+    success("rev-parse", run(["rev-parse", "--verify", "HEAD"])?)
+}
+
+/// Returns what HEAD, branches, tags and remote-tracking branches name.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn tips() -> Result<Vec<String>, GitError> {
+    let mut tips = names_of(&["refs/heads", "refs/tags", "refs/remotes"])?;
+    // On an unborn branch there is none.
+    tips.extend(head().ok());
+    Ok(tips)
+}
+
+/// Returns what remote-tracking branches name: all of them, or those of one remote.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn remote_tips(remote: Option<&str>) -> Result<Vec<String>, GitError> {
+    match remote {
+        Some(remote) => names_of(&[&format!("refs/remotes/{remote}")]),
+        None => names_of(&["refs/remotes"]),
+    }
+}
+
+fn names_of(prefixes: &[&str]) -> Result<Vec<String>, GitError> {
+    let arguments = [&["for-each-ref", "--format=%(objectname)", "--"], prefixes].concat();
+    let listed = success("for-each-ref", run(arguments)?)?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// Returns the commits that some objects reach and others do not, newest first.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, GitError> {
+    let mut input = of.join("\n");
+    for id in without {
+        input.push_str("\n^");
+        input.push_str(id);
+    }
+    let mut child = Command::new("git")
+        .args(["rev-list", "--stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(GitError::Run)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It reads all of them before it lists any.
+        stdin.write_all(input.as_bytes()).map_err(GitError::Run)?;
+    }
+    let output = child.wait_with_output().map_err(GitError::Run)?;
+    let listed = success("rev-list", output)?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// Returns the name and the address of whoever would be the author of a commit made now.
+///
+/// # Errors
+/// [`GitError`] when git does not know.
+pub(crate) fn author() -> Result<(String, String), GitError> {
+    let ident = success("var", run(["var", "GIT_AUTHOR_IDENT"])?)?;
+    let (name, rest) = ident.split_once(" <").unwrap_or((ident.as_str(), ""));
+    let email = rest.split_once('>').map_or("", |(email, _)| email);
+    Ok((name.to_owned(), email.to_owned()))
+}
+
+/// Adds trailers to a message, in place of those of the same names.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn add_trailers(file: &Path, trailers: &[String]) -> Result<(), GitError> {
+    let mut command = Command::new("git");
+    command.args(["interpret-trailers", "--in-place", "--no-divider"]);
+    for trailer in trailers {
+        command.args(["--if-exists", "replace", "--trailer", trailer]);
+    }
+    let output = command.arg(file).output().map_err(GitError::Run)?;
+    success("interpret-trailers", output).map(drop)
+}
+
+/// Returns the settings of the user's own files, in their order; none when there is no such file.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn global_settings() -> Result<Vec<(String, String)>, GitError> {
+    let output = run(["config", "--global", "--null", "--list"])?;
+    let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let entries = listed.split_terminator('\0');
+    Ok(entries
+        .filter_map(|entry| entry.split_once('\n'))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
+/// Adds a setting to a file.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn add_to_file(file: &Path, name: &str, value: &str) -> Result<(), GitError> {
+    let mut command = Command::new("git");
+    command.args(["config", "--file"]).arg(file);
+    let output = command.args(["--add", name, value]).output();
+    success("config", output.map_err(GitError::Run)?).map(drop)
 }
 
 /// Returns the version that git reports.
@@ -132,6 +261,58 @@ pub(crate) fn value(name: &str) -> Result<Option<String>, GitError> {
     success("config", output).map(Some)
 }
 
+/// Returns a path that is set, in one file or in whatever file.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn path_of(scope: Option<Scope>, name: &str) -> Result<Option<PathBuf>, GitError> {
+    let mut arguments = vec!["config"];
+    arguments.extend(scope.map(Scope::flag));
+    arguments.extend(["--type=path", "--get", name]);
+    let output = run(arguments)?;
+    if output.status.code() == Some(1) {
+        return Ok(None);
+    }
+    let path = success("config", output)?;
+    Ok(Some(path)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from))
+}
+
+/// Returns every value in force, from whatever file.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn all_values(name: &str) -> Result<Vec<String>, GitError> {
+    let output = run(["config", "--null", "--get-all", name])?;
+    if output.status.code() == Some(1) {
+        return Ok(Vec::new());
+    }
+    let joined = success("config", output)?;
+    Ok(joined.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Returns the ref that HEAD stands for; `None` when it names a commit itself.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn head_branch() -> Result<Option<String>, GitError> {
+    let output = run(["symbolic-ref", "--quiet", "HEAD"])?;
+    Ok(output.status.success().then(|| text(&output.stdout)))
+}
+
+/// Returns the bytes of a file, by its object's name.
+///
+/// # Errors
+/// [`GitError`] when it is not there.
+pub(crate) fn blob(id: &str) -> Result<Vec<u8>, GitError> {
+    let output = run(["cat-file", "blob", id])?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => success("cat-file", output).map(String::into_bytes),
+    }
+}
+
 /// Returns the setting that names the program for a format; git's own default is OpenPGP.
 pub(crate) fn program_setting(format: Option<&str>) -> &'static str {
     match format {
@@ -151,18 +332,6 @@ pub(crate) fn is_true(name: &str) -> Result<bool, GitError> {
         return Ok(false);
     }
     success("config", output).map(|value| value == "true")
-}
-
-/// Returns a value that is a path, as git expands it.
-///
-/// # Errors
-/// [`GitError`] when the configuration cannot be read.
-pub(crate) fn path(name: &str) -> Result<Option<PathBuf>, GitError> {
-    let output = run(["config", "--type=path", "--get", name])?;
-    if output.status.code() == Some(1) {
-        return Ok(None);
-    }
-    success("config", output).map(|path| Some(path.into()))
 }
 
 /// Where a value of the configuration stands.
@@ -323,7 +492,8 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push(remote: &str, references: &[String]) -> Result<(), GitError> {
-    let mut arguments = vec!["push", "--quiet", "--", remote];
+    // No hook has anything to say to them, and ours would push them.
+    let mut arguments = vec!["push", "--quiet", "--no-verify", "--", remote];
     arguments.extend(references.iter().map(String::as_str));
     success("push", run(arguments)?).map(drop)
 }
@@ -409,6 +579,10 @@ pub(crate) fn config_file(scope: Scope) -> Result<PathBuf, GitError> {
     let path = match scope {
         Scope::Local => common_directory()?.join("config"),
         Scope::Global => global_config_files().pop().unwrap_or_default(),
+        Scope::Worktree if is_true("extensions.worktreeConfig")? => {
+            directory()?.join("config.worktree")
+        }
+        Scope::Worktree => common_directory()?.join("config"),
     };
     Ok(fs::canonicalize(&path).unwrap_or(path))
 }

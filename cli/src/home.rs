@@ -53,6 +53,11 @@ impl Home {
         }
     }
 
+    /// Everything that is kept for good.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Links to the program, under the names that git calls.
     pub(crate) fn programs(&self) -> PathBuf {
         self.data.join("bin")

@@ -85,22 +85,30 @@ fn dispatch() -> ExitCode {
 }
 
 fn run(command: Command) -> Outcome {
-    let home = Home::from_environment().ok_or_else(|| {
-        Failure::usage("there is no home directory")
-            .hint("set `NOTME_HOME` or `HOME` to an absolute path")
-    })?;
+    let found = Home::from_environment();
+    let home = || found.as_ref().ok_or_else(homeless);
     match command {
         Command::Demo => commands::demo::run(),
-        Command::Init(arguments) => commands::init::run(&home, &arguments),
-        Command::Status(arguments) => commands::status::run(&home, &arguments),
-        Command::Verify(arguments) => commands::verify::run(&home, &arguments),
-        Command::Explain(arguments) => commands::verify::run(&home, &arguments.into()),
-        Command::Attest(command) => commands::attest::run(&home, &command),
-        Command::Trust(command) => commands::trust::run(&home, &command),
-        Command::Agent(command) => commands::agent::run(&home, &command),
-        Command::Authority(command) => commands::authority::run(&home, &command),
-        Command::Doctor(arguments) => commands::doctor::run(&home, &arguments),
+        Command::Init(arguments) => commands::init::run(home()?, &arguments),
+        Command::Status(arguments) => commands::status::run(home()?, &arguments),
+        Command::Run(arguments) => commands::run::run(home()?, &arguments),
+        Command::Record(arguments) => commands::run::record(&arguments),
+        Command::Hook(arguments) => commands::hook::run(found.as_ref(), &arguments),
+        Command::Hooks(command) => commands::hooks::run(home()?, &command),
+        Command::Verify(arguments) => commands::verify::run(home()?, &arguments),
+        Command::Explain(arguments) => commands::verify::run(home()?, &arguments.into()),
+        Command::Attest(command) => commands::attest::run(home()?, &command),
+        Command::Trust(command) => commands::trust::run(home()?, &command),
+        Command::Agent(command) => commands::agent::run(home()?, &command),
+        Command::Authority(command) => commands::authority::run(home()?, &command),
+        Command::Doctor(arguments) => commands::doctor::run(home()?, &arguments),
         Command::Completions { shell } => commands::install::completions(shell),
         Command::Man { directory } => commands::install::manual(&directory),
     }
+}
+
+/// Nobody knows where anything is.
+pub(crate) fn homeless() -> Failure {
+    Failure::usage("there is no home directory")
+        .hint("set `NOTME_HOME` or `HOME` to an absolute path")
 }

@@ -12,6 +12,9 @@ use notme_agent::AuthorityLauncher;
 
 use crate::home::Home;
 
+/// Our own name.
+pub(crate) const NAME: &str = "notme";
+
 /// The name under which git calls us in place of gpgsm.
 pub(crate) const GPGSM_NAME: &str = "notme-x509";
 
@@ -29,13 +32,12 @@ pub(crate) fn path() -> io::Result<PathBuf> {
     env::current_exe()
 }
 
-/// Makes, or renews, the link that git is pointed at, and returns its path.
+/// Makes, or renews, the link in a directory that git is pointed at, and returns its path.
 ///
 /// # Errors
 /// The system's error.
-pub(crate) fn link_for_git(home: &Home, name: &str) -> io::Result<PathBuf> {
-    let directory = home.programs();
-    fs::create_dir_all(&directory)?;
+pub(crate) fn link_for_git(directory: &Path, name: &str) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory)?;
     let link = directory.join(name);
     let program = path()?;
     if fs::read_link(&link).is_ok_and(|target| target == program) {

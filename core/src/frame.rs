@@ -9,9 +9,9 @@ use std::io::{self, Read, Write};
 mod message;
 
 pub use message::{
-    ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, Fallback, MemoryProtection, Purpose,
-    Refusal, Request, Response, SessionState, SessionStatus, SessionsAnswer, SignAnswer,
-    SignatureKind, StatusAnswer, StopAnswer,
+    ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, Fallback, LendAnswer, MemoryProtection,
+    Purpose, Refusal, Request, Response, SessionState, SessionStatus, SessionsAnswer, SignAnswer,
+    SignatureKind, StatusAnswer, StopAnswer, Terms,
 };
 
 /// The protocol version we speak.

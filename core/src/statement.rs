@@ -13,6 +13,8 @@ use crate::{
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The `_type` of the only version that we read and write.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// The predicate type of a record of an agent's activity, which may be all that a key agent signs.
+pub const ACTIVITY_TYPE: &str = "https://notme.bot/attestation/activity/v1";
 /// The longest statement, in bytes.
 pub const STATEMENT_MAX: usize = 1024 * 1024;
 /// The most subjects of one statement.

@@ -8,9 +8,9 @@ use std::{
 
 use notme_core::{
     frame::{
-        ArmoredAnswer, AttestAnswer, CredentialsAnswer, Frame, FrameError, Purpose, Refusal,
-        Request, Response, SessionStatus, SessionsAnswer, SignAnswer, SignatureKind, StatusAnswer,
-        StopAnswer,
+        ArmoredAnswer, AttestAnswer, CredentialsAnswer, Frame, FrameError, LendAnswer, Purpose,
+        Refusal, Request, Response, SessionStatus, SessionsAnswer, SignAnswer, SignatureKind,
+        StatusAnswer, StopAnswer, Terms,
     },
     identity::AgentName,
 };
@@ -86,6 +86,15 @@ impl AgentClient {
     pub fn credentials(&mut self, key: &str) -> Result<CredentialsAnswer, ClientError> {
         let key = key.to_owned();
         self.call(&Request::Credentials { key }, Vec::new())
+    }
+
+    /// Has an agent lent out, on a socket of its own, until this client is dropped.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn lend(&mut self, agent: &AgentName, terms: Terms) -> Result<LendAnswer, ClientError> {
+        let agent = agent.clone();
+        self.call(&Request::Lend { agent, terms }, Vec::new())
     }
 
     /// Asks about the process and its sessions.

@@ -11,6 +11,7 @@
 )]
 
 pub mod cast;
+pub mod cgi;
 pub mod clock;
 pub mod commit;
 pub mod gnupg;

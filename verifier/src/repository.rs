@@ -140,6 +140,11 @@ impl Repository {
         self.inner.git_dir().to_owned()
     }
 
+    /// Returns the directory that all its worktrees share.
+    pub fn common_path(&self) -> PathBuf {
+        self.inner.common_dir().to_owned()
+    }
+
     /// Tells whether there are replace refs, which git follows and we do not.
     pub fn has_replacements(&self) -> bool {
         self.inner
@@ -267,6 +272,72 @@ impl Repository {
             }
         }
         Ok(Selection::alone("--tags".to_owned(), tags))
+    }
+
+    /// Selects the commits that some objects reach and others do not, and the annotated tags on the
+    /// way there. Hidden objects that are not here hide nothing.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotSignable`] for an object that leads to no commit. One that is missing
+    /// is selected, and is then undecided.
+    pub fn select_reached(
+        &self,
+        text: &str,
+        tips: &[ObjectId],
+        hidden: &[ObjectId],
+    ) -> Result<Selection, RepositoryError> {
+        let mut commits = Vec::new();
+        let mut tags = Vec::new();
+        for tip in tips {
+            match self.objects.kind(*tip) {
+                Some(gix::objs::Kind::Tag) => {
+                    tags.push(*tip);
+                    commits.extend(self.peel_any(*tip)?);
+                }
+                Some(gix::objs::Kind::Commit) | None => commits.push(*tip),
+                Some(gix::objs::Kind::Tree | gix::objs::Kind::Blob) => {
+                    return Err(RepositoryError::NotSignable(*tip));
+                }
+            }
+        }
+        let hidden = hidden.iter().filter_map(|id| self.peel_any(*id).ok()?);
+        let reached = Selection::range(text.to_owned(), commits, hidden);
+        Ok(match tags.is_empty() {
+            true => reached,
+            false => reached.and(Selection::alone("and tags".to_owned(), tags)),
+        })
+    }
+
+    /// Tells whether a commit is another one or an ancestor of it. Tags lead to what they name.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when it cannot be told.
+    pub fn is_ancestor(
+        &self,
+        ancestor: ObjectId,
+        descendant: ObjectId,
+    ) -> Result<bool, RepositoryError> {
+        let (ancestor, descendant) = (self.peel(ancestor)?, self.peel(descendant)?);
+        if ancestor == descendant {
+            return Ok(true);
+        }
+        let bases = self.merge_bases(ancestor, descendant);
+        Ok(bases
+            .map_err(RepositoryError::References)?
+            .contains(&ancestor))
+    }
+
+    /// Tells whether a ref stands for another one.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when it cannot be read.
+    pub fn is_symbolic(&self, name: &str) -> Result<bool, RepositoryError> {
+        let found = self.inner.try_find_reference(name);
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.is_some_and(|reference| {
+            reference.name().as_bstr() == name.as_bytes().as_bstr()
+                && matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
+        }))
     }
 
     /// Selects objects by their full names, each alone.

@@ -17,6 +17,7 @@ mod formats;
 mod go_between;
 mod hostile;
 mod lifetime;
+mod loans;
 mod rotation;
 mod sessions;
 mod signing;

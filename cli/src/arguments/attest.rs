@@ -72,7 +72,7 @@ pub(crate) enum Attest {
 }
 
 /// Who signs, and what every statement can say.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct AttestCommon {
     /// The agent that signs; without it, the one that signs commits here
     #[arg(long, value_name = "NAME")]
@@ -131,6 +131,24 @@ pub(crate) struct AttestRecord {
     /// Claim a level of APAS 0.4
     #[arg(long, value_enum)]
     pub(crate) claim: Option<LevelArgument>,
+}
+
+impl Default for AttestRecord {
+    fn default() -> Self {
+        Self {
+            activity: None,
+            end: false,
+            parent: None,
+            segment: 1,
+            termination: None,
+            outcome: OutcomeArgument::Unknown,
+            input: Vec::new(),
+            output: Vec::new(),
+            events: None,
+            excludes: Vec::new(),
+            claim: None,
+        }
+    }
 }
 
 /// `notme attest activity`.
@@ -213,6 +231,19 @@ pub(crate) struct AttestSucceed {
     pub(crate) record: AttestRecord,
     #[command(flatten)]
     pub(crate) common: AttestCommon,
+}
+
+impl AttestSucceed {
+    /// As an agent, and nothing else said.
+    pub(crate) fn by(agent: AgentName) -> Self {
+        Self {
+            record: AttestRecord::default(),
+            common: AttestCommon {
+                agent: Some(agent),
+                ..AttestCommon::default()
+            },
+        }
+    }
 }
 
 /// `notme attest trailer`.

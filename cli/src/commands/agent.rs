@@ -31,10 +31,12 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// How long any answer may take: git's callers never wait longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+/// The variable that names the socket of an agent that is lent, which is all there is then.
+pub(crate) const LENT_SOCKET: &str = "NOTME_AGENT_SOCKET";
 /// The longest path that fits into the address of a unix socket.
 const SOCKET_PATH_MAX: usize = 107;
 /// How long an enrolment may take.
-const ENROL_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const ENROL_DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
     match command {
@@ -55,11 +57,17 @@ pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
     }
 }
 
-/// Where the key agent is, and how to start it.
+/// Where the key agent is, and how to start it; in a run, where it lends the run's agent.
 ///
 /// # Errors
 /// The system's error.
 pub(crate) fn endpoint(home: &Home) -> io::Result<AgentEndpoint> {
+    if let Some(socket) = env::var_os(LENT_SOCKET) {
+        return Ok(AgentEndpoint {
+            socket: socket.into(),
+            start: None,
+        });
+    }
     Ok(AgentEndpoint {
         socket: home.runtime().join(notme_agent::SOCKET_NAME),
         start: Some(StartCommand {
@@ -90,6 +98,10 @@ pub(crate) fn enrol(
 /// # Errors
 /// [`Failure`] when one runs and cannot be asked.
 pub(crate) fn running(home: &Home) -> Result<Option<StatusAnswer>, Failure> {
+    // In a run there is no key agent to ask, but a socket that serves one agent.
+    if env::var_os(LENT_SOCKET).is_some() {
+        return Ok(None);
+    }
     let Some(mut client) = existing(home)? else {
         return Ok(None);
     };
@@ -112,7 +124,7 @@ fn existing(home: &Home) -> Result<Option<AgentClient>, Failure> {
     }
 }
 
-pub(super) fn client_failure(error: ClientError) -> Failure {
+pub(crate) fn client_failure(error: ClientError) -> Failure {
     let hint = error.hint().map(str::to_owned);
     let failure = Failure::from(error);
     match hint {

@@ -1,5 +1,6 @@
 //! `notme attest`: statements about what an agent did.
 
+pub(crate) mod course;
 mod log;
 mod make;
 mod transfer;
@@ -24,10 +25,18 @@ use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{Repository, Verdict, report::escape};
 use serde_json::{Value, json};
 
-pub(crate) use self::verify::attested;
+pub(crate) use self::{
+    course::{Course, Next, State},
+    make::{new_id, succeed_as},
+    transfer::push_new,
+    verify::attested,
+};
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
-    commands::{agent, print_json, verify::open},
+    commands::{
+        agent, print_json,
+        verify::{object_directories, open},
+    },
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -48,22 +57,30 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Import(arguments) => transfer::import(home, arguments),
         Attest::Publish(arguments) => log::publish(arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
-        Attest::Push(arguments) => transfer::push(arguments),
+        Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }
 }
 
 /// A repository, and the statements that it keeps.
-struct Archive {
-    repository: Repository,
-    store: Store,
+pub(crate) struct Archive {
+    pub(crate) repository: Repository,
+    pub(crate) store: Store,
 }
 
 impl Archive {
     /// Opens those of the repository around us.
-    fn open() -> Result<Self, Failure> {
-        let repository = open()?;
-        let store = Store::open(&repository.path())?;
+    pub(crate) fn open() -> Result<Self, Failure> {
+        Self::of(open()?)
+    }
+
+    /// Opens those of a git directory.
+    fn at(directory: &Path) -> Result<Self, Failure> {
+        Self::of(Repository::open(directory)?)
+    }
+
+    fn of(repository: Repository) -> Result<Self, Failure> {
+        let store = store_of(&repository)?;
         Ok(Self { repository, store })
     }
 
@@ -93,6 +110,13 @@ impl Archive {
         }
         Ok(kept)
     }
+}
+
+/// Opens what a repository keeps, where a hook sees what a push has brought, too.
+fn store_of(repository: &Repository) -> Result<Store, Failure> {
+    let (first, alternates) = object_directories()?;
+    let directories = first.into_iter().chain(alternates).collect();
+    Ok(Store::open(&repository.path())?.with_objects(directories))
 }
 
 fn nothing(id: &str) -> Failure {
@@ -145,6 +169,8 @@ struct Author<'a> {
     now: UnixTime,
     made: Vec<(Vec<u8>, Vec<Place>)>,
     lines: Vec<String>,
+    /// Whether nothing is printed of what was made.
+    is_quiet: bool,
 }
 
 impl<'a> Author<'a> {
@@ -155,6 +181,7 @@ impl<'a> Author<'a> {
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
+            is_quiet: false,
         })
     }
 
@@ -177,7 +204,7 @@ impl<'a> Author<'a> {
     fn keep(self) -> Outcome {
         self.archive.store.write(&self.made, self.now)?;
         let mut out = io::stdout().lock();
-        for line in self.lines {
+        for line in self.lines.iter().filter(|_| !self.is_quiet) {
             writeln!(out, "{line}")?;
         }
         Ok(Exit::Yes)

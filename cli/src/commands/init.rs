@@ -51,7 +51,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
         return Err(Failure::usage(problem).hint("add `--format x509`, or leave `--timestamp` out"));
     }
     let mut config = match &arguments.authority {
-        None => embedded(home, arguments)?,
+        None => embedded(home, &arguments.agent, profile(arguments.profile))?,
         Some(url) => remote(home, arguments, url)?,
     };
     // Said only when it differs, so that an authority of before understands the request.
@@ -81,7 +81,8 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if opens {
         agent::enrol(home, &arguments.agent, token)?;
     }
-    let settings = git_settings(home, &arguments.agent, format)?;
+    let signers = home.allowed_signers();
+    let settings = git_settings(home, (&home.programs(), &signers), &arguments.agent, format)?;
 
     let mut out = io::stdout().lock();
     if config.embedded {
@@ -135,6 +136,11 @@ fn undo(scope: Scope, backup: &Path) -> Outcome {
     Ok(Exit::Yes)
 }
 
+/// Returns the format that suits the remote of the repository around us.
+pub(crate) fn format_here() -> Result<SignatureForm, Failure> {
+    Ok(forge::format_for(Remote::find()?.as_ref()))
+}
+
 /// Takes the format that was asked for, else the one that suits the remote, and says why.
 fn choose_format(arguments: &Init) -> Result<SignatureForm, Failure> {
     if let Some(format) = arguments.format {
@@ -158,22 +164,23 @@ fn choose_format(arguments: &Init) -> Result<SignatureForm, Failure> {
     Ok(format)
 }
 
-/// Returns what git has to be told; for SSH, after writing the file that it is pointed at.
-fn git_settings(
+/// Returns what git has to be told, after making the links to the program in a directory and, for
+/// SSH, writing the file of signers that it is pointed at.
+pub(crate) fn git_settings(
     home: &Home,
+    (programs, signers): (&Path, &Path),
     agent: &AgentName,
     format: SignatureForm,
 ) -> Result<Vec<Setting>, Failure> {
     let program = |name| -> Result<String, Failure> {
-        let link = program::link_for_git(home, name)?;
+        let link = program::link_for_git(programs, name)?;
         Ok(link.to_string_lossy().into_owned())
     };
     let mut settings = vec![("gpg.format", format.as_str().to_owned())];
     settings.extend(match format {
         SignatureForm::X509 => vec![("gpg.x509.program", program(GPGSM_NAME)?)],
         SignatureForm::Ssh => {
-            let signers = home.allowed_signers();
-            fs::write(&signers, trust::allowed_signers(home))?;
+            fs::write(signers, trust::allowed_signers(home))?;
             vec![
                 ("gpg.ssh.program", program(SSH_KEYGEN_NAME)?),
                 (
@@ -193,14 +200,14 @@ fn git_settings(
 }
 
 /// Starts this user's own authority, and pins it from its own directory.
-fn embedded(home: &Home, arguments: &Init) -> Result<AgentConfig, Failure> {
+pub(crate) fn embedded(
+    home: &Home,
+    agent: &AgentName,
+    profile: notme_agent::Profile,
+) -> Result<AgentConfig, Failure> {
     let (address, pins) = trust_embedded(home)?;
-    let mut config = AgentConfig::new(
-        arguments.agent.clone(),
-        address.url().clone(),
-        profile(arguments.profile),
-        Pins::new(pins)?,
-    );
+    let url = address.url().clone();
+    let mut config = AgentConfig::new(agent.clone(), url, profile, Pins::new(pins)?);
     config.embedded = true;
     Ok(config)
 }
@@ -289,7 +296,7 @@ pub(crate) fn read_token(file: &Path) -> Result<String, Failure> {
 /// [`git::GitError`] outside a repository, when it is about one.
 pub(crate) fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
     Ok(match scope {
-        Scope::Local => git::common_directory()?.join("notme/settings.json"),
+        Scope::Local | Scope::Worktree => git::common_directory()?.join("notme/settings.json"),
         Scope::Global => home.programs().join("settings.json"),
     })
 }

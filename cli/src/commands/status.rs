@@ -1,9 +1,13 @@
 //! `notme status`: who signs here, and until when.
 
-use std::io::{self, Write};
+use std::{
+    env,
+    io::{self, Write},
+};
 
 use notme_agent::{AgentConfig, Timestamping};
 use notme_core::{frame::SessionStatus, identity::AgentName};
+use notme_git_hooks::run::ACTIVITY;
 use notme_verifier::report::escape;
 use serde::{Serialize, Serializer};
 
@@ -38,6 +42,8 @@ struct Status {
     ssh_auth_sock: String,
     /// Whether the key agent was locked and signs nothing.
     locked: Option<bool>,
+    /// The activity of the run around, which has no key agent but what it was lent.
+    activity: Option<String>,
 }
 
 fn write_session<S: Serializer>(
@@ -98,6 +104,7 @@ fn look(home: &Home) -> Result<Status, Failure> {
     Ok(Status {
         suits: forge::format_for(remote.as_ref()).as_str(),
         remote,
+        activity: env::var(ACTIVITY).ok(),
         session: running
             .as_ref()
             .and_then(|status| status.sessions.iter().find(is_ours).cloned()),
@@ -179,6 +186,12 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         if let Some(at) = session.not_after {
             writeln!(out, "certificate  until {at}, renewed by itself")?;
         }
+    }
+    if let Some(activity) = &status.activity {
+        return writeln!(
+            out,
+            "run          of activity {activity}: the agent is lent"
+        );
     }
     match (status.key_agent_running, status.memory_protected) {
         (true, Some(true)) => writeln!(out, "key agent    running, keys in locked memory"),

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeSet,
     env,
     io::{self, BufWriter, Read as _, Write},
+    path::PathBuf,
 };
 
 use notme_verifier::{
@@ -99,12 +100,21 @@ pub(super) fn open() -> Result<Repository, Failure> {
         Some(directory) => Repository::open(&directory)?,
         None => Repository::discover(&here)?,
     };
-    let alternates: Vec<_> = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+    let (first, alternates) = object_directories()?;
+    Ok(repository.with_objects(first.as_deref(), &alternates)?)
+}
+
+/// Returns where the environment says that objects are: in place of the repository's own, and
+/// beside them.
+pub(super) fn object_directories() -> Result<(Option<PathBuf>, Vec<PathBuf>), Failure> {
+    let here = env::current_dir()?;
+    let first = env::var_os("GIT_OBJECT_DIRECTORY").map(|path| here.join(path));
+    let alternates = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES")
         .iter()
         .flat_map(env::split_paths)
         .map(|directory| here.join(directory))
         .collect();
-    Ok(repository.with_objects(path("GIT_OBJECT_DIRECTORY").as_deref(), &alternates)?)
+    Ok((first, alternates))
 }
 
 fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Failure> {

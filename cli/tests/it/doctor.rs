@@ -571,3 +571,22 @@ fn every_code_is_documented_and_seeded() {
         assert!(undocumented.is_empty(), "{undocumented:?}");
     }
 }
+
+#[test]
+fn hooks_that_do_not_run_are_found_and_repaired() {
+    let world = World::initialised();
+    world.notme_ok(&["hooks", "install"]);
+    for (code, fault) in [
+        ("hooks-shadowed", "git config core.hooksPath .husky/_"),
+        (
+            "hooks-overlooked",
+            "mkdir -p .husky/_\nprintf '#!/bin/sh\\n' >.husky/_/pre-commit\nchmod +x .husky/_/pre-commit",
+        ),
+        (
+            "hooks-program-missing",
+            "rm -f \"$NOTME_HOME/data/bin/notme\"",
+        ),
+    ] {
+        finds_and_repairs(&world, code, fault);
+    }
+}

@@ -17,6 +17,7 @@ use notme_attest::{
 };
 use notme_core::{
     hex,
+    identity::AgentName,
     json::{Object, parse_object},
     key::sha256,
 };
@@ -188,18 +189,51 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
 }
 
 pub(super) fn succeed(home: &Home, arguments: &AttestSucceed) -> Outcome {
-    let archive = Archive::open()?;
     let mut text = String::new();
     io::stdin().take(JSON_MAX).read_to_string(&mut text)?;
-    let mut succeeds = Vec::new();
-    let mut commits = Vec::new();
+    let mut pairs = Vec::new();
     for line in text.lines() {
         // git's post-rewrite hook adds a third word, which says nothing to us.
         let mut words = line.split_ascii_whitespace();
         let (Some(from), Some(to)) = (words.next(), words.next()) else {
             return Err(Failure::usage(format!("`{line}` is not `OLD NEW`")));
         };
-        let [to] = &*archive.commits(&[to.to_owned()])? else {
+        pairs.push((from.to_owned(), to.to_owned()));
+    }
+    if pairs.is_empty() {
+        return Err(Failure::usage("there is no `OLD NEW` on stdin"));
+    }
+    state_successions(home, arguments, &pairs, Printing::Digests)
+}
+
+/// States as an agent which commits took the place of which, and prints nothing.
+pub(crate) fn succeed_as(
+    home: &Home,
+    agent: &AgentName,
+    pairs: &[(String, String)],
+) -> Result<(), Failure> {
+    let arguments = AttestSucceed::by(agent.clone());
+    state_successions(home, &arguments, pairs, Printing::Nothing).map(drop)
+}
+
+/// What is printed of what was stated.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Printing {
+    Digests,
+    Nothing,
+}
+
+fn state_successions(
+    home: &Home,
+    arguments: &AttestSucceed,
+    pairs: &[(String, String)],
+    printing: Printing,
+) -> Outcome {
+    let archive = Archive::open()?;
+    let mut succeeds = Vec::new();
+    let mut commits = Vec::new();
+    for (from, to) in pairs {
+        let [to] = &*archive.commits(std::slice::from_ref(to))? else {
             return Err(nothing(to));
         };
         let is_id = matches!(from.len(), 40 | 64) && hex::decode(from).is_some();
@@ -207,15 +241,15 @@ pub(super) fn succeed(home: &Home, arguments: &AttestSucceed) -> Outcome {
             return Err(Failure::usage(format!("`{from}` is no full object id")));
         }
         succeeds.push(Succession {
-            from: from.to_owned(),
+            from: from.clone(),
             to: to.id.clone(),
         });
-        commits.push(to.clone());
+        if !commits.contains(to) {
+            commits.push(to.clone());
+        }
     }
-    if succeeds.is_empty() {
-        return Err(Failure::usage("there is no `OLD NEW` on stdin"));
-    }
-    let author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    author.is_quiet = printing == Printing::Nothing;
     Wanted {
         record: &arguments.record,
         common: &arguments.common,
@@ -312,7 +346,7 @@ impl Wanted<'_> {
 }
 
 /// Makes an id that nobody else has: a random UUID (RFC 9562 section 5.4) as a URN.
-fn new_id() -> Result<String, Failure> {
+pub(crate) fn new_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;

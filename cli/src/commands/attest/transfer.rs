@@ -30,26 +30,38 @@ pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     Ok(Exit::Yes)
 }
 
-pub(super) fn push(arguments: &AttestRemote) -> Outcome {
+pub(super) fn push(arguments: &AttestRemote) -> Result<(), Failure> {
+    push_to(&remote(arguments)?)
+}
+
+/// Sends what a remote lacks, as far as is known without asking it.
+pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
+    match Archive::open()?.store.ahead_of(remote)?.is_empty() {
+        true => Ok(()),
+        false => push_to(remote),
+    }
+}
+
+/// Sends what a remote lacks, after taking what it has.
+fn push_to(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
-    let remote = remote(arguments)?;
     let mut last = None;
     for _ in 0..TRIES {
-        take(&archive, &remote)?;
-        let ahead = archive.store.ahead_of(&remote)?;
+        take(&archive, remote)?;
+        let ahead = archive.store.ahead_of(remote)?;
         if ahead.is_empty() {
-            return Ok(Exit::Yes);
+            return Ok(());
         }
         let references: Vec<_> = ahead.into_iter().map(Shelf::reference).collect();
         // Without force: what somebody else sent meanwhile is taken first.
-        match git::push(&remote, &references) {
-            Ok(()) => return Ok(Exit::Yes),
+        match git::push(remote, &references) {
+            Ok(()) => return Ok(()),
             Err(error) => last = Some(error),
         }
     }
     match last {
         Some(error) => Err(error.into()),
-        None => Ok(Exit::Yes),
+        None => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use notme_attest::{
-    Attestations, Attested, Store,
+    Attestations, Attested,
     origins::{Confidence, OriginSet},
     predicate::Level,
     verify::{Asked, level},
@@ -14,7 +14,7 @@ use notme_attest::{
 use notme_verifier::{Code, Outcome as Verdicts, Repository, Verdict, report::escape, verify};
 use serde::Serialize;
 
-use super::Archive;
+use super::{Archive, store_of};
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
@@ -224,7 +224,7 @@ pub(crate) fn attested(
     grounds: &Grounds,
     verdicts: Verdicts,
 ) -> Result<Verdicts, Failure> {
-    let store = Store::open(&repository.path())?;
+    let store = store_of(repository)?;
     if store.is_empty()? {
         return Ok(verdicts);
     }

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::{Findings, scene::Scene};
-use crate::{failure::Failure, git, shell::quoted_path};
+use crate::{commands::hooks, failure::Failure, git, shell::quoted_path};
 
 pub(super) fn tell_refusal(repository: &Path, findings: &mut Findings) {
     findings.add(
@@ -75,7 +75,7 @@ pub(super) fn hooks_run(scene: &Scene<'_>, findings: &mut Findings) -> Result<()
     let Some(repository) = &scene.repository else {
         return Ok(());
     };
-    let (own, in_force) = (repository.join("hooks"), git::hooks_directory()?);
+    let (own, in_force) = (repository.join("hooks"), git::hooks_path(None)?);
     let elsewhere = fs::canonicalize(&in_force).ok() != fs::canonicalize(&own).ok();
     let shadowed = scene.entry(&["core.hooksPath"]).filter(|_| elsewhere);
     let Ok(hooks) = fs::read_dir(&own) else {
@@ -98,7 +98,9 @@ pub(super) fn hooks_run(scene: &Scene<'_>, findings: &mut Findings) -> Result<()
             );
         }
     }
-    if let Some(entry) = shadowed.filter(|_| silent) {
+    let problems = hooks::problems(scene.home)?;
+    // Ours that do not run are told of below, with what repairs them.
+    if let Some(entry) = shadowed.filter(|_| silent && problems.is_empty()) {
         findings.add(
             "hooks-shadowed",
             format!(
@@ -108,6 +110,9 @@ pub(super) fn hooks_run(scene: &Scene<'_>, findings: &mut Findings) -> Result<()
             ),
             entry.removal(),
         );
+    }
+    for problem in problems {
+        findings.add(problem.code, problem.text, problem.repair);
     }
     Ok(())
 }

@@ -224,7 +224,7 @@ pub(super) fn signers_and_revocations_are_there(
         return Ok(());
     }
     let name = "gpg.ssh.allowedSignersFile";
-    if !git::path(name)?.is_some_and(|path| path.is_file()) {
+    if !git::path_of(None, name)?.is_some_and(|path| path.is_file()) {
         let problem = format!("{name} names no file, so git verifies no SSH signature");
         report(
             scene,
@@ -233,7 +233,7 @@ pub(super) fn signers_and_revocations_are_there(
             ("allowed-signers-missing", problem),
         );
     }
-    let revoked = git::path("gpg.ssh.revocationFile")?;
+    let revoked = git::path_of(None, "gpg.ssh.revocationFile")?;
     if let Some(path) = revoked.filter(|path| !Path::is_file(path)) {
         let path = quoted_path(&path);
         findings.add(

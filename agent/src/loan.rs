@@ -1,0 +1,295 @@
+//! An agent that is lent out: a socket on which its signatures are made, within terms, and nothing
+//! else is done. Whoever has that socket alone can reach no other agent and no setting.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs, io,
+    os::unix::net::UnixListener as StdListener,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use notme_core::{
+    dsse::parse_pae,
+    frame::{LendAnswer, Request, Terms},
+    glob::Glob,
+    hex,
+    identity::{AgentName, Identity},
+    object::{Payload, classify},
+    statement::{ACTIVITY_TYPE, PAYLOAD_TYPE, Statement},
+    time::UnixTime,
+};
+use notme_local::{SocketFile, create_private_directory};
+use rand_core::{OsRng, RngCore as _};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+    time::sleep,
+};
+
+use crate::{
+    agent_socket::{RUNS_NAME, SOCKET_NAME},
+    client::{refuse_busy, serve_client},
+    failure::Failure,
+    server::{Server, is_ours},
+};
+
+/// What an agent is lent for, and how much of that is left.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    agent: AgentName,
+    terms: Terms,
+    refs: Option<Vec<Glob>>,
+    left: Cell<u32>,
+}
+
+impl Loan {
+    fn new(agent: AgentName, terms: Terms) -> Self {
+        let refs = terms.refs.as_ref();
+        Self {
+            agent,
+            refs: refs.map(|refs| refs.iter().map(|text| Glob::new(text)).collect()),
+            left: Cell::new(terms.signatures),
+            terms,
+        }
+    }
+
+    /// Returns the activity.
+    pub(crate) fn activity(&self) -> &str {
+        &self.terms.activity
+    }
+
+    /// Checks that a request is within the terms.
+    ///
+    /// # Errors
+    /// [`Failure::NotLent`] and [`Failure::LoanOver`].
+    pub(crate) fn check(
+        &self,
+        request: &Request,
+        body: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Failure> {
+        if self.terms.until < now {
+            return Err(Failure::LoanOver("its time is over"));
+        }
+        match request {
+            Request::Sign { key, .. } => {
+                self.check_key(key)?;
+                self.check_refs(body)
+            }
+            Request::Attest { key } => {
+                self.check_key(key)?;
+                self.check_statement(body)
+            }
+            Request::Credentials { key } => self.check_key(key),
+            Request::Lend { .. }
+            | Request::Status
+            | Request::List
+            | Request::Renew { .. }
+            | Request::Enrol { .. }
+            | Request::Stop => Err(Failure::NotLent("only signatures are made here")),
+        }
+    }
+
+    /// Takes one of the signatures that are left.
+    ///
+    /// # Errors
+    /// [`Failure::LoanOver`] when there is none.
+    pub(crate) fn take(&self) -> Result<(), Failure> {
+        let left = self.left.get().checked_sub(1);
+        self.left
+            .set(left.ok_or(Failure::LoanOver("all its signatures were made"))?);
+        Ok(())
+    }
+
+    /// Puts one back that was not made.
+    pub(crate) fn put_back(&self) {
+        self.left.set(self.left.get().saturating_add(1));
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), Failure> {
+        match key == self.agent.as_str() {
+            true => Ok(()),
+            false => Err(Failure::NotLent("another agent is not lent")),
+        }
+    }
+
+    /// Checks the refs that a payload names; what cannot be read is not signed anyway.
+    fn check_refs(&self, payload: &[u8]) -> Result<(), Failure> {
+        let Some(refs) = &self.refs else {
+            return Ok(());
+        };
+        let allows = |name: &[u8]| {
+            let name = str::from_utf8(name);
+            name.is_ok_and(|name| refs.iter().any(|glob| glob.matches(name)))
+        };
+        let is_allowed = match classify(payload) {
+            Ok(Payload::Tag(tag)) => allows(&[b"refs/tags/", tag.name()].concat()),
+            Ok(Payload::PushCertificate(push)) => {
+                push.updates().iter().all(|update| allows(update.name()))
+            }
+            Ok(Payload::Commit(_)) | Err(_) => true,
+        };
+        match is_allowed {
+            true => Ok(()),
+            false => Err(Failure::NotLent("it names a ref beyond the terms")),
+        }
+    }
+
+    fn check_statement(&self, message: &[u8]) -> Result<(), Failure> {
+        let statement = match parse_pae(message) {
+            Some((PAYLOAD_TYPE, payload)) => Statement::parse(payload).ok(),
+            Some(_) | None => None,
+        };
+        let Some(statement) = statement else {
+            // It will say better what is wrong.
+            return Ok(());
+        };
+        let activity = statement.predicate().get("activity");
+        let names = |member: &str| {
+            let named = activity.and_then(|it| it.get(member)?.as_str());
+            named == Some(self.activity())
+        };
+        let is_record = statement.predicate_type() == ACTIVITY_TYPE;
+        match is_record && (names("id") || names("parent")) {
+            true => Ok(()),
+            false => Err(Failure::NotLent(
+                "the statement is no record of the activity",
+            )),
+        }
+    }
+}
+
+/// The loans that go on.
+#[derive(Debug, Default)]
+pub(crate) struct Loans(RefCell<JoinSet<()>>);
+
+impl Loans {
+    /// Makes a socket for a loan.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`] when there are too many, and [`Failure::Lend`].
+    pub(crate) fn prepare(
+        &self,
+        runtime: &Path,
+        (agent, identity): (AgentName, Identity),
+        terms: Terms,
+    ) -> Result<(Prepared, LendAnswer), Failure> {
+        let mut tasks = self.0.borrow_mut();
+        while tasks.try_join_next().is_some() {}
+        if tasks.len() >= LOAN_LIMIT {
+            return Err(Failure::Busy);
+        }
+        let prepared = Prepared::new(runtime, Loan::new(agent, terms))?;
+        let socket = prepared.socket.path().to_str();
+        let answer = LendAnswer {
+            socket: socket
+                .ok_or(Failure::Lend(io::ErrorKind::InvalidFilename.into()))?
+                .to_owned(),
+            identity,
+        };
+        Ok((prepared, answer))
+    }
+
+    /// Serves a loan until its lender leaves.
+    pub(crate) fn begin(&self, server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
+        self.0
+            .borrow_mut()
+            .spawn_local(serve(server, lender, prepared));
+    }
+
+    /// Tells whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut tasks = self.0.borrow_mut();
+        while tasks.try_join_next().is_some() {}
+        tasks.is_empty()
+    }
+
+    /// Ends them all.
+    pub(crate) fn end(&self) {
+        self.0.borrow_mut().abort_all();
+    }
+}
+
+/// A loan whose socket is bound; both end with the value.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    loan: Rc<Loan>,
+    listener: StdListener,
+    socket: SocketFile,
+    _directory: Directory,
+}
+
+impl Prepared {
+    fn new(runtime: &Path, loan: Loan) -> Result<Self, Failure> {
+        let mut name = [0; 8];
+        OsRng
+            .try_fill_bytes(&mut name)
+            .map_err(|error| Failure::Lend(io::Error::other(error)))?;
+        let path = runtime.join(RUNS_NAME).join(hex::encode(&name));
+        create_private_directory(&path).map_err(|error| Failure::Lend(io::Error::other(error)))?;
+        let directory = Directory(path);
+        let (socket, listener) =
+            SocketFile::bind(&directory.0.join(SOCKET_NAME)).map_err(Failure::Lend)?;
+        Ok(Self {
+            loan: Rc::new(loan),
+            listener,
+            socket,
+            _directory: directory,
+        })
+    }
+}
+
+/// A directory of ours, removed with all that is in it.
+#[derive(Debug)]
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What stays behind is swept when the key agent starts.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const LOAN_LIMIT: usize = 64;
+const BORROWER_LIMIT: usize = 16;
+const PAUSE: Duration = Duration::from_millis(20);
+
+async fn serve(server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
+    let Prepared {
+        loan,
+        listener,
+        socket: _socket,
+        _directory,
+    } = prepared;
+    let Ok(listener) = UnixListener::from_std(listener) else {
+        return;
+    };
+    let mut borrowers = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if !is_ours(&stream) => {}
+                Ok((stream, _)) if borrowers.len() < BORROWER_LIMIT => {
+                    let loan = Some(Rc::clone(&loan));
+                    borrowers.spawn_local(serve_client(Rc::clone(&server), stream, loan));
+                }
+                Ok((stream, _)) => refuse_busy(&stream),
+                Err(_) => sleep(PAUSE).await,
+            },
+            Some(_) = borrowers.join_next() => {}
+            () = leaves(&lender) => return,
+        }
+    }
+}
+
+/// Waits until the other side closes the connection; whatever it says instead ends it as well.
+async fn leaves(lender: &UnixStream) {
+    while lender.readable().await.is_ok() {
+        match lender.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => return,
+        }
+    }
+}

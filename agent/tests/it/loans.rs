@@ -1,0 +1,222 @@
+//! An agent that is lent out, and what its borrower cannot have.
+
+use std::{os::unix::net::UnixStream, path::Path};
+
+use notme_agent::Profile;
+use notme_core::{
+    dsse::pae,
+    frame::{
+        AttestAnswer, CredentialsAnswer, LendAnswer, Purpose, Refusal, Request, SignatureKind,
+        StatusAnswer, Terms,
+    },
+};
+use notme_testkit::clock::NOW;
+use serde_json::{Value, json};
+
+use crate::world::{Client, World, commit, eventually, verified_leaf};
+
+const ACTIVITY: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
+const TAG: &str = "object 4b825dc642cb6eb9a060e54bf8d69288fbee4904\ntype commit\ntag v1\n\
+    tagger Test <test@example.invalid> 1795176000 +0000\n\na release\n";
+
+fn terms() -> Terms {
+    Terms {
+        activity: ACTIVITY.to_owned(),
+        signatures: 100,
+        until: NOW.plus(3600),
+        refs: None,
+    }
+}
+
+/// A loan: the connection that keeps it, and a way to more connections of the borrower's.
+struct Lent {
+    lender: Client,
+    answer: LendAnswer,
+}
+
+impl Lent {
+    fn borrower(&self) -> Client {
+        Client(UnixStream::connect(&self.answer.socket).unwrap())
+    }
+
+    fn refused(&self, request: &Request, body: &[u8]) -> String {
+        let refusal: Result<Value, Refusal> = self.borrower().call(request, body);
+        refusal.unwrap_err().code
+    }
+}
+
+fn lend(world: &World, terms: Terms) -> Lent {
+    let mut lender = world.connect();
+    let agent = "claude".parse().unwrap();
+    let answer = lender.call(&Request::Lend { agent, terms }, b"").unwrap();
+    Lent { lender, answer }
+}
+
+fn sign(key: &str) -> Request {
+    Request::Sign {
+        key: key.to_owned(),
+        format: SignatureKind::X509,
+        purpose: Purpose::Git,
+    }
+}
+
+#[test]
+fn signs_on_a_socket_of_its_own_and_says_for_which_activity() {
+    let world = World::new();
+    let lent = lend(&world, terms());
+    let answer = lent.borrower().sign("claude", &commit()).unwrap();
+    let leaf = verified_leaf(&answer, &commit());
+    assert_eq!(leaf.activity(), Some(ACTIVITY));
+    assert_eq!(leaf.identity().unwrap(), lent.answer.identity);
+    let key = "claude".to_owned();
+    let credentials: CredentialsAnswer = lent
+        .borrower()
+        .call(&Request::Credentials { key }, b"")
+        .unwrap();
+    assert_eq!(credentials.identity, lent.answer.identity);
+    // What the owner signs meanwhile is of no activity.
+    let own = world.sign("claude", &commit()).unwrap();
+    assert_eq!(verified_leaf(&own, &commit()).activity(), None);
+}
+
+#[test]
+fn a_borrower_reaches_nothing_but_what_was_lent() {
+    let world = World::new();
+    world.configure("codex", Profile::Modern);
+    let lent = lend(&world, terms());
+    let agent = || "claude".parse().unwrap();
+    for request in [
+        sign("codex"),
+        Request::Attest {
+            key: "codex".to_owned(),
+        },
+        Request::Credentials {
+            key: "codex".to_owned(),
+        },
+        Request::Lend {
+            agent: agent(),
+            terms: terms(),
+        },
+        Request::Status,
+        Request::List,
+        Request::Renew { agent: agent() },
+        Request::Enrol { agent: agent() },
+        Request::Stop,
+    ] {
+        assert_eq!(lent.refused(&request, &commit()), "not-lent", "{request:?}");
+    }
+    let _: StatusAnswer = world.connect().call(&Request::Status, b"").unwrap();
+}
+
+#[test]
+fn signs_as_often_and_as_long_as_it_was_lent_for() {
+    let world = World::new();
+    let lent = lend(
+        &world,
+        Terms {
+            signatures: 2,
+            ..terms()
+        },
+    );
+    // What is not signed does not count.
+    assert_eq!(
+        lent.refused(&sign("claude"), b"no object"),
+        "payload-not-understood"
+    );
+    for _ in 0..2 {
+        lent.borrower().sign("claude", &commit()).unwrap();
+    }
+    assert_eq!(lent.refused(&sign("claude"), &commit()), "loan-over");
+    let over = lend(
+        &world,
+        Terms {
+            until: NOW.plus(-1),
+            ..terms()
+        },
+    );
+    assert_eq!(over.refused(&sign("claude"), &commit()), "loan-over");
+}
+
+#[test]
+fn tags_and_pushes_name_no_ref_beyond_the_terms() {
+    let world = World::new();
+    let within = |refs: &str| Terms {
+        refs: Some(vec![refs.to_owned()]),
+        ..terms()
+    };
+    let push = |name: &str| {
+        format!(
+            "certificate version 0.1\npusher claude 1795176000 +0000\nnonce 1\n\n{} {} {name}\n",
+            "0".repeat(40),
+            "1".repeat(40)
+        )
+    };
+    let lent = lend(&world, within("refs/heads/agent/*"));
+    assert_eq!(lent.refused(&sign("claude"), TAG.as_bytes()), "not-lent");
+    let main = push("refs/heads/main");
+    assert_eq!(lent.refused(&sign("claude"), main.as_bytes()), "not-lent");
+    let own = push("refs/heads/agent/one");
+    lent.borrower().sign("claude", own.as_bytes()).unwrap();
+    let lent = lend(&world, within("refs/tags/v*"));
+    lent.borrower().sign("claude", TAG.as_bytes()).unwrap();
+}
+
+fn statement(predicate_type: &str, predicate: &Value) -> Vec<u8> {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": "0".repeat(64)}}],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    });
+    pae(
+        "application/vnd.in-toto+json",
+        statement.to_string().as_bytes(),
+    )
+}
+
+#[test]
+fn states_nothing_but_records_of_the_activity() {
+    let world = World::new();
+    let lent = lend(&world, terms());
+    let attest = Request::Attest {
+        key: "claude".to_owned(),
+    };
+    const RECORD: &str = "https://notme.bot/attestation/activity/v1";
+    for (predicate_type, activity) in [
+        ("https://notme.bot/attestation/acceptance/v1", ACTIVITY),
+        (RECORD, "urn:uuid:another"),
+    ] {
+        let message = statement(predicate_type, &json!({"activity": {"id": activity}}));
+        assert_eq!(lent.refused(&attest, &message), "not-lent");
+    }
+    for activity in [
+        json!({"id": ACTIVITY}),
+        json!({"id": "x", "parent": ACTIVITY}),
+    ] {
+        let message = statement(RECORD, &json!({"activity": activity}));
+        let signed: Result<AttestAnswer, Refusal> = lent.borrower().call(&attest, &message);
+        let refused = signed.err().map(|refusal| refusal.code);
+        assert_ne!(refused.as_deref(), Some("not-lent"));
+    }
+}
+
+#[test]
+fn a_loan_ends_with_its_lender_and_leaves_nothing() {
+    let world = World::new();
+    let lent = lend(&world, terms());
+    let directory = Path::new(&lent.answer.socket).parent().unwrap().to_owned();
+    std::fs::write(directory.join("hooks"), "").unwrap();
+    let Lent { lender, .. } = lent;
+    drop(lender);
+    eventually("the loan's directory is gone", || !directory.exists());
+}
+
+#[test]
+fn a_key_agent_that_stops_ends_its_loans() {
+    let mut world = World::new();
+    let lent = lend(&world, terms());
+    let directory = Path::new(&lent.answer.socket).parent().unwrap().to_owned();
+    world.stop_agent();
+    assert!(!directory.exists());
+    drop(lent);
+}

@@ -1,0 +1,86 @@
+//! The arguments of `notme run` and `notme record`.
+
+use std::{ffi::OsString, num::NonZeroU32};
+
+use clap::{Args, ValueEnum};
+use notme_core::{identity::AgentName, time::UnixTime};
+
+use super::SignatureForm;
+
+/// `notme run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// The agent that signs; without it, the one that signs commits here, else `agent`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<AgentName>,
+    /// The model, for the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Who runs the model, for the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// Go on with an activity that was suspended
+    #[arg(long, value_name = "ID")]
+    pub(crate) activity: Option<String>,
+    /// Suspend the activity at the end, in place of closing it
+    #[arg(long)]
+    pub(crate) suspend: bool,
+    /// Who is named as the author of commits; the committer is the agent
+    #[arg(long, value_enum, default_value = "agent")]
+    pub(crate) author: Author,
+    /// The address of the agent as committer and author; without it, NAME@notme.invalid
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
+    /// The signatures' form; without it, as suits the forge that the repository is pushed to
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<SignatureForm>,
+    /// How many commits, tags and pushes may be signed
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub(crate) signatures: NonZeroU32,
+    /// Until when anything is signed; without it, for a day
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<UnixTime>,
+    /// Ref that signed tags and pushes may name, `*` for any characters (can be repeated)
+    #[arg(long = "ref", value_name = "PATTERN")]
+    pub(crate) refs: Vec<String>,
+    /// Leave something of yours visible that is hidden otherwise (can be repeated)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) keep: Vec<Keep>,
+    /// What to run
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Who is named as the author.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Author {
+    /// You
+    Human,
+    /// The agent
+    Agent,
+}
+
+/// What is hidden from a run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Keep {
+    /// Your git configuration
+    Config,
+    /// Your keys of GnuPG
+    Gnupg,
+    /// Your ssh-agent
+    SshAgent,
+}
+
+/// `notme record`.
+#[derive(Args, Debug)]
+pub(crate) struct Record {
+    /// The event, as JSON; without it, from stdin
+    #[arg(conflicts_with_all = ["kind", "name"])]
+    pub(crate) event: Option<String>,
+    /// What kind of thing happened, in place of JSON
+    #[arg(long, value_name = "KIND", requires = "name")]
+    pub(crate) kind: Option<String>,
+    /// What it is called: the tool's name
+    #[arg(long, value_name = "NAME", requires = "kind")]
+    pub(crate) name: Option<String>,
+}

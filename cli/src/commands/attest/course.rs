@@ -1,0 +1,357 @@
+//! The records of a run: what its hooks and its end add to the chain of its activity.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use notme_attest::{
+    Predicate,
+    make::{self, ActivityFacts, CommitSubject, covered, places},
+    predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
+    store::Place,
+};
+use notme_core::{json::Object, statement::Statement};
+use notme_git_hooks::{
+    event::TOOL_CALL,
+    run::{Batch, Other, RUN, Run, Spool},
+};
+
+use super::{Archive, Author, head, new_id};
+use crate::{failure::Failure, home::Home};
+
+/// How many commits one record covers; a statement has its limits.
+const COMMITS_MAX: usize = 1000;
+
+/// The chain of an activity of a run, in the repository that keeps it.
+pub(crate) struct Course<'a> {
+    home: &'a Home,
+    directory: PathBuf,
+    run: Run,
+    archive: Archive,
+    /// The activity: the run's own, or one that it started, in another repository.
+    activity: String,
+}
+
+/// What the next record says.
+#[derive(Default)]
+pub(crate) struct Next {
+    /// The commits that it covers.
+    pub(crate) commits: Vec<CommitSubject>,
+    /// Which commits took the place of which.
+    pub(crate) succeeds: Vec<Succession>,
+    /// Whether the activity goes on.
+    pub(crate) state: State,
+    /// Members beside those that every record has.
+    pub(crate) more: Object,
+}
+
+/// Whether an activity goes on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum State {
+    #[default]
+    Active,
+    Suspended,
+    Ended(Termination, Work),
+}
+
+impl<'a> Course<'a> {
+    /// Returns that of the run around us in this repository; none outside of a run. A run that
+    /// began in no repository keeps its chain in the first that it comes to, and starts an activity
+    /// in every other one.
+    pub(crate) fn here(home: &'a Home, archive: Archive) -> Result<Option<Self>, Failure> {
+        let Some(directory) = directory() else {
+            return Ok(None);
+        };
+        let here = fs::canonicalize(archive.repository.common_path())?;
+        let run = Run::load(&directory)?;
+        let course = |run: Run, activity| Self {
+            home,
+            directory: directory.clone(),
+            run,
+            archive,
+            activity,
+        };
+        if let Some(activity) = activity_in(&run, &here) {
+            return Ok(Some(course(run, activity)));
+        }
+        // Another hook may come here first.
+        let _alone = Run::lock(&directory)?;
+        let mut run = Run::load(&directory)?;
+        if let Some(activity) = activity_in(&run, &here) {
+            return Ok(Some(course(run, activity)));
+        }
+        let activity = match run.repository {
+            None => run.activity.clone(),
+            Some(_) => new_id()?,
+        };
+        match run.repository {
+            None => run.repository = Some(here),
+            Some(_) => run.others.push(Other {
+                repository: here,
+                activity: activity.clone(),
+            }),
+        }
+        let course = course(run, activity);
+        course.begin(Object::new())?;
+        course.run.save(&directory)?;
+        Ok(Some(course))
+    }
+
+    /// Returns that of the repository that a run began in.
+    pub(crate) fn of(home: &'a Home, directory: &Path, run: Run) -> Result<Self, Failure> {
+        Ok(Self {
+            home,
+            directory: directory.to_owned(),
+            archive: Archive::open()?,
+            activity: run.activity.clone(),
+            run,
+        })
+    }
+
+    /// Returns all that a run has come to by now.
+    pub(crate) fn all(home: &'a Home, directory: &Path) -> Result<Vec<Self>, Failure> {
+        let run = Run::load(directory)?;
+        let own = run.repository.iter().map(|it| (it, &run.activity));
+        let others = run.others.iter().map(|it| (&it.repository, &it.activity));
+        own.chain(others)
+            .map(|(repository, activity)| {
+                Ok(Self {
+                    home,
+                    directory: directory.to_owned(),
+                    archive: Archive::at(repository)?,
+                    activity: activity.clone(),
+                    run: run.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Tells whether it is the run's own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.activity == self.run.activity
+    }
+
+    pub(crate) fn activity(&self) -> &str {
+        &self.activity
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        self.home
+    }
+
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.run
+    }
+
+    pub(crate) fn spool(&self) -> Spool {
+        Spool::new(&self.directory)
+    }
+
+    /// Begins the chain.
+    pub(crate) fn begin(&self, more: Object) -> Result<(), Failure> {
+        let opening = Record::opening(self.archive.store.head(), covered(&[]));
+        let next = Next {
+            more,
+            ..Next::default()
+        };
+        let mut author = self.author()?;
+        let facts = self.facts((Vec::new(), Vec::new()), &next, &author);
+        let statement = make::activity(facts, opening, &[])?;
+        let bundle = author.sign(&statement, places(&[], Some(&self.activity)))?;
+        author.keep()?;
+        self.note(0, &bundle.payload_digest())
+    }
+
+    /// Adds a record, or as many as it takes for all that was told meanwhile.
+    pub(crate) fn record(&self, next: &Next) -> Result<(), Failure> {
+        let mut commits = next.commits.as_slice();
+        while let Some((now, later)) = commits.split_at_checked(COMMITS_MAX)
+            && !later.is_empty()
+        {
+            self.add(now, next, &State::Active)?;
+            commits = later;
+        }
+        while !self.add(commits, next, &next.state)? {
+            commits = &[];
+        }
+        Ok(())
+    }
+
+    /// Adds one record; returns whether it took all that was told. It ends nothing before that.
+    fn add(&self, commits: &[CommitSubject], next: &Next, state: &State) -> Result<bool, Failure> {
+        // Until it is kept, nobody else is to go on from the same record.
+        let _alone = self.archive.store.lock()?;
+        let batch = match self.is_own() {
+            true => self.spool().peek()?,
+            false => Batch::default(),
+        };
+        let state = match batch.has_more {
+            true => State::Active,
+            false => *state,
+        };
+        let to = covered(commits);
+        let succeeds = next.succeeds.iter().filter(|it| to.contains(&it.to));
+        let succeeds = succeeds.cloned().collect();
+        let part = Next {
+            state,
+            more: next.more.clone(),
+            ..Next::default()
+        };
+        let (sequence, previous) = self.head()?;
+        let mut author = self.author()?;
+        let ends = matches!(state, State::Ended(..));
+        let chain = Record::after(sequence, &previous, ends, to);
+        let facts = self.facts((batch.events.clone(), succeeds), &part, &author);
+        let statement = make::activity(facts, chain, commits)?;
+        let bundle = author.sign(&statement, places(commits, Some(&self.activity)))?;
+        author.keep()?;
+        if self.is_own() {
+            self.spool().take(&batch)?;
+        }
+        self.note(sequence.saturating_add(1), &bundle.payload_digest())?;
+        Ok(!batch.has_more)
+    }
+
+    /// Returns number and digest of the last record.
+    pub(crate) fn head(&self) -> Result<(u64, String), Failure> {
+        let (store, activity) = (&self.archive.store, &self.activity);
+        let noted = fs::read(self.head_file());
+        let noted: Option<(u64, String)> = noted
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        // Whoever else added to the chain did not note it.
+        if let Some((sequence, digest)) = noted
+            && u64::try_from(store.count(&Place::activity(activity))?)
+                .is_ok_and(|count| count == sequence.saturating_add(1))
+        {
+            return Ok((sequence, digest));
+        }
+        head(self.home, store, activity, &self.run.identity)
+    }
+
+    /// Returns the segment after the last one that the activity's records speak of.
+    pub(crate) fn next_segment(archive: &Archive, activity: &str) -> Result<u64, Failure> {
+        let mut last = 0;
+        for kept in archive.store.read(&Place::activity(activity))? {
+            if let Some(record) = record_of(&kept.content)
+                && record.activity.id == activity
+            {
+                last = last.max(record.activity.segment);
+            }
+        }
+        match last {
+            0 => Err(
+                Failure::usage(format!("there is no activity `{activity}` here"))
+                    .hint("without `--activity`, a run begins one"),
+            ),
+            last => Ok(last.saturating_add(1)),
+        }
+    }
+
+    /// Tells whether a record of the activity covers a commit.
+    pub(crate) fn covers(&self, commit: &str) -> Result<bool, Failure> {
+        let kept = self.archive.store.read(&Place::commit(commit))?;
+        Ok(kept
+            .iter()
+            .filter_map(|kept| record_of(&kept.content))
+            .any(|record| {
+                record.activity.id == self.activity && record.chain.commits.contains(commit)
+            }))
+    }
+
+    fn author(&self) -> Result<Author<'_>, Failure> {
+        let mut author = Author::new(self.home, &self.archive, Some(&self.run.agent))?;
+        author.is_quiet = true;
+        Ok(author)
+    }
+
+    fn note(&self, sequence: u64, digest: &str) -> Result<(), Failure> {
+        let text = serde_json::to_vec(&(sequence, digest))?;
+        Ok(fs::write(self.head_file(), text)?)
+    }
+
+    /// Returns the file that holds number and digest of the last record, so that nobody has to
+    /// judge the whole chain to go on.
+    fn head_file(&self) -> PathBuf {
+        let name = Activity::key(&self.activity);
+        self.directory.join(format!("head-{name}.json"))
+    }
+
+    fn facts(
+        &self,
+        (events, succeeds): (Vec<Event>, Vec<Succession>),
+        next: &Next,
+        author: &Author<'_>,
+    ) -> ActivityFacts {
+        let mut includes = vec!["commits".to_owned()];
+        let mut excludes = vec!["prompts".to_owned()];
+        match events.iter().any(|event| event.kind == TOOL_CALL) {
+            true => includes.push("tool-calls".to_owned()),
+            false => excludes.push("tool-calls".to_owned()),
+        }
+        let (termination, outcome) = match next.state {
+            State::Ended(termination, outcome) => (Some(termination), outcome),
+            State::Active | State::Suspended => (None, Work::Unknown),
+        };
+        ActivityFacts {
+            id: self.activity.clone(),
+            segment: match self.is_own() {
+                true => self.run.segment,
+                false => 1,
+            },
+            parent: (!self.is_own()).then(|| self.run.activity.clone()),
+            agent: self.run.agent.to_string(),
+            definition: None,
+            workload: Some(author.hand.identity().to_owned()),
+            model: self.run.model.clone(),
+            provider: self.run.provider.clone(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            events,
+            includes,
+            excludes,
+            suspended: next.state == State::Suspended,
+            termination,
+            outcome,
+            evidence: Vec::new(),
+            succeeds,
+            origins_hash: None,
+            claim: None,
+            recorded_at: author.now.to_string(),
+            more: next.more.clone(),
+        }
+    }
+}
+
+/// Returns the activity whose chain a repository keeps.
+fn activity_in(run: &Run, repository: &Path) -> Option<String> {
+    if run.repository.as_deref() == Some(repository) {
+        return Some(run.activity.clone());
+    }
+    let mut others = run.others.iter();
+    let known = others.find(|other| other.repository == repository)?;
+    Some(known.activity.clone())
+}
+
+/// Returns the directory of the run around us.
+pub(crate) fn directory() -> Option<PathBuf> {
+    env::var_os(RUN).map(PathBuf::from)
+}
+
+/// Reads a bundle as a record of an activity, without judging it.
+fn record_of(content: &[u8]) -> Option<Box<Activity>> {
+    let bundle = notme_attest::Bundle::from_json(content).ok()?;
+    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
+    match Predicate::read(&statement).ok()? {
+        Predicate::Activity(activity) => Some(activity),
+        Predicate::Dispatch(_)
+        | Predicate::Handoff(_)
+        | Predicate::Acceptance(_)
+        | Predicate::Summary(_) => None,
+    }
+}

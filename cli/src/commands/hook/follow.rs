@@ -1,0 +1,81 @@
+//! Statements that follow commits which are rewritten.
+
+use std::io::{self, Write as _};
+
+use notme_attest::{make::CommitSubject, predicate::Succession, store::Place};
+use notme_core::identity::AgentName;
+
+use crate::{
+    commands::attest::{Archive, Course, Next, course, succeed_as},
+    failure::Failure,
+    git,
+    home::Home,
+};
+
+/// What `post-rewrite` is told: `OLD NEW` lines.
+pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(), Failure> {
+    let text = String::from_utf8_lossy(input);
+    let pairs: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        })
+        .collect();
+    if course::directory().is_none() {
+        return follow(home, &archive, &pairs);
+    }
+    let Some(course) = Course::here(home, archive)? else {
+        return Ok(());
+    };
+    let mut next = Next::default();
+    for (from, to) in pairs {
+        let Some(facts) = course.archive().store.commit(&to)? else {
+            continue;
+        };
+        // What is not signed is not stated as work of the agent; it was told when it was made.
+        if super::is_unsigned(&course, &facts.raw)? {
+            continue;
+        }
+        let commit = CommitSubject::new(&to, &facts);
+        if !next.commits.contains(&commit) {
+            next.commits.push(commit);
+        }
+        next.succeeds.push(Succession { from, to });
+    }
+    match next.commits.is_empty() {
+        true => Ok(()),
+        false => course.record(&next),
+    }
+}
+
+/// Outside of a run: where something is stated about the old commits, states what took their
+/// place, if an agent signs here.
+pub(super) fn follow(
+    home: &Home,
+    archive: &Archive,
+    pairs: &[(String, String)],
+) -> Result<(), Failure> {
+    let mut stated = Vec::new();
+    for (from, to) in pairs {
+        if archive.store.count(&Place::commit(from))? > 0 {
+            stated.push((from.clone(), to.clone()));
+        }
+    }
+    if stated.is_empty() {
+        return Ok(());
+    }
+    let key = git::value("user.signingkey")?;
+    match key.and_then(|key| key.parse::<AgentName>().ok()) {
+        Some(agent) => succeed_as(home, &agent, &stated),
+        None => {
+            writeln!(
+                io::stderr(),
+                "note: what is attested about {} rewritten commits does not follow them, since no \
+                 agent signs here; `notme attest succeed --agent NAME` states it",
+                stated.len()
+            )?;
+            Ok(())
+        }
+    }
+}

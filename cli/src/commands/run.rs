@@ -1,0 +1,326 @@
+//! `notme run`: an AI agent, or any program, whose commits are signed as an agent and recorded;
+//! and `notme record`, by which it tells what it does.
+
+mod child;
+mod environment;
+mod made;
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, Read as _, Write as _},
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+};
+
+use notme_agent::{AgentConfig, Profile};
+use notme_attest::predicate::{Outcome as Work, Termination};
+use notme_core::{frame::Terms, identity::AgentName, json::Object, time::UnixTime};
+use notme_git_hooks::{
+    event::{self, JSON_MAX},
+    run::{Run, Spool},
+};
+use notme_signer::{AgentClient, Deadline};
+use notme_verifier::report::escape;
+use serde_json::{Value, json};
+
+use self::{environment::Environment, made::Made};
+use crate::{
+    arguments::run::{Record, Run as RunArguments},
+    commands::{
+        agent,
+        attest::{Archive, Course, Next, State, course, new_id},
+        init,
+    },
+    failure::{Exit, Failure, Outcome},
+    git,
+    home::Home,
+    judging::now,
+    program,
+};
+
+/// How long anything is signed unless it was said, in seconds.
+const DAY: i64 = 24 * 3600;
+/// The name of an agent that nobody named.
+const NAMELESS: &str = "agent";
+/// What a shell ends with when there is no such program.
+const NOT_FOUND: u8 = 127;
+
+pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
+    let Some((program, words)) = arguments.command.split_first() else {
+        return Err(Failure::usage("there is nothing to run"));
+    };
+    let agent = agent_of(arguments)?;
+    configure(home, &agent)?;
+    // Outside of a repository, the first one that a commit is made in counts.
+    let repository = git::common_directory().ok();
+    let repository = repository.map(fs::canonicalize).transpose()?;
+    let (activity, segment) = match &arguments.activity {
+        None => (new_id()?, 1),
+        Some(id) => (id.clone(), Course::next_segment(&Archive::open()?, id)?),
+    };
+    // Lent for as long as this connection lives.
+    let mut lender = AgentClient::connect(
+        &agent::endpoint(home)?,
+        Deadline::after(agent::ENROL_DEADLINE),
+    )
+    .map_err(agent::client_failure)?;
+    let terms = terms(arguments, &activity);
+    let lent = lender.lend(&agent, terms).map_err(agent::client_failure)?;
+    let run = Run {
+        email: arguments
+            .email
+            .clone()
+            .unwrap_or_else(|| format!("{agent}@notme.invalid")),
+        identity: lent.identity.to_string(),
+        activity,
+        segment,
+        agent,
+        model: arguments.model.clone(),
+        provider: arguments.provider.clone(),
+        repository,
+        others: Vec::new(),
+    };
+    let directory = Path::new(&lent.socket).parent();
+    let directory = directory.ok_or("the key agent lends on no socket")?;
+    let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
+    let going = Going::begin(home, arguments, directory, run)?;
+    let ended = child::run(program, words, &environment);
+    let told = match &ended {
+        Ok(status) => going.end(arguments, Some(*status)),
+        Err(_) => going.end(arguments, None),
+    };
+    if let Err(failure) = told {
+        complain(&failure, &going.run)?;
+    }
+    drop(lender);
+    match ended {
+        Ok(status) => Ok(Exit::Of(code(status))),
+        Err(error) => {
+            let name = program.to_string_lossy();
+            let error = format!("could not run `{name}`: {error}");
+            Err(Failure::of(error, NOT_FOUND))
+        }
+    }
+}
+
+/// Takes the agent that was named, else the one that signs commits here.
+fn agent_of(arguments: &RunArguments) -> Result<AgentName, Failure> {
+    if let Some(agent) = &arguments.agent {
+        return Ok(agent.clone());
+    }
+    let key = git::value("user.signingkey")?;
+    let configured = key.and_then(|key| key.parse().ok());
+    Ok(configured.map_or_else(|| NAMELESS.parse(), Ok)?)
+}
+
+/// Sets an agent up that nobody knows yet, with this user's own authority.
+fn configure(home: &Home, agent: &AgentName) -> Result<(), Failure> {
+    if AgentConfig::load(&home.agents(), agent)?.is_some() {
+        return Ok(());
+    }
+    init::embedded(home, agent, Profile::Modern)?.save(&home.agents())?;
+    writeln!(
+        io::stderr(),
+        "note: agent `{agent}` is new; the authority is your own, in {}",
+        home.authority().display()
+    )?;
+    Ok(())
+}
+
+fn terms(arguments: &RunArguments, activity: &str) -> Terms {
+    Terms {
+        activity: activity.to_owned(),
+        signatures: arguments.signatures.get(),
+        until: arguments.until.unwrap_or_else(|| now().plus(DAY)),
+        refs: (!arguments.refs.is_empty()).then(|| arguments.refs.clone()),
+    }
+}
+
+/// A run that goes on.
+struct Going<'a> {
+    home: &'a Home,
+    directory: PathBuf,
+    run: Run,
+    /// What the refs named when it began.
+    before: Vec<String>,
+    began: UnixTime,
+}
+
+impl<'a> Going<'a> {
+    fn begin(
+        home: &'a Home,
+        arguments: &RunArguments,
+        directory: &Path,
+        run: Run,
+    ) -> Result<Self, Failure> {
+        run.save(directory)?;
+        let spool = Spool::new(directory);
+        spool.tell(&start(&arguments.command)?)?;
+        let mut before = Vec::new();
+        if run.repository.is_some() {
+            before = git::tips()?;
+            let course = Course::of(home, directory, run.clone())?;
+            match run.segment {
+                1 => course.begin(Object::new())?,
+                _ => course.record(&Next::default())?,
+            }
+        }
+        Ok(Self {
+            home,
+            directory: directory.to_owned(),
+            run,
+            before,
+            began: now(),
+        })
+    }
+
+    /// Records what was made and how it ended, and sends that after what was pushed.
+    fn end(&self, arguments: &RunArguments, status: Option<ExitStatus>) -> Result<(), Failure> {
+        let state = match arguments.suspend {
+            true => State::Suspended,
+            false => State::Ended(termination(status), work(status)),
+        };
+        for course in Course::all(self.home, &self.directory)? {
+            let mut made = Made::default();
+            // Where it began, it is known what was there before.
+            if course.is_own() && self.run.repository.is_some() {
+                made = Made::look(&course, &self.before)?;
+                made.tell(&course.spool())?;
+            }
+            let unsigned = std::mem::take(&mut made.unsigned);
+            course.record(&Next {
+                commits: made.uncovered,
+                succeeds: Vec::new(),
+                state,
+                more: self.more(status)?,
+            })?;
+            tell(&course, &unsigned, arguments.suspend)?;
+        }
+        for (repository, remote) in Spool::new(&self.directory).remotes() {
+            send(&repository, &remote)?;
+        }
+        Ok(())
+    }
+
+    /// What the last record says beside what every record does.
+    fn more(&self, status: Option<ExitStatus>) -> Result<Object, Failure> {
+        let more = json!({"run": {
+            "startedAt": self.began.to_string(),
+            "endedAt": now().to_string(),
+            "exit": status.and_then(|status| status.code()),
+            "signal": status.and_then(|status| status.signal()),
+        }});
+        Ok(serde_json::from_value(more)?)
+    }
+}
+
+/// Says how an activity ended, and which commits are not signed.
+fn tell(course: &Course<'_>, unsigned: &[String], is_suspended: bool) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    for commit in unsigned {
+        writeln!(
+            out,
+            "note: commit {commit} was made without a signature; \
+             `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
+        )?;
+    }
+    let how = match is_suspended {
+        true => "is suspended",
+        false => "has ended",
+    };
+    writeln!(out, "notme: activity {} {how}", course.activity())
+}
+
+/// Sends the last records after those that went along with a push.
+fn send(repository: &Path, remote: &str) -> io::Result<()> {
+    let mut command = Command::new(program::path()?);
+    let sent = command
+        .args(["attest", "push", remote])
+        .current_dir(repository)
+        .status();
+    if !sent.is_ok_and(|status| status.success()) {
+        writeln!(
+            io::stderr(),
+            "note: the last attestations did not get to `{}`; later: notme attest push",
+            escape(remote)
+        )?;
+    }
+    Ok(())
+}
+
+/// The event that a run begins with: which program, and the digest of how it was called.
+fn start(command: &[OsString]) -> Result<notme_attest::predicate::Event, Failure> {
+    let program = command.first().map(Path::new);
+    let name = program.and_then(Path::file_name).unwrap_or_default();
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    let input = json!(words);
+    Ok(event::event(
+        ("run", &name.to_string_lossy()),
+        (Some(&input), None),
+        now(),
+    )?)
+}
+
+fn termination(status: Option<ExitStatus>) -> Termination {
+    match status {
+        None => Termination::Failed,
+        Some(status) if status.signal().is_some() => Termination::Cancelled,
+        Some(_) => Termination::Completed,
+    }
+}
+
+fn work(status: Option<ExitStatus>) -> Work {
+    match status {
+        Some(status) if status.success() => Work::Succeeded,
+        Some(_) | None => Work::Failed,
+    }
+}
+
+/// Returns the exit code that a shell would.
+fn code(status: ExitStatus) -> u8 {
+    let signal = status.signal().map(|signal| signal.saturating_add(128));
+    let code = status.code().or(signal);
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// The program has run, whatever became of its record: that is said, and changes nothing.
+fn complain(failure: &Failure, run: &Run) -> io::Result<()> {
+    writeln!(
+        io::stderr(),
+        "note: the end of the run was not recorded: {}; run: \
+         notme attest activity --activity {} --end --agent {}",
+        escape(&failure.to_string()),
+        run.activity,
+        run.agent
+    )
+}
+
+pub(crate) fn record(arguments: &Record) -> Outcome {
+    let Some(directory) = course::directory() else {
+        // An agent's hooks call it in every session, and this one is not recorded.
+        writeln!(
+            io::stderr(),
+            "note: not inside `notme run`; nothing is recorded"
+        )?;
+        return Ok(Exit::Yes);
+    };
+    let told = match (&arguments.kind, &arguments.name, &arguments.event) {
+        (Some(kind), Some(name), _) => event::event((kind, name), (None::<&Value>, None), now())?,
+        (_, _, Some(json)) => read_event(json.as_bytes())?,
+        (_, _, None) => {
+            let mut json = Vec::new();
+            io::stdin().take(JSON_MAX).read_to_end(&mut json)?;
+            read_event(&json)?
+        }
+    };
+    Spool::new(&directory).tell(&told)?;
+    Ok(Exit::Yes)
+}
+
+fn read_event(json: &[u8]) -> Result<notme_attest::predicate::Event, Failure> {
+    event::read(json, now()).map_err(|error| {
+        Failure::usage(error).hint("docs/agents.md says what is read; `--kind` and `--name` do too")
+    })
+}

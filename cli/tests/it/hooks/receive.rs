@@ -1,0 +1,361 @@
+//! What a server takes in.
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use notme_testkit::{oracle::oracle, repository::Repository};
+
+use super::{executable, notme_in_ok, with_remote};
+use crate::world::{World, told};
+
+/// A user, and a repository with server hooks that is their `origin`.
+fn served(options: &[&str]) -> (World, Repository) {
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    let install = [&["hooks", "install", "--server"], options].concat();
+    notme_in_ok(&world, &bare.path(), &install);
+    (world, bare)
+}
+
+fn push(world: &World, arguments: &[&str]) -> Output {
+    world.git(&[&["push", "origin"], arguments].concat())
+}
+
+fn refused(world: &World, arguments: &[&str], why: &str) -> String {
+    let output = push(world, arguments);
+    let said = told(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(why), "{why}: {said}");
+    said
+}
+
+fn accepted(world: &World, arguments: &[&str]) {
+    let output = push(world, arguments);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+fn objects(bare: &Repository) -> String {
+    bare.git_ok(&["count-objects", "-v"])
+}
+
+#[test]
+fn nothing_unverified_lands() {
+    for option in [&[][..], &["--update"]] {
+        let (world, bare) = served(option);
+        let signed = world.signed_commit("signed");
+        accepted(&world, &["main"]);
+        assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
+        let before = objects(&bare);
+        let unsigned = world.commit("unsigned", "x");
+        world.signed_commit("on top");
+        let said = refused(&world, &["main"], "unsigned");
+        // Object, code, and what to do.
+        assert!(
+            said.contains(&format!(
+                "refs/heads/main: commit {unsigned}: refused: unsigned; Sign it"
+            )),
+            "{said}"
+        );
+        assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
+        if option.is_empty() {
+            // Not even an object.
+            assert_eq!(objects(&bare), before);
+        }
+        refused(&world, &["HEAD:refs/heads/new"], "unsigned");
+        assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_branch_that_was_held_to_less_vouches_for_nothing() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("signed");
+    accepted(&world, &["main"]);
+    bare.git_ok(&["config", "notme.unverified", "refs/heads/wild/*"]);
+    world.commit("unsigned", "x");
+    accepted(&world, &["HEAD:refs/heads/wild/one"]);
+    refused(&world, &["HEAD:refs/heads/tame"], "unsigned");
+    refused(&world, &["main"], "unsigned");
+}
+
+#[test]
+fn history_from_before_a_baseline_is_not_verified() {
+    let (world, bare) = served(&[]);
+    let old = world.commit("old", "x");
+    refused(&world, &["main"], "unsigned");
+    bare.git_ok(&["config", "notme.baseline", &old]);
+    world.signed_commit("new");
+    accepted(&world, &["main"]);
+    bare.git_ok(&["config", "notme.baseline", "main"]);
+    world.signed_commit("newer");
+    refused(&world, &["main"], "no full commit id");
+}
+
+#[test]
+fn refs_that_are_protected_neither_go_nor_shrink() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("one");
+    world.signed_commit("two");
+    world.git_ok(&["tag", "-m", "x", "v1"]);
+    accepted(&world, &["main", "v1", "main:refs/heads/topic"]);
+    refused(&world, &["+HEAD~1:refs/heads/main"], "ref-rewind");
+    accepted(&world, &["+HEAD~1:refs/heads/topic"]);
+    refused(&world, &[":v1"], "ref-deletion");
+    world.git_ok(&["tag", "-f", "-m", "y", "v1", "HEAD~1"]);
+    refused(&world, &["+v1"], "tag-moved");
+    bare.git_ok(&["config", "receive.denyDeleteCurrent", "ignore"]);
+    refused(&world, &[":refs/heads/main"], "ref-deletion");
+    accepted(&world, &[":refs/heads/topic"]);
+    bare.git_ok(&["config", "notme.protect", "refs/heads/*"]);
+    accepted(&world, &["+v1"]);
+    accepted(&world, &["main:refs/heads/topic"]);
+    refused(&world, &[":refs/heads/topic"], "ref-deletion");
+}
+
+#[test]
+fn tags_are_verified_and_notes_only_when_they_are() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    world.git_ok(&["tag", "--no-sign", "-m", "x", "unsigned"]);
+    let said = refused(&world, &["unsigned"], "refs/tags/unsigned: tag ");
+    assert!(said.contains(": refused: unsigned"), "{said}");
+    world.git_ok(&["-c", "commit.gpgsign=false", "notes", "add", "-m", "note"]);
+    refused(&world, &["refs/notes/commits"], "unsigned");
+    bare.git_ok(&["config", "notme.unverified", "refs/notes/*"]);
+    accepted(&world, &["refs/notes/commits"]);
+}
+
+#[test]
+fn attestations_come_along_and_are_never_taken_away() {
+    let (world, bare) = served(&[]);
+    world.notme_ok(&["hooks", "install"]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    accepted(&world, &["main"]);
+    let kept = bare.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    refused(&world, &[":refs/attestations/commits"], "ref-deletion");
+    let empty = world.git_ok(&["commit-tree", "-m", "x", &world.empty_tree()]);
+    let spec = format!("+{empty}:refs/attestations/commits");
+    refused(&world, &["--no-verify", &spec], "ref-rewind");
+    assert_eq!(
+        bare.git_ok(&["rev-parse", "refs/attestations/commits"]),
+        kept
+    );
+}
+
+#[test]
+fn the_policy_and_the_trust_of_the_server_decide() {
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    world.signed_commit("one");
+    let policy = world
+        .policy("[[authority]]\nname = \"embedded\"\n[[allow]]\nidentity = \"wimse://nobody/*\"\n");
+    let install = ["hooks", "install", "--server", "--policy", &policy];
+    notme_in_ok(&world, &bare.path(), &install);
+    refused(&world, &["main"], "not-authorised");
+    fs::write(&policy, "nonsense = 1\n").unwrap();
+    refused(&world, &["main"], "could not be verified");
+    let empty = world.home().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let install = [
+        "hooks",
+        "install",
+        "--server",
+        "--trust",
+        empty.to_str().unwrap(),
+    ];
+    notme_in_ok(&world, &bare.path(), &install);
+    refused(&world, &["main"], "trust-missing");
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    accepted(&world, &["main"]);
+    notme_in_ok(&world, &bare.path(), &["hooks", "uninstall"]);
+    assert!(!bare.path().join("notme").exists());
+}
+
+#[test]
+fn a_server_whose_program_is_gone_takes_nothing_in() {
+    let (world, _bare) = served(&[]);
+    world.signed_commit("one");
+    let link = world.notme_home().join("data/bin/notme");
+    let target = fs::read_link(&link).unwrap();
+    fs::remove_file(&link).unwrap();
+    refused(&world, &["main"], "nothing is received");
+    std::os::unix::fs::symlink(target, link).unwrap();
+    accepted(&world, &["main"]);
+}
+
+#[test]
+fn the_hooks_of_the_server_run_after_ours() {
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    let hooks = bare.path().join("hooks");
+    executable(
+        &hooks.join("pre-receive"),
+        "#!/bin/sh\nread old new ref; test \"$ref\" != refs/heads/taboo\n",
+    );
+    executable(&hooks.join("post-receive"), "#!/bin/sh\ncat >received\n");
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    let received = fs::read_to_string(bare.path().join("received")).unwrap();
+    assert!(received.ends_with("refs/heads/main\n"), "{received}");
+    refused(
+        &world,
+        &["HEAD:refs/heads/taboo"],
+        "pre-receive hook declined",
+    );
+}
+
+/// What is attested about commits is seen while they are kept apart.
+#[test]
+fn hooks_of_the_server_see_what_is_attested_about_a_push() {
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    executable(
+        &bare.path().join("hooks/pre-receive"),
+        &format!(
+            "#!/bin/sh\nset -e\nwhile read old new ref; do case $ref in refs/heads/*) {} attest verify $new >judged;; esac; done\n",
+            crate::world::NOTME
+        ),
+    );
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    world.notme_ok(&["hooks", "install"]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    accepted(&world, &["main"]);
+    let judged = fs::read_to_string(bare.path().join("judged")).unwrap();
+    assert!(judged.contains("L2"), "{judged}");
+    world.signed_commit("two");
+    refused(&world, &["main"], "pre-receive hook declined");
+}
+
+fn signed_pushes(bare: &Repository) {
+    bare.git_ok(&["config", "receive.certNonceSeed", "seed"]);
+    bare.git_ok(&["config", "notme.pushCert", "required"]);
+}
+
+#[test]
+fn pushes_are_signed_where_the_server_asks_for_it() {
+    let (world, bare) = served(&[]);
+    signed_pushes(&bare);
+    world.signed_commit("one");
+    refused(&world, &["main"], "push-unsigned");
+    accepted(&world, &["--signed", "main"]);
+    bare.git_ok(&["config", "notme.pushCert", "nonsense"]);
+    let nonsense = ["--signed", "HEAD:refs/heads/x"];
+    refused(&world, &nonsense, "could not be verified");
+    // `update` is not told, and does not pretend to know.
+    let (world, bare) = served(&["--update"]);
+    signed_pushes(&bare);
+    world.signed_commit("one");
+    refused(&world, &["--signed", "main"], "push-unsigned");
+}
+
+/// git exports `GIT_PUSH_CERT_STATUS=G`, and no signer, for a key that it does not know.
+#[test]
+fn a_push_that_git_calls_good_and_nobody_knows_is_refused() {
+    let (world, bare) = served(&[]);
+    signed_pushes(&bare);
+    let status = bare.path().join("status");
+    executable(&bare.path().join("hooks/update"), "#!/bin/sh\nexit 0\n");
+    let key = world.home().join("key");
+    let mut keygen = world.command(oracle("ssh-keygen"));
+    let made = keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key);
+    assert!(made.status().unwrap().success());
+    let allowed = bare.path().join("allowed");
+    fs::write(&allowed, "").unwrap();
+    bare.git_ok(&[
+        "config",
+        "gpg.ssh.allowedSignersFile",
+        allowed.to_str().unwrap(),
+    ]);
+    // Before ours, to see what git says.
+    let hooks = bare.path().join("notme/hooks");
+    let ours = fs::read_to_string(hooks.join("pre-receive")).unwrap();
+    let spy = format!(
+        "#!/bin/sh\necho \"$GIT_PUSH_CERT_STATUS|$GIT_PUSH_CERT_SIGNER\" >{}\n",
+        status.display()
+    );
+    executable(
+        &hooks.join("pre-receive"),
+        &ours.replacen("#!/bin/sh\n", &spy, 1),
+    );
+    world.signed_commit("one");
+    let settings = [
+        "-c",
+        "gpg.format=ssh",
+        "-c",
+        "gpg.ssh.program=ssh-keygen",
+        "-c",
+        &format!("user.signingkey={}", key.display()),
+    ];
+    let output = world.git(&[&settings[..], &["push", "--signed", "origin", "main"]].concat());
+    let said = told(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("push certificate: signer-untrusted"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(status).unwrap(), "G|\n");
+    assert_eq!(bare.git_ok(&["for-each-ref"]), "");
+}
+
+/// As over ssh: the client runs git's program on the other side, with another environment.
+#[test]
+fn works_over_a_transport_like_ssh() {
+    let (mut world, bare) = served(&[]);
+    let home = world.notme_home().to_owned();
+    let ssh = world.home().join("ssh");
+    executable(
+        &ssh,
+        &format!(
+            "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nexec env -i PATH=\"$PATH\" HOME=/nonexistent NOTME_HOME={} sh -c \"$1\"\n",
+            home.display()
+        ),
+    );
+    world.set_env("GIT_SSH_COMMAND", &ssh);
+    let url = format!("ssh://host{}", bare.path().display());
+    world.git_ok(&["remote", "set-url", "origin", &url]);
+    over(&world, &bare);
+}
+
+/// Over HTTP, by the program that git brings for it.
+#[test]
+fn works_over_http() {
+    let (world, bare) = served(&[]);
+    bare.git_ok(&["config", "http.receivepack", "true"]);
+    let root = bare.path().parent().unwrap().to_owned();
+    let git = world.command(oracle("git"));
+    let variables: Vec<_> = git
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let program = git.get_program().to_owned();
+    let server = notme_testkit::cgi::serve(move || {
+        let mut command = Command::new(&program);
+        command
+            .arg("http-backend")
+            .env_clear()
+            .envs(variables.clone())
+            .env("GIT_PROJECT_ROOT", &root)
+            .env("GIT_HTTP_EXPORT_ALL", "1");
+        command
+    });
+    let url = format!("http://{}/work", server.address());
+    world.git_ok(&["remote", "set-url", "origin", &url]);
+    over(&world, &bare);
+}
+
+fn over(world: &World, bare: &Repository) {
+    let signed = world.signed_commit("signed");
+    accepted(world, &["main"]);
+    assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
+    world.commit("unsigned", "x");
+    refused(world, &["main"], "remote: notme: refs/heads/main: commit ");
+    assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
+}

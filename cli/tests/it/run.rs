@@ -1,0 +1,674 @@
+//! `notme run`, with scripts in the place of AI agents: real git, a real key agent, a real
+//! authority.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    process::{Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use notme_testkit::repository::{Repository, run};
+use serde_json::Value;
+
+use crate::world::{NOTME, World, told};
+
+/// Runs a script under `notme run`.
+fn session(world: &World, options: &[&str], script: &str) -> Output {
+    let mut command = world.notme_command();
+    command.arg("run").args(options).env("NOTME", NOTME);
+    run(command.args(["--", "sh", "-ec", script]), b"")
+}
+
+fn session_ok(world: &World, options: &[&str], script: &str) -> String {
+    let output = session(world, options, script);
+    assert!(output.status.success(), "{}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A user who has an agent, and whose repository git was told nothing of.
+fn world() -> World {
+    let world = World::new();
+    world.git_ok(&["config", "user.name", "Human"]);
+    world.git_ok(&["config", "user.email", "human@example.invalid"]);
+    world
+}
+
+fn settings(world: &World) -> Vec<u8> {
+    let output = world.git(&["config", "--list", "--show-origin"]);
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// What is attested about commits, judged: exit code, and a commit each.
+fn judged(world: &World, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let output = world.notme(&[&["attest", "verify", "--json"], arguments].concat());
+    let document: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    (output.status.code(), document.as_array().unwrap().clone())
+}
+
+/// The records of all activities that commits have, unjudged.
+fn records(world: &World, revision: &str) -> Vec<Value> {
+    let shown = world.notme_ok(&["attest", "export", revision]);
+    let records = shown.lines().map(|line| {
+        let bundle: Value = serde_json::from_str(line).unwrap();
+        let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+        let payload = notme_core::base64::decode(payload).unwrap();
+        let statement: Value = serde_json::from_slice(&payload).unwrap();
+        statement["predicate"].clone()
+    });
+    let mut records: Vec<_> = records.collect();
+    records.sort_by_key(|record| record["chain"]["sequence"].as_u64());
+    records
+}
+
+fn events<'r>(records: &'r [Value], kind: &str) -> Vec<&'r str> {
+    let all = records
+        .iter()
+        .flat_map(|record| record["events"].as_array().unwrap());
+    all.filter(|event| event["kind"] == kind)
+        .map(|event| event["name"].as_str().unwrap())
+        .collect()
+}
+
+const COMMIT: &str = "git commit -q --allow-empty -m";
+
+#[test]
+fn commits_are_signed_as_the_agent_and_recorded_and_the_humans_settings_are_as_they_were() {
+    let world = world();
+    let before = settings(&world);
+    let script = format!("{COMMIT} one; {COMMIT} two; test \"$NOTME_ACTIVITY\"");
+    let options = ["--agent", "claude", "--model", "m", "--provider", "p"];
+    session_ok(&world, &options, &script);
+    assert_eq!(settings(&world), before);
+
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(exit, Some(0), "{document}");
+    for object in document["objects"].as_array().unwrap() {
+        assert_eq!(object["level"], "L2", "{object}");
+        let identity = object["identity"].as_str().unwrap();
+        assert!(identity.ends_with("/claude"), "{identity}");
+    }
+    let people = world.git_ok(&["log", "--format=%an <%ae> %cn <%ce>", "-1"]);
+    assert_eq!(
+        people,
+        "claude <claude@notme.invalid> claude <claude@notme.invalid>"
+    );
+    let trailers = world.git_ok(&["log", "--format=%(trailers)", "-1"]);
+    assert!(
+        trailers.contains("Agent-Name: claude\nAgent-Chain: sha256:"),
+        "{trailers}"
+    );
+    let records = records(&world, "HEAD");
+    // Begun, two commits, ended.
+    assert_eq!(records.len(), 4);
+    let (first, last) = (&records[0], &records[3]);
+    assert_eq!(events(&records, "run"), ["sh"]);
+    assert_eq!(
+        (&first["model"], &first["provider"]),
+        (&"m".into(), &"p".into())
+    );
+    assert_eq!(last["lifecycle"], "ended");
+    assert_eq!(
+        (&last["termination"], &last["outcome"]),
+        (&"completed".into(), &"succeeded".into())
+    );
+    assert_eq!(last["run"]["exit"], 0);
+    assert!(last["run"]["startedAt"].is_string() && last["run"]["endedAt"].is_string());
+}
+
+#[test]
+fn every_certificate_names_the_activity_of_the_run() {
+    let world = world();
+    session_ok(&world, &[], &format!("{COMMIT} one"));
+    let raw = world.read_object("commit", "HEAD");
+    let split = notme_core::object::split_commit(&raw, notme_core::object::HashKind::Sha1).unwrap();
+    let der = notme_core::armor::dearmor(split.signature().unwrap()).unwrap();
+    let message = notme_core::cms::SignedMessage::parse(&der).unwrap();
+    let activity = message.signer().activity().unwrap().to_owned();
+    assert_eq!(records(&world, "HEAD")[0]["activity"]["id"], activity);
+}
+
+#[test]
+fn every_format_of_signature_can_be_had() {
+    let world = world();
+    for format in ["x509", "ssh", "openpgp"] {
+        let script = format!("echo {format} >file; git add file; git commit -q -m {format}");
+        session_ok(&world, &["--format", format], &script);
+        let (exit, document) = world.verdicts(&["HEAD"]);
+        assert_eq!(exit, Some(0), "{document}");
+        let object = &document["objects"][0];
+        assert_eq!(
+            (&object["format"], &object["level"]),
+            (&format.into(), &"L2".into())
+        );
+    }
+}
+
+#[test]
+fn the_human_can_stay_the_author() {
+    let mut world = world();
+    for name in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"] {
+        world.remove_env(name);
+    }
+    session_ok(&world, &["--author", "human"], &format!("{COMMIT} one"));
+    let people = world.git_ok(&["log", "--format=%an <%ae> %cn"]);
+    assert_eq!(people, "Human <human@example.invalid> agent");
+}
+
+#[test]
+fn the_end_of_the_program_is_ours() {
+    let world = world();
+    assert_eq!(session(&world, &[], "exit 7").status.code(), Some(7));
+    assert_eq!(session(&world, &[], "kill -9 $$").status.code(), Some(137));
+    let output = world.notme(&["run", "--", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(127), "{}", told(&output));
+    assert!(told(&output).contains("could not run `/nonexistent`"));
+    assert_eq!(world.notme(&["run"]).status.code(), Some(2));
+}
+
+#[test]
+fn signals_reach_the_program() {
+    let world = world();
+    let mut command = world.notme_command();
+    let script = "trap 'echo terminated; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = command
+        .args(["run", "--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "ready");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "terminated");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn nothing_of_the_humans_is_visible() {
+    let mut world = world();
+    for (name, value) in [
+        ("SSH_AUTH_SOCK", "/human/ssh"),
+        ("SSH_AGENT_PID", "1"),
+        ("GPG_AGENT_INFO", "/human/gpg"),
+        ("GNUPGHOME", "/human/gnupg"),
+    ] {
+        world.set_env(name, value);
+    }
+    world.git_ok(&["config", "--global", "alias.mine", "log"]);
+    world.git_ok(&["config", "--global", "pull.rebase", "true"]);
+    let before = settings(&world);
+    let script = "env; git config --global credential.helper evil; git config --list";
+    let seen = session_ok(&world, &[], script);
+    for hidden in ["/human/", "SSH_AGENT_PID", "alias.mine"] {
+        assert!(!seen.contains(hidden), "{hidden}: {seen}");
+    }
+    assert!(seen.contains("pull.rebase=true"), "{seen}");
+    assert!(seen.contains("credential.helper=evil"), "{seen}");
+    assert_eq!(settings(&world), before);
+    let options = ["--keep", "ssh-agent", "--keep", "gnupg", "--keep", "config"];
+    let seen = session_ok(&world, &options, "env; git config --list");
+    for kept in ["/human/ssh", "/human/gnupg", "alias.mine"] {
+        assert!(seen.contains(kept), "{kept}: {seen}");
+    }
+}
+
+#[test]
+fn settings_that_the_environment_has_stay_and_come_first() {
+    let mut world = world();
+    for (name, value) in [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "notme.test"),
+        ("GIT_CONFIG_VALUE_0", "kept"),
+    ] {
+        world.set_env(name, value);
+    }
+    let seen = session_ok(
+        &world,
+        &[],
+        "git config notme.test; git config user.signingkey",
+    );
+    assert_eq!(seen, "kept\nagent\n");
+}
+
+/// What the run has is one socket, which serves one agent.
+#[test]
+fn the_run_cannot_widen_what_it_was_lent() {
+    let world = World::initialised();
+    world.notme_ok(&["init", "--agent", "other", "--format", "x509"]);
+    world.signed_commit("before");
+    for script in [
+        "\"$NOTME\" agent list",
+        "\"$NOTME\" agent stop",
+        "\"$NOTME\" attest dispatch --agent other",
+        "\"$NOTME\" attest dispatch",
+        "git commit -q --allow-empty -m x -Sother",
+        "\"$NOTME\" run --agent other -- true",
+    ] {
+        let output = session(&world, &["--agent", "claude"], script);
+        assert_ne!(output.status.code(), Some(0), "{script}: {}", told(&output));
+        assert!(told(&output).contains("not lent"), "{}", told(&output));
+    }
+    let script = format!("{COMMIT} one; {COMMIT} two");
+    let output = session(&world, &["--signatures", "1"], &script);
+    assert!(
+        told(&output).contains("no longer lent"),
+        "{}",
+        told(&output)
+    );
+    let past = ["--until", "2020-01-01T00:00:00Z"];
+    let output = session(&world, &past, &format!("{COMMIT} one"));
+    assert!(
+        told(&output).contains("no longer lent"),
+        "{}",
+        told(&output)
+    );
+    let refs = ["--ref", "refs/tags/agent-*"];
+    session_ok(&world, &refs, "git tag -m x agent-1");
+    let output = session(&world, &refs, "git tag -m x v1");
+    assert!(
+        told(&output).contains("beyond the terms"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn signing_that_is_switched_off_is_noticed_and_recorded() {
+    let world = world();
+    let commit = |name: &str, how: &str, more: &str| {
+        format!("echo {name} >{name}; git add {name}; git {how} commit -q -m {name} {more}; ")
+    };
+    let off = "-c commit.gpgsign=false";
+    let script = [
+        commit("signed", "", ""),
+        commit("one", off, ""),
+        commit("two", "", "--no-gpg-sign"),
+        commit("three", &format!("{off} -c core.hooksPath=/dev/null"), ""),
+    ]
+    .concat();
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("carries no signature"), "{told}");
+    assert!(told.contains("was made without a signature"), "{told}");
+    let records = records(&world, "HEAD~3");
+    let ids = world.git_ok(&["rev-list", "--reverse", "HEAD~3.."]);
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(events(&records, "signing-off"), ids[..2]);
+    assert_eq!(events(&records, "unsigned-commit"), ids);
+    // Nobody attests what the agent did not sign.
+    let (_, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(commits[0]["code"], "attestation-missing");
+    assert_eq!(judged(&world, &["HEAD~3"]).0, Some(0));
+}
+
+#[test]
+fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
+    let world = world();
+    let script = "git -c core.hooksPath=/dev/null commit -q --allow-empty -m one";
+    session_ok(&world, &[], script);
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+    let id = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [id]);
+}
+
+#[test]
+fn what_others_made_meanwhile_is_not_the_agents() {
+    let world = world();
+    let other = Repository::new();
+    other.commit("theirs", "x");
+    let script = format!("git pull -q {} main; {COMMIT} one", other.path().display());
+    let before = world.commit("ours", "x");
+    assert!(!before.is_empty());
+    let script = script.replace("pull -q", "pull -q --no-rebase --allow-unrelated-histories");
+    session_ok(&world, &[], &script);
+    let theirs = other.git_ok(&["rev-parse", "HEAD"]);
+    let (_, commits) = judged(&world, &[&theirs]);
+    assert_eq!(commits[0]["code"], "attestation-missing");
+}
+
+#[test]
+fn amended_squashed_and_picked_commits_keep_their_records() {
+    let world = world();
+    world.commit("base", "x");
+    let script = format!(
+        "{COMMIT} one; git commit -q --amend --allow-empty -m 'one, amended'; \
+         git checkout -q -b side; echo a >a; git add a; git commit -q -m a; \
+         echo b >b; git add b; git commit -q -m b; \
+         git checkout -q main; git cherry-pick side~1 >/dev/null; \
+         git checkout -q -b squashed HEAD~1; git merge -q --squash side >/dev/null; git commit -q -m all; \
+         git checkout -q main"
+    );
+    session_ok(&world, &[], &script);
+    for revision in ["main", "main~1", "squashed"] {
+        let (exit, commits) = judged(&world, &[revision]);
+        assert_eq!(exit, Some(0), "{revision}: {commits:?}");
+    }
+    let records = records(&world, "main");
+    let succeeds: Vec<_> = records
+        .iter()
+        .flat_map(|record| record["succeeds"].as_array().cloned().unwrap_or_default())
+        .map(|pair| pair["to"].as_str().unwrap().to_owned())
+        .collect();
+    let id = |revision: &str| world.git_ok(&["rev-parse", revision]);
+    assert_eq!(
+        succeeds,
+        [id("main~1"), id("main"), id("squashed"), id("squashed")]
+    );
+}
+
+/// Merges have another hook than commits; and what is merged by moving HEAD is nobody's work.
+#[test]
+fn merges_are_recorded_and_fast_forwards_are_not() {
+    let world = world();
+    world.commit("base", "x");
+    let script = format!(
+        "git checkout -q -b side; {COMMIT} one; git checkout -q main; {COMMIT} two; \
+         git merge -q --no-edit side; git checkout -q -b behind HEAD~1; git merge -q --ff-only main"
+    );
+    session_ok(&world, &[], &script);
+    let records = records(&world, "main");
+    // Begun, two commits, one merge, ended.
+    assert_eq!(records.len(), 5);
+    assert_eq!(events(&records, "unseen-commit"), [""; 0]);
+    assert_eq!(judged(&world, &["main"]).0, Some(0));
+}
+
+/// Several at once, in worktrees of one repository: one chain, and all of it whole.
+#[test]
+fn work_in_several_worktrees_at_once_is_one_chain() {
+    let world = world();
+    world.commit("base", "x");
+    let aside = world.home().join("aside");
+    let script = format!(
+        "git worktree add -q -b aside {0}; \
+         (cd {0}; for i in 1 2 3 4 5; do {COMMIT} aside-$i; done) & \
+         for i in 1 2 3 4 5; do {COMMIT} here-$i; done; wait",
+        aside.display()
+    );
+    session_ok(&world, &[], &script);
+    for range in ["main~5..main", "aside~5..aside"] {
+        let (exit, commits) = judged(&world, &[range]);
+        assert_eq!((exit, commits.len()), (Some(0), 5), "{commits:?}");
+    }
+    assert_eq!(records(&world, "main").len(), 12);
+}
+
+#[test]
+fn another_repository_has_an_activity_that_the_run_started() {
+    let world = world();
+    let library = Repository::new();
+    library.commit("file", "x");
+    let script = format!(
+        "printf %s \"$NOTME_ACTIVITY\"; \
+         git -c protocol.file.allow=always submodule --quiet add {} sub; \
+         cd sub; echo a >a; git add a; git commit -q -m inside; \
+         cd ..; git add sub; git commit -q -m outside",
+        library.path().display()
+    );
+    let id = session_ok(&world, &[], &script);
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    let mut inside = world.notme_command();
+    inside.current_dir(world.path().join("sub"));
+    let output = run(inside.args(["attest", "verify", "HEAD", "--json"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let mut inside = world.notme_command();
+    inside.current_dir(world.path().join("sub"));
+    let output = run(inside.args(["attest", "show", "HEAD", "--json"]), b"");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let activity = &shown[0]["predicate"]["activity"];
+    assert_eq!(activity["parent"], id.as_str());
+    assert_ne!(activity["id"], id.as_str());
+}
+
+/// A sandbox may let through the repository, the programs and the directory of the run, and
+/// nothing else of notme's.
+#[test]
+fn the_directory_of_the_run_is_all_that_signing_needs() {
+    let world = world();
+    let script = format!(
+        "export NOTME_HOME=/nonexistent HOME=/nonexistent; {COMMIT} one; \"$NOTME\" status"
+    );
+    let said = session_ok(&world, &[], &script);
+    assert!(
+        said.contains("run          of activity urn:uuid:"),
+        "{said}"
+    );
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
+#[test]
+fn works_in_a_repository_of_the_other_hash() {
+    let world = World::of(Repository::sha256());
+    session_ok(
+        &world,
+        &[],
+        &format!("{COMMIT} one; git commit -q --amend --allow-empty -m two"),
+    );
+    let (exit, document) = world.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(document["objects"][0]["level"], "L2");
+}
+
+/// The same agent's work of another time is no part of this activity.
+#[test]
+fn what_the_agent_made_in_another_run_is_of_that_run() {
+    let world = world();
+    let elsewhere = world.another_repository(Repository::new());
+    session_ok(
+        &elsewhere,
+        &[],
+        "echo a >a; git add a; git commit -q -m theirs",
+    );
+    let theirs = elsewhere.git_ok(&["rev-parse", "HEAD"]);
+    world.commit("base", "x");
+    let script = format!("git fetch -q {} main:fetched", elsewhere.path().display());
+    session_ok(&world, &[], &script);
+    let (_, commits) = judged(&world, &[&theirs]);
+    assert_eq!(commits[0]["code"], "attestation-missing");
+}
+
+#[test]
+fn the_hooks_that_are_there_run_as_well() {
+    let world = world();
+    let hook = |name: &str, text: &str| {
+        let path = world.path().join(".git/hooks").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    hook("pre-commit", "echo pre-commit >>ran");
+    hook("commit-msg", "echo commit-msg >>ran");
+    hook("post-commit", "echo post-commit >>ran");
+    session_ok(&world, &[], &format!("{COMMIT} one"));
+    let ran = fs::read_to_string(world.path().join("ran")).unwrap();
+    assert_eq!(ran, "pre-commit\ncommit-msg\npost-commit\n");
+    hook("commit-msg", "exit 1");
+    let output = session(&world, &[], &format!("{COMMIT} two"));
+    assert!(!output.status.success());
+    assert_eq!(world.git_ok(&["rev-list", "--count", "HEAD"]), "1");
+}
+
+#[test]
+fn a_message_that_is_left_empty_makes_no_commit() {
+    let world = world();
+    let output = session(&world, &[], "GIT_EDITOR=true git commit --allow-empty");
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("empty commit message"),
+        "{}",
+        told(&output)
+    );
+    session_ok(
+        &world,
+        &[],
+        "GIT_EDITOR='echo subject >' git commit -q --allow-empty",
+    );
+    let trailers = world.git_ok(&["log", "--format=%(trailers:key=Agent-Name)", "-1"]);
+    assert!(trailers.contains("Agent-Name: agent"), "{trailers}");
+}
+
+#[test]
+fn an_activity_is_suspended_and_resumed() {
+    let world = world();
+    let id = session_ok(
+        &world,
+        &["--suspend"],
+        &format!("{COMMIT} one; printf %s \"$NOTME_ACTIVITY\""),
+    );
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(3), "{commits:?}");
+    assert_eq!(commits[0]["code"], "chain-tail-missing");
+    session_ok(&world, &["--activity", &id], &format!("{COMMIT} two"));
+    for revision in ["HEAD", "HEAD~1"] {
+        assert_eq!(judged(&world, &[revision]).0, Some(0));
+    }
+    let records = records(&world, "HEAD");
+    let segments: Vec<_> = records
+        .iter()
+        .map(|record| record["activity"]["segment"].as_u64().unwrap())
+        .collect();
+    assert_eq!(segments, [1, 1, 1, 2, 2, 2]);
+    assert_eq!(records[2]["lifecycle"], "suspended");
+    let output = session(&world, &["--activity", "urn:none"], "true");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+}
+
+#[test]
+fn a_run_that_begins_outside_of_a_repository_records_the_first_one() {
+    let mut world = world();
+    world.commit("base", "x");
+    let origin = world.path().display().to_string();
+    let outside = world.home().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let mut command = world.notme_command();
+    command
+        .current_dir(&outside)
+        .args(["run", "--", "sh", "-ec"]);
+    let script = format!("git clone -q {origin} cloned; cd cloned; {COMMIT} one");
+    let output = run(command.arg(script), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    world.git_ok(&[
+        "pull",
+        "-q",
+        outside.join("cloned").to_str().unwrap(),
+        "main",
+    ]);
+    world.set_env("GIT_DIR", outside.join("cloned/.git"));
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+}
+
+/// As in a container: no terminal, nothing that can be written in HOME, and the authority gone
+/// while the session lives.
+#[test]
+fn works_with_a_read_only_home_and_without_the_authority() {
+    let mut world = world();
+    session_ok(&world, &[], &format!("{COMMIT} one"));
+    // Nobody writes there, root neither.
+    world.set_env("HOME", "/proc");
+    world.remove_env("GIT_CONFIG_GLOBAL");
+    session_ok(&world, &[], &format!("{COMMIT} two"));
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    world.notme_ok(&["authority", "stop"]);
+    let authority = world.notme_home().join("data/authority");
+    let aside = world.notme_home().join("data/aside");
+    fs::rename(&authority, &aside).unwrap();
+    fs::write(&authority, "not a directory").unwrap();
+    session_ok(&world, &[], &format!("{COMMIT} three"));
+    fs::remove_file(&authority).unwrap();
+    fs::rename(&aside, &authority).unwrap();
+    let policy = world.policy_with_floor("declared");
+    assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
+}
+
+#[test]
+fn what_an_agent_tells_is_in_its_record_by_digest() {
+    let world = world();
+    let script = format!(
+        "\"$NOTME\" record --kind tool-call --name grep; \
+         echo '{{\"hook_event_name\":\"PostToolUse\",\"tool_name\":\"Bash\",\"tool_input\":{{\"command\":\"secret\"}}}}' | \"$NOTME\" record; \
+         \"$NOTME\" record '{{\"type\":\"agent-turn-complete\"}}'; {COMMIT} one; \
+         \"$NOTME\" record --kind note --name last"
+    );
+    session_ok(&world, &[], &script);
+    let exported = world.notme_ok(&["attest", "export", "HEAD"]);
+    assert!(!exported.contains("secret"));
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "tool-call"), ["grep", "Bash"]);
+    assert_eq!(events(&records, "note"), ["last"]);
+    assert_eq!(records[1]["capture"]["includes"][1], "tool-calls");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    // Outside of a run nothing is recorded, and no agent is disturbed.
+    let output = world.notme(&["record", "--kind", "note", "--name", "x"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let output = session(&world, &[], "\"$NOTME\" record '{}'");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+}
+
+#[test]
+fn a_run_without_a_key_agent_to_lend_runs_nothing() {
+    let world = world();
+    let home = world.notme_home().join("run");
+    fs::create_dir_all(&home).unwrap();
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = session(&world, &[], "touch ran");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(!world.path().join("ran").exists());
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_run_leaves_nothing_behind() {
+    let world = world();
+    session_ok(&world, &[], &format!("{COMMIT} one"));
+    let runs = world.notme_home().join("run/runs");
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while fs::read_dir(&runs).unwrap().count() > 0 {
+        assert!(Instant::now() < give_up);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The settings that the documentation gives, called as the agents call them.
+#[test]
+fn the_settings_for_agents_feed_the_record() {
+    let mut world = world();
+    let settings = |name: &str| {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/agents/");
+        fs::read_to_string(format!("{root}{name}")).unwrap()
+    };
+    let programs = world.home().join("programs");
+    fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(NOTME, programs.join("notme")).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    world.set_env("PATH", format!("{}:{path}", programs.display()));
+
+    let claude: Value = serde_json::from_str(&settings("claude-code.json")).unwrap();
+    let claude = claude["hooks"]["PostToolUse"][0]["hooks"][0]["command"].clone();
+    let cursor: Value = serde_json::from_str(&settings("cursor.json")).unwrap();
+    let cursor = cursor["hooks"]["afterShellExecution"][0]["command"].clone();
+    let codex: toml::Table = settings("codex.toml").parse().unwrap();
+    let codex = codex["notify"].as_array().unwrap();
+    let codex: Vec<_> = codex.iter().map(|word| word.as_str().unwrap()).collect();
+    // Claude Code and Cursor: JSON on stdin of a shell's command. Codex: as one argument more.
+    let script = format!(
+        "echo '{}' | sh -c '{}'; echo '{}' | sh -c '{}'; {} '{}'; {COMMIT} one",
+        r#"{"session_id":"s","cwd":"/","hook_event_name":"PostToolUse","tool_name":"Edit","tool_input":{"file_path":"a"},"tool_response":{"ok":true}}"#,
+        claude.as_str().unwrap(),
+        r#"{"conversation_id":"c","workspace_roots":["/"],"hook_event_name":"afterShellExecution","command":"ls","output":"a"}"#,
+        cursor.as_str().unwrap(),
+        codex.join(" "),
+        r#"{"type":"agent-turn-complete","turn-id":"1","input-messages":["x"],"last-assistant-message":"y"}"#,
+    );
+    session_ok(&world, &[], &script);
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "tool-call"), ["Edit", "shell"]);
+    assert_eq!(events(&records, "agent-turn-complete"), ["codex"]);
+}
