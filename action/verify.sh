@@ -123,18 +123,24 @@ fi
 [ "$(jq '.shallow | length' "$work/notme.json")" = 0 ] ||
   refuse clone-shallow 'the clone ends inside of what is to be judged: check out the whole history (fetch-depth: 0)'
 
-# The one place that makes reports. Their names are those of formats of `notme verify`.
-report() { jq --raw-output --from-file "$(dirname "$0")/reports/$1.jq" "$work/notme.json"; }
-report sarif >"$work/notme.sarif"
-report markdown >"$work/notme.md"
+# Each report judges anew, by the same files.
+report() { # FORMAT ARGUMENTS
+  format=$1
+  shift
+  "$program" verify --format "$format" "$@" "$range" || true
+}
+report sarif "$@" >"$work/notme.sarif"
+report junit "$@" >"$work/notme.xml"
+report markdown "$@" >"$work/notme.md"
+report gitlab "$@" >"$work/notme-code-quality.json"
 case "${GITHUB_ACTIONS:-}" in
-  true) report github ;;
-  *) report text ;;
+  true) report github "$@" ;;
+  *) report text "$@" ;;
 esac
 # The checkout is a stranger's: moved, not written, they go through no link that it has there.
 [ ! -L "$reports" ] || refuse reports-linked "$reports is a link"
 mkdir -p "$reports"
-mv -f "$work/notme.json" "$work/notme.sarif" "$work/notme.md" "$reports"
+mv -f "$work"/notme* "$reports"
 [ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$reports/notme.md" >>"$GITHUB_STEP_SUMMARY"
 [ -z "${GITHUB_OUTPUT:-}" ] || printf 'sarif=%s\n' "$reports/notme.sarif" >>"$GITHUB_OUTPUT"
 exit "$status"

@@ -252,7 +252,7 @@ fn a_push_of_signed_commits_is_accepted_and_reported() {
     project.work.signed_commit("a");
     let head = project.work.signed_commit("b");
     let verified = project.push(&project.base, &head);
-    verified.says(0, &["2 judged: 2 accepted, 0 rejected", "issuance-bound"]);
+    verified.says(0, &["2 objects: 2 accepted, 0 rejected"]);
     assert!(verified.rules().is_empty());
     assert!(!told(&verified.output).contains("::error"));
 }
@@ -271,13 +271,14 @@ fn an_unsigned_commit_is_annotated_and_fails_the_job() {
         ),
     ] {
         let verified = project.verify(name, &event);
-        let annotation = format!("::error title=notme unsigned::commit {bad} is rejected");
+        let annotation =
+            format!("title=notme%3A unsigned::commit {bad}: The object carries no signature");
         verified.says(
             1,
             &[
                 &annotation,
                 "1 accepted, 1 rejected",
-                "| rejected | unsigned |",
+                "| rejected: ` unsigned ` |",
             ],
         );
         assert_eq!(verified.rules(), ["unsigned"]);
@@ -438,7 +439,7 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
         0,
         &[
             "::notice title=notme trust-from-head::",
-            "1 judged: 1 accepted",
+            "1 object: 1 accepted",
         ],
     );
     work.git_ok(&["switch", "--quiet", "--create", "topic"]);
@@ -446,10 +447,10 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
     let gone = "1".repeat(40);
     project
         .push(NOBODY, &head)
-        .says(0, &["1 judged: 1 accepted"]);
+        .says(0, &["1 object: 1 accepted"]);
     project.push(&gone, &head).says(
         0,
-        &["::notice title=notme base-gone::", "1 judged: 1 accepted"],
+        &["::notice title=notme base-gone::", "1 object: 1 accepted"],
     );
     project
         .push(&head, NOBODY)
@@ -457,7 +458,7 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
     let bad = project.unsigned("b");
     project
         .push(NOBODY, &bad)
-        .says(1, &["2 judged: 1 accepted, 1 rejected"]);
+        .says(1, &["2 objects: 1 accepted, 1 rejected"]);
     // A forced push of the default branch: nothing is left that tells what was before.
     work.git_ok(&["branch", "--force", "main", &bad]);
     work.git_ok(&["switch", "--quiet", "main"]);
@@ -473,8 +474,8 @@ fn a_tag_is_judged_by_itself() {
     work.git_ok(&["tag", "-m", "signed", "v1"]);
     work.git_ok(&["tag", "--no-sign", "-m", "unsigned", "v2"]);
     for (tag, code, words) in [
-        ("v1", 0, "1 judged: 1 accepted"),
-        ("v2", 1, "::error title=notme unsigned::tag"),
+        ("v1", 0, "1 object: 1 accepted"),
+        ("v2", 1, "title=notme%3A unsigned::tag"),
     ] {
         let oid = work.git_ok(&["rev-parse", tag]);
         let reference = format!("refs/tags/{tag}");
@@ -503,7 +504,7 @@ fn without_a_trust_store_before_the_change_nothing_is_decided() {
     };
     verify("trust").says(3, &["::error title=notme trust-missing::"]);
     let elsewhere = project.work.notme_home().join("data/trust");
-    verify(elsewhere.to_str().unwrap()).says(0, &["1 judged: 1 accepted"]);
+    verify(elsewhere.to_str().unwrap()).says(0, &["1 object: 1 accepted"]);
 }
 
 /// The forge signs what it makes with a key of its own, as GitHub's web-flow does.
@@ -556,7 +557,7 @@ fn what_the_forge_makes_is_judged_by_whether_its_key_is_trusted() {
             "refs/heads/main",
             both.to_str().unwrap(),
         );
-        verified.says(0, &[&format!("{objects} judged: {objects} accepted")]);
+        verified.says(0, &[&format!(": {objects} accepted, 0 rejected")]);
         fs::remove_dir_all(both).unwrap();
     }
 }
@@ -596,8 +597,8 @@ fn the_snippets_verify_what_their_forge_says() {
     let shell = block("shell.md", "sh", 1);
     let base = project.base.as_str();
     for (head, code, words) in [
-        (good.as_str(), 0, "1 judged: 1 accepted"),
-        (&bad, 1, "rejected unsigned"),
+        (good.as_str(), 0, "1 object: 1 accepted"),
+        (&bad, 1, "1 accepted, 1 rejected"),
     ] {
         let jobs: [(&str, &[(&str, &str)]); 6] = [
             (
@@ -651,7 +652,7 @@ fn the_snippets_verify_what_their_forge_says() {
             let said = told(&output);
             assert_eq!(output.status.code(), Some(code), "{script}: {said}");
             let words = match variables.contains(&("GITHUB_ACTIONS", "true")) {
-                true if code == 1 => "::error title=notme unsigned::",
+                true if code == 1 => "title=notme%3A unsigned::",
                 true => "",
                 false => words,
             };
