@@ -45,6 +45,7 @@ mod http;
 mod instance;
 mod keys;
 mod listen;
+mod metrics;
 mod oidc;
 mod opening;
 mod refusal;
@@ -66,7 +67,7 @@ pub use self::{
     ca::CaError,
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},
-    listen::{Bound, Listen, ListenError},
+    listen::{Bound, Listen, ListenError, MonitorListen},
     oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
@@ -74,7 +75,10 @@ pub use self::{
     scope::{Scope, ScopeError, Scopes},
     seal::{Protection, SealError, SealingKind},
     secret::Secret,
-    server::{Limits, Observer, ServeConfig, ServeError, Serving, Storage, serve, serve_until},
+    server::{
+        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, serve,
+        serve_until,
+    },
     store::{StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
 };

@@ -142,6 +142,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Counts what the store holds.
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
+
+    /// Counts what a monitor looks at, without a look at everything that was ever issued.
+    fn sizes(&self, now: UnixTime) -> Result<Sizes, StoreError>;
 }
 
 /// An authority: who it is and its sealed keys.
@@ -483,6 +486,15 @@ pub struct Summary {
     pub certificates_issued: u64,
     /// The number of the latest trust document, 0 before the first.
     pub trust_seqno: u64,
+}
+
+/// How large a store is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sizes {
+    pub(crate) living_sessions: u64,
+    pub(crate) nonces: u64,
+    pub(crate) spent_tokens: u64,
+    pub(crate) audit_rows: u64,
 }
 
 /// Why the store could not do it.

@@ -32,8 +32,8 @@ use self::rows::{
 };
 use super::{
     Activation, AuditHeadRecord, AuditRow, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance,
-    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, SpentToken,
-    Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
+    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, Sizes, SpentNonce,
+    SpentToken, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::{audit::Entry, revocation::Taken};
 
@@ -617,6 +617,27 @@ impl Store for SqliteStore {
                     })
                 },
             )
+        })
+    }
+
+    fn sizes(&self, now: UnixTime) -> Result<Sizes, StoreError> {
+        self.read("count", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT
+                       (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
+                       (SELECT count(*) FROM nonce),
+                       (SELECT count(*) FROM spent_token),
+                       (SELECT coalesce(max(number), 0) FROM audit)",
+                )?
+                .query_row([now.secs()], |row| {
+                    Ok(Sizes {
+                        living_sessions: unsigned(row, 0)?,
+                        nonces: unsigned(row, 1)?,
+                        spent_tokens: unsigned(row, 2)?,
+                        audit_rows: unsigned(row, 3)?,
+                    })
+                })
         })
     }
 }

@@ -22,6 +22,7 @@ mod issue;
 mod migration;
 mod oidc;
 mod openssl;
+mod operating;
 mod reference;
 mod revocation;
 mod rotation;

@@ -22,6 +22,7 @@ mod init;
 mod openpgp;
 mod revocation;
 mod rotation;
+mod serving;
 mod signing;
 mod sigstore;
 mod ssh;
