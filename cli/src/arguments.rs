@@ -50,7 +50,7 @@ pub(crate) enum Command {
         subcommand,
         after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
     )]
-    Attest(Attest),
+    Attest(Box<Attest>),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
