@@ -323,6 +323,11 @@ impl Authority {
         self.store.key_changes().is_ok()
     }
 
+    /// Tells whether the store takes something: a serial number is set aside for nothing.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.store.reserve_ssh_serials(0, 1).is_ok()
+    }
+
     /// Counts what a monitor looks at.
     pub(crate) fn snapshot(&self, is_ready: bool) -> Snapshot {
         Snapshot {

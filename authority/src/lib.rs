@@ -34,6 +34,7 @@
 mod admin;
 mod audit;
 mod authority;
+mod backup;
 mod ca;
 mod ca_key;
 mod clock;
@@ -64,6 +65,7 @@ pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
     audit::{AuditCheck, AuditError, AuditHead, HEAD_TYPE},
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
+    backup::{BackupError, Published, Restored, backup, restore},
     ca::CaError,
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},

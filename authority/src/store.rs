@@ -8,11 +8,12 @@ mod sqlite;
 use std::path::PathBuf;
 
 use notme_core::{
+    dsse::Envelope,
     enrol::peer_binding,
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey},
     time::UnixTime,
-    trust::{Handover, Revocation},
+    trust::{Handover, Revocation, TrustDocument},
 };
 
 pub(crate) use self::sqlite::SqliteStore;
@@ -457,6 +458,16 @@ pub(crate) struct TrustRecord {
     pub(crate) seqno: u64,
     pub(crate) payload_sha256: [u8; 32],
     pub(crate) envelope: Vec<u8>,
+}
+
+impl TrustRecord {
+    /// Reads a document of our own.
+    pub(crate) fn document(&self) -> Result<TrustDocument, StoreError> {
+        Envelope::from_json(&self.envelope)
+            .ok()
+            .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok())
+            .ok_or(StoreError::Damaged("trust document"))
+    }
 }
 
 /// A row of the audit, and its hash.

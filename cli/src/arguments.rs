@@ -424,6 +424,14 @@ pub(crate) enum Authority {
     /// What happened, in rows that nobody changes unseen
     #[command(subcommand, after_help = "Example:\n  notme authority audit verify")]
     Audit(Audit),
+    /// Copy the store into a file, while it is used
+    #[command(after_help = "Example:\n  notme authority backup /mnt/backup/authority.sqlite")]
+    Backup(AuthorityBackup),
+    /// Make a backup the store of an authority that lost its own
+    #[command(
+        after_help = "Example:\n  notme authority restore /mnt/backup/authority.sqlite --dir authority --head head.json"
+    )]
+    Restore(AuthorityRestore),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
@@ -436,6 +444,35 @@ pub(crate) struct AuthorityPlace {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// `notme authority backup`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityBackup {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// A file that does not exist yet
+    pub(crate) file: PathBuf,
+}
+
+/// `notme authority restore`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityRestore {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// The newest head of the audit that was kept: the backup must reach it
+    #[arg(long, value_name = "FILE", required_unless_present = "force")]
+    pub(crate) head: Option<PathBuf>,
+    /// Restore without a head, or less than it says: what came after the backup is lost
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `notme authority revoke`.

@@ -124,7 +124,7 @@ impl Authority {
         keys: &Keys,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let last = document(record)?;
+        let last = record.document()?;
         // A document from the future was signed by a clock since set back; nobody accepts it.
         let fresh = last.issued_at <= now && now < last.issued_at.plus(TRUST_REFRESH);
         let same = TrustDocument {
@@ -142,7 +142,7 @@ impl Authority {
         let Some(last) = self.store.trust()? else {
             return Ok(None);
         };
-        Ok(Some((last.seqno, document(&last)?.issued_at)))
+        Ok(Some((last.seqno, last.document()?.issued_at)))
     }
 
     /// The document but for its place in the chain.
@@ -165,14 +165,6 @@ impl Authority {
             previous: None,
         })
     }
-}
-
-/// Reads a document of our own.
-fn document(record: &TrustRecord) -> Result<TrustDocument, StoreError> {
-    Envelope::from_json(&record.envelope)
-        .ok()
-        .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok())
-        .ok_or(StoreError::Damaged("trust document"))
 }
 
 /// One day.

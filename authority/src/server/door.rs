@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     metrics: Metrics,
     /// It is about to end.
     is_leaving: AtomicBool,
-    /// What was due by the clock could not be done.
+    /// Something failed by our fault, and nothing was written since.
     is_troubled: AtomicBool,
 }
 
@@ -104,6 +104,9 @@ impl Shared {
     }
 
     pub(crate) fn answered(&self, answered: &Answered<'_>) {
+        if answered.status == 500 {
+            self.is_troubled.store(true, Ordering::SeqCst);
+        }
         self.metrics.answered(answered);
         self.observer.answered(answered);
     }
@@ -263,9 +266,17 @@ async fn tend(shared: Arc<Shared>) {
             _ = tick.tick() => block_in_place(|| shared.authority.tend()),
             _ = glance.tick() => block_in_place(|| shared.authority.glance()),
         };
-        shared.is_troubled.store(done.is_err(), Ordering::SeqCst);
-        if let Err(error) = done {
-            shared.report(&error);
+        match done {
+            Err(error) => {
+                shared.is_troubled.store(true, Ordering::SeqCst);
+                shared.report(&error);
+            }
+            // Whoever sends us nobody while we are not ready would never learn that we are.
+            Ok(()) if shared.is_troubled.load(Ordering::SeqCst) => {
+                let is_over = block_in_place(|| shared.authority.is_writable());
+                shared.is_troubled.store(!is_over, Ordering::SeqCst);
+            }
+            Ok(()) => {}
         }
     }
 }

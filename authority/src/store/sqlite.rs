@@ -85,6 +85,31 @@ impl SqliteStore {
         Self::prepare(connection, Path::new(":memory:"))
     }
 
+    /// Copies all of it, as it is at one moment, into an empty file.
+    pub(crate) fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(path) = path.to_str() else {
+            return Err(StoreError::File {
+                path: path.to_owned(),
+                source: io::ErrorKind::InvalidFilename.into(),
+            });
+        };
+        self.read("copy the database", |connection| {
+            connection.execute("VACUUM INTO ?1", [path])
+        })?;
+        Ok(())
+    }
+
+    /// Looks at every page.
+    pub(crate) fn check_whole(&self) -> Result<(), StoreError> {
+        let found: String = self.read("check the database", |connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        })?;
+        match found == "ok" {
+            true => Ok(()),
+            false => Err(StoreError::Damaged("a page of the database")),
+        }
+    }
+
     fn prepare(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let failed = during("prepare the database");
         connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;

@@ -11,10 +11,12 @@
 )]
 
 mod audit;
+mod backup;
 mod client;
 mod crash;
 mod documents;
 mod enrol;
+mod faults;
 mod formats;
 mod founding;
 mod http;

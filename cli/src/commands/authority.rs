@@ -1,6 +1,7 @@
 //! `notme authority`: run one, and look after it.
 
 mod audit;
+mod backup;
 mod log;
 mod settings;
 
@@ -61,6 +62,8 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Revocations(arguments) => list_revocations(home, arguments),
         Authority::Rotate(arguments) => rotate(home, arguments),
         Authority::Audit(command) => audit::run(home, command),
+        Authority::Backup(arguments) => backup::backup(home, arguments),
+        Authority::Restore(arguments) => backup::restore(home, arguments),
         Authority::Bundle(place) => bundle(home, place),
     }
 }

@@ -182,9 +182,10 @@ fn every_setting_is_in_the_table_of_the_document() {
     let document = fs::read_to_string(document).unwrap();
     let documented: Vec<_> = document
         .lines()
+        .skip_while(|line| *line != "| setting | default | meaning |")
+        .take_while(|line| line.starts_with('|'))
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
         .map(|(name, _)| name.to_owned())
-        .filter(|name| !name.starts_with("notme_"))
         .collect();
     let settings: Vec<_> = out
         .lines()
@@ -318,4 +319,64 @@ fn what_check_prints_is_not_served() {
     assert!(!world.notme_home().join("data/authority").exists());
     let missing = world.notme(&["authority", "serve", "--check", "--config", "/nowhere"]);
     assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
+}
+
+#[test]
+fn a_backup_that_was_made_while_it_served_is_restored() {
+    let world = World::new();
+    let directory = world.home().join("authority");
+    let directory = directory.to_str().unwrap();
+    let served = Served::start(&world, &["--dir", directory]);
+    let file = world.home().join("backup.sqlite");
+    let file = file.to_str().unwrap();
+    let output = world.notme(&["authority", "backup", file, "--dir", directory]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("kek` opens its keys"),
+        "{}",
+        told(&output)
+    );
+    let head = world.home().join("head.json");
+    fs::write(
+        &head,
+        world.notme_ok(&["authority", "audit", "head", "--dir", directory]),
+    )
+    .unwrap();
+    let pins = world.notme_ok(&["authority", "bundle", "--dir", directory]);
+    drop(served);
+
+    let elsewhere = world.home().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    let restore = ["authority", "restore", file, "--dir", elsewhere];
+    let unknown = world.notme(&restore);
+    assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
+    let restore = [&restore[..], &["--head", head.to_str().unwrap()]].concat();
+    let closed = world.notme(&restore);
+    assert_eq!(closed.status.code(), Some(1), "{}", told(&closed));
+    assert!(
+        told(&closed).contains("put the file `kek`"),
+        "{}",
+        told(&closed)
+    );
+    fs::copy(
+        Path::new(directory).join("kek"),
+        Path::new(elsewhere).join("kek"),
+    )
+    .unwrap();
+    world.notme_ok(&restore);
+    assert_eq!(
+        world.notme_ok(&["authority", "bundle", "--dir", elsewhere]),
+        pins
+    );
+    world.notme_ok(&[
+        "authority",
+        "audit",
+        "verify",
+        "--dir",
+        elsewhere,
+        "--head",
+        head.to_str().unwrap(),
+    ]);
+    let again = world.notme(&restore);
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
 }
