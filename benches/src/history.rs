@@ -359,6 +359,7 @@ mod tests {
             history_rounds: 1,
             small: 3,
             large: None,
+            requests: [0, 0],
         };
         assert_eq!(peers(effort).len(), 3);
     }
