@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     audit::{Act, AuditCheck, AuditError, AuditHead, Entry, operator},
     authority::{Founding, OpenError},
+    backup::BackupError,
     ca::CaError,
     clock::Clock,
     instance::{InstanceError, InstanceLock},
@@ -413,6 +414,9 @@ pub enum AdminError {
     /// The audit is not what it was.
     #[error("the audit is not whole")]
     Audit(#[from] AuditError),
+    /// There is no backup, or it was not restored.
+    #[error("the backup failed")]
+    Backup(#[from] BackupError),
     /// A kept key does not parse.
     #[error("a kept key is damaged")]
     Ca(#[from] CaError),
@@ -453,6 +457,7 @@ impl AdminError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Audit(error) => error.code(),
+            Self::Backup(error) => error.code(),
             Self::Ca(error) => error.code(),
             Self::Export(_) => "authority-runtime",
             Self::Certificate(_) => "authority-store-damaged",

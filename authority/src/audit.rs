@@ -91,6 +91,7 @@ pub(crate) enum Act {
     Activate,
     Retire,
     Publish,
+    Restore,
 }
 
 impl Act {
@@ -111,6 +112,7 @@ impl Act {
             Self::Activate => "rotate-activate",
             Self::Retire => "rotate-retire",
             Self::Publish => "publish",
+            Self::Restore => "restore",
         }
     }
 }

@@ -30,12 +30,14 @@ use crate::{
     dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
+    metrics::{Snapshot, Stored, Tally},
     oidc::{Issuers, TokenConfig},
     opening::Opened,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
-    store::{AuthorityRecord, EpochState, Store, StoreError},
+    server::RateLimiter,
+    store::{AuthorityRecord, EpochState, Issued, Store, StoreError},
     tsa::StampError,
 };
 
@@ -160,6 +162,9 @@ pub(crate) struct Authority {
     /// The signed CA bundle that is served now.
     bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
+    rates: RateLimiter,
+    /// What was issued since the start, by kind.
+    issued: Tally<&'static str>,
 }
 
 /// What an authority serves with, besides its keys.
@@ -169,6 +174,7 @@ pub(crate) struct Settings {
     pub(crate) local: Option<LocalEnrolment>,
     pub(crate) issuers: Issuers,
     pub(crate) tokens: TokenConfig,
+    pub(crate) rates: RateLimiter,
 }
 
 impl Authority {
@@ -207,6 +213,8 @@ impl Authority {
             refusals: Mutex::default(),
             bundle: Mutex::default(),
             serials: Serials::default(),
+            rates: settings.rates,
+            issued: Tally::default(),
         };
         authority.trust()?;
         Ok(authority)
@@ -296,6 +304,48 @@ impl Authority {
 
     pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Returns how often callers may ask.
+    pub(crate) fn rates(&self) -> &RateLimiter {
+        &self.rates
+    }
+
+    /// Counts what was issued.
+    fn count(&self, lines: &[Issued]) {
+        for line in lines {
+            self.issued.add(line.kind.as_str(), 1);
+        }
+    }
+
+    /// Tells whether the store answers.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.store.key_changes().is_ok()
+    }
+
+    /// Tells whether the store takes something: a serial number is set aside for nothing.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.store.reserve_ssh_serials(0, 1).is_ok()
+    }
+
+    /// Counts what a monitor looks at.
+    pub(crate) fn snapshot(&self, is_ready: bool) -> Snapshot {
+        Snapshot {
+            is_ready,
+            issued: self.issued.counts(),
+            limited: self.rates.limited().counts(),
+            stored: self.stored(),
+        }
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        let now = self.clock.now();
+        let (trust_seqno, issued_at) = self.published().ok()??;
+        Some(Stored {
+            sizes: self.store.sizes(now).ok()?,
+            trust_seqno,
+            trust_age: now.secs().saturating_sub(issued_at.secs()),
+        })
     }
 
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.

@@ -82,6 +82,9 @@ pub(crate) enum Denial {
     /// `/cert` does not go by this.
     #[error("unknown proof type: {0}")]
     ProofTypeUnknown(String),
+    /// Too many certificates are asked for.
+    #[error("rate limit exceeded")]
+    RateLimited { retry_after: u64 },
     /// None of the requested scopes is granted.
     #[error("none of the requested scopes are granted")]
     ScopesNotGranted {
@@ -100,6 +103,9 @@ pub(crate) enum Denial {
     /// The token is none that we take.
     #[error("invalid token: {0}")]
     Token(#[from] TokenError),
+    /// Too many access tokens are asked for.
+    #[error("rate_limited")]
+    TokenRateLimited { retry_after: u64 },
     /// The token was used before.
     #[error("token already used")]
     TokenUsed,
@@ -135,6 +141,7 @@ impl Denial {
             Self::ProofsMissing => "proofs-missing",
             Self::ProofTypeMissing => "proof-type-missing",
             Self::ProofTypeUnknown(_) => "proof-type-unknown",
+            Self::RateLimited { .. } | Self::TokenRateLimited { .. } => "rate-limited",
             Self::ScopesNotGranted { .. } => "scope-not-granted",
             Self::SessionInvalid => "session-unknown",
             Self::SessionMissing | Self::SessionRequired => "session-required",
@@ -177,6 +184,7 @@ impl Denial {
             | Self::ScopesNotGranted { .. } => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::RateLimited { .. } | Self::TokenRateLimited { .. } => 429,
             Self::Unavailable => 503,
         }
     }

@@ -1,9 +1,10 @@
 //! From request to response: a closed list of routes, JSON for every error.
 
 mod exchange;
+mod monitor;
 mod token;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, error::Error, net::IpAddr, time::Instant};
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
@@ -21,47 +22,44 @@ use crate::{
     failure::Failure,
     oidc::{Among, KeysError, VerifyError, Workload},
     refusal::Refusal,
-    server::Shared,
+    server::{Answered, REQUEST_ID, Shared, TooOften},
     tsa,
 };
+
+pub(crate) use self::monitor::monitor;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) peer: Peer,
+    /// Absent on a unix socket.
+    pub(crate) address: Option<IpAddr>,
+}
 
 /// Answers one request. Nothing that a caller sends makes it fail.
 pub(crate) async fn respond(
     shared: &Shared,
-    peer: Peer,
+    caller: Caller,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    let began = Instant::now();
+    let id = shared.request_ids().of(request.headers().get(REQUEST_ID));
+    let method = method_name(request.method());
     let path = request.uri().path();
-    let origin = allowed_origin(shared, request.headers());
     // Behind a proxy the public path prefix may be gone or still there.
     let route = Route::of(path).or_else(|| Route::of(path.strip_prefix(shared.prefix())?));
-    let answer = match (route, request.method()) {
-        (_, &Method::OPTIONS) => Ok(preflight(origin.clone())),
-        (None, _) => Err(Denial::NotFound.into()),
-        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
-        // Whoever looks whether we live may ask in any way.
-        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
-        (Some(Route::Operation(operation)), &Method::POST) => {
-            let mut seen = None;
-            let answer = operation.answer(shared, peer, request, &mut seen).await;
-            audited(shared, (peer, operation.as_str()), seen, answer)
-        }
-        (Some(Route::Exchange(exchange)), &Method::POST) => {
-            let mut seen = None;
-            let answer = exchange.answer(shared, request, &mut seen).await;
-            audited(shared, (peer, exchange.as_str()), seen, answer)
-        }
-        (Some(route), _) => Err(route.method_not_allowed()),
-    };
+    let origin = allowed_origin(shared, request.headers());
+    let answer = answer(shared, caller, request, (route, origin.clone())).await;
+    let mut error = None;
     let mut response = answer.unwrap_or_else(|failure| match failure {
         Failure::Refused(refusal) => refuse(refusal, route),
         Failure::Denied(denial) => deny(&denial, route),
-        Failure::Unavailable(error) => {
-            shared.report(error.as_ref());
+        Failure::Unavailable(cause) => {
+            error = Some(cause);
             deny(&Denial::Unavailable, route)
         }
-        Failure::Internal(error) => {
-            shared.report(error.as_ref());
+        Failure::Internal(cause) => {
+            error = Some(cause);
             refuse(Refusal::Internal, route)
         }
     });
@@ -75,8 +73,78 @@ pub(crate) async fn respond(
             "DPoP-Nonce",
         );
     }
+    shared.answered(&Answered {
+        request_id: id.to_str().unwrap_or_default(),
+        method,
+        route: route.map_or("unknown", Route::as_str),
+        status: response.status().as_u16(),
+        duration: began.elapsed(),
+        code: response.extensions().get().map(|Code(code)| *code),
+        error: error
+            .as_deref()
+            .map(|error| -> &(dyn Error + 'static) { error }),
+    });
+    response.headers_mut().insert(REQUEST_ID, id);
     Ok(response)
 }
+
+async fn answer(
+    shared: &Shared,
+    caller: Caller,
+    request: Request<Incoming>,
+    (route, origin): (Option<Route>, Option<HeaderValue>),
+) -> Result<Response<Full<Bytes>>, Failure> {
+    let peer = caller.peer;
+    if let Some(address) = caller.address {
+        let admitted = shared.authority().rates().admit_address(address);
+        admitted.map_err(|too_often| limited(route, too_often))?;
+    }
+    match (route, request.method()) {
+        (_, &Method::OPTIONS) => Ok(preflight(origin)),
+        (None, _) => Err(Denial::NotFound.into()),
+        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
+        // Whoever looks whether we live may ask in any way.
+        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
+        (Some(Route::Operation(operation)), &Method::POST) => {
+            let mut seen = None;
+            let answer = operation.answer(shared, peer, request, &mut seen).await;
+            audited(shared, (peer, operation.as_str()), seen, answer)
+        }
+        (Some(Route::Exchange(exchange)), &Method::POST) => {
+            let mut seen = None;
+            let answer = exchange.answer(shared, peer, request, &mut seen).await;
+            audited(shared, (peer, exchange.as_str()), seen, answer)
+        }
+        (Some(route), _) => Err(route.method_not_allowed()),
+    }
+}
+
+/// Refuses in the words of the route.
+fn limited(route: Option<Route>, too_often: TooOften) -> Failure {
+    let TooOften { retry_after } = too_often;
+    match route {
+        Some(Route::Exchange(Exchange::Token)) => Denial::TokenRateLimited { retry_after }.into(),
+        Some(Route::Exchange(Exchange::Cert | Exchange::CertGha)) => {
+            Denial::RateLimited { retry_after }.into()
+        }
+        Some(Route::Document(_) | Route::Operation(_)) | None => Refusal::from(too_often).into(),
+    }
+}
+
+/// Returns the method's name, for a log and for counters: one of a closed list.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        _ => "other",
+    }
+}
+
+/// The code of a refusal, on its way to the log.
+#[derive(Clone, Copy)]
+struct Code(&'static str);
 
 /// What a path names.
 #[derive(Clone, Copy)]
@@ -98,13 +166,14 @@ impl Exchange {
     async fn answer(
         self,
         shared: &Shared,
+        peer: Peer,
         request: Request<Incoming>,
         seen: &mut Option<[u8; 32]>,
     ) -> Result<Response<Full<Bytes>>, Failure> {
         match self {
-            Self::Cert => exchange::cert(shared, request, seen).await,
-            Self::CertGha => exchange::cert_gha(shared, request, seen).await,
-            Self::Token => token::token(shared, request, seen).await,
+            Self::Cert => exchange::cert(shared, peer, request, seen).await,
+            Self::CertGha => exchange::cert_gha(shared, peer, request, seen).await,
+            Self::Token => token::token(shared, peer, request, seen).await,
         }
     }
 
@@ -145,8 +214,23 @@ impl Route {
             "/v1/issue" => Self::Operation(Operation::Issue),
             "/v1/renew" => Self::Operation(Operation::Renew),
             "/tsa" => Self::Operation(Operation::TimeStamp),
+            "/readyz" => Self::Document(Document::Ready),
             _ => Self::Document(Document::TrustAt(seqno(path)?)),
         })
+    }
+
+    /// Returns its name, for a log and for counters.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Document(document) => document.as_str(),
+            Self::Operation(Operation::Enrol) => "/v1/enrol",
+            Self::Operation(Operation::Issue) => "/v1/issue",
+            Self::Operation(Operation::Renew) => "/v1/renew",
+            Self::Operation(Operation::TimeStamp) => "/tsa",
+            Self::Exchange(Exchange::Cert) => "/cert",
+            Self::Exchange(Exchange::CertGha) => "/cert/gha",
+            Self::Exchange(Exchange::Token) => "/token",
+        }
     }
 
     const fn allow(self) -> &'static str {
@@ -171,6 +255,8 @@ impl Route {
 #[derive(Clone, Copy)]
 enum Document {
     Health,
+    /// Whether it can do its work now.
+    Ready,
     Landing,
     CaBundle,
     FullCaBundle,
@@ -194,6 +280,11 @@ impl Document {
         let authority = shared.authority();
         let (content, cache, body) = match self {
             Self::Health => (PLAIN, "no-store", Bytes::from_static(b"ok")),
+            Self::Ready if !block_in_place(|| shared.is_ready()) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Ok(response(status, PLAIN, "no-store", NOT_READY));
+            }
+            Self::Ready => (PLAIN, "no-store", READY),
             Self::Landing => (JSON, AN_HOUR, authority.landing(shared.prefix())?),
             Self::CaBundle => (PEM, AN_HOUR, authority.ca_bundle().into()),
             Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
@@ -227,6 +318,27 @@ impl Document {
         let mut response = response(StatusCode::OK, content, cache, body);
         put(&mut response, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         Ok(response)
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Landing => "/",
+            Self::CaBundle => "/.well-known/ca-bundle.pem",
+            Self::FullCaBundle => "/v1/ca-bundle.pem",
+            Self::SignedCaBundle => "/internal/ca-bundle",
+            Self::Discovery => "/.well-known/signet-authority.json",
+            Self::OauthMetadata => "/.well-known/oauth-authorization-server",
+            Self::Epochs => "/.well-known/epochs.json",
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::OpenPgp => "/v1/openpgp.asc",
+            Self::SshCa => "/v1/ssh-ca.pub",
+            Self::Trust => "/v1/trust.json",
+            Self::TrustAt(_) => "/v1/trust/{seqno}.json",
+            Self::AuditHead => "/v1/audit/head.json",
+            Self::Version => "/.well-known/version",
+        }
     }
 }
 
@@ -264,11 +376,11 @@ impl Operation {
             }
             Self::Issue => {
                 let request = from_json(&body)?;
-                ok_json(&block_in_place(|| authority.issue(&request, *seen))?)
+                ok_json(&block_in_place(|| authority.issue(peer, &request, *seen))?)
             }
             Self::Renew => {
                 let request = from_json(&body)?;
-                ok_json(&block_in_place(|| authority.renew(&request, *seen))?)
+                ok_json(&block_in_place(|| authority.renew(peer, &request, *seen))?)
             }
             Self::TimeStamp => {
                 let reply = block_in_place(|| authority.stamp(&body)).unwrap_or_else(|error| {
@@ -396,7 +508,11 @@ fn ok_json(value: &impl Serialize) -> Result<Response<Full<Bytes>>, Failure> {
 }
 
 fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
-    let mut response = refusal_response(refusal.status(), refusal.body(), route);
+    let code = Code(refusal.code());
+    let mut response = refusal_response(refusal.status(), refusal.body(), (code, route));
+    if let Refusal::RateLimited { retry_after } = refusal {
+        put_retry_after(&mut response, retry_after);
+    }
     if matches!(refusal, Refusal::BodyTooLarge | Refusal::RequestTimeout) {
         // The rest of the body is still coming, and would be taken for the next request.
         put(&mut response, header::CONNECTION, "close");
@@ -406,16 +522,30 @@ fn refuse(refusal: Refusal, route: Option<Route>) -> Response<Full<Bytes>> {
 
 fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
     let body = denial.body().unwrap_or_default();
-    let mut response = refusal_response(denial.status(), body, route);
+    let code = Code(denial.code());
+    let mut response = refusal_response(denial.status(), body, (code, route));
     if let Denial::DpopNonce { nonce } = denial {
         token::put_nonce(&mut response, nonce);
+    }
+    if let Denial::RateLimited { retry_after } | Denial::TokenRateLimited { retry_after } = denial {
+        put_retry_after(&mut response, *retry_after);
     }
     response
 }
 
-fn refusal_response(status: u16, body: Vec<u8>, route: Option<Route>) -> Response<Full<Bytes>> {
+fn put_retry_after(response: &mut Response<Full<Bytes>>, seconds: u64) {
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+}
+
+fn refusal_response(
+    status: u16,
+    body: Vec<u8>,
+    (code, route): (Code, Option<Route>),
+) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = response(status, JSON, "no-store", body.into());
+    response.extensions_mut().insert(code);
     if let (StatusCode::METHOD_NOT_ALLOWED, Some(route)) = (status, route) {
         put(&mut response, header::ALLOW, route.allow());
     }
@@ -475,6 +605,8 @@ fn put(response: &mut Response<Full<Bytes>>, name: HeaderName, value: &'static s
         .insert(name, HeaderValue::from_static(value));
 }
 
+const READY: Bytes = Bytes::from_static(b"ready");
+const NOT_READY: Bytes = Bytes::from_static(b"not ready");
 const JSON: &str = "application/json";
 const PEM: &str = "application/x-pem-file";
 const PGP: &str = "application/pgp-keys";

@@ -34,6 +34,7 @@
 mod admin;
 mod audit;
 mod authority;
+mod backup;
 mod ca;
 mod ca_key;
 mod clock;
@@ -45,6 +46,7 @@ mod http;
 mod instance;
 mod keys;
 mod listen;
+mod metrics;
 mod oidc;
 mod opening;
 mod refusal;
@@ -63,10 +65,11 @@ pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
     audit::{AuditCheck, AuditError, AuditHead, HEAD_TYPE},
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
+    backup::{BackupError, Published, Restored, backup, restore},
     ca::CaError,
     clock::{Clock, SystemClock},
     instance::{Instance, InstanceError, running, stop},
-    listen::{Bound, Listen, ListenError},
+    listen::{Bound, Listen, ListenError, MonitorListen},
     oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
@@ -74,7 +77,10 @@ pub use self::{
     scope::{Scope, ScopeError, Scopes},
     seal::{Protection, SealError, SealingKind},
     secret::Secret,
-    server::{Limits, Observer, ServeConfig, ServeError, Serving, Storage, serve, serve_until},
+    server::{
+        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, serve,
+        serve_until,
+    },
     store::{StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
 };

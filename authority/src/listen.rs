@@ -34,6 +34,16 @@ pub enum Listen {
     },
 }
 
+/// A place at which it can be watched: `/metrics`, `/readyz`, `/healthz`, and nothing else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MonitorListen {
+    /// A unix socket, in a directory that is or will be private.
+    Unix(PathBuf),
+    /// Plain HTTP. What is told there is no secret, and not for everybody either: the operator
+    /// chooses who reaches the address.
+    Tcp(SocketAddr),
+}
+
 /// A place that is listened at.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Bound {
@@ -69,12 +79,8 @@ pub(crate) enum Socket {
 
 impl Listener {
     pub(crate) fn bind(listen: &Listen) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Bind {
-            listen: listen.clone(),
-            source,
-        };
         let (address, tls) = match listen {
-            Listen::Unix(path) => return Self::bind_unix(path, failed),
+            Listen::Unix(path) => return Self::bind_unix(path),
             Listen::Tcp(address) if !address.ip().is_loopback() => {
                 return Err(ListenError::PlainOutside { address: *address });
             }
@@ -84,6 +90,22 @@ impl Listener {
                 certificate,
                 key,
             } => (address, Some(tls_config(certificate, key)?)),
+        };
+        Self::bind_tcp(address, tls)
+    }
+
+    /// Binds a place to watch at.
+    pub(crate) fn bind_monitor(listen: &MonitorListen) -> Result<Self, ListenError> {
+        match listen {
+            MonitorListen::Unix(path) => Self::bind_unix(path),
+            MonitorListen::Tcp(address) => Self::bind_tcp(address, None),
+        }
+    }
+
+    fn bind_tcp(address: &SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Bind {
+            place: address.to_string(),
+            source,
         };
         let socket = TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
@@ -97,16 +119,17 @@ impl Listener {
         })
     }
 
-    fn bind_unix(
-        path: &Path,
-        failed: impl Fn(io::Error) -> ListenError,
-    ) -> Result<Self, ListenError> {
-        let path = std::path::absolute(path).map_err(&failed)?;
+    fn bind_unix(path: &Path) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Bind {
+            place: path.display().to_string(),
+            source,
+        };
+        let path = std::path::absolute(path).map_err(failed)?;
         let (Some(directory), Some(_)) = (path.parent(), path.file_name()) else {
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         };
         create_private_directory(directory)?;
-        let (file, socket) = SocketFile::bind(&path).map_err(&failed)?;
+        let (file, socket) = SocketFile::bind(&path).map_err(failed)?;
         Ok(Self {
             bound: Bound::Unix(path),
             socket: Socket::Unix(socket, file),
@@ -135,10 +158,10 @@ fn tls_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Liste
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The system refused.
-    #[error("could not listen at {listen:?}")]
+    #[error("could not listen at `{place}`")]
     Bind {
         /// The place.
-        listen: Listen,
+        place: String,
         /// What the system said.
         source: io::Error,
     },

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::store::TokenRefusal;
+use crate::{server::TooOften, store::TokenRefusal};
 
 /// Why a request was not served. Nothing has been consumed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -58,6 +58,12 @@ pub enum Refusal {
     /// A proof of possession does not verify.
     #[error("a proof of possession does not verify")]
     ProofInvalid,
+    /// The caller asked too often, and may again in so many seconds.
+    #[error("too many requests; the next in {retry_after} s")]
+    RateLimited {
+        /// Until the window is over.
+        retry_after: u64,
+    },
     /// The body is not the JSON the route takes.
     #[error("the body is not the JSON this route takes")]
     RequestMalformed,
@@ -126,6 +132,7 @@ impl Refusal {
             Self::OidcTokenInvalid => "oidc-token-invalid",
             Self::PayloadMalformed => "payload-malformed",
             Self::ProofInvalid => "proof-invalid",
+            Self::RateLimited { .. } => "rate-limited",
             Self::RequestMalformed => "request-malformed",
             Self::RequestTimeout => "request-timeout",
             Self::ScopeMissing => "scope-missing",
@@ -176,6 +183,7 @@ impl Refusal {
             Self::KeysKnown | Self::NonceReplayed => 409,
             Self::BodyTooLarge => 413,
             Self::ContentType => 415,
+            Self::RateLimited { .. } => 429,
             Self::Internal => 500,
             Self::OidcIssuerUnreachable => 503,
         }
@@ -186,6 +194,12 @@ impl Refusal {
         json!({ "error": self.code(), "message": self.to_string() })
             .to_string()
             .into_bytes()
+    }
+}
+
+impl From<TooOften> for Refusal {
+    fn from(TooOften { retry_after }: TooOften) -> Self {
+        Self::RateLimited { retry_after }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod door;
 mod origins;
+mod rates;
+mod request_id;
 
 use std::{
     error::Error, fmt, future::Future, io, path::PathBuf, process, sync::Arc, time::Duration,
@@ -9,19 +11,26 @@ use std::{
 
 use notme_core::enrol::EMBEDDED_SCHEME;
 use notme_local::{DirectoryError, ProcessProtection, create_private_directory, protect_process};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
 };
 
 use self::door::End;
-pub(crate) use self::door::Shared;
+pub use self::rates::Rates;
+use self::{door::Doors, request_id::RequestIds};
+pub(crate) use self::{
+    door::Shared,
+    rates::{Rate, RateLimiter, TooOften},
+    request_id::REQUEST_ID,
+};
 use crate::{
     admin::Admin,
     authority::{Authority, Founding, Lifetimes, LocalEnrolment, OpenError, Settings},
     clock::Clock,
     instance::{Instance, InstanceError, InstanceLock},
-    listen::{Bound, Listen, ListenError, Listener},
+    listen::{Bound, Listen, ListenError, Listener, MonitorListen},
     oidc::{Issuers, KeysError, OidcConfig},
     opening::{open_in_memory, open_or_found},
     seal::{Protection, SealingKind},
@@ -49,6 +58,8 @@ pub struct ServeConfig {
     pub founding: Founding,
     /// Where it listens.
     pub listen: Vec<Listen>,
+    /// Where it can be watched; nowhere by default.
+    pub monitor: Option<MonitorListen>,
     /// The URL that proofs are bound to; `None`: that of the first listener. One that is only for
     /// this user may have a name instead, `embedded:` and its directory, that stays when its
     /// socket moves.
@@ -97,6 +108,10 @@ pub struct Limits {
     pub connection: Duration,
     /// For requests under way when the authority ends.
     pub drain: Duration,
+    /// How long before that it says at `/readyz` that it is not ready any more.
+    pub notice: Duration,
+    /// How often callers may ask.
+    pub rates: Rates,
 }
 
 impl Default for Limits {
@@ -108,6 +123,8 @@ impl Default for Limits {
             body: Duration::from_secs(10),
             connection: Duration::from_secs(600),
             drain: Duration::from_secs(5),
+            notice: Duration::ZERO,
+            rates: Rates::default(),
         }
     }
 }
@@ -117,8 +134,35 @@ pub trait Observer: Send + Sync {
     /// It listens, and its keys are open.
     fn serving(&self, _serving: &Serving<'_>) {}
 
-    /// Something failed that callers were only told of as `internal`.
+    /// A request was answered.
+    fn answered(&self, answered: &Answered<'_>) {
+        if let Some(error) = answered.error {
+            self.failed(error);
+        }
+    }
+
+    /// Something failed beside the requests, or that a caller was told of in other words.
     fn failed(&self, _error: &(dyn Error + 'static)) {}
+}
+
+/// A request that was answered. There is nothing in it that a caller chose but its id, which has
+/// letters, digits, `-`, `.` and `_`.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// What it is called, here and at the caller's.
+    pub request_id: &'a str,
+    /// `GET`, `HEAD`, `OPTIONS`, `POST` or `other`.
+    pub method: &'static str,
+    /// What the path names: one of a closed list, or `unknown`.
+    pub route: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// From its head to the answer.
+    pub duration: Duration,
+    /// Why it was refused.
+    pub code: Option<&'static str>,
+    /// What failed, when the fault was ours.
+    pub error: Option<&'a (dyn Error + 'static)>,
 }
 
 /// Nobody listens.
@@ -129,6 +173,8 @@ impl Observer for () {}
 pub struct Serving<'a> {
     /// Where it listens.
     pub bound: &'a [Bound],
+    /// Where it can be watched.
+    pub monitor: Option<&'a Bound>,
     /// The URL that proofs are bound to.
     pub url: &'a str,
     /// What seals its keys.
@@ -171,6 +217,7 @@ fn serve_with<F: Future<Output = ()>>(
     check_lifetimes(config.lifetimes)?;
     // Never set back: nothing this process writes is for others, and keys are in its memory.
     let protection = protect_process();
+    raise_open_files();
     let mut lock = match &config.storage {
         Storage::Directory { path, .. } => {
             create_private_directory(path)?;
@@ -187,6 +234,9 @@ fn serve_with<F: Future<Output = ()>>(
         .iter()
         .map(|listener| listener.bound.clone())
         .collect();
+    let monitor = config.monitor.as_ref().map(Listener::bind_monitor);
+    let monitor = monitor.transpose()?;
+    let watched_at = monitor.as_ref().map(|listener| listener.bound.clone());
     let first = bound.first().ok_or(ServeError::NowhereToListen)?;
     let url = config.url.clone().unwrap_or_else(|| first.to_string());
     if config.local.is_some() {
@@ -207,10 +257,15 @@ fn serve_with<F: Future<Output = ()>>(
         local: config.local.clone(),
         issuers: Issuers::open(&config.oidc, &config.clock)?,
         tokens: config.oidc.tokens.clone(),
+        rates: RateLimiter::new(&config.limits.rates),
     };
     let authority = Authority::new(opened, config.clock.clone(), settings)?;
-    let shared = Shared::new(authority, &url, config.limits, config.observer.clone());
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared::new(
+        authority,
+        &url,
+        (config.limits, config.observer.clone()),
+        RequestIds::new().map_err(OpenError::from)?,
+    ));
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -232,19 +287,29 @@ fn serve_with<F: Future<Output = ()>>(
     }
     let serving = Serving {
         bound: &bound,
+        monitor: watched_at.as_ref(),
         url: &url,
         sealing,
         protection: &protection,
         admin: &admin,
     };
     config.observer.serving(&serving);
+    let doors = Doors { listeners, monitor };
     let end = runtime
-        .block_on(door::run(&shared, listeners, config.idle_exit, shutdown))
+        .block_on(door::run(&shared, doors, config.idle_exit, shutdown))
         .map_err(ServeError::Runtime)?;
     match end {
         End::Asked | End::Idle => Ok(()),
         End::SocketGone(path) => Err(ServeError::SocketGone { path }),
     }
+}
+
+/// Takes as many descriptors as the system lets us have: each caller needs one. Without more it
+/// serves as well, to fewer.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Returns what becomes ready with SIGTERM or SIGINT; from now on neither ends the process.

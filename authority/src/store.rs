@@ -8,11 +8,12 @@ mod sqlite;
 use std::path::PathBuf;
 
 use notme_core::{
+    dsse::Envelope,
     enrol::peer_binding,
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey},
     time::UnixTime,
-    trust::{Handover, Revocation},
+    trust::{Handover, Revocation, TrustDocument},
 };
 
 pub(crate) use self::sqlite::SqliteStore;
@@ -142,6 +143,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// Counts what the store holds.
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
+
+    /// Counts what a monitor looks at, without a look at everything that was ever issued.
+    fn sizes(&self, now: UnixTime) -> Result<Sizes, StoreError>;
 }
 
 /// An authority: who it is and its sealed keys.
@@ -456,6 +460,16 @@ pub(crate) struct TrustRecord {
     pub(crate) envelope: Vec<u8>,
 }
 
+impl TrustRecord {
+    /// Reads a document of our own.
+    pub(crate) fn document(&self) -> Result<TrustDocument, StoreError> {
+        Envelope::from_json(&self.envelope)
+            .ok()
+            .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok())
+            .ok_or(StoreError::Damaged("trust document"))
+    }
+}
+
 /// A row of the audit, and its hash.
 #[derive(Debug)]
 pub(crate) struct AuditRow {
@@ -483,6 +497,15 @@ pub struct Summary {
     pub certificates_issued: u64,
     /// The number of the latest trust document, 0 before the first.
     pub trust_seqno: u64,
+}
+
+/// How large a store is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Sizes {
+    pub(crate) living_sessions: u64,
+    pub(crate) nonces: u64,
+    pub(crate) spent_tokens: u64,
+    pub(crate) audit_rows: u64,
 }
 
 /// Why the store could not do it.

@@ -360,6 +360,7 @@ mod tests {
             small: 3,
             large: None,
             records: 1,
+            requests: [0, 0],
         };
         assert_eq!(peers(effort).len(), 3);
     }

@@ -15,6 +15,7 @@
 mod attest;
 mod floors;
 mod history;
+mod load;
 mod notme;
 mod one_commit;
 mod pack;
@@ -29,7 +30,7 @@ use crate::table::Table;
 const USAGE: &str = "\
 usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
 
-groups: floors sign verify ssh attest history; all when none is named";
+groups: floors sign verify ssh attest load history; all when none is named";
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,8 @@ struct Effort {
     large: Option<usize>,
     /// Records in a chain of attestations, ours.
     records: u32,
+    /// Requests to an authority: for signatures, and for a pair of certificates.
+    requests: [usize; 2],
 }
 
 const FULL: Effort = Effort {
@@ -52,6 +55,7 @@ const FULL: Effort = Effort {
     small: 1_000,
     large: Some(100_000),
     records: 10_000,
+    requests: [100_000, 20_000],
 };
 const QUICK: Effort = Effort {
     rounds: 51,
@@ -59,6 +63,7 @@ const QUICK: Effort = Effort {
     small: 200,
     large: None,
     records: 1_000,
+    requests: [20_000, 8_000],
 };
 
 fn main() -> ExitCode {
@@ -99,11 +104,12 @@ fn main() -> ExitCode {
 type Group = fn(Effort, &mut Table);
 
 /// Small processes first: a large parent makes starting them slower.
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("floors", floors::measure),
     ("sign", one_commit::sign),
     ("verify", one_commit::verify),
     ("ssh", one_commit::ssh),
     ("attest", attest::measure),
+    ("load", load::measure),
     ("history", history::measure),
 ];

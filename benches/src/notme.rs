@@ -197,7 +197,7 @@ pub(crate) fn trust(
 }
 
 /// Returns a loopback address that nobody listens on.
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
     listener
         .local_addr()
@@ -206,7 +206,7 @@ fn free_address() -> String {
 }
 
 /// Waits until somebody listens.
-fn wait_for(address: &str) {
+pub(crate) fn wait_for(address: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(address).is_err() {
         assert!(Instant::now() < deadline, "nobody listens on {address}");

@@ -19,7 +19,8 @@ const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
 pub(crate) struct Samples(Vec<Duration>);
 
 impl Samples {
-    fn new(mut durations: Vec<Duration>) -> Self {
+    /// Takes durations in any order.
+    pub(crate) fn new(mut durations: Vec<Duration>) -> Self {
         durations.sort();
         Self(durations)
     }

@@ -3,16 +3,19 @@
 pub(crate) mod attest;
 pub(crate) mod hooks;
 pub(crate) mod run;
+pub(crate) mod serve;
 
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
+use serde::{Deserialize, Serialize};
 
 use self::{
     attest::Attest,
     hooks::{Hook, Hooks},
     run::{Record, Run},
+    serve::AuthorityServe,
 };
 
 /// Agents sign as themselves, and anyone can check it.
@@ -70,7 +73,7 @@ pub(crate) enum Command {
         subcommand,
         after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
     )]
-    Attest(Attest),
+    Attest(Box<Attest>),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
@@ -501,9 +504,9 @@ pub(crate) enum Authority {
     Init(AuthorityInit),
     /// Be the authority, in the foreground
     #[command(
-        after_help = "Example:\n  notme authority serve --url https://auth.example.com --listen 0.0.0.0:443 --tls-certificate cert.pem --tls-key key.pem"
+        after_help = "Every option can stand in a file, without its dashes (`listen = \"127.0.0.1:8080\"`),\nand in the environment (NOTME_AUTHORITY_LISTEN). An option given here comes\nbefore the environment, and that before the file. See docs/authority.md.\n\nExamples:\n  notme authority serve --url https://auth.example.com --listen 0.0.0.0:443 --tls-certificate cert.pem --tls-key key.pem\n  notme authority serve --config authority.toml --check"
     )]
-    Serve(AuthorityServe),
+    Serve(Box<AuthorityServe>),
     /// End the one that is running
     #[command(after_help = "Example:\n  notme authority stop")]
     Stop(AuthorityPlace),
@@ -529,17 +532,55 @@ pub(crate) enum Authority {
     /// What happened, in rows that nobody changes unseen
     #[command(subcommand, after_help = "Example:\n  notme authority audit verify")]
     Audit(Audit),
+    /// Copy the store into a file, while it is used
+    #[command(after_help = "Example:\n  notme authority backup /mnt/backup/authority.sqlite")]
+    Backup(AuthorityBackup),
+    /// Make a backup the store of an authority that lost its own
+    #[command(
+        after_help = "Example:\n  notme authority restore /mnt/backup/authority.sqlite --dir authority --head head.json"
+    )]
+    Restore(AuthorityRestore),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
 }
 
 /// Which authority is meant.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct AuthorityPlace {
     /// Its directory; without it, the embedded one
     #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// `notme authority backup`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityBackup {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// A file that does not exist yet
+    pub(crate) file: PathBuf,
+}
+
+/// `notme authority restore`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityRestore {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// The backup
+    pub(crate) file: PathBuf,
+    /// The newest head of the audit that was kept: the backup must reach it
+    #[arg(long, value_name = "FILE", required_unless_present = "force")]
+    pub(crate) head: Option<PathBuf>,
+    /// Restore without a head, or less than it says: what came after the backup is lost
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `notme authority revoke`.
@@ -659,13 +700,16 @@ pub(crate) enum RevokedReason {
 }
 
 /// How its keys are sealed.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Sealing {
     /// File that holds the passphrase that seals the keys; `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// File of at least 32 secret bytes that seals the keys
     #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
 }
 
@@ -681,47 +725,6 @@ pub(crate) struct AuthorityInit {
     /// The first segment of the identities it issues; without it, the host's name
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<String>,
-}
-
-/// `notme authority serve`.
-#[derive(Args, Debug)]
-pub(crate) struct AuthorityServe {
-    /// Which
-    #[command(flatten)]
-    pub(crate) place: AuthorityPlace,
-    /// How its keys are sealed
-    #[command(flatten)]
-    pub(crate) sealing: Sealing,
-    /// Where agents reach it, which proofs bind; without it, the first place it listens at
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// TCP address to listen on; port 0 takes a free one, and the address is printed
-    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["embedded", "socket"])]
-    pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Unix socket to listen on, for this user alone
-    #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
-    /// Whoever runs as this user may enrol on the unix socket without a token
-    #[arg(long, requires = "socket", conflicts_with = "url")]
-    pub(crate) local_enrolment: bool,
-    /// TLS certificate chain, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(crate) tls_certificate: Option<PathBuf>,
-    /// TLS private key, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Keep everything in memory and forget it at the end
-    #[arg(long, conflicts_with_all = ["dir", "passphrase_file", "key_file"])]
-    pub(crate) ephemeral: bool,
-    /// Be the embedded one: its directory, its socket, and an end when nobody asks for it
-    #[arg(long, hide = true, conflicts_with_all = ["url", "listen", "socket", "ephemeral", "dir", "oidc"])]
-    pub(crate) embedded: bool,
-    /// Whose OpenID Connect tokens count, and what they are worth; see docs/formats/oidc.md
-    #[arg(long, value_name = "FILE")]
-    pub(crate) oidc: Option<PathBuf>,
-    /// How long session certificates live, in seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) certificate_ttl: Option<NonZeroU32>,
 }
 
 /// `notme authority status`.

@@ -555,6 +555,7 @@ pub(crate) fn serve_config(
             operator: "alice".to_owned(),
         },
         listen: vec![listen],
+        monitor: None,
         url: None,
         lifetimes: Lifetimes::default(),
         local: Some(LocalEnrolment {

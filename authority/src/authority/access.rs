@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Attempt, Authority,
+    Attempt, Authority, Peer,
     auditing::issued_in,
     issue::{Asked, session_digest},
 };
@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     keys::Keys,
     seal::random,
+    server::{Rate, TooOften},
     store::{Issuance, Issued, IssuedKind, RecordError, Session},
 };
 
@@ -64,9 +65,9 @@ impl Authority {
     /// Issues an access token. The proof is spent last, in the session that it is spent for.
     pub(crate) fn access_token(
         &self,
+        peer: Peer,
         request: &TokenRequest<'_>,
-        dpop: &str,
-        digest: Option<[u8; 32]>,
+        (dpop, digest): (&str, Option<[u8; 32]>),
     ) -> Result<TokenResponse, Failure> {
         let now = self.clock.now();
         let certificate = session_digest(request.session).map_err(|_| Denial::SessionRequired)?;
@@ -86,6 +87,9 @@ impl Authority {
             Failure::Refused(_) => Denial::SessionRequired.into(),
             other => other,
         })?;
+        self.rates
+            .admit(Rate::Token, peer, session.identity.as_str())
+            .map_err(|TooOften { retry_after }| Denial::TokenRateLimited { retry_after })?;
         let proof = Proof::check(dpop, &self.token_endpoint(), now).ok_or(Denial::DpopInvalid)?;
         if self.tokens.require_nonce
             && !proof
@@ -118,6 +122,7 @@ impl Authority {
                     RecordError::Rotated => Attempt::Rotated,
                     RecordError::Store(error) => error.into(),
                 })?;
+            self.count(&lines);
             Ok(TokenResponse {
                 access_token,
                 token_type: "DPoP",

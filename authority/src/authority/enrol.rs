@@ -22,6 +22,7 @@ use crate::{
     refusal::Refusal,
     scope::{ScopeError, Scopes},
     seal::random,
+    server::Rate,
     store::{EnrolStoreError, Issuance, Issued, Session, SpentToken, TokenRefusal},
 };
 
@@ -39,7 +40,7 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let right = match workload {
-            Some(workload) => self.right_of_workload(workload, request, now)?,
+            Some(workload) => self.right_of_workload(workload, (peer, request), now)?,
             None => self.right(peer, request, now)?,
         };
         let scopes = match &request.scopes {
@@ -95,6 +96,7 @@ impl Authority {
                 EnrolStoreError::Rotated => Attempt::Rotated,
                 EnrolStoreError::Store(error) => error.into(),
             })?;
+            self.count(&issued);
             Ok(response)
         })
     }
@@ -197,7 +199,7 @@ impl Authority {
     fn right_of_workload(
         &self,
         workload: &Workload<'_>,
-        request: &EnrolRequest,
+        (peer, request): (Peer, &EnrolRequest),
         now: UnixTime,
     ) -> Result<Right, Failure> {
         let granted = workload
@@ -208,6 +210,9 @@ impl Authority {
         if grant.agent != request.agent {
             return Err(Refusal::AgentNotAllowed.into());
         }
+        self.rates
+            .admit(Rate::Workload, peer, grant.identity.as_str())
+            .map_err(Refusal::from)?;
         Ok(Right {
             identity: Some(grant.identity),
             principal: grant.subject,

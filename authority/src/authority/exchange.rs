@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Attempt, Authority,
+    Attempt, Authority, Peer,
     auditing::enrolled,
     certificates::{Terms, X509},
     enrol::Possessed,
@@ -24,6 +24,7 @@ use crate::{
     oidc::{Grant, Workload},
     scope::Scopes,
     seal::random,
+    server::{Rate, TooOften},
     store::{EnrolStoreError, Issuance, Session, SpentToken},
 };
 
@@ -90,6 +91,13 @@ impl Authority {
         }
     }
 
+    /// Counts a request for the identity of a workload.
+    pub(crate) fn admit_workload(&self, peer: Peer, grant: &Grant) -> Result<(), Denial> {
+        self.rates
+            .admit(Rate::Workload, peer, grant.identity.as_str())
+            .map_err(|TooOften { retry_after }| Denial::RateLimited { retry_after })
+    }
+
     /// Issues the pair. A token that was not spent yet is, together with the session it pays for.
     pub(crate) fn pair(
         &self,
@@ -140,6 +148,7 @@ impl Authority {
                     EnrolStoreError::Rotated => Attempt::Rotated,
                     EnrolStoreError::Store(error) => error.into(),
                 })?;
+            self.count(&lines);
             let certificates = KeyPair {
                 mtls: mtls.certificate.pem(),
                 signing: signing.certificate.pem(),

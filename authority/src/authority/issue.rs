@@ -16,7 +16,7 @@ use notme_core::{
 };
 
 use super::{
-    Attempt, Authority, CertifyError,
+    Attempt, Authority, CertifyError, Peer,
     auditing::issued_in,
     certificates::{Terms, X509},
 };
@@ -25,6 +25,7 @@ use crate::{
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
+    server::Rate,
     store::{Issuance, Issued, PresentedSession, RecordError, Session, SpentNonce},
 };
 
@@ -32,6 +33,7 @@ impl Authority {
     /// Issues certificates that carry the digest of one payload.
     pub(crate) fn issue(
         &self,
+        peer: Peer,
         request: &IssueRequest,
         digest: Option<[u8; 32]>,
     ) -> Result<IssueResponse, Failure> {
@@ -61,6 +63,7 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let session = self.admit(&asked, now)?;
+        self.admit_rate(peer, &session)?;
         if !session.scopes.contains(Scope::SignGit) {
             return Err(Refusal::ScopeMissing.into());
         }
@@ -96,6 +99,7 @@ impl Authority {
                 entry: issued_in(&session, Act::Issue, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
+            self.count(&lines);
             Ok(response)
         })
     }
@@ -130,6 +134,7 @@ impl Authority {
     /// Issues new session certificates over the same keys; the end of the session stays.
     pub(crate) fn renew(
         &self,
+        peer: Peer,
         request: &RenewRequest,
         digest: Option<[u8; 32]>,
     ) -> Result<EnrolResponse, Failure> {
@@ -144,6 +149,7 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let session = self.admit(&asked, now)?;
+        self.admit_rate(peer, &session)?;
         let spent = SpentNonce {
             session: &session.id,
             nonce,
@@ -157,8 +163,15 @@ impl Authority {
                 entry: issued_in(&session, Act::Renew, (digest, now), &lines),
             };
             self.store.record(&spent, &issuance).map_err(refused)?;
+            self.count(&lines);
             Ok(response)
         })
+    }
+
+    /// Counts a request of a session, which proved that it is one.
+    fn admit_rate(&self, peer: Peer, session: &Session) -> Result<(), Refusal> {
+        let identity = session.identity.as_str();
+        Ok(self.rates.admit(Rate::Identity, peer, identity)?)
     }
 
     /// Finds the living session behind a request. The proof comes first: session certificates

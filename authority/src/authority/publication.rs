@@ -124,13 +124,7 @@ impl Authority {
         keys: &Keys,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        let damaged = StoreError::Damaged("trust document");
-        let Some(last) = Envelope::from_json(&record.envelope)
-            .ok()
-            .and_then(|envelope| serde_json::from_slice::<TrustDocument>(envelope.payload()).ok())
-        else {
-            return Err(damaged);
-        };
+        let last = record.document()?;
         // A document from the future was signed by a clock since set back; nobody accepts it.
         let fresh = last.issued_at <= now && now < last.issued_at.plus(TRUST_REFRESH);
         let same = TrustDocument {
@@ -141,6 +135,14 @@ impl Authority {
             ..self.trust_content(keys)?
         } == last;
         Ok(fresh && same)
+    }
+
+    /// Returns number and time of the last document.
+    pub(crate) fn published(&self) -> Result<Option<(u64, UnixTime)>, StoreError> {
+        let Some(last) = self.store.trust()? else {
+            return Ok(None);
+        };
+        Ok(Some((last.seqno, last.document()?.issued_at)))
     }
 
     /// The document but for its place in the chain.

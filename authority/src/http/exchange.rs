@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 
 use super::{ok_json, read_bytes};
 use crate::{
-    authority::{About, GithubClaims, PairRequest, narrowed},
+    authority::{About, GithubClaims, PairRequest, Peer, narrowed},
     denial::Denial,
     failure::Failure,
     oidc::{Among, KeysError, TokenError, VerifyError},
@@ -22,6 +22,7 @@ use crate::{
 /// `POST /cert/gha`. From the token's being spent on, whoever fails needs another.
 pub(super) async fn cert_gha(
     shared: &Shared,
+    peer: Peer,
     request: Request<Incoming>,
     seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
@@ -38,6 +39,7 @@ pub(super) async fn cert_gha(
     let grant = workload.permit(authority.trust_domain())?;
     let spent = workload.spent(now)?;
     block_in_place(|| authority.spend(&spent))?;
+    authority.admit_workload(peer, &grant)?;
 
     let body = json(&read_bytes(shared, request, seen).await?)?;
     block_in_place(|| {
@@ -53,6 +55,7 @@ pub(super) async fn cert_gha(
 /// browsers' sessions and of administrators' codes, nobody has here.
 pub(super) async fn cert(
     shared: &Shared,
+    peer: Peer,
     request: Request<Incoming>,
     seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
@@ -83,6 +86,7 @@ pub(super) async fn cert(
     })?;
     let mut grant = workload.permit(authority.trust_domain())?;
     grant.scopes = narrowed(&grant.scopes, body.get("scopes"))?;
+    authority.admit_workload(peer, &grant)?;
     let spent = workload.spent(now)?;
     block_in_place(|| {
         let keys = PairRequest::of(&body)?.possessed(token)?;

@@ -10,10 +10,16 @@ use serde_json::Value;
 use tokio::task::block_in_place;
 
 use super::{ok_json, read_bytes};
-use crate::{authority::TokenRequest, denial::Denial, failure::Failure, server::Shared};
+use crate::{
+    authority::{Peer, TokenRequest},
+    denial::Denial,
+    failure::Failure,
+    server::Shared,
+};
 
 pub(super) async fn token(
     shared: &Shared,
+    peer: Peer,
     request: Request<Incoming>,
     seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
@@ -24,7 +30,7 @@ pub(super) async fn token(
     let authority = shared.authority();
     let request = TokenRequest::of(&body, authority.audiences())?;
     let mut response =
-        block_in_place(|| ok_json(&authority.access_token(&request, &dpop, *seen)?))?;
+        block_in_place(|| ok_json(&authority.access_token(peer, &request, (&dpop, *seen))?))?;
     if let Some(nonce) = authority.next_nonce() {
         put_nonce(&mut response, &nonce);
     }

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,13 +27,15 @@ use tokio_rustls::TlsAcceptor;
 use notme_local::SocketFile;
 
 use super::{
-    Limits, Observer,
+    Answered, Limits, Observer,
     origins::{OriginPlace, Origins},
+    request_id::RequestIds,
 };
 use crate::{
     authority::{Authority, Peer},
-    http,
+    http::{self, Caller},
     listen::{Listener, Socket},
+    metrics::Metrics,
 };
 
 /// What every connection shares.
@@ -43,14 +45,20 @@ pub(crate) struct Shared {
     observer: Arc<dyn Observer>,
     activity: Activity,
     prefix: String,
+    request_ids: RequestIds,
+    metrics: Metrics,
+    /// It is about to end.
+    is_leaving: AtomicBool,
+    /// Something failed by our fault, and nothing was written since.
+    is_troubled: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn new(
         authority: Authority,
         url: &str,
-        limits: Limits,
-        observer: Arc<dyn Observer>,
+        (limits, observer): (Limits, Arc<dyn Observer>),
+        request_ids: RequestIds,
     ) -> Self {
         Self {
             authority,
@@ -58,6 +66,10 @@ impl Shared {
             observer,
             activity: Activity::default(),
             prefix: path_prefix(url),
+            request_ids,
+            metrics: Metrics::default(),
+            is_leaving: AtomicBool::new(false),
+            is_troubled: AtomicBool::new(false),
         }
     }
 
@@ -72,6 +84,31 @@ impl Shared {
     /// Returns the path of the public URL.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    pub(crate) fn request_ids(&self) -> &RequestIds {
+        &self.request_ids
+    }
+
+    /// Tells whether it can do its work, and goes on doing it.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_leaving.load(Ordering::SeqCst)
+            && !self.is_troubled.load(Ordering::SeqCst)
+            && self.authority.is_readable()
+    }
+
+    /// Returns what is counted, for whoever watches.
+    pub(crate) fn metrics_text(&self) -> String {
+        let snapshot = self.authority.snapshot(self.is_ready());
+        self.metrics.render(&snapshot)
+    }
+
+    pub(crate) fn answered(&self, answered: &Answered<'_>) {
+        if answered.status == 500 {
+            self.is_troubled.store(true, Ordering::SeqCst);
+        }
+        self.metrics.answered(answered);
+        self.observer.answered(answered);
     }
 
     pub(crate) fn report(&self, error: &(dyn Error + 'static)) {
@@ -136,11 +173,17 @@ pub(super) enum End {
     SocketGone(PathBuf),
 }
 
+/// Where callers come in.
+pub(super) struct Doors {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) monitor: Option<Listener>,
+}
+
 /// Lets callers in until `shutdown`, until nobody wants anything any more, or until a socket is
 /// taken away.
 pub(super) async fn run(
     shared: &Arc<Shared>,
-    listeners: Vec<Listener>,
+    Doors { listeners, monitor }: Doors,
     idle_exit: Option<Duration>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<End> {
@@ -157,29 +200,21 @@ pub(super) async fn run(
             shared: shared.clone(),
             places,
             stopping: stopping.clone(),
+            purpose: Purpose::Serve,
         };
-        match listener.socket {
-            Socket::Unix(socket, file) => {
-                let socket = UnixListener::from_std(socket)?;
-                let lost = lost.clone();
-                tasks.spawn(async move {
-                    // Dropped in reverse: the file goes before the socket closes.
-                    let (socket, file) = (socket, file);
-                    select! {
-                        () = door.accept_unix(&socket) => {}
-                        () = taken_away(&file) => {
-                            let _ = lost.send(file.path().to_owned()).await;
-                        }
-                    }
-                });
-            }
-            Socket::Tcp(socket, tls) => {
-                let socket = TcpListener::from_std(socket)?;
-                tasks.spawn(async move {
-                    door.accept_tcp(&socket, tls.map(TlsAcceptor::from)).await;
-                });
-            }
-        }
+        door.open(listener, &mut tasks, &lost)?;
+    }
+    // Who watches is let in until the end.
+    let (_farewell, leaving) = watch::channel(());
+    let mut watched = JoinSet::new();
+    if let Some(listener) = monitor {
+        let door = Door {
+            shared: shared.clone(),
+            places: Arc::new(Semaphore::new(MONITORS_MAX)),
+            stopping: leaving,
+            purpose: Purpose::Monitor,
+        };
+        door.open(listener, &mut watched, &lost)?;
     }
     tasks.spawn(tend(shared.clone()));
     let idle = async {
@@ -193,6 +228,10 @@ pub(super) async fn run(
         () = idle => End::Idle,
         Some(path) = losses.recv() => End::SocketGone(path),
     };
+    shared.is_leaving.store(true, Ordering::SeqCst);
+    if matches!(end, End::Asked) {
+        sleep(shared.limits.notice).await;
+    }
     tasks.shutdown().await;
     let _ = stop.send(());
     // Every place free again: every connection has ended.
@@ -202,6 +241,7 @@ pub(super) async fn run(
         }
     })
     .await;
+    watched.shutdown().await;
     Ok(end)
 }
 
@@ -226,10 +266,26 @@ async fn tend(shared: Arc<Shared>) {
             _ = tick.tick() => block_in_place(|| shared.authority.tend()),
             _ = glance.tick() => block_in_place(|| shared.authority.glance()),
         };
-        if let Err(error) = done {
-            shared.report(&error);
+        match done {
+            Err(error) => {
+                shared.is_troubled.store(true, Ordering::SeqCst);
+                shared.report(&error);
+            }
+            // Whoever sends us nobody while we are not ready would never learn that we are.
+            Ok(()) if shared.is_troubled.load(Ordering::SeqCst) => {
+                let is_over = block_in_place(|| shared.authority.is_writable());
+                shared.is_troubled.store(!is_over, Ordering::SeqCst);
+            }
+            Ok(()) => {}
         }
     }
+}
+
+/// What callers are let in for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Purpose {
+    Serve,
+    Monitor,
 }
 
 /// Where connections come in.
@@ -237,9 +293,41 @@ struct Door {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
     stopping: watch::Receiver<()>,
+    purpose: Purpose,
 }
 
 impl Door {
+    fn open(
+        self,
+        listener: Listener,
+        tasks: &mut JoinSet<()>,
+        lost: &mpsc::Sender<PathBuf>,
+    ) -> io::Result<()> {
+        match listener.socket {
+            Socket::Unix(socket, file) => {
+                let socket = UnixListener::from_std(socket)?;
+                let lost = lost.clone();
+                tasks.spawn(async move {
+                    // Dropped in reverse: the file goes before the socket closes.
+                    let (socket, file) = (socket, file);
+                    select! {
+                        () = self.accept_unix(&socket) => {}
+                        () = taken_away(&file) => {
+                            let _ = lost.send(file.path().to_owned()).await;
+                        }
+                    }
+                });
+            }
+            Socket::Tcp(socket, tls) => {
+                let socket = TcpListener::from_std(socket)?;
+                tasks.spawn(async move {
+                    self.accept_tcp(&socket, tls.map(TlsAcceptor::from)).await;
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn accept_unix(&self, socket: &UnixListener) {
         let ours = rustix::process::geteuid().as_raw();
         while let Some(place) = self.place().await {
@@ -251,7 +339,11 @@ impl Door {
                 Ok(credentials) if credentials.uid() == ours => Peer::SameUser,
                 Ok(_) | Err(_) => Peer::Stranger,
             };
-            tokio::spawn(self.guest(peer, (place, None)).converse(stream));
+            let caller = Caller {
+                peer,
+                address: None,
+            };
+            tokio::spawn(self.guest(caller, (place, None)).converse(stream));
         }
     }
 
@@ -267,7 +359,11 @@ impl Door {
             };
             // Answers are small and whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            let guest = self.guest(Peer::Stranger, (place, Some(origin)));
+            let caller = Caller {
+                peer: Peer::Stranger,
+                address: Some(address.ip()),
+            };
+            let guest = self.guest(caller, (place, Some(origin)));
             match tls.clone() {
                 None => tokio::spawn(guest.converse(stream)),
                 Some(tls) => tokio::spawn(async move {
@@ -285,11 +381,12 @@ impl Door {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    fn guest(&self, peer: Peer, place: (OwnedSemaphorePermit, Option<OriginPlace>)) -> Guest {
+    fn guest(&self, caller: Caller, place: (OwnedSemaphorePermit, Option<OriginPlace>)) -> Guest {
         Guest {
             shared: self.shared.clone(),
             stopping: self.stopping.clone(),
-            peer,
+            purpose: self.purpose,
+            caller,
             _place: place,
         }
     }
@@ -299,7 +396,8 @@ impl Door {
 struct Guest {
     shared: Arc<Shared>,
     stopping: watch::Receiver<()>,
-    peer: Peer,
+    purpose: Purpose,
+    caller: Caller,
     _place: (OwnedSemaphorePermit, Option<OriginPlace>),
 }
 
@@ -308,10 +406,16 @@ impl Guest {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (shared, peer) = (&self.shared, self.peer);
+        let (shared, caller, purpose) = (&self.shared, self.caller, self.purpose);
+        let _connected = shared.metrics.connected();
         let service = service_fn(move |request| async move {
-            let _under_way = shared.activity.begin();
-            http::respond(shared, peer, request).await
+            match purpose {
+                Purpose::Serve => {
+                    let _under_way = shared.activity.begin();
+                    http::respond(shared, caller, request).await
+                }
+                Purpose::Monitor => http::monitor(shared, &request),
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -343,6 +447,8 @@ fn path_prefix(url: &str) -> String {
 
 const HEADERS_MAX: usize = 64;
 const HEAD_MAX: usize = 16 * 1024;
+/// Connections of those who watch.
+const MONITORS_MAX: usize = 16;
 /// After an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether the sockets are where clients look for them.

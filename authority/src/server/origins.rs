@@ -64,7 +64,7 @@ impl Drop for OriginPlace {
 
 /// Returns what one caller has one of: an IPv4 address, or an IPv6 network, of which a caller has
 /// all 2^64 addresses.
-fn origin(address: IpAddr) -> IpAddr {
+pub(super) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

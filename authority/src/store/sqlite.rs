@@ -32,8 +32,8 @@ use self::rows::{
 };
 use super::{
     Activation, AuditHeadRecord, AuditRow, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance,
-    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, SpentToken,
-    Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
+    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, Sizes, SpentNonce,
+    SpentToken, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
 use crate::{audit::Entry, revocation::Taken};
 
@@ -83,6 +83,31 @@ impl SqliteStore {
     pub(crate) fn in_memory() -> Result<Self, StoreError> {
         let connection = Connection::open_in_memory().map_err(during("open the database"))?;
         Self::prepare(connection, Path::new(":memory:"))
+    }
+
+    /// Copies all of it, as it is at one moment, into an empty file.
+    pub(crate) fn copy_into(&self, path: &Path) -> Result<(), StoreError> {
+        let Some(path) = path.to_str() else {
+            return Err(StoreError::File {
+                path: path.to_owned(),
+                source: io::ErrorKind::InvalidFilename.into(),
+            });
+        };
+        self.read("copy the database", |connection| {
+            connection.execute("VACUUM INTO ?1", [path])
+        })?;
+        Ok(())
+    }
+
+    /// Looks at every page.
+    pub(crate) fn check_whole(&self) -> Result<(), StoreError> {
+        let found: String = self.read("check the database", |connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        })?;
+        match found == "ok" {
+            true => Ok(()),
+            false => Err(StoreError::Damaged("a page of the database")),
+        }
     }
 
     fn prepare(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
@@ -617,6 +642,27 @@ impl Store for SqliteStore {
                     })
                 },
             )
+        })
+    }
+
+    fn sizes(&self, now: UnixTime) -> Result<Sizes, StoreError> {
+        self.read("count", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT
+                       (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > ?1),
+                       (SELECT count(*) FROM nonce),
+                       (SELECT count(*) FROM spent_token),
+                       (SELECT coalesce(max(number), 0) FROM audit)",
+                )?
+                .query_row([now.secs()], |row| {
+                    Ok(Sizes {
+                        living_sessions: unsigned(row, 0)?,
+                        nonces: unsigned(row, 1)?,
+                        spent_tokens: unsigned(row, 2)?,
+                        audit_rows: unsigned(row, 3)?,
+                    })
+                })
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _, stdout},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -13,7 +14,8 @@ use std::{
 };
 
 use notme_authority::{
-    Observer, OidcConfig, ServeConfig, Serving, SystemClock, running, serve, stop,
+    Limits, Listen, Observer, OidcConfig, Rates, ServeConfig, Serving, SystemClock, running, serve,
+    stop,
 };
 use notme_core::{
     certificate::Certificate,
@@ -34,6 +36,8 @@ use crate::{
 const ROLE: &str = "NOTME_TEST_SERVE";
 /// The issuers of that one, when it has any.
 const ISSUERS: &str = "oidc.toml";
+/// When this is there, many may be connected.
+const MANY: &str = "many";
 
 /// Not a test: this executable, called again, is the authority that gets killed.
 #[test]
@@ -41,7 +45,8 @@ fn serves_when_asked_by_another_test() {
     struct Say;
     impl Observer for Say {
         fn serving(&self, serving: &Serving<'_>) {
-            writeln!(stdout(), "\nserving {}", serving.url).unwrap();
+            writeln!(stdout(), "\ntcp {}", serving.bound[1]).unwrap();
+            writeln!(stdout(), "serving {}", serving.url).unwrap();
         }
     }
     let Some(root) = env::var_os(ROLE) else {
@@ -54,12 +59,17 @@ fn serves_when_asked_by_another_test() {
             path: root.join("authority"),
             protection: notme_authority::Protection::LocalFile,
         },
-        listen: vec![notme_authority::Listen::Unix(
-            root.join("run/authority.sock"),
-        )],
+        listen: vec![
+            Listen::Unix(root.join("run/authority.sock")),
+            Listen::Tcp("127.0.0.1:0".parse().unwrap()),
+        ],
         oidc: match fs::read_to_string(root.join(ISSUERS)) {
             Ok(toml) => OidcConfig::parse(&toml, &root).unwrap(),
             Err(_) => OidcConfig::default(),
+        },
+        limits: match root.join(MANY).exists() {
+            true => many(),
+            false => world.config().limits,
         },
         clock: Arc::new(SystemClock),
         observer: Arc::new(Say),
@@ -68,31 +78,68 @@ fn serves_when_asked_by_another_test() {
     serve(config).unwrap();
 }
 
-/// Starts the authority in a process of its own.
-fn spawn(world: &World) -> (Child, Client) {
-    let mut child = Command::new(env::current_exe().unwrap())
+fn many() -> Limits {
+    Limits {
+        connections: 11_000,
+        per_origin: 11_000,
+        head: Duration::from_secs(600),
+        rates: Rates::NONE,
+        ..Limits::default()
+    }
+}
+
+/// The authority as a process of its own.
+pub(crate) fn program(world: &World) -> Command {
+    let mut program = Command::new(env::current_exe().unwrap());
+    as_program(&mut program, world);
+    program
+}
+
+/// Makes this executable, which the command runs in the end, the authority.
+pub(crate) fn as_program(command: &mut Command, world: &World) {
+    command
         .args([
             "--exact",
             "crash::serves_when_asked_by_another_test",
             "--nocapture",
         ])
         .env(ROLE, world.root.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+}
+
+/// Starts the authority in a process of its own.
+pub(crate) fn spawn(world: &World) -> (Child, Client) {
+    let (child, client, _) = spawned(program(world), world);
+    (child, client)
+}
+
+/// Starts it for many at once, and returns where they connect.
+pub(crate) fn spawn_for_many(world: &World) -> (Child, Client, SocketAddr) {
+    fs::write(world.root.path().join(MANY), "").unwrap();
+    spawned(program(world), world)
+}
+
+/// Starts the authority and waits until it serves.
+pub(crate) fn spawned(mut command: Command, world: &World) -> (Child, Client, SocketAddr) {
+    let mut child = command.spawn().unwrap();
+    let mut address = None;
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = loop {
         let line = lines.next().expect("the authority ended early").unwrap();
+        if let Some(tcp) = line.strip_prefix("tcp http://") {
+            address = tcp.parse().ok();
+        }
         if let Some(url) = line.strip_prefix("serving ") {
             break url.to_owned();
         }
     };
     // The rest is read to the end, so that the other process never waits for us.
     std::thread::spawn(move || lines.for_each(drop));
-    (child, Client::unix(world.socket(), url))
+    let client = Client::unix(world.socket(), url);
+    (child, client, address.unwrap())
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     UnixTime::from(std::time::SystemTime::now())
 }
 

@@ -11,10 +11,12 @@
 )]
 
 mod audit;
+mod backup;
 mod client;
 mod crash;
 mod documents;
 mod enrol;
+mod faults;
 mod formats;
 mod founding;
 mod http;
@@ -22,6 +24,7 @@ mod issue;
 mod migration;
 mod oidc;
 mod openssl;
+mod operating;
 mod reference;
 mod revocation;
 mod rotation;

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use notme_authority::OidcConfig;
+use notme_authority::{OidcConfig, ServeConfig};
 use notme_core::{
     base64,
     key::{PublicKey, Signer as _, sha256},
@@ -42,7 +42,7 @@ impl Site {
         let (world, issuer) = (World::new(), TestIssuer::start(key));
         let toml = toml(&issuer.url());
         Self {
-            running: serve(&world, &toml),
+            running: serve(&world, &toml, |_| {}),
             world,
             issuer,
             agent: Agent::new(1),
@@ -52,9 +52,13 @@ impl Site {
     }
 
     pub(crate) fn restart(self) -> Self {
+        self.restart_with(|_| {})
+    }
+
+    pub(crate) fn restart_with(self, change: impl FnOnce(&mut ServeConfig)) -> Self {
         self.running.stop();
         Self {
-            running: serve(&self.world, &self.toml),
+            running: serve(&self.world, &self.toml, change),
             ..self
         }
     }
@@ -139,9 +143,10 @@ impl Site {
     }
 }
 
-fn serve(world: &World, toml: &str) -> Running {
+fn serve(world: &World, toml: &str, change: impl FnOnce(&mut ServeConfig)) -> Running {
     let mut config = world.config();
     config.oidc = OidcConfig::parse(toml, Path::new("/nowhere")).unwrap();
+    change(&mut config);
     start(config).unwrap()
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use notme_authority::{
-    Admin, Bound, Clock, EnrolmentToken, Founding, KeysError, Lifetimes, Limits, Listen,
-    LocalEnrolment, NewToken, Observer, OidcConfig, Protection, Scopes, Secret, ServeConfig,
+    Admin, Answered, Bound, Clock, EnrolmentToken, Founding, KeysError, Lifetimes, Limits, Listen,
+    LocalEnrolment, NewToken, Observer, OidcConfig, Protection, Rates, Scopes, Secret, ServeConfig,
     ServeError, Serving, Storage, serve_until,
 };
 use notme_core::time::UnixTime;
@@ -81,7 +81,11 @@ impl World {
             }),
             oidc: OidcConfig::default(),
             idle_exit: None,
-            limits: Limits::default(),
+            limits: Limits {
+                rates: Rates::NONE,
+                ..Limits::default()
+            },
+            monitor: None,
             clock: Arc::new(self.clock.clone()),
             observer: Arc::new(()),
         }
@@ -157,6 +161,17 @@ impl Running {
         self.end();
     }
 
+    /// Leaves it to the end of the process: it does not end by itself, or not well.
+    pub(crate) fn forget(mut self) {
+        std::mem::forget(self.shutdown.take());
+        drop(self.thread.take());
+    }
+
+    /// Asks it to end, and does not wait.
+    pub(crate) fn ask_to_end(&mut self) {
+        drop(self.shutdown.take());
+    }
+
     /// Waits for an end that comes by itself.
     pub(crate) fn wait(mut self) -> Result<(), ServeError> {
         self.thread.take().unwrap().join().unwrap()
@@ -186,6 +201,13 @@ impl Observer for Tell {
         let told = (serving.url.to_owned(), serving.bound.to_vec());
         self.0.lock().unwrap().send(told).unwrap();
         self.1.serving(serving);
+    }
+
+    fn answered(&self, answered: &Answered<'_>) {
+        if let Some(error) = answered.error {
+            self.failed(error);
+        }
+        self.1.answered(answered);
     }
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) {

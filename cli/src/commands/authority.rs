@@ -1,11 +1,12 @@
 //! `notme authority`: run one, and look after it.
 
 mod audit;
+mod backup;
+mod log;
+mod settings;
 
 use std::{
-    env,
-    error::Error,
-    fs,
+    env, fs,
     io::{self, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -15,19 +16,20 @@ use std::{
 
 use notme_agent::AuthorityUrl;
 use notme_authority::{
-    Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken,
-    OIDC_CONFIG_MAX, Observer, OidcConfig, Protection, RevocationReason, Revoked, Rotation,
-    RotationError, Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock,
-    TokenInfo,
+    Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment,
+    MonitorListen, NewToken, OIDC_CONFIG_MAX, OidcConfig, Protection, Rates, RevocationReason,
+    Revoked, Rotation, RotationError, Scopes, SealingKind, Secret, ServeConfig, Storage,
+    SystemClock, TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
-use notme_verifier::report::escape;
 use rustix::{process::getuid, system::uname};
 
+use self::{log::Log, settings::Effective};
 use crate::{
     arguments::{
-        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityRotate, AuthorityServe,
+        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityRotate,
         AuthorityStatus, Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
+        serve::{AuthorityServe, LogLevel, ServeSettings},
     },
     commands::{
         init::{EMBEDDED, trust_embedded},
@@ -60,6 +62,8 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Revocations(arguments) => list_revocations(home, arguments),
         Authority::Rotate(arguments) => rotate(home, arguments),
         Authority::Audit(command) => audit::run(home, command),
+        Authority::Backup(arguments) => backup::backup(home, arguments),
+        Authority::Restore(arguments) => backup::restore(home, arguments),
         Authority::Bundle(place) => bundle(home, place),
     }
 }
@@ -85,22 +89,53 @@ fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
 }
 
 fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
-    let mut listen = Vec::new();
     if arguments.embedded {
-        listen.push(Listen::Unix(home.authority_socket()));
+        return serve_embedded(home, &arguments.settings);
     }
-    listen.extend(arguments.socket.clone().map(Listen::Unix));
-    // Never by default on a socket of the operator's: a proxy of the same user may stand behind it.
-    let local = (arguments.embedded || arguments.local_enrolment).then(|| LocalEnrolment {
-        principal: None,
-        scopes: Scopes::all(),
-    });
-    if let Some(address) = arguments.listen {
-        let tls = arguments
-            .tls_certificate
-            .clone()
-            .zip(arguments.tls_key.clone());
-        listen.push(match tls {
+    let effective = Effective::of(&arguments.settings, arguments.config.as_deref())?;
+    let config = serve_config(home, &effective.settings)?;
+    if arguments.check {
+        return effective.print();
+    }
+    notme_authority::serve(config)?;
+    Ok(Exit::Yes)
+}
+
+/// The one that whoever needs it starts. What is set for another is not for it.
+fn serve_embedded(home: &Home, settings: &ServeSettings) -> Outcome {
+    let mut lifetimes = Lifetimes {
+        publication: EMBEDDED_PUBLICATION,
+        ..Lifetimes::default()
+    };
+    if let Some(seconds) = settings.certificate_ttl {
+        lifetimes.certificate = seconds.get().into();
+    }
+    notme_authority::serve(ServeConfig {
+        storage: Storage::Directory {
+            path: home.authority(),
+            protection: protection(&settings.sealing)?,
+        },
+        founding: founding(None),
+        listen: vec![Listen::Unix(home.authority_socket())],
+        monitor: None,
+        url: Some(AuthorityUrl::embedded(&home.authority())?.to_string()),
+        lifetimes,
+        local: Some(local_enrolment()),
+        oidc: OidcConfig::default(),
+        idle_exit: Some(EMBEDDED_IDLE),
+        limits: Limits::default(),
+        clock: Arc::new(SystemClock),
+        observer: Arc::new(Log::new(LogLevel::Warn, None)),
+    })?;
+    Ok(Exit::Yes)
+}
+
+fn serve_config(home: &Home, settings: &ServeSettings) -> Result<ServeConfig, Failure> {
+    let mut listen = Vec::new();
+    listen.extend(settings.socket.clone().map(Listen::Unix));
+    if let Some(address) = settings.listen {
+        let tls = settings.tls_certificate.clone();
+        listen.push(match tls.zip(settings.tls_key.clone()) {
             Some((certificate, key)) => Listen::Tls {
                 address,
                 certificate,
@@ -109,42 +144,72 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
             None => Listen::Tcp(address),
         });
     }
+    let socket = settings.monitor_socket.clone().map(MonitorListen::Unix);
     let mut lifetimes = Lifetimes::default();
-    if arguments.embedded {
-        lifetimes.publication = EMBEDDED_PUBLICATION;
-    }
-    if let Some(seconds) = arguments.certificate_ttl {
+    if let Some(seconds) = settings.certificate_ttl {
         lifetimes.certificate = seconds.get().into();
     }
-    let url = if arguments.embedded {
-        Some(AuthorityUrl::embedded(&home.authority())?.to_string())
-    } else {
-        arguments.url.clone()
-    };
-    notme_authority::serve(ServeConfig {
-        storage: if arguments.ephemeral {
+    Ok(ServeConfig {
+        storage: if settings.ephemeral == Some(true) {
             Storage::Memory
         } else {
             Storage::Directory {
-                path: directory(home, &arguments.place),
-                protection: protection(&arguments.sealing)?,
+                path: directory(home, &settings.place),
+                protection: protection(&settings.sealing)?,
             }
         },
         founding: founding(None),
         listen,
-        url,
+        monitor: socket.or(settings.monitor.map(MonitorListen::Tcp)),
+        url: settings.url.clone(),
         lifetimes,
-        local,
-        oidc: arguments
+        // Never by default on a socket of the operator's: a proxy of the same user may stand
+        // behind it.
+        local: (settings.local_enrolment == Some(true)).then(local_enrolment),
+        oidc: settings
             .oidc
             .as_deref()
             .map_or_else(|| Ok(OidcConfig::default()), oidc)?,
-        idle_exit: arguments.embedded.then_some(EMBEDDED_IDLE),
-        limits: Limits::default(),
+        idle_exit: None,
+        limits: limits(settings),
         clock: Arc::new(SystemClock),
-        observer: Arc::new(Announcer),
-    })?;
-    Ok(Exit::Yes)
+        observer: Arc::new(Log::new(
+            settings.log_level.unwrap_or(LogLevel::Info),
+            settings.log_format,
+        )),
+    })
+}
+
+fn limits(settings: &ServeSettings) -> Limits {
+    let defaults = Limits::default();
+    let seconds = |seconds: Option<u32>, or: Duration| {
+        seconds.map_or(or, |seconds| Duration::from_secs(seconds.into()))
+    };
+    let rate = |rate: Option<u32>| rate.and_then(NonZeroU32::new);
+    Limits {
+        connections: settings.connections.unwrap_or(defaults.connections),
+        per_origin: settings
+            .connections_per_address
+            .unwrap_or(defaults.per_origin),
+        head: seconds(settings.head_timeout, defaults.head),
+        body: seconds(settings.body_timeout, defaults.body),
+        connection: seconds(settings.connection_timeout, defaults.connection),
+        drain: seconds(settings.drain_timeout, defaults.drain),
+        notice: seconds(settings.drain_notice, defaults.notice),
+        rates: Rates {
+            address: rate(settings.rate_address),
+            identity: rate(settings.rate_identity),
+            workload: rate(settings.rate_workload),
+            token: rate(settings.rate_token),
+        },
+    }
+}
+
+fn local_enrolment() -> LocalEnrolment {
+    LocalEnrolment {
+        principal: None,
+        scopes: Scopes::all(),
+    }
 }
 
 /// Reads the file of issuers; files that it names are beside it.
@@ -156,37 +221,6 @@ fn oidc(path: &Path) -> Result<OidcConfig, Failure> {
     let directory = path.parent().unwrap_or(Path::new(""));
     OidcConfig::parse(&text, directory)
         .map_err(|error| Failure::usage(format!("`{name}`: {error}")))
-}
-
-/// Tells on stderr where the authority listens and what it fails at.
-struct Announcer;
-
-impl Observer for Announcer {
-    fn serving(&self, serving: &Serving<'_>) {
-        let mut out = io::stderr().lock();
-        for bound in serving.bound {
-            let _ = writeln!(out, "listening on {bound}");
-        }
-        for weakness in &serving.protection.weaknesses {
-            let _ = writeln!(out, "warning: {weakness}");
-        }
-        let _ = writeln!(
-            out,
-            "proofs are bound to {}; keys sealed by: {}",
-            serving.url, serving.sealing
-        );
-    }
-
-    fn failed(&self, error: &(dyn Error + 'static)) {
-        let mut out = io::stderr().lock();
-        let mut text = format!("error: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        let _ = writeln!(out, "{}", escape(&text));
-    }
 }
 
 fn stop(home: &Home, place: &AuthorityPlace) -> Outcome {

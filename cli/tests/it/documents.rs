@@ -122,6 +122,8 @@ fn every_command_has_help_with_an_example() {
         &["authority", "serve"],
         &["authority", "stop"],
         &["authority", "status"],
+        &["authority", "backup"],
+        &["authority", "restore"],
         &["authority", "bundle"],
         &["authority", "enrol", "create"],
         &["authority", "enrol", "list"],

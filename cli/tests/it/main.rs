@@ -29,6 +29,7 @@ mod rekor;
 mod revocation;
 mod rotation;
 mod run;
+mod serving;
 mod signing;
 mod sigstore;
 mod ssh;

@@ -234,7 +234,7 @@ impl Served {
     pub(crate) fn start(world: &World, arguments: &[&str]) -> Self {
         let mut child = world
             .notme_command()
-            .args(["authority", "serve"])
+            .args(["authority", "serve", "--log-format", "human"])
             .args(arguments)
             .stderr(Stdio::piped())
             .spawn()

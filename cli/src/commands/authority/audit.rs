@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The longest head.
-const HEAD_MAX: u64 = 64 * 1024;
+pub(super) const HEAD_MAX: u64 = 64 * 1024;
 /// The longest file of roots.
 const ROOTS_MAX: u64 = 1024 * 1024;
 /// The longest row: what is issued at once is a handful of digests.

@@ -120,6 +120,7 @@ impl Authority {
             oidc: OidcConfig::default(),
             idle_exit: None,
             limits: Limits::default(),
+            monitor: None,
             clock: Arc::new(SlowClock),
             observer: Arc::new(()),
         };

@@ -1,0 +1,261 @@
+//! A copy of the store, made while it is used, and the way back.
+//!
+//! A copy has everything that the store has: the keys are in it sealed, and the file `kek` of the
+//! single-user default is not. What a restored store would give out twice is lifted above all that
+//! can have been given out since: the number of the trust document to the seconds since 1970, as
+//! those of SSH certificates and CA bundles are by themselves.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use notme_core::{
+    dsse::Envelope,
+    hex,
+    key::sha256,
+    time::UnixTime,
+    trust::{TrustDocument, TrustError},
+};
+use notme_local::{check_private_directory, create_private_directory};
+
+use crate::{
+    admin::{Admin, AdminError},
+    audit::{Act, AuditError, AuditHead, Entry, operator},
+    authority::OpenError,
+    clock::Clock,
+    instance::InstanceLock,
+    keys::Keys,
+    opening::store_file,
+    seal::Protection,
+    store::{SqliteStore, Store, TrustRecord},
+};
+
+/// Copies the store of a directory, whether an authority serves it or not, into a new file.
+///
+/// # Errors
+/// [`AdminError::Backup`] when the file exists or cannot be written; nothing is left then.
+pub fn backup(home: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
+    if !store_file(home).exists() {
+        return Err(AdminError::NotFounded);
+    }
+    check_private_directory(home)?;
+    let store = SqliteStore::open(&store_file(home))?;
+    let draft = Draft::beside(to)?;
+    store.copy_into(&draft.0)?;
+    // Nobody learns of a bad copy when it is needed.
+    whole(&draft.0, clock)?.verify_audit(None)?;
+    draft.become_file(to)
+}
+
+/// What is known of what was published last.
+#[derive(Debug)]
+pub enum Published {
+    /// The head of the audit that somebody kept: the backup has to reach it.
+    Head(AuditHead),
+    /// Nothing, or the backup does not reach it: what came after it is lost.
+    Unknown,
+}
+
+/// What was restored.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Restored {
+    /// Rows of the audit.
+    pub rows: u64,
+    /// The number of the trust document that was signed now; `None` when none was before.
+    pub seqno: Option<u64>,
+}
+
+/// Makes a backup the store of a directory that has none. The secret has to open its keys.
+///
+/// # Errors
+/// [`AdminError::Backup`] when there is a store, or the backup ends before what was published;
+/// [`AdminError::Audit`] when its audit is not whole. Nothing is changed then.
+pub fn restore(
+    home: &Path,
+    from: &Path,
+    protection: &Protection,
+    published: Published,
+    clock: Arc<dyn Clock>,
+) -> Result<Restored, AdminError> {
+    create_private_directory(home)?;
+    let _lock = InstanceLock::acquire(home)?;
+    let place = store_file(home);
+    if place.exists() {
+        return Err(BackupError::Exists { path: place }.into());
+    }
+    let draft = Draft::beside(&place)?;
+    fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
+    let admin = whole(&draft.0, clock.clone())?;
+    let record = admin.record()?;
+    let kek = record
+        .sealing
+        .unlock(protection, home)
+        .map_err(OpenError::from)?;
+    let keys = Keys::open(&record, &kek).map_err(OpenError::from)?;
+    let kept = match published {
+        Published::Head(head) => Some(head),
+        Published::Unknown => None,
+    };
+    admin.verify_audit(kept).map_err(|error| match error {
+        AdminError::Audit(AuditError::Cut { last, head }) => {
+            BackupError::Older { last, head }.into()
+        }
+        error => error,
+    })?;
+    let now = clock.now();
+    let seqno = lift_trust(admin.store(), &keys, now)?;
+    let about = format!(
+        "from a backup; trust document {}",
+        seqno.unwrap_or_default()
+    );
+    let entry = Entry::new(now, operator(), Act::Restore, about);
+    admin.store().audit(&entry)?;
+    let rows = admin.verify_audit(None)?;
+    // The last connection to go writes its log into the file.
+    drop(admin);
+    draft.become_file(&place)?;
+    Ok(Restored { rows, seqno })
+}
+
+/// Opens a copy after a look at all of it.
+fn whole(path: &Path, clock: Arc<dyn Clock>) -> Result<Admin, AdminError> {
+    let store = SqliteStore::open(path)?;
+    store.check_whole()?;
+    let admin = Admin::over(Arc::new(store), clock);
+    admin.record()?;
+    Ok(admin)
+}
+
+/// Signs the last trust document again, under a number that was never given out.
+fn lift_trust(store: &dyn Store, keys: &Keys, now: UnixTime) -> Result<Option<u64>, AdminError> {
+    let Some(last) = store.trust()? else {
+        return Ok(None);
+    };
+    let before = last.document()?;
+    let lives = before
+        .expires_at
+        .secs()
+        .saturating_sub(before.issued_at.secs());
+    let seconds = u64::try_from(now.secs()).unwrap_or_default();
+    let document = TrustDocument {
+        seqno: before.seqno.saturating_add(1).max(seconds),
+        issued_at: now,
+        expires_at: now.plus(lives),
+        previous: Some(hex::encode(&last.payload_sha256)),
+        ..before
+    };
+    let envelope = document
+        .sign(&keys.trust_signers())
+        .map_err(OpenError::from)?;
+    let payload = Envelope::from_json(&envelope)
+        .map_err(TrustError::from)
+        .map_err(OpenError::from)?;
+    let record = TrustRecord {
+        seqno: document.seqno,
+        payload_sha256: sha256(payload.payload()),
+        envelope,
+    };
+    let entry = Entry {
+        issued: vec![record.payload_sha256],
+        ..Entry::new(
+            now,
+            operator(),
+            Act::Publish,
+            format!("trust document {}", record.seqno),
+        )
+    };
+    store.add_trust(&record, &entry)?;
+    Ok(Some(record.seqno))
+}
+
+/// A file on its way, gone when it does not get there.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn beside(place: &Path) -> Result<Self, BackupError> {
+        let mut name = place.as_os_str().to_owned();
+        name.push(".partial");
+        let path = PathBuf::from(name);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(BackupError::during(&path))?;
+        Ok(Self(path))
+    }
+
+    /// Gives it its name, which nothing else may have.
+    fn become_file(self, place: &Path) -> Result<(), AdminError> {
+        let failed = BackupError::during(place);
+        File::open(&self.0)
+            .and_then(|file| file.sync_all())
+            .map_err(&failed)?;
+        fs::hard_link(&self.0, place).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists {
+                path: place.to_owned(),
+            },
+            _ => failed(error),
+        })?;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for side in ["", "-wal", "-shm"] {
+            let mut name = self.0.as_os_str().to_owned();
+            name.push(side);
+            let _ = fs::remove_file(PathBuf::from(name));
+        }
+    }
+}
+
+/// Why there is no backup, or nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// There is a file already.
+    #[error("`{}` exists, and is not overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("could not use `{}`", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More was published than the backup has.
+    #[error("the backup has {last} rows of the audit, and {head} were published")]
+    Older {
+        /// The number of its last row.
+        last: u64,
+        /// That of the head.
+        head: u64,
+    },
+}
+
+impl BackupError {
+    fn during(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Returns the code of the error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Exists { .. } => "backup-exists",
+            Self::File { .. } => "backup-file",
+            Self::Older { .. } => "backup-older",
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! `notme authority serve`: its settings, its log, its end.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+fn check(world: &World, file: &str, variables: &[(&str, &str)], options: &[&str]) -> (i32, String) {
+    let path = world.home().join("authority.toml");
+    fs::write(&path, file).unwrap();
+    let output = world
+        .notme_command()
+        .args(["authority", "serve", "--check", "--config"])
+        .arg(&path)
+        .args(options)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let code = output.status.code().unwrap();
+    (
+        code,
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+    )
+}
+
+#[test]
+fn an_option_comes_before_the_environment_and_that_before_the_file() {
+    let world = World::new();
+    let file = "listen = \"127.0.0.1:1\"\nhead-timeout = 11\nbody-timeout = 11\nrate-token = 0\n";
+    let variables = [
+        ("NOTME_AUTHORITY_HEAD_TIMEOUT", "12"),
+        ("NOTME_AUTHORITY_BODY_TIMEOUT", "12"),
+    ];
+    let (code, out) = check(&world, file, &variables, &["--body-timeout", "13"]);
+    assert_eq!(code, 0, "{out}");
+    for line in [
+        "listen = \"127.0.0.1:1\"  # file",
+        "head-timeout = 12  # environment",
+        "body-timeout = 13  # option",
+        "rate-token = 0  # file",
+        "rate-workload = 10  # default",
+        "# url is not set",
+    ] {
+        assert!(out.lines().any(|it| it == line), "{line}\n{out}");
+    }
+    // What is printed is a file again.
+    let (code, again) = check(&world, &out, &[], &[]);
+    assert_eq!(code, 0, "{again}");
+    let plain = |text: &str| {
+        text.replace("# file", "#")
+            .replace("# environment", "#")
+            .replace("# option", "#")
+            .replace("# default", "#")
+    };
+    assert_eq!(plain(&again), plain(&out));
+}
+
+#[test]
+fn files_that_the_file_names_are_beside_it() {
+    let world = World::new();
+    let (code, out) = check(
+        &world,
+        "socket = \"run/a.sock\"\ndir = \"/elsewhere\"",
+        &[],
+        &[],
+    );
+    assert_eq!(code, 0, "{out}");
+    let socket = world.home().join("run/a.sock");
+    assert!(
+        out.contains(&format!("socket = \"{}\"", socket.display())),
+        "{out}"
+    );
+    assert!(out.contains("dir = \"/elsewhere\""), "{out}");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line_and_the_rule() {
+    let world = World::new();
+    let listen = "listen = \"127.0.0.1:1\"\n";
+    for (line, words) in [
+        ("liste = 1", "`liste` is no setting"),
+        ("config = \"a\"", "`config` is no setting"),
+        ("embedded = true", "`embedded` is no setting"),
+        ("head-timeout = 0", "0 is not in 1..=3600"),
+        ("head-timeout = \"soon\"", "invalid digit"),
+        ("head-timeout = 1.5", "a whole number"),
+        ("head-timeout = [1]", "a whole number"),
+        ("connections = 65536", "65536 is not in 1..=65535"),
+        ("ephemeral = \"perhaps\"", "possible values: true, false"),
+        (
+            "log-level = \"loud\"",
+            "possible values: error, warn, info, debug",
+        ),
+        ("monitor = \"localhost\"", "invalid socket address"),
+        ("head-timeout = 1\nhead-timeout = 2", "duplicate key"),
+        ("[section]\n", "is no setting"),
+        ("head-timeout =", "line 2"),
+    ] {
+        let (code, out) = check(&world, &format!("{listen}{line}\n"), &[], &[]);
+        assert_eq!(code, 2, "{line}: {out}");
+        assert!(out.contains(words), "{line}: {out}");
+        assert!(
+            out.contains(", line 2") || out.contains(", line 3"),
+            "{line}: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_mistake_in_the_environment_is_told_with_the_variable() {
+    let world = World::new();
+    for (variable, value, words) in [
+        ("NOTME_AUTHORITY_LISTE", "1", "is no setting"),
+        ("NOTME_AUTHORITY_LISTEn", "1", "is no setting"),
+        ("NOTME_AUTHORITY_HEAD_TIMEOUT", "0", "0 is not in 1..=3600"),
+        ("NOTME_AUTHORITY_LOG_LEVEL", "", "value is required"),
+    ] {
+        let (code, out) = check(
+            &world,
+            "listen = \"127.0.0.1:1\"",
+            &[(variable, value)],
+            &[],
+        );
+        assert_eq!(code, 2, "{variable}: {out}");
+        assert!(
+            out.contains(variable) && out.contains(words),
+            "{variable}: {out}"
+        );
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let world = World::new();
+    for (file, variables, rule) in [
+        ("", &[][..], "nowhere to listen"),
+        (
+            "listen = \"127.0.0.1:1\"\ntls-key = \"a\"",
+            &[],
+            "go together",
+        ),
+        (
+            "listen = \"127.0.0.1:1\"\nlocal-enrolment = true",
+            &[],
+            "takes a `socket`",
+        ),
+        (
+            "socket = \"a\"\nkey-file = \"a\"",
+            &[("NOTME_AUTHORITY_PASSPHRASE_FILE", "b")],
+            "exclude",
+        ),
+        (
+            "socket = \"a\"\ndir = \"a\"",
+            &[("NOTME_AUTHORITY_EPHEMERAL", "true")],
+            "excludes",
+        ),
+        (
+            "socket = \"a\"\nmonitor = \"127.0.0.1:1\"",
+            &[("NOTME_AUTHORITY_MONITOR_SOCKET", "b")],
+            "exclude",
+        ),
+    ] {
+        let (code, out) = check(&world, file, variables, &[]);
+        assert_eq!(code, 2, "{file}: {out}");
+        assert!(out.contains(rule), "{file}: {out}");
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_table_of_the_document() {
+    let world = World::new();
+    let (_, out) = check(&world, "listen = \"127.0.0.1:1\"", &[], &[]);
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/authority.md");
+    let document = fs::read_to_string(document).unwrap();
+    let documented: Vec<_> = document
+        .lines()
+        .skip_while(|line| *line != "| setting | default | meaning |")
+        .take_while(|line| line.starts_with('|'))
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let settings: Vec<_> = out
+        .lines()
+        .map(|line| {
+            line.trim_start_matches("# ")
+                .split(' ')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert!(settings.len() > 20, "{out}");
+    assert_eq!(documented, settings);
+}
+
+/// The program in the foreground, and what it writes.
+struct Served {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+    address: String,
+}
+
+impl Served {
+    fn start(world: &World, options: &[&str]) -> Self {
+        let mut child = world
+            .notme_command()
+            .args(["authority", "serve", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut served = Self {
+            lines: BufReader::new(child.stderr.take().unwrap()).lines(),
+            child,
+            address: String::new(),
+        };
+        let listening = served.line();
+        assert_eq!(listening["event"], "listening");
+        served.address = listening["url"].as_str().unwrap().replace("http://", "");
+        assert_eq!(served.next_that_is("serving")["level"], "info");
+        served
+    }
+
+    fn line(&mut self) -> Value {
+        let line = self.lines.next().unwrap().unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    fn next_that_is(&mut self, event: &str) -> Value {
+        loop {
+            let line = self.line();
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+
+    fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn each_request_is_a_line_of_json_without_its_secrets() {
+    let world = World::new();
+    let mut served = Served::start(&world, &["--ephemeral"]);
+    let secret = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzZWNyZXQifQ.c2VjcmV0";
+    let body = format!("{{\"token\":\"{secret}\"}}");
+    let answer = served.ask(&format!(
+        "POST /v1/enrol?token={secret} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-request-id: my-request\r\nauthorization: Bearer {secret}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(answer.contains("x-request-id: my-request\r\n"), "{answer}");
+    let line = served.next_that_is("request");
+    assert!(!line.to_string().contains(secret), "{line}");
+    assert_eq!(line["level"], "info");
+    assert_eq!(line["request_id"], "my-request");
+    assert_eq!(line["method"], "POST");
+    assert_eq!(line["route"], "/v1/enrol");
+    assert_eq!(line["status"], 400);
+    assert_eq!(line["code"], "request-malformed");
+    assert!(line["duration_ms"].is_number(), "{line}");
+    let time = line["time"].as_str().unwrap();
+    assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+    // Nor does what somebody made up get into the log.
+    served.ask(&format!("{secret} /{secret} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-request-id: {secret}{secret}\r\n\r\n"));
+    let line = served.next_that_is("request");
+    assert!(!line.to_string().contains(secret), "{line}");
+    assert_eq!(
+        (&line["method"], &line["route"]),
+        (&"other".into(), &"unknown".into())
+    );
+}
+
+#[test]
+fn what_is_not_worth_a_line_gets_none() {
+    let world = World::new();
+    let mut served = Served::start(&world, &["--ephemeral"]);
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    served.ask(&get("/healthz"));
+    served.ask(&get("/v1/trust.json"));
+    assert_eq!(served.next_that_is("request")["route"], "/v1/trust.json");
+}
+
+#[test]
+fn a_terminated_authority_ends_well() {
+    let world = World::new();
+    let mut served = Served::start(&world, &["--ephemeral"]);
+    let pid = Pid::from_raw(served.child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = served.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn what_check_prints_is_not_served() {
+    let world = World::new();
+    let (code, out) = check(&world, "listen = \"127.0.0.1:1\"", &[], &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(!world.notme_home().join("data/authority").exists());
+    let missing = world.notme(&["authority", "serve", "--check", "--config", "/nowhere"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
+}
+
+#[test]
+fn a_backup_that_was_made_while_it_served_is_restored() {
+    let world = World::new();
+    let directory = world.home().join("authority");
+    let directory = directory.to_str().unwrap();
+    let served = Served::start(&world, &["--dir", directory]);
+    let file = world.home().join("backup.sqlite");
+    let file = file.to_str().unwrap();
+    let output = world.notme(&["authority", "backup", file, "--dir", directory]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("kek` opens its keys"),
+        "{}",
+        told(&output)
+    );
+    let head = world.home().join("head.json");
+    fs::write(
+        &head,
+        world.notme_ok(&["authority", "audit", "head", "--dir", directory]),
+    )
+    .unwrap();
+    let pins = world.notme_ok(&["authority", "bundle", "--dir", directory]);
+    drop(served);
+
+    let elsewhere = world.home().join("elsewhere");
+    let elsewhere = elsewhere.to_str().unwrap();
+    let restore = ["authority", "restore", file, "--dir", elsewhere];
+    let unknown = world.notme(&restore);
+    assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
+    let restore = [&restore[..], &["--head", head.to_str().unwrap()]].concat();
+    let closed = world.notme(&restore);
+    assert_eq!(closed.status.code(), Some(1), "{}", told(&closed));
+    assert!(
+        told(&closed).contains("put the file `kek`"),
+        "{}",
+        told(&closed)
+    );
+    fs::copy(
+        Path::new(directory).join("kek"),
+        Path::new(elsewhere).join("kek"),
+    )
+    .unwrap();
+    world.notme_ok(&restore);
+    assert_eq!(
+        world.notme_ok(&["authority", "bundle", "--dir", elsewhere]),
+        pins
+    );
+    world.notme_ok(&[
+        "authority",
+        "audit",
+        "verify",
+        "--dir",
+        elsewhere,
+        "--head",
+        head.to_str().unwrap(),
+    ]);
+    let again = world.notme(&restore);
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+}
