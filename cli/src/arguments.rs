@@ -1,13 +1,16 @@
 //! The command line.
 
 pub(crate) mod attest;
+pub(crate) mod policy;
 
 use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
 
-use self::attest::Attest;
+use notme_verifier::lineage::TrustRoot;
+
+use self::{attest::Attest, policy::Policy};
 
 /// Agents sign as themselves, and anyone can check it.
 #[derive(Debug, Parser)]
@@ -37,7 +40,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  git rev-list HEAD | notme verify -"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse origin/main) origin/main..HEAD\n  git rev-list HEAD | notme verify -"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -49,6 +52,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
     )]
     Attest(Attest),
+    /// Who may sign what here
+    #[command(
+        subcommand,
+        after_help = "Example:\n  notme policy init && notme policy check"
+    )]
+    Policy(Policy),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
@@ -170,6 +179,13 @@ pub(crate) struct Verify {
     /// Policy to judge by, instead of the trust store's
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Judge by the repository's own policy, as it grew from this commit on: its full id, or the
+    /// key id of whoever signed the first policy
+    #[arg(long, value_name = "ID", conflicts_with = "policy")]
+    pub(crate) trust_root: Option<TrustRoot>,
+    /// The ref that the objects are for; without it, the branch or tag that the revision names
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) reference: Option<String>,
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
@@ -201,6 +217,12 @@ pub(crate) struct Explain {
     /// Policy to judge by, instead of the trust store's
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Judge by the repository's own policy, as it grew from this commit or key on
+    #[arg(long, value_name = "ID", conflicts_with = "policy")]
+    pub(crate) trust_root: Option<TrustRoot>,
+    /// The ref that it is for; without it, the branch or tag that the revision names
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) reference: Option<String>,
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
@@ -213,6 +235,8 @@ impl From<Explain> for Verify {
             all: false,
             tags: false,
             policy: arguments.policy,
+            trust_root: arguments.trust_root,
+            reference: arguments.reference,
             trust: arguments.trust,
             format: ReportFormat::Text,
             explain: true,

@@ -76,9 +76,26 @@ impl Anchors {
                 );
             }
             if anchors.len() == before {
-                unavailable.get_or_insert_with(|| absence(&rule.selector, trust));
+                unavailable.get_or_insert_with(|| absence(rule, trust));
             }
         }
+        let listed = rules.listed.iter().map(|line| Anchor {
+            root: Root::Listed(Arc::clone(line)),
+            kid: line.kid(),
+            authority: BY_POLICY.into(),
+            kind: PinKind::AllowedSigners,
+            scopes: Vec::new(),
+            floor: rules.listed_floor,
+            from: BEGINNING,
+            retired_at: None,
+            revocations: taken_back
+                .get(&line.public_key().spki_sha256())
+                .cloned()
+                .unwrap_or_default(),
+            tsa: Vec::new(),
+            stale: None,
+        });
+        anchors.extend(listed.map(Arc::new));
         Self {
             anchors,
             unavailable,
@@ -139,7 +156,7 @@ fn of_authority<'a>(
         Selector::Name(wanted) => *wanted == *name,
         Selector::Spki(pin) => pin == spki_sha256,
     };
-    let anchor = move |(spki, kid, root, from, retired_at)| {
+    let anchor = move |(spki, kid, root, from, retired_at): Found| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
         let is_good = |tsa: &&TrustedTsa| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
@@ -154,8 +171,11 @@ fn of_authority<'a>(
             kind: authority.kind,
             scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
             floor: rule.floor,
-            from,
-            retired_at,
+            from: rule.from.map_or(from, |begins| begins.max(from)),
+            retired_at: match (retired_at, rule.until) {
+                (Some(retired), Some(until)) => Some(retired.min(until)),
+                (retired, until) => retired.or(until),
+            },
             stale: stale.clone(),
         }
     };
@@ -235,8 +255,13 @@ fn taken_back(trust: &Trust) -> TakenBack {
     taken_back
 }
 
+/// A key of an authority: its SHA-256, its id, itself, and the time in which it counts.
+type Found = ([u8; 32], KeyId, Root, UnixTime, Option<UnixTime>);
+
 type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
 
+/// What vouches for a key that the policy itself lists; no authority can have this name.
+const BY_POLICY: &str = "the policy";
 /// Before anything that is judged.
 const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
@@ -261,7 +286,8 @@ fn staleness(authority: &Authority, policy: &Policy, now: UnixTime) -> Option<Re
 }
 
 /// Explains why a selector found no root.
-fn absence(selector: &Selector, trust: &Trust) -> Refusal {
+fn absence(rule: &AuthorityRule, trust: &Trust) -> Refusal {
+    let selector = &rule.selector;
     let concerns = |name: &str| match selector {
         Selector::Name(wanted) => wanted == name || name == WHOLE_STORE,
         // Any authority that cannot be read may be the one that has the key.
@@ -269,9 +295,13 @@ fn absence(selector: &Selector, trust: &Trust) -> Refusal {
     };
     match trust.faults().iter().find(|fault| concerns(&fault.name)) {
         Some(fault) => Refusal::new(fault.code, format!("`{}`: {}", fault.name, fault.message)),
-        None => Refusal::new(
-            Code::TrustMissing,
-            format!("the policy names `{selector}`, which is not in the trust store"),
-        ),
+        None => {
+            let at = rule.url.as_ref().map(|url| format!("; it is at {url}"));
+            let detail = format!(
+                "the policy names `{selector}`, which is not in the trust store{}",
+                at.unwrap_or_default()
+            );
+            Refusal::new(Code::TrustMissing, detail)
+        }
     }
 }

@@ -73,7 +73,9 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
         text: format!(
             "Asked at {}; policy {}; trust {}. Nothing was fetched.",
             judge.now(),
-            judge.policy().digest(),
+            judgement
+                .policy()
+                .map_or_else(|| judge.policy().digest(), str::to_owned),
             judge.trust_digest()
         ),
     }];
@@ -170,6 +172,13 @@ const fn step_of(code: Code) -> u8 {
         Code::TrustStale | Code::Revoked => 5,
         Code::NotAuthorised
         | Code::PolicyUnreadable
+        | Code::CommitterMismatch
+        | Code::LevelTooLow
+        | Code::AcceptanceMissing
+        | Code::PolicyNotAuthorised
+        | Code::PolicyInvalid
+        | Code::ParentNotAccepted
+        | Code::ParentUndecided
         // Of statements about an object, which come last.
         | Code::EnvelopeMalformed
         | Code::StatementMalformed

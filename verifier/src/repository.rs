@@ -9,9 +9,13 @@ mod objects;
 mod recent_deltas;
 mod revision;
 mod selection;
+mod tree;
 mod walk;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 pub use gix::ObjectId;
 use gix::{
@@ -24,8 +28,11 @@ use gix::{
 use notme_core::object::{HashKind, ObjectKind};
 
 use self::objects::Objects;
-pub(crate) use self::walk::{Content, Found, Graph, Walk};
 pub use self::{error::RepositoryError, selection::Selection};
+pub(crate) use self::{
+    tree::{Changes, Entry, Trees},
+    walk::{Content, Found, Graph, Walk},
+};
 
 /// An open repository.
 #[derive(Debug)]
@@ -162,12 +169,13 @@ impl Repository {
     /// names none otherwise, or its upstream cannot be read.
     pub fn select_default(&self) -> Result<Selection, RepositoryError> {
         let head = self.resolve("HEAD")?;
-        match self.upstream()? {
+        let selection = match self.upstream()? {
             Some((name, base)) if !self.is_behind(head, base) => {
-                Ok(Selection::between(format!("{name}..HEAD"), [head], [base]))
+                Selection::between(format!("{name}..HEAD"), [head], [base])
             }
-            _ => Ok(Selection::alone("HEAD".to_owned(), [head])),
-        }
+            _ => Selection::alone("HEAD".to_owned(), [head]),
+        };
+        Ok(selection.on(self.reference_in("HEAD")))
     }
 
     /// Selects what a revision or range names: `REV` is that commit or tag alone, `A..B` and
@@ -185,7 +193,7 @@ impl Repository {
             Err(RepositoryError::Missing(id)) => Err(self
                 .boundary_in(revision)
                 .unwrap_or(RepositoryError::Missing(id))),
-            selected => selected,
+            selected => Ok(selected?.on(self.reference_in(revision))),
         }
     }
 
@@ -310,6 +318,61 @@ impl Repository {
             });
         }
         Ok(commits)
+    }
+
+    /// Returns a reader of trees.
+    pub(crate) fn trees(&self) -> Trees {
+        Trees::new(self.objects.clone(), self.inner.object_hash())
+    }
+
+    /// Returns the best common ancestors of two commits; none when that cannot be told.
+    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Vec<ObjectId> {
+        self.merge_bases(one, other).unwrap_or_default()
+    }
+
+    /// Selects the newest commits that HEAD reaches, each by itself.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unborn`] when there is none, and [`RepositoryError`] when HEAD names none
+    /// otherwise.
+    pub fn select_last(&self, count: usize) -> Result<Selection, RepositoryError> {
+        let head = self.peel(self.resolve("HEAD")?)?;
+        let reached = Selection::of([head], []);
+        let newest = self.walk(&reached)?.take(count).map(|found| found.id);
+        let selection = Selection::alone(format!("the last {count} of HEAD"), newest);
+        Ok(selection.on(self.reference_in("HEAD")))
+    }
+
+    /// Tells whether the commit that HEAD names holds a policy of the repository's own.
+    pub fn holds_policy(&self) -> bool {
+        let trees = self.trees();
+        let holds = |head: ObjectId| {
+            let commit = self.peel(head).ok()?;
+            let tree = trees.of_commit(commit).ok()?;
+            trees.policy_in(tree).ok()?
+        };
+        let head = self.resolve("HEAD").ok();
+        head.and_then(holds).is_some()
+    }
+
+    /// Returns everything that some commits reach, themselves included. Names of nothing here
+    /// reach nothing.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn reached_by<'t>(
+        &self,
+        commits: impl IntoIterator<Item = &'t String>,
+    ) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let ids = commits.into_iter();
+        let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
+        let selection = Selection::of(ids, []);
+        Ok(self.walk(&selection)?.map(|found| found.id).collect())
+    }
+
+    /// Follows a tag to the commit that it names, if it names one that is here.
+    pub(crate) fn commit_of(&self, id: ObjectId) -> Option<ObjectId> {
+        self.peel(id).ok()
     }
 
     /// Starts walking a selection.

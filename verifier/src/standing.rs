@@ -57,6 +57,8 @@ pub(crate) struct Facts {
     pub(crate) names: Option<Box<openpgp::Names>>,
     /// Whether there is a certificate that says all this.
     pub(crate) is_certified: bool,
+    /// What kind of key it is, as a policy names it.
+    pub(crate) algorithm: Option<&'static str>,
 }
 
 impl Facts {
@@ -79,6 +81,7 @@ impl Facts {
             activity: None,
             names: None,
             is_certified: true,
+            algorithm: None,
         }
     }
 }
@@ -127,6 +130,7 @@ impl Standing {
             session: leaf.peer_binding(),
             payload_sha256: leaf.payload_digest(),
             activity: leaf.activity().map(Into::into),
+            algorithm: Some(leaf.public_key().algorithm().as_str()),
             ..Facts::new(
                 leaf.kid(),
                 leaf.serial(),
@@ -228,6 +232,11 @@ impl Standing {
     /// Returns how the signer is named in OpenPGP, when the signature is one.
     pub fn openpgp(&self) -> Option<&openpgp::Names> {
         self.facts.names.as_deref()
+    }
+
+    /// Returns what kind of key signed, as a policy names it.
+    pub(crate) fn algorithm(&self) -> Option<&'static str> {
+        self.facts.algorithm
     }
 
     /// Returns the payload that the certificate was issued for.

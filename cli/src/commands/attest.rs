@@ -22,7 +22,7 @@ use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{Repository, report::escape};
 use serde_json::{Value, json};
 
-pub(crate) use self::verify::attested;
+pub(crate) use self::verify::{attested, with_statements};
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
     commands::{agent, print_json, verify::open},

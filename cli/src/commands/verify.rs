@@ -9,12 +9,13 @@ use std::{
 };
 
 use notme_verifier::{
-    Outcome as Verdicts, Repository, explain::explain, report, repository::Selection, verify_range,
+    Judge, Lineage, Outcome as Verdicts, Repository, explain::explain, report,
+    repository::Selection, verify_with,
 };
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::attest::attested,
+    commands::attest::{attested, with_statements},
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -26,14 +27,37 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let repository = open()?;
     let selection = select(&repository, arguments)?;
+    let selection = match &arguments.reference {
+        Some(name) if !name.starts_with("refs/") => {
+            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
+            return Err(failure.hint("write it as `refs/heads/main`"));
+        }
+        Some(name) => selection.on(Some(name.clone())),
+        None => selection,
+    };
     let grounds = Grounds::load(
         home,
         arguments.trust.as_deref(),
         arguments.policy.as_deref(),
     )?;
     let judge = grounds.judge();
-    let verdicts = progress::shown(&judge, || verify_range(&repository, &selection, &judge))
-        .map_err(Failure::from)?;
+    let lineage = match arguments.trust_root {
+        None => None,
+        Some(root) => {
+            let now = (grounds.trust(), grounds.now());
+            Some(Lineage::new(&repository, &selection, root, now)?)
+        }
+    };
+    let judge: &Judge<'_> = match &lineage {
+        Some(lineage) => lineage.judge(),
+        None => &judge,
+    };
+    let verdicts = with_statements(&repository, &grounds, |statements| {
+        progress::shown(judge, || match &lineage {
+            Some(lineage) => lineage.verify(&selection, statements),
+            None => verify_with(&repository, &selection, judge, statements),
+        })
+    })?;
     let verdicts = attested(&repository, &grounds, verdicts)?;
 
     let mut out = BufWriter::new(io::stdout().lock());
@@ -46,7 +70,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
                     object.kind().unwrap_or("object"),
                     object.id()
                 )?;
-                writeln!(out, "{}", explain(object.judgement(), &judge))?;
+                writeln!(out, "{}", explain(object.judgement(), judge))?;
             }
         }
         ReportFormat::Text => report::write_text(&verdicts, &mut out)?,
@@ -57,6 +81,10 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     drop(out);
     if arguments.format == ReportFormat::Text {
         talk(&repository, &grounds, &verdicts)?;
+        if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
+            let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
+            writeln!(io::stderr(), "{note}: `--trust-root`")?;
+        }
     }
     Ok(match verdicts.exit_code() {
         0 => Exit::Yes,

@@ -52,7 +52,8 @@ pub(crate) struct Node {
     /// The nodes of its parents, or of a tag's target; `None` when they were not looked at.
     pub(crate) parents: Option<Box<[u32]>>,
     state: State,
-    is_hidden: bool,
+    /// Whether what was not asked for reaches it.
+    pub(crate) is_hidden: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -394,6 +395,11 @@ impl Graph {
     /// Returns every node, whether handed out or met on the way.
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Returns how many objects were handed out.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
     }
 
     /// Returns the number of a place's node; `None` when it turned out to be hidden.

@@ -13,13 +13,17 @@
 mod chain;
 mod fixtures;
 mod flip;
+mod history;
+mod lineage;
 mod mint;
+mod model;
 mod objects;
 mod openpgp;
 mod order;
 mod policy;
 mod range;
 mod report;
+mod rules;
 mod ssh;
 mod time;
 mod time_stamps;

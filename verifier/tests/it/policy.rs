@@ -157,7 +157,7 @@ fn refuses_what_is_no_policy_and_names_the_line() {
         (1, "[[authority]]\nscopes = []\n"),
         (2, "\n[[authority]]\nname = \"a\"\nspki_sha256 = \"00\"\n"),
         (1, "[[authority]]\nspki_sha256 = \"zz\"\n"),
-        (1, "[[allow]]\nidentity = \"\"\n"),
+        (2, "[[allow]]\nidentity = \"\"\n"),
         (2, "[[allow]]\nidentity = 7\n"),
         (1, "skew_seconds = 86401\n"),
         (1, "skew_seconds = -1\n"),
