@@ -53,7 +53,8 @@ pub enum StepResult {
 
 /// Explains a judgement that `judge` gave.
 pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
-    let failed = judgement.verdict().code().map(|code| (code, step_of(code)));
+    let refused = judgement.verdict().code().or(judgement.excused_from());
+    let failed = refused.map(|code| (code, step_of(code)));
     let texts = [
         ("split", split_text(judgement)),
         ("signature", signature_text(judgement)),
@@ -84,6 +85,13 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
             Some((code, at)) if at == number => (result_of(code), failure_text(code, judgement)),
             Some((_, at)) if at < number => (StepResult::NotReached, "Not reached.".to_owned()),
             Some(_) | None => (StepResult::Passed, text),
+        };
+        let (result, text) = match (number, judgement.excused_from(), judgement.rule()) {
+            (6, Some(_), Some(rule)) => (
+                StepResult::Passed,
+                format!("Accepted all the same: {rule}."),
+            ),
+            (_, _, _) => (result, text),
         };
         steps.push(Step {
             number,
@@ -309,6 +317,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         limits.push(
             "that the object is harmless or harmful: only that it was not accepted".to_owned(),
         );
+        return limits;
+    }
+    if judgement.excused_from().is_some() {
+        limits.push("who made it, or when: it was accepted whatever the steps say".to_owned());
         return limits;
     }
     limits.push(match judgement.time_basis() {

@@ -535,6 +535,8 @@ pub struct Judgement {
     order: Order,
     rule: Option<Arc<str>>,
     policy: Option<Arc<str>>,
+    /// Why it would not be accepted, when something above the rules accepts it.
+    excused: Option<Code>,
 }
 
 impl Judgement {
@@ -646,9 +648,14 @@ impl Judgement {
     /// Accepts it by a text that stands above the rules. What the object is not is not excused:
     /// bytes that are missing, or others than its name stands for.
     pub(crate) fn excused(&mut self, by: Arc<str>) {
+        self.excused = self.verdict.code();
         self.verdict = Verdict::Accepted;
-        self.detail = None;
         self.rule = Some(by);
+    }
+
+    /// Returns why it would not be accepted, when something above the rules accepts it.
+    pub fn excused_from(&self) -> Option<Code> {
+        self.excused
     }
 
     /// Tells whether it is refused for something that can be excused.
@@ -688,6 +695,7 @@ impl Judgement {
             order: Order::Unknown,
             rule: None,
             policy: None,
+            excused: None,
         }
     }
 }

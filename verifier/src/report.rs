@@ -44,6 +44,7 @@ pub struct ObjectReport<'a> {
     verdict: &'static str,
     code: Option<Code>,
     rule: Option<&'a str>,
+    policy: Option<&'a str>,
     format: Option<&'static str>,
     identity: Option<&'a str>,
     kid: Option<String>,
@@ -132,6 +133,7 @@ impl<'a> ObjectReport<'a> {
             verdict: judgement.verdict().word(),
             code: judgement.verdict().code(),
             rule: judgement.rule(),
+            policy: judgement.policy(),
             format: judgement.format().map(|format| format.as_str()),
             identity: judgement.identity(),
             kid: judgement.kid().map(|kid| kid.to_string()),
@@ -241,6 +243,9 @@ fn line(
     }
     if let Some(authority) = authority {
         fields.push(format!("by {authority}"));
+    }
+    if let (Some(code), Some(by)) = (judgement.excused_from(), judgement.rule()) {
+        fields.push(format!("{}, though {code}", escape(by)));
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.to_string());

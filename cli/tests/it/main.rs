@@ -17,6 +17,7 @@ mod documents;
 mod gpgsm;
 mod init;
 mod openpgp;
+mod policy;
 mod revocation;
 mod signing;
 mod ssh;

@@ -227,6 +227,10 @@ fn exceptions_end_and_say_nothing_about_the_policy() {
     assert_eq!(code_of(&outcome, &after), "not-authorised");
     let rule = judgement_of(&outcome, &seized).rule();
     assert_eq!(rule, Some("exception until 2100-01-01T00:00:00Z: known"));
+    let mut text = Vec::new();
+    notme_verifier::report::write_text(&outcome, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("though not-authorised"), "{text}");
 }
 
 #[test]
