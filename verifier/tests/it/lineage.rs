@@ -130,6 +130,24 @@ fn an_old_policy_does_not_come_back_by_a_merge() {
     }
 }
 
+/// A branch from before a change of the policy is merged by the policy that took its place.
+#[test]
+fn whom_the_new_policy_lets_in_merges_what_is_older() {
+    let history = History::new();
+    let old = policy(&["alice!"]);
+    let new = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let main = history.commit(&[&root], "alice", &[(POLICY, &new)]);
+    let branch = history.commit(&[&root], "alice", &[(POLICY, &old), ("a", "a")]);
+    for parents in [[&*main, &branch], [&branch, &main]] {
+        let merge = history.commit(&parents, "bob", &[(POLICY, &new), ("a", "a")]);
+        assert_eq!(history.code(&root, &merge), "accepted");
+        // Taking the older policy is a change of the newer.
+        let back = history.commit(&parents, "bob", &[(POLICY, &old), ("a", "a")]);
+        assert_eq!(history.code(&root, &back), "policy-not-authorised");
+    }
+}
+
 #[test]
 fn what_does_not_descend_from_the_trust_root_is_judged_by_its_policy() {
     let history = History::new();
