@@ -10,6 +10,7 @@
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
 
 use std::{
+    cell::OnceCell,
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -127,8 +128,8 @@ impl LineageError {
 pub struct Lineage<'a> {
     repository: &'a Repository,
     root: ObjectId,
-    /// What the trust root's policy takes as it is.
-    baseline: HashSet<ObjectId>,
+    /// What the trust root's policy takes as it is, once somebody asks: it may be long.
+    baseline: OnceCell<HashSet<ObjectId>>,
     policies: Policies<'a>,
 }
 
@@ -223,7 +224,7 @@ impl<'a> Lineage<'a> {
         Ok(Self {
             repository,
             root,
-            baseline: repository.reached_by(policy.baseline())?,
+            baseline: OnceCell::new(),
             policies: Policies {
                 trust,
                 now,
@@ -419,8 +420,12 @@ impl<'a> Lineage<'a> {
         if let Some(by) = policies.find_map(|policy| policy.exception(&name, self.policies.now)) {
             return Some(Arc::clone(by));
         }
-        let is_before = self.baseline.contains(&id);
-        is_before.then(|| verify::BASELINE.into())
+        let baseline = self.baseline.get_or_init(|| {
+            let ends = self.judge().policy().baseline();
+            // What cannot be walked excuses nobody.
+            self.repository.reached_by(ends).unwrap_or_default()
+        });
+        baseline.contains(&id).then(|| verify::BASELINE.into())
     }
 }
 
