@@ -129,6 +129,26 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
 }
 
 #[test]
+fn a_sha256_repository_has_a_policy_of_its_own_too() {
+    let world = World::of(notme_testkit::repository::Repository::sha256());
+    world.notme_ok(&["init", "--agent", "claude", "--format", "x509"]);
+    world.commit("old", "old");
+    world.signed_commit("a");
+    world.notme_ok(&["policy", "init"]);
+    world.git_ok(&["add", POLICY]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(root.len(), 64);
+    world.signed_commit("b");
+    let (exit, document) = world.verdicts(&["--all", "--trust-root", &root]);
+    assert_eq!(exit, Some(0), "{document}");
+    fs::remove_file(world.path().join(POLICY)).unwrap();
+    world.git_ok(&["commit", "-q", "-a", "-m", "gone"]);
+    let code = world.code("HEAD", &["--trust-root", &root]);
+    assert_eq!(code, "policy-invalid");
+}
+
+#[test]
 fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     let world = World::initialised();
     let id = world.signed_commit("a");
