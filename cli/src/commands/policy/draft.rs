@@ -70,7 +70,7 @@ pub(super) fn write(
     say("# The policy in the tree of a commit's parent judges the commit. It counts for whoever");
     say("# pins a commit that has it: `notme verify --trust-root COMMIT`.");
     say(&format!(
-        "# Written from {} commits, of which {} were accepted by the trust store alone.",
+        "# Written from {} commits; the trust store alone accepts {} of them.",
         objects.len(),
         objects.len() - refused.len()
     ));
