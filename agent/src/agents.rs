@@ -1,6 +1,6 @@
 //! All agents of the key agent, and what is done for them.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use notme_core::{
     base64,
@@ -14,6 +14,7 @@ use notme_core::{
     },
     identity::AgentName,
     key::{Hash, KeyId},
+    link::check_link,
     object::classify,
     openpgp::{ArmorKind, ToBeSigned, armor},
     ssh,
@@ -35,16 +36,14 @@ use crate::{
 
 /// The agents that are configured, each in its slot.
 pub(crate) struct Agents {
-    directory: PathBuf,
     around: Surroundings,
     slots: RefCell<BTreeMap<AgentName, Rc<Slot>>>,
 }
 
 impl Agents {
     /// Returns the agents configured in a directory, now and later.
-    pub(crate) fn new(directory: PathBuf, around: Surroundings) -> Self {
+    pub(crate) fn new(around: Surroundings) -> Self {
         Self {
-            directory,
             around,
             slots: RefCell::default(),
         }
@@ -126,19 +125,25 @@ impl Agents {
         })
     }
 
-    /// Signs the pre-authentication encoding of a statement, once it was parsed and understood.
+    /// Signs the pre-authentication encoding of a statement, or an in-toto link, once it was parsed
+    /// and understood. No encoding begins as a link does.
     ///
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn attest(&self, key: &str, message: &[u8]) -> Result<AttestAnswer, Failure> {
-        let Some((PAYLOAD_TYPE, payload)) = parse_pae(message) else {
-            return Err(Failure::NotStatement);
-        };
-        Statement::parse(payload).map_err(Failure::Statement)?;
+        match parse_pae(message) {
+            Some((PAYLOAD_TYPE, payload)) => {
+                Statement::parse(payload).map_err(Failure::Statement)?;
+            }
+            Some(_) => return Err(Failure::NotStatement),
+            None => check_link(message).map_err(Failure::Link)?,
+        }
         let deadline = Instant::now() + SIGN_BUDGET;
         let (slot, credential) = self.certified::<Cms>(key, message, deadline).await?;
-        let scopes = credential.certificate.leaf().scopes();
-        if !scopes.iter().any(|scope| scope == SCOPE_SIGN_ATTESTATION) {
+        if !slot
+            .config()
+            .allows(&credential.certificate, SCOPE_SIGN_ATTESTATION)
+        {
             return Err(Failure::Scope);
         }
         let signature = credential.session.sign(slot.config().profile, message)?;
@@ -178,7 +183,7 @@ impl Agents {
         if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
             return Err(Failure::NoTimeStamp {
                 agent: config.name.clone(),
-                cause: format!("{} signatures carry none", F::format(config).as_str()),
+                cause: format!("{} signatures carry none", F::format(&config).as_str()),
             });
         }
         let credential = slot.credential::<F>(payload, &self.around, deadline);
@@ -216,7 +221,7 @@ impl Agents {
 
     /// Returns the sessions of all agents, opened or renewed if need be and possible.
     pub(crate) async fn sessions(self: &Rc<Self>) -> Vec<Rc<Session>> {
-        let Ok(names) = AgentConfig::names(&self.directory) else {
+        let Ok(names) = AgentConfig::names(&self.around.config_dir) else {
             return Vec::new();
         };
         // At once: an authority that is slow to answer keeps the other agents' from nobody.
@@ -297,7 +302,7 @@ impl Agents {
     pub(crate) fn list(&self) -> Result<Vec<SessionStatus>, Failure> {
         let now = (self.around.clock)();
         let mut sessions = Vec::new();
-        for name in AgentConfig::names(&self.directory)? {
+        for name in AgentConfig::names(&self.around.config_dir)? {
             match self.slot(&name) {
                 Ok(slot) => sessions.extend(slot.map(|slot| slot.status(now))),
                 Err(error) => sessions.push(broken(name, error)),
@@ -369,7 +374,7 @@ impl Agents {
 
     /// Returns an agent's slot as configured at this moment.
     fn slot(&self, name: &AgentName) -> Result<Option<Rc<Slot>>, ConfigError> {
-        let config = AgentConfig::load(&self.directory, name)?;
+        let config = AgentConfig::load(&self.around.config_dir, name)?;
         let mut slots = self.slots.borrow_mut();
         let Some(config) = config else {
             slots.remove(name);

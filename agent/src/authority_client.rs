@@ -1,17 +1,20 @@
 //! The HTTP client of an authority.
 
-use std::{cell::RefCell, error::Error as _, fs, io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, cell::RefCell, error::Error as _, fs, io, path::PathBuf, time::Duration};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
-    enrol::{EnrolRequest, EnrolResponse, IssueRequest, IssueResponse, Refusal, RenewRequest},
+    enrol::{
+        EnrolRequest, EnrolResponse, IssueRequest, IssueResponse, PairRequest, PairResponse,
+        Refusal, RenewRequest,
+    },
     timestamp::TimeStampRequest,
 };
 use notme_local::SocketPath;
 use reqwest::{Method, StatusCode, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{authority_address::AuthorityAddress, authority_url::AuthorityUrl};
+use crate::{authority_address::AuthorityAddress, authority_url::AuthorityUrl, session::Token};
 
 /// Asks one authority. The HTTP client is built at the first question and keeps its connection.
 #[derive(Debug)]
@@ -46,19 +49,33 @@ impl AuthorityClient {
         document: Document,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
-        self.ask(Method::GET, document.path(), (JSON, Vec::new()), timeout)
+        Ok(self.fetch_dated(document, timeout).await?.document)
+    }
+
+    /// Fetches a document, with the time of day that it came with.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub(crate) async fn fetch_dated(
+        &self,
+        document: Document,
+        timeout: Duration,
+    ) -> Result<Dated, AuthorityError> {
+        let body = Body::of(JSON, Vec::new());
+        self.ask_dated(Method::GET, &document.path(), body, timeout)
             .await
     }
 
-    /// Fetches the certificates of both roots.
+    /// Fetches the certificates of the roots, where they are published.
     ///
     /// # Errors
     /// [`AuthorityError`].
     pub(crate) async fn roots(
         &self,
+        document: Document,
         timeout: Duration,
     ) -> Result<Vec<Certificate>, AuthorityError> {
-        let bundle = self.fetch(Document::CaBundle, timeout).await?;
+        let bundle = self.fetch(document, timeout).await?;
         let bundle = String::from_utf8(bundle).map_err(|_| AuthorityError::NotText)?;
         Certificate::pem_bundle(&bundle).map_err(AuthorityError::CaBundle)
     }
@@ -108,8 +125,29 @@ impl AuthorityClient {
         request: &TimeStampRequest,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
-        let body = (TIME_STAMP_QUERY, request.to_der());
+        let body = Body::of(TIME_STAMP_QUERY, request.to_der());
         self.ask(Method::POST, "/tsa", body, timeout).await
+    }
+
+    /// Gets a pair of certificates for a token.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub(crate) async fn pair(
+        &self,
+        token: &Token,
+        request: &PairRequest,
+        timeout: Duration,
+    ) -> Result<PairResponse, AuthorityError> {
+        let body = Body {
+            bearer: Some(token),
+            ..Body::of(
+                JSON,
+                serde_json::to_vec(request).map_err(AuthorityError::Json)?,
+            )
+        };
+        let answer = self.ask(Method::POST, "/cert/gha", body, timeout).await?;
+        serde_json::from_slice(&answer).map_err(AuthorityError::Json)
     }
 
     async fn post<Q: Serialize, A: DeserializeOwned>(
@@ -119,7 +157,8 @@ impl AuthorityClient {
         timeout: Duration,
     ) -> Result<A, AuthorityError> {
         let body = serde_json::to_vec(request).map_err(AuthorityError::Json)?;
-        let answer = self.ask(Method::POST, path, (JSON, body), timeout).await?;
+        let body = Body::of(JSON, body);
+        let answer = self.ask(Method::POST, path, body, timeout).await?;
         serde_json::from_slice(&answer).map_err(AuthorityError::Json)
     }
 
@@ -127,19 +166,30 @@ impl AuthorityClient {
         &self,
         method: Method,
         path: &str,
-        (content, body): (&str, Vec<u8>),
+        body: Body<'_>,
         timeout: Duration,
     ) -> Result<Vec<u8>, AuthorityError> {
+        Ok(self.ask_dated(method, path, body, timeout).await?.document)
+    }
+
+    async fn ask_dated(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body<'_>,
+        timeout: Duration,
+    ) -> Result<Dated, AuthorityError> {
         let http = self.http()?;
-        let answer = http
+        let mut request = http
             .client
             .request(method, self.address.url().join(path))
-            .header(header::CONTENT_TYPE, content)
+            .header(header::CONTENT_TYPE, body.content)
             .timeout(timeout)
-            .body(body)
-            .send()
-            .await;
-        let mut answer = match answer {
+            .body(body.bytes);
+        if let Some(token) = body.bearer {
+            request = request.bearer_auth(token.as_str());
+        }
+        let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => {
                 // The socket's directory may have been replaced: find it anew next time.
@@ -147,17 +197,17 @@ impl AuthorityClient {
                 return Err(self.unanswered(error));
             }
         };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| self.unanswered(e))? {
-            if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(AuthorityError::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
+        let status = answer.status();
+        let date = answer.headers().get(header::DATE);
+        let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let document = limited(answer, ANSWER_LIMIT).await;
+        let document = document
+            .map_err(|error| self.unanswered(error))?
+            .ok_or(AuthorityError::TooLarge)?;
+        match status {
+            StatusCode::OK => Ok(Dated { date, document }),
+            status => Err(refused(status, &document)),
         }
-        if answer.status() != StatusCode::OK {
-            return Err(refused(answer.status(), &bytes));
-        }
-        Ok(bytes)
     }
 
     fn http(&self) -> Result<Http, AuthorityError> {
@@ -170,11 +220,9 @@ impl AuthorityClient {
     }
 
     fn build(&self) -> Result<Http, AuthorityError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("notme/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect::Policy::none());
         let url = self.address.url();
+        let is_tls = url.as_str().starts_with("https:");
+        let mut builder = http_client(is_tls);
         let unreachable = |cause: String| AuthorityError::Unreachable {
             authority: url.clone(),
             cause,
@@ -189,18 +237,13 @@ impl AuthorityClient {
                 "it is embedded, on a socket that nobody named".to_owned(),
             ));
         }
-        if url.as_str().starts_with("https:") {
-            if let Some(path) = &self.ca_file {
-                let pem = fs::read(path).map_err(|source| AuthorityError::CaFile {
-                    path: path.clone(),
-                    source,
-                })?;
-                let roots = reqwest::Certificate::from_pem_bundle(&pem);
-                builder = builder.tls_certs_only(roots.map_err(AuthorityError::Setup)?);
-            }
-        } else {
-            // No TLS here: loading the system's roots would only cost time.
-            builder = builder.no_proxy().tls_certs_only([]);
+        if let (true, Some(path)) = (is_tls, &self.ca_file) {
+            let pem = fs::read(path).map_err(|source| AuthorityError::CaFile {
+                path: path.clone(),
+                source,
+            })?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem);
+            builder = builder.tls_certs_only(roots.map_err(AuthorityError::Setup)?);
         }
         Ok(Http {
             client: builder.build().map_err(AuthorityError::Setup)?,
@@ -220,6 +263,63 @@ impl AuthorityClient {
     }
 }
 
+/// A document, and when the authority sent it.
+#[derive(Clone, Debug)]
+pub struct Dated {
+    /// The authority's clock, as HTTP writes it (RFC 9110 section 5.6.7). Nobody signed it.
+    pub date: Option<String>,
+    /// The document.
+    pub document: Vec<u8>,
+}
+
+/// What is sent.
+struct Body<'a> {
+    content: &'a str,
+    bytes: Vec<u8>,
+    bearer: Option<&'a Token>,
+}
+
+impl<'a> Body<'a> {
+    fn of(content: &'a str, bytes: Vec<u8>) -> Self {
+        Self {
+            content,
+            bytes,
+            bearer: None,
+        }
+    }
+}
+
+/// Begins an HTTP client that goes where it is sent, and nowhere else.
+pub(crate) fn http_client(is_tls: bool) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder()
+        .user_agent(concat!("notme/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none());
+    match is_tls {
+        true => client,
+        // Loading the system's roots would only cost time.
+        false => client.no_proxy().tls_certs_only([]),
+    }
+}
+
+/// Reads an answer; `None` when it is longer than `limit` bytes.
+///
+/// # Errors
+/// When the connection breaks.
+pub(crate) async fn limited(
+    mut answer: reqwest::Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if bytes.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
 /// Something that an authority publishes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Document {
@@ -227,6 +327,8 @@ pub enum Document {
     Health,
     /// The signed trust document.
     Trust,
+    /// The trust document of a number.
+    TrustAt(u64),
     /// The certificates of all roots, as PEM.
     CaBundle,
     /// The certificate of the Ed25519 root, as PEM, where notme has it.
@@ -234,12 +336,13 @@ pub enum Document {
 }
 
 impl Document {
-    fn path(self) -> &'static str {
+    fn path(self) -> Cow<'static, str> {
         match self {
-            Self::Health => "/health",
-            Self::Trust => "/v1/trust.json",
-            Self::CaBundle => "/v1/ca-bundle.pem",
-            Self::WellKnownCaBundle => "/.well-known/ca-bundle.pem",
+            Self::Health => "/health".into(),
+            Self::Trust => "/v1/trust.json".into(),
+            Self::TrustAt(seqno) => format!("/v1/trust/{seqno}.json").into(),
+            Self::CaBundle => "/v1/ca-bundle.pem".into(),
+            Self::WellKnownCaBundle => "/.well-known/ca-bundle.pem".into(),
         }
     }
 }
@@ -310,6 +413,11 @@ impl AuthorityError {
         }
     }
 
+    /// Tells whether the authority has nothing there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
     /// Tells whether this says nothing about the request: the authority was not there, was busy,
     /// or knows no such request.
     pub(crate) fn is_absence(&self) -> bool {
@@ -355,9 +463,15 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 const TEXT_LIMIT: usize = 300;
 
 fn refused(status: StatusCode, body: &[u8]) -> AuthorityError {
+    // Where there is no code, notme puts its words in its place.
+    let words = |body: &[u8]| {
+        let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+        Some(body.get("error")?.as_str()?.to_owned())
+    };
     let refusal = serde_json::from_slice(body).unwrap_or_else(|_| Refusal {
         error: "unexplained".to_owned(),
-        message: status.canonical_reason().unwrap_or_default().to_owned(),
+        message: words(body)
+            .unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned()),
     });
     AuthorityError::Refused {
         status: status.as_u16(),

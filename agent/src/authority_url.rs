@@ -69,6 +69,12 @@ impl AuthorityUrl {
         &self.text
     }
 
+    /// Returns the host that a web address names.
+    pub fn host(&self) -> Option<String> {
+        let url: reqwest::Url = self.text.parse().ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// Returns the socket when the URL names one.
     pub fn socket(&self) -> Option<&Path> {
         match &self.place {
@@ -181,7 +187,8 @@ pub enum AuthorityUrlError {
 const SOCKET_SCHEME: &str = "unix:";
 const LENGTH_LIMIT: usize = 4096;
 
-fn is_loopback(host: &str) -> bool {
+/// Tells whether a host is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -235,10 +235,11 @@ fn check_issuer(
 
 #[cfg(test)]
 mod tests {
-    use notme_core::key::Signer as _;
+    use notme_core::{enrol::PairResponse, key::Signer as _};
     use notme_testkit::{
         cast::{LeafSpec, TestAuthority},
         clock::NOW,
+        testdata,
     };
 
     use super::*;
@@ -283,6 +284,28 @@ mod tests {
     #[test]
     fn accepts_the_certificate_that_was_asked_for() {
         world().check_at(NOW).unwrap();
+    }
+
+    /// What the real authority answered, byte for byte.
+    #[test]
+    fn accepts_a_pair_of_the_hosted_authority() {
+        let text = |name: &str| testdata::text(&format!("notme-authority/prod/{name}"));
+        let meta: serde_json::Value = serde_json::from_str(&text("gha/meta.json")).unwrap();
+        let now = UnixTime::from_secs(meta["harvested_at"].as_i64().unwrap());
+        let answer: PairResponse = serde_json::from_str(&text("gha/response.json")).unwrap();
+        let chain = Chain::from_pem(&answer.certificates.signing).unwrap();
+        check_expires_at(chain.leaf.not_after(), answer.expires_at).unwrap();
+        let key = PublicKey::from_spki_pem(&text("gha/signing.spki.pem")).unwrap();
+        let check = |ca: &str| {
+            chain.check(&Expected {
+                key: &key,
+                identity: &answer.identity,
+                roots: &Certificate::pem_bundle(&text(ca)).unwrap(),
+                now,
+            })
+        };
+        check("ca/ca.pem").unwrap();
+        check("ca/ca-epoch2.pem").unwrap_err();
     }
 
     #[test]

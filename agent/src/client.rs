@@ -14,7 +14,7 @@ use tokio::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::{failure::Failure, server::Server, session::Token};
+use crate::{failure::Failure, server::Server, session::Token, token_source::TOKEN_MAX};
 
 /// Answers a client's requests until it leaves, is silent for too long, or breaks the protocol.
 pub(crate) async fn serve_client(server: Rc<Server>, mut stream: UnixStream) {
@@ -51,7 +51,6 @@ pub(crate) fn refuse_busy(stream: &UnixStream) {
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long one frame may take, in or out.
 const TRANSFER: Duration = Duration::from_secs(5);
-const TOKEN_LIMIT: usize = 4096;
 
 /// Reads a frame; a client that is too slow counts as gone.
 async fn read_frame(stream: &mut UnixStream) -> Result<Option<Frame>, FrameError> {
@@ -155,7 +154,7 @@ fn token(body: Vec<u8>) -> Result<Option<Token>, Failure> {
         return Ok(None);
     }
     match String::from_utf8(body) {
-        Ok(token) if token.len() <= TOKEN_LIMIT => Ok(Some(Zeroizing::new(token))),
+        Ok(token) if token.len() <= TOKEN_MAX => Ok(Some(Zeroizing::new(token))),
         Ok(mut token) => {
             token.zeroize();
             Err(Failure::Token)

@@ -7,11 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use notme_core::{hex, identity::AgentName};
+use notme_core::{
+    hex,
+    identity::AgentName,
+    trust::{Seen, SuccessionError, VerifiedTrust},
+};
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::{Deserialize, Serialize};
 
-use crate::authority_url::AuthorityUrl;
+use crate::{authority_url::AuthorityUrl, chain::Chain, token_source::TokenSource};
 
 /// How one agent gets its certificates.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,11 +31,20 @@ pub struct AgentConfig {
     pub profile: Profile,
     /// The authority is this user's own; the key agent starts it when it does not answer.
     pub embedded: bool,
-    /// The authority's root keys.
+    /// The authority's root keys. The key agent follows its rotations, and writes here to where.
     pub pins: Pins,
+    /// The authority's newest trust document that the key agent saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// The scopes to ask for; what the authority gives unasked when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
+    /// How the authority certifies; by sessions when absent.
+    #[serde(default, skip_serializing_if = "Wire::is_sessions")]
+    pub wire: Wire,
+    /// Where the tokens that open sessions come from; each is handed over when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenSource>,
     /// A PEM file of the TLS roots to believe instead of the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -50,10 +63,37 @@ impl AgentConfig {
             profile,
             embedded: false,
             pins,
+            seen: None,
             scopes: None,
+            wire: Wire::Sessions,
+            token: None,
             ca_file: None,
             timestamp: None,
         }
+    }
+
+    /// Returns the configuration of one who saw a trust document: pinned are the roots that it
+    /// names as current.
+    ///
+    /// # Errors
+    /// [`SuccessionError`] when it does not come after the newest one seen.
+    pub(crate) fn following(&self, trust: &VerifiedTrust) -> Result<Self, SuccessionError> {
+        if let Some(seen) = &self.seen {
+            seen.check_document(trust)?;
+        }
+        let roots = trust.document().current_roots();
+        let pins = roots.map(|root| root.certificate.public_key().spki_sha256());
+        Ok(Self {
+            pins: Pins(pins.collect()),
+            seen: Some(trust.seen()),
+            ..self.clone()
+        })
+    }
+
+    /// Tells whether a certificate of the authority allows something. Pairs say nothing about
+    /// signing: whoever pins their authority decides what they are good for.
+    pub(crate) fn allows(&self, chain: &Chain, scope: &str) -> bool {
+        self.wire == Wire::Pairs || chain.leaf().scopes().iter().any(|it| it == scope)
     }
 
     /// Reads an agent's configuration; `None` when there is none.
@@ -88,6 +128,9 @@ impl AgentConfig {
                 path,
                 found: config.name,
             });
+        }
+        if config.wire == Wire::Pairs && config.profile == Profile::Interop {
+            return Err(ConfigError::NoProfile { path });
         }
         Ok(Some(config))
     }
@@ -173,6 +216,24 @@ pub enum Profile {
     Modern,
     /// P-256, for verifiers that know no Ed25519 in CMS.
     Interop,
+}
+
+/// How an authority certifies.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wire {
+    /// By sessions, which are renewed and get certificates for single payloads.
+    #[default]
+    Sessions,
+    /// As the hosted notme authority does, by pairs of certificates for one token each at
+    /// `/cert/gha`. They are X.509 by an Ed25519 root, and carry no scope to sign.
+    Pairs,
+}
+
+impl Wire {
+    fn is_sessions(&self) -> bool {
+        *self == Self::Sessions
+    }
 }
 
 /// How much a time stamp matters.
@@ -264,6 +325,12 @@ pub enum ConfigError {
         /// The name in it.
         found: AgentName,
     },
+    /// The profile is none that the authority certifies.
+    #[error("`{}`: an authority that issues pairs certifies the profile `modern` only", path.display())]
+    NoProfile {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file cannot be written.
     #[error("could not write `{}`", path.display())]
     Write {
@@ -280,9 +347,10 @@ impl ConfigError {
         match self {
             Self::Directory(error) => error.code(),
             Self::Read { .. } | Self::Write { .. } => "config-unusable",
-            Self::Malformed { .. } | Self::TooLarge { .. } | Self::OtherName { .. } => {
-                "config-invalid"
-            }
+            Self::Malformed { .. }
+            | Self::TooLarge { .. }
+            | Self::OtherName { .. }
+            | Self::NoProfile { .. } => "config-invalid",
         }
     }
 }

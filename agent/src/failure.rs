@@ -6,6 +6,7 @@ use notme_core::{
     frame::{FrameError, Refusal},
     identity::AgentName,
     key::SignError,
+    link::LinkError,
     object::ObjectError,
     openpgp::OpenPgpError,
     statement::StatementError,
@@ -14,6 +15,7 @@ use notme_core::{
 use crate::{
     authority_client::AuthorityError, chain::ChainCheckError, config::ConfigError,
     embedded::LaunchError, session_keys::KeysError, slot::TimeStampRefused,
+    token_source::TokenSourceError,
 };
 
 /// A request that failed.
@@ -37,6 +39,9 @@ pub(crate) enum Failure {
     /// The statement is none that is signed.
     #[error("the statement is none that is signed")]
     Statement(#[source] StatementError),
+    /// The message is neither the encoding of a statement nor a link that is signed.
+    #[error("the message is neither the DSSE encoding of an in-toto statement nor an in-toto link")]
+    Link(#[source] LinkError),
     /// The session may not sign statements.
     #[error("the session does not have the scope `sign:attestation`")]
     Scope,
@@ -55,6 +60,12 @@ pub(crate) enum Failure {
         /// Which agent.
         agent: AgentName,
     },
+    /// There is no token to open a session with.
+    #[error(transparent)]
+    TokenSource(#[from] TokenSourceError),
+    /// The authority certifies no payloads.
+    #[error("the authority issues no certificates for single payloads")]
+    NoIssuance,
     /// The token is not text, or too long to be one.
     #[error("the enrolment token is malformed")]
     Token,
@@ -126,16 +137,19 @@ impl Failure {
             Self::Frame(_) => "frame-malformed",
             Self::Request(_) => "request-malformed",
             Self::Busy => "agent-busy",
-            Self::Payload(_) | Self::NotStatement | Self::Statement(_) => "payload-not-understood",
+            Self::Payload(_) | Self::NotStatement | Self::Statement(_) | Self::Link(_) => {
+                "payload-not-understood"
+            }
             Self::Scope => "scope-missing",
             Self::UnknownKey { .. } => "key-unknown",
             Self::Config(error) => error.code(),
             Self::NoSession { .. } => "session-missing",
+            Self::TokenSource(_) => "token-unavailable",
             Self::Token => "token-malformed",
             Self::Authority(error) => error.code(),
             Self::Launch(error) => error.code(),
             Self::Certificate(error) => error.code(),
-            Self::NoCertificate { .. } => "certificate-unavailable",
+            Self::NoCertificate { .. } | Self::NoIssuance => "certificate-unavailable",
             Self::NoFormat { .. } => "format-unavailable",
             Self::TimeStamp(_) => "timestamp-invalid",
             Self::NoTimeStamp { .. } => "timestamp-unavailable",
@@ -172,6 +186,10 @@ impl Failure {
             Self::NoSession { agent } => {
                 format!("`notme agent enrol {agent} --token-file FILE` opens a session with a token")
             }
+            Self::TokenSource(TokenSourceError::NoJob) => {
+                "give the job `permissions: id-token: write`, and run `notme agent stop` in it"
+                    .to_owned()
+            }
             Self::Certificate(ChainCheckError::NotPinned) => {
                 "`notme trust show` lists the authorities that are pinned".to_owned()
             }
@@ -196,9 +214,12 @@ impl Failure {
             | Self::Busy
             | Self::Payload(_)
             | Self::NotStatement
+            | Self::Link(_)
             | Self::Statement(_)
             | Self::Config(_)
             | Self::Token
+            | Self::TokenSource(_)
+            | Self::NoIssuance
             | Self::OpenPgp(_)
             | Self::TimeStamp(_)
             | Self::Certificate(_)

@@ -1,12 +1,12 @@
 //! What other commands ask an authority: documents, and whether it is there. Blocking.
 
-use std::{future::Future, io, path::PathBuf, time::Duration};
+use std::{future::Future, io, ops::Range, path::PathBuf, time::Duration};
 
 use tokio::{runtime, time::Instant};
 
 use crate::{
     authority_address::AuthorityAddress,
-    authority_client::{AuthorityClient, AuthorityError, Document, FETCH_TIMEOUT},
+    authority_client::{AuthorityClient, AuthorityError, Dated, Document, FETCH_TIMEOUT},
     embedded::{AuthorityLauncher, Embedded, LaunchError},
 };
 
@@ -21,9 +21,51 @@ pub fn fetch(
     ca_file: Option<PathBuf>,
     document: Document,
 ) -> Result<Vec<u8>, FetchError> {
-    let client = AuthorityClient::new(authority.into(), ca_file);
-    Ok(block_on(client.fetch(document, FETCH_TIMEOUT))??)
+    Ok(fetch_dated(authority, ca_file, document)?.document)
 }
+
+/// Fetches a document as [`fetch`] does, with the time of day at the authority.
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch_dated(
+    authority: impl Into<AuthorityAddress>,
+    ca_file: Option<PathBuf>,
+    document: Document,
+) -> Result<Dated, FetchError> {
+    let client = AuthorityClient::new(authority.into(), ca_file);
+    Ok(block_on(client.fetch_dated(document, FETCH_TIMEOUT))??)
+}
+
+/// Fetches the trust documents of these numbers, in their order; `None` when the authority lacks
+/// one of them, or they are more than [`HISTORY_MAX`].
+///
+/// # Errors
+/// [`FetchError`].
+pub fn fetch_history(
+    authority: impl Into<AuthorityAddress>,
+    ca_file: Option<PathBuf>,
+    seqnos: Range<u64>,
+) -> Result<Option<Vec<Vec<u8>>>, FetchError> {
+    if seqnos.end.saturating_sub(seqnos.start) > HISTORY_MAX {
+        return Ok(None);
+    }
+    let client = AuthorityClient::new(authority.into(), ca_file);
+    block_on(async {
+        let mut documents = Vec::new();
+        for seqno in seqnos {
+            match client.fetch(Document::TrustAt(seqno), FETCH_TIMEOUT).await {
+                Ok(document) => documents.push(document),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(documents))
+    })?
+}
+
+/// The most documents that are fetched at once: those of more than a year.
+pub const HISTORY_MAX: u64 = 400;
 
 /// Waits until the embedded authority answers, after starting it if need be.
 ///

@@ -28,15 +28,19 @@ mod session;
 mod session_keys;
 mod slot;
 mod ssh_agent;
+mod token_source;
 
 pub use agent_socket::{BindError, SOCKET_NAME, SSH_SOCKET_NAME};
 pub use authority_address::AuthorityAddress;
-pub use authority_client::{AuthorityError, Document};
+pub use authority_client::{AuthorityError, Dated, Document};
 pub use authority_url::{AuthorityUrl, AuthorityUrlError};
 pub use chain::ChainCheckError;
 pub use clock::Clock;
-pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile, Timestamping};
+pub use config::{AgentConfig, ConfigError, Pins, PinsError, Profile, Timestamping, Wire};
 pub use embedded::{AuthorityLauncher, LaunchError};
-pub use fetch::{FetchError, ensure_embedded_authority, fetch};
+pub use fetch::{
+    FetchError, HISTORY_MAX, ensure_embedded_authority, fetch, fetch_dated, fetch_history,
+};
 pub use process::detach;
 pub use server::{AgentOptions, RunError, run};
+pub use token_source::{GithubJob, TOKEN_MAX, TokenSource, TokenSourceError};

@@ -24,6 +24,7 @@ use crate::{
     lock::Lock,
     slot::Surroundings,
     ssh_agent::serve_ssh_client,
+    token_source::GithubJob,
 };
 
 /// What the key agent needs to know.
@@ -39,6 +40,8 @@ pub struct AgentOptions {
     pub idle_exit: Duration,
     /// How to start the embedded authority.
     pub launcher: Option<AuthorityLauncher>,
+    /// The GitHub Actions job that it was started in, for agents whose tokens come from there.
+    pub github: Option<GithubJob>,
     /// The time.
     pub clock: Clock,
 }
@@ -64,14 +67,13 @@ pub fn run(options: AgentOptions) -> Result<(), RunError> {
         .build()
         .map_err(RunError::EventLoop)?;
     let server = Server {
-        agents: Rc::new(Agents::new(
-            options.config_dir,
-            Surroundings {
-                embedded: Embedded::new(options.launcher),
-                authority_socket: options.authority_socket,
-                clock: options.clock,
-            },
-        )),
+        agents: Rc::new(Agents::new(Surroundings {
+            embedded: Embedded::new(options.launcher),
+            authority_socket: options.authority_socket,
+            config_dir: options.config_dir,
+            github: options.github,
+            clock: options.clock,
+        })),
         lock: Lock::default(),
         ssh_socket: options.runtime_dir.join(SSH_SOCKET_NAME),
         memory,

@@ -6,8 +6,9 @@ use notme_core::{
     base64,
     certificate::Certificate,
     enrol::{
-        EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair, RenewRequest,
-        SCOPE_SIGN_GIT, enrol_preimage, issue_preimage, peer_binding, renew_preimage,
+        EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair,
+        OpenPgpCertification, PairRequest, PairResponse, RenewRequest, SCOPE_SIGN_GIT,
+        enrol_preimage, issue_preimage, pair_preimage, peer_binding, renew_preimage,
     },
     hex,
     identity::Identity,
@@ -15,7 +16,7 @@ use notme_core::{
     openpgp::{SessionKey, SessionSubject, TrustedKey},
     ssh::{self, key::KeyReadError},
     time::UnixTime,
-    trust::{TrustDocument, TrustError, VerifiedTrust},
+    trust::{SuccessionError, TrustDocument, TrustError, VerifiedTrust},
 };
 use rand_core::{OsRng, RngCore as _};
 use zeroize::Zeroizing;
@@ -35,10 +36,10 @@ pub(crate) type Token = Zeroizing<String>;
 /// What a session was opened with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Opening {
-    /// A token: there may be no second one.
+    /// A token that was handed over: there may be no second one.
     Token,
-    /// Our user id: that opens the next one, too.
-    UserId,
+    /// What opens the next one, too: our user id, or a source of tokens.
+    Repeatable,
 }
 
 /// A session that the authority granted, checked.
@@ -49,7 +50,8 @@ pub(crate) struct Session {
     ssh_key: ssh::PublicKey,
     identity: Identity,
     signing: Chain,
-    interop: Chain,
+    /// None of an authority that issues pairs.
+    interop: Option<Chain>,
     roots: Vec<Certificate>,
     formats: Result<Formats, NoFormats>,
     renew_at: UnixTime,
@@ -80,14 +82,60 @@ pub(crate) enum NoFormats {
     /// The trust document is not one to rely on.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The trust document is older than one seen, or one of two.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
+    /// There is none.
+    #[error("it issues pairs of X.509 certificates only")]
+    Pairs,
 }
 
 /// What an authority answered: what it granted, the roots it serves, of which only pinned ones
 /// count, and its trust document.
 pub(crate) struct Granted<'a> {
-    pub(crate) answer: &'a EnrolResponse,
+    pub(crate) answer: &'a Answer,
     pub(crate) roots: Vec<Certificate>,
     pub(crate) trust: Result<VerifiedTrust, NoFormats>,
+}
+
+/// The certificates that an authority issued, and for whom.
+pub(crate) struct Answer {
+    pub(crate) identity: Identity,
+    signing: String,
+    interop: Option<String>,
+    ssh: Option<String>,
+    openpgp: Option<OpenPgpCertification>,
+    expires_at: UnixTime,
+    session_ends_at: UnixTime,
+}
+
+impl From<EnrolResponse> for Answer {
+    fn from(answer: EnrolResponse) -> Self {
+        Self {
+            identity: answer.identity,
+            signing: answer.certificates.signing,
+            interop: Some(answer.certificates.interop),
+            ssh: answer.certificates.ssh,
+            openpgp: answer.certificates.openpgp,
+            expires_at: answer.expires_at,
+            session_ends_at: answer.session_ends_at,
+        }
+    }
+}
+
+impl From<PairResponse> for Answer {
+    fn from(answer: PairResponse) -> Self {
+        Self {
+            identity: answer.identity,
+            signing: answer.certificates.signing,
+            interop: None,
+            ssh: None,
+            openpgp: None,
+            expires_at: answer.expires_at,
+            // There is nothing to renew it by.
+            session_ends_at: answer.expires_at,
+        }
+    }
 }
 
 impl Session {
@@ -102,11 +150,11 @@ impl Session {
         now: UnixTime,
     ) -> Result<Self, ChainCheckError> {
         let answer = granted.answer;
-        let signing = Chain::from_pem(&answer.certificates.signing)?;
+        let signing = Chain::from_pem(&answer.signing)?;
         check_expires_at(signing.leaf().not_after(), answer.expires_at)?;
         let lifetime = signing.leaf().not_after().secs() - now.secs();
         let mut session = Self {
-            interop: Chain::from_pem(&answer.certificates.interop)?,
+            interop: answer.interop.as_deref().map(Chain::from_pem).transpose()?,
             identity: answer.identity.clone(),
             ssh_key: ssh::PublicKey::from_key(keys.ed25519()).map_err(KeyReadError::from)?,
             renew_at: signing.leaf().not_after().plus(-renewal_margin(lifetime)),
@@ -134,11 +182,11 @@ impl Session {
 
     fn accept_ssh(
         &self,
-        answer: &EnrolResponse,
+        answer: &Answer,
         config: &AgentConfig,
         now: UnixTime,
     ) -> Result<Option<ssh::Certificate>, ChainCheckError> {
-        let (Ok(_), Some(line)) = (&self.formats, &answer.certificates.ssh) else {
+        let (Ok(_), Some(line)) = (&self.formats, &answer.ssh) else {
             return Ok(None);
         };
         let certificate = SshSig::read(self, line)?;
@@ -148,11 +196,11 @@ impl Session {
 
     fn accept_openpgp(
         &self,
-        answer: &EnrolResponse,
+        answer: &Answer,
         config: &AgentConfig,
         now: UnixTime,
     ) -> Result<Option<OwnOpenPgp>, ChainCheckError> {
-        let (Ok(formats), Some(said)) = (&self.formats, &answer.certificates.openpgp) else {
+        let (Ok(formats), Some(said)) = (&self.formats, &answer.openpgp) else {
             return Ok(None);
         };
         let subject = SessionSubject {
@@ -186,15 +234,10 @@ impl Session {
             roots: &roots,
             now,
         })?;
-        if !chain
-            .leaf()
-            .scopes()
-            .iter()
-            .any(|scope| scope == SCOPE_SIGN_GIT)
-        {
-            return Err(ChainCheckError::Scope);
+        match config.allows(chain, SCOPE_SIGN_GIT) {
+            true => Ok(()),
+            false => Err(ChainCheckError::Scope),
         }
-        Ok(())
     }
 
     /// Returns the authority's trust document, when a root that is pinned now signed it: every
@@ -278,7 +321,7 @@ impl Session {
     pub(crate) fn missed_trust(&self) -> bool {
         match &self.formats {
             Err(NoFormats::Authority(error)) => error.is_absence(),
-            Err(NoFormats::Trust(_)) | Ok(_) => false,
+            Err(NoFormats::Trust(_) | NoFormats::Succession(_) | NoFormats::Pairs) | Ok(_) => false,
         }
     }
 
@@ -291,7 +334,8 @@ impl Session {
     pub(crate) fn chain(&self, profile: Profile) -> &Chain {
         match profile {
             Profile::Modern => &self.signing,
-            Profile::Interop => &self.interop,
+            // Without one nobody is configured for it, and its key is not the other's.
+            Profile::Interop => self.interop.as_ref().unwrap_or(&self.signing),
         }
     }
 
@@ -456,15 +500,36 @@ pub(crate) fn enrol_request(
     Ok(EnrolRequest {
         agent: agent.clone(),
         token: token.map(str::to_owned),
-        public_keys: KeyPair {
-            mtls: mtls.spki_pem(),
-            signing: signing.spki_pem(),
-        },
-        proofs: KeyPair {
-            mtls: base64::encode_url(&keys.sign_p256(&preimage)?.to_bytes()),
-            signing: base64::encode_url(&keys.sign_ed25519(&preimage)?),
-        },
+        public_keys: public_keys(keys),
+        proofs: proofs(keys, &preimage)?,
         scopes: config.scopes.clone(),
+    })
+}
+
+/// Builds the request for a pair of certificates.
+///
+/// # Errors
+/// [`SignError`].
+pub(crate) fn pair_request(keys: &SessionKeys, token: &Token) -> Result<PairRequest, SignError> {
+    let preimage = pair_preimage(keys.p256(), keys.ed25519(), token);
+    Ok(PairRequest {
+        public_keys: public_keys(keys),
+        proofs: proofs(keys, &preimage)?,
+    })
+}
+
+fn public_keys(keys: &SessionKeys) -> KeyPair {
+    KeyPair {
+        mtls: keys.p256().spki_pem(),
+        signing: keys.ed25519().spki_pem(),
+    }
+}
+
+/// Shows that we hold both keys.
+fn proofs(keys: &SessionKeys, preimage: &[u8]) -> Result<KeyPair, SignError> {
+    Ok(KeyPair {
+        mtls: base64::encode_url(&keys.sign_p256(preimage)?.to_bytes()),
+        signing: base64::encode_url(&keys.sign_ed25519(preimage)?),
     })
 }
 

@@ -27,18 +27,23 @@ use crate::{
     authority_client::{AuthorityClient, AuthorityError, Document},
     chain::ChainCheckError,
     clock::Clock,
-    config::AgentConfig,
+    config::{AgentConfig, Wire},
     embedded::Embedded,
     failure::Failure,
     forms::Form,
-    session::{Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request},
+    session::{
+        Answer, Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request,
+        pair_request,
+    },
     session_keys::SessionKeys,
+    token_source::GithubJob,
 };
 
 /// An agent's place in the key agent.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    config: AgentConfig,
+    /// Replaced when the authority's trust document says something new.
+    config: RefCell<Rc<AgentConfig>>,
     client: AuthorityClient,
     session: RefCell<Option<Rc<Session>>>,
     /// Held while a session is opened or renewed, so that it is done once.
@@ -47,6 +52,10 @@ pub(crate) struct Slot {
     kept_waiting: Cell<Option<Instant>>,
     /// When renewal was last tried ahead of time.
     renewal_tried: Cell<Option<Instant>>,
+    /// When the trust document was last seen.
+    trust_seen: Cell<Option<UnixTime>>,
+    /// When it was last tried ahead of a renewal.
+    trust_tried: Cell<Option<Instant>>,
     /// Signatures with the session certificate.
     fallback: RefCell<Option<Fallback>>,
     /// Signatures that did without the time stamp they were to have.
@@ -59,6 +68,10 @@ pub(crate) struct Surroundings {
     pub(crate) embedded: Embedded,
     /// Where the embedded authority listens.
     pub(crate) authority_socket: PathBuf,
+    /// Where the configurations are.
+    pub(crate) config_dir: PathBuf,
+    /// The job that we were started in.
+    pub(crate) github: Option<GithubJob>,
     /// Our time.
     pub(crate) clock: Clock,
 }
@@ -77,11 +90,13 @@ impl Slot {
         let address = config.authority.at(&around.authority_socket);
         Self {
             client: AuthorityClient::new(address, config.ca_file.clone()),
-            config,
+            config: RefCell::new(Rc::new(config)),
             session: RefCell::new(None),
             changing: Mutex::new(()),
             kept_waiting: Cell::new(None),
             renewal_tried: Cell::new(None),
+            trust_seen: Cell::new(None),
+            trust_tried: Cell::new(None),
             fallback: RefCell::new(None),
             unstamped: RefCell::new(None),
         }
@@ -90,9 +105,12 @@ impl Slot {
     /// Returns the place of an agent whose configuration changed. Its session goes on when it is
     /// one of the same authority with the same rights.
     pub(crate) fn reconfigured(&self, config: AgentConfig, around: &Surroundings) -> Self {
+        let before = self.config();
+        let is_same = config.authority == before.authority
+            && config.wire == before.wire
+            && config.scopes == before.scopes;
         let slot = Self::new(config, around);
-        let same_rights = slot.config.scopes == self.config.scopes;
-        if slot.config.authority == self.config.authority && same_rights {
+        if is_same {
             slot.session.replace(self.current());
             slot.fallback.replace(self.fallback.borrow().clone());
             slot.unstamped.replace(self.unstamped.borrow().clone());
@@ -101,8 +119,8 @@ impl Slot {
     }
 
     /// Returns the configuration.
-    pub(crate) fn config(&self) -> &AgentConfig {
-        &self.config
+    pub(crate) fn config(&self) -> Rc<AgentConfig> {
+        Rc::clone(&self.config.borrow())
     }
 
     /// Returns the session, if there is one.
@@ -112,11 +130,11 @@ impl Slot {
 
     /// Tells about the session, without a secret.
     pub(crate) fn status(&self, now: UnixTime) -> SessionStatus {
-        let session = self.current();
+        let (config, session) = (self.config(), self.current());
         let session = session.as_deref();
         SessionStatus {
-            agent: self.config.name.clone(),
-            authority: self.config.authority.to_string(),
+            agent: config.name.clone(),
+            authority: config.authority.to_string(),
             state: match session {
                 None => SessionState::Absent,
                 Some(session) if session.ends_at() < now => SessionState::Ended,
@@ -125,7 +143,7 @@ impl Slot {
             },
             problem: None,
             identity: session.map(|session| session.identity().clone()),
-            kid: session.map(|session| session.kid(self.config.profile)),
+            kid: session.map(|session| session.kid(config.profile)),
             not_after: session.map(Session::not_after),
             session_ends_at: session.map(Session::ends_at),
             fallback: self.fallback.borrow().clone(),
@@ -152,14 +170,20 @@ impl Slot {
     ) -> Result<Credential<F::Certificate>, Failure> {
         let digest = sha256(payload);
         let mut session = self.session(around, deadline).await?;
-        if F::of_session(&session, &self.config).is_none() && session.missed_trust() {
+        if F::of_session(&session, &self.config()).is_none() && session.missed_trust() {
             // Not there when the session began; it may be by now.
             session = self.renew(around, deadline).await?;
         }
         let mut issued = self.issue::<F>(&session, &digest, around, deadline).await;
-        if matches!(&issued, Err(failure) if is_loss(failure)) && self.needs_no_token() {
+        if matches!(&issued, Err(failure) if is_loss(failure)) && self.opens_by_itself() {
             // The authority forgot the session; where a new one costs nothing, get it.
             session = self.enrol(None, around, deadline).await?;
+            issued = self.issue::<F>(&session, &digest, around, deadline).await;
+        }
+        if matches!(&issued, Err(failure) if is_of_other_root(failure)) {
+            // The authority may have rotated its keys. Its trust document leads to the new ones,
+            // or it is not the one that is pinned.
+            session = self.renew(around, deadline).await?;
             issued = self.issue::<F>(&session, &digest, around, deadline).await;
         }
         let absent = match issued {
@@ -181,10 +205,14 @@ impl Slot {
         if now < first || last < now {
             return Err(self.no_certificate(absent));
         }
-        F::check(&session, &certificate, &self.config, now)?;
+        F::check(&session, &certificate, &self.config(), now)?;
+        let reason = match absent {
+            Failure::NoIssuance => absent.to_string(),
+            absent => format!("authority unreachable ({absent})"),
+        };
         let notice = format!(
-            "authority unreachable ({absent}), signed with the session certificate; without a \
-             time stamp verifiers will see time basis `declared`"
+            "{reason}, signed with the session certificate; without a time stamp verifiers will \
+             see time basis `declared`"
         );
         count(&self.fallback, &notice, now);
         Ok(Credential {
@@ -197,9 +225,10 @@ impl Slot {
 
     /// Returns the session's own certificate of a form.
     fn of_session<'a, F: Form>(&self, session: &'a Session) -> Result<&'a F::Certificate, Failure> {
-        F::of_session(session, &self.config).ok_or_else(|| Failure::NoFormat {
-            agent: self.config.name.clone(),
-            format: F::format(&self.config).as_str(),
+        let config = self.config();
+        F::of_session(session, &config).ok_or_else(|| Failure::NoFormat {
+            agent: config.name.clone(),
+            format: F::format(&config).as_str(),
             cause: session.no_formats().map(ToString::to_string),
         })
     }
@@ -233,10 +262,10 @@ impl Slot {
         match self.renew_locked(&session, around, deadline).await {
             Ok(session) => Ok(session),
             // It still serves for this signature.
-            Err(_) if session.chain(self.config.profile).leaf().is_valid_at(now) => Ok(session),
+            Err(_) if session.chain(self.config().profile).leaf().is_valid_at(now) => Ok(session),
             // Not when the session was revoked: that would be undone by asking again.
             Err(failure)
-                if self.needs_no_token() && (is_absence(&failure) || is_loss(&failure)) =>
+                if self.opens_by_itself() && (is_absence(&failure) || is_loss(&failure)) =>
             {
                 self.enrol_locked(None, around, deadline)
                     .await
@@ -280,10 +309,13 @@ impl Slot {
 
     /// Renews ahead of time when it is due.
     pub(crate) async fn maintain(&self, around: &Surroundings) {
+        self.refresh_trust(around).await;
         let now = (around.clock)();
-        let is_due = self
-            .current()
-            .is_some_and(|session| session.renew_at() <= now && now <= session.ends_at());
+        // A token is not spent as long as nobody wants to sign.
+        let is_due = self.config().wire == Wire::Sessions
+            && self
+                .current()
+                .is_some_and(|session| session.renew_at() <= now && now <= session.ends_at());
         let is_early = self
             .renewal_tried
             .get()
@@ -305,17 +337,20 @@ impl Slot {
     ) -> Result<F::Certificate, Failure> {
         // An authority that certified nothing in the form would not for a payload either.
         self.of_session::<F>(session)?;
+        if self.config().wire == Wire::Pairs {
+            return Err(Failure::NoIssuance);
+        }
         self.check_patience()?;
-        let authority = &self.config.authority;
+        let config = self.config();
         let issued = self
             .ask(around, deadline, async |timeout| {
                 let now = (around.clock)();
-                let format = F::format(&self.config);
-                let request = session.issue_request(authority, format, digest, now)?;
+                let format = F::format(&config);
+                let request = session.issue_request(&config.authority, format, digest, now)?;
                 Ok(self.client.issue(&request, timeout).await?)
             })
             .await?;
-        Ok(session.accept_issued::<F>(&issued, digest, &self.config, (around.clock)())?)
+        Ok(session.accept_issued::<F>(&issued, digest, &config, (around.clock)())?)
     }
 
     /// Gives up at once on an authority that kept us waiting a moment ago.
@@ -323,7 +358,7 @@ impl Slot {
         let kept_waiting = self.kept_waiting.get();
         if kept_waiting.is_some_and(|since| since.elapsed() < WAITING_PAUSE) {
             return Err(AuthorityError::TimedOut {
-                authority: self.config.authority.clone(),
+                authority: self.config().authority.clone(),
             });
         }
         Ok(())
@@ -335,22 +370,28 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        if token.is_none() && !self.needs_no_token() {
+        if token.is_none() && !self.opens_by_itself() {
             return Err(self.no_session());
         }
         // Before the token leaves: an authority that we would not believe is not to have it.
+        // The trust document comes first: it leads from our pins to the roots of today.
+        let trust = self.trust(around, deadline).await?;
         let roots = self.roots(around, deadline).await?;
-        check_pinned(&roots, &self.config)?;
+        check_pinned(&roots, &self.config())?;
         let opening = match &token {
             Some(_) => Opening::Token,
-            None => Opening::UserId,
+            None => Opening::Repeatable,
         };
         let keys = SessionKeys::generate(&mut OsRng)?;
-        let request = enrol_request(&keys, &self.config, token.as_ref())?;
-        drop(token);
         let answer = self
             .ask(around, deadline, async |timeout| {
-                Ok(self.client.enrol(&request, timeout).await?)
+                let token = match (&token, &self.config().token) {
+                    (None, Some(source)) => {
+                        Some(source.token(around.github.as_ref(), deadline).await?)
+                    }
+                    (token, _) => token.clone(),
+                };
+                self.open(&keys, token, timeout).await
             })
             .await
             .map_err(|failure| match failure {
@@ -360,9 +401,30 @@ impl Slot {
         let granted = Granted {
             answer: &answer,
             roots,
-            trust: self.trust(around, deadline).await?,
+            trust,
         };
         self.accept((Rc::new(keys), opening), granted, around)
+    }
+
+    /// Has keys certified.
+    async fn open(
+        &self,
+        keys: &SessionKeys,
+        token: Option<Token>,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let config = self.config();
+        match (config.wire, token) {
+            (Wire::Sessions, token) => {
+                let request = enrol_request(keys, &config, token.as_ref())?;
+                Ok(self.client.enrol(&request, timeout).await?.into())
+            }
+            (Wire::Pairs, Some(token)) => {
+                let request = pair_request(keys, &token)?;
+                Ok(self.client.pair(&token, &request, timeout).await?.into())
+            }
+            (Wire::Pairs, None) => Err(self.no_session()),
+        }
     }
 
     async fn renew_locked(
@@ -371,19 +433,24 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        let answer = self
+        if self.config().wire == Wire::Pairs {
+            return self.enrol_locked(None, around, deadline).await;
+        }
+        let answer: Answer = self
             .ask(around, deadline, async |timeout| {
-                let request = session.renew_request(&self.config.authority, (around.clock)())?;
+                let request = session.renew_request(&self.config().authority, (around.clock)())?;
                 Ok(self.client.renew(&request, timeout).await?)
             })
-            .await?;
+            .await?
+            .into();
         if answer.identity != *session.identity() {
             return Err(ChainCheckError::Identity.into());
         }
         let granted = Granted {
             answer: &answer,
-            roots: self.roots(around, deadline).await?,
+            // As when enrolling: first what leads to the roots, then the roots.
             trust: self.trust(around, deadline).await?,
+            roots: self.roots(around, deadline).await?,
         };
         let keys = (Rc::clone(session.keys()), session.opening());
         self.accept(keys, granted, around)
@@ -395,7 +462,11 @@ impl Slot {
         deadline: Instant,
     ) -> Result<Vec<Certificate>, Failure> {
         self.ask(around, deadline, async |timeout| {
-            Ok(self.client.roots(timeout).await?)
+            let document = match self.config().wire {
+                Wire::Sessions => Document::CaBundle,
+                Wire::Pairs => Document::WellKnownCaBundle,
+            };
+            Ok(self.client.roots(document, timeout).await?)
         })
         .await
     }
@@ -407,18 +478,21 @@ impl Slot {
         around: &Surroundings,
     ) -> Result<Rc<Session>, Failure> {
         let now = (around.clock)();
-        let session = Rc::new(Session::accept(keys, granted, &self.config, now)?);
+        let session = Rc::new(Session::accept(keys, granted, &self.config(), now)?);
         self.session.replace(Some(Rc::clone(&session)));
         Ok(session)
     }
 
-    /// Gets the document that names the keys which certify in SSH and OpenPGP. Without it a
-    /// session still has X.509.
+    /// Gets the document that names the authority's keys, and follows where it leads. Without it
+    /// a session still has X.509.
     async fn trust(
         &self,
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Result<VerifiedTrust, NoFormats>, Failure> {
+        if self.config().wire == Wire::Pairs {
+            return Ok(Err(NoFormats::Pairs));
+        }
         let envelope = self
             .ask(around, deadline, async |timeout| {
                 Ok(self.client.fetch(Document::Trust, timeout).await?)
@@ -429,8 +503,56 @@ impl Slot {
             Err(Failure::Authority(error)) => return Ok(Err(error.into())),
             Err(failure) => return Err(failure),
         };
-        let (pins, now) = (self.config.pins.as_slice(), (around.clock)());
-        Ok(TrustDocument::verify(&envelope, pins, now).map_err(NoFormats::from))
+        let (config, now) = (self.config(), (around.clock)());
+        let verified = match TrustDocument::verify(&envelope, config.pins.as_slice(), now) {
+            Ok(verified) => verified,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        match config.following(&verified) {
+            Ok(next) => self.adopt(next, around)?,
+            Err(error) => return Ok(Err(error.into())),
+        }
+        self.trust_seen.set(Some(now));
+        Ok(Ok(verified))
+    }
+
+    /// Goes by a configuration that says what the trust document does, and keeps it.
+    fn adopt(&self, next: AgentConfig, around: &Surroundings) -> Result<(), Failure> {
+        let before = self.config();
+        if next == *before {
+            return Ok(());
+        }
+        // One that somebody wrote meanwhile is not overwritten: the next request goes by it.
+        let kept = AgentConfig::load(&around.config_dir, &before.name)?;
+        if kept.as_ref() == Some(&*before) {
+            next.save(&around.config_dir)?;
+        }
+        self.config.replace(Rc::new(next));
+        Ok(())
+    }
+
+    /// Asks for the trust document when it was not seen for a while, so that a rotation is known
+    /// before the first signature after it. This user's own authority is not kept awake for that.
+    async fn refresh_trust(&self, around: &Surroundings) {
+        let (config, now) = (self.config(), (around.clock)());
+        let is_due = self
+            .trust_seen
+            .get()
+            .is_some_and(|seen| seen.plus(TRUST_AGE) <= now);
+        let is_early = self
+            .trust_tried
+            .get()
+            .is_some_and(|tried| tried.elapsed() < RENEWAL_PAUSE);
+        if config.embedded || !is_due || is_early {
+            return;
+        }
+        self.trust_tried.set(Some(Instant::now()));
+        let deadline = Instant::now() + AUTHORITY_TIMEOUT;
+        // A failure shows when somebody wants to sign; until then it is tried again.
+        let seen = self.trust(around, deadline).await;
+        if matches!(seen, Ok(Ok(_))) && self.config().pins != config.pins {
+            let _ = self.renew(around, Instant::now() + AUTHORITY_TIMEOUT).await;
+        }
     }
 
     /// Asks the authority, twice if need be: the connection kept since the last question may be
@@ -447,7 +569,7 @@ impl Slot {
         };
         let answer = match question(timeout()).await {
             Err(Failure::Authority(AuthorityError::Unreachable { .. })) => {
-                if self.config.embedded {
+                if self.config().embedded {
                     around.embedded.ensure(&self.client, deadline).await?;
                 }
                 question(timeout()).await
@@ -474,20 +596,22 @@ impl Slot {
             return failure;
         }
         Failure::NoCertificate {
-            agent: self.config.name.clone(),
+            agent: self.config().name.clone(),
             cause: failure.to_string(),
         }
     }
 
     fn no_session(&self) -> Failure {
         Failure::NoSession {
-            agent: self.config.name.clone(),
+            agent: self.config().name.clone(),
         }
     }
 
-    /// On a unix socket our user id may open sessions; the authority knows whether it does.
-    fn needs_no_token(&self) -> bool {
-        self.config.authority.is_local()
+    /// Tells whether sessions open without a token that somebody hands over. On a unix socket our
+    /// user id may do that; the authority knows whether it does.
+    fn opens_by_itself(&self) -> bool {
+        let config = self.config();
+        config.authority.is_local() || config.token.is_some()
     }
 }
 
@@ -498,6 +622,8 @@ const AUTHORITY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an authority that keeps us waiting is not asked again while signing: a rebase of a
 /// hundred commits waits for it once, not a hundred times.
 const WAITING_PAUSE: Duration = Duration::from_secs(10);
+/// How long the trust document is gone by without asking again, in seconds.
+const TRUST_AGE: i64 = 600;
 const RENEWAL_PAUSE: Duration = Duration::from_secs(15);
 
 /// Counts a signature that had to do without something.
@@ -521,8 +647,16 @@ fn reset(row: &RefCell<Option<Fallback>>) {
 
 /// Tells whether the authority could not be asked, as opposed to having said no.
 fn is_absence(failure: &Failure) -> bool {
-    matches!(failure, Failure::Launch(_))
+    matches!(failure, Failure::Launch(_) | Failure::NoIssuance)
         || matches!(failure, Failure::Authority(error) if error.is_absence())
+}
+
+/// Tells whether a certificate was issued by a root that we don't know.
+fn is_of_other_root(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Certificate(ChainCheckError::NotPinned | ChainCheckError::Issuer(_))
+    )
 }
 
 /// Tells whether the authority no longer has the session.

@@ -8,15 +8,17 @@ use notme_core::{
     hex,
     json::{self, JsonError, Object},
     key::sha256,
+    timestamp::{granted_token, reply_granted},
 };
 use serde::{Deserialize, Serialize};
 
 /// What we write.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-/// What we read beside it.
-const OLDER: [&str; 4] = [
+/// The last version with room for a chain of certificates.
+const WITH_CHAIN: &str = "application/vnd.dev.sigstore.bundle+json;version=0.2";
+/// What we read beside these.
+const OLDER: [&str; 3] = [
     "application/vnd.dev.sigstore.bundle+json;version=0.1",
-    "application/vnd.dev.sigstore.bundle+json;version=0.2",
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
     "application/vnd.dev.sigstore.bundle.v0.2+json",
 ];
@@ -103,9 +105,10 @@ impl Bundle {
         }
         let object = json::parse_object(text)?;
         let wire: Wire = serde_json::from_value(object.into()).map_err(JsonError::from)?;
-        let is_known = wire.media_type == MEDIA_TYPE || OLDER.contains(&&*wire.media_type);
-        if !is_known {
-            return Err(BundleError::MediaType(wire.media_type));
+        match &*wire.media_type {
+            MEDIA_TYPE | WITH_CHAIN => {}
+            older if OLDER.contains(&older) => {}
+            _ => return Err(BundleError::MediaType(wire.media_type)),
         }
         let material = wire.verification_material;
         let raw = match (material.certificate, material.x509_certificate_chain) {
@@ -128,14 +131,13 @@ impl Bundle {
             timestamps: stamps
                 .rfc3161_timestamps
                 .iter()
-                .map(|stamp| decode(&stamp.signed_timestamp))
-                .collect::<Result<_, _>>()?,
+                .map(|stamp| Ok(token(decode(&stamp.signed_timestamp)?)))
+                .collect::<Result<_, BundleError>>()?,
         })
     }
 
     /// Writes the bundle. A leaf that needs no certificate below its root stands alone, as
-    /// version 0.3 has it; a longer chain is written in the older member, which readers of 0.3
-    /// take as well.
+    /// version 0.3 has it; a longer chain makes it a bundle of version 0.2.
     ///
     /// # Errors
     /// [`BundleError::Json`] when the serializer fails; it has no reason to.
@@ -144,23 +146,25 @@ impl Bundle {
             raw_bytes: base64::encode(certificate.der()),
         };
         let mut material = Material::default();
+        let mut media_type = MEDIA_TYPE;
         match self.certificates.as_slice() {
             [leaf] => material.certificate = Some(raw(leaf)),
             chain => {
                 let certificates = chain.iter().map(raw).collect();
                 material.x509_certificate_chain = Some(RawChain { certificates });
+                media_type = WITH_CHAIN;
             }
         }
         if !self.timestamps.is_empty() {
             let signed = |stamp: &Vec<u8>| Signed {
-                signed_timestamp: base64::encode(stamp),
+                signed_timestamp: base64::encode(&reply_granted(stamp)),
             };
             material.timestamp_verification_data = Some(Timestamps {
                 rfc3161_timestamps: self.timestamps.iter().map(signed).collect(),
             });
         }
         Ok(json::canonical(&Wire {
-            media_type: MEDIA_TYPE.to_owned(),
+            media_type: media_type.to_owned(),
             verification_material: material,
             dsse_envelope: Some(self.envelope.clone()),
         })?)
@@ -184,6 +188,15 @@ impl Bundle {
     /// Returns `sha256:<hex>` of the payload: what chains and evidence refer to.
     pub fn payload_digest(&self) -> String {
         format!("sha256:{}", hex::encode(&sha256(self.envelope.payload())))
+    }
+}
+
+/// Takes the token out of the answer that a bundle carries it in. A bare token stays one, and so
+/// does what is neither, for the verifier to refuse.
+fn token(stamp: Vec<u8>) -> Vec<u8> {
+    match granted_token(&stamp) {
+        Some(token) => token.to_vec(),
+        None => stamp,
     }
 }
 

@@ -10,12 +10,14 @@
 pub mod bundle;
 pub mod chain;
 pub mod level;
+pub mod link;
 pub mod make;
 pub mod origins;
 pub mod predicate;
 pub mod rosary;
 pub mod sign;
 pub mod store;
+pub mod trusted_root;
 pub mod verify;
 
 pub use bundle::Bundle;

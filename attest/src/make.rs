@@ -7,14 +7,15 @@ use notme_core::{
     json::Object,
     key::sha256,
     statement::{Statement, StatementError, Subject},
+    time::UnixTime,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     predicate::{
         ACCEPTANCE, ACTIVITY, Acceptance, Activity, ActivityRef, AgentRef, Artifact, Capture,
         Claim, DISPATCH, Event, Evidence, HANDOFF, Lifecycle, Outcome, Predicate, PredicateError,
-        Record, Succession, Termination, UNKNOWN,
+        Record, SUMMARY, Succession, Summary, Termination, UNKNOWN,
     },
     store::{CommitFacts, Place, StoreError, check_public},
 };
@@ -105,6 +106,36 @@ pub struct ActivityFacts {
     pub recorded_at: String,
     /// Members beside ours.
     pub more: Object,
+}
+
+impl ActivityFacts {
+    /// Says of an activity that it is, and nothing more.
+    pub fn unknown(id: &str, agent: &str, recorded_at: UnixTime) -> Self {
+        Self {
+            id: id.to_owned(),
+            segment: 1,
+            parent: None,
+            agent: agent.to_owned(),
+            definition: None,
+            workload: None,
+            model: None,
+            provider: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            events: Vec::new(),
+            includes: Vec::new(),
+            excludes: Vec::new(),
+            suspended: false,
+            termination: None,
+            outcome: Outcome::Unknown,
+            evidence: Vec::new(),
+            succeeds: Vec::new(),
+            origins_hash: None,
+            claim: None,
+            recorded_at: recorded_at.to_string(),
+            more: Object::new(),
+        }
+    }
 }
 
 /// Makes the statement of a record.
@@ -208,6 +239,34 @@ pub fn acceptance(
 ) -> Result<Statement, MakeError> {
     let subjects = commits.iter().map(CommitSubject::subject).collect();
     statement(subjects, ACCEPTANCE, acceptance, Object::new())
+}
+
+/// A revision that was verified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revision {
+    /// Its object id.
+    pub id: String,
+    /// `gitCommit` or `gitTag`.
+    pub algorithm: &'static str,
+    /// The branches and tags that named it.
+    pub references: Vec<String>,
+}
+
+/// Makes the statement of a verification summary.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn summary(summary: &Summary, revisions: &[Revision]) -> Result<Statement, MakeError> {
+    let subject = |revision: &Revision| {
+        let mut subject = Subject::new(&*revision.id, revision.algorithm, &*revision.id);
+        if !revision.references.is_empty() {
+            let references = json!({"source_refs": revision.references});
+            subject.more.insert("annotations".to_owned(), references);
+        }
+        subject
+    };
+    let subjects = revisions.iter().map(subject).collect();
+    statement(subjects, SUMMARY, summary, Object::new())
 }
 
 /// Returns the commits that a record covers.

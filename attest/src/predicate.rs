@@ -6,6 +6,7 @@ mod acceptance;
 mod activity;
 mod dispatch;
 mod handoff;
+mod summary;
 
 use notme_core::{hex, json::Object, statement::Statement, time::UnixTime};
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ pub use self::{
     },
     dispatch::Dispatch,
     handoff::Handoff,
+    summary::{Summary, VerificationResult, Verifier},
 };
 
 /// One running execution under an agent definition, as the notme authority's site describes it.
@@ -30,6 +32,8 @@ pub const HANDOFF_ROSARY: &str = "https://rosary.dev/Handoff/v1";
 pub const ACTIVITY: &str = "https://notme.bot/attestation/activity/v1";
 /// Who accepted which commits, and on what evidence.
 pub const ACCEPTANCE: &str = "https://notme.bot/attestation/acceptance/v1";
+/// Who verified which commits, and whether they passed (SLSA).
+pub const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
 /// A predicate that was read.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub enum Predicate {
     Activity(Box<Activity>),
     /// [`ACCEPTANCE`].
     Acceptance(Acceptance),
+    /// [`SUMMARY`].
+    Summary(Box<Summary>),
 }
 
 impl Predicate {
@@ -58,8 +64,20 @@ impl Predicate {
             ACCEPTANCE => {
                 Self::Acceptance(*read(predicate, |it: &Acceptance| it.check(statement))?)
             }
+            SUMMARY => Self::Summary(read(predicate, |it: &Summary| it.check(statement))?),
             other => return Err(PredicateError::Unknown(other.to_owned())),
         })
+    }
+
+    /// Returns the one word for what is said.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dispatch(_) => "dispatch",
+            Self::Handoff(_) => "handoff",
+            Self::Activity(_) => "activity",
+            Self::Acceptance(_) => "acceptance",
+            Self::Summary(_) => "verification-summary",
+        }
     }
 
     /// Returns when it was stated, as it says itself.
@@ -69,6 +87,7 @@ impl Predicate {
             Self::Handoff(_) => return None,
             Self::Activity(it) => &it.recorded_at,
             Self::Acceptance(it) => &it.accepted_at,
+            Self::Summary(it) => &it.time_verified,
         };
         text.parse().ok()
     }
@@ -78,7 +97,7 @@ impl Predicate {
         match self {
             Self::Dispatch(it) => it.origins_hash(),
             Self::Activity(it) => it.origins_hash.as_deref(),
-            Self::Handoff(_) | Self::Acceptance(_) => None,
+            Self::Handoff(_) | Self::Acceptance(_) | Self::Summary(_) => None,
         }
     }
 
@@ -89,6 +108,7 @@ impl Predicate {
             Self::Activity(it) => it.more.contains_key("contentOrigins"),
             Self::Handoff(it) => it.more.contains_key("contentOrigins"),
             Self::Acceptance(it) => it.more.contains_key("contentOrigins"),
+            Self::Summary(it) => it.more.contains_key("contentOrigins"),
         }
     }
 }

@@ -393,9 +393,31 @@ impl Store {
         Ok(ahead)
     }
 
-    /// Moves the refs to what `make` says, unless somebody else moved them meanwhile: then it is
-    /// asked again.
+    /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
+    /// garbage took away a directory that was to be written to, makes us try again.
     fn advance(
+        &self,
+        now: UnixTime,
+        mut make: impl FnMut(
+            &gix::Repository,
+            Shelf,
+            Option<ObjectId>,
+        ) -> Result<Option<Next>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut attempt = 0;
+        loop {
+            match self.try_to_advance(now, &mut make) {
+                Err(StoreError::Git { .. }) if attempt < TRIES => {}
+                result => return result,
+            }
+            // Two that collide would collide again, if they waited for the same time.
+            let step = u64::from(std::process::id() % 7 + attempt % 13);
+            thread::sleep(Duration::from_millis(2 + step * 3));
+            attempt += 1;
+        }
+    }
+
+    fn try_to_advance(
         &self,
         now: UnixTime,
         mut make: impl FnMut(
@@ -410,42 +432,30 @@ impl Store {
             time: gix::date::Time::new(now.secs(), 0),
         };
         let mut time = gix::date::parse::TimeBuf::default();
-        let mut last = None;
-        for attempt in 0..TRIES {
-            let repository = self.repository.to_thread_local();
-            let mut edits = Vec::new();
-            for shelf in Shelf::ALL {
-                let old = tip(&repository, &shelf.reference())?;
-                let new = match make(&repository, shelf, old)? {
-                    None => continue,
-                    Some(Next::Commit(new)) => new,
-                    Some(Next::Tree(tree, merged)) => {
-                        let author = signature.to_ref(&mut time);
-                        let parents: Vec<_> = old.into_iter().chain(merged).collect();
-                        repository
-                            .new_commit_as(author, author, "attest\n", tree, parents)
-                            .map_err(|error| failed("write a commit", error))?
-                            .id
-                    }
-                };
-                edits.push(edit(shelf, old, new)?);
-            }
-            if edits.is_empty() {
-                return Ok(());
-            }
-            let author = signature.to_ref(&mut time);
-            match repository.edit_references_as(edits, Some(author)) {
-                Ok(_) => return Ok(()),
-                Err(error) => last = Some(error),
-            }
-            // Two that collide would collide again, if they waited for the same time.
-            let step = u64::from(std::process::id() % 7 + attempt % 13);
-            thread::sleep(Duration::from_millis(2 + step * 3));
+        let author = signature.to_ref(&mut time);
+        let repository = self.repository.to_thread_local();
+        let mut edits = Vec::new();
+        for shelf in Shelf::ALL {
+            let old = tip(&repository, &shelf.reference())?;
+            let new = match make(&repository, shelf, old)? {
+                None => continue,
+                Some(Next::Commit(new)) => new,
+                Some(Next::Tree(tree, merged)) => {
+                    let parents: Vec<_> = old.into_iter().chain(merged).collect();
+                    repository
+                        .new_commit_as(author, author, "attest\n", tree, parents)
+                        .map_err(|error| failed("write a commit", error))?
+                        .id
+                }
+            };
+            edits.push(edit(shelf, old, new)?);
         }
-        Err(match last {
-            Some(error) => failed("move its refs", error),
-            None => StoreError::TooMany,
-        })
+        if !edits.is_empty() {
+            repository
+                .edit_references_as(edits, Some(author))
+                .map_err(|error| failed("move its refs", error))?;
+        }
+        Ok(())
     }
 }
 

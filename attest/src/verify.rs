@@ -75,6 +75,19 @@ pub struct Attested {
     pub origins_hash: Option<String>,
 }
 
+/// A statement whose signature somebody asked about.
+#[derive(Clone, Debug)]
+pub struct SignedSo<T> {
+    /// What was found.
+    pub found: T,
+    /// `sha256:<hex>` of the payload.
+    pub digest: String,
+    /// The type of what is said, when it was read.
+    pub predicate_type: Option<String>,
+    /// The commit that it is kept with; the first, of several.
+    pub commit: String,
+}
+
 /// A record's place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RecordPlace {
@@ -184,6 +197,38 @@ impl<'j> Attestations<'j> {
     /// [`StoreError`] when the store cannot be read.
     pub fn of_all(&self, commits: &[String]) -> Result<Vec<Vec<Attested>>, StoreError> {
         commits.par_iter().map(|commit| self.of(commit)).collect()
+    }
+
+    /// Finds the statements about commits whose signature a test finds something about, whatever
+    /// they say; each once.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn signed_so<T: Send>(
+        &self,
+        commits: &[String],
+        test: impl Fn(&Judgement) -> Option<T> + Sync,
+    ) -> Result<Vec<SignedSo<T>>, StoreError> {
+        let of = |commit: &String| {
+            let kept = self.store.read(&Place::commit(commit))?;
+            let signed = kept.iter().filter_map(|kept| {
+                let examined = self.examine(kept);
+                Some(SignedSo {
+                    found: test(examined.judgement.as_ref()?)?,
+                    digest: examined.digest.clone()?,
+                    predicate_type: examined
+                        .statement
+                        .as_ref()
+                        .map(|it| it.predicate_type().to_owned()),
+                    commit: commit.clone(),
+                })
+            });
+            Ok(signed.collect::<Vec<_>>())
+        };
+        let all: Result<Vec<_>, StoreError> = commits.par_iter().map(of).collect();
+        let mut seen = HashSet::new();
+        let all = all?.into_iter().flatten();
+        Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
     }
 
     /// Judges one bundle that is kept nowhere, by what it says of itself.
@@ -349,7 +394,12 @@ impl<'j> Attestations<'j> {
                 attested,
             )?,
             Predicate::Acceptance(_) => self.acceptance_refusal(identity, (facts, commit))?,
-            Predicate::Dispatch(_) | Predicate::Handoff(_) => None,
+            // Whoever verifies is whoever signs: names of others are words.
+            Predicate::Summary(summary) if summary.verifier.id != identity => {
+                let detail = format!("it names {}", summary.verifier.id);
+                Some((Code::AgentMismatch, detail))
+            }
+            Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
         })
     }
 
@@ -445,8 +495,12 @@ impl<'j> Attestations<'j> {
         }
         for kept in self.store.read(&Place::commit(commit))? {
             let other = self.examine(&kept);
-            let is_acceptance = matches!(other.predicate, Some(Ok(Predicate::Acceptance(_))));
-            if !is_acceptance && other.judged_identity() == Some(identity) {
+            // To verify is no work on the commit, either.
+            let is_answer = matches!(
+                other.predicate,
+                Some(Ok(Predicate::Acceptance(_) | Predicate::Summary(_)))
+            );
+            if !is_answer && other.judged_identity() == Some(identity) {
                 let detail = format!("they signed {} too", other.file);
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }

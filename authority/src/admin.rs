@@ -1,6 +1,6 @@
 //! What an operator does beside the running authority: found it, hand out tokens, look.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -8,19 +8,21 @@ use notme_core::{
     key::KeyId,
     ssh,
     time::UnixTime,
-    trust::Revocation,
+    trust::{Revocation, RevocationKind},
 };
 use notme_local::{DirectoryError, check_private_directory, create_private_directory};
 use serde::Serialize;
 
 use crate::{
+    audit::{Act, AuditCheck, AuditError, AuditHead, Entry, operator},
     authority::{Founding, OpenError},
     ca::CaError,
     clock::Clock,
-    format_ca::{OpenPgpCa, SshCa},
     instance::{InstanceError, InstanceLock},
+    keys::Epoch,
     opening::{open_or_found, store_file},
     revocation::{RevocationError, RevocationReason, Revoked, Taken, check_since},
+    rotation::{EpochInfo, RotationError},
     seal::{Protection, SealingKind},
     store::{AuthorityRecord, SqliteStore, Store, StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
@@ -79,8 +81,11 @@ impl Admin {
             &authority.operator,
             self.clock.now(),
         )?;
-        self.store.add_token(&record)?;
-        Ok((token, record.into()))
+        let info = TokenInfo::from(record.clone());
+        let about = format!("{} for {} of {}", info.id, info.agent, info.principal);
+        self.store
+            .add_token(&record, &self.entry(Act::CreateToken, about))?;
+        Ok((token, info))
     }
 
     /// Lists the tokens, oldest first.
@@ -102,8 +107,9 @@ impl Admin {
     /// # Errors
     /// [`AdminError::Token`] when no token has the id.
     pub fn revoke_token(&self, id: &str) -> Result<u64, AdminError> {
+        let entry = self.entry(Act::RevokeToken, id.to_owned());
         let id = hex::decode_array(id).ok_or(TokenError::Unknown)?;
-        let ended = self.store.revoke_token(id, self.clock.now())?;
+        let ended = self.store.revoke_token(id, &entry)?;
         Ok(ended.ok_or(TokenError::Unknown)?)
     }
 
@@ -127,7 +133,108 @@ impl Admin {
             since: check_since(since.unwrap_or(now), now)?,
             reason: reason.as_str().to_owned(),
         };
-        Ok(self.store.revoke(&revocation, now)?)
+        let with = match what {
+            Revoked::Epoch(number) => self.keys_of(*number)?,
+            Revoked::Certificate(_)
+            | Revoked::Key(_)
+            | Revoked::Session(_)
+            | Revoked::Identity(_) => Vec::new(),
+        };
+        let with: Vec<_> = with
+            .into_iter()
+            .map(|kid| Revocation {
+                kind: RevocationKind::Key,
+                value: kid.to_string(),
+                ..revocation.clone()
+            })
+            .collect();
+        let about = format!(
+            "{} {} since {}: {}",
+            revocation.kind.as_str(),
+            revocation.value,
+            revocation.since,
+            revocation.reason
+        );
+        let entry = self.entry(Act::Revoke, about);
+        Ok(self.store.revoke(&revocation, &with, &entry)?)
+    }
+
+    /// Writes every row of the audit, one on each line, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`], and [`AdminError::Export`] when it cannot be written.
+    pub fn export_audit(&self, out: &mut dyn io::Write) -> Result<(), AdminError> {
+        let mut last = 0;
+        loop {
+            let rows = self.store.audit_after(last)?;
+            let Some(newest) = rows.last() else {
+                return Ok(());
+            };
+            last = newest.number;
+            for row in &rows {
+                writeln!(out, "{}", row.row).map_err(AdminError::Export)?;
+            }
+        }
+    }
+
+    /// Checks that the audit in the store is whole, up to the head that the store has and, if
+    /// given, one that the caller kept. Returns how many rows there are.
+    ///
+    /// # Errors
+    /// [`AdminError::Audit`] naming the first thing that is wrong.
+    pub fn verify_audit(&self, kept: Option<AuditHead>) -> Result<u64, AdminError> {
+        let own = match self.store.audit_head()? {
+            Some(head) => Some(self.own_head(&head.envelope)?),
+            None => None,
+        };
+        let mut checks = [AuditCheck::new(own), AuditCheck::new(kept)];
+        let mut last = 0;
+        loop {
+            let rows = self.store.audit_after(last)?;
+            let Some(newest) = rows.last() else {
+                break;
+            };
+            last = newest.number;
+            for row in &rows {
+                for check in &mut checks {
+                    check.row(row.row.as_bytes())?;
+                    check.kept(&row.hash)?;
+                }
+            }
+        }
+        let [own, kept] = checks;
+        own.finish()?;
+        Ok(kept.finish()?)
+    }
+
+    /// Returns the last signed head of the audit.
+    ///
+    /// # Errors
+    /// [`AdminError::Store`].
+    pub fn audit_head(&self) -> Result<Option<Vec<u8>>, AdminError> {
+        Ok(self.store.audit_head()?.map(|head| head.envelope))
+    }
+
+    /// Reads a head that one of our own roots signed.
+    fn own_head(&self, envelope: &[u8]) -> Result<AuditHead, AdminError> {
+        let epochs = self.record()?;
+        let epochs = epochs.epochs.iter().map(Epoch::of);
+        let epochs = epochs.collect::<Result<Vec<_>, _>>()?;
+        let roots = epochs.iter().flat_map(|epoch| &epoch.roots);
+        let keys: Vec<_> = roots.map(|root| root.certificate.public_key()).collect();
+        Ok(AuditHead::read(envelope, &keys)?)
+    }
+
+    fn entry(&self, act: Act, about: String) -> Entry {
+        Entry::new(self.clock.now(), operator(), act, about)
+    }
+
+    /// Returns the ids of all keys of an epoch.
+    fn keys_of(&self, number: u64) -> Result<Vec<KeyId>, AdminError> {
+        let record = self.record()?;
+        let epoch = record.epochs.iter().find(|epoch| epoch.number == number);
+        let epoch = Epoch::of(epoch.ok_or(RevocationError::Epoch(number))?)?;
+        Ok(epoch.kids().collect())
     }
 
     /// Returns everything that was taken back, oldest first.
@@ -138,19 +245,20 @@ impl Admin {
         Ok(self.store.revocations()?)
     }
 
-    /// Returns both root certificates: Ed25519, then `interop`.
+    /// Returns both root certificates in use: Ed25519, then `interop`.
     ///
     /// # Errors
     /// [`AdminError::Certificate`] when the store is damaged.
     pub fn roots(&self) -> Result<Vec<Certificate>, AdminError> {
-        let kept = self.record()?.cas;
+        let record = self.record()?;
+        let kept = &record.active()?.cas;
         Ok(kept
             .iter()
             .map(|ca| Certificate::from_der(&ca.certificate))
             .collect::<Result<_, _>>()?)
     }
 
-    /// Returns both root certificates as PEM.
+    /// Returns both root certificates in use as PEM.
     ///
     /// # Errors
     /// As [`Admin::roots`].
@@ -158,30 +266,25 @@ impl Admin {
         Ok(self.roots()?.iter().map(Certificate::pem).collect())
     }
 
-    /// Returns the keys that certify in SSH and OpenPGP; none before the first start of a version
-    /// that has them.
+    /// Returns the keys in use that certify in SSH and OpenPGP; none before the first start of a
+    /// version that has them.
     ///
     /// # Errors
     /// [`AdminError::Ca`] when the store is damaged.
     pub fn format_keys(&self) -> Result<Vec<FormatKeyInfo>, AdminError> {
-        let kept = self.record()?.format_cas;
-        if kept.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ssh = SshCa::kept_public(&kept)?;
-        let openpgp = OpenPgpCa::kept_certificate(&kept)?;
-        Ok(vec![
-            FormatKeyInfo {
-                format: "ssh",
-                name: ssh.fingerprint(),
-                public: ssh::Key::Plain(ssh).to_text(),
-            },
-            FormatKeyInfo {
-                format: "openpgp",
-                name: openpgp.fingerprint().to_string(),
-                public: openpgp.to_armor(),
-            },
-        ])
+        Ok(FormatKeyInfo::of(&Epoch::of(self.record()?.active()?)?))
+    }
+
+    /// Returns every epoch of keys, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError::Ca`] when the store is damaged.
+    pub fn epochs(&self) -> Result<Vec<EpochInfo>, AdminError> {
+        let record = self.record()?;
+        let epochs = record.epochs.iter().map(Epoch::of);
+        Ok(epochs
+            .map(|epoch| epoch.map(EpochInfo::from))
+            .collect::<Result<_, _>>()?)
     }
 
     /// Returns the latest signed trust document; `None` before the authority first served.
@@ -200,18 +303,23 @@ impl Admin {
         let record = self.record()?;
         let roots = self.roots()?;
         Ok(Description {
+            epoch: record.active()?.number,
             trust_domain: record.trust_domain,
             operator: record.operator,
-            epoch: record.epoch,
             created_at: record.created_at,
             sealing: record.sealing.kind(),
             roots: roots.iter().map(RootInfo::from).collect(),
             format_keys: self.format_keys()?,
+            epochs: self.epochs()?,
             summary: self.store.summary(self.clock.now())?,
         })
     }
 
-    fn record(&self) -> Result<AuthorityRecord, AdminError> {
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(crate) fn record(&self) -> Result<AuthorityRecord, AdminError> {
         self.store.authority()?.ok_or(AdminError::NotFounded)
     }
 }
@@ -235,10 +343,12 @@ pub struct Description {
     pub created_at: UnixTime,
     /// What seals its keys. `local-file` protects copies of the store, not the directory.
     pub sealing: SealingKind,
-    /// Its roots: Ed25519, then `interop`.
+    /// Its roots in use: Ed25519, then `interop`.
     pub roots: Vec<RootInfo>,
-    /// The keys that certify in other formats.
+    /// The keys in use that certify in other formats.
     pub format_keys: Vec<FormatKeyInfo>,
+    /// Every epoch of its keys, oldest first.
+    pub epochs: Vec<EpochInfo>,
     /// What its store holds.
     pub summary: Summary,
 }
@@ -281,15 +391,37 @@ pub struct FormatKeyInfo {
     pub public: String,
 }
 
+impl FormatKeyInfo {
+    pub(crate) fn of(epoch: &Epoch) -> Vec<Self> {
+        let ssh = epoch.ssh.iter().map(|ca| Self {
+            format: "ssh",
+            name: ca.public_key.fingerprint(),
+            public: ssh::Key::Plain(ca.public_key.clone()).to_text(),
+        });
+        let openpgp = epoch.openpgp.iter().map(|ca| Self {
+            format: "openpgp",
+            name: ca.fingerprint.to_string(),
+            public: ca.certificate.to_armor(),
+        });
+        ssh.chain(openpgp).collect()
+    }
+}
+
 /// Why the operator cannot have it.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
+    /// The audit is not what it was.
+    #[error("the audit is not whole")]
+    Audit(#[from] AuditError),
     /// A kept key does not parse.
     #[error("a kept key is damaged")]
     Ca(#[from] CaError),
     /// A kept certificate does not parse.
     #[error("a kept certificate is damaged")]
     Certificate(#[from] CertificateError),
+    /// The audit cannot be written out.
+    #[error("could not write the audit")]
+    Export(#[source] io::Error),
     /// The directory is not private.
     #[error("the directory of the authority cannot be used")]
     Home(#[from] DirectoryError),
@@ -305,6 +437,9 @@ pub enum AdminError {
     /// What is to be taken back cannot be.
     #[error("nothing was revoked")]
     Revocation(#[from] RevocationError),
+    /// It is not the turn of a step of a rotation.
+    #[error("the keys were not rotated")]
+    Rotation(#[from] RotationError),
     /// The store failed.
     #[error("the store of the authority cannot be used")]
     Store(#[from] StoreError),
@@ -317,13 +452,16 @@ impl AdminError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Audit(error) => error.code(),
             Self::Ca(error) => error.code(),
+            Self::Export(_) => "authority-runtime",
             Self::Certificate(_) => "authority-store-damaged",
             Self::Home(error) => error.code(),
             Self::Instance(error) => error.code(),
             Self::NotFounded => "authority-not-founded",
             Self::Open(error) => error.code(),
             Self::Revocation(_) => "revocation-malformed",
+            Self::Rotation(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Token(error) => error.code(),
         }

@@ -1,6 +1,7 @@
 //! The authority itself: keys in hand, requests in, certificates out.
 
 mod access;
+mod auditing;
 mod certificates;
 mod enrol;
 mod exchange;
@@ -8,13 +9,14 @@ mod issue;
 mod publication;
 mod surface;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use notme_core::{
     identity::{AgentName, Identity, IdentityError},
     time::UnixTime,
 };
 
+use self::auditing::Refusals;
 pub(crate) use self::{
     access::TokenRequest,
     certificates::CertifyError,
@@ -22,16 +24,19 @@ pub(crate) use self::{
     surface::version,
 };
 use crate::{
-    ca::{Ca, CaError, CaName},
+    audit::{Act, AuditError, Entry, operator},
+    ca::{BACKDATED, CaError, Making},
     clock::Clock,
     dpop::Nonces,
-    format_ca::FormatCas,
+    failure::Failure,
+    keys::{Keys, KeysError, make},
     oidc::{Issuers, TokenConfig},
+    opening::Opened,
     scope::Scopes,
     seal::{Kek, SealError, Sealing},
     serials::Serials,
-    store::{AuthorityRecord, Store, StoreError},
-    tsa::{StampError, Tsa},
+    store::{AuthorityRecord, EpochState, Store, StoreError},
+    tsa::StampError,
 };
 
 /// How long things live, in seconds.
@@ -86,12 +91,14 @@ pub(crate) enum Peer {
     Stranger,
 }
 
-/// The keys and what was published with them.
-pub(crate) struct Keys {
-    pub(crate) ed25519: Ca,
-    pub(crate) interop: Ca,
-    pub(crate) formats: FormatCas,
-    pub(crate) tsa: Tsa,
+impl Peer {
+    /// Returns its name in the audit.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::SameUser => "same-user",
+            Self::Stranger => "stranger",
+        }
+    }
 }
 
 /// Makes the authority's keys and keeps them sealed.
@@ -101,30 +108,28 @@ pub(crate) fn found(
     sealing: Sealing,
     kek: &Kek,
     now: UnixTime,
-) -> Result<(AuthorityRecord, Keys), OpenError> {
+) -> Result<AuthorityRecord, OpenError> {
     check_principal(&founding.trust_domain, &founding.operator)?;
-    let (ed25519, sealed) = Ca::found(CaName::Ed25519, &founding.trust_domain, now, kek)?;
-    let (interop, sealed_interop) = Ca::found(CaName::Interop, &founding.trust_domain, now, kek)?;
-    let (formats, mut format_cas) = FormatCas::found(&founding.trust_domain, now, kek)?;
-    let (tsa, sealed_tsa) = Tsa::found(&interop, &founding.trust_domain, now, kek)?;
-    format_cas.push(sealed_tsa);
+    let making = Making {
+        trust_domain: &founding.trust_domain,
+        epoch: 1,
+        now,
+        kek,
+    };
+    let from = now.plus(-BACKDATED);
     let record = AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
         operator: founding.operator.clone(),
-        epoch: 1,
         created_at: now,
         sealing,
-        cas: vec![sealed, sealed_interop],
-        format_cas,
+        epochs: vec![make(&making, EpochState::Active { from })?],
+        key_changes: 0,
     };
-    store.found(&record)?;
-    let keys = Keys {
-        ed25519,
-        interop,
-        formats,
-        tsa,
-    };
-    Ok((record, keys))
+    let about = founding.trust_domain.clone();
+    store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
+    store
+        .authority()?
+        .ok_or(OpenError::Store(StoreError::Damaged("no authority")))
 }
 
 /// Checks that identities can be built: the first enrolment would be late to find out.
@@ -133,46 +138,15 @@ fn check_principal(trust_domain: &str, principal: &str) -> Result<(), IdentityEr
     Identity::agent(trust_domain, principal, &agent).map(|_| ())
 }
 
-/// Opens the kept keys. A store from before SSH and OpenPGP gets the keys of those: it has none of
-/// them, as opposed to one that lost some. One from before time stamps gets the key for these.
-pub(crate) fn unlock(
-    store: &dyn Store,
-    record: &AuthorityRecord,
-    kek: &Kek,
-    now: UnixTime,
-) -> Result<Keys, OpenError> {
-    // First, so that a wrong secret changes nothing.
-    let ed25519 = Ca::open(CaName::Ed25519, &record.cas, kek)?;
-    let interop = Ca::open(CaName::Interop, &record.cas, kek)?;
-    let formats = if record.format_cas.is_empty() {
-        let (formats, sealed) = FormatCas::found(&record.trust_domain, now, kek)?;
-        store.add_format_cas(&sealed)?;
-        formats
-    } else {
-        FormatCas::open(&record.format_cas, kek)?
-    };
-    let tsa = match Tsa::open(&record.format_cas, kek)? {
-        Some(tsa) => tsa,
-        None => {
-            let (tsa, sealed) = Tsa::found(&interop, &record.trust_domain, now, kek)?;
-            store.add_format_cas(&[sealed])?;
-            tsa
-        }
-    };
-    Ok(Keys {
-        ed25519,
-        interop,
-        formats,
-        tsa,
-    })
-}
-
 /// A serving authority.
 pub(crate) struct Authority {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     record: AuthorityRecord,
-    keys: Keys,
+    /// Replaced as a whole when another process rotated them.
+    keys: RwLock<Arc<Keys>>,
+    /// Opens the keys that come next.
+    kek: Kek,
     /// The very string that proofs are bound to.
     url: String,
     lifetimes: Lifetimes,
@@ -182,6 +156,7 @@ pub(crate) struct Authority {
     nonces: Nonces,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
+    refusals: Mutex<Refusals>,
     /// The signed CA bundle that is served now.
     bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
@@ -199,12 +174,16 @@ pub(crate) struct Settings {
 impl Authority {
     /// Takes up service: the trust document is current when this returns.
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        opened: Opened,
         clock: Arc<dyn Clock>,
-        record: AuthorityRecord,
-        keys: Keys,
         settings: Settings,
     ) -> Result<Self, OpenError> {
+        let Opened {
+            store,
+            record,
+            keys,
+            kek,
+        } = opened;
         if let Some(principal) = settings
             .local
             .as_ref()
@@ -216,7 +195,8 @@ impl Authority {
             store,
             clock,
             record,
-            keys,
+            keys: RwLock::new(Arc::new(keys)),
+            kek,
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
@@ -224,6 +204,7 @@ impl Authority {
             tokens: settings.tokens,
             nonces: Nonces::new()?,
             publishing: Mutex::default(),
+            refusals: Mutex::default(),
             bundle: Mutex::default(),
             serials: Serials::default(),
         };
@@ -231,9 +212,67 @@ impl Authority {
         Ok(authority)
     }
 
+    /// Returns the keys, as they were when it was last looked.
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
+    }
+
+    /// Returns the keys as they are now.
+    fn current_keys(&self) -> Result<Arc<Keys>, OpenError> {
+        self.refresh_keys()?;
+        Ok(self.keys())
+    }
+
+    /// Publishes a change of the keys that nobody asked about yet, and closes the audit.
+    pub(crate) fn glance(&self) -> Result<(), OpenError> {
+        if self.store.key_changes()? != self.keys().changes() {
+            self.trust()?;
+        }
+        self.count_refusals()?;
+        self.close_audit()
+    }
+
+    /// Looks whether another process changed the keys, and opens them anew if so.
+    pub(crate) fn refresh_keys(&self) -> Result<(), OpenError> {
+        if self.store.key_changes()? == self.keys().changes() {
+            return Ok(());
+        }
+        let record = self
+            .store
+            .authority()?
+            .ok_or(StoreError::Damaged("no authority"))?;
+        let opened = Keys::open(&record, &self.kek)?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.changes() > keys.changes() {
+            *keys = Arc::new(opened);
+        }
+        Ok(())
+    }
+
+    /// Issues with the keys in use; once more when they were others by the time it was recorded.
+    fn issuing<T>(&self, issue: impl Fn(&Keys) -> Result<T, Attempt>) -> Result<T, Failure> {
+        for _ in 0..ATTEMPTS {
+            match issue(&self.keys()) {
+                Ok(issued) => return Ok(issued),
+                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Rotated) => self.refresh_keys()?,
+            }
+        }
+        Err(StoreError::Damaged("the epoch in use").into())
+    }
+
     /// Answers a request for a time stamp, as bytes of RFC 3161 on both sides.
     pub(crate) fn stamp(&self, request: &[u8]) -> Result<Vec<u8>, StampError> {
-        self.keys.tsa.answer(request, self.clock.now())
+        for _ in 0..ATTEMPTS {
+            // The time first: so it is none at which another process had retired these keys.
+            let (keys, now) = (self.keys(), self.clock.now());
+            self.refresh_keys()?;
+            if self.keys().changes() == keys.changes() {
+                return keys.tsa.answer(request, now, keys.from(keys.tsa.from()));
+            }
+        }
+        Err(OpenError::from(StoreError::Damaged("the epoch in use")).into())
     }
 
     /// Returns the other issuers whose tokens count here.
@@ -266,9 +305,29 @@ impl Authority {
     }
 }
 
+/// Why nothing was issued.
+enum Attempt {
+    /// The keys are not those in use any more. Nothing was kept.
+    Rotated,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Keys last longer than it takes to issue with them: the second attempt succeeds.
+const ATTEMPTS: u8 = 3;
+
 /// Why an authority cannot be founded or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The head of the audit cannot be made.
+    #[error("the audit cannot be closed")]
+    Audit(#[from] AuditError),
     /// The signed CA bundle cannot be made.
     #[error("the signed CA bundle cannot be made")]
     Bundle(#[from] notme_core::bundle::BundleError),
@@ -292,10 +351,20 @@ pub enum OpenError {
     Trust(#[from] notme_core::trust::TrustError),
 }
 
+impl From<KeysError> for OpenError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Ca(error) => error.into(),
+            KeysError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl OpenError {
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Audit(error) => error.code(),
             Self::Bundle(_) | Self::Json(_) => "authority-document",
             Self::Ca(error) => error.code(),
             Self::Identity(_) => "identity-malformed",

@@ -4,7 +4,7 @@ use std::io;
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
-    key::{KeyError, Signer},
+    key::{KeyError, SignError, Signer},
     openpgp::OpenPgpError,
     profile::{CaTemplate, ProfileError, build_ca},
     ssh,
@@ -12,9 +12,9 @@ use notme_core::{
 };
 
 use crate::{
-    ca_key::{CaKey, KeyKind},
+    ca_key::{CaKey, KeyKind, KeyName},
     seal::{Kek, SealError, random},
-    store::SealedCa,
+    store::{EpochRecord, SealedCa},
 };
 
 /// Which of the two.
@@ -39,13 +39,35 @@ impl CaName {
         }
     }
 
+    const fn key(self, epoch: u64) -> KeyName {
+        KeyName::new(self.as_str(), epoch)
+    }
+
     /// The names differ, so that a reader which looks issuers up by name finds the right one.
-    fn common_name(self, trust_domain: &str) -> String {
-        let prefix = match self {
+    const fn prefix(self) -> &'static str {
+        match self {
             Self::Ed25519 => "signet-authority",
             Self::Interop => "signet-authority interop",
-        };
-        format!("{prefix} {trust_domain}")
+        }
+    }
+}
+
+/// What all keys of an epoch are made with.
+pub(crate) struct Making<'a> {
+    pub(crate) trust_domain: &'a str,
+    pub(crate) epoch: u64,
+    pub(crate) now: UnixTime,
+    pub(crate) kek: &'a Kek,
+}
+
+impl Making<'_> {
+    /// Returns the common name of a certificate; each epoch has its own.
+    pub(crate) fn named(&self, prefix: &str) -> String {
+        let domain = self.trust_domain;
+        match self.epoch {
+            1 => format!("{prefix} {domain}"),
+            epoch => format!("{prefix} {domain} {epoch}"),
+        }
     }
 }
 
@@ -56,39 +78,37 @@ pub(crate) struct Ca {
 }
 
 impl Ca {
-    /// Makes a new one, and the sealed form to keep.
-    pub(crate) fn found(
-        name: CaName,
-        trust_domain: &str,
-        now: UnixTime,
-        kek: &Kek,
-    ) -> Result<(Self, SealedCa), CaError> {
-        let (key, sealed_key) = CaKey::found(name.as_str(), name.kind(), kek)?;
-        let not_before = now.plus(-BACKDATED);
+    /// Makes a new one, sealed.
+    pub(crate) fn make(name: CaName, making: &Making<'_>) -> Result<SealedCa, CaError> {
+        let epoch = making.epoch;
+        let (key, sealed_key) = CaKey::found(name.key(epoch), name.kind(), making.kek)?;
+        let not_before = making.now.plus(-BACKDATED);
         let certificate = build_ca(
             &CaTemplate {
-                common_name: &name.common_name(trust_domain),
+                common_name: &making.named(name.prefix()),
                 serial: new_serial()?,
                 not_before,
                 not_after: not_before.plus(TEN_YEARS),
             },
             &key,
         )?;
-        let sealed = SealedCa {
+        Ok(SealedCa {
             name: name.as_str().to_owned(),
             certificate: certificate.der().to_vec(),
-            key: sealed_key,
-        };
-        Ok((Self { certificate, key }, sealed))
+            key: Some(sealed_key),
+            handover: None,
+        })
     }
 
     /// Opens a kept one.
-    pub(crate) fn open(name: CaName, kept: &[SealedCa], kek: &Kek) -> Result<Self, CaError> {
+    pub(crate) fn open(name: CaName, kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
         let sealed = kept
+            .cas
             .iter()
             .find(|ca| ca.name == name.as_str())
             .ok_or(CaError::Missing(name.as_str()))?;
-        let key = CaKey::open(name.as_str(), name.kind(), &sealed.key, kek)?;
+        let key = name.key(kept.number);
+        let key = CaKey::open(key, name.kind(), sealed.key.as_deref(), kek)?;
         let certificate = Certificate::from_der(&sealed.certificate)?;
         if certificate.public_key() != key.public_key() {
             return Err(CaError::Mismatch(name.as_str()));
@@ -123,6 +143,9 @@ pub enum CaError {
     /// The store has no such key.
     #[error("the store has no key `{0}`")]
     Missing(&'static str),
+    /// A root could not sign its handover.
+    #[error("a root could not hand over to the next")]
+    Handover(#[from] SignError),
     /// The OpenPGP key cannot be built or read.
     #[error("the OpenPGP key cannot be used")]
     OpenPgp(#[from] OpenPgpError),
@@ -147,7 +170,7 @@ impl CaError {
             | Self::Missing(_)
             | Self::OpenPgp(_)
             | Self::Ssh(_) => "authority-store-damaged",
-            Self::Memory(_) => "authority-runtime",
+            Self::Handover(_) | Self::Memory(_) => "authority-runtime",
             Self::Profile(_) => "authority-profile",
             Self::Seal(error) => error.code(),
         }

@@ -1,5 +1,7 @@
 //! The private keys of an authority, whatever they certify.
 
+use std::fmt;
+
 use aws_lc_rs::{
     encoding::AsDer as _,
     error::KeyRejected,
@@ -22,6 +24,29 @@ pub(crate) enum KeyKind {
     P256,
 }
 
+/// What a key is sealed under: it opens in no other place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct KeyName {
+    role: &'static str,
+    epoch: u64,
+}
+
+impl KeyName {
+    pub(crate) const fn new(role: &'static str, epoch: u64) -> Self {
+        Self { role, epoch }
+    }
+}
+
+/// Those of the first epoch are older than epochs.
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.epoch {
+            1 => f.write_str(self.role),
+            epoch => write!(f, "{}/{epoch}", self.role),
+        }
+    }
+}
+
 /// A private key, in locked memory. It leaves it for the moment of a signature, in memory that
 /// aws-lc clears when it frees it.
 pub(crate) struct CaKey {
@@ -36,25 +61,26 @@ enum KeyPair {
 }
 
 impl CaKey {
-    /// Makes a new one, and the sealed form to keep under `name`.
+    /// Makes a new one, and the sealed form to keep under its name.
     pub(crate) fn found(
-        name: &'static str,
+        name: KeyName,
         kind: KeyKind,
         kek: &Kek,
     ) -> Result<(Self, Vec<u8>), CaError> {
         let document = generate(kind)?;
-        let key = Self::load(name, kind, document.as_ref())?;
-        Ok((key, kek.seal(name, document.as_ref())?))
+        let key = Self::load(name.role, kind, document.as_ref())?;
+        Ok((key, kek.seal(&name.to_string(), document.as_ref())?))
     }
 
     /// Opens a kept one.
     pub(crate) fn open(
-        name: &'static str,
+        name: KeyName,
         kind: KeyKind,
-        sealed: &[u8],
+        sealed: Option<&[u8]>,
         kek: &Kek,
     ) -> Result<Self, CaError> {
-        Self::load(name, kind, &kek.open(name, sealed)?)
+        let sealed = sealed.ok_or(CaError::Missing(name.role))?;
+        Self::load(name.role, kind, &kek.open(&name.to_string(), sealed)?)
     }
 
     fn load(name: &'static str, kind: KeyKind, pkcs8: &[u8]) -> Result<Self, CaError> {

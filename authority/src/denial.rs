@@ -109,6 +109,41 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
+    /// Returns its name in the audit; where there is a [`Refusal`](crate::refusal::Refusal) of
+    /// the same meaning, the code of that.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::AudienceInvalid { .. } => "audience-invalid",
+            Self::AudienceRequired => "audience-required",
+            Self::BearerMissing => "token-required",
+            Self::BodyMalformed => "request-malformed",
+            Self::BootstrapInvalid => "bootstrap-invalid",
+            Self::ClaimsNotPermitted => "claims-not-permitted",
+            Self::DpopInvalid => "dpop-invalid",
+            Self::DpopNonce { .. } => "dpop-nonce-required",
+            Self::DpopRequired => "dpop-required",
+            Self::DpopReused => "dpop-reused",
+            Self::Ed25519ProofInvalid | Self::P256ProofInvalid => "proof-invalid",
+            Self::EventNotPermitted => "event-not-permitted",
+            Self::IdentityRevoked => "identity-revoked",
+            Self::JtiMissing => "jti-missing",
+            Self::KeyInvalid => "key-malformed",
+            Self::KeysMissing => "keys-missing",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::NotFound => "not-found",
+            Self::OwnerNotPermitted => "owner-not-permitted",
+            Self::ProofsMissing => "proofs-missing",
+            Self::ProofTypeMissing => "proof-type-missing",
+            Self::ProofTypeUnknown(_) => "proof-type-unknown",
+            Self::ScopesNotGranted { .. } => "scope-not-granted",
+            Self::SessionInvalid => "session-unknown",
+            Self::SessionMissing | Self::SessionRequired => "session-required",
+            Self::Audience { .. } | Self::Token(_) => "oidc-token-invalid",
+            Self::TokenUsed => "token-used-up",
+            Self::Unavailable => "oidc-issuer-unreachable",
+        }
+    }
+
     /// Returns the HTTP status.
     pub(crate) const fn status(&self) -> u16 {
         match self {

@@ -9,10 +9,10 @@ use notme_core::{
 };
 
 use crate::{
-    ca::{BACKDATED, CaError},
-    ca_key::{CaKey, KeyKind},
+    ca::{BACKDATED, CaError, Making},
+    ca_key::{CaKey, KeyKind, KeyName},
     seal::Kek,
-    store::SealedFormatCa,
+    store::{EpochRecord, SealedFormatCa},
 };
 
 /// Both of them.
@@ -22,20 +22,13 @@ pub(crate) struct FormatCas {
 }
 
 impl FormatCas {
-    /// Makes new ones, and the sealed forms to keep.
-    pub(crate) fn found(
-        trust_domain: &str,
-        now: UnixTime,
-        kek: &Kek,
-    ) -> Result<(Self, Vec<SealedFormatCa>), CaError> {
-        let from = now.plus(-BACKDATED);
-        let (ssh, sealed_ssh) = SshCa::found(from, kek)?;
-        let (openpgp, sealed_openpgp) = OpenPgpCa::found(trust_domain, from, kek)?;
-        Ok((Self { ssh, openpgp }, vec![sealed_ssh, sealed_openpgp]))
+    /// Makes new ones, sealed.
+    pub(crate) fn make(making: &Making<'_>) -> Result<Vec<SealedFormatCa>, CaError> {
+        Ok(vec![SshCa::make(making)?, OpenPgpCa::make(making)?])
     }
 
     /// Opens the kept ones.
-    pub(crate) fn open(kept: &[SealedFormatCa], kek: &Kek) -> Result<Self, CaError> {
+    pub(crate) fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
         Ok(Self {
             ssh: SshCa::open(kept, kek)?,
             openpgp: OpenPgpCa::open(kept, kek)?,
@@ -45,7 +38,6 @@ impl FormatCas {
 
 /// What signs OpenSSH certificates.
 pub(crate) struct SshCa {
-    public: ssh::PublicKey,
     key: CaKey,
     from: UnixTime,
 }
@@ -53,43 +45,47 @@ pub(crate) struct SshCa {
 impl SshCa {
     const NAME: &str = "ssh";
 
-    fn found(from: UnixTime, kek: &Kek) -> Result<(Self, SealedFormatCa), CaError> {
-        let (key, sealed_key) = CaKey::found(Self::NAME, KeyKind::Ed25519, kek)?;
+    fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
+        let from = making.now.plus(-BACKDATED);
+        let name = KeyName::new(Self::NAME, making.epoch);
+        let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
         let public = ssh::PublicKey::from_key(key.public_key())?;
-        let sealed = SealedFormatCa {
+        Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: public.blob().to_vec(),
-            key: sealed_key,
+            key: Some(sealed_key),
             created_at: from,
-        };
-        Ok((Self { public, key, from }, sealed))
+        })
     }
 
-    fn open(kept: &[SealedFormatCa], kek: &Kek) -> Result<Self, CaError> {
-        let sealed = find(kept, Self::NAME)?;
-        let key = CaKey::open(Self::NAME, KeyKind::Ed25519, &sealed.key, kek)?;
+    fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+        let sealed = find(&kept.format_cas, Self::NAME)?;
+        let name = KeyName::new(Self::NAME, kept.number);
+        let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let public = Self::public(sealed)?;
         if public != ssh::PublicKey::from_key(key.public_key())? {
             return Err(CaError::Mismatch(Self::NAME));
         }
         Ok(Self {
-            public,
             key,
             from: sealed.created_at,
         })
     }
 
-    /// Reads the public half of a kept one.
-    pub(crate) fn kept_public(kept: &[SealedFormatCa]) -> Result<ssh::PublicKey, CaError> {
-        Self::public(find(kept, Self::NAME)?)
+    /// Reads the public half of a kept one, and when it was made; `None` when there are no keys of
+    /// other formats at all.
+    pub(crate) fn kept(
+        kept: &[SealedFormatCa],
+    ) -> Result<Option<(ssh::PublicKey, UnixTime)>, CaError> {
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let sealed = find(kept, Self::NAME)?;
+        Ok(Some((Self::public(sealed)?, sealed.created_at)))
     }
 
     fn public(sealed: &SealedFormatCa) -> Result<ssh::PublicKey, CaError> {
         Ok(ssh::PublicKey::from_blob(&sealed.public)?)
-    }
-
-    pub(crate) fn public_key(&self) -> &ssh::PublicKey {
-        &self.public
     }
 
     pub(crate) fn key(&self) -> &dyn Signer {
@@ -109,36 +105,29 @@ pub(crate) struct OpenPgpCa {
 }
 
 impl OpenPgpCa {
-    const NAME: &str = "openpgp";
+    pub(crate) const NAME: &str = "openpgp";
 
-    fn found(
-        trust_domain: &str,
-        from: UnixTime,
-        kek: &Kek,
-    ) -> Result<(Self, SealedFormatCa), CaError> {
-        let (key, sealed_key) = CaKey::found(Self::NAME, KeyKind::Ed25519, kek)?;
+    fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
+        let from = making.now.plus(-BACKDATED);
+        let name = KeyName::new(Self::NAME, making.epoch);
+        let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
         let template = AuthorityKeyTemplate {
-            user_id: &format!("signet-authority {trust_domain}"),
+            user_id: &format!("signet-authority {}", making.trust_domain),
             created: from,
         };
         let certificate = build_authority_key(&template, &key)?;
-        let sealed = SealedFormatCa {
+        Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: certificate.to_armor().into_bytes(),
-            key: sealed_key,
+            key: Some(sealed_key),
             created_at: from,
-        };
-        let ca = Self {
-            certificate,
-            key,
-            from,
-        };
-        Ok((ca, sealed))
+        })
     }
 
-    fn open(kept: &[SealedFormatCa], kek: &Kek) -> Result<Self, CaError> {
-        let sealed = find(kept, Self::NAME)?;
-        let key = CaKey::open(Self::NAME, KeyKind::Ed25519, &sealed.key, kek)?;
+    fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+        let sealed = find(&kept.format_cas, Self::NAME)?;
+        let name = KeyName::new(Self::NAME, kept.number);
+        let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let certificate = Self::certificate_of(sealed)?;
         if certificate.key().ed25519_bytes() != key.public_key().ed25519_bytes() {
             return Err(CaError::Mismatch(Self::NAME));
@@ -150,9 +139,14 @@ impl OpenPgpCa {
         })
     }
 
-    /// Reads the public half of a kept one.
-    pub(crate) fn kept_certificate(kept: &[SealedFormatCa]) -> Result<TrustedKey, CaError> {
-        Self::certificate_of(find(kept, Self::NAME)?)
+    /// Reads the public half of a kept one, and when it was made; `None` when there are no keys of
+    /// other formats at all.
+    pub(crate) fn kept(kept: &[SealedFormatCa]) -> Result<Option<(TrustedKey, UnixTime)>, CaError> {
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let sealed = find(kept, Self::NAME)?;
+        Ok(Some((Self::certificate_of(sealed)?, sealed.created_at)))
     }
 
     fn certificate_of(sealed: &SealedFormatCa) -> Result<TrustedKey, CaError> {

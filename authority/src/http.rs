@@ -11,7 +11,7 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
-use notme_core::enrol::EnrolRequest;
+use notme_core::{enrol::EnrolRequest, key::sha256};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{task::block_in_place, time::timeout};
 
@@ -42,16 +42,14 @@ pub(crate) async fn respond(
         // Whoever looks whether we live may ask in any way.
         (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
         (Some(Route::Operation(operation)), &Method::POST) => {
-            operation.answer(shared, peer, request).await
+            let mut seen = None;
+            let answer = operation.answer(shared, peer, request, &mut seen).await;
+            audited(shared, (peer, operation.as_str()), seen, answer)
         }
-        (Some(Route::Exchange(Exchange::CertGha)), &Method::POST) => {
-            exchange::cert_gha(shared, request).await
-        }
-        (Some(Route::Exchange(Exchange::Cert)), &Method::POST) => {
-            exchange::cert(shared, request).await
-        }
-        (Some(Route::Exchange(Exchange::Token)), &Method::POST) => {
-            token::token(shared, request).await
+        (Some(Route::Exchange(exchange)), &Method::POST) => {
+            let mut seen = None;
+            let answer = exchange.answer(shared, request, &mut seen).await;
+            audited(shared, (peer, exchange.as_str()), seen, answer)
         }
         (Some(route), _) => Err(route.method_not_allowed()),
     };
@@ -96,6 +94,30 @@ enum Exchange {
     Token,
 }
 
+impl Exchange {
+    async fn answer(
+        self,
+        shared: &Shared,
+        request: Request<Incoming>,
+        seen: &mut Option<[u8; 32]>,
+    ) -> Result<Response<Full<Bytes>>, Failure> {
+        match self {
+            Self::Cert => exchange::cert(shared, request, seen).await,
+            Self::CertGha => exchange::cert_gha(shared, request, seen).await,
+            Self::Token => token::token(shared, request, seen).await,
+        }
+    }
+
+    /// Returns its name in the audit.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cert => "cert",
+            Self::CertGha => "cert-gha",
+            Self::Token => "token",
+        }
+    }
+}
+
 impl Route {
     fn of(path: &str) -> Option<Self> {
         Some(match path {
@@ -115,6 +137,7 @@ impl Route {
             "/v1/ca-bundle.pem" => Self::Document(Document::FullCaBundle),
             "/.well-known/signet-authority.json" => Self::Document(Document::Discovery),
             "/.well-known/jwks.json" => Self::Document(Document::Jwks),
+            "/v1/audit/head.json" => Self::Document(Document::AuditHead),
             "/v1/openpgp.asc" => Self::Document(Document::OpenPgp),
             "/v1/ssh-ca.pub" => Self::Document(Document::SshCa),
             "/v1/trust.json" => Self::Document(Document::Trust),
@@ -122,7 +145,7 @@ impl Route {
             "/v1/issue" => Self::Operation(Operation::Issue),
             "/v1/renew" => Self::Operation(Operation::Renew),
             "/tsa" => Self::Operation(Operation::TimeStamp),
-            _ => return None,
+            _ => Self::Document(Document::TrustAt(seqno(path)?)),
         })
     }
 
@@ -159,6 +182,10 @@ enum Document {
     OpenPgp,
     SshCa,
     Trust,
+    /// An earlier trust document.
+    TrustAt(u64),
+    /// How far the audit goes.
+    AuditHead,
     Version,
 }
 
@@ -177,14 +204,24 @@ impl Document {
             }
             Self::Discovery => (JSON, A_DAY, authority.discovery()?),
             Self::OauthMetadata => (JSON, A_DAY, authority.oauth_metadata()?),
-            Self::Epochs => (JSON, A_MINUTE, authority.epochs()?),
-            Self::Jwks => (JSON, AN_HOUR, authority.jwks()?),
+            Self::Epochs => (JSON, A_MINUTE, block_in_place(|| authority.epochs())?),
+            Self::Jwks => (JSON, AN_HOUR, block_in_place(|| authority.jwks())?),
             Self::OpenPgp => (PGP, AN_HOUR, authority.openpgp_key().into()),
             Self::SshCa => (TEXT, AN_HOUR, authority.ssh_ca().into()),
             Self::Version => (JSON, "no-store", version(option_env!("NOTME_COMMIT"))?),
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
                 (JSON, "no-cache", block_in_place(|| authority.trust())?)
+            }
+            Self::AuditHead => {
+                let head = block_in_place(|| authority.audit_head())?;
+                (JSON, "no-cache", head.ok_or(Denial::NotFound)?)
+            }
+            Self::TrustAt(seqno) => {
+                let document = block_in_place(|| authority.trust_at(seqno))?;
+                // Under one number there is one document, for ever.
+                let cache = "max-age=31536000, immutable";
+                (JSON, cache, document.ok_or(Denial::NotFound)?)
             }
         };
         let mut response = response(StatusCode::OK, content, cache, body);
@@ -208,22 +245,31 @@ impl Operation {
         shared: &Shared,
         peer: Peer,
         request: Request<Incoming>,
+        seen: &mut Option<[u8; 32]>,
     ) -> Result<Response<Full<Bytes>>, Failure> {
         let takes = match self {
             Self::Enrol | Self::Issue | Self::Renew => JSON,
             Self::TimeStamp => TIME_STAMP_QUERY,
         };
-        let body = read_body(shared, request, takes).await?;
+        let body = read_body(shared, request, takes, seen).await?;
         let authority = shared.authority();
         // The store blocks for as long as a transaction takes: this worker, not the others.
         match self {
             Self::Enrol => {
                 let request = from_json(&body)?;
                 let workload = workload(shared, &request).await?;
-                block_in_place(|| ok_json(&authority.enrol(peer, &request, workload.as_ref())?))
+                let answer =
+                    block_in_place(|| authority.enrol(peer, &request, workload.as_ref(), *seen));
+                ok_json(&answer?)
             }
-            Self::Issue => block_in_place(|| ok_json(&authority.issue(&from_json(&body)?)?)),
-            Self::Renew => block_in_place(|| ok_json(&authority.renew(&from_json(&body)?)?)),
+            Self::Issue => {
+                let request = from_json(&body)?;
+                ok_json(&block_in_place(|| authority.issue(&request, *seen))?)
+            }
+            Self::Renew => {
+                let request = from_json(&body)?;
+                ok_json(&block_in_place(|| authority.renew(&request, *seen))?)
+            }
             Self::TimeStamp => {
                 let reply = block_in_place(|| authority.stamp(&body)).unwrap_or_else(|error| {
                     shared.report(&error);
@@ -238,6 +284,39 @@ impl Operation {
             }
         }
     }
+
+    /// Returns its name in the audit.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrol => "enrol",
+            Self::Issue => "issue",
+            Self::Renew => "renew",
+            Self::TimeStamp => "time-stamp",
+        }
+    }
+}
+
+/// Adds a request that is refused to the audit.
+fn audited<T>(
+    shared: &Shared,
+    asked: (Peer, &'static str),
+    seen: Option<[u8; 32]>,
+    answer: Result<T, Failure>,
+) -> Result<T, Failure> {
+    let code = match &answer {
+        Err(Failure::Refused(refusal)) => refusal.code(),
+        Err(Failure::Denied(denial)) => denial.code(),
+        Ok(_) | Err(Failure::Unavailable(_) | Failure::Internal(_)) => return answer,
+    };
+    block_in_place(|| shared.authority().refused(asked, seen, code))?;
+    answer
+}
+
+/// Returns the number of an earlier trust document; it has one spelling.
+fn seqno(path: &str) -> Option<u64> {
+    let digits = path.strip_prefix("/v1/trust/")?.strip_suffix(".json")?;
+    let seqno: u64 = digits.parse().ok()?;
+    (seqno > 0 && seqno.to_string() == digits).then_some(seqno)
 }
 
 /// Returns what another issuer says of the one who enrols; `None` when the token is ours, which
@@ -269,6 +348,7 @@ async fn read_body(
     shared: &Shared,
     request: Request<Incoming>,
     content: &str,
+    seen: &mut Option<[u8; 32]>,
 ) -> Result<Bytes, Refusal> {
     let is_expected = request
         .headers()
@@ -280,10 +360,15 @@ async fn read_body(
     if !is_expected {
         return Err(Refusal::ContentType);
     }
-    read_bytes(shared, request).await
+    read_bytes(shared, request, seen).await
 }
 
-async fn read_bytes(shared: &Shared, request: Request<Incoming>) -> Result<Bytes, Refusal> {
+/// Reads a body; `seen` takes its digest, for the audit.
+async fn read_bytes(
+    shared: &Shared,
+    request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
+) -> Result<Bytes, Refusal> {
     let body = request.into_body();
     if body.size_hint().lower() > u64::try_from(BODY_MAX).unwrap_or(u64::MAX) {
         return Err(Refusal::BodyTooLarge);
@@ -293,7 +378,11 @@ async fn read_bytes(shared: &Shared, request: Request<Incoming>) -> Result<Bytes
         Err(_) => Err(Refusal::RequestTimeout),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
         Ok(Err(_)) => Err(Refusal::RequestMalformed),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => {
+            let body = collected.to_bytes();
+            *seen = Some(sha256(&body));
+            Ok(body)
+        }
     }
 }
 

@@ -11,7 +11,18 @@
 //! The key-encryption key comes from a passphrase or a key file through Argon2id (64 MiB, 3
 //! passes, 1 lane, random salt), or, in the single-user default, lies in the 0600 file `kek`
 //! beside the store in a 0700 directory. That default protects copies of the store; whoever can
-//! read the directory has the keys. Keys that do not open are an error, never made anew.
+//! read the directory has the keys. Keys that do not open are an error, never made anew. While it
+//! serves, an authority has its keys and the key-encryption key in locked memory: with the latter
+//! it opens the keys that another process rotates to.
+//!
+//! # Rotation
+//! [`rotate`] replaces all five keys: the next ones are published ahead of use, taken into use,
+//! and the old ones destroyed once no certificate of theirs lives. Destroyed means overwritten in
+//! the store; copies of the store made before still have them, sealed.
+//!
+//! # Audit
+//! Every issuance, refusal, revocation, rotation and act of an operator is a row, written in the
+//! transaction of the act, that names the row before by its hash; see docs/formats/audit.md.
 //!
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
@@ -21,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod audit;
 mod authority;
 mod ca;
 mod ca_key;
@@ -31,11 +43,13 @@ mod failure;
 mod format_ca;
 mod http;
 mod instance;
+mod keys;
 mod listen;
 mod oidc;
 mod opening;
 mod refusal;
 mod revocation;
+mod rotation;
 mod scope;
 mod seal;
 mod secret;
@@ -47,6 +61,7 @@ mod tsa;
 
 pub use self::{
     admin::{Admin, AdminError, Description, FormatKeyInfo, RootInfo, init},
+    audit::{AuditCheck, AuditError, AuditHead, HEAD_TYPE},
     authority::{Founding, Lifetimes, LocalEnrolment, OpenError},
     ca::CaError,
     clock::{Clock, SystemClock},
@@ -55,6 +70,7 @@ pub use self::{
     oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
+    rotation::{EpochInfo, Rotation, RotationError, rotate},
     scope::{Scope, ScopeError, Scopes},
     seal::{Protection, SealError, SealingKind},
     secret::Secret,

@@ -8,7 +8,8 @@ use std::{
 use notme_core::time::UnixTime;
 
 use crate::{
-    authority::{Founding, Keys, OpenError, found, unlock},
+    authority::{Founding, OpenError, found},
+    keys::{Keys, unlock},
     seal::{Kek, Protection, Sealing},
     store::{AuthorityRecord, SqliteStore, Store},
 };
@@ -18,6 +19,7 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) record: AuthorityRecord,
     pub(crate) keys: Keys,
+    pub(crate) kek: Kek,
 }
 
 /// Opens the authority of a directory, making it at the first start. Keys that do not open are
@@ -29,34 +31,36 @@ pub(crate) fn open_or_found(
     now: UnixTime,
 ) -> Result<Opened, OpenError> {
     let store = SqliteStore::open(&store_file(home))?;
-    let (record, keys) = match store.authority()? {
+    let (mut record, kek) = match store.authority()? {
         Some(record) => {
             let kek = record.sealing.unlock(protection, home)?;
-            let keys = unlock(&store, &record, &kek, now)?;
-            (record, keys)
+            (record, kek)
         }
         None => {
             let sealing = Sealing::choose(protection)?;
             let kek = sealing.first_unlock(protection, home)?;
-            found(&store, founding, sealing, &kek, now)?
+            (found(&store, founding, sealing, &kek, now)?, kek)
         }
     };
     Ok(Opened {
+        keys: unlock(&store, &mut record, &kek, now)?,
         store: Arc::new(store),
         record,
-        keys,
+        kek,
     })
 }
 
 /// Makes an authority that ends with the process. Its keys are sealed all the same, under a key
-/// that is forgotten at once.
+/// that nothing else has.
 pub(crate) fn open_in_memory(founding: &Founding, now: UnixTime) -> Result<Opened, OpenError> {
     let store = SqliteStore::in_memory()?;
-    let (record, keys) = found(&store, founding, Sealing::in_memory(), &Kek::random()?, now)?;
+    let kek = Kek::random()?;
+    let record = found(&store, founding, Sealing::in_memory(), &kek, now)?;
     Ok(Opened {
+        keys: Keys::open(&record, &kek)?,
         store: Arc::new(store),
         record,
-        keys,
+        kek,
     })
 }
 

@@ -20,6 +20,8 @@ pub enum Revoked {
     Session(String),
     /// Whoever is called so.
     Identity(Identity),
+    /// What was issued with the keys of an epoch, and those keys.
+    Epoch(u64),
 }
 
 impl Revoked {
@@ -33,6 +35,7 @@ impl Revoked {
                 (RevocationKind::Session, hex::encode(&id))
             }
             Self::Identity(identity) => (RevocationKind::Identity, identity.to_string()),
+            Self::Epoch(number) => (RevocationKind::Epoch, number.to_string()),
         })
     }
 }
@@ -82,6 +85,10 @@ impl RevocationReason {
 pub struct Taken {
     /// As it will be published. An earlier time that was said before stays.
     pub revocation: Revocation,
+    /// What goes with it: of an epoch, its keys. What a certificate says of its epoch, whoever
+    /// has the key can choose; what it was signed with, not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<Revocation>,
     /// How many living sessions it ended.
     pub sessions_ended: u64,
 }
@@ -103,6 +110,9 @@ pub enum RevocationError {
     /// The session id is none.
     #[error("a session id is 64 lower-case hexadecimal digits")]
     Session,
+    /// The authority never had such an epoch.
+    #[error("there is no epoch {0}")]
+    Epoch(u64),
     /// The time is to come.
     #[error("nothing can be revoked from a time to come")]
     Future,

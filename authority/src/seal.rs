@@ -15,6 +15,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     rand,
 };
+use notme_local::LockedMemory;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -160,18 +161,24 @@ impl Argon2id {
         argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
             .hash_password_into(secret.bytes(), &salt, key.as_mut())
             .map_err(derivation)?;
-        Ok(Kek(key))
+        Kek::of(&key)
     }
 }
 
 /// A key-encryption key.
-pub(crate) struct Kek(Zeroizing<[u8; 32]>);
+///
+/// It is in locked memory: a serving authority keeps it, to open the keys of the next epoch.
+pub(crate) struct Kek(LockedMemory);
 
 impl Kek {
     pub(crate) fn random() -> Result<Self, SealError> {
         let mut key = Zeroizing::new([0; 32]);
         rand::fill(key.as_mut()).map_err(|_| SealError::Random)?;
-        Ok(Self(key))
+        Self::of(&key)
+    }
+
+    fn of(key: &[u8; 32]) -> Result<Self, SealError> {
+        LockedMemory::of(key).map(Self).map_err(SealError::Memory)
     }
 
     /// Makes the file when there is none; a start that died before it sealed anything left one.
@@ -189,7 +196,7 @@ impl Kek {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             other => other.map_err(failed)?,
         };
-        file.write_all(Self::random()?.0.as_ref())
+        file.write_all(Self::random()?.0.bytes())
             .and_then(|()| file.sync_all())
             .map_err(failed)
     }
@@ -207,7 +214,7 @@ impl Kek {
             return Err(failed(io::ErrorKind::InvalidData.into()));
         }
         key.copy_from_slice(&bytes);
-        Ok(Self(key))
+        Self::of(&key)
     }
 
     /// Seals `plain`: nonce, ciphertext, tag.
@@ -239,7 +246,7 @@ impl Kek {
     }
 
     fn cipher(&self) -> Result<RandomizedNonceKey, SealError> {
-        RandomizedNonceKey::new(&AES_256_GCM, self.0.as_ref()).map_err(|_| SealError::Random)
+        RandomizedNonceKey::new(&AES_256_GCM, self.0.bytes()).map_err(|_| SealError::Random)
     }
 }
 
@@ -257,6 +264,9 @@ pub enum SealError {
     /// Argon2id refused the parameters of the store.
     #[error("the store holds no usable key derivation parameters")]
     KeyDerivation,
+    /// No memory for the key-encryption key.
+    #[error("could not map memory for the key-encryption key")]
+    Memory(#[source] io::Error),
     /// The store is sealed in another way than the one offered.
     #[error("the keys are sealed by {sealed}, not by {offered}")]
     OtherProtection {
@@ -292,6 +302,7 @@ impl SealError {
             Self::KekFile { .. } => "authority-kek-unreadable",
             Self::KeyDerivation => "authority-store-damaged",
             Self::OtherProtection { .. } => "authority-sealed-otherwise",
+            Self::Memory(_) => "authority-runtime",
             Self::Random => "authority-random-failed",
             Self::ReadSecret(_) => "authority-secret-unreadable",
             Self::SecretTooShort { .. } => "authority-secret-short",

@@ -23,7 +23,7 @@ use crate::{
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener},
     oidc::{Issuers, KeysError, OidcConfig},
-    opening::{Opened, open_in_memory, open_or_found},
+    opening::{open_in_memory, open_or_found},
     seal::{Protection, SealingKind},
 };
 
@@ -199,13 +199,8 @@ fn serve_with<F: Future<Output = ()>>(
         }
         Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
     };
-    let Opened {
-        store,
-        record,
-        keys,
-    } = opened;
-    let sealing = record.sealing.kind();
-    let admin = Admin::over(store.clone(), config.clock.clone());
+    let sealing = opened.record.sealing.kind();
+    let admin = Admin::over(opened.store.clone(), config.clock.clone());
     let settings = Settings {
         url: url.clone(),
         lifetimes: config.lifetimes,
@@ -213,7 +208,7 @@ fn serve_with<F: Future<Output = ()>>(
         issuers: Issuers::open(&config.oidc, &config.clock)?,
         tokens: config.oidc.tokens.clone(),
     };
-    let authority = Authority::new(store, config.clock.clone(), record, keys, settings)?;
+    let authority = Authority::new(opened, config.clock.clone(), settings)?;
     let shared = Shared::new(authority, &url, config.limits, config.observer.clone());
     let shared = Arc::new(shared);
 

@@ -1,7 +1,7 @@
 //! What the authority must not forget.
 //!
 //! [`Store`] names operations, not tables, so that another database can stand behind it. Each
-//! operation is one transaction: when it returns `Ok`, all of it happened.
+//! operation is one transaction: when it returns `Ok`, all of it happened, its row in the audit too.
 
 mod sqlite;
 
@@ -12,11 +12,11 @@ use notme_core::{
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey},
     time::UnixTime,
-    trust::Revocation,
+    trust::{Handover, Revocation},
 };
 
 pub(crate) use self::sqlite::SqliteStore;
-use crate::{revocation::Taken, scope::Scopes, seal::Sealing};
+use crate::{audit::Entry, revocation::Taken, scope::Scopes, seal::Sealing};
 
 /// The memory of an authority.
 pub(crate) trait Store: Send + Sync {
@@ -24,17 +24,38 @@ pub(crate) trait Store: Send + Sync {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
 
     /// Keeps a new authority; fails when the store has one.
-    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError>;
+    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<(), StoreError>;
 
-    /// Keeps the authorities of the other formats; fails when the store has them.
-    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError>;
+    /// Keeps the authorities of the other formats of an epoch; fails when the store has them.
+    fn add_format_cas(
+        &self,
+        epoch: u64,
+        cas: &[SealedFormatCa],
+        entry: &Entry,
+    ) -> Result<(), StoreError>;
+
+    /// Returns a number that rises with every change of the keys.
+    fn key_changes(&self) -> Result<u64, StoreError>;
+
+    /// Keeps the keys of the next epoch; `false` when one is prepared already.
+    fn prepare_epoch(&self, epoch: &EpochRecord, entry: &Entry) -> Result<bool, StoreError>;
+
+    /// Retires the active epoch and takes the prepared one, or the one made for it, into use;
+    /// `false`, and nothing is changed, when they are others by now.
+    fn activate_epoch(&self, activation: &Activation, entry: &Entry) -> Result<bool, StoreError>;
+
+    /// Returns the last second of what was issued in an epoch.
+    fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError>;
+
+    /// Destroys the private keys of retired epochs.
+    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError>;
 
     /// Sets `count` serial numbers of SSH certificates aside, none of them below `least`, and
     /// returns the first. No number is set aside twice.
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError>;
 
     /// Keeps a new enrolment token.
-    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError>;
+    fn add_token(&self, token: &TokenRecord, entry: &Entry) -> Result<(), StoreError>;
 
     /// Returns the token with this digest.
     fn token(&self, digest: &[u8; 32]) -> Result<Option<TokenRecord>, StoreError>;
@@ -44,18 +65,18 @@ pub(crate) trait Store: Send + Sync {
 
     /// Revokes a token and the sessions enrolled with it. Returns how many sessions that ended,
     /// or `None` when there is no such token.
-    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError>;
+    fn revoke_token(&self, id: TokenId, entry: &Entry) -> Result<Option<u64>, StoreError>;
 
     /// Spends one use of the session's token, if it has one, and keeps session and certificates.
     /// A token enrols the same keys once; what was revoked is not enrolled again.
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError>;
+    fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError>;
 
     /// Keeps the session and the certificates of a workload of another issuer, and spends its
     /// token along with that, if it was not spent before.
     fn enrol_workload(
         &self,
         session: &Session,
-        issued: &[Issued],
+        issuance: &Issuance<'_>,
         spent: Option<&SpentToken>,
     ) -> Result<(), EnrolStoreError>;
 
@@ -66,14 +87,14 @@ pub(crate) trait Store: Send + Sync {
     fn session(&self, certificate: &[u8; 32]) -> Result<Option<PresentedSession>, StoreError>;
 
     /// Spends a nonce of a living session and records what is issued for it.
-    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError>;
+    fn record(&self, spent: &SpentNonce<'_>, issuance: &Issuance<'_>) -> Result<(), RecordError>;
 
     /// Spends a proof for a living session and records what is issued for it.
     fn spend_in(
         &self,
         session: &[u8; 16],
         spent: &SpentToken,
-        issued: &Issued,
+        issuance: &Issuance<'_>,
     ) -> Result<(), RecordError>;
 
     /// Forgets nonces and tokens that are too old to be replayed.
@@ -82,19 +103,42 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the latest trust document.
     fn trust(&self) -> Result<Option<TrustRecord>, StoreError>;
 
+    /// Returns the trust document of a number, if there was one.
+    fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError>;
+
     /// Appends a trust document; its number must be new.
-    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError>;
+    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError>;
 
     /// Returns a number for the next signed CA bundle: above every one before, and not below
     /// `least`.
     fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError>;
 
-    /// Keeps a revocation and ends the living sessions that it concerns. Of two about one thing
-    /// the one that reaches further back stays.
-    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError>;
+    /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
+    /// Of two about one thing the one that reaches further back stays.
+    fn revoke(
+        &self,
+        revocation: &Revocation,
+        with: &[Revocation],
+        entry: &Entry,
+    ) -> Result<Taken, StoreError>;
 
     /// Returns every revocation, oldest first.
     fn revocations(&self) -> Result<Vec<Revocation>, StoreError>;
+
+    /// Adds what changed nothing to the audit. What changes something is added with it.
+    fn audit(&self, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Returns number and hash of the last row of the audit.
+    fn audit_tip(&self) -> Result<Option<(u64, [u8; 32])>, StoreError>;
+
+    /// Returns the next rows of the audit after a number, at most a thousand.
+    fn audit_after(&self, number: u64) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Returns the last head of the audit.
+    fn audit_head(&self) -> Result<Option<AuditHeadRecord>, StoreError>;
+
+    /// Replaces the head of the audit. All rows that it closes are on the disk when this returns.
+    fn set_audit_head(&self, head: &AuditHeadRecord) -> Result<(), StoreError>;
 
     /// Counts what the store holds.
     fn summary(&self, now: UnixTime) -> Result<Summary, StoreError>;
@@ -105,12 +149,112 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) struct AuthorityRecord {
     pub(crate) trust_domain: String,
     pub(crate) operator: String,
-    pub(crate) epoch: u64,
     pub(crate) created_at: UnixTime,
     pub(crate) sealing: Sealing,
+    /// Oldest first.
+    pub(crate) epochs: Vec<EpochRecord>,
+    pub(crate) key_changes: u64,
+}
+
+impl AuthorityRecord {
+    /// Returns the epoch in use.
+    pub(crate) fn active(&self) -> Result<&EpochRecord, StoreError> {
+        self.epochs
+            .iter()
+            .find(|epoch| matches!(epoch.state, EpochState::Active { .. }))
+            .ok_or(StoreError::Damaged("no keys are in use"))
+    }
+
+    /// Returns the epoch that waits for its turn.
+    pub(crate) fn prepared(&self) -> Option<&EpochRecord> {
+        self.epochs
+            .iter()
+            .find(|epoch| epoch.state == EpochState::Prepared)
+    }
+
+    /// Returns the retired epochs whose keys are still there, newest first.
+    pub(crate) fn outgoing(&self) -> impl Iterator<Item = &EpochRecord> {
+        self.epochs
+            .iter()
+            .rev()
+            .filter(|epoch| matches!(epoch.state, EpochState::Retired { .. }) && epoch.has_keys())
+    }
+}
+
+/// The keys of one epoch: made, used and retired together.
+#[derive(Clone, Debug)]
+pub(crate) struct EpochRecord {
+    pub(crate) number: u64,
+    pub(crate) state: EpochState,
     pub(crate) cas: Vec<SealedCa>,
     /// Empty in a store from before there were any.
     pub(crate) format_cas: Vec<SealedFormatCa>,
+}
+
+impl EpochRecord {
+    /// Tells whether no private key was destroyed.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.cas.iter().all(|ca| ca.key.is_some())
+    }
+}
+
+/// Where an epoch is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EpochState {
+    /// Its keys are published, and nothing is issued with them yet.
+    Prepared,
+    /// It issues.
+    Active {
+        /// Since when.
+        from: UnixTime,
+    },
+    /// It issued.
+    Retired {
+        /// Since when.
+        from: UnixTime,
+        /// Until when.
+        retired_at: UnixTime,
+    },
+}
+
+impl EpochState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Active { .. } => "active",
+            Self::Retired { .. } => "retired",
+        }
+    }
+
+    /// Returns when it was taken into use.
+    pub(crate) const fn from(self) -> Option<UnixTime> {
+        match self {
+            Self::Prepared => None,
+            Self::Active { from } | Self::Retired { from, .. } => Some(from),
+        }
+    }
+
+    /// Returns when it was retired.
+    pub(crate) const fn retired_at(self) -> Option<UnixTime> {
+        match self {
+            Self::Prepared | Self::Active { .. } => None,
+            Self::Retired { retired_at, .. } => Some(retired_at),
+        }
+    }
+}
+
+/// The change from one epoch to the next.
+#[derive(Debug)]
+pub(crate) struct Activation {
+    /// The number of the active epoch.
+    pub(crate) before: u64,
+    /// The number of the prepared one.
+    pub(crate) number: u64,
+    pub(crate) at: UnixTime,
+    /// What each root that goes signed, by its name.
+    pub(crate) handovers: Vec<(String, Handover)>,
+    /// The prepared epoch, where the store does not have it yet.
+    pub(crate) made: Option<EpochRecord>,
 }
 
 /// A certificate authority at rest.
@@ -118,7 +262,10 @@ pub(crate) struct AuthorityRecord {
 pub(crate) struct SealedCa {
     pub(crate) name: String,
     pub(crate) certificate: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+    /// Absent once it was destroyed.
+    pub(crate) key: Option<Vec<u8>>,
+    /// What it signed when it retired.
+    pub(crate) handover: Option<Handover>,
 }
 
 impl std::fmt::Debug for SealedCa {
@@ -134,7 +281,8 @@ impl std::fmt::Debug for SealedCa {
 pub(crate) struct SealedFormatCa {
     pub(crate) name: String,
     pub(crate) public: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+    /// Absent once it was destroyed.
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) created_at: UnixTime,
 }
 
@@ -219,6 +367,15 @@ pub(crate) struct PresentedSession {
     pub(crate) revoked_at: Option<UnixTime>,
 }
 
+/// What one answer issues.
+#[derive(Debug)]
+pub(crate) struct Issuance<'a> {
+    /// The epoch whose keys signed it: nothing is kept when another is in use by now.
+    pub(crate) epoch: u64,
+    pub(crate) lines: &'a [Issued],
+    pub(crate) entry: Entry,
+}
+
 /// One line of the issuance record.
 #[derive(Debug)]
 pub(crate) struct Issued {
@@ -299,6 +456,22 @@ pub(crate) struct TrustRecord {
     pub(crate) envelope: Vec<u8>,
 }
 
+/// A row of the audit, and its hash.
+#[derive(Debug)]
+pub(crate) struct AuditRow {
+    pub(crate) number: u64,
+    pub(crate) row: String,
+    pub(crate) hash: [u8; 32],
+}
+
+/// A signed head of the audit.
+#[derive(Debug)]
+pub(crate) struct AuditHeadRecord {
+    pub(crate) number: u64,
+    pub(crate) time: UnixTime,
+    pub(crate) envelope: Vec<u8>,
+}
+
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Summary {
@@ -374,6 +547,8 @@ pub(crate) enum EnrolStoreError {
     KeysKnown,
     #[error("this identity or key was revoked")]
     Revoked,
+    #[error("the keys were rotated meanwhile")]
+    Rotated,
     #[error("the token of another issuer was used before")]
     Spent,
 }
@@ -383,6 +558,8 @@ pub(crate) enum EnrolStoreError {
 pub(crate) enum RecordError {
     #[error("the nonce was used before")]
     Replayed,
+    #[error("the keys were rotated meanwhile")]
+    Rotated,
     #[error("the session has been revoked")]
     SessionRevoked,
     #[error(transparent)]

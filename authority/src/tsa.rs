@@ -1,7 +1,7 @@
 //! The time-stamping authority (RFC 3161): a key of its own, under the P-256 root, since every
 //! stock verifier reads P-256.
 //!
-//! Nothing is written when it stamps: the store neither slows it nor knows of it. Serial numbers
+//! Nothing is written when it stamps. Serial numbers
 //! have 126 random bits, as those of certificates have, so that none comes twice, also not after
 //! a restart.
 
@@ -15,14 +15,14 @@ use notme_core::{
         RejectionReason, TimeStampError, TimeStampRequest, TokenTemplate, build_token,
         reply_granted, reply_rejected,
     },
-    trust,
 };
 
 use crate::{
-    ca::{BACKDATED, Ca, CaError, new_serial},
-    ca_key::{CaKey, KeyKind},
+    authority::OpenError,
+    ca::{BACKDATED, Ca, CaError, Making, new_serial},
+    ca_key::{CaKey, KeyKind, KeyName},
     seal::{Kek, SealError},
-    store::SealedFormatCa,
+    store::{EpochRecord, SealedFormatCa},
 };
 
 /// What stamps.
@@ -33,70 +33,72 @@ pub(crate) struct Tsa {
 }
 
 impl Tsa {
-    const NAME: &str = "tsa";
+    pub(crate) const NAME: &str = "tsa";
 
-    /// Makes a new one under the P-256 root, for as long as that lives, and the sealed form to
-    /// keep.
-    pub(crate) fn found(
-        issuer: &Ca,
-        trust_domain: &str,
-        now: UnixTime,
-        kek: &Kek,
-    ) -> Result<(Self, SealedFormatCa), CaError> {
-        let (key, sealed_key) = CaKey::found(Self::NAME, KeyKind::P256, kek)?;
-        let from = now.plus(-BACKDATED);
+    /// Makes a new one under the P-256 root of its epoch, for as long as that lives, sealed.
+    pub(crate) fn make(issuer: &Ca, making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
+        let name = KeyName::new(Self::NAME, making.epoch);
+        let (key, sealed_key) = CaKey::found(name, KeyKind::P256, making.kek)?;
+        let from = making.now.plus(-BACKDATED);
         let template = TsaTemplate {
             issuer: issuer.certificate(),
             key: key.public_key(),
-            common_name: &format!("signet-authority time stamps {trust_domain}"),
+            common_name: &making.named("signet-authority time stamps"),
             serial: new_serial()?,
             not_before: from,
             not_after: issuer.certificate().not_after(),
         };
         let certificate = build_tsa(&template, issuer.key())?;
-        let sealed = SealedFormatCa {
+        Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: certificate.der().to_vec(),
-            key: sealed_key,
+            key: Some(sealed_key),
             created_at: from,
-        };
-        let tsa = Self {
-            certificate,
-            key,
-            from,
-        };
-        Ok((tsa, sealed))
+        })
     }
 
-    /// Opens the kept one; `None` in a store from before there was any.
-    pub(crate) fn open(kept: &[SealedFormatCa], kek: &Kek) -> Result<Option<Self>, CaError> {
-        let Some(sealed) = kept.iter().find(|ca| ca.name == Self::NAME) else {
-            return Ok(None);
-        };
-        let key = CaKey::open(Self::NAME, KeyKind::P256, &sealed.key, kek)?;
+    /// Opens the kept one.
+    pub(crate) fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+        let sealed = Self::sealed(&kept.format_cas).ok_or(CaError::Missing(Self::NAME))?;
+        let name = KeyName::new(Self::NAME, kept.number);
+        let key = CaKey::open(name, KeyKind::P256, sealed.key.as_deref(), kek)?;
         let certificate = Certificate::from_der(&sealed.public)?;
         if certificate.public_key() != key.public_key() {
             return Err(CaError::Mismatch(Self::NAME));
         }
-        Ok(Some(Self {
+        Ok(Self {
             certificate,
             key,
             from: sealed.created_at,
-        }))
+        })
     }
 
-    /// Returns what the trust document says of it.
-    pub(crate) fn published(&self) -> trust::Tsa {
-        trust::Tsa {
-            certificate: self.certificate.clone(),
-            kid: self.certificate.kid(),
-            from: self.from,
-            retired_at: None,
-        }
+    /// Reads the public half of a kept one, and when it was made; `None` in an epoch from before
+    /// there was any.
+    pub(crate) fn kept(
+        kept: &[SealedFormatCa],
+    ) -> Result<Option<(Certificate, UnixTime)>, CaError> {
+        Self::sealed(kept)
+            .map(|sealed| Ok((Certificate::from_der(&sealed.public)?, sealed.created_at)))
+            .transpose()
     }
 
-    /// Answers a request; a request that gets no time stamp is answered with the reason.
-    pub(crate) fn answer(&self, request: &[u8], now: UnixTime) -> Result<Vec<u8>, StampError> {
+    fn sealed(kept: &[SealedFormatCa]) -> Option<&SealedFormatCa> {
+        kept.iter().find(|ca| ca.name == Self::NAME)
+    }
+
+    pub(crate) fn from(&self) -> UnixTime {
+        self.from
+    }
+
+    /// Answers a request, with a key in use since some time; a request that gets no time stamp is
+    /// answered with the reason.
+    pub(crate) fn answer(
+        &self,
+        request: &[u8],
+        now: UnixTime,
+        since: UnixTime,
+    ) -> Result<Vec<u8>, StampError> {
         let request = match TimeStampRequest::from_der(request) {
             Ok(request) => request,
             Err(error) => return Ok(reply_rejected(error.reason(), &error.to_string())),
@@ -106,8 +108,8 @@ impl Tsa {
             let text = format!("time stamps are made under policy {policy}");
             return Ok(reply_rejected(RejectionReason::UnacceptedPolicy, &text));
         }
-        if !self.certificate.is_valid_at(now) {
-            let text = "the clock is outside the certificate's validity";
+        if now < since || !self.certificate.is_valid_at(now) {
+            let text = "the clock is outside the time of the certificate's use";
             return Ok(reply_rejected(RejectionReason::TimeNotAvailable, text));
         }
         let template = TokenTemplate {
@@ -129,6 +131,8 @@ pub(crate) fn system_failure() -> Vec<u8> {
 /// Why a time stamp could not be made, though it should have been.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StampError {
+    #[error("the keys could not be looked at")]
+    Keys(#[from] OpenError),
     #[error("no randomness for a serial number")]
     Serial(#[from] SealError),
     #[error("the time stamp could not be made")]

@@ -359,6 +359,7 @@ mod tests {
             history_rounds: 1,
             small: 3,
             large: None,
+            records: 1,
         };
         assert_eq!(peers(effort).len(), 3);
     }

@@ -12,6 +12,7 @@
     reason = "a program for developers: what it cannot set up, it cannot measure"
 )]
 
+mod attest;
 mod floors;
 mod history;
 mod notme;
@@ -28,7 +29,7 @@ use crate::table::Table;
 const USAGE: &str = "\
 usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
 
-groups: floors sign verify ssh history; all when none is named";
+groups: floors sign verify ssh attest history; all when none is named";
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ struct Effort {
     small: usize,
     /// Commits in the large history, ours.
     large: Option<usize>,
+    /// Records in a chain of attestations, ours.
+    records: u32,
 }
 
 const FULL: Effort = Effort {
@@ -48,12 +51,14 @@ const FULL: Effort = Effort {
     history_rounds: 11,
     small: 1_000,
     large: Some(100_000),
+    records: 10_000,
 };
 const QUICK: Effort = Effort {
     rounds: 51,
     history_rounds: 5,
     small: 200,
     large: None,
+    records: 1_000,
 };
 
 fn main() -> ExitCode {
@@ -94,10 +99,11 @@ fn main() -> ExitCode {
 type Group = fn(Effort, &mut Table);
 
 /// Small processes first: a large parent makes starting them slower.
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 6] = [
     ("floors", floors::measure),
     ("sign", one_commit::sign),
     ("verify", one_commit::verify),
     ("ssh", one_commit::ssh),
+    ("attest", attest::measure),
     ("history", history::measure),
 ];

@@ -155,6 +155,13 @@ impl Notme {
         time(&mut verify, payload).successful("notme --verify")
     }
 
+    /// Returns a call of the program.
+    pub(crate) fn command(&self, world: &Repository, arguments: &[&str]) -> Command {
+        let mut command = world.command(&self.program);
+        command.args(arguments);
+        command
+    }
+
     /// Returns what stands in for ssh-keygen, and the key that git gives it.
     pub(crate) fn ssh_keygen(&self) -> (SshKeygen, &str) {
         (

@@ -199,7 +199,7 @@ fn payload(run: usize) -> Vec<u8> {
     .payload()
 }
 
-fn compare(table: &mut Table, ours: &Samples, theirs: &[(&str, &Samples)]) {
+pub(crate) fn compare(table: &mut Table, ours: &Samples, theirs: &[(&str, &Samples)]) {
     let ratio = |peer: &Samples| peer.median().as_secs_f64() / ours.median().as_secs_f64();
     let text: Vec<String> = theirs
         .iter()

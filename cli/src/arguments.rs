@@ -3,7 +3,7 @@
 pub(crate) mod attest;
 pub(crate) mod policy;
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
@@ -18,7 +18,7 @@ use self::{attest::Attest, policy::Policy};
     name = "notme",
     version,
     max_term_width = 80,
-    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up."
+    after_help = "Example:\n  notme init && git commit -m x && notme verify\n\nCalled by git as gpgsm (`gpg.format=x509`), it signs and verifies; `notme init`\nsets that up.\n\nExit codes: 0 yes or done, 1 no, 2 wrong call, 3 undecided, 4 a bug of notme."
 )]
 pub(crate) struct Arguments {
     /// What to do
@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse origin/main) origin/main..HEAD\n  git rev-list HEAD | notme verify -"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse origin/main) origin/main..HEAD\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -70,6 +70,32 @@ pub(crate) enum Command {
     /// Find what is set up wrong, and print what repairs it
     #[command(after_help = "Example:\n  notme doctor")]
     Doctor(Json),
+    /// Print what completes notme's commands in a shell
+    #[command(
+        after_help = "Example:\n  notme completions bash > ~/.local/share/bash-completion/completions/notme"
+    )]
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example:\n  notme man ~/.local/share/man/man1 && man notme")]
+    Man {
+        /// Which; it is made when it is not there
+        directory: PathBuf,
+    },
+}
+
+/// The shells that are taught.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Shell {
+    /// GNU bash, with the package bash-completion
+    Bash,
+    /// Z shell
+    Zsh,
+    /// Fish
+    Fish,
 }
 
 /// Whether to print for machines.
@@ -95,6 +121,26 @@ pub(crate) struct Init {
     /// File that holds the enrolment token; `-` for stdin
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Where tokens come from, a new one for each session: `github` (this job of GitHub Actions),
+    /// `file:PATH`, or `command:COMMAND` for the shell
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        requires = "authority",
+        conflicts_with = "token_file"
+    )]
+    pub(crate) token_from: Option<TokenFrom>,
+    /// For whom GitHub's tokens are; the authority's host name when left out
+    #[arg(long, value_name = "AUDIENCE", requires = "token_from")]
+    pub(crate) audience: Option<String>,
+    /// The authority issues pairs of certificates for tokens at `/cert/gha` and no more, as the
+    /// hosted notme does
+    #[arg(
+        long,
+        requires_all = ["authority", "token_from"],
+        conflicts_with_all = ["format", "profile", "timestamp", "ssh_login"]
+    )]
+    pub(crate) pairs: bool,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -123,6 +169,32 @@ pub(crate) struct Init {
     /// Take the settings back
     #[arg(long, conflicts_with_all = ["agent", "authority", "format", "profile", "timestamp", "ssh_login"])]
     pub(crate) undo: bool,
+}
+
+/// Where tokens come from.
+#[derive(Clone, Debug)]
+pub(crate) enum TokenFrom {
+    Github,
+    File(PathBuf),
+    Command(String),
+}
+
+impl FromStr for TokenFrom {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "github" => Ok(Self::Github),
+            // The key agent reads it, from wherever it runs.
+            Some(("file", path)) => std::path::absolute(path)
+                .map(Self::File)
+                .map_err(|_| "`file:` needs a path"),
+            Some(("command", command)) if !command.is_empty() => {
+                Ok(Self::Command(command.to_owned()))
+            }
+            _ => Err("it is `github`, `file:PATH` or `command:COMMAND`"),
+        }
+    }
 }
 
 /// The forms of signature that `init` can set up.
@@ -189,9 +261,31 @@ pub(crate) struct Verify {
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
+    /// Fetch newer trust documents first; an authority that cannot be reached is said, and judged by what is known of it
+    #[arg(long, conflicts_with = "trust")]
+    pub(crate) refresh: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
+    /// Tell what rests on a key (its id), a session, an identity or an authority that is
+    /// compromised (can be repeated)
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain", "trust_root"])]
+    pub(crate) compromised: Vec<String>,
+    /// Since when it is; without it, since ever
+    #[arg(long, value_name = "TIME", requires = "compromised")]
+    pub(crate) since: Option<UnixTime>,
+    /// Tell what rests on anything that the trust documents revoke
+    #[arg(long, conflicts_with_all = ["fold", "explain", "trust_root"])]
+    pub(crate) revoked: bool,
+    /// What the summary is of, as a URI; without it, where the repository is pushed to
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// The agent that signs the summary; without it, the one that signs commits here
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<AgentName>,
+    /// Put neighbours of which the text says the same on one line
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) fold: bool,
     /// Walk the steps for every object, in words
     #[arg(long)]
     pub(crate) explain: bool,
@@ -206,6 +300,20 @@ pub(crate) enum ReportFormat {
     Json,
     /// One object on each line, the summary last
     Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for CI
+    Junit,
+    /// Markdown, for the summary of a CI job
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A code quality report of GitLab
+    Gitlab,
+    /// One file to read and to print
+    Html,
+    /// A signed verification summary (in-toto, SLSA)
+    Vsa,
 }
 
 /// `notme explain`.
@@ -238,7 +346,14 @@ impl From<Explain> for Verify {
             trust_root: arguments.trust_root,
             reference: arguments.reference,
             trust: arguments.trust,
+            refresh: false,
             format: ReportFormat::Text,
+            compromised: Vec::new(),
+            since: None,
+            revoked: false,
+            resource: None,
+            agent: None,
+            fold: false,
             explain: true,
         }
     }
@@ -257,11 +372,14 @@ pub(crate) enum Trust {
     Show(Json),
     /// Print roots and keys for other tools
     #[command(
+        override_usage = "notme trust export [--name <NAME>] <FORM>",
         after_help = "Examples:\n  notme trust export --pem > roots.pem\n  notme trust export --allowed-signers > allowed_signers"
     )]
     Export(TrustExport),
     /// Fetch newer trust documents
-    #[command(after_help = "Example:\n  notme trust refresh")]
+    #[command(
+        after_help = "Examples:\n  notme trust refresh\n  notme trust refresh --max-age 3600   (from a timer, as often as you like)\n  notme trust refresh ci --from trust.json"
+    )]
     Refresh(TrustRefresh),
     /// Forget an authority
     #[command(after_help = "Example:\n  notme trust remove ci")]
@@ -315,6 +433,9 @@ pub(crate) struct TrustExport {
     /// What was revoked as a key revocation list, for ssh-keygen, git and sshd
     #[arg(long, group = "form")]
     pub(crate) krl: bool,
+    /// As Sigstore's `trusted_root.json`, for verifiers of bundles
+    #[arg(long, group = "form")]
+    pub(crate) sigstore: bool,
     /// Only this authority's
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -328,6 +449,9 @@ pub(crate) struct TrustRefresh {
     /// A trust document to take instead of asking the authority
     #[arg(long, value_name = "FILE", requires = "name")]
     pub(crate) from: Option<PathBuf>,
+    /// Ask only authorities whose document was signed longer ago than this, in seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "from")]
+    pub(crate) max_age: Option<u32>,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -399,6 +523,14 @@ pub(crate) enum Authority {
     /// List what was taken back
     #[command(after_help = "Example:\n  notme authority revocations --json")]
     Revocations(AuthorityStatus),
+    /// Replace the keys: whoever trusts the old ones finds the new ones by itself
+    #[command(
+        after_help = "Without an option the next keys are made and used at once. To announce them first:\n  notme authority rotate --prepare\n  notme authority rotate --activate\n  notme authority rotate --retire"
+    )]
+    Rotate(AuthorityRotate),
+    /// What happened, in rows that nobody changes unseen
+    #[command(subcommand, after_help = "Example:\n  notme authority audit verify")]
+    Audit(Audit),
     /// Print the root certificates
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
@@ -421,7 +553,7 @@ pub(crate) struct AuthorityRevoke {
     /// What kind of thing
     #[arg(value_enum)]
     pub(crate) kind: RevokedKind,
-    /// Serial number, key id, session id or identity, as `notme explain` shows it
+    /// Serial number, key id, session id or identity, as `notme explain` shows it; or an epoch
     pub(crate) value: String,
     /// From when on it is not to be trusted; without it, from now
     #[arg(long, value_name = "TIME")]
@@ -429,6 +561,70 @@ pub(crate) struct AuthorityRevoke {
     /// Why
     #[arg(long, value_enum, default_value = "unspecified")]
     pub(crate) reason: RevokedReason,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `notme authority audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print every row as one line of JSON
+    #[command(after_help = "Example:\n  notme authority audit export > audit.jsonl")]
+    Export(AuthorityPlace),
+    /// Print the last signed head: whoever keeps it notices what is changed later
+    #[command(after_help = "Example:\n  notme authority audit head > head.json")]
+    Head(AuthorityPlace),
+    /// Find what was changed, left out, moved or cut off
+    #[command(
+        after_help = "Examples:\n  notme authority audit verify --head head.json\n  notme authority audit verify --export audit.jsonl --head head.json --pin SHA256"
+    )]
+    Verify(AuditVerify),
+}
+
+/// `notme authority audit verify`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditVerify {
+    /// Directory of the authority; without it, the embedded one
+    #[arg(
+        long,
+        value_name = "DIR",
+        visible_alias = "dir",
+        conflicts_with = "export"
+    )]
+    pub(crate) store: Option<PathBuf>,
+    /// Look at exported rows instead; `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: Option<PathBuf>,
+    /// A head that was kept: the rows have to go as far, and be those that it closed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// SHA-256 of the key of a root that has to have signed the head (can be repeated)
+    #[arg(long, value_name = "SHA256", requires_all = ["head", "roots"])]
+    pub(crate) pin: Vec<String>,
+    /// PEM file of root certificates, among them those that are pinned
+    #[arg(long, value_name = "FILE", requires = "pin")]
+    pub(crate) roots: Option<PathBuf>,
+}
+
+/// `notme authority rotate`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityRotate {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// How its keys are sealed
+    #[command(flatten)]
+    pub(crate) sealing: Sealing,
+    /// Only make the next keys, and publish them: nothing is issued with them yet
+    #[arg(long, group = "step")]
+    pub(crate) prepare: bool,
+    /// Only take the prepared keys into use
+    #[arg(long, group = "step")]
+    pub(crate) activate: bool,
+    /// Destroy retired keys of which no certificate is valid any more
+    #[arg(long, group = "step")]
+    pub(crate) retire: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -445,6 +641,8 @@ pub(crate) enum RevokedKind {
     Session,
     /// An identity, for ever
     Identity,
+    /// Everything that was issued with the authority's keys of an epoch, by its number
+    Epoch,
 }
 
 /// The reasons of RFC 5280 section 5.3.1 that apply here.

@@ -12,6 +12,7 @@ pub(crate) mod authority;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod init;
+pub(crate) mod install;
 pub(crate) mod policy;
 pub(crate) mod status;
 pub(crate) mod trust;

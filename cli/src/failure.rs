@@ -70,6 +70,16 @@ impl Failure {
         }
     }
 
+    /// Returns how the program would end.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Returns what went wrong, when it is an error of this type.
+    pub(crate) fn error<E: Error + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
     /// Tells it on stderr and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         // A reader that has seen enough, such as `head`, is no news to anybody.
@@ -82,8 +92,7 @@ impl Failure {
     }
 
     fn is_broken_pipe(&self) -> bool {
-        self.error
-            .downcast_ref::<io::Error>()
+        self.error::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 

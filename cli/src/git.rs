@@ -1,11 +1,14 @@
 //! The stock git, asked for what only it knows: its configuration and its repository.
 
 use std::{
+    env,
     ffi::OsStr,
     fs, io,
     path::PathBuf,
     process::{Command, Output},
 };
+
+use crate::shell::{quoted, quoted_path};
 
 /// git answered with an error, or could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,41 @@ pub(crate) fn top_level() -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
+/// Returns the directory that git refuses to work in because it belongs to somebody else.
+///
+/// # Errors
+/// [`GitError::Run`].
+pub(crate) fn refused_directory() -> Result<Option<PathBuf>, GitError> {
+    let output = Command::new("git")
+        .env("LC_ALL", "C")
+        .args(["rev-parse", "--git-dir"])
+        .output()
+        .map_err(GitError::Run)?;
+    let words = text(&output.stderr);
+    // fatal: detected dubious ownership in repository at '/path'
+    let path = words
+        .split_once("dubious ownership in repository at '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    Ok(path.map(|(path, _)| path.into()))
+}
+
+/// Returns where git looks for hooks.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn hooks_directory() -> Result<PathBuf, GitError> {
+    let output = run(["rev-parse", "--path-format=absolute", "--git-path", "hooks"])?;
+    success("rev-parse", output).map(PathBuf::from)
+}
+
+/// Tells whether there are replace refs.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn has_replacements() -> Result<bool, GitError> {
+    success("replace", run(["replace", "--list"])?).map(|list| !list.is_empty())
+}
+
 /// Returns the version that git reports.
 ///
 /// # Errors
@@ -122,6 +160,123 @@ pub(crate) fn is_true(name: &str) -> Result<bool, GitError> {
         return Ok(false);
     }
     success("config", output).map(|value| value == "true")
+}
+
+/// Returns a value that is a path, as git expands it.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn path(name: &str) -> Result<Option<PathBuf>, GitError> {
+    let output = run(["config", "--type=path", "--get", name])?;
+    if output.status.code() == Some(1) {
+        return Ok(None);
+    }
+    success("config", output).map(|path| Some(path.into()))
+}
+
+/// Where a value of the configuration stands.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// In the machine's file.
+    System,
+    /// In the user's file.
+    User,
+    /// In the repository's file.
+    Repository,
+    /// In the file of one worktree.
+    Worktree,
+    /// In a file that one of these includes.
+    Included(PathBuf),
+    /// In this variable, and those that go with it.
+    Environment(&'static str),
+}
+
+/// One value of the configuration.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The setting, as git spells it.
+    pub(crate) name: String,
+    /// Its value.
+    pub(crate) value: String,
+    /// Where it comes from.
+    pub(crate) place: Place,
+}
+
+impl Entry {
+    /// Returns the command that takes it out of where it stands.
+    pub(crate) fn removal(&self) -> String {
+        let scope = match &self.place {
+            Place::Environment(variable) => return format!("unset {variable}"),
+            Place::System => "--system".to_owned(),
+            Place::User => Scope::Global.flag().to_owned(),
+            Place::Repository => Scope::Local.flag().to_owned(),
+            Place::Worktree => "--worktree".to_owned(),
+            Place::Included(file) => format!("--file {}", quoted_path(file)),
+        };
+        format!("git config {scope} --unset-all {}", quoted(&self.name))
+    }
+}
+
+/// Returns all values in force, in the order in which later ones win.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn configuration() -> Result<Vec<Entry>, GitError> {
+    let listed = run(["config", "--list", "--show-scope", "--show-origin", "-z"])?;
+    let listed = success("config", listed)?;
+    let files = own_files();
+    // Paths are told relative to where git goes before it looks.
+    let top = run(["rev-parse", "--show-toplevel"])?;
+    let base = success("rev-parse", top).ok().map(PathBuf::from);
+    let base = base.or_else(|| env::current_dir().ok()).unwrap_or_default();
+    let mut fields = listed.split('\0');
+    let mut entries = Vec::new();
+    while let (Some(scope), Some(origin), Some(setting)) =
+        (fields.next(), fields.next(), fields.next())
+    {
+        // A name alone is a yes.
+        let (name, value) = setting.split_once('\n').unwrap_or((setting, "true"));
+        let file = base.join(origin.strip_prefix("file:").unwrap_or(origin));
+        entries.push(Entry {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            place: place(scope, file, name, &files),
+        });
+    }
+    Ok(entries)
+}
+
+fn place(scope: &str, file: PathBuf, name: &str, own_files: &[PathBuf]) -> Place {
+    let is_own = || fs::canonicalize(&file).is_ok_and(|file| own_files.contains(&file));
+    match scope {
+        "command" => Place::Environment(variable_of(name)),
+        "worktree" => Place::Worktree,
+        "system" => Place::System,
+        _ if !is_own() => Place::Included(file),
+        "global" => Place::User,
+        _ => Place::Repository,
+    }
+}
+
+/// Returns the variable that a setting of the environment hangs on.
+fn variable_of(name: &str) -> &'static str {
+    let is_listed = env::vars_os().any(|(variable, value)| {
+        variable.to_string_lossy().starts_with("GIT_CONFIG_KEY_")
+            && value.to_string_lossy().eq_ignore_ascii_case(name)
+    });
+    match is_listed {
+        true => "GIT_CONFIG_COUNT",
+        false => "GIT_CONFIG_PARAMETERS",
+    }
+}
+
+/// Returns the configuration files that git reads without being told to by another.
+fn own_files() -> Vec<PathBuf> {
+    let local = common_directory().map(|directory| directory.join("config"));
+    let files = global_config_files().into_iter().chain(local.ok());
+    files
+        .filter_map(|file| fs::canonicalize(file).ok())
+        .collect()
 }
 
 /// Returns the remote that `git push` would use: the branch's, the default, `origin`, or the only
@@ -262,26 +417,25 @@ pub(crate) fn replace(scope: Scope, name: &str, values: &[String]) -> Result<(),
 pub(crate) fn config_file(scope: Scope) -> Result<PathBuf, GitError> {
     let path = match scope {
         Scope::Local => common_directory()?.join("config"),
-        Scope::Global => global_config_file(),
+        Scope::Global => global_config_files().pop().unwrap_or_default(),
     };
     Ok(fs::canonicalize(&path).unwrap_or(path))
 }
 
-fn global_config_file() -> PathBuf {
-    if let Some(path) = std::env::var_os("GIT_CONFIG_GLOBAL") {
-        return path.into();
+/// Returns the files that git reads for the user, the one that it writes last.
+fn global_config_files() -> Vec<PathBuf> {
+    if let Some(path) = env::var_os("GIT_CONFIG_GLOBAL") {
+        return vec![path.into()];
     }
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default();
+    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let classic = home.join(".gitconfig");
-    let xdg = std::env::var_os("XDG_CONFIG_HOME")
+    let xdg = env::var_os("XDG_CONFIG_HOME")
         .map_or_else(|| home.join(".config"), PathBuf::from)
         .join("git/config");
     // git writes the XDG file only where it exists and the classic one does not.
     if !classic.exists() && xdg.exists() {
-        xdg
+        vec![classic, xdg]
     } else {
-        classic
+        vec![xdg, classic]
     }
 }

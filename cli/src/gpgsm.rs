@@ -168,11 +168,13 @@ pub(crate) enum Standing {
 /// Sorts a refusal of a signature that does hold by what it lacks.
 pub(crate) fn standing_of(code: Code) -> Standing {
     match code {
-        Code::CertificateExpired | Code::CertificateNotYetValid | Code::TimeBasisTooWeak => {
-            Standing::Expired
-        }
+        Code::CertificateExpired
+        | Code::CertificateNotYetValid
+        | Code::TimeBasisTooWeak
+        | Code::RootRetired => Standing::Expired,
         Code::Revoked => Standing::Revoked,
         Code::SignerUntrusted
+        | Code::RootNotYetUsed
         | Code::CertificateInvalid
         | Code::CertificateUnknownCritical
         | Code::IdentityMissing

@@ -18,6 +18,7 @@ mod home;
 mod judging;
 mod program;
 mod settings;
+mod shell;
 mod ssh_keygen;
 
 use std::{
@@ -100,5 +101,7 @@ fn run(command: Command) -> Outcome {
         Command::Agent(command) => commands::agent::run(&home, &command),
         Command::Authority(command) => commands::authority::run(&home, &command),
         Command::Doctor(arguments) => commands::doctor::run(&home, &arguments),
+        Command::Completions { shell } => commands::install::completions(shell),
+        Command::Man { directory } => commands::install::manual(&directory),
     }
 }

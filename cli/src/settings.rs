@@ -47,7 +47,7 @@ impl Before {
     }
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
     before: Vec<String>,
@@ -144,6 +144,29 @@ pub(crate) fn apply(
     }
     record.after_sha256 = digest(read(&file)?.as_deref());
     save(backup, &record)
+}
+
+/// What `init` wrote to a configuration file.
+#[derive(Debug)]
+pub(crate) struct Recorded(BTreeMap<String, Change>);
+
+impl Recorded {
+    /// Returns the value that a setting was given.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        Some(self.0.get(name)?.after.as_str())
+    }
+}
+
+/// Returns what was written; `None` when `init` was never run here.
+///
+/// # Errors
+/// [`SettingsError`] when the backup cannot be read.
+pub(crate) fn recorded(backup: &Path) -> Result<Option<Recorded>, SettingsError> {
+    match load(backup) {
+        Ok(record) => Ok(Some(Recorded(record.settings))),
+        Err(SettingsError::NothingToUndo(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes the settings back and removes the backup.

@@ -203,6 +203,16 @@ impl Certificate {
         name_text(self.subject_der()).unwrap_or_else(|_| "(unreadable name)".to_owned())
     }
 
+    /// Returns the first common name of the subject, for display.
+    pub fn subject_common_name(&self) -> Option<String> {
+        let attributes = name_attributes(self.subject_der()).ok()?;
+        let mut names = attributes
+            .iter()
+            .filter(|(name, _)| *name == oid::COMMON_NAME);
+        let (_, value) = names.next()?;
+        Some(String::from_utf8_lossy(value.value).into_owned())
+    }
+
     /// Returns the first second of validity.
     pub fn not_before(&self) -> UnixTime {
         self.not_before
@@ -577,26 +587,33 @@ fn epoch(value: &[u8]) -> Result<u64, DerError> {
 }
 
 fn name_text(name: &[u8]) -> Result<String, DerError> {
+    let shown = name_attributes(name)?.into_iter().map(|(name, value)| {
+        let name = match name {
+            oid::COMMON_NAME => "CN".to_owned(),
+            oid::ORGANIZATION => "O".to_owned(),
+            other => other.to_string(),
+        };
+        let text = match value.tag {
+            UTF8_STRING | PRINTABLE_STRING => String::from_utf8_lossy(value.value).into_owned(),
+            _ => format!("#{}", hex::encode(value.raw)),
+        };
+        format!("{name}={}", text.escape_debug())
+    });
+    Ok(shown.collect::<Vec<_>>().join(","))
+}
+
+/// Reads the attributes of a name, in DER order.
+fn name_attributes(name: &[u8]) -> Result<Vec<(ObjectIdentifier, Element<'_>)>, DerError> {
     let mut rdns = Reader::only(name, SEQUENCE)?.reader();
-    let mut shown = Vec::new();
+    let mut read = Vec::new();
     while !rdns.is_empty() {
         let mut attributes = rdns.expect(SET)?.reader();
         while !attributes.is_empty() {
             let mut fields = attributes.expect(SEQUENCE)?.reader();
-            let name = match fields.any()?.oid()? {
-                oid::COMMON_NAME => "CN".to_owned(),
-                oid::ORGANIZATION => "O".to_owned(),
-                other => other.to_string(),
-            };
-            let value = fields.any()?;
-            let text = match value.tag {
-                UTF8_STRING | PRINTABLE_STRING => String::from_utf8_lossy(value.value).into_owned(),
-                _ => format!("#{}", hex::encode(value.raw)),
-            };
-            shown.push(format!("{name}={}", text.escape_debug()));
+            read.push((fields.any()?.oid()?, fields.any()?));
         }
     }
-    Ok(shown.join(","))
+    Ok(read)
 }
 
 /// The bytes are not a certificate we can read.

@@ -9,8 +9,8 @@ use crate::{
 
 /// The longest envelope we read.
 pub const ENVELOPE_MAX: usize = 4 * 1024 * 1024;
-/// More signatures than any envelope of ours carries.
-const SIGNATURES_MAX: usize = 16;
+/// The most signatures that an envelope carries.
+pub const SIGNATURES_MAX: usize = 16;
 
 /// Returns the pre-authentication encoding: what is signed.
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {

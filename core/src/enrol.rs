@@ -55,7 +55,8 @@ pub struct KeyPair {
 pub struct EnrolRequest {
     /// Name of the agent.
     pub agent: AgentName,
-    /// The enrolment token; absent on a unix socket, where the user id speaks.
+    /// The enrolment token, or the OIDC token of an issuer that the authority takes; absent on a
+    /// unix socket, where the user id speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Both public keys, as SubjectPublicKeyInfo PEM.
@@ -154,6 +155,26 @@ impl Format {
     }
 }
 
+/// `POST /cert/gha`: a pair of certificates, as notme has it. The token is in the header.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct PairRequest {
+    /// Both public keys, as SubjectPublicKeyInfo PEM.
+    pub public_keys: KeyPair,
+    /// Signatures over [`pair_preimage`] in base64url: P-256 as `r || s`, Ed25519 pure.
+    pub proofs: KeyPair,
+}
+
+/// What is used of the answer to a [`PairRequest`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct PairResponse {
+    /// The certificates, as PEM.
+    pub certificates: KeyPair,
+    /// Who they are for.
+    pub identity: Identity,
+    /// Their end.
+    pub expires_at: UnixTime,
+}
+
 /// `POST /v1/issue`: a certificate for one payload.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -226,6 +247,16 @@ pub fn enrol_preimage(
         mtls.spki_der(),
         signing.spki_der(),
     ])
+}
+
+/// Returns what the proofs of [`PairRequest`] sign.
+pub fn pair_preimage(mtls: &PublicKey, signing: &PublicKey, token: &str) -> Vec<u8> {
+    [
+        mtls.spki_der(),
+        signing.spki_der(),
+        &sha256(token.as_bytes()),
+    ]
+    .concat()
 }
 
 /// Returns what the proof of an issuance signs.
@@ -303,12 +334,25 @@ fn framed(fields: &[&[u8]]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use notme_testkit::testdata;
+
     use super::*;
 
     #[test]
     fn fields_cannot_move_into_one_another() {
         assert_ne!(framed(&[b"ab", b"c"]), framed(&[b"a", b"bc"]));
         assert_ne!(framed(&[b"a", b""]), framed(&[b"a"]));
+    }
+
+    /// What the real authority's client signed.
+    #[test]
+    fn a_pair_is_asked_for_with_the_reference_s_preimage() {
+        let text = |name: &str| testdata::text(&format!("notme-authority/prod/gha/{name}"));
+        let key = |name| PublicKey::from_spki_pem(&text(name)).unwrap();
+        let (mtls, signing) = (key("mtls.spki.pem"), key("signing.spki.pem"));
+        let preimage = pair_preimage(&mtls, &signing, text("oidc.jwt").trim_end());
+        let expected = testdata::bytes("notme-authority/prod/gha/pop-preimage.bin");
+        assert_eq!(preimage, expected);
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod jwk;
 pub mod jws;
 pub mod key;
 mod lines;
+pub mod link;
 pub mod object;
 pub mod oid;
 pub mod openpgp;

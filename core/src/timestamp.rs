@@ -18,6 +18,8 @@ mod write;
 pub use error::TimeStampError;
 pub use imprint::MessageImprint;
 pub use request::{REQUEST_MAX, RequestError, TimeStampRequest};
-pub use response::{RESPONSE_MAX, RefusedReply, RejectionReason, reply_granted, reply_rejected};
+pub use response::{
+    RESPONSE_MAX, RefusedReply, RejectionReason, granted_token, reply_granted, reply_rejected,
+};
 pub use token::{Stamp, TOKEN_MAX, TimeStampToken};
 pub use write::{TokenTemplate, build_token};

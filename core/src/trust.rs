@@ -1,7 +1,11 @@
 //! The signed trust document: an authority's roots, their windows, and what it revoked.
 //!
 //! A DSSE envelope over canonical JSON (RFC 8785). Every current root signs it; at a rotation the
-//! root that goes signs too, so that whoever pinned it can walk to the next.
+//! root that goes signs too, and leaves a [`Handover`], so that whoever pinned it can walk to the
+//! next.
+
+mod handover;
+mod seen;
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -18,12 +22,19 @@ use crate::{
     time::UnixTime,
 };
 
+pub use self::{
+    handover::{Handover, Retirement, SUCCESSORS_MAX},
+    seen::{Seen, SuccessionError},
+};
+
 /// The DSSE payload type.
 pub const PAYLOAD_TYPE: &str = "application/vnd.notme.trust+json";
 /// The version that we read and write.
 pub const VERSION: u64 = 1;
 /// How far in the future `issued_at` may lie, in seconds.
 pub const FUTURE_SKEW: i64 = 60;
+/// The most roots, past and present, that a document names.
+pub const ROOTS_MAX: usize = 256;
 
 /// What an authority publishes about itself. Unsigned on its own; see [`TrustDocument::verify`].
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -70,11 +81,15 @@ pub struct Root {
     pub kid: KeyId,
     /// The kind of its key.
     pub algorithm: Algorithm,
-    /// When it began to issue.
+    /// When it began to issue. A time after that of the document is not yet true: such a root is
+    /// prepared, and issues nothing.
     pub from: UnixTime,
     /// When it ceased to issue. A time after that of the document is not yet true: such a root is
     /// current.
     pub retired_at: Option<UnixTime>,
+    /// What it signed when it retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
 }
 
 /// A key that signed OpenSSH certificates, and the time in which it did.
@@ -185,6 +200,14 @@ impl VerifiedTrust {
     pub fn payload_sha256(&self) -> [u8; 32] {
         self.payload_sha256
     }
+
+    /// Returns what to remember of it.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            seqno: self.document.seqno,
+            payload_sha256: self.payload_sha256,
+        }
+    }
 }
 
 impl TrustDocument {
@@ -198,9 +221,9 @@ impl TrustDocument {
     }
 
     /// Checks an envelope from an authority of which nothing but pins is known: signed by a
-    /// pinned root and by every current root, consistent in itself, and not from the future. A
-    /// retired root has to be pinned or to have signed too, or anybody's root could be named as
-    /// one's own.
+    /// pinned root, or by one that a pinned root handed over to, and by every current root,
+    /// consistent in itself, and not from the future. A retired root has to be pinned, to have
+    /// signed too, or to have handed over, or anybody's root could be named as one's own.
     ///
     /// `pins` are SHA-256 digests of SubjectPublicKeyInfos. Freshness and rollback are the
     /// caller's, who knows what it saw before.
@@ -235,24 +258,25 @@ impl TrustDocument {
             serde_json::from_slice(envelope.payload()).map_err(TrustError::Json)?;
         document.check()?;
 
-        let signed = |root: &&Root| envelope.is_signed_by(root.certificate.public_key());
-        let digest = |root: &Root| root.certificate.public_key().spki_sha256();
-        let pinned = |root: &&Root| pins.contains(&digest(root));
-        if !document
+        let signers: BTreeSet<[u8; 32]> = document
             .roots
             .iter()
-            .filter(pinned)
-            .any(|root| signed(&root))
-        {
+            .filter(|root| envelope.is_signed_by(root.certificate.public_key()))
+            .map(Root::spki_sha256)
+            .collect();
+        let signed = |root: &&Root| signers.contains(&root.spki_sha256());
+        if document.reached(pins).is_disjoint(&signers) {
             return Err(TrustError::NotPinned);
         }
         let unsigned = document.current_roots().find(|root| !signed(root));
         if let Some(root) = unsigned {
             return Err(TrustError::Unsigned(root.kid));
         }
-        let annexed = document
-            .retired_roots()
-            .find(|root| !pinned(root) && !retired.contains(&digest(root)) && !signed(root));
+        let annexed = document.retired_roots().find(|root| {
+            let digest = root.spki_sha256();
+            let known = pins.contains(&digest) || retired.contains(&digest);
+            !known && !signed(root) && root.handover.is_none()
+        });
         if let Some(root) = annexed {
             return Err(TrustError::Annexed(root.kid));
         }
@@ -269,25 +293,31 @@ impl TrustDocument {
         })
     }
 
-    /// Returns the SSH authorities that still issue.
+    /// Returns the SSH authorities that issue.
     pub fn current_ssh_ca(&self) -> impl Iterator<Item = &SshCa> {
-        let is_current = |ca: &&SshCa| self.is_current(ca.retired_at);
-        self.ssh_ca.iter().filter(is_current)
+        let issues = |ca: &&SshCa| self.issues(ca.from, ca.retired_at);
+        self.ssh_ca.iter().filter(issues)
     }
 
-    /// Returns the OpenPGP authorities that still issue.
+    /// Returns the OpenPGP authorities that issue.
     pub fn current_openpgp(&self) -> impl Iterator<Item = &OpenPgpCa> {
-        let is_current = |ca: &&OpenPgpCa| self.is_current(ca.retired_at);
-        self.openpgp.iter().filter(is_current)
+        let issues = |ca: &&OpenPgpCa| self.issues(ca.from, ca.retired_at);
+        self.openpgp.iter().filter(issues)
     }
 
-    /// Returns the time-stamping authorities that still stamp.
+    /// Returns the time-stamping authorities that stamp.
     pub fn current_tsa(&self) -> impl Iterator<Item = &Tsa> {
-        let is_current = |tsa: &&Tsa| self.is_current(tsa.retired_at);
-        self.tsa.iter().filter(is_current)
+        let issues = |tsa: &&Tsa| self.issues(tsa.from, tsa.retired_at);
+        self.tsa.iter().filter(issues)
     }
 
-    /// Returns the roots that still issue.
+    /// Returns the roots that issue: the current ones without those that are only prepared.
+    pub fn issuing_roots(&self) -> impl Iterator<Item = &Root> {
+        let issues = |root: &&Root| self.issues(root.from, root.retired_at);
+        self.roots.iter().filter(issues)
+    }
+
+    /// Returns the roots that have not ceased to issue, prepared ones among them.
     pub fn current_roots(&self) -> impl Iterator<Item = &Root> {
         let is_current = |root: &&Root| self.is_current(root.retired_at);
         self.roots.iter().filter(is_current)
@@ -301,6 +331,29 @@ impl TrustDocument {
 
     fn is_current(&self, retired_at: Option<UnixTime>) -> bool {
         retired_at.is_none_or(|at| at > self.issued_at)
+    }
+
+    fn issues(&self, from: UnixTime, retired_at: Option<UnixTime>) -> bool {
+        from <= self.issued_at && self.is_current(retired_at)
+    }
+
+    /// Returns the pins, and every root that one of them leads to by handovers. Each round finds
+    /// at least one more, of at most [`ROOTS_MAX`] times [`SUCCESSORS_MAX`].
+    fn reached(&self, pins: &[[u8; 32]]) -> BTreeSet<[u8; 32]> {
+        let mut reached: BTreeSet<_> = pins.iter().copied().collect();
+        loop {
+            let before = reached.len();
+            for root in &self.roots {
+                if let Some(handover) = &root.handover
+                    && reached.contains(&root.spki_sha256())
+                {
+                    reached.extend(handover.to());
+                }
+            }
+            if reached.len() == before {
+                return reached;
+            }
+        }
     }
 
     fn check(&self) -> Result<(), TrustError> {
@@ -329,7 +382,12 @@ impl TrustDocument {
         if self.current_roots().next().is_none() {
             return Err(TrustError::NoRoots);
         }
-        self.roots.iter().try_for_each(Root::check)?;
+        if self.roots.len() > ROOTS_MAX {
+            return Err(TrustError::TooManyRoots(self.roots.len()));
+        }
+        self.roots
+            .iter()
+            .try_for_each(|root| root.check(&self.trust_domain))?;
         self.ssh_ca.iter().try_for_each(SshCa::check)?;
         self.openpgp.iter().try_for_each(OpenPgpCa::check)?;
         self.tsa.iter().try_for_each(Tsa::check)?;
@@ -357,16 +415,33 @@ impl TrustDocument {
 }
 
 impl Root {
-    fn check(&self) -> Result<(), TrustError> {
+    fn spki_sha256(&self) -> [u8; 32] {
+        self.certificate.public_key().spki_sha256()
+    }
+
+    fn check(&self, trust_domain: &str) -> Result<(), TrustError> {
         let key = self.certificate.public_key();
         let consistent = key.kid() == self.kid
             && key.algorithm() == self.algorithm
             && self.retired_at.is_none_or(|at| at > self.from)
             && self.certificate.verify_issued_by(&self.certificate).is_ok();
-        if consistent {
-            Ok(())
-        } else {
-            Err(TrustError::Root(self.kid))
+        if !consistent {
+            return Err(TrustError::Root(self.kid));
+        }
+        let Some(handover) = &self.handover else {
+            return Ok(());
+        };
+        let is_good = self.retired_at.is_some_and(|retired_at| {
+            handover.is_of(&Retirement {
+                trust_domain,
+                root: key,
+                from: self.from,
+                retired_at,
+            })
+        });
+        match is_good {
+            true => Ok(()),
+            false => Err(TrustError::Handover(self.kid)),
         }
     }
 }
@@ -483,9 +558,15 @@ pub enum TrustError {
     /// No current root.
     #[error("the trust document names no current root")]
     NoRoots,
+    /// More roots than [`ROOTS_MAX`].
+    #[error("the trust document names {0} roots, and at most {ROOTS_MAX} are read")]
+    TooManyRoots(usize),
     /// A root contradicts its certificate.
     #[error("root `{0}` contradicts its certificate")]
     Root(KeyId),
+    /// A root did not sign the handover that it is said to have made.
+    #[error("root `{0}` did not sign its handover")]
+    Handover(KeyId),
     /// An SSH authority contradicts its key.
     #[error("SSH authority `{0}` contradicts its key")]
     SshCa(KeyId),
@@ -498,13 +579,13 @@ pub enum TrustError {
     /// A key stands twice.
     #[error("key `{0}` is listed twice")]
     Repeated(KeyId),
-    /// No pinned root signed it.
-    #[error("no pinned root signed the trust document")]
+    /// No pinned root signed it, and none handed over to one that did.
+    #[error("no pinned root signed the trust document, nor one that a pinned root handed over to")]
     NotPinned,
     /// A current root did not sign it.
     #[error("current root `{0}` did not sign the trust document")]
     Unsigned(KeyId),
-    /// A retired root was not known before, and did not sign it.
+    /// A retired root was not known before, did not sign it and did not hand over.
     #[error("retired root `{0}` was never pinned and did not sign the trust document")]
     Annexed(KeyId),
     /// A key could not be used.

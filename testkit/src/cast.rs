@@ -6,7 +6,7 @@ use notme_core::{
     key::{Algorithm, PublicKey, Signer, sha256},
     profile::{CaTemplate, LeafKind, LeafTemplate, build_ca, build_leaf},
     time::UnixTime,
-    trust::{Root, TrustDocument},
+    trust::{Handover, Retirement, Root, TrustDocument},
 };
 
 use crate::{
@@ -144,6 +144,7 @@ impl TestAuthority {
                     algorithm: certificate.public_key().algorithm(),
                     from: certificate.not_before(),
                     retired_at: None,
+                    handover: None,
                     certificate: certificate.clone(),
                 })
                 .to_vec(),
@@ -154,6 +155,31 @@ impl TestAuthority {
             revocations: Vec::new(),
             previous: None,
         }
+    }
+
+    /// Returns both roots as a later document has them: retired, and handed over to another
+    /// authority of the cast.
+    ///
+    /// # Panics
+    /// When a throw-away key does not sign.
+    pub fn retired(&self, retired_at: UnixTime, to: &Self) -> Vec<Root> {
+        let hand_over = |root: Root| {
+            let (key, certificate) = self.root(root.algorithm);
+            let retirement = Retirement {
+                trust_domain: TRUST_DOMAIN,
+                root: certificate.public_key(),
+                from: root.from,
+                retired_at,
+            };
+            let handover = Handover::sign(&retirement, to.pins(), key);
+            Root {
+                retired_at: Some(retired_at),
+                handover: Some(handover.expect("throw-away keys always sign")),
+                ..root
+            }
+        };
+        let roots = self.trust(1, retired_at).roots.into_iter();
+        roots.map(hand_over).collect()
     }
 
     /// Signs a trust document with both roots.

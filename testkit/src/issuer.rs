@@ -34,6 +34,14 @@ struct State {
     keys: Vec<(String, TokenKey)>,
     manner: Manner,
     key_fetches: u64,
+    job: Option<Job>,
+    tokens_given: u64,
+}
+
+/// Who may ask for tokens as a job of GitHub Actions does, and what they say.
+struct Job {
+    secret: String,
+    claims: Value,
 }
 
 /// How an issuer answers.
@@ -42,6 +50,8 @@ pub enum Manner {
     /// As it should.
     #[default]
     Well,
+    /// Not, until it behaves otherwise.
+    Silent,
     /// With status 500.
     Broken,
     /// With more than anybody should read.
@@ -94,6 +104,21 @@ impl TestIssuer {
     /// Changes how it answers from now on.
     pub fn behave(&self, manner: Manner) {
         self.shared.lock().manner = manner;
+    }
+
+    /// Gives tokens with these claims to whoever asks with a secret as a job of GitHub Actions
+    /// does, each with an `aud` as asked for and a `jti` of its own. Returns where to ask.
+    pub fn employ(&self, secret: &str, claims: Value) -> String {
+        self.shared.lock().job = Some(Job {
+            secret: secret.to_owned(),
+            claims,
+        });
+        format!("{}{TOKENS}?api-version=2.0", self.url())
+    }
+
+    /// Returns how many tokens it gave to jobs.
+    pub fn tokens_given(&self) -> u64 {
+        self.shared.lock().tokens_given
     }
 
     /// Returns how often its keys were asked for.
@@ -150,7 +175,16 @@ impl Shared {
         }
         let head = String::from_utf8_lossy(&head);
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        let (status, body) = self.document(&path, address);
+        if path == KEYS {
+            self.lock().key_fetches += 1;
+        }
+        while self.lock().manner == Manner::Silent {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (status, body) = match path.split_once("&audience=") {
+            Some((job, audience)) if job.starts_with(TOKENS) => self.token(&head, audience),
+            _ => self.document(&path, address),
+        };
         let more = match status {
             "302 Found" => format!("location: {}{KEYS}\r\n", url(address)),
             _ => String::new(),
@@ -162,11 +196,33 @@ impl Shared {
         )
     }
 
-    fn document(&self, path: &str, address: SocketAddr) -> (&'static str, String) {
+    fn token(&self, head: &str, audience: &str) -> (&'static str, String) {
         let mut state = self.lock();
-        if path == KEYS {
-            state.key_fetches += 1;
+        let State { keys, job, .. } = &*state;
+        let employed = job.as_ref().filter(|job| {
+            let expected = format!("authorization: Bearer {}", job.secret);
+            head.lines()
+                .any(|line| line.eq_ignore_ascii_case(&expected))
+        });
+        let (Some(job), Some(key)) = (employed, keys.last()) else {
+            return ("401 Unauthorized", "{}".to_owned());
+        };
+        let mut claims = job.claims.clone();
+        if let Value::Object(claims) = &mut claims {
+            claims.insert("aud".to_owned(), audience.into());
+            let number = state.tokens_given;
+            claims.insert("jti".to_owned(), format!("job-{number}").into());
         }
+        let token = mint(key, &claims);
+        state.tokens_given += 1;
+        (
+            "200 OK",
+            json!({"count": token.len(), "value": token}).to_string(),
+        )
+    }
+
+    fn document(&self, path: &str, address: SocketAddr) -> (&'static str, String) {
+        let state = self.lock();
         match (state.manner, path) {
             (Manner::Broken, _) => ("500 Internal Server Error", "{}".to_owned()),
             (Manner::Endless, _) => ("200 OK", " ".repeat(1 << 20)),
@@ -209,3 +265,4 @@ fn url(address: SocketAddr) -> String {
 }
 
 const KEYS: &str = "/.well-known/jwks";
+const TOKENS: &str = "/oidc/token";

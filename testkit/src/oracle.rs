@@ -1,6 +1,10 @@
 //! Foreign programs that judge what we write.
 
-use std::{env, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// `program package` lines; `cargo xtask test` installs from the same list.
 const ORACLES: &str = include_str!("../oracles.txt");
@@ -25,4 +29,40 @@ pub fn oracle(name: &str) -> PathBuf {
         .unwrap_or_else(|| {
             panic!("`{name}` is not installed: `apt-get install {package}`, or `cargo xtask test`")
         })
+}
+
+/// What is installed for the scripts of `testkit/strangers/`, in the words of npm and pip.
+const PINS: [&str; 2] = [
+    include_str!("../strangers/package.json"),
+    include_str!("../strangers/requirements.txt"),
+];
+
+/// Returns the command that runs a script of `testkit/strangers/`, in an environment of nothing
+/// but the libraries installed for it.
+///
+/// # Panics
+/// When these are not installed in the versions that are asked for.
+pub fn stranger(script: &str) -> Command {
+    let tests = env::current_exe().expect("a test knows where it is");
+    let installed = tests
+        .ancestors()
+        .map(|directory| directory.join("strangers"))
+        .find(|directory| {
+            let pins = fs::read_to_string(directory.join("installed"));
+            pins.is_ok_and(|pins| pins == PINS.concat())
+        })
+        .unwrap_or_else(|| panic!("what `{script}` needs is not installed: `cargo xtask test`"));
+    let mut command = if script.ends_with(".js") {
+        let mut node = Command::new(oracle("node"));
+        node.env_clear();
+        node.env("NODE_PATH", installed.join("node_modules"));
+        node
+    } else {
+        let mut python = Command::new(installed.join("python/bin/python"));
+        python.env_clear();
+        python
+    };
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/strangers");
+    command.arg(Path::new(scripts).join(script));
+    command
 }

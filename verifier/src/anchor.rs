@@ -30,6 +30,8 @@ pub(crate) struct Anchor {
     pub(crate) floor: TimeBasis,
     pub(crate) from: UnixTime,
     pub(crate) retired_at: Option<UnixTime>,
+    /// From when and until when the policy takes it.
+    pub(crate) counts: (Option<UnixTime>, Option<UnixTime>),
     /// What was taken back by anybody in the trust store who has this root's key, whomever the
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
@@ -88,6 +90,7 @@ impl Anchors {
             floor: rules.listed_floor,
             from: BEGINNING,
             retired_at: None,
+            counts: (None, None),
             revocations: taken_back
                 .get(&line.public_key().spki_sha256())
                 .cloned()
@@ -156,7 +159,7 @@ fn of_authority<'a>(
         Selector::Name(wanted) => *wanted == *name,
         Selector::Spki(pin) => pin == spki_sha256,
     };
-    let anchor = move |(spki, kid, root, from, retired_at): Found| {
+    let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
         let is_good = |tsa: &&TrustedTsa| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
@@ -171,11 +174,9 @@ fn of_authority<'a>(
             kind: authority.kind,
             scopes: rule.scopes.as_ref().unwrap_or(&authority.scopes).clone(),
             floor: rule.floor,
-            from: rule.from.map_or(from, |begins| begins.max(from)),
-            retired_at: match (retired_at, rule.until) {
-                (Some(retired), Some(until)) => Some(retired.min(until)),
-                (retired, until) => retired.or(until),
-            },
+            from,
+            retired_at,
+            counts: (rule.from, rule.until),
             stale: stale.clone(),
         }
     };
@@ -254,9 +255,6 @@ fn taken_back(trust: &Trust) -> TakenBack {
     }
     taken_back
 }
-
-/// A key of an authority: its SHA-256, its id, itself, and the time in which it counts.
-type Found = ([u8; 32], KeyId, Root, UnixTime, Option<UnixTime>);
 
 type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
 

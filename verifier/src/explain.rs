@@ -53,7 +53,7 @@ pub enum StepResult {
 
 /// Explains a judgement that `judge` gave.
 pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
-    let refused = judgement.verdict().code().or(judgement.excused_from());
+    let refused = judgement.shortcoming();
     let failed = refused.map(|code| (code, step_of(code)));
     let texts = [
         ("split", split_text(judgement)),
@@ -177,7 +177,7 @@ const fn step_of(code: Code) -> u8 {
         | Code::TimeBasisTooWeak
         | Code::CertificateExpired
         | Code::CertificateNotYetValid => 4,
-        Code::TrustStale | Code::Revoked => 5,
+        Code::TrustStale | Code::RootRetired | Code::RootNotYetUsed | Code::Revoked => 5,
         Code::NotAuthorised
         | Code::PolicyUnreadable
         | Code::CommitterMismatch

@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -12,11 +12,9 @@ use notme_core::{
     armor::SignatureFormat,
     certificate::Certificate,
     dsse::Envelope,
-    hex,
     key::KeyId,
     object::{HashKind, ObjectKind},
     time::UnixTime,
-    trust::{Revocation, RevocationKind},
 };
 
 use crate::{
@@ -25,11 +23,11 @@ use crate::{
     order::Order,
     policy::{Policy, Question, Rules, Signer, Surroundings},
     refusal::Refusal,
-    repository::Changes,
-    standing::{Issuer, Standing, Vouched},
+    repository::{ChangedPaths, ObjectId},
+    standing::{Standing, Vouched},
     standings::Standings,
     stated::{SignedBy, Stated},
-    time_stamp::TimeStamp,
+    time_stamp::{TimeStamp, is_until},
     trust::{PinKind, Trust},
     verdict::{Code, TimeBasis, Verdict},
 };
@@ -46,6 +44,24 @@ pub struct Judge<'p> {
     standings: Standings,
     now: UnixTime,
     examined: AtomicUsize,
+    stopper: Stopper,
+}
+
+/// A way to have whoever judges a selection stop where they are, from any thread. What was
+/// examined by then is still decided.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<AtomicBool>);
+
+impl Stopper {
+    /// Says to stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether somebody said so.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A policy that somebody else has, or that is shared.
@@ -66,6 +82,17 @@ struct Signed {
     declared: Option<UnixTime>,
     /// Kept when a rule asks.
     names: Option<Box<Names>>,
+    /// Whether the policy lists the object: it is not taken back with a key.
+    is_known_good: bool,
+}
+
+/// What step 5 found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum StillGood {
+    /// Nothing against it.
+    Unrevoked,
+    /// It was revoked, and the policy lists it as good.
+    Listed,
 }
 
 /// The strongest time there is for a signature.
@@ -110,6 +137,7 @@ impl<'p> Judge<'p> {
             standings: Standings::default(),
             now,
             examined: AtomicUsize::new(0),
+            stopper: Stopper::default(),
         }
     }
 
@@ -157,6 +185,11 @@ impl<'p> Judge<'p> {
         self.examined.load(Ordering::Relaxed)
     }
 
+    /// Returns what stops the judging of a selection.
+    pub fn stopper(&self) -> &Stopper {
+        &self.stopper
+    }
+
     /// Judges a payload and a signature that came apart, as git hands them to gpgsm.
     pub fn judge_detached(&self, payload: &[u8], signature: &[u8]) -> Judgement {
         let examined = self.examine(Evidence::from_detached(payload, signature));
@@ -178,6 +211,15 @@ impl<'p> Judge<'p> {
 
     /// Goes as far as the object alone leads: who signed, if anybody.
     pub fn examine(&self, evidence: Result<Evidence, Unproven>) -> Examined {
+        self.examine_named(None, evidence)
+    }
+
+    /// As [`Self::examine`], of an object whose bytes are known to be those of its name.
+    pub(crate) fn examine_named(
+        &self,
+        object_id: Option<&ObjectId>,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Examined {
         self.count();
         let signed = evidence.and_then(|evidence| {
             let names = self
@@ -187,6 +229,7 @@ impl<'p> Judge<'p> {
                 established: evidence.establish(&self.anchors, &self.standings)?,
                 declared: evidence.declared(),
                 names,
+                is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
         Examined(signed.map_err(Box::new))
@@ -249,7 +292,8 @@ impl<'p> Judge<'p> {
     pub(crate) fn proven(&self, examined: &Examined) -> Option<SignedBy> {
         let signed = examined.0.as_ref().ok()?;
         let vouched = signed.standing().vouched().ok()?;
-        self.check_proof(signed, vouched, Order::Unknown).ok()?;
+        let judged = self.check_binding(signed, Order::Unknown).ok()?;
+        self.check_time(signed, vouched, judged).ok()?;
         let identity = vouched.identity.as_deref()?;
         Some(SignedBy {
             identity: identity.to_owned(),
@@ -268,20 +312,12 @@ impl<'p> Judge<'p> {
         let vouched = signed.standing().vouched()?;
         let judged = self.check_binding(signed, judgement.order)?;
         judgement.judged = Some((judged.basis, judged.at));
-        self.check_time(signed, vouched, judged)?;
-        self.check_allowed(signed, vouched, judged, around)
-    }
-
-    /// Takes the steps before the last.
-    fn check_proof(
-        &self,
-        signed: &Signed,
-        vouched: &Vouched,
-        order: Order,
-    ) -> Result<Judged, Refusal> {
-        let judged = self.check_binding(signed, order)?;
-        self.check_time(signed, vouched, judged)?;
-        Ok(judged)
+        let still_good = self.check_time(signed, vouched, judged)?;
+        let rule = self.check_allowed(signed, vouched, judged, around)?;
+        Ok(match still_good {
+            StillGood::Unrevoked => rule,
+            StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
+        })
     }
 
     fn check_binding(&self, signed: &Signed, order: Order) -> Result<Judged, Refusal> {
@@ -301,7 +337,7 @@ impl<'p> Judge<'p> {
         signed: &Signed,
         vouched: &Vouched,
         judged: Judged,
-    ) -> Result<(), Refusal> {
+    ) -> Result<StillGood, Refusal> {
         check_floor(judged, vouched.anchor.floor)?;
         self.check_window(signed, vouched, judged)?;
         check_still_good(signed, vouched, judged)
@@ -385,7 +421,7 @@ impl Surroundings for Nowhere {
         None
     }
 
-    fn changes(&self) -> Result<Option<Cow<'_, Changes>>, Refusal> {
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
         Ok(None)
     }
 
@@ -469,52 +505,44 @@ fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
 }
 
 /// Step 5: the authority's own history at the judged time.
-fn check_still_good(signed: &Signed, vouched: &Vouched, judged: Judged) -> Result<(), Refusal> {
+fn check_still_good(
+    signed: &Signed,
+    vouched: &Vouched,
+    judged: Judged,
+) -> Result<StillGood, Refusal> {
     let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
     if let Some(stale) = &anchor.stale {
         return Err(stale.clone());
     }
     if at < anchor.from {
-        let detail = format!("judged at {at}, and the root counts from {}", anchor.from);
+        let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
+        return Err(Refusal::new(Code::RootNotYetUsed, detail));
+    }
+    if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
+        let detail = format!("judged at {at}, and the root was retired at {retired}");
+        return Err(Refusal::new(Code::RootRetired, detail));
+    }
+    let (from, until) = anchor.counts;
+    if let Some(from) = from.filter(|from| at < *from) {
+        let detail = format!("judged at {at}, and by the policy the root counts from {from}");
         return Err(Refusal::new(Code::SignerUntrusted, detail));
     }
-    if let Some(retired) = anchor.retired_at.filter(|retired| latest > *retired) {
-        let detail = format!("judged at {latest}, and the root counts until {retired}");
+    if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
+        let detail = format!("judged at {at}, and by the policy the root counts until {until}");
         return Err(Refusal::new(Code::SignerUntrusted, detail));
     }
     let revoked = anchor
         .revocations
         .iter()
         .flat_map(|revocations| revocations.iter())
-        .find(|revocation| latest >= revocation.since && concerns(revocation, signed, vouched));
+        .find(|revocation| latest >= revocation.since && signed.standing().rests_on(revocation));
     match revoked {
+        Some(_) if signed.is_known_good => Ok(StillGood::Listed),
         Some(revocation) => {
             let detail = format!("since {}: {}", revocation.since, revocation.reason);
             Err(Refusal::new(Code::Revoked, detail))
         }
-        None => Ok(()),
-    }
-}
-
-/// Tells whether something on the way from the leaf to the root was taken back.
-fn concerns(revocation: &Revocation, signed: &Signed, vouched: &Vouched) -> bool {
-    let (value, standing) = (revocation.value.as_str(), signed.standing());
-    let mut issuers = vouched.issuers.iter();
-    match revocation.kind {
-        RevocationKind::Certificate => {
-            let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
-            standing.serial_hex() == value || issuers.any(is_meant)
-        }
-        RevocationKind::Key => value
-            .parse::<KeyId>()
-            .is_ok_and(|kid| standing.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
-        RevocationKind::Session => standing
-            .session()
-            .is_some_and(|id| hex::encode(id) == value),
-        RevocationKind::Identity => vouched.identity.as_deref() == Some(value),
-        RevocationKind::Epoch => standing
-            .epoch()
-            .is_some_and(|epoch| epoch.to_string() == value),
+        None => Ok(StillGood::Unrevoked),
     }
 }
 
@@ -656,6 +684,11 @@ impl Judgement {
     /// Returns why it would not be accepted, when something above the rules accepts it.
     pub fn excused_from(&self) -> Option<Code> {
         self.excused
+    }
+
+    /// Returns why the steps do not accept it, whether something above them does or not.
+    pub fn shortcoming(&self) -> Option<Code> {
+        self.verdict.code().or(self.excused)
     }
 
     /// Tells whether it is refused for something that can be excused.

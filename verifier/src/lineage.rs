@@ -20,7 +20,7 @@ use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
 use crate::{
     judge::{Examined, Judge, Judgement},
-    order::{Order, children_first},
+    order::Order,
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
@@ -246,7 +246,7 @@ impl<'a> Lineage<'a> {
     }
 
     /// Judges a selection. What lies between it and the trust root is judged too, and not
-    /// reported.
+    /// reported. Whoever is stopped before that is done reports nothing.
     ///
     /// # Errors
     /// [`RepositoryError`] when the walk cannot begin.
@@ -262,7 +262,9 @@ impl<'a> Lineage<'a> {
             let is_judged = known.contains_key(&found.id);
             (!is_judged).then(|| (found.place, verify::examine(found, hash, judge)))
         };
-        let others: HashMap<_, _> = walk.by_ref().par_bridge().filter_map(examine).collect();
+        let go_on = |_: &Found| !judge.stopper().is_stopped();
+        let found = walk.by_ref().take_while(go_on).par_bridge();
+        let others: HashMap<_, _> = found.filter_map(examine).collect();
         let graph = walk.into_graph();
         let order = self.order(&graph, others.iter().map(|(place, it)| (*place, it)));
         let ground = Ground::new(self.repository, &graph, statements, selection.reference());
@@ -284,6 +286,7 @@ impl<'a> Lineage<'a> {
             objects.extend(judgement.map(|judgement| JudgedObject {
                 id: node.id,
                 kind: node.kind,
+                dated: node.time,
                 judgement,
             }));
         }
@@ -305,13 +308,14 @@ impl<'a> Lineage<'a> {
         selection: &Selection,
         statements: Option<&dyn Statements>,
     ) -> Result<Judged, RepositoryError> {
-        let tips = selection.ends();
-        let tips = tips.filter_map(|id| self.repository.commit_of(id));
+        let tips = selection.tips();
+        let tips = tips.filter_map(|id| self.repository.peel(id).ok());
         let beyond = Selection::of(tips, [self.root]);
         let mut walk = self.repository.walk(&beyond)?;
-        let policies = &self.policies;
+        let (policies, stopper) = (&self.policies, self.judge().stopper());
         let records: Vec<_> = walk
             .by_ref()
+            .take_while(|_| !stopper.is_stopped())
             .par_bridge()
             .map_with(self.repository.trees(), |trees, found| {
                 policies.record(trees, found)
@@ -323,14 +327,9 @@ impl<'a> Lineage<'a> {
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
         let ground = Ground::new(self.repository, &graph, statements, selection.reference());
         let mut judged = Judged::default();
-        let nodes = graph.nodes();
-        let parents = |number: usize| {
-            let node = nodes.get(number);
-            let parents = node.and_then(|node| node.parents.as_deref());
-            parents.unwrap_or_default()
-        };
-        for number in children_first(nodes.len(), parents).into_iter().rev() {
-            let (Some(node), Some(record)) = (nodes.get(number), records.remove(&number)) else {
+        for number in graph.children_first().into_iter().rev() {
+            let node = graph.nodes().get(number);
+            let (Some(node), Some(record)) = (node, records.remove(&number)) else {
                 continue;
             };
             let step = Step {
@@ -366,7 +365,7 @@ impl<'a> Lineage<'a> {
         judged: &Judged,
     ) -> Judgement {
         let (number, id) = at;
-        let state = self.repository.commit_of(id);
+        let state = self.repository.peel(id).ok();
         let state = state.and_then(|commit| judged.states.get(&commit));
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
@@ -700,7 +699,7 @@ fn brought_by(
     kid: KeyId,
     (trust, now): (&Trust, UnixTime),
 ) -> Result<ObjectId, LineageError> {
-    let tips = selection.ends().filter_map(|id| repository.commit_of(id));
+    let tips = selection.tips().filter_map(|id| repository.peel(id).ok());
     let everything = Selection::of(tips, []);
     let has_policy = |trees: &mut Trees, found: Found| {
         let Content::Raw(_, raw) = &found.content else {

@@ -19,23 +19,28 @@ mod error;
 mod files;
 mod records;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use notme_core::{
     bundle::{BundleError, CaBundle},
     certificate::Certificate,
+    dsse::Envelope,
     hex,
     key::sha256,
     openpgp::KeyBlocks,
     ssh::AllowedSigners,
     time::UnixTime,
-    trust::{TrustDocument, VerifiedTrust},
+    trust::{Seen, SuccessionError, TrustDocument, TrustError, VerifiedTrust},
 };
+use serde::Deserialize;
 
 pub use self::error::TrustStoreError;
 use self::{
     files::{Lock, read, read_if_present, remove_tree, write},
-    records::{Pin, Seen},
+    records::{Pin, seen_from_json, seen_to_json},
 };
 use crate::{
     openpgp::Person,
@@ -183,7 +188,7 @@ impl TrustStore {
         let pin = Pin::of_document(verified.document(), scopes.clone());
         let lock = self.create(name, &pin)?;
         if let Some(seen) = self.seen(name)? {
-            check_succession(&seen, &verified)?;
+            seen.check_document(&verified)?;
         }
         self.store_document(&lock, name, envelope, &verified, pin)?;
         Ok(Authority::from_document(name, scopes, verified.document()))
@@ -230,38 +235,66 @@ impl TrustStore {
         Ok(Authority::from_signers(name, signers))
     }
 
-    /// Takes a newer trust document of a pinned authority: signed by a key pinned before it, and
-    /// not older than any seen. The pins then move to the keys that it names as current. What the
-    /// authority calls itself and the trust domain that it issues for stay what they were.
+    /// Returns the numbers of the documents that were missed between the newest one seen of an
+    /// authority and a newer one. With them, [`Self::refresh`] sees whether there ever were two of
+    /// one number.
     ///
     /// # Errors
     /// [`TrustStoreError`] when there is no such authority, it has no trust document, the new one
-    /// is refused, is of another authority or takes another's root, the record of the newest seen
-    /// is gone, or the store cannot be written. Nothing is changed then.
-    pub fn refresh(
+    /// is refused, or the record of the newest seen is gone.
+    pub fn missed(
         &self,
         name: &str,
         envelope: &[u8],
         now: UnixTime,
+    ) -> Result<Range<u64>, TrustStoreError> {
+        let _lock = self.lock(name)?;
+        let verified = verify(envelope, &self.pin_of_document(name)?, now)?;
+        let seen = self.required_state(name)?.seqno;
+        Ok(seen.saturating_add(1)..verified.document().seqno)
+    }
+
+    /// Takes a newer trust document of a pinned authority: signed by a key pinned before it or one
+    /// that such a key handed over to, and not older than any seen. The pins then move to the keys
+    /// that it names as current. What the authority calls itself and the trust domain that it
+    /// issues for stay what they were.
+    ///
+    /// `missed` are the documents in between, oldest first, or none of them where nobody has
+    /// them. Each has to name the one before, from the newest seen to the new one.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is no such authority, it has no trust document, the new one
+    /// is refused, is of another authority or takes another's root, does not follow from those
+    /// before, the record of the newest seen is gone, or the store cannot be written. Nothing is
+    /// changed then.
+    pub fn refresh(
+        &self,
+        name: &str,
+        envelope: &[u8],
+        missed: &[Vec<u8>],
+        now: UnixTime,
     ) -> Result<Refreshed, TrustStoreError> {
         let lock = self.lock(name)?;
-        let pin = self.pin(name)?;
-        if pin.kind() != PinKind::TrustDocument {
-            return Err(TrustStoreError::NoDocument(name.to_owned()));
-        }
+        let pin = self.pin_of_document(name)?;
         let verified = verify(envelope, &pin, now)?;
         let next = Pin::of_document(verified.document(), pin.scopes().to_vec());
         self.check_untaken(name, &next)?;
         // After a crash the stored document may be newer than the record of it. One that does
         // not verify any more cannot be: it stands for nothing.
         let stored = self.stored(name, &pin, now).ok();
-        let stored = stored.map(|it| Seen::new(it.document().seqno, it.payload_sha256()));
-        let seen = self.required_state(name)?.or_newer(stored);
-        check_succession(&seen, &verified)?;
+        let recorded = self.required_state(name)?;
+        let seen = match stored.map(|it| it.seen()) {
+            Some(stored) if stored.seqno > recorded.seqno => stored,
+            Some(_) | None => recorded,
+        };
+        seen.check_document(&verified)?;
+        if !missed.is_empty() {
+            check_links(&seen, missed, &verified)?;
+        }
         let refreshed = match verified.document().seqno {
-            seqno if seqno == seen.seqno() => Refreshed::Unchanged,
+            seqno if seqno == seen.seqno => Refreshed::Unchanged,
             seqno => Refreshed::Updated {
-                from: seen.seqno(),
+                from: seen.seqno,
                 to: seqno,
             },
         };
@@ -297,7 +330,10 @@ impl TrustStore {
             .and_then(|()| bundle.check_age(now))
             .map_err(TrustStoreError::Bundle)?;
         let signed = bundle.canonical_cbor().map_err(TrustStoreError::Bundle)?;
-        let new = Seen::new(bundle.seqno, sha256(&signed));
+        let new = Seen {
+            seqno: bundle.seqno,
+            payload_sha256: sha256(&signed),
+        };
         let seen = match pin.has_state() {
             true => Some(self.required_state(name)?),
             false => self.seen(name)?,
@@ -305,7 +341,7 @@ impl TrustStore {
         if let Some(seen) = seen {
             seen.check_successor(&new)?;
         }
-        write(&self.state_path(name)?, &new.to_json())?;
+        write(&self.state_path(name)?, &seen_to_json(&new))?;
         write(&self.home(name).join(PIN), &pin.with_state().to_json())?;
         Ok(bundle)
     }
@@ -337,7 +373,7 @@ impl TrustStore {
         if pin.kind() == PinKind::TrustDocument {
             let verified = self.stored(name, &pin, now)?;
             if self.state.is_some() {
-                check_succession(&self.required_state(name)?, &verified)?;
+                self.required_state(name)?.check_document(&verified)?;
             }
             return Ok(Authority::from_document(name, scopes, verified.document()));
         }
@@ -406,9 +442,18 @@ impl TrustStore {
         };
         write(&pin_path, &either.to_json())?;
         write(&self.home(name).join(DOCUMENT), envelope)?;
-        let seen = Seen::new(verified.document().seqno, verified.payload_sha256());
-        write(&self.state_path(name)?, &seen.to_json())?;
+        write(&self.state_path(name)?, &seen_to_json(&verified.seen()))?;
         write(&pin_path, &pin.to_json())
+    }
+
+    fn pin_of_document(&self, name: &str) -> Result<Pin, TrustStoreError> {
+        let pin = self.pin(name)?;
+        match pin.kind() {
+            PinKind::TrustDocument => Ok(pin),
+            PinKind::Pem | PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => {
+                Err(TrustStoreError::NoDocument(name.to_owned()))
+            }
+        }
     }
 
     fn pin(&self, name: &str) -> Result<Pin, TrustStoreError> {
@@ -419,7 +464,7 @@ impl TrustStore {
     fn seen(&self, name: &str) -> Result<Option<Seen>, TrustStoreError> {
         let path = self.state_path(name)?;
         read_if_present(&path)?
-            .map(|json| Seen::from_json(&json, &path))
+            .map(|json| seen_from_json(&json, &path))
             .transpose()
     }
 
@@ -617,16 +662,35 @@ fn pinned(
     .collect()
 }
 
-fn check_succession(seen: &Seen, new: &VerifiedTrust) -> Result<(), TrustStoreError> {
-    let document = new.document();
-    let successor = Seen::new(document.seqno, new.payload_sha256());
-    seen.check_successor(&successor)?;
-    // The next document names the one before: if it is not the one we saw, there were two.
-    let is_next = seen.seqno().checked_add(1) == Some(document.seqno);
-    if is_next && document.previous.as_deref() != Some(seen.digest_hex().as_str()) {
-        return Err(TrustStoreError::Equivocation(seen.seqno()));
+/// Checks that each document names the one before. Who signed those in between does not matter:
+/// the new one, which was verified, stands for all of them.
+fn check_links(
+    seen: &Seen,
+    missed: &[Vec<u8>],
+    new: &VerifiedTrust,
+) -> Result<(), TrustStoreError> {
+    let (mut seqno, mut digest) = (seen.seqno, hex::encode(&seen.payload_sha256));
+    for envelope in missed {
+        let unreadable = |error| TrustStoreError::Document(TrustError::Envelope(error));
+        let envelope = Envelope::from_json(envelope).map_err(unreadable)?;
+        let link: Link = serde_json::from_slice(envelope.payload())
+            .map_err(|error| TrustStoreError::Document(TrustError::Json(error)))?;
+        if link.previous.as_deref() != Some(digest.as_str()) {
+            return Err(SuccessionError::Equivocation(seqno).into());
+        }
+        (seqno, digest) = (link.seqno, hex::encode(&sha256(envelope.payload())));
     }
-    Ok(())
+    match new.document().previous.as_deref() == Some(digest.as_str()) {
+        true => Ok(()),
+        false => Err(SuccessionError::Equivocation(seqno).into()),
+    }
+}
+
+/// What of a document in between is looked at.
+#[derive(Deserialize)]
+struct Link {
+    seqno: u64,
+    previous: Option<String>,
 }
 
 /// A name becomes a directory, so it is kept to what no path can be made of.

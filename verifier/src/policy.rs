@@ -12,7 +12,7 @@ mod lint;
 mod principal;
 mod rule;
 
-use std::{fmt, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
 
 use notme_core::{
     glob::Glob,
@@ -66,6 +66,8 @@ pub struct Policy {
     floor: Option<TimeBasis>,
     skew_seconds: u32,
     max_trust_age_seconds: Option<u32>,
+    /// Objects that revocations do not take back.
+    known_good: BTreeSet<String>,
     /// What a reader should know who thinks that all is well.
     remarks: Vec<Remark>,
     text: Box<str>,
@@ -191,6 +193,7 @@ impl Policy {
             floor: None,
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
+            known_good: BTreeSet::new(),
             remarks: Vec::new(),
             digest: sha256(text.as_bytes()),
             text: text.into(),
@@ -240,6 +243,12 @@ impl Policy {
     /// Returns how old a trust document may be, when the policy and not the document decides.
     pub fn max_trust_age_seconds(&self) -> Option<u32> {
         self.max_trust_age_seconds
+    }
+
+    /// Tells whether somebody looked at an object and found it good, whatever is said later of the
+    /// key that signed it.
+    pub(crate) fn is_known_good(&self, object_id: &impl fmt::Display) -> bool {
+        !self.known_good.is_empty() && self.known_good.contains(&object_id.to_string())
     }
 
     /// Returns `sha256:<hex>` of the file, or of the text of a policy made from the trust store.

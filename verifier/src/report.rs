@@ -4,6 +4,17 @@
 //! Everything is written object by object, so that a report of a hundred thousand takes no more
 //! memory than one of ten.
 
+mod annotations;
+mod finding;
+mod folded;
+mod html;
+mod json;
+mod junit;
+mod markdown;
+mod radius;
+mod sarif;
+mod signer;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -14,6 +25,16 @@ use crate::{
     verdict::{Code, TimeBasis},
     verify::{Attested, JudgedObject, Outcome, Summary},
     wrap::{WIDTH, wrap},
+};
+
+pub use self::{
+    annotations::{write_github, write_gitlab},
+    folded::write_folded,
+    html::write_html,
+    junit::write_junit,
+    markdown::write_markdown,
+    radius::{write_radius_json, write_radius_text},
+    sarif::write_sarif,
 };
 
 const VERSION: u8 = 1;
@@ -33,6 +54,8 @@ struct Head<'a> {
     asked_at: String,
     /// Where a shallow clone ended the walk.
     shallow: Vec<String>,
+    /// Whether somebody stopped it, so that objects are left out.
+    interrupted: bool,
     summary: Summary,
 }
 
@@ -157,15 +180,10 @@ impl<'a> ObjectReport<'a> {
 /// # Errors
 /// What writing gives.
 pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    let head = serde_json::to_string(&head(outcome))?;
-    // The head is a JSON object; what it is about goes in before its end.
-    to.write_all(head.strip_suffix('}').unwrap_or(&head).as_bytes())?;
-    to.write_all(b",\n \"objects\":[")?;
-    for (separator, object) in separators().zip(outcome.objects()) {
-        to.write_all(separator)?;
-        serde_json::to_writer(&mut *to, &ObjectReport::of(outcome, object))?;
-    }
-    to.write_all(b"]}\n")
+    let objects = outcome.objects().iter();
+    let objects = objects.map(|object| ObjectReport::of(outcome, object));
+    write_with_list(&head(outcome), "objects", objects, to)?;
+    to.write_all(b"\n")
 }
 
 /// Writes one JSON object a line; the last is the report's head with its summary.
@@ -174,10 +192,10 @@ pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// What writing gives.
 pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
-        serde_json::to_writer(&mut *to, &ObjectReport::of(outcome, object))?;
+        json::write(&ObjectReport::of(outcome, object), to)?;
         to.write_all(b"\n")?;
     }
-    serde_json::to_writer(&mut *to, &head(outcome))?;
+    json::write(&head(outcome), to)?;
     to.write_all(b"\n")
 }
 
@@ -189,26 +207,14 @@ pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 /// What writing gives.
 pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
-        let oid = object.id().to_hex_with_len(SHORT).to_string();
-        let judgement = object.judgement();
-        let authority = judgement.authority().filter(|_| outcome.authorities > 1);
-        let attested = outcome.attested.get(&object.id());
-        writeln!(to, "{}", line(&oid, judgement, authority, attested))?;
+        writeln!(to, "{}", object_line(outcome, object))?;
     }
-    let Summary {
-        objects,
-        accepted,
-        rejected,
-        undecided,
-    } = outcome.summary();
-    match objects {
-        0 => writeln!(to, "nothing was selected, so nothing was judged")?,
-        objects => writeln!(
-            to,
-            "{objects} object{}: {accepted} accepted, {rejected} rejected, {undecided} undecided",
-            if objects == 1 { "" } else { "s" }
-        )?,
-    }
+    write_summary(outcome, to)
+}
+
+/// Writes the counts, and what was not judged.
+fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    writeln!(to, "{}", counts(outcome.summary()))?;
     for id in outcome.shallow() {
         let id = id.to_hex_with_len(SHORT);
         writeln!(
@@ -216,24 +222,65 @@ pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "history before {id} is not in this shallow clone and was not judged"
         )?;
     }
+    if outcome.interrupted {
+        writeln!(to, "{INTERRUPTED}")?;
+    }
     Ok(())
+}
+
+/// What a report says that is not whole.
+const INTERRUPTED: &str = "interrupted: what was not judged yet is left out";
+
+/// Returns the counts in words.
+fn counts(summary: Summary) -> String {
+    let Summary {
+        objects,
+        accepted,
+        rejected,
+        undecided,
+    } = summary;
+    match objects {
+        0 => "nothing was selected, so nothing was judged".to_owned(),
+        objects => format!(
+            "{objects} object{}: {accepted} accepted, {rejected} rejected, {undecided} undecided",
+            if objects == 1 { "" } else { "s" }
+        ),
+    }
 }
 
 /// Returns one line: verdict, name, and what led to it. Bytes that somebody else chose are
 /// escaped where they could move a cursor.
 pub fn text_line(name: &str, judgement: &Judgement) -> String {
-    line(name, judgement, None, None)
+    let mut said = facts(judgement, None, None);
+    said.extend(detail(judgement));
+    laid_out(&format!("{:<10} {name}", judgement.verdict().word()), said)
 }
 
-fn line(
-    name: &str,
+fn object_line(outcome: &Outcome, object: &JudgedObject) -> String {
+    let mut said = object_facts(outcome, object);
+    said.extend(detail(object.judgement()));
+    let verdict = object.judgement().verdict().word();
+    laid_out(&format!("{verdict:<10} {}", short(object)), said)
+}
+
+fn short(object: &JudgedObject) -> String {
+    object.id().to_hex_with_len(SHORT).to_string()
+}
+
+/// Returns what led to the verdict on an object, but for what is particular to it.
+fn object_facts(outcome: &Outcome, object: &JudgedObject) -> Vec<String> {
+    let judgement = object.judgement();
+    let authority = judgement.authority().filter(|_| outcome.authorities > 1);
+    facts(judgement, authority, outcome.attested.get(&object.id()))
+}
+
+fn facts(
     judgement: &Judgement,
     authority: Option<&str>,
     attested: Option<&Attested>,
-) -> String {
-    let verdict = judgement.verdict();
+) -> Vec<String> {
     let mut fields = Vec::new();
-    if let Some(code) = verdict.code() {
+    if let Some(code) = judgement.verdict().code() {
         fields.push(code.as_str().to_owned());
     }
     if let Some(identity) = judgement.identity() {
@@ -244,21 +291,29 @@ fn line(
     if let Some(authority) = authority {
         fields.push(format!("by {authority}"));
     }
-    if let (Some(code), Some(by)) = (judgement.excused_from(), judgement.rule()) {
-        fields.push(format!("{}, though {code}", escape(by)));
+    if judgement.excused_from().is_some() {
+        fields.push(finding::accepted_by(judgement));
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.to_string());
-    }
-    if let (Some(_), Some(detail)) = (verdict.code(), judgement.detail()) {
-        fields.push(format!("({})", escape(detail)));
     }
     if let Some(attested) = attested {
         fields.extend(attested.level.map(str::to_owned));
         let refused = attested.attestations.iter().filter(|it| it.code.is_some());
         fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?))));
     }
-    let mut line = format!("{:<10} {name}", verdict.word());
+    fields
+}
+
+/// Returns what is particular to a refusal.
+fn detail(judgement: &Judgement) -> Option<String> {
+    judgement.verdict().code()?;
+    Some(format!("({})", escape(judgement.detail()?)))
+}
+
+/// Puts fields behind the beginning of a line, and on lines below it.
+fn laid_out(head: &str, fields: Vec<String>) -> String {
+    let mut line = head.to_owned();
     let mut column = line.chars().count();
     for field in fields {
         let width = field.chars().count();
@@ -280,12 +335,14 @@ fn line(
     line
 }
 
+/// Tells whether a character controls a terminal, or reorders or hides text.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Escapes control characters, and those that reorder or hide text.
 pub fn escape(text: &str) -> String {
-    let is_deceptive = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if is_deceptive(c) {
@@ -306,10 +363,34 @@ fn head(outcome: &Outcome) -> Head<'_> {
         trust: &outcome.trust,
         asked_at: outcome.asked_at.to_string(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
+        interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }
 }
 
-fn separators() -> impl Iterator<Item = &'static [u8]> {
-    std::iter::once(&b"\n  "[..]).chain(std::iter::repeat(&b",\n  "[..]))
+/// Writes a JSON object whose last member is a list, item by item. The object has others.
+fn write_with_list<T: Serialize>(
+    object: &impl Serialize,
+    member: &str,
+    items: impl Iterator<Item = T>,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    let mut written = Vec::new();
+    json::write(object, &mut written)?;
+    to.write_all(written.strip_suffix(b"}").unwrap_or(&written))?;
+    write!(to, ",\n \"{member}\":[")?;
+    write_items(items, to)?;
+    to.write_all(b"]}")
+}
+
+fn write_items<T: Serialize>(
+    items: impl Iterator<Item = T>,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    let separators = std::iter::once("\n  ").chain(std::iter::repeat(",\n  "));
+    for (separator, item) in separators.zip(items) {
+        to.write_all(separator.as_bytes())?;
+        json::write(&item, to)?;
+    }
+    Ok(())
 }

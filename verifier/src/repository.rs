@@ -4,6 +4,8 @@
 //! replace refs and grafts are not followed, the commit-graph file is not asked, and neither the
 //! environment nor configuration outside the repository is read.
 
+mod blame;
+mod changes;
 mod error;
 mod objects;
 mod recent_deltas;
@@ -19,7 +21,7 @@ use std::{
 
 pub use gix::ObjectId;
 use gix::{
-    bstr::ByteSlice as _,
+    bstr::{BString, ByteSlice as _},
     objs::Find as _,
     remote::Direction,
     revision::plumbing::{Spec, merge_base},
@@ -27,12 +29,13 @@ use gix::{
 };
 use notme_core::object::{HashKind, ObjectKind};
 
-use self::objects::Objects;
-pub use self::{error::RepositoryError, selection::Selection};
 pub(crate) use self::{
-    tree::{Changes, Entry, Trees},
+    blame::{Asked, Blamed},
+    tree::{ChangedPaths, Entry, Trees},
     walk::{Content, Found, Graph, Walk},
 };
+use self::{changes::Changes, objects::Objects};
+pub use self::{error::RepositoryError, selection::Selection};
 
 /// An open repository.
 #[derive(Debug)]
@@ -284,6 +287,24 @@ impl Repository {
         Ok(Selection::alone("-".to_owned(), ids))
     }
 
+    /// Returns the commit that HEAD names.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unborn`] when there is none yet, and as [`Self::select`].
+    pub fn head(&self) -> Result<ObjectId, RepositoryError> {
+        self.resolve("HEAD").and_then(|id| self.peel(id))
+    }
+
+    /// Returns the branches and tags with the object that each names, sorted by name.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when refs cannot be read.
+    pub fn names(&self) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+        let mut names = self.references("refs/heads/")?;
+        names.extend(self.references("refs/tags/")?);
+        Ok(names)
+    }
+
     /// Reads one commit or tag, for a closer look.
     ///
     /// # Errors
@@ -336,8 +357,7 @@ impl Repository {
     /// [`RepositoryError::Unborn`] when there is none, and [`RepositoryError`] when HEAD names none
     /// otherwise.
     pub fn select_last(&self, count: usize) -> Result<Selection, RepositoryError> {
-        let head = self.peel(self.resolve("HEAD")?)?;
-        let reached = Selection::of([head], []);
+        let reached = Selection::of([self.head()?], []);
         let newest = self.walk(&reached)?.take(count).map(|found| found.id);
         let selection = Selection::alone(format!("the last {count} of HEAD"), newest);
         Ok(selection.on(self.reference_in("HEAD")))
@@ -346,13 +366,8 @@ impl Repository {
     /// Tells whether the commit that HEAD names holds a policy of the repository's own.
     pub fn holds_policy(&self) -> bool {
         let trees = self.trees();
-        let holds = |head: ObjectId| {
-            let commit = self.peel(head).ok()?;
-            let tree = trees.of_commit(commit).ok()?;
-            trees.policy_in(tree).ok()?
-        };
-        let head = self.resolve("HEAD").ok();
-        head.and_then(holds).is_some()
+        let tree = self.head().ok().and_then(|head| self.tree(head));
+        tree.and_then(|tree| trees.policy_in(tree).ok()?).is_some()
     }
 
     /// Returns everything that some commits reach, themselves included. Names of nothing here
@@ -370,9 +385,47 @@ impl Repository {
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
 
-    /// Follows a tag to the commit that it names, if it names one that is here.
-    pub(crate) fn commit_of(&self, id: ObjectId) -> Option<ObjectId> {
-        self.peel(id).ok()
+    /// Returns the files that a commit itself changed: that differ from each of its parents. `None`
+    /// when they cannot be read.
+    pub(crate) fn own_changes(&self, commit: ObjectId) -> Option<Vec<BString>> {
+        let (tree, parents) = (self.tree(commit)?, self.parents(commit).ok()?);
+        let changed = |parent| Changes::between(&self.objects, parent, tree);
+        let Some((first, others)) = parents.split_first() else {
+            let files = changed(None)?.files.into_iter();
+            return Some(files.map(|change| change.path).collect());
+        };
+        let files = changed(Some(self.tree(*first)?))?.files.into_iter();
+        let mut paths: Vec<_> = files.map(|change| change.path).collect();
+        for parent in others {
+            let files = changed(Some(self.tree(*parent)?))?.files.into_iter();
+            let theirs: HashSet<_> = files.map(|change| change.path).collect();
+            paths.retain(|path| theirs.contains(path));
+        }
+        Some(paths)
+    }
+
+    /// Returns the first of the files that a commit changed against its first parent, lossily;
+    /// `None` for one that changed nothing, or that cannot be read.
+    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
+        let parent = match self.parents(commit).ok()?.first() {
+            Some(parent) => Some(self.tree(*parent)?),
+            None => None,
+        };
+        let change = Changes::first(&self.objects, parent, self.tree(commit)?)?;
+        Some(change.path.to_str_lossy().into_owned())
+    }
+
+    /// Returns a commit's tree; `None` when the commit cannot be read.
+    fn tree(&self, commit: ObjectId) -> Option<ObjectId> {
+        self.trees().of_commit(commit).ok()
+    }
+
+    /// Prepares to count the objects of a selection, beside whoever judges them.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn counter<'s>(&self, selection: &'s Selection) -> Result<Counter<'s>, RepositoryError> {
+        Ok(Counter(self.walk(selection)?))
     }
 
     /// Starts walking a selection.
@@ -461,7 +514,7 @@ impl Repository {
     }
 
     /// Follows tags to a commit.
-    fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
+    pub(crate) fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
         self.peel_any(id)?.ok_or(RepositoryError::NotSignable(id))
     }
 
@@ -491,6 +544,23 @@ impl Repository {
         let (_, raw) = self.read(commit)?;
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
+    }
+}
+
+/// A walk that nobody looks at, for knowing how long the other is.
+pub struct Counter<'s>(Walk<'s>);
+
+impl Counter<'_> {
+    /// Counts the objects; `None` when it is told to stop before it is through.
+    pub fn count(self, go_on: impl Fn() -> bool) -> Option<usize> {
+        let mut count = 0;
+        for _ in self.0 {
+            count += 1;
+            if !go_on() {
+                return None;
+            }
+        }
+        Some(count)
     }
 }
 

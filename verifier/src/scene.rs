@@ -12,7 +12,7 @@ use crate::{
     judge::{Examined, Judge},
     policy::Surroundings,
     refusal::Refusal,
-    repository::{Changes, Content, Found, Graph, ObjectId, Repository, Trees},
+    repository::{ChangedPaths, Content, Found, Graph, ObjectId, Repository, Trees},
     stated::{SignedBy, Stated, Statements},
     verdict::Code,
     verify,
@@ -146,7 +146,7 @@ pub(crate) struct Scene<'a> {
     is_commit: bool,
     changes_policy: bool,
     footing: Option<Refusal>,
-    changes: OnceCell<Result<Option<Changes>, Refusal>>,
+    changes: OnceCell<Result<Option<ChangedPaths>, Refusal>>,
 }
 
 impl<'a> Scene<'a> {
@@ -190,9 +190,9 @@ impl<'a> Scene<'a> {
         Self { footing, ..self }
     }
 
-    fn find_changes(&self) -> Result<Option<Changes>, Refusal> {
+    fn find_changes(&self) -> Result<Option<ChangedPaths>, Refusal> {
         if !self.is_commit {
-            return Ok(Some(Changes::default()));
+            return Ok(Some(ChangedPaths::default()));
         }
         let Some(parents) = &self.parents else {
             return Ok(None);
@@ -218,7 +218,7 @@ impl Surroundings for Scene<'_> {
         self.reference.as_deref()
     }
 
-    fn changes(&self) -> Result<Option<Cow<'_, Changes>>, Refusal> {
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
         match self.changes.get_or_init(|| self.find_changes()) {
             Ok(changes) => Ok(changes.as_ref().map(Cow::Borrowed)),
             Err(refusal) => Err(refusal.clone()),

@@ -11,6 +11,7 @@ use notme_core::{
     key::KeyId,
     oid,
     time::UnixTime,
+    trust::{Revocation, RevocationKind},
 };
 
 use crate::{
@@ -184,6 +185,11 @@ impl Standing {
         self.facts.kid
     }
 
+    /// Returns the kind of trust that vouches for the key, if any does.
+    pub(crate) fn pin_kind(&self) -> Option<PinKind> {
+        Some(self.vouched.as_ref()?.anchor.kind)
+    }
+
     /// Returns the certificate's serial number in hex, without leading zero bytes.
     pub fn serial_hex(&self) -> String {
         serial_hex(&self.facts.serial)
@@ -252,6 +258,37 @@ impl Standing {
     /// Returns what the certificates of one session have in common: the digest of its keys.
     pub(crate) fn session(&self) -> Option<&[u8; 32]> {
         self.facts.session.as_ref()
+    }
+
+    /// Tells whether something on the way from the leaf to the root is what was taken back. Where
+    /// nobody vouches for the key, there is nothing but the key.
+    pub(crate) fn rests_on(&self, revocation: &Revocation) -> bool {
+        let value = revocation.value.as_str();
+        let vouched = self.vouched.as_ref();
+        let mut issuers = vouched.iter().flat_map(|vouched| vouched.issuers.iter());
+        match revocation.kind {
+            RevocationKind::Certificate => {
+                let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
+                self.serial_hex() == value || issuers.any(is_meant)
+            }
+            RevocationKind::Key => value
+                .parse::<KeyId>()
+                .is_ok_and(|kid| self.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
+            RevocationKind::Session => self.session().is_some_and(|id| hex::encode(id) == value),
+            RevocationKind::Identity => self.identity() == Some(value),
+            RevocationKind::Epoch => self.epoch().is_some_and(|epoch| epoch.to_string() == value),
+        }
+    }
+
+    /// Tells whether what was taken back is the signer's own, and nothing above the signer.
+    pub(crate) fn is_signers_own(&self, revocation: &Revocation) -> bool {
+        let value = revocation.value.as_str();
+        match revocation.kind {
+            RevocationKind::Certificate => self.serial_hex() == value,
+            RevocationKind::Key => self.kid().to_string() == value,
+            RevocationKind::Session | RevocationKind::Identity => true,
+            RevocationKind::Epoch => false,
+        }
     }
 
     /// Returns what the chain is good for, if every check of it passed.

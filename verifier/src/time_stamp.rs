@@ -117,12 +117,13 @@ impl TrustedTsa {
     /// Tells whether it is the authority's time-stamping authority all through the time in which
     /// a stamp may have been made.
     fn stamped_at(&self, stamp: Stamp) -> bool {
-        self.from <= stamp.at() && self.retired_at.is_none_or(|at| stamp.latest() <= at)
+        let is_until = |end| is_until(end, stamp.at(), stamp.latest());
+        self.from <= stamp.at() && self.retired_at.is_none_or(is_until)
     }
 
     /// Tells whether a revocation takes it back. Since when does not matter: whoever has the key
     /// writes the time.
-    pub(crate) fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
+    pub fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
         let value = revocation.value.as_str();
         match revocation.kind {
             RevocationKind::Certificate => self.certificate.serial_hex() == value,
@@ -130,4 +131,10 @@ impl TrustedTsa {
             RevocationKind::Session | RevocationKind::Identity | RevocationKind::Epoch => false,
         }
     }
+}
+
+/// Tells whether something was before the end of a use. Both are written as whole seconds, of which
+/// any part may have passed: what `latest` allows for may reach into the one after the end.
+pub(crate) fn is_until(end: UnixTime, at: UnixTime, latest: UnixTime) -> bool {
+    at <= end && latest <= end.plus(1)
 }

@@ -304,6 +304,14 @@ impl Authority {
         all.chain(ssh).chain(signers).flatten()
     }
 
+    /// Tells whether a key that is used from a time on was in use when the authority last said so:
+    /// other keys are only prepared.
+    pub fn has_used(&self, from: UnixTime) -> bool {
+        self.document
+            .as_ref()
+            .is_none_or(|document| from <= document.issued_at)
+    }
+
     /// Returns what its trust document says, when it has one.
     pub fn document(&self) -> Option<&DocumentFacts> {
         self.document.as_ref()

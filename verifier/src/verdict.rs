@@ -154,6 +154,12 @@ codes! {
     SignerUntrusted "signer-untrusted" Rejected
         "The certificate does not lead to an authority that is trusted at that time"
         "If the authority is yours, add it: `notme trust add`; else do not accept the object";
+    RootRetired "root-retired" Rejected
+        "The certificate was issued with a key that the authority had retired before the judged time"
+        "Sign again: the key agent gets a certificate of the authority's new keys by itself";
+    RootNotYetUsed "root-not-yet-used" Rejected
+        "The certificate was issued with a key that the authority did not use yet at the judged time"
+        "Run `notme trust refresh`; if it stays, somebody else used the key, so ask the authority";
     CertificateUnknownCritical "certificate-unknown-critical" Rejected
         "A certificate of the chain, or an OpenPGP signature, has a critical part that notme does not understand"
         "Have the authority issue a certificate without it, or sign again without it";

@@ -35,6 +35,12 @@ pub struct Outcome {
     /// How many authorities the trust store has.
     pub(crate) authorities: usize,
     may_be_empty: bool,
+    /// What was selected by name: the ends of ranges, and objects alone.
+    pub(crate) tips: Vec<ObjectId>,
+    /// Whether somebody stopped it before it was done.
+    pub(crate) interrupted: bool,
+    /// A file that each of some of the commits changed.
+    pub(crate) places: HashMap<ObjectId, String>,
     /// What is stated about some of the objects.
     pub(crate) attested: HashMap<ObjectId, Attested>,
 }
@@ -53,6 +59,8 @@ pub struct Attested {
 pub struct JudgedObject {
     pub(crate) id: ObjectId,
     pub(crate) kind: Option<&'static str>,
+    /// The date in the object, whether it is signed or not.
+    pub(crate) dated: Option<UnixTime>,
     pub(crate) judgement: Judgement,
 }
 
@@ -65,6 +73,11 @@ impl JudgedObject {
     /// Returns git's word for what it is; `None` when it is missing.
     pub fn kind(&self) -> Option<&'static str> {
         self.kind
+    }
+
+    /// Returns the word for what it is, whether it is here or not.
+    pub fn kind_word(&self) -> &'static str {
+        self.kind.unwrap_or("object")
     }
 
     /// Returns the judgement.
@@ -109,6 +122,53 @@ impl Outcome {
         &self.shallow
     }
 
+    /// Returns what was selected, in git's words.
+    pub fn range(&self) -> &str {
+        &self.range
+    }
+
+    /// Returns `sha256:<hex>` of the policy.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// Returns `sha256:<hex>` of the trust.
+    pub fn trust(&self) -> &str {
+        &self.trust
+    }
+
+    /// Returns the time of the person asking.
+    pub fn asked_at(&self) -> UnixTime {
+        self.asked_at
+    }
+
+    /// Returns the judged objects that the selection itself names, from which the others were
+    /// reached; each once.
+    pub fn tips(&self) -> impl Iterator<Item = &JudgedObject> {
+        let tips: HashSet<_> = self.tips.iter().collect();
+        let objects = self.objects.iter();
+        objects.filter(move |object| tips.contains(&object.id))
+    }
+
+    /// Tells whether somebody stopped it before every object was judged.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Adds a file that each of the commits changed which were not accepted, for reports that
+    /// have to name one. Of very many commits, the newest have one.
+    pub fn with_places(mut self, repository: &Repository) -> Self {
+        let refused = self.objects.iter().filter(|object| {
+            object.kind == Some("commit") && object.judgement.verdict() != Verdict::Accepted
+        });
+        let places = refused.take(PLACES_MAX).filter_map(|object| {
+            let path = repository.changed_file(object.id)?;
+            Some((object.id, path))
+        });
+        self.places = places.collect();
+        self
+    }
+
     /// Adds what is stated about objects. It changes no verdict on them.
     pub fn with_attested(mut self, attested: HashMap<ObjectId, Attested>) -> Self {
         self.attested = attested;
@@ -116,12 +176,16 @@ impl Outcome {
     }
 
     /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
-    /// that holds nothing.
+    /// that holds nothing, and never 0 for what was interrupted.
     pub fn exit_code(&self) -> u8 {
-        if self.objects.is_empty() && self.may_be_empty {
+        let exit = self.summary().exit_code();
+        if self.interrupted && exit == 0 {
+            return UNDECIDED;
+        }
+        if self.objects.is_empty() && self.may_be_empty && !self.interrupted {
             return 0;
         }
-        self.summary().exit_code()
+        exit
     }
 
     /// Counts the verdicts.
@@ -138,6 +202,11 @@ impl Outcome {
         summary
     }
 }
+
+/// The exit code of what was not looked at.
+const UNDECIDED: u8 = 3;
+/// How many commits at most get a file that they changed.
+const PLACES_MAX: usize = 1000;
 
 /// Judges every object of a selection by one policy.
 ///
@@ -165,13 +234,25 @@ pub fn verify_with(
     judge: &Judge<'_>,
     statements: Option<&dyn Statements>,
 ) -> Result<Outcome, RepositoryError> {
+    verify_graph(repository, selection, judge, statements).map(|(outcome, _)| outcome)
+}
+
+/// As [`verify_with`], for those who ask what the objects are to each other.
+pub(crate) fn verify_graph(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+    statements: Option<&dyn Statements>,
+) -> Result<(Outcome, Graph), RepositoryError> {
     let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
     let examine = |found: Found| (found.place, examine(found, hash, judge));
+    let go_on = |_: &Found| !judge.stopper().is_stopped();
+    let found = walk.by_ref().take_while(go_on);
     let mut examined: Vec<(usize, Examined)> = if selection.is_small() {
-        walk.by_ref().map(examine).collect()
+        found.map(examine).collect()
     } else {
-        walk.by_ref().par_bridge().map(examine).collect()
+        found.par_bridge().map(examine).collect()
     };
     examined.sort_unstable_by_key(|(place, _)| *place);
     let graph = walk.into_graph();
@@ -200,11 +281,13 @@ pub fn verify_with(
         objects.push(JudgedObject {
             id: node.id,
             kind: node.kind,
+            dated: node.time,
             judgement,
         });
     }
     excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
-    Outcome::new(repository, selection, judge, objects)
+    let outcome = Outcome::new(repository, selection, judge, objects)?;
+    Ok((outcome, graph))
 }
 
 /// Accepts what a policy makes an exception for, and what lies at or before its baseline.
@@ -261,6 +344,9 @@ impl Outcome {
             shallow,
             authorities: judge.authorities(),
             may_be_empty: selection.may_be_empty(),
+            tips: selection.tips().collect(),
+            interrupted: judge.stopper().is_stopped(),
+            places: HashMap::new(),
             attested: HashMap::new(),
         })
     }
@@ -274,7 +360,8 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
     let refusal = match &found.content {
         Content::Raw(kind, raw) => {
             let leads_to = |named: &[&str]| found.leads_to(named);
-            return judge.examine(Evidence::from_linked_object(*kind, raw, hash, leads_to));
+            let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
+            return judge.examine_named(Some(&found.id), evidence);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
         Content::Missing(Some(child)) => {

@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("agent", &["core", "local"]),
     ("attest", &["core", "signer", "verifier"]),
     ("authority", &["core", "local"]),
-    ("benches", &["core", "testkit"]),
+    ("benches", &["attest", "core", "testkit", "verifier"]),
     (
         "cli",
         &[

@@ -1,4 +1,4 @@
-//! The programs that the tests run, from Debian packages.
+//! What the tests run: programs from Debian packages, and what these install.
 
 use std::{
     collections::BTreeSet,
@@ -8,10 +8,18 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::workspace::{Failure, read, run};
+use crate::{
+    strangers,
+    workspace::{Failure, read, run},
+};
 
 /// Installs what is missing, or says which one line does.
 pub(crate) fn everything() -> Result<(), Failure> {
+    packages()?;
+    strangers::install()
+}
+
+fn packages() -> Result<(), Failure> {
     let missing = missing()?;
     if missing.is_empty() {
         return Ok(());
@@ -48,6 +56,9 @@ fn missing() -> Result<BTreeSet<String>, Failure> {
     }
     if !Path::new("/usr/include/stdlib.h").exists() {
         packages.insert("libc6-dev".to_owned());
+    }
+    if !strangers::has_venv() {
+        packages.insert("python3-venv".to_owned());
     }
     Ok(packages)
 }

@@ -1,4 +1,4 @@
-//! Repository chores: `cargo xtask test`, `cargo xtask check` and `cargo xtask dist`.
+//! Repository chores: `cargo xtask install`, `test`, `check` and `dist`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -17,6 +17,7 @@ mod format;
 mod install;
 mod metadata;
 mod sources;
+mod strangers;
 mod test;
 mod workspace;
 
@@ -25,13 +26,15 @@ use std::{env, process::ExitCode};
 const USAGE: &str = "\
 usage: cargo xtask <task>
 
-  test     install what the tests need (as root, with apt-get), then run every test
+  install  what the tests need: as root with apt-get; with npm and pip below the target directory
+  test     install, then run every test
   check    formatting, clippy, dependency edges, forbidden words, documents
   dist     build `target/dist/notme`, statically linked: it starts fastest";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let task = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["install"] => install::everything,
         ["test"] => test::run,
         ["check"] => check::run,
         ["dist"] => dist::run,

@@ -31,6 +31,10 @@ pub(crate) enum TimeStampRefused {
     /// Whoever made it is not in the trust document.
     #[error("the time stamp is by nobody that the authority's trust document names")]
     Stranger,
+    /// Verifiers would find the certificate's root retired: the authority rotated its keys between
+    /// the certificate and the time stamp.
+    #[error("the authority rotated its keys before the time stamp")]
+    Retired,
     /// Verifiers would find the certificate expired, or not yet valid.
     #[error("the time stamp is of {at}, when the certificate is not valid")]
     Outside {
@@ -68,7 +72,7 @@ impl Slot {
                 Ok(TimeStamp::Missed(notice))
             }
             (Err(failure), Timestamping::Required) => Err(Failure::NoTimeStamp {
-                agent: self.config.name.clone(),
+                agent: self.config().name.clone(),
                 cause: failure.to_string(),
             }),
         }
@@ -91,22 +95,25 @@ impl Slot {
             .await?;
         let token =
             TimeStampToken::from_reply(&reply, Some(&request)).map_err(TimeStampRefused::from)?;
-        let known = credential.session.trust(&self.config).ok();
-        let tsa = match known.and_then(|trust| named_by(&token, trust)) {
-            Some(tsa) => tsa.clone(),
+        let leaf = credential.certificate.leaf();
+        let known = credential.session.trust(&self.config()).ok();
+        let (tsa, retired_at) = match known.and_then(|trust| named_by(&token, leaf, trust)) {
+            Some(named) => named,
             // It may have begun after the session did.
             None => {
                 let fresh = self.trust(around, deadline).await?.ok();
-                let tsa = fresh
+                let named = fresh
                     .as_ref()
-                    .and_then(|trust| named_by(&token, trust.document()));
-                tsa.ok_or(TimeStampRefused::Stranger)?.clone()
+                    .and_then(|trust| named_by(&token, leaf, trust.document()));
+                named.ok_or(TimeStampRefused::Stranger)?
             }
         };
         let stamp = token
             .verify(&tsa, signature)
             .map_err(TimeStampRefused::from)?;
-        let leaf = credential.certificate.leaf();
+        if retired_at.is_some_and(|retired| stamp.at() > retired) {
+            return Err(TimeStampRefused::Retired.into());
+        }
         if !leaf.is_valid_at(stamp.at()) || !leaf.is_valid_at(stamp.latest()) {
             return Err(TimeStampRefused::Outside { at: stamp.at() }.into());
         }
@@ -114,10 +121,20 @@ impl Slot {
     }
 }
 
-/// Returns the certificate of a trust document that the token says it is by.
-fn named_by<'a>(token: &TimeStampToken<'_>, trust: &'a TrustDocument) -> Option<&'a Certificate> {
-    trust
+/// Returns the certificate of a trust document that the token says it is by, and when the root
+/// that issued a leaf retired.
+fn named_by(
+    token: &TimeStampToken<'_>,
+    leaf: &Certificate,
+    trust: &TrustDocument,
+) -> Option<(Certificate, Option<UnixTime>)> {
+    let tsa = trust
         .current_tsa()
-        .map(|tsa| &tsa.certificate)
-        .find(|certificate| token.names(certificate))
+        .find(|tsa| token.names(&tsa.certificate))?;
+    let mut retired = trust.retired_roots();
+    let root = retired.find(|root| leaf.verify_issued_by(&root.certificate).is_ok());
+    Some((
+        tsa.certificate.clone(),
+        root.and_then(|root| root.retired_at),
+    ))
 }

@@ -80,6 +80,7 @@ fn is_a_key_agent() {
         authority_socket: root.join("authority/authority.sock"),
         idle_exit: Duration::from_secs(60),
         launcher: None,
+        github: None,
         clock: Arc::new(|| SystemTime::now().into()),
     })
     .unwrap();

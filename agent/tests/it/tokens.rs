@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use notme_agent::{Pins, Profile};
+use notme_agent::{Pins, Profile, TOKEN_MAX};
 use notme_core::frame::Basis;
 use notme_testkit::clock::FixedClock;
 
@@ -56,16 +56,22 @@ fn gives_no_token_to_an_authority_that_is_not_pinned() {
         let refusal = world.connect().enrol("claude", &world.token()).unwrap_err();
         assert_eq!(refusal.code, "authority-not-pinned");
     }
-    // The root that signs is pinned, the one that everything is asked with is not.
-    let mut config = good.clone();
-    config.profile = Profile::Interop;
-    config.pins = Pins::new(good.pins.as_slice()[1..].to_vec()).unwrap();
-    config.save(&world.config_dir()).unwrap();
-    let refusal = world.connect().enrol("claude", &world.token()).unwrap_err();
-    assert_eq!(refusal.code, "authority-not-pinned");
-
     good.save(&world.config_dir()).unwrap();
     world.connect().enrol("claude", &world.token()).unwrap();
+}
+
+#[test]
+fn one_pinned_root_stands_for_those_that_sign_the_trust_document_with_it() {
+    for root in 0..2 {
+        let world = world(Wishes::default());
+        let good = world.configured();
+        let mut config = good.clone();
+        config.profile = Profile::Interop;
+        config.pins = Pins::new(vec![good.pins.as_slice()[root]]).unwrap();
+        config.save(&world.config_dir()).unwrap();
+        world.connect().enrol("claude", &world.token()).unwrap();
+        assert_eq!(world.configured().pins, good.pins);
+    }
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn refuses_a_token_that_is_none() {
     assert_eq!(refusal.code, "authority-refused");
     let refusal = world
         .connect()
-        .enrol("claude", &"x".repeat(4097))
+        .enrol("claude", &"x".repeat(TOKEN_MAX + 1))
         .unwrap_err();
     assert_eq!(refusal.code, "token-malformed");
     let refusal = world.connect().enrol("nobody", &world.token()).unwrap_err();

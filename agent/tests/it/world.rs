@@ -4,19 +4,19 @@ use std::{
     io::{Read, Write},
     net::SocketAddr,
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
 use notme_agent::{
-    AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, Pins, Profile, RunError,
-    SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
+    AgentConfig, AgentOptions, AuthorityLauncher, AuthorityUrl, Document, GithubJob, Pins, Profile,
+    RunError, SOCKET_NAME, SSH_SOCKET_NAME, fetch, run,
 };
 use notme_authority::{
-    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, OidcConfig, Scope,
-    Scopes, ServeConfig, Serving, Storage, serve_until,
+    Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken, Observer, OidcConfig,
+    Protection, Scope, Scopes, ServeConfig, Serving, Storage, serve_until,
 };
 use notme_core::{
     base64,
@@ -58,6 +58,8 @@ pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
 pub(crate) struct Wishes {
     pub(crate) idle_exit: Duration,
     pub(crate) launcher: Option<AuthorityLauncher>,
+    /// The job that the key agent runs in.
+    pub(crate) github: Option<GithubJob>,
     /// The key agent's clock.
     pub(crate) clock: FixedClock,
 }
@@ -67,6 +69,7 @@ impl Default for Wishes {
         Self {
             idle_exit: Duration::from_secs(600),
             launcher: None,
+            github: None,
             clock: FixedClock::default(),
         }
     }
@@ -161,6 +164,33 @@ impl World {
 
     /// Starts an authority behind a go-between, which is where the agents find it.
     pub(crate) fn start_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        let nobody = OidcConfig::default();
+        self.start_behind((Storage::Memory, nobody), clock, change);
+    }
+
+    /// As [`World::start_kept_authority`], behind a go-between.
+    pub(crate) fn start_kept_authority_behind(&mut self, clock: &FixedClock, change: Change) {
+        let nobody = OidcConfig::default();
+        self.start_behind((self.kept_storage(), nobody), clock, change);
+    }
+
+    /// Starts an authority that takes the tokens of issuers, `oidc.toml`, behind a go-between.
+    pub(crate) fn start_workload_authority(
+        &mut self,
+        clock: &FixedClock,
+        oidc: &str,
+        change: Change,
+    ) {
+        let oidc = OidcConfig::parse(oidc, Path::new("/nowhere")).unwrap();
+        self.start_behind((Storage::Memory, oidc), clock, change);
+    }
+
+    fn start_behind(
+        &mut self,
+        (storage, oidc): (Storage, OidcConfig),
+        clock: &FixedClock,
+        change: Change,
+    ) {
         create_private_directory(&self.runtime_dir()).unwrap();
         let behind = self.runtime_dir().join("behind.sock");
         let front = self.authority_socket();
@@ -170,8 +200,29 @@ impl World {
         let url = AuthorityUrl::embedded(self.root.path()).unwrap();
         let name = Some(url.to_string());
         self.authority_name = Some(url);
-        self.authority = Some(RunningAuthority::start_as(listen, name, clock));
+        let keeping = (storage, oidc);
+        self.authority = Some(RunningAuthority::launch(listen, name, keeping, clock));
         go_between(&front, behind, change);
+    }
+
+    /// Starts an authority that keeps itself in a directory, so that it can be rotated and comes
+    /// back as it was.
+    pub(crate) fn start_kept_authority(&mut self, clock: &FixedClock) {
+        let listen = Listen::Unix(self.authority_socket());
+        let keeping = (self.kept_storage(), OidcConfig::default());
+        self.authority = Some(RunningAuthority::launch(listen, None, keeping, clock));
+    }
+
+    fn kept_storage(&self) -> Storage {
+        Storage::Directory {
+            path: self.kept(),
+            protection: Protection::LocalFile,
+        }
+    }
+
+    /// The directory of [`World::start_kept_authority`].
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.root.path().join("kept")
     }
 
     /// A token of the authority's, for one session of `claude`.
@@ -230,6 +281,7 @@ impl World {
             authority_socket: self.authority_socket(),
             idle_exit: wishes.idle_exit,
             launcher: wishes.launcher,
+            github: wishes.github,
             clock: Arc::new(wishes.clock.reader()),
         }
     }
@@ -422,10 +474,21 @@ impl RunningAuthority {
     }
 
     fn start_as(listen: Listen, url: Option<String>, clock: &FixedClock) -> Self {
+        Self::launch(listen, url, (Storage::Memory, OidcConfig::default()), clock)
+    }
+
+    fn launch(
+        listen: Listen,
+        url: Option<String>,
+        (storage, oidc): (Storage, OidcConfig),
+        clock: &FixedClock,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (serving, started) = mpsc::channel();
         let mut config = serve_config(listen, clock.clone(), Arc::new(Started(serving)));
         config.url = url;
+        config.storage = storage;
+        config.oidc = oidc;
         if !matches!(config.listen[0], Listen::Unix(_)) {
             config.local = None;
         }

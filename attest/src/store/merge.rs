@@ -3,17 +3,17 @@
 //! Names are digests, so that there is nothing to decide: what one side has and the other does not
 //! is added. Only directories that differ are looked into.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use gix::ObjectId;
 
-use super::{FileName, Next, Shelf, StoreError, add, blob, entries, tree_of};
+use super::{Entry, FileName, Next, Shelf, StoreError, add, blob, entries, tree_of};
 
 /// What a merge did.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Merged {
-    /// Bundles that were new to us.
-    pub added: usize,
+    /// Bundles that were new to us, in one place or several.
+    pub added: BTreeSet<FileName>,
     /// Files that are no bundles, or not named by their content. They were left out.
     pub ignored: usize,
 }
@@ -34,21 +34,22 @@ pub(super) fn union(
         Shelf::Commits | Shelf::Trees => 2,
         Shelf::Activities => 3,
     };
+    let ignored_before = merged.ignored;
     let mut found = Found {
         repository,
         additions: Vec::new(),
-        ignored: 0,
+        merged,
     };
     found.compare((base, tree_of(repository, theirs)?), "", depth)?;
-    merged.added += found.additions.len();
-    merged.ignored += found.ignored;
+    let Found { additions, .. } = found;
+    let is_whole = merged.ignored == ignored_before;
     let is_behind = ours.is_none_or(|ours| is_ancestor(repository, ours, theirs));
-    Ok(match (is_behind, found.ignored) {
+    Ok(match (is_behind, is_whole) {
         // Nothing of theirs is to be left out: their commit is ours, and nobody has to merge it.
-        (true, 0) => Some(Next::Commit(theirs)),
-        (true, _) if found.additions.is_empty() => None,
+        (true, true) => Some(Next::Commit(theirs)),
+        (true, false) if additions.is_empty() => None,
         (true | false, _) => {
-            let tree = add(repository, base, found.additions)?;
+            let tree = add(repository, base, additions)?;
             Some(Next::Tree(tree, Some(theirs)))
         }
     })
@@ -65,7 +66,7 @@ pub(super) fn is_ancestor(repository: &gix::Repository, one: ObjectId, other: Ob
 struct Found<'r> {
     repository: &'r gix::Repository,
     additions: Vec<(String, ObjectId)>,
-    ignored: usize,
+    merged: &'r mut Merged,
 }
 
 impl Found<'_> {
@@ -96,25 +97,26 @@ impl Found<'_> {
                     self.compare((ours, entry.id), &below, depth - 1)?;
                 }
                 // Under one name, ours stays: it was here before.
-                Ok(name)
-                    if depth == 0
-                        && entry.mode.is_blob()
-                        && ours.is_none()
-                        && self.is_bundle(&entry.name, entry.id) =>
-                {
-                    self.additions.push((format!("{path}{name}"), entry.id));
+                Ok(name) if depth == 0 && entry.mode.is_blob() && ours.is_none() => {
+                    match self.bundle(&entry) {
+                        Some(file) => {
+                            self.additions.push((format!("{path}{name}"), entry.id));
+                            self.merged.added.insert(file);
+                        }
+                        None => self.merged.ignored += 1,
+                    }
                 }
-                Ok(_) | Err(_) => self.ignored += 1,
+                Ok(_) | Err(_) => self.merged.ignored += 1,
             }
         }
         Ok(())
     }
 
-    fn is_bundle(&self, name: &[u8], id: ObjectId) -> bool {
-        let Some(name) = FileName::read(name) else {
-            return false;
-        };
-        blob(self.repository, id).is_ok_and(|content| FileName::of(&content) == name)
+    /// Returns the name of a file that is a bundle: one which its content has.
+    fn bundle(&self, entry: &Entry) -> Option<FileName> {
+        let name = FileName::read(&entry.name)?;
+        let content = blob(self.repository, entry.id).ok()?;
+        (FileName::of(&content) == name).then_some(name)
     }
 }
 

@@ -543,3 +543,35 @@ fn no_flipped_byte_is_accepted() {
         assert_ne!(it.verdict, Verdict::Accepted, "{bad:?}");
     }
 }
+
+#[test]
+fn a_summary_in_anothers_name_is_refused() {
+    for (id, expected) in [
+        (identity("claude"), None),
+        (identity("other"), Some(Code::AgentMismatch)),
+    ] {
+        let world = World::new();
+        let commit = world.commit("one");
+        let summary = json!({
+            "verifier": {"id": id},
+            "timeVerified": "2026-11-20T12:00:00Z",
+            "resourceUri": "git+https://x.example/r",
+            "policy": {"uri": "https://x.example/p"},
+            "verificationResult": "PASSED",
+            "verifiedLevels": ["SLSA_SOURCE_LEVEL_1"],
+        });
+        let revision = make::Revision {
+            id: commit.id.clone(),
+            algorithm: "gitCommit",
+            references: Vec::new(),
+        };
+        let summary = serde_json::from_value(summary).unwrap();
+        let summary = make::summary(&summary, &[revision]).unwrap();
+        let kept = (
+            signed("claude", &summary),
+            places(std::slice::from_ref(&commit), None),
+        );
+        world.write(&[kept]);
+        assert_eq!(world.code(&commit), expected);
+    }
+}

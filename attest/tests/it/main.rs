@@ -14,4 +14,5 @@ mod attacks;
 mod bundles;
 mod predicates;
 mod store;
+mod trusted_root;
 mod world;

@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Predicate,
-    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError},
+    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError, SUMMARY},
 };
 use notme_core::{
     json::parse_object,
@@ -69,5 +69,28 @@ fn an_acceptance_says_when_and_of_what() {
         r#"{"decision":"accepted","evidence":[{"predicateType":"x","digest":"0"}],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
     ] {
         assert!(read(ACCEPTANCE, bad).is_err(), "{bad}");
+    }
+}
+
+// slsa.dev/spec/v1.2/verification_summary: "Fields"
+#[test]
+fn a_verification_summary_is_read_as_slsa_has_it() {
+    let good = r#"{"verifier":{"id":"https://x.example/v","version":{"x":"1"}},"timeVerified":"2026-11-20T12:00:00Z","resourceUri":"git+https://x.example/r","policy":{"uri":"https://x.example/p"},"verificationResult":"PASSED","verifiedLevels":["SLSA_SOURCE_LEVEL_3"],"dependencyLevels":{},"slsaVersion":"1.2"}"#;
+    let Ok(Predicate::Summary(summary)) = read(SUMMARY, good) else {
+        panic!("a summary");
+    };
+    assert!(summary.more.contains_key("dependencyLevels"));
+    for (member, other) in [
+        (r#""timeVerified":"2026-11-20T12:00:00Z","#, ""),
+        (r#""2026-11-20T12:00:00Z""#, r#""today""#),
+        (r#""https://x.example/v""#, r#""somebody""#),
+        (r#"{"uri":"https://x.example/p"}"#, "{}"),
+        ("PASSED", "PROBABLY"),
+        (r#"["SLSA_SOURCE_LEVEL_3"]"#, "[]"),
+        (r#"["SLSA_SOURCE_LEVEL_3"]"#, r#"["FAILED"]"#),
+    ] {
+        let bad = good.replacen(member, other, 1);
+        assert_ne!(bad, good);
+        assert!(read(SUMMARY, &bad).is_err(), "{bad}");
     }
 }

@@ -3,13 +3,12 @@
 use notme_attest::{
     Attestations, Attested, Bundle, Store,
     make::{self, ActivityFacts, CommitSubject, covered, places},
-    predicate::{Outcome, Record},
+    predicate::Record,
     store::Place,
     verify::Asked,
 };
 use notme_core::{
     dsse::{Envelope, pae},
-    json::Object,
     statement::{PAYLOAD_TYPE, Statement},
 };
 use notme_testkit::{
@@ -148,28 +147,9 @@ pub(crate) fn digest(bundle: &[u8]) -> String {
 
 pub(crate) fn facts(id: &str, agent: &str) -> ActivityFacts {
     ActivityFacts {
-        id: id.to_owned(),
-        segment: 1,
-        parent: None,
-        agent: agent.to_owned(),
-        definition: None,
         workload: Some(identity(agent)),
-        model: None,
-        provider: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        events: Vec::new(),
         includes: vec!["commits".to_owned()],
-        excludes: Vec::new(),
-        suspended: false,
-        termination: None,
-        outcome: Outcome::Unknown,
-        evidence: Vec::new(),
-        succeeds: Vec::new(),
-        origins_hash: None,
-        claim: None,
-        recorded_at: NOW.to_string(),
-        more: Object::new(),
+        ..ActivityFacts::unknown(id, agent, NOW)
     }
 }
 

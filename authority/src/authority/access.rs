@@ -10,15 +10,18 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Authority,
+    Attempt, Authority,
+    auditing::issued_in,
     issue::{Asked, session_digest},
 };
 use crate::{
+    audit::{Act, Entry},
     denial::Denial,
     dpop::Proof,
     failure::Failure,
+    keys::Keys,
     seal::random,
-    store::{Issued, IssuedKind, RecordError, Session},
+    store::{Issuance, Issued, IssuedKind, RecordError, Session},
 };
 
 /// An access token, as it is answered.
@@ -63,6 +66,7 @@ impl Authority {
         &self,
         request: &TokenRequest<'_>,
         dpop: &str,
+        digest: Option<[u8; 32]>,
     ) -> Result<TokenResponse, Failure> {
         let now = self.clock.now();
         let certificate = session_digest(request.session).map_err(|_| Denial::SessionRequired)?;
@@ -93,19 +97,32 @@ impl Authority {
             }
             .into());
         }
-        let (token, line) = self.mint(&session, request.audience, &proof)?;
-        let expires_in = line.not_after.secs().saturating_sub(now.secs());
-        self.store
-            .spend_in(&session.id, &proof.spent(now), &line)
-            .map_err(|error| match error {
-                RecordError::Replayed => Denial::DpopReused.into(),
-                RecordError::SessionRevoked => Denial::SessionRequired.into(),
-                RecordError::Store(error) => Failure::from(error),
-            })?;
-        Ok(TokenResponse {
-            access_token: token,
-            token_type: "DPoP",
-            expires_in,
+        self.issuing(|keys| {
+            let (access_token, line) = self.mint(keys, &session, request.audience, &proof)?;
+            let expires_in = line.not_after.secs().saturating_sub(now.secs());
+            let lines = [line];
+            let entry = issued_in(&session, Act::AccessToken, (digest, now), &lines);
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                entry: Entry {
+                    about: format!("{} for {}", entry.about, request.audience),
+                    ..entry
+                },
+                lines: &lines,
+            };
+            self.store
+                .spend_in(&session.id, &proof.spent(now), &issuance)
+                .map_err(|error| match error {
+                    RecordError::Replayed => Denial::DpopReused.into(),
+                    RecordError::SessionRevoked => Denial::SessionRequired.into(),
+                    RecordError::Rotated => Attempt::Rotated,
+                    RecordError::Store(error) => error.into(),
+                })?;
+            Ok(TokenResponse {
+                access_token,
+                token_type: "DPoP",
+                expires_in,
+            })
         })
     }
 
@@ -118,6 +135,7 @@ impl Authority {
 
     fn mint(
         &self,
+        keys: &Keys,
         session: &Session,
         audience: &str,
         proof: &Proof,
@@ -125,7 +143,7 @@ impl Authority {
         let now = self.clock.now();
         let not_after = now.plus(TOKEN_SECONDS).min(session.ends_at);
         let serial = random::<16>()?;
-        let key = self.keys.ed25519.key();
+        let key = keys.ed25519.key();
         let header = serde_json::to_vec(&Header {
             typ: "at+jwt",
             alg: "EdDSA",

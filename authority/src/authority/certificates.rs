@@ -14,6 +14,7 @@ use notme_core::{
 use super::Authority;
 use crate::{
     ca::{BACKDATED, new_serial},
+    keys::Keys,
     scope::Scope,
     seal::{SealError, random},
     store::{Issued, IssuedKind, Session, StoreError},
@@ -21,6 +22,7 @@ use crate::{
 
 /// What certificates of one answer have in common.
 pub(super) struct Terms<'a> {
+    pub(super) keys: &'a Keys,
     pub(super) now_millis: i64,
     pub(super) not_after: UnixTime,
     /// The only payload they are for; `None`: the certificates of the session.
@@ -35,9 +37,10 @@ impl Terms<'_> {
         UnixTime::from_secs(self.now_millis.div_euclid(1000))
     }
 
-    /// Returns the first second: a little ago, and not before the issuing key was there.
-    fn not_before(&self, from: UnixTime) -> UnixTime {
-        self.now().plus(-BACKDATED).max(from)
+    /// Returns the first second: a little ago, and not before the issuing key, made at some time,
+    /// was in use.
+    fn not_before(&self, made: UnixTime) -> UnixTime {
+        self.now().plus(-BACKDATED).max(self.keys.from(made))
     }
 
     /// Returns the kind in the issuance record, given those of a session and of a payload.
@@ -94,9 +97,9 @@ impl Authority {
         form: X509,
     ) -> Result<Certified<Certificate>, CertifyError> {
         let (ca, key, leaf) = match form {
-            X509::Mtls => (&self.keys.ed25519, &session.mtls, LeafKind::Mtls),
-            X509::Modern => (&self.keys.ed25519, &session.signing, LeafKind::Signing),
-            X509::Interop => (&self.keys.interop, &session.mtls, LeafKind::Signing),
+            X509::Mtls => (&terms.keys.ed25519, &session.mtls, LeafKind::Mtls),
+            X509::Modern => (&terms.keys.ed25519, &session.signing, LeafKind::Signing),
+            X509::Interop => (&terms.keys.interop, &session.mtls, LeafKind::Signing),
         };
         let kind = match form {
             X509::Mtls => IssuedKind::Mtls,
@@ -117,7 +120,7 @@ impl Authority {
                 subject: &session.principal,
                 identity: &session.identity,
                 scopes: &session.scopes.names(),
-                epoch: self.record.epoch,
+                epoch: terms.keys.epoch,
                 auth_method: &session.auth_method,
                 binding: session.binding(),
                 payload_digest: terms.payload_sha256,
@@ -141,7 +144,7 @@ impl Authority {
         session: &Session,
         terms: &Terms<'_>,
     ) -> Result<Certified<ssh::Key>, CertifyError> {
-        let ca = &self.keys.formats.ssh;
+        let ca = &terms.keys.formats.ssh;
         let serial = self.serials.next(self.store.as_ref(), terms.now())?;
         // Without these, who logs in gets no terminal. Tunnels nobody asked for.
         let permits: &[&str] = match session.scopes.contains(Scope::SshLogin) {
@@ -158,7 +161,7 @@ impl Authority {
             valid_before: terms.not_after.plus(1),
             payload_digest: terms.payload_sha256,
             x509_kid: session.signing.kid(),
-            epoch: self.record.epoch,
+            epoch: terms.keys.epoch,
             issued_at: terms.now(),
             scopes: &session.scopes.names(),
             session: session.binding(),
@@ -182,7 +185,7 @@ impl Authority {
         session: &Session,
         terms: &Terms<'_>,
     ) -> Result<Certified<OpenPgpCertification>, CertifyError> {
-        let ca = &self.keys.formats.openpgp;
+        let ca = &terms.keys.formats.openpgp;
         // Backdated like everything else: a signature older than its key is none, and the
         // agent's clock may be behind ours.
         let created = session.started_at.plus(-BACKDATED);
@@ -199,7 +202,7 @@ impl Authority {
                 not_before: terms.not_before(ca.from()),
                 not_after: terms.not_after,
                 issued_at: terms.now(),
-                epoch: self.record.epoch,
+                epoch: terms.keys.epoch,
                 scopes: &session.scopes.names(),
                 session: session.binding(),
                 payload_sha256: terms.payload_sha256,

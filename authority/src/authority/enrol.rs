@@ -10,16 +10,19 @@ use notme_core::{
 };
 
 use super::{
-    Authority, CertifyError, Peer,
+    Attempt, Authority, CertifyError, Peer,
+    auditing::enrolled,
     certificates::{Terms, X509},
+    exchange::state,
 };
 use crate::{
     failure::Failure,
+    keys::Keys,
     oidc::Workload,
     refusal::Refusal,
     scope::{ScopeError, Scopes},
     seal::random,
-    store::{EnrolStoreError, Issued, Session, SpentToken, TokenRefusal},
+    store::{EnrolStoreError, Issuance, Issued, Session, SpentToken, TokenRefusal},
 };
 
 impl Authority {
@@ -30,6 +33,7 @@ impl Authority {
         peer: Peer,
         request: &EnrolRequest,
         workload: Option<&Workload<'_>>,
+        digest: Option<[u8; 32]>,
     ) -> Result<EnrolResponse, Failure> {
         let keys = Possessed::check(request, &self.url)?;
         let now_millis = self.clock.now_millis();
@@ -65,29 +69,46 @@ impl Authority {
             ends_at: now.plus(right.session_seconds),
             token: right.token,
         };
-        let (response, issued) = self.session_certificates(&session, now_millis)?;
-        match &right.spent {
-            Some(spent) => self.store.enrol_workload(&session, &issued, Some(spent)),
-            None => self.store.enrol(&session, &issued),
-        }
-        .map_err(|error| match error {
-            EnrolStoreError::Token(refusal) => Failure::Refused(refusal.into()),
-            EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
-            EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
-            EnrolStoreError::Spent => Refusal::TokenUsedUp.into(),
-            EnrolStoreError::Store(error) => error.into(),
-        })?;
-        Ok(response)
+        // The first bytes of a token's digest are its public name.
+        let token = session.token.as_ref().and_then(|it| it.first_chunk::<8>());
+        let actor = match (token, &right.spent) {
+            (Some(id), _) => format!("token:{}", hex::encode(id)),
+            (None, Some(_)) => session.auth_method.clone(),
+            (None, None) => peer.as_str().to_owned(),
+        };
+        self.issuing(|keys| {
+            let (response, issued) = self.session_certificates(keys, &session, now_millis)?;
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                entry: enrolled(&session, actor.clone(), digest, &issued),
+                lines: &issued,
+            };
+            match &right.spent {
+                Some(spent) => self.store.enrol_workload(&session, &issuance, Some(spent)),
+                None => self.store.enrol(&session, &issuance),
+            }
+            .map_err(|error| match error {
+                EnrolStoreError::Token(refusal) => Refusal::from(refusal).into(),
+                EnrolStoreError::KeysKnown => Refusal::KeysKnown.into(),
+                EnrolStoreError::Revoked => Refusal::IdentityRevoked.into(),
+                EnrolStoreError::Spent => Refusal::TokenUsedUp.into(),
+                EnrolStoreError::Rotated => Attempt::Rotated,
+                EnrolStoreError::Store(error) => error.into(),
+            })?;
+            Ok(response)
+        })
     }
 
     /// Issues the certificates of a session, and the answer that carries them.
     pub(super) fn session_certificates(
         &self,
+        keys: &Keys,
         session: &Session,
         now_millis: i64,
     ) -> Result<(EnrolResponse, [Issued; 5]), CertifyError> {
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let terms = Terms {
+            keys,
             now_millis,
             not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
             payload_sha256: None,
@@ -112,7 +133,7 @@ impl Authority {
             expires_at: signing.certificate.not_after(),
             session_ends_at: session.ends_at,
             binding: hex::encode(&session.binding()),
-            authority: self.state(),
+            authority: state(keys),
             principal_id: session.principal.clone(),
             auth_method: session.auth_method.clone(),
         };

@@ -2,7 +2,7 @@
 
 use notme_core::{
     base64,
-    enrol::{AuthorityState, KeyPair},
+    enrol::{AuthorityState, KeyPair, pair_preimage},
     hex,
     identity::Identity,
     key::{Algorithm, Hash, PublicKey, sha256},
@@ -12,17 +12,19 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Authority,
+    Attempt, Authority,
+    auditing::enrolled,
     certificates::{Terms, X509},
     enrol::Possessed,
 };
 use crate::{
     denial::Denial,
     failure::Failure,
+    keys::Keys,
     oidc::{Grant, Workload},
     scope::Scopes,
     seal::random,
-    store::{EnrolStoreError, Session, SpentToken},
+    store::{EnrolStoreError, Issuance, Session, SpentToken},
 };
 
 /// A certificate pair, as notme answers it.
@@ -94,7 +96,7 @@ impl Authority {
         grant: Grant,
         keys: Possessed,
         spent: Option<&SpentToken>,
-        about: About,
+        (about, digest): (About, Option<[u8; 32]>),
     ) -> Result<PairResponse, Failure> {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
@@ -111,44 +113,56 @@ impl Authority {
             ends_at: now.plus(grant.session_seconds),
             token: None,
         };
-        let terms = Terms {
-            now_millis,
-            not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
-            payload_sha256: None,
-            activity: None,
-            common_name: &session.principal,
-        };
-        let mtls = self.x509(&session, &terms, X509::Mtls)?;
-        let signing = self.x509(&session, &terms, X509::Modern)?;
-        let response = PairResponse {
-            certificates: KeyPair {
+        let (certificates, expires_at, authority) = self.issuing(|keys| {
+            let terms = Terms {
+                keys,
+                now_millis,
+                not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
+                payload_sha256: None,
+                activity: None,
+                common_name: &session.principal,
+            };
+            let mtls = self.x509(&session, &terms, X509::Mtls)?;
+            let signing = self.x509(&session, &terms, X509::Modern)?;
+            let lines = [mtls.line, signing.line];
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                entry: enrolled(&session, session.auth_method.clone(), digest, &lines),
+                lines: &lines,
+            };
+            self.store
+                .enrol_workload(&session, &issuance, spent)
+                .map_err(|error| match error {
+                    EnrolStoreError::Revoked => Denial::IdentityRevoked.into(),
+                    EnrolStoreError::Spent
+                    | EnrolStoreError::Token(_)
+                    | EnrolStoreError::KeysKnown => Denial::TokenUsed.into(),
+                    EnrolStoreError::Rotated => Attempt::Rotated,
+                    EnrolStoreError::Store(error) => error.into(),
+                })?;
+            let certificates = KeyPair {
                 mtls: mtls.certificate.pem(),
                 signing: signing.certificate.pem(),
-            },
+            };
+            Ok((certificates, signing.certificate.not_after(), state(keys)))
+        })?;
+        Ok(PairResponse {
+            certificates,
             identity: session.identity.clone(),
             scopes: session.scopes.names(),
-            expires_at: signing.certificate.not_after(),
+            expires_at,
             binding: hex::encode(&session.binding()),
-            authority: self.state(),
+            authority,
             about,
-        };
-        self.store
-            .enrol_workload(&session, &[mtls.line, signing.line], spent)
-            .map_err(|error| match error {
-                EnrolStoreError::Revoked => Denial::IdentityRevoked.into(),
-                EnrolStoreError::Spent | EnrolStoreError::Token(_) | EnrolStoreError::KeysKnown => {
-                    Denial::TokenUsed.into()
-                }
-                EnrolStoreError::Store(error) => Failure::from(error),
-            })?;
-        Ok(response)
+        })
     }
+}
 
-    pub(super) fn state(&self) -> AuthorityState {
-        AuthorityState {
-            epoch: self.record.epoch,
-            key_id: self.keys.ed25519.certificate().kid(),
-        }
+/// Returns what an answer says of us.
+pub(super) fn state(keys: &Keys) -> AuthorityState {
+    AuthorityState {
+        epoch: keys.epoch,
+        key_id: keys.ed25519.certificate().kid(),
     }
 }
 
@@ -182,12 +196,7 @@ impl<'a> PairRequest<'a> {
         if (mtls.algorithm(), signing.algorithm()) != (Algorithm::P256, Algorithm::Ed25519) {
             return Err(Denial::P256ProofInvalid);
         }
-        let preimage = [
-            mtls.spki_der(),
-            signing.spki_der(),
-            &sha256(token.as_bytes()),
-        ]
-        .concat();
+        let preimage = pair_preimage(&mtls, &signing, token);
         let digest = sha256(&preimage);
         let messages = [preimage.as_slice(), &digest];
         let [mtls_proof, signing_proof] = self.proofs.map(base64::decode_any);

@@ -16,19 +16,25 @@ use notme_core::{
 };
 
 use super::{
-    Authority, CertifyError,
+    Attempt, Authority, CertifyError,
+    auditing::issued_in,
     certificates::{Terms, X509},
 };
 use crate::{
+    audit::Act,
     failure::Failure,
     refusal::Refusal,
     scope::Scope,
-    store::{Issued, PresentedSession, RecordError, Session, SpentNonce},
+    store::{Issuance, Issued, PresentedSession, RecordError, Session, SpentNonce},
 };
 
 impl Authority {
     /// Issues certificates that carry the digest of one payload.
-    pub(crate) fn issue(&self, request: &IssueRequest) -> Result<IssueResponse, Failure> {
+    pub(crate) fn issue(
+        &self,
+        request: &IssueRequest,
+        digest: Option<[u8; 32]>,
+    ) -> Result<IssueResponse, Failure> {
         let payload_sha256 =
             hex::decode_array(&request.payload_sha256).ok_or(Refusal::PayloadMalformed)?;
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
@@ -59,31 +65,39 @@ impl Authority {
             return Err(Refusal::ScopeMissing.into());
         }
 
-        let terms = Terms {
-            now_millis,
-            not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
-            payload_sha256: Some(payload_sha256),
-            activity,
-            common_name: session.agent.as_str(),
-        };
-        let mut response = IssueResponse {
-            certificates: Default::default(),
-            expires_at: terms.not_after,
-        };
-        let mut lines = Vec::with_capacity(request.formats.len());
-        for format in &request.formats {
-            let (certificate, line) = self.certificate(&session, &terms, *format)?;
-            response.expires_at = response.expires_at.min(line.not_after);
-            response.certificates.insert(*format, certificate);
-            lines.push(line);
-        }
         let spent = SpentNonce {
             session: &session.id,
             nonce,
             kept_until: request.time.plus(NONCE_KEPT),
         };
-        self.store.record(&spent, &lines).map_err(refused)?;
-        Ok(response)
+        self.issuing(|keys| {
+            let terms = Terms {
+                keys,
+                now_millis,
+                not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
+                payload_sha256: Some(payload_sha256),
+                activity,
+                common_name: session.agent.as_str(),
+            };
+            let mut response = IssueResponse {
+                certificates: Default::default(),
+                expires_at: terms.not_after,
+            };
+            let mut lines = Vec::with_capacity(request.formats.len());
+            for format in &request.formats {
+                let (certificate, line) = self.certificate(&session, &terms, *format)?;
+                response.expires_at = response.expires_at.min(line.not_after);
+                response.certificates.insert(*format, certificate);
+                lines.push(line);
+            }
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                lines: &lines,
+                entry: issued_in(&session, Act::Issue, (digest, now), &lines),
+            };
+            self.store.record(&spent, &issuance).map_err(refused)?;
+            Ok(response)
+        })
     }
 
     /// Issues a certificate in a format, as it travels.
@@ -114,7 +128,11 @@ impl Authority {
     }
 
     /// Issues new session certificates over the same keys; the end of the session stays.
-    pub(crate) fn renew(&self, request: &RenewRequest) -> Result<EnrolResponse, Failure> {
+    pub(crate) fn renew(
+        &self,
+        request: &RenewRequest,
+        digest: Option<[u8; 32]>,
+    ) -> Result<EnrolResponse, Failure> {
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
         let certificate = session_digest(&request.session)?;
         let asked = Asked {
@@ -126,14 +144,21 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let session = self.admit(&asked, now)?;
-        let (response, lines) = self.session_certificates(&session, now_millis)?;
         let spent = SpentNonce {
             session: &session.id,
             nonce,
             kept_until: request.time.plus(NONCE_KEPT),
         };
-        self.store.record(&spent, &lines).map_err(refused)?;
-        Ok(response)
+        self.issuing(|keys| {
+            let (response, lines) = self.session_certificates(keys, &session, now_millis)?;
+            let issuance = Issuance {
+                epoch: keys.epoch,
+                lines: &lines,
+                entry: issued_in(&session, Act::Renew, (digest, now), &lines),
+            };
+            self.store.record(&spent, &issuance).map_err(refused)?;
+            Ok(response)
+        })
     }
 
     /// Finds the living session behind a request. The proof comes first: session certificates
@@ -198,8 +223,9 @@ fn check_activity(activity: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn refused(error: RecordError) -> Failure {
+fn refused(error: RecordError) -> Attempt {
     match error {
+        RecordError::Rotated => Attempt::Rotated,
         RecordError::Replayed => Refusal::NonceReplayed.into(),
         RecordError::SessionRevoked => Refusal::SessionRevoked.into(),
         RecordError::Store(error) => error.into(),

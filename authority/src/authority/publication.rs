@@ -4,44 +4,60 @@ use std::sync::PoisonError;
 
 use hyper::body::Bytes;
 use notme_core::{
-    certificate::Certificate,
     dsse::Envelope,
     hex,
     key::sha256,
     ssh,
     time::UnixTime,
-    trust::{OpenPgpCa, Root, SshCa, TrustDocument, TrustError, VERSION},
+    trust::{TrustDocument, TrustError, VERSION},
 };
 
 use super::{Authority, OpenError};
-use crate::store::{StoreError, TrustRecord};
+use crate::{
+    audit::{Act, Entry},
+    keys::Keys,
+    store::{StoreError, TrustRecord},
+};
 
 impl Authority {
     /// Returns the certificate of the Ed25519 root, without a final newline, as notme serves it.
     pub(crate) fn ca_bundle(&self) -> String {
-        let mut pem = self.keys.ed25519.certificate().pem();
+        let mut pem = self.keys().ed25519.certificate().pem();
         pem.truncate(pem.trim_end().len());
         pem
     }
 
-    /// Returns both roots.
+    /// Returns both roots in use, then those that retired and of which certificates may live.
     pub(crate) fn full_ca_bundle(&self) -> String {
-        self.roots().map(Certificate::pem).concat()
+        self.keys()
+            .issuing_and_outgoing()
+            .flat_map(|epoch| &epoch.roots)
+            .map(|root| root.certificate.pem())
+            .collect()
     }
 
-    /// Returns the key that signs OpenSSH certificates, as the line that `TrustedUserCAKeys` takes.
+    /// Returns the keys that sign OpenSSH certificates, and those that did and of which
+    /// certificates may live, as the lines that `TrustedUserCAKeys` takes.
     pub(crate) fn ssh_ca(&self) -> String {
-        let key = self.keys.formats.ssh.public_key().clone();
         let domain = &self.record.trust_domain;
-        format!(
-            "{} signet-authority {domain}\n",
-            ssh::Key::Plain(key).to_text()
-        )
+        self.keys()
+            .issuing_and_outgoing()
+            .filter_map(|epoch| epoch.ssh.as_ref())
+            .map(|ca| {
+                let key = ssh::Key::Plain(ca.public_key.clone()).to_text();
+                format!("{key} signet-authority {domain}\n")
+            })
+            .collect()
     }
 
-    /// Returns the key that certifies OpenPGP keys, in its armor.
+    /// Returns the keys that certify OpenPGP keys, and those that did and of which certificates
+    /// may live, each in its armor.
     pub(crate) fn openpgp_key(&self) -> String {
-        self.keys.formats.openpgp.certificate().to_armor()
+        self.keys()
+            .issuing_and_outgoing()
+            .filter_map(|epoch| epoch.openpgp.as_ref())
+            .map(|ca| ca.certificate.to_armor())
+            .collect()
     }
 
     /// Returns the trust document, after signing a new one when the last is a day old or says
@@ -54,24 +70,36 @@ impl Authority {
             .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
+        self.refresh_keys()?;
+        let (keys, now) = (self.keys(), self.clock.now());
         let last = self.store.trust()?;
         let envelope = match last {
-            Some(record) if self.is_current(&record, now)? => record.envelope,
-            last => self.sign_trust(last.as_ref(), now)?,
+            Some(record) if self.is_current(&record, &keys, now)? => record.envelope,
+            last => self.sign_trust(last.as_ref(), &keys, now)?,
         };
         Ok(Bytes::from(envelope))
     }
 
-    fn sign_trust(&self, last: Option<&TrustRecord>, now: UnixTime) -> Result<Vec<u8>, OpenError> {
+    /// Returns the trust document of a number, if there was one: what a client missed.
+    pub(crate) fn trust_at(&self, seqno: u64) -> Result<Option<Bytes>, StoreError> {
+        let record = self.store.trust_at(seqno)?;
+        Ok(record.map(|record| Bytes::from(record.envelope)))
+    }
+
+    fn sign_trust(
+        &self,
+        last: Option<&TrustRecord>,
+        keys: &Keys,
+        now: UnixTime,
+    ) -> Result<Vec<u8>, OpenError> {
         let document = TrustDocument {
             seqno: last.map_or(1, |last| last.seqno.saturating_add(1)),
             issued_at: now,
             expires_at: now.plus(self.lifetimes.publication),
             previous: last.map(|last| hex::encode(&last.payload_sha256)),
-            ..self.trust_content()?
+            ..self.trust_content(keys)?
         };
-        let envelope = document.sign(&[self.keys.ed25519.key(), self.keys.interop.key()])?;
+        let envelope = document.sign(&keys.trust_signers())?;
         let record = TrustRecord {
             seqno: document.seqno,
             payload_sha256: sha256(
@@ -81,11 +109,21 @@ impl Authority {
             ),
             envelope,
         };
-        self.store.add_trust(&record)?;
+        let about = format!("trust document {}", record.seqno);
+        let entry = Entry {
+            issued: vec![record.payload_sha256],
+            ..Entry::new(now, "authority", Act::Publish, about)
+        };
+        self.store.add_trust(&record, &entry)?;
         Ok(record.envelope)
     }
 
-    fn is_current(&self, record: &TrustRecord, now: UnixTime) -> Result<bool, StoreError> {
+    fn is_current(
+        &self,
+        record: &TrustRecord,
+        keys: &Keys,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         let damaged = StoreError::Damaged("trust document");
         let Some(last) = Envelope::from_json(&record.envelope)
             .ok()
@@ -100,21 +138,14 @@ impl Authority {
             issued_at: last.issued_at,
             expires_at: last.expires_at,
             previous: last.previous.clone(),
-            ..self.trust_content()?
+            ..self.trust_content(keys)?
         } == last;
         Ok(fresh && same)
     }
 
     /// The document but for its place in the chain.
-    fn trust_content(&self) -> Result<TrustDocument, StoreError> {
-        let root = |certificate: &Certificate| Root {
-            kid: certificate.kid(),
-            algorithm: certificate.public_key().algorithm(),
-            from: certificate.not_before(),
-            retired_at: None,
-            certificate: certificate.clone(),
-        };
-        let formats = &self.keys.formats;
+    fn trust_content(&self, keys: &Keys) -> Result<TrustDocument, StoreError> {
+        let epochs = || keys.epochs().iter();
         Ok(TrustDocument {
             version: VERSION,
             authority: self.url.clone(),
@@ -122,33 +153,15 @@ impl Authority {
             seqno: 0,
             issued_at: UnixTime::from_secs(0),
             expires_at: UnixTime::from_secs(0),
-            epoch: self.record.epoch,
-            roots: self.roots().map(root).to_vec(),
-            ssh_ca: vec![SshCa {
-                kid: formats.ssh.public_key().kid(),
-                public_key: formats.ssh.public_key().clone(),
-                from: formats.ssh.from(),
-                retired_at: None,
-            }],
-            openpgp: vec![OpenPgpCa {
-                fingerprint: formats.openpgp.certificate().fingerprint().clone(),
-                kid: formats.openpgp.key().public_key().kid(),
-                certificate: formats.openpgp.certificate().clone(),
-                from: formats.openpgp.from(),
-                retired_at: None,
-            }],
-            tsa: vec![self.keys.tsa.published()],
+            epoch: keys.epoch,
+            roots: epochs().flat_map(|epoch| epoch.roots.clone()).collect(),
+            ssh_ca: epochs().filter_map(|epoch| epoch.ssh.clone()).collect(),
+            openpgp: epochs().filter_map(|epoch| epoch.openpgp.clone()).collect(),
+            tsa: epochs().filter_map(|epoch| epoch.tsa.clone()).collect(),
             log: Vec::new(),
             revocations: self.store.revocations()?,
             previous: None,
         })
-    }
-
-    fn roots(&self) -> [&Certificate; 2] {
-        [
-            self.keys.ed25519.certificate(),
-            self.keys.interop.certificate(),
-        ]
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Members stand in the reference's order, ours behind them: some clients compare bytes.
 
-use std::{collections::BTreeMap, sync::PoisonError};
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use hyper::body::Bytes;
 use notme_core::{
@@ -11,17 +11,12 @@ use notme_core::{
     enrol::{EMBEDDED_SCHEME, SCOPES},
     key::PublicKey,
     time::UnixTime,
+    trust::RevocationKind,
 };
 use serde::Serialize;
 
 use super::{Authority, OpenError};
-
-/// A key that signs for an epoch, or did.
-struct EpochKey<'a> {
-    epoch: u64,
-    key: &'a PublicKey,
-    retired_at: Option<UnixTime>,
-}
+use crate::keys;
 
 /// A signed CA bundle, and until when it is served.
 pub(super) struct ServedBundle {
@@ -97,43 +92,65 @@ impl Authority {
     }
 
     /// Returns the Ed25519 root keys as a JWK set: the current one first, as some clients take
-    /// the first, then those whose tokens may still be alive.
-    pub(crate) fn jwks(&self) -> Result<Bytes, serde_json::Error> {
-        let jwk = |it: &EpochKey<'_>| {
+    /// the first, then the one that comes next, which they may meet while they keep this, then
+    /// those whose tokens may still be alive. None that was revoked is among them.
+    pub(crate) fn jwks(&self) -> Result<Bytes, OpenError> {
+        let (keys, revoked) = (self.current_keys()?, self.revoked_keys()?);
+        let mut issued = keys.issuing_and_outgoing();
+        let current = issued.next();
+        let jwk = |key: &PublicKey| {
             Some(Jwk {
                 kty: "OKP",
                 crv: "Ed25519",
-                x: base64::encode_url(&it.key.ed25519_bytes()?),
-                kid: it.key.kid().to_string(),
+                x: base64::encode_url(&key.ed25519_bytes()?),
+                kid: key.kid().to_string(),
                 usage: "sig",
                 alg: "EdDSA",
             })
         };
-        json(&JwkSet {
-            keys: self.epoch_keys().iter().rev().filter_map(jwk).collect(),
-        })
+        Ok(json(&JwkSet {
+            keys: current
+                .into_iter()
+                .chain(keys.prepared())
+                .chain(issued)
+                .filter_map(keys::Epoch::ed25519)
+                .filter(|key| !revoked.contains(&key.kid().to_string()))
+                .filter_map(jwk)
+                .collect(),
+        })?)
     }
 
     /// Returns every epoch with its key, oldest first, the current one last.
-    pub(crate) fn epochs(&self) -> Result<Bytes, serde_json::Error> {
-        let epoch = |it: &EpochKey<'_>| {
+    pub(crate) fn epochs(&self) -> Result<Bytes, OpenError> {
+        let keys = self.current_keys()?;
+        let epoch = |it: &keys::Epoch| {
+            it.state.from()?;
+            let key = it.ed25519()?;
             Some(Epoch {
-                epoch: it.epoch,
-                key_id: it.key.kid().to_string(),
-                public_raw: base64::encode(&it.key.ed25519_bytes()?),
-                retired_at: it.retired_at,
+                epoch: it.number,
+                key_id: key.kid().to_string(),
+                public_raw: base64::encode(&key.ed25519_bytes()?),
+                retired_at: it.state.retired_at(),
             })
         };
-        json(&Epochs {
-            epochs: self.epoch_keys().iter().filter_map(epoch).collect(),
-        })
+        Ok(json(&Epochs {
+            epochs: keys.epochs().iter().filter_map(epoch).collect(),
+        })?)
+    }
+
+    /// Returns the ids of the keys that were revoked.
+    fn revoked_keys(&self) -> Result<BTreeSet<String>, OpenError> {
+        let revocations = self.store.revocations()?.into_iter();
+        let of_keys = revocations.filter(|it| it.kind == RevocationKind::Key);
+        Ok(of_keys.map(|revocation| revocation.value).collect())
     }
 
     /// Returns the signed CA bundle: one number for each that is signed, and none is served for
     /// longer than a minute, as clients refuse those older than five.
     pub(crate) fn signed_ca_bundle(&self) -> Result<Bytes, OpenError> {
         let mut served = self.bundle.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = self.keys.ed25519.certificate().public_key();
+        let in_use = self.current_keys()?;
+        let key = in_use.ed25519.certificate().public_key();
         let (now, key_id) = (self.clock.now(), key.kid().to_string());
         if let Some(bundle) = &*served
             && bundle.key_id == key_id
@@ -141,21 +158,29 @@ impl Authority {
         {
             return Ok(bundle.json.clone());
         }
-        let raw = key.ed25519_bytes().unwrap_or_default();
+        let revoked = self.revoked_keys()?;
+        let previous = in_use.previous().and_then(keys::Epoch::ed25519);
+        let previous = previous.filter(|key| !revoked.contains(&key.kid().to_string()));
+        let listed = [Some(key), previous].into_iter().flatten();
         let bundle = CaBundle {
-            epoch: self.record.epoch,
+            epoch: in_use.epoch,
             // Not below the minutes since 1970, so that a store restored from a backup does not
             // go back to numbers that were given out since.
             seqno: self
                 .store
                 .next_bundle_seqno(u64::try_from(now.secs() / 60).unwrap_or_default())?,
-            keys: BTreeMap::from([(key_id.clone(), base64::encode(&raw))]),
+            keys: listed
+                .filter_map(|key| {
+                    let raw = key.ed25519_bytes()?;
+                    Some((key.kid().to_string(), base64::encode(&raw)))
+                })
+                .collect(),
             key_id: key_id.clone(),
-            prev_key_id: String::new(),
+            prev_key_id: previous.map_or_else(String::new, |key| key.kid().to_string()),
             issued_at: now.secs(),
             signature: String::new(),
         }
-        .sign(self.keys.ed25519.key())?;
+        .sign(in_use.ed25519.key())?;
         let json = json(&bundle)?;
         *served = Some(ServedBundle {
             json: json.clone(),
@@ -163,15 +188,6 @@ impl Authority {
             issued_at: now,
         });
         Ok(json)
-    }
-
-    /// Returns the keys of all epochs, the current one last.
-    fn epoch_keys(&self) -> Vec<EpochKey<'_>> {
-        vec![EpochKey {
-            epoch: self.record.epoch,
-            key: self.keys.ed25519.certificate().public_key(),
-            retired_at: None,
-        }]
     }
 
     /// Returns the URL of a path. A unix socket has none that paths could be appended to: there

@@ -23,6 +23,7 @@ use crate::{
 pub(super) async fn cert_gha(
     shared: &Shared,
     request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let token = bearer(request.headers())
         .ok_or(Denial::BearerMissing)?
@@ -38,13 +39,13 @@ pub(super) async fn cert_gha(
     let spent = workload.spent(now)?;
     block_in_place(|| authority.spend(&spent))?;
 
-    let body = json(&read_bytes(shared, request).await?)?;
+    let body = json(&read_bytes(shared, request, seen).await?)?;
     block_in_place(|| {
         let keys = PairRequest::of(&body)?.possessed(&token)?;
         let about = About::Github {
             claims: GithubClaims::of(&workload),
         };
-        ok_json(&authority.pair(grant, keys, None, about)?)
+        ok_json(&authority.pair(grant, keys, None, (about, *seen))?)
     })
 }
 
@@ -53,9 +54,10 @@ pub(super) async fn cert_gha(
 pub(super) async fn cert(
     shared: &Shared,
     request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let has_cookie = request.headers().contains_key(header::COOKIE);
-    let body = json(&read_bytes(shared, request).await?)?;
+    let body = json(&read_bytes(shared, request, seen).await?)?;
     let proof = body.get("proof");
     let text = |name| proof?.get(name)?.as_str();
     match text("type") {
@@ -88,7 +90,7 @@ pub(super) async fn cert(
             principal_id: grant.subject.clone(),
             auth_method: grant.auth_method.clone(),
         };
-        ok_json(&authority.pair(grant, keys, Some(&spent), about)?)
+        ok_json(&authority.pair(grant, keys, Some(&spent), (about, *seen))?)
     })
 }
 

@@ -15,14 +15,16 @@ use crate::{authority::TokenRequest, denial::Denial, failure::Failure, server::S
 pub(super) async fn token(
     shared: &Shared,
     request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let dpop = dpop(request.headers()).ok_or(Denial::DpopRequired)?;
-    let body = read_bytes(shared, request).await?;
+    let body = read_bytes(shared, request, seen).await?;
     // As the reference has it, what is no JSON has no audience.
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let authority = shared.authority();
     let request = TokenRequest::of(&body, authority.audiences())?;
-    let mut response = block_in_place(|| ok_json(&authority.access_token(&request, &dpop)?))?;
+    let mut response =
+        block_in_place(|| ok_json(&authority.access_token(&request, &dpop, *seen)?))?;
     if let Some(nonce) = authority.next_nonce() {
         put_nonce(&mut response, &nonce);
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use notme_core::{
+    hex,
     identity::{AgentName, Identity},
-    jws::Jws,
+    jws::{Jws, JwsAlgorithm},
     key::sha256,
     time::UnixTime,
 };
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     config::{Github, IssuerConfig, OidcConfig, Rule, Terms},
     keys::{Keys, KeysError},
-    token::{TokenError, check_algorithm, check_shape, check_times_and_audience, invalid, shown},
+    token::{TokenError, check_header, check_shape, check_times_and_audience, invalid, shown},
 };
 use crate::{clock::Clock, denial::Denial, scope::Scopes, store::SpentToken};
 
@@ -22,7 +23,7 @@ pub(crate) struct Issuers(Vec<Issuer>);
 
 struct Issuer {
     config: IssuerConfig,
-    keys: Keys,
+    keys: Arc<Keys>,
 }
 
 /// Which issuers a route is for.
@@ -37,7 +38,7 @@ impl Issuers {
     pub(crate) fn open(config: &OidcConfig, clock: &Arc<dyn Clock>) -> Result<Self, KeysError> {
         let open = |config: &IssuerConfig| {
             Ok(Issuer {
-                keys: Keys::open(&config.url, &config.keys, clock.clone())?,
+                keys: Arc::new(Keys::open(&config.url, &config.keys, clock.clone())?),
                 config: config.clone(),
             })
         };
@@ -66,10 +67,8 @@ impl Issuers {
         };
         let issuer = self.0.iter().find(is_meant);
         // As the reference has it, the algorithm comes before the issuer.
-        let allowed = issuer.map_or(&notme_core::jws::JwsAlgorithm::ALL[..], |issuer| {
-            &issuer.config.algorithms
-        });
-        let algorithm = check_algorithm(&parsed, allowed)?;
+        let allowed = issuer.map_or(&JwsAlgorithm::ALL[..], |issuer| &issuer.config.algorithms);
+        let algorithm = check_header(&parsed, allowed)?;
         let issuer = issuer.ok_or_else(|| TokenError::Issuer(shown(named)))?;
         check_times_and_audience(claims, &issuer.config.audience, now)?;
 
@@ -183,7 +182,7 @@ impl Workload<'_> {
         let digest = match (jti, &self.issuer.github) {
             ("", Some(_)) => return Err(Denial::JtiMissing),
             ("", None) => {
-                let token = notme_core::hex::encode(&self.signing_input_sha256);
+                let token = hex::encode(&self.signing_input_sha256);
                 sha256(format!("oidc\0{url}\0token\0{token}").as_bytes())
             }
             (jti, _) => sha256(format!("oidc\0{url}\0jti\0{jti}").as_bytes()),

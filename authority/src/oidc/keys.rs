@@ -21,7 +21,7 @@ pub(super) struct Keys {
     clock: Arc<dyn Clock>,
     cache: RwLock<Cache>,
     /// Held by the one that fetches; the others wait for what it brings.
-    fetching: tokio::sync::Mutex<()>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 enum Source {
@@ -84,20 +84,26 @@ impl Keys {
             source,
             clock,
             cache: RwLock::new(cache),
-            fetching: tokio::sync::Mutex::default(),
+            fetching: Arc::default(),
         })
     }
 
     /// Returns the keys of a key id; none when the issuer has none of that id.
-    pub(super) async fn find(&self, kid: &str) -> Result<Vec<Jwk>, KeysError> {
+    pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Result<Vec<Jwk>, KeysError> {
         let is_good = |cache: &Cache, now| cache.has(kid) && cache.is_younger(KEPT, now);
         if !is_good(&self.cached(), self.clock.now()) {
-            let _fetching = self.fetching.lock().await;
+            let fetching = self.fetching.clone().lock_owned().await;
             // Somebody else may have fetched them meanwhile, or just tried to.
             let (cache, now) = (self.cached(), self.clock.now());
             let just_tried = cache.tried_at.is_some_and(|at| is_within(at, PAUSE, now));
             if !is_good(&cache, now) && !just_tried {
-                self.refresh(cache, now).await?;
+                let keys = self.clone();
+                // On its own: a caller that hangs up must neither stop it nor make it begin anew.
+                let refreshing = tokio::spawn(async move {
+                    let _fetching = fetching;
+                    keys.refresh(cache, now).await
+                });
+                refreshing.await.unwrap_or(Err(KeysError::NotFetched))?;
             }
         }
         let cache = self.cached();

@@ -6,16 +6,27 @@ use notme_core::{
 };
 use serde_json::{Map, Value};
 
-/// Checks everything but the signature: what says no here needs no key. Returns the algorithm.
-pub(super) fn check_algorithm(
+/// Checks what kind of token it is, and returns the algorithm.
+pub(super) fn check_header(
     token: &Jws<'_>,
     allowed: &[JwsAlgorithm],
 ) -> Result<JwsAlgorithm, TokenError> {
     let name = token.header("alg");
-    name.and_then(Value::as_str)
+    let algorithm = name
+        .and_then(Value::as_str)
         .and_then(JwsAlgorithm::from_name)
         .filter(|algorithm| allowed.contains(algorithm))
-        .ok_or_else(|| TokenError::Algorithm(shown(name)))
+        .ok_or_else(|| TokenError::Algorithm(shown(name)))?;
+    // RFC 8725 section 3.11: an access token, or a proof, is none that vouches for its bearer.
+    let kind = token.header("typ");
+    let is_plain = |kind: &Value| {
+        kind.as_str()
+            .is_some_and(|it| it.eq_ignore_ascii_case("JWT"))
+    };
+    if !kind.is_none_or(is_plain) {
+        return Err(TokenError::Kind(shown(kind)));
+    }
+    Ok(algorithm)
 }
 
 /// Checks the claims that every token has, but for those that say when it begins.
@@ -76,6 +87,10 @@ pub(super) fn check_shape(
     if !subject.is_some_and(is_plain) {
         return Err(invalid("sub"));
     }
+    // Bound to a key, and so not its bearer's (RFC 7800).
+    if claims.contains_key("cnf") {
+        return Err(invalid("cnf"));
+    }
     match claims.get("jti") {
         None | Some(Value::String(_)) => Ok(end),
         Some(_) => Err(invalid("jti")),
@@ -135,6 +150,8 @@ pub(crate) enum TokenError {
     Issuer(String),
     #[error("unknown key id: {0}")]
     KeyId(String),
+    #[error("unsupported typ: {0}")]
+    Kind(String),
     #[error("malformed JWT")]
     Malformed,
     #[error("token not yet valid")]

@@ -214,13 +214,19 @@ async fn taken_away(file: &SocketFile) {
     }
 }
 
-/// Keeps the trust document fresh and the store small.
+/// Keeps the trust document fresh and the store small, and notices when the keys were rotated.
 async fn tend(shared: Arc<Shared>) {
     let mut tick = interval(TENDED_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut glance = interval(KEYS_SOUGHT_EVERY);
+    for timer in [&mut tick, &mut glance] {
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
-        tick.tick().await;
-        if let Err(error) = block_in_place(|| shared.authority.tend()) {
+        let done = select! {
+            _ = tick.tick() => block_in_place(|| shared.authority.tend()),
+            _ = glance.tick() => block_in_place(|| shared.authority.glance()),
+        };
+        if let Err(error) = done {
             shared.report(&error);
         }
     }
@@ -342,3 +348,5 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether the sockets are where clients look for them.
 const SOUGHT_EVERY: Duration = Duration::from_secs(1);
 const TENDED_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether the keys were rotated, where no request looks.
+const KEYS_SOUGHT_EVERY: Duration = Duration::from_millis(500);

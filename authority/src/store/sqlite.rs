@@ -4,6 +4,8 @@
 //! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
 //! process loses nothing, a power cut may lose the last seconds of the issuance record.
 
+mod audit;
+mod epochs;
 mod rows;
 
 use std::{
@@ -25,15 +27,15 @@ use rusqlite::{
 };
 
 use self::rows::{
-    kept_revocation, presented_session, public_key, signed, time, token_record, unreadable,
-    unsigned,
+    kept_revocation, presented_session, public_key, signed, time, token_record, trust_record,
+    unreadable, unsigned,
 };
 use super::{
-    AuthorityRecord, EnrolStoreError, Issued, IssuedKind, PresentedSession, RecordError, SealedCa,
-    SealedFormatCa, Session, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId,
-    TokenRecord, TokenRefusal, TrustRecord,
+    Activation, AuditHeadRecord, AuditRow, AuthorityRecord, EnrolStoreError, EpochRecord, Issuance,
+    IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session, SpentNonce, SpentToken,
+    Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal, TrustRecord,
 };
-use crate::revocation::Taken;
+use crate::{audit::Entry, revocation::Taken};
 
 /// A SQLite database, in a file or in memory.
 pub(crate) struct SqliteStore {
@@ -171,46 +173,33 @@ impl<E> From<rusqlite::Error> for WriteError<E> {
     }
 }
 
+/// Why the epochs were not changed.
+#[derive(Debug, thiserror::Error)]
+enum Abandoned {
+    #[error("another process changed them first")]
+    Overtaken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store for SqliteStore {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
         self.read("read the authority", |connection| {
-            let cas = connection
-                .prepare("SELECT name, certificate, sealed_key FROM ca ORDER BY name")?
-                .query_map([], |row| {
-                    Ok(SealedCa {
-                        name: row.get(0)?,
-                        certificate: row.get(1)?,
-                        key: row.get(2)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            let format_cas = connection
-                .prepare(
-                    "SELECT name, public, sealed_key, created_at FROM format_ca ORDER BY name",
-                )?
-                .query_map([], |row| {
-                    Ok(SealedFormatCa {
-                        name: row.get(0)?,
-                        public: row.get(1)?,
-                        key: row.get(2)?,
-                        created_at: time(row, 3)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let epochs = epochs::all(connection)?;
             connection
                 .query_row(
-                    "SELECT trust_domain, operator, epoch, created_at, sealing FROM authority",
+                    "SELECT trust_domain, operator, created_at, sealing, key_changes
+                     FROM authority",
                     [],
                     |row| {
                         Ok(AuthorityRecord {
                             trust_domain: row.get(0)?,
                             operator: row.get(1)?,
-                            epoch: unsigned(row, 2)?,
-                            created_at: time(row, 3)?,
-                            sealing: serde_json::from_str(&row.get::<_, String>(4)?)
-                                .map_err(|error| unreadable(4, error))?,
-                            cas,
-                            format_cas,
+                            created_at: time(row, 2)?,
+                            sealing: serde_json::from_str(&row.get::<_, String>(3)?)
+                                .map_err(|error| unreadable(3, error))?,
+                            key_changes: unsigned(row, 4)?,
+                            epochs,
                         })
                     },
                 )
@@ -218,36 +207,109 @@ impl Store for SqliteStore {
         })
     }
 
-    fn found(&self, authority: &AuthorityRecord) -> Result<(), StoreError> {
+    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<(), StoreError> {
         let sealing = serde_json::to_string(&authority.sealing)
             .map_err(|_| StoreError::Damaged("sealing"))?;
         self.write("found the authority", Durability::Power, |transaction| {
             transaction.execute(
-                "INSERT INTO authority VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO authority (id, trust_domain, operator, created_at, sealing)
+                 VALUES (1, ?1, ?2, ?3, ?4)",
                 params![
                     authority.trust_domain,
                     authority.operator,
-                    signed(authority.epoch),
                     authority.created_at.secs(),
                     sealing,
                 ],
             )?;
-            for ca in &authority.cas {
-                transaction.execute(
-                    "INSERT INTO ca VALUES (?1, ?2, ?3)",
-                    params![ca.name, ca.certificate, ca.key],
-                )?;
+            for epoch in &authority.epochs {
+                epochs::insert(transaction, epoch)?;
             }
-            Ok(insert_format_cas(transaction, &authority.format_cas)?)
+            Ok(audit::append(transaction, entry)?)
         })
     }
 
-    fn add_format_cas(&self, cas: &[SealedFormatCa]) -> Result<(), StoreError> {
+    fn add_format_cas(
+        &self,
+        epoch: u64,
+        cas: &[SealedFormatCa],
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
         self.write(
             "keep the keys of the other formats",
             Durability::Power,
-            |transaction| Ok(insert_format_cas(transaction, cas)?),
+            |transaction| {
+                epochs::insert_format_cas(transaction, epoch, cas)?;
+                Ok(audit::append(transaction, entry)?)
+            },
         )
+    }
+
+    fn key_changes(&self) -> Result<u64, StoreError> {
+        self.read("look for new keys", |connection| {
+            connection
+                .prepare_cached("SELECT key_changes FROM authority")?
+                .query_row([], |row| unsigned(row, 0))
+        })
+    }
+
+    fn prepare_epoch(&self, epoch: &EpochRecord, entry: &Entry) -> Result<bool, StoreError> {
+        self.write("keep the next keys", Durability::Power, |transaction| {
+            let is_new = epochs::insert_if_new(transaction, epoch)?;
+            if is_new {
+                audit::append(transaction, entry)?;
+            }
+            Ok(is_new)
+        })
+    }
+
+    fn activate_epoch(&self, activation: &Activation, entry: &Entry) -> Result<bool, StoreError> {
+        let handovers = activation
+            .handovers
+            .iter()
+            .map(|(name, handover)| Ok((name.clone(), serde_json::to_string(handover)?)))
+            .collect::<Result<Vec<_>, serde_json::Error>>()
+            .map_err(|_| StoreError::Damaged("handover"))?;
+        let numbers = (activation.before, activation.number);
+        let done = self.write(
+            "take the next keys into use",
+            Durability::Power,
+            |transaction| {
+                let is_there = match &activation.made {
+                    Some(epoch) => epochs::insert_if_new(transaction, epoch)?,
+                    None => true,
+                };
+                let is_done =
+                    is_there && epochs::activate(transaction, numbers, activation.at, &handovers)?;
+                match is_done {
+                    true => Ok(audit::append(transaction, entry)?),
+                    false => Err(WriteError::Refused(Abandoned::Overtaken)),
+                }
+            },
+        );
+        match done {
+            Ok(()) => Ok(true),
+            Err(Abandoned::Overtaken) => Ok(false),
+            Err(Abandoned::Store(error)) => Err(error),
+        }
+    }
+
+    fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError> {
+        self.read("look for living certificates", |connection| {
+            epochs::last_not_after(connection, epoch)
+        })
+    }
+
+    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError> {
+        self.write("destroy retired keys", Durability::Power, |transaction| {
+            for epoch in epochs {
+                epochs::destroy(transaction, *epoch)?;
+            }
+            Ok::<_, WriteError<StoreError>>(audit::append(transaction, entry)?)
+        })?;
+        // Pages are overwritten, but the log still has what they were.
+        self.read("empty the log", |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        })
     }
 
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError> {
@@ -261,7 +323,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn add_token(&self, token: &TokenRecord) -> Result<(), StoreError> {
+    fn add_token(&self, token: &TokenRecord, entry: &Entry) -> Result<(), StoreError> {
         self.write("keep the token", Durability::Power, |transaction| {
             transaction.execute(
                 "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, NULL)",
@@ -276,7 +338,7 @@ impl Store for SqliteStore {
                     token.expires_at.secs(),
                 ],
             )?;
-            Ok(())
+            Ok(audit::append(transaction, entry)?)
         })
     }
 
@@ -298,7 +360,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn revoke_token(&self, id: TokenId, at: UnixTime) -> Result<Option<u64>, StoreError> {
+    fn revoke_token(&self, id: TokenId, entry: &Entry) -> Result<Option<u64>, StoreError> {
+        let at = entry.at;
         self.write("revoke the token", Durability::Power, |transaction| {
             let known = transaction.execute(
                 "UPDATE token SET revoked_at = coalesce(revoked_at, ?2)
@@ -313,24 +376,25 @@ impl Store for SqliteStore {
                  AND token IN (SELECT digest FROM token WHERE substr(digest, 1, 8) = ?1)",
                 params![id, at.secs()],
             )?;
+            audit::append(transaction, entry)?;
             Ok(Some(u64::try_from(ended).unwrap_or(u64::MAX)))
         })
     }
 
-    fn enrol(&self, session: &Session, issued: &[Issued]) -> Result<(), EnrolStoreError> {
+    fn enrol(&self, session: &Session, issuance: &Issuance<'_>) -> Result<(), EnrolStoreError> {
         self.write("keep the enrolment", Durability::Power, |transaction| {
             if let Some(digest) = &session.token {
                 check_keys_are_new(transaction, digest, session)?;
                 spend_token(transaction, digest, session.started_at)?;
             }
-            insert_session(transaction, session, issued)
+            insert_session(transaction, session, issuance)
         })
     }
 
     fn enrol_workload(
         &self,
         session: &Session,
-        issued: &[Issued],
+        issuance: &Issuance<'_>,
         spent: Option<&SpentToken>,
     ) -> Result<(), EnrolStoreError> {
         // It lives for minutes, and so does the token that could open another.
@@ -340,7 +404,7 @@ impl Store for SqliteStore {
             {
                 return Err(WriteError::Refused(EnrolStoreError::Spent));
             }
-            insert_session(transaction, session, issued)
+            insert_session(transaction, session, issuance)
         })
     }
 
@@ -364,9 +428,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn record(&self, spent: &SpentNonce<'_>, issued: &[Issued]) -> Result<(), RecordError> {
+    fn record(&self, spent: &SpentNonce<'_>, issuance: &Issuance<'_>) -> Result<(), RecordError> {
         self.write("record the issuance", Durability::Process, |transaction| {
-            // Asked again inside the transaction: a revocation that came first wins.
+            // Asked again inside the transaction: a rotation or a revocation that came first wins.
+            if !epochs::is_active(transaction, issuance.epoch)? {
+                return Err(WriteError::Refused(RecordError::Rotated));
+            }
             let kept = transaction
                 .prepare_cached(
                     "INSERT INTO nonce SELECT id, ?2, ?3 FROM session
@@ -380,7 +447,8 @@ impl Store for SqliteStore {
                 }
                 other => other?,
             };
-            Ok(record_issued(transaction, spent.session, issued)?)
+            record_issued(transaction, spent.session, issuance)?;
+            Ok(audit::append(transaction, &issuance.entry)?)
         })
     }
 
@@ -388,26 +456,26 @@ impl Store for SqliteStore {
         &self,
         session: &[u8; 16],
         spent: &SpentToken,
-        issued: &Issued,
+        issuance: &Issuance<'_>,
     ) -> Result<(), RecordError> {
         self.write("record the token", Durability::Process, |transaction| {
-            // Asked again inside the transaction: a revocation that came first wins.
-            let is_living: bool = transaction.query_row(
-                "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
-                [session],
-                |row| row.get(0),
-            )?;
+            // Asked again inside the transaction: a rotation or a revocation that came first wins.
+            if !epochs::is_active(transaction, issuance.epoch)? {
+                return Err(WriteError::Refused(RecordError::Rotated));
+            }
+            let is_living: bool = transaction
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM session WHERE id = ?1 AND revoked_at IS NULL)",
+                )?
+                .query_row([session], |row| row.get(0))?;
             if !is_living {
                 return Err(WriteError::Refused(RecordError::SessionRevoked));
             }
             if !insert_spent(transaction, spent)? {
                 return Err(WriteError::Refused(RecordError::Replayed));
             }
-            Ok(record_issued(
-                transaction,
-                session,
-                std::slice::from_ref(issued),
-            )?)
+            record_issued(transaction, session, issuance)?;
+            Ok(audit::append(transaction, &issuance.entry)?)
         })
     }
 
@@ -428,19 +496,25 @@ impl Store for SqliteStore {
                     "SELECT seqno, payload_sha256, envelope FROM trust
                      ORDER BY seqno DESC LIMIT 1",
                     [],
-                    |row| {
-                        Ok(TrustRecord {
-                            seqno: unsigned(row, 0)?,
-                            payload_sha256: row.get(1)?,
-                            envelope: row.get(2)?,
-                        })
-                    },
+                    trust_record,
                 )
                 .optional()
         })
     }
 
-    fn add_trust(&self, trust: &TrustRecord) -> Result<(), StoreError> {
+    fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError> {
+        self.read("read an earlier trust document", |connection| {
+            connection
+                .query_row(
+                    "SELECT seqno, payload_sha256, envelope FROM trust WHERE seqno = ?1",
+                    [signed(seqno)],
+                    trust_record,
+                )
+                .optional()
+        })
+    }
+
+    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError> {
         self.write(
             "keep the trust document",
             Durability::Power,
@@ -449,7 +523,7 @@ impl Store for SqliteStore {
                     "INSERT INTO trust VALUES (?1, ?2, ?3)",
                     params![signed(trust.seqno), trust.payload_sha256, trust.envelope],
                 )?;
-                Ok(())
+                Ok(audit::append(transaction, entry)?)
             },
         )
     }
@@ -466,29 +540,21 @@ impl Store for SqliteStore {
         })
     }
 
-    fn revoke(&self, revocation: &Revocation, at: UnixTime) -> Result<Taken, StoreError> {
+    fn revoke(
+        &self,
+        revocation: &Revocation,
+        with: &[Revocation],
+        entry: &Entry,
+    ) -> Result<Taken, StoreError> {
+        let at = entry.at;
         self.write("keep the revocation", Durability::Power, |transaction| {
-            transaction.execute(
-                "INSERT INTO revocation (kind, value, since, reason, recorded_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (kind, value) DO UPDATE SET since = excluded.since,
-                 reason = excluded.reason WHERE excluded.since < since",
-                params![
-                    revocation.kind.as_str(),
-                    revocation.value,
-                    revocation.since.secs(),
-                    revocation.reason,
-                    at.secs(),
-                ],
-            )?;
-            let kept = transaction.query_row(
-                "SELECT kind, value, since, reason FROM revocation
-                 WHERE kind = ?1 AND value = ?2",
-                params![revocation.kind.as_str(), revocation.value],
-                kept_revocation,
-            )?;
+            audit::append(transaction, entry)?;
             Ok(Taken {
-                revocation: kept,
+                revocation: keep_revocation(transaction, revocation, at)?,
+                with: with
+                    .iter()
+                    .map(|revocation| keep_revocation(transaction, revocation, at))
+                    .collect::<rusqlite::Result<_>>()?,
                 sessions_ended: end_sessions(transaction, revocation, at)?,
             })
         })
@@ -502,6 +568,33 @@ impl Store for SqliteStore {
                 )?
                 .query_map([], kept_revocation)?
                 .collect()
+        })
+    }
+
+    fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        self.write("add to the audit", Durability::Process, |transaction| {
+            Ok(audit::append(transaction, entry)?)
+        })
+    }
+
+    fn audit_tip(&self) -> Result<Option<(u64, [u8; 32])>, StoreError> {
+        self.read("read the audit", audit::tip)
+    }
+
+    fn audit_after(&self, number: u64) -> Result<Vec<AuditRow>, StoreError> {
+        self.read("read the audit", |connection| {
+            audit::after(connection, number)
+        })
+    }
+
+    fn audit_head(&self) -> Result<Option<AuditHeadRecord>, StoreError> {
+        self.read("read the head of the audit", audit::head)
+    }
+
+    fn set_audit_head(&self, head: &AuditHeadRecord) -> Result<(), StoreError> {
+        // Synced, and with it all rows before: no head says more than a power cut leaves.
+        self.write("close the audit", Durability::Power, |transaction| {
+            Ok(audit::set_head(transaction, head)?)
         })
     }
 
@@ -528,12 +621,42 @@ impl Store for SqliteStore {
     }
 }
 
-/// Keeps a session that is to begin, unless its name or keys were taken back.
+/// Keeps a revocation and returns what is kept of it.
+fn keep_revocation(
+    transaction: &Transaction<'_>,
+    revocation: &Revocation,
+    at: UnixTime,
+) -> rusqlite::Result<Revocation> {
+    transaction.execute(
+        "INSERT INTO revocation (kind, value, since, reason, recorded_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (kind, value) DO UPDATE SET since = excluded.since,
+         reason = excluded.reason WHERE excluded.since < since",
+        params![
+            revocation.kind.as_str(),
+            revocation.value,
+            revocation.since.secs(),
+            revocation.reason,
+            at.secs(),
+        ],
+    )?;
+    transaction.query_row(
+        "SELECT kind, value, since, reason FROM revocation WHERE kind = ?1 AND value = ?2",
+        params![revocation.kind.as_str(), revocation.value],
+        kept_revocation,
+    )
+}
+
+/// Keeps a session that is to begin, unless the keys were rotated meanwhile, or its name or keys
+/// were taken back.
 fn insert_session(
     transaction: &Transaction<'_>,
     session: &Session,
-    issued: &[Issued],
+    issuance: &Issuance<'_>,
 ) -> Result<(), WriteError<EnrolStoreError>> {
+    if !epochs::is_active(transaction, issuance.epoch)? {
+        return Err(WriteError::Refused(EnrolStoreError::Rotated));
+    }
     if is_revoked(transaction, session)? {
         return Err(WriteError::Refused(EnrolStoreError::Revoked));
     }
@@ -554,23 +677,27 @@ fn insert_session(
             session.ends_at.secs(),
             session.token,
         ])?;
-    Ok(record_issued(transaction, &session.id, issued)?)
+    record_issued(transaction, &session.id, issuance)?;
+    Ok(audit::append(transaction, &issuance.entry)?)
 }
 
 /// Tells whether name or keys of a session that is to begin were taken back.
 fn is_revoked(transaction: &Transaction<'_>, session: &Session) -> rusqlite::Result<bool> {
-    transaction.query_row(
-        "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
-                        OR kind = ?3 AND value IN (?4, ?5))",
-        params![
-            RevocationKind::Identity.as_str(),
-            session.identity.as_str(),
-            RevocationKind::Key.as_str(),
-            session.mtls.kid().to_string(),
-            session.signing.kid().to_string(),
-        ],
-        |row| row.get(0),
-    )
+    transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM revocation WHERE kind = ?1 AND value = ?2
+                            OR kind = ?3 AND value IN (?4, ?5))",
+        )?
+        .query_row(
+            params![
+                RevocationKind::Identity.as_str(),
+                session.identity.as_str(),
+                RevocationKind::Key.as_str(),
+                session.mtls.kid().to_string(),
+                session.signing.kid().to_string(),
+            ],
+            |row| row.get(0),
+        )
 }
 
 /// Ends the living sessions that a revocation concerns: they get nothing more.
@@ -603,6 +730,7 @@ fn end_sessions(
                 .contains(value),
             RevocationKind::Session => hex::encode(&peer_binding(&mtls, &signing)) == *value,
             RevocationKind::Identity => row.get::<_, String>(1)? == *value,
+            // Its keys are the agent's, and are certified anew by those of the epoch in use.
             RevocationKind::Epoch => false,
         };
         if is_meant {
@@ -633,19 +761,6 @@ fn check_keys_are_new(
         true => Err(WriteError::Refused(EnrolStoreError::KeysKnown)),
         false => Ok(()),
     }
-}
-
-fn insert_format_cas(
-    transaction: &Transaction<'_>,
-    cas: &[SealedFormatCa],
-) -> rusqlite::Result<()> {
-    for ca in cas {
-        transaction.execute(
-            "INSERT INTO format_ca VALUES (?1, ?2, ?3, ?4)",
-            params![ca.name, ca.public, ca.key, ca.created_at.secs()],
-        )?;
-    }
-    Ok(())
 }
 
 /// Spends a token of another issuer; the primary key decides, so that no two can.
@@ -685,14 +800,14 @@ fn spend_token(
 fn record_issued(
     transaction: &Transaction<'_>,
     session: &[u8; 16],
-    issued: &[Issued],
+    issuance: &Issuance<'_>,
 ) -> rusqlite::Result<()> {
     let mut line = transaction.prepare_cached(
         "INSERT INTO issued (session, kind, serial, kid, certificate_sha256, payload_sha256,
-                             activity, issued_at, not_after)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                             activity, issued_at, not_after, epoch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
-    for certificate in issued {
+    for certificate in issuance.lines {
         line.execute(params![
             session,
             certificate.kind.as_str(),
@@ -703,16 +818,16 @@ fn record_issued(
             certificate.activity,
             certificate.issued_at.secs(),
             certificate.not_after.secs(),
+            signed(issuance.epoch),
         ])?;
         if certificate.kind == IssuedKind::Signing {
-            transaction.execute(
-                "INSERT INTO session_certificate VALUES (?1, ?2, ?3)",
-                params![
+            transaction
+                .prepare_cached("INSERT INTO session_certificate VALUES (?1, ?2, ?3)")?
+                .execute(params![
                     certificate.certificate_sha256,
                     session,
                     certificate.not_after.secs()
-                ],
-            )?;
+                ])?;
         }
     }
     Ok(())
@@ -770,11 +885,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 /// The number of [`SCHEMAS`].
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 6;

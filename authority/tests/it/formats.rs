@@ -23,13 +23,13 @@ use crate::{
 /// Kind, serial number, digest and payload digest in the issuance record.
 type Line = (String, [u8; 16], [u8; 32], Option<[u8; 32]>);
 
-fn trust(world: &World, running: &Running) -> VerifiedTrust {
+pub(crate) fn trust(world: &World, running: &Running) -> VerifiedTrust {
     let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
     let body = running.unix().get("/v1/trust.json").body;
     TrustDocument::verify(&body, &[pin], world.now()).unwrap()
 }
 
-fn certificate(line: &str) -> Certificate {
+pub(crate) fn certificate(line: &str) -> Certificate {
     match Key::from_text(line).unwrap() {
         (Key::Certified(certificate), "") => *certificate,
         other => panic!("{other:?}"),
@@ -41,7 +41,7 @@ fn ssh_of(enrolled: &EnrolResponse) -> Certificate {
 }
 
 /// Puts the agent's half and the authority's together, and reads what the authority says.
-fn openpgp(
+pub(crate) fn openpgp(
     trust: &VerifiedTrust,
     agent: &Agent,
     enrolled: &EnrolResponse,
@@ -59,17 +59,17 @@ fn openpgp(
         .certified(&base64::decode(certification).unwrap())
         .unwrap();
     let user_id: &UserId = &key.block().user_ids()[0];
-    let authority = &trust.document().openpgp[0].certificate;
+    let authority = trust.document().current_openpgp().next().unwrap();
     Certification::verify(
         &user_id.signatures()[1],
-        authority,
+        &authority.certificate,
         key.block().primary(),
         user_id,
     )
     .unwrap()
 }
 
-fn issued(
+pub(crate) fn issued(
     client: &Client,
     session: &Session<'_>,
     at: UnixTime,

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod client;
 mod crash;
 mod documents;
@@ -23,6 +24,7 @@ mod oidc;
 mod openssl;
 mod reference;
 mod revocation;
+mod rotation;
 mod serving;
 mod surface;
 mod token;

@@ -1,16 +1,18 @@
 //! Workloads with tokens of other issuers.
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
-use notme_authority::OidcConfig;
+use notme_authority::{Listen, OidcConfig, Rotation};
 use notme_core::{certificate::Certificate, enrol::Format, identity::Identity, time::UnixTime};
 use notme_testkit::{issuer::Manner, jwt::TokenKey};
 use serde_json::{Value, json};
 
 use crate::{
     client::{Agent, Answer, Session, leaf},
+    rotation::step,
+    serving::tls_files,
     workload::{Site, body},
-    world::start,
+    world::{World, start},
 };
 
 fn pair(answer: &Answer) -> [Certificate; 2] {
@@ -61,6 +63,27 @@ fn the_pair_is_what_the_profile_says_and_lives_five_minutes() {
     assert_eq!(json["authority"]["key_id"], root.kid().to_string());
     // Never a private key.
     assert!(!String::from_utf8(answer.body).unwrap().contains("PRIVATE"));
+}
+
+#[test]
+fn pairs_are_of_the_new_epoch_once_the_keys_were_rotated() {
+    let site = Site::github();
+    let [_, old] = pair(&site.exchange(&site.token()));
+    step(&site.world, Rotation::Now).unwrap();
+    let root = site.world.admin().roots().unwrap().remove(0);
+    for answer in [
+        site.exchange(&site.token()),
+        site.exchange_any(&site.token(), None),
+    ] {
+        let json: Value = answer.json();
+        assert_eq!(json["authority"]["epoch"], 2);
+        assert_eq!(json["authority"]["key_id"], root.kid().to_string());
+        for leaf in pair(&answer) {
+            leaf.verify_issued_by(&root).unwrap();
+            assert_eq!(leaf.epoch(), Some(2));
+        }
+    }
+    assert!(old.verify_issued_by(&root).is_err());
 }
 
 #[test]
@@ -318,6 +341,26 @@ fn an_issuer_that_is_down_spends_nobodys_token_and_its_known_keys_go_on_for_a_da
 }
 
 #[test]
+fn a_caller_that_hangs_up_does_not_stop_the_fetching_for_the_others() {
+    let site = Site::github();
+    site.issuer.behave(Manner::Silent);
+    let mut stream = site.client().connect();
+    let authorization = format!("authorization: Bearer {}", site.token());
+    let head = format!("POST /cert/gha HTTP/1.1\r\nhost: a\r\n{authorization}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    while site.issuer.key_fetches() == 0 {
+        std::thread::yield_now();
+    }
+    drop(stream);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| site.exchange(&site.token()));
+        site.issuer.behave(Manner::Well);
+        pair(&waiting.join().unwrap());
+    });
+    assert_eq!(site.issuer.key_fetches(), 1);
+}
+
+#[test]
 fn keys_come_from_where_the_operator_said_and_in_bounds() {
     for manner in [Manner::Endless, Manner::Elsewhere] {
         let site = Site::github();
@@ -329,6 +372,74 @@ fn keys_come_from_where_the_operator_said_and_in_bounds() {
     let answer = site.exchange_any(&gitlab_token(&site, |_| {}), None);
     denied(&answer, 503, UNAVAILABLE);
     assert_eq!(site.issuer.key_fetches(), 0);
+}
+
+#[test]
+fn access_tokens_proofs_and_tokens_bound_to_a_key_vouch_for_nobody() {
+    let site = Site::github();
+    for kind in ["at+jwt", "dpop+jwt", "", "logout+jwt"] {
+        let header = json!({"alg": "RS256", "kid": "first", "typ": kind});
+        let token = TokenKey::rsa().sign(&header, &site.claims());
+        let expected = format!("invalid token: unsupported typ: {kind}");
+        denied(&site.exchange(&token), 401, &expected);
+    }
+    let bound = site.token_with(|claims| claims["cnf"] = json!({"jkt": "x"}));
+    denied(
+        &site.exchange(&bound),
+        401,
+        "invalid token: invalid claims: cnf",
+    );
+    let header = json!({"alg": "RS256", "kid": "first"});
+    pair(&site.exchange(&TokenKey::rsa().sign(&header, &site.claims())));
+}
+
+/// The issuer is another authority of ours: it has keys and a discovery document, over TLS.
+#[test]
+fn keys_come_over_tls_from_whom_the_private_ca_vouches_for() {
+    let world = World::new();
+    let [ca, certificate, key] = tls_files(&world);
+    let mut config = world.config();
+    config.local = None;
+    config.listen = vec![Listen::Tls {
+        address: "127.0.0.1:0".parse().unwrap(),
+        certificate,
+        key,
+    }];
+    let issuer = start(config).unwrap();
+    let (url, kid) = (
+        &issuer.url,
+        world.admin().roots().unwrap()[0].kid().to_string(),
+    );
+    let ca_file = format!("ca_file = \"{}\"\n", ca.display());
+    let jwks_url = format!("jwks_url = \"{url}/.well-known/jwks.json\"\n");
+    for (more, kid, status, error) in [
+        (&*ca_file, &*kid, 401, "invalid token: invalid signature"),
+        (
+            &*format!("{ca_file}{jwks_url}"),
+            &*kid,
+            401,
+            "invalid token: invalid signature",
+        ),
+        (
+            &*ca_file,
+            "other",
+            401,
+            "invalid token: unknown key id: other",
+        ),
+        ("", &*kid, 503, UNAVAILABLE),
+        (&*jwks_url, &*kid, 503, UNAVAILABLE),
+    ] {
+        let site = Site::new(TokenKey::ed25519(1), |_| {
+            format!(
+                "[[issuer]]\nname = \"tls\"\nurl = \"{url}\"\naudience = \"a\"\nidentity = \"tls/{{sub}}\"\n{more}allow = [{{ claims = {{ sub = \"*\" }} }}]\n"
+            )
+        });
+        let now = site.world.now().secs();
+        let claims = json!({"iss": url, "aud": "a", "sub": "x", "iat": now, "exp": now + 60});
+        let header = json!({"alg": "EdDSA", "kid": kid});
+        let token = TokenKey::ed25519(1).sign(&header, &claims);
+        denied(&site.exchange_any(&token, None), status, error);
+    }
 }
 
 #[test]

@@ -545,7 +545,7 @@ struct Transcript {
     head: String,
     body: String,
     status: u16,
-    answer: Value,
+    answer: String,
 }
 
 fn transcripts() -> Vec<Transcript> {
@@ -566,26 +566,17 @@ fn transcripts() -> Vec<Transcript> {
             head: head.to_owned(),
             body: body.trim().to_owned(),
             status: answer_head.split(' ').nth(1).unwrap().parse().unwrap(),
-            answer: serde_json::from_str(answer.trim()).unwrap(),
+            answer: answer.trim().to_owned(),
         }
     };
     files.iter().map(|path| read(path)).collect()
 }
 
-/// The names of all members, in order of the text and as deep as they go.
-fn members(value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(members_of) => members_of
-            .iter()
-            .flat_map(|(name, value)| {
-                let below = members(value)
-                    .into_iter()
-                    .map(move |it| format!("{name}.{it}"));
-                std::iter::once(name.clone()).chain(below)
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
+/// The names of all members, in the order of the text.
+fn members(json: &str) -> Vec<&str> {
+    let texts: Vec<_> = json.split('"').collect();
+    let names = texts.windows(2).filter(|pair| pair[1].starts_with(':'));
+    names.map(|pair| pair[0]).collect()
 }
 
 #[test]
@@ -615,15 +606,17 @@ fn what_the_references_client_sent_gets_the_same_answers_here() {
                 .tcp()
                 .request("POST", "/cert/gha", &headers, transcript.body.as_bytes());
         assert_eq!(answer.status, transcript.status, "{answer:?}");
-        let ours: Value = answer.json();
+        let text = String::from_utf8(answer.body.clone()).unwrap();
         if answer.status != 200 {
-            assert_eq!(ours, transcript.answer);
+            assert_eq!(text, transcript.answer);
             continue;
         }
         granted += 1;
-        assert_eq!(members(&ours), members(&transcript.answer));
+        assert_eq!(members(&text), members(&transcript.answer));
+        let theirs: Value = serde_json::from_str(&transcript.answer).unwrap();
+        let ours: Value = answer.json();
         for same in ["identity", "scopes", "binding", "claims"] {
-            assert_eq!(ours[same], transcript.answer[same]);
+            assert_eq!(ours[same], theirs[same]);
         }
         let request: Value = serde_json::from_str(&transcript.body).unwrap();
         for key in ["mtls", "signing"] {

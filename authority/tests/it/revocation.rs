@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use notme_authority::{RevocationReason, Revoked, Taken};
+use notme_authority::{Protection, RevocationReason, Revoked, Rotation, Taken, rotate};
 use notme_core::{
     enrol::peer_binding,
     hex,
@@ -195,4 +195,47 @@ fn what_names_nothing_is_refused() {
     let colons = Revoked::Certificate("00:AB:CD".to_owned());
     let taken = revoke(&world, colons, None);
     assert_eq!(taken.revocation.value, "abcd");
+}
+
+#[test]
+fn an_epoch_takes_its_keys_with_it_whatever_a_certificate_says_of_its_epoch() {
+    let world = World::new();
+    let running = world.start();
+    let client = running.unix();
+    let agent = Agent::new(1);
+    let session = agent.session(&client, None);
+    let old = published(&world, &running);
+    let clock = std::sync::Arc::new(world.clock.clone());
+    rotate(&world.home(), &Protection::LocalFile, Rotation::Now, clock).unwrap();
+    let taken = revoke(&world, Revoked::Epoch(1), Some(world.now().plus(-30)));
+    assert_eq!(taken.revocation.kind, RevocationKind::Epoch);
+    assert_eq!(taken.revocation.value, "1");
+    let kids: Vec<_> = taken.with.iter().map(|it| it.value.clone()).collect();
+    let expected = [
+        old.roots[0].kid,
+        old.roots[1].kid,
+        old.ssh_ca[0].kid,
+        old.openpgp[0].kid,
+        old.tsa[0].kid,
+    ];
+    assert_eq!(kids, expected.map(|kid| kid.to_string()));
+    assert!(taken.with.iter().all(|it| it.kind == RevocationKind::Key));
+    assert!(
+        taken
+            .with
+            .iter()
+            .all(|it| it.since == taken.revocation.since)
+    );
+    let all: Vec<_> = [taken.revocation].into_iter().chain(taken.with).collect();
+    assert_eq!(published(&world, &running).revocations, all);
+    // Sessions are not the epoch's: they go on with certificates of the next.
+    assert_eq!(taken.sessions_ended, 0);
+    assert_eq!(session.issue(&client, world.now(), 1).status, 200);
+    for absent in [0, 3, u64::MAX] {
+        let error = world
+            .admin()
+            .revoke(&Revoked::Epoch(absent), None, RevocationReason::Unspecified)
+            .unwrap_err();
+        assert_eq!(error.code(), "revocation-malformed");
+    }
 }

@@ -2,11 +2,16 @@
 
 use std::fs;
 
-use notme_core::{base64, bundle::CaBundle};
+use notme_authority::{RevocationReason, Revoked, Rotation};
+use notme_core::{base64, bundle::CaBundle, certificate::Certificate};
 use notme_testkit::testdata;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::{Running, World, start};
+use crate::{
+    client::Agent,
+    rotation::step,
+    world::{Running, World, start},
+};
 
 fn bundle(body: &[u8]) -> CaBundle {
     CaBundle::from_json(body).unwrap()
@@ -225,4 +230,112 @@ fn the_landing_page_and_the_version_say_what_this_is() {
     assert_eq!(version.header("cache-control"), Some("no-store"));
     let version: Value = version.json();
     assert_eq!(version["stamped"], version["commit"] != "unknown");
+}
+
+/// The ids of the keys in the JWK set.
+fn jwks(running: &Running) -> Vec<String> {
+    let set: Value = running.tcp().get("/.well-known/jwks.json").json();
+    let keys = set["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn kid(world: &World) -> String {
+    world.admin().roots().unwrap()[0].kid().to_string()
+}
+
+#[test]
+fn during_a_rotation_there_are_several_keys_the_current_one_first() {
+    let world = World::new();
+    let running = world.start();
+    Agent::new(1).session(&running.unix(), None);
+    let first = kid(&world);
+    let epochs = step(&world, Rotation::Prepare).unwrap();
+    let second = epochs[1].roots[0].kid.to_string();
+    // Whoever keeps the set for an hour knows the next key when it is used.
+    assert_eq!(jwks(&running), [first.as_str(), &second]);
+    world.advance(1);
+    step(&world, Rotation::Activate).unwrap();
+    assert_eq!(jwks(&running), [second.as_str(), &first]);
+    world.advance(1);
+    let epochs = step(&world, Rotation::Prepare).unwrap();
+    let third = epochs[2].roots[0].kid.to_string();
+    assert_eq!(jwks(&running), [second.as_str(), &third, &first]);
+    // Nothing lives any more that the first key signed.
+    world.advance(3_661);
+    step(&world, Rotation::Retire).unwrap();
+    assert_eq!(jwks(&running), [second.as_str(), &third]);
+}
+
+#[test]
+fn a_revoked_key_leaves_the_jwk_set_and_the_bundle_at_once() {
+    let world = World::new();
+    let running = world.start();
+    Agent::new(1).session(&running.unix(), None);
+    let first = kid(&world);
+    step(&world, Rotation::Now).unwrap();
+    let second = kid(&world);
+    assert_eq!(jwks(&running), [second.as_str(), &first]);
+    let reason = RevocationReason::KeyCompromise;
+    let admin = world.admin();
+    admin.revoke(&Revoked::Epoch(1), None, reason).unwrap();
+    assert_eq!(jwks(&running), [second.as_str()]);
+    let bundle = bundle(&running.tcp().get("/internal/ca-bundle").body);
+    assert_eq!(bundle.prev_key_id, "");
+    assert_eq!(bundle.keys.keys().collect::<Vec<_>>(), [&second]);
+}
+
+#[test]
+fn epochs_keep_step_with_rotations() {
+    let world = World::new();
+    let running = world.start();
+    let first = world.admin().roots().unwrap().remove(0);
+    let entry = |epoch: u64, root: &Certificate, retired_at: Option<i64>| {
+        json!({
+            "epoch": epoch,
+            "keyId": root.kid().to_string(),
+            "publicRawB64": base64::encode(&root.public_key().ed25519_bytes().unwrap()),
+            "retiredAt": retired_at,
+        })
+    };
+    let epochs = || -> Value { running.tcp().get("/.well-known/epochs.json").json() };
+    step(&world, Rotation::Prepare).unwrap();
+    // What is prepared is no epoch yet.
+    assert_eq!(epochs(), json!({"epochs": [entry(1, &first, None)]}));
+    world.advance(1);
+    step(&world, Rotation::Activate).unwrap();
+    let (second, at) = (world.admin().roots().unwrap().remove(0), world.now().secs());
+    let both = json!({"epochs": [entry(1, &first, Some(at)), entry(2, &second, None)]});
+    assert_eq!(epochs(), both);
+    // History outlives the keys.
+    world.advance(3_661);
+    step(&world, Rotation::Retire).unwrap();
+    assert_eq!(epochs(), both);
+    let ca: Vec<u8> = running.tcp().get("/.well-known/ca-bundle.pem").body;
+    let ca = Certificate::from_pem(std::str::from_utf8(&ca).unwrap()).unwrap();
+    assert_eq!(ca, second);
+}
+
+#[test]
+fn the_signed_bundle_is_by_the_new_key_at_once_and_names_the_one_before() {
+    let world = World::new();
+    let running = world.start();
+    let signed = || bundle(&running.tcp().get("/internal/ca-bundle").body);
+    let (first, before) = (world.admin().roots().unwrap().remove(0), signed());
+    assert_eq!((before.prev_key_id.as_str(), before.keys.len()), ("", 1));
+    step(&world, Rotation::Now).unwrap();
+    let second = world.admin().roots().unwrap().remove(0);
+    let after = signed();
+    after.verify(second.public_key()).unwrap();
+    assert_eq!(after.epoch, 2);
+    assert!(after.seqno > before.seqno);
+    assert_eq!(after.key_id, second.kid().to_string());
+    assert_eq!(after.prev_key_id, first.kid().to_string());
+    assert_eq!(after.key(&after.prev_key_id).unwrap(), *first.public_key());
+    // For one generation.
+    world.advance(1);
+    step(&world, Rotation::Now).unwrap();
+    let last = signed();
+    assert_eq!(last.prev_key_id, second.kid().to_string());
+    assert!(last.key(&first.kid().to_string()).is_err());
 }

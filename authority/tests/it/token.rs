@@ -5,14 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use notme_authority::{OidcConfig, RevocationReason, Revoked};
+use notme_authority::{OidcConfig, RevocationReason, Revoked, Rotation};
 use notme_core::{
     base64,
     certificate::Certificate,
     enrol::token_preimage,
     hex,
     jws::{Jws, JwsAlgorithm},
-    key::{Signer as _, sha256},
+    key::{PublicKey, Signer as _, sha256},
 };
 use notme_testkit::{jwt::TokenKey, testdata};
 use rusqlite::Connection;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Agent, Answer, Client},
+    rotation::step,
     world::{Running, World, start},
 };
 
@@ -214,6 +215,38 @@ fn a_token_says_who_for_whom_how_long_and_with_which_key() {
             .certificates_issued,
         5
     );
+}
+
+#[test]
+fn a_token_made_before_a_rotation_still_verifies_and_the_next_is_of_the_new_key() {
+    let site = TokenSite::new("");
+    // Verifies a token by the set that is served, as its audience does.
+    let verified = |answer: &Answer| -> String {
+        let json: Value = answer.json();
+        let token = Jws::parse(json["access_token"].as_str().unwrap()).unwrap();
+        let kid = token.header_text("kid").unwrap();
+        let set: Value = site.client().get("/.well-known/jwks.json").json();
+        let keys = set["keys"].as_array().unwrap();
+        let jwk = keys.iter().find(|key| key["kid"] == kid).unwrap();
+        let raw = base64::decode_url(jwk["x"].as_str().unwrap()).unwrap();
+        let key = PublicKey::from_ed25519(&raw.try_into().unwrap()).unwrap();
+        token.verify(JwsAlgorithm::EdDsa, &key).unwrap();
+        kid.to_owned()
+    };
+    let before = site.ask(&site.proof());
+    let old = verified(&before);
+    site.world.advance(1);
+    step(&site.world, Rotation::Now).unwrap();
+    assert_eq!(verified(&before), old);
+    let new = verified(&site.ask(&site.proof()));
+    assert_eq!(
+        new,
+        site.world.admin().roots().unwrap()[0].kid().to_string()
+    );
+    assert_ne!(new, old);
+    // While a token of theirs lives, the old keys are not destroyed.
+    let error = step(&site.world, Rotation::Retire).unwrap_err();
+    assert_eq!(error.code(), "rotation-certificates-live");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use notme_authority::Rotation;
 use notme_core::{
     certificate::Certificate,
     hex,
@@ -16,6 +17,7 @@ use notme_core::{
 use crate::{
     client::{Answer, Client},
     openssl::openssl,
+    rotation::step,
     world::{PASSPHRASE, Running, World, passphrase, start},
 };
 
@@ -36,6 +38,14 @@ fn ask(client: &Client, request: &[u8]) -> Answer {
 }
 
 fn published(world: &World, running: &Running) -> Tsa {
+    let trust = trusted(world, running);
+    let [tsa] = trust.tsa.as_slice() else {
+        panic!("{:?}", trust.tsa);
+    };
+    tsa.clone()
+}
+
+fn trusted(world: &World, running: &Running) -> TrustDocument {
     let pins: Vec<_> = world.admin().roots().unwrap();
     let pins: Vec<_> = pins
         .iter()
@@ -43,10 +53,7 @@ fn published(world: &World, running: &Running) -> Tsa {
         .collect();
     let body = running.tcp().get("/v1/trust.json").body;
     let trust = TrustDocument::verify(&body, &pins, world.now()).unwrap();
-    let [tsa] = trust.document().tsa.as_slice() else {
-        panic!("{:?}", trust.document().tsa);
-    };
-    tsa.clone()
+    trust.document().clone()
 }
 
 fn reason(answer: &Answer) -> RejectionReason {
@@ -232,4 +239,60 @@ fn the_key_is_sealed_like_the_others() {
     // A PKCS#8 of P-256 names its curve.
     let curve = hex::decode("2a8648ce3d030107").unwrap();
     assert!(!sealed.windows(curve.len()).any(|part| part == curve));
+}
+
+#[test]
+fn after_a_rotation_the_next_epoch_stamps_and_old_time_stamps_still_verify() {
+    let world = World::new();
+    let running = world.start();
+    let client = running.tcp();
+    let token = || {
+        let answer = ask(&client, &request(1).to_der());
+        TimeStampToken::from_reply(&answer.body, Some(&request(1)))
+            .unwrap()
+            .der()
+            .to_vec()
+    };
+    let before = token();
+    step(&world, Rotation::Prepare).unwrap();
+    world.advance(1);
+    // What is only prepared stamps nothing.
+    let prepared = trusted(&world, &running).tsa;
+    let still = token();
+    assert!(
+        TimeStampToken::parse(&still)
+            .unwrap()
+            .names(&prepared[0].certificate)
+    );
+    step(&world, Rotation::Activate).unwrap();
+    let retired_at = world.now();
+    world.advance(1);
+    // Nobody told the running authority; it must not stamp with what is retired.
+    let after = token();
+
+    let trust = trusted(&world, &running);
+    let [old, new] = trust.tsa.as_slice() else {
+        panic!("{:?}", trust.tsa);
+    };
+    assert_eq!((old.retired_at, new.retired_at), (Some(retired_at), None));
+    assert_eq!(new.from, retired_at);
+    let current: Vec<_> = trust.current_tsa().map(|tsa| tsa.kid).collect();
+    assert_eq!(current, [new.kid]);
+    for (token, tsa) in [(&before, old), (&still, old), (&after, new)] {
+        let token = TimeStampToken::parse(token).unwrap();
+        let stamp = token.verify(&tsa.certificate, MESSAGE).unwrap();
+        assert!(tsa.from <= stamp.at());
+        assert!(tsa.retired_at.is_none_or(|at| stamp.at() <= at));
+    }
+    new.certificate
+        .verify_issued_by(&world.admin().roots().unwrap()[1])
+        .unwrap();
+    assert_ne!(
+        old.certificate.subject_text(),
+        new.certificate.subject_text()
+    );
+    // A clock behind the rotation is no time at which anybody of ours stamped.
+    world.advance(-2);
+    let reply = ask(&client, &request(1).to_der());
+    assert_eq!(reason(&reply), RejectionReason::TimeNotAvailable);
 }

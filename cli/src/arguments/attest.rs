@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use notme_agent::AuthorityUrl;
 use notme_core::identity::AgentName;
 
 /// `notme attest`.
@@ -44,7 +45,7 @@ pub(crate) enum Attest {
     Show(AttestShow),
     /// Write the bundles about a commit to files or stdout
     #[command(
-        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out"
+        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out\n  notme attest export HEAD --in-toto-link links"
     )]
     Export(AttestExport),
     /// Keep bundles that came by another way
@@ -52,6 +53,16 @@ pub(crate) enum Attest {
         after_help = "Examples:\n  notme attest import bundles.jsonl\n  notme attest import --rosary DIR HEAD"
     )]
     Import(AttestImport),
+    /// Put the attestations of a commit into a transparency log, for everybody and for ever
+    #[command(
+        after_help = "Example:\n  notme attest publish HEAD --rekor https://rekor.example.com"
+    )]
+    Publish(AttestLog),
+    /// Show what a transparency log says it has of them; verdicts don't look at it
+    #[command(
+        after_help = "Example:\n  notme attest lookup HEAD --rekor https://rekor.example.com"
+    )]
+    Lookup(AttestLog),
     /// Send the attestations to a remote, after taking what it has
     #[command(after_help = "Example:\n  notme attest push origin")]
     Push(AttestRemote),
@@ -264,6 +275,13 @@ pub(crate) struct AttestExport {
     /// Write one file for each bundle there, instead of lines to stdout
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// Sign your own statements about it once more, as in-toto links, and write them there with
+    /// your public key
+    #[arg(long, value_name = "DIR", conflicts_with = "directory")]
+    pub(crate) in_toto_link: Option<PathBuf>,
+    /// The agent that signs links; without it, the one that signs commits here
+    #[arg(long, value_name = "NAME", requires = "in_toto_link")]
+    pub(crate) agent: Option<AgentName>,
 }
 
 /// `notme attest import`.
@@ -284,6 +302,20 @@ pub(crate) struct AttestImport {
 pub(crate) struct AttestRemote {
     /// The remote; without it, the one that `git push` would use
     pub(crate) remote: Option<String>,
+}
+
+/// `notme attest publish` and `notme attest lookup`.
+#[derive(Args, Debug)]
+pub(crate) struct AttestLog {
+    /// The commit
+    #[arg(default_value = "HEAD")]
+    pub(crate) revision: String,
+    /// The log: a Rekor server, version 1
+    #[arg(long, value_name = "URL")]
+    pub(crate) rekor: AuthorityUrl,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Why an activity ended.

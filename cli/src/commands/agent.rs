@@ -1,13 +1,14 @@
 //! `notme agent`: the process that holds the session keys.
 
 use std::{
+    env,
     ffi::OsString,
     io::{self, Write},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use notme_agent::{AgentConfig, AgentOptions};
+use notme_agent::{AgentConfig, AgentOptions, GithubJob};
 use notme_core::{
     frame::{Fallback, SessionState, SessionStatus, StatusAnswer},
     identity::AgentName,
@@ -23,6 +24,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     home::Home,
     program,
+    shell::quoted,
 };
 
 /// How long the key agent stays without being asked for anything.
@@ -48,7 +50,7 @@ pub(crate) fn run(home: &Home, command: &Agent) -> Outcome {
             print_sessions(&sessions)
         }
         Agent::Enrol { agent, token_file } => {
-            print_sessions(&enrol(home, agent, &read_token(token_file)?)?)
+            print_sessions(&enrol(home, agent, Some(read_token(token_file)?))?)
         }
     }
 }
@@ -69,17 +71,17 @@ pub(crate) fn endpoint(home: &Home) -> io::Result<AgentEndpoint> {
     })
 }
 
-/// Opens a session with an enrolment token.
+/// Opens a session, with a token that somebody handed over, or as the agent is set up to.
 ///
 /// # Errors
 /// [`Failure`] with the key agent's words.
 pub(crate) fn enrol(
     home: &Home,
     agent: &AgentName,
-    token: &str,
+    token: Option<String>,
 ) -> Result<Vec<SessionStatus>, Failure> {
     starting(home, ENROL_DEADLINE)?
-        .enrol(agent, Some(token.to_owned()))
+        .enrol(agent, token)
         .map_err(client_failure)
 }
 
@@ -127,9 +129,19 @@ fn serve(home: &Home) -> Outcome {
         authority_socket: home.authority_socket(),
         idle_exit: IDLE,
         launcher: Some(program::authority_launcher(home)?),
+        github: github_job(),
         clock: Arc::new(|| UnixTime::from(SystemTime::now())),
     })?;
     Ok(Exit::Yes)
+}
+
+/// Finds the GitHub Actions job around us, if it may ask for tokens.
+fn github_job() -> Option<GithubJob> {
+    let variable = |name| env::var(name).ok();
+    Some(GithubJob {
+        url: variable("ACTIONS_ID_TOKEN_REQUEST_URL")?,
+        secret: variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?.into(),
+    })
 }
 
 fn start(home: &Home) -> Outcome {
@@ -312,9 +324,7 @@ pub(crate) fn auth_sock(socket: &str) -> String {
     if socket.len() > SOCKET_PATH_MAX {
         return format!("not for OpenSSH's programs: the path is too long for them: {socket}");
     }
-    // What the shell would read otherwise is kept from it.
-    let quoted = socket.replace('\'', "'\\''");
-    format!("export SSH_AUTH_SOCK='{quoted}'")
+    format!("export SSH_AUTH_SOCK={}", quoted(socket))
 }
 
 /// Returns a session's state in words.

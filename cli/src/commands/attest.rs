@@ -1,5 +1,6 @@
 //! `notme attest`: statements about what an agent did.
 
+mod log;
 mod make;
 mod transfer;
 mod verify;
@@ -12,6 +13,7 @@ use std::{
 
 use notme_attest::{
     Attestations, Bundle, Predicate, Store,
+    link::restate,
     make::CommitSubject,
     sign::{Signed, sign},
     store::{Kept, Place},
@@ -19,7 +21,7 @@ use notme_attest::{
 };
 use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
 use notme_signer::{AgentClient, Deadline};
-use notme_verifier::{Repository, report::escape};
+use notme_verifier::{Repository, Verdict, report::escape};
 use serde_json::{Value, json};
 
 pub(crate) use self::verify::{attested, with_statements};
@@ -42,8 +44,10 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Trailer(arguments) => trailer(home, arguments),
         Attest::Verify(arguments) => verify::run(home, arguments),
         Attest::Show(arguments) => show(arguments),
-        Attest::Export(arguments) => export(arguments),
+        Attest::Export(arguments) => export(home, arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
+        Attest::Publish(arguments) => log::publish(arguments),
+        Attest::Lookup(arguments) => log::lookup(arguments),
         Attest::Push(arguments) => transfer::push(arguments),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }
@@ -95,20 +99,16 @@ fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
 
-/// Whoever signs statements, and what is going to be kept.
-struct Author<'a> {
-    archive: &'a Archive,
+/// Whoever signs statements: an agent of the key agent.
+pub(crate) struct Hand {
     client: AgentClient,
     agent: AgentName,
     identity: String,
-    now: UnixTime,
-    made: Vec<(Vec<u8>, Vec<Place>)>,
-    lines: Vec<String>,
 }
 
-impl<'a> Author<'a> {
+impl Hand {
     /// Asks the key agent who an agent is, opening its session if need be.
-    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+    pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
         let agent = agent.cloned().map_or_else(configured, Ok)?;
         let endpoint = agent::endpoint(home)?;
         let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
@@ -117,10 +117,41 @@ impl<'a> Author<'a> {
             .credentials(agent.as_str())
             .map_err(agent::client_failure)?;
         Ok(Self {
-            archive,
             client,
             identity: credentials.identity.to_string(),
             agent,
+        })
+    }
+
+    /// Returns the identity that the agent's certificates carry.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Signs a statement, and passes on what the key agent says about it.
+    pub(crate) fn sign(&mut self, statement: &Statement) -> Result<Signed, Failure> {
+        let signed = sign(&mut self.client, self.agent.as_str(), statement)?;
+        if let Some(notice) = &signed.notice {
+            writeln!(io::stderr(), "note: {}", escape(notice))?;
+        }
+        Ok(signed)
+    }
+}
+
+/// Whoever signs statements, and what is going to be kept.
+struct Author<'a> {
+    archive: &'a Archive,
+    hand: Hand,
+    now: UnixTime,
+    made: Vec<(Vec<u8>, Vec<Place>)>,
+    lines: Vec<String>,
+}
+
+impl<'a> Author<'a> {
+    fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+        Ok(Self {
+            archive,
+            hand: Hand::of(home, agent)?,
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
@@ -129,14 +160,7 @@ impl<'a> Author<'a> {
 
     /// Signs a statement, to be kept with the others once all are there.
     fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
-        let Signed {
-            bundle,
-            basis,
-            notice,
-        } = sign(&mut self.client, self.agent.as_str(), statement)?;
-        if let Some(notice) = notice {
-            writeln!(io::stderr(), "note: {}", escape(&notice))?;
-        }
+        let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
         let basis = match basis {
             Basis::IssuanceBound => "issuance-bound",
             Basis::Timestamped => "timestamped",
@@ -199,7 +223,12 @@ fn head(
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let (_, digest) = head(home, &archive.store, &arguments.activity, &author.identity)?;
+    let (_, digest) = head(
+        home,
+        &archive.store,
+        &arguments.activity,
+        author.hand.identity(),
+    )?;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }
@@ -250,8 +279,11 @@ fn describe(kept: &Kept) -> Value {
     }
 }
 
-fn export(arguments: &AttestExport) -> Outcome {
+fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     let archive = Archive::open()?;
+    if let Some(directory) = &arguments.in_toto_link {
+        return export_links(home, &archive, arguments, directory);
+    }
     let mut kept = archive.kept(&arguments.revision)?;
     // A record without the others of its chain is worth nothing.
     let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
@@ -272,6 +304,46 @@ fn export(arguments: &AttestExport) -> Outcome {
     std::fs::create_dir_all(directory)?;
     for bundle in kept {
         write_new(&directory.join(bundle.name.to_string()), &bundle.content)?;
+    }
+    Ok(Exit::Yes)
+}
+
+/// Has an agent sign its own statements about a commit as links, as far as they are accepted.
+fn export_links(
+    home: &Home,
+    archive: &Archive,
+    arguments: &AttestExport,
+    directory: &Path,
+) -> Outcome {
+    let mut hand = Hand::of(home, arguments.agent.as_ref())?;
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let mut own = BTreeSet::new();
+    for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
+        let judged = attestations.of(&commit.id)?.into_iter().filter(|it| {
+            let is_own = it.identity.as_ref() == Some(&hand.identity);
+            is_own && it.verdict == Verdict::Accepted && it.attested_as.is_none()
+        });
+        own.extend(judged.map(|it| it.file));
+    }
+    let mut links = Vec::new();
+    for kept in archive.kept(&arguments.revision)? {
+        if own.contains(&kept.name) {
+            let bundle = Bundle::from_json(&kept.content)?;
+            let agent = hand.agent.as_str();
+            links.push(restate(&mut hand.client, agent, &bundle, &archive.store)?);
+        }
+    }
+    if links.is_empty() {
+        let error = format!("no accepted statement about it is by {}", hand.identity);
+        return Err(Failure::no(error));
+    }
+    std::fs::create_dir_all(directory)?;
+    for link in links {
+        write_new(&directory.join(link.key_name), &link.key)?;
+        write_new(&directory.join(&link.name), &link.content)?;
+        writeln!(io::stdout(), "{}", link.name)?;
     }
     Ok(Exit::Yes)
 }

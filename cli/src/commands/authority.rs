@@ -1,5 +1,7 @@
 //! `notme authority`: run one, and look after it.
 
+mod audit;
+
 use std::{
     env,
     error::Error,
@@ -13,9 +15,10 @@ use std::{
 
 use notme_agent::AuthorityUrl;
 use notme_authority::{
-    Admin, AdminError, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken,
-    OIDC_CONFIG_MAX, Observer, OidcConfig, Protection, RevocationReason, Revoked, Scopes,
-    SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock, TokenInfo,
+    Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment, NewToken,
+    OIDC_CONFIG_MAX, Observer, OidcConfig, Protection, RevocationReason, Revoked, Rotation,
+    RotationError, Scopes, SealingKind, Secret, ServeConfig, Serving, Storage, SystemClock,
+    TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use notme_verifier::report::escape;
@@ -23,8 +26,8 @@ use rustix::{process::getuid, system::uname};
 
 use crate::{
     arguments::{
-        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityServe, AuthorityStatus,
-        Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
+        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityRotate, AuthorityServe,
+        AuthorityStatus, Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
     },
     commands::{
         init::{EMBEDDED, trust_embedded},
@@ -55,6 +58,8 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Enrol(Enrol::Revoke { place, id }) => revoke_token(home, place, id),
         Authority::Revoke(arguments) => revoke(home, arguments),
         Authority::Revocations(arguments) => list_revocations(home, arguments),
+        Authority::Rotate(arguments) => rotate(home, arguments),
+        Authority::Audit(command) => audit::run(home, command),
         Authority::Bundle(place) => bundle(home, place),
     }
 }
@@ -230,6 +235,9 @@ fn describe(directory: &Path, admin: &Admin) -> Outcome {
     for key in &about.format_keys {
         writeln!(out, "{:13} {}", key.format, key.name)?;
     }
+    for epoch in about.epochs.iter().filter(|it| it.epoch != about.epoch) {
+        writeln!(out, "other keys    {}", epoch_line(epoch))?;
+    }
     writeln!(out, "sessions      {}", about.summary.living_sessions)?;
     writeln!(out, "certificates  {}", about.summary.certificates_issued)?;
     match running {
@@ -306,6 +314,7 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
         RevokedKind::Key => Revoked::Key(value.parse().map_err(Failure::usage)?),
         RevokedKind::Session => Revoked::Session(value),
         RevokedKind::Identity => Revoked::Identity(value.parse().map_err(Failure::usage)?),
+        RevokedKind::Epoch => Revoked::Epoch(value.parse().map_err(Failure::usage)?),
     };
     let reason = match arguments.reason {
         RevokedReason::KeyCompromise => RevocationReason::KeyCompromise,
@@ -325,11 +334,26 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
         print_json(&taken)?;
     } else {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}", revocation_line(&taken.revocation))?;
+        for revocation in [&taken.revocation].into_iter().chain(&taken.with) {
+            writeln!(out, "{}", revocation_line(revocation))?;
+        }
         writeln!(out, "sessions ended: {}", taken.sessions_ended)?;
     }
+    if let Revoked::Epoch(number) = what
+        && admin.describe()?.epoch == number
+    {
+        writeln!(
+            io::stderr(),
+            "warning: epoch {number} is in use, and what it issues from now on is refused: `notme authority rotate`"
+        )?;
+    }
+    tell_verifiers(home, &arguments.place)
+}
+
+/// Lets our own verifier know what the authority says now, and says how others get to know.
+fn tell_verifiers(home: &Home, place: &AuthorityPlace) -> Outcome {
     let mut talk = io::stderr().lock();
-    if arguments.place.dir.is_none() && home.trust().join(EMBEDDED).exists() {
+    if place.dir.is_none() && home.trust().join(EMBEDDED).exists() {
         trust_embedded(home)?;
         writeln!(talk, "`notme verify` knows it here already")?;
     }
@@ -360,6 +384,62 @@ fn revocation_line(revocation: &Revocation) -> String {
         revocation.since,
         revocation.reason
     )
+}
+
+fn rotate(home: &Home, arguments: &AuthorityRotate) -> Outcome {
+    let step = match (arguments.prepare, arguments.activate, arguments.retire) {
+        (true, _, _) => Rotation::Prepare,
+        (_, true, _) => Rotation::Activate,
+        (_, _, true) => Rotation::Retire,
+        (false, false, false) => Rotation::Now,
+    };
+    let directory = directory(home, &arguments.place);
+    let protection = protection(&arguments.sealing)?;
+    let epochs = notme_authority::rotate(&directory, &protection, step, Arc::new(SystemClock))
+        .map_err(|error| match error {
+            AdminError::Rotation(error) => refused_rotation(error),
+            error => error.into(),
+        })?;
+    if arguments.json {
+        print_json(&epochs)?;
+    } else {
+        let mut out = io::stdout().lock();
+        for epoch in &epochs {
+            writeln!(out, "{}", epoch_line(epoch))?;
+            for root in &epoch.roots {
+                writeln!(out, "  root        {} {}", root.algorithm, root.kid)?;
+                writeln!(out, "    pin       {}", root.spki_sha256)?;
+            }
+        }
+    }
+    tell_verifiers(home, &arguments.place)
+}
+
+fn refused_rotation(error: RotationError) -> Failure {
+    let hint = match error {
+        RotationError::PreparedAlready => "`notme authority rotate --activate` takes them into use",
+        RotationError::NotPrepared => "`notme authority rotate --prepare` makes them",
+        RotationError::CertificatesLive { .. } => "try again when they are over",
+        RotationError::TooSoon | RotationError::Overtaken | RotationError::NothingToRetire => {
+            return Failure::no(error);
+        }
+    };
+    Failure::no(error).hint(hint)
+}
+
+fn epoch_line(epoch: &EpochInfo) -> String {
+    let number = epoch.epoch;
+    let keys = match epoch.destroyed {
+        true => "its keys are destroyed",
+        false => "its keys still sign trust documents",
+    };
+    match (epoch.from, epoch.retired_at) {
+        (None, _) => format!("epoch {number} is prepared"),
+        (Some(from), None) => format!("epoch {number} issues since {from}"),
+        (Some(from), Some(until)) => {
+            format!("epoch {number} issued from {from} to {until}; {keys}")
+        }
+    }
 }
 
 fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {

@@ -8,12 +8,14 @@ use std::{
     time::Duration,
 };
 
-use notme_agent::{AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins, Timestamping};
+use notme_agent::{
+    AgentConfig, AuthorityAddress, AuthorityUrl, Document, Pins, Timestamping, TokenSource, Wire,
+};
 use notme_authority::{Admin, SystemClock};
 use notme_core::{enrol::SCOPES, identity::AgentName};
 
 use crate::{
-    arguments::{Init, Profile, SignatureForm, Timestamp},
+    arguments::{Init, Profile, SignatureForm, Timestamp, TokenFrom},
     commands::{agent, trust},
     failure::{Exit, Failure, Outcome, read_file},
     forge::{self, Remote},
@@ -27,8 +29,6 @@ use crate::{
 pub(crate) const EMBEDDED: &str = "embedded";
 /// How long the embedded authority may take to make its keys and answer.
 const EMBEDDED_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest enrolment token.
-const TOKEN_MAX: u64 = 4096;
 
 pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     let scope = if arguments.global {
@@ -42,7 +42,10 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     if arguments.undo {
         return undo(scope, &backup);
     }
-    let format = choose_format(arguments)?;
+    let format = match arguments.pairs {
+        true => SignatureForm::X509,
+        false => choose_format(arguments)?,
+    };
     if arguments.timestamp.is_some() && format != SignatureForm::X509 {
         let problem = format!("{} signatures carry no time stamp", format.as_str());
         return Err(Failure::usage(problem).hint("add `--format x509`, or leave `--timestamp` out"));
@@ -56,9 +59,27 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
         .ssh_login
         .then(|| SCOPES.map(str::to_owned).to_vec());
     config.timestamp = arguments.timestamp.map(timestamping);
+    config.token = arguments.token_from.clone().map(|source| match source {
+        // Who is asked for is the authority, as long as nobody says otherwise.
+        TokenFrom::Github => TokenSource::Github {
+            audience: arguments
+                .audience
+                .clone()
+                .or_else(|| config.authority.host())
+                .unwrap_or_default(),
+        },
+        TokenFrom::File(path) => TokenSource::File(path),
+        TokenFrom::Command(command) => TokenSource::Command(command),
+    });
     config.save(&home.agents())?;
-    if let Some(file) = &arguments.token_file {
-        agent::enrol(home, &arguments.agent, &read_token(file)?)?;
+    let token = arguments
+        .token_file
+        .as_deref()
+        .map(read_token)
+        .transpose()?;
+    let opens = token.is_some() || config.token.is_some();
+    if opens {
+        agent::enrol(home, &arguments.agent, token)?;
     }
     let settings = git_settings(home, &arguments.agent, format)?;
 
@@ -76,7 +97,7 @@ pub(crate) fn run(home: &Home, arguments: &Init) -> Outcome {
     }
     settings::apply(scope, &backup, &settings)?;
     let name = &arguments.agent;
-    if config.embedded || arguments.token_file.is_some() {
+    if config.embedded || opens {
         writeln!(
             out,
             "commits and tags made here are signed as agent `{name}`"
@@ -209,18 +230,30 @@ pub(crate) fn start_embedded(home: &Home) -> Result<AuthorityAddress, Failure> {
 /// Pins an authority that somebody else runs, by what its operator said.
 fn remote(home: &Home, arguments: &Init, url: &str) -> Result<AgentConfig, Failure> {
     let url: AuthorityUrl = url.parse().map_err(Failure::usage)?;
-    let document = notme_agent::fetch(&url, arguments.ca_file.clone(), Document::Trust)?;
     let pins = trust::parse_pins(&arguments.pin)?;
-    if pins.is_empty() {
-        return Err(trust::pin_wanted(&document));
+    let fetch = |document| notme_agent::fetch(&url, arguments.ca_file.clone(), document);
+    if arguments.pairs {
+        if pins.is_empty() {
+            return Err(trust::pin_wanted(&[]));
+        }
+        let bundle = String::from_utf8(fetch(Document::WellKnownCaBundle)?)?;
+        trust::pin_bundle(home, &trust::name_of(&url), &bundle, &pins)?;
+    } else {
+        let document = fetch(Document::Trust)?;
+        if pins.is_empty() {
+            return Err(trust::pin_wanted(&document));
+        }
+        trust::pin_or_refresh(home, &trust::name_of(&url), &document, &pins)?;
     }
-    trust::pin_or_refresh(home, &trust::name_of(&url), &document, &pins)?;
     let mut config = AgentConfig::new(
         arguments.agent.clone(),
         url,
         profile(arguments.profile),
         Pins::new(pins)?,
     );
+    if arguments.pairs {
+        config.wire = Wire::Pairs;
+    }
     config.ca_file = arguments
         .ca_file
         .as_deref()
@@ -245,11 +278,16 @@ const fn timestamping(timestamp: Timestamp) -> Timestamping {
 
 /// Reads an enrolment token, which is not to be an argument that everybody sees.
 pub(crate) fn read_token(file: &Path) -> Result<String, Failure> {
-    let token = String::from_utf8(read_file(file, TOKEN_MAX)?)?;
+    let limit = u64::try_from(notme_agent::TOKEN_MAX).unwrap_or(u64::MAX);
+    let token = String::from_utf8(read_file(file, limit)?)?;
     Ok(token.trim().to_owned())
 }
 
-fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
+/// Returns where `init` keeps what was there before.
+///
+/// # Errors
+/// [`git::GitError`] outside a repository, when it is about one.
+pub(crate) fn backup_file(home: &Home, scope: Scope) -> Result<PathBuf, git::GitError> {
     Ok(match scope {
         Scope::Local => git::common_directory()?.join("notme/settings.json"),
         Scope::Global => home.programs().join("settings.json"),

@@ -4,18 +4,21 @@ mod openpgp;
 mod ssh;
 
 use std::{
+    fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use notme_agent::{AuthorityUrl, Document};
+use notme_agent::{AuthorityAddress, AuthorityUrl, Document, HISTORY_MAX};
+use notme_attest::trusted_root::TrustedRoot as SigstoreRoot;
 use notme_core::{
     certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
 };
 use notme_verifier::{
-    load::{PemKind, Refreshed, TrustStoreError},
+    Code,
+    load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind, TrustedTsa},
+    trust::{Authority, TrustedRoot, TrustedTsa},
     verdict::Class,
 };
 
@@ -60,12 +63,40 @@ pub(crate) fn pin_or_refresh(
     let store = store(home, None);
     if store.contains(name) {
         store
-            .refresh(name, document, now())
+            .refresh(name, document, &[], now())
             .map_err(store_failure)?;
     } else {
         store
             .add_document(name, document, pins, now())
             .map_err(store_failure)?;
+    }
+    update_allowed_signers(home)
+}
+
+/// Pins an authority by the certificates of its roots; one that is pinned already stays as it is.
+///
+/// # Errors
+/// [`Failure`] when a certificate is not pinned.
+pub(crate) fn pin_bundle(
+    home: &Home,
+    name: &str,
+    bundle: &str,
+    pins: &[[u8; 32]],
+) -> Result<(), Failure> {
+    let store = store(home, None);
+    if !store.contains(name) {
+        store
+            .add_pem(name, bundle, PemKind::Notme, pins)
+            .map_err(store_failure)?;
+    }
+    Ok(())
+}
+
+/// Writes what git was pointed at anew, where `notme init` did point it at something.
+fn update_allowed_signers(home: &Home) -> Result<(), Failure> {
+    let file = home.allowed_signers();
+    if file.exists() {
+        fs::write(file, allowed_signers(home))?;
     }
     Ok(())
 }
@@ -91,14 +122,11 @@ pub(crate) fn parse_pins(pins: &[String]) -> Result<Vec<[u8; 32]>, Failure> {
 /// Refuses to trust what nobody vouched for, and shows what to compare.
 pub(crate) fn pin_wanted(document: &[u8]) -> Failure {
     let failure = Failure::usage("an authority is pinned by the key that its operator told you");
-    let shown: Option<TrustDocument> = Envelope::from_json(document)
-        .ok()
-        .and_then(|envelope| serde_json::from_slice(envelope.payload()).ok());
-    let Some(document) = shown else {
+    let Some(document) = unverified(document) else {
         return failure.hint("pass it as `--pin SHA256`");
     };
     let pins: Vec<String> = document
-        .current_roots()
+        .issuing_roots()
         .map(|root| {
             format!(
                 "--pin {}",
@@ -277,10 +305,10 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     }
     for root in authority.roots() {
         let key = root.certificate().public_key();
-        let retired = retired(root.retired_at());
+        let window = window(authority, root.from(), root.retired_at());
         writeln!(
             out,
-            "  root     {} {}{retired}",
+            "  root     {} {}{window}",
             key.algorithm().as_str(),
             key.kid()
         )?;
@@ -288,16 +316,21 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
     }
     for tsa in authority.tsa() {
         let key = tsa.certificate().public_key();
-        let retired = retired(tsa.retired_at());
+        let window = window(authority, tsa.from(), tsa.retired_at());
         let algorithm = key.algorithm().as_str();
-        writeln!(out, "  stamps   {algorithm} {}{retired}", key.kid())?;
+        writeln!(out, "  stamps   {algorithm} {}{window}", key.kid())?;
     }
     openpgp::print(out, authority)?;
     ssh::print(out, authority)
 }
 
-fn retired(at: Option<UnixTime>) -> String {
-    at.map_or_else(String::new, |at| format!(", retired {at}"))
+/// Says of a key whether it is not in use yet, or not any more.
+fn window(authority: &Authority, from: UnixTime, retired_at: Option<UnixTime>) -> String {
+    match retired_at {
+        Some(at) => format!(", retired {at}"),
+        None if !authority.has_used(from) => ", prepared".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Returns the file of allowed signers that stands for everybody who is trusted.
@@ -330,8 +363,18 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     if arguments.krl {
         return ssh::export_krl(authorities, now());
     }
+    if arguments.sigstore {
+        let root = SigstoreRoot::of(authorities);
+        if root.is_empty() {
+            return Err(Failure::from("no trusted authority has X.509 roots"));
+        }
+        return print_json(&root);
+    }
     let pem: String = authorities
-        .flat_map(Authority::roots)
+        .flat_map(|authority| {
+            let used = |root: &&TrustedRoot| authority.has_used(root.from());
+            authority.roots().iter().filter(used)
+        })
         .map(|root| Certificate::pem(root.certificate()))
         .collect();
     if pem.is_empty() {
@@ -345,13 +388,41 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     let store = store(home, None);
     if let (Some(name), Some(file)) = (&arguments.name, &arguments.from) {
         let refreshed = store
-            .refresh(name, &read_file(file, DOCUMENT_MAX)?, now())
+            .refresh(name, &read_file(file, DOCUMENT_MAX)?, &[], now())
             .map_err(store_failure)?;
+        update_allowed_signers(home)?;
         return tell(name, refreshed);
     }
     let trust = store.load(now());
     let mut exit = Exit::Yes;
+    let is_wanted = |name: &str| {
+        arguments
+            .name
+            .as_deref()
+            .is_none_or(|wanted| wanted == name)
+    };
+    let mut published = Vec::new();
+    let mut found = false;
+    for authority in trust.authorities() {
+        let name = authority.name();
+        match authority.document() {
+            _ if !is_wanted(name) => {}
+            Some(_) => published.push(name),
+            None => {
+                writeln!(
+                    io::stdout(),
+                    "{name}: pinned by certificate, nothing to refresh"
+                )?;
+                found = true;
+            }
+        }
+    }
     for fault in trust.faults() {
+        // What is older than what was seen gives way to what is newer.
+        if fault.code == Code::BundleRollback {
+            published.extend(is_wanted(&fault.name).then_some(&*fault.name));
+            continue;
+        }
         writeln!(
             io::stderr(),
             "error: authority `{}`: {}",
@@ -360,40 +431,83 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
         )?;
         exit = Exit::Undecided;
     }
-    let mut found = false;
-    for authority in trust.authorities() {
-        if arguments
-            .name
-            .as_deref()
-            .is_some_and(|name| name != authority.name())
-        {
+    for name in published {
+        found = true;
+        let facts = trust.authorities().iter().find(|it| it.name() == name);
+        let issued_at = facts
+            .and_then(|it| it.document())
+            .map(|facts| facts.issued_at);
+        let oldest = arguments.max_age.map(|age| now().plus(-i64::from(age)));
+        if oldest.is_some_and(|oldest| issued_at.is_some_and(|at| at >= oldest)) {
+            writeln!(io::stdout(), "{name}: fresh enough")?;
             continue;
         }
-        found = true;
-        let Some(facts) = authority.document() else {
-            writeln!(
-                io::stdout(),
-                "{}: pinned by certificate, nothing to refresh",
-                authority.name()
-            )?;
-            continue;
-        };
-        let address = if is_embedded(authority) {
-            start_embedded(home)?
-        } else {
-            facts.url.parse::<AuthorityUrl>()?.into()
-        };
-        let document = notme_agent::fetch(address, arguments.ca_file.clone(), Document::Trust)
-            .map_err(Failure::from)?;
-        let refreshed = store
-            .refresh(authority.name(), &document, now())
-            .map_err(store_failure)?;
-        tell(authority.name(), refreshed)?;
+        // One that is not there, or not to be believed, does not keep the others from it.
+        match refresh_one(home, &store, name, arguments.ca_file.clone()) {
+            Ok(refreshed) => drop(tell(name, refreshed)?),
+            Err(failure) => {
+                failure.report();
+                exit = match (exit, failure.exit()) {
+                    (Exit::No, _) | (_, Exit::No) => Exit::No,
+                    (_, other) => other,
+                };
+            }
+        }
     }
+    update_allowed_signers(home)?;
     if !found && arguments.name.is_some() {
         return Err(Failure::usage("no such authority is trusted"));
     }
     Ok(exit)
+}
+
+/// Fetches the newest document of an authority, and what it missed in between.
+fn refresh_one(
+    home: &Home,
+    store: &TrustStore,
+    name: &str,
+    ca_file: Option<PathBuf>,
+) -> Result<Refreshed, Failure> {
+    let address = address(home, store, name)?;
+    let document = notme_agent::fetch(address.clone(), ca_file.clone(), Document::Trust)?;
+    let missed = store
+        .missed(name, &document, now())
+        .map_err(store_failure)?;
+    let history = notme_agent::fetch_history(address, ca_file, missed)?;
+    if history.is_none() {
+        writeln!(
+            io::stderr(),
+            "note: {name}: the documents in between are not to be had, or more than {HISTORY_MAX}; whether they follow one another was not checked"
+        )?;
+    }
+    store
+        .refresh(name, &document, &history.unwrap_or_default(), now())
+        .map_err(store_failure)
+}
+
+/// Brings every authority up to date before something is judged. One that cannot be asked is told
+/// of, and known as before.
+///
+/// # Errors
+/// [`Failure`] when what an authority answered is refused.
+pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
+    let store = store(home, None);
+    for authority in store.load(now()).authorities() {
+        if authority.document().is_none() {
+            continue;
+        }
+        match refresh_one(home, &store, authority.name(), None) {
+            Err(failure) if failure.exit() == Exit::No => return Err(failure),
+            Err(failure) => writeln!(
+                io::stderr(),
+                "note: authority `{}` is known as before: {}",
+                authority.name(),
+                escape(&failure.to_string())
+            )?,
+            Ok(_) => {}
+        }
+    }
+    update_allowed_signers(home)
 }
 
 fn tell(name: &str, refreshed: Refreshed) -> Outcome {
@@ -419,7 +533,19 @@ fn store_failure(error: TrustStoreError) -> Failure {
     failure.hint(hint)
 }
 
-/// Tells whether an authority is the user's own.
-fn is_embedded(authority: &Authority) -> bool {
-    authority.name() == EMBEDDED && authority.kind() == PinKind::TrustDocument
+/// Returns where an authority is reached: where its stored document says. What is found there is
+/// believed for its signature alone.
+fn address(home: &Home, store: &TrustStore, name: &str) -> Result<AuthorityAddress, Failure> {
+    if name == EMBEDDED {
+        return start_embedded(home);
+    }
+    let stored = store.document(name).map_err(store_failure)?;
+    let document = unverified(&stored).ok_or("the stored trust document cannot be read")?;
+    Ok(document.authority.parse::<AuthorityUrl>()?.into())
+}
+
+/// Reads a trust document for what it says, whoever says it.
+pub(crate) fn unverified(envelope: &[u8]) -> Option<TrustDocument> {
+    let envelope = Envelope::from_json(envelope).ok()?;
+    serde_json::from_slice(envelope.payload()).ok()
 }

@@ -1,6 +1,9 @@
 //! `notme verify` and `notme explain`.
 
+mod compromised;
+mod interrupt;
 mod progress;
+mod vsa;
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +18,10 @@ use notme_verifier::{
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::attest::{attested, with_statements},
+    commands::{
+        attest::{attested, with_statements},
+        trust,
+    },
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -26,20 +32,18 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let repository = open()?;
-    let selection = select(&repository, arguments)?;
-    let selection = match &arguments.reference {
-        Some(name) if !name.starts_with("refs/") => {
-            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
-            return Err(failure.hint("write it as `refs/heads/main`"));
-        }
-        Some(name) => selection.on(Some(name.clone())),
-        None => selection,
-    };
+    if arguments.refresh {
+        trust::refresh_first(home)?;
+    }
     let grounds = Grounds::load(
         home,
         arguments.trust.as_deref(),
         arguments.policy.as_deref(),
     )?;
+    if arguments.revoked || !arguments.compromised.is_empty() {
+        return compromised::run(&repository, &grounds, arguments);
+    }
+    let selection = select(&repository, arguments)?;
     let judge = grounds.judge();
     let lineage = match arguments.trust_root {
         None => None,
@@ -52,13 +56,23 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         Some(lineage) => lineage.judge(),
         None => &judge,
     };
+    let listening = interrupt::stops(judge.stopper())?;
+    // What lies between the trust root and the selection is examined, too.
+    let counter = match &lineage {
+        Some(_) => None,
+        None => Some(repository.counter(&selection)?),
+    };
     let verdicts = with_statements(&repository, &grounds, |statements| {
-        progress::shown(judge, || match &lineage {
+        progress::shown(judge, counter, || match &lineage {
             Some(lineage) => lineage.verify(&selection, statements),
             None => verify_with(&repository, &selection, judge, statements),
         })
     })?;
-    let verdicts = attested(&repository, &grounds, verdicts)?;
+    listening.end();
+    let mut verdicts = attested(&repository, &grounds, verdicts)?;
+    if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
+        verdicts = verdicts.with_places(&repository);
+    }
 
     let mut out = BufWriter::new(io::stdout().lock());
     match arguments.format {
@@ -73,9 +87,17 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
                 writeln!(out, "{}", explain(object.judgement(), judge))?;
             }
         }
+        ReportFormat::Text if arguments.fold => report::write_folded(&verdicts, &mut out)?,
         ReportFormat::Text => report::write_text(&verdicts, &mut out)?,
         ReportFormat::Json => report::write_json(&verdicts, &mut out)?,
         ReportFormat::Jsonl => report::write_jsonl(&verdicts, &mut out)?,
+        ReportFormat::Sarif => report::write_sarif(&verdicts, &mut out)?,
+        ReportFormat::Junit => report::write_junit(&verdicts, &mut out)?,
+        ReportFormat::Markdown => report::write_markdown(&verdicts, &mut out)?,
+        ReportFormat::Github => report::write_github(&verdicts, &mut out)?,
+        ReportFormat::Gitlab => report::write_gitlab(&verdicts, &mut out)?,
+        ReportFormat::Html => report::write_html(&verdicts, &mut out)?,
+        ReportFormat::Vsa => vsa::write(home, &repository, &verdicts, arguments, &mut out)?,
     }
     out.flush()?;
     drop(out);
@@ -126,7 +148,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
     if arguments.tags {
         selections.push(repository.select_tags());
     }
-    selections
+    let selection = selections
         .into_iter()
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
@@ -135,11 +157,39 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
                 Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
             }
             None => Failure::from(error),
-        })
+        })?;
+    on_reference(selection, arguments)
 }
 
-/// Says on stderr what stands behind the verdicts and what to do about them.
+/// Says for which ref the objects are, if somebody names one.
+fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, Failure> {
+    match &arguments.reference {
+        Some(name) if !name.starts_with("refs/") => {
+            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
+            Err(failure.hint("write it as `refs/heads/main`"))
+        }
+        Some(name) => Ok(selection.on(Some(name.clone()))),
+        None => Ok(selection),
+    }
+}
+
+/// Says on stderr what stands behind the verdicts, and what to do about them.
 fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+    talk_of(repository, grounds, verdicts)?;
+    let codes: BTreeSet<_> = verdicts
+        .objects()
+        .iter()
+        .filter_map(|object| object.judgement().verdict().code())
+        .map(|code| (code.as_str(), code.fix()))
+        .collect();
+    for (code, fix) in codes {
+        writeln!(io::stderr(), "hint: {code}: {fix}")?;
+    }
+    Ok(())
+}
+
+/// Says on stderr what stands behind them.
+fn talk_of(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
     for note in grounds.trust().notes() {
         writeln!(out, "note: {}", report::escape(note))?;
@@ -164,15 +214,6 @@ fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::
             out,
             "note: the clone is shallow; nothing beyond its boundary was judged"
         )?;
-    }
-    let codes: BTreeSet<_> = verdicts
-        .objects()
-        .iter()
-        .filter_map(|object| object.judgement().verdict().code())
-        .map(|code| (code.as_str(), code.fix()))
-        .collect();
-    for (code, fix) in codes {
-        writeln!(out, "hint: {code}: {fix}")?;
     }
     Ok(())
 }

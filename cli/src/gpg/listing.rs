@@ -31,7 +31,8 @@ pub(super) fn trusted(home: &Home) -> Result<Vec<Listed>, Failure> {
     let trust = store(home, None).load(now());
     let mut listed = Vec::new();
     for authority in trust.authorities() {
-        for root in authority.openpgp() {
+        let used = authority.openpgp().iter();
+        for root in used.filter(|root| authority.has_used(root.from())) {
             let key = root.key().key();
             listed.push(Listed {
                 record: "pub",

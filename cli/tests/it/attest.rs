@@ -283,8 +283,8 @@ fn bundles_travel_as_files_too() {
     other.write("bundles.jsonl", &lines);
     other.notme_ok(&["attest", "import", "bundles.jsonl"]);
     assert_eq!(judged(&other, &[]).1["level"], "L2");
-    // One that was tampered with is kept, and refused when it is judged: keeping is no trust.
-    let bad = lines.replacen("\"sig\":\"", "\"sig\":\"AAAA", 1);
+    // What was tampered with is kept, and refused when it is judged: keeping is no trust.
+    let bad = lines.replace("\"sig\":\"", "\"sig\":\"AAAA");
     other.write("bad.jsonl", &bad);
     other.notme_ok(&["attest", "import", "bad.jsonl"]);
     assert_eq!(judged(&other, &[]).0, Some(1));
@@ -437,6 +437,7 @@ fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none(
         b"".to_vec(),
         b"tree 0".to_vec(),
         pae("text/plain", b"{}"),
+        br#"{"_type":"link"}"#.to_vec(),
         pae("application/vnd.in-toto+json", b"{}"),
         pae(
             "application/vnd.in-toto+json",

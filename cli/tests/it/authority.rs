@@ -2,63 +2,14 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     os::unix::fs::{FileExt as _, PermissionsExt as _},
-    process::{Child, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use notme_testkit::{issuer::TestIssuer, jwt::TokenKey};
 use serde_json::json;
 
-use crate::world::{World, told};
-
-/// An authority in the foreground; it ends with the value.
-struct Served {
-    child: Child,
-    url: String,
-}
-
-impl Served {
-    fn start(world: &World, arguments: &[&str]) -> Self {
-        let mut child = world
-            .notme_command()
-            .args(["authority", "serve"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
-            let line = lines
-                .next()
-                .expect("the authority says where it listens")
-                .unwrap();
-            if let Some(url) = line.strip_prefix("listening on ") {
-                break url.to_owned();
-            }
-        };
-        // Somebody has to go on reading, or the authority would wait for it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Returns a port that was free a moment ago; the URL has to be known before the start.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
+use crate::world::{Served, World, free_port, told};
 
 #[test]
 fn an_agent_elsewhere_enrols_with_a_token_and_commits() {

@@ -92,9 +92,79 @@ fn a_wrong_value_is_a_wrong_call_and_changes_nothing() {
         ["key", "0123"],
         ["session", "ab"],
         ["identity", "claude"],
+        ["epoch", "one"],
+        ["epoch", "2"],
     ] {
         let output = world.notme(&[&["authority", "revoke"], &arguments[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     }
     assert_eq!(world.notme_ok(&["authority", "revocations"]), "");
+}
+
+#[test]
+fn an_epoch_takes_back_what_it_issued_in_every_format_and_nothing_else() {
+    for format in ["x509", "ssh", "openpgp"] {
+        let (world, object) = signed(format);
+        let since = text(&object, "judged_at");
+        let in_use = world.notme(&["authority", "revoke", "epoch", "1", "--since", since]);
+        assert!(in_use.status.success(), "{}", told(&in_use));
+        assert!(told(&in_use).contains("epoch 1 is in use"), "{format}");
+        world.notme_ok(&["authority", "rotate"]);
+        world.signed_commit("after");
+        assert_eq!(world.code("HEAD", &[]), "accepted", "{format}");
+        assert_eq!(world.code("HEAD~", &[]), "revoked", "{format}");
+    }
+}
+
+#[test]
+fn what_the_policy_lists_as_good_is_not_taken_back() {
+    let (world, object) = signed("x509");
+    let (good, identity) = (text(&object, "oid"), text(&object, "identity"));
+    let since = text(&object, "judged_at");
+    world.signed_commit("bad");
+    world.notme_ok(&[
+        "authority",
+        "revoke",
+        "identity",
+        identity,
+        "--since",
+        since,
+    ]);
+    let listed = world.policy(&format!("known_good = [\"{good}\"]\n"));
+    let (_, report) = world.verdicts(&["--all", "--policy", &listed]);
+    let verdicts: Vec<_> = report["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| {
+            (
+                text(object, "oid"),
+                object["code"].as_str(),
+                &object["rule"],
+            )
+        })
+        .collect();
+    assert_eq!(verdicts.len(), 2);
+    for (oid, code, rule) in verdicts {
+        match oid == good {
+            true => {
+                assert_eq!(code, None);
+                let rule = rule.as_str().unwrap();
+                assert!(
+                    rule.ends_with("; revoked, but listed in known_good"),
+                    "{rule}"
+                );
+            }
+            false => assert_eq!(code, Some("revoked")),
+        }
+    }
+    // It stands for nothing but the revocation.
+    let listed = world.policy(&format!("known_good = [\"{good}\"]\nallow = []\n"));
+    assert_eq!(world.code(good, &["--policy", &listed]), "not-authorised");
+    // In a repository's own policy it is for what is older than the commit that lists it.
+    let bad = world.git_ok(&["rev-parse", "HEAD"]);
+    let listed = format!("known_good = [\"{good}\"]\n");
+    let root = world.commit(".notme/policy.toml", &listed);
+    assert_eq!(world.code(good, &["--trust-root", &root]), "accepted");
+    assert_eq!(world.code(&bad, &["--trust-root", &root]), "revoked");
 }

@@ -202,7 +202,7 @@ fn ssh_keygen_shows_what_the_certificate_says() {
 fn status_tells_how_ssh_finds_the_agent() {
     let world = world(&[]);
     let line = format!(
-        "export SSH_AUTH_SOCK='{}'",
+        "export SSH_AUTH_SOCK={}",
         world.notme_home().join("run/ssh-agent.sock").display()
     );
     for arguments in [&["status"][..], &["agent", "status"]] {

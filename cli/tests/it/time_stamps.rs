@@ -171,3 +171,20 @@ fn a_time_stamp_of_another_commit_is_refused() {
     assert_eq!(world.code(&forged, &[]), "timestamp-invalid");
     assert!(!world.git(&["verify-commit", &forged]).status.success());
 }
+
+#[test]
+fn time_stamps_of_before_a_rotation_stand_and_the_next_ones_too() {
+    let world = World::new();
+    world.notme_ok(&["init", "--timestamp=required"]);
+    let before = world.signed_commit("a");
+    world.notme_ok(&["authority", "rotate"]);
+    let after = world.signed_commit("b");
+    let floor = world.policy_with_floor("timestamped");
+    for commit in [&before, &after] {
+        assert_eq!(world.code(commit, &["--policy", &floor]), "accepted");
+    }
+    let shown = world.notme_ok(&["trust", "show"]);
+    let stamps = shown.lines().filter(|line| line.contains("stamps "));
+    let retired: Vec<_> = stamps.map(|line| line.contains(", retired ")).collect();
+    assert_eq!(retired, [true, false], "{shown}");
+}

@@ -6,6 +6,10 @@ use notme_testkit::repository::Repository;
 
 use crate::world::{World, told};
 
+const FORMATS: [&str; 9] = [
+    "text", "json", "jsonl", "sarif", "junit", "markdown", "github", "gitlab", "html",
+];
+
 #[test]
 fn json_keeps_its_contract() {
     let world = World::initialised();
@@ -295,10 +299,65 @@ fn escape_sequences_in_names_never_reach_the_terminal() {
         "tree {tree}\nauthor \u{1b}[2J <a> 1 +0000\ncommitter \u{1b}]0;x\u{7} <a> 1 +0000\n\n\u{1b}[31mred\n"
     );
     let oid = world.store(raw.as_bytes());
-    for format in ["text", "json", "jsonl"] {
+    for format in FORMATS {
         let output = world.notme(&["verify", &oid, "--format", format]);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
         assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b));
     }
     let output = world.notme(&["explain", &oid]);
     assert!(!output.stdout.contains(&0x1b));
+}
+
+#[test]
+fn every_format_has_the_verdict_in_its_exit_code() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for format in FORMATS {
+        let output = world.notme(&["verify", "--format", format]);
+        assert!(output.status.success(), "{}", told(&output));
+        assert!(!output.stdout.is_empty());
+        if format != "text" {
+            assert!(output.stderr.is_empty(), "{}", told(&output));
+        }
+    }
+    let folded = world.notme_ok(&["verify", "--fold"]);
+    assert_eq!(folded, world.notme_ok(&["verify"]), "one is no run");
+    let both = world.notme(&["verify", "--fold", "--explain"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn the_page_leads_from_a_level_to_the_statements_behind_it() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.notme_ok(&["attest", "dispatch"]);
+    let (_, document) = world.verdicts(&[]);
+    let page = world.notme_ok(&["verify", "--format", "html"]);
+    let statements = document["objects"][0]["attestations"].as_array().unwrap();
+    assert_eq!(statements.len(), 2);
+    for statement in statements {
+        let digest = statement["digest"].as_str().unwrap();
+        let digest = digest.strip_prefix("sha256:").unwrap();
+        assert!(page.contains(&format!("<a href=\"#s-{digest}\">")));
+        assert!(page.contains(&format!("<tr id=\"s-{digest}\" class=\"accepted\">")));
+    }
+    assert!(page.contains("Agents signed 1 of 1 accepted commits (100 %)."));
+}
+
+/// A CI job annotates the file that the offending commit changed.
+#[test]
+fn annotations_name_what_the_offending_commit_changed() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.commit("src/b.rs", "unsigned");
+    let github = world.notme(&["verify", "--format", "github"]);
+    assert_eq!(github.status.code(), Some(1));
+    let out = String::from_utf8(github.stdout).unwrap();
+    assert!(
+        out.starts_with("::error file=src/b.rs,line=1,title=notme%3A unsigned::commit "),
+        "{out}"
+    );
+    let gitlab = world.notme(&["verify", "--format", "gitlab"]);
+    let issues: serde_json::Value = serde_json::from_slice(&gitlab.stdout).unwrap();
+    assert_eq!(issues[0]["location"]["path"], "src/b.rs");
 }

@@ -3,9 +3,11 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead as _, BufReader},
     ops::{Deref, DerefMut},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 use notme_testkit::repository::{Repository, run};
@@ -75,6 +77,34 @@ impl World {
         let output = self.notme(arguments);
         assert!(output.status.success(), "{}", told(&output));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Returns a shell that finds `notme`, and before it what [`Self::stub`] wrote.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let programs = Path::new(NOTME).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let mut command = self.command("/bin/sh");
+        command
+            .env(
+                "PATH",
+                format!("{}:{}:{path}", self.stubs().display(), programs.display()),
+            )
+            .env("STUBS", self.stubs())
+            .args(["-c", script]);
+        command
+    }
+
+    /// Writes a program for [`Self::shell`].
+    pub(crate) fn stub(&self, name: &str, script: &str) {
+        let path = self.stubs().join(name);
+        fs::create_dir_all(self.stubs()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Where stubs are.
+    pub(crate) fn stubs(&self) -> PathBuf {
+        self.home().join("stubs")
     }
 
     /// Runs `notme verify … --format json` and returns its exit code and the document.
@@ -148,6 +178,97 @@ impl Drop for World {
             let _ = self.notme(&["authority", "stop"]);
         }
     }
+}
+
+/// Somebody who runs an authority for others, with the trust domain `example.com`.
+pub(crate) struct Operator {
+    world: World,
+    directory: String,
+}
+
+impl Operator {
+    /// Makes the keys.
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let directory = world.home().join("authority").to_str().unwrap().to_owned();
+        let operator = Self { world, directory };
+        operator.ask(&["init", "--trust-domain", "example.com"]);
+        operator
+    }
+
+    /// Runs a subcommand of `notme authority` on it.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> String {
+        let place = ["--dir", &self.directory];
+        self.world
+            .notme_ok(&[&["authority"], arguments, &place].concat())
+    }
+
+    /// Starts it.
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Served {
+        let place = ["--dir", &self.directory];
+        Served::start(&self.world, &[&place[..], arguments].concat())
+    }
+
+    /// Returns its pins, which it tells people.
+    pub(crate) fn pins(&self) -> Vec<String> {
+        let status = self.ask(&["status"]);
+        let pins = status
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("pin "));
+        pins.map(|pin| pin.trim().to_owned()).collect()
+    }
+
+    /// Returns where it may write files.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.world.home()
+    }
+}
+
+/// An authority in the foreground; it ends with the value.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Served {
+    pub(crate) fn start(world: &World, arguments: &[&str]) -> Self {
+        let mut child = world
+            .notme_command()
+            .args(["authority", "serve"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = loop {
+            let line = lines
+                .next()
+                .expect("the authority says where it listens")
+                .unwrap();
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+        };
+        // Somebody has to go on reading, or the authority would wait for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, url }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns a port that was free a moment ago; the URL has to be known before the start.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Returns everything that a program said.

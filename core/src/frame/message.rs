@@ -21,8 +21,9 @@ pub enum Request {
         /// What the body is. The key agent parses it and refuses what it does not understand.
         purpose: Purpose,
     },
-    /// Sign the body, which is the pre-authentication encoding (DSSE) of an in-toto statement. The
-    /// key agent reads it and refuses anything else; answered by [`AttestAnswer`].
+    /// Sign the body, which is the pre-authentication encoding (DSSE) of an in-toto statement, or an
+    /// in-toto link. The key agent reads it and refuses anything else; answered by
+    /// [`AttestAnswer`].
     Attest {
         /// As in [`Request::Sign`].
         key: String,

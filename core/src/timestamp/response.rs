@@ -130,6 +130,11 @@ pub(super) fn token_of(der: &[u8]) -> Result<&[u8], TimeStampError> {
     }
 }
 
+/// Returns the token of an answer that carries one, unread; `None` for all other bytes.
+pub fn granted_token(der: &[u8]) -> Option<&[u8]> {
+    token_of(der).ok()
+}
+
 /// Writes the answer that carries a token.
 pub fn reply_granted(token: &[u8]) -> Vec<u8> {
     sequence(&[&sequence(&[&unsigned(&[GRANTED])]), token])

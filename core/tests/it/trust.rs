@@ -100,6 +100,147 @@ fn whoever_pinned_the_root_that_went_walks_to_the_next_only_if_it_signed() {
     ));
 }
 
+/// What the authority of seed `last` publishes after the rotations from seed 1 on.
+fn rotated(last: u8) -> TrustDocument {
+    let mut document = TestAuthority::new(last).trust(u64::from(last), NOW);
+    for seed in 1..last {
+        let at = NOW.plus(-600 + i64::from(seed));
+        let retired = TestAuthority::new(seed).retired(at, &TestAuthority::new(seed + 1));
+        document.roots.extend(retired);
+    }
+    document
+}
+
+#[test]
+fn whoever_missed_rotations_walks_by_the_handovers() {
+    let envelope = TestAuthority::new(4).sign_trust(&rotated(4));
+    for seed in 1..=4 {
+        for pin in TestAuthority::new(seed).pins() {
+            let verified = verify(&envelope, &[pin]).unwrap();
+            assert_eq!(verified.document().retired_roots().count(), 6);
+        }
+    }
+    assert!(matches!(
+        verify(&envelope, &TestAuthority::new(5).pins()),
+        Err(TrustError::NotPinned)
+    ));
+}
+
+#[test]
+fn a_handover_that_is_missing_leads_nowhere() {
+    let mut document = rotated(3);
+    let gap = TestAuthority::new(2).pins();
+    for root in &mut document.roots {
+        if gap.contains(&root.certificate.public_key().spki_sha256()) {
+            root.handover = None;
+        }
+    }
+    let envelope = TestAuthority::new(3).sign_trust(&document);
+    assert!(matches!(
+        verify(&envelope, &TestAuthority::new(1).pins()),
+        Err(TrustError::NotPinned)
+    ));
+}
+
+/// Whoever has only the new keys cannot say that the old ones handed over to them.
+#[test]
+fn a_handover_that_the_root_did_not_sign_is_refused() {
+    let (old, thief) = (TestAuthority::new(1), TestAuthority::new(2));
+    let genuine = old.retired(NOW.plus(-10), &TestAuthority::new(3));
+    let stolen = old.retired(NOW.plus(-9), &thief);
+    let signed_by_thief = |mut roots: Vec<notme_core::trust::Root>| {
+        let mut document = thief.trust(2, NOW);
+        document.roots.append(&mut roots);
+        verify(&thief.sign_trust(&document), &old.pins()).unwrap_err()
+    };
+    // To others, and not to the thief.
+    assert!(matches!(
+        signed_by_thief(genuine.clone()),
+        TrustError::NotPinned
+    ));
+    // With another end than the one that was signed, and without any.
+    let mut longer = stolen.clone();
+    longer[0].retired_at = Some(NOW.plus(-8));
+    assert!(matches!(signed_by_thief(longer), TrustError::Handover(_)));
+    let mut endless = stolen.clone();
+    endless[0].retired_at = None;
+    assert!(matches!(signed_by_thief(endless), TrustError::Handover(_)));
+    // The handover of the one root under the other.
+    let mut crossed = stolen;
+    let other = crossed[1].handover.take();
+    crossed[0].handover = other;
+    assert!(matches!(signed_by_thief(crossed), TrustError::Handover(_)));
+}
+
+/// A handover is for one trust domain: nobody else's document can hold it.
+#[test]
+fn a_handover_is_worth_nothing_in_another_trust_domain() {
+    let mut document = rotated(2);
+    document.trust_domain = "other.invalid".to_owned();
+    let envelope = TestAuthority::new(2).sign_trust(&document);
+    for seed in [1, 2] {
+        assert!(matches!(
+            verify(&envelope, &TestAuthority::new(seed).pins()),
+            Err(TrustError::Handover(_))
+        ));
+    }
+}
+
+#[test]
+fn malformed_handovers_are_refused() {
+    let mut document = serde_json::to_value(rotated(2)).unwrap();
+    let good = document["roots"][2]["handover"].clone();
+    assert_eq!(good["to"].as_array().unwrap().len(), 2);
+    let digest = good["to"][0].clone();
+    for (member, bad) in [
+        ("to", serde_json::json!([])),
+        ("to", serde_json::json!(["ab"])),
+        ("to", serde_json::Value::Array(vec![digest; 9])),
+        ("signature", "*".into()),
+        ("extra", 1.into()),
+    ] {
+        document["roots"][2]["handover"] = good.clone();
+        document["roots"][2]["handover"][member] = bad;
+        assert!(serde_json::from_value::<TrustDocument>(document.clone()).is_err());
+    }
+}
+
+#[test]
+fn more_roots_than_any_authority_has_are_not_looked_at() {
+    let error = refused(|document| {
+        let root = document.roots[0].clone();
+        document.roots = vec![root; notme_core::trust::ROOTS_MAX + 1];
+    });
+    assert!(matches!(error, TrustError::TooManyRoots(257)), "{error}");
+}
+
+#[test]
+fn a_prepared_root_has_to_sign_and_does_not_issue() {
+    let (now, next) = (TestAuthority::new(1), TestAuthority::new(2));
+    let mut document = now.trust(1, NOW);
+    document
+        .roots
+        .extend(next.trust(1, NOW).roots.into_iter().map(|mut root| {
+            root.from = NOW.plus(1);
+            root
+        }));
+    assert!(matches!(
+        verify(&now.sign_trust(&document), &now.pins()),
+        Err(TrustError::Unsigned(_))
+    ));
+    let all = document.sign(&[
+        now.ed25519_key(),
+        now.p256_key(),
+        next.ed25519_key(),
+        next.p256_key(),
+    ]);
+    let verified = verify(&all.unwrap(), &now.pins()).unwrap();
+    assert_eq!(verified.document().current_roots().count(), 4);
+    let issuing: Vec<_> = verified.document().issuing_roots().collect();
+    assert!(issuing.iter().all(|root| root.from <= NOW));
+    assert_eq!(issuing.len(), 2);
+}
+
 #[test]
 fn undated_and_future_documents_are_refused() {
     for at in [0, -1] {

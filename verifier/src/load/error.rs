@@ -3,8 +3,12 @@
 use std::{io, path::PathBuf};
 
 use notme_core::{
-    bundle::BundleError, certificate::CertificateError, key::KeyId, openpgp::OpenPgpError,
-    ssh::allowed_signers::NumberedError, trust::TrustError,
+    bundle::BundleError,
+    certificate::CertificateError,
+    key::KeyId,
+    openpgp::OpenPgpError,
+    ssh::allowed_signers::NumberedError,
+    trust::{SuccessionError, TrustError},
 };
 
 use crate::verdict::Code;
@@ -99,17 +103,9 @@ pub enum TrustStoreError {
     /// The CA bundle is not one to rely on.
     #[error("the CA bundle is refused")]
     Bundle(#[source] BundleError),
-    /// The document is older than one seen.
-    #[error("document {found} is older than document {seen}, which was seen already")]
-    Rollback {
-        /// The highest number seen.
-        seen: u64,
-        /// The number offered.
-        found: u64,
-    },
-    /// Two documents have one number.
-    #[error("there are two different documents {0}")]
-    Equivocation(u64),
+    /// The document is older than one seen, or there are two of one number.
+    #[error(transparent)]
+    Succession(#[from] SuccessionError),
     /// The record of the newest document is gone.
     #[error("the record of the newest document seen, `{}`, is gone", path.display())]
     StateMissing {
@@ -188,8 +184,7 @@ impl TrustStoreError {
             | Self::SignersChanged
             | Self::Document(_)
             | Self::Bundle(_)
-            | Self::Rollback { .. }
-            | Self::Equivocation(_)
+            | Self::Succession(_)
             | Self::StateMissing { .. }
             | Self::Malformed { .. }
             | Self::NotText { .. }
@@ -209,8 +204,8 @@ impl TrustStoreError {
             }
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
-            Self::Rollback { .. } => Code::BundleRollback,
-            Self::Equivocation(_) => Code::BundleEquivocation,
+            Self::Succession(SuccessionError::Rollback { .. }) => Code::BundleRollback,
+            Self::Succession(SuccessionError::Equivocation(_)) => Code::BundleEquivocation,
             Self::StateMissing { .. } => Code::TrustStateMissing,
             Self::Unknown(_) => Code::TrustMissing,
             Self::Name(_)
@@ -251,7 +246,9 @@ const fn document_code(error: &TrustError) -> Code {
         | TrustError::ExpiresAt
         | TrustError::Previous
         | TrustError::NoRoots
+        | TrustError::TooManyRoots(_)
         | TrustError::Root(_)
+        | TrustError::Handover(_)
         | TrustError::SshCa(_)
         | TrustError::OpenPgp(_)
         | TrustError::Tsa(_)

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use notme_core::{
     certificate::Certificate,
-    hex,
-    trust::{Root, TrustDocument},
+    trust::{Root, Seen, TrustDocument},
 };
 use serde::{Deserialize, Serialize, de::Error as _};
 
@@ -182,63 +181,30 @@ impl Pin {
 /// `<name>.json` of the state directory: the newest document seen.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Seen {
+struct SeenRecord {
     version: u64,
     seqno: u64,
     #[serde(with = "digest")]
     payload_sha256: [u8; 32],
 }
 
-impl Seen {
-    pub(super) fn new(seqno: u64, payload_sha256: [u8; 32]) -> Self {
-        Self {
-            version: VERSION,
-            seqno,
-            payload_sha256,
-        }
+pub(super) fn seen_from_json(json: &[u8], path: &Path) -> Result<Seen, TrustStoreError> {
+    let record: SeenRecord = parse(json, path)?;
+    match record.version {
+        VERSION => Ok(Seen {
+            seqno: record.seqno,
+            payload_sha256: record.payload_sha256,
+        }),
+        _ => Err(malformed(path, "unknown version")),
     }
+}
 
-    pub(super) fn from_json(json: &[u8], path: &Path) -> Result<Self, TrustStoreError> {
-        let seen: Self = parse(json, path)?;
-        match seen.version {
-            VERSION => Ok(seen),
-            _ => Err(malformed(path, "unknown version")),
-        }
-    }
-
-    pub(super) fn seqno(&self) -> u64 {
-        self.seqno
-    }
-
-    pub(super) fn digest_hex(&self) -> String {
-        hex::encode(&self.payload_sha256)
-    }
-
-    /// Checks that a document may follow: never a lower number, never another of the same.
-    pub(super) fn check_successor(&self, new: &Self) -> Result<(), TrustStoreError> {
-        if new.seqno < self.seqno {
-            return Err(TrustStoreError::Rollback {
-                seen: self.seqno,
-                found: new.seqno,
-            });
-        }
-        if new.seqno == self.seqno && new.payload_sha256 != self.payload_sha256 {
-            return Err(TrustStoreError::Equivocation(self.seqno));
-        }
-        Ok(())
-    }
-
-    /// Returns the newer of two records.
-    pub(super) fn or_newer(self, other: Option<Self>) -> Self {
-        match other {
-            Some(other) if other.seqno > self.seqno => other,
-            Some(_) | None => self,
-        }
-    }
-
-    pub(super) fn to_json(&self) -> Vec<u8> {
-        to_json(self)
-    }
+pub(super) fn seen_to_json(seen: &Seen) -> Vec<u8> {
+    to_json(&SeenRecord {
+        version: VERSION,
+        seqno: seen.seqno,
+        payload_sha256: seen.payload_sha256,
+    })
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(json: &[u8], path: &Path) -> Result<T, TrustStoreError> {

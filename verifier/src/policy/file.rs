@@ -64,6 +64,7 @@ struct PolicyFile {
     #[serde(default)]
     require: Vec<Spanned<RuleEntry>>,
     baseline: Option<Words>,
+    known_good: Option<Words>,
     #[serde(default)]
     exception: Vec<Spanned<ExceptionEntry>>,
     time_basis_floor: Option<TimeBasis>,
@@ -211,13 +212,8 @@ impl PolicyFile {
         let exceptions = self.exception.iter().map(|it| it.as_ref().to_exception());
         Ok(Policy {
             exceptions: exceptions.collect::<Result<_, _>>()?,
-            baseline: match self.baseline {
-                Some(ids) => words(&ids, "baseline")?
-                    .into_iter()
-                    .map(|id| object_id(id).map(str::to_owned))
-                    .collect::<Result<_, _>>()?,
-                None => Vec::new(),
-            },
+            baseline: object_ids(&self.baseline, "baseline")?,
+            known_good: object_ids(&self.known_good, "known_good")?,
             authorities: has_authorities.then_some(rules),
             allow: match self.allow {
                 Some(_) => Some(allow),
@@ -607,6 +603,15 @@ fn some<T: Clone>(list: &Option<Spanned<Vec<T>>>, key: &str) -> Result<Option<Ve
 fn patterns(list: &[&Spanned<String>]) -> Result<Vec<Pattern>, Wrong> {
     let pattern = |text: &&Spanned<String>| Ok(Pattern::Glob(Glob::new(word(text)?)));
     list.iter().map(pattern).collect()
+}
+
+fn object_ids<L: FromIterator<String>>(list: &Option<Words>, key: &str) -> Result<L, Wrong> {
+    let list = match list {
+        Some(list) => words(list, key)?,
+        None => Vec::new(),
+    };
+    let ids = list.into_iter().map(|id| object_id(id).map(str::to_owned));
+    ids.collect()
 }
 
 fn object_id(text: &Spanned<String>) -> Result<&str, Wrong> {

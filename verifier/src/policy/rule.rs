@@ -18,7 +18,7 @@ use super::{
 use crate::{
     refusal::Refusal,
     report::escape,
-    repository::Changes,
+    repository::ChangedPaths,
     stated::{SignedBy, Stated},
     verdict::{Code, TimeBasis},
 };
@@ -44,7 +44,7 @@ pub(crate) trait Surroundings {
     fn reference(&self) -> Option<&str>;
 
     /// Returns the paths that were changed, if that is known.
-    fn changes(&self) -> Result<Option<Cow<'_, Changes>>, Refusal>;
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal>;
 
     /// Tells whether the policy in force would change.
     fn changes_policy(&self) -> bool;

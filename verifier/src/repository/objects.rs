@@ -44,6 +44,12 @@ impl Objects {
         Some(header.ok().flatten()?.kind())
     }
 
+    /// Returns how long an object is; `None` when it is not there or cannot be read.
+    pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
+        let header = self.holder(&id).try_header(&id);
+        Some(header.ok().flatten()?.size())
+    }
+
     /// Returns the store that has an object, or one that will say that it is missing.
     fn holder(&self, id: &oid) -> &gix::OdbHandle {
         // Most often there is one store, which need not be asked twice.

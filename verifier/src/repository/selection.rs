@@ -39,11 +39,6 @@ impl Selection {
         self.reference.as_deref()
     }
 
-    /// Returns every object from which the selection goes, or that it is.
-    pub(crate) fn ends(&self) -> impl Iterator<Item = ObjectId> {
-        self.tips.iter().chain(&self.alone).copied()
-    }
-
     /// Selects what some commits reach and others do not, for nobody's eyes.
     pub(crate) fn of(
         tips: impl IntoIterator<Item = ObjectId>,
@@ -55,6 +50,16 @@ impl Selection {
     /// Returns the selection in words of git, for the report.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the first object that it names: of a range, its end.
+    pub fn first(&self) -> Option<ObjectId> {
+        self.tips.first().or(self.alone.first()).copied()
+    }
+
+    /// Returns the objects that it names for themselves, and not to leave out.
+    pub(crate) fn tips(&self) -> impl Iterator<Item = ObjectId> {
+        self.tips.iter().chain(&self.alone).copied()
     }
 
     /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over

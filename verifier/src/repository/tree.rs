@@ -50,11 +50,11 @@ impl Entry {
 
 /// The paths that a commit changes, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
+pub(crate) struct ChangedPaths {
     paths: Vec<String>,
 }
 
-impl Changes {
+impl ChangedPaths {
     /// Returns the paths; bytes that are no text are replaced.
     pub(crate) fn paths(&self) -> &[String] {
         &self.paths
@@ -126,7 +126,7 @@ impl Trees {
         tree: ObjectId,
         parents: &[ObjectId],
         bases: &[ObjectId],
-    ) -> Result<Option<Changes>, Refusal> {
+    ) -> Result<Option<ChangedPaths>, Refusal> {
         let root = |id: &ObjectId| {
             Some(Entry {
                 mode: 0o040_000,
@@ -140,7 +140,7 @@ impl Trees {
             parents: parents.iter().map(root).collect(),
             bases: bases.iter().map(root).collect(),
         }];
-        let mut changes = Changes::default();
+        let mut changes = ChangedPaths::default();
         let mut seen = 0;
         while let Some(place) = pending.pop() {
             if expected(&place.parents, &place.bases) == Some(place.child) {

@@ -19,6 +19,7 @@ use gix::{
 use notme_core::{object::ObjectKind, time::UnixTime};
 
 use super::{objects::Objects, selection::Selection};
+use crate::order;
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
@@ -400,6 +401,16 @@ impl Graph {
     /// Returns how many objects were handed out.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// Returns the numbers of all nodes, each before those of its parents.
+    pub(crate) fn children_first(&self) -> Vec<usize> {
+        let parents = |number: usize| {
+            let node = self.nodes.get(number);
+            let parents = node.and_then(|node| node.parents.as_deref());
+            parents.unwrap_or_default()
+        };
+        order::children_first(self.nodes.len(), parents)
     }
 
     /// Returns the number of a place's node; `None` when it turned out to be hidden.

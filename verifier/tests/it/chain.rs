@@ -237,6 +237,7 @@ fn what_was_taken_back_above_the_leaf_takes_it_along() {
             algorithm: Algorithm::Ed25519,
             from: root.certificate.not_before(),
             retired_at: None,
+            handover: None,
         };
         document.revocations = vec![Revocation {
             kind,

@@ -2,7 +2,7 @@
 
 use notme_core::{armor::armor, object::ObjectKind};
 use notme_testkit::clock::NOW;
-use notme_verifier::{Repository, Verdict, lineage::LineageError};
+use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError};
 
 use crate::history::{History, code_of, judgement_of, policy};
 
@@ -261,9 +261,32 @@ fn a_baseline_takes_what_was_before_as_it_is() {
     let new = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "c")]);
     let outcome = history.verify(&root, &new);
     assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    // Reports don't forget what it was.
+    let mut page = Vec::new();
+    notme_verifier::report::write_html(&outcome, &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("at or before the baseline, though unsigned"));
+    assert!(page.contains("</svg>unsigned</th><td class=\"n\">2</td>"));
     // An old branch that the baseline does not reach is not taken.
     let other = history.commit(&[&ancient], "mallory", &[("a", "d")]);
     assert_eq!(history.code(&root, &other), "not-authorised");
+}
+
+#[test]
+fn whoever_is_stopped_has_decided_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let new = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "a")]);
+    let repository = history.open();
+    let selection = repository.select(&new).unwrap();
+    let pinned = root.parse().unwrap();
+    let lineage = Lineage::new(&repository, &selection, pinned, (&history.trust, NOW)).unwrap();
+    lineage.judge().stopper().stop();
+    let outcome = lineage.verify(&selection, None).unwrap();
+    assert!(outcome.is_interrupted());
+    assert!(outcome.objects().is_empty());
+    assert_eq!(outcome.exit_code(), 3);
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod chain;
 mod fixtures;
 mod flip;
+mod formats;
 mod history;
 mod lineage;
 mod mint;
@@ -21,6 +22,7 @@ mod objects;
 mod openpgp;
 mod order;
 mod policy;
+mod radius;
 mod range;
 mod report;
 mod rules;

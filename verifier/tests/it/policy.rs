@@ -56,6 +56,20 @@ fn an_empty_list_is_nobody() {
 }
 
 #[test]
+fn known_good_objects_have_whole_names() {
+    for id in ["a".repeat(40), "0".repeat(64)] {
+        let text = format!("known_good = [\"{id}\"]\n");
+        let policy = Policy::parse(&text).unwrap();
+        assert!(policy.to_string().contains(&text), "{policy}");
+    }
+    for bad in ["", "abc", "HEAD", &"A".repeat(40), &"a".repeat(41)] {
+        let text = format!("skew_seconds = 60\nknown_good = [\"{bad}\"]\n");
+        let error = Policy::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}
+
+#[test]
 fn what_a_policy_does_not_speak_of_is_as_without_one() {
     let anybody = "[[allow]]\nidentity = \"*\"\n";
     for text in ["", "skew_seconds = 5\n", anybody] {

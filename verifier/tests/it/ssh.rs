@@ -341,11 +341,11 @@ fn a_retired_ssh_authority_stands_for_what_was_before() {
     assert_accepted(&judge_in(&commit(&bound()), &trust_in(&document), NOW));
     document.ssh_ca[0].retired_at = Some(NOW.plus(-1));
     let late = judge_in(&commit(&bound()), &trust_in(&document), NOW);
-    assert_code(&late, Code::SignerUntrusted);
+    assert_code(&late, Code::RootRetired);
     document.ssh_ca[0].retired_at = None;
     document.ssh_ca[0].from = NOW.plus(1);
     let early = judge_in(&commit(&bound()), &trust_in(&document), NOW);
-    assert_code(&early, Code::SignerUntrusted);
+    assert_code(&early, Code::RootNotYetUsed);
 }
 
 #[test]
@@ -611,7 +611,7 @@ fn two_authorities_never_have_one_ssh_key_and_two_files_may_list_one_person() {
     add(&other).unwrap();
     (other.seqno, other.ssh_ca) = (3, ssh_ca);
     let envelope = thief.sign_trust(&other);
-    let error = store.refresh("thief", &envelope, NOW).unwrap_err();
+    let error = store.refresh("thief", &envelope, &[], NOW).unwrap_err();
     assert!(matches!(error, TrustStoreError::RootTaken { .. }));
     for name in ["team", "friends"] {
         let text = filled("human@example.com {user}\nhuman@example.com cert-authority {ca}\n");

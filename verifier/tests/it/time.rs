@@ -223,7 +223,7 @@ fn a_retired_root_still_vouches_for_what_it_signed_before() {
     ));
     document.roots[0].retired_at = Some(NOW.plus(-61));
     let judgement = judge_in(&bound_commit(&payload()), &trust_in(&document), NOW);
-    assert_code(&judgement, Code::SignerUntrusted);
+    assert_code(&judgement, Code::RootRetired);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_root_vouches_for_nothing_before_its_time() {
     let mut document = authority().trust(1, NOW);
     document.roots[0].from = NOW.plus(-59);
     let judgement = judge_in(&bound_commit(&payload()), &trust_in(&document), NOW);
-    assert_code(&judgement, Code::SignerUntrusted);
+    assert_code(&judgement, Code::RootNotYetUsed);
 }
 
 #[test]

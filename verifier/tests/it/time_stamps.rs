@@ -230,10 +230,26 @@ fn a_retired_authority_still_stands_for_what_it_stamped_before() {
     let raw = stamped_at(NOW);
     let retired = |at| judge_in(&raw, "timestamped", |it| it.tsa[0].retired_at = Some(at));
     assert_accepted(&retired(NOW.plus(1)));
-    // The stamp may be of a second later.
-    assert_code(&retired(NOW), Code::TimestampInvalid);
+    // A second is a second long: it stamped in the one in which it was retired.
+    assert_accepted(&retired(NOW));
+    assert_code(&retired(NOW.plus(-1)), Code::TimestampInvalid);
     let begun = judge_in(&raw, "timestamped", |it| it.tsa[0].from = NOW.plus(1));
     assert_code(&begun, Code::TimestampInvalid);
+}
+
+/// A time stamp shows that the certificate was used later than it says.
+#[test]
+fn a_time_stamp_from_after_the_roots_retirement_is_refused() {
+    let raw = stamped_at(NOW);
+    let retired = |at| {
+        judge_in(&raw, "timestamped", |it| {
+            for root in &mut it.roots {
+                root.retired_at = Some(at);
+            }
+        })
+    };
+    assert_accepted(&retired(NOW));
+    assert_code(&retired(NOW.plus(-1)), Code::RootRetired);
 }
 
 /// Whoever has the key writes the time, so that no time of theirs is to be believed.

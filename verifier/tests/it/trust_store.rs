@@ -56,7 +56,7 @@ impl Store {
     }
 
     fn refresh(&self, document: &[u8]) -> Result<Refreshed, TrustStoreError> {
-        self.store.refresh("local", document, NOW)
+        self.store.refresh("local", document, &[], NOW)
     }
 
     fn fault(&self) -> Option<Code> {
@@ -361,7 +361,7 @@ fn two_authorities_never_have_one_root() {
     let envelope = document
         .sign(&[both[0], both[1], thief.p256_key(), old.p256_key()])
         .unwrap();
-    let error = it.store.refresh("thief", &envelope, NOW).unwrap_err();
+    let error = it.store.refresh("thief", &envelope, &[], NOW).unwrap_err();
     assert!(
         matches!(error, TrustStoreError::RootTaken { .. }),
         "{error}"
@@ -414,7 +414,7 @@ fn a_store_that_is_only_read_records_nothing_and_says_so() {
     );
     let changes = [
         reader
-            .refresh("local", &document(6, NOW, None), NOW)
+            .refresh("local", &document(6, NOW, None), &[], NOW)
             .map(|_| ()),
         reader.remove("local"),
         reader
@@ -439,7 +439,7 @@ fn mistakes_of_the_call_are_told_from_faults_of_the_store() {
         (add("leaf", &leaf.certificate().pem()), "not-an-authority"),
         (it.store.remove("none").unwrap_err(), "authority-unknown"),
         (
-            it.store.refresh("none", b"", NOW).unwrap_err(),
+            it.store.refresh("none", b"", &[], NOW).unwrap_err(),
             "authority-unknown",
         ),
     ] {
@@ -606,6 +606,67 @@ fn a_rotation_is_walked_from_the_old_key_to_the_new() {
         &it.store.load(NOW),
         NOW,
     ));
+}
+
+#[test]
+fn missed_rotations_are_walked_by_the_handovers() {
+    let it = Store::pinned();
+    let [first, second, third] = [1, 2, 3].map(TestAuthority::new);
+    let mut document = third.trust(30, NOW);
+    document.roots.extend(first.retired(NOW.plus(-60), &second));
+    document.roots.extend(second.retired(NOW.plus(-30), &third));
+    let envelope = third.sign_trust(&document);
+    it.refresh(&envelope).unwrap();
+    assert_eq!(it.fault(), None);
+    // What was signed before the rotation stays good, and the old root says nothing any more.
+    let raw = bound_commit(&payload());
+    assert_accepted(&judge_in(&raw, &it.store.load(NOW), NOW));
+    assert_eq!(
+        it.refresh(&first.trust_document(31, NOW))
+            .unwrap_err()
+            .code(),
+        Code::BundleInvalid
+    );
+    // Who comes later and pins the newest root gets the same.
+    let late = Store::empty();
+    late.store
+        .add_document("local", &envelope, &third.pins()[..1], NOW)
+        .unwrap();
+    assert_accepted(&judge_in(&raw, &late.store.load(NOW), NOW));
+}
+
+#[test]
+fn what_was_missed_has_to_lead_from_what_was_seen_to_what_is_new() {
+    let it = Store::pinned();
+    let five = it.store.document("local").unwrap();
+    let six = document(6, NOW, Some(&five));
+    let seven = document(7, NOW, Some(&six));
+    let eight = document(8, NOW, Some(&seven));
+    assert_eq!(it.store.missed("local", &eight, NOW).unwrap(), 6..8);
+    let through = |missed: &[&Vec<u8>]| {
+        let missed: Vec<_> = missed.iter().map(|it| (*it).clone()).collect();
+        it.store.refresh("local", &eight, &missed, NOW)
+    };
+    // Another one of the same number, which somebody else may have been shown.
+    let other = document(6, NOW.plus(-1), Some(&five));
+    let forked = document(6, NOW, Some(&document(5, NOW.plus(-1), None)));
+    for missed in [
+        &[&other, &seven][..],
+        &[&forked, &seven],
+        &[&seven],
+        &[&six],
+        &[&seven, &six],
+    ] {
+        let error = through(missed).unwrap_err();
+        assert_eq!(error.code(), Code::BundleEquivocation, "{error}");
+    }
+    let junk = through(&[&b"{}".to_vec(), &seven]).unwrap_err();
+    assert_eq!(junk.code(), Code::TrustUnreadable);
+    assert_eq!(
+        through(&[&six, &seven]).unwrap(),
+        Refreshed::Updated { from: 5, to: 8 }
+    );
+    assert!(it.store.missed("local", &eight, NOW).unwrap().is_empty());
 }
 
 fn pem(seed: u8) -> String {

@@ -3,7 +3,7 @@
 use notme_core::{key::PublicKey, time::UnixTime, trust::Revocation};
 use rusqlite::Row;
 
-use crate::store::{PresentedSession, Session, TokenRecord};
+use crate::store::{PresentedSession, Session, TokenRecord, TrustRecord};
 
 pub(super) fn token_record(row: &Row<'_>) -> rusqlite::Result<TokenRecord> {
     Ok(TokenRecord {
@@ -39,6 +39,14 @@ pub(super) fn presented_session(row: &Row<'_>) -> rusqlite::Result<PresentedSess
         },
         certificate_not_after: time(row, 11)?,
         revoked_at: row.get::<_, Option<i64>>(12)?.map(UnixTime::from_secs),
+    })
+}
+
+pub(super) fn trust_record(row: &Row<'_>) -> rusqlite::Result<TrustRecord> {
+    Ok(TrustRecord {
+        seqno: unsigned(row, 0)?,
+        payload_sha256: row.get(1)?,
+        envelope: row.get(2)?,
     })
 }
 

@@ -74,7 +74,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut definition = json!({
         "agent": {
-            "name": author.agent,
+            "name": author.hand.agent,
             "provider": unknown(&common.provider),
             "model": unknown(&common.model),
         },
@@ -244,7 +244,7 @@ impl Wanted<'_> {
         if let Some(id) = &self.record.activity {
             // Until it is kept, nobody else is to go on from the same record.
             let _alone = store.lock()?;
-            let (sequence, previous) = head(home, store, id, &author.identity)?;
+            let (sequence, previous) = head(home, store, id, author.hand.identity())?;
             let chain = Record::after(sequence, &previous, self.record.end, covered);
             let statement = make::activity(self.facts(&author, id)?, chain, self.commits)?;
             author.sign(&statement, places(self.commits, Some(id)))?;
@@ -278,14 +278,14 @@ impl Wanted<'_> {
             id: id.to_owned(),
             segment: record.segment,
             parent: record.parent.clone(),
-            agent: author.agent.to_string(),
+            agent: author.hand.agent.to_string(),
             definition: self
                 .common
                 .definition
                 .as_deref()
                 .map(digest_of)
                 .transpose()?,
-            workload: Some(author.identity.clone()),
+            workload: Some(author.hand.identity.clone()),
             model: self.common.model.clone(),
             provider: self.common.provider.clone(),
             inputs: artifacts(&record.input)?,

@@ -58,8 +58,8 @@ fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
     git::fetch(remote, &Shelf::refspec(remote))?;
     let merged = archive.store.merge(remote, now())?;
     let mut talk = io::stderr().lock();
-    if merged.added > 0 {
-        writeln!(talk, "{} statements were new", merged.added)?;
+    if !merged.added.is_empty() {
+        writeln!(talk, "{} statements were new", merged.added.len())?;
     }
     if merged.ignored > 0 {
         writeln!(

@@ -258,11 +258,11 @@ pub(crate) fn attested(
 ///
 /// # Errors
 /// [`Failure`] when the statements or the repository cannot be read.
-pub(crate) fn with_statements(
+pub(crate) fn with_statements<T>(
     repository: &Repository,
     grounds: &Grounds,
-    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<Verdicts, RepositoryError>,
-) -> Result<Verdicts, Failure> {
+    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, RepositoryError>,
+) -> Result<T, Failure> {
     let store = Store::open(&repository.path())?;
     if store.is_empty()? {
         return Ok(judge_commits(None)?);

@@ -145,6 +145,7 @@ fn start_key_agent(home: &Home) -> JoinHandle<()> {
         authority_socket: home.authority_socket(),
         idle_exit: Duration::from_secs(60),
         launcher: None,
+        github: None,
         clock: Arc::new(|| UnixTime::from(SystemTime::now()).plus(-BACK)),
     };
     thread::spawn(move || {

@@ -14,7 +14,9 @@ use crate::failure::{Exit, Failure, Outcome};
 pub(super) fn export<'a>(authorities: impl Iterator<Item = &'a Authority>) -> Outcome {
     let mut packets = Vec::new();
     for authority in authorities {
-        for root in authority.openpgp() {
+        // A key that is only prepared certified nothing that is to be accepted.
+        let used = authority.openpgp().iter();
+        for root in used.filter(|root| authority.has_used(root.from())) {
             packets.extend_from_slice(root.key().as_bytes());
         }
         for person in authority.people() {
@@ -60,7 +62,8 @@ pub(super) fn describe(authority: &Authority) -> Vec<serde_json::Value> {
 /// Describes them for people, who compare the fingerprints.
 pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
     for root in authority.openpgp() {
-        writeln!(out, "  openpgp  {}", root.key().fingerprint())?;
+        let window = super::window(authority, root.from(), root.retired_at());
+        writeln!(out, "  openpgp  {}{window}", root.key().fingerprint())?;
     }
     for person in authority.people() {
         if let Some(primary) = person.keys().first() {

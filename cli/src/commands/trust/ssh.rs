@@ -43,9 +43,9 @@ pub(super) fn describe(authority: &Authority) -> serde_json::Value {
 /// Prints the keys for people.
 pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
     for ca in authority.ssh() {
-        let retired = super::retired(ca.retired_at());
+        let window = super::window(authority, ca.from(), ca.retired_at());
         let fingerprint = ca.key().fingerprint();
-        writeln!(out, "  ssh ca   {fingerprint} {}{retired}", ca.key().kid())?;
+        writeln!(out, "  ssh ca   {fingerprint} {}{window}", ca.key().kid())?;
     }
     for signer in authority.signers() {
         let what = match signer.entry().kind() {
@@ -77,7 +77,9 @@ pub(super) fn allowed_signers<'a>(authorities: impl Iterator<Item = &'a Authorit
     let mut text = String::new();
     for authority in authorities {
         if let Some(facts) = authority.document() {
-            for ca in authority.ssh() {
+            // A key that is only prepared signed nothing that is to be accepted.
+            let used = authority.ssh().iter();
+            for ca in used.filter(|ca| authority.has_used(ca.from())) {
                 let until = ca.retired_at().map_or_else(String::new, |at| {
                     format!(",valid-before=\"{}\"", compact(at))
                 });

@@ -219,7 +219,7 @@ fn a_retired_key_speaks_for_its_own_time_only() {
         judge_in(&raw, &trust_in(&document), NOW)
     };
     assert_accepted(&judged(NOW));
-    assert_code(&judged(NOW.plus(-1)), Code::SignerUntrusted);
+    assert_code(&judged(NOW.plus(-1)), Code::RootRetired);
 }
 
 #[test]

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
+# assignments: the commits before and after, and the default branch. Needs jq.
+set -eu
+
+refuse() {
+  printf 'error: event-refused: %s\n' "$1" >&2
+  exit 2
+}
+
+# A commit and nothing else: what comes from outside becomes no shell.
+commit() {
+  jq -er "$1 // \"\" | tostring | select(test(\"^([0-9a-f]{40}|[0-9a-f]{64})\$\"))" \
+    "$GITHUB_EVENT_PATH" || refuse "\`$1\` of the event is no commit"
+}
+
+case "$GITHUB_EVENT_NAME" in
+  push)
+    base=$(commit .before)
+    head=$(commit .after)
+    case "${GITHUB_REF:-}" in
+      refs/tags/*)
+        # The tag itself is judged, and not only what it points to; a deleted one is gone.
+        case "$head" in
+          *[!0]*) base='' head=$GITHUB_REF ;;
+        esac
+        ;;
+    esac
+    ;;
+  pull_request)
+    base=$(commit .pull_request.base.sha)
+    head=$(commit .pull_request.head.sha)
+    ;;
+  merge_group)
+    base=$(commit .merge_group.base_sha)
+    head=$(commit .merge_group.head_sha)
+    ;;
+  pull_request_target)
+    refuse 'pull_request_target runs strangers'"'"' code with your rights: use pull_request'
+    ;;
+  *)
+    refuse "nothing is known to verify for \`$GITHUB_EVENT_NAME\`; use push, pull_request or merge_group"
+    ;;
+esac
+branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
+jq -rn --arg base "$base" --arg head "$head" --arg branch "$branch" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_DEFAULT_BRANCH=\($branch)"'

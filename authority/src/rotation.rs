@@ -1,0 +1,298 @@
+//! From one epoch of keys to the next.
+//!
+//! The next keys are made and published first (*prepare*), taken into use later (*activate*), and
+//! the old ones destroyed when nothing lives that they signed (*retire*). A root that retires
+//! signs to whom it hands over, so that whoever pinned it can walk, however late.
+
+use std::{path::Path, sync::Arc};
+
+use notme_core::{
+    time::UnixTime,
+    trust::{Handover, Retirement, Root},
+};
+use serde::Serialize;
+
+use crate::{
+    admin::{Admin, AdminError, FormatKeyInfo, RootInfo},
+    audit::{Act, Entry, operator},
+    authority::OpenError,
+    ca::{Ca, CaName, Making},
+    clock::Clock,
+    keys::{Epoch, make},
+    seal::{Kek, Protection},
+    store::{Activation, AuthorityRecord, EpochRecord, EpochState, StoreError},
+};
+
+/// A step of a rotation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rotation {
+    /// Makes the next keys and publishes them. Nothing is issued with them yet.
+    Prepare,
+    /// Takes the prepared keys into use. The old ones only sign trust documents from then on.
+    Activate,
+    /// Destroys the private keys of which no certificate lives.
+    Retire,
+    /// Prepares, unless that was done, and activates.
+    Now,
+}
+
+/// Takes a step, beside the running authority or without one. A running authority issues nothing
+/// with retired keys once this returns, and publishes the change within a second.
+///
+/// # Errors
+/// [`AdminError::Rotation`] for a step whose turn it is not. Nothing is changed then.
+pub fn rotate(
+    home: &Path,
+    protection: &Protection,
+    step: Rotation,
+    clock: Arc<dyn Clock>,
+) -> Result<Vec<EpochInfo>, AdminError> {
+    let admin = Admin::open(home, Arc::clone(&clock))?;
+    let record = admin.record()?;
+    let kek = record
+        .sealing
+        .unlock(protection, home)
+        .map_err(OpenError::from)?;
+    // First, so that a wrong secret changes nothing.
+    Ca::open(CaName::Ed25519, record.active()?, &kek)?;
+    let now = clock.now();
+    match step {
+        Rotation::Prepare => prepare(&admin, &record, &kek, now)?,
+        Rotation::Activate => {
+            let prepared = record.prepared().ok_or(RotationError::NotPrepared)?;
+            activate(&admin, &record, Next::Prepared(prepared), &kek, now)?;
+        }
+        Rotation::Retire => retire(&admin, &record, now)?,
+        Rotation::Now => match record.prepared() {
+            Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &kek, now)?,
+            None => {
+                check_ripe(&record, now)?;
+                let made = make_next(&record, &kek, now)?;
+                activate(&admin, &record, Next::Made(made), &kek, now)?;
+            }
+        },
+    }
+    admin.epochs()
+}
+
+/// The epoch that comes.
+enum Next<'a> {
+    /// It is in the store.
+    Prepared(&'a EpochRecord),
+    /// It is not: nobody sees it before it is in use.
+    Made(EpochRecord),
+}
+
+impl Next<'_> {
+    fn record(&self) -> &EpochRecord {
+        match self {
+            Self::Prepared(record) => record,
+            Self::Made(record) => record,
+        }
+    }
+}
+
+fn make_next(
+    record: &AuthorityRecord,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<EpochRecord, AdminError> {
+    let last = record.epochs.last().map_or(0, |epoch| epoch.number);
+    let making = Making {
+        trust_domain: &record.trust_domain,
+        epoch: last.saturating_add(1),
+        now,
+        kek,
+    };
+    Ok(make(&making, EpochState::Prepared)?)
+}
+
+fn prepare(
+    admin: &Admin,
+    record: &AuthorityRecord,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<(), AdminError> {
+    let next = make_next(record, kek, now)?;
+    let entry = entry(now, Act::Prepare, &[next.number]);
+    let is_kept = record.prepared().is_none() && admin.store().prepare_epoch(&next, &entry)?;
+    match is_kept {
+        true => Ok(()),
+        false => Err(RotationError::PreparedAlready.into()),
+    }
+}
+
+fn activate(
+    admin: &Admin,
+    record: &AuthorityRecord,
+    next: Next<'_>,
+    kek: &Kek,
+    now: UnixTime,
+) -> Result<(), AdminError> {
+    check_ripe(record, now)?;
+    let active = record.active()?;
+    // Before anything depends on them.
+    let opened = [CaName::Ed25519, CaName::Interop]
+        .into_iter()
+        .map(|name| Ca::open(name, next.record(), kek))
+        .collect::<Result<Vec<_>, _>>()?;
+    let is_valid = |ca: &Ca| ca.certificate().not_before() < now;
+    if !opened.iter().all(is_valid) {
+        return Err(RotationError::TooSoon.into());
+    }
+    let to: Vec<_> = opened
+        .iter()
+        .map(|ca| ca.certificate().public_key().spki_sha256())
+        .collect();
+    let roots = Epoch::of(active)?.roots;
+    let handovers = [CaName::Ed25519, CaName::Interop]
+        .into_iter()
+        .map(|name| {
+            let ca = Ca::open(name, active, kek)?;
+            let is_own = |root: &&Root| root.kid == ca.certificate().kid();
+            let from = roots
+                .iter()
+                .find(is_own)
+                .ok_or(StoreError::Damaged("a root is missing"))?
+                .from;
+            let retirement = Retirement {
+                trust_domain: &record.trust_domain,
+                root: ca.certificate().public_key(),
+                from,
+                retired_at: now,
+            };
+            let handover = Handover::sign(&retirement, to.clone(), ca.key())
+                .map_err(crate::ca::CaError::from)?;
+            Ok((name.as_str().to_owned(), handover))
+        })
+        .collect::<Result<Vec<_>, AdminError>>()?;
+    let number = next.record().number;
+    let activation = Activation {
+        before: active.number,
+        number,
+        at: now,
+        handovers,
+        made: match next {
+            Next::Prepared(_) => None,
+            Next::Made(record) => Some(record),
+        },
+    };
+    let entry = entry(now, Act::Activate, &[number]);
+    match admin.store().activate_epoch(&activation, &entry)? {
+        true => Ok(()),
+        false => Err(RotationError::Overtaken.into()),
+    }
+}
+
+/// Checks that the keys in use have been so for a moment: an epoch is at least a second long.
+fn check_ripe(record: &AuthorityRecord, now: UnixTime) -> Result<(), AdminError> {
+    let since = Epoch::of(record.active()?)?.in_use_since();
+    match since.is_some_and(|since| since < now) {
+        true => Ok(()),
+        false => Err(RotationError::TooSoon.into()),
+    }
+}
+
+fn retire(admin: &Admin, record: &AuthorityRecord, now: UnixTime) -> Result<(), AdminError> {
+    let mut over = Vec::new();
+    let mut alive = None;
+    for epoch in record.outgoing() {
+        match admin.store().last_not_after(epoch.number)? {
+            Some(until) if until.plus(SKEW) >= now => alive = alive.max(Some(until)),
+            Some(_) | None => over.push(epoch.number),
+        }
+    }
+    match (over.is_empty(), alive) {
+        (false, _) => {
+            let entry = entry(now, Act::Retire, &over);
+            Ok(admin.store().destroy_keys(&over, &entry)?)
+        }
+        (true, Some(until)) => Err(RotationError::CertificatesLive { until }.into()),
+        (true, None) => Err(RotationError::NothingToRetire.into()),
+    }
+}
+
+fn entry(now: UnixTime, act: Act, epochs: &[u64]) -> Entry {
+    let numbers: Vec<_> = epochs.iter().map(u64::to_string).collect();
+    Entry::new(now, operator(), act, format!("epoch {}", numbers.join(" ")))
+}
+
+/// An epoch, as the operator sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct EpochInfo {
+    /// Its number.
+    pub epoch: u64,
+    /// `prepared`, `active` or `retired`.
+    pub state: &'static str,
+    /// Since when it issues, or issued.
+    pub from: Option<UnixTime>,
+    /// Until when it issued.
+    pub retired_at: Option<UnixTime>,
+    /// Whether its private keys were destroyed.
+    pub destroyed: bool,
+    /// Its roots: Ed25519, then `interop`.
+    pub roots: Vec<RootInfo>,
+    /// Its keys that certify in other formats.
+    pub format_keys: Vec<FormatKeyInfo>,
+}
+
+impl From<Epoch> for EpochInfo {
+    fn from(epoch: Epoch) -> Self {
+        Self {
+            epoch: epoch.number,
+            state: epoch.state.as_str(),
+            from: epoch.state.from(),
+            retired_at: epoch.state.retired_at(),
+            destroyed: !epoch.has_keys,
+            roots: epoch
+                .roots
+                .iter()
+                .map(|root| RootInfo::from(&root.certificate))
+                .collect(),
+            format_keys: FormatKeyInfo::of(&epoch),
+        }
+    }
+}
+
+/// It is not the turn of this step.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// Keys are prepared.
+    #[error("the next keys are prepared already")]
+    PreparedAlready,
+    /// No keys are prepared.
+    #[error("no keys are prepared")]
+    NotPrepared,
+    /// The keys that would go, or those that would come, are not a second old by our clock.
+    #[error("the keys are younger than a second, or this machine's clock was set back")]
+    TooSoon,
+    /// Another process took the step.
+    #[error("another process is rotating the keys")]
+    Overtaken,
+    /// No retired keys are left.
+    #[error("there are no retired keys to destroy")]
+    NothingToRetire,
+    /// Certificates that were signed by the retired keys are still valid.
+    #[error("certificates that the retired keys signed are valid until {until}")]
+    CertificatesLive {
+        /// The end of the last one.
+        until: UnixTime,
+    },
+}
+
+impl RotationError {
+    /// Returns the code of the error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::PreparedAlready => "rotation-prepared-already",
+            Self::NotPrepared => "rotation-not-prepared",
+            Self::TooSoon => "rotation-too-soon",
+            Self::Overtaken => "rotation-overtaken",
+            Self::NothingToRetire => "rotation-nothing-to-retire",
+            Self::CertificatesLive { .. } => "rotation-certificates-live",
+        }
+    }
+}
+
+/// How long after its end a session certificate still opens its session, in seconds.
+const SKEW: i64 = 60;

@@ -1,0 +1,206 @@
+//! Statements in a transparency log (Rekor, version 1) that the user names.
+//!
+//! The log's word counts for nothing here: verdicts don't look at it. What it says of itself is
+//! shown, and that is all.
+
+use std::{
+    io::{self, Write as _},
+    panic,
+    time::Duration,
+};
+
+use notme_agent::AuthorityUrl;
+use notme_attest::Bundle;
+use notme_core::{base64, hex, json, key::sha256};
+use notme_verifier::report::escape;
+use serde_json::{Value, json};
+use sigstore::rekor::{
+    apis::{
+        configuration::Configuration,
+        entries_api::{create_log_entry, get_log_entry_by_uuid},
+        index_api::search_index,
+    },
+    models::{LogEntry, ProposedEntry, SearchIndex, log_entry::Body},
+};
+use tokio::runtime::Runtime;
+
+use super::Archive;
+use crate::{
+    arguments::attest::AttestLog,
+    commands::print_json,
+    failure::{Exit, Failure, Outcome},
+};
+
+/// How long the log may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most entries of one statement that are looked at.
+const ENTRIES_MAX: usize = 64;
+
+/// Puts the statements about a commit into the log.
+pub(super) fn publish(arguments: &AttestLog) -> Outcome {
+    let log = Log::at(&arguments.rekor)?;
+    let bundles = bundles(arguments)?;
+    let mut shown = Vec::new();
+    for bundle in &bundles {
+        let (configuration, entry) = (log.configuration.clone(), proposed(bundle)?);
+        let made = log.ask(async move {
+            let made = create_log_entry(&configuration, entry).await;
+            made.map_err(|error| error.to_string())
+        })?;
+        shown.push(describe(bundle, &made)?);
+    }
+    print(arguments, &shown)
+}
+
+/// Shows the log's entries that speak of the statements about a commit.
+pub(super) fn lookup(arguments: &AttestLog) -> Outcome {
+    let log = Log::at(&arguments.rekor)?;
+    let mut shown = Vec::new();
+    for bundle in &bundles(arguments)? {
+        let (configuration, digest) = (log.configuration.clone(), bundle.payload_digest());
+        let ids = log.ask(async move {
+            let query = SearchIndex {
+                hash: Some(digest),
+                ..SearchIndex::new()
+            };
+            let found = search_index(&configuration, query).await;
+            found.map_err(|error| error.to_string())
+        })?;
+        for id in ids.into_iter().take(ENTRIES_MAX) {
+            let configuration = log.configuration.clone();
+            let entry = log.ask(async move {
+                let entry = get_log_entry_by_uuid(&configuration, &id).await;
+                entry.map_err(|error| error.to_string())
+            })?;
+            shown.push(describe(bundle, &entry)?);
+        }
+    }
+    print(arguments, &shown)
+}
+
+/// The log, and what runs its client.
+struct Log {
+    configuration: Configuration,
+    runtime: Runtime,
+}
+
+impl Log {
+    fn at(url: &AuthorityUrl) -> Result<Self, Failure> {
+        if !url.as_str().starts_with("http") {
+            return Err(Failure::usage("a log has an https URL"));
+        }
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none());
+        let configuration = Configuration {
+            base_path: url.as_str().to_owned(),
+            client: client.build()?,
+            user_agent: Some(concat!("notme/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ..Configuration::default()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            configuration,
+            runtime,
+        })
+    }
+
+    /// Asks the log. Its client panics at answers that it does not expect: that is an error here,
+    /// and nothing for the terminal.
+    fn ask<T: Send + 'static>(
+        &self,
+        asking: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| ()));
+        let answer = self.runtime.block_on(self.runtime.spawn(asking));
+        panic::set_hook(hook);
+        match answer {
+            Ok(answer) => answer.map_err(|cause| Failure::from(format!("the log: {cause}"))),
+            Err(_) => Err(Failure::from("the log's answer is not one of Rekor's")),
+        }
+    }
+}
+
+/// Returns what is kept about the commit, as far as a log takes it: with a certificate and one
+/// signature.
+fn bundles(arguments: &AttestLog) -> Result<Vec<Bundle>, Failure> {
+    let kept = Archive::open()?.kept(&arguments.revision)?;
+    let bundles = kept.iter().map(|kept| Bundle::from_json(&kept.content));
+    let bundles: Vec<_> = bundles.collect::<Result<_, _>>()?;
+    match bundles.is_empty() {
+        true => Err(Failure::no("nothing is attested about it")),
+        false => Ok(bundles),
+    }
+}
+
+/// Writes an entry of kind `intoto` 0.0.2, in which payload and signature are base64 of base64.
+fn proposed(bundle: &Bundle) -> Result<ProposedEntry, Failure> {
+    let envelope = bundle.envelope();
+    let incomplete = || Failure::usage("a log takes bundles with a certificate and one signature");
+    let (keyid, sig) = envelope.only_signature().ok_or_else(incomplete)?;
+    let certificate = bundle.certificates().first().ok_or_else(incomplete)?.pem();
+    let (payload, sig) = (base64::encode(envelope.payload()), base64::encode(sig));
+    let written = |payload: &str, sig: &str, key: &str| {
+        let signatures = json!([{"keyid": keyid, "sig": sig, "publicKey": key}]);
+        json!({"payloadType": envelope.payload_type(), "payload": payload, "signatures": signatures})
+    };
+    let hash = sha256(&json::canonical(&written(&payload, &sig, &certificate))?);
+    let twice = |text: &str| base64::encode(text.as_bytes());
+    let digest = |hash: &[u8]| json!({"algorithm": "sha256", "value": hex::encode(hash)});
+    Ok(ProposedEntry::Intoto {
+        api_version: "0.0.2".to_owned(),
+        spec: json!({"content": {
+            "envelope": written(&twice(&payload), &twice(&sig), &twice(&certificate)),
+            "hash": digest(&hash),
+            "payloadHash": digest(&sha256(envelope.payload())),
+        }}),
+    })
+}
+
+/// Says what the log says, once its entry is seen to be about the statement.
+fn describe(bundle: &Bundle, entry: &LogEntry) -> Result<Value, Failure> {
+    let digest = bundle.payload_digest();
+    let stated = match &entry.body {
+        Body::intoto(body) => body.spec.pointer("/content/payloadHash/value"),
+        _ => None,
+    };
+    let stated = stated.and_then(Value::as_str).unwrap_or_default();
+    if format!("sha256:{stated}") != digest {
+        return Err(Failure::no(format!(
+            "the log's entry is not about {digest}"
+        )));
+    }
+    Ok(json!({
+        "digest": digest,
+        "uuid": entry.uuid,
+        "log_id": entry.log_i_d,
+        "log_index": entry.log_index,
+        "integrated_time": entry.integrated_time,
+    }))
+}
+
+fn print(arguments: &AttestLog, shown: &[Value]) -> Outcome {
+    if arguments.json {
+        print_json(&shown)?;
+    } else {
+        let mut out = io::stdout().lock();
+        for it in shown {
+            let text = |member: &str| it.get(member).and_then(Value::as_str).unwrap_or("?");
+            let index = it.get("log_index").unwrap_or(&Value::Null);
+            writeln!(
+                out,
+                "{}  entry {index}  {}",
+                text("digest"),
+                escape(text("uuid"))
+            )?;
+        }
+    }
+    Ok(if shown.is_empty() {
+        Exit::No
+    } else {
+        Exit::Yes
+    })
+}

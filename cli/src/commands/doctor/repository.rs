@@ -1,0 +1,118 @@
+//! The repository: whether what git shows is what is verified, and whether hooks run.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use super::{Findings, scene::Scene};
+use crate::{failure::Failure, git, shell::quoted_path};
+
+pub(super) fn tell_refusal(repository: &Path, findings: &mut Findings) {
+    findings.add(
+        "repository-not-owned",
+        "git does not work in this repository, since it belongs to somebody else",
+        format!(
+            "git config --global --add safe.directory {}",
+            quoted_path(repository)
+        ),
+    );
+}
+
+pub(super) fn is_whole(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    if scene
+        .repository
+        .as_ref()
+        .is_some_and(|it| it.join("shallow").exists())
+    {
+        findings.add(
+            "clone-shallow",
+            "the clone is shallow: nothing before its end can be verified",
+            "git fetch --unshallow",
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn shows_its_own_objects(
+    scene: &Scene<'_>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let Some(repository) = &scene.repository else {
+        return Ok(());
+    };
+    let setting = "core.useReplaceRefs";
+    let replaces = scene.value(setting).is_none() || git::is_true(setting)?;
+    if replaces && git::has_replacements()? {
+        findings.add(
+            "objects-replaced",
+            "git shows replacements (`git replace --list`) in the place of objects that are verified",
+            "git config core.useReplaceRefs false",
+        );
+    }
+    let grafts = repository.join("info/grafts");
+    if fs::read_to_string(&grafts).is_ok_and(|it| !it.trim().is_empty()) {
+        let path = quoted_path(&grafts);
+        findings.add(
+            "history-grafted",
+            format!("git shows other parents than the commits have, by {path}"),
+            format!("mv {path} {path}.disabled"),
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    if scene.value("extensions.refStorage") == Some("reftable") {
+        findings.add(
+            "references-unreadable",
+            "the repository keeps its references as a reftable, which `notme verify` does not read",
+            "git refs migrate --ref-format=files",
+        );
+    }
+    Ok(())
+}
+
+/// Only hooks that run `notme` are ours to worry about.
+pub(super) fn hooks_run(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    let Some(repository) = &scene.repository else {
+        return Ok(());
+    };
+    let (own, in_force) = (repository.join("hooks"), git::hooks_directory()?);
+    let elsewhere = fs::canonicalize(&in_force).ok() != fs::canonicalize(&own).ok();
+    let shadowed = scene.entry(&["core.hooksPath"]).filter(|_| elsewhere);
+    let Ok(hooks) = fs::read_dir(&own) else {
+        return Ok(());
+    };
+    let mut silent = false;
+    for hook in hooks {
+        let hook = hook?;
+        let path = hook.path();
+        if !runs_notme(&path) {
+            continue;
+        }
+        silent |= !runs_notme(&in_force.join(hook.file_name()));
+        if fs::metadata(&path)?.permissions().mode() & 0o111 == 0 {
+            let path = quoted_path(&path);
+            findings.add(
+                "hook-not-executable",
+                format!("git does not run the hook {path}, which is not executable"),
+                format!("chmod +x {path}"),
+            );
+        }
+    }
+    if let Some(entry) = shadowed.filter(|_| silent) {
+        findings.add(
+            "hooks-shadowed",
+            format!(
+                "core.hooksPath is `{}`, so the hooks in {} that run notme are not run",
+                entry.value,
+                quoted_path(&own)
+            ),
+            entry.removal(),
+        );
+    }
+    Ok(())
+}
+
+fn runs_notme(hook: &Path) -> bool {
+    let is_sample = hook.extension().is_some_and(|it| it == "sample");
+    !is_sample && fs::read_to_string(hook).is_ok_and(|text| text.contains("notme"))
+}

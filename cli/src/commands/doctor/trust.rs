@@ -1,0 +1,102 @@
+//! The trust store. Its codes are those that verdicts have for the same reasons.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use notme_verifier::{Code, trust::Fault};
+
+use super::{
+    Findings,
+    scene::{Scene, pins, trust_name},
+};
+use crate::{
+    commands::init::EMBEDDED,
+    failure::Failure,
+    judging::now,
+    shell::{quoted, quoted_path},
+};
+
+pub(super) fn somebody_is_trusted(
+    scene: &Scene<'_>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    if scene.trust.is_empty() {
+        findings.add(
+            Code::TrustMissing.as_str(),
+            "no authority is trusted, so nothing can be accepted",
+            scene.init(),
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    for fault in scene.trust.faults() {
+        let problem = format!("authority `{}`: {}", fault.name, fault.message);
+        findings.add(fault.code.as_str(), problem, repair(scene, fault));
+    }
+    Ok(())
+}
+
+fn repair(scene: &Scene<'_>, fault: &Fault) -> String {
+    let store = scene.home.trust();
+    if fault.code == Code::TrustUnreadable && is_exposed(&store) {
+        return format!("chmod -R u+rwX,go-w {}", quoted_path(&store));
+    }
+    match fault.code {
+        // A newer document is as good as the one that is refused is bad.
+        Code::BundleRollback => scene.refresh(&fault.name),
+        _ => pin_again(scene, &fault.name),
+    }
+}
+
+/// Tells whether others may change a file of the store, or we may not read one.
+fn is_exposed(path: &Path) -> bool {
+    let Ok(metadata) = fs::metadata(path) else {
+        return false;
+    };
+    let wanted = if metadata.is_dir() { 0o500 } else { 0o400 };
+    let inside = fs::read_dir(path).into_iter().flatten().flatten();
+    metadata.mode() & 0o022 != 0
+        || metadata.mode() & wanted != wanted
+        || inside.into_iter().any(|entry| is_exposed(&entry.path()))
+}
+
+/// Returns what forgets an authority and pins it anew, by what its agent's configuration knows;
+/// where there is none, somebody has to say.
+fn pin_again(scene: &Scene<'_>, name: &str) -> String {
+    let name = quoted(name);
+    let remove = format!("notme trust remove {name}");
+    if name == quoted(EMBEDDED) {
+        return format!("{remove} && {}", scene.init());
+    }
+    let mut configs = scene
+        .agents
+        .iter()
+        .filter_map(|(_, config)| config.as_ref().ok());
+    match configs.find(|it| !it.embedded && quoted(&trust_name(it)) == name) {
+        Some(config) => {
+            let (pins, url) = (pins(config), quoted(config.authority.as_str()));
+            format!("{remove} && notme trust add --name {name}{pins} {url}")
+        }
+        None => format!("{remove} && notme trust add --name {name} --pin SHA256 URL"),
+    }
+}
+
+pub(super) fn is_current(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    for authority in scene.trust.authorities() {
+        let name = authority.name();
+        if let Some(facts) = authority.document()
+            && facts.expires_at < now()
+        {
+            findings.add(
+                Code::TrustStale.as_str(),
+                format!(
+                    "the trust document of `{name}` expired at {}",
+                    facts.expires_at
+                ),
+                scene.refresh(name),
+            );
+        }
+    }
+    Ok(())
+}

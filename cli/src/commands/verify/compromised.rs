@@ -1,0 +1,114 @@
+//! `notme verify --compromised`: what rests on a key, a session, an identity or an authority that
+//! somebody else has.
+
+use std::io::{self, BufWriter, Write as _};
+
+use notme_attest::{Attestations, Store, verify::Asked};
+use notme_core::time::UnixTime;
+use notme_verifier::{
+    Judge, Repository,
+    radius::{ExposedStatement, Radius},
+    report::{write_radius_json, write_radius_text},
+    repository::{ObjectId, Selection},
+    suspicion::Suspicion,
+};
+
+use super::{interrupt, progress, talk_of};
+use crate::{
+    arguments::{ReportFormat, Verify},
+    commands::attest::with_statements,
+    failure::{Exit, Failure, Outcome},
+    judging::Grounds,
+};
+
+pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify) -> Outcome {
+    let write = match arguments.format {
+        ReportFormat::Text => write_radius_text,
+        ReportFormat::Json => write_radius_json,
+        _ => {
+            let error = "what rests on it is told as text or JSON";
+            return Err(Failure::usage(error).hint("`--format text` or `--format json`"));
+        }
+    };
+    let suspicions = suspicions(grounds, arguments)?;
+    let (selection, tip) = select(repository, arguments)?;
+    let judge = grounds.judge();
+    let listening = interrupt::stops(judge.stopper())?;
+    let counter = repository.counter(&selection)?;
+    let radius = with_statements(repository, grounds, |statements| {
+        progress::shown(&judge, Some(counter), || {
+            Radius::find(
+                repository,
+                &selection,
+                &judge,
+                statements,
+                (suspicions, tip),
+            )
+        })
+    })?;
+    listening.end();
+    let statements = statements(repository, &judge, &radius)?;
+    let radius = radius.with_statements(statements);
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&radius, &mut out)?;
+    out.flush()?;
+    drop(out);
+    if arguments.format == ReportFormat::Text {
+        talk_of(repository, grounds, radius.outcome())?;
+    }
+    Ok(match (radius.is_empty(), radius.is_complete()) {
+        (false, _) => Exit::No,
+        (true, false) => Exit::Undecided,
+        (true, true) => Exit::Yes,
+    })
+}
+
+fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, Failure> {
+    let since = arguments.since.unwrap_or(UnixTime::from_secs(0));
+    let named = arguments.compromised.iter();
+    let mut suspicions = named
+        .map(|name| Suspicion::of(name, since, grounds.trust()).map_err(Failure::usage))
+        .collect::<Result<Vec<_>, _>>()?;
+    if arguments.revoked {
+        suspicions.extend(Suspicion::revoked(grounds.trust()));
+    }
+    Ok(suspicions)
+}
+
+/// Returns what to look at: all branches and tags, unless somebody names something. Lines are
+/// looked for at its end, or at HEAD.
+fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, ObjectId), Failure> {
+    if arguments.range.is_none() && !arguments.all && !arguments.tags {
+        let all = repository.select_all()?.and(repository.select_tags()?);
+        return Ok((super::on_reference(all, arguments)?, repository.head()?));
+    }
+    let selection = super::select(repository, arguments)?;
+    let tip = match arguments.range {
+        Some(_) => selection.first().map_or_else(|| repository.head(), Ok)?,
+        None => repository.head()?,
+    };
+    Ok((selection, tip))
+}
+
+fn statements(
+    repository: &Repository,
+    judge: &Judge<'_>,
+    radius: &Radius,
+) -> Result<Vec<ExposedStatement>, Failure> {
+    let store = Store::open(&repository.path())?;
+    if store.is_empty()? {
+        return Ok(Vec::new());
+    }
+    let attestations = Attestations::new(store, judge, Asked::default());
+    let commits = radius.outcome().objects().iter();
+    let commits = commits.filter(|object| object.kind() == Some("commit"));
+    let names: Vec<_> = commits.map(|object| object.id().to_string()).collect();
+    let signed = attestations.signed_so(&names, |judgement| radius.exposure(judgement))?;
+    let statements = signed.into_iter().map(|it| ExposedStatement {
+        digest: it.digest,
+        predicate_type: it.predicate_type,
+        commit: it.commit,
+        exposure: it.found,
+    });
+    Ok(statements.collect())
+}

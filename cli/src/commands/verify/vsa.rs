@@ -1,0 +1,104 @@
+//! The verdicts as a signed verification summary, for those who trust whoever signs it.
+
+use std::{collections::BTreeMap, io::Write};
+
+use notme_attest::{
+    make::{self, Revision},
+    predicate::{Summary, VerificationResult, Verifier},
+};
+use notme_core::json::Object;
+use notme_verifier::{Outcome, Repository};
+use serde_json::{Value, json};
+
+use crate::{arguments::Verify, commands::attest::Hand, failure::Failure, git, home::Home};
+
+/// Signs a summary and writes it as a Sigstore bundle on one line. Nothing is written unsigned.
+pub(super) fn write(
+    home: &Home,
+    repository: &Repository,
+    verdicts: &Outcome,
+    arguments: &Verify,
+    to: &mut impl Write,
+) -> Result<(), Failure> {
+    if verdicts.is_interrupted() || verdicts.objects().is_empty() {
+        return Err("not everything was judged, so nothing is summed up".into());
+    }
+    let resource_uri = match &arguments.resource {
+        Some(uri) => uri.clone(),
+        None => here()?,
+    };
+    let mut hand = Hand::of(home, arguments.agent.as_ref())?;
+    let result = match verdicts.exit_code() {
+        0 => VerificationResult::Passed,
+        _ => VerificationResult::Failed,
+    };
+    let digest = |of: &str| json!({"sha256": of.trim_start_matches("sha256:")});
+    let members = |value: Value| match value {
+        Value::Object(object) => object,
+        _ => Object::new(),
+    };
+    let summary = Summary {
+        verifier: Verifier {
+            id: hand.identity().to_owned(),
+            version: BTreeMap::from([("notme".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            more: Object::new(),
+        },
+        time_verified: verdicts.asked_at().to_string(),
+        resource_uri,
+        policy: members(json!({"digest": digest(verdicts.policy())})),
+        verification_result: result,
+        verified_levels: result.levels(),
+        // What SLSA has no member for, under names that it leaves to us.
+        more: members(json!({
+            "slsaVersion": "1.2",
+            "notme_range": verdicts.range(),
+            "notme_summary": verdicts.summary(),
+            "notme_trust": {"digest": digest(verdicts.trust())},
+            "notme_shallow": verdicts.shallow().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })),
+    };
+    let statement = make::summary(&summary, &revisions(repository, verdicts)?)?;
+    let mut bundle = hand.sign(&statement)?.bundle.to_json()?;
+    bundle.push(b'\n');
+    Ok(to.write_all(&bundle)?)
+}
+
+/// Returns what the selection names: a summary of a range speaks of its end.
+fn revisions(repository: &Repository, verdicts: &Outcome) -> Result<Vec<Revision>, Failure> {
+    let names = repository.names()?;
+    let mut revisions = Vec::new();
+    for tip in verdicts.tips() {
+        let algorithm = match tip.kind() {
+            Some("commit") => "gitCommit",
+            Some("tag") => "gitTag",
+            // Neither can be signed, nor summed up.
+            Some(_) | None => continue,
+        };
+        let references = names.iter().filter(|(_, id)| *id == tip.id());
+        revisions.push(Revision {
+            id: tip.id().to_string(),
+            algorithm,
+            references: references.map(|(name, _)| name.clone()).collect(),
+        });
+    }
+    Ok(revisions)
+}
+
+/// Names the repository as SLSA does, by where it is pushed to, without passwords.
+fn here() -> Result<String, Failure> {
+    let unknown = || {
+        Failure::usage("the repository has no URL by which others know it")
+            .hint("name it with `--resource git+https://…`")
+    };
+    let remote = git::push_remote()?.ok_or_else(unknown)?;
+    let url = git::push_url(&remote)?.unwrap_or(remote);
+    let url = gix_url::parse(url.as_bytes()).map_err(|_| unknown())?;
+    let host = url.host().ok_or_else(unknown)?;
+    let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
+    let path = url.path.to_string();
+    Ok(format!(
+        "git+{}://{host}{port}/{}",
+        url.scheme.as_str(),
+        path.trim_start_matches('/')
+    ))
+}

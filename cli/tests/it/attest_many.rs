@@ -1,0 +1,111 @@
+//! Statements in numbers: many writers at once, and many statements.
+
+use std::{fmt::Write as _, process::Stdio};
+
+use notme_core::{hex, key::sha256};
+use notme_testkit::repository::Repository;
+
+use crate::world::{World, told};
+
+/// Returns how many statements about HEAD there are; all of them have to be good.
+fn accepted(world: &World) -> usize {
+    let output = world.notme(&["attest", "verify", "--json"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    document[0]["attestations"].as_array().unwrap().len()
+}
+
+/// Processes, as agents in linked worktrees are, while git packs objects and refs away.
+#[test]
+fn writers_lose_nothing_while_git_collects_garbage() {
+    const WRITERS: usize = 6;
+    let world = World::initialised();
+    world.signed_commit("one");
+    let mut writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let mut command = world.notme_command();
+            let piped = command
+                .args(["attest", "dispatch", "HEAD"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            piped.spawn().unwrap()
+        })
+        .collect();
+    while writers
+        .iter_mut()
+        .any(|writer| writer.try_wait().unwrap().is_none())
+    {
+        world.git_ok(&["gc", "--quiet"]);
+    }
+    for writer in writers {
+        let output = writer.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    // Each makes a record of its activity, and the dispatch that speaks of it.
+    assert_eq!(accepted(&world), 2 * WRITERS);
+    world.git_ok(&["gc", "--quiet"]);
+    world.git_ok(&["fsck", "--strict"]);
+    assert_eq!(accepted(&world), 2 * WRITERS);
+}
+
+/// Puts statements about as many commits beside those that there are, by git's own means.
+fn fill(world: &World, number: usize) {
+    let mut stream = String::from(
+        "commit refs/attestations/commits\ncommitter n <n@n> 1795176000 +0000\ndata 0\n\
+         from refs/attestations/commits^0\n",
+    );
+    for number in 0..number {
+        let content = format!("{{\"number\":{number}}}");
+        let commit = hex::encode(&sha256(content.as_bytes()));
+        let (name, commit) = (&commit[..16], &commit[24..]);
+        let (head, rest) = commit.split_at(2);
+        write!(
+            stream,
+            "M 100644 inline {head}/{rest}/{name}.sigstore.json\ndata {}\n{content}\n",
+            content.len()
+        )
+        .unwrap();
+    }
+    let output = world.git_with_input(&["fast-import", "--quiet"], stream.as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// What a fetch brought that was not packed on arrival.
+fn loose_objects(world: &World) -> usize {
+    let counted = world.git_ok(&["count-objects"]);
+    counted.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn one_statement_among_a_hundred_thousand_is_found_and_fetched_alone() {
+    const MANY: usize = 100_000;
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    fill(&world, MANY);
+    assert_eq!(accepted(&world), 2);
+    let bare = Repository::bare();
+    let url = bare.path();
+    let url = url.to_str().unwrap();
+    world.git_ok(&["remote", "add", "origin", url]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", url]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let output = clone.notme(&["attest", "fetch"]);
+    assert!(output.status.success(), "{}", told(&output));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("{} statements", MANY + 3)), "{said}");
+    assert_eq!(accepted(&clone), 2);
+
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let before = loose_objects(&clone);
+    clone.notme_ok(&["attest", "fetch"]);
+    let fetched = loose_objects(&clone) - before;
+    // Two bundles, in three trees of up to four levels, and three commits.
+    assert!((1..=20).contains(&fetched), "{fetched} objects");
+    assert_eq!(accepted(&clone), 4);
+}

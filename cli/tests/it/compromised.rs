@@ -1,0 +1,181 @@
+//! `notme verify --compromised` through the real program, beside `git blame`.
+
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+fn radius(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = world.notme(&[&["verify", "--format", "json"], arguments].concat());
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    (output.status.code(), report)
+}
+
+fn sign_as(world: &World, agent: &str) {
+    world.notme_ok(&["init", "--agent", agent, "--format", "x509"]);
+}
+
+/// Returns the lines of a file that `git blame` gives to a commit.
+fn blamed(world: &World, file: &str, commit: &str) -> Vec<u64> {
+    let blame = world.git_ok(&["blame", "--porcelain", "HEAD", "--", file]);
+    let theirs = blame.lines().filter(|line| line.starts_with(commit));
+    let line = |line: &str| line.split(' ').nth(2).unwrap().parse().unwrap();
+    theirs.map(line).collect()
+}
+
+/// Two agents, three commits, a rename, a tag, a statement.
+#[test]
+fn commits_tags_files_lines_and_statements_are_told() {
+    let world = World::new();
+    sign_as(&world, "good");
+    world.write("file", "one\ntwo\nthree\nfour\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "good"]);
+    world.git_ok(&["tag", "-m", "before", "before"]);
+    sign_as(&world, "bad");
+    world.write("file", "one\nTWO\nthree\nfour\nfive\nsix\n");
+    world.write("other", "theirs\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "bad"]);
+    let bad = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["tag", "-s", "-m", "signed", "signed"]);
+    world.notme_ok(&["attest", "dispatch"]);
+    sign_as(&world, "good");
+    world.git_ok(&["mv", "file", "renamed"]);
+    world.write("renamed", "zero\none\nTWO\nthree\nfour\nfive\n");
+    world.git_ok(&["rm", "-q", "other"]);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "good again"]);
+    world.git_ok(&["tag", "-m", "after", "after"]);
+
+    let (_, verdicts) = world.verdicts(&[&bad]);
+    let object = &verdicts["objects"][0];
+    let identity = object["identity"].as_str().unwrap();
+    for what in [identity, object["kid"].as_str().unwrap()] {
+        let (exit, report) = radius(&world, &["--compromised", what]);
+        assert_eq!(exit, Some(1), "{report}");
+        let objects = report["objects"].as_array().unwrap();
+        let kinds: Vec<_> = objects.iter().map(|it| it["kind"].as_str()).collect();
+        assert_eq!(kinds.len(), 2, "{report}");
+        assert!(kinds.contains(&Some("tag")) && kinds.contains(&Some("commit")));
+        let named = |name: &str| {
+            let references = report["references"].as_array().unwrap();
+            references.iter().find(|it| it["name"] == name).cloned()
+        };
+        assert_eq!(named("refs/tags/before"), None);
+        assert_eq!(named("refs/tags/signed").unwrap()["signed"], true);
+        assert_eq!(named("refs/tags/after").unwrap()["signed"], false);
+        assert_eq!(named("refs/tags/after").unwrap()["reaches"], true);
+        assert_eq!(named("refs/heads/main").unwrap()["reaches"], true);
+        let file = |path: &str| {
+            let files = report["files"].as_array().unwrap();
+            files.iter().find(|it| it["path"] == path).unwrap().clone()
+        };
+        // Changed by it and gone; changed by it under another name, which has what is left.
+        assert_eq!(file("other")["lines"].as_array().unwrap().len(), 0);
+        assert_eq!((file("file")["commits"].as_u64()), Some(1));
+        let lines = file("renamed")["lines"].clone();
+        let lines: Vec<_> = lines
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|run| run["first"].as_u64().unwrap()..=run["last"].as_u64().unwrap())
+            .collect();
+        assert_eq!(lines, blamed(&world, "renamed", &bad));
+        assert_eq!((&lines[..], &report["lines"]), (&[3, 6][..], &2.into()));
+        let statements = report["attestations"].as_array().unwrap();
+        assert_eq!(statements.len(), 2, "{report}");
+        assert!(statements.iter().all(|it| it["commit"] == bad.as_str()));
+        assert_eq!(report["complete"], true);
+    }
+    let text = world.notme(&["verify", "--compromised", identity]);
+    assert_eq!(text.status.code(), Some(1));
+    let text = String::from_utf8(text.stdout).unwrap();
+    for line in [
+        "signed     refs/tags/signed\n",
+        "reaches    refs/tags/after\n",
+        "file       renamed  changed by 0 commits  lines left: 3, 6\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn what_the_trust_document_revokes_is_looked_for_likewise() {
+    let world = World::initialised();
+    let commit = world.signed_commit("a");
+    let (exit, report) = radius(&world, &["--revoked"]);
+    assert_eq!(exit, Some(0), "{report}");
+    let (_, verdicts) = world.verdicts(&["HEAD"]);
+    let kid = verdicts["objects"][0]["kid"].as_str().unwrap().to_owned();
+    let since = ["--since", "2026-01-01T00:00:00Z"];
+    world.notme_ok(&[&["authority", "revoke", "key", &kid][..], &since].concat());
+    world.notme_ok(&["trust", "refresh"]);
+    let (exit, report) = radius(&world, &["--revoked"]);
+    assert_eq!(exit, Some(1), "{report}");
+    assert_eq!(report["compromised"][0]["value"], kid.as_str());
+    assert_eq!(report["compromised"][0]["since"], "2026-01-01T00:00:00Z");
+    assert_eq!(report["objects"][0]["oid"], commit.as_str());
+    assert_eq!(report["objects"][0]["code"], "revoked");
+}
+
+#[test]
+fn nothing_rests_on_what_came_later_or_on_nothing() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let later = [
+        "--compromised",
+        "embedded",
+        "--since",
+        "2999-01-01T00:00:00Z",
+    ];
+    // Whoever has the authority writes its times.
+    let (exit, report) = radius(&world, &later);
+    assert_eq!(exit, Some(1));
+    assert_eq!(report["objects"][0]["exposure"], "undated");
+    let (_, verdicts) = world.verdicts(&["HEAD"]);
+    let identity = verdicts["objects"][0]["identity"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let later = [
+        "--compromised",
+        &identity,
+        "--since",
+        "2999-01-01T00:00:00Z",
+    ];
+    assert_eq!(radius(&world, &later).0, Some(0));
+    let usage = |arguments: &[&str]| {
+        world
+            .notme(&[&["verify"], arguments].concat())
+            .status
+            .code()
+    };
+    assert_eq!(usage(&["--compromised", "nobody"]), Some(2));
+    assert_eq!(usage(&["--since", "2026-01-01T00:00:00Z"]), Some(2));
+    assert_eq!(
+        usage(&["--compromised", "embedded", "--format", "html"]),
+        Some(2)
+    );
+    assert_eq!(usage(&["--compromised", "embedded", "--fold"]), Some(2));
+}
+
+#[test]
+fn a_shallow_clone_does_not_say_that_there_is_nothing() {
+    let world = World::initialised();
+    for name in ["a", "b"] {
+        world.signed_commit(name);
+    }
+    let clone = world.home().join("shallow");
+    let url = format!("file://{}", world.path().display());
+    world.git_ok(&["clone", "-q", "--depth=1", &url, clone.to_str().unwrap()]);
+    let nobody = "0".repeat(32);
+    let mut command = world.notme_command();
+    command.current_dir(&clone);
+    let output = command
+        .args(["verify", "--compromised", &nobody])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("there may be more"));
+}

@@ -1,0 +1,241 @@
+//! What is installed beside the program, tried by the programs that will read it.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use notme_testkit::oracle::oracle;
+
+use crate::world::{NOTME, World, free_port, told};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn each_shell_completes_commands() {
+    let world = World::new();
+    for (shell, file) in [("bash", "notme"), ("zsh", "_notme"), ("fish", "notme.fish")] {
+        fs::write(
+            world.home().join(file),
+            world.notme_ok(&["completions", shell]),
+        )
+        .unwrap();
+    }
+    let bash = "source ~/notme; COMP_WORDS=(notme au) COMP_CWORD=1; _notme notme au notme; echo \"${COMPREPLY[@]}\"";
+    let completed = succeeds(world.command(oracle("bash")).args(["-c", bash]));
+    assert_eq!(completed, "authority\n");
+    let fish = "source ~/notme.fish; complete --do-complete 'notme agent sto'";
+    let completed = succeeds(world.command(oracle("fish")).args(["-c", fish]));
+    assert!(completed.starts_with("stop\t"), "{completed}");
+    // Completing needs a terminal in zsh; the function is loaded and known to be for us.
+    let zsh = "fpath=(~ $fpath); autoload -U compinit; compinit -D -u; autoload +X _notme; print $_comps[notme]";
+    let completed = succeeds(world.command(oracle("zsh")).args(["-f", "-c", zsh]));
+    assert_eq!(completed, "_notme\n");
+}
+
+#[test]
+fn the_manual_is_well_formed_and_whole() {
+    let world = World::new();
+    let directory = world.home().join("man/man1");
+    world.notme_ok(&["man", directory.to_str().unwrap()]);
+    let pages: Vec<PathBuf> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|page| page.unwrap().path())
+        .collect();
+    assert!(pages.len() > 40, "{pages:?}");
+    let lint = ["-T", "lint", "-W", "error"];
+    succeeds(world.command(oracle("mandoc")).args(lint).args(&pages));
+    for page in &pages {
+        let mut man = world.command(oracle("man"));
+        let output = man
+            .args(["--warnings", "--local-file"])
+            .arg(page)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}",
+            told(&output)
+        );
+    }
+    let shown = succeeds(
+        world
+            .command(oracle("man"))
+            .arg("-M")
+            .arg(world.home().join("man"))
+            .arg("notme-doctor"),
+    );
+    assert!(shown.contains("notme doctor"), "{shown}");
+}
+
+/// A home with the program where `cargo install` puts it.
+fn installed() -> World {
+    let world = World::new();
+    let programs = world.home().join(".cargo/bin");
+    fs::create_dir_all(&programs).unwrap();
+    symlink(NOTME, programs.join("notme")).unwrap();
+    world
+}
+
+/// Returns the words of a unit's `ExecStart`, as systemd would fill them in.
+fn exec_start(world: &World, unit: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let mut line = line.replace("%h", world.home().to_str().unwrap());
+    for (name, value) in variables {
+        line = line.replace(&format!("${{{name}}}"), value);
+    }
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// A program in the foreground; it ends with the value.
+struct Running(Child);
+
+impl Running {
+    fn start(world: &World, words: &[String]) -> Self {
+        let mut command = world.command(&words[0]);
+        Self(
+            command
+                .args(&words[1..])
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn eventually(mut happened: impl FnMut() -> bool) {
+    while !happened() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn systemd_takes_the_units_and_what_they_start_serves() {
+    let world = installed();
+    let units = root().join("packaging/systemd");
+    let names = ["notme-agent.service", "notme-authority.service"].map(|name| units.join(name));
+    let mut verify = world.command(oracle("systemd-analyze"));
+    verify.env("XDG_RUNTIME_DIR", world.home());
+    let output = verify
+        .args(["--user", "--man=no", "verify"])
+        .args(&names)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        told(&output)
+    );
+
+    let [agent, authority] = names.map(|unit| fs::read_to_string(unit).unwrap());
+    let running = Running::start(&world, &exec_start(&world, &agent, &[]));
+    eventually(|| world.notme_ok(&["agent", "status"]).starts_with("process"));
+    drop(running);
+
+    let directory = world.home().join(".local/share/notme-authority");
+    let passphrase = world.home().join(".config/notme/passphrase");
+    fs::create_dir_all(passphrase.parent().unwrap()).unwrap();
+    fs::write(&passphrase, "correct horse battery staple").unwrap();
+    let (directory, passphrase) = (directory.to_str().unwrap(), passphrase.to_str().unwrap());
+    let sealed = ["--dir", directory, "--passphrase-file", passphrase];
+    world.notme_ok(&[&["authority", "init"][..], &sealed].concat());
+    let address = format!("127.0.0.1:{}", free_port());
+    let variables = [
+        ("URL", "https://auth.example.com"),
+        ("LISTEN", address.as_str()),
+    ];
+    let _running = Running::start(&world, &exec_start(&world, &authority, &variables));
+    eventually(|| std::net::TcpStream::connect(&address).is_ok());
+}
+
+/// Nothing here builds images. What the file copies has to be there, and the program has to take
+/// the command that it is given.
+#[test]
+fn the_container_file_copies_what_is_there_and_starts_the_authority() {
+    let file = fs::read_to_string(root().join("packaging/Containerfile")).unwrap();
+    let known = [
+        "FROM",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+        "ENV",
+        "VOLUME",
+        "EXPOSE",
+        "ENTRYPOINT",
+        "CMD",
+    ];
+    let lines = file
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    for line in lines {
+        let (instruction, _) = line.split_once(' ').unwrap();
+        assert!(known.contains(&instruction), "{line}");
+    }
+    // Where `cargo xtask dist` leaves the program.
+    let dist = fs::read_to_string(root().join("xtask/src/dist.rs")).unwrap();
+    assert!(file.contains("/src/target/dist/notme ") && dist.contains("`target/dist/notme`"));
+    let array = |name: &str| -> Vec<String> {
+        let line = file
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        serde_json::from_str(line).unwrap()
+    };
+    assert_eq!(array("ENTRYPOINT "), ["/usr/bin/notme"]);
+    let world = World::new();
+    let directory = world.home().join("authority");
+    let directory = directory.to_str().unwrap();
+    world.notme_ok(&["authority", "init", "--dir", directory]);
+    let address = format!("127.0.0.1:{}", free_port());
+    let place = |word: String| match word.as_str() {
+        "/var/lib/notme/authority" => directory.to_owned(),
+        "0.0.0.0:8443" => address.clone(),
+        _ => word,
+    };
+    let words: Vec<String> = array("CMD ").into_iter().map(place).collect();
+    let _running = Running::start(&world, &[&[NOTME.to_owned()][..], &words].concat());
+    eventually(|| std::net::TcpStream::connect(&address).is_ok());
+}
+
+/// Runs the skill's sessions one after another, as one shell would.
+#[test]
+fn an_agent_that_follows_the_skill_ends_with_an_accepted_and_attested_commit() {
+    let skill = fs::read_to_string(root().join("skills/notme/SKILL.md")).unwrap();
+    assert!(skill.starts_with("---\nname: notme\ndescription: "));
+    let commands = skill.lines().filter_map(|line| line.strip_prefix("$ "));
+    let script: Vec<&str> = commands.collect();
+    assert!(script.len() >= 9, "{script:?}");
+    let world = World::new();
+    world.write("parser.rs", "fn parse() {}\n");
+    let script = format!("set -e\n{}\n", script.join("\n"));
+    let said = succeeds(&mut world.shell(&script));
+    for part in ["\naccepted ", "as agent `claude`", "L2", "nothing is wrong"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Other blocks would be commands that nobody runs.
+    assert_eq!(
+        skill.matches("```").count(),
+        2 * skill.matches("```console\n").count()
+    );
+}

@@ -1,0 +1,247 @@
+//! Statements in a log: a stand-in on this machine that speaks Rekor's wire.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use notme_core::{
+    base64,
+    certificate::Certificate,
+    dsse::pae,
+    hex,
+    key::{Hash, sha256},
+};
+use serde_json::{Value, json};
+
+use crate::world::{World, told};
+
+/// How the log behaves.
+#[derive(Clone, Copy)]
+enum Manner {
+    AsItShould,
+    Junk,
+    OfAnotherKind,
+    AboutAnother,
+    Failing,
+}
+
+/// Entries by id, as Rekor stores them: without the payload.
+struct Rekor {
+    address: SocketAddr,
+    entries: Arc<Mutex<Vec<(String, Value)>>>,
+    manner: Arc<Mutex<Manner>>,
+}
+
+impl Rekor {
+    /// Serves until the test's process ends.
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let rekor = Self {
+            address: listener.local_addr().unwrap(),
+            entries: Arc::default(),
+            manner: Arc::new(Mutex::new(Manner::AsItShould)),
+        };
+        let (entries, manner) = (Arc::clone(&rekor.entries), Arc::clone(&rekor.manner));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let manner = *manner.lock().unwrap();
+                answer(stream.unwrap(), &mut entries.lock().unwrap(), manner);
+            }
+        });
+        rekor
+    }
+
+    fn behave(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn answer(mut stream: TcpStream, entries: &mut Vec<(String, Value)>, manner: Manner) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let request = line.clone();
+    let mut length = 0;
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let words: Vec<_> = request.split(' ').collect();
+    let (status, text) = match (manner, words[0], words[1]) {
+        (Manner::Failing, ..) => (500, json!({"code": 500, "message": "no"}).to_string()),
+        (Manner::Junk, ..) => (200, "é".repeat(60)),
+        (_, "POST", "/api/v1/log/entries") => {
+            let id = format!(
+                "{:016x}{}",
+                1,
+                hex::encode(&sha256(body.to_string().as_bytes()))
+            );
+            entries.push((id, stored(&body)));
+            (201, entry(entries, entries.len() - 1, manner))
+        }
+        (_, "POST", "/api/v1/index/retrieve") => {
+            let wanted = body["hash"]
+                .as_str()
+                .unwrap()
+                .strip_prefix("sha256:")
+                .unwrap();
+            let is_wanted = |stored: &Value| {
+                let content = &stored["spec"]["content"];
+                content["payloadHash"]["value"] == wanted
+            };
+            let found = entries.iter().filter(|(_, stored)| is_wanted(stored));
+            let ids: Vec<_> = found.map(|(id, _)| id).collect();
+            (200, json!(ids).to_string())
+        }
+        (_, "GET", path) => {
+            let id = path.strip_prefix("/api/v1/log/entries/").unwrap();
+            let at = entries.iter().position(|(known, _)| known == id).unwrap();
+            (200, entry(entries, at, manner))
+        }
+        _ => panic!("{request}"),
+    };
+    let length = text.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+    )
+    .unwrap();
+}
+
+/// Checks a proposed entry as Rekor does, and returns what it keeps.
+fn stored(proposed: &Value) -> Value {
+    assert_eq!(
+        (&proposed["kind"], &proposed["apiVersion"]),
+        (&"intoto".into(), &"0.0.2".into())
+    );
+    let content = &proposed["spec"]["content"];
+    let mut envelope = content["envelope"].clone();
+    let once = |value: &Value| {
+        let inner = base64::decode(value.as_str().unwrap()).unwrap();
+        String::from_utf8(inner).unwrap()
+    };
+    let payload = base64::decode(once(&envelope["payload"])).unwrap();
+    let signature = envelope["signatures"][0].clone();
+    let leaf = Certificate::from_pem(&once(&signature["publicKey"])).unwrap();
+    let message = pae(envelope["payloadType"].as_str().unwrap(), &payload);
+    let sig = base64::decode(once(&signature["sig"])).unwrap();
+    leaf.public_key()
+        .verify(Hash::Sha256, &message, &sig)
+        .unwrap();
+    assert_eq!(
+        content["payloadHash"]["value"],
+        hex::encode(&sha256(&payload))
+    );
+    let inner = json!({
+        "payloadType": envelope["payloadType"],
+        "payload": base64::encode(&payload),
+        "signatures": [{
+            "keyid": signature["keyid"],
+            "sig": once(&signature["sig"]),
+            "publicKey": once(&signature["publicKey"]),
+        }],
+    });
+    let canonical = notme_core::json::canonical(&inner).unwrap();
+    assert_eq!(content["hash"]["value"], hex::encode(&sha256(&canonical)));
+    envelope.as_object_mut().unwrap().remove("payload");
+    let mut stored = proposed.clone();
+    stored["spec"]["content"]["envelope"] = envelope;
+    stored
+}
+
+fn entry(entries: &[(String, Value)], at: usize, manner: Manner) -> String {
+    let (id, stored) = &entries[at];
+    let mut stored = stored.clone();
+    match manner {
+        Manner::OfAnotherKind => stored["kind"] = "dsse".into(),
+        Manner::AboutAnother => {
+            stored["spec"]["content"]["payloadHash"]["value"] = "00".repeat(32).into();
+        }
+        _ => {}
+    }
+    let entry = json!({
+        "body": base64::encode(stored.to_string().as_bytes()),
+        "integratedTime": 1_700_000_000,
+        "logID": "c0d23d6ad406973f9559f3ba2d1ca01f84147d8ffc5b8445c224f98b9591801d",
+        "logIndex": at,
+        "verification": {"signedEntryTimestamp": ""},
+    });
+    format!("{}\n", json!({ id: entry }))
+}
+
+fn stated() -> World {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world
+}
+
+#[test]
+fn statements_are_put_into_a_log_and_found_there() {
+    let (world, rekor) = (stated(), Rekor::start());
+    let ask = |what: &str| {
+        let output = world.notme(&["attest", what, "HEAD", "--json", "--rekor", &rekor.url()]);
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code(), shown, told(&output))
+    };
+    let (exit, nothing, said) = ask("lookup");
+    assert_eq!((exit, nothing), (Some(1), json!([])), "{said}");
+    let (exit, published, said) = ask("publish");
+    assert_eq!(exit, Some(0), "{said}");
+    assert_eq!(published.as_array().unwrap().len(), 2);
+    assert_eq!(published[1]["log_index"], 1);
+    let (exit, found, said) = ask("lookup");
+    assert_eq!((exit, found), (Some(0), published), "{said}");
+    let text = world.notme_ok(&["attest", "lookup", "--rekor", &rekor.url()]);
+    assert!(text.contains("  entry 0  "), "{text}");
+}
+
+#[test]
+fn a_log_that_lies_or_fails_is_an_error_and_changes_no_verdict() {
+    let (world, rekor) = (stated(), Rekor::start());
+    let url = rekor.url();
+    world.notme_ok(&["attest", "publish", "--rekor", &url]);
+    for (manner, exit, word) in [
+        (
+            Manner::AboutAnother,
+            1,
+            "the log's entry is not about sha256:",
+        ),
+        (
+            Manner::OfAnotherKind,
+            3,
+            "the log's answer is not one of Rekor's",
+        ),
+        (Manner::Junk, 3, "the log"),
+        (Manner::Failing, 3, "500"),
+    ] {
+        rekor.behave(manner);
+        for what in ["lookup", "publish"] {
+            let output = world.notme(&["attest", what, "--rekor", &url]);
+            assert_eq!(output.status.code(), Some(exit), "{word} {}", told(&output));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains(word) && said.starts_with("error: "), "{said}");
+            assert!(!said.contains("panicked"), "{said}");
+            assert!(output.stdout.is_empty());
+        }
+    }
+    world.notme_ok(&["attest", "verify"]);
+    // Nor is any log asked that is not named, or in the clear on another machine.
+    for url in ["http://rekor.example.com", "unix:/tmp/socket", "rekor"] {
+        let output = world.notme(&["attest", "publish", "--rekor", url]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
+}

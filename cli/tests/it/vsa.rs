@@ -1,0 +1,191 @@
+//! Verification summaries through the real program, read by a stranger.
+
+use std::{fs, process::Output};
+
+use notme_core::base64;
+use notme_testkit::{oracle::oracle, repository::run};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+const VSA: [&str; 5] = [
+    "verify",
+    "--format",
+    "vsa",
+    "--resource",
+    "git+https://x.example/r",
+];
+
+fn bundle(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(output)))
+}
+
+fn statement(bundle: &Value) -> Value {
+    let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
+    serde_json::from_slice(&base64::decode(payload).unwrap()).unwrap()
+}
+
+/// Nothing of ours between: the encoding by hand (secure-systems-lab/dsse, protocol.md), the rest
+/// by openssl.
+#[test]
+fn openssl_verifies_the_signature_of_a_summary() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let output = world.notme(&VSA);
+    assert!(output.status.success(), "{}", told(&output));
+    let bundle = bundle(&output);
+    let bytes = |pointer: &str| {
+        let text = bundle.pointer(pointer).unwrap().as_str().unwrap();
+        base64::decode(text).unwrap()
+    };
+    let payload = bytes("/dsseEnvelope/payload");
+    let kind = bundle["dsseEnvelope"]["payloadType"].as_str().unwrap();
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    let put = |name: &str, bytes: &[u8]| fs::write(world.home().join(name), bytes).unwrap();
+    put("message", &[head.as_bytes(), &payload].concat());
+    put("other", b"other");
+    put("signature", &bytes("/dsseEnvelope/signatures/0/sig"));
+    put(
+        "leaf.der",
+        &bytes("/verificationMaterial/certificate/rawBytes"),
+    );
+    let openssl = |arguments: &[&str]| {
+        let mut command = world.command(oracle("openssl"));
+        run(command.current_dir(world.home()).args(arguments), b"")
+    };
+    let key = openssl(&[
+        "x509", "-inform", "DER", "-in", "leaf.der", "-pubkey", "-noout",
+    ]);
+    put("key.pem", &key.stdout);
+    let verify = |message: &str| {
+        let key = [
+            "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin",
+        ];
+        let rest = ["-in", message, "-sigfile", "signature"];
+        openssl(&[&key[..], &rest].concat())
+    };
+    let good = verify("message");
+    assert!(good.status.success(), "{}", told(&good));
+    assert!(!verify("other").status.success());
+}
+
+#[test]
+fn a_summary_says_what_slsa_asks_for() {
+    let world = World::initialised();
+    let commit = world.signed_commit("a");
+    let (_, report) = world.verdicts(&["--all"]);
+    let output = world.notme(&[&VSA[..], &["--all"]].concat());
+    assert!(output.status.success(), "{}", told(&output));
+    let statement = statement(&bundle(&output));
+    assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(
+        statement["predicateType"],
+        "https://slsa.dev/verification_summary/v1"
+    );
+    let subject = &statement["subject"];
+    assert_eq!(subject.as_array().unwrap().len(), 1);
+    assert_eq!(subject[0]["digest"]["gitCommit"], commit.as_str());
+    assert_eq!(
+        subject[0]["annotations"]["source_refs"][0],
+        "refs/heads/main"
+    );
+    let predicate = &statement["predicate"];
+    assert_eq!(predicate["verificationResult"], "PASSED");
+    assert_eq!(
+        predicate["verifiedLevels"],
+        serde_json::json!(["SLSA_SOURCE_LEVEL_1", "ORG_SOURCE_NOTME_ACCEPTED"])
+    );
+    assert_eq!(predicate["resourceUri"], "git+https://x.example/r");
+    assert_eq!(
+        predicate["verifier"]["id"],
+        report["objects"][0]["identity"]
+    );
+    let digest = predicate["policy"]["digest"]["sha256"].as_str().unwrap();
+    assert_eq!(format!("sha256:{digest}"), report["policy"]);
+    assert_eq!(predicate["notme_summary"], report["summary"]);
+}
+
+#[test]
+fn what_was_not_accepted_is_summed_up_as_failed() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.commit("b", "unsigned");
+    let output = world.notme(&VSA);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let statement = statement(&bundle(&output));
+    let predicate = &statement["predicate"];
+    assert_eq!(predicate["verificationResult"], "FAILED");
+    assert_eq!(predicate["verifiedLevels"], serde_json::json!(["FAILED"]));
+}
+
+#[test]
+fn a_summary_is_judged_like_any_statement() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let output = world.notme(&VSA);
+    let file = world.home().join("vsa.json");
+    fs::write(&file, &output.stdout).unwrap();
+    let judged = |arguments: &[&str]| -> (Option<i32>, Value) {
+        let output = world.notme(&[&["attest", "verify", "--json"], arguments].concat());
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), document[0].clone())
+    };
+    let (exit, judgement) = judged(&["--bundle", file.to_str().unwrap()]);
+    assert_eq!(exit, Some(0), "{judgement}");
+    assert_eq!(judgement["attestations"][0]["time_basis"], "timestamped");
+    world.notme_ok(&["attest", "import", file.to_str().unwrap()]);
+    let (exit, judgement) = judged(&["HEAD"]);
+    assert_eq!((exit, &judgement["level"]), (Some(0), &Value::Null));
+    // To verify is no work on the commit: a reviewer may do both.
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    let output = world.notme(&VSA);
+    fs::write(&file, &output.stdout).unwrap();
+    world.notme_ok(&["attest", "import", file.to_str().unwrap()]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    let (exit, judgement) = judged(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{judgement}");
+    assert_eq!(judgement["attestations"].as_array().unwrap().len(), 3);
+    // Whoever signs with another's name is none.
+    let statement = String::from_utf8(output.stdout).unwrap();
+    let tampered = statement.replacen("\"sig\":\"", "\"sig\":\"AAAA", 1);
+    fs::write(&file, tampered).unwrap();
+    assert_eq!(judged(&["--bundle", file.to_str().unwrap()]).0, Some(1));
+}
+
+#[test]
+fn nothing_is_summed_up_unsigned_or_unseen() {
+    let stranger = World::new();
+    stranger.commit("a", "a");
+    let output = stranger.notme(&VSA);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(output.stdout.is_empty() && told(&output).contains("--agent"));
+
+    let world = World::initialised();
+    world.signed_commit("a");
+    let output = world.notme(&[&VSA[..], &["--agent", "nobody"]].concat());
+    assert_ne!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty(), "{}", told(&output));
+    let output = world.notme(&[&VSA[..], &["HEAD..HEAD"]].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn the_repository_is_named_by_its_url_without_passwords() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let named = |url: &str| {
+        world.git_ok(&["config", "remote.origin.url", url]);
+        let output = world.notme(&VSA[..3]);
+        match output.status.success() {
+            true => statement(&bundle(&output))["predicate"]["resourceUri"].clone(),
+            false => Value::Null,
+        }
+    };
+    assert_eq!(
+        named("https://me:secret@x.example/r.git"),
+        "git+https://x.example/r.git"
+    );
+    assert_eq!(named("git@x.example:o/r"), "git+ssh://x.example/o/r");
+    assert_eq!(named("/somewhere/here"), Value::Null);
+}

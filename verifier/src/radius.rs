@@ -1,0 +1,276 @@
+//! What rests on something that is compromised: commits, tags, files, the lines that are left of
+//! them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    judge::{Judge, Judgement, Stopper},
+    repository::{Asked, Blamed, Graph, ObjectId, Repository, RepositoryError, Selection},
+    stated::Statements,
+    suspicion::{Exposure, Suspicion},
+    verify::{JudgedObject, Outcome, verify_graph},
+};
+
+/// What rests on it.
+#[derive(Debug)]
+#[must_use]
+pub struct Radius {
+    pub(crate) outcome: Outcome,
+    pub(crate) suspicions: Vec<Suspicion>,
+    /// For each object of the outcome.
+    exposures: Vec<Option<Exposure>>,
+    pub(crate) references: Vec<ExposedReference>,
+    pub(crate) files: Vec<ExposedFile>,
+    /// Where lines were looked for.
+    pub(crate) tip: ObjectId,
+    /// Commits whose files could not be read.
+    pub(crate) unread: Vec<ObjectId>,
+    pub(crate) statements: Vec<ExposedStatement>,
+}
+
+/// A statement whose signature rests on it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ExposedStatement {
+    /// `sha256:<hex>` of the payload.
+    pub digest: String,
+    /// The type of what is said, when it could be read.
+    pub predicate_type: Option<String>,
+    /// The commit that it is kept with.
+    pub commit: String,
+    /// How it rests on it.
+    pub exposure: Exposure,
+}
+
+/// A branch or tag.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct ExposedReference {
+    pub(crate) name: String,
+    pub(crate) oid: String,
+    /// The signature of the tag itself rests on it.
+    pub(crate) signed: bool,
+    /// What it names is, or comes after, a commit that rests on it.
+    pub(crate) reaches: bool,
+}
+
+/// A file that such a commit changed, or that has lines of one.
+#[derive(Debug, Default)]
+pub(crate) struct ExposedFile {
+    /// Lossily; unescaped.
+    pub(crate) path: String,
+    /// How many such commits changed a file of this name.
+    pub(crate) commits: usize,
+    /// First and last line, from 1, and whose they are.
+    pub(crate) lines: Vec<(u32, u32, ObjectId)>,
+    /// Whether all lines were looked at.
+    pub(crate) is_complete: bool,
+}
+
+impl Radius {
+    /// Judges a selection, and finds what in it rests on one of the suspicions. Lines are looked
+    /// for at `tip`, which has to be a commit of the selection to have any.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] as [`crate::verify_range`], and when refs cannot be read.
+    pub fn find(
+        repository: &Repository,
+        selection: &Selection,
+        judge: &Judge<'_>,
+        statements: Option<&dyn Statements>,
+        (suspicions, tip): (Vec<Suspicion>, ObjectId),
+    ) -> Result<Self, RepositoryError> {
+        let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
+        let exposures: Vec<_> = outcome
+            .objects()
+            .iter()
+            .map(|object| exposure(object.judgement(), &suspicions))
+            .collect();
+        let exposed = outcome.objects().iter().zip(&exposures);
+        let exposed: HashMap<_, _> = exposed
+            .filter(|(_, exposure)| exposure.is_some())
+            .map(|(object, _)| (object.id(), object.kind()))
+            .collect();
+        let reach = Reach::of(&graph, |id| exposed.get(&id) == Some(&Some("commit")));
+        let mut references = Vec::new();
+        for (name, id) in repository.names()? {
+            let signed = exposed.get(&id) == Some(&Some("tag"));
+            let commit = repository.peel(id).ok();
+            let reaches = commit.is_some_and(|commit| reach.reaches(commit));
+            if signed || reaches {
+                references.push(ExposedReference {
+                    name,
+                    oid: id.to_string(),
+                    signed,
+                    reaches,
+                });
+            }
+        }
+        let mut radius = Self {
+            outcome,
+            suspicions,
+            exposures,
+            references,
+            files: Vec::new(),
+            tip,
+            unread: Vec::new(),
+            statements: Vec::new(),
+        };
+        radius.find_files(repository, &reach, (&graph, judge.stopper()));
+        radius.outcome.interrupted = judge.stopper().is_stopped();
+        Ok(radius)
+    }
+
+    fn find_files(
+        &mut self,
+        repository: &Repository,
+        reach: &Reach,
+        (graph, stopper): (&Graph, &Stopper),
+    ) {
+        let mut files: BTreeMap<_, ExposedFile> = BTreeMap::new();
+        let complete = || ExposedFile {
+            is_complete: true,
+            ..ExposedFile::default()
+        };
+        let mut unread = Vec::new();
+        for (object, _) in self.exposed() {
+            if object.kind() != Some("commit") {
+                continue;
+            }
+            let paths = || repository.own_changes(object.id());
+            let Some(paths) = (!stopper.is_stopped()).then(paths).flatten() else {
+                unread.push(object.id());
+                continue;
+            };
+            for path in paths {
+                files.entry(path).or_insert_with(complete).commits += 1;
+            }
+        }
+        let blamed = reach.numbers.get(&self.tip).map(|tip| {
+            let asked = Asked {
+                graph,
+                order: &reach.order,
+                wanted: &reach.wanted,
+                reaches: &reach.reaches,
+                stopper,
+            };
+            repository.blame(&asked, *tip)
+        });
+        match blamed {
+            Some(Some(blamed)) => {
+                for Blamed {
+                    path,
+                    lines,
+                    is_complete,
+                } in blamed
+                {
+                    let file = files.entry(path).or_insert_with(complete);
+                    let last = |first: u32, count: u32| first.saturating_add(count);
+                    file.lines = lines
+                        .iter()
+                        .map(|it| (it.first + 1, last(it.first, it.count), it.commit))
+                        .collect();
+                    file.is_complete = is_complete;
+                }
+            }
+            Some(None) => unread.push(self.tip),
+            None => {}
+        }
+        self.unread = unread;
+        self.files = files
+            .into_iter()
+            .map(|(path, file)| ExposedFile {
+                path: path.to_string(),
+                ..file
+            })
+            .collect();
+    }
+
+    /// Adds the statements that rest on it.
+    pub fn with_statements(self, statements: Vec<ExposedStatement>) -> Self {
+        Self { statements, ..self }
+    }
+
+    /// Returns how a judged signature rests on one of the suspicions, if it does.
+    pub fn exposure(&self, judgement: &Judgement) -> Option<Exposure> {
+        exposure(judgement, &self.suspicions)
+    }
+
+    /// Tells whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.exposed().next().is_none() && self.statements.is_empty()
+    }
+
+    /// Returns the judgements on all of the selection.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Returns the objects that rest on it, newest first, and how.
+    pub fn exposed(&self) -> impl Iterator<Item = (&JudgedObject, Exposure)> {
+        let objects = self.outcome.objects().iter().zip(&self.exposures);
+        objects.filter_map(|(object, exposure)| Some((object, (*exposure)?)))
+    }
+
+    /// Returns how many of the lines that are left come from such commits.
+    pub fn lines(&self) -> u64 {
+        let lines = self.files.iter().flat_map(|file| &file.lines);
+        lines
+            .map(|(first, last, _)| u64::from(last - first + 1))
+            .sum()
+    }
+
+    /// Tells whether everything was looked at.
+    pub fn is_complete(&self) -> bool {
+        self.unread.is_empty()
+            && !self.outcome.is_interrupted()
+            && self.outcome.shallow().is_empty()
+            && self.outcome.summary().undecided == 0
+            && self.files.iter().all(|file| file.is_complete)
+    }
+}
+
+/// Returns how a signature rests on one of them; that it was made since then counts before all.
+fn exposure(judgement: &Judgement, suspicions: &[Suspicion]) -> Option<Exposure> {
+    let mut exposures = suspicions.iter().filter_map(|it| it.concerns(judgement));
+    let first = exposures.next()?;
+    exposures.find(|it| *it == Exposure::Since).or(Some(first))
+}
+
+/// What comes after what.
+struct Reach {
+    numbers: HashMap<ObjectId, usize>,
+    order: Vec<usize>,
+    wanted: Vec<bool>,
+    reaches: Vec<bool>,
+}
+
+impl Reach {
+    /// Finds what is, or comes after, a commit that is asked about.
+    fn of(graph: &Graph, is_wanted: impl Fn(ObjectId) -> bool) -> Self {
+        let nodes = graph.nodes();
+        let numbers = nodes.iter().enumerate().map(|(at, node)| (node.id, at));
+        let wanted: Vec<_> = nodes.iter().map(|node| is_wanted(node.id)).collect();
+        let mut reach = Self {
+            numbers: numbers.collect(),
+            order: graph.children_first(),
+            reaches: wanted.clone(),
+            wanted,
+        };
+        for number in reach.order.iter().rev() {
+            let parents = nodes.get(*number).and_then(|node| node.parents.as_deref());
+            let mut parents = parents.unwrap_or_default().iter();
+            let after = parents.any(|parent| {
+                let parent = usize::try_from(*parent).unwrap_or(usize::MAX);
+                reach.reaches.get(parent) == Some(&true)
+            });
+            if let Some(reaches) = reach.reaches.get_mut(*number) {
+                *reaches |= after;
+            }
+        }
+        reach
+    }
+
+    fn reaches(&self, id: ObjectId) -> bool {
+        let number = self.numbers.get(&id);
+        number.and_then(|number| self.reaches.get(*number)) == Some(&true)
+    }
+}

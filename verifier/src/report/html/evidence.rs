@@ -1,0 +1,108 @@
+//! What the claims of the page rest on: keys and statements, by their digests.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use super::super::{finding::signer_or_none, junit::Xml, signer::Signer};
+use crate::{
+    report::AttestationReport,
+    verify::{Attested, JudgedObject, Outcome},
+};
+
+/// Writes one table of keys and one of statements.
+pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        to,
+        "<section aria-labelledby=\"evidence\">\n<h2 id=\"evidence\">Evidence</h2>"
+    )?;
+    write_keys(outcome, to)?;
+    write_statements(outcome, to)?;
+    writeln!(to, "</section>")
+}
+
+fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let mut keys: BTreeMap<_, (&JudgedObject, usize)> = BTreeMap::new();
+    for object in outcome.objects() {
+        if let Some(kid) = object.judgement().kid() {
+            keys.entry(kid).or_insert((object, 0)).1 += 1;
+        }
+    }
+    writeln!(to, "<h3>Keys</h3>")?;
+    if keys.is_empty() {
+        return writeln!(to, "<p>No signature here holds.</p>");
+    }
+    writeln!(
+        to,
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Keys\" tabindex=\"0\">\n<table>\n<caption>A key's name is derived from its bytes. The authority is the key that vouches for it.</caption>\n<thead><tr><th scope=\"col\">key</th><th scope=\"col\">of</th><th scope=\"col\">authority</th><th scope=\"col\">format</th><th scope=\"col\" class=\"n\">objects</th></tr></thead>\n<tbody>"
+    )?;
+    for (kid, (object, count)) in keys {
+        let judgement = object.judgement();
+        let authority = match (judgement.authority_kid(), judgement.authority()) {
+            (Some(authority), Some(name)) => {
+                format!("<code>{authority}</code><br>{}", Xml(name))
+            }
+            (_, _) => "none that is trusted".to_owned(),
+        };
+        writeln!(
+            to,
+            "<tr id=\"k-{kid}\"><th scope=\"row\"><code>{kid}</code></th><td>{}<br><span class=\"soft\">{}</span></td><td>{authority}</td><td>{}</td><td class=\"n\">{count}</td></tr>",
+            Xml(&signer_or_none(object)),
+            Signer::of(judgement).word(),
+            judgement.format().map_or("", |format| format.as_str()),
+        )?;
+    }
+    writeln!(to, "</tbody>\n</table>\n</div>")
+}
+
+fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let mut statements: BTreeMap<&str, &AttestationReport> = BTreeMap::new();
+    for attested in outcome.attested.values() {
+        for statement in &attested.attestations {
+            if let Some(digest) = hex_of(statement) {
+                statements.insert(digest, statement);
+            }
+        }
+    }
+    if statements.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "<h3>Statements</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Statements\" tabindex=\"0\">\n<table>\n<caption>What is attested, by the SHA-256 of what was signed. It changes no verdict on a commit.</caption>\n<thead><tr><th scope=\"col\">digest</th><th scope=\"col\">says</th><th scope=\"col\">verdict</th><th scope=\"col\">signer</th><th scope=\"col\">level</th></tr></thead>\n<tbody>"
+    )?;
+    for (digest, statement) in statements {
+        write!(
+            to,
+            "<tr id=\"s-{digest}\" class=\"{verdict}\"><th scope=\"row\"><code>{digest}</code></th><td>{}</td><td><span class=\"word\">{verdict}</span>",
+            Xml(statement.predicate_type.as_deref().unwrap_or("unreadable")),
+            verdict = statement.verdict,
+        )?;
+        if let Some(code) = statement.code {
+            write!(to, "<br>{code}")?;
+        }
+        writeln!(
+            to,
+            "</td><td>{}</td><td>{}</td></tr>",
+            Xml(statement.identity.as_deref().unwrap_or("nobody trusted")),
+            statement.level.unwrap_or("none")
+        )?;
+    }
+    writeln!(to, "</tbody>\n</table>\n</div>")
+}
+
+/// Writes the level of an object, with a link to each statement that it could rest on.
+pub(super) fn write_links(attested: &Attested, to: &mut impl Write) -> io::Result<()> {
+    write!(to, "<br>{}", attested.level.unwrap_or("no level"))?;
+    let statements = attested.attestations.iter();
+    for (number, digest) in (1..).zip(statements.filter_map(hex_of)) {
+        write!(to, " <a href=\"#s-{digest}\">statement {number}</a>")?;
+    }
+    Ok(())
+}
+
+/// Returns the digest without the name of its algorithm.
+fn hex_of(statement: &AttestationReport) -> Option<&str> {
+    statement.digest.as_deref()?.strip_prefix("sha256:")
+}

@@ -1,0 +1,110 @@
+//! JUnit XML, as Jenkins reads it and every CI with it: one test case for each object.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write},
+};
+
+use super::{counts, escape, finding::Finding};
+use crate::verify::{JudgedObject, Outcome, Summary};
+
+/// Writes one test suite. What is rejected is a failure, what is undecided an error.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let Summary {
+        objects,
+        rejected,
+        undecided,
+        ..
+    } = outcome.summary();
+    let at = outcome.asked_at.to_string();
+    writeln!(
+        to,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"notme verify\" tests=\"{objects}\" failures=\"{rejected}\" errors=\"{undecided}\">"
+    )?;
+    writeln!(
+        to,
+        " <testsuite name=\"{}\" tests=\"{objects}\" failures=\"{rejected}\" errors=\"{undecided}\" skipped=\"0\" timestamp=\"{}\">\n  <properties>",
+        Xml(&outcome.range),
+        at.trim_end_matches('Z'),
+    )?;
+    for (name, value) in [
+        ("repository", &*outcome.repository),
+        ("policy", &outcome.policy),
+        ("trust", &outcome.trust),
+        (
+            "interrupted",
+            if outcome.interrupted { "true" } else { "false" },
+        ),
+    ] {
+        writeln!(
+            to,
+            "   <property name=\"{name}\" value=\"{}\"/>",
+            Xml(value)
+        )?;
+    }
+    writeln!(to, "  </properties>")?;
+    let mut findings = Finding::all(outcome).peekable();
+    for object in outcome.objects() {
+        let finding = findings.next_if(|it| it.object.id() == object.id());
+        write_case(object, finding.as_ref(), to)?;
+    }
+    writeln!(
+        to,
+        "  <system-out>{}</system-out>\n </testsuite>\n</testsuites>",
+        counts(outcome.summary())
+    )
+}
+
+fn write_case(
+    object: &JudgedObject,
+    finding: Option<&Finding<'_>>,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    let signer = object.judgement().identity().unwrap_or("no trusted signer");
+    write!(
+        to,
+        "  <testcase classname=\"{}\" name=\"{} {}\"",
+        Xml(signer),
+        object.kind_word(),
+        object.id()
+    )?;
+    let Some(finding) = finding else {
+        return writeln!(to, "/>");
+    };
+    let element = if finding.is_rejected() {
+        "failure"
+    } else {
+        "error"
+    };
+    writeln!(
+        to,
+        ">\n   <{element} type=\"{}\" message=\"{}\">{}</{element}>\n  </testcase>",
+        finding.code,
+        Xml(&finding.message()),
+        Xml(finding.code.fix()),
+    )
+}
+
+/// A text inside XML or HTML, in an attribute or between tags. What would move a cursor, and what
+/// XML cannot carry, is escaped as everywhere.
+pub(super) struct Xml<'a>(pub(super) &'a str);
+
+impl fmt::Display for Xml<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in escape(self.0).chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                '\u{fffe}' | '\u{ffff}' => write!(f, "{}", c.escape_unicode())?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}

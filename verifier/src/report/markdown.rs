@@ -1,0 +1,111 @@
+//! Markdown (GitHub's), for the summary of a CI job.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use super::{
+    INTERRUPTED, counts, escape,
+    finding::{Finding, reason, signer_or_none},
+    signer::{Signer, agent_share},
+};
+use crate::verify::Outcome;
+
+/// Job summaries are cut at a megabyte.
+const ROWS_MAX: usize = 1000;
+const SIGNERS_MAX: usize = 100;
+
+/// Writes the counts, what was not accepted, and who signed. Of very many rows, the first ones.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_markdown(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let summary = outcome.summary();
+    writeln!(to, "## notme verify: {}\n", counts(summary))?;
+    if outcome.interrupted {
+        writeln!(to, "**{INTERRUPTED}**\n")?;
+    }
+    writeln!(to, "| | |\n|---|---|")?;
+    for (name, value) in [
+        ("range", &*outcome.range),
+        ("policy", &outcome.policy),
+        ("trust", &outcome.trust),
+        ("asked at", &outcome.asked_at.to_string()),
+    ] {
+        writeln!(to, "| {name} | {} |", code(&escape(value)))?;
+    }
+    for id in outcome.shallow() {
+        writeln!(
+            to,
+            "| not judged | history before {} |",
+            code(&id.to_string())
+        )?;
+    }
+    write_findings(outcome, to)?;
+    write_signers(outcome, to)
+}
+
+fn write_findings(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let total = Finding::all(outcome).count();
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "\n### Not accepted\n\n| verdict | object | signer | why |\n|---|---|---|---|"
+    )?;
+    for finding in Finding::all(outcome).take(ROWS_MAX) {
+        let (object, word) = (finding.object, finding.object.judgement().verdict().word());
+        writeln!(
+            to,
+            "| {word}: {} | {} {} | {} | {} |",
+            code(finding.code.as_str()),
+            object.kind_word(),
+            code(&object.id().to_string()),
+            code(&signer_or_none(object)),
+            code(&reason(object)),
+        )?;
+    }
+    if total > ROWS_MAX {
+        writeln!(to, "\nand {} more", total - ROWS_MAX)?;
+    }
+    Ok(())
+}
+
+fn write_signers(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let mut signers: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for object in outcome.objects() {
+        let judgement = object.judgement();
+        if let (Some(identity), None) = (judgement.identity(), judgement.verdict().code()) {
+            let kind = Signer::of(judgement).word();
+            *signers.entry((identity, kind)).or_default() += 1;
+        }
+    }
+    if signers.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "\n### Signers of what was accepted\n\n| signer | among | objects |\n|---|---|---|"
+    )?;
+    for ((identity, kind), count) in signers.iter().take(SIGNERS_MAX) {
+        writeln!(to, "| {} | {kind} | {count} |", code(&escape(identity)))?;
+    }
+    if let Some(more) = signers.len().checked_sub(SIGNERS_MAX).filter(|it| *it > 0) {
+        writeln!(to, "\nand {more} more")?;
+    }
+    if let Some(share) = agent_share(outcome) {
+        writeln!(to, "\n{share}.")?;
+    }
+    Ok(())
+}
+
+/// Writes a text as a code span, in which nothing is markup, a mention or a link. Only a pipe
+/// would mean something there, the end of a cell, and where readers differ on when.
+fn code(text: &str) -> String {
+    let text = text.replace('|', "\\u{7c}");
+    let longest = text.split(|c| c != '`').map(str::len).max();
+    let fence = "`".repeat(longest.unwrap_or(0) + 1);
+    format!("{fence} {text} {fence}")
+}

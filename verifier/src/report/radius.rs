@@ -1,0 +1,157 @@
+//! What rests on something that is compromised, for people and machines.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{INTERRUPTED, ObjectReport, escape, head, laid_out, short, write_with_list};
+use crate::{
+    radius::{ExposedFile, Radius},
+    suspicion::Exposure,
+    verify::JudgedObject,
+    wrap::wrap,
+};
+
+/// An object, and how it rests on it.
+#[derive(Serialize)]
+struct Exposed<'a> {
+    exposure: Exposure,
+    #[serde(flatten)]
+    object: ObjectReport<'a>,
+}
+
+/// Writes one JSON document.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_radius_json(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
+    let mut document = serde_json::to_value(head(&radius.outcome))?;
+    if let Value::Object(members) = &mut document {
+        let compromised = radius.suspicions.iter().map(
+            |it| json!({"kind": it.kind(), "value": it.value(), "since": it.since().to_string()}),
+        );
+        members.insert("compromised".to_owned(), compromised.collect());
+        members.insert("complete".to_owned(), radius.is_complete().into());
+        members.insert("lines".to_owned(), radius.lines().into());
+        members.insert("lines_at".to_owned(), radius.tip.to_string().into());
+        let references = serde_json::to_value(&radius.references)?;
+        members.insert("references".to_owned(), references);
+        let statements = serde_json::to_value(&radius.statements)?;
+        members.insert("attestations".to_owned(), statements);
+        let unread = radius.unread.iter().map(|id| Value::from(id.to_string()));
+        members.insert("unread".to_owned(), unread.collect());
+        let files = radius.files.iter().map(file);
+        members.insert("files".to_owned(), files.collect());
+    }
+    let exposed = radius.exposed().map(|(object, exposure)| Exposed {
+        exposure,
+        object: ObjectReport::of(&radius.outcome, object),
+    });
+    write_with_list(&document, "objects", exposed, to)?;
+    to.write_all(b"\n")
+}
+
+fn file(file: &ExposedFile) -> Value {
+    let lines = file.lines.iter().map(
+        |(first, last, commit)| json!({"first": first, "last": last, "commit": commit.to_string()}),
+    );
+    json!({
+        "path": file.path,
+        "commits": file.commits,
+        "lines": lines.collect::<Vec<_>>(),
+        "complete": file.is_complete,
+    })
+}
+
+/// Writes a line for each object, branch or tag, file and statement, and a last one that counts.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
+    for (object, exposure) in radius.exposed() {
+        writeln!(to, "{}", object_line(object, exposure))?;
+    }
+    for reference in &radius.references {
+        let word = if reference.signed {
+            "signed"
+        } else {
+            "reaches"
+        };
+        writeln!(to, "{word:<10} {}", escape(&reference.name))?;
+    }
+    for file in &radius.files {
+        writeln!(to, "{}", file_line(file))?;
+    }
+    for statement in &radius.statements {
+        let facts = [
+            statement.exposure.as_str().to_owned(),
+            statement
+                .predicate_type
+                .as_deref()
+                .map_or_else(String::new, escape),
+            format!("about {}", escape(&statement.commit)),
+        ];
+        let head = format!("{:<10} {}", "statement", escape(&statement.digest));
+        writeln!(to, "{}", laid_out(&head, facts.to_vec()))?;
+    }
+    for id in &radius.unread {
+        writeln!(to, "{:<10} {id}: its files could not be read", "undecided")?;
+    }
+    let compromised = radius.suspicions.iter().map(ToString::to_string);
+    let counts = format!(
+        "{} of {} objects, {} branches and tags, {} files with {} lines left, {} statements rest on {}",
+        radius.exposed().count(),
+        radius.outcome.summary().objects,
+        radius.references.len(),
+        radius.files.len(),
+        radius.lines(),
+        radius.statements.len(),
+        compromised.collect::<Vec<_>>().join(", ")
+    );
+    writeln!(to, "{}", wrap(&counts, 0, 0))?;
+    if radius.outcome.interrupted {
+        writeln!(to, "{INTERRUPTED}")?;
+    }
+    if !radius.is_complete() {
+        writeln!(to, "not everything could be looked at: there may be more")?;
+    }
+    Ok(())
+}
+
+fn object_line(object: &JudgedObject, exposure: Exposure) -> String {
+    let judgement = object.judgement();
+    let mut facts = vec![
+        object.kind_word().to_owned(),
+        judgement.verdict().word().to_owned(),
+    ];
+    facts.extend(judgement.identity().map(escape));
+    facts.extend(judgement.time_basis().map(|basis| basis.to_string()));
+    facts.extend(judgement.judged_at().map(|at| at.to_string()));
+    laid_out(
+        &format!("{:<10} {}", exposure.as_str(), short(object)),
+        facts,
+    )
+}
+
+fn file_line(file: &ExposedFile) -> String {
+    let mut facts = vec![match file.commits {
+        1 => "changed by 1 commit".to_owned(),
+        commits => format!("changed by {commits} commits"),
+    }];
+    let lines = file
+        .lines
+        .iter()
+        .map(|(first, last, _)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+    let lines: Vec<_> = lines.collect();
+    if !lines.is_empty() {
+        facts.push(format!("lines left: {}", lines.join(", ")));
+    }
+    if !file.is_complete {
+        facts.push("not all lines looked at".to_owned());
+    }
+    laid_out(&format!("{:<10} {}", "file", escape(&file.path)), facts)
+}

@@ -1,0 +1,112 @@
+//! SARIF 2.1.0 (OASIS), for code scanning: one result for each object that was not accepted.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{finding::Finding, head, write_with_list};
+use crate::{
+    verdict::{Class, Code},
+    verify::Outcome,
+};
+
+const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+
+/// Writes a SARIF log of one run. Each result names its object as a logical location, and the file
+/// that the outcome has for it as the physical one, without which some readers show nothing.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let codes: Vec<Code> = {
+        let occur = |code: &Code| Finding::all(outcome).any(|it| it.code == *code);
+        Code::ALL.iter().copied().filter(occur).collect()
+    };
+    let run = json!({
+        "tool": {"driver": {
+            "name": "notme",
+            "version": env!("CARGO_PKG_VERSION"),
+            "rules": codes.iter().map(|code| rule(*code)).collect::<Vec<_>>(),
+        }},
+        "invocations": [{
+            "executionSuccessful": !outcome.interrupted,
+            "endTimeUtc": outcome.asked_at.to_string(),
+            "exitCode": outcome.exit_code(),
+        }],
+        "columnKind": "unicodeCodePoints",
+        "properties": head(outcome),
+    });
+    write!(
+        to,
+        "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":["
+    )?;
+    let results = Finding::all(outcome).map(|finding| result(&finding, &codes));
+    write_with_list(&run, "results", results, to)?;
+    to.write_all(b"]}\n")
+}
+
+fn level(class: Class) -> &'static str {
+    match class {
+        Class::Rejected => "error",
+        Class::Undecided => "warning",
+    }
+}
+
+fn rule(code: Code) -> Value {
+    json!({
+        "id": code.as_str(),
+        "shortDescription": {"text": plain(code.cause())},
+        "help": {"text": plain(code.fix())},
+        "defaultConfiguration": {"level": level(code.class())},
+    })
+}
+
+fn result(finding: &Finding<'_>, codes: &[Code]) -> Value {
+    let id = finding.object.id().to_string();
+    let mut location = json!({"logicalLocations": [{
+        "fullyQualifiedName": id,
+        "kind": finding.object.kind_word(),
+    }]});
+    if let (Value::Object(location), Some(path)) = (&mut location, finding.place) {
+        let physical = json!({
+            "artifactLocation": {"uri": uri_path(path)},
+            "region": {"startLine": 1},
+        });
+        location.insert("physicalLocation".to_owned(), physical);
+    }
+    json!({
+        "ruleId": finding.code,
+        "ruleIndex": codes.iter().position(|code| *code == finding.code),
+        "level": level(finding.code.class()),
+        "message": {"text": plain(&finding.message())},
+        "locations": [location],
+        "partialFingerprints": {"notmeObject/v1": id},
+    })
+}
+
+/// Writes a text as a message that has neither placeholders nor links (sections 3.11.5, 3.11.6).
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '{' | '}' => plain.extend([c, c]),
+            '[' | ']' | '\\' => plain.extend(['\\', c]),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Writes a path as a relative reference (RFC 3986).
+fn uri_path(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(char::from(byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
