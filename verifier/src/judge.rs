@@ -21,7 +21,7 @@ use crate::{
     anchor::Anchors,
     evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     order::Order,
-    policy::{Policy, Question, Rules, Signer, Surroundings},
+    policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
     repository::{ChangedPaths, ObjectId},
     standing::{Standing, Vouched},
@@ -272,6 +272,7 @@ impl<'p> Judge<'p> {
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
+            kind: (established.standing.signer()).and_then(|signer| self.rules.kind_of(signer)),
             ..Judgement::refused(Code::SignerUntrusted.into())
         };
         match self.take_steps(signed, &mut judgement, around) {
@@ -294,13 +295,7 @@ impl<'p> Judge<'p> {
         let vouched = signed.standing().vouched().ok()?;
         let judged = self.check_binding(signed, Order::Unknown).ok()?;
         self.check_time(signed, vouched, judged).ok()?;
-        let identity = vouched.identity.as_deref()?;
-        Some(SignedBy {
-            identity: identity.to_owned(),
-            authority: (*vouched.anchor.authority).to_owned(),
-            authority_kid: vouched.anchor.kid,
-            kid: signed.standing().kid(),
-        })
+        signed.standing().signer().map(SignedBy::of)
     }
 
     fn take_steps(
@@ -313,7 +308,7 @@ impl<'p> Judge<'p> {
         let judged = self.check_binding(signed, judgement.order)?;
         judgement.judged = Some((judged.basis, judged.at));
         let still_good = self.check_time(signed, vouched, judged)?;
-        let rule = self.check_allowed(signed, vouched, judged, around)?;
+        let rule = self.check_allowed(signed, judged, around)?;
         Ok(match still_good {
             StillGood::Unrevoked => rule,
             StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
@@ -388,18 +383,12 @@ impl<'p> Judge<'p> {
     fn check_allowed(
         &self,
         signed: &Signed,
-        vouched: &Vouched,
         judged: Judged,
         around: &dyn Surroundings,
     ) -> Result<Arc<str>, Refusal> {
         let names = signed.names.as_deref();
         self.rules.decide(&Question {
-            signer: Signer {
-                identity: vouched.identity.as_deref().ok_or(Code::IdentityMissing)?,
-                authority: &vouched.anchor.authority,
-                authority_kid: vouched.anchor.kid,
-                kid: signed.standing().kid(),
-            },
+            signer: signed.standing().signer().ok_or(Code::IdentityMissing)?,
             format: signed.established.format,
             algorithm: signed.standing().algorithm(),
             basis: judged.basis,
@@ -555,6 +544,8 @@ pub struct Judgement {
     detail: Option<Box<str>>,
     format: Option<SignatureFormat>,
     standing: Option<Arc<Standing>>,
+    /// What the policy calls the signer.
+    kind: Option<Kind>,
     claimed: Option<Box<Claimed>>,
     judged: Option<(TimeBasis, UnixTime)>,
     declared: Option<UnixTime>,
@@ -601,6 +592,11 @@ impl Judgement {
     /// Returns the id of the key of that authority's root.
     pub fn authority_kid(&self) -> Option<KeyId> {
         self.standing.as_ref()?.authority_kid()
+    }
+
+    /// Returns what the policy calls the signer, if it speaks of them.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// Returns what the signer's certificate and chain say; absent when the signature did not
@@ -653,13 +649,7 @@ impl Judgement {
 
     /// Returns who signed, when a trusted authority vouches for it.
     pub fn signed_by(&self) -> Option<SignedBy> {
-        let standing = self.standing.as_ref()?;
-        Some(SignedBy {
-            identity: standing.identity()?.to_owned(),
-            authority: standing.authority()?.to_owned(),
-            authority_kid: standing.authority_kid()?,
-            kid: standing.kid(),
-        })
+        self.standing.as_ref()?.signer().map(SignedBy::of)
     }
 
     /// Returns the digest of the policy that judged, where the policy is the repository's own.
@@ -720,6 +710,7 @@ impl Judgement {
             detail: refusal.detail,
             format: None,
             standing: None,
+            kind: None,
             claimed: None,
             judged: None,
             declared: None,

@@ -23,13 +23,13 @@ use notme_core::{
 };
 
 pub use self::error::PolicyError;
-pub(crate) use self::{
-    principal::Signer,
-    rule::{Question, Surroundings},
-};
 use self::{
     principal::{By, Principal, Who},
     rule::{Right, Rule},
+};
+pub(crate) use self::{
+    principal::{Kind, Signer},
+    rule::{Question, Surroundings},
 };
 use crate::{
     refusal::Refusal,
@@ -261,6 +261,12 @@ impl Rules {
     /// Asks the rules about a signature, and returns the one that allows it.
     pub(crate) fn decide(&self, question: &Question<'_>) -> Result<Arc<str>, Refusal> {
         rule::decide(self, question)
+    }
+
+    /// Returns what the policy calls a signer: by the first of the principals that it is.
+    pub(crate) fn kind_of(&self, signer: Signer<'_>) -> Option<Kind> {
+        let mut principals = self.principals.iter();
+        Some(principals.find(|principal| principal.fits(signer))?.kind)
     }
 
     /// Tells whether a rule asks for more than who signed and how.

@@ -17,6 +17,7 @@ use notme_core::{
 use crate::{
     anchor::{Anchor, Anchors},
     openpgp,
+    policy::Signer,
     refusal::Refusal,
     trust::PinKind,
     verdict::Code,
@@ -183,6 +184,16 @@ impl Standing {
     /// Returns the id of the key that signed.
     pub fn kid(&self) -> KeyId {
         self.facts.kid
+    }
+
+    /// Returns who signed, when a trusted authority vouches for it.
+    pub(crate) fn signer(&self) -> Option<Signer<'_>> {
+        Some(Signer {
+            identity: self.identity()?,
+            authority: self.authority()?,
+            authority_kid: self.authority_kid()?,
+            kid: self.kid(),
+        })
     }
 
     /// Returns the kind of trust that vouches for the key, if any does.

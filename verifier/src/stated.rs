@@ -40,6 +40,15 @@ pub struct SignedBy {
 }
 
 impl SignedBy {
+    pub(crate) fn of(signer: Signer<'_>) -> Self {
+        Self {
+            identity: signer.identity.to_owned(),
+            authority: signer.authority.to_owned(),
+            authority_kid: signer.authority_kid,
+            kid: signer.kid,
+        }
+    }
+
     pub(crate) fn as_signer(&self) -> Signer<'_> {
         Signer {
             identity: &self.identity,

@@ -127,7 +127,7 @@ impl Principal {
 /// What a principal is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Agent,
     Human,
     Bot,

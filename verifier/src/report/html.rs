@@ -122,7 +122,7 @@ fn write_counts(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         to,
-        "</tbody>\n</table>\n<p class=\"soft\">Agents are identities that an authority of agents certifies; people are those whose own key or X.509 authority is pinned. <em>Not shown</em>: nobody trusted stands behind the signature, or it does not hold.</p>\n</section>"
+        "</tbody>\n</table>\n<p class=\"soft\">What the policy calls a signer comes first. Of the others, agents are identities that an authority of agents certifies; people are those whose own key or X.509 authority is pinned. <em>Not shown</em>: nobody trusted stands behind the signature, or it does not hold.</p>\n</section>"
     )
 }
 

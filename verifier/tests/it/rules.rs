@@ -4,6 +4,7 @@ use notme_core::key::KeyId;
 use notme_testkit::clock::NOW;
 use notme_verifier::{
     Judge, Policy,
+    report::write_markdown,
     stated::{SignedBy, Stated, Statements},
     verify_with,
 };
@@ -260,4 +261,32 @@ fn a_signed_merge_accepts_what_it_brings_in_and_nothing_that_was_there() {
     assert_eq!(judged_in(&by_agent, &new), "acceptance-missing");
     let unsigned = history.commit(&[&old, &new], "nobody", &[("auth/a", "3")]);
     assert_eq!(judged_in(&unsigned, &new), "acceptance-missing");
+}
+
+#[test]
+fn reports_call_a_signer_what_the_policy_does() {
+    let history = History::new();
+    let tip = history.commit(&[], "carol", &[("a", "a")]);
+    let signers = |kind: &str| {
+        let text = format!(
+            "[[principal]]\nname = \"it\"\nkind = \"{kind}\"\nidentities = [\"*\"]\n[[allow]]\nprincipals = [\"it\"]\n"
+        );
+        let policy = Policy::parse(&text).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let repository = history.open();
+        let selection = repository.select(&tip).unwrap();
+        let outcome = verify_with(&repository, &selection, &judge, None).unwrap();
+        let mut report = Vec::new();
+        write_markdown(&outcome, &mut report).unwrap();
+        String::from_utf8(report).unwrap()
+    };
+    for (kind, word) in [
+        ("agent", "agents"),
+        ("human", "people"),
+        ("bot", "bots"),
+        ("web-flow", "bots"),
+    ] {
+        let report = signers(kind);
+        assert!(report.contains(&format!("| {word} | 1 |")), "{report}");
+    }
 }
