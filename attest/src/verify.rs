@@ -10,7 +10,11 @@ use std::{
 };
 
 use notme_core::statement::{PAYLOAD_TYPE, Statement};
-use notme_verifier::{Code, Judge, Judgement, TimeBasis, Verdict, report::AttestationReport};
+use notme_verifier::{
+    Code, Judge, Judgement, TimeBasis, Verdict,
+    report::AttestationReport,
+    stated::{SignedBy, Stated, Statements},
+};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
@@ -18,7 +22,7 @@ use crate::{
     chain::{Chain, Link},
     level::{Derived, derive},
     origins::OriginSet,
-    predicate::{Activity, Level, Predicate, PredicateError, UNKNOWN},
+    predicate::{Activity, Decision, Level, Predicate, PredicateError, UNKNOWN},
     store::{CommitFacts, FileName, Kept, Place, Store, StoreError},
 };
 
@@ -50,6 +54,10 @@ pub struct Attested {
     pub predicate_type: Option<String>,
     /// Who signed it, when a trusted authority vouches for that.
     pub identity: Option<String>,
+    /// The same with the keys that stand behind it.
+    pub by: Option<SignedBy>,
+    /// Whether it says that its signer accepts the commit.
+    pub accepts: bool,
     /// What stands behind the time.
     pub time_basis: Option<TimeBasis>,
     /// The time that was judged, for people.
@@ -501,6 +509,25 @@ impl<'j> Attestations<'j> {
     }
 }
 
+impl Statements for Attestations<'_> {
+    fn about(&self, commit: &str) -> Result<Vec<Stated>, String> {
+        let all = self.of(commit).map_err(|error| error.to_string())?;
+        // What was said of another commit is not said of this one: its place in history differs.
+        let accepted = all
+            .into_iter()
+            .filter(|it| it.verdict == Verdict::Accepted && it.attested_as.is_none());
+        let stated = accepted.filter_map(|it| {
+            Some(Stated {
+                predicate_type: it.predicate_type?,
+                level: it.derived.level.map(Level::as_str),
+                accepts: it.accepts,
+                by: it.by?,
+            })
+        });
+        Ok(stated.collect())
+    }
+}
+
 impl Examined {
     fn of(kept: &Kept, judge: &Judge<'_>) -> Self {
         let mut examined = Self {
@@ -577,6 +604,11 @@ impl Attested {
                 .as_ref()
                 .map(|it| it.predicate_type().to_owned()),
             identity: judgement.and_then(|it| it.identity()).map(str::to_owned),
+            by: judgement.and_then(Judgement::signed_by),
+            accepts: matches!(
+                &examined.predicate,
+                Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Accepted
+            ),
             time_basis: judgement.and_then(Judgement::time_basis),
             judged_at: judgement.and_then(|it| Some(it.judged_at()?.to_string())),
             attested_as: None,

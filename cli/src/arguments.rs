@@ -2,6 +2,7 @@
 
 pub(crate) mod attest;
 pub(crate) mod hooks;
+pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod serve;
 
@@ -11,9 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
 use serde::{Deserialize, Serialize};
 
+use notme_verifier::lineage::TrustRoot;
+
 use self::{
     attest::Attest,
     hooks::{Hook, Hooks},
+    policy::Policy,
     run::{Record, Run},
     serve::AuthorityServe,
 };
@@ -62,7 +66,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
+        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse origin/main) origin/main..HEAD\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words
@@ -74,6 +78,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  notme attest dispatch HEAD && notme attest verify"
     )]
     Attest(Box<Attest>),
+    /// Who may sign what here
+    #[command(
+        subcommand,
+        after_help = "Example:\n  notme policy init && notme policy check"
+    )]
+    Policy(Policy),
     /// Pinned authorities
     #[command(subcommand, after_help = "Example:\n  notme trust show")]
     Trust(Trust),
@@ -267,6 +277,13 @@ pub(crate) struct Verify {
     /// Policy to judge by, instead of the trust store's
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Judge by the repository's own policy, as it grew from this commit on: its full id, or the
+    /// key id of whoever signed the first policy
+    #[arg(long, value_name = "ID", conflicts_with = "policy")]
+    pub(crate) trust_root: Option<TrustRoot>,
+    /// The ref that the objects are for; without it, the branch or tag that the revision names
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) reference: Option<String>,
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
@@ -278,13 +295,13 @@ pub(crate) struct Verify {
     pub(crate) format: ReportFormat,
     /// Tell what rests on a key (its id), a session, an identity or an authority that is
     /// compromised (can be repeated)
-    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain"])]
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain", "trust_root"])]
     pub(crate) compromised: Vec<String>,
     /// Since when it is; without it, since ever
     #[arg(long, value_name = "TIME", requires = "compromised")]
     pub(crate) since: Option<UnixTime>,
     /// Tell what rests on anything that the trust documents revoke
-    #[arg(long, conflicts_with_all = ["fold", "explain"])]
+    #[arg(long, conflicts_with_all = ["fold", "explain", "trust_root"])]
     pub(crate) revoked: bool,
     /// What the summary is of, as a URI; without it, where the repository is pushed to
     #[arg(long, value_name = "URI")]
@@ -334,6 +351,12 @@ pub(crate) struct Explain {
     /// Policy to judge by, instead of the trust store's
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Judge by the repository's own policy, as it grew from this commit or key on
+    #[arg(long, value_name = "ID", conflicts_with = "policy")]
+    pub(crate) trust_root: Option<TrustRoot>,
+    /// The ref that it is for; without it, the branch or tag that the revision names
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) reference: Option<String>,
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
@@ -346,6 +369,8 @@ impl From<Explain> for Verify {
             all: false,
             tags: false,
             policy: arguments.policy,
+            trust_root: arguments.trust_root,
+            reference: arguments.reference,
             trust: arguments.trust,
             refresh: false,
             format: ReportFormat::Text,

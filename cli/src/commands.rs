@@ -15,6 +15,7 @@ pub(crate) mod hook;
 pub(crate) mod hooks;
 pub(crate) mod init;
 pub(crate) mod install;
+pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod trust;

@@ -80,6 +80,15 @@ pub(crate) fn common_directory() -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
+/// Returns the top of the working tree.
+///
+/// # Errors
+/// [`GitError`] outside of one.
+pub(crate) fn top_level() -> Result<PathBuf, GitError> {
+    let output = run(["rev-parse", "--path-format=absolute", "--show-toplevel"])?;
+    success("rev-parse", output).map(PathBuf::from)
+}
+
 /// Returns the directory that git refuses to work in because it belongs to somebody else.
 ///
 /// # Errors

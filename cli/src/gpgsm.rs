@@ -180,6 +180,11 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::IdentityMissing
         | Code::ScopeMissing
         | Code::NotAuthorised
+        | Code::CommitterMismatch
+        | Code::LevelTooLow
+        | Code::PolicyNotAuthorised
+        | Code::PolicyInvalid
+        | Code::ParentNotAccepted
         | Code::BundleInvalid
         | Code::BundleRollback
         | Code::BundleEquivocation => Standing::Unknown,
@@ -203,6 +208,8 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TrustFromFuture
         | Code::TrustStale
         | Code::PolicyUnreadable
+        | Code::AcceptanceMissing
+        | Code::ParentUndecided
         // Of statements; git asks about none.
         | Code::EnvelopeMalformed
         | Code::StatementMalformed

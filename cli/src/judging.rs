@@ -36,6 +36,16 @@ impl Grounds {
         Ok(Self { trust, policy, now })
     }
 
+    /// Takes another policy.
+    pub(crate) fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Returns the time of the person asking.
+    pub(crate) fn now(&self) -> UnixTime {
+        self.now
+    }
+
     /// Prepares to judge.
     pub(crate) fn judge(&self) -> Judge<'_> {
         Judge::new(&self.policy, &self.trust, self.now)

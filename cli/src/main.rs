@@ -98,6 +98,7 @@ fn run(command: Command) -> Outcome {
         Command::Verify(arguments) => commands::verify::run(home()?, &arguments),
         Command::Explain(arguments) => commands::verify::run(home()?, &arguments.into()),
         Command::Attest(command) => commands::attest::run(home()?, &command),
+        Command::Policy(command) => commands::policy::run(home()?, &command),
         Command::Trust(command) => commands::trust::run(home()?, &command),
         Command::Agent(command) => commands::agent::run(home()?, &command),
         Command::Authority(command) => commands::authority::run(home()?, &command),

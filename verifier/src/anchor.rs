@@ -30,6 +30,8 @@ pub(crate) struct Anchor {
     pub(crate) floor: TimeBasis,
     pub(crate) from: UnixTime,
     pub(crate) retired_at: Option<UnixTime>,
+    /// From when and until when the policy takes it.
+    pub(crate) counts: (Option<UnixTime>, Option<UnixTime>),
     /// What was taken back by anybody in the trust store who has this root's key, whomever the
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
@@ -76,9 +78,27 @@ impl Anchors {
                 );
             }
             if anchors.len() == before {
-                unavailable.get_or_insert_with(|| absence(&rule.selector, trust));
+                unavailable.get_or_insert_with(|| absence(rule, trust));
             }
         }
+        let listed = rules.listed.iter().map(|line| Anchor {
+            root: Root::Listed(Arc::clone(line)),
+            kid: line.kid(),
+            authority: BY_POLICY.into(),
+            kind: PinKind::AllowedSigners,
+            scopes: Vec::new(),
+            floor: rules.listed_floor,
+            from: BEGINNING,
+            retired_at: None,
+            counts: (None, None),
+            revocations: taken_back
+                .get(&line.public_key().spki_sha256())
+                .cloned()
+                .unwrap_or_default(),
+            tsa: Vec::new(),
+            stale: None,
+        });
+        anchors.extend(listed.map(Arc::new));
         Self {
             anchors,
             unavailable,
@@ -156,6 +176,7 @@ fn of_authority<'a>(
             floor: rule.floor,
             from,
             retired_at,
+            counts: (rule.from, rule.until),
             stale: stale.clone(),
         }
     };
@@ -237,6 +258,8 @@ fn taken_back(trust: &Trust) -> TakenBack {
 
 type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
 
+/// What vouches for a key that the policy itself lists; no authority can have this name.
+const BY_POLICY: &str = "the policy";
 /// Before anything that is judged.
 const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
@@ -261,7 +284,8 @@ fn staleness(authority: &Authority, policy: &Policy, now: UnixTime) -> Option<Re
 }
 
 /// Explains why a selector found no root.
-fn absence(selector: &Selector, trust: &Trust) -> Refusal {
+fn absence(rule: &AuthorityRule, trust: &Trust) -> Refusal {
+    let selector = &rule.selector;
     let concerns = |name: &str| match selector {
         Selector::Name(wanted) => wanted == name || name == WHOLE_STORE,
         // Any authority that cannot be read may be the one that has the key.
@@ -269,9 +293,13 @@ fn absence(selector: &Selector, trust: &Trust) -> Refusal {
     };
     match trust.faults().iter().find(|fault| concerns(&fault.name)) {
         Some(fault) => Refusal::new(fault.code, format!("`{}`: {}", fault.name, fault.message)),
-        None => Refusal::new(
-            Code::TrustMissing,
-            format!("the policy names `{selector}`, which is not in the trust store"),
-        ),
+        None => {
+            let at = rule.url.as_ref().map(|url| format!("; it is at {url}"));
+            let detail = format!(
+                "the policy names `{selector}`, which is not in the trust store{}",
+                at.unwrap_or_default()
+            );
+            Refusal::new(Code::TrustMissing, detail)
+        }
     }
 }

@@ -8,7 +8,7 @@ use notme_core::{
     cms::SignedMessage,
     dsse::{Envelope, pae},
     key::{Hash, KeyId, sha256},
-    object::{self, HashKind, ObjectKind, Payload},
+    object::{self, HashKind, Ident, ObjectKind, Payload},
     time::UnixTime,
 };
 
@@ -30,8 +30,31 @@ use crate::{
 pub struct Evidence {
     proof: Proof,
     declared: Option<UnixTime>,
+    names: Names,
     unauthenticated: Vec<String>,
 }
+
+/// What the signed part names that a policy may ask about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// The committer's or tagger's address.
+    pub(crate) email: Option<Box<str>>,
+    /// What a tag calls itself.
+    pub(crate) tag: Option<Box<str>>,
+}
+
+impl Names {
+    fn new(person: Option<Ident<'_>>, tag: Option<&[u8]>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into();
+        Self {
+            email: person.map(|person| text(person.email())),
+            tag: tag.map(text),
+        }
+    }
+}
+
+/// What the signed part of an object says.
+type Said = (Option<UnixTime>, Names);
 
 /// What stands for the signer, in each format.
 #[derive(Debug)]
@@ -120,12 +143,14 @@ impl Evidence {
             ObjectKind::Commit => {
                 let commit = object::parse_commit(payload)?;
                 is_linked = leads_to(commit.parents());
-                Ok(Some(commit.committer_time()))
+                let names = Names::new(Some(commit.committer()), None);
+                Ok((Some(commit.committer_time()), names))
             }
             ObjectKind::Tag => {
                 let tag = object::parse_tag(payload)?;
                 is_linked = leads_to(&[tag.target()]);
-                Ok(tag.tagger().and_then(|tagger| tagger.time()))
+                let names = Names::new(tag.tagger(), Some(tag.name()));
+                Ok((tag.tagger().and_then(|tagger| tagger.time()), names))
             }
         })?;
         if !is_linked {
@@ -147,11 +172,12 @@ impl Evidence {
     /// [`Unproven`] with the code of the first step that failed.
     pub fn from_detached(payload: &[u8], signature: &[u8]) -> Result<Self, Unproven> {
         Self::read(payload, signature, |payload| {
-            Ok(match object::classify(payload)? {
+            let declared = match object::classify(payload)? {
                 Payload::Commit(commit) => Some(commit.committer_time()),
                 Payload::Tag(tag) => tag.tagger().and_then(|tagger| tagger.time()),
                 Payload::PushCertificate(push) => Some(push.pushed_at()),
-            })
+            };
+            Ok((declared, Names::default()))
         })
     }
 
@@ -200,6 +226,7 @@ impl Evidence {
                 binding,
             })),
             declared,
+            names: Names::default(),
             unauthenticated: Vec::new(),
         })
     }
@@ -207,7 +234,7 @@ impl Evidence {
     fn read(
         payload: &[u8],
         signature: &[u8],
-        declared: impl FnOnce(&[u8]) -> Result<Option<UnixTime>, object::ObjectError>,
+        said: impl FnOnce(&[u8]) -> Result<Said, object::ObjectError>,
     ) -> Result<Self, Unproven> {
         let Some(format) = SignatureFormat::detect(signature) else {
             return Err(Refusal::from(Code::SignatureUnknownFormat).into());
@@ -216,7 +243,7 @@ impl Evidence {
             format: Some(format),
             ..unproven
         };
-        let declared = declared(payload).map_err(|e| of_format(refused(e.code(), &e)))?;
+        let (declared, names) = said(payload).map_err(|e| of_format(refused(e.code(), &e)))?;
         let proof = match format {
             SignatureFormat::Cms => Self::read_cms(payload, signature)?,
             SignatureFormat::OpenPgp => {
@@ -227,6 +254,7 @@ impl Evidence {
         Ok(Self {
             proof,
             declared,
+            names,
             unauthenticated: Vec::new(),
         })
     }
@@ -295,6 +323,11 @@ impl Evidence {
     /// Returns the committer or tagger date.
     pub(crate) fn declared(&self) -> Option<UnixTime> {
         self.declared
+    }
+
+    /// Returns what the signed part names.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Returns the names of signature headers that no signature covers.

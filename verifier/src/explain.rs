@@ -53,7 +53,8 @@ pub enum StepResult {
 
 /// Explains a judgement that `judge` gave.
 pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
-    let failed = judgement.verdict().code().map(|code| (code, step_of(code)));
+    let refused = judgement.shortcoming();
+    let failed = refused.map(|code| (code, step_of(code)));
     let texts = [
         ("split", split_text(judgement)),
         ("signature", signature_text(judgement)),
@@ -73,7 +74,9 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
         text: format!(
             "Asked at {}; policy {}; trust {}. Nothing was fetched.",
             judge.now(),
-            judge.policy().digest(),
+            judgement
+                .policy()
+                .map_or_else(|| judge.policy().digest(), str::to_owned),
             judge.trust_digest()
         ),
     }];
@@ -82,6 +85,13 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
             Some((code, at)) if at == number => (result_of(code), failure_text(code, judgement)),
             Some((_, at)) if at < number => (StepResult::NotReached, "Not reached.".to_owned()),
             Some(_) | None => (StepResult::Passed, text),
+        };
+        let (result, text) = match (number, judgement.excused_from(), judgement.rule()) {
+            (6, Some(_), Some(rule)) => (
+                StepResult::Passed,
+                format!("Accepted all the same: {rule}."),
+            ),
+            (_, _, _) => (result, text),
         };
         steps.push(Step {
             number,
@@ -170,6 +180,13 @@ const fn step_of(code: Code) -> u8 {
         Code::TrustStale | Code::RootRetired | Code::RootNotYetUsed | Code::Revoked => 5,
         Code::NotAuthorised
         | Code::PolicyUnreadable
+        | Code::CommitterMismatch
+        | Code::LevelTooLow
+        | Code::AcceptanceMissing
+        | Code::PolicyNotAuthorised
+        | Code::PolicyInvalid
+        | Code::ParentNotAccepted
+        | Code::ParentUndecided
         // Of statements about an object, which come last.
         | Code::EnvelopeMalformed
         | Code::StatementMalformed
@@ -300,6 +317,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         limits.push(
             "that the object is harmless or harmful: only that it was not accepted".to_owned(),
         );
+        return limits;
+    }
+    if judgement.excused_from().is_some() {
+        limits.push("who made it, or when: it was accepted whatever the steps say".to_owned());
         return limits;
     }
     limits.push(match judgement.time_basis() {

@@ -1,8 +1,11 @@
 //! The decision: evidence, policy, trust and a time in, one judgement out. Pure.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use notme_core::{
@@ -16,13 +19,14 @@ use notme_core::{
 
 use crate::{
     anchor::Anchors,
-    evidence::{Binding, Claimed, Established, Evidence, Unproven},
+    evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     order::Order,
-    policy::{Policy, Rules},
+    policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
-    repository::ObjectId,
+    repository::{ChangedPaths, ObjectId},
     standing::{Standing, Vouched},
     standings::Standings,
+    stated::{SignedBy, Stated},
     time_stamp::{TimeStamp, is_until},
     trust::{PinKind, Trust},
     verdict::{Code, TimeBasis, Verdict},
@@ -31,7 +35,7 @@ use crate::{
 /// A policy applied to a trust store at a time: what every object of a run is judged by.
 #[derive(Debug)]
 pub struct Judge<'p> {
-    policy: &'p Policy,
+    policy: Held<'p>,
     rules: Rules,
     trust_digest: String,
     /// How many authorities the store has, whether the policy names them or not.
@@ -60,6 +64,13 @@ impl Stopper {
     }
 }
 
+/// A policy that somebody else has, or that is shared.
+#[derive(Debug)]
+enum Held<'p> {
+    Borrowed(&'p Policy),
+    Shared(Arc<Policy>),
+}
+
 /// An object after steps 1 to 3: all that can be said without the objects around it.
 #[derive(Debug)]
 #[must_use]
@@ -69,6 +80,8 @@ pub struct Examined(Result<Signed, Box<Unproven>>);
 struct Signed {
     established: Established,
     declared: Option<UnixTime>,
+    /// Kept when a rule asks.
+    names: Option<Box<Names>>,
     /// Whether the policy lists the object: it is not taken back with a key.
     is_known_good: bool,
 }
@@ -101,12 +114,25 @@ impl Judged {
 impl<'p> Judge<'p> {
     /// Prepares to judge at `now`.
     pub fn new(policy: &'p Policy, trust: &Trust, now: UnixTime) -> Self {
-        let rules = policy.rules(trust);
+        Self::holding(Held::Borrowed(policy), trust, now)
+    }
+
+    /// Prepares to judge at `now` by a policy that lives as long as the judge.
+    pub(crate) fn sharing(policy: Arc<Policy>, trust: &Trust, now: UnixTime) -> Judge<'static> {
+        Judge::holding(Held::Shared(policy), trust, now)
+    }
+
+    fn holding(policy: Held<'p>, trust: &Trust, now: UnixTime) -> Self {
+        let held: &Policy = match &policy {
+            Held::Borrowed(policy) => policy,
+            Held::Shared(policy) => policy,
+        };
+        let rules = held.rules(trust);
         Self {
-            policy,
             trust_digest: trust.digest(),
             authorities: trust.authorities().len(),
-            anchors: Anchors::new(policy, &rules, trust, now),
+            anchors: Anchors::new(held, &rules, trust, now),
+            policy,
             rules,
             standings: Standings::default(),
             now,
@@ -116,8 +142,21 @@ impl<'p> Judge<'p> {
     }
 
     /// Returns the policy.
-    pub fn policy(&self) -> &'p Policy {
-        self.policy
+    pub fn policy(&self) -> &Policy {
+        match &self.policy {
+            Held::Borrowed(policy) => policy,
+            Held::Shared(policy) => policy,
+        }
+    }
+
+    /// Tells whether a rule asks for more than who signed and how.
+    pub(crate) fn asks_around(&self) -> bool {
+        self.rules.asks_around()
+    }
+
+    /// Counts an object that another judge examined for this one.
+    pub(crate) fn count(&self) {
+        self.examined.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the digest of the trust store.
@@ -181,12 +220,16 @@ impl<'p> Judge<'p> {
         object_id: Option<&ObjectId>,
         evidence: Result<Evidence, Unproven>,
     ) -> Examined {
-        self.examined.fetch_add(1, Ordering::Relaxed);
+        self.count();
         let signed = evidence.and_then(|evidence| {
+            let names = self
+                .asks_around()
+                .then(|| Box::new(evidence.names().clone()));
             Ok(Signed {
                 established: evidence.establish(&self.anchors, &self.standings)?,
                 declared: evidence.declared(),
-                is_known_good: object_id.is_some_and(|id| self.policy.is_known_good(id)),
+                names,
+                is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
         Examined(signed.map_err(Box::new))
@@ -203,11 +246,22 @@ impl<'p> Judge<'p> {
         holds.then_some(judged.at)
     }
 
-    /// Takes the rest of the steps, in their order; the first that fails decides.
+    /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
+    /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {
-        let signed = match examined.0 {
+        self.decide_in(&examined, order, &Nowhere)
+    }
+
+    /// As [`Self::decide`], for an object that is somewhere.
+    pub(crate) fn decide_in(
+        &self,
+        examined: &Examined,
+        order: Order,
+        around: &dyn Surroundings,
+    ) -> Judgement {
+        let signed = match &examined.0 {
             Ok(signed) => signed,
-            Err(unproven) => return Judgement::unproven(*unproven),
+            Err(unproven) => return Judgement::unproven(unproven),
         };
         let established = &signed.established;
         let mut judgement = Judgement {
@@ -218,9 +272,10 @@ impl<'p> Judge<'p> {
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
+            kind: (established.standing.signer()).and_then(|signer| self.rules.kind_of(signer)),
             ..Judgement::refused(Code::SignerUntrusted.into())
         };
-        match self.take_steps(&signed, &mut judgement) {
+        match self.take_steps(signed, &mut judgement, around) {
             Ok(rule) => {
                 judgement.verdict = Verdict::Accepted;
                 judgement.detail = None;
@@ -234,26 +289,53 @@ impl<'p> Judge<'p> {
         judgement
     }
 
-    fn take_steps(&self, signed: &Signed, judgement: &mut Judgement) -> Result<Arc<str>, Refusal> {
+    /// Returns who signed, if the signature holds, whether the rules allow it or not.
+    pub(crate) fn proven(&self, examined: &Examined) -> Option<SignedBy> {
+        let signed = examined.0.as_ref().ok()?;
+        let vouched = signed.standing().vouched().ok()?;
+        let judged = self.check_binding(signed, Order::Unknown).ok()?;
+        self.check_time(signed, vouched, judged).ok()?;
+        signed.standing().signer().map(SignedBy::of)
+    }
+
+    fn take_steps(
+        &self,
+        signed: &Signed,
+        judgement: &mut Judgement,
+        around: &dyn Surroundings,
+    ) -> Result<Arc<str>, Refusal> {
         let vouched = signed.standing().vouched()?;
+        let judged = self.check_binding(signed, judgement.order)?;
+        judgement.judged = Some((judged.basis, judged.at));
+        let still_good = self.check_time(signed, vouched, judged)?;
+        let rule = self.check_allowed(signed, judged, around)?;
+        Ok(match still_good {
+            StillGood::Unrevoked => rule,
+            StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
+        })
+    }
+
+    fn check_binding(&self, signed: &Signed, order: Order) -> Result<Judged, Refusal> {
         if signed.established.binding == Binding::Elsewhere {
             return Err(Code::IssuanceMismatch.into());
         }
         if let Some(time_stamp) = &signed.established.time_stamp {
             time_stamp.check()?;
         }
-        let judged = signed
-            .judged(judgement.order)
-            .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))?;
-        judgement.judged = Some((judged.basis, judged.at));
+        signed
+            .judged(order)
+            .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))
+    }
+
+    fn check_time(
+        &self,
+        signed: &Signed,
+        vouched: &Vouched,
+        judged: Judged,
+    ) -> Result<StillGood, Refusal> {
         check_floor(judged, vouched.anchor.floor)?;
         self.check_window(signed, vouched, judged)?;
-        let still_good = check_still_good(signed, vouched, judged)?;
-        let rule = self.check_allowed(vouched)?;
-        Ok(match still_good {
-            StillGood::Unrevoked => rule,
-            StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
-        })
+        check_still_good(signed, vouched, judged)
     }
 
     /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
@@ -265,7 +347,7 @@ impl<'p> Judge<'p> {
         vouched: &Vouched,
         judged: Judged,
     ) -> Result<(), Refusal> {
-        let allowed = i64::from(self.policy.skew_seconds());
+        let allowed = i64::from(self.policy().skew_seconds());
         let skew = if judged.basis <= TimeBasis::DagOrdered {
             allowed
         } else {
@@ -298,16 +380,59 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    fn check_allowed(&self, vouched: &Vouched) -> Result<Arc<str>, Refusal> {
-        let identity = vouched.identity.as_deref().ok_or(Code::IdentityMissing)?;
-        self.rules
-            .allows(identity, &vouched.anchor.authority)
-            .map(Arc::clone)
-            .ok_or_else(|| Code::NotAuthorised.into())
+    fn check_allowed(
+        &self,
+        signed: &Signed,
+        judged: Judged,
+        around: &dyn Surroundings,
+    ) -> Result<Arc<str>, Refusal> {
+        let names = signed.names.as_deref();
+        self.rules.decide(&Question {
+            signer: signed.standing().signer().ok_or(Code::IdentityMissing)?,
+            format: signed.established.format,
+            algorithm: signed.standing().algorithm(),
+            basis: judged.basis,
+            email: names.and_then(|names| names.email.as_deref()),
+            around,
+        })
+    }
+}
+
+/// Where nothing is known of what is around an object.
+struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn footing(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn reference(&self) -> Option<&str> {
+        None
+    }
+
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
+        Ok(None)
+    }
+
+    fn changes_policy(&self) -> bool {
+        false
+    }
+
+    fn statements(&self) -> Result<Vec<Stated>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    fn mergers(&self) -> Vec<SignedBy> {
+        Vec::new()
     }
 }
 
 impl Examined {
+    /// Returns what a tag calls itself, when a rule may ask.
+    pub(crate) fn tag(&self) -> Option<&str> {
+        self.0.as_ref().ok()?.names.as_ref()?.tag.as_deref()
+    }
+
     /// Returns the date that the signed object declares.
     pub(crate) fn declared(&self) -> Option<UnixTime> {
         self.0.as_ref().ok()?.declared
@@ -386,6 +511,15 @@ fn check_still_good(
         let detail = format!("judged at {at}, and the root was retired at {retired}");
         return Err(Refusal::new(Code::RootRetired, detail));
     }
+    let (from, until) = anchor.counts;
+    if let Some(from) = from.filter(|from| at < *from) {
+        let detail = format!("judged at {at}, and by the policy the root counts from {from}");
+        return Err(Refusal::new(Code::SignerUntrusted, detail));
+    }
+    if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
+        let detail = format!("judged at {at}, and by the policy the root counts until {until}");
+        return Err(Refusal::new(Code::SignerUntrusted, detail));
+    }
     let revoked = anchor
         .revocations
         .iter()
@@ -410,6 +544,8 @@ pub struct Judgement {
     detail: Option<Box<str>>,
     format: Option<SignatureFormat>,
     standing: Option<Arc<Standing>>,
+    /// What the policy calls the signer.
+    kind: Option<Kind>,
     claimed: Option<Box<Claimed>>,
     judged: Option<(TimeBasis, UnixTime)>,
     declared: Option<UnixTime>,
@@ -417,6 +553,9 @@ pub struct Judgement {
     time_stamp: Option<TimeStamp>,
     order: Order,
     rule: Option<Arc<str>>,
+    policy: Option<Arc<str>>,
+    /// Why it would not be accepted, when something above the rules accepts it.
+    excused: Option<Code>,
 }
 
 impl Judgement {
@@ -453,6 +592,11 @@ impl Judgement {
     /// Returns the id of the key of that authority's root.
     pub fn authority_kid(&self) -> Option<KeyId> {
         self.standing.as_ref()?.authority_kid()
+    }
+
+    /// Returns what the policy calls the signer, if it speaks of them.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        self.kind
     }
 
     /// Returns what the signer's certificate and chain say; absent when the signature did not
@@ -503,20 +647,70 @@ impl Judgement {
         self.rule.as_deref()
     }
 
-    fn unproven(unproven: Unproven) -> Self {
+    /// Returns who signed, when a trusted authority vouches for it.
+    pub fn signed_by(&self) -> Option<SignedBy> {
+        self.standing.as_ref()?.signer().map(SignedBy::of)
+    }
+
+    /// Returns the digest of the policy that judged, where the policy is the repository's own.
+    pub fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
+    }
+
+    /// Says which of a repository's policies judged.
+    pub(crate) fn by(self, policy: Arc<str>) -> Self {
+        let policy = Some(policy);
+        Self { policy, ..self }
+    }
+
+    /// Accepts it by a text that stands above the rules. What the object is not is not excused:
+    /// bytes that are missing, or others than its name stands for.
+    pub(crate) fn excused(&mut self, by: Arc<str>) {
+        self.excused = self.verdict.code();
+        self.verdict = Verdict::Accepted;
+        self.rule = Some(by);
+    }
+
+    /// Returns why it would not be accepted, when something above the rules accepts it.
+    pub fn excused_from(&self) -> Option<Code> {
+        self.excused
+    }
+
+    /// Returns why the steps do not accept it, whether something above them does or not.
+    pub fn shortcoming(&self) -> Option<Code> {
+        self.verdict.code().or(self.excused)
+    }
+
+    /// Tells whether it is refused for something that can be excused.
+    pub(crate) fn is_excusable(&self) -> bool {
+        !matches!(
+            self.verdict.code(),
+            None | Some(Code::ObjectMissing | Code::ObjectMalformed)
+        )
+    }
+
+    /// Refuses it all the same.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        self.verdict = Verdict::of(refusal.code);
+        self.detail = refusal.detail;
+        self.rule = None;
+    }
+
+    fn unproven(unproven: &Unproven) -> Self {
         Self {
             format: unproven.format,
-            claimed: unproven.claimed.map(Box::new),
-            ..Self::refused(unproven.refusal)
+            claimed: unproven.claimed.clone().map(Box::new),
+            ..Self::refused(unproven.refusal.clone())
         }
     }
 
-    fn refused(refusal: Refusal) -> Self {
+    pub(crate) fn refused(refusal: Refusal) -> Self {
         Self {
             verdict: Verdict::of(refusal.code),
             detail: refusal.detail,
             format: None,
             standing: None,
+            kind: None,
             claimed: None,
             judged: None,
             declared: None,
@@ -524,6 +718,8 @@ impl Judgement {
             time_stamp: None,
             order: Order::Unknown,
             rule: None,
+            policy: None,
+            excused: None,
         }
     }
 }

@@ -13,7 +13,7 @@ pub use person::{Person, SigningKey};
 
 pub(crate) use claim::Claim;
 
-use notme_core::openpgp::{Fingerprint, OpenPgpError};
+use notme_core::openpgp::{Fingerprint, Key, KeyKind, OpenPgpError};
 
 use crate::{refusal::Refusal, verdict::Code};
 
@@ -26,6 +26,18 @@ pub struct Names {
     pub primary: Fingerprint,
     /// The user id; unescaped.
     pub user_id: Box<str>,
+}
+
+/// Returns what kind of key it is, as a policy names it.
+fn algorithm(key: &Key) -> Option<&'static str> {
+    match key.kind() {
+        KeyKind::Ed25519 { .. } => Some("ed25519"),
+        KeyKind::Ecdsa { bits: 256 } => Some("p256"),
+        KeyKind::Ecdsa { bits: 384 } => Some("p384"),
+        KeyKind::Ecdsa { bits: 521 } => Some("p521"),
+        KeyKind::Rsa { .. } => Some("rsa"),
+        KeyKind::Ecdsa { .. } | KeyKind::Other { .. } => None,
+    }
 }
 
 fn refused(error: &OpenPgpError) -> Refusal {

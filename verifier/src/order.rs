@@ -40,7 +40,7 @@ pub enum Order {
 /// Places every object among its parents and descendants.
 pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
     let skew = i64::from(skew_seconds);
-    let order = children_first(objects);
+    let order = children_first(objects.len(), |node| parents(objects, node));
     let earliest = earliest_strong_descendant(objects, &order);
     let latest = latest_strong_ancestor(objects, &order);
     let against = |object: &Placed<'_>, earliest: Option<UnixTime>, latest: Option<UnixTime>| {
@@ -75,10 +75,10 @@ pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
         .collect()
 }
 
-/// Orders the objects so that each comes after all that descend from it.
-fn children_first(objects: &[Placed<'_>]) -> Vec<usize> {
-    let mut children_left = vec![0_u32; objects.len()];
-    for parent in objects.iter().filter_map(|object| object.parents).flatten() {
+/// Orders so many objects so that each comes after all that descend from it.
+pub(crate) fn children_first<'p>(count: usize, parents: impl Fn(usize) -> &'p [u32]) -> Vec<usize> {
+    let mut children_left = vec![0_u32; count];
+    for parent in (0..count).flat_map(&parents) {
         if let Some(count) = at_mut(&mut children_left, *parent) {
             *count += 1;
         }
@@ -91,7 +91,7 @@ fn children_first(objects: &[Placed<'_>]) -> Vec<usize> {
     let mut next = 0;
     while let Some(node) = order.get(next).copied() {
         next += 1;
-        for parent in parents(objects, node) {
+        for parent in parents(node) {
             if let Some(count) = at_mut(&mut children_left, *parent) {
                 *count -= 1;
                 if *count == 0 {

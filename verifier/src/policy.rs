@@ -1,44 +1,47 @@
 //! What the person asking accepts: which authorities, which identities, how well timed.
 //!
-//! ```toml
-//! time_basis_floor = "issuance-bound"   # default: by the kind of authority
-//! skew_seconds = 60                     # the default
-//! max_trust_age_seconds = 604800        # default: what the trust document itself says
-//! known_good = ["<object id>"]          # revocations don't take these back; default: none
-//!
-//! [[authority]]
-//! name = "local"                        # or spki_sha256 = "<64 hex>"
-//! scopes = ["sign:git"]                 # default: those of the pin
-//! time_basis_floor = "declared"         # default: the floor above
-//!
-//! [[allow]]
-//! identity = "wimse://example.org/agent/alice/*"
-//! except = ["wimse://example.org/agent/alice/test-*"]   # default: nothing
-//! authority = "local"                   # default: any authority listed
-//! ```
-//!
-//! Nothing is allowed that no rule names, and an empty list is nobody. A file that names neither
-//! authorities nor identities only sets what it sets, and leaves both to the trust store, as if
-//! there were no file. One that names identities alone means them at any authority of the store;
-//! one that names authorities alone allows nobody. So a file that is left short never allows
-//! anybody whom the trust store alone would not.
+//! The file's format is in docs/formats/policy.md. Nothing is allowed that no rule names, and an
+//! empty list is nobody. A file that names neither authorities nor identities only sets what it
+//! sets, and leaves both to the trust store, as if there were no file. One that names identities
+//! alone means them at any authority of the store; one that names authorities alone allows nobody.
+//! So a file that is left short never allows anybody whom the trust store alone would not.
 
 mod error;
+mod file;
+mod lint;
+mod principal;
+mod rule;
 
-use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
 
-use notme_core::{glob::Glob, hex, identity::is_trust_domain, key::sha256};
-use serde::Deserialize;
-use toml::Spanned;
+use notme_core::{
+    glob::Glob,
+    hex,
+    identity::is_trust_domain,
+    key::{KeyId, sha256},
+    time::UnixTime,
+};
 
 pub use self::error::PolicyError;
+use self::{
+    principal::{By, Principal, Who},
+    rule::{Right, Rule},
+};
+pub(crate) use self::{
+    principal::{Kind, Signer},
+    rule::{Question, Surroundings},
+};
 use crate::{
+    refusal::Refusal,
+    ssh::ListedKey,
     trust::{Authority, PinKind, Trust},
     verdict::TimeBasis,
 };
 
 /// The longest policy file we read.
 pub const POLICY_MAX: usize = 1 << 20;
+/// Where a repository keeps its policy.
+pub const POLICY_PATH: &str = ".notme/policy.toml";
 /// How far clocks may differ unless the policy says otherwise.
 const SKEW_DEFAULT: u32 = 60;
 /// More skew than a day would stop being skew.
@@ -52,19 +55,51 @@ pub struct Policy {
     /// `None` when the trust store decides.
     authorities: Option<Vec<AuthorityRule>>,
     /// `None` when the trust store decides.
-    allow: Option<Vec<AllowRule>>,
+    allow: Option<Vec<Rule>>,
+    require: Vec<Rule>,
+    principals: Vec<Arc<Principal>>,
+    /// Keys that the policy itself stands for.
+    listed: Vec<Arc<ListedKey>>,
+    /// Commits at which history is taken as it is, and all that they reach.
+    baseline: Vec<String>,
+    exceptions: Vec<Exception>,
     floor: Option<TimeBasis>,
     skew_seconds: u32,
     max_trust_age_seconds: Option<u32>,
+    /// Objects that revocations do not take back.
     known_good: BTreeSet<String>,
+    /// What a reader should know who thinks that all is well.
+    remarks: Vec<Remark>,
+    text: Box<str>,
     digest: [u8; 32],
+}
+
+/// An object that is accepted whatever else is said of it.
+#[derive(Debug)]
+struct Exception {
+    object: String,
+    until: UnixTime,
+    text: Arc<str>,
+}
+
+/// Something in a policy that is no error, and probably not meant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Remark {
+    /// The line, counted from one.
+    pub line: usize,
+    /// What about it.
+    pub message: String,
 }
 
 /// A policy's rules, those that it leaves to the trust store filled in.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) authorities: Vec<AuthorityRule>,
-    allow: Vec<AllowRule>,
+    pub(crate) listed: Vec<Arc<ListedKey>>,
+    pub(crate) listed_floor: TimeBasis,
+    allow: Vec<Rule>,
+    require: Vec<Rule>,
+    principals: Vec<Arc<Principal>>,
 }
 
 /// An authority that the policy accepts certificates of.
@@ -73,6 +108,11 @@ pub(crate) struct AuthorityRule {
     pub(crate) selector: Selector,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) floor: TimeBasis,
+    /// The time in which it counts.
+    pub(crate) from: Option<UnixTime>,
+    pub(crate) until: Option<UnixTime>,
+    /// Where it is found, for messages.
+    pub(crate) url: Option<String>,
 }
 
 /// How a policy names an authority.
@@ -91,15 +131,6 @@ impl fmt::Display for Selector {
             Self::Spki(digest) => f.write_str(&hex::encode(digest)),
         }
     }
-}
-
-/// Identities that may sign.
-#[derive(Clone, Debug)]
-struct AllowRule {
-    identity: Pattern,
-    except: Vec<Pattern>,
-    authority: Option<String>,
-    text: Arc<str>,
 }
 
 /// Which identities a rule speaks of.
@@ -134,20 +165,10 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`] with the line, for TOML that is not a policy: an unknown key, a value
-    /// outside its range, an authority named in no way or in two.
+    /// outside its range, an authority named in no way or in two, a list or a pattern that is
+    /// empty, a principal that is not there or is part of itself.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let error = |span: Option<Range<usize>>, message: String| PolicyError::Rule {
-            path: None,
-            line: span.map(|span| line_of(text, span.start)),
-            message,
-        };
-        if text.len() > POLICY_MAX {
-            return Err(error(None, "the file is larger than 1 MiB".to_owned()));
-        }
-        let file: PolicyFile =
-            toml::from_str(text).map_err(|e| error(e.span(), e.message().to_owned()))?;
-        Self::from_file(file, sha256(text.as_bytes()))
-            .map_err(|(span, message)| error(Some(span), message))
+        file::parse(text)
     }
 
     /// Makes the policy that the trust store alone implies.
@@ -159,17 +180,24 @@ impl Policy {
     /// certificates must be issuance-bound; who knows nothing of notme signs for long times and
     /// binds nothing, so such signatures may be `declared`.
     pub fn from_trust(trust: &Trust) -> Self {
-        let mut policy = Self {
-            authorities: Some(default_authorities(trust, None)),
-            allow: Some(default_allow(trust)),
+        let (authorities, allow) = (default_authorities(trust, None), default_allow(trust));
+        let text = written(&authorities, &allow);
+        Self {
+            authorities: Some(authorities),
+            allow: Some(allow),
+            require: Vec::new(),
+            principals: Vec::new(),
+            listed: Vec::new(),
+            baseline: Vec::new(),
+            exceptions: Vec::new(),
             floor: None,
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
             known_good: BTreeSet::new(),
-            digest: [0; 32],
-        };
-        policy.digest = sha256(policy.to_string().as_bytes());
-        policy
+            remarks: Vec::new(),
+            digest: sha256(text.as_bytes()),
+            text: text.into(),
+        }
     }
 
     /// Returns the rules in force with a trust store.
@@ -183,7 +211,28 @@ impl Policy {
                 Some(rules) => rules.clone(),
                 None => default_allow(trust),
             },
+            require: self.require.clone(),
+            principals: self.principals.clone(),
+            listed: self.listed.clone(),
+            listed_floor: self.floor.unwrap_or(TimeBasis::Declared),
         }
+    }
+
+    /// Returns the commits at which history is taken as it is.
+    pub(crate) fn baseline(&self) -> &[String] {
+        &self.baseline
+    }
+
+    /// Returns the exception that covers an object at a time.
+    pub(crate) fn exception(&self, object: &str, now: UnixTime) -> Option<&Arc<str>> {
+        let mut exceptions = self.exceptions.iter();
+        let covers = |it: &&Exception| it.object == object && now <= it.until;
+        Some(&exceptions.find(covers)?.text)
+    }
+
+    /// Returns what is no error, and probably not meant, as seen at a time.
+    pub fn remarks(&self, trust: &Trust, now: UnixTime) -> Vec<Remark> {
+        lint::remarks(self, trust, now)
     }
 
     /// Returns how far clocks may differ, in seconds.
@@ -206,68 +255,26 @@ impl Policy {
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(&self.digest))
     }
-
-    fn from_file(file: PolicyFile, digest: [u8; 32]) -> Result<Self, (Range<usize>, String)> {
-        let skew = file.skew_seconds;
-        if *skew.as_ref() > SKEW_MAX {
-            return Err((
-                skew.span(),
-                format!("`skew_seconds` is more than {SKEW_MAX}"),
-            ));
-        }
-        let floor = file.time_basis_floor;
-        let authority = |entry: Spanned<AuthorityEntry>| {
-            let span = entry.span();
-            AuthorityRule::from_entry(entry.into_inner(), floor.unwrap_or(FLOOR_DEFAULT))
-                .map_err(|message| (span, message.to_owned()))
-        };
-        let allow = |entry: Spanned<AllowEntry>| {
-            let (span, entry) = (entry.span(), entry.into_inner());
-            if entry.identity.is_empty() || entry.except.iter().any(String::is_empty) {
-                return Err((span, "an `[[allow]]` rule has an empty pattern".to_owned()));
-            }
-            let glob = |pattern: &String| Pattern::Glob(Glob::new(pattern));
-            let except = entry.except.iter().map(glob).collect();
-            Ok(AllowRule::new(
-                glob(&entry.identity),
-                except,
-                entry.authority,
-            ))
-        };
-        let has_authorities = file.authority.is_some();
-        Ok(Self {
-            authorities: file
-                .authority
-                .map(|entries| entries.into_iter().map(authority).collect())
-                .transpose()?,
-            allow: match file.allow {
-                Some(entries) => Some(entries.into_iter().map(allow).collect::<Result<_, _>>()?),
-                // Whoever lists authorities has begun to say who may sign, and has named nobody.
-                None => has_authorities.then(Vec::new),
-            },
-            floor,
-            skew_seconds: skew.into_inner(),
-            max_trust_age_seconds: file.max_trust_age_seconds,
-            known_good: file
-                .known_good
-                .into_iter()
-                .map(object_id)
-                .collect::<Result<_, _>>()?,
-            digest,
-        })
-    }
 }
 
 impl Rules {
-    /// Returns the rule that lets `identity`, vouched for by `authority`, sign.
-    pub(crate) fn allows(&self, identity: &str, authority: &str) -> Option<&Arc<str>> {
-        let fits = |rule: &&AllowRule| {
-            let by = rule.authority.as_deref();
-            by.is_none_or(|name| name == authority)
-                && rule.identity.matches(identity)
-                && !rule.except.iter().any(|except| except.matches(identity))
-        };
-        self.allow.iter().find(fits).map(|rule| &rule.text)
+    /// Asks the rules about a signature, and returns the one that allows it.
+    pub(crate) fn decide(&self, question: &Question<'_>) -> Result<Arc<str>, Refusal> {
+        rule::decide(self, question)
+    }
+
+    /// Returns what the policy calls a signer: by the first of the principals that it is.
+    pub(crate) fn kind_of(&self, signer: Signer<'_>) -> Option<Kind> {
+        let mut principals = self.principals.iter();
+        Some(principals.find(|principal| principal.fits(signer))?.kind)
+    }
+
+    /// Tells whether a rule asks for more than who signed and how.
+    pub(crate) fn asks_around(&self) -> bool {
+        self.allow
+            .iter()
+            .chain(&self.require)
+            .any(Rule::asks_around)
     }
 }
 
@@ -278,6 +285,9 @@ fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<Authority
         selector: Selector::Name(name.to_owned()),
         scopes: None,
         floor: floor.unwrap_or(default),
+        from: None,
+        until: None,
+        url: None,
     };
     let usable = trust.authorities().iter().map(|authority| {
         rule(
@@ -296,7 +306,7 @@ fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<Authority
 }
 
 /// Lets each authority speak for its own, and for nobody whom another was pinned for.
-fn default_allow(trust: &Trust) -> Vec<AllowRule> {
+fn default_allow(trust: &Trust) -> Vec<Rule> {
     let domain = |authority: &Authority| {
         let domain = &authority.document()?.trust_domain;
         // A verified document has no other, and nothing else may become a prefix.
@@ -306,7 +316,16 @@ fn default_allow(trust: &Trust) -> Vec<AllowRule> {
     let prefix = |text: &str| Pattern::Prefix(text.into());
     let rules = |authority: &Authority| {
         let rule = |text: &str, except: Vec<Pattern>| {
-            AllowRule::new(prefix(text), except, Some(authority.name().to_owned()))
+            let by = By::Store(authority.name().to_owned());
+            let (identity, right) = (prefix(text), Right::Allow { policy: false });
+            Rule::new(
+                right,
+                Who::Identity {
+                    identity,
+                    except,
+                    by,
+                },
+            )
         };
         match authority.kind() {
             PinKind::TrustDocument => domain(authority)
@@ -332,145 +351,59 @@ fn default_allow(trust: &Trust) -> Vec<AllowRule> {
     trust.authorities().iter().flat_map(rules).collect()
 }
 
-/// Writes the policy as the TOML that would say the same.
+/// Writes the policy as the TOML that says the same: the file, if it was read from one.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |texts: Vec<String>| texts.join(", ");
-        if let Some(floor) = self.floor {
-            writeln!(f, "time_basis_floor = \"{floor}\"")?;
-        }
-        writeln!(f, "skew_seconds = {}", self.skew_seconds)?;
-        if let Some(age) = self.max_trust_age_seconds {
-            writeln!(f, "max_trust_age_seconds = {age}")?;
-        }
-        if !self.known_good.is_empty() {
-            let ids = self.known_good.iter().map(|id| quoted(id)).collect();
-            writeln!(f, "known_good = [{}]", list(ids))?;
-        }
-        match &self.authorities {
-            Some(rules) if rules.is_empty() => writeln!(f, "authority = []")?,
-            Some(_) | None => {}
-        }
-        match &self.allow {
-            Some(rules) if rules.is_empty() => writeln!(f, "allow = []")?,
-            Some(_) | None => {}
-        }
-        for rule in self.authorities.iter().flatten() {
-            let key = match rule.selector {
-                Selector::Name(_) => "name",
-                Selector::Spki(_) => "spki_sha256",
-            };
-            let selector = quoted(&rule.selector.to_string());
-            writeln!(f, "\n[[authority]]\n{key} = {selector}")?;
-            if let Some(scopes) = &rule.scopes {
-                let scopes = scopes.iter().map(|scope| quoted(scope)).collect();
-                writeln!(f, "scopes = [{}]", list(scopes))?;
-            }
-            writeln!(f, "time_basis_floor = \"{}\"", rule.floor)?;
-        }
-        for rule in self.allow.iter().flatten() {
-            let identity = quoted(&rule.identity.to_string());
-            writeln!(f, "\n[[allow]]\nidentity = {identity}")?;
-            if !rule.except.is_empty() {
-                let except = rule.except.iter().map(|it| quoted(&it.to_string()));
-                writeln!(f, "except = [{}]", list(except.collect()))?;
-            }
-            if let Some(name) = &rule.authority {
-                writeln!(f, "authority = {}", quoted(name))?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
-impl AuthorityRule {
-    fn from_entry(entry: AuthorityEntry, floor: TimeBasis) -> Result<Self, &'static str> {
-        let selector = match (entry.name, entry.spki_sha256) {
-            (Some(name), None) => Selector::Name(name),
-            (None, Some(digest)) => Selector::Spki(hex::decode_array(&digest).ok_or(
-                "the `spki_sha256` of an `[[authority]]` is not 64 lower-case hex digits",
-            )?),
-            (Some(_), Some(_)) | (None, None) => {
-                return Err("an `[[authority]]` has either a `name` or a `spki_sha256`");
-            }
-        };
-        Ok(Self {
-            selector,
-            scopes: entry.scopes,
-            floor: entry.time_basis_floor.unwrap_or(floor),
-        })
+/// Writes the rules that a trust store implies as TOML.
+fn written(authorities: &[AuthorityRule], allow: &[Rule]) -> String {
+    let mut text = format!("skew_seconds = {SKEW_DEFAULT}\n");
+    if authorities.is_empty() {
+        text.push_str("authority = []\n");
     }
-}
-
-impl AllowRule {
-    fn new(identity: Pattern, except: Vec<Pattern>, authority: Option<String>) -> Self {
-        let text = match &authority {
-            Some(name) => format!("allow {identity} by {name}"),
-            None => format!("allow {identity}"),
-        };
-        Self {
+    if allow.is_empty() {
+        text.push_str("allow = []\n");
+    }
+    for rule in authorities {
+        let selector = quoted(&rule.selector.to_string());
+        let floor = rule.floor;
+        // Writing into a string does not fail.
+        let _ = write!(
+            text,
+            "\n[[authority]]\nname = {selector}\ntime_basis_floor = \"{floor}\"\n"
+        );
+    }
+    for rule in allow {
+        let Who::Identity {
             identity,
             except,
-            authority,
-            text: text.into(),
+            by,
+        } = rule.who()
+        else {
+            continue;
+        };
+        let identity = quoted(&identity.to_string());
+        let _ = write!(text, "\n[[allow]]\nidentity = {identity}\n");
+        if !except.is_empty() {
+            let except: Vec<_> = except.iter().map(|it| quoted(&it.to_string())).collect();
+            let _ = writeln!(text, "except = [{}]", except.join(", "));
+        }
+        if let By::Store(name) = by {
+            let _ = writeln!(text, "authority = {}", quoted(name));
         }
     }
+    text
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyFile {
-    authority: Option<Vec<Spanned<AuthorityEntry>>>,
-    allow: Option<Vec<Spanned<AllowEntry>>>,
-    time_basis_floor: Option<TimeBasis>,
-    #[serde(default = "default_skew")]
-    skew_seconds: Spanned<u32>,
-    max_trust_age_seconds: Option<u32>,
-    #[serde(default)]
-    known_good: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuthorityEntry {
-    name: Option<String>,
-    spki_sha256: Option<String>,
-    scopes: Option<Vec<String>>,
-    time_basis_floor: Option<TimeBasis>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AllowEntry {
-    identity: String,
-    #[serde(default)]
-    except: Vec<String>,
-    authority: Option<String>,
-}
-
-/// Reads an object id of either hash; a short one would be a pattern.
-fn object_id(id: Spanned<String>) -> Result<String, (Range<usize>, String)> {
-    let (span, id) = (id.span(), id.into_inner());
-    let is_whole = hex::decode_array::<20>(&id).is_some() || hex::decode_array::<32>(&id).is_some();
-    match is_whole {
-        true => Ok(id),
-        false => Err((
-            span,
-            "`known_good` lists whole object ids: 40 or 64 lower-case hex digits".to_owned(),
-        )),
-    }
-}
-
-fn default_skew() -> Spanned<u32> {
-    Spanned::new(0..0, SKEW_DEFAULT)
+/// Returns the id of a key by the SHA-256 that it is the beginning of.
+fn kid_of(spki_sha256: &[u8; 32]) -> Option<KeyId> {
+    hex::encode(spki_sha256.get(..16)?).parse().ok()
 }
 
 /// Returns a text as a TOML string, whatever is in it.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     judge::{Judge, Judgement, Stopper},
     repository::{Asked, Blamed, Graph, ObjectId, Repository, RepositoryError, Selection},
+    stated::Statements,
     suspicion::{Exposure, Suspicion},
     verify::{JudgedObject, Outcome, verify_graph},
 };
@@ -74,9 +75,10 @@ impl Radius {
         repository: &Repository,
         selection: &Selection,
         judge: &Judge<'_>,
+        statements: Option<&dyn Statements>,
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
-        let (outcome, graph) = verify_graph(repository, selection, judge)?;
+        let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
         let exposures: Vec<_> = outcome
             .objects()
             .iter()

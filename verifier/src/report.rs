@@ -67,6 +67,7 @@ pub struct ObjectReport<'a> {
     verdict: &'static str,
     code: Option<Code>,
     rule: Option<&'a str>,
+    policy: Option<&'a str>,
     format: Option<&'static str>,
     identity: Option<&'a str>,
     kid: Option<String>,
@@ -155,6 +156,7 @@ impl<'a> ObjectReport<'a> {
             verdict: judgement.verdict().word(),
             code: judgement.verdict().code(),
             rule: judgement.rule(),
+            policy: judgement.policy(),
             format: judgement.format().map(|format| format.as_str()),
             identity: judgement.identity(),
             kid: judgement.kid().map(|kid| kid.to_string()),
@@ -288,6 +290,9 @@ fn facts(
     }
     if let Some(authority) = authority {
         fields.push(format!("by {authority}"));
+    }
+    if judgement.excused_from().is_some() {
+        fields.push(finding::accepted_by(judgement));
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.to_string());

@@ -11,6 +11,7 @@ mod objects;
 mod recent_deltas;
 mod revision;
 mod selection;
+mod tree;
 mod walk;
 
 use std::{
@@ -30,6 +31,7 @@ use notme_core::object::{HashKind, ObjectKind};
 
 pub(crate) use self::{
     blame::{Asked, Blamed},
+    tree::{ChangedPaths, Entry, Trees},
     walk::{Content, Found, Graph, Walk},
 };
 use self::{changes::Changes, objects::Objects};
@@ -175,12 +177,13 @@ impl Repository {
     /// names none otherwise, or its upstream cannot be read.
     pub fn select_default(&self) -> Result<Selection, RepositoryError> {
         let head = self.resolve("HEAD")?;
-        match self.upstream()? {
+        let selection = match self.upstream()? {
             Some((name, base)) if !self.is_behind(head, base) => {
-                Ok(Selection::between(format!("{name}..HEAD"), [head], [base]))
+                Selection::between(format!("{name}..HEAD"), [head], [base])
             }
-            _ => Ok(Selection::alone("HEAD".to_owned(), [head])),
-        }
+            _ => Selection::alone("HEAD".to_owned(), [head]),
+        };
+        Ok(selection.on(self.reference_in("HEAD")))
     }
 
     /// Selects what a revision or range names: `REV` is that commit or tag alone, `A..B` and
@@ -198,7 +201,7 @@ impl Repository {
             Err(RepositoryError::Missing(id)) => Err(self
                 .boundary_in(revision)
                 .unwrap_or(RepositoryError::Missing(id))),
-            selected => selected,
+            selected => Ok(selected?.on(self.reference_in(revision))),
         }
     }
 
@@ -409,6 +412,50 @@ impl Repository {
         Ok(commits)
     }
 
+    /// Returns a reader of trees.
+    pub(crate) fn trees(&self) -> Trees {
+        Trees::new(self.objects.clone(), self.inner.object_hash())
+    }
+
+    /// Returns the best common ancestors of two commits; none when that cannot be told.
+    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Vec<ObjectId> {
+        self.merge_bases(one, other).unwrap_or_default()
+    }
+
+    /// Selects the newest commits that HEAD reaches, each by itself.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Unborn`] when there is none, and [`RepositoryError`] when HEAD names none
+    /// otherwise.
+    pub fn select_last(&self, count: usize) -> Result<Selection, RepositoryError> {
+        let reached = Selection::of([self.head()?], []);
+        let newest = self.walk(&reached)?.take(count).map(|found| found.id);
+        let selection = Selection::alone(format!("the last {count} of HEAD"), newest);
+        Ok(selection.on(self.reference_in("HEAD")))
+    }
+
+    /// Tells whether the commit that HEAD names holds a policy of the repository's own.
+    pub fn holds_policy(&self) -> bool {
+        let trees = self.trees();
+        let tree = self.head().ok().and_then(|head| self.tree(head));
+        tree.and_then(|tree| trees.policy_in(tree).ok()?).is_some()
+    }
+
+    /// Returns everything that some commits reach, themselves included. Names of nothing here
+    /// reach nothing.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn reached_by<'t>(
+        &self,
+        commits: impl IntoIterator<Item = &'t String>,
+    ) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let ids = commits.into_iter();
+        let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
+        let selection = Selection::of(ids, []);
+        Ok(self.walk(&selection)?.map(|found| found.id).collect())
+    }
+
     /// Returns the files that a commit itself changed: that differ from each of its parents. `None`
     /// when they cannot be read.
     pub(crate) fn own_changes(&self, commit: ObjectId) -> Option<Vec<BString>> {
@@ -441,9 +488,7 @@ impl Repository {
 
     /// Returns a commit's tree; `None` when the commit cannot be read.
     fn tree(&self, commit: ObjectId) -> Option<ObjectId> {
-        let (_, raw) = self.read(commit).ok()?;
-        let mut fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
-        fields.tree_id().ok()
+        self.trees().of_commit(commit).ok()
     }
 
     /// Prepares to count the objects of a selection, beside whoever judges them.

@@ -17,6 +17,7 @@ use notme_core::{
 use crate::{
     anchor::{Anchor, Anchors},
     openpgp,
+    policy::Signer,
     refusal::Refusal,
     trust::PinKind,
     verdict::Code,
@@ -58,6 +59,8 @@ pub(crate) struct Facts {
     pub(crate) names: Option<Box<openpgp::Names>>,
     /// Whether there is a certificate that says all this.
     pub(crate) is_certified: bool,
+    /// What kind of key it is, as a policy names it.
+    pub(crate) algorithm: Option<&'static str>,
 }
 
 impl Facts {
@@ -80,6 +83,7 @@ impl Facts {
             activity: None,
             names: None,
             is_certified: true,
+            algorithm: None,
         }
     }
 }
@@ -128,6 +132,7 @@ impl Standing {
             session: leaf.peer_binding(),
             payload_sha256: leaf.payload_digest(),
             activity: leaf.activity().map(Into::into),
+            algorithm: Some(leaf.public_key().algorithm().as_str()),
             ..Facts::new(
                 leaf.kid(),
                 leaf.serial(),
@@ -179,6 +184,16 @@ impl Standing {
     /// Returns the id of the key that signed.
     pub fn kid(&self) -> KeyId {
         self.facts.kid
+    }
+
+    /// Returns who signed, when a trusted authority vouches for it.
+    pub(crate) fn signer(&self) -> Option<Signer<'_>> {
+        Some(Signer {
+            identity: self.identity()?,
+            authority: self.authority()?,
+            authority_kid: self.authority_kid()?,
+            kid: self.kid(),
+        })
     }
 
     /// Returns the kind of trust that vouches for the key, if any does.
@@ -234,6 +249,11 @@ impl Standing {
     /// Returns how the signer is named in OpenPGP, when the signature is one.
     pub fn openpgp(&self) -> Option<&openpgp::Names> {
         self.facts.names.as_deref()
+    }
+
+    /// Returns what kind of key signed, as a policy names it.
+    pub(crate) fn algorithm(&self) -> Option<&'static str> {
+        self.facts.algorithm
     }
 
     /// Returns the payload that the certificate was issued for.

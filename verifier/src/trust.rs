@@ -286,6 +286,24 @@ impl Authority {
         &self.revocations
     }
 
+    /// Tells whether one of its roots, or of the keys that it lists, has this SHA-256.
+    pub(crate) fn has_key(&self, spki_sha256: &[u8; 32]) -> bool {
+        self.keys().any(|key| key == *spki_sha256)
+    }
+
+    /// Returns the SHA-256 of each root, and of each key that it lists.
+    pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        let certificates = self.roots.iter();
+        let certificates = certificates.map(|it| Some(it.certificate.public_key().spki_sha256()));
+        let openpgp = self.openpgp.iter().map(|it| it.key.key().spki_sha256());
+        let people = self.people.iter().map(|it| Some(it.spki_sha256()));
+        let ssh = self.ssh.iter().map(|it| Some(it.key.spki_sha256()));
+        let signers = self.signers.iter();
+        let signers = signers.map(|it| Some(it.public_key().spki_sha256()));
+        let all = certificates.chain(openpgp).chain(people);
+        all.chain(ssh).chain(signers).flatten()
+    }
+
     /// Tells whether a key that is used from a time on was in use when the authority last said so:
     /// other keys are only prepared.
     pub fn has_used(&self, from: UnixTime) -> bool {

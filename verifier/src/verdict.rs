@@ -193,6 +193,27 @@ codes! {
     NotAuthorised "not-authorised" Rejected
         "The signer is known, and no rule of the policy allows it"
         "Add an `[[allow]]` rule for the identity, or have somebody allowed sign";
+    CommitterMismatch "committer-mismatch" Rejected
+        "The committer's address is none of the signer's, and the policy asks for that"
+        "Commit under an address of the signer, or add it to the principal's `emails`";
+    LevelTooLow "level-too-low" Rejected
+        "What is attested carries a lower level than the policy asks for"
+        "Attest with the evidence that the level takes, or lower `level` in the policy knowing what that means";
+    AcceptanceMissing "acceptance-missing" Undecided
+        "Fewer have accepted the object than the policy asks for"
+        "Have it accepted (`notme attest acceptance`), merge it signed, or fetch the attestations (`notme attest fetch`)";
+    PolicyNotAuthorised "policy-not-authorised" Rejected
+        "The commit changes the policy, and the policy before it does not give its signer that right"
+        "Have somebody with `policy = true` make the change";
+    PolicyInvalid "policy-invalid" Rejected
+        "The commit takes the policy away, or leaves one that cannot be read"
+        "Correct the line that the message names, and commit again from before it";
+    ParentNotAccepted "parent-not-accepted" Rejected
+        "No parent of the commit, or not what the tag names, was accepted, so that no policy stands for it"
+        "Commit again on what was accepted, or merge it there";
+    ParentUndecided "parent-undecided" Undecided
+        "It is not known whether what the object stands on is accepted"
+        "See what the verdict on its parents says";
     EnvelopeMalformed "envelope-malformed" Rejected
         "The attestation is not a Sigstore bundle with one DSSE envelope and its certificate, or not the one that its name stands for"
         "Attest again; if a tool wrote it that way, report it there";

@@ -1,6 +1,9 @@
 //! Judging a whole selection on all cores.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use notme_core::{object::HashKind, time::UnixTime};
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
@@ -9,9 +12,12 @@ use crate::{
     evidence::Evidence,
     judge::{Examined, Judge, Judgement},
     order::{Order, Placed, place},
+    policy::Policy,
     refusal::Refusal,
     report::AttestationReport,
     repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
+    scene::{Ground, Scene},
+    stated::Statements,
     verdict::{Code, Verdict},
 };
 
@@ -202,7 +208,7 @@ const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
-/// Judges every object of a selection.
+/// Judges every object of a selection by one policy.
 ///
 /// One thread at a time walks, the others examine what it found; the walk is far the cheaper
 /// part. What an object says about its neighbours' dates is put together when all are examined.
@@ -215,14 +221,28 @@ pub fn verify_range(
     selection: &Selection,
     judge: &Judge<'_>,
 ) -> Result<Outcome, RepositoryError> {
-    verify_graph(repository, selection, judge).map(|(outcome, _)| outcome)
+    verify_with(repository, selection, judge, None)
 }
 
-/// As [`verify_range`], for those who ask what the objects are to each other.
+/// As [`verify_range`], with somebody who knows what is stated about objects. Without, nothing is.
+///
+/// # Errors
+/// As [`verify_range`].
+pub fn verify_with(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+    statements: Option<&dyn Statements>,
+) -> Result<Outcome, RepositoryError> {
+    verify_graph(repository, selection, judge, statements).map(|(outcome, _)| outcome)
+}
+
+/// As [`verify_with`], for those who ask what the objects are to each other.
 pub(crate) fn verify_graph(
     repository: &Repository,
     selection: &Selection,
     judge: &Judge<'_>,
+    statements: Option<&dyn Statements>,
 ) -> Result<(Outcome, Graph), RepositoryError> {
     let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
@@ -236,7 +256,13 @@ pub(crate) fn verify_graph(
     };
     examined.sort_unstable_by_key(|(place, _)| *place);
     let graph = walk.into_graph();
-    let order = order(&graph, &examined, judge);
+    let order = order(
+        &graph,
+        examined.iter().map(|(place, it)| (*place, it)),
+        judge,
+    );
+    let ground = Ground::new(repository, &graph, statements, selection.reference());
+    let asks_around = judge.asks_around();
     let mut objects = Vec::with_capacity(examined.len());
     for (place, examined) in examined {
         let Some(number) = graph.number_at(place) else {
@@ -246,35 +272,87 @@ pub(crate) fn verify_graph(
             continue;
         };
         let order = order.get(number).copied().unwrap_or(Order::Unknown);
+        let judgement = if asks_around {
+            let scene = Scene::of(&ground, judge, (number, node.id), &examined);
+            judge.decide_in(&examined, order, &scene)
+        } else {
+            judge.decide(examined, order)
+        };
         objects.push(JudgedObject {
             id: node.id,
             kind: node.kind,
             dated: node.time,
-            judgement: judge.decide(examined, order),
+            judgement,
         });
     }
-    let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
-    let ids = objects.iter().map(|object| object.id);
-    let shallow = ids.filter(|id| boundary.contains(id)).collect();
-    let outcome = Outcome {
-        repository: repository.path().display().to_string(),
-        range: selection.text().to_owned(),
-        policy: judge.policy().digest(),
-        trust: judge.trust_digest().to_owned(),
-        asked_at: judge.now(),
-        objects,
-        shallow,
-        authorities: judge.authorities(),
-        may_be_empty: selection.may_be_empty(),
-        tips: selection.tips(),
-        interrupted: judge.stopper().is_stopped(),
-        places: HashMap::new(),
-        attested: HashMap::new(),
-    };
+    excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
+    let outcome = Outcome::new(repository, selection, judge, objects)?;
     Ok((outcome, graph))
 }
 
-fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
+/// Accepts what a policy makes an exception for, and what lies at or before its baseline.
+pub(crate) fn excuse(
+    repository: &Repository,
+    objects: &mut [JudgedObject],
+    policies: &[&Policy],
+    now: UnixTime,
+) -> Result<(), RepositoryError> {
+    let mut refused: Vec<_> = objects
+        .iter_mut()
+        .filter(|object| object.judgement.is_excusable())
+        .collect();
+    for object in &mut refused {
+        let id = object.id.to_string();
+        let mut exceptions = policies.iter().filter_map(|it| it.exception(&id, now));
+        if let Some(by) = exceptions.next() {
+            object.judgement.excused(Arc::clone(by));
+        }
+    }
+    let before = match refused.iter().any(|it| it.judgement.is_excusable()) {
+        true => repository.reached_by(policies.iter().flat_map(|it| it.baseline()))?,
+        false => HashSet::new(),
+    };
+    let by: Arc<str> = BASELINE.into();
+    for object in refused {
+        if object.judgement.is_excusable() && before.contains(&object.id) {
+            object.judgement.excused(Arc::clone(&by));
+        }
+    }
+    Ok(())
+}
+
+/// What stands for a rule where a policy takes history as it is.
+pub(crate) const BASELINE: &str = "at or before the baseline";
+
+impl Outcome {
+    pub(crate) fn new(
+        repository: &Repository,
+        selection: &Selection,
+        judge: &Judge<'_>,
+        objects: Vec<JudgedObject>,
+    ) -> Result<Self, RepositoryError> {
+        let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
+        let ids = objects.iter().map(|object| object.id);
+        let shallow = ids.filter(|id| boundary.contains(id)).collect();
+        Ok(Self {
+            repository: repository.path().display().to_string(),
+            range: selection.text().to_owned(),
+            policy: judge.policy().digest(),
+            trust: judge.trust_digest().to_owned(),
+            asked_at: judge.now(),
+            objects,
+            shallow,
+            authorities: judge.authorities(),
+            may_be_empty: selection.may_be_empty(),
+            tips: selection.tips().collect(),
+            interrupted: judge.stopper().is_stopped(),
+            places: HashMap::new(),
+            attested: HashMap::new(),
+        })
+    }
+}
+
+pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     if !found.is_intact() {
         let detail = "the object store has other bytes under this name";
         return Examined::refused(Refusal::new(Code::ObjectMalformed, detail));
@@ -294,7 +372,12 @@ fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     Examined::refused(refusal)
 }
 
-fn order(graph: &Graph, examined: &[(usize, Examined)], judge: &Judge<'_>) -> Vec<Order> {
+/// Places every object of a graph among its neighbours.
+pub(crate) fn order<'e>(
+    graph: &Graph,
+    examined: impl IntoIterator<Item = (usize, &'e Examined)>,
+    judge: &Judge<'_>,
+) -> Vec<Order> {
     let mut placed: Vec<_> = graph
         .nodes()
         .iter()
@@ -305,7 +388,7 @@ fn order(graph: &Graph, examined: &[(usize, Examined)], judge: &Judge<'_>) -> Ve
         })
         .collect();
     for (position, examined) in examined {
-        if let Some(number) = graph.number_at(*position)
+        if let Some(number) = graph.number_at(position)
             && let Some(object) = placed.get_mut(number)
         {
             object.strong = judge.strong_time(examined);

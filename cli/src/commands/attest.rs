@@ -29,7 +29,7 @@ pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
     transfer::push_new,
-    verify::attested,
+    verify::{attested, with_statements},
 };
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},

@@ -13,12 +13,16 @@ use std::{
 };
 
 use notme_verifier::{
-    Outcome as Verdicts, Repository, explain::explain, report, repository::Selection, verify_range,
+    Judge, Lineage, Outcome as Verdicts, Repository, explain::explain, report,
+    repository::Selection, verify_with,
 };
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::{attest::attested, trust},
+    commands::{
+        attest::{attested, with_statements},
+        trust,
+    },
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
@@ -42,12 +46,29 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     }
     let selection = select(&repository, arguments)?;
     let judge = grounds.judge();
+    let lineage = match arguments.trust_root {
+        None => None,
+        Some(root) => {
+            let now = (grounds.trust(), grounds.now());
+            Some(Lineage::new(&repository, &selection, root, now)?)
+        }
+    };
+    let judge: &Judge<'_> = match &lineage {
+        Some(lineage) => lineage.judge(),
+        None => &judge,
+    };
     let listening = interrupt::stops(judge.stopper())?;
-    let counter = repository.counter(&selection)?;
-    let verdicts = progress::shown(&judge, counter, || {
-        verify_range(&repository, &selection, &judge)
-    })
-    .map_err(Failure::from)?;
+    // What lies between the trust root and the selection is examined, too.
+    let counter = match &lineage {
+        Some(_) => None,
+        None => Some(repository.counter(&selection)?),
+    };
+    let verdicts = with_statements(&repository, &grounds, |statements| {
+        progress::shown(judge, counter, || match &lineage {
+            Some(lineage) => lineage.verify(&selection, statements),
+            None => verify_with(&repository, &selection, judge, statements),
+        })
+    })?;
     listening.end();
     let mut verdicts = attested(&repository, &grounds, verdicts)?;
     if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
@@ -64,7 +85,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
                     object.kind().unwrap_or("object"),
                     object.id()
                 )?;
-                writeln!(out, "{}", explain(object.judgement(), &judge))?;
+                writeln!(out, "{}", explain(object.judgement(), judge))?;
             }
         }
         ReportFormat::Text if arguments.fold => report::write_folded(&verdicts, &mut out)?,
@@ -83,6 +104,10 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     drop(out);
     if arguments.format == ReportFormat::Text {
         talk(&repository, &grounds, &verdicts)?;
+        if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
+            let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
+            writeln!(io::stderr(), "{note}: `--trust-root`")?;
+        }
     }
     Ok(match verdicts.exit_code() {
         0 => Exit::Yes,
@@ -133,7 +158,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
     if arguments.tags {
         selections.push(repository.select_tags());
     }
-    selections
+    let selection = selections
         .into_iter()
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
@@ -142,7 +167,20 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
                 Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
             }
             None => Failure::from(error),
-        })
+        })?;
+    on_reference(selection, arguments)
+}
+
+/// Says for which ref the objects are, if somebody names one.
+fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, Failure> {
+    match &arguments.reference {
+        Some(name) if !name.starts_with("refs/") => {
+            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
+            Err(failure.hint("write it as `refs/heads/main`"))
+        }
+        Some(name) => Ok(selection.on(Some(name.clone()))),
+        None => Ok(selection),
+    }
 }
 
 /// Says on stderr what stands behind the verdicts, and what to do about them.

@@ -25,6 +25,7 @@ mod init;
 mod install;
 mod interrupted;
 mod openpgp;
+mod policy;
 mod rekor;
 mod revocation;
 mod rotation;

@@ -161,4 +161,10 @@ fn what_the_policy_lists_as_good_is_not_taken_back() {
     // It stands for nothing but the revocation.
     let listed = world.policy(&format!("known_good = [\"{good}\"]\nallow = []\n"));
     assert_eq!(world.code(good, &["--policy", &listed]), "not-authorised");
+    // In a repository's own policy it is for what is older than the commit that lists it.
+    let bad = world.git_ok(&["rev-parse", "HEAD"]);
+    let listed = format!("known_good = [\"{good}\"]\n");
+    let root = world.commit(".notme/policy.toml", &listed);
+    assert_eq!(world.code(good, &["--trust-root", &root]), "accepted");
+    assert_eq!(world.code(&bad, &["--trust-root", &root]), "revoked");
 }

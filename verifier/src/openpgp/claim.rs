@@ -11,7 +11,7 @@ use notme_core::{
 };
 
 use super::{
-    Names, Person, SigningKey, refused,
+    Names, Person, SigningKey, algorithm, refused,
     session::{NEVER, Session, binding},
 };
 use crate::{
@@ -140,6 +140,7 @@ impl Claim {
                 primary: primary.clone(),
                 user_id: user_id.into(),
             })),
+            algorithm: algorithm(key.key()),
             ..Facts::new(key.kid(), &serial, key.from(), until)
         };
         let identity = person.identity(user_id);

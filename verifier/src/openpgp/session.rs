@@ -139,6 +139,7 @@ impl Session {
         let fingerprint = self.block.primary().fingerprint();
         Facts {
             names: Some(self.names(fingerprint)),
+            algorithm: super::algorithm(self.block.primary()),
             ..Facts::new(self.kid, serial, not_before, not_after)
         }
     }

@@ -1,6 +1,7 @@
 //! What there is to say of an object that was not accepted, for people who look after many tools.
 
 use crate::{
+    judge::Judgement,
     report::escape,
     verdict::{Class, Code},
     verify::{JudgedObject, Outcome},
@@ -60,18 +61,27 @@ pub(super) fn signer(object: &JudgedObject) -> Option<String> {
 
 /// Returns what stands in a report where a signer does.
 pub(super) fn signer_or_none(object: &JudgedObject) -> String {
-    let none = match object.judgement().verdict().code() {
+    let none = match object.judgement().shortcoming() {
         Some(Code::Unsigned) => "nobody",
         _ => "not known",
     };
     signer(object).unwrap_or_else(|| none.to_owned())
 }
 
+/// Returns the rule by which an object was accepted, or what excuses it, and from what; escaped.
+pub(super) fn accepted_by(judgement: &Judgement) -> String {
+    let by = escape(judgement.rule().unwrap_or_default());
+    match judgement.excused_from() {
+        Some(code) => format!("{by}, though {code}"),
+        None => by,
+    }
+}
+
 /// Returns why an object was not accepted, or the rule by which it was, escaped.
 pub(super) fn reason(object: &JudgedObject) -> String {
     let judgement = object.judgement();
     let Some(code) = judgement.verdict().code() else {
-        return escape(judgement.rule().unwrap_or_default());
+        return accepted_by(judgement);
     };
     match judgement.detail() {
         Some(detail) => format!("{} ({})", code.cause(), escape(detail)),

@@ -122,7 +122,7 @@ fn write_counts(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         to,
-        "</tbody>\n</table>\n<p class=\"soft\">Agents are identities that an authority of agents certifies; people are those whose own key or X.509 authority is pinned. <em>Not shown</em>: nobody trusted stands behind the signature, or it does not hold.</p>\n</section>"
+        "</tbody>\n</table>\n<p class=\"soft\">What the policy calls a signer comes first. Of the others, agents are identities that an authority of agents certifies; people are those whose own key or X.509 authority is pinned. <em>Not shown</em>: nobody trusted stands behind the signature, or it does not hold.</p>\n</section>"
     )
 }
 
@@ -181,7 +181,7 @@ fn write_row(outcome: &Outcome, object: &JudgedObject, to: &mut impl Write) -> i
     }
     write!(to, "</td><td>")?;
     match judgement.rule() {
-        Some(rule) => write!(to, "<a href=\"#policy\">{}</a>", Xml(rule))?,
+        Some(_) => write!(to, "<a href=\"#policy\">{}</a>", Xml(&reason(object)))?,
         None => write!(to, "{}", Xml(&reason(object)))?,
     }
     if let Some(attested) = outcome.attested.get(&id) {
@@ -198,7 +198,7 @@ fn write_recheck(to: &mut impl Write) -> io::Result<()> {
 <li>The object is what its name says: <code>git cat-file -p NAME</code>, and <code>git fsck</code> that the name is the digest of the bytes.</li>
 <li>The verdict, step by step: <code>notme explain NAME</code>.</li>
 <li>The keys and their authorities: <code>notme trust show</code>, and the pins that the authority's operator told you by another way.</li>
-<li>The policy: <code>sha256sum</code> of the file that was given by <code>--policy</code>; without one, the trust store implies it.</li>
+<li>The policy: <code>sha256sum</code> of the file that was given by <code>--policy</code>, or of <code>.notme/policy.toml</code> in the commit that was given by <code>--trust-root</code>; without either, the trust store implies it.</li>
 <li>The statements: <code>notme attest export NAME</code>, and the SHA-256 of each payload.</li>
 <li>The whole: the same command with the same trust and policy gives the same verdicts, but for what time changed since.</li>
 </ol>

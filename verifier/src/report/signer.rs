@@ -2,6 +2,7 @@
 
 use crate::{
     judge::Judgement,
+    policy::Kind,
     trust::PinKind,
     verdict::Code,
     verify::{JudgedObject, Outcome},
@@ -10,10 +11,12 @@ use crate::{
 /// Who stands behind an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Signer {
-    /// An identity that an authority of agents certifies.
+    /// What the policy calls so, or an identity that an authority of agents certifies.
     Agent,
-    /// Somebody whose own key, or whose X.509 authority, is pinned.
+    /// Somebody whom the policy calls so, or whose own key, or X.509 authority, is pinned.
     Person,
+    /// What the policy calls a bot, or a forge's web interface.
+    Bot,
     /// A signature behind which nobody trusted stands, or that does not hold.
     Unknown,
     /// Nobody: it is not signed.
@@ -21,14 +24,26 @@ pub(super) enum Signer {
 }
 
 impl Signer {
-    pub(super) const ALL: [Self; 4] = [Self::Agent, Self::Person, Self::Unknown, Self::Nobody];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Agent,
+        Self::Person,
+        Self::Bot,
+        Self::Unknown,
+        Self::Nobody,
+    ];
 
     pub(super) fn of(judgement: &Judgement) -> Self {
+        match judgement.kind() {
+            Some(Kind::Agent) => return Self::Agent,
+            Some(Kind::Human) => return Self::Person,
+            Some(Kind::Bot | Kind::WebFlow) => return Self::Bot,
+            None => {}
+        }
         let vouched = judgement.standing().and_then(|it| it.pin_kind());
         match vouched {
             Some(PinKind::TrustDocument | PinKind::Pem) => Self::Agent,
             Some(PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners) => Self::Person,
-            None if judgement.verdict().code() == Some(Code::Unsigned) => Self::Nobody,
+            None if judgement.shortcoming() == Some(Code::Unsigned) => Self::Nobody,
             None => Self::Unknown,
         }
     }
@@ -38,6 +53,7 @@ impl Signer {
         match self {
             Self::Agent => "agents",
             Self::Person => "people",
+            Self::Bot => "bots",
             Self::Unknown => "not shown",
             Self::Nobody => "unsigned",
         }
@@ -48,6 +64,7 @@ impl Signer {
         match self {
             Self::Agent => "agent",
             Self::Person => "person",
+            Self::Bot => "bot",
             Self::Unknown => "unknown",
             Self::Nobody => "nobody",
         }

@@ -18,6 +18,24 @@ impl Repository {
         }
     }
 
+    /// Returns the full name of the branch or tag at the end of a text; a remote-tracking branch
+    /// stands for the branch that it tracks.
+    pub(super) fn reference_in(&self, text: &str) -> Option<String> {
+        let end = text.rsplit("..").next()?.trim_start_matches('.');
+        let name = end.get(..end.find(['~', '^']).unwrap_or(end.len()))?;
+        let full = match name {
+            "" | "@" | "HEAD" => self.inner.head_name().ok()??,
+            name => self.inner.try_find_reference(name).ok()??.name().to_owned(),
+        };
+        let full = full.as_bstr().to_str_lossy().into_owned();
+        let tracked = full.strip_prefix("refs/remotes/");
+        match tracked.map(|rest| rest.split_once('/')) {
+            Some(Some((_, branch))) => Some(format!("refs/heads/{branch}")),
+            Some(None) => None,
+            None => Some(full),
+        }
+    }
+
     /// Resolves a text that names one object.
     pub(super) fn resolve(&self, text: &str) -> Result<ObjectId, RepositoryError> {
         if let Ok(id) = ObjectId::from_hex(text.as_bytes()) {

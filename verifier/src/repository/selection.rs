@@ -10,6 +10,7 @@ pub struct Selection {
     pub(super) hidden: Vec<ObjectId>,
     pub(super) alone: Vec<ObjectId>,
     is_range: bool,
+    reference: Option<String>,
 }
 
 impl Selection {
@@ -21,7 +22,29 @@ impl Selection {
         self.hidden.extend(other.hidden);
         self.alone.extend(other.alone);
         self.is_range &= other.is_range;
+        self.reference = self
+            .reference
+            .filter(|it| other.reference.as_ref() == Some(it));
         self
+    }
+
+    /// Says for which ref the objects are, by its full name.
+    #[must_use]
+    pub fn on(self, reference: Option<String>) -> Self {
+        Self { reference, ..self }
+    }
+
+    /// Returns the full name of the ref that the objects are for, if that is known.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+
+    /// Selects what some commits reach and others do not, for nobody's eyes.
+    pub(crate) fn of(
+        tips: impl IntoIterator<Item = ObjectId>,
+        hidden: impl IntoIterator<Item = ObjectId>,
+    ) -> Self {
+        Self::between(String::new(), tips, hidden)
     }
 
     /// Returns the selection in words of git, for the report.
@@ -35,8 +58,8 @@ impl Selection {
     }
 
     /// Returns the objects that it names for themselves, and not to leave out.
-    pub(crate) fn tips(&self) -> Vec<ObjectId> {
-        self.tips.iter().chain(&self.alone).copied().collect()
+    pub(crate) fn tips(&self) -> impl Iterator<Item = ObjectId> {
+        self.tips.iter().chain(&self.alone).copied()
     }
 
     /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over
@@ -57,6 +80,7 @@ impl Selection {
             hidden: Vec::new(),
             alone: ids.into_iter().collect(),
             is_range: false,
+            reference: None,
         }
     }
 
@@ -83,6 +107,7 @@ impl Selection {
             hidden: hidden.into_iter().collect(),
             alone: Vec::new(),
             is_range: false,
+            reference: None,
         }
     }
 }

@@ -19,6 +19,7 @@ use gix::{
 use notme_core::{object::ObjectKind, time::UnixTime};
 
 use super::{objects::Objects, selection::Selection};
+use crate::order;
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
@@ -52,7 +53,8 @@ pub(crate) struct Node {
     /// The nodes of its parents, or of a tag's target; `None` when they were not looked at.
     pub(crate) parents: Option<Box<[u32]>>,
     state: State,
-    is_hidden: bool,
+    /// Whether what was not asked for reaches it.
+    pub(crate) is_hidden: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -396,35 +398,19 @@ impl Graph {
         &self.nodes
     }
 
+    /// Returns how many objects were handed out.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// Returns the numbers of all nodes, each before those of its parents.
     pub(crate) fn children_first(&self) -> Vec<usize> {
-        let mut children = vec![0_u32; self.nodes.len()];
         let parents = |number: usize| {
             let node = self.nodes.get(number);
             let parents = node.and_then(|node| node.parents.as_deref());
-            parents.unwrap_or_default().iter().map(|it| index(*it))
+            parents.unwrap_or_default()
         };
-        for parent in (0..self.nodes.len()).flat_map(parents) {
-            if let Some(count) = children.get_mut(parent) {
-                *count += 1;
-            }
-        }
-        let mut order: Vec<_> = (0..self.nodes.len())
-            .filter(|number| children.get(*number) == Some(&0))
-            .collect();
-        let mut next = 0;
-        while let Some(number) = order.get(next).copied() {
-            next += 1;
-            for parent in parents(number) {
-                if let Some(count) = children.get_mut(parent) {
-                    *count -= 1;
-                    if *count == 0 {
-                        order.push(parent);
-                    }
-                }
-            }
-        }
-        order
+        order::children_first(self.nodes.len(), parents)
     }
 
     /// Returns the number of a place's node; `None` when it turned out to be hidden.

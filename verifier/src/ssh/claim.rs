@@ -6,7 +6,7 @@ use notme_core::{
     armor::SignatureFormat,
     key::sha256,
     ssh::{
-        Certificate, Key, Prehash, PublicKey, SshSig,
+        Certificate, Key, KeyType, Prehash, PublicKey, SshSig,
         certificate::{Role, Unauthorised},
         sshsig::SshSigError,
     },
@@ -175,6 +175,7 @@ fn facts(key: &Key) -> Facts {
         Some(certificate) => of_certificate(certificate),
         None => Facts {
             is_certified: false,
+            algorithm: Some(algorithm(key.public_key())),
             ..Facts::new(key.public_key().kid(), &[], BEGINNING, NEVER)
         },
     }
@@ -191,12 +192,25 @@ fn of_certificate(certificate: &Certificate) -> Facts {
         epoch: certificate.epoch(),
         session: certificate.session(),
         payload_sha256: certificate.payload_digest(),
+        algorithm: Some(algorithm(certificate.public_key())),
         ..Facts::new(
             kid,
             serial.get(zeros..).unwrap_or_default(),
             time(certificate.valid_after()),
             time(last),
         )
+    }
+}
+
+fn algorithm(key: &PublicKey) -> &'static str {
+    match key.key_type() {
+        KeyType::Ed25519 => "ed25519",
+        KeyType::EcdsaP256 => "p256",
+        KeyType::EcdsaP384 => "p384",
+        KeyType::EcdsaP521 => "p521",
+        KeyType::Rsa => "rsa",
+        KeyType::SkEd25519 => "sk-ed25519",
+        KeyType::SkEcdsaP256 => "sk-p256",
     }
 }
 

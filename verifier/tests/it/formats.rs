@@ -523,7 +523,7 @@ mod page {
                     assert!(ratio >= 4.5, "{text} on {ground}: {ratio}");
                 }
             }
-            for drawn in ["agent", "person", "unknown", "nobody"] {
+            for drawn in ["agent", "person", "bot", "unknown", "nobody"] {
                 let ratio = contrast(colour(drawn), colour("paper"));
                 assert!(ratio >= 3.0, "{drawn}: {ratio}");
             }

@@ -60,7 +60,7 @@ fn json_is_the_contract() {
     assert_eq!(
         report["objects"][0],
         json!({
-            "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
+            "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null, "policy": null,
             "format": null, "identity": null, "kid": null, "authority": null,
             "time_basis": null, "judged_at": null, "certificate": null, "timestamp": null,
             "attestations": [], "level": null,

@@ -682,3 +682,41 @@ fn a_policy_may_select_one_ssh_key() {
         Code::SignerUntrusted,
     );
 }
+
+/// A policy that lists keys needs no trust store for them, and vouches for no others.
+#[test]
+fn a_policy_vouches_for_the_ssh_keys_that_it_lists() {
+    let key = Key::Plain(PublicKey::from_key(user().public_key()).unwrap());
+    let other = Key::Plain(PublicKey::from_key(ca().public_key()).unwrap());
+    let nobody = Trust::new(Vec::new(), Vec::new());
+    let judged = |lines: &str, more: &str| {
+        let policy = Policy::parse(&format!(
+            "[[principal]]\nname = \"a\"\nkind = \"human\"\nssh_keys = [{lines}]\n{more}[[allow]]\nprincipals = [\"human\"]\n"
+        ))
+        .unwrap();
+        judge_by(&commit(&key), &policy, &nobody, NOW)
+    };
+    let line = format!("'{}'", key.to_text());
+    let judgement = judged(&line, "emails = [\"alice@example.org\"]\n");
+    assert_accepted(&judgement);
+    assert_eq!(judgement.identity(), Some("mailto:alice@example.org"));
+    assert_eq!(judgement.time_basis(), Some(TimeBasis::Declared));
+    assert!(
+        judged(&line, "")
+            .identity()
+            .unwrap()
+            .starts_with("ssh-key:SHA256:")
+    );
+    let ended = format!("'valid-before=\"20200101Z\" {}'", key.to_text());
+    assert_code(&judged(&ended, ""), Code::CertificateExpired);
+    assert_code(
+        &judged(&format!("'{}'", other.to_text()), ""),
+        Code::TrustMissing,
+    );
+    let elsewhere = format!("'namespaces=\"file\" {}'", key.to_text());
+    assert_code(&judged(&elsewhere, ""), Code::ScopeMissing);
+    assert_code(
+        &judged(&line, "identities = [\"mailto:b@example.org\"]\n"),
+        Code::NotAuthorised,
+    );
+}

@@ -11,7 +11,10 @@ use notme_attest::{
     predicate::Level,
     verify::{Asked, level},
 };
-use notme_verifier::{Code, Outcome as Verdicts, Repository, Verdict, report::escape, verify};
+use notme_verifier::{
+    Code, Judge, Outcome as Verdicts, Policy, Repository, Verdict, report::escape,
+    repository::RepositoryError, stated::Statements, verify,
+};
 use serde::Serialize;
 
 use super::{Archive, store_of};
@@ -248,4 +251,24 @@ pub(crate) fn attested(
         })
         .collect();
     Ok(verdicts.with_attested(attested))
+}
+
+/// Gives whoever judges commits what the repository keeps about them, for rules that ask. A
+/// statement counts by whom the trust store lets speak; the rules say whose words they want.
+///
+/// # Errors
+/// [`Failure`] when the statements or the repository cannot be read.
+pub(crate) fn with_statements<T>(
+    repository: &Repository,
+    grounds: &Grounds,
+    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, RepositoryError>,
+) -> Result<T, Failure> {
+    let store = store_of(repository)?;
+    if store.is_empty()? {
+        return Ok(judge_commits(None)?);
+    }
+    let policy = Policy::from_trust(grounds.trust());
+    let judge = Judge::new(&policy, grounds.trust(), grounds.now());
+    let attestations = Attestations::new(store, &judge, Asked::default());
+    Ok(judge_commits(Some(&attestations))?)
 }

@@ -16,6 +16,7 @@ use notme_verifier::{
 use super::{interrupt, progress, talk_of};
 use crate::{
     arguments::{ReportFormat, Verify},
+    commands::attest::with_statements,
     failure::{Exit, Failure, Outcome},
     judging::Grounds,
 };
@@ -34,10 +35,17 @@ pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify
     let judge = grounds.judge();
     let listening = interrupt::stops(judge.stopper())?;
     let counter = repository.counter(&selection)?;
-    let radius = progress::shown(&judge, counter, || {
-        Radius::find(repository, &selection, &judge, (suspicions, tip))
-    })
-    .map_err(Failure::from)?;
+    let radius = with_statements(repository, grounds, |statements| {
+        progress::shown(&judge, Some(counter), || {
+            Radius::find(
+                repository,
+                &selection,
+                &judge,
+                statements,
+                (suspicions, tip),
+            )
+        })
+    })?;
     listening.end();
     let statements = statements(repository, &judge, &radius)?;
     let radius = radius.with_statements(statements);
@@ -72,7 +80,7 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
 fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, ObjectId), Failure> {
     if arguments.range.is_none() && !arguments.all && !arguments.tags {
         let all = repository.select_all()?.and(repository.select_tags()?);
-        return Ok((all, repository.head()?));
+        return Ok((super::on_reference(all, arguments)?, repository.head()?));
     }
     let selection = super::select(repository, arguments)?;
     let tip = match arguments.range {

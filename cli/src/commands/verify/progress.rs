@@ -22,7 +22,11 @@ const BAR: u64 = 24;
 
 /// Does the work while telling on stderr how many objects were examined, and, once they are
 /// counted, how many there are.
-pub(super) fn shown<T>(judge: &Judge<'_>, counter: Counter<'_>, work: impl FnOnce() -> T) -> T {
+pub(super) fn shown<T>(
+    judge: &Judge<'_>,
+    mut counter: Option<Counter<'_>>,
+    work: impl FnOnce() -> T,
+) -> T {
     if !io::stderr().is_terminal() {
         return work();
     }
@@ -32,8 +36,9 @@ pub(super) fn shown<T>(judge: &Judge<'_>, counter: Counter<'_>, work: impl FnOnc
         let (total, over) = (&total, &over);
         scope.spawn(move || {
             let began = Instant::now();
-            let mut counter = Some(counter);
-            while ended.recv_timeout(wait(&counter)) == Err(RecvTimeoutError::Timeout) {
+            let mut wait = PATIENCE;
+            while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                wait = INTERVAL;
                 // Whoever is through before anybody looks is not counted.
                 if let Some(counter) = counter.take() {
                     scope.spawn(|| {
@@ -45,7 +50,7 @@ pub(super) fn shown<T>(judge: &Judge<'_>, counter: Counter<'_>, work: impl FnOnc
                 let line = line(judge.examined(), total.get().copied(), began.elapsed());
                 let _ = write!(io::stderr(), "{ERASE}{line}");
             }
-            if counter.is_none() {
+            if wait == INTERVAL {
                 let _ = write!(io::stderr(), "{ERASE}");
             }
         });
@@ -54,13 +59,6 @@ pub(super) fn shown<T>(judge: &Judge<'_>, counter: Counter<'_>, work: impl FnOnc
         drop(done);
         result
     })
-}
-
-fn wait(counter: &Option<Counter<'_>>) -> Duration {
-    match counter {
-        Some(_) => PATIENCE,
-        None => INTERVAL,
-    }
 }
 
 fn line(count: usize, total: Option<usize>, elapsed: Duration) -> String {

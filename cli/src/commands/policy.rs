@@ -1,0 +1,173 @@
+//! `notme policy`: the repository's own policy, looked at before it counts.
+
+mod draft;
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use notme_verifier::{
+    Outcome as Verdicts, Repository, Verdict, load,
+    policy::{POLICY_PATH, Remark},
+    report::{escape, text_line},
+    repository::RepositoryError,
+    verify::JudgedObject,
+    verify_with,
+};
+use serde::Serialize;
+
+use crate::{
+    arguments::policy::{Policy, PolicyCheck, PolicyInit},
+    commands::{attest::with_statements, print_json, verify::open},
+    failure::{Exit, Failure, Outcome},
+    git,
+    home::Home,
+    judging::Grounds,
+};
+
+pub(crate) fn run(home: &Home, command: &Policy) -> Outcome {
+    match command {
+        Policy::Check(arguments) => check(home, arguments),
+        Policy::Init(arguments) => init(home, arguments),
+    }
+}
+
+/// What `check` found.
+#[derive(Serialize)]
+struct Found<'a> {
+    policy: String,
+    remarks: Vec<Line<'a>>,
+    commits: usize,
+    refused: Vec<Refused<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    line: usize,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Refused<'a> {
+    oid: String,
+    verdict: &'static str,
+    code: Option<&'static str>,
+    identity: Option<&'a str>,
+    detail: Option<&'a str>,
+}
+
+fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
+    let file = match &arguments.file {
+        Some(file) => file.clone(),
+        None => place()?,
+    };
+    let policy = load::policy(&file).map_err(Failure::no)?;
+    let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
+    let remarks = policy.remarks(grounds.trust(), grounds.now());
+    let digest = policy.digest();
+    let grounds = grounds.with_policy(policy);
+    let repository = open()?;
+    let verdicts = newest(&repository, &grounds, arguments.last)?;
+    let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
+    let is_refused = |it: &&JudgedObject| it.judgement().verdict() != Verdict::Accepted;
+    let refused: Vec<_> = objects.iter().filter(is_refused).collect();
+    if arguments.json {
+        return print_json(&Found {
+            policy: digest,
+            remarks: remarks.iter().map(Line::of).collect(),
+            commits: objects.len(),
+            refused: refused.iter().map(|it| Refused::of(it)).collect(),
+        });
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}: a policy, {digest}", file.display())?;
+    for Remark { line, message } in &remarks {
+        writeln!(out, "line {line}: {}", escape(message))?;
+    }
+    for object in &refused {
+        let name = object.id().to_hex_with_len(10).to_string();
+        writeln!(out, "{}", text_line(&name, object.judgement()))?;
+    }
+    let (refused, all) = (refused.len(), objects.len());
+    writeln!(
+        out,
+        "it would not have accepted {refused} of the last {all} commits"
+    )?;
+    Ok(Exit::Yes)
+}
+
+impl<'a> Line<'a> {
+    fn of(remark: &'a Remark) -> Self {
+        Self {
+            line: remark.line,
+            message: &remark.message,
+        }
+    }
+}
+
+impl<'a> Refused<'a> {
+    fn of(object: &'a JudgedObject) -> Self {
+        let judgement = object.judgement();
+        Self {
+            oid: object.id().to_string(),
+            verdict: judgement.verdict().word(),
+            code: judgement.verdict().code().map(|code| code.as_str()),
+            identity: judgement.identity(),
+            detail: judgement.detail(),
+        }
+    }
+}
+
+fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
+    let path = place()?;
+    if path.exists() && !arguments.stdout {
+        let error = format!("`{}` is there already", path.display());
+        return Err(Failure::usage(error).hint("see what it does with `notme policy check`"));
+    }
+    let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
+    let repository = open()?;
+    let verdicts = newest(&repository, &grounds, arguments.last)?;
+    let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
+    let text = draft::write(&repository, grounds.trust(), objects)?;
+    if arguments.stdout {
+        write!(io::stdout(), "{text}")?;
+        return Ok(Exit::Yes);
+    }
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::File::create_new(&path)?.write_all(text.as_bytes())?;
+    writeln!(
+        io::stdout(),
+        "wrote {}; it counts once it is committed and somebody pins that commit:\n  notme verify --trust-root COMMIT",
+        path.display()
+    )?;
+    Ok(Exit::Yes)
+}
+
+/// Judges the newest commits; there may be none yet.
+fn newest(
+    repository: &Repository,
+    grounds: &Grounds,
+    count: usize,
+) -> Result<Option<Verdicts>, Failure> {
+    let selection = match repository.select_last(count) {
+        Ok(selection) => selection,
+        Err(RepositoryError::Unborn { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let judge = grounds.judge();
+    let judged = with_statements(repository, grounds, |statements| {
+        verify_with(repository, &selection, &judge, statements)
+    });
+    judged.map(Some)
+}
+
+/// Returns where the policy of the working tree is.
+fn place() -> Result<PathBuf, Failure> {
+    let top = git::top_level()
+        .map_err(|error| Failure::usage(error).hint("run it in a working tree, or name a file"))?;
+    Ok(top.join(POLICY_PATH))
+}

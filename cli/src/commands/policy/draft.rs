@@ -1,0 +1,226 @@
+//! A first policy, written from what the history shows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write as _,
+};
+
+use notme_core::hex;
+use notme_verifier::{
+    Repository, Trust, Verdict,
+    policy::quoted,
+    report::escape,
+    trust::{Authority, PinKind},
+    verify::JudgedObject,
+};
+
+use crate::failure::Failure;
+
+/// More old ends of history than a policy should begin with.
+const BASELINES_MAX: usize = 32;
+
+/// Somebody who signs here.
+#[derive(Default)]
+struct Signer {
+    kind: &'static str,
+    patterns: BTreeSet<String>,
+    authorities: BTreeSet<String>,
+    formats: BTreeSet<&'static str>,
+    commits: usize,
+}
+
+/// Writes the policy that lets those sign who did.
+pub(super) fn write(
+    repository: &Repository,
+    trust: &Trust,
+    objects: &[JudgedObject],
+) -> Result<String, Failure> {
+    let mut signers: BTreeMap<String, Signer> = BTreeMap::new();
+    let mut refused = Vec::new();
+    for object in objects {
+        let judgement = object.judgement();
+        match (
+            judgement.verdict(),
+            judgement.identity(),
+            judgement.authority(),
+        ) {
+            (Verdict::Accepted, Some(identity), Some(authority)) => {
+                let (name, kind, pattern) = named(identity);
+                let signer = signers.entry(name).or_default();
+                signer.kind = kind;
+                signer.patterns.insert(pattern);
+                signer.authorities.insert(authority.to_owned());
+                signer
+                    .formats
+                    .extend(judgement.format().map(|it| it.as_str()));
+                signer.commits += 1;
+            }
+            _ => refused.push(object),
+        }
+    }
+    let baseline = baseline(repository, &refused)?;
+    let mut text = String::new();
+    // Writing into a string does not fail.
+    let mut say = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    say("# Who may sign here. docs/formats/policy.md of notme has every key.");
+    say("#");
+    say("# The policy in the tree of a commit's parent judges the commit. It counts for whoever");
+    say("# pins a commit that has it: `notme verify --trust-root COMMIT`.");
+    say(&format!(
+        "# Written from {} commits; the trust store alone accepts {} of them.",
+        objects.len(),
+        objects.len() - refused.len()
+    ));
+    if !baseline.is_empty() {
+        say("");
+        say("# History up to here is taken as it is: it holds commits that are not accepted.");
+        let ids: Vec<_> = baseline.iter().map(|id| quoted(id)).collect();
+        say(&format!("baseline = [{}]", ids.join(", ")));
+    }
+    if signers.is_empty() {
+        say("");
+        say("# Nobody whom the trust store knows has signed yet, so nobody may: name somebody.");
+        say("allow = []");
+    }
+    let mut used = BTreeSet::new();
+    signers.values().for_each(|it| used.extend(&it.authorities));
+    for authority in trust.authorities() {
+        if used.contains(&authority.name().to_owned()) {
+            write_authority(&mut text, authority, objects);
+        }
+    }
+    for (name, signer) in &signers {
+        write_signer(&mut text, name, signer);
+    }
+    write_rules(&mut text, &signers);
+    Ok(text)
+}
+
+/// Names a signer, and says what it is: agents go by whom they work for.
+fn named(identity: &str) -> (String, &'static str, String) {
+    let plain = |text: &str| {
+        let letters = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+        letters.collect::<String>().to_ascii_lowercase()
+    };
+    let own = identity.to_owned();
+    let parts: Vec<_> = identity.split('/').collect();
+    match parts.as_slice() {
+        ["wimse:", "", domain, "agent", principal, _] => {
+            let pattern = format!("wimse://{domain}/agent/{principal}/*");
+            (format!("agents-of-{}", plain(principal)), "agent", pattern)
+        }
+        ["wimse:", "", rest @ ..] => (plain(&rest.join("-")), "bot", own),
+        _ => {
+            let name = identity.split_once(':').map_or(identity, |(_, name)| name);
+            (plain(name), "human", own)
+        }
+    }
+}
+
+/// Finds the newest commits that were refused and that no other of them reaches.
+fn baseline(repository: &Repository, refused: &[&JudgedObject]) -> Result<Vec<String>, Failure> {
+    let mut ends: Vec<String> = Vec::new();
+    let mut reached = HashSet::new();
+    for object in refused {
+        if reached.contains(&object.id()) {
+            continue;
+        }
+        if ends.len() == BASELINES_MAX {
+            let error = "too many branches of history hold commits that are not accepted";
+            return Err(Failure::usage(error).hint("look at fewer commits with `--last`"));
+        }
+        let id = object.id().to_string();
+        reached.extend(repository.reached_by([&id])?);
+        ends.push(id);
+    }
+    Ok(ends)
+}
+
+fn write_authority(text: &mut String, authority: &Authority, objects: &[JudgedObject]) {
+    let kind = authority.kind();
+    let is_person = matches!(kind, PinKind::OpenPgp | PinKind::AllowedSigners);
+    let signed: BTreeSet<String> = objects
+        .iter()
+        .filter_map(|it| Some(it.judgement().authority_kid()?.to_string()))
+        .collect();
+    let url = authority.document().map(|document| document.url.clone());
+    let url = url.filter(|url| url.starts_with("https://"));
+    let _ = write!(
+        text,
+        "\n# `{}`, pinned as {kind}.\n",
+        escape(authority.name())
+    );
+    let keys: BTreeSet<_> = authority.keys().map(|key| hex::encode(&key)).collect();
+    for key in keys {
+        // Of people, those who signed; of an authority, all roots, as the next may be used soon.
+        if is_person && !signed.contains(key.get(..32).unwrap_or_default()) {
+            continue;
+        }
+        let label = quoted(authority.name());
+        let _ = writeln!(
+            text,
+            "[[authority]]\nspki_sha256 = \"{key}\"\nlabel = {label}"
+        );
+        if let Some(url) = &url {
+            let _ = writeln!(text, "url = {}", quoted(url));
+        }
+        if is_person || kind == PinKind::X509 {
+            let _ = writeln!(text, "time_basis_floor = \"declared\"");
+        }
+    }
+}
+
+fn write_signer(text: &mut String, name: &str, signer: &Signer) {
+    let list = |items: &BTreeSet<String>| {
+        let items: Vec<_> = items.iter().map(|it| quoted(it)).collect();
+        items.join(", ")
+    };
+    let formats: Vec<_> = signer.formats.iter().copied().collect();
+    let _ = write!(
+        text,
+        "\n# Signed {} of these commits, as {}.\n[[principal]]\nname = {}\nkind = \"{}\"\nidentities = [{}]\n",
+        signer.commits,
+        formats.join(", "),
+        quoted(name),
+        signer.kind,
+        list(&signer.patterns),
+    );
+    // One authority is said; of several, any may vouch.
+    if let (Some(authority), 1) = (signer.authorities.first(), signer.authorities.len()) {
+        let _ = writeln!(text, "authority = {}", quoted(authority));
+    }
+}
+
+fn write_rules(text: &mut String, signers: &BTreeMap<String, Signer>) {
+    let kinds: BTreeSet<_> = signers.values().map(|it| it.kind).collect();
+    let has_human = kinds.contains("human");
+    for kind in &kinds {
+        let may_change = !has_human || *kind == "human";
+        let _ = write!(text, "\n[[allow]]\nprincipals = [\"{kind}\"]\n");
+        if may_change && !has_human {
+            let _ = writeln!(
+                text,
+                "# No human has signed here yet. Once one has, let only humans change the policy."
+            );
+        }
+        if may_change {
+            let _ = writeln!(text, "policy = true");
+        }
+    }
+    if !kinds.is_empty() {
+        text.push_str(REQUIRE);
+    }
+}
+
+const REQUIRE: &str = r#"
+# More may be asked, by path and by ref. This asks that a human accepts what agents change there:
+# [[require]]
+# principals = ["agent"]
+# paths = ["auth/*"]
+# accepted_by = ["human"]
+"#;

@@ -1,0 +1,250 @@
+//! The repository's own policy through the real program: written, linted, and judged by.
+
+use std::fs;
+
+use notme_testkit::{oracle::oracle, repository::run, testdata};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+const POLICY: &str = ".notme/policy.toml";
+
+/// Returns name and text of each policy of a folder.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let mut found: Vec<_> = fs::read_dir(testdata::path(&format!("policy/{folder}")))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (
+                path.display().to_string(),
+                fs::read_to_string(path).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Asks the schema about a policy, as JSON.
+fn schema_takes(world: &World, text: &str) -> bool {
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return false;
+    };
+    let file = world.home().join("policy.json");
+    fs::write(&file, serde_json::to_string(&table).unwrap()).unwrap();
+    let schema = testdata::path("../docs/formats/policy.schema.json");
+    let mut command = world.command(oracle("jsonschema"));
+    let output = run(command.arg("-i").arg(&file).arg(schema), b"");
+    output.status.success()
+}
+
+#[test]
+fn parser_and_schema_take_the_same_policies() {
+    let world = World::new();
+    let good = files("good");
+    assert!(good.len() >= 10);
+    for (name, text) in &good {
+        let output = world.notme(&["policy", "check", name]);
+        assert!(output.status.success(), "{name}: {}", told(&output));
+        assert!(schema_takes(&world, text), "{name}");
+    }
+    let document = fs::read_to_string(testdata::path("../docs/formats/policy.md")).unwrap();
+    let (_, rest) = document.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    assert!(schema_takes(&world, example));
+}
+
+#[test]
+fn parser_and_schema_refuse_the_same_files_and_the_parser_names_the_line() {
+    let world = World::new();
+    let bad = files("bad");
+    assert!(bad.len() >= 35);
+    for (name, text) in &bad {
+        let (head, _) = text.split_once('\n').unwrap();
+        let (line, more) = head.split_once(',').unwrap_or((head, ""));
+        let line = line.strip_prefix("# ").unwrap();
+        let output = world.notme(&["policy", "check", name]);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", told(&output));
+        let says = told(&output);
+        assert!(says.contains(&format!("{line}:")), "{name}: {says}");
+        let is_beyond = more.contains("no schema can say it");
+        assert_eq!(schema_takes(&world, text), is_beyond, "{name}");
+    }
+}
+
+#[test]
+fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
+    let world = World::initialised();
+    world.commit("old", "old");
+    world.signed_commit("a");
+    let out = world.notme_ok(&["policy", "init"]);
+    assert!(out.contains("--trust-root"), "{out}");
+    let text = fs::read_to_string(world.path().join(POLICY)).unwrap();
+    let old = world.git_ok(&["rev-parse", "HEAD~1"]);
+    assert!(text.contains(&format!("baseline = [\"{old}\"]")), "{text}");
+    assert!(text.contains("kind = \"agent\""), "{text}");
+    let again = world.notme(&["policy", "init"]);
+    assert_eq!(again.status.code(), Some(2), "{}", told(&again));
+
+    let checked = world.notme_ok(&["policy", "check"]);
+    assert!(
+        checked.contains("would not have accepted 0 of the last 2 commits"),
+        "{checked}"
+    );
+    world.git_ok(&["add", POLICY]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.signed_commit("b");
+    let (exit, document) = world.verdicts(&["--all", "--trust-root", &root]);
+    assert_eq!(exit, Some(0), "{document}");
+    let rules: Vec<_> = document["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| object["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(rules[0], "allow agent");
+    assert_eq!(rules[3], "at or before the baseline");
+    assert!(document["objects"][0]["policy"].is_string(), "{document}");
+
+    // Without a trust root it counts for nothing, and that is said.
+    let output = world.notme(&["verify"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("`--trust-root`"),
+        "{}",
+        told(&output)
+    );
+    world.commit("c", "c");
+    world.signed_commit("d");
+    let code = |revision: &str| world.code(revision, &["--trust-root", &root]);
+    assert_eq!(code("HEAD~1"), "unsigned");
+    assert_eq!(code("HEAD"), "parent-not-accepted");
+    let explained = world.notme(&["explain", "--trust-root", &root]);
+    assert!(
+        told(&explained).contains("[parent-not-accepted]"),
+        "{}",
+        told(&explained)
+    );
+}
+
+#[test]
+fn a_sha256_repository_has_a_policy_of_its_own_too() {
+    let world = World::of(notme_testkit::repository::Repository::sha256());
+    world.notme_ok(&["init", "--agent", "claude", "--format", "x509"]);
+    world.commit("old", "old");
+    world.signed_commit("a");
+    world.notme_ok(&["policy", "init"]);
+    world.git_ok(&["add", POLICY]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(root.len(), 64);
+    world.signed_commit("b");
+    let (exit, document) = world.verdicts(&["--all", "--trust-root", &root]);
+    assert_eq!(exit, Some(0), "{document}");
+    fs::remove_file(world.path().join(POLICY)).unwrap();
+    world.git_ok(&["commit", "-q", "-a", "-m", "gone"]);
+    let code = world.code("HEAD", &["--trust-root", &root]);
+    assert_eq!(code, "policy-invalid");
+}
+
+#[test]
+fn check_shows_what_it_would_have_refused_and_what_is_odd() {
+    let world = World::initialised();
+    let id = world.signed_commit("a");
+    let policy = world.policy(
+        "[[principal]]\nname = \"x\"\nkind = \"human\"\nidentities = [\"x\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n",
+    );
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    assert!(
+        out.contains("would not have accepted 1 of the last 1"),
+        "{out}"
+    );
+    assert!(
+        out.contains(&format!("{}  not-authorised", &id[..10])),
+        "{out}"
+    );
+    assert!(out.contains("line 1: no rule and no group names"), "{out}");
+    assert!(out.contains("nobody can change this policy"), "{out}");
+    let out = world.notme_ok(&["policy", "check", "--json", &policy]);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["commits"], 1);
+    assert_eq!(document["refused"][0]["oid"], id);
+    assert_eq!(document["refused"][0]["code"], "not-authorised");
+    assert_eq!(document["remarks"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
+    let world = World::initialised();
+    let id = world.signed_commit("a");
+    for root in ["HEAD", "main", &id[..12]] {
+        let output = world.notme(&["verify", "--trust-root", root]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
+    let policy = world.policy("");
+    let both = ["verify", "--trust-root", &id, "--policy", &policy];
+    assert_eq!(world.notme(&both).status.code(), Some(2));
+    let none = world.notme(&["verify", "--trust-root", &id]);
+    assert_eq!(none.status.code(), Some(3), "{}", told(&none));
+    assert!(told(&none).contains(POLICY), "{}", told(&none));
+    let short = world.notme(&["verify", "--ref", "main"]);
+    assert_eq!(short.status.code(), Some(2), "{}", told(&short));
+}
+
+#[test]
+fn rules_by_ref_go_by_the_branch_that_is_named() {
+    let world = World::initialised();
+    let id = world.signed_commit("a");
+    let policy = world.policy("[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\"]\n");
+    let code = |revision: &str, more: &[&str]| {
+        world.code(revision, &[&["--policy", &policy], more].concat())
+    };
+    assert_eq!(code("HEAD", &[]), "accepted");
+    assert_eq!(code("main", &[]), "accepted");
+    assert_eq!(code(&id, &[]), "not-authorised");
+    assert_eq!(code(&id, &["--ref", "refs/heads/main"]), "accepted");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    assert_eq!(code("HEAD", &[]), "not-authorised");
+    assert_eq!(code("main", &[]), "accepted");
+}
+
+#[test]
+fn an_accepting_statement_lets_an_agents_change_in() {
+    let world = World::initialised();
+    world.write("auth/login", "1");
+    world.write(
+        POLICY,
+        r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer"]
+
+[[principal]]
+name = "agents"
+kind = "agent"
+identities = ["wimse://*/claude"]
+
+[[allow]]
+principals = ["agents"]
+
+[[require]]
+principals = ["agents"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#,
+    );
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let change = world.signed_commit("auth/login2");
+    let code = || world.code(&change, &["--trust-root", &root]);
+    assert_eq!(code(), "acceptance-missing");
+    // Its own word is not enough.
+    world.notme_ok(&["attest", "dispatch", "HEAD"]);
+    assert_eq!(code(), "acceptance-missing");
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    assert_eq!(code(), "accepted");
+}

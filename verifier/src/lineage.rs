@@ -1,0 +1,754 @@
+//! Step 6 with the repository's own policy: what a commit may be is in the tree of its parent.
+//!
+//! Judging begins at a trust root that the caller names, with the policy in its tree. A commit
+//! whose parent was accepted is judged by the policy in force after that parent. Of several
+//! parents that were accepted, those count whose policy no other has replaced since they parted,
+//! and all that are left have to allow the merge. Who changes the policy needs that right by the
+//! one before. What was not accepted gives nothing to its children, and what does not descend
+//! from the trust root is judged by the trust root's policy, whatever its trees hold.
+//!
+//! So a policy is in force only where an unbroken line of accepted commits leads to it.
+
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+
+use crate::{
+    judge::{Examined, Judge, Judgement},
+    order::Order,
+    policy::{POLICY_PATH, Policy, PolicyError},
+    refusal::Refusal,
+    repository::{
+        Content, Entry, Found, Graph, ObjectId, Repository, RepositoryError, Selection, Trees,
+    },
+    scene::{Ground, Scene},
+    stated::Statements,
+    trust::Trust,
+    verdict::{Code, Verdict},
+    verify::{self, JudgedObject, Outcome},
+};
+
+/// Policies that are kept for commits that may turn out to be nobody's business.
+const GUESSES_MAX: usize = 1024;
+/// The most parents that are asked which of them replaced a policy; of more, all policies judge.
+const PARTED_MAX: usize = 16;
+
+/// Where judging begins: what the caller trusts without being shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TrustRoot {
+    /// A commit, by its full id.
+    Commit(ObjectId),
+    /// The key that signed the commit which brought the first policy.
+    Key(KeyId),
+}
+
+impl std::str::FromStr for TrustRoot {
+    type Err = TrustRootError;
+
+    /// Reads a full object id or a key id. Other names are the repository's to give, and so
+    /// nothing to begin with.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if HashKind::of_object_id(text.as_bytes()).is_some() {
+            let id = ObjectId::from_hex(text.as_bytes());
+            return id.map(Self::Commit).map_err(|_| TrustRootError);
+        }
+        text.parse().map(Self::Key).map_err(|_| TrustRootError)
+    }
+}
+
+/// The text names no trust root.
+#[derive(Debug, thiserror::Error)]
+#[error("a trust root is a full commit id, or a key id of 32 hexadecimal digits")]
+pub struct TrustRootError;
+
+/// The repository's own policy cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum LineageError {
+    /// The repository could not be asked.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The trust root, or something in its tree, is not here or is not what it should be.
+    #[error("could not read the policy of the trust root `{root}`: {}: {detail}", code.as_str())]
+    Root {
+        /// The trust root.
+        root: ObjectId,
+        /// What is wrong.
+        code: Code,
+        /// In words.
+        detail: String,
+    },
+    /// The trust root's tree holds no policy.
+    #[error("the trust root `{root}` has no `{POLICY_PATH}`")]
+    NoPolicy {
+        /// The trust root.
+        root: ObjectId,
+    },
+    /// What it holds is no policy.
+    #[error("the policy of the trust root `{root}` cannot be used")]
+    Policy {
+        /// The trust root.
+        root: ObjectId,
+        /// Why.
+        source: PolicyError,
+    },
+    /// No commit here brings a first policy that the key signed.
+    #[error("no commit here that the key `{0}` signed brings a first `{POLICY_PATH}`")]
+    NotBrought(KeyId),
+    /// Several do.
+    #[error("`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root")]
+    Ambiguous {
+        /// One commit.
+        one: ObjectId,
+        /// Another.
+        other: ObjectId,
+    },
+}
+
+impl LineageError {
+    /// Returns the closed code when it is one of a verdict.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Repository(error) => error.code(),
+            Self::Root { code, .. } => Some(code.as_str()),
+            Self::NoPolicy { .. }
+            | Self::Policy { .. }
+            | Self::NotBrought(_)
+            | Self::Ambiguous { .. } => Some(Code::PolicyUnreadable.as_str()),
+        }
+    }
+}
+
+/// The policies of a repository, from a trust root on.
+#[derive(Debug)]
+pub struct Lineage<'a> {
+    repository: &'a Repository,
+    root: ObjectId,
+    /// What the trust root's policy takes as it is, once somebody asks: it may be long.
+    baseline: OnceCell<HashSet<ObjectId>>,
+    policies: Policies<'a>,
+}
+
+/// The policies that were met, and who judges by them. All threads share it.
+#[derive(Debug)]
+struct Policies<'a> {
+    trust: &'a Trust,
+    now: UnixTime,
+    hash: HashKind,
+    first: Arc<InForce>,
+    known: Mutex<HashMap<ObjectId, Arc<InForce>>>,
+}
+
+/// A policy, and who judges by it.
+#[derive(Debug)]
+struct InForce {
+    blob: ObjectId,
+    judge: Judge<'static>,
+    digest: Arc<str>,
+}
+
+/// What an accepted commit hands on to its children.
+#[derive(Clone)]
+struct Course {
+    policy: Arc<InForce>,
+    /// Whether it descends from the trust root, so that the policy is that of its tree.
+    descends: bool,
+}
+
+/// What became of a commit.
+#[derive(Clone)]
+enum State {
+    Accepted(Course),
+    Rejected,
+    Undecided,
+}
+
+/// A commit between the trust root and what is asked about.
+struct Record {
+    place: usize,
+    examined: Examined,
+    /// The policy that it was examined by: most often that of its own tree.
+    guess: Arc<InForce>,
+    /// What its tree holds as policy.
+    entry: Result<Option<Entry>, Refusal>,
+}
+
+/// Every commit that was judged on the way.
+#[derive(Default)]
+struct Judged {
+    judgements: HashMap<ObjectId, Judgement>,
+    states: HashMap<ObjectId, State>,
+}
+
+impl InForce {
+    fn new(blob: ObjectId, policy: Policy, trust: &Trust, now: UnixTime) -> Self {
+        Self {
+            blob,
+            digest: policy.digest().into(),
+            judge: Judge::sharing(Arc::new(policy), trust, now),
+        }
+    }
+}
+
+impl<'a> Lineage<'a> {
+    /// Reads the policy of a trust root. `selection` is where to look for one that is named by a
+    /// key.
+    ///
+    /// # Errors
+    /// [`LineageError`].
+    pub fn new(
+        repository: &'a Repository,
+        selection: &Selection,
+        root: TrustRoot,
+        (trust, now): (&'a Trust, UnixTime),
+    ) -> Result<Self, LineageError> {
+        let root = match root {
+            TrustRoot::Commit(id) => id,
+            TrustRoot::Key(kid) => brought_by(repository, selection, kid, (trust, now))?,
+        };
+        let trees = repository.trees();
+        let error = |refusal: Refusal| LineageError::Root {
+            root,
+            code: refusal.code,
+            detail: refusal.detail.unwrap_or_default().into(),
+        };
+        let tree = trees.of_commit(root).map_err(error)?;
+        let entry = trees.policy_in(tree).map_err(error)?;
+        let entry = entry.ok_or(LineageError::NoPolicy { root })?;
+        let policy = parse(trees.text(entry).map_err(error)?);
+        let policy = policy.map_err(|source| LineageError::Policy { root, source })?;
+        Ok(Self {
+            repository,
+            root,
+            baseline: OnceCell::new(),
+            policies: Policies {
+                trust,
+                now,
+                hash: repository.hash(),
+                first: Arc::new(InForce::new(entry.id(), policy, trust, now)),
+                known: Mutex::default(),
+            },
+        })
+    }
+
+    /// Returns the commit at which judging begins.
+    pub fn root(&self) -> ObjectId {
+        self.root
+    }
+
+    /// Returns who judges by the trust root's policy.
+    pub fn judge(&self) -> &Judge<'static> {
+        &self.policies.first.judge
+    }
+
+    /// Judges a selection. What lies between it and the trust root is judged too, and not
+    /// reported. Whoever is stopped before that is done reports nothing.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn verify(
+        &self,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Outcome, RepositoryError> {
+        let mut judged = self.judge_beyond_root(selection, statements)?;
+        let mut walk = self.repository.walk(selection)?;
+        let (hash, judge, known) = (self.policies.hash, self.judge(), &judged.judgements);
+        let examine = |found: Found| {
+            let is_judged = known.contains_key(&found.id);
+            (!is_judged).then(|| (found.place, verify::examine(found, hash, judge)))
+        };
+        let go_on = |_: &Found| !judge.stopper().is_stopped();
+        let found = walk.by_ref().take_while(go_on).par_bridge();
+        let others: HashMap<_, _> = found.filter_map(examine).collect();
+        let graph = walk.into_graph();
+        let order = self.order(&graph, others.iter().map(|(place, it)| (*place, it)));
+        let ground = Ground::new(self.repository, &graph, statements, selection.reference());
+        let mut objects = Vec::new();
+        for place in 0..graph.len() {
+            let Some(number) = graph.number_at(place) else {
+                continue;
+            };
+            let Some(node) = graph.nodes().get(number) else {
+                continue;
+            };
+            let order = order.get(number).copied().unwrap_or(Order::Unknown);
+            let judgement = match others.get(&place) {
+                None => judged.judgements.remove(&node.id),
+                Some(examined) => {
+                    Some(self.judge_other(&ground, (number, node.id), (examined, order), &judged))
+                }
+            };
+            objects.extend(judgement.map(|judgement| JudgedObject {
+                id: node.id,
+                kind: node.kind,
+                dated: node.time,
+                judgement,
+            }));
+        }
+        let mut policies =
+            HashMap::from([(self.policies.first.blob, Arc::clone(&self.policies.first))]);
+        for object in &objects {
+            if let Some(State::Accepted(course)) = judged.states.get(&object.id()) {
+                policies.insert(course.policy.blob, Arc::clone(&course.policy));
+            }
+        }
+        let policies: Vec<_> = policies.values().map(|it| it.judge.policy()).collect();
+        verify::excuse(self.repository, &mut objects, &policies, self.policies.now)?;
+        Outcome::new(self.repository, selection, self.judge(), objects)
+    }
+
+    /// Judges all that the selection reaches and the trust root does not, parents first.
+    fn judge_beyond_root(
+        &self,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Judged, RepositoryError> {
+        let tips = selection.tips();
+        let tips = tips.filter_map(|id| self.repository.peel(id).ok());
+        let beyond = Selection::of(tips, [self.root]);
+        let mut walk = self.repository.walk(&beyond)?;
+        let (policies, stopper) = (&self.policies, self.judge().stopper());
+        let records: Vec<_> = walk
+            .by_ref()
+            .take_while(|_| !stopper.is_stopped())
+            .par_bridge()
+            .map_with(self.repository.trees(), |trees, found| {
+                policies.record(trees, found)
+            })
+            .collect();
+        let graph = walk.into_graph();
+        let order = self.order(&graph, records.iter().map(|it| (it.place, &it.examined)));
+        let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
+        let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
+        let ground = Ground::new(self.repository, &graph, statements, selection.reference());
+        let mut judged = Judged::default();
+        for number in graph.children_first().into_iter().rev() {
+            let node = graph.nodes().get(number);
+            let (Some(node), Some(record)) = (node, records.remove(&number)) else {
+                continue;
+            };
+            let step = Step {
+                lineage: self,
+                ground: &ground,
+                judged: &judged,
+                number,
+                id: node.id,
+                order: order.get(number).copied().unwrap_or(Order::Unknown),
+                record: &record,
+            };
+            let (judgement, state) = step.judge();
+            judged.judgements.insert(node.id, judgement);
+            judged.states.insert(node.id, state);
+        }
+        Ok(judged)
+    }
+
+    fn order<'e>(
+        &self,
+        graph: &Graph,
+        examined: impl IntoIterator<Item = (usize, &'e Examined)>,
+    ) -> Vec<Order> {
+        verify::order(graph, examined, self.judge())
+    }
+
+    /// Judges what does not lie beyond the trust root: what it reaches, itself, and tags.
+    fn judge_other(
+        &self,
+        ground: &Ground<'_>,
+        at: (usize, ObjectId),
+        (examined, order): (&Examined, Order),
+        judged: &Judged,
+    ) -> Judgement {
+        let (number, id) = at;
+        let state = self.repository.peel(id).ok();
+        let state = state.and_then(|commit| judged.states.get(&commit));
+        let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
+            let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
+            judge.decide_in(examined, order, &scene)
+        };
+        let refused = |code: Code| decide(self.judge(), examined, Some(code.into()));
+        match state {
+            Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
+                let judge = &course.policy.judge;
+                let examined = self.examine_again(id, ground.parents(number), judge);
+                decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
+            }
+            Some(State::Rejected) => refused(Code::ParentNotAccepted),
+            Some(State::Undecided) => refused(Code::ParentUndecided),
+            Some(State::Accepted(_)) | None => {
+                let judgement = decide(self.judge(), examined, None);
+                let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
+                if id == self.root && judgement.is_excusable() {
+                    judgement.excused("the trust root".into());
+                }
+                judgement
+            }
+        }
+    }
+
+    fn examine_again(
+        &self,
+        id: ObjectId,
+        parents: Option<Vec<ObjectId>>,
+        judge: &Judge<'_>,
+    ) -> Examined {
+        let content = match self.repository.read(id) {
+            Ok((kind, raw)) => Content::Raw(kind, raw),
+            Err(_) => Content::Missing(None),
+        };
+        let found = Found {
+            place: 0,
+            id,
+            content,
+            parents: parents.unwrap_or_default(),
+        };
+        verify::examine(found, self.policies.hash, judge)
+    }
+
+    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<Arc<str>> {
+        let name = id.to_string();
+        let policies = courses.iter().map(|course| &course.policy);
+        let mut policies = policies
+            .chain([&self.policies.first])
+            .map(|it| it.judge.policy());
+        if let Some(by) = policies.find_map(|policy| policy.exception(&name, self.policies.now)) {
+            return Some(Arc::clone(by));
+        }
+        let baseline = self.baseline.get_or_init(|| {
+            let ends = self.judge().policy().baseline();
+            // What cannot be walked excuses nobody.
+            self.repository.reached_by(ends).unwrap_or_default()
+        });
+        baseline.contains(&id).then(|| verify::BASELINE.into())
+    }
+}
+
+impl Policies<'_> {
+    /// Looks at a commit by the policy that probably judges it.
+    fn record(&self, trees: &Trees, found: Found) -> Record {
+        let entry = match &found.content {
+            Content::Raw(_, raw) => trees
+                .in_commit(found.id, raw)
+                .and_then(|tree| trees.policy_in(tree)),
+            Content::Unsignable(_) | Content::Missing(_) => Ok(None),
+        };
+        let guess = match &entry {
+            Ok(Some(entry)) => self.guess(trees, *entry),
+            Ok(None) | Err(_) => Arc::clone(&self.first),
+        };
+        self.first.judge.count();
+        Record {
+            place: found.place,
+            examined: verify::examine(found, self.hash, &guess.judge),
+            guess,
+            entry,
+        }
+    }
+
+    fn guess(&self, trees: &Trees, entry: Entry) -> Arc<InForce> {
+        let is_full = lock(&self.known).len() >= GUESSES_MAX;
+        let first = || Arc::clone(&self.first);
+        match is_full {
+            true => lock(&self.known)
+                .get(&entry.id())
+                .cloned()
+                .unwrap_or_else(first),
+            false => self.load(trees, entry).unwrap_or_else(|_| first()),
+        }
+    }
+
+    /// Returns the policy that a tree holds, or why it is none.
+    fn load(&self, trees: &Trees, entry: Entry) -> Result<Arc<InForce>, Refusal> {
+        let invalid = |detail: String| Refusal::new(Code::PolicyInvalid, detail);
+        if !entry.is_file() {
+            return Err(invalid(format!("`{POLICY_PATH}` is not a file")));
+        }
+        let blob = entry.id();
+        if blob == self.first.blob {
+            return Ok(Arc::clone(&self.first));
+        }
+        if let Some(known) = lock(&self.known).get(&blob) {
+            return Ok(Arc::clone(known));
+        }
+        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()))?;
+        let policy = Arc::new(InForce::new(blob, policy, self.trust, self.now));
+        lock(&self.known).insert(blob, Arc::clone(&policy));
+        Ok(policy)
+    }
+}
+
+/// One commit, when its parents are judged.
+struct Step<'s> {
+    lineage: &'s Lineage<'s>,
+    ground: &'s Ground<'s>,
+    judged: &'s Judged,
+    number: usize,
+    id: ObjectId,
+    order: Order,
+    record: &'s Record,
+}
+
+impl Step<'_> {
+    fn judge(&self) -> (Judgement, State) {
+        let first = || Course {
+            policy: Arc::clone(&self.lineage.policies.first),
+            descends: false,
+        };
+        let (accepted, footing) = match self.accepted_parents() {
+            Ok(accepted) => (accepted, None),
+            Err(refusal) => (Vec::new(), Some(refusal)),
+        };
+        let courses = match accepted.is_empty() {
+            true => vec![first()],
+            false => self.courses(&accepted),
+        };
+        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
+        for course in &courses {
+            judgement = self.judge_by(course, &accepted, footing.clone());
+            if judgement.verdict() != Verdict::Accepted {
+                break;
+            }
+        }
+        let mut state = match judgement.verdict() {
+            Verdict::Accepted => match self.next(&courses) {
+                Ok(course) => State::Accepted(course),
+                Err(refusal) => {
+                    judgement.refuse(refusal);
+                    State::of(judgement.verdict())
+                }
+            },
+            other => State::of(other),
+        };
+        if judgement.is_excusable()
+            && let Some(by) = self.lineage.is_exception(self.id, &courses)
+        {
+            judgement.excused(by);
+            // An exception for a commit is none for the policy that it leaves.
+            state = State::Accepted(courses.into_iter().next().unwrap_or_else(first));
+        }
+        (judgement, state)
+    }
+
+    /// Returns the parents that stand; that a commit has none at all is fine.
+    fn accepted_parents(&self) -> Result<Vec<(ObjectId, Course)>, Refusal> {
+        let Some(parents) = self.ground.parents_of(self.number) else {
+            let detail = "its parents are beyond the end of this shallow clone";
+            return Err(Refusal::new(Code::ObjectMissing, detail));
+        };
+        let mut accepted = Vec::new();
+        let mut is_undecided = false;
+        let is_root = parents.is_empty();
+        for (id, is_hidden) in parents {
+            let beginning = |descends| {
+                State::Accepted(Course {
+                    policy: Arc::clone(&self.lineage.policies.first),
+                    descends,
+                })
+            };
+            let state = if id == self.lineage.root {
+                beginning(true)
+            } else if is_hidden {
+                beginning(false)
+            } else {
+                let state = self.judged.states.get(&id).cloned();
+                state.unwrap_or(State::Undecided)
+            };
+            match state {
+                State::Accepted(course) => accepted.push((id, course)),
+                State::Undecided => is_undecided = true,
+                State::Rejected => {}
+            }
+        }
+        if !accepted.is_empty() || is_root {
+            return Ok(accepted);
+        }
+        Err(match is_undecided {
+            true => Code::ParentUndecided.into(),
+            false => Code::ParentNotAccepted.into(),
+        })
+    }
+
+    /// Returns the policies that judge a commit with these parents: each once, and none that
+    /// another parent has replaced since they parted.
+    fn courses(&self, accepted: &[(ObjectId, Course)]) -> Vec<Course> {
+        let descends = accepted.iter().any(|(_, course)| course.descends);
+        let all: Vec<_> = accepted
+            .iter()
+            .filter(|(_, course)| course.descends == descends)
+            .collect();
+        let mut kept: Vec<_> = all.clone();
+        if all.len() <= PARTED_MAX {
+            kept.retain(|(id, course)| {
+                let replaced = |other: &&&(ObjectId, Course)| {
+                    other.1.policy.blob != course.policy.blob
+                        && self.had_at_parting((*id, other.0), course.policy.blob)
+                };
+                !all.iter().any(|other| replaced(&other))
+            });
+        }
+        let kept = if kept.is_empty() { all } else { kept };
+        let mut seen = HashSet::new();
+        let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
+        courses.retain(|course| seen.insert(course.policy.blob));
+        courses
+    }
+
+    /// Tells whether two commits had a policy when they parted.
+    fn had_at_parting(&self, (one, other): (ObjectId, ObjectId), policy: ObjectId) -> bool {
+        let bases = self.ground.repository.bases(one, other);
+        !bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy))
+    }
+
+    fn holds(&self, commit: ObjectId, policy: ObjectId) -> bool {
+        let trees = &self.ground.trees;
+        let entry = trees
+            .of_commit(commit)
+            .and_then(|tree| trees.policy_in(tree));
+        matches!(entry, Ok(Some(entry)) if entry.is_file() && entry.id() == policy)
+    }
+
+    fn judge_by(
+        &self,
+        course: &Course,
+        accepted: &[(ObjectId, Course)],
+        footing: Option<Refusal>,
+    ) -> Judgement {
+        let judge = &course.policy.judge;
+        let again;
+        let examined = match Arc::ptr_eq(&course.policy, &self.record.guess) {
+            true => &self.record.examined,
+            false => {
+                let parents = self.ground.parents(self.number);
+                again = self.lineage.examine_again(self.id, parents, judge);
+                &again
+            }
+        };
+        let (changes_policy, footing) = match (self.changes_policy(course, accepted), footing) {
+            (Ok(changes), footing) => (changes, footing),
+            (Err(refusal), footing) => (true, footing.or(Some(refusal))),
+        };
+        let parents = accepted.iter().map(|(id, _)| *id).collect();
+        let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
+            .going_on(parents, changes_policy)
+            .without_footing(footing);
+        let judgement = judge.decide_in(examined, self.order, &scene);
+        judgement.by(Arc::clone(&course.policy.digest))
+    }
+
+    /// Tells whether the tree holds another policy than the one in force. Away from the trust
+    /// root's descendants none is in force, and what a parent holds may stay.
+    fn changes_policy(
+        &self,
+        course: &Course,
+        accepted: &[(ObjectId, Course)],
+    ) -> Result<bool, Refusal> {
+        let held = self.record.entry.clone()?;
+        if held.is_some_and(|it| it.is_file() && it.id() == course.policy.blob) {
+            return Ok(false);
+        }
+        if course.descends {
+            return Ok(true);
+        }
+        if accepted.is_empty() {
+            return Ok(held.is_some());
+        }
+        let trees = &self.ground.trees;
+        for (parent, _) in accepted {
+            if trees.policy_in(trees.of_commit(*parent)?)? == held {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns what an accepted commit hands on.
+    fn next(&self, courses: &[Course]) -> Result<Course, Refusal> {
+        let Some(course) = courses.iter().find(|course| course.descends) else {
+            let first = courses.first().cloned();
+            return first.ok_or_else(|| Code::ParentNotAccepted.into());
+        };
+        let Some(held) = self.record.entry.clone()? else {
+            let detail = format!("it takes `{POLICY_PATH}` away");
+            return Err(Refusal::new(Code::PolicyInvalid, detail));
+        };
+        Ok(Course {
+            policy: self.lineage.policies.load(&self.ground.trees, held)?,
+            descends: course.descends,
+        })
+    }
+}
+
+impl State {
+    fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Undecided(_) => Self::Undecided,
+            Verdict::Rejected(_) | Verdict::Accepted => Self::Rejected,
+        }
+    }
+}
+
+/// Finds the one commit that brings a first policy and is signed by a key.
+fn brought_by(
+    repository: &Repository,
+    selection: &Selection,
+    kid: KeyId,
+    (trust, now): (&Trust, UnixTime),
+) -> Result<ObjectId, LineageError> {
+    let tips = selection.tips().filter_map(|id| repository.peel(id).ok());
+    let everything = Selection::of(tips, []);
+    let has_policy = |trees: &mut Trees, found: Found| {
+        let Content::Raw(_, raw) = &found.content else {
+            return None;
+        };
+        let tree = trees.in_commit(found.id, raw).ok()?;
+        let has_policy = trees.policy_in(tree).ok()?.is_some();
+        Some((found.id, (has_policy, found.parents)))
+    };
+    let walk = repository.walk(&everything)?.par_bridge();
+    let commits: HashMap<_, _> = walk
+        .map_with(repository.trees(), has_policy)
+        .flatten()
+        .collect();
+    let lacks = |id: &ObjectId| commits.get(id).is_some_and(|(has_policy, _)| !has_policy);
+    let policy = Policy::from_trust(trust);
+    let judge = Judge::new(&policy, trust, now);
+    let mut found: Option<ObjectId> = None;
+    for (id, (has_policy, parents)) in &commits {
+        if !has_policy || !parents.iter().all(lacks) {
+            continue;
+        }
+        let alone = Selection::of([*id], parents.iter().copied());
+        let outcome = verify::verify_range(repository, &alone, &judge)?;
+        let mut judgements = outcome.objects().iter().map(JudgedObject::judgement);
+        let is_signed =
+            judgements.any(|it| it.verdict() == Verdict::Accepted && it.kid() == Some(kid));
+        if !is_signed {
+            continue;
+        }
+        if let Some(one) = found {
+            let (one, other) = (one.min(*id), one.max(*id));
+            return Err(LineageError::Ambiguous { one, other });
+        }
+        found = Some(*id);
+    }
+    found.ok_or(LineageError::NotBrought(kid))
+}
+
+fn parse(text: Result<String, String>) -> Result<Policy, PolicyError> {
+    let policy = text.map_err(|message| PolicyError::Rule {
+        path: None,
+        line: None,
+        message,
+    });
+    let policy = policy.and_then(|text| Policy::parse(&text));
+    policy.map_err(|error| error.of_file(POLICY_PATH.into()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,76 @@
+//! What is no error in a policy, and probably not meant.
+
+use notme_core::time::UnixTime;
+
+use super::{
+    Policy, Remark, Selector,
+    principal::{By, Who},
+    rule::{Right, Rule},
+};
+use crate::trust::Trust;
+
+/// Looks at a rule by itself.
+pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
+    if let (
+        Right::Allow { .. },
+        Who::Identity {
+            identity,
+            by: By::Any,
+            ..
+        },
+    ) = (rule.right, rule.who())
+        && identity.to_string().chars().all(|c| c == '*')
+    {
+        remark("this allows everybody whom any authority vouches for");
+    }
+    if rule.right == (Right::Allow { policy: true }) && rule.refs.is_none() {
+        remark("this lets the policy be changed on every branch; `refs` would narrow it");
+    }
+    let paths = rule.paths.iter().flatten();
+    for path in paths {
+        let path = path.to_string();
+        if path.starts_with('/') || path.starts_with("./") || path.ends_with('/') {
+            remark("paths are written as `directory/*`, without a slash before or after");
+        }
+    }
+    for name in rule.refs.iter().flatten() {
+        if !name.to_string().starts_with(['*', 'r']) {
+            remark("refs are written in full, as `refs/heads/main`");
+        }
+    }
+}
+
+/// Looks at the whole.
+pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Remark> {
+    let mut remarks = policy.remarks.clone();
+    let mut remark = |message: String| remarks.push(Remark { line: 1, message });
+    let may_change = |rule: &Rule| rule.right == Right::Allow { policy: true };
+    if !policy.allow.iter().flatten().any(may_change) {
+        remark(
+            "no rule has `policy = true`, so nobody can change this policy in the repository"
+                .to_owned(),
+        );
+    }
+    for exception in &policy.exceptions {
+        if exception.until < now {
+            remark(format!("the exception for {} has ended", exception.object));
+        }
+    }
+    for rule in policy.authorities.iter().flatten() {
+        let selector = &rule.selector;
+        let has = |authority: &crate::trust::Authority| match selector {
+            Selector::Name(name) => name == authority.name(),
+            Selector::Spki(digest) => authority.has_key(digest),
+        };
+        if !trust.authorities().iter().any(has) {
+            remark(format!(
+                "the authority `{selector}` is not in the trust store here"
+            ));
+        }
+        if rule.until.is_some_and(|until| until < now) {
+            remark(format!("the authority `{selector}` counts no more"));
+        }
+    }
+    remarks.sort_by_key(|remark| remark.line);
+    remarks
+}

@@ -1,0 +1,148 @@
+//! Who: signers, and how a policy names them.
+
+use std::{fmt, sync::Arc};
+
+use notme_core::{glob::Glob, key::KeyId};
+use serde::Deserialize;
+
+use super::{Pattern, Selector};
+
+/// Somebody whom a trusted authority vouches for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signer<'a> {
+    pub(crate) identity: &'a str,
+    /// The trust store's name of the authority.
+    pub(crate) authority: &'a str,
+    pub(crate) authority_kid: KeyId,
+    pub(crate) kid: KeyId,
+}
+
+/// Whom a rule speaks of.
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    /// Everybody.
+    Anyone,
+    /// All identities that fit a pattern.
+    Identity {
+        identity: Pattern,
+        except: Vec<Pattern>,
+        by: By,
+    },
+    /// Some that the policy names one by one.
+    Principals {
+        /// As the policy calls them.
+        names: Box<str>,
+        principals: Vec<Arc<Principal>>,
+    },
+}
+
+impl Who {
+    pub(super) fn fits(&self, signer: Signer<'_>) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Identity {
+                identity,
+                except,
+                by,
+            } => {
+                by.fits(signer)
+                    && identity.matches(signer.identity)
+                    && !except.iter().any(|it| it.matches(signer.identity))
+            }
+            Self::Principals { principals, .. } => principals.iter().any(|it| it.fits(signer)),
+        }
+    }
+}
+
+/// What stands after `allow` or `require`.
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::Identity { identity, by, .. } => match by {
+                By::Any => identity.fmt(f),
+                By::Store(name) | By::Roots { label: name, .. } => {
+                    write!(f, "{identity} by {name}")
+                }
+            },
+            Self::Principals { names, .. } => f.write_str(names),
+        }
+    }
+}
+
+/// Which authority has to vouch.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    /// Any that counts.
+    Any,
+    /// The one that the trust store has under a name.
+    Store(String),
+    /// Those that the policy itself gave a label.
+    Roots {
+        label: String,
+        selectors: Vec<Selector>,
+    },
+}
+
+impl By {
+    fn fits(&self, signer: Signer<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Store(name) => name == signer.authority,
+            Self::Roots { selectors, .. } => selectors.iter().any(|selector| match selector {
+                Selector::Name(name) => name == signer.authority,
+                Selector::Spki(digest) => super::kid_of(digest) == Some(signer.authority_kid),
+            }),
+        }
+    }
+}
+
+/// Somebody whom a policy knows by name.
+#[derive(Debug)]
+pub(super) struct Principal {
+    pub(super) kind: Kind,
+    /// `None` when the keys alone say who it is.
+    pub(super) identities: Option<Vec<Pattern>>,
+    pub(super) except: Vec<Pattern>,
+    /// Keys that sign, or that vouch for those that do; `None` when any may.
+    pub(super) keys: Option<Vec<KeyId>>,
+    pub(super) emails: Vec<Glob>,
+    pub(super) by: By,
+}
+
+impl Principal {
+    pub(super) fn fits(&self, signer: Signer<'_>) -> bool {
+        let matches = |pattern: &Pattern| pattern.matches(signer.identity);
+        let has_key = |keys: &Vec<KeyId>| {
+            let mut keys = keys.iter();
+            keys.any(|kid| *kid == signer.kid || *kid == signer.authority_kid)
+        };
+        self.by.fits(signer)
+            && (self.identities.as_ref()).is_none_or(|all| all.iter().any(matches))
+            && !self.except.iter().any(matches)
+            && self.keys.as_ref().is_none_or(has_key)
+    }
+}
+
+/// What a principal is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    Agent,
+    Human,
+    Bot,
+    WebFlow,
+}
+
+impl Kind {
+    /// Returns the kind whose name stands for all principals of it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "agent" => Some(Self::Agent),
+            "human" => Some(Self::Human),
+            "bot" => Some(Self::Bot),
+            "web-flow" => Some(Self::WebFlow),
+            _ => None,
+        }
+    }
+}

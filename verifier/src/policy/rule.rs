@@ -1,0 +1,417 @@
+//! One rule: whom it speaks of, where, and what it asks.
+//!
+//! A signature is allowed when a rule of `[[allow]]` speaks of its signer and ref and all that the
+//! rule asks is there, when such rules cover each path that was changed, and when every
+//! `[[require]]` that speaks of signer, ref and one of the paths has what it asks. What is not
+//! known, be it the ref or the paths, no `[[allow]]` takes for granted and every `[[require]]`
+//! takes for the worst.
+
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+
+use notme_core::{armor::SignatureFormat, glob::Glob};
+use serde::Deserialize;
+
+use super::{
+    Rules, Signer,
+    principal::{Principal, Who},
+};
+use crate::{
+    refusal::Refusal,
+    report::escape,
+    repository::ChangedPaths,
+    stated::{SignedBy, Stated},
+    verdict::{Code, TimeBasis},
+};
+
+/// What is asked of the rules: a signature that holds, and what is around it.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) signer: Signer<'a>,
+    pub(crate) format: Option<SignatureFormat>,
+    pub(crate) algorithm: Option<&'a str>,
+    pub(crate) basis: TimeBasis,
+    /// The committer's or tagger's address.
+    pub(crate) email: Option<&'a str>,
+    pub(crate) around: &'a dyn Surroundings,
+}
+
+/// What is around an object, found when a rule asks.
+pub(crate) trait Surroundings {
+    /// Refuses an object that stands on nothing, whoever signed it.
+    fn footing(&self) -> Result<(), Refusal>;
+
+    /// Returns the full name of the ref that the object is for, if that is known.
+    fn reference(&self) -> Option<&str>;
+
+    /// Returns the paths that were changed, if that is known.
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal>;
+
+    /// Tells whether the policy in force would change.
+    fn changes_policy(&self) -> bool;
+
+    /// Returns what is stated about the object, by whomever, and accepted.
+    fn statements(&self) -> Result<Vec<Stated>, Refusal>;
+
+    /// Returns who merged the object into another line by a signature that holds.
+    fn mergers(&self) -> Vec<SignedBy>;
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) right: Right,
+    who: Who,
+    pub(super) refs: Option<Vec<Glob>>,
+    pub(super) paths: Option<Vec<Glob>>,
+    pub(super) demands: Demands,
+    text: Arc<str>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Right {
+    /// It allows; and with it, perhaps, changes of the policy.
+    Allow { policy: bool },
+    /// It asks more of what others allow.
+    Require,
+}
+
+/// What a rule asks of a signature.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Demands {
+    pub(super) formats: Option<Vec<Format>>,
+    pub(super) algorithms: Option<Vec<Algorithm>>,
+    pub(super) floor: Option<TimeBasis>,
+    pub(super) committer: Option<Committer>,
+    pub(super) predicate: Option<String>,
+    pub(super) level: Option<Level>,
+    pub(super) accepted: Option<Accepted>,
+}
+
+/// Who has to have accepted the object, beside its signer.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted {
+    pub(super) names: Box<str>,
+    pub(super) by: Vec<Arc<Principal>>,
+    pub(super) threshold: usize,
+}
+
+/// The formats of signatures, as a policy names them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    X509,
+    Ssh,
+    Openpgp,
+}
+
+impl From<SignatureFormat> for Format {
+    fn from(format: SignatureFormat) -> Self {
+        match format {
+            SignatureFormat::Cms => Self::X509,
+            SignatureFormat::Ssh => Self::Ssh,
+            SignatureFormat::OpenPgp => Self::Openpgp,
+        }
+    }
+}
+
+/// The kinds of keys, as a policy names them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Algorithm {
+    Ed25519,
+    P256,
+    P384,
+    P521,
+    Rsa,
+    SkEd25519,
+    SkP256,
+}
+
+impl Algorithm {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::P521 => "p521",
+            Self::Rsa => "rsa",
+            Self::SkEd25519 => "sk-ed25519",
+            Self::SkP256 => "sk-p256",
+        }
+    }
+}
+
+/// Whose address the committer's has to be.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Committer {
+    /// The signer's.
+    Signer,
+}
+
+/// The levels of what is attested, lowest first.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Level {
+    L1,
+    L2,
+    L3,
+    L4,
+}
+
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+            Self::L4 => "L4",
+        }
+    }
+}
+
+impl Rule {
+    /// Makes a rule for all refs and paths that asks for nothing.
+    pub(super) fn new(right: Right, who: Who) -> Self {
+        let verb = match right {
+            Right::Allow { .. } => "allow",
+            Right::Require => "require",
+        };
+        let text = format!("{verb} {who}").into();
+        Self {
+            right,
+            who,
+            refs: None,
+            paths: None,
+            demands: Demands::default(),
+            text,
+        }
+    }
+
+    pub(super) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    pub(super) fn asks_around(&self) -> bool {
+        let Demands {
+            committer,
+            predicate,
+            level,
+            accepted,
+            ..
+        } = &self.demands;
+        self.refs.is_some()
+            || self.paths.is_some()
+            || committer.is_some()
+            || predicate.is_some()
+            || level.is_some()
+            || accepted.is_some()
+    }
+
+    fn covers(&self, path: &str) -> bool {
+        self.paths.as_ref().is_none_or(|globs| any(globs, path))
+    }
+}
+
+/// Asks the rules; the first that refuses decides.
+pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>, Refusal> {
+    let around = question.around;
+    around.footing()?;
+    let (reference, changes_policy) = (around.reference(), around.changes_policy());
+    let mut granting = Vec::new();
+    let mut refusal = None;
+    let check = |rule: &Rule| rule.demands.check(&rules.principals, question);
+    let speaking = |rule: &&Rule| rule.who.fits(question.signer);
+    for rule in rules.allow.iter().filter(speaking) {
+        match check_ref(rule, reference).and_then(|()| check(rule)) {
+            Ok(()) => granting.push(rule),
+            Err(reason) => refusal = refusal.or(Some(reason)),
+        }
+    }
+    let Some(first) = granting.first() else {
+        return Err(refusal.unwrap_or_else(|| Code::NotAuthorised.into()));
+    };
+    let everywhere = granting.iter().find(|rule| rule.paths.is_none());
+    if everywhere.is_none() {
+        check_paths(&granting, question)?;
+    }
+    let mut of_policy = granting.iter();
+    let of_policy = of_policy.find(|rule| rule.right == Right::Allow { policy: true });
+    if changes_policy && of_policy.is_none() {
+        return Err(Code::PolicyNotAuthorised.into());
+    }
+    for rule in rules.require.iter().filter(speaking) {
+        if concerns(rule, question)? {
+            check(rule)?;
+        }
+    }
+    let rule = of_policy.filter(|_| changes_policy).or(everywhere);
+    Ok(Arc::clone(&rule.unwrap_or(first).text))
+}
+
+fn check_ref(rule: &Rule, reference: Option<&str>) -> Result<(), Refusal> {
+    let refuse = |detail: String| Err(Refusal::new(Code::NotAuthorised, detail));
+    match (&rule.refs, reference) {
+        (None, _) => Ok(()),
+        (Some(globs), Some(name)) if any(globs, name) => Ok(()),
+        (Some(_), Some(name)) => refuse(format!("not on {}", escape(name))),
+        (Some(_), None) => {
+            refuse("the rule is for some refs, and which this is for is not known".to_owned())
+        }
+    }
+}
+
+/// Checks that each changed path is covered. That of the policy is a right of its own.
+fn check_paths(granting: &[&Rule], question: &Question<'_>) -> Result<(), Refusal> {
+    let refuse = |detail: String| Err(Refusal::new(Code::NotAuthorised, detail));
+    let Some(changes) = question.around.changes()? else {
+        return refuse(
+            "the rule is for some paths, and which were changed is not known".to_owned(),
+        );
+    };
+    let is_policy = |path: &str| question.around.changes_policy() && path == super::POLICY_PATH;
+    for path in changes.paths() {
+        if !is_policy(path) && !granting.iter().any(|rule| rule.covers(path)) {
+            return refuse(format!("no rule allows a change of `{}`", escape(path)));
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether a rule that asks for more speaks of the ref and of a path that was changed.
+fn concerns(rule: &Rule, question: &Question<'_>) -> Result<bool, Refusal> {
+    if let (Some(globs), Some(name)) = (&rule.refs, question.around.reference())
+        && !any(globs, name)
+    {
+        return Ok(false);
+    }
+    if rule.paths.is_none() {
+        return Ok(true);
+    }
+    Ok(match question.around.changes()? {
+        Some(changes) => changes.paths().iter().any(|path| rule.covers(path)),
+        None => true,
+    })
+}
+
+impl Demands {
+    /// Tells whether it asks for nothing.
+    pub(super) fn is_nothing(&self) -> bool {
+        let Self {
+            formats,
+            algorithms,
+            floor,
+            committer,
+            predicate,
+            level,
+            accepted,
+        } = self;
+        formats.is_none()
+            && algorithms.is_none()
+            && floor.is_none()
+            && committer.is_none()
+            && predicate.is_none()
+            && level.is_none()
+            && accepted.is_none()
+    }
+
+    fn check(&self, principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
+        let unless = |is_met: bool, code, detail: String| match is_met {
+            true => Ok(()),
+            false => Err(Refusal::new(code, detail)),
+        };
+        if let Some(formats) = &self.formats {
+            let format = question.format.map(Format::from);
+            let is_met = format.is_some_and(|format| formats.contains(&format));
+            let detail = "not in a format that the rule takes".to_owned();
+            unless(is_met, Code::NotAuthorised, detail)?;
+        }
+        if let Some(algorithms) = &self.algorithms {
+            let used = question.algorithm.unwrap_or("unknown");
+            let is_met = algorithms.iter().any(|one| one.as_str() == used);
+            let detail = format!("the key is {used}, which the rule does not take");
+            unless(is_met, Code::NotAuthorised, detail)?;
+        }
+        if let Some(floor) = self.floor {
+            let detail = format!("{}, and the rule asks for {floor}", question.basis);
+            unless(question.basis >= floor, Code::TimeBasisTooWeak, detail)?;
+        }
+        if self.committer.is_some() {
+            check_committer(principals, question)?;
+        }
+        self.check_statements(question)?;
+        self.check_accepted(question)
+    }
+
+    fn check_statements(&self, question: &Question<'_>) -> Result<(), Refusal> {
+        if self.predicate.is_none() && self.level.is_none() {
+            return Ok(());
+        }
+        let statements = question.around.statements()?;
+        let wanted = self.predicate.as_deref();
+        let is_meant = |it: &&Stated| wanted.is_none_or(|wanted| it.predicate_type == wanted);
+        let mut meant = statements.iter().filter(is_meant).peekable();
+        if meant.peek().is_none() {
+            let detail = format!("the rule asks for {}", wanted.unwrap_or("a statement"));
+            return Err(Refusal::new(Code::AttestationMissing, detail));
+        }
+        let Some(level) = self.level.map(Level::as_str) else {
+            return Ok(());
+        };
+        // The names of the levels are in their order.
+        let best = meant.filter_map(|it| it.level).max();
+        if best.is_some_and(|best| best >= level) {
+            return Ok(());
+        }
+        let best = best.unwrap_or("none");
+        let detail = format!("level {best}, and the rule asks for {level}");
+        Err(Refusal::new(Code::LevelTooLow, detail))
+    }
+
+    fn check_accepted(&self, question: &Question<'_>) -> Result<(), Refusal> {
+        let Some(accepted) = &self.accepted else {
+            return Ok(());
+        };
+        let counts = |signer: &SignedBy| {
+            let mut named = accepted.by.iter();
+            signer.identity != question.signer.identity
+                && named.any(|principal| principal.fits(signer.as_signer()))
+        };
+        let statements = question.around.statements()?.into_iter();
+        let accepting = statements.filter(|it| it.accepts).map(|it| it.by);
+        let identities = accepting.filter(counts).map(|it| it.identity);
+        let mut by: BTreeSet<String> = identities.collect();
+        if by.len() < accepted.threshold {
+            let mergers = question.around.mergers().into_iter();
+            by.extend(mergers.filter(counts).map(|it| it.identity));
+        }
+        if by.len() >= accepted.threshold {
+            return Ok(());
+        }
+        let (has, needs, names) = (by.len(), accepted.threshold, &accepted.names);
+        let detail = format!("{has} of {needs} by {names}");
+        Err(Refusal::new(Code::AcceptanceMissing, detail))
+    }
+}
+
+fn check_committer(principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
+    let refuse = |detail: String| Err(Refusal::new(Code::CommitterMismatch, detail));
+    let Some(email) = question.email else {
+        return refuse("the object names no committer".to_owned());
+    };
+    let signer = question.signer;
+    let own = signer.identity.strip_prefix("mailto:") == Some(email);
+    let theirs = principals.iter().filter(|it| it.fits(signer));
+    if own
+        || theirs
+            .flat_map(|it| &it.emails)
+            .any(|glob| glob.matches(email))
+    {
+        return Ok(());
+    }
+    refuse(format!("committed as {}", escape(email)))
+}
+
+fn any(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(text))
+}

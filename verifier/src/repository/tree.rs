@@ -1,0 +1,264 @@
+//! Trees and files: what a commit changes, and the policy that it carries.
+//!
+//! Every object that is read here is compared with its name first: a store does not, and a policy
+//! must not come out of a damaged one.
+
+use std::collections::BTreeMap;
+
+use gix::{
+    ObjectId,
+    objs::{CommitRefIter, Find as _, Kind, TreeRefIter, compute_hash},
+};
+
+use super::objects::Objects;
+use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
+
+/// The most entries that are looked at to find what a commit changes. What is beyond is not known.
+const ENTRIES_MAX: usize = 1 << 20;
+/// The deepest tree.
+const DEPTH_MAX: usize = 512;
+
+/// Reads trees; each thread has its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Trees {
+    objects: Objects,
+    hash: gix::hash::Kind,
+}
+
+/// What a tree has under a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Entry {
+    mode: u16,
+    id: ObjectId,
+}
+
+impl Entry {
+    fn is_tree(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    /// Tells whether it is a file, and neither a link nor a directory.
+    pub(crate) fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    /// Returns the id of what is there.
+    pub(crate) fn id(&self) -> ObjectId {
+        self.id
+    }
+}
+
+/// The paths that a commit changes, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChangedPaths {
+    paths: Vec<String>,
+}
+
+impl ChangedPaths {
+    /// Returns the paths; bytes that are no text are replaced.
+    pub(crate) fn paths(&self) -> &[String] {
+        &self.paths
+    }
+}
+
+type Listing = BTreeMap<Vec<u8>, Entry>;
+
+/// One path in each of the trees that are compared.
+struct Place {
+    path: Vec<u8>,
+    depth: usize,
+    child: Option<Entry>,
+    parents: Vec<Option<Entry>>,
+    bases: Vec<Option<Entry>>,
+}
+
+impl Trees {
+    pub(super) fn new(objects: Objects, hash: gix::hash::Kind) -> Self {
+        Self { objects, hash }
+    }
+
+    /// Returns the tree of a commit.
+    pub(crate) fn of_commit(&self, id: ObjectId) -> Result<ObjectId, Refusal> {
+        self.in_commit(id, &self.read(id, Kind::Commit)?)
+    }
+
+    /// Returns the tree that a commit's bytes name.
+    pub(crate) fn in_commit(&self, id: ObjectId, raw: &[u8]) -> Result<ObjectId, Refusal> {
+        let mut fields = CommitRefIter::from_bytes(raw, self.hash);
+        fields.tree_id().map_err(|_| malformed(id))
+    }
+
+    /// Returns what is at the place where a repository keeps its policy.
+    pub(crate) fn policy_in(&self, tree: ObjectId) -> Result<Option<Entry>, Refusal> {
+        let root = Entry {
+            mode: 0o040_000,
+            id: tree,
+        };
+        let mut at = Some(root);
+        for name in crate::policy::POLICY_PATH.split('/') {
+            at = match at {
+                Some(entry) if entry.is_tree() => self.list(entry.id)?.remove(name.as_bytes()),
+                Some(_) | None => None,
+            };
+        }
+        Ok(at)
+    }
+
+    /// Reads a policy; the inner error says why it is none.
+    pub(crate) fn text(&self, entry: Entry) -> Result<Result<String, String>, Refusal> {
+        if !entry.is_file() {
+            return Ok(Err("it is not a file".to_owned()));
+        }
+        let bytes = self.read(entry.id, Kind::Blob)?;
+        if bytes.len() > POLICY_MAX {
+            return Ok(Err("it is larger than 1 MiB".to_owned()));
+        }
+        Ok(String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()))
+    }
+
+    /// Finds the paths at which `tree` is not what its parents make it: that of the one parent;
+    /// of several, what they agree on, or what the only one that changed it since the bases has.
+    /// Parents without a base began with nothing. `None` when there are too many to look at.
+    ///
+    /// So a merge changes nothing by taking what one side changed, and does by leaving it out.
+    pub(crate) fn changes(
+        &self,
+        tree: ObjectId,
+        parents: &[ObjectId],
+        bases: &[ObjectId],
+    ) -> Result<Option<ChangedPaths>, Refusal> {
+        let root = |id: &ObjectId| {
+            Some(Entry {
+                mode: 0o040_000,
+                id: *id,
+            })
+        };
+        let mut pending = vec![Place {
+            path: Vec::new(),
+            depth: 0,
+            child: root(&tree),
+            parents: parents.iter().map(root).collect(),
+            bases: bases.iter().map(root).collect(),
+        }];
+        let mut changes = ChangedPaths::default();
+        let mut seen = 0;
+        while let Some(place) = pending.pop() {
+            if expected(&place.parents, &place.bases) == Some(place.child) {
+                continue;
+            }
+            seen += 1;
+            if seen > ENTRIES_MAX || place.depth > DEPTH_MAX {
+                return Ok(None);
+            }
+            let leaf = |entry: &Option<Entry>| entry.filter(|entry| !entry.is_tree());
+            let leaves = |entries: &[Option<Entry>]| entries.iter().map(leaf).collect::<Vec<_>>();
+            let of_leaves = expected(&leaves(&place.parents), &leaves(&place.bases));
+            if of_leaves != Some(leaf(&place.child)) {
+                let path = String::from_utf8_lossy(&place.path).into_owned();
+                changes.paths.push(path);
+            }
+            self.descend(&place, &mut pending)?;
+        }
+        changes.paths.sort_unstable();
+        Ok(Some(changes))
+    }
+
+    fn descend(&self, place: &Place, pending: &mut Vec<Place>) -> Result<(), Refusal> {
+        let list = |entry: &Option<Entry>| match entry {
+            Some(entry) if entry.is_tree() => self.list(entry.id),
+            Some(_) | None => Ok(Listing::new()),
+        };
+        let child = list(&place.child)?;
+        let parents: Vec<_> = place.parents.iter().map(list).collect::<Result<_, _>>()?;
+        let bases: Vec<_> = place.bases.iter().map(list).collect::<Result<_, _>>()?;
+        let all = [&child].into_iter().chain(&parents).chain(&bases);
+        let mut names: Vec<_> = all.flat_map(BTreeMap::keys).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let in_each = |listings: &[Listing]| {
+                let entries = listings.iter().map(|it| it.get(name).copied());
+                entries.collect()
+            };
+            let mut path = place.path.clone();
+            if place.depth > 0 {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            pending.push(Place {
+                path,
+                depth: place.depth + 1,
+                child: child.get(name).copied(),
+                parents: in_each(&parents),
+                bases: in_each(&bases),
+            });
+        }
+        Ok(())
+    }
+
+    /// Lists a tree in which each name stands once: readers differ on others.
+    fn list(&self, id: ObjectId) -> Result<Listing, Refusal> {
+        // git knows it without having it.
+        if id == ObjectId::empty_tree(self.hash) {
+            return Ok(Listing::new());
+        }
+        let raw = self.read(id, Kind::Tree)?;
+        let mut listing = Listing::new();
+        for entry in TreeRefIter::from_bytes(&raw, self.hash) {
+            let entry = entry.map_err(|_| malformed(id))?;
+            let name: &[u8] = entry.filename;
+            let known = Entry {
+                mode: entry.mode.value(),
+                id: entry.oid.to_owned(),
+            };
+            let is_bad = name.is_empty() || name.contains(&b'/');
+            if is_bad || listing.insert(name.to_vec(), known).is_some() {
+                return Err(malformed(id));
+            }
+        }
+        Ok(listing)
+    }
+
+    fn read(&self, id: ObjectId, kind: Kind) -> Result<Vec<u8>, Refusal> {
+        let mut raw = Vec::new();
+        let found = match self.objects.try_find(&id, &mut raw) {
+            Ok(Some(data)) => data.kind,
+            Ok(None) | Err(_) => {
+                let detail = format!("{kind} {id} is needed to decide");
+                return Err(Refusal::new(Code::ObjectMissing, detail));
+            }
+        };
+        let is_intact = compute_hash(self.hash, kind, &raw).is_ok_and(|it| it == id);
+        match found == kind && is_intact {
+            true => Ok(raw),
+            false => Err(malformed(id)),
+        }
+    }
+}
+
+/// Returns what parents make of one place; `None` when each has something else to say.
+fn expected(parents: &[Option<Entry>], bases: &[Option<Entry>]) -> Option<Option<Entry>> {
+    let Some((first, others)) = parents.split_first() else {
+        // Without parents there was nothing before.
+        return Some(None);
+    };
+    if others.iter().all(|other| other == first) {
+        return Some(*first);
+    }
+    let [one, other] = parents else {
+        return None;
+    };
+    let nothing = [None];
+    let bases = if bases.is_empty() { &nothing } else { bases };
+    let is_old = |entry: &Option<Entry>| bases.iter().all(|base| base == entry);
+    match (is_old(one), is_old(other)) {
+        (true, false) => Some(*other),
+        (false, true) => Some(*one),
+        (true, true) | (false, false) => None,
+    }
+}
+
+fn malformed(id: ObjectId) -> Refusal {
+    let detail = format!("object {id} is not what its name stands for");
+    Refusal::new(Code::ObjectMalformed, detail)
+}

@@ -1,0 +1,188 @@
+//! Histories written by hand: trees with a policy, and commits that somebody signs.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use notme_core::key::sha256;
+use notme_testkit::{
+    cast::{LeafSpec, TRUST_DOMAIN},
+    clock::NOW,
+    commit::CommitSpec,
+    repository::{Repository as Git, run},
+};
+use notme_verifier::{
+    Judgement, Lineage, Outcome, Repository, Trust, Verdict,
+    lineage::{LineageError, TrustRoot},
+    repository::{ObjectId, Selection},
+    stated::Statements,
+};
+
+use crate::world::{authority, trust};
+
+/// A repository in which time passes from commit to commit.
+pub(crate) struct History {
+    pub(crate) git: Git,
+    written: RefCell<BTreeMap<String, String>>,
+    minutes: RefCell<i64>,
+    pub(crate) trust: Trust,
+}
+
+/// What a tree holds: directory and name, and the content.
+pub(crate) type Files<'a> = &'a [(&'a str, &'a str)];
+
+impl History {
+    pub(crate) fn new() -> Self {
+        Self {
+            git: Git::new(),
+            written: RefCell::default(),
+            minutes: RefCell::new(-1_000),
+            trust: trust(),
+        }
+    }
+
+    /// Stores an object, once.
+    fn put(&self, arguments: &[&str], input: &str) -> String {
+        let key = format!("{arguments:?}{input}");
+        if let Some(id) = self.written.borrow().get(&key) {
+            return id.clone();
+        }
+        let output = run(self.git.command("git").args(arguments), input.as_bytes());
+        assert!(output.status.success(), "{arguments:?} {input}");
+        let id = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+        self.written.borrow_mut().insert(key, id.clone());
+        id
+    }
+
+    /// Stores a tree of files, each at the top or in one directory.
+    pub(crate) fn tree(&self, files: Files<'_>) -> String {
+        let mut lines: BTreeMap<String, String> = BTreeMap::new();
+        let mut directories: BTreeMap<&str, String> = BTreeMap::new();
+        for (path, content) in files {
+            let blob = self.put(&["hash-object", "-w", "--stdin"], content);
+            match path.split_once('/') {
+                None => {
+                    let line = format!("100644 blob {blob}\t{path}\n");
+                    lines.insert((*path).to_owned(), line);
+                }
+                Some((directory, name)) => {
+                    let line = format!("100644 blob {blob}\t{name}\n");
+                    directories.entry(directory).or_default().push_str(&line);
+                }
+            }
+        }
+        for (name, listing) in directories {
+            let tree = self.put(&["mktree"], &listing);
+            lines.insert(name.to_owned(), format!("040000 tree {tree}\t{name}\n"));
+        }
+        self.put(&["mktree"], &lines.into_values().collect::<String>())
+    }
+
+    /// Makes a commit of files by somebody; nobody does not sign.
+    pub(crate) fn commit(&self, parents: &[&str], who: &str, files: Files<'_>) -> String {
+        self.commit_tree(parents, who, &self.tree(files))
+    }
+
+    pub(crate) fn commit_tree(&self, parents: &[&str], who: &str, tree: &str) -> String {
+        *self.minutes.borrow_mut() += 1;
+        let at = NOW.plus(*self.minutes.borrow() * 60);
+        let spec = CommitSpec {
+            parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
+            at,
+            person: format!("{who} <{who}@example.invalid>"),
+            ..CommitSpec::new(tree)
+        };
+        let payload = spec.payload();
+        let raw = match who {
+            "nobody" => payload,
+            who => authority()
+                .leaf(&LeafSpec {
+                    identity: identity(who).parse().unwrap(),
+                    not_before: at.plus(-60),
+                    not_after: at.plus(240),
+                    payload_digest: Some(sha256(&payload)),
+                    ..LeafSpec::default()
+                })
+                .sign_commit(&payload, at),
+        };
+        self.git.write_commit_object(&raw)
+    }
+
+    pub(crate) fn open(&self) -> Repository {
+        Repository::discover(&self.git.path()).unwrap()
+    }
+
+    /// Judges everything that a commit reaches by the repository's own policy.
+    pub(crate) fn verify(&self, root: &str, tip: &str) -> Outcome {
+        self.try_verify(root, &[tip], None).unwrap()
+    }
+
+    pub(crate) fn try_verify(
+        &self,
+        root: &str,
+        tips: &[&str],
+        statements: Option<&dyn Statements>,
+    ) -> Result<Outcome, LineageError> {
+        let repository = self.open();
+        let selection = tips
+            .iter()
+            .map(|tip| self.everything(&repository, tip))
+            .reduce(Selection::and)
+            .unwrap();
+        self.judge(&repository, root, &selection, statements)
+    }
+
+    /// Selects a commit and all that it reaches.
+    fn everything(&self, repository: &Repository, tip: &str) -> Selection {
+        let parents = repository.select(&format!("{tip}^@")).unwrap();
+        parents.and(repository.select(tip).unwrap())
+    }
+
+    pub(crate) fn judge(
+        &self,
+        repository: &Repository,
+        root: &str,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Outcome, LineageError> {
+        let root: TrustRoot = root.parse().unwrap();
+        let lineage = Lineage::new(repository, selection, root, (&self.trust, NOW))?;
+        Ok(lineage.verify(selection, statements)?)
+    }
+
+    /// Returns the verdict on a commit: its code, or `accepted`.
+    pub(crate) fn code(&self, root: &str, tip: &str) -> String {
+        code_of(&self.verify(root, tip), tip)
+    }
+}
+
+/// The identity of somebody.
+pub(crate) fn identity(who: &str) -> String {
+    format!("wimse://{TRUST_DOMAIN}/agent/{who}/claude")
+}
+
+/// Returns the verdict on one object of an outcome.
+pub(crate) fn code_of(outcome: &Outcome, id: &str) -> String {
+    match judgement_of(outcome, id).verdict() {
+        Verdict::Accepted => "accepted".to_owned(),
+        Verdict::Rejected(code) | Verdict::Undecided(code) => code.to_string(),
+    }
+}
+
+pub(crate) fn judgement_of<'o>(outcome: &'o Outcome, id: &str) -> &'o Judgement {
+    let wanted = ObjectId::from_hex(id.as_bytes()).unwrap();
+    let mut objects = outcome.objects().iter();
+    let object = objects.find(|object| object.id() == wanted);
+    object.unwrap().judgement()
+}
+
+/// A policy in which some may sign, and those with an exclamation mark may change it.
+pub(crate) fn policy(who: &[&str]) -> String {
+    let rule = |who: &&str| {
+        let policy = who.ends_with('!');
+        let identity = identity(who.trim_end_matches('!'));
+        format!("[[allow]]\nidentity = \"{identity}\"\npolicy = {policy}\n")
+    };
+    match who {
+        [] => "allow = []\n".to_owned(),
+        who => who.iter().map(rule).collect(),
+    }
+}

@@ -1,0 +1,392 @@
+//! The repository's own policy: the parent's judges the child, from a trust root on.
+
+use notme_core::{armor::armor, object::ObjectKind};
+use notme_testkit::clock::NOW;
+use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError};
+
+use crate::history::{History, code_of, judgement_of, policy};
+
+const POLICY: &str = ".notme/policy.toml";
+
+#[test]
+fn the_parents_policy_judges_the_child() {
+    let history = History::new();
+    let before = policy(&["alice!"]);
+    let after = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &before)]);
+    let early = history.commit(&[&root], "bob", &[(POLICY, &before)]);
+    assert_eq!(history.code(&root, &early), "not-authorised");
+    let added = history.commit(&[&root], "alice", &[(POLICY, &after)]);
+    let late = history.commit(&[&added], "bob", &[(POLICY, &after), ("a", "a")]);
+    let outcome = history.verify(&root, &late);
+    assert_eq!(outcome.exit_code(), 0);
+    let removed = history.commit(&[&late], "alice", &[(POLICY, &before), ("a", "a")]);
+    assert_eq!(history.code(&root, &removed), "accepted");
+    let gone = history.commit(&[&removed], "bob", &[(POLICY, &before), ("b", "b")]);
+    assert_eq!(history.code(&root, &gone), "not-authorised");
+}
+
+#[test]
+fn nobody_lets_themselves_in() {
+    let history = History::new();
+    let root = history.commit(&[], "nobody", &[(POLICY, &policy(&["alice!"]))]);
+    let own = policy(&["mallory!", "alice!"]);
+    let seized = history.commit(&[&root], "mallory", &[(POLICY, &own)]);
+    let after = history.commit(&[&seized], "mallory", &[(POLICY, &own), ("a", "a")]);
+    let outcome = history.verify(&root, &after);
+    assert_eq!(code_of(&outcome, &seized), "not-authorised");
+    assert_eq!(code_of(&outcome, &after), "parent-not-accepted");
+    // Nor by way of somebody who may commit.
+    let honest = history.commit(&[&seized], "alice", &[(POLICY, &own)]);
+    assert_eq!(history.code(&root, &honest), "parent-not-accepted");
+}
+
+#[test]
+fn the_policy_is_changed_by_whom_the_old_one_lets() {
+    let history = History::new();
+    let before = policy(&["alice!", "bob"]);
+    let after = policy(&["alice!", "bob!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &before)]);
+    let change = history.commit(&[&root], "bob", &[(POLICY, &after)]);
+    assert_eq!(history.code(&root, &change), "policy-not-authorised");
+    let other = history.commit(&[&root], "bob", &[(POLICY, &before), ("a", "a")]);
+    assert_eq!(history.code(&root, &other), "accepted");
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_or_is_taken_away_is_refused_where_it_is_made() {
+    let history = History::new();
+    let good = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &good)]);
+    let broken = format!("{good}colour = \"red\"\n");
+    let bad = history.commit(&[&root], "alice", &[(POLICY, &broken)]);
+    let outcome = history.verify(&root, &bad);
+    assert_eq!(code_of(&outcome, &bad), "policy-invalid");
+    let detail = judgement_of(&outcome, &bad).detail().unwrap();
+    assert!(detail.contains("line 4"), "{detail}");
+    let gone = history.commit(&[&root], "alice", &[("a", "a")]);
+    assert_eq!(history.code(&root, &gone), "policy-invalid");
+    // The same bytes as a link are another thing.
+    let blob = history
+        .git
+        .git_ok(&["rev-parse", &format!("{root}:{POLICY}")]);
+    let tree = |mode: &str| {
+        let listing = format!("{mode} blob {blob}\tpolicy.toml\n");
+        let inner = history.git.git_with_input(&["mktree"], listing.as_bytes());
+        let inner = String::from_utf8(inner.stdout).unwrap();
+        let listing = format!("040000 tree {}\t.notme\n", inner.trim());
+        let tree = history.git.git_with_input(&["mktree"], listing.as_bytes());
+        String::from_utf8(tree.stdout).unwrap().trim().to_owned()
+    };
+    let link = history.commit_tree(&[&root], "alice", &tree("120000"));
+    assert_eq!(history.code(&root, &link), "policy-invalid");
+    let file = history.commit_tree(&[&root], "alice", &tree("100755"));
+    assert_eq!(history.code(&root, &file), "accepted");
+}
+
+#[test]
+fn a_merge_needs_one_accepted_parent_and_gives_the_others_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let stranger = history.commit(&[&root], "nobody", &[(POLICY, &text), ("a", "a")]);
+    let main = history.commit(&[&root], "alice", &[(POLICY, &text), ("b", "b")]);
+    let files = [(POLICY, &*text), ("a", "a"), ("b", "b")];
+    let merge = history.commit(&[&main, &stranger], "alice", &files);
+    let outcome = history.verify(&root, &merge);
+    assert_eq!(code_of(&outcome, &merge), "accepted");
+    assert_eq!(code_of(&outcome, &stranger), "unsigned");
+    let alone = history.commit(&[&stranger], "alice", &[(POLICY, &text), ("a", "a")]);
+    assert_eq!(history.code(&root, &alone), "parent-not-accepted");
+    let by_mallory = history.commit(&[&main, &stranger], "mallory", &files);
+    assert_eq!(history.code(&root, &by_mallory), "not-authorised");
+}
+
+/// Whoever lost their right may still build on a commit from before. Merging that into what came
+/// after does not bring it back.
+#[test]
+fn an_old_policy_does_not_come_back_by_a_merge() {
+    let history = History::new();
+    let old = policy(&["alice!", "bob!"]);
+    let new = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let main = history.commit(&[&root], "alice", &[(POLICY, &new)]);
+    let branch = history.commit(&[&root], "bob", &[(POLICY, &old), ("a", "a")]);
+    assert_eq!(history.code(&root, &branch), "accepted");
+    for parents in [[&*main, &branch], [&branch, &main]] {
+        for text in [&new, &old] {
+            let files = [(POLICY, &**text), ("a", "a")];
+            let by_bob = history.commit(&parents, "bob", &files);
+            assert_eq!(history.code(&root, &by_bob), "not-authorised");
+        }
+        let by_alice = history.commit(&parents, "alice", &[(POLICY, &new), ("a", "a")]);
+        assert_eq!(history.code(&root, &by_alice), "accepted");
+    }
+    // Both sides changed it: both have to agree.
+    let theirs = history.commit(&[&root], "bob", &[(POLICY, &policy(&["bob!"]))]);
+    for who in ["alice", "bob"] {
+        let merge = history.commit(&[&main, &theirs], who, &[(POLICY, &new)]);
+        assert_eq!(history.code(&root, &merge), "not-authorised");
+    }
+}
+
+/// A branch from before a change of the policy is merged by the policy that took its place.
+#[test]
+fn whom_the_new_policy_lets_in_merges_what_is_older() {
+    let history = History::new();
+    let old = policy(&["alice!"]);
+    let new = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let main = history.commit(&[&root], "alice", &[(POLICY, &new)]);
+    let branch = history.commit(&[&root], "alice", &[(POLICY, &old), ("a", "a")]);
+    for parents in [[&*main, &branch], [&branch, &main]] {
+        let merge = history.commit(&parents, "bob", &[(POLICY, &new), ("a", "a")]);
+        assert_eq!(history.code(&root, &merge), "accepted");
+        // Taking the older policy is a change of the newer.
+        let back = history.commit(&parents, "bob", &[(POLICY, &old), ("a", "a")]);
+        assert_eq!(history.code(&root, &back), "policy-not-authorised");
+    }
+}
+
+#[test]
+fn what_does_not_descend_from_the_trust_root_is_judged_by_its_policy() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let ancient = history.commit(&[], "nobody", &[("a", "a")]);
+    let theirs = policy(&["mallory!"]);
+    let loose = history.commit(&[&ancient], "mallory", &[(POLICY, &theirs), ("a", "a")]);
+    let root = history.commit(&[&ancient], "nobody", &[(POLICY, &text), ("a", "a")]);
+    let grown = history.commit(&[&loose], "mallory", &[(POLICY, &theirs)]);
+    let outcome = history.verify(&root, &grown);
+    assert_eq!(code_of(&outcome, &loose), "not-authorised");
+    assert_eq!(code_of(&outcome, &grown), "parent-not-accepted");
+    assert_eq!(code_of(&outcome, &ancient), "unsigned");
+    let branch = history.commit(&[&ancient], "alice", &[("b", "b")]);
+    let merge = history.commit(&[&root, &branch], "alice", &[(POLICY, &text), ("b", "b")]);
+    let outcome = history.verify(&root, &merge);
+    assert_eq!(code_of(&outcome, &branch), "accepted");
+    assert_eq!(code_of(&outcome, &merge), "accepted");
+    assert_eq!(code_of(&outcome, &root), "accepted");
+    // What it holds never comes into force.
+    let bait = history.commit(&[&ancient], "alice", &[(POLICY, &theirs)]);
+    let bitten = history.commit(&[&bait], "mallory", &[(POLICY, &theirs), ("b", "b")]);
+    assert_eq!(history.code(&root, &bitten), "not-authorised");
+}
+
+#[test]
+fn only_what_was_asked_for_is_reported_and_all_up_to_the_trust_root_is_judged() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let one = history.commit(&[&root], "mallory", &[(POLICY, &text), ("a", "1")]);
+    let two = history.commit(&[&one], "alice", &[(POLICY, &text), ("a", "2")]);
+    let repository = history.open();
+    let range = repository.select(&format!("{one}..{two}")).unwrap();
+    let outcome = history.judge(&repository, &root, &range, None).unwrap();
+    assert_eq!(outcome.objects().len(), 1);
+    assert_eq!(code_of(&outcome, &two), "parent-not-accepted");
+    // Whoever trusts the base says so.
+    let outcome = history.judge(&repository, &one, &range, None).unwrap();
+    assert_eq!(code_of(&outcome, &two), "accepted");
+}
+
+#[test]
+fn a_tag_is_judged_by_the_policy_of_what_it_names() {
+    let history = History::new();
+    let before = policy(&["alice!"]);
+    let after = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &before)]);
+    let added = history.commit(&[&root], "alice", &[(POLICY, &after)]);
+    let refused = history.commit(&[&added], "mallory", &[(POLICY, &after)]);
+    let tag = |target: &str| {
+        let payload = format!(
+            "object {target}\ntype commit\ntag v1\ntagger B <b@example.invalid> {} +0000\n\none\n",
+            NOW.secs()
+        );
+        let session = crate::world::authority().leaf(&notme_testkit::cast::LeafSpec {
+            identity: crate::history::identity("bob").parse().unwrap(),
+            ..notme_testkit::cast::LeafSpec::bound_to(payload.as_bytes())
+        });
+        let signature = armor(&session.sign_cms(payload.as_bytes(), NOW));
+        let raw = format!("{payload}{signature}");
+        history.git.write_object_unchecked("tag", raw.as_bytes())
+    };
+    let judged = |id: &str| {
+        let repository = history.open();
+        let selection = repository.select(id).unwrap();
+        let outcome = history.judge(&repository, &root, &selection, None).unwrap();
+        assert_eq!(outcome.objects()[0].kind(), Some(ObjectKind::Tag.as_str()));
+        code_of(&outcome, id)
+    };
+    assert_eq!(judged(&tag(&added)), "accepted");
+    assert_eq!(judged(&tag(&root)), "not-authorised");
+    assert_eq!(judged(&tag(&refused)), "parent-not-accepted");
+}
+
+#[test]
+fn exceptions_end_and_say_nothing_about_the_policy() {
+    let history = History::new();
+    let ancient = history.commit(&[], "nobody", &[("a", "a")]);
+    let own = policy(&["mallory!"]);
+    let seized = history.commit(&[&ancient], "mallory", &[(POLICY, &own)]);
+    let with = |until: &str| {
+        let exception = format!(
+            "{}[[exception]]\nobject = \"{seized}\"\nreason = \"known\"\nuntil = \"{until}\"\n",
+            policy(&["alice!"])
+        );
+        history.commit(&[&ancient], "nobody", &[(POLICY, &exception)])
+    };
+    let after = history.commit(&[&seized], "mallory", &[(POLICY, &own), ("b", "b")]);
+    let ended = with("2020-01-01T00:00:00Z");
+    assert_eq!(history.code(&ended, &seized), "not-authorised");
+    let root = with("2100-01-01T00:00:00Z");
+    let outcome = history.verify(&root, &after);
+    assert_eq!(code_of(&outcome, &seized), "accepted");
+    assert_eq!(code_of(&outcome, &after), "not-authorised");
+    let rule = judgement_of(&outcome, &seized).rule();
+    assert_eq!(rule, Some("exception until 2100-01-01T00:00:00Z: known"));
+    let mut text = Vec::new();
+    notme_verifier::report::write_text(&outcome, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("though not-authorised"), "{text}");
+}
+
+#[test]
+fn a_baseline_takes_what_was_before_as_it_is() {
+    let history = History::new();
+    let ancient = history.commit(&[], "nobody", &[("a", "a")]);
+    let old = history.commit(&[&ancient], "mallory", &[("a", "b")]);
+    let text = format!("baseline = [\"{old}\"]\n{}", policy(&["alice!"]));
+    let root = history.commit(&[&old], "nobody", &[(POLICY, &text)]);
+    let new = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "c")]);
+    let outcome = history.verify(&root, &new);
+    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    // Reports don't forget what it was.
+    let mut page = Vec::new();
+    notme_verifier::report::write_html(&outcome, &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("at or before the baseline, though unsigned"));
+    assert!(page.contains("</svg>unsigned</th><td class=\"n\">2</td>"));
+    // An old branch that the baseline does not reach is not taken.
+    let other = history.commit(&[&ancient], "mallory", &[("a", "d")]);
+    assert_eq!(history.code(&root, &other), "not-authorised");
+}
+
+#[test]
+fn whoever_is_stopped_has_decided_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let new = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "a")]);
+    let repository = history.open();
+    let selection = repository.select(&new).unwrap();
+    let pinned = root.parse().unwrap();
+    let lineage = Lineage::new(&repository, &selection, pinned, (&history.trust, NOW)).unwrap();
+    lineage.judge().stopper().stop();
+    let outcome = lineage.verify(&selection, None).unwrap();
+    assert!(outcome.is_interrupted());
+    assert!(outcome.objects().is_empty());
+    assert_eq!(outcome.exit_code(), 3);
+}
+
+#[test]
+fn a_later_policy_excuses_and_does_not_let_in() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let bad = history.commit(&[&root], "mallory", &[(POLICY, &text), ("a", "a")]);
+    let with = format!(
+        "{text}[[exception]]\nobject = \"{bad}\"\nreason = \"reviewed\"\nuntil = \"2100-01-01T00:00:00Z\"\n"
+    );
+    let good = history.commit(&[&root], "alice", &[(POLICY, &text), ("b", "b")]);
+    let files = [(POLICY, &*with), ("a", "a"), ("b", "b")];
+    let merge = history.commit(&[&good, &bad], "alice", &files);
+    let outcome = history.verify(&root, &merge);
+    assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+    // What was built on it before stays refused.
+    let child = history.commit(&[&bad], "alice", &[(POLICY, &text)]);
+    let outcome = history.try_verify(&root, &[&merge, &child], None).unwrap();
+    assert_eq!(code_of(&outcome, &child), "parent-not-accepted");
+}
+
+#[test]
+fn the_first_policy_is_brought_by_the_key_that_the_caller_pins() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let ancient = history.commit(&[], "nobody", &[("a", "a")]);
+    let root = history.commit(&[&ancient], "carol", &[(POLICY, &text)]);
+    let tip = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "a")]);
+    let kid = |id: &str| {
+        let outcome = history.verify(&root, id);
+        judgement_of(&outcome, id).kid().unwrap().to_string()
+    };
+    let pinned = kid(&root);
+    let outcome = history.try_verify(&pinned, &[&tip], None).unwrap();
+    assert_eq!(code_of(&outcome, &tip), "accepted");
+    let other = "00000000000000000000000000000000";
+    let error = history.try_verify(other, &[&tip], None).unwrap_err();
+    assert!(matches!(error, LineageError::NotBrought(_)), "{error}");
+    assert_eq!(error.code(), Some("policy-unreadable"));
+    // A second one, that nobody has to choose.
+    let second = history.commit(&[&ancient], "mallory", &[(POLICY, &policy(&["mallory!"]))]);
+    let error = history.try_verify(&pinned, &[&tip, &second], None);
+    assert!(matches!(error, Err(LineageError::Ambiguous { .. })));
+    // Names that the repository gives are nothing to begin with.
+    for name in ["main", "HEAD", "refs/heads/main", &root[..12]] {
+        assert!(name.parse::<notme_verifier::lineage::TrustRoot>().is_err());
+    }
+}
+
+#[test]
+fn a_trust_root_without_a_policy_is_no_beginning() {
+    let history = History::new();
+    let bare = history.commit(&[], "alice", &[("a", "a")]);
+    let error = history.try_verify(&bare, &[&bare], None).unwrap_err();
+    assert!(matches!(error, LineageError::NoPolicy { .. }), "{error}");
+    let broken = history.commit(&[], "alice", &[(POLICY, "allow = [")]);
+    let error = history.try_verify(&broken, &[&broken], None).unwrap_err();
+    assert!(matches!(error, LineageError::Policy { .. }), "{error}");
+    let missing = "0".repeat(40);
+    let error = history.try_verify(&missing, &[&bare], None).unwrap_err();
+    assert_eq!(error.code(), Some("object-missing"));
+}
+
+/// A clone that ends before the trust root cannot show the way from there.
+#[test]
+fn what_lies_beyond_a_shallow_clone_leaves_its_children_undecided() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let one = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "1")]);
+    let two = history.commit(&[&one], "alice", &[(POLICY, &text), ("a", "2")]);
+    let three = history.commit(&[&two], "alice", &[(POLICY, &text), ("a", "3")]);
+    std::fs::write(history.git.path().join(".git/shallow"), format!("{two}\n")).unwrap();
+    let repository: Repository = history.open();
+    let selection = repository.select(&format!("{two}..{three}")).unwrap();
+    let selection = selection.and(repository.select(&two).unwrap());
+    let outcome = history.judge(&repository, &root, &selection, None).unwrap();
+    assert_eq!(code_of(&outcome, &two), "object-missing");
+    assert_eq!(code_of(&outcome, &three), "parent-undecided");
+    let verdict = outcome.objects()[0].judgement().verdict();
+    assert!(matches!(verdict, Verdict::Undecided(_)));
+}
+
+#[test]
+fn a_tree_that_is_not_what_its_name_stands_for_decides_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let tree = history
+        .git
+        .git_ok(&["rev-parse", &format!("{root}^{{tree}}")]);
+    let other = history.tree(&[(POLICY, &policy(&["mallory!"]))]);
+    let path = |id: &str| {
+        let objects = history.git.path().join(".git/objects");
+        objects.join(&id[..2]).join(&id[2..])
+    };
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(path(&tree), permissions).unwrap();
+    std::fs::copy(path(&other), path(&tree)).unwrap();
+    let error = history.try_verify(&root, &[&root], None).unwrap_err();
+    assert_eq!(error.code(), Some("object-malformed"));
+}

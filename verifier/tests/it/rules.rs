@@ -1,0 +1,292 @@
+//! Rules by ref and path, what they ask of a signature, and who has to agree.
+
+use notme_core::key::KeyId;
+use notme_testkit::clock::NOW;
+use notme_verifier::{
+    Judge, Policy,
+    report::write_markdown,
+    stated::{SignedBy, Stated, Statements},
+    verify_with,
+};
+
+use crate::history::{History, code_of, identity};
+
+const PEOPLE: &str = r#"
+[[principal]]
+name = "maintainers"
+kind = "human"
+identities = ["wimse://test.invalid/agent/alice/*", "wimse://test.invalid/agent/bob/*"]
+emails = ["alice@example.invalid"]
+
+[[principal]]
+name = "agents"
+kind = "agent"
+identities = ["wimse://test.invalid/agent/bot/*"]
+"#;
+
+/// What somebody is said to have stated about every commit.
+struct Says(Vec<Stated>);
+
+impl Statements for Says {
+    fn about(&self, _: &str) -> Result<Vec<Stated>, String> {
+        Ok(self.0.clone())
+    }
+}
+
+fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> Stated {
+    let kid: KeyId = "00112233445566778899aabbccddeeff".parse().unwrap();
+    Stated {
+        predicate_type: predicate_type.to_owned(),
+        level,
+        accepts: predicate_type == "accepts",
+        by: SignedBy {
+            identity: identity(who),
+            authority: "local".to_owned(),
+            authority_kid: kid,
+            kid,
+        },
+    }
+}
+
+/// Judges a commit on a branch by a policy of people and rules.
+fn judged(history: &History, rules: &str, tip: &str, says: Vec<Stated>) -> String {
+    judged_on(history, rules, tip, Some("refs/heads/main"), says)
+}
+
+fn judged_on(
+    history: &History,
+    rules: &str,
+    tip: &str,
+    reference: Option<&str>,
+    says: Vec<Stated>,
+) -> String {
+    let policy = Policy::parse(&format!("{PEOPLE}{rules}")).unwrap();
+    let judge = Judge::new(&policy, &history.trust, NOW);
+    let repository = history.open();
+    let selection = repository
+        .select(tip)
+        .unwrap()
+        .on(reference.map(str::to_owned));
+    let outcome = verify_with(&repository, &selection, &judge, Some(&Says(says))).unwrap();
+    code_of(&outcome, tip)
+}
+
+#[test]
+fn paths_are_covered_each_by_a_rule() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1"), ("src/b", "1")]);
+    let change = |who: &str, auth: &str, src: &str| {
+        history.commit(&[&base], who, &[("auth/a", auth), ("src/b", src)])
+    };
+    let rules = r#"
+[[allow]]
+principals = ["maintainers"]
+[[allow]]
+principals = ["agents"]
+paths = ["src/*", "docs/*"]
+"#;
+    let code = |tip: &str| judged(&history, rules, tip, Vec::new());
+    assert_eq!(code(&change("alice", "2", "2")), "accepted");
+    assert_eq!(code(&change("bot", "1", "2")), "accepted");
+    assert_eq!(code(&change("bot", "2", "1")), "not-authorised");
+    assert_eq!(code(&change("bot", "2", "2")), "not-authorised");
+    // Taking a file away and putting one in the place of a directory are changes.
+    let gone = history.commit(&[&base], "bot", &[("src/b", "1")]);
+    assert_eq!(code(&gone), "not-authorised");
+    let instead = history.commit(&[&base], "bot", &[("auth", "x"), ("src/b", "1")]);
+    assert_eq!(code(&instead), "not-authorised");
+    let root = history.commit(&[], "bot", &[("auth/a", "1")]);
+    assert_eq!(code(&root), "not-authorised");
+    // A commit that changes nothing is within any paths.
+    assert_eq!(code(&change("bot", "1", "1")), "accepted");
+}
+
+#[test]
+fn a_merge_changes_what_it_does_not_take_as_it_was() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1"), ("src/b", "1")]);
+    let main = history.commit(&[&base], "alice", &[("auth/a", "2"), ("src/b", "1")]);
+    let branch = history.commit(&[&base], "bot", &[("auth/a", "1"), ("src/b", "2")]);
+    let rules = "[[allow]]\nprincipals = [\"agents\"]\npaths = [\"src/*\"]\n";
+    let merge = |auth: &str, src: &str| {
+        let files = [("auth/a", auth), ("src/b", src)];
+        history.commit(&[&branch, &main], "bot", &files)
+    };
+    let code = |tip: &str| judged(&history, rules, tip, Vec::new());
+    assert_eq!(code(&merge("2", "2")), "accepted");
+    // The fix of the main line, left out.
+    assert_eq!(code(&merge("1", "2")), "not-authorised");
+    assert_eq!(code(&merge("3", "2")), "not-authorised");
+    assert_eq!(code(&merge("2", "1")), "accepted");
+}
+
+#[test]
+fn rules_for_refs_say_nothing_elsewhere() {
+    let history = History::new();
+    let tip = history.commit(&[], "bot", &[("a", "a")]);
+    let allow = "[[allow]]\nprincipals = [\"agents\"]\nrefs = [\"refs/heads/agent/*\"]\n";
+    let on = |rules: &str, name: Option<&str>| judged_on(&history, rules, &tip, name, Vec::new());
+    assert_eq!(on(allow, Some("refs/heads/agent/x")), "accepted");
+    assert_eq!(on(allow, Some("refs/heads/main")), "not-authorised");
+    assert_eq!(on(allow, None), "not-authorised");
+    // What asks for more is asked where the ref is not known.
+    let require = "[[allow]]\nprincipals = [\"agents\"]\n[[require]]\nrefs = [\"refs/heads/main\"]\nformats = [\"ssh\"]\n";
+    assert_eq!(on(require, Some("refs/heads/agent/x")), "accepted");
+    assert_eq!(on(require, Some("refs/heads/main")), "not-authorised");
+    assert_eq!(on(require, None), "not-authorised");
+}
+
+#[test]
+fn a_rule_takes_formats_algorithms_and_times() {
+    let history = History::new();
+    let tip = history.commit(&[], "bot", &[("a", "a")]);
+    for (more, code) in [
+        ("formats = [\"x509\"]", "accepted"),
+        ("formats = [\"ssh\", \"openpgp\"]", "not-authorised"),
+        ("algorithms = [\"ed25519\", \"rsa\"]", "accepted"),
+        ("algorithms = [\"p256\"]", "not-authorised"),
+        ("time_basis_floor = \"issuance-bound\"", "accepted"),
+        ("time_basis_floor = \"timestamped\"", "time-basis-too-weak"),
+        ("committer = \"signer\"", "committer-mismatch"),
+    ] {
+        let rules = format!("[[allow]]\nprincipals = [\"agents\"]\n{more}\n");
+        assert_eq!(judged(&history, &rules, &tip, Vec::new()), code, "{more}");
+        let rules = format!("[[allow]]\nprincipals = [\"agents\"]\n[[require]]\n{more}\n");
+        assert_eq!(judged(&history, &rules, &tip, Vec::new()), code, "{more}");
+        // Another rule that asks for nothing allows it; nothing takes a requirement back.
+        let rules =
+            format!("[[allow]]\nprincipals = [\"agents\"]\n{more}\n[[allow]]\nidentity = \"*\"\n");
+        assert_eq!(
+            judged(&history, &rules, &tip, Vec::new()),
+            "accepted",
+            "{more}"
+        );
+    }
+}
+
+#[test]
+fn a_committer_under_another_address_is_refused() {
+    let history = History::new();
+    let rules = "[[allow]]\nprincipals = [\"maintainers\"]\ncommitter = \"signer\"\n";
+    let own = history.commit(&[], "alice", &[("a", "a")]);
+    assert_eq!(judged(&history, rules, &own, Vec::new()), "accepted");
+    let other = history.commit(&[], "bob", &[("a", "a")]);
+    assert_eq!(
+        judged(&history, rules, &other, Vec::new()),
+        "committer-mismatch"
+    );
+}
+
+#[test]
+fn what_is_attested_has_to_carry_the_level() {
+    let history = History::new();
+    let tip = history.commit(&[], "bot", &[("a", "a")]);
+    let rules = "[[allow]]\nidentity = \"*\"\n[[require]]\nprincipals = [\"agents\"]\npredicate = \"urn:p\"\nlevel = \"L2\"\n";
+    let code = |says: Vec<Stated>| judged(&history, rules, &tip, says);
+    assert_eq!(code(Vec::new()), "attestation-missing");
+    assert_eq!(
+        code(vec![stated("bot", "urn:q", Some("L3"))]),
+        "attestation-missing"
+    );
+    assert_eq!(code(vec![stated("bot", "urn:p", None)]), "level-too-low");
+    assert_eq!(
+        code(vec![stated("bot", "urn:p", Some("L1"))]),
+        "level-too-low"
+    );
+    assert_eq!(code(vec![stated("bot", "urn:p", Some("L2"))]), "accepted");
+    assert_eq!(code(vec![stated("bot", "urn:p", Some("L3"))]), "accepted");
+}
+
+const CO_ACCEPTED: &str = r#"
+[[allow]]
+identity = "*"
+[[require]]
+principals = ["agents"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+
+#[test]
+fn fewer_acceptances_than_the_policy_asks_for_leave_it_undecided() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1"), ("b", "1")]);
+    let tip = history.commit(&[&base], "bot", &[("auth/a", "2"), ("b", "1")]);
+    let elsewhere = history.commit(&[&base], "bot", &[("auth/a", "1"), ("b", "2")]);
+    let code = |says| judged(&history, CO_ACCEPTED, &tip, says);
+    assert_eq!(
+        judged(&history, CO_ACCEPTED, &elsewhere, Vec::new()),
+        "accepted"
+    );
+    assert_eq!(code(Vec::new()), "acceptance-missing");
+    assert_eq!(
+        code(vec![stated("bot", "accepts", None)]),
+        "acceptance-missing"
+    );
+    assert_eq!(
+        code(vec![stated("alice", "urn:p", None)]),
+        "acceptance-missing"
+    );
+    assert_eq!(
+        code(vec![stated("mallory", "accepts", None)]),
+        "acceptance-missing"
+    );
+    assert_eq!(code(vec![stated("alice", "accepts", None)]), "accepted");
+    let two = CO_ACCEPTED.replace("[\"human\"]", "[\"human\"]\nthreshold = 2");
+    let code = |says| judged(&history, &two, &tip, says);
+    let alice = || stated("alice", "accepts", None);
+    assert_eq!(code(vec![alice(), alice()]), "acceptance-missing");
+    assert_eq!(
+        code(vec![alice(), stated("bob", "accepts", None)]),
+        "accepted"
+    );
+}
+
+#[test]
+fn a_signed_merge_accepts_what_it_brings_in_and_nothing_that_was_there() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let old = history.commit(&[&base], "bot", &[("auth/a", "2")]);
+    let new = history.commit(&[&old], "bot", &[("auth/a", "3")]);
+    let judged_in = |tip: &str, of: &str| {
+        let policy = Policy::parse(&format!("{PEOPLE}{CO_ACCEPTED}")).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let repository = history.open();
+        let range = repository.select(&format!("{base}..{tip}")).unwrap();
+        code_of(&verify_with(&repository, &range, &judge, None).unwrap(), of)
+    };
+    let merge = history.commit(&[&old, &new], "alice", &[("auth/a", "3")]);
+    assert_eq!(judged_in(&merge, &new), "accepted");
+    assert_eq!(judged_in(&merge, &old), "acceptance-missing");
+    let by_agent = history.commit(&[&old, &new], "bot", &[("auth/a", "3")]);
+    assert_eq!(judged_in(&by_agent, &new), "acceptance-missing");
+    let unsigned = history.commit(&[&old, &new], "nobody", &[("auth/a", "3")]);
+    assert_eq!(judged_in(&unsigned, &new), "acceptance-missing");
+}
+
+#[test]
+fn reports_call_a_signer_what_the_policy_does() {
+    let history = History::new();
+    let tip = history.commit(&[], "carol", &[("a", "a")]);
+    let signers = |kind: &str| {
+        let text = format!(
+            "[[principal]]\nname = \"it\"\nkind = \"{kind}\"\nidentities = [\"*\"]\n[[allow]]\nprincipals = [\"it\"]\n"
+        );
+        let policy = Policy::parse(&text).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let repository = history.open();
+        let selection = repository.select(&tip).unwrap();
+        let outcome = verify_with(&repository, &selection, &judge, None).unwrap();
+        let mut report = Vec::new();
+        write_markdown(&outcome, &mut report).unwrap();
+        String::from_utf8(report).unwrap()
+    };
+    for (kind, word) in [
+        ("agent", "agents"),
+        ("human", "people"),
+        ("bot", "bots"),
+        ("web-flow", "bots"),
+    ] {
+        let report = signers(kind);
+        assert!(report.contains(&format!("| {word} | 1 |")), "{report}");
+    }
+}
