@@ -258,6 +258,11 @@ impl Site {
             .spawn()
             .expect("the program is there");
         wait_for(&address);
+        // It listens before its store is there; it answers afterwards.
+        let mut first = Connection::open(&address);
+        let health = b"GET /health HTTP/1.1\r\nhost: authority\r\n\r\n";
+        first.stream.write_all(health).expect("the authority reads");
+        assert_eq!(first.answer(), b"ok");
         let mut create = Command::new(&program);
         create.env("HOME", world.home());
         create.args([
