@@ -8,6 +8,7 @@ use notme_core::{
     hex,
     json::{self, JsonError, Object},
     key::sha256,
+    statement::{PAYLOAD_TYPE, Statement},
     timestamp::{granted_token, reply_granted},
 };
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,8 @@ struct Wire {
     verification_material: Material,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dsse_envelope: Option<Envelope>,
+    #[serde(default, skip_serializing)]
+    message_signature: Option<Object>,
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -53,6 +56,8 @@ struct Material {
     certificate: Option<Raw>,
     #[serde(skip_serializing_if = "Option::is_none")]
     x509_certificate_chain: Option<RawChain>,
+    #[serde(skip_serializing)]
+    public_key: Option<Object>,
     tlog_entries: Vec<Object>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp_verification_data: Option<Timestamps>,
@@ -111,6 +116,14 @@ impl Bundle {
             _ => return Err(BundleError::MediaType(wire.media_type)),
         }
         let material = wire.verification_material;
+        let has_certificate =
+            material.certificate.is_some() || material.x509_certificate_chain.is_some();
+        // Readers would differ on which of two counts.
+        if (wire.dsse_envelope.is_some() && wire.message_signature.is_some())
+            || (material.public_key.is_some() && has_certificate)
+        {
+            return Err(BundleError::Ambiguous);
+        }
         let raw = match (material.certificate, material.x509_certificate_chain) {
             (Some(leaf), None) => vec![leaf],
             (None, Some(chain)) => chain.certificates,
@@ -167,6 +180,7 @@ impl Bundle {
             media_type: media_type.to_owned(),
             verification_material: material,
             dsse_envelope: Some(self.envelope.clone()),
+            message_signature: None,
         })?)
     }
 
@@ -183,6 +197,16 @@ impl Bundle {
     /// Returns the time-stamp tokens over the signature.
     pub fn timestamps(&self) -> &[Vec<u8>] {
         &self.timestamps
+    }
+
+    /// Returns the statement, when it is one that the key of the bundle's own certificate signed.
+    /// Whether anybody vouches for that key is for the verifier to say.
+    pub fn signed_statement(&self) -> Option<Statement> {
+        let leaf = self.certificates.first()?;
+        let is_signed = self.envelope.payload_type() == PAYLOAD_TYPE
+            && self.envelope.is_signed_by(leaf.public_key());
+        let statement = is_signed.then(|| Statement::parse(self.envelope.payload()).ok());
+        statement.flatten()
     }
 
     /// Returns `sha256:<hex>` of the payload: what chains and evidence refer to.
@@ -215,6 +239,9 @@ pub enum BundleError {
     /// A signature over something else than an envelope.
     #[error("the bundle carries no DSSE envelope")]
     NoEnvelope,
+    /// An envelope beside another signature, or a key beside a certificate.
+    #[error("the bundle has two contents, or both a key and a certificate")]
+    Ambiguous,
     /// Two ways to say who signed, or too many certificates or time stamps.
     #[error(
         "the bundle has two chains, or more than {CERTIFICATES_MAX} certificates or {TIMESTAMPS_MAX} time stamps"

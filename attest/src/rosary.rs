@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest handoff that is read, in bytes.
 const HANDOFF_MAX: u64 = 1024 * 1024;
+/// The version that is read.
+const SCHEMA: &str = "2";
 /// The most phases of a pipeline that are read.
 const PHASES_MAX: u32 = 1000;
 
@@ -116,11 +118,12 @@ pub struct Imported {
     pub weaknesses: Vec<String>,
 }
 
-/// Reads `.rsry-handoff-<phase>.json`, from phase 0 until one is missing.
+/// Reads `.rsry-handoff-<phase>.json`, from phase 0 on, for statements about some commits.
 ///
 /// # Errors
-/// [`ImportError`]: a broken link is refused, where the orchestrator cuts the chain off.
-pub fn import(directory: &Path) -> Result<Imported, ImportError> {
+/// [`ImportError`]: a broken link, or a phase that is gone, is refused, where the orchestrator
+/// cuts the chain off.
+pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportError> {
     let mut handoffs: Vec<Handoff> = Vec::new();
     let mut files = Vec::new();
     let mut weaknesses = vec![
@@ -148,6 +151,10 @@ pub fn import(directory: &Path) -> Result<Imported, ImportError> {
         if handoff.phase != phase {
             return Err(ImportError::Phase(name, handoff.phase));
         }
+        let schema = handoff.more.get("schema_version");
+        if schema.is_some_and(|schema| schema != SCHEMA) {
+            return Err(ImportError::Schema(name));
+        }
         let before = handoffs.last().map(Handoff::rosary_chain_hash);
         match (&handoff.previous_chain_hash, before) {
             (None, None) => {}
@@ -158,8 +165,18 @@ pub fn import(directory: &Path) -> Result<Imported, ImportError> {
         if handoff.commit_shas.is_empty() {
             weaknesses.push(format!("`{name}` names no commits"));
         }
+        for named in &handoff.commit_shas {
+            if !commits.contains(&&**named) {
+                weaknesses.push(format!(
+                    "`{name}` names commit `{named}`, which the statement is not about"
+                ));
+            }
+        }
         handoffs.push(handoff);
         files.push((name, content));
+    }
+    if let Some(later) = later_phase(directory, handoffs.len())? {
+        return Err(ImportError::Gap(handoffs.len(), later));
     }
     match handoffs.is_empty() {
         true => Err(ImportError::Nothing),
@@ -169,6 +186,23 @@ pub fn import(directory: &Path) -> Result<Imported, ImportError> {
             weaknesses,
         }),
     }
+}
+
+/// Finds a handoff of a phase that comes after the one that is missing.
+fn later_phase(directory: &Path, missing: usize) -> Result<Option<usize>, ImportError> {
+    let unreadable = |source| ImportError::File(directory.display().to_string(), source);
+    let mut later: Option<usize> = None;
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let phase = name.to_str().and_then(|name| {
+            let phase = name.strip_prefix(".rsry-handoff-")?.strip_suffix(".json")?;
+            phase.parse().ok()
+        });
+        if let Some(phase) = phase.filter(|phase| missing > 0 && *phase > missing) {
+            later = Some(later.map_or(phase, |it| it.min(phase)));
+        }
+    }
+    Ok(later)
 }
 
 /// The directory holds no chain of handoffs.
@@ -186,6 +220,12 @@ pub enum ImportError {
     /// A file under another phase's name.
     #[error("`{0}` says that it is of phase {1}")]
     Phase(String, u32),
+    /// A version whose hash is made otherwise.
+    #[error("`{0}` is of another schema than {SCHEMA}")]
+    Schema(String),
+    /// A phase that is gone, and one that is there.
+    #[error("there is no `.rsry-handoff-{0}.json`, but one of phase {1}")]
+    Gap(usize, usize),
     /// A link that does not lead to the file before.
     #[error("`{0}` follows another handoff than the one that is there")]
     Link(String),
@@ -303,14 +343,14 @@ mod tests {
             fs::write(directory.path().join(name), text).unwrap();
         };
         assert!(matches!(
-            import(directory.path()),
+            import(directory.path(), &[]),
             Err(ImportError::Nothing)
         ));
         let first = handoff(0, "dev", "one", &["f"], &["c"]);
         let mut second = handoff(1, "ops", "two", &["f"], &[]);
         write(&first);
         write(&second);
-        let imported = import(directory.path()).unwrap();
+        let imported = import(directory.path(), &["c"]).unwrap();
         assert_eq!(imported.handoffs, [first.clone(), second.clone()]);
         let weak = imported.weaknesses.join("\n");
         assert!(weak.contains("names no handoff before it"), "{weak}");
@@ -318,17 +358,35 @@ mod tests {
 
         second.previous_chain_hash = Some(first.rosary_chain_hash());
         write(&second);
-        assert_eq!(import(directory.path()).unwrap().weaknesses.len(), 3);
+        let weaknesses = |commits: &[&str]| import(directory.path(), commits).unwrap().weaknesses;
+        assert_eq!(weaknesses(&["c"]).len(), 3);
+        let weak = weaknesses(&["d"]).join("\n");
+        assert!(weak.contains("names commit `c`"), "{weak}");
+        // A later phase shows that one is gone.
+        write(&handoff(3, "ops", "four", &[], &[]));
+        assert!(matches!(
+            import(directory.path(), &[]),
+            Err(ImportError::Gap(2, 3))
+        ));
+        fs::remove_file(directory.path().join(".rsry-handoff-3.json")).unwrap();
+        // The first version had another hash.
+        second.more.insert("schema_version".to_owned(), "1".into());
+        write(&second);
+        assert!(matches!(
+            import(directory.path(), &[]),
+            Err(ImportError::Schema(_))
+        ));
+        second.more.insert("schema_version".to_owned(), "2".into());
         second.previous_chain_hash = Some("0".repeat(64));
         write(&second);
         assert!(matches!(
-            import(directory.path()),
+            import(directory.path(), &[]),
             Err(ImportError::Link(_))
         ));
         // A first phase that is gone is no empty chain.
         fs::remove_file(directory.path().join(".rsry-handoff-0.json")).unwrap();
         assert!(matches!(
-            import(directory.path()),
+            import(directory.path(), &[]),
             Err(ImportError::Nothing)
         ));
     }

@@ -6,6 +6,7 @@
 //! where they were seen to be.
 
 mod merge;
+mod trailer;
 
 use std::{
     fmt,
@@ -34,6 +35,7 @@ use notme_core::{
     object::{self, HashKind, ObjectKind},
     time::UnixTime,
 };
+use serde_json::Value;
 
 pub use self::merge::Merged;
 use crate::{bundle::BUNDLE_MAX, predicate::Activity};
@@ -44,6 +46,8 @@ const SUFFIX: &str = ".sigstore.json";
 const NAME_DIGITS: usize = 16;
 /// The most statements that are read for one thing.
 const FILES_MAX: usize = 100_000;
+/// The most bytes of them.
+const BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How often a write that lost a race is tried again.
 const TRIES: u32 = 100;
 
@@ -59,8 +63,9 @@ pub enum Shelf {
 }
 
 impl Shelf {
-    /// Every shelf.
-    pub const ALL: [Self; 3] = [Self::Commits, Self::Trees, Self::Activities];
+    /// Every shelf, in the order in which their refs move: a writer that is killed between two
+    /// leaves no statement about a commit whose chain is not there.
+    pub const ALL: [Self; 3] = [Self::Activities, Self::Trees, Self::Commits];
 
     /// Returns the last part of its ref.
     pub const fn as_str(self) -> &'static str {
@@ -183,7 +188,7 @@ impl fmt::Display for FileName {
 pub struct Kept {
     /// Its name. That it is the content's is for the reader to check.
     pub name: FileName,
-    /// Its bytes.
+    /// Its bytes; none of a file over a limit, which is then not what its name says.
     pub content: Vec<u8>,
 }
 
@@ -217,7 +222,10 @@ impl Store {
     /// [`StoreError`] when it is none.
     pub fn open(git_directory: &Path) -> Result<Self, StoreError> {
         // Nothing in a repository's configuration makes this program run anything.
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            // What is judged is what the name says, whatever is put in its place for reading.
+            .config_overrides(["core.useReplaceRefs=false"]);
         let repository =
             gix::open_opts(git_directory, options).map_err(|error| failed("open it", error))?;
         let hash = match repository.object_hash() {
@@ -273,18 +281,32 @@ impl Store {
         Ok(true)
     }
 
-    /// Returns what is kept in a place, in the order of the names.
+    /// Returns what is kept in a place, in the order of the names. A file that is too long is
+    /// returned without its content, and so is the first one that is one too many; nothing is
+    /// read after that.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read, or there is more than anybody would keep.
+    /// [`StoreError`] when it cannot be read.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
         let repository = self.repository.to_thread_local();
-        let kept = blobs(&repository, place)?.into_iter();
-        kept.map(|(name, id)| {
-            let content = blob(&repository, id)?;
-            Ok(Kept { name, content })
-        })
-        .collect()
+        let mut all = Vec::new();
+        let mut left = BYTES_MAX;
+        for (name, id) in blobs(&repository, place)? {
+            let size = size(&repository, id)?;
+            let rest = left.checked_sub(size).filter(|_| all.len() < FILES_MAX);
+            let is_read = rest.is_some() && is_short(size);
+            let content = match is_read {
+                true => blob(&repository, id)?,
+                false => Vec::new(),
+            };
+            all.push(Kept { name, content });
+            match rest {
+                Some(rest) if is_read => left = rest,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(all)
     }
 
     /// Returns how many bundles are kept in a place, without reading them.
@@ -334,11 +356,16 @@ impl Store {
         let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
             return Ok(None);
         };
+        let is_named = gix::objs::compute_hash(id.kind(), gix::objs::Kind::Commit, &raw)
+            .is_ok_and(|it| it == id);
+        if !is_named {
+            return Err(StoreError::Misnamed(id.to_string()));
+        }
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
         let tree = commit.tree().to_owned();
-        let trailers = trailers(commit.message());
+        let trailers = trailer::trailers(commit.message());
         Ok(Some(CommitFacts {
             raw,
             tree,
@@ -385,13 +412,17 @@ impl Store {
     pub fn merge(&self, remote: &str, now: UnixTime) -> Result<Merged, StoreError> {
         let mut merged = Merged::default();
         self.advance(now, |repository, shelf, ours| {
-            if shelf == Shelf::Commits {
+            if Some(&shelf) == Shelf::ALL.first() {
                 // The first of them; asked again after a lost race, it counts anew.
                 merged = Merged::default();
             }
             let Some(theirs) = tip(repository, &shelf.tracking(remote))? else {
                 return Ok(None);
             };
+            if !is_commit(repository, theirs)? {
+                merged.ignored += 1;
+                return Ok(None);
+            }
             merge::union(repository, shelf, ours, theirs, &mut merged)
         })?;
         Ok(merged)
@@ -430,7 +461,7 @@ impl Store {
         let mut attempt = 0;
         loop {
             match self.try_to_advance(now, &mut make) {
-                Err(StoreError::Git { .. }) if attempt < TRIES => {}
+                Err(StoreError::Git { .. } | StoreError::Locked(..)) if attempt < TRIES => {}
                 result => return result,
             }
             // Two that collide would collide again, if they waited for the same time.
@@ -460,6 +491,11 @@ impl Store {
         let mut edits = Vec::new();
         for shelf in Shelf::ALL {
             let old = tip(&repository, &shelf.reference())?;
+            if let Some(old) = old
+                && !is_commit(&repository, old)?
+            {
+                return Err(StoreError::NoCommit(shelf.reference()));
+            }
             let new = match make(&repository, shelf, old)? {
                 None => continue,
                 Some(Next::Commit(new)) => new,
@@ -476,7 +512,7 @@ impl Store {
         if !edits.is_empty() {
             repository
                 .edit_references_as(edits, Some(author))
-                .map_err(|error| failed("move its refs", error))?;
+                .map_err(|error| not_moved(&repository, error))?;
         }
         Ok(())
     }
@@ -534,6 +570,29 @@ fn tip(repository: &gix::Repository, name: &str) -> Result<Option<ObjectId>, Sto
     Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
 }
 
+/// Tells whether an object is a commit: a ref that somebody moved may name anything.
+fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreError> {
+    let header = repository
+        .find_header(id)
+        .map_err(|error| failed("read what a ref names", error))?;
+    Ok(header.kind() == gix::objs::Kind::Commit)
+}
+
+/// Says why refs stayed where they were; a lock that is still there is most often in the way.
+fn not_moved(
+    repository: &gix::Repository,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> StoreError {
+    let locks = Shelf::ALL.map(|shelf| {
+        let path = repository.common_dir().join(shelf.reference());
+        path.with_extension("lock")
+    });
+    match locks.into_iter().find(|lock| lock.exists()) {
+        Some(lock) => StoreError::Locked(lock, Box::new(error)),
+        None => failed("move its refs", error),
+    }
+}
+
 fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
     let commit = repository
         .find_commit(commit)
@@ -564,6 +623,9 @@ fn blobs(
     let Some(tip) = tip(repository, &place.shelf.reference())? else {
         return Ok(Vec::new());
     };
+    if !is_commit(repository, tip)? {
+        return Ok(Vec::new());
+    }
     let (head, rest) = place.directory();
     let mut tree = tree_of(repository, tip)?;
     for name in [head, rest] {
@@ -585,10 +647,7 @@ fn blobs(
             }
         }
     }
-    match blobs.len() > FILES_MAX {
-        true => Err(StoreError::TooMany),
-        false => Ok(blobs),
-    }
+    Ok(blobs)
 }
 
 /// Returns the bundles in a directory; what is named otherwise is passed over.
@@ -626,35 +685,24 @@ fn entries(repository: &gix::Repository, tree: ObjectId) -> Result<Vec<Entry>, S
         .collect()
 }
 
-fn blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
+/// Returns how long a file is: the limit comes before the reading.
+fn size(repository: &gix::Repository, id: ObjectId) -> Result<u64, StoreError> {
     let header = repository
         .find_header(id)
         .map_err(|error| failed("read a bundle", error))?;
-    // The limit comes before the reading.
-    if usize::try_from(header.size()).map_or(true, |size| size > BUNDLE_MAX) {
-        return Err(StoreError::TooLong);
-    }
+    Ok(header.size())
+}
+
+/// Tells whether a file is no longer than a bundle may be.
+fn is_short(size: u64) -> bool {
+    usize::try_from(size).is_ok_and(|size| size <= BUNDLE_MAX)
+}
+
+fn blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
     let mut found = repository
         .find_blob(id)
         .map_err(|error| failed("read a bundle", error))?;
     Ok(found.take_data())
-}
-
-/// Reads the trailers of a message that carry a chain's head: lines of the last paragraph, when
-/// every line of that is a trailer or the continuation of one (git-interpret-trailers).
-fn trailers(message: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(message);
-    // The first paragraph is the title, whatever it looks like.
-    let Some((_, last)) = text.trim_end().rsplit_once("\n\n") else {
-        return Vec::new();
-    };
-    last.lines()
-        .filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let is_meant = name.trim_end().eq_ignore_ascii_case(TRAILER);
-            is_meant.then(|| value.trim().to_owned())
-        })
-        .collect()
 }
 
 fn failed(
@@ -673,12 +721,22 @@ fn failed(
 /// # Errors
 /// [`StoreError::Disclosed`].
 pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
-    let in_run = predicate
-        .get("runDetails")
-        .and_then(|run| run.get("contentOrigins"));
-    match predicate.contains_key("contentOrigins") || in_run.is_some() {
+    match predicate.iter().any(lists_origins) {
         true => Err(StoreError::Disclosed),
         false => Ok(()),
+    }
+}
+
+/// Looks for the list however deep it lies; reading JSON has limited that.
+fn lists_origins((name, value): (&String, &Value)) -> bool {
+    name == "contentOrigins" || holds_origins(value)
+}
+
+fn holds_origins(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(lists_origins),
+        Value::Array(items) => items.iter().any(holds_origins),
+        _ => false,
     }
 }
 
@@ -696,12 +754,17 @@ pub enum StoreError {
     /// A commit that is none.
     #[error("commit {0} is malformed")]
     Commit(String, #[source] object::ObjectError),
-    /// A bundle over the limit.
-    #[error("a bundle is longer than {BUNDLE_MAX} bytes")]
-    TooLong,
-    /// More bundles than anybody would keep.
-    #[error("there are more than {FILES_MAX} statements about one thing")]
-    TooMany,
+    /// A commit whose bytes are another object's.
+    #[error("commit {0} is not what its name says")]
+    Misnamed(String),
+    /// A ref that holds no statements.
+    #[error("`{0}` names no commit, so that nothing can be kept there")]
+    NoCommit(String),
+    /// Refs that somebody holds.
+    #[error(
+        "`{}` is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", .0.display()
+    )]
+    Locked(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// A list of origins.
     #[error("`contentOrigins` in a public carrier; `originsHash` stands for it there")]
     Disclosed,
@@ -710,19 +773,6 @@ pub enum StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_trailers_of_the_last_paragraph_only() {
-        let read = |text: &str| trailers(text.as_bytes());
-        assert_eq!(read("s\n\nbody\n\nAgent-Chain: sha256:a\n"), ["sha256:a"]);
-        assert_eq!(
-            read("s\n\nSigned-off-by: x\nagent-chain : b\nAgent-Chain:c\n"),
-            ["b", "c"]
-        );
-        assert!(read("Agent-Chain: a\n").is_empty());
-        assert!(read("s\n\nAgent-Chain: a\n\nlater\n").is_empty());
-        assert!(read("s\n\nAgent-Chains: a\n").is_empty());
-    }
 
     #[test]
     fn names_are_digests_and_nothing_else() {

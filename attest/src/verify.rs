@@ -146,7 +146,9 @@ impl<'j> Attestations<'j> {
         let facts = match self.store.commit(commit) {
             Ok(Some(facts)) => facts,
             // What is no commit is for the verdict on it to refuse; nothing is said of it here.
-            Ok(None) | Err(StoreError::Commit(..)) => return Ok(Vec::new()),
+            Ok(None) | Err(StoreError::Commit(..) | StoreError::Misnamed(_)) => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let mut all = Vec::new();
@@ -539,7 +541,7 @@ impl Examined {
             refusal: None,
         };
         if FileName::of(&kept.content) != kept.name {
-            let detail = "its content has another name".to_owned();
+            let detail = "its content has another name, or is too long".to_owned();
             examined.refusal = Some((Code::EnvelopeMalformed, detail));
             return examined;
         }

@@ -48,11 +48,15 @@ impl Scope {
     }
 }
 
+/// Starts a command. Objects are what their names say, whatever is put in their place for reading.
+fn git() -> Command {
+    let mut command = Command::new("git");
+    command.env("GIT_NO_REPLACE_OBJECTS", "1");
+    command
+}
+
 fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Output, GitError> {
-    Command::new("git")
-        .args(arguments)
-        .output()
-        .map_err(GitError::Run)
+    git().args(arguments).output().map_err(GitError::Run)
 }
 
 fn text(output: &[u8]) -> String {
@@ -94,7 +98,7 @@ pub(crate) fn top_level() -> Result<PathBuf, GitError> {
 /// # Errors
 /// [`GitError::Run`].
 pub(crate) fn refused_directory() -> Result<Option<PathBuf>, GitError> {
-    let output = Command::new("git")
+    let output = git()
         .env("LC_ALL", "C")
         .args(["rev-parse", "--git-dir"])
         .output()
@@ -128,7 +132,7 @@ pub(crate) fn directory() -> Result<PathBuf, GitError> {
 /// # Errors
 /// [`GitError`] outside a repository.
 pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
-    let mut command = Command::new("git");
+    let mut command = git();
     command.args(["rev-parse", "--path-format=absolute", "--git-path", "hooks"]);
     if let Some(settings) = settings {
         command.env("GIT_CONFIG_COUNT", settings.to_string());
@@ -183,7 +187,7 @@ pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, 
         input.push_str("\n^");
         input.push_str(id);
     }
-    let mut child = Command::new("git")
+    let mut child = git()
         .args(["rev-list", "--stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -215,7 +219,7 @@ pub(crate) fn author() -> Result<(String, String), GitError> {
 /// # Errors
 /// [`GitError`].
 pub(crate) fn add_trailers(file: &Path, trailers: &[String]) -> Result<(), GitError> {
-    let mut command = Command::new("git");
+    let mut command = git();
     command.args(["interpret-trailers", "--in-place", "--no-divider"]);
     for trailer in trailers {
         command.args(["--if-exists", "replace", "--trailer", trailer]);
@@ -243,7 +247,7 @@ pub(crate) fn global_settings() -> Result<Vec<(String, String)>, GitError> {
 /// # Errors
 /// [`GitError`].
 pub(crate) fn add_to_file(file: &Path, name: &str, value: &str) -> Result<(), GitError> {
-    let mut command = Command::new("git");
+    let mut command = git();
     command.args(["config", "--file"]).arg(file);
     let output = command.args(["--add", name, value]).output();
     success("config", output.map_err(GitError::Run)?).map(drop)
@@ -486,23 +490,29 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
-/// Fetches refs into refs, both ours to name; nothing else is fetched along.
+/// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
 pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
-    let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
+    let options = [
+        "fetch",
+        "--quiet",
+        "--atomic",
+        "--no-tags",
+        "--no-write-fetch-head",
+    ];
     let output = run(options.into_iter().chain(["--", remote, refspec]))?;
     success("fetch", output).map(drop)
 }
 
-/// Pushes refs under their own names, without force.
+/// Pushes refs under their own names, without force: all, or none.
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push(remote: &str, references: &[String]) -> Result<(), GitError> {
     // No hook has anything to say to them, and ours would push them.
-    let mut arguments = vec!["push", "--quiet", "--no-verify", "--", remote];
+    let mut arguments = vec!["push", "--quiet", "--atomic", "--no-verify", "--", remote];
     arguments.extend(references.iter().map(String::as_str));
     success("push", run(arguments)?).map(drop)
 }

@@ -6,15 +6,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use gix::ObjectId;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use super::{Entry, FileName, Next, Shelf, StoreError, add, blob, entries, tree_of};
+use super::{FileName, Next, Shelf, StoreError, add, blob, entries, is_short, size, tree_of};
+use crate::bundle::Bundle;
+
+/// How many files are read, and their signatures checked on all cores, at a time.
+const CHECKED_AT_ONCE: usize = 256;
 
 /// What a merge did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Merged {
     /// Bundles that were new to us, in one place or several.
     pub added: BTreeSet<FileName>,
-    /// Files that are no bundles, or not named by their content. They were left out.
+    /// Files that are no signed statements, or not named by their content. They were left out.
     pub ignored: usize,
 }
 
@@ -37,15 +42,35 @@ pub(super) fn union(
     let ignored_before = merged.ignored;
     let mut found = Found {
         repository,
-        additions: Vec::new(),
-        merged,
+        new: Vec::new(),
+        lacks_ours: false,
+        ignored: 0,
     };
     found.compare((base, tree_of(repository, theirs)?), "", depth)?;
-    let Found { additions, .. } = found;
+    let Found {
+        new,
+        lacks_ours,
+        ignored,
+        ..
+    } = found;
+    merged.ignored += ignored;
+    let mut additions = Vec::new();
+    for some in new.chunks(CHECKED_AT_ONCE) {
+        for (file, path, id) in signed(repository, some) {
+            match file {
+                Some(file) => {
+                    additions.push((path, id));
+                    merged.added.insert(file);
+                }
+                None => merged.ignored += 1,
+            }
+        }
+    }
     let is_whole = merged.ignored == ignored_before;
     let is_behind = ours.is_none_or(|ours| is_ancestor(repository, ours, theirs));
-    Ok(match (is_behind, is_whole) {
-        // Nothing of theirs is to be left out: their commit is ours, and nobody has to merge it.
+    Ok(match (is_behind && !lacks_ours, is_whole) {
+        // Nothing of theirs is to be left out, and nothing of ours is gone there: their commit is
+        // ours, and nobody has to merge it.
         (true, true) => Some(Next::Commit(theirs)),
         (true, false) if additions.is_empty() => None,
         (true | false, _) => {
@@ -65,8 +90,11 @@ pub(super) fn is_ancestor(repository: &gix::Repository, one: ObjectId, other: Ob
 
 struct Found<'r> {
     repository: &'r gix::Repository,
-    additions: Vec<(String, ObjectId)>,
-    merged: &'r mut Merged,
+    /// Files that we do not have, and their paths.
+    new: Vec<(FileName, String, ObjectId)>,
+    /// Whether we have something that they do not.
+    lacks_ours: bool,
+    ignored: usize,
 }
 
 impl Found<'_> {
@@ -79,45 +107,67 @@ impl Found<'_> {
         if ours == Some(theirs) {
             return Ok(());
         }
-        let known: HashMap<_, _> = match ours {
+        let mut known: HashMap<_, _> = match ours {
             Some(tree) => entries(self.repository, tree)?
                 .into_iter()
-                .map(|entry| (entry.name, entry.id))
+                .map(|entry| (entry.name, (entry.mode, entry.id)))
                 .collect(),
             None => HashMap::new(),
         };
         for entry in entries(self.repository, theirs)? {
-            let ours = known.get(&entry.name).copied();
-            if ours == Some(entry.id) {
+            let ours = known.remove(&entry.name);
+            if ours == Some((entry.mode, entry.id)) {
                 continue;
             }
+            let is_like_ours = ours.is_none_or(|(mode, _)| mode.is_tree());
             match str::from_utf8(&entry.name) {
-                Ok(name) if depth > 0 && entry.mode.is_tree() && is_part(name) => {
+                Ok(name) if depth > 0 && entry.mode.is_tree() && is_part(name) && is_like_ours => {
                     let below = format!("{path}{name}/");
+                    let ours = ours.map(|(_, id)| id);
                     self.compare((ours, entry.id), &below, depth - 1)?;
                 }
                 // Under one name, ours stays: it was here before.
                 Ok(name) if depth == 0 && entry.mode.is_blob() && ours.is_none() => {
-                    match self.bundle(&entry) {
-                        Some(file) => {
-                            self.additions.push((format!("{path}{name}"), entry.id));
-                            self.merged.added.insert(file);
-                        }
-                        None => self.merged.ignored += 1,
+                    match FileName::read(&entry.name) {
+                        Some(file) => self.new.push((file, format!("{path}{name}"), entry.id)),
+                        None => self.ignored += 1,
                     }
                 }
-                Ok(_) | Err(_) => self.merged.ignored += 1,
+                Ok(_) | Err(_) => {
+                    self.lacks_ours |= ours.is_some();
+                    self.ignored += 1;
+                }
             }
         }
+        self.lacks_ours |= !known.is_empty();
         Ok(())
     }
+}
 
-    /// Returns the name of a file that is a bundle: one which its content has.
-    fn bundle(&self, entry: &Entry) -> Option<FileName> {
-        let name = FileName::read(&entry.name)?;
-        let content = blob(self.repository, entry.id).ok()?;
-        (FileName::of(&content) == name).then_some(name)
-    }
+/// Tells of each file whether it is to be taken: named by its content, and a statement that the
+/// key of its own certificate signed. What anybody may change or make up is not spread.
+fn signed(
+    repository: &gix::Repository,
+    files: &[(FileName, String, ObjectId)],
+) -> Vec<(Option<FileName>, String, ObjectId)> {
+    let read: Vec<_> = files
+        .iter()
+        .map(|(file, path, id)| {
+            let is_read = size(repository, *id).is_ok_and(is_short);
+            let content = is_read.then(|| blob(repository, *id).ok()).flatten();
+            (file, path, *id, content)
+        })
+        .collect();
+    read.into_par_iter()
+        .map(|(file, path, id, content)| {
+            let is_good = content.is_some_and(|content| {
+                let bundle = Bundle::from_json(&content);
+                FileName::of(&content) == *file
+                    && bundle.is_ok_and(|bundle| bundle.signed_statement().is_some())
+            });
+            (is_good.then(|| file.clone()), path.clone(), id)
+        })
+        .collect()
 }
 
 fn is_part(name: &str) -> bool {

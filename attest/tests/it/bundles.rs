@@ -86,6 +86,11 @@ fn refuses_what_is_no_bundle_of_an_envelope() {
     assert!(matches!(error(&newer), BundleError::MediaType(_)));
     let without = good.replace("dsseEnvelope", "messageSignature");
     assert!(matches!(error(&without), BundleError::NoEnvelope));
+    let both = good.replacen('{', "{\"messageSignature\":{},", 1);
+    assert!(matches!(error(&both), BundleError::Ambiguous));
+    let hint = "\"verificationMaterial\":{";
+    let with_key = good.replace(hint, &format!("{hint}\"publicKey\":{{\"hint\":\"x\"}},"));
+    assert!(matches!(error(&with_key), BundleError::Ambiguous));
     let unsigned = good.replace("\"signatures\":[{", "\"signatures\":[],\"other\":[{");
     assert!(matches!(error(&unsigned), BundleError::Json(_)));
     let not_base64 = good.replacen("\"rawBytes\":\"", "\"rawBytes\":\"*", 1);

@@ -54,6 +54,7 @@ fn many_writers_lose_nothing() {
             scope.spawn(move || {
                 let store = Store::open(path).unwrap();
                 for number in 0..4 {
+                    // The store keeps what it is given.
                     let bundle = format!("{{\"by\":{writer},\"number\":{number}}}").into_bytes();
                     let places = places(std::slice::from_ref(commit), None);
                     store.write(&[(bundle, places)], NOW).unwrap();
@@ -82,7 +83,7 @@ fn a_write_that_cannot_be_finished_leaves_the_refs_as_they_were() {
         .join(".git/refs/attestations/activities.lock");
     fs::write(&lock, "").unwrap();
     let refused = world.store.write(&records, NOW);
-    assert!(matches!(refused, Err(StoreError::Git { .. })));
+    assert!(matches!(refused, Err(StoreError::Locked(path, _)) if path == lock));
     assert_eq!(world.repository.git_ok(&["for-each-ref"]), before);
     fs::remove_file(&lock).unwrap();
     world.write(&records);
@@ -190,4 +191,241 @@ fn a_file_with_another_content_than_its_name_says_is_refused() {
         .git_ok(&["update-ref", "refs/attestations/commits", &made]);
     let codes = world.codes(&commit);
     assert_eq!(codes, [Some(notme_verifier::Code::EnvelopeMalformed), None]);
+}
+
+impl World {
+    /// Puts files on a shelf, or takes them off, by git's own means: path and object, or none.
+    fn rewrite(&self, shelf: &str, changes: &[(&str, Option<&str>)]) {
+        let reference = format!("refs/attestations/{shelf}");
+        self.repository.git_ok(&["read-tree", &reference]);
+        for (path, blob) in changes {
+            match blob {
+                Some(blob) => {
+                    let entry = format!("100644,{blob},{path}");
+                    self.repository
+                        .git_ok(&["update-index", "--add", "--cacheinfo", &entry])
+                }
+                None => self
+                    .repository
+                    .git_ok(&["update-index", "--force-remove", "--", path]),
+            };
+        }
+        let tree = self.repository.git_ok(&["write-tree"]);
+        let parent = self.repository.git_ok(&["rev-parse", &reference]);
+        let made = ["commit-tree", "-m", "x", "-p", &parent, &tree];
+        let made = self.repository.git_ok(&made);
+        self.repository.git_ok(&["update-ref", &reference, &made]);
+    }
+
+    fn blob(&self, content: &[u8]) -> String {
+        let made = self
+            .repository
+            .git_with_input(&["hash-object", "-w", "--stdin"], content);
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    fn listed(&self, shelf: &str) -> Vec<String> {
+        let reference = format!("refs/attestations/{shelf}");
+        let listed = ["ls-tree", "-r", "--name-only", &reference];
+        let listed = self.repository.git_ok(&listed);
+        listed.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Whoever may push can take files away there; nobody else loses theirs by fetching.
+#[test]
+fn a_merge_keeps_what_the_other_side_deleted_and_brings_it_back() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    one.write(&chain("urn:a", "claude", std::slice::from_ref(&commit)));
+    fetch(&one, &other);
+    let kept = other.listed("activities");
+    one.rewrite("activities", &[(&kept[0], None)]);
+    assert_eq!(one.listed("activities").len(), kept.len() - 1);
+    assert_eq!(fetch(&one, &other), Merged::default());
+    assert_eq!(other.listed("activities"), kept);
+    assert_accepted(&other.judged(&commit));
+    // Ours is ahead of theirs, so that a push puts it right without force.
+    assert_eq!(other.store.ahead_of("origin").unwrap(), [Shelf::Activities]);
+    fetch(&other, &one);
+    assert_eq!(one.listed("activities"), kept);
+    assert_eq!(fetch(&one, &other), Merged::default());
+}
+
+/// A name that fits its content is made in no time, so it takes a signature to be spread.
+#[test]
+fn a_merge_leaves_out_what_nobody_signed() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    one.write(&records);
+    let good = String::from_utf8(records[1].0.clone()).unwrap();
+    let place = || vec![Place::commit(&commit.id)];
+    let forged = good.replace("\"sig\":\"", "\"sig\":\"AAAA");
+    for bad in [forged, "{}".to_owned(), "no JSON".to_owned()] {
+        one.store
+            .write(&[(bad.into_bytes(), place())], NOW)
+            .unwrap();
+    }
+    assert_eq!(fetch(&one, &other).ignored, 3);
+    assert_accepted(&other.judged(&commit));
+    assert_eq!(other.judged(&commit).len(), 1);
+}
+
+/// What stops a writer between two refs leaves no statement whose chain is not there.
+#[test]
+fn refs_move_in_an_order_in_which_every_beginning_is_harmless() {
+    let shelves = Shelf::ALL.map(Shelf::as_str);
+    assert_eq!(shelves, ["activities", "trees", "commits"]);
+    for (number, stop) in shelves.into_iter().enumerate() {
+        let world = World::new();
+        let commit = world.commit("one");
+        // A directory cannot be renamed over: this ref, and those after it, stay where they are.
+        let path = world.repository.path().join(".git/refs/attestations");
+        fs::create_dir_all(path.join(stop)).unwrap();
+        fs::write(path.join(stop).join("keep.lock"), "").unwrap();
+        let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+        assert!(world.store.write(&records, NOW).is_err());
+        for (other, shelf) in shelves.into_iter().enumerate() {
+            assert_eq!(
+                path.join(shelf).is_file(),
+                other < number,
+                "{stop}: {shelf}"
+            );
+        }
+        fs::remove_dir_all(path.join(stop)).unwrap();
+        world.write(&records);
+        assert_accepted(&world.judged(&commit));
+    }
+}
+
+/// What one file is, or one ref, is no reason not to judge the rest.
+#[test]
+fn a_file_that_is_too_long_is_one_refused_statement() {
+    let world = World::new();
+    let commit = world.commit("one");
+    world.write(&chain("urn:a", "claude", std::slice::from_ref(&commit)));
+    let blob = world.blob(&vec![b' '; notme_attest::bundle::BUNDLE_MAX + 1]);
+    let (head, rest) = commit.id.split_at(2);
+    let path = format!("{head}/{rest}/ffffffffffffffff.sigstore.json");
+    world.rewrite("commits", &[(&path, Some(&blob))]);
+    let codes = world.codes(&commit);
+    assert_eq!(codes.len(), 2);
+    assert!(codes.contains(&None));
+    assert!(codes.contains(&Some(notme_verifier::Code::EnvelopeMalformed)));
+}
+
+#[test]
+fn a_ref_that_names_no_commit_holds_nothing_and_is_not_written_over() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    one.write(&records);
+    let blob = one.blob(b"x");
+    one.repository
+        .git_ok(&["update-ref", "refs/attestations/trees", &blob]);
+    assert_accepted(&one.judged(&commit));
+    assert!(matches!(
+        one.store.write(&chain("urn:b", "claude", &[commit]), NOW),
+        Err(StoreError::NoCommit(_))
+    ));
+    // The rest of it is taken.
+    let merged = fetch(&one, &other);
+    assert_eq!((merged.added.len(), merged.ignored), (3, 1));
+}
+
+/// As replacements are for reading, they change nothing about what is judged.
+#[test]
+fn commits_are_read_as_what_their_names_say() {
+    let world = World::new();
+    let (good, evil) = (world.commit("one"), world.commit("two"));
+    let raw = |id: &str| world.store.commit(id).map(|it| it.unwrap().raw);
+    let (was, other) = (raw(&evil.id).unwrap(), raw(&good.id).unwrap());
+    world.repository.git_ok(&["replace", &evil.id, &good.id]);
+    let store = Store::open(&world.repository.path().join(".git")).unwrap();
+    assert_eq!(store.commit(&evil.id).unwrap().unwrap().raw, was);
+    assert_ne!(was, other);
+    // Nor do the bytes of another object under its name.
+    let loose = |id: &str| {
+        let (head, rest) = id.split_at(2);
+        let objects = world.repository.path().join(".git/objects");
+        objects.join(head).join(rest)
+    };
+    fs::remove_file(loose(&evil.id)).unwrap();
+    fs::copy(loose(&good.id), loose(&evil.id)).unwrap();
+    let store = Store::open(&world.repository.path().join(".git")).unwrap();
+    assert!(matches!(
+        store.commit(&evil.id),
+        Err(StoreError::Misnamed(id)) if id == evil.id
+    ));
+}
+
+/// Whoever looks with git has to see the trailers that a verdict rests on, and no others.
+#[test]
+fn trailers_are_those_that_git_finds() {
+    let world = World::new();
+    let tree = world.commit("one").tree;
+    for message in [
+        "s\n\nAgent-Chain: a\n",
+        "s\n\nbody\n\nAgent-Chain: a\nSigned-off-by: x\n",
+        "s\r\n\r\nbody\r\n\r\nAgent-Chain: a\r\n",
+        "s\n  \t\nAgent-Chain: a\n",
+        "s\n\nbody\n \nAgent-Chain: a\n",
+        "Agent-Chain: a\n",
+        "Agent-Chain: a\nAgent-Chain: b\n",
+        "s\n\nprose here\nAgent-Chain: a\n",
+        "s\n\nprose here\nSigned-off-by: x\nAgent-Chain: a\n",
+        "s\n\np\np\np\np\np\np\np\nSigned-off-by: x\nAgent-Chain: a\n",
+        "s\n\n(cherry picked from commit 1)\nprose\nagent-chain : b\n",
+        "s\n\nAgent-Chain: a\n b\n\tc\nAgent-Chain:d\n",
+        "s\n\nOther: a\n Agent-Chain: c\n",
+        "s\n\n Agent-Chain: a\n",
+        "s\n\n continued\nAgent-Chain: a\n",
+        "s\n\nAgent Chain: a\nAgent-Chain x: b\n: c\n",
+        "s\n\nAgent-Chain: a\n\nlater\n",
+        "s\n\nAgent-Chain: a\n\n# a comment\n\n",
+        "s\n\nAgent-Chain: a\n# a comment\nAgent-Chain: b\n",
+        "s\n\nAgent-Chain: a\n\nConflicts:\n\tfile\n",
+        "# c\n\nAgent-Chain: a\n",
+        "s\n\nAgent-Chain: a\n# ------------------------ >8 ------------------------\nrest\n",
+        "s\n\nbody\n---\n\nAgent-Chain: a\n",
+        "s\n\nAgent-Chain:\n",
+        "s\n\nAgent-Chain:\n a\n",
+    ] {
+        let run = |arguments: &[&str]| {
+            let output = world
+                .repository
+                .git_with_input(arguments, message.as_bytes());
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let id = run(&["commit-tree", &tree, "-F", "-"]);
+        let facts = world.store.commit(id.trim()).unwrap().unwrap();
+        let parsed = run(&["interpret-trailers", "--parse", "--no-divider"]);
+        let expected: Vec<_> = parsed
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("Agent-Chain"))
+            .map(|(_, value)| value.trim().to_owned())
+            .collect();
+        assert_eq!(facts.trailers, expected, "{message:?}: {parsed:?}");
+    }
+}
+
+#[test]
+fn a_list_of_origins_is_found_however_deep_it_lies() {
+    use notme_attest::store::check_public;
+    let check = |text: &str| {
+        let object: serde_json::Value = serde_json::from_str(text).unwrap();
+        check_public(object.as_object().unwrap())
+    };
+    for bad in [
+        r#"{"contentOrigins":[]}"#,
+        r#"{"dispatchDefinition":{"contentOrigins":[]}}"#,
+        r#"{"runDetails":{"work":{"contentOrigins":1}}}"#,
+        r#"{"annotations":[[{"x":{"contentOrigins":null}}]]}"#,
+    ] {
+        assert!(matches!(check(bad), Err(StoreError::Disclosed)), "{bad}");
+    }
+    assert!(check(r#"{"originsHash":"x","a":["contentOrigins"]}"#).is_ok());
 }

@@ -323,6 +323,9 @@ pub(crate) struct AttestImport {
     /// Directory of rosary's handoffs, to state them as what they are
     #[arg(long, value_name = "DIR")]
     pub(crate) rosary: Option<PathBuf>,
+    /// Keep statements whatever their signatures are worth; verdicts refuse the bad ones
+    #[arg(long, conflicts_with = "rosary")]
+    pub(crate) unjudged: bool,
     /// The agent that signs, with `--rosary`
     #[arg(long, value_name = "NAME", requires = "rosary")]
     pub(crate) agent: Option<AgentName>,

@@ -319,6 +319,15 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     }
     kept.sort_by(|one, other| one.name.cmp(&other.name));
     kept.dedup_by(|one, other| one.name == other.name);
+    let all = kept.len();
+    kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
+    if kept.len() < all {
+        let number = all - kept.len();
+        writeln!(
+            io::stderr(),
+            "note: {number} files are no bundles; left out"
+        )?;
+    }
     let Some(directory) = &arguments.directory else {
         let mut out = io::stdout().lock();
         for bundle in kept {

@@ -283,11 +283,24 @@ fn bundles_travel_as_files_too() {
     other.write("bundles.jsonl", &lines);
     other.notme_ok(&["attest", "import", "bundles.jsonl"]);
     assert_eq!(judged(&other, &[]).1["level"], "L2");
-    // What was tampered with is kept, and refused when it is judged: keeping is no trust.
+    // What was tampered with is not kept; unless it shall be, and then it is refused when judged.
     let bad = lines.replace("\"sig\":\"", "\"sig\":\"AAAA");
     other.write("bad.jsonl", &bad);
-    other.notme_ok(&["attest", "import", "bad.jsonl"]);
+    let refused = other.notme(&["attest", "import", "bad.jsonl"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    assert!(
+        told(&refused).contains("signature-invalid"),
+        "{}",
+        told(&refused)
+    );
+    assert_eq!(judged(&other, &[]).0, Some(0));
+    other.notme_ok(&["attest", "import", "--unjudged", "bad.jsonl"]);
     assert_eq!(judged(&other, &[]).0, Some(1));
+    // It does not spread.
+    let third = world.another_repository(Repository::new());
+    third.git_ok(&["pull", "--quiet", world.path().to_str().unwrap(), "main"]);
+    third.notme_ok(&["attest", "fetch", other.path().to_str().unwrap()]);
+    assert_eq!(judged(&third, &[]).0, Some(0));
     other.write("junk.jsonl", "{}\n");
     assert_eq!(
         other
@@ -296,6 +309,66 @@ fn bundles_travel_as_files_too() {
             .code(),
         Some(3)
     );
+}
+
+/// Replacements are for reading: the verdict is on what the name says.
+#[test]
+fn a_replaced_commit_has_nobody_elses_statements() {
+    let world = World::initialised();
+    let good = world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let evil = world.commit("two", "two");
+    assert_eq!(judged(&world, &[&evil]).0, Some(3));
+    world.git_ok(&["replace", &evil, &good]);
+    let (exit, document) = judged(&world, &[&evil]);
+    assert_eq!(
+        (exit, &document["code"]),
+        (Some(3), &"attestation-missing".into())
+    );
+    assert_eq!(judged(&world, &[&good]).0, Some(0));
+}
+
+/// A remote that refuses one shelf gets none: half of them would be a chain without its records.
+#[test]
+fn a_push_moves_all_refs_of_a_remote_or_none() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let bare = Repository::bare();
+    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    world.notme_ok(&["attest", "dispatch"]);
+    let hook = bare.path().join("hooks/update");
+    fs::write(&hook, "#!/bin/sh\ntest \"$1\" != refs/attestations/trees\n").unwrap();
+    let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    fs::set_permissions(&hook, mode).unwrap();
+    let output = world.notme(&["attest", "push"]);
+    assert!(!output.status.success(), "{}", told(&output));
+    assert_eq!(bare.git_ok(&["for-each-ref"]), "");
+    fs::remove_file(&hook).unwrap();
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 3);
+}
+
+/// An envelope alone, in base64url, as the rosary orchestrator writes it: nobody knows whose key
+/// signed it, so it is kept when that is asked for, shown, and never accepted.
+#[test]
+fn a_bare_envelope_is_kept_unjudged_and_refused() {
+    use notme_core::base64;
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let statement = format!(
+        r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"c","digest":{{"gitCommit":"{commit}"}}}}],"predicateType":"https://rosary.dev/Handoff/v1","predicate":{{"phase":0}}}}"#
+    );
+    let envelope = format!(
+        r#"{{"payloadType":"application/vnd.in-toto+json","payload":"{}","signatures":[{{"keyid":"","sig":"AAAA"}}]}}"#,
+        base64::encode_url(statement.as_bytes())
+    );
+    world.write("envelope.json", &envelope);
+    let refused = world.notme(&["attest", "import", "envelope.json"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    world.notme_ok(&["attest", "import", "--unjudged", "envelope.json"]);
+    let shown = world.notme_ok(&["attest", "show"]);
+    assert!(shown.contains("rosary.dev/Handoff/v1"), "{shown}");
+    assert_ne!(judged(&world, &[]).0, Some(0));
 }
 
 /// Two who attest at once, and push to one remote.

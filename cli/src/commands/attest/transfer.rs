@@ -3,12 +3,13 @@
 use std::io::{self, Write as _};
 
 use notme_attest::{
-    Bundle,
+    Bundle, Predicate,
     make::{self, places},
     rosary,
     store::{Place, Shelf},
 };
-use notme_core::{hex, json::Object, key::sha256, statement::Statement};
+use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
+use notme_verifier::{Judge, Verdict};
 
 use super::{Archive, Author};
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     failure::{Exit, Failure, Outcome, read_file},
     git,
     home::Home,
-    judging::now,
+    judging::{Grounds, now},
 };
 
 /// The longest file of bundles.
@@ -76,7 +77,7 @@ fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
     if merged.ignored > 0 {
         writeln!(
             talk,
-            "note: {} files of the remote are no statements, or not what their names say; left out",
+            "note: {} files of the remote are no signed statements, or not what their names say; left out",
             merged.ignored
         )?;
     }
@@ -100,17 +101,23 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
         return Err(Failure::usage("no file was named").hint("`-` reads stdin"));
     }
     let archive = Archive::open()?;
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let import = Import {
+        archive: &archive,
+        judge: (!arguments.unjudged).then_some(&judge),
+    };
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_file(file, FILE_MAX)?;
         // One bundle, however it is laid out, or one on each line.
-        if Bundle::from_json(&content).is_ok() {
-            bundles.push(keepable(&archive, content)?);
+        if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
+            bundles.push(import.keepable(content)?);
             continue;
         }
         for line in content.split(|byte| *byte == b'\n') {
             if !line.trim_ascii().is_empty() {
-                bundles.push(keepable(&archive, line.to_vec())?);
+                bundles.push(import.keepable(line.to_vec())?);
             }
         }
     }
@@ -119,26 +126,69 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     Ok(Exit::Yes)
 }
 
-/// Finds where a bundle belongs, by what it speaks of. It is judged when somebody asks.
-fn keepable(archive: &Archive, content: Vec<u8>) -> Result<(Vec<u8>, Vec<Place>), Failure> {
-    let bundle = Bundle::from_json(&content)?;
-    let statement = Statement::parse(bundle.envelope().payload())?;
-    notme_attest::store::check_public(statement.predicate())?;
-    let mut places = Vec::new();
-    for commit in statement.digests("gitCommit") {
-        places.push(Place::commit(commit));
-        if let Some(facts) = archive.store.commit(commit)? {
-            places.push(Place::tree(&facts.tree));
+/// Bundles of files on their way into the store.
+struct Import<'a> {
+    archive: &'a Archive,
+    /// Who judges signatures first; nobody, when they are kept unjudged.
+    judge: Option<&'a Judge<'a>>,
+}
+
+impl Import<'_> {
+    /// Finds where a bundle belongs, by what it speaks of. Its signature has to be good now; the
+    /// rest, such as the chain that it is part of, is judged when somebody asks.
+    fn keepable(&self, content: Vec<u8>) -> Result<(Vec<u8>, Vec<Place>), Failure> {
+        let (bundle, content) = self.read(content)?;
+        let statement = Statement::parse(bundle.envelope().payload())?;
+        notme_attest::store::check_public(statement.predicate())?;
+        if let Some(judge) = self.judge {
+            let predicate = Predicate::read(&statement).ok();
+            let judgement = judge.judge_envelope(
+                bundle.envelope(),
+                bundle.certificates().to_vec(),
+                bundle.timestamps().to_vec(),
+                predicate.and_then(|it| it.stated_at()),
+            );
+            if let Some(code) = judgement.verdict().code() {
+                let detail = judgement.detail().unwrap_or("its signature is not good");
+                let error = format!("{}: {code}: {detail}", bundle.payload_digest());
+                return Err(match judgement.verdict() {
+                    Verdict::Undecided(_) => Failure::of(error, 3),
+                    Verdict::Accepted | Verdict::Rejected(_) => Failure::no(error),
+                }
+                .hint("nothing was kept; `--unjudged` keeps statements as they are"));
+            }
+        }
+        let mut places = Vec::new();
+        for commit in statement.digests("gitCommit") {
+            places.push(Place::commit(commit));
+            if let Some(facts) = self.archive.store.commit(commit)? {
+                places.push(Place::tree(&facts.tree));
+            }
+        }
+        let activity = statement.predicate().get("activity");
+        let activity = activity.and_then(|it| it.get("id")?.as_str());
+        places.extend(activity.map(Place::activity));
+        match places.is_empty() {
+            true => Err(Failure::usage(
+                "a bundle speaks of no commit and of no activity",
+            )),
+            false => Ok((content, places)),
         }
     }
-    let activity = statement.predicate().get("activity");
-    let activity = activity.and_then(|it| it.get("id")?.as_str());
-    places.extend(activity.map(Place::activity));
-    match places.is_empty() {
-        true => Err(Failure::usage(
-            "a bundle speaks of no commit and of no activity",
-        )),
-        false => Ok((content, places)),
+
+    /// Reads a bundle, or an envelope without one, as the rosary orchestrator writes them: nothing
+    /// says whose key signed that, so that it can only be kept unjudged.
+    fn read(&self, content: Vec<u8>) -> Result<(Bundle, Vec<u8>), Failure> {
+        match Envelope::from_json(&content) {
+            Ok(envelope) if self.judge.is_none() => {
+                let bundle = Bundle::new(envelope, Vec::new(), Vec::new());
+                let content = bundle.to_json()?;
+                Ok((bundle, content))
+            }
+            Ok(_) => Err(Failure::no("an envelope has no certificate")
+                .hint("`--unjudged` keeps it; no verdict accepts it")),
+            Err(_) => Ok((Bundle::from_json(&content)?, content)),
+        }
     }
 }
 
@@ -153,7 +203,8 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &std::path::P
             .collect(),
     };
     let commits = archive.commits(&revisions)?;
-    let imported = rosary::import(directory)?;
+    let ids: Vec<_> = commits.iter().map(|commit| &*commit.id).collect();
+    let imported = rosary::import(directory, &ids)?;
     let mut talk = io::stderr().lock();
     for weakness in &imported.weaknesses {
         writeln!(talk, "note: {}", notme_verifier::report::escape(weakness))?;
