@@ -371,6 +371,15 @@ impl Store {
         Ok(None)
     }
 
+    /// Tells whether the history here was cut off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that cannot be read.
+    pub fn is_shallow(&self) -> Result<bool, StoreError> {
+        let shallow = self.repository.to_thread_local().is_shallow();
+        shallow.map_err(|error| failed("see where its history ends", error))
+    }
+
     /// Returns what HEAD names, if it names a commit.
     pub fn head(&self) -> Option<String> {
         let repository = self.repository.to_thread_local();
@@ -673,10 +682,7 @@ fn failed(
 /// # Errors
 /// [`StoreError::Disclosed`].
 pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
-    let in_run = predicate
-        .get("runDetails")
-        .and_then(|run| run.get("contentOrigins"));
-    match predicate.contains_key("contentOrigins") || in_run.is_some() {
+    match crate::origins::disclosed(predicate) {
         true => Err(StoreError::Disclosed),
         false => Ok(()),
     }
