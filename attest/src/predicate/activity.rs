@@ -366,7 +366,12 @@ impl Record {
         if self.base.is_some() && !is_first {
             return rule("`chain`: only the opening record has a base");
         }
-        if !self.commits.iter().chain(&self.base).all(|id| is_object_id(id)) {
+        if !self
+            .commits
+            .iter()
+            .chain(&self.base)
+            .all(|id| is_object_id(id))
+        {
             return rule("`chain` names something that is no commit");
         }
         match &self.previous {

@@ -454,7 +454,14 @@ fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none(
 fn a_rejection_is_told_as_one() {
     let world = World::initialised();
     world.signed_commit("one");
-    world.notme_ok(&["attest", "acceptance", "HEAD", "--reject", "--reason", "no tests"]);
+    world.notme_ok(&[
+        "attest",
+        "acceptance",
+        "HEAD",
+        "--reject",
+        "--reason",
+        "no tests",
+    ]);
     let (exit, judged) = judged(&world, &[]);
     assert_eq!(
         (exit, &judged["code"]),
