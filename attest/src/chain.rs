@@ -3,7 +3,7 @@
 //! A record names the one before by the digest of its signed payload, so what is checked here
 //! holds for what was signed, and not for file names or dates.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use notme_verifier::Code;
 
@@ -35,6 +35,7 @@ impl Chain {
         let mut links = links.to_vec();
         links.sort_unstable_by_key(|link| (link.record.sequence, link.digest));
         links.dedup_by_key(|link| link.digest);
+        let known: HashSet<_> = links.iter().map(|link| link.digest).collect();
         let mut digests = HashMap::with_capacity(links.len());
         let mut before: Option<Link<'_>> = None;
         for link in links {
@@ -60,7 +61,11 @@ impl Chain {
                     ));
                 }
                 Some(last) if previous.as_deref() != Some(last.digest) => {
-                    return Err(ChainError::LinkBroken(*sequence));
+                    let is_here = previous.as_deref().is_some_and(|it| known.contains(it));
+                    return Err(match is_here {
+                        true => ChainError::Reordered(*sequence),
+                        false => ChainError::LinkBroken(*sequence),
+                    });
                 }
                 Some(_) => {}
             }
@@ -112,6 +117,9 @@ pub enum ChainError {
     /// A record names another one before it than the one that is there.
     #[error("record {0} follows another record than the one that is here")]
     LinkBroken(u64),
+    /// A record names another one of the chain before it than the one with the number before.
+    #[error("record {0} follows another record of the chain than the one before it")]
+    Reordered(u64),
     /// Two records have one number.
     #[error("there are two records {0}")]
     Fork(u64),
@@ -129,7 +137,9 @@ impl ChainError {
         match self {
             Self::PrefixMissing => Code::ChainPrefixMissing,
             Self::LinkMissing(_) => Code::ChainLinkMissing,
-            Self::LinkBroken(_) | Self::Count(_) => Code::ChainLinkBroken,
+            Self::LinkBroken(_) => Code::ChainLinkBroken,
+            Self::Reordered(_) => Code::ChainReordered,
+            Self::Count(_) => Code::ChainCount,
             Self::Fork(_) => Code::ChainFork,
             Self::Extended(_) => Code::ChainExtended,
         }
@@ -209,6 +219,11 @@ mod tests {
         let mut spliced = all.clone();
         spliced[2].0 = digest(99);
         assert_eq!(chain(&spliced), Err(ChainError::LinkBroken(3)));
+
+        // Two records in each other's place.
+        let mut swapped = all.clone();
+        (swapped[1].0, swapped[2].0) = (digest(2), digest(1));
+        assert_eq!(chain(&swapped), Err(ChainError::Reordered(2)));
 
         let mut extended = all.clone();
         let more = Record::after(4, &digest(4), false, BTreeSet::new());

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::predicate::{Activity, Level};
+use crate::predicate::{Activity, Level, Lifecycle};
 
 /// A level, and the first condition that keeps it from being the next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -20,27 +20,33 @@ impl Derived {
         level: None,
         unmet: "L1: a record of the activity, with capture scope, lifecycle, termination and outcome",
     };
+    /// A record of the chain rests on nothing that holds.
+    pub(crate) const UNFOUNDED: Self = Self {
+        level: None,
+        unmet: "L1: what every record of the chain rests on",
+    };
 }
 
-/// Derives the level of an activity from one of its records, which was accepted: its signature
-/// holds, a trusted authority vouches for the signer, its chain is whole, and what it rests on
-/// was found and accepted too.
+/// Derives the level of an activity from its records, in their order, all of which were accepted:
+/// their signatures hold, a trusted authority vouches for the signer, and their chain is whole.
 ///
-/// Its parts were required when it was read, so what remains to be asked is what they say.
-pub fn derive(activity: &Activity) -> Derived {
-    if activity.capture.includes.is_empty() {
-        return Derived {
-            level: None,
-            unmet: "L1: a capture scope that includes something",
-        };
-    }
-    let calls_tools = activity.events.iter().any(|event| event.kind == TOOL_CALL);
-    let captures_tools = activity.capture.includes.iter().any(|it| it == TOOL_CALLS);
-    if calls_tools && !captures_tools {
-        return Derived {
-            level: None,
-            unmet: "L1: a capture scope that includes the tool calls which are recorded",
-        };
+/// Their parts were required when they were read, so what remains to be asked is what they say.
+pub fn derive(records: &[&Activity]) -> Derived {
+    let unmet = |unmet| Derived { level: None, unmet };
+    let mut before: Option<&Activity> = None;
+    for record in records {
+        let includes = &record.capture.includes;
+        if includes.is_empty() {
+            return unmet("L1: a capture scope that includes something");
+        }
+        let calls_tools = record.events.iter().any(|event| event.kind == TOOL_CALL);
+        if calls_tools && !includes.iter().any(|it| it == TOOL_CALLS) {
+            return unmet("L1: a capture scope that includes the tool calls which are recorded");
+        }
+        if !follows(before, record) {
+            return unmet("L1: segments from 1 on, and another one after each resume");
+        }
+        before = Some(record);
     }
     // Signed, chained, and judged by trust that the signer did not bring along: that is L2. What
     // L3 asks for comes from outside the activity, and no such evidence exists yet.
@@ -48,6 +54,18 @@ pub fn derive(activity: &Activity) -> Derived {
         level: Some(Level::L2),
         unmet: "L3: protected execution evidence that the activity cannot alter, independently appraised",
     }
+}
+
+/// Tells whether a record's segment follows the one before. An activity may be resumed that broke
+/// off before it said that it is suspended, and one that is suspended may end as it is.
+fn follows(before: Option<&Activity>, record: &Activity) -> bool {
+    let segment = record.activity.segment;
+    let Some(before) = before else {
+        return segment == 1;
+    };
+    let last = before.activity.segment;
+    let may_stay = before.lifecycle != Lifecycle::Suspended || record.lifecycle == Lifecycle::Ended;
+    segment == last.saturating_add(1) || may_stay && segment == last
 }
 
 /// What an event is called that is a tool call.

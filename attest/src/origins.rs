@@ -5,6 +5,7 @@ use std::{cmp::Ordering, collections::BTreeSet};
 
 use notme_core::{hex, json, key::sha256};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The most entries of a set, duplicates counted.
 pub const ENTRIES_MAX: usize = 64;
@@ -148,6 +149,20 @@ pub enum OriginError {
     /// Not the JSON of a set.
     #[error("the origins are not an array of `{{\"uri\", \"vouchedBy\"}}`")]
     Json(#[source] serde_json::Error),
+}
+
+/// Tells whether something lists origins in the open, however deep.
+pub(crate) fn discloses(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => disclosed(object),
+        Value::Array(values) => values.iter().any(discloses),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Tells it of an object.
+pub(crate) fn disclosed(object: &json::Object) -> bool {
+    object.contains_key("contentOrigins") || object.values().any(discloses)
 }
 
 /// Tells whether an object states its origins in both ways at once, which is malformed.

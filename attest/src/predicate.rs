@@ -58,7 +58,7 @@ impl Predicate {
     pub fn read(statement: &Statement) -> Result<Self, PredicateError> {
         let predicate = statement.predicate();
         Ok(match statement.predicate_type() {
-            DISPATCH => Self::Dispatch(read(predicate, Dispatch::check)?),
+            DISPATCH => Self::Dispatch(read(predicate, |it: &Dispatch| it.check(statement))?),
             HANDOFF | HANDOFF_ROSARY => Self::Handoff(read(predicate, Handoff::check)?),
             ACTIVITY => Self::Activity(read(predicate, |it: &Activity| it.check(statement))?),
             ACCEPTANCE => {
@@ -75,7 +75,10 @@ impl Predicate {
             Self::Dispatch(_) => "dispatch",
             Self::Handoff(_) => "handoff",
             Self::Activity(_) => "activity",
-            Self::Acceptance(_) => "acceptance",
+            Self::Acceptance(it) => match it.decision {
+                Decision::Accepted => "acceptance",
+                Decision::Rejected => "rejection",
+            },
             Self::Summary(_) => "verification-summary",
         }
     }
@@ -98,17 +101,6 @@ impl Predicate {
             Self::Dispatch(it) => it.origins_hash(),
             Self::Activity(it) => it.origins_hash.as_deref(),
             Self::Handoff(_) | Self::Acceptance(_) | Self::Summary(_) => None,
-        }
-    }
-
-    /// Tells whether it lists origins in the open.
-    pub fn discloses_origins(&self) -> bool {
-        match self {
-            Self::Dispatch(it) => it.discloses_origins(),
-            Self::Activity(it) => it.more.contains_key("contentOrigins"),
-            Self::Handoff(it) => it.more.contains_key("contentOrigins"),
-            Self::Acceptance(it) => it.more.contains_key("contentOrigins"),
-            Self::Summary(it) => it.more.contains_key("contentOrigins"),
         }
     }
 }

@@ -35,7 +35,6 @@ use notme_core::{
     object::{self, HashKind, ObjectKind},
     time::UnixTime,
 };
-use serde_json::Value;
 
 pub use self::merge::Merged;
 use crate::{bundle::BUNDLE_MAX, predicate::Activity};
@@ -398,6 +397,15 @@ impl Store {
         Ok(None)
     }
 
+    /// Tells whether the history here was cut off.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that cannot be read.
+    pub fn is_shallow(&self) -> Result<bool, StoreError> {
+        let shallow = self.repository.to_thread_local().is_shallow();
+        shallow.map_err(|error| failed("see where its history ends", error))
+    }
+
     /// Returns what HEAD names, if it names a commit.
     pub fn head(&self) -> Option<String> {
         let repository = self.repository.to_thread_local();
@@ -721,25 +729,13 @@ fn failed(
 /// # Errors
 /// [`StoreError::Disclosed`].
 pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
-    match predicate.iter().any(lists_origins) {
+    match crate::origins::disclosed(predicate) {
         true => Err(StoreError::Disclosed),
         false => Ok(()),
     }
 }
 
 /// Looks for the list however deep it lies; reading JSON has limited that.
-fn lists_origins((name, value): (&String, &Value)) -> bool {
-    name == "contentOrigins" || holds_origins(value)
-}
-
-fn holds_origins(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => members.iter().any(lists_origins),
-        Value::Array(items) => items.iter().any(holds_origins),
-        _ => false,
-    }
-}
-
 /// The store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -21,13 +21,19 @@ use crate::{
     bundle::Bundle,
     chain::{Chain, Link},
     level::{Derived, derive},
-    origins::OriginSet,
-    predicate::{Activity, Decision, Level, Predicate, PredicateError, UNKNOWN},
+    origins::{OriginSet, discloses},
+    predicate::{
+        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
+        PredicateError, Termination, UNKNOWN,
+    },
     store::{CommitFacts, FileName, Kept, Place, Store, StoreError},
 };
 
 /// How often a commit may have taken the place of another.
 const SUCCESSIONS_MAX: usize = 16;
+
+/// How far what a statement says of its time may be from when it was signed, in seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// What the reader asks beside the policy.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +79,14 @@ pub struct Attested {
     pub place: Option<RecordPlace>,
     /// The digest of the origins of what the agent read, when it states one.
     pub origins_hash: Option<String>,
+    /// What an acceptance decides.
+    pub decision: Option<Decision>,
+    /// Whether an activity goes on, as of this record.
+    pub lifecycle: Option<Lifecycle>,
+    /// Why it ended.
+    pub termination: Option<Termination>,
+    /// How its work came out.
+    pub outcome: Option<Outcome>,
 }
 
 /// A statement whose signature somebody asked about.
@@ -113,6 +127,8 @@ struct Examined {
     predicate: Option<Result<Predicate, PredicateError>>,
     judgement: Option<Judgement>,
     refusal: Option<(Code, String)>,
+    /// Whether it lists origins in the open.
+    discloses: bool,
 }
 
 /// The statements of a repository, judged.
@@ -123,6 +139,7 @@ pub struct Attestations<'j> {
     asked: Asked,
     examined: Mutex<HashMap<FileName, Arc<Examined>>>,
     chains: Mutex<HashMap<(String, String), Arc<Judged>>>,
+    levels: Mutex<HashMap<(String, String), Derived>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -134,6 +151,7 @@ impl<'j> Attestations<'j> {
             asked,
             examined: Mutex::default(),
             chains: Mutex::default(),
+            levels: Mutex::default(),
         }
     }
 
@@ -153,44 +171,176 @@ impl<'j> Attestations<'j> {
         };
         let mut all = Vec::new();
         let mut seen = HashSet::new();
-        let mut names = vec![commit.to_owned()];
+        let mut names = vec![(commit.to_owned(), None::<String>)];
         let mut next = 0;
-        while let Some(name) = names.get(next).cloned() {
+        while let Some((name, by)) = names.get(next).cloned() {
             next += 1;
+            let named = self.other(&name, commit)?;
             for kept in self.store.read(&Place::commit(&name))? {
-                if !seen.insert(kept.name.clone()) {
+                let examined = self.examine(&kept);
+                // Only what the same signer stated: nobody moves what others said.
+                let is_carried = by.as_ref().is_none_or(|by| examined.is_carried_by(by));
+                if !is_carried || !seen.insert(kept.name) {
                     continue;
                 }
-                let examined = self.examine(&kept);
-                let attested = self.decide(&examined, &name, &facts, commit)?;
-                if attested.verdict == Verdict::Accepted
-                    && let Some(Ok(Predicate::Activity(activity))) = &examined.predicate
-                {
-                    let before = activity.succeeds.iter().filter(|it| it.to == name);
-                    for succession in before {
-                        if names.len() < SUCCESSIONS_MAX && !names.contains(&succession.from) {
-                            names.push(succession.from.clone());
+                let found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
+                if let (Verdict::Accepted, Some(activity), Some(identity)) = (
+                    found.attested.verdict,
+                    found.examined.activity(),
+                    &found.attested.identity,
+                ) {
+                    for succession in activity.succeeds.iter().filter(|it| it.to == name) {
+                        let before = (succession.from.clone(), Some(identity.clone()));
+                        if names.len() < SUCCESSIONS_MAX && !names.contains(&before) {
+                            names.push(before);
                         }
                     }
                 }
-                all.push(attested);
+                all.push(found);
             }
         }
-        for kept in self.store.read(&Place::tree(&facts.tree))? {
+        let mut same_tree = self.store.read(&Place::tree(&facts.tree))?;
+        if !same_tree.is_empty() && self.changes_nothing(&facts)? {
+            same_tree.clear();
+        }
+        for kept in same_tree {
             if seen.contains(&kept.name) {
                 continue;
             }
             let examined = self.examine(&kept);
-            let other = examined.statement.as_ref().and_then(|statement| {
-                let mut subjects = statement.subjects().iter();
-                let same = subjects.find(|it| it.digest.get("gitTree") == Some(&facts.tree))?;
-                same.digest.get("gitCommit").cloned()
-            });
-            let name = other.unwrap_or_default();
-            all.push(self.decide(&examined, &name, &facts, commit)?);
+            let (name, named) = self.twin(&examined, &facts.tree, commit)?;
+            let is_here = name == commit || named.is_some() || name.is_empty();
+            let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
+            if !is_here && found.attested.verdict == Verdict::Accepted {
+                let detail = format!("{name}, which it speaks of");
+                found.attested.refuse(Code::ObjectMissing, detail);
+            }
+            all.push(found);
         }
+        self.bind(&mut all)?;
+        let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
         self.hand_down(&mut all);
         Ok(all)
+    }
+
+    /// Reads a commit; one that is missing or malformed is none.
+    fn readable(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        match self.store.commit(id) {
+            Err(StoreError::Commit(..)) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// Reads a commit that is another than the one asked about.
+    fn other(&self, name: &str, commit: &str) -> Result<Option<CommitFacts>, StoreError> {
+        match name == commit {
+            true => Ok(None),
+            false => self.readable(name),
+        }
+    }
+
+    /// Finds the commit of that tree that a statement speaks of: one that is here, if any is.
+    fn twin(
+        &self,
+        examined: &Examined,
+        tree: &str,
+        commit: &str,
+    ) -> Result<(String, Option<CommitFacts>), StoreError> {
+        let subjects = examined.statement.iter().flat_map(Statement::subjects);
+        let same = subjects.filter(|it| it.digest.get("gitTree").is_some_and(|it| it == tree));
+        let names: Vec<_> = same.filter_map(|it| it.digest.get("gitCommit")).collect();
+        for name in &names {
+            let named = self.other(name, commit)?;
+            if *name == commit || named.as_ref().is_some_and(|it| it.tree == tree) {
+                return Ok(((*name).clone(), named));
+            }
+        }
+        let first = names.first().map(|name| (*name).clone());
+        Ok((first.unwrap_or_default(), None))
+    }
+
+    /// Tells whether a commit has the tree of a parent: what is stated about that tree is about
+    /// somebody's work before it.
+    fn changes_nothing(&self, facts: &CommitFacts) -> Result<bool, StoreError> {
+        let headers = facts.raw.split(|byte| *byte == b'\n');
+        for header in headers.take_while(|header| !header.is_empty()) {
+            let parent = header.strip_prefix(b"parent ");
+            let Some(parent) = parent.and_then(|id| str::from_utf8(id).ok()) else {
+                continue;
+            };
+            let parent = self.readable(parent)?;
+            if parent.is_some_and(|parent| parent.tree == facts.tree) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Judges a statement that is kept with `name`, for somebody who asks about another commit or
+    /// about that one.
+    fn find(
+        &self,
+        examined: Arc<Examined>,
+        name: &str,
+        (commit, facts): (&str, &CommitFacts),
+        named: Option<&CommitFacts>,
+    ) -> Result<Found, StoreError> {
+        let mut commits = vec![(commit, facts)];
+        commits.extend(named.map(|named| (name, named)));
+        let trailers = commits.iter().flat_map(|(_, it)| it.trailers.clone());
+        let trailers = trailers.collect();
+        let about = About {
+            name,
+            commits,
+            is_cited: false,
+        };
+        let mut attested = self.decide(&examined, &about)?;
+        if name != commit {
+            attested.attested_as = Some(name.to_owned());
+        }
+        Ok(Found {
+            examined,
+            attested,
+            trailers,
+        })
+    }
+
+    /// Refuses statements about a commit that carries the head of a chain which is not here: with
+    /// the chain, what it says of the commit was taken away.
+    fn bind(&self, all: &mut [Found]) -> Result<(), StoreError> {
+        if all.iter().all(|found| found.trailers.is_empty()) {
+            return Ok(());
+        }
+        let mut claims = Vec::new();
+        for Found { examined, .. } in &*all {
+            if let (Some(identity), Some(activity), Some(digest)) = (
+                examined.judged_identity(),
+                examined.activity(),
+                &examined.digest,
+            ) {
+                let chain = self.chain(&activity.activity.id, identity)?;
+                if let Ok(whole) = chain.as_ref()
+                    && let Some(sequence) = whole.sequence(digest)
+                {
+                    claims.push((chain, sequence));
+                }
+            }
+        }
+        let is_claimed = |head: &str| {
+            claims.iter().any(|(chain, sequence)| {
+                let chain = chain.as_ref().as_ref().ok();
+                let at = chain.and_then(|chain| chain.sequence(head));
+                at.is_some_and(|at| at < *sequence)
+            })
+        };
+        for found in all {
+            let stray = found.trailers.iter().find(|head| !is_claimed(head));
+            if let (Verdict::Accepted, Some(stray)) = (found.attested.verdict, stray) {
+                let detail = format!("it carries {stray}, which no chain about it holds");
+                found.attested.refuse(Code::ChainTrailer, detail);
+            }
+        }
+        Ok(())
     }
 
     /// Judges what is stated about many commits, on all cores.
@@ -242,20 +392,28 @@ impl<'j> Attestations<'j> {
             name: FileName::of(&content),
             content,
         });
-        let named = examined.statement.as_ref();
-        let named = named.and_then(|statement| statement.digests("gitCommit").next());
-        let name = named.unwrap_or_default().to_owned();
-        match self.store.commit(&name)? {
-            Some(facts) => self.decide(&examined, &name, &facts, &name),
-            None => {
-                let mut attested = Attested::of(&examined);
-                if attested.verdict == Verdict::Accepted {
-                    let detail = "none of its commits is here";
-                    attested.refuse(Code::ObjectMissing, detail.to_owned());
-                }
-                Ok(attested)
+        let named = examined.statement.iter();
+        let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
+        let mut all = Vec::new();
+        for name in &names {
+            if let Some(facts) = self.store.commit(name)? {
+                let found = self.find(Arc::clone(&examined), name, (name, &facts), None)?;
+                let mut found = vec![found];
+                self.bind(&mut found)?;
+                all.extend(found.into_iter().map(|it| it.attested));
             }
         }
+        let are_here = !names.is_empty() && all.len() == names.len();
+        let worst = all.iter().position(|it| it.verdict != Verdict::Accepted);
+        let mut attested = match all.into_iter().nth(worst.unwrap_or_default()) {
+            Some(attested) => attested,
+            None => Attested::of(&examined),
+        };
+        if attested.verdict == Verdict::Accepted && !are_here {
+            let detail = "not all of its commits are here";
+            attested.refuse(Code::ObjectMissing, detail.to_owned());
+        }
+        Ok(attested)
     }
 
     /// Finds the chain of an activity, as it was signed by an identity.
@@ -270,7 +428,8 @@ impl<'j> Attestations<'j> {
         let kept = self.store.read(&Place::activity(activity))?;
         let examined: Vec<_> = kept.par_iter().map(|kept| self.examine(kept)).collect();
         let mut links = Vec::new();
-        let mut ties = Vec::new();
+        let (mut bases, mut ties) = (Vec::new(), Vec::new());
+        let mut successions = HashMap::new();
         for record in &examined {
             // Others' records under the same id are others' chains.
             let is_theirs = record.judged_identity() == Some(identity);
@@ -281,43 +440,71 @@ impl<'j> Attestations<'j> {
                     digest,
                     record: &it.chain,
                 });
-                ties.extend(it.chain.base.iter().chain(&it.chain.commits));
+                bases.extend(&it.chain.base);
+                ties.extend(&it.chain.commits);
+                successions.extend(it.succeeds.iter().map(|it| (&it.from, &it.to)));
             }
         }
         let mut chain = Chain::of(&links).map_err(|error| (error.code(), error.to_string()));
+        // A history that was cut off may have held it.
+        let is_shallow = self.store.is_shallow()?;
+        let has_base = bases.is_empty() || is_shallow || {
+            let mut base = bases.first().copied();
+            for _ in 0..SUCCESSIONS_MAX {
+                if base.is_some_and(|base| matches!(self.readable(base), Ok(Some(_)))) {
+                    break;
+                }
+                base = base.and_then(|base| successions.get(base).copied());
+            }
+            match base {
+                Some(base) => self.readable(base)?.is_some(),
+                None => false,
+            }
+        };
         // One that began before the first commit, and covers none, is tied to nothing.
-        let mut is_here = ties.is_empty();
-        for tie in ties {
-            is_here = is_here || self.store.commit(tie)?.is_some();
+        let mut is_here = ties.is_empty() || !bases.is_empty() && !is_shallow;
+        for tie in ties.into_iter().chain(bases) {
+            is_here = is_here || self.readable(tie)?.is_some();
         }
-        if chain.is_ok() && !is_here {
-            let detail = "neither its base nor any commit that it covers".to_owned();
-            chain = Err((Code::ChainElsewhere, detail));
+        if chain.is_ok() && !(has_base && is_here) {
+            let detail = match has_base {
+                true => "no commit that it covers is here",
+                false => "what it began from is not here",
+            };
+            chain = Err((Code::ChainElsewhere, detail.to_owned()));
         }
         let chain = Arc::new(chain);
         lock(&self.chains).insert(key, Arc::clone(&chain));
         Ok(chain)
     }
 
-    /// Gives what an accepted record cites its level: it is part of what that was derived from.
+    /// Gives what an accepted record cites its level, if its signer stated that too: it is part of
+    /// what the level was derived from.
     fn hand_down(&self, all: &mut [Attested]) {
         let mut levels = HashMap::new();
         {
             let known = lock(&self.examined);
-            for attested in all.iter() {
-                let cited = known.get(&attested.file);
-                let cited = cited.and_then(|it| it.activity()).map(|it| &it.evidence);
+            for attested in all.iter().filter(|it| it.derived.level.is_some()) {
+                let citing = known.get(&attested.file);
+                let cited = citing.and_then(|it| it.activity()).map(|it| &it.evidence);
                 for evidence in cited.into_iter().flatten() {
-                    if attested.derived.level.is_some() {
-                        levels.insert(evidence.digest.clone(), attested.derived);
-                    }
+                    let cited = (
+                        Some(evidence.digest.clone()),
+                        Some(evidence.predicate_type.clone()),
+                        attested.identity.clone(),
+                    );
+                    levels.insert(cited, attested.derived);
                 }
             }
         }
         for attested in all {
-            let derived = attested.digest.as_ref().and_then(|it| levels.get(it));
+            let cited = (
+                attested.digest.clone(),
+                attested.predicate_type.clone(),
+                attested.identity.clone(),
+            );
             if let (Verdict::Accepted, None, Some(derived)) =
-                (attested.verdict, attested.derived.level, derived)
+                (attested.verdict, attested.derived.level, levels.get(&cited))
             {
                 attested.derived = *derived;
             }
@@ -334,23 +521,12 @@ impl<'j> Attestations<'j> {
         examined
     }
 
-    /// Decides about a statement that is kept with `name`, for somebody who asks about `commit`.
-    fn decide(
-        &self,
-        examined: &Examined,
-        name: &str,
-        facts: &CommitFacts,
-        commit: &str,
-    ) -> Result<Attested, StoreError> {
+    /// Decides about a statement.
+    fn decide(&self, examined: &Examined, about: &About<'_>) -> Result<Attested, StoreError> {
         let mut attested = Attested::of(examined);
-        if name != commit {
-            attested.attested_as = Some(name.to_owned());
-        }
-        if attested.verdict != Verdict::Accepted {
-            return Ok(attested);
-        }
-        let refusal = self.refusal(examined, (name, facts, commit), &mut attested)?;
-        if let Some((code, detail)) = refusal {
+        if attested.verdict == Verdict::Accepted
+            && let Some((code, detail)) = self.refusal(examined, about, &mut attested)?
+        {
             attested.refuse(code, detail);
         }
         Ok(attested)
@@ -359,16 +535,19 @@ impl<'j> Attestations<'j> {
     fn refusal(
         &self,
         examined: &Examined,
-        (name, facts, commit): (&str, &CommitFacts, &str),
+        about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
         let (Some(statement), Some(predicate)) = (&examined.statement, &examined.predicate) else {
             return Ok(Some((Code::StatementMalformed, String::new())));
         };
-        if !statement.speaks_of("gitCommit", name) {
+        // What is cited may be a record that covers no commit.
+        let is_about =
+            about.is_cited && about.name.is_empty() || statement.speaks_of("gitCommit", about.name);
+        if !is_about {
             return Ok(Some((
                 Code::SubjectMismatch,
-                format!("it is not about {name}"),
+                format!("it is not about {}", about.name),
             )));
         }
         let predicate = match predicate {
@@ -378,7 +557,7 @@ impl<'j> Attestations<'j> {
             }
             Err(error) => return Ok(Some((Code::PredicateMalformed, error.to_string()))),
         };
-        if predicate.discloses_origins() {
+        if examined.discloses {
             return Ok(Some((Code::OriginsDisclosed, String::new())));
         }
         if let (Some(stated), Some(shown)) = (predicate.origins_hash(), &self.asked.origins)
@@ -386,16 +565,22 @@ impl<'j> Attestations<'j> {
         {
             return Ok(Some((Code::OriginsMismatch, format!("it states {stated}"))));
         }
+        let judged_at = examined.judgement.as_ref().and_then(Judgement::judged_at);
+        if let (Predicate::Activity(_) | Predicate::Acceptance(_), Some(stated), Some(judged)) =
+            (predicate, predicate.stated_at(), judged_at)
+            && stated.secs().abs_diff(judged.secs()) > DAY
+        {
+            let detail = format!("it says {stated}, and was signed at {judged}");
+            return Ok(Some((Code::PredicateMalformed, detail)));
+        }
         let identity = examined.judged_identity().unwrap_or_default();
         Ok(match predicate {
-            Predicate::Activity(activity) => self.activity_refusal(
-                activity,
-                identity,
-                examined,
-                (facts, name, commit),
-                attested,
-            )?,
-            Predicate::Acceptance(_) => self.acceptance_refusal(identity, (facts, commit))?,
+            Predicate::Activity(activity) => {
+                self.activity_refusal(activity, identity, examined, about, attested)?
+            }
+            Predicate::Acceptance(acceptance) => {
+                self.acceptance_refusal(acceptance, identity, statement, about)?
+            }
             // Whoever verifies is whoever signs: names of others are words.
             Predicate::Summary(summary) if summary.verifier.id != identity => {
                 let detail = format!("it names {}", summary.verifier.id);
@@ -410,7 +595,7 @@ impl<'j> Attestations<'j> {
         activity: &Activity,
         identity: &str,
         examined: &Examined,
-        (facts, name, commit): (&CommitFacts, &str, &str),
+        about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
         if activity.workload != UNKNOWN && activity.workload != identity {
@@ -427,7 +612,7 @@ impl<'j> Attestations<'j> {
         let digest = examined.digest.as_deref().unwrap_or_default();
         let Some(sequence) = chain.sequence(digest) else {
             let detail = "this record is not among those of its activity".to_owned();
-            return Ok(Some((Code::ChainLinkMissing, detail)));
+            return Ok(Some((Code::ChainRecordStray, detail)));
         };
         attested.place = Some(RecordPlace {
             activity: id.clone(),
@@ -435,13 +620,17 @@ impl<'j> Attestations<'j> {
             length: chain.length(),
             closed: chain.is_closed(),
         });
-        let strays = |head: &&String| chain.sequence(head).is_none_or(|at| at >= sequence);
-        if name == commit
-            && let Some(stray) = facts.trailers.iter().find(strays)
-        {
+        // A chain that does not hold what the commit carries makes no claim to it.
+        let is_late = |head: &&String| chain.sequence(head).is_some_and(|at| at >= sequence);
+        let mut named = about.commits.iter().filter(|(id, _)| *id == about.name);
+        if let Some(stray) = named.find_map(|(_, facts)| facts.trailers.iter().find(is_late)) {
             return Ok(Some((Code::ChainTrailer, format!("it carries {stray}"))));
         }
-        if let Some(missing) = self.missing_evidence(activity)? {
+        if about.is_cited {
+            return Ok(None);
+        }
+        let commits = activity.chain.commits.iter().map(String::as_str);
+        if let Some(missing) = self.missing_evidence(&activity.evidence, commits, Some(id))? {
             return Ok(Some((Code::EvidenceMissing, missing)));
         }
         if !chain.is_closed() && !self.asked.open {
@@ -449,65 +638,120 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::ChainTailMissing, detail)));
         }
         attested.claimed = activity.claim.as_ref().map(|claim| claim.level);
-        attested.derived = derive(activity);
+        attested.derived = self.derived(id, identity, chain)?;
         Ok(None)
     }
 
-    /// Finds a statement that a record rests on and that is not here, or is not accepted.
-    fn missing_evidence(&self, activity: &Activity) -> Result<Option<String>, StoreError> {
-        let mut wanted: BTreeSet<_> = activity.evidence.iter().map(|it| &*it.digest).collect();
-        if wanted.is_empty() {
-            return Ok(None);
+    /// Derives the level that a whole chain carries, once.
+    fn derived(&self, id: &str, identity: &str, chain: &Chain) -> Result<Derived, StoreError> {
+        let key = (id.to_owned(), identity.to_owned());
+        if let Some(known) = lock(&self.levels).get(&key) {
+            return Ok(*known);
         }
-        let own = Place::activity(&activity.activity.id);
-        let commits = activity.chain.commits.iter().map(|id| Place::commit(id));
-        for place in commits.chain([own]) {
+        let kept = self.store.read(&Place::activity(id))?;
+        let mut examined: Vec<_> = kept.iter().map(|kept| self.examine(kept)).collect();
+        examined.retain(|it| {
+            let digest = it.digest.as_deref().unwrap_or_default();
+            it.judged_identity() == Some(identity) && chain.sequence(digest).is_some()
+        });
+        let mut records: Vec<_> = examined.iter().filter_map(|it| it.activity()).collect();
+        records.sort_by_key(|record| record.chain.sequence);
+        records.dedup_by_key(|record| record.chain.sequence);
+        let mut derived = derive(&records);
+        for record in records {
+            let commits = record.chain.commits.iter().map(String::as_str);
+            let missing = self.missing_evidence(&record.evidence, commits, Some(id))?;
+            if missing.is_some() {
+                derived = Derived::UNFOUNDED;
+            }
+        }
+        lock(&self.levels).insert(key, derived);
+        Ok(derived)
+    }
+
+    /// Finds a statement that another rests on and that is not here, is of another type, or is
+    /// not accepted. What that one rests on in its turn is not looked at, nor whether its chain is
+    /// closed yet.
+    fn missing_evidence<'a>(
+        &self,
+        evidence: &[Evidence],
+        commits: impl Iterator<Item = &'a str>,
+        activity: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let wanted = evidence.iter();
+        let mut wanted: BTreeSet<_> = wanted
+            .map(|it| (&*it.digest, &*it.predicate_type))
+            .collect();
+        let commits = commits.map(|id| (Place::commit(id), Some(id)));
+        let activity = activity.map(|id| (Place::activity(id), None));
+        for (place, name) in commits.chain(activity) {
+            if wanted.is_empty() {
+                break;
+            }
+            let facts = name.map_or(Ok(None), |name| self.readable(name))?;
             for kept in self.store.read(&place)? {
                 let found = self.examine(&kept);
-                if let (Some(_), Some(digest)) = (found.judged_identity(), &found.digest) {
-                    wanted.remove(&**digest);
+                let (Some(statement), Some(digest)) = (&found.statement, &found.digest) else {
+                    continue;
+                };
+                let cited = (&**digest, statement.predicate_type());
+                let first = statement.digests("gitCommit").next();
+                let name = name.or(first).unwrap_or_default();
+                let about = About {
+                    name,
+                    commits: facts.iter().map(|facts| (name, facts)).collect(),
+                    is_cited: true,
+                };
+                if wanted.iter().any(|it| *it == cited)
+                    && self.decide(&found, &about)?.verdict == Verdict::Accepted
+                {
+                    wanted.retain(|it| *it != cited);
                 }
             }
-            if wanted.is_empty() {
-                return Ok(None);
-            }
         }
-        Ok(wanted.first().map(|digest| (*digest).to_owned()))
+        Ok(wanted.first().map(|(digest, _)| (*digest).to_owned()))
     }
 
-    /// Nobody accepts their own work: neither what they signed, nor what they attested.
+    /// Nobody accepts their own work: neither what they signed, nor what they attested. Anybody
+    /// may reject it.
     fn acceptance_refusal(
         &self,
+        acceptance: &Acceptance,
         identity: &str,
-        (facts, commit): (&CommitFacts, &str),
+        statement: &Statement,
+        about: &About<'_>,
     ) -> Result<Option<(Code, String)>, StoreError> {
         use notme_core::object::{HashKind, ObjectKind};
-        let hash = match commit.len() {
-            64 => HashKind::Sha256,
-            _ => HashKind::Sha1,
-        };
-        let signer = self
-            .judge
-            .judge_object(ObjectKind::Commit, &facts.raw, hash);
-        if signer.identity() == Some(identity) {
-            return Ok(Some((
-                Code::AcceptanceSelf,
-                "they signed the commit".to_owned(),
-            )));
+        if acceptance.decision == Decision::Rejected {
+            let reason = acceptance.reason.clone();
+            return Ok(Some((Code::AcceptanceRejected, reason.unwrap_or_default())));
         }
-        for kept in self.store.read(&Place::commit(commit))? {
-            let other = self.examine(&kept);
-            // To verify is no work on the commit, either.
-            let is_answer = matches!(
-                other.predicate,
-                Some(Ok(Predicate::Acceptance(_) | Predicate::Summary(_)))
-            );
-            if !is_answer && other.judged_identity() == Some(identity) {
-                let detail = format!("they signed {} too", other.file);
+        for (commit, facts) in &about.commits {
+            let hash = match commit.len() {
+                64 => HashKind::Sha256,
+                _ => HashKind::Sha1,
+            };
+            let judge = self.judge;
+            let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
+            if signer.identity() == Some(identity) {
+                let detail = format!("they signed {commit}");
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }
+            for kept in self.store.read(&Place::commit(commit))? {
+                let other = self.examine(&kept);
+                // To verify is no work on the commit, either.
+                if !other.is_answer() && other.judged_identity() == Some(identity) {
+                    let detail = format!("they signed {} too", other.file);
+                    return Ok(Some((Code::AcceptanceSelf, detail)));
+                }
+            }
         }
-        Ok(None)
+        if about.is_cited {
+            return Ok(None);
+        }
+        let commits = statement.digests("gitCommit");
+        let missing = self.missing_evidence(&acceptance.evidence, commits, None)?;
+        Ok(missing.map(|missing| (Code::EvidenceMissing, missing)))
     }
 }
 
@@ -530,6 +774,24 @@ impl Statements for Attestations<'_> {
     }
 }
 
+/// A statement that was found, judged.
+struct Found {
+    examined: Arc<Examined>,
+    attested: Attested,
+    /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
+    trailers: Vec<String>,
+}
+
+/// What a statement is judged about.
+struct About<'a> {
+    /// The commit that it is to speak of.
+    name: &'a str,
+    /// The commits that are asked about and spoken of, as far as they are here.
+    commits: Vec<(&'a str, &'a CommitFacts)>,
+    /// Whether another one rests on it.
+    is_cited: bool,
+}
+
 impl Examined {
     fn of(kept: &Kept, judge: &Judge<'_>) -> Self {
         let mut examined = Self {
@@ -539,6 +801,7 @@ impl Examined {
             predicate: None,
             judgement: None,
             refusal: None,
+            discloses: false,
         };
         if FileName::of(&kept.content) != kept.name {
             let detail = "its content has another name, or is too long".to_owned();
@@ -570,7 +833,11 @@ impl Examined {
             stated_at,
         ));
         match statement {
-            Ok(statement) => examined.statement = Some(statement),
+            Ok(statement) => {
+                let said = serde_json::from_slice(envelope.payload());
+                examined.discloses = said.is_ok_and(|said| discloses(&said));
+                examined.statement = Some(statement);
+            }
             Err(error) => examined.refusal = Some((Code::StatementMalformed, error)),
         }
         examined.predicate = predicate;
@@ -582,6 +849,19 @@ impl Examined {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
         judgement.identity().filter(|_| is_accepted)
+    }
+
+    /// Tells whether it answers to the work on a commit, and is none.
+    fn is_answer(&self) -> bool {
+        matches!(
+            self.predicate,
+            Some(Ok(Predicate::Acceptance(_) | Predicate::Summary(_)))
+        )
+    }
+
+    /// Tells whether it goes along when its signer says that another commit took the place.
+    fn is_carried_by(&self, identity: &str) -> bool {
+        self.judged_identity() == Some(identity) && !self.is_answer()
     }
 
     fn activity(&self) -> Option<&Activity> {
@@ -596,6 +876,7 @@ impl Attested {
     /// What can be said of a statement by itself.
     fn of(examined: &Examined) -> Self {
         let judgement = examined.judgement.as_ref();
+        let activity = examined.activity();
         let mut attested = Self {
             file: examined.file.clone(),
             verdict: judgement.map_or(Verdict::Accepted, Judgement::verdict),
@@ -621,6 +902,13 @@ impl Attested {
                 Some(Ok(predicate)) => predicate.origins_hash().map(str::to_owned),
                 Some(Err(_)) | None => None,
             },
+            decision: match &examined.predicate {
+                Some(Ok(Predicate::Acceptance(acceptance))) => Some(acceptance.decision),
+                Some(_) | None => None,
+            },
+            lifecycle: activity.map(|it| it.lifecycle),
+            termination: activity.and_then(|it| it.termination),
+            outcome: activity.map(|it| it.outcome),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
             attested.refuse(*code, detail.clone());
@@ -647,13 +935,27 @@ impl From<&Attested> for AttestationReport {
             identity: attested.identity.clone(),
             time_basis: attested.time_basis,
             attested_as: attested.attested_as.clone(),
+            decision: attested.decision.map(Decision::as_str),
+            lifecycle: attested.lifecycle.map(Lifecycle::as_str),
+            termination: attested.termination.map(Termination::as_str),
+            outcome: attested.outcome.map(Outcome::as_str),
         }
     }
 }
 
-/// Returns the best level among accepted statements.
+/// Returns the statements that count for a commit: its own, and where it has none, those that it
+/// took over. That somebody rejected its tree counts anyhow.
+pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
+    let has_own = all.iter().any(|it| it.attested_as.is_none());
+    all.iter().filter(move |it| {
+        let is_own = it.attested_as.is_none();
+        is_own || !has_own || it.verdict.code() == Some(Code::AcceptanceRejected)
+    })
+}
+
+/// Returns the best level among accepted statements that count.
 pub fn level(all: &[Attested]) -> Option<Level> {
-    let accepted = all.iter().filter(|it| it.verdict == Verdict::Accepted);
+    let accepted = counted(all).filter(|it| it.verdict == Verdict::Accepted);
     accepted.filter_map(|it| it.derived.level).max()
 }
 

@@ -220,10 +220,14 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::OriginsDisclosed
         | Code::OriginsMismatch
         | Code::AcceptanceSelf
+        | Code::AcceptanceRejected
         | Code::EvidenceMissing
         | Code::ChainPrefixMissing
         | Code::ChainLinkMissing
         | Code::ChainLinkBroken
+        | Code::ChainReordered
+        | Code::ChainCount
+        | Code::ChainRecordStray
         | Code::ChainFork
         | Code::ChainExtended
         | Code::ChainTailMissing

@@ -197,10 +197,14 @@ const fn step_of(code: Code) -> u8 {
         | Code::OriginsDisclosed
         | Code::OriginsMismatch
         | Code::AcceptanceSelf
+        | Code::AcceptanceRejected
         | Code::EvidenceMissing
         | Code::ChainPrefixMissing
         | Code::ChainLinkMissing
         | Code::ChainLinkBroken
+        | Code::ChainReordered
+        | Code::ChainCount
+        | Code::ChainRecordStray
         | Code::ChainFork
         | Code::ChainExtended
         | Code::ChainTailMissing

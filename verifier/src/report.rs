@@ -101,6 +101,14 @@ pub struct AttestationReport {
     pub time_basis: Option<TimeBasis>,
     /// The commit it speaks of, when that is another.
     pub attested_as: Option<String>,
+    /// What an acceptance decides.
+    pub decision: Option<&'static str>,
+    /// Whether an activity goes on.
+    pub lifecycle: Option<&'static str>,
+    /// Why it ended.
+    pub termination: Option<&'static str>,
+    /// How its work came out.
+    pub outcome: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -298,11 +306,26 @@ fn facts(
         fields.push(basis.to_string());
     }
     if let Some(attested) = attested {
-        fields.extend(attested.level.map(str::to_owned));
+        fields.extend(attested.level.map(|level| level_of(attested, level)));
         let refused = attested.attestations.iter().filter(|it| it.code.is_some());
         fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?))));
     }
     fields
+}
+
+/// Says what a level rests on, when that is stated about another commit.
+fn level_of(attested: &Attested, level: &str) -> String {
+    let mut carrying = attested.attestations.iter();
+    match carrying.find(|it| it.level == Some(level)) {
+        Some(AttestationReport {
+            attested_as: Some(other),
+            ..
+        }) => {
+            let short: String = other.chars().take(SHORT).collect();
+            format!("{level} (as {})", escape(&short))
+        }
+        Some(_) | None => level.to_owned(),
+    }
 }
 
 /// Returns what is particular to a refusal.

@@ -241,6 +241,9 @@ codes! {
     AcceptanceSelf "acceptance-self" Rejected
         "Whoever accepted the commit signed it or its attestations too"
         "Have somebody else accept it";
+    AcceptanceRejected "acceptance-rejected" Rejected
+        "Somebody trusted looked at the commit and states that it is not accepted"
+        "Read why (`notme attest verify`) and make another commit";
     EvidenceMissing "evidence-missing" Undecided
         "A statement that this one rests on is not here, or was not accepted"
         "Fetch the attestations (`notme attest fetch`)";
@@ -253,6 +256,15 @@ codes! {
     ChainLinkBroken "chain-link-broken" Rejected
         "A record of the activity follows another record than the one that is there"
         "Treat the chain as spliced; ask its signer for the records";
+    ChainReordered "chain-reordered" Rejected
+        "Records of the activity stand in another order than the one they were signed in"
+        "Treat the chain as spliced; ask its signer for the records";
+    ChainCount "chain-count" Rejected
+        "The closing record of the activity counts another number of records"
+        "Treat the chain as cut; ask its signer for the records";
+    ChainRecordStray "chain-record-stray" Rejected
+        "The record is kept with its commit, and is none of its activity's chain"
+        "Fetch the attestations (`notme attest fetch`); if it stays, it was taken off its chain";
     ChainFork "chain-fork" Rejected
         "Two records of the activity have one place in its chain"
         "Treat the chain as forked; ask its signer which is true";
@@ -263,10 +275,10 @@ codes! {
         "The activity has no closing record: it goes on, or its end was cut off"
         "Fetch the attestations (`notme attest fetch`), end the activity, or allow it with `--open`";
     ChainElsewhere "chain-elsewhere" Rejected
-        "The activity's chain belongs to another repository: neither its beginning nor any of its commits is here"
+        "The activity's chain belongs to another repository: what it began from, or every commit that it covers, is not here"
         "Treat it as replayed; fetch the history if the clone is shallow";
     ChainTrailer "chain-trailer" Rejected
-        "The commit carries another chain's head than the one before its record"
+        "The commit carries the head of a chain that is not here, or that does not hold it before the commit's record"
         "Treat the chain as made afterwards; ask its signer";
     AttestationMissing "attestation-missing" Undecided
         "Nothing is attested about the object"

@@ -34,6 +34,16 @@ pub enum Decision {
     Rejected,
 }
 
+impl Decision {
+    /// Returns its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 impl Acceptance {
     pub(super) fn check(&self, statement: &Statement) -> Result<(), PredicateError> {
         check_time(&self.accepted_at, "`acceptedAt` is not a date-time")?;

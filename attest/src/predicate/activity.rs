@@ -145,6 +145,17 @@ pub enum Lifecycle {
     Ended,
 }
 
+impl Lifecycle {
+    /// Returns its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// Why an activity ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -161,6 +172,19 @@ pub enum Termination {
     Unknown,
 }
 
+impl Termination {
+    /// Returns its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How the work came out.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,6 +197,18 @@ pub enum Outcome {
     Partial,
     /// Nobody knows.
     Unknown,
+}
+
+impl Outcome {
+    /// Returns its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Partial => "partial",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What is recorded, and what is not.
@@ -330,8 +366,12 @@ impl Record {
         if self.base.is_some() && !is_first {
             return rule("`chain`: only the opening record has a base");
         }
-        let is_oid = |oid: &String| matches!(oid.len(), 40 | 64) && hex::decode(oid).is_some();
-        if !self.commits.iter().chain(&self.base).all(is_oid) {
+        if !self
+            .commits
+            .iter()
+            .chain(&self.base)
+            .all(|id| is_object_id(id))
+        {
             return rule("`chain` names something that is no commit");
         }
         match &self.previous {
@@ -397,6 +437,9 @@ impl Activity {
                 check_digest(digest, "`events` has a digest that is none")?;
             }
         }
+        if includes_twice(&self.capture) {
+            return rule("`capture` excludes what it includes");
+        }
         self.evidence.iter().try_for_each(Evidence::check)?;
         if let Some(hash) = &self.origins_hash {
             check_digest(hash, "`originsHash` is not `sha256:` and 64 hex digits")?;
@@ -416,9 +459,21 @@ impl Activity {
         {
             return rule("`chain.commits` are not the commits among the subjects");
         }
+        if !self.succeeds.iter().all(|it| is_object_id(&it.from)) {
+            return rule("`succeeds` names something that is no commit");
+        }
         match self.succeeds.iter().all(|it| commits.contains(&*it.to)) {
             true => Ok(()),
             false => rule("`succeeds` leads to a commit that is no subject"),
         }
     }
+}
+
+fn is_object_id(id: &str) -> bool {
+    matches!(id.len(), 40 | 64) && hex::decode(id).is_some()
+}
+
+fn includes_twice(capture: &Capture) -> bool {
+    let mut excludes = capture.excludes.iter();
+    excludes.any(|it| capture.includes.contains(it))
 }

@@ -1,7 +1,9 @@
 //! `https://notme.bot/provenance/dispatch/v1` (APAS 0.3): member names as its JSON Schema has
 //! them, everything optional but what is said to be required.
 
-use notme_core::json::Object;
+use std::collections::BTreeSet;
+
+use notme_core::{json::Object, statement::Statement};
 use serde::{Deserialize, Serialize};
 
 use super::{PredicateError, check_digest, check_time, is_uuid, open_object};
@@ -182,7 +184,7 @@ open_object! {
 }
 
 impl Dispatch {
-    pub(super) fn check(&self) -> Result<(), PredicateError> {
+    pub(super) fn check(&self, statement: &Statement) -> Result<(), PredicateError> {
         let rule = |rule| Err(PredicateError::Rule(rule));
         if let Some(definition) = &self.dispatch_definition {
             if let Some(item) = &definition.work_item_ref {
@@ -211,6 +213,13 @@ impl Dispatch {
                 return rule("`sessionId` is not a UUID");
             }
         }
+        let work = run.work.as_ref().and_then(|work| work.commits.as_ref());
+        let made = work.into_iter().flatten();
+        let made: BTreeSet<_> = made.filter_map(|it| it.get("sha")?.as_str()).collect();
+        let subjects: BTreeSet<_> = statement.digests("gitCommit").collect();
+        if !made.is_empty() && !subjects.is_empty() && made != subjects {
+            return rule("`commits` are not those among the subjects");
+        }
         if is_stated_twice(&run.more) {
             return rule("`contentOrigins` and `originsHash` exclude each other");
         }
@@ -229,11 +238,6 @@ impl Dispatch {
 
     pub(super) fn origins_hash(&self) -> Option<&str> {
         self.run_details.as_ref()?.more.get("originsHash")?.as_str()
-    }
-
-    pub(super) fn discloses_origins(&self) -> bool {
-        let run = self.run_details.as_ref();
-        run.is_some_and(|run| run.more.contains_key("contentOrigins"))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use notme_attest::{
     make::{self, covered, places},
-    predicate::{Acceptance, Decision, Evidence, Level, Record, Succession},
+    predicate::{
+        ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Record,
+        Succession,
+    },
     store::{FileName, Place},
     verify::Asked,
 };
@@ -80,7 +83,7 @@ fn a_record_that_was_taken_off_its_chain_is_refused() {
     records.truncate(4);
     records[3].1 = places(&commits[2..], None);
     world.write(&records);
-    assert_eq!(world.code(&commits[2]), Some(Code::ChainLinkMissing));
+    assert_eq!(world.code(&commits[2]), Some(Code::ChainRecordStray));
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn what_a_statement_rests_on_has_to_be_there() {
     let dispatch = signed("claude", &dispatch);
     let mut resting = facts(ID, "claude");
     resting.evidence = vec![Evidence {
-        predicate_type: notme_attest::predicate::DISPATCH.to_owned(),
+        predicate_type: DISPATCH.to_owned(),
         digest: digest(&dispatch),
     }];
     let opening = Record::opening(None, covered(&commits[..1]));
@@ -286,7 +289,7 @@ fn nobody_accepts_their_own_work() {
     let by = |agent: &str| {
         let mut acceptances = judged
             .iter()
-            .filter(|it| it.predicate_type.as_deref() == Some(notme_attest::predicate::ACCEPTANCE));
+            .filter(|it| it.predicate_type.as_deref() == Some(ACCEPTANCE));
         let found = acceptances.find(|it| it.identity == Some(identity(agent)));
         found.unwrap().verdict.code()
     };
@@ -340,7 +343,7 @@ fn disclosed_origins_are_refused() {
     assert!(make::dispatch(predicate.clone(), &commits[..1]).is_err());
     let statement = Statement::new(
         vec![Subject::new("c", "gitCommit", &*commits[0].id)],
-        notme_attest::predicate::DISPATCH,
+        DISPATCH,
         predicate,
     )
     .unwrap();
@@ -574,4 +577,442 @@ fn a_summary_in_anothers_name_is_refused() {
         world.write(&[kept]);
         assert_eq!(world.code(&commit), expected);
     }
+}
+
+fn decided(
+    agent: &str,
+    decision: Decision,
+    evidence: Vec<Evidence>,
+    of: &[make::CommitSubject],
+) -> Kept {
+    let acceptance = Acceptance {
+        decision,
+        evidence,
+        reason: Some("looked at".to_owned()),
+        accepted_at: NOW.to_string(),
+        more: Object::new(),
+    };
+    let statement = make::acceptance(&acceptance, of).unwrap();
+    (signed(agent, &statement), places(of, None))
+}
+
+fn handoff(agent: &str, of: &[make::CommitSubject]) -> Kept {
+    let statement = make::handoff(Object::new(), None, of).unwrap();
+    (signed(agent, &statement), places(of, None))
+}
+
+/// A whole activity by which an agent says that one commit took the place of another.
+fn succession(agent: &str, from: &str, to: &make::CommitSubject) -> Vec<Kept> {
+    let id = format!("urn:succession:{agent}");
+    let mut rewritten = facts(&id, agent);
+    rewritten.succeeds = vec![Succession {
+        from: from.to_owned(),
+        to: to.id.clone(),
+    }];
+    let to = std::slice::from_ref(to);
+    let mut records = vec![record(rewritten, Record::opening(None, covered(to)), to)];
+    records.push(next(&id, agent, &records, true, &[]));
+    records
+}
+
+#[test]
+fn nobody_moves_what_others_stated() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[..1]));
+    world.write(&[decided(
+        "reviewer",
+        Decision::Accepted,
+        Vec::new(),
+        &commits[..1],
+    )]);
+    world.write(&succession("mallory", &commits[0].id, &commits[1]));
+    let judged = world.judged(&commits[1]);
+    let [only] = &*judged else {
+        panic!("{} statements", judged.len());
+    };
+    assert_eq!(only.identity, Some(identity("mallory")));
+    // Nor do one's own acceptances go along to other content.
+    world.write(&succession("reviewer", &commits[0].id, &commits[2]));
+    let judged = world.judged(&commits[2]);
+    assert!(judged.iter().all(|it| it.decision.is_none()));
+    assert_eq!(judged.len(), 1);
+}
+
+#[test]
+fn a_succession_leads_from_commits_only() {
+    let (_, commits) = three();
+    let mut rewritten = facts(ID, "claude");
+    rewritten.succeeds = vec![Succession {
+        from: "not an id".to_owned(),
+        to: commits[0].id.clone(),
+    }];
+    let opening = Record::opening(None, covered(&commits[..1]));
+    assert!(make::activity(rewritten, opening, &commits[..1]).is_err());
+}
+
+fn amended(world: &World) -> make::CommitSubject {
+    let amend = ["commit", "--amend", "--quiet", "-m", "better words"];
+    world.repository.git_ok(&amend);
+    world.subject(&world.repository.git_ok(&["rev-parse", "HEAD"]))
+}
+
+#[test]
+fn nobody_accepts_their_own_work_by_way_of_its_tree() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[2..]));
+    world.write(&[decided(
+        "claude",
+        Decision::Accepted,
+        Vec::new(),
+        &commits[2..],
+    )]);
+    let amended = amended(&world);
+    assert!(world.codes(&amended).contains(&Some(Code::AcceptanceSelf)));
+}
+
+#[test]
+fn a_rejection_rejects_the_commit() {
+    let (world, commits) = three();
+    world.write(&[decided(
+        "reviewer",
+        Decision::Rejected,
+        Vec::new(),
+        &commits[..1],
+    )]);
+    assert_eq!(world.code(&commits[0]), Some(Code::AcceptanceRejected));
+    let judged = world.judged(&commits[0]);
+    assert_eq!(judged[0].decision, Some(Decision::Rejected));
+    assert_eq!(judged[0].detail.as_deref(), Some("looked at"));
+}
+
+#[test]
+fn how_the_work_came_out_is_told() {
+    let (world, commits) = three();
+    let mut failed = facts(ID, "claude");
+    failed.outcome = Outcome::Failed;
+    let opening = Record::opening(None, covered(&commits[..1]));
+    world.write(&[record(failed, opening, &commits[..1])]);
+    assert_eq!(world.judged(&commits[0])[0].outcome, Some(Outcome::Failed));
+}
+
+#[test]
+fn what_an_acceptance_rests_on_has_to_be_there() {
+    let (world, commits) = three();
+    let invented = Evidence {
+        predicate_type: HANDOFF.to_owned(),
+        digest: format!("sha256:{}", "0".repeat(64)),
+    };
+    world.write(&[decided(
+        "reviewer",
+        Decision::Accepted,
+        vec![invented],
+        &commits[..1],
+    )]);
+    assert_eq!(world.code(&commits[0]), Some(Code::EvidenceMissing));
+    let there = handoff("claude", &commits[1..2]);
+    let evidence = Evidence {
+        predicate_type: HANDOFF.to_owned(),
+        digest: digest(&there.0),
+    };
+    world.write(&[there]);
+    world.write(&[decided(
+        "reviewer",
+        Decision::Accepted,
+        vec![evidence],
+        &commits[1..2],
+    )]);
+    assert_accepted(&world.judged(&commits[1]));
+}
+
+/// Cites a statement as evidence of a type, and returns what becomes of the record.
+fn citing(
+    world: &World,
+    agent: &str,
+    cited: Kept,
+    of: &[make::CommitSubject],
+    kind: &str,
+) -> Option<Code> {
+    let mut resting = facts(ID, agent);
+    resting.evidence = vec![Evidence {
+        predicate_type: kind.to_owned(),
+        digest: digest(&cited.0),
+    }];
+    let mut records = vec![record(resting, Record::opening(None, covered(of)), of)];
+    records.push(next(ID, agent, &records, true, &[]));
+    let name = FileName::of(&records[0].0);
+    records.push(cited);
+    world.write(&records);
+    let judged = world.judged(&of[0]);
+    judged
+        .iter()
+        .find(|it| it.file == name)
+        .unwrap()
+        .verdict
+        .code()
+}
+
+#[test]
+fn evidence_is_of_its_type_and_accepted_itself() {
+    let of = |world: &World| [world.commit("one")];
+    let world = World::new();
+    let one = of(&world);
+    assert_eq!(
+        citing(&world, "claude", handoff("claude", &one), &one, HANDOFF),
+        None
+    );
+    let world = World::new();
+    let one = of(&world);
+    let lie = citing(&world, "claude", handoff("claude", &one), &one, ACCEPTANCE);
+    assert_eq!(lie, Some(Code::EvidenceMissing));
+    let world = World::new();
+    let one = of(&world);
+    world.write(&[handoff("reviewer", &one)]);
+    let own = decided("reviewer", Decision::Accepted, Vec::new(), &one);
+    let refused = citing(&world, "claude", own, &one, ACCEPTANCE);
+    assert_eq!(refused, Some(Code::EvidenceMissing));
+}
+
+#[test]
+fn a_record_lends_no_level_to_what_others_stated() {
+    let world = World::new();
+    let one = [world.commit("one")];
+    assert_eq!(
+        citing(&world, "mallory", handoff("claude", &one), &one, HANDOFF),
+        None
+    );
+    let judged = world.judged(&one[0]);
+    let handed = judged
+        .iter()
+        .find(|it| it.predicate_type.as_deref() == Some(HANDOFF));
+    assert_eq!(handed.unwrap().derived.level, None);
+}
+
+#[test]
+fn a_tree_whose_commit_is_elsewhere_is_not_taken_over() {
+    let (world, commits) = three();
+    let stranger = make::CommitSubject {
+        id: "1".repeat(40),
+        tree: commits[0].tree.clone(),
+    };
+    world.write(&[handoff("claude", &[stranger])]);
+    assert_eq!(world.code(&commits[0]), Some(Code::ObjectMissing));
+}
+
+#[test]
+fn an_empty_commit_takes_over_nothing() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[2..]));
+    let empty = [
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--no-gpg-sign",
+        "-m",
+        "empty",
+    ];
+    world.repository.git_ok(&empty);
+    let empty = world.subject(&world.repository.git_ok(&["rev-parse", "HEAD"]));
+    assert_eq!(empty.tree, commits[2].tree);
+    assert!(world.judged(&empty).is_empty());
+}
+
+#[test]
+fn what_is_taken_over_counts_only_where_nothing_is_stated() {
+    use notme_attest::verify::level;
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[2..]));
+    let amended = amended(&world);
+    assert_eq!(level(&world.judged(&amended)), Some(Level::L2));
+    world.write(&[handoff("other", std::slice::from_ref(&amended))]);
+    assert_eq!(level(&world.judged(&amended)), None);
+}
+
+#[test]
+fn a_trailer_binds_when_its_chain_is_gone() {
+    let world = World::new();
+    let records = chain(ID, "claude", &[]);
+    let commit = [world.commit_after(&digest(&records[0].0))];
+    world.write(&[handoff("claude", &commit)]);
+    assert_eq!(world.code(&commit[0]), Some(Code::ChainTrailer));
+    // Nor does the twin without the trailer get around it.
+    assert_eq!(world.code(&amended(&world)), Some(Code::ChainTrailer));
+}
+
+#[test]
+fn another_activity_about_a_commit_with_a_trailer_is_accepted() {
+    let world = World::new();
+    let opening = Record::opening(None, Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let commit = [world.commit_after(&digest(&records[0].0))];
+    records.push(next(ID, "claude", &records, true, &commit));
+    world.write(&records);
+    world.write(&chain("urn:another", "claude", &commit));
+    assert_accepted(&world.judged(&commit[0]));
+    // The twin has the chain that the trailer of its old self names.
+    assert_accepted(&world.judged(&amended(&world)));
+}
+
+#[test]
+fn a_level_is_that_of_the_whole_chain() {
+    let level = |segments: [(u64, bool); 3], events: bool| {
+        let (world, commits) = three();
+        let mut records: Vec<Kept> = Vec::new();
+        for (number, (segment, suspended)) in segments.into_iter().enumerate() {
+            let mut facts = facts(ID, "claude");
+            (facts.segment, facts.suspended) = (segment, suspended);
+            if events && number == 0 {
+                let event = json!({"kind": "tool-call", "name": "x", "at": NOW.to_string()});
+                facts.events = vec![serde_json::from_value(event).unwrap()];
+            }
+            let place = match records.last() {
+                None => Record::opening(None, Default::default()),
+                Some((last, _)) => {
+                    let before = u64::try_from(number).unwrap() - 1;
+                    let of = match number {
+                        2 => covered(&commits[..1]),
+                        _ => Default::default(),
+                    };
+                    Record::after(before, &digest(last), number == 2, of)
+                }
+            };
+            let of = if number == 2 { &commits[..1] } else { &[] };
+            records.push(record(facts, place, of));
+        }
+        world.write(&records);
+        let judged = world.judged(&commits[0]);
+        assert_accepted(&judged);
+        judged[0].derived.level
+    };
+    let plain = [(1, false); 3];
+    assert_eq!(level(plain, false), Some(Level::L2));
+    assert_eq!(
+        level([(1, false), (1, true), (2, false)], false),
+        Some(Level::L2)
+    );
+    // Another record calls tools that its scope leaves out.
+    assert_eq!(level(plain, true), None);
+    assert_eq!(level([(1, true), (1, false), (7, false)], false), None);
+    assert_eq!(level([(2, false), (1, false), (1, false)], false), None);
+}
+
+#[test]
+fn a_scope_does_not_exclude_what_it_includes() {
+    let mut both = facts(ID, "claude");
+    both.excludes = both.includes.clone();
+    let opening = Record::opening(None, Default::default());
+    assert!(make::activity(both, opening, &[]).is_err());
+}
+
+#[test]
+fn a_chain_whose_beginning_is_elsewhere_is_refused() {
+    let (world, commits) = three();
+    let begun = |base: &str, succeeds: Vec<Succession>| {
+        let mut first = facts(ID, "claude");
+        first.succeeds = succeeds;
+        let opening = Record::opening(Some(base.to_owned()), covered(&commits[..1]));
+        let mut records = vec![record(first, opening, &commits[..1])];
+        records.push(next(ID, "claude", &records, true, &[]));
+        let other = World::new();
+        let same = other.repository.path().join(".git/objects/info/alternates");
+        let objects = world.repository.path().join(".git/objects");
+        std::fs::write(same, format!("{}\n", objects.display())).unwrap();
+        let other = World::of(other.repository);
+        other.write(&records);
+        other.code(&commits[0])
+    };
+    assert_eq!(begun(&commits[1].id, Vec::new()), None);
+    let gone = "1".repeat(40);
+    assert_eq!(begun(&gone, Vec::new()), Some(Code::ChainElsewhere));
+    // Unless the chain says what took its place.
+    let succession = Succession {
+        from: gone.clone(),
+        to: commits[0].id.clone(),
+    };
+    assert_eq!(begun(&gone, vec![succession]), None);
+}
+
+#[test]
+fn records_in_another_order_are_refused() {
+    let (world, commits) = three();
+    let records = chain(ID, "claude", &commits[..1]);
+    // The second record names the third one's place, and goes on from the second.
+    let closing = Record::after(1, &digest(&records[0].0), true, Default::default());
+    let reordered = record(facts(ID, "claude"), closing, &[]);
+    world.write(&[records[0].clone(), records[1].clone(), reordered]);
+    assert_eq!(world.code(&commits[0]), Some(Code::ChainReordered));
+}
+
+#[test]
+fn a_closing_record_that_counts_wrong_is_refused() {
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits[..1]);
+    records.pop();
+    let mut closing = Record::after(1, &digest(&records[1].0), true, Default::default());
+    closing.count = Some(7);
+    records.push(record(facts(ID, "claude"), closing, &[]));
+    world.write(&records);
+    assert_eq!(world.code(&commits[0]), Some(Code::ChainCount));
+}
+
+/// However deep, and beside the predicate too.
+#[test]
+fn origins_are_disclosed_nowhere_in_a_statement() {
+    let origins = json!({"contentOrigins": [{"uri": "https://x.example/", "vouchedBy": ""}]});
+    for predicate in [
+        json!({"dispatchDefinition": origins}),
+        json!({"runDetails": {"work": {"more": [origins]}}}),
+    ] {
+        let (world, commits) = three();
+        let predicate = json::parse_object(predicate.to_string().as_bytes()).unwrap();
+        assert!(make::dispatch(predicate.clone(), &commits[..1]).is_err());
+        let subject = vec![Subject::new("c", "gitCommit", &*commits[0].id)];
+        let statement = Statement::new(subject, DISPATCH, predicate).unwrap();
+        world.write(&[(signed("claude", &statement), places(&commits[..1], None))]);
+        assert_eq!(world.code(&commits[0]), Some(Code::OriginsDisclosed));
+    }
+    let (world, commits) = three();
+    let mut subject = Subject::new("c", "gitCommit", &*commits[0].id);
+    subject.more.insert("annotations".to_owned(), origins);
+    let statement = Statement::new(vec![subject], DISPATCH, dispatch()).unwrap();
+    world.write(&[(signed("claude", &statement), places(&commits[..1], None))]);
+    assert_eq!(world.code(&commits[0]), Some(Code::OriginsDisclosed));
+}
+
+#[test]
+fn a_dispatch_does_not_contradict_its_subjects() {
+    let (_world, commits) = three();
+    let predicate = json!({"runDetails": {"work": {"commits": [{"sha": commits[1].id}]}}});
+    let predicate = json::parse_object(predicate.to_string().as_bytes()).unwrap();
+    assert!(make::dispatch(predicate.clone(), &commits[..1]).is_err());
+    assert!(make::dispatch(predicate, &commits[1..2]).is_ok());
+}
+
+#[test]
+fn a_statement_of_another_time_than_its_signature_is_malformed() {
+    let (world, commits) = three();
+    let mut old = facts(ID, "claude");
+    old.recorded_at = "1999-01-01T00:00:00Z".to_owned();
+    let opening = Record::opening(None, covered(&commits[..1]));
+    let mut records = vec![record(old, opening, &commits[..1])];
+    records.push(next(ID, "claude", &records, true, &[]));
+    world.write(&records);
+    assert_eq!(world.code(&commits[0]), Some(Code::PredicateMalformed));
+}
+
+#[test]
+fn a_bundle_by_itself_is_judged_for_all_its_commits() {
+    let (world, commits) = three();
+    let (good, _) = handoff("claude", &commits[..2]);
+    assert_eq!(world.bundle_code(good), None);
+    let stranger = make::CommitSubject {
+        id: "1".repeat(40),
+        tree: commits[0].tree.clone(),
+    };
+    let (part, _) = handoff("claude", &[commits[0].clone(), stranger]);
+    assert_eq!(world.bundle_code(part), Some(Code::ObjectMissing));
+    // The second carries the head of a chain that is not here.
+    let records = chain(ID, "claude", &[]);
+    let bound = world.commit_after(&digest(&records[0].0));
+    let (bad, _) = handoff("claude", &[commits[0].clone(), bound]);
+    assert_eq!(world.bundle_code(bad), Some(Code::ChainTrailer));
 }

@@ -208,6 +208,13 @@ impl World {
         })
     }
 
+    /// Returns the code of a bundle that is kept nowhere.
+    pub(crate) fn bundle_code(&self, bundle: Vec<u8>) -> Option<Code> {
+        self.with_judge(Asked::default(), |attestations| {
+            attestations.of_bundle(bundle).unwrap().verdict.code()
+        })
+    }
+
     fn with_judge<T>(&self, asked: Asked, ask: impl FnOnce(&Attestations<'_>) -> T) -> T {
         let scopes = PinKind::TrustDocument.default_scopes();
         let document = authority().trust(1, NOW);

@@ -104,6 +104,9 @@ pub(crate) struct AttestRecord {
     /// This activity ends
     #[arg(long, requires = "activity")]
     pub(crate) end: bool,
+    /// This activity is suspended: it may be resumed, as another segment
+    #[arg(long, requires = "activity", conflicts_with = "end")]
+    pub(crate) suspend: bool,
     /// The activity that started this one
     #[arg(long, value_name = "ID")]
     pub(crate) parent: Option<String>,
@@ -138,6 +141,7 @@ impl Default for AttestRecord {
         Self {
             activity: None,
             end: false,
+            suspend: false,
             parent: None,
             segment: 1,
             termination: None,

@@ -521,3 +521,62 @@ fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none(
         assert_eq!(refused.code(), "payload-not-understood");
     }
 }
+
+/// A rejection is no acceptance, in text, JSON and links.
+#[test]
+fn a_rejection_is_told_as_one() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&[
+        "attest",
+        "acceptance",
+        "HEAD",
+        "--reject",
+        "--reason",
+        "no tests",
+    ]);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(
+        (exit, &judged["code"]),
+        (Some(1), &"acceptance-rejected".into())
+    );
+    assert_eq!(judged["attestations"][0]["decision"], "rejected");
+    let text = told(&world.notme(&["attest", "verify"]));
+    assert!(
+        text.contains("decision: rejected") && text.contains("no tests"),
+        "{text}"
+    );
+    let output = world.notme(&["attest", "export", "--in-toto-link", "links"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
+
+#[test]
+fn no_option_is_ignored() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("more.json", r#"{"ticket":"T-1"}"#);
+    world.notme_ok(&["attest", "activity", "--json", "more.json"]);
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    assert_eq!(shown[0]["predicate"]["ticket"], "T-1");
+    let early = ["attest", "activity", "--begin", "--termination", "failed"];
+    let output = world.notme(&early);
+    assert!(told(&output).contains("--termination"), "{}", told(&output));
+    let mut command = world.notme_command();
+    let long = vec![b'\n'; 1024 * 1024 + 1];
+    let output = run(command.args(["attest", "succeed"]), &long);
+    assert!(told(&output).contains("too large"), "{}", told(&output));
+}
+
+#[test]
+fn an_activity_is_suspended_and_resumed() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let id = world.notme_ok(&["attest", "activity", "--begin"]);
+    let record = ["attest", "activity", "--activity", id.trim()];
+    world.notme_ok(&[&record[..], &["--suspend"]].concat());
+    let resumed = ["HEAD", "--segment", "2", "--end"];
+    world.notme_ok(&[&record[..], &resumed].concat());
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!((exit, &judged["level"]), (Some(0), &"L2".into()));
+}

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use notme_attest::{
+    Attestations,
     make::{self, ActivityFacts, CommitSubject, covered, places},
     origins::OriginSet,
     predicate::{
@@ -14,6 +15,7 @@ use notme_attest::{
         Succession, Termination,
     },
     store::Place,
+    verify::Asked,
 };
 use notme_core::{
     hex,
@@ -21,6 +23,7 @@ use notme_core::{
     json::{Object, parse_object},
     key::sha256,
 };
+use notme_verifier::Verdict;
 use serde_json::{Value, json};
 
 use super::{Archive, Author, head, nothing};
@@ -29,9 +32,10 @@ use crate::{
         AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
         AttestRecord, AttestSucceed, LevelArgument, OutcomeArgument, TerminationArgument,
     },
-    failure::{Failure, Outcome, read_file},
+    failure::{Failure, Outcome, read_all, read_file},
     git,
     home::Home,
+    judging::Grounds,
 };
 
 /// The longest file whose digest is stated.
@@ -42,6 +46,11 @@ const JSON_MAX: u64 = 1024 * 1024;
 pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
     let archive = Archive::open()?;
     let record = &arguments.record;
+    let goes_on = arguments.begin || record.activity.is_some() && !record.end;
+    if goes_on && record.termination.is_some() {
+        let error = "`--termination` says why an activity ended, and this one goes on";
+        return Err(Failure::usage(error).hint("`--end` ends it"));
+    }
     let revisions = match &*arguments.revision {
         [] if arguments.begin || record.activity.is_some() => Vec::new(),
         [] => vec!["HEAD".to_owned()],
@@ -55,6 +64,7 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
         commits: &commits,
         evidence: Vec::new(),
         succeeds: Vec::new(),
+        more: members(&arguments.common)?,
     };
     if !arguments.begin {
         return wanted.record(home, author);
@@ -118,6 +128,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
             digest: bundle.payload_digest(),
         }],
         succeeds: Vec::new(),
+        more: Object::new(),
     }
     .record(home, author)
 }
@@ -154,6 +165,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
             digest: bundle.payload_digest(),
         }],
         succeeds: Vec::new(),
+        more: Object::new(),
     }
     .record(home, author)
 }
@@ -162,11 +174,26 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     let archive = Archive::open()?;
     let commits = archive.commits(&arguments.revision)?;
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    // What is there is what was looked at.
+    // What is there, and is accepted, is what was looked at.
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let mut evidence = Vec::new();
     for commit in &commits {
-        for kept in archive.store.read(&Place::commit(&commit.id))? {
-            evidence.extend(evidence_of(&kept.content));
+        for it in attestations.of(&commit.id)? {
+            if it.attested_as.is_some() {
+                continue;
+            }
+            if let (Verdict::Accepted, Some(digest), Some(predicate_type)) =
+                (it.verdict, it.digest, it.predicate_type)
+            {
+                evidence.push(Evidence {
+                    predicate_type,
+                    digest,
+                });
+            } else if let Some(code) = it.verdict.code() {
+                writeln!(io::stderr(), "note: {} is not cited: {code}", it.file)?;
+            }
         }
     }
     evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
@@ -189,8 +216,8 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
 }
 
 pub(super) fn succeed(home: &Home, arguments: &AttestSucceed) -> Outcome {
-    let mut text = String::new();
-    io::stdin().take(JSON_MAX).read_to_string(&mut text)?;
+    let text = read_all(&mut io::stdin(), Path::new("-"), JSON_MAX)?;
+    let text = String::from_utf8(text).map_err(|_| Failure::usage("stdin is not UTF-8"))?;
     let mut pairs = Vec::new();
     for line in text.lines() {
         // git's post-rewrite hook adds a third word, which says nothing to us.
@@ -256,6 +283,7 @@ fn state_successions(
         commits: &commits,
         evidence: Vec::new(),
         succeeds,
+        more: members(&arguments.common)?,
     }
     .record(home, author)
 }
@@ -267,6 +295,8 @@ struct Wanted<'a> {
     commits: &'a [CommitSubject],
     evidence: Vec<Evidence>,
     succeeds: Vec<Succession>,
+    /// Members beside ours.
+    more: Object,
 }
 
 impl Wanted<'_> {
@@ -327,7 +357,7 @@ impl Wanted<'_> {
             events,
             includes,
             excludes,
-            suspended: false,
+            suspended: record.suspend,
             termination: record.termination.map(Into::into),
             outcome: record.outcome.into(),
             evidence: self.evidence.clone(),
@@ -340,7 +370,7 @@ impl Wanted<'_> {
                 more: Object::new(),
             }),
             recorded_at: author.now.to_string(),
-            more: Object::new(),
+            more: self.more.clone(),
         })
     }
 }
@@ -362,15 +392,6 @@ pub(crate) fn new_id() -> Result<String, Failure> {
     }
     groups.push(rest);
     Ok(format!("urn:uuid:{}", groups.join("-")))
-}
-
-fn evidence_of(bundle: &[u8]) -> Option<Evidence> {
-    let bundle = notme_attest::Bundle::from_json(bundle).ok()?;
-    let statement = notme_core::statement::Statement::parse(bundle.envelope().payload()).ok()?;
-    Some(Evidence {
-        predicate_type: statement.predicate_type().to_owned(),
-        digest: bundle.payload_digest(),
-    })
 }
 
 /// What git can tell of the commits.

@@ -8,8 +8,8 @@ use std::{
 use notme_attest::{
     Attestations, Attested,
     origins::{Confidence, OriginSet},
-    predicate::Level,
-    verify::{Asked, level},
+    predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination},
+    verify::{Asked, counted, level},
 };
 use notme_verifier::{
     Code, Judge, Outcome as Verdicts, Policy, Repository, Verdict, report::escape,
@@ -60,6 +60,10 @@ struct Line<'a> {
     records: Option<usize>,
     closed: Option<bool>,
     origins: Option<Confidence>,
+    decision: Option<Decision>,
+    lifecycle: Option<Lifecycle>,
+    termination: Option<Termination>,
+    outcome: Option<Work>,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -110,12 +114,8 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
 
 impl<'a> Judged<'a> {
     fn of(oid: Option<&'a str>, all: &'a [Attested], confidence: Option<Confidence>) -> Self {
-        let rejected = all
-            .iter()
-            .find(|it| matches!(it.verdict, Verdict::Rejected(_)));
-        let undecided = all
-            .iter()
-            .find(|it| matches!(it.verdict, Verdict::Undecided(_)));
+        let rejected = counted(all).find(|it| matches!(it.verdict, Verdict::Rejected(_)));
+        let undecided = counted(all).find(|it| matches!(it.verdict, Verdict::Undecided(_)));
         // One that is refused is not made good by another.
         let verdict = match (rejected.or(undecided), all) {
             (Some(worst), _) => worst.verdict,
@@ -159,6 +159,10 @@ impl<'a> Line<'a> {
                 (true, None) => confidence.map(|_| Confidence::Unknown),
                 (false, _) => None,
             },
+            decision: attested.decision,
+            lifecycle: attested.lifecycle,
+            termination: attested.termination,
+            outcome: attested.outcome,
         }
     }
 }
@@ -166,7 +170,8 @@ impl<'a> Line<'a> {
 fn write_text(out: &mut impl Write, judged: &[Judged<'_>]) -> io::Result<()> {
     for it in judged {
         if let Some(oid) = it.oid {
-            let level = it.level.map(|level| format!("  {}", level.as_str()));
+            let level = it.level.filter(|_| it.verdict != "rejected");
+            let level = level.map(|level| format!("  {}", level.as_str()));
             let code = it.code.map(|code| format!("  {code}"));
             writeln!(
                 out,
@@ -206,10 +211,20 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         let end = if closed { "closed" } else { "not closed" };
         say(format!("record {} of {records}, {end}", record + 1))?;
     }
+    if let Some(decision) = line.decision {
+        say(format!("decision: {}", decision.as_str()))?;
+    }
+    if let (Some(lifecycle), Some(outcome)) = (line.lifecycle, line.outcome) {
+        let how = line.termination.map(|it| format!(" ({})", it.as_str()));
+        let how = how.unwrap_or_default();
+        let (lifecycle, outcome) = (lifecycle.as_str(), outcome.as_str());
+        say(format!("activity {lifecycle}{how}, outcome {outcome}"))?;
+    }
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;
     }
-    if line.code.is_none() {
+    // Of others than records, nobody asks for a level.
+    if line.code.is_none() && line.lifecycle.is_some() {
         say(format!("not there: {}", line.unmet))?;
     }
     if let Some(origins) = line.origins {
