@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::Path};
 
-use notme_authority::{Listen, OidcConfig, Rotation};
+use notme_authority::{OidcConfig, Rotation};
 use notme_core::{certificate::Certificate, enrol::Format, identity::Identity, time::UnixTime};
 use notme_testkit::{issuer::Manner, jwt::TokenKey};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Agent, Answer, Session, leaf},
     rotation::step,
-    serving::tls_files,
+    serving::over_tls,
     workload::{Site, body},
     world::{World, start},
 };
@@ -397,14 +397,7 @@ fn access_tokens_proofs_and_tokens_bound_to_a_key_vouch_for_nobody() {
 #[test]
 fn keys_come_over_tls_from_whom_the_private_ca_vouches_for() {
     let world = World::new();
-    let [ca, certificate, key] = tls_files(&world);
-    let mut config = world.config();
-    config.local = None;
-    config.listen = vec![Listen::Tls {
-        address: "127.0.0.1:0".parse().unwrap(),
-        certificate,
-        key,
-    }];
+    let (ca, config) = over_tls(&world);
     let issuer = start(config).unwrap();
     let (url, kid) = (
         &issuer.url,

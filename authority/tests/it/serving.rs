@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use notme_authority::{Bound, Listen, running, stop};
+use notme_authority::{Bound, Listen, ServeConfig, running, stop};
 use notme_testkit::oracle::oracle;
 
 use crate::{
@@ -34,7 +34,7 @@ fn openssl(arguments: &[&str]) {
 }
 
 /// Makes a private CA and a server certificate for 127.0.0.1; returns CA, certificate, key.
-pub(crate) fn tls_files(world: &World) -> [PathBuf; 3] {
+fn tls_files(world: &World) -> [PathBuf; 3] {
     let file = |name: &str| world.root.path().join(name);
     let [ca, ca_key, certificate, key] = ["ca.pem", "ca.key", "server.pem", "server.key"].map(file);
     let [ca_text, ca_key_text, certificate_text, key_text] =
@@ -82,10 +82,9 @@ pub(crate) fn tls_files(world: &World) -> [PathBuf; 3] {
     [ca, certificate, key]
 }
 
-#[tokio::test]
-async fn tls_is_served_to_whoever_knows_the_private_ca() {
-    let world = World::new();
-    let [ca, certificate, key] = tls_files(&world);
+/// Configures an authority over TLS only; returns the private CA behind its certificate, too.
+pub(crate) fn over_tls(world: &World) -> (PathBuf, ServeConfig) {
+    let [ca, certificate, key] = tls_files(world);
     let mut config = world.config();
     config.local = None;
     config.listen = vec![Listen::Tls {
@@ -93,6 +92,13 @@ async fn tls_is_served_to_whoever_knows_the_private_ca() {
         certificate,
         key,
     }];
+    (ca, config)
+}
+
+#[tokio::test]
+async fn tls_is_served_to_whoever_knows_the_private_ca() {
+    let world = World::new();
+    let (ca, config) = over_tls(&world);
     let running = start(config).unwrap();
     assert!(
         running.url.starts_with("https://127.0.0.1:"),
@@ -132,14 +138,7 @@ async fn tls_is_served_to_whoever_knows_the_private_ca() {
 #[test]
 fn a_silent_tls_client_is_cut_off() {
     let world = World::new();
-    let [_, certificate, key] = tls_files(&world);
-    let mut config = world.config();
-    config.local = None;
-    config.listen = vec![Listen::Tls {
-        address: "127.0.0.1:0".parse().unwrap(),
-        certificate,
-        key,
-    }];
+    let (_, mut config) = over_tls(&world);
     config.limits.head = Duration::from_millis(200);
     let running = start(config).unwrap();
     let silent = Client::tcp(url_address(&running.bound), running.url.clone());

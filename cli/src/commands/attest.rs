@@ -119,6 +119,15 @@ fn store_of(repository: &Repository) -> Result<Store, Failure> {
     Ok(Store::open(&repository.path())?.with_objects(directories))
 }
 
+/// Opens what a repository keeps; `None` when that is nothing.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read.
+pub(crate) fn kept_in(repository: &Repository) -> Result<Option<Store>, Failure> {
+    let store = store_of(repository)?;
+    Ok(if store.is_empty()? { None } else { Some(store) })
+}
+
 fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }

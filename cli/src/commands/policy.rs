@@ -20,7 +20,11 @@ use serde::Serialize;
 
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
-    commands::{attest::with_statements, print_json, verify::open},
+    commands::{
+        attest::{kept_in, with_statements},
+        print_json,
+        verify::open,
+    },
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
@@ -159,7 +163,8 @@ fn newest(
         Err(error) => return Err(error.into()),
     };
     let judge = grounds.judge();
-    let judged = with_statements(repository, grounds, |statements| {
+    let kept = kept_in(repository)?;
+    let judged = with_statements(kept.as_ref(), grounds, |statements| {
         verify_with(repository, &selection, &judge, statements)
     });
     judged.map(Some)

@@ -20,7 +20,7 @@ use notme_verifier::{
 use crate::{
     arguments::{ReportFormat, Verify},
     commands::{
-        attest::{attested, with_statements},
+        attest::{attested, kept_in, with_statements},
         trust,
     },
     failure::{Exit, Failure, Outcome},
@@ -63,14 +63,15 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         Some(_) => None,
         None => Some(repository.counter(&selection)?),
     };
-    let verdicts = with_statements(&repository, &grounds, |statements| {
+    let kept = kept_in(&repository)?;
+    let verdicts = with_statements(kept.as_ref(), &grounds, |statements| {
         progress::shown(judge, counter, || match &lineage {
             Some(lineage) => lineage.verify(&selection, statements),
             None => verify_with(&repository, &selection, judge, statements),
         })
     })?;
     listening.end();
-    let mut verdicts = attested(&repository, &grounds, verdicts)?;
+    let mut verdicts = attested(kept, &grounds, verdicts)?;
     if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
         verdicts = verdicts.with_places(&repository);
     }

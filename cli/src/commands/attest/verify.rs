@@ -6,18 +6,18 @@ use std::{
 };
 
 use notme_attest::{
-    Attestations, Attested,
+    Attestations, Attested, Store,
     origins::{Confidence, OriginSet},
     predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination},
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
-    Code, Judge, Outcome as Verdicts, Policy, Repository, Verdict, report::escape,
-    repository::RepositoryError, stated::Statements, verify,
+    Code, Judge, Outcome as Verdicts, Policy, Verdict, report::escape, repository::RepositoryError,
+    stated::Statements, verify,
 };
 use serde::Serialize;
 
-use super::{Archive, store_of};
+use super::Archive;
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
@@ -238,14 +238,13 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 /// # Errors
 /// [`Failure`] when the statements cannot be read: they may hold a refusal.
 pub(crate) fn attested(
-    repository: &Repository,
+    kept: Option<Store>,
     grounds: &Grounds,
     verdicts: Verdicts,
 ) -> Result<Verdicts, Failure> {
-    let store = store_of(repository)?;
-    if store.is_empty()? {
+    let Some(store) = kept else {
         return Ok(verdicts);
-    }
+    };
     let judge = grounds.judge();
     let attestations = Attestations::new(store, &judge, Asked::default());
     let commits = verdicts.objects().iter();
@@ -274,16 +273,15 @@ pub(crate) fn attested(
 /// # Errors
 /// [`Failure`] when the statements or the repository cannot be read.
 pub(crate) fn with_statements<T>(
-    repository: &Repository,
+    kept: Option<&Store>,
     grounds: &Grounds,
     judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, RepositoryError>,
 ) -> Result<T, Failure> {
-    let store = store_of(repository)?;
-    if store.is_empty()? {
+    let Some(store) = kept else {
         return Ok(judge_commits(None)?);
-    }
+    };
     let policy = Policy::from_trust(grounds.trust());
     let judge = Judge::new(&policy, grounds.trust(), grounds.now());
-    let attestations = Attestations::new(store, &judge, Asked::default());
+    let attestations = Attestations::new(store.clone(), &judge, Asked::default());
     Ok(judge_commits(Some(&attestations))?)
 }

@@ -16,7 +16,7 @@ use notme_verifier::{
 use super::{interrupt, progress, talk_of};
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::attest::with_statements,
+    commands::attest::{kept_in, with_statements},
     failure::{Exit, Failure, Outcome},
     judging::Grounds,
 };
@@ -35,7 +35,8 @@ pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify
     let judge = grounds.judge();
     let listening = interrupt::stops(judge.stopper())?;
     let counter = repository.counter(&selection)?;
-    let radius = with_statements(repository, grounds, |statements| {
+    let kept = kept_in(repository)?;
+    let radius = with_statements(kept.as_ref(), grounds, |statements| {
         progress::shown(&judge, Some(counter), || {
             Radius::find(
                 repository,
@@ -47,7 +48,7 @@ pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify
         })
     })?;
     listening.end();
-    let statements = statements(repository, &judge, &radius)?;
+    let statements = statements(kept, &judge, &radius)?;
     let radius = radius.with_statements(statements);
     let mut out = BufWriter::new(io::stdout().lock());
     write(&radius, &mut out)?;
@@ -91,14 +92,13 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, Obj
 }
 
 fn statements(
-    repository: &Repository,
+    kept: Option<Store>,
     judge: &Judge<'_>,
     radius: &Radius,
 ) -> Result<Vec<ExposedStatement>, Failure> {
-    let store = Store::open(&repository.path())?;
-    if store.is_empty()? {
+    let Some(store) = kept else {
         return Ok(Vec::new());
-    }
+    };
     let attestations = Attestations::new(store, judge, Asked::default());
     let commits = radius.outcome().objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));
