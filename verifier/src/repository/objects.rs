@@ -15,14 +15,14 @@ use super::recent_deltas::RecentDeltas;
 /// it receives a push and keeps the new objects apart.
 #[derive(Clone)]
 pub(crate) struct Objects {
-    first: gix::OdbHandle,
-    others: Vec<gix::OdbHandle>,
+    first: Store,
+    others: Vec<Store>,
 }
 
 impl Objects {
     pub(super) fn new(first: gix::OdbHandle) -> Self {
         Self {
-            first: tuned(first),
+            first: Store::new(first),
             others: Vec::new(),
         }
     }
@@ -34,36 +34,75 @@ impl Objects {
 
     /// Adds a store, which is asked when those before do not have an object.
     pub(super) fn add(&mut self, directory: &Path, hash: gix::hash::Kind) -> io::Result<()> {
-        self.others.push(tuned(open(directory, hash)?));
+        self.others.push(Store::new(open(directory, hash)?));
         Ok(())
     }
 
     /// Returns what an object is; `None` when it is not there or cannot be read.
     pub(super) fn kind(&self, id: ObjectId) -> Option<Kind> {
-        let header = self.holder(&id).try_header(&id);
-        Some(header.ok().flatten()?.kind())
+        Some(self.header(id)?.kind())
     }
 
     /// Returns how long an object is; `None` when it is not there or cannot be read.
     pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
-        let header = self.holder(&id).try_header(&id);
-        Some(header.ok().flatten()?.size())
+        Some(self.header(id)?.size())
+    }
+
+    fn header(&self, id: ObjectId) -> Option<gix::odb::find::Header> {
+        let header = |handle: &gix::OdbHandle| handle.try_header(&id).ok().flatten();
+        header(&self.holder(&id).seen).or_else(|| self.anew().find_map(header))
     }
 
     /// Returns the store that has an object, or one that will say that it is missing.
-    fn holder(&self, id: &oid) -> &gix::OdbHandle {
+    fn holder(&self, id: &oid) -> &Store {
         // Most often there is one store, which need not be asked twice.
-        if self.others.is_empty() || self.first.exists(id) {
+        if self.others.is_empty() || self.first.seen.exists(id) {
             return &self.first;
         }
-        let other = self.others.iter().find(|store| store.exists(id));
+        let other = self.others.iter().find(|store| store.seen.exists(id));
         other.unwrap_or(&self.first)
+    }
+
+    /// Returns all stores, to be looked through once more.
+    fn anew(&self) -> impl Iterator<Item = &gix::OdbHandle> {
+        let stores = std::iter::once(&self.first).chain(&self.others);
+        stores.map(|store| &store.anew)
     }
 }
 
 impl Find for Objects {
     fn try_find<'a>(&self, id: &oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
-        self.holder(id).try_find(id, buffer)
+        let mut found = read(&self.holder(id).seen, id, buffer);
+        for store in self.anew() {
+            if matches!(found, Ok(Some(_))) {
+                break;
+            }
+            found = read(store, id, buffer);
+        }
+        Ok(found?.map(|kind| Data::new(buffer, kind, id.kind())))
+    }
+}
+
+/// Reads an object into the buffer and returns what it is.
+fn read(store: &gix::OdbHandle, id: &oid, buffer: &mut Vec<u8>) -> gix::Result<Option<Kind>> {
+    Ok(store.try_find(id, buffer)?.map(|data| data.kind))
+}
+
+/// One store. What was seen of it may be packed anew meanwhile, so what is missing is looked for
+/// again; but only then, as each such look lists directories.
+#[derive(Clone)]
+struct Store {
+    seen: gix::OdbHandle,
+    anew: gix::OdbHandle,
+}
+
+impl Store {
+    fn new(mut anew: gix::OdbHandle) -> Self {
+        anew.ignore_replacements = true;
+        anew.set_pack_cache(|| Box::new(RecentDeltas::new()));
+        let mut seen = anew.clone();
+        seen.refresh_never();
+        Self { seen, anew }
     }
 }
 
@@ -77,12 +116,4 @@ impl fmt::Debug for Objects {
 
 fn open(directory: &Path, hash: gix::hash::Kind) -> io::Result<gix::OdbHandle> {
     Ok(gix::odb::at(directory, hash)?.into())
-}
-
-fn tuned(mut store: gix::OdbHandle) -> gix::OdbHandle {
-    store.ignore_replacements = true;
-    // An object that is missing is missing: looking for new packs each time finds nothing.
-    store.refresh_never();
-    store.set_pack_cache(|| Box::new(RecentDeltas::new()));
-    store
 }

@@ -11,7 +11,7 @@ use notme_testkit::{
 };
 use notme_verifier::{
     Code, Judge, Outcome, Policy, Repository, TimeBasis, Verdict,
-    repository::{RepositoryError, Selection},
+    repository::{ObjectId, RepositoryError, Selection},
     verify_range,
 };
 
@@ -644,6 +644,24 @@ fn packed_objects_are_read() {
     line(&git);
     git.git_ok(&["gc", "--quiet", "--prune=now"]);
     assert_eq!(verify_all(&git).summary().accepted, 4);
+}
+
+#[test]
+fn what_is_packed_meanwhile_is_found_again() {
+    let git = Git::new();
+    let ids = line(&git);
+    let ids: Vec<_> = ids
+        .iter()
+        .map(|id| ObjectId::from_hex(id.as_bytes()).unwrap())
+        .collect();
+    let repository = open(&git);
+    repository.read(ids[0]).unwrap();
+    git.git_ok(&["repack", "-q", "-a", "-d"]);
+    repository.read(ids[1]).unwrap();
+    git.git_ok(&["commit", "-q", "--allow-empty", "-m", "more"]);
+    git.git_ok(&["repack", "-q", "-a", "-d"]);
+    repository.read(ids[2]).unwrap();
+    assert!(repository.select(&ids[3].to_string()).is_ok());
 }
 
 #[test]
