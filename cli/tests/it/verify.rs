@@ -1,8 +1,9 @@
 //! `notme verify` and `notme explain` on real repositories.
 
-use std::fs;
+use std::{fs, os::unix::fs::chown};
 
 use notme_testkit::repository::Repository;
+use rustix::process::geteuid;
 
 use crate::world::{World, told};
 
@@ -306,6 +307,42 @@ fn escape_sequences_in_names_never_reach_the_terminal() {
     }
     let output = world.notme(&["explain", &oid]);
     assert!(!output.stdout.contains(&0x1b));
+}
+
+#[test]
+fn a_repository_of_somebody_else_is_judged_and_its_settings_run_nothing() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let (exit, own) = world.verdicts(&["--all"]);
+    let trap = world.home().join("sprung");
+    let program = format!("touch {}; false", trap.display());
+    for setting in [
+        "core.fsmonitor",
+        "core.pager",
+        "gpg.x509.program",
+        "core.sshCommand",
+    ] {
+        world.git_ok(&["config", setting, &program]);
+    }
+    if geteuid().is_root() {
+        let nobody = Some(65534);
+        for path in [world.path(), world.path().join(".git")] {
+            chown(path, nobody, nobody).unwrap();
+        }
+        assert!(!world.git(&["status"]).status.success(), "git lets us in");
+    }
+    let (theirs_exit, theirs) = world.verdicts(&["--all"]);
+    assert_eq!((theirs_exit, &theirs["objects"]), (exit, &own["objects"]));
+    for command in [&["explain"][..], &["attest", "verify", "HEAD"]] {
+        let output = world.notme(command);
+        assert!(
+            matches!(output.status.code(), Some(1 | 3)),
+            "{}",
+            told(&output)
+        );
+    }
+    assert!(!trap.exists());
 }
 
 #[test]
