@@ -1,27 +1,51 @@
 //! Altered bytes: never accepted, whichever byte it is.
 
-use notme_verifier::Verdict;
+use notme_core::{
+    armor::armor,
+    object::{HashKind, ObjectKind},
+};
+use notme_testkit::{cast::LeafSpec, clock::NOW};
+use notme_verifier::{Judge, Judgement, Policy, Verdict};
 
 use crate::{
     mint::tlv,
-    world::{assert_accepted, bound_commit, judge, payload},
+    world::{TREE, assert_accepted, authority, bound_commit, judge, payload, trust},
 };
+
+/// Judges an object once for each byte and each of three bits of it that is another.
+#[track_caller]
+pub(crate) fn assert_no_flip_is_accepted(raw: &[u8], judge: impl Fn(&[u8]) -> Judgement) {
+    assert_accepted(&judge(raw));
+    let mut altered = raw.to_vec();
+    for position in 0..raw.len() {
+        for mask in [0x01, 0x20, 0x80] {
+            altered[position] ^= mask;
+            let verdict = judge(&altered).verdict();
+            assert_ne!(verdict, Verdict::Accepted, "byte {position} ^ {mask}");
+            altered[position] ^= mask;
+        }
+    }
+}
 
 #[test]
 fn no_flipped_byte_is_accepted() {
-    let raw = bound_commit(&payload());
-    assert_accepted(&judge(&raw));
-    for position in 0..raw.len() {
-        for mask in [0x01, 0x20, 0x80] {
-            let mut altered = raw.clone();
-            altered[position] ^= mask;
-            assert_ne!(
-                judge(&altered).verdict(),
-                Verdict::Accepted,
-                "byte {position} ^ {mask}"
-            );
-        }
-    }
+    assert_no_flip_is_accepted(&bound_commit(&payload()), judge);
+}
+
+#[test]
+fn no_flipped_byte_of_a_tag_is_accepted() {
+    let payload = format!(
+        "object {TREE}\ntype tree\ntag v1\ntagger Test <t@example.invalid> {} +0000\n\nfirst\n",
+        NOW.secs()
+    );
+    let session = authority().leaf(&LeafSpec::bound_to(payload.as_bytes()));
+    let signature = armor(&session.sign_cms(payload.as_bytes(), NOW));
+    let (trust, tag) = (trust(), [payload, signature].concat());
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    assert_no_flip_is_accepted(tag.as_bytes(), |raw| {
+        judge.judge_object(ObjectKind::Tag, raw, HashKind::Sha1)
+    });
 }
 
 #[test]

@@ -26,7 +26,10 @@ use notme_verifier::{
     trust::Authority,
 };
 
-use crate::world::{assert_accepted, assert_code, floor, judge_by, judge_in, payload, trust_in};
+use crate::{
+    flip::assert_no_flip_is_accepted,
+    world::{assert_accepted, assert_code, floor, judge_by, judge_in, payload, trust_in},
+};
 
 fn ca() -> Ed25519Key {
     Ed25519Key::from_seed([0xca; 32])
@@ -128,6 +131,12 @@ fn an_issuance_bound_ssh_certificate_is_accepted() {
     assert_eq!(standing.serial_hex(), "1234");
     assert_eq!(standing.not_before(), NOW.plus(-60));
     assert_eq!(standing.not_after(), NOW.plus(299));
+}
+
+#[test]
+fn no_flipped_byte_of_an_ssh_commit_is_accepted() {
+    let trust = trust_in(&document());
+    assert_no_flip_is_accepted(&commit(&bound()), |raw| judge_in(raw, &trust, NOW));
 }
 
 #[test]
