@@ -42,7 +42,13 @@ pub(crate) struct Loan {
     terms: Terms,
     refs: Option<Vec<Glob>>,
     left: Cell<u32>,
+    statements_left: Cell<u32>,
 }
+
+/// How many statements may be made of a run, and for each signature of it: a commit has a record
+/// or two, and those of commits that were rewritten.
+const STATEMENTS: u32 = 1000;
+const STATEMENTS_EACH: u32 = 8;
 
 impl Loan {
     fn new(agent: AgentName, terms: Terms) -> Self {
@@ -51,6 +57,12 @@ impl Loan {
             agent,
             refs: refs.map(|refs| refs.iter().map(|text| Glob::new(text)).collect()),
             left: Cell::new(terms.signatures),
+            statements_left: Cell::new(
+                terms
+                    .signatures
+                    .saturating_mul(STATEMENTS_EACH)
+                    .saturating_add(STATEMENTS),
+            ),
             terms,
         }
     }
@@ -80,7 +92,8 @@ impl Loan {
             }
             Request::Attest { key } => {
                 self.check_key(key)?;
-                self.check_statement(body)
+                self.check_statement(body)?;
+                self.take_statement()
             }
             Request::Credentials { key } => self.check_key(key),
             Request::Lend { .. }
@@ -100,6 +113,13 @@ impl Loan {
         let left = self.left.get().checked_sub(1);
         self.left
             .set(left.ok_or(Failure::LoanOver("all its signatures were made"))?);
+        Ok(())
+    }
+
+    fn take_statement(&self) -> Result<(), Failure> {
+        let left = self.statements_left.get().checked_sub(1);
+        self.statements_left
+            .set(left.ok_or(Failure::LoanOver("all its statements were made"))?);
         Ok(())
     }
 
@@ -138,25 +158,29 @@ impl Loan {
     }
 
     fn check_statement(&self, message: &[u8]) -> Result<(), Failure> {
+        const BEYOND: Failure = Failure::NotLent("the statement is no record of the activity");
         let statement = match parse_pae(message) {
-            Some((PAYLOAD_TYPE, payload)) => Statement::parse(payload).ok(),
-            Some(_) | None => None,
+            Some((PAYLOAD_TYPE, payload)) => Statement::parse(payload),
+            // Whatever else it is, it is no record.
+            Some(_) | None => return Err(BEYOND),
         };
-        let Some(statement) = statement else {
+        let Ok(statement) = statement else {
             // It will say better what is wrong.
             return Ok(());
         };
         let activity = statement.predicate().get("activity");
-        let names = |member: &str| {
-            let named = activity.and_then(|it| it.get(member)?.as_str());
-            named == Some(self.activity())
+        let named = |member: &str| activity.and_then(|it| it.get(member)?.as_str());
+        let is_own = |name: &str| name == self.activity();
+        let is_begun_here = |id: &str| {
+            let below = id.strip_prefix(self.activity());
+            below.is_some_and(|below| below.starts_with('/'))
         };
-        let is_record = statement.predicate_type() == ACTIVITY_TYPE;
-        match is_record && (names("id") || names("parent")) {
+        let is_within = named("id").is_some_and(|id| {
+            is_own(id) || (is_begun_here(id) && named("parent").is_some_and(is_own))
+        });
+        match statement.predicate_type() == ACTIVITY_TYPE && is_within {
             true => Ok(()),
-            false => Err(Failure::NotLent(
-                "the statement is no record of the activity",
-            )),
+            false => Err(BEYOND),
         }
     }
 }

@@ -182,22 +182,75 @@ fn states_nothing_but_records_of_the_activity() {
         key: "claude".to_owned(),
     };
     const RECORD: &str = "https://notme.bot/attestation/activity/v1";
+    let begun = format!("{ACTIVITY}/1");
     for (predicate_type, activity) in [
-        ("https://notme.bot/attestation/acceptance/v1", ACTIVITY),
-        (RECORD, "urn:uuid:another"),
+        (
+            "https://notme.bot/attestation/acceptance/v1",
+            json!({"id": ACTIVITY}),
+        ),
+        (RECORD, json!({"id": "urn:uuid:another"})),
+        // A name that somebody else's activity may have.
+        (
+            RECORD,
+            json!({"id": "urn:uuid:another", "parent": ACTIVITY}),
+        ),
+        (
+            RECORD,
+            json!({"id": format!("{ACTIVITY}1"), "parent": ACTIVITY}),
+        ),
+        (RECORD, json!({"id": begun, "parent": "urn:uuid:another"})),
+        (RECORD, json!({"id": begun})),
+        (RECORD, json!({"parent": ACTIVITY})),
     ] {
-        let message = statement(predicate_type, &json!({"activity": {"id": activity}}));
+        let message = statement(predicate_type, &json!({"activity": activity}));
+        assert_eq!(lent.refused(&attest, &message), "not-lent", "{activity}");
+    }
+    let link = json!({"_type": "link", "name": "acceptance", "materials": {}, "products": {},
+        "byproducts": {}, "command": [], "environment": {}});
+    for message in [
+        link.to_string().into_bytes(),
+        pae("text/plain", b"x"),
+        Vec::new(),
+    ] {
         assert_eq!(lent.refused(&attest, &message), "not-lent");
     }
     for activity in [
         json!({"id": ACTIVITY}),
-        json!({"id": "x", "parent": ACTIVITY}),
+        json!({"id": begun, "parent": ACTIVITY}),
     ] {
         let message = statement(RECORD, &json!({"activity": activity}));
         let signed: Result<AttestAnswer, Refusal> = lent.borrower().call(&attest, &message);
         let refused = signed.err().map(|refusal| refusal.code);
         assert_ne!(refused.as_deref(), Some("not-lent"));
     }
+}
+
+#[test]
+fn states_so_much_and_no_more() {
+    let world = World::new();
+    let lent = lend(
+        &world,
+        Terms {
+            signatures: 1,
+            ..terms()
+        },
+    );
+    let attest = Request::Attest {
+        key: "claude".to_owned(),
+    };
+    let record = "https://notme.bot/attestation/activity/v1";
+    // Not even those count less that are not signed.
+    let message = statement(record, &json!({"activity": {"id": ACTIVITY}, "events": 1}));
+    let mut borrower = lent.borrower();
+    let mut stated = 0;
+    loop {
+        let answer: Result<AttestAnswer, Refusal> = borrower.call(&attest, &message);
+        if answer.is_err_and(|refusal| refusal.code == "loan-over") {
+            break;
+        }
+        stated += 1;
+    }
+    assert_eq!(stated, 1008);
 }
 
 #[test]
