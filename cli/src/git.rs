@@ -228,12 +228,24 @@ pub(crate) fn add_trailers(file: &Path, trailers: &[String]) -> Result<(), GitEr
     success("interpret-trailers", output).map(drop)
 }
 
-/// Returns the settings of the user's own files, in their order; none when there is no such file.
+/// Returns every setting that counts here, names in lower case but for their middle.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn settings() -> Result<Vec<(String, String)>, GitError> {
+    list_settings(&[])
+}
+
+/// Returns the settings that the person made for all repositories, in the same form.
 ///
 /// # Errors
 /// [`GitError`] when git cannot be run.
 pub(crate) fn global_settings() -> Result<Vec<(String, String)>, GitError> {
-    let output = run(["config", "--global", "--null", "--list"])?;
+    list_settings(&["--global"])
+}
+
+fn list_settings(scope: &[&str]) -> Result<Vec<(String, String)>, GitError> {
+    let output = run([&["config"], scope, &["--null", "--list"]].concat())?;
     let listed = String::from_utf8_lossy(&output.stdout).into_owned();
     let entries = listed.split_terminator('\0');
     Ok(entries

@@ -1,16 +1,22 @@
 //! The run of an agent: what its hooks need to know, and what is told meanwhile. It lives in the
 //! private directory of the socket that the agent signs on.
+//!
+//! The run may write whatever it likes there. For its hooks that is as good as true; whoever reads
+//! it from outside, with more rights than the run has, believes it only what can be checked.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use notme_attest::predicate::Event;
-use notme_core::identity::AgentName;
+use notme_core::{identity::AgentName, time::UnixTime};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+
+use crate::event;
 
 /// The variable that names the directory of the run.
 pub const RUN: &str = "NOTME_RUN";
@@ -22,8 +28,13 @@ const LOCK_FILE: &str = "run.lock";
 const EVENTS_FILE: &str = "events.jsonl";
 const TAKEN_FILE: &str = "events.taken";
 const PUSHED_FILE: &str = "pushed.jsonl";
-/// How many bytes of events one record takes: a statement has its limit.
+/// How many bytes of events one record takes, and how many events: a statement has its limit.
 const BATCH_MAX: u64 = 256 * 1024;
+const BATCH_EVENTS_MAX: usize = 1000;
+/// The longest line that is read as an event.
+const LINE_MAX: u64 = 16 * 1024;
+/// The longest file of what is no events.
+const FILE_MAX: u64 = 1024 * 1024;
 /// How many bytes of events a run keeps; an agent that tells more is not heard.
 const EVENTS_MAX: u64 = 256 * 1024 * 1024;
 
@@ -93,9 +104,13 @@ impl Run {
     /// # Errors
     /// The system's, and when it is malformed.
     pub fn load(directory: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&fs::read(
-            directory.join(RUN_FILE),
-        )?)?)
+        Ok(serde_json::from_slice(&read(directory, RUN_FILE)?)?)
+    }
+
+    /// Returns the name of an activity that this one starts in another repository: none that
+    /// somebody else's activity has.
+    pub fn child(&self, number: usize) -> String {
+        format!("{}/{number}", self.activity)
     }
 }
 
@@ -113,6 +128,28 @@ pub struct Batch {
     /// Whether there are more.
     pub has_more: bool,
     end: u64,
+}
+
+impl Batch {
+    /// Returns where the next one begins.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Adds what stands in a line; returns whether that was an event.
+    fn add(&mut self, line: &[u8], now: UnixTime) -> bool {
+        let event = serde_json::from_slice(line).ok();
+        if let Some(event) = event.filter(event::is_ours) {
+            self.events.push(event);
+            return true;
+        }
+        let last = self.events.last();
+        // One event stands for all such lines in a row.
+        if last.is_none_or(|last| last.kind != event::UNREAD) {
+            self.events.push(event::unread(line, now));
+        }
+        false
+    }
 }
 
 impl Spool {
@@ -142,37 +179,48 @@ impl Spool {
     ///
     /// # Errors
     /// The system's.
-    pub fn peek(&self) -> io::Result<Batch> {
-        let from = self.taken()?;
+    pub fn peek(&self, now: UnixTime) -> io::Result<Batch> {
+        self.peek_after(self.taken()?, now)
+    }
+
+    /// As [`Self::peek`], after the first so many bytes. What is there and is no event of ours is
+    /// told as one that could not be read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn peek_after(&self, from: u64, now: UnixTime) -> io::Result<Batch> {
         let mut batch = Batch {
             events: Vec::new(),
             has_more: false,
             end: from,
         };
-        let mut file = match File::open(self.directory.join(EVENTS_FILE)) {
+        let mut file = match open(&self.directory, EVENTS_FILE) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(batch),
             Err(error) => return Err(error),
         };
         file.seek(SeekFrom::Start(from))?;
         let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
+        let (mut line, mut kept) = (Vec::new(), 0);
         loop {
             line.clear();
-            let length = reader.read_until(b'\n', &mut line)?;
+            let length = reader
+                .by_ref()
+                .take(LINE_MAX)
+                .read_until(b'\n', &mut line)?;
             // A line that is being written has no end yet.
-            if length == 0 || line.last() != Some(&b'\n') {
+            let length = u64::try_from(length).unwrap_or(u64::MAX);
+            if length == 0 || (length < LINE_MAX && line.last() != Some(&b'\n')) {
                 return Ok(batch);
             }
-            let length = u64::try_from(length).unwrap_or(u64::MAX);
-            let next = batch.end.saturating_add(length);
-            if next - from > BATCH_MAX && !batch.events.is_empty() {
+            if batch.events.len() >= BATCH_EVENTS_MAX || kept > BATCH_MAX {
                 batch.has_more = true;
                 return Ok(batch);
             }
-            // What somebody else wrote there is no event, and is passed over.
-            batch.events.extend(serde_json::from_slice::<Event>(&line));
-            batch.end = next;
+            if batch.add(&line, now) {
+                kept = kept.saturating_add(length);
+            }
+            batch.end = batch.end.saturating_add(length);
         }
     }
 
@@ -200,7 +248,7 @@ impl Spool {
 
     /// Returns the remotes that were pushed to, each once.
     pub fn remotes(&self) -> Vec<(PathBuf, String)> {
-        let text = fs::read(self.directory.join(PUSHED_FILE)).unwrap_or_default();
+        let text = read(&self.directory, PUSHED_FILE).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
         let mut remotes: Vec<(PathBuf, String)> = lines
             .filter_map(|line| serde_json::from_slice(line).ok())
@@ -218,18 +266,47 @@ impl Spool {
             .open(self.directory.join(name))
     }
 
-    fn taken(&self) -> io::Result<u64> {
-        match fs::read_to_string(self.directory.join(TAKEN_FILE)) {
-            Ok(text) => Ok(text.trim().parse().unwrap_or(0)),
+    /// Returns how many bytes of events were recorded.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn taken(&self) -> io::Result<u64> {
+        match read(&self.directory, TAKEN_FILE) {
+            Ok(text) => Ok(String::from_utf8_lossy(&text).trim().parse().unwrap_or(0)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
     }
 }
 
+/// Opens a file of the directory: no link to another one, and no pipe that would keep us waiting.
+fn open(directory: &Path, name: &str) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(flags).unwrap_or_default())
+        .open(directory.join(name))?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Reads a short file of the directory.
+fn read(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(directory, name)?
+        .take(FILE_MAX)
+        .read_to_end(&mut content)?;
+    Ok(content)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use notme_testkit::clock::NOW;
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use serde_json::Value;
 
     use super::*;
@@ -247,35 +324,53 @@ mod tests {
     fn events_are_taken_once_and_in_order() {
         let world = tempfile::tempdir().unwrap();
         let spool = Spool::new(world.path());
-        assert!(spool.peek().unwrap().events.is_empty());
+        assert!(spool.peek(NOW).unwrap().events.is_empty());
         spool.tell(&told("one")).unwrap();
         spool.tell(&told("two")).unwrap();
-        let batch = spool.peek().unwrap();
+        let batch = spool.peek(NOW).unwrap();
         assert_eq!(names(&batch), ["one", "two"]);
         // Told meanwhile, and not lost.
         spool.tell(&told("three")).unwrap();
         spool.take(&batch).unwrap();
-        assert_eq!(names(&spool.peek().unwrap()), ["three"]);
+        assert_eq!(names(&spool.peek(NOW).unwrap()), ["three"]);
     }
 
     #[test]
-    fn many_events_take_several_records_and_foreign_lines_none() {
+    fn many_events_take_several_records_and_foreign_lines_one_event() {
         let world = tempfile::tempdir().unwrap();
         let spool = Spool::new(world.path());
-        fs::write(world.path().join(EVENTS_FILE), "junk\n").unwrap();
+        let long = "x".repeat(100_000);
+        let junk = format!("junk\n{{\"kind\":\"x\",\"name\":\"y\",\"at\":\"never\"}}\n{long}\n");
+        fs::write(world.path().join(EVENTS_FILE), junk).unwrap();
         let name = "n".repeat(200);
         for _ in 0..2000 {
             spool.tell(&told(&name)).unwrap();
         }
-        let mut seen = 0;
+        let mut seen = Vec::new();
         loop {
-            let batch = spool.peek().unwrap();
-            seen += batch.events.len();
+            let batch = spool.peek(NOW).unwrap();
+            seen.extend(names(&batch).iter().map(|name| name.len()));
             spool.take(&batch).unwrap();
             if !batch.has_more {
                 break;
             }
         }
-        assert_eq!(seen, 2000);
+        assert_eq!(seen.len(), 2001);
+        assert_eq!(seen.iter().filter(|length| **length == 200).count(), 2000);
+    }
+
+    #[test]
+    fn links_and_pipes_are_not_read() {
+        let world = tempfile::tempdir().unwrap();
+        let spool = Spool::new(world.path());
+        let elsewhere = world.path().join("elsewhere");
+        fs::write(&elsewhere, "7").unwrap();
+        for name in [EVENTS_FILE, TAKEN_FILE] {
+            symlink(&elsewhere, world.path().join(name)).unwrap();
+            assert!(spool.peek(NOW).is_err());
+            fs::remove_file(world.path().join(name)).unwrap();
+        }
+        mkfifoat(CWD, world.path().join(EVENTS_FILE), Mode::RWXU).unwrap();
+        assert!(spool.peek(NOW).is_err());
     }
 }

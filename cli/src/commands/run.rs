@@ -92,7 +92,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
         Err(_) => going.end(arguments, None),
     };
     if let Err(failure) = told {
-        complain(&failure, &going.run)?;
+        complain(&failure, &going.run.activity, &going.run.agent)?;
     }
     drop(lender);
     match ended {
@@ -145,6 +145,8 @@ struct Going<'a> {
     run: Run,
     /// What the refs named when it began.
     before: Vec<String>,
+    /// How git was set up there when it began.
+    settings: Vec<(String, String)>,
     began: UnixTime,
 }
 
@@ -158,10 +160,11 @@ impl<'a> Going<'a> {
         run.save(directory)?;
         let spool = Spool::new(directory);
         spool.tell(&start(&arguments.command)?)?;
-        let mut before = Vec::new();
+        let (mut before, mut settings) = (Vec::new(), Vec::new());
         if run.repository.is_some() {
             before = git::tips()?;
-            let course = Course::of(home, directory, run.clone())?;
+            settings = lasting_settings()?;
+            let course = Course::of(home, directory, &run)?;
             match run.segment {
                 1 => course.begin(Object::new())?,
                 _ => course.record(&Next::default())?,
@@ -172,6 +175,7 @@ impl<'a> Going<'a> {
             directory: directory.to_owned(),
             run,
             before,
+            settings,
             began: now(),
         })
     }
@@ -182,24 +186,48 @@ impl<'a> Going<'a> {
             true => State::Suspended,
             false => State::Ended(termination(status), work(status)),
         };
-        for course in Course::all(self.home, &self.directory)? {
+        for course in Course::all(self.home, &self.directory, &self.run)? {
             let mut made = Made::default();
             // Where it began, it is known what was there before.
             if course.is_own() && self.run.repository.is_some() {
                 made = Made::look(&course, &self.before)?;
-                made.tell(&course.spool())?;
             }
-            let unsigned = std::mem::take(&mut made.unsigned);
-            course.record(&Next {
+            let recorded = course.record(&Next {
+                events: made.events()?,
                 commits: made.uncovered,
                 succeeds: Vec::new(),
                 state,
                 more: self.more(status)?,
-            })?;
-            tell(&course, &unsigned, arguments.suspend)?;
+            });
+            match recorded {
+                Ok(()) => tell(&course, &made.unsigned, arguments.suspend)?,
+                Err(failure) => complain(&failure, course.activity(), &self.run.agent)?,
+            }
         }
-        for (repository, remote) in Spool::new(&self.directory).remotes() {
-            send(&repository, &remote)?;
+        self.send()
+    }
+
+    /// Sends the last records after those that went along with a push. Which program that starts,
+    /// and where it goes, is for the settings to say that were there before the run.
+    fn send(&self) -> Result<(), Failure> {
+        let remotes = Spool::new(&self.directory).remotes();
+        if remotes.is_empty() {
+            return Ok(());
+        }
+        let is_as_before = self.run.repository.is_some() && lasting_settings()? == self.settings;
+        for (repository, remote) in remotes {
+            let url = format!("remote.{remote}.url");
+            let is_known = Some(&repository) == self.run.repository.as_ref()
+                && self.settings.iter().any(|(name, _)| *name == url);
+            if !(is_as_before && is_known && send(&remote)?) {
+                writeln!(
+                    io::stderr(),
+                    "note: the last attestations did not get to `{}`; later, in {}: \
+                     notme attest push REMOTE",
+                    escape(&remote),
+                    escape(&repository.display().to_string())
+                )?;
+            }
         }
         Ok(())
     }
@@ -233,21 +261,19 @@ fn tell(course: &Course<'_>, unsigned: &[String], is_suspended: bool) -> io::Res
     writeln!(out, "notme: activity {} {how}", course.activity())
 }
 
-/// Sends the last records after those that went along with a push.
-fn send(repository: &Path, remote: &str) -> io::Result<()> {
-    let mut command = Command::new(program::path()?);
-    let sent = command
-        .args(["attest", "push", remote])
-        .current_dir(repository)
+/// Returns git's settings but those of branches, which every push and switch may change.
+fn lasting_settings() -> Result<Vec<(String, String)>, Failure> {
+    let mut settings = git::settings()?;
+    settings.retain(|(name, _)| !name.starts_with("branch."));
+    Ok(settings)
+}
+
+/// Sends the attestations; returns whether they got there.
+fn send(remote: &str) -> io::Result<bool> {
+    let sent = Command::new(program::path()?)
+        .args(["attest", "push", "--", remote])
         .status();
-    if !sent.is_ok_and(|status| status.success()) {
-        writeln!(
-            io::stderr(),
-            "note: the last attestations did not get to `{}`; later: notme attest push",
-            escape(remote)
-        )?;
-    }
-    Ok(())
+    Ok(sent.is_ok_and(|status| status.success()))
 }
 
 /// The event that a run begins with: which program, and the digest of how it was called.
@@ -286,14 +312,12 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// The program has run, whatever became of its record: that is said, and changes nothing.
-fn complain(failure: &Failure, run: &Run) -> io::Result<()> {
+fn complain(failure: &Failure, activity: &str, agent: &AgentName) -> io::Result<()> {
     writeln!(
         io::stderr(),
         "note: the end of the run was not recorded: {}; run: \
-         notme attest activity --activity {} --end --agent {}",
+         notme attest activity --activity {activity} --end --agent {agent}",
         escape(&failure.to_string()),
-        run.activity,
-        run.agent
     )
 }
 
@@ -306,21 +330,29 @@ pub(crate) fn record(arguments: &Record) -> Outcome {
         )?;
         return Ok(Exit::Yes);
     };
-    let told = match (&arguments.kind, &arguments.name, &arguments.event) {
-        (Some(kind), Some(name), _) => event::event((kind, name), (None::<&Value>, None), now())?,
-        (_, _, Some(json)) => read_event(json.as_bytes())?,
+    let json = match (&arguments.kind, &arguments.name, &arguments.event) {
+        (Some(kind), Some(name), _) => {
+            let told = event::event((kind, name), (None::<&Value>, None), now())?;
+            Spool::new(&directory).tell(&told)?;
+            return Ok(Exit::Yes);
+        }
+        (_, _, Some(json)) => json.clone().into_bytes(),
         (_, _, None) => {
             let mut json = Vec::new();
             io::stdin().take(JSON_MAX).read_to_end(&mut json)?;
-            read_event(&json)?
+            json
         }
     };
-    Spool::new(&directory).tell(&told)?;
-    Ok(Exit::Yes)
-}
-
-fn read_event(json: &[u8]) -> Result<notme_attest::predicate::Event, Failure> {
-    event::read(json, now()).map_err(|error| {
-        Failure::usage(error).hint("docs/agents.md says what is read; `--kind` and `--name` do too")
-    })
+    match event::read(&json, now()) {
+        Ok(told) => {
+            Spool::new(&directory).tell(&told)?;
+            Ok(Exit::Yes)
+        }
+        // Something was told, and that much is recorded.
+        Err(error) => {
+            Spool::new(&directory).tell(&event::unread(&json, now()))?;
+            Err(Failure::no(format!("{error}; its digest is recorded"))
+                .hint("docs/agents.md says what is read; `--kind` and `--name` do too"))
+        }
+    }
 }

@@ -428,6 +428,83 @@ fn another_repository_has_an_activity_that_the_run_started() {
     assert_ne!(activity["id"], id.as_str());
 }
 
+/// What a run writes into its directory starts nothing outside of it, and signs as nobody else.
+#[test]
+fn the_directory_of_a_run_is_believed_by_the_run_alone() {
+    let world = World::initialised();
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.signed_commit("before");
+    let begun = world.notme_ok(&["attest", "activity", "--begin", "--agent", "reviewer"]);
+    let trap = world.home().join("sprung");
+    let kept = world.home().join("kept");
+    fs::write(&kept, "mine").unwrap();
+    let script = format!(
+        r#"
+        evil=$NOTME_RUN/evil; git init -q $evil; git -C $evil config remote.x.url $evil
+        git -C $evil config remote.x.uploadpack 'touch {trap}; id >'
+        git -C $evil config remote.x.receivepack 'touch {trap}; id >'
+        printf '["%s","x"]\n' $evil >>$NOTME_RUN/pushed.jsonl
+        git config remote.y.url $evil; git config remote.y.receivepack 'touch {trap}; id >'
+        printf '["%s/.git","y"]\n' "$PWD" >>$NOTME_RUN/pushed.jsonl
+        {COMMIT} one
+        sed -i 's/claude/reviewer/g; s/"activity":"[^"]*"/"activity":"{begun}"/' $NOTME_RUN/run.json
+        for file in $NOTME_RUN/head-*.json; do ln -sf {kept} $file; done
+        ln -sf {kept} $NOTME_RUN/events.taken.$PPID
+        "#,
+        trap = trap.display(),
+        kept = kept.display(),
+        begun = begun.trim(),
+    );
+    let output = session(&world, &["--agent", "claude"], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("did not get to `x`"),
+        "{}",
+        told(&output)
+    );
+    assert!(
+        told(&output).contains("did not get to `y`"),
+        "{}",
+        told(&output)
+    );
+    assert!(!trap.exists());
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "mine");
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+    // The reviewer's goes on as if nothing had been.
+    let reviewers = [
+        "attest",
+        "activity",
+        "--activity",
+        begun.trim(),
+        "--agent",
+        "reviewer",
+    ];
+    world.notme_ok(&reviewers);
+}
+
+/// Bytes that nobody can read as an event, and files that are none.
+#[test]
+fn what_cannot_be_read_is_recorded_and_nothing_after_it_is_lost() {
+    let world = world();
+    let script = format!(
+        r#"
+        "$NOTME" record 'no json' && exit 1
+        "$NOTME" record '{{"hook_event_name":"PostToolUse","tool_name":"Big","tool_input":1e300}}'
+        echo '{{"kind":"x","name":"y","at":"never"}}' >>$NOTME_RUN/events.jsonl
+        head -c 2000000 /dev/zero >>$NOTME_RUN/events.jsonl; echo >>$NOTME_RUN/events.jsonl
+        "$NOTME" record --kind note --name last
+        {COMMIT} one
+        "#
+    );
+    session_ok(&world, &[], &script);
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "tool-call"), ["Big"]);
+    assert_eq!(events(&records, "note"), ["last"]);
+    assert_eq!(events(&records, "unread").len(), 2);
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
 /// A sandbox may let through the repository, the programs and the directory of the run, and
 /// nothing else of notme's.
 #[test]
@@ -609,7 +686,7 @@ fn what_an_agent_tells_is_in_its_record_by_digest() {
     let output = world.notme(&["record", "--kind", "note", "--name", "x"]);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let output = session(&world, &[], "\"$NOTME\" record '{}'");
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
 }
 
 #[test]

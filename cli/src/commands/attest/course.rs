@@ -1,6 +1,7 @@
 //! The records of a run: what its hooks and its end add to the chain of its activity.
 
 use std::{
+    cell::Cell,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -17,8 +18,8 @@ use notme_git_hooks::{
     run::{Batch, Other, RUN, Run, Spool},
 };
 
-use super::{Archive, Author, head, new_id};
-use crate::{failure::Failure, home::Home};
+use super::{Archive, Author, head};
+use crate::{failure::Failure, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
 const COMMITS_MAX: usize = 1000;
@@ -31,6 +32,19 @@ pub(crate) struct Course<'a> {
     archive: Archive,
     /// The activity: the run's own, or one that it started, in another repository.
     activity: String,
+    side: Side,
+}
+
+/// Where records are made.
+enum Side {
+    /// In the run: what its directory says is so.
+    Inside,
+    /// Above it, with more rights than it has: nothing is written to its directory, and only what
+    /// it may tell of itself is believed.
+    Above {
+        /// How many bytes of events were recorded.
+        taken: Cell<u64>,
+    },
 }
 
 /// What the next record says.
@@ -40,6 +54,8 @@ pub(crate) struct Next {
     pub(crate) commits: Vec<CommitSubject>,
     /// Which commits took the place of which.
     pub(crate) succeeds: Vec<Succession>,
+    /// What happened, beside what was told.
+    pub(crate) events: Vec<Event>,
     /// Whether the activity goes on.
     pub(crate) state: State,
     /// Members beside those that every record has.
@@ -71,6 +87,7 @@ impl<'a> Course<'a> {
             run,
             archive,
             activity,
+            side: Side::Inside,
         };
         if let Some(activity) = activity_in(&run, &here) {
             return Ok(Some(course(run, activity)));
@@ -83,7 +100,7 @@ impl<'a> Course<'a> {
         }
         let activity = match run.repository {
             None => run.activity.clone(),
-            Some(_) => new_id()?,
+            Some(_) => run.child(run.others.len().saturating_add(1)),
         };
         match run.repository {
             None => run.repository = Some(here),
@@ -98,33 +115,44 @@ impl<'a> Course<'a> {
         Ok(Some(course))
     }
 
-    /// Returns that of the repository that a run began in.
-    pub(crate) fn of(home: &'a Home, directory: &Path, run: Run) -> Result<Self, Failure> {
+    /// Returns that of the repository that a run begins in.
+    pub(crate) fn of(home: &'a Home, directory: &Path, run: &Run) -> Result<Self, Failure> {
         Ok(Self {
             home,
             directory: directory.to_owned(),
             archive: Archive::open()?,
             activity: run.activity.clone(),
-            run,
+            run: run.clone(),
+            side: Side::Inside,
         })
     }
 
-    /// Returns all that a run has come to by now.
-    pub(crate) fn all(home: &'a Home, directory: &Path) -> Result<Vec<Self>, Failure> {
-        let run = Run::load(directory)?;
-        let own = run.repository.iter().map(|it| (it, &run.activity));
-        let others = run.others.iter().map(|it| (&it.repository, &it.activity));
-        own.chain(others)
-            .map(|(repository, activity)| {
-                Ok(Self {
-                    home,
-                    directory: directory.to_owned(),
-                    archive: Archive::at(repository)?,
-                    activity: activity.clone(),
-                    run: run.clone(),
-                })
-            })
-            .collect()
+    /// Returns all that a run has come to, now that it is over. Where else it worked, its
+    /// directory says: that is so if there is a chain of the run's, and its name could be no other's.
+    pub(crate) fn all(home: &'a Home, directory: &Path, run: &Run) -> Result<Vec<Self>, Failure> {
+        let said = Run::load(directory)?;
+        let first = run.repository.clone().or(said.repository);
+        let mut places: Vec<_> = first
+            .map(|it| (it, run.activity.clone()))
+            .into_iter()
+            .collect();
+        for (number, other) in (1..).zip(said.others) {
+            places.push((other.repository, run.child(number)));
+        }
+        let mut all = Vec::new();
+        for (repository, activity) in places {
+            all.push(Self {
+                home,
+                directory: directory.to_owned(),
+                archive: Archive::at(&repository)?,
+                side: Side::Above {
+                    taken: Cell::new(Spool::new(directory).taken()?),
+                },
+                run: run.clone(),
+                activity,
+            });
+        }
+        Ok(all)
     }
 
     /// Tells whether it is the run's own.
@@ -170,10 +198,10 @@ impl<'a> Course<'a> {
     /// Adds a record, or as many as it takes for all that was told meanwhile.
     pub(crate) fn record(&self, next: &Next) -> Result<(), Failure> {
         let mut commits = next.commits.as_slice();
-        while let Some((now, later)) = commits.split_at_checked(COMMITS_MAX)
+        while let Some((first, later)) = commits.split_at_checked(COMMITS_MAX)
             && !later.is_empty()
         {
-            self.add(now, next, &State::Active)?;
+            self.add(first, next, &State::Active)?;
             commits = later;
         }
         while !self.add(commits, next, &next.state)? {
@@ -186,9 +214,10 @@ impl<'a> Course<'a> {
     fn add(&self, commits: &[CommitSubject], next: &Next, state: &State) -> Result<bool, Failure> {
         // Until it is kept, nobody else is to go on from the same record.
         let _alone = self.archive.store.lock()?;
-        let batch = match self.is_own() {
-            true => self.spool().peek()?,
-            false => Batch::default(),
+        let batch = match (self.is_own(), &self.side) {
+            (false, _) => Batch::default(),
+            (true, Side::Inside) => self.spool().peek(now())?,
+            (true, Side::Above { taken }) => self.spool().peek_after(taken.get(), now())?,
         };
         let state = match batch.has_more {
             true => State::Active,
@@ -206,24 +235,36 @@ impl<'a> Course<'a> {
         let mut author = self.author()?;
         let ends = matches!(state, State::Ended(..));
         let chain = Record::after(sequence, &previous, ends, to);
-        let facts = self.facts((batch.events.clone(), succeeds), &part, &author);
+        let mut events = batch.events.clone();
+        if !batch.has_more {
+            events.extend_from_slice(&next.events);
+        }
+        let facts = self.facts((events, succeeds), &part, &author);
         let statement = make::activity(facts, chain, commits)?;
         let bundle = author.sign(&statement, places(commits, Some(&self.activity)))?;
         author.keep()?;
-        if self.is_own() {
-            self.spool().take(&batch)?;
+        match &self.side {
+            Side::Above { taken } => taken.set(batch.end()),
+            Side::Inside => {
+                if self.is_own() {
+                    self.spool().take(&batch)?;
+                }
+                self.note(sequence.saturating_add(1), &bundle.payload_digest())?;
+            }
         }
-        self.note(sequence.saturating_add(1), &bundle.payload_digest())?;
         Ok(!batch.has_more)
     }
 
     /// Returns number and digest of the last record.
     pub(crate) fn head(&self) -> Result<(u64, String), Failure> {
         let (store, activity) = (&self.archive.store, &self.activity);
-        let noted = fs::read(self.head_file());
-        let noted: Option<(u64, String)> = noted
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
+        let noted: Option<(u64, String)> = match self.side {
+            Side::Above { .. } => None,
+            Side::Inside => {
+                let noted = fs::read(self.head_file()).ok();
+                noted.and_then(|text| serde_json::from_slice(&text).ok())
+            }
+        };
         // Whoever else added to the chain did not note it.
         if let Some((sequence, digest)) = noted
             && u64::try_from(store.count(&Place::activity(activity))?)

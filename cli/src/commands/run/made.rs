@@ -1,13 +1,13 @@
 //! What was made while a run went on, found when it is over: hooks can be skipped, and signing
 //! can be switched off.
 
-use notme_attest::make::CommitSubject;
+use notme_attest::{make::CommitSubject, predicate::Event};
 use notme_core::{
     armor::dearmor,
     cms::SignedMessage,
     object::{self, ObjectKind},
 };
-use notme_git_hooks::{event, run::Spool};
+use notme_git_hooks::event;
 use notme_verifier::repository::ObjectId;
 use serde_json::Value;
 
@@ -78,17 +78,16 @@ impl Made {
         Ok(made)
     }
 
-    /// Tells the activity.
+    /// Returns what the record says of them.
     ///
     /// # Errors
-    /// The system's.
-    pub(super) fn tell(&self, spool: &Spool) -> Result<(), Failure> {
+    /// [`Failure`].
+    pub(super) fn events(&self) -> Result<Vec<Event>, Failure> {
         let unsigned = self.unsigned.iter().map(|id| ("unsigned-commit", &**id));
         let skipped = self.uncovered.iter().map(|it| ("unseen-commit", &*it.id));
-        for fact in unsigned.chain(skipped) {
-            spool.tell(&event::event(fact, (None::<&Value>, None), now())?)?;
-        }
-        Ok(())
+        let all = unsigned.chain(skipped);
+        all.map(|fact| Ok(event::event(fact, (None::<&Value>, None), now())?))
+            .collect()
     }
 }
 
