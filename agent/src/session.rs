@@ -555,7 +555,9 @@ fn pinned<'a>(
 /// [`SignError`].
 pub(crate) fn nonce() -> Result<[u8; 16], SignError> {
     let mut bytes = [0; 16];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|_| SignError)?;
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|_| SignError::default())?;
     Ok(bytes)
 }
 

@@ -70,7 +70,7 @@ impl SessionKeys {
     pub(crate) fn sign_p256(&self, message: &[u8]) -> Result<p256::ecdsa::Signature, SignError> {
         p256_key(&self.memory)?
             .try_sign(message)
-            .map_err(|_| SignError)
+            .map_err(|_| SignError::default())
     }
 
     /// Returns what the system refused to do for the memory.
@@ -117,13 +117,17 @@ pub(crate) enum KeysError {
 const SECRET_LENGTH: usize = 32;
 
 fn ed25519_key(memory: &LockedMemory) -> Result<ed25519_dalek::SigningKey, SignError> {
-    let seed = memory.bytes().first_chunk().ok_or(SignError)?;
+    let seed = memory
+        .bytes()
+        .first_chunk()
+        .ok_or_else(SignError::default)?;
     Ok(ed25519_dalek::SigningKey::from_bytes(seed))
 }
 
 fn p256_key(memory: &LockedMemory) -> Result<p256::ecdsa::SigningKey, SignError> {
-    let scalar: &[u8; SECRET_LENGTH] = memory.bytes().last_chunk().ok_or(SignError)?;
-    p256::ecdsa::SigningKey::from_slice(scalar).map_err(|_| SignError)
+    let scalar: &[u8; SECRET_LENGTH] =
+        memory.bytes().last_chunk().ok_or_else(SignError::default)?;
+    p256::ecdsa::SigningKey::from_slice(scalar).map_err(|_| SignError::default())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     backup::BackupError,
     ca::CaError,
     clock::Clock,
+    custody,
     instance::{InstanceError, InstanceLock},
     keys::Epoch,
     opening::{open_or_found, store_file},
@@ -282,9 +283,9 @@ impl Admin {
     /// [`AdminError::Ca`] when the store is damaged.
     pub fn epochs(&self) -> Result<Vec<EpochInfo>, AdminError> {
         let record = self.record()?;
-        let epochs = record.epochs.iter().map(Epoch::of);
+        let epochs = record.epochs.iter();
         Ok(epochs
-            .map(|epoch| epoch.map(EpochInfo::from))
+            .map(|epoch| EpochInfo::of(epoch, &record.sealing))
             .collect::<Result<_, _>>()?)
     }
 
@@ -303,12 +304,14 @@ impl Admin {
     pub fn describe(&self) -> Result<Description, AdminError> {
         let record = self.record()?;
         let roots = self.roots()?;
+        let active = record.active()?;
+        let sealing = custody::kind(active, &record.sealing);
         Ok(Description {
-            epoch: record.active()?.number,
+            epoch: active.number,
             trust_domain: record.trust_domain,
             operator: record.operator,
             created_at: record.created_at,
-            sealing: record.sealing.kind(),
+            sealing: sealing.unwrap_or(record.sealing.kind()),
             roots: roots.iter().map(RootInfo::from).collect(),
             format_keys: self.format_keys()?,
             epochs: self.epochs()?,
@@ -342,7 +345,7 @@ pub struct Description {
     pub epoch: u64,
     /// When it was founded.
     pub created_at: UnixTime,
-    /// What seals its keys. `local-file` protects copies of the store, not the directory.
+    /// What keeps its keys in use. `local-file` protects copies of the store, not the directory.
     pub sealing: SealingKind,
     /// Its roots in use: Ed25519, then `interop`.
     pub roots: Vec<RootInfo>,

@@ -27,6 +27,7 @@ use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
+    custody::{Custody, Pkcs11Error},
     dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
@@ -34,7 +35,7 @@ use crate::{
     oidc::{Issuers, TokenConfig},
     opening::Opened,
     scope::Scopes,
-    seal::{Kek, SealError, Sealing},
+    seal::{SealError, Sealing},
     serials::Serials,
     server::RateLimiter,
     store::{AuthorityRecord, EpochState, Issued, Store, StoreError},
@@ -103,21 +104,16 @@ impl Peer {
     }
 }
 
-/// Makes the authority's keys and keeps them sealed.
+/// Makes the authority's keys and keeps them.
 pub(crate) fn found(
     store: &dyn Store,
     founding: &Founding,
     sealing: Sealing,
-    kek: &Kek,
+    custody: &Custody,
     now: UnixTime,
 ) -> Result<AuthorityRecord, OpenError> {
     check_principal(&founding.trust_domain, &founding.operator)?;
-    let making = Making {
-        trust_domain: &founding.trust_domain,
-        epoch: 1,
-        now,
-        kek,
-    };
+    let making = Making::new(custody, &founding.trust_domain, 1, now);
     let from = now.plus(-BACKDATED);
     let record = AuthorityRecord {
         trust_domain: founding.trust_domain.clone(),
@@ -148,7 +144,7 @@ pub(crate) struct Authority {
     /// Replaced as a whole when another process rotated them.
     keys: RwLock<Arc<Keys>>,
     /// Opens the keys that come next.
-    kek: Kek,
+    custody: Custody,
     /// The very string that proofs are bound to.
     url: String,
     lifetimes: Lifetimes,
@@ -188,7 +184,7 @@ impl Authority {
             store,
             record,
             keys,
-            kek,
+            custody,
         } = opened;
         if let Some(principal) = settings
             .local
@@ -202,7 +198,7 @@ impl Authority {
             clock,
             record,
             keys: RwLock::new(Arc::new(keys)),
-            kek,
+            custody,
             url: settings.url,
             lifetimes: settings.lifetimes,
             local: settings.local,
@@ -250,7 +246,7 @@ impl Authority {
             .store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
-        let opened = Keys::open(&record, &self.kek)?;
+        let opened = Keys::open(&record, &self.custody)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         if opened.changes() > keys.changes() {
             *keys = Arc::new(opened);
@@ -328,6 +324,11 @@ impl Authority {
         self.store.reserve_ssh_serials(0, 1).is_ok()
     }
 
+    /// Tells whether it can sign, as far as that can be known without signing.
+    pub(crate) fn can_sign(&self) -> bool {
+        self.custody.check().is_ok()
+    }
+
     /// Counts what a monitor looks at.
     pub(crate) fn snapshot(&self, is_ready: bool) -> Snapshot {
         Snapshot {
@@ -351,6 +352,7 @@ impl Authority {
     /// Does what is due by the clock: a fresh trust document, old nonces forgotten.
     pub(crate) fn tend(&self) -> Result<(), OpenError> {
         self.store.prune(self.clock.now())?;
+        self.custody.check()?;
         self.trust().map(drop)
     }
 }
@@ -396,6 +398,9 @@ pub enum OpenError {
     /// The store failed.
     #[error("the store of the authority cannot be used")]
     Store(#[from] StoreError),
+    /// The keys are in a token that cannot be used.
+    #[error("the token of the authority's keys cannot be used")]
+    Pkcs11(#[from] Pkcs11Error),
     /// The trust document cannot be made.
     #[error("the trust document cannot be made")]
     Trust(#[from] notme_core::trust::TrustError),
@@ -420,6 +425,7 @@ impl OpenError {
             Self::Identity(_) => "identity-malformed",
             Self::Seal(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Pkcs11(error) => error.code(),
             Self::Trust(_) => "authority-trust-document",
         }
     }

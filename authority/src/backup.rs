@@ -27,6 +27,7 @@ use crate::{
     audit::{Act, AuditError, AuditHead, Entry, operator},
     authority::OpenError,
     clock::Clock,
+    custody::Custody,
     instance::InstanceLock,
     keys::Keys,
     opening::store_file,
@@ -69,7 +70,7 @@ pub struct Restored {
     pub seqno: Option<u64>,
 }
 
-/// Makes a backup the store of a directory that has none. The secret has to open its keys.
+/// Makes a backup the store of a directory that has none. What keeps its keys has to open them.
 ///
 /// # Errors
 /// [`AdminError::Backup`] when there is a store, or the backup ends before what was published;
@@ -91,11 +92,8 @@ pub fn restore(
     fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
     let admin = whole(&draft.0, clock.clone())?;
     let record = admin.record()?;
-    let kek = record
-        .sealing
-        .unlock(protection, home)
-        .map_err(OpenError::from)?;
-    let keys = Keys::open(&record, &kek).map_err(OpenError::from)?;
+    let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
+    let keys = Keys::open(&record, &custody).map_err(OpenError::from)?;
     let kept = match published {
         Published::Head(head) => Some(head),
         Published::Unknown => None,

@@ -1,6 +1,6 @@
 //! The two X.509 certificate authorities: Ed25519 for ourselves, P-256 for tools that know no Ed25519.
 
-use std::io;
+use std::{cell::RefCell, io};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -13,7 +13,8 @@ use notme_core::{
 
 use crate::{
     ca_key::{CaKey, KeyKind, KeyName},
-    seal::{Kek, SealError, random},
+    custody::{Custody, Pkcs11Error},
+    seal::{SealError, random},
     store::{EpochRecord, SealedCa},
 };
 
@@ -39,10 +40,6 @@ impl CaName {
         }
     }
 
-    const fn key(self, epoch: u64) -> KeyName {
-        KeyName::new(self.as_str(), epoch)
-    }
-
     /// The names differ, so that a reader which looks issuers up by name finds the right one.
     const fn prefix(self) -> &'static str {
         match self {
@@ -57,10 +54,50 @@ pub(crate) struct Making<'a> {
     pub(crate) trust_domain: &'a str,
     pub(crate) epoch: u64,
     pub(crate) now: UnixTime,
-    pub(crate) kek: &'a Kek,
+    pub(crate) custody: &'a Custody,
+    /// What the store would have to keep of the keys that were made.
+    made: RefCell<Vec<Vec<u8>>>,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    pub(crate) fn new(
+        custody: &'a Custody,
+        trust_domain: &'a str,
+        epoch: u64,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            trust_domain,
+            epoch,
+            now,
+            custody,
+            made: RefCell::default(),
+        }
+    }
+
+    /// Makes several keys, of which none is left when one fails.
+    pub(crate) fn whole<T>(&self, make: impl FnOnce() -> Result<T, CaError>) -> Result<T, CaError> {
+        let made = make();
+        if made.is_err() {
+            let kept = self.made.borrow();
+            // What is to be known is why they are of no use.
+            let _ = self.custody.destroy(kept.iter().map(Vec::as_slice));
+        }
+        made
+    }
+
+    /// Makes a key. Returns with it what the store keeps.
+    pub(crate) fn key(
+        &self,
+        role: &'static str,
+        kind: KeyKind,
+    ) -> Result<(CaKey, Vec<u8>), CaError> {
+        let name = KeyName::new(role, self.epoch);
+        let (key, kept) = self.custody.make(name, kind, self.trust_domain)?;
+        self.made.borrow_mut().push(kept.clone());
+        Ok((key, kept))
+    }
+
     /// Returns the common name of a certificate; each epoch has its own.
     pub(crate) fn named(&self, prefix: &str) -> String {
         let domain = self.trust_domain;
@@ -78,10 +115,9 @@ pub(crate) struct Ca {
 }
 
 impl Ca {
-    /// Makes a new one, sealed.
+    /// Makes a new one.
     pub(crate) fn make(name: CaName, making: &Making<'_>) -> Result<SealedCa, CaError> {
-        let epoch = making.epoch;
-        let (key, sealed_key) = CaKey::found(name.key(epoch), name.kind(), making.kek)?;
+        let (key, kept_key) = making.key(name.as_str(), name.kind())?;
         let not_before = making.now.plus(-BACKDATED);
         let certificate = build_ca(
             &CaTemplate {
@@ -95,24 +131,25 @@ impl Ca {
         Ok(SealedCa {
             name: name.as_str().to_owned(),
             certificate: certificate.der().to_vec(),
-            key: Some(sealed_key),
+            key: Some(kept_key),
             handover: None,
         })
     }
 
     /// Opens a kept one.
-    pub(crate) fn open(name: CaName, kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
-        let sealed = kept
+    pub(crate) fn open(
+        name: CaName,
+        kept: &EpochRecord,
+        custody: &Custody,
+    ) -> Result<Self, CaError> {
+        let ca = kept
             .cas
             .iter()
             .find(|ca| ca.name == name.as_str())
             .ok_or(CaError::Missing(name.as_str()))?;
-        let key = name.key(kept.number);
-        let key = CaKey::open(key, name.kind(), sealed.key.as_deref(), kek)?;
-        let certificate = Certificate::from_der(&sealed.certificate)?;
-        if certificate.public_key() != key.public_key() {
-            return Err(CaError::Mismatch(name.as_str()));
-        }
+        let certificate = Certificate::from_der(&ca.certificate)?;
+        let name = KeyName::new(name.as_str(), kept.number);
+        let key = custody.key(name, ca.key.as_deref(), certificate.public_key())?;
         Ok(Self { certificate, key })
     }
 
@@ -158,6 +195,9 @@ pub enum CaError {
     /// The key cannot be sealed or opened.
     #[error("the keys of the authority stay closed")]
     Seal(#[from] SealError),
+    /// The key is in a token that cannot be used.
+    #[error("the token of the authority's keys cannot be used")]
+    Pkcs11(#[from] Pkcs11Error),
 }
 
 impl CaError {
@@ -173,6 +213,7 @@ impl CaError {
             Self::Handover(_) | Self::Memory(_) => "authority-runtime",
             Self::Profile(_) => "authority-profile",
             Self::Seal(error) => error.code(),
+            Self::Pkcs11(error) => error.code(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The private keys of an authority, whatever they certify.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -9,12 +9,13 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
-use notme_core::key::{PublicKey, SignError, Signer};
+use notme_core::key::{Algorithm, PublicKey, SignError, Signer};
 use notme_local::LockedMemory;
 
 use crate::{
     ca::CaError,
-    seal::{Kek, SealError},
+    custody::{KeyId, Token},
+    seal::SealError,
 };
 
 /// What a key is made of.
@@ -24,7 +25,17 @@ pub(crate) enum KeyKind {
     P256,
 }
 
-/// What a key is sealed under: it opens in no other place.
+impl KeyKind {
+    /// Returns that of a public key of ours.
+    pub(crate) fn of(public: &PublicKey) -> Self {
+        match public.algorithm() {
+            Algorithm::Ed25519 => Self::Ed25519,
+            Algorithm::P256 | Algorithm::Rsa => Self::P256,
+        }
+    }
+}
+
+/// What a key is kept under: it opens in no other place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct KeyName {
     role: &'static str,
@@ -34,6 +45,10 @@ pub(crate) struct KeyName {
 impl KeyName {
     pub(crate) const fn new(role: &'static str, epoch: u64) -> Self {
         Self { role, epoch }
+    }
+
+    pub(crate) const fn role(self) -> &'static str {
+        self.role
     }
 }
 
@@ -47,12 +62,22 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// A private key, in locked memory. It leaves it for the moment of a signature, in memory that
-/// aws-lc clears when it frees it.
+/// A private key that is open.
 pub(crate) struct CaKey {
-    kind: KeyKind,
-    pkcs8: LockedMemory,
     public: PublicKey,
+    private: Private,
+}
+
+enum Private {
+    /// In locked memory. It leaves it for the moment of a signature, in memory that aws-lc clears
+    /// when it frees it.
+    Held { kind: KeyKind, pkcs8: LockedMemory },
+    /// In a token, which it never leaves.
+    InToken {
+        token: Arc<Token>,
+        id: KeyId,
+        name: KeyName,
+    },
 }
 
 enum KeyPair {
@@ -61,40 +86,39 @@ enum KeyPair {
 }
 
 impl CaKey {
-    /// Makes a new one, and the sealed form to keep under its name.
-    pub(crate) fn found(
-        name: KeyName,
-        kind: KeyKind,
-        kek: &Kek,
-    ) -> Result<(Self, Vec<u8>), CaError> {
+    /// Makes a new one, and what to seal of it.
+    pub(crate) fn generate(name: KeyName, kind: KeyKind) -> Result<(Self, Document), CaError> {
         let document = generate(kind)?;
-        let key = Self::load(name.role, kind, document.as_ref())?;
-        Ok((key, kek.seal(&name.to_string(), document.as_ref())?))
+        Ok((Self::of_pkcs8(name, kind, document.as_ref())?, document))
     }
 
-    /// Opens a kept one.
-    pub(crate) fn open(
-        name: KeyName,
-        kind: KeyKind,
-        sealed: Option<&[u8]>,
-        kek: &Kek,
-    ) -> Result<Self, CaError> {
-        let sealed = sealed.ok_or(CaError::Missing(name.role))?;
-        Self::load(name.role, kind, &kek.open(&name.to_string(), sealed)?)
-    }
-
-    fn load(name: &'static str, kind: KeyKind, pkcs8: &[u8]) -> Result<Self, CaError> {
-        let damaged = |_| CaError::Mismatch(name);
+    /// Reads one.
+    pub(crate) fn of_pkcs8(name: KeyName, kind: KeyKind, pkcs8: &[u8]) -> Result<Self, CaError> {
+        let damaged = |_| CaError::Mismatch(name.role);
         let spki = match KeyPair::open(kind, pkcs8).map_err(damaged)? {
             KeyPair::Ed25519(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
             KeyPair::P256(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
         }
-        .map_err(|_| CaError::Mismatch(name))?;
+        .map_err(|_| CaError::Mismatch(name.role))?;
         Ok(Self {
-            kind,
-            pkcs8: LockedMemory::of(pkcs8).map_err(CaError::Memory)?,
             public: PublicKey::from_spki_der(&spki)?,
+            private: Private::Held {
+                kind,
+                pkcs8: LockedMemory::of(pkcs8).map_err(CaError::Memory)?,
+            },
         })
+    }
+
+    /// Names one in a token.
+    pub(crate) fn in_token(token: Arc<Token>, id: KeyId, name: KeyName, public: PublicKey) -> Self {
+        Self {
+            public,
+            private: Private::InToken { token, id, name },
+        }
+    }
+
+    pub(crate) fn is(&self, public: &PublicKey) -> bool {
+        self.public == *public
     }
 }
 
@@ -116,12 +140,20 @@ impl Signer for CaKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        match KeyPair::open(self.kind, self.pkcs8.bytes()).map_err(|_| SignError)? {
-            KeyPair::Ed25519(pair) => pair.try_sign(message),
-            KeyPair::P256(pair) => pair.sign(&SystemRandom::new(), message),
+        let unusable = || SignError::default();
+        match &self.private {
+            Private::Held { kind, pkcs8 } => {
+                match KeyPair::open(*kind, pkcs8.bytes()).map_err(|_| unusable())? {
+                    KeyPair::Ed25519(pair) => pair.try_sign(message),
+                    KeyPair::P256(pair) => pair.sign(&SystemRandom::new(), message),
+                }
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| unusable())
+            }
+            Private::InToken { token, id, name } => token
+                .sign(*id, *name, &self.public, message)
+                .map_err(SignError::because),
         }
-        .map(|signature| signature.as_ref().to_vec())
-        .map_err(|_| SignError)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Why a request was not answered with success.
 
-use notme_core::identity::IdentityError;
+use std::error::Error;
+
+use notme_core::{identity::IdentityError, key::SignError};
 
 use crate::{
     authority::{CertifyError, OpenError},
+    custody::Pkcs11Error,
     denial::Denial,
     refusal::Refusal,
     seal::SealError,
@@ -18,9 +21,9 @@ pub(crate) enum Failure {
     /// The caller's, on one of notme's routes.
     Denied(Denial),
     /// Ours or another's, and it may be over soon: told to the log.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(Box<dyn Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
-    Internal(Box<dyn std::error::Error + Send + Sync>),
+    Internal(Box<dyn Error + Send + Sync>),
 }
 
 impl From<Refusal> for Failure {
@@ -39,10 +42,24 @@ macro_rules! internal {
     ($($error:ty),+) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::Internal(Box::new(error))
+                Self::ours(error)
             }
         })+
     };
+}
+
+impl Failure {
+    /// Returns our own fault: one that may be over soon when keys are in a token that is away.
+    pub(crate) fn ours(error: impl Error + Send + Sync + 'static) -> Self {
+        match is_of_token(&error) {
+            true => Self::Unavailable(Box::new(error)),
+            false => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+fn is_of_token(error: &(dyn Error + 'static)) -> bool {
+    error.is::<Pkcs11Error>() || error.source().is_some_and(is_of_token)
 }
 
 internal!(
@@ -50,6 +67,7 @@ internal!(
     IdentityError,
     OpenError,
     SealError,
+    SignError,
     StoreError,
     serde_json::Error
 );

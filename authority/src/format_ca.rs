@@ -2,7 +2,7 @@
 //! format can be taken for one of another.
 
 use notme_core::{
-    key::Signer,
+    key::{PublicKey, Signer},
     openpgp::{AuthorityKeyTemplate, TrustedKey, build_authority_key},
     ssh,
     time::UnixTime,
@@ -11,7 +11,7 @@ use notme_core::{
 use crate::{
     ca::{BACKDATED, CaError, Making},
     ca_key::{CaKey, KeyKind, KeyName},
-    seal::Kek,
+    custody::Custody,
     store::{EpochRecord, SealedFormatCa},
 };
 
@@ -22,16 +22,16 @@ pub(crate) struct FormatCas {
 }
 
 impl FormatCas {
-    /// Makes new ones, sealed.
+    /// Makes new ones.
     pub(crate) fn make(making: &Making<'_>) -> Result<Vec<SealedFormatCa>, CaError> {
         Ok(vec![SshCa::make(making)?, OpenPgpCa::make(making)?])
     }
 
     /// Opens the kept ones.
-    pub(crate) fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+    pub(crate) fn open(kept: &EpochRecord, custody: &Custody) -> Result<Self, CaError> {
         Ok(Self {
-            ssh: SshCa::open(kept, kek)?,
-            openpgp: OpenPgpCa::open(kept, kek)?,
+            ssh: SshCa::open(kept, custody)?,
+            openpgp: OpenPgpCa::open(kept, custody)?,
         })
     }
 }
@@ -47,27 +47,23 @@ impl SshCa {
 
     fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
         let from = making.now.plus(-BACKDATED);
-        let name = KeyName::new(Self::NAME, making.epoch);
-        let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
+        let (key, kept_key) = making.key(Self::NAME, KeyKind::Ed25519)?;
         let public = ssh::PublicKey::from_key(key.public_key())?;
         Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: public.blob().to_vec(),
-            key: Some(sealed_key),
+            key: Some(kept_key),
             created_at: from,
         })
     }
 
-    fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+    fn open(kept: &EpochRecord, custody: &Custody) -> Result<Self, CaError> {
         let sealed = find(&kept.format_cas, Self::NAME)?;
         let name = KeyName::new(Self::NAME, kept.number);
-        let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let public = Self::public(sealed)?;
-        if public != ssh::PublicKey::from_key(key.public_key())? {
-            return Err(CaError::Mismatch(Self::NAME));
-        }
+        let public = public.ed25519().ok_or(CaError::Mismatch(Self::NAME))?;
         Ok(Self {
-            key,
+            key: custody.key(name, sealed.key.as_deref(), public)?,
             from: sealed.created_at,
         })
     }
@@ -109,8 +105,7 @@ impl OpenPgpCa {
 
     fn make(making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
         let from = making.now.plus(-BACKDATED);
-        let name = KeyName::new(Self::NAME, making.epoch);
-        let (key, sealed_key) = CaKey::found(name, KeyKind::Ed25519, making.kek)?;
+        let (key, kept_key) = making.key(Self::NAME, KeyKind::Ed25519)?;
         let template = AuthorityKeyTemplate {
             user_id: &format!("signet-authority {}", making.trust_domain),
             created: from,
@@ -119,22 +114,21 @@ impl OpenPgpCa {
         Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: certificate.to_armor().into_bytes(),
-            key: Some(sealed_key),
+            key: Some(kept_key),
             created_at: from,
         })
     }
 
-    fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+    fn open(kept: &EpochRecord, custody: &Custody) -> Result<Self, CaError> {
         let sealed = find(&kept.format_cas, Self::NAME)?;
         let name = KeyName::new(Self::NAME, kept.number);
-        let key = CaKey::open(name, KeyKind::Ed25519, sealed.key.as_deref(), kek)?;
         let certificate = Self::certificate_of(sealed)?;
-        if certificate.key().ed25519_bytes() != key.public_key().ed25519_bytes() {
-            return Err(CaError::Mismatch(Self::NAME));
-        }
+        let public = certificate.key().ed25519_bytes();
+        let public = public.ok_or(CaError::Mismatch(Self::NAME))?;
+        let public = PublicKey::from_ed25519(&public)?;
         Ok(Self {
+            key: custody.key(name, sealed.key.as_deref(), &public)?,
             certificate,
-            key,
             from: sealed.created_at,
         })
     }

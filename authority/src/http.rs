@@ -56,7 +56,14 @@ pub(crate) async fn respond(
         Failure::Denied(denial) => deny(&denial, route),
         Failure::Unavailable(cause) => {
             error = Some(cause);
-            deny(&Denial::Unavailable, route)
+            match route {
+                Some(Route::Exchange(_) | Route::Document(Document::SignedCaBundle)) => {
+                    deny(&Denial::Unavailable, route)
+                }
+                Some(Route::Document(_) | Route::Operation(_)) | None => {
+                    refuse(Refusal::KeysUnavailable, route)
+                }
+            }
         }
         Failure::Internal(cause) => {
             error = Some(cause);

@@ -10,8 +10,8 @@ use notme_core::{
 use crate::{
     audit::{Act, Entry, operator},
     ca::{Ca, CaError, CaName, Making},
+    custody::Custody,
     format_ca::{self, FormatCas},
-    seal::Kek,
     store::{AuthorityRecord, EpochRecord, EpochState, SealedFormatCa, Store, StoreError},
     tsa::Tsa,
 };
@@ -33,19 +33,19 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Opens what a store keeps.
-    pub(crate) fn open(record: &AuthorityRecord, kek: &Kek) -> Result<Self, KeysError> {
+    pub(crate) fn open(record: &AuthorityRecord, custody: &Custody) -> Result<Self, KeysError> {
         let active = record.active()?;
         let mut cosigners = Vec::new();
         for epoch in record.prepared().into_iter().chain(record.outgoing()) {
-            cosigners.push(Ca::open(CaName::Ed25519, epoch, kek)?);
-            cosigners.push(Ca::open(CaName::Interop, epoch, kek)?);
+            cosigners.push(Ca::open(CaName::Ed25519, epoch, custody)?);
+            cosigners.push(Ca::open(CaName::Interop, epoch, custody)?);
         }
         Ok(Self {
             epoch: active.number,
-            ed25519: Ca::open(CaName::Ed25519, active, kek)?,
-            interop: Ca::open(CaName::Interop, active, kek)?,
-            formats: FormatCas::open(active, kek)?,
-            tsa: Tsa::open(active, kek)?,
+            ed25519: Ca::open(CaName::Ed25519, active, custody)?,
+            interop: Ca::open(CaName::Interop, active, custody)?,
+            formats: FormatCas::open(active, custody)?,
+            tsa: Tsa::open(active, custody)?,
             from: active.state.from().unwrap_or(record.created_at),
             cosigners,
             published: record
@@ -213,19 +213,21 @@ impl Epoch {
     }
 }
 
-/// Makes the keys of an epoch, sealed.
+/// Makes the keys of an epoch: all of them, or none.
 pub(crate) fn make(making: &Making<'_>, state: EpochState) -> Result<EpochRecord, CaError> {
-    let mut epoch = EpochRecord {
-        number: making.epoch,
-        state,
-        cas: vec![
-            Ca::make(CaName::Ed25519, making)?,
-            Ca::make(CaName::Interop, making)?,
-        ],
-        format_cas: Vec::new(),
-    };
-    epoch.format_cas = make_missing(&epoch, making)?;
-    Ok(epoch)
+    making.whole(|| {
+        let mut epoch = EpochRecord {
+            number: making.epoch,
+            state,
+            cas: vec![
+                Ca::make(CaName::Ed25519, making)?,
+                Ca::make(CaName::Interop, making)?,
+            ],
+            format_cas: Vec::new(),
+        };
+        epoch.format_cas = make_missing(&epoch, making)?;
+        Ok(epoch)
+    })
 }
 
 /// Makes the keys that an epoch lacks besides its roots.
@@ -235,7 +237,7 @@ fn make_missing(epoch: &EpochRecord, making: &Making<'_>) -> Result<Vec<SealedFo
         false => Vec::new(),
     };
     if Tsa::kept(&epoch.format_cas)?.is_none() {
-        let interop = Ca::open(CaName::Interop, epoch, making.kek)?;
+        let interop = Ca::open(CaName::Interop, epoch, making.custody)?;
         made.push(Tsa::make(&interop, making)?);
     }
     Ok(made)
@@ -246,21 +248,14 @@ fn make_missing(epoch: &EpochRecord, making: &Making<'_>) -> Result<Vec<SealedFo
 pub(crate) fn unlock(
     store: &dyn Store,
     record: &mut AuthorityRecord,
-    kek: &Kek,
+    custody: &Custody,
     now: UnixTime,
 ) -> Result<Keys, KeysError> {
     let active = record.active()?;
     // First, so that a wrong secret changes nothing.
-    Ca::open(CaName::Ed25519, active, kek)?;
-    let made = make_missing(
-        active,
-        &Making {
-            trust_domain: &record.trust_domain,
-            epoch: active.number,
-            now,
-            kek,
-        },
-    )?;
+    Ca::open(CaName::Ed25519, active, custody)?;
+    let making = Making::new(custody, &record.trust_domain, active.number, now);
+    let made = making.whole(|| make_missing(active, &making))?;
     if !made.is_empty() {
         let names: Vec<_> = made.iter().map(|ca| ca.name.as_str()).collect();
         let about = format!("{} of epoch {}", names.join(" "), active.number);
@@ -270,7 +265,7 @@ pub(crate) fn unlock(
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
     }
-    Keys::open(record, kek)
+    Keys::open(record, custody)
 }
 
 /// Why the keys cannot be opened.

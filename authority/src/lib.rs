@@ -15,10 +15,13 @@
 //! serves, an authority has its keys and the key-encryption key in locked memory: with the latter
 //! it opens the keys that another process rotates to.
 //!
+//! With [`Protection::Pkcs11`] none of them is here: a token makes them, signs and destroys them, and
+//! the store has their names. [`Storage::Memory`] keeps everything for as long as the process lives.
+//!
 //! # Rotation
 //! [`rotate`] replaces all five keys: the next ones are published ahead of use, taken into use,
 //! and the old ones destroyed once no certificate of theirs lives. Destroyed means overwritten in
-//! the store; copies of the store made before still have them, sealed.
+//! the store, or destroyed in the token; copies of the store made before still have them, sealed.
 //!
 //! # Audit
 //! Every issuance, refusal, revocation, rotation and act of an operator is a row, written in the
@@ -38,6 +41,7 @@ mod backup;
 mod ca;
 mod ca_key;
 mod clock;
+mod custody;
 mod denial;
 mod dpop;
 mod failure;
@@ -68,6 +72,7 @@ pub use self::{
     backup::{BackupError, Published, Restored, backup, restore},
     ca::CaError,
     clock::{Clock, SystemClock},
+    custody::{NewKeys, Pkcs11Error, Pkcs11Protection},
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError, MonitorListen},
     oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},

@@ -9,8 +9,9 @@ use notme_core::time::UnixTime;
 
 use crate::{
     authority::{Founding, OpenError, found},
+    custody::Custody,
     keys::{Keys, unlock},
-    seal::{Kek, Protection, Sealing},
+    seal::{Protection, Sealing},
     store::{AuthorityRecord, SqliteStore, Store},
 };
 
@@ -19,7 +20,7 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) record: AuthorityRecord,
     pub(crate) keys: Keys,
-    pub(crate) kek: Kek,
+    pub(crate) custody: Custody,
 }
 
 /// Opens the authority of a directory, making it at the first start. Keys that do not open are
@@ -31,36 +32,35 @@ pub(crate) fn open_or_found(
     now: UnixTime,
 ) -> Result<Opened, OpenError> {
     let store = SqliteStore::open(&store_file(home))?;
-    let (mut record, kek) = match store.authority()? {
+    let (mut record, custody) = match store.authority()? {
         Some(record) => {
-            let kek = record.sealing.unlock(protection, home)?;
-            (record, kek)
+            let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
+            (record, custody)
         }
         None => {
-            let sealing = Sealing::choose(protection)?;
-            let kek = sealing.first_unlock(protection, home)?;
-            (found(&store, founding, sealing, &kek, now)?, kek)
+            let sealing = Sealing::choose(protection.sealing())?;
+            let custody = Custody::open(protection, &sealing, &[], home)?;
+            (found(&store, founding, sealing, &custody, now)?, custody)
         }
     };
     Ok(Opened {
-        keys: unlock(&store, &mut record, &kek, now)?,
+        keys: unlock(&store, &mut record, &custody, now)?,
         store: Arc::new(store),
         record,
-        kek,
+        custody,
     })
 }
 
-/// Makes an authority that ends with the process. Its keys are sealed all the same, under a key
-/// that nothing else has.
+/// Makes an authority that ends with the process.
 pub(crate) fn open_in_memory(founding: &Founding, now: UnixTime) -> Result<Opened, OpenError> {
     let store = SqliteStore::in_memory()?;
-    let kek = Kek::random()?;
-    let record = found(&store, founding, Sealing::in_memory(), &kek, now)?;
+    let custody = Custody::in_memory()?;
+    let record = found(&store, founding, Sealing::in_memory(), &custody, now)?;
     Ok(Opened {
-        keys: Keys::open(&record, &kek)?,
+        keys: Keys::open(&record, &custody)?,
         store: Arc::new(store),
         record,
-        kek,
+        custody,
     })
 }
 

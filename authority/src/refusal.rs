@@ -31,6 +31,9 @@ pub enum Refusal {
     /// A public key is not one, or not of the algorithm its place asks for.
     #[error("`public_keys` holds a P-256 `mtls` key and an Ed25519 `signing` key as PEM")]
     KeyMalformed,
+    /// The keys of the authority are in a token that is away; the log of the authority says more.
+    #[error("the authority cannot use its keys now")]
+    KeysUnavailable,
     /// The token enrolled these very keys before: a request that was sent, or stolen, twice.
     #[error("this token enrolled these keys before")]
     KeysKnown,
@@ -124,6 +127,7 @@ impl Refusal {
             Self::Internal => "internal",
             Self::KeyMalformed => "key-malformed",
             Self::KeysKnown => "keys-known",
+            Self::KeysUnavailable => "keys-unavailable",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NonceMalformed => "nonce-malformed",
             Self::NonceReplayed => "nonce-replayed",
@@ -185,7 +189,7 @@ impl Refusal {
             Self::ContentType => 415,
             Self::RateLimited { .. } => 429,
             Self::Internal => 500,
-            Self::OidcIssuerUnreachable => 503,
+            Self::KeysUnavailable | Self::OidcIssuerUnreachable => 503,
         }
     }
 

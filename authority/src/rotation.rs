@@ -16,10 +16,11 @@ use crate::{
     admin::{Admin, AdminError, FormatKeyInfo, RootInfo},
     audit::{Act, Entry, operator},
     authority::OpenError,
-    ca::{Ca, CaName, Making},
+    ca::{Ca, CaError, CaName, Making},
     clock::Clock,
+    custody::{self, Custody, kept},
     keys::{Epoch, make},
-    seal::{Kek, Protection},
+    seal::{Protection, Sealing, SealingKind},
     store::{Activation, AuthorityRecord, EpochRecord, EpochState, StoreError},
 };
 
@@ -49,26 +50,28 @@ pub fn rotate(
 ) -> Result<Vec<EpochInfo>, AdminError> {
     let admin = Admin::open(home, Arc::clone(&clock))?;
     let record = admin.record()?;
-    let kek = record
-        .sealing
-        .unlock(protection, home)
-        .map_err(OpenError::from)?;
+    let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
     // First, so that a wrong secret changes nothing.
-    Ca::open(CaName::Ed25519, record.active()?, &kek)?;
+    Ca::open(CaName::Ed25519, record.active()?, &custody)?;
     let now = clock.now();
     match step {
-        Rotation::Prepare => prepare(&admin, &record, &kek, now)?,
+        Rotation::Prepare => prepare(&admin, &record, &custody, now)?,
         Rotation::Activate => {
             let prepared = record.prepared().ok_or(RotationError::NotPrepared)?;
-            activate(&admin, &record, Next::Prepared(prepared), &kek, now)?;
+            activate(&admin, &record, Next::Prepared(prepared), &custody, now)?;
         }
-        Rotation::Retire => retire(&admin, &record, now)?,
+        Rotation::Retire => retire(&admin, &record, &custody, now)?,
         Rotation::Now => match record.prepared() {
-            Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &kek, now)?,
+            Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &custody, now)?,
             None => {
                 check_ripe(&record, now)?;
-                let made = make_next(&record, &kek, now)?;
-                activate(&admin, &record, Next::Made(made), &kek, now)?;
+                let made = make_next(&record, &custody, now)?;
+                let next = Next::Made(made.clone());
+                settled(
+                    activate(&admin, &record, next, &custody, now),
+                    &made,
+                    &custody,
+                )?;
             }
         },
     }
@@ -94,39 +97,53 @@ impl Next<'_> {
 
 fn make_next(
     record: &AuthorityRecord,
-    kek: &Kek,
+    custody: &Custody,
     now: UnixTime,
 ) -> Result<EpochRecord, AdminError> {
     let last = record.epochs.last().map_or(0, |epoch| epoch.number);
-    let making = Making {
-        trust_domain: &record.trust_domain,
-        epoch: last.saturating_add(1),
-        now,
-        kek,
-    };
+    let epoch = last.saturating_add(1);
+    let making = Making::new(custody, &record.trust_domain, epoch, now);
     Ok(make(&making, EpochState::Prepared)?)
 }
 
 fn prepare(
     admin: &Admin,
     record: &AuthorityRecord,
-    kek: &Kek,
+    custody: &Custody,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let next = make_next(record, kek, now)?;
-    let entry = entry(now, Act::Prepare, &[next.number]);
-    let is_kept = record.prepared().is_none() && admin.store().prepare_epoch(&next, &entry)?;
-    match is_kept {
-        true => Ok(()),
-        false => Err(RotationError::PreparedAlready.into()),
+    if record.prepared().is_some() {
+        return Err(RotationError::PreparedAlready.into());
     }
+    let next = make_next(record, custody, now)?;
+    let entry = entry(now, Act::Prepare, &[next.number]);
+    let done = match admin.store().prepare_epoch(&next, &entry) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(RotationError::PreparedAlready.into()),
+        Err(error) => Err(error.into()),
+    };
+    settled(done, &next, custody)
+}
+
+/// Destroys keys that were made for nothing. Those of which a store that failed may have kept the
+/// names are left.
+fn settled(
+    done: Result<(), AdminError>,
+    made: &EpochRecord,
+    custody: &Custody,
+) -> Result<(), AdminError> {
+    if matches!(&done, Err(error) if !matches!(error, AdminError::Store(_))) {
+        // What is to be known is why they are of no use.
+        let _ = custody.destroy(kept(made));
+    }
+    done
 }
 
 fn activate(
     admin: &Admin,
     record: &AuthorityRecord,
     next: Next<'_>,
-    kek: &Kek,
+    custody: &Custody,
     now: UnixTime,
 ) -> Result<(), AdminError> {
     check_ripe(record, now)?;
@@ -134,7 +151,7 @@ fn activate(
     // Before anything depends on them.
     let opened = [CaName::Ed25519, CaName::Interop]
         .into_iter()
-        .map(|name| Ca::open(name, next.record(), kek))
+        .map(|name| Ca::open(name, next.record(), custody))
         .collect::<Result<Vec<_>, _>>()?;
     let is_valid = |ca: &Ca| ca.certificate().not_before() < now;
     if !opened.iter().all(is_valid) {
@@ -148,7 +165,7 @@ fn activate(
     let handovers = [CaName::Ed25519, CaName::Interop]
         .into_iter()
         .map(|name| {
-            let ca = Ca::open(name, active, kek)?;
+            let ca = Ca::open(name, active, custody)?;
             let is_own = |root: &&Root| root.kid == ca.certificate().kid();
             let from = roots
                 .iter()
@@ -161,8 +178,8 @@ fn activate(
                 from,
                 retired_at: now,
             };
-            let handover = Handover::sign(&retirement, to.clone(), ca.key())
-                .map_err(crate::ca::CaError::from)?;
+            let handover =
+                Handover::sign(&retirement, to.clone(), ca.key()).map_err(CaError::from)?;
             Ok((name.as_str().to_owned(), handover))
         })
         .collect::<Result<Vec<_>, AdminError>>()?;
@@ -193,18 +210,29 @@ fn check_ripe(record: &AuthorityRecord, now: UnixTime) -> Result<(), AdminError>
     }
 }
 
-fn retire(admin: &Admin, record: &AuthorityRecord, now: UnixTime) -> Result<(), AdminError> {
+fn retire(
+    admin: &Admin,
+    record: &AuthorityRecord,
+    custody: &Custody,
+    now: UnixTime,
+) -> Result<(), AdminError> {
     let mut over = Vec::new();
+    let mut keys = Vec::new();
     let mut alive = None;
     for epoch in record.outgoing() {
         match admin.store().last_not_after(epoch.number)? {
             Some(until) if until.plus(SKEW) >= now => alive = alive.max(Some(until)),
-            Some(_) | None => over.push(epoch.number),
+            Some(_) | None => {
+                over.push(epoch.number);
+                keys.extend(kept(epoch));
+            }
         }
     }
     match (over.is_empty(), alive) {
         (false, _) => {
             let entry = entry(now, Act::Retire, &over);
+            // First, since the store forgets what they are found by.
+            custody.destroy(keys).map_err(OpenError::from)?;
             Ok(admin.store().destroy_keys(&over, &entry)?)
         }
         (true, Some(until)) => Err(RotationError::CertificatesLive { until }.into()),
@@ -230,27 +258,31 @@ pub struct EpochInfo {
     pub retired_at: Option<UnixTime>,
     /// Whether its private keys were destroyed.
     pub destroyed: bool,
+    /// What keeps its private keys, while there are any.
+    pub sealing: Option<SealingKind>,
     /// Its roots: Ed25519, then `interop`.
     pub roots: Vec<RootInfo>,
     /// Its keys that certify in other formats.
     pub format_keys: Vec<FormatKeyInfo>,
 }
 
-impl From<Epoch> for EpochInfo {
-    fn from(epoch: Epoch) -> Self {
-        Self {
+impl EpochInfo {
+    pub(crate) fn of(record: &EpochRecord, sealing: &Sealing) -> Result<Self, CaError> {
+        let epoch = Epoch::of(record)?;
+        Ok(Self {
             epoch: epoch.number,
             state: epoch.state.as_str(),
             from: epoch.state.from(),
             retired_at: epoch.state.retired_at(),
             destroyed: !epoch.has_keys,
+            sealing: custody::kind(record, sealing),
             roots: epoch
                 .roots
                 .iter()
                 .map(|root| RootInfo::from(&root.certificate))
                 .collect(),
             format_keys: FormatKeyInfo::of(&epoch),
-        }
+        })
     }
 }
 

@@ -19,7 +19,10 @@ use notme_local::LockedMemory;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::secret::{Secret, read_limited};
+use crate::{
+    custody::Pkcs11Protection,
+    secret::{Secret, read_limited},
+};
 
 /// What seals the keys of an authority.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub enum Protection {
     Passphrase(Secret),
     /// A key file kept elsewhere.
     KeyFile(Secret),
+    /// A token behind a PKCS#11 module keeps the keys; what it does not keep is sealed.
+    Pkcs11(Box<Pkcs11Protection>),
 }
 
 impl Protection {
@@ -38,11 +43,20 @@ impl Protection {
             Self::LocalFile => SealingKind::LocalFile,
             Self::Passphrase(_) => SealingKind::Passphrase,
             Self::KeyFile(_) => SealingKind::KeyFile,
+            Self::Pkcs11(_) => SealingKind::Pkcs11,
+        }
+    }
+
+    /// Returns what seals the keys that are sealed.
+    pub(crate) fn sealing(&self) -> &Self {
+        match self {
+            Self::Pkcs11(token) => &token.sealing,
+            Self::LocalFile | Self::Passphrase(_) | Self::KeyFile(_) => self,
         }
     }
 }
 
-/// How the keys of a store are sealed.
+/// How the keys of a store are kept.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SealingKind {
@@ -54,6 +68,8 @@ pub enum SealingKind {
     KeyFile,
     /// Nothing is kept: keys and store live in memory.
     Memory,
+    /// They are not in the store, but in a token behind a PKCS#11 module.
+    Pkcs11,
 }
 
 impl fmt::Display for SealingKind {
@@ -63,6 +79,7 @@ impl fmt::Display for SealingKind {
             Self::Passphrase => "passphrase",
             Self::KeyFile => "key-file",
             Self::Memory => "memory",
+            Self::Pkcs11 => "pkcs11",
         })
     }
 }
@@ -84,7 +101,7 @@ impl Sealing {
     /// Chooses how a new store is sealed, with a fresh salt.
     pub(crate) fn choose(protection: &Protection) -> Result<Self, SealError> {
         let argon2id = match protection {
-            Protection::LocalFile => None,
+            Protection::LocalFile | Protection::Pkcs11(_) => None,
             Protection::Passphrase(_) | Protection::KeyFile(_) => Some(Argon2id::with_new_salt()?),
         };
         Ok(Self {
@@ -117,6 +134,8 @@ impl Sealing {
             (Protection::Passphrase(_) | Protection::KeyFile(_), None) => {
                 Err(SealError::KeyDerivation)
             }
+            // It seals nothing, and no store says so.
+            (Protection::Pkcs11(_), _) => Err(SealError::KeyDerivation),
         }
     }
 

@@ -21,13 +21,7 @@ impl Secret {
     /// # Errors
     /// [`SealError::ReadSecret`], or [`SealError::SecretTooShort`] under 8 bytes.
     pub fn passphrase(reader: impl Read) -> Result<Self, SealError> {
-        let mut bytes = read_limited(reader).map_err(SealError::ReadSecret)?;
-        for ending in [b'\n', b'\r'] {
-            if bytes.last() == Some(&ending) {
-                bytes.pop();
-            }
-        }
-        Self(bytes).at_least(PASSPHRASE_MIN)
+        Self::line(reader)?.at_least(PASSPHRASE_MIN)
     }
 
     /// Reads a key file whole, every byte of it significant.
@@ -39,8 +33,26 @@ impl Secret {
         Self(read_limited(file).map_err(SealError::ReadSecret)?).at_least(KEY_FILE_MIN)
     }
 
+    /// Reads the PIN of a token to the end of `reader`, as a passphrase.
+    ///
+    /// # Errors
+    /// [`SealError::ReadSecret`], or [`SealError::SecretTooShort`] for an empty one.
+    pub fn pin(reader: impl Read) -> Result<Self, SealError> {
+        Self::line(reader)?.at_least(1)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    fn line(reader: impl Read) -> Result<Self, SealError> {
+        let mut bytes = read_limited(reader).map_err(SealError::ReadSecret)?;
+        for ending in [b'\n', b'\r'] {
+            if bytes.last() == Some(&ending) {
+                bytes.pop();
+            }
+        }
+        Ok(Self(bytes))
     }
 
     fn at_least(self, least: usize) -> Result<Self, SealError> {

@@ -29,6 +29,7 @@ use crate::{
     admin::Admin,
     authority::{Authority, Founding, Lifetimes, LocalEnrolment, OpenError, Settings},
     clock::Clock,
+    custody,
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener, MonitorListen},
     oidc::{Issuers, KeysError, OidcConfig},
@@ -43,7 +44,7 @@ pub enum Storage {
     Directory {
         /// The directory; made when missing.
         path: PathBuf,
-        /// What seals the keys.
+        /// What keeps the keys.
         protection: Protection,
     },
     /// In memory: keys, sessions and tokens end with the process.
@@ -177,7 +178,7 @@ pub struct Serving<'a> {
     pub monitor: Option<&'a Bound>,
     /// The URL that proofs are bound to.
     pub url: &'a str,
-    /// What seals its keys.
+    /// What keeps its keys.
     pub sealing: SealingKind,
     /// How well the memory that holds its keys is kept.
     pub protection: &'a ProcessProtection,
@@ -249,7 +250,9 @@ fn serve_with<F: Future<Output = ()>>(
         }
         Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
     };
-    let sealing = opened.record.sealing.kind();
+    let active = opened.record.active().map_err(OpenError::from)?;
+    let sealing = custody::kind(active, &opened.record.sealing);
+    let sealing = sealing.unwrap_or(opened.record.sealing.kind());
     let admin = Admin::over(opened.store.clone(), config.clock.clone());
     let settings = Settings {
         url: url.clone(),

@@ -21,7 +21,8 @@ use crate::{
     authority::OpenError,
     ca::{BACKDATED, Ca, CaError, Making, new_serial},
     ca_key::{CaKey, KeyKind, KeyName},
-    seal::{Kek, SealError},
+    custody::Custody,
+    seal::SealError,
     store::{EpochRecord, SealedFormatCa},
 };
 
@@ -35,10 +36,9 @@ pub(crate) struct Tsa {
 impl Tsa {
     pub(crate) const NAME: &str = "tsa";
 
-    /// Makes a new one under the P-256 root of its epoch, for as long as that lives, sealed.
+    /// Makes a new one under the P-256 root of its epoch, for as long as that lives.
     pub(crate) fn make(issuer: &Ca, making: &Making<'_>) -> Result<SealedFormatCa, CaError> {
-        let name = KeyName::new(Self::NAME, making.epoch);
-        let (key, sealed_key) = CaKey::found(name, KeyKind::P256, making.kek)?;
+        let (key, kept_key) = making.key(Self::NAME, KeyKind::P256)?;
         let from = making.now.plus(-BACKDATED);
         let template = TsaTemplate {
             issuer: issuer.certificate(),
@@ -52,20 +52,17 @@ impl Tsa {
         Ok(SealedFormatCa {
             name: Self::NAME.to_owned(),
             public: certificate.der().to_vec(),
-            key: Some(sealed_key),
+            key: Some(kept_key),
             created_at: from,
         })
     }
 
     /// Opens the kept one.
-    pub(crate) fn open(kept: &EpochRecord, kek: &Kek) -> Result<Self, CaError> {
+    pub(crate) fn open(kept: &EpochRecord, custody: &Custody) -> Result<Self, CaError> {
         let sealed = Self::sealed(&kept.format_cas).ok_or(CaError::Missing(Self::NAME))?;
         let name = KeyName::new(Self::NAME, kept.number);
-        let key = CaKey::open(name, KeyKind::P256, sealed.key.as_deref(), kek)?;
         let certificate = Certificate::from_der(&sealed.public)?;
-        if certificate.public_key() != key.public_key() {
-            return Err(CaError::Mismatch(Self::NAME));
-        }
+        let key = custody.key(name, sealed.key.as_deref(), certificate.public_key())?;
         Ok(Self {
             certificate,
             key,

@@ -595,7 +595,7 @@ pub(crate) struct AuthorityRestore {
     /// Which authority
     #[command(flatten)]
     pub(crate) place: AuthorityPlace,
-    /// How its keys are sealed
+    /// How its keys are kept
     #[command(flatten)]
     pub(crate) sealing: Sealing,
     /// The backup
@@ -677,7 +677,7 @@ pub(crate) struct AuthorityRotate {
     /// Which authority
     #[command(flatten)]
     pub(crate) place: AuthorityPlace,
-    /// How its keys are sealed
+    /// How its keys are kept
     #[command(flatten)]
     pub(crate) sealing: Sealing,
     /// Only make the next keys, and publish them: nothing is issued with them yet
@@ -724,7 +724,7 @@ pub(crate) enum RevokedReason {
     Unspecified,
 }
 
-/// How its keys are sealed.
+/// How its keys are kept.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Sealing {
@@ -736,6 +736,36 @@ pub(crate) struct Sealing {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
+    /// PKCS#11 module: a token behind it makes the keys, which never leave it
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs11_module: Option<PathBuf>,
+    /// Label of the token
+    #[arg(long, value_name = "LABEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs11_token: Option<String>,
+    /// Serial number of the token
+    #[arg(long, value_name = "SERIAL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs11_serial: Option<String>,
+    /// File that holds the PIN of the token's user; `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pkcs11_pin_file: Option<PathBuf>,
+    /// Where new keys are made; without it, in the token if one is named
+    #[arg(long, value_name = "WHERE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) custody: Option<Custody>,
+}
+
+/// Where new keys are made.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Custody {
+    /// Here, to be sealed in the store
+    Sealed,
+    /// In the token
+    Pkcs11,
 }
 
 /// `notme authority init`.
@@ -744,7 +774,7 @@ pub(crate) struct AuthorityInit {
     /// Which
     #[command(flatten)]
     pub(crate) place: AuthorityPlace,
-    /// How its keys are sealed
+    /// How its keys are kept
     #[command(flatten)]
     pub(crate) sealing: Sealing,
     /// The first segment of the identities it issues; without it, the host's name

@@ -379,10 +379,23 @@ pub trait Signer {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 
-/// A private key could not be used. It says no more, since more might be secret.
-#[derive(Debug, thiserror::Error)]
+/// A private key could not be used. What keeps it may say why; of a key that we hold ourselves
+/// nothing is said, since it might be secret.
+#[derive(Debug, Default, thiserror::Error)]
 #[error("the private key could not be used")]
-pub struct SignError;
+pub struct SignError {
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl SignError {
+    /// Says why.
+    pub fn because(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            cause: Some(Box::new(cause)),
+        }
+    }
+}
 
 /// The signature is not one of this key over this message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -1,11 +1,6 @@
 //! Access tokens for sessions, bound to a key of the caller's choice.
 
-use notme_core::{
-    base64,
-    enrol::token_preimage,
-    hex,
-    key::{SignError, sha256},
-};
+use notme_core::{base64, enrol::token_preimage, hex, key::sha256};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -170,9 +165,7 @@ impl Authority {
         let input = [header, claims]
             .map(|part| base64::encode_url(&part))
             .join(".");
-        let signature = key
-            .sign(input.as_bytes())
-            .map_err(|error: SignError| Failure::Internal(Box::new(error)))?;
+        let signature = key.sign(input.as_bytes())?;
         let token = format!("{input}.{}", base64::encode_url(&signature));
         let line = Issued {
             kind: IssuedKind::AccessToken,

@@ -51,6 +51,7 @@ impl Authority {
             ssh_ca_endpoint: self.endpoint("/v1/ssh-ca.pub"),
             openpgp_endpoint: self.endpoint("/v1/openpgp.asc"),
             time_stamp_endpoint: self.endpoint("/tsa"),
+            audit_head_endpoint: self.endpoint("/v1/audit/head.json"),
             scopes_supported: SCOPES,
         })
     }
@@ -256,6 +257,7 @@ struct Discovery<'a> {
     ssh_ca_endpoint: String,
     openpgp_endpoint: String,
     time_stamp_endpoint: String,
+    audit_head_endpoint: String,
     scopes_supported: [&'static str; 4],
 }
 

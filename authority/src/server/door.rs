@@ -104,7 +104,7 @@ impl Shared {
     }
 
     pub(crate) fn answered(&self, answered: &Answered<'_>) {
-        if answered.status == 500 {
+        if answered.error.is_some() {
             self.is_troubled.store(true, Ordering::SeqCst);
         }
         self.metrics.answered(answered);
@@ -273,7 +273,9 @@ async fn tend(shared: Arc<Shared>) {
             }
             // Whoever sends us nobody while we are not ready would never learn that we are.
             Ok(()) if shared.is_troubled.load(Ordering::SeqCst) => {
-                let is_over = block_in_place(|| shared.authority.is_writable());
+                let is_over = block_in_place(|| {
+                    shared.authority.can_sign() && shared.authority.is_writable()
+                });
                 shared.is_troubled.store(!is_over, Ordering::SeqCst);
             }
             Ok(()) => {}

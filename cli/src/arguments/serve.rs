@@ -33,12 +33,12 @@ pub(crate) struct ServeSettings {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) place: AuthorityPlace,
-    /// How its keys are sealed
+    /// How its keys are kept
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) sealing: Sealing,
     /// Keep everything in memory and forget it at the end
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with_all = ["dir", "passphrase_file", "key_file"])]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with_all = ["dir", "passphrase_file", "key_file", "pkcs11_module"])]
     pub(crate) ephemeral: Option<bool>,
     /// Where agents reach it, which proofs bind; without it, the first place it listens at
     #[arg(long, value_name = "URL")]

@@ -6,7 +6,9 @@ mod log;
 mod settings;
 
 use std::{
-    env, fs,
+    env,
+    error::Error,
+    fs,
     io::{self, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -17,9 +19,9 @@ use std::{
 use notme_agent::AuthorityUrl;
 use notme_authority::{
     Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment,
-    MonitorListen, NewToken, OIDC_CONFIG_MAX, OidcConfig, Protection, Rates, RevocationReason,
-    Revoked, Rotation, RotationError, Scopes, SealingKind, Secret, ServeConfig, Storage,
-    SystemClock, TokenInfo,
+    MonitorListen, NewKeys, NewToken, OIDC_CONFIG_MAX, OidcConfig, Pkcs11Error, Pkcs11Protection,
+    Protection, Rates, RevocationReason, Revoked, Rotation, RotationError, Scopes, SealingKind,
+    Secret, ServeConfig, Storage, SystemClock, TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use rustix::{process::getuid, system::uname};
@@ -28,7 +30,7 @@ use self::{log::Log, settings::Effective};
 use crate::{
     arguments::{
         Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityRotate,
-        AuthorityStatus, Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
+        AuthorityStatus, Custody, Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
         serve::{AuthorityServe, LogLevel, ServeSettings},
     },
     commands::{
@@ -84,7 +86,9 @@ fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
         ))
     })?;
     let protection = protection(&arguments.sealing)?;
-    let admin = notme_authority::init(&directory, &founding, &protection, Arc::new(SystemClock))?;
+    let clock = Arc::new(SystemClock);
+    let admin =
+        notme_authority::init(&directory, &founding, &protection, clock).map_err(advised)?;
     describe(&directory, &admin)
 }
 
@@ -97,7 +101,7 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
     if arguments.check {
         return effective.print();
     }
-    notme_authority::serve(config)?;
+    notme_authority::serve(config).map_err(advised)?;
     Ok(Exit::Yes)
 }
 
@@ -257,7 +261,7 @@ fn describe(directory: &Path, admin: &Admin) -> Outcome {
         "epoch         {}, since {}",
         about.epoch, about.created_at
     )?;
-    writeln!(out, "keys sealed   {}", custody(about.sealing))?;
+    writeln!(out, "keys          {}", custody(about.sealing))?;
     for root in &about.roots {
         writeln!(
             out,
@@ -432,7 +436,7 @@ fn rotate(home: &Home, arguments: &AuthorityRotate) -> Outcome {
     let epochs = notme_authority::rotate(&directory, &protection, step, Arc::new(SystemClock))
         .map_err(|error| match error {
             AdminError::Rotation(error) => refused_rotation(error),
-            error => error.into(),
+            error => advised(error),
         })?;
     if arguments.json {
         print_json(&epochs)?;
@@ -467,11 +471,13 @@ fn epoch_line(epoch: &EpochInfo) -> String {
         true => "its keys are destroyed",
         false => "its keys still sign trust documents",
     };
+    let kept = epoch.sealing;
+    let kept = kept.map_or_else(String::new, |kind| format!(" ({kind})"));
     match (epoch.from, epoch.retired_at) {
-        (None, _) => format!("epoch {number} is prepared"),
-        (Some(from), None) => format!("epoch {number} issues since {from}"),
+        (None, _) => format!("epoch {number} is prepared{kept}"),
+        (Some(from), None) => format!("epoch {number} issues since {from}{kept}"),
         (Some(from), Some(until)) => {
-            format!("epoch {number} issued from {from} to {until}; {keys}")
+            format!("epoch {number} issued from {from} to {until}; {keys}{kept}")
         }
     }
 }
@@ -496,15 +502,16 @@ fn directory(home: &Home, place: &AuthorityPlace) -> PathBuf {
     place.dir.clone().unwrap_or_else(|| home.authority())
 }
 
-/// Says what seals the keys, and what that is worth.
+/// Says what keeps the keys, and what that is worth.
 const fn custody(sealing: SealingKind) -> &'static str {
     match sealing {
         SealingKind::LocalFile => {
-            "by a file beside them: it protects copies of the store,\n              not against whoever reads this directory"
+            "sealed by a file beside them: it protects copies of the store,\n              not against whoever reads this directory"
         }
-        SealingKind::Passphrase => "by a passphrase",
-        SealingKind::KeyFile => "by a key file",
+        SealingKind::Passphrase => "sealed by a passphrase",
+        SealingKind::KeyFile => "sealed by a key file",
         SealingKind::Memory => "in memory only",
+        SealingKind::Pkcs11 => "in a PKCS#11 token",
     }
 }
 
@@ -543,9 +550,77 @@ fn user_name() -> Option<String> {
 }
 
 fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
-    Ok(match (&sealing.passphrase_file, &sealing.key_file) {
+    let stdin = Some(Path::new("-"));
+    let files = [&sealing.passphrase_file, &sealing.pkcs11_pin_file];
+    if files.iter().all(|file| file.as_deref() == stdin) {
+        return Err(Failure::usage("stdin holds one secret, not two"));
+    }
+    let seal = match (&sealing.passphrase_file, &sealing.key_file) {
         (Some(file), _) => Protection::Passphrase(Secret::passphrase(open_file(file)?)?),
         (None, Some(file)) => Protection::KeyFile(Secret::key_file(file)?),
         (None, None) => Protection::LocalFile,
-    })
+    };
+    let names_token = sealing.pkcs11_token.is_some() || sealing.pkcs11_serial.is_some();
+    let Some(module) = &sealing.pkcs11_module else {
+        if names_token
+            || sealing.pkcs11_pin_file.is_some()
+            || sealing.custody == Some(Custody::Pkcs11)
+        {
+            return Err(Failure::usage("a token takes a `pkcs11-module`"));
+        }
+        return Ok(seal);
+    };
+    let (Some(pin), true) = (&sealing.pkcs11_pin_file, names_token) else {
+        return Err(Failure::usage(
+            "`pkcs11-module` takes `pkcs11-token` or `pkcs11-serial`, and `pkcs11-pin-file`",
+        ));
+    };
+    Ok(Protection::Pkcs11(Box::new(Pkcs11Protection {
+        module: module.clone(),
+        label: sealing.pkcs11_token.clone(),
+        serial: sealing.pkcs11_serial.clone(),
+        pin: Secret::pin(open_file(pin)?)?,
+        new_keys: match sealing.custody {
+            Some(Custody::Sealed) => NewKeys::Sealed,
+            Some(Custody::Pkcs11) | None => NewKeys::InToken,
+        },
+        sealing: seal,
+    })))
+}
+
+/// Says what helps with a token, and the code to look for.
+fn advised(error: impl Error + 'static) -> Failure {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    let mut refused = None;
+    while let Some(error) = cause {
+        refused = error.downcast_ref::<Pkcs11Error>().or(refused);
+        cause = error.source();
+    }
+    let Some(refused) = refused else {
+        return error.into();
+    };
+    let advice = match refused {
+        Pkcs11Error::Ambiguous => "name it by its `--pkcs11-serial`, too",
+        Pkcs11Error::KeyMissing { .. } => {
+            "if `notme authority rotate --retire` was interrupted, repeat it; else look whether this is the right token"
+        }
+        Pkcs11Error::Missing => "`pkcs11-tool --list-token-slots` shows those that are there",
+        Pkcs11Error::NotNamed => "add `--pkcs11-module` and what goes with it",
+        Pkcs11Error::PinLastTry => {
+            "log in with the right PIN by the token's own tool, which gives back the others"
+        }
+        Pkcs11Error::PinLocked => "unlock it by the token's own tool",
+        Pkcs11Error::PinWrong => "correct the file before the next attempt: the token counts them",
+        Pkcs11Error::Away(_)
+        | Pkcs11Error::Extractable
+        | Pkcs11Error::Failed { .. }
+        | Pkcs11Error::Mechanism { .. }
+        | Pkcs11Error::Memory(_)
+        | Pkcs11Error::Mismatch { .. }
+        | Pkcs11Error::Module { .. }
+        | Pkcs11Error::PublicKey
+        | Pkcs11Error::Random => "docs/authority.md says what the code means",
+    };
+    let hint = format!("{}: {advice}", refused.code());
+    Failure::from(error).hint(hint)
 }

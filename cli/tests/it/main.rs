@@ -16,6 +16,7 @@ mod audit;
 mod authority;
 mod ci;
 mod compromised;
+mod custody;
 mod doctor;
 mod documents;
 mod gpgsm;

@@ -1,5 +1,7 @@
 //! A [`Signer`] in the shape that the packet library asks for.
 
+use std::cell::Cell;
+
 use pgp::{
     crypto::{hash::HashAlgorithm, public_key::PublicKeyAlgorithm},
     packet::{PubKeyInner, PublicKey as PgpPublicKey},
@@ -11,7 +13,7 @@ use pgp::{
 
 use super::OpenPgpError;
 use crate::{
-    key::{PublicKey, Signer},
+    key::{PublicKey, SignError, Signer},
     time::UnixTime,
 };
 
@@ -63,6 +65,8 @@ pub(super) fn as_numbers(signature: &[u8]) -> Option<SignatureBytes> {
 pub(super) struct Foreign<'a> {
     pub(super) packet: &'a PgpPublicKey,
     pub(super) signer: &'a dyn Signer,
+    /// Why the signer did not sign: the crate of packets has no place for it.
+    pub(super) failed: Cell<Option<SignError>>,
 }
 
 impl std::fmt::Debug for Foreign<'_> {
@@ -112,7 +116,10 @@ impl SigningKey for Foreign<'_> {
             message: "the private key could not be used".to_owned(),
             backtrace: None,
         };
-        let signature = self.signer.sign(digest).map_err(|_| refused())?;
+        let signature = self.signer.sign(digest).map_err(|error| {
+            self.failed.set(Some(error));
+            refused()
+        })?;
         as_numbers(&signature).ok_or_else(refused)
     }
 

@@ -1,5 +1,7 @@
 //! The OpenPGP form of a session's signing key.
 
+use std::cell::Cell;
+
 use pgp::{
     packet::{
         KeyFlags, PublicKey as PgpPublicKey, SignatureConfig, SignatureType, Subpacket,
@@ -155,6 +157,7 @@ pub(super) fn sign_user_id(
     let foreign = Foreign {
         packet: issuer,
         signer,
+        failed: Cell::default(),
     };
     let signature = config
         .sign_certification_third_party(
@@ -164,7 +167,10 @@ pub(super) fn sign_user_id(
             Tag::UserId,
             &user_id.packet,
         )
-        .map_err(OpenPgpError::packet)?;
+        .map_err(|error| match foreign.failed.take() {
+            Some(failed) => failed.into(),
+            None => OpenPgpError::packet(error),
+        })?;
     Signature::of_packet(signature)
 }
 

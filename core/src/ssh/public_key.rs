@@ -223,6 +223,17 @@ impl PublicKey {
         &self.blob
     }
 
+    /// Returns the key when it is Ed25519, and not in a security key.
+    pub fn ed25519(&self) -> Option<&key::PublicKey> {
+        match &*self.material {
+            Material::Ed25519(key) => Some(key),
+            Material::Ecdsa { .. }
+            | Material::Rsa { .. }
+            | Material::SkEd25519 { .. }
+            | Material::SkEcdsa { .. } => None,
+        }
+    }
+
     /// Returns the kind of key.
     pub fn key_type(&self) -> KeyType {
         match &*self.material {

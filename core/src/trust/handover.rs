@@ -45,7 +45,7 @@ impl Handover {
         key: &dyn Signer,
     ) -> Result<Self, SignError> {
         if !(1..=SUCCESSORS_MAX).contains(&to.len()) {
-            return Err(SignError);
+            return Err(SignError::default());
         }
         let signature = key.sign(&retirement.statement(&to))?;
         Ok(Self { to, signature })

@@ -7,7 +7,7 @@ use std::{
 
 use notme_authority::{AdminError, AuditHead, BackupError, Published, SealError, SystemClock};
 
-use super::{audit::HEAD_MAX, directory, protection};
+use super::{advised, audit::HEAD_MAX, directory, protection};
 use crate::{
     arguments::{AuthorityBackup, AuthorityRestore},
     failure::{Exit, Failure, Outcome, read_file},
@@ -64,7 +64,7 @@ fn told(error: AdminError) -> Failure {
         AdminError::Open(notme_authority::OpenError::Seal(SealError::KekFile { .. })) => {
             "put the file `kek` that was beside the store there first"
         }
-        _ => return error.into(),
+        _ => return advised(error),
     };
     Failure::no(error).hint(hint)
 }

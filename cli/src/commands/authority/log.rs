@@ -112,10 +112,7 @@ impl Observer for Log {
         let url = serving.url;
         let keys = serving.sealing.to_string();
         self.line(LogLevel::Info, &What::Serving { url, keys }, || {
-            format!(
-                "proofs are bound to {url}; keys sealed by: {}",
-                serving.sealing
-            )
+            format!("proofs are bound to {url}; keys: {}", serving.sealing)
         });
     }
 

@@ -115,8 +115,10 @@ fn defaults() -> ServeSettings {
 fn check(settings: &ServeSettings) -> Result<(), Failure> {
     let wrong = |rule: &'static str| Err(Failure::usage(rule));
     let is_set = |setting: Option<bool>| setting.unwrap_or_default();
-    let has_secret =
-        settings.sealing.passphrase_file.is_some() || settings.sealing.key_file.is_some();
+    let sealing = &settings.sealing;
+    let is_kept = sealing.passphrase_file.is_some()
+        || sealing.key_file.is_some()
+        || sealing.pkcs11_module.is_some();
     if settings.listen.is_none() && settings.socket.is_none() {
         return Err(Failure::usage("there is nowhere to listen")
             .hint("set `listen`, to an address such as 127.0.0.1:8080, or `socket`"));
@@ -127,8 +129,10 @@ fn check(settings: &ServeSettings) -> Result<(), Failure> {
     if settings.sealing.passphrase_file.is_some() && settings.sealing.key_file.is_some() {
         return wrong("`passphrase-file` and `key-file` exclude each other");
     }
-    if is_set(settings.ephemeral) && (has_secret || settings.place.dir.is_some()) {
-        return wrong("`ephemeral` excludes `dir`, `passphrase-file` and `key-file`");
+    if is_set(settings.ephemeral) && (is_kept || settings.place.dir.is_some()) {
+        return wrong(
+            "`ephemeral` excludes `dir`, `passphrase-file`, `key-file` and `pkcs11-module`",
+        );
     }
     if is_set(settings.local_enrolment) && (settings.socket.is_none() || settings.url.is_some()) {
         return wrong("`local-enrolment` takes a `socket`, and excludes `url`");
