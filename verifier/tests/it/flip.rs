@@ -2,10 +2,9 @@
 
 use notme_verifier::Verdict;
 
-use crate::{
-    mint::tlv,
-    world::{assert_accepted, bound_commit, judge, payload},
-};
+use notme_testkit::mint::tlv;
+
+use crate::world::{assert_accepted, bound_commit, judge, payload};
 
 #[test]
 fn no_flipped_byte_is_accepted() {
