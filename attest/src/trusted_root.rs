@@ -8,9 +8,9 @@ use notme_core::{
     base64,
     certificate::Certificate,
     time::UnixTime,
-    trust::{Revocation, RevocationKind},
+    trust::{Revocation, Trusted},
 };
-use notme_verifier::trust::{Authority, TrustedRoot as Root};
+use notme_verifier::trust::{Authority, PinKind};
 use serde::Serialize;
 
 /// The version that we write, which every verifier reads.
@@ -73,23 +73,24 @@ impl TrustedRoot {
             ctlogs: [],
             timestamp_authorities: Vec::new(),
         };
-        for authority in authorities {
+        // An instance of Sigstore has a trusted root of its own, which says more.
+        for authority in authorities.filter(|it| it.kind() != PinKind::Sigstore) {
             let roots = authority.roots().iter();
             let entries = roots.filter_map(|it| {
                 let end = end_of(it, authority.revocations());
-                entry(authority, &[it.certificate()], (it.from(), end))
+                entry(authority, &[&it.value], (it.from, end))
             });
             root.certificate_authorities.extend(entries);
             for tsa in authority.tsa() {
                 let mut revocations = authority.revocations().iter();
-                if revocations.any(|it| tsa.is_taken_back_by(it)) {
+                if revocations.any(|it| it.is_of(&tsa.value)) {
                     continue;
                 }
-                let certificate = tsa.certificate();
-                let mut roots = authority.roots().iter().map(Root::certificate);
+                let certificate = &tsa.value;
+                let mut roots = authority.roots().iter().map(|root| &root.value);
                 let issuer = roots.find(|root| certificate.verify_issued_by(root).is_ok());
                 let chain: Vec<_> = std::iter::once(certificate).chain(issuer).collect();
-                let window = (tsa.from(), tsa.retired_at());
+                let window = (tsa.from, tsa.retired_at);
                 let entry = entry(authority, &chain, window);
                 root.timestamp_authorities.extend(entry);
             }
@@ -104,17 +105,10 @@ impl TrustedRoot {
 }
 
 /// Returns the last second in which a root counts, when there is one.
-fn end_of(root: &Root, revocations: &[Revocation]) -> Option<UnixTime> {
-    let certificate = root.certificate();
-    let (serial, kid) = (certificate.serial_hex(), certificate.kid().to_string());
-    let is_meant = |revocation: &&Revocation| match revocation.kind {
-        RevocationKind::Certificate => revocation.value == serial,
-        RevocationKind::Key => revocation.value == kid,
-        RevocationKind::Session | RevocationKind::Identity | RevocationKind::Epoch => false,
-    };
-    let revoked = revocations.iter().filter(is_meant);
+fn end_of(root: &Trusted<Certificate>, revocations: &[Revocation]) -> Option<UnixTime> {
+    let revoked = revocations.iter().filter(|it| it.is_of(&root.value));
     let ends = revoked.map(|revocation| revocation.since.plus(-1));
-    ends.chain(root.retired_at()).min()
+    ends.chain(root.retired_at).min()
 }
 
 /// Writes down a chain, unless it never counted.

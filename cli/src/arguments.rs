@@ -390,7 +390,7 @@ impl From<Explain> for Verify {
 pub(crate) enum Trust {
     /// Pin an authority
     #[command(
-        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot\n  notme trust add --name team --openpgp keys.asc\n  notme trust add --name team --allowed-signers allowed_signers"
+        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot\n  notme trust add --name team --openpgp keys.asc\n  notme trust add --name team --allowed-signers allowed_signers\n  notme trust add --name sigstore --sigstore trusted_root.json"
     )]
     Add(TrustAdd),
     /// List what is pinned
@@ -438,6 +438,9 @@ pub(crate) struct TrustAdd {
     /// The file lists allowed signers, as ssh-keygen has it
     #[arg(long, conflicts_with_all = ["pin", "pem", "x509", "ca_file", "openpgp"])]
     pub(crate) allowed_signers: bool,
+    /// The file is the `trusted_root.json` of a Sigstore instance, for commits by gitsign
+    #[arg(long, conflicts_with_all = ["pin", "pem", "x509", "ca_file", "openpgp", "allowed_signers"])]
+    pub(crate) sigstore: bool,
     /// PEM file of the TLS roots to believe instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,

@@ -199,6 +199,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::SignatureInvalid
         | Code::IssuanceMismatch
         | Code::TimestampInvalid
+        | Code::LogEntryInvalid
         // These say that nobody could look; they do not come with `Rejected`.
         | Code::ObjectMissing
         | Code::AlgorithmUnsupported
@@ -209,6 +210,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TrustStale
         | Code::PolicyUnreadable
         | Code::AcceptanceMissing
+        | Code::TimeNotShown
         | Code::ParentUndecided
         // Of statements; git asks about none.
         | Code::EnvelopeMalformed

@@ -77,6 +77,8 @@ struct Extensions {
     peer_binding: Option<[u8; 32]>,
     payload_digest: Option<[u8; 32]>,
     activity: Option<String>,
+    oidc_issuer: Option<String>,
+    oidc_issuer_of_old: Option<String>,
     unknown_critical: Option<ObjectIdentifier>,
 }
 
@@ -344,6 +346,20 @@ impl Certificate {
         self.extensions.activity.as_deref()
     }
 
+    /// Returns who told the authority whose certificate it is: the issuer of an OpenID Connect
+    /// token. Meaningful only at a Sigstore authority (Fulcio). Two of them that differ are none.
+    pub fn oidc_issuer(&self) -> Option<&str> {
+        let Extensions {
+            oidc_issuer,
+            oidc_issuer_of_old,
+            ..
+        } = &self.extensions;
+        match (oidc_issuer, oidc_issuer_of_old) {
+            (Some(new), Some(old)) if new != old => None,
+            (new, old) => new.as_deref().or(old.as_deref()),
+        }
+    }
+
     /// Returns the first critical extension that we do not know.
     pub fn unknown_critical(&self) -> Option<&ObjectIdentifier> {
         self.extensions.unknown_critical.as_ref()
@@ -363,7 +379,10 @@ impl Certificate {
         }
         let hash = match (self.signature_algorithm, issuer.public_key.algorithm()) {
             (SignatureAlgorithm::Ed25519, crate::key::Algorithm::Ed25519) => Hash::Sha512,
-            (SignatureAlgorithm::Ecdsa(hash), crate::key::Algorithm::P256)
+            (
+                SignatureAlgorithm::Ecdsa(hash),
+                crate::key::Algorithm::P256 | crate::key::Algorithm::P384,
+            )
             | (SignatureAlgorithm::Rsa(hash), crate::key::Algorithm::Rsa) => hash,
             _ => return Err(ChainError::Algorithm),
         };
@@ -497,6 +516,14 @@ impl Extensions {
             }
             oid::NOTME_ACTIVITY => {
                 self.activity = Some(Reader::only(value, UTF8_STRING)?.utf8()?.to_owned());
+            }
+            oid::FULCIO_ISSUER => {
+                self.oidc_issuer = Some(Reader::only(value, UTF8_STRING)?.utf8()?.to_owned());
+            }
+            // Bare bytes.
+            oid::FULCIO_ISSUER_OF_OLD => {
+                let text = std::str::from_utf8(value).map_err(|_| DerError)?;
+                self.oidc_issuer_of_old = Some(text.to_owned());
             }
             unknown if critical => {
                 self.unknown_critical.get_or_insert(unknown);

@@ -88,7 +88,8 @@ impl Jwk {
     }
 }
 
-/// Returns the thumbprint of a key, in base64url (RFC 7638); `None` for RSA, of which we name none.
+/// Returns the thumbprint of a key, in base64url (RFC 7638); `None` for P-384 and RSA, of which
+/// we name none.
 pub fn thumbprint(key: &PublicKey) -> Option<String> {
     // The required members in lexicographic order, which is how serde_json writes them.
     let members = match key.algorithm() {
@@ -106,7 +107,7 @@ pub fn thumbprint(key: &PublicKey) -> Option<String> {
             "kty": "OKP",
             "x": base64::encode_url(&key.ed25519_bytes()?),
         }),
-        Algorithm::Rsa => return None,
+        Algorithm::P384 | Algorithm::Rsa => return None,
     };
     Some(base64::encode_url(&sha256(members.to_string().as_bytes())))
 }

@@ -25,6 +25,8 @@ pub enum Algorithm {
     Ed25519,
     /// ECDSA on NIST P-256.
     P256,
+    /// ECDSA on NIST P-384; read from others, never written.
+    P384,
     /// RSA, 2048 to 8192 bits; read from others, never written.
     Rsa,
 }
@@ -35,6 +37,7 @@ impl Algorithm {
         match self {
             Self::Ed25519 => "ed25519",
             Self::P256 => "p256",
+            Self::P384 => "p384",
             Self::Rsa => "rsa",
         }
     }
@@ -145,13 +148,15 @@ enum Material {
     Ed25519(VerifyingKey),
     /// The uncompressed point.
     P256(Box<[u8]>),
+    /// The uncompressed point.
+    P384(Box<[u8]>),
     /// The RSAPublicKey of RFC 8017.
     Rsa(Box<[u8]>),
 }
 
 impl PublicKey {
     /// Reads a DER SubjectPublicKeyInfo in its canonical form: Ed25519 without parameters,
-    /// P-256 as a named curve with an uncompressed point, or RSA with NULL parameters.
+    /// P-256 or P-384 as a named curve with an uncompressed point, or RSA with NULL parameters.
     ///
     /// # Errors
     /// [`KeyError`] for any other encoding, another algorithm, a point off the curve, an Ed25519
@@ -168,15 +173,19 @@ impl PublicKey {
         let material = match name {
             oid::ED25519 => Material::Ed25519(ed25519(key)?),
             oid::EC_PUBLIC_KEY => {
-                if algorithm.any()?.oid()? != oid::P256 {
-                    return Err(KeyError::Unsupported);
+                let is_valid = |algorithm| {
+                    key.first() == Some(&4) && ParsedPublicKey::new(algorithm, key).is_ok()
+                };
+                match algorithm.any()?.oid()? {
+                    oid::P256 if is_valid(&lc::ECDSA_P256_SHA256_ASN1) => {
+                        Material::P256(key.into())
+                    }
+                    oid::P384 if is_valid(&lc::ECDSA_P384_SHA384_ASN1) => {
+                        Material::P384(key.into())
+                    }
+                    oid::P256 | oid::P384 => return Err(KeyError::Invalid),
+                    _ => return Err(KeyError::Unsupported),
                 }
-                if key.first() != Some(&4)
-                    || ParsedPublicKey::new(&lc::ECDSA_P256_SHA256_ASN1, key).is_err()
-                {
-                    return Err(KeyError::Invalid);
-                }
-                Material::P256(key.into())
             }
             oid::RSA_ENCRYPTION => {
                 if !algorithm.expect(NULL)?.value.is_empty() {
@@ -273,6 +282,7 @@ impl PublicKey {
         match self.material {
             Material::Ed25519(_) => Algorithm::Ed25519,
             Material::P256(_) => Algorithm::P256,
+            Material::P384(_) => Algorithm::P384,
             Material::Rsa(_) => Algorithm::Rsa,
         }
     }
@@ -281,7 +291,7 @@ impl PublicKey {
     pub fn ed25519_bytes(&self) -> Option<[u8; 32]> {
         match &self.material {
             Material::Ed25519(key) => Some(key.to_bytes()),
-            Material::P256(_) | Material::Rsa(_) => None,
+            Material::P256(_) | Material::P384(_) | Material::Rsa(_) => None,
         }
     }
 
@@ -289,14 +299,14 @@ impl PublicKey {
     pub fn p256_sec1(&self) -> Option<&[u8]> {
         match &self.material {
             Material::P256(point) => Some(point),
-            Material::Ed25519(_) | Material::Rsa(_) => None,
+            Material::Ed25519(_) | Material::P384(_) | Material::Rsa(_) => None,
         }
     }
 
     /// Checks a signature over `message`.
     ///
     /// Ed25519 is pure, 64 bytes, and takes no notice of `hash`; it is strict: S below L, no
-    /// point of small order, no point with a second spelling. P-256 takes a DER ECDSA-Sig-Value,
+    /// point of small order, no point with a second spelling. P-256 and P-384 take a DER ECDSA-Sig-Value,
     /// RSA a PKCS #1 v1.5 signature, both over `hash` of the message.
     ///
     /// # Errors
@@ -314,6 +324,16 @@ impl PublicKey {
                     Hash::Sha256 => &lc::ECDSA_P256_SHA256_ASN1,
                     Hash::Sha384 => &lc::ECDSA_P256_SHA384_ASN1,
                     Hash::Sha512 => &lc::ECDSA_P256_SHA512_ASN1,
+                };
+                UnparsedPublicKey::new(algorithm, point)
+                    .verify(message, signature)
+                    .map_err(|_| SignatureError)
+            }
+            Material::P384(point) => {
+                let algorithm = match hash {
+                    Hash::Sha256 => &lc::ECDSA_P384_SHA256_ASN1,
+                    Hash::Sha384 => &lc::ECDSA_P384_SHA384_ASN1,
+                    Hash::Sha512 => &lc::ECDSA_P384_SHA512_ASN1,
                 };
                 UnparsedPublicKey::new(algorithm, point)
                     .verify(message, signature)
@@ -415,7 +435,7 @@ pub enum KeyError {
     #[error("expected exactly one PEM public key")]
     Count,
     /// An algorithm or curve we do not read.
-    #[error("the key is none of Ed25519, P-256 and RSA")]
+    #[error("the key is none of Ed25519, P-256, P-384 and RSA")]
     Unsupported,
     /// A point off the curve or of small order, or an RSA key outside 2048 to 8192 bits.
     #[error("the public key is not a valid one")]

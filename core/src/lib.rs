@@ -30,6 +30,8 @@ pub mod oid;
 pub mod openpgp;
 pub mod pem;
 pub mod profile;
+pub mod rekor;
+pub mod sigstore_root;
 pub mod ssh;
 pub mod statement;
 pub mod time;

@@ -60,6 +60,13 @@ oids! {
     /// id-kp-timeStamping.
     TIME_STAMPING = "1.3.6.1.5.5.7.3.8";
 
+    /// Fulcio: who issued the OpenID Connect token, bare text.
+    FULCIO_ISSUER_OF_OLD = "1.3.6.1.4.1.57264.1.1";
+    /// Fulcio: who issued the OpenID Connect token.
+    FULCIO_ISSUER = "1.3.6.1.4.1.57264.1.8";
+    /// gitsign: what a Rekor log answered, as an unsigned attribute of CMS.
+    REKOR_LOG_ENTRY = "1.3.6.1.4.1.57264.3.1";
+
     /// notme: subject the certificate was issued to.
     NOTME_SUBJECT = "1.3.6.1.4.1.99999.1.1";
     /// notme: issuance time, text.

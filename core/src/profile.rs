@@ -279,7 +279,7 @@ impl Tbs<'_> {
         let algorithm = match issuer_key.public_key().algorithm() {
             Algorithm::Ed25519 => sequence(&[&oid_element(oid::ED25519)]),
             Algorithm::P256 => sequence(&[&oid_element(oid::ECDSA_WITH_SHA256)]),
-            Algorithm::Rsa => return Err(ProfileError::IssuerKey),
+            Algorithm::P384 | Algorithm::Rsa => return Err(ProfileError::IssuerKey),
         };
         let mut serial = self.serial;
         if let Some(first) = serial.first_mut() {

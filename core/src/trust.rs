@@ -6,6 +6,7 @@
 
 mod handover;
 mod seen;
+mod trusted;
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -25,6 +26,7 @@ use crate::{
 pub use self::{
     handover::{Handover, Retirement, SUCCESSORS_MAX},
     seen::{Seen, SuccessionError},
+    trusted::{Trusted, is_until},
 };
 
 /// The DSSE payload type.
@@ -151,6 +153,17 @@ pub struct Revocation {
     pub since: UnixTime,
     /// Why.
     pub reason: String,
+}
+
+impl Revocation {
+    /// Tells whether it takes back this very certificate, or its key.
+    pub fn is_of(&self, certificate: &Certificate) -> bool {
+        match self.kind {
+            RevocationKind::Certificate => certificate.serial_hex() == self.value,
+            RevocationKind::Key => certificate.kid().to_string() == self.value,
+            RevocationKind::Session | RevocationKind::Identity | RevocationKind::Epoch => false,
+        }
+    }
 }
 
 /// The kinds of things that can be revoked.

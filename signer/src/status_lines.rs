@@ -185,7 +185,7 @@ impl fmt::Display for Key {
 const fn key_number(algorithm: Algorithm) -> u16 {
     match algorithm {
         Algorithm::Rsa => 1,
-        Algorithm::P256 => 301,
+        Algorithm::P256 | Algorithm::P384 => 301,
         Algorithm::Ed25519 => 303,
     }
 }

@@ -49,12 +49,12 @@ impl TestAuthority {
     /// Returns the key and certificate of the root that issues for an algorithm.
     ///
     /// # Panics
-    /// For RSA, which no notme authority has.
+    /// For P-384 and RSA, which no notme authority has.
     pub fn root(&self, algorithm: Algorithm) -> (&dyn Signer, &Certificate) {
         match algorithm {
             Algorithm::Ed25519 => (&self.ed25519_key, &self.ed25519_root),
             Algorithm::P256 => (&self.p256_key, &self.p256_root),
-            Algorithm::Rsa => panic!("the authority has no RSA root"),
+            Algorithm::P384 | Algorithm::Rsa => panic!("the authority has no such root"),
         }
     }
 
@@ -94,7 +94,7 @@ impl TestAuthority {
         let key: Box<dyn Signer + Send + Sync> = match spec.algorithm {
             Algorithm::Ed25519 => Box::new(Ed25519Key::from_seed(seed)),
             Algorithm::P256 => Box::new(P256Key::from_seed(seed)),
-            Algorithm::Rsa => panic!("sessions have no RSA key"),
+            Algorithm::P384 | Algorithm::Rsa => panic!("sessions have no such key"),
         };
         let certificate = self.certify(key.public_key(), spec);
         Session { key, certificate }

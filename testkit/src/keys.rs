@@ -1,5 +1,10 @@
 //! Throw-away keys from seeds. Never a secret: the seed is in the test.
 
+use aws_lc_rs::{
+    encoding::{AsDer as _, PublicKeyX509Der},
+    rand::SystemRandom,
+    signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
 use ed25519_dalek::Signer as _;
 use notme_core::{
     key::{PublicKey, SignError, Signer},
@@ -90,5 +95,40 @@ impl Signer for P256Key {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature: p256::ecdsa::DerSignature = self.secret.sign(message);
         Ok(signature.as_bytes().to_vec())
+    }
+}
+
+/// A P-384 key, another one each time; signs over SHA-384.
+pub struct P384Key {
+    secret: EcdsaKeyPair,
+    public: PublicKey,
+}
+
+impl P384Key {
+    /// Makes a key.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness.
+    pub fn generate() -> Self {
+        let secret = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING);
+        let secret = secret.expect("the operating system has randomness");
+        let spki: PublicKeyX509Der<'_> =
+            (secret.public_key().as_der()).expect("a key has an encoding");
+        let public = PublicKey::from_spki_der(spki.as_ref());
+        Self {
+            public: public.expect("the point of a key is on the curve"),
+            secret,
+        }
+    }
+}
+
+impl Signer for P384Key {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let signature = self.secret.sign(&SystemRandom::new(), message);
+        Ok(signature.map_err(|_| SignError)?.as_ref().to_vec())
     }
 }

@@ -32,7 +32,7 @@ impl Session {
     fn sign_attributes(&self, payload: &[u8], at: UnixTime) -> (SignedAttributes, Vec<u8>) {
         let hash = match self.key().public_key().algorithm() {
             Algorithm::Ed25519 => Hash::Sha512,
-            Algorithm::P256 | Algorithm::Rsa => Hash::Sha256,
+            Algorithm::P256 | Algorithm::P384 | Algorithm::Rsa => Hash::Sha256,
         };
         let attributes = SignedAttributes::new(hash, payload, at);
         let signature = self

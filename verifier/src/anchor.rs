@@ -6,8 +6,13 @@ use std::{
 };
 
 use notme_core::{
-    certificate::Certificate, key::KeyId, openpgp::TrustedKey, ssh::PublicKey, time::UnixTime,
-    trust::Revocation,
+    certificate::Certificate,
+    key::KeyId,
+    openpgp::TrustedKey,
+    rekor::LogKey,
+    ssh::PublicKey,
+    time::UnixTime,
+    trust::{Revocation, Trusted},
 };
 
 use crate::{
@@ -15,7 +20,7 @@ use crate::{
     policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
     ssh::ListedKey,
-    trust::{Authority, PinKind, Trust, TrustedTsa, WHOLE_STORE},
+    trust::{Authority, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
 
@@ -36,7 +41,9 @@ pub(crate) struct Anchor {
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
     /// Who stamps for the authority, but for those that were taken back.
-    pub(crate) tsa: Vec<TrustedTsa>,
+    pub(crate) tsa: Vec<Trusted<Certificate>>,
+    /// The keys of its logs.
+    pub(crate) logs: Vec<Trusted<LogKey>>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
 }
@@ -96,6 +103,7 @@ impl Anchors {
                 .cloned()
                 .unwrap_or_default(),
             tsa: Vec::new(),
+            logs: Vec::new(),
             stale: None,
         });
         anchors.extend(listed.map(Arc::new));
@@ -161,12 +169,13 @@ fn of_authority<'a>(
     };
     let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
-        let is_good = |tsa: &&TrustedTsa| {
+        let is_good = |tsa: &&Trusted<Certificate>| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
-            !all.any(|revocation| tsa.is_taken_back_by(revocation))
+            !all.any(|revocation| revocation.is_of(&tsa.value))
         };
         Anchor {
             tsa: authority.tsa().iter().filter(is_good).cloned().collect(),
+            logs: authority.logs().to_vec(),
             revocations,
             root,
             kid,
@@ -181,8 +190,8 @@ fn of_authority<'a>(
         }
     };
     let certificates = authority.roots().iter().map(|root| {
-        let key = root.certificate.public_key();
-        let made = Root::X509(root.certificate.clone());
+        let key = root.value.public_key();
+        let made = Root::X509(root.value.clone());
         (
             key.spki_sha256(),
             key.kid(),
@@ -192,8 +201,8 @@ fn of_authority<'a>(
         )
     });
     let openpgp = authority.openpgp().iter().filter_map(|root| {
-        let key = root.key.key();
-        let made = Root::OpenPgp(root.key.clone());
+        let key = root.value.key();
+        let made = Root::OpenPgp(root.value.clone());
         Some((
             key.spki_sha256()?,
             key.kid()?,
@@ -207,10 +216,10 @@ fn of_authority<'a>(
         (person.spki_sha256(), person.kid(), made, BEGINNING, None)
     });
     let ssh = authority.ssh().iter().map(|root| {
-        let made = Root::Ssh(root.key.clone());
+        let made = Root::Ssh(root.value.clone());
         (
-            root.key.spki_sha256(),
-            root.key.kid(),
+            root.value.spki_sha256(),
+            root.value.kid(),
             made,
             root.from,
             root.retired_at,
@@ -236,13 +245,13 @@ fn taken_back(trust: &Trust) -> TakenBack {
     let mut taken_back = TakenBack::new();
     for authority in trust.authorities() {
         let certificates = authority.roots().iter().map(|root| {
-            let key = root.certificate.public_key();
+            let key = root.value.public_key();
             Some(key.spki_sha256())
         });
         let openpgp = authority.openpgp().iter();
-        let openpgp = openpgp.map(|root| root.key.key().spki_sha256());
+        let openpgp = openpgp.map(|root| root.value.key().spki_sha256());
         let ssh = authority.ssh().iter();
-        let ssh = ssh.map(|root| Some(root.key.spki_sha256()));
+        let ssh = ssh.map(|root| Some(root.value.spki_sha256()));
         let keys: BTreeSet<_> = certificates.chain(openpgp).chain(ssh).flatten().collect();
         for key in keys {
             let all = taken_back.entry(key).or_default();

@@ -14,6 +14,7 @@ use notme_core::{
 
 use crate::{
     anchor::Anchors,
+    log_entry::LogEntry,
     openpgp,
     refusal::Refusal,
     ssh,
@@ -89,6 +90,7 @@ pub(crate) struct Established {
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
     pub(crate) time_stamp: Option<TimeStamp>,
+    pub(crate) log_entry: Option<LogEntry>,
     /// When the signature itself begins, if it says so in a way that counts.
     pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
@@ -291,6 +293,7 @@ impl Evidence {
                     claimed: Claimed::unless_vouched(&standing, leaf),
                     time_stamp: vouched
                         .and_then(|by| TimeStamp::of(tokens, &it.signature, &by.anchor)),
+                    log_entry: None,
                     standing: Arc::new(standing),
                     binding: it.binding,
                     signing_time: None,
@@ -308,10 +311,12 @@ impl Evidence {
         let vouched = standing.vouched().ok();
         let time_stamp = vouched
             .and_then(|it| TimeStamp::of(message.time_stamps(), message.signature(), &it.anchor));
+        let log_entry = vouched.and_then(|it| LogEntry::of(message, &it.anchor));
         Ok(Established {
             format: Some(SignatureFormat::Cms),
             claimed: Claimed::unless_vouched(&standing, message.signer()),
             time_stamp,
+            log_entry,
             standing,
             binding,
             signing_time: message.signing_time(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     judge::{Judge, Judgement},
+    log_entry::LogEntry,
     order::Order,
     report::escape,
     time_stamp::TimeStamp,
@@ -174,6 +175,8 @@ const fn step_of(code: Code) -> u8 {
         | Code::ScopeMissing => 3,
         Code::IssuanceMismatch
         | Code::TimestampInvalid
+        | Code::LogEntryInvalid
+        | Code::TimeNotShown
         | Code::TimeBasisTooWeak
         | Code::CertificateExpired
         | Code::CertificateNotYetValid => 4,
@@ -251,7 +254,12 @@ fn who_text(judgement: &Judgement) -> String {
     ) else {
         return "Nobody vouches for the key.".to_owned();
     };
-    format!("The authority `{authority}` (root {kid}) says that the key is that of {identity}.")
+    let told = judgement.standing().and_then(|it| it.oidc_issuer());
+    let told = told.map(|issuer| format!(", as {issuer} told it"));
+    format!(
+        "The authority `{authority}` (root {kid}) says that the key is that of {identity}{}.",
+        told.unwrap_or_default()
+    )
 }
 
 fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
@@ -269,7 +277,7 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
         TimeBasis::FirstSeen => "a gate's record of receiving it",
         TimeBasis::IssuanceBound => "the certificate, which names this very payload",
         TimeBasis::Timestamped => "a time stamp over the signature",
-        TimeBasis::Logged => "the authority's log",
+        TimeBasis::Logged => "the log's answer about the signature",
         TimeBasis::Witnessed => "the authority's log and its witnesses",
     };
     let order = match judgement.order() {
@@ -289,8 +297,18 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
         }
         Some(TimeStamp::Invalid(_)) | None => String::new(),
     };
+    let log = match judgement.log_entry() {
+        Some(LogEntry::Logged { kid, .. }) => format!(" The log's key is {kid}."),
+        Some(LogEntry::Undated { kid }) => {
+            format!(" It is in the log with the key {kid}, which does not say since when.")
+        }
+        Some(LogEntry::Untrusted) => {
+            " It carries a log entry of no log that the signer's authority names, or of a kind that is not read, which counts for nothing.".to_owned()
+        }
+        Some(LogEntry::Invalid(_)) | None => String::new(),
+    };
     format!(
-        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}{stamp}",
+        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}{stamp}{log}",
         judge.policy().skew_seconds()
     )
 }
@@ -337,7 +355,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         Some(TimeBasis::Timestamped) => {
             "when exactly it was signed: only that the signature was there at the judged time, as the authority's time-stamping key says".to_owned()
         }
-        Some(TimeBasis::FirstSeen | TimeBasis::Logged | TimeBasis::Witnessed)
+        Some(TimeBasis::Logged) => {
+            "when exactly it was signed: only that the log took the signature in at the judged time, as the log's key says".to_owned()
+        }
+        Some(TimeBasis::FirstSeen | TimeBasis::Witnessed)
         | None => "when it was written".to_owned(),
     });
     limits.push(

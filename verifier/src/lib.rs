@@ -13,6 +13,7 @@ pub mod explain;
 pub mod judge;
 pub mod lineage;
 pub mod load;
+pub mod log_entry;
 pub mod openpgp;
 pub mod order;
 pub mod policy;

@@ -5,7 +5,8 @@
 //! <trust directory>/<name>/trust.json    its signed trust document, or
 //! <trust directory>/<name>/bundle.pem    the certificates of its roots, or
 //! <trust directory>/<name>/keys.pgp      the OpenPGP keys of people, or
-//! <trust directory>/<name>/allowed_signers  a file as ssh-keygen has it
+//! <trust directory>/<name>/allowed_signers  a file as ssh-keygen has it, or
+//! <trust directory>/<name>/trusted_root.json  an instance of Sigstore
 //! <state directory>/<name>.json          the newest document seen: number and digest
 //! ```
 //!
@@ -31,6 +32,7 @@ use notme_core::{
     hex,
     key::sha256,
     openpgp::KeyBlocks,
+    sigstore_root::SigstoreRoot,
     ssh::AllowedSigners,
     time::UnixTime,
     trust::{Seen, SuccessionError, TrustDocument, TrustError, VerifiedTrust},
@@ -54,6 +56,7 @@ const DOCUMENT: &str = "trust.json";
 const BUNDLE: &str = "bundle.pem";
 const KEYS: &str = "keys.pgp";
 const SIGNERS: &str = "allowed_signers";
+const SIGSTORE: &str = "trusted_root.json";
 
 /// A trust store in its two directories.
 #[derive(Clone, Debug)]
@@ -235,6 +238,31 @@ impl TrustStore {
         Ok(Authority::from_signers(name, signers))
     }
 
+    /// Trusts an instance of Sigstore by its `trusted_root.json`: its certificate authorities, its
+    /// logs and its time-stamping authorities, each for as long as the file says. Whom it
+    /// certifies is anybody: a policy says who of them may sign.
+    ///
+    /// Nobody vouches for the file but who gives it, so the caller shows the keys. Also returns
+    /// what in it cannot be used, for people; unescaped.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when the name or an authority's key is taken or no name, the file is no
+    /// trusted root that can be used, or the store cannot be written.
+    pub fn add_sigstore(
+        &self,
+        name: &str,
+        json: &[u8],
+    ) -> Result<(Authority, Vec<String>), TrustStoreError> {
+        let mut root = SigstoreRoot::from_json(json).map_err(TrustStoreError::SigstoreRoot)?;
+        let passed_over = std::mem::take(&mut root.passed_over);
+        let kind = PinKind::Sigstore;
+        let pin = Pin::of_keys(kind, sigstore_keys(&root), kind.default_scopes());
+        let _lock = self.create(name, &pin)?;
+        write(&self.home(name).join(SIGSTORE), json)?;
+        write(&self.home(name).join(PIN), &pin.to_json())?;
+        Ok((Authority::from_sigstore(name, root), passed_over))
+    }
+
     /// Returns the numbers of the documents that were missed between the newest one seen of an
     /// authority and a newer one. With them, [`Self::refresh`] sees whether there ever were two of
     /// one number.
@@ -397,6 +425,15 @@ impl TrustStore {
                 false => Err(TrustStoreError::SignersChanged),
             };
         }
+        if pin.kind() == PinKind::Sigstore {
+            let root = SigstoreRoot::from_json(&read(&self.home(name).join(SIGSTORE))?)
+                .map_err(TrustStoreError::SigstoreRoot)?;
+            // Whose word counts was decided when the file was added.
+            return match sigstore_keys(&root) == pin.spki() {
+                true => Ok(Authority::from_sigstore(name, root)),
+                false => Err(TrustStoreError::SigstoreChanged),
+            };
+        }
         let roots = self.load_roots(name, &pin)?;
         Ok(Authority::from_certificates(
             name,
@@ -450,9 +487,11 @@ impl TrustStore {
         let pin = self.pin(name)?;
         match pin.kind() {
             PinKind::TrustDocument => Ok(pin),
-            PinKind::Pem | PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => {
-                Err(TrustStoreError::NoDocument(name.to_owned()))
-            }
+            PinKind::Pem
+            | PinKind::X509
+            | PinKind::OpenPgp
+            | PinKind::AllowedSigners
+            | PinKind::Sigstore => Err(TrustStoreError::NoDocument(name.to_owned())),
         }
     }
 
@@ -610,6 +649,14 @@ fn signers(text: &[u8]) -> Result<Vec<ListedKey>, TrustStoreError> {
         true => Err(TrustStoreError::NoSigners),
         false => Ok(signers),
     }
+}
+
+/// Returns every key of an instance of Sigstore, in the order of the file.
+fn sigstore_keys(root: &SigstoreRoot) -> Vec<[u8; 32]> {
+    let certificates = root.issuers.iter().chain(&root.tsa);
+    let keys = certificates.map(|it| it.value.public_key().spki_sha256());
+    let logs = root.logs.iter().map(|it| it.value.log_id());
+    keys.chain(logs).collect()
 }
 
 /// Reads a policy file.

@@ -24,7 +24,7 @@ use notme_core::{
 
 pub use self::error::PolicyError;
 use self::{
-    principal::{By, Principal, Who},
+    principal::{By, Principal, Told, Who},
     rule::{Right, Rule},
 };
 pub(crate) use self::{
@@ -176,7 +176,8 @@ impl Policy {
     /// Each authority may speak for its own: one with a trust document for every identity of its
     /// trust domain, one pinned by certificates for every `wimse:` identity outside those domains,
     /// one that knows nothing of notme for addresses and web identities, and people's OpenPGP and
-    /// SSH keys for addresses and themselves, so that these cannot name an agent. Short-lived
+    /// SSH keys for addresses and themselves, so that these cannot name an agent. A Sigstore instance
+    /// certifies everybody, and speaks for nobody whom no policy names. Short-lived
     /// certificates must be issuance-bound; who knows nothing of notme signs for long times and
     /// binds nothing, so such signatures may be `declared`.
     pub fn from_trust(trust: &Trust) -> Self {
@@ -275,6 +276,7 @@ impl Rules {
             .iter()
             .chain(&self.require)
             .any(Rule::asks_around)
+            || self.principals.iter().any(|it| it.kind == Kind::WebFlow)
     }
 }
 
@@ -293,7 +295,7 @@ fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<Authority
         rule(
             authority.name(),
             match authority.kind() {
-                PinKind::TrustDocument | PinKind::Pem => FLOOR_DEFAULT,
+                PinKind::TrustDocument | PinKind::Pem | PinKind::Sigstore => FLOOR_DEFAULT,
                 PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => TimeBasis::Declared,
             },
         )
@@ -323,6 +325,7 @@ fn default_allow(trust: &Trust) -> Vec<Rule> {
                 Who::Identity {
                     identity,
                     except,
+                    told: Told::ByNobody,
                     by,
                 },
             )
@@ -346,6 +349,8 @@ fn default_allow(trust: &Trust) -> Vec<Rule> {
             PinKind::AllowedSigners => {
                 vec![rule("mailto:", Vec::new()), rule("ssh-key:", Vec::new())]
             }
+            // It certifies everybody who has an account somewhere.
+            PinKind::Sigstore => Vec::new(),
         }
     };
     trust.authorities().iter().flat_map(rules).collect()
@@ -381,6 +386,7 @@ fn written(authorities: &[AuthorityRule], allow: &[Rule]) -> String {
             identity,
             except,
             by,
+            ..
         } = rule.who()
         else {
             continue;

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use crate::{
     judge::Judgement,
+    log_entry::LogEntry,
     time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
     verify::{Attested, JudgedObject, Outcome, Summary},
@@ -77,6 +78,8 @@ pub struct ObjectReport<'a> {
     certificate: Option<CertificateReport>,
     attestations: &'a [AttestationReport],
     timestamp: Option<TimeStampReport>,
+    log_entry: Option<LogEntryReport>,
+    oidc_issuer: Option<&'a str>,
     level: Option<&'static str>,
 }
 
@@ -139,6 +142,28 @@ impl TimeStampReport {
     }
 }
 
+#[derive(Debug, Serialize)]
+struct LogEntryReport {
+    result: &'static str,
+    at: Option<String>,
+    kid: Option<String>,
+}
+
+impl LogEntryReport {
+    fn of(log_entry: &LogEntry) -> Self {
+        let (at, kid) = match log_entry {
+            LogEntry::Logged { at, kid } => (Some(at), Some(kid)),
+            LogEntry::Undated { kid } => (None, Some(kid)),
+            LogEntry::Untrusted | LogEntry::Invalid(_) => (None, None),
+        };
+        Self {
+            result: log_entry.as_str(),
+            at: at.map(ToString::to_string),
+            kid: kid.map(ToString::to_string),
+        }
+    }
+}
+
 impl<'a> ObjectReport<'a> {
     /// Reports on an object of a repository.
     fn of(outcome: &'a Outcome, object: &'a JudgedObject) -> Self {
@@ -178,6 +203,8 @@ impl<'a> ObjectReport<'a> {
             }),
             attestations: &[],
             timestamp: judgement.time_stamp().map(TimeStampReport::of),
+            log_entry: judgement.log_entry().map(LogEntryReport::of),
+            oidc_issuer: judgement.standing().and_then(|it| it.oidc_issuer()),
             level: None,
         }
     }

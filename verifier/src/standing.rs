@@ -92,6 +92,8 @@ impl Facts {
 #[derive(Debug)]
 pub(crate) struct Vouched {
     pub(crate) identity: Option<Arc<str>>,
+    /// Who told a Sigstore authority whose identity it is.
+    pub(crate) issuer: Option<Arc<str>>,
     pub(crate) anchor: Arc<Anchor>,
     /// Everything above the leaf, the root last.
     pub(crate) issuers: Box<[Issuer]>,
@@ -145,15 +147,20 @@ impl Standing {
             return Self::new(facts, None, Some(anchors.absence()));
         };
         let identity = identity(leaf, anchor.kind);
+        // Another authority may copy that extension from whatever it is asked to certify.
+        let is_sigstore = anchor.kind == PinKind::Sigstore;
+        let issuer = leaf.oidc_issuer().filter(|_| is_sigstore);
         let refusal = check_extensions(leaf, &path, root)
             .and_then(|()| check_issuers(&path, root))
             .and_then(|()| check_leaf(leaf))
             .and_then(|()| check_identity(identity.as_deref()))
+            .and_then(|()| check_issuer(issuer, is_sigstore))
             .and_then(|()| check_scopes(leaf, anchor, purpose))
             .err();
         let issuers = || path.iter().copied().chain([root]);
         let vouched = Vouched {
             identity: identity.map(|identity| anchors.intern(&identity)),
+            issuer: issuer.map(|issuer| anchors.intern(issuer)),
             issuers_from: issuers()
                 .map(Certificate::not_before)
                 .max()
@@ -193,7 +200,16 @@ impl Standing {
             authority: self.authority()?,
             authority_kid: self.authority_kid()?,
             kid: self.kid(),
+            issuer: self.oidc_issuer(),
+            fingerprints: self
+                .openpgp()
+                .map(|names| [&names.fingerprint, &names.primary]),
         })
+    }
+
+    /// Returns who told a Sigstore authority whose identity it is.
+    pub fn oidc_issuer(&self) -> Option<&str> {
+        self.vouched.as_ref()?.issuer.as_deref()
     }
 
     /// Returns the kind of trust that vouches for the key, if any does.
@@ -411,11 +427,14 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
         return Some(identity.as_str().to_owned());
     }
     match (kind, leaf.emails()) {
-        (PinKind::X509, [email]) if email.bytes().all(|byte| byte.is_ascii_graphic()) => {
+        (PinKind::X509 | PinKind::Sigstore, [email])
+            if email.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
             Some(format!("mailto:{email}"))
         }
         (
             PinKind::X509
+            | PinKind::Sigstore
             | PinKind::Pem
             | PinKind::TrustDocument
             | PinKind::OpenPgp
@@ -429,6 +448,16 @@ fn check_identity(identity: Option<&str>) -> Result<(), Refusal> {
     match identity {
         Some(_) => Ok(()),
         None => Err(Code::IdentityMissing.into()),
+    }
+}
+
+fn check_issuer(issuer: Option<&str>, is_needed: bool) -> Result<(), Refusal> {
+    match issuer {
+        None if is_needed => Err(Refusal::new(
+            Code::IdentityMissing,
+            "it does not say who vouched for the identity",
+        )),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What others state about objects, for rules that ask for it.
 
-use notme_core::key::KeyId;
+use notme_core::{key::KeyId, openpgp::Fingerprint};
 
 use crate::policy::Signer;
 
@@ -37,6 +37,10 @@ pub struct SignedBy {
     pub authority_kid: KeyId,
     /// The id of the key that signed.
     pub kid: KeyId,
+    /// Who told a Sigstore authority whose identity it is.
+    pub issuer: Option<String>,
+    /// Those of an OpenPGP key and of the primary key above it.
+    pub fingerprints: Option<[Fingerprint; 2]>,
 }
 
 impl SignedBy {
@@ -46,6 +50,8 @@ impl SignedBy {
             authority: signer.authority.to_owned(),
             authority_kid: signer.authority_kid,
             kid: signer.kid,
+            issuer: signer.issuer.map(str::to_owned),
+            fingerprints: signer.fingerprints.map(|both| both.map(Clone::clone)),
         }
     }
 
@@ -55,6 +61,8 @@ impl SignedBy {
             authority: &self.authority,
             authority_kid: self.authority_kid,
             kid: self.kid,
+            issuer: self.issuer.as_deref(),
+            fingerprints: self.fingerprints.as_ref().map(|both| both.each_ref()),
         }
     }
 }

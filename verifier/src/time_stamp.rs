@@ -2,13 +2,10 @@
 //! or beside an envelope.
 
 use notme_core::{
-    key::KeyId,
-    time::UnixTime,
-    timestamp::{Stamp, TimeStampToken},
-    trust::{Revocation, RevocationKind},
+    certificate::Certificate, key::KeyId, time::UnixTime, timestamp::TimeStampToken, trust::Trusted,
 };
 
-use crate::{anchor::Anchor, refusal::Refusal, trust::TrustedTsa, verdict::Code};
+use crate::{anchor::Anchor, refusal::Refusal, verdict::Code};
 
 /// What came of a signature's time stamps.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,7 +64,7 @@ impl TimeStamp {
 
     /// Where nobody is trusted to stamp, there is nothing that a token could be compared with, and
     /// it is not read.
-    fn read(token: &[u8], signature: &[u8], trusted: &[TrustedTsa]) -> Self {
+    fn read(token: &[u8], signature: &[u8], trusted: &[Trusted<Certificate>]) -> Self {
         if trusted.is_empty() {
             return Self::Untrusted;
         }
@@ -76,15 +73,15 @@ impl TimeStamp {
             Err(error) if error.is_unsupported() => return Self::Untrusted,
             Err(error) => return Self::Invalid(error.to_string().into()),
         };
-        let named = trusted.iter().find(|tsa| token.names(&tsa.certificate));
+        let named = trusted.iter().find(|tsa| token.names(&tsa.value));
         let Some(tsa) = named else {
             return Self::Untrusted;
         };
-        match token.verify(&tsa.certificate, signature) {
-            Ok(stamp) if tsa.stamped_at(stamp) => Self::Trusted {
+        match token.verify(&tsa.value, signature) {
+            Ok(stamp) if tsa.was_used(stamp.at(), stamp.latest()) => Self::Trusted {
                 at: stamp.at(),
                 latest: stamp.latest(),
-                kid: tsa.certificate.kid(),
+                kid: tsa.value.kid(),
             },
             Ok(stamp) => Self::Invalid(
                 format!(
@@ -111,30 +108,4 @@ impl TimeStamp {
             Self::Trusted { .. } | Self::Untrusted => Ok(()),
         }
     }
-}
-
-impl TrustedTsa {
-    /// Tells whether it is the authority's time-stamping authority all through the time in which
-    /// a stamp may have been made.
-    fn stamped_at(&self, stamp: Stamp) -> bool {
-        let is_until = |end| is_until(end, stamp.at(), stamp.latest());
-        self.from <= stamp.at() && self.retired_at.is_none_or(is_until)
-    }
-
-    /// Tells whether a revocation takes it back. Since when does not matter: whoever has the key
-    /// writes the time.
-    pub fn is_taken_back_by(&self, revocation: &Revocation) -> bool {
-        let value = revocation.value.as_str();
-        match revocation.kind {
-            RevocationKind::Certificate => self.certificate.serial_hex() == value,
-            RevocationKind::Key => self.certificate.kid().to_string() == value,
-            RevocationKind::Session | RevocationKind::Identity | RevocationKind::Epoch => false,
-        }
-    }
-}
-
-/// Tells whether something was before the end of a use. Both are written as whole seconds, of which
-/// any part may have passed: what `latest` allows for may reach into the one after the end.
-pub(crate) fn is_until(end: UnixTime, at: UnixTime, latest: UnixTime) -> bool {
-    at <= end && latest <= end.plus(1)
 }

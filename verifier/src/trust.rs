@@ -7,9 +7,11 @@ use notme_core::{
     hex,
     key::sha256,
     openpgp::TrustedKey,
+    rekor::LogKey,
+    sigstore_root::SigstoreRoot,
     ssh::{self, allowed_signers::EntryKind},
     time::UnixTime,
-    trust::{Revocation, TrustDocument},
+    trust::{Revocation, TrustDocument, Trusted},
 };
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +87,8 @@ pub enum PinKind {
     OpenPgp,
     /// By a file of allowed signers, as ssh-keygen and git have it.
     AllowedSigners,
+    /// By a Sigstore `trusted_root.json`. Whom it certifies is anybody with an account somewhere.
+    Sigstore,
 }
 
 impl PinKind {
@@ -94,7 +98,7 @@ impl PinKind {
             Self::TrustDocument => &["sign:git"],
             // The hosted notme authority puts no other scope than `bridgeCert` into certificates.
             Self::Pem => &["bridgeCert", "sign:git"],
-            Self::X509 | Self::OpenPgp | Self::AllowedSigners => &[],
+            Self::X509 | Self::OpenPgp | Self::AllowedSigners | Self::Sigstore => &[],
         };
         scopes.iter().map(|scope| (*scope).to_owned()).collect()
     }
@@ -102,7 +106,7 @@ impl PinKind {
     /// Tells whether it is an authority that is known so, and not people.
     pub(crate) const fn is_of_authority(self) -> bool {
         match self {
-            Self::TrustDocument | Self::Pem | Self::X509 => true,
+            Self::TrustDocument | Self::Pem | Self::X509 | Self::Sigstore => true,
             Self::OpenPgp | Self::AllowedSigners => false,
         }
     }
@@ -115,6 +119,7 @@ impl PinKind {
             Self::X509 => "x509",
             Self::OpenPgp => "openpgp",
             Self::AllowedSigners => "allowed-signers",
+            Self::Sigstore => "sigstore",
         }
     }
 }
@@ -131,12 +136,13 @@ pub struct Authority {
     pub(crate) name: Arc<str>,
     pub(crate) kind: PinKind,
     pub(crate) scopes: Vec<String>,
-    pub(crate) roots: Vec<TrustedRoot>,
-    pub(crate) openpgp: Vec<TrustedOpenPgpKey>,
+    pub(crate) roots: Vec<Trusted<Certificate>>,
+    pub(crate) openpgp: Vec<Trusted<TrustedKey>>,
     pub(crate) people: Vec<Arc<Person>>,
-    pub(crate) ssh: Vec<TrustedSshKey>,
+    pub(crate) ssh: Vec<Trusted<ssh::PublicKey>>,
     pub(crate) signers: Vec<Arc<ListedKey>>,
-    pub(crate) tsa: Vec<TrustedTsa>,
+    pub(crate) tsa: Vec<Trusted<Certificate>>,
+    pub(crate) logs: Vec<Trusted<LogKey>>,
     pub(crate) document: Option<DocumentFacts>,
     pub(crate) revocations: Arc<[Revocation]>,
 }
@@ -151,10 +157,10 @@ impl Authority {
     ) -> Self {
         let roots = certificates
             .into_iter()
-            .map(|certificate| TrustedRoot {
+            .map(|certificate| Trusted {
                 from: certificate.not_before(),
                 retired_at: None,
-                certificate,
+                value: certificate,
             })
             .collect();
         Self {
@@ -167,6 +173,7 @@ impl Authority {
             ssh: Vec::new(),
             signers: Vec::new(),
             tsa: Vec::new(),
+            logs: Vec::new(),
             document: None,
             revocations: Arc::default(),
         }
@@ -188,29 +195,39 @@ impl Authority {
         }
     }
 
+    /// Returns an authority that is an instance of Sigstore.
+    pub fn from_sigstore(name: &str, root: SigstoreRoot) -> Self {
+        Self {
+            roots: root.issuers,
+            tsa: root.tsa,
+            logs: root.logs,
+            ..Self::from_certificates(name, PinKind::Sigstore, Vec::new(), Vec::new())
+        }
+    }
+
     /// Returns an authority known by its trust document, which the caller has verified.
     pub fn from_document(name: &str, scopes: Vec<String>, document: &TrustDocument) -> Self {
         let roots = document
             .roots
             .iter()
-            .map(|root| TrustedRoot {
-                certificate: root.certificate.clone(),
+            .map(|root| Trusted {
+                value: root.certificate.clone(),
                 from: root.from,
                 retired_at: root.retired_at,
             })
             .collect();
-        let openpgp = document.openpgp.iter().map(|ca| TrustedOpenPgpKey {
-            key: ca.certificate.clone(),
+        let openpgp = document.openpgp.iter().map(|ca| Trusted {
+            value: ca.certificate.clone(),
             from: ca.from,
             retired_at: ca.retired_at,
         });
-        let ssh = document.ssh_ca.iter().map(|ca| TrustedSshKey {
-            key: ca.public_key.clone(),
+        let ssh = document.ssh_ca.iter().map(|ca| Trusted {
+            value: ca.public_key.clone(),
             from: ca.from,
             retired_at: ca.retired_at,
         });
-        let tsa = document.tsa.iter().map(|tsa| TrustedTsa {
-            certificate: tsa.certificate.clone(),
+        let tsa = document.tsa.iter().map(|tsa| Trusted {
+            value: tsa.certificate.clone(),
             from: tsa.from,
             retired_at: tsa.retired_at,
         });
@@ -224,6 +241,7 @@ impl Authority {
             ssh: ssh.collect(),
             signers: Vec::new(),
             tsa: tsa.collect(),
+            logs: Vec::new(),
             document: Some(DocumentFacts {
                 url: document.authority.clone(),
                 trust_domain: document.trust_domain.clone(),
@@ -252,12 +270,12 @@ impl Authority {
     }
 
     /// Returns its roots, retired ones too.
-    pub fn roots(&self) -> &[TrustedRoot] {
+    pub fn roots(&self) -> &[Trusted<Certificate>] {
         &self.roots
     }
 
     /// Returns the keys with which it certifies OpenPGP keys, retired ones too.
-    pub fn openpgp(&self) -> &[TrustedOpenPgpKey] {
+    pub fn openpgp(&self) -> &[Trusted<TrustedKey>] {
         &self.openpgp
     }
 
@@ -267,7 +285,7 @@ impl Authority {
     }
 
     /// Returns the keys with which it signs OpenSSH certificates, retired ones too.
-    pub fn ssh(&self) -> &[TrustedSshKey] {
+    pub fn ssh(&self) -> &[Trusted<ssh::PublicKey>] {
         &self.ssh
     }
 
@@ -277,8 +295,13 @@ impl Authority {
     }
 
     /// Returns who stamps for it, retired ones too.
-    pub fn tsa(&self) -> &[TrustedTsa] {
+    pub fn tsa(&self) -> &[Trusted<Certificate>] {
         &self.tsa
+    }
+
+    /// Returns the keys of its logs, retired ones too.
+    pub fn logs(&self) -> &[Trusted<LogKey>] {
+        &self.logs
     }
 
     /// Returns what it took back.
@@ -294,10 +317,10 @@ impl Authority {
     /// Returns the SHA-256 of each root, and of each key that it lists.
     pub fn keys(&self) -> impl Iterator<Item = [u8; 32]> {
         let certificates = self.roots.iter();
-        let certificates = certificates.map(|it| Some(it.certificate.public_key().spki_sha256()));
-        let openpgp = self.openpgp.iter().map(|it| it.key.key().spki_sha256());
+        let certificates = certificates.map(|it| Some(it.value.public_key().spki_sha256()));
+        let openpgp = self.openpgp.iter().map(|it| it.value.key().spki_sha256());
         let people = self.people.iter().map(|it| Some(it.spki_sha256()));
-        let ssh = self.ssh.iter().map(|it| Some(it.key.spki_sha256()));
+        let ssh = self.ssh.iter().map(|it| Some(it.value.spki_sha256()));
         let signers = self.signers.iter();
         let signers = signers.map(|it| Some(it.public_key().spki_sha256()));
         let all = certificates.chain(openpgp).chain(people);
@@ -315,106 +338,6 @@ impl Authority {
     /// Returns what its trust document says, when it has one.
     pub fn document(&self) -> Option<&DocumentFacts> {
         self.document.as_ref()
-    }
-}
-
-/// A root and the time in which the authority issued with it.
-#[derive(Clone, Debug)]
-pub struct TrustedRoot {
-    pub(crate) certificate: Certificate,
-    pub(crate) from: UnixTime,
-    pub(crate) retired_at: Option<UnixTime>,
-}
-
-impl TrustedRoot {
-    /// Returns the root's certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// Returns the first second of its use.
-    pub fn from(&self) -> UnixTime {
-        self.from
-    }
-
-    /// Returns the second in which it was retired: signatures judged later do not count.
-    pub fn retired_at(&self) -> Option<UnixTime> {
-        self.retired_at
-    }
-}
-
-/// An OpenPGP key and the time in which the authority certified with it.
-#[derive(Clone, Debug)]
-pub struct TrustedOpenPgpKey {
-    pub(crate) key: TrustedKey,
-    pub(crate) from: UnixTime,
-    pub(crate) retired_at: Option<UnixTime>,
-}
-
-impl TrustedOpenPgpKey {
-    /// Returns the key.
-    pub fn key(&self) -> &TrustedKey {
-        &self.key
-    }
-
-    /// Returns the first second of its use.
-    pub fn from(&self) -> UnixTime {
-        self.from
-    }
-
-    /// Returns the second in which it was retired: signatures judged later do not count.
-    pub fn retired_at(&self) -> Option<UnixTime> {
-        self.retired_at
-    }
-}
-
-/// An SSH key and the time in which the authority signed certificates with it.
-#[derive(Clone, Debug)]
-pub struct TrustedSshKey {
-    pub(crate) key: ssh::PublicKey,
-    pub(crate) from: UnixTime,
-    pub(crate) retired_at: Option<UnixTime>,
-}
-
-impl TrustedSshKey {
-    /// Returns the key.
-    pub fn key(&self) -> &ssh::PublicKey {
-        &self.key
-    }
-
-    /// Returns the first second of its use.
-    pub fn from(&self) -> UnixTime {
-        self.from
-    }
-
-    /// Returns the second in which it was retired: signatures judged later do not count.
-    pub fn retired_at(&self) -> Option<UnixTime> {
-        self.retired_at
-    }
-}
-
-/// A time-stamping authority and the time in which it stamped.
-#[derive(Clone, Debug)]
-pub struct TrustedTsa {
-    pub(crate) certificate: Certificate,
-    pub(crate) from: UnixTime,
-    pub(crate) retired_at: Option<UnixTime>,
-}
-
-impl TrustedTsa {
-    /// Returns the certificate.
-    pub fn certificate(&self) -> &Certificate {
-        &self.certificate
-    }
-
-    /// Returns the first second of its use.
-    pub fn from(&self) -> UnixTime {
-        self.from
-    }
-
-    /// Returns the second in which it was retired: later time stamps do not count.
-    pub fn retired_at(&self) -> Option<UnixTime> {
-        self.retired_at
     }
 }
 
@@ -466,22 +389,27 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
             field(scope.as_bytes());
         }
         let roots = authority.roots.iter().map(|root| {
-            let made: (&[u8], &[u8]) = (b"root", root.certificate.der());
+            let made: (&[u8], &[u8]) = (b"root", root.value.der());
             (made, root.from, root.retired_at)
         });
         let openpgp = authority.openpgp.iter().map(|root| {
-            let made: (&[u8], &[u8]) = (b"openpgp", root.key.as_bytes());
+            let made: (&[u8], &[u8]) = (b"openpgp", root.value.as_bytes());
             (made, root.from, root.retired_at)
         });
         let ssh = authority.ssh.iter().map(|root| {
-            let made: (&[u8], &[u8]) = (b"ssh", root.key.blob());
+            let made: (&[u8], &[u8]) = (b"ssh", root.value.blob());
             (made, root.from, root.retired_at)
         });
         let tsa = authority.tsa.iter().map(|tsa| {
-            let made: (&[u8], &[u8]) = (b"tsa", tsa.certificate.der());
+            let made: (&[u8], &[u8]) = (b"tsa", tsa.value.der());
             (made, tsa.from, tsa.retired_at)
         });
-        for ((kind, key), from, retired_at) in roots.chain(openpgp).chain(ssh).chain(tsa) {
+        let logs = authority.logs.iter().map(|log| {
+            let made: (&[u8], &[u8]) = (b"log", log.value.public_key().spki_der());
+            (made, log.from, log.retired_at)
+        });
+        let keys = roots.chain(openpgp).chain(ssh).chain(tsa).chain(logs);
+        for ((kind, key), from, retired_at) in keys {
             field(kind);
             field(key);
             field(from.to_string().as_bytes());

@@ -178,6 +178,12 @@ codes! {
     TimestampInvalid "timestamp-invalid" Rejected
         "A time stamp of the signature is broken, over other bytes, or not by the trusted authority that it names"
         "Treat the object as forged; sign again";
+    LogEntryInvalid "log-entry-invalid" Rejected
+        "The log entry of a signature is broken, about another signature, or not by the trusted log that it names"
+        "Treat the object as forged; sign again";
+    TimeNotShown "time-not-shown" Undecided
+        "Signature and chain are good, and nothing shows that the short-lived certificate lived when it signed"
+        "Sign with an embedded log entry (gitsign: `rekorMode = offline`) or a time stamp, or lower `time_basis_floor` for the authority knowing what that means";
     TimeBasisTooWeak "time-basis-too-weak" Rejected
         "What shows that the certificate lived when it signed is weaker than the policy asks"
         "Sign while the authority is reachable, or lower `time_basis_floor` in the policy knowing what that means";
@@ -302,8 +308,8 @@ impl Serialize for Code {
 
 /// What shows that a signature was made while its certificate lived, weakest first.
 ///
-/// This version finds `declared`, `dag-ordered`, `issuance-bound` and `timestamped`; a policy may
-/// name any as its floor, and nothing reaches a floor that nothing produces.
+/// This version finds `declared`, `dag-ordered`, `issuance-bound`, `timestamped` and `logged`; a
+/// policy may name any as its floor, and nothing reaches a floor that nothing produces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeBasis {
@@ -317,7 +323,7 @@ pub enum TimeBasis {
     IssuanceBound,
     /// An RFC 3161 token over the signature.
     Timestamped,
-    /// An inclusion proof in the authority's log.
+    /// A dated answer of a log that the authority names.
     Logged,
     /// Logged, with a quorum of witnesses.
     Witnessed,

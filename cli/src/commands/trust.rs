@@ -12,13 +12,18 @@ use std::{
 use notme_agent::{AuthorityAddress, AuthorityUrl, Document, HISTORY_MAX};
 use notme_attest::trusted_root::TrustedRoot as SigstoreRoot;
 use notme_core::{
-    certificate::Certificate, dsse::Envelope, hex, time::UnixTime, trust::TrustDocument,
+    certificate::Certificate,
+    dsse::Envelope,
+    hex,
+    rekor::LogKey,
+    time::UnixTime,
+    trust::{TrustDocument, Trusted},
 };
 use notme_verifier::{
     Code,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, TrustedRoot, TrustedTsa},
+    trust::Authority,
     verdict::Class,
 };
 
@@ -175,6 +180,20 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
         print_authority(&mut io::stdout().lock(), &authority.map_err(store_failure)?)?;
         return Ok(Exit::Yes);
     }
+    if arguments.sigstore {
+        let json = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        let added = store.add_sigstore(&arguments.name, &json);
+        let (authority, passed_over) = added.map_err(store_failure)?;
+        print_authority(&mut io::stdout().lock(), &authority)?;
+        for what in passed_over {
+            writeln!(io::stderr(), "hint: {} and was left out", escape(&what))?;
+        }
+        writeln!(
+            io::stderr(),
+            "hint: it certifies everybody, so a policy has to say who may sign: `identities` and `issuers`"
+        )?;
+        return Ok(Exit::Yes);
+    }
     let authority = match read_source(arguments)? {
         Source::Pem(_) if pins.is_empty() && arguments.source.parse::<AuthorityUrl>().is_ok() => {
             return Err(pin_wanted(&[]));
@@ -261,14 +280,14 @@ fn describe(authority: &Authority) -> serde_json::Value {
         .roots()
         .iter()
         .map(|root| {
-            let key = root.certificate().public_key();
+            let key = root.value.public_key();
             serde_json::json!({
                 "kid": key.kid(),
                 "algorithm": key.algorithm(),
                 "spki_sha256": hex::encode(&key.spki_sha256()),
-                "subject": root.certificate().subject_text(),
-                "from": root.from().to_string(),
-                "retired_at": root.retired_at().map(|at| at.to_string()),
+                "subject": root.value.subject_text(),
+                "from": root.from.to_string(),
+                "retired_at": root.retired_at.map(|at| at.to_string()),
             })
         })
         .collect();
@@ -281,19 +300,29 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "seqno": authority.document().map(|facts| facts.seqno),
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
+        "logs": authority.logs().iter().map(describe_log).collect::<Vec<_>>(),
         "tsa": authority.tsa().iter().map(describe_tsa).collect::<Vec<_>>(),
         "openpgp": openpgp::describe(authority),
         "ssh": ssh::describe(authority),
     })
 }
 
-fn describe_tsa(tsa: &TrustedTsa) -> serde_json::Value {
-    let key = tsa.certificate().public_key();
+fn describe_tsa(tsa: &Trusted<Certificate>) -> serde_json::Value {
+    let key = tsa.value.public_key();
     serde_json::json!({
         "kid": key.kid(),
         "algorithm": key.algorithm(),
-        "from": tsa.from().to_string(),
-        "retired_at": tsa.retired_at().map(|at| at.to_string()),
+        "from": tsa.from.to_string(),
+        "retired_at": tsa.retired_at.map(|at| at.to_string()),
+    })
+}
+
+fn describe_log(log: &Trusted<LogKey>) -> serde_json::Value {
+    serde_json::json!({
+        "kid": log.value.public_key().kid(),
+        "log_id": hex::encode(&log.value.log_id()),
+        "from": log.from.to_string(),
+        "retired_at": log.retired_at.map(|at| at.to_string()),
     })
 }
 
@@ -304,8 +333,8 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         writeln!(out, "  document {} of {}", facts.seqno, facts.issued_at)?;
     }
     for root in authority.roots() {
-        let key = root.certificate().public_key();
-        let window = window(authority, root.from(), root.retired_at());
+        let key = root.value.public_key();
+        let window = window(authority, root.from, root.retired_at);
         writeln!(
             out,
             "  root     {} {}{window}",
@@ -315,10 +344,18 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         writeln!(out, "    pin    {}", hex::encode(&key.spki_sha256()))?;
     }
     for tsa in authority.tsa() {
-        let key = tsa.certificate().public_key();
-        let window = window(authority, tsa.from(), tsa.retired_at());
+        let key = tsa.value.public_key();
+        let window = window(authority, tsa.from, tsa.retired_at);
         let algorithm = key.algorithm().as_str();
         writeln!(out, "  stamps   {algorithm} {}{window}", key.kid())?;
+    }
+    for log in authority.logs() {
+        let window = window(authority, log.from, log.retired_at);
+        writeln!(
+            out,
+            "  log      {}{window}",
+            hex::encode(&log.value.log_id())
+        )?;
     }
     openpgp::print(out, authority)?;
     ssh::print(out, authority)
@@ -372,10 +409,10 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     }
     let pem: String = authorities
         .flat_map(|authority| {
-            let used = |root: &&TrustedRoot| authority.has_used(root.from());
+            let used = |root: &&Trusted<Certificate>| authority.has_used(root.from);
             authority.roots().iter().filter(used)
         })
-        .map(|root| Certificate::pem(root.certificate()))
+        .map(|root| Certificate::pem(&root.value))
         .collect();
     if pem.is_empty() {
         return Err(Failure::from("no such authority is trusted"));

@@ -32,16 +32,16 @@ pub(super) fn trusted(home: &Home) -> Result<Vec<Listed>, Failure> {
     let mut listed = Vec::new();
     for authority in trust.authorities() {
         let used = authority.openpgp().iter();
-        for root in used.filter(|root| authority.has_used(root.from())) {
-            let key = root.key().key();
+        for root in used.filter(|root| authority.has_used(root.from)) {
+            let key = root.value.key();
             listed.push(Listed {
                 record: "pub",
                 fingerprint: key.fingerprint().clone(),
                 kind: key.kind(),
                 created: key.created(),
-                expires: root.retired_at(),
+                expires: root.retired_at,
                 uses: "c",
-                user_ids: vec![root.key().user_id()],
+                user_ids: vec![root.value.user_id()],
                 agent: None,
             });
         }

@@ -29,6 +29,25 @@ const WEAK: [(ObjectIdentifier, &str); 8] = [
     (ObjectIdentifier::new_unwrap("1.2.840.113549.2.2"), "MD2"),
 ];
 
+/// What a signature's algorithm says of the key that made it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scheme {
+    Ed25519,
+    /// On whichever curve the key is.
+    Ecdsa,
+    Rsa,
+}
+
+impl Scheme {
+    pub(crate) const fn is_for(self, key: Algorithm) -> bool {
+        match key {
+            Algorithm::Ed25519 => matches!(self, Self::Ed25519),
+            Algorithm::P256 | Algorithm::P384 => matches!(self, Self::Ecdsa),
+            Algorithm::Rsa => matches!(self, Self::Rsa),
+        }
+    }
+}
+
 /// Reads a digest AlgorithmIdentifier; its parameters may be absent or NULL (RFC 5754 section 2).
 pub(crate) fn read_digest(element: Element<'_>) -> Result<Hash, CmsError> {
     let (name, parameters) = read(element)?;
@@ -46,35 +65,35 @@ pub(crate) fn read_digest(element: Element<'_>) -> Result<Hash, CmsError> {
 
 /// Reads a signature AlgorithmIdentifier beside the signer's digest algorithm, and tells what
 /// kind of key it needs.
-pub(super) fn read_signature(element: Element<'_>, digest: Hash) -> Result<Algorithm, CmsError> {
+pub(super) fn read_signature(element: Element<'_>, digest: Hash) -> Result<Scheme, CmsError> {
     let (name, parameters) = read(element)?;
-    let (algorithm, hash) = match name {
-        oid::ED25519 => (Algorithm::Ed25519, None),
-        oid::ECDSA_WITH_SHA256 => (Algorithm::P256, Some(Hash::Sha256)),
-        oid::ECDSA_WITH_SHA384 => (Algorithm::P256, Some(Hash::Sha384)),
-        oid::ECDSA_WITH_SHA512 => (Algorithm::P256, Some(Hash::Sha512)),
-        oid::RSA_ENCRYPTION => (Algorithm::Rsa, None),
-        oid::SHA256_WITH_RSA => (Algorithm::Rsa, Some(Hash::Sha256)),
-        oid::SHA384_WITH_RSA => (Algorithm::Rsa, Some(Hash::Sha384)),
-        oid::SHA512_WITH_RSA => (Algorithm::Rsa, Some(Hash::Sha512)),
+    let (scheme, hash) = match name {
+        oid::ED25519 => (Scheme::Ed25519, None),
+        oid::ECDSA_WITH_SHA256 => (Scheme::Ecdsa, Some(Hash::Sha256)),
+        oid::ECDSA_WITH_SHA384 => (Scheme::Ecdsa, Some(Hash::Sha384)),
+        oid::ECDSA_WITH_SHA512 => (Scheme::Ecdsa, Some(Hash::Sha512)),
+        oid::RSA_ENCRYPTION => (Scheme::Rsa, None),
+        oid::SHA256_WITH_RSA => (Scheme::Rsa, Some(Hash::Sha256)),
+        oid::SHA384_WITH_RSA => (Scheme::Rsa, Some(Hash::Sha384)),
+        oid::SHA512_WITH_RSA => (Scheme::Rsa, Some(Hash::Sha512)),
         _ => return Err(not_accepted(name)),
     };
-    let parameters_fit = match algorithm {
+    let parameters_fit = match scheme {
         // RFC 8410 section 3 and RFC 5754 section 3.3: absent.
-        Algorithm::Ed25519 | Algorithm::P256 => parameters == Parameters::Absent,
+        Scheme::Ed25519 | Scheme::Ecdsa => parameters == Parameters::Absent,
         // RFC 5754 section 3.2: NULL; some leave it out.
-        Algorithm::Rsa => parameters != Parameters::Other,
+        Scheme::Rsa => parameters != Parameters::Other,
     };
     if !parameters_fit {
         return Err(DerError.into());
     }
-    if algorithm == Algorithm::Ed25519 && digest != Hash::Sha512 {
+    if scheme == Scheme::Ed25519 && digest != Hash::Sha512 {
         return Err(CmsError::Ed25519Digest);
     }
     if hash.is_some_and(|hash| hash != digest) {
         return Err(CmsError::DigestAlgorithms);
     }
-    Ok(algorithm)
+    Ok(scheme)
 }
 
 /// Writes a digest AlgorithmIdentifier, parameters absent.
@@ -91,13 +110,13 @@ pub(crate) fn write_digest(hash: Hash) -> Vec<u8> {
 pub(super) fn write_signature(algorithm: Algorithm, hash: Hash) -> Vec<u8> {
     let name = match (algorithm, hash) {
         (Algorithm::Ed25519, _) => oid::ED25519,
-        (Algorithm::P256, Hash::Sha256) => oid::ECDSA_WITH_SHA256,
-        (Algorithm::P256, Hash::Sha384) => oid::ECDSA_WITH_SHA384,
-        (Algorithm::P256, Hash::Sha512) => oid::ECDSA_WITH_SHA512,
+        (Algorithm::P256 | Algorithm::P384, Hash::Sha256) => oid::ECDSA_WITH_SHA256,
+        (Algorithm::P256 | Algorithm::P384, Hash::Sha384) => oid::ECDSA_WITH_SHA384,
+        (Algorithm::P256 | Algorithm::P384, Hash::Sha512) => oid::ECDSA_WITH_SHA512,
         (Algorithm::Rsa, _) => oid::RSA_ENCRYPTION,
     };
     let parameters: &[u8] = match algorithm {
-        Algorithm::Ed25519 | Algorithm::P256 => &[],
+        Algorithm::Ed25519 | Algorithm::P256 | Algorithm::P384 => &[],
         Algorithm::Rsa => &[NULL, 0],
     };
     der_writer::sequence(&[&der_writer::oid(name), parameters])

@@ -7,6 +7,7 @@ use crate::{
     der_reader::{DerError, Element, OBJECT_IDENTIFIER, OCTET_STRING, Reader, SEQUENCE, SET},
     der_writer,
     key::Hash,
+    oid,
     time::UnixTime,
 };
 
@@ -170,12 +171,23 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Checks the form of unsigned attributes and returns the time stamps among them, unread. Nothing
-/// covers unsigned attributes, and those who add one do not sort the others again, so their order
-/// is free.
-pub(super) fn read_unsigned(set: Element<'_>) -> Result<Vec<&[u8]>, CmsError> {
+/// What is looked at of the unsigned attributes, unread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unsigned<'a> {
+    pub(crate) time_stamps: Vec<&'a [u8]>,
+    /// What a log answered, as gitsign keeps it.
+    pub(crate) log_entry: Option<&'a [u8]>,
+}
+
+/// Checks the form of unsigned attributes and returns those that are looked at. Nothing covers
+/// unsigned attributes, and those who add one do not sort the others again, so their order is free.
+pub(super) fn read_unsigned(set: Element<'_>) -> Result<Unsigned<'_>, CmsError> {
     let mut time_stamps = Vec::new();
+    let mut log_entry = None;
     for_each(set, Order::Free, |name, values| {
+        if name == oid::REKOR_LOG_ENTRY {
+            log_entry = Some(one(name, values, OCTET_STRING)?.value);
+        }
         if name == TIME_STAMP_TOKEN {
             let mut values = values.reader();
             while !values.is_empty() {
@@ -187,7 +199,10 @@ pub(super) fn read_unsigned(set: Element<'_>) -> Result<Vec<&[u8]>, CmsError> {
         }
         Ok(())
     })?;
-    Ok(time_stamps)
+    Ok(Unsigned {
+        time_stamps,
+        log_entry,
+    })
 }
 
 enum Order {

@@ -2,6 +2,7 @@
 
 use super::{
     CmsError,
+    algorithm::Scheme,
     attributes::{Attributes, DATA},
     signed_data::{SignedData, SignerName},
 };
@@ -9,7 +10,7 @@ use crate::{
     ber,
     certificate::Certificate,
     der_reader::{Element, SEQUENCE, context},
-    key::{Algorithm, Hash},
+    key::Hash,
     time::UnixTime,
 };
 
@@ -31,10 +32,11 @@ pub struct SignedMessage {
     signing_time: Option<UnixTime>,
     /// As they came, but for the tag, which is that of a SET (RFC 5652 section 5.4).
     signed_attributes: Vec<u8>,
-    algorithm: Algorithm,
+    scheme: Scheme,
     signature: Vec<u8>,
     unsigned_attributes: Vec<u8>,
     time_stamps: Vec<Vec<u8>>,
+    log_entry: Option<Vec<u8>>,
 }
 
 impl SignedMessage {
@@ -72,10 +74,13 @@ impl SignedMessage {
             digest: attributes.digest.to_vec(),
             signing_time: attributes.signing_time,
             signed_attributes: signer.as_signed(),
-            algorithm: signer.algorithm,
+            scheme: signer.scheme,
             signature: signer.signature.to_vec(),
             unsigned_attributes: signer.unsigned_attributes.to_vec(),
-            time_stamps: signer.time_stamps.iter().map(|it| it.to_vec()).collect(),
+            time_stamps: (signer.unsigned.time_stamps.iter())
+                .map(|it| it.to_vec())
+                .collect(),
+            log_entry: signer.unsigned.log_entry.map(<[u8]>::to_vec),
         })
     }
 
@@ -121,6 +126,17 @@ impl SignedMessage {
         self.time_stamps.iter().map(Vec::as_slice)
     }
 
+    /// Returns what the signature is over: the DER of the signed attributes as a SET.
+    pub fn signed_attributes(&self) -> &[u8] {
+        &self.signed_attributes
+    }
+
+    /// Returns what a log is said to have answered about the signature, unread: for
+    /// [`LogEntry::parse`](crate::rekor::LogEntry::parse).
+    pub fn log_entry(&self) -> Option<&[u8]> {
+        self.log_entry.as_deref()
+    }
+
     /// Verifies that the key of [`SignedMessage::signer`] signed `payload`, and nothing else:
     /// not who that is, nor whether the certificate is any good.
     ///
@@ -132,7 +148,7 @@ impl SignedMessage {
             return Err(CmsError::DigestMismatch);
         }
         let key = self.signer().public_key();
-        if key.algorithm() != self.algorithm {
+        if !self.scheme.is_for(key.algorithm()) {
             return Err(CmsError::KeyMismatch);
         }
         key.verify(self.hash, &self.signed_attributes, &self.signature)

@@ -4,13 +4,13 @@ use der::oid::ObjectIdentifier;
 
 use super::{
     CmsError,
-    algorithm::{read_digest, read_signature},
-    attributes::read_unsigned,
+    algorithm::{Scheme, read_digest, read_signature},
+    attributes::{Unsigned, read_unsigned},
 };
 use crate::{
     certificate::Certificate,
     der_reader::{DerError, Element, INTEGER, OCTET_STRING, Reader, SEQUENCE, SET, context},
-    key::{Algorithm, Hash},
+    key::Hash,
 };
 
 /// id-signedData.
@@ -84,10 +84,10 @@ pub(crate) struct SignerInfo<'a> {
     pub(crate) name: SignerName<'a>,
     pub(crate) hash: Hash,
     pub(crate) signed_attributes: Element<'a>,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) scheme: Scheme,
     pub(crate) signature: &'a [u8],
     pub(crate) unsigned_attributes: &'a [u8],
-    pub(crate) time_stamps: Vec<&'a [u8]>,
+    pub(crate) unsigned: Unsigned<'a>,
 }
 
 impl<'a> SignerInfo<'a> {
@@ -106,12 +106,12 @@ impl<'a> SignerInfo<'a> {
         let signed_attributes = fields
             .optional(context(0))?
             .ok_or(CmsError::NoSignedAttributes)?;
-        let algorithm = read_signature(fields.any()?, hash)?;
+        let scheme = read_signature(fields.any()?, hash)?;
         let signature = fields.expect(OCTET_STRING)?.value;
         let unsigned_attributes = fields.optional(context(1))?;
         fields.finish()?;
         Ok(Self {
-            time_stamps: unsigned_attributes
+            unsigned: unsigned_attributes
                 .map(read_unsigned)
                 .transpose()?
                 .unwrap_or_default(),
@@ -119,7 +119,7 @@ impl<'a> SignerInfo<'a> {
             name,
             hash,
             signed_attributes,
-            algorithm,
+            scheme,
             signature,
             unsigned_attributes: unsigned_attributes.map_or(&[], |set| set.value),
         })

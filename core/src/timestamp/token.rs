@@ -161,7 +161,7 @@ impl<'a> TimeStampToken<'a> {
             return Err(TimeStampError::Content);
         }
         let key = tsa.public_key();
-        if key.algorithm() != signer.algorithm {
+        if !signer.scheme.is_for(key.algorithm()) {
             return Err(TimeStampError::KeyMismatch);
         }
         key.verify(signer.hash, &signer.as_signed(), signer.signature)

@@ -45,7 +45,7 @@ pub fn build_token(
     let hash = match key.public_key().algorithm() {
         Algorithm::Ed25519 => Hash::Sha512,
         Algorithm::P256 => Hash::Sha256,
-        Algorithm::Rsa => return Err(TimeStampError::Certificate),
+        Algorithm::P384 | Algorithm::Rsa => return Err(TimeStampError::Certificate),
     };
     let info = sequence(&[
         &unsigned(&[1]),

@@ -7,6 +7,7 @@ use notme_core::{
     certificate::CertificateError,
     key::KeyId,
     openpgp::OpenPgpError,
+    sigstore_root::SigstoreRootError,
     ssh::allowed_signers::NumberedError,
     trust::{SuccessionError, TrustError},
 };
@@ -97,6 +98,12 @@ pub enum TrustStoreError {
     /// The file of allowed signers lists other keys than when it was trusted.
     #[error("the file of allowed signers lists other keys than when it was trusted")]
     SignersChanged,
+    /// The file is no trusted root of Sigstore that can be used.
+    #[error("the Sigstore trusted root cannot be used")]
+    SigstoreRoot(#[source] SigstoreRootError),
+    /// The trusted root names other keys than when it was trusted.
+    #[error("the Sigstore trusted root names other keys than when it was trusted")]
+    SigstoreChanged,
     /// The trust document is not one to rely on.
     #[error("the trust document is refused")]
     Document(#[source] TrustError),
@@ -182,6 +189,8 @@ impl TrustStoreError {
             | Self::Signers(_)
             | Self::NoSigners
             | Self::SignersChanged
+            | Self::SigstoreRoot(_)
+            | Self::SigstoreChanged
             | Self::Document(_)
             | Self::Bundle(_)
             | Self::Succession(_)
@@ -199,9 +208,11 @@ impl TrustStoreError {
     pub fn code(&self) -> Code {
         match self {
             Self::Document(error) => document_code(error),
-            Self::PinNotMet(_) | Self::Changed { .. } | Self::KeyMissing | Self::SignersChanged => {
-                Code::BundleInvalid
-            }
+            Self::PinNotMet(_)
+            | Self::Changed { .. }
+            | Self::KeyMissing
+            | Self::SignersChanged
+            | Self::SigstoreChanged => Code::BundleInvalid,
             Self::Bundle(BundleError::Stale) => Code::TrustStale,
             Self::Bundle(_) => Code::BundleInvalid,
             Self::Succession(SuccessionError::Rollback { .. }) => Code::BundleRollback,
@@ -221,6 +232,7 @@ impl TrustStoreError {
             | Self::Keys(_)
             | Self::Signers(_)
             | Self::NoSigners
+            | Self::SigstoreRoot(_)
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }

@@ -155,6 +155,7 @@ impl Claim {
         });
         let vouched = Vouched {
             identity: identity.map(|identity| anchors.intern(&identity)),
+            issuer: None,
             issuers_from: key.from(),
             issuers_until: until,
             issuers: Issuer::key_of(anchor),
@@ -209,6 +210,7 @@ impl Claim {
             binding,
             signing_time: Some(signature.created()),
             time_stamp: None,
+            log_entry: None,
             // Where the authority's time counts, the signer's clock does not.
             begins: (binding == Binding::Free).then(|| signature.created()),
             ends: signature.expires(),

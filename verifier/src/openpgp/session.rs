@@ -127,6 +127,7 @@ impl Session {
             .err();
         let vouched = Vouched {
             identity: Some(anchors.intern(identity)),
+            issuer: None,
             issuers_from: certification.not_before(),
             issuers_until: certification.not_after(),
             issuers: Issuer::key_of(anchor),

@@ -11,6 +11,7 @@ use notme_core::{
     hex,
     key::{KeyId, sha256},
     object::HashKind,
+    openpgp::Fingerprint,
     ssh::allowed_signers::AllowedSigners,
     time::UnixTime,
 };
@@ -20,7 +21,7 @@ use toml::Spanned;
 use super::{
     AuthorityRule, Exception, FLOOR_DEFAULT, POLICY_MAX, Pattern, Policy, PolicyError, Remark,
     SKEW_DEFAULT, SKEW_MAX, Selector, kid_of, lint,
-    principal::{By, Kind, Principal, Who},
+    principal::{By, Kind, Principal, Told, Who},
     rule::{Accepted, Algorithm, Committer, Demands, Format, Level, Right, Rule},
 };
 use crate::{ssh::ListedKey, verdict::TimeBasis};
@@ -93,6 +94,8 @@ struct PrincipalEntry {
     kind: Option<Kind>,
     identities: Option<Words>,
     except: Option<Words>,
+    issuers: Option<Words>,
+    fingerprints: Option<Words>,
     keys: Option<Words>,
     ssh_keys: Option<Words>,
     emails: Option<Words>,
@@ -106,6 +109,7 @@ struct RuleEntry {
     identity: Option<Spanned<String>>,
     #[serde(default)]
     except: Vec<Spanned<String>>,
+    issuer: Option<Spanned<String>>,
     authority: Option<String>,
     principals: Option<Words>,
     refs: Option<Words>,
@@ -402,6 +406,8 @@ impl PrincipalEntry {
         let is_more = self.kind.is_some()
             || self.identities.is_some()
             || self.except.is_some()
+            || self.issuers.is_some()
+            || self.fingerprints.is_some()
             || self.keys.is_some()
             || self.ssh_keys.is_some()
             || self.emails.is_some()
@@ -425,9 +431,18 @@ impl PrincipalEntry {
         let Some(kind) = self.kind else {
             return Err(wrong("a `[[principal]]` has a `kind`, or `members`"));
         };
-        if self.identities.is_none() && self.keys.is_none() && self.ssh_keys.is_none() {
+        let is_somebody = self.identities.is_some()
+            || self.keys.is_some()
+            || self.ssh_keys.is_some()
+            || self.fingerprints.is_some();
+        if !is_somebody {
             return Err(wrong(
-                "a `[[principal]]` has `identities`, `keys` or `ssh_keys`",
+                "a `[[principal]]` has `identities`, `keys`, `ssh_keys` or `fingerprints`",
+            ));
+        }
+        if kind == Kind::WebFlow && self.emails.is_none() {
+            return Err(wrong(
+                "a `[[principal]]` of kind `web-flow` has `emails`: those that the forge commits under",
             ));
         }
         if self.ssh_keys.is_some() && self.authority.is_some() {
@@ -452,16 +467,28 @@ impl PrincipalEntry {
                 listed.push(Arc::new(key));
             }
         }
-        let identities = self.identities.as_ref();
+        let fingerprint = |text: &Spanned<String>| {
+            let message = "a fingerprint is 40 or 64 hexadecimal digits";
+            let read = Fingerprint::from_hex(text.as_ref());
+            read.ok_or_else(|| (text.span(), message.to_owned()))
+        };
+        let fingerprints = match &self.fingerprints {
+            Some(list) => {
+                let list = words(list, "fingerprints")?.into_iter();
+                Some(list.map(fingerprint).collect::<Result<_, _>>()?)
+            }
+            None => None,
+        };
+        let patterns_of = |list: &Option<Words>, key: &str| {
+            let list = list.as_ref();
+            list.map(|list| patterns(&words(list, key)?)).transpose()
+        };
         Ok(Principal {
             kind,
-            identities: identities
-                .map(|list| patterns(&words(list, "identities")?))
-                .transpose()?,
-            except: match &self.except {
-                Some(list) => patterns(&words(list, "except")?)?,
-                None => Vec::new(),
-            },
+            identities: patterns_of(&self.identities, "identities")?,
+            except: patterns_of(&self.except, "except")?.unwrap_or_default(),
+            told: patterns_of(&self.issuers, "issuers")?.map_or(Told::ByNobody, Told::By),
+            fingerprints,
             keys,
             emails: emails.iter().map(|it| Glob::new(it.as_ref())).collect(),
             by: names.by(self.authority.as_ref()),
@@ -472,7 +499,8 @@ impl PrincipalEntry {
 impl RuleEntry {
     fn to_rule(&self, right: Right, span: Range<usize>, names: &mut Names) -> Result<Rule, Wrong> {
         let wrong = |message: &str| (span.clone(), message.to_owned());
-        let is_narrowed = !self.except.is_empty() || self.authority.is_some();
+        let is_narrowed =
+            !self.except.is_empty() || self.issuer.is_some() || self.authority.is_some();
         let who = match (&self.identity, &self.principals) {
             (Some(_), Some(_)) => {
                 return Err(wrong("a rule has either `identity` or `principals`"));
@@ -480,10 +508,17 @@ impl RuleEntry {
             (Some(identity), None) => Who::Identity {
                 identity: Pattern::Glob(Glob::new(word(identity)?)),
                 except: patterns(&self.except.iter().collect::<Vec<_>>())?,
+                told: match (&self.issuer, right) {
+                    (Some(issuer), _) => Told::By(patterns(&[issuer])?),
+                    (None, Right::Allow { .. }) => Told::ByNobody,
+                    (None, Right::Require) => Told::Whatever,
+                },
                 by: names.by(self.authority.as_ref()),
             },
             (None, _) if is_narrowed => {
-                return Err(wrong("`except` and `authority` go with `identity`"));
+                return Err(wrong(
+                    "`except`, `issuer` and `authority` go with `identity`",
+                ));
             }
             (None, Some(list)) => {
                 let (names, principals) = names.resolve(list, "principals")?;

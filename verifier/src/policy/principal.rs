@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use notme_core::{glob::Glob, key::KeyId};
+use notme_core::{glob::Glob, key::KeyId, openpgp::Fingerprint};
 use serde::Deserialize;
 
 use super::{Pattern, Selector};
@@ -15,6 +15,10 @@ pub(crate) struct Signer<'a> {
     pub(crate) authority: &'a str,
     pub(crate) authority_kid: KeyId,
     pub(crate) kid: KeyId,
+    /// Who told a Sigstore authority whose identity it is.
+    pub(crate) issuer: Option<&'a str>,
+    /// Those of an OpenPGP key and of the primary key above it.
+    pub(crate) fingerprints: Option<[&'a Fingerprint; 2]>,
 }
 
 /// Whom a rule speaks of.
@@ -26,6 +30,7 @@ pub(super) enum Who {
     Identity {
         identity: Pattern,
         except: Vec<Pattern>,
+        told: Told,
         by: By,
     },
     /// Some that the policy names one by one.
@@ -43,9 +48,11 @@ impl Who {
             Self::Identity {
                 identity,
                 except,
+                told,
                 by,
             } => {
                 by.fits(signer)
+                    && told.fits(signer)
                     && identity.matches(signer.identity)
                     && !except.iter().any(|it| it.matches(signer.identity))
             }
@@ -104,8 +111,12 @@ pub(super) struct Principal {
     /// `None` when the keys alone say who it is.
     pub(super) identities: Option<Vec<Pattern>>,
     pub(super) except: Vec<Pattern>,
+    /// Who has to have told a Sigstore authority who it is.
+    pub(super) told: Told,
     /// Keys that sign, or that vouch for those that do; `None` when any may.
     pub(super) keys: Option<Vec<KeyId>>,
+    /// OpenPGP keys of the trust store; `None` when any may.
+    pub(super) fingerprints: Option<Vec<Fingerprint>>,
     pub(super) emails: Vec<Glob>,
     pub(super) by: By,
 }
@@ -117,10 +128,38 @@ impl Principal {
             let mut keys = keys.iter();
             keys.any(|kid| *kid == signer.kid || *kid == signer.authority_kid)
         };
+        let has_fingerprint = |all: &Vec<Fingerprint>| {
+            let own = signer.fingerprints.into_iter().flatten();
+            own.into_iter().any(|fingerprint| all.contains(fingerprint))
+        };
         self.by.fits(signer)
             && (self.identities.as_ref()).is_none_or(|all| all.iter().any(matches))
             && !self.except.iter().any(matches)
             && self.keys.as_ref().is_none_or(has_key)
+            && self.fingerprints.as_ref().is_none_or(has_fingerprint)
+            && self.told.fits(signer)
+    }
+}
+
+/// Who has to have told a Sigstore authority who it is. There an identity is as good as whoever
+/// told it; elsewhere nobody did.
+#[derive(Clone, Debug)]
+pub(super) enum Told {
+    /// Nobody: a Sigstore authority does not vouch for it.
+    ByNobody,
+    /// Whoever, or nobody: for rules that ask for more.
+    Whatever,
+    /// One of these.
+    By(Vec<Pattern>),
+}
+
+impl Told {
+    fn fits(&self, signer: Signer<'_>) -> bool {
+        match (self, signer.issuer) {
+            (Self::Whatever, _) | (Self::ByNobody, None) => true,
+            (Self::By(issuers), Some(issuer)) => issuers.iter().any(|it| it.matches(issuer)),
+            (Self::ByNobody, Some(_)) | (Self::By(_), None) => false,
+        }
     }
 }
 

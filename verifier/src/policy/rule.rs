@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     Rules, Signer,
-    principal::{Principal, Who},
+    principal::{Kind, Principal, Who},
 };
 use crate::{
     refusal::Refusal,
@@ -336,7 +336,12 @@ impl Demands {
             let detail = format!("{}, and the rule asks for {floor}", question.basis);
             unless(question.basis >= floor, Code::TimeBasisTooWeak, detail)?;
         }
-        if self.committer.is_some() {
+        // What a forge signs for others is not whatever somebody else brings along.
+        let is_web_flow = || {
+            let mut theirs = principals.iter().filter(|it| it.fits(question.signer));
+            theirs.any(|it| it.kind == Kind::WebFlow)
+        };
+        if self.committer.is_some() || is_web_flow() {
             check_committer(principals, question)?;
         }
         self.check_statements(question)?;

@@ -42,7 +42,9 @@ impl Signer {
         let vouched = judgement.standing().and_then(|it| it.pin_kind());
         match vouched {
             Some(PinKind::TrustDocument | PinKind::Pem) => Self::Agent,
-            Some(PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners) => Self::Person,
+            Some(
+                PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners | PinKind::Sigstore,
+            ) => Self::Person,
             None if judgement.shortcoming() == Some(Code::Unsigned) => Self::Nobody,
             None => Self::Unknown,
         }

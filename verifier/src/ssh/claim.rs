@@ -68,6 +68,7 @@ impl Claim {
             binding: self.binding,
             signing_time: None,
             time_stamp: None,
+            log_entry: None,
             begins: None,
             ends: None,
         }
@@ -109,6 +110,7 @@ fn by_authority(certificate: &Certificate, anchor: &Arc<Anchor>, anchors: &Ancho
         .err();
     let vouched = Vouched {
         identity: identity.map(|identity| anchors.intern(identity)),
+        issuer: None,
         issuers_from: BEGINNING,
         issuers_until: NEVER,
         issuers: Issuer::key_of(anchor),
@@ -135,6 +137,7 @@ fn by_line(key: &Key, anchor: &Arc<Anchor>, line: &ListedKey, anchors: &Anchors)
         .err();
     let vouched = Vouched {
         identity: identity.map(|identity| anchors.intern(&identity)),
+        issuer: None,
         issuers_from: line.from(),
         issuers_until: line.until(),
         issuers: Issuer::key_of(anchor),

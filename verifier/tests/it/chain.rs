@@ -6,18 +6,16 @@ use notme_core::trust::{Revocation, RevocationKind};
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
+    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH},
 };
 use notme_verifier::{
     Code, Policy, Trust, Verdict,
     trust::{Authority, Fault, PinKind},
 };
 
-use crate::{
-    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH},
-    world::{
-        assert_accepted, assert_code, bound_commit, commit_with, floor, judge, judge_by,
-        judge_declared, judge_in, payload, session_commit,
-    },
+use crate::world::{
+    assert_accepted, assert_code, bound_commit, commit_with, floor, judge, judge_by,
+    judge_declared, judge_in, payload, session_commit,
 };
 
 fn corporate() -> Holder {

@@ -4,13 +4,10 @@ use notme_core::{
     armor::armor,
     object::{HashKind, ObjectKind},
 };
-use notme_testkit::{cast::LeafSpec, clock::NOW};
+use notme_testkit::{cast::LeafSpec, clock::NOW, mint::tlv};
 use notme_verifier::{Judge, Judgement, Policy, Verdict};
 
-use crate::{
-    mint::tlv,
-    world::{TREE, assert_accepted, authority, bound_commit, judge, payload, trust},
-};
+use crate::world::{TREE, assert_accepted, authority, bound_commit, judge, payload, trust};
 
 /// Judges an object once for each byte and each of three bits of it that is another.
 #[track_caller]

@@ -22,7 +22,7 @@ use notme_verifier::{
 };
 use serde_json::Value;
 
-use crate::mint::Mint;
+use notme_testkit::mint::Mint;
 
 /// A name and a path that mean something to every format, and to terminals.
 const EVIL_NAME: &str =

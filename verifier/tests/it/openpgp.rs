@@ -3,3 +3,4 @@
 mod people;
 mod sessions;
 mod store;
+mod web_flow;

@@ -249,7 +249,7 @@ fn the_policy_of_a_trust_store_can_be_written_down() {
 
 #[test]
 fn a_corporate_authority_cannot_name_an_agent_by_default() {
-    use crate::mint::Mint;
+    use notme_testkit::mint::Mint;
     use notme_verifier::{
         Trust,
         trust::{Authority, PinKind},

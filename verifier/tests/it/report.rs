@@ -5,6 +5,7 @@ use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
     commit::CommitSpec,
+    mint::Mint,
     repository::Repository as Git,
 };
 use notme_verifier::{
@@ -17,10 +18,7 @@ use notme_verifier::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    mint::Mint,
-    world::{assert_accepted, authority, bound_commit, commit_with, judge, payload, trust},
-};
+use crate::world::{assert_accepted, authority, bound_commit, commit_with, judge, payload, trust};
 
 /// Judges a good commit and an unsigned child.
 fn outcome() -> (Outcome, [String; 2]) {
@@ -63,6 +61,7 @@ fn json_is_the_contract() {
             "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null, "policy": null,
             "format": null, "identity": null, "kid": null, "authority": null,
             "time_basis": null, "judged_at": null, "certificate": null, "timestamp": null,
+            "log_entry": null, "oidc_issuer": null,
             "attestations": [], "level": null,
         })
     );

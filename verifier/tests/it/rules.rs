@@ -44,6 +44,8 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
             authority: "local".to_owned(),
             authority_kid: kid,
             kid,
+            issuer: None,
+            fingerprints: None,
         },
     }
 }
@@ -269,7 +271,7 @@ fn reports_call_a_signer_what_the_policy_does() {
     let tip = history.commit(&[], "carol", &[("a", "a")]);
     let signers = |kind: &str| {
         let text = format!(
-            "[[principal]]\nname = \"it\"\nkind = \"{kind}\"\nidentities = [\"*\"]\n[[allow]]\nprincipals = [\"it\"]\n"
+            "[[principal]]\nname = \"it\"\nkind = \"{kind}\"\nidentities = [\"*\"]\nemails = [\"*\"]\n[[allow]]\nprincipals = [\"it\"]\n"
         );
         let policy = Policy::parse(&text).unwrap();
         let judge = Judge::new(&policy, &history.trust, NOW);

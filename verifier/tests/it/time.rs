@@ -8,12 +8,11 @@ use notme_core::{
 use notme_testkit::{cast::LeafSpec, clock::NOW, commit::CommitSpec};
 use notme_verifier::{Code, Policy, TimeBasis};
 
-use crate::{
-    mint::Mint,
-    world::{
-        TREE, assert_accepted, assert_code, authority, bound_commit, floor, judge, judge_by,
-        judge_declared, judge_in, payload, session, session_commit, trust, trust_in,
-    },
+use notme_testkit::mint::Mint;
+
+use crate::world::{
+    TREE, assert_accepted, assert_code, authority, bound_commit, floor, judge, judge_by,
+    judge_declared, judge_in, payload, session, session_commit, trust, trust_in,
 };
 
 /// A commit of a date, signed by a session certificate.
@@ -130,7 +129,7 @@ fn a_date_in_the_future_is_not_yet_valid() {
 fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
     // Issued, says the authority, one second after the end.
     let at = NOW.plus(-60);
-    let digest = crate::mint::tlv(0x04, &sha256(&payload()));
+    let digest = notme_testkit::mint::tlv(0x04, &sha256(&payload()));
     let root = Mint::ca("Root", 0x51, None).self_signed();
     let arc = |last| [0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f, 1, last];
     let leaf = Mint {
@@ -141,7 +140,7 @@ fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
     .with(
         &arc(2),
         false,
-        &crate::mint::tlv(0x0c, at.to_string().as_bytes()),
+        &notme_testkit::mint::tlv(0x0c, at.to_string().as_bytes()),
     )
     .with(&arc(16), false, &digest)
     .uris(&["wimse://td/x"])
@@ -163,14 +162,14 @@ fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
 #[test]
 fn a_corporate_authority_binds_no_payload() {
     // Whoever asks for a certificate may bring extensions that such an authority copies.
-    let digest = crate::mint::tlv(0x04, &sha256(&payload()));
+    let digest = notme_testkit::mint::tlv(0x04, &sha256(&payload()));
     let root = Mint::ca("Root", 0x51, None).self_signed();
     let arc = |last| [0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f, 1, last];
     let leaf = Mint::new("leaf", 0x61)
         .with(
             &arc(2),
             false,
-            &crate::mint::tlv(0x0c, NOW.to_string().as_bytes()),
+            &notme_testkit::mint::tlv(0x0c, NOW.to_string().as_bytes()),
         )
         .with(&arc(16), false, &digest)
         .emails(&["a@example.org"])

@@ -46,7 +46,7 @@ fn trusted<'a>(scene: &'a Scene<'_>, config: &AgentConfig) -> Option<&'a Authori
     let pins = config.pins.as_slice();
     scene.trust.authorities().iter().find(|authority| {
         let mut roots = authority.roots().iter();
-        roots.any(|root| pins.contains(&root.certificate().public_key().spki_sha256()))
+        roots.any(|root| pins.contains(&root.value.public_key().spki_sha256()))
     })
 }
 

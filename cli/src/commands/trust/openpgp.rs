@@ -16,8 +16,8 @@ pub(super) fn export<'a>(authorities: impl Iterator<Item = &'a Authority>) -> Ou
     for authority in authorities {
         // A key that is only prepared certified nothing that is to be accepted.
         let used = authority.openpgp().iter();
-        for root in used.filter(|root| authority.has_used(root.from())) {
-            packets.extend_from_slice(root.key().as_bytes());
+        for root in used.filter(|root| authority.has_used(root.from)) {
+            packets.extend_from_slice(root.value.as_bytes());
         }
         for person in authority.people() {
             packets.extend_from_slice(person.as_bytes());
@@ -38,12 +38,12 @@ pub(super) fn export<'a>(authorities: impl Iterator<Item = &'a Authority>) -> Ou
 pub(super) fn describe(authority: &Authority) -> Vec<serde_json::Value> {
     let certifying = authority.openpgp().iter().map(|root| {
         serde_json::json!({
-            "fingerprint": root.key().fingerprint().to_string(),
-            "kid": root.key().key().kid(),
-            "user_ids": [root.key().user_id()],
+            "fingerprint": root.value.fingerprint().to_string(),
+            "kid": root.value.key().kid(),
+            "user_ids": [root.value.user_id()],
             "certifies": true,
-            "from": root.from().to_string(),
-            "retired_at": root.retired_at().map(|at| at.to_string()),
+            "from": root.from.to_string(),
+            "retired_at": root.retired_at.map(|at| at.to_string()),
         })
     });
     let people = authority.people().iter().map(|person| {
@@ -62,8 +62,8 @@ pub(super) fn describe(authority: &Authority) -> Vec<serde_json::Value> {
 /// Describes them for people, who compare the fingerprints.
 pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
     for root in authority.openpgp() {
-        let window = super::window(authority, root.from(), root.retired_at());
-        writeln!(out, "  openpgp  {}{window}", root.key().fingerprint())?;
+        let window = super::window(authority, root.from, root.retired_at);
+        writeln!(out, "  openpgp  {}{window}", root.value.fingerprint())?;
     }
     for person in authority.people() {
         if let Some(primary) = person.keys().first() {

@@ -15,11 +15,11 @@ use crate::failure::{Exit, Failure, Outcome};
 pub(super) fn describe(authority: &Authority) -> serde_json::Value {
     let authorities = authority.ssh().iter().map(|ca| {
         serde_json::json!({
-            "kid": ca.key().kid(),
-            "public_key": line(ca.key()),
-            "fingerprint": ca.key().fingerprint(),
-            "from": ca.from().to_string(),
-            "retired_at": ca.retired_at().map(|at| at.to_string()),
+            "kid": ca.value.kid(),
+            "public_key": line(&ca.value),
+            "fingerprint": ca.value.fingerprint(),
+            "from": ca.from.to_string(),
+            "retired_at": ca.retired_at.map(|at| at.to_string()),
         })
     });
     let signers = authority.signers().iter().map(|signer| {
@@ -43,9 +43,9 @@ pub(super) fn describe(authority: &Authority) -> serde_json::Value {
 /// Prints the keys for people.
 pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<()> {
     for ca in authority.ssh() {
-        let window = super::window(authority, ca.from(), ca.retired_at());
-        let fingerprint = ca.key().fingerprint();
-        writeln!(out, "  ssh ca   {fingerprint} {}{window}", ca.key().kid())?;
+        let window = super::window(authority, ca.from, ca.retired_at);
+        let fingerprint = ca.value.fingerprint();
+        writeln!(out, "  ssh ca   {fingerprint} {}{window}", ca.value.kid())?;
     }
     for signer in authority.signers() {
         let what = match signer.entry().kind() {
@@ -79,14 +79,14 @@ pub(super) fn allowed_signers<'a>(authorities: impl Iterator<Item = &'a Authorit
         if let Some(facts) = authority.document() {
             // A key that is only prepared signed nothing that is to be accepted.
             let used = authority.ssh().iter();
-            for ca in used.filter(|ca| authority.has_used(ca.from())) {
-                let until = ca.retired_at().map_or_else(String::new, |at| {
+            for ca in used.filter(|ca| authority.has_used(ca.from)) {
+                let until = ca.retired_at.map_or_else(String::new, |at| {
                     format!(",valid-before=\"{}\"", compact(at))
                 });
                 text.push_str(&format!(
                     "wimse://{}/* cert-authority,namespaces=\"git\"{until} {}\n",
                     facts.trust_domain,
-                    line(ca.key())
+                    line(&ca.value)
                 ));
             }
         }
@@ -129,7 +129,7 @@ pub(super) fn export_krl<'a>(
 
 /// Adds one revocation; `false` when the list has no words for it.
 fn revoke(krl: &mut Krl, authority: &Authority, revocation: &Revocation) -> bool {
-    let keys = || authority.ssh().iter().map(|ca| ca.key());
+    let keys = || authority.ssh().iter().map(|ca| &ca.value);
     match revocation.kind {
         RevocationKind::Certificate => {
             let serial = match u64::from_str_radix(&revocation.value, 16) {

@@ -249,7 +249,8 @@ fn reads_what_gpgsm_signs() {
 #[test]
 fn reads_what_openssl_signs() {
     let bench = Bench::new();
-    for (name, algorithm) in [("p256", P256), ("rsa", RSA)] {
+    let p384 = &["ec", "ec_paramgen_curve:P-384", "ec_param_enc:named_curve"];
+    for (name, algorithm) in [("p256", P256), ("p384", p384), ("rsa", RSA)] {
         bench.certify(name, algorithm);
         for (options, hash) in [
             (&[][..], Hash::Sha256),
@@ -290,8 +291,8 @@ fn refuses_what_openssl_signs_in_other_ways() {
     bench.certify("rsa", RSA);
     bench.certify("short", &["rsa:1024"]);
     bench.certify(
-        "p384",
-        &["ec", "ec_paramgen_curve:P-384", "ec_param_enc:named_curve"],
+        "p521",
+        &["ec", "ec_paramgen_curve:P-521", "ec_param_enc:named_curve"],
     );
     for (name, options, code) in [
         ("p256", &["-noattr"][..], "cms-no-attributes"),
@@ -314,7 +315,7 @@ fn refuses_what_openssl_signs_in_other_ways() {
             &["-keyopt", "rsa_padding_mode:pss"],
             "algorithm-unsupported",
         ),
-        ("p384", &["-md", "sha384"], "algorithm-unsupported"),
+        ("p521", &["-md", "sha512"], "algorithm-unsupported"),
         ("short", &[], "certificate-invalid"),
     ] {
         let der = bench.openssl_signs(name, options);

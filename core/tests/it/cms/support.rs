@@ -28,7 +28,7 @@ pub(crate) fn session(algorithm: Algorithm) -> (TestAuthority, Session) {
 pub(crate) fn hash_of(algorithm: Algorithm) -> Hash {
     match algorithm {
         Algorithm::Ed25519 => Hash::Sha512,
-        Algorithm::P256 | Algorithm::Rsa => Hash::Sha256,
+        Algorithm::P256 | Algorithm::P384 | Algorithm::Rsa => Hash::Sha256,
     }
 }
 
