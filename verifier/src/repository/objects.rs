@@ -44,6 +44,11 @@ impl Objects {
         Some(header.ok().flatten()?.kind())
     }
 
+    /// Tells whether an object is there.
+    pub(super) fn has(&self, id: &oid) -> bool {
+        self.holder(id).exists(id)
+    }
+
     /// Returns how long an object is; `None` when it is not there or cannot be read.
     pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
         let header = self.holder(&id).try_header(&id);
