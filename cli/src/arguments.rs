@@ -315,6 +315,12 @@ pub(crate) struct Verify {
     /// Walk the steps for every object, in words
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Judge with so many threads; without it, with one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: Option<u16>,
+    /// Judge everything anew, and keep nothing for the next time
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 }
 
 /// How verdicts are printed.
@@ -381,6 +387,8 @@ impl From<Explain> for Verify {
             agent: None,
             fold: false,
             explain: true,
+            jobs: None,
+            no_cache: true,
         }
     }
 }

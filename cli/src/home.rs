@@ -13,6 +13,7 @@ pub(crate) struct Home {
     data: PathBuf,
     state: PathBuf,
     runtime: PathBuf,
+    cache: PathBuf,
 }
 
 impl Home {
@@ -37,6 +38,7 @@ impl Home {
         Some(Self {
             data: base("XDG_DATA_HOME", ".local/share")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
+            cache: base("XDG_CACHE_HOME", ".cache")?,
             runtime: match absolute("XDG_RUNTIME_DIR") {
                 Some(base) => base.join("notme"),
                 None => env::temp_dir().join(format!("notme-{}", getuid().as_raw())),
@@ -50,6 +52,7 @@ impl Home {
             data: home.join("data"),
             state: home.join("state"),
             runtime: home.join("run"),
+            cache: home.join("cache"),
         }
     }
 
@@ -91,6 +94,11 @@ impl Home {
     /// Logs of the programs that run in the background.
     pub(crate) fn logs(&self) -> PathBuf {
         self.state.join("log")
+    }
+
+    /// What earlier runs of `notme verify` found out. It may be deleted at any time.
+    pub(crate) fn verdicts(&self) -> PathBuf {
+        self.cache.join("verdicts")
     }
 
     /// Sockets.

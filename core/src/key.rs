@@ -95,6 +95,16 @@ impl KeyId {
             .for_each(|(to, from)| *to = from);
         Self(id)
     }
+
+    /// Takes the bytes of an id that was written down.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for KeyId {

@@ -46,6 +46,8 @@ pub(crate) struct Anchor {
     pub(crate) logs: Vec<Trusted<LogKey>>,
     /// Why the authority's word is too old to be relied on.
     pub(crate) stale: Option<Refusal>,
+    /// Until when it is not.
+    pub(crate) fresh_until: Option<UnixTime>,
 }
 
 /// What makes an anchor one: the key that is believed, in the shape of its format.
@@ -105,6 +107,7 @@ impl Anchors {
             tsa: Vec::new(),
             logs: Vec::new(),
             stale: None,
+            fresh_until: None,
         });
         anchors.extend(listed.map(Arc::new));
         Self {
@@ -126,6 +129,16 @@ impl Anchors {
             }
             Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
         })
+    }
+
+    /// Returns which anchor it is.
+    pub(crate) fn position(&self, anchor: &Arc<Anchor>) -> Option<usize> {
+        self.anchors.iter().position(|it| Arc::ptr_eq(it, anchor))
+    }
+
+    /// Returns the anchor at a position.
+    pub(crate) fn get(&self, position: usize) -> Option<&Arc<Anchor>> {
+        self.anchors.get(position)
     }
 
     /// Returns every anchor.
@@ -162,7 +175,8 @@ fn of_authority<'a>(
     (policy, now): (&Policy, UnixTime),
     taken_back: &'a TakenBack,
 ) -> impl Iterator<Item = Anchor> + 'a {
-    let stale = staleness(authority, policy, now);
+    let fresh_until = fresh_until(authority, policy);
+    let stale = staleness(authority, fresh_until, now);
     let selected = |name: &str, spki_sha256: &[u8; 32]| match &rule.selector {
         Selector::Name(wanted) => *wanted == *name,
         Selector::Spki(pin) => pin == spki_sha256,
@@ -187,6 +201,7 @@ fn of_authority<'a>(
             retired_at,
             counts: (rule.from, rule.until),
             stale: stale.clone(),
+            fresh_until,
         }
     };
     let certificates = authority.roots().iter().map(|root| {
@@ -272,15 +287,23 @@ const BY_POLICY: &str = "the policy";
 /// Before anything that is judged.
 const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
-/// Tells whether the trust document is too old: by the policy's limit if it sets one, else by
-/// the document's own.
-fn staleness(authority: &Authority, policy: &Policy, now: UnixTime) -> Option<Refusal> {
+/// Returns the end of the trust document: by the policy's limit if it sets one, else its own.
+fn fresh_until(authority: &Authority, policy: &Policy) -> Option<UnixTime> {
     let document = authority.document()?;
     let until = match policy.max_trust_age_seconds() {
         Some(age) => document.issued_at.plus(i64::from(age)),
         None => document.expires_at,
     };
-    let until = until.plus(i64::from(policy.skew_seconds()));
+    Some(until.plus(i64::from(policy.skew_seconds())))
+}
+
+/// Tells whether the trust document is too old.
+fn staleness(
+    authority: &Authority,
+    fresh_until: Option<UnixTime>,
+    now: UnixTime,
+) -> Option<Refusal> {
+    let until = fresh_until?;
     (now > until).then(|| {
         Refusal::new(
             Code::TrustStale,

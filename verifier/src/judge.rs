@@ -1,5 +1,7 @@
 //! The decision: evidence, policy, trust and a time in, one judgement out. Pure.
 
+mod record;
+
 use std::{
     borrow::Cow,
     sync::{
@@ -20,6 +22,7 @@ use notme_core::{
 
 use crate::{
     anchor::Anchors,
+    cache::{Cache, Context},
     evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     log_entry::LogEntry,
     order::Order,
@@ -31,7 +34,7 @@ use crate::{
     stated::{SignedBy, Stated},
     time_stamp::TimeStamp,
     trust::{PinKind, Trust},
-    verdict::{Code, TimeBasis, Verdict},
+    verdict::{Class, Code, TimeBasis, Verdict},
 };
 
 /// A policy applied to a trust store at a time: what every object of a run is judged by.
@@ -47,6 +50,7 @@ pub struct Judge<'p> {
     now: UnixTime,
     examined: AtomicUsize,
     stopper: Stopper,
+    cache: Option<Arc<Cache>>,
 }
 
 /// A way to have whoever judges a selection stop where they are, from any thread. What was
@@ -140,7 +144,21 @@ impl<'p> Judge<'p> {
             now,
             examined: AtomicUsize::new(0),
             stopper: Stopper::default(),
+            cache: None,
         }
+    }
+
+    /// Has whoever judges a selection keep what does not change, and look there first.
+    #[must_use]
+    pub fn remembering(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// Returns where things are kept, and what examinations rest on besides the object.
+    pub(crate) fn cache(&self, hash: HashKind) -> Option<(&Cache, Context)> {
+        let grounds = [&*self.policy().digest(), &self.trust_digest];
+        let context = || Context::new("examined", hash, &grounds);
+        Some((self.cache.as_deref()?, context()))
     }
 
     /// Returns the policy.
@@ -154,6 +172,17 @@ impl<'p> Judge<'p> {
     /// Tells whether a rule asks for more than who signed and how.
     pub(crate) fn asks_around(&self) -> bool {
         self.rules.asks_around()
+    }
+
+    /// Tells whether a rule asks for what others say of an object.
+    pub(crate) fn asks_others(&self) -> bool {
+        self.rules.asks_others()
+    }
+
+    /// Returns until when the trust documents that are not too old now stay so.
+    pub(crate) fn fresh_until(&self) -> Option<UnixTime> {
+        let ends = self.anchors.iter().filter_map(|anchor| anchor.fresh_until);
+        ends.filter(|end| *end >= self.now).min()
     }
 
     /// Counts an object that another judge examined for this one.
@@ -451,6 +480,24 @@ impl Examined {
     /// Returns what a tag calls itself, when a rule may ask.
     pub(crate) fn tag(&self) -> Option<&str> {
         self.0.as_ref().ok()?.names.as_ref()?.tag.as_deref()
+    }
+
+    /// Tells whether it stays so as long as policy and trust are the same. What could not be
+    /// looked at is not, and a store may get back what it lost.
+    pub(crate) fn is_settled(&self) -> bool {
+        let refusal = match &self.0 {
+            Ok(signed) => signed.standing().parts().2,
+            Err(unproven) => Some(&unproven.refusal),
+        };
+        refusal.is_none_or(|refusal| {
+            refusal.code.class() == Class::Rejected && refusal.code != Code::ObjectMalformed
+        })
+    }
+
+    /// Returns the last second in which the signature says of itself that it counts.
+    pub(crate) fn ends(&self) -> Option<UnixTime> {
+        let signed = self.0.as_ref().ok()?;
+        Some(signed.established.ends?.plus(-1))
     }
 
     /// Returns the date that the signed object declares.

@@ -2,12 +2,14 @@
 //!
 //! The order of the steps is fixed and the first failing one decides: split the raw object, parse
 //! and check the signature, find who signed, find when, ask whether that still holds, ask whether
-//! the policy allows it. [`judge`] is the decision and is pure; [`load`] opens trust files and
-//! [`repository`] reads git, and nothing else here touches the world. Clocks come in as arguments.
+//! the policy allows it. [`judge`] is the decision and is pure; [`load`] opens trust files,
+//! [`repository`] reads git, [`cache`] keeps what was found out, and nothing else here touches the
+//! world. Clocks come in as arguments.
 
 #![forbid(unsafe_code)]
 
 mod anchor;
+pub mod cache;
 pub mod evidence;
 pub mod explain;
 pub mod judge;
@@ -18,6 +20,7 @@ pub mod openpgp;
 pub mod order;
 pub mod policy;
 pub mod radius;
+mod recall;
 pub mod refusal;
 pub mod report;
 pub mod repository;
@@ -33,6 +36,7 @@ pub mod verdict;
 pub mod verify;
 mod wrap;
 
+pub use cache::Cache;
 pub use judge::{Judge, Judgement};
 pub use lineage::Lineage;
 pub use policy::Policy;

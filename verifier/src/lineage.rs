@@ -9,6 +9,8 @@
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
 
+mod settled;
+
 use std::{
     cell::OnceCell,
     collections::{HashMap, HashSet},
@@ -18,9 +20,11 @@ use std::{
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
+use self::settled::{Ended, Settled};
 use crate::{
+    cache::Cache,
     judge::{Examined, Judge, Judgement},
-    order::Order,
+    order::{self, Order},
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
@@ -131,6 +135,7 @@ pub struct Lineage<'a> {
     /// What the trust root's policy takes as it is, once somebody asks: it may be long.
     baseline: OnceCell<HashSet<ObjectId>>,
     policies: Policies<'a>,
+    cache: Option<Arc<Cache>>,
 }
 
 /// The policies that were met, and who judges by them. All threads share it.
@@ -157,13 +162,15 @@ struct Course {
     policy: Arc<InForce>,
     /// Whether it descends from the trust root, so that the policy is that of its tree.
     descends: bool,
+    /// Until when it is accepted, if everything stays as it is; never, when that is not known.
+    until: UnixTime,
 }
 
 /// What became of a commit.
 #[derive(Clone)]
 enum State {
     Accepted(Course),
-    Rejected,
+    Rejected(Code),
     Undecided,
 }
 
@@ -182,6 +189,15 @@ struct Record {
 struct Judged {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
+    /// What earlier runs accepted, and this one did not go beyond.
+    ended: HashMap<ObjectId, Ended>,
+}
+
+impl Judged {
+    fn state(&self, id: &ObjectId) -> Option<State> {
+        let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
+        self.states.get(id).cloned().or_else(ended)
+    }
 }
 
 impl InForce {
@@ -232,7 +248,14 @@ impl<'a> Lineage<'a> {
                 first: Arc::new(InForce::new(entry.id(), policy, trust, now)),
                 known: Mutex::default(),
             },
+            cache: None,
         })
+    }
+
+    /// Has it keep which commits were accepted, and not go beyond those the next time.
+    #[must_use]
+    pub fn remembering(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
     }
 
     /// Returns the commit at which judging begins.
@@ -293,8 +316,8 @@ impl<'a> Lineage<'a> {
         let mut policies =
             HashMap::from([(self.policies.first.blob, Arc::clone(&self.policies.first))]);
         for object in &objects {
-            if let Some(State::Accepted(course)) = judged.states.get(&object.id()) {
-                policies.insert(course.policy.blob, Arc::clone(&course.policy));
+            if let Some(State::Accepted(course)) = judged.state(&object.id()) {
+                policies.insert(course.policy.blob, course.policy);
             }
         }
         let policies: Vec<_> = policies.values().map(|it| it.judge.policy()).collect();
@@ -311,7 +334,11 @@ impl<'a> Lineage<'a> {
         let tips = selection.tips();
         let tips = tips.filter_map(|id| self.repository.peel(id).ok());
         let beyond = Selection::of(tips, [self.root]);
-        let mut walk = self.repository.walk(&beyond)?;
+        let settled = self.settled(selection)?;
+        let ended = settled.as_ref().map(Settled::ended);
+        let mut walk = self
+            .repository
+            .walk_remembering(&beyond, settled.map(Settled::boxed))?;
         let (policies, stopper) = (&self.policies, self.judge().stopper());
         let records: Vec<_> = walk
             .by_ref()
@@ -322,11 +349,23 @@ impl<'a> Lineage<'a> {
             })
             .collect();
         let graph = walk.into_graph();
-        let order = self.order(&graph, records.iter().map(|it| (it.place, &it.examined)));
+        let mut judged = Judged {
+            ended: ended
+                .map(|ended| std::mem::take(&mut *lock(&ended)))
+                .unwrap_or_default(),
+            ..Judged::default()
+        };
+        let examined = records.iter().map(|it| (it.place, &it.examined));
+        let mut placed = verify::placed(&graph, examined, self.judge());
+        for (node, object) in graph.nodes().iter().zip(&mut placed) {
+            if let Some(ended) = judged.ended.get(&node.id) {
+                object.strong = ended.strong;
+            }
+        }
+        let order = order::place(&placed, self.judge().policy().skew_seconds());
         let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
         let ground = Ground::new(self.repository, &graph, statements, selection.reference());
-        let mut judged = Judged::default();
         for number in graph.children_first().into_iter().rev() {
             let node = graph.nodes().get(number);
             let (Some(node), Some(record)) = (node, records.remove(&number)) else {
@@ -344,6 +383,9 @@ impl<'a> Lineage<'a> {
             let (judgement, state) = step.judge();
             judged.judgements.insert(node.id, judgement);
             judged.states.insert(node.id, state);
+        }
+        if !stopper.is_stopped() {
+            self.keep(&graph, &judged, &order::latest_strong(&placed), selection);
         }
         Ok(judged)
     }
@@ -366,7 +408,7 @@ impl<'a> Lineage<'a> {
     ) -> Judgement {
         let (number, id) = at;
         let state = self.repository.peel(id).ok();
-        let state = state.and_then(|commit| judged.states.get(&commit));
+        let state = state.and_then(|commit| judged.state(&commit));
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
@@ -378,7 +420,7 @@ impl<'a> Lineage<'a> {
                 let examined = self.examine_again(id, ground.parents(number), judge);
                 decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
             }
-            Some(State::Rejected) => refused(Code::ParentNotAccepted),
+            Some(State::Rejected(_)) => refused(Code::ParentNotAccepted),
             Some(State::Undecided) => refused(Code::ParentUndecided),
             Some(State::Accepted(_)) | None => {
                 let judgement = decide(self.judge(), examined, None);
@@ -410,21 +452,23 @@ impl<'a> Lineage<'a> {
         verify::examine(found, self.policies.hash, judge)
     }
 
-    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<Arc<str>> {
+    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Arc<str>, UnixTime)> {
         let name = id.to_string();
         let policies = courses.iter().map(|course| &course.policy);
         let mut policies = policies
             .chain([&self.policies.first])
             .map(|it| it.judge.policy());
-        if let Some(by) = policies.find_map(|policy| policy.exception(&name, self.policies.now)) {
-            return Some(Arc::clone(by));
+        let now = self.policies.now;
+        if let Some((by, until)) = policies.find_map(|policy| policy.exception(&name, now)) {
+            return Some((Arc::clone(by), until));
         }
         let baseline = self.baseline.get_or_init(|| {
             let ends = self.judge().policy().baseline();
             // What cannot be walked excuses nobody.
             self.repository.reached_by(ends).unwrap_or_default()
         });
-        baseline.contains(&id).then(|| verify::BASELINE.into())
+        let is_before = baseline.contains(&id);
+        is_before.then(|| (verify::BASELINE.into(), ALWAYS))
     }
 }
 
@@ -435,13 +479,16 @@ impl Policies<'_> {
             Content::Raw(_, raw) => trees
                 .in_commit(found.id, raw)
                 .and_then(|tree| trees.policy_in(tree)),
-            Content::Unsignable(_) | Content::Missing(_) => Ok(None),
+            // Nobody remembers commits here.
+            Content::Known(..) | Content::Unsignable(_) | Content::Missing(_) => Ok(None),
         };
         let guess = match &entry {
             Ok(Some(entry)) => self.guess(trees, *entry),
             Ok(None) | Err(_) => Arc::clone(&self.first),
         };
-        self.first.judge.count();
+        if !Arc::ptr_eq(&guess, &self.first) {
+            self.first.judge.count();
+        }
         Record {
             place: found.place,
             examined: verify::examine(found, self.hash, &guess.judge),
@@ -498,6 +545,7 @@ impl Step<'_> {
         let first = || Course {
             policy: Arc::clone(&self.lineage.policies.first),
             descends: false,
+            until: ALWAYS,
         };
         let (accepted, footing) = match self.accepted_parents() {
             Ok(accepted) => (accepted, None),
@@ -525,11 +573,16 @@ impl Step<'_> {
             other => State::of(other),
         };
         if judgement.is_excusable()
-            && let Some(by) = self.lineage.is_exception(self.id, &courses)
+            && let Some((by, until)) = self.lineage.is_exception(self.id, &courses)
         {
             judgement.excused(by);
             // An exception for a commit is none for the policy that it leaves.
-            state = State::Accepted(courses.into_iter().next().unwrap_or_else(first));
+            let course = courses.into_iter().next().unwrap_or_else(first);
+            let until = course.until.min(until);
+            state = State::Accepted(Course { until, ..course });
+        }
+        if let State::Accepted(course) = &mut state {
+            course.until = course.until.min(self.stands_until(judgement.time_basis()));
         }
         (judgement, state)
     }
@@ -548,20 +601,22 @@ impl Step<'_> {
                 State::Accepted(Course {
                     policy: Arc::clone(&self.lineage.policies.first),
                     descends,
+                    until: ALWAYS,
                 })
             };
             let state = if id == self.lineage.root {
                 beginning(true)
-            } else if is_hidden {
-                beginning(false)
             } else {
-                let state = self.judged.states.get(&id).cloned();
-                state.unwrap_or(State::Undecided)
+                let otherwise = match is_hidden {
+                    true => beginning(false),
+                    false => State::Undecided,
+                };
+                self.judged.state(&id).unwrap_or(otherwise)
             };
             match state {
                 State::Accepted(course) => accepted.push((id, course)),
                 State::Undecided => is_undecided = true,
-                State::Rejected => {}
+                State::Rejected(_) => {}
             }
         }
         if !accepted.is_empty() || is_root {
@@ -678,7 +733,7 @@ impl Step<'_> {
         };
         Ok(Course {
             policy: self.lineage.policies.load(&self.ground.trees, held)?,
-            descends: course.descends,
+            ..course.clone()
         })
     }
 }
@@ -687,10 +742,14 @@ impl State {
     fn of(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Undecided(_) => Self::Undecided,
-            Verdict::Rejected(_) | Verdict::Accepted => Self::Rejected,
+            Verdict::Rejected(code) => Self::Rejected(code),
+            Verdict::Accepted => Self::Rejected(Code::ParentNotAccepted),
         }
     }
 }
+
+/// No end.
+const ALWAYS: UnixTime = UnixTime::from_secs(i64::MAX);
 
 /// Finds the one commit that brings a first policy and is signed by a key.
 fn brought_by(

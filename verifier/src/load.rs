@@ -20,6 +20,8 @@ mod error;
 mod files;
 mod records;
 
+pub(crate) use self::files::is_private;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},

@@ -75,6 +75,15 @@ pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
         .collect()
 }
 
+/// Returns the latest time that each object or one of its ancestors has and that stands on more than
+/// its own word.
+pub(crate) fn latest_strong(objects: &[Placed<'_>]) -> Vec<Option<UnixTime>> {
+    let order = children_first(objects.len(), |node| parents(objects, node));
+    let above = latest_strong_ancestor(objects, &order);
+    let own = objects.iter().map(|object| object.strong);
+    own.zip(above).map(|(own, above)| own.max(above)).collect()
+}
+
 /// Orders so many objects so that each comes after all that descend from it.
 pub(crate) fn children_first<'p>(count: usize, parents: impl Fn(usize) -> &'p [u32]) -> Vec<usize> {
     let mut children_left = vec![0_u32; count];

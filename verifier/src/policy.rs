@@ -224,11 +224,12 @@ impl Policy {
         &self.baseline
     }
 
-    /// Returns the exception that covers an object at a time.
-    pub(crate) fn exception(&self, object: &str, now: UnixTime) -> Option<&Arc<str>> {
+    /// Returns the exception that covers an object at a time, and until when it does.
+    pub(crate) fn exception(&self, object: &str, now: UnixTime) -> Option<(&Arc<str>, UnixTime)> {
         let mut exceptions = self.exceptions.iter();
         let covers = |it: &&Exception| it.object == object && now <= it.until;
-        Some(&exceptions.find(covers)?.text)
+        let found = exceptions.find(covers)?;
+        Some((&found.text, found.until))
     }
 
     /// Returns what is no error, and probably not meant, as seen at a time.
@@ -268,6 +269,12 @@ impl Rules {
     pub(crate) fn kind_of(&self, signer: Signer<'_>) -> Option<Kind> {
         let mut principals = self.principals.iter();
         Some(principals.find(|principal| principal.fits(signer))?.kind)
+    }
+
+    /// Tells whether a rule asks for what others say of an object, which may change.
+    pub(crate) fn asks_others(&self) -> bool {
+        let mut rules = self.allow.iter().chain(&self.require);
+        rules.any(|rule| rule.demands.asks_others())
     }
 
     /// Tells whether a rule asks for more than who signed and how.

@@ -32,7 +32,7 @@ use notme_core::object::{HashKind, ObjectKind};
 pub(crate) use self::{
     blame::{Asked, Blamed},
     tree::{ChangedPaths, Entry, Trees},
-    walk::{Content, Found, Graph, Walk},
+    walk::{Content, Found, Graph, Memory, Node, Remembered, Walk},
 };
 use self::{changes::Changes, objects::Objects};
 pub use self::{error::RepositoryError, selection::Selection};
@@ -403,8 +403,12 @@ impl Repository {
         let mut commits = Vec::new();
         for found in self.walk(selection)? {
             commits.push(match found.content {
-                Content::Raw(ObjectKind::Commit, _) => found.id,
-                Content::Raw(ObjectKind::Tag, _) => self.peel(found.id)?,
+                Content::Raw(ObjectKind::Commit, _) | Content::Known(ObjectKind::Commit, _) => {
+                    found.id
+                }
+                Content::Raw(ObjectKind::Tag, _) | Content::Known(ObjectKind::Tag, _) => {
+                    self.peel(found.id)?
+                }
                 Content::Unsignable(_) => return Err(RepositoryError::NotSignable(found.id)),
                 Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
             });
@@ -501,11 +505,17 @@ impl Repository {
 
     /// Starts walking a selection.
     pub(crate) fn walk<'s>(&self, selection: &'s Selection) -> Result<Walk<'s>, RepositoryError> {
-        Ok(Walk::new(
-            self.objects.clone(),
-            self.shallow_boundary()?,
-            selection,
-        ))
+        self.walk_remembering(selection, None)
+    }
+
+    /// Starts walking a selection with somebody who knows objects from before.
+    pub(crate) fn walk_remembering<'s>(
+        &self,
+        selection: &'s Selection,
+        memory: Option<Box<dyn Memory + 's>>,
+    ) -> Result<Walk<'s>, RepositoryError> {
+        let boundary = self.shallow_boundary()?;
+        Ok(Walk::new(self.objects.clone(), boundary, selection, memory))
     }
 
     fn upstream(&self) -> Result<Option<(String, ObjectId)>, RepositoryError> {

@@ -15,7 +15,7 @@ use notme_core::{
 };
 
 use crate::{
-    anchor::{Anchor, Anchors},
+    anchor::{Anchor, Anchors, Root},
     openpgp,
     policy::Signer,
     refusal::Refusal,
@@ -103,7 +103,7 @@ pub(crate) struct Vouched {
 }
 
 /// What an issuer, and all that is below it, may be taken back by.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Issuer {
     pub(crate) kid: KeyId,
     /// Absent where the issuer is a key without a certificate.
@@ -117,6 +117,23 @@ impl Issuer {
             kid: anchor.kid,
             serial_hex: None,
         }])
+    }
+
+    /// Returns what stands above a leaf that the root itself issued.
+    pub(crate) fn root_of(anchor: &Anchor) -> Box<[Self]> {
+        match &anchor.root {
+            Root::X509(root) => Box::new([Self::of(root)]),
+            Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => {
+                Self::key_of(anchor)
+            }
+        }
+    }
+
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            kid: certificate.kid(),
+            serial_hex: Some(serial_hex(certificate.serial()).into()),
+        }
     }
 }
 
@@ -169,12 +186,7 @@ impl Standing {
                 .map(Certificate::not_after)
                 .min()
                 .unwrap_or(leaf.not_after()),
-            issuers: issuers()
-                .map(|issuer| Issuer {
-                    kid: issuer.kid(),
-                    serial_hex: Some(serial_hex(issuer.serial()).into()),
-                })
-                .collect(),
+            issuers: issuers().map(Issuer::of).collect(),
             anchor: Arc::clone(anchor),
         };
         Self::new(facts, Some(vouched), refusal)
@@ -186,6 +198,11 @@ impl Standing {
             vouched,
             refusal,
         }
+    }
+
+    /// Returns all that it is made of.
+    pub(crate) fn parts(&self) -> (&Facts, Option<&Vouched>, Option<&Refusal>) {
+        (&self.facts, self.vouched.as_ref(), self.refusal.as_ref())
     }
 
     /// Returns the id of the key that signed.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
@@ -13,6 +14,7 @@ use crate::{
     judge::{Examined, Judge, Judgement},
     order::{Order, Placed, place},
     policy::Policy,
+    recall::{Recall, keep},
     refusal::Refusal,
     report::AttestationReport,
     repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
@@ -208,6 +210,14 @@ const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
+/// An object of a selection, as far as it can be judged alone.
+pub(crate) struct Looked {
+    pub(crate) place: usize,
+    /// Whether an earlier run examined it.
+    pub(crate) is_known: bool,
+    pub(crate) examined: Examined,
+}
+
 /// Judges every object of a selection by one policy.
 ///
 /// One thread at a time walks, the others examine what it found; the walk is far the cheaper
@@ -244,27 +254,43 @@ pub(crate) fn verify_graph(
     judge: &Judge<'_>,
     statements: Option<&dyn Statements>,
 ) -> Result<(Outcome, Graph), RepositoryError> {
-    let mut walk = repository.walk(selection)?;
     let hash = repository.hash();
-    let examine = |found: Found| (found.place, examine(found, hash, judge));
+    // A handful is examined sooner than anything is looked up.
+    let cache = match selection.is_small() {
+        true => None,
+        false => judge.cache(hash),
+    };
+    let memory = cache.and_then(|cache| Recall::open(cache, judge, hash));
+    let mut walk = repository.walk_remembering(selection, memory)?;
+    let examine = |found: Found| Looked {
+        place: found.place,
+        is_known: matches!(found.content, Content::Known(..)),
+        examined: examine(found, hash, judge),
+    };
     let go_on = |_: &Found| !judge.stopper().is_stopped();
     let found = walk.by_ref().take_while(go_on);
-    let mut examined: Vec<(usize, Examined)> = if selection.is_small() {
+    let mut examined: Vec<Looked> = if selection.is_small() {
         found.map(examine).collect()
     } else {
         found.par_bridge().map(examine).collect()
     };
-    examined.sort_unstable_by_key(|(place, _)| *place);
+    examined.sort_unstable_by_key(|it| it.place);
     let graph = walk.into_graph();
+    if let Some(cache) = cache {
+        keep(cache, (&graph, &examined), judge, hash);
+    }
     let order = order(
         &graph,
-        examined.iter().map(|(place, it)| (*place, it)),
+        examined.iter().map(|it| (it.place, &it.examined)),
         judge,
     );
     let ground = Ground::new(repository, &graph, statements, selection.reference());
     let asks_around = judge.asks_around();
     let mut objects = Vec::with_capacity(examined.len());
-    for (place, examined) in examined {
+    for Looked {
+        place, examined, ..
+    } in examined
+    {
         let Some(number) = graph.number_at(place) else {
             continue;
         };
@@ -304,7 +330,7 @@ pub(crate) fn excuse(
     for object in &mut refused {
         let id = object.id.to_string();
         let mut exceptions = policies.iter().filter_map(|it| it.exception(&id, now));
-        if let Some(by) = exceptions.next() {
+        if let Some((by, _)) = exceptions.next() {
             object.judgement.excused(Arc::clone(by));
         }
     }
@@ -353,6 +379,10 @@ impl Outcome {
 }
 
 pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
+    if let Content::Known(_, examined) = found.content {
+        judge.count();
+        return *examined;
+    }
     if !found.is_intact() {
         let detail = "the object store has other bytes under this name";
         return Examined::refused(Refusal::new(Code::ObjectMalformed, detail));
@@ -367,7 +397,8 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
         Content::Missing(Some(child)) => {
             Refusal::new(Code::ObjectMissing, format!("parent of {child}"))
         }
-        Content::Missing(None) => Code::ObjectMissing.into(),
+        // What is known was given back above.
+        Content::Known(..) | Content::Missing(None) => Code::ObjectMissing.into(),
     };
     Examined::refused(refusal)
 }
@@ -378,6 +409,16 @@ pub(crate) fn order<'e>(
     examined: impl IntoIterator<Item = (usize, &'e Examined)>,
     judge: &Judge<'_>,
 ) -> Vec<Order> {
+    let placed = placed(graph, examined, judge);
+    place(&placed, judge.policy().skew_seconds())
+}
+
+/// Returns what each object of a graph says of its time.
+pub(crate) fn placed<'g, 'e>(
+    graph: &'g Graph,
+    examined: impl IntoIterator<Item = (usize, &'e Examined)>,
+    judge: &Judge<'_>,
+) -> Vec<Placed<'g>> {
     let mut placed: Vec<_> = graph
         .nodes()
         .iter()
@@ -395,5 +436,19 @@ pub(crate) fn order<'e>(
             object.declared = examined.declared().or(object.declared);
         }
     }
-    place(&placed, judge.policy().skew_seconds())
+    placed
 }
+
+/// Has that many threads judge selections, from now on.
+///
+/// # Errors
+/// [`ThreadsError`] when they cannot be started, or work already.
+pub fn limit_threads(count: NonZeroUsize) -> Result<(), ThreadsError> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count.get());
+    threads.build_global().map_err(ThreadsError)
+}
+
+/// The threads that judge could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("could not start the threads that judge")]
+pub struct ThreadsError(#[source] rayon::ThreadPoolBuildError);

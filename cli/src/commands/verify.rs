@@ -9,12 +9,14 @@ use std::{
     collections::BTreeSet,
     env,
     io::{self, BufWriter, Read as _, Write},
+    num::NonZeroUsize,
     path::PathBuf,
+    sync::Arc,
 };
 
 use notme_verifier::{
-    Judge, Lineage, Outcome as Verdicts, Repository, explain::explain, report,
-    repository::Selection, verify_with,
+    Cache, Judge, Lineage, Outcome as Verdicts, Repository, explain::explain, report,
+    repository::Selection, verify::limit_threads, verify_with,
 };
 
 use crate::{
@@ -33,6 +35,26 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     let repository = open()?;
+    if let Some(jobs) = arguments
+        .jobs
+        .and_then(|jobs| NonZeroUsize::new(jobs.into()))
+    {
+        limit_threads(jobs)?;
+    }
+    let cache = (!arguments.no_cache).then(|| Arc::new(Cache::new(home.verdicts())));
+    let exit = judged(home, &repository, arguments, cache.as_ref())?;
+    for note in cache.iter().flat_map(|cache| cache.notes()) {
+        writeln!(io::stderr(), "note: {}", report::escape(&note))?;
+    }
+    Ok(exit)
+}
+
+fn judged(
+    home: &Home,
+    repository: &Repository,
+    arguments: &Verify,
+    cache: Option<&Arc<Cache>>,
+) -> Outcome {
     if arguments.refresh {
         trust::refresh_first(home)?;
     }
@@ -42,15 +64,16 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         arguments.policy.as_deref(),
     )?;
     if arguments.revoked || !arguments.compromised.is_empty() {
-        return compromised::run(&repository, &grounds, arguments);
+        return compromised::run(repository, &grounds, arguments, cache);
     }
-    let selection = select(&repository, arguments)?;
-    let judge = grounds.judge();
+    let selection = select(repository, arguments)?;
+    let judge = grounds.judge().remembering(cache.cloned());
     let lineage = match arguments.trust_root {
         None => None,
         Some(root) => {
             let now = (grounds.trust(), grounds.now());
-            Some(Lineage::new(&repository, &selection, root, now)?)
+            let lineage = Lineage::new(repository, &selection, root, now)?;
+            Some(lineage.remembering(cache.cloned()))
         }
     };
     let judge: &Judge<'_> = match &lineage {
@@ -63,17 +86,17 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         Some(_) => None,
         None => Some(repository.counter(&selection)?),
     };
-    let kept = kept_in(&repository)?;
+    let kept = kept_in(repository)?;
     let verdicts = with_statements(kept.as_ref(), &grounds, |statements| {
         progress::shown(judge, counter, || match &lineage {
             Some(lineage) => lineage.verify(&selection, statements),
-            None => verify_with(&repository, &selection, judge, statements),
+            None => verify_with(repository, &selection, judge, statements),
         })
     })?;
     listening.end();
     let mut verdicts = attested(kept, &grounds, verdicts)?;
     if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
-        verdicts = verdicts.with_places(&repository);
+        verdicts = verdicts.with_places(repository);
     }
 
     let mut out = BufWriter::new(io::stdout().lock());
@@ -99,12 +122,12 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         ReportFormat::Github => report::write_github(&verdicts, &mut out)?,
         ReportFormat::Gitlab => report::write_gitlab(&verdicts, &mut out)?,
         ReportFormat::Html => report::write_html(&verdicts, &mut out)?,
-        ReportFormat::Vsa => vsa::write(home, &repository, &verdicts, arguments, &mut out)?,
+        ReportFormat::Vsa => vsa::write(home, repository, &verdicts, arguments, &mut out)?,
     }
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(&repository, &grounds, &verdicts)?;
+        talk(repository, &grounds, &verdicts)?;
         if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
             let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
             writeln!(io::stderr(), "{note}: `--trust-root`")?;

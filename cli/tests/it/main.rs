@@ -14,6 +14,7 @@ mod attest;
 mod attest_many;
 mod audit;
 mod authority;
+mod cache;
 mod ci;
 mod compromised;
 mod custody;

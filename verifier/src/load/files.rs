@@ -1,7 +1,7 @@
 //! Files that only their owner may change.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
@@ -164,12 +164,17 @@ fn check_private(path: &Path) -> Result<(), TrustStoreError> {
         path: path.to_owned(),
         source,
     })?;
+    match is_private(&metadata) {
+        true => Ok(()),
+        false => Err(TrustStoreError::Exposed {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Tells whether only we, or root, may change a file.
+pub(crate) fn is_private(metadata: &Metadata) -> bool {
     let owner = metadata.uid();
     let is_ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
-    if !is_ours || metadata.mode() & WRITABLE_BY_OTHERS != 0 {
-        return Err(TrustStoreError::Exposed {
-            path: path.to_owned(),
-        });
-    }
-    Ok(())
+    is_ours && metadata.mode() & WRITABLE_BY_OTHERS == 0
 }

@@ -193,19 +193,10 @@ impl Rule {
     }
 
     pub(super) fn asks_around(&self) -> bool {
-        let Demands {
-            committer,
-            predicate,
-            level,
-            accepted,
-            ..
-        } = &self.demands;
         self.refs.is_some()
             || self.paths.is_some()
-            || committer.is_some()
-            || predicate.is_some()
-            || level.is_some()
-            || accepted.is_some()
+            || self.demands.committer.is_some()
+            || self.demands.asks_others()
     }
 
     fn covers(&self, path: &str) -> bool {
@@ -295,6 +286,17 @@ fn concerns(rule: &Rule, question: &Question<'_>) -> Result<bool, Refusal> {
 }
 
 impl Demands {
+    /// Tells whether it asks for what others say.
+    pub(super) fn asks_others(&self) -> bool {
+        let Self {
+            predicate,
+            level,
+            accepted,
+            ..
+        } = self;
+        predicate.is_some() || level.is_some() || accepted.is_some()
+    }
+
     /// Tells whether it asks for nothing.
     pub(super) fn is_nothing(&self) -> bool {
         let Self {

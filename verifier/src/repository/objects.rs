@@ -43,6 +43,11 @@ impl Objects {
         Some(self.header(id)?.kind())
     }
 
+    /// Tells whether an object is there.
+    pub(super) fn has(&self, id: &oid) -> bool {
+        self.holder(id).exists(id)
+    }
+
     /// Returns how long an object is; `None` when it is not there or cannot be read.
     pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
         Some(self.header(id)?.size())

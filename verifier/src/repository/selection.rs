@@ -68,6 +68,11 @@ impl Selection {
         self.is_range
     }
 
+    /// Tells whether it names what not to go beyond.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.tips.is_empty() || !self.hidden.is_empty()
+    }
+
     /// Tells whether it names a handful of objects, for which no threads are needed.
     pub(crate) fn is_small(&self) -> bool {
         self.tips.is_empty() && self.alone.len() <= 4

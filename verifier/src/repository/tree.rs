@@ -42,6 +42,12 @@ impl Entry {
         self.mode & 0o170_000 == 0o100_000
     }
 
+    /// Names a file.
+    pub(crate) fn file(id: ObjectId) -> Self {
+        let mode = 0o100_644;
+        Self { mode, id }
+    }
+
     /// Returns the id of what is there.
     pub(crate) fn id(&self) -> ObjectId {
         self.id

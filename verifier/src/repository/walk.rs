@@ -19,11 +19,29 @@ use gix::{
 use notme_core::{object::ObjectKind, time::UnixTime};
 
 use super::{objects::Objects, selection::Selection};
-use crate::order;
+use crate::{judge::Examined, order};
+
+/// Somebody who knows objects from before.
+pub(crate) trait Memory: Send {
+    /// Returns what there is to know of an object, if it is known.
+    fn recall(&mut self, id: &ObjectId) -> Option<Remembered>;
+
+    /// Tells whether an object is not to be judged again, nor what it reaches.
+    fn ends_at(&mut self, id: &ObjectId) -> bool;
+}
+
+/// What is known of an object that was read before.
+pub(crate) struct Remembered {
+    pub(crate) kind: ObjectKind,
+    pub(crate) time: Option<UnixTime>,
+    pub(crate) parents: Vec<ObjectId>,
+    pub(crate) examined: Examined,
+}
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
     objects: Objects,
+    memory: Option<Box<dyn Memory + 's>>,
     /// Where a shallow clone ends, sorted.
     shallow: Vec<ObjectId>,
     alone: std::slice::Iter<'s, ObjectId>,
@@ -81,6 +99,8 @@ pub(crate) struct Found {
 pub(crate) enum Content {
     /// The bytes of a commit or tag.
     Raw(ObjectKind, Vec<u8>),
+    /// Nothing, because they were examined before.
+    Known(ObjectKind, Box<Examined>),
     /// Something that is never signed: git's word for it.
     Unsignable(&'static str),
     /// Nothing that can be read; and the object that needs it.
@@ -143,10 +163,12 @@ impl<'s> Walk<'s> {
         objects: Objects,
         mut shallow: Vec<ObjectId>,
         selection: &'s Selection,
+        memory: Option<Box<dyn Memory + 's>>,
     ) -> Self {
         shallow.sort_unstable();
         let mut walk = Self {
             objects,
+            memory,
             shallow,
             alone: selection.alone.iter(),
             queue: BinaryHeap::new(),
@@ -263,6 +285,9 @@ impl<'s> Walk<'s> {
         };
         if let Content::Missing(needed_by) = &mut read.content {
             *needed_by = child;
+        } else if self.memory.as_mut().is_some_and(|it| it.ends_at(&id)) {
+            self.paint(node);
+            return node;
         }
         self.wanted += 1;
         self.enqueue(node, child_time, read);
@@ -326,7 +351,7 @@ impl<'s> Walk<'s> {
         self.graph.nodes.push(Node {
             id,
             kind: match &read.content {
-                Content::Raw(kind, _) => Some(kind.as_str()),
+                Content::Raw(kind, _) | Content::Known(kind, _) => Some(kind.as_str()),
                 Content::Unsignable(kind) => Some(kind),
                 Content::Missing(_) => None,
             },
@@ -338,7 +363,18 @@ impl<'s> Walk<'s> {
         (node, Some(read))
     }
 
-    fn read(&self, id: ObjectId) -> Read {
+    fn read(&mut self, id: ObjectId) -> Read {
+        let known = self.memory.as_mut().and_then(|memory| memory.recall(&id));
+        // What is known of an object that is gone is not asked.
+        if let Some(known) = known
+            && self.objects.has(&id)
+        {
+            return Read {
+                content: Content::Known(known.kind, Box::new(known.examined)),
+                time: known.time,
+                parents: known.parents,
+            };
+        }
         let mut raw = Vec::new();
         let mut read = Read {
             content: Content::Missing(None),

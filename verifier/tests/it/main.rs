@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod cache;
 mod chain;
 mod fixtures;
 mod flip;

@@ -1,7 +1,14 @@
 //! The rules of a lineage said once more, in few words and without a repository, and compared
 //! with the verifier on random histories.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use notme_testkit::clock::NOW;
+use notme_verifier::{Cache, Lineage, repository::Selection};
+use tempfile::TempDir;
 
 use crate::history::{History, code_of, policy};
 
@@ -305,4 +312,44 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
             "{code}: {seen:?}"
         );
     }
+}
+
+/// Judges each commit alone, one after the other, and all that an earlier one found is at hand for
+/// the next.
+#[test]
+fn what_earlier_runs_accepted_changes_no_verdict() {
+    let mut ended = 0;
+    for seed in 1..=HISTORIES / 3 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (rules, texts) = policies(&mut random);
+        let (commits, root) = history(&mut random, &rules);
+        let history = History::new();
+        let ids = write(&history, &commits, &texts);
+        let kept = TempDir::new().unwrap();
+        let repository = history.open();
+        let judge = |selection: &Selection, cache: Option<Arc<Cache>>| {
+            let root = ids[root].parse().unwrap();
+            let lineage = Lineage::new(&repository, selection, root, (&history.trust, NOW));
+            let lineage = lineage.unwrap().remembering(cache);
+            let outcome = lineage.verify(selection, None).unwrap();
+            let codes = outcome.objects().iter();
+            let codes = codes.map(|it| code_of(&outcome, &it.id().to_string()));
+            (codes.collect::<Vec<_>>(), lineage.judge().examined())
+        };
+        for _ in 0..COMMITS {
+            let id = &ids[random.below(ids.len())];
+            let selection = match random.one_in(2) {
+                true => repository.select(id),
+                false => repository.select(&format!("{}..{id}", ids[random.below(ids.len())])),
+            };
+            let selection = selection.unwrap();
+            let cache = Arc::new(Cache::new(kept.path().join("cache")));
+            let (cold, examined) = judge(&selection, None);
+            let (warm, fewer) = judge(&selection, Some(Arc::clone(&cache)));
+            assert_eq!(warm, cold, "seed {seed}, {}", selection.text());
+            assert!(cache.notes().is_empty(), "{:?}", cache.notes());
+            ended += usize::from(fewer < examined);
+        }
+    }
+    assert!(ended > 30, "{ended}");
 }

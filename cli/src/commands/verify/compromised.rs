@@ -1,12 +1,15 @@
 //! `notme verify --compromised`: what rests on a key, a session, an identity or an authority that
 //! somebody else has.
 
-use std::io::{self, BufWriter, Write as _};
+use std::{
+    io::{self, BufWriter, Write as _},
+    sync::Arc,
+};
 
 use notme_attest::{Attestations, Store, verify::Asked};
 use notme_core::time::UnixTime;
 use notme_verifier::{
-    Judge, Repository,
+    Cache, Judge, Repository,
     radius::{ExposedStatement, Radius},
     report::{write_radius_json, write_radius_text},
     repository::{ObjectId, Selection},
@@ -21,7 +24,12 @@ use crate::{
     judging::Grounds,
 };
 
-pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify) -> Outcome {
+pub(super) fn run(
+    repository: &Repository,
+    grounds: &Grounds,
+    arguments: &Verify,
+    cache: Option<&Arc<Cache>>,
+) -> Outcome {
     let write = match arguments.format {
         ReportFormat::Text => write_radius_text,
         ReportFormat::Json => write_radius_json,
@@ -32,7 +40,7 @@ pub(super) fn run(repository: &Repository, grounds: &Grounds, arguments: &Verify
     };
     let suspicions = suspicions(grounds, arguments)?;
     let (selection, tip) = select(repository, arguments)?;
-    let judge = grounds.judge();
+    let judge = grounds.judge().remembering(cache.cloned());
     let listening = interrupt::stops(judge.stopper())?;
     let counter = repository.counter(&selection)?;
     let kept = kept_in(repository)?;

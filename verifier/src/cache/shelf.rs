@@ -1,0 +1,307 @@
+//! All files of one context, read together; and the one that a run adds.
+//!
+//! A run that finds out something new writes one file. Small files are joined with it, so there are
+//! never many, and each entry is copied a few times in its life. Whatever runs at the same time has
+//! its own file, and keeps the ones that it opened.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use gix::ObjectId;
+use notme_core::hex;
+
+use super::{
+    Cache, Context,
+    segment::{NewSegment, Segment},
+};
+use crate::load::is_private;
+
+/// What all files together may take. The contexts that were written longest ago go first.
+const SIZE_MAX: u64 = 1 << 30;
+/// What one file may take: with it and one to join it with, there is still room.
+const FILE_MAX: u64 = SIZE_MAX / 2;
+/// What ends the name of a file that is whole.
+const WHOLE: &str = "verdicts";
+/// What ends the name of one that is not.
+const NEW: &str = "new";
+
+/// The files of one context.
+#[derive(Debug)]
+pub(crate) struct Shelf<'c> {
+    cache: &'c Cache,
+    /// The newest first.
+    segments: Vec<Segment>,
+}
+
+/// A file that a run adds to a context.
+#[derive(Debug)]
+pub(crate) struct Filling<'c> {
+    cache: &'c Cache,
+    directory: PathBuf,
+    new: NewSegment,
+    context: Context,
+    id_length: usize,
+}
+
+impl Cache {
+    /// Opens what there is of a context.
+    pub(crate) fn shelf(&self, context: Context, id_length: usize) -> Shelf<'_> {
+        Shelf {
+            cache: self,
+            segments: self.segments(context, id_length),
+        }
+    }
+
+    /// Begins to add to a context; `None` when nothing can be written.
+    pub(crate) fn fill(&self, context: Context, id_length: usize) -> Option<Filling<'_>> {
+        self.try_fill(context, id_length)
+            .map_err(|error| self.note_unwritten(&error))
+            .ok()
+    }
+
+    fn try_fill(&self, context: Context, id_length: usize) -> io::Result<Filling<'_>> {
+        let directory = self.home_of(context);
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&directory)?;
+        check_private(self.path())?;
+        check_private(&directory)?;
+        let mut number = next_number(&directory)?;
+        let (path, file) = loop {
+            let path = directory.join(format!("{number:08}-{}.{NEW}", std::process::id()));
+            let mut options = OpenOptions::new();
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => break (path, file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(Filling {
+            cache: self,
+            directory,
+            new: NewSegment::create(path, file, context, id_length)?,
+            context,
+            id_length,
+        })
+    }
+
+    fn segments(&self, context: Context, id_length: usize) -> Vec<Segment> {
+        let directory = self.home_of(context);
+        let names = match files(&directory, WHOLE) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                self.note_unread(&directory, &error);
+                return Vec::new();
+            }
+        };
+        let private = check_private(self.path()).and_then(|()| check_private(&directory));
+        if let Err(error) = private {
+            self.note_unread(&directory, &error);
+            return Vec::new();
+        }
+        let mut segments = Vec::new();
+        for path in names.iter().rev() {
+            match check_private(path).and_then(|()| Segment::open(path, context, id_length)) {
+                Ok(segment) => segments.push(segment),
+                // Joined with another one since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.discard(path, &error),
+            }
+        }
+        segments
+    }
+
+    fn home_of(&self, context: Context) -> PathBuf {
+        let (name, _) = context.as_bytes().split_at(16);
+        self.path().join(hex::encode(name))
+    }
+
+    /// Says that a file is no good, and takes it away.
+    fn discard(&self, path: &Path, error: &io::Error) {
+        self.note_unread(path, error);
+        let _ = fs::remove_file(path);
+    }
+
+    fn note_unread(&self, path: &Path, error: &io::Error) {
+        let what = match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => "it is damaged".to_owned(),
+            _ => error.to_string(),
+        };
+        self.note(format!(
+            "the cache of verdicts at `{}` cannot be used, so more was judged anew: {what}",
+            path.display()
+        ));
+    }
+
+    fn note_unwritten(&self, error: &io::Error) {
+        self.note(format!(
+            "nothing was kept in the cache of verdicts at `{}`: {error}",
+            self.path().display()
+        ));
+    }
+
+    /// Takes away the contexts that were written longest ago, until the rest is small enough, and
+    /// what runs left behind that never ended.
+    fn prune(&self, spared: &Path) -> io::Result<()> {
+        let mut contexts = Vec::new();
+        let mut total = 0;
+        for directory in fs::read_dir(self.path())? {
+            let directory = directory?.path();
+            let (mut size, mut written) = (0, SystemTime::UNIX_EPOCH);
+            for file in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let Ok(metadata) = file.metadata() else {
+                    continue;
+                };
+                size += metadata.len();
+                written = written.max(metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+            }
+            total += size;
+            if directory != spared {
+                contexts.push((written, size, directory));
+            }
+        }
+        contexts.sort_unstable();
+        for (_, size, directory) in contexts {
+            if total <= SIZE_MAX {
+                break;
+            }
+            fs::remove_dir_all(directory)?;
+            total -= size;
+        }
+        Ok(())
+    }
+}
+
+impl Shelf<'_> {
+    /// Returns what is written of an object.
+    pub(crate) fn get(&mut self, id: &ObjectId) -> Option<Vec<u8>> {
+        let (mut found, mut damaged) = (None, Vec::new());
+        for (number, segment) in self.segments.iter_mut().enumerate() {
+            match segment.get(id) {
+                Ok(None) => {}
+                Ok(Some(entry)) => {
+                    found = Some(entry);
+                    break;
+                }
+                Err(error) => damaged.push((number, error)),
+            }
+        }
+        for (number, error) in damaged.into_iter().rev() {
+            let segment = self.segments.remove(number);
+            self.cache.discard(segment.path(), &error);
+        }
+        found
+    }
+
+    /// Tells whether there is nothing.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+}
+
+impl Filling<'_> {
+    /// Adds what is to be written of an object.
+    pub(crate) fn add(&mut self, id: ObjectId, entry: &[u8]) {
+        if self.new.size() > FILE_MAX {
+            return;
+        }
+        if let Err(error) = self.new.add(id, entry) {
+            self.cache.note_unwritten(&error);
+        }
+    }
+
+    /// Puts the file in its place, together with the small ones that were there.
+    pub(crate) fn finish(self) {
+        let (cache, beside) = (self.cache, self.new.path().to_owned());
+        if let Err(error) = self.try_finish() {
+            cache.note_unwritten(&error);
+            let _ = fs::remove_file(beside);
+        }
+    }
+
+    fn try_finish(self) -> io::Result<()> {
+        let Self {
+            cache,
+            directory,
+            mut new,
+            context,
+            id_length,
+        } = self;
+        if new.count() == 0 {
+            return fs::remove_file(new.path());
+        }
+        let mut joined = Vec::new();
+        for mut segment in cache.segments(context, id_length) {
+            let size = fs::metadata(segment.path()).map_or(u64::MAX, |it| it.len());
+            if segment.count() > 2 * new.count() || size.saturating_add(new.size()) > FILE_MAX {
+                continue;
+            }
+            new.absorb(&mut segment)?;
+            joined.push(segment.path().to_owned());
+        }
+        let place = new.path().with_extension(WHOLE);
+        new.finish(&place)?;
+        for path in joined {
+            // Whoever runs beside us may have joined it, too.
+            let _ = fs::remove_file(path);
+        }
+        for abandoned in files(&directory, NEW)? {
+            let age = fs::metadata(&abandoned)
+                .and_then(|it| it.modified())
+                .and_then(|it| {
+                    fs::metadata(&place)?
+                        .modified()?
+                        .duration_since(it)
+                        .map_err(io::Error::other)
+                });
+            if age.is_ok_and(|age| age.as_secs() > 24 * 3600) {
+                let _ = fs::remove_file(abandoned);
+            }
+        }
+        cache.prune(&directory)
+    }
+}
+
+/// Returns the files with an ending, in the order in which they were begun.
+fn files(directory: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == ending) {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Returns a number after that of every file in the directory.
+fn next_number(directory: &Path) -> io::Result<u64> {
+    let number = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        name.split('-').next()?.parse::<u64>().ok()
+    };
+    let whole = files(directory, WHOLE)?;
+    Ok(whole
+        .iter()
+        .filter_map(number)
+        .max()
+        .map_or(0, |last| last + 1))
+}
+
+/// Checks that only we, or root, may change it.
+fn check_private(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    match is_private(&metadata) && !metadata.is_symlink() {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "others can change it",
+        )),
+    }
+}

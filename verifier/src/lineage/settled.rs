@@ -1,0 +1,218 @@
+//! Commits that an earlier run accepted, and that stay accepted: nobody goes beyond them again.
+//!
+//! That a commit is accepted rests on its parents and theirs, on the trust root, the trust and the
+//! ref, and on the clock. It is kept only where nothing else can change it: not what others state, not
+//! a descendant whose time is surer than its own, not a parent that was refused and may not be the
+//! next time. docs/formats/cache.md goes through all of it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use notme_core::time::UnixTime;
+
+use super::{ALWAYS, Course, Judged, Lineage, Policies, State, Step, lock};
+use crate::{
+    cache::{Context, Reader, Shelf, Writer},
+    order::Order,
+    recall::id_length,
+    repository::{Entry, Graph, Memory, ObjectId, Remembered, RepositoryError, Selection, Trees},
+    verdict::{Code, TimeBasis},
+};
+
+/// How many selected objects are kept apart; of more, all is judged anew.
+const SELECTED_MAX: usize = 10_000;
+/// Accepted for no longer than this run.
+const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
+
+/// A commit that was accepted before.
+pub(super) struct Ended {
+    pub(super) course: Course,
+    /// The latest time, of it or an ancestor, that stands on more than its own word.
+    pub(super) strong: Option<UnixTime>,
+}
+
+type AllEnded = Arc<Mutex<HashMap<ObjectId, Ended>>>;
+
+/// Where a walk looks for them.
+pub(super) struct Settled<'l> {
+    shelf: Shelf<'l>,
+    policies: &'l Policies<'l>,
+    trees: Trees,
+    /// What is asked about, and judged in any case.
+    selected: HashSet<ObjectId>,
+    ended: AllEnded,
+}
+
+impl<'l> Settled<'l> {
+    /// Returns those at which a walk ended, to be looked at when it is over.
+    pub(super) fn ended(&self) -> AllEnded {
+        Arc::clone(&self.ended)
+    }
+
+    pub(super) fn boxed(self) -> Box<dyn Memory + 'l> {
+        Box::new(self)
+    }
+
+    fn read(&mut self, id: &ObjectId) -> Option<Ended> {
+        let entry = self.shelf.get(id)?;
+        let mut from = Reader::new(&entry);
+        let (since, until) = (from.time()?, from.time()?);
+        let descends = match from.byte()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        let blob = from.take(id_length(self.policies.hash))?;
+        let strong = from.maybe(Reader::time)?;
+        let now = self.policies.now;
+        if !from.is_at_end() || now < since || now > until {
+            return None;
+        }
+        let held = Entry::file(ObjectId::try_from(blob).ok()?);
+        let policy = self.policies.load(&self.trees, held).ok()?;
+        let course = Course {
+            policy,
+            descends,
+            until,
+        };
+        Some(Ended { course, strong })
+    }
+}
+
+impl Memory for Settled<'_> {
+    fn recall(&mut self, _: &ObjectId) -> Option<Remembered> {
+        None
+    }
+
+    fn ends_at(&mut self, id: &ObjectId) -> bool {
+        if self.selected.contains(id) {
+            return false;
+        }
+        let Some(ended) = self.read(id) else {
+            return false;
+        };
+        lock(&self.ended).insert(*id, ended);
+        true
+    }
+}
+
+impl Lineage<'_> {
+    /// Opens what earlier runs accepted; `None` when nothing is kept, or everything is asked about.
+    pub(super) fn settled(
+        &self,
+        selection: &Selection,
+    ) -> Result<Option<Settled<'_>>, RepositoryError> {
+        let shelf = self.shelf(selection).filter(|shelf| !shelf.is_empty());
+        let Some(shelf) = shelf.filter(|_| selection.is_bounded()) else {
+            return Ok(None);
+        };
+        let walk = self.repository.walk(selection)?;
+        let settled = Settled {
+            shelf,
+            policies: &self.policies,
+            trees: self.repository.trees(),
+            selected: walk.take(SELECTED_MAX + 1).map(|it| it.id).collect(),
+            ended: AllEnded::default(),
+        };
+        Ok((settled.selected.len() <= SELECTED_MAX).then_some(settled))
+    }
+
+    /// Keeps what this run accepted and no run will see otherwise. `strong` has for each node what an
+    /// [`Ended`] has.
+    pub(super) fn keep(
+        &self,
+        graph: &Graph,
+        judged: &Judged,
+        strong: &[Option<UnixTime>],
+        selection: &Selection,
+    ) {
+        let (Some(cache), Some(mut known)) = (&self.cache, self.shelf(selection)) else {
+            return;
+        };
+        let now = self.policies.now;
+        let context = self.context(selection);
+        let mut filling = None;
+        for (node, strong) in graph.nodes().iter().zip(strong) {
+            let Some(State::Accepted(course)) = judged.states.get(&node.id) else {
+                continue;
+            };
+            if course.until < now || known.get(&node.id).is_some() {
+                continue;
+            }
+            let begin = || cache.fill(context, id_length(self.policies.hash));
+            let Some(filling) = filling.get_or_insert_with(begin) else {
+                return;
+            };
+            let mut to = Writer::default();
+            to.time(now);
+            to.time(course.until);
+            to.byte(u8::from(course.descends));
+            to.raw(course.policy.blob.as_slice());
+            to.maybe(*strong, Writer::time);
+            filling.add(node.id, &to.into_bytes());
+        }
+        if let Some(Some(filling)) = filling {
+            filling.finish();
+        }
+    }
+
+    fn shelf(&self, selection: &Selection) -> Option<Shelf<'_>> {
+        let cache = self.cache.as_deref()?;
+        Some(cache.shelf(self.context(selection), id_length(self.policies.hash)))
+    }
+
+    fn context(&self, selection: &Selection) -> Context {
+        let reference = selection.reference();
+        let grounds = [
+            &*self.root.to_string(),
+            self.judge().trust_digest(),
+            if reference.is_some() { "on" } else { "" },
+            reference.unwrap_or_default(),
+        ];
+        Context::new("accepted", self.policies.hash, &grounds)
+    }
+}
+
+impl Step<'_> {
+    /// Returns until when the accepted commit stays accepted; never, where that is not known.
+    pub(super) fn stands_until(&self, basis: Option<TimeBasis>) -> UnixTime {
+        let is_sure = || basis > Some(TimeBasis::DagOrdered) || self.is_sure();
+        if self.lineage.cache.is_none() || !is_sure() {
+            return NEVER;
+        }
+        let Some(parents) = self.ground.parents_of(self.number) else {
+            return NEVER;
+        };
+        let first = (self.lineage.judge(), ALWAYS);
+        let mut judged = Vec::new();
+        for (id, is_hidden) in parents {
+            match self.judged.state(&id) {
+                Some(State::Accepted(course)) => judged.push(course),
+                // That does not change.
+                Some(State::Rejected(Code::Unsigned)) => {}
+                None if is_hidden => {}
+                Some(State::Rejected(_) | State::Undecided) | None => return NEVER,
+            }
+        }
+        let others = judged.iter().map(|it| (&it.policy.judge, it.until));
+        let mut until = self.record.examined.ends().unwrap_or(ALWAYS);
+        for (judge, parent) in others.chain([first]) {
+            if judge.asks_others() {
+                return NEVER;
+            }
+            until = until.min(parent).min(judge.fresh_until().unwrap_or(ALWAYS));
+        }
+        until
+    }
+
+    /// Tells whether the commit is accepted however its date fits those of its descendants.
+    fn is_sure(&self) -> bool {
+        let alone = Self {
+            order: Order::Unknown,
+            ..*self
+        };
+        self.order != Order::Consistent || matches!(alone.judge().1, State::Accepted(_))
+    }
+}
