@@ -337,8 +337,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         Some(TimeBasis::Timestamped) => {
             "when exactly it was signed: only that the signature was there at the judged time, as the authority's time-stamping key says".to_owned()
         }
-        Some(TimeBasis::FirstSeen | TimeBasis::Logged | TimeBasis::Witnessed)
-        | None => "when it was written".to_owned(),
+        Some(TimeBasis::FirstSeen) => {
+            "when exactly it was signed: only that it was there at the judged time, as a gate that the policy names says".to_owned()
+        }
+        Some(TimeBasis::Logged | TimeBasis::Witnessed) | None => "when it was written".to_owned(),
     });
     limits.push(
         "what happened since the trust document was fetched: a later revocation is not known here"

@@ -261,7 +261,7 @@ pub(crate) fn verify_graph(
         examined.iter().map(|(place, it)| (*place, it)),
         judge,
     );
-    let ground = Ground::new(repository, &graph, statements, selection.reference());
+    let ground = Ground::new(repository, &graph, statements, selection);
     let asks_around = judge.asks_around();
     let mut objects = Vec::with_capacity(examined.len());
     for (place, examined) in examined {

@@ -14,6 +14,7 @@ mod chain;
 mod fixtures;
 mod flip;
 mod formats;
+mod gates;
 mod history;
 mod lineage;
 mod mint;

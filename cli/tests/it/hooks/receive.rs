@@ -23,7 +23,7 @@ fn push(world: &World, arguments: &[&str]) -> Output {
     world.git(&[&["push", "origin"], arguments].concat())
 }
 
-fn refused(world: &World, arguments: &[&str], why: &str) -> String {
+pub(super) fn refused(world: &World, arguments: &[&str], why: &str) -> String {
     let output = push(world, arguments);
     let said = told(&output);
     assert!(!output.status.success(), "{said}");
@@ -31,7 +31,7 @@ fn refused(world: &World, arguments: &[&str], why: &str) -> String {
     said
 }
 
-fn accepted(world: &World, arguments: &[&str]) {
+pub(super) fn accepted(world: &World, arguments: &[&str]) {
     let output = push(world, arguments);
     assert!(output.status.success(), "{}", told(&output));
 }
@@ -140,6 +140,10 @@ fn attestations_come_along_and_are_never_taken_away() {
     let empty = world.git_ok(&["commit-tree", "-m", "x", &world.empty_tree()]);
     let spec = format!("+{empty}:refs/attestations/commits");
     refused(&world, &["--no-verify", &spec], "ref-rewind");
+    // What goes on from there and holds less is no less taken away.
+    let less = world.git_ok(&["commit-tree", "-m", "x", "-p", &kept, &world.empty_tree()]);
+    let spec = format!("{less}:refs/attestations/commits");
+    refused(&world, &["--no-verify", &spec], "attestation-lost");
     assert_eq!(
         bare.git_ok(&["rev-parse", "refs/attestations/commits"]),
         kept
