@@ -225,10 +225,7 @@ fn a_trust_root_that_cannot_be_used_lets_nothing_in() {
     bare.git_ok(&["config", "--unset", "notme.policy"]);
     // By the key that signed the first policy: there has to be one such commit.
     let (_, document) = world.verdicts(&[&root]);
-    let kid = document["objects"][0]["kid"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let kid = document["objects"][0]["kid"].as_str().unwrap().to_owned();
     bare.git_ok(&["config", "notme.trustRoot", &kid]);
     accepted(&world, &["main"]);
 }
