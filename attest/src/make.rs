@@ -15,7 +15,7 @@ use crate::{
     predicate::{
         ACCEPTANCE, ACTIVITY, Acceptance, Activity, ActivityRef, AgentRef, Artifact, Capture,
         Claim, DISPATCH, Event, Evidence, HANDOFF, Lifecycle, Outcome, Predicate, PredicateError,
-        Record, SUMMARY, Succession, Summary, Termination, UNKNOWN,
+        RECEIVE, Receive, Record, SUMMARY, Succession, Summary, Termination, UNKNOWN,
     },
     store::{CommitFacts, Place, StoreError, check_public},
 };
@@ -239,6 +239,16 @@ pub fn acceptance(
 ) -> Result<Statement, MakeError> {
     let subjects = commits.iter().map(CommitSubject::subject).collect();
     statement(subjects, ACCEPTANCE, acceptance, Object::new())
+}
+
+/// Makes the statement of what a repository received. It holds for these commits alone, and for no
+/// others of the same trees.
+///
+/// # Errors
+/// [`MakeError`] when it would not be read back as one.
+pub fn receive(receive: &Receive, commits: &[String]) -> Result<Statement, MakeError> {
+    let subjects = commits.iter().map(|id| Subject::new(id, "gitCommit", id));
+    statement(subjects.collect(), RECEIVE, receive, Object::new())
 }
 
 /// A revision that was verified.

@@ -6,6 +6,7 @@ mod acceptance;
 mod activity;
 mod dispatch;
 mod handoff;
+mod receive;
 mod summary;
 
 use notme_core::{hex, json::Object, statement::Statement, time::UnixTime};
@@ -19,6 +20,7 @@ pub use self::{
     },
     dispatch::Dispatch,
     handoff::Handoff,
+    receive::Receive,
     summary::{Summary, VerificationResult, Verifier},
 };
 
@@ -32,6 +34,8 @@ pub const HANDOFF_ROSARY: &str = "https://rosary.dev/Handoff/v1";
 pub const ACTIVITY: &str = notme_core::statement::ACTIVITY_TYPE;
 /// Who accepted which commits, and on what evidence.
 pub const ACCEPTANCE: &str = "https://notme.bot/attestation/acceptance/v1";
+/// Which commits a repository received, and when.
+pub const RECEIVE: &str = "https://notme.bot/attestation/receive/v1";
 /// Who verified which commits, and whether they passed (SLSA).
 pub const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
@@ -46,6 +50,8 @@ pub enum Predicate {
     Activity(Box<Activity>),
     /// [`ACCEPTANCE`].
     Acceptance(Acceptance),
+    /// [`RECEIVE`].
+    Receive(Box<Receive>),
     /// [`SUMMARY`].
     Summary(Box<Summary>),
 }
@@ -64,6 +70,7 @@ impl Predicate {
             ACCEPTANCE => {
                 Self::Acceptance(*read(predicate, |it: &Acceptance| it.check(statement))?)
             }
+            RECEIVE => Self::Receive(read(predicate, |it: &Receive| it.check(statement))?),
             SUMMARY => Self::Summary(read(predicate, |it: &Summary| it.check(statement))?),
             other => return Err(PredicateError::Unknown(other.to_owned())),
         })
@@ -79,6 +86,7 @@ impl Predicate {
                 Decision::Accepted => "acceptance",
                 Decision::Rejected => "rejection",
             },
+            Self::Receive(_) => "receive",
             Self::Summary(_) => "verification-summary",
         }
     }
@@ -90,6 +98,7 @@ impl Predicate {
             Self::Handoff(_) => return None,
             Self::Activity(it) => &it.recorded_at,
             Self::Acceptance(it) => &it.accepted_at,
+            Self::Receive(it) => &it.received_at,
             Self::Summary(it) => &it.time_verified,
         };
         text.parse().ok()
@@ -100,7 +109,7 @@ impl Predicate {
         match self {
             Self::Dispatch(it) => it.origins_hash(),
             Self::Activity(it) => it.origins_hash.as_deref(),
-            Self::Handoff(_) | Self::Acceptance(_) | Self::Summary(_) => None,
+            Self::Handoff(_) | Self::Acceptance(_) | Self::Receive(_) | Self::Summary(_) => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use notme_core::statement::{PAYLOAD_TYPE, Statement};
 use notme_verifier::{
     Code, Judge, Judgement, TimeBasis, Verdict,
     report::AttestationReport,
-    stated::{SignedBy, Stated, Statements},
+    stated::{Received, SignedBy, Stated, Statements},
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -24,7 +24,7 @@ use crate::{
     origins::{OriginSet, discloses},
     predicate::{
         Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
-        PredicateError, Termination, UNKNOWN,
+        PredicateError, RECEIVE, Receive, Termination, UNKNOWN,
     },
     store::{CommitFacts, FileName, Kept, Place, Store, StoreError},
 };
@@ -64,6 +64,8 @@ pub struct Attested {
     pub by: Option<SignedBy>,
     /// Whether it says that its signer accepts the commit.
     pub accepts: bool,
+    /// Where and when it says that the commit was received.
+    pub received: Option<Received>,
     /// What stands behind the time.
     pub time_basis: Option<TimeBasis>,
     /// The time that was judged, for people.
@@ -566,9 +568,14 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::OriginsMismatch, format!("it states {stated}"))));
         }
         let judged_at = examined.judgement.as_ref().and_then(Judgement::judged_at);
-        if let (Predicate::Activity(_) | Predicate::Acceptance(_), Some(stated), Some(judged)) =
-            (predicate, predicate.stated_at(), judged_at)
-            && stated.secs().abs_diff(judged.secs()) > DAY
+        let apart_at_most = match predicate {
+            Predicate::Activity(_) | Predicate::Acceptance(_) => DAY,
+            // Whoever says when something was there says it then.
+            Predicate::Receive(_) => self.judge.policy().skew_seconds().into(),
+            Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => u64::MAX,
+        };
+        if let (Some(stated), Some(judged)) = (predicate.stated_at(), judged_at)
+            && stated.secs().abs_diff(judged.secs()) > apart_at_most
         {
             let detail = format!("it says {stated}, and was signed at {judged}");
             return Ok(Some((Code::PredicateMalformed, detail)));
@@ -586,7 +593,10 @@ impl<'j> Attestations<'j> {
                 let detail = format!("it names {}", summary.verifier.id);
                 Some((Code::AgentMismatch, detail))
             }
-            Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
+            Predicate::Dispatch(_)
+            | Predicate::Handoff(_)
+            | Predicate::Receive(_)
+            | Predicate::Summary(_) => None,
         })
     }
 
@@ -767,6 +777,7 @@ impl Statements for Attestations<'_> {
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
                 accepts: it.accepts,
+                received: it.received,
                 by: it.by?,
             })
         });
@@ -855,7 +866,9 @@ impl Examined {
     fn is_answer(&self) -> bool {
         matches!(
             self.predicate,
-            Some(Ok(Predicate::Acceptance(_) | Predicate::Summary(_)))
+            Some(Ok(Predicate::Acceptance(_)
+                | Predicate::Receive(_)
+                | Predicate::Summary(_)))
         )
     }
 
@@ -892,6 +905,10 @@ impl Attested {
                 &examined.predicate,
                 Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Accepted
             ),
+            received: match &examined.predicate {
+                Some(Ok(Predicate::Receive(it))) => received(it, judgement),
+                Some(_) | None => None,
+            },
             time_basis: judgement.and_then(Judgement::time_basis),
             judged_at: judgement.and_then(|it| Some(it.judged_at()?.to_string())),
             attested_as: None,
@@ -923,6 +940,15 @@ impl Attested {
     }
 }
 
+/// Returns what a record of receiving shows: of the time that it says and the one that it was
+/// signed at, the later.
+fn received(receive: &Receive, judgement: Option<&Judgement>) -> Option<Received> {
+    Some(Received {
+        repository: receive.repository.clone(),
+        at: receive.received_at()?.max(judgement?.judged_at()?),
+    })
+}
+
 impl From<&Attested> for AttestationReport {
     fn from(attested: &Attested) -> Self {
         Self {
@@ -944,10 +970,15 @@ impl From<&Attested> for AttestationReport {
 }
 
 /// Returns the statements that count for a commit: its own, and where it has none, those that it
-/// took over. That somebody rejected its tree counts anyhow.
+/// took over. That somebody rejected its tree counts anyhow; that a repository received it says
+/// nothing about the work on it.
 pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
-    let has_own = all.iter().any(|it| it.attested_as.is_none());
-    all.iter().filter(move |it| {
+    let of_work = || {
+        let is_of_work = |it: &&Attested| it.predicate_type.as_deref() != Some(RECEIVE);
+        all.iter().filter(is_of_work)
+    };
+    let has_own = of_work().any(|it| it.attested_as.is_none());
+    of_work().filter(move |it| {
         let is_own = it.attested_as.is_none();
         is_own || !has_own || it.verdict.code() == Some(Code::AcceptanceRejected)
     })

@@ -30,7 +30,7 @@ impl KeyKind {
     pub(crate) fn of(public: &PublicKey) -> Self {
         match public.algorithm() {
             Algorithm::Ed25519 => Self::Ed25519,
-            Algorithm::P256 | Algorithm::Rsa => Self::P256,
+            Algorithm::P256 | Algorithm::P384 | Algorithm::Rsa => Self::P256,
         }
     }
 }

@@ -57,6 +57,11 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
     history.measure(&program, effort.history_rounds.min(5), table);
 }
 
+/// Makes a repository whose branch has so many commits that we signed.
+pub(crate) fn signed_history(commits: usize) -> Repository {
+    Ours::new(Form::X509, commits).world
+}
+
 /// git's three forms of signature, in the order of [`peers`].
 const FORMS: [Form; 3] = [Form::X509, Form::Ssh, Form::OpenPgp];
 

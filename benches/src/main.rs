@@ -15,6 +15,7 @@
 mod attest;
 mod floors;
 mod history;
+mod hooks;
 mod load;
 mod notme;
 mod one_commit;
@@ -30,7 +31,7 @@ use crate::table::Table;
 const USAGE: &str = "\
 usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
 
-groups: floors sign verify ssh attest load history; all when none is named";
+groups: floors sign verify ssh hooks attest load history; all when none is named";
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -104,11 +105,12 @@ fn main() -> ExitCode {
 type Group = fn(Effort, &mut Table);
 
 /// Small processes first: a large parent makes starting them slower.
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("floors", floors::measure),
     ("sign", one_commit::sign),
     ("verify", one_commit::verify),
     ("ssh", one_commit::ssh),
+    ("hooks", hooks::measure),
     ("attest", attest::measure),
     ("load", load::measure),
     ("history", history::measure),

@@ -141,11 +141,7 @@ pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
-/// Returns the commit that HEAD names.
-///
-/// # Errors
-/// [`GitError`] when it names none.
-pub(crate) fn head() -> Result<String, GitError> {
+fn head() -> Result<String, GitError> {
     success("rev-parse", run(["rev-parse", "--verify", "HEAD"])?)
 }
 
@@ -304,26 +300,25 @@ pub(crate) fn path_of(scope: Option<Scope>, name: &str) -> Result<Option<PathBuf
         .map(PathBuf::from))
 }
 
-/// Returns every value in force, from whatever file.
+/// Returns the settings of a section with their values, from whatever file, in their order; names
+/// as git writes them, in lower case.
 ///
 /// # Errors
 /// [`GitError`] when the configuration cannot be read.
-pub(crate) fn all_values(name: &str) -> Result<Vec<String>, GitError> {
-    let output = run(["config", "--null", "--get-all", name])?;
+pub(crate) fn section(name: &str) -> Result<Vec<(String, String)>, GitError> {
+    let pattern = format!("^{name}\\.");
+    let output = run(["config", "--null", "--get-regexp", &pattern])?;
     if output.status.code() == Some(1) {
         return Ok(Vec::new());
     }
     let joined = success("config", output)?;
-    Ok(joined.split_terminator('\0').map(str::to_owned).collect())
-}
-
-/// Returns the ref that HEAD stands for; `None` when it names a commit itself.
-///
-/// # Errors
-/// [`GitError`] when git cannot be run.
-pub(crate) fn head_branch() -> Result<Option<String>, GitError> {
-    let output = run(["symbolic-ref", "--quiet", "HEAD"])?;
-    Ok(output.status.success().then(|| text(&output.stdout)))
+    let entries = joined.split_terminator('\0');
+    // A name alone is a yes.
+    let pair = |entry: &str| {
+        let (name, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+        (name.to_owned(), value.to_owned())
+    };
+    Ok(entries.map(pair).collect())
 }
 
 /// Returns the bytes of a file, by its object's name.

@@ -12,6 +12,8 @@ pub const CLIENT: [&str; 6] = [
 
 /// That of ours on the server's side, unless it is [`UPDATE`].
 pub const PRE_RECEIVE: &str = "pre-receive";
+/// Where what came in is recorded, on a server whose policy counts such records.
+pub const POST_RECEIVE: &str = "post-receive";
 /// The other one on the server's side: asked for each ref by itself.
 pub const UPDATE: &str = "update";
 

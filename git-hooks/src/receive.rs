@@ -132,16 +132,21 @@ impl Rules {
         let Some(new) = update.new else {
             return Err(PushError::Deletion(name.clone()));
         };
+        if is_kept {
+            return check_kept(repository, name, (old, new));
+        }
         if name.starts_with("refs/tags/") {
             return match old == new {
                 true => Ok(()),
                 false => Err(PushError::Tag(name.clone())),
             };
         }
-        match repository.is_ancestor(old, new)? {
-            true => Ok(()),
-            false => Err(PushError::Rewind(name.clone())),
-        }
+        check_forward(repository, name, (old, new))
+    }
+
+    /// Tells whether what comes to a ref is verified.
+    pub fn verify(&self, name: &str) -> bool {
+        !name.starts_with(ATTESTATIONS) && !self.unverified.iter().any(|glob| glob.matches(name))
     }
 
     /// Selects what an update brings: what its ref is to reach and does not yet, without what the
@@ -158,13 +163,40 @@ impl Rules {
         base: &[ObjectId],
     ) -> Result<Option<Selection>, RepositoryError> {
         let name = &update.name;
-        let is_verified = !name.starts_with(ATTESTATIONS)
-            && !self.unverified.iter().any(|glob| glob.matches(name));
-        let Some(new) = update.new.filter(|_| is_verified) else {
+        let Some(new) = update.new.filter(|_| self.verify(name)) else {
             return Ok(None);
         };
         let hidden: Vec<_> = update.old.iter().chain(base).copied().collect();
         repository.select_reached(name, &[new], &hidden).map(Some)
+    }
+}
+
+/// Checks that a ref goes on from where it was.
+fn check_forward(
+    repository: &Repository,
+    name: &str,
+    (old, new): (ObjectId, ObjectId),
+) -> Result<(), PushError> {
+    match repository.is_ancestor(old, new)? {
+        true => Ok(()),
+        false => Err(PushError::Rewind(name.to_owned())),
+    }
+}
+
+/// Checks that attestations are only added to: that a ref goes on from where it was is not enough,
+/// since a commit on top may hold less.
+fn check_kept(
+    repository: &Repository,
+    name: &str,
+    (old, new): (ObjectId, ObjectId),
+) -> Result<(), PushError> {
+    check_forward(repository, name, (old, new))?;
+    let lost = repository.lost(old, new).map_err(|refusal| {
+        PushError::Unreadable(name.to_owned(), refusal.detail.unwrap_or_default())
+    });
+    match lost? {
+        None => Ok(()),
+        Some(path) => Err(PushError::Lost(name.to_owned(), path)),
     }
 }
 
@@ -212,6 +244,12 @@ pub enum PushError {
     /// A ref would lose commits.
     #[error("`{0}` is not to lose commits here; what is pushed does not have all that it has")]
     Rewind(String),
+    /// Statements would be taken away or altered.
+    #[error("`{0}` is only added to; what is pushed lacks or alters `{1}`: `notme attest fetch`")]
+    Lost(String, String),
+    /// Statements cannot be read.
+    #[error("what is pushed to `{0}` cannot be compared with what is there: {1}")]
+    Unreadable(String, Box<str>),
     /// A tag would name something else.
     #[error("tag `{0}` is there and is not to be moved")]
     Tag(String),
@@ -230,6 +268,8 @@ impl PushError {
             Self::Malformed => "push-malformed",
             Self::Deletion(_) => "ref-deletion",
             Self::Rewind(_) => "ref-rewind",
+            Self::Lost(..) => "attestation-lost",
+            Self::Unreadable(..) => "attestation-unreadable",
             Self::Tag(_) => "tag-moved",
             Self::Symbolic(_) => "ref-symbolic",
             Self::Repository(error) => error.code().unwrap_or("repository-unreadable"),

@@ -141,7 +141,12 @@ impl Scripts<'_> {
     fn ours(&self, name: &str) -> Vec<u8> {
         let mut text = self.head(name);
         text.extend(self.call(name));
-        match self.when_gone {
+        // Afterwards there is nothing to refuse.
+        let when_gone = match name {
+            names::POST_RECEIVE => WhenGone::GoOn,
+            _ => self.when_gone,
+        };
+        match when_gone {
             WhenGone::GoOn => {
                 text.extend_from_slice(
                     b"echo \"notme: $notme is gone, so this hook did nothing; \

@@ -129,6 +129,9 @@ impl Signer for P384Key {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let signature = self.secret.sign(&SystemRandom::new(), message);
-        Ok(signature.map_err(|_| SignError)?.as_ref().to_vec())
+        Ok(signature
+            .map_err(|_| SignError::default())?
+            .as_ref()
+            .to_vec())
     }
 }

@@ -358,8 +358,10 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         Some(TimeBasis::Logged) => {
             "when exactly it was signed: only that the log took the signature in at the judged time, as the log's key says".to_owned()
         }
-        Some(TimeBasis::FirstSeen | TimeBasis::Witnessed)
-        | None => "when it was written".to_owned(),
+        Some(TimeBasis::FirstSeen) => {
+            "when exactly it was signed: only that it was there at the judged time, as a gate that the policy names says".to_owned()
+        }
+        Some(TimeBasis::Witnessed) | None => "when it was written".to_owned(),
     });
     limits.push(
         "what happened since the trust document was fetched: a later revocation is not known here"

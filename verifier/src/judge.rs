@@ -227,6 +227,13 @@ impl<'p> Judge<'p> {
         self.decide(examined, Order::Unknown)
     }
 
+    /// As [`Self::judge_detached`], of a push certificate, for one of the refs that it moves. It
+    /// names no committer, changes no path, and nobody states anything about it.
+    pub fn judge_push(&self, payload: &[u8], signature: &[u8], reference: &str) -> Judgement {
+        let examined = self.examine(Evidence::from_detached(payload, signature));
+        self.decide_in(&examined, Order::Unknown, &Pushed(reference))
+    }
+
     /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
     /// over the signature. `declared` is the time that its payload says of itself.
     pub fn judge_envelope(
@@ -338,6 +345,7 @@ impl<'p> Judge<'p> {
     ) -> Result<Arc<str>, Refusal> {
         let vouched = signed.standing().vouched()?;
         let judged = self.check_binding(signed, judgement.order)?;
+        let judged = self.or_first_seen(signed, vouched, judged, around);
         judgement.judged = Some((judged.basis, judged.at));
         let still_good = self.check_time(signed, vouched, judged)?;
         let rule = self.check_allowed(signed, judged, around)?;
@@ -360,6 +368,29 @@ impl<'p> Judge<'p> {
         signed
             .judged(order)
             .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))
+    }
+
+    /// Takes the word of a gate for when the object was there, where nothing stronger is known. One
+    /// that saw it when the certificate did not live, or says a time that is to come, says nothing
+    /// of use.
+    fn or_first_seen(
+        &self,
+        signed: &Signed,
+        vouched: &Vouched,
+        judged: Judged,
+        around: &dyn Surroundings,
+    ) -> Judged {
+        if judged.basis >= TimeBasis::FirstSeen || !self.rules.has_gates() {
+            return judged;
+        }
+        // What cannot be read is not there, and the weaker basis stays.
+        let statements = around.statements().unwrap_or_default();
+        let received = self.rules.received(&statements);
+        received
+            .map(|at| Judged::exactly(TimeBasis::FirstSeen, at))
+            .filter(|seen| self.check_window(signed, vouched, *seen).is_ok())
+            .min_by_key(|seen| seen.at)
+            .unwrap_or(judged)
     }
 
     fn check_time(
@@ -464,6 +495,43 @@ impl Surroundings for Nowhere {
     }
 
     fn changes_policy(&self) -> bool {
+        false
+    }
+
+    fn can_be_stated(&self) -> bool {
+        true
+    }
+
+    fn statements(&self) -> Result<Vec<Stated>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    fn mergers(&self) -> Vec<SignedBy> {
+        Vec::new()
+    }
+}
+
+/// A push, as far as it moves one ref.
+struct Pushed<'r>(&'r str);
+
+impl Surroundings for Pushed<'_> {
+    fn footing(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn reference(&self) -> Option<&str> {
+        Some(self.0)
+    }
+
+    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
+        Ok(Some(Cow::Owned(ChangedPaths::default())))
+    }
+
+    fn changes_policy(&self) -> bool {
+        false
+    }
+
+    fn can_be_stated(&self) -> bool {
         false
     }
 

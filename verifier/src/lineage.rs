@@ -8,12 +8,17 @@
 //! from the trust root is judged by the trust root's policy, whatever its trees hold.
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
+//!
+//! Where objects go onto something, as in a push, what does not go on from there has to be allowed
+//! by the policy that is in force there as well: whoever lost a right since does not get it back by
+//! building on something older.
 
 mod settled;
 
 use std::{
     cell::OnceCell,
     collections::{HashMap, HashSet},
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,7 +33,7 @@ use crate::{
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
-        Content, Entry, Found, Graph, ObjectId, Repository, RepositoryError, Selection, Trees,
+        Content, Entry, Found, Graph, ObjectId, Onto, Repository, RepositoryError, Selection, Trees,
     },
     scene::{Ground, Scene},
     stated::Statements,
@@ -62,6 +67,15 @@ impl std::str::FromStr for TrustRoot {
             return id.map(Self::Commit).map_err(|_| TrustRootError);
         }
         text.parse().map(Self::Key).map_err(|_| TrustRootError)
+    }
+}
+
+impl fmt::Display for TrustRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(id) => id.fmt(f),
+            Self::Key(kid) => kid.fmt(f),
+        }
     }
 }
 
@@ -191,6 +205,10 @@ struct Judged {
     states: HashMap<ObjectId, State>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
+    /// The policy in force where the objects go, if they go anywhere.
+    there: Option<Arc<InForce>>,
+    /// What goes on from there.
+    onward: HashSet<ObjectId>,
 }
 
 impl Judged {
@@ -290,7 +308,7 @@ impl<'a> Lineage<'a> {
         let others: HashMap<_, _> = found.filter_map(examine).collect();
         let graph = walk.into_graph();
         let order = self.order(&graph, others.iter().map(|(place, it)| (*place, it)));
-        let ground = Ground::new(self.repository, &graph, statements, selection.reference());
+        let ground = Ground::new(self.repository, &graph, statements, selection);
         let mut objects = Vec::new();
         for place in 0..graph.len() {
             let Some(number) = graph.number_at(place) else {
@@ -306,6 +324,7 @@ impl<'a> Lineage<'a> {
                     Some(self.judge_other(&ground, (number, node.id), (examined, order), &judged))
                 }
             };
+            let judgement = judgement.map(|it| self.hold(&ground, (number, node.id), it, &judged));
             objects.extend(judgement.map(|judgement| JudgedObject {
                 id: node.id,
                 kind: node.kind,
@@ -315,6 +334,7 @@ impl<'a> Lineage<'a> {
         }
         let mut policies =
             HashMap::from([(self.policies.first.blob, Arc::clone(&self.policies.first))]);
+        policies.extend(judged.there.iter().map(|it| (it.blob, Arc::clone(it))));
         for object in &objects {
             if let Some(State::Accepted(course)) = judged.state(&object.id()) {
                 policies.insert(course.policy.blob, course.policy);
@@ -331,7 +351,9 @@ impl<'a> Lineage<'a> {
         selection: &Selection,
         statements: Option<&dyn Statements>,
     ) -> Result<Judged, RepositoryError> {
-        let tips = selection.tips();
+        let onto = selection.goes_onto();
+        let there = onto.tips.iter().chain(onto.main.iter().map(|(_, tip)| tip));
+        let tips = selection.tips().chain(there.copied());
         let tips = tips.filter_map(|id| self.repository.peel(id).ok());
         let beyond = Selection::of(tips, [self.root]);
         let settled = self.settled(selection)?;
@@ -365,7 +387,7 @@ impl<'a> Lineage<'a> {
         let order = order::place(&placed, self.judge().policy().skew_seconds());
         let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
-        let ground = Ground::new(self.repository, &graph, statements, selection.reference());
+        let ground = Ground::new(self.repository, &graph, statements, selection);
         for number in graph.children_first().into_iter().rev() {
             let node = graph.nodes().get(number);
             let (Some(node), Some(record)) = (node, records.remove(&number)) else {
@@ -387,7 +409,84 @@ impl<'a> Lineage<'a> {
         if !stopper.is_stopped() {
             self.keep(&graph, &judged, &order::latest_strong(&placed), selection);
         }
+        if let Some((tip, policy)) = self.in_force(onto, &judged) {
+            judged.there = Some(policy);
+            let mut onward = HashSet::from([tip]);
+            for number in graph.children_first().into_iter().rev() {
+                let node = graph.nodes().get(number);
+                let parents = ground.parents(number).unwrap_or_default();
+                if parents.iter().any(|parent| onward.contains(parent)) {
+                    onward.extend(node.map(|node| node.id));
+                }
+            }
+            judged.onward = onward;
+        }
         Ok(judged)
+    }
+
+    /// Returns the policy in force where objects go, and the commit that brought it there.
+    fn in_force(&self, onto: &Onto, judged: &Judged) -> Option<(ObjectId, Arc<InForce>)> {
+        let first = || Arc::clone(&self.policies.first);
+        let policy_at = |id: &ObjectId| match judged.state(id) {
+            Some(State::Accepted(course)) => Some((*id, course.policy)),
+            Some(_) => None,
+            None => Some((*id, first())),
+        };
+        let there = onto.tips.iter().find_map(policy_at);
+        // Where nothing is accepted, that of the trust root is all there is.
+        there.or_else(|| Some((*onto.tips.first()?, first())))
+    }
+
+    /// Judges what does not go on from where it goes to by the policy there, too.
+    fn hold(
+        &self,
+        ground: &Ground<'_>,
+        at: (usize, ObjectId),
+        judgement: Judgement,
+        judged: &Judged,
+    ) -> Judgement {
+        let (number, id) = at;
+        let Some(there) = &judged.there else {
+            return judgement;
+        };
+        let is_settled = judgement.verdict() != Verdict::Accepted
+            || judgement.excused_from().is_some()
+            || judgement.policy() == Some(&*there.digest)
+            // Of a tag, what it is on.
+            || judged.onward.contains(&self.repository.peel(id).unwrap_or(id));
+        if is_settled {
+            return judgement;
+        }
+        let examined = self.examine_again(id, ground.parents(number), &there.judge);
+        let scene = Scene::of(ground, &there.judge, at, &examined);
+        let again = there
+            .judge
+            .decide_in(&examined, judgement.order(), &scene)
+            .by(Arc::clone(&there.digest));
+        match again.verdict() {
+            Verdict::Accepted => judgement,
+            Verdict::Rejected(_) | Verdict::Undecided(_) => again,
+        }
+    }
+
+    /// Judges a push certificate by the policy in force where one of its refs goes.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn judge_push(
+        &self,
+        (payload, signature): (&[u8], &[u8]),
+        reference: &str,
+        onto: Onto,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Judgement, RepositoryError> {
+        let there = Selection::of([], [])
+            .on(Some(reference.to_owned()))
+            .onto(onto);
+        let judged = self.judge_beyond_root(&there, statements)?;
+        let policy = judged.there.as_ref().unwrap_or(&self.policies.first);
+        let judgement = policy.judge.judge_push(payload, signature, reference);
+        Ok(judgement.by(Arc::clone(&policy.digest)))
     }
 
     fn order<'e>(

@@ -34,6 +34,7 @@ pub(crate) use self::{
 use crate::{
     refusal::Refusal,
     ssh::ListedKey,
+    stated::Stated,
     trust::{Authority, PinKind, Trust},
     verdict::TimeBasis,
 };
@@ -68,6 +69,7 @@ pub struct Policy {
     max_trust_age_seconds: Option<u32>,
     /// Objects that revocations do not take back.
     known_good: BTreeSet<String>,
+    gates: Vec<Gate>,
     /// What a reader should know who thinks that all is well.
     remarks: Vec<Remark>,
     text: Box<str>,
@@ -80,6 +82,14 @@ struct Exception {
     object: String,
     until: UnixTime,
     text: Arc<str>,
+}
+
+/// Whose records of what a repository received count.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    by: Vec<Arc<Principal>>,
+    /// The repository, as the records name it.
+    repository: Box<str>,
 }
 
 /// Something in a policy that is no error, and probably not meant.
@@ -100,6 +110,7 @@ pub(crate) struct Rules {
     allow: Vec<Rule>,
     require: Vec<Rule>,
     principals: Vec<Arc<Principal>>,
+    gates: Vec<Gate>,
 }
 
 /// An authority that the policy accepts certificates of.
@@ -195,6 +206,7 @@ impl Policy {
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
             known_good: BTreeSet::new(),
+            gates: Vec::new(),
             remarks: Vec::new(),
             digest: sha256(text.as_bytes()),
             text: text.into(),
@@ -214,6 +226,7 @@ impl Policy {
             },
             require: self.require.clone(),
             principals: self.principals.clone(),
+            gates: self.gates.clone(),
             listed: self.listed.clone(),
             listed_floor: self.floor.unwrap_or(TimeBasis::Declared),
         }
@@ -274,16 +287,39 @@ impl Rules {
     /// Tells whether a rule asks for what others say of an object, which may change.
     pub(crate) fn asks_others(&self) -> bool {
         let mut rules = self.allow.iter().chain(&self.require);
-        rules.any(|rule| rule.demands.asks_others())
+        self.has_gates() || rules.any(|rule| rule.demands.asks_others())
     }
 
     /// Tells whether a rule asks for more than who signed and how.
     pub(crate) fn asks_around(&self) -> bool {
-        self.allow
-            .iter()
-            .chain(&self.require)
-            .any(Rule::asks_around)
+        self.has_gates()
+            || self
+                .allow
+                .iter()
+                .chain(&self.require)
+                .any(Rule::asks_around)
             || self.principals.iter().any(|it| it.kind == Kind::WebFlow)
+    }
+
+    /// Tells whether anybody's records of what was received count.
+    pub(crate) fn has_gates(&self) -> bool {
+        !self.gates.is_empty()
+    }
+
+    /// Returns when an object was received by the repository, as those say whose records count.
+    pub(crate) fn received<'s>(
+        &self,
+        statements: &'s [Stated],
+    ) -> impl Iterator<Item = UnixTime> + use<'_, 's> {
+        statements.iter().filter_map(|stated| {
+            let received = stated.received.as_ref()?;
+            let counts = |gate: &Gate| {
+                let mut by = gate.by.iter();
+                *gate.repository == *received.repository
+                    && by.any(|principal| principal.fits(stated.by.as_signer()))
+            };
+            self.gates.iter().any(counts).then_some(received.at)
+        })
     }
 }
 

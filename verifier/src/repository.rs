@@ -35,7 +35,11 @@ pub(crate) use self::{
     walk::{Content, Found, Graph, Memory, Node, Remembered, Walk},
 };
 use self::{changes::Changes, objects::Objects};
-pub use self::{error::RepositoryError, selection::Selection};
+pub use self::{
+    error::RepositoryError,
+    selection::{Onto, Selection},
+};
+use crate::refusal::Refusal;
 
 /// An open repository.
 #[derive(Debug)]
@@ -376,6 +380,37 @@ impl Repository {
         Ok(names)
     }
 
+    /// Returns the branch that HEAD names, by its full name, whether it has a commit or not; `None`
+    /// when HEAD names a commit itself.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when it cannot be read.
+    pub fn head_branch(&self) -> Result<Option<String>, RepositoryError> {
+        let head = self.inner.head_name();
+        let head = head.map_err(RepositoryError::References)?;
+        Ok(head.map(|name| name.as_bstr().to_str_lossy().into_owned()))
+    }
+
+    /// Returns the object that a ref names; `None` when there is no such ref.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when it cannot be read.
+    pub fn target(&self, name: &str) -> Result<Option<ObjectId>, RepositoryError> {
+        let found = self.inner.try_find_reference(name);
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
+    }
+
+    /// Finds a path at which the tree of one commit has something that the tree of another does not
+    /// have there, or not the same.
+    ///
+    /// # Errors
+    /// [`Refusal`] when that cannot be told.
+    pub fn lost(&self, before: ObjectId, after: ObjectId) -> Result<Option<String>, Refusal> {
+        let trees = self.trees();
+        trees.lost(trees.of_commit(before)?, trees.of_commit(after)?)
+    }
+
     /// Reads one commit or tag, for a closer look.
     ///
     /// # Errors
@@ -570,7 +605,11 @@ impl Repository {
         Ok(bases.map_or_else(Vec::new, |bases| bases.into_iter().collect()))
     }
 
-    fn references(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+    /// Returns the refs whose full names begin so, with the object that each names, sorted by name.
+    ///
+    /// # Errors
+    /// [`RepositoryError::References`] when refs cannot be read.
+    pub fn references(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
         let platform = self
             .inner
             .references()
@@ -595,7 +634,11 @@ impl Repository {
     }
 
     /// Follows tags to a commit.
-    pub(crate) fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotSignable`] when they lead to none, [`RepositoryError::Missing`] when
+    /// one is not here.
+    pub fn peel(&self, id: ObjectId) -> Result<ObjectId, RepositoryError> {
         self.peel_any(id)?.ok_or(RepositoryError::NotSignable(id))
     }
 

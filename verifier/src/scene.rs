@@ -12,7 +12,9 @@ use crate::{
     judge::{Examined, Judge},
     policy::Surroundings,
     refusal::Refusal,
-    repository::{ChangedPaths, Content, Found, Graph, ObjectId, Repository, Trees},
+    repository::{
+        ChangedPaths, Content, Found, Graph, ObjectId, Onto, Repository, Selection, Trees,
+    },
     stated::{SignedBy, Stated, Statements},
     verdict::Code,
     verify,
@@ -28,6 +30,9 @@ pub(crate) struct Ground<'a> {
     graph: &'a Graph,
     statements: Option<&'a dyn Statements>,
     reference: Option<&'a str>,
+    onto: &'a Onto,
+    /// The commits that the branch has which others start from.
+    of_main: OnceCell<HashSet<usize>>,
     children: OnceCell<Vec<Vec<usize>>>,
     numbers: OnceCell<HashMap<ObjectId, usize>>,
 }
@@ -37,14 +42,16 @@ impl<'a> Ground<'a> {
         repository: &'a Repository,
         graph: &'a Graph,
         statements: Option<&'a dyn Statements>,
-        reference: Option<&'a str>,
+        selection: &'a Selection,
     ) -> Self {
         Self {
             repository,
             trees: repository.trees(),
             graph,
             statements,
-            reference,
+            reference: selection.reference(),
+            onto: selection.goes_onto(),
+            of_main: OnceCell::new(),
             children: OnceCell::new(),
             numbers: OnceCell::new(),
         }
@@ -54,6 +61,26 @@ impl<'a> Ground<'a> {
     pub(crate) fn parents(&self, number: usize) -> Option<Vec<ObjectId>> {
         let parents = self.parents_of(number)?.into_iter();
         Some(parents.map(|(id, _)| id).collect())
+    }
+
+    /// Returns the ref that a commit is for.
+    fn reference_of(&self, number: usize) -> Option<&'a str> {
+        let Some((main, tip)) = &self.onto.main else {
+            return self.reference;
+        };
+        let of_main = self.of_main.get_or_init(|| {
+            let mut reached: HashSet<_> = self.number_of(*tip).into_iter().collect();
+            let mut pending: Vec<_> = reached.iter().copied().collect();
+            while let Some(number) = pending.pop() {
+                let parents = self.numbers_of_parents(number);
+                pending.extend(parents.filter(|parent| reached.insert(*parent)));
+            }
+            reached
+        });
+        match of_main.contains(&number) {
+            true => Some(main),
+            false => self.reference,
+        }
     }
 
     fn number_of(&self, id: ObjectId) -> Option<usize> {
@@ -139,8 +166,10 @@ impl<'a> Ground<'a> {
 pub(crate) struct Scene<'a> {
     ground: &'a Ground<'a>,
     judge: &'a Judge<'a>,
+    number: usize,
     id: ObjectId,
-    reference: Option<Cow<'a, str>>,
+    /// What a tag calls itself, as a ref.
+    tag: Option<String>,
     /// The commits that it goes on from: none for a root; `None` when they are not known.
     parents: Option<Vec<ObjectId>>,
     is_commit: bool,
@@ -163,11 +192,9 @@ impl<'a> Scene<'a> {
         Self {
             ground,
             judge,
+            number,
             id,
-            reference: match is_commit {
-                true => ground.reference.map(Cow::Borrowed),
-                false => tag.map(Cow::Owned),
-            },
+            tag,
             parents: ground.parents(number),
             is_commit,
             changes_policy: false,
@@ -215,7 +242,10 @@ impl Surroundings for Scene<'_> {
     }
 
     fn reference(&self) -> Option<&str> {
-        self.reference.as_deref()
+        match self.is_commit {
+            true => self.ground.reference_of(self.number),
+            false => self.tag.as_deref(),
+        }
     }
 
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
@@ -227,6 +257,10 @@ impl Surroundings for Scene<'_> {
 
     fn changes_policy(&self) -> bool {
         self.changes_policy
+    }
+
+    fn can_be_stated(&self) -> bool {
+        true
     }
 
     fn statements(&self) -> Result<Vec<Stated>, Refusal> {

@@ -1,6 +1,6 @@
 //! What others state about objects, for rules that ask for it.
 
-use notme_core::{key::KeyId, openpgp::Fingerprint};
+use notme_core::{key::KeyId, openpgp::Fingerprint, time::UnixTime};
 
 use crate::policy::Signer;
 
@@ -22,8 +22,19 @@ pub struct Stated {
     pub level: Option<&'static str>,
     /// Whether it says that somebody accepts the object.
     pub accepts: bool,
+    /// Where and when it says that the object was received.
+    pub received: Option<Received>,
     /// Who says so.
     pub by: SignedBy,
+}
+
+/// That a repository received an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Received {
+    /// The repository, by its URI.
+    pub repository: String,
+    /// The time by which it was there.
+    pub at: UnixTime,
 }
 
 /// Somebody whom a trusted authority vouches for.

@@ -308,8 +308,8 @@ impl Serialize for Code {
 
 /// What shows that a signature was made while its certificate lived, weakest first.
 ///
-/// This version finds `declared`, `dag-ordered`, `issuance-bound`, `timestamped` and `logged`; a
-/// policy may name any as its floor, and nothing reaches a floor that nothing produces.
+/// This version finds all but `witnessed`; a policy may name any as its floor, and nothing reaches
+/// a floor that nothing produces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeBasis {

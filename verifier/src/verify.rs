@@ -284,7 +284,7 @@ pub(crate) fn verify_graph(
         examined.iter().map(|it| (it.place, &it.examined)),
         judge,
     );
-    let ground = Ground::new(repository, &graph, statements, selection.reference());
+    let ground = Ground::new(repository, &graph, statements, selection);
     let asks_around = judge.asks_around();
     let mut objects = Vec::with_capacity(examined.len());
     for Looked {

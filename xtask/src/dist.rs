@@ -11,7 +11,7 @@ use crate::{
     workspace::{self, Failure, cargo},
 };
 
-/// Builds `target/dist/notme`.
+/// Builds `target/dist/notme`, beside an empty directory with which a container's state begins.
 pub(crate) fn run() -> Result<(), Failure> {
     workspace::run(&mut cargo(&[
         "rustc",
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let target = PathBuf::from(text(&metadata, "target_directory"));
     let dist = target.join("dist");
     let copy = || {
-        fs::create_dir_all(&dist)?;
+        fs::create_dir_all(dist.join("state"))?;
         // Renamed into place: a key agent may be running the old one.
         let fresh = dist.join(".notme");
         fs::copy(target.join("release/notme"), &fresh)?;

@@ -3,11 +3,11 @@
 use notme_attest::{
     make::{self, covered, places},
     predicate::{
-        ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Record,
-        Succession,
+        ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
+        Record, Succession,
     },
     store::{FileName, Place},
-    verify::Asked,
+    verify::{Asked, counted},
 };
 use notme_core::{
     json::{self, Object},
@@ -1015,4 +1015,45 @@ fn a_bundle_by_itself_is_judged_for_all_its_commits() {
     let bound = world.commit_after(&digest(&records[0].0));
     let (bad, _) = handoff("claude", &[commits[0].clone(), bound]);
     assert_eq!(world.bundle_code(bad), Some(Code::ChainTrailer));
+}
+
+/// A record of receiving says when it was signed, to the allowed skew, and holds for its commits
+/// only.
+#[test]
+fn a_record_of_receiving_is_of_the_time_of_its_signature() {
+    let (world, commits) = three();
+    let record = |seconds: i64| {
+        let receive = Receive {
+            repository: "https://git.example.org/tool".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            old: None,
+            new: commits[0].id.clone(),
+            pusher: None,
+            received_at: NOW.plus(seconds).to_string(),
+            more: Object::new(),
+        };
+        let statement = make::receive(&receive, &[commits[0].id.clone()]).unwrap();
+        signed("gate", &statement)
+    };
+    let issued = LeafSpec::bound_to(b"").not_before;
+    let at = |seconds: i64| issued.secs() - NOW.secs() + seconds;
+    world.write(&[(record(at(30)), vec![Place::commit(&commits[0].id)])]);
+    let judged = world.judged(&commits[0]);
+    assert_accepted(&judged);
+    let received = judged[0].received.as_ref().unwrap();
+    assert!(received.at >= issued.plus(30), "{received:?}");
+    assert_eq!(received.repository, "https://git.example.org/tool");
+    assert_eq!(judged[0].derived.level, None);
+    assert_eq!(counted(&judged).count(), 0);
+    for (number, seconds) in [(1, at(-3600)), (2, at(3600))] {
+        world.write(&[(record(seconds), vec![Place::commit(&commits[0].id)])]);
+        let codes = world.codes(&commits[0]);
+        let malformed = codes
+            .iter()
+            .filter(|code| **code == Some(Code::PredicateMalformed));
+        assert_eq!(malformed.count(), number, "{codes:?}");
+    }
+    // Another commit takes nothing of it over.
+    world.write(&[(record(at(30)), vec![Place::commit(&commits[1].id)])]);
+    assert_eq!(world.codes(&commits[1]), [Some(Code::SubjectMismatch)]);
 }

@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Predicate,
-    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError, SUMMARY},
+    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError, RECEIVE, SUMMARY},
 };
 use notme_core::{
     json::parse_object,
@@ -92,5 +92,23 @@ fn a_verification_summary_is_read_as_slsa_has_it() {
         let bad = good.replacen(member, other, 1);
         assert_ne!(bad, good);
         assert!(read(SUMMARY, &bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_record_of_receiving_names_repository_ref_and_time() {
+    let good = r#"{"repository":"https://x.example/r","ref":"refs/heads/a","new":"d6cd1e2bd19e03a81132a23b2025920577f84e37","receivedAt":"2026-11-20T12:00:00Z"}"#;
+    assert!(matches!(read(RECEIVE, good), Ok(Predicate::Receive(_))));
+    for (old, new) in [
+        ("https://x.example/r", "x"),
+        ("refs/heads/a", "a"),
+        ("d6cd", "d6cg"),
+        ("d6cd", "d6"),
+        (r#","receivedAt":"2026-11-20T12:00:00Z""#, ""),
+        ("12:00:00Z", "12:00:00+01:00"),
+        (r#""new""#, r#""old":"1","new""#),
+    ] {
+        let bad = good.replace(old, new);
+        assert!(read(RECEIVE, &bad).is_err(), "{bad}");
     }
 }

@@ -3,6 +3,8 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use notme_core::identity::AgentName;
+use notme_verifier::lineage::TrustRoot;
 
 /// `notme hooks`.
 #[derive(Debug, Subcommand)]
@@ -45,6 +47,21 @@ pub(crate) struct HooksInstall {
     /// Policy to judge pushes by, instead of the trust store's
     #[arg(long, value_name = "FILE", requires = "server")]
     pub(crate) policy: Option<PathBuf>,
+    /// Judge pushes by the repository's own policy, as it grew from this commit on: its full id, or
+    /// the key id of whoever signed the first policy
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "server",
+        conflicts_with = "policy"
+    )]
+    pub(crate) trust_root: Option<TrustRoot>,
+    /// Have this agent sign, for each push, what was received and when
+    #[arg(long, value_name = "NAME", requires_all = ["server", "repository"])]
+    pub(crate) gate: Option<AgentName>,
+    /// The URI by which such records name the repository
+    #[arg(long, value_name = "URI", requires = "gate")]
+    pub(crate) repository: Option<String>,
     /// Trust store to judge pushes by
     #[arg(long, value_name = "DIR", requires = "server")]
     pub(crate) trust: Option<PathBuf>,

@@ -5,7 +5,11 @@
 //! verify.
 
 mod follow;
+mod gate;
+mod ground;
+mod kept;
 mod push;
+mod push_certificate;
 mod receive;
 
 use std::{
@@ -68,6 +72,7 @@ pub(crate) fn run(home: Option<&Home>, hook: &Hook) -> Outcome {
         match name {
             // Whatever somebody put into the environment.
             names::PRE_RECEIVE | names::UPDATE => receive::run(home, hook, input),
+            names::POST_RECEIVE => gate::run(home, input),
             _ if is_done || !names::CLIENT.contains(&name) => Ok(Exit::Yes),
             _ => match home {
                 Some(home) => work(home, hook, input),
@@ -80,7 +85,12 @@ pub(crate) fn run(home: Option<&Home>, hook: &Hook) -> Outcome {
     // what comes in is verified, before anybody else does something with it.
     if matches!(
         name,
-        "post-commit" | "post-merge" | "post-rewrite" | names::PRE_RECEIVE | names::UPDATE
+        "post-commit"
+            | "post-merge"
+            | "post-rewrite"
+            | names::PRE_RECEIVE
+            | names::UPDATE
+            | names::POST_RECEIVE
     ) {
         return match ours()? {
             Exit::Yes => Ok(Exit::Of(chain()?)),

@@ -18,8 +18,17 @@ use crate::{
     home::Home,
     program,
     settings::{self, Setting, SettingsError, Undone},
+    shell::quoted,
 };
 
+/// What `--server` sets, and by which option.
+const SERVER_SETTINGS: [(&str, &str); 5] = [
+    ("notme.policy", "--policy"),
+    ("notme.trust", "--trust"),
+    ("notme.trustRoot", "--trust-root"),
+    ("notme.gate", "--gate"),
+    ("notme.repository", "--repository"),
+];
 /// The setting that points git at a directory of hooks.
 const HOOKS_PATH: &str = "core.hooksPath";
 
@@ -92,17 +101,18 @@ fn install(home: &Home, arguments: &HooksInstall) -> Outcome {
     let former = place.former()?;
     let program = program::link_for_git(&home.programs(), program::NAME)?;
     let server = match arguments.update {
-        true => [names::UPDATE],
-        false => [names::PRE_RECEIVE],
+        true => names::UPDATE,
+        false => names::PRE_RECEIVE,
     };
-    let ours: &[&str] = match arguments.server {
-        true => &server,
-        false => &names::CLIENT,
+    let ours: Vec<&str> = match (arguments.server, &arguments.gate) {
+        (true, None) => vec![server],
+        (true, Some(_)) => vec![server, names::POST_RECEIVE],
+        (false, _) => names::CLIENT.to_vec(),
     };
     Scripts {
         program: &program,
         former: &former,
-        ours,
+        ours: &ours,
         when_gone: match arguments.server {
             true => WhenGone::Refuse,
             false => WhenGone::GoOn,
@@ -117,6 +127,17 @@ fn install(home: &Home, arguments: &HooksInstall) -> Outcome {
         if let Some(path) = path {
             wanted.push((name, text(&fs::canonicalize(path)?)?));
         }
+    }
+    let root = arguments.trust_root.map(|root| root.to_string());
+    let gate = arguments.gate.as_ref().map(ToString::to_string);
+    let others = [root, gate, arguments.repository.clone()];
+    let [trust_root, gate, repository] = others;
+    for (name, value) in [
+        ("notme.trustRoot", trust_root),
+        ("notme.gate", gate),
+        ("notme.repository", repository),
+    ] {
+        wanted.extend(value.map(|value| (name, value)));
     }
     if let Err(error) = settings::apply(place.scope, &place.backup, &wanted) {
         place.clear()?;
@@ -190,12 +211,20 @@ pub(crate) fn problems(home: &Home) -> Result<Vec<Problem>, Failure> {
         return Ok(Vec::new());
     }
     let worked_in = scripts::worked_in(&place.scripts);
-    let options = match worked_in.as_slice() {
-        [names::UPDATE] => " --server --update",
-        [names::PRE_RECEIVE] => " --server",
-        _ => "",
-    };
-    let repair = format!("notme hooks install{options}");
+    let mut repair = "notme hooks install".to_owned();
+    if worked_in.contains(&names::UPDATE) {
+        repair.push_str(" --server --update");
+    } else if worked_in.contains(&names::PRE_RECEIVE) {
+        repair.push_str(" --server");
+    }
+    if repair.contains("--server") {
+        // What was said then is to be said again, or less is asked of a push than before.
+        for (name, option) in SERVER_SETTINGS {
+            if let Some(value) = git::value(name)? {
+                repair.push_str(&format!(" {option} {}", quoted(&value)));
+            }
+        }
+    }
     let mut found = Vec::new();
     let mut find = |code, text| {
         found.push(Problem {

@@ -168,54 +168,87 @@ fn systemd_takes_the_units_and_what_they_start_serves() {
     eventually(|| std::net::TcpStream::connect(&address).is_ok());
 }
 
-/// Nothing here builds images. What the file copies has to be there, and the program has to take
-/// the command that it is given.
-#[test]
-fn the_container_file_copies_what_is_there_and_starts_the_authority() {
-    let file = fs::read_to_string(root().join("packaging/Containerfile")).unwrap();
-    let known = [
-        "FROM",
-        "WORKDIR",
-        "COPY",
-        "RUN",
-        "USER",
-        "ENV",
-        "VOLUME",
-        "EXPOSE",
-        "ENTRYPOINT",
-        "CMD",
-    ];
-    let lines = file
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    for line in lines {
-        let (instruction, _) = line.split_once(' ').unwrap();
-        assert!(known.contains(&instruction), "{line}");
+/// Where an image is built and run: buildah, with a store of its own.
+struct Images<'a> {
+    world: &'a World,
+    store: PathBuf,
+}
+
+impl Images<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.world.command(oracle("buildah"));
+        command
+            .arg("--root")
+            .arg(self.store.join("root"))
+            .arg("--runroot")
+            .arg(self.store.join("run"))
+            .args(["--storage-driver", "vfs"])
+            .args(arguments);
+        command
     }
-    // Where `cargo xtask dist` leaves the program.
-    let dist = fs::read_to_string(root().join("xtask/src/dist.rs")).unwrap();
-    assert!(file.contains("/src/target/dist/notme ") && dist.contains("`target/dist/notme`"));
-    let array = |name: &str| -> Vec<String> {
-        let line = file
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap();
-        serde_json::from_str(line).unwrap()
-    };
-    assert_eq!(array("ENTRYPOINT "), ["/usr/bin/notme"]);
+
+    fn ask(&self, arguments: &[&str]) -> String {
+        succeeds(&mut self.command(arguments)).trim().to_owned()
+    }
+}
+
+/// Built without a registry, and run as the image says, with what the program of the tests needs
+/// that is not linked statically.
+#[test]
+fn the_container_file_builds_an_image_that_serves_as_nobody_special() {
     let world = World::new();
-    let directory = world.home().join("authority");
-    let directory = directory.to_str().unwrap();
-    world.notme_ok(&["authority", "init", "--dir", directory]);
-    let address = format!("127.0.0.1:{}", free_port());
-    let place = |word: String| match word.as_str() {
-        "/var/lib/notme/authority" => directory.to_owned(),
-        "0.0.0.0:8443" => address.clone(),
-        _ => word,
+    let dist = world.home().join("dist");
+    fs::create_dir_all(dist.join("state")).unwrap();
+    let mut strip = world.command(oracle("strip"));
+    succeeds(strip.arg("-o").arg(dist.join("notme")).arg(NOTME));
+    let images = Images {
+        world: &world,
+        store: world.home().join("images"),
     };
-    let words: Vec<String> = array("CMD ").into_iter().map(place).collect();
-    let _running = Running::start(&world, &[&[NOTME.to_owned()][..], &words].concat());
+    let file = root().join("packaging/Containerfile");
+    let file = file.to_str().unwrap();
+    let chroot = ["--isolation", "chroot"];
+    let build = [&["build"], &chroot[..], &["--tag", "notme", "--file", file]].concat();
+    images.ask(&[&build[..], &[dist.to_str().unwrap()]].concat());
+    let image = images.ask(&["inspect", "--type", "image", "localhost/notme"]);
+    let image: serde_json::Value = serde_json::from_str(&image).unwrap();
+    let config = &image["OCIv1"]["config"];
+    assert_eq!(config["User"], "65532:65532");
+    let container = images.ask(&["from", "--pull-never", "localhost/notme"]);
+    let volume = world.home().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let volume = format!("{}:/var/lib/notme:U", volume.display());
+    let mut run = [&["run"], &chroot[..], &["--volume", &volume]].concat();
+    for directory in ["/lib:/lib:ro", "/lib64:/lib64:ro"] {
+        if Path::new(directory.split(':').next().unwrap()).exists() {
+            run.extend(["--volume", directory]);
+        }
+    }
+    run.extend([container.as_str(), "--"]);
+    let words =
+        |name: &str| -> Vec<String> { serde_json::from_value(config[name].clone()).unwrap() };
+    let entry = words("Entrypoint");
+    run.extend(entry.iter().map(String::as_str));
+    let directory = "/var/lib/notme/authority";
+    let init = ["authority", "init", "--dir", directory];
+    images.ask(&[&run[..], &init, &["--trust-domain", "example.com"]].concat());
+    let address = format!("127.0.0.1:{}", free_port());
+    let serve = words("Cmd");
+    let serve = serve.iter().map(|word| match word.as_str() {
+        "0.0.0.0:8443" => address.as_str(),
+        word => word,
+    });
+    run.extend(serve);
+    let mut serving = images.command(&run).spawn().unwrap();
     eventually(|| std::net::TcpStream::connect(&address).is_ok());
+    let url = format!("http://{address}/readyz");
+    let answer = succeeds(world.command(oracle("curl")).args(["--silent", &url]));
+    assert_eq!(answer.trim(), "ready");
+    // It passes that on, and the authority ends.
+    let mut kill = world.command(oracle("kill"));
+    succeeds(kill.arg(serving.id().to_string()));
+    serving.wait().unwrap();
+    images.ask(&["rm", &container]);
 }
 
 /// Runs the skill's sessions one after another, as one shell would.

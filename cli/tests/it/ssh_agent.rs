@@ -277,7 +277,7 @@ fn a_locked_agent_lets_nobody_in() {
 }
 
 /// An OpenSSH server on loopback, that trusts the authority of a world.
-struct Server<'a> {
+pub(crate) struct Server<'a> {
     world: &'a World,
     process: Child,
     port: u16,
@@ -286,7 +286,7 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Starts it; `principals` are those that may log in as the user of the test.
-    fn start(world: &'a World, principals: &str) -> Self {
+    pub(crate) fn start(world: &'a World, principals: &str) -> Self {
         // Compiled into sshd; it insists on it when it runs as root.
         if fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0)
         {
@@ -305,7 +305,9 @@ impl<'a> Server<'a> {
             "HostKey {host_key}\nPidFile none\nUsePAM no\nStrictModes no\nLogLevel DEBUG\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nAuthorizedKeysFile none\n\
-             TrustedUserCAKeys {ca}\nAuthorizedPrincipalsFile {principals}\n"
+             TrustedUserCAKeys {ca}\nAuthorizedPrincipalsFile {principals}\n\
+             SetEnv NOTME_HOME={} GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1\n",
+            world.notme_home().display()
         );
         let configuration = write(world, "sshd_config", &configuration);
         let log = world.home().join("sshd.log");
@@ -349,10 +351,15 @@ impl<'a> Server<'a> {
         stream.read_exact(&mut banner).is_ok() && banner == *b"SSH-"
     }
 
-    /// Runs a command by ssh, as the user who runs the test.
-    fn log_in(&self, command: &[&str]) -> Output {
-        let known_hosts = self.world.home().join("known_hosts");
+    /// Returns the user who runs the test.
+    pub(crate) fn user(&self) -> String {
         let user = succeeds(&run(self.world.command("id").arg("-un"), b""));
+        user.trim().to_owned()
+    }
+
+    /// Returns the options with which ssh finds the server, and trusts it.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let known_hosts = self.world.home().join("known_hosts");
         let mut arguments = vec!["-F".to_owned(), "none".to_owned(), "-p".to_owned()];
         arguments.push(self.port.to_string());
         for option in [
@@ -364,13 +371,19 @@ impl<'a> Server<'a> {
         ] {
             arguments.extend(["-o".to_owned(), option.to_owned()]);
         }
-        arguments.push(format!("{}@127.0.0.1", user.trim()));
+        arguments
+    }
+
+    /// Runs a command by ssh, as the user who runs the test.
+    fn log_in(&self, command: &[&str]) -> Output {
+        let mut arguments = self.options();
+        arguments.push(format!("{}@127.0.0.1", self.user()));
         arguments.extend(command.iter().map(|word| (*word).to_owned()));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         openssh(self.world, "ssh", &arguments)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
 }

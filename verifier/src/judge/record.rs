@@ -12,6 +12,7 @@ use crate::{
     anchor::Anchor,
     cache::{Reader, Writer},
     evidence::{Binding, Claimed, Established, Names, Unproven},
+    log_entry::LogEntry,
     openpgp,
     refusal::Refusal,
     repository::ObjectId,
@@ -92,6 +93,7 @@ fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer) -> Option<(
         binding,
         signing_time,
         time_stamp,
+        log_entry,
         begins,
         ends,
     } = established;
@@ -104,6 +106,7 @@ fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer) -> Option<(
         Binding::Elsewhere => 2,
     });
     to.maybe(time_stamp.as_ref(), write_time_stamp);
+    to.maybe(log_entry.as_ref(), write_log_entry);
     for time in [signing_time, begins, ends, declared] {
         to.maybe(*time, Writer::time);
     }
@@ -125,6 +128,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
         _ => return None,
     };
     let time_stamp = from.maybe(read_time_stamp)?;
+    let log_entry = from.maybe(read_log_entry)?;
     let mut time = || from.maybe(Reader::time);
     let (signing_time, begins, ends, declared) = (time()?, time()?, time()?, time()?);
     let names = from.maybe(|from| {
@@ -141,6 +145,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
             binding,
             signing_time,
             time_stamp,
+            log_entry,
             begins,
             ends,
         },
@@ -244,12 +249,14 @@ fn read_facts(from: &mut Reader<'_>) -> Option<Facts> {
 fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
     let Vouched {
         identity,
+        issuer,
         anchor,
         issuers,
         issuers_from,
         issuers_until,
     } = vouched;
     to.maybe(identity.as_deref(), Writer::text);
+    to.maybe(issuer.as_deref(), Writer::text);
     to.number(u64::try_from(judge.anchors.position(anchor)?).ok()?);
     to.time(*issuers_from);
     to.time(*issuers_until);
@@ -267,6 +274,7 @@ fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Optio
 
 fn read_vouched(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Vouched> {
     let identity = from.maybe(Reader::text)?;
+    let issuer = from.maybe(Reader::text)?;
     let anchor: &Arc<Anchor> = judge.anchors.get(from.size()?)?;
     let (issuers_from, issuers_until) = (from.time()?, from.time()?);
     let explicit = from.maybe(|from| {
@@ -281,6 +289,7 @@ fn read_vouched(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Vouched> {
     })?;
     Some(Vouched {
         identity: identity.map(|identity| judge.anchors.intern(identity)),
+        issuer: issuer.map(|issuer| judge.anchors.intern(issuer)),
         issuers: explicit.unwrap_or_else(|| Issuer::root_of(anchor)),
         anchor: Arc::clone(anchor),
         issuers_from,
@@ -313,6 +322,40 @@ fn read_time_stamp(from: &mut Reader<'_>) -> Option<TimeStamp> {
             let kid = read_kid(from)?;
             TimeStamp::Trusted { at, latest, kid }
         }
+        _ => return None,
+    })
+}
+
+fn write_log_entry(to: &mut Writer, log_entry: &LogEntry) {
+    match log_entry {
+        LogEntry::Untrusted => to.byte(0),
+        LogEntry::Invalid(detail) => {
+            to.byte(1);
+            to.text(detail);
+        }
+        LogEntry::Logged { at, kid } => {
+            to.byte(2);
+            to.time(*at);
+            write_kid(to, kid);
+        }
+        LogEntry::Undated { kid } => {
+            to.byte(3);
+            write_kid(to, kid);
+        }
+    }
+}
+
+fn read_log_entry(from: &mut Reader<'_>) -> Option<LogEntry> {
+    Some(match from.byte()? {
+        0 => LogEntry::Untrusted,
+        1 => LogEntry::Invalid(read_text(from)?),
+        2 => LogEntry::Logged {
+            at: from.time()?,
+            kid: read_kid(from)?,
+        },
+        3 => LogEntry::Undated {
+            kid: read_kid(from)?,
+        },
         _ => return None,
     })
 }

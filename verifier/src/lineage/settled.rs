@@ -105,7 +105,9 @@ impl Lineage<'_> {
         selection: &Selection,
     ) -> Result<Option<Settled<'_>>, RepositoryError> {
         let shelf = self.shelf(selection).filter(|shelf| !shelf.is_empty());
-        let Some(shelf) = shelf.filter(|_| selection.is_bounded()) else {
+        // What goes on from where objects go is seen by walking all the way.
+        let is_short = selection.is_bounded() && selection.goes_onto().tips.is_empty();
+        let Some(shelf) = shelf.filter(|_| is_short) else {
             return Ok(None);
         };
         let walk = self.repository.walk(selection)?;

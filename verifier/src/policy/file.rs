@@ -19,8 +19,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    AuthorityRule, Exception, FLOOR_DEFAULT, POLICY_MAX, Pattern, Policy, PolicyError, Remark,
-    SKEW_DEFAULT, SKEW_MAX, Selector, kid_of, lint,
+    AuthorityRule, Exception, FLOOR_DEFAULT, Gate, POLICY_MAX, Pattern, Policy, PolicyError,
+    Remark, SKEW_DEFAULT, SKEW_MAX, Selector, kid_of, lint,
     principal::{By, Kind, Principal, Told, Who},
     rule::{Accepted, Algorithm, Committer, Demands, Format, Level, Right, Rule},
 };
@@ -68,6 +68,8 @@ struct PolicyFile {
     known_good: Option<Words>,
     #[serde(default)]
     exception: Vec<Spanned<ExceptionEntry>>,
+    #[serde(default)]
+    gate: Vec<Spanned<GateEntry>>,
     time_basis_floor: Option<TimeBasis>,
     #[serde(default = "default_skew")]
     skew_seconds: Spanned<u32>,
@@ -133,6 +135,13 @@ struct ExceptionEntry {
     until: Spanned<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateEntry {
+    principals: Words,
+    repository: Spanned<String>,
+}
+
 /// What rules refer to by name.
 struct Names {
     /// The authorities that the policy gave a label.
@@ -156,6 +165,7 @@ impl PolicyFile {
             self.allow.as_ref().map_or(0, Vec::len),
             self.require.len(),
             self.exception.len(),
+            self.gate.len(),
         ] {
             if count > ENTRIES_MAX {
                 return Err((0..0, format!("more than {ENTRIES_MAX} entries of one kind")));
@@ -201,6 +211,10 @@ impl PolicyFile {
             lint::rule(&rule, |message| remark(entry.span(), message));
             require.push(rule);
         }
+        let gates = self.gate.iter();
+        let gates: Vec<_> = gates
+            .map(|it| it.as_ref().to_gate(&mut names))
+            .collect::<Result<_, _>>()?;
         for entry in &self.principal {
             let name = entry.as_ref().name.as_ref();
             let kind = entry.as_ref().kind;
@@ -218,6 +232,7 @@ impl PolicyFile {
             exceptions: exceptions.collect::<Result<_, _>>()?,
             baseline: object_ids(&self.baseline, "baseline")?,
             known_good: object_ids(&self.known_good, "known_good")?,
+            gates,
             authorities: has_authorities.then_some(rules),
             allow: match self.allow {
                 Some(_) => Some(allow),
@@ -597,6 +612,14 @@ impl ExceptionEntry {
             until,
             text: format!("exception until {until}: {reason}").into(),
         })
+    }
+}
+
+impl GateEntry {
+    fn to_gate(&self, names: &mut Names) -> Result<Gate, Wrong> {
+        let (_, by) = names.resolve(&self.principals, "principals")?;
+        let repository = word(&self.repository)?.into();
+        Ok(Gate { by, repository })
     }
 }
 

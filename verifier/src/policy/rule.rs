@@ -49,6 +49,9 @@ pub(crate) trait Surroundings {
     /// Tells whether the policy in force would change.
     fn changes_policy(&self) -> bool;
 
+    /// Tells whether anything can be stated about it.
+    fn can_be_stated(&self) -> bool;
+
     /// Returns what is stated about the object, by whomever, and accepted.
     fn statements(&self) -> Result<Vec<Stated>, Refusal>;
 
@@ -208,13 +211,13 @@ impl Rule {
 pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>, Refusal> {
     let around = question.around;
     around.footing()?;
-    let (reference, changes_policy) = (around.reference(), around.changes_policy());
+    let changes_policy = around.changes_policy();
     let mut granting = Vec::new();
     let mut refusal = None;
     let check = |rule: &Rule| rule.demands.check(&rules.principals, question);
     let speaking = |rule: &&Rule| rule.who.fits(question.signer);
     for rule in rules.allow.iter().filter(speaking) {
-        match check_ref(rule, reference).and_then(|()| check(rule)) {
+        match check_ref(rule, around).and_then(|()| check(rule)) {
             Ok(()) => granting.push(rule),
             Err(reason) => refusal = refusal.or(Some(reason)),
         }
@@ -240,15 +243,15 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     Ok(Arc::clone(&rule.unwrap_or(first).text))
 }
 
-fn check_ref(rule: &Rule, reference: Option<&str>) -> Result<(), Refusal> {
+fn check_ref(rule: &Rule, around: &dyn Surroundings) -> Result<(), Refusal> {
     let refuse = |detail: String| Err(Refusal::new(Code::NotAuthorised, detail));
-    match (&rule.refs, reference) {
-        (None, _) => Ok(()),
-        (Some(globs), Some(name)) if any(globs, name) => Ok(()),
-        (Some(_), Some(name)) => refuse(format!("not on {}", escape(name))),
-        (Some(_), None) => {
-            refuse("the rule is for some refs, and which this is for is not known".to_owned())
-        }
+    let Some(globs) = &rule.refs else {
+        return Ok(());
+    };
+    match around.reference() {
+        Some(name) if any(globs, name) => Ok(()),
+        Some(name) => refuse(format!("not on {}", escape(name))),
+        None => refuse("the rule is for some refs, and which this is for is not known".to_owned()),
     }
 }
 
@@ -337,6 +340,9 @@ impl Demands {
         if let Some(floor) = self.floor {
             let detail = format!("{}, and the rule asks for {floor}", question.basis);
             unless(question.basis >= floor, Code::TimeBasisTooWeak, detail)?;
+        }
+        if !question.around.can_be_stated() {
+            return Ok(());
         }
         // What a forge signs for others is not whatever somebody else brings along.
         let is_web_flow = || {

@@ -45,7 +45,7 @@ impl Objects {
 
     /// Tells whether an object is there.
     pub(super) fn has(&self, id: &oid) -> bool {
-        self.holder(id).exists(id)
+        self.holder(id).seen.exists(id)
     }
 
     /// Returns how long an object is; `None` when it is not there or cannot be read.

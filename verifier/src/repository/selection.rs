@@ -11,6 +11,17 @@ pub struct Selection {
     pub(super) alone: Vec<ObjectId>,
     is_range: bool,
     reference: Option<String>,
+    onto: Onto,
+}
+
+/// What is there already where a push goes to.
+#[derive(Clone, Debug, Default)]
+pub struct Onto {
+    /// Commits whose policies are in force there; the first that is accepted decides.
+    pub tips: Vec<ObjectId>,
+    /// The branch that others start from, by its full name, and its commit: what that reaches is
+    /// for that branch.
+    pub main: Option<(String, ObjectId)>,
 }
 
 impl Selection {
@@ -32,6 +43,17 @@ impl Selection {
     #[must_use]
     pub fn on(self, reference: Option<String>) -> Self {
         Self { reference, ..self }
+    }
+
+    /// Says what is there already where the objects go to.
+    #[must_use]
+    pub fn onto(self, onto: Onto) -> Self {
+        Self { onto, ..self }
+    }
+
+    /// Returns what is there already where the objects go to.
+    pub(crate) fn goes_onto(&self) -> &Onto {
+        &self.onto
     }
 
     /// Returns the full name of the ref that the objects are for, if that is known.
@@ -86,6 +108,7 @@ impl Selection {
             alone: ids.into_iter().collect(),
             is_range: false,
             reference: None,
+            onto: Onto::default(),
         }
     }
 
@@ -113,6 +136,7 @@ impl Selection {
             alone: Vec::new(),
             is_range: false,
             reference: None,
+            onto: Onto::default(),
         }
     }
 }

@@ -169,6 +169,39 @@ impl Trees {
         Ok(Some(changes))
     }
 
+    /// Finds a path at which one tree has something that another does not have there, or not the
+    /// same.
+    pub(crate) fn lost(
+        &self,
+        before: ObjectId,
+        after: ObjectId,
+    ) -> Result<Option<String>, Refusal> {
+        let mut pending = vec![(String::new(), before, after, 0)];
+        let mut seen = 0;
+        while let Some((path, before, after, depth)) = pending.pop() {
+            if before == after {
+                continue;
+            }
+            let (before, after) = (self.list(before)?, self.list(after)?);
+            seen += before.len();
+            if seen > ENTRIES_MAX || depth > DEPTH_MAX {
+                let detail = "there is too much in it to compare";
+                return Err(Refusal::new(Code::ObjectMalformed, detail));
+            }
+            for (name, old) in before {
+                let path = format!("{path}{}", String::from_utf8_lossy(&name));
+                match after.get(&name) {
+                    Some(new) if *new == old => {}
+                    Some(new) if old.is_tree() && new.is_tree() => {
+                        pending.push((format!("{path}/"), old.id, new.id, depth + 1));
+                    }
+                    Some(_) | None => return Ok(Some(path)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn descend(&self, place: &Place, pending: &mut Vec<Place>) -> Result<(), Refusal> {
         let list = |entry: &Option<Entry>| match entry {
             Some(entry) if entry.is_tree() => self.list(entry.id),

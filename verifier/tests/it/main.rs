@@ -15,6 +15,7 @@ mod chain;
 mod fixtures;
 mod flip;
 mod formats;
+mod gates;
 mod gitsign;
 mod history;
 mod lineage;

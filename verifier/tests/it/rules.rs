@@ -39,6 +39,7 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
         predicate_type: predicate_type.to_owned(),
         level,
         accepts: predicate_type == "accepts",
+        received: None,
         by: SignedBy {
             identity: identity(who),
             authority: "local".to_owned(),

@@ -393,6 +393,7 @@ fn record_of(content: &[u8]) -> Option<Box<Activity>> {
         Predicate::Dispatch(_)
         | Predicate::Handoff(_)
         | Predicate::Acceptance(_)
+        | Predicate::Receive(_)
         | Predicate::Summary(_) => None,
     }
 }

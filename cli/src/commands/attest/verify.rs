@@ -12,8 +12,7 @@ use notme_attest::{
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
-    Code, Judge, Outcome as Verdicts, Policy, Verdict, report::escape, repository::RepositoryError,
-    stated::Statements, verify,
+    Code, Judge, Outcome as Verdicts, Policy, Verdict, report::escape, stated::Statements, verify,
 };
 use serde::Serialize;
 
@@ -117,10 +116,10 @@ impl<'a> Judged<'a> {
         let rejected = counted(all).find(|it| matches!(it.verdict, Verdict::Rejected(_)));
         let undecided = counted(all).find(|it| matches!(it.verdict, Verdict::Undecided(_)));
         // One that is refused is not made good by another.
-        let verdict = match (rejected.or(undecided), all) {
-            (Some(worst), _) => worst.verdict,
-            (None, []) => Verdict::of(Code::AttestationMissing),
-            (None, _) => Verdict::Accepted,
+        let verdict = match rejected.or(undecided) {
+            Some(worst) => worst.verdict,
+            None if counted(all).next().is_none() => Verdict::of(Code::AttestationMissing),
+            None => Verdict::Accepted,
         };
         Self {
             oid,
@@ -272,11 +271,14 @@ pub(crate) fn attested(
 ///
 /// # Errors
 /// [`Failure`] when the statements or the repository cannot be read.
-pub(crate) fn with_statements<T>(
+pub(crate) fn with_statements<T, E>(
     kept: Option<&Store>,
     grounds: &Grounds,
-    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, RepositoryError>,
-) -> Result<T, Failure> {
+    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, E>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
     let Some(store) = kept else {
         return Ok(judge_commits(None)?);
     };

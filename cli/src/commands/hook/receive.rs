@@ -1,30 +1,35 @@
 //! `pre-receive` and `update`: what a push brings is verified before any of it lands.
 
 use std::{
-    env,
     ffi::OsString,
     io::{self, Write as _},
-    path::PathBuf,
 };
 
-use notme_core::{
-    glob::Glob,
-    object::{parse_push_certificate, split_push_certificate},
-};
+use notme_core::object::parse_push_certificate;
 use notme_git_hooks::{
     names,
-    receive::{self, PushError, Rules, Update},
+    receive::{self, PushError, Update},
 };
-use notme_verifier::{Judge, report::escape, repository::ObjectId, verify_range};
+use notme_verifier::{
+    Judge, Judgement, Lineage, Repository,
+    report::escape,
+    repository::{ObjectId, Selection},
+    stated::Statements,
+    verify_with,
+};
 
+use super::{
+    gate,
+    ground::{Ground, Settings},
+    kept::Kept,
+    push_certificate::PushCertificate,
+};
 use crate::{
     arguments::hooks::Hook,
-    commands::verify::open,
+    commands::{attest::with_statements, verify::open},
     failure::{Exit, Failure, Outcome},
-    git,
     home::Home,
     homeless,
-    judging::Grounds,
 };
 
 /// Whether pushes have to be signed: `required`, or `checked` where they are.
@@ -62,7 +67,8 @@ pub(super) fn run(home: Option<&Home>, hook: &Hook, input: &[u8]) -> Outcome {
 /// Returns a line for everything that keeps the push out.
 fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Failure> {
     let repository = open()?;
-    let ground = Ground::load()?;
+    let settings = Settings::load()?;
+    let ground = Ground::of(&repository, &settings)?;
     let mut refused = Vec::new();
     // What may not change at all is said first, and is not worth verifying.
     for update in updates {
@@ -73,99 +79,152 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
     if !refused.is_empty() {
         return Ok(refused);
     }
+    let mut brought = Vec::new();
     for update in updates {
-        let grounds = policy_for(home, update)?;
-        let judge = grounds.judge();
         let base = ground.base(update);
-        let Some(selection) = ground.rules.brought(&repository, update, &base)? else {
-            continue;
-        };
-        let outcome = verify_range(&repository, &selection, &judge)?;
-        let told = receive::told(&outcome).into_iter();
-        refused.extend(told.map(|line| format!("{}: {line}", update.name)));
+        if let Some(selection) = ground.rules.brought(&repository, update, &base)? {
+            let selection = selection.on(Some(update.name.clone()));
+            brought.push((update, selection.onto(ground.onto(update))));
+        }
     }
-    let is_required = wants_signed_pushes()?;
-    if hook.name == names::UPDATE {
-        // git hands the certificate to `pre-receive` alone.
-        if is_required {
-            let problem = "push-unsigned: whether it is signed is not known in `update`; the \
-                           server has to install `pre-receive`";
-            refused.push(problem.to_owned());
-        }
-    } else if let Some(update) = updates.first() {
-        let grounds = policy_for(home, update)?;
-        refused.extend(check_signed_push(&grounds.judge(), updates, is_required)?);
-    }
-    Ok(refused)
-}
-
-/// Returns the policy of the ref that is pushed to, and the trust to judge by.
-fn policy_for(home: &Home, _update: &Update) -> Result<Grounds, Failure> {
-    let path = |name| -> Result<Option<PathBuf>, Failure> { Ok(git::path_of(None, name)?) };
-    let (trust, policy) = (path("notme.trust")?, path("notme.policy")?);
-    Grounds::load(home, trust.as_deref(), policy.as_deref())
-}
-
-/// What the repository is set to.
-struct Ground {
-    rules: Rules,
-    /// The branch that HEAD names, which others start from.
-    main: Option<(String, Option<ObjectId>)>,
-    /// Commits up to which nothing is verified: from before there were signatures.
-    baseline: Vec<ObjectId>,
-}
-
-impl Ground {
-    fn load() -> Result<Self, Failure> {
-        let globs = |name| -> Result<Vec<Glob>, Failure> {
-            let values = git::all_values(name)?;
-            Ok(values.iter().map(|text| Glob::new(text)).collect())
-        };
-        let main = git::head_branch()?;
-        let mut protected = globs("notme.protect")?;
-        if protected.is_empty() {
-            protected.push(Glob::new("refs/tags/*"));
-            protected.extend(main.as_deref().map(Glob::new));
-        }
-        let mut baseline = Vec::new();
-        for text in git::all_values("notme.baseline")? {
-            let id = ObjectId::from_hex(text.as_bytes());
-            baseline.push(id.map_err(|_| {
-                Failure::usage(format!("notme.baseline is `{text}`, no full commit id"))
-            })?);
-        }
-        let main = main.map(|name| {
-            let tip = git::head().ok();
-            let tip = tip.and_then(|id| ObjectId::from_hex(id.as_bytes()).ok());
-            (name, tip)
+    let certificate = match hook.name.as_str() {
+        // git hands it to `pre-receive` alone.
+        names::UPDATE => None,
+        _ => PushCertificate::of_this_push()?,
+    };
+    if wants_signed_pushes(&settings)? && certificate.is_none() {
+        refused.push(match hook.name.as_str() {
+            names::UPDATE => "push-unsigned: whether it is signed is not known in `update`; the \
+                              server has to install `pre-receive`"
+                .to_owned(),
+            _ => "push-unsigned: sign it: `git push --signed`".to_owned(),
         });
-        Ok(Self {
-            rules: Rules {
-                protected,
-                unverified: globs("notme.unverified")?,
-            },
-            main,
-            baseline,
+    }
+    if brought.is_empty() && certificate.is_none() {
+        return Ok(refused);
+    }
+    let root = settings.trust_root()?;
+    // Before it is asked what time it is.
+    let records = gate::records(home, (&repository, &settings, &ground), updates);
+    let records = match records {
+        Ok(records) => records,
+        // Whoever asks for them finds that they are not there.
+        Err(failure) => {
+            let problem = escape(&failure.to_string());
+            writeln!(io::stderr(), "notme: the gate signed no record: {problem}")?;
+            Vec::new()
+        }
+    };
+    let grounds = settings.grounds(home)?;
+    let judge = grounds.judge();
+    let lineage = match root {
+        None => None,
+        Some(root) => {
+            let new = brought.iter().filter_map(|(update, _)| update.new);
+            let tips: Vec<_> = new.chain(ground.main_tip()).collect();
+            let everything = repository.select_reached("what is pushed", &tips, &[])?;
+            let now = (grounds.trust(), grounds.now());
+            Some(Lineage::new(&repository, &everything, root, now)?)
+        }
+    };
+    let kept = Kept::after(&repository, updates, &records)?;
+    with_statements(kept.store(), &grounds, |statements| {
+        let bench = Bench {
+            repository: &repository,
+            judge: &judge,
+            lineage: lineage.as_ref(),
+            statements,
+        };
+        for (update, selection) in &brought {
+            let told = bench.judge(selection)?.into_iter();
+            refused.extend(told.map(|line| format!("{}: {line}", update.name)));
+        }
+        if let Some(certificate) = &certificate {
+            refused.extend(bench.check_signed_push(certificate, updates, &ground)?);
+        }
+        Ok::<_, Failure>(refused)
+    })
+}
+
+/// Whoever judges a push: by one policy, or by the repository's own.
+struct Bench<'a> {
+    repository: &'a Repository,
+    judge: &'a Judge<'a>,
+    lineage: Option<&'a Lineage<'a>>,
+    statements: Option<&'a dyn Statements>,
+}
+
+impl Bench<'_> {
+    fn judge(&self, selection: &Selection) -> Result<Vec<String>, Failure> {
+        let outcome = match self.lineage {
+            Some(lineage) => lineage.verify(selection, self.statements)?,
+            None => verify_with(self.repository, selection, self.judge, self.statements)?,
+        };
+        Ok(receive::told(&outcome))
+    }
+
+    fn judge_push(
+        &self,
+        signed: (&[u8], &[u8]),
+        update: &Update,
+        ground: &Ground,
+    ) -> Result<Judgement, Failure> {
+        let name = &update.name;
+        Ok(match self.lineage {
+            Some(lineage) => {
+                lineage.judge_push(signed, name, ground.onto(update), self.statements)?
+            }
+            None => self.judge.judge_push(signed.0, signed.1, name),
         })
     }
 
-    /// Returns the commits whose history needs no look for an update: what the main branch has was
-    /// verified when it came there, and nobody is held to more.
-    fn base(&self, update: &Update) -> Vec<ObjectId> {
-        let mut base = self.baseline.clone();
-        if let Some((name, tip)) = &self.main
-            && *name != update.name
-        {
-            base.extend(tip);
+    /// Checks the certificate of a signed push by our own judgement: git's `G` stands for signers
+    /// that it does not know, too.
+    fn check_signed_push(
+        &self,
+        certificate: &PushCertificate,
+        updates: &[Update],
+        ground: &Ground,
+    ) -> Result<Vec<String>, Failure> {
+        let split = certificate.split()?;
+        let (payload, signature) = (split.payload(), split.signature().unwrap_or_default());
+        let mut refused = Vec::new();
+        for update in updates {
+            let judgement = self.judge_push((payload, signature), update, ground)?;
+            if let Some(code) = judgement.verdict().code() {
+                let (name, fix) = (&update.name, code.fix());
+                refused.push(format!("push certificate: {code}: for `{name}`; {fix}"));
+            }
         }
-        base
+        if !certificate.has_our_nonce() {
+            refused.push(format!(
+                "push certificate: push-nonce: its nonce is `{}`, so it may be a replay; push again",
+                certificate.nonce()
+            ));
+        }
+        let fields = parse_push_certificate(payload)?;
+        let says = |update: &Update| {
+            let id = |id: Option<ObjectId>| id.filter(|id| !id.is_null());
+            fields.updates().iter().any(|said| {
+                let read = |text: &str| id(ObjectId::from_hex(text.as_bytes()).ok());
+                said.name() == update.name.as_bytes()
+                    && read(said.old()) == update.old
+                    && read(said.new_id()) == update.new
+            })
+        };
+        for update in updates.iter().filter(|update| !says(update)) {
+            refused.push(format!(
+                "push certificate: push-mismatch: it does not say what happens to `{}`",
+                update.name
+            ));
+        }
+        Ok(refused)
     }
 }
 
 /// Tells whether pushes have to be signed.
-fn wants_signed_pushes() -> Result<bool, Failure> {
-    let setting = git::value(SIGNED_PUSH)?;
-    match setting.as_deref() {
+fn wants_signed_pushes(settings: &Settings) -> Result<bool, Failure> {
+    match settings.value(SIGNED_PUSH) {
         None | Some("checked") => Ok(false),
         Some("required") => Ok(true),
         Some(other) => {
@@ -173,50 +232,4 @@ fn wants_signed_pushes() -> Result<bool, Failure> {
             Err(Failure::usage(problem))
         }
     }
-}
-
-/// Checks the certificate of a signed push by our own judgement: git's `G` stands for signers that
-/// it does not know, too.
-fn check_signed_push(
-    judge: &Judge<'_>,
-    updates: &[Update],
-    is_required: bool,
-) -> Result<Vec<String>, Failure> {
-    let Some(id) = env::var("GIT_PUSH_CERT").ok().filter(|id| !id.is_empty()) else {
-        return Ok(match is_required {
-            true => vec!["push-unsigned: sign it: `git push --signed`".to_owned()],
-            false => Vec::new(),
-        });
-    };
-    let raw = git::blob(&id)?;
-    let split = split_push_certificate(&raw)?;
-    let signature = split.signature().unwrap_or_default();
-    let judgement = judge.judge_detached(split.payload(), signature);
-    let mut refused = Vec::new();
-    if let Some(code) = judgement.verdict().code() {
-        refused.push(format!("push certificate: {code}; {}", code.fix()));
-    }
-    let nonce = env::var("GIT_PUSH_CERT_NONCE_STATUS").unwrap_or_default();
-    if !matches!(nonce.as_str(), "OK" | "SLOP") {
-        refused.push(format!(
-            "push certificate: push-nonce: its nonce is `{nonce}`, so it may be a replay; push again"
-        ));
-    }
-    let fields = parse_push_certificate(split.payload())?;
-    let says = |update: &Update| {
-        let id = |id: Option<ObjectId>| id.filter(|id| !id.is_null());
-        fields.updates().iter().any(|said| {
-            let read = |text: &str| id(ObjectId::from_hex(text.as_bytes()).ok());
-            said.name() == update.name.as_bytes()
-                && read(said.old()) == update.old
-                && read(said.new_id()) == update.new
-        })
-    };
-    for update in updates.iter().filter(|update| !says(update)) {
-        refused.push(format!(
-            "push certificate: push-mismatch: it does not say what happens to `{}`",
-            update.name
-        ));
-    }
-    Ok(refused)
 }

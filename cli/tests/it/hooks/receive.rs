@@ -5,10 +5,16 @@ use std::{
     process::{Command, Output},
 };
 
-use notme_testkit::{oracle::oracle, repository::Repository};
+use notme_testkit::{
+    oracle::oracle,
+    repository::{Repository, run},
+};
 
 use super::{executable, notme_in_ok, with_remote};
-use crate::world::{World, told};
+use crate::{
+    ssh_agent::Server,
+    world::{World, told},
+};
 
 /// A user, and a repository with server hooks that is their `origin`.
 fn served(options: &[&str]) -> (World, Repository) {
@@ -23,7 +29,7 @@ fn push(world: &World, arguments: &[&str]) -> Output {
     world.git(&[&["push", "origin"], arguments].concat())
 }
 
-fn refused(world: &World, arguments: &[&str], why: &str) -> String {
+pub(super) fn refused(world: &World, arguments: &[&str], why: &str) -> String {
     let output = push(world, arguments);
     let said = told(&output);
     assert!(!output.status.success(), "{said}");
@@ -31,7 +37,7 @@ fn refused(world: &World, arguments: &[&str], why: &str) -> String {
     said
 }
 
-fn accepted(world: &World, arguments: &[&str]) {
+pub(super) fn accepted(world: &World, arguments: &[&str]) {
     let output = push(world, arguments);
     assert!(output.status.success(), "{}", told(&output));
 }
@@ -140,6 +146,10 @@ fn attestations_come_along_and_are_never_taken_away() {
     let empty = world.git_ok(&["commit-tree", "-m", "x", &world.empty_tree()]);
     let spec = format!("+{empty}:refs/attestations/commits");
     refused(&world, &["--no-verify", &spec], "ref-rewind");
+    // What goes on from there and holds less is no less taken away.
+    let less = world.git_ok(&["commit-tree", "-m", "x", "-p", &kept, &world.empty_tree()]);
+    let spec = format!("{less}:refs/attestations/commits");
+    refused(&world, &["--no-verify", &spec], "attestation-lost");
     assert_eq!(
         bare.git_ok(&["rev-parse", "refs/attestations/commits"]),
         kept
@@ -232,6 +242,66 @@ fn hooks_of_the_server_see_what_is_attested_about_a_push() {
     refused(&world, &["main"], "pre-receive hook declined");
 }
 
+#[test]
+fn what_is_pushed_to_another_name_of_a_ref_is_refused() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    bare.git_ok(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    world.signed_commit("two");
+    refused(&world, &["main:refs/heads/alias"], "ref-symbolic");
+}
+
+#[test]
+fn what_is_no_store_of_attestations_is_refused() {
+    let (world, _bare) = served(&[]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    accepted(&world, &["main", "refs/attestations/*:refs/attestations/*"]);
+    world.git_ok(&["tag", "-m", "x", "tag", "refs/attestations/commits"]);
+    refused(
+        &world,
+        &["tag:refs/attestations/commits"],
+        "attestation-unreadable",
+    );
+}
+
+/// The hook itself, with what git would tell it of another push.
+#[test]
+fn a_push_certificate_is_for_one_push() {
+    let (world, bare) = served(&[]);
+    signed_pushes(&bare);
+    let kept = bare.path().join("kept");
+    let keep = format!(
+        "#!/bin/sh\ngit cat-file blob \"$GIT_PUSH_CERT\" >{}\n",
+        kept.display()
+    );
+    executable(&bare.path().join("hooks/pre-receive"), &keep);
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    let one = world.signed_commit("one");
+    accepted(&world, &["--signed", "main"]);
+    let certificate = bare.git_ok(&["hash-object", "-w", kept.to_str().unwrap()]);
+    let receive = |nonce: &str, reference: &str| {
+        let mut hook = world.notme_command();
+        hook.current_dir(bare.path())
+            .args(["hook", "--former", "/nonexistent", "pre-receive"])
+            .env("GIT_DIR", bare.path())
+            .env("GIT_PUSH_CERT", &certificate)
+            .env("GIT_PUSH_CERT_STATUS", "G")
+            .env("GIT_PUSH_CERT_NONCE_STATUS", nonce);
+        let update = format!("{} {one} {reference}\n", "0".repeat(40));
+        told(&run(&mut hook, update.as_bytes()))
+    };
+    let said = receive("OK", "refs/heads/main");
+    assert!(said.starts_with("exit status: 0"), "{said}");
+    for nonce in ["BAD", "MISSING", "UNSOLICITED", ""] {
+        let said = receive(nonce, "refs/heads/main");
+        assert!(said.contains("push-nonce"), "{nonce}: {said}");
+    }
+    let said = receive("OK", "refs/heads/other");
+    assert!(said.contains("push-mismatch"), "{said}");
+}
+
 fn signed_pushes(bare: &Repository) {
     bare.git_ok(&["config", "receive.certNonceSeed", "seed"]);
     bare.git_ok(&["config", "notme.pushCert", "required"]);
@@ -305,23 +375,83 @@ fn a_push_that_git_calls_good_and_nobody_knows_is_refused() {
     assert_eq!(bare.git_ok(&["for-each-ref"]), "");
 }
 
-/// As over ssh: the client runs git's program on the other side, with another environment.
+/// Over ssh: a real server, which an agent logs in to as itself.
 #[test]
-fn works_over_a_transport_like_ssh() {
-    let (mut world, bare) = served(&[]);
-    let home = world.notme_home().to_owned();
-    let ssh = world.home().join("ssh");
-    executable(
-        &ssh,
-        &format!(
-            "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nexec env -i PATH=\"$PATH\" HOME=/nonexistent NOTME_HOME={} sh -c \"$1\"\n",
-            home.display()
-        ),
-    );
-    world.set_env("GIT_SSH_COMMAND", &ssh);
-    let url = format!("ssh://host{}", bare.path().display());
+fn works_over_ssh() {
+    let mut world = World::new();
+    world.notme_ok(&[
+        "init",
+        "--agent",
+        "claude",
+        "--format",
+        "x509",
+        "--ssh-login",
+    ]);
+    world.notme_ok(&["agent", "start"]);
+    let socket = world.notme_home().join("run/ssh-agent.sock");
+    world.set_env("SSH_AUTH_SOCK", &socket);
+    let bare = with_remote(&world);
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    let server = Server::start(&world, "claude\n");
+    let ssh = format!("{} {}", oracle("ssh").display(), server.options().join(" "));
+    world.git_ok(&["config", "core.sshCommand", &ssh]);
+    let url = format!("ssh://{}@127.0.0.1{}", server.user(), bare.path().display());
     world.git_ok(&["remote", "set-url", "origin", &url]);
     over(&world, &bare);
+    assert!(
+        server.log().contains("Accepted publickey"),
+        "{}",
+        server.log()
+    );
+}
+
+/// Hooks as Gitea and Forgejo have them: a script of theirs that runs all of a directory. Ours come
+/// before that script, or into the directory.
+#[test]
+fn stands_beside_and_in_the_hooks_of_gitea() {
+    const DELEGATE: &str = r#"#!/usr/bin/env bash
+data=$(cat)
+exitcodes=""
+hookname=$(basename $0)
+GIT_DIR=${GIT_DIR:-$(dirname $0)/..}
+for hook in ${GIT_DIR}/hooks/${hookname}.d/*; do
+  test -x "${hook}" && test -f "${hook}" || continue
+  echo "${data}" | "${hook}"
+  exitcodes="${exitcodes} $?"
+done
+for i in ${exitcodes}; do
+  [ ${i} -eq 0 ] || exit ${i}
+done
+"#;
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/hooks.md"));
+    let document = document.unwrap();
+    let (_, script) = document.split_once("```sh\n#!/bin/sh\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    for is_within in [false, true] {
+        let world = World::initialised();
+        let bare = with_remote(&world);
+        let hooks = bare.path().join("hooks");
+        executable(&hooks.join("pre-receive"), DELEGATE);
+        let theirs = "#!/bin/sh\nread old new ref; test \"$ref\" != refs/heads/taboo\n";
+        executable(&hooks.join("pre-receive.d/gitea"), theirs);
+        if is_within {
+            let script = script.replace("/usr/local/bin/notme", crate::world::NOTME);
+            executable(
+                &hooks.join("pre-receive.d/notme"),
+                &format!("#!/bin/sh\n{script}"),
+            );
+        } else {
+            notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+        }
+        over(&world, &bare);
+        world.git_ok(&["reset", "-q", "--hard", "HEAD~1"]);
+        refused(
+            &world,
+            &["HEAD:refs/heads/taboo"],
+            "pre-receive hook declined",
+        );
+        accepted(&world, &["HEAD:refs/heads/other"]);
+    }
 }
 
 /// Over HTTP, by the program that git brings for it.

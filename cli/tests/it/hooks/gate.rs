@@ -1,0 +1,190 @@
+//! A gate, and what its records are worth.
+
+use notme_testkit::{oracle::oracle, repository::Repository};
+use serde_json::Value;
+
+use super::{
+    notme_in_ok,
+    receive::{accepted, refused},
+    with_remote,
+};
+use crate::world::World;
+
+const HERE: &str = "https://git.example.org/tool";
+const ALL: &str = "+refs/attestations/*:refs/attestations/*";
+
+/// A policy in which a person's key signs, if the gate saw the commit.
+fn policy(world: &World, gate: &str, repository: &str) -> String {
+    let key = std::fs::read_to_string(world.home().join("key.pub")).unwrap();
+    world.policy(&format!(
+        r#"
+[[principal]]
+name = "alice"
+kind = "human"
+ssh_keys = ["{}"]
+
+[[principal]]
+name = "door"
+kind = "bot"
+identities = ["wimse://*/{gate}"]
+
+[[gate]]
+principals = ["door"]
+repository = "{repository}"
+
+[[allow]]
+principals = ["alice"]
+time_basis_floor = "first-seen"
+"#,
+        key.trim()
+    ))
+}
+
+/// A person who signs with an SSH key, and two agents, one of which is a gate.
+fn world() -> World {
+    let world = World::initialised();
+    world.notme_ok(&["init", "--agent", "gate", "--format", "x509"]);
+    let key = world.home().join("key");
+    let mut keygen = world.command(oracle("ssh-keygen"));
+    let made = keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key);
+    assert!(made.status().unwrap().success());
+    for (name, value) in [
+        ("gpg.format", "ssh"),
+        ("gpg.ssh.program", "ssh-keygen"),
+        ("user.signingkey", key.to_str().unwrap()),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    world
+}
+
+fn gate(world: &World, bare: &Repository, agent: &str, repository: &str) {
+    let policy = policy(world, agent, repository);
+    let install = ["hooks", "install", "--server", "--policy", &policy];
+    let gate = ["--gate", agent, "--repository", repository];
+    notme_in_ok(world, &bare.path(), &[&install[..], &gate].concat());
+}
+
+/// Returns code or verdict, and the time basis.
+fn judged(world: &World, policy: &str) -> (String, Value) {
+    let (_, document) = world.verdicts(&["HEAD", "--policy", policy]);
+    let object = &document["objects"][0];
+    let code = object["code"].as_str().or(object["verdict"].as_str());
+    (code.unwrap().to_owned(), object["time_basis"].clone())
+}
+
+#[test]
+fn what_a_gate_saw_is_first_seen() {
+    let world = world();
+    let bare = with_remote(&world);
+    gate(&world, &bare, "gate", HERE);
+    world.signed_commit("one");
+    world.signed_commit("two");
+    // The policy asks at the gate, too: what it is about to record counts there.
+    accepted(&world, &["main"]);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).0, "time-basis-too-weak");
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let (code, basis) = judged(&world, &file);
+    assert_eq!((code.as_str(), basis), ("accepted", "first-seen".into()));
+    // One record for both, with what happened.
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let [record] = kept.as_array().unwrap().as_slice() else {
+        panic!("{kept}");
+    };
+    assert_eq!(
+        record["predicateType"],
+        "https://notme.bot/attestation/receive/v1"
+    );
+    assert_eq!(record["subject"].as_array().unwrap().len(), 2);
+    let said = &record["predicate"];
+    assert_eq!(said["repository"], HERE);
+    assert_eq!(said["ref"], "refs/heads/main");
+    assert_eq!(said["new"], world.git_ok(&["rev-parse", "HEAD"]).as_str());
+    assert_eq!(
+        (&said["old"], &said["pusher"]),
+        (&Value::Null, &Value::Null)
+    );
+    // It says nothing of the work.
+    let output = world.notme(&["attest", "verify"]);
+    assert_eq!(output.status.code(), Some(3));
+    // What is there already is recorded no more, wherever else it goes.
+    let before = bare.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    world.git_ok(&["tag", "-m", "x", "v1"]);
+    bare.git_ok(&["config", "notme.unverified", "refs/tags/*"]);
+    accepted(&world, &["main:refs/heads/again", "v1"]);
+    assert_eq!(
+        bare.git_ok(&["rev-parse", "refs/attestations/commits"]),
+        before
+    );
+}
+
+#[test]
+fn a_record_of_somebody_else_or_of_another_repository_shows_nothing() {
+    let world = world();
+    let bare = with_remote(&world);
+    // `claude` records, and nobody named it.
+    gate(&world, &bare, "claude", HERE);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).0, "time-basis-too-weak");
+    let file = policy(&world, "claude", "https://git.example.org/other");
+    assert_eq!(judged(&world, &file).0, "time-basis-too-weak");
+    let file = policy(&world, "claude", HERE);
+    assert_eq!(judged(&world, &file).1, "first-seen");
+    // A server that records under another name than its policy has does not help itself.
+    bare.git_ok(&[
+        "config",
+        "notme.repository",
+        "https://git.example.org/other",
+    ]);
+    world.signed_commit("two");
+    refused(&world, &["main"], "time-basis-too-weak");
+}
+
+#[test]
+fn a_gate_that_cannot_sign_is_said_and_takes_in_what_needs_no_record() {
+    let world = world();
+    let bare = with_remote(&world);
+    gate(&world, &bare, "nobody", HERE);
+    world.signed_commit("one");
+    let said = refused(&world, &["main"], "time-basis-too-weak");
+    assert!(said.contains("the gate signed no record"), "{said}");
+    let text = std::fs::read_to_string(policy(&world, "gate", HERE)).unwrap();
+    world.policy(&text.replace("first-seen", "declared"));
+    accepted(&world, &["main"]);
+}
+
+#[test]
+fn whoever_signed_the_push_is_in_the_record() {
+    let world = World::initialised();
+    world.notme_ok(&["init", "--agent", "gate", "--format", "x509"]);
+    world.notme_ok(&["init", "--agent", "claude", "--format", "x509"]);
+    let bare = with_remote(&world);
+    let install = [
+        "hooks",
+        "install",
+        "--server",
+        "--gate",
+        "gate",
+        "--repository",
+        HERE,
+    ];
+    notme_in_ok(&world, &bare.path(), &install);
+    bare.git_ok(&["config", "receive.certNonceSeed", "seed"]);
+    world.signed_commit("one");
+    accepted(&world, &["--signed", "main"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let pusher = kept[0]["predicate"]["pusher"].as_str().unwrap();
+    assert!(pusher.ends_with("/claude"), "{pusher}");
+    // Taking the hooks away leaves no setting behind.
+    notme_in_ok(&world, &bare.path(), &["hooks", "uninstall"]);
+    assert!(!bare.git_ok(&["config", "--list"]).contains("notme."));
+}

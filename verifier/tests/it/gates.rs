@@ -1,0 +1,128 @@
+//! What a gate's record of receiving shows: the time basis `first-seen`.
+
+use notme_core::{key::KeyId, time::UnixTime};
+use notme_testkit::{cast::LeafSpec, clock::NOW, commit::CommitSpec};
+use notme_verifier::{
+    Judge, Policy, TimeBasis,
+    stated::{Received, SignedBy, Stated, Statements},
+    verify_with,
+};
+
+use crate::{
+    history::{History, code_of, identity, judgement_of},
+    world::authority,
+};
+
+const HERE: &str = "https://git.example.org/tool";
+
+/// What is stated about every commit.
+struct Says(Vec<Stated>);
+
+impl Statements for Says {
+    fn about(&self, _: &str) -> Result<Vec<Stated>, String> {
+        Ok(self.0.clone())
+    }
+}
+
+fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
+    let kid: KeyId = "00112233445566778899aabbccddeeff".parse().unwrap();
+    Stated {
+        predicate_type: "https://notme.bot/attestation/receive/v1".to_owned(),
+        level: None,
+        accepts: false,
+        received: Some(Received {
+            repository: repository.to_owned(),
+            at,
+        }),
+        by: SignedBy {
+            identity: identity(who),
+            authority: "local".to_owned(),
+            authority_kid: kid,
+            kid,
+            issuer: None,
+            fingerprints: None,
+        },
+    }
+}
+
+/// Returns code or `accepted`, basis and judged time of a commit that a session certificate of
+/// [`NOW`] minus 5 to plus 5 minutes signed, an hour later.
+fn judged(floor: &str, bound: bool, says: Vec<Stated>) -> (String, Option<(TimeBasis, UnixTime)>) {
+    let history = History::new();
+    let payload = CommitSpec::new(&history.tree(&[("a", "a")])).payload();
+    let spec = LeafSpec {
+        identity: identity("alice").parse().unwrap(),
+        ..match bound {
+            true => LeafSpec::bound_to(&payload),
+            false => LeafSpec::default(),
+        }
+    };
+    let spec = LeafSpec {
+        not_before: NOW.plus(-300),
+        not_after: NOW.plus(300),
+        ..spec
+    };
+    let raw = authority().leaf(&spec).sign_commit(&payload, NOW);
+    let tip = history.git.write_commit_object(&raw);
+    let policy = format!(
+        "time_basis_floor = \"{floor}\"\n[[authority]]\nname = \"local\"\n\
+         [[principal]]\nname = \"gate\"\nkind = \"bot\"\nidentities = [\"{}\"]\n\
+         [[gate]]\nprincipals = [\"gate\"]\nrepository = \"{HERE}\"\n\
+         [[allow]]\nidentity = \"*\"\n",
+        identity("gate")
+    );
+    let policy = Policy::parse(&policy).unwrap();
+    let judge = Judge::new(&policy, &history.trust, NOW.plus(3600));
+    let repository = history.open();
+    let selection = repository.select(&tip).unwrap();
+    let outcome = verify_with(&repository, &selection, &judge, Some(&Says(says))).unwrap();
+    let judgement = judgement_of(&outcome, &tip);
+    let time = judgement.time_basis().zip(judgement.judged_at());
+    (code_of(&outcome, &tip), time)
+}
+
+#[test]
+fn the_earliest_time_that_a_gate_saw_it_while_the_certificate_lived_judges() {
+    let at = |seconds: i64| seen("gate", HERE, NOW.plus(seconds));
+    let by_seen = |says| judged("first-seen", false, says);
+    let (code, time) = by_seen(vec![at(200), at(100), at(1000)]);
+    assert_eq!(code, "accepted");
+    assert_eq!(time, Some((TimeBasis::FirstSeen, NOW.plus(100))));
+    // The last second of the certificate, and the one after: a gate's clock gets no allowance.
+    assert_eq!(by_seen(vec![at(300)]).0, "accepted");
+    for nothing in [
+        vec![],
+        vec![at(301)],
+        // From before there was such a certificate.
+        vec![at(-301)],
+        // To come.
+        vec![at(3601)],
+        vec![seen("mallory", HERE, NOW)],
+        vec![seen("gate", "https://git.example.org/other", NOW)],
+        vec![seen("gate", "https://git.example.org/tool/", NOW)],
+    ] {
+        assert_eq!(
+            by_seen(nothing.clone()).0,
+            "time-basis-too-weak",
+            "{nothing:?}"
+        );
+        // It takes nothing away, either.
+        assert_eq!(judged("declared", false, nothing).0, "accepted");
+    }
+}
+
+#[test]
+fn first_seen_is_more_than_ordered_and_less_than_issuance_bound() {
+    let says = || vec![seen("gate", HERE, NOW.plus(100))];
+    let (code, time) = judged("dag-ordered", false, says());
+    assert_eq!(code, "accepted");
+    assert_eq!(time.unwrap().0, TimeBasis::FirstSeen);
+    assert_eq!(
+        judged("issuance-bound", false, says()).0,
+        "time-basis-too-weak"
+    );
+    // What is known better stays as it is.
+    let (code, time) = judged("first-seen", true, says());
+    assert_eq!(code, "accepted");
+    assert_eq!(time.unwrap().0, TimeBasis::IssuanceBound);
+}
