@@ -103,14 +103,14 @@ impl Peer {
     }
 }
 
-/// Makes the authority's keys and keeps them sealed.
+/// Makes the authority's keys and keeps them sealed; `None` when another instance was first.
 pub(crate) fn found(
     store: &dyn Store,
     founding: &Founding,
     sealing: Sealing,
     kek: &Kek,
     now: UnixTime,
-) -> Result<AuthorityRecord, OpenError> {
+) -> Result<Option<AuthorityRecord>, OpenError> {
     check_principal(&founding.trust_domain, &founding.operator)?;
     let making = Making {
         trust_domain: &founding.trust_domain,
@@ -128,10 +128,11 @@ pub(crate) fn found(
         key_changes: 0,
     };
     let about = founding.trust_domain.clone();
-    store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
-    store
-        .authority()?
-        .ok_or(OpenError::Store(StoreError::Damaged("no authority")))
+    let is_first = store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
+    match is_first {
+        true => Ok(store.authority()?),
+        false => Ok(None),
+    }
 }
 
 /// Checks that identities can be built: the first enrolment would be late to find out.
@@ -159,8 +160,6 @@ pub(crate) struct Authority {
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
     refusals: Mutex<Refusals>,
-    /// The signed CA bundle that is served now.
-    bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
     rates: RateLimiter,
     /// What was issued since the start, by kind.
@@ -190,6 +189,7 @@ impl Authority {
             keys,
             kek,
         } = opened;
+        let nonces = Nonces::of(&kek);
         if let Some(principal) = settings
             .local
             .as_ref()
@@ -208,10 +208,9 @@ impl Authority {
             local: settings.local,
             issuers: settings.issuers,
             tokens: settings.tokens,
-            nonces: Nonces::new()?,
+            nonces,
             publishing: Mutex::default(),
             refusals: Mutex::default(),
-            bundle: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
             issued: Tally::default(),

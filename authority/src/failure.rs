@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Denied(Denial),
     /// Ours or another's, and it may be over soon: told to the log.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// The store cannot be used now: told to the log, and to the caller to try again.
+    StoreUnavailable(Box<dyn std::error::Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -45,11 +47,31 @@ macro_rules! internal {
     };
 }
 
-internal!(
-    CertifyError,
-    IdentityError,
-    OpenError,
-    SealError,
-    StoreError,
-    serde_json::Error
-);
+internal!(IdentityError, SealError, serde_json::Error);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } => Self::StoreUnavailable(Box::new(error)),
+            _ => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            _ => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<CertifyError> for Failure {
+    fn from(error: CertifyError) -> Self {
+        match error {
+            CertifyError::Store(error) => error.into(),
+            _ => Self::Internal(Box::new(error)),
+        }
+    }
+}

@@ -20,6 +20,7 @@ pub mod jwt;
 pub mod keys;
 pub mod openpgp;
 pub mod oracle;
+pub mod postgres;
 pub mod repository;
 mod signing;
 pub mod testdata;

@@ -45,7 +45,7 @@ const IMPURE: [&str; 2] = ["agent", "authority"];
 /// What the signing path and the verdict must not link, however far away: async runtimes,
 /// network stacks, databases.
 const LEAN: [&str; 3] = ["core", "signer", "verifier"];
-const HEAVY: [&str; 7] = [
+const HEAVY: [&str; 8] = [
     "axum",
     "hyper",
     "openssl-sys",
@@ -53,6 +53,7 @@ const HEAVY: [&str; 7] = [
     "rusqlite",
     "rustls",
     "tokio",
+    "tokio-postgres",
 ];
 
 /// Fails on an edge that the architecture forbids.

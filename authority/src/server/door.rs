@@ -36,6 +36,7 @@ use crate::{
     http::{self, Caller},
     listen::{Listener, Socket},
     metrics::Metrics,
+    refusal::Refusal,
 };
 
 /// What every connection shares.
@@ -104,7 +105,7 @@ impl Shared {
     }
 
     pub(crate) fn answered(&self, answered: &Answered<'_>) {
-        if answered.status == 500 {
+        if answered.status == 500 || answered.code == Some(Refusal::StoreUnavailable.code()) {
             self.is_troubled.store(true, Ordering::SeqCst);
         }
         self.metrics.answered(answered);
