@@ -1,6 +1,6 @@
 //! What an operator does beside the running authority: found it, hand out tokens, look.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -22,27 +22,28 @@ use crate::{
     custody,
     instance::{InstanceError, InstanceLock},
     keys::Epoch,
-    opening::{open_or_found, store_file},
+    opening::{Place, open_or_found},
     revocation::{RevocationError, RevocationReason, Revoked, Taken, check_since},
     rotation::{EpochInfo, RotationError},
     seal::{Protection, SealingKind},
-    store::{AuthorityRecord, SqliteStore, Store, StoreError, Summary},
+    store::{AuthorityRecord, Store, StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
 };
 
-/// Makes the authority of a directory, or checks that the secret opens the one that is there.
+/// Makes the authority of a place, or checks that the secret opens the one that is there.
 ///
 /// # Errors
 /// [`AdminError`]; a directory that another process serves is [`AdminError::Instance`].
 pub fn init(
-    home: &Path,
+    place: impl Into<Place>,
     founding: &Founding,
     protection: &Protection,
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, AdminError> {
-    create_private_directory(home)?;
-    let _lock = InstanceLock::acquire(home)?;
-    let opened = open_or_found(home, protection, founding, clock.now())?;
+    let place = place.into();
+    create_private_directory(place.directory())?;
+    let _lock = InstanceLock::acquire(place.directory())?;
+    let opened = open_or_found(&place, protection, founding, clock.now())?;
     Ok(Admin::over(opened.store, clock))
 }
 
@@ -53,17 +54,17 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the authority of a directory, whether one serves it or not.
+    /// Opens the authority of a place, whether one serves it or not.
     ///
     /// # Errors
     /// [`AdminError::NotFounded`] when there is none yet.
-    pub fn open(home: &Path, clock: Arc<dyn Clock>) -> Result<Self, AdminError> {
-        if !store_file(home).exists() {
-            return Err(AdminError::NotFounded);
+    pub fn open(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, AdminError> {
+        let place = place.into();
+        if place.file().exists() {
+            check_private_directory(place.directory())?;
         }
-        check_private_directory(home)?;
-        let store = SqliteStore::open(&store_file(home))?;
-        let admin = Self::over(Arc::new(store), clock);
+        let store = place.existing_store()?.ok_or(AdminError::NotFounded)?;
+        let admin = Self::over(store, clock);
         admin.record()?;
         Ok(admin)
     }

@@ -27,7 +27,7 @@ use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
-    custody::{Custody, Pkcs11Error},
+    custody::{Custody, Pkcs11Error, kept},
     dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
@@ -35,7 +35,7 @@ use crate::{
     oidc::{Issuers, TokenConfig},
     opening::Opened,
     scope::Scopes,
-    seal::{SealError, Sealing},
+    seal::{Kek, SealError, Sealing},
     serials::Serials,
     server::RateLimiter,
     store::{AuthorityRecord, EpochState, Issued, Store, StoreError},
@@ -104,14 +104,14 @@ impl Peer {
     }
 }
 
-/// Makes the authority's keys and keeps them.
+/// Makes the authority's keys and keeps them; `None` when another instance was first.
 pub(crate) fn found(
     store: &dyn Store,
     founding: &Founding,
     sealing: Sealing,
     custody: &Custody,
     now: UnixTime,
-) -> Result<AuthorityRecord, OpenError> {
+) -> Result<Option<AuthorityRecord>, OpenError> {
     check_principal(&founding.trust_domain, &founding.operator)?;
     let making = Making::new(custody, &founding.trust_domain, 1, now);
     let from = now.plus(-BACKDATED);
@@ -124,10 +124,13 @@ pub(crate) fn found(
         key_changes: 0,
     };
     let about = founding.trust_domain.clone();
-    store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
-    store
-        .authority()?
-        .ok_or(OpenError::Store(StoreError::Damaged("no authority")))
+    let is_first = store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
+    if is_first {
+        return Ok(store.authority()?);
+    }
+    // Those of the other instance are the authority's.
+    custody.destroy(record.epochs.iter().flat_map(kept))?;
+    Ok(None)
 }
 
 /// Checks that identities can be built: the first enrolment would be late to find out.
@@ -155,8 +158,6 @@ pub(crate) struct Authority {
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
     refusals: Mutex<Refusals>,
-    /// The signed CA bundle that is served now.
-    bundle: Mutex<Option<surface::ServedBundle>>,
     serials: Serials,
     rates: RateLimiter,
     /// What was issued since the start, by kind.
@@ -186,6 +187,11 @@ impl Authority {
             keys,
             custody,
         } = opened;
+        let nonces = match custody.kek() {
+            Some(kek) => Nonces::of(kek),
+            // Instances whose keys are in a token share no secret: each has nonces of its own.
+            None => Nonces::of(&Kek::random()?),
+        };
         if let Some(principal) = settings
             .local
             .as_ref()
@@ -204,10 +210,9 @@ impl Authority {
             local: settings.local,
             issuers: settings.issuers,
             tokens: settings.tokens,
-            nonces: Nonces::new()?,
+            nonces,
             publishing: Mutex::default(),
             refusals: Mutex::default(),
-            bundle: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
             issued: Tally::default(),

@@ -1,7 +1,7 @@
 //! A copy of the store, made while it is used, and the way back.
 //!
 //! A copy has everything that the store has: the keys are in it sealed, and the file `kek` of the
-//! single-user default is not. What a restored store would give out twice is lifted above all that
+//! single-user default is not. It is a store in SQLite, whatever the store is in. What a restored store would give out twice is lifted above all that
 //! can have been given out since: the number of the trust document to the seconds since 1970, as
 //! those of SSH certificates and CA bundles are by themselves.
 
@@ -30,23 +30,29 @@ use crate::{
     custody::Custody,
     instance::InstanceLock,
     keys::Keys,
-    opening::store_file,
+    opening::Place,
     seal::Protection,
-    store::{SqliteStore, Store, TrustRecord},
+    store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord},
 };
 
-/// Copies the store of a directory, whether an authority serves it or not, into a new file.
+/// Copies the store of a place, whether an authority serves it or not, into a new file.
 ///
 /// # Errors
 /// [`AdminError::Backup`] when the file exists or cannot be written; nothing is left then.
-pub fn backup(home: &Path, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
-    if !store_file(home).exists() {
-        return Err(AdminError::NotFounded);
-    }
-    check_private_directory(home)?;
-    let store = SqliteStore::open(&store_file(home))?;
+pub fn backup(place: impl Into<Place>, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
+    let place = place.into();
     let draft = Draft::beside(to)?;
-    store.copy_into(&draft.0)?;
+    match place.database() {
+        Some(url) => {
+            let store = PostgresStore::open_existing(url)?.ok_or(AdminError::NotFounded)?;
+            store.copy_into(&draft.0)?;
+        }
+        None if place.file().exists() => {
+            check_private_directory(place.directory())?;
+            SqliteStore::open(&place.file())?.copy_into(&draft.0)?;
+        }
+        None => return Err(AdminError::NotFounded),
+    }
     // Nobody learns of a bad copy when it is needed.
     whole(&draft.0, clock)?.verify_audit(None)?;
     draft.become_file(to)
@@ -70,25 +76,29 @@ pub struct Restored {
     pub seqno: Option<u64>,
 }
 
-/// Makes a backup the store of a directory that has none. What keeps its keys has to open them.
+/// Makes a backup the store of a place that has none. What keeps its keys has to open them.
 ///
 /// # Errors
 /// [`AdminError::Backup`] when there is a store, or the backup ends before what was published;
 /// [`AdminError::Audit`] when its audit is not whole. Nothing is changed then.
 pub fn restore(
-    home: &Path,
+    place: impl Into<Place>,
     from: &Path,
     protection: &Protection,
     published: Published,
     clock: Arc<dyn Clock>,
 ) -> Result<Restored, AdminError> {
+    let place = place.into();
+    let home = place.directory();
     create_private_directory(home)?;
     let _lock = InstanceLock::acquire(home)?;
-    let place = store_file(home);
-    if place.exists() {
-        return Err(BackupError::Exists { path: place }.into());
-    }
-    let draft = Draft::beside(&place)?;
+    let file = place.file();
+    let database = match place.database() {
+        None if file.exists() => return Err(BackupError::Exists { path: file }.into()),
+        None => None,
+        Some(url) => Some(PostgresStore::open(url)?),
+    };
+    let draft = Draft::beside(&file)?;
     fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
     let admin = whole(&draft.0, clock.clone())?;
     let record = admin.record()?;
@@ -115,7 +125,15 @@ pub fn restore(
     let rows = admin.verify_audit(None)?;
     // The last connection to go writes its log into the file.
     drop(admin);
-    draft.become_file(&place)?;
+    match database {
+        None => draft.become_file(&file)?,
+        Some(database) => {
+            let is_first = database.fill_from(&SqliteStore::open(&draft.0)?)?;
+            if !is_first {
+                return Err(BackupError::Founded.into());
+            }
+        }
+    }
     Ok(Restored { rows, seqno })
 }
 
@@ -166,8 +184,10 @@ fn lift_trust(store: &dyn Store, keys: &Keys, now: UnixTime) -> Result<Option<u6
             format!("trust document {}", record.seqno),
         )
     };
-    store.add_trust(&record, &entry)?;
-    Ok(Some(record.seqno))
+    match store.add_trust(&record, &entry)? {
+        true => Ok(Some(record.seqno)),
+        false => Err(StoreError::Damaged("the number of the trust document").into()),
+    }
 }
 
 /// A file on its way, gone when it does not get there.
@@ -230,6 +250,9 @@ pub enum BackupError {
         /// What the system said.
         source: io::Error,
     },
+    /// The database has an authority already.
+    #[error("the database has an authority, and it is not overwritten")]
+    Founded,
     /// More was published than the backup has.
     #[error("the backup has {last} rows of the audit, and {head} were published")]
     Older {
@@ -251,7 +274,7 @@ impl BackupError {
     /// Returns the code of the error.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Exists { .. } => "backup-exists",
+            Self::Exists { .. } | Self::Founded => "backup-exists",
             Self::File { .. } => "backup-file",
             Self::Older { .. } => "backup-older",
         }

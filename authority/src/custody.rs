@@ -153,7 +153,8 @@ impl Custody {
         self.token().map_or(Ok(()), |token| token.check())
     }
 
-    fn kek(&self) -> Option<&Kek> {
+    /// Returns the secret that all instances share which open the same keys, if they are sealed.
+    pub(crate) fn kek(&self) -> Option<&Kek> {
         self.custodians().find_map(|custodian| match custodian {
             Custodian::Seal(kek) => Some(kek),
             Custodian::Token(_) => None,

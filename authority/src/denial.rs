@@ -100,6 +100,9 @@ pub(crate) enum Denial {
     /// No living session vouches for the request.
     #[error("session_required")]
     SessionRequired,
+    /// The store cannot be used now; whether the token was spent is not known.
+    #[error("authority unavailable")]
+    StoreUnavailable,
     /// The token is none that we take.
     #[error("invalid token: {0}")]
     Token(#[from] TokenError),
@@ -147,6 +150,7 @@ impl Denial {
             Self::SessionMissing | Self::SessionRequired => "session-required",
             Self::Audience { .. } | Self::Token(_) => "oidc-token-invalid",
             Self::TokenUsed => "token-used-up",
+            Self::StoreUnavailable => "store-unavailable",
             Self::Unavailable => "oidc-issuer-unreachable",
         }
     }
@@ -185,7 +189,7 @@ impl Denial {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RateLimited { .. } | Self::TokenRateLimited { .. } => 429,
-            Self::Unavailable => 503,
+            Self::StoreUnavailable | Self::Unavailable => 503,
         }
     }
 

@@ -10,11 +10,7 @@ use notme_core::{
 };
 use serde_json::Value;
 
-use crate::{
-    oidc::numeric_date,
-    seal::{SealError, random},
-    store::SpentToken,
-};
+use crate::{oidc::numeric_date, seal::Kek, store::SpentToken};
 
 /// A proof that was checked, but for whether it was used before.
 #[derive(Debug)]
@@ -121,12 +117,14 @@ fn normalised(path: &str) -> String {
 }
 
 /// Texts that a proof must repeat, so that it was not made long before: the second they were given
-/// out at, and a code that only this process can make.
+/// out at, and a code that only their authority can make.
 pub(crate) struct Nonces(hmac::Key);
 
 impl Nonces {
-    pub(crate) fn new() -> Result<Self, SealError> {
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?)))
+    /// Makes those of an authority: each of its instances knows what the others gave out.
+    pub(crate) fn of(kek: &Kek) -> Self {
+        let secret = kek.derive("notme-dpop-nonce-key-v1");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()))
     }
 
     pub(crate) fn issue(&self, now: UnixTime) -> String {
@@ -211,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_nonce_is_ours_and_good_for_five_minutes() {
-        let (ours, others) = (Nonces::new().unwrap(), Nonces::new().unwrap());
+        let keks = [(), ()].map(|()| Kek::random().unwrap());
+        let [ours, others] = keks.each_ref().map(Nonces::of);
         let nonce = ours.issue(NOW);
         assert!(ours.is_good(&nonce, NOW));
         assert!(ours.is_good(&nonce, NOW.plus(299)));
@@ -219,6 +218,8 @@ mod tests {
         assert!(!ours.is_good(&nonce, NOW.plus(300)));
         assert!(!ours.is_good(&nonce, NOW.plus(-6)));
         assert!(!others.is_good(&nonce, NOW));
+        // Another instance of the same authority.
+        assert!(Nonces::of(&keks[0]).is_good(&nonce, NOW));
         let later = nonce.replace(&NOW.secs().to_string(), &NOW.plus(1).secs().to_string());
         for bad in [
             "",

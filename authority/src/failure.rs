@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Denied(Denial),
     /// Ours or another's, and it may be over soon: told to the log.
     Unavailable(Box<dyn Error + Send + Sync>),
+    /// The store cannot be used now: told to the log, and to the caller to try again.
+    StoreUnavailable(Box<dyn Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
     Internal(Box<dyn Error + Send + Sync>),
 }
@@ -62,12 +64,31 @@ fn is_of_token(error: &(dyn Error + 'static)) -> bool {
     error.is::<Pkcs11Error>() || error.source().is_some_and(is_of_token)
 }
 
-internal!(
-    CertifyError,
-    IdentityError,
-    OpenError,
-    SealError,
-    SignError,
-    StoreError,
-    serde_json::Error
-);
+internal!(IdentityError, SealError, SignError, serde_json::Error);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { .. } => Self::StoreUnavailable(Box::new(error)),
+            _ => Self::ours(error),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            error => Self::ours(error),
+        }
+    }
+}
+
+impl From<CertifyError> for Failure {
+    fn from(error: CertifyError) -> Self {
+        match error {
+            CertifyError::Store(error) => error.into(),
+            error => Self::ours(error),
+        }
+    }
+}

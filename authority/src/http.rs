@@ -65,6 +65,17 @@ pub(crate) async fn respond(
                 }
             }
         }
+        Failure::StoreUnavailable(cause) => {
+            error = Some(cause);
+            let mut response = match route {
+                Some(Route::Exchange(_)) => deny(&Denial::StoreUnavailable, route),
+                Some(Route::Document(_) | Route::Operation(_)) | None => {
+                    refuse(Refusal::StoreUnavailable, route)
+                }
+            };
+            put_retry_after(&mut response, STORE_RETRY_AFTER);
+            response
+        }
         Failure::Internal(cause) => {
             error = Some(cause);
             refuse(Refusal::Internal, route)
@@ -297,7 +308,10 @@ impl Document {
             Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
             Self::SignedCaBundle => {
                 let bundle = block_in_place(|| authority.signed_ca_bundle());
-                let failed = |error| Failure::Unavailable(Box::new(error));
+                let failed = |error| match Failure::from(error) {
+                    Failure::Internal(error) => Failure::Unavailable(error),
+                    failure => failure,
+                };
                 (JSON, "no-store", bundle.map_err(failed)?)
             }
             Self::Discovery => (JSON, A_DAY, authority.discovery()?),
@@ -425,7 +439,10 @@ fn audited<T>(
     let code = match &answer {
         Err(Failure::Refused(refusal)) => refusal.code(),
         Err(Failure::Denied(denial)) => denial.code(),
-        Ok(_) | Err(Failure::Unavailable(_) | Failure::Internal(_)) => return answer,
+        Ok(_)
+        | Err(Failure::Unavailable(_) | Failure::StoreUnavailable(_) | Failure::Internal(_)) => {
+            return answer;
+        }
     };
     block_in_place(|| shared.authority().refused(asked, seen, code))?;
     answer
@@ -626,3 +643,5 @@ const A_MINUTE: &str = "public, max-age=60";
 const AN_HOUR: &str = "public, max-age=3600";
 const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;
+/// In how many seconds it is worth to try again when the store could not be used.
+const STORE_RETRY_AFTER: u64 = 1;

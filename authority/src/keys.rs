@@ -260,6 +260,7 @@ pub(crate) fn unlock(
         let names: Vec<_> = made.iter().map(|ca| ca.name.as_str()).collect();
         let about = format!("{} of epoch {}", names.join(" "), active.number);
         let entry = Entry::new(now, operator(), Act::AddKeys, about);
+        // Where another instance was first, its keys count.
         store.add_format_cas(active.number, &made, &entry)?;
         *record = store
             .authority()?

@@ -1,7 +1,7 @@
 //! The embedded identity authority: it enrols agents and issues their certificates.
 //!
 //! [`serve`] runs it: HTTP over a unix socket, loopback TCP or TLS, on a SQLite store in a
-//! private directory or in memory. [`Admin`] is the operator's side: tokens, roots, trust
+//! private directory or in memory, or on a PostgreSQL store that several instances share. [`Admin`] is the operator's side: tokens, roots, trust
 //! document; it works beside a running authority. [`running`] and [`stop`] find the process.
 //!
 //! # What is at rest
@@ -30,7 +30,8 @@
 //! # What survives
 //! A killed process loses nothing that was acknowledged. Keys, tokens, enrolments, revocations
 //! and trust documents also survive a power cut; of the issuance record, of spent nonces and
-//! proofs, and of what tokens of other issuers opened, it may take the last seconds.
+//! proofs, and of what tokens of other issuers opened, it may take the last seconds. In PostgreSQL all that
+//! was acknowledged survives what the server's disk survives.
 
 #![forbid(unsafe_code)]
 
@@ -76,6 +77,7 @@ pub use self::{
     instance::{Instance, InstanceError, running, stop},
     listen::{Bound, Listen, ListenError, MonitorListen},
     oidc::{KeysError, OIDC_CONFIG_MAX, OidcConfig, OidcConfigError},
+    opening::Place,
     refusal::Refusal,
     revocation::{RevocationError, RevocationReason, Revoked, Taken},
     rotation::{EpochInfo, Rotation, RotationError, rotate},
@@ -86,6 +88,6 @@ pub use self::{
         Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, serve,
         serve_until,
     },
-    store::{StoreError, Summary},
+    store::{PostgresUrl, PostgresUrlError, StoreError, Summary},
     token::{EnrolmentToken, NewToken, TokenError, TokenInfo},
 };

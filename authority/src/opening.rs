@@ -1,4 +1,4 @@
-//! From a directory to open keys.
+//! From a place to open keys.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +12,88 @@ use crate::{
     custody::Custody,
     keys::{Keys, unlock},
     seal::{Protection, Sealing},
-    store::{AuthorityRecord, SqliteStore, Store},
+    store::{AuthorityRecord, PostgresStore, PostgresUrl, SqliteStore, Store, StoreError},
 };
+
+/// Where an authority keeps itself: a private directory, and in it, or in a database that several
+/// instances share, the store.
+///
+/// What is in the directory of an instance besides is its own: the lock, and with
+/// [`Protection::LocalFile`] the file that opens the keys.
+#[derive(Clone, Debug)]
+pub struct Place {
+    directory: PathBuf,
+    database: Option<PostgresUrl>,
+}
+
+impl Place {
+    /// Names a directory with its store in it.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            database: None,
+        }
+    }
+
+    /// Names a directory, and the database that has the store.
+    pub fn shared(directory: impl Into<PathBuf>, database: PostgresUrl) -> Self {
+        Self {
+            directory: directory.into(),
+            database: Some(database),
+        }
+    }
+
+    /// Returns the directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns the database, if the store is in one.
+    pub fn database(&self) -> Option<&PostgresUrl> {
+        self.database.as_ref()
+    }
+
+    /// Returns where the store is when it is in the directory.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.join("store.sqlite")
+    }
+
+    /// Opens the store, if there is one.
+    pub(crate) fn existing_store(&self) -> Result<Option<Arc<dyn Store>>, StoreError> {
+        Ok(match &self.database {
+            Some(url) => PostgresStore::open_existing(url)?
+                .map(|store| -> Arc<dyn Store> { Arc::new(store) }),
+            None if self.file().exists() => Some(Arc::new(SqliteStore::open(&self.file())?)),
+            None => None,
+        })
+    }
+
+    /// Opens the store, making it when there is none.
+    fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match &self.database {
+            Some(url) => Arc::new(PostgresStore::open(url)?),
+            None => Arc::new(SqliteStore::open(&self.file())?),
+        })
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(directory: &Path) -> Self {
+        Self::new(directory)
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(directory: &PathBuf) -> Self {
+        Self::new(directory)
+    }
+}
+
+impl From<&Self> for Place {
+    fn from(place: &Self) -> Self {
+        place.clone()
+    }
+}
 
 /// An authority whose keys are open.
 pub(crate) struct Opened {
@@ -23,29 +103,37 @@ pub(crate) struct Opened {
     pub(crate) custody: Custody,
 }
 
-/// Opens the authority of a directory, making it at the first start. Keys that do not open are
-/// an error: they are never made anew.
+/// Opens the authority of a place, making it at the first start. Keys that do not open are an
+/// error: they are never made anew.
 pub(crate) fn open_or_found(
-    home: &Path,
+    place: &Place,
     protection: &Protection,
     founding: &Founding,
     now: UnixTime,
 ) -> Result<Opened, OpenError> {
-    let store = SqliteStore::open(&store_file(home))?;
-    let (mut record, custody) = match store.authority()? {
-        Some(record) => {
-            let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
-            (record, custody)
-        }
+    let store = place.store()?;
+    let home = place.directory();
+    let founded = match store.authority()? {
+        Some(_) => None,
         None => {
             let sealing = Sealing::choose(protection.sealing())?;
             let custody = Custody::open(protection, &sealing, &[], home)?;
-            (found(&store, founding, sealing, &custody, now)?, custody)
+            let record = found(store.as_ref(), founding, sealing, &custody, now)?;
+            record.map(|record| (record, custody))
+        }
+    };
+    let (mut record, custody) = match founded {
+        Some(founded) => founded,
+        None => {
+            let record = store.authority()?;
+            let record = record.ok_or(StoreError::Damaged("no authority"))?;
+            let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
+            (record, custody)
         }
     };
     Ok(Opened {
-        keys: unlock(&store, &mut record, &custody, now)?,
-        store: Arc::new(store),
+        keys: unlock(store.as_ref(), &mut record, &custody, now)?,
+        store,
         record,
         custody,
     })
@@ -55,15 +143,12 @@ pub(crate) fn open_or_found(
 pub(crate) fn open_in_memory(founding: &Founding, now: UnixTime) -> Result<Opened, OpenError> {
     let store = SqliteStore::in_memory()?;
     let custody = Custody::in_memory()?;
-    let record = found(&store, founding, Sealing::in_memory(), &custody, now)?;
+    let record = found(&store, founding, Sealing::in_memory(), &custody, now)?
+        .ok_or(StoreError::Damaged("no authority"))?;
     Ok(Opened {
         keys: Keys::open(&record, &custody)?,
         store: Arc::new(store),
         record,
         custody,
     })
-}
-
-pub(crate) fn store_file(home: &Path) -> PathBuf {
-    home.join("store.sqlite")
 }

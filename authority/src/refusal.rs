@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{server::TooOften, store::TokenRefusal};
 
-/// Why a request was not served. Nothing has been consumed.
+/// Why a request was not served. Nothing has been consumed, where it does not say otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The activity id is too long or holds control characters.
@@ -97,6 +97,9 @@ pub enum Refusal {
     /// The request was made at another time.
     #[error("`time` is more than 60 s away from the clock of the authority")]
     TimeSkewed,
+    /// The store cannot be used now; whether something was spent is not known.
+    #[error("the authority cannot use its store now; try again")]
+    StoreUnavailable,
     /// The token has expired.
     #[error("the token has expired")]
     TokenExpired,
@@ -146,6 +149,7 @@ impl Refusal {
             Self::SessionEnded => "session-ended",
             Self::SessionRevoked => "session-revoked",
             Self::SessionUnknown => "session-unknown",
+            Self::StoreUnavailable => "store-unavailable",
             Self::TimeSkewed => "time-skewed",
             Self::TokenExpired => "token-expired",
             Self::TokenRequired => "token-required",
@@ -189,7 +193,7 @@ impl Refusal {
             Self::ContentType => 415,
             Self::RateLimited { .. } => 429,
             Self::Internal => 500,
-            Self::KeysUnavailable | Self::OidcIssuerUnreachable => 503,
+            Self::KeysUnavailable | Self::OidcIssuerUnreachable | Self::StoreUnavailable => 503,
         }
     }
 

@@ -4,7 +4,7 @@
 //! the old ones destroyed when nothing lives that they signed (*retire*). A root that retires
 //! signs to whom it hands over, so that whoever pinned it can walk, however late.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use notme_core::{
     time::UnixTime,
@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     custody::{self, Custody, kept},
     keys::{Epoch, make},
+    opening::Place,
     seal::{Protection, Sealing, SealingKind},
     store::{Activation, AuthorityRecord, EpochRecord, EpochState, StoreError},
 };
@@ -43,13 +44,15 @@ pub enum Rotation {
 /// # Errors
 /// [`AdminError::Rotation`] for a step whose turn it is not. Nothing is changed then.
 pub fn rotate(
-    home: &Path,
+    place: impl Into<Place>,
     protection: &Protection,
     step: Rotation,
     clock: Arc<dyn Clock>,
 ) -> Result<Vec<EpochInfo>, AdminError> {
-    let admin = Admin::open(home, Arc::clone(&clock))?;
+    let place = place.into();
+    let admin = Admin::open(&place, Arc::clone(&clock))?;
     let record = admin.record()?;
+    let home = place.directory();
     let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
     // First, so that a wrong secret changes nothing.
     Ca::open(CaName::Ed25519, record.active()?, &custody)?;

@@ -13,7 +13,7 @@ use std::{
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    rand,
+    hmac, rand,
 };
 use notme_local::LockedMemory;
 use serde::{Deserialize, Serialize};
@@ -234,6 +234,12 @@ impl Kek {
         }
         key.copy_from_slice(&bytes);
         Self::of(&key)
+    }
+
+    /// Derives a secret for another purpose: PRF with the key-encryption key as its key.
+    pub(crate) fn derive(&self, purpose: &str) -> hmac::Tag {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.bytes());
+        hmac::sign(&key, purpose.as_bytes())
     }
 
     /// Seals `plain`: nonce, ciphertext, tag.

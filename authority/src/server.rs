@@ -33,8 +33,9 @@ use crate::{
     instance::{Instance, InstanceError, InstanceLock},
     listen::{Bound, Listen, ListenError, Listener, MonitorListen},
     oidc::{Issuers, KeysError, OidcConfig},
-    opening::{open_in_memory, open_or_found},
+    opening::{Place, open_in_memory, open_or_found},
     seal::{Protection, SealingKind},
+    store::PostgresUrl,
 };
 
 /// Where an authority keeps itself.
@@ -47,8 +48,32 @@ pub enum Storage {
         /// What keeps the keys.
         protection: Protection,
     },
+    /// In a database that several instances share.
+    Database {
+        /// The private directory of this instance alone; made when missing.
+        path: PathBuf,
+        /// The database.
+        url: PostgresUrl,
+        /// What seals the keys, for all instances alike.
+        protection: Protection,
+    },
     /// In memory: keys, sessions and tokens end with the process.
     Memory,
+}
+
+impl Storage {
+    /// Returns the place, and what seals the keys there; `None` in memory.
+    fn place(&self) -> Option<(Place, &Protection)> {
+        match self {
+            Self::Directory { path, protection } => Some((Place::new(path), protection)),
+            Self::Database {
+                path,
+                url,
+                protection,
+            } => Some((Place::shared(path, url.clone()), protection)),
+            Self::Memory => None,
+        }
+    }
 }
 
 /// What an authority serves with.
@@ -219,12 +244,13 @@ fn serve_with<F: Future<Output = ()>>(
     // Never set back: nothing this process writes is for others, and keys are in its memory.
     let protection = protect_process();
     raise_open_files();
-    let mut lock = match &config.storage {
-        Storage::Directory { path, .. } => {
-            create_private_directory(path)?;
-            Some(InstanceLock::acquire(path)?)
+    let place = config.storage.place();
+    let mut lock = match &place {
+        Some((place, _)) => {
+            create_private_directory(place.directory())?;
+            Some(InstanceLock::acquire(place.directory())?)
         }
-        Storage::Memory => None,
+        None => None,
     };
     let listeners = config
         .listen
@@ -244,11 +270,11 @@ fn serve_with<F: Future<Output = ()>>(
         check_local(&url, &bound)?;
     }
 
-    let opened = match &config.storage {
-        Storage::Directory { path, protection } => {
-            open_or_found(path, protection, &config.founding, config.clock.now())?
+    let opened = match &place {
+        Some((place, protection)) => {
+            open_or_found(place, protection, &config.founding, config.clock.now())?
         }
-        Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
+        None => open_in_memory(&config.founding, config.clock.now())?,
     };
     let active = opened.record.active().map_err(OpenError::from)?;
     let sealing = custody::kind(active, &opened.record.sealing);

@@ -1,11 +1,15 @@
 //! What the authority must not forget.
 //!
-//! [`Store`] names operations, not tables, so that another database can stand behind it. Each
-//! operation is one transaction: when it returns `Ok`, all of it happened, its row in the audit too.
+//! [`Store`] names operations, not tables. Each is one transaction: when it returns `Ok`, all of it
+//! happened, its row in the audit too. `sql.rs` has what they do, once; `sqlite.rs` and
+//! `postgres.rs` are the databases that it is done in.
 
+mod database;
+mod postgres;
+mod sql;
 mod sqlite;
 
-use std::path::PathBuf;
+use std::{error::Error, path::PathBuf};
 
 use notme_core::{
     dsse::Envelope,
@@ -16,7 +20,8 @@ use notme_core::{
     trust::{Handover, Revocation, TrustDocument},
 };
 
-pub(crate) use self::sqlite::SqliteStore;
+pub use self::postgres::{PostgresUrl, PostgresUrlError};
+pub(crate) use self::{postgres::PostgresStore, sqlite::SqliteStore};
 use crate::{audit::Entry, revocation::Taken, scope::Scopes, seal::Sealing};
 
 /// The memory of an authority.
@@ -24,16 +29,17 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the authority the store belongs to, or `None` before the first start.
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError>;
 
-    /// Keeps a new authority; fails when the store has one.
-    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<(), StoreError>;
+    /// Keeps a new authority; `false`, and nothing is changed, when the store has one.
+    fn found(&self, authority: &AuthorityRecord, entry: &Entry) -> Result<bool, StoreError>;
 
-    /// Keeps the authorities of the other formats of an epoch; fails when the store has them.
+    /// Keeps the authorities of the other formats of an epoch; `false`, and nothing is changed, when
+    /// the store has them.
     fn add_format_cas(
         &self,
         epoch: u64,
         cas: &[SealedFormatCa],
         entry: &Entry,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Returns a number that rises with every change of the keys.
     fn key_changes(&self) -> Result<u64, StoreError>;
@@ -98,7 +104,7 @@ pub(crate) trait Store: Send + Sync {
         issuance: &Issuance<'_>,
     ) -> Result<(), RecordError>;
 
-    /// Forgets nonces and tokens that are too old to be replayed.
+    /// Forgets nonces and tokens that are too old to be replayed, and sessions that ended long ago.
     fn prune(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Returns the latest trust document.
@@ -107,12 +113,16 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the trust document of a number, if there was one.
     fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError>;
 
-    /// Appends a trust document; its number must be new.
-    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<(), StoreError>;
+    /// Appends a trust document; `false`, and nothing is changed, when its number was given to
+    /// another.
+    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<bool, StoreError>;
 
-    /// Returns a number for the next signed CA bundle: above every one before, and not below
-    /// `least`.
-    fn next_bundle_seqno(&self, least: u64) -> Result<u64, StoreError>;
+    /// Returns the last signed CA bundle; before the first, one of number 0.
+    fn bundle(&self) -> Result<BundleRecord, StoreError>;
+
+    /// Puts a signed CA bundle in the place of the one with number `before`; `false`, and nothing is
+    /// changed, when that is another by now.
+    fn replace_bundle(&self, before: u64, bundle: &BundleRecord) -> Result<bool, StoreError>;
 
     /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
     /// Of two about one thing the one that reaches further back stays.
@@ -138,7 +148,7 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the last head of the audit.
     fn audit_head(&self) -> Result<Option<AuditHeadRecord>, StoreError>;
 
-    /// Replaces the head of the audit. All rows that it closes are on the disk when this returns.
+    /// Replaces the head of the audit, but for one that closes more. All rows that it closes are on the disk when this returns.
     fn set_audit_head(&self, head: &AuditHeadRecord) -> Result<(), StoreError>;
 
     /// Counts what the store holds.
@@ -470,6 +480,16 @@ impl TrustRecord {
     }
 }
 
+/// A signed CA bundle, as it is served.
+#[derive(Debug)]
+pub(crate) struct BundleRecord {
+    pub(crate) seqno: u64,
+    /// Of the key that signed it.
+    pub(crate) key_id: String,
+    pub(crate) issued_at: UnixTime,
+    pub(crate) json: Vec<u8>,
+}
+
 /// A row of the audit, and its hash.
 #[derive(Debug)]
 pub(crate) struct AuditRow {
@@ -520,7 +540,7 @@ pub enum StoreError {
         /// What we were doing.
         doing: &'static str,
         /// What the database said.
-        source: rusqlite::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The file could not be made or opened.
     #[error("could not open store `{}`", path.display())]
@@ -530,11 +550,11 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is a database of something else.
-    #[error("`{}` is not the store of an authority", path.display())]
+    /// The database is of something else.
+    #[error("`{place}` is not the store of an authority")]
     Foreign {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        place: String,
     },
     /// The store was written by a later version.
     #[error("the store has schema {found}, this program knows up to {known}")]
@@ -543,6 +563,15 @@ pub enum StoreError {
         found: u32,
         /// The newest we know.
         known: u32,
+    },
+    /// The database cannot be reached, read or written now. Whether it did what it was asked for is
+    /// not known.
+    #[error("the store could not {doing} now")]
+    Unavailable {
+        /// What we were doing.
+        doing: &'static str,
+        /// What the database, or the way to it, said.
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -555,6 +584,7 @@ impl StoreError {
             Self::File { .. } => "authority-store-unreadable",
             Self::Foreign { .. } => "authority-store-foreign",
             Self::NewerSchema { .. } => "authority-store-newer",
+            Self::Unavailable { .. } => "authority-store-unavailable",
         }
     }
 }
@@ -588,3 +618,8 @@ pub(crate) enum RecordError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// `NmAu`: marks a database as ours.
+const APPLICATION: u32 = 0x4e6d_4175;
+/// The newest schema. Both databases count alike, so that a backup fits into either.
+const SCHEMA: u32 = 7;

@@ -6,7 +6,7 @@ pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod serve;
 
-use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
+use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_core::{identity::AgentName, time::UnixTime};
@@ -583,11 +583,38 @@ pub(crate) enum Authority {
 
 /// Which authority is meant.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct AuthorityPlace {
     /// Its directory; without it, the embedded one
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dir: Option<PathBuf>,
+    /// The PostgreSQL database that its instances share: `postgres://USER@HOST/DATABASE`; see
+    /// docs/authority.md
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<StoreUrl>,
+    /// File that holds the password for it
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store_password_file: Option<PathBuf>,
+}
+
+/// The URL of a database, unread: a mistake in it must not repeat the password.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct StoreUrl(pub(crate) String);
+
+impl From<String> for StoreUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreUrl").finish_non_exhaustive()
+    }
 }
 
 /// `notme authority backup`.
@@ -660,16 +687,11 @@ pub(crate) enum Audit {
 /// `notme authority audit verify`.
 #[derive(Args, Debug)]
 pub(crate) struct AuditVerify {
-    /// Directory of the authority; without it, the embedded one
-    #[arg(
-        long,
-        value_name = "DIR",
-        visible_alias = "dir",
-        conflicts_with = "export"
-    )]
-    pub(crate) store: Option<PathBuf>,
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
     /// Look at exported rows instead; `-` for stdin
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dir", "store"])]
     pub(crate) export: Option<PathBuf>,
     /// A head that was kept: the rows have to go as far, and be those that it closed
     #[arg(long, value_name = "FILE")]

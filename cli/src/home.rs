@@ -71,6 +71,11 @@ impl Home {
         self.data.join("authority")
     }
 
+    /// What an instance of an authority whose store is in a database has for itself.
+    pub(crate) fn authority_instance(&self) -> PathBuf {
+        self.data.join("authority-instance")
+    }
+
     /// Configurations of agents.
     pub(crate) fn agents(&self) -> PathBuf {
         self.data.join("agents")

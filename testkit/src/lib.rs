@@ -21,6 +21,7 @@ pub mod keys;
 pub mod mint;
 pub mod openpgp;
 pub mod oracle;
+pub mod postgres;
 pub mod repository;
 mod signing;
 pub mod sigstore;

@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use crate::postgres;
+
 /// `program package` lines; `cargo xtask test` installs from the same list.
 const ORACLES: &str = include_str!("../oracles.txt");
 
@@ -24,6 +26,7 @@ pub fn oracle(name: &str) -> PathBuf {
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
         // Where servers are, which is on no user's path.
         .chain([PathBuf::from("/usr/sbin")])
+        .chain(postgres::programs())
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {

@@ -51,7 +51,7 @@ const LEAN: [(&str, &[&str]); 4] = [
     ("signer", &HEAVY),
     ("verifier", &HEAVY),
 ];
-const HEAVY: [&str; 8] = [
+const HEAVY: [&str; 9] = [
     "axum",
     "cryptoki",
     "hyper",
@@ -60,6 +60,7 @@ const HEAVY: [&str; 8] = [
     "rusqlite",
     "rustls",
     "tokio",
+    "tokio-postgres",
 ];
 
 /// Fails on an edge that the architecture forbids.

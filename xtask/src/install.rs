@@ -82,7 +82,15 @@ fn on_path(program: &str) -> bool {
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
         // Where servers are, which is on no user's path; testkit looks there too.
         .chain([PathBuf::from("/usr/sbin")])
+        .chain(postgresql())
         .any(|directory| directory.join(program).is_file())
+}
+
+/// Where Debian has the programs of PostgreSQL, each version in a directory of its own.
+fn postgresql() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let versions = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    versions.collect()
 }
 
 fn is_root() -> bool {

@@ -12,7 +12,7 @@ use notme_core::{
     trust::{TrustDocument, TrustError, VERSION},
 };
 
-use super::{Authority, OpenError};
+use super::{ATTEMPTS, Authority, OpenError};
 use crate::{
     audit::{Act, Entry},
     keys::Keys,
@@ -72,12 +72,17 @@ impl Authority {
             .unwrap_or_else(PoisonError::into_inner);
         self.refresh_keys()?;
         let (keys, now) = (self.keys(), self.clock.now());
-        let last = self.store.trust()?;
-        let envelope = match last {
-            Some(record) if self.is_current(&record, &keys, now)? => record.envelope,
-            last => self.sign_trust(last.as_ref(), &keys, now)?,
-        };
-        Ok(Bytes::from(envelope))
+        for _ in 0..ATTEMPTS {
+            let last = self.store.trust()?;
+            let envelope = match last {
+                Some(record) if self.is_current(&record, &keys, now)? => Some(record.envelope),
+                last => self.sign_trust(last.as_ref(), &keys, now)?,
+            };
+            if let Some(envelope) = envelope {
+                return Ok(Bytes::from(envelope));
+            }
+        }
+        Err(StoreError::Damaged("the number of the trust document").into())
     }
 
     /// Returns the trust document of a number, if there was one: what a client missed.
@@ -86,12 +91,13 @@ impl Authority {
         Ok(record.map(|record| Bytes::from(record.envelope)))
     }
 
+    /// Signs the next document; `None` when another instance published one of its number.
     fn sign_trust(
         &self,
         last: Option<&TrustRecord>,
         keys: &Keys,
         now: UnixTime,
-    ) -> Result<Vec<u8>, OpenError> {
+    ) -> Result<Option<Vec<u8>>, OpenError> {
         let document = TrustDocument {
             seqno: last.map_or(1, |last| last.seqno.saturating_add(1)),
             issued_at: now,
@@ -114,8 +120,8 @@ impl Authority {
             issued: vec![record.payload_sha256],
             ..Entry::new(now, "authority", Act::Publish, about)
         };
-        self.store.add_trust(&record, &entry)?;
-        Ok(record.envelope)
+        let is_published = self.store.add_trust(&record, &entry)?;
+        Ok(is_published.then_some(record.envelope))
     }
 
     fn is_current(

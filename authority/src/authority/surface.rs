@@ -2,7 +2,7 @@
 //!
 //! Members stand in the reference's order, ours behind them: some clients compare bytes.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::collections::BTreeSet;
 
 use hyper::body::Bytes;
 use notme_core::{
@@ -15,15 +15,11 @@ use notme_core::{
 };
 use serde::Serialize;
 
-use super::{Authority, OpenError};
-use crate::keys;
-
-/// A signed CA bundle, and until when it is served.
-pub(super) struct ServedBundle {
-    json: Bytes,
-    key_id: String,
-    issued_at: UnixTime,
-}
+use super::{ATTEMPTS, Authority, OpenError};
+use crate::{
+    keys,
+    store::{BundleRecord, StoreError},
+};
 
 impl Authority {
     /// Returns the discovery document.
@@ -147,18 +143,31 @@ impl Authority {
     }
 
     /// Returns the signed CA bundle: one number for each that is signed, and none is served for
-    /// longer than a minute, as clients refuse those older than five.
+    /// longer than a minute, as clients refuse those older than five. All instances serve the same.
     pub(crate) fn signed_ca_bundle(&self) -> Result<Bytes, OpenError> {
-        let mut served = self.bundle.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_use = self.current_keys()?;
-        let key = in_use.ed25519.certificate().public_key();
-        let (now, key_id) = (self.clock.now(), key.kid().to_string());
-        if let Some(bundle) = &*served
-            && bundle.key_id == key_id
-            && (bundle.issued_at..bundle.issued_at.plus(BUNDLE_SERVED)).contains(&now)
-        {
-            return Ok(bundle.json.clone());
+        for _ in 0..ATTEMPTS {
+            let (in_use, now) = (self.current_keys()?, self.clock.now());
+            let last = self.store.bundle()?;
+            let is_fresh = (last.issued_at..last.issued_at.plus(BUNDLE_SERVED)).contains(&now);
+            if is_fresh && last.key_id == in_use.ed25519.certificate().kid().to_string() {
+                return Ok(last.json.into());
+            }
+            let next = self.sign_bundle(last.seqno, &in_use, now)?;
+            if self.store.replace_bundle(last.seqno, &next)? {
+                return Ok(next.json.into());
+            }
         }
+        Err(StoreError::Damaged("the number of the CA bundle").into())
+    }
+
+    fn sign_bundle(
+        &self,
+        last: u64,
+        in_use: &keys::Keys,
+        now: UnixTime,
+    ) -> Result<BundleRecord, OpenError> {
+        let key = in_use.ed25519.certificate().public_key();
+        let key_id = key.kid().to_string();
         let revoked = self.revoked_keys()?;
         let previous = in_use.previous().and_then(keys::Epoch::ed25519);
         let previous = previous.filter(|key| !revoked.contains(&key.kid().to_string()));
@@ -167,9 +176,9 @@ impl Authority {
             epoch: in_use.epoch,
             // Not below the minutes since 1970, so that a store restored from a backup does not
             // go back to numbers that were given out since.
-            seqno: self
-                .store
-                .next_bundle_seqno(u64::try_from(now.secs() / 60).unwrap_or_default())?,
+            seqno: last
+                .saturating_add(1)
+                .max(u64::try_from(now.secs() / 60).unwrap_or_default()),
             keys: listed
                 .filter_map(|key| {
                     let raw = key.ed25519_bytes()?;
@@ -182,13 +191,12 @@ impl Authority {
             signature: String::new(),
         }
         .sign(in_use.ed25519.key())?;
-        let json = json(&bundle)?;
-        *served = Some(ServedBundle {
-            json: json.clone(),
+        Ok(BundleRecord {
+            seqno: bundle.seqno,
             key_id,
             issued_at: now,
-        });
-        Ok(json)
+            json: serde_json::to_vec(&bundle)?,
+        })
     }
 
     /// Returns the URL of a path. A unix socket has none that paths could be appended to: there

@@ -196,7 +196,7 @@ fn a_full_disk_loses_nothing_and_is_not_ready() {
         nonce += 1;
         assert!(nonce < 20_000, "the disk was never full");
     };
-    assert_eq!(refused.refusal(), (500, "internal".to_owned()));
+    assert_eq!(refused.refusal(), (503, "store-unavailable".to_owned()));
     assert!(!String::from_utf8_lossy(&refused.body).contains("disk"));
     assert_eq!(client.get("/health").status, 200);
     assert_eq!(client.get("/v1/ca-bundle.pem").status, 200);

@@ -47,7 +47,7 @@ fn known(schema: usize) -> Vec<(&'static str, &'static str)> {
         known.push(("revocation", "*"));
     }
     if schema > 3 {
-        known.extend([("ca_bundle", "*"), ("spent_token", "*")]);
+        known.extend([("ca_bundle", "id, seqno"), ("spent_token", "*")]);
     }
     known
 }

@@ -29,7 +29,7 @@ const HOUR: i64 = 3_600;
 
 pub(crate) fn step(world: &World, step: Rotation) -> Result<Vec<EpochInfo>, AdminError> {
     let clock = Arc::new(world.clock.clone());
-    rotate(&world.home(), &Protection::LocalFile, step, clock)
+    rotate(world.place(), &Protection::LocalFile, step, clock)
 }
 
 fn refused(world: &World, rotation: Rotation) -> &'static str {
@@ -52,7 +52,7 @@ fn document(
 }
 
 /// Polls for what another thread does by itself.
-fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
     let give_up = Instant::now() + Duration::from_secs(20);
     while !happened() {
         assert!(Instant::now() < give_up, "never happened: {what}");

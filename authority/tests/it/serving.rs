@@ -34,7 +34,7 @@ fn openssl(arguments: &[&str]) {
 }
 
 /// Makes a private CA and a server certificate for 127.0.0.1; returns CA, certificate, key.
-fn tls_files(world: &World) -> [PathBuf; 3] {
+pub(crate) fn tls_files(world: &World) -> [PathBuf; 3] {
     let file = |name: &str| world.root.path().join(name);
     let [ca, ca_key, certificate, key] = ["ca.pem", "ca.key", "server.pem", "server.key"].map(file);
     let [ca_text, ca_key_text, certificate_text, key_text] =

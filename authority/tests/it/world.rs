@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc},
     thread::JoinHandle,
@@ -10,11 +11,11 @@ use std::{
 
 use notme_authority::{
     Admin, Answered, Bound, Clock, EnrolmentToken, Founding, KeysError, Lifetimes, Limits, Listen,
-    LocalEnrolment, NewToken, Observer, OidcConfig, Protection, Rates, Scopes, Secret, ServeConfig,
-    ServeError, Serving, Storage, serve_until,
+    LocalEnrolment, NewToken, Observer, OidcConfig, OpenError, Place, PostgresUrl, Protection,
+    Rates, Scopes, Secret, ServeConfig, ServeError, Serving, Storage, StoreError, serve_until,
 };
 use notme_core::time::UnixTime;
-use notme_testkit::clock::FixedClock;
+use notme_testkit::{clock::FixedClock, postgres::Cluster};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -35,6 +36,30 @@ impl Clock for Still {
 pub(crate) struct World {
     pub(crate) root: TempDir,
     pub(crate) clock: Still,
+    /// Where the store is when it is not in the directory.
+    pub(crate) database: Option<Database>,
+}
+
+/// A database, and the server that has it.
+#[derive(Clone)]
+pub(crate) struct Database {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) name: String,
+}
+
+impl Database {
+    pub(crate) fn on(cluster: Arc<Cluster>) -> Self {
+        let name = cluster.database();
+        Self { cluster, name }
+    }
+
+    pub(crate) fn url(&self) -> PostgresUrl {
+        PostgresUrl::parse(&self.cluster.url(&self.name)).unwrap()
+    }
+
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        self.cluster.psql(&self.name, sql)
+    }
 }
 
 impl World {
@@ -42,7 +67,45 @@ impl World {
         Self {
             root: TempDir::new().unwrap(),
             clock: Still::default(),
+            database: None,
         }
+    }
+
+    /// One whose store is in PostgreSQL.
+    pub(crate) fn over_postgres() -> Self {
+        Self {
+            database: Some(Database::on(Cluster::shared())),
+            ..Self::new()
+        }
+    }
+
+    /// Where its authority is; an instance of it is where the name says.
+    pub(crate) fn place(&self) -> Place {
+        match &self.database {
+            None => Place::new(self.home()),
+            Some(database) => Place::shared(self.home(), database.url()),
+        }
+    }
+
+    /// Runs SQL in the store, whichever database it is in.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        if let Some(database) = &self.database {
+            return database.sql(sql);
+        }
+        let store = rusqlite::Connection::open(self.home().join("store.sqlite")).unwrap();
+        let mut statement = store.prepare(sql).unwrap();
+        if statement.column_count() == 0 {
+            statement.execute([]).unwrap();
+            return String::new();
+        }
+        let text = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        let rows = statement.query_map([], text).unwrap();
+        let rows = rows.map(|value| match value.unwrap() {
+            rusqlite::types::Value::Integer(value) => value.to_string(),
+            rusqlite::types::Value::Text(value) => value,
+            other => panic!("{other:?}"),
+        });
+        rows.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -64,10 +127,7 @@ impl World {
     /// The embedded default: local key file, unix socket and loopback TCP.
     pub(crate) fn config(&self) -> ServeConfig {
         ServeConfig {
-            storage: Storage::Directory {
-                path: self.home(),
-                protection: Protection::LocalFile,
-            },
+            storage: self.storage(self.home(), Protection::LocalFile),
             founding: founding(),
             listen: vec![
                 Listen::Unix(self.socket()),
@@ -91,12 +151,42 @@ impl World {
         }
     }
 
+    pub(crate) fn storage(&self, path: PathBuf, protection: Protection) -> Storage {
+        match &self.database {
+            None => Storage::Directory { path, protection },
+            Some(database) => Storage::Database {
+                path,
+                url: database.url(),
+                protection,
+            },
+        }
+    }
+
+    /// Another instance of the authority that serves: a directory and sockets of its own, the same
+    /// URL, and a copy of the file that opens the keys.
+    pub(crate) fn another(&self, first: &Running, name: &str) -> ServeConfig {
+        let directory = self.root.path().join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(self.home().join("kek"), directory.join("kek")).unwrap();
+        ServeConfig {
+            storage: self.storage(directory.clone(), Protection::LocalFile),
+            listen: vec![
+                Listen::Unix(directory.join("run/authority.sock")),
+                Listen::Tcp("127.0.0.1:0".parse().unwrap()),
+            ],
+            url: Some(first.url.clone()),
+            local: None,
+            ..self.config()
+        }
+    }
+
     pub(crate) fn start(&self) -> Running {
         start(self.config()).unwrap()
     }
 
     pub(crate) fn admin(&self) -> Admin {
-        Admin::open(&self.home(), Arc::new(self.clock.clone())).unwrap()
+        Admin::open(self.place(), Arc::new(self.clock.clone())).unwrap()
     }
 
     pub(crate) fn token(&self) -> EnrolmentToken {
@@ -211,8 +301,14 @@ impl Observer for Tell {
     }
 
     fn failed(&self, error: &(dyn std::error::Error + 'static)) {
-        // An issuer that is down is no fault of ours.
-        assert!(error.is::<KeysError>(), "internal error: {error:?}");
+        // An issuer that is down is no fault of ours, and a store that is has a test of its own.
+        let code = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(error), _) => StoreError::code(error),
+            (_, Some(error)) => OpenError::code(error),
+            (None, None) => "",
+        };
+        let is_outage = error.is::<KeysError>() || code == "authority-store-unavailable";
+        assert!(is_outage, "internal error: {error:?}");
     }
 }
 

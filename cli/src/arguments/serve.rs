@@ -17,7 +17,7 @@ pub(crate) struct AuthorityServe {
     #[arg(long)]
     pub(crate) check: bool,
     /// Be the embedded one: its directory, its socket, and an end when nobody asks for it
-    #[arg(long, hide = true, conflicts_with_all = ["config", "url", "listen", "socket", "ephemeral", "dir", "oidc"])]
+    #[arg(long, hide = true, conflicts_with_all = ["config", "url", "listen", "socket", "ephemeral", "dir", "store", "oidc"])]
     pub(crate) embedded: bool,
     /// The settings
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) struct ServeSettings {
     #[serde(flatten)]
     pub(crate) sealing: Sealing,
     /// Keep everything in memory and forget it at the end
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with_all = ["dir", "passphrase_file", "key_file", "pkcs11_module"])]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with_all = ["dir", "store", "passphrase_file", "key_file", "pkcs11_module"])]
     pub(crate) ephemeral: Option<bool>,
     /// Where agents reach it, which proofs bind; without it, the first place it listens at
     #[arg(long, value_name = "URL")]

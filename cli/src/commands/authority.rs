@@ -11,7 +11,7 @@ use std::{
     fs,
     io::{self, Write},
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -20,8 +20,8 @@ use notme_agent::AuthorityUrl;
 use notme_authority::{
     Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment,
     MonitorListen, NewKeys, NewToken, OIDC_CONFIG_MAX, OidcConfig, Pkcs11Error, Pkcs11Protection,
-    Protection, Rates, RevocationReason, Revoked, Rotation, RotationError, Scopes, SealingKind,
-    Secret, ServeConfig, Storage, SystemClock, TokenInfo,
+    Place, PostgresUrl, Protection, Rates, RevocationReason, Revoked, Rotation, RotationError,
+    Scopes, SealingKind, Secret, ServeConfig, Storage, SystemClock, TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use rustix::{process::getuid, system::uname};
@@ -48,6 +48,8 @@ const EMBEDDED_IDLE: Duration = Duration::from_secs(30 * 60);
 const EMBEDDED_PUBLICATION: i64 = 365 * 86_400;
 /// How long `stop` waits.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest password of a database.
+const PASSWORD_MAX: u64 = 1024;
 /// How long a session enrolled with a token can be renewed, in seconds.
 const SESSION_SECONDS: i64 = 24 * 3600;
 
@@ -71,7 +73,7 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
 }
 
 fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
-    let directory = directory(home, &arguments.place);
+    let place = place(home, &arguments.place)?;
     let founding = founding(arguments.trust_domain.clone());
     // Any name will do: what is tried is whether the trust domain can be part of an identity.
     Identity::agent(
@@ -87,9 +89,8 @@ fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
     })?;
     let protection = protection(&arguments.sealing)?;
     let clock = Arc::new(SystemClock);
-    let admin =
-        notme_authority::init(&directory, &founding, &protection, clock).map_err(advised)?;
-    describe(&directory, &admin)
+    let admin = notme_authority::init(&place, &founding, &protection, clock).map_err(advised)?;
+    describe(&place, &admin)
 }
 
 fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
@@ -98,6 +99,7 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
     }
     let effective = Effective::of(&arguments.settings, arguments.config.as_deref())?;
     let config = serve_config(home, &effective.settings)?;
+    warn_of_password(&arguments.settings.place)?;
     if arguments.check {
         return effective.print();
     }
@@ -154,13 +156,12 @@ fn serve_config(home: &Home, settings: &ServeSettings) -> Result<ServeConfig, Fa
         lifetimes.certificate = seconds.get().into();
     }
     Ok(ServeConfig {
-        storage: if settings.ephemeral == Some(true) {
-            Storage::Memory
-        } else {
-            Storage::Directory {
-                path: directory(home, &settings.place),
-                protection: protection(&settings.sealing)?,
-            }
+        storage: match settings.ephemeral {
+            Some(true) => Storage::Memory,
+            Some(false) | None => storage(
+                &read_place(home, &settings.place)?,
+                protection(&settings.sealing)?,
+            ),
         },
         founding: founding(None),
         listen,
@@ -182,6 +183,18 @@ fn serve_config(home: &Home, settings: &ServeSettings) -> Result<ServeConfig, Fa
             settings.log_format,
         )),
     })
+}
+
+fn storage(place: &Place, protection: Protection) -> Storage {
+    let path = place.directory().to_owned();
+    match place.database() {
+        None => Storage::Directory { path, protection },
+        Some(url) => Storage::Database {
+            path,
+            url: url.clone(),
+            protection,
+        },
+    }
 }
 
 fn limits(settings: &ServeSettings) -> Limits {
@@ -228,7 +241,7 @@ fn oidc(path: &Path) -> Result<OidcConfig, Failure> {
 }
 
 fn stop(home: &Home, place: &AuthorityPlace) -> Outcome {
-    let stopped = notme_authority::stop(&directory(home, place), STOP_DEADLINE)?;
+    let stopped = notme_authority::stop(read_place(home, place)?.directory(), STOP_DEADLINE)?;
     match stopped {
         Some(instance) => writeln!(io::stdout(), "stopped process {}", instance.pid)?,
         None => writeln!(io::stdout(), "no authority was running")?,
@@ -237,23 +250,27 @@ fn stop(home: &Home, place: &AuthorityPlace) -> Outcome {
 }
 
 fn status(home: &Home, arguments: &AuthorityStatus) -> Outcome {
-    let directory = directory(home, &arguments.place);
-    let admin = open(&directory)?;
+    let place = place(home, &arguments.place)?;
+    let admin = open_place(&place)?;
     if !arguments.json {
-        return describe(&directory, &admin);
+        return describe(&place, &admin);
     }
     print_json(&serde_json::json!({
-        "directory": directory,
+        "directory": place.directory(),
+        "store": place.database().map(PostgresUrl::to_string),
         "authority": admin.describe()?,
-        "running": notme_authority::running(&directory)?,
+        "running": notme_authority::running(place.directory())?,
     }))
 }
 
-fn describe(directory: &Path, admin: &Admin) -> Outcome {
+fn describe(place: &Place, admin: &Admin) -> Outcome {
     let about = admin.describe()?;
-    let running = notme_authority::running(directory)?;
+    let running = notme_authority::running(place.directory())?;
     let mut out = io::stdout().lock();
-    writeln!(out, "directory     {}", directory.display())?;
+    writeln!(out, "directory     {}", place.directory().display())?;
+    if let Some(database) = place.database() {
+        writeln!(out, "store         {database}")?;
+    }
     writeln!(out, "trust domain  {}", about.trust_domain)?;
     writeln!(out, "operator      {}", about.operator)?;
     writeln!(
@@ -290,7 +307,7 @@ fn describe(directory: &Path, admin: &Admin) -> Outcome {
 }
 
 fn create_token(home: &Home, arguments: &EnrolCreate) -> Outcome {
-    let admin = open(&directory(home, &arguments.place))?;
+    let admin = open(home, &arguments.place)?;
     let scopes = Scopes::from_names(arguments.scopes.iter().map(String::as_str));
     let (token, info) = admin.create_token(NewToken {
         agent: arguments.agent.clone(),
@@ -315,7 +332,7 @@ fn create_token(home: &Home, arguments: &EnrolCreate) -> Outcome {
 }
 
 fn list_tokens(home: &Home, arguments: &AuthorityStatus) -> Outcome {
-    let tokens = open(&directory(home, &arguments.place))?.tokens()?;
+    let tokens = open(home, &arguments.place)?.tokens()?;
     if arguments.json {
         return print_json(&tokens);
     }
@@ -337,7 +354,7 @@ fn token_line(token: &TokenInfo) -> String {
 }
 
 fn revoke_token(home: &Home, place: &AuthorityPlace, id: &str) -> Outcome {
-    let ended = open(&directory(home, place))?.revoke_token(id)?;
+    let ended = open(home, place)?.revoke_token(id)?;
     writeln!(
         io::stdout(),
         "token {id} is revoked; sessions ended: {ended}"
@@ -361,7 +378,7 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
         RevokedReason::CessationOfOperation => RevocationReason::CessationOfOperation,
         RevokedReason::Unspecified => RevocationReason::Unspecified,
     };
-    let admin = open(&directory(home, &arguments.place))?;
+    let admin = open(home, &arguments.place)?;
     let taken = admin
         .revoke(&what, arguments.since, reason)
         .map_err(|error| match error {
@@ -391,7 +408,8 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
 /// Lets our own verifier know what the authority says now, and says how others get to know.
 fn tell_verifiers(home: &Home, place: &AuthorityPlace) -> Outcome {
     let mut talk = io::stderr().lock();
-    if place.dir.is_none() && home.trust().join(EMBEDDED).exists() {
+    let is_embedded = read_place(home, place)?.directory() == home.authority();
+    if is_embedded && home.trust().join(EMBEDDED).exists() {
         trust_embedded(home)?;
         writeln!(talk, "`notme verify` knows it here already")?;
     }
@@ -403,7 +421,7 @@ fn tell_verifiers(home: &Home, place: &AuthorityPlace) -> Outcome {
 }
 
 fn list_revocations(home: &Home, arguments: &AuthorityStatus) -> Outcome {
-    let revocations = open(&directory(home, &arguments.place))?.revocations()?;
+    let revocations = open(home, &arguments.place)?.revocations()?;
     if arguments.json {
         return print_json(&revocations);
     }
@@ -431,9 +449,9 @@ fn rotate(home: &Home, arguments: &AuthorityRotate) -> Outcome {
         (_, _, true) => Rotation::Retire,
         (false, false, false) => Rotation::Now,
     };
-    let directory = directory(home, &arguments.place);
+    let place = place(home, &arguments.place)?;
     let protection = protection(&arguments.sealing)?;
-    let epochs = notme_authority::rotate(&directory, &protection, step, Arc::new(SystemClock))
+    let epochs = notme_authority::rotate(&place, &protection, step, Arc::new(SystemClock))
         .map_err(|error| match error {
             AdminError::Rotation(error) => refused_rotation(error),
             error => advised(error),
@@ -483,12 +501,16 @@ fn epoch_line(epoch: &EpochInfo) -> String {
 }
 
 fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {
-    write!(io::stdout(), "{}", open(&directory(home, place))?.bundle()?)?;
+    write!(io::stdout(), "{}", open(home, place)?.bundle()?)?;
     Ok(Exit::Yes)
 }
 
-fn open(directory: &Path) -> Result<Admin, Failure> {
-    Admin::open(directory, Arc::new(SystemClock)).map_err(|error| {
+fn open(home: &Home, place: &AuthorityPlace) -> Result<Admin, Failure> {
+    open_place(&self::place(home, place)?)
+}
+
+fn open_place(place: &Place) -> Result<Admin, Failure> {
+    Admin::open(place, Arc::new(SystemClock)).map_err(|error| {
         let hint = match error.code() {
             "authority-not-founded" => "`notme init` or `notme authority init` makes one",
             "authority-store-newer" => "a newer notme wrote it: use that one",
@@ -498,8 +520,57 @@ fn open(directory: &Path) -> Result<Admin, Failure> {
     })
 }
 
-fn directory(home: &Home, place: &AuthorityPlace) -> PathBuf {
-    place.dir.clone().unwrap_or_else(|| home.authority())
+/// Finds the authority that an operator means, by options or by the environment.
+fn place(home: &Home, options: &AuthorityPlace) -> Result<Place, Failure> {
+    warn_of_password(options)?;
+    let variables = settings::environment()?.place;
+    let store = options.store.clone().or(variables.store);
+    let place = AuthorityPlace {
+        dir: options
+            .dir
+            .clone()
+            .or(variables.dir.filter(|_| store.is_some())),
+        store,
+        store_password_file: options
+            .store_password_file
+            .clone()
+            .or(variables.store_password_file),
+    };
+    read_place(home, &place)
+}
+
+fn read_place(home: &Home, place: &AuthorityPlace) -> Result<Place, Failure> {
+    let AuthorityPlace {
+        dir,
+        store,
+        store_password_file,
+    } = place;
+    let Some(store) = store else {
+        return match store_password_file {
+            None => Ok(Place::new(dir.clone().unwrap_or_else(|| home.authority()))),
+            Some(_) => Err(Failure::usage("`store-password-file` takes a `store`")),
+        };
+    };
+    let url = PostgresUrl::parse(&store.0).map_err(Failure::usage)?;
+    let url = match store_password_file {
+        None => url,
+        Some(file) => url.with_password(read_file(file, PASSWORD_MAX)?.trim_ascii_end()),
+    };
+    let directory = dir.clone().unwrap_or_else(|| home.authority_instance());
+    Ok(Place::shared(directory, url))
+}
+
+/// Warns of a password where every user of this machine sees it.
+fn warn_of_password(options: &AuthorityPlace) -> Result<(), Failure> {
+    let url = options.store.as_ref().map(|url| PostgresUrl::parse(&url.0));
+    if matches!(url, Some(Ok(url)) if url.has_password()) {
+        writeln!(
+            io::stderr(),
+            "warning: every user of this machine can read the password in `--store`: \
+             use `--store-password-file`, or NOTME_AUTHORITY_STORE"
+        )?;
+    }
+    Ok(())
 }
 
 /// Says what keeps the keys, and what that is worth.

@@ -8,6 +8,7 @@ use std::{
     process::{Child, Stdio},
 };
 
+use notme_testkit::postgres::{Cluster, PASSWORD, USER};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -379,4 +380,147 @@ fn a_backup_that_was_made_while_it_served_is_restored() {
     ]);
     let again = world.notme(&restore);
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+}
+
+#[test]
+fn the_password_of_the_store_is_never_shown() {
+    let world = World::new();
+    let rest = "listen = \"127.0.0.1:1\"\nurl = \"https://a.example\"\n";
+    let store = "postgres://notme:hush@localhost/notme";
+    let file = format!("store = \"{store}\"\n{rest}");
+    let (code, out) = check(&world, &file, &[], &[]);
+    assert_eq!(code, 0, "{out}");
+    let shown = "store = \"postgres://notme:[hidden]@localhost/notme\"  # file";
+    assert!(out.lines().any(|line| line == shown), "{out}");
+    assert!(!out.contains("hush") && !out.contains("warning"), "{out}");
+    let variables = [("NOTME_AUTHORITY_STORE", store)];
+    let (code, out) = check(&world, rest, &variables, &[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(!out.contains("hush") && !out.contains("warning"), "{out}");
+    let (code, out) = check(&world, rest, &[], &["--store", store]);
+    assert_eq!(code, 0, "{out}");
+    assert!(!out.contains("hush"), "{out}");
+    assert!(out.contains("warning: every user of this machine"), "{out}");
+    // What is refused is not repeated.
+    for bad in [
+        "postgres://notme:hu/sh@localhost/notme",
+        "postgres://notme:hush@db.example/notme",
+        "mysql://notme:hush@localhost/notme",
+        "postgres://notme@localhost/notme?password=hush",
+    ] {
+        let (code, out) = check(&world, rest, &[("NOTME_AUTHORITY_STORE", bad)], &[]);
+        assert_eq!(code, 2, "{out}");
+        assert!(!out.contains("hush") && !out.contains("hu/sh"), "{out}");
+    }
+}
+
+#[test]
+fn a_store_needs_a_url_and_excludes_memory() {
+    let world = World::new();
+    let store = "listen = \"127.0.0.1:1\"\nstore = \"postgres://notme@localhost/notme\"\n";
+    for (more, rule) in [
+        ("", "`store` takes a `url`"),
+        (
+            "url = \"https://a.example\"\nephemeral = true",
+            "`ephemeral` excludes",
+        ),
+    ] {
+        let (code, out) = check(&world, &format!("{store}{more}"), &[], &[]);
+        assert_eq!(code, 2, "{out}");
+        assert!(out.contains(rule), "{out}");
+    }
+    let file = "listen = \"127.0.0.1:1\"\nstore-password-file = \"password\"";
+    let (code, out) = check(&world, file, &[], &[]);
+    assert_eq!(code, 2, "{out}");
+    assert!(out.contains("takes a `store`"), "{out}");
+}
+
+#[test]
+fn an_authority_in_postgresql_is_served_and_looked_after() {
+    let world = World::new();
+    let cluster = Cluster::shared();
+    let (first, second) = (cluster.database(), cluster.database());
+    // Over TCP, where the server asks for the password.
+    let password = world.home().join("password");
+    fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+    let url = |database: &str| format!("postgres://{USER}@127.0.0.1:{}/{database}", cluster.port());
+    let on = |database: &str, words: &[&str]| {
+        let mut command = world.notme_command();
+        command.arg("authority").args(words);
+        command.env("NOTME_AUTHORITY_STORE", url(database));
+        command.env("NOTME_AUTHORITY_STORE_PASSWORD_FILE", &password);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = on(&first, &["init", "--trust-domain", "example.com"]);
+    assert!(
+        said.contains(&format!("store         {}", url(&first))),
+        "{said}"
+    );
+    let instance = world.notme_home().join("data/authority-instance");
+    assert!(instance.join("kek").exists() && !instance.join("store.sqlite").exists());
+    let store = url(&first);
+    let mut served = Served::start(
+        &world,
+        &[
+            "--store",
+            &store,
+            "--store-password-file",
+            password.to_str().unwrap(),
+            "--url",
+            "http://127.0.0.1:8080",
+        ],
+    );
+    let answer = served.ask("GET /v1/trust.json HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(on(&first, &["enrol", "create", "--agent", "claude"]).len() > 20);
+    assert!(on(&first, &["enrol", "list"]).contains("claude"));
+    on(
+        &first,
+        &["revoke", "certificate", "0a", "--reason", "superseded"],
+    );
+    assert!(on(&first, &["revocations"]).contains("superseded"));
+    on(&first, &["rotate", "--prepare"]);
+    let status: Value = serde_json::from_str(&on(&first, &["status", "--json"])).unwrap();
+    assert_eq!(status["authority"]["trust_domain"], "example.com");
+    assert_eq!(status["store"], store);
+    assert_eq!(status["running"]["pid"], served.child.id());
+    assert!(on(&first, &["audit", "verify"]).contains("rows are whole"));
+    assert!(on(&first, &["audit", "export"]).contains("\"act\":\"found\""));
+    let bundle = on(&first, &["bundle"]);
+    let backup = world.home().join("backup.sqlite");
+    on(&first, &["backup", backup.to_str().unwrap()]);
+    assert!(
+        !fs::read(&backup)
+            .unwrap()
+            .windows(PASSWORD.len())
+            .any(|it| it == PASSWORD.as_bytes())
+    );
+    // Over a running authority nothing is restored.
+    let refused = world
+        .notme_command()
+        .args(["authority", "restore", "--force", backup.to_str().unwrap()])
+        .env("NOTME_AUTHORITY_STORE", url(&second))
+        .env("NOTME_AUTHORITY_STORE_PASSWORD_FILE", &password)
+        .output()
+        .unwrap();
+    assert!(
+        told(&refused).contains("already serves"),
+        "{}",
+        told(&refused)
+    );
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    let said = on(&second, &["restore", "--force", backup.to_str().unwrap()]);
+    assert!(said.starts_with("restored"), "{said}");
+    assert_eq!(on(&second, &["bundle"]), bundle);
+    on(&second, &["audit", "verify"]);
+    // The embedded one is another.
+    let embedded = world.notme(&["authority", "status"]);
+    assert!(
+        told(&embedded).contains("no authority"),
+        "{}",
+        told(&embedded)
+    );
 }

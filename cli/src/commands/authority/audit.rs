@@ -8,9 +8,9 @@ use std::{
 use notme_authority::{AdminError, AuditCheck, AuditError, AuditHead};
 use notme_core::certificate::Certificate;
 
-use super::{directory, open};
+use super::open;
 use crate::{
-    arguments::{Audit, AuditVerify, AuthorityPlace},
+    arguments::{Audit, AuditVerify},
     commands::trust::parse_pins,
     failure::{Exit, Failure, Outcome, open_file, read_file},
     home::Home,
@@ -27,12 +27,12 @@ pub(super) fn run(home: &Home, command: &Audit) -> Outcome {
     match command {
         Audit::Export(place) => {
             let mut out = BufWriter::new(io::stdout().lock());
-            open(&directory(home, place))?.export_audit(&mut out)?;
+            open(home, place)?.export_audit(&mut out)?;
             out.flush()?;
             Ok(Exit::Yes)
         }
         Audit::Head(place) => {
-            let head = open(&directory(home, place))?.audit_head()?;
+            let head = open(home, place)?.audit_head()?;
             let head = head.ok_or_else(|| Failure::from("nothing was closed by a head yet"))?;
             io::stdout().write_all(&head)?;
             Ok(Exit::Yes)
@@ -50,10 +50,7 @@ fn verify(home: &Home, arguments: &AuditVerify) -> Outcome {
     let count = match &arguments.export {
         Some(file) => check_export(file, head)?,
         None => {
-            let place = AuthorityPlace {
-                dir: arguments.store.clone(),
-            };
-            let admin = open(&directory(home, &place))?;
+            let admin = open(home, &arguments.place)?;
             admin.verify_audit(head).map_err(|error| match error {
                 AdminError::Audit(error) => found(error),
                 error => error.into(),

@@ -7,7 +7,7 @@ use std::{
 
 use notme_authority::{AdminError, AuditHead, BackupError, Published, SealError, SystemClock};
 
-use super::{advised, audit::HEAD_MAX, directory, protection};
+use super::{advised, audit::HEAD_MAX, place, protection};
 use crate::{
     arguments::{AuthorityBackup, AuthorityRestore},
     failure::{Exit, Failure, Outcome, read_file},
@@ -15,10 +15,10 @@ use crate::{
 };
 
 pub(super) fn backup(home: &Home, arguments: &AuthorityBackup) -> Outcome {
-    let directory = directory(home, &arguments.place);
-    notme_authority::backup(&directory, &arguments.file, Arc::new(SystemClock)).map_err(told)?;
+    let place = place(home, &arguments.place)?;
+    notme_authority::backup(&place, &arguments.file, Arc::new(SystemClock)).map_err(told)?;
     writeln!(io::stdout(), "wrote {}", arguments.file.display())?;
-    let kek = directory.join("kek");
+    let kek = place.directory().join("kek");
     if kek.exists() {
         writeln!(
             io::stderr(),
@@ -38,7 +38,7 @@ pub(super) fn restore(home: &Home, arguments: &AuthorityRestore) -> Outcome {
         Some(_) | None => Published::Unknown,
     };
     let restored = notme_authority::restore(
-        &directory(home, &arguments.place),
+        &place(home, &arguments.place)?,
         &arguments.file,
         &protection(&arguments.sealing)?,
         published,
@@ -58,7 +58,7 @@ fn told(error: AdminError) -> Failure {
         AdminError::Backup(BackupError::Older { .. }) => {
             "look for a newer backup; `--force` restores this one, and what came after it is lost"
         }
-        AdminError::Backup(BackupError::Exists { .. }) => {
+        AdminError::Backup(BackupError::Exists { .. } | BackupError::Founded) => {
             return Failure::no(error);
         }
         AdminError::Open(notme_authority::OpenError::Seal(SealError::KekFile { .. })) => {

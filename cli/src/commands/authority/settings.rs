@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::{Args as _, FromArgMatches as _};
-use notme_authority::{Lifetimes, Limits, Rates};
+use notme_authority::{Lifetimes, Limits, PostgresUrl, Rates};
 use toml::{Spanned, Table, Value};
 
 use crate::{
@@ -129,10 +129,14 @@ fn check(settings: &ServeSettings) -> Result<(), Failure> {
     if settings.sealing.passphrase_file.is_some() && settings.sealing.key_file.is_some() {
         return wrong("`passphrase-file` and `key-file` exclude each other");
     }
-    if is_set(settings.ephemeral) && (is_kept || settings.place.dir.is_some()) {
+    let has_place = settings.place.dir.is_some() || settings.place.store.is_some();
+    if is_set(settings.ephemeral) && (is_kept || has_place) {
         return wrong(
-            "`ephemeral` excludes `dir`, `passphrase-file`, `key-file` and `pkcs11-module`",
+            "`ephemeral` excludes `dir`, `store`, `passphrase-file`, `key-file` and `pkcs11-module`",
         );
+    }
+    if settings.place.store.is_some() && settings.url.is_none() {
+        return wrong("`store` takes a `url`, the same for all instances");
     }
     if is_set(settings.local_enrolment) && (settings.socket.is_none() || settings.url.is_some()) {
         return wrong("`local-enrolment` takes a `socket`, and excludes `url`");
@@ -144,7 +148,7 @@ fn check(settings: &ServeSettings) -> Result<(), Failure> {
 }
 
 /// Reads the variables. One that is no setting is a mistake somebody would never notice.
-fn environment() -> Result<ServeSettings, Failure> {
+pub(super) fn environment() -> Result<ServeSettings, Failure> {
     let mut settings = Vec::new();
     for (variable, value) in env::vars_os() {
         let variable = variable.to_string_lossy().into_owned();
@@ -252,6 +256,9 @@ fn hidden(value: &Value) -> String {
     let Value::String(text) = value else {
         return value.to_string();
     };
+    if let Ok(url) = PostgresUrl::parse(text) {
+        return Value::String(url.to_string()).to_string();
+    }
     let shown = text.split_once("://").and_then(|(scheme, rest)| {
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (user, host) = authority.rsplit_once('@')?;

@@ -414,7 +414,7 @@ fn what_stays_open_to_change_is_listed() {
         text.replace('\n', "\r\n"),
         text.replace(&format!("{checksum}\n"), ""),
         around(&wrapped(76)),
-        around(&wrapped(1)),
+        around(&wrapped(4)),
         again(&without_hints(&packet)),
         again(&with_negative_s(&packet)),
     ] {

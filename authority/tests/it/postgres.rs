@@ -1,0 +1,451 @@
+//! Several instances of one authority over PostgreSQL.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use notme_authority::{
+    Admin, NewToken, OidcConfig, Place, PostgresUrl, Protection, RevocationReason, Revoked,
+    Rotation, ServeConfig, Storage, init,
+};
+use notme_core::trust::TrustDocument;
+use notme_testkit::{
+    issuer::TestIssuer,
+    jwt::TokenKey,
+    postgres::{Cluster, PASSWORD, USER, give_away},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Agent, Client},
+    rotation::{eventually, step},
+    serving::tls_files,
+    workload,
+    world::{Database, PASSPHRASE, Running, World, founding, passphrase, start, token},
+};
+
+/// Two instances of one authority.
+struct Two {
+    // First, so that they end before their directories do.
+    instances: [Running; 2],
+    world: World,
+}
+
+impl Two {
+    fn new(change: impl Fn(&mut ServeConfig)) -> Self {
+        let world = World::over_postgres();
+        let mut config = world.config();
+        change(&mut config);
+        let first = start(config).unwrap();
+        let mut config = world.another(&first, "other");
+        change(&mut config);
+        Self {
+            instances: [first, start(config).unwrap()],
+            world,
+        }
+    }
+
+    fn clients(&self) -> [Client; 2] {
+        self.instances.each_ref().map(Running::tcp)
+    }
+}
+
+#[test]
+fn two_instances_spend_each_nonce_once() {
+    const NONCES: u64 = 150;
+    let two = Two::new(|_| {});
+    let agent = Agent::new(1);
+    let session = agent.session(&two.instances[0].unix(), None);
+    let next = [AtomicU64::new(1), AtomicU64::new(1)];
+    let issued = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for caller in 0..4 {
+            let (client, next) = (&two.clients()[caller % 2].clone(), &next[caller / 2]);
+            let (session, issued, world) = (&session, &issued, &two.world);
+            let client = client.clone();
+            scope.spawn(move || {
+                loop {
+                    let nonce = next.fetch_add(1, Ordering::SeqCst);
+                    if nonce > NONCES {
+                        return;
+                    }
+                    let answer = session.issue(&client, world.now(), nonce);
+                    match answer.status {
+                        200 => issued.lock().unwrap().push(nonce),
+                        _ => assert_eq!(answer.refusal().1, "nonce-replayed"),
+                    }
+                }
+            });
+        }
+    });
+    let issued = issued.into_inner().unwrap();
+    let distinct: BTreeSet<_> = issued.iter().collect();
+    assert_eq!((issued.len(), distinct.len()), (150, 150));
+    let lines = two
+        .world
+        .sql("SELECT count(*) FROM issued WHERE payload_sha256 IS NOT NULL");
+    assert_eq!(lines, NONCES.to_string());
+    // And each serial number of SSH certificates was given to one.
+    let serials = "SELECT count(*) - count(DISTINCT serial) FROM issued";
+    assert_eq!(two.world.sql(serials), "0");
+    two.world.admin().verify_audit(None).unwrap();
+}
+
+#[test]
+fn two_instances_spend_each_use_of_a_token_once() {
+    let two = Two::new(|_| {});
+    let some = NewToken { uses: 5, ..token() };
+    let (token, _) = two.world.admin().create_token(some).unwrap();
+    let enrolled = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for (caller, client) in two.clients().into_iter().enumerate() {
+            let (enrolled, token) = (&enrolled, token.expose());
+            scope.spawn(move || {
+                for seed in 0..6 {
+                    let agent = Agent::new(u8::try_from(1 + 10 * caller + seed).unwrap());
+                    let answer = agent.enrol(&client, Some(token));
+                    match answer.status {
+                        200 => drop(enrolled.fetch_add(1, Ordering::SeqCst)),
+                        _ => assert_eq!(answer.refusal().1, "token-used-up"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(enrolled.into_inner(), 5);
+    assert_eq!(two.world.sql("SELECT count(*) FROM session"), "5");
+}
+
+#[test]
+fn two_instances_let_each_job_in_once() {
+    let issuer = TestIssuer::start(TokenKey::p256(3));
+    let toml = format!(
+        "[[issuer]]\nname = \"ci\"\nurl = \"{}\"\naudience = \"a\"\nidentity = \"ci/{{job}}\"\nallow = [{{ claims = {{ job = \"*\" }} }}]\n",
+        issuer.url()
+    );
+    let two = Two::new(|config| {
+        config.oidc = OidcConfig::parse(&toml, Path::new("")).unwrap();
+    });
+    let (agent, now) = (Agent::new(1), two.world.now().secs());
+    let let_in = Mutex::new(Vec::new());
+    for job in 0..20 {
+        let token = issuer.mint(&json!({
+            "iss": issuer.url(), "aud": "a", "sub": "x", "job": job.to_string(),
+            "jti": job.to_string(), "iat": now, "exp": now + 3600,
+        }));
+        let mut body = workload::body(&agent, &token);
+        body["proof"] = json!({"type": "oidc", "token": token});
+        thread::scope(|scope| {
+            for client in two.clients() {
+                let (body, let_in) = (&body, &let_in);
+                scope.spawn(move || {
+                    let answer = client.post("/cert", body);
+                    match answer.status {
+                        200 => let_in.lock().unwrap().push(job),
+                        _ => assert_eq!(answer.json::<Value>()["error"], "token already used"),
+                    }
+                });
+            }
+        });
+    }
+    let jobs: BTreeSet<_> = let_in.lock().unwrap().iter().copied().collect();
+    assert_eq!(let_in.into_inner().unwrap().len(), 20);
+    assert_eq!(jobs.len(), 20);
+}
+
+#[test]
+fn two_instances_publish_one_sequence_of_documents_and_bundles() {
+    let two = Two::new(|_| {});
+    let pin = two.world.admin().roots().unwrap()[0]
+        .public_key()
+        .spki_sha256();
+    let seen = Mutex::new(BTreeSet::new());
+    thread::scope(|scope| {
+        for client in two.clients() {
+            let (seen, two) = (&seen, &two);
+            scope.spawn(move || {
+                let mut last = 0;
+                for _ in 0..40 {
+                    let body = client.get("/v1/trust.json").body;
+                    let verified = TrustDocument::verify(&body, &[pin], two.world.now()).unwrap();
+                    let seqno = verified.document().seqno;
+                    assert!(seqno >= last, "{seqno} after {last}");
+                    last = seqno;
+                    seen.lock().unwrap().insert((seqno, body));
+                }
+            });
+        }
+        for number in 10..30 {
+            let what = Revoked::Certificate(number.to_string());
+            let reason = RevocationReason::Superseded;
+            two.world.admin().revoke(&what, None, reason).unwrap();
+        }
+    });
+    // One document under each number, and each names the one before.
+    let seen = seen.into_inner().unwrap();
+    let numbers: BTreeSet<_> = seen.iter().map(|(seqno, _)| seqno).collect();
+    assert_eq!(numbers.len(), seen.len());
+    let bundles = || {
+        two.clients()
+            .map(|client| client.get("/internal/ca-bundle").body)
+    };
+    for _ in 0..3 {
+        let [one, other] = bundles();
+        assert_eq!(one, other);
+        two.world.advance(61);
+    }
+    let heads = || {
+        two.clients()
+            .map(|client| client.get("/v1/audit/head.json").body)
+    };
+    eventually("both show one head", || {
+        let [one, other] = heads();
+        !one.is_empty() && one == other
+    });
+    two.world.admin().verify_audit(None).unwrap();
+}
+
+#[test]
+fn what_one_instance_revokes_the_other_publishes_and_refuses() {
+    let two = Two::new(|_| {});
+    let agent = Agent::new(1);
+    let session = agent.session(&two.instances[0].unix(), None);
+    let [_, other] = two.clients();
+    assert_eq!(session.issue(&other, two.world.now(), 1).status, 200);
+    let what = Revoked::Session(session.enrolled.binding.clone());
+    let reason = RevocationReason::KeyCompromise;
+    two.world.admin().revoke(&what, None, reason).unwrap();
+    // The very next document of the other.
+    let body = String::from_utf8(other.get("/v1/trust.json").body).unwrap();
+    let pin = two.world.admin().roots().unwrap()[0]
+        .public_key()
+        .spki_sha256();
+    let document = TrustDocument::verify(body.as_bytes(), &[pin], two.world.now()).unwrap();
+    assert_eq!(document.document().revocations.len(), 1);
+    let refused = session.issue(&other, two.world.now(), 2);
+    assert_eq!(refused.refusal().1, "session-revoked");
+}
+
+#[test]
+fn both_instances_issue_with_the_new_keys_after_a_rotation() {
+    let two = Two::new(|_| {});
+    let agent = Agent::new(1);
+    let session = agent.session(&two.instances[0].unix(), None);
+    two.world.advance(61);
+    step(&two.world, Rotation::Now).unwrap();
+    // Nobody asked for it.
+    eventually("it is published", || {
+        two.world.admin().describe().unwrap().summary.trust_seqno > 1
+    });
+    for (nonce, client) in (1..).zip(two.clients()) {
+        assert_eq!(session.issue(&client, two.world.now(), nonce).status, 200);
+        let epochs: Value = client.get("/.well-known/epochs.json").json();
+        assert_eq!(epochs["epochs"].as_array().unwrap().len(), 2);
+    }
+    let of_the_second = "SELECT count(*) FROM issued WHERE epoch = 2";
+    assert_eq!(two.world.sql(of_the_second), "2");
+}
+
+#[test]
+fn instances_that_start_together_found_one_authority() {
+    let database = Database::on(Cluster::shared());
+    let world = World::new();
+    let places = ["one", "two", "three"]
+        .map(|name| Place::shared(world.root.path().join(name), database.url()));
+    let roots = places.each_ref().map(|place| {
+        let (place, clock) = (place.clone(), world.clock.clone());
+        thread::spawn(move || {
+            let protection = passphrase(PASSPHRASE);
+            let admin = init(place, &founding(), &protection, Arc::new(clock)).unwrap();
+            admin.bundle().unwrap()
+        })
+    });
+    let roots: BTreeSet<_> = roots.into_iter().map(|it| it.join().unwrap()).collect();
+    assert_eq!(roots.len(), 1);
+    assert_eq!(database.sql("SELECT count(*) FROM authority"), "1");
+    assert_eq!(database.sql("SELECT count(*) FROM audit"), "1");
+    assert_eq!(database.sql("SELECT version FROM notme_store"), "7");
+}
+
+#[test]
+fn an_instance_without_the_secret_serves_nothing() {
+    let world = World::over_postgres();
+    let running = world.start();
+    let config = world.another(&running, "other");
+    fs::write(world.root.path().join("other/kek"), [7; 32]).unwrap();
+    let refused = start(config).map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), "authority-secret-wrong");
+    let mut config = world.another(&running, "third");
+    config.storage = world.storage(world.root.path().join("third"), passphrase(PASSPHRASE));
+    let refused = start(config).map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), "authority-sealed-otherwise");
+}
+
+#[test]
+fn a_newer_store_and_a_database_of_others_are_refused() {
+    let world = World::over_postgres();
+    world.start().stop();
+    world.sql("UPDATE notme_store SET version = 8");
+    let open = |world: &World| {
+        let admin = Admin::open(world.place(), Arc::new(world.clock.clone()));
+        admin.map(|_| ()).unwrap_err().code()
+    };
+    assert_eq!(open(&world), "authority-store-newer");
+    assert_eq!(
+        start(world.config()).map(|_| ()).unwrap_err().code(),
+        "authority-store-newer"
+    );
+    world.sql("UPDATE notme_store SET application = 1");
+    assert_eq!(open(&world), "authority-store-foreign");
+
+    let others = World::over_postgres();
+    others.sql("CREATE TABLE customers (name TEXT)");
+    assert_eq!(open(&others), "authority-store-foreign");
+    assert_eq!(
+        start(others.config()).map(|_| ()).unwrap_err().code(),
+        "authority-store-foreign"
+    );
+    // A schema of its own is enough.
+    others.sql("CREATE SCHEMA notme AUTHORIZATION notme");
+    let database = others.database.as_ref().unwrap();
+    let url = format!(
+        "{}&options=-csearch_path%3Dnotme",
+        database.cluster.url(&database.name)
+    );
+    let mut config = others.config();
+    config.storage = Storage::Database {
+        path: others.home(),
+        url: PostgresUrl::parse(&url).unwrap(),
+        protection: Protection::LocalFile,
+    };
+    start(config).unwrap().stop();
+    assert_eq!(others.sql("SELECT count(*) FROM notme.authority"), "1");
+}
+
+#[test]
+fn looking_at_an_empty_database_makes_nothing_in_it() {
+    let world = World::over_postgres();
+    let admin = Admin::open(world.place(), Arc::new(world.clock.clone()));
+    assert_eq!(
+        admin.map(|_| ()).unwrap_err().code(),
+        "authority-not-founded"
+    );
+    assert_eq!(
+        world.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0"
+    );
+}
+
+#[test]
+fn what_the_operator_of_the_database_set_changes_no_promise() {
+    let world = World::over_postgres();
+    let name = &world.database.as_ref().unwrap().name;
+    for setting in [
+        "default_transaction_isolation = 'repeatable read'",
+        "synchronous_commit = off",
+    ] {
+        world.sql(&format!("ALTER DATABASE {name} SET {setting}"));
+    }
+    let two = start(world.config()).unwrap();
+    let other = start(world.another(&two, "other")).unwrap();
+    let agent = Agent::new(1);
+    let session = agent.session(&two.unix(), None);
+    thread::scope(|scope| {
+        for (client, base) in [(two.tcp(), 0), (other.tcp(), 100)] {
+            let (session, world) = (&session, &world);
+            scope.spawn(move || {
+                for nonce in 1..=30 {
+                    assert_eq!(
+                        session.issue(&client, world.now(), base + nonce).status,
+                        200
+                    );
+                }
+            });
+        }
+    });
+    world.admin().verify_audit(None).unwrap();
+}
+
+#[test]
+fn the_server_is_known_by_its_certificate_and_the_password_is_never_said() {
+    let world = World::new();
+    let [ca, certificate, key] = tls_files(&world);
+    let cluster = Cluster::start(|directory| {
+        let mut settings = vec!["ssl=on".to_owned()];
+        for (setting, file) in [("ssl_cert_file", &certificate), ("ssl_key_file", &key)] {
+            let place = directory.join(setting);
+            fs::copy(file, &place).unwrap();
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(&place, private).unwrap();
+            give_away(&place);
+            settings.push(format!("{setting}={}", place.display()));
+        }
+        settings
+    });
+    let name = cluster.database();
+    let encoded = PASSWORD.replace('@', "%40").replace('/', "%2F");
+    let url = |host: &str, password: &str, parameters: &str| {
+        let port = cluster.port();
+        let text = format!("postgres://{USER}:{password}@{host}:{port}/{name}?{parameters}");
+        PostgresUrl::parse(&text).unwrap()
+    };
+    let open = |url: PostgresUrl| {
+        let place = Place::shared(world.home(), url);
+        let made = init(
+            &place,
+            &founding(),
+            &Protection::LocalFile,
+            Arc::new(world.clock.clone()),
+        );
+        made.map(|_| ()).map_err(|error| {
+            let mut said = format!("{error} {error:?} {place:?}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                said += &error.to_string();
+                cause = error.source();
+            }
+            assert!(
+                !said.contains(PASSWORD) && !said.contains(&encoded),
+                "{said}"
+            );
+            (error.code(), said)
+        })
+    };
+    let trusting = format!("sslmode=verify-full&sslrootcert={}", ca.display());
+    open(url("127.0.0.1", &encoded, &trusting)).unwrap();
+    let used = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl";
+    let place = Place::shared(world.home(), url("127.0.0.1", &encoded, &trusting));
+    let admin = Admin::open(&place, Arc::new(world.clock.clone())).unwrap();
+    assert_eq!(cluster.psql(&name, used), "1");
+    drop(admin);
+    // Another name than the certificate's, another authority, another password.
+    let (code, _) = open(url("localhost", &encoded, &trusting)).unwrap_err();
+    assert_eq!(code, "authority-store-unavailable");
+    let stranger = World::new();
+    let [other, ..] = tls_files(&stranger);
+    let believing = format!("sslrootcert={}", other.display());
+    let (code, said) = open(url("127.0.0.1", &encoded, &believing)).unwrap_err();
+    assert_eq!(code, "authority-store-unavailable");
+    assert!(said.contains("certificate"), "{said}");
+    let (code, said) = open(url("127.0.0.1", "wrong", &trusting)).unwrap_err();
+    assert_eq!(code, "authority-store-failed");
+    assert!(said.contains("password authentication failed"), "{said}");
+    let missing = "sslrootcert=/nowhere/ca.pem";
+    let (code, _) = open(url("127.0.0.1", &encoded, missing)).unwrap_err();
+    assert_eq!(code, "authority-store-unreadable");
+    // A server that does not speak TLS gets no password.
+    let plain = Cluster::shared();
+    let text = format!(
+        "postgres://{USER}:{encoded}@127.0.0.1:{}/postgres?{trusting}",
+        plain.port()
+    );
+    let (code, _) = open(PostgresUrl::parse(&text).unwrap()).unwrap_err();
+    assert_eq!(code, "authority-store-unavailable");
+}
