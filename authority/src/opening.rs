@@ -31,7 +31,7 @@ pub(crate) fn open_or_found(
     founding: &Founding,
     now: UnixTime,
 ) -> Result<Opened, OpenError> {
-    let store = SqliteStore::open(&store_file(home))?;
+    let store = SqliteStore::open_to_serve(&store_file(home))?;
     let (mut record, custody) = match store.authority()? {
         Some(record) => {
             let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;

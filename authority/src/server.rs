@@ -244,9 +244,10 @@ fn serve_with<F: Future<Output = ()>>(
         check_local(&url, &bound)?;
     }
 
-    let opened = match &config.storage {
+    // By value: what opens the keys is wiped when they are open.
+    let opened = match config.storage {
         Storage::Directory { path, protection } => {
-            open_or_found(path, protection, &config.founding, config.clock.now())?
+            open_or_found(&path, &protection, &config.founding, config.clock.now())?
         }
         Storage::Memory => open_in_memory(&config.founding, config.clock.now())?,
     };

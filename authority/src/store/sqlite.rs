@@ -5,6 +5,7 @@
 //! process loses nothing, a power cut may lose the last seconds of the issuance record.
 
 mod audit;
+mod checkpoints;
 mod epochs;
 mod rows;
 
@@ -13,7 +14,8 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use notme_core::{
@@ -26,6 +28,7 @@ use rusqlite::{
     Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params,
 };
 
+use self::checkpoints::{Checkpoints, LOG_MAX};
 use self::rows::{
     kept_revocation, presented_session, public_key, signed, time, token_record, trust_record,
     unreadable, unsigned,
@@ -39,6 +42,8 @@ use crate::{audit::Entry, revocation::Taken};
 
 /// A SQLite database, in a file or in memory.
 pub(crate) struct SqliteStore {
+    // Before the connection: the last to close moves the rest of the log.
+    checkpoints: Option<Checkpoints>,
     inner: Mutex<Inner>,
 }
 
@@ -77,6 +82,18 @@ impl SqliteStore {
         }
         let connection = Connection::open(path).map_err(during("open the database"))?;
         Self::prepare(connection, path)
+    }
+
+    /// As [`SqliteStore::open`], for one that is written to by many: none of them waits for the disk.
+    pub(crate) fn open_to_serve(path: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::open(path)?;
+        let limited = store
+            .lock()
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", LOG_MAX);
+        limited.map_err(during("prepare the database"))?;
+        store.checkpoints = Some(Checkpoints::of(path)?);
+        Ok(store)
     }
 
     /// Opens a store that ends with the process.
@@ -127,6 +144,7 @@ impl SqliteStore {
         connection.set_prepared_statement_cache_capacity(32);
         migrate(&mut connection, path)?;
         Ok(Self {
+            checkpoints: None,
             inner: Mutex::new(Inner {
                 connection,
                 durability: Durability::Power,
@@ -332,9 +350,23 @@ impl Store for SqliteStore {
             Ok::<_, WriteError<StoreError>>(audit::append(transaction, entry)?)
         })?;
         // Pages are overwritten, but the log still has what they were.
-        self.read("empty the log", |connection| {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        })
+        let asked = Instant::now();
+        while self.read("empty the log", |connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        })? {
+            // Somebody is moving it, here or in another process.
+            if asked.elapsed() >= BUSY_TIMEOUT {
+                return Err(StoreError::Database {
+                    doing: "empty the log",
+                    source: rusqlite::Error::SqliteFailure(
+                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                        None,
+                    ),
+                });
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError> {
@@ -928,6 +960,8 @@ fn during(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
 
 /// How long a writer waits for another.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between attempts to empty the log.
+const POLL: Duration = Duration::from_millis(10);
 /// `NmAu`: marks the file as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// What each version adds to the one before.
