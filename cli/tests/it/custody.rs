@@ -551,7 +551,7 @@ fn a_token_that_cannot_do_it_gets_no_keys() {
 #[test]
 fn of_keys_of_which_one_fails_none_is_left() {
     let hsm = Hsm::with_faults();
-    hsm.make_fault("third-key");
+    hsm.make_fault("no-tsa");
     hsm.refused(&INIT, "pkcs11-failed");
     assert_eq!(hsm.labels(), Vec::<String>::new());
 }

@@ -53,14 +53,25 @@ impl Drop for Checkpoints {
 
 fn run(connection: &Connection, stopped: &Receiver<()>) {
     while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        // It stops nobody, and touches the disk only when something was written. A disk that is
-        // full or gone is told to whoever writes, and the log holds what is not moved.
-        let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        // A disk that is full or gone is told to whoever writes; the log holds what is not moved.
+        let _ = move_log(connection);
     }
 }
 
-/// How often the log is moved.
+/// Moves a log that is long. It stops nobody.
+fn move_log(connection: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+    if pages < LOG_MIN {
+        return Ok(());
+    }
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
+/// How often it is looked.
 const EVERY: Duration = Duration::from_millis(250);
+/// The length in pages from which on the log is moved, which is SQLite's own. Once all of it is
+/// moved, the next to write begins it anew and waits for the disk: that should be seldom.
+const LOG_MIN: i64 = 1_000;
 /// The length in pages at which whoever writes moves the log after all: 128 MiB. While there is always
 /// something new in it, the log does not begin anew, which takes a moment in which there is not.
 pub(super) const LOG_MAX: u32 = 32_768;
@@ -77,6 +88,9 @@ mod tests {
         store::{SqliteStore, Store as _},
     };
 
+    /// More than [`LOG_MIN`] pages, and by far not [`LOG_MAX`].
+    const ROWS: u32 = 1_000;
+
     #[test]
     fn the_log_is_moved_while_nobody_writes() {
         let directory = tempfile::TempDir::new().unwrap();
@@ -84,7 +98,9 @@ mod tests {
         let store = SqliteStore::open_to_serve(&path).unwrap();
         let at = UnixTime::from_secs(1_800_000_000);
         let entry = Entry::new(at, operator(), Act::Found, String::new());
-        store.audit(&entry).unwrap();
+        for _ in 0..ROWS {
+            store.audit(&entry).unwrap();
+        }
         // The database alone has it, without the log.
         let copy = directory.path().join("copy");
         let is_moved = (0..200).any(|_| {
@@ -93,7 +109,7 @@ mod tests {
             let rows = Connection::open(&copy).and_then(|connection| {
                 connection.query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, u32>(0))
             });
-            rows.is_ok_and(|rows| rows == 1)
+            rows.is_ok_and(|rows| rows == ROWS)
         });
         assert!(is_moved);
         // And the thread ends with the store, whose last connection takes the log away.
