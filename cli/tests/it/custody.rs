@@ -331,6 +331,61 @@ fn strangers_take_what_a_token_certified() {
 }
 
 #[test]
+fn many_signatures_at_a_time_are_all_good() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let served = hsm.serve(&["--listen", "127.0.0.1:0"]);
+    let address = served.url.strip_prefix("http://").unwrap();
+    let home = hsm.world.home();
+    let [query, roots, reply] = ["query", "roots.pem", "reply"].map(|it| home.join(it));
+    fs::write(&roots, hsm.plain(&["bundle"]).stdout).unwrap();
+    let openssl = |arguments: &[&str]| {
+        let mut command = hsm.world.command(oracle("openssl"));
+        // The files are here.
+        command.current_dir(&home).arg("ts").args(arguments);
+        let output = run(&mut command, b"");
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    openssl(&[
+        "-query",
+        "-sha256",
+        "-cert",
+        "-data",
+        "roots.pem",
+        "-out",
+        "query",
+    ]);
+    let asked = fs::read(&query).unwrap();
+    let stamp = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = asked.len();
+        write!(
+            stream,
+            "POST /tsa HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/timestamp-query\r\ncontent-length: {length}\r\n\r\n"
+        )
+        .unwrap();
+        stream.write_all(&asked).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        answer.split_off(end + 4)
+    };
+    let replies: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| [stamp(), stamp(), stamp()]))
+            .collect();
+        let replies = callers.into_iter().map(|caller| caller.join().unwrap());
+        replies.flatten().collect()
+    });
+    for answer in &replies {
+        fs::write(&reply, answer).unwrap();
+        let verify = ["-verify", "-in", "reply", "-queryfile", "query"];
+        openssl(&[&verify[..], &["-CAfile", "roots.pem"]].concat());
+    }
+    assert_eq!(replies.len(), 48);
+}
+
+#[test]
 fn a_backup_has_no_keys_and_is_restored_beside_the_token() {
     let mut hsm = Hsm::new();
     hsm.ask_ok(&INIT);
