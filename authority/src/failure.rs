@@ -60,7 +60,8 @@ impl Failure {
     }
 }
 
-fn is_of_token(error: &(dyn Error + 'static)) -> bool {
+/// Tells whether it failed for want of a token.
+pub(crate) fn is_of_token(error: &(dyn Error + 'static)) -> bool {
     error.is::<Pkcs11Error>() || error.source().is_some_and(is_of_token)
 }
 

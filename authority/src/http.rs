@@ -19,7 +19,7 @@ use tokio::{task::block_in_place, time::timeout};
 use crate::{
     authority::{Peer, version},
     denial::Denial,
-    failure::Failure,
+    failure::{Failure, is_of_token},
     oidc::{Among, KeysError, VerifyError, Workload},
     refusal::Refusal,
     server::{Answered, REQUEST_ID, Shared, TooOften},
@@ -55,10 +55,16 @@ pub(crate) async fn respond(
         Failure::Refused(refusal) => refuse(refusal, route),
         Failure::Denied(denial) => deny(&denial, route),
         Failure::Unavailable(cause) => {
+            let is_token_away = is_of_token(&*cause);
             error = Some(cause);
             match route {
                 Some(Route::Exchange(_) | Route::Document(Document::SignedCaBundle)) => {
-                    deny(&Denial::Unavailable, route)
+                    let mut response = deny(&Denial::Unavailable, route);
+                    if is_token_away {
+                        let code = Code(Refusal::KeysUnavailable.code());
+                        response.extensions_mut().insert(code);
+                    }
+                    response
                 }
                 Some(Route::Document(_) | Route::Operation(_)) | None => {
                     refuse(Refusal::KeysUnavailable, route)

@@ -68,11 +68,11 @@ impl Place {
         })
     }
 
-    /// Opens the store, making it when there is none.
+    /// Opens the store for an authority that serves, making it when there is none.
     fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.database {
             Some(url) => Arc::new(PostgresStore::open(url)?),
-            None => Arc::new(SqliteStore::open(&self.file())?),
+            None => Arc::new(SqliteStore::open_to_serve(&self.file())?),
         })
     }
 }

@@ -63,7 +63,7 @@ pub enum Storage {
 
 impl Storage {
     /// Returns the place, and what seals the keys there; `None` in memory.
-    fn place(&self) -> Option<(Place, &Protection)> {
+    fn place(self) -> Option<(Place, Protection)> {
         match self {
             Self::Directory { path, protection } => Some((Place::new(path), protection)),
             Self::Database {
@@ -270,9 +270,10 @@ fn serve_with<F: Future<Output = ()>>(
         check_local(&url, &bound)?;
     }
 
-    let opened = match &place {
+    // By value: what opens the keys is wiped when they are open.
+    let opened = match place {
         Some((place, protection)) => {
-            open_or_found(place, protection, &config.founding, config.clock.now())?
+            open_or_found(&place, &protection, &config.founding, config.clock.now())?
         }
         None => open_in_memory(&config.founding, config.clock.now())?,
     };

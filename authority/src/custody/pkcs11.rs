@@ -297,6 +297,10 @@ struct Module {
 
 impl Module {
     fn start(path: &PathBuf) -> Result<Self, Pkcs11Error> {
+        // It would bring a second C library, which does not know of ours.
+        if cfg!(target_feature = "crt-static") {
+            return Err(Pkcs11Error::Static);
+        }
         let unusable = |source| Pkcs11Error::Module {
             path: path.clone(),
             source,
@@ -617,6 +621,9 @@ pub enum Pkcs11Error {
     /// No randomness for the id of a key.
     #[error("the system's cryptographic module failed")]
     Random,
+    /// This program cannot load modules.
+    #[error("this program is linked statically, and cannot load a PKCS#11 module")]
+    Static,
 }
 
 impl Pkcs11Error {
@@ -639,6 +646,7 @@ impl Pkcs11Error {
             Self::PinWrong => "pkcs11-pin-wrong",
             Self::PublicKey => "pkcs11-key-unreadable",
             Self::Random => "authority-random-failed",
+            Self::Static => "pkcs11-static",
         }
     }
 

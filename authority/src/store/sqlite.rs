@@ -4,12 +4,15 @@
 //! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
 //! process loses nothing, a power cut may lose the last seconds of the issuance record.
 
+mod checkpoints;
+
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{
@@ -17,6 +20,7 @@ use rusqlite::{
     types::{ToSql, ToSqlOutput, ValueRef},
 };
 
+use self::checkpoints::{Checkpoints, LOG_MAX};
 use super::{
     APPLICATION, SCHEMA, StoreError,
     database::{Database, DatabaseError, Durability, Row, Transaction, Trouble, Value, WriteError},
@@ -28,6 +32,8 @@ pub(crate) type SqliteStore = SqlStore<SqliteDatabase>;
 
 /// A SQLite database.
 pub(crate) struct SqliteDatabase {
+    // Before the connection: the last to close moves the rest of the log.
+    checkpoints: Option<Checkpoints>,
     inner: Mutex<Inner>,
 }
 
@@ -57,6 +63,19 @@ impl SqliteStore {
         }
         let connection = Connection::open(path).map_err(during("open the database"))?;
         SqliteDatabase::prepare(connection, path).map(|database| Self { database })
+    }
+
+    /// As [`SqliteStore::open`], for one that is written to by many: none of them waits for the disk.
+    pub(crate) fn open_to_serve(path: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::open(path)?;
+        let database = &mut store.database;
+        let limited = database
+            .lock()
+            .connection
+            .pragma_update(None, "wal_autocheckpoint", LOG_MAX);
+        limited.map_err(during("prepare the database"))?;
+        database.checkpoints = Some(Checkpoints::of(path)?);
+        Ok(store)
     }
 
     /// Opens a store that ends with the process.
@@ -111,6 +130,7 @@ impl SqliteDatabase {
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection, path)?;
         Ok(Self {
+            checkpoints: None,
             inner: Mutex::new(Inner {
                 connection,
                 durability: Durability::Power,
@@ -157,9 +177,23 @@ impl Database for SqliteDatabase {
 
     fn forget_overwritten(&self) -> Result<(), DatabaseError> {
         // Pages are overwritten, but the log still has what they were.
-        let inner = self.lock();
         let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
-        Ok(inner.connection.query_row(empty, [], |_| Ok(()))?)
+        let asked = Instant::now();
+        loop {
+            let is_busy: bool = self
+                .lock()
+                .connection
+                .query_row(empty, [], |row| row.get(0))?;
+            if !is_busy {
+                return Ok(());
+            }
+            // Somebody is moving it, here or in another process.
+            if asked.elapsed() >= BUSY_TIMEOUT {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None).into());
+            }
+            thread::sleep(POLL);
+        }
     }
 }
 
@@ -338,6 +372,8 @@ impl From<rusqlite::Error> for DatabaseError {
 
 /// How long a writer waits for another.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between attempts to empty the log.
+const POLL: Duration = Duration::from_millis(10);
 /// What values are called in statements.
 const PLACES: [&str; 12] = [
     "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12",

@@ -682,6 +682,7 @@ fn advised(error: impl Error + 'static) -> Failure {
         }
         Pkcs11Error::PinLocked => "unlock it by the token's own tool",
         Pkcs11Error::PinWrong => "correct the file before the next attempt: the token counts them",
+        Pkcs11Error::Static => "`cargo build --release` makes one that can",
         Pkcs11Error::Away(_)
         | Pkcs11Error::Extractable
         | Pkcs11Error::Failed { .. }

@@ -14,7 +14,10 @@ use std::{
 use notme_testkit::{oracle::oracle, repository::run};
 use serde_json::Value;
 
-use crate::world::{Served, World, free_port, told};
+use crate::{
+    strangers::Detached,
+    world::{Served, World, free_port, told},
+};
 
 /// What nobody may find anywhere else.
 const PIN: &str = "pin-of-7919";
@@ -150,6 +153,27 @@ impl Hsm {
         Served::start(&self.world, &[&place[..], &options, arguments].concat())
     }
 
+    /// Somebody elsewhere, enrolled.
+    fn agent(&self, url: &str, more: &[&str]) -> World {
+        let agent = World::new();
+        let create = [
+            "enrol",
+            "create",
+            "--agent",
+            "claude",
+            "--principal",
+            "alice",
+        ];
+        let file = agent.home().join("token");
+        fs::write(&file, self.plain(&create).stdout).unwrap();
+        let status = self.status();
+        let pin = &status["authority"]["roots"][0]["spki_sha256"];
+        let known = ["init", "--agent", "claude", "--authority", url, "--pin"];
+        let token = ["--token-file", file.to_str().unwrap()];
+        agent.notme_ok(&[&known[..], &[pin.as_str().unwrap()], &token, more].concat());
+        agent
+    }
+
     fn pkcs11_tool(&self, arguments: &[&str]) -> String {
         let mut command: Command = self.world.command(oracle("pkcs11-tool"));
         command.args(["--module", MODULE, "--token-label", LABEL, "--login"]);
@@ -249,56 +273,9 @@ fn an_authority_on_a_token_enrols_certifies_stamps_and_rotates() {
     let url = format!("http://{address}");
     let serve = ["--url", url.as_str(), "--listen", address.as_str()];
     let served = hsm.serve(&serve);
-    let agent = World::new();
-    let output = hsm.plain(&[
-        "enrol",
-        "create",
-        "--agent",
-        "claude",
-        "--principal",
-        "alice",
-    ]);
-    let file = agent.home().join("token");
-    fs::write(&file, output.stdout).unwrap();
-    let status = hsm.status();
-    let pin = status["authority"]["roots"][0]["spki_sha256"]
-        .as_str()
-        .unwrap();
-    let token = [
-        "--token-file",
-        file.to_str().unwrap(),
-        "--timestamp=required",
-    ];
-    let init = [
-        "init",
-        "--agent",
-        "claude",
-        "--authority",
-        &url,
-        "--pin",
-        pin,
-    ];
-    agent.notme_ok(&[&init[..], &token].concat());
+    let agent = hsm.agent(&url, &["--timestamp=required"]);
     let before = agent.signed_commit("before");
     assert_eq!(agent.code(&before, &[]), "accepted");
-
-    // What the token signed is what others take: the roots, and the certificates under them.
-    let roots = String::from_utf8(hsm.plain(&["bundle"]).stdout).unwrap();
-    let pem = hsm.world.home().join("roots.pem");
-    fs::write(&pem, &roots).unwrap();
-    for root in roots.split_inclusive("-----END CERTIFICATE-----\n") {
-        let one = hsm.world.home().join("root.pem");
-        fs::write(&one, root).unwrap();
-        let mut openssl = hsm.world.command(oracle("openssl"));
-        openssl
-            .args(["verify", "-check_ss_sig", "-CAfile"])
-            .arg(&one)
-            .arg(&one);
-        let output = run(&mut openssl, b"");
-        assert!(output.status.success(), "{}", told(&output));
-    }
-    let exported = agent.notme_ok(&["trust", "export", "--allowed-signers"]);
-    assert!(exported.contains("cert-authority"), "{exported}");
 
     // The process ends and another takes up the same keys.
     drop(served);
@@ -329,6 +306,118 @@ fn an_authority_on_a_token_enrols_certifies_stamps_and_rotates() {
     assert_eq!(early.status.code(), Some(1), "{}", told(&early));
     assert_eq!(hsm.labels().len(), 10);
     drop(served);
+}
+
+#[test]
+fn strangers_take_what_a_token_certified() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let _served = hsm.serve(&["--url", &url, "--listen", &address]);
+    let roots = String::from_utf8(hsm.plain(&["bundle"]).stdout).unwrap();
+    for (profile, stranger) in [("modern", "certtool"), ("interop", "openssl")] {
+        let agent = hsm.agent(&url, &["--profile", profile]);
+        Detached::signed_by(agent, &roots).is_good_to(stranger);
+    }
+    let agent = hsm.agent(&url, &["--format", "ssh"]);
+    agent.signed_commit("a");
+    let allowed = agent.home().join("allowed_signers");
+    let lines = agent.notme_ok(&["trust", "export", "--allowed-signers"]);
+    fs::write(&allowed, lines).unwrap();
+    let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+    let allowed = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    agent.git_ok(&["-c", &program, "-c", &allowed, "verify-commit", "HEAD"]);
+}
+
+#[test]
+fn many_signatures_at_a_time_are_all_good() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let served = hsm.serve(&["--listen", "127.0.0.1:0"]);
+    let address = served.url.strip_prefix("http://").unwrap();
+    let home = hsm.world.home();
+    let [query, roots, reply] = ["query", "roots.pem", "reply"].map(|it| home.join(it));
+    fs::write(&roots, hsm.plain(&["bundle"]).stdout).unwrap();
+    let openssl = |arguments: &[&str]| {
+        let mut command = hsm.world.command(oracle("openssl"));
+        // The files are here.
+        command.current_dir(&home).arg("ts").args(arguments);
+        let output = run(&mut command, b"");
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    openssl(&[
+        "-query",
+        "-sha256",
+        "-cert",
+        "-data",
+        "roots.pem",
+        "-out",
+        "query",
+    ]);
+    let asked = fs::read(&query).unwrap();
+    let stamp = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = asked.len();
+        write!(
+            stream,
+            "POST /tsa HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/timestamp-query\r\ncontent-length: {length}\r\n\r\n"
+        )
+        .unwrap();
+        stream.write_all(&asked).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        answer.split_off(end + 4)
+    };
+    let replies: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| [stamp(), stamp(), stamp()]))
+            .collect();
+        let replies = callers.into_iter().map(|caller| caller.join().unwrap());
+        replies.flatten().collect()
+    });
+    for answer in &replies {
+        fs::write(&reply, answer).unwrap();
+        let verify = ["-verify", "-in", "reply", "-queryfile", "query"];
+        openssl(&[&verify[..], &["-CAfile", "roots.pem"]].concat());
+    }
+    assert_eq!(replies.len(), 48);
+}
+
+#[test]
+fn a_backup_has_no_keys_and_is_restored_beside_the_token() {
+    let mut hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let pins = hsm.status()["authority"]["roots"].clone();
+    let file = hsm.world.home().join("backup");
+    let name = file.to_str().unwrap();
+    assert!(hsm.plain(&["backup", name]).status.success());
+    hsm.directory = hsm.world.home().join("elsewhere");
+    let restore = ["restore", name, "--force"];
+    let output = hsm.plain(&restore);
+    assert!(
+        told(&output).contains("pkcs11-token-not-named"),
+        "{}",
+        told(&output)
+    );
+    hsm.ask_ok(&restore);
+    assert_eq!(hsm.status()["authority"]["roots"], pins);
+}
+
+#[test]
+fn each_start_in_memory_is_another_authority_and_writes_nothing() {
+    let world = World::new();
+    let mut roots = Vec::new();
+    for _ in 0..2 {
+        let served = Served::start(&world, &["--ephemeral", "--listen", "127.0.0.1:0"]);
+        let address = served.url.strip_prefix("http://").unwrap();
+        let (status, root) = get(address, "/v1/ca-bundle.pem");
+        assert_eq!(status, 200);
+        roots.push(root);
+    }
+    assert_ne!(roots[0], roots[1]);
+    assert!(!world.notme_home().join("data/authority").exists());
 }
 
 #[test]
@@ -517,7 +606,7 @@ fn a_token_that_cannot_do_it_gets_no_keys() {
 #[test]
 fn of_keys_of_which_one_fails_none_is_left() {
     let hsm = Hsm::with_faults();
-    hsm.make_fault("third-key");
+    hsm.make_fault("no-tsa");
     hsm.refused(&INIT, "pkcs11-failed");
     assert_eq!(hsm.labels(), Vec::<String>::new());
 }

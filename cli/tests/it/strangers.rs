@@ -10,7 +10,8 @@ use notme_testkit::{gnupg::import_into_gpgsm, oracle::oracle, repository::run};
 
 use crate::world::{World, told};
 
-struct Detached {
+/// A signed commit, taken apart.
+pub(crate) struct Detached {
     world: World,
     payload: PathBuf,
     signature: PathBuf,
@@ -28,31 +29,44 @@ fn detached(profile: &str) -> [Detached; 2] {
 fn detached_after(init: &[&str]) -> Detached {
     let world = World::new();
     world.notme_ok(init);
-    let oid = world.signed_commit("a");
-    let raw = world.read_object("commit", &oid);
-    let split = notme_core::object::split_commit(&raw, notme_core::object::HashKind::Sha1).unwrap();
-    let folder = world.home();
-    let put = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    };
-    let armor = String::from_utf8(split.signature().unwrap().to_vec()).unwrap();
-    Detached {
-        payload: put("payload", split.payload()),
-        signature: put(
-            "signature.pem",
-            armor.replace("SIGNED MESSAGE", "CMS").as_bytes(),
-        ),
-        root: put(
-            "root.pem",
-            world.notme_ok(&["authority", "bundle"]).as_bytes(),
-        ),
-        world,
-    }
+    let roots = world.notme_ok(&["authority", "bundle"]);
+    Detached::signed_by(world, &roots)
 }
 
 impl Detached {
+    /// Signs a commit as somebody under these roots.
+    pub(crate) fn signed_by(world: World, roots: &str) -> Self {
+        let oid = world.signed_commit("a");
+        let raw = world.read_object("commit", &oid);
+        let split =
+            notme_core::object::split_commit(&raw, notme_core::object::HashKind::Sha1).unwrap();
+        let folder = world.home();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let armor = String::from_utf8(split.signature().unwrap().to_vec()).unwrap();
+        Self {
+            payload: put("payload", split.payload()),
+            signature: put(
+                "signature.pem",
+                armor.replace("SIGNED MESSAGE", "CMS").as_bytes(),
+            ),
+            root: put("root.pem", roots.as_bytes()),
+            world,
+        }
+    }
+
+    /// Asks certtool for Ed25519, and openssl otherwise.
+    pub(crate) fn is_good_to(&self, stranger: &str) {
+        let output = match stranger {
+            "certtool" => self.certtool(&self.payload),
+            _ => self.openssl(&self.payload),
+        };
+        assert!(output.status.success(), "{stranger}: {}", told(&output));
+    }
+
     fn tampered(&self) -> PathBuf {
         let path = self.world.home().join("tampered");
         fs::write(

@@ -63,13 +63,12 @@ static ulong sign_init(ulong session, struct mechanism *mechanism, ulong key) {
 static ulong generate_key_pair(ulong session, struct mechanism *mechanism, struct attribute *public,
                                ulong publics, struct attribute *private, ulong privates,
                                ulong *public_key, ulong *private_key) {
-    if (fault("third-key")) {
-        static int made;
-        if (++made == 3) return 0x31;
+    for (ulong i = 0; i < privates; i++) {
+        /* Its label ends with the name. */
+        const char *end = (char *)private[i].value + private[i].length;
+        if (private[i].type == 0x3 && fault("no-tsa") && !memcmp(end - 3, "tsa", 3)) return 0x31;
+        if (private[i].type == 0x162 && fault("extractable")) *(unsigned char *)private[i].value = 1;
     }
-    if (fault("extractable"))
-        for (ulong i = 0; i < privates; i++)
-            if (private[i].type == 0x162) *(unsigned char *)private[i].value = 1;
     return behind->at[GENERATE_KEY_PAIR](session, mechanism, public, publics, private, privates,
                                          public_key, private_key);
 }
