@@ -156,6 +156,33 @@ fn a_read_only_server_is_said_and_gotten_over() {
     world.admin().verify_audit(None).unwrap();
 }
 
+/// An instance that froze while it wrote, say.
+#[test]
+fn whoever_holds_the_lock_of_the_writers_is_not_waited_for_without_end() {
+    let world = own_cluster();
+    let running = world.start();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    thread::scope(|scope| {
+        let held = scope.spawn(|| {
+            let lock = "SELECT pg_advisory_lock(1315783029, 1315783029)";
+            world.sql(&format!("{lock}; SELECT pg_sleep(8)"))
+        });
+        let mut nonce = 0;
+        let mut next = || {
+            nonce += 1;
+            ask(&session, &running.tcp(), &world, nonce)
+        };
+        eventually("nothing is written", || next().status == 503);
+        assert!(!held.is_finished());
+        // Who reads is served meanwhile.
+        assert_eq!(running.tcp().get("/v1/trust.json").status, 200);
+        held.join().unwrap();
+        eventually("it is written again", || next().status == 200);
+    });
+    world.admin().verify_audit(None).unwrap();
+}
+
 /// On notme's own routes the words are its own.
 #[test]
 fn a_server_that_is_gone_is_said_on_every_route() {

@@ -408,7 +408,7 @@ fn revoke(home: &Home, arguments: &AuthorityRevoke) -> Outcome {
 /// Lets our own verifier know what the authority says now, and says how others get to know.
 fn tell_verifiers(home: &Home, place: &AuthorityPlace) -> Outcome {
     let mut talk = io::stderr().lock();
-    let is_embedded = read_place(home, place)?.directory() == home.authority();
+    let is_embedded = place.dir.is_none() && found_place(home, place)?.database().is_none();
     if is_embedded && home.trust().join(EMBEDDED).exists() {
         trust_embedded(home)?;
         writeln!(talk, "`notme verify` knows it here already")?;
@@ -523,6 +523,10 @@ fn open_place(place: &Place) -> Result<Admin, Failure> {
 /// Finds the authority that an operator means, by options or by the environment.
 fn place(home: &Home, options: &AuthorityPlace) -> Result<Place, Failure> {
     warn_of_password(options)?;
+    found_place(home, options)
+}
+
+fn found_place(home: &Home, options: &AuthorityPlace) -> Result<Place, Failure> {
     let variables = settings::environment()?.place;
     let store = options.store.clone().or(variables.store);
     let place = AuthorityPlace {

@@ -422,7 +422,7 @@ fn a_store_needs_a_url_and_excludes_memory() {
         ("", "`store` takes a `url`"),
         (
             "url = \"https://a.example\"\nephemeral = true",
-            "`ephemeral` excludes",
+            "cannot be used with",
         ),
     ] {
         let (code, out) = check(&world, &format!("{store}{more}"), &[], &[]);
