@@ -17,6 +17,7 @@ mod formats;
 mod gitsign;
 mod history;
 mod lineage;
+mod merge_tags;
 mod model;
 mod objects;
 mod openpgp;
