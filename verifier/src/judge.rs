@@ -22,7 +22,7 @@ use crate::{
     anchor::Anchors,
     evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     log_entry::LogEntry,
-    merge_tag::MergeTag,
+    merge_tag::{MergeTag, MergeTags},
     order::Order,
     policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
@@ -77,7 +77,7 @@ enum Held<'p> {
 /// An object after steps 1 to 3: all that can be said without the objects around it.
 #[derive(Debug)]
 #[must_use]
-pub struct Examined(Result<Signed, Box<Unproven>>, Option<Box<[MergeTag]>>);
+pub struct Examined(Result<Signed, Box<Unproven>>, MergeTags);
 
 #[derive(Debug)]
 struct Signed {
@@ -491,7 +491,7 @@ impl Examined {
     }
 
     /// Adds the tags that the object carries.
-    pub(crate) fn with(self, merge_tags: Option<Box<[MergeTag]>>) -> Self {
+    pub(crate) fn with(self, merge_tags: MergeTags) -> Self {
         Self(self.0, merge_tags)
     }
 }
@@ -508,8 +508,8 @@ impl Signed {
             PinKind::TrustDocument | PinKind::Pem => true,
             PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners | PinKind::Sigstore => false,
         };
-        if let Some(LogEntry::Logged { at, .. }) = self.established.log_entry {
-            return Some(Judged::exactly(TimeBasis::Logged, at));
+        if let Some(LogEntry::Logged { at, .. }) = self.established.log_entry.as_deref() {
+            return Some(Judged::exactly(TimeBasis::Logged, *at));
         }
         if let (Some(TimeStamp::Trusted { at, latest, .. }), Binding::Free | Binding::Bound) =
             (&self.established.time_stamp, self.established.binding)
@@ -606,8 +606,8 @@ pub struct Judgement {
     declared: Option<UnixTime>,
     signing_time: Option<UnixTime>,
     time_stamp: Option<TimeStamp>,
-    log_entry: Option<LogEntry>,
-    merge_tags: Option<Box<[MergeTag]>>,
+    log_entry: Option<Box<LogEntry>>,
+    merge_tags: MergeTags,
     order: Order,
     rule: Option<Arc<str>>,
     policy: Option<Arc<str>>,
@@ -697,12 +697,12 @@ impl Judgement {
     /// Returns what came of the signature's log entry, if it carries one and somebody trusted
     /// vouches for the signer.
     pub fn log_entry(&self) -> Option<&LogEntry> {
-        self.log_entry.as_ref()
+        self.log_entry.as_deref()
     }
 
     /// Returns the tags that a merge carries. They change no verdict.
     pub fn merge_tags(&self) -> &[MergeTag] {
-        self.merge_tags.as_deref().unwrap_or_default()
+        self.merge_tags.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// Returns how the date fits those around it.

@@ -4,12 +4,17 @@
 //! Such a tag is judged as a tag is, and reported. It lets nothing in: whoever writes a merge can
 //! copy any tag into it.
 
+use std::sync::Arc;
+
 use notme_core::object::{HashKind, ObjectKind, merge_tags, parse_commit, parse_tag, split};
 
 use crate::{
     evidence::Evidence,
     judge::{Judge, Judgement},
 };
+
+/// Those of one object. Most have none, and a million judgements are kept at a time.
+pub(crate) type MergeTags = Option<Arc<Vec<MergeTag>>>;
 
 /// A tag in a merge, judged.
 #[derive(Clone, Debug)]
@@ -27,7 +32,7 @@ impl MergeTag {
         raw: &[u8],
         hash: HashKind,
         judge: &Judge<'_>,
-    ) -> Option<Box<[Self]>> {
+    ) -> MergeTags {
         let tags = match kind {
             ObjectKind::Commit => merge_tags(raw, hash),
             ObjectKind::Tag => Vec::new(),
@@ -40,10 +45,8 @@ impl MergeTag {
         let fields = fields.and_then(Result::ok);
         let parents = fields.as_ref().map_or(&[][..], |fields| fields.parents());
         let tags = tags.iter();
-        Some(
-            tags.map(|tag| Self::of(tag, hash, parents, judge))
-                .collect(),
-        )
+        let judged = tags.map(|tag| Self::of(tag, hash, parents, judge));
+        Some(Arc::new(judged.collect()))
     }
 
     fn of(raw: &[u8], hash: HashKind, parents: &[&str], judge: &Judge<'_>) -> Self {

@@ -601,30 +601,6 @@ fn replace_refs_replace_nothing() {
     assert_eq!(codes(&verify_all(&git)), [Some(Code::Unsigned)]);
 }
 
-/// Commits are here, and their trees are not.
-#[test]
-fn a_partial_clone_is_undecided_where_a_rule_asks_for_what_is_not_here() {
-    let git = Git::new();
-    let line = line(&git);
-    git.git_ok(&["config", "uploadpack.allowFilter", "true"]);
-    let clone = git.home().join("clone");
-    let url = format!("file://{}", git.path().display());
-    let clone = clone.to_str().unwrap();
-    let options = ["--quiet", "--no-checkout", "--filter=tree:0"];
-    git.git_ok(&[&["clone"], &options[..], &[&url, clone]].concat());
-    let repository = Repository::discover(clone.as_ref()).unwrap();
-    let judged = |more: &str| {
-        let text = format!("time_basis_floor = \"declared\"\n[[authority]]\nname = \"local\"\n[[allow]]\nidentity = \"*\"\n{more}");
-        let policy = Policy::parse(&text).unwrap();
-        let trust = trust();
-        let judge = Judge::new(&policy, &trust, NOW);
-        let selection = repository.select(&line[3]).unwrap();
-        codes(&verify_range(&repository, &selection, &judge).unwrap())
-    };
-    assert_eq!(judged(""), [None]);
-    assert_eq!(judged("paths = [\"src/*\"]"), [Some(Code::ObjectMissing)]);
-}
-
 #[test]
 fn grafts_give_nobody_other_parents() {
     let git = Git::new();
