@@ -508,7 +508,10 @@ impl Signed {
             PinKind::TrustDocument | PinKind::Pem => true,
             PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners | PinKind::Sigstore => false,
         };
-        if let Some(LogEntry::Logged { at, .. }) = self.established.log_entry.as_deref() {
+        let log_entry = self.established.log_entry.as_deref();
+        if let (Some(LogEntry::Logged { at, .. }), Binding::Free | Binding::Bound) =
+            (log_entry, self.established.binding)
+        {
             return Some(Judged::exactly(TimeBasis::Logged, *at));
         }
         if let (Some(TimeStamp::Trusted { at, latest, .. }), Binding::Free | Binding::Bound) =
