@@ -7,6 +7,7 @@ mod commit;
 mod error;
 mod headers;
 mod ident;
+mod merge_tags;
 mod payload;
 mod push_certificate;
 mod split;
@@ -15,6 +16,7 @@ mod tag;
 pub use commit::{CommitFields, parse_commit};
 pub use error::ObjectError;
 pub use ident::Ident;
+pub use merge_tags::{MERGE_TAGS_MAX, merge_tags};
 pub use payload::{Payload, classify};
 pub use push_certificate::{PushCertificateFields, RefUpdate, parse_push_certificate};
 pub use split::{

@@ -90,7 +90,7 @@ pub(crate) struct Established {
     pub(crate) binding: Binding,
     pub(crate) signing_time: Option<UnixTime>,
     pub(crate) time_stamp: Option<TimeStamp>,
-    pub(crate) log_entry: Option<LogEntry>,
+    pub(crate) log_entry: Option<Box<LogEntry>>,
     /// When the signature itself begins, if it says so in a way that counts.
     pub(crate) begins: Option<UnixTime>,
     /// When the signature itself ends, if it says so.
@@ -312,6 +312,7 @@ impl Evidence {
         let time_stamp = vouched
             .and_then(|it| TimeStamp::of(message.time_stamps(), message.signature(), &it.anchor));
         let log_entry = vouched.and_then(|it| LogEntry::of(message, &it.anchor));
+        let log_entry = log_entry.map(Box::new);
         Ok(Established {
             format: Some(SignatureFormat::Cms),
             claimed: Claimed::unless_vouched(&standing, message.signer()),

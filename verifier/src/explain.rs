@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     judge::{Judge, Judgement},
     log_entry::LogEntry,
+    merge_tag::MergeTag,
     order::Order,
     report::escape,
     time_stamp::TimeStamp,
@@ -22,6 +23,8 @@ const INDENT: usize = 5;
 pub struct Explanation {
     steps: Vec<Step>,
     verdict: String,
+    /// What is to be said of the tags that a merge carries.
+    merge_tags: Vec<String>,
     not_shown: Vec<String>,
 }
 
@@ -104,6 +107,7 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
     Explanation {
         steps,
         verdict: verdict_text(judgement.verdict()),
+        merge_tags: judgement.merge_tags().iter().map(merge_tag_text).collect(),
         not_shown: not_shown(judgement),
     }
 }
@@ -139,6 +143,9 @@ impl fmt::Display for Explanation {
             writeln!(f, "{head}{text}")?;
         }
         writeln!(f, "=> 7 output: {}", self.verdict)?;
+        for tag in &self.merge_tags {
+            writeln!(f, "   {}", wrap(tag, 3, 3))?;
+        }
         writeln!(f, "\nThis does not show:")?;
         for limit in &self.not_shown {
             writeln!(f, "- {}", wrap(limit, 2, 2))?;
@@ -246,6 +253,23 @@ fn signature_text(judgement: &Judgement) -> String {
     }
 }
 
+fn merge_tag_text(tag: &MergeTag) -> String {
+    let judgement = tag.judgement();
+    let name = escape(tag.name().unwrap_or("one that cannot be read"));
+    let parent = match tag.parent() {
+        Some(parent) => format!("of parent {parent}"),
+        None => "of no parent".to_owned(),
+    };
+    let by = judgement
+        .identity()
+        .map(|by| format!(", by {}", escape(by)));
+    format!(
+        "The merge carries a tag {parent}, `{name}`: {}{}. It lets nothing in.",
+        verdict_text(judgement.verdict()),
+        by.unwrap_or_default()
+    )
+}
+
 fn who_text(judgement: &Judgement) -> String {
     let (Some(identity), Some(authority), Some(kid)) = (
         judgement.identity(),
@@ -333,6 +357,8 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         "that the change is good, or that anybody reviewed it".to_owned(),
         "who wrote the text: author and committer lines are claims of whoever signed".to_owned(),
         "that no commit is missing from the branch, or that the branch points where it should"
+            .to_owned(),
+        "what submodules and notes hold: a pointer is signed, and what it points to is not followed"
             .to_owned(),
     ];
     if judgement.verdict() != Verdict::Accepted {

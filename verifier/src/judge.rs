@@ -25,6 +25,7 @@ use crate::{
     cache::{Cache, Context},
     evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     log_entry::LogEntry,
+    merge_tag::{MergeTag, MergeTags},
     order::Order,
     policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
@@ -80,7 +81,7 @@ enum Held<'p> {
 /// An object after steps 1 to 3: all that can be said without the objects around it.
 #[derive(Debug)]
 #[must_use]
-pub struct Examined(Result<Signed, Box<Unproven>>);
+pub struct Examined(Result<Signed, Box<Unproven>>, MergeTags);
 
 #[derive(Debug)]
 struct Signed {
@@ -259,6 +260,24 @@ impl<'p> Judge<'p> {
         evidence: Result<Evidence, Unproven>,
     ) -> Examined {
         self.count();
+        self.look_at(object_id, evidence)
+    }
+
+    /// Judges a tag that came inside another object and is for a ref, and counts for none.
+    pub(crate) fn judge_beside(
+        &self,
+        evidence: Result<Evidence, Unproven>,
+        reference: Option<String>,
+    ) -> Judgement {
+        let examined = self.look_at(None, evidence);
+        self.decide_in(&examined, Order::Unknown, &Nowhere { reference })
+    }
+
+    fn look_at(
+        &self,
+        object_id: Option<&ObjectId>,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Examined {
         let signed = evidence.and_then(|evidence| {
             let names = self
                 .asks_around()
@@ -270,7 +289,7 @@ impl<'p> Judge<'p> {
                 is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
-        Examined(signed.map_err(Box::new))
+        Examined(signed.map_err(Box::new), None)
     }
 
     /// Returns a time of the object that rests on more than its own word, if it has one.
@@ -287,7 +306,7 @@ impl<'p> Judge<'p> {
     /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
     /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {
-        self.decide_in(&examined, order, &Nowhere)
+        self.decide_in(&examined, order, &Nowhere { reference: None })
     }
 
     /// As [`Self::decide`], for an object that is somewhere.
@@ -299,7 +318,12 @@ impl<'p> Judge<'p> {
     ) -> Judgement {
         let signed = match &examined.0 {
             Ok(signed) => signed,
-            Err(unproven) => return Judgement::unproven(unproven),
+            Err(unproven) => {
+                return Judgement {
+                    merge_tags: examined.1.clone(),
+                    ..Judgement::unproven(unproven)
+                };
+            }
         };
         let established = &signed.established;
         let mut judgement = Judgement {
@@ -308,6 +332,7 @@ impl<'p> Judge<'p> {
             signing_time: established.signing_time,
             time_stamp: established.time_stamp.clone(),
             log_entry: established.log_entry.clone(),
+            merge_tags: examined.1.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -478,8 +503,10 @@ impl<'p> Judge<'p> {
     }
 }
 
-/// Where nothing is known of what is around an object.
-struct Nowhere;
+/// Where nothing is known of what is around an object, but perhaps for the ref.
+struct Nowhere {
+    reference: Option<String>,
+}
 
 impl Surroundings for Nowhere {
     fn footing(&self) -> Result<(), Refusal> {
@@ -487,7 +514,7 @@ impl Surroundings for Nowhere {
     }
 
     fn reference(&self) -> Option<&str> {
-        None
+        self.reference.as_deref()
     }
 
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
@@ -575,7 +602,12 @@ impl Examined {
 
     /// Wraps an object for which there is nothing to look at.
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self(Err(Box::new(refusal.into())))
+        Self(Err(Box::new(refusal.into())), None)
+    }
+
+    /// Adds the tags that the object carries.
+    pub(crate) fn with(self, merge_tags: MergeTags) -> Self {
+        Self(self.0, merge_tags)
     }
 }
 
@@ -591,8 +623,11 @@ impl Signed {
             PinKind::TrustDocument | PinKind::Pem => true,
             PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners | PinKind::Sigstore => false,
         };
-        if let Some(LogEntry::Logged { at, .. }) = self.established.log_entry {
-            return Some(Judged::exactly(TimeBasis::Logged, at));
+        let log_entry = self.established.log_entry.as_deref();
+        if let (Some(LogEntry::Logged { at, .. }), Binding::Free | Binding::Bound) =
+            (log_entry, self.established.binding)
+        {
+            return Some(Judged::exactly(TimeBasis::Logged, *at));
         }
         if let (Some(TimeStamp::Trusted { at, latest, .. }), Binding::Free | Binding::Bound) =
             (&self.established.time_stamp, self.established.binding)
@@ -689,7 +724,8 @@ pub struct Judgement {
     declared: Option<UnixTime>,
     signing_time: Option<UnixTime>,
     time_stamp: Option<TimeStamp>,
-    log_entry: Option<LogEntry>,
+    log_entry: Option<Box<LogEntry>>,
+    merge_tags: MergeTags,
     order: Order,
     rule: Option<Arc<str>>,
     policy: Option<Arc<str>>,
@@ -779,7 +815,12 @@ impl Judgement {
     /// Returns what came of the signature's log entry, if it carries one and somebody trusted
     /// vouches for the signer.
     pub fn log_entry(&self) -> Option<&LogEntry> {
-        self.log_entry.as_ref()
+        self.log_entry.as_deref()
+    }
+
+    /// Returns the tags that a merge carries. They change no verdict.
+    pub fn merge_tags(&self) -> &[MergeTag] {
+        self.merge_tags.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// Returns how the date fits those around it.
@@ -862,6 +903,7 @@ impl Judgement {
             signing_time: None,
             time_stamp: None,
             log_entry: None,
+            merge_tags: None,
             order: Order::Unknown,
             rule: None,
             policy: None,

@@ -16,6 +16,7 @@ pub mod judge;
 pub mod lineage;
 pub mod load;
 pub mod log_entry;
+pub mod merge_tag;
 pub mod openpgp;
 pub mod order;
 pub mod policy;

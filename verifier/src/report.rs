@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::{
     judge::Judgement,
     log_entry::LogEntry,
+    merge_tag::MergeTag,
     time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
     verify::{Attested, JudgedObject, Outcome, Summary},
@@ -80,6 +81,7 @@ pub struct ObjectReport<'a> {
     timestamp: Option<TimeStampReport>,
     log_entry: Option<LogEntryReport>,
     oidc_issuer: Option<&'a str>,
+    merge_tags: Vec<MergeTagReport<'a>>,
     level: Option<&'static str>,
 }
 
@@ -138,6 +140,34 @@ impl TimeStampReport {
             result: time_stamp.as_str(),
             at,
             kid,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct MergeTagReport<'a> {
+    name: Option<&'a str>,
+    target: Option<&'a str>,
+    parent: Option<usize>,
+    verdict: &'static str,
+    code: Option<Code>,
+    identity: Option<&'a str>,
+    kid: Option<String>,
+    time_basis: Option<TimeBasis>,
+}
+
+impl<'a> MergeTagReport<'a> {
+    fn of(tag: &'a MergeTag) -> Self {
+        let judgement = tag.judgement();
+        Self {
+            name: tag.name(),
+            target: tag.target(),
+            parent: tag.parent(),
+            verdict: judgement.verdict().word(),
+            code: judgement.verdict().code(),
+            identity: judgement.identity(),
+            kid: judgement.kid().map(|kid| kid.to_string()),
+            time_basis: judgement.time_basis(),
         }
     }
 }
@@ -204,6 +234,9 @@ impl<'a> ObjectReport<'a> {
             attestations: &[],
             timestamp: judgement.time_stamp().map(TimeStampReport::of),
             log_entry: judgement.log_entry().map(LogEntryReport::of),
+            merge_tags: (judgement.merge_tags().iter())
+                .map(MergeTagReport::of)
+                .collect(),
             oidc_issuer: judgement.standing().and_then(|it| it.oidc_issuer()),
             level: None,
         }

@@ -161,6 +161,12 @@ impl Repository {
             .is_some()
     }
 
+    /// Tells whether there are grafts, which git follows and we do not.
+    pub fn has_grafts(&self) -> bool {
+        let file = self.inner.common_dir().join("info/grafts");
+        std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
+    }
+
     /// Returns the commits at which a shallow clone ends.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 use crate::{
     evidence::Evidence,
     judge::{Examined, Judge, Judgement},
+    merge_tag::MergeTag,
     order::{Order, Placed, place},
     policy::Policy,
     recall::{Recall, keep},
@@ -391,7 +392,8 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
         Content::Raw(kind, raw) => {
             let leads_to = |named: &[&str]| found.leads_to(named);
             let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
-            return judge.examine_named(Some(&found.id), evidence);
+            let beside = MergeTag::all(*kind, raw, hash, judge);
+            return judge.examine_named(Some(&found.id), evidence).with(beside);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
         Content::Missing(Some(child)) => {

@@ -23,7 +23,7 @@ use notme_verifier::{
     Code,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::Authority,
+    trust::{Authority, PinKind},
     verdict::Class,
 };
 
@@ -407,7 +407,9 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
         }
         return print_json(&root);
     }
+    // Whoever took the root of a Sigstore instance for that of a company would trust everybody.
     let pem: String = authorities
+        .filter(|authority| authority.kind() != PinKind::Sigstore)
         .flat_map(|authority| {
             let used = |root: &&Trusted<Certificate>| authority.has_used(root.from);
             authority.roots().iter().filter(used)

@@ -243,6 +243,12 @@ fn talk_of(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> i
             "note: replace refs are ignored; the objects themselves were judged"
         )?;
     }
+    if repository.has_grafts() {
+        writeln!(
+            out,
+            "note: grafts are ignored; commits have the parents that they name"
+        )?;
+    }
     if !verdicts.shallow().is_empty() {
         writeln!(
             out,

@@ -26,6 +26,7 @@ mod in_toto;
 mod init;
 mod install;
 mod interrupted;
+mod mixed;
 mod openpgp;
 mod policy;
 mod rekor;

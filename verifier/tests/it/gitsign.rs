@@ -4,7 +4,7 @@
 use notme_core::{
     armor::{armor, dearmor},
     key::Signer as _,
-    object::{HashKind, split_commit},
+    object::{HashKind, ObjectKind, split_commit},
     sigstore_root::{SigstoreRoot, SigstoreRootError},
     time::UnixTime,
 };
@@ -411,6 +411,27 @@ fn identity_and_issuer_are_both_asked() {
     let require = "[[require]]\nidentity = \"mailto:*\"\nalgorithms = [\"ed25519\"]\n";
     let asked = format!("{}{require}", rule("issuer = \"https://*.test.invalid\""));
     assert_code(&judged(&asked), Code::NotAuthorised);
+}
+
+#[test]
+fn a_tag_is_judged_as_a_commit_is() {
+    let (at, tagger) = (AT.secs(), "Alice <alice@test.invalid>");
+    let payload = format!(
+        "object {}\ntype commit\ntag v1\ntagger {tagger} {at} +0000\n\none\n",
+        "b".repeat(40)
+    );
+    let sigstore = sigstore();
+    let signed = sigstore.sign(&Account::default(), payload.as_bytes());
+    let answer = sigstore.answer(&signed, AT.plus(MINUTE));
+    let raw = format!(
+        "{payload}{}",
+        armor(&signed.cms(Some(&answer.protobuf()), None))
+    );
+    let (policy, trust) = (for_alice(""), trust_in(&sigstore.trusted_root()));
+    let judge = Judge::new(&policy, &trust, NOW);
+    let judgement = judge.judge_object(ObjectKind::Tag, raw.as_bytes(), HashKind::Sha1);
+    assert_accepted(&judgement);
+    assert_eq!(judgement.time_basis(), Some(TimeBasis::Logged));
 }
 
 #[test]

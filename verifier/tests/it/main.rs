@@ -19,6 +19,7 @@ mod gates;
 mod gitsign;
 mod history;
 mod lineage;
+mod merge_tags;
 mod model;
 mod objects;
 mod openpgp;

@@ -602,6 +602,22 @@ fn replace_refs_replace_nothing() {
 }
 
 #[test]
+fn grafts_give_nobody_other_parents() {
+    let git = Git::new();
+    let line = line(&git);
+    let whole = ids(&verify_all(&git));
+    assert!(!open(&git).has_grafts());
+    // The tip without parents.
+    fs::write(
+        git.path().join(".git/info/grafts"),
+        format!("{}\n", line[3]),
+    )
+    .unwrap();
+    assert!(open(&git).has_grafts());
+    assert_eq!(ids(&verify_all(&git)), whole);
+}
+
+#[test]
 fn a_commit_graph_that_lies_is_not_asked() {
     let git = Git::new();
     let line = line(&git);

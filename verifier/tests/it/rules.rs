@@ -3,7 +3,7 @@
 use notme_core::key::KeyId;
 use notme_testkit::clock::NOW;
 use notme_verifier::{
-    Judge, Policy,
+    Judge, Policy, Repository,
     report::write_markdown,
     stated::{SignedBy, Stated, Statements},
     verify_with,
@@ -264,6 +264,33 @@ fn a_signed_merge_accepts_what_it_brings_in_and_nothing_that_was_there() {
     assert_eq!(judged_in(&by_agent, &new), "acceptance-missing");
     let unsigned = history.commit(&[&old, &new], "nobody", &[("auth/a", "3")]);
     assert_eq!(judged_in(&unsigned, &new), "acceptance-missing");
+}
+
+/// Commits are here, and their trees are not.
+#[test]
+fn a_partial_clone_is_undecided_where_a_rule_asks_for_what_is_not_here() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("src/b", "1")]);
+    let tip = history.commit(&[&base], "alice", &[("src/b", "2")]);
+    let git = &history.git;
+    git.git_ok(&["update-ref", "refs/heads/main", &tip]);
+    git.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let clone = git.home().join("clone");
+    let url = format!("file://{}", git.path().display());
+    let options = ["clone", "--quiet", "--no-checkout", "--filter=tree:0"];
+    git.git_ok(&[&options[..], &[&url, clone.to_str().unwrap()]].concat());
+    let repository = Repository::discover(&clone).unwrap();
+    let judged = |rules: &str| {
+        let policy = Policy::parse(&format!("{PEOPLE}{rules}")).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let selection = repository.select(&tip).unwrap();
+        let outcome = verify_with(&repository, &selection, &judge, None).unwrap();
+        code_of(&outcome, &tip)
+    };
+    let allow = "[[allow]]\nprincipals = [\"maintainers\"]\n";
+    assert_eq!(judged(allow), "accepted");
+    let for_some = format!("{allow}paths = [\"src/*\"]\n");
+    assert_eq!(judged(&for_some), "object-missing");
 }
 
 #[test]
