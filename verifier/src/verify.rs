@@ -17,7 +17,9 @@ use crate::{
     recall::{Recall, keep},
     refusal::Refusal,
     report::AttestationReport,
-    repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
+    repository::{
+        Content, Found, Graph, OBJECT_MAX, ObjectId, Repository, RepositoryError, Selection,
+    },
     scene::{Ground, Scene},
     stated::Statements,
     verdict::{Code, Verdict},
@@ -394,6 +396,10 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
             return judge.examine_named(Some(&found.id), evidence);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
+        Content::TooLarge(kind) => Refusal::new(
+            Code::ObjectTooLarge,
+            format!("the {kind} is longer than {OBJECT_MAX} bytes"),
+        ),
         Content::Missing(Some(child)) => {
             Refusal::new(Code::ObjectMissing, format!("parent of {child}"))
         }

@@ -38,10 +38,15 @@ impl Objects {
         Ok(())
     }
 
+    /// Returns what an object is and how long; `None` when it is not there or cannot be read.
+    pub(super) fn header(&self, id: &oid) -> Option<(Kind, u64)> {
+        let header = self.holder(id).try_header(id).ok().flatten()?;
+        Some((header.kind(), header.size()))
+    }
+
     /// Returns what an object is; `None` when it is not there or cannot be read.
     pub(super) fn kind(&self, id: ObjectId) -> Option<Kind> {
-        let header = self.holder(&id).try_header(&id);
-        Some(header.ok().flatten()?.kind())
+        Some(self.header(&id)?.0)
     }
 
     /// Tells whether an object is there.
@@ -51,8 +56,7 @@ impl Objects {
 
     /// Returns how long an object is; `None` when it is not there or cannot be read.
     pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
-        let header = self.holder(&id).try_header(&id);
-        Some(header.ok().flatten()?.size())
+        Some(self.header(&id)?.1)
     }
 
     /// Returns the store that has an object, or one that will say that it is missing.

@@ -38,6 +38,13 @@ pub(crate) struct Remembered {
     pub(crate) examined: Examined,
 }
 
+/// The longest commit or tag that is read. A real one is a few
+/// kilobytes.
+pub(crate) const OBJECT_MAX: u64 = 16 << 20;
+/// How many bytes wait in the queue at most: of a merge with ten thousand parents, say. What is
+/// beyond is read twice.
+const HELD_MAX: usize = 32 << 20;
+
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
     objects: Objects,
@@ -48,6 +55,8 @@ pub(crate) struct Walk<'s> {
     queue: BinaryHeap<Waiting>,
     /// How many in the queue are not hidden.
     wanted: usize,
+    /// How many bytes of objects wait in the queue.
+    held: usize,
     /// The oldest date handed out.
     oldest: UnixTime,
     index: HashMap<ObjectId, u32>,
@@ -103,8 +112,20 @@ pub(crate) enum Content {
     Known(ObjectKind, Box<Examined>),
     /// Something that is never signed: git's word for it.
     Unsignable(&'static str),
+    /// More than anybody reads, as what.
+    TooLarge(&'static str),
     /// Nothing that can be read; and the object that needs it.
     Missing(Option<ObjectId>),
+}
+
+impl Content {
+    /// Returns how much memory it takes.
+    fn held(&self) -> usize {
+        match self {
+            Self::Raw(_, raw) => raw.len(),
+            Self::Known(..) | Self::Unsignable(_) | Self::TooLarge(_) | Self::Missing(_) => 0,
+        }
+    }
 }
 
 impl Found {
@@ -133,7 +154,8 @@ impl Found {
 struct Waiting {
     time: UnixTime,
     node: u32,
-    content: Content,
+    /// Absent where it is read again.
+    content: Option<Content>,
     parents: Vec<ObjectId>,
 }
 
@@ -173,6 +195,7 @@ impl<'s> Walk<'s> {
             alone: selection.alone.iter(),
             queue: BinaryHeap::new(),
             wanted: 0,
+            held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
             index: HashMap::default(),
             graph: Graph::default(),
@@ -206,6 +229,7 @@ impl<'s> Walk<'s> {
                 content,
                 parents,
             } = self.queue.pop()?;
+            self.held -= content.as_ref().map_or(0, Content::held);
             let shown = self.graph.nodes.get_mut(index(node))?;
             shown.state = State::Done;
             let id = shown.id;
@@ -219,6 +243,7 @@ impl<'s> Walk<'s> {
             }
             self.wanted -= 1;
             self.oldest = self.oldest.min(time);
+            let content = content.unwrap_or_else(|| self.read(id).content);
             if self.shallow.binary_search(&id).is_err() {
                 let nodes = parents
                     .iter()
@@ -331,10 +356,15 @@ impl<'s> Walk<'s> {
         if let Some(node) = self.graph.nodes.get_mut(index(node)) {
             node.state = State::Waiting;
         }
+        let held = self.held + read.content.held();
+        let content = (held <= HELD_MAX).then_some(read.content);
+        if content.is_some() {
+            self.held = held;
+        }
         self.queue.push(Waiting {
             time: read.time.unwrap_or(child_time),
             node,
-            content: read.content,
+            content,
             parents: read.parents,
         });
     }
@@ -352,7 +382,7 @@ impl<'s> Walk<'s> {
             id,
             kind: match &read.content {
                 Content::Raw(kind, _) | Content::Known(kind, _) => Some(kind.as_str()),
-                Content::Unsignable(kind) => Some(kind),
+                Content::Unsignable(kind) | Content::TooLarge(kind) => Some(kind),
                 Content::Missing(_) => None,
             },
             time: read.time,
@@ -361,6 +391,18 @@ impl<'s> Walk<'s> {
             is_hidden: false,
         });
         (node, Some(read))
+    }
+
+    /// Returns what an object is that is not read.
+    fn unreadable(&self, id: &ObjectId) -> Option<Content> {
+        let (kind, size) = self.objects.header(id)?;
+        match kind {
+            Kind::Tree => Some(Content::Unsignable("tree")),
+            Kind::Blob => Some(Content::Unsignable("blob")),
+            Kind::Commit if size > OBJECT_MAX => Some(Content::TooLarge("commit")),
+            Kind::Tag if size > OBJECT_MAX => Some(Content::TooLarge("tag")),
+            Kind::Commit | Kind::Tag => None,
+        }
     }
 
     fn read(&mut self, id: ObjectId) -> Read {
@@ -375,6 +417,13 @@ impl<'s> Walk<'s> {
                 parents: known.parents,
             };
         }
+        if let Some(content) = self.unreadable(&id) {
+            return Read {
+                content,
+                time: None,
+                parents: Vec::new(),
+            };
+        }
         let mut raw = Vec::new();
         let mut read = Read {
             content: Content::Missing(None),
@@ -387,18 +436,8 @@ impl<'s> Walk<'s> {
         let kind = match data.kind {
             Kind::Commit => ObjectKind::Commit,
             Kind::Tag => ObjectKind::Tag,
-            Kind::Tree => {
-                return Read {
-                    content: Content::Unsignable("tree"),
-                    ..read
-                };
-            }
-            Kind::Blob => {
-                return Read {
-                    content: Content::Unsignable("blob"),
-                    ..read
-                };
-            }
+            // Seen to be none a moment ago.
+            Kind::Tree | Kind::Blob => return read,
         };
         let person = match kind {
             ObjectKind::Commit => {
