@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use notme_core::{
@@ -15,6 +15,7 @@ use crate::{
     policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
     ssh::ListedKey,
+    standing::Issuer,
     trust::{Authority, PinKind, Trust, TrustedTsa, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Anchor {
     pub(crate) stale: Option<Refusal>,
     /// Until when it is not.
     pub(crate) fresh_until: Option<UnixTime>,
+    /// What stands above everything that the root issued itself, once somebody asks.
+    pub(crate) above: OnceLock<Arc<[Issuer]>>,
 }
 
 /// What makes an anchor one: the key that is believed, in the shape of its format.
@@ -100,6 +103,7 @@ impl Anchors {
             tsa: Vec::new(),
             stale: None,
             fresh_until: None,
+            above: OnceLock::new(),
         });
         anchors.extend(listed.map(Arc::new));
         Self {
@@ -193,6 +197,7 @@ fn of_authority<'a>(
             counts: (rule.from, rule.until),
             stale: stale.clone(),
             fresh_until,
+            above: OnceLock::new(),
         }
     };
     let certificates = authority.roots().iter().map(|root| {

@@ -288,10 +288,12 @@ pub(crate) fn verify_graph(
     );
     let ground = Ground::new(repository, &graph, statements, selection.reference());
     let asks_around = judge.asks_around();
-    let mut objects = Vec::with_capacity(examined.len());
-    for Looked {
+    let mut objects = Vec::new();
+    // From the last on, so that what is done with gives its memory back.
+    examined.reverse();
+    while let Some(Looked {
         place, examined, ..
-    } in examined
+    }) = take_last(&mut examined)
     {
         let Some(number) = graph.number_at(place) else {
             continue;
@@ -316,6 +318,14 @@ pub(crate) fn verify_graph(
     excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
     let outcome = Outcome::new(repository, selection, judge, objects)?;
     Ok((outcome, graph))
+}
+
+/// Takes the last of many, and from time to time gives back the memory of those before.
+fn take_last<T>(items: &mut Vec<T>) -> Option<T> {
+    if items.len().is_multiple_of(1 << 16) {
+        items.shrink_to_fit();
+    }
+    items.pop()
 }
 
 /// Accepts what a policy makes an exception for, and what lies at or before its baseline.

@@ -254,10 +254,10 @@ fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Optio
     to.time(*issuers_from);
     to.time(*issuers_until);
     // Most often the root is all there is above a leaf.
-    let explicit = (**issuers != *Issuer::root_of(anchor)).then_some(issuers);
+    let explicit = (*issuers != Issuer::root_of(anchor)).then_some(issuers);
     to.maybe(explicit, |to, issuers| {
         to.number(u64::try_from(issuers.len()).unwrap_or(u64::MAX));
-        for Issuer { kid, serial_hex } in issuers {
+        for Issuer { kid, serial_hex } in issuers.iter() {
             write_kid(to, kid);
             to.maybe(serial_hex.as_deref(), Writer::text);
         }

@@ -157,7 +157,7 @@ impl Claim {
             identity: identity.map(|identity| anchors.intern(&identity)),
             issuers_from: key.from(),
             issuers_until: until,
-            issuers: Issuer::key_of(anchor),
+            issuers: Issuer::root_of(anchor),
             anchor: Arc::clone(anchor),
         };
         Standing::new(facts, Some(vouched), refusal)

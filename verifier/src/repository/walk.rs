@@ -9,11 +9,13 @@
 //! dropped from the graph again. With dates that lie, a commit may be judged although it is
 //! hidden; none is passed over that is not.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashMap, hash_map::Entry},
+};
 
 use gix::{
     ObjectId,
-    hashtable::HashMap,
     objs::{CommitRefIter, Find as _, Kind, TagRefIter, compute_hash},
 };
 use notme_core::{object::ObjectKind, time::UnixTime};
@@ -59,7 +61,10 @@ pub(crate) struct Walk<'s> {
     held: usize,
     /// The oldest date handed out.
     oldest: UnixTime,
-    index: HashMap<ObjectId, u32>,
+    /// The node of each object, by the beginning of its name.
+    index: HashMap<u64, u32>,
+    /// Those whose names begin as another's.
+    alike: HashMap<ObjectId, u32>,
     graph: Graph,
 }
 
@@ -77,11 +82,30 @@ pub(crate) struct Node {
     pub(crate) kind: Option<&'static str>,
     /// The committer or tagger date; `None` when the object or its date cannot be read.
     pub(crate) time: Option<UnixTime>,
-    /// The nodes of its parents, or of a tag's target; `None` when they were not looked at.
-    pub(crate) parents: Option<Box<[u32]>>,
+    /// The nodes of its parents, or of a tag's target.
+    pub(crate) parents: Parents,
     state: State,
     /// Whether what was not asked for reaches it.
     pub(crate) is_hidden: bool,
+}
+
+/// The numbers of nodes; most commits have one parent, which needs no memory of its own.
+pub(crate) enum Parents {
+    /// They were not looked at.
+    Unknown,
+    One(u32),
+    Others(Box<[u32]>),
+}
+
+impl Parents {
+    /// Returns them; `None` when they were not looked at.
+    pub(crate) fn as_deref(&self) -> Option<&[u32]> {
+        match self {
+            Self::Unknown => None,
+            Self::One(parent) => Some(std::slice::from_ref(parent)),
+            Self::Others(parents) => Some(parents),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -197,7 +221,8 @@ impl<'s> Walk<'s> {
             wanted: 0,
             held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
-            index: HashMap::default(),
+            index: HashMap::new(),
+            alike: HashMap::new(),
             graph: Graph::default(),
         };
         let newest = walk.oldest;
@@ -298,7 +323,10 @@ impl<'s> Walk<'s> {
 
     fn set_parents(&mut self, node: u32, parents: Vec<u32>) {
         if let Some(node) = self.graph.nodes.get_mut(index(node)) {
-            node.parents = Some(parents.into());
+            node.parents = match parents[..] {
+                [parent] => Parents::One(parent),
+                _ => Parents::Others(parents.into()),
+            };
         }
     }
 
@@ -347,7 +375,7 @@ impl<'s> Walk<'s> {
             match node.state {
                 State::Known => {}
                 State::Waiting => self.wanted -= 1,
-                State::Done => pending.extend(node.parents.iter().flatten()),
+                State::Done => pending.extend(node.parents.as_deref().unwrap_or_default()),
             }
         }
     }
@@ -369,15 +397,36 @@ impl<'s> Walk<'s> {
         });
     }
 
+    fn node_of(&self, id: &ObjectId) -> Option<u32> {
+        let node = *self.index.get(&beginning(id))?;
+        let is_it = self
+            .graph
+            .nodes
+            .get(index(node))
+            .is_some_and(|it| it.id == *id);
+        if is_it {
+            Some(node)
+        } else {
+            self.alike.get(id).copied()
+        }
+    }
+
     /// Returns an object's node; and what is in the object when this is the first time.
     fn meet(&mut self, id: ObjectId) -> (u32, Option<Read>) {
-        if let Some(node) = self.index.get(&id) {
-            return (*node, None);
+        if let Some(node) = self.node_of(&id) {
+            return (node, None);
         }
         let read = self.read(id);
         // Four thousand million objects do not fit in memory.
         let node = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
-        self.index.insert(id, node);
+        match self.index.entry(beginning(&id)) {
+            Entry::Vacant(place) => {
+                place.insert(node);
+            }
+            Entry::Occupied(_) => {
+                self.alike.insert(id, node);
+            }
+        }
         self.graph.nodes.push(Node {
             id,
             kind: match &read.content {
@@ -386,7 +435,7 @@ impl<'s> Walk<'s> {
                 Content::Missing(_) => None,
             },
             time: read.time,
-            parents: None,
+            parents: Parents::Unknown,
             state: State::Known,
             is_hidden: false,
         });
@@ -501,6 +550,12 @@ struct Read {
     content: Content,
     time: Option<UnixTime>,
     parents: Vec<ObjectId>,
+}
+
+/// A whole name takes much of the memory of a long history.
+fn beginning(id: &ObjectId) -> u64 {
+    let beginning = id.as_slice().first_chunk();
+    u64::from_le_bytes(beginning.copied().unwrap_or_default())
 }
 
 /// Node numbers are indices that fit in half the space.

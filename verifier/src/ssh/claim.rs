@@ -111,7 +111,7 @@ fn by_authority(certificate: &Certificate, anchor: &Arc<Anchor>, anchors: &Ancho
         identity: identity.map(|identity| anchors.intern(identity)),
         issuers_from: BEGINNING,
         issuers_until: NEVER,
-        issuers: Issuer::key_of(anchor),
+        issuers: Issuer::root_of(anchor),
         anchor: Arc::clone(anchor),
     };
     Standing::new(of_certificate(certificate), Some(vouched), refusal)
@@ -137,7 +137,7 @@ fn by_line(key: &Key, anchor: &Arc<Anchor>, line: &ListedKey, anchors: &Anchors)
         identity: identity.map(|identity| anchors.intern(&identity)),
         issuers_from: line.from(),
         issuers_until: line.until(),
-        issuers: Issuer::key_of(anchor),
+        issuers: Issuer::root_of(anchor),
         anchor: Arc::clone(anchor),
     };
     Standing::new(facts(key), Some(vouched), refusal)
