@@ -13,6 +13,7 @@
 )]
 
 mod attest;
+mod floor;
 mod floors;
 mod history;
 mod hooks;
@@ -31,7 +32,7 @@ use crate::table::Table;
 const USAGE: &str = "\
 usage: cargo run --release -p notme-benches -- [--quick] [GROUP…]
 
-groups: floors sign verify ssh hooks attest load history; all when none is named";
+groups: floors sign verify ssh hooks attest load history radius million; all when none is named";
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,8 @@ struct Effort {
     small: usize,
     /// Commits in the large history, ours.
     large: Option<usize>,
+    /// Commits in the largest, ours.
+    largest: Option<usize>,
     /// Records in a chain of attestations, ours.
     records: u32,
     /// Requests to an authority: for signatures, and for a pair of certificates.
@@ -55,6 +58,7 @@ const FULL: Effort = Effort {
     history_rounds: 11,
     small: 1_000,
     large: Some(100_000),
+    largest: Some(1_000_000),
     records: 10_000,
     requests: [100_000, 20_000],
 };
@@ -63,6 +67,7 @@ const QUICK: Effort = Effort {
     history_rounds: 5,
     small: 200,
     large: None,
+    largest: None,
     records: 1_000,
     requests: [20_000, 8_000],
 };
@@ -73,6 +78,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [first, directory, jobs] = &arguments[..]
+        && first == history::FLOOR
+    {
+        floor::walk(directory.as_ref(), jobs.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
     let (options, groups): (Vec<&str>, Vec<&str>) = arguments
         .iter()
         .map(String::as_str)
@@ -105,7 +116,7 @@ fn main() -> ExitCode {
 type Group = fn(Effort, &mut Table);
 
 /// Small processes first: a large parent makes starting them slower.
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 10] = [
     ("floors", floors::measure),
     ("sign", one_commit::sign),
     ("verify", one_commit::verify),
@@ -114,4 +125,6 @@ const GROUPS: [(&str, Group); 8] = [
     ("attest", attest::measure),
     ("load", load::measure),
     ("history", history::measure),
+    ("radius", history::measure_radius),
+    ("million", history::measure_million),
 ];

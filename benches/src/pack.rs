@@ -1,29 +1,59 @@
-//! A packfile writer, to make large histories in seconds.
+//! A packfile writer, to make large histories in no time.
 //!
 //! Objects are stored uncompressed; `git repack` then writes the pack that gets measured.
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-/// The type number of a commit in a pack.
-const COMMIT: u8 = 1;
+/// What an object is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Commit,
+    Tree,
+    Blob,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Tree => "tree",
+            Self::Blob => "blob",
+        }
+    }
+
+    /// The type number in a pack.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Commit => 1,
+            Self::Tree => 2,
+            Self::Blob => 3,
+        }
+    }
+}
+
 /// The longest stored block of RFC 1951.
 const STORED_MAX: usize = 0xffff;
 
 /// Returns the id of a commit in a SHA-1 repository.
 pub(crate) fn commit_id(raw: &[u8]) -> String {
-    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-    context.update(format!("commit {}\0", raw.len()).as_bytes());
-    context.update(raw);
-    notme_core::hex::encode(context.finish().as_ref())
+    notme_core::hex::encode(&id(Kind::Commit, raw))
 }
 
-/// Returns a version 2 pack of commits.
-pub(crate) fn of_commits(commits: &[Vec<u8>]) -> Vec<u8> {
-    let count = u32::try_from(commits.len()).expect("histories here are small");
+/// Returns the id of an object in a SHA-1 repository.
+pub(crate) fn id(kind: Kind, raw: &[u8]) -> Vec<u8> {
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(format!("{} {}\0", kind.name(), raw.len()).as_bytes());
+    context.update(raw);
+    context.finish().as_ref().to_vec()
+}
+
+/// Returns a version 2 pack.
+pub(crate) fn of(objects: &[(Kind, Vec<u8>)]) -> Vec<u8> {
+    let count = u32::try_from(objects.len()).expect("histories here are small");
     let mut pack = b"PACK\0\0\0\x02".to_vec();
     pack.extend(count.to_be_bytes());
-    for raw in commits {
-        push_header(&mut pack, raw.len());
+    for (kind, raw) in objects {
+        push_header(&mut pack, *kind, raw.len());
         push_stored_zlib(&mut pack, raw);
     }
     let checksum = digest(&SHA1_FOR_LEGACY_USE_ONLY, &pack);
@@ -32,9 +62,9 @@ pub(crate) fn of_commits(commits: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// gitformat-pack: type and low four bits of the size, then seven bits a byte.
-fn push_header(pack: &mut Vec<u8>, size: usize) {
+fn push_header(pack: &mut Vec<u8>, kind: Kind, size: usize) {
     let bits = |value: usize, mask: usize| u8::try_from(value & mask).expect("masked to a byte");
-    let mut byte = COMMIT << 4 | bits(size, 0x0f);
+    let mut byte = kind.number() << 4 | bits(size, 0x0f);
     let mut rest = size >> 4;
     while rest > 0 {
         pack.push(byte | 0x80);
@@ -80,7 +110,8 @@ mod tests {
         let small = spec.payload();
         spec.message = "x".repeat(70_000);
         let large = spec.payload();
-        let pack = of_commits(&[small.clone(), large.clone()]);
+        let commits = [small.clone(), large.clone()].map(|raw| (Kind::Commit, raw));
+        let pack = of(&commits);
         let output = repository.git_with_input(&["index-pack", "--stdin", "--strict"], &pack);
         assert!(
             output.status.success(),

@@ -39,6 +39,11 @@ impl Samples {
             .expect("something was measured")
     }
 
+    /// Returns what so many times the work would have taken.
+    pub(crate) fn scaled(self, by: u32) -> Self {
+        Self(self.0.into_iter().map(|duration| duration * by).collect())
+    }
+
     /// Returns how many runs there were.
     pub(crate) fn runs(&self) -> usize {
         self.0.len()

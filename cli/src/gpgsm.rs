@@ -190,6 +190,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::BundleEquivocation => Standing::Unknown,
         Code::Unsigned
         | Code::SignatureAmbiguous
+        | Code::ObjectTooLarge
         | Code::ObjectMalformed
         | Code::SignatureUnknownFormat
         | Code::SignatureTooLarge

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use notme_core::{
@@ -20,6 +20,7 @@ use crate::{
     policy::{AuthorityRule, Policy, Rules, Selector},
     refusal::Refusal,
     ssh::ListedKey,
+    standing::Issuer,
     trust::{Authority, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
@@ -48,6 +49,8 @@ pub(crate) struct Anchor {
     pub(crate) stale: Option<Refusal>,
     /// Until when it is not.
     pub(crate) fresh_until: Option<UnixTime>,
+    /// What stands above everything that the root issued itself, once somebody asks.
+    pub(crate) above: OnceLock<Arc<[Issuer]>>,
 }
 
 /// What makes an anchor one: the key that is believed, in the shape of its format.
@@ -108,6 +111,7 @@ impl Anchors {
             logs: Vec::new(),
             stale: None,
             fresh_until: None,
+            above: OnceLock::new(),
         });
         anchors.extend(listed.map(Arc::new));
         Self {
@@ -202,6 +206,7 @@ fn of_authority<'a>(
             counts: (rule.from, rule.until),
             stale: stale.clone(),
             fresh_until,
+            above: OnceLock::new(),
         }
     };
     let certificates = authority.roots().iter().map(|root| {

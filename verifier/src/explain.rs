@@ -161,6 +161,7 @@ const fn step_of(code: Code) -> u8 {
         | Code::Unsigned
         | Code::SignatureAmbiguous
         | Code::ObjectMalformed
+        | Code::ObjectTooLarge
         | Code::SignatureUnknownFormat
         | Code::SignatureTooLarge => 1,
         Code::SignatureMalformed

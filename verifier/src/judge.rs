@@ -584,8 +584,9 @@ impl Examined {
             Ok(signed) => signed.standing().parts().2,
             Err(unproven) => Some(&unproven.refusal),
         };
-        refusal.is_none_or(|refusal| {
-            refusal.code.class() == Class::Rejected && refusal.code != Code::ObjectMalformed
+        refusal.is_none_or(|refusal| match refusal.code {
+            Code::ObjectMalformed | Code::ObjectTooLarge => false,
+            code => code.class() == Class::Rejected,
         })
     }
 
@@ -871,7 +872,7 @@ impl Judgement {
     pub(crate) fn is_excusable(&self) -> bool {
         !matches!(
             self.verdict.code(),
-            None | Some(Code::ObjectMissing | Code::ObjectMalformed)
+            None | Some(Code::ObjectMissing | Code::ObjectMalformed | Code::ObjectTooLarge)
         )
     }
 

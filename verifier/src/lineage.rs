@@ -540,6 +540,7 @@ impl<'a> Lineage<'a> {
     ) -> Examined {
         let content = match self.repository.read(id) {
             Ok((kind, raw)) => Content::Raw(kind, raw),
+            Err(RepositoryError::TooLarge(_)) => Content::TooLarge("object"),
             Err(_) => Content::Missing(None),
         };
         let found = Found {
@@ -579,7 +580,10 @@ impl Policies<'_> {
                 .in_commit(found.id, raw)
                 .and_then(|tree| trees.policy_in(tree)),
             // Nobody remembers commits here.
-            Content::Known(..) | Content::Unsignable(_) | Content::Missing(_) => Ok(None),
+            Content::Known(..)
+            | Content::Unsignable(_)
+            | Content::TooLarge(_)
+            | Content::Missing(_) => Ok(None),
         };
         let guess = match &entry {
             Ok(Some(entry)) => self.guess(trees, *entry),

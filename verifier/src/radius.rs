@@ -1,11 +1,16 @@
 //! What rests on something that is compromised: commits, tags, files, the lines that are left of
 //! them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     judge::{Judge, Judgement, Stopper},
-    repository::{Asked, Blamed, Graph, ObjectId, Repository, RepositoryError, Selection},
+    repository::{
+        Asked, Blame, Blamed, Differences, Graph, ObjectId, Repository, RepositoryError, Selection,
+        Trees,
+    },
     stated::Statements,
     suspicion::{Exposure, Suspicion},
     verify::{JudgedObject, Outcome, verify_graph},
@@ -130,51 +135,63 @@ impl Radius {
             is_complete: true,
             ..ExposedFile::default()
         };
-        let mut unread = Vec::new();
-        for (object, _) in self.exposed() {
-            if object.kind() != Some("commit") {
-                continue;
-            }
-            let paths = || repository.own_changes(object.id());
-            let Some(paths) = (!stopper.is_stopped()).then(paths).flatten() else {
-                unread.push(object.id());
-                continue;
-            };
-            for path in paths {
-                files.entry(path).or_insert_with(complete).commits += 1;
-            }
+        let asked = Asked {
+            graph,
+            wanted: &reach.wanted,
+            reaches: &reach.reaches,
+        };
+        let tip = reach.numbers.get(&self.tip);
+        let mut blame = tip.and_then(|tip| repository.blame(&asked, *tip));
+        let mut unread = HashSet::new();
+        if tip.is_some() && blame.is_none() {
+            unread.insert(self.tip);
         }
-        let blamed = reach.numbers.get(&self.tip).map(|tip| {
-            let asked = Asked {
-                graph,
-                order: &reach.order,
-                wanted: &reach.wanted,
-                reaches: &reach.reaches,
-                stopper,
+        let is = |flags: &[bool], node: usize| flags.get(node) == Some(&true);
+        for nodes in reach.order.chunks(COMPARED_AT_ONCE) {
+            let goes_on = blame.as_ref().is_some_and(Blame::goes_on);
+            let matters =
+                |node: &usize| is(&reach.wanted, *node) || (goes_on && is(&reach.reaches, *node));
+            let nodes: Vec<_> = nodes.iter().copied().filter(matters).collect();
+            let compare = |trees: &mut Trees, node: &usize| match stopper.is_stopped() {
+                true => Differences::default(),
+                false => compare(trees, graph, *node),
             };
-            repository.blame(&asked, *tip)
-        });
-        match blamed {
-            Some(Some(blamed)) => {
-                for Blamed {
-                    path,
-                    lines,
-                    is_complete,
-                } in blamed
+            let differences = nodes.par_iter().map_with(repository.trees(), compare);
+            let differences: Vec<_> = differences.collect();
+            for (node, differences) in nodes.iter().zip(&differences) {
+                if is(&reach.wanted, *node) {
+                    match differences.own() {
+                        None => unread.extend(graph.nodes().get(*node).map(|it| it.id)),
+                        Some(paths) => paths.into_iter().for_each(|path| {
+                            files.entry(path).or_insert_with(complete).commits += 1;
+                        }),
+                    }
+                }
+                if let Some(blame) = &mut blame
+                    && !stopper.is_stopped()
                 {
-                    let file = files.entry(path).or_insert_with(complete);
-                    let last = |first: u32, count: u32| first.saturating_add(count);
-                    file.lines = lines
-                        .iter()
-                        .map(|it| (it.first + 1, last(it.first, it.count), it.commit))
-                        .collect();
-                    file.is_complete = is_complete;
+                    blame.pass(*node, differences);
                 }
             }
-            Some(None) => unread.push(self.tip),
-            None => {}
         }
-        self.unread = unread;
+        for Blamed {
+            path,
+            lines,
+            is_complete,
+        } in blame.map(Blame::end).unwrap_or_default()
+        {
+            let file = files.entry(path).or_insert_with(complete);
+            let last = |first: u32, count: u32| first.saturating_add(count);
+            file.lines = lines
+                .iter()
+                .map(|it| (it.first + 1, last(it.first, it.count), it.commit))
+                .collect();
+            file.is_complete = is_complete;
+        }
+        let exposed = self.exposed().map(|(object, _)| object.id());
+        let mut in_order: Vec<_> = exposed.filter(|id| unread.remove(id)).collect();
+        in_order.extend(unread);
+        self.unread = in_order;
         self.files = files
             .into_iter()
             .map(|(path, file)| ExposedFile {
@@ -234,6 +251,22 @@ fn exposure(judgement: &Judgement, suspicions: &[Suspicion]) -> Option<Exposure>
     let first = exposures.next()?;
     exposures.find(|it| *it == Exposure::Since).or(Some(first))
 }
+
+fn compare(trees: &Trees, graph: &Graph, node: usize) -> Differences {
+    let id = |number: &u32| {
+        let node = graph.nodes().get(usize::try_from(*number).ok()?)?;
+        Some(node.id)
+    };
+    let Some(node) = graph.nodes().get(node) else {
+        return Differences::default();
+    };
+    let parents = node.parents.as_deref();
+    let parents = parents.and_then(|all| all.iter().map(id).collect::<Option<Vec<_>>>());
+    Differences::of(trees, node.id, parents.as_deref())
+}
+
+/// Of how many commits the differences are in memory at once.
+const COMPARED_AT_ONCE: usize = 4096;
 
 /// What comes after what.
 struct Reach {

@@ -1,8 +1,8 @@
 //! Reading git repositories: the one module that does, through gix.
 //!
 //! Objects are read raw. Whatever could show other objects than the names ask for is left out:
-//! replace refs and grafts are not followed, the commit-graph file is not asked, and neither the
-//! environment nor configuration outside the repository is read.
+//! replace refs and grafts are not followed, the commit-graph file only helps to guess how long a
+//! run takes, and neither the environment nor configuration outside the repository is read.
 
 mod blame;
 mod changes;
@@ -21,7 +21,7 @@ use std::{
 
 pub use gix::ObjectId;
 use gix::{
-    bstr::{BString, ByteSlice as _},
+    bstr::ByteSlice as _,
     objs::Find as _,
     remote::Direction,
     revision::plumbing::{Spec, merge_base},
@@ -30,9 +30,10 @@ use gix::{
 use notme_core::object::{HashKind, ObjectKind};
 
 pub(crate) use self::{
-    blame::{Asked, Blamed},
+    blame::{Asked, Blame, Blamed},
+    changes::Differences,
     tree::{ChangedPaths, Entry, Trees},
-    walk::{Content, Found, Graph, Memory, Node, Remembered, Walk},
+    walk::{Content, Found, Graph, Memory, Node, OBJECT_MAX, Remembered, Walk},
 };
 use self::{changes::Changes, objects::Objects};
 pub use self::{
@@ -421,8 +422,12 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::Missing`] when it is not there or cannot be read,
-    /// [`RepositoryError::NotSignable`] when it is a tree or a file.
+    /// [`RepositoryError::NotSignable`] when it is a tree or a file, [`RepositoryError::TooLarge`]
+    /// when nobody reads as much.
     pub fn read(&self, id: ObjectId) -> Result<(ObjectKind, Vec<u8>), RepositoryError> {
+        if self.objects.size(id).is_some_and(|size| size > OBJECT_MAX) {
+            return Err(RepositoryError::TooLarge(id));
+        }
         let mut raw = Vec::new();
         let kind = match self.objects.try_find(&id, &mut raw) {
             Ok(Some(data)) => data.kind,
@@ -451,6 +456,7 @@ impl Repository {
                     self.peel(found.id)?
                 }
                 Content::Unsignable(_) => return Err(RepositoryError::NotSignable(found.id)),
+                Content::TooLarge(_) => return Err(RepositoryError::TooLarge(found.id)),
                 Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
             });
         }
@@ -501,25 +507,6 @@ impl Repository {
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
 
-    /// Returns the files that a commit itself changed: that differ from each of its parents. `None`
-    /// when they cannot be read.
-    pub(crate) fn own_changes(&self, commit: ObjectId) -> Option<Vec<BString>> {
-        let (tree, parents) = (self.tree(commit)?, self.parents(commit).ok()?);
-        let changed = |parent| Changes::between(&self.objects, parent, tree);
-        let Some((first, others)) = parents.split_first() else {
-            let files = changed(None)?.files.into_iter();
-            return Some(files.map(|change| change.path).collect());
-        };
-        let files = changed(Some(self.tree(*first)?))?.files.into_iter();
-        let mut paths: Vec<_> = files.map(|change| change.path).collect();
-        for parent in others {
-            let files = changed(Some(self.tree(*parent)?))?.files.into_iter();
-            let theirs: HashSet<_> = files.map(|change| change.path).collect();
-            paths.retain(|path| theirs.contains(path));
-        }
-        Some(paths)
-    }
-
     /// Returns the first of the files that a commit changed against its first parent, lossily;
     /// `None` for one that changed nothing, or that cannot be read.
     pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
@@ -537,11 +524,11 @@ impl Repository {
     }
 
     /// Prepares to count the objects of a selection, beside whoever judges them.
-    ///
-    /// # Errors
-    /// [`RepositoryError`] when the walk cannot begin.
-    pub fn counter<'s>(&self, selection: &'s Selection) -> Result<Counter<'s>, RepositoryError> {
-        Ok(Counter(self.walk(selection)?))
+    pub fn counter(&self, selection: &Selection) -> Counter {
+        Counter {
+            repository: self.inner.clone(),
+            selection: selection.clone(),
+        }
     }
 
     /// Starts walking a selection.
@@ -677,14 +664,27 @@ impl Repository {
     }
 }
 
-/// A walk that nobody looks at, for knowing how long the other is.
-pub struct Counter<'s>(Walk<'s>);
+/// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's
+/// word, if there is one.
+pub struct Counter {
+    repository: gix::Repository,
+    selection: Selection,
+}
 
-impl Counter<'_> {
-    /// Counts the objects; `None` when it is told to stop before it is through.
+impl Counter {
+    /// Counts the objects; `None` when something is missing, or when it is told to stop before it is
+    /// through.
     pub fn count(self, go_on: impl Fn() -> bool) -> Option<usize> {
-        let mut count = 0;
-        for _ in self.0 {
+        let Selection {
+            tips,
+            hidden,
+            alone,
+            ..
+        } = self.selection;
+        let walk = self.repository.rev_walk(tips).with_hidden(hidden);
+        let mut count = alone.len();
+        for commit in walk.all().ok()? {
+            commit.ok()?;
             count += 1;
             if !go_on() {
                 return None;

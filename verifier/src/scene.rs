@@ -110,7 +110,7 @@ impl<'a> Ground<'a> {
     /// when they are not all known.
     pub(crate) fn parents_of(&self, number: usize) -> Option<Vec<(ObjectId, bool)>> {
         let nodes = self.graph.nodes();
-        let parents = nodes.get(number)?.parents.as_ref()?;
+        let parents = nodes.get(number)?.parents.as_deref()?;
         let parent = |number: &u32| {
             let node = nodes.get(usize::try_from(*number).ok()?)?;
             Some((node.id, node.is_hidden))

@@ -96,7 +96,7 @@ pub(crate) struct Vouched {
     pub(crate) issuer: Option<Arc<str>>,
     pub(crate) anchor: Arc<Anchor>,
     /// Everything above the leaf, the root last.
-    pub(crate) issuers: Box<[Issuer]>,
+    pub(crate) issuers: Arc<[Issuer]>,
     /// The time in which every certificate above the leaf is valid.
     pub(crate) issuers_from: UnixTime,
     pub(crate) issuers_until: UnixTime,
@@ -111,22 +111,18 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Returns what the formats have that know no chains: one key, and nothing above it.
-    pub(crate) fn key_of(anchor: &Anchor) -> Box<[Self]> {
-        Box::new([Self {
-            kid: anchor.kid,
-            serial_hex: None,
-        }])
-    }
-
-    /// Returns what stands above a leaf that the root itself issued.
-    pub(crate) fn root_of(anchor: &Anchor) -> Box<[Self]> {
-        match &anchor.root {
-            Root::X509(root) => Box::new([Self::of(root)]),
-            Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => {
-                Self::key_of(anchor)
-            }
-        }
+    /// Returns what stands above a leaf that the root itself issued, in the one copy that all such
+    /// share; in the formats that know no chains, it is a key.
+    pub(crate) fn root_of(anchor: &Anchor) -> Arc<[Self]> {
+        let root = || match &anchor.root {
+            Root::X509(root) => Self::of(root),
+            Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => Self {
+                kid: anchor.kid,
+                serial_hex: None,
+            },
+        };
+        let above = anchor.above.get_or_init(|| [root()].into());
+        Arc::clone(above)
     }
 
     fn of(certificate: &Certificate) -> Self {
@@ -186,7 +182,10 @@ impl Standing {
                 .map(Certificate::not_after)
                 .min()
                 .unwrap_or(leaf.not_after()),
-            issuers: issuers().map(Issuer::of).collect(),
+            issuers: match path.is_empty() {
+                true => Issuer::root_of(anchor),
+                false => issuers().map(Issuer::of).collect(),
+            },
             anchor: Arc::clone(anchor),
         };
         Self::new(facts, Some(vouched), refusal)

@@ -106,6 +106,9 @@ codes! {
     ObjectMalformed "object-malformed" Rejected
         "The bytes are not a well-formed commit or tag, or not those that the object's name stands for"
         "Make the object again; run `git fsck` to see how it is broken";
+    ObjectTooLarge "object-too-large" Rejected
+        "The commit or tag is larger than the limit, so neither it nor what is before it was read"
+        "Make the object again with a shorter message; a real one is a few kilobytes";
     SignatureUnknownFormat "signature-unknown-format" Rejected
         "The signature's armor label is none that git or notme knows"
         "Sign again with a supported format";

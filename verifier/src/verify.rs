@@ -18,7 +18,9 @@ use crate::{
     recall::{Recall, keep},
     refusal::Refusal,
     report::AttestationReport,
-    repository::{Content, Found, Graph, ObjectId, Repository, RepositoryError, Selection},
+    repository::{
+        Content, Found, Graph, OBJECT_MAX, ObjectId, Repository, RepositoryError, Selection,
+    },
     scene::{Ground, Scene},
     stated::Statements,
     verdict::{Code, Verdict},
@@ -287,10 +289,12 @@ pub(crate) fn verify_graph(
     );
     let ground = Ground::new(repository, &graph, statements, selection);
     let asks_around = judge.asks_around();
-    let mut objects = Vec::with_capacity(examined.len());
-    for Looked {
+    let mut objects = Vec::new();
+    // From the last on, so that what is done with gives its memory back.
+    examined.reverse();
+    while let Some(Looked {
         place, examined, ..
-    } in examined
+    }) = take_last(&mut examined)
     {
         let Some(number) = graph.number_at(place) else {
             continue;
@@ -315,6 +319,14 @@ pub(crate) fn verify_graph(
     excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
     let outcome = Outcome::new(repository, selection, judge, objects)?;
     Ok((outcome, graph))
+}
+
+/// Takes the last of many, and from time to time gives back the memory of those before.
+fn take_last<T>(items: &mut Vec<T>) -> Option<T> {
+    if items.len().is_multiple_of(1 << 16) {
+        items.shrink_to_fit();
+    }
+    items.pop()
 }
 
 /// Accepts what a policy makes an exception for, and what lies at or before its baseline.
@@ -396,6 +408,10 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
             return judge.examine_named(Some(&found.id), evidence).with(beside);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
+        Content::TooLarge(kind) => Refusal::new(
+            Code::ObjectTooLarge,
+            format!("the {kind} is longer than {OBJECT_MAX} bytes"),
+        ),
         Content::Missing(Some(child)) => {
             Refusal::new(Code::ObjectMissing, format!("parent of {child}"))
         }

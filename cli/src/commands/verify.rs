@@ -84,7 +84,7 @@ fn judged(
     // What lies between the trust root and the selection is examined, too.
     let counter = match &lineage {
         Some(_) => None,
-        None => Some(repository.counter(&selection)?),
+        None => Some(repository.counter(&selection)),
     };
     let kept = kept_in(repository)?;
     let verdicts = with_statements(kept.as_ref(), &grounds, |statements| {

@@ -35,7 +35,12 @@ const ALGORITHMS: [&str; 7] = [
 impl Examined {
     /// Writes it down; `None` when it is none of what can be.
     pub(crate) fn write(&self, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
-        match &self.0 {
+        let Self(examined, merge_tags) = self;
+        if merge_tags.is_some() {
+            // Few commits have any.
+            return None;
+        }
+        match examined {
             Err(unproven) => {
                 to.byte(0);
                 write_unproven(unproven, to);
@@ -55,7 +60,7 @@ impl Examined {
             1 => Ok(read_signed(judge, id, from)?),
             _ => return None,
         };
-        from.is_at_end().then_some(Self(examined))
+        from.is_at_end().then_some(Self(examined, None))
     }
 }
 
@@ -106,7 +111,7 @@ fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer) -> Option<(
         Binding::Elsewhere => 2,
     });
     to.maybe(time_stamp.as_ref(), write_time_stamp);
-    to.maybe(log_entry.as_ref(), write_log_entry);
+    to.maybe(log_entry.as_deref(), write_log_entry);
     for time in [signing_time, begins, ends, declared] {
         to.maybe(*time, Writer::time);
     }
@@ -128,7 +133,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
         _ => return None,
     };
     let time_stamp = from.maybe(read_time_stamp)?;
-    let log_entry = from.maybe(read_log_entry)?;
+    let log_entry = from.maybe(read_log_entry)?.map(Box::new);
     let mut time = || from.maybe(Reader::time);
     let (signing_time, begins, ends, declared) = (time()?, time()?, time()?, time()?);
     let names = from.maybe(|from| {
@@ -261,10 +266,10 @@ fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Optio
     to.time(*issuers_from);
     to.time(*issuers_until);
     // Most often the root is all there is above a leaf.
-    let explicit = (**issuers != *Issuer::root_of(anchor)).then_some(issuers);
+    let explicit = (*issuers != Issuer::root_of(anchor)).then_some(issuers);
     to.maybe(explicit, |to, issuers| {
         to.number(u64::try_from(issuers.len()).unwrap_or(u64::MAX));
-        for Issuer { kid, serial_hex } in issuers {
+        for Issuer { kid, serial_hex } in issuers.iter() {
             write_kid(to, kid);
             to.maybe(serial_hex.as_deref(), Writer::text);
         }

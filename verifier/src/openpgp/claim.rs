@@ -158,7 +158,7 @@ impl Claim {
             issuer: None,
             issuers_from: key.from(),
             issuers_until: until,
-            issuers: Issuer::key_of(anchor),
+            issuers: Issuer::root_of(anchor),
             anchor: Arc::clone(anchor),
         };
         Standing::new(facts, Some(vouched), refusal)

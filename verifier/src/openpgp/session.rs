@@ -130,7 +130,7 @@ impl Session {
             issuer: None,
             issuers_from: certification.not_before(),
             issuers_until: certification.not_after(),
-            issuers: Issuer::key_of(anchor),
+            issuers: Issuer::root_of(anchor),
             anchor: Arc::clone(anchor),
         };
         Standing::new(facts, Some(vouched), refusal)

@@ -3,7 +3,8 @@
 //! As git does it: what a commit's file has in common with a parent's is the parent's, and what is
 //! left is the commit's own. git goes back once for each file; here every commit is compared with
 //! its parents once, whatever the number of files, and nothing is looked at that does not lie
-//! between the tip and a commit that somebody asks about.
+//! between the tip and a commit that somebody asks about. Which files a commit changed is found out
+//! before, by all threads, for as many commits as memory is cheap.
 
 use std::collections::HashMap;
 
@@ -16,9 +17,8 @@ use imara_diff::{Algorithm, Diff, Hunk, InternedInput, sources::byte_lines};
 
 use super::{
     Graph, Repository,
-    changes::{Change, Changes},
+    changes::{Change, Changes, Differences},
 };
-use crate::judge::Stopper;
 
 /// Longer files are not read.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -70,19 +70,16 @@ type Versions = HashMap<BString, Version>;
 /// What there is to ask about.
 pub(crate) struct Asked<'a> {
     pub(crate) graph: &'a Graph,
-    /// Every node before its parents.
-    pub(crate) order: &'a [usize],
     /// Which nodes are asked about.
     pub(crate) wanted: &'a [bool],
     /// Which nodes are, or come after, one that is asked about.
     pub(crate) reaches: &'a [bool],
-    pub(crate) stopper: &'a Stopper,
 }
 
 impl Repository {
-    /// Finds the lines at a node that come from the commits asked about. Files without any are
-    /// left out; `None` when the tip cannot be read.
-    pub(crate) fn blame(&self, asked: &Asked<'_>, tip: usize) -> Option<Vec<Blamed>> {
+    /// Begins to find the lines at a node that come from the commits asked about; `None` when the
+    /// tip cannot be read.
+    pub(crate) fn blame<'a>(&'a self, asked: &'a Asked<'a>, tip: usize) -> Option<Blame<'a>> {
         let tree = self.tree(asked.graph.nodes().get(tip)?.id)?;
         let mut blame = Blame {
             repository: self,
@@ -108,20 +105,7 @@ impl Repository {
             versions.insert(file.path, Version { content, pieces });
         }
         blame.hand_to(tip, versions);
-        for node in asked.order {
-            match blame.waiting.remove(node) {
-                Some(versions) if asked.stopper.is_stopped() => blame.give_up(versions),
-                Some(versions) => blame.settle(*node, versions),
-                None => {}
-            }
-        }
-        for file in &mut blame.files {
-            file.lines.sort_unstable_by_key(|lines| lines.first);
-        }
-        blame
-            .files
-            .retain(|file| !file.lines.is_empty() || !file.is_complete);
-        Some(blame.files)
+        Some(blame)
     }
 
     /// Reads a file; `None` when it is missing or too long.
@@ -135,7 +119,8 @@ impl Repository {
     }
 }
 
-struct Blame<'a> {
+/// Files whose lines are on the way back to the commits that they come from.
+pub(crate) struct Blame<'a> {
     repository: &'a Repository,
     asked: &'a Asked<'a>,
     files: Vec<Blamed>,
@@ -143,24 +128,43 @@ struct Blame<'a> {
 }
 
 impl Blame<'_> {
+    /// Tells whether there is a line left whose commit is not known.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes the next node; each comes before its parents.
+    pub(crate) fn pass(&mut self, node: usize, differences: &Differences) {
+        if let Some(versions) = self.waiting.remove(&node) {
+            self.settle(node, versions, differences);
+        }
+    }
+
+    /// Returns the files; those without any such lines are left out.
+    pub(crate) fn end(mut self) -> Vec<Blamed> {
+        for (_, versions) in std::mem::take(&mut self.waiting) {
+            self.give_up(versions);
+        }
+        for file in &mut self.files {
+            file.lines.sort_unstable_by_key(|lines| lines.first);
+        }
+        let is_shown = |file: &Blamed| !file.lines.is_empty() || !file.is_complete;
+        self.files.retain(is_shown);
+        self.files
+    }
+
     /// Finds out what of a commit's versions is its parents', and what its own.
-    fn settle(&mut self, node: usize, mut versions: Versions) {
+    fn settle(&mut self, node: usize, mut versions: Versions, differences: &Differences) {
         let Some(it) = self.asked.graph.nodes().get(node) else {
             return;
         };
-        let Some(tree) = self.repository.tree(it.id) else {
-            return self.give_up(versions);
-        };
         let mut compared = Vec::new();
-        for parent in it.parents.as_deref().unwrap_or_default() {
+        let parents = it.parents.as_deref().unwrap_or_default();
+        for (parent, changes) in parents.iter().zip(&differences.from_parents) {
             let Ok(parent) = usize::try_from(*parent) else {
                 continue;
             };
-            let id = self.asked.graph.nodes().get(parent).map(|it| it.id);
             // One that is missing is not asked about, and what is its would be the child's.
-            let changes = id
-                .and_then(|id| self.repository.tree(id))
-                .and_then(|old| Changes::between(&self.repository.objects, Some(old), tree));
             let Some(changes) = changes else {
                 return self.give_up(versions);
             };
@@ -175,8 +179,8 @@ impl Blame<'_> {
             }
             compared.push((parent, changes));
         }
-        for (parent, changes) in &compared {
-            self.compare(*parent, changes, &mut versions);
+        for (parent, changes) in compared {
+            self.compare(parent, changes, &mut versions);
         }
         if self.asked.wanted.get(node) == Some(&true) {
             let commit = it.id;

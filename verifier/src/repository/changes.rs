@@ -1,6 +1,6 @@
 //! Which files differ between two trees.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashSet};
 
 use gix::{
     ObjectId,
@@ -8,7 +8,7 @@ use gix::{
     objs::{Find as _, TreeRefIter, tree::EntryMode},
 };
 
-use super::objects::Objects;
+use super::{Trees, objects::Objects};
 
 /// Deeper folders are not meant seriously.
 const DEPTH_MAX: usize = 1024;
@@ -24,6 +24,49 @@ pub(crate) struct Changes {
     most: usize,
     /// How many entries may still be looked at.
     entries: usize,
+}
+
+/// What a commit changed against each of its parents.
+#[derive(Default)]
+pub(crate) struct Differences {
+    /// `None` for a parent that cannot be read, or where the commit cannot.
+    pub(super) from_parents: Vec<Option<Changes>>,
+    /// What a commit without parents began with.
+    beginning: Option<Changes>,
+}
+
+impl Differences {
+    /// Compares a commit with its parents, as far as those are known.
+    pub(crate) fn of(trees: &Trees, commit: ObjectId, parents: Option<&[ObjectId]>) -> Self {
+        let tree = trees.of_commit(commit).ok();
+        let changed = |parent: &ObjectId| {
+            let old = trees.of_commit(*parent).ok()?;
+            Changes::between(trees.objects(), Some(old), tree?)
+        };
+        let beginning = || Changes::between(trees.objects(), None, tree?);
+        Self {
+            from_parents: parents.unwrap_or_default().iter().map(changed).collect(),
+            beginning: parents.filter(|it| it.is_empty()).and_then(|_| beginning()),
+        }
+    }
+
+    /// Returns the files that the commit itself changed: that differ from each of its parents.
+    /// `None` when they are not known.
+    pub(crate) fn own(&self) -> Option<Vec<BString>> {
+        let mut all = self.from_parents.iter();
+        let Some(first) = all.next() else {
+            let files = self.beginning.as_ref()?.files.iter();
+            return Some(files.map(|change| change.path.clone()).collect());
+        };
+        let files = first.as_ref()?.files.iter();
+        let mut paths: Vec<_> = files.map(|change| change.path.clone()).collect();
+        for other in all {
+            let files = other.as_ref()?.files.iter();
+            let theirs: HashSet<_> = files.map(|change| &change.path).collect();
+            paths.retain(|path| theirs.contains(path));
+        }
+        Some(paths)
+    }
 }
 
 /// A file that was added, altered or deleted. Links are files; submodules are none.
@@ -88,7 +131,7 @@ impl Changes {
                 (None, None) => break,
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(old), Some(new)) => old.key().cmp(&new.key()),
+                (Some(old), Some(new)) => old.key().cmp(new.key()),
             };
             let old = (order != Ordering::Greater).then(|| old.next()).flatten();
             let new = (order != Ordering::Less).then(|| new.next()).flatten();
@@ -134,12 +177,9 @@ impl Changes {
 
 impl Entry {
     /// Folders are sorted as if their names ended in a slash.
-    fn key(&self) -> impl Ord {
-        let mut key = self.name.clone();
-        if self.mode.is_tree() {
-            key.push(b'/');
-        }
-        key
+    fn key(&self) -> impl Iterator<Item = u8> {
+        let slash = self.mode.is_tree().then_some(b'/');
+        self.name.iter().copied().chain(slash)
     }
 }
 

@@ -28,6 +28,9 @@ pub enum RepositoryError {
     /// The repository names its objects by a hash we do not know.
     #[error("the repository uses the hash `{0}`, which is not supported")]
     UnknownHash(String),
+    /// The object is longer than any that is read.
+    #[error("object `{0}` is larger than any commit or tag that is read")]
+    TooLarge(ObjectId),
     /// The text names no object.
     #[error("`{}` names no commit or tag here", revision.escape_debug())]
     Revision {
@@ -75,6 +78,7 @@ impl RepositoryError {
     /// can look.
     pub fn code(&self) -> Option<&'static str> {
         match self {
+            Self::TooLarge(_) => Some(Code::ObjectTooLarge.as_str()),
             Self::Missing(_) | Self::Boundary { .. } => Some(Code::ObjectMissing.as_str()),
             Self::Open { .. }
             | Self::Objects { .. }
@@ -100,6 +104,7 @@ impl RepositoryError {
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::Missing(_)
+            | Self::TooLarge(_)
             | Self::Boundary { .. }
             | Self::References(_)
             | Self::Shallow(_) => None,

@@ -38,24 +38,26 @@ impl Objects {
         Ok(())
     }
 
+    /// Returns what an object is and how long; `None` when it is not there or cannot be read.
+    pub(super) fn header(&self, id: &oid) -> Option<(Kind, u64)> {
+        let header = |handle: &gix::OdbHandle| handle.try_header(id).ok().flatten();
+        let found = header(&self.holder(id).seen).or_else(|| self.anew().find_map(header))?;
+        Some((found.kind(), found.size()))
+    }
+
     /// Returns what an object is; `None` when it is not there or cannot be read.
     pub(super) fn kind(&self, id: ObjectId) -> Option<Kind> {
-        Some(self.header(id)?.kind())
+        Some(self.header(&id)?.0)
     }
 
     /// Tells whether an object is there.
     pub(super) fn has(&self, id: &oid) -> bool {
-        self.holder(id).seen.exists(id)
+        self.holder(id).seen.exists(id) || self.anew().any(|store| store.exists(id))
     }
 
     /// Returns how long an object is; `None` when it is not there or cannot be read.
     pub(super) fn size(&self, id: ObjectId) -> Option<u64> {
-        Some(self.header(id)?.size())
-    }
-
-    fn header(&self, id: ObjectId) -> Option<gix::odb::find::Header> {
-        let header = |handle: &gix::OdbHandle| handle.try_header(&id).ok().flatten();
-        header(&self.holder(&id).seen).or_else(|| self.anew().find_map(header))
+        Some(self.header(&id)?.1)
     }
 
     /// Returns the store that has an object, or one that will say that it is missing.

@@ -83,6 +83,10 @@ impl Trees {
         Self { objects, hash }
     }
 
+    pub(super) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
     /// Returns the tree of a commit.
     pub(crate) fn of_commit(&self, id: ObjectId) -> Result<ObjectId, Refusal> {
         self.in_commit(id, &self.read(id, Kind::Commit)?)

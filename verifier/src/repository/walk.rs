@@ -9,11 +9,13 @@
 //! dropped from the graph again. With dates that lie, a commit may be judged although it is
 //! hidden; none is passed over that is not.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashMap, hash_map::Entry},
+};
 
 use gix::{
     ObjectId,
-    hashtable::HashMap,
     objs::{CommitRefIter, Find as _, Kind, TagRefIter, compute_hash},
 };
 use notme_core::{object::ObjectKind, time::UnixTime};
@@ -38,6 +40,13 @@ pub(crate) struct Remembered {
     pub(crate) examined: Examined,
 }
 
+/// The longest commit or tag that is read. A real one is a few
+/// kilobytes.
+pub(crate) const OBJECT_MAX: u64 = 16 << 20;
+/// How many bytes wait in the queue at most: of a merge with ten thousand parents, say. What is
+/// beyond is read twice.
+const HELD_MAX: usize = 32 << 20;
+
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
     objects: Objects,
@@ -48,9 +57,14 @@ pub(crate) struct Walk<'s> {
     queue: BinaryHeap<Waiting>,
     /// How many in the queue are not hidden.
     wanted: usize,
+    /// How many bytes of objects wait in the queue.
+    held: usize,
     /// The oldest date handed out.
     oldest: UnixTime,
-    index: HashMap<ObjectId, u32>,
+    /// The node of each object, by the beginning of its name.
+    index: HashMap<u64, u32>,
+    /// Those whose names begin as another's.
+    alike: HashMap<ObjectId, u32>,
     graph: Graph,
 }
 
@@ -68,11 +82,30 @@ pub(crate) struct Node {
     pub(crate) kind: Option<&'static str>,
     /// The committer or tagger date; `None` when the object or its date cannot be read.
     pub(crate) time: Option<UnixTime>,
-    /// The nodes of its parents, or of a tag's target; `None` when they were not looked at.
-    pub(crate) parents: Option<Box<[u32]>>,
+    /// The nodes of its parents, or of a tag's target.
+    pub(crate) parents: Parents,
     state: State,
     /// Whether what was not asked for reaches it.
     pub(crate) is_hidden: bool,
+}
+
+/// The numbers of nodes; most commits have one parent, which needs no memory of its own.
+pub(crate) enum Parents {
+    /// They were not looked at.
+    Unknown,
+    One(u32),
+    Others(Box<[u32]>),
+}
+
+impl Parents {
+    /// Returns them; `None` when they were not looked at.
+    pub(crate) fn as_deref(&self) -> Option<&[u32]> {
+        match self {
+            Self::Unknown => None,
+            Self::One(parent) => Some(std::slice::from_ref(parent)),
+            Self::Others(parents) => Some(parents),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -103,8 +136,20 @@ pub(crate) enum Content {
     Known(ObjectKind, Box<Examined>),
     /// Something that is never signed: git's word for it.
     Unsignable(&'static str),
+    /// More than anybody reads, as what.
+    TooLarge(&'static str),
     /// Nothing that can be read; and the object that needs it.
     Missing(Option<ObjectId>),
+}
+
+impl Content {
+    /// Returns how much memory it takes.
+    fn held(&self) -> usize {
+        match self {
+            Self::Raw(_, raw) => raw.len(),
+            Self::Known(..) | Self::Unsignable(_) | Self::TooLarge(_) | Self::Missing(_) => 0,
+        }
+    }
 }
 
 impl Found {
@@ -133,7 +178,8 @@ impl Found {
 struct Waiting {
     time: UnixTime,
     node: u32,
-    content: Content,
+    /// Absent where it is read again.
+    content: Option<Content>,
     parents: Vec<ObjectId>,
 }
 
@@ -173,8 +219,10 @@ impl<'s> Walk<'s> {
             alone: selection.alone.iter(),
             queue: BinaryHeap::new(),
             wanted: 0,
+            held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
-            index: HashMap::default(),
+            index: HashMap::new(),
+            alike: HashMap::new(),
             graph: Graph::default(),
         };
         let newest = walk.oldest;
@@ -206,6 +254,7 @@ impl<'s> Walk<'s> {
                 content,
                 parents,
             } = self.queue.pop()?;
+            self.held -= content.as_ref().map_or(0, Content::held);
             let shown = self.graph.nodes.get_mut(index(node))?;
             shown.state = State::Done;
             let id = shown.id;
@@ -219,6 +268,7 @@ impl<'s> Walk<'s> {
             }
             self.wanted -= 1;
             self.oldest = self.oldest.min(time);
+            let content = content.unwrap_or_else(|| self.read(id).content);
             if self.shallow.binary_search(&id).is_err() {
                 let nodes = parents
                     .iter()
@@ -273,7 +323,10 @@ impl<'s> Walk<'s> {
 
     fn set_parents(&mut self, node: u32, parents: Vec<u32>) {
         if let Some(node) = self.graph.nodes.get_mut(index(node)) {
-            node.parents = Some(parents.into());
+            node.parents = match parents[..] {
+                [parent] => Parents::One(parent),
+                _ => Parents::Others(parents.into()),
+            };
         }
     }
 
@@ -322,7 +375,7 @@ impl<'s> Walk<'s> {
             match node.state {
                 State::Known => {}
                 State::Waiting => self.wanted -= 1,
-                State::Done => pending.extend(node.parents.iter().flatten()),
+                State::Done => pending.extend(node.parents.as_deref().unwrap_or_default()),
             }
         }
     }
@@ -331,36 +384,74 @@ impl<'s> Walk<'s> {
         if let Some(node) = self.graph.nodes.get_mut(index(node)) {
             node.state = State::Waiting;
         }
+        let held = self.held + read.content.held();
+        let content = (held <= HELD_MAX).then_some(read.content);
+        if content.is_some() {
+            self.held = held;
+        }
         self.queue.push(Waiting {
             time: read.time.unwrap_or(child_time),
             node,
-            content: read.content,
+            content,
             parents: read.parents,
         });
     }
 
+    fn node_of(&self, id: &ObjectId) -> Option<u32> {
+        let node = *self.index.get(&beginning(id))?;
+        let is_it = self
+            .graph
+            .nodes
+            .get(index(node))
+            .is_some_and(|it| it.id == *id);
+        if is_it {
+            Some(node)
+        } else {
+            self.alike.get(id).copied()
+        }
+    }
+
     /// Returns an object's node; and what is in the object when this is the first time.
     fn meet(&mut self, id: ObjectId) -> (u32, Option<Read>) {
-        if let Some(node) = self.index.get(&id) {
-            return (*node, None);
+        if let Some(node) = self.node_of(&id) {
+            return (node, None);
         }
         let read = self.read(id);
         // Four thousand million objects do not fit in memory.
         let node = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
-        self.index.insert(id, node);
+        match self.index.entry(beginning(&id)) {
+            Entry::Vacant(place) => {
+                place.insert(node);
+            }
+            Entry::Occupied(_) => {
+                self.alike.insert(id, node);
+            }
+        }
         self.graph.nodes.push(Node {
             id,
             kind: match &read.content {
                 Content::Raw(kind, _) | Content::Known(kind, _) => Some(kind.as_str()),
-                Content::Unsignable(kind) => Some(kind),
+                Content::Unsignable(kind) | Content::TooLarge(kind) => Some(kind),
                 Content::Missing(_) => None,
             },
             time: read.time,
-            parents: None,
+            parents: Parents::Unknown,
             state: State::Known,
             is_hidden: false,
         });
         (node, Some(read))
+    }
+
+    /// Returns what an object is that is not read.
+    fn unreadable(&self, id: &ObjectId) -> Option<Content> {
+        let (kind, size) = self.objects.header(id)?;
+        match kind {
+            Kind::Tree => Some(Content::Unsignable("tree")),
+            Kind::Blob => Some(Content::Unsignable("blob")),
+            Kind::Commit if size > OBJECT_MAX => Some(Content::TooLarge("commit")),
+            Kind::Tag if size > OBJECT_MAX => Some(Content::TooLarge("tag")),
+            Kind::Commit | Kind::Tag => None,
+        }
     }
 
     fn read(&mut self, id: ObjectId) -> Read {
@@ -375,6 +466,13 @@ impl<'s> Walk<'s> {
                 parents: known.parents,
             };
         }
+        if let Some(content) = self.unreadable(&id) {
+            return Read {
+                content,
+                time: None,
+                parents: Vec::new(),
+            };
+        }
         let mut raw = Vec::new();
         let mut read = Read {
             content: Content::Missing(None),
@@ -387,18 +485,8 @@ impl<'s> Walk<'s> {
         let kind = match data.kind {
             Kind::Commit => ObjectKind::Commit,
             Kind::Tag => ObjectKind::Tag,
-            Kind::Tree => {
-                return Read {
-                    content: Content::Unsignable("tree"),
-                    ..read
-                };
-            }
-            Kind::Blob => {
-                return Read {
-                    content: Content::Unsignable("blob"),
-                    ..read
-                };
-            }
+            // Seen to be none a moment ago.
+            Kind::Tree | Kind::Blob => return read,
         };
         let person = match kind {
             ObjectKind::Commit => {
@@ -462,6 +550,12 @@ struct Read {
     content: Content,
     time: Option<UnixTime>,
     parents: Vec<ObjectId>,
+}
+
+/// A whole name takes much of the memory of a long history.
+fn beginning(id: &ObjectId) -> u64 {
+    let beginning = id.as_slice().first_chunk();
+    u64::from_le_bytes(beginning.copied().unwrap_or_default())
 }
 
 /// Node numbers are indices that fit in half the space.

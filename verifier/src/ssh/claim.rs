@@ -113,7 +113,7 @@ fn by_authority(certificate: &Certificate, anchor: &Arc<Anchor>, anchors: &Ancho
         issuer: None,
         issuers_from: BEGINNING,
         issuers_until: NEVER,
-        issuers: Issuer::key_of(anchor),
+        issuers: Issuer::root_of(anchor),
         anchor: Arc::clone(anchor),
     };
     Standing::new(of_certificate(certificate), Some(vouched), refusal)
@@ -140,7 +140,7 @@ fn by_line(key: &Key, anchor: &Arc<Anchor>, line: &ListedKey, anchors: &Anchors)
         issuer: None,
         issuers_from: line.from(),
         issuers_until: line.until(),
-        issuers: Issuer::key_of(anchor),
+        issuers: Issuer::root_of(anchor),
         anchor: Arc::clone(anchor),
     };
     Standing::new(facts(key), Some(vouched), refusal)

@@ -863,3 +863,100 @@ fn dates_before_1970_and_beyond_reason_do_not_stop_the_walk() {
     assert_eq!(outcome.summary().accepted, 4);
     assert_eq!(outcome.summary().objects, 8);
 }
+
+/// A commit with a message of so many bytes, which compress to next to nothing.
+fn with_message(git: &Git, length: usize, parent: &str) -> String {
+    let spec = CommitSpec {
+        parents: vec![parent.to_owned()],
+        message: "x".repeat(length),
+        ..CommitSpec::new(&git.empty_tree())
+    };
+    git.write_commit_object(&bound_commit(&spec.payload()))
+}
+
+#[test]
+fn a_gigantic_message_is_refused_before_it_is_read() {
+    let git = Git::new();
+    let root = commit(&git, &[], HOUR, Signed::Bound);
+    let long = with_message(&git, 15 << 20, &root);
+    let gigantic = with_message(&git, 100 << 20, &long);
+    branch(&git, "main", &gigantic);
+    let outcome = verify_all(&git);
+    assert_eq!(codes(&outcome), [Some(Code::ObjectTooLarge)]);
+    branch(&git, "main", &long);
+    assert_eq!(codes(&verify_all(&git)), [None, None]);
+    // Nor does an exception hide what lies behind it.
+    let policy = Policy::parse(&format!(
+        "[[authority]]\nname = \"local\"\n[[allow]]\nidentity = \"*\"\n[[exception]]\nobject = \"{gigantic}\"\nreason = \"x\"\nuntil = \"{}\"\n",
+        NOW.plus(HOUR)
+    ))
+    .unwrap();
+    branch(&git, "main", &gigantic);
+    let outcome = verify(&git, &policy, |repository| repository.select_all().unwrap());
+    assert_eq!(codes(&outcome), [Some(Code::ObjectTooLarge)]);
+}
+
+#[test]
+fn a_merge_of_ten_thousand_is_judged_with_all_its_parents() {
+    let git = Git::new();
+    let who = "committer A <a@b.invalid>";
+    let mut stream = String::new();
+    let mut merge = format!("commit refs/heads/main\n{who} 9 +0000\ndata 1\nx\n");
+    for mark in 1..=10_000 {
+        // Without a word from where, each is a beginning of its own.
+        stream.push_str(&format!(
+            "reset refs/heads/b\ncommit refs/heads/b\nmark :{mark}\n{who} 2 +0000\ndata 6\n{mark:06}\n"
+        ));
+        let word = if mark == 1 { "from" } else { "merge" };
+        merge.push_str(&format!("{word} :{mark}\n"));
+    }
+    stream.push_str(&merge);
+    let output = git.git_with_input(&["fast-import", "--quiet"], stream.as_bytes());
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let outcome = verify_spec(&git, "main^@");
+    assert_eq!(outcome.objects().len(), 10_000);
+    assert!(
+        codes(&outcome)
+            .iter()
+            .all(|code| *code == Some(Code::Unsigned))
+    );
+    assert_eq!(verify_all(&git).objects().len(), 10_001);
+}
+
+#[test]
+fn a_hundred_thousand_commits_deep_and_tags_of_tags_need_no_stack() {
+    let git = Git::new();
+    let mut stream = String::new();
+    for number in 0..100_000 {
+        stream.push_str(&format!(
+            "commit refs/heads/main\ncommitter A <a@b.invalid> {number} +0000\ndata 1\nx\n"
+        ));
+    }
+    let output = git.git_with_input(&["fast-import", "--quiet"], stream.as_bytes());
+    assert!(output.status.success());
+    let mut target = git.git_ok(&["rev-parse", "main"]);
+    let mut kind = "commit";
+    for number in 0..200 {
+        let tag = format!(
+            "object {target}\ntype {kind}\ntag t{number}\ntagger A <a@b.invalid> 1 +0000\n\nx\n"
+        );
+        target = git.write_object_unchecked("tag", tag.as_bytes());
+        kind = "tag";
+    }
+    git.git_ok(&["update-ref", "refs/tags/nested", &target]);
+    // The default stack of a thread is 2 MiB; this is far less than a frame for each commit.
+    let judged = std::thread::Builder::new()
+        .stack_size(256 << 10)
+        .spawn(move || {
+            let whole = verify_spec(&git, "main^@").objects().len();
+            let tags = verify(&git, &floor("declared"), |it| it.select_tags().unwrap());
+            (whole, codes(&tags))
+        });
+    let (whole, tags) = judged.unwrap().join().unwrap();
+    assert_eq!(whole, 99_999);
+    assert_eq!(tags, [Some(Code::Unsigned)]);
+}

@@ -42,7 +42,7 @@ pub(super) fn run(
     let (selection, tip) = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
     let listening = interrupt::stops(judge.stopper())?;
-    let counter = repository.counter(&selection)?;
+    let counter = repository.counter(&selection);
     let kept = kept_in(repository)?;
     let radius = with_statements(kept.as_ref(), grounds, |statements| {
         progress::shown(&judge, Some(counter), || {

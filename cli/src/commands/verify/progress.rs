@@ -24,7 +24,7 @@ const BAR: u64 = 24;
 /// counted, how many there are.
 pub(super) fn shown<T>(
     judge: &Judge<'_>,
-    mut counter: Option<Counter<'_>>,
+    mut counter: Option<Counter>,
     work: impl FnOnce() -> T,
 ) -> T {
     if !io::stderr().is_terminal() {
