@@ -6,7 +6,7 @@ use crate::policy::Signer;
 
 /// Whoever judges statements.
 pub trait Statements: Sync {
-    /// Returns what is stated about a commit, by its full id, and was accepted.
+    /// Returns what is stated about a commit, by its full id, and was accepted; and who rejected it.
     ///
     /// # Errors
     /// In words, when it could not be looked at.
@@ -22,6 +22,8 @@ pub struct Stated {
     pub level: Option<&'static str>,
     /// Whether it says that somebody accepts the object.
     pub accepts: bool,
+    /// Whether it says that somebody does not. It counts for nothing else then.
+    pub rejects: bool,
     /// Who says so.
     pub by: SignedBy,
 }
