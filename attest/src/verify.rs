@@ -21,7 +21,7 @@ use crate::{
     bundle::Bundle,
     chain::{Chain, Link},
     level::{Derived, derive},
-    origins::{OriginSet, discloses},
+    origins::{OriginSet, is_disclosed_in},
     predicate::{
         Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
         PredicateError, Termination, UNKNOWN, VerificationResult,
@@ -1143,8 +1143,7 @@ fn contradiction(
     (judgement, predicate): (&Judgement, Option<&Result<Predicate, PredicateError>>),
     payload: &[u8],
 ) -> Option<(Code, String)> {
-    let said = serde_json::from_slice(payload);
-    if said.is_ok_and(|said| discloses(&said)) {
+    if is_disclosed_in(payload) {
         return Some((Code::OriginsDisclosed, String::new()));
     }
     let predicate = predicate?.as_ref().ok()?;

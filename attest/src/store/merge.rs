@@ -9,7 +9,7 @@ use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{FileName, Next, Shelf, StoreError, add, entries, is_short, read_blob, size, tree_of};
-use crate::{bundle::Bundle, origins::discloses};
+use crate::{bundle::Bundle, origins::is_disclosed_in};
 
 /// How many files are read, and their signatures checked on all cores, at a time.
 const CHECKED_AT_ONCE: usize = 256;
@@ -207,8 +207,8 @@ fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, Fi
         .filter_map(|(id, content)| {
             let bundle = Bundle::from_json(&content).ok()?;
             bundle.signed_statement()?;
-            let said = serde_json::from_slice(bundle.envelope().payload()).ok()?;
-            (!discloses(&said)).then(|| (id, FileName::of(&content)))
+            let is_public = !is_disclosed_in(bundle.envelope().payload());
+            is_public.then(|| (id, FileName::of(&content)))
         })
         .collect()
 }

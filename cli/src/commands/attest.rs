@@ -7,7 +7,7 @@ mod transfer;
 mod verify;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io::{self, Write},
     path::Path,
     thread::{self, JoinHandle},
@@ -89,16 +89,15 @@ impl Archive {
 
     /// Returns the commits that revisions and ranges name, in the order they were made, each once.
     fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
-        let mut commits: Vec<CommitSubject> = Vec::new();
+        let mut commits = Vec::new();
+        let mut seen = HashSet::new();
         for revision in revisions {
             let selection = self.repository.select(revision)?;
-            for id in self.repository.commits(&selection)?.iter().rev() {
+            let all = self.repository.commits(&selection)?;
+            for id in all.iter().rev().filter(|id| seen.insert(**id)) {
                 let id = id.to_string();
                 let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
-                let commit = CommitSubject::new(&id, &facts);
-                if !commits.contains(&commit) {
-                    commits.push(commit);
-                }
+                commits.push(CommitSubject::new(&id, &facts));
             }
         }
         Ok(commits)

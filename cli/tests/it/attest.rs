@@ -809,3 +809,38 @@ fn a_partial_clone_has_the_statements() {
         "{judged}"
     );
 }
+
+#[test]
+fn a_level_that_was_taken_over_says_so_in_every_report() {
+    let world = World::initialised();
+    let old = world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "better words"]);
+    let said = format!("L2 (as {}", &old[..7]);
+    for format in ["text", "html"] {
+        let report = world.notme_ok(&["verify", "--format", format]);
+        assert!(report.contains(&said), "{report}");
+    }
+}
+
+/// As in a review of everything that a branch brings: the key agent is asked when all is read.
+#[test]
+fn a_long_range_is_accepted_at_once() {
+    let world = World::initialised();
+    world.signed_commit("first");
+    for number in 0..60 {
+        world.git_ok(&[
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            &number.to_string(),
+        ]);
+    }
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD~60..HEAD"]);
+    let output = world.notme(&["attest", "verify", "--json", "HEAD~60..HEAD"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document.as_array().unwrap().len(), 60);
+}

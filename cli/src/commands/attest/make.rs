@@ -82,6 +82,8 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
     let commits = archive.commits(&arguments.revision)?;
+    // Whom the key agent waits for has nothing else to do.
+    let work = work(&commits)?;
     let mut author = Author::by(home, &archive, signer)?;
     let common = &arguments.common;
     let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -110,7 +112,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let mut run = json!({
         "orchestrator": {"name": "notme", "version": env!("CARGO_PKG_VERSION")},
         "execution": {"completedAt": author.now.to_string()},
-        "work": work(&commits)?,
+        "work": work,
     });
     if let Some(origins) = origins_hash(common)? {
         put(&mut run, &["originsHash"], origins.into());

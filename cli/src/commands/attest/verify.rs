@@ -54,7 +54,7 @@ struct Line<'a> {
     attested_as: &'a Option<String>,
     level: Option<Level>,
     claimed_level: Option<Level>,
-    unmet: &'static str,
+    unmet: Option<&'static str>,
     activity: Option<&'a str>,
     record: Option<u64>,
     records: Option<usize>,
@@ -156,7 +156,9 @@ impl<'a> Line<'a> {
             attested_as: &attested.attested_as,
             level: attested.derived.level,
             claimed_level: attested.claimed,
-            unmet: attested.derived.unmet,
+            // Of others than records, nobody asks for a level.
+            unmet: Some(attested.derived.unmet)
+                .filter(|_| is_accepted && attested.lifecycle.is_some()),
             activity: place.map(|place| &*place.activity),
             record: place.map(|place| place.sequence),
             records: place.map(|place| place.length),
@@ -234,9 +236,8 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;
     }
-    // Of others than records, nobody asks for a level.
-    if line.code.is_none() && line.lifecycle.is_some() {
-        say(format!("not there: {}", line.unmet))?;
+    if let Some(unmet) = line.unmet {
+        say(format!("not there: {unmet}"))?;
     }
     if let Some(origins) = line.origins {
         say(origins.as_str().to_owned())?;
