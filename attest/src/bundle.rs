@@ -199,11 +199,13 @@ impl Bundle {
         &self.timestamps
     }
 
-    /// Returns the statement, when it is one that the key of the bundle's own certificate signed.
+    /// Returns the statement, when it is one that the key of the bundle's own certificate signed, and
+    /// nobody else.
     /// Whether anybody vouches for that key is for the verifier to say.
     pub fn signed_statement(&self) -> Option<Statement> {
         let leaf = self.certificates.first()?;
         let is_signed = self.envelope.payload_type() == PAYLOAD_TYPE
+            && self.envelope.only_signature().is_some()
             && self.envelope.is_signed_by(leaf.public_key());
         let statement = is_signed.then(|| Statement::parse(self.envelope.payload()).ok());
         statement.flatten()

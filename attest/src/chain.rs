@@ -16,12 +16,15 @@ pub struct Link<'r> {
     pub digest: &'r str,
     /// Its place.
     pub record: &'r Record,
+    /// Whether it names its signer itself, so that nobody else can sign the same.
+    pub is_named: bool,
 }
 
 /// A whole chain, from its opening record on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Chain {
     digests: HashMap<String, u64>,
+    unnamed: HashSet<String>,
     head: String,
     closed: bool,
 }
@@ -37,6 +40,8 @@ impl Chain {
         links.dedup_by_key(|link| link.digest);
         let known: HashSet<_> = links.iter().map(|link| link.digest).collect();
         let mut digests = HashMap::with_capacity(links.len());
+        let unnamed = links.iter().filter(|link| !link.is_named);
+        let unnamed = unnamed.map(|link| link.digest.to_owned()).collect();
         let mut before: Option<Link<'_>> = None;
         for link in links {
             let Record {
@@ -78,6 +83,7 @@ impl Chain {
         let last = before.ok_or(ChainError::PrefixMissing)?;
         Ok(Self {
             digests,
+            unnamed,
             head: last.digest.to_owned(),
             closed: last.record.position == Position::Closing,
         })
@@ -102,6 +108,12 @@ impl Chain {
     /// Returns the number of a record.
     pub fn sequence(&self, digest: &str) -> Option<u64> {
         self.digests.get(digest).copied()
+    }
+
+    /// Returns the number of a record that names its signer.
+    pub fn named(&self, digest: &str) -> Option<u64> {
+        self.sequence(digest)
+            .filter(|_| !self.unnamed.contains(digest))
     }
 }
 
@@ -171,7 +183,11 @@ mod tests {
     }
 
     fn chain(records: &[(String, Record)]) -> Result<Chain, ChainError> {
-        let link = |(digest, record)| Link { digest, record };
+        let link = |(digest, record)| Link {
+            digest,
+            record,
+            is_named: true,
+        };
         let links: Vec<_> = records
             .iter()
             .map(|(digest, record)| (digest.as_str(), record))

@@ -160,6 +160,14 @@ pub(crate) fn discloses(value: &Value) -> bool {
     }
 }
 
+/// Tells it of the bytes of a statement.
+pub(crate) fn is_disclosed_in(payload: &[u8]) -> bool {
+    // A name that stands there in other letters has an escape in it.
+    let may = str::from_utf8(payload)
+        .is_ok_and(|text| text.contains("contentOrigins") || text.contains("\\u"));
+    may && serde_json::from_slice(payload).is_ok_and(|said| discloses(&said))
+}
+
 /// Tells it of an object.
 pub(crate) fn disclosed(object: &json::Object) -> bool {
     object.contains_key("contentOrigins") || object.values().any(discloses)
@@ -223,6 +231,20 @@ mod tests {
             ]),
             "37d643284fadeb66c85d4d31ea93c6b23d319f6ee3f09a0fa5993c9aa673e94f"
         );
+    }
+
+    #[test]
+    fn a_list_is_found_in_whatever_letters() {
+        for bad in [
+            r#"{"a":[{"contentOrigins":[]}]}"#,
+            r#"{"\u0063ontentOrigins":1}"#,
+            r#"{"content\u004Frigins":{}}"#,
+        ] {
+            assert!(is_disclosed_in(bad.as_bytes()), "{bad}");
+        }
+        for good in [r#"{"a":"contentOrigins"}"#, r#"{"\u0061":1}"#, "{}"] {
+            assert!(!is_disclosed_in(good.as_bytes()), "{good}");
+        }
     }
 
     #[test]

@@ -87,7 +87,10 @@ impl Predicate {
                 Decision::Rejected => "rejection",
             },
             Self::Receive(_) => "receive",
-            Self::Summary(_) => "verification-summary",
+            Self::Summary(it) => match it.verification_result {
+                VerificationResult::Passed => "verification-summary",
+                VerificationResult::Failed => "verification-failure",
+            },
         }
     }
 
@@ -101,7 +104,7 @@ impl Predicate {
             Self::Receive(it) => &it.received_at,
             Self::Summary(it) => &it.time_verified,
         };
-        text.parse().ok()
+        date_time(text)
     }
 
     /// Returns the digest that stands for the origins of what was read.
@@ -147,33 +150,37 @@ fn check_digest(text: &str, rule: &'static str) -> Result<(), PredicateError> {
 }
 
 fn check_time(text: &str, rule: &'static str) -> Result<(), PredicateError> {
-    match is_date_time(text) {
-        true => Ok(()),
-        false => Err(PredicateError::Rule(rule)),
+    match date_time(text) {
+        Some(_) => Ok(()),
+        None => Err(PredicateError::Rule(rule)),
     }
 }
 
-/// Tells whether a text is a date-time of RFC 3339 section 5.6, in whatever zone.
-fn is_date_time(text: &str) -> bool {
-    let Some((whole, rest)) = text.split_at_checked(19) else {
-        return false;
-    };
+/// Reads a date-time of RFC 3339 section 5.6, in whatever zone, to the second.
+fn date_time(text: &str) -> Option<UnixTime> {
+    let (whole, rest) = text.split_at_checked(19)?;
     let zone = match rest.strip_prefix('.') {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,
     };
     let has_digits = rest.len() == zone.len() || rest.len() > zone.len() + 1;
-    let is_zone = match zone.as_bytes() {
-        b"Z" | b"z" => true,
-        [b'+' | b'-', h, i, b':', m, n] => {
-            [h, i, m, n].iter().all(|digit| digit.is_ascii_digit())
-                && (*h, *i) <= (b'2', b'3')
-                && *m <= b'5'
+    let ahead = match zone.as_bytes() {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), h, i, b':', m, n] => {
+            let digit = |digit: &u8| char::from(*digit).to_digit(10).map(i64::from);
+            let hours = digit(h)? * 10 + digit(i)?;
+            let minutes = digit(m)? * 10 + digit(n)?;
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let ahead = hours * 3600 + minutes * 60;
+            if *sign == b'+' { ahead } else { -ahead }
         }
-        _ => false,
+        _ => return None,
     };
     let whole = format!("{}Z", whole.replacen(['t', ' '], "T", 1));
-    has_digits && is_zone && whole.parse::<UnixTime>().is_ok()
+    let at: UnixTime = whole.parse().ok()?;
+    has_digits.then(|| at.plus(-ahead))
 }
 
 /// Tells whether a text is a UUID (RFC 9562 section 4).
@@ -209,13 +216,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_date_time_is_the_same_in_every_zone() {
+        let at = date_time("2026-11-20T12:00:00Z");
+        for same in ["2026-11-20T13:30:00+01:30", "2026-11-20t07:00:00.9-05:00"] {
+            assert_eq!(date_time(same), at, "{same}");
+        }
+    }
+
+    #[test]
     fn knows_a_date_time() {
         for good in [
             "2026-11-20T12:00:00Z",
             "2026-11-20t12:00:00.123456789z",
             "2026-11-20T12:00:00+01:00",
         ] {
-            assert!(is_date_time(good), "{good}");
+            assert!(date_time(good).is_some(), "{good}");
         }
         for bad in [
             "",
@@ -228,7 +243,7 @@ mod tests {
             "2026-11-20T12:00:00+25:00",
             "2026-11-20T12:00:00Zé",
         ] {
-            assert!(!is_date_time(bad), "{bad}");
+            assert!(date_time(bad).is_none(), "{bad}");
         }
     }
 }

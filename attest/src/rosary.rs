@@ -10,10 +10,10 @@ use notme_core::{
     json::{self, JsonError, Object},
     key::sha256,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The longest handoff that is read, in bytes.
-const HANDOFF_MAX: u64 = 1024 * 1024;
+/// The longest handoff or work item that is read, in bytes.
+pub const HANDOFF_MAX: u64 = 1024 * 1024;
 /// The version that is read.
 const SCHEMA: &str = "2";
 /// The most phases of a pipeline that are read.
@@ -44,6 +44,19 @@ pub struct Handoff {
 }
 
 impl Handoff {
+    /// Reads one, of the version whose hash this is.
+    ///
+    /// # Errors
+    /// [`ImportError`], under the name that the file has.
+    pub fn from_json(name: &str, content: &[u8]) -> Result<Self, ImportError> {
+        let handoff: Self = read(name, content)?;
+        let schema = handoff.more.get("schema_version");
+        match schema.is_none_or(|schema| schema == SCHEMA) {
+            true => Ok(handoff),
+            false => Err(ImportError::Schema(name.to_owned())),
+        }
+    }
+
     /// Computes `chain_hash` of schema 2, in hex. Ambiguous: nothing marks where files end and
     /// commits begin, and neither verdict nor provider nor receiver are covered.
     pub fn rosary_chain_hash(&self) -> String {
@@ -88,6 +101,14 @@ pub struct Criterion {
 }
 
 impl WorkItem {
+    /// Reads one. Members that its hash does not cover are not looked at.
+    ///
+    /// # Errors
+    /// [`ImportError`], under the name that the file has.
+    pub fn from_json(name: &str, content: &[u8]) -> Result<Self, ImportError> {
+        read(name, content)
+    }
+
     /// Computes `content_hash`, in hex. Ambiguous: the parts of a criterion are joined bare.
     pub fn content_hash(&self) -> String {
         let mut text = Vec::new();
@@ -144,16 +165,9 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
             }
             Ok(_) => fs::read(&path).map_err(unreadable)?,
         };
-        let malformed = |error: JsonError| ImportError::Malformed(name.clone(), error);
-        let object = json::parse_object(&content).map_err(malformed)?;
-        let handoff: Handoff =
-            serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))?;
+        let handoff = Handoff::from_json(&name, &content)?;
         if handoff.phase != phase {
             return Err(ImportError::Phase(name, handoff.phase));
-        }
-        let schema = handoff.more.get("schema_version");
-        if schema.is_some_and(|schema| schema != SCHEMA) {
-            return Err(ImportError::Schema(name));
         }
         let before = handoffs.last().map(Handoff::rosary_chain_hash);
         match (&handoff.previous_chain_hash, before) {
@@ -188,6 +202,12 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
     }
 }
 
+fn read<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, ImportError> {
+    let malformed = |error: JsonError| ImportError::Malformed(name.to_owned(), error);
+    let object = json::parse_object(content).map_err(malformed)?;
+    serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))
+}
+
 /// Finds a handoff of a phase that comes after the one that is missing.
 fn later_phase(directory: &Path, missing: usize) -> Result<Option<usize>, ImportError> {
     let unreadable = |source| ImportError::File(directory.display().to_string(), source);
@@ -205,7 +225,7 @@ fn later_phase(directory: &Path, missing: usize) -> Result<Option<usize>, Import
     Ok(later)
 }
 
-/// The directory holds no chain of handoffs.
+/// A directory holds no chain of handoffs, or a file not what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// No first handoff: a chain without its beginning is none.
@@ -214,8 +234,8 @@ pub enum ImportError {
     /// A file that cannot be read.
     #[error("could not read `{0}`")]
     File(String, #[source] io::Error),
-    /// A file that is no handoff.
-    #[error("`{0}` is no handoff")]
+    /// A file that is not what it should be.
+    #[error("`{0}` is none of rosary's")]
     Malformed(String, #[source] JsonError),
     /// A file under another phase's name.
     #[error("`{0}` says that it is of phase {1}")]

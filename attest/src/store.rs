@@ -6,15 +6,15 @@
 //! where they were seen to be.
 
 mod merge;
+mod tip;
 mod trailer;
 
 use std::{
     fmt,
-    fs::File,
-    io,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use gix::{
@@ -36,7 +36,9 @@ use notme_core::{
     time::UnixTime,
 };
 
-pub use self::merge::Merged;
+use notme_verifier::Repository;
+
+pub use self::{merge::Merged, tip::Noted};
 use crate::{bundle::BUNDLE_MAX, predicate::Activity};
 
 /// What follows the digest in a file's name.
@@ -47,6 +49,9 @@ const NAME_DIGITS: usize = 16;
 const FILES_MAX: usize = 100_000;
 /// The most bytes of them.
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// How long anybody waits for somebody else who adds to a chain, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(5);
 /// How often a write that lost a race is tried again.
 const TRIES: u32 = 100;
 
@@ -136,19 +141,18 @@ impl Place {
         }
     }
 
-    fn directory(&self) -> (&str, &str) {
-        self.name
-            .split_at_checked(2)
-            .unwrap_or((self.name.as_str(), ""))
+    fn directory(&self) -> String {
+        let (head, rest) = self.name.split_at_checked(2).unwrap_or((&self.name, ""));
+        format!("{head}/{rest}")
     }
 
     /// Returns the path of a file. The records of an activity may be many thousands, so that they
     /// are spread over directories of their own.
     fn path(&self, file: &FileName) -> String {
-        let (head, rest) = self.directory();
+        let directory = self.directory();
         match self.shelf {
-            Shelf::Commits | Shelf::Trees => format!("{head}/{rest}/{file}"),
-            Shelf::Activities => format!("{head}/{rest}/{}/{file}", file.fan()),
+            Shelf::Commits | Shelf::Trees => format!("{directory}/{file}"),
+            Shelf::Activities => format!("{directory}/{}/{file}", file.fan()),
         }
     }
 }
@@ -182,11 +186,27 @@ impl fmt::Display for FileName {
     }
 }
 
+/// All that is kept in a place, by the name of its tree: while that is the same, so is everything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Contents(ObjectId);
+
+impl Contents {
+    fn of(directory: Entry) -> Option<Self> {
+        directory.mode.is_tree().then_some(Self(directory.id))
+    }
+}
+
+/// An object that holds a bundle.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Blob(ObjectId);
+
 /// A bundle as it is kept; nothing of it is checked.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// Its name. That it is the content's is for the reader to check.
     pub name: FileName,
+    /// Its object; none of what is kept nowhere.
+    pub blob: Option<Blob>,
     /// Its bytes; none of a file over a limit, which is then not what its name says.
     pub content: Vec<u8>,
 }
@@ -221,10 +241,7 @@ impl Store {
     /// [`StoreError`] when it is none.
     pub fn open(git_directory: &Path) -> Result<Self, StoreError> {
         // Nothing in a repository's configuration makes this program run anything.
-        let options = gix::open::Options::isolated()
-            .with(gix::sec::Trust::Full)
-            // What is judged is what the name says, whatever is put in its place for reading.
-            .config_overrides(["core.useReplaceRefs=false"]);
+        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
         let repository =
             gix::open_opts(git_directory, options).map_err(|error| failed("open it", error))?;
         let hash = match repository.object_hash() {
@@ -236,6 +253,15 @@ impl Store {
             hash,
             elsewhere: Vec::new(),
         })
+    }
+
+    /// Takes the store of a repository that is open already.
+    pub fn of(repository: &Repository) -> Self {
+        Self {
+            repository: repository.shared(),
+            hash: repository.hash(),
+            elsewhere: Vec::new(),
+        }
     }
 
     /// Looks for commits in these directories of objects as well: while a push is received, git
@@ -253,17 +279,23 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be made.
     pub fn lock(&self) -> Result<File, StoreError> {
-        let directory = self.repository.to_thread_local().common_dir().to_owned();
-        let lock = || {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(directory.join("notme-attest.lock"))?;
-            file.lock()?;
-            Ok(file)
-        };
-        lock().map_err(|error: io::Error| failed("lock them", error))
+        let directory = self.local().common_dir().to_owned();
+        let path = directory.join("notme-attest.lock");
+        let open = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        let file = open.map_err(|error| failed("lock them", error))?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(path)),
+                Err(TryLockError::Error(error)) => return Err(failed("lock them", error)),
+            }
+        }
     }
 
     /// Tells whether there are any statements.
@@ -271,7 +303,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the refs cannot be read.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.local();
         for shelf in Shelf::ALL {
             if tip(&repository, &shelf.reference())?.is_some() {
                 return Ok(false);
@@ -287,18 +319,41 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
-        let repository = self.repository.to_thread_local();
+        self.read_unless(place, |_, _| false)
+    }
+
+    /// As [`Store::read`], but for the content of bundles whose names are known already.
+    pub(crate) fn read_unless(
+        &self,
+        place: &Place,
+        is_known: impl Fn(&FileName, Blob) -> bool,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let repository = self.local();
         let mut all = Vec::new();
         let mut left = BYTES_MAX;
         for (name, id) in blobs(&repository, place)? {
+            let blob = Some(Blob(id));
+            if all.len() < FILES_MAX && is_known(&name, Blob(id)) {
+                let content = Vec::new();
+                all.push(Kept {
+                    name,
+                    blob,
+                    content,
+                });
+                continue;
+            }
             let size = size(&repository, id)?;
             let rest = left.checked_sub(size).filter(|_| all.len() < FILES_MAX);
             let is_read = rest.is_some() && is_short(size);
             let content = match is_read {
-                true => blob(&repository, id)?,
+                true => read_blob(&repository, id)?,
                 false => Vec::new(),
             };
-            all.push(Kept { name, content });
+            all.push(Kept {
+                name,
+                blob,
+                content,
+            });
             match rest {
                 Some(rest) if is_read => left = rest,
                 Some(_) => {}
@@ -308,12 +363,44 @@ impl Store {
         Ok(all)
     }
 
+    /// Returns one bundle of a place; `None` when it is not there.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_one(&self, place: &Place, file: &FileName) -> Result<Option<Kept>, StoreError> {
+        let repository = self.local();
+        let path = place.path(file);
+        let found = at(&repository, place.shelf, &path)?;
+        let Some(Entry { id, .. }) = found.filter(|found| found.mode.is_blob()) else {
+            return Ok(None);
+        };
+        let content = match is_short(size(&repository, id)?) {
+            true => read_blob(&repository, id)?,
+            false => Vec::new(),
+        };
+        Ok(Some(Kept {
+            name: file.clone(),
+            blob: Some(Blob(id)),
+            content,
+        }))
+    }
+
     /// Returns how many bundles are kept in a place, without reading them.
     ///
     /// # Errors
     /// As [`Store::read`].
     pub fn count(&self, place: &Place) -> Result<usize, StoreError> {
-        Ok(blobs(&self.repository.to_thread_local(), place)?.len())
+        Ok(blobs(&self.local(), place)?.len())
+    }
+
+    /// Tells what is kept in a place without reading it; `None` for nothing.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn contents(&self, place: &Place) -> Result<Option<Contents>, StoreError> {
+        let repository = self.local();
+        let found = at(&repository, place.shelf, &place.directory())?;
+        Ok(found.and_then(Contents::of))
     }
 
     /// Keeps bundles, each in all its places, in one step: all of them, or none.
@@ -325,6 +412,30 @@ impl Store {
         bundles: &[(Vec<u8>, Vec<Place>)],
         now: UnixTime,
     ) -> Result<(), StoreError> {
+        self.put(bundles, now, None).map(drop)
+    }
+
+    /// As [`Store::write`], if nothing was added to a place since it was looked at. Returns what
+    /// is kept there then.
+    ///
+    /// # Errors
+    /// As [`Store::write`], and [`StoreError::Moved`].
+    pub fn write_after(
+        &self,
+        bundles: &[(Vec<u8>, Vec<Place>)],
+        now: UnixTime,
+        (place, seen): (&Place, Option<Contents>),
+    ) -> Result<Option<Contents>, StoreError> {
+        self.put(bundles, now, Some((place, seen)))
+    }
+
+    fn put(
+        &self,
+        bundles: &[(Vec<u8>, Vec<Place>)],
+        now: UnixTime,
+        after: Option<(&Place, Option<Contents>)>,
+    ) -> Result<Option<Contents>, StoreError> {
+        let mut contents = None;
         self.advance(now, |repository, shelf, tip| {
             let mut additions = Vec::new();
             for (content, places) in bundles {
@@ -337,10 +448,24 @@ impl Store {
                 }
             }
             let base = tip.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
+            let after = after.filter(|(place, _)| place.shelf == shelf);
+            let in_tree = |tree, place: &Place| {
+                let found = below(repository, tree, &place.directory())?;
+                Ok::<_, StoreError>(found.and_then(Contents::of))
+            };
+            if let Some((place, seen)) = after
+                && base.map_or(Ok(None), |base| in_tree(base, place))? != seen
+            {
+                return Err(StoreError::Moved);
+            }
             let tree = add(repository, base, additions)?;
+            if let Some((place, _)) = after {
+                contents = in_tree(tree, place)?;
+            }
             Ok((Some(tree) != base && tree != repository.empty_tree().id)
                 .then_some(Next::Tree(tree, None)))
-        })
+        })?;
+        Ok(contents)
     }
 
     /// Reads a commit; `None` when it is not here.
@@ -348,8 +473,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is here and cannot be read.
     pub fn commit(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
-        let repository = self.repository.to_thread_local();
-        let Ok(id) = ObjectId::from_hex(id.as_bytes()) else {
+        let repository = self.local();
+        let id = ObjectId::from_hex(id.as_bytes()).ok();
+        let Some(id) = id.filter(|id| id.kind() == repository.object_hash()) else {
             return Ok(None);
         };
         let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
@@ -370,6 +496,13 @@ impl Store {
             tree,
             trailers,
         }))
+    }
+
+    fn local(&self) -> gix::Repository {
+        let mut repository = self.repository.to_thread_local();
+        // What is judged is what the name says, whatever is put in its place for reading.
+        repository.objects.ignore_replacements = true;
+        repository
     }
 
     fn find(
@@ -402,13 +535,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when that cannot be read.
     pub fn is_shallow(&self) -> Result<bool, StoreError> {
-        let shallow = self.repository.to_thread_local().is_shallow();
+        let shallow = self.local().is_shallow();
         shallow.map_err(|error| failed("see where its history ends", error))
     }
 
     /// Returns what HEAD names, if it names a commit.
     pub fn head(&self) -> Option<String> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.local();
         let head = repository.head_id().ok()?;
         Some(head.detach().to_string())
     }
@@ -441,7 +574,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn ahead_of(&self, remote: &str) -> Result<Vec<Shelf>, StoreError> {
-        let repository = self.repository.to_thread_local();
+        let repository = self.local();
         let mut ahead = Vec::new();
         for shelf in Shelf::ALL {
             let ours = tip(&repository, &shelf.reference())?;
@@ -495,13 +628,17 @@ impl Store {
         };
         let mut time = gix::date::parse::TimeBuf::default();
         let author = signature.to_ref(&mut time);
-        let repository = self.repository.to_thread_local();
+        let repository = self.local();
         let mut edits = Vec::new();
         for shelf in Shelf::ALL {
             let old = tip(&repository, &shelf.reference())?;
             if let Some(old) = old
                 && !is_commit(&repository, old)?
             {
+                return Err(StoreError::NoCommit(shelf.reference()));
+            }
+            // git keeps no ref below another, which is found when the others have moved.
+            if old.is_none() && has_below(&repository, &shelf.reference())? {
                 return Err(StoreError::NoCommit(shelf.reference()));
             }
             let new = match make(&repository, shelf, old)? {
@@ -578,6 +715,18 @@ fn tip(repository: &gix::Repository, name: &str) -> Result<Option<ObjectId>, Sto
     Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
 }
 
+/// Tells whether there are refs below one.
+fn has_below(repository: &gix::Repository, name: &str) -> Result<bool, StoreError> {
+    let references = repository
+        .references()
+        .map_err(|error| failed("read the refs", error))?;
+    let below = format!("{name}/");
+    let mut found = references
+        .prefixed(below.as_str())
+        .map_err(|error| failed("read the refs", error))?;
+    Ok(found.next().is_some())
+}
+
 /// Tells whether an object is a commit: a ref that somebody moved may name anything.
 fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreError> {
     let header = repository
@@ -611,16 +760,38 @@ fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, S
     Ok(tree.detach())
 }
 
-/// Returns a directory of a tree.
-fn child(
+/// Returns what a path leads to on a shelf; `None` when nothing is there.
+fn at(repository: &gix::Repository, shelf: Shelf, path: &str) -> Result<Option<Entry>, StoreError> {
+    match tip(repository, &shelf.reference())? {
+        Some(tip) if is_commit(repository, tip)? => {
+            below(repository, tree_of(repository, tip)?, path)
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Returns what a path leads to from a tree.
+fn below(
     repository: &gix::Repository,
     tree: ObjectId,
-    name: &str,
-) -> Result<Option<ObjectId>, StoreError> {
-    let found = entries(repository, tree)?
-        .into_iter()
-        .find(|entry| entry.mode.is_tree() && entry.name == name.as_bytes());
-    Ok(found.map(|entry| entry.id))
+    path: &str,
+) -> Result<Option<Entry>, StoreError> {
+    let mut found = Entry {
+        name: Vec::new(),
+        mode: EntryKind::Tree.into(),
+        id: tree,
+    };
+    for name in path.split('/') {
+        if !found.mode.is_tree() {
+            return Ok(None);
+        }
+        let mut entries = entries(repository, found.id)?.into_iter();
+        match entries.find(|entry| entry.name == name.as_bytes()) {
+            Some(entry) => found = entry,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(found))
 }
 
 /// Returns the bundles in a place.
@@ -628,20 +799,10 @@ fn blobs(
     repository: &gix::Repository,
     place: &Place,
 ) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
-    let Some(tip) = tip(repository, &place.shelf.reference())? else {
+    let found = at(repository, place.shelf, &place.directory())?;
+    let Some(Contents(tree)) = found.and_then(Contents::of) else {
         return Ok(Vec::new());
     };
-    if !is_commit(repository, tip)? {
-        return Ok(Vec::new());
-    }
-    let (head, rest) = place.directory();
-    let mut tree = tree_of(repository, tip)?;
-    for name in [head, rest] {
-        match child(repository, tree, name)? {
-            Some(below) => tree = below,
-            None => return Ok(Vec::new()),
-        }
-    }
     let mut blobs = Vec::new();
     match place.shelf {
         Shelf::Commits | Shelf::Trees => blobs.extend(files(repository, tree)?),
@@ -706,7 +867,7 @@ fn is_short(size: u64) -> bool {
     usize::try_from(size).is_ok_and(|size| size <= BUNDLE_MAX)
 }
 
-fn blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
+fn read_blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
     let mut found = repository
         .find_blob(id)
         .map_err(|error| failed("read a bundle", error))?;
@@ -735,7 +896,6 @@ pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
     }
 }
 
-/// Looks for the list however deep it lies; reading JSON has limited that.
 /// The store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -753,6 +913,9 @@ pub enum StoreError {
     /// A commit whose bytes are another object's.
     #[error("commit {0} is not what its name says")]
     Misnamed(String),
+    /// Somebody who adds to a chain, and does not end.
+    #[error("`{}` is held: somebody adds to an activity, and has not come to an end", .0.display())]
+    Busy(PathBuf),
     /// A ref that holds no statements.
     #[error("`{0}` names no commit, so that nothing can be kept there")]
     NoCommit(String),
@@ -761,6 +924,12 @@ pub enum StoreError {
         "`{}` is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", .0.display()
     )]
     Locked(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A remote that has more than anybody could have stated.
+    #[error("`{0}` of the remote has too many files; none of them was taken")]
+    TooMany(String),
+    /// A place that somebody added to.
+    #[error("somebody else added to it meanwhile; nothing was written")]
+    Moved,
     /// A list of origins.
     #[error("`contentOrigins` in a public carrier; `originsHash` stands for it there")]
     Disclosed,

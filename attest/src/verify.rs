@@ -21,16 +21,21 @@ use crate::{
     bundle::Bundle,
     chain::{Chain, Link},
     level::{Derived, derive},
-    origins::{OriginSet, discloses},
+    origins::{OriginSet, is_disclosed_in},
     predicate::{
         Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
-        PredicateError, RECEIVE, Receive, Termination, UNKNOWN,
+        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
     },
-    store::{CommitFacts, FileName, Kept, Place, Store, StoreError},
+    store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
 
 /// How often a commit may have taken the place of another.
 const SUCCESSIONS_MAX: usize = 16;
+/// How many statements may rest on one another.
+const EVIDENCE_DEPTH_MAX: usize = 32;
+
+/// So many bundles are judged sooner by one thread than others are started.
+const FEW: usize = 16;
 
 /// How far what a statement says of its time may be from when it was signed, in seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -89,6 +94,32 @@ pub struct Attested {
     pub termination: Option<Termination>,
     /// How its work came out.
     pub outcome: Option<Outcome>,
+    /// What came of a verification.
+    pub result: Option<VerificationResult>,
+    /// What it rests on.
+    footing: Footing,
+}
+
+/// What a statement rests on.
+#[derive(Clone, Debug)]
+enum Footing {
+    /// All of it is there, and accepted: so many, one on the other.
+    Firm(usize),
+    /// Not all of it.
+    Missing(String),
+    /// More than [`EVIDENCE_DEPTH_MAX`], one on the other.
+    TooDeep,
+}
+
+impl Footing {
+    fn refusal(&self) -> Option<(Code, String)> {
+        let detail = match self {
+            Self::Firm(_) => return None,
+            Self::Missing(digest) => digest.clone(),
+            Self::TooDeep => format!("more than {EVIDENCE_DEPTH_MAX} rest on one another"),
+        };
+        Some((Code::EvidenceMissing, detail))
+    }
 }
 
 /// A statement whose signature somebody asked about.
@@ -118,19 +149,61 @@ pub struct RecordPlace {
 }
 
 /// A chain, or why it is none.
-pub type Judged = Result<Chain, (Code, String)>;
+type Judged = Result<Chain, (Code, String)>;
+
+/// What the records of one chain have in common. Somebody who may sign for an activity of their own
+/// and those that it starts cannot reach another's chain by naming it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Whose {
+    activity: String,
+    identity: String,
+    /// The trust store's name of who vouches for that: others may give the same name.
+    authority: String,
+    /// The activity that started it.
+    parent: Option<String>,
+}
+
+/// The last record of a chain: what the next one goes on from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tip {
+    /// Its number.
+    pub sequence: u64,
+    /// `sha256:<hex>` of its payload.
+    pub digest: String,
+    /// The number of the segment that it is in.
+    pub segment: u64,
+    /// Whether the activity goes on.
+    pub lifecycle: Lifecycle,
+    /// The activity that started its own.
+    pub parent: Option<String>,
+    /// What its activity kept when it was the last one.
+    pub contents: Option<Contents>,
+}
+
+/// Which bytes, under which name.
+type BundleId = (FileName, Option<Blob>);
+
+/// What is kept in a place.
+#[derive(Debug, Default)]
+struct Shelved {
+    all: Vec<Arc<Examined>>,
+    by_digest: HashMap<String, Vec<usize>>,
+}
 
 /// A bundle after everything that it says by itself was judged.
 #[derive(Debug)]
 struct Examined {
+    id: BundleId,
     file: FileName,
     digest: Option<String>,
+    predicate_type: Option<String>,
+    /// What is said; not kept of those whom nobody trusts.
     statement: Option<Statement>,
     predicate: Option<Result<Predicate, PredicateError>>,
     judgement: Option<Judgement>,
     refusal: Option<(Code, String)>,
-    /// Whether it lists origins in the open.
-    discloses: bool,
+    /// Why it is refused, whatever it is about.
+    contradiction: Option<(Code, String)>,
 }
 
 /// The statements of a repository, judged.
@@ -139,9 +212,14 @@ pub struct Attestations<'j> {
     store: Store,
     judge: &'j Judge<'j>,
     asked: Asked,
-    examined: Mutex<HashMap<FileName, Arc<Examined>>>,
-    chains: Mutex<HashMap<(String, String), Arc<Judged>>>,
-    levels: Mutex<HashMap<(String, String), Derived>>,
+    examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
+    /// What was read of each place, so that it is read once.
+    places: Mutex<HashMap<Place, Arc<Shelved>>>,
+    chains: Mutex<HashMap<Whose, Arc<Judged>>>,
+    levels: Mutex<HashMap<Whose, Derived>>,
+    /// On how many others what others rest on rests itself, if it is accepted; by its file and the
+    /// commit that it is about.
+    cited: Mutex<HashMap<(BundleId, String), Option<usize>>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -152,8 +230,10 @@ impl<'j> Attestations<'j> {
             judge,
             asked,
             examined: Mutex::default(),
+            places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
+            cited: Mutex::default(),
         }
     }
 
@@ -178,11 +258,10 @@ impl<'j> Attestations<'j> {
         while let Some((name, by)) = names.get(next).cloned() {
             next += 1;
             let named = self.other(&name, commit)?;
-            for kept in self.store.read(&Place::commit(&name))? {
-                let examined = self.examine(&kept);
+            for examined in self.kept(Place::commit(&name))?.all.iter().map(Arc::clone) {
                 // Only what the same signer stated: nobody moves what others said.
                 let is_carried = by.as_ref().is_none_or(|by| examined.is_carried_by(by));
-                if !is_carried || !seen.insert(kept.name) {
+                if !is_carried || !seen.insert(examined.id.clone()) {
                     continue;
                 }
                 let found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
@@ -201,17 +280,18 @@ impl<'j> Attestations<'j> {
                 all.push(found);
             }
         }
-        let mut same_tree = self.store.read(&Place::tree(&facts.tree))?;
-        if !same_tree.is_empty() && self.changes_nothing(&facts)? {
-            same_tree.clear();
-        }
-        for kept in same_tree {
-            if seen.contains(&kept.name) {
+        let same_tree = self.kept(Place::tree(&facts.tree))?;
+        let others = same_tree.all.iter();
+        let others = others.filter(|it| !seen.contains(&it.id));
+        let others: Vec<_> = others.map(Arc::clone).collect();
+        let is_taken_over = !others.is_empty() && !self.changes_nothing(&facts)?;
+        for examined in others.into_iter().filter(|_| is_taken_over) {
+            let (name, named) = self.twin(&examined, &facts.tree, commit)?;
+            if name.is_empty() {
+                // It does not speak of that tree, whoever put it there.
                 continue;
             }
-            let examined = self.examine(&kept);
-            let (name, named) = self.twin(&examined, &facts.tree, commit)?;
-            let is_here = name == commit || named.is_some() || name.is_empty();
+            let is_here = name == commit || named.is_some();
             let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
             if !is_here && found.attested.verdict == Verdict::Accepted {
                 let detail = format!("{name}, which it speaks of");
@@ -220,8 +300,9 @@ impl<'j> Attestations<'j> {
             all.push(found);
         }
         self.bind(&mut all)?;
+        hand_down(&mut all);
         let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
-        self.hand_down(&mut all);
+        tell_once(&mut all);
         Ok(all)
     }
 
@@ -294,7 +375,7 @@ impl<'j> Attestations<'j> {
         let about = About {
             name,
             commits,
-            is_cited: false,
+            depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
         if name != commit {
@@ -315,12 +396,8 @@ impl<'j> Attestations<'j> {
         }
         let mut claims = Vec::new();
         for Found { examined, .. } in &*all {
-            if let (Some(identity), Some(activity), Some(digest)) = (
-                examined.judged_identity(),
-                examined.activity(),
-                &examined.digest,
-            ) {
-                let chain = self.chain(&activity.activity.id, identity)?;
+            if let (Some(whose), Some(digest)) = (examined.whose(), &examined.digest) {
+                let chain = self.chain(&whose)?;
                 if let Ok(whole) = chain.as_ref()
                     && let Some(sequence) = whole.sequence(digest)
                 {
@@ -331,7 +408,7 @@ impl<'j> Attestations<'j> {
         let is_claimed = |head: &str| {
             claims.iter().any(|(chain, sequence)| {
                 let chain = chain.as_ref().as_ref().ok();
-                let at = chain.and_then(|chain| chain.sequence(head));
+                let at = chain.and_then(|chain| chain.named(head));
                 at.is_some_and(|at| at < *sequence)
             })
         };
@@ -350,7 +427,11 @@ impl<'j> Attestations<'j> {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn of_all(&self, commits: &[String]) -> Result<Vec<Vec<Attested>>, StoreError> {
-        commits.par_iter().map(|commit| self.of(commit)).collect()
+        match commits {
+            // Threads would take longer to start than this takes.
+            [only] => Ok(vec![self.of(only)?]),
+            _ => commits.par_iter().map(|commit| self.of(commit)).collect(),
+        }
     }
 
     /// Finds the statements about commits whose signature a test finds something about, whatever
@@ -364,16 +445,12 @@ impl<'j> Attestations<'j> {
         test: impl Fn(&Judgement) -> Option<T> + Sync,
     ) -> Result<Vec<SignedSo<T>>, StoreError> {
         let of = |commit: &String| {
-            let kept = self.store.read(&Place::commit(commit))?;
-            let signed = kept.iter().filter_map(|kept| {
-                let examined = self.examine(kept);
+            let kept = self.kept(Place::commit(commit))?;
+            let signed = kept.all.iter().filter_map(|examined| {
                 Some(SignedSo {
                     found: test(examined.judgement.as_ref()?)?,
                     digest: examined.digest.clone()?,
-                    predicate_type: examined
-                        .statement
-                        .as_ref()
-                        .map(|it| it.predicate_type().to_owned()),
+                    predicate_type: examined.predicate_type.clone(),
                     commit: commit.clone(),
                 })
             });
@@ -392,6 +469,7 @@ impl<'j> Attestations<'j> {
     pub fn of_bundle(&self, content: Vec<u8>) -> Result<Attested, StoreError> {
         let examined = self.examine(&Kept {
             name: FileName::of(&content),
+            blob: None,
             content,
         });
         let named = examined.statement.iter();
@@ -418,29 +496,23 @@ impl<'j> Attestations<'j> {
         Ok(attested)
     }
 
-    /// Finds the chain of an activity, as it was signed by an identity.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read. The inner error is the chain's.
-    pub fn chain(&self, activity: &str, identity: &str) -> Result<Arc<Judged>, StoreError> {
-        let key = (activity.to_owned(), identity.to_owned());
-        if let Some(known) = lock(&self.chains).get(&key) {
+    /// Finds a chain. The inner error is the chain's.
+    fn chain(&self, whose: &Whose) -> Result<Arc<Judged>, StoreError> {
+        if let Some(known) = lock(&self.chains).get(whose) {
             return Ok(Arc::clone(known));
         }
-        let kept = self.store.read(&Place::activity(activity))?;
-        let examined: Vec<_> = kept.par_iter().map(|kept| self.examine(kept)).collect();
         let mut links = Vec::new();
         let (mut bases, mut ties) = (Vec::new(), Vec::new());
         let mut successions = HashMap::new();
-        for record in &examined {
+        let kept = self.kept(Place::activity(&whose.activity))?;
+        for record in &kept.all {
             // Others' records under the same id are others' chains.
-            let is_theirs = record.judged_identity() == Some(identity);
-            if let (true, Some(it), Some(digest)) = (is_theirs, record.activity(), &record.digest)
-                && it.activity.id == activity
-            {
+            let is_of_it = record.whose().as_ref() == Some(whose);
+            if let (true, Some(it), Some(digest)) = (is_of_it, record.activity(), &record.digest) {
                 links.push(Link {
                     digest,
                     record: &it.chain,
+                    is_named: it.workload == whose.identity,
                 });
                 bases.extend(&it.chain.base);
                 ties.extend(&it.chain.commits);
@@ -476,50 +548,87 @@ impl<'j> Attestations<'j> {
             chain = Err((Code::ChainElsewhere, detail.to_owned()));
         }
         let chain = Arc::new(chain);
-        lock(&self.chains).insert(key, Arc::clone(&chain));
+        lock(&self.chains).insert(whose.clone(), Arc::clone(&chain));
         Ok(chain)
     }
 
-    /// Gives what an accepted record cites its level, if its signer stated that too: it is part of
-    /// what the level was derived from.
-    fn hand_down(&self, all: &mut [Attested]) {
-        let mut levels = HashMap::new();
+    /// Finds where the chain of an activity ends, as an identity signed it. Where nothing came since
+    /// that was noted, its last record is judged, and else the whole chain.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read. The inner error is the chain's.
+    pub fn tip(
+        &self,
+        activity: &str,
+        identity: &str,
+    ) -> Result<Result<Tip, (Code, String)>, StoreError> {
+        let place = Place::activity(activity);
+        if let Some(Noted { file, contents }) = self.store.noted(activity, identity)?
+            && let Some(kept) = self.store.read_one(&place, &file)?
+            && let Some((_, tip)) = self.examine(&kept).tip(activity, identity)
         {
-            let known = lock(&self.examined);
-            for attested in all.iter().filter(|it| it.derived.level.is_some()) {
-                let citing = known.get(&attested.file);
-                let cited = citing.and_then(|it| it.activity()).map(|it| &it.evidence);
-                for evidence in cited.into_iter().flatten() {
-                    let cited = (
-                        Some(evidence.digest.clone()),
-                        Some(evidence.predicate_type.clone()),
-                        attested.identity.clone(),
-                    );
-                    levels.insert(cited, attested.derived);
-                }
+            let contents = Some(contents);
+            return Ok(Ok(Tip { contents, ..tip }));
+        }
+        let contents = self.store.contents(&place)?;
+        let kept = self.kept(place)?;
+        let records = kept.all.iter().filter_map(|it| it.tip(activity, identity));
+        let records: Vec<_> = records.collect();
+        // One that nobody started, where others say that they did start one of that name.
+        let all = records.iter().map(|(whose, _)| whose);
+        let Some(whose) = all.min_by_key(|whose| &whose.parent).cloned() else {
+            let detail = "there is no record of it here".to_owned();
+            return Ok(Err((Code::ChainPrefixMissing, detail)));
+        };
+        let chain = self.chain(&whose)?;
+        Ok(match &*chain {
+            Ok(chain) => {
+                let mut tips = records.into_iter().map(|(_, tip)| tip);
+                let last = tips.find(|tip| tip.digest == chain.head());
+                last.map(|tip| Tip { contents, ..tip })
+                    .ok_or_else(|| (Code::ChainTailMissing, String::new()))
+            }
+            Err(error) => Err(error.clone()),
+        })
+    }
+
+    /// Judges what is kept in a place, each bundle by itself; many of them on all cores.
+    fn kept(&self, place: Place) -> Result<Arc<Shelved>, StoreError> {
+        if let Some(known) = lock(&self.places).get(&place) {
+            return Ok(Arc::clone(known));
+        }
+        let is_known = |file: &FileName, blob| {
+            let id = (file.clone(), Some(blob));
+            lock(&self.examined).contains_key(&id)
+        };
+        let kept = self.store.read_unless(&place, is_known)?;
+        let all: Vec<_> = match kept.len() {
+            0..FEW => kept.iter().map(|kept| self.examine(kept)).collect(),
+            _ => kept.par_iter().map(|kept| self.examine(kept)).collect(),
+        };
+        let mut shelved = Shelved {
+            all,
+            by_digest: HashMap::new(),
+        };
+        for (number, it) in shelved.all.iter().enumerate() {
+            if let Some(digest) = &it.digest {
+                let numbers = shelved.by_digest.entry(digest.clone()).or_default();
+                numbers.push(number);
             }
         }
-        for attested in all {
-            let cited = (
-                attested.digest.clone(),
-                attested.predicate_type.clone(),
-                attested.identity.clone(),
-            );
-            if let (Verdict::Accepted, None, Some(derived)) =
-                (attested.verdict, attested.derived.level, levels.get(&cited))
-            {
-                attested.derived = *derived;
-            }
-        }
+        let shelved = Arc::new(shelved);
+        lock(&self.places).insert(place, Arc::clone(&shelved));
+        Ok(shelved)
     }
 
     /// Judges what a bundle says by itself, once.
     fn examine(&self, kept: &Kept) -> Arc<Examined> {
-        if let Some(known) = lock(&self.examined).get(&kept.name) {
+        let id = (kept.name.clone(), kept.blob);
+        if let Some(known) = lock(&self.examined).get(&id) {
             return Arc::clone(known);
         }
         let examined = Arc::new(Examined::of(kept, self.judge));
-        lock(&self.examined).insert(kept.name.clone(), Arc::clone(&examined));
+        lock(&self.examined).insert(id, Arc::clone(&examined));
         examined
     }
 
@@ -544,13 +653,25 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::StatementMalformed, String::new())));
         };
         // What is cited may be a record that covers no commit.
-        let is_about =
-            about.is_cited && about.name.is_empty() || statement.speaks_of("gitCommit", about.name);
+        let is_about = about.depth > 0 && about.name.is_empty()
+            || statement.speaks_of("gitCommit", about.name);
         if !is_about {
             return Ok(Some((
                 Code::SubjectMismatch,
                 format!("it is not about {}", about.name),
             )));
+        }
+        let trees = statement.subjects().iter().filter(|it| {
+            let commit = it.digest.get("gitCommit");
+            commit.is_some_and(|commit| *commit == about.name)
+        });
+        let mut trees = trees.filter_map(|it| it.digest.get("gitTree"));
+        let mut here = about.commits.iter().filter(|(id, _)| *id == about.name);
+        if let Some((_, facts)) = here.next()
+            && let Some(other) = trees.find(|tree| **tree != facts.tree)
+        {
+            let detail = format!("{} has another tree than {other}", about.name);
+            return Ok(Some((Code::SubjectMismatch, detail)));
         }
         let predicate = match predicate {
             Ok(predicate) => predicate,
@@ -559,39 +680,30 @@ impl<'j> Attestations<'j> {
             }
             Err(error) => return Ok(Some((Code::PredicateMalformed, error.to_string()))),
         };
-        if examined.discloses {
-            return Ok(Some((Code::OriginsDisclosed, String::new())));
+        if let Some(refusal) = &examined.contradiction {
+            return Ok(Some(refusal.clone()));
         }
         if let (Some(stated), Some(shown)) = (predicate.origins_hash(), &self.asked.origins)
             && Some(stated) != shown.digest().as_deref()
         {
             return Ok(Some((Code::OriginsMismatch, format!("it states {stated}"))));
         }
-        let judged_at = examined.judgement.as_ref().and_then(Judgement::judged_at);
-        let apart_at_most = match predicate {
-            Predicate::Activity(_) | Predicate::Acceptance(_) => DAY,
-            // Whoever says when something was there says it then.
-            Predicate::Receive(_) => self.judge.policy().skew_seconds().into(),
-            Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => u64::MAX,
-        };
-        if let (Some(stated), Some(judged)) = (predicate.stated_at(), judged_at)
-            && stated.secs().abs_diff(judged.secs()) > apart_at_most
+        if let Predicate::Receive(_) = predicate
+            && let Some(judgement) = &examined.judgement
         {
-            let detail = format!("it says {stated}, and was signed at {judged}");
-            return Ok(Some((Code::PredicateMalformed, detail)));
+            // Whoever says when something was there says it then.
+            let skew = self.judge.policy().skew_seconds().into();
+            if let Some(refusal) = apart(judgement, predicate, skew) {
+                return Ok(Some(refusal));
+            }
         }
         let identity = examined.judged_identity().unwrap_or_default();
         Ok(match predicate {
             Predicate::Activity(activity) => {
-                self.activity_refusal(activity, identity, examined, about, attested)?
+                self.activity_refusal(activity, examined, about, attested)?
             }
             Predicate::Acceptance(acceptance) => {
-                self.acceptance_refusal(acceptance, identity, statement, about)?
-            }
-            // Whoever verifies is whoever signs: names of others are words.
-            Predicate::Summary(summary) if summary.verifier.id != identity => {
-                let detail = format!("it names {}", summary.verifier.id);
-                Some((Code::AgentMismatch, detail))
+                self.acceptance_refusal(acceptance, identity, statement, about, attested)?
             }
             Predicate::Dispatch(_)
             | Predicate::Handoff(_)
@@ -603,17 +715,15 @@ impl<'j> Attestations<'j> {
     fn activity_refusal(
         &self,
         activity: &Activity,
-        identity: &str,
         examined: &Examined,
         about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
-        if activity.workload != UNKNOWN && activity.workload != identity {
-            let detail = format!("it names {}", activity.workload);
-            return Ok(Some((Code::AgentMismatch, detail)));
-        }
         let id = &activity.activity.id;
-        let chain = self.chain(id, identity)?;
+        let Some(whose) = examined.whose() else {
+            return Ok(Some((Code::AgentMismatch, String::new())));
+        };
+        let chain = self.chain(&whose)?;
         let chain = match chain.as_ref() {
             Ok(chain) => chain,
             Err((code, detail)) => return Ok(Some((*code, detail.clone()))),
@@ -636,90 +746,141 @@ impl<'j> Attestations<'j> {
         if let Some(stray) = named.find_map(|(_, facts)| facts.trailers.iter().find(is_late)) {
             return Ok(Some((Code::ChainTrailer, format!("it carries {stray}"))));
         }
-        if about.is_cited {
-            return Ok(None);
-        }
         let commits = activity.chain.commits.iter().map(String::as_str);
-        if let Some(missing) = self.missing_evidence(&activity.evidence, commits, Some(id))? {
-            return Ok(Some((Code::EvidenceMissing, missing)));
+        let places = (commits, Some(&**id));
+        attested.footing = self.footing(&activity.evidence, places, about.depth)?;
+        if let Some(missing) = attested.footing.refusal() {
+            return Ok(Some(missing));
+        }
+        if about.depth > 0 {
+            return Ok(None);
         }
         if !chain.is_closed() && !self.asked.open {
             let detail = format!("{} records, and none closes it", chain.length());
             return Ok(Some((Code::ChainTailMissing, detail)));
         }
         attested.claimed = activity.claim.as_ref().map(|claim| claim.level);
-        attested.derived = self.derived(id, identity, chain)?;
+        attested.derived = self.derived(&whose, chain)?;
         Ok(None)
     }
 
     /// Derives the level that a whole chain carries, once.
-    fn derived(&self, id: &str, identity: &str, chain: &Chain) -> Result<Derived, StoreError> {
-        let key = (id.to_owned(), identity.to_owned());
-        if let Some(known) = lock(&self.levels).get(&key) {
+    fn derived(&self, whose: &Whose, chain: &Chain) -> Result<Derived, StoreError> {
+        if let Some(known) = lock(&self.levels).get(whose) {
             return Ok(*known);
         }
-        let kept = self.store.read(&Place::activity(id))?;
-        let mut examined: Vec<_> = kept.iter().map(|kept| self.examine(kept)).collect();
-        examined.retain(|it| {
+        let id = &*whose.activity;
+        let kept = self.kept(Place::activity(id))?;
+        let examined = kept.all.iter().filter(|it| {
             let digest = it.digest.as_deref().unwrap_or_default();
-            it.judged_identity() == Some(identity) && chain.sequence(digest).is_some()
+            it.whose().as_ref() == Some(whose) && chain.sequence(digest).is_some()
         });
-        let mut records: Vec<_> = examined.iter().filter_map(|it| it.activity()).collect();
+        let mut records: Vec<_> = examined.filter_map(|it| it.activity()).collect();
         records.sort_by_key(|record| record.chain.sequence);
         records.dedup_by_key(|record| record.chain.sequence);
         let mut derived = derive(&records);
         for record in records {
             let commits = record.chain.commits.iter().map(String::as_str);
-            let missing = self.missing_evidence(&record.evidence, commits, Some(id))?;
-            if missing.is_some() {
+            let footing = self.footing(&record.evidence, (commits, Some(id)), 0)?;
+            if footing.refusal().is_some() {
                 derived = Derived::UNFOUNDED;
             }
         }
-        lock(&self.levels).insert(key, derived);
+        lock(&self.levels).insert(whose.clone(), derived);
         Ok(derived)
     }
 
-    /// Finds a statement that another rests on and that is not here, is of another type, or is
-    /// not accepted. What that one rests on in its turn is not looked at, nor whether its chain is
-    /// closed yet.
-    fn missing_evidence<'a>(
+    /// Finds what a statement rests on: each of it here, of its type and accepted, and so on with
+    /// what that rests on. Whether its chain is closed yet is not asked.
+    fn footing<'a>(
         &self,
         evidence: &[Evidence],
-        commits: impl Iterator<Item = &'a str>,
-        activity: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
+        (commits, activity): (impl Iterator<Item = &'a str>, Option<&str>),
+        depth: usize,
+    ) -> Result<Footing, StoreError> {
         let wanted = evidence.iter();
         let mut wanted: BTreeSet<_> = wanted
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
-        let commits = commits.map(|id| (Place::commit(id), Some(id)));
-        let activity = activity.map(|id| (Place::activity(id), None));
-        for (place, name) in commits.chain(activity) {
+        if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
+            return Ok(Footing::TooDeep);
+        }
+        let mut height = 0;
+        // A writer that was killed has put it under the tree, and not under the commit.
+        let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
+        let activity = activity.map(|id| (Shelf::Activities, id));
+        let mut facts = None;
+        for (shelf, id) in places.chain(activity) {
             if wanted.is_empty() {
                 break;
             }
-            let facts = name.map_or(Ok(None), |name| self.readable(name))?;
-            for kept in self.store.read(&place)? {
-                let found = self.examine(&kept);
-                let (Some(statement), Some(digest)) = (&found.statement, &found.digest) else {
-                    continue;
-                };
-                let cited = (&**digest, statement.predicate_type());
-                let first = statement.digests("gitCommit").next();
-                let name = name.or(first).unwrap_or_default();
-                let about = About {
-                    name,
-                    commits: facts.iter().map(|facts| (name, facts)).collect(),
-                    is_cited: true,
-                };
-                if wanted.iter().any(|it| *it == cited)
-                    && self.decide(&found, &about)?.verdict == Verdict::Accepted
-                {
-                    wanted.retain(|it| *it != cited);
+            let place = match shelf {
+                Shelf::Activities => Place::activity(id),
+                Shelf::Commits => Place::commit(id),
+                Shelf::Trees => match &facts {
+                    Some(CommitFacts { tree, .. }) => Place::tree(tree),
+                    None => continue,
+                },
+            };
+            let name = Some(id).filter(|_| shelf != Shelf::Activities);
+            if shelf != Shelf::Trees {
+                facts = name.map_or(Ok(None), |name| self.readable(name))?;
+            }
+            let kept = self.kept(place)?;
+            for (digest, predicate_type) in wanted.clone() {
+                let copies = kept.by_digest.get(digest).into_iter().flatten();
+                for found in copies.filter_map(|number| kept.all.get(*number)) {
+                    if found.predicate_type.as_deref() != Some(predicate_type) {
+                        continue;
+                    }
+                    let commits = found.statement.iter();
+                    let first = commits.flat_map(|it| it.digests("gitCommit")).next();
+                    let name = name.or(first).unwrap_or_default();
+                    let about = About {
+                        name,
+                        commits: facts.iter().map(|facts| (name, facts)).collect(),
+                        depth: depth + 1,
+                    };
+                    match self.cited(found, &about)? {
+                        Footing::Firm(below) => {
+                            height = height.max(below + 1);
+                            wanted.remove(&(digest, predicate_type));
+                        }
+                        Footing::Missing(_) => {}
+                        Footing::TooDeep => return Ok(Footing::TooDeep),
+                    }
                 }
             }
         }
-        Ok(wanted.first().map(|(digest, _)| (*digest).to_owned()))
+        Ok(match wanted.first() {
+            Some((digest, _)) => Footing::Missing((*digest).to_owned()),
+            None => Footing::Firm(height),
+        })
+    }
+
+    /// Judges a statement that another one rests on, once.
+    fn cited(&self, examined: &Examined, about: &About<'_>) -> Result<Footing, StoreError> {
+        let key = (examined.id.clone(), about.name.to_owned());
+        let known = lock(&self.cited).get(&key).copied();
+        let below = match known {
+            Some(below) => below,
+            None => {
+                let judged = self.decide(examined, about)?;
+                let below = match judged.footing {
+                    // From elsewhere it may not be.
+                    Footing::TooDeep => return Ok(Footing::TooDeep),
+                    Footing::Firm(below) if judged.verdict == Verdict::Accepted => Some(below),
+                    Footing::Firm(_) | Footing::Missing(_) => None,
+                };
+                lock(&self.cited).insert(key, below);
+                below
+            }
+        };
+        Ok(match below {
+            Some(below) if about.depth + below > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
+            Some(below) => Footing::Firm(below),
+            None => Footing::Missing(String::new()),
+        })
     }
 
     /// Nobody accepts their own work: neither what they signed, nor what they attested. Anybody
@@ -730,6 +891,7 @@ impl<'j> Attestations<'j> {
         identity: &str,
         statement: &Statement,
         about: &About<'_>,
+        attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
         use notme_core::object::{HashKind, ObjectKind};
         if acceptance.decision == Decision::Rejected {
@@ -747,8 +909,7 @@ impl<'j> Attestations<'j> {
                 let detail = format!("they signed {commit}");
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }
-            for kept in self.store.read(&Place::commit(commit))? {
-                let other = self.examine(&kept);
+            for other in &self.kept(Place::commit(commit))?.all {
                 // To verify is no work on the commit, either.
                 if !other.is_answer() && other.judged_identity() == Some(identity) {
                     let detail = format!("they signed {} too", other.file);
@@ -756,24 +917,24 @@ impl<'j> Attestations<'j> {
                 }
             }
         }
-        if about.is_cited {
-            return Ok(None);
-        }
-        let commits = statement.digests("gitCommit");
-        let missing = self.missing_evidence(&acceptance.evidence, commits, None)?;
-        Ok(missing.map(|missing| (Code::EvidenceMissing, missing)))
+        let places = (statement.digests("gitCommit"), None);
+        attested.footing = self.footing(&acceptance.evidence, places, about.depth)?;
+        Ok(attested.footing.refusal())
     }
 }
 
 impl Statements for Attestations<'_> {
     fn about(&self, commit: &str) -> Result<Vec<Stated>, String> {
         let all = self.of(commit).map_err(|error| error.to_string())?;
+        let rejects = |it: &Attested| it.verdict.code() == Some(Code::AcceptanceRejected);
         // What was said of another commit is not said of this one: its place in history differs.
-        let accepted = all
-            .into_iter()
-            .filter(|it| it.verdict == Verdict::Accepted && it.attested_as.is_none());
-        let stated = accepted.filter_map(|it| {
+        // But for rejections, which are of what is in it.
+        let counts = |it: &Attested| {
+            rejects(it) || it.verdict == Verdict::Accepted && it.attested_as.is_none()
+        };
+        let stated = all.into_iter().filter(counts).filter_map(|it| {
             Some(Stated {
+                rejects: rejects(&it),
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
                 accepts: it.accepts,
@@ -799,20 +960,22 @@ struct About<'a> {
     name: &'a str,
     /// The commits that are asked about and spoken of, as far as they are here.
     commits: Vec<(&'a str, &'a CommitFacts)>,
-    /// Whether another one rests on it.
-    is_cited: bool,
+    /// How many others rest on it, one on the other.
+    depth: usize,
 }
 
 impl Examined {
     fn of(kept: &Kept, judge: &Judge<'_>) -> Self {
         let mut examined = Self {
+            id: (kept.name.clone(), kept.blob),
             file: kept.name.clone(),
             digest: None,
+            predicate_type: None,
             statement: None,
             predicate: None,
             judgement: None,
             refusal: None,
-            discloses: false,
+            contradiction: None,
         };
         if FileName::of(&kept.content) != kept.name {
             let detail = "its content has another name, or is too long".to_owned();
@@ -837,21 +1000,25 @@ impl Examined {
             .as_ref()
             .and_then(|it| it.as_ref().ok()?.stated_at());
         // The signature first: what nobody signed is not worth a word on what it says.
-        examined.judgement = Some(judge.judge_envelope(
+        let judgement = judge.judge_envelope(
             envelope,
             bundle.certificates().to_vec(),
             bundle.timestamps().to_vec(),
             stated_at,
-        ));
+        );
         match statement {
             Ok(statement) => {
-                let said = serde_json::from_slice(envelope.payload());
-                examined.discloses = said.is_ok_and(|said| discloses(&said));
-                examined.statement = Some(statement);
+                examined.predicate_type = Some(statement.predicate_type().to_owned());
+                if judgement.identity().is_some() {
+                    let judged = (&judgement, predicate.as_ref());
+                    examined.contradiction = contradiction(judged, envelope.payload());
+                    examined.statement = Some(statement);
+                    examined.predicate = predicate;
+                }
             }
             Err(error) => examined.refusal = Some((Code::StatementMalformed, error)),
         }
-        examined.predicate = predicate;
+        examined.judgement = Some(judgement);
         examined
     }
 
@@ -877,6 +1044,35 @@ impl Examined {
         self.judged_identity() == Some(identity) && !self.is_answer()
     }
 
+    /// Returns whose chain it is a record of: that of its signer, unless it contradicts itself.
+    fn whose(&self) -> Option<Whose> {
+        let (record, identity) = (self.activity()?, self.judged_identity()?);
+        if self.contradiction.is_some() {
+            return None;
+        }
+        Some(Whose {
+            activity: record.activity.id.clone(),
+            identity: identity.to_owned(),
+            authority: self.judgement.as_ref()?.authority()?.to_owned(),
+            parent: record.activity.parent.clone(),
+        })
+    }
+
+    /// Returns it as the last record of a chain of an activity, if it is one of that identity's.
+    fn tip(&self, activity: &str, identity: &str) -> Option<(Whose, Tip)> {
+        let (record, whose) = (self.activity()?, self.whose()?);
+        let is_meant = whose.activity == activity && whose.identity == identity;
+        let tip = is_meant.then(|| Tip {
+            sequence: record.chain.sequence,
+            digest: self.digest.clone().unwrap_or_default(),
+            segment: record.activity.segment,
+            lifecycle: record.lifecycle,
+            parent: whose.parent.clone(),
+            contents: None,
+        })?;
+        Some((whose, tip))
+    }
+
     fn activity(&self) -> Option<&Activity> {
         match self.predicate.as_ref()? {
             Ok(Predicate::Activity(activity)) => Some(activity),
@@ -895,10 +1091,7 @@ impl Attested {
             verdict: judgement.map_or(Verdict::Accepted, Judgement::verdict),
             detail: judgement.and_then(|it| it.detail()).map(str::to_owned),
             digest: examined.digest.clone(),
-            predicate_type: examined
-                .statement
-                .as_ref()
-                .map(|it| it.predicate_type().to_owned()),
+            predicate_type: examined.predicate_type.clone(),
             identity: judgement.and_then(|it| it.identity()).map(str::to_owned),
             by: judgement.and_then(Judgement::signed_by),
             accepts: matches!(
@@ -926,6 +1119,11 @@ impl Attested {
             lifecycle: activity.map(|it| it.lifecycle),
             termination: activity.and_then(|it| it.termination),
             outcome: activity.map(|it| it.outcome),
+            result: match &examined.predicate {
+                Some(Ok(Predicate::Summary(summary))) => Some(summary.verification_result),
+                Some(_) | None => None,
+            },
+            footing: Footing::Firm(0),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
             attested.refuse(*code, detail.clone());
@@ -969,16 +1167,110 @@ impl From<&Attested> for AttestationReport {
     }
 }
 
-/// Returns the statements that count for a commit: its own, and where it has none, those that it
-/// took over. That somebody rejected its tree counts anyhow; that a repository received it says
-/// nothing about the work on it.
-pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
-    let of_work = || {
-        let is_of_work = |it: &&Attested| it.predicate_type.as_deref() != Some(RECEIVE);
-        all.iter().filter(is_of_work)
+/// Finds what is wrong with a statement whatever it is about: that it lists origins in the open, tells
+/// of another day than it was signed on, or names somebody else as who signs it.
+fn contradiction(
+    (judgement, predicate): (&Judgement, Option<&Result<Predicate, PredicateError>>),
+    payload: &[u8],
+) -> Option<(Code, String)> {
+    if is_disclosed_in(payload) {
+        return Some((Code::OriginsDisclosed, String::new()));
+    }
+    let predicate = predicate?.as_ref().ok()?;
+    if let Predicate::Activity(_) | Predicate::Acceptance(_) = predicate
+        && let Some(refusal) = apart(judgement, predicate, DAY)
+    {
+        return Some(refusal);
+    }
+    let identity = judgement.identity();
+    let named = match predicate {
+        Predicate::Activity(activity) if activity.workload != UNKNOWN => &activity.workload,
+        Predicate::Summary(summary) => &summary.verifier.id,
+        _ => return None,
     };
-    let has_own = of_work().any(|it| it.attested_as.is_none());
-    of_work().filter(move |it| {
+    let is_other = Some(&**named) != identity;
+    is_other.then(|| (Code::AgentMismatch, format!("it names {named}")))
+}
+
+/// Refuses a statement that tells of another time than it was signed at, in seconds.
+fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(Code, String)> {
+    let (stated, judged) = (predicate.stated_at()?, judgement.judged_at()?);
+    let is_apart = stated.secs().abs_diff(judged.secs()) > at_most;
+    let detail = || format!("it says {stated}, and was signed at {judged}");
+    is_apart.then(|| (Code::PredicateMalformed, detail()))
+}
+
+/// Gives what an accepted record cites its level, if its signer stated that too: it is part of what
+/// the level was derived from.
+fn hand_down(all: &mut [Found]) {
+    let mut levels = HashMap::new();
+    for Found {
+        examined, attested, ..
+    } in &*all
+    {
+        let carries = attested.derived.level.is_some();
+        let cited = examined.activity().filter(|_| carries);
+        for evidence in cited.iter().flat_map(|it| &it.evidence) {
+            let cited = (
+                Some(evidence.digest.clone()),
+                Some(evidence.predicate_type.clone()),
+                attested.identity.clone(),
+            );
+            levels.insert(cited, attested.derived);
+        }
+    }
+    for Found { attested, .. } in all {
+        let cited = (
+            attested.digest.clone(),
+            attested.predicate_type.clone(),
+            attested.identity.clone(),
+        );
+        if let (Verdict::Accepted, None, Some(derived)) =
+            (attested.verdict, attested.derived.level, levels.get(&cited))
+        {
+            attested.derived = *derived;
+        }
+    }
+}
+
+/// Leaves one of several copies of a statement by somebody known, which differ in how they are carried
+/// only: one that is accepted, and the one whose time rests on most.
+fn tell_once(all: &mut Vec<Attested>) {
+    let same = |it: &Attested| {
+        let of = (it.digest.clone()?, it.identity.clone()?);
+        Some((of, it.attested_as.clone()))
+    };
+    let worth = |it: &Attested| (it.verdict == Verdict::Accepted, it.time_basis);
+    let mut best: HashMap<_, usize> = HashMap::new();
+    for (number, it) in all.iter().enumerate() {
+        if let Some(same) = same(it) {
+            let known = best.entry(same).or_insert(number);
+            if all
+                .get(*known)
+                .is_some_and(|known| worth(it) > worth(known))
+            {
+                *known = number;
+            }
+        }
+    }
+    let mut numbers = 0..;
+    all.retain(|it| {
+        let number = numbers.next();
+        same(it).is_none_or(|same| best.get(&same) == number.as_ref())
+    });
+}
+
+/// Returns the statements that count for a commit: its own, and where it has none, those that it
+/// took over. That somebody rejected its tree counts anyhow. What strangers state never does, as
+/// anybody can make a key, and a statement with it; that a repository received it says nothing
+/// about the work on it.
+pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
+    let counts = |it: &&Attested| {
+        it.verdict.code() != Some(Code::SignerUntrusted)
+            && it.predicate_type.as_deref() != Some(RECEIVE)
+    };
+    let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
+    all.iter().filter(counts).filter(move |it| {
         let is_own = it.attested_as.is_none();
         is_own || !has_own || it.verdict.code() == Some(Code::AcceptanceRejected)
     })

@@ -497,15 +497,39 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
+/// Returns where the repository is pushed to, as others may know it: without names and passwords;
+/// `None` when that is nowhere, or a directory.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn public_url() -> Result<Option<String>, GitError> {
+    let Some(remote) = push_remote()? else {
+        return Ok(None);
+    };
+    let url = push_url(&remote)?.unwrap_or(remote);
+    let Ok(url) = gix_url::parse(url.as_bytes()) else {
+        return Ok(None);
+    };
+    let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
+    let path = url.path.to_string();
+    let path = path.trim_start_matches('/');
+    let named = |host| format!("{}://{host}{port}/{path}", url.scheme.as_str());
+    Ok(url.host().map(named))
+}
+
 /// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
 pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
     let options = [
+        "-c",
+        "fetch.fsckObjects=true",
         "fetch",
         "--quiet",
         "--atomic",
+        // Of a partial clone, too: what is not here is not judged.
+        "--no-filter",
         "--no-tags",
         "--no-write-fetch-head",
     ];

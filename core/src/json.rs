@@ -1,7 +1,7 @@
 //! JSON that all readers read alike: RFC 8259 within the bounds of I-JSON (RFC 7493), written in
 //! canonical form (RFC 8785).
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::{
     Serialize,
@@ -14,17 +14,24 @@ pub type Object = Map<String, Value>;
 
 /// How deep arrays and objects may nest.
 pub const DEPTH_MAX: usize = 32;
+/// How many values a document may hold: a short text of many small ones takes much room.
+pub const VALUES_MAX: usize = 200_000;
 /// The largest integer that every reader keeps (RFC 7493 section 2.2).
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Reads an object. Member names that stand twice, deeper nesting than [`DEPTH_MAX`] and integers
-/// beyond 2⁵³ are refused: readers differ on what they mean.
+/// beyond 2⁵³ are refused: readers differ on what they mean. So are more than [`VALUES_MAX`] values.
 ///
 /// # Errors
 /// [`JsonError`] with line and column.
 pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
     let mut from = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut from)?;
+    let left = Cell::new(VALUES_MAX);
+    let strict = Strict {
+        depth: 0,
+        left: &left,
+    };
+    let value = strict.deserialize(&mut from)?;
     from.end()?;
     match value {
         Value::Object(object) => Ok(object),
@@ -46,30 +53,36 @@ pub fn canonical(value: &impl Serialize) -> Result<Vec<u8>, JsonError> {
 pub struct JsonError(#[from] serde_json::Error);
 
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'l> {
     depth: usize,
+    /// How many more values there may be.
+    left: &'l Cell<usize>,
 }
 
-impl Strict {
+impl Strict<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth < DEPTH_MAX {
             true => Ok(Self {
                 depth: self.depth + 1,
+                ..self
             }),
             false => Err(E::custom(format_args!("nested deeper than {DEPTH_MAX}"))),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        let many = || D::Error::custom(format_args!("more than {VALUES_MAX} values"));
+        self.left.set(left.ok_or_else(many)?);
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,6 +185,13 @@ mod tests {
         assert!(refused(&nested(DEPTH_MAX)).contains("deeper"));
         // Deeper than the stack would take, if it were followed.
         assert!(refused(&nested(1_000_000)).contains("deeper"));
+    }
+
+    #[test]
+    fn holds_as_many_values_as_allowed_and_no_more() {
+        let many = |count: usize| format!(r#"{{"a":[{}0]}}"#, "0,".repeat(count - 3));
+        assert!(parse_object(many(VALUES_MAX).as_bytes()).is_ok());
+        assert!(refused(&many(VALUES_MAX + 1)).contains("values"));
     }
 
     /// The example of RFC 8785 section 3.2.3, sorted by UTF-16 code units.

@@ -156,8 +156,8 @@ pub struct PublicKey {
 #[derive(Clone)]
 enum Material {
     Ed25519(VerifyingKey),
-    /// The uncompressed point.
-    P256(Box<[u8]>),
+    /// The uncompressed point, read once for signatures over SHA-256.
+    P256(ParsedPublicKey),
     /// The uncompressed point.
     P384(Box<[u8]>),
     /// The RSAPublicKey of RFC 8017.
@@ -183,17 +183,17 @@ impl PublicKey {
         let material = match name {
             oid::ED25519 => Material::Ed25519(ed25519(key)?),
             oid::EC_PUBLIC_KEY => {
-                let is_valid = |algorithm| {
-                    key.first() == Some(&4) && ParsedPublicKey::new(algorithm, key).is_ok()
+                let parsed = |algorithm| {
+                    let point = ParsedPublicKey::new(algorithm, key).ok();
+                    let point = point.filter(|_| key.first() == Some(&4));
+                    point.ok_or(KeyError::Invalid)
                 };
                 match algorithm.any()?.oid()? {
-                    oid::P256 if is_valid(&lc::ECDSA_P256_SHA256_ASN1) => {
-                        Material::P256(key.into())
-                    }
-                    oid::P384 if is_valid(&lc::ECDSA_P384_SHA384_ASN1) => {
+                    oid::P256 => Material::P256(parsed(&lc::ECDSA_P256_SHA256_ASN1)?),
+                    oid::P384 => {
+                        parsed(&lc::ECDSA_P384_SHA384_ASN1)?;
                         Material::P384(key.into())
                     }
-                    oid::P256 | oid::P384 => return Err(KeyError::Invalid),
                     _ => return Err(KeyError::Unsupported),
                 }
             }
@@ -308,7 +308,7 @@ impl PublicKey {
     /// Returns the uncompressed point when it is P-256.
     pub fn p256_sec1(&self) -> Option<&[u8]> {
         match &self.material {
-            Material::P256(point) => Some(point),
+            Material::P256(point) => Some(point.as_ref()),
             Material::Ed25519(_) | Material::P384(_) | Material::Rsa(_) => None,
         }
     }
@@ -331,7 +331,10 @@ impl PublicKey {
             Material::Ed25519(key) => verify_ed25519(key, message, signature),
             Material::P256(point) => {
                 let algorithm = match hash {
-                    Hash::Sha256 => &lc::ECDSA_P256_SHA256_ASN1,
+                    Hash::Sha256 => {
+                        let checked = point.verify_sig(message, signature);
+                        return checked.map_err(|_| SignatureError);
+                    }
                     Hash::Sha384 => &lc::ECDSA_P256_SHA384_ASN1,
                     Hash::Sha512 => &lc::ECDSA_P256_SHA512_ASN1,
                 };

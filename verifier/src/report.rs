@@ -374,7 +374,7 @@ fn facts(
 }
 
 /// Says what a level rests on, when that is stated about another commit.
-fn level_of(attested: &Attested, level: &str) -> String {
+pub(crate) fn level_of(attested: &Attested, level: &str) -> String {
     let mut carrying = attested.attestations.iter();
     match carrying.find(|it| it.level == Some(level)) {
         Some(AttestationReport {

@@ -137,6 +137,12 @@ impl Repository {
         Ok(self)
     }
 
+    /// Returns it as gix has it, for who writes to it too. Replace refs are followed there unless that
+    /// is turned off.
+    pub fn shared(&self) -> gix::ThreadSafeRepository {
+        self.inner.clone().into_sync()
+    }
+
     /// Returns the hash that names its objects.
     pub fn hash(&self) -> HashKind {
         self.hash

@@ -6,7 +6,7 @@ use crate::policy::Signer;
 
 /// Whoever judges statements.
 pub trait Statements: Sync {
-    /// Returns what is stated about a commit, by its full id, and was accepted.
+    /// Returns what is stated about a commit, by its full id, and was accepted; and who rejected it.
     ///
     /// # Errors
     /// In words, when it could not be looked at.
@@ -24,6 +24,8 @@ pub struct Stated {
     pub accepts: bool,
     /// Where and when it says that the object was received.
     pub received: Option<Received>,
+    /// Whether it says that somebody does not. It counts for nothing else then.
+    pub rejects: bool,
     /// Who says so.
     pub by: SignedBy,
 }

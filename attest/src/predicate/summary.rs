@@ -53,6 +53,14 @@ pub enum VerificationResult {
 }
 
 impl VerificationResult {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "PASSED",
+            Self::Failed => "FAILED",
+        }
+    }
+
     /// Returns the levels that follow from the answer. That a history is in git is all that SLSA
     /// asks of its first; the second says that notme accepted every object by the policy.
     pub fn levels(self) -> Vec<String> {

@@ -8,11 +8,14 @@ use std::collections::{BTreeSet, HashMap};
 use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use super::{FileName, Next, Shelf, StoreError, add, blob, entries, is_short, size, tree_of};
-use crate::bundle::Bundle;
+use super::{FileName, Next, Shelf, StoreError, add, entries, is_short, read_blob, size, tree_of};
+use crate::{bundle::Bundle, origins::is_disclosed_in};
 
 /// How many files are read, and their signatures checked on all cores, at a time.
 const CHECKED_AT_ONCE: usize = 256;
+/// The most files and directories of theirs that are looked at: a tree of few bytes may hold one
+/// other very often.
+const ENTRIES_MAX: usize = 2_000_000;
 
 /// What a merge did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -35,9 +38,10 @@ pub(super) fn union(
         return Ok(None);
     }
     let base = ours.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
-    let depth = match shelf {
-        Shelf::Commits | Shelf::Trees => 2,
-        Shelf::Activities => 3,
+    // The lengths of the names of directories, one below the other.
+    let parts: &[&[usize]] = match shelf {
+        Shelf::Commits | Shelf::Trees => &[&[2], &[38, 62]],
+        Shelf::Activities => &[&[2], &[62], &[2]],
     };
     let ignored_before = merged.ignored;
     let mut found = Found {
@@ -45,8 +49,15 @@ pub(super) fn union(
         new: Vec::new(),
         lacks_ours: false,
         ignored: 0,
+        left: ENTRIES_MAX,
+        weights: HashMap::new(),
+        shelf,
     };
-    found.compare((base, tree_of(repository, theirs)?), "", depth)?;
+    let their_tree = tree_of(repository, theirs)?;
+    if base.is_none() {
+        found.weigh(their_tree, parts)?;
+    }
+    found.compare((base, their_tree), "", parts)?;
     let Found {
         new,
         lacks_ours,
@@ -54,30 +65,36 @@ pub(super) fn union(
         ..
     } = found;
     merged.ignored += ignored;
+    let mut blobs: Vec<_> = new.iter().map(|(.., id)| *id).collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    let mut good = HashMap::new();
+    for some in blobs.chunks(CHECKED_AT_ONCE) {
+        good.extend(signed(repository, some));
+    }
     let mut additions = Vec::new();
-    for some in new.chunks(CHECKED_AT_ONCE) {
-        for (file, path, id) in signed(repository, some) {
-            match file {
-                Some(file) => {
-                    additions.push((path, id));
-                    merged.added.insert(file);
-                }
-                None => merged.ignored += 1,
-            }
+    for (file, path, id) in new {
+        if good.get(&id) == Some(&file) {
+            additions.push((path, id));
+            merged.added.insert(file);
+        } else {
+            merged.ignored += 1;
         }
     }
     let is_whole = merged.ignored == ignored_before;
     let is_behind = ours.is_none_or(|ours| is_ancestor(repository, ours, theirs));
-    Ok(match (is_behind && !lacks_ours, is_whole) {
+    if is_whole && is_behind && !lacks_ours {
         // Nothing of theirs is to be left out, and nothing of ours is gone there: their commit is
         // ours, and nobody has to merge it.
-        (true, true) => Some(Next::Commit(theirs)),
-        (true, false) if additions.is_empty() => None,
-        (true | false, _) => {
-            let tree = add(repository, base, additions)?;
-            Some(Next::Tree(tree, Some(theirs)))
-        }
-    })
+        return Ok(Some(Next::Commit(theirs)));
+    }
+    if !is_whole && additions.is_empty() {
+        return Ok(None);
+    }
+    // What is left out is not to spread by way of their history.
+    let merged = Some(theirs).filter(|_| is_whole);
+    let tree = add(repository, base, additions)?;
+    Ok(Some(Next::Tree(tree, merged)))
 }
 
 /// Tells whether `one` is `other` or comes before it. What cannot be found out is no.
@@ -95,18 +112,46 @@ struct Found<'r> {
     /// Whether we have something that they do not.
     lacks_ours: bool,
     ignored: usize,
+    /// How many entries may still be looked at.
+    left: usize,
+    /// How many entries a tree has, all below it counted as often as they are there.
+    weights: HashMap<(ObjectId, usize), usize>,
+    shelf: Shelf,
 }
 
 impl Found<'_> {
+    /// Counts what is new to us before it is looked at.
+    fn weigh(&mut self, tree: ObjectId, parts: &[&[usize]]) -> Result<(), StoreError> {
+        let left = self.left.checked_sub(self.weight(tree, parts.len())?);
+        self.left = left.ok_or_else(|| StoreError::TooMany(self.shelf.reference()))?;
+        Ok(())
+    }
+
+    fn weight(&mut self, tree: ObjectId, depth: usize) -> Result<usize, StoreError> {
+        if let Some(known) = self.weights.get(&(tree, depth)) {
+            return Ok(*known);
+        }
+        let mut weight: usize = 0;
+        for entry in entries(self.repository, tree)? {
+            weight = weight.saturating_add(1);
+            if depth > 0 && entry.mode.is_tree() {
+                weight = weight.saturating_add(self.weight(entry.id, depth - 1)?);
+            }
+        }
+        self.weights.insert((tree, depth), weight);
+        Ok(weight)
+    }
+
     fn compare(
         &mut self,
         (ours, theirs): (Option<ObjectId>, ObjectId),
         path: &str,
-        depth: usize,
+        parts: &[&[usize]],
     ) -> Result<(), StoreError> {
         if ours == Some(theirs) {
             return Ok(());
         }
+        let is_known = ours.is_some();
         let mut known: HashMap<_, _> = match ours {
             Some(tree) => entries(self.repository, tree)?
                 .into_iter()
@@ -120,20 +165,26 @@ impl Found<'_> {
                 continue;
             }
             let is_like_ours = ours.is_none_or(|(mode, _)| mode.is_tree());
-            match str::from_utf8(&entry.name) {
-                Ok(name) if depth > 0 && entry.mode.is_tree() && is_part(name) && is_like_ours => {
+            match (str::from_utf8(&entry.name), parts.split_first()) {
+                (Ok(name), Some((lengths, parts)))
+                    if entry.mode.is_tree() && is_part(name, lengths) && is_like_ours =>
+                {
                     let below = format!("{path}{name}/");
+                    let is_new = ours.is_none();
                     let ours = ours.map(|(_, id)| id);
-                    self.compare((ours, entry.id), &below, depth - 1)?;
+                    if is_new && is_known {
+                        self.weigh(entry.id, parts)?;
+                    }
+                    self.compare((ours, entry.id), &below, parts)?;
                 }
                 // Under one name, ours stays: it was here before.
-                Ok(name) if depth == 0 && entry.mode.is_blob() && ours.is_none() => {
+                (Ok(name), None) if entry.mode.is_blob() && ours.is_none() => {
                     match FileName::read(&entry.name) {
                         Some(file) => self.new.push((file, format!("{path}{name}"), entry.id)),
                         None => self.ignored += 1,
                     }
                 }
-                Ok(_) | Err(_) => {
+                (Ok(_) | Err(_), _) => {
                     self.lacks_ours |= ours.is_some();
                     self.ignored += 1;
                 }
@@ -144,33 +195,25 @@ impl Found<'_> {
     }
 }
 
-/// Tells of each file whether it is to be taken: named by its content, and a statement that the
-/// key of its own certificate signed. What anybody may change or make up is not spread.
-fn signed(
-    repository: &gix::Repository,
-    files: &[(FileName, String, ObjectId)],
-) -> Vec<(Option<FileName>, String, ObjectId)> {
-    let read: Vec<_> = files
+/// Returns the name of each file that is to be taken: a statement that the key of its own
+/// certificate signed. What anybody may change or make up is not spread.
+fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, FileName)> {
+    let read: Vec<_> = blobs
         .iter()
-        .map(|(file, path, id)| {
-            let is_read = size(repository, *id).is_ok_and(is_short);
-            let content = is_read.then(|| blob(repository, *id).ok()).flatten();
-            (file, path, *id, content)
-        })
+        .filter(|id| size(repository, **id).is_ok_and(is_short))
+        .filter_map(|id| Some((*id, read_blob(repository, *id).ok()?)))
         .collect();
     read.into_par_iter()
-        .map(|(file, path, id, content)| {
-            let is_good = content.is_some_and(|content| {
-                let bundle = Bundle::from_json(&content);
-                FileName::of(&content) == *file
-                    && bundle.is_ok_and(|bundle| bundle.signed_statement().is_some())
-            });
-            (is_good.then(|| file.clone()), path.clone(), id)
+        .filter_map(|(id, content)| {
+            let bundle = Bundle::from_json(&content).ok()?;
+            bundle.signed_statement()?;
+            let is_public = !is_disclosed_in(bundle.envelope().payload());
+            is_public.then(|| (id, FileName::of(&content)))
         })
         .collect()
 }
 
-fn is_part(name: &str) -> bool {
+fn is_part(name: &str, lengths: &[usize]) -> bool {
     let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    matches!(name.len(), 2 | 38 | 62) && name.bytes().all(is_hex)
+    lengths.contains(&name.len()) && name.bytes().all(is_hex)
 }

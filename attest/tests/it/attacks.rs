@@ -10,6 +10,7 @@ use notme_attest::{
     verify::{Asked, counted},
 };
 use notme_core::{
+    hex,
     json::{self, Object},
     key::{Algorithm, sha256},
     profile::LeafKind,
@@ -516,6 +517,15 @@ fn a_stranger_is_a_stranger() {
     );
     world.write(&[(bundle.to_json().unwrap(), places(&commits[..1], None))]);
     assert_eq!(world.code(&commits[0]), Some(Code::SignerUntrusted));
+    // Nor does it count: neither against what others state, nor in the place of what is taken over.
+    let judged = world.judged(&commits[0]);
+    assert_eq!(counted(&judged).count(), 0);
+    world.write(&[handoff("claude", &commits[..1])]);
+    let judged = world.judged(&commits[0]);
+    let [only] = &*counted(&judged).collect::<Vec<_>>() else {
+        panic!("{} count", counted(&judged).count());
+    };
+    assert_eq!(only.verdict, Verdict::Accepted);
 }
 
 /// Every byte of payload, signature and certificate counts. What is outside of them is a name of
@@ -1056,4 +1066,177 @@ fn a_record_of_receiving_is_of_the_time_of_its_signature() {
     // Another commit takes nothing of it over.
     world.write(&[(record(at(30)), vec![Place::commit(&commits[1].id)])]);
     assert_eq!(world.codes(&commits[1]), [Some(Code::SubjectMismatch)]);
+}
+
+/// What a statement rests on may rest on something itself: all of it has to be there.
+#[test]
+fn evidence_is_followed_to_what_it_rests_on() {
+    let world = World::new();
+    let one = [world.commit("one")];
+    let cite = |kind: &str, cited: &Kept| {
+        vec![Evidence {
+            predicate_type: kind.to_owned(),
+            digest: digest(&cited.0),
+        }]
+    };
+    let accept = |evidence| decided("reviewer", Decision::Accepted, evidence, &one);
+    let handed = handoff("claude", &one);
+    let mut resting = vec![accept(cite(HANDOFF, &handed))];
+    // As many as may rest on one another, and one more.
+    for _ in 0..32 {
+        resting.push(accept(cite(ACCEPTANCE, resting.last().unwrap())));
+    }
+    let codes = |some: &[Kept]| -> Vec<_> {
+        let judged = world.judged(&one[0]);
+        let code = |(content, _): &Kept| {
+            let name = FileName::of(content);
+            let found = judged.iter().find(|it| it.file == name);
+            found.unwrap().verdict.code()
+        };
+        some.iter().map(code).collect()
+    };
+    world.write(&resting);
+    let missing = Some(Code::EvidenceMissing);
+    assert!(codes(&resting).iter().all(|code| *code == missing));
+    world.write(&[handed]);
+    let (last, others) = resting.split_last().unwrap();
+    assert!(codes(others).iter().all(Option::is_none));
+    assert_eq!(codes(std::slice::from_ref(last)), [missing]);
+}
+
+/// Whoever may push can lay out the same statement in many ways.
+#[test]
+fn copies_of_one_statement_are_told_once() {
+    let (world, commits) = three();
+    let records = chain(ID, "claude", &commits[..1]);
+    world.write(&records);
+    let good = String::from_utf8(records[1].0.clone()).unwrap();
+    let copy = |text: String| (text.into_bytes(), places(&commits[..1], Some(ID)));
+    world.write(&[copy(format!("{good} ")), copy(format!(" {good}\n"))]);
+    let judged = world.judged(&commits[0]);
+    assert_accepted(&judged);
+    assert_eq!(judged.len(), 1);
+    // One that was tampered with is no copy.
+    world.write(&[copy(good.replace("\"sig\":\"", "\"sig\":\"AAAA"))]);
+    let mut codes = world.codes(&commits[0]);
+    codes.sort_by_key(Option::is_some);
+    assert_eq!(codes, [None, Some(Code::SignatureInvalid)]);
+}
+
+/// A trailer names the bytes of a record, which somebody else can sign as well.
+#[test]
+fn a_trailer_is_claimed_by_nobody_elses_chain() {
+    let world = World::new();
+    let opening = Record::opening(None, Default::default());
+    let statement = make::activity(facts(ID, "claude"), opening.clone(), &[]).unwrap();
+    let head = format!(
+        "sha256:{}",
+        hex::encode(&sha256(&statement.to_payload().unwrap()))
+    );
+    let commit = [world.commit_after(&head)];
+    let copied = (signed("mallory", &statement), places(&[], Some(ID)));
+    let mut records = vec![copied];
+    records.push(next(ID, "mallory", &records, true, &commit));
+    world.write(&records);
+    assert_eq!(
+        world.chain_code(ID, "mallory"),
+        Some(Code::ChainPrefixMissing)
+    );
+    assert_ne!(world.code(&commit[0]), None);
+    // Nor when the record does not say who signs it: then anybody may have.
+    let world = World::new();
+    let mut nameless = facts(ID, "mallory");
+    nameless.workload = None;
+    let mut records = vec![record(nameless, opening, &[])];
+    let commit = [world.commit_after(&digest(&records[0].0))];
+    records.push(next(ID, "mallory", &records, true, &commit));
+    world.write(&records);
+    assert_eq!(world.code(&commit[0]), Some(Code::ChainTrailer));
+}
+
+/// Whoever signs for an activity, and for those that it starts, names any id as that of one.
+#[test]
+fn records_that_another_activity_started_are_of_another_chain() {
+    let (world, commits) = three();
+    let records = chain(ID, "claude", &commits[..1]);
+    world.write(&records);
+    let started = |sequence, previous: &Kept| {
+        let mut started = facts(ID, "claude");
+        started.parent = Some("urn:other".to_owned());
+        let chain = Record::after(sequence, &digest(&previous.0), false, Default::default());
+        record(started, chain, &[])
+    };
+    world.write(&[started(1, &records[1]), started(2, &records[2])]);
+    assert_accepted(&world.judged(&commits[0]));
+    assert_eq!(world.chain_code(ID, "claude"), None);
+}
+
+/// A chain is as good as each of its records.
+#[test]
+fn a_record_that_is_refused_is_a_link_that_is_missing() {
+    let bad = |change: fn(&mut make::ActivityFacts)| {
+        let (world, commits) = three();
+        let mut records = vec![record(
+            facts(ID, "claude"),
+            Record::opening(None, covered(&commits[..1])),
+            &commits[..1],
+        )];
+        let mut middle = facts(ID, "claude");
+        change(&mut middle);
+        let after = Record::after(0, &digest(&records[0].0), false, Default::default());
+        records.push(record(middle, after, &[]));
+        records.push(next(ID, "claude", &records, true, &[]));
+        world.write(&records);
+        world.code(&commits[0])
+    };
+    assert_eq!(bad(|_| {}), None);
+    let missing = Some(Code::ChainLinkMissing);
+    assert_eq!(bad(|it| it.workload = Some(identity("other"))), missing);
+    for long_ago in ["2001-01-01T00:00:00Z", "2001-01-01T00:00:00.5+00:00"] {
+        let code = match long_ago.ends_with('Z') {
+            true => bad(|it| it.recorded_at = "2001-01-01T00:00:00Z".to_owned()),
+            false => bad(|it| it.recorded_at = "2001-01-01T00:00:00.5+00:00".to_owned()),
+        };
+        assert_eq!(code, missing, "{long_ago}");
+    }
+}
+
+/// Issue and object are compared as far as the object is here.
+#[test]
+fn a_subject_whose_tree_is_another_is_refused() {
+    let (world, commits) = three();
+    let other = make::CommitSubject {
+        tree: commits[1].tree.clone(),
+        ..commits[0].clone()
+    };
+    let place = vec![Place::commit(&commits[0].id)];
+    let (bundle, _) = handoff("claude", &[other]);
+    world.write(&[(bundle, place)]);
+    assert_eq!(world.code(&commits[0]), Some(Code::SubjectMismatch));
+}
+
+/// What speaks of no tree is put under one by somebody else: it says nothing about its commits.
+#[test]
+fn a_statement_without_the_tree_says_nothing_of_its_twins() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let mut subject = Subject::new(&*commit.id, "gitCommit", &*commit.id);
+    subject.name = None;
+    let statement = Statement::new(vec![subject], HANDOFF, Object::new()).unwrap();
+    let places = places(std::slice::from_ref(&commit), None);
+    world.write(&[(signed("claude", &statement), places)]);
+    assert_accepted(&world.judged(&commit));
+    assert!(world.judged(&amended(&world)).is_empty());
+}
+
+#[test]
+fn who_rejects_is_told_to_rules_that_ask() {
+    use notme_verifier::stated::Statements as _;
+    let (world, commits) = three();
+    let decided = |decision| decided("reviewer", decision, Vec::new(), &commits[..1]);
+    world.write(&[decided(Decision::Accepted), decided(Decision::Rejected)]);
+    let stated = world.with_attestations(|it| it.about(&commits[0].id).unwrap());
+    let mut said: Vec<_> = stated.iter().map(|it| (it.accepts, it.rejects)).collect();
+    said.sort_unstable();
+    assert_eq!(said, [(false, true), (true, false)]);
 }

@@ -5,11 +5,12 @@ use std::{fs, thread};
 use notme_attest::{
     Store,
     make::places,
-    store::{Merged, Place, Shelf, StoreError},
+    predicate::Record,
+    store::{FileName, Merged, Noted, Place, Shelf, StoreError},
 };
 use notme_testkit::{clock::NOW, repository::Repository};
 
-use crate::world::{World, assert_accepted, chain};
+use crate::world::{World, assert_accepted, chain, facts, identity, next, record};
 
 #[test]
 fn stock_git_finds_nothing_wrong_with_what_we_write() {
@@ -428,4 +429,150 @@ fn a_list_of_origins_is_found_however_deep_it_lies() {
         assert!(matches!(check(bad), Err(StoreError::Disclosed)), "{bad}");
     }
     assert!(check(r#"{"originsHash":"x","a":["contentOrigins"]}"#).is_ok());
+}
+
+/// An activity may have many thousand records, and each of them goes on from the one before.
+#[test]
+fn what_goes_on_from_a_noted_record_judges_no_other() {
+    let world = World::new();
+    let opening = Record::opening(None, Default::default());
+    let mut records = vec![record(facts("urn:a", "claude"), opening, &[])];
+    for _ in 0..3 {
+        records.push(next("urn:a", "claude", &records, false, &[]));
+    }
+    world.write(&records);
+    let (whole, judged) = world.tip("urn:a", "claude");
+    let whole = whole.unwrap();
+    assert_eq!((whole.sequence, judged), (3, 4));
+    let note = |kept: &[u8]| {
+        let noted = Noted {
+            file: FileName::of(kept),
+            contents: whole.contents.unwrap(),
+        };
+        let store = &world.store;
+        store.note("urn:a", &identity("claude"), &noted).unwrap();
+    };
+    note(&records[3].0);
+    assert_eq!(world.tip("urn:a", "claude"), (Ok(whole.clone()), 1));
+    // A note that names nothing, and one for somebody else, are none.
+    note(b"another");
+    assert_eq!(world.tip("urn:a", "claude"), (Ok(whole.clone()), 4));
+    note(&records[3].0);
+    assert!(world.tip("urn:a", "reviewer").0.is_err());
+
+    // Whatever was added meanwhile is judged, and nothing is written after it unseen.
+    let place = Place::activity("urn:a");
+    let closing = next("urn:a", "claude", &records, true, &[]);
+    world.write(&[next("urn:a", "claude", &records[..3], true, &[])]);
+    let written = world
+        .store
+        .write_after(&[closing], NOW, (&place, whole.contents));
+    assert!(matches!(written, Err(StoreError::Moved)));
+    let (forked, judged) = world.tip("urn:a", "claude");
+    assert_eq!(forked, Err(notme_verifier::Code::ChainFork));
+    assert_eq!(judged, 5);
+}
+
+/// A tree of few bytes may hold another very often.
+#[test]
+fn a_merge_counts_before_it_looks() {
+    let (one, other) = (World::new(), World::new());
+    let blob = one.blob(b"{}");
+    let mut entry = format!("100644 blob {blob}");
+    for digits in [16, 38, 2] {
+        let suffix = if digits == 16 { ".sigstore.json" } else { "" };
+        let count = if digits == 2 { 256 } else { 400 };
+        let lines = (0..count).map(|number| format!("{entry}\t{number:0digits$x}{suffix}\n"));
+        let listed: String = lines.collect();
+        let made = one
+            .repository
+            .git_with_input(&["mktree"], listed.as_bytes());
+        let tree = String::from_utf8(made.stdout).unwrap();
+        entry = format!("040000 tree {}", tree.trim());
+    }
+    let tree = entry.rsplit(' ').next().unwrap();
+    let commit = one.repository.git_ok(&["commit-tree", "-m", "x", tree]);
+    let reference = Shelf::Commits.reference();
+    one.repository.git_ok(&["update-ref", &reference, &commit]);
+    let path = one.repository.path();
+    let refspec = Shelf::refspec("origin");
+    let path = path.to_str().unwrap();
+    other
+        .repository
+        .git_ok(&["fetch", "--quiet", path, &refspec]);
+    let merged = other.store.merge("origin", NOW);
+    assert!(matches!(merged, Err(StoreError::TooMany(it)) if it == reference));
+    assert!(other.store.is_empty().unwrap());
+}
+
+/// What is left out does not come along as the history of what is taken.
+#[test]
+fn a_merge_does_not_take_over_the_history_of_what_it_leaves_out() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    one.write(&chain("urn:a", "claude", std::slice::from_ref(&commit)));
+    let (head, rest) = commit.id.split_at(2);
+    let junk = one.blob(b"junk");
+    let path = format!("{head}/{rest}/junk");
+    one.rewrite("commits", &[(&path, Some(&junk))]);
+    assert_eq!(fetch(&one, &other).ignored, 1);
+    assert_accepted(&other.judged(&commit));
+    let ours = ["rev-list", "--objects", "refs/attestations/commits"];
+    assert!(!other.repository.git_ok(&ours).contains(&junk));
+    assert_eq!(fetch(&one, &other).added.len(), 0);
+}
+
+/// git has no ref below another: that is seen before any of the refs moves.
+#[test]
+fn a_ref_in_the_place_of_a_directory_moves_nothing() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let below = "refs/attestations/commits/x";
+    world.repository.git_ok(&["update-ref", below, &commit.id]);
+    let before = world.repository.git_ok(&["for-each-ref"]);
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    let refused = world.store.write(&records, NOW);
+    assert!(matches!(refused, Err(StoreError::NoCommit(_))));
+    assert_eq!(world.repository.git_ok(&["for-each-ref"]), before);
+    world.repository.git_ok(&["update-ref", "-d", below]);
+    world.write(&records);
+    assert_accepted(&world.judged(&commit));
+}
+
+/// A name is no proof of which content was judged under it.
+#[test]
+fn a_file_under_the_name_of_another_spoils_only_itself() {
+    let world = World::new();
+    let commits = [world.commit("one"), world.commit("two")];
+    let of = |number: usize| std::slice::from_ref(&commits[number]);
+    world.write(&chain("urn:a", "claude", of(0)));
+    world.write(&chain("urn:b", "claude", of(1)));
+    let listed = world.listed("commits");
+    let (head, rest) = commits[0].id.split_at(2);
+    let own = listed
+        .iter()
+        .find(|path| path.starts_with(&format!("{head}/{rest}/")));
+    let name = own.unwrap().rsplit('/').next().unwrap();
+    let (head, rest) = commits[1].id.split_at(2);
+    let junk = world.blob(b"junk");
+    let path = format!("{head}/{rest}/{name}");
+    world.rewrite("commits", &[(&path, Some(&junk))]);
+    let ids = [commits[1].id.clone(), commits[0].id.clone()];
+    let codes = world.with_attestations(|it| {
+        let all = it.of_all(&ids).unwrap();
+        let refused = |some: &Vec<_>| {
+            let codes = some
+                .iter()
+                .filter_map(|it: &notme_attest::Attested| it.verdict.code());
+            codes.count()
+        };
+        all.iter().map(refused).collect::<Vec<_>>()
+    });
+    assert_eq!(codes, [1, 0]);
+}
+
+#[test]
+fn an_id_of_another_hash_names_nothing() {
+    let world = World::new();
+    assert!(world.store.commit(&"0".repeat(64)).unwrap().is_none());
 }

@@ -5,7 +5,7 @@ use notme_attest::{
     make::{self, ActivityFacts, CommitSubject, covered, places},
     predicate::Record,
     store::Place,
-    verify::Asked,
+    verify::{Asked, Tip},
 };
 use notme_core::{
     dsse::{Envelope, pae},
@@ -76,7 +76,9 @@ impl World {
     }
 
     pub(crate) fn judged_as(&self, commit: &CommitSubject, asked: Asked) -> Vec<Attested> {
-        self.with_judge(asked, |attestations| attestations.of(&commit.id).unwrap())
+        self.with_judge(asked, |attestations, _| {
+            attestations.of(&commit.id).unwrap()
+        })
     }
 
     /// Returns the code of each statement about a commit, by the order of the files; `None` for
@@ -202,26 +204,43 @@ pub(crate) fn assert_accepted(judged: &[Attested]) {
 impl World {
     /// Returns why the chain of an activity is none.
     pub(crate) fn chain_code(&self, activity: &str, agent: &str) -> Option<Code> {
-        self.with_judge(Asked::default(), |attestations| {
-            let chain = attestations.chain(activity, &identity(agent)).unwrap();
-            chain.as_ref().as_ref().err().map(|(code, _)| *code)
-        })
+        self.tip(activity, agent).0.err()
     }
 
     /// Returns the code of a bundle that is kept nowhere.
     pub(crate) fn bundle_code(&self, bundle: Vec<u8>) -> Option<Code> {
-        self.with_judge(Asked::default(), |attestations| {
+        self.with_judge(Asked::default(), |attestations, _| {
             attestations.of_bundle(bundle).unwrap().verdict.code()
         })
     }
 
-    fn with_judge<T>(&self, asked: Asked, ask: impl FnOnce(&Attestations<'_>) -> T) -> T {
+    /// Returns where the chain of an activity ends, and how many signatures were judged to know.
+    pub(crate) fn tip(&self, activity: &str, agent: &str) -> (Result<Tip, Code>, usize) {
+        let mut examined = 0;
+        let tip = self.with_judge(Asked::default(), |attestations, judge| {
+            let tip = attestations.tip(activity, &identity(agent)).unwrap();
+            examined = judge.examined();
+            tip.map_err(|(code, _)| code)
+        });
+        (tip, examined)
+    }
+
+    pub(crate) fn with_attestations<T>(&self, ask: impl FnOnce(&Attestations<'_>) -> T) -> T {
+        self.with_judge(Asked::default(), |attestations, _| ask(attestations))
+    }
+
+    fn with_judge<T>(
+        &self,
+        asked: Asked,
+        ask: impl FnOnce(&Attestations<'_>, &Judge<'_>) -> T,
+    ) -> T {
         let scopes = PinKind::TrustDocument.default_scopes();
         let document = authority().trust(1, NOW);
         let authority = Authority::from_document("local", scopes, &document);
         let trust = Trust::new(vec![authority], Vec::new());
         let policy = Policy::from_trust(&trust);
         let judge = Judge::new(&policy, &trust, NOW.plus(600));
-        ask(&Attestations::new(self.store.clone(), &judge, asked))
+        let attestations = Attestations::new(self.store.clone(), &judge, asked);
+        ask(&attestations, &judge)
     }
 }

@@ -4,6 +4,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader, Write as _, stdout},
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -260,7 +261,8 @@ fn a_killed_authority_lets_no_job_in_twice() {
                         "iss": issuer.url(), "aud": "a", "sub": job, "job": job, "jti": job,
                         "iat": at, "exp": at + 3600,
                     }));
-                    let answer = std::panic::catch_unwind(|| ask(&client, &token));
+                    let answer =
+                        std::panic::catch_unwind(AssertUnwindSafe(|| ask(&client, &token)));
                     let Ok(answer) = answer else { return };
                     let Ok(pair) = serde_json::from_slice::<Value>(&answer.body) else {
                         return;

@@ -9,7 +9,7 @@ use std::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
     },
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::Command,
     sync::{
         Arc, Mutex,
@@ -114,7 +114,8 @@ fn two_hundred_kills_lose_nothing_and_spend_nothing_twice() {
                 scope.spawn(|| {
                     loop {
                         let nonce = turns.fetch_add(1, Ordering::SeqCst) / 2 + 1;
-                        let answer = catch_unwind(|| ask(&session, &client, now(), nonce));
+                        let answer =
+                            catch_unwind(AssertUnwindSafe(|| ask(&session, &client, now(), nonce)));
                         match answer {
                             Ok(answer) if answer.status != 0 && !answer.body.is_empty() => {
                                 acknowledged.keep(nonce, &answer);

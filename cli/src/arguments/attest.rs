@@ -53,6 +53,9 @@ pub(crate) enum Attest {
         after_help = "Examples:\n  notme attest import bundles.jsonl\n  notme attest import --rosary DIR HEAD"
     )]
     Import(AttestImport),
+    /// Print a hash as the rosary orchestrator computes it: for interchange, and trusted by nothing
+    #[command(after_help = "Example:\n  notme attest rosary-hash work-item item.json")]
+    RosaryHash(AttestRosaryHash),
     /// Put the attestations of a commit into a transparency log, for everybody and for ever
     #[command(
         after_help = "Example:\n  notme attest publish HEAD --rekor https://rekor.example.com"
@@ -107,12 +110,12 @@ pub(crate) struct AttestRecord {
     /// This activity is suspended: it may be resumed, as another segment
     #[arg(long, requires = "activity", conflicts_with = "end")]
     pub(crate) suspend: bool,
-    /// The activity that started this one
-    #[arg(long, value_name = "ID")]
+    /// The activity that started this one, which its first record says
+    #[arg(long, value_name = "ID", conflicts_with = "activity")]
     pub(crate) parent: Option<String>,
-    /// The number of the segment, after the activity was resumed
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub(crate) segment: u64,
+    /// It broke off, and was resumed: this begins another segment. After `--suspend`, that is known
+    #[arg(long, requires = "activity")]
+    pub(crate) resume: bool,
     /// Why it ended
     #[arg(long, value_enum)]
     pub(crate) termination: Option<TerminationArgument>,
@@ -143,7 +146,7 @@ impl Default for AttestRecord {
             end: false,
             suspend: false,
             parent: None,
-            segment: 1,
+            resume: false,
             termination: None,
             outcome: OutcomeArgument::Unknown,
             input: Vec::new(),
@@ -333,6 +336,25 @@ pub(crate) struct AttestImport {
     /// The agent that signs, with `--rosary`
     #[arg(long, value_name = "NAME", requires = "rosary")]
     pub(crate) agent: Option<AgentName>,
+}
+
+/// `notme attest rosary-hash`.
+#[derive(Args, Debug)]
+pub(crate) struct AttestRosaryHash {
+    /// What is hashed
+    #[arg(value_enum)]
+    pub(crate) kind: RosaryKind,
+    /// Its JSON; `-` for stdin
+    pub(crate) file: PathBuf,
+}
+
+/// What the rosary orchestrator hashes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RosaryKind {
+    /// A work item: its `content_hash`
+    WorkItem,
+    /// A handoff of schema 2: its `chain_hash`
+    Handoff,
 }
 
 /// `notme attest push` and `notme attest fetch`.

@@ -7,18 +7,20 @@ mod transfer;
 mod verify;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io::{self, Write},
     path::Path,
+    thread::{self, JoinHandle},
 };
 
 use notme_attest::{
     Attestations, Bundle, Predicate, Store,
-    link::restate,
+    link::{SignedLink, restate},
     make::CommitSubject,
+    predicate::Lifecycle,
     sign::{Signed, sign},
-    store::{Kept, Place},
-    verify::Asked,
+    store::{Contents, FileName, Kept, Noted, Place},
+    verify::{Asked, Tip},
 };
 use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
 use notme_signer::{AgentClient, Deadline};
@@ -38,7 +40,7 @@ use crate::{
         verify::{object_directories, open},
     },
     failure::{Exit, Failure, Outcome},
-    git,
+    git::{self, GitError},
     home::Home,
     judging::{Grounds, now},
 };
@@ -55,6 +57,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Show(arguments) => show(arguments),
         Attest::Export(arguments) => export(home, arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
+        Attest::RosaryHash(arguments) => transfer::rosary_hash(arguments),
         Attest::Publish(arguments) => log::publish(arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
         Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
@@ -86,16 +89,15 @@ impl Archive {
 
     /// Returns the commits that revisions and ranges name, in the order they were made, each once.
     fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
-        let mut commits: Vec<CommitSubject> = Vec::new();
+        let mut commits = Vec::new();
+        let mut seen = HashSet::new();
         for revision in revisions {
             let selection = self.repository.select(revision)?;
-            for id in self.repository.commits(&selection)?.iter().rev() {
+            let all = self.repository.commits(&selection)?;
+            for id in all.iter().rev().filter(|id| seen.insert(**id)) {
                 let id = id.to_string();
                 let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
-                let commit = CommitSubject::new(&id, &facts);
-                if !commits.contains(&commit) {
-                    commits.push(commit);
-                }
+                commits.push(CommitSubject::new(&id, &facts));
             }
         }
         Ok(commits)
@@ -116,7 +118,7 @@ impl Archive {
 fn store_of(repository: &Repository) -> Result<Store, Failure> {
     let (first, alternates) = object_directories()?;
     let directories = first.into_iter().chain(alternates).collect();
-    Ok(Store::open(&repository.path())?.with_objects(directories))
+    Ok(Store::of(repository).with_objects(directories))
 }
 
 /// Opens what a repository keeps; `None` when that is nothing.
@@ -142,7 +144,11 @@ pub(crate) struct Hand {
 impl Hand {
     /// Asks the key agent who an agent is, opening its session if need be.
     pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
-        let agent = agent.cloned().map_or_else(configured, Ok)?;
+        Self::by(home, Signer::ask(agent))
+    }
+
+    fn by(home: &Home, signer: Signer) -> Result<Self, Failure> {
+        let agent = signer.name()?;
         let endpoint = agent::endpoint(home)?;
         let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
             .map_err(agent::client_failure)?;
@@ -184,9 +190,13 @@ struct Author<'a> {
 
 impl<'a> Author<'a> {
     fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
+        Self::by(home, archive, Signer::ask(agent))
+    }
+
+    fn by(home: &Home, archive: &'a Archive, signer: Signer) -> Result<Self, Failure> {
         Ok(Self {
             archive,
-            hand: Hand::of(home, agent)?,
+            hand: Hand::by(home, signer)?,
             now: now(),
             made: Vec::new(),
             lines: Vec::new(),
@@ -212,6 +222,26 @@ impl<'a> Author<'a> {
     /// Keeps what was signed: all of it, or nothing.
     fn keep(self) -> Outcome {
         self.archive.store.write(&self.made, self.now)?;
+        self.tell()
+    }
+
+    /// As [`Self::keep`], when what was signed last is a record of an activity: the one after the
+    /// last of what the activity kept. Notes that it is the last one now.
+    fn keep_record(self, activity: &str, seen: Option<Contents>, ends: bool) -> Outcome {
+        let (store, identity) = (&self.archive.store, self.hand.identity());
+        let place = Place::activity(activity);
+        let contents = store.write_after(&self.made, self.now, (&place, seen))?;
+        match (contents, self.made.last()) {
+            (Some(contents), Some((record, _))) if !ends => {
+                let file = FileName::of(record);
+                store.note(activity, identity, &Noted { file, contents })?;
+            }
+            (_, _) => store.forget(activity, identity),
+        }
+        self.tell()
+    }
+
+    fn tell(self) -> Outcome {
         let mut out = io::stdout().lock();
         for line in self.lines.iter().filter(|_| !self.is_quiet) {
             writeln!(out, "{line}")?;
@@ -220,51 +250,70 @@ impl<'a> Author<'a> {
     }
 }
 
-/// Returns the agent that signs commits here.
-fn configured() -> Result<AgentName, Failure> {
-    let key = git::value("user.signingkey")?;
-    key.as_deref()
-        .and_then(|key| key.parse().ok())
-        .ok_or_else(|| {
+/// The agent that signs: one that was named, or the one that signs commits here, which git is asked
+/// for while other things are read.
+enum Signer {
+    Named(AgentName),
+    Configured(JoinHandle<Result<Option<String>, GitError>>),
+}
+
+impl Signer {
+    fn ask(agent: Option<&AgentName>) -> Self {
+        let configured = || thread::spawn(|| git::value("user.signingkey"));
+        agent.map_or_else(
+            || Self::Configured(configured()),
+            |agent| Self::Named(agent.clone()),
+        )
+    }
+
+    fn name(self) -> Result<AgentName, Failure> {
+        let key = match self {
+            Self::Named(agent) => return Ok(agent),
+            Self::Configured(asked) => asked.join().map_err(|_| "git could not be asked")??,
+        };
+        key.and_then(|key| key.parse().ok()).ok_or_else(|| {
             Failure::usage("no agent signs commits here")
                 .hint("name one with `--agent NAME`, or set the repository up with `notme init`")
         })
+    }
 }
 
-/// Returns number and digest of the last record of an activity, as we signed it.
+/// Returns number and digest of the last record of an activity that goes on, as we signed it.
 fn head(
     home: &Home,
     store: &Store,
     activity: &str,
     identity: &str,
 ) -> Result<(u64, String), Failure> {
+    let tip = tip(home, store, activity, identity)?;
+    Ok((tip.sequence, tip.digest))
+}
+
+/// Returns the last record itself.
+fn tip(home: &Home, store: &Store, activity: &str, identity: &str) -> Result<Tip, Failure> {
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());
-    let chain = attestations.chain(activity, identity)?;
-    let chain = chain.as_ref().as_ref().map_err(|(code, detail)| {
-        Failure::no(format!(
-            "activity `{activity}` cannot go on: {code}: {detail}"
-        ))
-        .hint("`notme attest activity --begin` begins one")
-    })?;
-    if chain.is_closed() {
+    let tip = attestations
+        .tip(activity, identity)?
+        .map_err(|(code, detail)| {
+            Failure::no(format!(
+                "activity `{activity}` cannot go on: {code}: {detail}"
+            ))
+            .hint("`notme attest activity --begin` begins one")
+        })?;
+    if tip.lifecycle == Lifecycle::Ended {
         let error = format!("activity `{activity}` has ended");
         return Err(Failure::no(error).hint("`notme attest activity --begin` begins another"));
     }
-    let sequence = chain.sequence(chain.head()).unwrap_or_default();
-    Ok((sequence, chain.head().to_owned()))
+    Ok(tip)
 }
 
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let (_, digest) = head(
-        home,
-        &archive.store,
-        &arguments.activity,
-        author.hand.identity(),
-    )?;
+    let identity = author.hand.identity();
+    let (_, digest) = head(home, &archive.store, &arguments.activity, identity)?;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }
@@ -372,12 +421,21 @@ fn export_links(
         });
         own.extend(judged.map(|it| it.file));
     }
-    let mut links = Vec::new();
+    let mut links: Vec<SignedLink> = Vec::new();
     for kept in archive.kept(&arguments.revision)? {
         if own.contains(&kept.name) {
             let bundle = Bundle::from_json(&kept.content)?;
             let agent = hand.agent.as_str();
-            links.push(restate(&mut hand.client, agent, &bundle, &archive.store)?);
+            let link = restate(&mut hand.client, agent, &bundle, &archive.store)?;
+            // Nothing is written before it is known that all can be.
+            if links.iter().any(|other| other.name == link.name) {
+                let error = format!(
+                    "two statements are of one step, and would both be {}",
+                    link.name
+                );
+                return Err(Failure::no(error));
+            }
+            links.push(link);
         }
     }
     if links.is_empty() {

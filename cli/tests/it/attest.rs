@@ -384,8 +384,8 @@ fn pushes_that_meet_are_merged_without_force() {
     let other = world.another_repository(Repository::new());
     other.git_ok(&["remote", "add", "origin", url]);
     other.git_ok(&["pull", "--quiet", "origin", "main"]);
-    for each in [&world, &other] {
-        each.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    for (each, model) in [(&world, "m"), (&other, "n")] {
+        each.notme_ok(&["attest", "dispatch", "--agent", "claude", "--model", model]);
         each.notme_ok(&["attest", "push"]);
     }
     world.notme_ok(&["attest", "fetch"]);
@@ -574,9 +574,273 @@ fn an_activity_is_suspended_and_resumed() {
     world.signed_commit("one");
     let id = world.notme_ok(&["attest", "activity", "--begin"]);
     let record = ["attest", "activity", "--activity", id.trim()];
-    world.notme_ok(&[&record[..], &["--suspend"]].concat());
-    let resumed = ["HEAD", "--segment", "2", "--end"];
-    world.notme_ok(&[&record[..], &resumed].concat());
-    let (exit, judged) = judged(&world, &[]);
-    assert_eq!((exit, &judged["level"]), (Some(0), &"L2".into()));
+    let add = |arguments: &[&str]| world.notme_ok(&[&record[..], arguments].concat());
+    add(&["--suspend"]);
+    add(&["HEAD"]);
+    // It broke off before it could say so.
+    add(&["HEAD", "--resume"]);
+    add(&["--suspend"]);
+    add(&["--end"]);
+    let (exit, document) = judged(&world, &[]);
+    assert_eq!((exit, &document["level"]), (Some(0), &"L2".into()));
+    let shown = world.notme_ok(&["attest", "export"]);
+    let mut segments: Vec<_> = shown.lines().map(segment_of).collect();
+    segments.sort_unstable();
+    assert_eq!(segments, [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3)]);
+}
+
+/// Returns number and segment of the record in a bundle.
+fn segment_of(bundle: &str) -> (u64, u64) {
+    let bundle = notme_attest::Bundle::from_json(bundle.as_bytes()).unwrap();
+    let statement: Value = serde_json::from_slice(bundle.envelope().payload()).unwrap();
+    let number = |pointer: &str| statement.pointer(pointer).unwrap().as_u64().unwrap();
+    (
+        number("/predicate/chain/sequence"),
+        number("/predicate/activity/segment"),
+    )
+}
+
+/// Killed before it takes any of its steps, a writer leaves the refs as they were, or whole, or a
+/// chain that no commit's statement is there for yet.
+#[test]
+fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
+    let world = World::initialised();
+    let first = world.signed_commit("0");
+    world.notme_ok(&["attest", "dispatch"]);
+    let tips = || world.git_ok(&["for-each-ref", "refs/attestations"]);
+    let mut kept_before_the_end = 0;
+    for number in 1.. {
+        let commit = world.signed_commit(&number.to_string());
+        let before = tips();
+        let mut killed = world.command(oracle("strace"));
+        let calls = "rename,renameat,renameat2";
+        killed
+            .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+            .arg(format!("trace={calls}"))
+            .arg("-e")
+            .arg(format!("inject={calls}:signal=KILL:when={number}"))
+            .args([crate::world::NOTME, "attest", "dispatch"]);
+        let output = run(&mut killed, b"");
+        world.git_ok(&["fsck", "--strict"]);
+        let (exit, document) = judged(&world, &[&commit]);
+        if output.status.success() {
+            assert_eq!(exit, Some(0), "{document}");
+            assert!(number > 5, "it was killed {number} times");
+            break;
+        }
+        let refs = world.path().join(".git/refs/attestations");
+        let mut locks = 0;
+        for file in fs::read_dir(refs).unwrap() {
+            let file = file.unwrap().path();
+            if file.extension().is_some_and(|it| it == "lock") {
+                fs::remove_file(file).unwrap();
+                locks += 1;
+            }
+        }
+        // Nothing moves before everything is written, and the commit's own ref is the last.
+        match tips() == before {
+            true => kept_before_the_end += 1,
+            false => assert!(locks > 0, "{}", told(&output)),
+        }
+        // By its tree, a statement is found as soon as that ref has moved; its chain is there then.
+        match exit {
+            Some(3) => assert_eq!(document["code"], "attestation-missing"),
+            exit => assert_eq!(exit, Some(0), "{document}"),
+        }
+        assert_eq!(judged(&world, &[&first]).0, Some(0));
+        // Nothing is in the way of doing it again.
+        world.notme_ok(&["attest", "dispatch"]);
+        assert_eq!(judged(&world, &[&commit]).0, Some(0));
+    }
+    assert!(kept_before_the_end > 0);
+}
+
+/// The orchestrator's own hashes, to the byte: vectors that it made itself.
+#[test]
+fn the_hashes_of_rosary_are_offered_for_interchange() {
+    let world = World::initialised();
+    world.write(
+        "item.json",
+        r#"{"title":"[ADR-001] Cache hit rate","description":"Cache hit rate > 90%","issue_type":"review","priority":2,"acceptance_criteria":[{"description":"Cache hit rate > 90%","threshold":"> 90%"},{"description":"`cargo test` passes","command":"cargo test"}],"id":"rosary-abc"}"#,
+    );
+    let output = world.notme(&["attest", "rosary-hash", "work-item", "item.json"]);
+    let hash = "aaacf1ce32c5219ec4bf19791d487a071eeb4331208c6520b6af9aeecc4ab98f";
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), hash);
+    assert!(told(&output).contains("ambiguous"), "{}", told(&output));
+    world.write(
+        "handoff.json",
+        r#"{"schema_version":"2","phase":0,"from_agent":"dev-agent","bead_id":"rosary-abc","summary":"fix(reconcile): handle timeout=0 edge case","files_changed":["src/reconcile.rs","src/reconcile_test.rs"],"commit_shas":["abc123"]}"#,
+    );
+    let chained = world.notme_ok(&["attest", "rosary-hash", "handoff", "handoff.json"]);
+    let v1 = "efe30513ada66d52cbf18c3c8e1858a7568d7720f90b2234a7a1a5cc45e2c736";
+    assert_eq!(chained.trim(), v1);
+    for (kind, text) in [
+        ("work-item", r#"{"title":"t"}"#),
+        ("work-item", r#"{"title":"t","title":"u"}"#),
+        ("handoff", r#"{"schema_version":"1"}"#),
+        ("handoff", "[]"),
+    ] {
+        world.write("bad.json", text);
+        let output = world.notme(&["attest", "rosary-hash", kind, "bad.json"]);
+        assert!(!output.status.success(), "{text}");
+        assert_eq!(output.stdout, b"");
+    }
+}
+
+/// Reviewers may be let speak without being let commit, and nothing is stated about statements.
+#[test]
+fn rules_for_commits_are_not_asked_of_statements() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let status: Value = serde_json::from_str(&world.notme_ok(&["status", "--json"])).unwrap();
+    let committer = status["session"]["identity"].as_str().unwrap().to_owned();
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    let allow = |who: &str| {
+        world.policy(&format!(
+            "[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"{who}\"\n[[require]]\nlevel = \"L2\"\n"
+        ))
+    };
+    let (exit, judged) = judged(&world, &["--policy", &allow("*")]);
+    assert_eq!(
+        (exit, &judged["level"]),
+        (Some(0), &"L2".into()),
+        "{judged}"
+    );
+    let (exit, document) = world.verdicts(&["HEAD", "--policy", &allow(&committer)]);
+    assert_eq!(exit, Some(0), "{document}");
+    let attestations = document["objects"][0]["attestations"].as_array().unwrap();
+    assert_eq!(attestations.len(), 3);
+    for it in attestations {
+        assert_eq!(it["verdict"], "accepted", "{it}");
+    }
+}
+
+/// Where a repository is pushed to may tell more than who reads the statement should know.
+#[test]
+fn no_password_and_no_path_is_stated() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let hash = "0".repeat(64);
+    let item = ["--work-item", "I-1", "--work-item-hash", &hash];
+    let dispatch = || world.notme_ok(&[&["attest", "dispatch"], &item[..]].concat());
+    dispatch();
+    let home = world.home().display().to_string();
+    assert!(!world.notme_ok(&["attest", "show"]).contains(&home));
+    let url = "https://alice:hunter2@example.invalid/x/y.git";
+    world.git_ok(&["remote", "add", "origin", url]);
+    dispatch();
+    let shown = world.notme_ok(&["attest", "show"]);
+    assert!(shown.contains("https://example.invalid/x/y.git"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("alice"),
+        "{shown}"
+    );
+}
+
+/// What did not pass is told as that, and nobody takes its link for one that did.
+#[test]
+fn a_failed_verification_is_told_as_one() {
+    let world = World::initialised();
+    let commit = world.commit("unsigned", "unsigned");
+    let resource = ["--resource", "git+https://example.invalid/r"];
+    let output = world.notme(&[&["verify", "HEAD", "--format", "vsa"], &resource[..]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    fs::write(world.path().join("vsa.json"), &output.stdout).unwrap();
+    world.notme_ok(&["attest", "import", "vsa.json"]);
+    let (_, document) = judged(&world, &[&commit]);
+    assert_eq!(
+        document["attestations"][0]["result"], "FAILED",
+        "{document}"
+    );
+    let text = told(&world.notme(&["attest", "verify"]));
+    assert!(text.contains("verification: FAILED"), "{text}");
+    world.notme_ok(&["attest", "export", "--in-toto-link", "links"]);
+    let names = fs::read_dir(world.path().join("links")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().starts_with("verification-summary.")));
+}
+
+#[test]
+fn a_range_of_no_commits_is_no_yes() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let output = world.notme(&["attest", "verify", "HEAD..HEAD"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(told(&output).contains("no commits"), "{}", told(&output));
+}
+
+/// Nothing is written when not all of it can be.
+#[test]
+fn links_of_one_step_do_not_take_each_others_place() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "activity"]);
+    world.notme_ok(&["attest", "activity", "--model", "m"]);
+    let output = world.notme(&["attest", "export", "--in-toto-link", "links"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(!world.path().join("links").exists());
+}
+
+/// Of a partial clone, the statements are fetched whole.
+#[test]
+fn a_partial_clone_has_the_statements() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let bare = Repository::bare();
+    let url = format!("file://{}", bare.path().display());
+    world.git_ok(&["remote", "add", "origin", &url]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+    bare.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", &url]);
+    clone.git_ok(&["fetch", "--quiet", "--filter=blob:none", "origin", "main"]);
+    clone.git_ok(&["config", "remote.origin.promisor", "true"]);
+    clone.git_ok(&["config", "remote.origin.partialclonefilter", "blob:none"]);
+    clone.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+    clone.notme_ok(&["attest", "fetch", "origin"]);
+    let (exit, judged) = judged(&clone, &[]);
+    assert_eq!(
+        (exit, &judged["level"]),
+        (Some(0), &"L2".into()),
+        "{judged}"
+    );
+}
+
+#[test]
+fn a_level_that_was_taken_over_says_so_in_every_report() {
+    let world = World::initialised();
+    let old = world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "better words"]);
+    let said = format!("L2 (as {}", &old[..7]);
+    for format in ["text", "html"] {
+        let report = world.notme_ok(&["verify", "--format", format]);
+        assert!(report.contains(&said), "{report}");
+    }
+}
+
+/// As in a review of everything that a branch brings: the key agent is asked when all is read.
+#[test]
+fn a_long_range_is_accepted_at_once() {
+    let world = World::initialised();
+    world.signed_commit("first");
+    for number in 0..60 {
+        world.git_ok(&[
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            &number.to_string(),
+        ]);
+    }
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD~60..HEAD"]);
+    let output = world.notme(&["attest", "verify", "--json", "HEAD~60..HEAD"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document.as_array().unwrap().len(), 60);
 }

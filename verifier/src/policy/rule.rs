@@ -216,6 +216,12 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     let mut refusal = None;
     let check = |rule: &Rule| rule.demands.check(&rules.principals, question);
     let speaking = |rule: &&Rule| rule.who.fits(question.signer);
+    // A statement is on no ref, changes nothing, and nothing is stated about it.
+    if question.format.is_none() {
+        let mut speaking = rules.allow.iter().filter(speaking);
+        let rule = speaking.next().ok_or(Code::NotAuthorised)?;
+        return Ok(Arc::clone(&rule.text));
+    }
     for rule in rules.allow.iter().filter(speaking) {
         match check_ref(rule, around).and_then(|()| check(rule)) {
             Ok(()) => granting.push(rule),
@@ -362,7 +368,8 @@ impl Demands {
         }
         let statements = question.around.statements()?;
         let wanted = self.predicate.as_deref();
-        let is_meant = |it: &&Stated| wanted.is_none_or(|wanted| it.predicate_type == wanted);
+        let is_meant =
+            |it: &&Stated| !it.rejects && wanted.is_none_or(|wanted| it.predicate_type == wanted);
         let mut meant = statements.iter().filter(is_meant).peekable();
         if meant.peek().is_none() {
             let detail = format!("the rule asks for {}", wanted.unwrap_or("a statement"));
@@ -390,8 +397,15 @@ impl Demands {
             signer.identity != question.signer.identity
                 && named.any(|principal| principal.fits(signer.as_signer()))
         };
-        let statements = question.around.statements()?.into_iter();
-        let accepting = statements.filter(|it| it.accepts).map(|it| it.by);
+        let statements = question.around.statements()?;
+        let mut rejecting = statements.iter().filter(|it| it.rejects);
+        if let Some(one) = rejecting.find(|it| counts(&it.by)) {
+            return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
+        }
+        let accepting = statements
+            .into_iter()
+            .filter(|it| it.accepts)
+            .map(|it| it.by);
         let identities = accepting.filter(counts).map(|it| it.identity);
         let mut by: BTreeSet<String> = identities.collect();
         if by.len() < accepted.threshold {

@@ -40,6 +40,7 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
         level,
         accepts: predicate_type == "accepts",
         received: None,
+        rejects: predicate_type == "rejects",
         by: SignedBy {
             identity: identity(who),
             authority: "local".to_owned(),
@@ -234,6 +235,17 @@ fn fewer_acceptances_than_the_policy_asks_for_leave_it_undecided() {
         "acceptance-missing"
     );
     assert_eq!(code(vec![stated("alice", "accepts", None)]), "accepted");
+    // Whoever was asked for and says no is not outvoted; nobody else's no counts here.
+    let said = |who: &str| {
+        vec![
+            stated("alice", "accepts", None),
+            stated(who, "rejects", None),
+        ]
+    };
+    for who in ["alice", "bob"] {
+        assert_eq!(code(said(who)), "acceptance-rejected");
+    }
+    assert_eq!(code(said("mallory")), "accepted");
     let two = CO_ACCEPTED.replace("[\"human\"]", "[\"human\"]\nthreshold = 2");
     let code = |says| judged(&history, &two, &tip, says);
     let alice = || stated("alice", "accepts", None);

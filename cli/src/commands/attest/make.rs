@@ -11,11 +11,11 @@ use notme_attest::{
     make::{self, ActivityFacts, CommitSubject, covered, places},
     origins::OriginSet,
     predicate::{
-        Acceptance, Artifact, Claim, Decision, Event, Evidence, Level, Outcome as Work, Record,
-        Succession, Termination,
+        Acceptance, Artifact, Claim, Decision, Event, Evidence, Level, Lifecycle, Outcome as Work,
+        Record, Succession, Termination,
     },
     store::Place,
-    verify::Asked,
+    verify::{Asked, Tip},
 };
 use notme_core::{
     hex,
@@ -26,7 +26,7 @@ use notme_core::{
 use notme_verifier::Verdict;
 use serde_json::{Value, json};
 
-use super::{Archive, Author, head, nothing};
+use super::{Archive, Author, Signer, nothing, tip};
 use crate::{
     arguments::attest::{
         AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
@@ -44,6 +44,7 @@ const FILE_MAX: u64 = 1 << 30;
 const JSON_MAX: u64 = 1024 * 1024;
 
 pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
+    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
     let record = &arguments.record;
     let goes_on = arguments.begin || record.activity.is_some() && !record.end;
@@ -57,7 +58,7 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
         named => named.to_vec(),
     };
     let commits = archive.commits(&revisions)?;
-    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let mut author = Author::by(home, &archive, signer)?;
     let wanted = Wanted {
         record,
         common: &arguments.common,
@@ -71,16 +72,19 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
     }
     let id = new_id()?;
     let chain = Record::opening(archive.store.head(), covered(&commits));
-    let statement = make::activity(wanted.facts(&author, &id)?, chain, &commits)?;
+    let statement = make::activity(wanted.facts(&author, &id, 1)?, chain, &commits)?;
     author.sign(&statement, places(&commits, Some(&id)))?;
-    author.lines = vec![id];
-    author.keep()
+    author.lines = vec![id.clone()];
+    author.keep_record(&id, None, false)
 }
 
 pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
+    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
     let commits = archive.commits(&arguments.revision)?;
-    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    // Whom the key agent waits for has nothing else to do.
+    let work = work(&commits)?;
+    let mut author = Author::by(home, &archive, signer)?;
     let common = &arguments.common;
     let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut definition = json!({
@@ -100,7 +104,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     if let (Some(id), Some(hash)) = (&arguments.work_item, &arguments.work_item_hash) {
         let repo = match &arguments.work_item_repo {
             Some(repo) => repo.clone(),
-            None => here()?,
+            None => unknown(&git::public_url()?),
         };
         let item = json!({"repo": repo, "workItemId": id, "contentHash": prefixed(hash)});
         put(&mut definition, &["workItemRef"], item);
@@ -108,7 +112,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let mut run = json!({
         "orchestrator": {"name": "notme", "version": env!("CARGO_PKG_VERSION")},
         "execution": {"completedAt": author.now.to_string()},
-        "work": work(&commits)?,
+        "work": work,
     });
     if let Some(origins) = origins_hash(common)? {
         put(&mut run, &["originsHash"], origins.into());
@@ -134,9 +138,10 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
 }
 
 pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
+    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
     let commits = archive.commits(&arguments.revision)?;
-    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let mut author = Author::by(home, &archive, signer)?;
     let mut predicate = Object::new();
     let mut put = |name: &str, value: Option<String>| {
         predicate.extend(value.map(|value| (name.to_owned(), value.into())));
@@ -171,19 +176,17 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
 }
 
 pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
+    let signer = Signer::ask(arguments.agent.as_ref());
     let archive = Archive::open()?;
     let commits = archive.commits(&arguments.revision)?;
-    let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
     // What is there, and is accepted, is what was looked at.
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let mut evidence = Vec::new();
-    for commit in &commits {
-        for it in attestations.of(&commit.id)? {
-            if it.attested_as.is_some() {
-                continue;
-            }
+    let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
+    for all in attestations.of_all(&ids)? {
+        for it in all.into_iter().filter(|it| it.attested_as.is_none()) {
             if let (Verdict::Accepted, Some(digest), Some(predicate_type)) =
                 (it.verdict, it.digest, it.predicate_type)
             {
@@ -198,6 +201,8 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     }
     evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
     evidence.dedup();
+    // Whom the key agent waits for has nothing else to do.
+    let mut author = Author::by(home, &archive, signer)?;
     let statement = make::acceptance(
         &Acceptance {
             decision: match arguments.reject {
@@ -256,6 +261,7 @@ fn state_successions(
     pairs: &[(String, String)],
     printing: Printing,
 ) -> Outcome {
+    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
     let mut succeeds = Vec::new();
     let mut commits = Vec::new();
@@ -275,7 +281,7 @@ fn state_successions(
             commits.push(to.clone());
         }
     }
-    let mut author = Author::new(home, &archive, arguments.common.agent.as_ref())?;
+    let mut author = Author::by(home, &archive, signer)?;
     author.is_quiet = printing == Printing::Nothing;
     Wanted {
         record: &arguments.record,
@@ -308,27 +314,39 @@ impl Wanted<'_> {
         if let Some(id) = &self.record.activity {
             // Until it is kept, nobody else is to go on from the same record.
             let _alone = store.lock()?;
-            let (sequence, previous) = head(home, store, id, author.hand.identity())?;
-            let chain = Record::after(sequence, &previous, self.record.end, covered);
-            let statement = make::activity(self.facts(&author, id)?, chain, self.commits)?;
+            let tip = tip(home, store, id, author.hand.identity())?;
+            let chain = Record::after(tip.sequence, &tip.digest, self.record.end, covered);
+            let segment = self.segment_after(&tip);
+            let facts = ActivityFacts {
+                parent: tip.parent,
+                ..self.facts(&author, id, segment)?
+            };
+            let statement = make::activity(facts, chain, self.commits)?;
             author.sign(&statement, places(self.commits, Some(id)))?;
-            return author.keep();
+            return author.keep_record(id, tip.contents, self.record.end);
         }
         let id = new_id()?;
         let opening = Record::opening(None, Default::default());
-        let mut facts = self.facts(&author, &id)?;
+        let mut facts = self.facts(&author, &id, 1)?;
         facts.evidence = Vec::new();
         facts.succeeds = Vec::new();
         facts.events = Vec::new();
         let statement = make::activity(facts, opening, &[])?;
         let bundle = author.sign(&statement, vec![Place::activity(&id)])?;
         let closing = Record::after(0, &bundle.payload_digest(), true, covered);
-        let statement = make::activity(self.facts(&author, &id)?, closing, self.commits)?;
+        let statement = make::activity(self.facts(&author, &id, 1)?, closing, self.commits)?;
         author.sign(&statement, places(self.commits, Some(&id)))?;
         author.keep()
     }
 
-    fn facts(&self, author: &Author<'_>, id: &str) -> Result<ActivityFacts, Failure> {
+    /// Returns the segment of the record after one: another, if the activity was suspended and goes
+    /// on, or broke off and is said to have been resumed.
+    fn segment_after(&self, tip: &Tip) -> u64 {
+        let goes_on = tip.lifecycle == Lifecycle::Suspended && !self.record.end;
+        tip.segment + u64::from(goes_on || self.record.resume)
+    }
+
+    fn facts(&self, author: &Author<'_>, id: &str, segment: u64) -> Result<ActivityFacts, Failure> {
         let record = self.record;
         let events = events(record.events.as_deref())?;
         let mut includes = vec!["commits".to_owned()];
@@ -340,7 +358,7 @@ impl Wanted<'_> {
         excludes.push("prompts".to_owned());
         Ok(ActivityFacts {
             id: id.to_owned(),
-            segment: record.segment,
+            segment,
             parent: record.parent.clone(),
             agent: author.hand.agent.to_string(),
             definition: self
@@ -414,16 +432,6 @@ fn work(commits: &[CommitSubject]) -> Result<Value, Failure> {
         "linesAdded": added,
         "linesRemoved": removed,
     }))
-}
-
-/// Names the repository by where it is pushed to, else by its directory.
-fn here() -> Result<String, Failure> {
-    if let Some(remote) = git::push_remote()?
-        && let Some(url) = git::push_url(&remote)?
-    {
-        return Ok(url);
-    }
-    Ok(git::common_directory()?.display().to_string())
 }
 
 fn origins_hash(common: &AttestCommon) -> Result<Option<String>, Failure> {

@@ -13,7 +13,7 @@ use notme_verifier::{Judge, Verdict};
 
 use super::{Archive, Author};
 use crate::{
-    arguments::attest::{AttestImport, AttestRemote},
+    arguments::attest::{AttestImport, AttestRemote, AttestRosaryHash, RosaryKind},
     failure::{Exit, Failure, Outcome, read_file},
     git,
     home::Home,
@@ -77,7 +77,8 @@ fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
     if merged.ignored > 0 {
         writeln!(
             talk,
-            "note: {} files of the remote are no signed statements, or not what their names say; left out",
+            "note: {} files of the remote are no signed statements, or not what their names say; left out. \
+             Nothing can be pushed there until they are gone",
             merged.ignored
         )?;
     }
@@ -161,9 +162,14 @@ impl Import<'_> {
         let mut places = Vec::new();
         for commit in statement.digests("gitCommit") {
             places.push(Place::commit(commit));
-            if let Some(facts) = self.archive.store.commit(commit)? {
-                places.push(Place::tree(&facts.tree));
-            }
+        }
+        // Only what names the tree speaks of another commit that has it.
+        for subject in statement.subjects() {
+            let commit = subject.digest.get("gitCommit");
+            let facts = commit.map_or(Ok(None), |commit| self.archive.store.commit(commit))?;
+            let tree = subject.digest.get("gitTree");
+            let tree = tree.filter(|tree| facts.is_some_and(|facts| facts.tree == **tree));
+            places.extend(tree.map(|tree| Place::tree(tree)));
         }
         let activity = statement.predicate().get("activity");
         let activity = activity.and_then(|it| it.get("id")?.as_str());
@@ -190,6 +196,22 @@ impl Import<'_> {
             Err(_) => Ok((Bundle::from_json(&content)?, content)),
         }
     }
+}
+
+/// Prints what the orchestrator would compute.
+pub(super) fn rosary_hash(arguments: &AttestRosaryHash) -> Outcome {
+    let name = arguments.file.display().to_string();
+    let content = read_file(&arguments.file, rosary::HANDOFF_MAX)?;
+    let hash = match arguments.kind {
+        RosaryKind::WorkItem => rosary::WorkItem::from_json(&name, &content)?.content_hash(),
+        RosaryKind::Handoff => rosary::Handoff::from_json(&name, &content)?.rosary_chain_hash(),
+    };
+    writeln!(
+        io::stderr(),
+        "note: the hash is ambiguous: different ones can have the same; nothing of notme's trusts it"
+    )?;
+    writeln!(io::stdout(), "{hash}")?;
+    Ok(Exit::Yes)
 }
 
 /// States the handoffs of a directory as what they are: somebody else's, with known weaknesses.

@@ -8,7 +8,7 @@ use std::{
 use notme_attest::{
     Attestations, Attested, Store,
     origins::{Confidence, OriginSet},
-    predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination},
+    predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
@@ -53,7 +53,7 @@ struct Line<'a> {
     attested_as: &'a Option<String>,
     level: Option<Level>,
     claimed_level: Option<Level>,
-    unmet: &'static str,
+    unmet: Option<&'static str>,
     activity: Option<&'a str>,
     record: Option<u64>,
     records: Option<usize>,
@@ -63,6 +63,7 @@ struct Line<'a> {
     lifecycle: Option<Lifecycle>,
     termination: Option<Termination>,
     outcome: Option<Work>,
+    result: Option<VerificationResult>,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -99,27 +100,33 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         .iter()
         .map(|(id, all)| Judged::of(id.as_deref(), all, confidence))
         .collect();
+    if judged.is_empty() {
+        writeln!(io::stderr(), "note: there are no commits to judge")?;
+    }
     match arguments.json {
         true => print_json(&judged).map(drop)?,
         false => write_text(&mut io::stdout().lock(), &judged)?,
     }
     let has = |word| judged.iter().any(|it| it.verdict == word);
-    Ok(match (has("rejected"), has("undecided")) {
-        (true, _) => Exit::No,
-        (false, true) => Exit::Undecided,
-        (false, false) => Exit::Yes,
-    })
+    Ok(
+        match (has("rejected"), has("undecided") || judged.is_empty()) {
+            (true, _) => Exit::No,
+            (false, true) => Exit::Undecided,
+            (false, false) => Exit::Yes,
+        },
+    )
 }
 
 impl<'a> Judged<'a> {
     fn of(oid: Option<&'a str>, all: &'a [Attested], confidence: Option<Confidence>) -> Self {
+        let mut known = counted(all);
         let rejected = counted(all).find(|it| matches!(it.verdict, Verdict::Rejected(_)));
         let undecided = counted(all).find(|it| matches!(it.verdict, Verdict::Undecided(_)));
         // One that is refused is not made good by another.
-        let verdict = match rejected.or(undecided) {
-            Some(worst) => worst.verdict,
-            None if counted(all).next().is_none() => Verdict::of(Code::AttestationMissing),
-            None => Verdict::Accepted,
+        let verdict = match (rejected.or(undecided), known.next()) {
+            (Some(worst), _) => worst.verdict,
+            (None, None) => Verdict::of(Code::AttestationMissing),
+            (None, Some(_)) => Verdict::Accepted,
         };
         Self {
             oid,
@@ -148,7 +155,9 @@ impl<'a> Line<'a> {
             attested_as: &attested.attested_as,
             level: attested.derived.level,
             claimed_level: attested.claimed,
-            unmet: attested.derived.unmet,
+            // Of others than records, nobody asks for a level.
+            unmet: Some(attested.derived.unmet)
+                .filter(|_| is_accepted && attested.lifecycle.is_some()),
             activity: place.map(|place| &*place.activity),
             record: place.map(|place| place.sequence),
             records: place.map(|place| place.length),
@@ -162,6 +171,7 @@ impl<'a> Line<'a> {
             lifecycle: attested.lifecycle,
             termination: attested.termination,
             outcome: attested.outcome,
+            result: attested.result,
         }
     }
 }
@@ -213,6 +223,9 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     if let Some(decision) = line.decision {
         say(format!("decision: {}", decision.as_str()))?;
     }
+    if let Some(result) = line.result {
+        say(format!("verification: {}", result.as_str()))?;
+    }
     if let (Some(lifecycle), Some(outcome)) = (line.lifecycle, line.outcome) {
         let how = line.termination.map(|it| format!(" ({})", it.as_str()));
         let how = how.unwrap_or_default();
@@ -222,9 +235,8 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;
     }
-    // Of others than records, nobody asks for a level.
-    if line.code.is_none() && line.lifecycle.is_some() {
-        say(format!("not there: {}", line.unmet))?;
+    if let Some(unmet) = line.unmet {
+        say(format!("not there: {unmet}"))?;
     }
     if let Some(origins) = line.origins {
         say(origins.as_str().to_owned())?;
@@ -244,7 +256,9 @@ pub(crate) fn attested(
     let Some(store) = kept else {
         return Ok(verdicts);
     };
-    let judge = grounds.judge();
+    // Whom the policy lets commit says nothing of whom it lets speak.
+    let policy = Policy::from_trust(grounds.trust());
+    let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let attestations = Attestations::new(store, &judge, Asked::default());
     let commits = verdicts.objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));

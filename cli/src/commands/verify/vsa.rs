@@ -84,21 +84,11 @@ fn revisions(repository: &Repository, verdicts: &Outcome) -> Result<Vec<Revision
     Ok(revisions)
 }
 
-/// Names the repository as SLSA does, by where it is pushed to, without passwords.
+/// Names the repository as SLSA does.
 fn here() -> Result<String, Failure> {
-    let unknown = || {
+    let url = git::public_url()?.ok_or_else(|| {
         Failure::usage("the repository has no URL by which others know it")
             .hint("name it with `--resource git+https://…`")
-    };
-    let remote = git::push_remote()?.ok_or_else(unknown)?;
-    let url = git::push_url(&remote)?.unwrap_or(remote);
-    let url = gix_url::parse(url.as_bytes()).map_err(|_| unknown())?;
-    let host = url.host().ok_or_else(unknown)?;
-    let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
-    let path = url.path.to_string();
-    Ok(format!(
-        "git+{}://{host}{port}/{}",
-        url.scheme.as_str(),
-        path.trim_start_matches('/')
-    ))
+    })?;
+    Ok(format!("git+{url}"))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::super::{finding::signer_or_none, junit::Xml, signer::Signer};
 use crate::{
-    report::AttestationReport,
+    report::{AttestationReport, level_of},
     verify::{Attested, JudgedObject, Outcome},
 };
 
@@ -94,7 +94,8 @@ fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 
 /// Writes the level of an object, with a link to each statement that it could rest on.
 pub(super) fn write_links(attested: &Attested, to: &mut impl Write) -> io::Result<()> {
-    write!(to, "<br>{}", attested.level.unwrap_or("no level"))?;
+    let level = attested.level.map(|level| level_of(attested, level));
+    write!(to, "<br>{}", Xml(level.as_deref().unwrap_or("no level")))?;
     let statements = attested.attestations.iter();
     for (number, digest) in (1..).zip(statements.filter_map(hex_of)) {
         write!(to, " <a href=\"#s-{digest}\">statement {number}</a>")?;
