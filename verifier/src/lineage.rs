@@ -9,8 +9,8 @@
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
 //!
-//! Where objects go onto something, as in a push, what does not go on from there has to be allowed
-//! by the policy that is in force there as well: whoever lost a right since does not get it back by
+//! Where a main branch is known, as in a push, what does not go on from its end has to be allowed by
+//! the policy that is in force there as well: whoever lost a right since does not get it back by
 //! building on something older.
 
 mod settled;
@@ -33,7 +33,7 @@ use crate::{
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
-        Content, Entry, Found, Graph, ObjectId, Onto, Repository, RepositoryError, Selection, Trees,
+        Content, Entry, Found, Graph, Main, ObjectId, Repository, RepositoryError, Selection, Trees,
     },
     scene::{Ground, Scene},
     stated::Statements,
@@ -205,8 +205,8 @@ struct Judged {
     states: HashMap<ObjectId, State>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
-    /// The policy in force where the objects go, if they go anywhere.
-    there: Option<Arc<InForce>>,
+    /// The policy in force at the end of the main branch, if there is one.
+    of_main: Option<Arc<InForce>>,
     /// What goes on from there.
     onward: HashSet<ObjectId>,
 }
@@ -334,7 +334,7 @@ impl<'a> Lineage<'a> {
         }
         let mut policies =
             HashMap::from([(self.policies.first.blob, Arc::clone(&self.policies.first))]);
-        policies.extend(judged.there.iter().map(|it| (it.blob, Arc::clone(it))));
+        policies.extend(judged.of_main.iter().map(|it| (it.blob, Arc::clone(it))));
         for object in &objects {
             if let Some(State::Accepted(course)) = judged.state(&object.id()) {
                 policies.insert(course.policy.blob, course.policy);
@@ -351,9 +351,8 @@ impl<'a> Lineage<'a> {
         selection: &Selection,
         statements: Option<&dyn Statements>,
     ) -> Result<Judged, RepositoryError> {
-        let onto = selection.goes_onto();
-        let there = onto.tips.iter().chain(onto.main.iter().map(|(_, tip)| tip));
-        let tips = selection.tips().chain(there.copied());
+        let main = selection.main().map(|main| main.tip);
+        let tips = selection.tips().chain(main);
         let tips = tips.filter_map(|id| self.repository.peel(id).ok());
         let beyond = Selection::of(tips, [self.root]);
         let settled = self.settled(selection)?;
@@ -409,8 +408,14 @@ impl<'a> Lineage<'a> {
         if !stopper.is_stopped() {
             self.keep(&graph, &judged, &order::latest_strong(&placed), selection);
         }
-        if let Some((tip, policy)) = self.in_force(onto, &judged) {
-            judged.there = Some(policy);
+        if let Some(tip) = main {
+            judged.of_main = Some(match judged.state(&tip) {
+                Some(State::Accepted(course)) => course.policy,
+                // Not beyond the trust root, or not accepted: there is no other.
+                Some(State::Rejected(_) | State::Undecided) | None => {
+                    Arc::clone(&self.policies.first)
+                }
+            });
             let mut onward = HashSet::from([tip]);
             for number in graph.children_first().into_iter().rev() {
                 let node = graph.nodes().get(number);
@@ -424,20 +429,7 @@ impl<'a> Lineage<'a> {
         Ok(judged)
     }
 
-    /// Returns the policy in force where objects go, and the commit that brought it there.
-    fn in_force(&self, onto: &Onto, judged: &Judged) -> Option<(ObjectId, Arc<InForce>)> {
-        let first = || Arc::clone(&self.policies.first);
-        let policy_at = |id: &ObjectId| match judged.state(id) {
-            Some(State::Accepted(course)) => Some((*id, course.policy)),
-            Some(_) => None,
-            None => Some((*id, first())),
-        };
-        let there = onto.tips.iter().find_map(policy_at);
-        // Where nothing is accepted, that of the trust root is all there is.
-        there.or_else(|| Some((*onto.tips.first()?, first())))
-    }
-
-    /// Judges what does not go on from where it goes to by the policy there, too.
+    /// Judges what does not go on from the end of the main branch by the policy there, too.
     fn hold(
         &self,
         ground: &Ground<'_>,
@@ -446,7 +438,7 @@ impl<'a> Lineage<'a> {
         judged: &Judged,
     ) -> Judgement {
         let (number, id) = at;
-        let Some(there) = &judged.there else {
+        let Some(there) = &judged.of_main else {
             return judgement;
         };
         let is_settled = judgement.verdict() != Verdict::Accepted
@@ -469,7 +461,8 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    /// Judges a push certificate by the policy in force where one of its refs goes.
+    /// Judges a push certificate, for one of its refs, by the policy in force at the end of the
+    /// main branch.
     ///
     /// # Errors
     /// [`RepositoryError`] when the walk cannot begin.
@@ -477,14 +470,13 @@ impl<'a> Lineage<'a> {
         &self,
         (payload, signature): (&[u8], &[u8]),
         reference: &str,
-        onto: Onto,
+        main: Option<Main>,
         statements: Option<&dyn Statements>,
     ) -> Result<Judgement, RepositoryError> {
-        let there = Selection::of([], [])
-            .on(Some(reference.to_owned()))
-            .onto(onto);
-        let judged = self.judge_beyond_root(&there, statements)?;
-        let policy = judged.there.as_ref().unwrap_or(&self.policies.first);
+        let nothing = Selection::of([], []);
+        let nothing = nothing.on(main.as_ref().map(|main| main.name.clone()));
+        let judged = self.judge_beyond_root(&nothing.beside(main), statements)?;
+        let policy = judged.of_main.as_ref().unwrap_or(&self.policies.first);
         let judgement = policy.judge.judge_push(payload, signature, reference);
         Ok(judgement.by(Arc::clone(&policy.digest)))
     }

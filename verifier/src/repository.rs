@@ -38,7 +38,7 @@ pub(crate) use self::{
 use self::{changes::Changes, objects::Objects};
 pub use self::{
     error::RepositoryError,
-    selection::{Onto, Selection},
+    selection::{Main, Selection},
 };
 use crate::refusal::Refusal;
 

@@ -13,7 +13,7 @@ use crate::{
     policy::Surroundings,
     refusal::Refusal,
     repository::{
-        ChangedPaths, Content, Found, Graph, ObjectId, Onto, Repository, Selection, Trees,
+        ChangedPaths, Content, Found, Graph, Main, ObjectId, Repository, Selection, Trees,
     },
     stated::{SignedBy, Stated, Statements},
     verdict::Code,
@@ -30,7 +30,7 @@ pub(crate) struct Ground<'a> {
     graph: &'a Graph,
     statements: Option<&'a dyn Statements>,
     reference: Option<&'a str>,
-    onto: &'a Onto,
+    main: Option<&'a Main>,
     /// The commits that the branch has which others start from.
     of_main: OnceCell<HashSet<usize>>,
     children: OnceCell<Vec<Vec<usize>>>,
@@ -50,7 +50,7 @@ impl<'a> Ground<'a> {
             graph,
             statements,
             reference: selection.reference(),
-            onto: selection.goes_onto(),
+            main: selection.main(),
             of_main: OnceCell::new(),
             children: OnceCell::new(),
             numbers: OnceCell::new(),
@@ -65,11 +65,11 @@ impl<'a> Ground<'a> {
 
     /// Returns the ref that a commit is for.
     fn reference_of(&self, number: usize) -> Option<&'a str> {
-        let Some((main, tip)) = &self.onto.main else {
+        let Some(main) = self.main else {
             return self.reference;
         };
         let of_main = self.of_main.get_or_init(|| {
-            let mut reached: HashSet<_> = self.number_of(*tip).into_iter().collect();
+            let mut reached: HashSet<_> = self.number_of(main.tip).into_iter().collect();
             let mut pending: Vec<_> = reached.iter().copied().collect();
             while let Some(number) = pending.pop() {
                 let parents = self.numbers_of_parents(number);
@@ -78,7 +78,7 @@ impl<'a> Ground<'a> {
             reached
         });
         match of_main.contains(&number) {
-            true => Some(main),
+            true => Some(&main.name),
             false => self.reference,
         }
     }

@@ -13,7 +13,10 @@ use std::{
     process::Output,
 };
 
-use notme_testkit::repository::{Repository, run};
+use notme_testkit::{
+    oracle::oracle,
+    repository::{Repository, run},
+};
 
 use crate::world::{World, told};
 
@@ -71,6 +74,9 @@ fn what_is_installed_is_taken_back_to_the_byte() {
     let world = World::initialised();
     let git = world.path().join(".git");
     executable(&git.join("hooks/pre-commit"), PRE_COMMIT);
+    // Newer git runs these beside the directory.
+    world.git_ok(&["config", "hook.lint.event", "pre-commit"]);
+    world.git_ok(&["config", "hook.lint.command", "lint --all"]);
     for setting in [None, Some(".husky/_")] {
         if let Some(path) = setting {
             world.git_ok(&["config", "core.hooksPath", path]);
@@ -190,6 +196,34 @@ fn everywhere_means_the_hooks_of_every_repository_too() {
     );
     world.notme_ok(&["hooks", "uninstall", "--global"]);
     assert_eq!(fs::read(&global).unwrap(), before);
+}
+
+/// As a graphical client runs git: no terminal, and a `PATH` that has none of our programs.
+#[test]
+fn a_client_without_terminal_and_path_commits_signed() {
+    let world = World::initialised();
+    world.notme_ok(&["hooks", "install"]);
+    world.write("one", "x");
+    world.git_ok(&["add", "one"]);
+    let git = oracle("git");
+    let commit = |arguments: &[&str]| {
+        let mut client = world.command(oracle("setsid"));
+        client
+            .arg("--wait")
+            .arg(&git)
+            .args(arguments)
+            .env("PATH", "/nonexistent");
+        run(&mut client, b"")
+    };
+    for arguments in [
+        &["commit", "-q", "-m", "one"][..],
+        &["commit", "-q", "--amend", "-m", "other words"],
+    ] {
+        let output = commit(arguments);
+        assert!(output.status.success(), "{}", told(&output));
+        assert!(!told(&output).contains("note:"), "{}", told(&output));
+        assert_eq!(world.code("HEAD", &[]), "accepted");
+    }
 }
 
 #[test]

@@ -105,8 +105,8 @@ impl Lineage<'_> {
         selection: &Selection,
     ) -> Result<Option<Settled<'_>>, RepositoryError> {
         let shelf = self.shelf(selection).filter(|shelf| !shelf.is_empty());
-        // What goes on from where objects go is seen by walking all the way.
-        let is_short = selection.is_bounded() && selection.goes_onto().tips.is_empty();
+        // What goes on from the end of a main branch is seen by walking all the way.
+        let is_short = selection.is_bounded() && selection.main().is_none();
         let Some(shelf) = shelf.filter(|_| is_short) else {
             return Ok(None);
         };

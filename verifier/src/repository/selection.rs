@@ -11,17 +11,16 @@ pub struct Selection {
     pub(super) alone: Vec<ObjectId>,
     is_range: bool,
     reference: Option<String>,
-    onto: Onto,
+    main: Option<Main>,
 }
 
-/// What is there already where a push goes to.
-#[derive(Clone, Debug, Default)]
-pub struct Onto {
-    /// Commits whose policies are in force there; the first that is accepted decides.
-    pub tips: Vec<ObjectId>,
-    /// The branch that others start from, by its full name, and its commit: what that reaches is
-    /// for that branch.
-    pub main: Option<(String, ObjectId)>,
+/// The branch that others start from.
+#[derive(Clone, Debug)]
+pub struct Main {
+    /// Its full name.
+    pub name: String,
+    /// Its commit.
+    pub tip: ObjectId,
 }
 
 impl Selection {
@@ -45,15 +44,16 @@ impl Selection {
         Self { reference, ..self }
     }
 
-    /// Says what is there already where the objects go to.
+    /// Says which branch others start from: what it reaches is for it, and the repository's own
+    /// policy that is in force there judges what comes beside it.
     #[must_use]
-    pub fn onto(self, onto: Onto) -> Self {
-        Self { onto, ..self }
+    pub fn beside(self, main: Option<Main>) -> Self {
+        Self { main, ..self }
     }
 
-    /// Returns what is there already where the objects go to.
-    pub(crate) fn goes_onto(&self) -> &Onto {
-        &self.onto
+    /// Returns the branch that others start from, if one is known.
+    pub(crate) fn main(&self) -> Option<&Main> {
+        self.main.as_ref()
     }
 
     /// Returns the full name of the ref that the objects are for, if that is known.
@@ -108,7 +108,7 @@ impl Selection {
             alone: ids.into_iter().collect(),
             is_range: false,
             reference: None,
-            onto: Onto::default(),
+            main: None,
         }
     }
 
@@ -136,7 +136,7 @@ impl Selection {
             alone: Vec::new(),
             is_range: false,
             reference: None,
-            onto: Onto::default(),
+            main: None,
         }
     }
 }

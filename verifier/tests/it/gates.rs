@@ -30,6 +30,7 @@ fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
         predicate_type: "https://notme.bot/attestation/receive/v1".to_owned(),
         level: None,
         accepts: false,
+        rejects: false,
         received: Some(Received {
             repository: repository.to_owned(),
             at,

@@ -50,7 +50,8 @@ pub(super) fn run(home: Option<&Home>, input: &[u8]) -> Outcome {
     if let Err(problem) = recorded.unwrap_or_else(|| Err("it took too long".to_owned())) {
         writeln!(
             io::stderr(),
-            "notme: the push was received; when could not be recorded: {}",
+            "notme: the push was received; when could not be recorded: {}; later, there: \
+             echo OLD NEW REF | notme hook --former /nonexistent post-receive --",
             escape(&problem)
         )?;
     }

@@ -7,7 +7,7 @@ use notme_git_hooks::receive::{Rules, Update};
 use notme_verifier::{
     Repository,
     lineage::TrustRoot,
-    repository::{ObjectId, Onto},
+    repository::{Main, ObjectId},
 };
 
 use crate::{failure::Failure, git, home::Home, judging::Grounds};
@@ -112,18 +112,9 @@ impl Ground {
         base
     }
 
-    /// Returns the commit of the main branch, if there is one.
-    pub(super) fn main_tip(&self) -> Option<ObjectId> {
-        self.main.as_ref()?.1
-    }
-
-    /// Returns what is there where an update goes: what its ref names, or else, as for a new one,
-    /// the main branch.
-    pub(super) fn onto(&self, update: &Update) -> Onto {
-        let main = self.main.as_ref();
-        Onto {
-            tips: update.old.into_iter().chain(self.main_tip()).collect(),
-            main: main.and_then(|(name, tip)| Some((name.clone(), (*tip)?))),
-        }
+    /// Returns the main branch, once it has a commit.
+    pub(super) fn main(&self) -> Option<Main> {
+        let (name, tip) = self.main.clone()?;
+        Some(Main { name, tip: tip? })
     }
 }

@@ -84,7 +84,7 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
         let base = ground.base(update);
         if let Some(selection) = ground.rules.brought(&repository, update, &base)? {
             let selection = selection.on(Some(update.name.clone()));
-            brought.push((update, selection.onto(ground.onto(update))));
+            brought.push((update, selection.beside(ground.main())));
         }
     }
     let certificate = match hook.name.as_str() {
@@ -121,7 +121,7 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
         None => None,
         Some(root) => {
             let new = brought.iter().filter_map(|(update, _)| update.new);
-            let tips: Vec<_> = new.chain(ground.main_tip()).collect();
+            let tips: Vec<_> = new.chain(ground.main().map(|main| main.tip)).collect();
             let everything = repository.select_reached("what is pushed", &tips, &[])?;
             let now = (grounds.trust(), grounds.now());
             Some(Lineage::new(&repository, &everything, root, now)?)
@@ -171,9 +171,7 @@ impl Bench<'_> {
     ) -> Result<Judgement, Failure> {
         let name = &update.name;
         Ok(match self.lineage {
-            Some(lineage) => {
-                lineage.judge_push(signed, name, ground.onto(update), self.statements)?
-            }
+            Some(lineage) => lineage.judge_push(signed, name, ground.main(), self.statements)?,
             None => self.judge.judge_push(signed.0, signed.1, name),
         })
     }

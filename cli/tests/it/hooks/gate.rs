@@ -1,6 +1,9 @@
 //! A gate, and what its records are worth.
 
-use notme_testkit::{oracle::oracle, repository::Repository};
+use notme_testkit::{
+    oracle::oracle,
+    repository::{Repository, run},
+};
 use serde_json::Value;
 
 use super::{
@@ -8,7 +11,7 @@ use super::{
     receive::{accepted, refused},
     with_remote,
 };
-use crate::world::World;
+use crate::world::{World, told};
 
 const HERE: &str = "https://git.example.org/tool";
 const ALL: &str = "+refs/attestations/*:refs/attestations/*";
@@ -156,8 +159,25 @@ fn a_gate_that_cannot_sign_is_said_and_takes_in_what_needs_no_record() {
     let said = refused(&world, &["main"], "time-basis-too-weak");
     assert!(said.contains("the gate signed no record"), "{said}");
     let text = std::fs::read_to_string(policy(&world, "gate", HERE)).unwrap();
-    world.policy(&text.replace("first-seen", "declared"));
-    accepted(&world, &["main"]);
+    let file = world.policy(&text.replace("first-seen", "declared"));
+    let output = world.git(&["push", "origin", "main"]);
+    assert!(output.status.success(), "{}", told(&output));
+    // What makes up for it later.
+    let said = told(&output);
+    let (_, command) = said
+        .split_once("later, there: echo OLD NEW REF | notme ")
+        .unwrap();
+    let words = command.lines().next().unwrap().split_whitespace();
+    bare.git_ok(&["config", "notme.gate", "gate"]);
+    let tip = world.git_ok(&["rev-parse", "HEAD"]);
+    let update = format!("{} {tip} refs/heads/main\n", "0".repeat(40));
+    let mut hook = world.notme_command();
+    hook.current_dir(bare.path()).args(words);
+    let output = run(&mut hook, update.as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(judged(&world, &file).1, "dag-ordered");
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    assert_eq!(judged(&world, &file).1, "first-seen");
 }
 
 #[test]

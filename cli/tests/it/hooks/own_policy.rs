@@ -96,6 +96,10 @@ fn what_was_taken_back_does_not_come_back_by_an_older_commit() {
     world.git_ok(&["checkout", "-q", "-b", "old", &root]);
     commit(&world, "bob", &[("a", "1")]);
     refused(&world, &["old"], "not-authorised");
+    // Nor in two steps.
+    accepted(&world, &["old~1:refs/heads/old"]);
+    refused(&world, &["old"], "not-authorised");
+    accepted(&world, &[":refs/heads/old"]);
     world.git_ok(&["checkout", "-q", "-b", "older", &root]);
     commit(&world, "carol", &[("b", "1")]);
     accepted(&world, &["older"]);

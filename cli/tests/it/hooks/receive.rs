@@ -74,6 +74,73 @@ fn nothing_unverified_lands() {
     }
 }
 
+/// What a client leaves out of its own accord, the server sees.
+#[test]
+fn what_goes_past_the_hooks_of_the_client_stops_at_the_server() {
+    let (world, bare) = served(&[]);
+    world.notme_ok(&["hooks", "install"]);
+    let signed = world.signed_commit("signed");
+    accepted(&world, &["main"]);
+    for (settings, option) in [
+        (&["-c", "commit.gpgsign=false"][..], "--allow-empty"),
+        (&[], "--no-gpg-sign"),
+        (&["-c", "core.hooksPath=/dev/null"], "--no-gpg-sign"),
+    ] {
+        let commit = [
+            "commit",
+            "-q",
+            "--no-verify",
+            "--allow-empty",
+            "-m",
+            "x",
+            option,
+        ];
+        world.git_ok(&[settings, &commit].concat());
+        refused(&world, &["--no-verify", "main"], "refused: unsigned");
+        world.git_ok(&["reset", "-q", "--hard", &signed]);
+    }
+    assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
+}
+
+/// Refs that another program handles once they are let in (githooks(5)).
+#[test]
+fn what_proc_receive_handles_is_verified_before() {
+    const HANDLER: &str = r#"#!/usr/bin/env python3
+import os, sys
+def read():
+    size = int(sys.stdin.buffer.read(4), 16)
+    return sys.stdin.buffer.read(size - 4) if size else None
+def say(line):
+    sys.stdout.buffer.write(b"%04x" % (len(line) + 4) + line)
+def flush():
+    sys.stdout.buffer.write(b"0000")
+    sys.stdout.buffer.flush()
+while read() is not None:
+    pass
+say(b"version=1")
+flush()
+names = []
+while (line := read()) is not None:
+    names.append(line.split()[2])
+for name in names:
+    say(b"ok " + name)
+flush()
+open("handled", "ab").write(b" ".join(names) + b"\n")
+"#;
+    let world = World::initialised();
+    let bare = with_remote(&world);
+    executable(&bare.path().join("hooks/proc-receive"), HANDLER);
+    bare.git_ok(&["config", "receive.procReceiveRefs", "refs/for"]);
+    notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
+    world.signed_commit("signed");
+    accepted(&world, &["main", "HEAD:refs/for/main"]);
+    world.commit("unsigned", "x");
+    refused(&world, &["HEAD:refs/for/main"], "refs/for/main: commit ");
+    let handled = fs::read_to_string(bare.path().join("handled")).unwrap();
+    assert_eq!(handled, "refs/for/main\n");
+    assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 1);
+}
+
 #[test]
 fn a_branch_that_was_held_to_less_vouches_for_nothing() {
     let (world, bare) = served(&[]);
