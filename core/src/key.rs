@@ -143,8 +143,8 @@ pub struct PublicKey {
 #[derive(Clone)]
 enum Material {
     Ed25519(VerifyingKey),
-    /// The uncompressed point, read once for signatures over SHA-256.
-    P256(ParsedPublicKey),
+    /// The uncompressed point.
+    P256(Box<[u8]>),
     /// The RSAPublicKey of RFC 8017.
     Rsa(Box<[u8]>),
 }
@@ -171,9 +171,12 @@ impl PublicKey {
                 if algorithm.any()?.oid()? != oid::P256 {
                     return Err(KeyError::Unsupported);
                 }
-                let point = ParsedPublicKey::new(&lc::ECDSA_P256_SHA256_ASN1, key);
-                let point = point.ok().filter(|_| key.first() == Some(&4));
-                Material::P256(point.ok_or(KeyError::Invalid)?)
+                if key.first() != Some(&4)
+                    || ParsedPublicKey::new(&lc::ECDSA_P256_SHA256_ASN1, key).is_err()
+                {
+                    return Err(KeyError::Invalid);
+                }
+                Material::P256(key.into())
             }
             oid::RSA_ENCRYPTION => {
                 if !algorithm.expect(NULL)?.value.is_empty() {
@@ -285,7 +288,7 @@ impl PublicKey {
     /// Returns the uncompressed point when it is P-256.
     pub fn p256_sec1(&self) -> Option<&[u8]> {
         match &self.material {
-            Material::P256(point) => Some(point.as_ref()),
+            Material::P256(point) => Some(point),
             Material::Ed25519(_) | Material::Rsa(_) => None,
         }
     }
@@ -308,10 +311,7 @@ impl PublicKey {
             Material::Ed25519(key) => verify_ed25519(key, message, signature),
             Material::P256(point) => {
                 let algorithm = match hash {
-                    Hash::Sha256 => {
-                        let checked = point.verify_sig(message, signature);
-                        return checked.map_err(|_| SignatureError);
-                    }
+                    Hash::Sha256 => &lc::ECDSA_P256_SHA256_ASN1,
                     Hash::Sha384 => &lc::ECDSA_P256_SHA384_ASN1,
                     Hash::Sha512 => &lc::ECDSA_P256_SHA512_ASN1,
                 };
