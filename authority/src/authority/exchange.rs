@@ -236,6 +236,8 @@ fn public_key(text: &str) -> Result<PublicKey, Denial> {
         .collect();
     base64::decode(&bare)
         .and_then(|der| PublicKey::from_spki_der(&der).ok())
+        // The reference reads no other curve.
+        .filter(|key| key.algorithm() != Algorithm::P384)
         .ok_or(Denial::KeyInvalid)
 }
 
