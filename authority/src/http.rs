@@ -397,17 +397,18 @@ impl Operation {
             Self::Enrol => {
                 let request = from_json(&body)?;
                 let workload = workload(shared, &request).await?;
-                let answer =
-                    block_in_place(|| authority.enrol(peer, &request, workload.as_ref(), *seen));
-                ok_json(&answer?)
+                let answer = || authority.enrol(peer, &request, workload.as_ref(), *seen);
+                ok_json(&shared.work(answer).await?)
             }
             Self::Issue => {
                 let request = from_json(&body)?;
-                ok_json(&block_in_place(|| authority.issue(peer, &request, *seen))?)
+                let answer = || authority.issue(peer, &request, *seen);
+                ok_json(&shared.work(answer).await?)
             }
             Self::Renew => {
                 let request = from_json(&body)?;
-                ok_json(&block_in_place(|| authority.renew(peer, &request, *seen))?)
+                let answer = || authority.renew(peer, &request, *seen);
+                ok_json(&shared.work(answer).await?)
             }
             Self::TimeStamp => {
                 let reply = block_in_place(|| authority.stamp(&body)).unwrap_or_else(|error| {

@@ -11,7 +11,10 @@ use std::{
 use crate::workspace::{Failure, root};
 
 /// The pure rooms, and the modules of each that may touch files.
-const PURE: [(&str, &[&str]); 2] = [("core", &[]), ("verifier", &["cache", "load", "repository"])];
+const PURE: [(&str, &[&str]); 2] = [
+    ("core", &[]),
+    ("verifier", &["cache", "load", "repository"]),
+];
 /// Clock, environment, sockets, processes, async: nowhere.
 const NEVER: [&str; 16] = [
     "Command::new",

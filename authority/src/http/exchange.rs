@@ -8,7 +8,6 @@ use hyper::{
     header::{self, HeaderMap},
 };
 use serde_json::Value;
-use tokio::task::block_in_place;
 
 use super::{ok_json, read_bytes};
 use crate::{
@@ -38,17 +37,18 @@ pub(super) async fn cert_gha(
         .map_err(refused)?;
     let grant = workload.permit(authority.trust_domain())?;
     let spent = workload.spent(now)?;
-    block_in_place(|| authority.spend(&spent))?;
+    shared.work(|| authority.spend(&spent)).await?;
     authority.admit_workload(peer, &grant)?;
 
     let body = json(&read_bytes(shared, request, seen).await?)?;
-    block_in_place(|| {
+    let answer = || {
         let keys = PairRequest::of(&body)?.possessed(&token)?;
         let about = About::Github {
             claims: GithubClaims::of(&workload),
         };
         ok_json(&authority.pair(grant, keys, None, (about, *seen))?)
-    })
+    };
+    shared.work(answer).await
 }
 
 /// `POST /cert`, for the tokens of every issuer. The other proofs it takes at the reference, of
@@ -88,14 +88,15 @@ pub(super) async fn cert(
     grant.scopes = narrowed(&grant.scopes, body.get("scopes"))?;
     authority.admit_workload(peer, &grant)?;
     let spent = workload.spent(now)?;
-    block_in_place(|| {
+    let answer = || {
         let keys = PairRequest::of(&body)?.possessed(token)?;
         let about = About::Principal {
             principal_id: grant.subject.clone(),
             auth_method: grant.auth_method.clone(),
         };
         ok_json(&authority.pair(grant, keys, Some(&spent), (about, *seen))?)
-    })
+    };
+    shared.work(answer).await
 }
 
 /// Returns the token of an `Authorization` header. The scheme is matched as the reference does,

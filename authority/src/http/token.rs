@@ -7,7 +7,6 @@ use hyper::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::Value;
-use tokio::task::block_in_place;
 
 use super::{ok_json, read_bytes};
 use crate::{
@@ -29,8 +28,8 @@ pub(super) async fn token(
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let authority = shared.authority();
     let request = TokenRequest::of(&body, authority.audiences())?;
-    let mut response =
-        block_in_place(|| ok_json(&authority.access_token(peer, &request, (&dpop, *seen))?))?;
+    let answer = || ok_json(&authority.access_token(peer, &request, (&dpop, *seen))?);
+    let mut response = shared.work(answer).await?;
     if let Some(nonce) = authority.next_nonce() {
         put_nonce(&mut response, &nonce);
     }

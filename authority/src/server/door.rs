@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     is_leaving: AtomicBool,
     /// Something failed by our fault, and nothing was written since.
     is_troubled: AtomicBool,
+    /// Places for those who work: who came first is served first.
+    places: Semaphore,
 }
 
 impl Shared {
@@ -70,7 +72,16 @@ impl Shared {
             metrics: Metrics::default(),
             is_leaving: AtomicBool::new(false),
             is_troubled: AtomicBool::new(false),
+            places: Semaphore::new(PLACES),
         }
+    }
+
+    /// Does work that takes a processor, and waits for the store. A few at a time do: the store lets
+    /// one write, and among many who wait for it some would wait long.
+    pub(crate) async fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        // It is never closed; without a place the work would be done all the same.
+        let _place = self.places.acquire().await;
+        block_in_place(work)
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -115,6 +126,9 @@ impl Shared {
         self.observer.failed(error);
     }
 }
+
+/// How many work at a time.
+const PLACES: usize = 4;
 
 /// Whether anyone wants anything.
 struct Activity {

@@ -69,9 +69,9 @@ fn move_log(connection: &Connection) -> rusqlite::Result<()> {
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(250);
-/// The length in pages from which on the log is moved, which is SQLite's own. Once all of it is
-/// moved, the next to write begins it anew and waits for the disk: that should be seldom.
-const LOG_MIN: i64 = 1_000;
+/// The length in pages from which on the log is moved: 32 MiB. Once all of it is moved, the next to
+/// write begins it anew and waits for the disk: that should be seldom.
+const LOG_MIN: i64 = 8_000;
 /// The length in pages at which whoever writes moves the log after all: 128 MiB. While there is always
 /// something new in it, the log does not begin anew, which takes a moment in which there is not.
 pub(super) const LOG_MAX: u32 = 32_768;
@@ -89,7 +89,7 @@ mod tests {
     };
 
     /// More than [`LOG_MIN`] pages, and by far not [`LOG_MAX`].
-    const ROWS: u32 = 1_000;
+    const ROWS: u32 = 5_000;
 
     #[test]
     fn the_log_is_moved_while_nobody_writes() {
