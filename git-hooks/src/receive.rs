@@ -122,6 +122,10 @@ impl Rules {
         if repository.is_symbolic(name)? {
             return Err(PushError::Symbolic(name.clone()));
         }
+        // git compares what whoever pushes says only when it moves the ref, each by itself.
+        if repository.target(name)? != update.old {
+            return Err(PushError::Stale(name.clone()));
+        }
         let is_kept = name.starts_with(ATTESTATIONS);
         if !is_kept && !self.protected.iter().any(|glob| glob.matches(name)) {
             return Ok(());
@@ -256,6 +260,9 @@ pub enum PushError {
     /// A ref that stands for another one, which would be moved in its place.
     #[error("`{0}` stands for another ref; push to that one")]
     Symbolic(String),
+    /// A ref is no longer, or never was, where whoever pushes says it is.
+    #[error("`{0}` is not where the push says it is: fetch, and push again")]
+    Stale(String),
     /// It cannot be told what the refs have.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
@@ -272,6 +279,7 @@ impl PushError {
             Self::Unreadable(..) => "attestation-unreadable",
             Self::Tag(_) => "tag-moved",
             Self::Symbolic(_) => "ref-symbolic",
+            Self::Stale(_) => "push-stale",
             Self::Repository(error) => error.code().unwrap_or("repository-unreadable"),
         }
     }
@@ -293,6 +301,10 @@ mod tests {
     }
 
     fn code(rules: &Rules, scratch: &Scratch, name: &str, old: &str, new: &str) -> &'static str {
+        match old {
+            ZERO => scratch.git_ok(&["update-ref", "-d", "--no-deref", name]),
+            old => scratch.git_ok(&["update-ref", name, old]),
+        };
         let repository = Repository::discover(&scratch.path()).unwrap();
         let update = Update::new(name, old, new).unwrap();
         let checked = rules.check(&repository, &update);

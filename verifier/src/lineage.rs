@@ -205,8 +205,9 @@ struct Judged {
     states: HashMap<ObjectId, State>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
-    /// The policy in force at the end of the main branch, if there is one.
-    of_main: Option<Arc<InForce>>,
+    /// The policy in force at the end of the main branch, if there is one; none where that end is
+    /// not accepted.
+    of_main: Option<Option<Arc<InForce>>>,
     /// What goes on from there.
     onward: HashSet<ObjectId>,
 }
@@ -332,11 +333,18 @@ impl<'a> Lineage<'a> {
                 judgement,
             }));
         }
-        let mut policies =
-            HashMap::from([(self.policies.first.blob, Arc::clone(&self.policies.first))]);
-        policies.extend(judged.of_main.iter().map(|it| (it.blob, Arc::clone(it))));
+        // What the policy of a main branch has taken back excuses nobody beside it.
+        let first = match &judged.of_main {
+            Some(of_main) => of_main.as_ref(),
+            None => Some(&self.policies.first),
+        };
+        let first = first.map(|it| (it.blob, Arc::clone(it)));
+        let mut policies: HashMap<_, _> = first.into_iter().collect();
         for object in &objects {
-            if let Some(State::Accepted(course)) = judged.state(&object.id()) {
+            let counts = judged.of_main.is_none() || judged.onward.contains(&object.id());
+            if let Some(State::Accepted(course)) = judged.state(&object.id())
+                && counts
+            {
                 policies.insert(course.policy.blob, course.policy);
             }
         }
@@ -410,11 +418,10 @@ impl<'a> Lineage<'a> {
         }
         if let Some(tip) = main {
             judged.of_main = Some(match judged.state(&tip) {
-                Some(State::Accepted(course)) => course.policy,
-                // Not beyond the trust root, or not accepted: there is no other.
-                Some(State::Rejected(_) | State::Undecided) | None => {
-                    Arc::clone(&self.policies.first)
-                }
+                Some(State::Accepted(course)) => Some(course.policy),
+                Some(State::Rejected(_) | State::Undecided) => None,
+                // It is not beyond the trust root.
+                None => Some(Arc::clone(&self.policies.first)),
             });
             let mut onward = HashSet::from([tip]);
             for number in graph.children_first().into_iter().rev() {
@@ -438,27 +445,56 @@ impl<'a> Lineage<'a> {
         judged: &Judged,
     ) -> Judgement {
         let (number, id) = at;
-        let Some(there) = &judged.of_main else {
+        let Some(of_main) = &judged.of_main else {
             return judgement;
         };
-        let is_settled = judgement.verdict() != Verdict::Accepted
-            || judgement.excused_from().is_some()
-            || judgement.policy() == Some(&*there.digest)
-            // Of a tag, what it is on.
-            || judged.onward.contains(&self.repository.peel(id).unwrap_or(id));
+        // Of a tag, what it is on.
+        let commit = self.repository.peel(id).unwrap_or(id);
+        let is_settled =
+            judgement.verdict() != Verdict::Accepted || judged.onward.contains(&commit);
         if is_settled {
             return judgement;
         }
-        let examined = self.examine_again(id, ground.parents(number), &there.judge);
-        let scene = Scene::of(ground, &there.judge, at, &examined);
+        let Some(there) = of_main else {
+            return Judgement::refused(main_is_not_accepted());
+        };
+        let parents = ground.parents(number);
+        let (changes_policy, footing) = match commit == id {
+            false => (false, None),
+            true => match self.differs_in_policy(id, parents.as_deref().unwrap_or_default()) {
+                Ok(differs) => (differs, None),
+                Err(refusal) => (true, Some(refusal)),
+            },
+        };
+        let is_excused = judgement.excused_from().is_some();
+        if judgement.policy() == Some(&*there.digest) && !changes_policy && !is_excused {
+            return judgement;
+        }
+        let examined = self.examine_again(id, parents.clone(), &there.judge);
+        let scene = Scene::of(ground, &there.judge, at, &examined)
+            .going_on(parents.unwrap_or_default(), changes_policy)
+            .without_footing(footing);
         let again = there
             .judge
             .decide_in(&examined, judgement.order(), &scene)
             .by(Arc::clone(&there.digest));
         match again.verdict() {
-            Verdict::Accepted => judgement,
-            Verdict::Rejected(_) | Verdict::Undecided(_) => again,
+            Verdict::Accepted if !is_excused => judgement,
+            _ => again,
         }
+    }
+
+    /// Tells whether a commit holds another policy than each of its parents.
+    fn differs_in_policy(&self, id: ObjectId, parents: &[ObjectId]) -> Result<bool, Refusal> {
+        let trees = self.repository.trees();
+        let held = |id| trees.policy_in(trees.of_commit(id)?);
+        let own = held(id)?;
+        for parent in parents {
+            if held(*parent)? == own {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Judges a push certificate, for one of its refs, by the policy in force at the end of the
@@ -476,7 +512,11 @@ impl<'a> Lineage<'a> {
         let nothing = Selection::of([], []);
         let nothing = nothing.on(main.as_ref().map(|main| main.name.clone()));
         let judged = self.judge_beyond_root(&nothing.beside(main), statements)?;
-        let policy = judged.of_main.as_ref().unwrap_or(&self.policies.first);
+        let policy = match &judged.of_main {
+            Some(Some(policy)) => policy,
+            Some(None) => return Ok(Judgement::refused(main_is_not_accepted())),
+            None => &self.policies.first,
+        };
         let judgement = policy.judge.judge_push(payload, signature, reference);
         Ok(judgement.by(Arc::clone(&policy.digest)))
     }
@@ -651,8 +691,11 @@ impl Step<'_> {
             false => self.courses(&accepted),
         };
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
+        let mut ends = ALWAYS;
         for course in &courses {
-            judgement = self.judge_by(course, &accepted, footing.clone());
+            let until;
+            (judgement, until) = self.judge_by(course, &accepted, footing.clone());
+            ends = ends.min(until.unwrap_or(ALWAYS));
             if judgement.verdict() != Verdict::Accepted {
                 break;
             }
@@ -677,7 +720,9 @@ impl Step<'_> {
             state = State::Accepted(Course { until, ..course });
         }
         if let State::Accepted(course) = &mut state {
-            course.until = course.until.min(self.stands_until(judgement.time_basis()));
+            course.until = course
+                .until
+                .min(self.stands_until(judgement.time_basis(), ends));
         }
         (judgement, state)
     }
@@ -762,12 +807,13 @@ impl Step<'_> {
         matches!(entry, Ok(Some(entry)) if entry.is_file() && entry.id() == policy)
     }
 
+    /// Judges the commit by one policy, and returns with it when its signature ends.
     fn judge_by(
         &self,
         course: &Course,
         accepted: &[(ObjectId, Course)],
         footing: Option<Refusal>,
-    ) -> Judgement {
+    ) -> (Judgement, Option<UnixTime>) {
         let judge = &course.policy.judge;
         let again;
         let examined = match Arc::ptr_eq(&course.policy, &self.record.guess) {
@@ -787,7 +833,8 @@ impl Step<'_> {
             .going_on(parents, changes_policy)
             .without_footing(footing);
         let judgement = judge.decide_in(examined, self.order, &scene);
-        judgement.by(Arc::clone(&course.policy.digest))
+        let judgement = judgement.by(Arc::clone(&course.policy.digest));
+        (judgement, examined.ends())
     }
 
     /// Tells whether the tree holds another policy than the one in force. Away from the trust
@@ -841,6 +888,11 @@ impl State {
             Verdict::Accepted => Self::Rejected(Code::ParentNotAccepted),
         }
     }
+}
+
+fn main_is_not_accepted() -> Refusal {
+    let detail = "the end of the main branch is not accepted itself";
+    Refusal::new(Code::ParentNotAccepted, detail)
 }
 
 /// No end.

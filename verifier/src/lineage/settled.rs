@@ -179,7 +179,7 @@ impl Lineage<'_> {
 
 impl Step<'_> {
     /// Returns until when the accepted commit stays accepted; never, where that is not known.
-    pub(super) fn stands_until(&self, basis: Option<TimeBasis>) -> UnixTime {
+    pub(super) fn stands_until(&self, basis: Option<TimeBasis>, ends: UnixTime) -> UnixTime {
         let is_sure = || basis > Some(TimeBasis::DagOrdered) || self.is_sure();
         if self.lineage.cache.is_none() || !is_sure() {
             return NEVER;
@@ -199,7 +199,7 @@ impl Step<'_> {
             }
         }
         let others = judged.iter().map(|it| (&it.policy.judge, it.until));
-        let mut until = self.record.examined.ends().unwrap_or(ALWAYS);
+        let mut until = ends;
         for (judge, parent) in others.chain([first]) {
             if judge.asks_others() {
                 return NEVER;

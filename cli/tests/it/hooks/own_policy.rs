@@ -122,6 +122,62 @@ fn what_was_taken_back_does_not_come_back_by_an_older_commit() {
     );
 }
 
+/// A right to change the policy that was taken back, and the policy that somebody made with it beside
+/// the main branch.
+#[test]
+fn a_policy_of_a_side_line_lets_nobody_in() {
+    let claude = allow("claude", "policy = true");
+    let bob = |more| [claude.clone(), allow("bob", more)].concat();
+    let (world, bare, root) = served(&bob("policy = true"), &[]);
+    accepted(&world, &["main"]);
+    commit(&world, "claude", &[(POLICY, &policy(&bob("")))]);
+    accepted(&world, &["main"]);
+    let main = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["checkout", "-q", "-b", "side", &root]);
+    let everybody = [bob("policy = true"), allow("carol", "")].concat();
+    commit(&world, "bob", &[(POLICY, &policy(&everybody))]);
+    refused(&world, &["side"], "not-authorised");
+    commit(&world, "carol", &[("backdoor", "1")]);
+    // A merge that leaves the policy of main as it is.
+    world.git_ok(&["checkout", "-q", "main"]);
+    let merge = [
+        "-c",
+        "user.signingkey=bob",
+        "merge",
+        "-q",
+        "--no-edit",
+        "-X",
+        "ours",
+    ];
+    world.git_ok(&[&merge[..], &["side"]].concat());
+    refused(&world, &["main"], "not-authorised");
+    assert_eq!(bare.git_ok(&["rev-parse", "main"]), main);
+}
+
+/// Where the end of the main branch is not accepted, nobody knows who may what beside it.
+#[test]
+fn beside_a_main_branch_that_is_not_accepted_nothing_lands() {
+    let (world, bare, root) = served(&allow("claude", "policy = true"), &[]);
+    accepted(&world, &["main"]);
+    commit(&world, "claude", &[("a", "1")]);
+    accepted(&world, &["main"]);
+    world.git_ok(&["checkout", "-q", "-b", "side", &root]);
+    commit(&world, "claude", &[("b", "1")]);
+    accepted(&world, &["side"]);
+    let tree = bare.git_ok(&["rev-parse", "main^{tree}"]);
+    let main = bare.git_ok(&["rev-parse", "main"]);
+    let unsigned = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"];
+    let unsigned = [
+        &unsigned[..],
+        &["commit-tree", "-p", &main, "-m", "x", &tree],
+    ]
+    .concat();
+    let unsigned = bare.git_ok(&unsigned);
+    bare.git_ok(&["update-ref", "refs/heads/main", &unsigned]);
+    commit(&world, "claude", &[("b", "2")]);
+    refused(&world, &["side"], "parent-not-accepted");
+}
+
 /// What the main branch has is for that branch, whoever goes on from it where.
 #[test]
 fn rules_for_refs_are_those_of_the_ref_that_is_pushed_to() {

@@ -348,6 +348,7 @@ fn a_push_certificate_is_for_one_push() {
     let one = world.signed_commit("one");
     accepted(&world, &["--signed", "main"]);
     let certificate = bare.git_ok(&["hash-object", "-w", kept.to_str().unwrap()]);
+    bare.git_ok(&["update-ref", "-d", "refs/heads/main"]);
     let receive = |nonce: &str, reference: &str| {
         let mut hook = world.notme_command();
         hook.current_dir(bare.path())
@@ -367,6 +368,33 @@ fn a_push_certificate_is_for_one_push() {
     }
     let said = receive("OK", "refs/heads/other");
     assert!(said.contains("push-mismatch"), "{said}");
+}
+
+/// git itself compares it only when it moves the ref, each by itself: one may be left behind.
+#[test]
+fn a_push_that_is_wrong_about_a_ref_is_refused() {
+    let (world, bare) = served(&[]);
+    let one = world.signed_commit("one");
+    accepted(&world, &["main"]);
+    let two = world.signed_commit("two");
+    accepted(&world, &["main:refs/heads/other"]);
+    let zero = "0".repeat(40);
+    let receive = |old: &str, reference: &str| {
+        let mut hook = world.notme_command();
+        hook.current_dir(bare.path())
+            .args(["hook", "--former", "/nonexistent", "pre-receive"])
+            .env("GIT_DIR", bare.path());
+        let update = format!("{old} {two} {reference}\n");
+        told(&run(&mut hook, update.as_bytes()))
+    };
+    let said = receive(&one, "refs/heads/main");
+    assert!(said.starts_with("exit status: 0"), "{said}");
+    for old in [&zero, &two] {
+        let said = receive(old, "refs/heads/main");
+        assert!(said.contains("push-stale"), "{said}");
+    }
+    let said = receive(&one, "refs/attestations/commits");
+    assert!(said.contains("push-stale"), "{said}");
 }
 
 fn signed_pushes(bare: &Repository) {
