@@ -184,7 +184,7 @@ fn lift_trust(store: &dyn Store, keys: &Keys, now: UnixTime) -> Result<Option<u6
             format!("trust document {}", record.seqno),
         )
     };
-    match store.add_trust(&record, &entry)? {
+    match store.add_trust(&record, keys.changes(), &entry)? {
         true => Ok(Some(record.seqno)),
         false => Err(StoreError::Damaged("the number of the trust document").into()),
     }

@@ -113,16 +113,26 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the trust document of a number, if there was one.
     fn trust_at(&self, seqno: u64) -> Result<Option<TrustRecord>, StoreError>;
 
-    /// Appends a trust document; `false`, and nothing is changed, when its number was given to
-    /// another.
-    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<bool, StoreError>;
+    /// Appends a trust document that was signed after so many changes of the keys; `false`, and
+    /// nothing is changed, when there were more by now, or its number was given to another.
+    fn add_trust(
+        &self,
+        trust: &TrustRecord,
+        key_changes: u64,
+        entry: &Entry,
+    ) -> Result<bool, StoreError>;
 
     /// Returns the last signed CA bundle; before the first, one of number 0.
     fn bundle(&self) -> Result<BundleRecord, StoreError>;
 
     /// Puts a signed CA bundle in the place of the one with number `before`; `false`, and nothing is
     /// changed, when that is another by now.
-    fn replace_bundle(&self, before: u64, bundle: &BundleRecord) -> Result<bool, StoreError>;
+    fn replace_bundle(
+        &self,
+        before: u64,
+        bundle: &BundleRecord,
+        key_changes: u64,
+    ) -> Result<bool, StoreError>;
 
     /// Keeps a revocation, and what goes with it, and ends the living sessions that it concerns.
     /// Of two about one thing the one that reaches further back stays.

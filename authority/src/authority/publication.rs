@@ -70,9 +70,9 @@ impl Authority {
             .publishing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.refresh_keys()?;
-        let (keys, now) = (self.keys(), self.clock.now());
         for _ in 0..ATTEMPTS {
+            self.refresh_keys()?;
+            let (keys, now) = (self.keys(), self.clock.now());
             let last = self.store.trust()?;
             let envelope = match last {
                 Some(record) if self.is_current(&record, &keys, now)? => Some(record.envelope),
@@ -91,7 +91,8 @@ impl Authority {
         Ok(record.map(|record| Bytes::from(record.envelope)))
     }
 
-    /// Signs the next document; `None` when another instance published one of its number.
+    /// Signs the next document; `None` when another instance published one of its number, or changed
+    /// the keys.
     fn sign_trust(
         &self,
         last: Option<&TrustRecord>,
@@ -120,7 +121,7 @@ impl Authority {
             issued: vec![record.payload_sha256],
             ..Entry::new(now, "authority", Act::Publish, about)
         };
-        let is_published = self.store.add_trust(&record, &entry)?;
+        let is_published = self.store.add_trust(&record, keys.changes(), &entry)?;
         Ok(is_published.then_some(record.envelope))
     }
 

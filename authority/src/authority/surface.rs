@@ -153,7 +153,10 @@ impl Authority {
                 return Ok(last.json.into());
             }
             let next = self.sign_bundle(last.seqno, &in_use, now)?;
-            if self.store.replace_bundle(last.seqno, &next)? {
+            if self
+                .store
+                .replace_bundle(last.seqno, &next, in_use.changes())?
+            {
                 return Ok(next.json.into());
             }
         }

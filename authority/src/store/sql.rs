@@ -374,8 +374,16 @@ impl<D: Database> Store for SqlStore<D> {
         self.row(doing, sql, values![seqno], trust_record)
     }
 
-    fn add_trust(&self, trust: &TrustRecord, entry: &Entry) -> Result<bool, StoreError> {
+    fn add_trust(
+        &self,
+        trust: &TrustRecord,
+        key_changes: u64,
+        entry: &Entry,
+    ) -> Result<bool, StoreError> {
         self.audited("keep the trust document", entry, |tx| {
+            if !epochs::are_unchanged(tx, key_changes)? {
+                return Ok(false);
+            }
             let added = tx.execute(
                 "INSERT INTO trust VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 values![trust.seqno, &trust.payload_sha256, &trust.envelope],
@@ -389,9 +397,17 @@ impl<D: Database> Store for SqlStore<D> {
         self.one("read the CA bundle", sql, &[], bundle_record)
     }
 
-    fn replace_bundle(&self, before: u64, bundle: &BundleRecord) -> Result<bool, StoreError> {
+    fn replace_bundle(
+        &self,
+        before: u64,
+        bundle: &BundleRecord,
+        key_changes: u64,
+    ) -> Result<bool, StoreError> {
         // To the disk: a number that came back would look like a rollback.
         self.write("keep the CA bundle", Durability::Power, |tx| {
+            if !epochs::are_unchanged(tx, key_changes)? {
+                return Ok(false);
+            }
             let replaced = tx.execute(
                 "UPDATE ca_bundle SET seqno = $2, key_id = $3, issued_at = $4, json = $5
                  WHERE seqno = $1",

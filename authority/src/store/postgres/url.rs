@@ -38,7 +38,9 @@ impl PostgresUrl {
             Some((user, host)) => (Some(user), host),
             None => (None, place),
         };
-        if host.contains('@') || user.is_some_and(|user| user.contains('/')) {
+        // What a password holds unescaped would be read as another part, and shown.
+        let is_torn = host.contains('@') || query.contains('@');
+        if is_torn || user.is_some_and(|user| user.contains('/')) {
             return Err(PostgresUrlError::Unescaped);
         }
         let (mut mode, mut roots, mut others) = (None, None, Vec::new());
@@ -59,7 +61,11 @@ impl PostgresUrl {
         let is_secured = match mode {
             Some("verify-full" | "require") => true,
             Some("disable") => false,
-            None => roots.is_some() || !config.get_hosts().iter().all(is_here),
+            None => {
+                let is_local = config.get_hosts().iter().all(is_here)
+                    && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+                roots.is_some() || !is_local
+            }
             Some(_) => return Err(PostgresUrlError::Mode),
         };
         if is_secured && roots.is_none() {
@@ -229,6 +235,7 @@ mod tests {
             "mysql://u:secret@h/d",
             "postgres://u:secret@x@h/d?sslmode=disable",
             "postgres://u:secret/x@h/d?sslmode=disable",
+            "postgres://u:secret?x@localhost/d",
             "postgres://u@h/d?password=secret&sslmode=disable",
             "postgres://u:secret@h/d?sslmode=prefer",
             "postgres://u:secret@h/d?sslmode=disable&unknown=secret",
@@ -253,6 +260,7 @@ mod tests {
             "postgres://u@db.example/d",
             "postgres://u@db.example/d?sslmode=require",
             "postgres://u@localhost,db.example/d",
+            "postgres://u@localhost/d?hostaddr=192.0.2.2",
         ] {
             let error = parse(text).unwrap_err();
             assert!(matches!(error, PostgresUrlError::RootsMissing), "{text}");

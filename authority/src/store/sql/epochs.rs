@@ -142,6 +142,19 @@ pub(super) fn is_active(tx: &mut dyn Transaction, number: u64) -> Result<bool, D
     Ok(!active.is_empty())
 }
 
+/// Tells whether the keys were changed so often, and not once more.
+pub(super) fn are_unchanged(
+    tx: &mut dyn Transaction,
+    key_changes: u64,
+) -> Result<bool, DatabaseError> {
+    let rows = tx.query("SELECT key_changes FROM authority", &[])?;
+    let Some(row) = rows.first() else {
+        return Ok(false);
+    };
+    let by_now: u64 = row.get(0)?;
+    Ok(by_now == key_changes)
+}
+
 fn changed(tx: &mut dyn Transaction) -> Result<(), DatabaseError> {
     tx.execute("UPDATE authority SET key_changes = key_changes + 1", &[])?;
     Ok(())

@@ -89,7 +89,7 @@ mod tests {
     };
 
     /// More than [`LOG_MIN`] pages, and by far not [`LOG_MAX`].
-    const ROWS: u32 = 5_000;
+    const ROWS: u32 = 10_000;
 
     #[test]
     fn the_log_is_moved_while_nobody_writes() {
