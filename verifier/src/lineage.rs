@@ -23,7 +23,6 @@ use std::{
 };
 
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
-use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
 use self::settled::{Ended, Settled};
 use crate::{
@@ -300,13 +299,12 @@ impl<'a> Lineage<'a> {
         let mut judged = self.judge_beyond_root(selection, statements)?;
         let mut walk = self.repository.walk(selection)?;
         let (hash, judge, known) = (self.policies.hash, self.judge(), &judged.judgements);
-        let examine = |found: Found| {
-            let is_judged = known.contains_key(&found.id);
-            (!is_judged).then(|| (found.place, verify::examine(found, hash, judge)))
-        };
+        let is_new = |found: &Found| !known.contains_key(&found.id);
+        let examine = |found: Found| (found.place, verify::examine(found, hash, judge));
         let go_on = |_: &Found| !judge.stopper().is_stopped();
-        let found = walk.by_ref().take_while(go_on).par_bridge();
-        let others: HashMap<_, _> = found.filter_map(examine).collect();
+        let found = walk.by_ref().take_while(go_on).filter(is_new);
+        let others = verify::on_all_cores(found, (), |(), found| examine(found));
+        let others: HashMap<_, _> = others.into_iter().collect();
         let graph = walk.into_graph();
         let order = self.order(&graph, others.iter().map(|(place, it)| (*place, it)));
         let ground = Ground::new(self.repository, &graph, statements, selection);
@@ -369,14 +367,10 @@ impl<'a> Lineage<'a> {
             .repository
             .walk_remembering(&beyond, settled.map(Settled::boxed))?;
         let (policies, stopper) = (&self.policies, self.judge().stopper());
-        let records: Vec<_> = walk
-            .by_ref()
-            .take_while(|_| !stopper.is_stopped())
-            .par_bridge()
-            .map_with(self.repository.trees(), |trees, found| {
-                policies.record(trees, found)
-            })
-            .collect();
+        let found = walk.by_ref().take_while(|_| !stopper.is_stopped());
+        let trees = self.repository.trees();
+        let records =
+            verify::on_all_cores(found, trees, |trees, found| policies.record(trees, found));
         let graph = walk.into_graph();
         let mut judged = Judged {
             ended: ended
@@ -915,11 +909,9 @@ fn brought_by(
         let has_policy = trees.policy_in(tree).ok()?.is_some();
         Some((found.id, (has_policy, found.parents)))
     };
-    let walk = repository.walk(&everything)?.par_bridge();
-    let commits: HashMap<_, _> = walk
-        .map_with(repository.trees(), has_policy)
-        .flatten()
-        .collect();
+    let walk = repository.walk(&everything)?;
+    let commits = verify::on_all_cores(walk, repository.trees(), has_policy);
+    let commits: HashMap<_, _> = commits.into_iter().flatten().collect();
     let lacks = |id: &ObjectId| commits.get(id).is_some_and(|(has_policy, _)| !has_policy);
     let policy = Policy::from_trust(trust);
     let judge = Judge::new(&policy, trust, now);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use notme_core::{object::HashKind, time::UnixTime};
-use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+use rayon::iter::{ParallelBridge as _, ParallelExtend as _, ParallelIterator as _};
 
 use crate::{
     evidence::Evidence,
@@ -208,6 +208,8 @@ impl Outcome {
     }
 }
 
+/// So many are examined before threads begin.
+const HANDFUL: usize = 16;
 /// The exit code of what was not looked at.
 const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
@@ -272,11 +274,17 @@ pub(crate) fn verify_graph(
     };
     let go_on = |_: &Found| !judge.stopper().is_stopped();
     let found = walk.by_ref().take_while(go_on);
-    let mut examined: Vec<Looked> = if selection.is_small() {
-        found.map(examine).collect()
-    } else {
-        found.par_bridge().map(examine).collect()
-    };
+    // What is known needs no threads.
+    let mut known = Vec::new();
+    let unknown = found.filter_map(|found| match found.content {
+        Content::Known(..) => {
+            known.push(examine(found));
+            None
+        }
+        _ => Some(found),
+    });
+    let mut examined = on_all_cores(unknown, (), |(), found| examine(found));
+    examined.append(&mut known);
     examined.sort_unstable_by_key(|it| it.place);
     let graph = walk.into_graph();
     if let Some(cache) = cache {
@@ -319,6 +327,20 @@ pub(crate) fn verify_graph(
     excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
     let outcome = Outcome::new(repository, selection, judge, objects)?;
     Ok((outcome, graph))
+}
+
+/// Does the same with each of many; with a handful at once, sooner than threads begin.
+pub(crate) fn on_all_cores<I: Send, S: Clone + Send, T: Send>(
+    mut items: impl Iterator<Item = I> + Send,
+    mut state: S,
+    work: impl Fn(&mut S, I) -> T + Send + Sync,
+) -> Vec<T> {
+    let handful = items.by_ref().take(HANDFUL);
+    let mut done: Vec<T> = handful.map(|item| work(&mut state, item)).collect();
+    if done.len() == HANDFUL {
+        done.par_extend(items.par_bridge().map_with(state, work));
+    }
+    done
 }
 
 /// Takes the last of many, and from time to time gives back the memory of those before.

@@ -24,7 +24,7 @@ const FRAME: usize = 12;
 pub(super) const ENTRY_MAX: usize = 1 << 16;
 /// How much is read at once: entries that are asked for one after the other lie so, too.
 const WINDOW: usize = 1 << 16;
-/// How many objects are looked up on disk before all of the index is read.
+/// How many objects are looked up on disk before all of a long index is read.
 const LOOKUPS_MAX: u32 = 32;
 
 /// A file that was opened.
@@ -134,7 +134,8 @@ impl Segment {
 
     fn find(&mut self, id: &ObjectId) -> io::Result<Option<u64>> {
         self.lookups = self.lookups.saturating_add(1);
-        if self.index.is_none() && self.lookups > LOOKUPS_MAX {
+        let is_short = self.count * (self.id_length + 8) <= WINDOW;
+        if self.index.is_none() && (is_short || self.lookups > LOOKUPS_MAX) {
             self.index = Some(self.read_index()?);
         }
         let (mut low, mut high) = (0, self.count);
