@@ -632,4 +632,4 @@ pub(crate) enum RecordError {
 /// `NmAu`: marks a database as ours.
 const APPLICATION: u32 = 0x4e6d_4175;
 /// The newest schema. Both databases count alike, so that a backup fits into either.
-const SCHEMA: u32 = 7;
+const SCHEMA: u32 = 8;

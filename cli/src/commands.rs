@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use notme_verifier::report::to_json_pretty;
 use serde::Serialize;
 
 use crate::failure::{Exit, Outcome};
@@ -21,8 +22,8 @@ pub(crate) mod status;
 pub(crate) mod trust;
 pub(crate) mod verify;
 
-/// Prints a value for machines.
+/// Prints a value for machines, on what may be a terminal.
 fn print_json(value: &impl Serialize) -> Outcome {
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
+    writeln!(io::stdout(), "{}", to_json_pretty(value)?)?;
     Ok(Exit::Yes)
 }

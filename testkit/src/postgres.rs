@@ -160,6 +160,27 @@ impl Cluster {
         *running = None;
     }
 
+    /// Stops the server where it is: it neither answers nor hangs up.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let running = self.running.lock().expect("no test panicked in here");
+        running.as_ref().expect("it runs").signal(signal);
+    }
+
     /// Starts the server again.
     ///
     /// # Panics
@@ -236,8 +257,25 @@ impl Cluster {
     }
 }
 
+impl Running {
+    /// Signals all of its processes, as far as they are there.
+    fn signal(&self, signal: &str) {
+        let kill = |pid: &str| {
+            let output = Command::new(oracle("kill")).args([signal, pid]).output();
+            output.expect("kill runs");
+        };
+        // The first of them first: it starts the others.
+        let first = self.pid.to_string();
+        kill(&first);
+        let others = fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
+        others.unwrap_or_default().split_whitespace().for_each(kill);
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
+        // One that is frozen would not end.
+        self.signal("-CONT");
         drop(self.held.take());
         let _ = self.shell.wait();
     }

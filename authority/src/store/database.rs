@@ -39,6 +39,11 @@ pub(crate) trait Transaction {
     /// Reads rows.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError>;
 
+    /// Lets it take as long as it takes: an operator waits for it, and no request.
+    fn take_time(&mut self) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
     /// Reads however many rows there are, one after the other.
     fn each(
         &mut self,

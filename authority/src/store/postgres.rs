@@ -6,6 +6,9 @@
 //! again after. Each statement sees what was committed before it (READ COMMITTED): the lock is
 //! waited for in a statement of its own. Whoever reads waits for nobody.
 //!
+//! Nobody waits longer than [`LIMIT`] for what a request does, however silent the server is; what an
+//! operator does with everything that there is takes its time.
+//!
 //! All that is acknowledged is on the disk of the server (`synchronous_commit`). An error while
 //! committing is told as one, and nothing is tried again: what it was may have come to pass.
 
@@ -13,12 +16,12 @@ mod connection;
 mod tls;
 mod url;
 
-use std::{future::Future, path::Path, time::Duration};
+use std::{future::Future, path::Path, thread, time::Duration};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     sync::Semaphore,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 pub use self::url::{PostgresUrl, PostgresUrlError};
@@ -47,7 +50,7 @@ impl PostgresStore {
     /// Opens the store if it was made.
     pub(crate) fn open_existing(url: &PostgresUrl) -> Result<Option<Self>, StoreError> {
         let database = PostgresDatabase::new(url)?;
-        let looked = database.transact(READING, |tx| Ok(tx.holds()?));
+        let looked = database.transact(READING, limit(), |tx| Ok(tx.holds()?));
         match looked.map_err(prepared)? {
             Holds::Nothing => Ok(None),
             Holds::Store { .. } | Holds::Others => {
@@ -96,13 +99,15 @@ impl PostgresDatabase {
     fn transact<T, E>(
         &self,
         begin: &str,
+        until: Instant,
         act: impl FnOnce(&mut PostgresTransaction<'_>) -> Result<T, WriteError<E>>,
     ) -> Result<T, WriteError<E>> {
         let handle = &self.runtime.handle;
-        let mut lease = handle.block_on(self.connections.take())?;
+        let mut lease = handle.block_on(self.connections.take(until))?;
         let mut tx = PostgresTransaction {
             handle,
             connection: &mut lease.connection,
+            until: Some(until),
         };
         tx.batch(begin)?;
         match act(&mut tx) {
@@ -123,7 +128,7 @@ impl PostgresDatabase {
 
     /// Brings an empty schema or an older store to ours; refuses what is not ours or newer.
     fn migrate(&self, url: &PostgresUrl) -> Result<(), StoreError> {
-        let migrated = self.transact(WRITING, |tx| {
+        let migrated = self.transact(WRITING, limit(), |tx| {
             let done = match tx.holds()? {
                 Holds::Nothing => 0,
                 Holds::Store { version } => version,
@@ -138,6 +143,8 @@ impl PostgresDatabase {
                     known: SCHEMA,
                 }));
             }
+            // To build an index takes as long as a store is large.
+            tx.take_time()?;
             for (_, step) in SCHEMAS.iter().filter(|(version, _)| *version > done) {
                 tx.batch(step)?;
             }
@@ -164,9 +171,10 @@ fn prepared(error: WriteError<std::convert::Infallible>) -> StoreError {
 
 impl Database for PostgresDatabase {
     fn query(&self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        let handle = &self.runtime.handle;
-        let mut lease = handle.block_on(self.connections.take())?;
-        let rows = handle.block_on(in_time(lease.connection.query(sql, values)))?;
+        let (handle, until) = (&self.runtime.handle, limit());
+        let mut lease = handle.block_on(self.connections.take(until))?;
+        let queried = in_time(Some(until), lease.connection.query(sql, values));
+        let rows = handle.block_on(queried)?;
         lease.give_back();
         Ok(rows)
     }
@@ -175,7 +183,7 @@ impl Database for PostgresDatabase {
         &self,
         read: impl FnOnce(&mut dyn Transaction) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let outcome = self.transact(READING, |tx| Ok(read(tx)?));
+        let outcome = self.transact(READING, limit(), |tx| Ok(read(tx)?));
         outcome.map_err(|error: WriteError<std::convert::Infallible>| match error {
             WriteError::Database(error) => error,
             WriteError::Refused(never) => match never {},
@@ -187,20 +195,30 @@ impl Database for PostgresDatabase {
         _: Durability,
         write: impl FnOnce(&mut dyn Transaction) -> Result<T, WriteError<E>>,
     ) -> Result<T, WriteError<E>> {
-        let turn = async { timeout(WAIT, self.writing.acquire()).await };
+        let until = limit();
+        let turn = async { timeout_at(until, self.writing.acquire()).await };
         let _turn = self.runtime.handle.block_on(turn).map_err(slow)?;
-        self.transact(WRITING, |tx| write(tx))
+        self.transact(WRITING, until, |tx| write(tx))
     }
 
     fn forget_overwritten(&self) -> Result<(), DatabaseError> {
         let handle = &self.runtime.handle;
-        let mut lease = handle.block_on(self.connections.take())?;
+        // It is closed after that, and its limit with it.
+        let mut lease = handle.block_on(self.connections.take(limit()))?;
+        let mut run = |sql: &str| handle.block_on(lease.connection.batch(sql));
+        run("SET statement_timeout = 0")?;
+        let asked = Instant::now();
         for table in ["ca", "format_ca"] {
             // Written anew into another file; the one with the old rows is removed.
             let anew = format!("VACUUM FULL {table}");
-            handle.block_on(in_time(lease.connection.batch(&anew)))?;
+            // Whoever reads waits behind us, so we wait for a backup that reads, say, in between.
+            while let Err(error) = run(&anew) {
+                if error.trouble == Trouble::Lasting || asked.elapsed() >= READERS_MAX {
+                    return Err(error);
+                }
+                thread::sleep(PAUSE);
+            }
         }
-        lease.give_back();
         Ok(())
     }
 }
@@ -219,11 +237,14 @@ enum Holds {
 struct PostgresTransaction<'a> {
     handle: &'a Handle,
     connection: &'a mut Connection,
+    /// How long one waits for it.
+    until: Option<Instant>,
 }
 
 impl PostgresTransaction<'_> {
     fn batch(&mut self, sql: &str) -> Result<(), DatabaseError> {
-        self.handle.block_on(in_time(self.connection.batch(sql)))
+        let done = in_time(self.until, self.connection.batch(sql));
+        self.handle.block_on(done)
     }
 
     fn holds(&mut self) -> Result<Holds, DatabaseError> {
@@ -251,13 +272,21 @@ impl PostgresTransaction<'_> {
 
 impl Transaction for PostgresTransaction<'_> {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, DatabaseError> {
-        let executed = in_time(self.connection.execute(sql, values));
+        let executed = in_time(self.until, self.connection.execute(sql, values));
         self.handle.block_on(executed)
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, DatabaseError> {
-        let queried = in_time(self.connection.query(sql, values));
+        let queried = in_time(self.until, self.connection.query(sql, values));
         self.handle.block_on(queried)
+    }
+
+    fn take_time(&mut self) -> Result<(), DatabaseError> {
+        self.batch(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )?;
+        self.until = None;
+        Ok(())
     }
 
     fn each(
@@ -267,7 +296,7 @@ impl Transaction for PostgresTransaction<'_> {
     ) -> Result<(), DatabaseError> {
         self.batch(&format!("DECLARE every NO SCROLL CURSOR FOR {sql}"))?;
         loop {
-            let fetched = in_time(self.connection.fetch("every"));
+            let fetched = in_time(self.until, self.connection.fetch("every"));
             let rows = self.handle.block_on(fetched)?;
             if rows.is_empty() {
                 return self.batch("CLOSE every");
@@ -291,25 +320,40 @@ impl Drop for Background {
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for an answer, where there is a limit until then.
 async fn in_time<T>(
+    until: Option<Instant>,
     answer: impl Future<Output = Result<T, DatabaseError>>,
 ) -> Result<T, DatabaseError> {
-    timeout(ANSWER, answer).await.map_err(slow)?
+    match until {
+        Some(until) => timeout_at(until, answer).await.map_err(slow)?,
+        None => answer.await,
+    }
+}
+
+/// Returns until when what begins now has to be done.
+fn limit() -> Instant {
+    Instant::now() + LIMIT
 }
 
 fn slow(error: tokio::time::error::Elapsed) -> DatabaseError {
     DatabaseError::new(Trouble::Passing, error)
 }
 
-/// How long one waits for its turn, and for a connection.
-const WAIT: Duration = Duration::from_secs(5);
-/// How long one waits for the answer to a statement: longer than the server takes to give up.
-const ANSWER: Duration = Duration::from_secs(15);
+/// How long a query or a transaction may take, with its turn and its connection: longer than the
+/// server takes to give up a statement.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long others may go on reading what is to be written anew.
+const READERS_MAX: Duration = Duration::from_secs(60);
+/// Between attempts at it.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Sees what was committed when it began, and nothing that came later.
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Begins alone. The number is `NmAu` twice; it is of the whole database.
 const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
      SELECT pg_advisory_xact_lock(1315783029, 1315783029)";
 /// What each version adds to the one before; the first that there was in PostgreSQL is whole.
-const SCHEMAS: [(u32, &str); 1] = [(7, include_str!("postgres/schema-7.sql"))];
+const SCHEMAS: [(u32, &str); 2] = [
+    (7, include_str!("postgres/schema-7.sql")),
+    (8, include_str!("schema-8.sql")),
+];

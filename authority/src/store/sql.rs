@@ -188,8 +188,6 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError> {
-        // Reads the whole issuance record, which has no index for it: this is asked once in the
-        // life of an epoch.
         let sql = "SELECT max(not_after) FROM issued WHERE epoch = $1";
         let doing = "look for living certificates";
         self.one(doing, sql, values![epoch], |row| row.get(0))
@@ -481,14 +479,19 @@ impl<D: Database> Store for SqlStore<D> {
                (SELECT count(*) FROM session WHERE revoked_at IS NULL AND ends_at > $1),
                (SELECT count(*) FROM issued WHERE kind <> 'access-token'),
                (SELECT coalesce(max(seqno), 0) FROM trust)";
-        self.one("count", sql, values![now], |row| {
+        let summary = self.database.read(|tx| {
+            // All that was ever issued is counted.
+            tx.take_time()?;
+            let rows = tx.query(sql, values![now])?;
+            let row = rows.first().ok_or_else(|| rows::unreadable("no row"))?;
             Ok(Summary {
                 usable_tokens: row.get(0)?,
                 living_sessions: row.get(1)?,
                 certificates_issued: row.get(2)?,
                 trust_seqno: row.get(3)?,
             })
-        })
+        });
+        summary.map_err(DatabaseError::during("count"))
     }
 
     fn sizes(&self, now: UnixTime) -> Result<Sizes, StoreError> {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    net::TcpListener,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -13,7 +14,7 @@ use std::{
 
 use notme_authority::{
     Admin, NewToken, OidcConfig, Place, PostgresUrl, Protection, RevocationReason, Revoked,
-    Rotation, ServeConfig, Storage, init,
+    Rotation, ServeConfig, Storage, backup, init,
 };
 use notme_core::trust::TrustDocument;
 use notme_testkit::{
@@ -271,7 +272,7 @@ fn instances_that_start_together_found_one_authority() {
     assert_eq!(roots.len(), 1);
     assert_eq!(database.sql("SELECT count(*) FROM authority"), "1");
     assert_eq!(database.sql("SELECT count(*) FROM audit"), "1");
-    assert_eq!(database.sql("SELECT version FROM notme_store"), "7");
+    assert_eq!(database.sql("SELECT version FROM notme_store"), "8");
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn an_instance_without_the_secret_serves_nothing() {
 fn a_newer_store_and_a_database_of_others_are_refused() {
     let world = World::over_postgres();
     world.start().stop();
-    world.sql("UPDATE notme_store SET version = 8");
+    world.sql("UPDATE notme_store SET version = 9");
     let open = |world: &World| {
         let admin = Admin::open(world.place(), Arc::new(world.clock.clone()));
         admin.map(|_| ()).unwrap_err().code()
@@ -448,4 +449,102 @@ fn the_server_is_known_by_its_certificate_and_the_password_is_never_said() {
     );
     let (code, _) = open(PostgresUrl::parse(&text).unwrap()).unwrap_err();
     assert_eq!(code, "authority-store-unavailable");
+}
+
+/// The URL of a database on several servers of this machine.
+fn on_ports(ports: &[u16], database: &str) -> PostgresUrl {
+    let password = PASSWORD.replace('@', "%40").replace('/', "%2F");
+    let places: Vec<_> = ports
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    let places = places.join(",");
+    PostgresUrl::parse(&format!("postgres://{USER}:{password}@{places}/{database}")).unwrap()
+}
+
+fn init_at(world: &World, url: PostgresUrl) -> Result<Admin, &'static str> {
+    let place = Place::shared(world.home(), url);
+    let clock = Arc::new(world.clock.clone());
+    init(&place, &founding(), &Protection::LocalFile, clock).map_err(|error| error.code())
+}
+
+#[test]
+fn a_silent_server_does_not_keep_the_next_from_being_reached() {
+    // The kernel lets us in, and nobody says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().port();
+    let cluster = Cluster::shared();
+    let database = cluster.database();
+    let world = World::new();
+    init_at(&world, on_ports(&[silent, cluster.port()], &database)).unwrap();
+    assert_eq!(
+        cluster.psql(&database, "SELECT count(*) FROM authority"),
+        "1"
+    );
+    let alone = init_at(&world, on_ports(&[silent], &database));
+    assert_eq!(alone.map(drop), Err("authority-store-unavailable"));
+}
+
+#[test]
+fn a_server_that_only_reads_is_passed_over() {
+    let [reading, writing] = [(); 2].map(|()| Cluster::start(|_| Vec::new()));
+    let database = reading.database();
+    assert_eq!(writing.database(), database);
+    reading.psql(
+        "postgres",
+        "ALTER SYSTEM SET default_transaction_read_only = on",
+    );
+    reading.psql("postgres", "SELECT pg_reload_conf()");
+    eventually("it only reads", || {
+        reading.psql(&database, "SHOW default_transaction_read_only") == "on"
+    });
+    let world = World::new();
+    let alone = init_at(&world, on_ports(&[reading.port()], &database));
+    assert_eq!(alone.map(drop), Err("authority-store-unavailable"));
+    let ports = [reading.port(), writing.port()];
+    init_at(&world, on_ports(&ports, &database)).unwrap();
+    assert_eq!(
+        writing.psql(&database, "SELECT count(*) FROM authority"),
+        "1"
+    );
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(reading.psql(&database, tables), "0");
+}
+
+#[test]
+fn a_copy_takes_as_long_as_it_takes() {
+    let world = World::over_postgres();
+    let running = world.start();
+    Agent::new(1).session(&running.unix(), None);
+    running.stop();
+    // As if there were so many: longer than any statement of a request may take.
+    world.sql(
+        "ALTER TABLE audit RENAME TO rows_of_audit;
+         CREATE VIEW audit AS SELECT number, row, hash FROM rows_of_audit
+         WHERE (SELECT pg_sleep(9)::TEXT) = ''",
+    );
+    let file = world.root.path().join("copy");
+    backup(world.place(), &file, Arc::new(world.clock.clone())).unwrap();
+}
+
+#[test]
+fn keys_are_destroyed_beside_somebody_who_reads_for_long() {
+    let world = World::over_postgres();
+    let running = world.start();
+    world.advance(61);
+    step(&world, Rotation::Now).unwrap();
+    world.advance(3_700);
+    thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            world.sql("BEGIN; LOCK TABLE ca IN ACCESS SHARE MODE; SELECT pg_sleep(7); COMMIT")
+        });
+        let held = "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+            WHERE relname = 'ca' AND mode = 'AccessShareLock' AND granted";
+        eventually("it reads", || world.sql(held) != "0");
+        step(&world, Rotation::Retire).unwrap();
+        reading.join().unwrap();
+    });
+    let kept = "SELECT count(*) FROM ca WHERE sealed_key IS NOT NULL AND epoch = 1";
+    assert_eq!(world.sql(kept), "0");
+    running.stop();
 }

@@ -35,6 +35,7 @@ over_each_database! {
     sessions_that_ended_long_ago_are_forgotten
     a_backup_fits_into_either_database
     everything_is_there_after_a_restart
+    a_store_of_the_version_before_gets_its_indexes_and_loses_nothing
 }
 
 fn revoke(world: &World, what: Revoked) -> u64 {
@@ -287,4 +288,65 @@ fn everything_is_there_after_a_restart(world: &World) {
         "nonce-replayed"
     );
     assert_eq!(session.renew(&running.unix(), world.now(), 2).status, 200);
+}
+
+/// Turns the store into what the version before would have made.
+fn take_back_schema_8(world: &World) {
+    let steps = [
+        "DROP INDEX issued_by_serial",
+        "DROP INDEX issued_by_end",
+        "ALTER TABLE authority DROP COLUMN url",
+        match world.database {
+            Some(_) => "UPDATE notme_store SET version = 7",
+            None => "PRAGMA user_version = 7",
+        },
+    ];
+    for step in steps {
+        world.sql(step);
+    }
+}
+
+/// Returns how the database would go about a query.
+fn plan(world: &World, query: &str) -> String {
+    if world.database.is_some() {
+        // It has but few rows.
+        return world.sql(&format!("SET enable_seqscan = off; EXPLAIN {query}"));
+    }
+    let store = rusqlite::Connection::open(world.home().join("store.sqlite")).unwrap();
+    let explain = format!("EXPLAIN QUERY PLAN {query}");
+    store.query_row(&explain, [], |row| row.get(3)).unwrap()
+}
+
+fn a_store_of_the_version_before_gets_its_indexes_and_loses_nothing(world: &World) {
+    let running = world.start();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    assert_eq!(session.issue(&running.unix(), world.now(), 1).status, 200);
+    revoke(world, Revoked::Certificate("0a".to_owned()));
+    running.unix().get("/v1/trust.json");
+    running.stop();
+    let described = || serde_json::to_value(world.admin().describe().unwrap()).unwrap();
+    let (before, rows) = (described(), world.admin().verify_audit(None).unwrap());
+    take_back_schema_8(world);
+    assert_eq!(described(), before);
+    assert_eq!(world.admin().verify_audit(None).unwrap(), rows);
+    for (query, index) in [
+        (
+            "SELECT session FROM issued WHERE serial = '1' AND payload_sha256 IS NULL",
+            "issued_by_serial",
+        ),
+        (
+            "SELECT max(not_after) FROM issued WHERE epoch = 1",
+            "issued_by_end",
+        ),
+    ] {
+        let plan = plan(world, query);
+        assert!(plan.contains(index), "{plan}");
+    }
+    let running = world.start();
+    assert_eq!(session.renew(&running.unix(), world.now(), 2).status, 200);
+    assert_eq!(
+        session.issue(&running.unix(), world.now(), 1).refusal().1,
+        "nonce-replayed"
+    );
 }

@@ -159,6 +159,26 @@ fn what_an_authority_says_cannot_move_the_cursor() {
 }
 
 #[test]
+fn json_of_what_others_wrote_cannot_move_the_cursor() {
+    let world = World::new();
+    let name = "evil\u{9b}31m\u{202e}";
+    let key = notme_testkit::keys::Ed25519Key::from_seed([1; 32]);
+    let key = notme_core::key::Signer::public_key(&key).ed25519_bytes();
+    let blob = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &key.unwrap()].concat();
+    let key = notme_core::base64::encode(&blob);
+    let file = world.home().join("signers");
+    fs::write(&file, format!("{name} ssh-ed25519 {key}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "x", "--allowed-signers", file]);
+    let json = world.notme_ok(&["trust", "show", "--json"]);
+    let is_moving = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!json.contains(is_moving), "{json:?}");
+    let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let signer = &shown["authorities"][0]["ssh"]["allowed_signers"][0];
+    assert_eq!(signer["principals"], name, "{json}");
+}
+
+#[test]
 fn a_lost_record_of_what_was_seen_is_no_first_run() {
     let world = World::initialised();
     world.signed_commit("a");

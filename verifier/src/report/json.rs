@@ -1,36 +1,48 @@
 //! JSON that can be shown on a terminal: what would move a cursor or reorder text is written with
 //! JSON's own escapes, so that it reads as the same text.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
 use super::is_deceptive;
 
-/// Writes a value on one line.
-pub(super) fn write(value: &impl Serialize, to: &mut impl Write) -> io::Result<()> {
-    let mut serializer = Serializer::with_formatter(to, Plain);
-    value.serialize(&mut serializer).map_err(io::Error::from)
+/// Returns a value as JSON on one line, which a terminal can show.
+///
+/// # Errors
+/// What the value's own serialization gives.
+pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(shown(&serde_json::to_string(value)?))
 }
 
-struct Plain;
+/// As [`to_json`], laid out on lines.
+///
+/// # Errors
+/// As [`to_json`].
+pub fn to_json_pretty(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(shown(&serde_json::to_string_pretty(value)?))
+}
 
-impl Formatter for Plain {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        to: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_deceptive(*c)) {
-            let (plain, after) = rest.split_at(at);
-            to.write_all(plain.as_bytes())?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(to, "\\u{unit:04x}")?;
-            }
-            rest = after.get(c.len_utf8()..).unwrap_or_default();
+/// Writes a value on one line.
+pub(super) fn write(value: &impl Serialize, to: &mut impl Write) -> io::Result<()> {
+    to.write_all(to_json(value)?.as_bytes())
+}
+
+/// Escapes what stands in the strings of a JSON text. Line feeds are between values only.
+fn shown(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !is_deceptive(c) {
+            shown.push(c);
+            continue;
         }
-        to.write_all(rest.as_bytes())
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Into a string, which takes everything.
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
     }
+    shown
 }

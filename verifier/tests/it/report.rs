@@ -11,7 +11,7 @@ use notme_testkit::{
 use notme_verifier::{
     Judge, Outcome, Policy, Repository, Trust,
     explain::{StepResult, explain},
-    report::{escape, text_line, write_json, write_jsonl, write_text},
+    report::{escape, text_line, to_json, to_json_pretty, write_json, write_jsonl, write_text},
     trust::{Authority, PinKind},
     verify::Summary,
     verify_range,
@@ -224,6 +224,24 @@ fn bytes_that_move_a_cursor_are_escaped() {
     let line = text_line("x", &judgement);
     assert!(line.contains("claims to be"), "{line}");
     assert!(!line.contains(char::is_control), "{line:?}");
+}
+
+#[test]
+fn json_for_a_terminal_is_the_same_json_in_other_words() {
+    let value = json!({
+        "\u{9b}31m": ["\u{202e}evil\u{200b}\u{7f}", "\u{1b}]0;x\u{7}\n", "ä 中 😀 \u{feff}"],
+    });
+    for text in [to_json(&value).unwrap(), to_json_pretty(&value).unwrap()] {
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        let is_moving =
+            |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}\u{feff}".contains(c);
+        assert!(!text.contains(is_moving), "{text:?}");
+        assert!(
+            text.contains("\\u009b31m") && text.contains("ä 中 😀"),
+            "{text}"
+        );
+    }
+    assert!(!to_json(&value).unwrap().contains('\n'));
 }
 
 #[test]

@@ -2,21 +2,28 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    io,
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
+    net::lookup_host,
     sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 use tokio_postgres::{
-    Client, NoTls, Statement,
+    Client, Config, NoTls, Statement,
+    config::Host,
     error::SqlState,
     types::{ToSql, Type},
 };
 
-use super::{WAIT, slow, url::Secured};
+use super::{slow, tls::Tls, url::Secured};
 use crate::store::database::{DatabaseError, Row, Trouble, Value};
 
 /// The connections of one store.
@@ -24,6 +31,8 @@ pub(super) struct Connections {
     to: Secured,
     idle: Mutex<Vec<Connection>>,
     places: Semaphore,
+    /// Which server let us in last: the next connection is to it as well, if it can be.
+    last: AtomicUsize,
 }
 
 impl Connections {
@@ -32,18 +41,19 @@ impl Connections {
             to,
             idle: Mutex::default(),
             places: Semaphore::new(CONNECTIONS),
+            last: AtomicUsize::new(0),
         }
     }
 
     /// Takes an idle connection, or makes one.
-    pub(super) async fn take(&self) -> Result<Lease<'_>, DatabaseError> {
-        let place = timeout(WAIT, self.places.acquire()).await.map_err(slow)?;
-        let place = place.map_err(|error| DatabaseError::new(Trouble::Lasting, error))?;
+    pub(super) async fn take(&self, until: Instant) -> Result<Lease<'_>, DatabaseError> {
+        let place = timeout_at(until, self.places.acquire()).await;
+        let place = place
+            .map_err(slow)?
+            .map_err(|error| DatabaseError::new(Trouble::Lasting, error))?;
         let connection = match self.idle() {
             Some(connection) => connection,
-            None => timeout(WAIT, Connection::open(&self.to))
-                .await
-                .map_err(slow)??,
+            None => self.open(until).await?,
         };
         Ok(Lease {
             connection,
@@ -52,12 +62,89 @@ impl Connections {
         })
     }
 
+    /// Asks one server after the other to let us in.
+    async fn open(&self, until: Instant) -> Result<Connection, DatabaseError> {
+        let servers: Vec<_> = self.to.servers.iter().enumerate().collect();
+        let last = self.last.load(Ordering::Relaxed);
+        let beginning_there = servers.iter().cycle().skip(last);
+        let servers: Vec<_> = beginning_there.take(servers.len()).copied().collect();
+        one_of(&servers, until, async |(at, server), until| {
+            let places = server.places(&self.to.config).await?;
+            let connection = one_of(&places, until, async |place, _| {
+                Connection::open(place, self.to.tls.as_ref()).await
+            });
+            let connection = connection.await?;
+            self.last.store(*at, Ordering::Relaxed);
+            Ok(connection)
+        })
+        .await
+    }
+
     /// Returns one that the server did not close meanwhile.
     fn idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|connection| !connection.client.is_closed());
         idle.pop()
     }
+}
+
+/// A server of those that a URL names.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) host: Host,
+    /// Where it is, when the name is not to be looked up.
+    pub(super) address: Option<IpAddr>,
+    pub(super) port: u16,
+}
+
+impl Server {
+    /// Returns how it is reached: its name can have several addresses.
+    async fn places(&self, config: &Config) -> Result<Vec<Config>, DatabaseError> {
+        let mut config = config.clone();
+        config.port(self.port);
+        let name = match (&self.host, self.address) {
+            (Host::Unix(path), _) => {
+                config.host_path(path);
+                return Ok(vec![config]);
+            }
+            (Host::Tcp(name), Some(address)) => {
+                config.host(name).hostaddr(address);
+                return Ok(vec![config]);
+            }
+            (Host::Tcp(name), None) => name,
+        };
+        config.host(name);
+        let addresses = lookup_host((name.as_str(), self.port)).await;
+        let addresses = addresses.map_err(|error| DatabaseError::new(Trouble::Passing, error))?;
+        let places = addresses.map(|address| {
+            let mut config = config.clone();
+            config.hostaddr(address.ip());
+            config
+        });
+        Ok(places.collect())
+    }
+}
+
+/// Tries one place after the other, each for its share of the time that is left: one that is
+/// silent leaves the others theirs.
+async fn one_of<P, T>(
+    places: &[P],
+    until: Instant,
+    reach: impl AsyncFn(&P, Instant) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let nowhere = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut refused = DatabaseError::new(Trouble::Passing, nowhere);
+    let shares = (1..=u32::try_from(places.len()).unwrap_or(u32::MAX)).rev();
+    for (place, left) in places.iter().zip(shares) {
+        let now = Instant::now();
+        let share = now + until.saturating_duration_since(now) / left;
+        match timeout_at(share, reach(place, share)).await {
+            Ok(Ok(reached)) => return Ok(reached),
+            Ok(Err(error)) => refused = error,
+            Err(elapsed) => refused = slow(elapsed),
+        }
+    }
+    Err(refused)
 }
 
 /// A connection that somebody uses. It is closed, and what it did is rolled back, unless it is
@@ -84,16 +171,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    async fn open(to: &Secured) -> Result<Self, DatabaseError> {
-        let client = match &to.tls {
+    async fn open(place: &Config, tls: Option<&Tls>) -> Result<Self, DatabaseError> {
+        let client = match tls {
             Some(tls) => {
-                let (client, connection) = to.config.connect(tls.clone()).await?;
+                let (client, connection) = place.connect(tls.clone()).await?;
                 // How it ends is told to whoever waits for an answer.
                 tokio::spawn(connection);
                 client
             }
             None => {
-                let (client, connection) = to.config.connect(NoTls).await?;
+                let (client, connection) = place.connect(NoTls).await?;
                 tokio::spawn(connection);
                 client
             }
@@ -217,9 +304,13 @@ fn is_passing(state: &SqlState) -> bool {
 const CONNECTIONS: usize = 8;
 /// The server gives up before we do, and lets nobody hold the lock for whom we do not answer. What
 /// it acknowledges is on its disk, whatever its operator set.
-const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s';
+const SESSION: &str = "SET statement_timeout = '8s'; SET lock_timeout = '5s';
      SET idle_in_transaction_session_timeout = '10s';
      SELECT set_config('synchronous_commit', 'on', false)
      WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 /// How long an idle connection is silent before it is looked whether the server is there.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(60);
+/// And how long until it is looked again, so often: whoever waits without a limit for a server that
+/// is gone learns of it within two minutes.
+pub(super) const KEEPALIVE_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const KEEPALIVES_MAX: u32 = 5;

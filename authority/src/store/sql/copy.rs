@@ -15,7 +15,9 @@ impl<D: Database> SqlStore<D> {
             return Ok(false);
         }
         let filled = source.database.read(|from| {
+            from.take_time()?;
             let filled = self.database.write(Durability::Power, |to| {
+                to.take_time()?;
                 let authorities = to.query("SELECT id FROM authority", &[])?;
                 if !authorities.is_empty() {
                     return Err(WriteError::Refused(()));
@@ -68,7 +70,7 @@ fn copy(from: &mut dyn Transaction, to: &mut dyn Transaction) -> Result<(), Data
 const TABLES: [(&str, &str); 16] = [
     (
         "authority",
-        "id, trust_domain, operator, created_at, sealing, key_changes",
+        "id, trust_domain, operator, created_at, sealing, key_changes, url",
     ),
     ("epoch", "number, state, used_from, retired_at"),
     ("ca", "name, epoch, certificate, sealed_key, handover"),

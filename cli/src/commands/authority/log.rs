@@ -8,7 +8,7 @@ use std::{
 
 use notme_authority::{Answered, Observer, Serving};
 use notme_core::time::UnixTime;
-use notme_verifier::report::escape;
+use notme_verifier::report::{escape, to_json};
 use serde::Serialize;
 
 use crate::arguments::serve::{LogFormat, LogLevel};
@@ -40,7 +40,7 @@ impl Log {
             LogFormat::Human => escape(&human()),
             LogFormat::Json => {
                 let (time, what) = (now(), what);
-                serde_json::to_string(&Line { level, time, what }).unwrap_or_default()
+                to_json(&Line { level, time, what }).unwrap_or_default()
             }
         };
         line.push('\n');

@@ -1,0 +1,7 @@
+-- For both databases. Of everything that was ever issued, a revocation finds the session of a
+-- certificate, and a retirement the last end. Most rows are of one payload, and no session's.
+CREATE INDEX issued_by_serial ON issued (serial) WHERE payload_sha256 IS NULL;
+CREATE INDEX issued_by_end ON issued (epoch, not_after);
+
+-- Where the instances that share the store are reached, all at one place.
+ALTER TABLE authority ADD COLUMN url TEXT;
