@@ -8,6 +8,7 @@ mod exchange;
 mod issue;
 mod publication;
 mod surface;
+mod turns;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -16,13 +17,13 @@ use notme_core::{
     time::UnixTime,
 };
 
-use self::auditing::Refusals;
 pub(crate) use self::{
     access::TokenRequest,
     certificates::CertifyError,
     exchange::{About, GithubClaims, PairRequest, narrowed},
     surface::version,
 };
+use self::{auditing::Refusals, turns::Turns};
 use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
@@ -155,8 +156,8 @@ pub(crate) struct Authority {
     issuers: Issuers,
     tokens: TokenConfig,
     nonces: Nonces,
-    /// Held while a trust document may be signed: each number is given to one.
-    publishing: Mutex<()>,
+    /// Whose turn it is to sign a trust document: the others take that one.
+    publishing: Turns,
     refusals: Mutex<Refusals>,
     serials: Serials,
     rates: RateLimiter,
@@ -211,7 +212,7 @@ impl Authority {
             issuers: settings.issuers,
             tokens: settings.tokens,
             nonces,
-            publishing: Mutex::default(),
+            publishing: Turns::default(),
             refusals: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
