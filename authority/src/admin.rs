@@ -116,6 +116,19 @@ impl Admin {
         Ok(ended.ok_or(TokenError::Unknown)?)
     }
 
+    /// Says where the instances that share the store are reached from now on. Those that serve at
+    /// another URL publish nothing any more, and no new one does.
+    ///
+    /// # Errors
+    /// [`AdminError::NotShared`] for a store in a directory: whoever serves it says where.
+    pub fn move_to(&self, url: &str) -> Result<(), AdminError> {
+        if self.record()?.url.is_none() {
+            return Err(AdminError::NotShared);
+        }
+        let entry = self.entry(Act::Move, url.to_owned());
+        Ok(self.store.replace_url(url, &entry)?)
+    }
+
     /// Takes something back, from `since` on or from now, and ends the living sessions that it
     /// concerns. A running authority publishes it with the next document that is asked for, one
     /// that does not run when it starts. It cannot be undone.
@@ -311,6 +324,7 @@ impl Admin {
             epoch: active.number,
             trust_domain: record.trust_domain,
             operator: record.operator,
+            url: record.url,
             created_at: record.created_at,
             sealing: sealing.unwrap_or(record.sealing.kind()),
             roots: roots.iter().map(RootInfo::from).collect(),
@@ -342,6 +356,8 @@ pub struct Description {
     pub trust_domain: String,
     /// The principal of agents whose token names no other.
     pub operator: String,
+    /// Where its instances are reached, when several can share its store and one served.
+    pub url: Option<String>,
     /// Rises with every rotation.
     pub epoch: u64,
     /// When it was founded.
@@ -439,6 +455,9 @@ pub enum AdminError {
     /// There is no authority in the directory yet.
     #[error("there is no authority here yet")]
     NotFounded,
+    /// No URL is kept that could be replaced.
+    #[error("the store keeps no URL: whoever serves it says where")]
+    NotShared,
     /// Store or keys cannot be opened.
     #[error("the authority cannot be opened")]
     Open(#[from] OpenError),
@@ -468,6 +487,7 @@ impl AdminError {
             Self::Home(error) => error.code(),
             Self::Instance(error) => error.code(),
             Self::NotFounded => "authority-not-founded",
+            Self::NotShared => "authority-not-shared",
             Self::Open(error) => error.code(),
             Self::Revocation(_) => "revocation-malformed",
             Self::Rotation(error) => error.code(),

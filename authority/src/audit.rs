@@ -92,6 +92,7 @@ pub(crate) enum Act {
     Retire,
     Publish,
     Restore,
+    Move,
 }
 
 impl Act {
@@ -113,6 +114,7 @@ impl Act {
             Self::Retire => "rotate-retire",
             Self::Publish => "publish",
             Self::Restore => "restore",
+            Self::Move => "move",
         }
     }
 }

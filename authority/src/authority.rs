@@ -8,6 +8,7 @@ mod exchange;
 mod issue;
 mod publication;
 mod surface;
+mod turns;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -16,13 +17,13 @@ use notme_core::{
     time::UnixTime,
 };
 
-use self::auditing::Refusals;
 pub(crate) use self::{
     access::TokenRequest,
     certificates::CertifyError,
     exchange::{About, GithubClaims, PairRequest, narrowed},
     surface::version,
 };
+use self::{auditing::Refusals, turns::Turns};
 use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
@@ -122,6 +123,7 @@ pub(crate) fn found(
         sealing,
         epochs: vec![make(&making, EpochState::Active { from })?],
         key_changes: 0,
+        url: None,
     };
     let about = founding.trust_domain.clone();
     let is_first = store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
@@ -139,6 +141,17 @@ fn check_principal(trust_domain: &str, principal: &str) -> Result<(), IdentityEr
     Identity::agent(trust_domain, principal, &agent).map(|_| ())
 }
 
+/// Checks that we are where all instances are.
+fn check_url(kept: &str, ours: &str) -> Result<(), OpenError> {
+    match kept == ours {
+        true => Ok(()),
+        false => Err(OpenError::UrlDiffers {
+            kept: kept.to_owned(),
+            ours: ours.to_owned(),
+        }),
+    }
+}
+
 /// A serving authority.
 pub(crate) struct Authority {
     store: Arc<dyn Store>,
@@ -150,13 +163,15 @@ pub(crate) struct Authority {
     custody: Custody,
     /// The very string that proofs are bound to.
     url: String,
+    /// Whether other instances are to serve at the same.
+    is_shared: bool,
     lifetimes: Lifetimes,
     local: Option<LocalEnrolment>,
     issuers: Issuers,
     tokens: TokenConfig,
     nonces: Nonces,
-    /// Held while a trust document may be signed: each number is given to one.
-    publishing: Mutex<()>,
+    /// Whose turn it is to sign a trust document: the others take that one.
+    publishing: Turns,
     refusals: Mutex<Refusals>,
     serials: Serials,
     rates: RateLimiter,
@@ -186,7 +201,15 @@ impl Authority {
             record,
             keys,
             custody,
+            is_shared,
         } = opened;
+        if is_shared {
+            let kept = match &record.url {
+                Some(kept) => kept.clone(),
+                None => store.settle_url(&settings.url)?,
+            };
+            check_url(&kept, &settings.url)?;
+        }
         let nonces = match custody.kek() {
             Some(kek) => Nonces::of(kek),
             // Instances whose keys are in a token share no secret: each has nonces of its own.
@@ -206,12 +229,13 @@ impl Authority {
             keys: RwLock::new(Arc::new(keys)),
             custody,
             url: settings.url,
+            is_shared,
             lifetimes: settings.lifetimes,
             local: settings.local,
             issuers: settings.issuers,
             tokens: settings.tokens,
             nonces,
-            publishing: Mutex::default(),
+            publishing: Turns::default(),
             refusals: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
@@ -251,6 +275,10 @@ impl Authority {
             .store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
+        // Two URLs would take turns in the trust document.
+        if let Some(kept) = record.url.as_ref().filter(|_| self.is_shared) {
+            check_url(kept, &self.url)?;
+        }
         let opened = Keys::open(&record, &self.custody)?;
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         if opened.changes() > keys.changes() {
@@ -409,6 +437,16 @@ pub enum OpenError {
     /// The trust document cannot be made.
     #[error("the trust document cannot be made")]
     Trust(#[from] notme_core::trust::TrustError),
+    /// Instances of one authority have one URL: proofs and trust documents are bound to it.
+    #[error(
+        "the instances that share this store are reached at `{kept}`, and this one would be at `{ours}`"
+    )]
+    UrlDiffers {
+        /// That of the store.
+        kept: String,
+        /// What we were given.
+        ours: String,
+    },
 }
 
 impl From<KeysError> for OpenError {
@@ -432,6 +470,7 @@ impl OpenError {
             Self::Store(error) => error.code(),
             Self::Pkcs11(error) => error.code(),
             Self::Trust(_) => "authority-trust-document",
+            Self::UrlDiffers { .. } => "authority-url-differs",
         }
     }
 }

@@ -85,6 +85,12 @@ pub(crate) enum Denial {
     /// Too many certificates are asked for.
     #[error("rate limit exceeded")]
     RateLimited { retry_after: u64 },
+    /// The issuer of the token cannot be asked for its keys now.
+    #[error("authority unavailable")]
+    IssuerUnavailable,
+    /// The keys of the authority are in a token that is away.
+    #[error("authority unavailable")]
+    KeysUnavailable,
     /// None of the requested scopes is granted.
     #[error("none of the requested scopes are granted")]
     ScopesNotGranted {
@@ -112,7 +118,7 @@ pub(crate) enum Denial {
     /// The token was used before.
     #[error("token already used")]
     TokenUsed,
-    /// Our fault, or an issuer's; the log of the authority says more.
+    /// Our fault; the log of the authority says more.
     #[error("authority unavailable")]
     Unavailable,
 }
@@ -151,7 +157,9 @@ impl Denial {
             Self::Audience { .. } | Self::Token(_) => "oidc-token-invalid",
             Self::TokenUsed => "token-used-up",
             Self::StoreUnavailable => "store-unavailable",
-            Self::Unavailable => "oidc-issuer-unreachable",
+            Self::IssuerUnavailable => "oidc-issuer-unreachable",
+            Self::KeysUnavailable => "keys-unavailable",
+            Self::Unavailable => "internal",
         }
     }
 
@@ -189,7 +197,10 @@ impl Denial {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RateLimited { .. } | Self::TokenRateLimited { .. } => 429,
-            Self::StoreUnavailable | Self::Unavailable => 503,
+            Self::IssuerUnavailable
+            | Self::KeysUnavailable
+            | Self::StoreUnavailable
+            | Self::Unavailable => 503,
         }
     }
 

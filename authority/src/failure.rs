@@ -11,6 +11,7 @@ use crate::{
     refusal::Refusal,
     seal::SealError,
     store::StoreError,
+    tsa::StampError,
 };
 
 /// Either the caller's fault or ours.
@@ -20,8 +21,10 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// The caller's, on one of notme's routes.
     Denied(Denial),
-    /// Ours or another's, and it may be over soon: told to the log.
-    Unavailable(Box<dyn Error + Send + Sync>),
+    /// An issuer of tokens cannot be asked for its keys now: told to the log.
+    IssuerUnavailable(Box<dyn Error + Send + Sync>),
+    /// Our keys cannot be used now: told to the log, and to the caller to try again.
+    KeysUnavailable(Box<dyn Error + Send + Sync>),
     /// The store cannot be used now: told to the log, and to the caller to try again.
     StoreUnavailable(Box<dyn Error + Send + Sync>),
     /// Ours: told to the log, and to the caller only that it happened.
@@ -54,14 +57,14 @@ impl Failure {
     /// Returns our own fault: one that may be over soon when keys are in a token that is away.
     pub(crate) fn ours(error: impl Error + Send + Sync + 'static) -> Self {
         match is_of_token(&error) {
-            true => Self::Unavailable(Box::new(error)),
+            true => Self::KeysUnavailable(Box::new(error)),
             false => Self::Internal(Box::new(error)),
         }
     }
 }
 
 /// Tells whether it failed for want of a token.
-pub(crate) fn is_of_token(error: &(dyn Error + 'static)) -> bool {
+fn is_of_token(error: &(dyn Error + 'static)) -> bool {
     error.is::<Pkcs11Error>() || error.source().is_some_and(is_of_token)
 }
 
@@ -89,6 +92,15 @@ impl From<CertifyError> for Failure {
     fn from(error: CertifyError) -> Self {
         match error {
             CertifyError::Store(error) => error.into(),
+            error => Self::ours(error),
+        }
+    }
+}
+
+impl From<StampError> for Failure {
+    fn from(error: StampError) -> Self {
+        match error {
+            StampError::Keys(error) => error.into(),
             error => Self::ours(error),
         }
     }

@@ -14,12 +14,12 @@ use hyper::{
 };
 use notme_core::{enrol::EnrolRequest, key::sha256};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{task::block_in_place, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     authority::{Peer, version},
     denial::Denial,
-    failure::{Failure, is_of_token},
+    failure::Failure,
     oidc::{Among, KeysError, VerifyError, Workload},
     refusal::Refusal,
     server::{Answered, REQUEST_ID, Shared, TooOften},
@@ -51,41 +51,25 @@ pub(crate) async fn respond(
     let origin = allowed_origin(shared, request.headers());
     let answer = answer(shared, caller, request, (route, origin.clone())).await;
     let mut error = None;
-    let mut response = answer.unwrap_or_else(|failure| match failure {
-        Failure::Refused(refusal) => refuse(refusal, route),
-        Failure::Denied(denial) => deny(&denial, route),
-        Failure::Unavailable(cause) => {
-            let is_token_away = is_of_token(&*cause);
-            error = Some(cause);
-            match route {
-                Some(Route::Exchange(_) | Route::Document(Document::SignedCaBundle)) => {
-                    let mut response = deny(&Denial::Unavailable, route);
-                    if is_token_away {
-                        let code = Code(Refusal::KeysUnavailable.code());
-                        response.extensions_mut().insert(code);
-                    }
-                    response
-                }
-                Some(Route::Document(_) | Route::Operation(_)) | None => {
-                    refuse(Refusal::KeysUnavailable, route)
-                }
+    let mut response = answer.unwrap_or_else(|failure| {
+        let (refusal, denial, cause) = match failure {
+            Failure::Refused(refusal) => return refuse(refusal, route),
+            Failure::Denied(denial) => return deny(&denial, route),
+            Failure::IssuerUnavailable(cause) => (
+                Refusal::OidcIssuerUnreachable,
+                Denial::IssuerUnavailable,
+                cause,
+            ),
+            Failure::KeysUnavailable(cause) => {
+                (Refusal::KeysUnavailable, Denial::KeysUnavailable, cause)
             }
-        }
-        Failure::StoreUnavailable(cause) => {
-            error = Some(cause);
-            let mut response = match route {
-                Some(Route::Exchange(_)) => deny(&Denial::StoreUnavailable, route),
-                Some(Route::Document(_) | Route::Operation(_)) | None => {
-                    refuse(Refusal::StoreUnavailable, route)
-                }
-            };
-            put_retry_after(&mut response, STORE_RETRY_AFTER);
-            response
-        }
-        Failure::Internal(cause) => {
-            error = Some(cause);
-            refuse(Refusal::Internal, route)
-        }
+            Failure::StoreUnavailable(cause) => {
+                (Refusal::StoreUnavailable, Denial::StoreUnavailable, cause)
+            }
+            Failure::Internal(cause) => (Refusal::Internal, Denial::Unavailable, cause),
+        };
+        error = Some(cause);
+        failed(refusal, &denial, route)
     });
     if let (Some(Route::Exchange(Exchange::Token)), Some(origin)) = (route, origin) {
         let headers = response.headers_mut();
@@ -126,18 +110,20 @@ async fn answer(
     match (route, request.method()) {
         (_, &Method::OPTIONS) => Ok(preflight(origin)),
         (None, _) => Err(Denial::NotFound.into()),
-        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => document.answer(shared),
+        (Some(Route::Document(document)), &Method::GET | &Method::HEAD) => {
+            document.answer(shared).await
+        }
         // Whoever looks whether we live may ask in any way.
-        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared),
+        (Some(Route::Document(document @ Document::Health)), _) => document.answer(shared).await,
         (Some(Route::Operation(operation)), &Method::POST) => {
             let mut seen = None;
             let answer = operation.answer(shared, peer, request, &mut seen).await;
-            audited(shared, (peer, operation.as_str()), seen, answer)
+            audited(shared, (peer, operation.as_str()), seen, answer).await
         }
         (Some(Route::Exchange(exchange)), &Method::POST) => {
             let mut seen = None;
             let answer = exchange.answer(shared, peer, request, &mut seen).await;
-            audited(shared, (peer, exchange.as_str()), seen, answer)
+            audited(shared, (peer, exchange.as_str()), seen, answer).await
         }
         (Some(route), _) => Err(route.method_not_allowed()),
     }
@@ -300,43 +286,48 @@ enum Document {
 }
 
 impl Document {
-    fn answer(self, shared: &Shared) -> Result<Response<Full<Bytes>>, Failure> {
+    async fn answer(self, shared: &Shared) -> Result<Response<Full<Bytes>>, Failure> {
         let authority = shared.authority();
         let (content, cache, body) = match self {
             Self::Health => (PLAIN, "no-store", Bytes::from_static(b"ok")),
-            Self::Ready if !block_in_place(|| shared.is_ready()) => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                return Ok(response(status, PLAIN, "no-store", NOT_READY));
-            }
-            Self::Ready => (PLAIN, "no-store", READY),
+            Self::Ready => match shared.look(|| Ok(shared.is_ready())).await {
+                Ok(true) => (PLAIN, "no-store", READY),
+                Ok(false) | Err(_) => {
+                    let status = StatusCode::SERVICE_UNAVAILABLE;
+                    return Ok(response(status, PLAIN, "no-store", NOT_READY));
+                }
+            },
             Self::Landing => (JSON, AN_HOUR, authority.landing(shared.prefix())?),
             Self::CaBundle => (PEM, AN_HOUR, authority.ca_bundle().into()),
             Self::FullCaBundle => (PEM, AN_HOUR, authority.full_ca_bundle().into()),
             Self::SignedCaBundle => {
-                let bundle = block_in_place(|| authority.signed_ca_bundle());
-                let failed = |error| match Failure::from(error) {
-                    Failure::Internal(error) => Failure::Unavailable(error),
-                    failure => failure,
-                };
-                (JSON, "no-store", bundle.map_err(failed)?)
+                let bundle = shared.look(|| Ok(authority.signed_ca_bundle()?)).await?;
+                (JSON, "no-store", bundle)
             }
             Self::Discovery => (JSON, A_DAY, authority.discovery()?),
             Self::OauthMetadata => (JSON, A_DAY, authority.oauth_metadata()?),
-            Self::Epochs => (JSON, A_MINUTE, block_in_place(|| authority.epochs())?),
-            Self::Jwks => (JSON, AN_HOUR, block_in_place(|| authority.jwks())?),
+            Self::Epochs => {
+                let epochs = shared.look(|| Ok(authority.epochs()?)).await?;
+                (JSON, A_MINUTE, epochs)
+            }
+            Self::Jwks => {
+                let keys = shared.look(|| Ok(authority.jwks()?)).await?;
+                (JSON, AN_HOUR, keys)
+            }
             Self::OpenPgp => (PGP, AN_HOUR, authority.openpgp_key().into()),
             Self::SshCa => (TEXT, AN_HOUR, authority.ssh_ca().into()),
             Self::Version => (JSON, "no-store", version(option_env!("NOTME_COMMIT"))?),
             Self::Trust => {
                 // What another process revoked is in it at once; nobody may keep an older one.
-                (JSON, "no-cache", block_in_place(|| authority.trust())?)
+                let document = shared.look(|| Ok(authority.trust()?)).await?;
+                (JSON, "no-cache", document)
             }
             Self::AuditHead => {
-                let head = block_in_place(|| authority.audit_head())?;
+                let head = shared.look(|| Ok(authority.audit_head()?)).await?;
                 (JSON, "no-cache", head.ok_or(Denial::NotFound)?)
             }
             Self::TrustAt(seqno) => {
-                let document = block_in_place(|| authority.trust_at(seqno))?;
+                let document = shared.look(|| Ok(authority.trust_at(seqno)?)).await?;
                 // Under one number there is one document, for ever.
                 let cache = "max-age=31536000, immutable";
                 (JSON, cache, document.ok_or(Denial::NotFound)?)
@@ -392,7 +383,6 @@ impl Operation {
         };
         let body = read_body(shared, request, takes, seen).await?;
         let authority = shared.authority();
-        // The store blocks for as long as a transaction takes: this worker, not the others.
         match self {
             Self::Enrol => {
                 let request = from_json(&body)?;
@@ -411,10 +401,7 @@ impl Operation {
                 ok_json(&shared.work(answer).await?)
             }
             Self::TimeStamp => {
-                let reply = block_in_place(|| authority.stamp(&body)).unwrap_or_else(|error| {
-                    shared.report(&error);
-                    tsa::system_failure()
-                });
+                let reply = shared.look(|| Ok(authority.stamp(&body)?)).await?;
                 Ok(response(
                     StatusCode::OK,
                     TIME_STAMP_REPLY,
@@ -437,7 +424,7 @@ impl Operation {
 }
 
 /// Adds a request that is refused to the audit.
-fn audited<T>(
+async fn audited<T>(
     shared: &Shared,
     asked: (Peer, &'static str),
     seen: Option<[u8; 32]>,
@@ -447,11 +434,15 @@ fn audited<T>(
         Err(Failure::Refused(refusal)) => refusal.code(),
         Err(Failure::Denied(denial)) => denial.code(),
         Ok(_)
-        | Err(Failure::Unavailable(_) | Failure::StoreUnavailable(_) | Failure::Internal(_)) => {
-            return answer;
-        }
+        | Err(
+            Failure::IssuerUnavailable(_)
+            | Failure::KeysUnavailable(_)
+            | Failure::StoreUnavailable(_)
+            | Failure::Internal(_),
+        ) => return answer,
     };
-    block_in_place(|| shared.authority().refused(asked, seen, code))?;
+    let write = || Ok(shared.authority().refused(asked, seen, code)?);
+    shared.work(write).await?;
     answer
 }
 
@@ -564,6 +555,33 @@ fn deny(denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
     response
 }
 
+/// Answers in the words of the route when something failed that is not the caller's.
+fn failed(refusal: Refusal, denial: &Denial, route: Option<Route>) -> Response<Full<Bytes>> {
+    let mut response = match route {
+        Some(Route::Exchange(_)) if refusal != Refusal::Internal => deny(denial, route),
+        Some(Route::Document(Document::Epochs | Document::Jwks | Document::SignedCaBundle)) => {
+            deny(denial, route)
+        }
+        // For those who read the status, and for those who read RFC 3161.
+        Some(Route::Operation(Operation::TimeStamp)) => {
+            let mut response = refuse(refusal, route);
+            *response.body_mut() = Full::new(tsa::system_failure().into());
+            put(&mut response, header::CONTENT_TYPE, TIME_STAMP_REPLY);
+            response
+        }
+        Some(Route::Document(_) | Route::Exchange(_) | Route::Operation(_)) | None => {
+            refuse(refusal, route)
+        }
+    };
+    if matches!(
+        refusal,
+        Refusal::KeysUnavailable | Refusal::StoreUnavailable
+    ) {
+        put_retry_after(&mut response, RETRY_AFTER);
+    }
+    response
+}
+
 fn put_retry_after(response: &mut Response<Full<Bytes>>, seconds: u64) {
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -650,5 +668,5 @@ const A_MINUTE: &str = "public, max-age=60";
 const AN_HOUR: &str = "public, max-age=3600";
 const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;
-/// In how many seconds it is worth to try again when the store could not be used.
-const STORE_RETRY_AFTER: u64 = 1;
+/// In how many seconds it is worth to try again when store or keys could not be used.
+const RETRY_AFTER: u64 = 1;

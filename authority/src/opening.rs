@@ -101,6 +101,8 @@ pub(crate) struct Opened {
     pub(crate) record: AuthorityRecord,
     pub(crate) keys: Keys,
     pub(crate) custody: Custody,
+    /// Whether other instances can serve the same store.
+    pub(crate) is_shared: bool,
 }
 
 /// Opens the authority of a place, making it at the first start. Keys that do not open are an
@@ -136,6 +138,7 @@ pub(crate) fn open_or_found(
         store,
         record,
         custody,
+        is_shared: place.database().is_some(),
     })
 }
 
@@ -150,5 +153,6 @@ pub(crate) fn open_in_memory(founding: &Founding, now: UnixTime) -> Result<Opene
         store: Arc::new(store),
         record,
         custody,
+        is_shared: false,
     })
 }

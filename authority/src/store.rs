@@ -41,7 +41,13 @@ pub(crate) trait Store: Send + Sync {
         entry: &Entry,
     ) -> Result<bool, StoreError>;
 
-    /// Returns a number that rises with every change of the keys.
+    /// Keeps where the instances are reached, unless that is known, and returns it.
+    fn settle_url(&self, url: &str) -> Result<String, StoreError>;
+
+    /// Keeps where the instances are reached from now on.
+    fn replace_url(&self, url: &str, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Returns a number that rises with every change of the keys, and of the URL.
     fn key_changes(&self) -> Result<u64, StoreError>;
 
     /// Keeps the keys of the next epoch; `false` when one is prepared already.
@@ -178,6 +184,8 @@ pub(crate) struct AuthorityRecord {
     /// Oldest first.
     pub(crate) epochs: Vec<EpochRecord>,
     pub(crate) key_changes: u64,
+    /// Where its instances are reached, in a store that they share and once one served.
+    pub(crate) url: Option<String>,
 }
 
 impl AuthorityRecord {

@@ -9,6 +9,7 @@ pub(crate) mod serve;
 use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use notme_agent::AuthorityUrl;
 use notme_core::{identity::AgentName, time::UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -565,6 +566,11 @@ pub(crate) enum Authority {
         after_help = "Without an option the next keys are made and used at once. To announce them first:\n  notme authority rotate --prepare\n  notme authority rotate --activate\n  notme authority rotate --retire"
     )]
     Rotate(AuthorityRotate),
+    /// Say where instances that share a store are reached from now on
+    #[command(
+        after_help = "End all instances first. Proofs and trust documents are bound to the URL, so agents\nand verifiers have to be set up anew.\n\nExample:\n  notme authority move --store postgres://notme@db.example/notme https://auth.example.org"
+    )]
+    Move(AuthorityMove),
     /// What happened, in rows that nobody changes unseen
     #[command(subcommand, after_help = "Example:\n  notme authority audit verify")]
     Audit(Audit),
@@ -644,6 +650,16 @@ pub(crate) struct AuthorityRestore {
     /// Restore without a head, or less than it says: what came after the backup is lost
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `notme authority move`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthorityMove {
+    /// Which authority
+    #[command(flatten)]
+    pub(crate) place: AuthorityPlace,
+    /// The `url` that all instances are given from now on
+    pub(crate) url: AuthorityUrl,
 }
 
 /// `notme authority revoke`.

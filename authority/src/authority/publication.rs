@@ -1,6 +1,6 @@
 //! What the authority publishes about itself.
 
-use std::sync::PoisonError;
+use std::io;
 
 use hyper::body::Bytes;
 use notme_core::{
@@ -66,17 +66,23 @@ impl Authority {
     /// Every signing takes the next number: under one number there is one document, so that a
     /// verifier which sees two knows that it is being lied to.
     pub(crate) fn trust(&self) -> Result<Bytes, OpenError> {
-        let _only_one = self
-            .publishing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..ATTEMPTS {
+        let mut turn = None;
+        for _ in 0..=ATTEMPTS {
             self.refresh_keys()?;
             let (keys, now) = (self.keys(), self.clock.now());
             let last = self.store.trust()?;
-            let envelope = match last {
-                Some(record) if self.is_current(&record, &keys, now)? => Some(record.envelope),
-                last => self.sign_trust(last.as_ref(), &keys, now)?,
+            let is_current = match &last {
+                Some(record) => self.is_current(record, &keys, now)?,
+                None => false,
+            };
+            let envelope = match (last, &turn) {
+                (Some(record), _) if is_current => Some(record.envelope),
+                (last, Some(_)) => self.sign_trust(last.as_ref(), &keys, now)?,
+                // Whoever has it signs what we would. Then it is looked once more.
+                (_, None) => {
+                    turn = Some(self.publishing.take().ok_or_else(hanging)?);
+                    None
+                }
             };
             if let Some(envelope) = envelope {
                 return Ok(Bytes::from(envelope));
@@ -171,6 +177,13 @@ impl Authority {
             revocations: self.store.revocations()?,
             previous: None,
         })
+    }
+}
+
+fn hanging() -> StoreError {
+    StoreError::Unavailable {
+        doing: "keep the trust document",
+        source: Box::new(io::Error::from(io::ErrorKind::TimedOut)),
     }
 }
 

@@ -117,8 +117,8 @@ fn refused(error: VerifyError) -> Failure {
     match error {
         VerifyError::Token(error) => Denial::Token(error).into(),
         // Why, was told when it was tried.
-        VerifyError::Keys(KeysError::NotFetched) => Denial::Unavailable.into(),
-        VerifyError::Keys(error) => Failure::Unavailable(Box::new(error)),
+        VerifyError::Keys(KeysError::NotFetched) => Denial::IssuerUnavailable.into(),
+        VerifyError::Keys(error) => Failure::IssuerUnavailable(Box::new(error)),
     }
 }
 

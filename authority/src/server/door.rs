@@ -33,9 +33,11 @@ use super::{
 };
 use crate::{
     authority::{Authority, Peer},
+    failure::Failure,
     http::{self, Caller},
     listen::{Listener, Socket},
     metrics::Metrics,
+    store::StoreError,
 };
 
 /// What every connection shares.
@@ -51,8 +53,10 @@ pub(crate) struct Shared {
     is_leaving: AtomicBool,
     /// Something failed by our fault, and nothing was written since.
     is_troubled: AtomicBool,
-    /// Places for those who work: who came first is served first.
-    places: Semaphore,
+    /// Places for those who change something, and for those who look something up: who came first
+    /// is served first.
+    working: Semaphore,
+    looking: Semaphore,
 }
 
 impl Shared {
@@ -72,16 +76,27 @@ impl Shared {
             metrics: Metrics::default(),
             is_leaving: AtomicBool::new(false),
             is_troubled: AtomicBool::new(false),
-            places: Semaphore::new(PLACES),
+            working: Semaphore::new(PLACES),
+            looking: Semaphore::new(PLACES),
         }
     }
 
     /// Does work that takes a processor, and waits for the store. A few at a time do: the store lets
     /// one write, and among many who wait for it some would wait long.
-    pub(crate) async fn work<T>(&self, work: impl FnOnce() -> T) -> T {
-        // It is never closed; without a place the work would be done all the same.
-        let _place = self.places.acquire().await;
-        block_in_place(work)
+    pub(crate) async fn work<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        in_turn(&self.working, work).await
+    }
+
+    /// Looks something up in the store, beside those who work. A few at a time do: while a store
+    /// hangs, so does the thread of each.
+    pub(crate) async fn look<T>(
+        &self,
+        look: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        in_turn(&self.looking, look).await
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -127,8 +142,24 @@ impl Shared {
     }
 }
 
-/// How many work at a time.
+async fn in_turn<T>(
+    places: &Semaphore,
+    act: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let place = timeout(PATIENCE, places.acquire()).await;
+    let late = |source| StoreError::Unavailable {
+        doing: "give everybody a turn",
+        source: Box::new(source),
+    };
+    // It is never closed; without a place it would be done all the same.
+    let _place = place.map_err(late)?;
+    block_in_place(act)
+}
+
+/// How many work, and how many look something up, at a time.
 const PLACES: usize = 4;
+/// How long others wait for a place.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether anyone wants anything.
 struct Activity {

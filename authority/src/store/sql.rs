@@ -115,7 +115,7 @@ impl<D: Database> Store for SqlStore<D> {
     fn authority(&self) -> Result<Option<AuthorityRecord>, StoreError> {
         let record = self.database.read(|tx| {
             let rows = tx.query(
-                "SELECT trust_domain, operator, created_at, sealing, key_changes FROM authority",
+                "SELECT trust_domain, operator, created_at, sealing, key_changes, url FROM authority",
                 &[],
             )?;
             let Some(row) = rows.first() else {
@@ -128,6 +128,7 @@ impl<D: Database> Store for SqlStore<D> {
                 created_at: row.get(2)?,
                 sealing: serde_json::from_str(&sealing).map_err(rows::unreadable)?,
                 key_changes: row.get(4)?,
+                url: row.get(5)?,
                 epochs: epochs::all(tx)?,
             }))
         });
@@ -165,6 +166,24 @@ impl<D: Database> Store for SqlStore<D> {
     ) -> Result<bool, StoreError> {
         self.audited("keep the keys of the other formats", entry, |tx| {
             epochs::insert_format_cas(tx, epoch, cas)
+        })
+    }
+
+    fn settle_url(&self, url: &str) -> Result<String, StoreError> {
+        let doing = "keep the URL";
+        self.write(doing, Durability::Power, |tx| {
+            let settle = "UPDATE authority SET url = coalesce(url, $1) RETURNING url";
+            let rows = tx.query(settle, values![url])?;
+            let kept = rows.first().map(|row| row.get(0)).transpose()?;
+            kept.ok_or(WriteError::Refused(StoreError::Damaged(doing)))
+        })
+    }
+
+    fn replace_url(&self, url: &str, entry: &Entry) -> Result<(), StoreError> {
+        self.write("keep the URL", Durability::Power, |tx| {
+            tx.execute("UPDATE authority SET url = $1", values![url])?;
+            epochs::changed(tx)?;
+            Ok::<_, WriteError<StoreError>>(audit::append(tx, entry)?)
         })
     }
 

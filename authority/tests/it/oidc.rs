@@ -323,6 +323,9 @@ fn an_issuer_that_is_down_spends_nobodys_token_and_its_known_keys_go_on_for_a_da
     // A moment later it isn't asked again.
     denied(&site.exchange(&token), 503, UNAVAILABLE);
     assert_eq!(site.issuer.key_fetches(), 1);
+    let refused =
+        "SELECT count(*) FROM audit WHERE row LIKE '%\"code\":\"oidc-issuer-unreachable\"%'";
+    assert_eq!(site.world.sql(refused), "1");
     site.issuer.behave(Manner::Well);
     site.world.advance(30);
     pair(&site.exchange(&token));

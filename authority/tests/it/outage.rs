@@ -12,7 +12,15 @@ use std::{
     thread,
 };
 
-use notme_core::{enrol::Format, hex, key::sha256};
+use notme_authority::{MonitorListen, ServeConfig};
+use notme_core::{
+    enrol::Format,
+    hex,
+    key::{Hash, sha256},
+    timestamp::{
+        MessageImprint, RejectionReason, TimeStampError, TimeStampRequest, TimeStampToken,
+    },
+};
 use notme_testkit::{oracle::oracle, postgres::Cluster};
 
 use crate::{
@@ -147,8 +155,12 @@ fn a_read_only_server_is_said_and_gotten_over() {
     assert_unavailable(&refused);
     assert!(!String::from_utf8_lossy(&refused.body).contains("read-only"));
     assert_eq!(running.tcp().get("/readyz").status, 503);
-    // Whoever changes nothing is served.
-    assert_eq!(running.tcp().get("/v1/trust.json").status, 200);
+    // Nobody is told what a server knows that may be behind.
+    eventually("nothing is read", || {
+        // Each connection that failed is given up.
+        next();
+        running.tcp().get("/v1/trust.json").status == 503
+    });
     // `ALTER SYSTEM` is no transaction; the server lets it through.
     set("off");
     eventually("it is written again", || next().status == 200);
@@ -183,25 +195,102 @@ fn whoever_holds_the_lock_of_the_writers_is_not_waited_for_without_end() {
     world.admin().verify_audit(None).unwrap();
 }
 
+/// A server that is stopped where it is, say, or a network that takes everything and brings nothing.
+#[test]
+fn a_server_that_hangs_keeps_nobody_waiting_without_end() {
+    let world = own_cluster();
+    let running = world.start();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    let cluster = &world.database.as_ref().unwrap().cluster;
+    cluster.freeze();
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..48)
+            .map(|caller| {
+                let (client, session, world) = (running.tcp(), &session, &world);
+                scope.spawn(move || match caller % 4 {
+                    0 => ask(session, &client, world, caller + 1),
+                    1 => client.get("/.well-known/jwks.json"),
+                    _ => client.get("/v1/trust.json"),
+                })
+            })
+            .collect();
+        // Who does not need it does not wait for those who do.
+        for _ in 0..20 {
+            assert_eq!(running.tcp().get("/healthz").status, 200);
+            let discovery = running.tcp().get("/.well-known/signet-authority.json");
+            assert_eq!(discovery.status, 200);
+        }
+        for asked in asked {
+            let answer = asked.join().unwrap();
+            assert_eq!(answer.status, 503, "{answer:?}");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+    });
+    assert_eq!(running.tcp().get("/readyz").status, 503);
+    cluster.thaw();
+    eventually("it serves again", || {
+        running.tcp().get("/v1/trust.json").status == 200
+    });
+    eventually("it is ready", || running.tcp().get("/readyz").status == 200);
+    world.admin().verify_audit(None).unwrap();
+}
+
 /// On notme's own routes the words are its own.
 #[test]
 fn a_server_that_is_gone_is_said_on_every_route() {
     let world = own_cluster();
-    let running = world.start();
+    let monitor = world.root.path().join("run/monitor.sock");
+    let config = ServeConfig {
+        monitor: Some(MonitorListen::Unix(monitor.clone())),
+        ..world.config()
+    };
+    let running = start(config).unwrap();
     let client = running.tcp();
     world.database.as_ref().unwrap().cluster.crash();
+    for path in ["/v1/trust.json", "/v1/trust/1.json"] {
+        let answer = client.get(path);
+        assert_unavailable(&answer);
+    }
     for path in [
-        "/v1/trust.json",
-        "/v1/trust/1.json",
         "/.well-known/jwks.json",
+        "/.well-known/epochs.json",
         "/internal/ca-bundle",
     ] {
         let answer = client.get(path);
-        assert_unavailable(&answer);
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.body, br#"{"error":"authority unavailable"}"#);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    let request = TimeStampRequest::new(MessageImprint::of(Hash::Sha256, b"a"), &[1; 16]);
+    let query = Some("application/timestamp-query");
+    let answer = client.send("POST", "/tsa", query, &request.to_der());
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/timestamp-reply")
+    );
+    match TimeStampToken::from_reply(&answer.body, None).unwrap_err() {
+        TimeStampError::Refused(refused) => {
+            assert_eq!(refused.reason, Some(RejectionReason::SystemFailure));
+        }
+        other => panic!("{other}"),
     }
     let answer = Agent::new(1).enrol(&client, Some("any"));
     assert_unavailable(&answer);
     assert_eq!(client.get("/.well-known/signet-authority.json").status, 200);
+    // And in the log, whatever the words were.
+    let metrics = Client::unix(monitor, String::new()).get("/metrics").body;
+    let metrics = String::from_utf8(metrics).unwrap();
+    let codes = metrics
+        .lines()
+        .filter(|line| line.contains("refusals_total{"));
+    let codes: Vec<_> = codes.collect();
+    assert_eq!(
+        codes,
+        ["notme_refusals_total{code=\"store-unavailable\"} 7"]
+    );
     world.database.as_ref().unwrap().cluster.resume();
     eventually("it serves again", || {
         client.get("/v1/trust.json").status == 200

@@ -548,3 +548,96 @@ fn keys_are_destroyed_beside_somebody_who_reads_for_long() {
     assert_eq!(world.sql(kept), "0");
     running.stop();
 }
+
+#[test]
+fn all_instances_serve_at_one_url_until_it_is_moved() {
+    let world = World::over_postgres();
+    let admin = Admin::open(world.place(), Arc::new(world.clock.clone()));
+    assert_eq!(admin.map(drop).unwrap_err().code(), "authority-not-founded");
+    let running = world.start();
+    assert_eq!(
+        world.admin().describe().unwrap().url.as_ref(),
+        Some(&running.url)
+    );
+    let elsewhere = |name: &str| {
+        let url = Some("https://elsewhere.example".to_owned());
+        ServeConfig {
+            url,
+            ..world.another(&running, name)
+        }
+    };
+    let refused = start(elsewhere("other")).map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), "authority-url-differs");
+    let mut said = refused.to_string();
+    let mut cause = std::error::Error::source(&refused);
+    while let Some(error) = cause {
+        said += &error.to_string();
+        cause = error.source();
+    }
+    assert!(
+        said.contains(&running.url) && said.contains("https://elsewhere.example"),
+        "{said}"
+    );
+    // It published nothing, and the first goes on.
+    let trust = running.tcp().get("/v1/trust.json").body;
+    let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
+    let document = TrustDocument::verify(&trust, &[pin], world.now()).unwrap();
+    assert_eq!(document.document().seqno, 1);
+    running.stop();
+    world.admin().move_to("https://elsewhere.example").unwrap();
+    let refused = start(world.config()).map(|_| ()).unwrap_err();
+    assert_eq!(refused.code(), "authority-url-differs");
+    let url = Some("https://elsewhere.example".to_owned());
+    let local = None;
+    let moved = start(ServeConfig {
+        url,
+        local,
+        ..world.config()
+    })
+    .unwrap();
+    let trust = moved.tcp().get("/v1/trust.json").body;
+    let document = TrustDocument::verify(&trust, &[pin], world.now()).unwrap();
+    assert_eq!(document.document().authority, "https://elsewhere.example");
+    world.admin().verify_audit(None).unwrap();
+    let rows = "SELECT count(*) FROM audit WHERE row LIKE '%\"act\":\"move\"%'";
+    assert_eq!(world.sql(rows), "1");
+}
+
+#[test]
+fn an_instance_that_was_left_behind_publishes_nothing() {
+    let world = World::over_postgres();
+    let running = world.start();
+    world.admin().move_to("https://elsewhere.example").unwrap();
+    let url = Some("https://elsewhere.example".to_owned());
+    let moved = ServeConfig {
+        url,
+        ..world.another(&running, "moved")
+    };
+    let moved = start(moved).unwrap();
+    let trust = moved.tcp().get("/v1/trust.json").body;
+    assert_ne!(running.tcp().get("/v1/trust.json").status, 200);
+    assert_eq!(moved.tcp().get("/v1/trust.json").body, trust);
+    eventually("it is not ready", || {
+        running.tcp().get("/readyz").status != 200
+    });
+    running.forget();
+}
+
+#[test]
+fn a_store_in_a_directory_keeps_no_url() {
+    let world = World::new();
+    world.start().stop();
+    assert_eq!(world.admin().describe().unwrap().url, None);
+    let refused = world
+        .admin()
+        .move_to("https://elsewhere.example")
+        .unwrap_err();
+    assert_eq!(refused.code(), "authority-not-shared");
+    let url = Some("https://elsewhere.example".to_owned());
+    let config = ServeConfig {
+        url,
+        local: None,
+        ..world.config()
+    };
+    start(config).unwrap().stop();
+}

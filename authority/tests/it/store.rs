@@ -326,7 +326,8 @@ fn a_store_of_the_version_before_gets_its_indexes_and_loses_nothing(world: &Worl
     running.unix().get("/v1/trust.json");
     running.stop();
     let described = || serde_json::to_value(world.admin().describe().unwrap()).unwrap();
-    let (before, rows) = (described(), world.admin().verify_audit(None).unwrap());
+    let (mut before, rows) = (described(), world.admin().verify_audit(None).unwrap());
+    before["url"] = serde_json::Value::Null;
     take_back_schema_8(world);
     assert_eq!(described(), before);
     assert_eq!(world.admin().verify_audit(None).unwrap(), rows);

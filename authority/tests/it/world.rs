@@ -307,7 +307,8 @@ impl Observer for Tell {
             (_, Some(error)) => OpenError::code(error),
             (None, None) => "",
         };
-        let is_outage = error.is::<KeysError>() || code == "authority-store-unavailable";
+        let outages = ["authority-store-unavailable", "authority-url-differs"];
+        let is_outage = error.is::<KeysError>() || outages.contains(&code);
         assert!(is_outage, "internal error: {error:?}");
     }
 }

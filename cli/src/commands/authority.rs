@@ -19,9 +19,9 @@ use std::{
 use notme_agent::AuthorityUrl;
 use notme_authority::{
     Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment,
-    MonitorListen, NewKeys, NewToken, OIDC_CONFIG_MAX, OidcConfig, Pkcs11Error, Pkcs11Protection,
-    Place, PostgresUrl, Protection, Rates, RevocationReason, Revoked, Rotation, RotationError,
-    Scopes, SealingKind, Secret, ServeConfig, Storage, SystemClock, TokenInfo,
+    MonitorListen, NewKeys, NewToken, OIDC_CONFIG_MAX, OidcConfig, OpenError, Pkcs11Error,
+    Pkcs11Protection, Place, PostgresUrl, Protection, Rates, RevocationReason, Revoked, Rotation,
+    RotationError, Scopes, SealingKind, Secret, ServeConfig, Storage, SystemClock, TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use rustix::{process::getuid, system::uname};
@@ -29,7 +29,7 @@ use rustix::{process::getuid, system::uname};
 use self::{log::Log, settings::Effective};
 use crate::{
     arguments::{
-        Authority, AuthorityInit, AuthorityPlace, AuthorityRevoke, AuthorityRotate,
+        Authority, AuthorityInit, AuthorityMove, AuthorityPlace, AuthorityRevoke, AuthorityRotate,
         AuthorityStatus, Custody, Enrol, EnrolCreate, RevokedKind, RevokedReason, Sealing,
         serve::{AuthorityServe, LogLevel, ServeSettings},
     },
@@ -65,6 +65,7 @@ pub(crate) fn run(home: &Home, command: &Authority) -> Outcome {
         Authority::Revoke(arguments) => revoke(home, arguments),
         Authority::Revocations(arguments) => list_revocations(home, arguments),
         Authority::Rotate(arguments) => rotate(home, arguments),
+        Authority::Move(arguments) => move_to(home, arguments),
         Authority::Audit(command) => audit::run(home, command),
         Authority::Backup(arguments) => backup::backup(home, arguments),
         Authority::Restore(arguments) => backup::restore(home, arguments),
@@ -90,6 +91,13 @@ fn init(home: &Home, arguments: &AuthorityInit) -> Outcome {
     let protection = protection(&arguments.sealing)?;
     let clock = Arc::new(SystemClock);
     let admin = notme_authority::init(&place, &founding, &protection, clock).map_err(advised)?;
+    let found = admin.describe()?.trust_domain;
+    if arguments.trust_domain.is_some() && found != founding.trust_domain {
+        let asked = founding.trust_domain;
+        let error = format!("the authority there is of trust domain `{found}`, not `{asked}`");
+        let hint = "authority-trust-domain-differs: it is chosen once, and nothing was changed";
+        return Err(Failure::no(error).hint(hint));
+    }
     describe(&place, &admin)
 }
 
@@ -273,6 +281,9 @@ fn describe(place: &Place, admin: &Admin) -> Outcome {
     }
     writeln!(out, "trust domain  {}", about.trust_domain)?;
     writeln!(out, "operator      {}", about.operator)?;
+    if let Some(url) = &about.url {
+        writeln!(out, "url           {url}")?;
+    }
     writeln!(
         out,
         "epoch         {}, since {}",
@@ -500,6 +511,16 @@ fn epoch_line(epoch: &EpochInfo) -> String {
     }
 }
 
+fn move_to(home: &Home, arguments: &AuthorityMove) -> Outcome {
+    let url = arguments.url.as_str();
+    open(home, &arguments.place)?.move_to(url)?;
+    writeln!(
+        io::stdout(),
+        "instances serve at {url}: start them with this `url`"
+    )?;
+    Ok(Exit::Yes)
+}
+
 fn bundle(home: &Home, place: &AuthorityPlace) -> Outcome {
     write!(io::stdout(), "{}", open(home, place)?.bundle()?)?;
     Ok(Exit::Yes)
@@ -667,9 +688,15 @@ fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
 fn advised(error: impl Error + 'static) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     let mut refused = None;
+    let mut elsewhere = false;
     while let Some(error) = cause {
         refused = error.downcast_ref::<Pkcs11Error>().or(refused);
+        elsewhere |= matches!(error.downcast_ref(), Some(OpenError::UrlDiffers { .. }));
         cause = error.source();
+    }
+    if elsewhere {
+        let hint = "authority-url-differs: give all instances the same `url`; `notme authority move` changes it for all";
+        return Failure::from(error).hint(hint);
     }
     let Some(refused) = refused else {
         return error.into();

@@ -8,11 +8,19 @@ use std::{
     process::{Child, Stdio},
 };
 
-use notme_testkit::postgres::{Cluster, PASSWORD, USER};
+use notme_testkit::{
+    issuer::TestIssuer,
+    jwt::TokenKey,
+    postgres::{Cluster, PASSWORD, USER},
+    testdata,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    workload::claims,
+    world::{World, free_port, told},
+};
 
 fn check(world: &World, file: &str, variables: &[(&str, &str)], options: &[&str]) -> (i32, String) {
     let path = world.home().join("authority.toml");
@@ -296,7 +304,6 @@ fn each_request_is_a_line_of_json_without_its_secrets() {
 fn what_is_not_worth_a_line_gets_none() {
     let world = World::new();
     let mut served = Served::start(&world, &["--ephemeral"]);
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     served.ask(&get("/healthz"));
     served.ask(&get("/v1/trust.json"));
     assert_eq!(served.next_that_is("request")["route"], "/v1/trust.json");
@@ -306,10 +313,277 @@ fn what_is_not_worth_a_line_gets_none() {
 fn a_terminated_authority_ends_well() {
     let world = World::new();
     let mut served = Served::start(&world, &["--ephemeral"]);
-    let pid = Pid::from_raw(served.child.id().try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+    terminate(&served);
     let status = served.child.wait().unwrap();
     assert!(status.success(), "{status}");
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn terminate(served: &Served) {
+    let pid = Pid::from_raw(served.child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+}
+
+#[test]
+fn what_is_under_way_is_answered_when_it_is_told_to_end() {
+    let world = World::new();
+    let mut served = Served::start(&world, &["--ephemeral"]);
+    let request = post(
+        "/v1/enrol",
+        "content-type: application/json\r\n",
+        "{\"a\":1}",
+    );
+    let (first, rest) = request.split_at(request.len() - 3);
+    let mut under_way = TcpStream::connect(&served.address).unwrap();
+    under_way.write_all(first.as_bytes()).unwrap();
+    // An answer on another connection shows that ours was let in before.
+    assert!(served.ask(&get("/healthz")).starts_with("HTTP/1.1 200"));
+    terminate(&served);
+    while TcpStream::connect(&served.address).is_ok() {
+        std::thread::yield_now();
+    }
+    under_way.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    under_way.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("request-malformed"),
+        "{answer}"
+    );
+    let status = served.child.wait().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_balancer_is_told_before_the_end() {
+    let world = World::new();
+    // Nobody waits an hour for it here.
+    let mut served = Served::start(&world, &["--ephemeral", "--drain-notice", "3600"]);
+    assert!(served.ask(&get("/readyz")).starts_with("HTTP/1.1 200"));
+    terminate(&served);
+    while served.ask(&get("/readyz")).starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    let answer = served.ask(&get("/readyz"));
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.ends_with("not ready"),
+        "{answer}"
+    );
+    assert!(
+        served
+            .ask(&get("/v1/trust.json"))
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(served.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn the_monitor_is_apart_from_the_rest() {
+    let world = World::new();
+    let monitor = format!("127.0.0.1:{}", free_port());
+    let mut served = Served::start(&world, &["--ephemeral", "--monitor", &monitor]);
+    assert!(
+        served
+            .ask(&get("/v1/trust.json"))
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(served.ask(&get("/metrics")).starts_with("HTTP/1.1 404"));
+    let public = std::mem::replace(&mut served.address, monitor);
+    let metrics = served.ask(&get("/metrics"));
+    for line in [
+        "notme_ready 1",
+        "notme_requests_total{route=\"/v1/trust.json\",status=\"200\"} 1",
+        "notme_trust_seqno 1",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}\n{metrics}");
+    }
+    assert!(
+        served
+            .ask(&get("/v1/trust.json"))
+            .starts_with("HTTP/1.1 404")
+    );
+    assert_ne!(served.address, public);
+}
+
+#[test]
+fn requests_are_bounded_as_the_settings_say() {
+    let world = World::new();
+    let bounds = ["--head-timeout", "1", "--body-timeout", "1"];
+    let mut served = Served::start(&world, &[&["--ephemeral"], &bounds[..]].concat());
+    let json = "content-type: application/json\r\n";
+    let filling = "x".repeat(17 * 1024);
+    let many = (0..65).map(|number| format!("x-{number}: x\r\n"));
+    let many: String = many.collect();
+    let large = "x".repeat(64 * 1024 + 1);
+    for (request, status) in [
+        (
+            format!("GET / HTTP/1.1\r\nhost: a\r\nx: {filling}\r\n\r\n"),
+            "431",
+        ),
+        (format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"), "431"),
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+    ] {
+        let answer = served.ask(&request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    let slow = post("/v1/enrol", json, "{}").replace("length: 2", "length: 3");
+    for (request, status, code) in [
+        (post("/v1/enrol", json, &large), 413, "body-too-large"),
+        (slow, 408, "request-timeout"),
+    ] {
+        let answer = served.ask(&request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(
+            answer.contains(code) && answer.contains("connection: close"),
+            "{answer}"
+        );
+        let line = served.next_that_is("request");
+        assert_eq!(
+            (&line["status"], &line["code"]),
+            (&status.into(), &code.into())
+        );
+    }
+    // Who says nothing is hung up on.
+    assert_eq!(served.ask("GET / HTTP/1.1\r\n"), "");
+
+    let one = ["--ephemeral", "--connections-per-address", "1"];
+    let served = Served::start(&world, &one);
+    let mut first = TcpStream::connect(&served.address).unwrap();
+    first
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    first.read_exact(&mut [0]).unwrap();
+    let second = TcpStream::connect(&served.address).unwrap().read(&mut [0]);
+    assert!(matches!(second, Ok(0) | Err(_)), "{second:?}");
+}
+
+#[test]
+fn jobs_are_let_in_as_often_as_the_settings_say() {
+    let world = World::new();
+    let issuer = TestIssuer::start(TokenKey::rsa());
+    let file = world.home().join("oidc.toml");
+    let toml = format!(
+        "[[issuer]]\npreset = \"github-actions\"\nurl = \"{}\"\naudience = \"here\"\nowners = [\"infra\"]\n",
+        issuer.url()
+    );
+    fs::write(&file, toml).unwrap();
+    let options = ["--ephemeral", "--rate-workload", "1", "--oidc"];
+    let mut served = Served::start(&world, &[&options[..], &[file.to_str().unwrap()]].concat());
+    let token = |jti: &str| {
+        let mut claims = claims(&issuer);
+        claims["aud"] = "here".into();
+        claims["jti"] = jti.into();
+        issuer.mint(&claims)
+    };
+    let ask = |token: &str| {
+        let bearer = format!("authorization: Bearer {token}\r\n");
+        served.ask(&post("/cert/gha", &bearer, "{}"))
+    };
+    let answer = ask(&token("1"));
+    assert!(
+        answer.ends_with(
+            r#"{"error":"public_keys.mtls and public_keys.signing required (SPKI PEM)"}"#
+        ),
+        "{answer}"
+    );
+    let second = token("2");
+    let answer = ask(&second);
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"error":"rate limit exceeded"}"#),
+        "{answer}"
+    );
+    assert!(answer.contains("\r\nretry-after: "), "{answer}");
+    // As at the reference, the token is spent.
+    assert!(ask(&second).ends_with(r#"{"error":"token already used"}"#));
+    let line = loop {
+        let line = served.next_that_is("request");
+        if line["status"] == 429 {
+            break line;
+        }
+    };
+    assert_eq!(
+        (&line["level"], &line["code"]),
+        (&"warn".into(), &"rate-limited".into())
+    );
+}
+
+/// What takes no token; the others are asked of the library that the program serves with.
+#[test]
+fn the_program_answers_what_the_reference_does() {
+    let world = World::new();
+    let served = Served::start(&world, &["--ephemeral"]);
+    let index = testdata::text("notme-authority/errors/INDEX.md");
+    let bearer = |token: &str| format!("authorization: Bearer {token}\r\n");
+    for (row, request) in [
+        ("| gha | get |", get("/cert/gha")),
+        ("| gha | no-authorization |", post("/cert/gha", "", "{}")),
+        (
+            "| gha | lowercase-bearer |",
+            post("/cert/gha", "authorization: bearer x\r\n", "{}"),
+        ),
+        ("| gha | malformed |", post("/cert/gha", &bearer("x"), "{}")),
+        (
+            "| gha | two-parts |",
+            post("/cert/gha", &bearer("a.b"), "{}"),
+        ),
+        ("| cert | get |", get("/cert")),
+        ("| cert | no-proof |", post("/cert", "", "{}")),
+        (
+            "| cert | unknown-type |",
+            post("/cert", "", r#"{"proof":{"type":"zzz"}}"#),
+        ),
+        (
+            "| cert | no-cookie |",
+            post("/cert", "", r#"{"proof":{"type":"session"}}"#),
+        ),
+        (
+            "| cert | bad-cookie |",
+            post(
+                "/cert",
+                "cookie: notme_session=x\r\n",
+                r#"{"proof":{"type":"session"}}"#,
+            ),
+        ),
+        (
+            "| cert | bootstrap-wrong |",
+            post("/cert", "", r#"{"proof":{"type":"bootstrap","code":"x"}}"#),
+        ),
+        ("| token | get |", get("/token")),
+        ("| token | no-dpop |", post("/token", "", "{}")),
+        (
+            "| token | no-audience |",
+            post("/token", "dpop: x\r\n", "{}"),
+        ),
+        ("| token | empty-body |", post("/token", "dpop: x\r\n", "")),
+    ] {
+        let line = index.lines().find(|line| line.starts_with(row)).unwrap();
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let answer = served.ask(&request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {} ", cells[3])),
+            "{row}\n{answer}"
+        );
+        assert!(
+            answer.ends_with(&format!("\r\n\r\n{}", cells[4])),
+            "{row}\n{answer}"
+        );
+    }
 }
 
 #[test]
@@ -516,6 +790,40 @@ fn an_authority_in_postgresql_is_served_and_looked_after() {
     assert!(said.starts_with("restored"), "{said}");
     assert_eq!(on(&second, &["bundle"]), bundle);
     on(&second, &["audit", "verify"]);
+    // Both say where they are, and serve nowhere else.
+    let moved = "https://auth.example.org";
+    let serve = |url: &str| {
+        let mut command = world.notme_command();
+        command.args([
+            "authority",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--url",
+            url,
+        ]);
+        command.env("NOTME_AUTHORITY_STORE", &store);
+        command.env("NOTME_AUTHORITY_STORE_PASSWORD_FILE", &password);
+        command.output().unwrap()
+    };
+    let refused = serve(moved);
+    assert_eq!(refused.status.code(), Some(3));
+    for words in ["http://127.0.0.1:8080", moved, "authority-url-differs"] {
+        assert!(told(&refused).contains(words), "{}", told(&refused));
+    }
+    on(&first, &["move", moved]);
+    assert!(on(&first, &["status"]).contains(moved));
+    assert!(told(&serve("http://127.0.0.1:8080")).contains("authority-url-differs"));
+    // And a trust domain is chosen once.
+    let again = world
+        .notme_command()
+        .args(["authority", "init", "--trust-domain", "example.org"])
+        .env("NOTME_AUTHORITY_STORE", &store)
+        .env("NOTME_AUTHORITY_STORE_PASSWORD_FILE", &password)
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+    assert!(told(&again).contains("authority-trust-domain-differs"));
     // The embedded one is another.
     let embedded = world.notme(&["authority", "status"]);
     assert!(

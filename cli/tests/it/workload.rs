@@ -111,7 +111,8 @@ impl Site {
     }
 }
 
-fn claims(issuer: &TestIssuer) -> serde_json::Value {
+/// What the token of a job says.
+pub(crate) fn claims(issuer: &TestIssuer) -> serde_json::Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()

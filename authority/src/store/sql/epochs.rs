@@ -155,7 +155,8 @@ pub(super) fn are_unchanged(
     Ok(by_now == key_changes)
 }
 
-fn changed(tx: &mut dyn Transaction) -> Result<(), DatabaseError> {
+/// Lets all instances read anew what there is of the authority.
+pub(super) fn changed(tx: &mut dyn Transaction) -> Result<(), DatabaseError> {
     tx.execute("UPDATE authority SET key_changes = key_changes + 1", &[])?;
     Ok(())
 }
