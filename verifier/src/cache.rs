@@ -21,20 +21,25 @@ use std::{
 use notme_core::{key::sha256, object::HashKind};
 
 pub(crate) use self::{
-    bytes::{Reader, Writer},
-    shelf::Shelf,
+    bytes::{Common, Reader, Writer},
+    shelf::{Filling, Shelf},
 };
 
 /// Raised with every change of the format, and with every change by which an object would be
 /// examined, or a commit accepted, otherwise than before.
-const RULES: &str = "1";
+const RULES: &str = "2";
 
 /// A directory of what was found out.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
     notes: Mutex<Vec<String>>,
+    /// How many bytes its files may take.
+    most: u64,
 }
+
+/// What all files together may take.
+const SIZE_MAX: u64 = 1 << 30;
 
 /// Everything besides the object that an entry depends on.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -69,6 +74,7 @@ impl Cache {
         Self {
             directory: directory.into(),
             notes: Mutex::default(),
+            most: SIZE_MAX,
         }
     }
 

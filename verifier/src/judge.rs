@@ -93,6 +93,15 @@ struct Signed {
     is_known_good: bool,
 }
 
+/// What an examined object says of its time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// A time that stands on more than its own word.
+    pub(crate) strong: Option<UnixTime>,
+    /// The date that the signed object declares.
+    pub(crate) declared: Option<UnixTime>,
+}
+
 /// What step 5 found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum StillGood {
@@ -292,8 +301,17 @@ impl<'p> Judge<'p> {
         Examined(signed.map_err(Box::new), None)
     }
 
+    /// Returns what an object says of its time.
+    pub(crate) fn times(&self, examined: &Examined) -> Times {
+        let signed = examined.0.as_ref().ok();
+        Times {
+            strong: self.strong_time(examined),
+            declared: signed.and_then(|signed| signed.declared),
+        }
+    }
+
     /// Returns a time of the object that rests on more than its own word, if it has one.
-    pub fn strong_time(&self, examined: &Examined) -> Option<UnixTime> {
+    fn strong_time(&self, examined: &Examined) -> Option<UnixTime> {
         let signed = examined.0.as_ref().ok()?;
         let vouched = signed.standing().vouched().ok()?;
         let judged = signed.judged(Order::Unknown)?;
@@ -594,11 +612,6 @@ impl Examined {
     pub(crate) fn ends(&self) -> Option<UnixTime> {
         let signed = self.0.as_ref().ok()?;
         Some(signed.established.ends?.plus(-1))
-    }
-
-    /// Returns the date that the signed object declares.
-    pub(crate) fn declared(&self) -> Option<UnixTime> {
-        self.0.as_ref().ok()?.declared
     }
 
     /// Wraps an object for which there is nothing to look at.

@@ -11,6 +11,7 @@
 mod anchor;
 pub mod cache;
 pub mod evidence;
+mod examinations;
 pub mod explain;
 pub mod judge;
 pub mod lineage;

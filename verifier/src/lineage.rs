@@ -38,7 +38,7 @@ use crate::{
     stated::Statements,
     trust::Trust,
     verdict::{Code, Verdict},
-    verify::{self, JudgedObject, Outcome},
+    verify::{self, Excuses, JudgedObject, Outcome, Take, Telling},
 };
 
 /// Policies that are kept for commits that may turn out to be nobody's business.
@@ -296,6 +296,19 @@ impl<'a> Lineage<'a> {
         selection: &Selection,
         statements: Option<&dyn Statements>,
     ) -> Result<Outcome, RepositoryError> {
+        verify::collected(|take| self.verify_each(selection, statements, take))
+    }
+
+    /// As [`Self::verify`], but tells what was judged portion by portion, newest first.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], and what `take` gives, which ends it.
+    pub fn verify_each<E: From<RepositoryError>>(
+        &self,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+        take: Take<'_, E>,
+    ) -> Result<Outcome, E> {
         let mut judged = self.judge_beyond_root(selection, statements)?;
         let mut walk = self.repository.walk(selection)?;
         let (hash, judge, known) = (self.policies.hash, self.judge(), &judged.judgements);
@@ -305,15 +318,17 @@ impl<'a> Lineage<'a> {
         let found = walk.by_ref().take_while(go_on).filter(is_new);
         let others = verify::on_all_cores(found, (), |(), found| examine(found));
         let others: HashMap<_, _> = others.into_iter().collect();
-        let graph = walk.into_graph();
-        let order = self.order(&graph, others.iter().map(|(place, it)| (*place, it)));
+        let mut graph = walk.into_graph();
+        let times = others.iter().map(|(place, it)| (*place, judge.times(it)));
+        let strong = verify::date(&mut graph, times);
+        let order = verify::order(&graph, &strong, judge);
         let ground = Ground::new(self.repository, &graph, statements, selection);
-        let mut objects = Vec::new();
+        let policies = self.excusing(&graph, &judged);
+        let policies = policies.values().map(|it| it.judge.policy()).collect();
+        let excuses = Excuses::new(self.repository, policies, self.policies.now);
+        let mut telling = Telling::new(self.repository, selection, judge, take)?;
         for place in 0..graph.len() {
-            let Some(number) = graph.number_at(place) else {
-                continue;
-            };
-            let Some(node) = graph.nodes().get(number) else {
+            let Some((number, node)) = graph.at(place) else {
                 continue;
             };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
@@ -323,32 +338,35 @@ impl<'a> Lineage<'a> {
                     Some(self.judge_other(&ground, (number, node.id), (examined, order), &judged))
                 }
             };
-            let judgement = judgement.map(|it| self.hold(&ground, (number, node.id), it, &judged));
-            objects.extend(judgement.map(|judgement| JudgedObject {
-                id: node.id,
-                kind: node.kind,
-                dated: node.time,
-                judgement,
-            }));
+            let Some(judgement) = judgement else {
+                continue;
+            };
+            let judgement = self.hold(&ground, (number, node.id), judgement, &judged);
+            let mut object = JudgedObject::new(node, judgement);
+            excuses.excuse(&mut object)?;
+            telling.tell(object)?;
         }
-        // What the policy of a main branch has taken back excuses nobody beside it.
+        telling.end()
+    }
+
+    /// Returns the policies that make exceptions for what is asked about: what the policy of a main
+    /// branch has taken back excuses nobody beside it.
+    fn excusing(&self, graph: &Graph, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
         };
         let first = first.map(|it| (it.blob, Arc::clone(it)));
         let mut policies: HashMap<_, _> = first.into_iter().collect();
-        for object in &objects {
-            let counts = judged.of_main.is_none() || judged.onward.contains(&object.id());
-            if let Some(State::Accepted(course)) = judged.state(&object.id())
-                && counts
+        for place in 0..graph.len() {
+            if let Some((_, node)) = graph.at(place)
+                && let Some(State::Accepted(course)) = judged.state(&node.id)
+                && (judged.of_main.is_none() || judged.onward.contains(&node.id))
             {
                 policies.insert(course.policy.blob, course.policy);
             }
         }
-        let policies: Vec<_> = policies.values().map(|it| it.judge.policy()).collect();
-        verify::excuse(self.repository, &mut objects, &policies, self.policies.now)?;
-        Outcome::new(self.repository, selection, self.judge(), objects)
+        policies
     }
 
     /// Judges all that the selection reaches and the trust root does not, parents first.
@@ -371,21 +389,22 @@ impl<'a> Lineage<'a> {
         let trees = self.repository.trees();
         let records =
             verify::on_all_cores(found, trees, |trees, found| policies.record(trees, found));
-        let graph = walk.into_graph();
+        let mut graph = walk.into_graph();
         let mut judged = Judged {
             ended: ended
                 .map(|ended| std::mem::take(&mut *lock(&ended)))
                 .unwrap_or_default(),
             ..Judged::default()
         };
-        let examined = records.iter().map(|it| (it.place, &it.examined));
-        let mut placed = verify::placed(&graph, examined, self.judge());
-        for (node, object) in graph.nodes().iter().zip(&mut placed) {
+        let times = records.iter();
+        let times = times.map(|it| (it.place, self.judge().times(&it.examined)));
+        let mut strong = verify::date(&mut graph, times);
+        for (node, strong) in graph.nodes().iter().zip(&mut strong) {
             if let Some(ended) = judged.ended.get(&node.id) {
-                object.strong = ended.strong;
+                *strong = ended.strong;
             }
         }
-        let order = order::place(&placed, self.judge().policy().skew_seconds());
+        let order = verify::order(&graph, &strong, self.judge());
         let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
         let ground = Ground::new(self.repository, &graph, statements, selection);
@@ -408,7 +427,9 @@ impl<'a> Lineage<'a> {
             judged.states.insert(node.id, state);
         }
         if !stopper.is_stopped() {
-            self.keep(&graph, &judged, &order::latest_strong(&placed), selection);
+            let placed = verify::placed(&graph, &strong);
+            let strong = order::latest_strong(graph.nodes().len(), placed);
+            self.keep(&graph, &judged, &strong, selection);
         }
         if let Some(tip) = main {
             judged.of_main = Some(match judged.state(&tip) {
@@ -515,14 +536,6 @@ impl<'a> Lineage<'a> {
         Ok(judgement.by(Arc::clone(&policy.digest)))
     }
 
-    fn order<'e>(
-        &self,
-        graph: &Graph,
-        examined: impl IntoIterator<Item = (usize, &'e Examined)>,
-    ) -> Vec<Order> {
-        verify::order(graph, examined, self.judge())
-    }
-
     /// Judges what does not lie beyond the trust root: what it reaches, itself, and tags.
     fn judge_other(
         &self,
@@ -564,15 +577,10 @@ impl<'a> Lineage<'a> {
         parents: Option<Vec<ObjectId>>,
         judge: &Judge<'_>,
     ) -> Examined {
-        let content = match self.repository.read(id) {
-            Ok((kind, raw)) => Content::Raw(kind, raw),
-            Err(RepositoryError::TooLarge(_)) => Content::TooLarge("object"),
-            Err(_) => Content::Missing(None),
-        };
         let found = Found {
             place: 0,
             id,
-            content,
+            content: self.repository.object(id),
             parents: parents.unwrap_or_default(),
         };
         verify::examine(found, self.policies.hash, judge)
@@ -609,6 +617,7 @@ impl Policies<'_> {
             Content::Known(..)
             | Content::Unsignable(_)
             | Content::TooLarge(_)
+            | Content::Damaged(_)
             | Content::Missing(_) => Ok(None),
         };
         let guess = match &entry {

@@ -12,13 +12,13 @@
 use notme_core::time::UnixTime;
 
 /// What the graph says about one object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Placed<'p> {
     /// The date it declares.
     pub declared: Option<UnixTime>,
     /// A time that stands on more than its own word.
     pub strong: Option<UnixTime>,
-    /// Its parents, as indices into the same slice; `None` when they are not all known.
+    /// Its parents, as numbers of objects; `None` when they are not all known.
     pub parents: Option<&'p [u32]>,
 }
 
@@ -37,23 +37,36 @@ pub enum Order {
     YoungerThanDescendant,
 }
 
-/// Places every object among its parents and descendants.
-pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
+/// Places so many objects among their parents and descendants. `object` says what the graph does about
+/// the one of a number.
+pub fn place<'p>(
+    count: usize,
+    object: impl Fn(usize) -> Placed<'p>,
+    skew_seconds: u32,
+) -> Vec<Order> {
     let skew = i64::from(skew_seconds);
-    let order = children_first(objects.len(), |node| parents(objects, node));
-    let earliest = earliest_strong_descendant(objects, &order);
-    let latest = latest_strong_ancestor(objects, &order);
-    let against = |object: &Placed<'_>, earliest: Option<UnixTime>, latest: Option<UnixTime>| {
-        let (Some(declared), Some(parents)) = (object.declared, object.parents) else {
+    let order = children_first(count, |number| parents(&object, number));
+    let earliest = earliest_strong_descendant(count, &object, &order);
+    let latest = latest_strong_ancestor(count, &object, &order);
+    let against = |number: usize| {
+        let placed = object(number);
+        let (Some(declared), Some(parents)) = (placed.declared, placed.parents) else {
             return Order::Unknown;
         };
-        if earliest.is_some_and(|strong| declared > strong.plus(skew)) {
+        // Where there is no such time, it lies where it says nothing.
+        if earliest
+            .get(number)
+            .is_some_and(|strong| declared > strong.plus(skew))
+        {
             return Order::YoungerThanDescendant;
         }
-        if latest.is_some_and(|strong| declared.plus(skew) < strong) {
+        if latest
+            .get(number)
+            .is_some_and(|strong| declared.plus(skew) < *strong)
+        {
             return Order::OlderThanAncestor;
         }
-        let times = parents.iter().map(|parent| at(objects, *parent)?.declared);
+        let times = parents.iter().map(|parent| object(index(*parent)).declared);
         let mut unknown = false;
         for time in times {
             match time {
@@ -68,43 +81,45 @@ pub fn place(objects: &[Placed<'_>], skew_seconds: u32) -> Vec<Order> {
             Order::Consistent
         }
     };
-    objects
-        .iter()
-        .zip(earliest.into_iter().zip(latest))
-        .map(|(object, (earliest, latest))| against(object, earliest, latest))
-        .collect()
+    (0..count).map(against).collect()
 }
 
 /// Returns the latest time that each object or one of its ancestors has and that stands on more than
 /// its own word.
-pub(crate) fn latest_strong(objects: &[Placed<'_>]) -> Vec<Option<UnixTime>> {
-    let order = children_first(objects.len(), |node| parents(objects, node));
-    let above = latest_strong_ancestor(objects, &order);
-    let own = objects.iter().map(|object| object.strong);
-    own.zip(above).map(|(own, above)| own.max(above)).collect()
+pub(crate) fn latest_strong<'p>(
+    count: usize,
+    object: impl Fn(usize) -> Placed<'p>,
+) -> Vec<Option<UnixTime>> {
+    let order = children_first(count, |number| parents(&object, number));
+    let above = latest_strong_ancestor(count, &object, &order);
+    let either = |(number, above): (usize, UnixTime)| {
+        let above = (above != NEVER).then_some(above);
+        object(number).strong.max(above)
+    };
+    (0..).zip(above).map(either).collect()
 }
 
 /// Orders so many objects so that each comes after all that descend from it.
-pub(crate) fn children_first<'p>(count: usize, parents: impl Fn(usize) -> &'p [u32]) -> Vec<usize> {
+pub(crate) fn children_first<'p>(count: usize, parents: impl Fn(usize) -> &'p [u32]) -> Vec<u32> {
     let mut children_left = vec![0_u32; count];
     for parent in (0..count).flat_map(&parents) {
-        if let Some(count) = at_mut(&mut children_left, *parent) {
+        if let Some(count) = children_left.get_mut(index(*parent)) {
             *count += 1;
         }
     }
     // Those that are ordered, and at the end those whose turn has come.
-    let mut order: Vec<usize> = (0..)
+    let mut order: Vec<u32> = (0..)
         .zip(&children_left)
-        .filter_map(|(node, count)| (*count == 0).then_some(node))
+        .filter_map(|(number, count)| (*count == 0).then_some(number))
         .collect();
     let mut next = 0;
-    while let Some(node) = order.get(next).copied() {
+    while let Some(number) = order.get(next).copied() {
         next += 1;
-        for parent in parents(node) {
-            if let Some(count) = at_mut(&mut children_left, *parent) {
+        for parent in parents(index(number)) {
+            if let Some(count) = children_left.get_mut(index(*parent)) {
                 *count -= 1;
                 if *count == 0 {
-                    order.extend(usize::try_from(*parent));
+                    order.push(*parent);
                 }
             }
         }
@@ -112,57 +127,55 @@ pub(crate) fn children_first<'p>(count: usize, parents: impl Fn(usize) -> &'p [u
     order
 }
 
-fn earliest_strong_descendant(objects: &[Placed<'_>], order: &[usize]) -> Vec<Option<UnixTime>> {
-    let mut earliest: Vec<Option<UnixTime>> = vec![None; objects.len()];
-    for node in order {
-        let own = earliest.get(*node).copied().flatten();
-        let passed_on = least(own, strong(objects, *node));
-        for parent in parents(objects, *node) {
-            if let Some(so_far) = at_mut(&mut earliest, *parent) {
-                *so_far = least(*so_far, passed_on);
+/// Returns for each object the earliest such time of its descendants, or [`ALWAYS`].
+fn earliest_strong_descendant<'p>(
+    count: usize,
+    object: impl Fn(usize) -> Placed<'p>,
+    order: &[u32],
+) -> Vec<UnixTime> {
+    let mut earliest = vec![ALWAYS; count];
+    for number in order {
+        let placed = object(index(*number));
+        let below = earliest.get(index(*number)).copied().unwrap_or(ALWAYS);
+        let passed_on = below.min(placed.strong.unwrap_or(ALWAYS));
+        for parent in placed.parents.unwrap_or_default() {
+            if let Some(so_far) = earliest.get_mut(index(*parent)) {
+                *so_far = passed_on.min(*so_far);
             }
         }
     }
     earliest
 }
 
-fn latest_strong_ancestor(objects: &[Placed<'_>], order: &[usize]) -> Vec<Option<UnixTime>> {
-    let mut latest: Vec<Option<UnixTime>> = vec![None; objects.len()];
-    for node in order.iter().rev() {
-        let passed_on = parents(objects, *node).iter().filter_map(|parent| {
-            let above = at(&latest, *parent).copied().flatten();
-            let own = at(objects, *parent)?.strong;
-            // `None` is less than any time.
-            above.max(own)
+/// Returns for each object the latest such time of its ancestors, or [`NEVER`].
+fn latest_strong_ancestor<'p>(
+    count: usize,
+    object: impl Fn(usize) -> Placed<'p>,
+    order: &[u32],
+) -> Vec<UnixTime> {
+    let mut latest = vec![NEVER; count];
+    for number in order.iter().rev() {
+        let passed_on = parents(&object, index(*number)).iter().map(|parent| {
+            let above = latest.get(index(*parent)).copied().unwrap_or(NEVER);
+            above.max(object(index(*parent)).strong.unwrap_or(NEVER))
         });
         let passed_on = passed_on.max();
-        if let Some(latest) = latest.get_mut(*node) {
+        if let (Some(latest), Some(passed_on)) = (latest.get_mut(index(*number)), passed_on) {
             *latest = passed_on;
         }
     }
     latest
 }
 
-fn parents<'p>(objects: &[Placed<'p>], node: usize) -> &'p [u32] {
-    let object = objects.get(node);
-    object.and_then(|object| object.parents).unwrap_or_default()
+fn parents<'p>(object: impl Fn(usize) -> Placed<'p>, number: usize) -> &'p [u32] {
+    object(number).parents.unwrap_or_default()
 }
 
-fn strong(objects: &[Placed<'_>], node: usize) -> Option<UnixTime> {
-    objects.get(node)?.strong
+/// Numbers of objects are indices that fit in half the space.
+pub(crate) fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn least(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<UnixTime> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
-fn at<T>(items: &[T], node: u32) -> Option<&T> {
-    items.get(usize::try_from(node).ok()?)
-}
-
-fn at_mut<T>(items: &mut [T], node: u32) -> Option<&mut T> {
-    items.get_mut(usize::try_from(node).ok()?)
-}
+/// Before and after everything.
+const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
+const ALWAYS: UnixTime = UnixTime::from_secs(i64::MAX);

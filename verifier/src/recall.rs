@@ -3,10 +3,9 @@
 use notme_core::{object::HashKind, object::ObjectKind};
 
 use crate::{
-    cache::{Cache, Context, Reader, Shelf, Writer},
+    cache::{Cache, Context, Filling, Reader, Shelf, Writer},
     judge::{Examined, Judge},
     repository::{Graph, Memory, Node, ObjectId, Remembered},
-    verify::Looked,
 };
 
 /// Where a run looks before it examines.
@@ -60,34 +59,50 @@ impl Memory for Recall<'_> {
     }
 }
 
-/// Keeps what was examined in this run and stays so.
-pub(crate) fn keep(
-    (cache, context): (&Cache, Context),
-    (graph, looked): (&Graph, &[Looked]),
-    judge: &Judge<'_>,
-    hash: HashKind,
-) {
-    let is_new = |it: &&Looked| !it.is_known && it.examined.is_settled();
-    if !looked.iter().any(|it| is_new(&it)) {
-        return;
-    }
-    let Some(mut filling) = cache.fill(context, id_length(hash)) else {
-        return;
-    };
-    for it in looked.iter().filter(is_new) {
-        let node = graph.number_at(it.place);
-        let node = node.and_then(|number| graph.nodes().get(number));
-        let entry = node.and_then(|node| Some((node.id, entry(graph, node, &it.examined, judge)?)));
-        if let Some((id, entry)) = entry {
-            filling.add(id, &entry);
+/// Who keeps what was examined in this run and stays so.
+pub(crate) struct Keeper<'j> {
+    cache: (&'j Cache, Context),
+    judge: &'j Judge<'j>,
+    id_length: usize,
+    /// The file, once there is something to write; none where nothing can be.
+    filling: Option<Option<Filling<'j>>>,
+}
+
+impl<'j> Keeper<'j> {
+    pub(crate) fn new(cache: (&'j Cache, Context), judge: &'j Judge<'j>, hash: HashKind) -> Self {
+        Self {
+            cache,
+            judge,
+            id_length: id_length(hash),
+            filling: None,
         }
     }
-    filling.finish();
+
+    /// Keeps an object of the graph.
+    pub(crate) fn keep(&mut self, graph: &Graph, node: &Node, examined: &Examined) {
+        if !examined.is_settled() {
+            return;
+        }
+        let (cache, context) = self.cache;
+        let begin = || cache.fill(context, self.id_length);
+        if let Some(filling) = self.filling.get_or_insert_with(begin)
+            && let Some(entry) = entry(graph, node, examined, self.judge)
+        {
+            filling.add(node.id, &entry);
+        }
+    }
+
+    /// Puts what was kept in its place.
+    pub(crate) fn end(self) {
+        if let Some(Some(filling)) = self.filling {
+            filling.finish();
+        }
+    }
 }
 
 fn entry(graph: &Graph, node: &Node, examined: &Examined, judge: &Judge<'_>) -> Option<Vec<u8>> {
     let mut to = Writer::default();
-    to.byte(match node.kind? {
+    to.byte(match node.kind()? {
         kind if kind == ObjectKind::Commit.as_str() => 0,
         kind if kind == ObjectKind::Tag.as_str() => 1,
         _ => return None,

@@ -25,13 +25,13 @@ use crate::{
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
-    verify::{Attested, JudgedObject, Outcome, Summary},
+    verify::{Attested, JudgedObject, Outcome, Portion, Summary},
     wrap::{WIDTH, wrap},
 };
 
 pub use self::{
     annotations::{write_github, write_gitlab},
-    folded::write_folded,
+    folded::Folding,
     html::write_html,
     json::{to_json, to_json_pretty},
     junit::write_junit,
@@ -197,8 +197,8 @@ impl LogEntryReport {
 
 impl<'a> ObjectReport<'a> {
     /// Reports on an object of a repository.
-    fn of(outcome: &'a Outcome, object: &'a JudgedObject) -> Self {
-        let attested = outcome.attested.get(&object.id());
+    fn of(portion: &'a Portion, object: &'a JudgedObject) -> Self {
+        let attested = portion.attested.get(&object.id());
         Self {
             attestations: attested.map_or(&[], |it| &it.attestations),
             level: attested.and_then(|it| it.level),
@@ -250,35 +250,75 @@ impl<'a> ObjectReport<'a> {
 /// What writing gives.
 pub fn write_json(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     let objects = outcome.objects().iter();
-    let objects = objects.map(|object| ObjectReport::of(outcome, object));
+    let objects = objects.map(|object| ObjectReport::of(&outcome.portion, object));
     write_with_list(&head(outcome), "objects", objects, to)?;
     to.write_all(b"\n")
 }
 
-/// Writes one JSON object a line; the last is the report's head with its summary.
-///
-/// # Errors
-/// What writing gives.
-pub fn write_jsonl(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    for object in outcome.objects() {
-        json::write(&ObjectReport::of(outcome, object), to)?;
-        to.write_all(b"\n")?;
-    }
-    json::write(&head(outcome), to)?;
-    to.write_all(b"\n")
+/// A report of a line for each object, which can be written while the next ones are judged.
+#[derive(Debug)]
+pub enum Lines {
+    /// One line an object, and a last one with the counts. What does not fit a terminal's width
+    /// follows on lines that are indented. Where there are several authorities, each line says which
+    /// of them vouches: two could name the same signer.
+    Text,
+    /// The same, but neighbours of which it says the same on one line: the newest, the oldest, and how
+    /// many. What is particular to each of them is left out.
+    Folded(Folding),
+    /// One JSON object a line; the last is the report's head with its summary.
+    Jsonl,
 }
 
-/// Writes one line an object, and a last one with the counts. What does not fit a terminal's width
-/// follows on lines that are indented. Where there are several authorities, each line says which
-/// of them vouches: two could name the same signer.
-///
-/// # Errors
-/// What writing gives.
-pub fn write_text(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    for object in outcome.objects() {
-        writeln!(to, "{}", object_line(outcome, object))?;
+impl Lines {
+    /// Folds neighbours.
+    pub fn folded() -> Self {
+        Self::Folded(Folding::default())
     }
-    write_summary(outcome, to)
+
+    /// Writes what comes next.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write(&mut self, portion: &Portion, to: &mut impl Write) -> io::Result<()> {
+        for object in portion.objects() {
+            match self {
+                Self::Text => writeln!(to, "{}", object_line(portion, object))?,
+                Self::Folded(folding) => folding.add(portion, object, to)?,
+                Self::Jsonl => {
+                    json::write(&ObjectReport::of(portion, object), to)?;
+                    to.write_all(b"\n")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the end: the counts, and what was not judged.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn end(self, outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Text => write_summary(outcome, to),
+            Self::Folded(folding) => {
+                folding.end(to)?;
+                write_summary(outcome, to)
+            }
+            Self::Jsonl => {
+                json::write(&head(outcome), to)?;
+                to.write_all(b"\n")
+            }
+        }
+    }
+
+    /// Writes all of a report whose objects are there.
+    ///
+    /// # Errors
+    /// What writing gives.
+    pub fn write_all(mut self, outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+        self.write(&outcome.portion, to)?;
+        self.end(outcome, to)
+    }
 }
 
 /// Writes the counts, and what was not judged.
@@ -325,8 +365,8 @@ pub fn text_line(name: &str, judgement: &Judgement) -> String {
     laid_out(&format!("{:<10} {name}", judgement.verdict().word()), said)
 }
 
-fn object_line(outcome: &Outcome, object: &JudgedObject) -> String {
-    let mut said = object_facts(outcome, object);
+fn object_line(portion: &Portion, object: &JudgedObject) -> String {
+    let mut said = object_facts(portion, object);
     said.extend(detail(object.judgement()));
     let verdict = object.judgement().verdict().word();
     laid_out(&format!("{verdict:<10} {}", short(object)), said)
@@ -337,10 +377,10 @@ fn short(object: &JudgedObject) -> String {
 }
 
 /// Returns what led to the verdict on an object, but for what is particular to it.
-fn object_facts(outcome: &Outcome, object: &JudgedObject) -> Vec<String> {
+fn object_facts(portion: &Portion, object: &JudgedObject) -> Vec<String> {
     let judgement = object.judgement();
-    let authority = judgement.authority().filter(|_| outcome.authorities > 1);
-    facts(judgement, authority, outcome.attested.get(&object.id()))
+    let authority = judgement.authority().filter(|_| portion.authorities > 1);
+    facts(judgement, authority, portion.attested.get(&object.id()))
 }
 
 fn facts(

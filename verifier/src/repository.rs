@@ -7,6 +7,7 @@
 mod blame;
 mod changes;
 mod error;
+mod names;
 mod objects;
 mod recent_deltas;
 mod revision;
@@ -429,21 +430,21 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Missing`] when it is not there or cannot be read,
     /// [`RepositoryError::NotSignable`] when it is a tree or a file, [`RepositoryError::TooLarge`]
-    /// when nobody reads as much.
+    /// when nobody reads as much, [`RepositoryError::Damaged`] when its bytes are not those that its
+    /// name stands for.
     pub fn read(&self, id: ObjectId) -> Result<(ObjectKind, Vec<u8>), RepositoryError> {
-        if self.objects.size(id).is_some_and(|size| size > OBJECT_MAX) {
-            return Err(RepositoryError::TooLarge(id));
+        match self.object(id) {
+            Content::Raw(kind, raw) => Ok((kind, raw)),
+            Content::Unsignable(_) => Err(RepositoryError::NotSignable(id)),
+            Content::TooLarge(_) => Err(RepositoryError::TooLarge(id)),
+            Content::Damaged(_) => Err(RepositoryError::Damaged(id)),
+            Content::Known(..) | Content::Missing(_) => Err(RepositoryError::Missing(id)),
         }
-        let mut raw = Vec::new();
-        let kind = match self.objects.try_find(&id, &mut raw) {
-            Ok(Some(data)) => data.kind,
-            Ok(None) | Err(_) => return Err(RepositoryError::Missing(id)),
-        };
-        match kind {
-            gix::objs::Kind::Commit => Ok((ObjectKind::Commit, raw)),
-            gix::objs::Kind::Tag => Ok((ObjectKind::Tag, raw)),
-            gix::objs::Kind::Tree | gix::objs::Kind::Blob => Err(RepositoryError::NotSignable(id)),
-        }
+    }
+
+    /// Reads whatever is under a name.
+    pub(crate) fn object(&self, id: ObjectId) -> Content {
+        Content::of(&self.objects, &id)
     }
 
     /// Returns the commits of a selection, newest first. Tags lead to what they name.
@@ -463,6 +464,7 @@ impl Repository {
                 }
                 Content::Unsignable(_) => return Err(RepositoryError::NotSignable(found.id)),
                 Content::TooLarge(_) => return Err(RepositoryError::TooLarge(found.id)),
+                Content::Damaged(_) => return Err(RepositoryError::Damaged(found.id)),
                 Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
             });
         }

@@ -187,7 +187,7 @@ impl<'a> Scene<'a> {
         examined: &Examined,
     ) -> Self {
         let node = ground.graph.nodes().get(number);
-        let is_commit = node.is_some_and(|it| it.kind == Some(ObjectKind::Commit.as_str()));
+        let is_commit = node.is_some_and(|it| it.kind() == Some(ObjectKind::Commit.as_str()));
         let tag = examined.tag().map(|tag| format!("refs/tags/{tag}"));
         Self {
             ground,

@@ -1,9 +1,10 @@
 //! Judging a whole selection on all cores.
 
 use std::{
+    cell::OnceCell,
     collections::{HashMap, HashSet},
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use notme_core::{object::HashKind, time::UnixTime};
@@ -11,20 +12,56 @@ use rayon::iter::{ParallelBridge as _, ParallelExtend as _, ParallelIterator as 
 
 use crate::{
     evidence::Evidence,
-    judge::{Examined, Judge, Judgement},
+    examinations::{Examinations, Looked},
+    judge::{Examined, Judge, Judgement, Times},
     merge_tag::MergeTag,
     order::{Order, Placed, place},
     policy::Policy,
-    recall::{Recall, keep},
+    recall::{Keeper, Recall},
     refusal::Refusal,
     report::AttestationReport,
     repository::{
-        Content, Found, Graph, OBJECT_MAX, ObjectId, Repository, RepositoryError, Selection,
+        Content, Found, Graph, Node, OBJECT_MAX, ObjectId, Repository, RepositoryError, Selection,
     },
     scene::{Ground, Scene},
     stated::Statements,
     verdict::{Code, Verdict},
 };
+
+/// Judged objects, newest first: all of a selection, or as many as are told at a time.
+#[derive(Debug, Default)]
+pub struct Portion {
+    pub(crate) objects: Vec<JudgedObject>,
+    /// How many authorities the trust store has.
+    pub(crate) authorities: usize,
+    /// What is stated about some of the objects.
+    pub(crate) attested: HashMap<ObjectId, Attested>,
+}
+
+impl Portion {
+    /// Returns the judged objects, newest first.
+    pub fn objects(&self) -> &[JudgedObject] {
+        &self.objects
+    }
+
+    /// Adds what is stated about objects. It changes no verdict on them.
+    #[must_use]
+    pub fn with_attested(self, attested: HashMap<ObjectId, Attested>) -> Self {
+        Self { attested, ..self }
+    }
+
+    /// Adds the portion that comes next.
+    pub fn append(&mut self, next: Self) {
+        let Self {
+            objects,
+            authorities,
+            attested,
+        } = next;
+        self.objects.extend(objects);
+        self.authorities = authorities;
+        self.attested.extend(attested);
+    }
+}
 
 /// The judgements on a selection, in the order of the walk: newest first.
 #[derive(Debug)]
@@ -35,10 +72,11 @@ pub struct Outcome {
     pub(crate) policy: String,
     pub(crate) trust: String,
     pub(crate) asked_at: UnixTime,
-    pub(crate) objects: Vec<JudgedObject>,
+    /// The objects, unless they were told meanwhile.
+    pub(crate) portion: Portion,
+    summary: Summary,
+    codes: Vec<Code>,
     pub(crate) shallow: Vec<ObjectId>,
-    /// How many authorities the trust store has.
-    pub(crate) authorities: usize,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
     pub(crate) tips: Vec<ObjectId>,
@@ -46,8 +84,6 @@ pub struct Outcome {
     pub(crate) interrupted: bool,
     /// A file that each of some of the commits changed.
     pub(crate) places: HashMap<ObjectId, String>,
-    /// What is stated about some of the objects.
-    pub(crate) attested: HashMap<ObjectId, Attested>,
 }
 
 /// What is stated about an object: the verdicts of whoever judges statements.
@@ -70,6 +106,15 @@ pub struct JudgedObject {
 }
 
 impl JudgedObject {
+    pub(crate) fn new(node: &Node, judgement: Judgement) -> Self {
+        Self {
+            id: node.id,
+            kind: node.kind(),
+            dated: node.time,
+            judgement,
+        }
+    }
+
     /// Returns the object's name.
     pub fn id(&self) -> ObjectId {
         self.id
@@ -117,9 +162,14 @@ impl Summary {
 }
 
 impl Outcome {
-    /// Returns the judged objects, newest first.
+    /// Returns the judged objects, newest first; none where they were told meanwhile.
     pub fn objects(&self) -> &[JudgedObject] {
-        &self.objects
+        self.portion.objects()
+    }
+
+    /// Returns why objects were not accepted, each code once.
+    pub fn codes(&self) -> &[Code] {
+        &self.codes
     }
 
     /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
@@ -151,7 +201,7 @@ impl Outcome {
     /// reached; each once.
     pub fn tips(&self) -> impl Iterator<Item = &JudgedObject> {
         let tips: HashSet<_> = self.tips.iter().collect();
-        let objects = self.objects.iter();
+        let objects = self.objects().iter();
         objects.filter(move |object| tips.contains(&object.id))
     }
 
@@ -163,7 +213,7 @@ impl Outcome {
     /// Adds a file that each of the commits changed which were not accepted, for reports that
     /// have to name one. Of very many commits, the newest have one.
     pub fn with_places(mut self, repository: &Repository) -> Self {
-        let refused = self.objects.iter().filter(|object| {
+        let refused = self.objects().iter().filter(|object| {
             object.kind == Some("commit") && object.judgement.verdict() != Verdict::Accepted
         });
         let places = refused.take(PLACES_MAX).filter_map(|object| {
@@ -174,10 +224,9 @@ impl Outcome {
         self
     }
 
-    /// Adds what is stated about objects. It changes no verdict on them.
-    pub fn with_attested(mut self, attested: HashMap<ObjectId, Attested>) -> Self {
-        self.attested = attested;
-        self
+    /// Has the objects that were told meanwhile.
+    pub fn holding(self, portion: Portion) -> Self {
+        Self { portion, ..self }
     }
 
     /// Returns the exit code: that of the summary, but 0 for a range that somebody asked for and
@@ -187,24 +236,27 @@ impl Outcome {
         if self.interrupted && exit == 0 {
             return UNDECIDED;
         }
-        if self.objects.is_empty() && self.may_be_empty && !self.interrupted {
+        if self.summary.objects == 0 && self.may_be_empty && !self.interrupted {
             return 0;
         }
         exit
     }
 
-    /// Counts the verdicts.
+    /// Returns how many objects got which verdict.
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for object in &self.objects {
-            summary.objects += 1;
-            match object.judgement.verdict() {
-                Verdict::Accepted => summary.accepted += 1,
-                Verdict::Rejected(_) => summary.rejected += 1,
-                Verdict::Undecided(_) => summary.undecided += 1,
-            }
+        self.summary
+    }
+
+    fn count(&mut self, verdict: Verdict) {
+        let summary = &mut self.summary;
+        summary.objects += 1;
+        match verdict {
+            Verdict::Accepted => summary.accepted += 1,
+            Verdict::Rejected(_) => summary.rejected += 1,
+            Verdict::Undecided(_) => summary.undecided += 1,
         }
-        summary
+        let code = verdict.code().filter(|code| !self.codes.contains(code));
+        self.codes.extend(code);
     }
 }
 
@@ -215,13 +267,8 @@ const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
-/// An object of a selection, as far as it can be judged alone.
-pub(crate) struct Looked {
-    pub(crate) place: usize,
-    /// Whether an earlier run examined it.
-    pub(crate) is_known: bool,
-    pub(crate) examined: Examined,
-}
+/// How many judged objects are told at a time.
+const PORTION: usize = 4096;
 
 /// Judges every object of a selection by one policy.
 ///
@@ -249,9 +296,38 @@ pub fn verify_with(
     judge: &Judge<'_>,
     statements: Option<&dyn Statements>,
 ) -> Result<Outcome, RepositoryError> {
-    verify_graph(repository, selection, judge, statements).map(|(outcome, _)| outcome)
+    collected(|take| verify_each(repository, selection, judge, statements, take))
 }
 
+/// As [`verify_with`], but tells what was judged portion by portion, newest first, and keeps nothing
+/// of it: however many objects there are, they take little memory.
+///
+/// # Errors
+/// As [`verify_range`], and what `take` gives, which ends it.
+pub fn verify_each<E: From<RepositoryError>>(
+    repository: &Repository,
+    selection: &Selection,
+    judge: &Judge<'_>,
+    statements: Option<&dyn Statements>,
+    take: Take<'_, E>,
+) -> Result<Outcome, E> {
+    Run::examine(repository, selection, judge)?.decide(statements, take)
+}
+
+/// Who takes judged objects as they come.
+pub type Take<'t, E> = &'t mut dyn FnMut(Portion) -> Result<(), E>;
+
+/// Keeps all that is told.
+pub(crate) fn collected<E>(
+    judge: impl FnOnce(Take<'_, E>) -> Result<Outcome, E>,
+) -> Result<Outcome, E> {
+    let mut all = Portion::default();
+    let outcome = judge(&mut |portion| {
+        all.append(portion);
+        Ok(())
+    });
+    Ok(outcome?.holding(all))
+}
 /// As [`verify_with`], for those who ask what the objects are to each other.
 pub(crate) fn verify_graph(
     repository: &Repository,
@@ -259,74 +335,123 @@ pub(crate) fn verify_graph(
     judge: &Judge<'_>,
     statements: Option<&dyn Statements>,
 ) -> Result<(Outcome, Graph), RepositoryError> {
-    let hash = repository.hash();
-    // A handful is examined sooner than anything is looked up.
-    let cache = match selection.is_small() {
-        true => None,
-        false => judge.cache(hash),
-    };
-    let memory = cache.and_then(|cache| Recall::open(cache, judge, hash));
-    let mut walk = repository.walk_remembering(selection, memory)?;
-    let examine = |found: Found| Looked {
-        place: found.place,
-        is_known: matches!(found.content, Content::Known(..)),
-        examined: examine(found, hash, judge),
-    };
-    let go_on = |_: &Found| !judge.stopper().is_stopped();
-    let found = walk.by_ref().take_while(go_on);
-    // What is known needs no threads.
-    let mut known = Vec::new();
-    let unknown = found.filter_map(|found| match found.content {
-        Content::Known(..) => {
-            known.push(examine(found));
-            None
-        }
-        _ => Some(found),
-    });
-    let mut examined = on_all_cores(unknown, (), |(), found| examine(found));
-    examined.append(&mut known);
-    examined.sort_unstable_by_key(|it| it.place);
-    let graph = walk.into_graph();
-    if let Some(cache) = cache {
-        keep(cache, (&graph, &examined), judge, hash);
-    }
-    let order = order(
-        &graph,
-        examined.iter().map(|it| (it.place, &it.examined)),
-        judge,
-    );
-    let ground = Ground::new(repository, &graph, statements, selection);
-    let asks_around = judge.asks_around();
-    let mut objects = Vec::new();
-    // From the last on, so that what is done with gives its memory back.
-    examined.reverse();
-    while let Some(Looked {
-        place, examined, ..
-    }) = take_last(&mut examined)
-    {
-        let Some(number) = graph.number_at(place) else {
-            continue;
+    let mut run = Run::examine(repository, selection, judge)?;
+    let outcome = collected(|take| run.decide(statements, take))?;
+    Ok((outcome, run.graph))
+}
+
+/// A selection whose objects are examined.
+struct Run<'r> {
+    repository: &'r Repository,
+    selection: &'r Selection,
+    judge: &'r Judge<'r>,
+    graph: Graph,
+    examined: Examinations<'r>,
+}
+
+impl<'r> Run<'r> {
+    fn examine(
+        repository: &'r Repository,
+        selection: &'r Selection,
+        judge: &'r Judge<'r>,
+    ) -> Result<Self, RepositoryError> {
+        let hash = repository.hash();
+        // A handful is examined sooner than anything is looked up.
+        let cache = match selection.is_small() {
+            true => None,
+            false => judge.cache(hash),
         };
-        let Some(node) = graph.nodes().get(number) else {
-            continue;
+        let memory = cache.and_then(|cache| Recall::open(cache, judge, hash));
+        let mut walk = repository.walk_remembering(selection, memory)?;
+        let examined = Mutex::new(Examinations::new(judge));
+        let examine = |found: Found| {
+            let place = found.place;
+            let looked = Looked {
+                is_known: matches!(found.content, Content::Known(..)),
+                examined: examine(found, hash, judge),
+            };
+            let times = judge.times(&looked.examined);
+            let mut examined = examined.lock().unwrap_or_else(PoisonError::into_inner);
+            examined.add(place, looked, times);
         };
-        let order = order.get(number).copied().unwrap_or(Order::Unknown);
-        let judgement = if asks_around {
-            let scene = Scene::of(&ground, judge, (number, node.id), &examined);
-            judge.decide_in(&examined, order, &scene)
-        } else {
-            judge.decide(examined, order)
-        };
-        objects.push(JudgedObject {
-            id: node.id,
-            kind: node.kind,
-            dated: node.time,
-            judgement,
+        let go_on = |_: &Found| !judge.stopper().is_stopped();
+        let found = walk.by_ref().take_while(go_on);
+        // What is known needs no threads.
+        let unknown = found.filter_map(|found| match found.content {
+            Content::Known(..) => {
+                examine(found);
+                None
+            }
+            _ => Some(found),
         });
+        on_all_cores(unknown, (), |(), found| examine(found));
+        let run = Self {
+            repository,
+            selection,
+            judge,
+            graph: walk.into_graph(),
+            examined: examined
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        };
+        if let Some(cache) = cache {
+            run.keep(Keeper::new(cache, judge, hash));
+        }
+        Ok(run)
     }
-    excuse(repository, &mut objects, &[judge.policy()], judge.now())?;
-    let outcome = Outcome::new(repository, selection, judge, objects)?;
-    Ok((outcome, graph))
+
+    fn keep(&self, mut keeper: Keeper<'_>) {
+        for place in 0..self.graph.len() {
+            if let Some((_, node)) = self.graph.at(place)
+                && let Some(looked) = self.examined.written(place, &node.id)
+                && !looked.is_known
+            {
+                keeper.keep(&self.graph, node, &looked.examined);
+            }
+        }
+        keeper.end();
+    }
+
+    fn decide<E: From<RepositoryError>>(
+        &mut self,
+        statements: Option<&dyn Statements>,
+        take: Take<'_, E>,
+    ) -> Result<Outcome, E> {
+        let Self {
+            repository,
+            selection,
+            judge,
+            graph,
+            examined,
+        } = self;
+        let times = (0..graph.len()).filter_map(|place| Some((place, examined.times(place)?)));
+        let strong = date(graph, times.collect::<Vec<_>>());
+        let order = order(graph, &strong, judge);
+        drop(strong);
+        let ground = Ground::new(repository, graph, statements, selection);
+        let excuses = Excuses::new(repository, vec![judge.policy()], judge.now());
+        let mut telling = Telling::new(repository, selection, judge, take)?;
+        let asks_around = judge.asks_around();
+        for place in 0..graph.len() {
+            let Some((number, node)) = graph.at(place) else {
+                continue;
+            };
+            let Some(Looked { examined, .. }) = examined.take(place, &node.id) else {
+                continue;
+            };
+            let order = order.get(number).copied().unwrap_or(Order::Unknown);
+            let judgement = if asks_around {
+                let scene = Scene::of(&ground, judge, (number, node.id), &examined);
+                judge.decide_in(&examined, order, &scene)
+            } else {
+                judge.decide(examined, order)
+            };
+            let mut object = JudgedObject::new(node, judgement);
+            excuses.excuse(&mut object)?;
+            telling.tell(object)?;
+        }
+        telling.end()
+    }
 }
 
 /// Does the same with each of many; with a handful at once, sooner than threads begin.
@@ -343,73 +468,129 @@ pub(crate) fn on_all_cores<I: Send, S: Clone + Send, T: Send>(
     done
 }
 
-/// Takes the last of many, and from time to time gives back the memory of those before.
-fn take_last<T>(items: &mut Vec<T>) -> Option<T> {
-    if items.len().is_multiple_of(1 << 16) {
-        items.shrink_to_fit();
-    }
-    items.pop()
+/// What accepts an object that the steps do not: an exception that a policy makes, or its baseline,
+/// at or before which history is taken as it is.
+pub(crate) struct Excuses<'r> {
+    repository: &'r Repository,
+    policies: Vec<&'r Policy>,
+    now: UnixTime,
+    /// What lies at or before the baselines, once somebody asks.
+    before: OnceCell<HashSet<ObjectId>>,
 }
 
-/// Accepts what a policy makes an exception for, and what lies at or before its baseline.
-pub(crate) fn excuse(
-    repository: &Repository,
-    objects: &mut [JudgedObject],
-    policies: &[&Policy],
-    now: UnixTime,
-) -> Result<(), RepositoryError> {
-    let mut refused: Vec<_> = objects
-        .iter_mut()
-        .filter(|object| object.judgement.is_excusable())
-        .collect();
-    for object in &mut refused {
+impl<'r> Excuses<'r> {
+    pub(crate) fn new(
+        repository: &'r Repository,
+        policies: Vec<&'r Policy>,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            repository,
+            policies,
+            now,
+            before: OnceCell::new(),
+        }
+    }
+
+    /// Accepts an object if there is something to excuse, and something excuses it.
+    pub(crate) fn excuse(&self, object: &mut JudgedObject) -> Result<(), RepositoryError> {
+        if !object.judgement.is_excusable() {
+            return Ok(());
+        }
         let id = object.id.to_string();
-        let mut exceptions = policies.iter().filter_map(|it| it.exception(&id, now));
-        if let Some((by, _)) = exceptions.next() {
+        let mut policies = self.policies.iter();
+        if let Some((by, _)) = policies.find_map(|policy| policy.exception(&id, self.now)) {
             object.judgement.excused(Arc::clone(by));
+        } else if self.before()?.contains(&object.id) {
+            object.judgement.excused(BASELINE.into());
         }
+        Ok(())
     }
-    let before = match refused.iter().any(|it| it.judgement.is_excusable()) {
-        true => repository.reached_by(policies.iter().flat_map(|it| it.baseline()))?,
-        false => HashSet::new(),
-    };
-    let by: Arc<str> = BASELINE.into();
-    for object in refused {
-        if object.judgement.is_excusable() && before.contains(&object.id) {
-            object.judgement.excused(Arc::clone(&by));
+
+    fn before(&self) -> Result<&HashSet<ObjectId>, RepositoryError> {
+        if let Some(before) = self.before.get() {
+            return Ok(before);
         }
+        let ends = self.policies.iter().flat_map(|policy| policy.baseline());
+        let before = self.repository.reached_by(ends)?;
+        Ok(self.before.get_or_init(|| before))
     }
-    Ok(())
 }
 
 /// What stands for a rule where a policy takes history as it is.
 pub(crate) const BASELINE: &str = "at or before the baseline";
 
-impl Outcome {
+/// Tells judged objects as they come, and counts them.
+pub(crate) struct Telling<'t, E> {
+    outcome: Outcome,
+    /// Where a shallow clone ends.
+    boundary: HashSet<ObjectId>,
+    portion: Portion,
+    take: Take<'t, E>,
+}
+
+impl<'t, E> Telling<'t, E> {
+    /// Begins, when everything is examined.
     pub(crate) fn new(
         repository: &Repository,
         selection: &Selection,
         judge: &Judge<'_>,
-        objects: Vec<JudgedObject>,
+        take: Take<'t, E>,
     ) -> Result<Self, RepositoryError> {
-        let boundary: HashSet<_> = repository.shallow_boundary()?.into_iter().collect();
-        let ids = objects.iter().map(|object| object.id);
-        let shallow = ids.filter(|id| boundary.contains(id)).collect();
+        let portion = Portion {
+            authorities: judge.authorities(),
+            ..Portion::default()
+        };
         Ok(Self {
+            outcome: Outcome::new(repository, selection, judge),
+            boundary: repository.shallow_boundary()?.into_iter().collect(),
+            portion,
+            take,
+        })
+    }
+
+    pub(crate) fn tell(&mut self, object: JudgedObject) -> Result<(), E> {
+        let shallow = Some(object.id).filter(|id| self.boundary.contains(id));
+        self.outcome.shallow.extend(shallow);
+        self.outcome.count(object.judgement.verdict());
+        self.portion.objects.push(object);
+        match self.portion.objects.len() {
+            ..PORTION => Ok(()),
+            _ => self.flush(),
+        }
+    }
+
+    pub(crate) fn end(mut self) -> Result<Outcome, E> {
+        self.flush()?;
+        Ok(self.outcome)
+    }
+
+    fn flush(&mut self) -> Result<(), E> {
+        let next = Portion {
+            authorities: self.portion.authorities,
+            ..Portion::default()
+        };
+        (self.take)(std::mem::replace(&mut self.portion, next))
+    }
+}
+
+impl Outcome {
+    fn new(repository: &Repository, selection: &Selection, judge: &Judge<'_>) -> Self {
+        Self {
             repository: repository.path().display().to_string(),
             range: selection.text().to_owned(),
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
             asked_at: judge.now(),
-            objects,
-            shallow,
-            authorities: judge.authorities(),
+            portion: Portion::default(),
+            summary: Summary::default(),
+            codes: Vec::new(),
+            shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),
             interrupted: judge.stopper().is_stopped(),
             places: HashMap::new(),
-            attested: HashMap::new(),
-        })
+        }
     }
 }
 
@@ -417,10 +598,6 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
     if let Content::Known(_, examined) = found.content {
         judge.count();
         return *examined;
-    }
-    if !found.is_intact() {
-        let detail = "the object store has other bytes under this name";
-        return Examined::refused(Refusal::new(Code::ObjectMalformed, detail));
     }
     let refusal = match &found.content {
         Content::Raw(kind, raw) => {
@@ -430,6 +607,10 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
             return judge.examine_named(Some(&found.id), evidence).with(beside);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
+        Content::Damaged(_) => {
+            let detail = "the object store has other bytes under this name";
+            Refusal::new(Code::ObjectMalformed, detail)
+        }
         Content::TooLarge(kind) => Refusal::new(
             Code::ObjectTooLarge,
             format!("the {kind} is longer than {OBJECT_MAX} bytes"),
@@ -443,40 +624,46 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
     Examined::refused(refusal)
 }
 
-/// Places every object of a graph among its neighbours.
-pub(crate) fn order<'e>(
-    graph: &Graph,
-    examined: impl IntoIterator<Item = (usize, &'e Examined)>,
-    judge: &Judge<'_>,
-) -> Vec<Order> {
-    let placed = placed(graph, examined, judge);
-    place(&placed, judge.policy().skew_seconds())
-}
-
-/// Returns what each object of a graph says of its time.
-pub(crate) fn placed<'g, 'e>(
-    graph: &'g Graph,
-    examined: impl IntoIterator<Item = (usize, &'e Examined)>,
-    judge: &Judge<'_>,
-) -> Vec<Placed<'g>> {
-    let mut placed: Vec<_> = graph
-        .nodes()
-        .iter()
-        .map(|node| Placed {
-            declared: node.time,
-            strong: None,
-            parents: node.parents.as_deref(),
-        })
-        .collect();
-    for (position, examined) in examined {
-        if let Some(number) = graph.number_at(position)
-            && let Some(object) = placed.get_mut(number)
-        {
-            object.strong = judge.strong_time(examined);
-            object.declared = examined.declared().or(object.declared);
+/// Takes what examined objects, by their places, say of their times: gives their nodes the dates that
+/// are signed, and returns for every node the time that stands on more than its own word.
+pub(crate) fn date(
+    graph: &mut Graph,
+    times: impl IntoIterator<Item = (usize, Times)>,
+) -> Vec<Option<UnixTime>> {
+    let mut strong = vec![None; graph.nodes().len()];
+    for (place, times) in times {
+        let Some(number) = graph.number_at(place) else {
+            continue;
+        };
+        if let Some(strong) = strong.get_mut(number) {
+            *strong = times.strong;
+        }
+        if let Some(declared) = times.declared {
+            graph.set_time(number, declared);
         }
     }
-    placed
+    strong
+}
+
+/// Places every object of a graph among its neighbours.
+pub(crate) fn order(graph: &Graph, strong: &[Option<UnixTime>], judge: &Judge<'_>) -> Vec<Order> {
+    let skew = judge.policy().skew_seconds();
+    place(graph.nodes().len(), placed(graph, strong), skew)
+}
+
+/// Returns who says of a node what there is to say of its place.
+pub(crate) fn placed<'g>(
+    graph: &'g Graph,
+    strong: &'g [Option<UnixTime>],
+) -> impl Fn(usize) -> Placed<'g> {
+    |number| {
+        let node = graph.nodes().get(number);
+        Placed {
+            declared: node.and_then(|node| node.time),
+            strong: strong.get(number).copied().flatten(),
+            parents: node.and_then(|node| node.parents.as_deref()),
+        }
+    }
 }
 
 /// Has that many threads judge selections, from now on.

@@ -34,7 +34,7 @@ pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
     transfer::push_new,
-    verify::{attested, with_statements},
+    verify::{attested, with_attestations, with_statements},
 };
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},

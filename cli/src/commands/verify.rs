@@ -6,7 +6,6 @@ mod progress;
 mod vsa;
 
 use std::{
-    collections::BTreeSet,
     env,
     io::{self, BufWriter, Read as _, Write},
     num::NonZeroUsize,
@@ -15,14 +14,18 @@ use std::{
 };
 
 use notme_verifier::{
-    Cache, Judge, Lineage, Outcome as Verdicts, Repository, explain::explain, report,
-    repository::Selection, verify::limit_threads, verify_with,
+    Cache, Judge, Lineage, Outcome as Verdicts, Repository,
+    explain::explain,
+    report::{self, Lines},
+    repository::Selection,
+    stated::Statements,
+    verify::{Portion, limit_threads, verify_each},
 };
 
 use crate::{
     arguments::{ReportFormat, Verify},
     commands::{
-        attest::{attested, kept_in, with_statements},
+        attest::{attested, kept_in, with_attestations},
         trust,
     },
     failure::{Exit, Failure, Outcome},
@@ -87,43 +90,33 @@ fn judged(
         None => Some(repository.counter(&selection)),
     };
     let kept = kept_in(repository)?;
-    let verdicts = with_statements(kept.as_ref(), &grounds, |statements| {
-        progress::shown(judge, counter, || match &lineage {
-            Some(lineage) => lineage.verify(&selection, statements),
-            None => verify_with(repository, &selection, judge, statements),
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut report = Report::of(arguments);
+    let verdicts = with_attestations(kept.as_ref(), &grounds, |attestations| {
+        let statements = attestations.map(|it| -> &dyn Statements { it });
+        progress::shown(judge, counter, |bar| {
+            let mut take = |judged: Portion| {
+                bar.end();
+                report.take(attested(attestations, judged)?, judge, &mut out)
+            };
+            match &lineage {
+                Some(lineage) => lineage.verify_each(&selection, statements, &mut take),
+                None => verify_each(repository, &selection, judge, statements, &mut take),
+            }
         })
     })?;
     listening.end();
-    let mut verdicts = attested(kept, &grounds, verdicts)?;
-    if let ReportFormat::Sarif | ReportFormat::Github | ReportFormat::Gitlab = arguments.format {
-        verdicts = verdicts.with_places(repository);
-    }
-
-    let mut out = BufWriter::new(io::stdout().lock());
-    match arguments.format {
-        ReportFormat::Text if arguments.explain => {
-            for object in verdicts.objects() {
-                writeln!(
-                    out,
-                    "{} {}\n",
-                    object.kind().unwrap_or("object"),
-                    object.id()
-                )?;
-                writeln!(out, "{}", explain(object.judgement(), judge))?;
-            }
+    let verdicts = match report {
+        Report::Explained => verdicts,
+        Report::Lines(lines) => {
+            lines.end(&verdicts, &mut out)?;
+            verdicts
         }
-        ReportFormat::Text if arguments.fold => report::write_folded(&verdicts, &mut out)?,
-        ReportFormat::Text => report::write_text(&verdicts, &mut out)?,
-        ReportFormat::Json => report::write_json(&verdicts, &mut out)?,
-        ReportFormat::Jsonl => report::write_jsonl(&verdicts, &mut out)?,
-        ReportFormat::Sarif => report::write_sarif(&verdicts, &mut out)?,
-        ReportFormat::Junit => report::write_junit(&verdicts, &mut out)?,
-        ReportFormat::Markdown => report::write_markdown(&verdicts, &mut out)?,
-        ReportFormat::Github => report::write_github(&verdicts, &mut out)?,
-        ReportFormat::Gitlab => report::write_gitlab(&verdicts, &mut out)?,
-        ReportFormat::Html => report::write_html(&verdicts, &mut out)?,
-        ReportFormat::Vsa => vsa::write(home, repository, &verdicts, arguments, &mut out)?,
-    }
+        Report::Whole(format, objects) => {
+            let verdicts = verdicts.holding(objects);
+            write_whole(home, repository, verdicts, (arguments, format), &mut out)?
+        }
+    };
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
@@ -138,6 +131,94 @@ fn judged(
         3 => Exit::Undecided,
         _ => Exit::No,
     })
+}
+
+/// What becomes of judged objects.
+enum Report {
+    /// They are explained.
+    Explained,
+    /// They are told as they come.
+    Lines(Lines),
+    /// They are told when all are there.
+    Whole(Document, Portion),
+}
+
+/// A report that begins with what is known at the end.
+#[derive(Clone, Copy)]
+enum Document {
+    Json,
+    Sarif,
+    Junit,
+    Markdown,
+    Github,
+    Gitlab,
+    Html,
+    Vsa,
+}
+
+impl Report {
+    fn of(arguments: &Verify) -> Self {
+        let document = match arguments.format {
+            ReportFormat::Text if arguments.explain => return Self::Explained,
+            ReportFormat::Text if arguments.fold => return Self::Lines(Lines::folded()),
+            ReportFormat::Text => return Self::Lines(Lines::Text),
+            ReportFormat::Jsonl => return Self::Lines(Lines::Jsonl),
+            ReportFormat::Json => Document::Json,
+            ReportFormat::Sarif => Document::Sarif,
+            ReportFormat::Junit => Document::Junit,
+            ReportFormat::Markdown => Document::Markdown,
+            ReportFormat::Github => Document::Github,
+            ReportFormat::Gitlab => Document::Gitlab,
+            ReportFormat::Html => Document::Html,
+            ReportFormat::Vsa => Document::Vsa,
+        };
+        Self::Whole(document, Portion::default())
+    }
+
+    fn take(
+        &mut self,
+        judged: Portion,
+        judge: &Judge<'_>,
+        out: &mut impl Write,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Explained => {
+                for object in judged.objects() {
+                    writeln!(out, "{} {}\n", object.kind_word(), object.id())?;
+                    writeln!(out, "{}", explain(object.judgement(), judge))?;
+                }
+            }
+            Self::Lines(lines) => lines.write(&judged, out)?,
+            Self::Whole(_, objects) => objects.append(judged),
+        }
+        Ok(())
+    }
+}
+
+fn write_whole(
+    home: &Home,
+    repository: &Repository,
+    verdicts: Verdicts,
+    (arguments, document): (&Verify, Document),
+    out: &mut impl Write,
+) -> Result<Verdicts, Failure> {
+    let verdicts = match document {
+        Document::Sarif | Document::Github | Document::Gitlab => verdicts.with_places(repository),
+        Document::Json | Document::Junit | Document::Markdown | Document::Html | Document::Vsa => {
+            verdicts
+        }
+    };
+    match document {
+        Document::Json => report::write_json(&verdicts, out)?,
+        Document::Sarif => report::write_sarif(&verdicts, out)?,
+        Document::Junit => report::write_junit(&verdicts, out)?,
+        Document::Markdown => report::write_markdown(&verdicts, out)?,
+        Document::Github => report::write_github(&verdicts, out)?,
+        Document::Gitlab => report::write_gitlab(&verdicts, out)?,
+        Document::Html => report::write_html(&verdicts, out)?,
+        Document::Vsa => vsa::write(home, repository, &verdicts, arguments, out)?,
+    }
+    Ok(verdicts)
 }
 
 /// Opens the repository that git would: the one that the environment names, as in a hook, or the
@@ -210,14 +291,10 @@ fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, F
 /// Says on stderr what stands behind the verdicts, and what to do about them.
 fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     talk_of(repository, grounds, verdicts)?;
-    let codes: BTreeSet<_> = verdicts
-        .objects()
-        .iter()
-        .filter_map(|object| object.judgement().verdict().code())
-        .map(|code| (code.as_str(), code.fix()))
-        .collect();
-    for (code, fix) in codes {
-        writeln!(io::stderr(), "hint: {code}: {fix}")?;
+    let mut codes: Vec<_> = verdicts.codes().iter().collect();
+    codes.sort_unstable_by_key(|code| code.as_str());
+    for code in codes {
+        writeln!(io::stderr(), "hint: {code}: {}", code.fix())?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! its own file, and keeps the ones that it opened.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -21,10 +21,6 @@ use super::{
 };
 use crate::load::is_private;
 
-/// What all files together may take. The contexts that were written longest ago go first.
-const SIZE_MAX: u64 = 1 << 30;
-/// What one file may take: with it and one to join it with, there is still room.
-const FILE_MAX: u64 = SIZE_MAX / 2;
 /// What ends the name of a file that is whole.
 const WHOLE: &str = "verdicts";
 /// What ends the name of one that is not.
@@ -104,6 +100,8 @@ impl Cache {
             self.note_unread(&directory, &error);
             return Vec::new();
         }
+        // What is used goes last. Where nothing can be written, nothing goes.
+        let _ = File::open(&directory).and_then(|it| it.set_modified(SystemTime::now()));
         let mut segments = Vec::new();
         for path in names.iter().rev() {
             match check_private(path).and_then(|()| Segment::open(path, context, id_length)) {
@@ -145,34 +143,43 @@ impl Cache {
         ));
     }
 
-    /// Takes away the contexts that were written longest ago, until the rest is small enough, and
-    /// what runs left behind that never ended.
+    /// What one file may take: with it and one to join it with, there is still room.
+    const fn file_max(&self) -> u64 {
+        self.most / 2
+    }
+
+    /// Takes away what there is too much of: the contexts that were used longest ago, and then what
+    /// stands beside a file that is spared.
     fn prune(&self, spared: &Path) -> io::Result<()> {
+        let own = spared.parent().unwrap_or(spared);
         let mut contexts = Vec::new();
         let mut total = 0;
         for directory in fs::read_dir(self.path())? {
             let directory = directory?.path();
-            let (mut size, mut written) = (0, SystemTime::UNIX_EPOCH);
-            for file in fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let Ok(metadata) = file.metadata() else {
-                    continue;
-                };
-                size += metadata.len();
-                written = written.max(metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
-            }
+            let used = fs::metadata(&directory).and_then(|it| it.modified());
+            let files = fs::read_dir(&directory).into_iter().flatten().flatten();
+            let sizes = files.map(|file| file.metadata().map_or(0, |it| it.len()));
+            let size: u64 = sizes.sum();
             total += size;
-            if directory != spared {
-                contexts.push((written, size, directory));
+            if directory != own {
+                contexts.push((used.unwrap_or(SystemTime::UNIX_EPOCH), size, directory));
             }
         }
         contexts.sort_unstable();
         for (_, size, directory) in contexts {
-            if total <= SIZE_MAX {
-                break;
+            if total <= self.most {
+                return Ok(());
             }
             // What is no directory is none of ours.
             if fs::remove_dir_all(directory).is_ok() {
                 total -= size;
+            }
+        }
+        if total > self.most {
+            for path in files(own, WHOLE)? {
+                if path != spared {
+                    fs::remove_file(path)?;
+                }
             }
         }
         Ok(())
@@ -209,7 +216,7 @@ impl Shelf<'_> {
 impl Filling<'_> {
     /// Adds what is to be written of an object.
     pub(crate) fn add(&mut self, id: ObjectId, entry: &[u8]) {
-        if self.new.size() > FILE_MAX {
+        if self.new.size() > self.cache.file_max() {
             return;
         }
         if let Err(error) = self.new.add(id, entry) {
@@ -240,7 +247,9 @@ impl Filling<'_> {
         let mut joined = Vec::new();
         for mut segment in cache.segments(context, id_length) {
             let size = fs::metadata(segment.path()).map_or(u64::MAX, |it| it.len());
-            if segment.count() > 2 * new.count() || size.saturating_add(new.size()) > FILE_MAX {
+            if segment.count() > 2 * new.count()
+                || size.saturating_add(new.size()) > cache.file_max()
+            {
                 continue;
             }
             new.absorb(&mut segment)?;
@@ -265,7 +274,7 @@ impl Filling<'_> {
                 let _ = fs::remove_file(abandoned);
             }
         }
-        cache.prune(&directory)
+        cache.prune(&place)
     }
 }
 
@@ -305,5 +314,84 @@ fn check_private(path: &Path) -> io::Result<()> {
             io::ErrorKind::PermissionDenied,
             "others can change it",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use notme_core::object::HashKind;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ENTRY: [u8; 1000] = [7; 1000];
+
+    fn context(number: u8) -> Context {
+        Context::new("examined", HashKind::Sha1, &[&number.to_string()])
+    }
+
+    fn id(number: u8) -> ObjectId {
+        ObjectId::from([number; 20])
+    }
+
+    fn keep(cache: &Cache, context: Context, ids: impl IntoIterator<Item = u8>) {
+        let mut filling = cache.fill(context, 20).unwrap();
+        for number in ids {
+            filling.add(id(number), &ENTRY);
+        }
+        filling.finish();
+        assert_eq!(cache.notes(), Vec::<String>::new());
+    }
+
+    fn has(cache: &Cache, context: Context, number: u8) -> bool {
+        cache.shelf(context, 20).get(&id(number)).is_some()
+    }
+
+    fn of_at_most(most: u64) -> (TempDir, Cache) {
+        let place = TempDir::new().unwrap();
+        let cache = Cache::new(place.path().join("cache"));
+        (place, Cache { most, ..cache })
+    }
+
+    #[test]
+    fn the_context_that_was_used_longest_ago_goes_first() {
+        let (_place, cache) = of_at_most(7_000);
+        for number in 0..3 {
+            keep(&cache, context(number), [1, 2]);
+            let ago = Duration::from_secs(100 - u64::from(number));
+            let directory = File::open(cache.home_of(context(number))).unwrap();
+            directory.set_modified(SystemTime::now() - ago).unwrap();
+        }
+        assert!(has(&cache, context(0), 1));
+        keep(&cache, context(3), [1, 2]);
+        let kept = [0, 1, 2, 3].map(|number| has(&cache, context(number), 1));
+        assert_eq!(kept, [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_context_that_grew_too_large_begins_anew() {
+        let (_place, cache) = of_at_most(10_000);
+        let large = context(0);
+        keep(&cache, large, [1, 2, 3, 4]);
+        keep(&cache, large, [5, 6, 7, 8]);
+        assert!(has(&cache, large, 1) && has(&cache, large, 5));
+        keep(&cache, large, [9, 10, 11, 12]);
+        assert!(!has(&cache, large, 1) && !has(&cache, large, 5));
+        assert!(has(&cache, large, 9));
+        let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
+        let files = files(&cache.home_of(large), WHOLE).unwrap();
+        assert!(files.iter().map(size).sum::<u64>() <= 10_000);
+    }
+
+    #[test]
+    fn what_does_not_fit_a_file_is_not_kept() {
+        let (_place, cache) = of_at_most(6_000);
+        keep(&cache, context(0), 0..100);
+        let count = (0..100)
+            .filter(|number| has(&cache, context(0), *number))
+            .count();
+        assert_eq!(count, 3);
     }
 }

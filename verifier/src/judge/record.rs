@@ -34,7 +34,7 @@ const ALGORITHMS: [&str; 7] = [
 
 impl Examined {
     /// Writes it down; `None` when it is none of what can be.
-    pub(crate) fn write(&self, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
+    pub(crate) fn write(&self, judge: &Judge<'_>, to: &mut Writer<'_>) -> Option<()> {
         let Self(examined, merge_tags) = self;
         if merge_tags.is_some() {
             // Few commits have any.
@@ -64,7 +64,7 @@ impl Examined {
     }
 }
 
-fn write_unproven(unproven: &Unproven, to: &mut Writer) {
+fn write_unproven(unproven: &Unproven, to: &mut Writer<'_>) {
     let Unproven {
         refusal,
         format,
@@ -83,7 +83,7 @@ fn read_unproven(from: &mut Reader<'_>) -> Option<Unproven> {
     })
 }
 
-fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
+fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer<'_>) -> Option<()> {
     let Signed {
         established,
         declared,
@@ -160,7 +160,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
     })
 }
 
-fn write_standing(standing: &Standing, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
+fn write_standing(standing: &Standing, judge: &Judge<'_>, to: &mut Writer<'_>) -> Option<()> {
     let (facts, vouched, refusal) = standing.parts();
     write_facts(facts, to)?;
     to.byte(u8::from(vouched.is_some()));
@@ -178,7 +178,7 @@ fn read_standing(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Standing> {
     Some(Standing::new(facts, vouched, refusal))
 }
 
-fn write_facts(facts: &Facts, to: &mut Writer) -> Option<()> {
+fn write_facts(facts: &Facts, to: &mut Writer<'_>) -> Option<()> {
     let Facts {
         kid,
         serial,
@@ -187,71 +187,76 @@ fn write_facts(facts: &Facts, to: &mut Writer) -> Option<()> {
         issued_at,
         epoch,
         session,
-        payload_sha256,
+        // It was compared, and the binding says how it came out.
+        payload_sha256: _,
         activity,
         names,
         is_certified,
         algorithm,
     } = facts;
-    write_kid(to, kid);
     to.bytes(serial);
     to.time(*not_before);
     to.time(*not_after);
     to.maybe(*issued_at, Writer::time);
-    to.maybe(*epoch, Writer::number);
-    to.maybe(session.as_ref(), |to, it| to.raw(it));
-    to.maybe(payload_sha256.as_ref(), |to, it| to.raw(it));
-    to.maybe(activity.as_deref(), Writer::text);
-    to.maybe(names.as_deref(), |to, it| {
-        let openpgp::Names {
-            fingerprint,
-            primary,
-            user_id,
-        } = it;
-        to.bytes(fingerprint.as_bytes());
-        to.bytes(primary.as_bytes());
-        to.text(user_id);
-    });
-    to.byte(u8::from(*is_certified));
-    let number = match algorithm {
-        None => 0,
-        Some(name) => ALGORITHMS.iter().position(|it| it == name)? + 1,
-    };
-    to.number(u64::try_from(number).ok()?);
-    Some(())
-}
-
-fn read_facts(from: &mut Reader<'_>) -> Option<Facts> {
-    let kid = read_kid(from)?;
-    let serial = from.bytes()?;
-    let (not_before, not_after) = (from.time()?, from.time()?);
-    Some(Facts {
-        issued_at: from.maybe(Reader::time)?,
-        epoch: from.maybe(Reader::number)?,
-        session: from.maybe(Reader::array)?,
-        payload_sha256: from.maybe(Reader::array)?,
-        activity: from.maybe(read_text)?,
-        names: from.maybe(|from| {
-            Some(Box::new(openpgp::Names {
-                fingerprint: read_fingerprint(from)?,
-                primary: read_fingerprint(from)?,
-                user_id: read_text(from)?,
-            }))
-        })?,
-        is_certified: match from.byte()? {
-            0 => false,
-            1 => true,
-            _ => return None,
-        },
-        algorithm: match from.size()? {
-            0 => None,
-            number => Some(*ALGORITHMS.get(number - 1)?),
-        },
-        ..Facts::new(kid, serial, not_before, not_after)
+    // What certificates for one key share.
+    to.common(|to| {
+        write_kid(to, kid);
+        to.maybe(*epoch, Writer::number);
+        to.maybe(session.as_ref(), |to, it| to.raw(it));
+        to.maybe(activity.as_deref(), Writer::text);
+        to.maybe(names.as_deref(), |to, it| {
+            let openpgp::Names {
+                fingerprint,
+                primary,
+                user_id,
+            } = it;
+            to.bytes(fingerprint.as_bytes());
+            to.bytes(primary.as_bytes());
+            to.text(user_id);
+        });
+        to.byte(u8::from(*is_certified));
+        let number = match algorithm {
+            None => 0,
+            Some(name) => ALGORITHMS.iter().position(|it| it == name)? + 1,
+        };
+        to.number(u64::try_from(number).ok()?);
+        Some(())
     })
 }
 
-fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Option<()> {
+fn read_facts(from: &mut Reader<'_>) -> Option<Facts> {
+    let serial = from.bytes()?;
+    let (not_before, not_after) = (from.time()?, from.time()?);
+    let issued_at = from.maybe(Reader::time)?;
+    from.common(|from| {
+        let kid = read_kid(from)?;
+        Some(Facts {
+            issued_at,
+            epoch: from.maybe(Reader::number)?,
+            session: from.maybe(Reader::array)?,
+            activity: from.maybe(read_text)?,
+            names: from.maybe(|from| {
+                Some(Box::new(openpgp::Names {
+                    fingerprint: read_fingerprint(from)?,
+                    primary: read_fingerprint(from)?,
+                    user_id: read_text(from)?,
+                }))
+            })?,
+            is_certified: match from.byte()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            algorithm: match from.size()? {
+                0 => None,
+                number => Some(*ALGORITHMS.get(number - 1)?),
+            },
+            ..Facts::new(kid, serial, not_before, not_after)
+        })
+    })
+}
+
+fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer<'_>) -> Option<()> {
     let Vouched {
         identity,
         issuer,
@@ -260,49 +265,53 @@ fn write_vouched(vouched: &Vouched, judge: &Judge<'_>, to: &mut Writer) -> Optio
         issuers_from,
         issuers_until,
     } = vouched;
-    to.maybe(identity.as_deref(), Writer::text);
-    to.maybe(issuer.as_deref(), Writer::text);
-    to.number(u64::try_from(judge.anchors.position(anchor)?).ok()?);
     to.time(*issuers_from);
     to.time(*issuers_until);
-    // Most often the root is all there is above a leaf.
-    let explicit = (*issuers != Issuer::root_of(anchor)).then_some(issuers);
-    to.maybe(explicit, |to, issuers| {
-        to.number(u64::try_from(issuers.len()).unwrap_or(u64::MAX));
-        for Issuer { kid, serial_hex } in issuers.iter() {
-            write_kid(to, kid);
-            to.maybe(serial_hex.as_deref(), Writer::text);
-        }
-    });
-    Some(())
-}
-
-fn read_vouched(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Vouched> {
-    let identity = from.maybe(Reader::text)?;
-    let issuer = from.maybe(Reader::text)?;
-    let anchor: &Arc<Anchor> = judge.anchors.get(from.size()?)?;
-    let (issuers_from, issuers_until) = (from.time()?, from.time()?);
-    let explicit = from.maybe(|from| {
-        let count = from.size()?;
-        let issuer = |from: &mut Reader<'_>| {
-            Some(Issuer {
-                kid: read_kid(from)?,
-                serial_hex: from.maybe(read_text)?,
-            })
-        };
-        (0..count).map(|_| issuer(from)).collect::<Option<_>>()
-    })?;
-    Some(Vouched {
-        identity: identity.map(|identity| judge.anchors.intern(identity)),
-        issuer: issuer.map(|issuer| judge.anchors.intern(issuer)),
-        issuers: explicit.unwrap_or_else(|| Issuer::root_of(anchor)),
-        anchor: Arc::clone(anchor),
-        issuers_from,
-        issuers_until,
+    to.common(|to| {
+        to.maybe(identity.as_deref(), Writer::text);
+        to.maybe(issuer.as_deref(), Writer::text);
+        to.number(u64::try_from(judge.anchors.position(anchor)?).ok()?);
+        // Most often the root is all there is above a leaf.
+        let explicit = (*issuers != Issuer::root_of(anchor)).then_some(issuers);
+        to.maybe(explicit, |to, issuers| {
+            to.number(u64::try_from(issuers.len()).unwrap_or(u64::MAX));
+            for Issuer { kid, serial_hex } in issuers.iter() {
+                write_kid(to, kid);
+                to.maybe(serial_hex.as_deref(), Writer::text);
+            }
+        });
+        Some(())
     })
 }
 
-fn write_time_stamp(to: &mut Writer, time_stamp: &TimeStamp) {
+fn read_vouched(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Vouched> {
+    let (issuers_from, issuers_until) = (from.time()?, from.time()?);
+    from.common(|from| {
+        let identity = from.maybe(Reader::text)?;
+        let issuer = from.maybe(Reader::text)?;
+        let anchor: &Arc<Anchor> = judge.anchors.get(from.size()?)?;
+        let explicit = from.maybe(|from| {
+            let count = from.size()?;
+            let issuer = |from: &mut Reader<'_>| {
+                Some(Issuer {
+                    kid: read_kid(from)?,
+                    serial_hex: from.maybe(read_text)?,
+                })
+            };
+            (0..count).map(|_| issuer(from)).collect::<Option<_>>()
+        })?;
+        Some(Vouched {
+            identity: identity.map(|identity| judge.anchors.intern(identity)),
+            issuer: issuer.map(|issuer| judge.anchors.intern(issuer)),
+            issuers: explicit.unwrap_or_else(|| Issuer::root_of(anchor)),
+            anchor: Arc::clone(anchor),
+            issuers_from,
+            issuers_until,
+        })
+    })
+}
+
+fn write_time_stamp(to: &mut Writer<'_>, time_stamp: &TimeStamp) {
     match time_stamp {
         TimeStamp::Untrusted => to.byte(0),
         TimeStamp::Invalid(detail) => {
@@ -331,7 +340,7 @@ fn read_time_stamp(from: &mut Reader<'_>) -> Option<TimeStamp> {
     })
 }
 
-fn write_log_entry(to: &mut Writer, log_entry: &LogEntry) {
+fn write_log_entry(to: &mut Writer<'_>, log_entry: &LogEntry) {
     match log_entry {
         LogEntry::Untrusted => to.byte(0),
         LogEntry::Invalid(detail) => {
@@ -365,7 +374,7 @@ fn read_log_entry(from: &mut Reader<'_>) -> Option<LogEntry> {
     })
 }
 
-fn write_refusal(to: &mut Writer, refusal: &Refusal) {
+fn write_refusal(to: &mut Writer<'_>, refusal: &Refusal) {
     let Refusal { code, detail } = refusal;
     to.text(code.as_str());
     to.maybe(detail.as_deref(), Writer::text);
@@ -378,7 +387,7 @@ fn read_refusal(from: &mut Reader<'_>) -> Option<Refusal> {
     })
 }
 
-fn write_claimed(to: &mut Writer, claimed: &Claimed) {
+fn write_claimed(to: &mut Writer<'_>, claimed: &Claimed) {
     let Claimed { kid, name } = claimed;
     write_kid(to, kid);
     to.text(name);
@@ -391,7 +400,7 @@ fn read_claimed(from: &mut Reader<'_>) -> Option<Claimed> {
     })
 }
 
-fn write_format(to: &mut Writer, format: SignatureFormat) {
+fn write_format(to: &mut Writer<'_>, format: SignatureFormat) {
     to.byte(match format {
         SignatureFormat::Cms => 0,
         SignatureFormat::Ssh => 1,
@@ -408,7 +417,7 @@ fn read_format(from: &mut Reader<'_>) -> Option<SignatureFormat> {
     })
 }
 
-fn write_kid(to: &mut Writer, kid: &KeyId) {
+fn write_kid(to: &mut Writer<'_>, kid: &KeyId) {
     to.raw(kid.as_bytes());
 }
 

@@ -2,65 +2,83 @@
 
 use std::io::{self, Write};
 
-use super::{laid_out, object_facts, object_line, short, write_summary};
-use crate::verify::{JudgedObject, Outcome};
+use super::{detail, laid_out, object_facts, short};
+use crate::verify::{JudgedObject, Portion};
 
-/// Writes what [`super::write_text`] writes, but neighbours of which it says the same on one line:
-/// the newest, the oldest, and how many. What is particular to each of them is left out.
-///
-/// # Errors
-/// What writing gives.
-pub fn write_folded(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    let mut run: Option<Run<'_>> = None;
-    for object in outcome.objects() {
-        let facts = object_facts(outcome, object);
+/// Neighbours of which the report says the same, so far.
+#[derive(Debug, Default)]
+pub struct Folding(Option<Run>);
+
+#[derive(Debug)]
+struct Run {
+    newest: String,
+    oldest: String,
+    length: usize,
+    verdict: &'static str,
+    facts: Vec<String>,
+    /// What is particular to the newest.
+    detail: Option<String>,
+}
+
+impl Folding {
+    /// Takes the next object, and writes those before it if it is not like them.
+    pub(super) fn add(
+        &mut self,
+        portion: &Portion,
+        object: &JudgedObject,
+        to: &mut impl Write,
+    ) -> io::Result<()> {
+        let facts = object_facts(portion, object);
         let verdict = object.judgement().verdict().word();
-        match &mut run {
+        match &mut self.0 {
             Some(run) if run.verdict == verdict && run.facts == facts => {
-                run.oldest = object;
+                run.oldest = short(object);
                 run.length += 1;
+                Ok(())
             }
             _ => {
                 let next = Run {
-                    newest: object,
-                    oldest: object,
+                    newest: short(object),
+                    oldest: short(object),
                     length: 1,
                     verdict,
                     facts,
+                    detail: detail(object.judgement()),
                 };
-                if let Some(run) = run.replace(next) {
-                    run.write(outcome, to)?;
+                match self.0.replace(next) {
+                    Some(run) => run.write(to),
+                    None => Ok(()),
                 }
             }
         }
     }
-    if let Some(run) = run {
-        run.write(outcome, to)?;
-    }
-    write_summary(outcome, to)
-}
 
-/// Neighbours in the report of which it says the same.
-struct Run<'a> {
-    newest: &'a JudgedObject,
-    oldest: &'a JudgedObject,
-    length: usize,
-    verdict: &'static str,
-    facts: Vec<String>,
-}
-
-impl Run<'_> {
-    fn write(self, outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-        if self.length == 1 {
-            return writeln!(to, "{}", object_line(outcome, self.newest));
+    /// Writes the last ones.
+    pub(super) fn end(self, to: &mut impl Write) -> io::Result<()> {
+        match self.0 {
+            Some(run) => run.write(to),
+            None => Ok(()),
         }
-        let head = format!(
-            "{:<10} {} to {}, {} objects",
-            self.verdict,
-            short(self.newest),
-            short(self.oldest),
-            self.length
-        );
-        writeln!(to, "{}", laid_out(&head, self.facts))
+    }
+}
+
+impl Run {
+    fn write(self, to: &mut impl Write) -> io::Result<()> {
+        let Self {
+            newest,
+            oldest,
+            length,
+            verdict,
+            mut facts,
+            detail,
+        } = self;
+        let head = match length {
+            1 => {
+                facts.extend(detail);
+                format!("{verdict:<10} {newest}")
+            }
+            _ => format!("{verdict:<10} {newest} to {oldest}, {length} objects"),
+        };
+        writeln!(to, "{}", laid_out(&head, facts))
     }
 }

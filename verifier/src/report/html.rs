@@ -184,7 +184,7 @@ fn write_row(outcome: &Outcome, object: &JudgedObject, to: &mut impl Write) -> i
         Some(_) => write!(to, "<a href=\"#policy\">{}</a>", Xml(&reason(object)))?,
         None => write!(to, "{}", Xml(&reason(object)))?,
     }
-    if let Some(attested) = outcome.attested.get(&id) {
+    if let Some(attested) = outcome.portion.attested.get(&id) {
         evidence::write_links(attested, to)?;
     }
     writeln!(to, "</td></tr>")

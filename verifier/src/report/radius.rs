@@ -46,7 +46,7 @@ pub fn write_radius_json(radius: &Radius, to: &mut impl Write) -> io::Result<()>
     }
     let exposed = radius.exposed().map(|(object, exposure)| Exposed {
         exposure,
-        object: ObjectReport::of(&radius.outcome, object),
+        object: ObjectReport::of(&radius.outcome.portion, object),
     });
     write_with_list(&document, "objects", exposed, to)?;
     to.write_all(b"\n")

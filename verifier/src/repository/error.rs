@@ -51,6 +51,9 @@ pub enum RepositoryError {
     /// An object that is needed to know what to judge is not here.
     #[error("object `{0}` is missing or cannot be read")]
     Missing(ObjectId),
+    /// The object store has other bytes under the object's name than it stands for.
+    #[error("object `{0}` is not what its name stands for")]
+    Damaged(ObjectId),
     /// The text leads beyond the end of a shallow clone.
     #[error(
         "`{}` lies before commit `{boundary}`, where the history of this shallow clone ends",
@@ -79,6 +82,7 @@ impl RepositoryError {
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::TooLarge(_) => Some(Code::ObjectTooLarge.as_str()),
+            Self::Damaged(_) => Some(Code::ObjectMalformed.as_str()),
             Self::Missing(_) | Self::Boundary { .. } => Some(Code::ObjectMissing.as_str()),
             Self::Open { .. }
             | Self::Objects { .. }
@@ -105,6 +109,7 @@ impl RepositoryError {
             | Self::UnknownHash(_)
             | Self::Missing(_)
             | Self::TooLarge(_)
+            | Self::Damaged(_)
             | Self::Boundary { .. }
             | Self::References(_)
             | Self::Shallow(_) => None,

@@ -1,10 +1,13 @@
 //! The object stores of a repository.
+//!
+//! Every object that is read is compared with its name: a store does not, and nothing must come out of
+//! a damaged one, be it a policy or a parent.
 
 use std::{fmt, io, path::Path};
 
 use gix::{
     ObjectId,
-    objs::{Data, Exists as _, Find, Kind},
+    objs::{Data, Exists as _, Find, Kind, compute_hash},
     odb::Header as _,
     oid,
 };
@@ -17,6 +20,17 @@ use super::recent_deltas::RecentDeltas;
 pub(crate) struct Objects {
     first: Store,
     others: Vec<Store>,
+}
+
+/// What is under a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Got {
+    /// An object of this kind: its bytes are those that the name stands for.
+    Object(Kind),
+    /// Other bytes, as such a kind. Stores do not check.
+    Damaged(Kind),
+    /// Nothing that can be read.
+    Missing,
 }
 
 impl Objects {
@@ -36,6 +50,28 @@ impl Objects {
     pub(super) fn add(&mut self, directory: &Path, hash: gix::hash::Kind) -> io::Result<()> {
         self.others.push(Store::new(open(directory, hash)?));
         Ok(())
+    }
+
+    /// Reads an object into the buffer.
+    pub(super) fn get(&self, id: &oid, buffer: &mut Vec<u8>) -> Got {
+        self.read(id, buffer).unwrap_or(Got::Missing)
+    }
+
+    fn read(&self, id: &oid, buffer: &mut Vec<u8>) -> gix::Result<Got> {
+        let mut found = read(&self.holder(id).seen, id, buffer);
+        for store in self.anew() {
+            if matches!(found, Ok(Some(_))) {
+                break;
+            }
+            found = read(store, id, buffer);
+        }
+        Ok(match found? {
+            Some(kind) if compute_hash(id.kind(), kind, buffer).is_ok_and(|it| *it == *id) => {
+                Got::Object(kind)
+            }
+            Some(kind) => Got::Damaged(kind),
+            None => Got::Missing,
+        })
     }
 
     /// Returns what an object is and how long; `None` when it is not there or cannot be read.
@@ -79,14 +115,11 @@ impl Objects {
 
 impl Find for Objects {
     fn try_find<'a>(&self, id: &oid, buffer: &'a mut Vec<u8>) -> gix::Result<Option<Data<'a>>> {
-        let mut found = read(&self.holder(id).seen, id, buffer);
-        for store in self.anew() {
-            if matches!(found, Ok(Some(_))) {
-                break;
-            }
-            found = read(store, id, buffer);
-        }
-        Ok(found?.map(|kind| Data::new(buffer, kind, id.kind())))
+        Ok(match self.read(id, buffer)? {
+            Got::Object(kind) => Some(Data::new(buffer, kind, id.kind())),
+            // Nobody gets to see it.
+            Got::Damaged(_) | Got::Missing => None,
+        })
     }
 }
 

@@ -1,16 +1,13 @@
 //! Trees and files: what a commit changes, and the policy that it carries.
-//!
-//! Every object that is read here is compared with its name first: a store does not, and a policy
-//! must not come out of a damaged one.
 
 use std::collections::BTreeMap;
 
 use gix::{
     ObjectId,
-    objs::{CommitRefIter, Find as _, Kind, TreeRefIter, compute_hash},
+    objs::{CommitRefIter, Kind, TreeRefIter},
 };
 
-use super::objects::Objects;
+use super::objects::{Got, Objects};
 use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
 
 /// The most entries that are looked at to find what a commit changes. What is beyond is not known.
@@ -264,17 +261,13 @@ impl Trees {
 
     fn read(&self, id: ObjectId, kind: Kind) -> Result<Vec<u8>, Refusal> {
         let mut raw = Vec::new();
-        let found = match self.objects.try_find(&id, &mut raw) {
-            Ok(Some(data)) => data.kind,
-            Ok(None) | Err(_) => {
+        match self.objects.get(&id, &mut raw) {
+            Got::Object(found) if found == kind => Ok(raw),
+            Got::Object(_) | Got::Damaged(_) => Err(malformed(id)),
+            Got::Missing => {
                 let detail = format!("{kind} {id} is needed to decide");
-                return Err(Refusal::new(Code::ObjectMissing, detail));
+                Err(Refusal::new(Code::ObjectMissing, detail))
             }
-        };
-        let is_intact = compute_hash(self.hash, kind, &raw).is_ok_and(|it| it == id);
-        match found == kind && is_intact {
-            true => Ok(raw),
-            false => Err(malformed(id)),
         }
     }
 }

@@ -9,19 +9,23 @@
 //! dropped from the graph again. With dates that lie, a commit may be judged although it is
 //! hidden; none is passed over that is not.
 
-use std::{
-    cmp::Ordering,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
-};
+use std::{cmp::Ordering, collections::BinaryHeap};
 
 use gix::{
     ObjectId,
-    objs::{CommitRefIter, Find as _, Kind, TagRefIter, compute_hash},
+    objs::{CommitRefIter, Kind, TagRefIter},
 };
 use notme_core::{object::ObjectKind, time::UnixTime};
 
-use super::{objects::Objects, selection::Selection};
-use crate::{judge::Examined, order};
+use super::{
+    names::Names,
+    objects::{Got, Objects},
+    selection::Selection,
+};
+use crate::{
+    judge::Examined,
+    order::{self, index},
+};
 
 /// Somebody who knows objects from before.
 pub(crate) trait Memory: Send {
@@ -61,10 +65,8 @@ pub(crate) struct Walk<'s> {
     held: usize,
     /// The oldest date handed out.
     oldest: UnixTime,
-    /// The node of each object, by the beginning of its name.
-    index: HashMap<u64, u32>,
-    /// Those whose names begin as another's.
-    alike: HashMap<ObjectId, u32>,
+    /// The node of each object.
+    names: Names,
     graph: Graph,
 }
 
@@ -78,8 +80,7 @@ pub(crate) struct Graph {
 /// An object that was met.
 pub(crate) struct Node {
     pub(crate) id: ObjectId,
-    /// Git's word for what it is; `None` when it is missing.
-    pub(crate) kind: Option<&'static str>,
+    kind: Option<Kind>,
     /// The committer or tagger date; `None` when the object or its date cannot be read.
     pub(crate) time: Option<UnixTime>,
     /// The nodes of its parents, or of a tag's target.
@@ -87,6 +88,13 @@ pub(crate) struct Node {
     state: State,
     /// Whether what was not asked for reaches it.
     pub(crate) is_hidden: bool,
+}
+
+impl Node {
+    /// Returns git's word for what it is; `None` when it is missing.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        self.kind.map(word)
+    }
 }
 
 /// The numbers of nodes; most commits have one parent, which needs no memory of its own.
@@ -134,20 +142,43 @@ pub(crate) enum Content {
     Raw(ObjectKind, Vec<u8>),
     /// Nothing, because they were examined before.
     Known(ObjectKind, Box<Examined>),
-    /// Something that is never signed: git's word for it.
-    Unsignable(&'static str),
+    /// Something that is never signed.
+    Unsignable(Kind),
     /// More than anybody reads, as what.
-    TooLarge(&'static str),
+    TooLarge(Kind),
+    /// Other bytes than the name stands for, of what. They lead nowhere.
+    Damaged(Kind),
     /// Nothing that can be read; and the object that needs it.
     Missing(Option<ObjectId>),
 }
 
 impl Content {
+    /// Reads an object, unless nobody does.
+    pub(super) fn of(objects: &Objects, id: &ObjectId) -> Self {
+        match objects.header(id) {
+            Some((kind @ (Kind::Tree | Kind::Blob), _)) => return Self::Unsignable(kind),
+            Some((kind, size)) if size > OBJECT_MAX => return Self::TooLarge(kind),
+            Some(_) | None => {}
+        }
+        let mut raw = Vec::new();
+        match objects.get(id, &mut raw) {
+            Got::Object(Kind::Commit) => Self::Raw(ObjectKind::Commit, raw),
+            Got::Object(Kind::Tag) => Self::Raw(ObjectKind::Tag, raw),
+            Got::Object(kind @ (Kind::Tree | Kind::Blob)) => Self::Unsignable(kind),
+            Got::Damaged(kind) => Self::Damaged(kind),
+            Got::Missing => Self::Missing(None),
+        }
+    }
+
     /// Returns how much memory it takes.
     fn held(&self) -> usize {
         match self {
             Self::Raw(_, raw) => raw.len(),
-            Self::Known(..) | Self::Unsignable(_) | Self::TooLarge(_) | Self::Missing(_) => 0,
+            Self::Known(..)
+            | Self::Unsignable(_)
+            | Self::TooLarge(_)
+            | Self::Damaged(_)
+            | Self::Missing(_) => 0,
         }
     }
 }
@@ -159,18 +190,6 @@ impl Found {
             ObjectId::from_hex(name.as_bytes()).is_ok_and(|named| named == *id)
         };
         named.len() == self.parents.len() && named.iter().zip(&self.parents).all(is)
-    }
-
-    /// Tells whether bytes are those that the object's name stands for. Stores do not check.
-    pub(crate) fn is_intact(&self) -> bool {
-        let Content::Raw(kind, raw) = &self.content else {
-            return true;
-        };
-        let kind = match kind {
-            ObjectKind::Commit => Kind::Commit,
-            ObjectKind::Tag => Kind::Tag,
-        };
-        compute_hash(self.id.kind(), kind, raw).is_ok_and(|id| id == self.id)
     }
 }
 
@@ -221,8 +240,7 @@ impl<'s> Walk<'s> {
             wanted: 0,
             held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
-            index: HashMap::new(),
-            alike: HashMap::new(),
+            names: Names::default(),
             graph: Graph::default(),
         };
         let newest = walk.oldest;
@@ -397,41 +415,21 @@ impl<'s> Walk<'s> {
         });
     }
 
-    fn node_of(&self, id: &ObjectId) -> Option<u32> {
-        let node = *self.index.get(&beginning(id))?;
-        let is_it = self
-            .graph
-            .nodes
-            .get(index(node))
-            .is_some_and(|it| it.id == *id);
-        if is_it {
-            Some(node)
-        } else {
-            self.alike.get(id).copied()
-        }
-    }
-
     /// Returns an object's node; and what is in the object when this is the first time.
     fn meet(&mut self, id: ObjectId) -> (u32, Option<Read>) {
-        if let Some(node) = self.node_of(&id) {
+        if let Some(node) = self.names.find(&id, |number| self.graph.id_of(number)) {
             return (node, None);
         }
         let read = self.read(id);
         // Four thousand million objects do not fit in memory.
         let node = u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX);
-        match self.index.entry(beginning(&id)) {
-            Entry::Vacant(place) => {
-                place.insert(node);
-            }
-            Entry::Occupied(_) => {
-                self.alike.insert(id, node);
-            }
-        }
         self.graph.nodes.push(Node {
             id,
             kind: match &read.content {
-                Content::Raw(kind, _) | Content::Known(kind, _) => Some(kind.as_str()),
-                Content::Unsignable(kind) | Content::TooLarge(kind) => Some(kind),
+                Content::Raw(kind, _) | Content::Known(kind, _) => Some(kind_of(*kind)),
+                Content::Unsignable(kind) | Content::TooLarge(kind) | Content::Damaged(kind) => {
+                    Some(*kind)
+                }
                 Content::Missing(_) => None,
             },
             time: read.time,
@@ -439,19 +437,9 @@ impl<'s> Walk<'s> {
             state: State::Known,
             is_hidden: false,
         });
+        let name_of = |number| self.graph.id_of(number);
+        self.names.add(self.graph.nodes.len(), name_of);
         (node, Some(read))
-    }
-
-    /// Returns what an object is that is not read.
-    fn unreadable(&self, id: &ObjectId) -> Option<Content> {
-        let (kind, size) = self.objects.header(id)?;
-        match kind {
-            Kind::Tree => Some(Content::Unsignable("tree")),
-            Kind::Blob => Some(Content::Unsignable("blob")),
-            Kind::Commit if size > OBJECT_MAX => Some(Content::TooLarge("commit")),
-            Kind::Tag if size > OBJECT_MAX => Some(Content::TooLarge("tag")),
-            Kind::Commit | Kind::Tag => None,
-        }
     }
 
     fn read(&mut self, id: ObjectId) -> Read {
@@ -466,36 +454,22 @@ impl<'s> Walk<'s> {
                 parents: known.parents,
             };
         }
-        if let Some(content) = self.unreadable(&id) {
-            return Read {
-                content,
-                time: None,
-                parents: Vec::new(),
-            };
-        }
-        let mut raw = Vec::new();
         let mut read = Read {
-            content: Content::Missing(None),
+            content: Content::of(&self.objects, &id),
             time: None,
             parents: Vec::new(),
         };
-        let Ok(Some(data)) = self.objects.try_find(&id, &mut raw) else {
+        let Content::Raw(kind, raw) = &read.content else {
             return read;
-        };
-        let kind = match data.kind {
-            Kind::Commit => ObjectKind::Commit,
-            Kind::Tag => ObjectKind::Tag,
-            // Seen to be none a moment ago.
-            Kind::Tree | Kind::Blob => return read,
         };
         let person = match kind {
             ObjectKind::Commit => {
-                let fields = CommitRefIter::from_bytes(data.data, data.object_hash);
+                let fields = CommitRefIter::from_bytes(raw, id.kind());
                 read.parents = fields.parent_ids().collect();
                 fields.committer().ok()
             }
             ObjectKind::Tag => {
-                let fields = TagRefIter::from_bytes(data.data, data.object_hash);
+                let fields = TagRefIter::from_bytes(raw, id.kind());
                 read.parents = fields.target_id().into_iter().collect();
                 fields.tagger().ok().flatten()
             }
@@ -503,7 +477,6 @@ impl<'s> Walk<'s> {
         read.time = person
             .and_then(|person| person.time().ok())
             .map(|time| UnixTime::from_secs(time.seconds));
-        read.content = Content::Raw(kind, raw);
         read
     }
 }
@@ -522,6 +495,13 @@ impl Graph {
         &self.nodes
     }
 
+    /// Takes a date for a node's.
+    pub(crate) fn set_time(&mut self, number: usize, time: UnixTime) {
+        if let Some(node) = self.nodes.get_mut(number) {
+            node.time = Some(time);
+        }
+    }
+
     /// Returns how many objects were handed out.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
@@ -534,7 +514,18 @@ impl Graph {
             let parents = node.and_then(|node| node.parents.as_deref());
             parents.unwrap_or_default()
         };
-        order::children_first(self.nodes.len(), parents)
+        let order = order::children_first(self.nodes.len(), parents);
+        order.into_iter().map(index).collect()
+    }
+
+    fn id_of(&self, number: usize) -> Option<ObjectId> {
+        Some(self.nodes.get(number)?.id)
+    }
+
+    /// Returns a place's node and its number; `None` when it turned out to be hidden.
+    pub(crate) fn at(&self, place: usize) -> Option<(usize, &Node)> {
+        let number = self.number_at(place)?;
+        Some((number, self.nodes.get(number)?))
     }
 
     /// Returns the number of a place's node; `None` when it turned out to be hidden.
@@ -552,13 +543,19 @@ struct Read {
     parents: Vec<ObjectId>,
 }
 
-/// A whole name takes much of the memory of a long history.
-fn beginning(id: &ObjectId) -> u64 {
-    let beginning = id.as_slice().first_chunk();
-    u64::from_le_bytes(beginning.copied().unwrap_or_default())
+const fn kind_of(kind: ObjectKind) -> Kind {
+    match kind {
+        ObjectKind::Commit => Kind::Commit,
+        ObjectKind::Tag => Kind::Tag,
+    }
 }
 
-/// Node numbers are indices that fit in half the space.
-fn index(node: u32) -> usize {
-    usize::try_from(node).unwrap_or(usize::MAX)
+/// Returns git's word.
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Commit => "commit",
+        Kind::Tag => "tag",
+        Kind::Tree => "tree",
+        Kind::Blob => "blob",
+    }
 }

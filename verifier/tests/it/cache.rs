@@ -10,26 +10,33 @@ use std::{
 
 use notme_core::{
     key::sha256,
+    openpgp::KeyBlocks,
     time::UnixTime,
     trust::{Revocation, RevocationKind},
 };
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
-    commit::CommitSpec,
+    commit::{CommitSpec, with_signature},
+    gnupg::Gnupg,
     repository::Repository as Git,
 };
 use notme_verifier::{
-    Cache, Judge, Lineage, Policy, Repository, Trust, lineage::TrustRoot, report::write_jsonl,
+    Cache, Judge, Lineage, Policy, Repository, Trust,
+    lineage::TrustRoot,
+    openpgp::Person,
+    report::Lines,
+    trust::{Authority, PinKind},
     verify_range,
 };
 use tempfile::TempDir;
 
 use crate::{
-    history::{History, code_of, policy},
+    history::{History, code_of, identity, policy},
     world::{authority, floor, trust, trust_in},
 };
 
+const PERSON: &str = "Carol <carol@example.org>";
 const POLICY: &str = ".notme/policy.toml";
 const ACCEPTED: &str = "\"verdict\":\"accepted\"";
 
@@ -103,7 +110,7 @@ impl World {
         let judge = Judge::new(by.0, by.1, by.2).remembering(cache.clone());
         let outcome = verify_range(&repository, &selection, &judge).unwrap();
         let mut report = Vec::new();
-        write_jsonl(&outcome, &mut report).unwrap();
+        Lines::Jsonl.write_all(&outcome, &mut report).unwrap();
         let notes = cache.map(|cache| cache.notes()).unwrap_or_default();
         (String::from_utf8(report).unwrap(), notes)
     }
@@ -425,6 +432,78 @@ fn what_an_exception_let_in_ends_with_it() {
     let cold = code(&history, (&root, &next), None, late);
     assert_eq!(code(&history, (&root, &next), Some(&cache), late), cold);
     assert_ne!(cold, "accepted");
+}
+
+#[test]
+fn an_openpgp_signature_that_ended_is_over_whatever_was_accepted() {
+    let mut history = History::new();
+    let mut gpg = Gnupg::new();
+    gpg.set_time(NOW.plus(-10 * 86_400));
+    gpg.generate(PERSON, "ed25519", "sign", "never");
+    let person = KeyBlocks::read(&gpg.export(PERSON)).unwrap();
+    let person = Person::of(&person.keys()[0]).unwrap();
+    let agents = authority().trust(1, NOW);
+    let agents =
+        Authority::from_document("local", PinKind::TrustDocument.default_scopes(), &agents);
+    let people = Authority::from_people("people", vec![person]);
+    history.trust = Trust::new(vec![agents, people], Vec::new());
+    let rules = format!(
+        "time_basis_floor = \"declared\"\n{}[[allow]]\nidentity = \"mailto:carol@example.org\"\n",
+        policy(&["alice!"]),
+    );
+    let root = history.commit(&[], "nobody", &[(POLICY, &rules)]);
+    gpg.configure("default-sig-expire seconds=4200\n");
+    gpg.set_time(NOW.plus(-3600));
+    let payload = CommitSpec {
+        parents: vec![root.clone()],
+        at: NOW.plus(-3600),
+        ..CommitSpec::new(&history.tree(&[(POLICY, &rules)]))
+    }
+    .payload();
+    let signature = String::from_utf8(gpg.sign(PERSON, &payload)).unwrap();
+    let raw = with_signature(&payload, "gpgsig", &signature);
+    let ending = history.git.write_commit_object(&raw);
+    let payload = CommitSpec {
+        parents: vec![ending.clone()],
+        at: NOW.plus(-1800),
+        ..CommitSpec::new(&history.tree(&[(POLICY, &rules)]))
+    }
+    .payload();
+    let leaf = LeafSpec {
+        identity: identity("alice").parse().unwrap(),
+        not_before: NOW.plus(-1860),
+        not_after: NOW.plus(-1500),
+        payload_digest: Some(sha256(&payload)),
+        ..LeafSpec::default()
+    };
+    let raw = authority()
+        .leaf(&leaf)
+        .sign_commit(&payload, NOW.plus(-1800));
+    let child = history.git.write_commit_object(&raw);
+    let kept = TempDir::new().unwrap();
+    let cache = Arc::new(Cache::new(kept.path().join("cache")));
+    let late = NOW.plus(1200);
+    for (commit, in_the_end) in [
+        (&ending, "certificate-expired"),
+        (&child, "parent-not-accepted"),
+    ] {
+        for (now, expected) in [(NOW, "accepted"), (NOW, "accepted"), (late, in_the_end)] {
+            for cache in [None, Some(&cache)] {
+                assert_eq!(code(&history, (&root, commit), cache, now), expected);
+            }
+        }
+    }
+    // And where every commit is judged by one policy.
+    let repository = history.open();
+    let selection = repository.select(&format!("{root}..{child}")).unwrap();
+    let one = Policy::parse(&rules).unwrap();
+    for (now, expected) in [(NOW, "accepted"), (late, "certificate-expired")] {
+        for _ in 0..2 {
+            let judge = Judge::new(&one, &history.trust, now).remembering(Some(Arc::clone(&cache)));
+            let outcome = verify_range(&repository, &selection, &judge).unwrap();
+            assert_eq!(code_of(&outcome, &ending), expected);
+        }
+    }
 }
 
 #[test]

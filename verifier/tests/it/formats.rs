@@ -14,8 +14,8 @@ use notme_testkit::{
 use notme_verifier::{
     Judge, Outcome, Policy, Repository, Trust,
     report::{
-        write_folded, write_github, write_gitlab, write_html, write_json, write_junit,
-        write_markdown, write_sarif,
+        Lines, write_github, write_gitlab, write_html, write_json, write_junit, write_markdown,
+        write_sarif,
     },
     trust::{Authority, PinKind},
     verify_range,
@@ -133,6 +133,10 @@ impl Audit {
 fn told(output: &Output) -> String {
     let [out, err] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
     format!("{}\n{out}\n{err}", output.status)
+}
+
+fn write_folded(outcome: &Outcome, to: &mut Vec<u8>) -> std::io::Result<()> {
+    Lines::folded().write_all(outcome, to)
 }
 
 fn id_of(audit: &Audit, code: &str) -> String {

@@ -246,7 +246,9 @@ fn exceptions_end_and_say_nothing_about_the_policy() {
     let rule = judgement_of(&outcome, &seized).rule();
     assert_eq!(rule, Some("exception until 2100-01-01T00:00:00Z: known"));
     let mut text = Vec::new();
-    notme_verifier::report::write_text(&outcome, &mut text).unwrap();
+    notme_verifier::report::Lines::Text
+        .write_all(&outcome, &mut text)
+        .unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("though not-authorised"), "{text}");
 }
@@ -389,4 +391,24 @@ fn a_tree_that_is_not_what_its_name_stands_for_decides_nothing() {
     std::fs::copy(path(&other), path(&tree)).unwrap();
     let error = history.try_verify(&root, &[&root], None).unwrap_err();
     assert_eq!(error.code(), Some("object-malformed"));
+}
+
+#[test]
+fn what_the_trust_root_comes_from_lets_nobody_in_by_lying() {
+    let history = History::new();
+    let rules = policy(&["alice!"]);
+    let old = history.commit(&[], "nobody", &[(POLICY, &rules)]);
+    let root = history.commit(&[&old], "alice", &[(POLICY, &rules)]);
+    let stray = history.commit(&[&root], "mallory", &[(POLICY, &rules)]);
+    let tip = history.commit(&[&stray], "alice", &[(POLICY, &rules), ("a", "a")]);
+    let lying = history.commit(&[&stray], "nobody", &[(POLICY, &rules)]);
+    assert_eq!(history.code(&root, &tip), "parent-not-accepted");
+    let loose = |id: &str| {
+        let (directory, name) = id.split_at(2);
+        let objects = history.git.path().join(".git/objects");
+        objects.join(directory).join(name)
+    };
+    std::fs::remove_file(loose(&old)).unwrap();
+    std::fs::copy(loose(&lying), loose(&old)).unwrap();
+    assert_eq!(history.code(&root, &tip), "parent-not-accepted");
 }

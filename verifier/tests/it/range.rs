@@ -590,6 +590,23 @@ fn an_object_under_the_name_of_another_is_malformed() {
 }
 
 #[test]
+fn what_a_range_leaves_out_hides_nothing_by_lying() {
+    let git = Git::new();
+    let old = commit(&git, &[], 4 * HOUR, Signed::Bound);
+    let good = commit(&git, &[&old], 3 * HOUR, Signed::Bound);
+    let evil = commit(&git, &[&good], 2 * HOUR, Signed::Not);
+    let tip = commit(&git, &[&evil], HOUR, Signed::Bound);
+    let lying = commit(&git, &[&evil], HOUR, Signed::Not);
+    let range = format!("{good}..{tip}");
+    let found = [None, Some(Code::Unsigned)];
+    assert_eq!(codes(&verify_spec(&git, &range)), found);
+    let path = loose(&git, &old);
+    fs::remove_file(&path).unwrap();
+    fs::copy(loose(&git, &lying), &path).unwrap();
+    assert_eq!(codes(&verify_spec(&git, &range)), found);
+}
+
+#[test]
 fn replace_refs_replace_nothing() {
     let git = Git::new();
     let good = commit(&git, &[], HOUR, Signed::Bound);

@@ -11,7 +11,7 @@ use notme_testkit::{
 use notme_verifier::{
     Judge, Outcome, Policy, Repository, Trust,
     explain::{StepResult, explain},
-    report::{escape, text_line, to_json, to_json_pretty, write_json, write_jsonl, write_text},
+    report::{Lines, escape, text_line, to_json, to_json_pretty, write_json},
     trust::{Authority, PinKind},
     verify::Summary,
     verify_range,
@@ -86,7 +86,7 @@ fn jsonl_says_the_same_with_the_summary_last() {
     let (outcome, _) = outcome();
     let (mut whole, mut lines) = (Vec::new(), Vec::new());
     write_json(&outcome, &mut whole).unwrap();
-    write_jsonl(&outcome, &mut lines).unwrap();
+    Lines::Jsonl.write_all(&outcome, &mut lines).unwrap();
     let whole: Value = serde_json::from_slice(&whole).unwrap();
     let lines: Vec<Value> = lines
         .split(|byte| *byte == b'\n')
@@ -118,7 +118,7 @@ fn an_empty_selection_is_still_json() {
 fn text_is_one_line_an_object() {
     let (outcome, [child, good]) = outcome();
     let mut written = Vec::new();
-    write_text(&outcome, &mut written).unwrap();
+    Lines::Text.write_all(&outcome, &mut written).unwrap();
     let text = String::from_utf8(written).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], format!("rejected   {}  unsigned", &child[..10]));
@@ -134,7 +134,7 @@ fn text_is_one_line_an_object() {
 
 fn written(outcome: &Outcome) -> String {
     let mut written = Vec::new();
-    write_text(outcome, &mut written).unwrap();
+    Lines::Text.write_all(outcome, &mut written).unwrap();
     String::from_utf8(written).unwrap()
 }
 

@@ -12,7 +12,10 @@ use notme_attest::{
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
-    Code, Judge, Outcome as Verdicts, Policy, Verdict, report::escape, stated::Statements, verify,
+    Code, Judge, Policy, Verdict,
+    report::escape,
+    stated::Statements,
+    verify::{self, Portion},
 };
 use serde::Serialize;
 
@@ -249,18 +252,13 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
 /// # Errors
 /// [`Failure`] when the statements cannot be read: they may hold a refusal.
 pub(crate) fn attested(
-    kept: Option<Store>,
-    grounds: &Grounds,
-    verdicts: Verdicts,
-) -> Result<Verdicts, Failure> {
-    let Some(store) = kept else {
-        return Ok(verdicts);
+    attestations: Option<&Attestations<'_>>,
+    judged: Portion,
+) -> Result<Portion, Failure> {
+    let Some(attestations) = attestations else {
+        return Ok(judged);
     };
-    // Whom the policy lets commit says nothing of whom it lets speak.
-    let policy = Policy::from_trust(grounds.trust());
-    let judge = Judge::new(&policy, grounds.trust(), grounds.now());
-    let attestations = Attestations::new(store, &judge, Asked::default());
-    let commits = verdicts.objects().iter();
+    let commits = judged.objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));
     let ids: Vec<_> = commits.map(|object| object.id()).collect();
     let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
@@ -277,7 +275,7 @@ pub(crate) fn attested(
             (id, attested)
         })
         .collect();
-    Ok(verdicts.with_attested(attested))
+    Ok(judged.with_attested(attested))
 }
 
 /// Gives whoever judges commits what the repository keeps about them, for rules that ask. A
@@ -293,9 +291,27 @@ pub(crate) fn with_statements<T, E>(
 where
     Failure: From<E>,
 {
+    with_attestations(kept, grounds, |attestations| {
+        judge_commits(attestations.map(|it| -> &dyn Statements { it }))
+    })
+}
+
+/// As [`with_statements`], for those who tell of them, too.
+///
+/// # Errors
+/// As [`with_statements`].
+pub(crate) fn with_attestations<T, E>(
+    kept: Option<&Store>,
+    grounds: &Grounds,
+    judge_commits: impl FnOnce(Option<&Attestations<'_>>) -> Result<T, E>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
     let Some(store) = kept else {
         return Ok(judge_commits(None)?);
     };
+    // Whom the policy lets commit says nothing of whom it lets speak.
     let policy = Policy::from_trust(grounds.trust());
     let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());

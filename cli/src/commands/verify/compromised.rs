@@ -45,7 +45,7 @@ pub(super) fn run(
     let counter = repository.counter(&selection);
     let kept = kept_in(repository)?;
     let radius = with_statements(kept.as_ref(), grounds, |statements| {
-        progress::shown(&judge, Some(counter), || {
+        progress::shown(&judge, Some(counter), |_| {
             Radius::find(
                 repository,
                 &selection,

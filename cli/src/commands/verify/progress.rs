@@ -3,10 +3,10 @@
 use std::{
     io::{self, IsTerminal as _, Write as _},
     sync::{
-        OnceLock,
-        mpsc::{self, RecvTimeoutError},
+        Mutex, OnceLock, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
     },
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -20,21 +20,42 @@ const ERASE: &str = "\r\x1b[K";
 /// Characters of the bar.
 const BAR: u64 = 24;
 
+/// What is shown, if anything is, until somebody ends it.
+#[derive(Default)]
+pub(super) struct Bar<'s> {
+    done: Mutex<Option<Sender<()>>>,
+    drawing: Mutex<Option<ScopedJoinHandle<'s, ()>>>,
+}
+
+impl Bar<'_> {
+    /// Takes it away: before anything else is told, and at the end.
+    pub(super) fn end(&self) {
+        drop(take(&self.done));
+        if let Some(drawing) = take(&self.drawing) {
+            let _ = drawing.join();
+        }
+    }
+}
+
+fn take<T>(from: &Mutex<Option<T>>) -> Option<T> {
+    from.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 /// Does the work while telling on stderr how many objects were examined, and, once they are
 /// counted, how many there are.
 pub(super) fn shown<T>(
     judge: &Judge<'_>,
     mut counter: Option<Counter>,
-    work: impl FnOnce() -> T,
+    work: impl FnOnce(&Bar<'_>) -> T,
 ) -> T {
     if !io::stderr().is_terminal() {
-        return work();
+        return work(&Bar::default());
     }
     let (total, over) = (OnceLock::new(), OnceLock::new());
     thread::scope(|scope| {
         let (done, ended) = mpsc::channel::<()>();
         let (total, over) = (&total, &over);
-        scope.spawn(move || {
+        let drawing = scope.spawn(move || {
             let began = Instant::now();
             let mut wait = PATIENCE;
             while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
@@ -54,9 +75,13 @@ pub(super) fn shown<T>(
                 let _ = write!(io::stderr(), "{ERASE}");
             }
         });
-        let result = work();
+        let bar = Bar {
+            done: Mutex::new(Some(done)),
+            drawing: Mutex::new(Some(drawing)),
+        };
+        let result = work(&bar);
         let _ = over.set(());
-        drop(done);
+        bar.end();
         result
     })
 }

@@ -58,7 +58,7 @@ fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 
 fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     let mut statements: BTreeMap<&str, &AttestationReport> = BTreeMap::new();
-    for attested in outcome.attested.values() {
+    for attested in outcome.portion.attested.values() {
         for statement in &attested.attestations {
             if let Some(digest) = hex_of(statement) {
                 statements.insert(digest, statement);
