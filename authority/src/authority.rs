@@ -157,6 +157,8 @@ pub(crate) struct Authority {
     nonces: Nonces,
     /// Held while a trust document may be signed: each number is given to one.
     publishing: Mutex<()>,
+    /// Held while the keys are opened anew.
+    opening: Mutex<()>,
     refusals: Mutex<Refusals>,
     serials: Serials,
     rates: RateLimiter,
@@ -212,6 +214,7 @@ impl Authority {
             tokens: settings.tokens,
             nonces,
             publishing: Mutex::default(),
+            opening: Mutex::default(),
             refusals: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
@@ -247,15 +250,18 @@ impl Authority {
         if self.store.key_changes()? == self.keys().changes() {
             return Ok(());
         }
+        // One at a time, so that nobody puts earlier ones in the place of later ones: which are
+        // which, the number does not say after a restore.
+        let _only_one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.store.key_changes()? == self.keys().changes() {
+            return Ok(());
+        }
         let record = self
             .store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
         let opened = Keys::open(&record, &self.custody)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if opened.changes() > keys.changes() {
-            *keys = Arc::new(opened);
-        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(opened);
         Ok(())
     }
 

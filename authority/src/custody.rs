@@ -54,10 +54,12 @@ impl Custody {
         home: &Path,
     ) -> Result<Self, OpenError> {
         let is_in_token = |kept: &[u8]| KeyId::of_kept(kept).is_some();
-        let has_sealed = epochs.iter().flat_map(kept).any(|key| !is_in_token(key));
+        // Those that were given up are opened no more.
+        let epochs = || epochs.iter().filter(|epoch| !epoch.leaving);
+        let has_sealed = epochs().flat_map(kept).any(|key| !is_in_token(key));
         let seal = protection.sealing();
         let Protection::Pkcs11(place) = protection else {
-            if epochs.iter().flat_map(kept).any(is_in_token) {
+            if epochs().flat_map(kept).any(is_in_token) {
                 return Err(Pkcs11Error::NotNamed.into());
             }
             return Ok(Self {
@@ -137,7 +139,7 @@ impl Custody {
     }
 
     /// Destroys keys that are not in the store itself, given what that keeps of them. Those that
-    /// are gone already are none to fail at: a retirement that was interrupted can be repeated.
+    /// are gone already are none to fail at: a retirement that was interrupted is repeated.
     pub(crate) fn destroy<'a>(
         &self,
         kept: impl IntoIterator<Item = &'a [u8]>,

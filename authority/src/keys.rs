@@ -10,7 +10,7 @@ use notme_core::{
 use crate::{
     audit::{Act, Entry, operator},
     ca::{Ca, CaError, CaName, Making},
-    custody::Custody,
+    custody::{Custody, Pkcs11Error},
     format_ca::{self, FormatCas},
     store::{AuthorityRecord, EpochRecord, EpochState, SealedFormatCa, Store, StoreError},
     tsa::Tsa,
@@ -213,12 +213,36 @@ impl Epoch {
     }
 }
 
+/// Gives up those retired epochs of which a root is not in the token any more, as they were when it
+/// was retired after this was written. Returns which those are; nothing is changed in the store.
+pub(crate) fn give_up_missing(
+    record: &mut AuthorityRecord,
+    custody: &Custody,
+) -> Result<Vec<u64>, CaError> {
+    let mut gone = Vec::new();
+    for epoch in record.outgoing() {
+        let opened = [CaName::Ed25519, CaName::Interop]
+            .into_iter()
+            .try_for_each(|name| Ca::open(name, epoch, custody).map(drop));
+        match opened {
+            Ok(()) => {}
+            Err(CaError::Pkcs11(Pkcs11Error::KeyMissing { .. })) => gone.push(epoch.number),
+            Err(error) => return Err(error),
+        }
+    }
+    for epoch in &mut record.epochs {
+        epoch.leaving |= gone.contains(&epoch.number);
+    }
+    Ok(gone)
+}
+
 /// Makes the keys of an epoch: all of them, or none.
 pub(crate) fn make(making: &Making<'_>, state: EpochState) -> Result<EpochRecord, CaError> {
     making.whole(|| {
         let mut epoch = EpochRecord {
             number: making.epoch,
             state,
+            leaving: false,
             cas: vec![
                 Ca::make(CaName::Ed25519, making)?,
                 Ca::make(CaName::Interop, making)?,

@@ -32,7 +32,8 @@ pub enum Rotation {
     Prepare,
     /// Takes the prepared keys into use. The old ones only sign trust documents from then on.
     Activate,
-    /// Destroys the private keys of which no certificate lives.
+    /// Destroys the private keys of which no certificate lives, and goes on where that was
+    /// interrupted.
     Retire,
     /// Prepares, unless that was done, and activates.
     Now,
@@ -219,28 +220,27 @@ fn retire(
     custody: &Custody,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let mut over = Vec::new();
-    let mut keys = Vec::new();
+    let interrupted = record.epochs.iter().filter(|epoch| epoch.leaving);
+    let mut over: Vec<_> = interrupted.collect();
     let mut alive = None;
     for epoch in record.outgoing() {
         match admin.store().last_not_after(epoch.number)? {
             Some(until) if until.plus(SKEW) >= now => alive = alive.max(Some(until)),
-            Some(_) | None => {
-                over.push(epoch.number);
-                keys.extend(kept(epoch));
-            }
+            Some(_) | None => over.push(epoch),
         }
     }
     match (over.is_empty(), alive) {
-        (false, _) => {
-            let entry = entry(now, Act::Retire, &over);
-            // First, since the store forgets what they are found by.
-            custody.destroy(keys).map_err(OpenError::from)?;
-            Ok(admin.store().destroy_keys(&over, &entry)?)
-        }
-        (true, Some(until)) => Err(RotationError::CertificatesLive { until }.into()),
-        (true, None) => Err(RotationError::NothingToRetire.into()),
+        (false, _) => {}
+        (true, Some(until)) => return Err(RotationError::CertificatesLive { until }.into()),
+        (true, None) => return Err(RotationError::NothingToRetire.into()),
     }
+    let numbers: Vec<_> = over.iter().map(|epoch| epoch.number).collect();
+    // Nobody may miss a key that is gone, and the store forgets last what they are found by.
+    let entry = entry(now, Act::Retire, &numbers);
+    admin.store().give_up_keys(&numbers, &entry)?;
+    let keys = over.iter().flat_map(|epoch| kept(epoch));
+    custody.destroy(keys).map_err(OpenError::from)?;
+    Ok(admin.store().destroy_keys(&numbers)?)
 }
 
 fn entry(now: UnixTime, act: Act, epochs: &[u64]) -> Entry {
@@ -261,6 +261,8 @@ pub struct EpochInfo {
     pub retired_at: Option<UnixTime>,
     /// Whether its private keys were destroyed.
     pub destroyed: bool,
+    /// Whether its private keys were given up and not all destroyed yet: [`Rotation::Retire`] goes on.
+    pub leaving: bool,
     /// What keeps its private keys, while there are any.
     pub sealing: Option<SealingKind>,
     /// Its roots: Ed25519, then `interop`.
@@ -277,7 +279,8 @@ impl EpochInfo {
             state: epoch.state.as_str(),
             from: epoch.state.from(),
             retired_at: epoch.state.retired_at(),
-            destroyed: !epoch.has_keys,
+            destroyed: !epoch.has_keys && !record.leaving,
+            leaving: record.leaving,
             sealing: custody::kind(record, sealing),
             roots: epoch
                 .roots

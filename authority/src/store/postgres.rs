@@ -312,4 +312,7 @@ const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
      SELECT pg_advisory_xact_lock(1315783029, 1315783029)";
 /// What each version adds to the one before; the first that there was in PostgreSQL is whole.
-const SCHEMAS: [(u32, &str); 1] = [(7, include_str!("postgres/schema-7.sql"))];
+const SCHEMAS: [(u32, &str); 2] = [
+    (7, include_str!("postgres/schema-7.sql")),
+    (8, include_str!("postgres/schema-8.sql")),
+];

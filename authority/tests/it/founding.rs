@@ -246,7 +246,7 @@ fn a_store_of_a_later_version_or_of_something_else_is_refused() {
     let file = world.home().join("store.sqlite");
     Connection::open(&file)
         .unwrap()
-        .pragma_update(None, "user_version", 8)
+        .pragma_update(None, "user_version", 9)
         .unwrap();
     let open = || {
         Admin::open(&world.home(), Arc::new(SystemClock))

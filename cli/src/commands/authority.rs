@@ -485,9 +485,10 @@ fn refused_rotation(error: RotationError) -> Failure {
 
 fn epoch_line(epoch: &EpochInfo) -> String {
     let number = epoch.epoch;
-    let keys = match epoch.destroyed {
-        true => "its keys are destroyed",
-        false => "its keys still sign trust documents",
+    let keys = match (epoch.destroyed, epoch.leaving) {
+        (true, _) => "its keys are destroyed",
+        (false, true) => "its keys are on their way out: `notme authority rotate --retire` goes on",
+        (false, false) => "its keys still sign trust documents",
     };
     let kept = epoch.sealing;
     let kept = kept.map_or_else(String::new, |kind| format!(" ({kind})"));
@@ -677,7 +678,7 @@ fn advised(error: impl Error + 'static) -> Failure {
     let advice = match refused {
         Pkcs11Error::Ambiguous => "name it by its `--pkcs11-serial`, too",
         Pkcs11Error::KeyMissing { .. } => {
-            "if `notme authority rotate --retire` was interrupted, repeat it; else look whether this is the right token"
+            "look whether this is the right token, and a backup not from before these keys were retired"
         }
         Pkcs11Error::Missing => "`pkcs11-tool --list-token-slots` shows those that are there",
         Pkcs11Error::NotNamed => "add `--pkcs11-module` and what goes with it",

@@ -1,0 +1,1 @@
+ALTER TABLE epoch ADD COLUMN leaving BIGINT NOT NULL DEFAULT 0 CHECK (leaving IN (0, 1));
