@@ -27,7 +27,7 @@ use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
-    custody::{Custody, Pkcs11Error, kept},
+    custody::{Custody, Pkcs11Error},
     dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
@@ -124,12 +124,15 @@ pub(crate) fn found(
         key_changes: 0,
     };
     let about = founding.trust_domain.clone();
-    let is_first = store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
+    let found = store.found(&record, &Entry::new(now, operator(), Act::Found, about));
+    let is_first = making.settle(found.map_err(OpenError::from), |_| true)?;
+    let kept = store.authority()?;
     if is_first {
-        return Ok(store.authority()?);
+        return Ok(kept);
     }
-    // Those of the other instance are the authority's.
-    custody.destroy(record.epochs.iter().flat_map(kept))?;
+    if let Some(of_another) = &kept {
+        making.discard_all_but(of_another)?;
+    }
     Ok(None)
 }
 
@@ -340,10 +343,16 @@ impl Authority {
         self.custody.check().is_ok()
     }
 
+    /// Tells whether the keys answered when they were last used, without waiting for them.
+    pub(crate) fn keys_answer(&self) -> bool {
+        self.custody.is_answering()
+    }
+
     /// Counts what a monitor looks at.
     pub(crate) fn snapshot(&self, is_ready: bool) -> Snapshot {
         Snapshot {
             is_ready,
+            keys_answer: self.keys_answer(),
             issued: self.issued.counts(),
             limited: self.rates.limited().counts(),
             stored: self.stored(),

@@ -155,6 +155,11 @@ impl Custody {
         self.token().map_or(Ok(()), |token| token.check())
     }
 
+    /// Tells whether the keys could be used when that was last seen, without a look.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.token().is_none_or(|token| token.is_answering())
+    }
+
     /// Returns the secret that all instances share which open the same keys, if they are sealed.
     pub(crate) fn kek(&self) -> Option<&Kek> {
         self.custodians().find_map(|custodian| match custodian {
@@ -183,6 +188,11 @@ pub(crate) fn kind(epoch: &EpochRecord, sealing: &Sealing) -> Option<SealingKind
         Some(_) => SealingKind::Pkcs11,
         None => sealing.kind(),
     })
+}
+
+/// Returns what a key is called in the token, if it is in one.
+pub(crate) fn label_in_token(trust_domain: &str, name: KeyName, kept: &[u8]) -> Option<String> {
+    KeyId::of_kept(kept).map(|_| pkcs11::label(trust_domain, name))
 }
 
 /// Returns what the store has of each private key.

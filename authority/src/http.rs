@@ -57,7 +57,7 @@ pub(crate) async fn respond(
         Failure::Unavailable(cause) => {
             let is_token_away = is_of_token(&*cause);
             error = Some(cause);
-            match route {
+            let mut response = match route {
                 Some(Route::Exchange(_) | Route::Document(Document::SignedCaBundle)) => {
                     let mut response = deny(&Denial::Unavailable, route);
                     if is_token_away {
@@ -69,7 +69,11 @@ pub(crate) async fn respond(
                 Some(Route::Document(_) | Route::Operation(_)) | None => {
                     refuse(Refusal::KeysUnavailable, route)
                 }
+            };
+            if is_token_away {
+                put_retry_after(&mut response, RETRY_AFTER);
             }
+            response
         }
         Failure::StoreUnavailable(cause) => {
             error = Some(cause);
@@ -79,7 +83,7 @@ pub(crate) async fn respond(
                     refuse(Refusal::StoreUnavailable, route)
                 }
             };
-            put_retry_after(&mut response, STORE_RETRY_AFTER);
+            put_retry_after(&mut response, RETRY_AFTER);
             response
         }
         Failure::Internal(cause) => {
@@ -650,5 +654,5 @@ const A_MINUTE: &str = "public, max-age=60";
 const AN_HOUR: &str = "public, max-age=3600";
 const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;
-/// In how many seconds it is worth to try again when the store could not be used.
-const STORE_RETRY_AFTER: u64 = 1;
+/// In how many seconds it is worth to try again when store or keys could not be used.
+const RETRY_AFTER: u64 = 1;

@@ -278,17 +278,20 @@ pub(crate) fn unlock(
     let active = record.active()?;
     // First, so that a wrong secret changes nothing.
     Ca::open(CaName::Ed25519, active, custody)?;
-    let making = Making::new(custody, &record.trust_domain, active.number, now);
+    let trust_domain = record.trust_domain.clone();
+    let making = Making::new(custody, &trust_domain, active.number, now);
     let made = making.whole(|| make_missing(active, &making))?;
     if !made.is_empty() {
         let names: Vec<_> = made.iter().map(|ca| ca.name.as_str()).collect();
         let about = format!("{} of epoch {}", names.join(" "), active.number);
         let entry = Entry::new(now, operator(), Act::AddKeys, about);
-        // Where another instance was first, its keys count.
-        store.add_format_cas(active.number, &made, &entry)?;
+        let added = store.add_format_cas(active.number, &made, &entry);
+        making.settle(added.map_err(KeysError::from), |_| true)?;
         *record = store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
+        // Where another instance was first, its keys count.
+        making.discard_all_but(record)?;
     }
     Keys::open(record, custody)
 }

@@ -69,13 +69,10 @@ pub fn rotate(
             Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &custody, now)?,
             None => {
                 check_ripe(&record, now)?;
-                let made = make_next(&record, &custody, now)?;
-                let next = Next::Made(made.clone());
-                settled(
-                    activate(&admin, &record, next, &custody, now),
-                    &made,
-                    &custody,
-                )?;
+                let making = making_next(&record, &custody, now);
+                let next = Next::Made(make(&making, EpochState::Prepared)?);
+                let done = activate(&admin, &record, next, &custody, now);
+                making.settle(done, may_be_kept)?;
             }
         },
     }
@@ -99,15 +96,9 @@ impl Next<'_> {
     }
 }
 
-fn make_next(
-    record: &AuthorityRecord,
-    custody: &Custody,
-    now: UnixTime,
-) -> Result<EpochRecord, AdminError> {
+fn making_next<'a>(record: &'a AuthorityRecord, custody: &'a Custody, now: UnixTime) -> Making<'a> {
     let last = record.epochs.last().map_or(0, |epoch| epoch.number);
-    let epoch = last.saturating_add(1);
-    let making = Making::new(custody, &record.trust_domain, epoch, now);
-    Ok(make(&making, EpochState::Prepared)?)
+    Making::new(custody, &record.trust_domain, last.saturating_add(1), now)
 }
 
 fn prepare(
@@ -119,28 +110,20 @@ fn prepare(
     if record.prepared().is_some() {
         return Err(RotationError::PreparedAlready.into());
     }
-    let next = make_next(record, custody, now)?;
+    let making = making_next(record, custody, now);
+    let next = make(&making, EpochState::Prepared)?;
     let entry = entry(now, Act::Prepare, &[next.number]);
     let done = match admin.store().prepare_epoch(&next, &entry) {
         Ok(true) => Ok(()),
         Ok(false) => Err(RotationError::PreparedAlready.into()),
         Err(error) => Err(error.into()),
     };
-    settled(done, &next, custody)
+    making.settle(done, may_be_kept)
 }
 
-/// Destroys keys that were made for nothing. Those of which a store that failed may have kept the
-/// names are left.
-fn settled(
-    done: Result<(), AdminError>,
-    made: &EpochRecord,
-    custody: &Custody,
-) -> Result<(), AdminError> {
-    if matches!(&done, Err(error) if !matches!(error, AdminError::Store(_))) {
-        // What is to be known is why they are of no use.
-        let _ = custody.destroy(kept(made));
-    }
-    done
+/// Tells whether a step that failed may have come to pass in the store.
+fn may_be_kept(error: &AdminError) -> bool {
+    matches!(error, AdminError::Store(_))
 }
 
 fn activate(

@@ -667,8 +667,11 @@ fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
 /// Says what helps with a token, and the code to look for.
 fn advised(error: impl Error + 'static) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    let mut refused = None;
-    while let Some(error) = cause {
+    let mut refused: Option<&Pkcs11Error> = None;
+    // The last of them is the cause; that something is left to do counts for more.
+    while let Some(error) = cause
+        && !matches!(refused, Some(Pkcs11Error::Left { .. }))
+    {
         refused = error.downcast_ref::<Pkcs11Error>().or(refused);
         cause = error.source();
     }
@@ -680,6 +683,9 @@ fn advised(error: impl Error + 'static) -> Failure {
         Pkcs11Error::KeyMissing { .. } => {
             "look whether this is the right token, and a backup not from before these keys were retired"
         }
+        Pkcs11Error::Left { .. } => {
+            "look whether `notme authority status` names their epoch; if not, delete them by the token's own tool"
+        }
         Pkcs11Error::Missing => "`pkcs11-tool --list-token-slots` shows those that are there",
         Pkcs11Error::NotNamed => "add `--pkcs11-module` and what goes with it",
         Pkcs11Error::PinLastTry => {
@@ -687,6 +693,7 @@ fn advised(error: impl Error + 'static) -> Failure {
         }
         Pkcs11Error::PinLocked => "unlock it by the token's own tool",
         Pkcs11Error::PinWrong => "correct the file before the next attempt: the token counts them",
+        Pkcs11Error::Silent => "look after the token; whoever serves goes on by itself",
         Pkcs11Error::Static => "`cargo build --release` makes one that can",
         Pkcs11Error::Away(_)
         | Pkcs11Error::Extractable
@@ -696,7 +703,8 @@ fn advised(error: impl Error + 'static) -> Failure {
         | Pkcs11Error::Mismatch { .. }
         | Pkcs11Error::Module { .. }
         | Pkcs11Error::PublicKey
-        | Pkcs11Error::Random => "docs/authority.md says what the code means",
+        | Pkcs11Error::Random
+        | Pkcs11Error::Threads(_) => "docs/authority.md says what the code means",
     };
     let hint = format!("{}: {advice}", refused.code());
     Failure::from(error).hint(hint)

@@ -447,6 +447,28 @@ fn a_backup_from_before_a_retirement_is_restored_and_what_is_gone_is_told() {
 }
 
 #[test]
+fn a_backup_from_before_all_keys_left_the_token_takes_any_token() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    hsm.next_second();
+    hsm.ask_ok(&["rotate", "--custody", "sealed"]);
+    let file = hsm.world.home().join("backup");
+    let name = file.to_str().unwrap();
+    assert!(hsm.plain(&["backup", name]).status.success());
+    let pins = hsm.status()["authority"]["roots"].clone();
+    fs::remove_dir_all(hsm.tokens()).unwrap();
+    fs::create_dir(hsm.tokens()).unwrap();
+    hsm.add_token(LABEL);
+    fs::remove_file(hsm.directory.join("store.sqlite")).unwrap();
+    let custody = ["--custody", "sealed"];
+    let said = hsm.ask_ok(&[&["restore", name, "--force"], &custody[..]].concat());
+    assert!(said.contains("epoch 1 is without keys"), "{said}");
+    // And nobody needs it any more.
+    assert!(hsm.plain(&INIT).status.success());
+    assert_eq!(hsm.status()["authority"]["roots"], pins);
+}
+
+#[test]
 fn a_backup_whose_keys_in_use_are_gone_is_not_restored() {
     let mut hsm = Hsm::new();
     hsm.ask_ok(&INIT);
@@ -710,6 +732,85 @@ fn of_keys_of_which_one_fails_none_is_left() {
     hsm.make_fault("no-tsa");
     hsm.refused(&INIT, "pkcs11-failed");
     assert_eq!(hsm.labels(), Vec::<String>::new());
+}
+
+#[test]
+fn keys_that_cannot_be_destroyed_again_are_named() {
+    let hsm = Hsm::with_faults();
+    hsm.make_fault("no-tsa no-destroy");
+    let output = hsm.ask(&INIT);
+    let said = told(&output);
+    assert!(said.contains("hint: pkcs11-keys-left: "), "{said}");
+    let left = ["ed25519", "interop", "ssh", "openpgp"];
+    let left = left.map(|role| format!("`notme example.com {role}`"));
+    let told = format!(
+        "the token has keys still that were made for this: {}",
+        left.join(", ")
+    );
+    assert!(said.contains(&told), "{said}");
+    assert!(said.contains("could not make a key in the token"), "{said}");
+    assert_eq!(hsm.labels().len(), 4);
+}
+
+#[test]
+fn a_token_that_hangs_is_told_and_nobody_waits_for_it_without_end() {
+    let hsm = Hsm::with_faults();
+    hsm.ask_ok(&INIT);
+    let monitor = format!("127.0.0.1:{}", free_port());
+    let mut served = hsm.serve(&["--listen", "127.0.0.1:0", "--monitor", &monitor]);
+    let address = served.url.strip_prefix("http://").unwrap().to_owned();
+    let usable = || {
+        let (_, text) = get(&monitor, "/metrics");
+        let value = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap()
+                .to_owned()
+        };
+        [value("notme_keys_usable "), value("notme_ready ")]
+    };
+    assert_eq!(usable(), ["1", "1"]);
+    let revoke = |name: &str| {
+        let identity = format!("wimse://example.com/alice/agents/{name}");
+        let output = hsm.plain(&["revoke", "identity", &identity]);
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    hsm.make_fault("hang");
+    revoke("a");
+    // More than there are sessions and threads.
+    let answers: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..24)
+            .map(|_| scope.spawn(|| ask(&address, "/v1/trust.json")))
+            .collect();
+        callers.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    for (head, body) in &answers {
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        assert!(head.contains("\r\nretry-after: 1"), "{head}");
+        assert!(body.contains("\"error\":\"keys-unavailable\""), "{body}");
+    }
+    let (head, body) = ask(&address, "/internal/ca-bundle");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains("\r\nretry-after: 1"), "{head}");
+    assert_eq!(body, "{\"error\":\"authority unavailable\"}");
+    // What takes no signature is served.
+    assert_eq!(get(&address, "/v1/ca-bundle.pem").0, 200);
+    assert_eq!(get(&address, "/healthz").0, 200);
+    assert_eq!(get(&address, "/readyz").0, 503);
+    assert_eq!(usable(), ["0", "0"]);
+    hsm.refused(&["rotate"], "pkcs11-silent");
+    hsm.make_fault("");
+    let is_back = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        get(&address, "/v1/trust.json").0 == 200 && get(&address, "/readyz").0 == 200
+    });
+    assert!(is_back);
+    assert_eq!(usable(), ["1", "1"]);
+    // It ends when it is told to, too.
+    hsm.make_fault("hang");
+    revoke("b");
+    assert_eq!(get(&address, "/v1/trust.json").0, 503);
+    assert!(served.terminate().success());
 }
 
 #[test]
