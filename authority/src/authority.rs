@@ -28,7 +28,7 @@ use crate::{
     audit::{Act, AuditError, Entry, operator},
     ca::{BACKDATED, CaError, Making},
     clock::Clock,
-    custody::{Custody, Pkcs11Error, kept},
+    custody::{Custody, Pkcs11Error},
     dpop::Nonces,
     failure::Failure,
     keys::{Keys, KeysError, make},
@@ -126,12 +126,15 @@ pub(crate) fn found(
         url: None,
     };
     let about = founding.trust_domain.clone();
-    let is_first = store.found(&record, &Entry::new(now, operator(), Act::Found, about))?;
+    let found = store.found(&record, &Entry::new(now, operator(), Act::Found, about));
+    let is_first = making.settle(found.map_err(OpenError::from), |_| true)?;
+    let kept = store.authority()?;
     if is_first {
-        return Ok(store.authority()?);
+        return Ok(kept);
     }
-    // Those of the other instance are the authority's.
-    custody.destroy(record.epochs.iter().flat_map(kept))?;
+    if let Some(of_another) = &kept {
+        making.discard_all_but(of_another)?;
+    }
     Ok(None)
 }
 
@@ -172,6 +175,8 @@ pub(crate) struct Authority {
     nonces: Nonces,
     /// Whose turn it is to sign a trust document: the others take that one.
     publishing: Turns,
+    /// Held while the keys are opened anew.
+    opening: Mutex<()>,
     refusals: Mutex<Refusals>,
     serials: Serials,
     rates: RateLimiter,
@@ -236,6 +241,7 @@ impl Authority {
             tokens: settings.tokens,
             nonces,
             publishing: Turns::default(),
+            opening: Mutex::default(),
             refusals: Mutex::default(),
             serials: Serials::default(),
             rates: settings.rates,
@@ -271,6 +277,12 @@ impl Authority {
         if self.store.key_changes()? == self.keys().changes() {
             return Ok(());
         }
+        // One at a time, so that nobody puts earlier ones in the place of later ones: which are
+        // which, the number does not say after a restore.
+        let _only_one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.store.key_changes()? == self.keys().changes() {
+            return Ok(());
+        }
         let record = self
             .store
             .authority()?
@@ -280,10 +292,7 @@ impl Authority {
             check_url(kept, &self.url)?;
         }
         let opened = Keys::open(&record, &self.custody)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if opened.changes() > keys.changes() {
-            *keys = Arc::new(opened);
-        }
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(opened);
         Ok(())
     }
 
@@ -362,10 +371,16 @@ impl Authority {
         self.custody.check().is_ok()
     }
 
+    /// Tells whether the keys answered when they were last used, without waiting for them.
+    pub(crate) fn keys_answer(&self) -> bool {
+        self.custody.is_answering()
+    }
+
     /// Counts what a monitor looks at.
     pub(crate) fn snapshot(&self, is_ready: bool) -> Snapshot {
         Snapshot {
             is_ready,
+            keys_answer: self.keys_answer(),
             issued: self.issued.counts(),
             limited: self.rates.limited().counts(),
             stored: self.stored(),

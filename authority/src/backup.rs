@@ -3,7 +3,11 @@
 //! A copy has everything that the store has: the keys are in it sealed, and the file `kek` of the
 //! single-user default is not. It is a store in SQLite, whatever the store is in. What a restored store would give out twice is lifted above all that
 //! can have been given out since: the number of the trust document to the seconds since 1970, as
-//! those of SSH certificates and CA bundles are by themselves.
+//! those of SSH certificates, CA bundles and changes of the keys are by themselves.
+//!
+//! A token has not gone back with the store. Keys of an epoch that was retired in the backup may be
+//! gone from it: then they are given up, as they were, and `rotate --retire` forgets their names.
+//! Keys that are in use or prepared have to be there.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -29,7 +33,7 @@ use crate::{
     clock::Clock,
     custody::Custody,
     instance::InstanceLock,
-    keys::Keys,
+    keys::{Keys, give_up_missing},
     opening::Place,
     seal::Protection,
     store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord},
@@ -68,12 +72,14 @@ pub enum Published {
 }
 
 /// What was restored.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Restored {
     /// Rows of the audit.
     pub rows: u64,
     /// The number of the trust document that was signed now; `None` when none was before.
     pub seqno: Option<u64>,
+    /// The retired epochs whose keys the token does not have any more.
+    pub given_up: Vec<u64>,
 }
 
 /// Makes a backup the store of a place that has none. What keeps its keys has to open them.
@@ -101,8 +107,9 @@ pub fn restore(
     let draft = Draft::beside(&file)?;
     fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
     let admin = whole(&draft.0, clock.clone())?;
-    let record = admin.record()?;
+    let mut record = admin.record()?;
     let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
+    let given_up = give_up_missing(&mut record, &custody)?;
     let keys = Keys::open(&record, &custody).map_err(OpenError::from)?;
     let kept = match published {
         Published::Head(head) => Some(head),
@@ -116,12 +123,15 @@ pub fn restore(
     })?;
     let now = clock.now();
     let seqno = lift_trust(admin.store(), &keys, now)?;
-    let about = format!(
+    let mut about = format!(
         "from a backup; trust document {}",
         seqno.unwrap_or_default()
     );
+    for epoch in &given_up {
+        about.push_str(&format!("; without the keys of epoch {epoch}"));
+    }
     let entry = Entry::new(now, operator(), Act::Restore, about);
-    admin.store().audit(&entry)?;
+    admin.store().give_up_keys(&given_up, &entry)?;
     let rows = admin.verify_audit(None)?;
     // The last connection to go writes its log into the file.
     drop(admin);
@@ -134,7 +144,11 @@ pub fn restore(
             }
         }
     }
-    Ok(Restored { rows, seqno })
+    Ok(Restored {
+        rows,
+        seqno,
+        given_up,
+    })
 }
 
 /// Opens a copy after a look at all of it.

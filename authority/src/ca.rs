@@ -1,6 +1,6 @@
 //! The two X.509 certificate authorities: Ed25519 for ourselves, P-256 for tools that know no Ed25519.
 
-use std::{cell::RefCell, io};
+use std::{cell::RefCell, error::Error, io};
 
 use notme_core::{
     certificate::{Certificate, CertificateError},
@@ -13,9 +13,9 @@ use notme_core::{
 
 use crate::{
     ca_key::{CaKey, KeyKind, KeyName},
-    custody::{Custody, Pkcs11Error},
+    custody::{Custody, Pkcs11Error, kept, label_in_token},
     seal::{SealError, random},
-    store::{EpochRecord, SealedCa},
+    store::{AuthorityRecord, EpochRecord, SealedCa},
 };
 
 /// Which of the two.
@@ -55,8 +55,8 @@ pub(crate) struct Making<'a> {
     pub(crate) epoch: u64,
     pub(crate) now: UnixTime,
     pub(crate) custody: &'a Custody,
-    /// What the store would have to keep of the keys that were made.
-    made: RefCell<Vec<Vec<u8>>>,
+    /// The keys that were made, and what the store would have to keep of them.
+    made: RefCell<Vec<(KeyName, Vec<u8>)>>,
 }
 
 impl<'a> Making<'a> {
@@ -77,13 +77,51 @@ impl<'a> Making<'a> {
 
     /// Makes several keys, of which none is left when one fails.
     pub(crate) fn whole<T>(&self, make: impl FnOnce() -> Result<T, CaError>) -> Result<T, CaError> {
-        let made = make();
-        if made.is_err() {
-            let kept = self.made.borrow();
-            // What is to be known is why they are of no use.
-            let _ = self.custody.destroy(kept.iter().map(Vec::as_slice));
+        self.settle(make(), |_| false)
+    }
+
+    /// Ends that for which keys were made. When it failed they are destroyed, unless a store may
+    /// have kept them nonetheless; what is left of them in a token is told.
+    pub(crate) fn settle<T, E: From<CaError> + Error + Send + Sync + 'static>(
+        &self,
+        done: Result<T, E>,
+        may_be_kept: impl FnOnce(&E) -> bool,
+    ) -> Result<T, E> {
+        done.map_err(|error| {
+            let left = match may_be_kept(&error) {
+                true => self.labels(|_| true),
+                false => self.destroy(|_| true),
+            };
+            match left.is_empty() {
+                true => error,
+                false => CaError::from(Pkcs11Error::left(left, error)).into(),
+            }
+        })
+    }
+
+    /// Destroys what was made in vain: all that a store does not keep, since another instance made
+    /// its own before.
+    pub(crate) fn discard_all_but(&self, record: &AuthorityRecord) -> Result<(), CaError> {
+        let in_use: Vec<_> = record.epochs.iter().flat_map(kept).collect();
+        let left = self.destroy(|key| !in_use.contains(&key));
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(Pkcs11Error::left(left, "another instance made such keys first").into()),
         }
-        made
+    }
+
+    /// Destroys keys, and returns the labels of those that are left in a token.
+    fn destroy(&self, is_meant: impl Fn(&[u8]) -> bool) -> Vec<String> {
+        // What is to be known is why they were of no use, and what they are called.
+        self.labels(|key| is_meant(key) && self.custody.destroy([key]).is_err())
+    }
+
+    fn labels(&self, is_meant: impl Fn(&[u8]) -> bool) -> Vec<String> {
+        let made = self.made.borrow();
+        let meant = made.iter().filter(|(_, key)| is_meant(key));
+        meant
+            .filter_map(|(name, key)| label_in_token(self.trust_domain, *name, key))
+            .collect()
     }
 
     /// Makes a key. Returns with it what the store keeps.
@@ -94,7 +132,7 @@ impl<'a> Making<'a> {
     ) -> Result<(CaKey, Vec<u8>), CaError> {
         let name = KeyName::new(role, self.epoch);
         let (key, kept) = self.custody.make(name, kind, self.trust_domain)?;
-        self.made.borrow_mut().push(kept.clone());
+        self.made.borrow_mut().push((name, kept.clone()));
         Ok((key, kept))
     }
 

@@ -54,10 +54,12 @@ impl Custody {
         home: &Path,
     ) -> Result<Self, OpenError> {
         let is_in_token = |kept: &[u8]| KeyId::of_kept(kept).is_some();
-        let has_sealed = epochs.iter().flat_map(kept).any(|key| !is_in_token(key));
+        // Those that were given up are opened no more.
+        let epochs = || epochs.iter().filter(|epoch| !epoch.leaving);
+        let has_sealed = epochs().flat_map(kept).any(|key| !is_in_token(key));
         let seal = protection.sealing();
         let Protection::Pkcs11(place) = protection else {
-            if epochs.iter().flat_map(kept).any(is_in_token) {
+            if epochs().flat_map(kept).any(is_in_token) {
                 return Err(Pkcs11Error::NotNamed.into());
             }
             return Ok(Self {
@@ -137,7 +139,7 @@ impl Custody {
     }
 
     /// Destroys keys that are not in the store itself, given what that keeps of them. Those that
-    /// are gone already are none to fail at: a retirement that was interrupted can be repeated.
+    /// are gone already are none to fail at: a retirement that was interrupted is repeated.
     pub(crate) fn destroy<'a>(
         &self,
         kept: impl IntoIterator<Item = &'a [u8]>,
@@ -151,6 +153,11 @@ impl Custody {
     /// Tells whether the keys can be used now, as far as that can be known without using one.
     pub(crate) fn check(&self) -> Result<(), Pkcs11Error> {
         self.token().map_or(Ok(()), |token| token.check())
+    }
+
+    /// Tells whether the keys could be used when that was last seen, without a look.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.token().is_none_or(|token| token.is_answering())
     }
 
     /// Returns the secret that all instances share which open the same keys, if they are sealed.
@@ -181,6 +188,11 @@ pub(crate) fn kind(epoch: &EpochRecord, sealing: &Sealing) -> Option<SealingKind
         Some(_) => SealingKind::Pkcs11,
         None => sealing.kind(),
     })
+}
+
+/// Returns what a key is called in the token, if it is in one.
+pub(crate) fn label_in_token(trust_domain: &str, name: KeyName, kept: &[u8]) -> Option<String> {
+    KeyId::of_kept(kept).map(|_| pkcs11::label(trust_domain, name))
 }
 
 /// Returns what the store has of each private key.

@@ -10,7 +10,7 @@ use notme_core::{
 use crate::{
     audit::{Act, Entry, operator},
     ca::{Ca, CaError, CaName, Making},
-    custody::Custody,
+    custody::{Custody, Pkcs11Error},
     format_ca::{self, FormatCas},
     store::{AuthorityRecord, EpochRecord, EpochState, SealedFormatCa, Store, StoreError},
     tsa::Tsa,
@@ -213,12 +213,36 @@ impl Epoch {
     }
 }
 
+/// Gives up those retired epochs of which a root is not in the token any more, as they were when it
+/// was retired after this was written. Returns which those are; nothing is changed in the store.
+pub(crate) fn give_up_missing(
+    record: &mut AuthorityRecord,
+    custody: &Custody,
+) -> Result<Vec<u64>, CaError> {
+    let mut gone = Vec::new();
+    for epoch in record.outgoing() {
+        let opened = [CaName::Ed25519, CaName::Interop]
+            .into_iter()
+            .try_for_each(|name| Ca::open(name, epoch, custody).map(drop));
+        match opened {
+            Ok(()) => {}
+            Err(CaError::Pkcs11(Pkcs11Error::KeyMissing { .. })) => gone.push(epoch.number),
+            Err(error) => return Err(error),
+        }
+    }
+    for epoch in &mut record.epochs {
+        epoch.leaving |= gone.contains(&epoch.number);
+    }
+    Ok(gone)
+}
+
 /// Makes the keys of an epoch: all of them, or none.
 pub(crate) fn make(making: &Making<'_>, state: EpochState) -> Result<EpochRecord, CaError> {
     making.whole(|| {
         let mut epoch = EpochRecord {
             number: making.epoch,
             state,
+            leaving: false,
             cas: vec![
                 Ca::make(CaName::Ed25519, making)?,
                 Ca::make(CaName::Interop, making)?,
@@ -254,17 +278,20 @@ pub(crate) fn unlock(
     let active = record.active()?;
     // First, so that a wrong secret changes nothing.
     Ca::open(CaName::Ed25519, active, custody)?;
-    let making = Making::new(custody, &record.trust_domain, active.number, now);
+    let trust_domain = record.trust_domain.clone();
+    let making = Making::new(custody, &trust_domain, active.number, now);
     let made = making.whole(|| make_missing(active, &making))?;
     if !made.is_empty() {
         let names: Vec<_> = made.iter().map(|ca| ca.name.as_str()).collect();
         let about = format!("{} of epoch {}", names.join(" "), active.number);
         let entry = Entry::new(now, operator(), Act::AddKeys, about);
-        // Where another instance was first, its keys count.
-        store.add_format_cas(active.number, &made, &entry)?;
+        let added = store.add_format_cas(active.number, &made, &entry);
+        making.settle(added.map_err(KeysError::from), |_| true)?;
         *record = store
             .authority()?
             .ok_or(StoreError::Damaged("no authority"))?;
+        // Where another instance was first, its keys count.
+        making.discard_all_but(record)?;
     }
     Keys::open(record, custody)
 }

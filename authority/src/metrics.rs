@@ -117,6 +117,7 @@ const BOUNDS: [(Duration, &str); 10] = [
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) is_ready: bool,
+    pub(crate) keys_answer: bool,
     pub(crate) issued: Vec<(&'static str, u64)>,
     pub(crate) limited: Vec<(&'static str, u64)>,
     /// Absent when the store cannot be read.
@@ -147,6 +148,10 @@ impl Metrics {
             "Whether it answers `/readyz` with yes.",
         )?;
         writeln!(out, "notme_ready {}", u8::from(snapshot.is_ready))?;
+
+        let help = "Whether the token that has the keys answered when it was last asked.";
+        let usable = u8::from(snapshot.keys_answer);
+        gauge(out, "notme_keys_usable", help, usable)?;
 
         let name = "notme_requests_total";
         head(out, name, "counter", "Requests that were answered.")?;

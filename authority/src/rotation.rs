@@ -32,7 +32,8 @@ pub enum Rotation {
     Prepare,
     /// Takes the prepared keys into use. The old ones only sign trust documents from then on.
     Activate,
-    /// Destroys the private keys of which no certificate lives.
+    /// Destroys the private keys of which no certificate lives, and goes on where that was
+    /// interrupted.
     Retire,
     /// Prepares, unless that was done, and activates.
     Now,
@@ -68,13 +69,10 @@ pub fn rotate(
             Some(prepared) => activate(&admin, &record, Next::Prepared(prepared), &custody, now)?,
             None => {
                 check_ripe(&record, now)?;
-                let made = make_next(&record, &custody, now)?;
-                let next = Next::Made(made.clone());
-                settled(
-                    activate(&admin, &record, next, &custody, now),
-                    &made,
-                    &custody,
-                )?;
+                let making = making_next(&record, &custody, now);
+                let next = Next::Made(make(&making, EpochState::Prepared)?);
+                let done = activate(&admin, &record, next, &custody, now);
+                making.settle(done, may_be_kept)?;
             }
         },
     }
@@ -98,15 +96,9 @@ impl Next<'_> {
     }
 }
 
-fn make_next(
-    record: &AuthorityRecord,
-    custody: &Custody,
-    now: UnixTime,
-) -> Result<EpochRecord, AdminError> {
+fn making_next<'a>(record: &'a AuthorityRecord, custody: &'a Custody, now: UnixTime) -> Making<'a> {
     let last = record.epochs.last().map_or(0, |epoch| epoch.number);
-    let epoch = last.saturating_add(1);
-    let making = Making::new(custody, &record.trust_domain, epoch, now);
-    Ok(make(&making, EpochState::Prepared)?)
+    Making::new(custody, &record.trust_domain, last.saturating_add(1), now)
 }
 
 fn prepare(
@@ -118,28 +110,20 @@ fn prepare(
     if record.prepared().is_some() {
         return Err(RotationError::PreparedAlready.into());
     }
-    let next = make_next(record, custody, now)?;
+    let making = making_next(record, custody, now);
+    let next = make(&making, EpochState::Prepared)?;
     let entry = entry(now, Act::Prepare, &[next.number]);
     let done = match admin.store().prepare_epoch(&next, &entry) {
         Ok(true) => Ok(()),
         Ok(false) => Err(RotationError::PreparedAlready.into()),
         Err(error) => Err(error.into()),
     };
-    settled(done, &next, custody)
+    making.settle(done, may_be_kept)
 }
 
-/// Destroys keys that were made for nothing. Those of which a store that failed may have kept the
-/// names are left.
-fn settled(
-    done: Result<(), AdminError>,
-    made: &EpochRecord,
-    custody: &Custody,
-) -> Result<(), AdminError> {
-    if matches!(&done, Err(error) if !matches!(error, AdminError::Store(_))) {
-        // What is to be known is why they are of no use.
-        let _ = custody.destroy(kept(made));
-    }
-    done
+/// Tells whether a step that failed may have come to pass in the store.
+fn may_be_kept(error: &AdminError) -> bool {
+    matches!(error, AdminError::Store(_))
 }
 
 fn activate(
@@ -219,28 +203,27 @@ fn retire(
     custody: &Custody,
     now: UnixTime,
 ) -> Result<(), AdminError> {
-    let mut over = Vec::new();
-    let mut keys = Vec::new();
+    let interrupted = record.epochs.iter().filter(|epoch| epoch.leaving);
+    let mut over: Vec<_> = interrupted.collect();
     let mut alive = None;
     for epoch in record.outgoing() {
         match admin.store().last_not_after(epoch.number)? {
             Some(until) if until.plus(SKEW) >= now => alive = alive.max(Some(until)),
-            Some(_) | None => {
-                over.push(epoch.number);
-                keys.extend(kept(epoch));
-            }
+            Some(_) | None => over.push(epoch),
         }
     }
     match (over.is_empty(), alive) {
-        (false, _) => {
-            let entry = entry(now, Act::Retire, &over);
-            // First, since the store forgets what they are found by.
-            custody.destroy(keys).map_err(OpenError::from)?;
-            Ok(admin.store().destroy_keys(&over, &entry)?)
-        }
-        (true, Some(until)) => Err(RotationError::CertificatesLive { until }.into()),
-        (true, None) => Err(RotationError::NothingToRetire.into()),
+        (false, _) => {}
+        (true, Some(until)) => return Err(RotationError::CertificatesLive { until }.into()),
+        (true, None) => return Err(RotationError::NothingToRetire.into()),
     }
+    let numbers: Vec<_> = over.iter().map(|epoch| epoch.number).collect();
+    // Nobody may miss a key that is gone, and the store forgets last what they are found by.
+    let entry = entry(now, Act::Retire, &numbers);
+    admin.store().give_up_keys(&numbers, &entry)?;
+    let keys = over.iter().flat_map(|epoch| kept(epoch));
+    custody.destroy(keys).map_err(OpenError::from)?;
+    Ok(admin.store().destroy_keys(&numbers)?)
 }
 
 fn entry(now: UnixTime, act: Act, epochs: &[u64]) -> Entry {
@@ -261,6 +244,8 @@ pub struct EpochInfo {
     pub retired_at: Option<UnixTime>,
     /// Whether its private keys were destroyed.
     pub destroyed: bool,
+    /// Whether its private keys were given up and not all destroyed yet: [`Rotation::Retire`] goes on.
+    pub leaving: bool,
     /// What keeps its private keys, while there are any.
     pub sealing: Option<SealingKind>,
     /// Its roots: Ed25519, then `interop`.
@@ -277,7 +262,8 @@ impl EpochInfo {
             state: epoch.state.as_str(),
             from: epoch.state.from(),
             retired_at: epoch.state.retired_at(),
-            destroyed: !epoch.has_keys,
+            destroyed: !epoch.has_keys && !record.leaving,
+            leaving: record.leaving,
             sealing: custody::kind(record, sealing),
             roots: epoch
                 .roots

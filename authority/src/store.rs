@@ -47,7 +47,8 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps where the instances are reached from now on.
     fn replace_url(&self, url: &str, entry: &Entry) -> Result<(), StoreError>;
 
-    /// Returns a number that rises with every change of the keys, and of the URL.
+    /// Returns a number that is another after every change of the keys or the URL, and higher; lower
+    /// only after somebody put an earlier state of the database in its place.
     fn key_changes(&self) -> Result<u64, StoreError>;
 
     /// Keeps the keys of the next epoch; `false` when one is prepared already.
@@ -60,8 +61,13 @@ pub(crate) trait Store: Send + Sync {
     /// Returns the last second of what was issued in an epoch.
     fn last_not_after(&self, epoch: u64) -> Result<Option<UnixTime>, StoreError>;
 
-    /// Destroys the private keys of retired epochs.
-    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError>;
+    /// Gives up the private keys of retired epochs: from now on nobody signs with them. Whoever has
+    /// keys open opens them anew, in any case.
+    fn give_up_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError>;
+
+    /// Destroys private keys that were given up, as far as they are here. If it fails it can be
+    /// repeated.
+    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError>;
 
     /// Sets `count` serial numbers of SSH certificates aside, none of them below `least`, and
     /// returns the first. No number is set aside twice.
@@ -204,7 +210,7 @@ impl AuthorityRecord {
             .find(|epoch| epoch.state == EpochState::Prepared)
     }
 
-    /// Returns the retired epochs whose keys are still there, newest first.
+    /// Returns the retired epochs whose keys still sign, newest first.
     pub(crate) fn outgoing(&self) -> impl Iterator<Item = &EpochRecord> {
         self.epochs
             .iter()
@@ -218,15 +224,17 @@ impl AuthorityRecord {
 pub(crate) struct EpochRecord {
     pub(crate) number: u64,
     pub(crate) state: EpochState,
+    /// Its keys were given up, and may be there still.
+    pub(crate) leaving: bool,
     pub(crate) cas: Vec<SealedCa>,
     /// Empty in a store from before there were any.
     pub(crate) format_cas: Vec<SealedFormatCa>,
 }
 
 impl EpochRecord {
-    /// Tells whether no private key was destroyed.
+    /// Tells whether no private key was destroyed or given up.
     pub(crate) fn has_keys(&self) -> bool {
-        self.cas.iter().all(|ca| ca.key.is_some())
+        !self.leaving && self.cas.iter().all(|ca| ca.key.is_some())
     }
 }
 

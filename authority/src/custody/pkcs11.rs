@@ -3,11 +3,17 @@
 //! The PIN is said once for each connection, and never again after the token refused it, so that
 //! nothing here locks it. A signature that fails is tried once more over a new connection: the
 //! token may have been away. Connections are made anew at most once a second.
+//!
+//! A module can take its time, or never come back: threads of their own call it (`calls.rs`), and
+//! nobody waits for longer than [`ANSWER`]. Until a call that is overdue has come back, nobody asks.
+
+mod calls;
 
 use std::{
+    error::Error,
     fmt, io,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock},
+    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError},
     time::{Duration, Instant},
 };
 
@@ -30,6 +36,7 @@ use notme_core::{
 use notme_local::LockedMemory;
 use p256::ecdsa;
 
+use self::calls::{Calls, Overdue};
 use crate::{
     ca_key::{KeyKind, KeyName},
     seal::{Protection, random},
@@ -85,8 +92,15 @@ impl KeyId {
     }
 }
 
-/// A token, connected or about to be.
+/// A token, and who calls it.
 pub(crate) struct Token {
+    // First: calls end while there is something to call.
+    calls: Calls,
+    place: Arc<Place>,
+}
+
+/// A token, connected or about to be.
+struct Place {
     module: PathBuf,
     label: Option<String>,
     serial: Option<String>,
@@ -109,19 +123,25 @@ impl Token {
             tried_at: Instant::now(),
             link: Err(Arc::new(Pkcs11Error::NotNamed)),
         };
-        let token = Self {
+        let place = Place {
             module: place.module.clone(),
             label: place.label.clone(),
             serial: place.serial.clone(),
             pin: LockedMemory::of(place.pin.bytes()).map_err(Pkcs11Error::Memory)?,
             line: RwLock::new(unconnected),
         };
-        let link = token.connect()?;
-        token
-            .line
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .link = Ok(link);
+        let token = Self {
+            calls: Calls::new(SESSIONS_MAX).map_err(Pkcs11Error::Threads)?,
+            place: Arc::new(place),
+        };
+        let place = Arc::clone(&token.place);
+        let open = move || {
+            let link = place.connect()?;
+            let mut line = place.line.write().unwrap_or_else(PoisonError::into_inner);
+            line.link = Ok(link);
+            Ok::<_, Pkcs11Error>(())
+        };
+        token.calls.make(OPENING, open, drop)??;
         Ok(token)
     }
 
@@ -133,13 +153,22 @@ impl Token {
         trust_domain: &str,
     ) -> Result<(KeyId, PublicKey), Pkcs11Error> {
         let id = KeyId(random().map_err(|_| Pkcs11Error::Random)?);
-        let label = format!("notme {trust_domain} {name}");
-        let public = self.with(|link| link.make(id, &label, kind))?;
+        let label = label(trust_domain, name);
+        let (place, late, of_key) = (self.place.clone(), self.place.clone(), label.clone());
+        let public = self.calls.make(
+            ANSWER,
+            move || place.with(|link| link.make(id, &of_key, kind)),
+            move |_| drop(late.with(|link| link.destroy(id))),
+        );
+        // It is destroyed if it is made at last, and this process lives.
+        let public = public
+            .map_err(|Overdue| Pkcs11Error::left(vec![label.clone()], Pkcs11Error::Silent))??;
         // Before anything depends on it.
         if let Err(error) = self.find(id, name, &public) {
-            // What is to be known is why it is of no use.
-            let _ = self.destroy(id);
-            return Err(error);
+            return Err(match self.destroy(id) {
+                Ok(()) => error,
+                Err(_) => Pkcs11Error::left(vec![label], error),
+            });
         }
         Ok((id, public))
     }
@@ -168,11 +197,12 @@ impl Token {
         let mismatch = || Pkcs11Error::Mismatch {
             key: name.to_string(),
         };
-        let missing = || Pkcs11Error::KeyMissing {
+        let missing = move || Pkcs11Error::KeyMissing {
             key: name.to_string(),
         };
         let kind = KeyKind::of(public);
-        let raw = self.with(|link| link.sign(id, kind, message)?.ok_or_else(missing))?;
+        let of_call = message.to_vec();
+        let raw = self.ask(move |link| link.sign(id, kind, &of_call)?.ok_or_else(missing))?;
         let signature = match kind {
             KeyKind::Ed25519 => raw,
             KeyKind::P256 => ecdsa::Signature::from_slice(&raw)
@@ -188,14 +218,35 @@ impl Token {
 
     /// Destroys a key, if it is there.
     pub(super) fn destroy(&self, id: KeyId) -> Result<(), Pkcs11Error> {
-        self.with(|link| link.destroy(id))
+        self.ask(move |link| link.destroy(id))
     }
 
     /// Asks whether the token is there, and is ours to use.
     pub(super) fn check(&self) -> Result<(), Pkcs11Error> {
-        self.with(Link::check)
+        self.ask(Link::check)
     }
 
+    /// Tells whether it answered when it was last asked, without asking it.
+    pub(super) fn is_answering(&self) -> bool {
+        !self.calls.are_overdue()
+            && match self.place.line.try_read() {
+                Ok(line) => line.link.is_ok(),
+                Err(TryLockError::Poisoned(line)) => line.get_ref().link.is_ok(),
+                // A new connection is made.
+                Err(TryLockError::WouldBlock) => false,
+            }
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        act: impl Fn(&Link) -> Result<T, Pkcs11Error> + Send + 'static,
+    ) -> Result<T, Pkcs11Error> {
+        let place = Arc::clone(&self.place);
+        self.calls.make(ANSWER, move || place.with(act), drop)?
+    }
+}
+
+impl Place {
     /// Does something over the connection; once more over a new one when it failed.
     fn with<T>(&self, act: impl Fn(&Link) -> Result<T, Pkcs11Error>) -> Result<T, Pkcs11Error> {
         let (number, failed) = {
@@ -396,13 +447,13 @@ impl Link {
             .map_err(&failed)?;
         let checked =
             check_made(&session, private).and_then(|()| read_public(&session, public, kind));
-        if checked.is_err() {
-            for object in [public, private] {
-                // What is to be known is why it is of no use.
-                let _ = session.destroy_object(object);
+        checked.map_err(|error| {
+            let destroyed = [public, private].map(|object| session.destroy_object(object));
+            match destroyed.iter().all(Result::is_ok) {
+                true => error,
+                false => Pkcs11Error::left(vec![label.to_owned()], error),
             }
-        }
-        checked
+        })
     }
 
     /// Signs; `None` when there is no such key.
@@ -492,6 +543,11 @@ impl Link {
     }
 }
 
+/// Returns what a key is called in the token, for those who look into it.
+pub(super) fn label(trust_domain: &str, name: KeyName) -> String {
+    format!("notme {trust_domain} {name}")
+}
+
 /// Checks that the token made the key as it was asked to.
 fn check_made(session: &Session, key: ObjectHandle) -> Result<(), Pkcs11Error> {
     let asked = [
@@ -571,6 +627,14 @@ pub enum Pkcs11Error {
         /// What it said.
         source: ModuleError,
     },
+    /// Keys were made in vain and could not be destroyed.
+    #[error("the token has keys still that were made for this: {}", labels.join(", "))]
+    Left {
+        /// Their labels there.
+        labels: Vec<String>,
+        /// Why they were made in vain.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The token has no such key.
     #[error("key `{key}` is not in the token")]
     KeyMissing {
@@ -621,12 +685,36 @@ pub enum Pkcs11Error {
     /// No randomness for the id of a key.
     #[error("the system's cryptographic module failed")]
     Random,
+    /// The token did not answer in time, and nobody asks it before it does.
+    #[error("the token does not answer")]
+    Silent,
     /// This program cannot load modules.
     #[error("this program is linked statically, and cannot load a PKCS#11 module")]
     Static,
+    /// No threads to call the module.
+    #[error("could not start threads that call the module")]
+    Threads(#[source] io::Error),
+}
+
+impl From<Overdue> for Pkcs11Error {
+    fn from(Overdue: Overdue) -> Self {
+        Self::Silent
+    }
 }
 
 impl Pkcs11Error {
+    /// Returns what says that keys are left of something that failed.
+    pub(crate) fn left(
+        labels: Vec<String>,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let quoted = labels.into_iter().map(|label| format!("`{label}`"));
+        Self::Left {
+            labels: quoted.collect(),
+            source: cause.into(),
+        }
+    }
+
     /// Returns the code of the error.
     pub fn code(&self) -> &'static str {
         match self {
@@ -635,8 +723,9 @@ impl Pkcs11Error {
             Self::Extractable => "pkcs11-key-extractable",
             Self::Failed { .. } => "pkcs11-failed",
             Self::KeyMissing { .. } => "pkcs11-key-missing",
+            Self::Left { .. } => "pkcs11-keys-left",
             Self::Mechanism { .. } => "pkcs11-mechanism-missing",
-            Self::Memory(_) => "authority-runtime",
+            Self::Memory(_) | Self::Threads(_) => "authority-runtime",
             Self::Mismatch { .. } => "pkcs11-key-mismatch",
             Self::Missing => "pkcs11-token-missing",
             Self::Module { .. } => "pkcs11-module-unusable",
@@ -646,6 +735,7 @@ impl Pkcs11Error {
             Self::PinWrong => "pkcs11-pin-wrong",
             Self::PublicKey => "pkcs11-key-unreadable",
             Self::Random => "authority-random-failed",
+            Self::Silent => "pkcs11-silent",
             Self::Static => "pkcs11-static",
         }
     }
@@ -672,6 +762,10 @@ const MECHANISMS: [MechanismType; 4] = [
 ];
 /// As many signatures at a time.
 const SESSIONS_MAX: usize = 8;
+/// How long one waits for what a token is asked.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long one waits for the first connection: a module may have to look for its token.
+const OPENING: Duration = Duration::from_secs(30);
 /// Between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 

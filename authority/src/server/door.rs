@@ -120,6 +120,7 @@ impl Shared {
     pub(crate) fn is_ready(&self) -> bool {
         !self.is_leaving.load(Ordering::SeqCst)
             && !self.is_troubled.load(Ordering::SeqCst)
+            && self.authority.keys_answer()
             && self.authority.is_readable()
     }
 
@@ -317,7 +318,9 @@ async fn tend(shared: Arc<Shared>) {
                 shared.report(&error);
             }
             // Whoever sends us nobody while we are not ready would never learn that we are.
-            Ok(()) if shared.is_troubled.load(Ordering::SeqCst) => {
+            Ok(())
+                if shared.is_troubled.load(Ordering::SeqCst) || !shared.authority.keys_answer() =>
+            {
                 let is_over = block_in_place(|| {
                     shared.authority.can_sign() && shared.authority.is_writable()
                 });

@@ -355,5 +355,5 @@ const WRITING: &str = "BEGIN ISOLATION LEVEL READ COMMITTED;
 /// What each version adds to the one before; the first that there was in PostgreSQL is whole.
 const SCHEMAS: [(u32, &str); 2] = [
     (7, include_str!("postgres/schema-7.sql")),
-    (8, include_str!("schema-8.sql")),
+    (8, include_str!("postgres/schema-8.sql")),
 ];

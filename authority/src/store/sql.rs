@@ -151,7 +151,7 @@ impl<D: Database> Store for SqlStore<D> {
             )? == 1;
             if is_first {
                 for epoch in &authority.epochs {
-                    epochs::insert(tx, epoch)?;
+                    epochs::insert(tx, epoch, entry.at)?;
                 }
             }
             Ok(is_first)
@@ -165,7 +165,7 @@ impl<D: Database> Store for SqlStore<D> {
         entry: &Entry,
     ) -> Result<bool, StoreError> {
         self.audited("keep the keys of the other formats", entry, |tx| {
-            epochs::insert_format_cas(tx, epoch, cas)
+            epochs::insert_format_cas(tx, epoch, (cas, entry.at))
         })
     }
 
@@ -182,7 +182,7 @@ impl<D: Database> Store for SqlStore<D> {
     fn replace_url(&self, url: &str, entry: &Entry) -> Result<(), StoreError> {
         self.write("keep the URL", Durability::Power, |tx| {
             tx.execute("UPDATE authority SET url = $1", values![url])?;
-            epochs::changed(tx)?;
+            epochs::changed(tx, entry.at)?;
             Ok::<_, WriteError<StoreError>>(audit::append(tx, entry)?)
         })
     }
@@ -193,13 +193,15 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     fn prepare_epoch(&self, epoch: &EpochRecord, entry: &Entry) -> Result<bool, StoreError> {
-        self.audited("keep the next keys", entry, |tx| epochs::insert(tx, epoch))
+        self.audited("keep the next keys", entry, |tx| {
+            epochs::insert(tx, epoch, entry.at)
+        })
     }
 
     fn activate_epoch(&self, activation: &Activation, entry: &Entry) -> Result<bool, StoreError> {
         self.audited("take the next keys into use", entry, |tx| {
             let is_there = match &activation.made {
-                Some(epoch) => epochs::insert(tx, epoch)?,
+                Some(epoch) => epochs::insert(tx, epoch, entry.at)?,
                 None => true,
             };
             Ok(is_there && epochs::activate(tx, activation)?)
@@ -212,16 +214,26 @@ impl<D: Database> Store for SqlStore<D> {
         self.one(doing, sql, values![epoch], |row| row.get(0))
     }
 
-    fn destroy_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError> {
+    fn give_up_keys(&self, epochs: &[u64], entry: &Entry) -> Result<(), StoreError> {
+        self.write("give up retired keys", Durability::Power, |tx| {
+            epochs::give_up(tx, epochs, entry.at)?;
+            Ok(audit::append(tx, entry)?)
+        })
+    }
+
+    fn destroy_keys(&self, epochs: &[u64]) -> Result<(), StoreError> {
         let doing = "destroy retired keys";
-        self.write(doing, Durability::Power, |tx| {
-            for epoch in epochs {
-                epochs::destroy(tx, *epoch)?;
-            }
-            Ok::<_, WriteError<StoreError>>(audit::append(tx, entry)?)
-        })?;
+        let each = |act: fn(&mut dyn Transaction, u64) -> Result<(), DatabaseError>| {
+            self.write(doing, Durability::Power, |tx| {
+                let acted = epochs.iter().try_for_each(|epoch| act(tx, *epoch));
+                Ok::<_, WriteError<StoreError>>(acted?)
+            })
+        };
+        each(epochs::destroy)?;
         let forgotten = self.database.forget_overwritten();
-        forgotten.map_err(DatabaseError::during(doing))
+        forgotten.map_err(DatabaseError::during(doing))?;
+        // Last, so that whatever failed before is done when it is repeated.
+        each(epochs::end_leave)
     }
 
     fn reserve_ssh_serials(&self, least: u64, count: u64) -> Result<u64, StoreError> {

@@ -4,6 +4,8 @@ use std::{
     collections::BTreeSet,
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    panic::catch_unwind,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -13,10 +15,10 @@ use std::{
 };
 
 use notme_authority::{
-    Admin, NewToken, OidcConfig, Place, PostgresUrl, Protection, RevocationReason, Revoked,
-    Rotation, ServeConfig, Storage, backup, init,
+    Admin, NewToken, OidcConfig, Place, PostgresUrl, Protection, Published, RevocationReason,
+    Revoked, Rotation, ServeConfig, Storage, backup, init, restore,
 };
-use notme_core::trust::TrustDocument;
+use notme_core::{certificate::Certificate, dsse::Envelope, trust::TrustDocument};
 use notme_testkit::{
     issuer::TestIssuer,
     jwt::TokenKey,
@@ -252,6 +254,164 @@ fn both_instances_issue_with_the_new_keys_after_a_rotation() {
     }
     let of_the_second = "SELECT count(*) FROM issued WHERE epoch = 2";
     assert_eq!(two.world.sql(of_the_second), "2");
+}
+
+/// Holds everybody who writes, once it is its turn and until it is dropped.
+struct Held<'a> {
+    world: &'a World,
+    name: &'static str,
+    holder: Option<thread::JoinHandle<()>>,
+}
+
+impl<'a> Held<'a> {
+    const LOCKS: &'static str = "FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE locktype = 'advisory' AND datname = current_database()";
+
+    fn new(world: &'a World, name: &'static str) -> Self {
+        let database = world.database.clone().unwrap();
+        let holder = thread::spawn(move || {
+            let lock = "SELECT pg_advisory_lock(1315783029, 1315783029)";
+            let sql = format!("SET application_name = '{name}'; {lock}; SELECT pg_sleep(60)");
+            // It is ended by those who have waited for enough, which is an error.
+            assert!(catch_unwind(|| database.sql(&sql)).is_err());
+        });
+        Self {
+            world,
+            name,
+            holder: Some(holder),
+        }
+    }
+
+    fn count(&self, which: &str) -> usize {
+        let sql = format!("SELECT count(*) {} AND {which}", Self::LOCKS);
+        self.world.sql(&sql).parse().unwrap()
+    }
+
+    fn until_it_holds(&self) {
+        let own = format!("granted AND application_name = '{}'", self.name);
+        eventually("it holds them", || self.count(&own) == 1);
+    }
+
+    /// Waits until so many wait for their turn. They are served in the order in which they came.
+    fn until_waiting(&self, count: usize) {
+        eventually("they wait", || self.count("NOT granted") == count);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let own = format!("application_name = '{}'", self.name);
+        let end = format!("SELECT pg_terminate_backend(pid) {} AND {own}", Self::LOCKS);
+        self.world.sql(&end);
+        self.holder.take().unwrap().join().unwrap();
+    }
+}
+
+/// The keys were rotated after it had signed with those of before.
+#[test]
+fn an_instance_that_was_held_publishes_nothing_with_keys_of_before() {
+    let two = Two::new(|_| {});
+    let world = &two.world;
+    let [client, _] = two.clients();
+    let of_before = world.admin().roots().unwrap()[0].kid().to_string();
+    // Nobody writes by itself any more, while the clock stands.
+    eventually("the audit is closed", || {
+        world.sql("SELECT count(*) FROM audit_head") == "1"
+    });
+    for (seed, client) in (1..).zip(two.clients()) {
+        let token = world.token();
+        Agent::new(seed).session(&client, Some(token.expose()));
+    }
+    // Both are due.
+    let what = Revoked::Certificate("01".to_owned());
+    let reason = RevocationReason::Superseded;
+    world.admin().revoke(&what, None, reason).unwrap();
+    thread::scope(|scope| {
+        // Whoever opens a store waits once.
+        let opening = Held::new(world, "first");
+        opening.until_it_holds();
+        let rotation = scope.spawn(|| step(world, Rotation::Now).map(drop));
+        opening.until_waiting(1);
+        let held = Held::new(world, "second");
+        opening.until_waiting(2);
+        drop(opening);
+        held.until_it_holds();
+        held.until_waiting(1);
+        // Each instance lets one of its own wait there.
+        let document = scope.spawn(|| client.get("/v1/trust.json"));
+        held.until_waiting(2);
+        let other = two.instances[1].tcp();
+        let bundle = scope.spawn(move || other.get("/internal/ca-bundle"));
+        held.until_waiting(3);
+        drop(held);
+        rotation.join().unwrap().unwrap();
+        let body = document.join().unwrap().body;
+        let pin = world.admin().roots().unwrap()[0].public_key().spki_sha256();
+        let document = TrustDocument::verify(&body, &[pin], world.now()).unwrap();
+        assert_eq!(document.document().epoch, 2);
+        let bundle: Value = bundle.join().unwrap().json();
+        assert_ne!(bundle["key_id"], of_before.as_str());
+    });
+    // Nor was any that nobody was given.
+    let rows = world.sql("SELECT row FROM audit ORDER BY number");
+    let mut rows = rows
+        .lines()
+        .map(|row| serde_json::from_str::<Value>(row).unwrap());
+    assert!(rows.any(|row| row["act"] == "rotate-activate"));
+    for row in rows.filter(|row| row["act"] == "publish") {
+        let seqno = row["about"].as_str().unwrap().rsplit(' ').next().unwrap();
+        let body = client.get(&format!("/v1/trust/{seqno}.json")).body;
+        let envelope = Envelope::from_json(&body).unwrap();
+        let document: TrustDocument = serde_json::from_slice(envelope.payload()).unwrap();
+        assert_eq!(document.epoch, 2, "{row}");
+    }
+}
+
+/// Its keys are those of an earlier state, and the number that says which is lower.
+#[test]
+fn an_instance_takes_up_what_was_restored_under_it() {
+    let world = World::over_postgres();
+    let running = world.start();
+    let file = world.root.path().join("backup");
+    let clock = || Arc::new(world.clock.clone());
+    backup(world.place(), &file, clock()).unwrap();
+    let before = world.admin().roots().unwrap();
+    world.advance(1);
+    step(&world, Rotation::Now).unwrap();
+    let client = running.tcp();
+    let served = || bundle(&client);
+    eventually("the new root is served", || served() != before);
+    world.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    let elsewhere = world.root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::copy(world.home().join("kek"), elsewhere.join("kek")).unwrap();
+    let place = Place::shared(elsewhere, world.database.as_ref().unwrap().url());
+    let (protection, published) = (Protection::LocalFile, Published::Unknown);
+    restore(place, &file, &protection, published, clock()).unwrap();
+    // And whatever number it has.
+    for key_changes in [None, Some(1)] {
+        if let Some(number) = key_changes {
+            world.sql(&format!("UPDATE authority SET key_changes = {number}"));
+            step(&world, Rotation::Prepare).unwrap();
+            world.sql(&format!("UPDATE authority SET key_changes = {number}"));
+        }
+        eventually("the restored root is served", || served() == before);
+        let document = client.get("/v1/trust.json");
+        assert_eq!(document.status, 200);
+        let pin = before[0].public_key().spki_sha256();
+        let document = TrustDocument::verify(&document.body, &[pin], world.now()).unwrap();
+        let roots = if key_changes.is_some() { 4 } else { 2 };
+        assert_eq!(document.document().roots.len(), roots);
+    }
+    let agent = Agent::new(1);
+    let session = agent.session(&running.unix(), None);
+    assert_eq!(session.issue(&client, world.now(), 1).status, 200);
+}
+
+fn bundle(client: &Client) -> Vec<Certificate> {
+    let body = client.get("/v1/ca-bundle.pem").body;
+    Certificate::pem_bundle(std::str::from_utf8(&body).unwrap()).unwrap()
 }
 
 #[test]

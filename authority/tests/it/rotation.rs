@@ -214,14 +214,7 @@ fn keys_are_destroyed_when_nothing_lives_that_they_signed() {
         refused(&world, Rotation::Retire),
         "rotation-nothing-to-retire"
     );
-    let file = world.home().join("store.sqlite");
-    let sealed: Vec<Vec<u8>> = {
-        let store = Connection::open(&file).unwrap();
-        let query = "SELECT sealed_key FROM ca UNION ALL SELECT sealed_key FROM format_ca";
-        let mut rows = store.prepare(query).unwrap();
-        let rows = rows.query_map([], |row| row.get(0)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    };
+    let sealed = sealed_keys(&world);
     assert_eq!(sealed.len(), 5);
     step(&world, Rotation::Now).unwrap();
     let error = step(&world, Rotation::Retire).unwrap_err();
@@ -239,14 +232,7 @@ fn keys_are_destroyed_when_nothing_lives_that_they_signed() {
         refused(&world, Rotation::Retire),
         "rotation-nothing-to-retire"
     );
-    let files = world.files();
-    for file in files.iter().filter(|file| file.is_file()) {
-        let bytes = fs::read(file).unwrap();
-        for key in &sealed {
-            let found = bytes.windows(key.len()).any(|window| window == key);
-            assert!(!found, "{}", file.display());
-        }
-    }
+    assert_eq!(traces(&world, &sealed), 0);
     // The old root cannot sign any more, and who pinned it still walks.
     for _ in 0..2 {
         let verified = document(&world, &running, &old[..1]).unwrap();
@@ -257,6 +243,53 @@ fn keys_are_destroyed_when_nothing_lives_that_they_signed() {
     running.stop();
     let running = world.start();
     assert!(document(&world, &running, &old[..1]).is_ok());
+}
+
+/// What the store has of each private key.
+fn sealed_keys(world: &World) -> Vec<Vec<u8>> {
+    let store = Connection::open(world.home().join("store.sqlite")).unwrap();
+    let query = "SELECT sealed_key FROM ca UNION ALL SELECT sealed_key FROM format_ca";
+    let mut rows = store.prepare(query).unwrap();
+    let rows = rows.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// In how many files there is one of the keys.
+fn traces(world: &World, keys: &[Vec<u8>]) -> usize {
+    let files = world.files().into_iter().filter(|file| file.is_file());
+    let has_one = |bytes: Vec<u8>| {
+        let mut keys = keys.iter();
+        keys.any(|key| bytes.windows(key.len()).any(|window| window == key))
+    };
+    files
+        .filter(|file| has_one(fs::read(file).unwrap()))
+        .count()
+}
+
+#[test]
+fn a_retirement_that_left_traces_wipes_them_when_it_is_repeated() {
+    let world = World::new();
+    world.start().stop();
+    let sealed = sealed_keys(&world);
+    step(&world, Rotation::Now).unwrap();
+    // Who reads an earlier state needs the log that has it.
+    let reader = Connection::open(world.home().join("store.sqlite")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM epoch").unwrap();
+    let error = step(&world, Rotation::Retire).unwrap_err();
+    assert_eq!(error.code(), "authority-store-unavailable");
+    assert!(traces(&world, &sealed) > 0);
+    let [old, _] = &world.admin().epochs().unwrap()[..] else {
+        panic!("two epochs");
+    };
+    assert!(old.leaving && !old.destroyed);
+    reader.execute_batch("COMMIT").unwrap();
+    let epochs = step(&world, Rotation::Retire).unwrap();
+    assert!(!epochs[0].leaving && epochs[0].destroyed);
+    assert_eq!(traces(&world, &sealed), 0);
+    assert_eq!(
+        refused(&world, Rotation::Retire),
+        "rotation-nothing-to-retire"
+    );
 }
 
 #[test]

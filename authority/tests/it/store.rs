@@ -296,6 +296,7 @@ fn take_back_schema_8(world: &World) {
         "DROP INDEX issued_by_serial",
         "DROP INDEX issued_by_end",
         "ALTER TABLE authority DROP COLUMN url",
+        "ALTER TABLE epoch DROP COLUMN leaving",
         match world.database {
             Some(_) => "UPDATE notme_store SET version = 7",
             None => "PRAGMA user_version = 7",

@@ -496,9 +496,10 @@ fn refused_rotation(error: RotationError) -> Failure {
 
 fn epoch_line(epoch: &EpochInfo) -> String {
     let number = epoch.epoch;
-    let keys = match epoch.destroyed {
-        true => "its keys are destroyed",
-        false => "its keys still sign trust documents",
+    let keys = match (epoch.destroyed, epoch.leaving) {
+        (true, _) => "its keys are destroyed",
+        (false, true) => "its keys are on their way out: `notme authority rotate --retire` goes on",
+        (false, false) => "its keys still sign trust documents",
     };
     let kept = epoch.sealing;
     let kept = kept.map_or_else(String::new, |kind| format!(" ({kind})"));
@@ -687,9 +688,12 @@ fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
 /// Says what helps with a token, and the code to look for.
 fn advised(error: impl Error + 'static) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    let mut refused = None;
+    let mut refused: Option<&Pkcs11Error> = None;
     let mut elsewhere = false;
-    while let Some(error) = cause {
+    // The last of them is the cause; that something is left to do counts for more.
+    while let Some(error) = cause
+        && !matches!(refused, Some(Pkcs11Error::Left { .. }))
+    {
         refused = error.downcast_ref::<Pkcs11Error>().or(refused);
         elsewhere |= matches!(error.downcast_ref(), Some(OpenError::UrlDiffers { .. }));
         cause = error.source();
@@ -704,7 +708,10 @@ fn advised(error: impl Error + 'static) -> Failure {
     let advice = match refused {
         Pkcs11Error::Ambiguous => "name it by its `--pkcs11-serial`, too",
         Pkcs11Error::KeyMissing { .. } => {
-            "if `notme authority rotate --retire` was interrupted, repeat it; else look whether this is the right token"
+            "look whether this is the right token, and a backup not from before these keys were retired"
+        }
+        Pkcs11Error::Left { .. } => {
+            "look whether `notme authority status` names their epoch; if not, delete them by the token's own tool"
         }
         Pkcs11Error::Missing => "`pkcs11-tool --list-token-slots` shows those that are there",
         Pkcs11Error::NotNamed => "add `--pkcs11-module` and what goes with it",
@@ -713,6 +720,7 @@ fn advised(error: impl Error + 'static) -> Failure {
         }
         Pkcs11Error::PinLocked => "unlock it by the token's own tool",
         Pkcs11Error::PinWrong => "correct the file before the next attempt: the token counts them",
+        Pkcs11Error::Silent => "look after the token; whoever serves goes on by itself",
         Pkcs11Error::Static => "`cargo build --release` makes one that can",
         Pkcs11Error::Away(_)
         | Pkcs11Error::Extractable
@@ -722,7 +730,8 @@ fn advised(error: impl Error + 'static) -> Failure {
         | Pkcs11Error::Mismatch { .. }
         | Pkcs11Error::Module { .. }
         | Pkcs11Error::PublicKey
-        | Pkcs11Error::Random => "docs/authority.md says what the code means",
+        | Pkcs11Error::Random
+        | Pkcs11Error::Threads(_) => "docs/authority.md says what the code means",
     };
     let hint = format!("{}: {advice}", refused.code());
     Failure::from(error).hint(hint)

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
@@ -220,6 +221,12 @@ fn labels(epoch: &str) -> Vec<String> {
 
 /// Returns status and body.
 fn get(address: &str, path: &str) -> (u16, String) {
+    let (head, body) = ask(address, path);
+    (head[9..12].parse().unwrap(), body)
+}
+
+/// Returns head and body.
+fn ask(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
@@ -229,7 +236,7 @@ fn get(address: &str, path: &str) -> (u16, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -406,6 +413,84 @@ fn a_backup_has_no_keys_and_is_restored_beside_the_token() {
 }
 
 #[test]
+fn a_backup_from_before_a_retirement_is_restored_and_what_is_gone_is_told() {
+    let mut hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    drop(hsm.serve(&["--listen", "127.0.0.1:0"]));
+    hsm.next_second();
+    hsm.ask_ok(&["rotate"]);
+    let file = hsm.world.home().join("backup");
+    let name = file.to_str().unwrap();
+    assert!(hsm.plain(&["backup", name]).status.success());
+    hsm.ask_ok(&["rotate", "--retire"]);
+    let pins = hsm.status()["authority"]["roots"].clone();
+    hsm.directory = hsm.world.home().join("elsewhere");
+    let said = hsm.ask_ok(&["restore", name, "--force"]);
+    let told = "epoch 1 is without keys: the token does not have them any more";
+    assert!(said.contains(told), "{said}");
+    assert_eq!(hsm.status()["authority"]["roots"], pins);
+    assert_eq!(hsm.labels(), labels("/2"));
+    let rows = String::from_utf8(hsm.plain(&["audit", "export"]).stdout).unwrap();
+    let last: Value = serde_json::from_str(rows.lines().last().unwrap()).unwrap();
+    assert_eq!(last["act"], "restore");
+    let about = last["about"].as_str().unwrap();
+    assert!(about.ends_with("; without the keys of epoch 1"), "{about}");
+
+    let served = hsm.serve(&["--listen", "127.0.0.1:0"]);
+    let address = served.url.strip_prefix("http://").unwrap();
+    assert_eq!(get(address, "/v1/trust.json").0, 200);
+    drop(served);
+    // Their names are kept until somebody says so: the token may have been another.
+    assert_eq!(hsm.status()["authority"]["epochs"][0]["destroyed"], false);
+    hsm.ask_ok(&["rotate", "--retire"]);
+    assert_eq!(hsm.status()["authority"]["epochs"][0]["destroyed"], true);
+}
+
+#[test]
+fn a_backup_from_before_all_keys_left_the_token_takes_any_token() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    hsm.next_second();
+    hsm.ask_ok(&["rotate", "--custody", "sealed"]);
+    let file = hsm.world.home().join("backup");
+    let name = file.to_str().unwrap();
+    assert!(hsm.plain(&["backup", name]).status.success());
+    let pins = hsm.status()["authority"]["roots"].clone();
+    fs::remove_dir_all(hsm.tokens()).unwrap();
+    fs::create_dir(hsm.tokens()).unwrap();
+    hsm.add_token(LABEL);
+    fs::remove_file(hsm.directory.join("store.sqlite")).unwrap();
+    let custody = ["--custody", "sealed"];
+    let said = hsm.ask_ok(&[&["restore", name, "--force"], &custody[..]].concat());
+    assert!(said.contains("epoch 1 is without keys"), "{said}");
+    // And nobody needs it any more.
+    assert!(hsm.plain(&INIT).status.success());
+    assert_eq!(hsm.status()["authority"]["roots"], pins);
+}
+
+#[test]
+fn a_backup_whose_keys_in_use_are_gone_is_not_restored() {
+    let mut hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let file = hsm.world.home().join("backup");
+    let name = file.to_str().unwrap();
+    assert!(hsm.plain(&["backup", name]).status.success());
+    hsm.next_second();
+    hsm.ask_ok(&["rotate", "--prepare"]);
+    let prepared = hsm.world.home().join("prepared");
+    let prepared = prepared.to_str().unwrap();
+    assert!(hsm.plain(&["backup", prepared]).status.success());
+    hsm.next_second();
+    hsm.ask_ok(&["rotate", "--activate"]);
+    hsm.ask_ok(&["rotate", "--retire"]);
+    hsm.directory = hsm.world.home().join("elsewhere");
+    for name in [name, prepared] {
+        hsm.refused(&["restore", name, "--force"], "pkcs11-key-missing");
+        assert!(!hsm.directory.join("store.sqlite").exists());
+    }
+}
+
+#[test]
 fn each_start_in_memory_is_another_authority_and_writes_nothing() {
     let world = World::new();
     let mut roots = Vec::new();
@@ -439,6 +524,44 @@ fn what_retires_is_destroyed_in_the_token() {
     assert_eq!(public.matches("Public Key Object").count(), 5, "{public}");
     let again = hsm.ask(&["rotate", "--retire"]);
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+}
+
+#[test]
+fn a_retirement_that_is_killed_half_way_stops_nobody_and_is_finished_by_the_next() {
+    let hsm = Hsm::with_faults();
+    hsm.ask_ok(&INIT);
+    hsm.next_second();
+    hsm.ask_ok(&["rotate"]);
+    let listen = ["--listen", "127.0.0.1:0"];
+    let publishes = |served: &Served, name: &str| {
+        let identity = format!("wimse://example.com/alice/agents/{name}");
+        let output = hsm.plain(&["revoke", "identity", &identity]);
+        assert!(output.status.success(), "{}", told(&output));
+        let address = served.url.strip_prefix("http://").unwrap();
+        let (status, body) = get(address, "/v1/trust.json");
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(get(address, "/readyz").0, 200);
+    };
+    let served = hsm.serve(&listen);
+    publishes(&served, "before");
+    hsm.make_fault("die");
+    let killed = hsm.ask(&["rotate", "--retire"]);
+    assert_eq!(killed.status.signal(), Some(9), "{}", told(&killed));
+    hsm.make_fault("");
+    assert_eq!(hsm.labels().len(), 9);
+    publishes(&served, "after");
+    drop(served);
+    publishes(&hsm.serve(&listen), "another");
+    let status = hsm.plain(&["status"]);
+    let leaving = "its keys are on their way out: `notme authority rotate --retire` goes on";
+    assert!(told(&status).contains(leaving), "{}", told(&status));
+    let said = hsm.ask_ok(&["rotate", "--retire"]);
+    assert!(said.contains("its keys are destroyed"), "{said}");
+    assert_eq!(hsm.labels(), labels("/2"));
+    let again = hsm.ask(&["rotate", "--retire"]);
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+    let rows = String::from_utf8(hsm.plain(&["audit", "export"]).stdout).unwrap();
+    assert_eq!(rows.matches("\"rotate-retire\"").count(), 2, "{rows}");
 }
 
 /// `sort`, as an expression.
@@ -609,6 +732,85 @@ fn of_keys_of_which_one_fails_none_is_left() {
     hsm.make_fault("no-tsa");
     hsm.refused(&INIT, "pkcs11-failed");
     assert_eq!(hsm.labels(), Vec::<String>::new());
+}
+
+#[test]
+fn keys_that_cannot_be_destroyed_again_are_named() {
+    let hsm = Hsm::with_faults();
+    hsm.make_fault("no-tsa no-destroy");
+    let output = hsm.ask(&INIT);
+    let said = told(&output);
+    assert!(said.contains("hint: pkcs11-keys-left: "), "{said}");
+    let left = ["ed25519", "interop", "ssh", "openpgp"];
+    let left = left.map(|role| format!("`notme example.com {role}`"));
+    let told = format!(
+        "the token has keys still that were made for this: {}",
+        left.join(", ")
+    );
+    assert!(said.contains(&told), "{said}");
+    assert!(said.contains("could not make a key in the token"), "{said}");
+    assert_eq!(hsm.labels().len(), 4);
+}
+
+#[test]
+fn a_token_that_hangs_is_told_and_nobody_waits_for_it_without_end() {
+    let hsm = Hsm::with_faults();
+    hsm.ask_ok(&INIT);
+    let monitor = format!("127.0.0.1:{}", free_port());
+    let mut served = hsm.serve(&["--listen", "127.0.0.1:0", "--monitor", &monitor]);
+    let address = served.url.strip_prefix("http://").unwrap().to_owned();
+    let usable = || {
+        let (_, text) = get(&monitor, "/metrics");
+        let value = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap()
+                .to_owned()
+        };
+        [value("notme_keys_usable "), value("notme_ready ")]
+    };
+    assert_eq!(usable(), ["1", "1"]);
+    let revoke = |name: &str| {
+        let identity = format!("wimse://example.com/alice/agents/{name}");
+        let output = hsm.plain(&["revoke", "identity", &identity]);
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    hsm.make_fault("hang");
+    revoke("a");
+    // More than there are sessions and threads.
+    let answers: Vec<_> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..24)
+            .map(|_| scope.spawn(|| ask(&address, "/v1/trust.json")))
+            .collect();
+        callers.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    for (head, body) in &answers {
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        assert!(head.contains("\r\nretry-after: 1"), "{head}");
+        assert!(body.contains("\"error\":\"keys-unavailable\""), "{body}");
+    }
+    let (head, body) = ask(&address, "/internal/ca-bundle");
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert!(head.contains("\r\nretry-after: 1"), "{head}");
+    assert_eq!(body, "{\"error\":\"authority unavailable\"}");
+    // What takes no signature is served.
+    assert_eq!(get(&address, "/v1/ca-bundle.pem").0, 200);
+    assert_eq!(get(&address, "/healthz").0, 200);
+    assert_eq!(get(&address, "/readyz").0, 503);
+    assert_eq!(usable(), ["0", "0"]);
+    hsm.refused(&["rotate"], "pkcs11-silent");
+    hsm.make_fault("");
+    let is_back = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        get(&address, "/v1/trust.json").0 == 200 && get(&address, "/readyz").0 == 200
+    });
+    assert!(is_back);
+    assert_eq!(usable(), ["1", "1"]);
+    // It ends when it is told to, too.
+    hsm.make_fault("hang");
+    revoke("b");
+    assert_eq!(get(&address, "/v1/trust.json").0, 503);
+    assert!(served.terminate().success());
 }
 
 #[test]

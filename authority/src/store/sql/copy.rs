@@ -72,7 +72,7 @@ const TABLES: [(&str, &str); 16] = [
         "authority",
         "id, trust_domain, operator, created_at, sealing, key_changes, url",
     ),
-    ("epoch", "number, state, used_from, retired_at"),
+    ("epoch", "number, state, used_from, retired_at, leaving"),
     ("ca", "name, epoch, certificate, sealed_key, handover"),
     ("format_ca", "name, epoch, public, sealed_key, created_at"),
     (

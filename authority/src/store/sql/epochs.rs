@@ -1,6 +1,6 @@
 //! The epochs of the authority's keys.
 
-use notme_core::trust::Handover;
+use notme_core::{time::UnixTime, trust::Handover};
 
 use super::rows::{unreadable, values};
 use crate::store::{
@@ -11,7 +11,7 @@ use crate::store::{
 /// Returns every epoch with its keys, oldest first.
 pub(super) fn all(tx: &mut dyn Transaction) -> Result<Vec<EpochRecord>, DatabaseError> {
     let epochs = tx.query(
-        "SELECT number, state, used_from, retired_at FROM epoch ORDER BY number",
+        "SELECT number, state, used_from, retired_at, leaving FROM epoch ORDER BY number",
         &[],
     )?;
     let records = epochs.iter().map(|row| {
@@ -29,6 +29,7 @@ pub(super) fn all(tx: &mut dyn Transaction) -> Result<Vec<EpochRecord>, Database
         Ok(EpochRecord {
             number,
             state: state(row)?,
+            leaving: row.get(4)?,
             cas: cas.iter().map(ca).collect::<Result<_, _>>()?,
             format_cas: format_cas.iter().map(format_ca).collect::<Result<_, _>>()?,
         })
@@ -38,9 +39,14 @@ pub(super) fn all(tx: &mut dyn Transaction) -> Result<Vec<EpochRecord>, Database
 
 /// Keeps a new epoch with its keys; `false`, and nothing is kept, when there is one of this number
 /// or, but for retired ones, of this state.
-pub(super) fn insert(tx: &mut dyn Transaction, epoch: &EpochRecord) -> Result<bool, DatabaseError> {
+pub(super) fn insert(
+    tx: &mut dyn Transaction,
+    epoch: &EpochRecord,
+    at: UnixTime,
+) -> Result<bool, DatabaseError> {
     let is_new = tx.execute(
-        "INSERT INTO epoch VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO epoch (number, state, used_from, retired_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
         values![
             epoch.number,
             epoch.state.as_str(),
@@ -62,7 +68,7 @@ pub(super) fn insert(tx: &mut dyn Transaction, epoch: &EpochRecord) -> Result<bo
             ],
         )?;
     }
-    insert_format_cas(tx, epoch.number, &epoch.format_cas)?;
+    insert_format_cas(tx, epoch.number, (&epoch.format_cas, at))?;
     Ok(true)
 }
 
@@ -70,7 +76,7 @@ pub(super) fn insert(tx: &mut dyn Transaction, epoch: &EpochRecord) -> Result<bo
 pub(super) fn insert_format_cas(
     tx: &mut dyn Transaction,
     epoch: u64,
-    cas: &[SealedFormatCa],
+    (cas, at): (&[SealedFormatCa], UnixTime),
 ) -> Result<bool, DatabaseError> {
     let mut added = 0;
     for ca in cas {
@@ -85,7 +91,7 @@ pub(super) fn insert_format_cas(
             ],
         )?;
     }
-    changed(tx)?;
+    changed(tx, at)?;
     Ok(added > 0)
 }
 
@@ -115,22 +121,46 @@ pub(super) fn activate(
             ],
         )?;
     }
-    changed(tx)?;
+    changed(tx, activation.at)?;
     Ok((retired, activated) == (1, 1))
 }
 
-/// Destroys the private keys of a retired epoch.
+/// Gives up the private keys of retired epochs.
+pub(super) fn give_up(
+    tx: &mut dyn Transaction,
+    numbers: &[u64],
+    at: UnixTime,
+) -> Result<(), DatabaseError> {
+    for number in numbers {
+        tx.execute(
+            "UPDATE epoch SET leaving = 1 WHERE number = $1 AND state = 'retired'",
+            values![*number],
+        )?;
+    }
+    changed(tx, at)
+}
+
+/// Destroys the private keys of an epoch that were given up.
 pub(super) fn destroy(tx: &mut dyn Transaction, number: u64) -> Result<(), DatabaseError> {
     for table in ["ca", "format_ca"] {
         tx.execute(
             &format!(
                 "UPDATE {table} SET sealed_key = NULL WHERE epoch =
-                 (SELECT number FROM epoch WHERE number = $1 AND state = 'retired')"
+                 (SELECT number FROM epoch WHERE number = $1 AND leaving = 1)"
             ),
             values![number],
         )?;
     }
-    changed(tx)
+    Ok(())
+}
+
+/// Ends the leave of an epoch of which nothing is left.
+pub(super) fn end_leave(tx: &mut dyn Transaction, number: u64) -> Result<(), DatabaseError> {
+    tx.execute(
+        "UPDATE epoch SET leaving = 0 WHERE number = $1",
+        values![number],
+    )?;
+    Ok(())
 }
 
 /// Tells whether an epoch is the one in use.
@@ -155,9 +185,14 @@ pub(super) fn are_unchanged(
     Ok(by_now == key_changes)
 }
 
-/// Lets all instances read anew what there is of the authority.
-pub(super) fn changed(tx: &mut dyn Transaction) -> Result<(), DatabaseError> {
-    tx.execute("UPDATE authority SET key_changes = key_changes + 1", &[])?;
+/// Lets all instances read anew what there is of the authority, by a number of its own. It is not below the seconds since 1970,
+/// so that a store restored from a backup gives no number to other keys than before.
+pub(super) fn changed(tx: &mut dyn Transaction, at: UnixTime) -> Result<(), DatabaseError> {
+    tx.execute(
+        "UPDATE authority SET key_changes =
+         CASE WHEN key_changes < $1 THEN $1 ELSE key_changes + 1 END",
+        values![at],
+    )?;
     Ok(())
 }
 

@@ -59,6 +59,12 @@ impl FromValue for u32 {
     }
 }
 
+impl FromValue for bool {
+    fn from_value(value: &Value) -> Result<Self, DatabaseError> {
+        Ok(i64::from_value(value)? != 0)
+    }
+}
+
 impl FromValue for UnixTime {
     fn from_value(value: &Value) -> Result<Self, DatabaseError> {
         i64::from_value(value).map(Self::from_secs)

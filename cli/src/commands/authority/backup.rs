@@ -50,6 +50,12 @@ pub(super) fn restore(home: &Home, arguments: &AuthorityRestore) -> Outcome {
     if let Some(seqno) = restored.seqno {
         writeln!(out, "the trust document is number {seqno}")?;
     }
+    for epoch in &restored.given_up {
+        writeln!(
+            out,
+            "epoch {epoch} is without keys: the token does not have them any more;              `notme authority rotate --retire` forgets their names"
+        )?;
+    }
     Ok(Exit::Yes)
 }
 

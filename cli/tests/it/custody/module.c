@@ -3,9 +3,11 @@
  * Layouts and numbers are those of PKCS#11 2.40. */
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef unsigned long ulong;
 typedef ulong (*function)();
@@ -14,7 +16,10 @@ struct list { unsigned char version[2]; function at[68]; };
 struct attribute { ulong type; void *value; ulong length; };
 struct mechanism { ulong type; void *parameter; ulong length; };
 
-enum { GET_TOKEN_INFO = 6, GET_MECHANISM_LIST = 7, LOGIN = 18, SIGN_INIT = 42, GENERATE_KEY_PAIR = 59 };
+enum {
+    GET_TOKEN_INFO = 6, GET_MECHANISM_LIST = 7, GET_SESSION_INFO = 15, LOGIN = 18,
+    DESTROY_OBJECT = 22, SIGN_INIT = 42, GENERATE_KEY_PAIR = 59
+};
 
 static struct list *behind, front;
 
@@ -25,6 +30,11 @@ static int fault(const char *name) {
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
     return strstr(text, name) != NULL;
+}
+
+/* Nothing comes back. */
+static void hang(void) {
+    while (fault("hang")) usleep(20000);
 }
 
 static ulong get_token_info(ulong slot, char *info) {
@@ -51,8 +61,22 @@ static ulong login(ulong session, ulong user, char *pin, ulong length) {
     return behind->at[LOGIN](session, user, pin, length);
 }
 
+static ulong get_session_info(ulong session, void *info) {
+    hang();
+    return behind->at[GET_SESSION_INFO](session, info);
+}
+
+/* Of the first key both halves are gone when the process ends. */
+static ulong destroy_object(ulong session, ulong object) {
+    static int destroyed;
+    if (fault("no-destroy")) return 0x30;
+    if (fault("die") && destroyed++ == 2) kill(getpid(), SIGKILL);
+    return behind->at[DESTROY_OBJECT](session, object);
+}
+
 /* The session is gone, this once. */
 static ulong sign_init(ulong session, struct mechanism *mechanism, ulong key) {
+    hang();
     if (fault("lost")) {
         remove(getenv("FAULTS"));
         return 0xb3;
@@ -80,7 +104,9 @@ ulong C_GetFunctionList(struct list **list) {
     front = *behind;
     front.at[GET_TOKEN_INFO] = (function)get_token_info;
     front.at[GET_MECHANISM_LIST] = (function)get_mechanism_list;
+    front.at[GET_SESSION_INFO] = (function)get_session_info;
     front.at[LOGIN] = (function)login;
+    front.at[DESTROY_OBJECT] = (function)destroy_object;
     front.at[SIGN_INIT] = (function)sign_init;
     front.at[GENERATE_KEY_PAIR] = (function)generate_key_pair;
     *list = &front;
