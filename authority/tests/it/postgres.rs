@@ -268,9 +268,14 @@ impl<'a> Held<'a> {
          WHERE locktype = 'advisory' AND datname = current_database()";
 
     fn new(world: &'a World, name: &'static str) -> Self {
+        let lock = "SELECT pg_advisory_lock(1315783029, 1315783029)";
+        Self::with(world, name, lock)
+    }
+
+    /// Holds something else.
+    fn with(world: &'a World, name: &'static str, lock: &'static str) -> Self {
         let database = world.database.clone().unwrap();
         let holder = thread::spawn(move || {
-            let lock = "SELECT pg_advisory_lock(1315783029, 1315783029)";
             let sql = format!("SET application_name = '{name}'; {lock}; SELECT pg_sleep(60)");
             // It is ended by those who have waited for enough, which is an error.
             assert!(catch_unwind(|| database.sql(&sql)).is_err());
@@ -300,9 +305,9 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let own = format!("application_name = '{}'", self.name);
-        let end = format!("SELECT pg_terminate_backend(pid) {} AND {own}", Self::LOCKS);
-        self.world.sql(&end);
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name";
+        self.world.sql(&format!("{end} = '{}'", self.name));
         self.holder.take().unwrap().join().unwrap();
     }
 }
@@ -367,6 +372,24 @@ fn an_instance_that_was_held_publishes_nothing_with_keys_of_before() {
     }
 }
 
+#[test]
+fn a_retirement_whose_tables_are_in_use_is_finished_by_the_next() {
+    let world = World::over_postgres();
+    world.start().stop();
+    step(&world, Rotation::Now).unwrap();
+    let reader = Held::with(&world, "reader", "LOCK TABLE ca IN ACCESS SHARE MODE");
+    let reads = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE relation = 'ca'::regclass AND application_name = 'reader'";
+    eventually("it reads", || world.sql(reads) == "1");
+    let error = step(&world, Rotation::Retire).unwrap_err();
+    assert!(error.code().starts_with("authority-store-"), "{error:?}");
+    drop(reader);
+    let epochs = step(&world, Rotation::Retire).unwrap();
+    assert!(!epochs[0].leaving && epochs[0].destroyed);
+    let again = step(&world, Rotation::Retire).unwrap_err();
+    assert_eq!(again.code(), "rotation-nothing-to-retire");
+}
+
 /// Its keys are those of an earlier state, and the number that says which is lower.
 #[test]
 fn an_instance_takes_up_what_was_restored_under_it() {
@@ -381,27 +404,31 @@ fn an_instance_takes_up_what_was_restored_under_it() {
     let client = running.tcp();
     let served = || bundle(&client);
     eventually("the new root is served", || served() != before);
-    world.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    world.sql("CREATE SCHEMA restored");
     let elsewhere = world.root.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
     fs::copy(world.home().join("kek"), elsewhere.join("kek")).unwrap();
-    let place = Place::shared(elsewhere, world.database.as_ref().unwrap().url());
+    let database = world.database.as_ref().unwrap();
+    let url = format!(
+        "{}&options=-csearch_path%3Drestored",
+        database.cluster.url(&database.name)
+    );
+    let place = Place::shared(elsewhere, PostgresUrl::parse(&url).unwrap());
     let (protection, published) = (Protection::LocalFile, Published::Unknown);
     restore(place, &file, &protection, published, clock()).unwrap();
+    world.sql("ALTER SCHEMA public RENAME TO lost; ALTER SCHEMA restored RENAME TO public");
     // And whatever number it has.
-    for key_changes in [None, Some(1)] {
-        if let Some(number) = key_changes {
-            world.sql(&format!("UPDATE authority SET key_changes = {number}"));
+    for roots in [2, 4] {
+        if roots == 4 {
             step(&world, Rotation::Prepare).unwrap();
-            world.sql(&format!("UPDATE authority SET key_changes = {number}"));
+            world.sql("UPDATE authority SET key_changes = 1");
         }
         eventually("the restored root is served", || served() == before);
         let document = client.get("/v1/trust.json");
         assert_eq!(document.status, 200);
         let pin = before[0].public_key().spki_sha256();
         let document = TrustDocument::verify(&document.body, &[pin], world.now()).unwrap();
-        let roots = if key_changes.is_some() { 4 } else { 2 };
         assert_eq!(document.document().roots.len(), roots);
     }
     let agent = Agent::new(1);

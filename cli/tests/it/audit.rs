@@ -2,7 +2,9 @@
 
 use std::{fs, path::PathBuf, thread, time::Duration};
 
-use crate::world::{World, told};
+use serde_json::Value;
+
+use crate::world::{Operator, World, told};
 
 struct Auditor {
     world: World,
@@ -59,7 +61,7 @@ fn an_export_is_checked_by_one_who_has_nothing_but_a_head() {
     let roots = it.world.home().join("roots.pem");
     fs::write(&roots, it.world.notme_ok(&["authority", "bundle"])).unwrap();
     let status = it.world.notme_ok(&["authority", "status", "--json"]);
-    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let status: Value = serde_json::from_str(&status).unwrap();
     let pin = status["authority"]["roots"][0]["spki_sha256"]
         .as_str()
         .unwrap();
@@ -72,6 +74,65 @@ fn an_export_is_checked_by_one_who_has_nothing_but_a_head() {
     assert!(said.contains("audit-head-unsigned"), "{said}");
     let (exit, said) = it.verify(&["--head", head, "--pin", pin]);
     assert_eq!(exit, Some(2), "{said}");
+}
+
+#[test]
+fn every_act_of_an_operator_is_a_row_and_no_token_is_in_one() {
+    let operator = Operator::new();
+    let of_alice = ["--agent", "claude", "--principal", "alice"];
+    let token = operator.ask(&[&["enrol", "create"], &of_alice[..]].concat());
+    let [listed]: [Value; 1] =
+        serde_json::from_str(&operator.ask(&["enrol", "list", "--json"])).unwrap();
+    let id = listed["id"].as_str().unwrap().to_owned();
+    operator.ask(&["enrol", "revoke", &id]);
+    let identity = "wimse://example.com/alice/agents/claude";
+    operator.ask(&["revoke", "identity", identity, "--reason", "superseded"]);
+    thread::sleep(Duration::from_millis(1_100));
+    operator.ask(&["rotate", "--prepare"]);
+    thread::sleep(Duration::from_millis(1_100));
+    operator.ask(&["rotate", "--activate"]);
+    operator.ask(&["rotate", "--retire"]);
+    let backup = operator.home().join("backup");
+    operator.ask(&["backup", backup.to_str().unwrap()]);
+    fs::remove_file(operator.home().join("authority/store.sqlite")).unwrap();
+    operator.ask(&["restore", backup.to_str().unwrap(), "--force"]);
+    let export = operator.ask(&["audit", "export"]);
+    let rows: Vec<Value> = export
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let acts: Vec<_> = rows
+        .iter()
+        .map(|row| (row["act"].as_str().unwrap(), row["about"].as_str().unwrap()))
+        .collect();
+    let of_token = format!("{id} for claude of alice");
+    let [.., (_, revoked), _, _, _, _] = acts[..] else {
+        panic!("{acts:?}");
+    };
+    assert!(
+        revoked.starts_with(&format!("identity {identity} since ")),
+        "{revoked}"
+    );
+    assert_eq!(
+        acts,
+        [
+            ("found", "example.com"),
+            ("create-token", of_token.as_str()),
+            ("revoke-token", &id),
+            ("revoke", revoked),
+            ("rotate-prepare", "epoch 2"),
+            ("rotate-activate", "epoch 2"),
+            ("rotate-retire", "epoch 1"),
+            ("restore", "from a backup; trust document 0"),
+        ]
+    );
+    assert!(rows.iter().all(|row| {
+        let actor = row["actor"].as_str().unwrap();
+        actor.starts_with("uid:") && row["time"].as_u64().unwrap() > 0
+    }));
+    assert!(!export.contains(token.trim()), "{export}");
+    let whole = operator.ask(&["audit", "verify"]);
+    assert!(whole.contains("8 rows are whole"), "{whole}");
 }
 
 #[test]

@@ -21,6 +21,17 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap()
 }
 
+/// The session that something was issued in, as the audit names it.
+fn session_of(world: &World) -> String {
+    let rows = world.notme_ok(&["authority", "audit", "export"]);
+    let mut rows = rows
+        .lines()
+        .map(|row| serde_json::from_str::<Value>(row).unwrap());
+    let issue = rows.find(|row| row["act"] == "issue").unwrap();
+    let session = text(&issue, "about").strip_prefix("session ").unwrap();
+    session.to_owned()
+}
+
 fn fails_to_sign(world: &World) -> String {
     let output = world.git(&["commit", "-q", "--allow-empty", "-m", "after"]);
     assert!(!output.status.success(), "{}", told(&output));
@@ -30,12 +41,14 @@ fn fails_to_sign(world: &World) -> String {
 #[test]
 fn what_was_signed_since_is_refused_in_every_format() {
     for format in ["x509", "ssh", "openpgp"] {
-        for kind in ["identity", "key", "certificate"] {
+        for kind in ["identity", "key", "certificate", "session"] {
             let (world, object) = signed(format);
+            let session = session_of(&world);
             let value = match kind {
                 "identity" => text(&object, "identity"),
                 "key" => text(&object, "kid"),
-                _ => text(&object["certificate"], "serial"),
+                "certificate" => text(&object["certificate"], "serial"),
+                _ => &session,
             };
             let since = text(&object, "judged_at");
             let said = world.notme_ok(&[

@@ -4,7 +4,8 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    path::PathBuf,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     thread,
     time::Duration,
 };
@@ -164,10 +165,7 @@ impl Elsewhere {
     /// Makes an authority and serves it.
     fn found(&mut self, trust_domain: &str) {
         self.operate(&["init", "--trust-domain", trust_domain]);
-        let url = format!("http://{}", self.address);
-        let directory = self.directory.to_str().unwrap();
-        let arguments = ["--dir", directory, "--url", &url, "--listen", &self.address];
-        self.served = Some(Served::start(&self.operator, &arguments));
+        self.serve(&self.directory.clone());
     }
 
     fn operate(&self, arguments: &[&str]) -> String {
@@ -186,13 +184,90 @@ impl Elsewhere {
     fn rotate(&self) {
         next_second(&self.agent);
         self.operate(&["rotate"]);
+        self.document();
+    }
+
+    /// Returns the trust document as it is now.
+    fn document(&self) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let request = "GET /v1/trust.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        body.to_owned()
     }
+
+    /// Has a directory of the operator's served at the address.
+    fn serve(&mut self, directory: &Path) {
+        self.served = None;
+        let url = format!("http://{}", self.address);
+        let directory = directory.to_str().unwrap();
+        let arguments = ["--dir", directory, "--url", &url, "--listen", &self.address];
+        self.served = Some(Served::start(&self.operator, &arguments));
+    }
+}
+
+#[test]
+fn without_a_network_a_file_brings_what_is_new_and_nothing_else() {
+    let mut it = Elsewhere::new();
+    it.agent.signed_commit("a");
+    let first = it.document();
+    for _ in 0..2 {
+        it.rotate();
+    }
+    it.agent.signed_commit("b");
+    let third = it.document();
+    // The same authority goes on in two ways.
+    it.served = None;
+    let fork = it.operator.home().join("fork");
+    fs::create_dir(&fork).unwrap();
+    fs::set_permissions(&fork, fs::Permissions::from_mode(0o700)).unwrap();
+    for name in ["store.sqlite", "store.sqlite-wal", "kek"] {
+        fs::copy(it.directory.join(name), fork.join(name)).unwrap();
+    }
+    let [next, forked] = [it.directory.clone(), fork].map(|directory| {
+        let agent = directory.file_name().unwrap().to_str().unwrap();
+        let identity = format!("wimse://example.com/alice/agents/{agent}");
+        let place = ["--dir", directory.to_str().unwrap()];
+        let revoke = ["authority", "revoke", "identity", &identity];
+        it.operator.notme_ok(&[&revoke[..], &place].concat());
+        it.serve(&directory);
+        it.document()
+    });
+    it.served = None;
+    let file = it.agent.home().join("document.json");
+    let refresh = |document: &str| {
+        fs::write(&file, document).unwrap();
+        let from = ["--from", file.to_str().unwrap()];
+        let listed = json(&it.agent.notme_ok(&["trust", "show", "--json"]));
+        let name = listed["authorities"][0]["name"].as_str().unwrap();
+        let output = it
+            .agent
+            .notme(&[&["trust", "refresh", name], &from[..]].concat());
+        (output.status.code(), told(&output))
+    };
+    assert_eq!(it.agent.code("HEAD", &[]), "signer-untrusted");
+    let (exit, said) = refresh(&third);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(said.contains("document 1 became 3"), "{said}");
+    assert_eq!(it.agent.code("HEAD", &[]), "accepted");
+    assert_eq!(refresh(&next).0, Some(0));
+    for (document, code) in [
+        // Nobody whom it walked on to signed that.
+        (first.as_str(), "bundle-invalid"),
+        (&third, "bundle-rollback"),
+        (&forked, "bundle-equivocation"),
+    ] {
+        let (exit, said) = refresh(document);
+        assert_eq!(exit, Some(1), "{code}: {said}");
+        assert!(said.contains(&format!("hint: {code}: ")), "{code}: {said}");
+        assert_eq!(it.agent.code("HEAD", &[]), "accepted");
+    }
+    let (exit, said) = refresh(&next);
+    assert_eq!(exit, Some(0), "{said}");
+    assert!(said.contains("up to date"), "{said}");
 }
 
 #[test]
