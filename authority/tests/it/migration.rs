@@ -269,24 +269,6 @@ fn every_row_of_an_older_store_survives() {
 }
 
 #[test]
-fn a_store_from_before_keys_were_given_up_is_brought_up_to_date() {
-    for world in [World::new(), World::over_postgres()] {
-        world.start().stop();
-        world.sql("ALTER TABLE epoch DROP COLUMN leaving");
-        world.sql(match world.database {
-            None => "PRAGMA user_version = 7",
-            Some(_) => "UPDATE notme_store SET version = 7",
-        });
-        let running = world.start();
-        world.advance(1);
-        let clock = Arc::new(world.clock.clone());
-        let rotated = rotate(world.place(), &Protection::LocalFile, Rotation::Now, clock);
-        assert_eq!(rotated.unwrap().len(), 2);
-        running.stop();
-    }
-}
-
-#[test]
 fn the_first_schema_is_still_the_one_we_begin_with() {
     assert_eq!(SCHEMA, include_str!("../../src/store/schema-1.sql"));
 }

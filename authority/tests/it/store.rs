@@ -345,6 +345,7 @@ fn a_store_of_the_version_before_gets_its_indexes_and_loses_nothing(world: &Worl
         let plan = plan(world, query);
         assert!(plan.contains(index), "{plan}");
     }
+    step(world, Rotation::Prepare).unwrap();
     let running = world.start();
     assert_eq!(session.renew(&running.unix(), world.now(), 2).status, 200);
     assert_eq!(
