@@ -670,3 +670,34 @@ const A_DAY: &str = "public, max-age=86400";
 const BODY_MAX: usize = 64 * 1024;
 /// In how many seconds it is worth to try again when store or keys could not be used.
 const RETRY_AFTER: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Over loopback nobody asks too often, since a proxy may stand there.
+    #[tokio::test]
+    async fn who_asks_too_often_is_told_in_the_words_of_the_route() {
+        let ours = r#"{"error":"rate-limited","message":"too many requests; the next in 7 s"}"#;
+        for (path, body) in [
+            ("/token", r#"{"error":"rate_limited"}"#),
+            ("/cert", r#"{"error":"rate limit exceeded"}"#),
+            ("/cert/gha", r#"{"error":"rate limit exceeded"}"#),
+            ("/v1/issue", ours),
+            ("/v1/trust.json", ours),
+            ("/tsa", ours),
+            ("/nowhere", ours),
+        ] {
+            let route = Route::of(path);
+            let mut response = match limited(route, TooOften { retry_after: 7 }) {
+                Failure::Refused(refusal) => refuse(refusal, route),
+                Failure::Denied(denial) => deny(&denial, route),
+                failure => panic!("{failure:?}"),
+            };
+            assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "7", "{path}");
+            let said = response.body_mut().collect().await.unwrap().to_bytes();
+            assert_eq!(said, body, "{path}");
+        }
+    }
+}

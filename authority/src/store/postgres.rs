@@ -26,7 +26,7 @@ use tokio::{
 
 pub use self::url::{PostgresUrl, PostgresUrlError};
 use self::{
-    connection::{Connection, Connections},
+    connection::{Connection, Connections, is_in_use},
     url::Secured,
 };
 use super::{
@@ -213,7 +213,7 @@ impl Database for PostgresDatabase {
             let anew = format!("VACUUM FULL {table}");
             // Whoever reads waits behind us, so we wait for a backup that reads, say, in between.
             while let Err(error) = run(&anew) {
-                if error.trouble == Trouble::Lasting || asked.elapsed() >= READERS_MAX {
+                if !is_in_use(&error) || asked.elapsed() >= READERS_MAX {
                     return Err(error);
                 }
                 thread::sleep(PAUSE);

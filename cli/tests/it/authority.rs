@@ -6,10 +6,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use notme_testkit::{issuer::TestIssuer, jwt::TokenKey};
+use notme_testkit::{issuer::TestIssuer, jwt::TokenKey, oracle::oracle};
 use serde_json::json;
 
-use crate::world::{Served, World, free_port, told};
+use crate::world::{Operator, Served, World, free_port, told};
 
 #[test]
 fn an_agent_elsewhere_enrols_with_a_token_and_commits() {
@@ -284,4 +284,95 @@ fn a_mistake_in_the_file_of_issuers_is_named_with_file_line_and_key() {
     fs::remove_file(file).unwrap();
     assert_ne!(serve().status.code(), Some(0));
     assert!(!directory.exists());
+}
+
+/// The arguments by which an agent enrols with a token of its own.
+fn enrolment(operator: &Operator, agent: &World, url: &str) -> Vec<String> {
+    let token = agent.home().join("token");
+    fs::write(
+        &token,
+        operator.ask(&["enrol", "create", "--agent", "claude"]),
+    )
+    .unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut arguments = [
+        "init",
+        "--agent",
+        "claude",
+        "--authority",
+        url,
+        "--token-file",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(token.to_str().unwrap().to_owned());
+    for pin in operator.pins() {
+        arguments.extend(["--pin".to_owned(), pin]);
+    }
+    arguments
+}
+
+/// Makes a private authority, and a certificate for this machine by it.
+fn tls_files(world: &World) -> [String; 3] {
+    let openssl = |arguments: &str| {
+        let mut command = world.command(oracle("openssl"));
+        let fresh = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        command.args(fresh.split(' ')).args(arguments.split(' '));
+        let output = command.current_dir(world.home()).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    openssl("-subj /CN=private -keyout ca.key -out ca.pem");
+    openssl(
+        "-subj /CN=server -keyout server.key -out server.pem -CA ca.pem -CAkey ca.key \
+         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:false",
+    );
+    ["ca.pem", "server.pem", "server.key"]
+        .map(|name| world.home().join(name).to_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_agent_reaches_an_authority_over_tls_with_a_private_ca() {
+    let (operator, files) = (Operator::new(), World::new());
+    let [ca, certificate, key] = tls_files(&files);
+    let stranger = World::new();
+    let [other, ..] = tls_files(&stranger);
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("https://{address}");
+    let tls = ["--tls-certificate", &certificate, "--tls-key", &key];
+    let served = operator.serve(&[&["--listen", &address, "--url", &url][..], &tls].concat());
+    assert_eq!(served.url, url);
+    let agent = World::new();
+    let init = enrolment(&operator, &agent, &url);
+    let init: Vec<&str> = init.iter().map(String::as_str).collect();
+    for believed in [&[][..], &["--ca-file", &other]] {
+        let refused = agent.notme(&[&init[..], believed].concat());
+        assert_ne!(refused.status.code(), Some(0), "{}", told(&refused));
+    }
+    // The token is still good.
+    agent.notme_ok(&[&init[..], &["--ca-file", &ca]].concat());
+    agent.signed_commit("a");
+    let (exit, document) = agent.verdicts(&["HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(document["objects"][0]["time_basis"], "issuance-bound");
+    agent.notme_ok(&["trust", "refresh", "--ca-file", &ca]);
+}
+
+#[test]
+fn an_identity_gets_as_many_signatures_as_the_settings_say() {
+    let operator = Operator::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let listen = ["--listen", &address, "--url", &url];
+    let _served = operator.serve(&[&listen[..], &["--rate-identity", "1"]].concat());
+    let agent = World::new();
+    let init = enrolment(&operator, &agent, &url);
+    let init: Vec<&str> = init.iter().map(String::as_str).collect();
+    agent.notme_ok(&init);
+    agent.signed_commit("a");
+    assert_eq!(agent.code("HEAD", &[]), "accepted");
+    // The cached certificate says of no payload that it was there.
+    agent.signed_commit("b");
+    assert_eq!(agent.code("HEAD", &[]), "time-basis-too-weak");
+    let status = agent.notme_ok(&["status"]);
+    assert!(status.contains("too many requests"), "{status}");
 }

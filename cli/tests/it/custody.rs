@@ -12,6 +12,12 @@ use std::{
     time::Duration,
 };
 
+use notme_core::{
+    key::Hash,
+    timestamp::{
+        MessageImprint, RejectionReason, TimeStampError, TimeStampRequest, TimeStampToken,
+    },
+};
 use notme_testkit::{oracle::oracle, repository::run};
 use serde_json::Value;
 
@@ -865,4 +871,56 @@ fn keys_move_into_a_token_by_a_rotation_and_out_of_it() {
     assert_eq!(hsm.status()["authority"]["sealing"], "local-file");
     assert_eq!(hsm.labels(), Vec::<String>::new());
     assert!(hsm.plain(&INIT).status.success());
+}
+
+#[test]
+fn a_time_stamp_that_cannot_be_signed_now_is_asked_for_again() {
+    let hsm = Hsm::new();
+    hsm.ask_ok(&INIT);
+    let served = hsm.serve(&["--listen", "127.0.0.1:0"]);
+    let address = served.url.strip_prefix("http://").unwrap();
+    let request = TimeStampRequest::new(MessageImprint::of(Hash::Sha256, b"a"), &[1; 16]);
+    let request = request.to_der();
+    let ask = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "POST /tsa HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/timestamp-query\r\n";
+        write!(stream, "{head}content-length: {}\r\n\r\n", request.len()).unwrap();
+        stream.write_all(&request).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        (head, answer.split_off(end + 4))
+    };
+    let is_stamped = |reply: &[u8]| match TimeStampToken::from_reply(reply, None) {
+        Ok(_) => true,
+        Err(TimeStampError::Refused(refused)) => {
+            assert_eq!(refused.reason, Some(RejectionReason::SystemFailure));
+            false
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let (head, reply) = ask();
+    assert!(
+        head.starts_with("HTTP/1.1 200") && is_stamped(&reply),
+        "{head}"
+    );
+    let aside = hsm.world.home().join("aside");
+    fs::rename(hsm.tokens(), &aside).unwrap();
+    let (head, reply) = ask();
+    assert!(
+        head.starts_with("HTTP/1.1 503") && head.contains("retry-after: 1"),
+        "{head}"
+    );
+    assert!(
+        head.contains("content-type: application/timestamp-reply"),
+        "{head}"
+    );
+    assert!(!is_stamped(&reply));
+    fs::rename(&aside, hsm.tokens()).unwrap();
+    let is_back = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        is_stamped(&ask().1)
+    });
+    assert!(is_back);
 }

@@ -312,10 +312,12 @@ fn what_is_not_worth_a_line_gets_none() {
 #[test]
 fn a_terminated_authority_ends_well() {
     let world = World::new();
-    let mut served = Served::start(&world, &["--ephemeral"]);
-    terminate(&served);
-    let status = served.child.wait().unwrap();
-    assert!(status.success(), "{status}");
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut served = Served::start(&world, &["--ephemeral"]);
+        tell(&served, signal);
+        let status = served.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
 }
 
 fn get(path: &str) -> String {
@@ -329,9 +331,9 @@ fn post(path: &str, headers: &str, body: &str) -> String {
     )
 }
 
-fn terminate(served: &Served) {
+fn tell(served: &Served, signal: Signal) {
     let pid = Pid::from_raw(served.child.id().try_into().unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
+    kill_process(pid, signal).unwrap();
 }
 
 #[test]
@@ -348,7 +350,7 @@ fn what_is_under_way_is_answered_when_it_is_told_to_end() {
     under_way.write_all(first.as_bytes()).unwrap();
     // An answer on another connection shows that ours was let in before.
     assert!(served.ask(&get("/healthz")).starts_with("HTTP/1.1 200"));
-    terminate(&served);
+    tell(&served, Signal::TERM);
     while TcpStream::connect(&served.address).is_ok() {
         std::thread::yield_now();
     }
@@ -369,7 +371,7 @@ fn a_balancer_is_told_before_the_end() {
     // Nobody waits an hour for it here.
     let mut served = Served::start(&world, &["--ephemeral", "--drain-notice", "3600"]);
     assert!(served.ask(&get("/readyz")).starts_with("HTTP/1.1 200"));
-    terminate(&served);
+    tell(&served, Signal::TERM);
     while served.ask(&get("/readyz")).starts_with("HTTP/1.1 200") {
         std::thread::yield_now();
     }
@@ -831,4 +833,56 @@ fn an_authority_in_postgresql_is_served_and_looked_after() {
         "{}",
         told(&embedded)
     );
+}
+
+#[test]
+fn two_programs_over_one_database_say_the_same() {
+    let world = World::new();
+    let cluster = Cluster::shared();
+    let store = cluster.url(&cluster.database());
+    let secret = world.home().join("secret");
+    fs::write(&secret, "correct horse battery staple\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let places = ["one", "two"].map(|name| world.home().join(name));
+    let served = places.each_ref().map(|place| {
+        let place = place.to_str().unwrap();
+        let shared = ["--store", &store, "--passphrase-file", secret];
+        let own = ["--dir", place, "--url", "http://127.0.0.1:8080"];
+        Served::start(&world, &[&shared[..], &own].concat())
+    });
+    let both = |path: &str| {
+        let [one, other] = served.each_ref().map(|it| {
+            let answer = it.ask(&get(path));
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        });
+        assert_eq!(one, other, "{path}");
+        one
+    };
+    let paths = [
+        "/v1/trust.json",
+        "/internal/ca-bundle",
+        "/.well-known/jwks.json",
+    ];
+    let before = paths.map(both);
+    let operate = |words: &[&str]| {
+        let mut command = world.notme_command();
+        command.arg("authority").args(words);
+        command.env("NOTME_AUTHORITY_STORE", &store);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", told(&output));
+    };
+    operate(&["revoke", "certificate", "0a"]);
+    assert_ne!(both("/v1/trust.json"), before[0]);
+    // What was revoked is in the very next document of each, and so is a rotation.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    operate(&["rotate", "--passphrase-file", secret]);
+    let after = paths.map(both);
+    assert!(
+        after
+            .iter()
+            .zip(&before)
+            .all(|(after, before)| after != before)
+    );
+    operate(&["audit", "verify"]);
 }

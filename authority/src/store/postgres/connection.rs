@@ -300,6 +300,12 @@ fn is_passing(state: &SqlState) -> bool {
         .contains(state)
 }
 
+/// Tells whether it failed for want of a lock: somebody else uses what it was to change.
+pub(super) fn is_in_use(error: &DatabaseError) -> bool {
+    let said = error.source.downcast_ref::<tokio_postgres::Error>();
+    said.and_then(tokio_postgres::Error::code) == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
 /// One writes, the others read.
 const CONNECTIONS: usize = 8;
 /// The server gives up before we do, and lets nobody hold the lock for whom we do not answer. What
