@@ -22,18 +22,27 @@ use notme_core::{
     time::UnixTime,
 };
 use tokio::{
+    join,
     task::JoinSet,
     time::{Instant, timeout_at},
 };
 
 use crate::{
     chain::Chain,
-    config::{AgentConfig, ConfigError, Profile, Timestamping},
+    config::{AgentConfig, ConfigError, Profile, Timestamping, Wire},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
     session::{Session, Token},
-    slot::{Credential, Slot, Surroundings, TimeStamp, Wanted},
+    session_keys::SessionKeys,
+    slot::{Credential, Early, Slot, Surroundings, TimeStamp, Wanted},
 };
+
+/// A signature that was made before there was a certificate for it.
+struct Signed {
+    keys: Rc<SessionKeys>,
+    signature: Vec<u8>,
+    time_stamp: Early,
+}
 
 /// The agents that are configured, each in its slot.
 pub(crate) struct Agents {
@@ -66,7 +75,8 @@ impl Agents {
         let attributes = SignedAttributes::new(hash, payload, (self.around.clock)());
         let signature = credential.session.sign(profile, attributes.der())?;
         let signed = (&credential, signature.as_slice());
-        let stamped = slot.time_stamp(slot.config().timestamp, signed, &self.around, deadline);
+        let wish = slot.config().timestamp;
+        let stamped = slot.time_stamp(wish, signed, None, &self.around, deadline);
         let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
         Ok(SignAnswer {
             certificates: encoded(&credential.certificate),
@@ -136,18 +146,23 @@ impl Agents {
             None => check_link(message).map_err(Failure::Link)?,
         }
         let deadline = Instant::now() + SIGN_BUDGET;
-        let (slot, credential) = self.certified::<Cms>(wanted, deadline).await?;
-        if !slot
-            .config()
-            .allows(&credential.certificate, SCOPE_SIGN_ATTESTATION)
-        {
+        let slot = self.select(wanted.key)?;
+        let early = self.sign_early(&slot, message, deadline);
+        let (early, certified) = join!(early, self.certified::<Cms>(wanted, deadline));
+        let (slot, credential) = certified?;
+        let config = slot.config();
+        if !config.allows(&credential.certificate, SCOPE_SIGN_ATTESTATION) {
             return Err(Failure::Scope);
         }
-        let signature = credential.session.sign(slot.config().profile, message)?;
-        // Asked for or not: most who read bundles take none without.
-        let wish = slot.config().timestamp.unwrap_or(Timestamping::Wanted);
+        let is_same = |early: &Signed| Rc::ptr_eq(&early.keys, credential.session.keys());
+        let (signature, early) = match early.filter(is_same) {
+            Some(early) => (early.signature, Some(early.time_stamp)),
+            None => (credential.session.sign(config.profile, message)?, None),
+        };
         let signed = (&credential, signature.as_slice());
-        let stamped = slot.time_stamp(Some(wish), signed, &self.around, deadline);
+        // Asked for or not: most who read bundles take none without.
+        let wish = config.timestamp.unwrap_or(Timestamping::Wanted);
+        let stamped = slot.time_stamp(Some(wish), signed, early, &self.around, deadline);
         let (time_stamp, basis, notice) = with(stamped.await?, credential.basis, credential.notice);
         Ok(AttestAnswer {
             certificates: encoded(&credential.certificate),
@@ -155,6 +170,24 @@ impl Agents {
             time_stamp,
             basis,
             notice,
+        })
+    }
+
+    /// Signs a statement with the key of the session that there is, and has that time-stamped while the
+    /// certificate is asked for: neither needs it. Without it the signature goes nowhere.
+    async fn sign_early(&self, slot: &Slot, message: &[u8], deadline: Instant) -> Option<Signed> {
+        let session = slot.current()?;
+        let config = slot.config();
+        let may = config.allows(session.chain(config.profile), SCOPE_SIGN_ATTESTATION);
+        if !may || config.wire == Wire::Pairs {
+            return None;
+        }
+        let signature = session.sign(config.profile, message).ok()?;
+        let asked = slot.ask_for_time_stamp(&signature, &self.around, deadline);
+        Some(Signed {
+            time_stamp: asked.await,
+            keys: Rc::clone(session.keys()),
+            signature,
         })
     }
 

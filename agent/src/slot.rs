@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub(crate) use self::time_stamp::{TimeStamp, TimeStampRefused};
+pub(crate) use self::time_stamp::{Early, TimeStamp, TimeStampRefused};
 use crate::{
     authority_client::{AuthorityClient, AuthorityError, Document},
     chain::ChainCheckError,

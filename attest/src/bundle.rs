@@ -199,6 +199,11 @@ impl Bundle {
         &self.timestamps
     }
 
+    /// Takes it apart: envelope, certificates and time stamps.
+    pub fn into_parts(self) -> (Envelope, Vec<Certificate>, Vec<Vec<u8>>) {
+        (self.envelope, self.certificates, self.timestamps)
+    }
+
     /// Returns the statement, when it is one that the key of the bundle's own certificate signed, and
     /// nobody else.
     /// Whether anybody vouches for that key is for the verifier to say.

@@ -79,6 +79,7 @@ impl Predicate {
     /// Returns the one word for what is said.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Dispatch(it) if it.failed() => "dispatch-failure",
             Self::Dispatch(_) => "dispatch",
             Self::Handoff(_) => "handoff",
             Self::Activity(_) => "activity",
@@ -91,6 +92,24 @@ impl Predicate {
                 VerificationResult::Passed => "verification-summary",
                 VerificationResult::Failed => "verification-failure",
             },
+        }
+    }
+
+    /// Returns how the work came out.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Dispatch(it) => it.outcome(),
+            Self::Activity(it) => Some(it.outcome),
+            Self::Handoff(_) | Self::Acceptance(_) | Self::Receive(_) | Self::Summary(_) => None,
+        }
+    }
+
+    /// Returns what came of a verification.
+    pub fn verification(&self) -> Option<VerificationResult> {
+        match self {
+            Self::Dispatch(it) => it.verification(),
+            Self::Summary(it) => Some(it.verification_result),
+            Self::Handoff(_) | Self::Activity(_) | Self::Acceptance(_) | Self::Receive(_) => None,
         }
     }
 
@@ -135,7 +154,7 @@ fn read<T: DeserializeOwned>(
     predicate: &Object,
     check: impl Fn(&T) -> Result<(), PredicateError>,
 ) -> Result<Box<T>, PredicateError> {
-    let read: T = serde_json::from_value(predicate.clone().into()).map_err(PredicateError::Json)?;
+    let read = T::deserialize(predicate).map_err(PredicateError::Json)?;
     check(&read)?;
     Ok(Box::new(read))
 }

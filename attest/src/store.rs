@@ -6,10 +6,12 @@
 //! where they were seen to be.
 
 mod merge;
+mod removal;
 mod tip;
 mod trailer;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
@@ -19,9 +21,10 @@ use std::{
 
 use gix::{
     ObjectId,
+    bstr::{BStr, BString},
     objs::{
-        Find as _,
-        tree::{EntryKind, EntryMode},
+        Find as _, Tree,
+        tree::{self, EntryKind, EntryMode},
     },
     refs::{
         FullName, Target,
@@ -38,7 +41,11 @@ use notme_core::{
 
 use notme_verifier::Repository;
 
-pub use self::{merge::Merged, tip::Noted};
+pub use self::{
+    merge::Merged,
+    removal::{Found, Unlike},
+    tip::Noted,
+};
 use crate::{bundle::BUNDLE_MAX, predicate::Activity};
 
 /// What follows the digest in a file's name.
@@ -49,6 +56,8 @@ const NAME_DIGITS: usize = 16;
 const FILES_MAX: usize = 100_000;
 /// The most bytes of them.
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// So many bytes of them are in memory at a time while they are judged.
+const PART_MAX: u64 = 16 * 1024 * 1024;
 /// How long anybody waits for somebody else who adds to a chain, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -207,7 +216,8 @@ pub struct Kept {
     pub name: FileName,
     /// Its object; none of what is kept nowhere.
     pub blob: Option<Blob>,
-    /// Its bytes; none of a file over a limit, which is then not what its name says.
+    /// Its bytes; none of a file over a limit, or that cannot be read, which is then not what its name
+    /// says.
     pub content: Vec<u8>,
 }
 
@@ -319,48 +329,57 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
-        self.read_unless(place, |_, _| false)
+        let mut all = Vec::new();
+        self.read_in_parts(place, |_, _| false, |part| all.extend(part))?;
+        Ok(all)
     }
 
-    /// As [`Store::read`], but for the content of bundles whose names are known already.
-    pub(crate) fn read_unless(
+    /// As [`Store::read`], but for the content of bundles whose names are known already, and so many at a
+    /// time as there is room for.
+    pub(crate) fn read_in_parts(
         &self,
         place: &Place,
         is_known: impl Fn(&FileName, Blob) -> bool,
-    ) -> Result<Vec<Kept>, StoreError> {
+        mut take: impl FnMut(Vec<Kept>),
+    ) -> Result<(), StoreError> {
         let repository = self.local();
-        let mut all = Vec::new();
-        let mut left = BYTES_MAX;
+        let mut part = Vec::new();
+        let (mut count, mut left, mut room) = (0, BYTES_MAX, PART_MAX);
         for (name, id) in blobs(&repository, place)? {
+            let is_one_too_many = count == FILES_MAX;
+            count += 1;
             let blob = Some(Blob(id));
-            if all.len() < FILES_MAX && is_known(&name, Blob(id)) {
-                let content = Vec::new();
-                all.push(Kept {
-                    name,
-                    blob,
-                    content,
-                });
-                continue;
-            }
-            let size = size(&repository, id)?;
-            let rest = left.checked_sub(size).filter(|_| all.len() < FILES_MAX);
-            let is_read = rest.is_some() && is_short(size);
-            let content = match is_read {
-                true => read_blob(&repository, id)?,
-                false => Vec::new(),
-            };
-            all.push(Kept {
+            let mut kept = Kept {
                 name,
                 blob,
-                content,
-            });
-            match rest {
-                Some(rest) if is_read => left = rest,
-                Some(_) => {}
-                None => break,
+                content: Vec::new(),
+            };
+            if !is_one_too_many && is_known(&kept.name, Blob(id)) {
+                part.push(kept);
+                continue;
+            }
+            // One that cannot be read is refused, and not all the others with it.
+            let Ok(size) = size(&repository, id) else {
+                part.push(kept);
+                continue;
+            };
+            let rest = left.checked_sub(size).filter(|_| !is_one_too_many);
+            if rest.is_some() && is_short(size) {
+                if room < size {
+                    take(std::mem::take(&mut part));
+                    room = PART_MAX;
+                }
+                kept.content = read_blob(&repository, id).unwrap_or_default();
+                left -= size;
+                room = room.saturating_sub(size);
+            }
+            part.push(kept);
+            if rest.is_none() {
+                break;
             }
         }
-        Ok(all)
+        take(part);
+        Ok(())
     }
 
     /// Returns one bundle of a place; `None` when it is not there.
@@ -447,8 +466,15 @@ impl Store {
                     additions.push((place.path(&name), id.detach()));
                 }
             }
-            let base = tip.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
             let after = after.filter(|(place, _)| place.shelf == shelf);
+            if additions.is_empty() && after.is_none() {
+                return Ok(None);
+            }
+            let additions: Vec<_> = additions
+                .iter()
+                .map(|(path, id)| (path.as_str(), Some(*id)))
+                .collect();
+            let base = tip.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
             let in_tree = |tree, place: &Place| {
                 let found = below(repository, tree, &place.directory())?;
                 Ok::<_, StoreError>(found.and_then(Contents::of))
@@ -458,12 +484,12 @@ impl Store {
             {
                 return Err(StoreError::Moved);
             }
-            let tree = add(repository, base, additions)?;
+            let tree = change(repository, base, &additions)?;
             if let Some((place, _)) = after {
                 contents = in_tree(tree, place)?;
             }
             Ok((Some(tree) != base && tree != repository.empty_tree().id)
-                .then_some(Next::Tree(tree, None)))
+                .then_some(Next::Tree(tree, tip.into_iter().collect())))
         })?;
         Ok(contents)
     }
@@ -552,6 +578,7 @@ impl Store {
     /// [`StoreError`].
     pub fn merge(&self, remote: &str, now: UnixTime) -> Result<Merged, StoreError> {
         let mut merged = Merged::default();
+        let dropped = self.dropped()?;
         self.advance(now, |repository, shelf, ours| {
             if Some(&shelf) == Shelf::ALL.first() {
                 // The first of them; asked again after a lost race, it counts anew.
@@ -564,16 +591,17 @@ impl Store {
                 merged.ignored += 1;
                 return Ok(None);
             }
-            merge::union(repository, shelf, ours, theirs, &mut merged)
+            merge::union(repository, shelf, (ours, theirs), &dropped, &mut merged)
         })?;
         Ok(merged)
     }
 
-    /// Returns the shelves that hold something which the remote lacks, as its tracking refs say.
+    /// Returns the shelves that hold something which the remote lacks, as its tracking refs say, and what
+    /// they name.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn ahead_of(&self, remote: &str) -> Result<Vec<Shelf>, StoreError> {
+    pub fn ahead_of(&self, remote: &str) -> Result<Vec<(Shelf, ObjectId)>, StoreError> {
         let repository = self.local();
         let mut ahead = Vec::new();
         for shelf in Shelf::ALL {
@@ -582,10 +610,24 @@ impl Store {
             if let Some(ours) = ours
                 && !theirs.is_some_and(|theirs| merge::is_ancestor(&repository, ours, theirs))
             {
-                ahead.push(shelf);
+                ahead.push((shelf, ours));
             }
         }
         Ok(ahead)
+    }
+
+    /// Notes what a remote has now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn pushed(&self, remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), StoreError> {
+        let repository = self.local();
+        for (shelf, id) in shelves {
+            repository
+                .reference(shelf.tracking(remote), *id, PreviousValue::Any, "attest")
+                .map_err(|error| failed("note what was pushed", error))?;
+        }
+        Ok(())
     }
 
     /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
@@ -637,15 +679,15 @@ impl Store {
             {
                 return Err(StoreError::NoCommit(shelf.reference()));
             }
-            // git keeps no ref below another, which is found when the others have moved.
-            if old.is_none() && has_below(&repository, &shelf.reference())? {
+            // git keeps no ref below another, which is found when the others have moved; and one that
+            // stands for another is not ours to move.
+            if old.is_none() && is_taken(&repository, &shelf.reference())? {
                 return Err(StoreError::NoCommit(shelf.reference()));
             }
             let new = match make(&repository, shelf, old)? {
                 None => continue,
                 Some(Next::Commit(new)) => new,
-                Some(Next::Tree(tree, merged)) => {
-                    let parents: Vec<_> = old.into_iter().chain(merged).collect();
+                Some(Next::Tree(tree, parents)) => {
                     repository
                         .new_commit_as(author, author, "attest\n", tree, parents)
                         .map_err(|error| failed("write a commit", error))?
@@ -667,8 +709,8 @@ impl Store {
 enum Next {
     /// To a commit that is there.
     Commit(ObjectId),
-    /// To a new commit of this tree, on top of where it was and of the one that was merged.
-    Tree(ObjectId, Option<ObjectId>),
+    /// To a new commit of this tree, on top of these.
+    Tree(ObjectId, Vec<ObjectId>),
 }
 
 fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, StoreError> {
@@ -690,21 +732,56 @@ fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, S
     })
 }
 
-/// Adds files to a tree.
-fn add(
+/// A path, and the file that is to be there; none, when none is.
+type Put<'p> = (&'p str, Option<ObjectId>);
+
+/// Puts files into a tree, or takes them out. What else it holds stays, and is not looked at.
+fn change(
     repository: &gix::Repository,
     base: Option<ObjectId>,
-    additions: Vec<(String, ObjectId)>,
+    changes: &[Put<'_>],
 ) -> Result<ObjectId, StoreError> {
-    let base = base.unwrap_or_else(|| repository.empty_tree().id);
-    let error = |error| failed("write a tree", error);
-    let mut editor = repository.edit_tree(base).map_err(error)?;
-    for (path, id) in additions {
-        editor
-            .upsert(path.as_str(), EntryKind::Blob, id)
-            .map_err(error)?;
+    let mut entries: BTreeMap<BString, (EntryMode, ObjectId)> = BTreeMap::new();
+    if let Some(base) = base {
+        let old = self::entries(repository, base)?;
+        entries.extend(old.into_iter().map(|it| (it.name.into(), (it.mode, it.id))));
     }
-    Ok(editor.write().map_err(error)?.detach())
+    let mut below: BTreeMap<&str, Vec<Put<'_>>> = BTreeMap::new();
+    for (path, file) in changes {
+        match (path.split_once('/'), file) {
+            (Some((directory, rest)), _) => below.entry(directory).or_default().push((rest, *file)),
+            (None, Some(id)) => {
+                entries.insert((*path).into(), (EntryKind::Blob.into(), *id));
+            }
+            (None, None) => {
+                entries.remove(BStr::new(path));
+            }
+        }
+    }
+    for (directory, files) in below {
+        let old = entries.get(BStr::new(directory));
+        let old = old.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
+        let new = change(repository, old, &files)?;
+        match new == repository.empty_tree().id {
+            true => entries.remove(BStr::new(directory)),
+            false => entries.insert(directory.into(), (EntryKind::Tree.into(), new)),
+        };
+    }
+    let mut tree = Tree::empty();
+    tree.entries = entries
+        .into_iter()
+        .map(|(filename, (mode, oid))| tree::Entry {
+            mode,
+            filename,
+            oid,
+        })
+        .collect();
+    // git's order is another than that of names: a directory is as if it ended with a slash.
+    tree.entries.sort();
+    let written = repository.write_object(&tree);
+    Ok(written
+        .map_err(|error| failed("write a tree", error))?
+        .detach())
 }
 
 /// Returns what a ref names; `None` when there is no such ref.
@@ -715,8 +792,14 @@ fn tip(repository: &gix::Repository, name: &str) -> Result<Option<ObjectId>, Sto
     Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
 }
 
-/// Tells whether there are refs below one.
-fn has_below(repository: &gix::Repository, name: &str) -> Result<bool, StoreError> {
+/// Tells whether a ref that names no object stands for another, or has others below it.
+fn is_taken(repository: &gix::Repository, name: &str) -> Result<bool, StoreError> {
+    let itself = repository
+        .try_find_reference(name)
+        .map_err(|error| failed("read a ref", error))?;
+    if itself.is_some() {
+        return Ok(true);
+    }
     let references = repository
         .references()
         .map_err(|error| failed("read the refs", error))?;
@@ -751,23 +834,33 @@ fn not_moved(
 }
 
 fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
-    let commit = repository
-        .find_commit(commit)
-        .map_err(|error| failed("read a commit of its refs", error))?;
+    let tree = tree_if_commit(repository, commit)?;
+    tree.ok_or_else(|| StoreError::NoCommit(commit.to_string()))
+}
+
+/// Returns the tree of a commit; `None` for another object, as a ref that somebody moved may name
+/// anything.
+fn tree_if_commit(
+    repository: &gix::Repository,
+    id: ObjectId,
+) -> Result<Option<ObjectId>, StoreError> {
+    let object = repository
+        .find_object(id)
+        .map_err(|error| failed("read what a ref names", error))?;
+    let Ok(commit) = object.try_into_commit() else {
+        return Ok(None);
+    };
     let tree = commit
         .tree_id()
         .map_err(|error| failed("read a commit of its refs", error))?;
-    Ok(tree.detach())
+    Ok(Some(tree.detach()))
 }
 
 /// Returns what a path leads to on a shelf; `None` when nothing is there.
 fn at(repository: &gix::Repository, shelf: Shelf, path: &str) -> Result<Option<Entry>, StoreError> {
-    match tip(repository, &shelf.reference())? {
-        Some(tip) if is_commit(repository, tip)? => {
-            below(repository, tree_of(repository, tip)?, path)
-        }
-        Some(_) | None => Ok(None),
-    }
+    let tip = tip(repository, &shelf.reference())?;
+    let tree = tip.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    tree.map_or(Ok(None), |tree| below(repository, tree, path))
 }
 
 /// Returns what a path leads to from a tree.
@@ -927,6 +1020,9 @@ pub enum StoreError {
     /// A remote that has more than anybody could have stated.
     #[error("`{0}` of the remote has too many files; none of them was taken")]
     TooMany(String),
+    /// The list of what was dropped.
+    #[error("`{}` is no list of what was dropped", .0.display())]
+    Dropped(PathBuf, #[source] serde_json::Error),
     /// A place that somebody added to.
     #[error("somebody else added to it meanwhile; nothing was written")]
     Moved,

@@ -15,7 +15,7 @@ use notme_verifier::{
     report::AttestationReport,
     stated::{Received, SignedBy, Stated, Statements},
 };
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelExtend as _, ParallelIterator as _};
 
 use crate::{
     bundle::Bundle,
@@ -148,6 +148,23 @@ pub struct RecordPlace {
     pub closed: bool,
 }
 
+/// Who signed, by the name that the trust store has for whoever vouches for that: others may give the
+/// same name.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Who {
+    identity: String,
+    authority: String,
+}
+
+impl Who {
+    fn of(judgement: &Judgement) -> Option<Self> {
+        Some(Self {
+            identity: judgement.identity()?.to_owned(),
+            authority: judgement.authority()?.to_owned(),
+        })
+    }
+}
+
 /// A chain, or why it is none.
 type Judged = Result<Chain, (Code, String)>;
 
@@ -156,9 +173,7 @@ type Judged = Result<Chain, (Code, String)>;
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Whose {
     activity: String,
-    identity: String,
-    /// The trust store's name of who vouches for that: others may give the same name.
-    authority: String,
+    by: Who,
     /// The activity that started it.
     parent: Option<String>,
 }
@@ -253,7 +268,7 @@ impl<'j> Attestations<'j> {
         };
         let mut all = Vec::new();
         let mut seen = HashSet::new();
-        let mut names = vec![(commit.to_owned(), None::<String>)];
+        let mut names = vec![(commit.to_owned(), None::<Who>)];
         let mut next = 0;
         while let Some((name, by)) = names.get(next).cloned() {
             next += 1;
@@ -265,13 +280,13 @@ impl<'j> Attestations<'j> {
                     continue;
                 }
                 let found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
-                if let (Verdict::Accepted, Some(activity), Some(identity)) = (
+                if let (Verdict::Accepted, Some(activity), Some(by)) = (
                     found.attested.verdict,
                     found.examined.activity(),
-                    &found.attested.identity,
+                    found.examined.judged(),
                 ) {
                     for succession in activity.succeeds.iter().filter(|it| it.to == name) {
-                        let before = (succession.from.clone(), Some(identity.clone()));
+                        let before = (succession.from.clone(), Some(by.clone()));
                         if names.len() < SUCCESSIONS_MAX && !names.contains(&before) {
                             names.push(before);
                         }
@@ -512,7 +527,7 @@ impl<'j> Attestations<'j> {
                 links.push(Link {
                     digest,
                     record: &it.chain,
-                    is_named: it.workload == whose.identity,
+                    is_named: it.workload == whose.by.identity,
                 });
                 bases.extend(&it.chain.base);
                 ties.extend(&it.chain.commits);
@@ -601,11 +616,12 @@ impl<'j> Attestations<'j> {
             let id = (file.clone(), Some(blob));
             lock(&self.examined).contains_key(&id)
         };
-        let kept = self.store.read_unless(&place, is_known)?;
-        let all: Vec<_> = match kept.len() {
-            0..FEW => kept.iter().map(|kept| self.examine(kept)).collect(),
-            _ => kept.par_iter().map(|kept| self.examine(kept)).collect(),
-        };
+        let mut all = Vec::new();
+        self.store
+            .read_in_parts(&place, is_known, |part| match part.len() {
+                0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
+                _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
+            })?;
         let mut shelved = Shelved {
             all,
             by_digest: HashMap::new(),
@@ -697,13 +713,12 @@ impl<'j> Attestations<'j> {
                 return Ok(Some(refusal));
             }
         }
-        let identity = examined.judged_identity().unwrap_or_default();
         Ok(match predicate {
             Predicate::Activity(activity) => {
                 self.activity_refusal(activity, examined, about, attested)?
             }
             Predicate::Acceptance(acceptance) => {
-                self.acceptance_refusal(acceptance, identity, statement, about, attested)?
+                self.acceptance_refusal(acceptance, statement, about, attested)?
             }
             Predicate::Dispatch(_)
             | Predicate::Handoff(_)
@@ -888,7 +903,6 @@ impl<'j> Attestations<'j> {
     fn acceptance_refusal(
         &self,
         acceptance: &Acceptance,
-        identity: &str,
         statement: &Statement,
         about: &About<'_>,
         attested: &mut Attested,
@@ -898,6 +912,13 @@ impl<'j> Attestations<'j> {
             let reason = acceptance.reason.clone();
             return Ok(Some((Code::AcceptanceRejected, reason.unwrap_or_default())));
         }
+        let by = attested.by.clone();
+        let is_same = |judgement: &Judgement| {
+            let other = judgement.signed_by();
+            by.as_ref()
+                .zip(other)
+                .is_some_and(|(by, other)| by.is(&other))
+        };
         for (commit, facts) in &about.commits {
             let hash = match commit.len() {
                 64 => HashKind::Sha256,
@@ -905,13 +926,14 @@ impl<'j> Attestations<'j> {
             };
             let judge = self.judge;
             let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
-            if signer.identity() == Some(identity) {
+            if is_same(&signer) {
                 let detail = format!("they signed {commit}");
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }
             for other in &self.kept(Place::commit(commit))?.all {
                 // To verify is no work on the commit, either.
-                if !other.is_answer() && other.judged_identity() == Some(identity) {
+                let counts = !other.is_answer() && other.judged().is_some();
+                if counts && other.judgement.as_ref().is_some_and(is_same) {
                     let detail = format!("they signed {} too", other.file);
                     return Ok(Some((Code::AcceptanceSelf, detail)));
                 }
@@ -977,8 +999,9 @@ impl Examined {
             refusal: None,
             contradiction: None,
         };
-        if FileName::of(&kept.content) != kept.name {
-            let detail = "its content has another name, or is too long".to_owned();
+        // What is kept nowhere was named a moment ago.
+        if kept.blob.is_some() && FileName::of(&kept.content) != kept.name {
+            let detail = "its content has another name, is too long, or cannot be read".to_owned();
             examined.refusal = Some((Code::EnvelopeMalformed, detail));
             return examined;
         }
@@ -990,7 +1013,7 @@ impl Examined {
             }
         };
         examined.digest = Some(bundle.payload_digest());
-        let envelope = bundle.envelope();
+        let (envelope, certificates, time_stamps) = bundle.into_parts();
         let statement = match envelope.payload_type() {
             PAYLOAD_TYPE => Statement::parse(envelope.payload()).map_err(|it| it.to_string()),
             other => Err(format!("its payload type is `{other}`")),
@@ -1000,12 +1023,7 @@ impl Examined {
             .as_ref()
             .and_then(|it| it.as_ref().ok()?.stated_at());
         // The signature first: what nobody signed is not worth a word on what it says.
-        let judgement = judge.judge_envelope(
-            envelope,
-            bundle.certificates().to_vec(),
-            bundle.timestamps().to_vec(),
-            stated_at,
-        );
+        let judgement = judge.judge_envelope(&envelope, certificates, time_stamps, stated_at);
         match statement {
             Ok(statement) => {
                 examined.predicate_type = Some(statement.predicate_type().to_owned());
@@ -1023,10 +1041,10 @@ impl Examined {
     }
 
     /// Returns who signed, when the envelope was accepted.
-    fn judged_identity(&self) -> Option<&str> {
+    fn judged(&self) -> Option<Who> {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
-        judgement.identity().filter(|_| is_accepted)
+        Who::of(judgement).filter(|_| is_accepted)
     }
 
     /// Tells whether it answers to the work on a commit, and is none.
@@ -1040,20 +1058,19 @@ impl Examined {
     }
 
     /// Tells whether it goes along when its signer says that another commit took the place.
-    fn is_carried_by(&self, identity: &str) -> bool {
-        self.judged_identity() == Some(identity) && !self.is_answer()
+    fn is_carried_by(&self, who: &Who) -> bool {
+        !self.is_answer() && self.judged().as_ref() == Some(who)
     }
 
     /// Returns whose chain it is a record of: that of its signer, unless it contradicts itself.
     fn whose(&self) -> Option<Whose> {
-        let (record, identity) = (self.activity()?, self.judged_identity()?);
+        let (record, by) = (self.activity()?, self.judged()?);
         if self.contradiction.is_some() {
             return None;
         }
         Some(Whose {
             activity: record.activity.id.clone(),
-            identity: identity.to_owned(),
-            authority: self.judgement.as_ref()?.authority()?.to_owned(),
+            by,
             parent: record.activity.parent.clone(),
         })
     }
@@ -1061,7 +1078,7 @@ impl Examined {
     /// Returns it as the last record of a chain of an activity, if it is one of that identity's.
     fn tip(&self, activity: &str, identity: &str) -> Option<(Whose, Tip)> {
         let (record, whose) = (self.activity()?, self.whose()?);
-        let is_meant = whose.activity == activity && whose.identity == identity;
+        let is_meant = whose.activity == activity && whose.by.identity == identity;
         let tip = is_meant.then(|| Tip {
             sequence: record.chain.sequence,
             digest: self.digest.clone().unwrap_or_default(),
@@ -1086,6 +1103,7 @@ impl Attested {
     fn of(examined: &Examined) -> Self {
         let judgement = examined.judgement.as_ref();
         let activity = examined.activity();
+        let predicate = examined.predicate.as_ref().and_then(|it| it.as_ref().ok());
         let mut attested = Self {
             file: examined.file.clone(),
             verdict: judgement.map_or(Verdict::Accepted, Judgement::verdict),
@@ -1108,21 +1126,17 @@ impl Attested {
             claimed: None,
             derived: Derived::NONE,
             place: None,
-            origins_hash: match &examined.predicate {
-                Some(Ok(predicate)) => predicate.origins_hash().map(str::to_owned),
-                Some(Err(_)) | None => None,
-            },
+            origins_hash: predicate
+                .and_then(Predicate::origins_hash)
+                .map(str::to_owned),
             decision: match &examined.predicate {
                 Some(Ok(Predicate::Acceptance(acceptance))) => Some(acceptance.decision),
                 Some(_) | None => None,
             },
             lifecycle: activity.map(|it| it.lifecycle),
             termination: activity.and_then(|it| it.termination),
-            outcome: activity.map(|it| it.outcome),
-            result: match &examined.predicate {
-                Some(Ok(Predicate::Summary(summary))) => Some(summary.verification_result),
-                Some(_) | None => None,
-            },
+            outcome: predicate.and_then(Predicate::outcome),
+            result: predicate.and_then(Predicate::verification),
             footing: Footing::Firm(0),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
@@ -1163,6 +1177,7 @@ impl From<&Attested> for AttestationReport {
             lifecycle: attested.lifecycle.map(Lifecycle::as_str),
             termination: attested.termination.map(Termination::as_str),
             outcome: attested.outcome.map(Outcome::as_str),
+            result: attested.result.map(VerificationResult::as_str),
         }
     }
 }
@@ -1214,16 +1229,19 @@ fn hand_down(all: &mut [Found]) {
             let cited = (
                 Some(evidence.digest.clone()),
                 Some(evidence.predicate_type.clone()),
-                attested.identity.clone(),
+                examined.judged(),
             );
             levels.insert(cited, attested.derived);
         }
     }
-    for Found { attested, .. } in all {
+    for Found {
+        examined, attested, ..
+    } in all
+    {
         let cited = (
             attested.digest.clone(),
             attested.predicate_type.clone(),
-            attested.identity.clone(),
+            examined.judged(),
         );
         if let (Verdict::Accepted, None, Some(derived)) =
             (attested.verdict, attested.derived.level, levels.get(&cited))
@@ -1237,7 +1255,12 @@ fn hand_down(all: &mut [Found]) {
 /// only: one that is accepted, and the one whose time rests on most.
 fn tell_once(all: &mut Vec<Attested>) {
     let same = |it: &Attested| {
-        let of = (it.digest.clone()?, it.identity.clone()?);
+        let by = it.by.as_ref()?;
+        let of = (
+            it.digest.clone()?,
+            by.identity.clone(),
+            by.authority.clone(),
+        );
         Some((of, it.attested_as.clone()))
     };
     let worth = |it: &Attested| (it.verdict == Verdict::Accepted, it.time_basis);

@@ -121,8 +121,8 @@ impl Stated {
         let trust = TrustStore::new(home.join("data/trust"), home.join("state/trust")).load(now());
         let policy = Policy::from_trust(&trust);
         let store = store(&self.world);
+        let judge = Judge::new(&policy, &trust, now());
         let ours = || {
-            let judge = Judge::new(&policy, &trust, now());
             let attestations = Attestations::new(store.clone(), &judge, Asked::default());
             for bundle in &self.bundles {
                 let judged = attestations.of_bundle(bundle.clone());
@@ -134,8 +134,8 @@ impl Stated {
         let asked = VerificationPolicy::any_identity()
             .skip_tlog_unsafe()
             .skip_sct();
+        let verifier = Verifier::new(&root).expect("they read what we write");
         let theirs = || {
-            let verifier = Verifier::new(&root).expect("they read what we write");
             for bundle in &self.bundles {
                 let bundle = str::from_utf8(bundle).expect("JSON is UTF-8");
                 let bundle = sigstore_verify::types::Bundle::from_json(bundle);
@@ -172,11 +172,12 @@ impl Stated {
 
     fn whole_process(&self, rounds: usize, table: &mut Table) {
         // One that nobody spoke of yet for each run, so that none has more to read than another.
-        let spare = u32::try_from(rounds).expect("runs are few") + 8;
-        for number in 0..spare {
-            self.world.commit(&number.to_string(), "spare");
-        }
-        let oldest = format!("HEAD~{spare}");
+        // All are named by their ids: what it takes to count back to them is git's affair.
+        let attested = self.world.git_ok(&["rev-parse", "HEAD"]);
+        let spare: Vec<String> = (0..rounds + 8)
+            .map(|number| self.world.commit(&number.to_string(), "spare"))
+            .collect();
+        let one = |run: usize| spare.get(run).expect("there is one for each run");
         let call = |arguments: &[&str]| {
             let mut command = self.notme.command(&self.world, arguments);
             time(&mut command, b"").successful("notme attest")
@@ -184,8 +185,8 @@ impl Stated {
         let measured = contest(
             rounds,
             vec![
-                Box::new(|_| call(&["attest", "verify", &oldest])),
-                Box::new(|run| call(&["attest", "acceptance", &format!("HEAD~{run}")])),
+                Box::new(|_| call(&["attest", "verify", &attested])),
+                Box::new(|run| call(&["attest", "acceptance", one(run)])),
             ],
         );
         if let [verify, sign] = &measured[..] {

@@ -6,7 +6,7 @@ pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod serve;
 
-use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
+use std::{env, fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use notme_agent::AuthorityUrl;
@@ -112,6 +112,57 @@ pub(crate) enum Command {
         /// Which; it is made when it is not there
         directory: PathBuf,
     },
+}
+
+impl Arguments {
+    /// Reads the command line. To know all commands takes longer than some of them do: those that
+    /// programs call again and again are read by themselves. Whatever is to be said about a call is said
+    /// by all of them.
+    ///
+    /// # Errors
+    /// What to say instead of doing anything.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let first = env::args_os().nth(1);
+        let is_frequent = first.is_some_and(|first| FREQUENT.iter().any(|it| first == **it));
+        let read = is_frequent.then(Frequent::try_parse);
+        match read {
+            Some(Ok(Frequent { command })) => Ok(Self {
+                command: command.into(),
+            }),
+            Some(Err(_)) | None => Self::try_parse(),
+        }
+    }
+}
+
+/// The names of [`Often`].
+const FREQUENT: [&str; 4] = ["attest", "hook", "record", "verify"];
+
+/// The command line, where only some commands are known.
+#[derive(Debug, Parser)]
+struct Frequent {
+    #[command(subcommand)]
+    command: Often,
+}
+
+/// What programs call again and again.
+#[derive(Debug, Subcommand)]
+enum Often {
+    #[command(subcommand)]
+    Attest(Box<Attest>),
+    Hook(Hook),
+    Record(Record),
+    Verify(Verify),
+}
+
+impl From<Often> for Command {
+    fn from(often: Often) -> Self {
+        match often {
+            Often::Attest(it) => Self::Attest(it),
+            Often::Hook(it) => Self::Hook(it),
+            Often::Record(it) => Self::Record(it),
+            Often::Verify(it) => Self::Verify(it),
+        }
+    }
 }
 
 /// The shells that are taught.

@@ -9,6 +9,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use notme_attest::store::{Shelf, Unlike};
+use notme_verifier::{Repository, repository::ObjectId};
+
 use crate::shell::{quoted, quoted_path};
 
 /// git answered with an error, or could not be run.
@@ -282,6 +285,22 @@ pub(crate) fn value(name: &str) -> Result<Option<String>, GitError> {
     success("config", output).map(Some)
 }
 
+/// Returns the value in force where the repository's own file has the last word; else git has to be
+/// asked.
+pub(crate) fn own_value(repository: &Repository, name: &str) -> Option<String> {
+    let others = [
+        "GIT_CONFIG",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_COMMON_DIR",
+    ];
+    let is_set = |name: &&str| env::var_os(name).is_some();
+    match others.iter().any(is_set) {
+        true => None,
+        false => repository.own_setting(name),
+    }
+}
+
 /// Returns a path that is set, in one file or in whatever file.
 ///
 /// # Errors
@@ -537,14 +556,37 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
     success("fetch", output).map(drop)
 }
 
-/// Pushes refs under their own names, without force: all, or none.
+/// Pushes attestations, without force: all, or none.
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
-pub(crate) fn push(remote: &str, references: &[String]) -> Result<(), GitError> {
+pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), GitError> {
     // No hook has anything to say to them, and ours would push them.
-    let mut arguments = vec!["push", "--quiet", "--atomic", "--no-verify", "--", remote];
-    arguments.extend(references.iter().map(String::as_str));
+    let options = ["push", "--quiet", "--atomic", "--no-verify", "--", remote];
+    let mut arguments: Vec<_> = options.map(str::to_owned).into();
+    let refspec = |(shelf, id): &(Shelf, ObjectId)| format!("{id}:{}", shelf.reference());
+    arguments.extend(shelves.iter().map(refspec));
+    success("push", run(arguments)?).map(drop)
+}
+
+/// Makes the attestations of a remote what they are here, if they are still what was last seen of them:
+/// all, or none.
+///
+/// # Errors
+/// [`GitError`] when the remote did not take them.
+pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitError> {
+    let mut arguments: Vec<_> = ["push", "--quiet", "--atomic", "--no-verify"]
+        .map(str::to_owned)
+        .into();
+    for Unlike { shelf, theirs, .. } in unlike {
+        let seen = theirs.map_or_else(String::new, |theirs| theirs.to_string());
+        arguments.push(format!("--force-with-lease={}:{seen}", shelf.reference()));
+    }
+    arguments.extend(["--".to_owned(), remote.to_owned()]);
+    arguments.extend(unlike.iter().map(|Unlike { shelf, ours, .. }| {
+        let ours = ours.map_or_else(String::new, |ours| ours.to_string());
+        format!("{ours}:{}", shelf.reference())
+    }));
     success("push", run(arguments)?).map(drop)
 }
 

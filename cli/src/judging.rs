@@ -51,6 +51,11 @@ impl Grounds {
         Judge::new(&self.policy, &self.trust, self.now)
     }
 
+    /// Returns the policy that statements are judged by.
+    pub(crate) fn of_statements(&self) -> Policy {
+        self.policy.of_statements(&self.trust)
+    }
+
     /// Returns the trust that was read.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust

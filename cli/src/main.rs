@@ -29,8 +29,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser as _;
-
 use crate::{
     arguments::{Arguments, Command},
     failure::{Failure, Outcome},
@@ -70,7 +68,7 @@ fn dispatch() -> ExitCode {
     if program::is_ssh_keygen_name(&called_as) || ssh_shaped {
         return ssh_keygen::run(&words);
     }
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             // It prints help on stdout and complaints on stderr; a closed stream is no news.

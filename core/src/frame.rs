@@ -47,7 +47,7 @@ impl Frame {
     pub fn read(reader: &mut impl Read) -> Result<Option<Self>, FrameError> {
         let mut up_to = |length: usize| -> Result<Vec<u8>, FrameError> {
             let limit = u64::try_from(length).unwrap_or(u64::MAX);
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(length.min(AT_ONCE));
             reader.by_ref().take(limit).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
@@ -163,6 +163,8 @@ impl FrameHead {
     }
 }
 
+/// So many bytes are made room for before they come; most frames are shorter.
+const AT_ONCE: usize = 8 * 1024;
 /// The bytes between the length and the header: version and header length.
 const AFTER_LENGTH: usize = 5;
 

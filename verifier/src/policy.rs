@@ -213,6 +213,32 @@ impl Policy {
         }
     }
 
+    /// Makes the policy by which statements are judged where this one judges commits: the same
+    /// authorities, with the same floors and times. Whom the trust store lets speak for their own may
+    /// speak, and so may whoever may commit. What the rules ask of commits they ask of no statement.
+    #[must_use]
+    pub fn of_statements(&self, trust: &Trust) -> Self {
+        let mut allow = default_allow(trust);
+        allow.extend(self.allow.iter().flatten().cloned());
+        Self {
+            authorities: self.authorities.clone(),
+            allow: Some(allow),
+            require: Vec::new(),
+            principals: self.principals.clone(),
+            listed: self.listed.clone(),
+            baseline: Vec::new(),
+            exceptions: Vec::new(),
+            floor: self.floor,
+            skew_seconds: self.skew_seconds,
+            max_trust_age_seconds: self.max_trust_age_seconds,
+            known_good: BTreeSet::new(),
+            gates: Vec::new(),
+            remarks: Vec::new(),
+            text: self.text.clone(),
+            digest: self.digest,
+        }
+    }
+
     /// Returns the rules in force with a trust store.
     pub(crate) fn rules(&self, trust: &Trust) -> Rules {
         Rules {

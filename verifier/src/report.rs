@@ -113,8 +113,10 @@ pub struct AttestationReport {
     pub lifecycle: Option<&'static str>,
     /// Why it ended.
     pub termination: Option<&'static str>,
-    /// How its work came out.
+    /// How its work, or a dispatch, came out.
     pub outcome: Option<&'static str>,
+    /// What came of a verification.
+    pub result: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -410,6 +412,13 @@ fn facts(
         fields.extend(attested.level.map(|level| level_of(attested, level)));
         let refused = attested.attestations.iter().filter(|it| it.code.is_some());
         fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?))));
+        let failed = |it: &AttestationReport| {
+            let is_failure = it.outcome == Some("failed") || it.result == Some("FAILED");
+            it.code.is_none() && is_failure
+        };
+        if attested.attestations.iter().any(failed) {
+            fields.push("failure attested".to_owned());
+        }
     }
     fields
 }

@@ -17,6 +17,8 @@ mod walk;
 
 use std::{
     collections::HashSet,
+    fs::metadata,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -159,6 +161,26 @@ impl Repository {
         self.inner.common_dir().to_owned()
     }
 
+    /// Returns what the repository's own file sets, unless another file may overrule it: one that it
+    /// includes, or that of a worktree. Git takes nothing from a repository of somebody else's.
+    pub fn own_setting(&self, name: &str) -> Option<String> {
+        let settings = self.inner.config_snapshot();
+        let file = settings.plumbing();
+        let is_alone = ["include", "includeIf"].iter().all(|section| {
+            let mut sections = file.sections_by_name(section).into_iter().flatten();
+            sections.next().is_none()
+        });
+        let is_shared = settings.boolean("extensions.worktreeConfig") != Some(true);
+        let user = rustix::process::geteuid().as_raw();
+        let is_ours = [self.inner.git_dir(), self.inner.common_dir()]
+            .iter()
+            .all(|directory| metadata(directory).is_ok_and(|it| it.uid() == user));
+        let value = settings
+            .string(name)
+            .filter(|_| is_alone && is_shared && is_ours)?;
+        String::from_utf8(value.into()).ok()
+    }
+
     /// Tells whether there are replace refs, which git follows and we do not.
     pub fn has_replacements(&self) -> bool {
         self.inner
@@ -172,7 +194,7 @@ impl Repository {
     /// Tells whether there are grafts, which git follows and we do not.
     pub fn has_grafts(&self) -> bool {
         let file = self.inner.common_dir().join("info/grafts");
-        std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
+        metadata(file).is_ok_and(|file| file.len() > 0)
     }
 
     /// Returns the commits at which a shallow clone ends.

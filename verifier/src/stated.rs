@@ -57,6 +57,11 @@ pub struct SignedBy {
 }
 
 impl SignedBy {
+    /// Tells whether two are one, for all that is known.
+    pub fn is(&self, other: &Self) -> bool {
+        self.as_signer().is(other.as_signer())
+    }
+
     pub(crate) fn of(signer: Signer<'_>) -> Self {
         Self {
             identity: signer.identity.to_owned(),

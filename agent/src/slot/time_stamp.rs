@@ -43,25 +43,45 @@ pub(crate) enum TimeStampRefused {
     },
 }
 
+/// What came of a request for a time stamp, unchecked.
+pub(crate) struct Answered {
+    request: TimeStampRequest,
+    reply: Vec<u8>,
+}
+
+/// What came of asking for a time stamp over a signature before there was a certificate.
+pub(crate) type Early = Result<Answered, Failure>;
+
 impl Slot {
     /// Has a signature time-stamped by the agent's authority, when that is wished. What comes is
-    /// checked as a verifier would.
+    /// checked as a verifier would; what came early and is refused then is asked for once more.
     ///
     /// # Errors
     /// [`Failure::NoTimeStamp`] where time stamps are required.
     pub(crate) async fn time_stamp(
         &self,
         wish: Option<Timestamping>,
-        (credential, signature): (&Credential<Chain>, &[u8]),
+        signed: (&Credential<Chain>, &[u8]),
+        early: Option<Early>,
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<TimeStamp, Failure> {
         let Some(wish) = wish else {
             return Ok(TimeStamp::Unasked);
         };
-        let asked = self.ask_for_time_stamp(credential, signature, around, deadline);
-        let answer = timeout_at(deadline, asked).await;
-        match (answer.unwrap_or(Err(Failure::Deadline)), wish) {
+        let taken = async {
+            if let Some(early) = early {
+                let checked = self.check_time_stamp(signed, early?, around, deadline);
+                if let Ok(token) = checked.await {
+                    return Ok(token);
+                }
+            }
+            let answered = self.ask_for_time_stamp(signed.1, around, deadline).await?;
+            self.check_time_stamp(signed, answered, around, deadline)
+                .await
+        };
+        let taken = timeout_at(deadline, taken).await;
+        match (taken.unwrap_or(Err(Failure::Deadline)), wish) {
             (Ok(token), _) => {
                 reset(&self.unstamped);
                 Ok(TimeStamp::Token(token))
@@ -78,13 +98,16 @@ impl Slot {
         }
     }
 
-    async fn ask_for_time_stamp(
+    /// Asks for a time stamp over a signature. What comes is not checked.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn ask_for_time_stamp(
         &self,
-        credential: &Credential<Chain>,
         signature: &[u8],
         around: &Surroundings,
         deadline: Instant,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Answered, Failure> {
         self.check_patience()?;
         let imprint = MessageImprint::of(Hash::Sha256, signature);
         let request = TimeStampRequest::new(imprint, &nonce()?);
@@ -93,6 +116,16 @@ impl Slot {
                 Ok(self.client.time_stamp(&request, timeout).await?)
             })
             .await?;
+        Ok(Answered { request, reply })
+    }
+
+    async fn check_time_stamp(
+        &self,
+        (credential, signature): (&Credential<Chain>, &[u8]),
+        Answered { request, reply }: Answered,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, Failure> {
         let token =
             TimeStampToken::from_reply(&reply, Some(&request)).map_err(TimeStampRefused::from)?;
         let leaf = credential.certificate.leaf();

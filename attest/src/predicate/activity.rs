@@ -474,6 +474,12 @@ fn is_object_id(id: &str) -> bool {
 }
 
 fn includes_twice(capture: &Capture) -> bool {
-    let mut excludes = capture.excludes.iter();
-    excludes.any(|it| capture.includes.contains(it))
+    // However it is spelled: letters and digits say what is meant.
+    let word = |text: &String| -> String {
+        let said = text.chars().filter(|c| c.is_alphanumeric());
+        said.flat_map(char::to_lowercase).collect()
+    };
+    let includes: Vec<_> = capture.includes.iter().map(word).collect();
+    let mut excludes = capture.excludes.iter().map(word);
+    excludes.any(|it| includes.contains(&it))
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use notme_core::{json::Object, statement::Statement};
 use serde::{Deserialize, Serialize};
 
-use super::{PredicateError, check_digest, check_time, is_uuid, open_object};
+use super::{
+    Outcome, PredicateError, VerificationResult, check_digest, check_time, is_uuid, open_object,
+};
 use crate::origins::is_stated_twice;
 
 open_object! {
@@ -234,6 +236,30 @@ impl Dispatch {
     pub(super) fn completed_at(&self) -> Option<&str> {
         let run = self.run_details.as_ref()?;
         run.execution.as_ref()?.completed_at.as_deref()
+    }
+
+    /// Returns how it came out, if it says that.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        let outcome = self.run_details.as_ref()?.outcome.as_ref()?;
+        match outcome.get("success")?.as_bool()? {
+            true => Some(Outcome::Succeeded),
+            false => Some(Outcome::Failed),
+        }
+    }
+
+    /// Returns what came of its verification, if it says that.
+    pub(super) fn verification(&self) -> Option<VerificationResult> {
+        let verification = self.run_details.as_ref()?.verification.as_ref()?;
+        match verification.passed? {
+            true => Some(VerificationResult::Passed),
+            false => Some(VerificationResult::Failed),
+        }
+    }
+
+    /// Tells whether it says that it failed, in either way.
+    pub(super) fn failed(&self) -> bool {
+        self.outcome() == Some(Outcome::Failed)
+            || self.verification() == Some(VerificationResult::Failed)
     }
 
     pub(super) fn origins_hash(&self) -> Option<&str> {

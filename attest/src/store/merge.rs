@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use super::{FileName, Next, Shelf, StoreError, add, entries, is_short, read_blob, size, tree_of};
+use super::{
+    FileName, Next, Shelf, StoreError, change, entries, is_short, read_blob, size, tree_of,
+};
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
 /// How many files are read, and their signatures checked on all cores, at a time.
@@ -24,14 +26,16 @@ pub struct Merged {
     pub added: BTreeSet<FileName>,
     /// Files that are no signed statements, or not named by their content. They were left out.
     pub ignored: usize,
+    /// Files that were dropped here. They were left out, too.
+    pub dropped: usize,
 }
 
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.
 pub(super) fn union(
     repository: &gix::Repository,
     shelf: Shelf,
-    ours: Option<ObjectId>,
-    theirs: ObjectId,
+    (ours, theirs): (Option<ObjectId>, ObjectId),
+    dropped: &BTreeSet<FileName>,
     merged: &mut Merged,
 ) -> Result<Option<Next>, StoreError> {
     if ours.is_some_and(|ours| is_ancestor(repository, theirs, ours)) {
@@ -43,7 +47,7 @@ pub(super) fn union(
         Shelf::Commits | Shelf::Trees => &[&[2], &[38, 62]],
         Shelf::Activities => &[&[2], &[62], &[2]],
     };
-    let ignored_before = merged.ignored;
+    let left_out_before = (merged.ignored, merged.dropped);
     let mut found = Found {
         repository,
         new: Vec::new(),
@@ -59,12 +63,15 @@ pub(super) fn union(
     }
     found.compare((base, their_tree), "", parts)?;
     let Found {
-        new,
+        mut new,
         lacks_ours,
         ignored,
         ..
     } = found;
     merged.ignored += ignored;
+    let all_new = new.len();
+    new.retain(|(file, ..)| !dropped.contains(file));
+    merged.dropped += all_new - new.len();
     let mut blobs: Vec<_> = new.iter().map(|(.., id)| *id).collect();
     blobs.sort_unstable();
     blobs.dedup();
@@ -81,7 +88,7 @@ pub(super) fn union(
             merged.ignored += 1;
         }
     }
-    let is_whole = merged.ignored == ignored_before;
+    let is_whole = (merged.ignored, merged.dropped) == left_out_before;
     let is_behind = ours.is_none_or(|ours| is_ancestor(repository, ours, theirs));
     if is_whole && is_behind && !lacks_ours {
         // Nothing of theirs is to be left out, and nothing of ours is gone there: their commit is
@@ -93,8 +100,13 @@ pub(super) fn union(
     }
     // What is left out is not to spread by way of their history.
     let merged = Some(theirs).filter(|_| is_whole);
-    let tree = add(repository, base, additions)?;
-    Ok(Some(Next::Tree(tree, merged)))
+    let additions: Vec<_> = additions
+        .iter()
+        .map(|(path, id): &(String, _)| (path.as_str(), Some(*id)))
+        .collect();
+    let tree = change(repository, base, &additions)?;
+    let parents = ours.into_iter().chain(merged).collect();
+    Ok(Some(Next::Tree(tree, parents)))
 }
 
 /// Tells whether `one` is `other` or comes before it. What cannot be found out is no.

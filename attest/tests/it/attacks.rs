@@ -21,8 +21,8 @@ use notme_verifier::{Code, Verdict};
 use serde_json::json;
 
 use crate::world::{
-    Kept, World, assert_accepted, chain, digest, facts, identity, next, record, signed, signed_as,
-    signed_payload, spec,
+    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, record,
+    signed, signed_as, signed_payload, spec,
 };
 
 const ID: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
@@ -907,10 +907,12 @@ fn a_level_is_that_of_the_whole_chain() {
 
 #[test]
 fn a_scope_does_not_exclude_what_it_includes() {
-    let mut both = facts(ID, "claude");
-    both.excludes = both.includes.clone();
-    let opening = Record::opening(None, Default::default());
-    assert!(make::activity(both, opening, &[]).is_err());
+    for spelled in ["commits", "COMMITS", "commits\u{200b}", " Com-mits"] {
+        let mut both = facts(ID, "claude");
+        both.excludes = vec![spelled.to_owned()];
+        let opening = Record::opening(None, Default::default());
+        assert!(make::activity(both, opening, &[]).is_err(), "{spelled}");
+    }
 }
 
 #[test]
@@ -1239,4 +1241,25 @@ fn who_rejects_is_told_to_rules_that_ask() {
     let mut said: Vec<_> = stated.iter().map(|it| (it.accepts, it.rejects)).collect();
     said.sort_unstable();
     assert_eq!(said, [(false, true), (true, false)]);
+}
+
+/// Where two authorities issue for one trust domain, one's agents are not the other's.
+#[test]
+fn namesakes_of_two_authorities_are_two() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[..1]));
+    let moved = succession("claude", &commits[0].id, &commits[1]);
+    let moved: Vec<_> = moved.iter().map(|it| by_namesake("claude", it)).collect();
+    world.write(&moved);
+    let judged = world.judged_by_both(&commits[1]);
+    assert_accepted(&judged);
+    assert!(judged.iter().all(|it| it.attested_as.is_none()));
+    let accepted = decided("claude", Decision::Accepted, Vec::new(), &commits[..1]);
+    world.write(&[by_namesake("claude", &accepted)]);
+    assert_accepted(&world.judged_by_both(&commits[0]));
+    // The same by the one who did the work.
+    world.write(&[accepted]);
+    let judged = world.judged_by_both(&commits[0]);
+    let codes: Vec<_> = judged.iter().map(|it| it.verdict.code()).collect();
+    assert!(codes.contains(&Some(Code::AcceptanceSelf)), "{codes:?}");
 }

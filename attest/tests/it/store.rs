@@ -9,8 +9,15 @@ use notme_attest::{
     store::{FileName, Merged, Noted, Place, Shelf, StoreError},
 };
 use notme_testkit::{clock::NOW, repository::Repository};
+use notme_verifier::Code;
 
 use crate::world::{World, assert_accepted, chain, facts, identity, next, record};
+
+/// Returns what a remote lacks.
+fn ahead(world: &World) -> Vec<Shelf> {
+    let ahead = world.store.ahead_of("origin").unwrap();
+    ahead.into_iter().map(|(shelf, _)| shelf).collect()
+}
 
 #[test]
 fn stock_git_finds_nothing_wrong_with_what_we_write() {
@@ -125,11 +132,11 @@ fn a_merge_takes_what_both_have_and_then_settles() {
     other.write(&chain("urn:c", "reviewer", std::slice::from_ref(&commit)));
     fetch(&one, &other);
     assert_eq!(other.judged(&commit).len(), 3);
-    assert_eq!(other.store.ahead_of("origin").unwrap(), Shelf::ALL);
+    assert_eq!(ahead(&other), Shelf::ALL);
     fetch(&other, &one);
     assert_eq!(tip(&one), tip(&other));
     assert_eq!(fetch(&one, &other), Merged::default());
-    assert!(other.store.ahead_of("origin").unwrap().is_empty());
+    assert!(ahead(&other).is_empty());
 }
 
 #[test]
@@ -191,7 +198,7 @@ fn a_file_with_another_content_than_its_name_says_is_refused() {
         .repository
         .git_ok(&["update-ref", "refs/attestations/commits", &made]);
     let codes = world.codes(&commit);
-    assert_eq!(codes, [Some(notme_verifier::Code::EnvelopeMalformed), None]);
+    assert_eq!(codes, [Some(Code::EnvelopeMalformed), None]);
 }
 
 impl World {
@@ -247,7 +254,7 @@ fn a_merge_keeps_what_the_other_side_deleted_and_brings_it_back() {
     assert_eq!(other.listed("activities"), kept);
     assert_accepted(&other.judged(&commit));
     // Ours is ahead of theirs, so that a push puts it right without force.
-    assert_eq!(other.store.ahead_of("origin").unwrap(), [Shelf::Activities]);
+    assert_eq!(ahead(&other), [Shelf::Activities]);
     fetch(&other, &one);
     assert_eq!(one.listed("activities"), kept);
     assert_eq!(fetch(&one, &other), Merged::default());
@@ -313,7 +320,7 @@ fn a_file_that_is_too_long_is_one_refused_statement() {
     let codes = world.codes(&commit);
     assert_eq!(codes.len(), 2);
     assert!(codes.contains(&None));
-    assert!(codes.contains(&Some(notme_verifier::Code::EnvelopeMalformed)));
+    assert!(codes.contains(&Some(Code::EnvelopeMalformed)));
 }
 
 #[test]
@@ -469,7 +476,7 @@ fn what_goes_on_from_a_noted_record_judges_no_other() {
         .write_after(&[closing], NOW, (&place, whole.contents));
     assert!(matches!(written, Err(StoreError::Moved)));
     let (forked, judged) = world.tip("urn:a", "claude");
-    assert_eq!(forked, Err(notme_verifier::Code::ChainFork));
+    assert_eq!(forked, Err(Code::ChainFork));
     assert_eq!(judged, 5);
 }
 
@@ -575,4 +582,46 @@ fn a_file_under_the_name_of_another_spoils_only_itself() {
 fn an_id_of_another_hash_names_nothing() {
     let world = World::new();
     assert!(world.store.commit(&"0".repeat(64)).unwrap().is_none());
+}
+
+/// Whatever it stands for, statements are not put there.
+#[test]
+fn a_ref_that_stands_for_another_is_told_and_not_moved() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let branch = world.repository.git_ok(&["symbolic-ref", "HEAD"]);
+    let reference = "refs/attestations/commits";
+    world
+        .repository
+        .git_ok(&["symbolic-ref", reference, &branch]);
+    let error = world
+        .store
+        .write(
+            &chain("urn:a", "claude", std::slice::from_ref(&commit)),
+            NOW,
+        )
+        .unwrap_err();
+    assert!(matches!(&error, StoreError::NoCommit(named) if named == reference));
+    let head = world.repository.git_ok(&["rev-parse", &branch]);
+    assert_eq!(head, commit.id);
+}
+
+#[test]
+fn a_statement_that_cannot_be_read_is_one_that_is_refused() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    world.write(&records);
+    world.write(&chain("urn:b", "claude", std::slice::from_ref(&commit)));
+    let listed = world
+        .repository
+        .git_ok(&["ls-tree", "-r", "refs/attestations/commits"]);
+    let line = listed.lines().next().unwrap();
+    let blob = line.split_ascii_whitespace().nth(2).unwrap();
+    let (head, rest) = blob.split_at(2);
+    let path = world.repository.path().join(".git/objects");
+    fs::remove_file(path.join(head).join(rest)).unwrap();
+    let codes = world.codes(&commit);
+    assert_eq!(codes.len(), 2);
+    assert!(codes.contains(&Some(Code::EnvelopeMalformed)), "{codes:?}");
 }

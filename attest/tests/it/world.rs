@@ -103,6 +103,11 @@ pub(crate) fn authority() -> TestAuthority {
     TestAuthority::new(1)
 }
 
+/// One that issues for the same trust domain.
+fn other_authority() -> TestAuthority {
+    TestAuthority::new(2)
+}
+
 /// The certificate that an agent gets for a statement.
 pub(crate) fn spec(agent: &str, message: &[u8]) -> LeafSpec {
     let scopes = ["bridgeCert", "sign:git", "sign:attestation"];
@@ -134,8 +139,27 @@ pub(crate) fn signed_as(
     payload: Vec<u8>,
     spec: impl FnOnce(&[u8]) -> LeafSpec,
 ) -> Vec<u8> {
+    signed_under(&authority(), payload_type, payload, spec)
+}
+
+/// Signs the same once more, as the agent of that name of the other authority.
+pub(crate) fn by_namesake(agent: &str, (bundle, places): &Kept) -> Kept {
+    let payload = Bundle::from_json(bundle).unwrap();
+    let payload = payload.envelope().payload().to_vec();
+    let signed = signed_under(&other_authority(), PAYLOAD_TYPE, payload, |message| {
+        spec(agent, message)
+    });
+    (signed, places.clone())
+}
+
+fn signed_under(
+    authority: &TestAuthority,
+    payload_type: &str,
+    payload: Vec<u8>,
+    spec: impl FnOnce(&[u8]) -> LeafSpec,
+) -> Vec<u8> {
     let message = pae(payload_type, &payload);
-    let session = authority().leaf(&spec(&message));
+    let session = authority.leaf(&spec(&message));
     let signature = session.key().sign(&message).unwrap();
     let kid = session.certificate().kid();
     let envelope = Envelope::signed(payload_type, payload, kid, signature);
@@ -229,15 +253,33 @@ impl World {
         self.with_judge(Asked::default(), |attestations, _| ask(attestations))
     }
 
+    /// Judges where both authorities are trusted.
+    pub(crate) fn judged_by_both(&self, commit: &CommitSubject) -> Vec<Attested> {
+        let both = [("local", authority()), ("other", other_authority())];
+        self.trusting(&both, Asked::default(), |attestations, _| {
+            attestations.of(&commit.id).unwrap()
+        })
+    }
+
     fn with_judge<T>(
         &self,
         asked: Asked,
         ask: impl FnOnce(&Attestations<'_>, &Judge<'_>) -> T,
     ) -> T {
-        let scopes = PinKind::TrustDocument.default_scopes();
-        let document = authority().trust(1, NOW);
-        let authority = Authority::from_document("local", scopes, &document);
-        let trust = Trust::new(vec![authority], Vec::new());
+        self.trusting(&[("local", authority())], asked, ask)
+    }
+
+    fn trusting<T>(
+        &self,
+        authorities: &[(&str, TestAuthority)],
+        asked: Asked,
+        ask: impl FnOnce(&Attestations<'_>, &Judge<'_>) -> T,
+    ) -> T {
+        let pinned = authorities.iter().map(|(name, authority)| {
+            let scopes = PinKind::TrustDocument.default_scopes();
+            Authority::from_document(name, scopes, &authority.trust(1, NOW))
+        });
+        let trust = Trust::new(pinned.collect(), Vec::new());
         let policy = Policy::from_trust(&trust);
         let judge = Judge::new(&policy, &trust, NOW.plus(600));
         let attestations = Attestations::new(self.store.clone(), &judge, asked);

@@ -53,6 +53,11 @@ pub(crate) enum Attest {
         after_help = "Examples:\n  notme attest import bundles.jsonl\n  notme attest import --rosary DIR HEAD"
     )]
     Import(AttestImport),
+    /// Take statements about a commit out of the repository again
+    #[command(
+        after_help = "Example:\n  notme attest drop HEAD sha256:HEX --reason 'signed by mistake'"
+    )]
+    Drop(AttestDrop),
     /// Print a hash as the rosary orchestrator computes it: for interchange, and trusted by nothing
     #[command(after_help = "Example:\n  notme attest rosary-hash work-item item.json")]
     RosaryHash(AttestRosaryHash),
@@ -67,8 +72,10 @@ pub(crate) enum Attest {
     )]
     Lookup(AttestLog),
     /// Send the attestations to a remote, after taking what it has
-    #[command(after_help = "Example:\n  notme attest push origin")]
-    Push(AttestRemote),
+    #[command(
+        after_help = "Examples:\n  notme attest push origin\n  notme attest push --replace origin"
+    )]
+    Push(AttestPush),
     /// Take the attestations that a remote has
     #[command(after_help = "Example:\n  notme attest fetch origin")]
     Fetch(AttestRemote),
@@ -357,7 +364,34 @@ pub(crate) enum RosaryKind {
     Handoff,
 }
 
-/// `notme attest push` and `notme attest fetch`.
+/// `notme attest drop`.
+#[derive(Args, Debug)]
+pub(crate) struct AttestDrop {
+    /// The commit
+    pub(crate) revision: String,
+    /// What is dropped: digests (`sha256:HEX`), or names of files, as `notme attest show` has them
+    #[arg(required = true)]
+    pub(crate) statement: Vec<String>,
+    /// Why, in words, for those who have this repository
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Also what a remote has: it stays there until `notme attest push --replace`
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `notme attest push`.
+#[derive(Args, Debug)]
+pub(crate) struct AttestPush {
+    #[command(flatten)]
+    pub(crate) remote: AttestRemote,
+    /// After taking what the remote has, put what is here in its place: what was dropped, or is no
+    /// statement, is gone there too, from its history as well
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// `notme attest fetch`, and the remote of `notme attest push`.
 #[derive(Args, Debug)]
 pub(crate) struct AttestRemote {
     /// The remote; without it, the one that `git push` would use

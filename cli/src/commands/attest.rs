@@ -60,6 +60,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Show(arguments) => show(arguments),
         Attest::Export(arguments) => export(home, arguments),
         Attest::Import(arguments) => transfer::import(home, arguments),
+        Attest::Drop(arguments) => transfer::drop(arguments),
         Attest::RosaryHash(arguments) => transfer::rosary_hash(arguments),
         Attest::Publish(arguments) => log::publish(arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
@@ -90,28 +91,34 @@ impl Archive {
         Ok(Self { repository, store })
     }
 
-    /// Returns the commits that revisions and ranges name, in the order they were made, each once.
-    fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
-        let mut commits = Vec::new();
+    /// Returns the ids of the commits that revisions and ranges name, in the order they were made, each
+    /// once.
+    fn ids(&self, revisions: &[String]) -> Result<Vec<String>, Failure> {
+        let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for revision in revisions {
             let selection = self.repository.select(revision)?;
             let all = self.repository.commits(&selection)?;
-            for id in all.iter().rev().filter(|id| seen.insert(**id)) {
-                let id = id.to_string();
-                let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
-                commits.push(CommitSubject::new(&id, &facts));
-            }
+            let new = all.iter().rev().filter(|id| seen.insert(**id));
+            ids.extend(new.map(ToString::to_string));
         }
-        Ok(commits)
+        Ok(ids)
+    }
+
+    /// As [`Self::ids`], with their trees.
+    fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
+        let subject = |id: String| {
+            let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
+            Ok(CommitSubject::new(&id, &facts))
+        };
+        self.ids(revisions)?.into_iter().map(subject).collect()
     }
 
     /// Returns what is kept with the commit that a revision names.
     fn kept(&self, revision: &str) -> Result<Vec<Kept>, Failure> {
-        let commits = self.commits(&[revision.to_owned()])?;
         let mut kept = Vec::new();
-        for commit in commits {
-            kept.extend(self.store.read(&Place::commit(&commit.id))?);
+        for id in self.ids(&[revision.to_owned()])? {
+            kept.extend(self.store.read(&Place::commit(&id))?);
         }
         Ok(kept)
     }
@@ -137,15 +144,19 @@ fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
 
+/// What names the agent that signs commits.
+const SIGNING_KEY: &str = "user.signingkey";
+
 /// Whoever signs statements: an agent of the key agent.
 pub(crate) struct Hand {
     client: AgentClient,
     agent: AgentName,
-    identity: String,
+    /// Once somebody asked.
+    identity: Option<String>,
 }
 
 impl Hand {
-    /// Asks the key agent who an agent is, opening its session if need be.
+    /// Connects to the key agent.
     pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
         Self::by(home, Signer::ask(agent))
     }
@@ -153,21 +164,24 @@ impl Hand {
     fn by(home: &Home, signer: Signer) -> Result<Self, Failure> {
         let agent = signer.name()?;
         let endpoint = agent::endpoint(home)?;
-        let mut client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
-            .map_err(agent::client_failure)?;
-        let credentials = client
-            .credentials(agent.as_str())
+        let client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
             .map_err(agent::client_failure)?;
         Ok(Self {
             client,
-            identity: credentials.identity.to_string(),
             agent,
+            identity: None,
         })
     }
 
-    /// Returns the identity that the agent's certificates carry.
-    pub(crate) fn identity(&self) -> &str {
-        &self.identity
+    /// Asks for the identity that the agent's certificates carry, opening its session if need be.
+    pub(crate) fn identity(&mut self) -> Result<String, Failure> {
+        if let Some(known) = &self.identity {
+            return Ok(known.clone());
+        }
+        let asked = self.client.credentials(self.agent.as_str());
+        let identity = asked.map_err(agent::client_failure)?.identity.to_string();
+        self.identity = Some(identity.clone());
+        Ok(identity)
     }
 
     /// Signs a statement, and passes on what the key agent says about it.
@@ -193,7 +207,7 @@ struct Author<'a> {
 
 impl<'a> Author<'a> {
     fn new(home: &Home, archive: &'a Archive, agent: Option<&AgentName>) -> Result<Self, Failure> {
-        Self::by(home, archive, Signer::ask(agent))
+        Self::by(home, archive, Signer::of(archive, agent))
     }
 
     fn by(home: &Home, archive: &'a Archive, signer: Signer) -> Result<Self, Failure> {
@@ -230,16 +244,16 @@ impl<'a> Author<'a> {
 
     /// As [`Self::keep`], when what was signed last is a record of an activity: the one after the
     /// last of what the activity kept. Notes that it is the last one now.
-    fn keep_record(self, activity: &str, seen: Option<Contents>, ends: bool) -> Outcome {
-        let (store, identity) = (&self.archive.store, self.hand.identity());
+    fn keep_record(mut self, activity: &str, seen: Option<Contents>, ends: bool) -> Outcome {
+        let (store, identity) = (&self.archive.store, self.hand.identity()?);
         let place = Place::activity(activity);
         let contents = store.write_after(&self.made, self.now, (&place, seen))?;
         match (contents, self.made.last()) {
             (Some(contents), Some((record, _))) if !ends => {
                 let file = FileName::of(record);
-                store.note(activity, identity, &Noted { file, contents })?;
+                store.note(activity, &identity, &Noted { file, contents })?;
             }
-            (_, _) => store.forget(activity, identity),
+            (_, _) => store.forget(activity, &identity),
         }
         self.tell()
     }
@@ -257,12 +271,22 @@ impl<'a> Author<'a> {
 /// for while other things are read.
 enum Signer {
     Named(AgentName),
+    Set(String),
     Configured(JoinHandle<Result<Option<String>, GitError>>),
 }
 
 impl Signer {
+    /// As the repository has it; git is asked only where something else could have the last word.
+    fn of(archive: &Archive, agent: Option<&AgentName>) -> Self {
+        let own = || git::own_value(&archive.repository, SIGNING_KEY);
+        match (agent, agent.map_or_else(own, |_| None)) {
+            (None, Some(key)) => Self::Set(key),
+            (agent, _) => Self::ask(agent),
+        }
+    }
+
     fn ask(agent: Option<&AgentName>) -> Self {
-        let configured = || thread::spawn(|| git::value("user.signingkey"));
+        let configured = || thread::spawn(|| git::value(SIGNING_KEY));
         agent.map_or_else(
             || Self::Configured(configured()),
             |agent| Self::Named(agent.clone()),
@@ -272,6 +296,7 @@ impl Signer {
     fn name(self) -> Result<AgentName, Failure> {
         let key = match self {
             Self::Named(agent) => return Ok(agent),
+            Self::Set(key) => Some(key),
             Self::Configured(asked) => asked.join().map_err(|_| "git could not be asked")??,
         };
         key.and_then(|key| key.parse().ok()).ok_or_else(|| {
@@ -314,9 +339,9 @@ fn tip(home: &Home, store: &Store, activity: &str, identity: &str) -> Result<Tip
 
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
-    let author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let identity = author.hand.identity();
-    let (_, digest) = head(home, &archive.store, &arguments.activity, identity)?;
+    let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
+    let identity = author.hand.identity()?;
+    let (_, digest) = head(home, &archive.store, &arguments.activity, &identity)?;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }
@@ -416,10 +441,11 @@ fn export_links(
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let identity = hand.identity()?;
     let mut own = BTreeSet::new();
-    for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
-        let judged = attestations.of(&commit.id)?.into_iter().filter(|it| {
-            let is_own = it.identity.as_ref() == Some(&hand.identity);
+    for id in archive.ids(std::slice::from_ref(&arguments.revision))? {
+        let judged = attestations.of(&id)?.into_iter().filter(|it| {
+            let is_own = it.identity.as_ref() == Some(&identity);
             is_own && it.verdict == Verdict::Accepted && it.attested_as.is_none()
         });
         own.extend(judged.map(|it| it.file));
@@ -442,7 +468,7 @@ fn export_links(
         }
     }
     if links.is_empty() {
-        let error = format!("no accepted statement about it is by {}", hand.identity);
+        let error = format!("no accepted statement about it is by {identity}");
         return Err(Failure::no(error));
     }
     std::fs::create_dir_all(directory)?;

@@ -397,6 +397,111 @@ fn pushes_that_meet_are_merged_without_force() {
     bare.git_ok(&["fsck", "--strict"]);
 }
 
+/// Returns the digest of the acceptance among the statements about HEAD.
+fn acceptance_of(world: &World) -> String {
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    let mut all = shown.as_array().unwrap().iter();
+    let is_it = |it: &&Value| it["predicateType"].as_str().unwrap().contains("acceptance");
+    all.find(is_it).unwrap()["digest"].as_str().unwrap().into()
+}
+
+/// A commit that was attested and accepted, and where it is pushed to.
+fn accepted_and_pushed_to() -> (World, Repository) {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let bare = Repository::bare();
+    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    (world, bare)
+}
+
+#[test]
+fn what_was_dropped_before_a_push_leaves_no_trace_and_needs_no_force() {
+    let (world, bare) = accepted_and_pushed_to();
+    let digest = acceptance_of(&world);
+    let output = world.notme(&["attest", "drop", "HEAD", &digest]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let because = ["--reason", "signed by mistake"];
+    let output = world.notme(&[&["attest", "drop", "HEAD", "sha256:00"], &because[..]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let drop = [&["attest", "drop", "HEAD", &digest], &because[..]].concat();
+    let file = world.notme_ok(&drop);
+    assert_eq!(file.trim().len(), "0123456789abcdef.sigstore.json".len());
+    let (exit, document) = judged(&world, &[]);
+    assert_eq!(
+        (exit, predicate_types(&document)),
+        (Some(0), vec![ACTIVITY, DISPATCH])
+    );
+    world.notme_ok(&["attest", "push"]);
+    let objects = bare.git_ok(&["rev-list", "--objects", "--all"]);
+    assert!(objects.contains(".sigstore.json"), "{objects}");
+    assert!(!objects.contains(file.trim()), "{objects}");
+    for side in [&*world, &bare] {
+        side.git_ok(&["fsck", "--strict"]);
+    }
+}
+
+#[test]
+fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
+    let (world, bare) = accepted_and_pushed_to();
+    world.notme_ok(&["attest", "push"]);
+    let digest = acceptance_of(&world);
+    let drop = ["attest", "drop", "HEAD", &digest, "--reason", "it is wrong"];
+    let output = world.notme(&drop);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("a remote has it"),
+        "{}",
+        told(&output)
+    );
+    let file = world.notme_ok(&[&drop[..], &["--force"]].concat());
+    // It is left out, and nothing is pushed over the remote's head.
+    let output = world.notme(&["attest", "fetch"]);
+    assert!(told(&output).contains("dropped here"), "{}", told(&output));
+    assert_eq!(
+        predicate_types(&judged(&world, &[]).1),
+        [ACTIVITY, DISPATCH]
+    );
+    assert!(!world.notme(&["attest", "push"]).status.success());
+    world.notme_ok(&["attest", "push", "--replace"]);
+    let objects = bare.git_ok(&["rev-list", "--objects", "--all"]);
+    assert!(!objects.contains(file.trim()), "{objects}");
+    world.notme_ok(&["attest", "fetch"]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(
+        predicate_types(&judged(&world, &[]).1),
+        [ACTIVITY, DISPATCH]
+    );
+}
+
+/// Whoever may push can put anything there; who has the good statements can clean it away.
+#[test]
+fn what_is_no_statement_is_taken_out_of_a_remote() {
+    let (world, bare) = accepted_and_pushed_to();
+    let reference = "refs/attestations/commits";
+    let junk = Repository::new();
+    junk.git_ok(&["fetch", "--quiet", bare.path().to_str().unwrap(), reference]);
+    junk.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+    junk.write("junk", "junk");
+    junk.git_ok(&["add", "--", "junk"]);
+    junk.git_ok(&["commit", "--quiet", "--no-gpg-sign", "-m", "junk"]);
+    let to = format!("HEAD:{reference}");
+    junk.git_ok(&["push", "--quiet", bare.path().to_str().unwrap(), &to]);
+    let output = world.notme(&["attest", "push"]);
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("--replace"), "{}", told(&output));
+    world.notme_ok(&["attest", "push", "--replace"]);
+    let tree = bare.git_ok(&["ls-tree", "-r", "--name-only", reference]);
+    assert!(!tree.contains("junk"), "{tree}");
+    assert_eq!(tree.lines().count(), 3, "{tree}");
+    world.notme_ok(&["attest", "push"]);
+}
+
 #[test]
 fn a_rosary_pipeline_is_imported_with_its_weaknesses_told() {
     let world = World::initialised();
@@ -708,12 +813,32 @@ fn rules_for_commits_are_not_asked_of_statements() {
         (Some(0), &"L2".into()),
         "{judged}"
     );
-    let (exit, document) = world.verdicts(&["HEAD", "--policy", &allow(&committer)]);
+    let only_committer = allow(&committer);
+    let (exit, judged) = self::judged(&world, &["--policy", &only_committer]);
+    assert_eq!(exit, Some(0), "{judged}");
+    let (exit, document) = world.verdicts(&["HEAD", "--policy", &only_committer]);
     assert_eq!(exit, Some(0), "{document}");
     let attestations = document["objects"][0]["attestations"].as_array().unwrap();
     assert_eq!(attestations.len(), 3);
     for it in attestations {
         assert_eq!(it["verdict"], "accepted", "{it}");
+    }
+}
+
+/// What the policy asks of an authority's word, it asks of statements, and in either command.
+#[test]
+fn floors_are_asked_of_statements_too() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let policy = world.policy_with_floor("logged");
+    let (exit, judged) = judged(&world, &["--policy", &policy]);
+    assert_eq!(exit, Some(1), "{judged}");
+    let (_, document) = world.verdicts(&["HEAD", "--policy", &policy]);
+    let of_verify = document["objects"][0]["attestations"].as_array().unwrap();
+    let of_attest = judged["attestations"].as_array().unwrap();
+    for it in of_verify.iter().chain(of_attest) {
+        assert_eq!(it["code"], "time-basis-too-weak", "{it}");
     }
 }
 
@@ -760,6 +885,37 @@ fn a_failed_verification_is_told_as_one() {
     let names = fs::read_dir(world.path().join("links")).unwrap();
     let mut names = names.map(|entry| entry.unwrap().file_name());
     assert!(names.all(|name| !name.to_string_lossy().starts_with("verification-summary.")));
+}
+
+#[test]
+fn a_failed_dispatch_is_told_as_one() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let failed = r#"{"runDetails":{"outcome":{"success":false},"verification":{"passed":false}}}"#;
+    world.write("failed.json", failed);
+    world.notme_ok(&["attest", "dispatch", "--json", "failed.json"]);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(exit, Some(0), "{judged}");
+    let all = judged["attestations"].as_array().unwrap();
+    let dispatch = all.iter().find(|it| it["predicate_type"] == DISPATCH);
+    let dispatch = dispatch.unwrap();
+    assert_eq!(
+        (&dispatch["outcome"], &dispatch["result"]),
+        (&"failed".into(), &"FAILED".into())
+    );
+    let text = world.notme_ok(&["attest", "verify"]);
+    assert!(text.contains("outcome failed"), "{text}");
+    assert!(text.contains("verification: FAILED"), "{text}");
+    let text = world.notme_ok(&["verify"]);
+    assert!(text.contains("failure attested"), "{text}");
+    let (_, document) = world.verdicts(&["HEAD"]);
+    let all = document["objects"][0]["attestations"].as_array().unwrap();
+    assert!(all.iter().any(|it| it["result"] == "FAILED"), "{document}");
+    // No layout takes it for one that went well.
+    world.notme_ok(&["attest", "export", "--in-toto-link", "links"]);
+    let names = fs::read_dir(world.path().join("links")).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().starts_with("dispatch.")));
 }
 
 #[test]
@@ -843,4 +999,16 @@ fn a_long_range_is_accepted_at_once() {
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document.as_array().unwrap().len(), 60);
+}
+
+/// What an amend that changed nothing tells, and a line of nothing.
+#[test]
+fn no_commit_takes_its_own_place() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let mut succeed = world.notme_command();
+    succeed.args(["attest", "succeed"]);
+    let output = run(&mut succeed, format!("\n{commit} {commit}\n").as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
 }

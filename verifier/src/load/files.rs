@@ -11,6 +11,8 @@ use super::TrustStoreError;
 
 /// More than any trust file.
 const FILE_MAX: usize = 4 << 20;
+/// So many bytes are made room for before anything is read; most files are shorter.
+const AT_ONCE: usize = 16 * 1024;
 /// Write permission of group and others.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
@@ -58,7 +60,7 @@ pub(super) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, TrustStore
 
 /// Reads a file up to one byte more than `limit`, which shows that it is longer.
 pub(super) fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(limit.min(AT_ONCE));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)

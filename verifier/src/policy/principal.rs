@@ -21,6 +21,15 @@ pub(crate) struct Signer<'a> {
     pub(crate) fingerprints: Option<[&'a Fingerprint; 2]>,
 }
 
+impl Signer<'_> {
+    /// Tells whether two signers are one, for all that is known. An agent is named by its authority, and
+    /// others may name theirs alike; addresses name the same person whoever vouches.
+    pub(crate) fn is(self, other: Signer<'_>) -> bool {
+        self.identity == other.identity
+            && (self.authority == other.authority || !self.identity.starts_with("wimse:"))
+    }
+}
+
 /// Whom a rule speaks of.
 #[derive(Clone, Debug)]
 pub(super) enum Who {

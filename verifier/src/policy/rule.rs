@@ -394,7 +394,7 @@ impl Demands {
         };
         let counts = |signer: &SignedBy| {
             let mut named = accepted.by.iter();
-            signer.identity != question.signer.identity
+            !signer.as_signer().is(question.signer)
                 && named.any(|principal| principal.fits(signer.as_signer()))
         };
         let statements = question.around.statements()?;

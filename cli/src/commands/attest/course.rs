@@ -188,7 +188,7 @@ impl<'a> Course<'a> {
             ..Next::default()
         };
         let mut author = self.author()?;
-        let facts = self.facts((Vec::new(), Vec::new()), &next, &author);
+        let facts = self.facts((Vec::new(), Vec::new()), &next, &mut author)?;
         let statement = make::activity(facts, opening, &[])?;
         let bundle = author.sign(&statement, places(&[], Some(&self.activity)))?;
         author.keep()?;
@@ -239,7 +239,7 @@ impl<'a> Course<'a> {
         if !batch.has_more {
             events.extend_from_slice(&next.events);
         }
-        let facts = self.facts((events, succeeds), &part, &author);
+        let facts = self.facts((events, succeeds), &part, &mut author)?;
         let statement = make::activity(facts, chain, commits)?;
         let bundle = author.sign(&statement, places(commits, Some(&self.activity)))?;
         author.keep()?;
@@ -327,8 +327,8 @@ impl<'a> Course<'a> {
         &self,
         (events, succeeds): (Vec<Event>, Vec<Succession>),
         next: &Next,
-        author: &Author<'_>,
-    ) -> ActivityFacts {
+        author: &mut Author<'_>,
+    ) -> Result<ActivityFacts, Failure> {
         let mut includes = vec!["commits".to_owned()];
         let mut excludes = vec!["prompts".to_owned()];
         match events.iter().any(|event| event.kind == TOOL_CALL) {
@@ -339,7 +339,7 @@ impl<'a> Course<'a> {
             State::Ended(termination, outcome) => (Some(termination), outcome),
             State::Active | State::Suspended => (None, Work::Unknown),
         };
-        ActivityFacts {
+        Ok(ActivityFacts {
             id: self.activity.clone(),
             segment: match self.is_own() {
                 true => self.run.segment,
@@ -348,7 +348,7 @@ impl<'a> Course<'a> {
             parent: (!self.is_own()).then(|| self.run.activity.clone()),
             agent: self.run.agent.to_string(),
             definition: None,
-            workload: Some(author.hand.identity().to_owned()),
+            workload: Some(author.hand.identity()?),
             model: self.run.model.clone(),
             provider: self.run.provider.clone(),
             inputs: Vec::new(),
@@ -365,7 +365,7 @@ impl<'a> Course<'a> {
             claim: None,
             recorded_at: author.now.to_string(),
             more: next.more.clone(),
-        }
+        })
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
         AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
         AttestRecord, AttestSucceed, LevelArgument, OutcomeArgument, TerminationArgument,
     },
-    failure::{Failure, Outcome, read_all, read_file},
+    failure::{Exit, Failure, Outcome, read_all, read_file},
     git,
     home::Home,
     judging::Grounds,
@@ -44,8 +44,8 @@ const FILE_MAX: u64 = 1 << 30;
 const JSON_MAX: u64 = 1024 * 1024;
 
 pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
-    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
+    let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let record = &arguments.record;
     let goes_on = arguments.begin || record.activity.is_some() && !record.end;
     if goes_on && record.termination.is_some() {
@@ -72,15 +72,15 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
     }
     let id = new_id()?;
     let chain = Record::opening(archive.store.head(), covered(&commits));
-    let statement = make::activity(wanted.facts(&author, &id, 1)?, chain, &commits)?;
+    let statement = make::activity(wanted.facts(&mut author, &id, 1)?, chain, &commits)?;
     author.sign(&statement, places(&commits, Some(&id)))?;
     author.lines = vec![id.clone()];
     author.keep_record(&id, None, false)
 }
 
 pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
-    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
+    let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
     // Whom the key agent waits for has nothing else to do.
     let work = work(&commits)?;
@@ -138,8 +138,8 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
 }
 
 pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
-    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
+    let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
     let mut author = Author::by(home, &archive, signer)?;
     let mut predicate = Object::new();
@@ -176,31 +176,10 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
 }
 
 pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
-    let signer = Signer::ask(arguments.agent.as_ref());
     let archive = Archive::open()?;
+    let signer = Signer::of(&archive, arguments.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
-    // What is there, and is accepted, is what was looked at.
-    let grounds = Grounds::load(home, None, None)?;
-    let judge = grounds.judge();
-    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
-    let mut evidence = Vec::new();
-    let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
-    for all in attestations.of_all(&ids)? {
-        for it in all.into_iter().filter(|it| it.attested_as.is_none()) {
-            if let (Verdict::Accepted, Some(digest), Some(predicate_type)) =
-                (it.verdict, it.digest, it.predicate_type)
-            {
-                evidence.push(Evidence {
-                    predicate_type,
-                    digest,
-                });
-            } else if let Some(code) = it.verdict.code() {
-                writeln!(io::stderr(), "note: {} is not cited: {code}", it.file)?;
-            }
-        }
-    }
-    evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
-    evidence.dedup();
+    let evidence = looked_at(home, &archive, &commits)?;
     // Whom the key agent waits for has nothing else to do.
     let mut author = Author::by(home, &archive, signer)?;
     let statement = make::acceptance(
@@ -220,11 +199,50 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     author.keep()
 }
 
+/// Returns what is there about commits, and is accepted: that is what was looked at.
+fn looked_at(
+    home: &Home,
+    archive: &Archive,
+    commits: &[CommitSubject],
+) -> Result<Vec<Evidence>, Failure> {
+    let mut evidence = Vec::new();
+    let mut is_any = false;
+    for commit in commits {
+        for place in [Place::commit(&commit.id), Place::tree(&commit.tree)] {
+            is_any = is_any || archive.store.contents(&place)?.is_some();
+        }
+    }
+    if !is_any {
+        return Ok(evidence);
+    }
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
+    for all in attestations.of_all(&ids)? {
+        for it in all.into_iter().filter(|it| it.attested_as.is_none()) {
+            if let (Verdict::Accepted, Some(digest), Some(predicate_type)) =
+                (it.verdict, it.digest, it.predicate_type)
+            {
+                evidence.push(Evidence {
+                    predicate_type,
+                    digest,
+                });
+            } else if let Some(code) = it.verdict.code() {
+                writeln!(io::stderr(), "note: {} is not cited: {code}", it.file)?;
+            }
+        }
+    }
+    evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
+    evidence.dedup();
+    Ok(evidence)
+}
+
 pub(super) fn succeed(home: &Home, arguments: &AttestSucceed) -> Outcome {
     let text = read_all(&mut io::stdin(), Path::new("-"), JSON_MAX)?;
     let text = String::from_utf8(text).map_err(|_| Failure::usage("stdin is not UTF-8"))?;
     let mut pairs = Vec::new();
-    for line in text.lines() {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         // git's post-rewrite hook adds a third word, which says nothing to us.
         let mut words = line.split_ascii_whitespace();
         let (Some(from), Some(to)) = (words.next(), words.next()) else {
@@ -261,8 +279,8 @@ fn state_successions(
     pairs: &[(String, String)],
     printing: Printing,
 ) -> Outcome {
-    let signer = Signer::ask(arguments.common.agent.as_ref());
     let archive = Archive::open()?;
+    let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let mut succeeds = Vec::new();
     let mut commits = Vec::new();
     for (from, to) in pairs {
@@ -273,6 +291,10 @@ fn state_successions(
         if !is_id {
             return Err(Failure::usage(format!("`{from}` is no full object id")));
         }
+        // An amend that changed nothing.
+        if *from == to.id {
+            continue;
+        }
         succeeds.push(Succession {
             from: from.clone(),
             to: to.id.clone(),
@@ -280,6 +302,9 @@ fn state_successions(
         if !commits.contains(to) {
             commits.push(to.clone());
         }
+    }
+    if succeeds.is_empty() {
+        return Ok(Exit::Yes);
     }
     let mut author = Author::by(home, &archive, signer)?;
     author.is_quiet = printing == Printing::Nothing;
@@ -310,16 +335,16 @@ impl Wanted<'_> {
     /// named, or in one of its own that begins and ends here.
     fn record(&self, home: &Home, mut author: Author<'_>) -> Outcome {
         let covered = covered(self.commits);
-        let store = &author.archive.store;
+        let Archive { store, .. } = author.archive;
         if let Some(id) = &self.record.activity {
             // Until it is kept, nobody else is to go on from the same record.
             let _alone = store.lock()?;
-            let tip = tip(home, store, id, author.hand.identity())?;
+            let tip = tip(home, store, id, &author.hand.identity()?)?;
             let chain = Record::after(tip.sequence, &tip.digest, self.record.end, covered);
             let segment = self.segment_after(&tip);
             let facts = ActivityFacts {
                 parent: tip.parent,
-                ..self.facts(&author, id, segment)?
+                ..self.facts(&mut author, id, segment)?
             };
             let statement = make::activity(facts, chain, self.commits)?;
             author.sign(&statement, places(self.commits, Some(id)))?;
@@ -327,14 +352,14 @@ impl Wanted<'_> {
         }
         let id = new_id()?;
         let opening = Record::opening(None, Default::default());
-        let mut facts = self.facts(&author, &id, 1)?;
+        let mut facts = self.facts(&mut author, &id, 1)?;
         facts.evidence = Vec::new();
         facts.succeeds = Vec::new();
         facts.events = Vec::new();
         let statement = make::activity(facts, opening, &[])?;
         let bundle = author.sign(&statement, vec![Place::activity(&id)])?;
         let closing = Record::after(0, &bundle.payload_digest(), true, covered);
-        let statement = make::activity(self.facts(&author, &id, 1)?, closing, self.commits)?;
+        let statement = make::activity(self.facts(&mut author, &id, 1)?, closing, self.commits)?;
         author.sign(&statement, places(self.commits, Some(&id)))?;
         author.keep()
     }
@@ -346,7 +371,12 @@ impl Wanted<'_> {
         tip.segment + u64::from(goes_on || self.record.resume)
     }
 
-    fn facts(&self, author: &Author<'_>, id: &str, segment: u64) -> Result<ActivityFacts, Failure> {
+    fn facts(
+        &self,
+        author: &mut Author<'_>,
+        id: &str,
+        segment: u64,
+    ) -> Result<ActivityFacts, Failure> {
         let record = self.record;
         let events = events(record.events.as_deref())?;
         let mut includes = vec!["commits".to_owned()];
@@ -367,7 +397,7 @@ impl Wanted<'_> {
                 .as_deref()
                 .map(digest_of)
                 .transpose()?,
-            workload: Some(author.hand.identity.clone()),
+            workload: Some(author.hand.identity()?),
             model: self.common.model.clone(),
             provider: self.common.provider.clone(),
             inputs: artifacts(&record.input)?,

@@ -1,19 +1,24 @@
 //! Statements that travel: to and from remotes, and files.
 
-use std::io::{self, Write as _};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
 
 use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Place, Shelf},
+    store::{Kept, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
 
-use super::{Archive, Author};
+use super::{Archive, Author, activity_of};
 use crate::{
-    arguments::attest::{AttestImport, AttestRemote, AttestRosaryHash, RosaryKind},
+    arguments::attest::{
+        AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
+    },
     failure::{Exit, Failure, Outcome, read_file},
     git,
     home::Home,
@@ -31,8 +36,66 @@ pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     Ok(Exit::Yes)
 }
 
-pub(super) fn push(arguments: &AttestRemote) -> Result<(), Failure> {
-    push_to(&remote(arguments)?)
+pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
+    let remote = remote(&arguments.remote)?;
+    match arguments.replace {
+        true => replace(&remote),
+        false => push_to(&remote),
+    }
+}
+
+/// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
+/// meanwhile.
+fn replace(remote: &str) -> Result<(), Failure> {
+    let archive = Archive::open()?;
+    take(&archive, remote)?;
+    let unlike = archive.store.unlike(remote)?;
+    if unlike.is_empty() {
+        return Ok(());
+    }
+    git::push_instead(remote, &unlike)?;
+    let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
+    Ok(archive.store.pushed(remote, &shelves.collect::<Vec<_>>())?)
+}
+
+/// Takes statements about a commit out again.
+pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
+    let archive = Archive::open()?;
+    let mut kept = Vec::new();
+    for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
+        kept.extend(archive.store.read(&Place::commit(&commit.id))?);
+        kept.extend(archive.store.read(&Place::tree(&commit.tree))?);
+    }
+    let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
+    for activity in activities {
+        kept.extend(archive.store.read(&Place::activity(&activity))?);
+    }
+    let mut files = BTreeSet::new();
+    for statement in &arguments.statement {
+        let is_digest = |kept: &Kept| {
+            let bundle = Bundle::from_json(&kept.content);
+            bundle.is_ok_and(|bundle| bundle.payload_digest() == *statement)
+        };
+        let is_meant = |kept: &&Kept| kept.name.to_string() == *statement || is_digest(kept);
+        let named = kept.iter().filter(is_meant);
+        let before = files.len();
+        files.extend(named.map(|kept| kept.name.clone()));
+        if files.len() == before {
+            let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
+            return Err(Failure::no(error).hint("`notme attest show` prints digests"));
+        }
+    }
+    let found = archive.store.find_files(&files)?;
+    if !arguments.force && archive.store.were_pushed(&found)? {
+        let error = "a remote has it: whoever fetched from there has it, too";
+        let hint = "`--force` drops it here, and `notme attest push --replace` there";
+        return Err(Failure::no(error).hint(hint));
+    }
+    archive.store.drop_files(&files, &arguments.reason, now())?;
+    for file in files {
+        writeln!(io::stdout(), "{file}")?;
+    }
+    Ok(Exit::Yes)
 }
 
 /// Sends what a remote lacks, as far as is known without asking it.
@@ -53,10 +116,9 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         if ahead.is_empty() {
             return Ok(());
         }
-        let references: Vec<_> = ahead.into_iter().map(Shelf::reference).collect();
         // Without force: what somebody else sent meanwhile is taken first.
-        match git::push(remote, &references) {
-            Ok(()) => return Ok(()),
+        match git::push(remote, &ahead) {
+            Ok(()) => return Ok(archive.store.pushed(remote, &ahead)?),
             Err(error) => last = Some(error),
         }
     }
@@ -78,8 +140,16 @@ fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
         writeln!(
             talk,
             "note: {} files of the remote are no signed statements, or not what their names say; left out. \
-             Nothing can be pushed there until they are gone",
+             Nothing can be pushed there until they are gone: `notme attest push --replace`",
             merged.ignored
+        )?;
+    }
+    if merged.dropped > 0 {
+        writeln!(
+            talk,
+            "note: the remote has {} files that were dropped here; left out. \
+             `notme attest push --replace` drops them there",
+            merged.dropped
         )?;
     }
     Ok(())

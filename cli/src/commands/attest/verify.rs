@@ -12,7 +12,7 @@ use notme_attest::{
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
-    Code, Judge, Policy, Verdict,
+    Code, Judge, Verdict,
     report::escape,
     stated::Statements,
     verify::{self, Portion},
@@ -76,7 +76,8 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         arguments.trust.as_deref(),
         arguments.policy.as_deref(),
     )?;
-    let judge = grounds.judge();
+    let policy = grounds.of_statements();
+    let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let origins = match &arguments.origins {
         Some(file) => Some(OriginSet::from_json(&read_file(file, FILE_MAX)?)?),
         None => None,
@@ -88,8 +89,7 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     let attestations = Attestations::new(archive.store.clone(), &judge, asked);
     let mut judged = Vec::new();
     if arguments.bundle.is_empty() {
-        let commits = archive.commits(&arguments.revision)?;
-        let ids: Vec<_> = commits.into_iter().map(|commit| commit.id).collect();
+        let ids = archive.ids(&arguments.revision)?;
         let all = attestations.of_all(&ids)?;
         judged.extend(ids.into_iter().map(Some).zip(all));
     }
@@ -229,11 +229,15 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     if let Some(result) = line.result {
         say(format!("verification: {}", result.as_str()))?;
     }
-    if let (Some(lifecycle), Some(outcome)) = (line.lifecycle, line.outcome) {
-        let how = line.termination.map(|it| format!(" ({})", it.as_str()));
-        let how = how.unwrap_or_default();
-        let (lifecycle, outcome) = (lifecycle.as_str(), outcome.as_str());
-        say(format!("activity {lifecycle}{how}, outcome {outcome}"))?;
+    match (line.lifecycle, line.outcome) {
+        (Some(lifecycle), Some(outcome)) => {
+            let how = line.termination.map(|it| format!(" ({})", it.as_str()));
+            let how = how.unwrap_or_default();
+            let (lifecycle, outcome) = (lifecycle.as_str(), outcome.as_str());
+            say(format!("activity {lifecycle}{how}, outcome {outcome}"))?;
+        }
+        (None, Some(outcome)) => say(format!("outcome {}", outcome.as_str()))?,
+        (_, None) => {}
     }
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;
@@ -278,8 +282,8 @@ pub(crate) fn attested(
     Ok(judged.with_attested(attested))
 }
 
-/// Gives whoever judges commits what the repository keeps about them, for rules that ask. A
-/// statement counts by whom the trust store lets speak; the rules say whose words they want.
+/// Gives whoever judges commits what the repository keeps about them, for rules that ask. The rules
+/// say whose words they want; whoever may speak counts.
 ///
 /// # Errors
 /// [`Failure`] when the statements or the repository cannot be read.
@@ -311,8 +315,7 @@ where
     let Some(store) = kept else {
         return Ok(judge_commits(None)?);
     };
-    // Whom the policy lets commit says nothing of whom it lets speak.
-    let policy = Policy::from_trust(grounds.trust());
+    let policy = grounds.of_statements();
     let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());
     Ok(judge_commits(Some(&attestations))?)

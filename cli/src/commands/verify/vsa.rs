@@ -39,7 +39,7 @@ pub(super) fn write(
     };
     let summary = Summary {
         verifier: Verifier {
-            id: hand.identity().to_owned(),
+            id: hand.identity()?,
             version: BTreeMap::from([("notme".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             more: Object::new(),
         },
