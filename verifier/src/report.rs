@@ -5,6 +5,7 @@
 //! memory than one of ten.
 
 mod annotations;
+mod clock;
 mod finding;
 mod folded;
 mod html;
@@ -25,7 +26,7 @@ use crate::{
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
-    verify::{Attested, JudgedObject, Outcome, Portion, Summary},
+    verify::{Attested, Ignored, JudgedObject, Outcome, Portion, Summary},
     wrap::{WIDTH, wrap},
 };
 
@@ -53,10 +54,14 @@ struct Head<'a> {
     repository: &'a str,
     range: &'a str,
     policy: &'a str,
+    /// Those that judged.
+    policies: Vec<&'a str>,
     trust: &'a str,
     asked_at: String,
     /// Where a shallow clone ended the walk.
     shallow: Vec<String>,
+    /// What git follows, and we do not.
+    ignored: &'a [Ignored],
     /// Whether somebody stopped it, so that objects are left out.
     interrupted: bool,
     summary: Summary,
@@ -493,9 +498,11 @@ fn head(outcome: &Outcome) -> Head<'_> {
         repository: &outcome.repository,
         range: &outcome.range,
         policy: &outcome.policy,
+        policies: outcome.policies().collect(),
         trust: &outcome.trust,
         asked_at: outcome.asked_at.to_string(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
+        ignored: outcome.ignored(),
         interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }

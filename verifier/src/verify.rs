@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -76,6 +76,9 @@ pub struct Outcome {
     pub(crate) portion: Portion,
     summary: Summary,
     codes: Vec<Code>,
+    /// The policies that judged, and how many objects each.
+    pub(crate) policies: BTreeMap<Arc<str>, usize>,
+    pub(crate) ignored: Vec<Ignored>,
     pub(crate) shallow: Vec<ObjectId>,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
@@ -136,6 +139,32 @@ impl JudgedObject {
     }
 }
 
+/// What git follows, and we do not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ignored {
+    /// Refs that put one object in the place of another.
+    ReplaceRefs,
+    /// A file that gives commits other parents.
+    Grafts,
+}
+
+impl Ignored {
+    fn all(repository: &Repository) -> Vec<Self> {
+        let replaces = repository.has_replacements().then_some(Self::ReplaceRefs);
+        let grafts = repository.has_grafts().then_some(Self::Grafts);
+        replaces.into_iter().chain(grafts).collect()
+    }
+
+    /// Says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReplaceRefs => "replace refs are ignored; the objects themselves were judged",
+            Self::Grafts => "grafts are ignored; commits have the parents that they name",
+        }
+    }
+}
+
 /// How many objects got which verdict.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct Summary {
@@ -170,6 +199,16 @@ impl Outcome {
     /// Returns why objects were not accepted, each code once.
     pub fn codes(&self) -> &[Code] {
         &self.codes
+    }
+
+    /// Returns what there is in the repository by which git would have shown other objects.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
+    }
+
+    /// Returns `sha256:<hex>` of each policy that judged an object.
+    pub fn policies(&self) -> impl Iterator<Item = &str> {
+        self.policies.keys().map(|digest| &**digest)
     }
 
     /// Returns the commits where a shallow clone ended the walk: nothing before them was judged.
@@ -247,8 +286,15 @@ impl Outcome {
         self.summary
     }
 
-    fn count(&mut self, verdict: Verdict) {
-        let summary = &mut self.summary;
+    fn count(&mut self, judgement: &Judgement) {
+        let policy = judgement.policy().unwrap_or(&self.policy);
+        match self.policies.get_mut(policy) {
+            Some(count) => *count += 1,
+            None => {
+                self.policies.insert(policy.into(), 1);
+            }
+        }
+        let (summary, verdict) = (&mut self.summary, judgement.verdict());
         summary.objects += 1;
         match verdict {
             Verdict::Accepted => summary.accepted += 1,
@@ -552,7 +598,7 @@ impl<'t, E> Telling<'t, E> {
     pub(crate) fn tell(&mut self, object: JudgedObject) -> Result<(), E> {
         let shallow = Some(object.id).filter(|id| self.boundary.contains(id));
         self.outcome.shallow.extend(shallow);
-        self.outcome.count(object.judgement.verdict());
+        self.outcome.count(&object.judgement);
         self.portion.objects.push(object);
         match self.portion.objects.len() {
             ..PORTION => Ok(()),
@@ -585,6 +631,8 @@ impl Outcome {
             portion: Portion::default(),
             summary: Summary::default(),
             codes: Vec::new(),
+            policies: BTreeMap::new(),
+            ignored: Ignored::all(repository),
             shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),

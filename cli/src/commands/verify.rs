@@ -120,7 +120,7 @@ fn judged(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(repository, &grounds, &verdicts)?;
+        talk(&grounds, &verdicts)?;
         if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
             let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
             writeln!(io::stderr(), "{note}: `--trust-root`")?;
@@ -289,8 +289,8 @@ fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, F
 }
 
 /// Says on stderr what stands behind the verdicts, and what to do about them.
-fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
-    talk_of(repository, grounds, verdicts)?;
+fn talk(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+    talk_of(grounds, verdicts)?;
     let mut codes: Vec<_> = verdicts.codes().iter().collect();
     codes.sort_unstable_by_key(|code| code.as_str());
     for code in codes {
@@ -300,7 +300,7 @@ fn talk(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::
 }
 
 /// Says on stderr what stands behind them.
-fn talk_of(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
     for note in grounds.trust().notes() {
         writeln!(out, "note: {}", report::escape(note))?;
@@ -314,17 +314,8 @@ fn talk_of(repository: &Repository, grounds: &Grounds, verdicts: &Verdicts) -> i
             report::escape(&fault.message)
         )?;
     }
-    if repository.has_replacements() {
-        writeln!(
-            out,
-            "note: replace refs are ignored; the objects themselves were judged"
-        )?;
-    }
-    if repository.has_grafts() {
-        writeln!(
-            out,
-            "note: grafts are ignored; commits have the parents that they name"
-        )?;
+    for it in verdicts.ignored() {
+        writeln!(out, "note: {}", it.as_str())?;
     }
     if !verdicts.shallow().is_empty() {
         writeln!(

@@ -323,11 +323,11 @@ fn made(repository: Repository, header: &'static str) -> Mixed {
     it
 }
 
-/// Judges all of it in one run.
-fn judged(it: &Mixed) -> BTreeMap<String, Value> {
+/// Writes the policy that lets in whom it should.
+fn policy(it: &Mixed) -> String {
     let baseline = &it.named["unsigned, before the baseline"];
     let forge = &it.fingerprints[FORGE];
-    let policy = it.world.policy(&format!(
+    it.world.policy(&format!(
         r#"
         baseline = ["{baseline}"]
         [[authority]]
@@ -373,7 +373,12 @@ fn judged(it: &Mixed) -> BTreeMap<String, Value> {
         principals = ["human"]
         committer = "signer"
         "#
-    ));
+    ))
+}
+
+/// Judges all of it in one run.
+fn judged(it: &Mixed) -> BTreeMap<String, Value> {
+    let policy = policy(it);
     let (exit, document) = it.world.verdicts(&["--all", "--tags", "--policy", &policy]);
     assert_eq!(exit, Some(1), "{document}");
     let objects = document["objects"].as_array().unwrap().iter();
@@ -426,6 +431,38 @@ fn agrees(it: &Mixed) {
         (&merged["name"], &merged["verdict"]),
         (&"one".into(), &"accepted".into())
     );
+    shows(it, &verdicts);
+}
+
+/// People see what the JSON says of logs and of tags in merges.
+fn shows(it: &Mixed, verdicts: &BTreeMap<String, Value>) {
+    let policy = policy(it);
+    let report = |format: &str| {
+        let asked = ["verify", "--all", "--tags", "--policy", &policy];
+        let output = it
+            .world
+            .notme(&[&asked[..], &["--format", format]].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let log = &verdicts["gitsign, logged"]["log_entry"];
+    let (log, at) = (log["kid"].as_str().unwrap(), log["at"].as_str().unwrap());
+    let (html, markdown) = (report("html"), report("markdown"));
+    for part in [
+        format!(
+            "log entry: logged</span> <span class=\"soft\">at {at}</span> <a href=\"#t-{log}\">"
+        ),
+        format!("<tr id=\"t-{log}\"><th scope=\"row\"><code>{log}</code></th><td>log entry</td>"),
+        "carries the tag <code>one</code>: <span class=\"accepted\">".to_owned(),
+    ] {
+        assert!(html.contains(&part), "{part}: {html}");
+    }
+    for part in [
+        format!("| log entry: logged | ` {log} ` |"),
+        "| accepted | ` one ` | ".to_owned(),
+    ] {
+        assert!(markdown.contains(&part), "{part}: {markdown}");
+    }
 }
 
 #[test]

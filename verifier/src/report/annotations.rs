@@ -35,6 +35,9 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     if outcome.interrupted {
         summary = format!("{summary}; {}", super::INTERRUPTED);
     }
+    for it in outcome.ignored() {
+        summary = format!("{summary}; {}", it.as_str());
+    }
     writeln!(to, "::notice title=notme verify::{}", data(&summary))
 }
 

@@ -89,6 +89,9 @@ fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "<dt>Not judged</dt><dd>history before <code>{id}</code>: the clone is shallow</dd>"
         )?;
     }
+    for it in outcome.ignored() {
+        writeln!(to, "<dt>Ignored</dt><dd>{}</dd>", it.as_str())?;
+    }
     writeln!(to, "</dl>\n</header>")
 }
 
@@ -179,11 +182,17 @@ fn write_row(outcome: &Outcome, object: &JudgedObject, to: &mut impl Write) -> i
         (_, _, Some(dated)) => write!(to, "{dated}<br><span class=\"soft\">its own date</span>")?,
         (_, _, None) => {}
     }
+    evidence::write_clocks_of(judgement, to)?;
     write!(to, "</td><td>")?;
     match judgement.rule() {
-        Some(_) => write!(to, "<a href=\"#policy\">{}</a>", Xml(&reason(object)))?,
+        Some(_) => {
+            let policy = judgement.policy().unwrap_or(&outcome.policy);
+            write!(to, "<a href=\"#p-{}\">", Xml(evidence::hex_in(policy)))?;
+            write!(to, "{}</a>", Xml(&reason(object)))?;
+        }
         None => write!(to, "{}", Xml(&reason(object)))?,
     }
+    evidence::write_merge_tags(judgement, to)?;
     if let Some(attested) = outcome.portion.attested.get(&id) {
         evidence::write_links(attested, to)?;
     }
@@ -198,7 +207,7 @@ fn write_recheck(to: &mut impl Write) -> io::Result<()> {
 <li>The object is what its name says: <code>git cat-file -p NAME</code>, and <code>git fsck</code> that the name is the digest of the bytes.</li>
 <li>The verdict, step by step: <code>notme explain NAME</code>.</li>
 <li>The keys and their authorities: <code>notme trust show</code>, and the pins that the authority's operator told you by another way.</li>
-<li>The policy: <code>sha256sum</code> of the file that was given by <code>--policy</code>, or of <code>.notme/policy.toml</code> in the commit that was given by <code>--trust-root</code>; without either, the trust store implies it.</li>
+<li>The policy: <code>sha256sum</code> of the file that was given by <code>--policy</code>, or of <code>.notme/policy.toml</code> in the commit that was given by <code>--trust-root</code> and in those after it that changed it; without either, the trust store implies it.</li>
 <li>The statements: <code>notme attest export NAME</code>, and the SHA-256 of each payload.</li>
 <li>The whole: the same command with the same trust and policy gives the same verdicts, but for what time changed since.</li>
 </ol>

@@ -45,6 +45,13 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             Xml(value)
         )?;
     }
+    for it in outcome.ignored() {
+        writeln!(
+            to,
+            "   <property name=\"ignored\" value=\"{}\"/>",
+            it.as_str()
+        )?;
+    }
     writeln!(to, "  </properties>")?;
     let mut findings = Finding::all(outcome).peekable();
     for object in outcome.objects() {

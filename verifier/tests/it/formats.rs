@@ -24,6 +24,9 @@ use serde_json::Value;
 
 use notme_testkit::mint::Mint;
 
+use crate::history::{History, policy};
+
+const POLICY_PATH: &str = ".notme/policy.toml";
 /// A name and a path that mean something to every format, and to terminals.
 const EVIL_NAME: &str =
     "\u{1b}]0;x\u{7}<script>alert(1)</script> `|` **b** {0} [l](http://x) @you & \"'\u{202e}";
@@ -356,6 +359,59 @@ fn whoever_stops_it_gets_what_was_judged_and_no_yes() {
     let sarif: Value = serde_json::from_str(&audit.written(write_sarif)).unwrap();
     let invocation = &sarif["runs"][0]["invocations"][0];
     assert_eq!(invocation["executionSuccessful"], false);
+}
+
+#[test]
+fn what_git_would_have_followed_is_told_in_every_document() {
+    let mut audit = audit();
+    let tip = audit.git.git_ok(&["rev-parse", "HEAD"]);
+    audit.git.git_ok(&["replace", &tip, "HEAD~1"]);
+    let grafts = audit.git.path().join(".git/info/grafts");
+    fs::write(grafts, format!("{tip}\n")).unwrap();
+    let trust = crate::world::trust();
+    let policy = Policy::from_trust(&trust);
+    let repository = Repository::discover(&audit.git.path()).unwrap();
+    let judge = Judge::new(&policy, &trust, NOW);
+    let selection = repository.select_all().unwrap();
+    audit.outcome = verify_range(&repository, &selection, &judge).unwrap();
+    let json: Value = serde_json::from_str(&audit.written(write_json)).unwrap();
+    let ignored = serde_json::json!(["replace-refs", "grafts"]);
+    assert_eq!(json["ignored"], ignored);
+    let sarif: Value = serde_json::from_str(&audit.written(write_sarif)).unwrap();
+    assert_eq!(sarif["runs"][0]["properties"]["ignored"], ignored);
+    for write in [write_html, write_markdown, write_junit, write_github] {
+        let report = audit.written(write);
+        assert!(report.contains("replace refs are ignored"), "{report}");
+        assert!(report.contains("grafts are ignored"), "{report}");
+    }
+}
+
+#[test]
+fn every_policy_that_judged_is_named() {
+    let history = History::new();
+    let (before, after) = (policy(&["alice!"]), policy(&["alice!", "bob"]));
+    let root = history.commit(&[], "nobody", &[(POLICY_PATH, &before)]);
+    let added = history.commit(&[&root], "alice", &[(POLICY_PATH, &after)]);
+    let tip = history.commit(&[&added], "bob", &[(POLICY_PATH, &after), ("a", "a")]);
+    let outcome = history.verify(&root, &tip);
+    let digests: Vec<_> = outcome.policies().map(str::to_owned).collect();
+    assert_eq!(digests.len(), 2);
+    let (mut html, mut markdown, mut json) = (Vec::new(), Vec::new(), Vec::new());
+    write_html(&outcome, &mut html).unwrap();
+    write_markdown(&outcome, &mut markdown).unwrap();
+    write_json(&outcome, &mut json).unwrap();
+    let [html, markdown, json] = [html, markdown, json].map(|it| String::from_utf8(it).unwrap());
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["policies"], serde_json::json!(digests));
+    for digest in &digests {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        assert!(html.contains(&format!("<tr id=\"p-{hex}\">")), "{html}");
+        assert!(html.contains(&format!("<a href=\"#p-{hex}\">")), "{html}");
+        assert!(
+            markdown.contains(&format!("| ` {digest} ` |")),
+            "{markdown}"
+        );
+    }
 }
 
 mod page {

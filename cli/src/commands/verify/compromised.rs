@@ -63,7 +63,7 @@ pub(super) fn run(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk_of(repository, grounds, radius.outcome())?;
+        talk_of(grounds, radius.outcome())?;
     }
     Ok(match (radius.is_empty(), radius.is_complete()) {
         (false, _) => Exit::No,

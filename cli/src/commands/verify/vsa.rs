@@ -52,8 +52,10 @@ pub(super) fn write(
         more: members(json!({
             "slsaVersion": "1.2",
             "notme_range": verdicts.range(),
+            "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": verdicts.summary(),
             "notme_trust": {"digest": digest(verdicts.trust())},
+            "notme_ignored": verdicts.ignored(),
             "notme_shallow": verdicts.shallow().iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),
     };

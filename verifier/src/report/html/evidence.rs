@@ -5,19 +5,22 @@ use std::{
     io::{self, Write},
 };
 
-use super::super::{finding::signer_or_none, junit::Xml, signer::Signer};
+use super::super::{clock::Clock, finding::signer_or_none, junit::Xml, signer::Signer};
 use crate::{
+    judge::Judgement,
     report::{AttestationReport, level_of},
     verify::{Attested, JudgedObject, Outcome},
 };
 
-/// Writes one table of keys and one of statements.
+/// Writes a table each of keys, of those who say when, of policies and of statements.
 pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     writeln!(
         to,
         "<section aria-labelledby=\"evidence\">\n<h2 id=\"evidence\">Evidence</h2>"
     )?;
     write_keys(outcome, to)?;
+    write_clocks(outcome, to)?;
+    write_policies(outcome, to)?;
     write_statements(outcome, to)?;
     writeln!(to, "</section>")
 }
@@ -54,6 +57,95 @@ fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         )?;
     }
     writeln!(to, "</tbody>\n</table>\n</div>")
+}
+
+fn write_clocks(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    let mut clocks: BTreeMap<_, (&str, usize)> = BTreeMap::new();
+    for clock in outcome
+        .objects()
+        .iter()
+        .flat_map(|it| Clock::all(it.judgement()))
+    {
+        if let Some(kid) = clock.kid {
+            clocks.entry(kid).or_insert((clock.what, 0)).1 += 1;
+        }
+    }
+    if clocks.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "<h3>Logs and time stamps</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Logs and time stamps\" tabindex=\"0\">\n<table>\n<caption>Who says when, by the key that says it.</caption>\n<thead><tr><th scope=\"col\">key</th><th scope=\"col\">says it as</th><th scope=\"col\" class=\"n\">objects</th></tr></thead>\n<tbody>"
+    )?;
+    for (kid, (what, count)) in clocks {
+        writeln!(
+            to,
+            "<tr id=\"t-{kid}\"><th scope=\"row\"><code>{kid}</code></th><td>{what}</td><td class=\"n\">{count}</td></tr>"
+        )?;
+    }
+    writeln!(to, "</tbody>\n</table>\n</div>")
+}
+
+fn write_policies(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    if outcome.policies.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "<h3>Policies</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Policies\" tabindex=\"0\">\n<table>\n<caption>Those that judged, by the SHA-256 of the file.</caption>\n<thead><tr><th scope=\"col\">policy</th><th scope=\"col\" class=\"n\">objects</th></tr></thead>\n<tbody>"
+    )?;
+    for (digest, count) in &outcome.policies {
+        writeln!(
+            to,
+            "<tr id=\"p-{}\"><th scope=\"row\"><code>{}</code></th><td class=\"n\">{count}</td></tr>",
+            Xml(hex_in(digest)),
+            Xml(digest)
+        )?;
+    }
+    writeln!(to, "</tbody>\n</table>\n</div>")
+}
+
+/// Writes what others say of a signature's time.
+pub(super) fn write_clocks_of(judgement: &Judgement, to: &mut impl Write) -> io::Result<()> {
+    for Clock {
+        what,
+        result,
+        at,
+        kid,
+    } in Clock::all(judgement)
+    {
+        write!(to, "<br><span class=\"soft\">{what}: {result}</span>")?;
+        if let Some(at) = at {
+            write!(to, " <span class=\"soft\">at {at}</span>")?;
+        }
+        if let Some(kid) = kid {
+            write!(to, " <a href=\"#t-{kid}\">by its key</a>")?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the tags that a merge carries.
+pub(super) fn write_merge_tags(judgement: &Judgement, to: &mut impl Write) -> io::Result<()> {
+    for tag in judgement.merge_tags() {
+        let (of, name) = (tag.judgement(), tag.name().unwrap_or("unreadable"));
+        let word = of.verdict().word();
+        write!(
+            to,
+            "<br>carries the tag <code>{}</code>: <span class=\"{word}\"><span class=\"word\">{word}</span></span>",
+            Xml(name)
+        )?;
+        if let Some(code) = of.verdict().code() {
+            write!(to, " {code}")?;
+        }
+        if let Some(identity) = of.identity() {
+            write!(to, ", {}", Xml(identity))?;
+        }
+        if let Some(kid) = of.kid() {
+            write!(to, ", key <code>{kid}</code>")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
@@ -105,5 +197,9 @@ pub(super) fn write_links(attested: &Attested, to: &mut impl Write) -> io::Resul
 
 /// Returns the digest without the name of its algorithm.
 fn hex_of(statement: &AttestationReport) -> Option<&str> {
-    statement.digest.as_deref()?.strip_prefix("sha256:")
+    statement.digest.as_deref().map(hex_in)
+}
+
+pub(super) fn hex_in(digest: &str) -> &str {
+    digest.strip_prefix("sha256:").unwrap_or(digest)
 }
