@@ -303,7 +303,7 @@ pub(crate) fn verify_graph(
             continue;
         };
         let order = order.get(number).copied().unwrap_or(Order::Unknown);
-        let judgement = if asks_around {
+        let judgement = if asks_around || examined.has_terms() {
             let scene = Scene::of(&ground, judge, (number, node.id), &examined);
             judge.decide_in(&examined, order, &scene)
         } else {

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use notme_core::{armor::SignatureFormat, key::KeyId, openpgp::Fingerprint, time::UnixTime};
+use notme_core::{
+    armor::SignatureFormat, key::KeyId, openpgp::Fingerprint, terms::Terms, time::UnixTime,
+};
 
 use super::{Examined, Judge, Signed};
 use crate::{
@@ -189,10 +191,16 @@ fn write_facts(facts: &Facts, to: &mut Writer) -> Option<()> {
         session,
         payload_sha256,
         activity,
+        terms,
         names,
         is_certified,
         algorithm,
     } = facts;
+    let terms = terms
+        .as_ref()
+        .map(|terms| terms.to_der())
+        .transpose()
+        .ok()?;
     write_kid(to, kid);
     to.bytes(serial);
     to.time(*not_before);
@@ -202,6 +210,7 @@ fn write_facts(facts: &Facts, to: &mut Writer) -> Option<()> {
     to.maybe(session.as_ref(), |to, it| to.raw(it));
     to.maybe(payload_sha256.as_ref(), |to, it| to.raw(it));
     to.maybe(activity.as_deref(), Writer::text);
+    to.maybe(terms.as_deref(), Writer::bytes);
     to.maybe(names.as_deref(), |to, it| {
         let openpgp::Names {
             fingerprint,
@@ -231,6 +240,7 @@ fn read_facts(from: &mut Reader<'_>) -> Option<Facts> {
         session: from.maybe(Reader::array)?,
         payload_sha256: from.maybe(Reader::array)?,
         activity: from.maybe(read_text)?,
+        terms: from.maybe(|from| Some(Box::new(Terms::from_der(from.bytes()?).ok()?)))?,
         names: from.maybe(|from| {
             Some(Box::new(openpgp::Names {
                 fingerprint: read_fingerprint(from)?,

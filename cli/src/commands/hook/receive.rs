@@ -172,7 +172,9 @@ impl Bench<'_> {
         let name = &update.name;
         Ok(match self.lineage {
             Some(lineage) => lineage.judge_push(signed, name, ground.main(), self.statements)?,
-            None => self.judge.judge_push(signed.0, signed.1, name),
+            None => self
+                .judge
+                .judge_push(signed, name, &self.repository.known_as()),
         })
     }
 
