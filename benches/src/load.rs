@@ -15,7 +15,8 @@ use notme_core::{
     base64,
     certificate::Certificate,
     enrol::{
-        AskedFor, EnrolRequest, EnrolResponse, Format, IssueRequest, KeyPair, enrol_preimage, issue_preimage,
+        AskedFor, EnrolRequest, EnrolResponse, Format, IssueRequest, KeyPair, enrol_preimage,
+        issue_preimage,
     },
     hex,
     key::{Signer as _, sha256},
