@@ -12,7 +12,7 @@ use notme_core::{
         ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, MemoryProtection, SessionState,
         SessionStatus, SignAnswer,
     },
-    identity::AgentName,
+    identity::{AgentName, Identity},
     key::{Hash, KeyId},
     link::check_link,
     object::classify,
@@ -32,6 +32,7 @@ use crate::{
     config::{AgentConfig, ConfigError, Profile, Timestamping, Wire},
     failure::Failure,
     forms::{Cms, Form, OpenPgp, SshSig},
+    lent::Lent,
     session::{Session, Token},
     session_keys::SessionKeys,
     slot::{Credential, Early, Slot, Surroundings, TimeStamp, Wanted},
@@ -245,6 +246,19 @@ impl Agents {
                 .openpgp()
                 .map(|openpgp| armor(ArmorKind::PublicKeys, openpgp.key.as_bytes())),
         })
+    }
+
+    /// Opens an agent's session, if need be, and has it certified within the terms of a loan;
+    /// returns who it is.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn lend(&self, key: &str, lent: &Lent) -> Result<Identity, Failure> {
+        let slot = self.select(key)?;
+        let deadline = Instant::now() + SIGN_BUDGET;
+        let session = timeout_at(deadline, slot.lend(lent, &self.around, deadline));
+        let session = session.await.map_err(|_| Failure::Deadline)??;
+        Ok(session.identity().clone())
     }
 
     /// Returns our time.

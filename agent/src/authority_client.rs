@@ -448,6 +448,11 @@ impl AuthorityError {
         self.is_refusal("token-required")
     }
 
+    /// Tells whether it does not know a member of what it was asked, or has other limits.
+    pub(crate) fn is_request_malformed(&self) -> bool {
+        self.is_refusal("request-malformed")
+    }
+
     fn is_refusal(&self, expected: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == expected)
     }

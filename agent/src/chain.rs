@@ -127,6 +127,9 @@ pub enum ChainCheckError {
     /// It was not issued for this payload.
     #[error("the certificate was issued for another payload")]
     Payload,
+    /// It carries other terms than were asked for, or none, or lives longer than they do.
+    #[error("the certificate does not carry the terms that were asked for")]
+    Terms,
     /// It was granted no scope to sign git objects.
     #[error("the certificate does not allow signing git objects")]
     Scope,
@@ -173,6 +176,7 @@ impl ChainCheckError {
             | Self::Use
             | Self::ExpiresAt
             | Self::Payload
+            | Self::Terms
             | Self::Issuer(_)
             | Self::IssuerLimits => "authority-answer-invalid",
         }

@@ -5,9 +5,10 @@ use std::{process, rc::Rc, time::Duration};
 use notme_core::{
     frame::{
         Frame, FrameError, FrameHead, LendAnswer, Purpose, Request, Response, SessionsAnswer,
-        SignatureKind, StatusAnswer, StopAnswer, Terms,
+        SignatureKind, StatusAnswer, StopAnswer,
     },
     identity::AgentName,
+    terms::Terms,
 };
 use serde::Serialize;
 use tokio::{
@@ -19,7 +20,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
     failure::Failure,
-    loan::{Loan, Prepared},
+    lent::Lent,
+    loan::{Loan, Prepared, check_until},
     server::Server,
     session::Token,
     slot::Wanted,
@@ -138,7 +140,7 @@ async fn respond(server: &Server, frame: Frame, loan: Option<&Loan>) -> (Vec<u8>
     let wanted = |key| Wanted {
         key,
         payload: &body,
-        activity: loan.map(Loan::activity),
+        lent: loan.map(Loan::lent),
     };
     let agents = &server.agents;
     let answer = match request {
@@ -156,7 +158,11 @@ async fn respond(server: &Server, frame: Frame, loan: Option<&Loan>) -> (Vec<u8>
         Request::Renew { agent } => answer(agents.renew(&agent).await.map(only)),
         Request::Enrol { agent } => answer(enrol(server, &agent, body).await),
         Request::Lend { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
-        Request::Lend { agent, terms } => match lend(server, agent, terms).await {
+        Request::Lend {
+            agent,
+            activity,
+            terms,
+        } => match lend(server, agent, (activity, terms)).await {
             Ok((prepared, lent)) => return (answer(Ok(lent)), Then::Lend(prepared)),
             Err(failure) => answer::<()>(Err(failure)),
         },
@@ -195,15 +201,18 @@ fn told<T: Serialize>(result: Result<T, Failure>) -> (bool, Vec<u8>) {
     (result.is_ok(), answer(result))
 }
 
-/// Opens the agent's session, so that a loan begins with one, and makes the socket.
+/// Opens the agent's session, so that a loan begins with one and its own certificates, and makes
+/// the socket.
 async fn lend(
     server: &Server,
     agent: AgentName,
-    terms: Terms,
+    (activity, terms): (String, Terms),
 ) -> Result<(Prepared, LendAnswer), Failure> {
-    let credentials = server.agents.credentials(agent.as_str()).await?;
-    let who = (agent, credentials.identity);
-    server.loans.prepare(&server.runtime_dir, who, terms)
+    check_until(&terms, server.agents.now())?;
+    let lent = Lent::new(activity, terms)?;
+    let identity = server.agents.lend(agent.as_str(), &lent).await?;
+    let who = (agent, identity);
+    server.loans.prepare(&server.runtime_dir, who, lent)
 }
 
 fn status(server: &Server) -> Result<StatusAnswer, Failure> {

@@ -10,6 +10,7 @@ use notme_core::{
     object::ObjectError,
     openpgp::OpenPgpError,
     statement::StatementError,
+    terms::TermsError,
 };
 
 use crate::{
@@ -66,6 +67,21 @@ pub(crate) enum Failure {
     /// The authority certifies no payloads.
     #[error("the authority issues no certificates for single payloads")]
     NoIssuance,
+    /// The authority does not know what terms are.
+    #[error("the authority issues no certificates with terms")]
+    TermsUnknown,
+    /// There is no certificate with the terms of a loan, and they are such that none may sign
+    /// without.
+    #[error("`{agent}` has no certificate with the terms that it is lent within: {cause}")]
+    NoTerms {
+        /// Which agent.
+        agent: AgentName,
+        /// Why there is none.
+        cause: String,
+    },
+    /// The terms are beyond their limits.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// The token is not text, or too long to be one.
     #[error("the enrolment token is malformed")]
     Token,
@@ -159,6 +175,8 @@ impl Failure {
             Self::Launch(error) => error.code(),
             Self::Certificate(error) => error.code(),
             Self::NoCertificate { .. } | Self::NoIssuance => "certificate-unavailable",
+            Self::TermsUnknown | Self::NoTerms { .. } => "terms-unavailable",
+            Self::Terms(_) => "terms-malformed",
             Self::NoFormat { .. } => "format-unavailable",
             Self::TimeStamp(_) => "timestamp-invalid",
             Self::NoTimeStamp { .. } => "timestamp-unavailable",
@@ -211,6 +229,11 @@ impl Failure {
             Self::NoFormat { .. } => {
                 "sign with `gpg.format=x509`, or have the authority upgraded".to_owned()
             }
+            Self::TermsUnknown | Self::NoTerms { .. } => {
+                "run it while an authority answers that knows terms, or without `--repository`, \
+                 `--ref` and `--path`"
+                    .to_owned()
+            }
             Self::Scope => "enrol with a token that grants it".to_owned(),
             Self::NoTimeStamp { .. } => {
                 "`notme init --timestamp` lets it sign without one when there is none".to_owned()
@@ -233,6 +256,7 @@ impl Failure {
             | Self::Token
             | Self::TokenSource(_)
             | Self::NoIssuance
+            | Self::Terms(_)
             | Self::NotLent(_)
             | Self::Lend(_)
             | Self::OpenPgp(_)

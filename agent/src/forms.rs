@@ -9,9 +9,11 @@ pub(crate) use self::{
     openpgp::{OpenPgp, OpenPgpKey},
     ssh_sig::SshSig,
 };
-use notme_core::{enrol::Format, time::UnixTime};
+use std::cell::RefCell;
 
-use crate::{chain::ChainCheckError, config::AgentConfig, session::Session};
+use notme_core::{enrol::Format, terms::Terms, time::UnixTime};
+
+use crate::{chain::ChainCheckError, config::AgentConfig, lent::Lent, session::Session};
 
 /// A form of signature.
 pub(crate) trait Form {
@@ -46,6 +48,12 @@ pub(crate) trait Form {
 
     /// Returns the only payload that the certificate was issued for.
     fn payload_digest(certificate: &Self::Certificate) -> Option<[u8; 32]>;
+
+    /// Returns what else limits what it may sign.
+    fn terms(certificate: &Self::Certificate) -> Option<&Terms>;
+
+    /// Returns the place of a loan's own certificate.
+    fn kept(lent: &Lent) -> &RefCell<Option<Self::Certificate>>;
 
     /// Returns the first and the last second of validity.
     fn validity(certificate: &Self::Certificate) -> (UnixTime, UnixTime);

@@ -21,6 +21,7 @@ mod failure;
 mod fetch;
 mod forms;
 mod guests;
+mod lent;
 mod loan;
 mod lock;
 mod process;

@@ -12,12 +12,12 @@ use std::{
 
 use notme_core::{
     dsse::parse_pae,
-    frame::{LendAnswer, Request, Terms},
-    glob::Glob,
+    frame::{LendAnswer, Request},
     hex,
     identity::{AgentName, Identity},
     object::{Payload, classify},
     statement::{ACTIVITY_TYPE, PAYLOAD_TYPE, Statement},
+    terms::Terms,
     time::UnixTime,
 };
 use notme_local::{SocketFile, create_private_directory};
@@ -32,6 +32,7 @@ use crate::{
     agent_socket::{RUNS_NAME, SOCKET_NAME},
     client::{refuse_busy, serve_client},
     failure::Failure,
+    lent::Lent,
     server::{Server, is_ours},
 };
 
@@ -39,8 +40,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Loan {
     agent: AgentName,
-    terms: Terms,
-    refs: Option<Vec<Glob>>,
+    lent: Lent,
     left: Cell<u32>,
     statements_left: Cell<u32>,
 }
@@ -51,25 +51,20 @@ const STATEMENTS: u32 = 1000;
 const STATEMENTS_EACH: u32 = 8;
 
 impl Loan {
-    fn new(agent: AgentName, terms: Terms) -> Self {
-        let refs = terms.refs.as_ref();
+    fn new(agent: AgentName, lent: Lent) -> Self {
+        let signatures = lent.terms().signatures;
+        let statements = signatures.saturating_mul(STATEMENTS_EACH);
         Self {
             agent,
-            refs: refs.map(|refs| refs.iter().map(|text| Glob::new(text)).collect()),
-            left: Cell::new(terms.signatures),
-            statements_left: Cell::new(
-                terms
-                    .signatures
-                    .saturating_mul(STATEMENTS_EACH)
-                    .saturating_add(STATEMENTS),
-            ),
-            terms,
+            left: Cell::new(signatures),
+            statements_left: Cell::new(statements.saturating_add(STATEMENTS)),
+            lent,
         }
     }
 
-    /// Returns the activity.
-    pub(crate) fn activity(&self) -> &str {
-        &self.terms.activity
+    /// Returns what certificates say of it.
+    pub(crate) fn lent(&self) -> &Lent {
+        &self.lent
     }
 
     /// Checks that a request is within the terms.
@@ -82,9 +77,7 @@ impl Loan {
         body: &[u8],
         now: UnixTime,
     ) -> Result<(), Failure> {
-        if self.terms.until < now {
-            return Err(Failure::LoanOver("its time is over"));
-        }
+        check_until(self.lent.terms(), now)?;
         match request {
             Request::Sign { key, .. } => {
                 self.check_key(key)?;
@@ -137,13 +130,11 @@ impl Loan {
 
     /// Checks the refs that a payload names; what cannot be read is not signed anyway.
     fn check_refs(&self, payload: &[u8]) -> Result<(), Failure> {
-        let Some(refs) = &self.refs else {
+        let terms = self.lent.terms();
+        if terms.refs.is_none() {
             return Ok(());
-        };
-        let allows = |name: &[u8]| {
-            let name = str::from_utf8(name);
-            name.is_ok_and(|name| refs.iter().any(|glob| glob.matches(name)))
-        };
+        }
+        let allows = |name: &[u8]| str::from_utf8(name).is_ok_and(|name| terms.allow_ref(name));
         let is_allowed = match classify(payload) {
             Ok(Payload::Tag(tag)) => allows(&[b"refs/tags/", tag.name()].concat()),
             Ok(Payload::PushCertificate(push)) => {
@@ -170,9 +161,9 @@ impl Loan {
         };
         let activity = statement.predicate().get("activity");
         let named = |member: &str| activity.and_then(|it| it.get(member)?.as_str());
-        let is_own = |name: &str| name == self.activity();
+        let is_own = |name: &str| name == self.lent.activity();
         let is_begun_here = |id: &str| {
-            let below = id.strip_prefix(self.activity());
+            let below = id.strip_prefix(self.lent.activity());
             below.is_some_and(|below| below.starts_with('/'))
         };
         let is_within = named("id").is_some_and(|id| {
@@ -182,6 +173,17 @@ impl Loan {
             true => Ok(()),
             false => Err(BEYOND),
         }
+    }
+}
+
+/// Checks that a loan is not over.
+///
+/// # Errors
+/// [`Failure::LoanOver`].
+pub(crate) fn check_until(terms: &Terms, now: UnixTime) -> Result<(), Failure> {
+    match terms.until < now {
+        true => Err(Failure::LoanOver("its time is over")),
+        false => Ok(()),
     }
 }
 
@@ -198,14 +200,14 @@ impl Loans {
         &self,
         runtime: &Path,
         (agent, identity): (AgentName, Identity),
-        terms: Terms,
+        lent: Lent,
     ) -> Result<(Prepared, LendAnswer), Failure> {
         let mut tasks = self.0.borrow_mut();
         while tasks.try_join_next().is_some() {}
         if tasks.len() >= LOAN_LIMIT {
             return Err(Failure::Busy);
         }
-        let prepared = Prepared::new(runtime, Loan::new(agent, terms))?;
+        let prepared = Prepared::new(runtime, Loan::new(agent, lent))?;
         let socket = prepared.socket.path().to_str();
         let answer = LendAnswer {
             socket: socket

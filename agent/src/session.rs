@@ -6,7 +6,7 @@ use notme_core::{
     base64,
     certificate::Certificate,
     enrol::{
-        EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair,
+        AskedFor, EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair,
         OpenPgpCertification, PairRequest, PairResponse, RenewRequest, SCOPE_SIGN_GIT,
         enrol_preimage, issue_preimage, pair_preimage, peer_binding, renew_preimage,
     },
@@ -27,6 +27,7 @@ use crate::{
     chain::{Chain, ChainCheckError, Expected, check_expires_at},
     config::{AgentConfig, Profile},
     forms::{Form, OpenPgp, OpenPgpKey, SshSig},
+    lent::Lent,
     session_keys::SessionKeys,
 };
 
@@ -88,6 +89,15 @@ pub(crate) enum NoFormats {
     /// There is none.
     #[error("it issues pairs of X.509 certificates only")]
     Pairs,
+}
+
+/// What a certificate is to be for, beside the session.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound<'a> {
+    /// The only payload; without one, all that the terms of a loan allow.
+    pub(crate) payload_sha256: Option<&'a [u8; 32]>,
+    /// The loan.
+    pub(crate) lent: Option<&'a Lent>,
 }
 
 /// What an authority answered: what it granted, the roots it serves, of which only pinned ones
@@ -378,36 +388,40 @@ impl Session {
         }
     }
 
-    /// Builds the request for a certificate over one payload.
+    /// Builds the request for certificates that are bound to something.
     ///
     /// # Errors
     /// [`SignError`].
     pub(crate) fn issue_request(
         &self,
         authority: &AuthorityUrl,
-        format: Format,
-        (payload_sha256, activity): (&[u8; 32], Option<&str>),
+        formats: Vec<Format>,
+        bound: Bound<'_>,
         now: UnixTime,
     ) -> Result<IssueRequest, SignError> {
-        let formats = vec![format];
+        let activity = bound.lent.map(Lent::activity);
         let nonce = hex::encode(&nonce()?);
         let session = self.signing.leaf();
         let preimage = issue_preimage(
             authority.as_str(),
             &session.sha256(),
-            payload_sha256,
             &formats,
             &nonce,
             now,
-            activity,
+            AskedFor {
+                payload_sha256: bound.payload_sha256,
+                activity,
+                terms: bound.lent.map(Lent::der),
+            },
         );
         Ok(IssueRequest {
             session: base64::encode(session.der()),
-            payload_sha256: hex::encode(payload_sha256),
+            payload_sha256: bound.payload_sha256.map(|digest| hex::encode(digest)),
             formats,
             nonce,
             time: now,
             activity: activity.map(str::to_owned),
+            terms: bound.lent.map(|lent| lent.terms().clone()),
             proof: base64::encode_url(&self.keys.sign_ed25519(&preimage)?),
         })
     }
@@ -419,16 +433,20 @@ impl Session {
     pub(crate) fn accept_issued<F: Form>(
         &self,
         issued: &IssueResponse,
-        payload_sha256: &[u8; 32],
+        bound: Bound<'_>,
         config: &AgentConfig,
         now: UnixTime,
     ) -> Result<F::Certificate, ChainCheckError> {
         let text = issued.certificates.get(&F::format(config));
         let certificate = F::read(self, text.ok_or(ChainCheckError::Length)?)?;
-        if F::payload_digest(&certificate).as_ref() != Some(payload_sha256) {
+        if F::payload_digest(&certificate).as_ref() != bound.payload_sha256 {
             return Err(ChainCheckError::Payload);
         }
         let (_, not_after) = F::validity(&certificate);
+        let terms = bound.lent.map(Lent::terms);
+        if F::terms(&certificate) != terms || terms.is_some_and(|it| it.until < not_after) {
+            return Err(ChainCheckError::Terms);
+        }
         check_expires_at(not_after, issued.expires_at)?;
         F::check(self, &certificate, config, now)?;
         Ok(certificate)

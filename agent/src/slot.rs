@@ -11,6 +11,7 @@ use std::{
 
 use notme_core::{
     certificate::Certificate,
+    enrol::{Format, IssueResponse},
     frame::{Basis, Fallback, SessionState, SessionStatus},
     key::sha256,
     time::UnixTime,
@@ -30,9 +31,10 @@ use crate::{
     config::{AgentConfig, Wire},
     embedded::Embedded,
     failure::Failure,
-    forms::Form,
+    forms::{Cms, Form, OpenPgp, SshSig},
+    lent::Lent,
     session::{
-        Answer, Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request,
+        Answer, Bound, Granted, NoFormats, Opening, Session, Token, check_pinned, enrol_request,
         pair_request,
     },
     session_keys::SessionKeys,
@@ -83,8 +85,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) key: &'a str,
     /// The bytes.
     pub(crate) payload: &'a [u8],
-    /// The activity that they belong to, for the certificate to say so.
-    pub(crate) activity: Option<&'a str>,
+    /// The loan that they belong to, for the certificate to say so.
+    pub(crate) lent: Option<&'a Lent>,
 }
 
 /// The certificate that a payload is signed with.
@@ -168,8 +170,8 @@ impl Slot {
             .is_some_and(|session| session.opening() == Opening::Token && now <= session.ends_at())
     }
 
-    /// Returns a certificate to sign a payload with: one issued for it, or the session's own when
-    /// the authority cannot be asked.
+    /// Returns a certificate to sign a payload with: one issued for it, or the loan's or the
+    /// session's own when the authority cannot be asked. The session's says nothing of terms.
     ///
     /// # Errors
     /// [`Failure`]. An authority that says no is not asked to be ignored.
@@ -179,27 +181,24 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Credential<F::Certificate>, Failure> {
-        let bound = (&sha256(wanted.payload), wanted.activity);
+        let bound = Bound {
+            payload_sha256: Some(&sha256(wanted.payload)),
+            lent: wanted.lent,
+        };
         let mut session = self.session(around, deadline).await?;
         if F::of_session(&session, &self.config()).is_none() && session.missed_trust() {
             // Not there when the session began; it may be by now.
             session = self.renew(around, deadline).await?;
         }
-        let mut issued = self.issue::<F>(&session, bound, around, deadline).await;
-        if matches!(&issued, Err(failure) if is_loss(failure)) && self.opens_by_itself() {
-            // The authority forgot the session; where a new one costs nothing, get it.
-            session = self.enrol(None, around, deadline).await?;
-            issued = self.issue::<F>(&session, bound, around, deadline).await;
-        }
-        if matches!(&issued, Err(failure) if is_of_other_root(failure)) {
-            // The authority may have rotated its keys. Its trust document leads to the new ones,
-            // or it is not the one that is pinned.
-            session = self.renew(around, deadline).await?;
-            issued = self.issue::<F>(&session, bound, around, deadline).await;
-        }
+        let issue =
+            async |session: &Session| self.issue::<F>(session, bound, around, deadline).await;
+        let (session, issued) = self.asked(session, issue, around, deadline).await?;
         let absent = match issued {
             Ok(certificate) => {
                 reset(&self.fallback);
+                if let Some(lent) = wanted.lent {
+                    self.replenish::<F>(&session, lent, around, deadline).await;
+                }
                 return Ok(Credential {
                     session,
                     certificate,
@@ -211,18 +210,26 @@ impl Slot {
             Err(failure) => return Err(failure),
         };
         let now = (around.clock)();
-        let certificate = self.of_session::<F>(&session)?.clone();
+        let lent = wanted.lent;
+        let kept = lent.and_then(|lent| self.kept::<F>(&session, lent, now));
+        if kept.is_none() && lent.is_some_and(|lent| lent.terms().are_narrow()) {
+            return Err(self.no_terms(&absent));
+        }
+        let (whose, certificate) = match kept {
+            Some(certificate) => ("run's", certificate),
+            None => ("session", self.of_session::<F>(&session)?.clone()),
+        };
         let (first, last) = F::validity(&certificate);
         if now < first || last < now {
             return Err(self.no_certificate(absent));
         }
         F::check(&session, &certificate, &self.config(), now)?;
         let reason = match absent {
-            Failure::NoIssuance => absent.to_string(),
+            Failure::NoIssuance | Failure::TermsUnknown => absent.to_string(),
             absent => format!("authority unreachable ({absent})"),
         };
         let notice = format!(
-            "{reason}, signed with the session certificate; without a time stamp verifiers will \
+            "{reason}, signed with the {whose} certificate; without a time stamp verifiers will \
              see time basis `declared`"
         );
         count(&self.fallback, &notice, now);
@@ -232,6 +239,122 @@ impl Slot {
             basis: Basis::Declared,
             notice: Some(notice),
         })
+    }
+
+    /// Has an agent certified within the terms of a loan, so that its signatures need no authority
+    /// from then on, and returns its session.
+    ///
+    /// # Errors
+    /// [`Failure`]. An authority that is away, or knows no terms, is one only where they are
+    /// narrow.
+    pub(crate) async fn lend(
+        &self,
+        lent: &Lent,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<Rc<Session>, Failure> {
+        let session = self.session(around, deadline).await?;
+        let provide = async |session: &Session| self.provide(session, lent, around, deadline).await;
+        let (session, provided) = self.asked(session, provide, around, deadline).await?;
+        match provided {
+            Err(failure) if !is_absence(&failure) => Err(failure),
+            Err(failure) if lent.terms().are_narrow() => Err(self.no_terms(&failure)),
+            Ok(()) | Err(_) => Ok(session),
+        }
+    }
+
+    /// Asks something for a session; once more with another one, where that helps.
+    async fn asked<T>(
+        &self,
+        mut session: Rc<Session>,
+        question: impl AsyncFn(&Session) -> Result<T, Failure>,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<(Rc<Session>, Result<T, Failure>), Failure> {
+        let mut answer = question(&session).await;
+        if matches!(&answer, Err(failure) if is_loss(failure)) && self.opens_by_itself() {
+            // The authority forgot the session; where a new one costs nothing, get it.
+            session = self.enrol(None, around, deadline).await?;
+            answer = question(&session).await;
+        }
+        if matches!(&answer, Err(failure) if is_of_other_root(failure)) {
+            // The authority may have rotated its keys. Its trust document leads to the new ones,
+            // or it is not the one that is pinned.
+            session = self.renew(around, deadline).await?;
+            answer = question(&session).await;
+        }
+        Ok((session, answer))
+    }
+
+    /// Gets a loan's own certificates, of every form that the session has.
+    async fn provide(
+        &self,
+        session: &Session,
+        lent: &Lent,
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let config = self.config();
+        let mut formats = vec![Cms::format(&config)];
+        formats.extend(session.ssh().map(|_| SshSig::format(&config)));
+        formats.extend(session.openpgp().map(|_| OpenPgp::format(&config)));
+        let bound = Bound {
+            payload_sha256: None,
+            lent: Some(lent),
+        };
+        let issued = self
+            .issued(session, (&formats, bound), around, deadline)
+            .await?;
+        let now = (around.clock)();
+        let accept = Accept {
+            session,
+            issued: &issued,
+            config: &config,
+            now,
+        };
+        accept.keep::<Cms>(bound, lent)?;
+        if session.ssh().is_some() {
+            accept.keep::<SshSig>(bound, lent)?;
+        }
+        if session.openpgp().is_some() {
+            accept.keep::<OpenPgp>(bound, lent)?;
+        }
+        Ok(())
+    }
+
+    /// Gets a loan's own certificates anew when half of their time is over. They serve when the
+    /// authority is away, so that it is no failure when it is.
+    async fn replenish<F: Form>(
+        &self,
+        session: &Session,
+        lent: &Lent,
+        around: &Surroundings,
+        deadline: Instant,
+    ) {
+        let now = (around.clock)();
+        let is_fresh = |certificate: F::Certificate| {
+            let (first, last) = F::validity(&certificate);
+            let half = (last.secs() - first.secs()) / 2;
+            now.plus(half) <= last || last >= lent.terms().until.min(session.ends_at())
+        };
+        if !self.kept::<F>(session, lent, now).is_some_and(is_fresh) {
+            let _ = self.provide(session, lent, around, deadline).await;
+        }
+    }
+
+    /// Returns a loan's own certificate, as long as it can be used with the session.
+    fn kept<F: Form>(
+        &self,
+        session: &Session,
+        lent: &Lent,
+        now: UnixTime,
+    ) -> Option<F::Certificate> {
+        let certificate = F::kept(lent).borrow().clone()?;
+        let (first, last) = F::validity(&certificate);
+        let is_good = first <= now
+            && now <= last
+            && F::check(session, &certificate, &self.config(), now).is_ok();
+        is_good.then_some(certificate)
     }
 
     /// Returns the session's own certificate of a form.
@@ -342,12 +465,26 @@ impl Slot {
     async fn issue<F: Form>(
         &self,
         session: &Session,
-        bound: (&[u8; 32], Option<&str>),
+        bound: Bound<'_>,
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<F::Certificate, Failure> {
         // An authority that certified nothing in the form would not for a payload either.
         self.of_session::<F>(session)?;
+        let config = self.config();
+        let wanted = (&[F::format(&config)][..], bound);
+        let issued = self.issued(session, wanted, around, deadline).await?;
+        Ok(session.accept_issued::<F>(&issued, bound, &config, (around.clock)())?)
+    }
+
+    /// Asks for certificates that are bound to something, in some forms.
+    async fn issued(
+        &self,
+        session: &Session,
+        (formats, bound): (&[Format], Bound<'_>),
+        around: &Surroundings,
+        deadline: Instant,
+    ) -> Result<IssueResponse, Failure> {
         if self.config().wire == Wire::Pairs {
             return Err(Failure::NoIssuance);
         }
@@ -356,12 +493,17 @@ impl Slot {
         let issued = self
             .ask(around, deadline, async |timeout| {
                 let now = (around.clock)();
-                let format = F::format(&config);
-                let request = session.issue_request(&config.authority, format, bound, now)?;
+                let formats = formats.to_vec();
+                let request = session.issue_request(&config.authority, formats, bound, now)?;
                 Ok(self.client.issue(&request, timeout).await?)
             })
-            .await?;
-        Ok(session.accept_issued::<F>(&issued, bound.0, &config, (around.clock)())?)
+            .await;
+        issued.map_err(|failure| match failure {
+            Failure::Authority(error) if bound.lent.is_some() && error.is_request_malformed() => {
+                Failure::TermsUnknown
+            }
+            failure => failure,
+        })
     }
 
     /// Gives up at once on an authority that kept us waiting a moment ago.
@@ -612,6 +754,13 @@ impl Slot {
         }
     }
 
+    fn no_terms(&self, failure: &Failure) -> Failure {
+        Failure::NoTerms {
+            agent: self.config().name.clone(),
+            cause: failure.to_string(),
+        }
+    }
+
     fn no_session(&self) -> Failure {
         Failure::NoSession {
             agent: self.config().name.clone(),
@@ -623,6 +772,24 @@ impl Slot {
     fn opens_by_itself(&self) -> bool {
         let config = self.config();
         config.authority.is_local() || config.token.is_some()
+    }
+}
+
+/// What an authority issued within the terms of a loan.
+struct Accept<'a> {
+    session: &'a Session,
+    issued: &'a IssueResponse,
+    config: &'a AgentConfig,
+    now: UnixTime,
+}
+
+impl Accept<'_> {
+    fn keep<F: Form>(&self, bound: Bound<'_>, lent: &Lent) -> Result<(), ChainCheckError> {
+        let accepted =
+            self.session
+                .accept_issued::<F>(self.issued, bound, self.config, self.now)?;
+        F::kept(lent).replace(Some(accepted));
+        Ok(())
     }
 }
 
@@ -658,7 +825,8 @@ fn reset(row: &RefCell<Option<Fallback>>) {
 
 /// Tells whether the authority could not be asked, as opposed to having said no.
 fn is_absence(failure: &Failure) -> bool {
-    matches!(failure, Failure::Launch(_) | Failure::NoIssuance)
+    use Failure::{Launch, NoIssuance, TermsUnknown};
+    matches!(failure, Launch(_) | NoIssuance | TermsUnknown)
         || matches!(failure, Failure::Authority(error) if error.is_absence())
 }
 

@@ -100,6 +100,9 @@ pub enum Refusal {
     /// The store cannot be used now; whether something was spent is not known.
     #[error("the authority cannot use its store now; try again")]
     StoreUnavailable,
+    /// The terms are beyond their limits, or over; or there are none where no payload is named.
+    #[error("`terms` are within their limits and not over, and there where no payload is named")]
+    TermsMalformed,
     /// The token has expired.
     #[error("the token has expired")]
     TokenExpired,
@@ -150,6 +153,7 @@ impl Refusal {
             Self::SessionRevoked => "session-revoked",
             Self::SessionUnknown => "session-unknown",
             Self::StoreUnavailable => "store-unavailable",
+            Self::TermsMalformed => "terms-malformed",
             Self::TimeSkewed => "time-skewed",
             Self::TokenExpired => "token-expired",
             Self::TokenRequired => "token-required",
@@ -168,7 +172,8 @@ impl Refusal {
             | Self::NonceMalformed
             | Self::PayloadMalformed
             | Self::RequestMalformed
-            | Self::ScopeUnknown => 400,
+            | Self::ScopeUnknown
+            | Self::TermsMalformed => 400,
             Self::OidcTokenInvalid
             | Self::ProofInvalid
             | Self::SessionCertificateExpired

@@ -443,13 +443,13 @@ pub(crate) enum IssuedKind {
     SessionSsh,
     /// The OpenPGP certification of the session.
     SessionOpenPgp,
-    /// Issuance-bound, Ed25519.
+    /// For one payload or within terms, Ed25519.
     X509,
-    /// Issuance-bound, P-256.
+    /// Likewise, P-256.
     X509Interop,
-    /// Issuance-bound, OpenSSH.
+    /// Likewise, OpenSSH.
     Ssh,
-    /// Issuance-bound, OpenPGP.
+    /// Likewise, OpenPGP.
     OpenPgp,
     /// An access token: its serial is its `jti`, its key the one it is bound to.
     AccessToken,

@@ -238,6 +238,7 @@ impl Sessions {
             scopes: &["sign:git".to_owned()],
             session: [seed; 32],
             permits: &[],
+            terms: None,
         };
         let certificate = certificate.sign(&self.ssh).expect("the template is fine");
         let data = Prehash::of(HashAlgorithm::Sha512, payload).signed_data("git");

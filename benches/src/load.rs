@@ -15,7 +15,8 @@ use notme_core::{
     base64,
     certificate::Certificate,
     enrol::{
-        EnrolRequest, EnrolResponse, Format, IssueRequest, KeyPair, enrol_preimage, issue_preimage,
+        AskedFor, EnrolRequest, EnrolResponse, Format, IssueRequest, KeyPair, enrol_preimage,
+        issue_preimage,
     },
     hex,
     key::{Signer as _, sha256},
@@ -358,21 +359,25 @@ impl Caller {
     fn issue_request(&self, site: &Site, nonce: usize) -> Vec<u8> {
         let mut request = IssueRequest {
             session: base64::encode(self.certificate.der()),
-            payload_sha256: hex::encode(&sha256(&nonce.to_be_bytes())),
+            payload_sha256: Some(hex::encode(&sha256(&nonce.to_be_bytes()))),
             formats: vec![Format::X509],
             nonce: format!("{nonce:032x}"),
             time: now(),
             activity: None,
+            terms: None,
             proof: String::new(),
         };
         let image = issue_preimage(
             &site.url,
             &self.certificate.sha256(),
-            &sha256(&nonce.to_be_bytes()),
             &request.formats,
             &request.nonce,
             request.time,
-            None,
+            AskedFor {
+                payload_sha256: Some(&sha256(&nonce.to_be_bytes())),
+                activity: None,
+                terms: None,
+            },
         );
         request.proof = base64::encode_url(&self.signing.sign(&image).expect("the key signs"));
         let body = serde_json::to_vec(&request).expect("a request is JSON");

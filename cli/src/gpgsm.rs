@@ -180,6 +180,9 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::IdentityMissing
         | Code::ScopeMissing
         | Code::NotAuthorised
+        | Code::TermsRepository
+        | Code::TermsRef
+        | Code::TermsPath
         | Code::CommitterMismatch
         | Code::LevelTooLow
         | Code::PolicyNotAuthorised
@@ -211,6 +214,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TrustStale
         | Code::PolicyUnreadable
         | Code::AcceptanceMissing
+        | Code::TermsUnchecked
         | Code::TimeNotShown
         | Code::ParentUndecided
         // Of statements; git asks about none.

@@ -14,6 +14,7 @@ use crate::{
     key::{Hash, KeyError, KeyId, PublicKey, SignatureError, sha256},
     oid,
     pem::{self, PemError},
+    terms::Terms,
     time::UnixTime,
 };
 
@@ -77,6 +78,7 @@ struct Extensions {
     peer_binding: Option<[u8; 32]>,
     payload_digest: Option<[u8; 32]>,
     activity: Option<String>,
+    terms: Option<Terms>,
     oidc_issuer: Option<String>,
     oidc_issuer_of_old: Option<String>,
     unknown_critical: Option<ObjectIdentifier>,
@@ -346,6 +348,11 @@ impl Certificate {
         self.extensions.activity.as_deref()
     }
 
+    /// Returns what else limits what it may sign.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.extensions.terms.as_ref()
+    }
+
     /// Returns who told the authority whose certificate it is: the issuer of an OpenID Connect
     /// token. Meaningful only at a Sigstore authority (Fulcio). Two of them that differ are none.
     pub fn oidc_issuer(&self) -> Option<&str> {
@@ -517,6 +524,7 @@ impl Extensions {
             oid::NOTME_ACTIVITY => {
                 self.activity = Some(Reader::only(value, UTF8_STRING)?.utf8()?.to_owned());
             }
+            oid::NOTME_TERMS => self.terms = Some(Terms::from_der(value)?),
             oid::FULCIO_ISSUER => {
                 self.oidc_issuer = Some(Reader::only(value, UTF8_STRING)?.utf8()?.to_owned());
             }

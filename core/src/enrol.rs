@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::{AgentName, Identity},
     key::{KeyId, PublicKey, sha256},
+    terms::Terms,
     time::UnixTime,
 };
 
@@ -175,14 +176,15 @@ pub struct PairResponse {
     pub expires_at: UnixTime,
 }
 
-/// `POST /v1/issue`: a certificate for one payload.
+/// `POST /v1/issue`: a certificate for one payload, or for all that terms allow.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssueRequest {
     /// The session's Ed25519 signing certificate, DER in base64.
     pub session: String,
-    /// SHA-256 of the payload, in hex.
-    pub payload_sha256: String,
+    /// SHA-256 of the payload, in hex. Absent only where there are terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_sha256: Option<String>,
     /// The forms wanted.
     pub formats: Vec<Format>,
     /// 32 hex digits, never used before in this session.
@@ -192,6 +194,9 @@ pub struct IssueRequest {
     /// The activity it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<String>,
+    /// What else is to limit what the certificates sign. They end with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// Ed25519 over [`issue_preimage`], in base64url.
     pub proof: String,
 }
@@ -259,27 +264,42 @@ pub fn pair_preimage(mtls: &PublicKey, signing: &PublicKey, token: &str) -> Vec<
     .concat()
 }
 
+/// What an issuance is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor<'a> {
+    /// The payload's digest, where it is for one.
+    pub payload_sha256: Option<&'a [u8; 32]>,
+    /// The activity.
+    pub activity: Option<&'a str>,
+    /// The terms, as DER.
+    pub terms: Option<&'a [u8]>,
+}
+
 /// Returns what the proof of an issuance signs.
 pub fn issue_preimage(
     authority_url: &str,
     session_sha256: &[u8; 32],
-    payload_sha256: &[u8; 32],
     formats: &[Format],
     nonce: &str,
     time: UnixTime,
-    activity: Option<&str>,
+    asked: AskedFor<'_>,
 ) -> Vec<u8> {
     let formats: Vec<&str> = formats.iter().map(|format| format.as_str()).collect();
-    framed(&[
+    let formats = formats.join(",");
+    let time = time.secs().to_be_bytes();
+    let mut fields: Vec<&[u8]> = vec![
         ISSUE_LABEL.as_bytes(),
         authority_url.as_bytes(),
         session_sha256,
-        payload_sha256,
-        formats.join(",").as_bytes(),
+        asked.payload_sha256.map_or(&[], |digest| digest),
+        formats.as_bytes(),
         nonce.as_bytes(),
-        &time.secs().to_be_bytes(),
-        activity.unwrap_or_default().as_bytes(),
-    ])
+        &time,
+        asked.activity.unwrap_or_default().as_bytes(),
+    ];
+    // Without, it is what it was before there were any.
+    fields.extend(asked.terms);
+    framed(&fields)
 }
 
 /// Returns what the proof of a renewal signs.

@@ -11,7 +11,7 @@ mod message;
 pub use message::{
     ArmoredAnswer, AttestAnswer, Basis, CredentialsAnswer, Fallback, LendAnswer, MemoryProtection,
     Purpose, Refusal, Request, Response, SessionState, SessionStatus, SessionsAnswer, SignAnswer,
-    SignatureKind, StatusAnswer, StopAnswer, Terms,
+    SignatureKind, StatusAnswer, StopAnswer,
 };
 
 /// The protocol version we speak.

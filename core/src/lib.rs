@@ -34,6 +34,7 @@ pub mod rekor;
 pub mod sigstore_root;
 pub mod ssh;
 pub mod statement;
+pub mod terms;
 pub mod time;
 pub mod timestamp;
 pub mod trust;

@@ -85,4 +85,6 @@ oids! {
     NOTME_ACTIVITY = "1.3.6.1.4.1.99999.1.17";
     /// Ours: the policy of an authority's time stamps.
     NOTME_TIME_STAMP_POLICY = "1.3.6.1.4.1.99999.1.18";
+    /// Ours: the terms.
+    NOTME_TERMS = "1.3.6.1.4.1.99999.1.19";
 }

@@ -11,6 +11,7 @@ use crate::{
     identity::Identity,
     key::{Algorithm, PublicKey, SignError, Signer, sha256},
     oid,
+    terms::{Terms, TermsError},
     time::UnixTime,
 };
 use der::oid::ObjectIdentifier;
@@ -79,6 +80,8 @@ pub struct LeafTemplate<'a> {
     pub payload_digest: Option<[u8; 32]>,
     /// The activity it is issued for.
     pub activity: Option<&'a str>,
+    /// What else limits what it may sign.
+    pub terms: Option<&'a Terms>,
 }
 
 /// Builds a self-signed root: CA, pathlen 1, keyCertSign and cRLSign.
@@ -242,6 +245,9 @@ fn leaf_extensions(template: &LeafTemplate<'_>) -> Result<Vec<u8>, ProfileError>
     if let Some(activity) = template.activity {
         add(oid::NOTME_ACTIVITY, false, &utf8(activity));
     }
+    if let Some(terms) = template.terms {
+        add(oid::NOTME_TERMS, false, &terms.to_der()?);
+    }
     add(oid::SUBJECT_ALT_NAME, true, &sequence(&[&identity]));
     add(
         oid::SUBJECT_KEY_ID,
@@ -360,6 +366,9 @@ pub enum ProfileError {
     /// The signing key is not the issuer's, or of a kind we do not issue with.
     #[error("the signing key is not the issuer's")]
     IssuerKey,
+    /// The terms are beyond their limits.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// The issuer's key could not be used.
     #[error(transparent)]
     Sign(#[from] SignError),

@@ -10,9 +10,10 @@ use notme_core::{
     frame::{
         ArmoredAnswer, AttestAnswer, CredentialsAnswer, Frame, FrameError, LendAnswer, Purpose,
         Refusal, Request, Response, SessionStatus, SessionsAnswer, SignAnswer, SignatureKind,
-        StatusAnswer, StopAnswer, Terms,
+        StatusAnswer, StopAnswer,
     },
     identity::AgentName,
+    terms::Terms,
 };
 use notme_local::DirectoryError;
 use serde::de::DeserializeOwned;
@@ -92,9 +93,18 @@ impl AgentClient {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn lend(&mut self, agent: &AgentName, terms: Terms) -> Result<LendAnswer, ClientError> {
-        let agent = agent.clone();
-        self.call(&Request::Lend { agent, terms }, Vec::new())
+    pub fn lend(
+        &mut self,
+        agent: &AgentName,
+        activity: &str,
+        terms: Terms,
+    ) -> Result<LendAnswer, ClientError> {
+        let request = Request::Lend {
+            agent: agent.clone(),
+            activity: activity.to_owned(),
+            terms,
+        };
+        self.call(&request, Vec::new())
     }
 
     /// Asks about the process and its sessions.

@@ -5,6 +5,7 @@ use notme_core::{
     identity::Identity,
     key::{Algorithm, PublicKey, Signer, sha256},
     profile::{CaTemplate, LeafKind, LeafTemplate, build_ca, build_leaf},
+    terms::Terms,
     time::UnixTime,
     trust::{Handover, Retirement, Root, TrustDocument},
 };
@@ -123,6 +124,7 @@ impl TestAuthority {
             binding: [0xb1; 32],
             payload_digest: spec.payload_digest,
             activity: spec.activity.as_deref(),
+            terms: spec.terms.as_ref(),
         };
         build_leaf(&template, issuer_key).expect("the spec fits the leaf profile")
     }
@@ -227,6 +229,8 @@ pub struct LeafSpec {
     pub payload_digest: Option<[u8; 32]>,
     /// The activity id.
     pub activity: Option<String>,
+    /// The terms.
+    pub terms: Option<Terms>,
 }
 
 impl LeafSpec {
@@ -268,6 +272,7 @@ impl Default for LeafSpec {
             epoch: 1,
             payload_digest: None,
             activity: None,
+            terms: None,
         }
     }
 }

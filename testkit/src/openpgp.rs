@@ -7,6 +7,7 @@ use notme_core::{
         ArmorKind, AuthorityKeyTemplate, CertifiedKey, SessionKey, SessionSubject, Statement,
         ToBeSigned, TrustedKey, armor, build_authority_key, certify,
     },
+    terms::Terms,
     time::UnixTime,
     trust::OpenPgpCa,
 };
@@ -41,6 +42,8 @@ pub struct OpenPgpSession {
     pub scopes: Vec<String>,
     /// Its serial number.
     pub serial: [u8; 16],
+    /// What else limits what it may sign.
+    pub terms: Option<Terms>,
 }
 
 impl OpenPgpAuthority {
@@ -83,6 +86,7 @@ impl OpenPgpAuthority {
             session: [9; 32],
             payload_sha256: payload.map(sha256),
             activity: None,
+            terms: session.terms.as_ref(),
         };
         let subject = session.subject();
         let certification = certify(&subject, &statement, &self.certificate, &self.key)
@@ -110,6 +114,13 @@ impl OpenPgpSession {
             issued_at: NOW,
             scopes: vec!["sign:git".to_owned()],
             serial: [7; 16],
+            terms: Some(Terms {
+                repository: None,
+                refs: None,
+                paths: None,
+                signatures: 10,
+                until: NOW.plus(3600),
+            }),
         }
     }
 

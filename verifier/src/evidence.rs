@@ -174,12 +174,14 @@ impl Evidence {
     /// [`Unproven`] with the code of the first step that failed.
     pub fn from_detached(payload: &[u8], signature: &[u8]) -> Result<Self, Unproven> {
         Self::read(payload, signature, |payload| {
-            let declared = match object::classify(payload)? {
-                Payload::Commit(commit) => Some(commit.committer_time()),
-                Payload::Tag(tag) => tag.tagger().and_then(|tagger| tagger.time()),
-                Payload::PushCertificate(push) => Some(push.pushed_at()),
-            };
-            Ok((declared, Names::default()))
+            Ok(match object::classify(payload)? {
+                Payload::Commit(commit) => (Some(commit.committer_time()), Names::default()),
+                Payload::Tag(tag) => {
+                    let made = tag.tagger().and_then(|tagger| tagger.time());
+                    (made, Names::new(None, Some(tag.name())))
+                }
+                Payload::PushCertificate(push) => (Some(push.pushed_at()), Names::default()),
+            })
         })
     }
 

@@ -191,6 +191,10 @@ const fn step_of(code: Code) -> u8 {
         Code::TrustStale | Code::RootRetired | Code::RootNotYetUsed | Code::Revoked => 5,
         Code::NotAuthorised
         | Code::PolicyUnreadable
+        | Code::TermsRepository
+        | Code::TermsRef
+        | Code::TermsPath
+        | Code::TermsUnchecked
         | Code::CommitterMismatch
         | Code::LevelTooLow
         | Code::AcceptanceMissing
@@ -339,10 +343,35 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
 }
 
 fn allowed_text(judgement: &Judgement) -> String {
-    match judgement.rule() {
+    let rule = match judgement.rule() {
         Some(rule) => format!("The policy's rule `{rule}` lets this identity sign."),
         None => "No rule was needed.".to_owned(),
-    }
+    };
+    rule + &terms_text(judgement)
+}
+
+/// Says what the certificate's terms are, and which of them nobody could look at.
+fn terms_text(judgement: &Judgement) -> String {
+    let Some(terms) = judgement.terms() else {
+        return String::new();
+    };
+    let patterns = |name: &str, list: &Option<Vec<String>>| {
+        let list = list.as_ref()?.join("`, `");
+        Some(format!("{name} `{list}`"))
+    };
+    let said = [
+        (terms.repository.as_ref()).map(|name| format!("repository `{name}`")),
+        patterns("refs", &terms.refs),
+        patterns("paths", &terms.paths),
+        Some(format!("at most {} signatures", terms.signatures)),
+        Some(format!("until {}", terms.until)),
+    ];
+    let said: Vec<_> = said.into_iter().flatten().collect();
+    let unchecked = match judgement.unchecked() {
+        [] => String::new(),
+        names => format!(" Not checked: {}.", names.join(", ")),
+    };
+    format!(" Its certificate is for {}.{unchecked}", said.join(", "))
 }
 
 fn verdict_text(verdict: Verdict) -> String {
@@ -390,6 +419,12 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         }
         Some(TimeBasis::Witnessed) | None => "when it was written".to_owned(),
     });
+    if let Some(terms) = judgement.terms() {
+        limits.push(format!(
+            "that no more than {} objects were signed in that activity: the key agent counts them, and nobody sees those that were rewritten",
+            terms.signatures
+        ));
+    }
     limits.push(
         "what happened since the trust document was fetched: a later revocation is not known here"
             .to_owned(),

@@ -16,6 +16,7 @@ use notme_core::{
     dsse::Envelope,
     key::KeyId,
     object::{HashKind, ObjectKind},
+    terms::Terms,
     time::UnixTime,
     trust::is_until,
 };
@@ -29,6 +30,7 @@ use crate::{
     order::Order,
     policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
+    report::escape,
     repository::{ChangedPaths, ObjectId},
     standing::{Standing, Vouched},
     standings::Standings,
@@ -237,11 +239,17 @@ impl<'p> Judge<'p> {
         self.decide(examined, Order::Unknown)
     }
 
-    /// As [`Self::judge_detached`], of a push certificate, for one of the refs that it moves. It
-    /// names no committer, changes no path, and nobody states anything about it.
-    pub fn judge_push(&self, payload: &[u8], signature: &[u8], reference: &str) -> Judgement {
+    /// As [`Self::judge_detached`], of a push certificate, for one of the refs that it moves, in a
+    /// repository with these names. It names no committer, changes no path, and nobody states
+    /// anything about it.
+    pub fn judge_push(
+        &self,
+        (payload, signature): (&[u8], &[u8]),
+        reference: &str,
+        names: &[String],
+    ) -> Judgement {
         let examined = self.examine(Evidence::from_detached(payload, signature));
-        self.decide_in(&examined, Order::Unknown, &Pushed(reference))
+        self.decide_in(&examined, Order::Unknown, &Pushed { reference, names })
     }
 
     /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
@@ -288,11 +296,11 @@ impl<'p> Judge<'p> {
         evidence: Result<Evidence, Unproven>,
     ) -> Examined {
         let signed = evidence.and_then(|evidence| {
-            let names = self
-                .asks_around()
-                .then(|| Box::new(evidence.names().clone()));
+            let established = evidence.establish(&self.anchors, &self.standings)?;
+            let asks_around = self.asks_around() || established.standing.terms().is_some();
+            let names = asks_around.then(|| Box::new(evidence.names().clone()));
             Ok(Signed {
-                established: evidence.establish(&self.anchors, &self.standings)?,
+                established,
                 declared: evidence.declared(),
                 names,
                 is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
@@ -392,6 +400,7 @@ impl<'p> Judge<'p> {
         judgement.judged = Some((judged.basis, judged.at));
         let still_good = self.check_time(signed, vouched, judged)?;
         let rule = self.check_allowed(signed, judged, around)?;
+        judgement.unchecked = self.check_terms(signed, around)?;
         Ok(match still_good {
             StillGood::Unrevoked => rule,
             StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
@@ -496,11 +505,64 @@ impl<'p> Judge<'p> {
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
         let until = signed.standing().not_after().min(vouched.issuers_until);
+        let terms = signed.standing().terms();
+        let until = terms.map_or(until, |terms| until.min(terms.until));
         if judged.latest.plus(-skew) > until {
             let detail = format!("judged at {}, valid until {until}", judged.latest);
             return Err(Refusal::new(Code::CertificateExpired, detail));
         }
         Ok(())
+    }
+
+    /// Checks that the object is where the terms of its certificate allow it, whatever the policy
+    /// does, and returns what of them nobody can look at here.
+    fn check_terms(
+        &self,
+        signed: &Signed,
+        around: &dyn Surroundings,
+    ) -> Result<Vec<&'static str>, Refusal> {
+        let mut unchecked = Vec::new();
+        // A statement is on no ref and changes nothing.
+        let terms = signed.standing().terms();
+        let Some(terms) = terms.filter(|_| signed.established.format.is_some()) else {
+            return Ok(unchecked);
+        };
+        if let Some(wanted) = &terms.repository {
+            let names = match self.policy().repository_names() {
+                [] => around.repository_names(),
+                names => names,
+            };
+            if names.is_empty() {
+                unchecked.push(REPOSITORY_UNCHECKED);
+            } else if !names.contains(wanted) {
+                let (wanted, names) = (escape(wanted), escape(&names.join("`, `")));
+                let detail = format!("it is for `{wanted}`, and this is `{names}`");
+                return Err(Refusal::new(Code::TermsRepository, detail));
+            }
+        }
+        match around.reference() {
+            _ if terms.refs.is_none() => {}
+            None => unchecked.push(REF_UNCHECKED),
+            Some(name) if terms.allow_ref(name) || is_merged_by_another(signed, around) => {}
+            Some(name) => {
+                let detail = format!("not for {}", escape(name));
+                return Err(Refusal::new(Code::TermsRef, detail));
+            }
+        }
+        // A tag changes nothing.
+        let is_tag = (signed.names.as_ref()).is_some_and(|names| names.tag.is_some());
+        if terms.paths.is_none() || is_tag {
+            return Ok(unchecked);
+        }
+        let changes = around.changes()?.ok_or(Code::TermsUnchecked)?;
+        let mut paths = changes.paths().iter();
+        match paths.find(|path| !terms.allow_path(path)) {
+            Some(path) => {
+                let detail = format!("not for `{}`", escape(path));
+                Err(Refusal::new(Code::TermsPath, detail))
+            }
+            None => Ok(unchecked),
+        }
     }
 
     fn check_allowed(
@@ -521,6 +583,10 @@ impl<'p> Judge<'p> {
     }
 }
 
+/// What of a certificate's terms could not be looked at, as reports name it.
+const REF_UNCHECKED: &str = "ref";
+const REPOSITORY_UNCHECKED: &str = "repository";
+
 /// Where nothing is known of what is around an object, but perhaps for the ref.
 struct Nowhere {
     reference: Option<String>,
@@ -529,6 +595,10 @@ struct Nowhere {
 impl Surroundings for Nowhere {
     fn footing(&self) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn repository_names(&self) -> &[String] {
+        &[]
     }
 
     fn reference(&self) -> Option<&str> {
@@ -557,15 +627,23 @@ impl Surroundings for Nowhere {
 }
 
 /// A push, as far as it moves one ref.
-struct Pushed<'r>(&'r str);
+struct Pushed<'r> {
+    reference: &'r str,
+    /// Those of the repository.
+    names: &'r [String],
+}
 
 impl Surroundings for Pushed<'_> {
     fn footing(&self) -> Result<(), Refusal> {
         Ok(())
     }
 
+    fn repository_names(&self) -> &[String] {
+        self.names
+    }
+
     fn reference(&self) -> Option<&str> {
-        Some(self.0)
+        Some(self.reference)
     }
 
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
@@ -593,6 +671,19 @@ impl Examined {
     /// Returns what a tag calls itself, when a rule may ask.
     pub(crate) fn tag(&self) -> Option<&str> {
         self.0.as_ref().ok()?.names.as_ref()?.tag.as_deref()
+    }
+
+    /// Tells whether it is signed within terms, so that what is around it counts.
+    pub(crate) fn has_terms(&self) -> bool {
+        let signed = self.0.as_ref();
+        signed.is_ok_and(|signed| signed.standing().terms().is_some())
+    }
+
+    /// Tells whether its terms are for other refs, so that it takes somebody else to bring it there.
+    pub(crate) fn is_beyond(&self, reference: Option<&str>) -> bool {
+        let terms = self.0.as_ref().ok().and_then(|it| it.standing().terms());
+        let beyond = |terms: &Terms| reference.is_some_and(|name| !terms.allow_ref(name));
+        terms.is_some_and(beyond)
     }
 
     /// Tells whether it stays so as long as policy and trust are the same. What could not be
@@ -670,6 +761,14 @@ impl Signed {
     }
 }
 
+/// Tells whether somebody else, whose signature holds, took the object along into another line:
+/// what goes there is for that merge to say, which is judged by itself.
+fn is_merged_by_another(signed: &Signed, around: &dyn Surroundings) -> bool {
+    let own = signed.standing().identity();
+    let mergers = around.mergers();
+    mergers.iter().any(|by| Some(by.identity.as_str()) != own)
+}
+
 fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
     if judged.basis >= floor {
         return Ok(());
@@ -742,6 +841,8 @@ pub struct Judgement {
     merge_tags: MergeTags,
     order: Order,
     rule: Option<Arc<str>>,
+    /// What of the certificate's terms could not be looked at.
+    unchecked: Vec<&'static str>,
     policy: Option<Arc<str>>,
     /// Why it would not be accepted, when something above the rules accepts it.
     excused: Option<Code>,
@@ -842,6 +943,19 @@ impl Judgement {
         self.order
     }
 
+    /// Returns what else limits what the certificate may sign, when a trusted authority vouches for
+    /// the signer.
+    pub fn terms(&self) -> Option<&Terms> {
+        let standing = self.standing()?;
+        standing.authority_kid().and(standing.terms())
+    }
+
+    /// Returns what of these limits could not be looked at: `ref` where none was asked about,
+    /// `repository` where it has no name.
+    pub fn unchecked(&self) -> &[&'static str] {
+        &self.unchecked
+    }
+
     /// Returns the rule of the policy that allowed it.
     pub fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
@@ -920,6 +1034,7 @@ impl Judgement {
             merge_tags: None,
             order: Order::Unknown,
             rule: None,
+            unchecked: Vec::new(),
             policy: None,
             excused: None,
         }

@@ -519,7 +519,7 @@ impl<'a> Lineage<'a> {
     /// [`RepositoryError`] when the walk cannot begin.
     pub fn judge_push(
         &self,
-        (payload, signature): (&[u8], &[u8]),
+        signed: (&[u8], &[u8]),
         reference: &str,
         main: Option<Main>,
         statements: Option<&dyn Statements>,
@@ -532,7 +532,8 @@ impl<'a> Lineage<'a> {
             Some(None) => return Ok(Judgement::refused(main_is_not_accepted())),
             None => &self.policies.first,
         };
-        let judgement = policy.judge.judge_push(payload, signature, reference);
+        let names = self.repository.known_as();
+        let judgement = policy.judge.judge_push(signed, reference, &names);
         Ok(judgement.by(Arc::clone(&policy.digest)))
     }
 

@@ -70,6 +70,8 @@ pub struct Policy {
     /// Objects that revocations do not take back.
     known_good: BTreeSet<String>,
     gates: Vec<Gate>,
+    /// The repository's, for certificates that are for one.
+    repository: Vec<String>,
     /// What a reader should know who thinks that all is well.
     remarks: Vec<Remark>,
     text: Box<str>,
@@ -207,6 +209,7 @@ impl Policy {
             max_trust_age_seconds: None,
             known_good: BTreeSet::new(),
             gates: Vec::new(),
+            repository: Vec::new(),
             remarks: Vec::new(),
             digest: sha256(text.as_bytes()),
             text: text.into(),
@@ -233,6 +236,7 @@ impl Policy {
             max_trust_age_seconds: self.max_trust_age_seconds,
             known_good: BTreeSet::new(),
             gates: Vec::new(),
+            repository: self.repository.clone(),
             remarks: Vec::new(),
             text: self.text.clone(),
             digest: self.digest,
@@ -256,6 +260,11 @@ impl Policy {
             listed: self.listed.clone(),
             listed_floor: self.floor.unwrap_or(TimeBasis::Declared),
         }
+    }
+
+    /// Returns the names of the repository that the policy is for, if it says so.
+    pub(crate) fn repository_names(&self) -> &[String] {
+        &self.repository
     }
 
     /// Returns the commits at which history is taken as it is.

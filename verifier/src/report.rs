@@ -18,6 +18,7 @@ mod signer;
 
 use std::io::{self, Write};
 
+use notme_core::terms::Terms;
 use serde::Serialize;
 
 use crate::{
@@ -83,6 +84,7 @@ pub struct ObjectReport<'a> {
     time_basis: Option<TimeBasis>,
     judged_at: Option<String>,
     certificate: Option<CertificateReport>,
+    terms: Option<TermsReport<'a>>,
     attestations: &'a [AttestationReport],
     timestamp: Option<TimeStampReport>,
     log_entry: Option<LogEntryReport>,
@@ -129,6 +131,29 @@ struct CertificateReport {
     not_before: String,
     not_after: String,
     serial: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TermsReport<'a> {
+    repository: Option<&'a str>,
+    refs: Option<&'a [String]>,
+    paths: Option<&'a [String]>,
+    signatures: u32,
+    until: String,
+    not_checked: &'a [&'static str],
+}
+
+impl<'a> TermsReport<'a> {
+    fn of(terms: &'a Terms, not_checked: &'a [&'static str]) -> Self {
+        Self {
+            repository: terms.repository.as_deref(),
+            refs: terms.refs.as_deref(),
+            paths: terms.paths.as_deref(),
+            signatures: terms.signatures,
+            until: terms.until.to_string(),
+            not_checked,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -239,6 +264,7 @@ impl<'a> ObjectReport<'a> {
                 not_after: standing.not_after().to_string(),
                 serial: standing.serial_hex(),
             }),
+            terms: (judgement.terms()).map(|terms| TermsReport::of(terms, judgement.unchecked())),
             attestations: &[],
             timestamp: judgement.time_stamp().map(TimeStampReport::of),
             log_entry: judgement.log_entry().map(LogEntryReport::of),
@@ -412,6 +438,12 @@ fn facts(
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.to_string());
+    }
+    if !judgement.unchecked().is_empty() {
+        fields.push(format!(
+            "terms not checked: {}",
+            judgement.unchecked().join(", ")
+        ));
     }
     if let Some(attested) = attested {
         fields.extend(attested.level.map(|level| level_of(attested, level)));

@@ -30,7 +30,10 @@ use gix::{
     revision::plumbing::{Spec, merge_base},
     revwalk::Graph as CommitGraph,
 };
-use notme_core::object::{HashKind, ObjectKind};
+use notme_core::{
+    object::{HashKind, ObjectKind},
+    terms::repository_name,
+};
 
 pub(crate) use self::{
     blame::{Asked, Blame, Blamed},
@@ -179,6 +182,17 @@ impl Repository {
             .string(name)
             .filter(|_| is_alone && is_shared && is_ours)?;
         String::from_utf8(value.into()).ok()
+    }
+
+    /// Returns the names that its own configuration gives it: those of `notme.repository`, else that
+    /// of the remote `origin`. One that was cloned from this machine has none.
+    pub fn known_as(&self) -> Vec<String> {
+        let config = self.inner.config_snapshot();
+        let own = config.plumbing().strings("notme.repository");
+        let urls = own.or_else(|| Some(vec![config.plumbing().string("remote.origin.url")?]));
+        let urls = urls.unwrap_or_default();
+        let names = urls.iter().map(|url| url.to_str_lossy());
+        names.filter_map(|name| repository_name(&name)).collect()
     }
 
     /// Tells whether there are replace refs, which git follows and we do not.

@@ -31,6 +31,8 @@ pub(crate) struct Ground<'a> {
     statements: Option<&'a dyn Statements>,
     reference: Option<&'a str>,
     main: Option<&'a Main>,
+    /// The repository's own, once somebody asks.
+    names: OnceCell<Vec<String>>,
     /// The commits that the branch has which others start from.
     of_main: OnceCell<HashSet<usize>>,
     children: OnceCell<Vec<Vec<usize>>>,
@@ -51,6 +53,7 @@ impl<'a> Ground<'a> {
             statements,
             reference: selection.reference(),
             main: selection.main(),
+            names: OnceCell::new(),
             of_main: OnceCell::new(),
             children: OnceCell::new(),
             numbers: OnceCell::new(),
@@ -64,7 +67,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Returns the ref that a commit is for.
-    fn reference_of(&self, number: usize) -> Option<&'a str> {
+    pub(crate) fn reference_of(&self, number: usize) -> Option<&'a str> {
         let Some(main) = self.main else {
             return self.reference;
         };
@@ -239,6 +242,11 @@ impl<'a> Scene<'a> {
 impl Surroundings for Scene<'_> {
     fn footing(&self) -> Result<(), Refusal> {
         self.footing.clone().map_or(Ok(()), Err)
+    }
+
+    fn repository_names(&self) -> &[String] {
+        let ground = self.ground;
+        ground.names.get_or_init(|| ground.repository.known_as())
     }
 
     fn reference(&self) -> Option<&str> {

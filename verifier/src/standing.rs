@@ -10,6 +10,7 @@ use notme_core::{
     hex,
     key::KeyId,
     oid,
+    terms::Terms,
     time::UnixTime,
     trust::{Revocation, RevocationKind},
 };
@@ -56,6 +57,7 @@ pub(crate) struct Facts {
     pub(crate) session: Option<[u8; 32]>,
     pub(crate) payload_sha256: Option<[u8; 32]>,
     pub(crate) activity: Option<Box<str>>,
+    pub(crate) terms: Option<Box<Terms>>,
     pub(crate) names: Option<Box<openpgp::Names>>,
     /// Whether there is a certificate that says all this.
     pub(crate) is_certified: bool,
@@ -81,6 +83,7 @@ impl Facts {
             session: None,
             payload_sha256: None,
             activity: None,
+            terms: None,
             names: None,
             is_certified: true,
             algorithm: None,
@@ -147,6 +150,8 @@ impl Standing {
             session: leaf.peer_binding(),
             payload_sha256: leaf.payload_digest(),
             activity: leaf.activity().map(Into::into),
+            // Whoever wrote them: they allow nothing.
+            terms: leaf.terms().cloned().map(Box::new),
             algorithm: Some(leaf.public_key().algorithm().as_str()),
             ..Facts::new(
                 leaf.kid(),
@@ -261,6 +266,11 @@ impl Standing {
     /// Returns the activity that the certificate was issued for.
     pub fn activity(&self) -> Option<&str> {
         self.facts.activity.as_deref()
+    }
+
+    /// Returns what else limits what the certificate may sign.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.facts.terms.as_deref()
     }
 
     /// Returns the identity that a trusted authority vouches for.

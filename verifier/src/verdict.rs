@@ -202,6 +202,18 @@ codes! {
     NotAuthorised "not-authorised" Rejected
         "The signer is known, and no rule of the policy allows it"
         "Add an `[[allow]]` rule for the identity, or have somebody allowed sign";
+    TermsRepository "terms-repository" Rejected
+        "The signer's certificate is for another repository"
+        "If it is this one, name it (`git config notme.repository HOST/PATH`, or `repository` in the policy); else sign it again here";
+    TermsRef "terms-ref" Rejected
+        "The signer's certificate is for other refs than the one that this is for"
+        "Have somebody else merge it with a merge commit, or sign it again with a certificate for that ref (`notme run --ref`)";
+    TermsPath "terms-path" Rejected
+        "The commit changes a path that the signer's certificate is not for"
+        "Leave the path out, or sign it again with a certificate for it (`notme run --path`)";
+    TermsUnchecked "terms-unchecked" Undecided
+        "The signer's certificate is for some paths, and which were changed is not known"
+        "Verify it in its repository (`notme verify`), with the history before it (`git fetch --unshallow`)";
     CommitterMismatch "committer-mismatch" Rejected
         "The committer's address is none of the signer's, and the policy asks for that"
         "Commit under an address of the signer, or add it to the principal's `emails`";

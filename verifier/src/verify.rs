@@ -486,7 +486,7 @@ impl<'r> Run<'r> {
                 continue;
             };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
-            let judgement = if asks_around {
+            let judgement = if asks_around || examined.has_terms() {
                 let scene = Scene::of(&ground, judge, (number, node.id), &examined);
                 judge.decide_in(&examined, order, &scene)
             } else {

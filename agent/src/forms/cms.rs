@@ -1,11 +1,14 @@
 //! CMS, with the key that the agent's profile says.
 
-use notme_core::{enrol::Format, time::UnixTime};
+use std::cell::RefCell;
+
+use notme_core::{enrol::Format, terms::Terms, time::UnixTime};
 
 use super::Form;
 use crate::{
     chain::{Chain, ChainCheckError},
     config::{AgentConfig, Profile},
+    lent::Lent,
     session::Session,
 };
 
@@ -42,6 +45,14 @@ impl Form for Cms {
 
     fn payload_digest(chain: &Chain) -> Option<[u8; 32]> {
         chain.leaf().payload_digest()
+    }
+
+    fn terms(chain: &Chain) -> Option<&Terms> {
+        chain.leaf().terms()
+    }
+
+    fn kept(lent: &Lent) -> &RefCell<Option<Chain>> {
+        &lent.cms
     }
 
     fn validity(chain: &Chain) -> (UnixTime, UnixTime) {

@@ -1,9 +1,12 @@
 //! OpenPGP, by the Ed25519 key that the authority's key certified.
 
+use std::cell::RefCell;
+
 use notme_core::{
     base64,
     enrol::{Format, SCOPE_SIGN_GIT},
     openpgp::{Certification, CertifiedKey, OpenPgpError, TrustedKey},
+    terms::Terms,
     time::UnixTime,
 };
 
@@ -11,6 +14,7 @@ use super::Form;
 use crate::{
     chain::{ChainCheckError, check_window},
     config::AgentConfig,
+    lent::Lent,
     session::Session,
 };
 
@@ -106,6 +110,14 @@ impl Form for OpenPgp {
 
     fn payload_digest(certificate: &OpenPgpKey) -> Option<[u8; 32]> {
         certificate.certification.payload_sha256()
+    }
+
+    fn terms(certificate: &OpenPgpKey) -> Option<&Terms> {
+        certificate.certification.terms()
+    }
+
+    fn kept(lent: &Lent) -> &RefCell<Option<OpenPgpKey>> {
+        &lent.openpgp
     }
 
     fn validity(certificate: &OpenPgpKey) -> (UnixTime, UnixTime) {

@@ -1,8 +1,11 @@
 //! SSHSIG, by the Ed25519 key under an OpenSSH certificate.
 
+use std::cell::RefCell;
+
 use notme_core::{
     enrol::{Format, SCOPE_SIGN_GIT},
     ssh::{Certificate, Key, certificate::Role},
+    terms::Terms,
     time::UnixTime,
 };
 
@@ -10,6 +13,7 @@ use super::Form;
 use crate::{
     chain::{ChainCheckError, check_window},
     config::AgentConfig,
+    lent::Lent,
     session::Session,
 };
 
@@ -74,6 +78,14 @@ impl Form for SshSig {
 
     fn payload_digest(certificate: &Certificate) -> Option<[u8; 32]> {
         certificate.payload_digest()
+    }
+
+    fn terms(certificate: &Certificate) -> Option<&Terms> {
+        certificate.terms()
+    }
+
+    fn kept(lent: &Lent) -> &RefCell<Option<Certificate>> {
+        &lent.ssh
     }
 
     fn validity(certificate: &Certificate) -> (UnixTime, UnixTime) {

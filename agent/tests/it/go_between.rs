@@ -11,7 +11,8 @@ use std::{
 use notme_core::base64;
 use serde_json::{Value, json};
 
-/// Changes an answer, given its path; `None` for "not found". A time stamp's is an object:
+/// Changes an answer, given its path; `None` for "not found", and a refusal in the place of an answer
+/// is a bad request's. A time stamp's is an object:
 /// `query` and `reply`, in base64.
 pub(crate) type Change = Arc<dyn Fn(&str, Value) -> Option<Value> + Send + Sync>;
 
@@ -41,7 +42,12 @@ fn pass_on(client: UnixStream, behind: &Path, change: &Change) -> Option<()> {
         serde_json::from_slice(&body)
     };
     if let Ok(told) = told {
+        let was_refused = told["error"].is_string();
         match change(&path, told) {
+            Some(json) if !was_refused && json["error"].is_string() => {
+                head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n".to_owned();
+                body = json.to_string().into_bytes();
+            }
             Some(json) if is_stamp => body = base64::decode(json["reply"].as_str()?)?,
             Some(json) => body = json.to_string().into_bytes(),
             None => {

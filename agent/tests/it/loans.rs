@@ -1,19 +1,26 @@
 //! An agent that is lent out, and what its borrower cannot have.
 
-use std::{os::unix::net::UnixStream, path::Path};
+use std::{
+    os::unix::net::UnixStream,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use notme_agent::Profile;
 use notme_core::{
     dsse::pae,
     frame::{
-        AttestAnswer, CredentialsAnswer, LendAnswer, Purpose, Refusal, Request, SignatureKind,
-        StatusAnswer, Terms,
+        ArmoredAnswer, AttestAnswer, CredentialsAnswer, LendAnswer, Purpose, Refusal, Request,
+        SignatureKind, StatusAnswer,
     },
+    openpgp::{ArmorKind, Certification, KeyBlock, Signature, dearmor},
+    ssh::SshSig,
+    terms::Terms,
 };
-use notme_testkit::clock::NOW;
+use notme_testkit::clock::{FixedClock, NOW};
 use serde_json::{Value, json};
 
-use crate::world::{Client, World, commit, eventually, verified_leaf};
+use crate::world::{Client, Wishes, World, commit, eventually, verified_leaf};
 
 const ACTIVITY: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
 const TAG: &str = "object 4b825dc642cb6eb9a060e54bf8d69288fbee4904\ntype commit\ntag v1\n\
@@ -21,10 +28,11 @@ const TAG: &str = "object 4b825dc642cb6eb9a060e54bf8d69288fbee4904\ntype commit\
 
 fn terms() -> Terms {
     Terms {
-        activity: ACTIVITY.to_owned(),
+        repository: None,
+        refs: None,
+        paths: None,
         signatures: 100,
         until: NOW.plus(3600),
-        refs: None,
     }
 }
 
@@ -46,10 +54,28 @@ impl Lent {
 }
 
 fn lend(world: &World, terms: Terms) -> Lent {
+    try_lend(world, terms).unwrap()
+}
+
+fn try_lend(world: &World, terms: Terms) -> Result<Lent, Refusal> {
     let mut lender = world.connect();
-    let agent = "claude".parse().unwrap();
-    let answer = lender.call(&Request::Lend { agent, terms }, b"").unwrap();
-    Lent { lender, answer }
+    let request = Request::Lend {
+        agent: "claude".parse().unwrap(),
+        activity: ACTIVITY.to_owned(),
+        terms,
+    };
+    let answer = lender.call(&request, b"")?;
+    Ok(Lent { lender, answer })
+}
+
+/// Terms that only a verifier can hold a commit to.
+fn narrow() -> Terms {
+    Terms {
+        repository: Some("example.org/team/tool".to_owned()),
+        refs: Some(vec!["refs/heads/agent/*".to_owned()]),
+        paths: Some(vec!["src/*".to_owned()]),
+        ..terms()
+    }
 }
 
 fn sign(key: &str) -> Request {
@@ -95,6 +121,7 @@ fn a_borrower_reaches_nothing_but_what_was_lent() {
         },
         Request::Lend {
             agent: agent(),
+            activity: ACTIVITY.to_owned(),
             terms: terms(),
         },
         Request::Status,
@@ -127,14 +154,11 @@ fn signs_as_often_and_as_long_as_it_was_lent_for() {
         lent.borrower().sign("claude", &commit()).unwrap();
     }
     assert_eq!(lent.refused(&sign("claude"), &commit()), "loan-over");
-    let over = lend(
-        &world,
-        Terms {
-            until: NOW.plus(-1),
-            ..terms()
-        },
-    );
-    assert_eq!(over.refused(&sign("claude"), &commit()), "loan-over");
+    let past = Terms {
+        until: NOW.plus(-1),
+        ..terms()
+    };
+    assert_eq!(try_lend(&world, past).err().unwrap().code, "loan-over");
 }
 
 #[test]
@@ -159,6 +183,128 @@ fn tags_and_pushes_name_no_ref_beyond_the_terms() {
     lent.borrower().sign("claude", own.as_bytes()).unwrap();
     let lent = lend(&world, within("refs/tags/v*"));
     lent.borrower().sign("claude", TAG.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_is_signed_meanwhile_says_within_which_terms_in_every_format() {
+    let world = World::new();
+    let lent = lend(&world, narrow());
+    let answer = lent.borrower().sign("claude", &commit()).unwrap();
+    let leaf = verified_leaf(&answer, &commit());
+    assert_eq!(leaf.terms(), Some(&narrow()));
+    assert!(leaf.payload_digest().is_some());
+    let armored = |format| -> ArmoredAnswer {
+        let request = Request::Sign {
+            key: "claude".to_owned(),
+            format,
+            purpose: Purpose::Git,
+        };
+        lent.borrower().call(&request, &commit()).unwrap()
+    };
+    let ssh = armored(SignatureKind::Ssh).signature;
+    let ssh = SshSig::from_armor(ssh.as_bytes()).unwrap();
+    let certificate = ssh.key().certificate().unwrap();
+    assert_eq!(certificate.terms(), Some(&narrow()));
+    let openpgp = armored(SignatureKind::OpenPgp).signature;
+    let openpgp = dearmor(ArmorKind::Signature, openpgp.as_bytes()).unwrap();
+    let openpgp = Signature::from_bytes(&openpgp).unwrap();
+    let block = KeyBlock::from_bytes(openpgp.key_block().unwrap()).unwrap();
+    let user_id = &block.user_ids()[0];
+    let trust = world.trust();
+    let authority = trust.current_openpgp().next().unwrap();
+    let said = Certification::verify(
+        &user_id.signatures()[1],
+        &authority.certificate,
+        block.primary(),
+        user_id,
+    );
+    assert_eq!(said.unwrap().terms(), Some(&narrow()));
+    // What the owner signs meanwhile is within none.
+    let own = world.sign("claude", &commit()).unwrap();
+    assert_eq!(verified_leaf(&own, &commit()).terms(), None);
+}
+
+/// The loan has a certificate of its own from its beginning.
+#[test]
+fn terms_hold_without_the_authority() {
+    let mut world = World::new();
+    let lent = lend(&world, narrow());
+    let plain = lend(&world, terms());
+    world.stop_authority();
+    for (lent, terms) in [(&lent, narrow()), (&plain, terms())] {
+        let answer = lent.borrower().sign("claude", &commit()).unwrap();
+        let leaf = verified_leaf(&answer, &commit());
+        assert_eq!(leaf.terms(), Some(&terms));
+        assert_eq!(leaf.activity(), Some(ACTIVITY));
+        assert_eq!(leaf.payload_digest(), None);
+        assert!(answer.notice.unwrap().contains("the run's certificate"));
+    }
+    // One that begins now has none: it signs as the session does, or nothing.
+    let refused = try_lend(&world, narrow()).err().unwrap();
+    assert_eq!(refused.code, "terms-unavailable");
+    assert!(refused.hint.is_some());
+    let late = lend(&world, terms());
+    let answer = late.borrower().sign("claude", &commit()).unwrap();
+    assert_eq!(verified_leaf(&answer, &commit()).terms(), None);
+}
+
+#[test]
+fn a_certificate_with_other_terms_is_not_used() {
+    let told: Arc<Mutex<Option<Value>>> = Arc::default();
+    let clock = FixedClock::default();
+    let mut world = World::empty();
+    let held = Arc::clone(&told);
+    // The first loan's certificates, again and again.
+    let change = move |path: &str, answer: Value| {
+        let mut held = held.lock().unwrap();
+        match path {
+            "/v1/issue" => Some(held.get_or_insert(answer).clone()),
+            _ => Some(answer),
+        }
+    };
+    world.start_authority_behind(&clock, Arc::new(change));
+    world.configure("claude", Profile::Modern);
+    world.start_agent(Wishes::default());
+    lend(&world, narrow());
+    let wider = Terms {
+        paths: None,
+        ..narrow()
+    };
+    let refused = try_lend(&world, wider).err().unwrap();
+    assert_eq!(refused.code, "authority-answer-invalid");
+    assert!(refused.message.contains("terms"), "{}", refused.message);
+}
+
+/// As an authority of before there were terms, whose requests have no such member.
+#[test]
+fn an_authority_that_knows_no_terms_lends_nothing_that_needs_them() {
+    let mut world = World::empty();
+    let refusal = json!({"error": "request-malformed", "message": "unknown field"});
+    let change = move |path: &str, answer: Value| match path {
+        "/v1/issue" => Some(refusal.clone()),
+        _ => Some(answer),
+    };
+    world.start_authority_behind(&FixedClock::default(), Arc::new(change));
+    world.configure("claude", Profile::Modern);
+    world.start_agent(Wishes::default());
+    let refused = try_lend(&world, narrow()).err().unwrap();
+    assert_eq!(refused.code, "terms-unavailable");
+    let lent = lend(&world, terms());
+    let answer = lent.borrower().sign("claude", &commit()).unwrap();
+    assert_eq!(verified_leaf(&answer, &commit()).terms(), None);
+}
+
+#[test]
+fn terms_beyond_their_limits_are_refused() {
+    let world = World::new();
+    let wide = Terms {
+        paths: Some(vec!["a".to_owned(); 33]),
+        ..terms()
+    };
+    assert_eq!(
+        try_lend(&world, wide).err().unwrap().code,
+        "terms-malformed"
+    );
 }
 
 fn statement(predicate_type: &str, predicate: &Value) -> Vec<u8> {

@@ -256,6 +256,7 @@ fn logs_in_with_no_key_or_certificate_of_somebody_else() {
         scopes: &[],
         session: [0; 32],
         permits: &[],
+        terms: None,
     };
     let forged = Key::Certified(Box::new(certificate.sign(&stranger).unwrap()));
     assert!(!client.signs(&key, &login_data(&forged, &[1; 32])));

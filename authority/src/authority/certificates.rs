@@ -25,9 +25,11 @@ pub(super) struct Terms<'a> {
     pub(super) keys: &'a Keys,
     pub(super) now_millis: i64,
     pub(super) not_after: UnixTime,
-    /// The only payload they are for; `None`: the certificates of the session.
+    /// The only payload they are for.
     pub(super) payload_sha256: Option<[u8; 32]>,
     pub(super) activity: Option<&'a str>,
+    /// What else limits them. Without a payload either, they are the certificates of the session.
+    pub(super) limits: Option<&'a notme_core::terms::Terms>,
     /// What X.509 certificates show people.
     pub(super) common_name: &'a str,
 }
@@ -43,11 +45,11 @@ impl Terms<'_> {
         self.now().plus(-BACKDATED).max(self.keys.from(made))
     }
 
-    /// Returns the kind in the issuance record, given those of a session and of a payload.
-    fn kind(&self, session: IssuedKind, payload: IssuedKind) -> IssuedKind {
-        match self.payload_sha256 {
-            None => session,
-            Some(_) => payload,
+    /// Returns the kind in the issuance record, given those of a session and of less.
+    fn kind(&self, session: IssuedKind, less: IssuedKind) -> IssuedKind {
+        match (self.payload_sha256, self.limits) {
+            (None, None) => session,
+            (Some(_), _) | (None, Some(_)) => less,
         }
     }
 
@@ -125,6 +127,7 @@ impl Authority {
                 binding: session.binding(),
                 payload_digest: terms.payload_sha256,
                 activity: terms.activity,
+                terms: terms.limits,
             },
             ca.key(),
         )?;
@@ -166,6 +169,7 @@ impl Authority {
             scopes: &session.scopes.names(),
             session: session.binding(),
             permits,
+            terms: terms.limits,
         }
         .sign(ca.key())?;
         let made = Made {
@@ -207,6 +211,7 @@ impl Authority {
                 session: session.binding(),
                 payload_sha256: terms.payload_sha256,
                 activity: terms.activity,
+                terms: terms.limits,
             },
             ca.certificate(),
             ca.key(),

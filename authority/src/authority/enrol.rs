@@ -115,6 +115,7 @@ impl Authority {
             not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
             payload_sha256: None,
             activity: None,
+            limits: None,
             common_name: session.agent.as_str(),
         };
         let mtls = self.x509(session, &terms, X509::Mtls)?;

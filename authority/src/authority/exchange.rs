@@ -128,6 +128,7 @@ impl Authority {
                 not_after: now.plus(self.lifetimes.certificate).min(session.ends_at),
                 payload_sha256: None,
                 activity: None,
+                limits: None,
                 common_name: &session.principal,
             };
             let mtls = self.x509(&session, &terms, X509::Mtls)?;

@@ -1,4 +1,4 @@
-//! What a session can ask for: certificates for one payload, and its own renewal.
+//! What a session can ask for: certificates for one payload or within terms, and its own renewal.
 //!
 //! This is the path of every signature: one lookup, one proof, one certificate, one transaction.
 
@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use notme_core::{
     base64,
     enrol::{
-        EnrolResponse, Format, IssueRequest, IssueResponse, RenewRequest, issue_preimage,
+        AskedFor, EnrolResponse, Format, IssueRequest, IssueResponse, RenewRequest, issue_preimage,
         renew_preimage,
     },
     hex,
     key::{Hash, sha256},
+    terms::{Terms as Limits, TermsError},
     time::UnixTime,
 };
 
@@ -30,29 +31,41 @@ use crate::{
 };
 
 impl Authority {
-    /// Issues certificates that carry the digest of one payload.
+    /// Issues certificates that carry the digest of one payload, or terms, or both.
     pub(crate) fn issue(
         &self,
         peer: Peer,
         request: &IssueRequest,
         digest: Option<[u8; 32]>,
     ) -> Result<IssueResponse, Failure> {
-        let payload_sha256 =
-            hex::decode_array(&request.payload_sha256).ok_or(Refusal::PayloadMalformed)?;
+        let payload_sha256 = request.payload_sha256.as_ref();
+        let payload_sha256: Option<[u8; 32]> = payload_sha256
+            .map(|text| hex::decode_array(text).ok_or(Refusal::PayloadMalformed))
+            .transpose()?;
         let nonce = hex::decode_array(&request.nonce).ok_or(Refusal::NonceMalformed)?;
         check_formats(&request.formats)?;
         let activity = request.activity.as_deref();
         activity.map_or(Ok(()), check_activity)?;
 
+        let limits = request.terms.as_ref();
+        if payload_sha256.is_none() && limits.is_none() {
+            return Err(Refusal::TermsMalformed.into());
+        }
+        let der = limits.map(Limits::to_der).transpose();
+        let der = der.map_err(|TermsError| Refusal::TermsMalformed)?;
+
         let certificate = session_digest(&request.session)?;
         let preimage = issue_preimage(
             &self.url,
             &certificate,
-            &payload_sha256,
             &request.formats,
             &request.nonce,
             request.time,
-            activity,
+            AskedFor {
+                payload_sha256: payload_sha256.as_ref(),
+                activity,
+                terms: der.as_deref(),
+            },
         );
         let asked = Asked {
             certificate,
@@ -67,6 +80,14 @@ impl Authority {
         if !session.scopes.contains(Scope::SignGit) {
             return Err(Refusal::ScopeMissing.into());
         }
+        if limits.is_some_and(|limits| limits.until < now) {
+            return Err(Refusal::TermsMalformed.into());
+        }
+        let lifetime = match payload_sha256 {
+            Some(_) => self.lifetimes.issuance,
+            None => self.lifetimes.certificate,
+        };
+        let end = limits.map_or(session.ends_at, |limits| limits.until.min(session.ends_at));
 
         let spent = SpentNonce {
             session: &session.id,
@@ -77,9 +98,10 @@ impl Authority {
             let terms = Terms {
                 keys,
                 now_millis,
-                not_after: now.plus(self.lifetimes.issuance).min(session.ends_at),
-                payload_sha256: Some(payload_sha256),
+                not_after: now.plus(lifetime).min(end),
+                payload_sha256,
                 activity,
+                limits,
                 common_name: session.agent.as_str(),
             };
             let mut response = IssueResponse {

@@ -12,8 +12,8 @@ use notme_core::{
     base64,
     certificate::Certificate,
     enrol::{
-        EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair, Refusal,
-        RenewRequest, enrol_preimage, issue_preimage, renew_preimage,
+        AskedFor, EnrolRequest, EnrolResponse, Format, IssueRequest, IssueResponse, KeyPair,
+        Refusal, RenewRequest, enrol_preimage, issue_preimage, renew_preimage,
     },
     hex,
     key::{Signer as _, sha256},
@@ -246,14 +246,23 @@ impl<'a> Session<'a> {
         &self.certificate
     }
 
+    /// Shows another certificate from now on.
+    pub(crate) fn presenting(self, certificate: Certificate) -> Self {
+        Self {
+            certificate,
+            ..self
+        }
+    }
+
     pub(crate) fn issue_request(&self, url: &str, at: UnixTime, nonce: u64) -> IssueRequest {
         let request = IssueRequest {
             session: base64::encode(self.certificate.der()),
-            payload_sha256: hex::encode(&sha256(b"payload")),
+            payload_sha256: Some(hex::encode(&sha256(b"payload"))),
             formats: vec![Format::X509],
             nonce: format!("{nonce:032x}"),
             time: at,
             activity: None,
+            terms: None,
             proof: String::new(),
         };
         self.prove(url, request)
@@ -261,14 +270,20 @@ impl<'a> Session<'a> {
 
     /// Signs the request as it stands.
     pub(crate) fn prove(&self, url: &str, mut request: IssueRequest) -> IssueRequest {
+        let payload = request.payload_sha256.as_ref();
+        let payload = payload.map(|text| hex::decode_array(text).unwrap_or_default());
+        let terms = request.terms.as_ref().and_then(|it| it.to_der().ok());
         let image = issue_preimage(
             url,
             &self.certificate.sha256(),
-            &hex::decode_array(&request.payload_sha256).unwrap_or_default(),
             &request.formats,
             &request.nonce,
             request.time,
-            request.activity.as_deref(),
+            AskedFor {
+                payload_sha256: payload.as_ref(),
+                activity: request.activity.as_deref(),
+                terms: terms.as_deref(),
+            },
         );
         request.proof = base64::encode_url(&self.agent.signing.sign(&image).unwrap());
         request

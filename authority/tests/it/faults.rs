@@ -37,7 +37,7 @@ const CALLERS: u64 = 4;
 /// Asks for a certificate for a payload that belongs to the nonce.
 fn ask(session: &Session<'_>, client: &Client, at: UnixTime, nonce: u64) -> Answer {
     let mut request = session.issue_request(&client.url, at, nonce);
-    request.payload_sha256 = hex::encode(&sha256(&nonce.to_be_bytes()));
+    request.payload_sha256 = Some(hex::encode(&sha256(&nonce.to_be_bytes())));
     client.post("/v1/issue", &session.prove(&client.url, request))
 }
 

@@ -9,6 +9,7 @@ use notme_core::{
     key::{Signer as _, sha256},
     openpgp::{Certification, SessionKey, SessionSubject, UserId},
     ssh::{Certificate, Key},
+    terms::Terms,
     time::UnixTime,
     trust::{TrustDocument, VerifiedTrust},
 };
@@ -168,6 +169,49 @@ fn an_openpgp_certification_says_what_the_x509_certificate_says() {
     let said = openpgp(&trust, &agent, enrolled, certification);
     assert_eq!(said.payload_sha256(), Some(sha256(b"payload")));
     assert_eq!(said.not_after(), world.now().plus(300));
+}
+
+#[test]
+fn terms_are_in_every_format() {
+    let world = World::new();
+    let running = world.start();
+    let (client, agent) = (running.unix(), Agent::new(1));
+    let session = agent.session(&client, None);
+    let terms = Terms {
+        repository: Some("example.org/team/tool".to_owned()),
+        refs: None,
+        paths: Some(vec!["src/*".to_owned()]),
+        signatures: 10,
+        until: world.now().plus(600),
+    };
+    let mut request = session.issue_request(&client.url, world.now(), 1);
+    request.formats = vec![Format::X509Interop, Format::Ssh, Format::OpenPgp];
+    request.payload_sha256 = None;
+    request.terms = Some(terms.clone());
+    let answer = client.post("/v1/issue", &session.prove(&client.url, request));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let response: IssueResponse = answer.json();
+    assert_eq!(response.expires_at, terms.until);
+    let ssh = certificate(&response.certificates[&Format::Ssh]);
+    assert_eq!((ssh.terms(), ssh.payload_digest()), (Some(&terms), None));
+    assert!(ssh.authorises(terms.until, None).is_ok());
+    assert!(ssh.authorises(terms.until.plus(1), None).is_err());
+    let said = openpgp(
+        &trust(&world, &running),
+        &agent,
+        &session.enrolled,
+        &response.certificates[&Format::OpenPgp],
+    );
+    assert_eq!(
+        (said.terms(), said.not_after()),
+        (Some(&terms), terms.until)
+    );
+    let x509 = &response.certificates[&Format::X509Interop];
+    let x509 = notme_core::certificate::Certificate::from_pem(x509).unwrap();
+    assert_eq!(
+        (x509.terms(), x509.not_after()),
+        (Some(&terms), terms.until)
+    );
 }
 
 #[test]

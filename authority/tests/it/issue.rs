@@ -5,7 +5,10 @@ use notme_core::{
     certificate::Certificate,
     enrol::{EnrolResponse, Format, IssueRequest, IssueResponse},
     key::sha256,
+    terms::Terms,
+    time::UnixTime,
 };
+use notme_testkit::clock::NOW;
 use rusqlite::Connection;
 
 use crate::{
@@ -17,6 +20,16 @@ type Alteration = fn(&mut IssueRequest);
 
 fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.refusal(), (status, code.to_owned()));
+}
+
+fn terms(until: UnixTime) -> Terms {
+    Terms {
+        repository: Some("example.org/team/tool".to_owned()),
+        refs: Some(vec!["refs/heads/agent/*".to_owned()]),
+        paths: Some(vec!["src/*".to_owned()]),
+        signatures: 10,
+        until,
+    }
 }
 
 /// How many certificates a session begins with.
@@ -98,6 +111,54 @@ fn both_formats_come_from_both_roots_and_carry_the_activity() {
 }
 
 #[test]
+fn a_certificate_with_terms_ends_with_them_and_opens_nothing() {
+    let world = World::new();
+    let running = world.start();
+    let (client, agent) = (running.unix(), Agent::new(1));
+    let session = agent.session(&client, None);
+    let asked = |nonce, until: UnixTime, alter: Alteration| {
+        let request = session.issue_request(&client.url, world.now(), nonce);
+        altered(&running, &session, request, |request| {
+            request.terms = Some(terms(until));
+            alter(request);
+        })
+    };
+    let soon = world.now().plus(60);
+    let bound = leaf(&asked(1, soon, |_| {}), Format::X509);
+    assert_eq!(bound.terms(), Some(&terms(soon)));
+    assert_eq!(bound.payload_digest(), Some(sha256(b"payload")));
+    assert_eq!(bound.not_after(), soon);
+    let late = world.now().plus(86_400);
+    let bound = leaf(&asked(2, late, |_| {}), Format::X509);
+    assert_eq!(bound.not_after(), world.now().plus(300));
+
+    // For all that they allow, as long as a session's certificate.
+    let free = |request: &mut IssueRequest| request.payload_sha256 = None;
+    let free = leaf(&asked(3, late, free), Format::X509);
+    assert_eq!(free.terms(), Some(&terms(late)));
+    assert_eq!(free.payload_digest(), None);
+    assert_eq!(free.not_after(), session.certificate().not_after());
+    let narrow = agent.session(&client, None).presenting(free);
+    refused(
+        &narrow.issue(&client, world.now(), 4),
+        401,
+        "session-unknown",
+    );
+
+    // Whoever passes the request on cannot widen them.
+    let mut request = session.issue_request(&client.url, world.now(), 5);
+    request.terms = Some(terms(late));
+    let mut request = session.prove(&client.url, request);
+    request.terms = Some(Terms {
+        paths: None,
+        ..terms(late)
+    });
+    refused(&client.post("/v1/issue", &request), 401, "proof-invalid");
+    request.terms = None;
+    refused(&client.post("/v1/issue", &request), 401, "proof-invalid");
+}
+
+#[test]
 fn every_issuance_is_on_record_before_it_leaves() {
     let world = World::new();
     let running = world.start();
@@ -135,7 +196,7 @@ fn a_replayed_request_is_refused() {
     );
     let request = session.issue_request(&client.url, world.now(), 1);
     let other_payload = altered(&running, &session, request, |request| {
-        request.payload_sha256 = "00".repeat(32);
+        request.payload_sha256 = Some("00".repeat(32));
     });
     refused(&other_payload, 409, "nonce-replayed");
     refused(
@@ -285,7 +346,7 @@ fn a_proof_covers_every_field() {
     let session = agent.session(&client, None);
     let fresh = || session.issue_request(&client.url, world.now(), 1);
     let alterations: [Alteration; 6] = [
-        |request| request.payload_sha256 = "00".repeat(32),
+        |request| request.payload_sha256 = Some("00".repeat(32)),
         |request| request.formats = vec![Format::X509Interop],
         |request| request.nonce = "0".repeat(32),
         |request| request.time = request.time.plus(1),
@@ -309,13 +370,13 @@ fn malformed_fields_are_named() {
     let running = world.start();
     let (client, agent) = (running.unix(), Agent::new(1));
     let session = agent.session(&client, None);
-    let cases: [(Alteration, &str); 9] = [
+    let cases: [(Alteration, &str); 12] = [
         (
-            |request| request.payload_sha256.push('0'),
+            |request| request.payload_sha256 = Some("0".repeat(65)),
             "payload-malformed",
         ),
         (
-            |request| request.payload_sha256 = "AB".repeat(32),
+            |request| request.payload_sha256 = Some("AB".repeat(32)),
             "payload-malformed",
         ),
         (|request| request.nonce.push('0'), "nonce-malformed"),
@@ -336,6 +397,20 @@ fn malformed_fields_are_named() {
         (
             |request| request.activity = Some("a\nb".to_owned()),
             "activity-malformed",
+        ),
+        (|request| request.payload_sha256 = None, "terms-malformed"),
+        (
+            |request| {
+                request.terms = Some(Terms {
+                    signatures: 0,
+                    ..terms(NOW.plus(86_400 * 3650))
+                })
+            },
+            "terms-malformed",
+        ),
+        (
+            |request| request.terms = Some(terms(UnixTime::from_secs(0))),
+            "terms-malformed",
         ),
     ];
     for (alter, code) in cases {

@@ -34,15 +34,23 @@ pub(crate) struct Run {
     /// The signatures' form; without it, as suits the forge that the repository is pushed to
     #[arg(long, value_enum)]
     pub(crate) format: Option<SignatureForm>,
-    /// How many commits, tags and pushes may be signed
+    /// How many commits, tags and pushes may be signed; verifiers don't count them
     #[arg(long, value_name = "N", default_value = "10000")]
     pub(crate) signatures: NonZeroU32,
-    /// Until when anything is signed; without it, for a day
+    /// Until when anything is signed, and certificates live; without it, for a day
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<UnixTime>,
-    /// Ref that signed tags and pushes may name, `*` for any characters (can be repeated)
+    /// Ref that commits are for and signed tags and pushes may name, `*` for any characters (can be
+    /// repeated)
     #[arg(long = "ref", value_name = "PATTERN")]
     pub(crate) refs: Vec<String>,
+    /// Path that commits may change, `*` for any characters (can be repeated); verifiers see to it
+    #[arg(long = "path", value_name = "PATTERN")]
+    pub(crate) paths: Vec<String>,
+    /// The one repository that commits are for, as HOST/PATH or URL, or `auto` for the one here;
+    /// verifiers see to it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repository: Option<String>,
     /// Leave something of yours visible that is hidden otherwise (can be repeated)
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) keep: Vec<Keep>,

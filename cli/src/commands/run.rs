@@ -16,7 +16,12 @@ use std::{
 
 use notme_agent::{AgentConfig, Profile};
 use notme_attest::predicate::{Outcome as Work, Termination};
-use notme_core::{frame::Terms, identity::AgentName, json::Object, time::UnixTime};
+use notme_core::{
+    identity::AgentName,
+    json::Object,
+    terms::{Terms, repository_name},
+    time::UnixTime,
+};
 use notme_git_hooks::{
     event::{self, JSON_MAX},
     run::{Run, Spool},
@@ -31,7 +36,7 @@ use crate::{
     commands::{
         agent,
         attest::{Archive, Course, Next, State, course, new_id},
-        init,
+        init, verify,
     },
     failure::{Exit, Failure, Outcome},
     git,
@@ -44,6 +49,8 @@ use crate::{
 const DAY: i64 = 24 * 3600;
 /// The name of an agent that nobody named.
 const NAMELESS: &str = "agent";
+/// In place of a repository's name: that of the one here.
+const AUTO: &str = "auto";
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: u8 = 127;
 
@@ -66,8 +73,9 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
         Deadline::after(agent::ENROL_DEADLINE),
     )
     .map_err(agent::client_failure)?;
-    let terms = terms(arguments, &activity);
-    let lent = lender.lend(&agent, terms).map_err(agent::client_failure)?;
+    let terms = terms(arguments)?;
+    let lent = lender.lend(&agent, &activity, terms);
+    let lent = lent.map_err(agent::client_failure)?;
     let run = Run {
         email: arguments
             .email
@@ -129,13 +137,37 @@ fn configure(home: &Home, agent: &AgentName) -> Result<(), Failure> {
     Ok(())
 }
 
-fn terms(arguments: &RunArguments, activity: &str) -> Terms {
-    Terms {
-        activity: activity.to_owned(),
+fn terms(arguments: &RunArguments) -> Result<Terms, Failure> {
+    let patterns = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let repository = match arguments.repository.as_deref() {
+        None => None,
+        Some(AUTO) => Some(repository_here()?),
+        Some(text) => Some(repository_name(text).ok_or_else(|| {
+            let failure = Failure::usage(format!("`{text}` names no repository"));
+            failure.hint("write it as `HOST/PATH`, or as a URL that is not of this machine")
+        })?),
+    };
+    let terms = Terms {
+        repository,
+        refs: patterns(&arguments.refs),
+        paths: patterns(&arguments.paths),
         signatures: arguments.signatures.get(),
         until: arguments.until.unwrap_or_else(|| now().plus(DAY)),
-        refs: (!arguments.refs.is_empty()).then(|| arguments.refs.clone()),
+    };
+    terms.to_der().map_err(Failure::usage)?;
+    Ok(terms)
+}
+
+/// Returns the name that verifiers know the repository here by.
+fn repository_here() -> Result<String, Failure> {
+    let mut names = Vec::new();
+    if git::common_directory().is_ok() {
+        names = verify::open()?.known_as();
     }
+    names.into_iter().next().ok_or_else(|| {
+        let failure = Failure::usage("the repository here has no name, or there is none");
+        failure.hint("`git config notme.repository HOST/PATH` gives it one, or a remote `origin`")
+    })
 }
 
 /// A run that goes on.

@@ -251,6 +251,46 @@ fn the_container_file_builds_an_image_that_serves_as_nobody_special() {
     images.ask(&["rm", &container]);
 }
 
+/// The agent's own container: root, git of the machine, a home that nobody can write in, and one
+/// directory that is the agent's.
+#[test]
+fn an_agent_runs_in_a_container_as_root_with_a_read_only_home() {
+    const SESSION: &str = "\
+        if touch \"$HOME/x\" 2>/dev/null; then exit 9; fi; git init -q repository; cd repository; \
+        /opt/notme run --agent claude --path 'src/*' -- sh -ec \
+        'mkdir src; echo x >src/a; git add src; git commit -q -m one'; \
+        id -u; git log --format=%cn; /opt/notme verify HEAD; \
+        /opt/notme agent stop; /opt/notme authority stop";
+    let world = World::new();
+    let (opt, work) = (world.home().join("opt"), world.home().join("work"));
+    for directory in [&opt, &work] {
+        fs::create_dir(directory).unwrap();
+    }
+    fs::copy(NOTME, opt.join("notme")).unwrap();
+    let images = Images {
+        world: &world,
+        store: world.home().join("images"),
+    };
+    let container = images.ask(&["from", "scratch"]);
+    let mut volumes: Vec<_> = ["/usr", "/bin", "/lib", "/lib64", "/etc"]
+        .into_iter()
+        .filter(|directory| Path::new(directory).exists())
+        .map(|directory| format!("{directory}:{directory}:ro"))
+        .collect();
+    volumes.push(format!("{}:/opt:ro", opt.display()));
+    volumes.push(format!("{}:/work", work.display()));
+    let mut run = vec!["run", "--isolation", "chroot", "--user", "0:0"];
+    run.extend(["--workingdir", "/work", "--env", "HOME=/usr"]);
+    run.extend(["--env", "NOTME_HOME=/work/notme"]);
+    for volume in &volumes {
+        run.extend(["--volume", volume]);
+    }
+    run.extend([container.as_str(), "--", "/bin/sh", "-ec", SESSION]);
+    let told = images.ask(&run);
+    assert!(told.contains("0\nclaude\naccepted"), "{told}");
+    images.ask(&["rm", &container]);
+}
+
 /// Runs the skill's sessions one after another, as one shell would.
 #[test]
 fn an_agent_that_follows_the_skill_ends_with_an_accepted_and_attested_commit() {

@@ -278,6 +278,73 @@ fn the_run_cannot_widen_what_it_was_lent() {
     );
 }
 
+/// The terms are in the certificates of every format, and whoever verifies holds commits to them.
+#[test]
+fn commits_are_held_to_the_terms_of_the_run() {
+    let world = world();
+    world.git_ok(&[
+        "config",
+        "notme.repository",
+        "https://example.org/team/tool.git",
+    ]);
+    let options = [
+        &[
+            "--path",
+            "src/*",
+            "--path",
+            "docs/*",
+            "--ref",
+            "refs/heads/main",
+        ][..],
+        &["--repository", "auto", "--signatures", "2"],
+    ]
+    .concat();
+    for format in ["x509", "ssh", "openpgp"] {
+        let script = format!(
+            "mkdir -p src; echo {format} >src/a; git add src; git commit -q -m one; \
+             echo {format} >other; git add other; git commit -q -m two"
+        );
+        session_ok(
+            &world,
+            &[&options[..], &["--format", format]].concat(),
+            &script,
+        );
+        let (exit, document) = world.verdicts(&["HEAD~1", "--ref", "refs/heads/main"]);
+        assert_eq!(exit, Some(0), "{document}");
+        let terms = &document["objects"][0]["terms"];
+        assert_eq!(terms["repository"], "example.org/team/tool");
+        assert_eq!(terms["paths"], serde_json::json!(["src/*", "docs/*"]));
+        assert_eq!(terms["signatures"], 2);
+        assert_eq!(terms["not_checked"], serde_json::json!([]));
+        assert_eq!(world.code("HEAD", &[]), "terms-path");
+        assert_eq!(
+            world.code("HEAD~1", &["--ref", "refs/heads/x"]),
+            "terms-ref"
+        );
+    }
+    let commit = world.git_ok(&["rev-parse", "HEAD~1"]);
+    // Named by its id alone, it is for no ref that anybody knows.
+    let (_, document) = world.verdicts(&[&commit]);
+    assert_eq!(document["objects"][0]["verdict"], "accepted", "{document}");
+    assert_eq!(document["objects"][0]["terms"]["not_checked"][0], "ref");
+    world.git_ok(&["config", "notme.repository", "example.org/team/other"]);
+    assert_eq!(world.code(&commit, &[]), "terms-repository");
+}
+
+#[test]
+fn terms_that_cannot_be_kept_are_refused_at_the_beginning() {
+    let world = world();
+    for options in [
+        &["--repository", "auto"][..],
+        &["--repository", "/srv/git/tool.git"],
+        &["--path", ""],
+    ] {
+        let output = session(&world, options, "touch ran");
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
+    assert!(!world.path().join("ran").exists());
+}
+
 #[test]
 fn signing_that_is_switched_off_is_noticed_and_recorded() {
     let world = world();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::{AgentName, Identity},
     key::KeyId,
+    terms::Terms,
     time::UnixTime,
 };
 
@@ -36,12 +37,15 @@ pub enum Request {
     },
     /// Lend an agent to somebody who is to have nothing else: on a socket of its own, only
     /// [`Request::Sign`], [`Request::Attest`] and [`Request::Credentials`] are answered, for that
-    /// agent and within the terms. The loan ends with the connection that asked for it; answered
+    /// agent and within the terms, which nobody can widen. The loan ends with the connection that asked for it; answered
     /// by [`LendAnswer`].
     Lend {
         /// Which agent.
         agent: AgentName,
-        /// What it is lent for.
+        /// The activity. Certificates that are issued meanwhile carry it, and statements may be
+        /// records of it, or of one that it started, and nothing else.
+        activity: String,
+        /// What it is lent for. Certificates that are issued meanwhile carry it, too.
         terms: Terms,
     },
     /// Tell about the process and its sessions; answered by [`StatusAnswer`].
@@ -61,23 +65,6 @@ pub enum Request {
     },
     /// Forget the keys and exit; answered by [`StopAnswer`].
     Stop,
-}
-
-/// What an agent is lent for. Nobody can widen them: the socket takes no other request.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Terms {
-    /// The activity. X.509 certificates that are issued meanwhile carry it, and statements may be
-    /// records of it, or of one that it started, and nothing else.
-    pub activity: String,
-    /// How many git objects are signed at most.
-    pub signatures: u32,
-    /// The last second.
-    pub until: UnixTime,
-    /// The refs that tags and push certificates may name, `*` standing for any run of characters;
-    /// any when absent. A commit names none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refs: Option<Vec<String>>,
 }
 
 /// The answer to [`Request::Lend`].

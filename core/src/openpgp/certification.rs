@@ -9,9 +9,11 @@ use super::{
     authority_key::TrustedKey,
     foreign::seconds,
     session_key::{creation, sign_user_id},
-    signature::{ACTIVITY, EPOCH, IDENTITY, ISSUED_AT, PAYLOAD_SHA256, SCOPE, SERIAL, SESSION},
+    signature::{
+        ACTIVITY, EPOCH, IDENTITY, ISSUED_AT, PAYLOAD_SHA256, SCOPE, SERIAL, SESSION, TERMS,
+    },
 };
-use crate::{hex, identity::Identity, key::Signer, time::UnixTime};
+use crate::{hex, identity::Identity, key::Signer, terms::Terms, time::UnixTime};
 
 /// What is certified of a session key, beyond whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +36,16 @@ pub struct Statement<'a> {
     pub payload_sha256: Option<[u8; 32]>,
     /// The activity it is about.
     pub activity: Option<&'a str>,
+    /// What else limits what may be signed.
+    pub terms: Option<&'a Terms>,
 }
 
 /// Certifies a session key and returns the signature packet.
 ///
 /// # Errors
 /// [`OpenPgpError::NotEd25519`] when the signer's key is not the authority's,
-/// [`OpenPgpError::Time`], [`OpenPgpError::TooLong`], [`OpenPgpError::Sign`].
+/// [`OpenPgpError::Time`], [`OpenPgpError::TooLong`], [`OpenPgpError::Notation`] for terms beyond
+/// their limits, [`OpenPgpError::Sign`].
 pub fn certify(
     subject: &SessionSubject<'_>,
     statement: &Statement<'_>,
@@ -68,6 +73,10 @@ pub fn certify(
     if let Some(activity) = statement.activity {
         says.push(notation(ACTIVITY, activity));
     }
+    if let Some(terms) = statement.terms {
+        let text = terms.to_text().map_err(|_| OpenPgpError::Notation(TERMS))?;
+        says.push(notation(TERMS, &text));
+    }
     sign_user_id(
         authority.key().packet()?,
         &subject.packet()?,
@@ -92,6 +101,7 @@ pub struct Certification {
     session: [u8; 32],
     payload_sha256: Option<[u8; 32]>,
     activity: Option<String>,
+    terms: Option<Terms>,
 }
 
 impl Certification {
@@ -132,6 +142,10 @@ impl Certification {
             session: session.ok_or(OpenPgpError::Notation(SESSION))?,
             payload_sha256: payload_digest(signature)?,
             activity: self::one(signature, ACTIVITY)?.map(str::to_owned),
+            terms: self::one(signature, TERMS)?
+                .map(Terms::from_text)
+                .transpose()
+                .map_err(|_| OpenPgpError::Notation(TERMS))?,
         })
     }
 
@@ -183,6 +197,11 @@ impl Certification {
     /// Returns the activity it is about.
     pub fn activity(&self) -> Option<&str> {
         self.activity.as_deref()
+    }
+
+    /// Returns what else limits what may be signed.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.terms.as_ref()
     }
 }
 

@@ -578,8 +578,10 @@ pub(super) const SESSION: &str = "session@notme.bot";
 pub(super) const SCOPE: &str = "scope@notme.bot";
 /// The activity it was issued for.
 pub(super) const ACTIVITY: &str = "activity@notme.bot";
+/// What else limits what may be signed.
+pub(super) const TERMS: &str = "terms@notme.bot";
 
-const NOTATIONS: [&str; 8] = [
+const NOTATIONS: [&str; 9] = [
     IDENTITY,
     PAYLOAD_SHA256,
     ISSUED_AT,
@@ -588,4 +590,5 @@ const NOTATIONS: [&str; 8] = [
     SESSION,
     SCOPE,
     ACTIVITY,
+    TERMS,
 ];

@@ -9,6 +9,7 @@ use crate::{
     hex,
     identity::Identity,
     key::{self, KeyId, SignError, Signer},
+    terms::{Terms, TermsError},
     time::UnixTime,
 };
 
@@ -24,6 +25,9 @@ pub const ISSUED_AT: &str = "issued-at@notme.bot";
 pub const SCOPES: &str = "scopes@notme.bot";
 /// The extension with the digest that the certificates of one session have in common.
 pub const SESSION: &str = "session@notme.bot";
+
+/// The extension with what else limits what it may sign.
+pub const TERMS: &str = "terms@notme.bot";
 
 /// The extension without which sshd gives no terminal.
 pub const PERMIT_PTY: &str = "permit-pty";
@@ -62,6 +66,7 @@ struct NotmeExtensions {
     issued_at: Option<UnixTime>,
     scopes: Vec<String>,
     session: Option<[u8; 32]>,
+    terms: Option<Terms>,
 }
 
 impl Certificate {
@@ -189,6 +194,11 @@ impl Certificate {
         self.notme.session
     }
 
+    /// Returns what else limits what it may sign.
+    pub fn terms(&self) -> Option<&Terms> {
+        self.notme.terms.as_ref()
+    }
+
     /// Returns the key that signed it.
     pub fn authority(&self) -> &PublicKey {
         &self.authority
@@ -263,6 +273,8 @@ pub struct UserCertificate<'a> {
     pub session: [u8; 32],
     /// What the holder may do once logged in, by ssh-keygen's names, in their order: [`PERMIT_PTY`].
     pub permits: &'a [&'a str],
+    /// What else limits what it may sign.
+    pub terms: Option<&'a Terms>,
 }
 
 impl UserCertificate<'_> {
@@ -308,6 +320,9 @@ impl UserCertificate<'_> {
         }
         extensions = extension(extensions, SCOPES, &self.scopes.join(","));
         extensions = extension(extensions, SESSION, &hex::encode(&self.session));
+        if let Some(terms) = self.terms {
+            extensions = extension(extensions, TERMS, &terms.to_text()?);
+        }
         extensions = extension(extensions, X509_KID, &self.x509_kid.to_string());
         let signed = Writer::new()
             .string(KeyType::Ed25519.certificate_name().as_bytes())
@@ -385,6 +400,7 @@ fn notme_extensions(extensions: &[Entry<'_>]) -> Result<NotmeExtensions, Certifi
         issued_at,
         scopes: scopes.unwrap_or_default(),
         session: single(extensions, SESSION, hex::decode_array)?,
+        terms: single(extensions, TERMS, |text| Terms::from_text(text).ok())?,
     })
 }
 
@@ -470,6 +486,9 @@ pub enum IssueError {
     /// A scope that no list could name.
     #[error("the scopes cannot be written into a certificate")]
     Scopes,
+    /// The terms are beyond their limits.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// Before 1970, or it ends before it begins.
     #[error("the validity cannot be written into a certificate")]
     Time,

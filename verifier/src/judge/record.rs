@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use notme_core::{armor::SignatureFormat, key::KeyId, openpgp::Fingerprint, time::UnixTime};
+use notme_core::{
+    armor::SignatureFormat, key::KeyId, openpgp::Fingerprint, terms::Terms, time::UnixTime,
+};
 
 use super::{Examined, Judge, Signed};
 use crate::{
@@ -190,10 +192,16 @@ fn write_facts(facts: &Facts, to: &mut Writer<'_>) -> Option<()> {
         // It was compared, and the binding says how it came out.
         payload_sha256: _,
         activity,
+        terms,
         names,
         is_certified,
         algorithm,
     } = facts;
+    let terms = terms
+        .as_ref()
+        .map(|terms| terms.to_der())
+        .transpose()
+        .ok()?;
     to.bytes(serial);
     to.time(*not_before);
     to.time(*not_after);
@@ -204,6 +212,7 @@ fn write_facts(facts: &Facts, to: &mut Writer<'_>) -> Option<()> {
         to.maybe(*epoch, Writer::number);
         to.maybe(session.as_ref(), |to, it| to.raw(it));
         to.maybe(activity.as_deref(), Writer::text);
+        to.maybe(terms.as_deref(), Writer::bytes);
         to.maybe(names.as_deref(), |to, it| {
             let openpgp::Names {
                 fingerprint,
@@ -235,6 +244,7 @@ fn read_facts(from: &mut Reader<'_>) -> Option<Facts> {
             epoch: from.maybe(Reader::number)?,
             session: from.maybe(Reader::array)?,
             activity: from.maybe(read_text)?,
+            terms: from.maybe(|from| Some(Box::new(Terms::from_der(from.bytes()?).ok()?)))?,
             names: from.maybe(|from| {
                 Some(Box::new(openpgp::Names {
                     fingerprint: read_fingerprint(from)?,

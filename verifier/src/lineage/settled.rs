@@ -167,11 +167,13 @@ impl Lineage<'_> {
 
     fn context(&self, selection: &Selection) -> Context {
         let reference = selection.reference();
+        let names = self.repository.known_as().join("\n");
         let grounds = [
             &*self.root.to_string(),
             self.judge().trust_digest(),
             if reference.is_some() { "on" } else { "" },
             reference.unwrap_or_default(),
+            &names,
         ];
         Context::new("accepted", self.policies.hash, &grounds)
     }
@@ -182,6 +184,11 @@ impl Step<'_> {
     pub(super) fn stands_until(&self, basis: Option<TimeBasis>, ends: UnixTime) -> UnixTime {
         let is_sure = || basis > Some(TimeBasis::DagOrdered) || self.is_sure();
         if self.lineage.cache.is_none() || !is_sure() {
+            return NEVER;
+        }
+        // Who merged it is another question each time.
+        let reference = self.ground.reference_of(self.number);
+        if self.record.examined.is_beyond(reference) {
             return NEVER;
         }
         let Some(parents) = self.ground.parents_of(self.number) else {

@@ -115,6 +115,7 @@ impl Session {
             session: Some(*certification.session()),
             payload_sha256: certification.payload_sha256(),
             activity: certification.activity().map(Into::into),
+            terms: certification.terms().cloned().map(Box::new),
             ..self.facts(
                 certification.serial(),
                 certification.not_before(),

@@ -13,6 +13,7 @@ use notme_core::{
     object::HashKind,
     openpgp::Fingerprint,
     ssh::allowed_signers::AllowedSigners,
+    terms::repository_name,
     time::UnixTime,
 };
 use serde::Deserialize;
@@ -66,6 +67,7 @@ struct PolicyFile {
     require: Vec<Spanned<RuleEntry>>,
     baseline: Option<Words>,
     known_good: Option<Words>,
+    repository: Option<Words>,
     #[serde(default)]
     exception: Vec<Spanned<ExceptionEntry>>,
     #[serde(default)]
@@ -232,6 +234,7 @@ impl PolicyFile {
             exceptions: exceptions.collect::<Result<_, _>>()?,
             baseline: object_ids(&self.baseline, "baseline")?,
             known_good: object_ids(&self.known_good, "known_good")?,
+            repository: repository_names(&self.repository)?,
             gates,
             authorities: has_authorities.then_some(rules),
             allow: match self.allow {
@@ -670,6 +673,19 @@ fn object_ids<L: FromIterator<String>>(list: &Option<Words>, key: &str) -> Resul
     };
     let ids = list.into_iter().map(|id| object_id(id).map(str::to_owned));
     ids.collect()
+}
+
+/// Reads the names that the repository goes by, as certificates have them.
+fn repository_names(list: &Option<Words>) -> Result<Vec<String>, Wrong> {
+    let list = match list {
+        Some(list) => words(list, "repository")?,
+        None => Vec::new(),
+    };
+    let name = |text: &Spanned<String>| {
+        let problem = || format!("`{}` names no repository", text.as_ref());
+        repository_name(text.as_ref()).ok_or_else(|| (text.span(), problem()))
+    };
+    list.into_iter().map(name).collect()
 }
 
 fn object_id(text: &Spanned<String>) -> Result<&str, Wrong> {

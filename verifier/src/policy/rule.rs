@@ -40,6 +40,9 @@ pub(crate) trait Surroundings {
     /// Refuses an object that stands on nothing, whoever signed it.
     fn footing(&self) -> Result<(), Refusal>;
 
+    /// Returns the names of the repository that the object is in, if it has any.
+    fn repository_names(&self) -> &[String];
+
     /// Returns the full name of the ref that the object is for, if that is known.
     fn reference(&self) -> Option<&str>;
 

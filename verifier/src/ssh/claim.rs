@@ -195,6 +195,7 @@ fn of_certificate(certificate: &Certificate) -> Facts {
         epoch: certificate.epoch(),
         session: certificate.session(),
         payload_sha256: certificate.payload_digest(),
+        terms: certificate.terms().cloned().map(Box::new),
         algorithm: Some(algorithm(certificate.public_key())),
         ..Facts::new(
             kid,

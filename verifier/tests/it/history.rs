@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use notme_core::key::sha256;
+use notme_core::{key::sha256, terms::Terms};
 use notme_testkit::{
     cast::{LeafSpec, TRUST_DOMAIN},
     clock::NOW,
@@ -82,6 +82,17 @@ impl History {
     }
 
     pub(crate) fn commit_tree(&self, parents: &[&str], who: &str, tree: &str) -> String {
+        self.commit_within(parents, who, tree, None)
+    }
+
+    /// As [`Self::commit_tree`], by a certificate with terms.
+    pub(crate) fn commit_within(
+        &self,
+        parents: &[&str],
+        who: &str,
+        tree: &str,
+        terms: Option<Terms>,
+    ) -> String {
         *self.minutes.borrow_mut() += 1;
         let at = NOW.plus(*self.minutes.borrow() * 60);
         let spec = CommitSpec {
@@ -99,6 +110,7 @@ impl History {
                     not_before: at.plus(-60),
                     not_after: at.plus(240),
                     payload_digest: Some(sha256(&payload)),
+                    terms,
                     ..LeafSpec::default()
                 })
                 .sign_commit(&payload, at),

@@ -30,6 +30,7 @@ mod range;
 mod report;
 mod rules;
 mod ssh;
+mod terms;
 mod time;
 mod time_stamps;
 mod trust_store;

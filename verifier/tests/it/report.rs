@@ -60,7 +60,8 @@ fn json_is_the_contract() {
         json!({
             "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null, "policy": null,
             "format": null, "identity": null, "kid": null, "authority": null,
-            "time_basis": null, "judged_at": null, "certificate": null, "timestamp": null,
+            "time_basis": null, "judged_at": null, "certificate": null, "terms": null,
+            "timestamp": null,
             "log_entry": null, "oidc_issuer": null, "merge_tags": [],
             "attestations": [], "level": null,
         })

@@ -11,6 +11,7 @@ use notme_core::{
         sshsig::HashAlgorithm,
         wire::{Reader, Writer},
     },
+    terms::Terms,
     time::UnixTime,
     trust::{Revocation, RevocationKind, SshCa, TrustDocument},
 };
@@ -78,6 +79,7 @@ fn certificate(change: impl FnOnce(&mut UserCertificate<'_>)) -> Key {
         scopes: &scopes,
         session: [0xb1; 32],
         permits: &[],
+        terms: None,
     };
     change(&mut template);
     let certificate = template.sign(&ca()).unwrap();
@@ -131,6 +133,27 @@ fn an_issuance_bound_ssh_certificate_is_accepted() {
     assert_eq!(standing.serial_hex(), "1234");
     assert_eq!(standing.not_before(), NOW.plus(-60));
     assert_eq!(standing.not_after(), NOW.plus(299));
+}
+
+#[test]
+fn the_terms_of_an_ssh_certificate_hold() {
+    let mut terms = Terms {
+        repository: None,
+        refs: Some(vec!["refs/heads/agent/*".to_owned()]),
+        paths: None,
+        signatures: 10,
+        until: NOW.plus(300),
+    };
+    let within = |terms: &Terms| {
+        let terms: &'static Terms = Box::leak(Box::new(terms.clone()));
+        judge(&certificate(|it| it.terms = Some(terms)))
+    };
+    let judgement = within(&terms);
+    assert_accepted(&judgement);
+    assert_eq!(judgement.terms(), Some(&terms));
+    assert_eq!(judgement.unchecked(), ["ref"]);
+    terms.paths = Some(vec!["src/*".to_owned()]);
+    assert_code(&within(&terms), Code::TermsUnchecked);
 }
 
 #[test]
@@ -227,6 +250,7 @@ fn a_key_signs_no_certificates_of_another_format() {
         scopes: &["sign:git".to_owned()],
         session: [0xb1; 32],
         permits: &[],
+        terms: None,
     };
     let certificate = certificate.sign(x509.ed25519_key()).unwrap();
     let key = Key::Certified(Box::new(certificate));
@@ -258,6 +282,7 @@ fn an_ssh_certificate_needs_a_scope_for_git() {
             scopes,
             session: [0xb1; 32],
             permits: &[],
+            terms: None,
         };
         judge(&Key::Certified(Box::new(template.sign(&ca()).unwrap())))
     };

@@ -20,7 +20,10 @@ use super::{
     within,
 };
 use crate::{
-    commands::attest::{Archive, Hand},
+    commands::{
+        attest::{Archive, Hand},
+        verify::open,
+    },
     failure::{Exit, Failure, Outcome},
     home::Home,
     homeless,
@@ -70,8 +73,32 @@ fn record(home: &Home, input: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// As [`records`], for no longer than whoever pushes waits.
+///
+/// # Errors
+/// In words.
+pub(super) fn signed(
+    home: &Home,
+    settings: &Settings,
+    updates: &[Update],
+) -> Result<Vec<Signed>, String> {
+    if settings.value(GATE).is_none() {
+        return Ok(Vec::new());
+    }
+    let (home, updates) = (home.clone(), updates.to_vec());
+    let sign = move || -> Result<_, Failure> {
+        let (repository, settings) = (open()?, Settings::load()?);
+        let ground = Ground::of(&repository, &settings)?;
+        records(&home, (&repository, &settings, &ground), &updates)
+    };
+    let signed = within(DEADLINE, move || {
+        sign().map_err(|failure| failure.to_string())
+    });
+    signed.unwrap_or_else(|| Err("it took too long".to_owned()))
+}
+
 /// Has the gate sign what a push brings that was not there before it, if there is a gate.
-pub(super) fn records(
+fn records(
     home: &Home,
     (repository, settings, ground): (&Repository, &Settings, &Ground),
     updates: &[Update],

@@ -105,12 +105,11 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
     }
     let root = settings.trust_root()?;
     // Before it is asked what time it is.
-    let records = gate::records(home, (&repository, &settings, &ground), updates);
-    let records = match records {
+    let records = match gate::signed(home, &settings, updates) {
         Ok(records) => records,
         // Whoever asks for them finds that they are not there.
-        Err(failure) => {
-            let problem = escape(&failure.to_string());
+        Err(problem) => {
+            let problem = escape(&problem);
             writeln!(io::stderr(), "notme: the gate signed no record: {problem}")?;
             Vec::new()
         }
@@ -172,7 +171,9 @@ impl Bench<'_> {
         let name = &update.name;
         Ok(match self.lineage {
             Some(lineage) => lineage.judge_push(signed, name, ground.main(), self.statements)?,
-            None => self.judge.judge_push(signed.0, signed.1, name),
+            None => self
+                .judge
+                .judge_push(signed, name, &self.repository.known_as()),
         })
     }
 

@@ -74,6 +74,45 @@ fn nothing_unverified_lands() {
     }
 }
 
+/// Terms of a run: where a commit may go, whoever pushes it.
+#[test]
+fn what_an_agent_signed_within_terms_comes_no_further() {
+    let (world, bare) = served(&[]);
+    bare.git_ok(&["config", "notme.repository", "example.org/team/tool"]);
+    world.notme_ok(&["init", "--agent", "bob", "--format", "x509"]);
+    world.signed_commit("first");
+    accepted(&world, &["main"]);
+    let run = |branch: &str, terms: &[&str], file: &str| {
+        world.git_ok(&["checkout", "-q", "-b", branch, "main"]);
+        let script = format!("mkdir -p src; echo x >{file}; git add {file}; git commit -q -m x");
+        let options = [&["run", "--agent", "claude"], terms].concat();
+        world.notme_ok(&[&options[..], &["--", "sh", "-ec", &script]].concat());
+    };
+    let agents = [
+        "--ref",
+        "refs/heads/agent/*",
+        "--repository",
+        "example.org/team/tool",
+    ];
+    run("agent/x", &agents, "src/a");
+    accepted(&world, &["agent/x"]);
+    refused(&world, &["agent/x:refs/heads/main"], "refused: terms-ref");
+    // Somebody else takes it there.
+    world.git_ok(&["checkout", "-q", "main"]);
+    let merge = ["merge", "-q", "--no-ff", "--no-edit", "agent/x"];
+    world.git_ok(&[&["-c", "user.signingkey=bob"], &merge[..]].concat());
+    accepted(&world, &["main"]);
+
+    run("agent/y", &["--path", "src/*"], "beside");
+    refused(&world, &["agent/y"], "refused: terms-path");
+    run(
+        "agent/z",
+        &["--repository", "example.org/team/other"],
+        "src/b",
+    );
+    refused(&world, &["agent/z"], "refused: terms-repository");
+}
+
 /// What a client leaves out of its own accord, the server sees.
 #[test]
 fn what_goes_past_the_hooks_of_the_client_stops_at_the_server() {

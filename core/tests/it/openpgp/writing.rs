@@ -50,6 +50,7 @@ fn a_signature_is_verified_from_itself_and_the_authority_alone() {
     assert_eq!(certification.session(), &[9; 32]);
     assert_eq!(certification.epoch(), 1);
     assert_eq!(certification.activity(), None);
+    assert_eq!(certification.terms(), session.terms.as_ref());
 }
 
 #[test]
@@ -166,6 +167,7 @@ fn only_ed25519_keys_sign_and_only_their_own() {
         session: [0; 32],
         payload_sha256: None,
         activity: None,
+        terms: None,
     };
     let authority = OpenPgpAuthority::new(1);
     let subject = session.subject();

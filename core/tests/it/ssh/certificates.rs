@@ -10,7 +10,9 @@ use notme_core::{
 };
 use notme_testkit::{clock::NOW, keys::P256Key};
 
-use super::support::{Folder, IDENTITY, MESSAGE, ca, certificate, certified, plain, signed, user};
+use super::support::{
+    Folder, IDENTITY, MESSAGE, ca, certificate, certified, plain, signed, terms, user,
+};
 
 #[test]
 fn ssh_keygen_lists_what_we_wrote() {
@@ -127,6 +129,7 @@ fn what_no_reader_could_tell_apart_is_not_issued() {
         scopes: &[],
         session: [0xb1; 32],
         permits: &[],
+        terms: None,
     };
     assert!(good.sign(&ca()).is_ok());
     for principals in [&[][..], &[""], &["a,b"], &["a\0"]] {
@@ -214,6 +217,21 @@ fn our_extensions_have_one_spelling() {
         assert_eq!(refused.unwrap_err(), CertificateError::Extension(name));
     }
     let twice = with_extensions(&[(name, &text(&digest)), (name, &text(&digest))]);
+    assert_eq!(twice.unwrap_err(), CertificateError::Extension(name));
+    let name = "terms@notme.bot";
+    let good = terms().to_text().unwrap();
+    assert_eq!(certificate().terms(), Some(&terms()));
+    assert!(with_extensions(&[(name, &text(&good))]).is_ok());
+    for bad in [
+        text(""),
+        text("MAA="),
+        text(&good[4..]),
+        text(&format!("{good}\n")),
+    ] {
+        let refused = with_extensions(&[(name, &bad)]);
+        assert_eq!(refused.unwrap_err(), CertificateError::Extension(name));
+    }
+    let twice = with_extensions(&[(name, &text(&good)), (name, &text(&good))]);
     assert_eq!(twice.unwrap_err(), CertificateError::Extension(name));
     for bad in ["01", "+1", "-1", "x", "18446744073709551616"] {
         let refused = with_extensions(&[("epoch@notme.bot", &text(bad))]);

@@ -12,6 +12,7 @@ use notme_core::{
         Certificate, Key, Prehash, PublicKey, SshSig, UserCertificate, signature::ed25519_blob,
         sshsig::HashAlgorithm,
     },
+    terms::Terms,
 };
 use notme_testkit::{clock::NOW, keys::Ed25519Key, oracle::oracle, repository::run};
 use tempfile::TempDir;
@@ -48,9 +49,20 @@ pub(super) fn certificate() -> Certificate {
         scopes: &["bridgeCert".to_owned(), "sign:git".to_owned()],
         session: [0xb1; 32],
         permits: &["permit-pty"],
+        terms: Some(&terms()),
     }
     .sign(&ca())
     .unwrap()
+}
+
+pub(super) fn terms() -> Terms {
+    Terms {
+        repository: Some("example.org/team/tool".to_owned()),
+        refs: Some(vec!["refs/heads/agent/*".to_owned()]),
+        paths: None,
+        signatures: 10,
+        until: NOW.plus(300),
+    }
 }
 
 pub(super) fn certified() -> Key {
