@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use notme_verifier::report::escape_json;
 use serde::Serialize;
 
 use crate::failure::{Exit, Outcome};
@@ -23,6 +24,7 @@ pub(crate) mod verify;
 
 /// Prints a value for machines.
 fn print_json(value: &impl Serialize) -> Outcome {
-    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(value)?)?;
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(io::stdout(), "{}", escape_json(&text))?;
     Ok(Exit::Yes)
 }

@@ -33,6 +33,7 @@ pub use self::{
     annotations::{write_github, write_gitlab},
     folded::write_folded,
     html::write_html,
+    json::escape_json,
     junit::write_junit,
     markdown::write_markdown,
     radius::{write_radius_json, write_radius_text},

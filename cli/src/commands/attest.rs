@@ -24,7 +24,10 @@ use notme_attest::{
 };
 use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
 use notme_signer::{AgentClient, Deadline};
-use notme_verifier::{Repository, Verdict, report::escape};
+use notme_verifier::{
+    Repository, Verdict,
+    report::{escape, escape_json},
+};
 use serde_json::{Value, json};
 
 pub(crate) use self::{
@@ -416,7 +419,7 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         for bundle in kept {
             // What we keep is one line already; what others made may not be.
             let value: Value = serde_json::from_slice(&bundle.content)?;
-            writeln!(out, "{value}")?;
+            writeln!(out, "{}", escape_json(&value.to_string()))?;
         }
         return Ok(Exit::Yes);
     };
