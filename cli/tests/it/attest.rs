@@ -1012,3 +1012,23 @@ fn no_commit_takes_its_own_place() {
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
 }
+
+/// Nobody's words move the cursor of whoever looks at them, and JSON readers read the same.
+#[test]
+fn what_somebody_states_does_nothing_to_a_terminal() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let reason = "fine \u{9b}31m\u{202e}";
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--reason", reason]);
+    for shown in [
+        world.notme_ok(&["attest", "show"]),
+        world.notme_ok(&["attest", "show", "--json"]),
+        world.notme_ok(&["attest", "verify", "--json"]),
+    ] {
+        assert!(!shown.contains(['\u{9b}', '\u{202e}']), "{shown:?}");
+    }
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    assert_eq!(shown[0]["predicate"]["reason"], reason);
+}

@@ -15,7 +15,7 @@ use super::is_deceptive;
 /// # Errors
 /// What the value's own serialization gives.
 pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
-    Ok(shown(&serde_json::to_string(value)?))
+    Ok(shown(serde_json::to_string(value)?))
 }
 
 /// As [`to_json`], laid out on lines.
@@ -23,7 +23,7 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 /// # Errors
 /// As [`to_json`].
 pub fn to_json_pretty(value: &impl Serialize) -> serde_json::Result<String> {
-    Ok(shown(&serde_json::to_string_pretty(value)?))
+    Ok(shown(serde_json::to_string_pretty(value)?))
 }
 
 /// Writes a value on one line.
@@ -32,10 +32,14 @@ pub(super) fn write(value: &impl Serialize, to: &mut impl Write) -> io::Result<(
 }
 
 /// Escapes what stands in the strings of a JSON text. Line feeds are between values only.
-fn shown(json: &str) -> String {
+fn shown(json: String) -> String {
+    let is_meant = |c: char| c != '\n' && is_deceptive(c);
+    if !json.contains(is_meant) {
+        return json;
+    }
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
-        if c == '\n' || !is_deceptive(c) {
+        if !is_meant(c) {
             shown.push(c);
             continue;
         }
