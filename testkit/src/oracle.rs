@@ -34,7 +34,7 @@ pub fn oracle(name: &str) -> PathBuf {
         })
 }
 
-/// What is installed for the scripts of `testkit/strangers/`, in the words of npm and pip.
+/// What is installed from npm and pip, in their words.
 const PINS: [&str; 2] = [
     include_str!("../strangers/package.json"),
     include_str!("../strangers/requirements.txt"),
@@ -46,15 +46,7 @@ const PINS: [&str; 2] = [
 /// # Panics
 /// When these are not installed in the versions that are asked for.
 pub fn stranger(script: &str) -> Command {
-    let tests = env::current_exe().expect("a test knows where it is");
-    let installed = tests
-        .ancestors()
-        .map(|directory| directory.join("strangers"))
-        .find(|directory| {
-            let pins = fs::read_to_string(directory.join("installed"));
-            pins.is_ok_and(|pins| pins == PINS.concat())
-        })
-        .unwrap_or_else(|| panic!("what `{script}` needs is not installed: `cargo xtask test`"));
+    let installed = installed(script);
     let mut command = if script.ends_with(".js") {
         let mut node = Command::new(oracle("node"));
         node.env_clear();
@@ -68,4 +60,25 @@ pub fn stranger(script: &str) -> Command {
     let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/strangers");
     command.arg(Path::new(scripts).join(script));
     command
+}
+
+/// Returns the directories with the programs that npm and pip installed, in the order of a `PATH`.
+///
+/// # Panics
+/// When these are not installed in the versions that are asked for.
+pub fn programs_of_strangers() -> [PathBuf; 2] {
+    let installed = installed("a test");
+    ["node_modules/.bin", "python/bin"].map(|directory| installed.join(directory))
+}
+
+fn installed(who: &str) -> PathBuf {
+    let tests = env::current_exe().expect("a test knows where it is");
+    tests
+        .ancestors()
+        .map(|directory| directory.join("strangers"))
+        .find(|directory| {
+            let pins = fs::read_to_string(directory.join("installed"));
+            pins.is_ok_and(|pins| pins == PINS.concat())
+        })
+        .unwrap_or_else(|| panic!("what `{who}` needs is not installed: `cargo xtask test`"))
 }

@@ -1,6 +1,7 @@
 //! Hooks beside those of others, on the client's side and on the server's: real git, real pushes.
 
 mod gate;
+mod others;
 mod own_policy;
 mod receive;
 mod session;
