@@ -24,7 +24,7 @@ use crate::{
     notme::{program, trust},
     one_commit::{interop_session, now},
     pack::{self, Kind},
-    peers::{self, Gpg, Gpgsm, Peer, SshKeygen},
+    peers::{self, Gpg, Gpgsm, Peer, SqGit, SshKeygen},
     table::Table,
     timing::{Samples, contest, peak_memory, time},
 };
@@ -42,7 +42,8 @@ const POLICY: [&str; 2] = [
 /// Measures histories of ours and of theirs.
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     let program = program();
-    for (form, (name, theirs)) in FORMS.into_iter().zip(peers(effort)) {
+    let (peers, sq_git) = peers(effort);
+    for (form, (name, theirs)) in FORMS.into_iter().zip(peers) {
         table.heading(format!(
             "verifying a history of {} commits, {}",
             effort.small,
@@ -59,8 +60,35 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
             format!("`git log --show-signature`, {name}{scaled}: {ratio:.0}×"),
             &theirs,
         );
+        if let Form::OpenPgp = form {
+            beside_sq_git(&ours, sq_git.as_ref(), table);
+        }
     }
     measure_large(effort.large, effort, table);
+}
+
+/// How many times as long sq-git has to take.
+const SQ_GIT_FACTOR: f64 = 4.0;
+
+fn beside_sq_git(ours: &Samples, sq_git: Option<&[Samples; 2]>, table: &mut Table) {
+    let Some([cold, warm]) = sq_git else {
+        let install = SqGit::INSTALL;
+        table.note(format!(
+            "sq-git is not at hand, and was not measured: `{install}`."
+        ));
+        return;
+    };
+    table.row("`sq-git log` from the first commit on, cold", cold);
+    table.row("the same, warm", warm);
+    let ratio = cold.median().as_secs_f64() / ours.median().as_secs_f64();
+    let verdict = if ratio >= SQ_GIT_FACTOR {
+        "met"
+    } else {
+        "**not met**"
+    };
+    table.note(format!(
+        "Beside notme, sq-git takes {ratio:.1}× (≥ {SQ_GIT_FACTOR}×: {verdict})."
+    ));
 }
 
 /// Measures the largest history.
@@ -381,13 +409,13 @@ impl Ours {
             "reading every object, one core: `git cat-file --batch`",
             reading,
         );
-        let memory = |command: &mut Command| peak_memory(command) >> 20;
         let of_ours = |arguments: &[&str]| {
             let mut verify = self.world.command(program);
-            memory(verify.arg("verify").args(arguments))
+            peak_memory(verify.arg("verify").args(arguments))
         };
         let (cold, warm) = (of_ours(&["--all", "--no-cache"]), of_ours(&["--all"]));
-        let verdict = if cold <= MEMORY_LIMIT {
+        let mib = |bytes: u64| bytes >> 20;
+        let verdict = if mib(cold.own) <= MEMORY_LIMIT {
             "met"
         } else {
             "**not met**"
@@ -404,9 +432,13 @@ impl Ours {
         let per_commit =
             two.median() / u32::try_from(self.commits).expect("histories here are small");
         table.note(format!(
-            "{:.1} µs a commit; {of_two:.2} and {of_one:.2} times the floor (≤ {FLOOR_FACTOR}: {is_near}). At most {cold} MiB of memory, with the pack's pages (≤ {MEMORY_LIMIT} MiB: {verdict}), warm {warm} MiB, the floor {} MiB.",
+            "{:.1} µs a commit; {of_two:.2} and {of_one:.2} times the floor (≤ {FLOOR_FACTOR}: {is_near}). At most {} MiB of memory of its own (≤ {MEMORY_LIMIT} MiB: {verdict}), {} MiB with the pack's pages; warm {} and {} MiB; the floor {} MiB with the pack's pages.",
             per_commit.as_secs_f64() * 1e6,
-            memory(&mut floor("2")),
+            mib(cold.own),
+            mib(cold.with_files),
+            mib(warm.own),
+            mib(warm.with_files),
+            mib(peak_memory(&mut floor("2")).with_files),
         ));
         two.clone()
     }
@@ -501,8 +533,12 @@ fn settle(world: &Repository, branch: &str, tip: &[String]) {
 /// Signs a payload; returns the armor.
 type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
-/// Measures `git log --show-signature` over histories that stock tools verify.
-fn peers(effort: Effort) -> Vec<(&'static str, Samples)> {
+/// A tool, and how long it took.
+type Measured = (&'static str, Samples);
+
+/// Measures `git log --show-signature` over histories that stock tools verify, and sq-git, cold and
+/// warm, over that of gpg.
+fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 2]>) {
     let world = Repository::new();
     let (gpg, ssh) = (Gpg::set_up(&world), SshKeygen::set_up(&world));
     let (session, authority) = interop_session();
@@ -513,6 +549,9 @@ fn peers(effort: Effort) -> Vec<(&'static str, Samples)> {
     let by_ssh = |payload: &[u8]| ssh.sign(&world, payload).1;
     let for_gpgsm =
         |payload: &[u8]| notme_core::armor::armor(&session.sign_cms(payload, at)).into_bytes();
+    world.write(SqGit::POLICY, &SqGit::policy(&world));
+    world.git_ok(&["add", "--all"]);
+    let tree = world.git_ok(&["write-tree"]);
     let histories: [(&dyn Peer, &str, Sign<'_>); 3] = [
         (&gpgsm, "gpgsm", &for_gpgsm),
         (&ssh, "ssh", &by_ssh),
@@ -521,7 +560,11 @@ fn peers(effort: Effort) -> Vec<(&'static str, Samples)> {
     let measured = histories.map(|(peer, branch, sign)| {
         eprintln!("making and reading a history for {}", peer.name());
         let commits = peer_commits(peer.name(), effort);
-        write_theirs(&world, commits, at, branch, sign);
+        let spec = CommitSpec {
+            at,
+            ..CommitSpec::new(&tree)
+        };
+        write_theirs(&world, commits, spec, branch, sign);
         let log = |format: &str| {
             let mut git = world.command("git");
             git.args(peer.settings(&world))
@@ -547,7 +590,18 @@ fn peers(effort: Effort) -> Vec<(&'static str, Samples)> {
         (peer.name(), samples.scaled(scale))
     });
     peers::stop_daemons(&world);
-    measured.into()
+    let sq_git = SqGit::find(&world, "gpg").map(|sq_git| {
+        let rounds = effort.history_rounds.min(3);
+        let measured = contest(
+            rounds,
+            vec![
+                Box::new(|_| sq_git.cold(&world)),
+                Box::new(|_| sq_git.warm(&world)),
+            ],
+        );
+        <[Samples; 2]>::try_from(measured).unwrap_or_else(|_| panic!("two contenders, two results"))
+    });
+    (measured.into(), sq_git)
 }
 
 /// gpgsm is so slow that it reads a part only.
@@ -564,11 +618,13 @@ fn is_good(grade: &[u8]) -> bool {
 }
 
 /// Makes a history that a stock tool's signatures are on.
-fn write_theirs(world: &Repository, commits: usize, at: UnixTime, branch: &str, sign: Sign<'_>) {
-    let mut spec = CommitSpec {
-        at,
-        ..CommitSpec::new(&world.empty_tree())
-    };
+fn write_theirs(
+    world: &Repository,
+    commits: usize,
+    mut spec: CommitSpec,
+    branch: &str,
+    sign: Sign<'_>,
+) {
     let mut objects = Vec::with_capacity(commits);
     for number in 0..commits {
         spec.message = format!("change number {number}\n");
@@ -597,6 +653,6 @@ mod tests {
             records: 1,
             requests: [0, 0],
         };
-        assert_eq!(peers(effort).len(), 3);
+        assert_eq!(peers(effort).0.len(), 3);
     }
 }

@@ -76,6 +76,65 @@ impl Peer for Gpg {
     }
 }
 
+/// sq-git, which authenticates a history from a trust root on, as we do behind one. Not every machine
+/// has it, so it is measured where it is.
+pub(crate) struct SqGit {
+    root: String,
+    branch: &'static str,
+}
+
+impl SqGit {
+    /// How to come by it; it needs the headers of nettle, and libclang.
+    pub(crate) const INSTALL: &str = "cargo install sequoia-git --version 0.6.0 --locked";
+    /// Where it looks for its policy.
+    pub(crate) const POLICY: &str = "openpgp-policy.toml";
+
+    /// Returns the policy by which gpg's key may sign.
+    pub(crate) fn policy(world: &Repository) -> String {
+        let mut gpg = world.command(oracle("gpg"));
+        let done = time(gpg.args(["--batch", "--armor", "--export", SIGNER]), b"");
+        done.assert_success("gpg --export");
+        let key = String::from_utf8(done.stdout).expect("armor is ASCII");
+        format!(
+            "version = 0\ncommit_goodlist = []\n\n[authorization.bench]\nsign_commit = true\nkeyring = \"\"\"\n{key}\"\"\"\n"
+        )
+    }
+
+    /// Takes the first commit of a branch as trust root, if the program is there.
+    pub(crate) fn find(world: &Repository, branch: &'static str) -> Option<Self> {
+        let version = world.command(Self::PROGRAM).arg("--version").output();
+        version.ok().filter(|it| it.status.success())?;
+        // It insists on a HEAD.
+        world.git_ok(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+        let root = world.git_ok(&["rev-list", "--max-parents=0", branch]);
+        Some(Self { root, branch })
+    }
+
+    /// Authenticates the branch with nothing kept from before: without a directory for it, nothing is.
+    pub(crate) fn cold(&self, world: &Repository) -> Duration {
+        fs::remove_dir_all(world.home().join(".cache")).ok();
+        self.log(world)
+    }
+
+    /// Does so with what the run before kept.
+    pub(crate) fn warm(&self, world: &Repository) -> Duration {
+        let cache = world.home().join(".cache");
+        if !cache.is_dir() {
+            fs::create_dir(cache).expect("the home directory is writable");
+            self.log(world);
+        }
+        self.log(world)
+    }
+
+    fn log(&self, world: &Repository) -> Duration {
+        let mut log = world.command(Self::PROGRAM);
+        log.args(["log", "--trust-root", &self.root, self.branch]);
+        time(&mut log, b"").successful("sq-git log")
+    }
+
+    const PROGRAM: &str = "sq-git";
+}
+
 /// ssh-keygen, or what stands in for it.
 pub(crate) struct SshKeygen {
     program: PathBuf,

@@ -10,8 +10,7 @@ use std::{
 
 /// Runs before the first that counts.
 const WARM_UP: usize = 3;
-/// How often a process's memory is looked at. It is a high-water mark: only growth in the very
-/// last interval is missed.
+/// How often a process's memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Measured durations, sorted.
@@ -126,8 +125,18 @@ pub(crate) fn time(command: &mut Command, input: &[u8]) -> Finished {
     }
 }
 
-/// Runs a program and returns the most memory it held, in bytes.
-pub(crate) fn peak_memory(command: &mut Command) -> u64 {
+/// The most memory that a program held, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// Of its own, as far as anybody looked.
+    pub(crate) own: u64,
+    /// With the pages of files that it mapped: packs, for the most part, which the system takes back
+    /// when somebody needs the room.
+    pub(crate) with_files: u64,
+}
+
+/// Runs a program and returns the most memory it held.
+pub(crate) fn peak_memory(command: &mut Command) -> Memory {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -136,22 +145,24 @@ pub(crate) fn peak_memory(command: &mut Command) -> u64 {
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
+    let mut peak = Memory::default();
     while child
         .try_wait()
         .expect("a started child can be waited for")
         .is_none()
     {
-        peak = peak.max(high_water(&status).unwrap_or(0));
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        peak.own = peak.own.max(bytes_in(&text, "RssAnon:"));
+        peak.with_files = peak.with_files.max(bytes_in(&text, "VmHWM:"));
         thread::sleep(MEMORY_INTERVAL);
     }
     peak
 }
 
-/// Reads `VmHWM` of a process, in bytes.
-fn high_water(status: &str) -> Option<u64> {
-    let text = fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
+/// Reads a size in the status of a process; none of one that has ended.
+fn bytes_in(status: &str, name: &str) -> u64 {
+    let mut lines = status.lines();
+    let size = lines.find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"));
+    size.and_then(|size| size.parse::<u64>().ok())
+        .map_or(0, |kib| kib * 1024)
 }
