@@ -22,6 +22,7 @@ pub(crate) use self::{
     certificates::CertifyError,
     exchange::{About, GithubClaims, PairRequest, narrowed},
     surface::version,
+    turns::PATIENCE,
 };
 use self::{auditing::Refusals, turns::Turns};
 use crate::{

@@ -41,5 +41,6 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Longer than it takes to sign and keep something, and shorter than anybody waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than a token may be silent, so that those who wait are told of it, too; and shorter than
+/// anybody waits for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(7);

@@ -32,7 +32,7 @@ use super::{
     request_id::RequestIds,
 };
 use crate::{
-    authority::{Authority, Peer},
+    authority::{Authority, PATIENCE, Peer},
     failure::Failure,
     http::{self, Caller},
     listen::{Listener, Socket},
@@ -159,8 +159,6 @@ async fn in_turn<T>(
 
 /// How many work, and how many look something up, at a time.
 const PLACES: usize = 4;
-/// How long others wait for a place.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether anyone wants anything.
 struct Activity {

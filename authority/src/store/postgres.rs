@@ -344,7 +344,7 @@ fn slow(error: tokio::time::error::Elapsed) -> DatabaseError {
 /// server takes to give up a statement.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long others may go on reading what is to be written anew.
-const READERS_MAX: Duration = Duration::from_secs(60);
+const READERS_MAX: Duration = Duration::from_secs(20);
 /// Between attempts at it.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Sees what was committed when it began, and nothing that came later.

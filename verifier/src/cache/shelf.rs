@@ -14,6 +14,7 @@ use std::{
 
 use gix::ObjectId;
 use notme_core::hex;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 
 use super::{
     Cache, Context,
@@ -21,6 +22,15 @@ use super::{
 };
 use crate::load::is_private;
 
+/// The file system's own time: no clock is read here.
+const NOW: Timestamps = Timestamps {
+    last_access: THIS_MOMENT,
+    last_modification: THIS_MOMENT,
+};
+const THIS_MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: UTIME_NOW,
+};
 /// What ends the name of a file that is whole.
 const WHOLE: &str = "verdicts";
 /// What ends the name of one that is not.
@@ -101,7 +111,7 @@ impl Cache {
             return Vec::new();
         }
         // What is used goes last. Where nothing can be written, nothing goes.
-        let _ = File::open(&directory).and_then(|it| it.set_modified(SystemTime::now()));
+        let _ = File::open(&directory).map(|it| futimens(&it, &NOW));
         let mut segments = Vec::new();
         for path in names.iter().rev() {
             match check_private(path).and_then(|()| Segment::open(path, context, id_length)) {

@@ -9,7 +9,7 @@ use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Kept, Place, Shelf},
+    store::{Kept, Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
@@ -111,7 +111,14 @@ fn push_to(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
     let mut last = None;
     for _ in 0..TRIES {
-        take(&archive, remote)?;
+        let merged = take(&archive, remote)?;
+        if merged.ignored + merged.dropped > 0 {
+            let error =
+                format!("`{remote}` has files that are left out here, so nothing was pushed");
+            return Err(
+                Failure::no(error).hint("`notme attest push --replace` takes them out there")
+            );
+        }
         let ahead = archive.store.ahead_of(remote)?;
         if ahead.is_empty() {
             return Ok(());
@@ -129,7 +136,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
 }
 
 /// Fetches what a remote has, and takes it.
-fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
+fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     git::fetch(remote, &Shelf::refspec(remote))?;
     let merged = archive.store.merge(remote, now())?;
     let mut talk = io::stderr().lock();
@@ -139,20 +146,18 @@ fn take(archive: &Archive, remote: &str) -> Result<(), Failure> {
     if merged.ignored > 0 {
         writeln!(
             talk,
-            "note: {} files of the remote are no signed statements, or not what their names say; left out. \
-             Nothing can be pushed there until they are gone: `notme attest push --replace`",
+            "note: {} files of the remote are no signed statements, or not what their names say; left out",
             merged.ignored
         )?;
     }
     if merged.dropped > 0 {
         writeln!(
             talk,
-            "note: the remote has {} files that were dropped here; left out. \
-             `notme attest push --replace` drops them there",
+            "note: the remote has {} files that were dropped here; left out",
             merged.dropped
         )?;
     }
-    Ok(())
+    Ok(merged)
 }
 
 fn remote(arguments: &AttestRemote) -> Result<String, Failure> {
