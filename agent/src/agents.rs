@@ -147,7 +147,7 @@ impl Agents {
             None => check_link(message).map_err(Failure::Link)?,
         }
         let deadline = Instant::now() + SIGN_BUDGET;
-        let slot = self.select(wanted.key)?;
+        let slot = self.slot_of(wanted.key, wanted.lent)?;
         let early = self.sign_early(&slot, message, deadline);
         let (early, certified) = join!(early, self.certified::<Cms>(wanted, deadline));
         let (slot, credential) = certified?;
@@ -207,7 +207,7 @@ impl Agents {
         wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Result<(Rc<Slot>, Credential<F::Certificate>), Failure> {
-        let slot = self.select(wanted.key)?;
+        let slot = self.slot_of(wanted.key, wanted.lent)?;
         let config = slot.config();
         if config.timestamp == Some(Timestamping::Required) && !F::CARRIES_TIME_STAMPS {
             return Err(Failure::NoTimeStamp {
@@ -222,29 +222,43 @@ impl Agents {
         Ok((slot, credential))
     }
 
-    /// Tells what an agent signs with, opening its session if need be.
+    /// Tells what an agent signs with, opening its session if need be. Where a loan has a session of
+    /// its own, only certificates with the terms are shown.
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn credentials(&self, key: &str) -> Result<CredentialsAnswer, Failure> {
-        let slot = self.select(key)?;
+    pub(crate) async fn credentials(
+        &self,
+        key: &str,
+        lent: Option<&Lent>,
+    ) -> Result<CredentialsAnswer, Failure> {
+        let slot = self.slot_of(key, lent)?;
         let session = self.session(&slot).await?;
-        let chain = session.chain(slot.config().profile);
+        let profile = slot.config().profile;
+        let (chain, ssh, openpgp) = match lent.filter(|lent| lent.slot().is_some()) {
+            Some(lent) => (
+                lent.cms.borrow().clone(),
+                lent.ssh.borrow().clone(),
+                lent.openpgp.borrow().clone(),
+            ),
+            None => (
+                Some(session.chain(profile).clone()),
+                session.ssh().cloned(),
+                session.openpgp().cloned(),
+            ),
+        };
+        let pem = |chain: Chain| {
+            let certificates = std::iter::once(chain.leaf()).chain(chain.intermediates());
+            certificates.map(Certificate::pem).collect()
+        };
         Ok(CredentialsAnswer {
             agent: slot.config().name.clone(),
             identity: session.identity().clone(),
             scopes: session.scopes().to_vec(),
             not_after: session.not_after(),
-            x509: std::iter::once(chain.leaf())
-                .chain(chain.intermediates())
-                .map(Certificate::pem)
-                .collect(),
-            ssh: session
-                .ssh()
-                .map(|certificate| ssh::Key::Certified(Box::new(certificate.clone())).to_text()),
-            openpgp: session
-                .openpgp()
-                .map(|openpgp| armor(ArmorKind::PublicKeys, openpgp.key.as_bytes())),
+            x509: chain.map(pem).unwrap_or_default(),
+            ssh: ssh.map(|certificate| ssh::Key::Certified(Box::new(certificate)).to_text()),
+            openpgp: openpgp.map(|openpgp| armor(ArmorKind::PublicKeys, openpgp.key.as_bytes())),
         })
     }
 
@@ -254,7 +268,10 @@ impl Agents {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn lend(&self, key: &str, lent: &Lent) -> Result<Identity, Failure> {
-        let slot = self.select(key)?;
+        let mut slot = self.select(key)?;
+        if lent.terms().are_narrow() {
+            slot = lent.settle(slot.beside(&self.around)?);
+        }
         let deadline = Instant::now() + SIGN_BUDGET;
         let session = timeout_at(deadline, slot.lend(lent, &self.around, deadline));
         let session = session.await.map_err(|_| Failure::Deadline)??;
@@ -394,6 +411,12 @@ impl Agents {
             .borrow()
             .values()
             .any(|slot| slot.is_irreplaceable(now))
+    }
+
+    /// Finds the place of an agent, or that of a loan of it.
+    fn slot_of(&self, key: &str, lent: Option<&Lent>) -> Result<Rc<Slot>, Failure> {
+        let slot = self.select(key)?;
+        Ok(lent.and_then(Lent::slot).cloned().unwrap_or(slot))
     }
 
     /// Finds an agent by name, or by the key id of its session.

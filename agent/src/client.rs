@@ -152,7 +152,9 @@ async fn respond(server: &Server, frame: Frame, loan: Option<&Loan>) -> (Vec<u8>
         } => sign(server, format, wanted(&key), loan).await,
         Request::Attest { .. } if server.lock.is_locked() => answer::<()>(Err(Failure::Locked)),
         Request::Attest { key } => answer(agents.attest(wanted(&key)).await),
-        Request::Credentials { key } => answer(agents.credentials(&key).await),
+        Request::Credentials { key } => {
+            answer(agents.credentials(&key, loan.map(Loan::lent)).await)
+        }
         Request::Status => answer(status(server)),
         Request::List => answer(agents.list().map(|sessions| SessionsAnswer { sessions })),
         Request::Renew { agent } => answer(agents.renew(&agent).await.map(only)),

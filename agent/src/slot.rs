@@ -131,6 +131,17 @@ impl Slot {
         slot
     }
 
+    /// Returns another place for the same agent, whose session has keys of its own.
+    ///
+    /// # Errors
+    /// [`Failure::NoTerms`] where sessions are opened by a token that somebody hands over.
+    pub(crate) fn beside(&self, around: &Surroundings) -> Result<Self, Failure> {
+        if !self.opens_by_itself() {
+            return Err(self.no_terms(&self.no_session()));
+        }
+        Ok(Self::new((*self.config()).clone(), around))
+    }
+
     /// Returns the configuration.
     pub(crate) fn config(&self) -> Rc<AgentConfig> {
         Rc::clone(&self.config.borrow())
@@ -253,12 +264,17 @@ impl Slot {
         around: &Surroundings,
         deadline: Instant,
     ) -> Result<Rc<Session>, Failure> {
-        let session = self.session(around, deadline).await?;
+        let is_narrow = lent.terms().are_narrow();
+        let opened = self.session(around, deadline).await;
+        let session = opened.map_err(|failure| match is_narrow && is_absence(&failure) {
+            true => self.no_terms(&failure),
+            false => failure,
+        })?;
         let provide = async |session: &Session| self.provide(session, lent, around, deadline).await;
         let (session, provided) = self.asked(session, provide, around, deadline).await?;
         match provided {
             Err(failure) if !is_absence(&failure) => Err(failure),
-            Err(failure) if lent.terms().are_narrow() => Err(self.no_terms(&failure)),
+            Err(failure) if is_narrow => Err(self.no_terms(&failure)),
             Ok(()) | Err(_) => Ok(session),
         }
     }

@@ -14,7 +14,7 @@ use std::{
 use notme_core::{
     armor::ARMOR_MAX,
     ssh::{
-        AllowedSigners, Hasher, Prehash, RevocationList, SshSig,
+        AllowedSigners, Certificate, Hasher, Prehash, RevocationList, SshSig,
         sshsig::SshSigError,
         time::{self, ParseError},
     },
@@ -116,7 +116,11 @@ fn judge(command: &Verify, streams: &mut Streams<'_>) -> Result<SshSig, Failure>
     let answer = verify(checked, &command.principal, &allowed, revoked.as_ref(), at);
     say(&answer, &command.allowed, streams)?;
     answer.result?;
-    Ok(signature)
+    let terms = signature.key().certificate().and_then(Certificate::terms);
+    match terms.is_some_and(|terms| terms.paths.is_some()) {
+        true => Err(Failure::Paths),
+        false => Ok(signature),
+    }
 }
 
 fn run_check(command: &CheckNovalidate, streams: &mut Streams<'_>) -> io::Result<u8> {
@@ -326,6 +330,10 @@ enum Failure {
     ReadAllowed { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error(
+        "the certificate is for some paths only, and what changed is not seen here: `notme verify`"
+    )]
+    Paths,
     #[error("could not write: {0}")]
     Output(#[source] io::Error),
 }

@@ -679,6 +679,13 @@ impl Examined {
         signed.is_ok_and(|signed| signed.standing().terms().is_some())
     }
 
+    /// Tells whether its terms limit where, so that it takes along what others may put there and
+    /// nothing else.
+    pub(crate) fn is_narrow(&self) -> bool {
+        let terms = self.0.as_ref().ok().and_then(|it| it.standing().terms());
+        terms.is_some_and(Terms::are_narrow)
+    }
+
     /// Tells whether its terms are for other refs, so that it takes somebody else to bring it there.
     pub(crate) fn is_beyond(&self, reference: Option<&str>) -> bool {
         let terms = self.0.as_ref().ok().and_then(|it| it.standing().terms());

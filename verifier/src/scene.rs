@@ -294,7 +294,9 @@ impl Surroundings for Scene<'_> {
                 parents: ground.parents(merge)?,
             };
             let examined = verify::examine(found, ground.repository.hash(), self.judge);
-            self.judge.proven(&examined)
+            // Two who may do little would do together what neither may.
+            let may_vouch = !examined.is_narrow();
+            may_vouch.then(|| self.judge.proven(&examined)).flatten()
         };
         let merges = ground.merges_of(number).into_iter();
         merges.filter_map(signer).collect()

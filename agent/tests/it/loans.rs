@@ -8,13 +8,14 @@ use std::{
 
 use notme_agent::Profile;
 use notme_core::{
+    certificate::Certificate,
     dsse::pae,
     frame::{
         ArmoredAnswer, AttestAnswer, CredentialsAnswer, LendAnswer, Purpose, Refusal, Request,
         SignatureKind, StatusAnswer,
     },
     openpgp::{ArmorKind, Certification, KeyBlock, Signature, dearmor},
-    ssh::SshSig,
+    ssh::{Key, SshSig},
     terms::Terms,
 };
 use notme_testkit::clock::{FixedClock, NOW};
@@ -208,20 +209,21 @@ fn what_is_signed_meanwhile_says_within_which_terms_in_every_format() {
     let openpgp = armored(SignatureKind::OpenPgp).signature;
     let openpgp = dearmor(ArmorKind::Signature, openpgp.as_bytes()).unwrap();
     let openpgp = Signature::from_bytes(&openpgp).unwrap();
-    let block = KeyBlock::from_bytes(openpgp.key_block().unwrap()).unwrap();
-    let user_id = &block.user_ids()[0];
-    let trust = world.trust();
-    let authority = trust.current_openpgp().next().unwrap();
-    let said = Certification::verify(
-        &user_id.signatures()[1],
-        &authority.certificate,
-        block.primary(),
-        user_id,
-    );
-    assert_eq!(said.unwrap().terms(), Some(&narrow()));
+    let said = certification(&world, openpgp.key_block().unwrap());
+    assert_eq!(said.terms(), Some(&narrow()));
     // What the owner signs meanwhile is within none.
     let own = world.sign("claude", &commit()).unwrap();
     assert_eq!(verified_leaf(&own, &commit()).terms(), None);
+}
+
+/// What the authority says of a session's OpenPGP key.
+fn certification(world: &World, block: &[u8]) -> Certification {
+    let block = KeyBlock::from_bytes(block).unwrap();
+    let user_id = &block.user_ids()[0];
+    let trust = world.trust();
+    let authority = &trust.current_openpgp().next().unwrap().certificate;
+    let said = &user_id.signatures()[1];
+    Certification::verify(said, authority, block.primary(), user_id).unwrap()
 }
 
 /// The loan has a certificate of its own from its beginning.
@@ -246,6 +248,29 @@ fn terms_hold_without_the_authority() {
     let late = lend(&world, terms());
     let answer = late.borrower().sign("claude", &commit()).unwrap();
     assert_eq!(verified_leaf(&answer, &commit()).terms(), None);
+}
+
+/// No signature says which certificate it is made with, so that there may be no other over its key.
+#[test]
+fn nothing_over_the_key_of_a_narrow_loan_comes_without_its_terms() {
+    let world = World::new();
+    let lent = lend(&world, narrow());
+    let own = verified_leaf(&world.sign("claude", &commit()).unwrap(), &commit());
+    let answer = lent.borrower().sign("claude", &commit()).unwrap();
+    let leaf = verified_leaf(&answer, &commit());
+    assert_ne!(leaf.public_key(), own.public_key());
+    let key = "claude".to_owned();
+    let told: CredentialsAnswer = lent
+        .borrower()
+        .call(&Request::Credentials { key }, b"")
+        .unwrap();
+    let certificates = Certificate::pem_bundle(&told.x509).unwrap();
+    assert_eq!(certificates[0].terms(), Some(&narrow()));
+    let line = told.ssh.unwrap();
+    let (key, _) = Key::from_text(&line).unwrap();
+    assert_eq!(key.certificate().unwrap().terms(), Some(&narrow()));
+    let block = dearmor(ArmorKind::PublicKeys, told.openpgp.unwrap().as_bytes()).unwrap();
+    assert_eq!(certification(&world, &block).terms(), Some(&narrow()));
 }
 
 #[test]

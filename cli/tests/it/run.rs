@@ -317,6 +317,9 @@ fn commits_are_held_to_the_terms_of_the_run() {
         assert_eq!(terms["signatures"], 2);
         assert_eq!(terms["not_checked"], serde_json::json!([]));
         assert_eq!(world.code("HEAD", &[]), "terms-path");
+        // What it changes nobody can tell there.
+        let alone = world.git(&["verify-commit", "HEAD~1"]);
+        assert!(!alone.status.success(), "{}", told(&alone));
         assert_eq!(
             world.code("HEAD~1", &["--ref", "refs/heads/x"]),
             "terms-ref"
