@@ -97,6 +97,12 @@ fn what_an_agent_signed_within_terms_comes_no_further() {
     run("agent/x", &agents, "src/a");
     accepted(&world, &["agent/x"]);
     refused(&world, &["agent/x:refs/heads/main"], "refused: terms-ref");
+    // Two who may do little do no more together.
+    let merge = "git merge -q --no-ff --no-edit agent/x";
+    let only_main = ["run", "--agent", "bob", "--ref", "refs/heads/main"];
+    world.git_ok(&["checkout", "-q", "-b", "side", "main"]);
+    world.notme_ok(&[&only_main[..], &["--", "sh", "-ec", merge]].concat());
+    refused(&world, &["side:refs/heads/main"], "refused: terms-ref");
     // Somebody else takes it there.
     world.git_ok(&["checkout", "-q", "main"]);
     let merge = ["merge", "-q", "--no-ff", "--no-edit", "agent/x"];
@@ -217,6 +223,7 @@ fn refs_that_are_protected_neither_go_nor_shrink() {
     refused(&world, &[":v1"], "ref-deletion");
     world.git_ok(&["tag", "-f", "-m", "y", "v1", "HEAD~1"]);
     refused(&world, &["+v1"], "tag-moved");
+    refused(&world, &["v1:refs/tags/v2"], "tag-renamed");
     bare.git_ok(&["config", "receive.denyDeleteCurrent", "ignore"]);
     refused(&world, &[":refs/heads/main"], "ref-deletion");
     accepted(&world, &[":refs/heads/topic"]);
