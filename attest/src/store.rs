@@ -346,7 +346,7 @@ impl Store {
         let mut part = Vec::new();
         let (mut count, mut left, mut room) = (0, BYTES_MAX, PART_MAX);
         for (name, id) in blobs(&repository, place)? {
-            let is_one_too_many = count == FILES_MAX;
+            let is_one_too_many = count >= FILES_MAX;
             count += 1;
             let blob = Some(Blob(id));
             let mut kept = Kept {

@@ -948,6 +948,10 @@ impl<'j> Attestations<'j> {
 impl Statements for Attestations<'_> {
     fn about(&self, commit: &str) -> Result<Vec<Stated>, String> {
         let all = self.of(commit).map_err(|error| error.to_string())?;
+        // It may be a rejection.
+        if let Some(unread) = all.iter().find(|it| it.digest.is_none()) {
+            return Err(format!("statement `{}` cannot be read", unread.file));
+        }
         let rejects = |it: &Attested| it.verdict.code() == Some(Code::AcceptanceRejected);
         // What was said of another commit is not said of this one: its place in history differs.
         // But for rejections, which are of what is in it.

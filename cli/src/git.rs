@@ -551,6 +551,8 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
         "--no-filter",
         "--no-tags",
         "--no-write-fetch-head",
+        // What the remote does not have any more is not taken for what it has.
+        "--prune",
     ];
     let output = run(options.into_iter().chain(["--", remote, refspec]))?;
     success("fetch", output).map(drop)

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use gix::ObjectId;
@@ -151,11 +151,7 @@ impl Store {
     /// Returns what was dropped here.
     pub(super) fn dropped(&self) -> Result<BTreeSet<FileName>, StoreError> {
         let path = self.dropped_list();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-            Err(error) => return Err(failed("read what was dropped", error)),
-        };
+        let text = read_if_there(&path).map_err(|error| failed("read what was dropped", error))?;
         let lines = serde_json::Deserializer::from_slice(&text).into_iter::<Line>();
         let read = |line: Result<Line, _>| {
             let line = line.map_err(|error| StoreError::Dropped(path.clone(), error))?;
@@ -174,7 +170,7 @@ impl Store {
         let known = self.dropped()?;
         let path = self.dropped_list();
         let write = || {
-            let mut text = Vec::new();
+            let mut text = read_if_there(&path)?;
             for file in files.difference(&known) {
                 let line = Line {
                     file: file.to_string(),
@@ -185,14 +181,23 @@ impl Store {
                 text.push(b'\n');
             }
             fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            let list = fs::File::options().create(true).append(true).open(&path);
-            io::Write::write_all(&mut list?, &text)
+            // All of it, or nothing.
+            let fresh = path.with_extension("new");
+            fs::write(&fresh, &text)?;
+            fs::rename(&fresh, &path)
         };
         write().map_err(|error: io::Error| failed("note what is dropped", error))
     }
 
     fn dropped_list(&self) -> PathBuf {
         self.local().common_dir().join(LIST)
+    }
+}
+
+fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
     }
 }
 

@@ -7,9 +7,10 @@ use notme_attest::{
     make::places,
     predicate::Record,
     store::{FileName, Merged, Noted, Place, Shelf, StoreError},
+    verify::Asked,
 };
 use notme_testkit::{clock::NOW, repository::Repository};
-use notme_verifier::Code;
+use notme_verifier::{Code, stated::Statements as _};
 
 use crate::world::{World, assert_accepted, chain, facts, identity, next, record};
 
@@ -624,4 +625,7 @@ fn a_statement_that_cannot_be_read_is_one_that_is_refused() {
     let codes = world.codes(&commit);
     assert_eq!(codes.len(), 2);
     assert!(codes.contains(&Some(Code::EnvelopeMalformed)), "{codes:?}");
+    // It may have been a rejection, so that rules are told of none.
+    let told = world.with_judge(Asked::default(), |all, _| all.about(&commit.id).is_ok());
+    assert!(!told);
 }

@@ -261,7 +261,7 @@ impl World {
         })
     }
 
-    fn with_judge<T>(
+    pub(crate) fn with_judge<T>(
         &self,
         asked: Asked,
         ask: impl FnOnce(&Attestations<'_>, &Judge<'_>) -> T,

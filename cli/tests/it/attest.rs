@@ -479,6 +479,17 @@ fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
     );
 }
 
+#[test]
+fn what_a_remote_lost_is_sent_again() {
+    let (world, bare) = accepted_and_pushed_to();
+    let reference = "refs/attestations/commits";
+    world.notme_ok(&["attest", "push"]);
+    let sent = bare.git_ok(&["rev-parse", reference]);
+    bare.git_ok(&["update-ref", "-d", reference]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(bare.git_ok(&["rev-parse", reference]), sent);
+}
+
 /// Whoever may push can put anything there; who has the good statements can clean it away.
 #[test]
 fn what_is_no_statement_is_taken_out_of_a_remote() {
