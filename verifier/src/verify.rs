@@ -482,8 +482,14 @@ impl<'r> Run<'r> {
             let Some((number, node)) = graph.at(place) else {
                 continue;
             };
-            let Some(Looked { examined, .. }) = examined.take(place, &node.id) else {
-                continue;
+            let examined = match examined.take(place, &node.id) {
+                Some(looked) => looked.examined,
+                None if judge.stopper().is_stopped() => continue,
+                // Nobody is to take it for accepted.
+                None => {
+                    let detail = "what was found out about it is not there any more";
+                    Examined::refused(Refusal::new(Code::ObjectMissing, detail))
+                }
             };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
             let judgement = if asks_around || examined.has_terms() {

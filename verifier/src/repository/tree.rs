@@ -251,7 +251,7 @@ impl Trees {
                 mode: entry.mode.value(),
                 id: entry.oid.to_owned(),
             };
-            let is_bad = name.is_empty() || name.contains(&b'/');
+            let is_bad = matches!(name, b"" | b"." | b"..") || name.contains(&b'/');
             if is_bad || listing.insert(name.to_vec(), known).is_some() {
                 return Err(malformed(id));
             }
