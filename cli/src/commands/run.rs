@@ -60,6 +60,13 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     };
     let agent = agent_of(arguments)?;
     configure(home, &agent)?;
+    if !arguments.refs.is_empty() && signing_here()?.as_ref() == Some(&agent) {
+        writeln!(
+            io::stderr(),
+            "note: agent `{agent}` signs your own commits, too, so that no merge of yours takes to \
+             other refs what it signs within these; `--agent` names another"
+        )?;
+    }
     // Outside of a repository, the first one that a commit is made in counts.
     let repository = git::common_directory().ok();
     let repository = repository.map(fs::canonicalize).transpose()?;
@@ -115,12 +122,16 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
 
 /// Takes the agent that was named, else the one that signs commits here.
 fn agent_of(arguments: &RunArguments) -> Result<AgentName, Failure> {
-    if let Some(agent) = &arguments.agent {
-        return Ok(agent.clone());
+    match &arguments.agent {
+        Some(agent) => Ok(agent.clone()),
+        None => Ok(signing_here()?.map_or_else(|| NAMELESS.parse(), Ok)?),
     }
+}
+
+/// Returns the agent that signs commits here, if git's settings name one.
+fn signing_here() -> Result<Option<AgentName>, Failure> {
     let key = git::value("user.signingkey")?;
-    let configured = key.and_then(|key| key.parse().ok());
-    Ok(configured.map_or_else(|| NAMELESS.parse(), Ok)?)
+    Ok(key.and_then(|key| key.parse().ok()))
 }
 
 /// Sets an agent up that nobody knows yet, with this user's own authority.

@@ -335,6 +335,21 @@ fn commits_are_held_to_the_terms_of_the_run() {
 }
 
 #[test]
+fn an_agent_that_is_ones_own_is_told_to_merge_nothing() {
+    let world = world();
+    let refs = ["--ref", "refs/heads/agent/*"];
+    let says = |options: &[&str]| {
+        let output = session(&world, &[&refs[..], options].concat(), "true");
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output).contains("no merge of yours")
+    };
+    assert!(!says(&[]));
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    assert!(says(&[]));
+    assert!(!says(&["--agent", "bob"]));
+}
+
+#[test]
 fn terms_that_cannot_be_kept_are_refused_at_the_beginning() {
     let world = world();
     for options in [
