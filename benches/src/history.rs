@@ -283,6 +283,7 @@ impl Sessions {
             not_before: at.plus(-60),
             not_after: at.plus(5 * 60),
             issued_at: at,
+            terms: None,
             ..OpenPgpSession::new()
         };
         let key = self.openpgp.certify(&session, Some(payload));
