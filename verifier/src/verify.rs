@@ -374,6 +374,7 @@ pub(crate) fn collected<E>(
     });
     Ok(outcome?.holding(all))
 }
+
 /// As [`verify_with`], for those who ask what the objects are to each other.
 pub(crate) fn verify_graph(
     repository: &Repository,

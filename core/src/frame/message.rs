@@ -37,8 +37,8 @@ pub enum Request {
     },
     /// Lend an agent to somebody who is to have nothing else: on a socket of its own, only
     /// [`Request::Sign`], [`Request::Attest`] and [`Request::Credentials`] are answered, for that
-    /// agent and within the terms, which nobody can widen. The loan ends with the connection that asked for it; answered
-    /// by [`LendAnswer`].
+    /// agent and within the terms, which nobody can widen. The loan ends with the connection that
+    /// asked for it; answered by [`LendAnswer`].
     Lend {
         /// Which agent.
         agent: AgentName,

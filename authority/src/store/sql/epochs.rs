@@ -185,8 +185,9 @@ pub(super) fn are_unchanged(
     Ok(by_now == key_changes)
 }
 
-/// Lets all instances read anew what there is of the authority, by a number of its own. It is not below the seconds since 1970,
-/// so that a store restored from a backup gives no number to other keys than before.
+/// Lets all instances read anew what there is of the authority, by a number of its own. It is not
+/// below the seconds since 1970, so that a store restored from a backup gives no number to other
+/// keys than before.
 pub(super) fn changed(tx: &mut dyn Transaction, at: UnixTime) -> Result<(), DatabaseError> {
     tx.execute(
         "UPDATE authority SET key_changes =
