@@ -675,22 +675,23 @@ impl Examined {
 
     /// Tells whether it is signed within terms, so that what is around it counts.
     pub(crate) fn has_terms(&self) -> bool {
-        let signed = self.0.as_ref();
-        signed.is_ok_and(|signed| signed.standing().terms().is_some())
+        self.terms().is_some()
     }
 
     /// Tells whether its terms limit where, so that it takes along what others may put there and
     /// nothing else.
     pub(crate) fn is_narrow(&self) -> bool {
-        let terms = self.0.as_ref().ok().and_then(|it| it.standing().terms());
-        terms.is_some_and(Terms::are_narrow)
+        self.terms().is_some_and(Terms::are_narrow)
     }
 
     /// Tells whether its terms are for other refs, so that it takes somebody else to bring it there.
     pub(crate) fn is_beyond(&self, reference: Option<&str>) -> bool {
-        let terms = self.0.as_ref().ok().and_then(|it| it.standing().terms());
         let beyond = |terms: &Terms| reference.is_some_and(|name| !terms.allow_ref(name));
-        terms.is_some_and(beyond)
+        self.terms().is_some_and(beyond)
+    }
+
+    fn terms(&self) -> Option<&Terms> {
+        self.0.as_ref().ok()?.standing().terms()
     }
 
     /// Tells whether it stays so as long as policy and trust are the same. What could not be
