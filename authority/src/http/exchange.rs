@@ -18,7 +18,8 @@ use crate::{
     server::Shared,
 };
 
-/// `POST /cert/gha`. From the token's being spent on, whoever fails needs another.
+/// `POST /cert/gha`. From the token's being spent on, whoever fails needs another: of the body,
+/// nothing is told before.
 pub(super) async fn cert_gha(
     shared: &Shared,
     peer: Peer,
@@ -37,11 +38,11 @@ pub(super) async fn cert_gha(
         .map_err(refused)?;
     let grant = workload.permit(authority.trust_domain())?;
     let spent = workload.spent(now)?;
-    shared.work(|| authority.spend(&spent)).await?;
-    authority.admit_workload(peer, &grant)?;
-
-    let body = json(&read_bytes(shared, request, seen).await?)?;
+    let body = read_bytes(shared, request, seen).await;
     let answer = || {
+        authority.spend(&spent)?;
+        authority.admit_workload(peer, &grant)?;
+        let body = json(&body?)?;
         let keys = PairRequest::of(&body)?.possessed(&token)?;
         let about = About::Github {
             claims: GithubClaims::of(&workload),

@@ -440,9 +440,10 @@ fn pairs_and_their_refusals_are_rows() {
         .map(|(actor, act, about, code)| (actor.into(), act.into(), about.into(), code.into()));
     assert_eq!(brief, expected);
     let body = body(&site.agent, &token).to_string();
-    assert_eq!(rows[0]["request"], hex::encode(&sha256(body.as_bytes())));
-    // Refused before its body was read.
-    assert_eq!(rows[1]["request"], Value::Null);
+    // What was sent with a token that was used before is a row as well.
+    for row in &rows[..2] {
+        assert_eq!(row["request"], hex::encode(&sha256(body.as_bytes())));
+    }
     let json: Value = answer.json();
     let issued: Vec<_> = ["mtls", "signing"]
         .iter()
