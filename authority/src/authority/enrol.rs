@@ -13,7 +13,7 @@ use super::{
     Attempt, Authority, CertifyError, Peer,
     auditing::enrolled,
     certificates::{Terms, X509},
-    exchange::state,
+    exchange::{new_session_id, state},
 };
 use crate::{
     failure::Failure,
@@ -21,7 +21,6 @@ use crate::{
     oidc::Workload,
     refusal::Refusal,
     scope::{ScopeError, Scopes},
-    seal::random,
     server::Rate,
     store::{EnrolStoreError, Issuance, Issued, Session, SpentToken, TokenRefusal},
 };
@@ -53,7 +52,7 @@ impl Authority {
             ScopeError::Unknown => Refusal::ScopeUnknown,
         })?;
         let session = Session {
-            id: random()?,
+            id: new_session_id(now_millis)?,
             identity: match right.identity {
                 Some(identity) => identity,
                 None => {

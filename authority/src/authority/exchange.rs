@@ -23,7 +23,7 @@ use crate::{
     keys::Keys,
     oidc::{Grant, Workload},
     scope::Scopes,
-    seal::random,
+    seal::{SealError, random},
     server::{Rate, TooOften},
     store::{EnrolStoreError, Issuance, Session, SpentToken},
 };
@@ -109,7 +109,7 @@ impl Authority {
         let now_millis = self.clock.now_millis();
         let now = UnixTime::from_secs(now_millis.div_euclid(1000));
         let session = Session {
-            id: random()?,
+            id: new_session_id(now_millis)?,
             identity: grant.identity,
             principal: grant.subject,
             agent: grant.agent,
@@ -166,6 +166,14 @@ impl Authority {
             about,
         })
     }
+}
+
+/// Returns the id of a new session. It begins with the time: what is kept of sessions of one moment
+/// is side by side, and on few pages of a store.
+pub(super) fn new_session_id(now_millis: i64) -> Result<[u8; 16], SealError> {
+    let time = u128::from(now_millis.unsigned_abs()) << 80;
+    let random = u128::from_be_bytes(random()?) >> 48;
+    Ok((time | random).to_be_bytes())
 }
 
 /// Returns what an answer says of us.

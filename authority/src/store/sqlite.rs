@@ -10,7 +10,7 @@ use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -34,7 +34,7 @@ pub(crate) type SqliteStore = SqlStore<SqliteDatabase>;
 pub(crate) struct SqliteDatabase {
     // Before the connection: the last to close moves the rest of the log.
     checkpoints: Option<Checkpoints>,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 struct Inner {
@@ -74,7 +74,8 @@ impl SqliteStore {
             .connection
             .pragma_update(None, "wal_autocheckpoint", LOG_MAX);
         limited.map_err(during("prepare the database"))?;
-        database.checkpoints = Some(Checkpoints::of(path)?);
+        let writers = Arc::clone(&database.inner);
+        database.checkpoints = Some(Checkpoints::of(path, writers)?);
         Ok(store)
     }
 
@@ -120,8 +121,11 @@ impl SqliteDatabase {
         connection.busy_timeout(BUSY_TIMEOUT).map_err(&failed)?;
         connection
             .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                 PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON;",
+                // Rows are small, and every page that one touches goes to the log as a whole. A store
+                // that is there keeps the size that it has.
+                "PRAGMA page_size = 2048; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
+                 PRAGMA secure_delete = ON;",
             )
             .map_err(|error| match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => foreign(path),
@@ -131,10 +135,10 @@ impl SqliteDatabase {
         migrate(&mut connection, path)?;
         Ok(Self {
             checkpoints: None,
-            inner: Mutex::new(Inner {
+            inner: Arc::new(Mutex::new(Inner {
                 connection,
                 durability: Durability::Power,
-            }),
+            })),
         })
     }
 

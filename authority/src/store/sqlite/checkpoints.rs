@@ -4,16 +4,21 @@
 //! What is acknowledged is in the log, so that a killed process loses as little as without this.
 
 use std::{
+    error::Error,
+    fs::File,
     io,
     path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread::{Builder, JoinHandle},
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::during;
+use super::{Inner, during};
 use crate::store::StoreError;
 
 /// The thread; it ends when dropped.
@@ -24,17 +29,27 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Begins with a database that is there.
-    pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn of(path: &Path, writers: Arc<Mutex<Inner>>) -> Result<Self, StoreError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .map_err(during("open the database"))?;
-        let (stop, stopped) = channel();
-        let thread = Builder::new()
-            .name("checkpoints".to_owned())
-            .spawn(move || run(&connection, &stopped));
         let failed = |source: io::Error| StoreError::File {
             path: path.to_owned(),
             source,
         };
+        // Never closed: closing it would take the locks of everybody in this process who has the
+        // same file open (POSIX, fcntl).
+        let database: &File = Box::leak(Box::new(File::open(path).map_err(failed)?));
+        let (stop, stopped) = channel();
+        let thread = Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || {
+                let log = Log {
+                    connection,
+                    database,
+                    writers,
+                };
+                log.tend(&stopped);
+            });
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread.map_err(failed)?),
@@ -51,30 +66,63 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(connection: &Connection, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-        // A disk that is full or gone is told to whoever writes; the log holds what is not moved.
-        let _ = move_log(connection);
-    }
+/// The log, and where it is moved to.
+struct Log {
+    connection: Connection,
+    database: &'static File,
+    writers: Arc<Mutex<Inner>>,
 }
 
-/// Moves a log that is long. It stops nobody.
-fn move_log(connection: &Connection) -> rusqlite::Result<()> {
-    let pages: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
-    if pages < LOG_MIN {
-        return Ok(());
+impl Log {
+    fn tend(&self, stopped: &Receiver<()>) {
+        while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            // A disk that is full or gone is told to whoever writes; the log holds what is not moved.
+            let _ = self.shorten();
+        }
     }
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+
+    /// Moves what there is much of, while others write. Nobody writes while the end of a long log is
+    /// moved: with something new in it always, it would not begin anew.
+    fn shorten(&self) -> Result<(), Box<dyn Error>> {
+        let (mut pages, mut not_moved) = self.checkpoint("NOOP")?;
+        for _ in 0..ATTEMPTS {
+            if not_moved == 0 || not_moved < MOVED_AT_ONCE && pages < LOG_LONG {
+                return Ok(());
+            }
+            if not_moved <= LAST_MAX {
+                let _nobody_writes = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+                self.checkpoint("PASSIVE")?;
+                return Ok(());
+            }
+            (pages, not_moved) = self.checkpoint("PASSIVE")?;
+            // SQLite waits for the disk at the very end only; by then there is to be little left.
+            self.database.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many pages the log has, and how many of them are not moved yet.
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<(i64, i64)> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        self.connection.query_row(&sql, [], |row| {
+            let [pages, moved] = [row.get::<_, i64>(1)?, row.get(2)?];
+            Ok((pages, pages - moved))
+        })
+    }
 }
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(250);
-/// The length in pages from which on the log is moved: 32 MiB. Once all of it is moved, the next to
-/// write begins it anew and waits for the disk: that should be seldom.
-const LOG_MIN: i64 = 8_000;
-/// The length in pages at which whoever writes moves the log after all: 128 MiB. While there is always
-/// something new in it, the log does not begin anew, which takes a moment in which there is not.
-pub(super) const LOG_MAX: u32 = 32_768;
+/// How many pages are moved at once, 16 MiB, and the length in pages from which on the log is to begin
+/// anew, 64 MiB: whoever writes next waits for the disk, which should be seldom.
+const MOVED_AT_ONCE: i64 = 8_192;
+const LOG_LONG: i64 = 4 * MOVED_AT_ONCE;
+/// How many pages are moved while nobody writes, 1 MiB, and how often it is tried to come down to so
+/// few.
+const LAST_MAX: i64 = 512;
+const ATTEMPTS: u8 = 4;
+/// The length in pages at which whoever writes moves the log after all: 128 MiB.
+pub(super) const LOG_MAX: u32 = 65_536;
 
 #[cfg(test)]
 mod tests {
@@ -88,7 +136,7 @@ mod tests {
         store::{SqliteStore, Store as _},
     };
 
-    /// More than [`LOG_MIN`] pages, and by far not [`LOG_MAX`].
+    /// More than [`MOVED_AT_ONCE`] pages, and by far not [`LOG_MAX`].
     const ROWS: u32 = 10_000;
 
     #[test]
