@@ -119,6 +119,18 @@ impl Repository {
         run(self.command(oracle("git")).args(arguments), input)
     }
 
+    /// Adds objects and refs from a stream of `git fast-import`.
+    ///
+    /// # Panics
+    /// When git does not take it.
+    pub fn import(&self, stream: &str) {
+        let arguments = ["fast-import", "--quiet"];
+        success(
+            &arguments,
+            self.git_with_input(&arguments, stream.as_bytes()),
+        );
+    }
+
     /// Runs git, which must succeed, and returns its stdout without the final newline.
     ///
     /// # Panics

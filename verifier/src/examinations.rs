@@ -1,8 +1,8 @@
 //! What steps 1 to 3 found of every object of a run, until the last is examined: before, it is not
-//! known what the others say of an object's date. There may be a million, so each is written down in
-//! some hundred bytes, as in the cache, and read when its turn has come.
+//! known what the others say of an object's date. There may be a million, so most are written down in
+//! some hundred bytes each, as in the cache, and read when their turn has come.
 
-use std::collections::HashMap;
+use std::mem;
 
 use notme_core::time::UnixTime;
 
@@ -17,10 +17,9 @@ pub(crate) struct Examinations<'j> {
     judge: &'j Judge<'j>,
     common: Common,
     entries: Vec<u8>,
-    /// Where the entry of a place begins.
-    begins: Vec<u64>,
-    /// The few that cannot be written down.
-    others: HashMap<usize, Examined>,
+    kept: Vec<Kept>,
+    /// How many are kept whole that could be written down.
+    whole: usize,
 }
 
 /// An object of a selection, as far as it can be judged alone.
@@ -30,8 +29,20 @@ pub(crate) struct Looked {
     pub(crate) examined: Examined,
 }
 
-/// Nobody looked at it.
-const NOWHERE: u64 = u64::MAX;
+/// How an object is kept.
+#[derive(Default)]
+enum Kept {
+    /// Nobody looked at it, or it was taken.
+    #[default]
+    Not,
+    /// As it is: the first ones, and the few that cannot be written down.
+    Whole(Box<(Looked, Times)>),
+    /// As an entry that begins there.
+    Written(usize),
+}
+
+/// So many are kept whole: writing and reading them takes longer than they take room.
+const WHOLE_MAX: usize = 4096;
 
 impl<'j> Examinations<'j> {
     pub(crate) fn new(judge: &'j Judge<'j>) -> Self {
@@ -39,59 +50,79 @@ impl<'j> Examinations<'j> {
             judge,
             common: Common::default(),
             entries: Vec::new(),
-            begins: Vec::new(),
-            others: HashMap::new(),
+            kept: Vec::new(),
+            whole: 0,
         }
     }
 
     /// Adds the object of a place, and its times.
     pub(crate) fn add(&mut self, place: usize, looked: Looked, times: Times) {
-        let Looked { is_known, examined } = looked;
+        if self.kept.len() <= place {
+            self.kept.resize_with(place + 1, Kept::default);
+        }
+        let is_among_the_first = self.whole < WHOLE_MAX;
+        self.whole += usize::from(is_among_the_first);
+        let kept = match is_among_the_first {
+            true => None,
+            false => self.write(&looked, times),
+        };
+        if let Some(it) = self.kept.get_mut(place) {
+            *it = kept.unwrap_or_else(|| Kept::Whole(Box::new((looked, times))));
+        }
+    }
+
+    /// Writes an object down; `None` when it cannot be.
+    fn write(&mut self, looked: &Looked, times: Times) -> Option<Kept> {
         let mut to = Writer::sharing(&mut self.common);
-        to.byte(u8::from(is_known));
+        to.byte(u8::from(looked.is_known));
         to.maybe(times.strong, Writer::time);
         to.maybe(times.declared, Writer::time);
-        let head = to.len();
-        if examined.write(self.judge, &mut to).is_none() {
-            to.truncate(head);
-            self.others.insert(place, examined);
-        }
+        looked.examined.write(self.judge, &mut to)?;
         let entry = to.into_bytes();
         let mut framed = Writer::default();
         framed.bytes(&entry);
-        if self.begins.len() <= place {
-            self.begins.resize(place + 1, NOWHERE);
-        }
-        if let Some(begins) = self.begins.get_mut(place) {
-            *begins = u64::try_from(self.entries.len()).unwrap_or(NOWHERE);
-        }
+        let begins = self.entries.len();
         self.entries.extend_from_slice(&framed.into_bytes());
+        Some(Kept::Written(begins))
     }
 
     /// Returns the times of a place's object, if it was examined.
     pub(crate) fn times(&self, place: usize) -> Option<Times> {
-        Some(head(&mut self.entry(place)?)?.1)
+        match self.kept.get(place)? {
+            Kept::Not => None,
+            Kept::Whole(it) => Some(it.1),
+            Kept::Written(begins) => Some(head(&mut self.entry(*begins)?)?.1),
+        }
     }
 
     /// Returns what was found of a place's object, whose name this is, if it was examined; once.
     pub(crate) fn take(&mut self, place: usize, id: &ObjectId) -> Option<Looked> {
-        let Some(examined) = self.others.remove(&place) else {
-            return self.written(place, id);
-        };
-        let (is_known, _) = head(&mut self.entry(place)?)?;
-        Some(Looked { is_known, examined })
+        match mem::take(self.kept.get_mut(place)?) {
+            Kept::Not => None,
+            Kept::Whole(it) => Some(it.0),
+            Kept::Written(begins) => self.read(begins, id),
+        }
     }
 
-    /// Returns what is written of a place's object, whose name this is.
-    pub(crate) fn written(&self, place: usize, id: &ObjectId) -> Option<Looked> {
-        let mut from = self.entry(place)?;
+    /// Shows what was found of a place's object, whose name this is, if it was examined.
+    pub(crate) fn show(&self, place: usize, id: &ObjectId, to: impl FnOnce(&Looked)) {
+        match self.kept.get(place) {
+            None | Some(Kept::Not) => {}
+            Some(Kept::Whole(it)) => to(&it.0),
+            Some(Kept::Written(begins)) => {
+                self.read(*begins, id).as_ref().map(to);
+            }
+        }
+    }
+
+    fn read(&self, begins: usize, id: &ObjectId) -> Option<Looked> {
+        let mut from = self.entry(begins)?;
         let (is_known, _) = head(&mut from)?;
         let examined = Examined::read(self.judge, id, &mut from)?;
         Some(Looked { is_known, examined })
     }
 
-    fn entry(&self, place: usize) -> Option<Reader<'_>> {
-        let begins = usize::try_from(*self.begins.get(place)?).ok()?;
+    fn entry(&self, begins: usize) -> Option<Reader<'_>> {
         let entry = Reader::new(self.entries.get(begins..)?).bytes()?;
         Some(Reader::sharing(entry, &self.common))
     }

@@ -495,6 +495,11 @@ fn laid_out(head: &str, fields: Vec<String>) -> String {
             line.push_str("  ");
             column += 2;
         }
+        if column + width <= WIDTH {
+            line.push_str(&field);
+            column += width;
+            continue;
+        }
         let field = wrap(&field, column, INDENT);
         column = match field.rsplit_once('\n') {
             Some((_, last)) => last.chars().count(),
@@ -513,6 +518,9 @@ fn is_deceptive(c: char) -> bool {
 
 /// Escapes control characters, and those that reorder or hide text.
 pub fn escape(text: &str) -> String {
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if is_deceptive(c) {

@@ -449,11 +449,12 @@ impl<'r> Run<'r> {
 
     fn keep(&self, mut keeper: Keeper<'_>) {
         for place in 0..self.graph.len() {
-            if let Some((_, node)) = self.graph.at(place)
-                && let Some(looked) = self.examined.written(place, &node.id)
-                && !looked.is_known
-            {
-                keeper.keep(&self.graph, node, &looked.examined);
+            if let Some((_, node)) = self.graph.at(place) {
+                self.examined.show(place, &node.id, |looked| {
+                    if !looked.is_known {
+                        keeper.keep(&self.graph, node, &looked.examined);
+                    }
+                });
             }
         }
         keeper.end();

@@ -68,8 +68,7 @@ fn fill(world: &World, number: usize) {
         )
         .unwrap();
     }
-    let output = world.git_with_input(&["fast-import", "--quiet"], stream.as_bytes());
-    assert!(output.status.success(), "{}", told(&output));
+    world.import(&stream);
 }
 
 /// What a fetch brought that was not packed on arrival.

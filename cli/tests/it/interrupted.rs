@@ -22,8 +22,7 @@ fn long() -> World {
         let commit = "commit refs/heads/long\ncommitter A <a@example.invalid>";
         stream.push_str(&format!("{commit} {number} +0000\ndata 1\nx\n"));
     }
-    let output = world.git_with_input(&["fast-import", "--quiet"], stream.as_bytes());
-    assert!(output.status.success(), "{}", told(&output));
+    world.import(&stream);
     world
 }
 

@@ -377,9 +377,10 @@ fn policy(it: &Mixed) -> String {
 }
 
 /// Judges all of it in one run.
-fn judged(it: &Mixed) -> BTreeMap<String, Value> {
+fn judged(it: &Mixed, options: &[&str]) -> BTreeMap<String, Value> {
     let policy = policy(it);
-    let (exit, document) = it.world.verdicts(&["--all", "--tags", "--policy", &policy]);
+    let asked = ["--all", "--tags", "--policy", &policy];
+    let (exit, document) = it.world.verdicts(&[&asked, options].concat());
     assert_eq!(exit, Some(1), "{document}");
     let objects = document["objects"].as_array().unwrap().iter();
     let by_oid: BTreeMap<_, _> = objects
@@ -396,7 +397,7 @@ fn judged(it: &Mixed) -> BTreeMap<String, Value> {
 }
 
 fn agrees(it: &Mixed) {
-    let verdicts = judged(it);
+    let verdicts = judged(it, &[]);
     let table = testdata::text("mixed/expected.tsv");
     let rows: Vec<Vec<_>> = table
         .lines()
@@ -432,6 +433,19 @@ fn agrees(it: &Mixed) {
         (&"one".into(), &"accepted".into())
     );
     shows(it, &verdicts);
+    // Behind so many others, what was found is written down until the end.
+    it.world.import(&others());
+    for options in [&[][..], &["--no-cache"]] {
+        assert_eq!(judged(it, options), verdicts);
+    }
+}
+
+/// Five thousand unsigned commits, newer than everything else.
+fn others() -> String {
+    let commit = "commit refs/heads/others\ncommitter A <a@example.invalid>";
+    (4_000_000_000_u64..4_000_005_000)
+        .map(|at| format!("{commit} {at} +0000\ndata 1\nx\n"))
+        .collect()
 }
 
 /// People see what the JSON says of logs and of tags in merges.
