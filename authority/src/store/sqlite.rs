@@ -2,7 +2,8 @@
 //!
 //! Write-ahead log. What founds or changes trust (keys, tokens, enrolments, trust documents) is
 //! synced to the disk before it is acknowledged. An issuance is handed to the kernel: a killed
-//! process loses nothing, a power cut may lose the last seconds of the issuance record.
+//! process loses nothing, a power cut may lose what was issued after the last head of the audit,
+//! which is a minute old at most.
 
 mod checkpoints;
 

@@ -84,17 +84,16 @@ impl Log {
     /// Moves what there is much of, while others write. Nobody writes while the end of a long log is
     /// moved: with something new in it always, it would not begin anew.
     fn shorten(&self) -> Result<(), Box<dyn Error>> {
-        let (mut pages, mut not_moved) = self.checkpoint("NOOP")?;
         for _ in 0..ATTEMPTS {
+            let (pages, not_moved) = self.length()?;
             if not_moved == 0 || not_moved < MOVED_AT_ONCE && pages < LOG_LONG {
                 return Ok(());
             }
             if not_moved <= LAST_MAX {
                 let _nobody_writes = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-                self.checkpoint("PASSIVE")?;
-                return Ok(());
+                return Ok(self.move_all()?);
             }
-            (pages, not_moved) = self.checkpoint("PASSIVE")?;
+            self.move_all()?;
             // SQLite waits for the disk at the very end only; by then there is to be little left.
             self.database.sync_data()?;
         }
@@ -102,12 +101,18 @@ impl Log {
     }
 
     /// Returns how many pages the log has, and how many of them are not moved yet.
-    fn checkpoint(&self, mode: &str) -> rusqlite::Result<(i64, i64)> {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        self.connection.query_row(&sql, [], |row| {
+    fn length(&self) -> rusqlite::Result<(i64, i64)> {
+        let ask = "PRAGMA wal_checkpoint(NOOP)";
+        self.connection.query_row(ask, [], |row| {
             let [pages, moved] = [row.get::<_, i64>(1)?, row.get(2)?];
             Ok((pages, pages - moved))
         })
+    }
+
+    /// Moves what is in the log now.
+    fn move_all(&self) -> rusqlite::Result<()> {
+        let go = "PRAGMA wal_checkpoint(PASSIVE)";
+        self.connection.query_row(go, [], |_| Ok(()))
     }
 }
 
@@ -117,9 +122,9 @@ const EVERY: Duration = Duration::from_millis(250);
 /// anew, 64 MiB: whoever writes next waits for the disk, which should be seldom.
 const MOVED_AT_ONCE: i64 = 8_192;
 const LOG_LONG: i64 = 4 * MOVED_AT_ONCE;
-/// How many pages are moved while nobody writes, 1 MiB, and how often it is tried to come down to so
+/// How many pages are moved while nobody writes, 2 MiB, and how often it is tried to come down to so
 /// few.
-const LAST_MAX: i64 = 512;
+const LAST_MAX: i64 = 1_024;
 const ATTEMPTS: u8 = 4;
 /// The length in pages at which whoever writes moves the log after all: 128 MiB.
 pub(super) const LOG_MAX: u32 = 65_536;
