@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::predicate::{Activity, Level, Lifecycle};
+use crate::predicate::{Activity, Event, Level, Lifecycle};
 
 /// A level, and the first condition that keeps it from being the next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -39,7 +39,7 @@ pub fn derive(records: &[&Activity]) -> Derived {
         if includes.is_empty() {
             return unmet("L1: a capture scope that includes something");
         }
-        let calls_tools = record.events.iter().any(|event| event.kind == TOOL_CALL);
+        let calls_tools = record.events.iter().any(Event::is_tool_call);
         if calls_tools && !includes.iter().any(|it| it == TOOL_CALLS) {
             return unmet("L1: a capture scope that includes the tool calls which are recorded");
         }

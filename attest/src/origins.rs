@@ -101,7 +101,10 @@ impl OriginSet {
         if self.0.is_empty() {
             return Confidence::Unknown;
         }
-        match self.0.iter().all(|it| trusted.contains(&it.vouched_by)) {
+        // Where nobody is named, nobody vouches.
+        let is_vouched =
+            |it: &Origin| !it.vouched_by.is_empty() && trusted.contains(&it.vouched_by);
+        match self.0.iter().all(is_vouched) {
             true => Confidence::Attested,
             false => Confidence::Asserted,
         }
@@ -193,6 +196,14 @@ mod tests {
     fn digest(entries: &[(&str, &str)]) -> String {
         let digest = set(entries).digest().unwrap();
         digest.strip_prefix("sha256:").unwrap().to_owned()
+    }
+
+    #[test]
+    fn where_nobody_is_named_nobody_vouches() {
+        let trusted = ["", "gate"].map(str::to_owned).into();
+        let confidence = |by| set(&[("https://x.example/", by)]).confidence(&trusted);
+        assert_eq!(confidence("gate"), Confidence::Attested);
+        assert_eq!(confidence(""), Confidence::Asserted);
     }
 
     /// Vectors O1 to O5, made with Python and Node; `testdata/SOURCES.md`.

@@ -82,6 +82,7 @@ impl Predicate {
             Self::Dispatch(it) if it.failed() => "dispatch-failure",
             Self::Dispatch(_) => "dispatch",
             Self::Handoff(_) => "handoff",
+            Self::Activity(it) if it.outcome == Outcome::Failed => "activity-failure",
             Self::Activity(_) => "activity",
             Self::Acceptance(it) => match it.decision {
                 Decision::Accepted => "acceptance",

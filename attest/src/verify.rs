@@ -930,7 +930,17 @@ impl<'j> Attestations<'j> {
                 let detail = format!("they signed {commit}");
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }
-            for other in &self.kept(Place::commit(commit))?.all {
+            let named = self.kept(Place::commit(commit))?;
+            let same_tree = match self.changes_nothing(facts)? {
+                true => Arc::default(),
+                false => self.kept(Place::tree(&facts.tree))?,
+            };
+            let mut taken_over = Vec::new();
+            for other in &same_tree.all {
+                let (twin, _) = self.twin(other, &facts.tree, commit)?;
+                taken_over.extend((!twin.is_empty()).then_some(other));
+            }
+            for other in named.all.iter().chain(taken_over) {
                 // To verify is no work on the commit, either.
                 let counts = !other.is_answer() && other.judged().is_some();
                 if counts && other.judgement.as_ref().is_some_and(is_same) {
@@ -961,6 +971,8 @@ impl Statements for Attestations<'_> {
         let stated = all.into_iter().filter(counts).filter_map(|it| {
             Some(Stated {
                 rejects: rejects(&it),
+                fails: it.outcome == Some(Outcome::Failed)
+                    || it.result == Some(VerificationResult::Failed),
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
                 accepts: it.accepts,

@@ -23,7 +23,7 @@ pub const UNREAD: &str = "unread";
 const TOLD: &str = "told";
 
 /// What an event of an agent is called that is a tool call.
-pub const TOOL_CALL: &str = notme_attest::level::TOOL_CALL;
+const TOOL_CALL: &str = notme_attest::level::TOOL_CALL;
 
 /// Reads what an agent told, in any of the forms that are known: our own (`kind`, `name`, `input`,
 /// `output`), the hooks of Claude Code, of Codex and of Cursor (`hook_event_name`), and the

@@ -26,6 +26,8 @@ pub struct Stated {
     pub received: Option<Received>,
     /// Whether it says that somebody does not. It counts for nothing else then.
     pub rejects: bool,
+    /// Whether it says that what it tells of failed. It is no such statement as a rule asks for then.
+    pub fails: bool,
     /// Who says so.
     pub by: SignedBy,
 }

@@ -12,6 +12,7 @@ use notme_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{PredicateError, check_digest, check_time};
+use crate::level::TOOL_CALL;
 
 /// What stands where a fact is not known: stated, so that it is not taken for forgotten.
 pub const UNKNOWN: &str = "unknown";
@@ -110,6 +111,13 @@ pub struct Artifact {
     /// What else stands there.
     #[serde(flatten)]
     pub more: Object,
+}
+
+impl Event {
+    /// Tells whether it is a tool call, however that is spelled.
+    pub fn is_tool_call(&self) -> bool {
+        self.kind.replace('_', "-").eq_ignore_ascii_case(TOOL_CALL)
+    }
 }
 
 /// Something that the agent did.

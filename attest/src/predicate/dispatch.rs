@@ -217,7 +217,15 @@ impl Dispatch {
         }
         let work = run.work.as_ref().and_then(|work| work.commits.as_ref());
         let made = work.into_iter().flatten();
-        let made: BTreeSet<_> = made.filter_map(|it| it.get("sha")?.as_str()).collect();
+        let made = made.map(|it| it.get("sha").and_then(|sha| sha.as_str()));
+        let Some(made) = made.collect::<Option<BTreeSet<_>>>() else {
+            return rule("`commits` are not objects with a `sha`");
+        };
+        let outcome = run.outcome.as_ref();
+        let success = outcome.and_then(|outcome| outcome.get("success"));
+        if success.is_some_and(|success| success.as_bool().is_none()) {
+            return rule("`success` is neither true nor false");
+        }
         let subjects: BTreeSet<_> = statement.digests("gitCommit").collect();
         if !made.is_empty() && !subjects.is_empty() && made != subjects {
             return rule("`commits` are not those among the subjects");

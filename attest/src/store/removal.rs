@@ -167,6 +167,7 @@ impl Store {
         reason: &str,
         at: UnixTime,
     ) -> Result<(), StoreError> {
+        let _only_one = self.lock()?;
         let known = self.dropped()?;
         let path = self.dropped_list();
         let write = || {

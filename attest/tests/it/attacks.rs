@@ -681,6 +681,20 @@ fn nobody_accepts_their_own_work_by_way_of_its_tree() {
 }
 
 #[test]
+fn nobody_accepts_what_took_over_their_own_work() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[2..]));
+    let amended = [amended(&world)];
+    let accepts = |agent| decided(agent, Decision::Accepted, Vec::new(), &amended);
+    world.write(&[accepts("claude"), accepts("reviewer")]);
+    let refused = world.codes(&amended[0]);
+    let refused = refused
+        .iter()
+        .filter(|it| **it == Some(Code::AcceptanceSelf));
+    assert_eq!(refused.count(), 1);
+}
+
+#[test]
 fn a_rejection_rejects_the_commit() {
     let (world, commits) = three();
     world.write(&[decided(
@@ -997,6 +1011,21 @@ fn a_dispatch_does_not_contradict_its_subjects() {
     let predicate = json::parse_object(predicate.to_string().as_bytes()).unwrap();
     assert!(make::dispatch(predicate.clone(), &commits[..1]).is_err());
     assert!(make::dispatch(predicate, &commits[1..2]).is_ok());
+}
+
+#[test]
+fn a_dispatch_whose_outcome_or_commits_cannot_be_read_is_malformed() {
+    let (_world, commits) = three();
+    for run in [
+        json!({"outcome": {"success": "false"}}),
+        json!({"outcome": {"success": null}}),
+        json!({"work": {"commits": [{"sha": 5}]}}),
+        json!({"work": {"commits": [{}]}}),
+    ] {
+        let predicate = json!({"runDetails": run}).to_string();
+        let predicate = json::parse_object(predicate.as_bytes()).unwrap();
+        assert!(make::dispatch(predicate, &commits[..1]).is_err(), "{run}");
+    }
 }
 
 #[test]

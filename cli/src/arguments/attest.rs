@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use notme_agent::AuthorityUrl;
 use notme_core::identity::AgentName;
 
@@ -284,7 +284,7 @@ pub(crate) struct AttestVerify {
     #[arg(long, value_name = "FILE")]
     pub(crate) origins: Option<PathBuf>,
     /// Authority whose word on origins you trust (can be repeated)
-    #[arg(long, value_name = "NAME", requires = "origins")]
+    #[arg(long, value_name = "NAME", requires = "origins", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) voucher: Vec<String>,
     /// Policy to judge by, instead of the trust store's
     #[arg(long, value_name = "FILE")]

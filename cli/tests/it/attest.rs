@@ -254,6 +254,9 @@ fn origins_are_kept_to_those_who_are_shown_them() {
     assert_eq!(unvouched["attestations"][0]["origins"], "origin-asserted");
     let (_, vouched) = judged(&world, &[&shown[..], &["--voucher", "gate"]].concat());
     assert_eq!(vouched["attestations"][0]["origins"], "origin-attested");
+    // Nobody is no voucher.
+    let nobody = world.notme(&[&["attest", "verify"], &shown[..], &["--voucher", ""]].concat());
+    assert_eq!(nobody.status.code(), Some(2), "{}", told(&nobody));
     world.write("origins.json", "[]");
     assert_eq!(judged(&world, &shown).1["code"], "origins-mismatch");
     world.write(
@@ -444,6 +447,28 @@ fn what_was_dropped_before_a_push_leaves_no_trace_and_needs_no_force() {
     for side in [&*world, &bare] {
         side.git_ok(&["fsck", "--strict"]);
     }
+}
+
+#[test]
+fn what_is_dropped_at_once_is_all_noted() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let digests: Vec<_> = (0..6)
+        .map(|_| {
+            let told = world.notme_ok(&["attest", "handoff"]);
+            told.split(' ').next().unwrap().to_owned()
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for digest in &digests {
+            scope.spawn(|| {
+                world.notme_ok(&["attest", "drop", "HEAD", digest, "--reason", "it is wrong"])
+            });
+        }
+    });
+    let list = world.path().join(".git/notme-attest/dropped.jsonl");
+    let noted = fs::read_to_string(list).unwrap();
+    assert_eq!(noted.lines().count(), digests.len(), "{noted}");
 }
 
 #[test]

@@ -178,6 +178,16 @@ fn nobody_signs_a_link_for_what_another_stated_or_nobody_accepts() {
         said.contains("no accepted statement about it is by"),
         "{said}"
     );
+    // What says that it failed is no step of the name that a layout asks for.
+    world.signed_commit("failed");
+    let failed = ["--outcome", "failed", "--termination", "failed"];
+    world.notme_ok(&[&["attest", "activity", "HEAD"], &failed[..]].concat());
+    world.notme_ok(&["attest", "export", "--in-toto-link", "links"]);
+    let links = fs::read_dir(world.path().join("links")).unwrap();
+    let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
+    let steps: Vec<_> = names.collect();
+    let is_step = |name: &String| name.starts_with("activity-failure.");
+    assert!(steps.iter().any(is_step), "{steps:?}");
     // An activity that may go on yet.
     world.signed_commit("two");
     let id = world.notme_ok(&["attest", "activity", "--begin"]);

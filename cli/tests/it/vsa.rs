@@ -119,6 +119,28 @@ fn what_was_not_accepted_is_summed_up_as_failed() {
 }
 
 #[test]
+fn a_summary_of_a_failure_is_none_that_a_rule_asks_for() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let rule = "[[require]]\npredicate = \"https://slsa.dev/verification_summary/v1\"\n";
+    let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{rule}"));
+    let policy = ["--policy", &policy];
+    let summed_up = |options: &[&str], result: &str| {
+        let output = world.notme(&[&VSA[..], options].concat());
+        let predicate = &statement(&bundle(&output))["predicate"];
+        assert_eq!(predicate["verificationResult"], result);
+        let file = world.home().join("summary");
+        fs::write(&file, &output.stdout).unwrap();
+        world.notme_ok(&["attest", "import", file.to_str().unwrap()]);
+        let (exit, document) = world.verdicts(&policy);
+        (exit, document["objects"][0]["code"].clone())
+    };
+    let failed = summed_up(&policy, "FAILED");
+    assert_eq!(failed, (Some(3), "attestation-missing".into()));
+    assert_eq!(summed_up(&[], "PASSED"), (Some(0), Value::Null));
+}
+
+#[test]
 fn a_summary_is_judged_like_any_statement() {
     let world = World::initialised();
     world.signed_commit("a");

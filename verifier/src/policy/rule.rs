@@ -371,11 +371,17 @@ impl Demands {
         }
         let statements = question.around.statements()?;
         let wanted = self.predicate.as_deref();
-        let is_meant =
+        let is_asked_for =
             |it: &&Stated| !it.rejects && wanted.is_none_or(|wanted| it.predicate_type == wanted);
-        let mut meant = statements.iter().filter(is_meant).peekable();
+        let asked_for = statements.iter().filter(is_asked_for);
+        let mut meant = asked_for.clone().filter(|it| !it.fails).peekable();
         if meant.peek().is_none() {
-            let detail = format!("the rule asks for {}", wanted.unwrap_or("a statement"));
+            let wanted = wanted.unwrap_or("a statement");
+            let failed = match asked_for.count() {
+                0 => "",
+                _ => ", and what is stated is a failure",
+            };
+            let detail = format!("the rule asks for {wanted}{failed}");
             return Err(Refusal::new(Code::AttestationMissing, detail));
         }
         let Some(level) = self.level.map(Level::as_str) else {

@@ -31,6 +31,7 @@ fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
         level: None,
         accepts: false,
         rejects: false,
+        fails: false,
         received: Some(Received {
             repository: repository.to_owned(),
             at,

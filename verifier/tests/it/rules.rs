@@ -41,6 +41,7 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
         accepts: predicate_type == "accepts",
         received: None,
         rejects: predicate_type == "rejects",
+        fails: false,
         by: SignedBy {
             identity: identity(who),
             authority: "local".to_owned(),
@@ -198,7 +199,15 @@ fn what_is_attested_has_to_carry_the_level() {
         "level-too-low"
     );
     assert_eq!(code(vec![stated("bot", "urn:p", Some("L2"))]), "accepted");
-    assert_eq!(code(vec![stated("bot", "urn:p", Some("L3"))]), "accepted");
+    let best = stated("bot", "urn:p", Some("L3"));
+    assert_eq!(code(vec![best.clone()]), "accepted");
+    // Whoever asks for a verification does not ask for one that failed.
+    let failed = Stated {
+        fails: true,
+        ..best.clone()
+    };
+    assert_eq!(code(vec![failed.clone()]), "attestation-missing");
+    assert_eq!(code(vec![failed, best]), "accepted");
 }
 
 const CO_ACCEPTED: &str = r#"

@@ -13,10 +13,7 @@ use notme_attest::{
     store::Place,
 };
 use notme_core::{json::Object, statement::Statement};
-use notme_git_hooks::{
-    event::TOOL_CALL,
-    run::{Batch, Other, RUN, Run, Spool},
-};
+use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 
 use super::{Archive, Author, head};
 use crate::{failure::Failure, home::Home, judging::now};
@@ -331,7 +328,7 @@ impl<'a> Course<'a> {
     ) -> Result<ActivityFacts, Failure> {
         let mut includes = vec!["commits".to_owned()];
         let mut excludes = vec!["prompts".to_owned()];
-        match events.iter().any(|event| event.kind == TOOL_CALL) {
+        match events.iter().any(Event::is_tool_call) {
             true => includes.push("tool-calls".to_owned()),
             false => excludes.push("tool-calls".to_owned()),
         }

@@ -381,7 +381,7 @@ impl Wanted<'_> {
         let events = events(record.events.as_deref())?;
         let mut includes = vec!["commits".to_owned()];
         let mut excludes = record.excludes.clone();
-        match events.iter().any(|event| event.kind == "tool-call") {
+        match events.iter().any(Event::is_tool_call) {
             true => includes.push("tool-calls".to_owned()),
             false => excludes.push("tool-calls".to_owned()),
         }
