@@ -21,9 +21,9 @@ use self::rows::{
 };
 use super::{
     Activation, AuditHeadRecord, AuditRow, AuthorityRecord, BundleRecord, EnrolStoreError,
-    EpochRecord, Issuance, IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session,
-    Sizes, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal,
-    TrustRecord,
+    EpochRecord, Issuance, IssuedKind, PresentedSession, RecordError, SET_BACK, SealedFormatCa,
+    Session, Sizes, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId, TokenRecord,
+    TokenRefusal, TrustRecord,
     database::{Database, DatabaseError, Durability, Row, Transaction, Value, WriteError},
 };
 use crate::{audit::Entry, revocation::Taken};
@@ -381,7 +381,7 @@ impl<D: Database> Store for SqlStore<D> {
                  WHERE digest = session.token AND revoked_at IS NULL AND expires_at > $2)
                  ORDER BY ends_at, id LIMIT {PRUNED_AT_ONCE}"
             );
-            let values = values![now.plus(-SESSION_KEPT), now];
+            let values = values![now.plus(-SESSION_KEPT), now.plus(-SET_BACK)];
             for delete in [
                 format!("DELETE FROM session_certificate WHERE session IN ({over})"),
                 format!("DELETE FROM session WHERE id IN ({over})"),
