@@ -27,10 +27,9 @@ use rustix::process::{Resource, geteuid, getrlimit, setrlimit};
 use crate::{
     client::{Agent, Answer, Client, Session, leaf},
     crash::{as_program, now, program, spawn, spawn_for_many, spawned},
-    rotation::eventually,
     token::TokenSite,
     workload::Site,
-    world::{World, start, token},
+    world::{Running, World, start, token},
 };
 
 /// How often it is killed.
@@ -300,91 +299,78 @@ fn a_clock_that_jumps_spends_nothing_twice_and_no_number_falls() {
     world.admin().verify_audit(None).unwrap();
 }
 
-/// Jumps ahead, in seconds, that nothing spent is forgotten over.
-const JUMPS: [i64; 2] = [10 * 60, 29 * 60];
-/// How long the clock stays ahead.
-const AHEAD: i64 = 33;
+/// How far a clock runs ahead, in minutes.
+const AHEAD: i64 = 29;
 
-/// Takes the clock ahead, for the authority that starts next: each start tends the store.
-fn jump_ahead(world: &World, jump: i64) {
-    world.advance(jump + AHEAD);
-    // Once this is forgotten, all that is over is.
-    world.sql("INSERT INTO spent_token VALUES (zeroblob(32), 0)");
-}
-
-/// Waits until the store was tended, and takes the clock back.
-fn jump_back(world: &World, jump: i64) {
-    let over = "SELECT count(*) FROM spent_token WHERE kept_until = 0";
-    eventually("the store is tended", || world.sql(over) == "0");
-    world.advance(-jump);
+/// Restarts what serves with a clock that is ten minutes ahead, and more and more: each start tends
+/// the store, and in a quarter of an hour all of it. Then takes the clock back.
+fn run_ahead<S>(mut site: S, world: impl Fn(&S) -> &World, restart: impl Fn(S) -> S) -> S {
+    world(&site).advance(9 * 60);
+    for _ in 9..AHEAD {
+        world(&site).advance(60);
+        world(&site).leave_something_to_forget();
+        site = restart(site);
+        world(&site).wait_until_tended();
+    }
+    world(&site).advance(33 - AHEAD * 60);
+    site
 }
 
 #[test]
 fn a_nonce_and_a_use_stay_spent_when_the_store_was_tended_by_a_clock_ahead() {
-    for jump in JUMPS {
-        let world = World::new();
-        let running = world.start();
-        let token = world.token();
-        let agent = Agent::new(1);
-        let session = agent.session(&running.tcp(), Some(token.expose()));
-        let asked_at = world.now();
-        assert_eq!(ask(&session, &running.tcp(), asked_at, 1).status, 200);
-        assert_eq!(session.renew(&running.tcp(), asked_at, 2).status, 200);
-        jump_ahead(&world, jump);
+    let world = World::new();
+    let running = world.start();
+    let token = world.token();
+    let agent = Agent::new(1);
+    let session = agent.session(&running.tcp(), Some(token.expose()));
+    let asked_at = world.now();
+    let asked = |client: &Client| {
+        let issued = ask(&session, client, asked_at, 1);
+        [issued, session.renew(client, asked_at, 2)]
+    };
+    assert!(asked(&running.tcp()).iter().all(|it| it.status == 200));
+    let restart = |(world, running): (World, Running)| {
         running.stop();
         let running = world.start();
-        let client = running.tcp();
-        let replayed = |at| {
-            let asked = [ask(&session, &client, at, 1), session.renew(&client, at, 2)];
-            for answer in asked {
-                assert_eq!(answer.refusal(), (409, "nonce-replayed".to_owned()));
-            }
-        };
-        replayed(world.now());
-        jump_back(&world, jump);
-        replayed(asked_at);
-        let again = agent.enrol(&client, Some(token.expose())).refusal().1;
-        assert_eq!(again, "token-used-up");
+        // With its time of now, a nonce is the same.
+        let again = ask(&session, &running.tcp(), world.now(), 1);
+        assert_eq!(again.refusal().1, "nonce-replayed");
+        (world, running)
+    };
+    let (_world, running) = run_ahead((world, running), |it| &it.0, restart);
+    for answer in asked(&running.tcp()) {
+        assert_eq!(answer.refusal(), (409, "nonce-replayed".to_owned()));
     }
+    let again = agent.enrol(&running.tcp(), Some(token.expose())).refusal();
+    assert_eq!(again.1, "token-used-up");
 }
 
 #[test]
 fn a_proof_stays_spent_when_the_store_was_tended_by_a_clock_ahead() {
-    for jump in JUMPS {
-        let site = TokenSite::new("");
-        // By a caller whose clock is a minute ahead.
-        let late = site.world.now().secs() + 60;
-        let proofs = [
-            site.proof(),
-            site.proof_with(|_, claims| claims["iat"] = late.into()),
-        ];
-        for proof in &proofs {
-            assert_eq!(site.ask(proof).status, 200);
-        }
-        jump_ahead(&site.world, jump);
-        let site = site.restart();
-        jump_back(&site.world, jump);
-        for proof in &proofs {
-            let answer = site.ask(proof);
-            assert_eq!(answer.body, br#"{"error":"proof_reused"}"#, "{jump}");
-        }
+    let site = TokenSite::new("");
+    // By a caller whose clock is a minute ahead.
+    let late = site.world.now().secs() + 60;
+    let late = site.proof_with(|_, claims| claims["iat"] = late.into());
+    let proofs = [site.proof(), late];
+    for proof in &proofs {
+        assert_eq!(site.ask(proof).status, 200);
+    }
+    let site = run_ahead(site, |site| &site.world, TokenSite::restart);
+    for proof in &proofs {
+        assert_eq!(site.ask(proof).body, br#"{"error":"proof_reused"}"#);
     }
 }
 
 #[test]
 fn a_token_of_an_issuer_stays_spent_when_the_store_was_tended_by_a_clock_ahead() {
-    for jump in JUMPS {
-        let site = Site::github();
-        let tokens = [site.token(), site.token()];
-        assert_eq!(site.exchange(&tokens[0]).status, 200);
-        assert_eq!(site.exchange_any(&tokens[1], None).status, 200);
-        jump_ahead(&site.world, jump);
-        let site = site.restart();
-        jump_back(&site.world, jump);
-        for token in &tokens {
-            for answer in [site.exchange(token), site.exchange_any(token, None)] {
-                assert_eq!(answer.body, br#"{"error":"token already used"}"#, "{jump}");
-            }
+    let site = Site::github();
+    let tokens = [site.token(), site.token()];
+    assert_eq!(site.exchange(&tokens[0]).status, 200);
+    assert_eq!(site.exchange_any(&tokens[1], None).status, 200);
+    let site = run_ahead(site, |site| &site.world, Site::restart);
+    for token in &tokens {
+        for answer in [site.exchange(token), site.exchange_any(token, None)] {
+            assert_eq!(answer.body, br#"{"error":"token already used"}"#);
         }
     }
 }
@@ -392,21 +378,24 @@ fn a_token_of_an_issuer_stays_spent_when_the_store_was_tended_by_a_clock_ahead()
 /// The session is forgotten only when its token enrols nobody, whichever way the clock goes.
 #[test]
 fn keys_stay_known_when_the_store_was_tended_by_a_clock_ahead() {
+    const DAY: i64 = 86_400;
     let world = World::new();
     let running = world.start();
     let agent = Agent::new(1);
     let token = NewToken {
         uses: 2,
-        ttl_seconds: 40 * 86_400,
+        ttl_seconds: 40 * DAY,
         ..token()
     };
     let (token, _) = world.admin().create_token(token).unwrap();
     agent.session(&running.tcp(), Some(token.expose()));
-    world.advance(40 * 86_400 - 300);
-    jump_ahead(&world, 600);
-    running.stop();
-    let running = world.start();
-    jump_back(&world, 600);
+    world.advance(40 * DAY - 60);
+    let restart = |(world, running): (World, Running)| {
+        running.stop();
+        let running = world.start();
+        (world, running)
+    };
+    let (_world, running) = run_ahead((world, running), |it| &it.0, restart);
     let again = agent.enrol(&running.tcp(), Some(token.expose()));
     assert_eq!(again.refusal(), (409, "keys-known".to_owned()));
 }
