@@ -19,6 +19,7 @@ use notme_core::{
 
 pub(crate) use self::{
     access::TokenRequest,
+    auditing::Proved,
     certificates::CertifyError,
     exchange::{About, GithubClaims, PairRequest, narrowed},
     surface::version,

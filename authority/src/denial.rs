@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::oidc::TokenError;
+use crate::{authority::Proved, oidc::TokenError};
 
 /// Why a request on one of notme's routes was not served.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -160,6 +160,49 @@ impl Denial {
             Self::IssuerUnavailable => "oidc-issuer-unreachable",
             Self::KeysUnavailable => "keys-unavailable",
             Self::Unavailable => "internal",
+        }
+    }
+
+    /// Returns what the caller had proved: nothing, unless nobody else can be refused so.
+    pub(crate) const fn proved(&self) -> Proved {
+        match self {
+            Self::Audience { .. }
+            | Self::AudienceInvalid { .. }
+            | Self::AudienceRequired
+            | Self::BearerMissing
+            | Self::BodyMalformed
+            | Self::BootstrapInvalid
+            | Self::DpopRequired
+            | Self::IssuerUnavailable
+            | Self::KeysUnavailable
+            | Self::MethodNotAllowed
+            | Self::NotFound
+            | Self::ProofTypeMissing
+            | Self::ProofTypeUnknown(_)
+            | Self::SessionInvalid
+            | Self::SessionMissing
+            | Self::SessionRequired
+            | Self::StoreUnavailable
+            | Self::Token(_)
+            | Self::Unavailable => Proved::Nothing,
+            Self::ClaimsNotPermitted | Self::EventNotPermitted | Self::OwnerNotPermitted => {
+                Proved::Elsewhere
+            }
+            // Where nonces are asked for, everybody's first attempt: it says nothing.
+            Self::DpopNonce { .. } => Proved::Nothing,
+            Self::DpopInvalid
+            | Self::DpopReused
+            | Self::Ed25519ProofInvalid
+            | Self::IdentityRevoked
+            | Self::JtiMissing
+            | Self::KeyInvalid
+            | Self::KeysMissing
+            | Self::P256ProofInvalid
+            | Self::ProofsMissing
+            | Self::RateLimited { .. }
+            | Self::ScopesNotGranted { .. }
+            | Self::TokenRateLimited { .. }
+            | Self::TokenUsed => Proved::Here,
         }
     }
 

@@ -10,7 +10,11 @@ use notme_core::{
 };
 use serde_json::Value;
 
-use crate::{oidc::numeric_date, seal::Kek, store::SpentToken};
+use crate::{
+    oidc::numeric_date,
+    seal::Kek,
+    store::{SpentToken, remembered_until},
+};
 
 /// A proof that was checked, but for whether it was used before.
 #[derive(Debug)]
@@ -18,6 +22,7 @@ pub(crate) struct Proof {
     key_id: KeyId,
     thumbprint: String,
     jti: String,
+    made: UnixTime,
     nonce: Option<String>,
 }
 
@@ -34,12 +39,13 @@ impl Proof {
         let made = numeric_date(proof.claims().get("iat")?)?;
         let is_meant = text("htm") == Some("POST")
             && is_same_url(text("htu")?, endpoint)
-            && made.secs().abs_diff(now.secs()) <= SKEW;
+            && made.secs().abs_diff(now.secs()) <= SKEW.unsigned_abs();
         let jti = text("jti").filter(|jti| is_meant && !jti.is_empty())?;
         Some(Self {
             key_id: key.public_key().kid(),
             thumbprint: thumbprint(key.public_key())?,
             jti: jti.to_owned(),
+            made,
             nonce: text("nonce").map(str::to_owned),
         })
     }
@@ -67,7 +73,7 @@ impl Proof {
         SpentToken {
             // A thumbprint has no NUL, so no two of these texts are the same.
             digest: sha256(format!("dpop\0{thumbprint}\0{jti}").as_bytes()),
-            kept_until: now.plus(SPENT),
+            kept_until: remembered_until(now, self.made.plus(SKEW)),
         }
     }
 }
@@ -151,9 +157,7 @@ impl Nonces {
 }
 
 /// How far the clocks of caller and authority may be apart, in seconds.
-const SKEW: u64 = 60;
-/// How long a proof is remembered, in seconds: longer than it is good, for a clock set back.
-const SPENT: i64 = 600;
+const SKEW: i64 = 60;
 /// How long a nonce is good, in seconds.
 const NONCE_KEPT: i64 = 300;
 /// For a clock that was set back a little.

@@ -430,9 +430,9 @@ async fn audited<T>(
     seen: Option<[u8; 32]>,
     answer: Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let code = match &answer {
-        Err(Failure::Refused(refusal)) => refusal.code(),
-        Err(Failure::Denied(denial)) => denial.code(),
+    let refused = match &answer {
+        Err(Failure::Refused(refusal)) => (refusal.code(), refusal.proved()),
+        Err(Failure::Denied(denial)) => (denial.code(), denial.proved()),
         Ok(_)
         | Err(
             Failure::IssuerUnavailable(_)
@@ -441,7 +441,7 @@ async fn audited<T>(
             | Failure::Internal(_),
         ) => return answer,
     };
-    let write = || Ok(shared.authority().refused(asked, seen, code)?);
+    let write = || Ok(shared.authority().refused(asked, seen, refused)?);
     shared.work(write).await?;
     answer
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{server::TooOften, store::TokenRefusal};
+use crate::{authority::Proved, server::TooOften, store::TokenRefusal};
 
 /// Why a request was not served. Nothing has been consumed, where it does not say otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -160,6 +160,48 @@ impl Refusal {
             Self::TokenRevoked => "token-revoked",
             Self::TokenUnknown => "token-unknown",
             Self::TokenUsedUp => "token-used-up",
+        }
+    }
+
+    /// Returns what the caller had proved: nothing, unless nobody else can be refused so.
+    pub(crate) const fn proved(self) -> Proved {
+        match self {
+            Self::ActivityMalformed
+            | Self::BodyTooLarge
+            | Self::ContentType
+            | Self::FormatsMalformed
+            | Self::Internal
+            | Self::KeyMalformed
+            | Self::KeysUnavailable
+            | Self::MethodNotAllowed
+            | Self::NonceMalformed
+            | Self::OidcIssuerUnreachable
+            | Self::OidcTokenInvalid
+            | Self::PayloadMalformed
+            | Self::ProofInvalid
+            | Self::RequestMalformed
+            | Self::RequestTimeout
+            | Self::SessionUnknown
+            | Self::StoreUnavailable
+            | Self::TermsMalformed
+            | Self::TokenRequired
+            | Self::TokenUnknown => Proved::Nothing,
+            Self::OidcNotPermitted => Proved::Elsewhere,
+            Self::AgentNotAllowed
+            | Self::IdentityRevoked
+            | Self::KeysKnown
+            | Self::NonceReplayed
+            | Self::RateLimited { .. }
+            | Self::ScopeMissing
+            | Self::ScopeNotGranted
+            | Self::ScopeUnknown
+            | Self::SessionCertificateExpired
+            | Self::SessionEnded
+            | Self::SessionRevoked
+            | Self::TimeSkewed
+            | Self::TokenExpired
+            | Self::TokenRevoked
+            | Self::TokenUsedUp => Proved::Here,
         }
     }
 

@@ -472,6 +472,15 @@ impl IssuedKind {
     }
 }
 
+/// Returns until when to remember what is spent now, and would be good until `good_until`. What is
+/// over is forgotten by the clock, and must not be good again when that is set back.
+pub(crate) fn remembered_until(now: UnixTime, good_until: UnixTime) -> UnixTime {
+    now.max(good_until).plus(SET_BACK)
+}
+
+/// How far a clock that ran ahead may be set back, in seconds, without anything being taken twice.
+pub(crate) const SET_BACK: i64 = 1_800;
+
 /// A nonce and how long it must be remembered.
 #[derive(Debug)]
 pub(crate) struct SpentNonce<'a> {

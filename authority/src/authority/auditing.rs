@@ -1,6 +1,7 @@
 //! What the serving authority adds to its audit beside its acts: refusals, and signed heads.
 
 use std::{
+    collections::BTreeMap,
     mem,
     sync::{MutexGuard, PoisonError},
 };
@@ -14,20 +15,32 @@ use crate::{
     store::{AuditHeadRecord, Issued, Session, StoreError},
 };
 
-/// The refusals of the current minute.
+/// What whoever is refused had proved, going by the refusal.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Proved {
+    /// Anybody can have it.
+    Nothing,
+    /// That an issuer vouches for them, as it does for everybody: they are permitted nothing here.
+    Elsewhere,
+    /// A session, a token or rights here.
+    Here,
+}
+
+/// The refusals of the current minute. Whoever proved less crowds out nobody who proved more.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     minute: i64,
-    listed: u32,
+    listed: BTreeMap<Proved, u32>,
     unlisted: u64,
 }
 
 impl Refusals {
     /// Counts a refusal; returns whether it gets a row of its own.
-    fn count(&mut self) -> bool {
-        let is_listed = self.listed < LISTED_PER_MINUTE;
+    fn count(&mut self, proved: Proved) -> bool {
+        let listed = self.listed.entry(proved).or_default();
+        let is_listed = *listed < LISTED_PER_MINUTE;
         match is_listed {
-            true => self.listed += 1,
+            true => *listed += 1,
             false => self.unlisted = self.unlisted.saturating_add(1),
         }
         is_listed
@@ -40,7 +53,7 @@ impl Refusals {
         if minute == self.minute {
             return None;
         }
-        (self.minute, self.listed) = (minute, 0);
+        (self.minute, self.listed) = (minute, BTreeMap::new());
         Some(mem::take(&mut self.unlisted)).filter(|count| *count > 0)
     }
 }
@@ -51,10 +64,10 @@ impl Authority {
         &self,
         (peer, operation): (Peer, &'static str),
         request: Option<[u8; 32]>,
-        code: &'static str,
+        (code, proved): (&'static str, Proved),
     ) -> Result<(), StoreError> {
         self.count_refusals()?;
-        if !self.refusals().count() {
+        if !self.refusals().count(proved) {
             return Ok(());
         }
         let now = self.clock.now();
@@ -142,7 +155,8 @@ fn issued(entry: Entry, request: Option<[u8; 32]>, lines: &[Issued]) -> Entry {
     }
 }
 
-/// The most refusals of one minute that get a row each: strangers cause them, and fill no disk.
+/// The most refusals of one minute that get a row each, for each of [`Proved`]: nobody fills a disk
+/// with them.
 const LISTED_PER_MINUTE: u32 = 60;
 /// How long rows wait for a head, in seconds.
 const CLOSED_EVERY: i64 = 60;
@@ -156,15 +170,17 @@ mod tests {
         let mut refusals = Refusals::default();
         let now = UnixTime::from_secs(1_795_176_000);
         assert_eq!(refusals.turn(now), None);
-        for _ in 0..LISTED_PER_MINUTE {
-            assert!(refusals.count());
+        for proved in [Proved::Nothing, Proved::Elsewhere, Proved::Here] {
+            for _ in 0..LISTED_PER_MINUTE {
+                assert!(refusals.count(proved));
+            }
+            for _ in 0..1000 {
+                assert_eq!(refusals.turn(now.plus(59)), None);
+                assert!(!refusals.count(proved));
+            }
         }
-        for _ in 0..1000 {
-            assert_eq!(refusals.turn(now.plus(59)), None);
-            assert!(!refusals.count());
-        }
-        assert_eq!(refusals.turn(now.plus(60)), Some(1000));
-        assert!(refusals.count());
+        assert_eq!(refusals.turn(now.plus(60)), Some(3000));
+        assert!(refusals.count(Proved::Nothing));
         // A clock that is set back is another minute, no more.
         assert_eq!(refusals.turn(now), None);
     }

@@ -27,7 +27,9 @@ use crate::{
     refusal::Refusal,
     scope::Scope,
     server::Rate,
-    store::{Issuance, Issued, PresentedSession, RecordError, Session, SpentNonce},
+    store::{
+        Issuance, Issued, PresentedSession, RecordError, Session, SpentNonce, remembered_until,
+    },
 };
 
 impl Authority {
@@ -92,7 +94,7 @@ impl Authority {
         let spent = SpentNonce {
             session: &session.id,
             nonce,
-            kept_until: request.time.plus(NONCE_KEPT),
+            kept_until: remembered_until(now, request.time.plus(SKEW)),
         };
         self.issuing(|keys| {
             let terms = Terms {
@@ -175,7 +177,7 @@ impl Authority {
         let spent = SpentNonce {
             session: &session.id,
             nonce,
-            kept_until: request.time.plus(NONCE_KEPT),
+            kept_until: remembered_until(now, request.time.plus(SKEW)),
         };
         self.issuing(|keys| {
             let (response, lines) = self.session_certificates(keys, &session, now_millis)?;
@@ -269,7 +271,4 @@ fn refused(error: RecordError) -> Attempt {
 
 /// How far the clocks of agent and authority may be apart, in seconds.
 const SKEW: i64 = 60;
-/// How long after its `time` a request stays refused as a replay. The time alone would refuse
-/// it after [`SKEW`]; the rest is for a clock that is set back.
-const NONCE_KEPT: i64 = 10 * SKEW;
 const ACTIVITY_MAX: usize = 256;

@@ -15,6 +15,7 @@ use crate::{
     denial::Denial,
     failure::Failure,
     oidc::{Among, KeysError, TokenError, VerifyError},
+    refusal::Refusal,
     server::Shared,
 };
 
@@ -38,7 +39,7 @@ pub(super) async fn cert_gha(
         .map_err(refused)?;
     let grant = workload.permit(authority.trust_domain())?;
     let spent = workload.spent(now)?;
-    let body = read_bytes(shared, request, seen).await;
+    let body = read(shared, request, seen).await;
     let answer = || {
         authority.spend(&spent)?;
         authority.admit_workload(peer, &grant)?;
@@ -61,7 +62,7 @@ pub(super) async fn cert(
     seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let has_cookie = request.headers().contains_key(header::COOKIE);
-    let body = json(&read_bytes(shared, request, seen).await?)?;
+    let body = json(&read(shared, request, seen).await?)?;
     let proof = body.get("proof");
     let text = |name| proof?.get(name)?.as_str();
     match text("type") {
@@ -105,6 +106,20 @@ pub(super) async fn cert(
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     value.strip_prefix("Bearer ")
+}
+
+/// Reads a body. One that ends early is no JSON; of one that is too long or too slow the reference
+/// says nothing.
+async fn read(
+    shared: &Shared,
+    request: Request<Incoming>,
+    seen: &mut Option<[u8; 32]>,
+) -> Result<Bytes, Failure> {
+    let body = read_bytes(shared, request, seen).await;
+    body.map_err(|refusal| match refusal {
+        Refusal::RequestMalformed => Denial::BodyMalformed.into(),
+        refusal => refusal.into(),
+    })
 }
 
 fn json(body: &[u8]) -> Result<Value, Denial> {

@@ -13,6 +13,7 @@ use crate::{
     authority::{Peer, TokenRequest},
     denial::Denial,
     failure::Failure,
+    refusal::Refusal,
     server::Shared,
 };
 
@@ -23,8 +24,11 @@ pub(super) async fn token(
     seen: &mut Option<[u8; 32]>,
 ) -> Result<Response<Full<Bytes>>, Failure> {
     let dpop = dpop(request.headers()).ok_or(Denial::DpopRequired)?;
-    let body = read_bytes(shared, request, seen).await?;
-    // As the reference has it, what is no JSON has no audience.
+    let body = match read_bytes(shared, request, seen).await {
+        Err(Refusal::RequestMalformed) => Bytes::new(),
+        body => body?,
+    };
+    // As the reference has it, what is no JSON has no audience, and what ends early is none.
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let authority = shared.authority();
     let request = TokenRequest::of(&body, authority.audiences())?;

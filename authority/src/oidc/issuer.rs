@@ -16,7 +16,12 @@ use super::{
     keys::{Keys, KeysError},
     token::{TokenError, check_header, check_shape, check_times_and_audience, invalid, shown},
 };
-use crate::{clock::Clock, denial::Denial, scope::Scopes, store::SpentToken};
+use crate::{
+    clock::Clock,
+    denial::Denial,
+    scope::Scopes,
+    store::{SpentToken, remembered_until},
+};
 
 /// The issuers whose tokens we take.
 pub(crate) struct Issuers(Vec<Issuer>);
@@ -189,10 +194,7 @@ impl Workload<'_> {
         };
         Ok(SpentToken {
             digest,
-            kept_until: self
-                .expires_at
-                .max(now.plus(SPENT_AT_LEAST))
-                .plus(SPENT_LONGER),
+            kept_until: remembered_until(now, self.expires_at),
         })
     }
 
@@ -272,7 +274,3 @@ const GITHUB_OPTIONAL: [&str; 10] = [
     "runner_environment",
     "repository_id",
 ];
-/// How long a token is remembered at least, in seconds.
-const SPENT_AT_LEAST: i64 = 60;
-/// How much longer than it lives, for a clock that is set back.
-const SPENT_LONGER: i64 = 600;

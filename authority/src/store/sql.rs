@@ -21,9 +21,9 @@ use self::rows::{
 };
 use super::{
     Activation, AuditHeadRecord, AuditRow, AuthorityRecord, BundleRecord, EnrolStoreError,
-    EpochRecord, Issuance, IssuedKind, PresentedSession, RecordError, SealedFormatCa, Session,
-    Sizes, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId, TokenRecord, TokenRefusal,
-    TrustRecord,
+    EpochRecord, Issuance, IssuedKind, PresentedSession, RecordError, SET_BACK, SealedFormatCa,
+    Session, Sizes, SpentNonce, SpentToken, Store, StoreError, Summary, TokenId, TokenRecord,
+    TokenRefusal, TrustRecord,
     database::{Database, DatabaseError, Durability, Row, Transaction, Value, WriteError},
 };
 use crate::{audit::Entry, revocation::Taken};
@@ -371,18 +371,24 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn prune(&self, now: UnixTime) -> Result<(), StoreError> {
         self.write("forget what is over", Durability::Process, |tx| {
-            for table in ["nonce", "spent_token"] {
-                let delete = format!("DELETE FROM {table} WHERE kept_until < $1");
-                tx.execute(&delete, values![now])?;
-            }
+            let [first, last] = part_of_nonces(now);
+            tx.execute(
+                "DELETE FROM nonce WHERE kept_until < $1 AND nonce BETWEEN $2 AND $3",
+                values![now, &first, &last],
+            )?;
+            tx.execute(
+                "DELETE FROM spent_token WHERE kept_until < $1",
+                values![now],
+            )?;
             // Not while its token could enrol the same keys anew.
             let over = format!(
                 "SELECT id FROM session WHERE ends_at < $1 AND NOT EXISTS (SELECT digest FROM token
                  WHERE digest = session.token AND revoked_at IS NULL AND expires_at > $2)
                  ORDER BY ends_at, id LIMIT {PRUNED_AT_ONCE}"
             );
-            let values = values![now.plus(-SESSION_KEPT), now];
+            let values = values![now.plus(-SESSION_KEPT), now.plus(-SET_BACK)];
             for delete in [
+                format!("DELETE FROM nonce WHERE session IN ({over})"),
                 format!("DELETE FROM session_certificate WHERE session IN ({over})"),
                 format!("DELETE FROM session WHERE id IN ({over})"),
             ] {
@@ -685,6 +691,15 @@ fn end_sessions(
         }
     }
     Ok(ended)
+}
+
+/// Returns the first and the last of the nonces whose turn it is to be forgotten: a sixteenth, each
+/// minute another. What is over is scattered among all of them, and to forget it at once would
+/// write most of the table anew.
+fn part_of_nonces(now: UnixTime) -> [[u8; 16]; 2] {
+    let turn = now.secs().div_euclid(60).rem_euclid(16).unsigned_abs();
+    let first = u128::from(turn) << 124;
+    [first, first | u128::MAX >> 4].map(u128::to_be_bytes)
 }
 
 /// Returns a serial number as the issuance record has it.

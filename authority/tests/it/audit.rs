@@ -405,6 +405,38 @@ fn a_flood_of_refusals_does_not_fill_the_disk() {
     assert_eq!(parsed(&rows(&world)).pop().unwrap()["act"], "refuse");
 }
 
+/// Of a token that was stolen and used twice there is a row, whatever strangers send.
+#[test]
+fn strangers_do_not_crowd_out_the_refusals_of_those_who_are_known() {
+    let site = Site::github();
+    let token = site.token();
+    assert_eq!(site.exchange(&token).status, 200);
+    let others = site.token_with(|claims| {
+        claims["repository_owner"] = "stranger".into();
+        claims["repository"] = "stranger/repository".into();
+    });
+    let before = rows(&site.world).len();
+    let listed = |code: &str| {
+        let rows = parsed(&rows(&site.world)[before..]);
+        rows.iter().filter(|row| row["code"] == code).count()
+    };
+    for _ in 0..70 {
+        assert_eq!(site.client().post("/v1/issue", &"").status, 400);
+    }
+    // Everybody gets a token for a repository of his own.
+    for _ in 0..70 {
+        assert_eq!(site.exchange(&others).status, 403);
+    }
+    assert_eq!(site.exchange(&token).status, 401);
+    assert_eq!(listed("request-malformed"), 60);
+    assert_eq!(listed("owner-not-permitted"), 60);
+    assert_eq!(listed("token-used-up"), 1);
+    for _ in 0..70 {
+        assert_eq!(site.exchange(&token).status, 401);
+    }
+    assert_eq!(listed("token-used-up"), 60);
+}
+
 #[test]
 fn pairs_and_their_refusals_are_rows() {
     let site = Site::github();

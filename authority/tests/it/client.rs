@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
     time::Duration,
@@ -22,8 +22,22 @@ use notme_core::{
 use notme_testkit::keys::{Ed25519Key, P256Key};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) trait Wire: Read + Write {}
-impl<T: Read + Write> Wire for T {}
+pub(crate) trait Wire: Read + Write {
+    /// Says that nothing more will be written.
+    fn end(&self);
+}
+
+impl Wire for TcpStream {
+    fn end(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Wire for UnixStream {
+    fn end(&self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
 
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -108,6 +122,14 @@ impl Client {
         let mut stream = self.connect();
         // A server that refuses early may close before it has read everything.
         let _ = stream.write_all(request);
+        read_answer(stream)
+    }
+
+    /// Sends bytes, and says that there are no more.
+    pub(crate) fn half(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        stream.end();
         read_answer(stream)
     }
 

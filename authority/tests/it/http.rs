@@ -4,6 +4,8 @@ use std::{io::Read, time::Duration};
 
 use crate::{
     client::{Agent, Answer},
+    token::TokenSite,
+    workload::Site,
     world::{Running, World, start},
 };
 
@@ -198,6 +200,34 @@ fn a_slow_body_is_cut_off() {
         b"POST /v1/enrol HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{",
     );
     refused(&answer, 408, "request-timeout");
+}
+
+/// On notme's routes it is what the reference says of a body that is no JSON.
+#[test]
+fn a_body_that_ends_early_is_refused_in_the_words_of_the_route() {
+    let (site, token_site) = (Site::github(), TokenSite::new(""));
+    let (pairs, tokens) = (&site.running, &token_site.running);
+    let not_json = r#"{"error":"invalid JSON body"}"#;
+    let ours =
+        r#"{"error":"request-malformed","message":"the body is not the JSON this route takes"}"#;
+    for framing in [
+        "content-length: 10\r\n\r\n{}",
+        "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    ] {
+        let bearer = format!("authorization: Bearer {}", site.token());
+        let dpop = format!("dpop: {}", token_site.proof());
+        for (running, path, header, body) in [
+            (pairs, "/cert/gha", &*bearer, not_json),
+            (pairs, "/cert", "accept: */*", not_json),
+            (tokens, "/token", &*dpop, r#"{"error":"audience_required"}"#),
+            (pairs, "/v1/issue", "content-type: application/json", ours),
+        ] {
+            let request = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{header}\r\n{framing}");
+            let answer = running.tcp().half(request.as_bytes());
+            let said = String::from_utf8_lossy(&answer.body);
+            assert_eq!((answer.status, &*said), (400, body), "{path}");
+        }
+    }
 }
 
 #[test]

@@ -249,27 +249,33 @@ fn a_nonce_is_forgotten_only_when_its_time_is_long_refused() {
     let (client, agent) = (running.unix(), Agent::new(1));
     let session = agent.session(&client, None);
     let asked_at = world.now();
-    session.issue(&client, asked_at, 1);
-    running.stop();
-    world.advance(599);
-    world.start().stop();
-    let kept = || -> i64 {
-        Connection::open(world.home().join("store.sqlite"))
-            .unwrap()
-            .query_row("SELECT count(*) FROM nonce", [], |row| row.get(0))
-            .unwrap()
-    };
-    assert_eq!(kept(), 1);
-    world.advance(10);
-    let running = world.start();
-    // The first tending comes with the start, but beside it.
-    for _ in 0..500 {
-        if kept() == 0 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+    // One for each part of all nonces, whose turns come minute by minute.
+    for part in 0..16_u128 {
+        let request = IssueRequest {
+            nonce: format!("{:032x}", part << 124 | 1),
+            ..session.issue_request(&client.url, asked_at, 0)
+        };
+        let answer = client.post("/v1/issue", &session.prove(&client.url, request));
+        assert_eq!(answer.status, 200);
     }
-    assert_eq!(kept(), 0);
+    let kept = || world.sql("SELECT count(*) FROM nonce");
+    let tended = |mut running: Running, minutes| {
+        for _ in 0..minutes {
+            running.stop();
+            world.advance(60);
+            world.leave_something_to_forget();
+            running = world.start();
+            world.wait_until_tended();
+        }
+        running
+    };
+    // Half an hour after its minute is over.
+    let running = tended(running, 31);
+    assert_eq!(kept(), "16");
+    let running = tended(running, 1);
+    assert_eq!(kept(), "15");
+    let running = tended(running, 15);
+    assert_eq!(kept(), "0");
     refused(
         &session.issue(&running.unix(), asked_at, 1),
         401,

@@ -26,7 +26,7 @@ use crate::{
 
 /// An authority at the URL of the reference's record, and a session there.
 pub(crate) struct TokenSite {
-    running: Running,
+    pub(crate) running: Running,
     pub(crate) world: World,
     agent: Agent,
     certificate: Certificate,
@@ -67,7 +67,7 @@ origins = ["https://rosary.bot"]
         }
     }
 
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         self.running.stop();
         Self {
             running: serve(&self.world, &self.toml),

@@ -19,7 +19,7 @@ use notme_testkit::{clock::FixedClock, postgres::Cluster};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::client::Client;
+use crate::{client::Client, rotation::eventually};
 
 pub(crate) const PASSPHRASE: &[u8] = b"correct horse battery\n";
 
@@ -106,6 +106,17 @@ impl World {
             other => panic!("{other:?}"),
         });
         rows.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Leaves something in the store that is over for long, for [`World::wait_until_tended`].
+    pub(crate) fn leave_something_to_forget(&self) {
+        self.sql("INSERT INTO spent_token VALUES (zeroblob(32), 0)");
+    }
+
+    /// Waits until whoever serves forgot what was over.
+    pub(crate) fn wait_until_tended(&self) {
+        let over = "SELECT count(*) FROM spent_token WHERE kept_until = 0";
+        eventually("the store is tended", || self.sql(over) == "0");
     }
 
     pub(crate) fn home(&self) -> PathBuf {
