@@ -35,8 +35,8 @@ use crate::{
     instance::InstanceLock,
     keys::{Keys, give_up_missing},
     opening::Place,
-    seal::Protection,
-    store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord},
+    seal::{Protection, random},
+    store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord, side_files},
 };
 
 /// Copies the store of a place, whether an authority serves it or not, into a new file.
@@ -45,6 +45,7 @@ use crate::{
 /// [`AdminError::Backup`] when the file exists or cannot be written; nothing is left then.
 pub fn backup(place: impl Into<Place>, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
     let place = place.into();
+    check_free(to)?;
     let draft = Draft::beside(to)?;
     match place.database() {
         Some(url) => {
@@ -85,7 +86,8 @@ pub struct Restored {
 /// Makes a backup the store of a place that has none. What keeps its keys has to open them.
 ///
 /// # Errors
-/// [`AdminError::Backup`] when there is a store, or the backup ends before what was published;
+/// [`AdminError::Backup`] when there is a store or something is left of one, there is more beside
+/// the backup that belongs to it, or it ends before what was published;
 /// [`AdminError::Audit`] when its audit is not whole. Nothing is changed then.
 pub fn restore(
     place: impl Into<Place>,
@@ -100,10 +102,13 @@ pub fn restore(
     let _lock = InstanceLock::acquire(home)?;
     let file = place.file();
     let database = match place.database() {
-        None if file.exists() => return Err(BackupError::Exists { path: file }.into()),
-        None => None,
+        None => {
+            check_free(&file)?;
+            None
+        }
         Some(url) => Some(PostgresStore::open(url)?),
     };
+    check_alone(from)?;
     let draft = Draft::beside(&file)?;
     fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
     let admin = whole(&draft.0, clock.clone())?;
@@ -136,7 +141,13 @@ pub fn restore(
     // The last connection to go writes its log into the file.
     drop(admin);
     match database {
-        None => draft.become_file(&file)?,
+        None => {
+            draft.become_file(&file)?;
+            // As it is found from now on, with whatever may be beside it.
+            whole(&file, clock)
+                .and_then(|admin| admin.verify_audit(None))
+                .inspect_err(|_| drop(Draft(file)))?;
+        }
         Some(database) => {
             let is_first = database.fill_from(&SqliteStore::open(&draft.0)?)?;
             if !is_first {
@@ -204,13 +215,40 @@ fn lift_trust(store: &dyn Store, keys: &Keys, now: UnixTime) -> Result<Option<u6
     }
 }
 
+/// Checks that a store can come to be there: nothing is, and nothing would be read as a part of it.
+fn check_free(place: &Path) -> Result<(), BackupError> {
+    if place.exists() {
+        return Err(BackupError::Exists {
+            path: place.to_owned(),
+        });
+    }
+    match side_files(place).into_iter().find(|side| side.exists()) {
+        Some(path) => Err(BackupError::Leftover { path }),
+        None => Ok(()),
+    }
+}
+
+/// Checks that a backup is all in its file. Of what is beside it, an index has nothing of its own,
+/// and an empty log nothing at all.
+fn check_alone(backup: &Path) -> Result<(), BackupError> {
+    let [log, journal, _index] = side_files(backup);
+    let has_content = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.len() > 0);
+    match [log, journal].into_iter().find(has_content) {
+        Some(path) => Err(BackupError::Log { path }),
+        None => Ok(()),
+    }
+}
+
 /// A file on its way, gone when it does not get there.
 struct Draft(PathBuf);
 
 impl Draft {
-    fn beside(place: &Path) -> Result<Self, BackupError> {
+    /// Makes one under a name of its own: another may be on its way to the same place, or have been
+    /// when it was killed.
+    fn beside(place: &Path) -> Result<Self, AdminError> {
+        let id = hex::encode(&random::<8>().map_err(OpenError::from)?);
         let mut name = place.as_os_str().to_owned();
-        name.push(".partial");
+        name.push(format!(".partial-{id}"));
         let path = PathBuf::from(name);
         OpenOptions::new()
             .write(true)
@@ -233,16 +271,22 @@ impl Draft {
             },
             _ => failed(error),
         })?;
+        let directory = match place.parent() {
+            Some(directory) if directory != Path::new("") => directory,
+            Some(_) | None => Path::new("."),
+        };
+        File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(BackupError::during(directory))?;
         Ok(())
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        for side in ["", "-wal", "-shm"] {
-            let mut name = self.0.as_os_str().to_owned();
-            name.push(side);
-            let _ = fs::remove_file(PathBuf::from(name));
+        let _ = fs::remove_file(&self.0);
+        for side in side_files(&self.0) {
+            let _ = fs::remove_file(side);
         }
     }
 }
@@ -267,6 +311,18 @@ pub enum BackupError {
     /// The database has an authority already.
     #[error("the database has an authority, and it is not overwritten")]
     Founded,
+    /// A file of SQLite is there without its database.
+    #[error("`{}` is left of another store, and would be read as a part of this one", path.display())]
+    Leftover {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The backup is more than one file: somebody copied those of a store, or wrote to it.
+    #[error("`{}` has what the backup beside it has not", path.display())]
+    Log {
+        /// The other one.
+        path: PathBuf,
+    },
     /// More was published than the backup has.
     #[error("the backup has {last} rows of the audit, and {head} were published")]
     Older {
@@ -288,8 +344,9 @@ impl BackupError {
     /// Returns the code of the error.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Exists { .. } | Self::Founded => "backup-exists",
+            Self::Exists { .. } | Self::Founded | Self::Leftover { .. } => "backup-exists",
             Self::File { .. } => "backup-file",
+            Self::Log { .. } => "backup-log",
             Self::Older { .. } => "backup-older",
         }
     }

@@ -85,7 +85,7 @@ pub use self::{
     seal::{Protection, SealError, SealingKind},
     secret::Secret,
     server::{
-        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, serve,
+        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, check, serve,
         serve_until,
     },
     store::{PostgresUrl, PostgresUrlError, StoreError, Summary},

@@ -355,7 +355,7 @@ fn associated_data(name: &str) -> Vec<u8> {
 }
 
 /// The file of the random key-encryption key.
-const KEK_FILE: &str = "kek";
+pub(crate) const KEK_FILE: &str = "kek";
 
 #[cfg(test)]
 mod tests {
