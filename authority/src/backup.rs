@@ -10,9 +10,7 @@
 //! Keys that are in use or prepared have to be there.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,10 +30,11 @@ use crate::{
     authority::OpenError,
     clock::Clock,
     custody::Custody,
+    draft::{Draft, remove_store},
     instance::InstanceLock,
     keys::{Keys, give_up_missing},
     opening::Place,
-    seal::{Protection, random},
+    seal::Protection,
     store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord, side_files},
 };
 
@@ -46,21 +45,21 @@ use crate::{
 pub fn backup(place: impl Into<Place>, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
     let place = place.into();
     check_free(to)?;
-    let draft = Draft::beside(to)?;
+    let draft = Draft::beside(to).map_err(BackupError::during(to))?;
     match place.database() {
         Some(url) => {
             let store = PostgresStore::open_existing(url)?.ok_or(AdminError::NotFounded)?;
-            store.copy_into(&draft.0)?;
+            store.copy_into(draft.path())?;
         }
         None if place.file().exists() => {
             check_private_directory(place.directory())?;
-            SqliteStore::open(&place.file())?.copy_into(&draft.0)?;
+            SqliteStore::open(&place.file())?.copy_into(draft.path())?;
         }
         None => return Err(AdminError::NotFounded),
     }
     // Nobody learns of a bad copy when it is needed.
-    whole(&draft.0, clock)?.verify_audit(None)?;
-    draft.become_file(to)
+    whole(draft.path(), clock)?.verify_audit(None)?;
+    Ok(put(draft, to)?)
 }
 
 /// What is known of what was published last.
@@ -109,9 +108,9 @@ pub fn restore(
         Some(url) => Some(PostgresStore::open(url)?),
     };
     check_alone(from)?;
-    let draft = Draft::beside(&file)?;
-    fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
-    let admin = whole(&draft.0, clock.clone())?;
+    let draft = Draft::beside(&file).map_err(BackupError::during(&file))?;
+    fs::copy(from, draft.path()).map_err(BackupError::during(from))?;
+    let admin = whole(draft.path(), clock.clone())?;
     let mut record = admin.record()?;
     let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
     let given_up = give_up_missing(&mut record, &custody)?;
@@ -142,14 +141,14 @@ pub fn restore(
     drop(admin);
     match database {
         None => {
-            draft.become_file(&file)?;
+            put(draft, &file)?;
             // As it is found from now on, with whatever may be beside it.
             whole(&file, clock)
                 .and_then(|admin| admin.verify_audit(None))
-                .inspect_err(|_| drop(Draft(file)))?;
+                .inspect_err(|_| remove_store(&file))?;
         }
         Some(database) => {
-            let is_first = database.fill_from(&SqliteStore::open(&draft.0)?)?;
+            let is_first = database.fill_from(&SqliteStore::open(draft.path())?)?;
             if !is_first {
                 return Err(BackupError::Founded.into());
             }
@@ -239,56 +238,16 @@ fn check_alone(backup: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// A file on its way, gone when it does not get there.
-struct Draft(PathBuf);
-
-impl Draft {
-    /// Makes one under a name of its own: another may be on its way to the same place, or have been
-    /// when it was killed.
-    fn beside(place: &Path) -> Result<Self, AdminError> {
-        let id = hex::encode(&random::<8>().map_err(OpenError::from)?);
-        let mut name = place.as_os_str().to_owned();
-        name.push(format!(".partial-{id}"));
-        let path = PathBuf::from(name);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(BackupError::during(&path))?;
-        Ok(Self(path))
-    }
-
-    /// Gives it its name, which nothing else may have.
-    fn become_file(self, place: &Path) -> Result<(), AdminError> {
-        let failed = BackupError::during(place);
-        File::open(&self.0)
-            .and_then(|file| file.sync_all())
-            .map_err(&failed)?;
-        fs::hard_link(&self.0, place).map_err(|error| match error.kind() {
+/// Gives a draft its name, which nothing else may have.
+fn put(draft: Draft, place: &Path) -> Result<(), BackupError> {
+    draft
+        .become_file(place)
+        .map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::Exists {
                 path: place.to_owned(),
             },
-            _ => failed(error),
-        })?;
-        let directory = match place.parent() {
-            Some(directory) if directory != Path::new("") => directory,
-            Some(_) | None => Path::new("."),
-        };
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(BackupError::during(directory))?;
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-        for side in side_files(&self.0) {
-            let _ = fs::remove_file(side);
-        }
-    }
+            _ => BackupError::during(place)(error),
+        })
 }
 
 /// Why there is no backup, or nothing was restored.

@@ -45,6 +45,7 @@ mod clock;
 mod custody;
 mod denial;
 mod dpop;
+mod draft;
 mod failure;
 mod format_ca;
 mod http;
