@@ -142,7 +142,7 @@ impl Admin {
         reason: RevocationReason,
     ) -> Result<Taken, AdminError> {
         let now = self.clock.now();
-        let (kind, value) = what.named()?;
+        let (kind, value) = what.named(&self.record()?.trust_domain)?;
         let revocation = Revocation {
             kind,
             value,

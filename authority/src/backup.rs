@@ -10,9 +10,7 @@
 //! Keys that are in use or prepared have to be there.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,11 +30,12 @@ use crate::{
     authority::OpenError,
     clock::Clock,
     custody::Custody,
+    draft::{Draft, remove_store},
     instance::InstanceLock,
     keys::{Keys, give_up_missing},
     opening::Place,
     seal::Protection,
-    store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord},
+    store::{PostgresStore, SqliteStore, Store, StoreError, TrustRecord, side_files},
 };
 
 /// Copies the store of a place, whether an authority serves it or not, into a new file.
@@ -45,21 +44,22 @@ use crate::{
 /// [`AdminError::Backup`] when the file exists or cannot be written; nothing is left then.
 pub fn backup(place: impl Into<Place>, to: &Path, clock: Arc<dyn Clock>) -> Result<(), AdminError> {
     let place = place.into();
-    let draft = Draft::beside(to)?;
+    check_free(to)?;
+    let draft = Draft::beside(to).map_err(BackupError::during(to))?;
     match place.database() {
         Some(url) => {
             let store = PostgresStore::open_existing(url)?.ok_or(AdminError::NotFounded)?;
-            store.copy_into(&draft.0)?;
+            store.copy_into(draft.path())?;
         }
         None if place.file().exists() => {
             check_private_directory(place.directory())?;
-            SqliteStore::open(&place.file())?.copy_into(&draft.0)?;
+            SqliteStore::open(&place.file())?.copy_into(draft.path())?;
         }
         None => return Err(AdminError::NotFounded),
     }
     // Nobody learns of a bad copy when it is needed.
-    whole(&draft.0, clock)?.verify_audit(None)?;
-    draft.become_file(to)
+    whole(draft.path(), clock)?.verify_audit(None)?;
+    Ok(put(draft, to)?)
 }
 
 /// What is known of what was published last.
@@ -85,7 +85,8 @@ pub struct Restored {
 /// Makes a backup the store of a place that has none. What keeps its keys has to open them.
 ///
 /// # Errors
-/// [`AdminError::Backup`] when there is a store, or the backup ends before what was published;
+/// [`AdminError::Backup`] when there is a store or something is left of one, there is more beside
+/// the backup that belongs to it, or it ends before what was published;
 /// [`AdminError::Audit`] when its audit is not whole. Nothing is changed then.
 pub fn restore(
     place: impl Into<Place>,
@@ -100,13 +101,16 @@ pub fn restore(
     let _lock = InstanceLock::acquire(home)?;
     let file = place.file();
     let database = match place.database() {
-        None if file.exists() => return Err(BackupError::Exists { path: file }.into()),
-        None => None,
+        None => {
+            check_free(&file)?;
+            None
+        }
         Some(url) => Some(PostgresStore::open(url)?),
     };
-    let draft = Draft::beside(&file)?;
-    fs::copy(from, &draft.0).map_err(BackupError::during(from))?;
-    let admin = whole(&draft.0, clock.clone())?;
+    check_alone(from)?;
+    let draft = Draft::beside(&file).map_err(BackupError::during(&file))?;
+    fs::copy(from, draft.path()).map_err(BackupError::during(from))?;
+    let admin = whole(draft.path(), clock.clone())?;
     let mut record = admin.record()?;
     let custody = Custody::open(protection, &record.sealing, &record.epochs, home)?;
     let given_up = give_up_missing(&mut record, &custody)?;
@@ -136,9 +140,15 @@ pub fn restore(
     // The last connection to go writes its log into the file.
     drop(admin);
     match database {
-        None => draft.become_file(&file)?,
+        None => {
+            put(draft, &file)?;
+            // As it is found from now on, with whatever may be beside it.
+            whole(&file, clock)
+                .and_then(|admin| admin.verify_audit(None))
+                .inspect_err(|_| remove_store(&file))?;
+        }
         Some(database) => {
-            let is_first = database.fill_from(&SqliteStore::open(&draft.0)?)?;
+            let is_first = database.fill_from(&SqliteStore::open(draft.path())?)?;
             if !is_first {
                 return Err(BackupError::Founded.into());
             }
@@ -204,47 +214,40 @@ fn lift_trust(store: &dyn Store, keys: &Keys, now: UnixTime) -> Result<Option<u6
     }
 }
 
-/// A file on its way, gone when it does not get there.
-struct Draft(PathBuf);
-
-impl Draft {
-    fn beside(place: &Path) -> Result<Self, BackupError> {
-        let mut name = place.as_os_str().to_owned();
-        name.push(".partial");
-        let path = PathBuf::from(name);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(BackupError::during(&path))?;
-        Ok(Self(path))
+/// Checks that a store can come to be there: nothing is, and nothing would be read as a part of it.
+fn check_free(place: &Path) -> Result<(), BackupError> {
+    if place.exists() {
+        return Err(BackupError::Exists {
+            path: place.to_owned(),
+        });
     }
-
-    /// Gives it its name, which nothing else may have.
-    fn become_file(self, place: &Path) -> Result<(), AdminError> {
-        let failed = BackupError::during(place);
-        File::open(&self.0)
-            .and_then(|file| file.sync_all())
-            .map_err(&failed)?;
-        fs::hard_link(&self.0, place).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => BackupError::Exists {
-                path: place.to_owned(),
-            },
-            _ => failed(error),
-        })?;
-        Ok(())
+    match side_files(place).into_iter().find(|side| side.exists()) {
+        Some(path) => Err(BackupError::Leftover { path }),
+        None => Ok(()),
     }
 }
 
-impl Drop for Draft {
-    fn drop(&mut self) {
-        for side in ["", "-wal", "-shm"] {
-            let mut name = self.0.as_os_str().to_owned();
-            name.push(side);
-            let _ = fs::remove_file(PathBuf::from(name));
-        }
+/// Checks that a backup is all in its file. Of what is beside it, an index has nothing of its own,
+/// and an empty log nothing at all.
+fn check_alone(backup: &Path) -> Result<(), BackupError> {
+    let [log, journal, _index] = side_files(backup);
+    let has_content = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.len() > 0);
+    match [log, journal].into_iter().find(has_content) {
+        Some(path) => Err(BackupError::Log { path }),
+        None => Ok(()),
     }
+}
+
+/// Gives a draft its name, which nothing else may have.
+fn put(draft: Draft, place: &Path) -> Result<(), BackupError> {
+    draft
+        .become_file(place)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => BackupError::Exists {
+                path: place.to_owned(),
+            },
+            _ => BackupError::during(place)(error),
+        })
 }
 
 /// Why there is no backup, or nothing was restored.
@@ -267,6 +270,18 @@ pub enum BackupError {
     /// The database has an authority already.
     #[error("the database has an authority, and it is not overwritten")]
     Founded,
+    /// A file of SQLite is there without its database.
+    #[error("`{}` is left of another store, and would be read as a part of this one", path.display())]
+    Leftover {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The backup is more than one file: somebody copied those of a store, or wrote to it.
+    #[error("`{}` has what the backup beside it has not", path.display())]
+    Log {
+        /// The other one.
+        path: PathBuf,
+    },
     /// More was published than the backup has.
     #[error("the backup has {last} rows of the audit, and {head} were published")]
     Older {
@@ -288,8 +303,9 @@ impl BackupError {
     /// Returns the code of the error.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Exists { .. } | Self::Founded => "backup-exists",
+            Self::Exists { .. } | Self::Founded | Self::Leftover { .. } => "backup-exists",
             Self::File { .. } => "backup-file",
+            Self::Log { .. } => "backup-log",
             Self::Older { .. } => "backup-older",
         }
     }

@@ -45,6 +45,7 @@ mod clock;
 mod custody;
 mod denial;
 mod dpop;
+mod draft;
 mod failure;
 mod format_ca;
 mod http;
@@ -85,7 +86,7 @@ pub use self::{
     seal::{Protection, SealError, SealingKind},
     secret::Secret,
     server::{
-        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, serve,
+        Answered, Limits, Observer, Rates, ServeConfig, ServeError, Serving, Storage, check, serve,
         serve_until,
     },
     store::{PostgresUrl, PostgresUrlError, StoreError, Summary},

@@ -77,21 +77,28 @@ pub(crate) enum Socket {
     Tcp(TcpListener, Option<Arc<ServerConfig>>),
 }
 
+impl Listen {
+    /// Returns what TLS takes there, after a look at all that can be known without listening.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<ServerConfig>>, ListenError> {
+        match self {
+            Self::Tcp(address) if !address.ip().is_loopback() => {
+                Err(ListenError::PlainOutside { address: *address })
+            }
+            Self::Unix(_) | Self::Tcp(_) => Ok(None),
+            Self::Tls {
+                certificate, key, ..
+            } => tls_config(certificate, key).map(Some),
+        }
+    }
+}
+
 impl Listener {
     pub(crate) fn bind(listen: &Listen) -> Result<Self, ListenError> {
-        let (address, tls) = match listen {
-            Listen::Unix(path) => return Self::bind_unix(path),
-            Listen::Tcp(address) if !address.ip().is_loopback() => {
-                return Err(ListenError::PlainOutside { address: *address });
-            }
-            Listen::Tcp(address) => (address, None),
-            Listen::Tls {
-                address,
-                certificate,
-                key,
-            } => (address, Some(tls_config(certificate, key)?)),
-        };
-        Self::bind_tcp(address, tls)
+        let tls = listen.tls()?;
+        match listen {
+            Listen::Unix(path) => Self::bind_unix(path),
+            Listen::Tcp(address) | Listen::Tls { address, .. } => Self::bind_tcp(address, tls),
+        }
     }
 
     /// Binds a place to watch at.

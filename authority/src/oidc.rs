@@ -17,5 +17,6 @@ pub use self::{
 };
 pub(crate) use self::{
     issuer::{Among, Grant, Issuers, VerifyError, Workload},
+    template::is_path,
     token::{TokenError, numeric_date},
 };

@@ -11,8 +11,10 @@ use crate::{
     authority::{Founding, OpenError, found},
     custody::Custody,
     keys::{Keys, unlock},
-    seal::{Protection, Sealing},
-    store::{AuthorityRecord, PostgresStore, PostgresUrl, SqliteStore, Store, StoreError},
+    seal::{KEK_FILE, Protection, Sealing},
+    store::{
+        AuthorityRecord, PostgresStore, PostgresUrl, SqliteStore, Store, StoreError, side_files,
+    },
 };
 
 /// Where an authority keeps itself: a private directory, and in it, or in a database that several
@@ -72,8 +74,24 @@ impl Place {
     fn store(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.database {
             Some(url) => Arc::new(PostgresStore::open(url)?),
-            None => Arc::new(SqliteStore::open_to_serve(&self.file())?),
+            None => {
+                self.check_not_gone()?;
+                Arc::new(SqliteStore::open_to_serve(&self.file())?)
+            }
         })
+    }
+
+    /// Checks that no store was here which is not any more: a new one in its place would be
+    /// another authority, and the end of what is left of the last. A first start that died leaves
+    /// nothing without a store, as that is made before all else.
+    fn check_not_gone(&self) -> Result<(), StoreError> {
+        let path = self.file();
+        let kek = self.directory.join(KEK_FILE);
+        let mut leftovers = side_files(&path).into_iter().chain([kek]);
+        match leftovers.find(|left| left.exists()) {
+            Some(left) if !path.exists() => Err(StoreError::Gone { path, left }),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use notme_core::{
 };
 use serde::Serialize;
 
+use crate::oidc;
+
 /// What is taken back, as the operator names it.
 #[derive(Clone, Debug)]
 pub enum Revoked {
@@ -25,8 +27,11 @@ pub enum Revoked {
 }
 
 impl Revoked {
-    /// Returns kind and value as the trust document has them.
-    pub(crate) fn named(&self) -> Result<(RevocationKind, String), RevocationError> {
+    /// Returns kind and value as the trust document of a trust domain has them.
+    pub(crate) fn named(
+        &self,
+        trust_domain: &str,
+    ) -> Result<(RevocationKind, String), RevocationError> {
         Ok(match self {
             Self::Certificate(serial) => (RevocationKind::Certificate, canonical(serial)?),
             Self::Key(kid) => (RevocationKind::Key, kid.to_string()),
@@ -34,9 +39,21 @@ impl Revoked {
                 let id: [u8; 32] = hex::decode_array(id).ok_or(RevocationError::Session)?;
                 (RevocationKind::Session, hex::encode(&id))
             }
-            Self::Identity(identity) => (RevocationKind::Identity, identity.to_string()),
+            Self::Identity(identity) => {
+                check_issued(identity, trust_domain)?;
+                (RevocationKind::Identity, identity.to_string())
+            }
             Self::Epoch(number) => (RevocationKind::Epoch, number.to_string()),
         })
+    }
+}
+
+/// Checks that the authority can have given out an identity: verifiers compare it as a whole.
+fn check_issued(identity: &Identity, trust_domain: &str) -> Result<(), RevocationError> {
+    let root = format!("wimse://{trust_domain}/");
+    match identity.as_str().strip_prefix(&root) {
+        Some(path) if oidc::is_path(path) => Ok(()),
+        Some(_) | None => Err(RevocationError::Identity { root }),
     }
 }
 
@@ -107,6 +124,14 @@ pub enum RevocationError {
     /// The serial number is none.
     #[error("a serial number is 1 to 20 bytes in hexadecimal, and not zero")]
     Serial,
+    /// Nobody can be called so.
+    #[error(
+        "an identity of this authority is `{root}` and segments of letters, digits, `.`, `_`, `-`, `~` and `%` with two upper-case hexadecimal digits, and no pattern"
+    )]
+    Identity {
+        /// What all of them begin with.
+        root: String,
+    },
     /// The session id is none.
     #[error("a session id is 64 lower-case hexadecimal digits")]
     Session,

@@ -5,9 +5,7 @@
 //! backup without the file, and nothing against whoever can read the directory.
 
 use std::{
-    fmt, fs,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -21,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     custody::Pkcs11Protection,
+    draft::Draft,
     secret::{Secret, read_limited},
 };
 
@@ -206,18 +205,16 @@ impl Kek {
             path: path.to_owned(),
             source,
         };
-        let created = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        let mut file = match created {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            other => other.map_err(failed)?,
-        };
-        file.write_all(Self::random()?.0.bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)
+        if fs::symlink_metadata(path).is_ok() {
+            return Ok(());
+        }
+        let kek = Self::random()?;
+        let draft = Draft::beside(path).map_err(failed)?;
+        let written = fs::write(draft.path(), kek.0.bytes());
+        match written.and_then(|()| draft.become_file(path)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn read_file(path: &Path) -> Result<Self, SealError> {
@@ -355,7 +352,7 @@ fn associated_data(name: &str) -> Vec<u8> {
 }
 
 /// The file of the random key-encryption key.
-const KEK_FILE: &str = "kek";
+pub(crate) const KEK_FILE: &str = "kek";
 
 #[cfg(test)]
 mod tests {

@@ -234,6 +234,19 @@ pub fn serve_until(
     serve_with(config, || Ok(shutdown))
 }
 
+/// Checks what can be known of a configuration without listening and without its store.
+///
+/// # Errors
+/// As [`serve`].
+pub fn check(config: &ServeConfig) -> Result<(), ServeError> {
+    check_lifetimes(config.lifetimes)?;
+    for listen in &config.listen {
+        listen.tls()?;
+    }
+    Issuers::open(&config.oidc, &config.clock)?;
+    Ok(())
+}
+
 /// Serves until what `arm` returns is ready. It is called inside the runtime, and before anyone
 /// can learn that the authority is there: whoever asks it to end is then heard.
 fn serve_with<F: Future<Output = ()>>(

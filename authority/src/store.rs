@@ -21,7 +21,10 @@ use notme_core::{
 };
 
 pub use self::postgres::{PostgresUrl, PostgresUrlError};
-pub(crate) use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub(crate) use self::{
+    postgres::PostgresStore,
+    sqlite::{SqliteStore, side_files},
+};
 use crate::{audit::Entry, revocation::Taken, scope::Scopes, seal::Sealing};
 
 /// The memory of an authority.
@@ -591,6 +594,14 @@ pub enum StoreError {
         /// Where it is.
         place: String,
     },
+    /// The store was here, and is not any more.
+    #[error("store `{}` is gone, and `{}` of it is there", path.display(), left.display())]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+        /// What is left of it.
+        left: PathBuf,
+    },
     /// The store was written by a later version.
     #[error("the store has schema {found}, this program knows up to {known}")]
     NewerSchema {
@@ -618,6 +629,7 @@ impl StoreError {
             Self::Database { .. } => "authority-store-failed",
             Self::File { .. } => "authority-store-unreadable",
             Self::Foreign { .. } => "authority-store-foreign",
+            Self::Gone { .. } => "authority-store-gone",
             Self::NewerSchema { .. } => "authority-store-newer",
             Self::Unavailable { .. } => "authority-store-unavailable",
         }

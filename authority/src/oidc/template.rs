@@ -71,6 +71,22 @@ fn push_segment(uri: &mut String, text: &str) -> Option<()> {
     Some(())
 }
 
+/// Tells whether a template can become this. An agent's identity goes by the same characters.
+pub(crate) fn is_path(text: &str) -> bool {
+    let is_plain = |text: &str| text.chars().all(is_unreserved);
+    let is_byte = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
+    let is_segment = |text: &str| {
+        let mut parts = text.split('%');
+        !text.is_empty()
+            && parts.next().is_some_and(is_plain)
+            && parts.all(|part| {
+                let encoded = part.split_at_checked(2);
+                encoded.is_some_and(|(byte, rest)| is_byte(byte) && is_plain(rest))
+            })
+    };
+    text.split('/').all(is_segment)
+}
+
 const fn is_unreserved(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~')
 }

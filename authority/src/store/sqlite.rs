@@ -10,7 +10,7 @@ mod checkpoints;
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -114,6 +114,16 @@ impl SqliteStore {
             false => Err(StoreError::Damaged("a page of the database")),
         }
     }
+}
+
+/// Returns where SQLite keeps what a database does not have yet, or not any more: log, journal and
+/// index of the log. It takes what it finds there for a part of the database.
+pub(crate) fn side_files(database: &Path) -> [PathBuf; 3] {
+    ["-wal", "-journal", "-shm"].map(|side| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(side);
+        PathBuf::from(name)
+    })
 }
 
 impl SqliteDatabase {

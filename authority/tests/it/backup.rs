@@ -147,6 +147,89 @@ fn nothing_is_overwritten() {
     );
 }
 
+/// Copies a file of the store, with what the log of one that serves has.
+fn keep(world: &World, side: &str) -> Vec<u8> {
+    fs::read(world.home().join(format!("store.sqlite{side}"))).unwrap()
+}
+
+#[test]
+fn a_store_is_not_restored_beside_what_is_left_of_another() {
+    let world = World::new();
+    let running = world.start();
+    back_up(&world).unwrap();
+    Agent::new(1).session(&running.unix(), None);
+    let (log, index) = (keep(&world, "-wal"), keep(&world, "-shm"));
+    assert!(!log.is_empty());
+    running.stop();
+    for (side, bytes) in [("-wal", &log), ("-shm", &index), ("-journal", &log)] {
+        lose(&world);
+        let left = world.home().join(format!("store.sqlite{side}"));
+        fs::write(&left, bytes).unwrap();
+        let refused = bring_back(&world, Published::Unknown).unwrap_err();
+        assert_eq!(refused.code(), "backup-exists", "{side}");
+        assert!(
+            matches!(&refused, AdminError::Backup(BackupError::Leftover { path }) if *path == left),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(&left).unwrap(), *bytes);
+        assert!(!world.home().join("store.sqlite").exists());
+        fs::remove_file(left).unwrap();
+        let restored = bring_back(&world, Published::Unknown).unwrap();
+        assert_eq!(world.admin().verify_audit(None).unwrap(), restored.rows);
+    }
+}
+
+#[test]
+fn a_backup_is_not_read_without_the_log_beside_it_nor_written_beside_one() {
+    let world = World::new();
+    let running = world.start();
+    fs::write(file(&world), keep(&world, "")).unwrap();
+    let bytes = keep(&world, "-wal");
+    running.stop();
+    lose(&world);
+    for side in ["-wal", "-journal"] {
+        let log = world.root.path().join(format!("backup.sqlite{side}"));
+        fs::write(&log, &bytes).unwrap();
+        let refused = bring_back(&world, Published::Unknown).unwrap_err();
+        assert_eq!(refused.code(), "backup-log", "{side}");
+        assert_eq!(fs::read(&log).unwrap(), bytes);
+        assert!(!world.home().join("store.sqlite").exists());
+        fs::remove_file(log).unwrap();
+    }
+    fs::remove_file(file(&world)).unwrap();
+    fs::remove_file(world.home().join("kek")).unwrap();
+    world.start().stop();
+    let log = world.root.path().join("backup.sqlite-wal");
+    fs::write(&log, &bytes).unwrap();
+    assert_eq!(back_up(&world).unwrap_err().code(), "backup-exists");
+    assert!(!file(&world).exists());
+    fs::remove_file(&log).unwrap();
+    back_up(&world).unwrap();
+    // One without content is left by whoever only looked.
+    fs::write(&log, "").unwrap();
+    lose(&world);
+    bring_back(&world, Published::Unknown).unwrap();
+}
+
+#[test]
+fn what_a_killed_backup_left_hinders_no_other() {
+    let world = World::new();
+    world.start().stop();
+    let left = [
+        world.root.path().join("backup.sqlite.partial"),
+        world.home().join("store.sqlite.partial"),
+    ];
+    for path in &left {
+        fs::write(path, "half of a store").unwrap();
+    }
+    back_up(&world).unwrap();
+    lose(&world);
+    bring_back(&world, Published::Unknown).unwrap();
+    let files = [world.files(), crate::world::files(world.root.path())].concat();
+    let partial = |path: &&PathBuf| path.to_string_lossy().contains("partial");
+    assert!(files.iter().filter(partial).all(|path| left.contains(path)));
+}
+
 #[test]
 fn what_is_no_whole_backup_is_refused() {
     let world = World::new();

@@ -318,6 +318,26 @@ fn a_killed_authority_has_its_tokens_spent() {
 }
 
 #[test]
+fn a_first_start_that_is_killed_when_its_key_file_is_there_is_gone_on_with() {
+    for _ in 0..8 {
+        let world = World::new();
+        let kek = world.home().join("kek");
+        let mut child = program(&world).spawn().unwrap();
+        while !kek.exists() {
+            assert!(child.try_wait().unwrap().is_none());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let made = fs::read(&kek).unwrap();
+        let (mut child, client) = spawn(&world);
+        assert_eq!(client.get("/health").status, 200);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(fs::read(&kek).unwrap(), made);
+    }
+}
+
+#[test]
 fn a_killed_authority_holds_no_lock_and_its_socket_is_replaced() {
     let world = World::new();
     let (mut child, _) = spawn(&world);

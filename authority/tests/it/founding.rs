@@ -139,6 +139,52 @@ fn a_lost_local_key_is_an_error_not_a_new_authority() {
 }
 
 #[test]
+fn a_store_that_is_gone_is_an_error_not_a_new_authority() {
+    let world = World::new();
+    let running = world.start();
+    let store = |side: &str| world.home().join(format!("store.sqlite{side}"));
+    let log = fs::read(store("-wal")).unwrap();
+    assert!(!log.is_empty());
+    running.stop();
+    let kek = world.home().join("kek");
+    for path in [store(""), kek.clone()] {
+        fs::remove_file(path).unwrap();
+    }
+    for left in [store("-wal"), store("-journal"), store("-shm"), kek] {
+        fs::write(&left, &log).unwrap();
+        let error = start(world.config()).map(|_| ()).unwrap_err();
+        assert_eq!(error.code(), "authority-store-gone", "{left:?}");
+        let cause = std::error::Error::source(&error).unwrap();
+        let cause = cause.source().unwrap().to_string();
+        assert!(cause.contains(left.to_str().unwrap()), "{cause}");
+        assert_eq!(fs::read(&left).unwrap(), log);
+        assert!(!store("").exists());
+        fs::remove_file(left).unwrap();
+    }
+    world.start().stop();
+}
+
+/// The store is made before the file that opens its keys.
+#[test]
+fn a_first_start_that_died_is_gone_on_with() {
+    let world = World::new();
+    let mut config = world.config();
+    config.founding.operator = "no operator".to_owned();
+    let error = start(config).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "identity-malformed");
+    let kek = fs::read(world.home().join("kek")).unwrap();
+    world.start().stop();
+    assert_eq!(fs::read(world.home().join("kek")).unwrap(), kek);
+
+    let world = World::new();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::create_dir(world.home()).unwrap();
+    fs::set_permissions(world.home(), private).unwrap();
+    fs::write(world.home().join("store.sqlite"), "").unwrap();
+    world.start().stop();
+}
+
+#[test]
 fn sealed_keys_cannot_change_places() {
     let world = World::new();
     world.start().stop();

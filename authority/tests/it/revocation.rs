@@ -2,10 +2,11 @@
 
 use std::thread;
 
-use notme_authority::{Protection, RevocationReason, Revoked, Rotation, Taken, rotate};
+use notme_authority::{Admin, Protection, RevocationReason, Revoked, Rotation, Taken, rotate};
 use notme_core::{
     enrol::peer_binding,
     hex,
+    identity::Identity,
     key::Signer as _,
     time::UnixTime,
     trust::{RevocationKind, TrustDocument},
@@ -87,7 +88,7 @@ fn all_who_ask_at_once_get_one_document() {
 fn an_authority_that_did_not_run_publishes_it_when_it_starts() {
     let world = World::new();
     world.start().stop();
-    let identity = "wimse://example.org/agent/alice/claude".parse().unwrap();
+    let identity = "wimse://notme.test/agent/alice/claude".parse().unwrap();
     let taken = revoke(&world, Revoked::Identity(identity), None);
     let running = world.start();
     assert_eq!(published(&world, &running).revocations, [taken.revocation]);
@@ -182,6 +183,18 @@ fn what_names_nothing_is_refused() {
             .unwrap_err();
         assert_eq!(error.code(), "revocation-malformed", "{what:?}");
     }
+    for path in ["*", "", "a/", "a//b", "a?b", "a%2fb", "a%2"] {
+        let identity = format!("wimse://notme.test/{path}");
+        refused_identity(&admin, identity.parse().unwrap());
+    }
+    for other in [
+        "wimse://notme.test",
+        "wimse://notme.test:1/agent/alice/claude",
+        "wimse://example.org/agent/alice/claude",
+        "https://notme.test/agent/alice/claude",
+    ] {
+        refused_identity(&admin, other.parse().unwrap());
+    }
     let kid = Agent::new(1).signing.public_key().kid();
     let error = admin
         .revoke(
@@ -195,6 +208,17 @@ fn what_names_nothing_is_refused() {
     let colons = Revoked::Certificate("00:AB:CD".to_owned());
     let taken = revoke(&world, colons, None);
     assert_eq!(taken.revocation.value, "abcd");
+    let encoded = "wimse://notme.test/gha/acme%2Fr/~a.b_c-d";
+    let taken = revoke(&world, Revoked::Identity(encoded.parse().unwrap()), None);
+    assert_eq!(taken.revocation.value, encoded);
+}
+
+fn refused_identity(admin: &Admin, identity: Identity) {
+    let what = Revoked::Identity(identity);
+    let error = admin
+        .revoke(&what, None, RevocationReason::Unspecified)
+        .unwrap_err();
+    assert_eq!(error.code(), "revocation-malformed", "{what:?}");
 }
 
 #[test]

@@ -21,7 +21,8 @@ use notme_authority::{
     Admin, AdminError, EpochInfo, Founding, Lifetimes, Limits, Listen, LocalEnrolment,
     MonitorListen, NewKeys, NewToken, OIDC_CONFIG_MAX, OidcConfig, OpenError, Pkcs11Error,
     Pkcs11Protection, Place, PostgresUrl, Protection, Rates, RevocationReason, Revoked, Rotation,
-    RotationError, Scopes, SealingKind, Secret, ServeConfig, Storage, SystemClock, TokenInfo,
+    RotationError, Scopes, SealingKind, Secret, ServeConfig, Storage, StoreError, SystemClock,
+    TokenInfo,
 };
 use notme_core::{identity::Identity, trust::Revocation};
 use rustix::{process::getuid, system::uname};
@@ -109,6 +110,7 @@ fn serve(home: &Home, arguments: &AuthorityServe) -> Outcome {
     let config = serve_config(home, &effective.settings)?;
     warn_of_password(&arguments.settings.place)?;
     if arguments.check {
+        notme_authority::check(&config)?;
         return effective.print();
     }
     notme_authority::serve(config).map_err(advised)?;
@@ -140,7 +142,8 @@ fn serve_embedded(home: &Home, settings: &ServeSettings) -> Outcome {
         limits: Limits::default(),
         clock: Arc::new(SystemClock),
         observer: Arc::new(Log::new(LogLevel::Warn, None)),
-    })?;
+    })
+    .map_err(advised)?;
     Ok(Exit::Yes)
 }
 
@@ -685,21 +688,26 @@ fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
     })))
 }
 
-/// Says what helps with a token, and the code to look for.
+/// Says what helps with a store or a token, and the code to look for.
 fn advised(error: impl Error + 'static) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     let mut refused: Option<&Pkcs11Error> = None;
-    let mut elsewhere = false;
+    let (mut elsewhere, mut gone) = (false, false);
     // The last of them is the cause; that something is left to do counts for more.
     while let Some(error) = cause
         && !matches!(refused, Some(Pkcs11Error::Left { .. }))
     {
         refused = error.downcast_ref::<Pkcs11Error>().or(refused);
         elsewhere |= matches!(error.downcast_ref(), Some(OpenError::UrlDiffers { .. }));
+        gone |= matches!(error.downcast_ref(), Some(StoreError::Gone { .. }));
         cause = error.source();
     }
     if elsewhere {
         let hint = "authority-url-differs: give all instances the same `url`; `notme authority move` changes it for all";
+        return Failure::from(error).hint(hint);
+    }
+    if gone {
+        let hint = "authority-store-gone: `notme authority restore` brings a backup back; another authority is made when what is left is moved away";
         return Failure::from(error).hint(hint);
     }
     let Some(refused) = refused else {

@@ -105,12 +105,21 @@ fn a_wrong_value_is_a_wrong_call_and_changes_nothing() {
         ["key", "0123"],
         ["session", "ab"],
         ["identity", "claude"],
+        ["identity", "wimse://elsewhere/agent/a/b"],
         ["epoch", "one"],
         ["epoch", "2"],
     ] {
         let output = world.notme(&[&["authority", "revoke"], &arguments[..]].concat());
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     }
+    let domain = world.notme_ok(&["authority", "status"]);
+    let domain = domain
+        .lines()
+        .find_map(|line| line.strip_prefix("trust domain"));
+    let pattern = format!("wimse://{}/gha/*", domain.unwrap().trim());
+    let output = world.notme(&["authority", "revoke", "identity", &pattern]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("no pattern"), "{}", told(&output));
     assert_eq!(world.notme_ok(&["authority", "revocations"]), "");
 }
 

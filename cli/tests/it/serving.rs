@@ -184,6 +184,40 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn what_is_not_served_with_is_no_good_settings() {
+    let world = World::new();
+    let absent = "tls-certificate = \"absent.pem\"\ntls-key = \"absent.key\"";
+    for name in ["empty.pem", "empty.key"] {
+        fs::write(world.home().join(name), "").unwrap();
+    }
+    let empty = absent.replace("absent", "empty");
+    let issuer = "[[issuer]]\nname = \"a\"\nurl = \"https://a.example\"\naudience = \"a\"\n\
+        identity = \"ci/{sub}\"\njwks_file = \"absent.json\"\nscopes = [\"sign:git\"]\n\
+        [[issuer.allow]]\nclaims = { sub = \"a\" }\n";
+    fs::write(world.home().join("oidc.toml"), issuer).unwrap();
+    for (file, rule) in [
+        (
+            "listen = \"0.0.0.0:1\"",
+            "plain HTTP is for loopback addresses",
+        ),
+        (
+            &format!("listen = \"0.0.0.0:1\"\n{absent}"),
+            "could not read PEM file",
+        ),
+        (&format!("listen = \"127.0.0.1:1\"\n{empty}"), "empty."),
+        (
+            "listen = \"127.0.0.1:1\"\noidc = \"oidc.toml\"",
+            "absent.json",
+        ),
+    ] {
+        let (code, out) = check(&world, file, &[], &[]);
+        assert_eq!(code, 3, "{file}: {out}");
+        assert!(out.contains(rule), "{file}: {out}");
+    }
+    assert!(!world.notme_home().join("data/authority").exists());
+}
+
+#[test]
 fn every_setting_is_in_the_table_of_the_document() {
     let world = World::new();
     let (_, out) = check(&world, "listen = \"127.0.0.1:1\"", &[], &[]);
@@ -656,6 +690,58 @@ fn a_backup_that_was_made_while_it_served_is_restored() {
     ]);
     let again = world.notme(&restore);
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+}
+
+#[test]
+fn what_is_left_of_a_lost_store_is_named_and_kept() {
+    let world = World::new();
+    let directory = world.home().join("authority");
+    let dir = ["--dir", directory.to_str().unwrap()];
+    let mut served = Served::start(&world, &dir);
+    let file = world.home().join("backup.sqlite");
+    let file = file.to_str().unwrap();
+    world.notme_ok(&[&["authority", "backup", file], &dir[..]].concat());
+    world.notme_ok(
+        &[
+            &["authority", "revoke", "session", &"a".repeat(64)],
+            &dir[..],
+        ]
+        .concat(),
+    );
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    let pins = world.notme_ok(&[&["authority", "bundle"], &dir[..]].concat());
+    // As a killed one leaves it.
+    let log = directory.join("store.sqlite-wal");
+    fs::write(&log, "what was done last").unwrap();
+    fs::remove_file(directory.join("store.sqlite")).unwrap();
+
+    let serve = ["authority", "serve", "--listen", "127.0.0.1:0"];
+    let refused = |arguments: &[&str], code: i32, hint: &str| {
+        let output = world.notme(&[arguments, &dir].concat());
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(hint), "{said}");
+        said
+    };
+    let said = refused(&serve, 3, "authority-store-gone: ");
+    assert!(said.contains("store.sqlite-wal` of it is there"), "{said}");
+    refused(&["authority", "init"], 3, "authority-store-gone: ");
+    let restore = ["authority", "restore", file, "--force"];
+    let said = refused(&restore, 1, "move it away");
+    assert!(
+        said.contains("store.sqlite-wal` is left of another"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(&log).unwrap(), "what was done last");
+
+    fs::remove_file(log).unwrap();
+    let said = refused(&serve, 3, "authority-store-gone: ");
+    assert!(said.contains("kek` of it is there"), "{said}");
+    world.notme_ok(&[&restore[..], &dir].concat());
+    let bundle = world.notme_ok(&[&["authority", "bundle"], &dir[..]].concat());
+    assert_eq!(bundle, pins);
+    world.notme_ok(&[&["authority", "audit", "verify"], &dir[..]].concat());
 }
 
 #[test]

@@ -53,7 +53,8 @@ pub(super) fn restore(home: &Home, arguments: &AuthorityRestore) -> Outcome {
     for epoch in &restored.given_up {
         writeln!(
             out,
-            "epoch {epoch} is without keys: the token does not have them any more;              `notme authority rotate --retire` forgets their names"
+            "epoch {epoch} is without keys: the token does not have them any more; \
+             `notme authority rotate --retire` forgets their names"
         )?;
     }
     Ok(Exit::Yes)
@@ -63,6 +64,13 @@ fn told(error: AdminError) -> Failure {
     let hint = match &error {
         AdminError::Backup(BackupError::Older { .. }) => {
             "look for a newer backup; `--force` restores this one, and what came after it is lost"
+        }
+        AdminError::Backup(BackupError::Leftover { .. }) => {
+            "move it away, and keep it: what was done last may be in it alone"
+        }
+        AdminError::Backup(BackupError::Log { .. }) => {
+            "move both into a directory, as `store.sqlite` and what goes with that name: \
+             `notme authority backup --dir` makes a backup of them"
         }
         AdminError::Backup(BackupError::Exists { .. } | BackupError::Founded) => {
             return Failure::no(error);
