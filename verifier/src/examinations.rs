@@ -26,6 +26,8 @@ pub(crate) struct Examinations<'j> {
 pub(crate) struct Looked {
     /// Whether an earlier run examined it.
     pub(crate) is_known: bool,
+    /// Whether it carries tags. They are judged when it is told: there may be many in each.
+    pub(crate) carries_tags: bool,
     pub(crate) examined: Examined,
 }
 
@@ -75,6 +77,7 @@ impl<'j> Examinations<'j> {
     fn write(&mut self, looked: &Looked, times: Times) -> Option<Kept> {
         let mut to = Writer::sharing(&mut self.common);
         to.byte(u8::from(looked.is_known));
+        to.byte(u8::from(looked.carries_tags));
         to.maybe(times.strong, Writer::time);
         to.maybe(times.declared, Writer::time);
         looked.examined.write(self.judge, &mut to)?;
@@ -91,7 +94,7 @@ impl<'j> Examinations<'j> {
         match self.kept.get(place)? {
             Kept::Not => None,
             Kept::Whole(it) => Some(it.1),
-            Kept::Written(begins) => Some(head(&mut self.entry(*begins)?)?.1),
+            Kept::Written(begins) => Some(head(&mut self.entry(*begins)?)?.2),
         }
     }
 
@@ -117,9 +120,12 @@ impl<'j> Examinations<'j> {
 
     fn read(&self, begins: usize, id: &ObjectId) -> Option<Looked> {
         let mut from = self.entry(begins)?;
-        let (is_known, _) = head(&mut from)?;
-        let examined = Examined::read(self.judge, id, &mut from)?;
-        Some(Looked { is_known, examined })
+        let (is_known, carries_tags, _) = head(&mut from)?;
+        Some(Looked {
+            is_known,
+            carries_tags,
+            examined: Examined::read(self.judge, id, &mut from)?,
+        })
     }
 
     fn entry(&self, begins: usize) -> Option<Reader<'_>> {
@@ -128,9 +134,9 @@ impl<'j> Examinations<'j> {
     }
 }
 
-fn head(from: &mut Reader<'_>) -> Option<(bool, Times)> {
-    let is_known = from.byte()? == 1;
+fn head(from: &mut Reader<'_>) -> Option<(bool, bool, Times)> {
+    let (is_known, carries_tags) = (from.byte()? == 1, from.byte()? == 1);
     let mut time = || from.maybe(Reader::time);
     let (strong, declared): (Option<UnixTime>, Option<UnixTime>) = (time()?, time()?);
-    Some((is_known, Times { strong, declared }))
+    Some((is_known, carries_tags, Times { strong, declared }))
 }

@@ -13,6 +13,7 @@ pub mod cache;
 pub mod evidence;
 mod examinations;
 pub mod explain;
+pub mod forge;
 pub mod judge;
 pub mod lineage;
 pub mod load;

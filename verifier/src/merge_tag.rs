@@ -11,6 +11,7 @@ use notme_core::object::{HashKind, ObjectKind, merge_tags, parse_commit, parse_t
 use crate::{
     evidence::Evidence,
     judge::{Judge, Judgement},
+    repository::Content,
 };
 
 /// Those of one object. Most have none, and a million judgements are kept at a time.
@@ -26,21 +27,15 @@ pub struct MergeTag {
 }
 
 impl MergeTag {
+    /// Tells whether something carries tags.
+    pub(crate) fn is_in(content: &Content, hash: HashKind) -> bool {
+        carried(content, hash).is_some()
+    }
+
     /// Judges the tags in a commit; none in what is no merge.
-    pub(crate) fn all(
-        kind: ObjectKind,
-        raw: &[u8],
-        hash: HashKind,
-        judge: &Judge<'_>,
-    ) -> MergeTags {
-        let tags = match kind {
-            ObjectKind::Commit => merge_tags(raw, hash),
-            ObjectKind::Tag => Vec::new(),
-        };
-        if tags.is_empty() {
-            return None;
-        }
-        let commit = split(kind, raw, hash).ok();
+    pub(crate) fn all(content: &Content, hash: HashKind, judge: &Judge<'_>) -> MergeTags {
+        let (raw, tags) = carried(content, hash)?;
+        let commit = split(ObjectKind::Commit, raw, hash).ok();
         let fields = commit.as_ref().map(|commit| parse_commit(commit.payload()));
         let fields = fields.and_then(Result::ok);
         let parents = fields.as_ref().map_or(&[][..], |fields| fields.parents());
@@ -84,4 +79,13 @@ impl MergeTag {
     pub fn judgement(&self) -> &Judgement {
         &self.judgement
     }
+}
+
+/// Returns a merge and the tags in it, if there are any.
+fn carried(content: &Content, hash: HashKind) -> Option<(&[u8], Vec<Vec<u8>>)> {
+    let Content::Raw(ObjectKind::Commit, raw) = content else {
+        return None;
+    };
+    let tags = merge_tags(raw, hash);
+    (!tags.is_empty()).then_some((raw, tags))
 }

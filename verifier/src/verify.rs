@@ -313,7 +313,7 @@ const UNDECIDED: u8 = 3;
 /// How many commits at most get a file that they changed.
 const PLACES_MAX: usize = 1000;
 
-/// How many judged objects are told at a time.
+/// How many judged objects are told at a time, with the tags in them.
 const PORTION: usize = 4096;
 
 /// Judges every object of a selection by one policy.
@@ -415,7 +415,8 @@ impl<'r> Run<'r> {
             let place = found.place;
             let looked = Looked {
                 is_known: matches!(found.content, Content::Known(..)),
-                examined: examine(found, hash, judge),
+                carries_tags: MergeTag::is_in(&found.content, hash),
+                examined: examine_alone(found, hash, judge),
             };
             let times = judge.times(&looked.examined);
             let mut examined = examined.lock().unwrap_or_else(PoisonError::into_inner);
@@ -451,7 +452,8 @@ impl<'r> Run<'r> {
         for place in 0..self.graph.len() {
             if let Some((_, node)) = self.graph.at(place) {
                 self.examined.show(place, &node.id, |looked| {
-                    if !looked.is_known {
+                    // The cache has nothing of tags.
+                    if !looked.is_known && !looked.carries_tags {
                         keeper.keep(&self.graph, node, &looked.examined);
                     }
                 });
@@ -484,14 +486,22 @@ impl<'r> Run<'r> {
             let Some((number, node)) = graph.at(place) else {
                 continue;
             };
-            let examined = match examined.take(place, &node.id) {
-                Some(looked) => looked.examined,
+            let (examined, carries_tags) = match examined.take(place, &node.id) {
+                Some(looked) => (looked.examined, looked.carries_tags),
                 None if judge.stopper().is_stopped() => continue,
                 // Nobody is to take it for accepted.
                 None => {
                     let detail = "what was found out about it is not there any more";
-                    Examined::refused(Refusal::new(Code::ObjectMissing, detail))
+                    let refusal = Refusal::new(Code::ObjectMissing, detail);
+                    (Examined::refused(refusal), false)
                 }
+            };
+            let examined = match carries_tags {
+                true => {
+                    let content = repository.object(node.id);
+                    examined.with(MergeTag::all(&content, repository.hash(), judge))
+                }
+                false => examined,
             };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
             let judgement = if asks_around || examined.has_terms() {
@@ -580,6 +590,8 @@ pub(crate) struct Telling<'t, E> {
     /// Where a shallow clone ends.
     boundary: HashSet<ObjectId>,
     portion: Portion,
+    /// How many tags are in what is told next.
+    merge_tags: usize,
     take: Take<'t, E>,
 }
 
@@ -599,6 +611,7 @@ impl<'t, E> Telling<'t, E> {
             outcome: Outcome::new(repository, selection, judge),
             boundary: repository.shallow_boundary()?.into_iter().collect(),
             portion,
+            merge_tags: 0,
             take,
         })
     }
@@ -607,8 +620,9 @@ impl<'t, E> Telling<'t, E> {
         let shallow = Some(object.id).filter(|id| self.boundary.contains(id));
         self.outcome.shallow.extend(shallow);
         self.outcome.count(&object.judgement);
+        self.merge_tags += object.judgement.merge_tags().len();
         self.portion.objects.push(object);
-        match self.portion.objects.len() {
+        match self.portion.objects.len() + self.merge_tags {
             ..PORTION => Ok(()),
             _ => self.flush(),
         }
@@ -624,6 +638,7 @@ impl<'t, E> Telling<'t, E> {
             authorities: self.portion.authorities,
             ..Portion::default()
         };
+        self.merge_tags = 0;
         (self.take)(std::mem::replace(&mut self.portion, next))
     }
 }
@@ -650,7 +665,14 @@ impl Outcome {
     }
 }
 
+/// Examines an object and judges the tags that it carries.
 pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
+    let merge_tags = MergeTag::all(&found.content, hash, judge);
+    examine_alone(found, hash, judge).with(merge_tags)
+}
+
+/// Examines an object, and leaves out the tags that it carries.
+pub(crate) fn examine_alone(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     if let Content::Known(_, examined) = found.content {
         judge.count();
         return *examined;
@@ -659,8 +681,7 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
         Content::Raw(kind, raw) => {
             let leads_to = |named: &[&str]| found.leads_to(named);
             let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
-            let beside = MergeTag::all(*kind, raw, hash, judge);
-            return judge.examine_named(Some(&found.id), evidence).with(beside);
+            return judge.examine_named(Some(&found.id), evidence);
         }
         Content::Unsignable(kind) => Refusal::new(Code::ObjectMalformed, format!("it is a {kind}")),
         Content::Damaged(_) => {

@@ -1,8 +1,10 @@
 //! The repository's own policy through the real program: written, linted, and judged by.
 
-use std::fs;
+use std::{fs, time::SystemTime};
 
-use notme_testkit::{oracle::oracle, repository::run, testdata};
+use notme_testkit::{
+    commit::with_signature, gnupg::Gnupg, oracle::oracle, repository::run, testdata,
+};
 use serde_json::Value;
 
 use crate::world::{World, told};
@@ -126,6 +128,128 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
         "{}",
         told(&explained)
     );
+}
+
+/// People's keys in the trust store, and who commits with them.
+struct Team {
+    world: World,
+    gpg: Gnupg,
+}
+
+impl Team {
+    fn of(people: &[&str]) -> Self {
+        let (world, gpg) = (World::initialised(), Gnupg::new());
+        for name in people {
+            gpg.generate(name, "ed25519", "sign", "never");
+        }
+        let file = world.home().join("team");
+        fs::write(&file, gpg.ok(&["--armor", "--export"], b"")).unwrap();
+        let file = file.to_str().unwrap();
+        world.notme_ok(&["trust", "add", "--name", "team", "--openpgp", file]);
+        world.commit("base", "base");
+        Self { world, gpg }
+    }
+
+    /// Commits what is in the index with somebody's key.
+    fn commits(&self, signer: &str, committer: &str) -> String {
+        let world = &self.world;
+        let (tree, parent) = (
+            world.git_ok(&["write-tree"]),
+            world.git_ok(&["rev-parse", "HEAD"]),
+        );
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let at = at.unwrap().as_secs();
+        let payload = format!(
+            "tree {tree}\nparent {parent}\nauthor {committer} {at} +0000\ncommitter {committer} {at} +0000\n\nm\n"
+        );
+        let signature = self.gpg.sign(signer, payload.as_bytes());
+        let signature = String::from_utf8(signature).unwrap();
+        let raw = with_signature(payload.as_bytes(), "gpgsig", &signature);
+        let id = world.write_commit_object(&raw);
+        world.git_ok(&["reset", "-q", "--soft", &id]);
+        id
+    }
+
+    /// Writes a first policy, and adds it to the index.
+    fn inits(&self) -> String {
+        self.world.notme_ok(&["policy", "init"]);
+        self.world.git_ok(&["add", POLICY]);
+        fs::read_to_string(self.world.path().join(POLICY)).unwrap()
+    }
+}
+
+const ALICE: &str = "Alice <alice@example.org>";
+const GITHUB: &str = "GitHub <noreply@github.com>";
+
+#[test]
+fn init_makes_a_forges_key_web_flow_which_changes_no_policy() {
+    let team = Team::of(&[ALICE, GITHUB]);
+    let world = &team.world;
+    team.commits(ALICE, ALICE);
+    team.commits(GITHUB, GITHUB);
+    let text = team.inits();
+    let fingerprint = team.gpg.fingerprint(GITHUB);
+    let forge = format!(
+        "kind = \"web-flow\"\nfingerprints = [\"{fingerprint}\"]\nemails = [\"noreply@github.com\"]\n"
+    );
+    assert!(text.contains(&forge), "{text}");
+    assert_eq!(text.matches("kind = \"human\"").count(), 1, "{text}");
+    assert_eq!(text.matches("\npolicy = true").count(), 1, "{text}");
+    let checked = world.notme_ok(&["policy", "check"]);
+    assert!(!checked.contains("forge"), "{checked}");
+    let root = team.commits(ALICE, ALICE);
+    let code = |revision: &str| world.code(revision, &["--trust-root", &root]);
+    let merged = team.commits(GITHUB, GITHUB);
+    assert_eq!(code(&merged), "accepted");
+
+    let human = format!("kind = \"human\"\nfingerprints = [\"{fingerprint}\"]\n");
+    let human = text.replace(&forge, &human);
+    let human = human.replace("[\"web-flow\"]", "[\"human\"]");
+    fs::write(world.path().join(POLICY), &human).unwrap();
+    world.git_ok(&["add", POLICY]);
+    assert_eq!(
+        code(&team.commits(GITHUB, "Mallory <mallory@evil.example>")),
+        "committer-mismatch"
+    );
+    world.git_ok(&["reset", "-q", "--soft", &merged]);
+    assert_eq!(code(&team.commits(GITHUB, GITHUB)), "policy-not-authorised");
+    let checked = world.notme_ok(&["policy", "check"]);
+    assert!(
+        checked.contains("`noreply-github-com` is a human, and also a forge's key"),
+        "{checked}"
+    );
+    assert!(
+        checked.contains("`allow human` lets a forge's key change the policy"),
+        "{checked}"
+    );
+}
+
+#[test]
+fn where_only_a_forge_signed_init_lets_nobody_change_the_policy() {
+    let team = Team::of(&[GITHUB]);
+    team.commits(GITHUB, GITHUB);
+    let text = team.inits();
+    assert!(text.contains("kind = \"web-flow\""), "{text}");
+    assert!(!text.contains("\npolicy = true"), "{text}");
+    let checked = team.world.notme_ok(&["policy", "check"]);
+    assert!(checked.contains("nobody can change"), "{checked}");
+}
+
+#[test]
+fn init_gives_two_signers_two_names() {
+    let dot = "A B <a.b@example.org>";
+    let dash = "A B <a-b@example.org>";
+    let team = Team::of(&[dot, dash]);
+    team.commits(dot, dot);
+    team.commits(dash, dash);
+    let text = team.inits();
+    for (name, address) in [("", "a-b@example.org"), ("-2", "a.b@example.org")] {
+        let principal = format!(
+            "name = \"a-b-example-org{name}\"\nkind = \"human\"\nidentities = [\"mailto:{address}\"]\n"
+        );
+        assert!(text.contains(&principal), "{text}");
+    }
+    team.world.notme_ok(&["policy", "check"]);
 }
 
 #[test]

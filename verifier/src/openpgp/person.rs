@@ -109,6 +109,11 @@ impl Person {
         self.names.iter().map(|name| &*name.user_id)
     }
 
+    /// Returns the addresses among them.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.user_ids().filter_map(address)
+    }
+
     /// Returns what the owner took back.
     pub(crate) fn revocations(&self) -> &[Revocation] {
         &self.revocations
@@ -132,7 +137,7 @@ impl Person {
 
     /// Returns the identity behind a user id: its address, else the key itself. No user id makes
     /// anybody a `wimse:` identity.
-    pub(super) fn identity(&self, user_id: &str) -> Option<String> {
+    pub(crate) fn identity(&self, user_id: &str) -> Option<String> {
         if let Some(address) = address(user_id) {
             return Some(format!("mailto:{address}"));
         }

@@ -502,6 +502,7 @@ impl PrincipalEntry {
             list.map(|list| patterns(&words(list, key)?)).transpose()
         };
         Ok(Principal {
+            name: self.name.as_ref().as_str().into(),
             kind,
             identities: patterns_of(&self.identities, "identities")?,
             except: patterns_of(&self.except, "except")?.unwrap_or_default(),

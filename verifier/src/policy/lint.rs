@@ -4,10 +4,13 @@ use notme_core::time::UnixTime;
 
 use super::{
     Policy, Remark, Selector,
-    principal::{By, Who},
+    principal::{By, Kind, Who},
     rule::{Right, Rule},
 };
-use crate::trust::Trust;
+use crate::{
+    forge::{any_of, is_web_flow_key},
+    trust::Trust,
+};
 
 /// Looks at a rule by itself.
 pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
@@ -50,6 +53,24 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             "no rule has `policy = true`, so nobody can change this policy in the repository"
                 .to_owned(),
         );
+    }
+    for human in policy.principals.iter().filter(|it| it.kind == Kind::Human) {
+        let mut fingerprints = human.fingerprints.iter().flatten();
+        if fingerprints.any(is_web_flow_key) || any_of(trust, |forge| human.fits(forge)) {
+            remark(format!(
+                "`{}` is a human, and also a forge's key, which signs for whoever is logged in there: `web-flow` is the kind for it",
+                human.name
+            ));
+        }
+    }
+    for rule in policy.allow.iter().flatten().filter(|it| may_change(it)) {
+        let is_known = rule.who().fingerprints().any(is_web_flow_key);
+        if is_known || any_of(trust, |forge| rule.who().fits(forge)) {
+            remark(format!(
+                "`{}` lets a forge's key change the policy: whoever is logged in there could",
+                rule.text
+            ));
+        }
     }
     for exception in &policy.exceptions {
         if exception.until < now {

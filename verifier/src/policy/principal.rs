@@ -68,6 +68,16 @@ impl Who {
             Self::Principals { principals, .. } => principals.iter().any(|it| it.fits(signer)),
         }
     }
+
+    /// Returns the fingerprints by which it names OpenPGP keys.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
+        let principals = match self {
+            Self::Anyone | Self::Identity { .. } => &[][..],
+            Self::Principals { principals, .. } => principals,
+        };
+        let all = principals.iter();
+        all.flat_map(|it| it.fingerprints.iter().flatten())
+    }
 }
 
 /// What stands after `allow` or `require`.
@@ -116,6 +126,7 @@ impl By {
 /// Somebody whom a policy knows by name.
 #[derive(Debug)]
 pub(super) struct Principal {
+    pub(super) name: Box<str>,
     pub(super) kind: Kind,
     /// `None` when the keys alone say who it is.
     pub(super) identities: Option<Vec<Pattern>>,

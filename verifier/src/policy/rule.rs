@@ -70,7 +70,7 @@ pub(super) struct Rule {
     pub(super) refs: Option<Vec<Glob>>,
     pub(super) paths: Option<Vec<Glob>>,
     pub(super) demands: Demands,
-    text: Arc<str>,
+    pub(super) text: Arc<str>,
 }
 
 /// What a rule does.

@@ -73,7 +73,7 @@ impl ListedKey {
     /// allow, its key id before others.
     ///
     /// Names are URIs. Addresses become `mailto:`; other names nobody could tell from each other.
-    pub(super) fn identity(&self, key: &Key) -> Option<String> {
+    pub(crate) fn identity(&self, key: &Key) -> Option<String> {
         let certificate = match (self.entry.kind(), key.certificate()) {
             (EntryKind::Authority, Some(certificate)) => certificate,
             (EntryKind::Key, _) | (EntryKind::Authority, None) => {

@@ -9,7 +9,7 @@ use notme_testkit::{
 };
 use notme_verifier::{
     Code, Judge, Judgement, Policy, Repository as Opened, explain::explain, report::ObjectReport,
-    verify_range,
+    repository::RepositoryError, verify::verify_each, verify_range,
 };
 
 use crate::world::{authority, trust};
@@ -173,4 +173,42 @@ fn an_octopus_carries_a_tag_for_each_parent_and_one_of_another_commit_is_told_ap
     let alone = raw.replace(&format!("parent {side}\nparent {third}\n"), "");
     let object = world.judged(&git.write_object_unchecked("commit", alone.as_bytes()));
     assert!(object.merge_tags().is_empty());
+}
+
+#[test]
+fn many_tags_in_many_merges_are_told_a_few_at_a_time() {
+    const MERGES: usize = 70;
+    let world = World::of(Repository::new());
+    let git = &world.git;
+    let tree = git.git_ok(&["rev-parse", "HEAD^{tree}"]);
+    let (mut head, side) = (world.main, world.side);
+    for number in 0..MERGES {
+        let tags: String = (0..64)
+            .map(|tag| {
+                format!("mergetag object {side}\n type commit\n tag v{number}.{tag}\n tagger a <a@b> 1 +0000\n \n x\n")
+            })
+            .collect();
+        let raw = format!(
+            "tree {tree}\nparent {head}\nparent {side}\nauthor a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n{tags}\nm\n"
+        );
+        head = git.write_object_unchecked("commit", raw.as_bytes());
+    }
+    let trust = trust();
+    let policy = Policy::from_trust(&trust);
+    let judge = Judge::new(&policy, &trust, NOW);
+    let repository = Opened::discover(&git.path()).unwrap();
+    let range = format!("{}..{head}", git.git_ok(&["rev-parse", "main"]));
+    let selection = repository.select(&range).unwrap();
+    let mut told: Vec<usize> = Vec::new();
+    let outcome = verify_each(&repository, &selection, &judge, None, &mut |portion| {
+        let objects = portion.objects().iter();
+        told.push(objects.map(|it| it.judgement().merge_tags().len()).sum());
+        Ok::<(), RepositoryError>(())
+    });
+    assert_eq!(outcome.unwrap().summary().objects, MERGES + 1);
+    assert_eq!(told.iter().sum::<usize>(), MERGES * 64);
+    assert!(
+        told.len() > 1 && told.iter().all(|it| *it <= 4096 + 64),
+        "{told:?}"
+    );
 }

@@ -5,9 +5,11 @@ use std::{
     fmt::Write as _,
 };
 
-use notme_core::hex;
+use notme_core::{hex, openpgp::Fingerprint};
 use notme_verifier::{
-    Repository, Trust, Verdict,
+    Judgement, Repository, Trust, Verdict,
+    forge::{is_nobodys, is_web_flow},
+    openpgp::Person,
     policy::quoted,
     report::escape,
     trust::{Authority, PinKind},
@@ -19,11 +21,25 @@ use crate::failure::Failure;
 /// More old ends of history than a policy should begin with.
 const BASELINES_MAX: usize = 32;
 
+/// The kinds of signers, whose names no signer may have.
+const KINDS: [&str; 4] = ["agent", "bot", "human", WEB_FLOW];
+const WEB_FLOW: &str = "web-flow";
+
+/// How the policy is to know somebody.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Known {
+    /// What to call them, though others may be called so, too.
+    name: String,
+    kind: &'static str,
+    /// `identities` or `fingerprints`.
+    key: &'static str,
+    value: String,
+    emails: BTreeSet<String>,
+}
+
 /// Somebody who signs here.
 #[derive(Default)]
 struct Signer {
-    kind: &'static str,
-    patterns: BTreeSet<String>,
     authorities: BTreeSet<String>,
     formats: BTreeSet<&'static str>,
     commits: usize,
@@ -35,7 +51,7 @@ pub(super) fn write(
     trust: &Trust,
     objects: &[JudgedObject],
 ) -> Result<String, Failure> {
-    let mut signers: BTreeMap<String, Signer> = BTreeMap::new();
+    let mut signers: BTreeMap<Known, Signer> = BTreeMap::new();
     let mut refused = Vec::new();
     for object in objects {
         let judgement = object.judgement();
@@ -45,10 +61,8 @@ pub(super) fn write(
             judgement.authority(),
         ) {
             (Verdict::Accepted, Some(identity), Some(authority)) => {
-                let (name, kind, pattern) = named(identity);
-                let signer = signers.entry(name).or_default();
-                signer.kind = kind;
-                signer.patterns.insert(pattern);
+                let known = known(identity, key_of(trust, judgement));
+                let signer = signers.entry(known).or_default();
                 signer.authorities.insert(authority.to_owned());
                 signer
                     .formats
@@ -92,34 +106,88 @@ pub(super) fn write(
             write_authority(&mut text, authority, objects);
         }
     }
-    for (name, signer) in &signers {
-        write_signer(&mut text, name, signer);
+    let mut names: HashSet<_> = KINDS.map(str::to_owned).into();
+    for (known, signer) in &signers {
+        let name = distinct(&known.name, &mut names);
+        write_signer(&mut text, &name, known, signer);
     }
-    write_rules(&mut text, &signers);
+    let kinds = signers.keys().map(|it| it.kind).collect();
+    write_rules(&mut text, &kinds);
     Ok(text)
 }
 
-/// Names a signer, and says what it is: agents go by whom they work for.
-fn named(identity: &str) -> (String, &'static str, String) {
+/// Returns the OpenPGP key in the trust store that signed, if one did.
+fn key_of<'t>(trust: &'t Trust, judgement: &Judgement) -> Option<&'t Person> {
+    let signed = judgement.standing()?.openpgp()?;
+    let authority = judgement.authority()?;
+    let mut authorities = trust.authorities().iter();
+    let authority = authorities.find(|it| it.name() == authority)?;
+    let mut people = authority.people().iter().map(|person| &**person);
+    people.find(|it| primary(it) == Some(&signed.primary))
+}
+
+fn primary(person: &Person) -> Option<&Fingerprint> {
+    Some(person.keys().first()?.key().fingerprint())
+}
+
+/// Names a signer, and says what it is: agents go by whom they work for, forges by their keys.
+fn known(identity: &str, key: Option<&Person>) -> Known {
     let plain = |text: &str| {
         let letters = text
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         letters.collect::<String>().to_ascii_lowercase()
     };
+    let by_identity = |name, kind, value| Known {
+        name,
+        kind,
+        key: "identities",
+        value,
+        emails: BTreeSet::new(),
+    };
     let own = identity.to_owned();
     let parts: Vec<_> = identity.split('/').collect();
     match parts.as_slice() {
         ["wimse:", "", domain, "agent", principal, _] => {
             let pattern = format!("wimse://{domain}/agent/{principal}/*");
-            (format!("agents-of-{}", plain(principal)), "agent", pattern)
+            by_identity(format!("agents-of-{}", plain(principal)), "agent", pattern)
         }
-        ["wimse:", "", rest @ ..] => (plain(&rest.join("-")), "bot", own),
+        ["wimse:", "", rest @ ..] => by_identity(plain(&rest.join("-")), "bot", own),
         _ => {
-            let name = identity.split_once(':').map_or(identity, |(_, name)| name);
-            (plain(name), "human", own)
+            let address = identity.split_once(':').map_or(identity, |(_, name)| name);
+            let name = plain(address);
+            // A pattern would be more addresses than one.
+            let emails = |person: &Person| {
+                let all = person.addresses().filter(|it| !it.contains('*'));
+                all.chain([address]).map(str::to_owned).collect()
+            };
+            let forge = key.filter(|person| is_web_flow(person));
+            match forge.and_then(|person| Some((primary(person)?, emails(person)))) {
+                Some((fingerprint, emails)) => Known {
+                    name,
+                    kind: WEB_FLOW,
+                    key: "fingerprints",
+                    value: fingerprint.to_string(),
+                    emails,
+                },
+                None if is_nobodys(identity) => Known {
+                    emails: [address.to_owned()].into(),
+                    ..by_identity(name, WEB_FLOW, own)
+                },
+                None => by_identity(name, "human", own),
+            }
         }
     }
+}
+
+/// Returns a name that nobody has yet: the one that is wanted, perhaps with a number behind.
+fn distinct(wanted: &str, taken: &mut HashSet<String>) -> String {
+    let (mut name, mut number) = (wanted.to_owned(), 1);
+    while !taken.insert(name.clone()) {
+        number += 1;
+        name = format!("{wanted}-{number}");
+    }
+    name
 }
 
 /// Finds the newest commits that were refused and that no other of them reaches.
@@ -175,32 +243,36 @@ fn write_authority(text: &mut String, authority: &Authority, objects: &[JudgedOb
     }
 }
 
-fn write_signer(text: &mut String, name: &str, signer: &Signer) {
-    let list = |items: &BTreeSet<String>| {
-        let items: Vec<_> = items.iter().map(|it| quoted(it)).collect();
-        items.join(", ")
-    };
+fn write_signer(text: &mut String, name: &str, known: &Known, signer: &Signer) {
     let formats: Vec<_> = signer.formats.iter().copied().collect();
     let _ = write!(
         text,
-        "\n# Signed {} of these commits, as {}.\n[[principal]]\nname = {}\nkind = \"{}\"\nidentities = [{}]\n",
+        "\n# Signed {} of these commits, as {}.\n[[principal]]\nname = {}\nkind = \"{}\"\n{} = [{}]\n",
         signer.commits,
         formats.join(", "),
         quoted(name),
-        signer.kind,
-        list(&signer.patterns),
+        known.kind,
+        known.key,
+        quoted(&known.value),
     );
+    if !known.emails.is_empty() {
+        let emails: Vec<_> = known.emails.iter().map(|it| quoted(it)).collect();
+        let _ = writeln!(text, "emails = [{}]", emails.join(", "));
+    }
     // One authority is said; of several, any may vouch.
     if let (Some(authority), 1) = (signer.authorities.first(), signer.authorities.len()) {
         let _ = writeln!(text, "authority = {}", quoted(authority));
     }
 }
 
-fn write_rules(text: &mut String, signers: &BTreeMap<String, Signer>) {
-    let kinds: BTreeSet<_> = signers.values().map(|it| it.kind).collect();
+fn write_rules(text: &mut String, kinds: &BTreeSet<&str>) {
     let has_human = kinds.contains("human");
-    for kind in &kinds {
-        let may_change = !has_human || *kind == "human";
+    for kind in kinds {
+        let may_change = match *kind {
+            "human" => true,
+            WEB_FLOW => false,
+            _ => !has_human,
+        };
         let _ = write!(text, "\n[[allow]]\nprincipals = [\"{kind}\"]\n");
         if may_change && !has_human {
             let _ = writeln!(
@@ -210,6 +282,12 @@ fn write_rules(text: &mut String, signers: &BTreeMap<String, Signer>) {
         }
         if may_change {
             let _ = writeln!(text, "policy = true");
+        }
+        if *kind == WEB_FLOW {
+            let _ = writeln!(
+                text,
+                "# Never `policy = true`: a forge signs for whoever is logged in there."
+            );
         }
     }
     if !kinds.is_empty() {

@@ -95,3 +95,32 @@ fn a_forge_signs_no_commit_of_somebody_else() {
         assert_code(&judgement, Code::CommitterMismatch);
     }
 }
+
+#[test]
+fn a_forge_that_a_policy_takes_for_a_human_or_lets_change_it_is_remarked_on() {
+    let forge = Forge::new();
+    let remarks = |text: &str| {
+        let policy = Policy::parse(text).unwrap();
+        let remarks = policy.remarks(&forge.trust, NOW).into_iter();
+        let messages = remarks.map(|it| it.message);
+        let about: Vec<_> = messages.filter(|it| it.contains("a forge's key")).collect();
+        about.len()
+    };
+    let somebody = |kind: &str, by: &str, rule: &str| {
+        remarks(&format!(
+            "[[principal]]\nname = \"x\"\nkind = \"{kind}\"\nemails = [\"noreply@forge.invalid\"]\n{by}\n[[allow]]\nprincipals = [\"x\"]\n{rule}\n"
+        ))
+    };
+    let known = "fingerprints = [\"968479a1aff927e37d1a566bb5690eeebb952194\"]";
+    let own = format!("fingerprints = [\"{}\"]", forge.fingerprint);
+    for by in [known, &own, "identities = [\"mailto:*\"]"] {
+        assert_eq!(somebody("human", by, ""), 1, "{by}");
+        assert_eq!(somebody("human", by, "policy = true"), 2, "{by}");
+        assert_eq!(somebody("web-flow", by, "policy = true"), 1, "{by}");
+        assert_eq!(somebody("web-flow", by, ""), 0, "{by}");
+    }
+    let alice = "identities = [\"mailto:alice@example.org\"]";
+    assert_eq!(somebody("human", alice, "policy = true"), 0);
+    let anybody = "[[allow]]\nidentity = \"mailto:*\"\npolicy = true\n";
+    assert_eq!(remarks(anybody), 1);
+}
