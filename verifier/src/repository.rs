@@ -46,7 +46,7 @@ pub use self::{
     error::RepositoryError,
     selection::{Main, Selection},
 };
-use crate::refusal::Refusal;
+use crate::{load::check_regular, refusal::Refusal};
 
 /// An open repository.
 #[derive(Debug)]
@@ -216,6 +216,14 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Shallow`] when the list cannot be read.
     pub fn shallow_boundary(&self) -> Result<Vec<ObjectId>, RepositoryError> {
+        let list = self
+            .inner
+            .shallow_file()
+            .map_err(RepositoryError::Shallow)?;
+        if let Ok(metadata) = metadata(list) {
+            check_regular(&metadata)
+                .map_err(|error| RepositoryError::Shallow(gix::Error::from_error(error)))?;
+        }
         let commits = self
             .inner
             .shallow_commits()

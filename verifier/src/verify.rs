@@ -69,6 +69,8 @@ impl Portion {
 pub struct Outcome {
     pub(crate) repository: String,
     pub(crate) range: String,
+    /// The ref that the commits were judged for.
+    reference: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
     pub(crate) asked_at: UnixTime,
@@ -219,6 +221,11 @@ impl Outcome {
     /// Returns what was selected, in git's words.
     pub fn range(&self) -> &str {
         &self.range
+    }
+
+    /// Returns the full name of the ref that the commits were judged for, if one was known.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 
     /// Returns `sha256:<hex>` of the policy.
@@ -633,6 +640,7 @@ impl Outcome {
         Self {
             repository: repository.path().display().to_string(),
             range: selection.text().to_owned(),
+            reference: selection.reference().map(str::to_owned),
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
             asked_at: judge.now(),

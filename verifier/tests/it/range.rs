@@ -14,6 +14,7 @@ use notme_verifier::{
     repository::{ObjectId, RepositoryError, Selection},
     verify_range,
 };
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::world::{authority, bound_commit, floor, trust};
 
@@ -851,6 +852,18 @@ fn a_damaged_shallow_list_is_an_error() {
     fs::write(git.path().join(".git/shallow"), "nonsense\n").unwrap();
     assert!(matches!(
         open(&git).shallow_boundary(),
+        Err(RepositoryError::Shallow(_))
+    ));
+}
+
+#[test]
+fn a_shallow_list_that_is_a_pipe_is_an_error_and_no_wait() {
+    let git = Git::new();
+    line(&git);
+    mkfifoat(CWD, git.path().join(".git/shallow"), Mode::RWXU).unwrap();
+    let repository = open(&git);
+    assert!(matches!(
+        repository.shallow_boundary(),
         Err(RepositoryError::Shallow(_))
     ));
 }
