@@ -56,6 +56,11 @@ impl Grounds {
         self.policy.of_statements(&self.trust)
     }
 
+    /// Returns the policy.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Returns the trust that was read.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust

@@ -38,6 +38,7 @@ use crate::{
     time_stamp::TimeStamp,
     trust::{PinKind, Trust},
     verdict::{Class, Code, TimeBasis, Verdict},
+    verify::BASELINE,
 };
 
 /// A policy applied to a trust store at a time: what every object of a run is judged by.
@@ -164,6 +165,13 @@ impl<'p> Judge<'p> {
     #[must_use]
     pub fn remembering(self, cache: Option<Arc<Cache>>) -> Self {
         Self { cache, ..self }
+    }
+
+    /// Stops when another judge does.
+    #[must_use]
+    pub fn stopping_with(self, other: &Judge<'_>) -> Self {
+        let stopper = other.stopper.clone();
+        Self { stopper, ..self }
     }
 
     /// Returns where things are kept, and what examinations rest on besides the object.
@@ -996,6 +1004,11 @@ impl Judgement {
     /// Returns why it would not be accepted, when something above the rules accepts it.
     pub fn excused_from(&self) -> Option<Code> {
         self.excused
+    }
+
+    /// Tells whether an exception accepts it, by its name.
+    pub(crate) fn is_excepted(&self) -> bool {
+        self.excused.is_some() && self.rule.as_deref() != Some(BASELINE)
     }
 
     /// Returns why the steps do not accept it, whether something above them does or not.

@@ -20,7 +20,7 @@ mod error;
 mod files;
 mod records;
 
-pub(crate) use self::files::is_private;
+pub(crate) use self::files::{check_regular, is_private};
 
 use std::{
     ops::Range,

@@ -243,6 +243,20 @@ impl Policy {
         }
     }
 
+    /// Tells whether it takes every authority of a trust store, with every root.
+    pub fn names_all(&self, trust: &Trust) -> bool {
+        let Some(rules) = &self.authorities else {
+            return true;
+        };
+        let is_named = |wanted: &str| {
+            let mut selectors = rules.iter().map(|rule| &rule.selector);
+            selectors.any(|selector| matches!(selector, Selector::Name(name) if name == wanted))
+        };
+        let authorities = trust.authorities().iter().map(Authority::name);
+        let faults = trust.faults().iter().map(|fault| &*fault.name);
+        authorities.chain(faults).all(is_named)
+    }
+
     /// Returns the rules in force with a trust store.
     pub(crate) fn rules(&self, trust: &Trust) -> Rules {
         Rules {

@@ -7,12 +7,14 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::{
     judge::{Judge, Judgement, Stopper},
+    merge_tag::MergeTag,
     repository::{
         Asked, Blame, Blamed, Differences, Graph, ObjectId, Repository, RepositoryError, Selection,
         Trees,
     },
     stated::Statements,
     suspicion::{Exposure, Suspicion},
+    verdict::Class,
     verify::{JudgedObject, Outcome, verify_graph},
 };
 
@@ -24,6 +26,9 @@ pub struct Radius {
     pub(crate) suspicions: Vec<Suspicion>,
     /// For each object of the outcome.
     exposures: Vec<Option<Exposure>>,
+    /// Whether nothing that could not be looked at stands in for who signed.
+    is_known: bool,
+    pub(crate) merge_tags: Vec<ExposedMergeTag>,
     pub(crate) references: Vec<ExposedReference>,
     pub(crate) files: Vec<ExposedFile>,
     /// Where lines were looked for.
@@ -44,6 +49,17 @@ pub struct ExposedStatement {
     pub commit: String,
     /// How it rests on it.
     pub exposure: Exposure,
+}
+
+/// A tag that a merge carries, and whose signature rests on it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct ExposedMergeTag {
+    /// The merge.
+    pub(crate) commit: String,
+    /// What it calls itself; unescaped.
+    pub(crate) name: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) exposure: Exposure,
 }
 
 /// A branch or tag.
@@ -74,21 +90,41 @@ impl Radius {
     /// Judges a selection, and finds what in it rests on one of the suspicions. Lines are looked
     /// for at `tip`, which has to be a commit of the selection to have any.
     ///
+    /// Where the policy takes only some of the authorities of the trust store, `beyond` judges by all
+    /// of them: what rests on a key does so whatever a policy names.
+    ///
     /// # Errors
     /// [`RepositoryError`] as [`crate::verify_range`], and when refs cannot be read.
     pub fn find(
         repository: &Repository,
         selection: &Selection,
-        judge: &Judge<'_>,
+        (judge, beyond): (&Judge<'_>, Option<&Judge<'_>>),
         statements: Option<&dyn Statements>,
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
         let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
-        let exposures: Vec<_> = outcome
-            .objects()
-            .iter()
-            .map(|object| exposure(object.judgement(), &suspicions))
-            .collect();
+        let mut more = match beyond {
+            None => HashMap::new(),
+            Some(judge) => {
+                let (outcome, _) = verify_graph(repository, selection, judge, None)?;
+                let objects = outcome.objects().iter();
+                let found = objects.map(|it| (it.id(), Resting::of(it, &suspicions)));
+                found.collect()
+            }
+        };
+        let resting = outcome.objects().iter().map(|object| {
+            let resting = Resting::of(object, &suspicions);
+            match more.remove(&object.id()) {
+                Some(more) => resting.and(more),
+                None => resting,
+            }
+        });
+        let (mut exposures, mut merge_tags, mut is_known) = (Vec::new(), Vec::new(), true);
+        for it in resting {
+            exposures.push(it.exposure);
+            merge_tags.extend(it.merge_tags);
+            is_known &= it.is_known;
+        }
         let exposed = outcome.objects().iter().zip(&exposures);
         let exposed: HashMap<_, _> = exposed
             .filter(|(_, exposure)| exposure.is_some())
@@ -97,7 +133,8 @@ impl Radius {
         let reach = Reach::of(&graph, |id| exposed.get(&id) == Some(&Some("commit")));
         let mut references = Vec::new();
         for (name, id) in repository.names()? {
-            let signed = exposed.get(&id) == Some(&Some("tag"));
+            let mut tags = repository.tags_from(id);
+            let signed = tags.any(|tag| exposed.contains_key(&tag));
             let commit = repository.peel(id).ok();
             let reaches = commit.is_some_and(|commit| reach.reaches(commit));
             if signed || reaches {
@@ -113,6 +150,8 @@ impl Radius {
             outcome,
             suspicions,
             exposures,
+            is_known,
+            merge_tags,
             references,
             files: Vec::new(),
             tip,
@@ -213,7 +252,7 @@ impl Radius {
 
     /// Tells whether nothing was found.
     pub fn is_empty(&self) -> bool {
-        self.exposed().next().is_none() && self.statements.is_empty()
+        self.exposed().next().is_none() && self.merge_tags.is_empty() && self.statements.is_empty()
     }
 
     /// Returns the judgements on all of the selection.
@@ -241,13 +280,65 @@ impl Radius {
             && !self.outcome.is_interrupted()
             && self.outcome.shallow().is_empty()
             && self.outcome.summary().undecided == 0
+            && self.is_known
             && self.files.iter().all(|file| file.is_complete)
+    }
+}
+
+/// What one judge knows of an object.
+struct Resting {
+    exposure: Option<Exposure>,
+    merge_tags: Vec<ExposedMergeTag>,
+    /// Whether it was seen who signed, or that it is nobody whom the trust store knows.
+    is_known: bool,
+}
+
+impl Resting {
+    fn of(object: &JudgedObject, suspicions: &[Suspicion]) -> Self {
+        let judgement = object.judgement();
+        let merge_tags = judgement.merge_tags().iter().filter_map(|tag| {
+            Some(ExposedMergeTag {
+                commit: object.id().to_string(),
+                name: tag.name().map(str::to_owned),
+                target: tag.target().map(str::to_owned),
+                exposure: exposure(tag.judgement(), suspicions)?,
+            })
+        });
+        let mut tags = judgement.merge_tags().iter().map(MergeTag::judgement);
+        let is_known = |judgement: &Judgement| {
+            let code = judgement.shortcoming();
+            let is_undecided = code.is_some_and(|code| code.class() == Class::Undecided);
+            judgement.authority().is_some() || !is_undecided
+        };
+        Self {
+            exposure: exposure(judgement, suspicions),
+            merge_tags: merge_tags.collect(),
+            is_known: is_known(judgement) && tags.all(is_known),
+        }
+    }
+
+    /// Adds what another judge knows of it.
+    fn and(mut self, other: Self) -> Self {
+        let is_new = |tag: &ExposedMergeTag| {
+            let mut known = self.merge_tags.iter();
+            !known.any(|it| it.name == tag.name && it.target == tag.target)
+        };
+        let more: Vec<_> = other.merge_tags.into_iter().filter(is_new).collect();
+        self.merge_tags.extend(more);
+        Self {
+            exposure: gravest([self.exposure, other.exposure].into_iter().flatten()),
+            is_known: self.is_known && other.is_known,
+            ..self
+        }
     }
 }
 
 /// Returns how a signature rests on one of them; that it was made since then counts before all.
 fn exposure(judgement: &Judgement, suspicions: &[Suspicion]) -> Option<Exposure> {
-    let mut exposures = suspicions.iter().filter_map(|it| it.concerns(judgement));
+    gravest(suspicions.iter().filter_map(|it| it.concerns(judgement)))
+}
+
+fn gravest(mut exposures: impl Iterator<Item = Exposure>) -> Option<Exposure> {
     let first = exposures.next()?;
     exposures.find(|it| *it == Exposure::Since).or(Some(first))
 }

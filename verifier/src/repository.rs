@@ -25,7 +25,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::Find as _,
+    objs::{Find as _, tag::ref_iter::Token},
     remote::Direction,
     revision::plumbing::{Spec, merge_base},
     revwalk::Graph as CommitGraph,
@@ -46,7 +46,7 @@ pub use self::{
     error::RepositoryError,
     selection::{Main, Selection},
 };
-use crate::refusal::Refusal;
+use crate::{load::check_regular, refusal::Refusal};
 
 /// An open repository.
 #[derive(Debug)]
@@ -216,6 +216,14 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Shallow`] when the list cannot be read.
     pub fn shallow_boundary(&self) -> Result<Vec<ObjectId>, RepositoryError> {
+        let list = self
+            .inner
+            .shallow_file()
+            .map_err(RepositoryError::Shallow)?;
+        if let Ok(metadata) = metadata(list) {
+            check_regular(&metadata)
+                .map_err(|error| RepositoryError::Shallow(gix::Error::from_error(error)))?;
+        }
         let commits = self
             .inner
             .shallow_commits()
@@ -314,21 +322,45 @@ impl Repository {
         Ok(Selection::between("--all".to_owned(), tips, []))
     }
 
-    /// Selects every annotated tag that a ref names, in the order of the names. Lightweight tags
-    /// are no objects of their own.
+    /// Selects every annotated tag that a ref names, in the order of the names, and behind each the
+    /// tags that it is a tag of. Lightweight tags are no objects of their own.
     ///
     /// # Errors
     /// [`RepositoryError::References`] when refs cannot be read.
     pub fn select_tags(&self) -> Result<Selection, RepositoryError> {
         let mut tags = Vec::new();
+        let mut seen = HashSet::new();
         for (_, target) in self.references("refs/tags/")? {
-            // What is missing is judged too, so that it is seen to be.
-            let kind = self.objects.kind(target);
-            if kind.is_none_or(|kind| kind == gix::objs::Kind::Tag) {
-                tags.push(target);
-            }
+            tags.extend(self.tags_from(target).take_while(|tag| seen.insert(*tag)));
         }
         Ok(Selection::alone("--tags".to_owned(), tags))
+    }
+
+    /// Follows a tag to the tags that it is a tag of, itself first; none for what is no tag. What is
+    /// missing ends it and is among them, so that it is seen to be.
+    pub(crate) fn tags_from(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> {
+        let mut next = Some(id);
+        std::iter::from_fn(move || {
+            let id = next.take()?;
+            let kind = self.objects.kind(id);
+            if kind.is_some_and(|kind| kind != gix::objs::Kind::Tag) {
+                return None;
+            }
+            next = self.target_of_tag(id);
+            Some(id)
+        })
+    }
+
+    /// Returns what a tag names, if it is here or said to be a tag.
+    fn target_of_tag(&self, tag: ObjectId) -> Option<ObjectId> {
+        let (_, raw) = self.read(tag).ok()?;
+        let mut fields = gix::objs::TagRefIter::from_bytes(&raw, self.inner.object_hash());
+        let Token::Target { id } = fields.next()?.ok()? else {
+            return None;
+        };
+        let named = fields.next()?.ok()?;
+        let is_tag = matches!(named, Token::TargetKind(gix::objs::Kind::Tag));
+        (is_tag || self.objects.kind(id).is_some()).then_some(id)
     }
 
     /// Selects the commits that some objects reach and others do not, and the annotated tags on the

@@ -69,6 +69,8 @@ impl Portion {
 pub struct Outcome {
     pub(crate) repository: String,
     pub(crate) range: String,
+    /// The ref that the commits were judged for.
+    reference: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
     pub(crate) asked_at: UnixTime,
@@ -156,6 +158,14 @@ impl Ignored {
         replaces.into_iter().chain(grafts).collect()
     }
 
+    /// Returns the word that reports have for it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ReplaceRefs => "replace-refs",
+            Self::Grafts => "grafts",
+        }
+    }
+
     /// Says it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -221,6 +231,11 @@ impl Outcome {
         &self.range
     }
 
+    /// Returns the full name of the ref that the commits were judged for, if one was known.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+
     /// Returns `sha256:<hex>` of the policy.
     pub fn policy(&self) -> &str {
         &self.policy
@@ -249,11 +264,13 @@ impl Outcome {
         self.interrupted
     }
 
-    /// Adds a file that each of the commits changed which were not accepted, for reports that
-    /// have to name one. Of very many commits, the newest have one.
+    /// Adds a file that each of the commits changed which were not accepted, or only by exception, for
+    /// reports that have to name one. Of very many commits, the newest have one.
     pub fn with_places(mut self, repository: &Repository) -> Self {
         let refused = self.objects().iter().filter(|object| {
-            object.kind == Some("commit") && object.judgement.verdict() != Verdict::Accepted
+            let judgement = &object.judgement;
+            let is_told = judgement.verdict() != Verdict::Accepted || judgement.is_excepted();
+            object.kind == Some("commit") && is_told
         });
         let places = refused.take(PLACES_MAX).filter_map(|object| {
             let path = repository.changed_file(object.id)?;
@@ -648,6 +665,7 @@ impl Outcome {
         Self {
             repository: repository.path().display().to_string(),
             range: selection.text().to_owned(),
+            reference: selection.reference().map(str::to_owned),
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
             asked_at: judge.now(),

@@ -1,5 +1,8 @@
 //! `notme verify --compromised` through the real program, beside `git blame`.
 
+use std::fs;
+
+use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
 use crate::world::{World, told};
@@ -178,4 +181,102 @@ fn a_shallow_clone_does_not_say_that_there_is_nothing() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(told(&output).contains("there may be more"));
+}
+
+/// A thief's authority is the first that is taken out of a policy.
+#[test]
+fn what_rests_on_a_key_does_so_whatever_the_policy_names() {
+    let world = World::initialised();
+    let ours = world.signed_commit("a");
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let keys = world.home().join("keys.asc");
+    fs::write(&keys, gpg.export("bob@example.org")).unwrap();
+    let keys = keys.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    let program = format!("gpg.program={}", oracle("gpg").display());
+    let mut git = world.command("git");
+    git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
+    git.args(["-c", "gpg.format=openpgp", "-c", &program]);
+    git.args(["-c", "user.signingkey=bob@example.org"]);
+    git.args(["commit", "-q", "-S", "--allow-empty", "-m", "b"]);
+    let output = run(&mut git, b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let theirs = world.git_ok(&["rev-parse", "HEAD"]);
+    for (authority, other, commit) in [("embedded", "team", ours), ("team", "embedded", theirs)] {
+        let (_, verdicts) = world.verdicts(&[&commit]);
+        let object = &verdicts["objects"][0];
+        let [identity, kid] = ["identity", "kid"].map(|it| object[it].as_str().unwrap());
+        let policy = world.policy(&format!(
+            "time_basis_floor = \"declared\"\n[[authority]]\nname = \"{other}\"\n[[allow]]\nidentity = \"*\"\n"
+        ));
+        for what in [authority, identity, kid] {
+            for options in [&["--policy", &*policy][..], &[]] {
+                let (exit, report) = radius(&world, &[&["--compromised", what], options].concat());
+                assert_eq!(exit, Some(1), "{what}: {report}");
+                let objects = report["objects"].as_array().unwrap();
+                assert_eq!(objects.len(), 1, "{what}: {report}");
+                assert_eq!(objects[0]["oid"], commit.as_str());
+                // The verdict is still that of the policy.
+                let code = &objects[0]["code"];
+                assert_eq!(code == "signer-untrusted", !options.is_empty(), "{report}");
+                assert_eq!(report["complete"], true, "{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tags_in_tags_and_in_merges_are_told() {
+    let world = World::new();
+    sign_as(&world, "bad");
+    world.signed_commit("theirs");
+    let identity = |world: &World| {
+        let (_, verdicts) = world.verdicts(&["HEAD"]);
+        verdicts["objects"][0]["identity"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let bad = identity(&world);
+    world.git_ok(&["checkout", "-q", "--orphan", "main2"]);
+    world.git_ok(&["branch", "-q", "-D", "main"]);
+    sign_as(&world, "good");
+    let base = world.signed_commit("base");
+    world.git_ok(&["checkout", "-q", "-b", "side"]);
+    let side = world.signed_commit("side");
+    sign_as(&world, "bad");
+    world.git_ok(&["tag", "-s", "-m", "inner", "inner", &base]);
+    world.git_ok(&["tag", "-s", "-m", "merged", "merged", &side]);
+    let inner = world.git_ok(&["rev-parse", "inner"]);
+    sign_as(&world, "good");
+    world.git_ok(&["tag", "-s", "-m", "outer", "outer", "inner"]);
+    world.git_ok(&["checkout", "-q", "main2"]);
+    world.git_ok(&["merge", "-q", "--no-ff", "-m", "merge", "merged"]);
+    let merge = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["tag", "-d", "inner", "merged"]);
+
+    let (exit, verdicts) = world.verdicts(&["--tags"]);
+    assert_eq!(exit, Some(0), "{verdicts}");
+    let objects = verdicts["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 2, "{verdicts}");
+    assert_eq!(objects[1]["oid"], inner.as_str());
+
+    let (exit, report) = radius(&world, &["--compromised", &bad]);
+    assert_eq!(exit, Some(1), "{report}");
+    let objects = report["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 1, "{report}");
+    assert_eq!(objects[0]["oid"], inner.as_str());
+    assert_eq!(report["references"].as_array().unwrap().len(), 1);
+    assert_eq!(report["references"][0]["name"], "refs/tags/outer");
+    assert_eq!(report["references"][0]["signed"], true);
+    let expected = serde_json::json!([{
+        "commit": merge, "name": "merged", "target": side, "exposure": "since",
+    }]);
+    assert_eq!(report["merge_tags"], expected);
+    world.git_ok(&["tag", "-d", "outer"]);
+    let output = world.notme(&["verify", "--compromised", &bad]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let line = format!("since      {}  tag in the merge  merged\n", &merge[..10]);
+    assert!(told(&output).contains(&line), "{}", told(&output));
 }

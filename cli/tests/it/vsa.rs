@@ -85,10 +85,7 @@ fn a_summary_says_what_slsa_asks_for() {
     let subject = &statement["subject"];
     assert_eq!(subject.as_array().unwrap().len(), 1);
     assert_eq!(subject[0]["digest"]["gitCommit"], commit.as_str());
-    assert_eq!(
-        subject[0]["annotations"]["source_refs"][0],
-        "refs/heads/main"
-    );
+    assert_eq!(subject[0]["annotations"], Value::Null, "judged for no ref");
     let predicate = &statement["predicate"];
     assert_eq!(predicate["verificationResult"], "PASSED");
     assert_eq!(
@@ -103,6 +100,50 @@ fn a_summary_says_what_slsa_asks_for() {
     let digest = predicate["policy"]["digest"]["sha256"].as_str().unwrap();
     assert_eq!(format!("sha256:{digest}"), report["policy"]);
     assert_eq!(predicate["notme_summary"], report["summary"]);
+}
+
+#[test]
+fn of_the_refs_at_a_commit_only_the_judged_one_is_listed() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["branch", "agents"]);
+    world.git_ok(&["tag", "-s", "-m", "v1", "v1"]);
+    world.git_ok(&["update-ref", "refs/tags/copy", "v1"]);
+    let policy = world.policy(
+        "[[authority]]\nname = \"embedded\"\n[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/agents\", \"refs/tags/v1\"]\n",
+    );
+    let summed_up = |arguments: &[&str]| {
+        let output = world.notme(&[&VSA[..], &["--policy", &policy], arguments].concat());
+        let statement = statement(&bundle(&output));
+        (
+            statement["predicate"]["verificationResult"].clone(),
+            statement["subject"][0]["annotations"]["source_refs"].clone(),
+        )
+    };
+    let none: [&str; 0] = [];
+    for (arguments, result, references) in [
+        (&["main"][..], "FAILED", &["refs/heads/main"][..]),
+        (&["HEAD"], "FAILED", &["refs/heads/main"]),
+        (&["agents"], "PASSED", &["refs/heads/agents"]),
+        (
+            &["HEAD", "--ref", "refs/heads/agents"],
+            "PASSED",
+            &["refs/heads/agents"],
+        ),
+        (&["agents", "--ref", "refs/heads/other"], "FAILED", &none),
+        (&["v1"], "PASSED", &["refs/tags/v1"]),
+        (&["copy"], "PASSED", &["refs/tags/v1"]),
+    ] {
+        let expected = match references {
+            [] => Value::Null,
+            references => serde_json::json!(references),
+        };
+        assert_eq!(
+            summed_up(arguments),
+            (result.into(), expected),
+            "{arguments:?}"
+        );
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use rustix::fs::OFlags;
+
 use super::TrustStoreError;
 
 /// More than any trust file.
@@ -58,11 +60,24 @@ pub(super) fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, TrustStore
     }
 }
 
+/// Checks that it is a file and no pipe, which would keep whoever reads it waiting.
+pub(crate) fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
 /// Reads a file up to one byte more than `limit`, which shows that it is longer.
 pub(super) fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
+        .open(path)?;
+    check_regular(&file.metadata()?)?;
     let mut bytes = Vec::with_capacity(limit.min(AT_ONCE));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

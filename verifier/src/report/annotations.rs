@@ -5,20 +5,25 @@ use std::io::{self, Write};
 use notme_core::{hex, key::sha256};
 use serde_json::{Value, json};
 
-use super::{counts, escape, finding::Finding, write_items};
+use super::{
+    counts, escape,
+    finding::{Caveat, Finding, Weight},
+    write_items,
+};
 use crate::verify::Outcome;
 
 /// Writes workflow commands of GitHub Actions: an error for each object that is rejected, a
-/// warning for each undecided one, at the file that the outcome has for it.
+/// warning for each undecided one, a notice for each that an exception accepts, at the file that the
+/// outcome has for it.
 ///
 /// # Errors
 /// What writing gives.
 pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    for finding in Finding::all(outcome) {
-        let command = if finding.is_rejected() {
-            "error"
-        } else {
-            "warning"
+    for finding in Finding::told(outcome) {
+        let command = match finding.weight() {
+            Weight::Rejected => "error",
+            Weight::Undecided => "warning",
+            Weight::Excepted => "notice",
         };
         let file = match finding.place {
             Some(path) => format!("file={},line=1,", property(&escape(path))),
@@ -32,11 +37,8 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let mut summary = counts(outcome.summary());
-    if outcome.interrupted {
-        summary = format!("{summary}; {}", super::INTERRUPTED);
-    }
-    for it in outcome.ignored() {
-        summary = format!("{summary}; {}", it.as_str());
+    for caveat in Caveat::all(outcome) {
+        summary = format!("{summary}; {}", caveat.text);
     }
     writeln!(to, "::notice title=notme verify::{}", data(&summary))
 }
@@ -53,30 +55,56 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Writes a code quality report of GitLab: one issue for each object that was not accepted.
+/// Writes a code quality report of GitLab: one issue for each object that was not accepted, or only by
+/// exception, and one for each thing that was not looked at.
 ///
 /// # Errors
 /// What writing gives.
 pub fn write_gitlab(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     to.write_all(b"[")?;
-    write_items(Finding::all(outcome).map(|it| issue(&it)), to)?;
+    let findings = Finding::told(outcome).map(|it| issue(&it));
+    let caveats = Caveat::all(outcome);
+    write_items(findings.chain(caveats.iter().map(caution)), to)?;
     to.write_all(b"]\n")
 }
 
 fn issue(finding: &Finding<'_>) -> Value {
+    let severity = match finding.weight() {
+        Weight::Rejected => "critical",
+        Weight::Undecided => "major",
+        Weight::Excepted => "info",
+    };
     let named = format!("{} {}", finding.object.id(), finding.code);
+    // A commit that changed nothing is shown with the whole.
+    let path = finding.place.map_or_else(|| WHOLE.to_owned(), escape);
+    let mut issue = entry(
+        finding.code.as_str(),
+        &finding.message(),
+        severity,
+        &named,
+        &path,
+    );
+    if let Value::Object(members) = &mut issue {
+        members.insert("content".to_owned(), json!({"body": finding.code.fix()}));
+    }
+    issue
+}
+
+fn caution(caveat: &Caveat) -> Value {
+    entry(caveat.name, &caveat.text, "info", caveat.name, WHOLE)
+}
+
+/// What has no file of its own.
+const WHOLE: &str = ".";
+
+fn entry(check: &str, description: &str, severity: &str, named: &str, path: &str) -> Value {
     json!({
         "type": "issue",
-        "check_name": format!("notme/{}", finding.code),
-        "description": finding.message(),
-        "content": {"body": finding.code.fix()},
+        "check_name": format!("notme/{check}"),
+        "description": description,
         "categories": ["Security"],
-        "severity": if finding.is_rejected() { "critical" } else { "major" },
+        "severity": severity,
         "fingerprint": hex::encode(&sha256(named.as_bytes())),
-        "location": {
-            // A commit that changed nothing is shown with the whole.
-            "path": finding.place.map_or_else(|| ".".to_owned(), escape),
-            "lines": {"begin": 1},
-        },
+        "location": {"path": path, "lines": {"begin": 1}},
     })
 }

@@ -2,24 +2,35 @@
 
 use crate::{
     judge::Judgement,
-    report::escape,
-    verdict::{Class, Code},
-    verify::{JudgedObject, Outcome},
+    report::{INTERRUPTED, escape},
+    verdict::{Code, Verdict},
+    verify::{BASELINE, JudgedObject, Outcome},
 };
 
-/// An object that was not accepted.
+/// An object that was not accepted, or only because an exception says so.
 pub(super) struct Finding<'a> {
     pub(super) object: &'a JudgedObject,
+    /// Why the steps do not accept it.
     pub(super) code: Code,
     /// A file that the commit changed; unescaped.
     pub(super) place: Option<&'a str>,
 }
 
 impl<'a> Finding<'a> {
-    /// Returns those of a report, in its order.
+    /// Returns those of a report that were not accepted, in its order.
     pub(super) fn all(outcome: &'a Outcome) -> impl Iterator<Item = Self> {
+        Self::told(outcome).filter(|it| it.weight() != Weight::Excepted)
+    }
+
+    /// As [`Self::all`], and those that an exception accepts. What lies before a baseline may be
+    /// most of a history, and is only counted.
+    pub(super) fn told(outcome: &'a Outcome) -> impl Iterator<Item = Self> {
         outcome.objects().iter().filter_map(|object| {
-            let code = object.judgement().verdict().code()?;
+            let judgement = object.judgement();
+            let code = judgement.shortcoming()?;
+            if judgement.excused_from().is_some() && !judgement.is_excepted() {
+                return None;
+            }
             let place = outcome.places.get(&object.id()).map(String::as_str);
             Some(Self {
                 object,
@@ -29,9 +40,13 @@ impl<'a> Finding<'a> {
         })
     }
 
-    /// Tells whether the answer is no; else nobody could look.
-    pub(super) fn is_rejected(&self) -> bool {
-        self.code.class() == Class::Rejected
+    /// Returns how much it weighs.
+    pub(super) fn weight(&self) -> Weight {
+        match self.object.judgement().verdict() {
+            Verdict::Accepted => Weight::Excepted,
+            Verdict::Rejected(_) => Weight::Rejected,
+            Verdict::Undecided(_) => Weight::Undecided,
+        }
     }
 
     /// Returns what the object is, and its name.
@@ -46,6 +61,66 @@ impl<'a> Finding<'a> {
             None => String::new(),
         };
         format!("{}{signer}: {}", self.name(), reason(self.object))
+    }
+}
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Weight {
+    /// The answer is no.
+    Rejected,
+    /// Nobody could look.
+    Undecided,
+    /// An exception accepts it.
+    Excepted,
+}
+
+/// Something about all of a report that its counts do not say.
+pub(super) struct Caveat {
+    /// In one word.
+    pub(super) name: &'static str,
+    /// In a sentence; nothing in it was chosen by others.
+    pub(super) text: String,
+}
+
+impl Caveat {
+    /// Returns those of a report.
+    pub(super) fn all(outcome: &Outcome) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut add = |name, text| all.push(Self { name, text });
+        if outcome.interrupted {
+            add("interrupted", INTERRUPTED.to_owned());
+        }
+        if let [first, others @ ..] = outcome.shallow() {
+            let others = match others.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let text = format!(
+                "history before {first}{others} is not in this shallow clone and was not judged"
+            );
+            add("shallow", text);
+        }
+        for it in outcome.ignored() {
+            add(it.name(), it.as_str().to_owned());
+        }
+        all.extend(Self::excused(outcome));
+        all
+    }
+
+    /// Returns how many were accepted by something above the rules.
+    pub(super) fn excused(outcome: &Outcome) -> impl Iterator<Item = Self> {
+        let judgements = outcome.objects().iter().map(JudgedObject::judgement);
+        let excused = judgements.filter(|it| it.excused_from().is_some());
+        let (excepted, before): (Vec<_>, Vec<_>) = excused.partition(|it| it.is_excepted());
+        let count = |name, count: usize, by: &str| {
+            let objects = if count == 1 { "object" } else { "objects" };
+            let text = format!("{count} {objects} accepted {by}");
+            (count > 0).then_some(Self { name, text })
+        };
+        let excepted = count("excepted", excepted.len(), "by exception");
+        let before = count("baseline", before.len(), BASELINE);
+        excepted.into_iter().chain(before)
     }
 }
 

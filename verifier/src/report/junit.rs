@@ -5,10 +5,14 @@ use std::{
     io::{self, Write},
 };
 
-use super::{counts, escape, finding::Finding};
+use super::{
+    counts, escape,
+    finding::{Caveat, Finding, Weight, accepted_by},
+};
 use crate::verify::{JudgedObject, Outcome, Summary};
 
-/// Writes one test suite. What is rejected is a failure, what is undecided an error.
+/// Writes one test suite. What is rejected is a failure, what is undecided an error; what excuses an
+/// object is its output.
 ///
 /// # Errors
 /// What writing gives.
@@ -34,10 +38,6 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         ("repository", &*outcome.repository),
         ("policy", &outcome.policy),
         ("trust", &outcome.trust),
-        (
-            "interrupted",
-            if outcome.interrupted { "true" } else { "false" },
-        ),
     ] {
         writeln!(
             to,
@@ -45,11 +45,11 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             Xml(value)
         )?;
     }
-    for it in outcome.ignored() {
+    for Caveat { name, text } in Caveat::all(outcome) {
         writeln!(
             to,
-            "   <property name=\"ignored\" value=\"{}\"/>",
-            it.as_str()
+            "   <property name=\"{name}\" value=\"{}\"/>",
+            Xml(&text)
         )?;
     }
     writeln!(to, "  </properties>")?;
@@ -79,12 +79,16 @@ fn write_case(
         object.id()
     )?;
     let Some(finding) = finding else {
+        if object.judgement().excused_from().is_some() {
+            let by = accepted_by(object.judgement());
+            let by = Xml(&by);
+            return writeln!(to, ">\n   <system-out>{by}</system-out>\n  </testcase>");
+        }
         return writeln!(to, "/>");
     };
-    let element = if finding.is_rejected() {
-        "failure"
-    } else {
-        "error"
+    let element = match finding.weight() == Weight::Rejected {
+        true => "failure",
+        false => "error",
     };
     writeln!(
         to,

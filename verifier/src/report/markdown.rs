@@ -9,7 +9,7 @@ use super::{
     INTERRUPTED,
     clock::Clock,
     counts, escape,
-    finding::{Finding, reason, signer_or_none},
+    finding::{Caveat, Finding, reason, signer_or_none},
     signer::{Signer, agent_share},
 };
 use crate::verify::{JudgedObject, Outcome};
@@ -46,6 +46,9 @@ pub fn write_markdown(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> 
     }
     for it in outcome.ignored() {
         writeln!(to, "| ignored | {} |", it.as_str())?;
+    }
+    for excused in Caveat::excused(outcome) {
+        writeln!(to, "| excused | {} |", excused.text)?;
     }
     write_findings(outcome, to)?;
     write_signers(outcome, to)?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, ObjectReport, escape, head, laid_out, short, write_with_list};
+use super::{INTERRUPTED, ObjectReport, SHORT, escape, head, laid_out, short, write_with_list};
 use crate::{
     radius::{ExposedFile, Radius},
     suspicion::Exposure,
@@ -37,6 +37,8 @@ pub fn write_radius_json(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         members.insert("lines_at".to_owned(), radius.tip.to_string().into());
         let references = serde_json::to_value(&radius.references)?;
         members.insert("references".to_owned(), references);
+        let merge_tags = serde_json::to_value(&radius.merge_tags)?;
+        members.insert("merge_tags".to_owned(), merge_tags);
         let statements = serde_json::to_value(&radius.statements)?;
         members.insert("attestations".to_owned(), statements);
         let unread = radius.unread.iter().map(|id| Value::from(id.to_string()));
@@ -64,13 +66,22 @@ fn file(file: &ExposedFile) -> Value {
     })
 }
 
-/// Writes a line for each object, branch or tag, file and statement, and a last one that counts.
+/// Writes a line for each object, tag in a merge, branch or tag, file and statement, and a last one that counts.
 ///
 /// # Errors
 /// What writing gives.
 pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
     for (object, exposure) in radius.exposed() {
         writeln!(to, "{}", object_line(object, exposure))?;
+    }
+    for tag in &radius.merge_tags {
+        let short: String = tag.commit.chars().take(SHORT).collect();
+        let facts = vec![
+            "tag in the merge".to_owned(),
+            escape(tag.name.as_deref().unwrap_or("unreadable")),
+        ];
+        let head = format!("{:<10} {short}", tag.exposure.as_str());
+        writeln!(to, "{}", laid_out(&head, facts))?;
     }
     for reference in &radius.references {
         let word = if reference.signed {
@@ -100,12 +111,13 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
     }
     let compromised = radius.suspicions.iter().map(ToString::to_string);
     let counts = format!(
-        "{} of {} objects, {} branches and tags, {} files with {} lines left, {} statements rest on {}",
+        "{} of {} objects, {} branches and tags, {} files with {} lines left, {} tags in merges, {} statements rest on {}",
         radius.exposed().count(),
         radius.outcome.summary().objects,
         radius.references.len(),
         radius.files.len(),
         radius.lines(),
+        radius.merge_tags.len(),
         radius.statements.len(),
         compromised.collect::<Vec<_>>().join(", ")
     );

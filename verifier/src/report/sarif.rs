@@ -1,10 +1,14 @@
-//! SARIF 2.1.0 (OASIS), for code scanning: one result for each object that was not accepted.
+//! SARIF 2.1.0 (OASIS), for code scanning: one result for each object that was not accepted, or only by
+//! exception.
 
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{finding::Finding, head, write_with_list};
+use super::{
+    finding::{Caveat, Finding, Weight, accepted_by},
+    head, write_with_list,
+};
 use crate::{
     verdict::{Class, Code},
     verify::Outcome,
@@ -19,7 +23,7 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 /// What writing gives.
 pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     let codes: Vec<Code> = {
-        let occur = |code: &Code| Finding::all(outcome).any(|it| it.code == *code);
+        let occur = |code: &Code| Finding::told(outcome).any(|it| it.code == *code);
         Code::ALL.iter().copied().filter(occur).collect()
     };
     let run = json!({
@@ -32,6 +36,11 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "executionSuccessful": !outcome.interrupted,
             "endTimeUtc": outcome.asked_at.to_string(),
             "exitCode": outcome.exit_code(),
+            "toolExecutionNotifications": Caveat::all(outcome).iter().map(|caveat| json!({
+                "descriptor": {"id": caveat.name},
+                "level": "note",
+                "message": {"text": plain(&caveat.text)},
+            })).collect::<Vec<_>>(),
         }],
         "columnKind": "unicodeCodePoints",
         "properties": head(outcome),
@@ -40,7 +49,7 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         to,
         "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":["
     )?;
-    let results = Finding::all(outcome).map(|finding| result(&finding, &codes));
+    let results = Finding::told(outcome).map(|finding| result(&finding, &codes));
     write_with_list(&run, "results", results, to)?;
     to.write_all(b"]}\n")
 }
@@ -74,14 +83,23 @@ fn result(finding: &Finding<'_>, codes: &[Code]) -> Value {
         });
         location.insert("physicalLocation".to_owned(), physical);
     }
-    json!({
+    let mut result = json!({
         "ruleId": finding.code,
         "ruleIndex": codes.iter().position(|code| *code == finding.code),
-        "level": level(finding.code.class()),
+        "level": match finding.weight() {
+            Weight::Excepted => "note",
+            Weight::Rejected | Weight::Undecided => level(finding.code.class()),
+        },
         "message": {"text": plain(&finding.message())},
         "locations": [location],
         "partialFingerprints": {"notmeObject/v1": id},
-    })
+    });
+    if let (Value::Object(result), Weight::Excepted) = (&mut result, finding.weight()) {
+        let by = accepted_by(finding.object.judgement());
+        let suppression = json!({"kind": "external", "status": "accepted", "justification": by});
+        result.insert("suppressions".to_owned(), json!([suppression]));
+    }
+    result
 }
 
 /// Writes a text as a message that has neither placeholders nor links (sections 3.11.5, 3.11.6).

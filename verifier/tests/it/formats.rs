@@ -350,10 +350,17 @@ fn whoever_stops_it_gets_what_was_judged_and_no_yes() {
     assert!(outcome.is_interrupted());
     assert_eq!((outcome.objects().len(), outcome.exit_code()), (0, 3));
     let audit = Audit { outcome, ..audit };
-    for write in [write_folded, write_markdown, write_github, write_html] {
+    for write in [
+        write_folded,
+        write_markdown,
+        write_github,
+        write_gitlab,
+        write_junit,
+        write_html,
+    ] {
         assert!(audit.written(write).contains("interrupted: "));
     }
-    for write in [write_json, write_junit, write_sarif] {
+    for write in [write_json, write_sarif] {
         assert!(audit.written(write).contains("interrupted"));
     }
     let sarif: Value = serde_json::from_str(&audit.written(write_sarif)).unwrap();
@@ -379,11 +386,98 @@ fn what_git_would_have_followed_is_told_in_every_document() {
     assert_eq!(json["ignored"], ignored);
     let sarif: Value = serde_json::from_str(&audit.written(write_sarif)).unwrap();
     assert_eq!(sarif["runs"][0]["properties"]["ignored"], ignored);
-    for write in [write_html, write_markdown, write_junit, write_github] {
+    for write in [
+        write_html,
+        write_markdown,
+        write_junit,
+        write_github,
+        write_gitlab,
+    ] {
         let report = audit.written(write);
         assert!(report.contains("replace refs are ignored"), "{report}");
         assert!(report.contains("grafts are ignored"), "{report}");
     }
+}
+
+/// A shallow clone of three commits, of which an exception accepts one and the baseline another.
+#[test]
+fn what_is_not_judged_or_excused_is_told_in_every_document_of_ci() {
+    let audit = audit();
+    let git = Git::new();
+    let ids = ["a", "b", "c"].map(|name| git.commit(name, name));
+    fs::write(git.path().join(".git/shallow"), format!("{}\n", ids[1])).unwrap();
+    let text = format!(
+        "baseline = [\"{}\"]\n[[exception]]\nobject = \"{}\"\nreason = \"by hand\"\nuntil = \"2099-01-01T00:00:00Z\"\n",
+        ids[1], ids[2]
+    );
+    let (trust, policy) = (crate::world::trust(), Policy::parse(&text).unwrap());
+    let repository = Repository::discover(&git.path()).unwrap();
+    let judge = Judge::new(&policy, &trust, NOW);
+    let selection = repository.select_all().unwrap();
+    let outcome = verify_range(&repository, &selection, &judge).unwrap();
+    assert_eq!(outcome.exit_code(), 0);
+    let outcome = outcome.with_places(&repository);
+    let audit = Audit { outcome, ..audit };
+    let shallow = format!("history before {} is not in this shallow clone", ids[1]);
+    let [junit, github, gitlab, sarif] =
+        [write_junit, write_github, write_gitlab, write_sarif].map(|write| audit.written(write));
+    for report in [&junit, &github, &gitlab, &sarif] {
+        for told in [
+            &*shallow,
+            "1 object accepted by exception",
+            "1 object accepted at or before",
+        ] {
+            assert!(report.contains(told), "{told}: {report}");
+        }
+        assert!(report.contains("by hand"), "{report}");
+    }
+    assert!(
+        audit
+            .written(write_markdown)
+            .contains("1 object accepted by exception")
+    );
+    assert_eq!(junit.matches("<system-out>").count(), 3, "{junit}");
+    let arguments = ["--noout", "--nonet", "--schema"];
+    let schema = testdata::path("schemas/junit-10.xsd");
+    let arguments = [&arguments[..], &[schema.to_str().unwrap()]].concat();
+    let output = audit.asked("xmllint", &arguments, "report.xml", &junit);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(
+        github.starts_with("::notice file=c,line=1,title=notme%3A unsigned::commit "),
+        "{github}"
+    );
+    assert_eq!(github.lines().count(), 2);
+    let gitlab: Value = serde_json::from_str(&gitlab).unwrap();
+    let named = |name: &str| {
+        let mut issues = gitlab.as_array().unwrap().iter();
+        issues.find(|it| it["check_name"] == name).unwrap().clone()
+    };
+    assert_eq!(named("notme/unsigned")["location"]["path"], "c");
+    for name in [
+        "notme/unsigned",
+        "notme/shallow",
+        "notme/excepted",
+        "notme/baseline",
+    ] {
+        assert_eq!(named(name)["severity"], "info");
+    }
+    let file = audit.git.home().join("report.sarif");
+    fs::write(&file, &sarif).unwrap();
+    let mut command = audit.git.command(oracle("jsonschema"));
+    let schema = testdata::path("schemas/sarif-2.1.0.json");
+    let output = run(command.arg("-i").arg(&file).arg(schema), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0]["level"], "note");
+    let excused = results[0]["suppressions"][0]["justification"]
+        .as_str()
+        .unwrap();
+    assert!(
+        excused.contains("by hand") && excused.contains("though unsigned"),
+        "{excused}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use notme_verifier::{
     Code, Policy, Trust, load,
     trust::{Authority, Fault, PinKind},
 };
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::world::{
     assert_accepted, assert_code, authority, bound_commit, judge_by, judge_in, payload,
@@ -191,6 +192,10 @@ fn a_policy_that_cannot_be_read_is_an_error_and_no_default() {
     assert_eq!(load::policy(&path).unwrap_err().code(), "policy-unreadable");
     std::fs::write(&path, "skew_seconds = 5\n").unwrap();
     assert_eq!(load::policy(&path).unwrap().skew_seconds(), 5);
+    // Nobody waits for what somebody may write.
+    std::fs::remove_file(&path).unwrap();
+    mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+    assert_eq!(load::policy(&path).unwrap_err().code(), "policy-unreadable");
 }
 
 #[test]

@@ -124,8 +124,14 @@ impl World {
         let selection = repository.select_all().unwrap();
         let suspicions = vec![Suspicion::of(what, since, &trust).unwrap()];
         let tip = repository.head().unwrap();
-        let radius =
-            Radius::find(&repository, &selection, &judge, None, (suspicions, tip)).unwrap();
+        let radius = Radius::find(
+            &repository,
+            &selection,
+            (&judge, None),
+            None,
+            (suspicions, tip),
+        )
+        .unwrap();
         let (mut json, mut text) = (Vec::new(), Vec::new());
         write_radius_json(&radius, &mut json).unwrap();
         write_radius_text(&radius, &mut text).unwrap();

@@ -14,6 +14,7 @@ use notme_verifier::{
     repository::{ObjectId, RepositoryError, Selection},
     verify_range,
 };
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::world::{authority, bound_commit, floor, trust};
 
@@ -856,6 +857,18 @@ fn a_damaged_shallow_list_is_an_error() {
 }
 
 #[test]
+fn a_shallow_list_that_is_a_pipe_is_an_error_and_no_wait() {
+    let git = Git::new();
+    line(&git);
+    mkfifoat(CWD, git.path().join(".git/shallow"), Mode::RWXU).unwrap();
+    let repository = open(&git);
+    assert!(matches!(
+        repository.shallow_boundary(),
+        Err(RepositoryError::Shallow(_))
+    ));
+}
+
+#[test]
 fn no_repository_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let error = Repository::discover(directory.path()).unwrap_err();
@@ -969,5 +982,5 @@ fn a_hundred_thousand_commits_deep_and_tags_of_tags_need_no_stack() {
         });
     let (whole, tags) = judged.unwrap().join().unwrap();
     assert_eq!(whole, 99_999);
-    assert_eq!(tags, [Some(Code::Unsigned)]);
+    assert_eq!(tags, [Some(Code::Unsigned); 200]);
 }

@@ -218,6 +218,13 @@ fn bytes_that_move_a_cursor_are_escaped() {
         escape("\u{202e}evil\u{200b}\u{7f}\u{9b}"),
         "\\u{202e}evil\\u{200b}\\u{7f}\\u{9b}"
     );
+    // Those of the Arabic, soft hyphens, annotations, and tags: a text that nobody sees.
+    for hidden in [
+        "ad", "61c", "180e", "fff9", "fffa", "fffb", "e0001", "e0041", "e007f",
+    ] {
+        let c = char::from_u32(u32::from_str_radix(hidden, 16).unwrap()).unwrap();
+        assert_eq!(escape(&format!("a{c}b")), format!("a\\u{{{hidden}}}b"));
+    }
     assert_eq!(escape("plain ä 中"), "plain ä 中");
     let root = Mint::ca("evil\u{1b}]0;pwned\u{7}", 0x51, None).self_signed();
     let leaf = Mint::new("evil\u{1b}[31m", 0x61).signed_by(&root);

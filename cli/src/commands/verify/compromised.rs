@@ -9,7 +9,7 @@ use std::{
 use notme_attest::{Attestations, Store, verify::Asked};
 use notme_core::time::UnixTime;
 use notme_verifier::{
-    Cache, Judge, Repository,
+    Cache, Judge, Policy, Repository,
     radius::{ExposedStatement, Radius},
     report::{write_radius_json, write_radius_text},
     repository::{ObjectId, Selection},
@@ -41,6 +41,14 @@ pub(super) fn run(
     let suspicions = suspicions(grounds, arguments)?;
     let (selection, tip) = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
+    // Whoever hears of a thief takes the key's authority out of the policy first.
+    let all =
+        (!grounds.policy().names_all(grounds.trust())).then(|| Policy::from_trust(grounds.trust()));
+    let beyond = all.as_ref().map(|policy| {
+        let beyond = Judge::new(policy, grounds.trust(), grounds.now());
+        beyond.remembering(cache.cloned()).stopping_with(&judge)
+    });
+    let judges = (&judge, beyond.as_ref());
     let listening = interrupt::stops(judge.stopper())?;
     let counter = repository.counter(&selection);
     let kept = kept_in(repository)?;
@@ -49,14 +57,14 @@ pub(super) fn run(
             Radius::find(
                 repository,
                 &selection,
-                &judge,
+                judges,
                 statements,
                 (suspicions, tip),
             )
         })
     })?;
     listening.end();
-    let statements = statements(kept, &judge, &radius)?;
+    let statements = statements(kept, beyond.as_ref().unwrap_or(&judge), &radius)?;
     let radius = radius.with_statements(statements);
     let mut out = BufWriter::new(io::stdout().lock());
     write(&radius, &mut out)?;

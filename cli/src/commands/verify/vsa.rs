@@ -6,8 +6,11 @@ use notme_attest::{
     make::{self, Revision},
     predicate::{Summary, VerificationResult, Verifier},
 };
-use notme_core::json::Object;
-use notme_verifier::{Outcome, Repository};
+use notme_core::{
+    json::Object,
+    object::{parse_tag, split},
+};
+use notme_verifier::{Outcome, Repository, repository::ObjectId};
 use serde_json::{Value, json};
 
 use crate::{arguments::Verify, commands::attest::Hand, failure::Failure, git, home::Home};
@@ -65,18 +68,21 @@ pub(super) fn write(
     Ok(to.write_all(&bundle)?)
 }
 
-/// Returns what the selection names: a summary of a range speaks of its end.
+/// Returns what the selection names: a summary of a range speaks of its end. Of the refs that name
+/// it, only the one that it was judged for is listed: another may have other rules.
 fn revisions(repository: &Repository, verdicts: &Outcome) -> Result<Vec<Revision>, Failure> {
     let names = repository.names()?;
     let mut revisions = Vec::new();
     for tip in verdicts.tips() {
-        let algorithm = match tip.kind() {
-            Some("commit") => "gitCommit",
-            Some("tag") => "gitTag",
+        let (algorithm, judged_for) = match tip.kind() {
+            Some("commit") => ("gitCommit", verdicts.reference().map(str::to_owned)),
+            Some("tag") => ("gitTag", own_name(repository, tip.id())?),
             // Neither can be signed, nor summed up.
             Some(_) | None => continue,
         };
-        let references = names.iter().filter(|(_, id)| *id == tip.id());
+        let references = names
+            .iter()
+            .filter(|(name, id)| *id == tip.id() && judged_for.as_ref() == Some(name));
         revisions.push(Revision {
             id: tip.id().to_string(),
             algorithm,
@@ -84,6 +90,19 @@ fn revisions(repository: &Repository, verdicts: &Outcome) -> Result<Vec<Revision
         });
     }
     Ok(revisions)
+}
+
+/// Returns the ref that a tag is for, whoever else names it: that of the name in it.
+fn own_name(repository: &Repository, tag: ObjectId) -> Result<Option<String>, Failure> {
+    let (kind, raw) = repository.read(tag)?;
+    let object = split(kind, &raw, repository.hash()).ok();
+    let fields = object.and_then(|object| {
+        parse_tag(object.payload())
+            .ok()
+            .map(|it| it.name().to_vec())
+    });
+    let name = fields.and_then(|name| String::from_utf8(name).ok());
+    Ok(name.map(|name| format!("refs/tags/{name}")))
 }
 
 /// Names the repository as SLSA does.
