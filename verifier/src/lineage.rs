@@ -17,7 +17,7 @@ mod settled;
 
 use std::{
     cell::OnceCell,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -28,7 +28,7 @@ use self::settled::{Ended, Settled};
 use crate::{
     cache::Cache,
     judge::{Examined, Judge, Judgement},
-    order::{self, Order},
+    order::{self, Order, index},
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
@@ -209,12 +209,48 @@ struct Judged {
     of_main: Option<Option<Arc<InForce>>>,
     /// What goes on from there.
     onward: HashSet<ObjectId>,
+    /// The last that were accepted.
+    newest: Vec<ObjectId>,
 }
 
 impl Judged {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
+    }
+
+    /// Tells whether a commit was accepted by the trust root's policy without descending from it.
+    fn is_beside_root(&self, id: &ObjectId) -> bool {
+        matches!(self.state(id), Some(State::Accepted(course)) if !course.descends)
+    }
+
+    /// Finds the last that were accepted at the ends of what is asked about, but for those that
+    /// another one descends from.
+    fn find_newest(&mut self, graph: &Graph, ends: &BTreeSet<ObjectId>) {
+        let nodes = graph.nodes();
+        let mut reached = vec![false; nodes.len()];
+        let mut sought = reached.clone();
+        for number in graph.children_first() {
+            let Some(node) = nodes.get(number) else {
+                continue;
+            };
+            let is = |flags: &[bool]| flags.get(number) == Some(&true);
+            let parents = if is(&reached) {
+                &mut reached
+            } else if !is(&sought) && !ends.contains(&node.id) {
+                continue;
+            } else if let Some(State::Accepted(_)) = self.state(&node.id) {
+                self.newest.push(node.id);
+                &mut reached
+            } else {
+                &mut sought
+            };
+            for parent in node.parents.as_deref().unwrap_or_default() {
+                if let Some(parent) = parents.get_mut(index(*parent)) {
+                    *parent = true;
+                }
+            }
+        }
     }
 }
 
@@ -323,7 +359,7 @@ impl<'a> Lineage<'a> {
         let strong = verify::date(&mut graph, times);
         let order = verify::order(&graph, &strong, judge);
         let ground = Ground::new(self.repository, &graph, statements, selection);
-        let policies = self.excusing(&graph, &judged);
+        let policies = self.excusing(&judged);
         let policies = policies.values().map(|it| it.judge.policy()).collect();
         let excuses = Excuses::new(self.repository, policies, self.policies.now);
         let mut telling = Telling::new(self.repository, selection, judge, take)?;
@@ -332,36 +368,47 @@ impl<'a> Lineage<'a> {
                 continue;
             };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
+            // Of a tag, what it is on.
+            let commit = match node.kind() {
+                Some("commit") => Ok(node.id),
+                _ => self.repository.peel(node.id),
+            };
+            let at = (number, node.id);
             let judgement = match others.get(&place) {
                 None => judged.judgements.remove(&node.id),
                 Some(examined) => {
-                    Some(self.judge_other(&ground, (number, node.id), (examined, order), &judged))
+                    Some(self.judge_other(&ground, at, (examined, order), &commit, &judged))
                 }
             };
             let Some(judgement) = judgement else {
                 continue;
             };
-            let judgement = self.hold(&ground, (number, node.id), judgement, &judged);
+            let judgement = self.hold(&ground, at, judgement, &judged);
             let mut object = JudgedObject::new(node, judgement);
             excuses.excuse(&mut object)?;
+            if object.judgement().verdict() == Verdict::Accepted
+                && commit.is_ok_and(|commit| judged.is_beside_root(&commit))
+            {
+                telling.count_beside_root();
+            }
             telling.tell(object)?;
         }
         telling.end()
     }
 
-    /// Returns the policies that make exceptions for what is asked about: what the policy of a main
-    /// branch has taken back excuses nobody beside it.
-    fn excusing(&self, graph: &Graph, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
+    /// Returns the policies that make exceptions for what is asked about: the trust root's and the
+    /// newest, since an older one may have made what was taken back. So what the policy of a main
+    /// branch has taken back excuses nobody beside it, either.
+    fn excusing(&self, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
         };
         let first = first.map(|it| (it.blob, Arc::clone(it)));
         let mut policies: HashMap<_, _> = first.into_iter().collect();
-        for place in 0..graph.len() {
-            if let Some((_, node)) = graph.at(place)
-                && let Some(State::Accepted(course)) = judged.state(&node.id)
-                && (judged.of_main.is_none() || judged.onward.contains(&node.id))
+        for id in &judged.newest {
+            if let Some(State::Accepted(course)) = judged.state(id)
+                && (judged.of_main.is_none() || judged.onward.contains(id))
             {
                 policies.insert(course.policy.blob, course.policy);
             }
@@ -376,10 +423,15 @@ impl<'a> Lineage<'a> {
         statements: Option<&dyn Statements>,
     ) -> Result<Judged, RepositoryError> {
         let main = selection.main().map(|main| main.tip);
-        let tips = selection.tips().chain(main);
-        let tips = tips.filter_map(|id| self.repository.peel(id).ok());
+        let peel = |id| self.repository.peel(id).ok();
+        let ends: BTreeSet<_> = selection.tips().filter_map(peel).collect();
+        let tips = ends.iter().copied().chain(main.and_then(peel));
         let beyond = Selection::of(tips, [self.root]);
-        let settled = self.settled(selection)?;
+        // Which of several reaches another is seen by walking all the way.
+        let settled = match ends.len() {
+            ..=1 => self.settled(selection)?,
+            _ => None,
+        };
         let ended = settled.as_ref().map(Settled::ended);
         let mut walk = self
             .repository
@@ -431,6 +483,7 @@ impl<'a> Lineage<'a> {
             let strong = order::latest_strong(graph.nodes().len(), placed);
             self.keep(&graph, &judged, &strong, selection);
         }
+        judged.find_newest(&graph, &ends);
         if let Some(tip) = main {
             judged.of_main = Some(match judged.state(&tip) {
                 Some(State::Accepted(course)) => Some(course.policy),
@@ -543,17 +596,20 @@ impl<'a> Lineage<'a> {
         ground: &Ground<'_>,
         at: (usize, ObjectId),
         (examined, order): (&Examined, Order),
+        commit: &Result<ObjectId, RepositoryError>,
         judged: &Judged,
     ) -> Judgement {
         let (number, id) = at;
-        let state = self.repository.peel(id).ok();
-        let state = state.and_then(|commit| judged.state(&commit));
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
         };
         let refused = |code: Code| decide(self.judge(), examined, Some(code.into()));
-        match state {
+        let commit = match commit {
+            Ok(commit) => commit,
+            Err(error) => return decide(self.judge(), examined, Some(leads_nowhere(error))),
+        };
+        match judged.state(commit) {
             Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
                 let judge = &course.policy.judge;
                 let examined = self.examine_again(id, ground.parents(number), judge);
@@ -897,6 +953,17 @@ impl State {
 fn main_is_not_accepted() -> Refusal {
     let detail = "the end of the main branch is not accepted itself";
     Refusal::new(Code::ParentNotAccepted, detail)
+}
+
+/// Says on what a tag stands whose commit was not found.
+fn leads_nowhere(error: &RepositoryError) -> Refusal {
+    match error {
+        RepositoryError::NotSignable(_) => {
+            let detail = "the tag leads to a tree or a file, for which no policy is in force";
+            Refusal::new(Code::ParentNotAccepted, detail)
+        }
+        error => Refusal::new(Code::ObjectMissing, format!("the tag leads to it: {error}")),
+    }
 }
 
 /// No end.

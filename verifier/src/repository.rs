@@ -16,7 +16,8 @@ mod tree;
 mod walk;
 
 use std::{
-    collections::HashSet,
+    cell::RefCell,
+    collections::{HashMap, HashSet},
     fs::metadata,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -25,7 +26,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::{Find as _, tag::ref_iter::Token},
+    objs::{Kind, TagRefIter, tag::ref_iter::Token},
     remote::Direction,
     revision::plumbing::{Spec, merge_base},
     revwalk::Graph as CommitGraph,
@@ -54,6 +55,9 @@ pub struct Repository {
     inner: gix::Repository,
     objects: Objects,
     hash: HashKind,
+    /// Where tags lead that were followed; an error is what is missing there. However long a chain
+    /// of tags is, and however many refs lead into it, it is followed once.
+    tags: RefCell<HashMap<ObjectId, Result<Option<ObjectId>, ObjectId>>>,
 }
 
 impl Repository {
@@ -93,6 +97,7 @@ impl Repository {
             inner,
             objects,
             hash,
+            tags: RefCell::default(),
         })
     }
 
@@ -343,7 +348,7 @@ impl Repository {
         std::iter::from_fn(move || {
             let id = next.take()?;
             let kind = self.objects.kind(id);
-            if kind.is_some_and(|kind| kind != gix::objs::Kind::Tag) {
+            if kind.is_some_and(|kind| kind != Kind::Tag) {
                 return None;
             }
             next = self.target_of_tag(id);
@@ -354,12 +359,12 @@ impl Repository {
     /// Returns what a tag names, if it is here or said to be a tag.
     fn target_of_tag(&self, tag: ObjectId) -> Option<ObjectId> {
         let (_, raw) = self.read(tag).ok()?;
-        let mut fields = gix::objs::TagRefIter::from_bytes(&raw, self.inner.object_hash());
+        let mut fields = TagRefIter::from_bytes(&raw, self.inner.object_hash());
         let Token::Target { id } = fields.next()?.ok()? else {
             return None;
         };
         let named = fields.next()?.ok()?;
-        let is_tag = matches!(named, Token::TargetKind(gix::objs::Kind::Tag));
+        let is_tag = matches!(named, Token::TargetKind(Kind::Tag));
         (is_tag || self.objects.kind(id).is_some()).then_some(id)
     }
 
@@ -379,12 +384,12 @@ impl Repository {
         let mut tags = Vec::new();
         for tip in tips {
             match self.objects.kind(*tip) {
-                Some(gix::objs::Kind::Tag) => {
+                Some(Kind::Tag) => {
                     tags.push(*tip);
                     commits.extend(self.peel_any(*tip)?);
                 }
-                Some(gix::objs::Kind::Commit) | None => commits.push(*tip),
-                Some(gix::objs::Kind::Tree | gix::objs::Kind::Blob) => {
+                Some(Kind::Commit) | None => commits.push(*tip),
+                Some(Kind::Tree | Kind::Blob) => {
                     return Err(RepositoryError::NotSignable(*tip));
                 }
             }
@@ -711,26 +716,35 @@ impl Repository {
         self.peel_any(id)?.ok_or(RepositoryError::NotSignable(id))
     }
 
-    /// Follows tags; `None` when they end at a tree or a file.
+    /// Follows tags, however many; `None` when they end at a tree or a file.
     fn peel_any(&self, id: ObjectId) -> Result<Option<ObjectId>, RepositoryError> {
-        let mut id = id;
-        let mut raw = Vec::new();
-        for _ in 0..TAG_DEPTH_MAX {
-            let data = match self.objects.try_find(&id, &mut raw) {
-                Ok(Some(data)) => data,
-                Ok(None) | Err(_) => return Err(RepositoryError::Missing(id)),
-            };
-            match data.kind {
-                gix::objs::Kind::Commit => return Ok(Some(id)),
-                gix::objs::Kind::Tree | gix::objs::Kind::Blob => return Ok(None),
-                gix::objs::Kind::Tag => {
-                    id = gix::objs::TagRefIter::from_bytes(data.data, data.object_hash)
-                        .target_id()
-                        .map_err(|_| RepositoryError::Missing(id))?;
-                }
+        let mut at = id;
+        let mut passed = Vec::new();
+        let end = loop {
+            if let Some(end) = self.tags.borrow().get(&at) {
+                break *end;
             }
-        }
-        Err(RepositoryError::NotSignable(id))
+            match self.object(at) {
+                Content::Raw(ObjectKind::Commit, _)
+                | Content::Known(ObjectKind::Commit, _)
+                | Content::TooLarge(Kind::Commit) => break Ok(Some(at)),
+                Content::Unsignable(_) => break Ok(None),
+                Content::Raw(ObjectKind::Tag, raw) => {
+                    let Ok(target) = TagRefIter::from_bytes(&raw, at.kind()).target_id() else {
+                        break Err(at);
+                    };
+                    passed.push(at);
+                    at = target;
+                }
+                Content::Known(ObjectKind::Tag, _)
+                | Content::TooLarge(_)
+                | Content::Damaged(_)
+                | Content::Missing(_) => break Err(at),
+            }
+        };
+        let passed = passed.into_iter().map(|tag| (tag, end));
+        self.tags.borrow_mut().extend(passed);
+        end.map_err(RepositoryError::Missing)
     }
 
     fn parents(&self, commit: ObjectId) -> Result<Vec<ObjectId>, RepositoryError> {
@@ -769,6 +783,3 @@ impl Counter {
         Some(count)
     }
 }
-
-/// Tags of tags of tags end somewhere, or are not meant seriously.
-const TAG_DEPTH_MAX: usize = 16;

@@ -81,6 +81,8 @@ pub struct Outcome {
     /// The policies that judged, and how many objects each.
     pub(crate) policies: BTreeMap<Arc<str>, usize>,
     pub(crate) ignored: Vec<Ignored>,
+    /// How many were accepted beside the trust root.
+    beside_root: usize,
     pub(crate) shallow: Vec<ObjectId>,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
@@ -214,6 +216,12 @@ impl Outcome {
     /// Returns what there is in the repository by which git would have shown other objects.
     pub fn ignored(&self) -> &[Ignored] {
         &self.ignored
+    }
+
+    /// Returns how many accepted objects neither descend from the trust root nor lie before it, so
+    /// that its policy judged them.
+    pub fn beside_root(&self) -> usize {
+        self.beside_root
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -645,6 +653,11 @@ impl<'t, E> Telling<'t, E> {
         }
     }
 
+    /// Counts an object that was accepted beside the trust root.
+    pub(crate) fn count_beside_root(&mut self) {
+        self.outcome.beside_root += 1;
+    }
+
     pub(crate) fn end(mut self) -> Result<Outcome, E> {
         self.flush()?;
         Ok(self.outcome)
@@ -674,6 +687,7 @@ impl Outcome {
             codes: Vec::new(),
             policies: BTreeMap::new(),
             ignored: Ignored::all(repository),
+            beside_root: 0,
             shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),

@@ -280,3 +280,37 @@ fn tags_in_tags_and_in_merges_are_told() {
     let line = format!("since      {}  tag in the merge  merged\n", &merge[..10]);
     assert!(told(&output).contains(&line), "{}", told(&output));
 }
+
+/// Whoever may push a ref keeps nobody from looking at the others.
+#[test]
+fn a_tag_that_leads_nowhere_stops_no_audit() {
+    let world = World::initialised();
+    let commit = world.signed_commit("a");
+    let tag = |target: &str, kind: &str| {
+        let raw =
+            format!("object {target}\ntype {kind}\ntag t\ntagger A <a@b.invalid> 1 +0000\n\nx\n");
+        world.write_object_unchecked("tag", raw.as_bytes())
+    };
+    let mut deep = tag(&commit, "commit");
+    for _ in 0..40 {
+        deep = tag(&deep, "tag");
+    }
+    world.git_ok(&["update-ref", "refs/tags/deep", &deep]);
+    let (exit, report) = radius(&world, &["--compromised", "embedded"]);
+    assert_eq!(exit, Some(1), "{report}");
+    let deep = report["references"].as_array().unwrap();
+    let deep = deep.iter().find(|it| it["name"] == "refs/tags/deep");
+    assert_eq!(deep.unwrap()["reaches"], true);
+    assert_eq!(world.verdicts(&["--all"]).0, Some(0));
+    let lost = tag(&"1".repeat(40), "commit");
+    world.git_ok(&["update-ref", "refs/tags/lost", &lost]);
+    let (exit, report) = radius(&world, &["--compromised", "embedded"]);
+    assert_eq!(exit, Some(1), "{report}");
+    assert_eq!(report["complete"], false);
+    let nobody = "0".repeat(32);
+    assert_eq!(radius(&world, &["--compromised", &nobody]).0, Some(3));
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(exit, Some(3), "{document}");
+    assert_eq!(document["summary"]["accepted"], 1);
+    assert_eq!(document["summary"]["undecided"], 1);
+}

@@ -117,6 +117,17 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
         "{}",
         told(&output)
     );
+    let note = "without descending from the trust root";
+    let output = world.notme(&["verify", "--all", "--trust-root", &root]);
+    assert!(!told(&output).contains(note), "{}", told(&output));
+    let main = world.git_ok(&["symbolic-ref", "--short", "HEAD"]);
+    world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
+    world.git_ok(&["rm", "-q", "-r", "-f", "."]);
+    world.signed_commit("o");
+    let output = world.notme(&["verify", "--trust-root", &root]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains(note), "{}", told(&output));
+    world.git_ok(&["checkout", "-q", &main]);
     world.commit("c", "c");
     world.signed_commit("d");
     let code = |revision: &str| world.code(revision, &["--trust-root", &root]);

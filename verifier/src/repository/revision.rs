@@ -19,21 +19,29 @@ impl Repository {
     }
 
     /// Returns the full name of the branch or tag at the end of a text; a remote-tracking branch
-    /// stands for the branch that it tracks.
+    /// stands for the branch that a configured remote fetches there. Of two sides it is none: not
+    /// all that they have is for one ref.
     pub(super) fn reference_in(&self, text: &str) -> Option<String> {
+        if text.contains("...") {
+            return None;
+        }
         let end = text.rsplit("..").next()?.trim_start_matches('.');
         let name = end.get(..end.find(['~', '^']).unwrap_or(end.len()))?;
         let full = match name {
             "" | "@" | "HEAD" => self.inner.head_name().ok()??,
             name => self.inner.try_find_reference(name).ok()??.name().to_owned(),
         };
-        let full = full.as_bstr().to_str_lossy().into_owned();
-        let tracked = full.strip_prefix("refs/remotes/");
-        match tracked.map(|rest| rest.split_once('/')) {
-            Some(Some((_, branch))) => Some(format!("refs/heads/{branch}")),
-            Some(None) => None,
-            None => Some(full),
-        }
+        let full = match full.as_bstr().starts_with(b"refs/remotes/") {
+            true => {
+                let name = full.as_ref();
+                let tracked = self
+                    .inner
+                    .upstream_branch_and_remote_for_tracking_branch(name);
+                tracked.ok()??.0
+            }
+            false => full,
+        };
+        Some(full.as_bstr().to_str_lossy().into_owned())
     }
 
     /// Resolves a text that names one object.

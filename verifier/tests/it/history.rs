@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use notme_core::{key::sha256, terms::Terms};
+use notme_core::{armor::armor, key::sha256, terms::Terms};
 use notme_testkit::{
     cast::{LeafSpec, TRUST_DOMAIN},
     clock::NOW,
@@ -116,6 +116,21 @@ impl History {
                 .sign_commit(&payload, at),
         };
         self.git.write_commit_object(&raw)
+    }
+
+    /// Makes a tag of something, signed by somebody.
+    pub(crate) fn tag(&self, who: &str, target: &str, kind: &str) -> String {
+        let payload = format!(
+            "object {target}\ntype {kind}\ntag v1\ntagger A <a@example.invalid> {} +0000\n\none\n",
+            NOW.secs()
+        );
+        let session = authority().leaf(&LeafSpec {
+            identity: identity(who).parse().unwrap(),
+            ..LeafSpec::bound_to(payload.as_bytes())
+        });
+        let signature = armor(&session.sign_cms(payload.as_bytes(), NOW));
+        let raw = format!("{payload}{signature}");
+        self.git.write_object_unchecked("tag", raw.as_bytes())
     }
 
     pub(crate) fn open(&self) -> Repository {

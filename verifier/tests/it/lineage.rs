@@ -1,6 +1,6 @@
 //! The repository's own policy: the parent's judges the child, from a trust root on.
 
-use notme_core::{armor::armor, object::ObjectKind};
+use notme_core::object::ObjectKind;
 use notme_testkit::clock::NOW;
 use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError};
 
@@ -198,19 +198,7 @@ fn a_tag_is_judged_by_the_policy_of_what_it_names() {
     let root = history.commit(&[], "nobody", &[(POLICY, &before)]);
     let added = history.commit(&[&root], "alice", &[(POLICY, &after)]);
     let refused = history.commit(&[&added], "mallory", &[(POLICY, &after)]);
-    let tag = |target: &str| {
-        let payload = format!(
-            "object {target}\ntype commit\ntag v1\ntagger B <b@example.invalid> {} +0000\n\none\n",
-            NOW.secs()
-        );
-        let session = crate::world::authority().leaf(&notme_testkit::cast::LeafSpec {
-            identity: crate::history::identity("bob").parse().unwrap(),
-            ..notme_testkit::cast::LeafSpec::bound_to(payload.as_bytes())
-        });
-        let signature = armor(&session.sign_cms(payload.as_bytes(), NOW));
-        let raw = format!("{payload}{signature}");
-        history.git.write_object_unchecked("tag", raw.as_bytes())
-    };
+    let tag = |target: &str| history.tag("bob", target, "commit");
     let judged = |id: &str| {
         let repository = history.open();
         let selection = repository.select(id).unwrap();
@@ -221,6 +209,48 @@ fn a_tag_is_judged_by_the_policy_of_what_it_names() {
     assert_eq!(judged(&tag(&added)), "accepted");
     assert_eq!(judged(&tag(&root)), "not-authorised");
     assert_eq!(judged(&tag(&refused)), "parent-not-accepted");
+}
+
+/// Returns the verdict on an object that is selected alone.
+fn code_alone(history: &History, root: &str, id: &str) -> String {
+    let repository = history.open();
+    let selection = repository.select(id).unwrap();
+    let outcome = history.judge(&repository, root, &selection, None).unwrap();
+    code_of(&outcome, id)
+}
+
+#[test]
+fn tags_of_tags_stand_on_the_commit_however_deep() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let good = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "a")]);
+    let refused = history.commit(&[&root], "nobody", &[(POLICY, &text), ("b", "b")]);
+    let (mut on_good, mut on_refused, mut kind) = (good, refused, "commit");
+    for depth in 1..=40 {
+        on_good = history.tag("alice", &on_good, kind);
+        on_refused = history.tag("alice", &on_refused, kind);
+        kind = "tag";
+        if [1, 15, 16, 17, 40].contains(&depth) {
+            assert_eq!(code_alone(&history, &root, &on_good), "accepted");
+            let code = code_alone(&history, &root, &on_refused);
+            assert_eq!(code, "parent-not-accepted", "{depth}");
+        }
+    }
+}
+
+#[test]
+fn a_tag_of_what_is_no_commit_here_stands_on_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let of_missing = history.tag("alice", &"1".repeat(40), "commit");
+    let nested = history.tag("alice", &of_missing, "tag");
+    for id in [&of_missing, &nested] {
+        assert_eq!(code_alone(&history, &root, id), "object-missing");
+    }
+    let of_tree = history.tag("alice", &history.tree(&[("a", "a")]), "tree");
+    assert_eq!(code_alone(&history, &root, &of_tree), "parent-not-accepted");
 }
 
 #[test]
@@ -309,6 +339,63 @@ fn a_later_policy_excuses_and_does_not_let_in() {
     let child = history.commit(&[&bad], "alice", &[(POLICY, &text)]);
     let outcome = history.try_verify(&root, &[&merge, &child], None).unwrap();
     assert_eq!(code_of(&outcome, &child), "parent-not-accepted");
+}
+
+#[test]
+fn what_the_newest_policy_took_back_excuses_nobody() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let bad = history.commit(&[&root], "mallory", &[(POLICY, &text), ("a", "a")]);
+    let exception = format!(
+        "{text}[[exception]]\nobject = \"{bad}\"\nreason = \"x\"\nuntil = \"2100-01-01T00:00:00Z\"\n"
+    );
+    for excusing in [exception, format!("baseline = [\"{bad}\"]\n{text}")] {
+        let made = history.commit(&[&root], "alice", &[(POLICY, &excusing), ("b", "b")]);
+        let files = |text| [(POLICY, text), ("a", "a"), ("b", "b")];
+        let merge = history.commit(&[&made, &bad], "alice", &files(&excusing));
+        assert_eq!(history.verify(&root, &merge).exit_code(), 0);
+        let taken_back = history.commit(&[&merge], "alice", &files(&text));
+        let outcome = history.verify(&root, &taken_back);
+        assert_eq!(code_of(&outcome, &bad), "not-authorised");
+        assert_eq!(code_of(&outcome, &taken_back), "accepted");
+        // Nor does a ref bring it back that stayed behind.
+        for tips in [[&*taken_back, &merge], [&merge, &taken_back]] {
+            let outcome = history.try_verify(&root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+        }
+        // Somebody's commit on top, which is not accepted, takes nothing away.
+        let stray = history.commit(&[&merge], "mallory", &files(&text));
+        for tips in [&[&*stray][..], &[&merge, &stray]] {
+            let outcome = history.try_verify(&root, tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "accepted");
+            assert_eq!(code_of(&outcome, &stray), "not-authorised");
+        }
+    }
+}
+
+#[test]
+fn what_was_accepted_beside_the_trust_root_is_told() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let ancient = history.commit(&[], "alice", &[("a", "a")]);
+    let root = history.commit(&[&ancient], "nobody", &[(POLICY, &text)]);
+    let tip = history.commit(&[&root], "alice", &[(POLICY, &text), ("a", "a")]);
+    assert_eq!(history.verify(&root, &tip).beside_root(), 0);
+    let orphan = history.commit(&[], "alice", &[("o", "o")]);
+    let refused = history.commit(&[&orphan], "mallory", &[("o", "p")]);
+    let outcome = history
+        .try_verify(&root, &[&tip, &orphan, &refused], None)
+        .unwrap();
+    assert_eq!(code_of(&outcome, &orphan), "accepted");
+    assert_eq!(outcome.beside_root(), 1);
+    // Of a tag, what it is on.
+    let tag = history.tag("alice", &orphan, "commit");
+    let repository = history.open();
+    let alone = repository.select(&tag).unwrap();
+    let outcome = history.judge(&repository, &root, &alone, None).unwrap();
+    assert_eq!(code_of(&outcome, &tag), "accepted");
+    assert_eq!(outcome.beside_root(), 1);
 }
 
 #[test]

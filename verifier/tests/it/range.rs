@@ -331,6 +331,66 @@ fn a_tag_is_judged_itself_when_it_is_named() {
     );
 }
 
+/// What one ref leads to keeps nobody from the rest.
+#[test]
+fn all_is_judged_whatever_a_tag_leads_to() {
+    let git = Git::new();
+    let line = line(&git);
+    let hidden = commit(&git, &[], HOUR, Signed::Not);
+    let missing = "1".repeat(40);
+    let tag = |target: &str, kind: &str| {
+        let raw =
+            format!("object {target}\ntype {kind}\ntag t\ntagger A <a@b.invalid> 1 +0000\n\nx\n");
+        git.write_object_unchecked("tag", raw.as_bytes())
+    };
+    let mut deep = tag(&hidden, "commit");
+    for _ in 0..100 {
+        deep = tag(&deep, "tag");
+    }
+    let lost = tag(&missing, "commit");
+    git.git_ok(&["update-ref", "refs/tags/deep", &deep]);
+    git.git_ok(&["update-ref", "refs/tags/lost", &lost]);
+    let outcome = verify_all(&git);
+    let mut judged = ids(&outcome);
+    judged.sort();
+    let mut expected = [&line[..], &[hidden.clone(), missing.clone()]].concat();
+    expected.sort();
+    assert_eq!(judged, expected);
+    let code = |id: &str| {
+        let at = ids(&outcome).iter().position(|it| it == id).unwrap();
+        codes(&outcome)[at]
+    };
+    assert_eq!(code(&hidden), Some(Code::Unsigned));
+    assert_eq!(code(&missing), Some(Code::ObjectMissing));
+}
+
+#[test]
+fn the_ref_of_a_range_is_that_of_its_end_and_of_two_sides_none() {
+    let git = Git::new();
+    let line = line(&git);
+    branch(&git, "feat", &line[2]);
+    let clone = git.home().join("clone");
+    let url = format!("file://{}", git.path().display());
+    git.git_ok(&["clone", "--quiet", &url, clone.to_str().unwrap()]);
+    let repository = Repository::discover(&clone).unwrap();
+    let path = clone.to_str().unwrap();
+    git.git_ok(&["-C", path, "update-ref", "refs/remotes/x/feat", &line[2]]);
+    git.git_ok(&["-C", path, "branch", "--quiet", "feat", "origin/feat"]);
+    let reference = |text: &str| {
+        let selection = repository.select(text).unwrap();
+        selection.reference().map(str::to_owned)
+    };
+    let feat = Some("refs/heads/feat".to_owned());
+    assert_eq!(reference("feat"), feat);
+    assert_eq!(reference("main..feat"), feat);
+    assert_eq!(reference("main..origin/feat"), feat);
+    assert_eq!(reference("main...feat"), None);
+    assert_eq!(reference("main..."), None);
+    // No remote of that name fetches it.
+    assert_eq!(reference("x/feat"), None);
+    assert_eq!(reference("main..x/feat"), None);
+}
+
 #[test]
 fn trees_and_files_are_never_signed() {
     let git = Git::new();
