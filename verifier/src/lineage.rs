@@ -686,13 +686,16 @@ impl Step<'_> {
             descends: false,
             until: ALWAYS,
         };
-        let (accepted, footing) = match self.accepted_parents() {
+        let (accepted, mut footing) = match self.accepted_parents() {
             Ok(accepted) => (accepted, None),
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
         let courses = match accepted.is_empty() {
             true => vec![first()],
-            false => self.courses(&accepted),
+            false => self.courses(&accepted).unwrap_or_else(|refusal| {
+                footing = Some(refusal);
+                vec![first()]
+            }),
         };
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         let mut ends = ALWAYS;
@@ -774,7 +777,7 @@ impl Step<'_> {
 
     /// Returns the policies that judge a commit with these parents: each once, and none that
     /// another parent has replaced since they parted.
-    fn courses(&self, accepted: &[(ObjectId, Course)]) -> Vec<Course> {
+    fn courses(&self, accepted: &[(ObjectId, Course)]) -> Result<Vec<Course>, Refusal> {
         let descends = accepted.iter().any(|(_, course)| course.descends);
         let all: Vec<_> = accepted
             .iter()
@@ -782,25 +785,38 @@ impl Step<'_> {
             .collect();
         let mut kept: Vec<_> = all.clone();
         if all.len() <= PARTED_MAX {
+            let mut unknown = None;
             kept.retain(|(id, course)| {
-                let replaced = |other: &&&(ObjectId, Course)| {
-                    other.1.policy.blob != course.policy.blob
-                        && self.had_at_parting((*id, other.0), course.policy.blob)
+                let mut replaced = |other: &&&(ObjectId, Course)| {
+                    let policy = course.policy.blob;
+                    let had = || self.had_at_parting((*id, other.0), policy);
+                    other.1.policy.blob != policy
+                        && had().unwrap_or_else(|refusal| {
+                            unknown = Some(refusal);
+                            false
+                        })
                 };
                 !all.iter().any(|other| replaced(&other))
             });
+            if let Some(refusal) = unknown {
+                return Err(refusal);
+            }
         }
         let kept = if kept.is_empty() { all } else { kept };
         let mut seen = HashSet::new();
         let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
         courses.retain(|course| seen.insert(course.policy.blob));
-        courses
+        Ok(courses)
     }
 
     /// Tells whether two commits had a policy when they parted.
-    fn had_at_parting(&self, (one, other): (ObjectId, ObjectId), policy: ObjectId) -> bool {
-        let bases = self.ground.repository.bases(one, other);
-        !bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy))
+    fn had_at_parting(
+        &self,
+        (one, other): (ObjectId, ObjectId),
+        policy: ObjectId,
+    ) -> Result<bool, Refusal> {
+        let bases = self.ground.repository.bases(one, other)?;
+        Ok(!bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy)))
     }
 
     fn holds(&self, commit: ObjectId, policy: ObjectId) -> bool {

@@ -353,6 +353,29 @@ fn a_trust_root_without_a_policy_is_no_beginning() {
     assert_eq!(error.code(), Some("object-missing"));
 }
 
+/// Which of two policies replaced the other is seen from where they parted.
+#[test]
+fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
+    let history = History::new();
+    let old = policy(&["alice!"]);
+    let new = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let stray = |parent: &str| {
+        let files = [(POLICY, &*old)];
+        let parent = format!("parent {parent}\n");
+        history.commit_altered(&[&root], "nobody", &files, ("parent", &parent))
+    };
+    let merge = |stray: &str| {
+        let main = history.commit(&[&root, stray], "alice", &[(POLICY, &new)]);
+        let branch = history.commit(&[&root], "alice", &[(POLICY, &old), ("a", "a")]);
+        let merge = history.commit(&[&main, &branch], "bob", &[(POLICY, &new), ("a", "a")]);
+        assert_eq!(history.code(&root, &main), "accepted");
+        history.code(&root, &merge)
+    };
+    assert_eq!(merge(&stray(&root)), "accepted");
+    assert_eq!(merge(&stray(&"0".repeat(40))), "object-missing");
+}
+
 /// A clone that ends before the trust root cannot show the way from there.
 #[test]
 fn what_lies_beyond_a_shallow_clone_leaves_its_children_undecided() {
