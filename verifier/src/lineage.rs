@@ -151,14 +151,14 @@ pub struct Lineage<'a> {
     cache: Option<Arc<Cache>>,
 }
 
-/// The policies that were met, and who judges by them. All threads share it.
+/// The policies that were met, and who judges by them or why nobody does. All threads share it.
 #[derive(Debug)]
 struct Policies<'a> {
     trust: &'a Trust,
     now: UnixTime,
     hash: HashKind,
     first: Arc<InForce>,
-    known: Mutex<HashMap<ObjectId, Arc<InForce>>>,
+    known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
 }
 
 /// A policy, and who judges by it.
@@ -642,7 +642,7 @@ impl Policies<'_> {
         match is_full {
             true => lock(&self.known)
                 .get(&entry.id())
-                .cloned()
+                .and_then(|known| known.clone().ok())
                 .unwrap_or_else(first),
             false => self.load(trees, entry).unwrap_or_else(|_| first()),
         }
@@ -659,12 +659,13 @@ impl Policies<'_> {
             return Ok(Arc::clone(&self.first));
         }
         if let Some(known) = lock(&self.known).get(&blob) {
-            return Ok(Arc::clone(known));
+            return known.clone();
         }
-        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()))?;
-        let policy = Arc::new(InForce::new(blob, policy, self.trust, self.now));
-        lock(&self.known).insert(blob, Arc::clone(&policy));
-        Ok(policy)
+        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()));
+        let policy =
+            policy.map(|policy| Arc::new(InForce::new(blob, policy, self.trust, self.now)));
+        lock(&self.known).insert(blob, policy.clone());
+        policy
     }
 }
 
@@ -692,10 +693,7 @@ impl Step<'_> {
         };
         let courses = match accepted.is_empty() {
             true => vec![first()],
-            false => self.courses(&accepted).unwrap_or_else(|refusal| {
-                footing = Some(refusal);
-                vec![first()]
-            }),
+            false => self.courses(&accepted, &mut footing),
         };
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         let mut ends = ALWAYS;
@@ -776,8 +774,12 @@ impl Step<'_> {
     }
 
     /// Returns the policies that judge a commit with these parents: each once, and none that
-    /// another parent has replaced since they parted.
-    fn courses(&self, accepted: &[(ObjectId, Course)]) -> Result<Vec<Course>, Refusal> {
+    /// another parent has replaced since they parted. Where that is not known, `footing` says so.
+    fn courses(
+        &self,
+        accepted: &[(ObjectId, Course)],
+        footing: &mut Option<Refusal>,
+    ) -> Vec<Course> {
         let descends = accepted.iter().any(|(_, course)| course.descends);
         let all: Vec<_> = accepted
             .iter()
@@ -785,28 +787,24 @@ impl Step<'_> {
             .collect();
         let mut kept: Vec<_> = all.clone();
         if all.len() <= PARTED_MAX {
-            let mut unknown = None;
             kept.retain(|(id, course)| {
                 let mut replaced = |other: &&&(ObjectId, Course)| {
                     let policy = course.policy.blob;
                     let had = || self.had_at_parting((*id, other.0), policy);
                     other.1.policy.blob != policy
                         && had().unwrap_or_else(|refusal| {
-                            unknown = Some(refusal);
+                            *footing = Some(refusal);
                             false
                         })
                 };
                 !all.iter().any(|other| replaced(&other))
             });
-            if let Some(refusal) = unknown {
-                return Err(refusal);
-            }
         }
         let kept = if kept.is_empty() { all } else { kept };
         let mut seen = HashSet::new();
         let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
         courses.retain(|course| seen.insert(course.policy.blob));
-        Ok(courses)
+        courses
     }
 
     /// Tells whether two commits had a policy when they parted.
