@@ -151,14 +151,14 @@ pub struct Lineage<'a> {
     cache: Option<Arc<Cache>>,
 }
 
-/// The policies that were met, and who judges by them. All threads share it.
+/// The policies that were met, and who judges by them or why nobody does. All threads share it.
 #[derive(Debug)]
 struct Policies<'a> {
     trust: &'a Trust,
     now: UnixTime,
     hash: HashKind,
     first: Arc<InForce>,
-    known: Mutex<HashMap<ObjectId, Arc<InForce>>>,
+    known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
 }
 
 /// A policy, and who judges by it.
@@ -698,7 +698,7 @@ impl Policies<'_> {
         match is_full {
             true => lock(&self.known)
                 .get(&entry.id())
-                .cloned()
+                .and_then(|known| known.clone().ok())
                 .unwrap_or_else(first),
             false => self.load(trees, entry).unwrap_or_else(|_| first()),
         }
@@ -715,12 +715,13 @@ impl Policies<'_> {
             return Ok(Arc::clone(&self.first));
         }
         if let Some(known) = lock(&self.known).get(&blob) {
-            return Ok(Arc::clone(known));
+            return known.clone();
         }
-        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()))?;
-        let policy = Arc::new(InForce::new(blob, policy, self.trust, self.now));
-        lock(&self.known).insert(blob, Arc::clone(&policy));
-        Ok(policy)
+        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()));
+        let policy =
+            policy.map(|policy| Arc::new(InForce::new(blob, policy, self.trust, self.now)));
+        lock(&self.known).insert(blob, policy.clone());
+        policy
     }
 }
 
@@ -742,13 +743,13 @@ impl Step<'_> {
             descends: false,
             until: ALWAYS,
         };
-        let (accepted, footing) = match self.accepted_parents() {
+        let (accepted, mut footing) = match self.accepted_parents() {
             Ok(accepted) => (accepted, None),
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
         let courses = match accepted.is_empty() {
             true => vec![first()],
-            false => self.courses(&accepted),
+            false => self.courses(&accepted, &mut footing),
         };
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         let mut ends = ALWAYS;
@@ -829,8 +830,12 @@ impl Step<'_> {
     }
 
     /// Returns the policies that judge a commit with these parents: each once, and none that
-    /// another parent has replaced since they parted.
-    fn courses(&self, accepted: &[(ObjectId, Course)]) -> Vec<Course> {
+    /// another parent has replaced since they parted. Where that is not known, `footing` says so.
+    fn courses(
+        &self,
+        accepted: &[(ObjectId, Course)],
+        footing: &mut Option<Refusal>,
+    ) -> Vec<Course> {
         let descends = accepted.iter().any(|(_, course)| course.descends);
         let all: Vec<_> = accepted
             .iter()
@@ -839,9 +844,14 @@ impl Step<'_> {
         let mut kept: Vec<_> = all.clone();
         if all.len() <= PARTED_MAX {
             kept.retain(|(id, course)| {
-                let replaced = |other: &&&(ObjectId, Course)| {
-                    other.1.policy.blob != course.policy.blob
-                        && self.had_at_parting((*id, other.0), course.policy.blob)
+                let mut replaced = |other: &&&(ObjectId, Course)| {
+                    let policy = course.policy.blob;
+                    let had = || self.had_at_parting((*id, other.0), policy);
+                    other.1.policy.blob != policy
+                        && had().unwrap_or_else(|refusal| {
+                            *footing = Some(refusal);
+                            false
+                        })
                 };
                 !all.iter().any(|other| replaced(&other))
             });
@@ -854,9 +864,13 @@ impl Step<'_> {
     }
 
     /// Tells whether two commits had a policy when they parted.
-    fn had_at_parting(&self, (one, other): (ObjectId, ObjectId), policy: ObjectId) -> bool {
-        let bases = self.ground.repository.bases(one, other);
-        !bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy))
+    fn had_at_parting(
+        &self,
+        (one, other): (ObjectId, ObjectId),
+        policy: ObjectId,
+    ) -> Result<bool, Refusal> {
+        let bases = self.ground.repository.bases(one, other)?;
+        Ok(!bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy)))
     }
 
     fn holds(&self, commit: ObjectId, policy: ObjectId) -> bool {

@@ -4,6 +4,7 @@
 //! replace refs and grafts are not followed, the commit-graph file only helps to guess how long a
 //! run takes, and neither the environment nor configuration outside the repository is read.
 
+mod bases;
 mod blame;
 mod changes;
 mod error;
@@ -28,26 +29,29 @@ use gix::{
     bstr::ByteSlice as _,
     objs::{Kind, TagRefIter, tag::ref_iter::Token},
     remote::Direction,
-    revision::plumbing::{Spec, merge_base},
-    revwalk::Graph as CommitGraph,
+    revision::plumbing::Spec,
 };
 use notme_core::{
     object::{HashKind, ObjectKind},
     terms::repository_name,
 };
 
+use self::{
+    bases::{Bases, Unknown},
+    changes::Changes,
+    objects::Objects,
+};
 pub(crate) use self::{
     blame::{Asked, Blame, Blamed},
     changes::Differences,
     tree::{ChangedPaths, Entry, Trees},
     walk::{Content, Found, Graph, Memory, Node, OBJECT_MAX, Remembered, Walk},
 };
-use self::{changes::Changes, objects::Objects};
 pub use self::{
     error::RepositoryError,
     selection::{Main, Selection},
 };
-use crate::{load::check_regular, refusal::Refusal};
+use crate::{load::check_regular, refusal::Refusal, verdict::Code};
 
 /// An open repository.
 #[derive(Debug)]
@@ -292,12 +296,7 @@ impl Repository {
             Spec::Merge { theirs, ours } => {
                 let tips = [self.peel(theirs)?, self.peel(ours)?];
                 let [one, other] = tips;
-                let bases =
-                    self.merge_bases(one, other)
-                        .map_err(|source| RepositoryError::Revision {
-                            revision: text.clone(),
-                            source: Box::new(source),
-                        })?;
+                let bases = self.merge_bases(one, other)?;
                 Ok(Selection::range(text, tips, bases))
             }
             Spec::Exclude(_) => Err(RepositoryError::Nothing(text)),
@@ -415,10 +414,8 @@ impl Repository {
         if ancestor == descendant {
             return Ok(true);
         }
-        let bases = self.merge_bases(ancestor, descendant);
-        Ok(bases
-            .map_err(RepositoryError::References)?
-            .contains(&ancestor))
+        let bases = self.merge_bases(ancestor, descendant)?;
+        Ok(bases.contains(&ancestor))
     }
 
     /// Tells whether a ref stands for another one.
@@ -549,9 +546,10 @@ impl Repository {
         Trees::new(self.objects.clone(), self.inner.object_hash())
     }
 
-    /// Returns the best common ancestors of two commits; none when that cannot be told.
-    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Vec<ObjectId> {
-        self.merge_bases(one, other).unwrap_or_default()
+    /// Returns the best common ancestors of two commits; none when they have nothing in common.
+    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Refusal> {
+        let bases = self.merge_bases(one, other);
+        bases.map_err(|error| Refusal::new(Code::ObjectMissing, error.to_string()))
     }
 
     /// Selects the newest commits that HEAD reaches, each by itself.
@@ -672,11 +670,17 @@ impl Repository {
         }
     }
 
-    fn merge_bases(&self, one: ObjectId, other: ObjectId) -> gix::Result<Vec<ObjectId>> {
-        // Without the commit-graph file, which nothing vouches for.
-        let mut graph = CommitGraph::new(&self.objects, None);
-        let bases = merge_base(one, &[other], &mut graph)?;
-        Ok(bases.map_or_else(Vec::new, |bases| bases.into_iter().collect()))
+    fn merge_bases(
+        &self,
+        one: ObjectId,
+        other: ObjectId,
+    ) -> Result<Vec<ObjectId>, RepositoryError> {
+        let bases = Bases {
+            objects: &self.objects,
+            shallow: self.shallow_boundary()?.into_iter().collect(),
+        };
+        let bases = bases.of(one, other);
+        bases.map_err(|Unknown(commit)| RepositoryError::Before(commit))
     }
 
     /// Returns the refs whose full names begin so, with the object that each names, sorted by name.

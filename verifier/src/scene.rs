@@ -230,7 +230,7 @@ impl<'a> Scene<'a> {
         let trees = &self.ground.trees;
         let of_commit = |id: &ObjectId| trees.of_commit(*id);
         let bases = match parents.as_slice() {
-            [one, other] => self.ground.repository.bases(*one, *other),
+            [one, other] => self.ground.repository.bases(*one, *other)?,
             _ => Vec::new(),
         };
         let parents: Vec<_> = parents.iter().map(of_commit).collect::<Result<_, _>>()?;

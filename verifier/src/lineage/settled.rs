@@ -162,6 +162,11 @@ impl Lineage<'_> {
 
     fn shelf(&self, selection: &Selection) -> Option<Shelf<'_>> {
         let cache = self.cache.as_deref()?;
+        // In a shallow clone a name does not stand for all that a commit goes on from.
+        let boundary = self.repository.shallow_boundary();
+        if !boundary.is_ok_and(|boundary| boundary.is_empty()) {
+            return None;
+        }
         Some(cache.shelf(self.context(selection), id_length(self.policies.hash)))
     }
 

@@ -65,6 +65,9 @@ pub enum RepositoryError {
         /// The last commit that is here.
         boundary: ObjectId,
     },
+    /// From here on nobody knows what two commits have in common.
+    #[error("the history before commit `{0}` is not here or cannot be read")]
+    Before(ObjectId),
     /// The object is a tree or a file, or a tag of one where a commit is needed.
     #[error("object `{0}` is not a commit")]
     NotSignable(ObjectId),
@@ -83,7 +86,9 @@ impl RepositoryError {
         match self {
             Self::TooLarge(_) => Some(Code::ObjectTooLarge.as_str()),
             Self::Damaged(_) => Some(Code::ObjectMalformed.as_str()),
-            Self::Missing(_) | Self::Boundary { .. } => Some(Code::ObjectMissing.as_str()),
+            Self::Missing(_) | Self::Boundary { .. } | Self::Before(_) => {
+                Some(Code::ObjectMissing.as_str())
+            }
             Self::Open { .. }
             | Self::Objects { .. }
             | Self::UnknownHash(_)
@@ -111,6 +116,7 @@ impl RepositoryError {
             | Self::TooLarge(_)
             | Self::Damaged(_)
             | Self::Boundary { .. }
+            | Self::Before(_)
             | Self::References(_)
             | Self::Shallow(_) => None,
         }

@@ -116,10 +116,11 @@ impl Trees {
         if !entry.is_file() {
             return Ok(Err("it is not a file".to_owned()));
         }
-        let bytes = self.read(entry.id, Kind::Blob)?;
-        if bytes.len() > POLICY_MAX {
+        let size = self.objects.size(entry.id).map(usize::try_from);
+        if size.is_some_and(|size| size.map_or(true, |size| size > POLICY_MAX)) {
             return Ok(Err("it is larger than 1 MiB".to_owned()));
         }
+        let bytes = self.read(entry.id, Kind::Blob)?;
         Ok(String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()))
     }
 

@@ -404,6 +404,37 @@ fn a_range_behind_a_trust_root_goes_on_from_what_was_accepted() {
     assert_eq!(judge(Some(cache)), 1);
 }
 
+/// A commit that was accepted with all that is before it is not accepted where that is not here.
+#[test]
+fn a_shallow_clone_takes_nothing_from_a_whole_one_nor_gives_it_anything() {
+    let history = History::new();
+    let rules = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &rules)]);
+    let one = history.commit(&[&root], "alice", &[(POLICY, &rules)]);
+    let two = history.commit(&[&one], "alice", &[(POLICY, &rules), ("a", "a")]);
+    let next = history.commit(&[&two], "alice", &[(POLICY, &rules), ("b", "b")]);
+    let kept = TempDir::new().unwrap();
+    let cache = Arc::new(Cache::new(kept.path().join("cache")));
+    let judge = |boundary: &str, commit: &str, cache: Option<&Arc<Cache>>| {
+        let shallow = history.git.path().join(".git/shallow");
+        fs::write(&shallow, boundary).unwrap();
+        let code = code(&history, (&root, commit), cache, NOW);
+        fs::remove_file(shallow).unwrap();
+        code
+    };
+    assert_eq!(judge(&root, &two, Some(&cache)), "accepted");
+    assert!(!cache_directory_has_files(&kept));
+    assert_eq!(code(&history, (&root, &two), Some(&cache), NOW), "accepted");
+    assert!(cache_directory_has_files(&kept));
+    assert_eq!(judge(&one, &next, None), "parent-undecided");
+    assert_eq!(judge(&one, &next, Some(&cache)), "parent-undecided");
+}
+
+fn cache_directory_has_files(kept: &TempDir) -> bool {
+    let directory = kept.path().join("cache");
+    directory.exists() && !files(&directory).is_empty()
+}
+
 #[test]
 fn what_an_exception_let_in_ends_with_it() {
     let history = History::new();

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use notme_core::{armor::armor, key::sha256, terms::Terms};
+use notme_core::{armor::armor, key::sha256, terms::Terms, time::UnixTime};
 use notme_testkit::{
     cast::{LeafSpec, TRUST_DOMAIN},
     clock::NOW,
@@ -93,29 +93,41 @@ impl History {
         tree: &str,
         terms: Option<Terms>,
     ) -> String {
+        let spec = self.next(parents, who, tree);
+        self.git
+            .write_commit_object(&sign(&spec.payload(), who, spec.at, terms))
+    }
+
+    /// Says what is committed a minute after the last.
+    fn next(&self, parents: &[&str], who: &str, tree: &str) -> CommitSpec {
         *self.minutes.borrow_mut() += 1;
-        let at = NOW.plus(*self.minutes.borrow() * 60);
-        let spec = CommitSpec {
+        CommitSpec {
             parents: parents.iter().map(|parent| (*parent).to_owned()).collect(),
-            at,
+            at: NOW.plus(*self.minutes.borrow() * 60),
             person: format!("{who} <{who}@example.invalid>"),
             ..CommitSpec::new(tree)
-        };
-        let payload = spec.payload();
-        let raw = match who {
-            "nobody" => payload,
-            who => authority()
-                .leaf(&LeafSpec {
-                    identity: identity(who).parse().unwrap(),
-                    not_before: at.plus(-60),
-                    not_after: at.plus(240),
-                    payload_digest: Some(sha256(&payload)),
-                    terms,
-                    ..LeafSpec::default()
-                })
-                .sign_commit(&payload, at),
-        };
-        self.git.write_commit_object(&raw)
+        }
+    }
+
+    /// Makes a commit in which another line stands for the one that begins so, or none; whether git
+    /// would take it or not.
+    pub(crate) fn commit_altered(
+        &self,
+        parents: &[&str],
+        who: &str,
+        files: Files<'_>,
+        (beginning, other): (&str, &str),
+    ) -> String {
+        let spec = self.next(parents, who, &self.tree(files));
+        let payload = String::from_utf8(spec.payload()).unwrap();
+        let lines = payload.split_inclusive('\n');
+        let altered = lines.map(|line| match line.starts_with(beginning) {
+            true => other,
+            false => line,
+        });
+        let payload: String = altered.collect();
+        let raw = sign(payload.as_bytes(), who, spec.at, None);
+        self.git.write_object_unchecked("commit", &raw)
     }
 
     /// Makes a tag of something, signed by somebody.
@@ -179,6 +191,22 @@ impl History {
     pub(crate) fn code(&self, root: &str, tip: &str) -> String {
         code_of(&self.verify(root, tip), tip)
     }
+}
+
+/// Signs a commit as somebody; nobody does not.
+fn sign(payload: &[u8], who: &str, at: UnixTime, terms: Option<Terms>) -> Vec<u8> {
+    if who == "nobody" {
+        return payload.to_owned();
+    }
+    let leaf = authority().leaf(&LeafSpec {
+        identity: identity(who).parse().unwrap(),
+        not_before: at.plus(-60),
+        not_after: at.plus(240),
+        payload_digest: Some(sha256(payload)),
+        terms,
+        ..LeafSpec::default()
+    });
+    leaf.sign_commit(payload, at)
 }
 
 /// The identity of somebody.

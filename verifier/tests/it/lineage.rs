@@ -440,6 +440,64 @@ fn a_trust_root_without_a_policy_is_no_beginning() {
     assert_eq!(error.code(), Some("object-missing"));
 }
 
+/// How long it is stands before its content, which nobody reads: here it is cut off.
+#[test]
+fn a_policy_that_is_too_long_is_refused_unread() {
+    let history = History::new();
+    let good = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &good)]);
+    let long = "#".repeat((1 << 20) + 1);
+    let bad = history.commit(&[&root], "alice", &[(POLICY, &long)]);
+    let after = history.commit(&[&bad], "alice", &[(POLICY, &long), ("a", "a")]);
+    let blob = history
+        .git
+        .git_ok(&["rev-parse", &format!("{bad}:{POLICY}")]);
+    let (directory, name) = blob.split_at(2);
+    let loose = history
+        .git
+        .path()
+        .join(".git/objects")
+        .join(directory)
+        .join(name);
+    // A stored block of zlib, without its end.
+    let header = format!("blob {}\0{}", long.len(), &long[..4096]);
+    let length = u16::try_from(header.len()).unwrap();
+    let mut bytes = vec![0x78, 0x01, 0x00];
+    bytes.extend(length.to_le_bytes());
+    bytes.extend((!length).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    std::fs::remove_file(&loose).unwrap();
+    std::fs::write(&loose, bytes).unwrap();
+    let outcome = history.verify(&root, &after);
+    assert_eq!(code_of(&outcome, &bad), "policy-invalid");
+    let detail = judgement_of(&outcome, &bad).detail().unwrap();
+    assert!(detail.contains("larger than 1 MiB"), "{detail}");
+    assert_eq!(code_of(&outcome, &after), "parent-not-accepted");
+}
+
+/// Which of two policies replaced the other is seen from where they parted.
+#[test]
+fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
+    let history = History::new();
+    let old = policy(&["alice!"]);
+    let new = policy(&["alice!", "bob"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let stray = |parent: &str| {
+        let files = [(POLICY, &*old)];
+        let parent = format!("parent {parent}\n");
+        history.commit_altered(&[&root], "nobody", &files, ("parent", &parent))
+    };
+    let merge = |stray: &str| {
+        let main = history.commit(&[&root, stray], "alice", &[(POLICY, &new)]);
+        let branch = history.commit(&[&root], "alice", &[(POLICY, &old), ("a", "a")]);
+        let merge = history.commit(&[&main, &branch], "bob", &[(POLICY, &new), ("a", "a")]);
+        assert_eq!(history.code(&root, &main), "accepted");
+        history.code(&root, &merge)
+    };
+    assert_eq!(merge(&stray(&root)), "accepted");
+    assert_eq!(merge(&stray(&"0".repeat(40))), "object-missing");
+}
+
 /// A clone that ends before the trust root cannot show the way from there.
 #[test]
 fn what_lies_beyond_a_shallow_clone_leaves_its_children_undecided() {

@@ -24,6 +24,8 @@ kind = "agent"
 identities = ["wimse://test.invalid/agent/bot/*"]
 "#;
 
+const FOR_AGENTS: &str = "[[allow]]\nprincipals = [\"agents\"]\npaths = [\"src/*\"]\n";
+
 /// What somebody is said to have stated about every commit.
 struct Says(Vec<Stated>);
 
@@ -112,17 +114,110 @@ fn a_merge_changes_what_it_does_not_take_as_it_was() {
     let base = history.commit(&[], "alice", &[("auth/a", "1"), ("src/b", "1")]);
     let main = history.commit(&[&base], "alice", &[("auth/a", "2"), ("src/b", "1")]);
     let branch = history.commit(&[&base], "bot", &[("auth/a", "1"), ("src/b", "2")]);
-    let rules = "[[allow]]\nprincipals = [\"agents\"]\npaths = [\"src/*\"]\n";
     let merge = |auth: &str, src: &str| {
         let files = [("auth/a", auth), ("src/b", src)];
         history.commit(&[&branch, &main], "bot", &files)
     };
-    let code = |tip: &str| judged(&history, rules, tip, Vec::new());
+    let code = |tip: &str| judged(&history, FOR_AGENTS, tip, Vec::new());
     assert_eq!(code(&merge("2", "2")), "accepted");
     // The fix of the main line, left out.
     assert_eq!(code(&merge("1", "2")), "not-authorised");
     assert_eq!(code(&merge("3", "2")), "not-authorised");
     assert_eq!(code(&merge("2", "1")), "accepted");
+}
+
+/// One who may not change a file brings back what another took away, by a merge of a branch from
+/// before, which some readers cannot read.
+#[test]
+fn a_merge_brings_nothing_back_whatever_its_branch_looks_like() {
+    let history = History::new();
+    let files = [("auth/a", "1"), ("src/b", "1")];
+    let base = history.commit(&[], "alice", &files);
+    let main = history.commit(&[&base], "alice", &[("src/b", "1")]);
+    for (beginning, other) in [
+        ("author", "author bot <bot@example.invalid> x +0000\n"),
+        ("author", ""),
+        ("committer", "committer bot <bot@example.invalid> x +0000\n"),
+        ("committer", ""),
+    ] {
+        let branch = history.commit_altered(&[&base], "bot", &files, (beginning, other));
+        for parents in [[&*main, &branch], [&branch, &main]] {
+            let code = |files: &[(&str, &str)]| {
+                let merge = history.commit(&parents, "bot", files);
+                judged(&history, FOR_AGENTS, &merge, Vec::new())
+            };
+            assert_eq!(code(&files), "not-authorised", "{beginning} {other}");
+            assert_eq!(code(&files[1..]), "accepted", "{beginning} {other}");
+        }
+    }
+}
+
+/// What a merge changed is seen from where its parents parted, and that is not here.
+#[test]
+fn a_merge_is_undecided_where_it_is_not_known_how_its_parents_parted() {
+    let history = History::new();
+    let files = [("auth/a", "1"), ("src/b", "1")];
+    let first = history.commit(&[], "alice", &files);
+    let base = history.commit(&[&first], "alice", &files);
+    let main = history.commit(&[&base], "alice", &[("src/b", "1")]);
+    let branch = history.commit(&[&base], "bot", &files);
+    let merge = history.commit(&[&main, &branch], "bot", &files);
+    let code = |tip: &str| judged(&history, FOR_AGENTS, tip, Vec::new());
+    assert_eq!(code(&merge), "not-authorised");
+    let shallow = history.git.path().join(".git/shallow");
+    for (boundary, expected) in [
+        (format!("{main}\n{branch}\n"), "object-missing"),
+        (format!("{branch}\n"), "object-missing"),
+        // Both parents are seen to come from there.
+        (format!("{base}\n"), "not-authorised"),
+    ] {
+        std::fs::write(&shallow, boundary).unwrap();
+        assert_eq!(code(&merge), expected);
+    }
+    std::fs::remove_file(&shallow).unwrap();
+    for unreadable in ["x".to_owned(), "0".repeat(40)] {
+        let unreadable = format!("parent {unreadable}\n");
+        let lost = history.commit_altered(&[&base], "bot", &files, ("parent", &unreadable));
+        let branch = history.commit(&[&lost], "bot", &files);
+        let merge = history.commit(&[&main, &branch], "bot", &files);
+        assert_eq!(code(&merge), "object-missing", "{unreadable}");
+    }
+    let (directory, name) = base.split_at(2);
+    let loose = history.git.path().join(".git/objects").join(directory);
+    std::fs::remove_file(loose.join(name)).unwrap();
+    assert_eq!(code(&merge), "object-missing");
+}
+
+#[test]
+fn what_has_nothing_in_common_began_with_nothing() {
+    let history = History::new();
+    let main = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let other = history.commit(&[], "bot", &[("src/b", "1")]);
+    let code = |files: &[(&str, &str)]| {
+        let merge = history.commit(&[&main, &other], "bot", files);
+        judged(&history, FOR_AGENTS, &merge, Vec::new())
+    };
+    assert_eq!(code(&[("auth/a", "1"), ("src/b", "1")]), "accepted");
+    assert_eq!(code(&[("src/b", "1")]), "not-authorised");
+}
+
+/// Of several places at which the parents parted, each counts.
+#[test]
+fn a_file_is_as_it_was_where_each_parting_has_it_so() {
+    let history = History::new();
+    let first = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let one = history.commit(&[&first], "alice", &[("auth/a", "1"), ("src/b", "1")]);
+    let code = |auth: &str| {
+        let other = history.commit(&[&first], "alice", &[("auth/a", auth)]);
+        let files = [("auth/a", auth), ("src/b", "1")];
+        let left = history.commit(&[&one, &other], "alice", &files);
+        let right = history.commit(&[&other, &one], "alice", &files);
+        let fixed = history.commit(&[&left], "alice", &[("auth/a", "3"), ("src/b", "1")]);
+        let merge = history.commit(&[&fixed, &right], "bot", &[("auth/a", "3"), ("src/b", "1")]);
+        judged(&history, FOR_AGENTS, &merge, Vec::new())
+    };
+    assert_eq!(code("1"), "accepted");
+    assert_eq!(code("2"), "not-authorised");
 }
 
 #[test]

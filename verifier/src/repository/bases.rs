@@ -1,0 +1,257 @@
+//! The best common ancestors of two commits: those that `git merge-base --all` finds.
+//!
+//! Of a commit only its parents count. Its date says in which order to look, and nothing more:
+//! neither a date that lies nor one that nobody can read hides an ancestor. Where the parents of a
+//! commit are not known, be it that it is missing, that it cannot be read or that a shallow clone ends
+//! there, what it may have in common with the other side is not known either. That is never taken
+//! for nothing.
+
+use std::collections::{BinaryHeap, HashMap, HashSet, hash_map};
+
+use gix::{ObjectId, objs::CommitRefIter};
+use notme_core::{object::ObjectKind, time::UnixTime};
+
+use super::{objects::Objects, walk::Content};
+
+/// Finds common ancestors.
+pub(super) struct Bases<'r> {
+    pub(super) objects: &'r Objects,
+    /// Where a shallow clone ends.
+    pub(super) shallow: HashSet<ObjectId>,
+}
+
+/// The history before this commit is not known.
+#[derive(Debug)]
+pub(super) struct Unknown(pub(super) ObjectId);
+
+/// More bases than that are not compared with one another. One too many makes more look changed, and
+/// never less.
+const COMPARED_MAX: usize = 16;
+
+/// Which of the two a commit is reached from, as bits.
+const ONE: u8 = 1;
+const OTHER: u8 = 2;
+const BOTH: u8 = ONE | OTHER;
+/// It is reached from a common ancestor, and so is none of the best.
+const BELOW: u8 = 4;
+
+impl Bases<'_> {
+    /// Returns the common ancestors that no other one reaches; none when the two have nothing in
+    /// common.
+    pub(super) fn of(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
+        let mut bases = self.paint(one, &[other])?.common();
+        if (2..=COMPARED_MAX).contains(&bases.len()) {
+            // Dates that lie leave some that are reached from another.
+            let all = bases.clone();
+            bases.retain(|base| {
+                let others: Vec<_> = all.iter().copied().filter(|it| it != base).collect();
+                let painted = self.paint(*base, &others);
+                !painted.is_ok_and(|painted| painted.is_reached(base, OTHER))
+            });
+        }
+        Ok(bases)
+    }
+
+    /// Paints what either side reaches, newest first, until all that is left lies below what both
+    /// reach.
+    fn paint(&self, one: ObjectId, others: &[ObjectId]) -> Result<Painting<'_>, Unknown> {
+        let mut painting = Painting {
+            bases: self,
+            met: HashMap::new(),
+            waiting: BinaryHeap::new(),
+            open: 0,
+            common: Vec::new(),
+        };
+        let newest = UnixTime::from_secs(i64::MAX);
+        painting.paint(one, ONE, newest);
+        for other in others {
+            painting.paint(*other, OTHER, newest);
+        }
+        while painting.open > 0 && painting.step()? {}
+        Ok(painting)
+    }
+
+    fn read(&self, id: ObjectId, child_time: UnixTime) -> Met {
+        let mut met = Met {
+            time: child_time,
+            parents: None,
+            painted: 0,
+            is_waiting: false,
+        };
+        if let Content::Raw(ObjectKind::Commit, raw) = Content::of(self.objects, &id) {
+            let committer = CommitRefIter::from_bytes(&raw, id.kind()).committer();
+            if let Some(time) = committer.ok().and_then(|it| it.time().ok()) {
+                met.time = UnixTime::from_secs(time.seconds);
+            }
+            let is_end = self.shallow.contains(&id);
+            met.parents = parents_in(&raw, id.kind()).filter(|it| it.is_empty() || !is_end);
+        }
+        met
+    }
+}
+
+/// Reads the parents of a commit, whatever comes after them; `None` when one of them is no name.
+fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Box<[ObjectId]>> {
+    let name = |hex: &[u8]| {
+        let id = ObjectId::from_hex(hex).ok();
+        id.filter(|id| id.kind() == hash)
+    };
+    let mut lines = raw.split(|byte| *byte == b'\n');
+    name(lines.next()?.strip_prefix(b"tree ")?)?;
+    let parents = lines.map_while(|line| line.strip_prefix(b"parent "));
+    parents.map(name).collect()
+}
+
+/// A commit that was met.
+struct Met {
+    /// Its date, or that of who led to it.
+    time: UnixTime,
+    /// `None` when they are not known.
+    parents: Option<Box<[ObjectId]>>,
+    painted: u8,
+    is_waiting: bool,
+}
+
+impl Met {
+    fn is_open(&self) -> bool {
+        self.is_waiting && self.painted & BELOW == 0
+    }
+}
+
+/// What is reached from where, so far.
+struct Painting<'b> {
+    bases: &'b Bases<'b>,
+    met: HashMap<ObjectId, Met>,
+    waiting: BinaryHeap<(UnixTime, ObjectId)>,
+    /// How many are waiting that may still lead to a common ancestor.
+    open: usize,
+    common: Vec<ObjectId>,
+}
+
+impl Painting<'_> {
+    fn paint(&mut self, id: ObjectId, colours: u8, child_time: UnixTime) {
+        let met = match self.met.entry(id) {
+            hash_map::Entry::Occupied(met) => met.into_mut(),
+            hash_map::Entry::Vacant(new) => new.insert(self.bases.read(id, child_time)),
+        };
+        if met.painted & colours == colours {
+            return;
+        }
+        let was_open = met.is_open();
+        met.painted |= colours;
+        if !met.is_waiting {
+            met.is_waiting = true;
+            self.waiting.push((met.time, id));
+        }
+        match (was_open, met.is_open()) {
+            (false, true) => self.open += 1,
+            (true, false) => self.open -= 1,
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Hands the colours of the newest on to its parents; tells whether there was one.
+    fn step(&mut self) -> Result<bool, Unknown> {
+        let Some((time, id)) = self.waiting.pop() else {
+            return Ok(false);
+        };
+        let Some(met) = self.met.get_mut(&id) else {
+            return Ok(true);
+        };
+        self.open -= usize::from(met.is_open());
+        met.is_waiting = false;
+        let mut colours = met.painted;
+        if colours == BOTH {
+            self.common.push(id);
+            colours |= BELOW;
+        }
+        match met.parents.clone() {
+            Some(parents) => {
+                for parent in parents {
+                    self.paint(parent, colours, time);
+                }
+            }
+            None if colours & BELOW == 0 => return Err(Unknown(id)),
+            // What is before a common ancestor is no better one.
+            None => {}
+        }
+        Ok(true)
+    }
+
+    fn is_reached(&self, id: &ObjectId, colour: u8) -> bool {
+        self.met.get(id).is_some_and(|it| it.painted & colour != 0)
+    }
+
+    /// Returns the common ancestors, without those that turned out to be reached from another.
+    fn common(&self) -> Vec<ObjectId> {
+        let common = self.common.iter().copied();
+        common.filter(|id| !self.is_reached(id, BELOW)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use notme_testkit::repository::Repository as Git;
+
+    use super::*;
+    use crate::repository::Repository;
+
+    /// Histories with many merges, in which no date means anything.
+    #[test]
+    fn finds_what_git_finds_whatever_the_dates() {
+        let mut state = 1_u64;
+        let mut any = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below
+        };
+        let git = Git::new();
+        let mut stream = String::new();
+        let count = 90;
+        for mark in 1..=count {
+            let date = 1_600_000_000 + any(1_000);
+            writeln!(stream, "commit refs/heads/c{mark}\nmark :{mark}").unwrap();
+            writeln!(
+                stream,
+                "committer T <t@example.invalid> {date} +0000\ndata 0"
+            )
+            .unwrap();
+            // Each thirty begin anew, and the second go on from the first as well.
+            let first = (mark - 1) / 30 * 30;
+            let oldest = if first == 30 { 0 } else { first };
+            if mark > first + 1 {
+                writeln!(stream, "from :{}", mark - 1 - any(8.min(mark - 1 - first))).unwrap();
+                let other = mark - 1 - any(8.min(mark - 1 - oldest));
+                writeln!(stream, "merge :{other}").unwrap();
+            }
+            stream.push('\n');
+        }
+        git.import(&stream);
+        let repository = Repository::open(&git.path().join(".git")).unwrap();
+        let bases = Bases {
+            objects: &repository.objects,
+            shallow: HashSet::new(),
+        };
+        let mut several = 0;
+        for _ in 0..250 {
+            let near = 1 + any(count - 8);
+            let names = [near, near + any(9)].map(|it| format!("refs/heads/c{it}"));
+            let [one, other] = names
+                .each_ref()
+                .map(|it| repository.target(it).unwrap().unwrap());
+            let mut found = bases.of(one, other).unwrap();
+            found.sort_unstable();
+            let output = git.git(&["merge-base", "--all", &names[0], &names[1]]);
+            let output = String::from_utf8(output.stdout).unwrap();
+            let mut expected: Vec<ObjectId> =
+                output.lines().map(|it| it.parse().unwrap()).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{names:?}");
+            several += usize::from(found.len() > 1);
+        }
+        assert!(several > 20, "{several}");
+    }
+}
