@@ -94,19 +94,21 @@ fn link_of(bundle: &Bundle, store: &Store) -> Result<LinkMetadataBuilder, LinkEr
                 let digest = commit_digest(store, commit)?;
                 // Who accepts or verifies a commit leaves it as it was.
                 if let Predicate::Acceptance(_) | Predicate::Summary(_) = predicate {
-                    insert(&mut materials, commit, &digest);
+                    insert(&mut materials, commit, &digest)?;
                 }
-                insert(&mut products, commit, &digest);
+                insert(&mut products, commit, &digest)?;
             }
-            (Predicate::Dispatch(_), None, Some(item)) => insert(&mut materials, name, item),
-            (Predicate::Handoff(_), None, Some(document)) => insert(&mut products, name, document),
+            (Predicate::Dispatch(_), None, Some(item)) => insert(&mut materials, name, item)?,
+            (Predicate::Handoff(_), None, Some(document)) => {
+                insert(&mut products, name, document)?;
+            }
             // An activity's own name is nothing that it made.
             (_, None, _) => {}
         }
     }
     if let Predicate::Activity(activity) = &predicate {
-        insert_all(&mut materials, &activity.inputs);
-        insert_all(&mut products, &activity.outputs);
+        insert_all(&mut materials, &activity.inputs)?;
+        insert_all(&mut products, &activity.outputs)?;
     }
     let source = BTreeMap::from([
         (
@@ -130,19 +132,24 @@ fn commit_digest(store: &Store, commit: &str) -> Result<String, LinkError> {
     Ok(hex::encode(&sha256(&facts.raw)))
 }
 
-fn insert(artifacts: &mut Artifacts, name: &str, sha256: &str) {
-    if let Some(digest) = hex::decode(sha256) {
-        let digest = HashMap::from([(HashAlgorithm::Sha256, HashValue::new(digest))]);
-        artifacts.insert(name.into(), digest);
+/// Names a file. Two of one name would be one, which says of the other what is not so.
+fn insert(artifacts: &mut Artifacts, name: &str, sha256: &str) -> Result<(), LinkError> {
+    let Some(digest) = hex::decode(sha256) else {
+        return Ok(());
+    };
+    let digest = HashMap::from([(HashAlgorithm::Sha256, HashValue::new(digest))]);
+    let before = artifacts.insert(name.into(), digest.clone());
+    match before.is_none_or(|before| before == digest) {
+        true => Ok(()),
+        false => Err(LinkError::Name(name.to_owned())),
     }
 }
 
-fn insert_all(artifacts: &mut Artifacts, all: &[Artifact]) {
-    for artifact in all {
-        if let Some(digest) = artifact.digest.get("sha256") {
-            insert(artifacts, &artifact.name, digest);
-        }
-    }
+fn insert_all(artifacts: &mut Artifacts, all: &[Artifact]) -> Result<(), LinkError> {
+    all.iter().try_for_each(|artifact| {
+        let digest = artifact.digest.get("sha256");
+        digest.map_or(Ok(()), |digest| insert(artifacts, &artifact.name, digest))
+    })
 }
 
 /// The statement was not said as a link.
@@ -160,6 +167,9 @@ pub enum LinkError {
     /// A commit that it is about is not in the repository.
     #[error("commit {0} is not here")]
     Commit(String),
+    /// Two files of one name.
+    #[error("two different files of the statement are called `{0}`, and a link has room for one")]
+    Name(String),
     /// in-toto's library says no.
     #[error("the link cannot be made")]
     InToto(#[from] in_toto::Error),

@@ -11,6 +11,7 @@ use notme_core::{
     key::sha256,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// The longest handoff or work item that is read, in bytes.
 pub const HANDOFF_MAX: u64 = 1024 * 1024;
@@ -51,10 +52,34 @@ impl Handoff {
     pub fn from_json(name: &str, content: &[u8]) -> Result<Self, ImportError> {
         let handoff: Self = read(name, content)?;
         let schema = handoff.more.get("schema_version");
-        match schema.is_none_or(|schema| schema == SCHEMA) {
+        match schema.is_some_and(|schema| schema == SCHEMA) {
             true => Ok(handoff),
             false => Err(ImportError::Schema(name.to_owned())),
         }
+    }
+
+    /// Tells what it says beyond what its hash covers, and what a reader may act on.
+    fn uncovered(&self, name: &str) -> Vec<String> {
+        let stated = |member: &str| self.more.get(member).filter(|it| !it.is_null());
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let mut told = Vec::new();
+        if let Some(verdict) = stated("verdict") {
+            let decision = text(verdict.get("decision").unwrap_or(verdict));
+            let says = match &*decision {
+                "reject" => "REJECTS the work".to_owned(),
+                decision => format!("has the verdict `{decision}`"),
+            };
+            told.push(format!("`{name}` {says}, which its hash does not cover"));
+        }
+        if let Some(receiver) = stated("to_agent").map(text) {
+            let said = format!("`{name}` is for `{receiver}`, which its hash does not cover");
+            told.push(said);
+        }
+        told
     }
 
     /// Computes `chain_hash` of schema 2, in hex. Ambiguous: nothing marks where files end and
@@ -186,6 +211,7 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
                 ));
             }
         }
+        weaknesses.extend(handoff.uncovered(&name));
         handoffs.push(handoff);
         files.push((name, content));
     }
@@ -240,8 +266,8 @@ pub enum ImportError {
     /// A file under another phase's name.
     #[error("`{0}` says that it is of phase {1}")]
     Phase(String, u32),
-    /// A version whose hash is made otherwise.
-    #[error("`{0}` is of another schema than {SCHEMA}")]
+    /// No version, or one whose hash is made otherwise.
+    #[error("`{0}` does not say that it is of schema {SCHEMA}")]
     Schema(String),
     /// A phase that is gone, and one that is there.
     #[error("there is no `.rsry-handoff-{0}.json`, but one of phase {1}")]
@@ -271,7 +297,7 @@ mod tests {
             files_changed: owned(files),
             commit_shas: owned(commits),
             previous_chain_hash: None,
-            more: Object::new(),
+            more: Object::from_iter([("schema_version".to_owned(), SCHEMA.into())]),
         }
     }
 
@@ -391,6 +417,12 @@ mod tests {
         fs::remove_file(directory.path().join(".rsry-handoff-3.json")).unwrap();
         // The first version had another hash.
         second.more.insert("schema_version".to_owned(), "1".into());
+        write(&second);
+        assert!(matches!(
+            import(directory.path(), &[]),
+            Err(ImportError::Schema(_))
+        ));
+        second.more.remove("schema_version");
         write(&second);
         assert!(matches!(
             import(directory.path(), &[]),

@@ -9,6 +9,7 @@ mod merge;
 mod removal;
 mod tip;
 mod trailer;
+mod writer;
 
 use std::{
     collections::BTreeMap,
@@ -41,12 +42,13 @@ use notme_core::{
 
 use notme_verifier::Repository;
 
+use self::writer::Writer;
 pub use self::{
     merge::Merged,
     removal::{Found, Unlike},
     tip::Noted,
 };
-use crate::{bundle::BUNDLE_MAX, predicate::Activity};
+use crate::{bundle::BUNDLE_MAX, origins::is_disclosed_in, predicate::Activity};
 
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
@@ -454,16 +456,18 @@ impl Store {
         now: UnixTime,
         after: Option<(&Place, Option<Contents>)>,
     ) -> Result<Option<Contents>, StoreError> {
+        // A payload is looked at by who knows it; what stands beside it is as public.
+        if bundles.iter().any(|(content, _)| is_disclosed_in(content)) {
+            return Err(StoreError::Disclosed);
+        }
         let mut contents = None;
         self.advance(now, |repository, shelf, tip| {
             let mut additions = Vec::new();
             for (content, places) in bundles {
                 let name = FileName::of(content);
                 for place in places.iter().filter(|place| place.shelf == shelf) {
-                    let id = repository
-                        .write_blob(content)
-                        .map_err(|error| failed("write a bundle", error))?;
-                    additions.push((place.path(&name), id.detach()));
+                    let id = repository.write_raw(gix::objs::Kind::Blob, content.clone())?;
+                    additions.push((place.path(&name), id));
                 }
             }
             let after = after.filter(|(place, _)| place.shelf == shelf);
@@ -635,17 +639,13 @@ impl Store {
     fn advance(
         &self,
         now: UnixTime,
-        mut make: impl FnMut(
-            &gix::Repository,
-            Shelf,
-            Option<ObjectId>,
-        ) -> Result<Option<Next>, StoreError>,
+        mut make: impl FnMut(&Writer, Shelf, Option<ObjectId>) -> Result<Option<Next>, StoreError>,
     ) -> Result<(), StoreError> {
         let mut attempt = 0;
         loop {
             match self.try_to_advance(now, &mut make) {
                 Err(StoreError::Git { .. } | StoreError::Locked(..)) if attempt < TRIES => {}
-                result => return result,
+                result => return result?.keep(),
             }
             // Two that collide would collide again, if they waited for the same time.
             let step = u64::from(std::process::id() % 7 + attempt % 13);
@@ -657,12 +657,8 @@ impl Store {
     fn try_to_advance(
         &self,
         now: UnixTime,
-        mut make: impl FnMut(
-            &gix::Repository,
-            Shelf,
-            Option<ObjectId>,
-        ) -> Result<Option<Next>, StoreError>,
-    ) -> Result<(), StoreError> {
+        mut make: impl FnMut(&Writer, Shelf, Option<ObjectId>) -> Result<Option<Next>, StoreError>,
+    ) -> Result<Writer, StoreError> {
         let signature = gix::actor::Signature {
             name: "notme".into(),
             email: "attest@notme.invalid".into(),
@@ -670,7 +666,7 @@ impl Store {
         };
         let mut time = gix::date::parse::TimeBuf::default();
         let author = signature.to_ref(&mut time);
-        let repository = self.local();
+        let repository = Writer::new(self.local());
         let mut edits = Vec::new();
         for shelf in Shelf::ALL {
             let old = tip(&repository, &shelf.reference())?;
@@ -687,12 +683,15 @@ impl Store {
             let new = match make(&repository, shelf, old)? {
                 None => continue,
                 Some(Next::Commit(new)) => new,
-                Some(Next::Tree(tree, parents)) => {
-                    repository
-                        .new_commit_as(author, author, "attest\n", tree, parents)
-                        .map_err(|error| failed("write a commit", error))?
-                        .id
-                }
+                Some(Next::Tree(tree, parents)) => repository.write(&gix::objs::Commit {
+                    tree,
+                    parents: parents.into_iter().collect(),
+                    author: signature.clone(),
+                    committer: signature.clone(),
+                    encoding: None,
+                    message: "attest\n".into(),
+                    extra_headers: Vec::new(),
+                })?,
             };
             edits.push(edit(shelf, old, new)?);
         }
@@ -701,7 +700,7 @@ impl Store {
                 .edit_references_as(edits, Some(author))
                 .map_err(|error| not_moved(&repository, error))?;
         }
-        Ok(())
+        Ok(repository)
     }
 }
 
@@ -737,7 +736,7 @@ type Put<'p> = (&'p str, Option<ObjectId>);
 
 /// Puts files into a tree, or takes them out. What else it holds stays, and is not looked at.
 fn change(
-    repository: &gix::Repository,
+    repository: &Writer,
     base: Option<ObjectId>,
     changes: &[Put<'_>],
 ) -> Result<ObjectId, StoreError> {
@@ -778,10 +777,7 @@ fn change(
         .collect();
     // git's order is another than that of names: a directory is as if it ended with a slash.
     tree.entries.sort();
-    let written = repository.write_object(&tree);
-    Ok(written
-        .map_err(|error| failed("write a tree", error))?
-        .detach())
+    repository.write(&tree)
 }
 
 /// Returns what a ref names; `None` when there is no such ref.

@@ -74,7 +74,8 @@ fn success(command: &str, output: Output) -> Result<String, GitError> {
     }
     Err(GitError::Refused {
         command: command.to_owned(),
-        message: text(&output.stderr),
+        // On one line, as every message.
+        message: text(&output.stderr).lines().collect::<Vec<_>>().join("; "),
     })
 }
 
@@ -120,6 +121,27 @@ pub(crate) fn refused_directory() -> Result<Option<PathBuf>, GitError> {
 /// [`GitError`] outside a repository.
 pub(crate) fn has_replacements() -> Result<bool, GitError> {
     success("replace", run(["replace", "--list"])?).map(|list| !list.is_empty())
+}
+
+/// Returns the refs below these names from which not everything is here that ought to be.
+///
+/// # Errors
+/// [`GitError`] outside a repository.
+pub(crate) fn incomplete_references(below: &[&str]) -> Result<Vec<String>, GitError> {
+    let list = ["for-each-ref", "--format=%(refname)"];
+    let names = success("for-each-ref", run(list.iter().chain(below))?)?;
+    let mut incomplete = Vec::new();
+    for name in names.lines() {
+        let walk = ["rev-list", "--objects", "--quiet"];
+        // What a partial clone left out is not missing.
+        let walk = walk
+            .into_iter()
+            .chain(["--exclude-promisor-objects", name, "--"]);
+        if !run(walk)?.status.success() {
+            incomplete.push(name.to_owned());
+        }
+    }
+    Ok(incomplete)
 }
 
 /// Returns the directory of this worktree in the repository.

@@ -9,7 +9,7 @@ use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, Shelf, StoreError, change, entries, is_short, read_blob, size, tree_of,
+    FileName, Next, Shelf, StoreError, Writer, change, entries, is_short, read_blob, size, tree_of,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
@@ -32,7 +32,7 @@ pub struct Merged {
 
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.
 pub(super) fn union(
-    repository: &gix::Repository,
+    repository: &Writer,
     shelf: Shelf,
     (ours, theirs): (Option<ObjectId>, ObjectId),
     dropped: &BTreeSet<FileName>,
@@ -219,7 +219,8 @@ fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, Fi
         .filter_map(|(id, content)| {
             let bundle = Bundle::from_json(&content).ok()?;
             bundle.signed_statement()?;
-            let is_public = !is_disclosed_in(bundle.envelope().payload());
+            let payload = bundle.envelope().payload();
+            let is_public = !is_disclosed_in(payload) && !is_disclosed_in(&content);
             is_public.then(|| (id, FileName::of(&content)))
         })
         .collect()

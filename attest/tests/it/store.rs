@@ -1,6 +1,10 @@
 //! Keeping statements: many writers, merges, and stock git looking on.
 
-use std::{fs, thread};
+use std::{
+    fs,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use notme_attest::{
     Store,
@@ -76,6 +80,73 @@ fn many_writers_lose_nothing() {
         32
     );
     world.repository.git_ok(&["fsck", "--strict"]);
+}
+
+/// What writers beside it have written, and no ref names yet, is not lost to `--prune=now`.
+#[test]
+fn collecting_garbage_beside_writers_loses_nothing() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let path = world.repository.path().join(".git");
+    let writing = AtomicUsize::new(4);
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let (path, commit, writing) = (&path, &commit, &writing);
+            scope.spawn(move || {
+                let store = Store::open(path).unwrap();
+                let written = (0..12).try_for_each(|number| {
+                    let bundle = format!("{{\"by\":{writer},\"number\":{number}}}").into_bytes();
+                    let places = places(std::slice::from_ref(commit), None);
+                    store.write(&[(bundle, places)], NOW)
+                });
+                writing.fetch_sub(1, Ordering::SeqCst);
+                written.unwrap();
+            });
+        }
+        while writing.load(Ordering::SeqCst) > 0 {
+            // Whether it likes what it sees is not ours to say.
+            let _ = world.repository.git(&["gc", "--quiet", "--prune=now"]);
+        }
+    });
+    world.repository.git_ok(&["fsck", "--strict"]);
+    let kept = world.store.read(&Place::commit(&commit.id)).unwrap();
+    assert_eq!(kept.len(), 48);
+}
+
+/// One that began before the refs moved may delete until it ends.
+#[test]
+fn what_a_collecting_deletes_after_the_refs_moved_is_written_again() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let git = world.repository.path().join(".git");
+    let system = rustix::system::uname();
+    let host = system.nodename().to_str().unwrap();
+    let pid = git.join("gc.pid");
+    fs::write(&pid, format!("{} {host}", std::process::id())).unwrap();
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| world.write(&records));
+        let last = git.join("refs/attestations/commits");
+        while !last.exists() {
+            thread::yield_now();
+        }
+        for tip in ["activities", "trees", "commits"] {
+            let reference = format!("refs/attestations/{tip}");
+            let id = world.repository.git_ok(&["rev-parse", &reference]);
+            let (head, rest) = id.split_at(2);
+            // It may be there once more by now, and nobody minds.
+            fs::remove_file(git.join("objects").join(head).join(rest)).unwrap();
+        }
+        fs::remove_file(&pid).unwrap();
+        writer.join().unwrap();
+    });
+    world.repository.git_ok(&["fsck", "--strict"]);
+    assert_accepted(&world.judged(&commit));
+    // One that was killed leaves its file, and nobody waits for it.
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    fs::write(&pid, format!("{} {host}", gone.id())).unwrap();
+    world.write(&chain("urn:b", "claude", &[commit]));
 }
 
 /// A ref that somebody holds stays where it is, and the write says so.
@@ -437,6 +508,29 @@ fn a_list_of_origins_is_found_however_deep_it_lies() {
         assert!(matches!(check(bad), Err(StoreError::Disclosed)), "{bad}");
     }
     assert!(check(r#"{"originsHash":"x","a":["contentOrigins"]}"#).is_ok());
+}
+
+/// What stands beside the payload is read by whoever reads that.
+#[test]
+fn origins_beside_a_payload_are_neither_kept_nor_taken() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    one.write(&records);
+    let good: serde_json::Value = serde_json::from_slice(&records[1].0).unwrap();
+    for place in ["", "/dsseEnvelope", "/verificationMaterial"] {
+        let mut bad = good.clone();
+        bad.pointer_mut(place).unwrap()["contentOrigins"] = serde_json::json!([]);
+        let bad = bad.to_string().into_bytes();
+        let kept = [(bad.clone(), vec![Place::commit(&commit.id)])];
+        let refused = one.store.write(&kept, NOW);
+        assert!(matches!(refused, Err(StoreError::Disclosed)), "{place}");
+        let (head, rest) = commit.id.split_at(2);
+        let path = format!("{head}/{rest}/{}", FileName::of(&bad));
+        one.rewrite("commits", &[(&path, Some(&one.blob(&bad)))]);
+    }
+    assert_eq!(fetch(&one, &other).ignored, 3);
+    assert_accepted(&other.judged(&commit));
 }
 
 /// An activity may have many thousand records, and each of them goes on from the one before.

@@ -8,14 +8,16 @@ mod verify;
 
 use std::{
     collections::{BTreeSet, HashSet},
+    fs::Permissions,
     io::{self, Write},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     thread::{self, JoinHandle},
 };
 
 use notme_attest::{
     Attestations, Bundle, Predicate, Store,
-    link::{SignedLink, restate},
+    link::{LinkError, SignedLink, restate},
     make::CommitSubject,
     predicate::Lifecycle,
     sign::{Signed, sign},
@@ -29,6 +31,7 @@ use notme_verifier::{
     report::{escape, to_json},
 };
 use serde_json::{Value, json};
+use tempfile::PersistError;
 
 pub(crate) use self::{
     course::{Course, Next, State},
@@ -425,7 +428,11 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     };
     std::fs::create_dir_all(directory)?;
     for bundle in kept {
-        write_new(&directory.join(bundle.name.to_string()), &bundle.content)?;
+        write_whole(
+            &directory.join(bundle.name.to_string()),
+            &bundle.content,
+            true,
+        )?;
     }
     Ok(Exit::Yes)
 }
@@ -455,7 +462,11 @@ fn export_links(
         if own.contains(&kept.name) {
             let bundle = Bundle::from_json(&kept.content)?;
             let agent = hand.agent.as_str();
-            let link = restate(&mut hand.client, agent, &bundle, &archive.store)?;
+            let link = restate(&mut hand.client, agent, &bundle, &archive.store);
+            let link = link.map_err(|error| match error {
+                LinkError::Name(_) => Failure::no(error),
+                error => Failure::from(error),
+            })?;
             // Nothing is written before it is known that all can be.
             if links.iter().any(|other| other.name == link.name) {
                 let error = format!(
@@ -473,8 +484,8 @@ fn export_links(
     }
     std::fs::create_dir_all(directory)?;
     for link in links {
-        write_new(&directory.join(link.key_name), &link.key)?;
-        write_new(&directory.join(&link.name), &link.content)?;
+        write_whole(&directory.join(link.key_name), &link.key, false)?;
+        write_whole(&directory.join(&link.name), &link.content, false)?;
         writeln!(io::stdout(), "{}", link.name)?;
     }
     Ok(Exit::Yes)
@@ -490,12 +501,29 @@ fn activity_of(kept: &Kept) -> Option<String> {
     }
 }
 
-/// Writes a file under a name that its content has: one that is there already is the same.
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    use io::ErrorKind::AlreadyExists;
-    match std::fs::File::create_new(path) {
-        Ok(mut file) => Ok(file.write_all(content)?),
-        Err(error) if error.kind() == AlreadyExists && std::fs::read(path)? == content => Ok(()),
-        Err(error) => Err(Failure::from(error).hint(format!("could not write {}", path.display()))),
-    }
+/// Writes a file, whole or not at all. What is there under its name is replaced when the name is the
+/// content's, and has to be the same otherwise.
+fn write_whole(path: &Path, content: &[u8], is_content_named: bool) -> Result<(), Failure> {
+    let write = || {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let mut fresh = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory)?;
+        fresh.write_all(content)?;
+        let placed = match is_content_named {
+            true => fresh.persist(path),
+            false => fresh.persist_noclobber(path),
+        };
+        match placed {
+            Err(PersistError { error, .. })
+                if error.kind() != io::ErrorKind::AlreadyExists
+                    || std::fs::read(path)? != content =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    };
+    write()
+        .map_err(|error| Failure::from(error).hint(format!("could not write {}", path.display())))
 }

@@ -1,6 +1,6 @@
 //! Statements through the real program: real git, a real key agent, a real authority.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
 use serde_json::Value;
@@ -279,7 +279,22 @@ fn bundles_travel_as_files_too() {
         "the record before is part of the chain"
     );
     world.notme_ok(&["attest", "export", "--directory", "out"]);
-    assert_eq!(fs::read_dir(world.path().join("out")).unwrap().count(), 3);
+    let exported = || {
+        let files = fs::read_dir(world.path().join("out")).unwrap();
+        let mut files: Vec<_> = files
+            .map(|file| file.unwrap().path())
+            .map(|path| (fs::read(&path).unwrap(), path))
+            .collect();
+        files.sort();
+        files
+    };
+    let whole = exported();
+    assert_eq!(whole.len(), 3);
+    // What broke off once is in nobody's way.
+    let (content, path) = &whole[0];
+    fs::write(path, &content[..100]).unwrap();
+    world.notme_ok(&["attest", "export", "--directory", "out"]);
+    assert_eq!(exported(), whole);
 
     let other = world.another_repository(Repository::new());
     other.git_ok(&["pull", "--quiet", world.path().to_str().unwrap(), "main"]);
@@ -341,7 +356,7 @@ fn a_push_moves_all_refs_of_a_remote_or_none() {
     world.notme_ok(&["attest", "dispatch"]);
     let hook = bare.path().join("hooks/update");
     fs::write(&hook, "#!/bin/sh\ntest \"$1\" != refs/attestations/trees\n").unwrap();
-    let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    let mode = fs::Permissions::from_mode(0o755);
     fs::set_permissions(&hook, mode).unwrap();
     let output = world.notme(&["attest", "push"]);
     assert!(!output.status.success(), "{}", told(&output));
@@ -398,6 +413,36 @@ fn pushes_that_meet_are_merged_without_force() {
         assert_eq!(judged["attestations"].as_array().unwrap().len(), 4);
     }
     bare.git_ok(&["fsck", "--strict"]);
+}
+
+/// Others may be faster a few times. Who never gets through is told why, on one line.
+#[test]
+fn a_push_that_meets_others_is_tried_again_for_a_while() {
+    let world = World::initialised();
+    let bare = Repository::bare();
+    let url = bare.path();
+    let url = url.to_str().unwrap();
+    world.git_ok(&["remote", "add", "origin", url]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let hook = bare.path().join("hooks/pre-receive");
+    let busy = |times: u32| {
+        let script =
+            format!("#!/bin/sh\necho >> tries\necho busy >&2\n[ $(wc -l < tries) -gt {times} ]\n");
+        fs::write(&hook, script).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    busy(100);
+    let output = world.notme(&["attest", "push"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("remote: busy") && !said.contains("\\n"),
+        "{said}"
+    );
+    let tries = fs::read(bare.path().join("tries")).unwrap().len();
+    busy(u32::try_from(tries).unwrap() + 6);
+    world.notme_ok(&["attest", "push"]);
 }
 
 /// Returns the digest of the acceptance among the statements about HEAD.
@@ -554,6 +599,21 @@ fn a_rosary_pipeline_is_imported_with_its_weaknesses_told() {
     let shown: Value =
         serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
     assert!(shown[0]["predicate"]["weaknesses"].is_array());
+    // A verdict is told, since nothing that counts carries it on.
+    let rejected = first
+        .replace(
+            r#""verdict":null"#,
+            r#""verdict":{"decision":"reject","concerns":[]}"#,
+        )
+        .replace(r#""to_agent":null"#, r#""to_agent":"ops""#);
+    world.write("rejected/.rsry-handoff-0.json", &rejected);
+    let output = world.notme(&["attest", "import", "--rosary", "rejected"]);
+    let said = self::told(&output);
+    assert!(said.contains("REJECTS") && said.contains("`ops`"), "{said}");
+    let unversioned = first.replace(r#""schema_version":"2","#, "");
+    world.write("unversioned/.rsry-handoff-0.json", &unversioned);
+    let output = world.notme(&["attest", "import", "--rosary", "unversioned"]);
+    assert_eq!(output.status.code(), Some(3), "{}", self::told(&output));
     // Signed now, and still no record of an activity.
     let (exit, judged) = judged(&world, &[]);
     assert_eq!((exit, &judged["level"]), (Some(0), &Value::Null));
@@ -973,6 +1033,27 @@ fn links_of_one_step_do_not_take_each_others_place() {
     let output = world.notme(&["attest", "export", "--in-toto-link", "links"]);
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     assert!(!world.path().join("links").exists());
+}
+
+/// A link has one file for each name: what it would leave out is not passed over.
+#[test]
+fn a_link_in_which_two_files_have_one_name_is_not_signed() {
+    let world = World::initialised();
+    world.write("x/p", "1");
+    world.write("y/p", "2");
+    for twice in [true, false] {
+        let commit = world.signed_commit(if twice { "one" } else { "two" });
+        world.write(&commit, "no commit");
+        let (record, name) = match twice {
+            true => (vec!["--input", "x/p", "--input", "y/p"], "`p`".to_owned()),
+            false => (vec!["--output", &commit], format!("`{commit}`")),
+        };
+        world.notme_ok(&[&["attest", "activity"], &record[..]].concat());
+        let output = world.notme(&["attest", "export", "--in-toto-link", "links"]);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(told(&output).contains(&name), "{}", told(&output));
+        assert!(!world.path().join("links").exists());
+    }
 }
 
 /// Of a partial clone, the statements are fetched whole.

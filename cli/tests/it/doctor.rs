@@ -8,7 +8,7 @@ use std::{
 };
 
 use notme_core::{hex, time::UnixTime};
-use notme_testkit::{cast::TestAuthority, oracle::oracle};
+use notme_testkit::{cast::TestAuthority, oracle::oracle, repository::Repository};
 
 use crate::world::{NOTME, Operator, World, free_port, told};
 
@@ -260,6 +260,42 @@ fn faults_of_the_repository_are_found_and_repaired() {
     finds_and_repairs(&world, "clone-shallow", fault);
     let fault = "git init -q --ref-format=reftable ../reftable\n(cd ../reftable && notme init --agent claude)\ncd ../reftable";
     finds_and_repairs(&world, "references-unreadable", fault);
+}
+
+/// Whichever object is gone: the tip, a directory or a statement.
+#[test]
+fn attestations_that_are_gone_are_fetched_again() {
+    let world = World::initialised();
+    let bare = Repository::bare();
+    let url = bare.path();
+    let url = url.to_str().unwrap();
+    world.git_ok(&["remote", "add", "origin", url]);
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(findings(&world), []);
+    for object in [
+        "git rev-parse refs/attestations/commits",
+        "git rev-parse 'refs/attestations/trees^{tree}'",
+        "git ls-tree -r --object-only refs/attestations/activities | head -n 1",
+    ] {
+        // What was fetched may be there twice.
+        let loose = "mkdir -p kept; mv .git/objects/pack/*.pack kept; rm -f .git/objects/pack/*\nfor pack in kept/*.pack; do test ! -e \"$pack\" || git unpack-objects -q <\"$pack\"; done";
+        let lose = "rm -f .git/objects/$(echo \"$id\" | cut -c 1-2)/$(echo \"$id\" | cut -c 3-)";
+        let fault = format!("{loose}\nid=$({object})\n{lose}");
+        let found = examined(
+            &world,
+            &format!("{{ {fault}\n}} >&2\nexec notme doctor --json"),
+        );
+        let repair = repair_of("attestations-incomplete", &found);
+        let after = examined(
+            &world,
+            &format!("{{ {repair}\n}} >&2\nexec notme doctor --json"),
+        );
+        assert_eq!(after, [], "{object}: after {repair}");
+        world.notme_ok(&["attest", "verify"]);
+    }
 }
 
 #[test]

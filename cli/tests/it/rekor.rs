@@ -26,6 +26,8 @@ enum Manner {
     OfAnotherKind,
     AboutAnother,
     Failing,
+    /// Fails at the second entry.
+    Full,
 }
 
 /// Entries by id, as Rekor stores them: without the payload.
@@ -89,8 +91,15 @@ fn answer(mut stream: TcpStream, entries: &mut Vec<(String, Value)>, manner: Man
                 1,
                 hex::encode(&sha256(body.to_string().as_bytes()))
             );
-            entries.push((id, stored(&body)));
-            (201, entry(entries, entries.len() - 1, manner))
+            if entries.iter().any(|(known, _)| *known == id) {
+                let message = format!("an equivalent entry already exists with UUID {id}");
+                (409, json!({"code": 409, "message": message}).to_string())
+            } else if matches!(manner, Manner::Full) && entries.len() == 1 {
+                (500, json!({"code": 500, "message": "full"}).to_string())
+            } else {
+                entries.push((id, stored(&body)));
+                (201, entry(entries, entries.len() - 1, manner))
+            }
         }
         (_, "POST", "/api/v1/index/retrieve") => {
             let wanted = body["hash"]
@@ -207,6 +216,34 @@ fn statements_are_put_into_a_log_and_found_there() {
     assert_eq!((exit, found), (Some(0), published), "{said}");
     let text = world.notme_ok(&["attest", "lookup", "--rekor", &rekor.url()]);
     assert!(text.contains("  entry 0  "), "{text}");
+}
+
+/// What was published is told, and is not in the way of what was not.
+#[test]
+fn publishing_goes_on_where_it_broke_off() {
+    let (world, rekor) = (stated(), Rekor::start());
+    let publish = |more: &[&str]| {
+        let publish = ["attest", "publish", "--rekor", &rekor.url()];
+        let output = world.notme(&[&publish[..], more].concat());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said, told(&output))
+    };
+    rekor.behave(Manner::Full);
+    let (exit, first, said) = publish(&[]);
+    assert_eq!((exit, first.lines().count()), (Some(3), 1), "{said}");
+    let (exit, json, said) = publish(&["--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (exit, json.as_array().unwrap().len()),
+        (Some(3), 1),
+        "{said}"
+    );
+    rekor.behave(Manner::AsItShould);
+    let (exit, all, said) = publish(&[]);
+    assert_eq!((exit, all.lines().count()), (Some(0), 2), "{said}");
+    assert!(all.starts_with(&first), "{all}");
+    assert_eq!(publish(&[]).1, all);
+    assert_eq!(rekor.entries.lock().unwrap().len(), 2);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use notme_verifier::report::escape;
 use serde_json::{Value, json};
 use sigstore::rekor::{
     apis::{
+        Error as LogError,
         configuration::Configuration,
         entries_api::{create_log_entry, get_log_entry_by_uuid},
         index_api::search_index,
@@ -31,6 +32,8 @@ use crate::{
     failure::{Exit, Failure, Outcome},
 };
 
+/// The status by which a log says that it has an entry already.
+const CONFLICT: u16 = 409;
 /// How long the log may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The most entries of one statement that are looked at.
@@ -40,42 +43,14 @@ const ENTRIES_MAX: usize = 64;
 pub(super) fn publish(arguments: &AttestLog) -> Outcome {
     let log = Log::at(&arguments.rekor)?;
     let bundles = bundles(arguments)?;
-    let mut shown = Vec::new();
-    for bundle in &bundles {
-        let (configuration, entry) = (log.configuration.clone(), proposed(bundle)?);
-        let made = log.ask(async move {
-            let made = create_log_entry(&configuration, entry).await;
-            made.map_err(|error| error.to_string())
-        })?;
-        shown.push(describe(bundle, &made)?);
-    }
-    print(arguments, &shown)
+    tell(arguments, bundles.iter().map(|bundle| log.publish(bundle)))
 }
 
 /// Shows the log's entries that speak of the statements about a commit.
 pub(super) fn lookup(arguments: &AttestLog) -> Outcome {
     let log = Log::at(&arguments.rekor)?;
-    let mut shown = Vec::new();
-    for bundle in &bundles(arguments)? {
-        let (configuration, digest) = (log.configuration.clone(), bundle.payload_digest());
-        let ids = log.ask(async move {
-            let query = SearchIndex {
-                hash: Some(digest),
-                ..SearchIndex::new()
-            };
-            let found = search_index(&configuration, query).await;
-            found.map_err(|error| error.to_string())
-        })?;
-        for id in ids.into_iter().take(ENTRIES_MAX) {
-            let configuration = log.configuration.clone();
-            let entry = log.ask(async move {
-                let entry = get_log_entry_by_uuid(&configuration, &id).await;
-                entry.map_err(|error| error.to_string())
-            })?;
-            shown.push(describe(bundle, &entry)?);
-        }
-    }
-    print(arguments, &shown)
+    let bundles = bundles(arguments)?;
+    tell(arguments, bundles.iter().map(|bundle| log.find(bundle)))
 }
 
 /// The log, and what runs its client.
@@ -105,6 +80,45 @@ impl Log {
             configuration,
             runtime,
         })
+    }
+
+    /// Puts a statement into the log, unless it is there.
+    fn publish(&self, bundle: &Bundle) -> Result<Vec<Value>, Failure> {
+        let (configuration, entry) = (self.configuration.clone(), proposed(bundle)?);
+        let made = self.ask(async move {
+            match create_log_entry(&configuration, entry).await {
+                Ok(made) => Ok(Some(made)),
+                Err(LogError::ResponseError(answer)) if answer.status == CONFLICT => Ok(None),
+                Err(error) => Err(error.to_string()),
+            }
+        })?;
+        match made {
+            Some(made) => Ok(vec![describe(bundle, &made)?]),
+            None => self.find(bundle),
+        }
+    }
+
+    /// Finds the entries that speak of a statement.
+    fn find(&self, bundle: &Bundle) -> Result<Vec<Value>, Failure> {
+        let (configuration, digest) = (self.configuration.clone(), bundle.payload_digest());
+        let ids = self.ask(async move {
+            let query = SearchIndex {
+                hash: Some(digest),
+                ..SearchIndex::new()
+            };
+            let found = search_index(&configuration, query).await;
+            found.map_err(|error| error.to_string())
+        })?;
+        let mut found = Vec::new();
+        for id in ids.into_iter().take(ENTRIES_MAX) {
+            let configuration = self.configuration.clone();
+            let entry = self.ask(async move {
+                let entry = get_log_entry_by_uuid(&configuration, &id).await;
+                entry.map_err(|error| error.to_string())
+            })?;
+            found.push(describe(bundle, &entry)?);
+        }
+        Ok(found)
     }
 
     /// Asks the log. Its client panics at answers that it does not expect: that is an error here,
@@ -182,25 +196,36 @@ fn describe(bundle: &Bundle, entry: &LogEntry) -> Result<Value, Failure> {
     }))
 }
 
-fn print(arguments: &AttestLog, shown: &[Value]) -> Outcome {
-    if arguments.json {
-        print_json(&shown)?;
-    } else {
-        let mut out = io::stdout().lock();
-        for it in shown {
-            let text = |member: &str| it.get(member).and_then(Value::as_str).unwrap_or("?");
-            let index = it.get("log_index").unwrap_or(&Value::Null);
-            writeln!(
-                out,
-                "{}  entry {index}  {}",
-                text("digest"),
-                escape(text("uuid"))
-            )?;
+/// Tells of entries as they come: what was published stays so, whatever fails after it.
+fn tell(
+    arguments: &AttestLog,
+    answers: impl Iterator<Item = Result<Vec<Value>, Failure>>,
+) -> Outcome {
+    let mut shown = Vec::new();
+    let told = answers.into_iter().try_for_each(|entries| {
+        let entries = entries?;
+        if !arguments.json {
+            print(&entries)?;
         }
+        shown.extend(entries);
+        Ok(())
+    });
+    if arguments.json && (told.is_ok() || !shown.is_empty()) {
+        print_json(&shown)?;
     }
-    Ok(if shown.is_empty() {
-        Exit::No
-    } else {
-        Exit::Yes
+    told.map(|()| match shown.is_empty() {
+        true => Exit::No,
+        false => Exit::Yes,
     })
+}
+
+fn print(entries: &[Value]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for it in entries {
+        let text = |member: &str| it.get(member).and_then(Value::as_str).unwrap_or("?");
+        let index = it.get("log_index").unwrap_or(&Value::Null);
+        let (digest, id) = (text("digest"), escape(text("uuid")));
+        writeln!(out, "{digest}  entry {index}  {id}")?;
+    }
+    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
+    hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
+    thread,
+    time::Duration,
 };
 
 use notme_attest::{
@@ -27,8 +30,10 @@ use crate::{
 
 /// The longest file of bundles.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
-/// How often a push that lost a race is tried again.
-const TRIES: usize = 5;
+/// How often a push that lost a race is tried, and how long anybody waits before the second time, at
+/// most; twice as long each time after.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
@@ -110,7 +115,12 @@ pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
 fn push_to(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
     let mut last = None;
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
+        if let Some(before) = attempt.checked_sub(1) {
+            // Those who met would meet again, if they waited for the same time.
+            let part = RandomState::new().hash_one(attempt) % 1000;
+            thread::sleep(PAUSE * (1 << before) * u32::try_from(part)? / 1000);
+        }
         let merged = take(&archive, remote)?;
         if merged.ignored + merged.dropped > 0 {
             let error =

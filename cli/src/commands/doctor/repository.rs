@@ -3,7 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::{Findings, scene::Scene};
-use crate::{commands::hooks, failure::Failure, git, shell::quoted_path};
+use crate::{
+    commands::hooks,
+    failure::Failure,
+    git,
+    shell::{quoted, quoted_path},
+};
 
 pub(super) fn tell_refusal(repository: &Path, findings: &mut Findings) {
     findings.add(
@@ -67,6 +72,36 @@ pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<
             "git refs migrate --ref-format=files",
         );
     }
+    Ok(())
+}
+
+/// What is lost here is fetched again; what no remote has was lost with it.
+pub(super) fn keeps_its_attestations(
+    scene: &Scene<'_>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    if scene.repository.is_none() {
+        return Ok(());
+    }
+    let broken = git::incomplete_references(&["refs/attestations", "refs/notme/attestations"])?;
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let mut repair: Vec<_> = broken
+        .iter()
+        .map(|name| format!("git update-ref -d {}", quoted(name)))
+        .collect();
+    if git::push_remote()?.is_some() {
+        repair.push("notme attest fetch".to_owned());
+    }
+    findings.add(
+        "attestations-incomplete",
+        format!(
+            "objects are gone that are to be reached from {}",
+            broken.join(", ")
+        ),
+        repair.join(" && "),
+    );
     Ok(())
 }
 
