@@ -12,7 +12,7 @@ use notme_core::{
     trust::{TrustDocument, TrustError, VERSION},
 };
 
-use super::{ATTEMPTS, Authority, OpenError};
+use super::{Authority, OpenError};
 use crate::{
     audit::{Act, Entry},
     keys::Keys,
@@ -67,7 +67,7 @@ impl Authority {
     /// verifier which sees two knows that it is being lied to.
     pub(crate) fn trust(&self) -> Result<Bytes, OpenError> {
         let mut turn = None;
-        for _ in 0..=ATTEMPTS {
+        for _ in 0..=LOST_MAX {
             self.refresh_keys()?;
             let (keys, now) = (self.keys(), self.clock.now());
             let last = self.store.trust()?;
@@ -88,7 +88,7 @@ impl Authority {
                 return Ok(Bytes::from(envelope));
             }
         }
-        Err(StoreError::Damaged("the number of the trust document").into())
+        Err(hanging().into())
     }
 
     /// Returns the trust document of a number, if there was one: what a client missed.
@@ -191,5 +191,8 @@ fn hanging() -> StoreError {
     }
 }
 
+/// Whoever loses an attempt lost it to another instance, which then has published: nobody loses so
+/// many in a row.
+const LOST_MAX: u8 = 32;
 /// One day.
 const TRUST_REFRESH: i64 = 86_400;
