@@ -18,8 +18,6 @@ pub(crate) struct Examinations<'j> {
     common: Common,
     entries: Vec<u8>,
     kept: Vec<Kept>,
-    /// How many are kept whole that could be written down.
-    whole: usize,
 }
 
 /// An object of a selection, as far as it can be judged alone.
@@ -43,7 +41,7 @@ enum Kept {
     Written(usize),
 }
 
-/// So many are kept whole: writing and reading them takes longer than they take room.
+/// The places before it are kept whole: writing and reading them takes longer than they take room.
 const WHOLE_MAX: usize = 4096;
 
 impl<'j> Examinations<'j> {
@@ -53,7 +51,6 @@ impl<'j> Examinations<'j> {
             common: Common::default(),
             entries: Vec::new(),
             kept: Vec::new(),
-            whole: 0,
         }
     }
 
@@ -62,9 +59,7 @@ impl<'j> Examinations<'j> {
         if self.kept.len() <= place {
             self.kept.resize_with(place + 1, Kept::default);
         }
-        let is_among_the_first = self.whole < WHOLE_MAX;
-        self.whole += usize::from(is_among_the_first);
-        let kept = match is_among_the_first {
+        let kept = match place < WHOLE_MAX {
             true => None,
             false => self.write(&looked, times),
         };

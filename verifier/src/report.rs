@@ -495,11 +495,6 @@ fn laid_out(head: &str, fields: Vec<String>) -> String {
             line.push_str("  ");
             column += 2;
         }
-        if column + width <= WIDTH {
-            line.push_str(&field);
-            column += width;
-            continue;
-        }
         let field = wrap(&field, column, INDENT);
         column = match field.rsplit_once('\n') {
             Some((_, last)) => last.chars().count(),

@@ -6,6 +6,9 @@ pub(crate) const WIDTH: usize = 80;
 /// Breaks a text at its spaces so that no line is wider than [`WIDTH`], if words allow; each line
 /// but the first begins with `indent` spaces. `column` is where the text begins.
 pub(crate) fn wrap(text: &str, column: usize, indent: usize) -> String {
+    if column + text.chars().count() <= WIDTH {
+        return text.to_owned();
+    }
     let mut wrapped = String::with_capacity(text.len());
     let mut at = column;
     for word in text.split(' ') {

@@ -113,13 +113,6 @@ pub struct Artifact {
     pub more: Object,
 }
 
-impl Event {
-    /// Tells whether it is a tool call, however that is spelled.
-    pub fn is_tool_call(&self) -> bool {
-        self.kind.replace('_', "-").eq_ignore_ascii_case(TOOL_CALL)
-    }
-}
-
 /// Something that the agent did.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -139,6 +132,13 @@ pub struct Event {
     /// What else stands there.
     #[serde(flatten)]
     pub more: Object,
+}
+
+impl Event {
+    /// Tells whether it is a tool call, however that is spelled.
+    pub fn is_tool_call(&self) -> bool {
+        self.kind.replace('_', "-").eq_ignore_ascii_case(TOOL_CALL)
+    }
 }
 
 /// Whether an activity goes on.

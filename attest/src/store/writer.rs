@@ -79,6 +79,9 @@ impl Writer {
 
     /// Writes again what is gone, once the refs have moved, until nobody collects any more.
     pub(super) fn keep(&self) -> Result<(), StoreError> {
+        if self.written.borrow().is_empty() {
+            return Ok(());
+        }
         let until = Instant::now() + PATIENCE;
         loop {
             // Asked before it is looked: who has ended by then takes nothing away after that.

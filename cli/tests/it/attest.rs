@@ -34,10 +34,9 @@ const DISPATCH: &str = "https://notme.bot/provenance/dispatch/v1";
 fn a_dispatch_is_verified_offline_in_a_fresh_clone() {
     let world = World::initialised();
     let commit = world.signed_commit("one");
-    let bare = Repository::bare();
+    let bare = world.remote();
     let url = bare.path();
     let url = url.to_str().unwrap();
-    world.git_ok(&["remote", "add", "origin", url]);
     world.notme_ok(&[
         "attest",
         "dispatch",
@@ -351,8 +350,7 @@ fn a_replaced_commit_has_nobody_elses_statements() {
 fn a_push_moves_all_refs_of_a_remote_or_none() {
     let world = World::initialised();
     world.signed_commit("one");
-    let bare = Repository::bare();
-    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    let bare = world.remote();
     world.notme_ok(&["attest", "dispatch"]);
     let hook = bare.path().join("hooks/update");
     fs::write(&hook, "#!/bin/sh\ntest \"$1\" != refs/attestations/trees\n").unwrap();
@@ -394,10 +392,9 @@ fn a_bare_envelope_is_kept_unjudged_and_refused() {
 fn pushes_that_meet_are_merged_without_force() {
     let world = World::initialised();
     world.signed_commit("one");
-    let bare = Repository::bare();
+    let bare = world.remote();
     let url = bare.path();
     let url = url.to_str().unwrap();
-    world.git_ok(&["remote", "add", "origin", url]);
     world.git_ok(&["push", "--quiet", "origin", "main"]);
     let other = world.another_repository(Repository::new());
     other.git_ok(&["remote", "add", "origin", url]);
@@ -419,10 +416,7 @@ fn pushes_that_meet_are_merged_without_force() {
 #[test]
 fn a_push_that_meets_others_is_tried_again_for_a_while() {
     let world = World::initialised();
-    let bare = Repository::bare();
-    let url = bare.path();
-    let url = url.to_str().unwrap();
-    world.git_ok(&["remote", "add", "origin", url]);
+    let bare = world.remote();
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
     let hook = bare.path().join("hooks/pre-receive");
@@ -459,8 +453,7 @@ fn accepted_and_pushed_to() -> (World, Repository) {
     let world = World::initialised();
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
-    let bare = Repository::bare();
-    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    let bare = world.remote();
     world.git_ok(&["push", "--quiet", "origin", "main"]);
     world.notme_ok(&["attest", "push"]);
     world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);

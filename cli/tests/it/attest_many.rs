@@ -89,10 +89,9 @@ fn one_statement_among_a_hundred_thousand_is_found_and_fetched_alone() {
     world.notme_ok(&["attest", "dispatch"]);
     fill(&world, MANY);
     assert_eq!(accepted(&world), 2);
-    let bare = Repository::bare();
+    let bare = world.remote();
     let url = bare.path();
     let url = url.to_str().unwrap();
-    world.git_ok(&["remote", "add", "origin", url]);
     world.git_ok(&["push", "--quiet", "origin", "main"]);
     world.notme_ok(&["attest", "push"]);
 

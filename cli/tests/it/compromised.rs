@@ -1,7 +1,5 @@
 //! `notme verify --compromised` through the real program, beside `git blame`.
 
-use std::fs;
-
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
@@ -190,10 +188,7 @@ fn what_rests_on_a_key_does_so_whatever_the_policy_names() {
     let ours = world.signed_commit("a");
     let gpg = Gnupg::new();
     gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
-    let keys = world.home().join("keys.asc");
-    fs::write(&keys, gpg.export("bob@example.org")).unwrap();
-    let keys = keys.to_str().unwrap();
-    world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    world.trust_person(&gpg, "bob@example.org");
     let program = format!("gpg.program={}", oracle("gpg").display());
     let mut git = world.command("git");
     git.current_dir(world.path()).env("GNUPGHOME", gpg.path());

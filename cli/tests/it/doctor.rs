@@ -8,7 +8,7 @@ use std::{
 };
 
 use notme_core::{hex, time::UnixTime};
-use notme_testkit::{cast::TestAuthority, oracle::oracle, repository::Repository};
+use notme_testkit::{cast::TestAuthority, oracle::oracle};
 
 use crate::world::{NOTME, Operator, World, free_port, told};
 
@@ -266,10 +266,7 @@ fn faults_of_the_repository_are_found_and_repaired() {
 #[test]
 fn attestations_that_are_gone_are_fetched_again() {
     let world = World::initialised();
-    let bare = Repository::bare();
-    let url = bare.path();
-    let url = url.to_str().unwrap();
-    world.git_ok(&["remote", "add", "origin", url]);
+    let _bare = world.remote();
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
     world.git_ok(&["push", "--quiet", "origin", "main"]);

@@ -57,13 +57,6 @@ fn notme_in_ok(world: &World, directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A remote named `origin`, and its path.
-fn with_remote(world: &World) -> Repository {
-    let bare = Repository::bare();
-    world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
-    bare
-}
-
 /// Hooks as others install them: each writes its name and what it was called with.
 const HUSKY: &str = "#!/usr/bin/env sh\n. \"$(dirname \"$0\")/h\"\n";
 const HUSKY_H: &str = "n=$(basename \"$0\"); s=$(dirname \"$(dirname \"$0\")\")/$n\n[ ! -f \"$s\" ] && exit 0\nsh -e \"$s\" \"$@\"\nexit $?\n";
@@ -338,7 +331,7 @@ fn a_program_that_is_gone_is_said_and_stops_nobody() {
 fn what_is_not_accepted_does_not_leave() {
     let world = World::initialised();
     world.notme_ok(&["hooks", "install"]);
-    let bare = with_remote(&world);
+    let bare = world.remote();
     let signed = world.signed_commit("signed");
     world.git_ok(&["push", "-q", "origin", "main"]);
     assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
@@ -379,7 +372,7 @@ fn what_is_not_accepted_does_not_leave() {
 fn attestations_go_along_with_what_is_pushed() {
     let world = World::initialised();
     world.notme_ok(&["hooks", "install"]);
-    let bare = with_remote(&world);
+    let bare = world.remote();
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
     world.git_ok(&["push", "-q", "origin", "main"]);

@@ -404,10 +404,7 @@ fn of_data_that_is_no_git_object_it_says_neither_good_nor_bad() {
     world.signed_commit("file");
     let gpg = Gnupg::new();
     gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
-    let keys = world.home().join("keys.asc");
-    fs::write(&keys, gpg.export("bob@example.org")).unwrap();
-    let keys = keys.to_str().unwrap();
-    world.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
+    world.trust_person(&gpg, "bob@example.org");
     let file = world.home().join("bob.asc");
     fs::write(&file, gpg.sign("bob@example.org", b"a release")).unwrap();
     let arguments = ["--status-fd=1", "--verify", file.to_str().unwrap(), "-"];

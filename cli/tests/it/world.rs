@@ -10,7 +10,10 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
-use notme_testkit::repository::{Repository, run};
+use notme_testkit::{
+    gnupg::Gnupg,
+    repository::{Repository, run},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -140,6 +143,21 @@ impl World {
     /// Stores a commit made of `raw` and returns its id.
     pub(crate) fn store(&self, raw: &[u8]) -> String {
         self.write_object_unchecked("commit", raw)
+    }
+
+    /// Makes a bare repository, the remote `origin`.
+    pub(crate) fn remote(&self) -> Repository {
+        let bare = Repository::bare();
+        self.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+        bare
+    }
+
+    /// Has the trust store take a person's key as that of the authority `team`.
+    pub(crate) fn trust_person(&self, gpg: &Gnupg, email: &str) {
+        let keys = self.home().join("keys.asc");
+        fs::write(&keys, gpg.export(email)).unwrap();
+        let keys = keys.to_str().unwrap();
+        self.notme_ok(&["trust", "add", "--openpgp", keys, "--name", "team"]);
     }
 
     /// Writes a policy file and returns its path.

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::{
     notme_in_ok,
     receive::{accepted, refused},
-    with_remote,
 };
 use crate::world::{World, told};
 
@@ -81,7 +80,7 @@ fn judged(world: &World, policy: &str) -> (String, Value) {
 #[test]
 fn what_a_gate_saw_is_first_seen() {
     let world = world();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     gate(&world, &bare, "gate", HERE);
     world.signed_commit("one");
     world.signed_commit("two");
@@ -128,7 +127,7 @@ fn what_a_gate_saw_is_first_seen() {
 #[test]
 fn a_record_of_somebody_else_or_of_another_repository_shows_nothing() {
     let world = world();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     // `claude` records, and nobody named it.
     gate(&world, &bare, "claude", HERE);
     world.signed_commit("one");
@@ -153,7 +152,7 @@ fn a_record_of_somebody_else_or_of_another_repository_shows_nothing() {
 #[test]
 fn a_gate_that_cannot_sign_is_said_and_takes_in_what_needs_no_record() {
     let world = world();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     gate(&world, &bare, "nobody", HERE);
     world.signed_commit("one");
     let said = refused(&world, &["main"], "time-basis-too-weak");
@@ -185,7 +184,7 @@ fn whoever_signed_the_push_is_in_the_record() {
     let world = World::initialised();
     world.notme_ok(&["init", "--agent", "gate", "--format", "x509"]);
     world.notme_ok(&["init", "--agent", "claude", "--format", "x509"]);
-    let bare = with_remote(&world);
+    let bare = world.remote();
     let install = [
         "hooks",
         "install",

@@ -8,7 +8,7 @@ use std::{
 
 use notme_testkit::{oracle::programs_of_strangers, repository::run};
 
-use super::{everything, executable, with_remote};
+use super::{everything, executable};
 use crate::world::{World, told};
 
 /// A user with one of them, who finds its program as a person would.
@@ -31,7 +31,7 @@ fn ask(world: &World, program: &str, arguments: &[&str]) {
 
 /// Has ours installed beside theirs: both run, and theirs are as they were when ours go.
 fn stands_beside(world: &World, hooks: &Path) {
-    let _bare = with_remote(world);
+    let _bare = world.remote();
     let config = world.path().join(".git/config");
     let before = (everything(hooks), fs::read(&config).unwrap());
     world.notme_ok(&["hooks", "install"]);

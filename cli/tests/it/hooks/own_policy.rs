@@ -5,7 +5,6 @@ use notme_testkit::repository::Repository;
 use super::{
     notme_in_ok,
     receive::{accepted, refused},
-    with_remote,
 };
 use crate::world::World;
 
@@ -43,7 +42,7 @@ fn served(rules: &str, options: &[&str]) -> (World, Repository, String) {
     for agent in ["bob", "carol", "claude"] {
         world.notme_ok(&["init", "--agent", agent, "--format", "x509"]);
     }
-    let bare = with_remote(&world);
+    let bare = world.remote();
     let root = commit(&world, "claude", &[(POLICY, &policy(rules))]);
     let install = ["hooks", "install", "--server", "--trust-root", &root];
     notme_in_ok(&world, &bare.path(), &[&install[..], options].concat());

@@ -10,7 +10,7 @@ use notme_testkit::{
     repository::{Repository, run},
 };
 
-use super::{executable, notme_in_ok, with_remote};
+use super::{executable, notme_in_ok};
 use crate::{
     ssh_agent::Server,
     world::{World, told},
@@ -19,7 +19,7 @@ use crate::{
 /// A user, and a repository with server hooks that is their `origin`.
 fn served(options: &[&str]) -> (World, Repository) {
     let world = World::initialised();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     let install = [&["hooks", "install", "--server"], options].concat();
     notme_in_ok(&world, &bare.path(), &install);
     (world, bare)
@@ -173,7 +173,7 @@ flush()
 open("handled", "ab").write(b" ".join(names) + b"\n")
 "#;
     let world = World::initialised();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     executable(&bare.path().join("hooks/proc-receive"), HANDLER);
     bare.git_ok(&["config", "receive.procReceiveRefs", "refs/for"]);
     notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
@@ -272,7 +272,7 @@ fn attestations_come_along_and_are_never_taken_away() {
 #[test]
 fn the_policy_and_the_trust_of_the_server_decide() {
     let world = World::initialised();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     world.signed_commit("one");
     let policy = world
         .policy("[[authority]]\nname = \"embedded\"\n[[allow]]\nidentity = \"wimse://nobody/*\"\n");
@@ -313,7 +313,7 @@ fn a_server_whose_program_is_gone_takes_nothing_in() {
 #[test]
 fn the_hooks_of_the_server_run_after_ours() {
     let world = World::initialised();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     let hooks = bare.path().join("hooks");
     executable(
         &hooks.join("pre-receive"),
@@ -336,7 +336,7 @@ fn the_hooks_of_the_server_run_after_ours() {
 #[test]
 fn hooks_of_the_server_see_what_is_attested_about_a_push() {
     let world = World::initialised();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     executable(
         &bare.path().join("hooks/pre-receive"),
         &format!(
@@ -531,7 +531,7 @@ fn works_over_ssh() {
     world.notme_ok(&["agent", "start"]);
     let socket = world.notme_home().join("run/ssh-agent.sock");
     world.set_env("SSH_AUTH_SOCK", &socket);
-    let bare = with_remote(&world);
+    let bare = world.remote();
     notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
     let server = Server::start(&world, "claude\n");
     let ssh = format!("{} {}", oracle("ssh").display(), server.options().join(" "));
@@ -570,7 +570,7 @@ done
     let (script, _) = script.split_once("```").unwrap();
     for is_within in [false, true] {
         let world = World::initialised();
-        let bare = with_remote(&world);
+        let bare = world.remote();
         let hooks = bare.path().join("hooks");
         executable(&hooks.join("pre-receive"), DELEGATE);
         let theirs = "#!/bin/sh\nread old new ref; test \"$ref\" != refs/heads/taboo\n";

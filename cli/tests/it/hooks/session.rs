@@ -3,7 +3,7 @@
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
 
-use super::{notme_in_ok, with_remote};
+use super::notme_in_ok;
 use crate::world::{World, told};
 
 const SESSION: &str = r#"
@@ -27,7 +27,7 @@ git push -q origin main
 #[test]
 fn an_agents_session_is_verified_by_a_stranger() {
     let world = World::new();
-    let bare = with_remote(&world);
+    let bare = world.remote();
     notme_in_ok(&world, &bare.path(), &["hooks", "install", "--server"]);
     // The agent is there before the server trusts it.
     world.notme_ok(&["run", "--agent", "claude", "--", "true"]);
