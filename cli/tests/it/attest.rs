@@ -492,8 +492,10 @@ fn what_is_dropped_at_once_is_all_noted() {
     let world = World::initialised();
     world.signed_commit("one");
     let digests: Vec<_> = (0..6)
-        .map(|_| {
-            let told = world.notme_ok(&["attest", "handoff"]);
+        .map(|phase| {
+            // Said twice, the same words would be one payload, and dropped together.
+            let phase = format!("phase {phase}");
+            let told = world.notme_ok(&["attest", "handoff", "--from-phase", &phase]);
             told.split(' ').next().unwrap().to_owned()
         })
         .collect();
