@@ -102,8 +102,8 @@ impl SqGit {
 
     /// Takes the first commit of a branch as trust root, if the program is there.
     pub(crate) fn find(world: &Repository, branch: &'static str) -> Option<Self> {
-        let version = world.command(Self::PROGRAM).arg("--version").output();
-        version.ok().filter(|it| it.status.success())?;
+        let help = world.command(Self::PROGRAM).arg("--help").output();
+        help.ok().filter(|it| it.status.success())?;
         // It insists on a HEAD.
         world.git_ok(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
         let root = world.git_ok(&["rev-list", "--max-parents=0", branch]);

@@ -238,7 +238,7 @@ fn say<T>(answer: &Answer<T>, path: &Path, streams: &mut Streams<'_>) -> Result<
 /// Returns the time to judge by: the one asked for, else that of the person asking.
 fn judged_time(options: &VerifyOptions) -> Result<UnixTime, Failure> {
     if let Some(option) = &options.unknown {
-        return Err(Failure::Option(escape(option)));
+        return Err(Failure::Option(escape(option).into_owned()));
     }
     match &options.verify_time {
         Some(text) => Ok(time::parse(text, &local_time)?),

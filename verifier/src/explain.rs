@@ -101,7 +101,7 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
             number,
             name,
             result,
-            text: escape(&text),
+            text: escape(&text).into_owned(),
         });
     }
     Explanation {

@@ -543,7 +543,8 @@ impl<'p> Judge<'p> {
             if names.is_empty() {
                 unchecked.push(REPOSITORY_UNCHECKED);
             } else if !names.contains(wanted) {
-                let (wanted, names) = (escape(wanted), escape(&names.join("`, `")));
+                let names = names.join("`, `");
+                let (wanted, names) = (escape(wanted), escape(&names));
                 let detail = format!("it is for `{wanted}`, and this is `{names}`");
                 return Err(Refusal::new(Code::TermsRepository, detail));
             }

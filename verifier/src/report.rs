@@ -16,7 +16,10 @@ mod radius;
 mod sarif;
 mod signer;
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use notme_core::terms::Terms;
 use serde::Serialize;
@@ -395,14 +398,22 @@ fn counts(summary: Summary) -> String {
 pub fn text_line(name: &str, judgement: &Judgement) -> String {
     let mut said = facts(judgement, None, None);
     said.extend(detail(judgement));
-    laid_out(&format!("{:<10} {name}", judgement.verdict().word()), said)
+    laid_out(begun(judgement, name), &said)
 }
 
 fn object_line(portion: &Portion, object: &JudgedObject) -> String {
     let mut said = object_facts(portion, object);
     said.extend(detail(object.judgement()));
-    let verdict = object.judgement().verdict().word();
-    laid_out(&format!("{verdict:<10} {}", short(object)), said)
+    laid_out(begun(object.judgement(), &short(object)), &said)
+}
+
+/// Begins a line: verdict and name.
+fn begun(judgement: &Judgement, name: &str) -> String {
+    let mut line = String::with_capacity(WIDTH);
+    line.push_str(judgement.verdict().word());
+    line.extend(std::iter::repeat_n(' ', INDENT.saturating_sub(line.len())));
+    line.push_str(name);
+    line
 }
 
 fn short(object: &JudgedObject) -> String {
@@ -410,58 +421,56 @@ fn short(object: &JudgedObject) -> String {
 }
 
 /// Returns what led to the verdict on an object, but for what is particular to it.
-fn object_facts(portion: &Portion, object: &JudgedObject) -> Vec<String> {
+fn object_facts<'a>(portion: &'a Portion, object: &'a JudgedObject) -> Vec<Cow<'a, str>> {
     let judgement = object.judgement();
     let authority = judgement.authority().filter(|_| portion.authorities > 1);
     facts(judgement, authority, portion.attested.get(&object.id()))
 }
 
-fn facts(
-    judgement: &Judgement,
+fn facts<'a>(
+    judgement: &'a Judgement,
     authority: Option<&str>,
-    attested: Option<&Attested>,
-) -> Vec<String> {
+    attested: Option<&'a Attested>,
+) -> Vec<Cow<'a, str>> {
     let mut fields = Vec::new();
     if let Some(code) = judgement.verdict().code() {
-        fields.push(code.as_str().to_owned());
+        fields.push(code.as_str().into());
     }
     if let Some(identity) = judgement.identity() {
         fields.push(escape(identity));
     } else if let Some(claimed) = judgement.claimed() {
-        fields.push(format!("claims to be {}", escape(&claimed.name)));
+        fields.push(format!("claims to be {}", escape(&claimed.name)).into());
     }
     if let Some(authority) = authority {
-        fields.push(format!("by {authority}"));
+        fields.push(format!("by {authority}").into());
     }
     if judgement.excused_from().is_some() {
         fields.push(finding::accepted_by(judgement));
     }
     if let Some(basis) = judgement.time_basis() {
-        fields.push(basis.to_string());
+        fields.push(basis.as_str().into());
     }
     if !judgement.unchecked().is_empty() {
-        fields.push(format!(
-            "terms not checked: {}",
-            judgement.unchecked().join(", ")
-        ));
+        let unchecked = judgement.unchecked().join(", ");
+        fields.push(format!("terms not checked: {unchecked}").into());
     }
     if let Some(attested) = attested {
         fields.extend(attested.level.map(|level| level_of(attested, level)));
         let refused = attested.attestations.iter().filter(|it| it.code.is_some());
-        fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?))));
+        fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?).into())));
         let failed = |it: &AttestationReport| {
             let is_failure = it.outcome == Some("failed") || it.result == Some("FAILED");
             it.code.is_none() && is_failure
         };
         if attested.attestations.iter().any(failed) {
-            fields.push("failure attested".to_owned());
+            fields.push("failure attested".into());
         }
     }
     fields
 }
 
 /// Says what a level rests on, when that is stated about another commit.
-pub(crate) fn level_of(attested: &Attested, level: &str) -> String {
+pub(crate) fn level_of<'a>(attested: &Attested, level: &'a str) -> Cow<'a, str> {
     let mut carrying = attested.attestations.iter();
     match carrying.find(|it| it.level == Some(level)) {
         Some(AttestationReport {
@@ -469,23 +478,23 @@ pub(crate) fn level_of(attested: &Attested, level: &str) -> String {
             ..
         }) => {
             let short: String = other.chars().take(SHORT).collect();
-            format!("{level} (as {})", escape(&short))
+            format!("{level} (as {})", escape(&short)).into()
         }
-        Some(_) | None => level.to_owned(),
+        Some(_) | None => level.into(),
     }
 }
 
 /// Returns what is particular to a refusal.
-fn detail(judgement: &Judgement) -> Option<String> {
+fn detail<'a>(judgement: &Judgement) -> Option<Cow<'a, str>> {
     judgement.verdict().code()?;
-    Some(format!("({})", escape(judgement.detail()?)))
+    Some(format!("({})", escape(judgement.detail()?)).into())
 }
 
 /// Puts fields behind the beginning of a line, and on lines below it.
-fn laid_out(head: &str, fields: Vec<String>) -> String {
-    let mut line = head.to_owned();
+fn laid_out(mut line: String, fields: &[impl AsRef<str>]) -> String {
     let mut column = line.chars().count();
     for field in fields {
+        let field = field.as_ref();
         let width = field.chars().count();
         if column + 2 + width > WIDTH && column > INDENT {
             line.push('\n');
@@ -495,7 +504,7 @@ fn laid_out(head: &str, fields: Vec<String>) -> String {
             line.push_str("  ");
             column += 2;
         }
-        let field = wrap(&field, column, INDENT);
+        let field = wrap(field, column, INDENT);
         column = match field.rsplit_once('\n') {
             Some((_, last)) => last.chars().count(),
             None => column + width,
@@ -516,9 +525,9 @@ fn is_deceptive(c: char) -> bool {
 }
 
 /// Escapes control characters, and those that reorder or hide text.
-pub fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return text.to_owned();
+        return text.into();
     }
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -528,7 +537,7 @@ pub fn escape(text: &str) -> String {
             escaped.push(c);
         }
     }
-    escaped
+    escaped.into()
 }
 
 fn head(outcome: &Outcome) -> Head<'_> {

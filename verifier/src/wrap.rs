@@ -1,13 +1,15 @@
 //! Lines of text no wider than a terminal.
 
+use std::borrow::Cow;
+
 /// Columns of a terminal that nobody widened.
 pub(crate) const WIDTH: usize = 80;
 
 /// Breaks a text at its spaces so that no line is wider than [`WIDTH`], if words allow; each line
 /// but the first begins with `indent` spaces. `column` is where the text begins.
-pub(crate) fn wrap(text: &str, column: usize, indent: usize) -> String {
+pub(crate) fn wrap(text: &str, column: usize, indent: usize) -> Cow<'_, str> {
     if column + text.chars().count() <= WIDTH {
-        return text.to_owned();
+        return text.into();
     }
     let mut wrapped = String::with_capacity(text.len());
     let mut at = column;
@@ -25,5 +27,5 @@ pub(crate) fn wrap(text: &str, column: usize, indent: usize) -> String {
         wrapped.push_str(word);
         at += width;
     }
-    wrapped
+    wrapped.into()
 }

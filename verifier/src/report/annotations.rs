@@ -76,7 +76,7 @@ fn issue(finding: &Finding<'_>) -> Value {
     };
     let named = format!("{} {}", finding.object.id(), finding.code);
     // A commit that changed nothing is shown with the whole.
-    let path = finding.place.map_or_else(|| WHOLE.to_owned(), escape);
+    let path = finding.place.map_or(WHOLE.into(), escape);
     let mut issue = entry(
         finding.code.as_str(),
         &finding.message(),

@@ -1,5 +1,7 @@
 //! What there is to say of an object that was not accepted, for people who look after many tools.
 
+use std::borrow::Cow;
+
 use crate::{
     judge::Judgement,
     report::{INTERRUPTED, escape},
@@ -125,29 +127,29 @@ impl Caveat {
 }
 
 /// Returns who signed, or who claims to have, escaped.
-pub(super) fn signer(object: &JudgedObject) -> Option<String> {
+pub(super) fn signer(object: &JudgedObject) -> Option<Cow<'_, str>> {
     let judgement = object.judgement();
     let claimed = || {
         let name = escape(&judgement.claimed()?.name);
-        Some(format!("somebody who claims to be {name}"))
+        Some(format!("somebody who claims to be {name}").into())
     };
     judgement.identity().map(escape).or_else(claimed)
 }
 
 /// Returns what stands in a report where a signer does.
-pub(super) fn signer_or_none(object: &JudgedObject) -> String {
+pub(super) fn signer_or_none(object: &JudgedObject) -> Cow<'_, str> {
     let none = match object.judgement().shortcoming() {
         Some(Code::Unsigned) => "nobody",
         _ => "not known",
     };
-    signer(object).unwrap_or_else(|| none.to_owned())
+    signer(object).unwrap_or(none.into())
 }
 
 /// Returns the rule by which an object was accepted, or what excuses it, and from what; escaped.
-pub(super) fn accepted_by(judgement: &Judgement) -> String {
+pub(super) fn accepted_by(judgement: &Judgement) -> Cow<'_, str> {
     let by = escape(judgement.rule().unwrap_or_default());
     match judgement.excused_from() {
-        Some(code) => format!("{by}, though {code}"),
+        Some(code) => format!("{by}, though {code}").into(),
         None => by,
     }
 }
@@ -156,7 +158,7 @@ pub(super) fn accepted_by(judgement: &Judgement) -> String {
 pub(super) fn reason(object: &JudgedObject) -> String {
     let judgement = object.judgement();
     let Some(code) = judgement.verdict().code() else {
-        return accepted_by(judgement);
+        return accepted_by(judgement).into_owned();
     };
     match judgement.detail() {
         Some(detail) => format!("{} ({})", code.cause(), escape(detail)),

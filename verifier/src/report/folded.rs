@@ -1,6 +1,9 @@
 //! The text report with runs of equal verdicts on one line each.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use super::{detail, laid_out, object_facts, short};
 use crate::verify::{JudgedObject, Portion};
@@ -42,8 +45,8 @@ impl Folding {
                     oldest: short(object),
                     length: 1,
                     verdict,
-                    facts,
-                    detail: detail(object.judgement()),
+                    facts: facts.into_iter().map(Cow::into_owned).collect(),
+                    detail: detail(object.judgement()).map(Cow::into_owned),
                 };
                 match self.0.replace(next) {
                     Some(run) => run.write(to),
@@ -79,6 +82,6 @@ impl Run {
             }
             _ => format!("{verdict:<10} {newest} to {oldest}, {length} objects"),
         };
-        writeln!(to, "{}", laid_out(&head, facts))
+        writeln!(to, "{}", laid_out(head, &facts))
     }
 }

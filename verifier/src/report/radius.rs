@@ -1,6 +1,9 @@
 //! What rests on something that is compromised, for people and machines.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -76,12 +79,10 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
     }
     for tag in &radius.merge_tags {
         let short: String = tag.commit.chars().take(SHORT).collect();
-        let facts = vec![
-            "tag in the merge".to_owned(),
-            escape(tag.name.as_deref().unwrap_or("unreadable")),
-        ];
+        let name = escape(tag.name.as_deref().unwrap_or("unreadable"));
+        let facts = ["tag in the merge", &*name];
         let head = format!("{:<10} {short}", tag.exposure.as_str());
-        writeln!(to, "{}", laid_out(&head, facts))?;
+        writeln!(to, "{}", laid_out(head, &facts))?;
     }
     for reference in &radius.references {
         let word = if reference.signed {
@@ -96,15 +97,12 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
     }
     for statement in &radius.statements {
         let facts = [
-            statement.exposure.as_str().to_owned(),
-            statement
-                .predicate_type
-                .as_deref()
-                .map_or_else(String::new, escape),
-            format!("about {}", escape(&statement.commit)),
+            statement.exposure.as_str().into(),
+            escape(statement.predicate_type.as_deref().unwrap_or_default()),
+            format!("about {}", escape(&statement.commit)).into(),
         ];
         let head = format!("{:<10} {}", "statement", escape(&statement.digest));
-        writeln!(to, "{}", laid_out(&head, facts.to_vec()))?;
+        writeln!(to, "{}", laid_out(head, &facts))?;
     }
     for id in &radius.unread {
         writeln!(to, "{:<10} {id}: its files could not be read", "undecided")?;
@@ -134,15 +132,15 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
 fn object_line(object: &JudgedObject, exposure: Exposure) -> String {
     let judgement = object.judgement();
     let mut facts = vec![
-        object.kind_word().to_owned(),
-        judgement.verdict().word().to_owned(),
+        Cow::from(object.kind_word()),
+        judgement.verdict().word().into(),
     ];
     facts.extend(judgement.identity().map(escape));
-    facts.extend(judgement.time_basis().map(|basis| basis.to_string()));
-    facts.extend(judgement.judged_at().map(|at| at.to_string()));
+    facts.extend(judgement.time_basis().map(|basis| basis.as_str().into()));
+    facts.extend(judgement.judged_at().map(|at| at.to_string().into()));
     laid_out(
-        &format!("{:<10} {}", exposure.as_str(), short(object)),
-        facts,
+        format!("{:<10} {}", exposure.as_str(), short(object)),
+        &facts,
     )
 }
 
@@ -165,5 +163,5 @@ fn file_line(file: &ExposedFile) -> String {
     if !file.is_complete {
         facts.push("not all lines looked at".to_owned());
     }
-    laid_out(&format!("{:<10} {}", "file", escape(&file.path)), facts)
+    laid_out(format!("{:<10} {}", "file", escape(&file.path)), &facts)
 }

@@ -205,9 +205,9 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     let kind = line.predicate_type.as_deref().unwrap_or("?");
     let kind = kind.rsplit_once("://").map_or(kind, |(_, kind)| kind);
     let mut facts = vec![escape(kind)];
-    facts.extend(line.code.map(|code| code.to_string()));
-    facts.extend(line.level.map(|level| level.as_str().to_owned()));
-    facts.extend(line.time_basis.map(str::to_owned));
+    facts.extend(line.code.map(|code| code.as_str().into()));
+    facts.extend(line.level.map(|level| level.as_str().into()));
+    facts.extend(line.time_basis.map(Into::into));
     writeln!(out, "  {:<10} {}", line.verdict, facts.join("  "))?;
     let mut say = |text: String| writeln!(out, "             {}", escape(&text));
     if let Some(identity) = line.identity {

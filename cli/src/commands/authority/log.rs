@@ -37,7 +37,7 @@ impl Log {
             return;
         }
         let mut line = match self.format {
-            LogFormat::Human => escape(&human()),
+            LogFormat::Human => escape(&human()).into_owned(),
             LogFormat::Json => {
                 let (time, what) = (now(), what);
                 to_json(&Line { level, time, what }).unwrap_or_default()
