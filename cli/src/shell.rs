@@ -1,7 +1,7 @@
 //! Lines for people to paste into their shell.
 
 use std::{
-    env,
+    env, iter,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,16 @@ pub(crate) fn quoted(word: &str) -> String {
 /// Returns a path as [`quoted`] has it.
 pub(crate) fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
+}
+
+/// Returns what started this program, as somebody would type it.
+pub(crate) fn command_line() -> String {
+    let arguments = env::args_os().skip(1);
+    let words = arguments.map(|word| quoted(&word.to_string_lossy()));
+    iter::once("notme".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Finds a program as a shell does.

@@ -393,7 +393,9 @@ impl<'a> Lineage<'a> {
             }
             telling.tell(object)?;
         }
-        telling.end()
+        let mut outcome = telling.end()?;
+        outcome.root = Some(self.root);
+        Ok(outcome)
     }
 
     /// Returns the policies that make exceptions for what is asked about: the trust root's and the

@@ -57,11 +57,17 @@ struct Head<'a> {
     version: u8,
     repository: &'a str,
     range: &'a str,
+    /// The ref that the commits were judged for.
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    trust_root: Option<String>,
     policy: &'a str,
     /// Those that judged.
     policies: Vec<&'a str>,
     trust: &'a str,
     asked_at: String,
+    /// What was typed.
+    command: Option<&'a str>,
     /// Where a shallow clone ended the walk.
     shallow: Vec<String>,
     /// What git follows, and we do not.
@@ -540,15 +546,36 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
+/// Returns what was asked, of what, and what answered, as people are told it: name and value.
+fn particulars(outcome: &Outcome) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    [
+        Some(("repository", (&*outcome.repository).into())),
+        Some(("range", (&*outcome.range).into())),
+        outcome.reference().map(|it| ("judged for", it.into())),
+        outcome
+            .root()
+            .map(|it| ("trust root", it.to_string().into())),
+        Some(("policy", (&*outcome.policy).into())),
+        Some(("trust", (&*outcome.trust).into())),
+        Some(("asked at", outcome.asked_at.to_string().into())),
+        outcome.command().map(|it| ("asked by", it.into())),
+    ]
+    .into_iter()
+    .flatten()
+}
+
 fn head(outcome: &Outcome) -> Head<'_> {
     Head {
         version: VERSION,
         repository: &outcome.repository,
         range: &outcome.range,
+        reference: outcome.reference(),
+        trust_root: outcome.root().map(|id| id.to_string()),
         policy: &outcome.policy,
         policies: outcome.policies().collect(),
         trust: &outcome.trust,
         asked_at: outcome.asked_at.to_string(),
+        command: outcome.command(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
         ignored: outcome.ignored(),
         interrupted: outcome.interrupted,

@@ -71,6 +71,10 @@ pub struct Outcome {
     pub(crate) range: String,
     /// The ref that the commits were judged for.
     reference: Option<String>,
+    /// The commit from which on the repository's own policy was followed.
+    pub(crate) root: Option<ObjectId>,
+    /// What was typed, for whoever wants to ask again.
+    command: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
     pub(crate) asked_at: UnixTime,
@@ -242,6 +246,22 @@ impl Outcome {
     /// Returns the full name of the ref that the commits were judged for, if one was known.
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
+    }
+
+    /// Returns the commit from which on the repository's own policy was followed.
+    pub fn root(&self) -> Option<ObjectId> {
+        self.root
+    }
+
+    /// Notes the command by which it was asked for, as a shell reads it.
+    pub fn asked_by(self, command: String) -> Self {
+        let command = Some(command);
+        Self { command, ..self }
+    }
+
+    /// Returns the command by which it was asked for.
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     /// Returns `sha256:<hex>` of the policy.
@@ -679,6 +699,8 @@ impl Outcome {
             repository: repository.path().display().to_string(),
             range: selection.text().to_owned(),
             reference: selection.reference().map(str::to_owned),
+            root: None,
+            command: None,
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
             asked_at: judge.now(),

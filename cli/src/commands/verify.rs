@@ -31,6 +31,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
+    shell,
 };
 
 /// The longest list of object ids on stdin: a million SHA-256 names and more.
@@ -106,6 +107,7 @@ fn judged(
         })
     })?;
     listening.end();
+    let verdicts = verdicts.asked_by(shell::command_line());
     let verdicts = match report {
         Report::Explained => verdicts,
         Report::Lines(lines) => {

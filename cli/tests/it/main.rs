@@ -29,6 +29,7 @@ mod interrupted;
 mod mixed;
 mod openpgp;
 mod policy;
+mod recheck;
 mod rekor;
 mod revocation;
 mod rotation;

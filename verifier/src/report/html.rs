@@ -15,12 +15,14 @@ use super::{
     INTERRUPTED, counts,
     finding::{reason, signer_or_none},
     junit::Xml,
+    particulars,
     signer::{Tally, agent_share},
 };
 use crate::verify::{JudgedObject, Outcome, Summary};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/search.js");
+const RECHECK: &[u8] = include_bytes!("html/recheck.html");
 
 /// Writes the page.
 ///
@@ -34,7 +36,7 @@ pub fn write_html(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     timeline::write(outcome, to)?;
     write_objects(outcome, to)?;
     evidence::write(outcome, to)?;
-    write_recheck(to)?;
+    to.write_all(RECHECK)?;
     writeln!(
         to,
         "</main>\n<footer><p>Made by notme {} at {} by the clock of whoever asked. All times are UTC.</p></footer>\n<script>{SCRIPT}</script>\n</body>\n</html>",
@@ -75,14 +77,11 @@ fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     if outcome.interrupted {
         writeln!(to, "<p class=\"answer undecided\">{INTERRUPTED}</p>")?;
     }
-    writeln!(
-        to,
-        "<dl>\n<dt>Repository</dt><dd><code>{}</code></dd>\n<dt>Asked at</dt><dd>{}</dd>\n<dt>Policy</dt><dd id=\"policy\"><code>{}</code></dd>\n<dt>Trust</dt><dd id=\"trust\"><code>{}</code></dd>",
-        Xml(&outcome.repository),
-        outcome.asked_at,
-        Xml(&outcome.policy),
-        Xml(&outcome.trust)
-    )?;
+    writeln!(to, "<dl>")?;
+    for (name, value) in particulars(outcome) {
+        let value = Xml(&value);
+        writeln!(to, "<dt>{name}</dt><dd><code>{value}</code></dd>")?;
+    }
     for id in outcome.shallow() {
         writeln!(
             to,
@@ -197,27 +196,4 @@ fn write_row(outcome: &Outcome, object: &JudgedObject, to: &mut impl Write) -> i
         evidence::write_links(attested, to)?;
     }
     writeln!(to, "</td></tr>")
-}
-
-fn write_recheck(to: &mut impl Write) -> io::Result<()> {
-    to.write_all(
-        br#"<section aria-labelledby="recheck">
-<h2 id="recheck">Recheck by hand</h2>
-<ol>
-<li>The object is what its name says: <code>git cat-file -p NAME</code>, and <code>git fsck</code> that the name is the digest of the bytes.</li>
-<li>The verdict, step by step: <code>notme explain NAME</code>.</li>
-<li>The keys and their authorities: <code>notme trust show</code>, and the pins that the authority's operator told you by another way.</li>
-<li>The policy: <code>sha256sum</code> of the file that was given by <code>--policy</code>, or of <code>.notme/policy.toml</code> in the commit that was given by <code>--trust-root</code> and in those after it that changed it; without either, the trust store implies it.</li>
-<li>The statements: <code>notme attest export NAME</code>, and the SHA-256 of each payload.</li>
-<li>The whole: the same command with the same trust and policy gives the same verdicts, but for what time changed since.</li>
-</ol>
-<h3>What this does not show</h3>
-<ul>
-<li>That the content of a commit is good, or who thought of it: a signature says whose key signed.</li>
-<li>That a date is true where its time rests on <em>declared</em> or <em>dag-ordered</em>: whoever keeps the key can write any.</li>
-<li>What was revoked after the trust document was fetched.</li>
-</ul>
-</section>
-"#,
-    )
 }

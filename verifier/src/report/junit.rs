@@ -8,6 +8,7 @@ use std::{
 use super::{
     counts, escape,
     finding::{Caveat, Finding, Weight, accepted_by},
+    particulars,
 };
 use crate::verify::{JudgedObject, Outcome, Summary};
 
@@ -34,23 +35,11 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         Xml(&outcome.range),
         at.trim_end_matches('Z'),
     )?;
-    for (name, value) in [
-        ("repository", &*outcome.repository),
-        ("policy", &outcome.policy),
-        ("trust", &outcome.trust),
-    ] {
-        writeln!(
-            to,
-            "   <property name=\"{name}\" value=\"{}\"/>",
-            Xml(value)
-        )?;
-    }
-    for Caveat { name, text } in Caveat::all(outcome) {
-        writeln!(
-            to,
-            "   <property name=\"{name}\" value=\"{}\"/>",
-            Xml(&text)
-        )?;
+    let caveats = Caveat::all(outcome).into_iter();
+    let caveats = caveats.map(|Caveat { name, text }| (name, text.into()));
+    for (name, value) in particulars(outcome).chain(caveats) {
+        let value = Xml(&value);
+        writeln!(to, "   <property name=\"{name}\" value=\"{value}\"/>")?;
     }
     writeln!(to, "  </properties>")?;
     let mut findings = Finding::all(outcome).peekable();

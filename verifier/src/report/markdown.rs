@@ -10,6 +10,7 @@ use super::{
     clock::Clock,
     counts, escape,
     finding::{Caveat, Finding, reason, signer_or_none},
+    particulars,
     signer::{Signer, agent_share},
 };
 use crate::verify::{JudgedObject, Outcome};
@@ -29,13 +30,8 @@ pub fn write_markdown(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> 
         writeln!(to, "**{INTERRUPTED}**\n")?;
     }
     writeln!(to, "| | |\n|---|---|")?;
-    for (name, value) in [
-        ("range", &*outcome.range),
-        ("policy", &outcome.policy),
-        ("trust", &outcome.trust),
-        ("asked at", &outcome.asked_at.to_string()),
-    ] {
-        writeln!(to, "| {name} | {} |", code(&escape(value)))?;
+    for (name, value) in particulars(outcome) {
+        writeln!(to, "| {name} | {} |", code(&escape(&value)))?;
     }
     for id in outcome.shallow() {
         writeln!(

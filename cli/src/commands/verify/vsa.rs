@@ -55,6 +55,7 @@ pub(super) fn write(
         more: members(json!({
             "slsaVersion": "1.2",
             "notme_range": verdicts.range(),
+            "notme_trust_root": verdicts.root().map(|id| id.to_string()),
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": verdicts.summary(),
             "notme_trust": {"digest": digest(verdicts.trust())},
