@@ -328,6 +328,66 @@ fn bundles_travel_as_files_too() {
     );
 }
 
+#[test]
+fn a_file_of_nothing_is_not_imported() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let other = world.another_repository(Repository::new());
+    other.write("bundles.jsonl", &lines);
+    for nothing in ["", "\n \n"] {
+        other.write("nothing.jsonl", nothing);
+        let output = other.notme(&["attest", "import", "bundles.jsonl", "nothing.jsonl"]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(told(&output).contains("nothing.jsonl"), "{}", told(&output));
+        assert_eq!(other.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    }
+    let output = run(other.notme_command().args(["attest", "import", "-"]), b"");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let output = run(
+        other.notme_command().args(["attest", "import", "-"]),
+        lines.as_bytes(),
+    );
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// Whether it came as a file or from a remote, and whether the commit comes afterwards or never.
+#[test]
+fn a_rejection_that_comes_before_its_commit_is_of_the_tree_all_the_same() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--reject"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let path = world.path();
+    let path = path.to_str().unwrap();
+    for is_fetched in [true, false] {
+        let other = world.another_repository(Repository::new());
+        match is_fetched {
+            true => drop(other.notme_ok(&["attest", "fetch", path])),
+            false => {
+                other.write("bundles.jsonl", &lines);
+                other.notme_ok(&["attest", "import", "bundles.jsonl"]);
+            }
+        }
+        let rejected = |revision: &str| {
+            let (exit, judged) = judged(&other, &[revision]);
+            assert_eq!(
+                (exit, &judged["code"]),
+                (Some(1), &"acceptance-rejected".into()),
+                "{judged}"
+            );
+            judged["attestations"][0]["attested_as"].clone()
+        };
+        let twin = other.signed_commit("one");
+        assert_ne!(twin, commit);
+        assert_eq!(rejected("HEAD"), commit.as_str());
+        other.git_ok(&["fetch", "--quiet", path, "main"]);
+        assert_eq!(rejected("FETCH_HEAD"), Value::Null);
+        assert_eq!(rejected("HEAD"), commit.as_str());
+    }
+}
+
 /// Replacements are for reading: the verdict is on what the name says.
 #[test]
 fn a_replaced_commit_has_nobody_elses_statements() {

@@ -201,10 +201,15 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
             bundles.push(import.keepable(content)?);
             continue;
         }
+        let before = bundles.len();
         for line in content.split(|byte| *byte == b'\n') {
             if !line.trim_ascii().is_empty() {
                 bundles.push(import.keepable(line.to_vec())?);
             }
+        }
+        if bundles.len() == before {
+            let error = format!("there is nothing in `{}`", file.display());
+            return Err(Failure::from(error).hint("nothing was kept"));
         }
     }
     archive.store.write(&bundles, now())?;
@@ -248,13 +253,16 @@ impl Import<'_> {
         for commit in statement.digests("gitCommit") {
             places.push(Place::commit(commit));
         }
-        // Only what names the tree speaks of another commit that has it.
+        // Only what names the tree speaks of another commit that has it. The one that it names may
+        // come later, or never: that somebody rejected the tree is known anyhow.
         for subject in statement.subjects() {
-            let commit = subject.digest.get("gitCommit");
-            let facts = commit.map_or(Ok(None), |commit| self.archive.store.commit(commit))?;
-            let tree = subject.digest.get("gitTree");
-            let tree = tree.filter(|tree| facts.is_some_and(|facts| facts.tree == **tree));
-            places.extend(tree.map(|tree| Place::tree(tree)));
+            let (commit, tree) = (subject.digest.get("gitCommit"), subject.digest.get("gitTree"));
+            if let (Some(commit), Some(tree)) = (commit, tree) {
+                let facts = self.archive.store.commit(commit)?;
+                if facts.is_none_or(|facts| facts.tree == *tree) {
+                    places.push(Place::tree(tree));
+                }
+            }
         }
         let activity = statement.predicate().get("activity");
         let activity = activity.and_then(|it| it.get("id")?.as_str());
