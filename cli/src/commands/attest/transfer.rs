@@ -256,7 +256,10 @@ impl Import<'_> {
         // Only what names the tree speaks of another commit that has it. The one that it names may
         // come later, or never: that somebody rejected the tree is known anyhow.
         for subject in statement.subjects() {
-            let (commit, tree) = (subject.digest.get("gitCommit"), subject.digest.get("gitTree"));
+            let (commit, tree) = (
+                subject.digest.get("gitCommit"),
+                subject.digest.get("gitTree"),
+            );
             if let (Some(commit), Some(tree)) = (commit, tree) {
                 let facts = self.archive.store.commit(commit)?;
                 if facts.is_none_or(|facts| facts.tree == *tree) {
