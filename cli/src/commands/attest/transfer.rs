@@ -12,12 +12,12 @@ use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Kept, Merged, Place, Shelf},
+    store::{Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
 
-use super::{Archive, Author, activity_of};
+use super::{Archive, Author, activity_of, is_named};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
@@ -77,13 +77,8 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     }
     let mut files = BTreeSet::new();
     for statement in &arguments.statement {
-        let is_digest = |kept: &Kept| {
-            let bundle = Bundle::from_json(&kept.content);
-            bundle.is_ok_and(|bundle| bundle.payload_digest() == *statement)
-        };
-        let is_meant = |kept: &&Kept| kept.name.to_string() == *statement || is_digest(kept);
-        let named = kept.iter().filter(is_meant);
         let before = files.len();
+        let named = kept.iter().filter(|kept| is_named(kept, statement));
         files.extend(named.map(|kept| kept.name.clone()));
         if files.len() == before {
             let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
