@@ -591,6 +591,7 @@ impl Store {
             let Some(theirs) = tip(repository, &shelf.tracking(remote))? else {
                 return Ok(None);
             };
+            merged.theirs.insert(shelf, theirs);
             if !is_commit(repository, theirs)? {
                 merged.ignored += 1;
                 return Ok(None);

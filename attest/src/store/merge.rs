@@ -3,7 +3,7 @@
 //! Names are digests, so that there is nothing to decide: what one side has and the other does not
 //! is added. Only directories that differ are looked into.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -28,6 +28,8 @@ pub struct Merged {
     pub ignored: usize,
     /// Files that were dropped here. They were left out, too.
     pub dropped: usize,
+    /// What the other side had, which is all that was looked at.
+    pub theirs: BTreeMap<Shelf, ObjectId>,
 }
 
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.

@@ -53,8 +53,8 @@ pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
 /// meanwhile.
 fn replace(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
-    take(&archive, remote)?;
-    let unlike = archive.store.unlike(remote)?;
+    let merged = take(&archive, remote)?;
+    let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
     }
