@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use notme_attest::store::FileName;
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
 use serde_json::Value;
 
@@ -602,6 +603,42 @@ fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
         predicate_types(&judged(&world, &[]).1),
         [ACTIVITY, DISPATCH]
     );
+}
+
+/// It is named, with what takes it out.
+#[test]
+fn origins_that_an_older_version_kept_are_not_pushed() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let bare = world.remote();
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let bad = lines.lines().next().unwrap();
+    let bad = bad.replacen('{', r#"{"contentOrigins":["https://x.example/secret"],"#, 1);
+    let file = FileName::of(bad.as_bytes()).to_string();
+    let (head, rest) = commit.split_at(2);
+    world.import(&format!(
+        "commit refs/attestations/commits\ncommitter n <n@n> 1795176000 +0000\ndata 0\n\
+         from refs/attestations/commits^0\n\
+         M 100644 inline {head}/{rest}/{file}\ndata {}\n{bad}\n",
+        bad.len()
+    ));
+    let drop = ["attest", "drop", &commit, &file, "--reason"];
+    for push in [&["attest", "push"][..], &["attest", "push", "--replace"]] {
+        let output = world.notme(push);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(told(&output).contains(&drop.join(" ")), "{}", told(&output));
+    }
+    let is_there = || {
+        bare.git_ok(&["rev-list", "--objects", "--all"])
+            .contains(&file)
+    };
+    assert!(!is_there());
+    world.notme_ok(&[&drop[..], &["it lists origins"]].concat());
+    world.notme_ok(&["attest", "dispatch", "--model", "m"]);
+    world.notme_ok(&["attest", "push"]);
+    assert!(!is_there());
 }
 
 #[test]

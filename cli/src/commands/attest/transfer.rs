@@ -58,6 +58,7 @@ fn replace(remote: &str) -> Result<(), Failure> {
     if unlike.is_empty() {
         return Ok(());
     }
+    check_public(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     Ok(archive.store.pushed(remote, &shelves.collect::<Vec<_>>())?)
@@ -128,6 +129,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         if ahead.is_empty() {
             return Ok(());
         }
+        check_public(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
             Ok(()) => return Ok(archive.store.pushed(remote, &ahead)?),
@@ -138,6 +140,22 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// Refuses to send what lists origins: what was kept before that was looked for.
+fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
+    let found = archive.store.disclosing(merged)?;
+    let Some((file, commit)) = found.first_key_value() else {
+        return Ok(());
+    };
+    let names: Vec<_> = found.keys().map(|file| format!("`{file}`")).collect();
+    let error = format!(
+        "nothing was pushed: origins of what an agent read are listed in {}",
+        names.join(", ")
+    );
+    let commit = commit.as_deref().unwrap_or("COMMIT");
+    let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
+    Err(Failure::no(error).hint(hint))
 }
 
 /// Fetches what a remote has, and takes it.
