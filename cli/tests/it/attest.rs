@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use notme_attest::store::FileName;
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
 use crate::world::{World, told};
@@ -351,6 +352,39 @@ fn a_file_of_nothing_is_not_imported() {
         lines.as_bytes(),
     );
     assert!(output.status.success(), "{}", told(&output));
+}
+
+/// Whoever writes to a pipe may come later, and somebody has to.
+#[test]
+fn a_pipe_is_read_unless_nobody_writes_to_it() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let other = world.another_repository(Repository::new());
+    let lines = world.notme_ok(&["attest", "export"]);
+    let pipe = other.path().join("pipe");
+    mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+    let import = |from: &str| other.notme(&["attest", "import", from]);
+    let output = import("pipe");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("`pipe`") && said.contains("nobody writes"),
+        "{said}"
+    );
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| import("pipe"));
+        fs::write(&pipe, &lines).unwrap();
+        let output = reader.join().unwrap();
+        assert!(told(&output).contains("3 statements"), "{}", told(&output));
+    });
+    let script = "(sleep 1; cat) | \"$0\" attest import /dev/stdin";
+    let mut slow = other.command("sh");
+    let output = run(
+        slow.args(["-c", script, crate::world::NOTME]),
+        lines.as_bytes(),
+    );
+    assert!(told(&output).contains("3 statements"), "{}", told(&output));
 }
 
 /// Whether it came as a file or from a remote, and whether the commit comes afterwards or never.
