@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -113,10 +114,16 @@ fn collecting_garbage_beside_writers_loses_nothing() {
     assert_eq!(kept.len(), 48);
 }
 
-/// One that began before the refs moved may delete until it ends.
+/// One that began before the refs moved may delete until it ends, and nobody waits for that.
 #[test]
-fn what_a_collecting_deletes_after_the_refs_moved_is_written_again() {
-    let world = World::new();
+fn what_a_collecting_deletes_after_the_refs_moved_is_there_once_more() {
+    for repository in [Repository::new(), Repository::sha256()] {
+        let world = World::of(repository);
+        what_it_deletes_is_there_once_more(&world);
+    }
+}
+
+fn what_it_deletes_is_there_once_more(world: &World) {
     let commit = world.commit("one");
     let git = world.repository.path().join(".git");
     let system = rustix::system::uname();
@@ -124,29 +131,42 @@ fn what_a_collecting_deletes_after_the_refs_moved_is_written_again() {
     let pid = git.join("gc.pid");
     fs::write(&pid, format!("{} {host}", std::process::id())).unwrap();
     let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| world.write(&records));
-        let last = git.join("refs/attestations/commits");
-        while !last.exists() {
-            thread::yield_now();
+    world.write(&records);
+    // As who looked at the refs before: what nothing led to then is taken away.
+    let named = world.repository.git_ok(&["rev-list", "--objects", "HEAD"]);
+    for directory in fs::read_dir(git.join("objects")).unwrap() {
+        let directory = directory.unwrap();
+        let head = directory.file_name().into_string().unwrap();
+        for file in fs::read_dir(directory.path())
+            .unwrap()
+            .filter(|_| head.len() == 2)
+        {
+            let file = file.unwrap();
+            let id = format!("{head}{}", file.file_name().to_str().unwrap());
+            if !named.contains(&id) {
+                fs::remove_file(file.path()).unwrap();
+            }
         }
-        for tip in ["activities", "trees", "commits"] {
-            let reference = format!("refs/attestations/{tip}");
-            let id = world.repository.git_ok(&["rev-parse", &reference]);
-            let (head, rest) = id.split_at(2);
-            // It may be there once more by now, and nobody minds.
-            fs::remove_file(git.join("objects").join(head).join(rest)).unwrap();
-        }
-        fs::remove_file(&pid).unwrap();
-        writer.join().unwrap();
-    });
+    }
     world.repository.git_ok(&["fsck", "--strict"]);
     assert_accepted(&world.judged(&commit));
-    // One that was killed leaves its file, and nobody waits for it.
+    let packs = fs::read_dir(git.join("objects/pack")).unwrap();
+    for file in packs.map(|file| file.unwrap()) {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o444, "{:?}", file.path());
+        assert_ne!(file.path().extension().unwrap(), "keep");
+    }
+    fs::remove_file(&pid).unwrap();
+    world.repository.git_ok(&["gc", "--quiet", "--prune=now"]);
+    assert_accepted(&world.judged(&commit));
+    // One that was killed leaves its file, and collects no more.
     let mut gone = std::process::Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
     fs::write(&pid, format!("{} {host}", gone.id())).unwrap();
+    let packs = || fs::read_dir(git.join("objects/pack")).unwrap().count();
+    let before = packs();
     world.write(&chain("urn:b", "claude", &[commit]));
+    assert_eq!(packs(), before);
 }
 
 /// A ref that somebody holds stays where it is, and the write says so.
