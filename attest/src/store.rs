@@ -591,6 +591,7 @@ impl Store {
             let Some(theirs) = tip(repository, &shelf.tracking(remote))? else {
                 return Ok(None);
             };
+            merged.theirs.insert(shelf, theirs);
             if !is_commit(repository, theirs)? {
                 merged.ignored += 1;
                 return Ok(None);
@@ -618,6 +619,32 @@ impl Store {
             }
         }
         Ok(ahead)
+    }
+
+    /// Finds the statements that list origins, which older versions kept, among those that a remote
+    /// lacks, as of a merge; each with the commit that it is about, where there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn disclosing(
+        &self,
+        merged: &Merged,
+    ) -> Result<BTreeMap<FileName, Option<String>>, StoreError> {
+        let repository = self.local();
+        let mut all = BTreeMap::new();
+        for shelf in Shelf::ALL {
+            let theirs = merged.theirs.get(&shelf).copied();
+            let Some(ours) = tip(&repository, &shelf.reference())? else {
+                continue;
+            };
+            for (file, path) in merge::disclosing(&repository, shelf, (theirs, ours))? {
+                let commit = path.rsplit_once('/').map(|(id, _)| id.replace('/', ""));
+                let commit = commit.filter(|_| shelf == Shelf::Commits);
+                let known = all.entry(file).or_insert(None);
+                *known = known.take().or(commit);
+            }
+        }
+        Ok(all)
     }
 
     /// Notes what a remote has now.

@@ -168,6 +168,9 @@ impl Who {
 /// A chain, or why it is none.
 type Judged = Result<Chain, (Code, String)>;
 
+/// A chain that somebody's statement is a record of, and which record that is.
+type Claim = (Arc<Judged>, u64);
+
 /// What the records of one chain have in common. Somebody who may sign for an activity of their own
 /// and those that it starts cannot reach another's chain by naming it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -228,6 +231,8 @@ pub struct Attestations<'j> {
     judge: &'j Judge<'j>,
     asked: Asked,
     examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
+    /// A bundle that is judged as if it was kept.
+    beside: Option<Arc<Examined>>,
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
@@ -245,6 +250,7 @@ impl<'j> Attestations<'j> {
             judge,
             asked,
             examined: Mutex::default(),
+            beside: None,
             places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
@@ -314,7 +320,10 @@ impl<'j> Attestations<'j> {
             }
             all.push(found);
         }
-        self.bind(&mut all)?;
+        if all.iter().any(|found| !found.trailers.is_empty()) {
+            let claims = self.claims(all.iter().map(|found| &found.examined))?;
+            bind(&mut all, &claims, Code::ChainTrailer);
+        }
         hand_down(&mut all);
         let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
         tell_once(&mut all);
@@ -403,14 +412,13 @@ impl<'j> Attestations<'j> {
         })
     }
 
-    /// Refuses statements about a commit that carries the head of a chain which is not here: with
-    /// the chain, what it says of the commit was taken away.
-    fn bind(&self, all: &mut [Found]) -> Result<(), StoreError> {
-        if all.iter().all(|found| found.trailers.is_empty()) {
-            return Ok(());
-        }
+    /// Finds the chains that statements are records of, and which records those are.
+    fn claims<'a>(
+        &self,
+        all: impl Iterator<Item = &'a Arc<Examined>>,
+    ) -> Result<Vec<Claim>, StoreError> {
         let mut claims = Vec::new();
-        for Found { examined, .. } in &*all {
+        for examined in all {
             if let (Some(whose), Some(digest)) = (examined.whose(), &examined.digest) {
                 let chain = self.chain(&whose)?;
                 if let Ok(whole) = chain.as_ref()
@@ -420,21 +428,7 @@ impl<'j> Attestations<'j> {
                 }
             }
         }
-        let is_claimed = |head: &str| {
-            claims.iter().any(|(chain, sequence)| {
-                let chain = chain.as_ref().as_ref().ok();
-                let at = chain.and_then(|chain| chain.named(head));
-                at.is_some_and(|at| at < *sequence)
-            })
-        };
-        for found in all {
-            let stray = found.trailers.iter().find(|head| !is_claimed(head));
-            if let (Verdict::Accepted, Some(stray)) = (found.attested.verdict, stray) {
-                let detail = format!("it carries {stray}, which no chain about it holds");
-                found.attested.refuse(Code::ChainTrailer, detail);
-            }
-        }
-        Ok(())
+        Ok(claims)
     }
 
     /// Judges what is stated about many commits, on all cores.
@@ -477,7 +471,8 @@ impl<'j> Attestations<'j> {
         Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
     }
 
-    /// Judges one bundle that is kept nowhere, by what it says of itself.
+    /// Judges one bundle, as if it was kept here. That others are missing, from which its chain or
+    /// the one that its commit carries would be seen, is no fault of its own: then it is undecided.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -489,23 +484,37 @@ impl<'j> Attestations<'j> {
         });
         let named = examined.statement.iter();
         let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
+        let here = Self {
+            beside: Some(Arc::clone(&examined)),
+            ..Self::new(self.store.clone(), self.judge, self.asked.clone())
+        };
         let mut all = Vec::new();
         for name in &names {
             if let Some(facts) = self.store.commit(name)? {
-                let found = self.find(Arc::clone(&examined), name, (name, &facts), None)?;
-                let mut found = vec![found];
-                self.bind(&mut found)?;
+                let mut found =
+                    vec![here.find(Arc::clone(&examined), name, (name, &facts), None)?];
+                if !facts.trailers.is_empty() {
+                    let kept = here.kept(Place::commit(name))?;
+                    let claims = here.claims(kept.all.iter())?;
+                    bind(&mut found, &claims, Code::EvidenceMissing);
+                }
                 all.extend(found.into_iter().map(|it| it.attested));
             }
         }
-        let are_here = !names.is_empty() && all.len() == names.len();
-        let worst = all.iter().position(|it| it.verdict != Verdict::Accepted);
+        let are_here = all.len() == names.len();
+        let rejected = |it: &Attested| matches!(it.verdict, Verdict::Rejected(_));
+        all.iter_mut().for_each(Attested::leave_open);
+        let worst = all.iter().position(rejected);
+        let worst = worst.or_else(|| all.iter().position(|it| it.verdict != Verdict::Accepted));
         let mut attested = match all.into_iter().nth(worst.unwrap_or_default()) {
             Some(attested) => attested,
             None => Attested::of(&examined),
         };
-        if attested.verdict == Verdict::Accepted && !are_here {
-            let detail = "not all of its commits are here";
+        if attested.verdict == Verdict::Accepted && (names.is_empty() || !are_here) {
+            let detail = match are_here {
+                true => "it speaks of no commit",
+                false => "not all of its commits are here",
+            };
             attested.refuse(Code::ObjectMissing, detail.to_owned());
         }
         Ok(attested)
@@ -622,6 +631,8 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
+        let beside = self.beside.iter().filter(|it| it.belongs_to(&place));
+        all.extend(beside.map(Arc::clone));
         let mut shelved = Shelved {
             all,
             by_digest: HashMap::new(),
@@ -1056,6 +1067,13 @@ impl Examined {
         examined
     }
 
+    /// Tells whether it would be kept in a place: with a commit, or an activity.
+    fn belongs_to(&self, place: &Place) -> bool {
+        let mut commits = self.statement.iter().flat_map(|it| it.digests("gitCommit"));
+        let activity = self.activity().map(|it| Place::activity(&it.activity.id));
+        activity.as_ref() == Some(place) || commits.any(|id| Place::commit(id) == *place)
+    }
+
     /// Returns who signed, when the envelope was accepted.
     fn judged(&self) -> Option<Who> {
         let judgement = self.judgement.as_ref()?;
@@ -1161,6 +1179,14 @@ impl Attested {
         attested
     }
 
+    /// Of one that is alone, takes back what only others could show: whether they are gone, or just
+    /// not with it, is not known.
+    fn leave_open(&mut self) {
+        if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {
+            self.verdict = Verdict::of(Code::EvidenceMissing);
+        }
+    }
+
     fn refuse(&mut self, code: Code, detail: String) {
         self.verdict = Verdict::of(code);
         self.detail = Some(detail).filter(|detail| !detail.is_empty());
@@ -1229,6 +1255,25 @@ fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(
     let is_apart = stated.secs().abs_diff(judged.secs()) > at_most;
     let detail = || format!("it says {stated}, and was signed at {judged}");
     is_apart.then(|| (Code::PredicateMalformed, detail()))
+}
+
+/// Refuses statements about a commit that carries the head of a chain which is not here: with the
+/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been.
+fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
+    let is_claimed = |head: &str| {
+        claims.iter().any(|(chain, sequence)| {
+            let chain = chain.as_ref().as_ref().ok();
+            let at = chain.and_then(|chain| chain.named(head));
+            at.is_some_and(|at| at < *sequence)
+        })
+    };
+    for found in all {
+        let stray = found.trailers.iter().find(|head| !is_claimed(head));
+        if let (Verdict::Accepted, Some(stray)) = (found.attested.verdict, stray) {
+            let detail = format!("it carries {stray}, which no chain about it holds");
+            found.attested.refuse(code, detail);
+        }
+    }
 }
 
 /// Gives what an accepted record cites its level, if its signer stated that too: it is part of what

@@ -4,12 +4,24 @@ use std::{
     error::Error,
     fmt,
     fs::File,
-    io::{self, Read, Write},
+    io::{
+        self, Cursor,
+        ErrorKind::{TimedOut, WouldBlock},
+        Read, Write,
+    },
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::{Duration, Instant},
 };
 
 use notme_verifier::report::escape;
+use rustix::fs::{Mode, OFlags};
+
+/// How long anybody waits for whoever writes to a pipe, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -164,10 +176,30 @@ pub(crate) fn open_file(path: &Path) -> Result<Box<dyn Read>, UnreadableFile> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin()));
     }
-    match File::open(path) {
-        Ok(file) => Ok(Box::new(file)),
-        Err(source) => Err(unreadable(path, source)),
+    open(path).map_err(|source| unreadable(path, source))
+}
+
+/// Opens a file. Of a pipe, somebody has to write to it soon: who opens one waits for that.
+fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let mut first = Vec::new();
+    if file.metadata()?.file_type().is_fifo() {
+        let until = Instant::now() + PATIENCE;
+        let mut byte = [0];
+        while first.is_empty() {
+            match file.read(&mut byte) {
+                Ok(0) if Instant::now() < until => thread::sleep(PAUSE),
+                Ok(0) => return Err(io::Error::new(TimedOut, "nobody writes to this pipe")),
+                Ok(_) => first.extend(byte),
+                // Somebody will.
+                Err(error) if error.kind() == WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
     }
+    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+    Ok(Box::new(Cursor::new(first).chain(file)))
 }
 
 /// Reads a file that the caller named, up to `limit` bytes; `-` is standard input.

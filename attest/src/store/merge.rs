@@ -3,17 +3,18 @@
 //! Names are digests, so that there is nothing to decide: what one side has and the other does not
 //! is added. Only directories that differ are looked into.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, Shelf, StoreError, Writer, change, entries, is_short, read_blob, size, tree_of,
+    FileName, Next, Shelf, StoreError, Writer, change, entries, is_short, read_blob, size,
+    tree_if_commit, tree_of,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
-/// How many files are read, and their signatures checked on all cores, at a time.
+/// How many files are read, and looked at on all cores, at a time.
 const CHECKED_AT_ONCE: usize = 256;
 /// The most files and directories of theirs that are looked at: a tree of few bytes may hold one
 /// other very often.
@@ -28,6 +29,8 @@ pub struct Merged {
     pub ignored: usize,
     /// Files that were dropped here. They were left out, too.
     pub dropped: usize,
+    /// What the other side had, which is all that was looked at.
+    pub theirs: BTreeMap<Shelf, ObjectId>,
 }
 
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.
@@ -42,43 +45,25 @@ pub(super) fn union(
         return Ok(None);
     }
     let base = ours.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
-    // The lengths of the names of directories, one below the other.
-    let parts: &[&[usize]] = match shelf {
-        Shelf::Commits | Shelf::Trees => &[&[2], &[38, 62]],
-        Shelf::Activities => &[&[2], &[62], &[2]],
-    };
     let left_out_before = (merged.ignored, merged.dropped);
-    let mut found = Found {
-        repository,
-        new: Vec::new(),
-        lacks_ours: false,
-        ignored: 0,
-        left: ENTRIES_MAX,
-        weights: HashMap::new(),
-        shelf,
-    };
     let their_tree = tree_of(repository, theirs)?;
-    if base.is_none() {
-        found.weigh(their_tree, parts)?;
-    }
-    found.compare((base, their_tree), "", parts)?;
     let Found {
         mut new,
         lacks_ours,
         ignored,
         ..
-    } = found;
+    } = Found::of(repository, shelf, (base, their_tree))?;
     merged.ignored += ignored;
     let all_new = new.len();
     new.retain(|(file, ..)| !dropped.contains(file));
     merged.dropped += all_new - new.len();
-    let mut blobs: Vec<_> = new.iter().map(|(.., id)| *id).collect();
-    blobs.sort_unstable();
-    blobs.dedup();
-    let mut good = HashMap::new();
-    for some in blobs.chunks(CHECKED_AT_ONCE) {
-        good.extend(signed(repository, some));
-    }
+    // What anybody may change or make up is not spread: it takes a statement that the key of its own
+    // certificate signed.
+    let good = sift(repository, &new, |content| {
+        let bundle = Bundle::from_json(content).ok()?;
+        bundle.signed_statement()?;
+        is_public(Some(&bundle), content).then(|| FileName::of(content))
+    });
     let mut additions = Vec::new();
     for (file, path, id) in new {
         if good.get(&id) == Some(&file) {
@@ -109,6 +94,23 @@ pub(super) fn union(
     Ok(Some(Next::Tree(tree, parents)))
 }
 
+/// Finds the files that are new to a remote, and list origins; with their paths.
+pub(super) fn disclosing(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    (theirs, ours): (Option<ObjectId>, ObjectId),
+) -> Result<Vec<(FileName, String)>, StoreError> {
+    let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    let ours = tree_of(repository, ours)?;
+    let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
+    let bad = sift(repository, &new, |content| {
+        let bundle = Bundle::from_json(content).ok();
+        (!is_public(bundle.as_ref(), content)).then_some(())
+    });
+    let bad = new.into_iter().filter(|(.., id)| bad.contains_key(id));
+    Ok(bad.map(|(file, path, _)| (file, path)).collect())
+}
+
 /// Tells whether `one` is `other` or comes before it. What cannot be found out is no.
 pub(super) fn is_ancestor(repository: &gix::Repository, one: ObjectId, other: ObjectId) -> bool {
     one == other || {
@@ -131,7 +133,34 @@ struct Found<'r> {
     shelf: Shelf,
 }
 
-impl Found<'_> {
+impl<'r> Found<'r> {
+    /// Finds what the second tree has that the first has not.
+    fn of(
+        repository: &'r gix::Repository,
+        shelf: Shelf,
+        (ours, theirs): (Option<ObjectId>, ObjectId),
+    ) -> Result<Self, StoreError> {
+        // The lengths of the names of directories, one below the other.
+        let parts: &[&[usize]] = match shelf {
+            Shelf::Commits | Shelf::Trees => &[&[2], &[38, 62]],
+            Shelf::Activities => &[&[2], &[62], &[2]],
+        };
+        let mut found = Self {
+            repository,
+            new: Vec::new(),
+            lacks_ours: false,
+            ignored: 0,
+            left: ENTRIES_MAX,
+            weights: HashMap::new(),
+            shelf,
+        };
+        if ours.is_none() {
+            found.weigh(theirs, parts)?;
+        }
+        found.compare((ours, theirs), "", parts)?;
+        Ok(found)
+    }
+
     /// Counts what is new to us before it is looked at.
     fn weigh(&mut self, tree: ObjectId, parts: &[&[usize]]) -> Result<(), StoreError> {
         let left = self.left.checked_sub(self.weight(tree, parts.len())?);
@@ -207,23 +236,32 @@ impl Found<'_> {
     }
 }
 
-/// Returns the name of each file that is to be taken: a statement that the key of its own
-/// certificate signed. What anybody may change or make up is not spread.
-fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, FileName)> {
-    let read: Vec<_> = blobs
-        .iter()
-        .filter(|id| size(repository, **id).is_ok_and(is_short))
-        .filter_map(|id| Some((*id, read_blob(repository, *id).ok()?)))
-        .collect();
-    read.into_par_iter()
-        .filter_map(|(id, content)| {
-            let bundle = Bundle::from_json(&content).ok()?;
-            bundle.signed_statement()?;
-            let payload = bundle.envelope().payload();
-            let is_public = !is_disclosed_in(payload) && !is_disclosed_in(&content);
-            is_public.then(|| (id, FileName::of(&content)))
-        })
-        .collect()
+/// Looks at the content of files, on all cores, and returns what was found.
+fn sift<T: Send>(
+    repository: &gix::Repository,
+    new: &[(FileName, String, ObjectId)],
+    look: impl Fn(&[u8]) -> Option<T> + Sync,
+) -> HashMap<ObjectId, T> {
+    let mut blobs: Vec<_> = new.iter().map(|(.., id)| *id).collect();
+    blobs.sort_unstable();
+    blobs.dedup();
+    let mut found = HashMap::new();
+    for some in blobs.chunks(CHECKED_AT_ONCE) {
+        let short = some
+            .iter()
+            .filter(|id| size(repository, **id).is_ok_and(is_short));
+        let read = short.filter_map(|id| Some((*id, read_blob(repository, *id).ok()?)));
+        let read: Vec<_> = read.collect();
+        let looked = read.into_par_iter();
+        let looked = looked.filter_map(|(id, content)| Some((id, look(&content)?)));
+        found.extend(looked.collect::<Vec<_>>());
+    }
+    found
+}
+
+fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
+    let payload = bundle.map(|it| it.envelope().payload());
+    !payload.is_some_and(is_disclosed_in) && !is_disclosed_in(content)
 }
 
 fn is_part(name: &str, lengths: &[usize]) -> bool {

@@ -15,8 +15,8 @@ use notme_core::time::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FileName, Next, Shelf, Store, StoreError, below, change, entries, failed, merge::is_ancestor,
-    tip, tree_if_commit, tree_of,
+    FileName, Merged, Next, Shelf, Store, StoreError, below, change, entries, failed,
+    merge::is_ancestor, tip, tree_if_commit, tree_of,
 };
 
 /// The list, in the directory that all worktrees share.
@@ -42,7 +42,7 @@ pub struct Unlike {
     pub shelf: Shelf,
     /// The commit that is here.
     pub ours: Option<ObjectId>,
-    /// The commit that the remote had when it was last asked.
+    /// The commit that the remote had when it was merged.
     pub theirs: Option<ObjectId>,
 }
 
@@ -127,16 +127,17 @@ impl Store {
         })
     }
 
-    /// Returns the shelves that a remote has otherwise, as its tracking refs say.
+    /// Returns the shelves that a remote has otherwise, as of a merge: its tracking refs may have
+    /// moved on since, by what nobody has taken.
     ///
     /// # Errors
     /// [`StoreError`] when the refs cannot be read.
-    pub fn unlike(&self, remote: &str) -> Result<Vec<Unlike>, StoreError> {
+    pub fn unlike(&self, merged: &Merged) -> Result<Vec<Unlike>, StoreError> {
         let repository = self.local();
         let mut unlike = Vec::new();
         for shelf in Shelf::ALL {
             let ours = tip(&repository, &shelf.reference())?;
-            let theirs = tip(&repository, &shelf.tracking(remote))?;
+            let theirs = merged.theirs.get(&shelf).copied();
             if ours != theirs {
                 unlike.push(Unlike {
                     shelf,

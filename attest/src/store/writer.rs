@@ -1,22 +1,34 @@
 //! Writing objects so that a collecting of garbage beside us takes none of them away.
 //!
 //! What `git gc --prune=now` sees no ref for, it deletes: also what is written at that moment for a
-//! ref that moves in the next. So what was written is kept in mind until the refs have moved and
-//! whatever was collecting then has ended, and is written again where it is gone. Who starts to
-//! collect afterwards sees the refs.
+//! ref that moves in the next. So what was written is kept in mind until the refs have moved. If
+//! somebody is collecting then, it is written once more, as a pack: of objects by themselves git
+//! deletes those that it saw no ref for, and of packs those that were there before it looked at the
+//! refs. So nobody waits for its end. Who starts to collect afterwards sees the refs.
 
 use std::{
     cell::RefCell,
-    fs,
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    io::{self, Write as _},
     ops::Deref,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
-    thread,
-    time::{Duration, Instant, SystemTime},
+    sync::atomic::AtomicBool,
+    time::{Duration, SystemTime},
 };
 
 use gix::{
     ObjectId,
-    objs::{Exists as _, Kind, Write as _, WriteTo},
+    hash::hasher,
+    objs::{Exists as _, Kind, Write as _, WriteTo, find::Never},
+    progress::Discard,
+    zlib::{Compression, stream::deflate},
+};
+use gix_pack::{
+    Bundle,
+    bundle::write::Options,
+    data::{Version, entry::Header, header},
 };
 use rustix::{
     io::Errno,
@@ -24,7 +36,7 @@ use rustix::{
     system::uname,
 };
 
-use super::{PATIENCE, PAUSE, StoreError, failed};
+use super::{StoreError, failed};
 
 /// After so long git, too, takes it that nobody is collecting any more.
 const COLLECTING_MAX: Duration = Duration::from_secs(12 * 60 * 60);
@@ -32,7 +44,7 @@ const COLLECTING_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 /// A repository, and what was written to it.
 pub(super) struct Writer {
     repository: gix::Repository,
-    written: RefCell<Vec<(ObjectId, Kind, Vec<u8>)>>,
+    written: RefCell<BTreeMap<ObjectId, (Kind, Vec<u8>)>>,
 }
 
 impl Deref for Writer {
@@ -66,7 +78,7 @@ impl Writer {
         if !self.objects.exists_without_refresh(&id) {
             self.put(id, kind, &raw)?;
         }
-        self.written.borrow_mut().push((id, kind, raw));
+        self.written.borrow_mut().insert(id, (kind, raw));
         Ok(id)
     }
 
@@ -77,33 +89,82 @@ impl Writer {
             .map_err(|error| failed("write an object", error))
     }
 
-    /// Writes again what is gone, once the refs have moved, until nobody collects any more.
+    /// Makes sure of what was written, once the refs have moved.
     pub(super) fn keep(&self) -> Result<(), StoreError> {
         if self.written.borrow().is_empty() {
             return Ok(());
         }
-        let until = Instant::now() + PATIENCE;
-        loop {
-            // Asked before it is looked: who has ended by then takes nothing away after that.
-            let goes_on = is_collecting(self.common_dir());
-            let kept = self.write_again();
-            if (kept.is_ok() && !goes_on) || Instant::now() >= until {
-                return kept;
-            }
-            thread::sleep(PAUSE);
+        // Asked before it is looked: who has ended by then takes nothing away after that.
+        match is_collecting(self.common_dir()) {
+            true => self.write_pack(),
+            false => self.write_again(),
         }
     }
 
+    /// Writes again what is gone.
     fn write_again(&self) -> Result<(), StoreError> {
         // Opened anew: what was open before may remember packs that are gone.
         let objects = gix::odb::at(self.objects.store_ref().path(), self.object_hash())
             .map_err(|error| failed("open the objects", error))?;
-        for (id, kind, raw) in &*self.written.borrow() {
+        for (id, (kind, raw)) in &*self.written.borrow() {
             if !objects.exists(id) {
                 self.put(*id, *kind, raw)?;
             }
         }
         Ok(())
+    }
+
+    /// Writes all of it once more, as a pack.
+    fn write_pack(&self) -> Result<(), StoreError> {
+        let not_written = |error: io::Error| failed("write a pack", error);
+        let stream = self.pack().map_err(not_written)?;
+        let directory = self.objects.store_ref().path().join("pack");
+        fs::create_dir_all(&directory).map_err(not_written)?;
+        let made = Bundle::write_to_directory(
+            &mut stream.as_slice(),
+            Some(&directory),
+            &mut Discard,
+            &AtomicBool::new(false),
+            None::<Never>,
+            self.object_hash(),
+            Options::default(),
+        );
+        let made = made.map_err(|error| failed("write a pack", error))?;
+        // As git has them: for whoever may read the repository.
+        for path in made.data_path.iter().chain(&made.index_path) {
+            fs::set_permissions(path, Permissions::from_mode(0o444)).map_err(not_written)?;
+        }
+        // The refs have moved: whoever looks at this pack now sees that it is needed.
+        match made.keep_path {
+            Some(path) => fs::remove_file(path).map_err(not_written),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the bytes of a pack of what was written.
+    fn pack(&self) -> io::Result<Vec<u8>> {
+        let written = self.written.borrow();
+        let count = u32::try_from(written.len()).map_err(io::Error::other)?;
+        let mut stream = header::encode(Version::V2, count).to_vec();
+        for (kind, raw) in written.values() {
+            let header = match kind {
+                Kind::Blob => Header::Blob,
+                Kind::Tree => Header::Tree,
+                Kind::Commit => Header::Commit,
+                Kind::Tag => Header::Tag,
+            };
+            let length = u64::try_from(raw.len()).map_err(io::Error::other)?;
+            header.write_to(length, &mut stream)?;
+            let mut deflated = deflate::Write::new(stream, Compression::BEST_SPEED);
+            deflated.write_all(raw)?;
+            deflated.flush()?;
+            stream = deflated.into_inner();
+        }
+        let mut hasher = hasher(self.object_hash());
+        hasher.update(&stream);
+        let checksum = hasher.try_finalize().map_err(io::Error::other)?;
+        stream.extend(checksum.as_slice());
+        Ok(stream)
     }
 }
 

@@ -1051,11 +1051,45 @@ fn a_bundle_by_itself_is_judged_for_all_its_commits() {
     };
     let (part, _) = handoff("claude", &[commits[0].clone(), stranger]);
     assert_eq!(world.bundle_code(part), Some(Code::ObjectMissing));
-    // The second carries the head of a chain that is not here.
+    // The second carries the head of a chain that is not here, and may be in another bundle.
     let records = chain(ID, "claude", &[]);
     let bound = world.commit_after(&digest(&records[0].0));
-    let (bad, _) = handoff("claude", &[commits[0].clone(), bound]);
-    assert_eq!(world.bundle_code(bad), Some(Code::ChainTrailer));
+    let (open, _) = handoff("claude", &[commits[0].clone(), bound]);
+    assert_eq!(world.bundle_code(open), Some(Code::EvidenceMissing));
+}
+
+/// Each for itself, the bundles of a good chain are not wrong, whatever of it is kept here.
+#[test]
+fn a_record_by_itself_is_not_called_wrong_for_what_is_elsewhere() {
+    let world = World::new();
+    world.commit("one");
+    let opening = Record::opening(None, Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let commit = [world.commit_after(&digest(&records[0].0))];
+    for (closing, commits) in [(false, &commit[..]), (false, &[]), (true, &commit)] {
+        records.push(next(ID, "claude", &records, closing, commits));
+    }
+    let (by_another, _) = handoff("claude", &commit);
+    let codes = |world: &World| {
+        let bundles = [&records[1].0, &records[3].0, &by_another];
+        bundles.map(|bundle| world.bundle_code(bundle.clone()))
+    };
+    assert_eq!(codes(&world), [Some(Code::EvidenceMissing); 3]);
+    let open = Some(Code::ChainTailMissing);
+    world.write(&records[..1]);
+    let missing = Some(Code::EvidenceMissing);
+    assert_eq!(codes(&world), [open, missing, missing]);
+    world.write(&records[1..2]);
+    assert_eq!(codes(&world), [open, missing, None]);
+    world.write(&records[2..3]);
+    assert_eq!(codes(&world), [open, None, None]);
+    world.write(&records[3..]);
+    assert_eq!(codes(&world), [None; 3]);
+    // What contradicts what is here is wrong.
+    let fork = next(ID, "claude", &records[..2], true, &commit);
+    assert_eq!(world.bundle_code(fork.0), Some(Code::ChainFork));
+    let late = next(ID, "claude", &records, true, &commit);
+    assert_eq!(world.bundle_code(late.0), Some(Code::ChainExtended));
 }
 
 /// A record of receiving says when it was signed, to the allowed skew, and holds for its commits

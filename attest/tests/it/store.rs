@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -113,10 +114,16 @@ fn collecting_garbage_beside_writers_loses_nothing() {
     assert_eq!(kept.len(), 48);
 }
 
-/// One that began before the refs moved may delete until it ends.
+/// One that began before the refs moved may delete until it ends, and nobody waits for that.
 #[test]
-fn what_a_collecting_deletes_after_the_refs_moved_is_written_again() {
-    let world = World::new();
+fn what_a_collecting_deletes_after_the_refs_moved_is_there_once_more() {
+    for repository in [Repository::new(), Repository::sha256()] {
+        let world = World::of(repository);
+        what_it_deletes_is_there_once_more(&world);
+    }
+}
+
+fn what_it_deletes_is_there_once_more(world: &World) {
     let commit = world.commit("one");
     let git = world.repository.path().join(".git");
     let system = rustix::system::uname();
@@ -124,29 +131,42 @@ fn what_a_collecting_deletes_after_the_refs_moved_is_written_again() {
     let pid = git.join("gc.pid");
     fs::write(&pid, format!("{} {host}", std::process::id())).unwrap();
     let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
-    thread::scope(|scope| {
-        let writer = scope.spawn(|| world.write(&records));
-        let last = git.join("refs/attestations/commits");
-        while !last.exists() {
-            thread::yield_now();
+    world.write(&records);
+    // As who looked at the refs before: what nothing led to then is taken away.
+    let named = world.repository.git_ok(&["rev-list", "--objects", "HEAD"]);
+    for directory in fs::read_dir(git.join("objects")).unwrap() {
+        let directory = directory.unwrap();
+        let head = directory.file_name().into_string().unwrap();
+        for file in fs::read_dir(directory.path())
+            .unwrap()
+            .filter(|_| head.len() == 2)
+        {
+            let file = file.unwrap();
+            let id = format!("{head}{}", file.file_name().to_str().unwrap());
+            if !named.contains(&id) {
+                fs::remove_file(file.path()).unwrap();
+            }
         }
-        for tip in ["activities", "trees", "commits"] {
-            let reference = format!("refs/attestations/{tip}");
-            let id = world.repository.git_ok(&["rev-parse", &reference]);
-            let (head, rest) = id.split_at(2);
-            // It may be there once more by now, and nobody minds.
-            fs::remove_file(git.join("objects").join(head).join(rest)).unwrap();
-        }
-        fs::remove_file(&pid).unwrap();
-        writer.join().unwrap();
-    });
+    }
     world.repository.git_ok(&["fsck", "--strict"]);
     assert_accepted(&world.judged(&commit));
-    // One that was killed leaves its file, and nobody waits for it.
+    let packs = fs::read_dir(git.join("objects/pack")).unwrap();
+    for file in packs.map(|file| file.unwrap()) {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o444, "{:?}", file.path());
+        assert_ne!(file.path().extension().unwrap(), "keep");
+    }
+    fs::remove_file(&pid).unwrap();
+    world.repository.git_ok(&["gc", "--quiet", "--prune=now"]);
+    assert_accepted(&world.judged(&commit));
+    // One that was killed leaves its file, and collects no more.
     let mut gone = std::process::Command::new("true").spawn().unwrap();
     gone.wait().unwrap();
     fs::write(&pid, format!("{} {host}", gone.id())).unwrap();
+    let packs = || fs::read_dir(git.join("objects/pack")).unwrap().count();
+    let before = packs();
     world.write(&chain("urn:b", "claude", &[commit]));
+    assert_eq!(packs(), before);
 }
 
 /// A ref that somebody holds stays where it is, and the write says so.
@@ -184,6 +204,39 @@ fn fetch(from: &World, to: &World) -> Merged {
     to.store.merge("origin", NOW).unwrap()
 }
 
+fn brings_nothing(merged: &Merged) -> bool {
+    merged.added.is_empty() && (merged.ignored, merged.dropped) == (0, 0)
+}
+
+/// Somebody else fetches in between: what that brings was not taken, and is nobody's to put away.
+#[test]
+fn what_came_after_a_merge_is_not_replaced() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    one.write(&chain("urn:a", "claude", std::slice::from_ref(&commit)));
+    let merged = fetch(&one, &other);
+    let tip = |world: &World| {
+        let reference = Shelf::Commits.reference();
+        world.repository.git_ok(&["rev-parse", &reference])
+    };
+    let seen = tip(&one);
+    one.write(&chain("urn:b", "claude", std::slice::from_ref(&commit)));
+    other.write(&chain("urn:c", "claude", &[commit]));
+    let path = one.repository.path();
+    let refspec = Shelf::refspec("origin");
+    let meanwhile = ["fetch", "--quiet", path.to_str().unwrap(), &refspec];
+    other.repository.git_ok(&meanwhile);
+    let unlike = other.store.unlike(&merged).unwrap();
+    let commits = unlike.iter().find(|it| it.shelf == Shelf::Commits).unwrap();
+    assert_eq!(commits.theirs.unwrap().to_string(), seen);
+    assert_eq!(commits.ours.unwrap().to_string(), tip(&other));
+    // What replaces the one does not replace the other.
+    let lease = format!("--force-with-lease={}:{seen}", Shelf::Commits.reference());
+    let to = format!("{}:{}", tip(&other), Shelf::Commits.reference());
+    let push = ["push", "--quiet", &lease, "--", path.to_str().unwrap(), &to];
+    assert!(!other.repository.git(&push).status.success());
+}
+
 #[test]
 fn a_merge_takes_what_both_have_and_then_settles() {
     let (one, other) = (World::new(), World::new());
@@ -207,7 +260,7 @@ fn a_merge_takes_what_both_have_and_then_settles() {
     assert_eq!(ahead(&other), Shelf::ALL);
     fetch(&other, &one);
     assert_eq!(tip(&one), tip(&other));
-    assert_eq!(fetch(&one, &other), Merged::default());
+    assert!(brings_nothing(&fetch(&one, &other)));
     assert!(ahead(&other).is_empty());
 }
 
@@ -322,14 +375,14 @@ fn a_merge_keeps_what_the_other_side_deleted_and_brings_it_back() {
     let kept = other.listed("activities");
     one.rewrite("activities", &[(&kept[0], None)]);
     assert_eq!(one.listed("activities").len(), kept.len() - 1);
-    assert_eq!(fetch(&one, &other), Merged::default());
+    assert!(brings_nothing(&fetch(&one, &other)));
     assert_eq!(other.listed("activities"), kept);
     assert_accepted(&other.judged(&commit));
     // Ours is ahead of theirs, so that a push puts it right without force.
     assert_eq!(ahead(&other), [Shelf::Activities]);
     fetch(&other, &one);
     assert_eq!(one.listed("activities"), kept);
-    assert_eq!(fetch(&one, &other), Merged::default());
+    assert!(brings_nothing(&fetch(&one, &other)));
 }
 
 /// A name that fits its content is made in no time, so it takes a signature to be spread.

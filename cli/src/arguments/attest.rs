@@ -45,7 +45,7 @@ pub(crate) enum Attest {
     Show(AttestShow),
     /// Write the bundles about a commit to files or stdout
     #[command(
-        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out\n  notme attest export HEAD --in-toto-link links"
+        after_help = "Examples:\n  notme attest export HEAD > bundles.jsonl\n  notme attest export HEAD --directory out\n  notme attest export HEAD --in-toto-link links\n  notme attest export HEAD --in-toto-link links --statement sha256:HEX"
     )]
     Export(AttestExport),
     /// Keep bundles that came by another way
@@ -324,6 +324,10 @@ pub(crate) struct AttestExport {
     /// your public key
     #[arg(long, value_name = "DIR", conflicts_with = "directory")]
     pub(crate) in_toto_link: Option<PathBuf>,
+    /// Which of them to sign, where a step has several: digest (`sha256:HEX`), or name of the file,
+    /// as `notme attest show` has them (can be repeated)
+    #[arg(long, value_name = "DIGEST", requires = "in_toto_link")]
+    pub(crate) statement: Vec<String>,
     /// The agent that signs links; without it, the one that signs commits here
     #[arg(long, value_name = "NAME", requires = "in_toto_link")]
     pub(crate) agent: Option<AgentName>,

@@ -457,9 +457,17 @@ fn export_links(
         });
         own.extend(judged.map(|it| it.file));
     }
+    let mut all = archive.kept(&arguments.revision)?;
+    all.retain(|kept| own.contains(&kept.name));
+    let chosen = &arguments.statement;
+    let is_there = |named: &&String| all.iter().any(|kept| is_named(kept, named));
+    if let Some(other) = chosen.iter().find(|named| !is_there(named)) {
+        let error = format!("no accepted statement about it by {identity} is `{other}`");
+        return Err(Failure::no(error).hint("`notme attest show` prints digests"));
+    }
     let mut links: Vec<SignedLink> = Vec::new();
-    for kept in archive.kept(&arguments.revision)? {
-        if own.contains(&kept.name) {
+    for kept in all {
+        if chosen.is_empty() || chosen.iter().any(|named| is_named(&kept, named)) {
             let bundle = Bundle::from_json(&kept.content)?;
             let agent = hand.agent.as_str();
             let link = restate(&mut hand.client, agent, &bundle, &archive.store);
@@ -473,7 +481,7 @@ fn export_links(
                     "two statements are of one step, and would both be {}",
                     link.name
                 );
-                return Err(Failure::no(error));
+                return Err(Failure::no(error).hint("`--statement DIGEST` chooses between them"));
             }
             links.push(link);
         }
@@ -489,6 +497,13 @@ fn export_links(
         writeln!(io::stdout(), "{}", link.name)?;
     }
     Ok(Exit::Yes)
+}
+
+/// Tells whether it is what somebody named: by the digest of its payload, or by its file.
+fn is_named(kept: &Kept, statement: &str) -> bool {
+    let bundle = Bundle::from_json(&kept.content);
+    kept.name.to_string() == statement
+        || bundle.is_ok_and(|bundle| bundle.payload_digest() == statement)
 }
 
 /// Returns the id of the activity that a bundle is a record of.

@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
+use notme_attest::store::FileName;
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
 use crate::world::{World, told};
@@ -328,6 +330,99 @@ fn bundles_travel_as_files_too() {
     );
 }
 
+#[test]
+fn a_file_of_nothing_is_not_imported() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let other = world.another_repository(Repository::new());
+    other.write("bundles.jsonl", &lines);
+    for nothing in ["", "\n \n"] {
+        other.write("nothing.jsonl", nothing);
+        let output = other.notme(&["attest", "import", "bundles.jsonl", "nothing.jsonl"]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(told(&output).contains("nothing.jsonl"), "{}", told(&output));
+        assert_eq!(other.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    }
+    let output = run(other.notme_command().args(["attest", "import", "-"]), b"");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let output = run(
+        other.notme_command().args(["attest", "import", "-"]),
+        lines.as_bytes(),
+    );
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// Whoever writes to a pipe may come later, and somebody has to.
+#[test]
+fn a_pipe_is_read_unless_nobody_writes_to_it() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let other = world.another_repository(Repository::new());
+    let lines = world.notme_ok(&["attest", "export"]);
+    let pipe = other.path().join("pipe");
+    mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+    let import = |from: &str| other.notme(&["attest", "import", from]);
+    let output = import("pipe");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("`pipe`") && said.contains("nobody writes"),
+        "{said}"
+    );
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| import("pipe"));
+        fs::write(&pipe, &lines).unwrap();
+        let output = reader.join().unwrap();
+        assert!(told(&output).contains("3 statements"), "{}", told(&output));
+    });
+    let script = "(sleep 1; cat) | \"$0\" attest import /dev/stdin";
+    let mut slow = other.command("sh");
+    let output = run(
+        slow.args(["-c", script, crate::world::NOTME]),
+        lines.as_bytes(),
+    );
+    assert!(told(&output).contains("3 statements"), "{}", told(&output));
+}
+
+/// Whether it came as a file or from a remote, and whether the commit comes afterwards or never.
+#[test]
+fn a_rejection_that_comes_before_its_commit_is_of_the_tree_all_the_same() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--reject"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let path = world.path();
+    let path = path.to_str().unwrap();
+    for is_fetched in [true, false] {
+        let other = world.another_repository(Repository::new());
+        match is_fetched {
+            true => drop(other.notme_ok(&["attest", "fetch", path])),
+            false => {
+                other.write("bundles.jsonl", &lines);
+                other.notme_ok(&["attest", "import", "bundles.jsonl"]);
+            }
+        }
+        let rejected = |revision: &str| {
+            let (exit, judged) = judged(&other, &[revision]);
+            assert_eq!(
+                (exit, &judged["code"]),
+                (Some(1), &"acceptance-rejected".into()),
+                "{judged}"
+            );
+            judged["attestations"][0]["attested_as"].clone()
+        };
+        let twin = other.signed_commit("one");
+        assert_ne!(twin, commit);
+        assert_eq!(rejected("HEAD"), commit.as_str());
+        other.git_ok(&["fetch", "--quiet", path, "main"]);
+        assert_eq!(rejected("FETCH_HEAD"), Value::Null);
+        assert_eq!(rejected("HEAD"), commit.as_str());
+    }
+}
+
 /// Replacements are for reading: the verdict is on what the name says.
 #[test]
 fn a_replaced_commit_has_nobody_elses_statements() {
@@ -542,6 +637,42 @@ fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
         predicate_types(&judged(&world, &[]).1),
         [ACTIVITY, DISPATCH]
     );
+}
+
+/// It is named, with what takes it out.
+#[test]
+fn origins_that_an_older_version_kept_are_not_pushed() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    let bare = world.remote();
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let bad = lines.lines().next().unwrap();
+    let bad = bad.replacen('{', r#"{"contentOrigins":["https://x.example/secret"],"#, 1);
+    let file = FileName::of(bad.as_bytes()).to_string();
+    let (head, rest) = commit.split_at(2);
+    world.import(&format!(
+        "commit refs/attestations/commits\ncommitter n <n@n> 1795176000 +0000\ndata 0\n\
+         from refs/attestations/commits^0\n\
+         M 100644 inline {head}/{rest}/{file}\ndata {}\n{bad}\n",
+        bad.len()
+    ));
+    let drop = ["attest", "drop", &commit, &file, "--reason"];
+    for push in [&["attest", "push"][..], &["attest", "push", "--replace"]] {
+        let output = world.notme(push);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(told(&output).contains(&drop.join(" ")), "{}", told(&output));
+    }
+    let is_there = || {
+        bare.git_ok(&["rev-list", "--objects", "--all"])
+            .contains(&file)
+    };
+    assert!(!is_there());
+    world.notme_ok(&[&drop[..], &["it lists origins"]].concat());
+    world.notme_ok(&["attest", "dispatch", "--model", "m"]);
+    world.notme_ok(&["attest", "push"]);
+    assert!(!is_there());
 }
 
 #[test]

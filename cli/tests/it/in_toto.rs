@@ -27,15 +27,22 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
+        Self::of(|world| {
+            world.notme_ok(&["attest", "activity", "HEAD", "--output", "one"]);
+            Vec::new()
+        })
+    }
+
+    /// With the statements of the worker, and what says which of them becomes a link.
+    fn of(work: impl FnOnce(&World) -> Vec<String>) -> Self {
         let world = World::initialised();
         let commit = world.signed_commit("one");
-        let record = ["attest", "activity", "HEAD", "--output", "one"];
-        world.notme_ok(&record);
+        let chosen = work(&world);
         world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
         world.notme_ok(&["attest", "acceptance", "HEAD"]);
         let mut links = Vec::new();
-        for agent in ["claude", "reviewer"] {
-            let export = [
+        for (agent, chosen) in [("claude", chosen), ("reviewer", Vec::new())] {
+            let mut export = vec![
                 "attest",
                 "export",
                 "--in-toto-link",
@@ -43,6 +50,7 @@ impl Project {
                 "--agent",
                 agent,
             ];
+            export.extend(chosen.iter().map(String::as_str));
             let written = world.notme_ok(&export);
             links.push(written.trim().to_owned());
         }
@@ -134,6 +142,36 @@ fn in_toto_verify_accepts_links_of_our_agents() {
     let digest = notme_core::hex::encode(&notme_core::key::sha256(&raw));
     assert_eq!(products[&project.commit]["sha256"], digest.as_str());
     assert!(products["one"].is_object());
+}
+
+/// A dispatch and a handoff bring a record of an activity each.
+#[test]
+fn of_several_statements_of_one_step_in_toto_verify_accepts_the_chosen_one() {
+    let mut digest = String::new();
+    let project = Project::of(|world| {
+        let dispatched = world.notme_ok(&["attest", "dispatch", "HEAD", "--output", "one"]);
+        world.notme_ok(&["attest", "handoff", "HEAD"]);
+        let export = |more: &[&str]| {
+            let export = ["attest", "export", "--in-toto-link", "links"];
+            let output = world.notme(&[&export, more].concat());
+            assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+            assert!(!world.path().join("links").exists());
+            told(&output)
+        };
+        let said = export(&[]);
+        assert!(said.contains("`--statement DIGEST`"), "{said}");
+        let said = export(&["--statement", "sha256:00"]);
+        assert!(said.contains("`sha256:00`"), "{said}");
+        // The opening record covers no commit.
+        let mut lines = dispatched.lines().rev();
+        let record = lines.find(|line| line.contains("/activity/"));
+        digest = record.unwrap().split(' ').next().unwrap().to_owned();
+        vec!["--statement".to_owned(), digest.clone()]
+    });
+    let (exit, said) = project.verify();
+    assert_eq!(exit, Some(0), "{said}");
+    let statement = &project.read(0)["signed"]["byproducts"]["statement"];
+    assert_eq!(statement, &digest);
 }
 
 #[test]

@@ -12,12 +12,12 @@ use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Kept, Merged, Place, Shelf},
+    store::{Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
 
-use super::{Archive, Author, activity_of};
+use super::{Archive, Author, activity_of, is_named};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
@@ -53,11 +53,12 @@ pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
 /// meanwhile.
 fn replace(remote: &str) -> Result<(), Failure> {
     let archive = Archive::open()?;
-    take(&archive, remote)?;
-    let unlike = archive.store.unlike(remote)?;
+    let merged = take(&archive, remote)?;
+    let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
     }
+    check_public(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     Ok(archive.store.pushed(remote, &shelves.collect::<Vec<_>>())?)
@@ -77,13 +78,8 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     }
     let mut files = BTreeSet::new();
     for statement in &arguments.statement {
-        let is_digest = |kept: &Kept| {
-            let bundle = Bundle::from_json(&kept.content);
-            bundle.is_ok_and(|bundle| bundle.payload_digest() == *statement)
-        };
-        let is_meant = |kept: &&Kept| kept.name.to_string() == *statement || is_digest(kept);
-        let named = kept.iter().filter(is_meant);
         let before = files.len();
+        let named = kept.iter().filter(|kept| is_named(kept, statement));
         files.extend(named.map(|kept| kept.name.clone()));
         if files.len() == before {
             let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
@@ -133,6 +129,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         if ahead.is_empty() {
             return Ok(());
         }
+        check_public(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
             Ok(()) => return Ok(archive.store.pushed(remote, &ahead)?),
@@ -143,6 +140,22 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// Refuses to send what lists origins: what was kept before that was looked for.
+fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
+    let found = archive.store.disclosing(merged)?;
+    let Some((file, commit)) = found.first_key_value() else {
+        return Ok(());
+    };
+    let names: Vec<_> = found.keys().map(|file| format!("`{file}`")).collect();
+    let error = format!(
+        "nothing was pushed: origins of what an agent read are listed in {}",
+        names.join(", ")
+    );
+    let commit = commit.as_deref().unwrap_or("COMMIT");
+    let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
+    Err(Failure::no(error).hint(hint))
 }
 
 /// Fetches what a remote has, and takes it.
@@ -201,10 +214,15 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
             bundles.push(import.keepable(content)?);
             continue;
         }
+        let before = bundles.len();
         for line in content.split(|byte| *byte == b'\n') {
             if !line.trim_ascii().is_empty() {
                 bundles.push(import.keepable(line.to_vec())?);
             }
+        }
+        if bundles.len() == before {
+            let error = format!("there is nothing in `{}`", file.display());
+            return Err(Failure::from(error).hint("nothing was kept"));
         }
     }
     archive.store.write(&bundles, now())?;
@@ -248,13 +266,19 @@ impl Import<'_> {
         for commit in statement.digests("gitCommit") {
             places.push(Place::commit(commit));
         }
-        // Only what names the tree speaks of another commit that has it.
+        // Only what names the tree speaks of another commit that has it. The one that it names may
+        // come later, or never: that somebody rejected the tree is known anyhow.
         for subject in statement.subjects() {
-            let commit = subject.digest.get("gitCommit");
-            let facts = commit.map_or(Ok(None), |commit| self.archive.store.commit(commit))?;
-            let tree = subject.digest.get("gitTree");
-            let tree = tree.filter(|tree| facts.is_some_and(|facts| facts.tree == **tree));
-            places.extend(tree.map(|tree| Place::tree(tree)));
+            let (commit, tree) = (
+                subject.digest.get("gitCommit"),
+                subject.digest.get("gitTree"),
+            );
+            if let (Some(commit), Some(tree)) = (commit, tree) {
+                let facts = self.archive.store.commit(commit)?;
+                if facts.is_none_or(|facts| facts.tree == *tree) {
+                    places.push(Place::tree(tree));
+                }
+            }
         }
         let activity = statement.predicate().get("activity");
         let activity = activity.and_then(|it| it.get("id")?.as_str());
