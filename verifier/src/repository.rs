@@ -35,6 +35,7 @@ use notme_core::{
     object::{HashKind, ObjectKind},
     terms::repository_name,
 };
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use self::{
     bases::{Bases, Unknown},
@@ -515,6 +516,25 @@ impl Repository {
     /// Reads whatever is under a name.
     pub(crate) fn object(&self, id: ObjectId) -> Content {
         Content::of(&self.objects, &id)
+    }
+
+    /// Reads commits and tags, on all cores, and keeps what somebody makes of each; of what cannot be
+    /// read, nothing.
+    pub(crate) fn read_each<T: Send>(
+        &self,
+        ids: &[ObjectId],
+        make: impl Fn(ObjectKind, &[u8]) -> T + Sync,
+    ) -> HashMap<ObjectId, T> {
+        let read = |objects: &mut Objects, id: &ObjectId| match Content::of(objects, id) {
+            Content::Raw(kind, raw) => Some((*id, make(kind, &raw))),
+            Content::Known(..)
+            | Content::Unsignable(_)
+            | Content::TooLarge(_)
+            | Content::Damaged(_)
+            | Content::Missing(_) => None,
+        };
+        let made = ids.par_iter().map_with(self.objects.clone(), read);
+        made.flatten_iter().collect()
     }
 
     /// Returns the commits of a selection, newest first. Tags lead to what they name.
