@@ -38,7 +38,6 @@ use crate::{
     time_stamp::TimeStamp,
     trust::{PinKind, Trust},
     verdict::{Class, Code, TimeBasis, Verdict},
-    verify::BASELINE,
 };
 
 /// A policy applied to a trust store at a time: what every object of a run is judged by.
@@ -860,8 +859,19 @@ pub struct Judgement {
     /// What of the certificate's terms could not be looked at.
     unchecked: Vec<&'static str>,
     policy: Option<Arc<str>>,
-    /// Why it would not be accepted, when something above the rules accepts it.
-    excused: Option<Code>,
+    /// What accepts it above the rules, and why they would not.
+    excused: Option<(Code, Excuse)>,
+}
+
+/// What accepts an object above the rules.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Excuse {
+    /// History is taken as it is there.
+    Baseline,
+    /// A policy names the object.
+    Exception,
+    /// Whoever asks trusts it without being shown.
+    TrustRoot,
 }
 
 impl Judgement {
@@ -993,27 +1003,27 @@ impl Judgement {
         Self { policy, ..self }
     }
 
-    /// Accepts it by a text that stands above the rules. What the object is not is not excused:
-    /// bytes that are missing, or others than its name stands for.
-    pub(crate) fn excused(&mut self, by: Arc<str>) {
-        self.excused = self.verdict.code();
+    /// Accepts it by something above the rules, and says by what. What the object is not is not
+    /// excused: bytes that are missing, or others than its name stands for.
+    pub(crate) fn excused(&mut self, (excuse, text): (Excuse, Arc<str>)) {
+        self.excused = self.verdict.code().map(|code| (code, excuse));
         self.verdict = Verdict::Accepted;
-        self.rule = Some(by);
+        self.rule = Some(text);
     }
 
     /// Returns why it would not be accepted, when something above the rules accepts it.
     pub fn excused_from(&self) -> Option<Code> {
-        self.excused
+        Some(self.excused?.0)
     }
 
-    /// Tells whether an exception accepts it, by its name.
+    /// Tells whether something accepts it by its name, and not for its place in history.
     pub(crate) fn is_excepted(&self) -> bool {
-        self.excused.is_some() && self.rule.as_deref() != Some(BASELINE)
+        (self.excused).is_some_and(|(_, excuse)| excuse != Excuse::Baseline)
     }
 
     /// Returns why the steps do not accept it, whether something above them does or not.
     pub fn shortcoming(&self) -> Option<Code> {
-        self.verdict.code().or(self.excused)
+        self.verdict.code().or(self.excused_from())
     }
 
     /// Tells whether it is refused for something that can be excused.

@@ -17,7 +17,7 @@ mod settled;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,7 +27,7 @@ use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 use self::settled::{Ended, Settled};
 use crate::{
     cache::Cache,
-    judge::{Examined, Judge, Judgement},
+    judge::{Examined, Excuse, Judge, Judgement},
     order::{self, Order, index},
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
@@ -38,7 +38,7 @@ use crate::{
     stated::Statements,
     trust::Trust,
     verdict::{Code, Verdict},
-    verify::{self, Excuses, JudgedObject, Outcome, Take, Telling},
+    verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
 
 /// Policies that are kept for commits that may turn out to be nobody's business.
@@ -168,6 +168,11 @@ struct InForce {
     judge: Judge<'static>,
     digest: Arc<str>,
 }
+
+/// A policy that excuses, and where.
+type Excusing = (Arc<InForce>, Scope);
+/// What excuses a commit, and how that is said.
+type Excused = (Excuse, Arc<str>);
 
 /// What an accepted commit hands on to its children.
 #[derive(Clone)]
@@ -360,7 +365,8 @@ impl<'a> Lineage<'a> {
         let order = verify::order(&graph, &strong, judge);
         let ground = Ground::new(self.repository, &graph, statements, selection);
         let policies = self.excusing(&judged);
-        let policies = policies.values().map(|it| it.judge.policy()).collect();
+        let policies = policies.values();
+        let policies = policies.map(|(it, scope)| (it.judge.policy(), scope.clone()));
         let excuses = Excuses::new(self.repository, policies, self.policies.now);
         let mut telling = Telling::new(self.repository, selection, judge, take)?;
         for place in 0..graph.len() {
@@ -385,7 +391,7 @@ impl<'a> Lineage<'a> {
             };
             let judgement = self.hold(&ground, at, judgement, &judged);
             let mut object = JudgedObject::new(node, judgement);
-            excuses.excuse(&mut object)?;
+            excuses.excuse(&mut object, *commit.as_ref().unwrap_or(&node.id))?;
             if object.judgement().verdict() == Verdict::Accepted
                 && commit.is_ok_and(|commit| judged.is_beside_root(&commit))
             {
@@ -396,21 +402,24 @@ impl<'a> Lineage<'a> {
         telling.end()
     }
 
-    /// Returns the policies that make exceptions for what is asked about: the trust root's and the
-    /// newest, since an older one may have made what was taken back. So what the policy of a main
-    /// branch has taken back excuses nobody beside it, either.
-    fn excusing(&self, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
+    /// Returns the policies that make exceptions for what is asked about, and where: the trust root's
+    /// everywhere, and the newest where they are in force, since an older one may
+    /// have made what was taken back. So what the policy of a main branch has taken back excuses
+    /// nobody beside it, either.
+    fn excusing(&self, judged: &Judged) -> BTreeMap<ObjectId, Excusing> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
         };
-        let first = first.map(|it| (it.blob, Arc::clone(it)));
-        let mut policies: HashMap<_, _> = first.into_iter().collect();
+        let first = first.map(|it| (it.blob, (Arc::clone(it), Scope::everywhere())));
+        let mut policies: BTreeMap<_, Excusing> = first.into_iter().collect();
         for id in &judged.newest {
             if let Some(State::Accepted(course)) = judged.state(id)
                 && (judged.of_main.is_none() || judged.onward.contains(id))
             {
-                policies.insert(course.policy.blob, course.policy);
+                let policy = policies.entry(course.policy.blob);
+                let (_, scope) = policy.or_insert_with(|| (course.policy, Scope::default()));
+                scope.ends.push(*id);
             }
         }
         policies
@@ -621,7 +630,7 @@ impl<'a> Lineage<'a> {
                 let judgement = decide(self.judge(), examined, None);
                 let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
                 if id == self.root && judgement.is_excusable() {
-                    judgement.excused("the trust root".into());
+                    judgement.excused((Excuse::TrustRoot, "the trust root".into()));
                 }
                 judgement
             }
@@ -643,7 +652,7 @@ impl<'a> Lineage<'a> {
         verify::examine(found, self.policies.hash, judge)
     }
 
-    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Arc<str>, UnixTime)> {
+    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Excused, UnixTime)> {
         let name = id.to_string();
         let policies = courses.iter().map(|course| &course.policy);
         let mut policies = policies
@@ -651,7 +660,7 @@ impl<'a> Lineage<'a> {
             .map(|it| it.judge.policy());
         let now = self.policies.now;
         if let Some((by, until)) = policies.find_map(|policy| policy.exception(&name, now)) {
-            return Some((Arc::clone(by), until));
+            return Some(((Excuse::Exception, Arc::clone(by)), until));
         }
         let baseline = self.baseline.get_or_init(|| {
             let ends = self.judge().policy().baseline();
@@ -659,7 +668,7 @@ impl<'a> Lineage<'a> {
             self.repository.reached_by(ends).unwrap_or_default()
         });
         let is_before = baseline.contains(&id);
-        is_before.then(|| (verify::BASELINE.into(), ALWAYS))
+        is_before.then(|| ((Excuse::Baseline, verify::BASELINE.into()), ALWAYS))
     }
 }
 

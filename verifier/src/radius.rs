@@ -431,7 +431,7 @@ impl<'o> Seen<'o> {
             }
         }
         let unreadable = own.shortcoming().filter(|code| match code {
-            Code::ObjectMalformed | Code::ObjectTooLarge | Code::ObjectMissing => true,
+            Code::ObjectMalformed | Code::ObjectTooLarge | Code::ObjectMissing => !is_checked,
             Code::Unsigned => false,
             _ => !is_checked && named.is_none() && carried.is_none(),
         });

@@ -27,7 +27,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::{Kind, TagRefIter, tag::ref_iter::Token},
+    objs::{Kind, TagRefIter},
     remote::Direction,
     revision::plumbing::Spec,
 };
@@ -347,29 +347,34 @@ impl Repository {
         let mut next = Some(id);
         std::iter::from_fn(move || {
             let id = next.take()?;
-            let kind = self.objects.kind(id);
-            if kind.is_some_and(|kind| kind != Kind::Tag) {
-                return None;
+            match self.lead(id) {
+                Lead::Tag(target) => next = Some(target),
+                Lead::Commit | Lead::Other | Lead::Unreadable(Some(Kind::Commit)) => return None,
+                Lead::Unreadable(_) => {}
             }
-            next = self.target_of_tag(id);
             Some(id)
         })
     }
 
-    /// Returns what a tag names, if it is here or said to be a tag.
-    fn target_of_tag(&self, tag: ObjectId) -> Option<ObjectId> {
-        let (_, raw) = self.read(tag).ok()?;
-        let mut fields = TagRefIter::from_bytes(&raw, self.inner.object_hash());
-        let Token::Target { id } = fields.next()?.ok()? else {
-            return None;
-        };
-        let named = fields.next()?.ok()?;
-        let is_tag = matches!(named, Token::TargetKind(Kind::Tag));
-        (is_tag || self.objects.kind(id).is_some()).then_some(id)
+    /// Takes one step on the way from tags to what they name.
+    fn lead(&self, id: ObjectId) -> Lead {
+        match self.object(id) {
+            Content::Raw(ObjectKind::Commit, _)
+            | Content::Known(ObjectKind::Commit, _)
+            | Content::TooLarge(Kind::Commit) => Lead::Commit,
+            Content::Unsignable(_) => Lead::Other,
+            Content::Raw(ObjectKind::Tag, raw) => {
+                let target = TagRefIter::from_bytes(&raw, id.kind()).target_id();
+                target.map_or(Lead::Unreadable(Some(Kind::Tag)), Lead::Tag)
+            }
+            Content::TooLarge(kind) | Content::Damaged(kind) => Lead::Unreadable(Some(kind)),
+            Content::Known(ObjectKind::Tag, _) => Lead::Unreadable(Some(Kind::Tag)),
+            Content::Missing(_) => Lead::Unreadable(None),
+        }
     }
 
-    /// Selects the commits that some objects reach and others do not, and the annotated tags on the
-    /// way there. Hidden objects that are not here hide nothing.
+    /// Selects the commits that some objects reach and others do not, and every annotated tag on the
+    /// way there: a tag of a tag leads to both. Hidden objects that are not here hide nothing.
     ///
     /// # Errors
     /// [`RepositoryError::NotSignable`] for an object that leads to no commit. One that is missing
@@ -385,8 +390,8 @@ impl Repository {
         for tip in tips {
             match self.objects.kind(*tip) {
                 Some(Kind::Tag) => {
-                    tags.push(*tip);
                     commits.extend(self.peel_any(*tip)?);
+                    tags.extend(self.tags_from(*tip));
                 }
                 Some(Kind::Commit) | None => commits.push(*tip),
                 Some(Kind::Tree | Kind::Blob) => {
@@ -601,7 +606,14 @@ impl Repository {
         commits: impl IntoIterator<Item = &'t String>,
     ) -> Result<HashSet<ObjectId>, RepositoryError> {
         let ids = commits.into_iter();
-        let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
+        self.reached(ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()))
+    }
+
+    /// As [`Self::reached_by`], of ids.
+    pub(crate) fn reached(
+        &self,
+        ids: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<HashSet<ObjectId>, RepositoryError> {
         let selection = Selection::of(ids, []);
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
@@ -748,22 +760,14 @@ impl Repository {
             if let Some(end) = self.tags.borrow().get(&at) {
                 break *end;
             }
-            match self.object(at) {
-                Content::Raw(ObjectKind::Commit, _)
-                | Content::Known(ObjectKind::Commit, _)
-                | Content::TooLarge(Kind::Commit) => break Ok(Some(at)),
-                Content::Unsignable(_) => break Ok(None),
-                Content::Raw(ObjectKind::Tag, raw) => {
-                    let Ok(target) = TagRefIter::from_bytes(&raw, at.kind()).target_id() else {
-                        break Err(at);
-                    };
+            match self.lead(at) {
+                Lead::Commit => break Ok(Some(at)),
+                Lead::Other => break Ok(None),
+                Lead::Tag(target) => {
                     passed.push(at);
                     at = target;
                 }
-                Content::Known(ObjectKind::Tag, _)
-                | Content::TooLarge(_)
-                | Content::Damaged(_)
-                | Content::Missing(_) => break Err(at),
+                Lead::Unreadable(_) => break Err(at),
             }
         };
         let passed = passed.into_iter().map(|tag| (tag, end));
@@ -776,6 +780,17 @@ impl Repository {
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
     }
+}
+
+/// What a name leads to, in one step.
+enum Lead {
+    /// A tag, of this.
+    Tag(ObjectId),
+    Commit,
+    /// A tree or a file.
+    Other,
+    /// Something of which nobody can see where it leads; and what it is, if it is here.
+    Unreadable(Option<Kind>),
 }
 
 /// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's
