@@ -83,7 +83,7 @@ enum Held<'p> {
 /// An object after steps 1 to 3: all that can be said without the objects around it.
 #[derive(Debug)]
 #[must_use]
-pub struct Examined(Result<Signed, Box<Unproven>>, MergeTags);
+pub struct Examined(Result<Signed, Box<Unproven>>);
 
 #[derive(Debug)]
 struct Signed {
@@ -313,7 +313,7 @@ impl<'p> Judge<'p> {
                 is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
-        Examined(signed.map_err(Box::new), None)
+        Examined(signed.map_err(Box::new))
     }
 
     /// Returns what an object says of its time.
@@ -351,12 +351,7 @@ impl<'p> Judge<'p> {
     ) -> Judgement {
         let signed = match &examined.0 {
             Ok(signed) => signed,
-            Err(unproven) => {
-                return Judgement {
-                    merge_tags: examined.1.clone(),
-                    ..Judgement::unproven(unproven)
-                };
-            }
+            Err(unproven) => return Judgement::unproven(unproven),
         };
         let established = &signed.established;
         let mut judgement = Judgement {
@@ -365,7 +360,6 @@ impl<'p> Judge<'p> {
             signing_time: established.signing_time,
             time_stamp: established.time_stamp.clone(),
             log_entry: established.log_entry.clone(),
-            merge_tags: examined.1.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -722,12 +716,7 @@ impl Examined {
 
     /// Wraps an object for which there is nothing to look at.
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self(Err(Box::new(refusal.into())), None)
-    }
-
-    /// Adds the tags that the object carries.
-    pub(crate) fn with(self, merge_tags: MergeTags) -> Self {
-        Self(self.0, merge_tags)
+        Self(Err(Box::new(refusal.into())))
     }
 }
 
@@ -962,6 +951,11 @@ impl Judgement {
     /// Returns the tags that a merge carries. They change no verdict.
     pub fn merge_tags(&self) -> &[MergeTag] {
         self.merge_tags.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds the tags that the object carries.
+    pub(crate) fn with_merge_tags(self, merge_tags: MergeTags) -> Self {
+        Self { merge_tags, ..self }
     }
 
     /// Returns how the date fits those around it.

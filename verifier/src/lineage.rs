@@ -28,6 +28,7 @@ use self::settled::{Ended, Settled};
 use crate::{
     cache::Cache,
     judge::{Examined, Excuse, Judge, Judgement},
+    merge_tag::MergeTag,
     order::{self, Order, index},
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
@@ -195,6 +196,7 @@ enum State {
 /// A commit between the trust root and what is asked about.
 struct Record {
     place: usize,
+    carries_tags: bool,
     examined: Examined,
     /// The policy that it was examined by: most often that of its own tree.
     guess: Arc<InForce>,
@@ -207,6 +209,8 @@ struct Record {
 struct Judged {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
+    /// Those that carry tags. They are judged when their merge is told: there may be many in each.
+    carrying: HashSet<ObjectId>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
@@ -354,13 +358,20 @@ impl<'a> Lineage<'a> {
         let mut walk = self.repository.walk(selection)?;
         let (hash, judge, known) = (self.policies.hash, self.judge(), &judged.judgements);
         let is_new = |found: &Found| !known.contains_key(&found.id);
-        let examine = |found: Found| (found.place, verify::examine(found, hash, judge));
+        let examine = |found: Found| {
+            let carries_tags = MergeTag::is_in(&found.content, hash);
+            let examined = verify::examine(found, hash, judge);
+            (carries_tags, examined)
+        };
+        let examine = |found: Found| (found.place, examine(found));
         let go_on = |_: &Found| !judge.stopper().is_stopped();
         let found = walk.by_ref().take_while(go_on).filter(is_new);
         let others = verify::on_all_cores(found, (), |(), found| examine(found));
         let others: HashMap<_, _> = others.into_iter().collect();
         let mut graph = walk.into_graph();
-        let times = others.iter().map(|(place, it)| (*place, judge.times(it)));
+        let times = others
+            .iter()
+            .map(|(place, (_, it))| (*place, judge.times(it)));
         let strong = verify::date(&mut graph, times);
         let order = verify::order(&graph, &strong, judge);
         let ground = Ground::new(self.repository, &graph, statements, selection);
@@ -368,6 +379,7 @@ impl<'a> Lineage<'a> {
         let policies = policies.values();
         let policies = policies.map(|(it, scope)| (it.judge.policy(), scope.clone()));
         let excuses = Excuses::new(self.repository, policies, self.policies.now);
+        let in_force = self.policies.by_digest();
         let mut telling = Telling::new(self.repository, selection, judge, take)?;
         for place in 0..graph.len() {
             let Some((number, node)) = graph.at(place) else {
@@ -380,16 +392,27 @@ impl<'a> Lineage<'a> {
                 _ => self.repository.peel(node.id),
             };
             let at = (number, node.id);
-            let judgement = match others.get(&place) {
-                None => judged.judgements.remove(&node.id),
-                Some(examined) => {
-                    Some(self.judge_other(&ground, at, (examined, order), &commit, &judged))
+            let (judgement, carries_tags) = match others.get(&place) {
+                None => {
+                    let carries_tags = judged.carrying.contains(&node.id);
+                    (judged.judgements.remove(&node.id), carries_tags)
+                }
+                Some((carries_tags, examined)) => {
+                    let examined = (examined, order);
+                    let judgement = self.judge_other(&ground, at, examined, &commit, &judged);
+                    (Some(judgement), *carries_tags)
                 }
             };
             let Some(judgement) = judgement else {
                 continue;
             };
-            let judgement = self.hold(&ground, at, judgement, &judged);
+            let mut judgement = self.hold(&ground, at, judgement, &judged);
+            if carries_tags {
+                let by = judgement.policy().and_then(|digest| in_force.get(digest));
+                let judge = by.map_or(judge, |policy| &policy.judge);
+                let tags = MergeTag::read(self.repository, node.id, judge);
+                judgement = judgement.with_merge_tags(tags);
+            }
             let mut object = JudgedObject::new(node, judgement);
             excuses.excuse(&mut object, *commit.as_ref().unwrap_or(&node.id))?;
             if object.judgement().verdict() == Verdict::Accepted
@@ -485,6 +508,9 @@ impl<'a> Lineage<'a> {
             };
             let (judgement, state) = step.judge();
             judged.judgements.insert(node.id, judgement);
+            judged
+                .carrying
+                .extend(record.carries_tags.then_some(node.id));
             judged.states.insert(node.id, state);
         }
         if !stopper.is_stopped() {
@@ -695,6 +721,7 @@ impl Policies<'_> {
         }
         Record {
             place: found.place,
+            carries_tags: MergeTag::is_in(&found.content, self.hash),
             examined: verify::examine(found, self.hash, &guess.judge),
             guess,
             entry,
@@ -711,6 +738,15 @@ impl Policies<'_> {
                 .unwrap_or_else(first),
             false => self.load(trees, entry).unwrap_or_else(|_| first()),
         }
+    }
+
+    /// Returns every policy that was met.
+    fn by_digest(&self) -> HashMap<Arc<str>, Arc<InForce>> {
+        let known = lock(&self.known);
+        let known = known.values().flatten().chain([&self.first]);
+        known
+            .map(|policy| (Arc::clone(&policy.digest), Arc::clone(policy)))
+            .collect()
     }
 
     /// Returns the policy that a tree holds, or why it is none.

@@ -441,7 +441,7 @@ impl<'r> Run<'r> {
             let looked = Looked {
                 is_known: matches!(found.content, Content::Known(..)),
                 carries_tags: MergeTag::is_in(&found.content, hash),
-                examined: examine_alone(found, hash, judge),
+                examined: examine(found, hash, judge),
             };
             let times = judge.times(&looked.examined);
             let mut examined = examined.lock().unwrap_or_else(PoisonError::into_inner);
@@ -525,19 +525,16 @@ impl<'r> Run<'r> {
                     (Examined::refused(refusal), false)
                 }
             };
-            let examined = match carries_tags {
-                true => {
-                    let content = repository.object(node.id);
-                    examined.with(MergeTag::all(&content, repository.hash(), judge))
-                }
-                false => examined,
-            };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
             let judgement = if asks_around || examined.has_terms() {
                 let scene = Scene::of(&ground, judge, (number, node.id), &examined);
                 judge.decide_in(&examined, order, &scene)
             } else {
                 judge.decide(examined, order)
+            };
+            let judgement = match carries_tags {
+                true => judgement.with_merge_tags(MergeTag::read(repository, node.id, judge)),
+                false => judgement,
             };
             let mut object = JudgedObject::new(node, judgement);
             let on = object.id;
@@ -775,14 +772,8 @@ impl Outcome {
     }
 }
 
-/// Examines an object and judges the tags that it carries.
+/// Examines an object, and leaves out the tags that it carries: they are judged when it is told.
 pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
-    let merge_tags = MergeTag::all(&found.content, hash, judge);
-    examine_alone(found, hash, judge).with(merge_tags)
-}
-
-/// Examines an object, and leaves out the tags that it carries.
-pub(crate) fn examine_alone(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     if let Content::Known(_, examined) = found.content {
         judge.count();
         return *examined;
