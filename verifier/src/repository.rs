@@ -8,6 +8,7 @@ mod bases;
 mod blame;
 mod changes;
 mod error;
+mod line;
 mod names;
 mod objects;
 mod recent_deltas;
@@ -38,7 +39,7 @@ use notme_core::{
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use self::{
-    bases::{Bases, Unknown},
+    bases::{Bases, Memory as MergeMemory, Unknown},
     changes::Changes,
     objects::Objects,
 };
@@ -63,6 +64,7 @@ pub struct Repository {
     /// Where tags lead that were followed; an error is what is missing there. However long a chain
     /// of tags is, and however many refs lead into it, it is followed once.
     tags: RefCell<HashMap<ObjectId, Result<Option<ObjectId>, ObjectId>>>,
+    merges: RefCell<MergeMemory>,
 }
 
 impl Repository {
@@ -103,6 +105,7 @@ impl Repository {
             objects,
             hash,
             tags: RefCell::default(),
+            merges: RefCell::default(),
         })
     }
 
@@ -710,6 +713,7 @@ impl Repository {
         let bases = Bases {
             objects: &self.objects,
             shallow: self.shallow_boundary()?.into_iter().collect(),
+            memory: &self.merges,
         };
         let bases = bases.of(one, other);
         bases.map_err(|Unknown(commit)| RepositoryError::Before(commit))
