@@ -345,8 +345,8 @@ pub(crate) struct Verify {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
-    /// Tell what rests on a key (its id), a session, an identity or an authority that is
-    /// compromised (can be repeated)
+    /// Tell what rests on a key (its id or fingerprint), a session, an identity or an authority
+    /// that is compromised (can be repeated)
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain", "trust_root"])]
     pub(crate) compromised: Vec<String>,
     /// Since when it is; without it, since ever

@@ -18,7 +18,8 @@ pub(crate) struct Grounds {
 }
 
 impl Grounds {
-    /// Reads the trust store and the policy, which without a file is the trust store's own.
+    /// Reads the trust store and the policy that somebody gives now, which may be a pipe; without one
+    /// it is the trust store's own.
     ///
     /// # Errors
     /// [`Failure`] when the policy cannot be read; nothing can be decided then.
@@ -30,7 +31,7 @@ impl Grounds {
         let now = now();
         let trust = store(home, trust).load(now);
         let policy = match policy {
-            Some(file) => load::policy(file).map_err(Failure::from)?,
+            Some(file) => load::policy_given(file).map_err(Failure::from)?,
             None => Policy::from_trust(&trust),
         };
         Ok(Self { trust, policy, now })

@@ -38,7 +38,6 @@ use crate::{
     time_stamp::TimeStamp,
     trust::{PinKind, Trust},
     verdict::{Class, Code, TimeBasis, Verdict},
-    verify::BASELINE,
 };
 
 /// A policy applied to a trust store at a time: what every object of a run is judged by.
@@ -84,7 +83,7 @@ enum Held<'p> {
 /// An object after steps 1 to 3: all that can be said without the objects around it.
 #[derive(Debug)]
 #[must_use]
-pub struct Examined(Result<Signed, Box<Unproven>>, MergeTags);
+pub struct Examined(Result<Signed, Box<Unproven>>);
 
 #[derive(Debug)]
 struct Signed {
@@ -314,7 +313,7 @@ impl<'p> Judge<'p> {
                 is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
-        Examined(signed.map_err(Box::new), None)
+        Examined(signed.map_err(Box::new))
     }
 
     /// Returns what an object says of its time.
@@ -352,12 +351,7 @@ impl<'p> Judge<'p> {
     ) -> Judgement {
         let signed = match &examined.0 {
             Ok(signed) => signed,
-            Err(unproven) => {
-                return Judgement {
-                    merge_tags: examined.1.clone(),
-                    ..Judgement::unproven(unproven)
-                };
-            }
+            Err(unproven) => return Judgement::unproven(unproven),
         };
         let established = &signed.established;
         let mut judgement = Judgement {
@@ -366,7 +360,6 @@ impl<'p> Judge<'p> {
             signing_time: established.signing_time,
             time_stamp: established.time_stamp.clone(),
             log_entry: established.log_entry.clone(),
-            merge_tags: examined.1.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -724,12 +717,7 @@ impl Examined {
 
     /// Wraps an object for which there is nothing to look at.
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self(Err(Box::new(refusal.into())), None)
-    }
-
-    /// Adds the tags that the object carries.
-    pub(crate) fn with(self, merge_tags: MergeTags) -> Self {
-        Self(self.0, merge_tags)
+        Self(Err(Box::new(refusal.into())))
     }
 }
 
@@ -861,8 +849,19 @@ pub struct Judgement {
     /// What of the certificate's terms could not be looked at.
     unchecked: Vec<&'static str>,
     policy: Option<Arc<str>>,
-    /// Why it would not be accepted, when something above the rules accepts it.
-    excused: Option<Code>,
+    /// What accepts it above the rules, and why they would not.
+    excused: Option<(Code, Excuse)>,
+}
+
+/// What accepts an object above the rules.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Excuse {
+    /// History is taken as it is there.
+    Baseline,
+    /// A policy names the object.
+    Exception,
+    /// Whoever asks trusts it without being shown.
+    TrustRoot,
 }
 
 impl Judgement {
@@ -955,6 +954,11 @@ impl Judgement {
         self.merge_tags.as_deref().map_or(&[], Vec::as_slice)
     }
 
+    /// Adds the tags that the object carries.
+    pub(crate) fn with_merge_tags(self, merge_tags: MergeTags) -> Self {
+        Self { merge_tags, ..self }
+    }
+
     /// Returns how the date fits those around it.
     pub fn order(&self) -> Order {
         self.order
@@ -994,27 +998,27 @@ impl Judgement {
         Self { policy, ..self }
     }
 
-    /// Accepts it by a text that stands above the rules. What the object is not is not excused:
-    /// bytes that are missing, or others than its name stands for.
-    pub(crate) fn excused(&mut self, by: Arc<str>) {
-        self.excused = self.verdict.code();
+    /// Accepts it by something above the rules, and says by what. What the object is not is not
+    /// excused: bytes that are missing, or others than its name stands for.
+    pub(crate) fn excused(&mut self, (excuse, text): (Excuse, Arc<str>)) {
+        self.excused = self.verdict.code().map(|code| (code, excuse));
         self.verdict = Verdict::Accepted;
-        self.rule = Some(by);
+        self.rule = Some(text);
     }
 
     /// Returns why it would not be accepted, when something above the rules accepts it.
     pub fn excused_from(&self) -> Option<Code> {
-        self.excused
+        Some(self.excused?.0)
     }
 
-    /// Tells whether an exception accepts it, by its name.
+    /// Tells whether something accepts it by its name, and not for its place in history.
     pub(crate) fn is_excepted(&self) -> bool {
-        self.excused.is_some() && self.rule.as_deref() != Some(BASELINE)
+        (self.excused).is_some_and(|(_, excuse)| excuse != Excuse::Baseline)
     }
 
     /// Returns why the steps do not accept it, whether something above them does or not.
     pub fn shortcoming(&self) -> Option<Code> {
-        self.verdict.code().or(self.excused)
+        self.verdict.code().or(self.excused_from())
     }
 
     /// Tells whether it is refused for something that can be excused.

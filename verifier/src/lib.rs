@@ -19,6 +19,7 @@ pub mod lineage;
 pub mod load;
 pub mod log_entry;
 pub mod merge_tag;
+mod named;
 pub mod openpgp;
 pub mod order;
 pub mod policy;

@@ -17,7 +17,7 @@ mod settled;
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -27,7 +27,8 @@ use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 use self::settled::{Ended, Settled};
 use crate::{
     cache::Cache,
-    judge::{Examined, Judge, Judgement},
+    judge::{Examined, Excuse, Judge, Judgement},
+    merge_tag::MergeTag,
     order::{self, Order, index},
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
@@ -38,7 +39,7 @@ use crate::{
     stated::Statements,
     trust::Trust,
     verdict::{Code, Verdict},
-    verify::{self, Excuses, JudgedObject, Outcome, Take, Telling},
+    verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
 
 /// Policies that are kept for commits that may turn out to be nobody's business.
@@ -169,6 +170,11 @@ struct InForce {
     digest: Arc<str>,
 }
 
+/// A policy that excuses, and where.
+type Excusing = (Arc<InForce>, Scope);
+/// What excuses a commit, and how that is said.
+type Excused = (Excuse, Arc<str>);
+
 /// What an accepted commit hands on to its children.
 #[derive(Clone)]
 struct Course {
@@ -190,6 +196,7 @@ enum State {
 /// A commit between the trust root and what is asked about.
 struct Record {
     place: usize,
+    carries_tags: bool,
     examined: Examined,
     /// The policy that it was examined by: most often that of its own tree.
     guess: Arc<InForce>,
@@ -202,6 +209,8 @@ struct Record {
 struct Judged {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
+    /// Those that carry tags. They are judged when their merge is told: there may be many in each.
+    carrying: HashSet<ObjectId>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
@@ -349,19 +358,28 @@ impl<'a> Lineage<'a> {
         let mut walk = self.repository.walk(selection)?;
         let (hash, judge, known) = (self.policies.hash, self.judge(), &judged.judgements);
         let is_new = |found: &Found| !known.contains_key(&found.id);
-        let examine = |found: Found| (found.place, verify::examine(found, hash, judge));
+        let examine = |found: Found| {
+            let carries_tags = MergeTag::is_in(&found.content, hash);
+            let examined = verify::examine(found, hash, judge);
+            (carries_tags, examined)
+        };
+        let examine = |found: Found| (found.place, examine(found));
         let go_on = |_: &Found| !judge.stopper().is_stopped();
         let found = walk.by_ref().take_while(go_on).filter(is_new);
         let others = verify::on_all_cores(found, (), |(), found| examine(found));
         let others: HashMap<_, _> = others.into_iter().collect();
         let mut graph = walk.into_graph();
-        let times = others.iter().map(|(place, it)| (*place, judge.times(it)));
+        let times = others
+            .iter()
+            .map(|(place, (_, it))| (*place, judge.times(it)));
         let strong = verify::date(&mut graph, times);
         let order = verify::order(&graph, &strong, judge);
         let ground = Ground::new(self.repository, &graph, statements, selection);
         let policies = self.excusing(&judged);
-        let policies = policies.values().map(|it| it.judge.policy()).collect();
+        let policies = policies.values();
+        let policies = policies.map(|(it, scope)| (it.judge.policy(), scope.clone()));
         let excuses = Excuses::new(self.repository, policies, self.policies.now);
+        let in_force = self.policies.by_digest();
         let mut telling = Telling::new(self.repository, selection, judge, take)?;
         for place in 0..graph.len() {
             let Some((number, node)) = graph.at(place) else {
@@ -374,18 +392,29 @@ impl<'a> Lineage<'a> {
                 _ => self.repository.peel(node.id),
             };
             let at = (number, node.id);
-            let judgement = match others.get(&place) {
-                None => judged.judgements.remove(&node.id),
-                Some(examined) => {
-                    Some(self.judge_other(&ground, at, (examined, order), &commit, &judged))
+            let (judgement, carries_tags) = match others.get(&place) {
+                None => {
+                    let carries_tags = judged.carrying.contains(&node.id);
+                    (judged.judgements.remove(&node.id), carries_tags)
+                }
+                Some((carries_tags, examined)) => {
+                    let examined = (examined, order);
+                    let judgement = self.judge_other(&ground, at, examined, &commit, &judged);
+                    (Some(judgement), *carries_tags)
                 }
             };
             let Some(judgement) = judgement else {
                 continue;
             };
-            let judgement = self.hold(&ground, at, judgement, &judged);
+            let mut judgement = self.hold(&ground, at, judgement, &judged);
+            if carries_tags {
+                let by = judgement.policy().and_then(|digest| in_force.get(digest));
+                let judge = by.map_or(judge, |policy| &policy.judge);
+                let tags = MergeTag::read(self.repository, node.id, judge);
+                judgement = judgement.with_merge_tags(tags);
+            }
             let mut object = JudgedObject::new(node, judgement);
-            excuses.excuse(&mut object)?;
+            excuses.excuse(&mut object, *commit.as_ref().unwrap_or(&node.id))?;
             if object.judgement().verdict() == Verdict::Accepted
                 && commit.is_ok_and(|commit| judged.is_beside_root(&commit))
             {
@@ -398,21 +427,24 @@ impl<'a> Lineage<'a> {
         Ok(outcome)
     }
 
-    /// Returns the policies that make exceptions for what is asked about: the trust root's and the
-    /// newest, since an older one may have made what was taken back. So what the policy of a main
-    /// branch has taken back excuses nobody beside it, either.
-    fn excusing(&self, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
+    /// Returns the policies that make exceptions for what is asked about, and where: the trust root's
+    /// everywhere, and the newest where they are in force, since an older one may
+    /// have made what was taken back. So what the policy of a main branch has taken back excuses
+    /// nobody beside it, either.
+    fn excusing(&self, judged: &Judged) -> BTreeMap<ObjectId, Excusing> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
         };
-        let first = first.map(|it| (it.blob, Arc::clone(it)));
-        let mut policies: HashMap<_, _> = first.into_iter().collect();
+        let first = first.map(|it| (it.blob, (Arc::clone(it), Scope::everywhere())));
+        let mut policies: BTreeMap<_, Excusing> = first.into_iter().collect();
         for id in &judged.newest {
             if let Some(State::Accepted(course)) = judged.state(id)
                 && (judged.of_main.is_none() || judged.onward.contains(id))
             {
-                policies.insert(course.policy.blob, course.policy);
+                let policy = policies.entry(course.policy.blob);
+                let (_, scope) = policy.or_insert_with(|| (course.policy, Scope::default()));
+                scope.ends.push(*id);
             }
         }
         policies
@@ -478,6 +510,9 @@ impl<'a> Lineage<'a> {
             };
             let (judgement, state) = step.judge();
             judged.judgements.insert(node.id, judgement);
+            judged
+                .carrying
+                .extend(record.carries_tags.then_some(node.id));
             judged.states.insert(node.id, state);
         }
         if !stopper.is_stopped() {
@@ -623,7 +658,7 @@ impl<'a> Lineage<'a> {
                 let judgement = decide(self.judge(), examined, None);
                 let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
                 if id == self.root && judgement.is_excusable() {
-                    judgement.excused("the trust root".into());
+                    judgement.excused((Excuse::TrustRoot, "the trust root".into()));
                 }
                 judgement
             }
@@ -645,7 +680,7 @@ impl<'a> Lineage<'a> {
         verify::examine(found, self.policies.hash, judge)
     }
 
-    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Arc<str>, UnixTime)> {
+    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Excused, UnixTime)> {
         let name = id.to_string();
         let policies = courses.iter().map(|course| &course.policy);
         let mut policies = policies
@@ -653,7 +688,7 @@ impl<'a> Lineage<'a> {
             .map(|it| it.judge.policy());
         let now = self.policies.now;
         if let Some((by, until)) = policies.find_map(|policy| policy.exception(&name, now)) {
-            return Some((Arc::clone(by), until));
+            return Some(((Excuse::Exception, Arc::clone(by)), until));
         }
         let baseline = self.baseline.get_or_init(|| {
             let ends = self.judge().policy().baseline();
@@ -661,7 +696,7 @@ impl<'a> Lineage<'a> {
             self.repository.reached_by(ends).unwrap_or_default()
         });
         let is_before = baseline.contains(&id);
-        is_before.then(|| (verify::BASELINE.into(), ALWAYS))
+        is_before.then(|| ((Excuse::Baseline, verify::BASELINE.into()), ALWAYS))
     }
 }
 
@@ -688,6 +723,7 @@ impl Policies<'_> {
         }
         Record {
             place: found.place,
+            carries_tags: MergeTag::is_in(&found.content, self.hash),
             examined: verify::examine(found, self.hash, &guess.judge),
             guess,
             entry,
@@ -704,6 +740,15 @@ impl Policies<'_> {
                 .unwrap_or_else(first),
             false => self.load(trees, entry).unwrap_or_else(|_| first()),
         }
+    }
+
+    /// Returns every policy that was met.
+    fn by_digest(&self) -> HashMap<Arc<str>, Arc<InForce>> {
+        let known = lock(&self.known);
+        let known = known.values().flatten().chain([&self.first]);
+        known
+            .map(|policy| (Arc::clone(&policy.digest), Arc::clone(policy)))
+            .collect()
     }
 
     /// Returns the policy that a tree holds, or why it is none.

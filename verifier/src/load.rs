@@ -23,6 +23,7 @@ mod records;
 pub(crate) use self::files::{check_regular, is_private};
 
 use std::{
+    io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -666,8 +667,20 @@ fn sigstore_keys(root: &SigstoreRoot) -> Vec<[u8; 32]> {
 /// # Errors
 /// [`PolicyError`] when it is missing, unreadable, not text, or not a policy.
 pub fn policy(path: &Path) -> Result<Policy, PolicyError> {
+    parse_policy(path, files::read_up_to(path, POLICY_MAX))
+}
+
+/// As [`policy`], of a file that somebody names for this one time: it may be a pipe, too.
+///
+/// # Errors
+/// As [`policy`], and for a pipe that brings nothing.
+pub fn policy_given(path: &Path) -> Result<Policy, PolicyError> {
+    parse_policy(path, files::read_given(path, POLICY_MAX))
+}
+
+fn parse_policy(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Policy, PolicyError> {
     let path = path.to_owned();
-    let bytes = match files::read_up_to(&path, POLICY_MAX) {
+    let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(source) => return Err(PolicyError::Read { path, source }),
     };

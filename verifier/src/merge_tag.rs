@@ -11,7 +11,7 @@ use notme_core::object::{HashKind, ObjectKind, merge_tags, parse_commit, parse_t
 use crate::{
     evidence::Evidence,
     judge::{Judge, Judgement},
-    repository::Content,
+    repository::{Content, ObjectId, Repository},
 };
 
 /// Those of one object. Most have none, and a million judgements are kept at a time.
@@ -32,9 +32,10 @@ impl MergeTag {
         carried(content, hash).is_some()
     }
 
-    /// Judges the tags in a commit; none in what is no merge.
-    pub(crate) fn all(content: &Content, hash: HashKind, judge: &Judge<'_>) -> MergeTags {
-        let (raw, tags) = carried(content, hash)?;
+    /// Reads and judges the tags in a commit; none in what is no merge.
+    pub(crate) fn read(repository: &Repository, id: ObjectId, judge: &Judge<'_>) -> MergeTags {
+        let (hash, content) = (repository.hash(), repository.object(id));
+        let (raw, tags) = carried(&content, hash)?;
         let commit = split(ObjectKind::Commit, raw, hash).ok();
         let fields = commit.as_ref().map(|commit| parse_commit(commit.payload()));
         let fields = fields.and_then(Result::ok);

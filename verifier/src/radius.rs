@@ -8,13 +8,14 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use crate::{
     judge::{Judge, Judgement, Stopper},
     merge_tag::MergeTag,
+    named::{Named, NamedIn},
     repository::{
         Asked, Blame, Blamed, Differences, Graph, ObjectId, Repository, RepositoryError, Selection,
         Trees,
     },
     stated::Statements,
     suspicion::{Exposure, Suspicion},
-    verdict::Class,
+    verdict::{Class, Code},
     verify::{JudgedObject, Outcome, verify_graph},
 };
 
@@ -26,8 +27,12 @@ pub struct Radius {
     pub(crate) suspicions: Vec<Suspicion>,
     /// For each object of the outcome.
     exposures: Vec<Option<Exposure>>,
+    /// Of each suspicion, whether the trust store or a signature names it.
+    pub(crate) named: Vec<bool>,
     /// Whether nothing that could not be looked at stands in for who signed.
     is_known: bool,
+    /// Objects of which nobody can read who signed them.
+    pub(crate) unreadable: Vec<Unreadable>,
     pub(crate) merge_tags: Vec<ExposedMergeTag>,
     pub(crate) references: Vec<ExposedReference>,
     pub(crate) files: Vec<ExposedFile>,
@@ -49,6 +54,14 @@ pub struct ExposedStatement {
     pub commit: String,
     /// How it rests on it.
     pub exposure: Exposure,
+}
+
+/// An object, or a merge with a tag, of which it cannot be read who signed it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Unreadable {
+    pub(crate) oid: String,
+    pub(crate) kind: &'static str,
+    pub(crate) code: Code,
 }
 
 /// A tag that a merge carries, and whose signature rests on it.
@@ -103,28 +116,25 @@ impl Radius {
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
         let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
-        let mut more = match beyond {
-            None => HashMap::new(),
-            Some(judge) => {
-                let (outcome, _) = verify_graph(repository, selection, judge, None)?;
-                let objects = outcome.objects().iter();
-                let found = objects.map(|it| (it.id(), Resting::of(it, &suspicions)));
-                found.collect()
-            }
+        let beyond = match beyond {
+            None => None,
+            Some(judge) => Some(verify_graph(repository, selection, judge, None)?.0),
         };
-        let resting = outcome.objects().iter().map(|object| {
-            let resting = Resting::of(object, &suspicions);
-            match more.remove(&object.id()) {
-                Some(more) => resting.and(more),
-                None => resting,
-            }
-        });
+        let mut seen = Seen::of(repository, [Some(&outcome), beyond.as_ref()], suspicions);
+        let found: Vec<_> = outcome
+            .objects()
+            .iter()
+            .map(|it| seen.look_at(it))
+            .collect();
         let (mut exposures, mut merge_tags, mut is_known) = (Vec::new(), Vec::new(), true);
-        for it in resting {
+        let mut unreadable = Vec::new();
+        for it in found {
             exposures.push(it.exposure);
             merge_tags.extend(it.merge_tags);
+            unreadable.extend(it.unreadable);
             is_known &= it.is_known;
         }
+        let (suspicions, named) = (seen.suspicions, seen.named);
         let exposed = outcome.objects().iter().zip(&exposures);
         let exposed: HashMap<_, _> = exposed
             .filter(|(_, exposure)| exposure.is_some())
@@ -150,7 +160,9 @@ impl Radius {
             outcome,
             suspicions,
             exposures,
+            named,
             is_known,
+            unreadable,
             merge_tags,
             references,
             files: Vec::new(),
@@ -247,7 +259,14 @@ impl Radius {
 
     /// Returns how a judged signature rests on one of the suspicions, if it does.
     pub fn exposure(&self, judgement: &Judgement) -> Option<Exposure> {
-        exposure(judgement, &self.suspicions)
+        let carried = judgement
+            .claimed()
+            .filter(|_| judgement.standing().is_none());
+        let is_claimed = carried.is_some_and(|it| {
+            let mut suspicions = self.suspicions.iter();
+            suspicions.any(|suspicion| suspicion.is_key(it.kid))
+        });
+        exposure(judgement, &self.suspicions).max(is_claimed.then_some(Exposure::Claimed))
     }
 
     /// Tells whether nothing was found.
@@ -274,9 +293,16 @@ impl Radius {
             .sum()
     }
 
+    /// Tells whether everything that was asked about is named by the trust store or by a signature on
+    /// a commit or tag, true or not. What nobody names may be mistyped.
+    pub fn is_named(&self) -> bool {
+        self.named.iter().all(|named| *named)
+    }
+
     /// Tells whether everything was looked at.
     pub fn is_complete(&self) -> bool {
         self.unread.is_empty()
+            && self.unreadable.is_empty()
             && !self.outcome.is_interrupted()
             && self.outcome.shallow().is_empty()
             && self.outcome.summary().undecided == 0
@@ -285,62 +311,156 @@ impl Radius {
     }
 }
 
-/// What one judge knows of an object.
-struct Resting {
+/// What is known of the signatures of a selection, before it is told.
+struct Seen<'o> {
+    suspicions: Vec<Suspicion>,
+    named: Vec<bool>,
+    /// By all of the trust store, where the policy takes only some.
+    beyond: HashMap<ObjectId, &'o Judgement>,
+    /// Whom signatures name.
+    names: HashMap<ObjectId, NamedIn>,
+}
+
+/// What there is to tell of an object.
+struct Found {
     exposure: Option<Exposure>,
     merge_tags: Vec<ExposedMergeTag>,
+    unreadable: Option<Unreadable>,
     /// Whether it was seen who signed, or that it is nobody whom the trust store knows.
     is_known: bool,
 }
 
-impl Resting {
-    fn of(object: &JudgedObject, suspicions: &[Suspicion]) -> Self {
-        let judgement = object.judgement();
-        let merge_tags = judgement.merge_tags().iter().filter_map(|tag| {
-            Some(ExposedMergeTag {
-                commit: object.id().to_string(),
-                name: tag.name().map(str::to_owned),
-                target: tag.target().map(str::to_owned),
-                exposure: exposure(tag.judgement(), suspicions)?,
-            })
-        });
-        let mut tags = judgement.merge_tags().iter().map(MergeTag::judgement);
-        let is_known = |judgement: &Judgement| {
-            let code = judgement.shortcoming();
-            let is_undecided = code.is_some_and(|code| code.class() == Class::Undecided);
-            judgement.authority().is_some() || !is_undecided
+impl<'o> Seen<'o> {
+    /// Reads whom those signatures name that nobody could check; all, where a key is asked about
+    /// whose id only they tell.
+    fn of(
+        repository: &Repository,
+        outcomes: [Option<&'o Outcome>; 2],
+        mut suspicions: Vec<Suspicion>,
+    ) -> Self {
+        let [outcome, beyond] = outcomes;
+        let objects = |outcome: Option<&'o Outcome>| outcome.map_or(&[][..], Outcome::objects);
+        let beyond = objects(beyond).iter();
+        let beyond: HashMap<_, _> = beyond.map(|it| (it.id(), it.judgement())).collect();
+        let reads_all = suspicions.iter().any(Suspicion::has_foreign_name);
+        let is_checked = |judgement: &Judgement| {
+            judgement.standing().is_some() || judgement.shortcoming() == Some(Code::Unsigned)
         };
+        let is_read = |object: &&JudgedObject| {
+            let own = object.judgement();
+            let beyond = beyond.get(&object.id()).copied();
+            let both = [Some(own), beyond].into_iter().flatten();
+            reads_all
+                || !both.clone().any(is_checked)
+                || both.flat_map(Judgement::merge_tags).next().is_some()
+        };
+        let ids = objects(outcome).iter().filter(is_read);
+        let ids: Vec<_> = ids.map(JudgedObject::id).collect();
+        let hash = repository.hash();
+        let names = repository.read_each(&ids, |kind, raw| NamedIn::object(kind, raw, hash));
+        for named in names.values() {
+            let all = named.tags.iter().chain([&named.own]).flatten();
+            all.for_each(|named| suspicions.iter_mut().for_each(|it| it.learn(named)));
+        }
         Self {
-            exposure: exposure(judgement, suspicions),
-            merge_tags: merge_tags.collect(),
-            is_known: is_known(judgement) && tags.all(is_known),
+            named: suspicions.iter().map(Suspicion::is_trusted).collect(),
+            suspicions,
+            beyond,
+            names,
         }
     }
 
-    /// Adds what another judge knows of it.
-    fn and(mut self, other: Self) -> Self {
-        let is_new = |tag: &ExposedMergeTag| {
-            let mut known = self.merge_tags.iter();
-            !known.any(|it| it.name == tag.name && it.target == tag.target)
+    fn look_at(&mut self, object: &JudgedObject) -> Found {
+        let own = object.judgement();
+        let beyond = self.beyond.get(&object.id()).copied();
+        let names = self.names.remove(&object.id());
+        let (named, mut named_by_tags) = match names {
+            Some(names) => (names.own, names.tags),
+            None => (None, Vec::new()),
         };
-        let more: Vec<_> = other.merge_tags.into_iter().filter(is_new).collect();
-        self.merge_tags.extend(more);
-        Self {
-            exposure: gravest([self.exposure, other.exposure].into_iter().flatten()),
-            is_known: self.is_known && other.is_known,
-            ..self
+        let signed = self.look_at_one(own, beyond, named.as_ref());
+        let mut is_known = signed.is_known;
+        let mut unreadable = signed.unreadable.map(|code| (object.kind_word(), code));
+        named_by_tags.resize_with(own.merge_tags().len(), || None);
+        let of_beyond = beyond.map_or(&[][..], Judgement::merge_tags);
+        let mut merge_tags = Vec::new();
+        for (at, (tag, named)) in own.merge_tags().iter().zip(&named_by_tags).enumerate() {
+            let beyond = of_beyond.get(at).map(MergeTag::judgement);
+            let signed = self.look_at_one(tag.judgement(), beyond, named.as_ref());
+            is_known &= signed.is_known;
+            unreadable = unreadable.or(signed.unreadable.map(|code| ("tag in the merge", code)));
+            if let Some(exposure) = signed.exposure {
+                merge_tags.push(ExposedMergeTag {
+                    commit: object.id().to_string(),
+                    name: tag.name().map(str::to_owned),
+                    target: tag.target().map(str::to_owned),
+                    exposure,
+                });
+            }
+        }
+        Found {
+            exposure: signed.exposure,
+            merge_tags,
+            unreadable: unreadable.map(|(kind, code)| Unreadable {
+                oid: object.id().to_string(),
+                kind,
+                code,
+            }),
+            is_known,
         }
     }
+
+    fn look_at_one(
+        &mut self,
+        own: &Judgement,
+        beyond: Option<&Judgement>,
+        named: Option<&Named>,
+    ) -> FoundOne {
+        let both = || [Some(own), beyond].into_iter().flatten();
+        let standings = || both().filter_map(Judgement::standing);
+        let carried = both().find_map(Judgement::claimed).map(|it| it.kid);
+        let is_checked = standings().next().is_some();
+        let exposures = both().filter_map(|it| exposure(it, &self.suspicions));
+        let mut exposure = exposures.max();
+        for (suspicion, is_named) in self.suspicions.iter().zip(&mut self.named) {
+            let is_claimed = named.is_some_and(|named| suspicion.is_named_in(named))
+                || carried.is_some_and(|kid| suspicion.is_key(kid));
+            *is_named |= is_claimed || standings().any(|it| suspicion.is_about(it));
+            if is_claimed && !is_checked {
+                exposure = exposure.max(Some(Exposure::Claimed));
+            }
+        }
+        let unreadable = own.shortcoming().filter(|code| match code {
+            Code::ObjectMalformed | Code::ObjectTooLarge | Code::ObjectMissing => !is_checked,
+            Code::Unsigned => false,
+            _ => !is_checked && named.is_none() && carried.is_none(),
+        });
+        FoundOne {
+            exposure,
+            unreadable,
+            is_known: both().all(|judgement| {
+                let code = judgement.shortcoming();
+                let is_undecided = code.is_some_and(|code| code.class() == Class::Undecided);
+                judgement.authority().is_some() || !is_undecided
+            }),
+        }
+    }
+}
+
+/// What there is to tell of one signature.
+struct FoundOne {
+    exposure: Option<Exposure>,
+    /// Why it cannot be read who made it.
+    unreadable: Option<Code>,
+    is_known: bool,
 }
 
 /// Returns how a signature rests on one of them; that it was made since then counts before all.
 fn exposure(judgement: &Judgement, suspicions: &[Suspicion]) -> Option<Exposure> {
-    gravest(suspicions.iter().filter_map(|it| it.concerns(judgement)))
-}
-
-fn gravest(mut exposures: impl Iterator<Item = Exposure>) -> Option<Exposure> {
-    let first = exposures.next()?;
-    exposures.find(|it| *it == Exposure::Since).or(Some(first))
+    suspicions
+        .iter()
+        .filter_map(|it| it.concerns(judgement))
+        .max()
 }
 
 fn compare(trees: &Trees, graph: &Graph, node: usize) -> Differences {

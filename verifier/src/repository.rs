@@ -8,6 +8,7 @@ mod bases;
 mod blame;
 mod changes;
 mod error;
+mod line;
 mod names;
 mod objects;
 mod recent_deltas;
@@ -27,7 +28,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::{Kind, TagRefIter, tag::ref_iter::Token},
+    objs::{Kind, TagRefIter},
     remote::Direction,
     revision::plumbing::Spec,
 };
@@ -35,9 +36,10 @@ use notme_core::{
     object::{HashKind, ObjectKind},
     terms::repository_name,
 };
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use self::{
-    bases::{Bases, Unknown},
+    bases::{Bases, Memory as MergeMemory, Unknown},
     changes::Changes,
     objects::Objects,
 };
@@ -62,6 +64,7 @@ pub struct Repository {
     /// Where tags lead that were followed; an error is what is missing there. However long a chain
     /// of tags is, and however many refs lead into it, it is followed once.
     tags: RefCell<HashMap<ObjectId, Result<Option<ObjectId>, ObjectId>>>,
+    merges: RefCell<MergeMemory>,
 }
 
 impl Repository {
@@ -102,6 +105,7 @@ impl Repository {
             objects,
             hash,
             tags: RefCell::default(),
+            merges: RefCell::default(),
         })
     }
 
@@ -346,29 +350,34 @@ impl Repository {
         let mut next = Some(id);
         std::iter::from_fn(move || {
             let id = next.take()?;
-            let kind = self.objects.kind(id);
-            if kind.is_some_and(|kind| kind != Kind::Tag) {
-                return None;
+            match self.lead(id) {
+                Lead::Tag(target) => next = Some(target),
+                Lead::Commit | Lead::Other | Lead::Unreadable(Some(Kind::Commit)) => return None,
+                Lead::Unreadable(_) => {}
             }
-            next = self.target_of_tag(id);
             Some(id)
         })
     }
 
-    /// Returns what a tag names, if it is here or said to be a tag.
-    fn target_of_tag(&self, tag: ObjectId) -> Option<ObjectId> {
-        let (_, raw) = self.read(tag).ok()?;
-        let mut fields = TagRefIter::from_bytes(&raw, self.inner.object_hash());
-        let Token::Target { id } = fields.next()?.ok()? else {
-            return None;
-        };
-        let named = fields.next()?.ok()?;
-        let is_tag = matches!(named, Token::TargetKind(Kind::Tag));
-        (is_tag || self.objects.kind(id).is_some()).then_some(id)
+    /// Takes one step on the way from tags to what they name.
+    fn lead(&self, id: ObjectId) -> Lead {
+        match self.object(id) {
+            Content::Raw(ObjectKind::Commit, _)
+            | Content::Known(ObjectKind::Commit, _)
+            | Content::TooLarge(Kind::Commit) => Lead::Commit,
+            Content::Unsignable(_) => Lead::Other,
+            Content::Raw(ObjectKind::Tag, raw) => {
+                let target = TagRefIter::from_bytes(&raw, id.kind()).target_id();
+                target.map_or(Lead::Unreadable(Some(Kind::Tag)), Lead::Tag)
+            }
+            Content::TooLarge(kind) | Content::Damaged(kind) => Lead::Unreadable(Some(kind)),
+            Content::Known(ObjectKind::Tag, _) => Lead::Unreadable(Some(Kind::Tag)),
+            Content::Missing(_) => Lead::Unreadable(None),
+        }
     }
 
-    /// Selects the commits that some objects reach and others do not, and the annotated tags on the
-    /// way there. Hidden objects that are not here hide nothing.
+    /// Selects the commits that some objects reach and others do not, and every annotated tag on the
+    /// way there: a tag of a tag leads to both. Hidden objects that are not here hide nothing.
     ///
     /// # Errors
     /// [`RepositoryError::NotSignable`] for an object that leads to no commit. One that is missing
@@ -384,8 +393,8 @@ impl Repository {
         for tip in tips {
             match self.objects.kind(*tip) {
                 Some(Kind::Tag) => {
-                    tags.push(*tip);
                     commits.extend(self.peel_any(*tip)?);
+                    tags.extend(self.tags_from(*tip));
                 }
                 Some(Kind::Commit) | None => commits.push(*tip),
                 Some(Kind::Tree | Kind::Blob) => {
@@ -517,6 +526,25 @@ impl Repository {
         Content::of(&self.objects, &id)
     }
 
+    /// Reads commits and tags, on all cores, and keeps what somebody makes of each; of what cannot be
+    /// read, nothing.
+    pub(crate) fn read_each<T: Send>(
+        &self,
+        ids: &[ObjectId],
+        make: impl Fn(ObjectKind, &[u8]) -> T + Sync,
+    ) -> HashMap<ObjectId, T> {
+        let read = |objects: &mut Objects, id: &ObjectId| match Content::of(objects, id) {
+            Content::Raw(kind, raw) => Some((*id, make(kind, &raw))),
+            Content::Known(..)
+            | Content::Unsignable(_)
+            | Content::TooLarge(_)
+            | Content::Damaged(_)
+            | Content::Missing(_) => None,
+        };
+        let made = ids.par_iter().map_with(self.objects.clone(), read);
+        made.flatten_iter().collect()
+    }
+
     /// Returns the commits of a selection, newest first. Tags lead to what they name.
     ///
     /// # Errors
@@ -581,7 +609,14 @@ impl Repository {
         commits: impl IntoIterator<Item = &'t String>,
     ) -> Result<HashSet<ObjectId>, RepositoryError> {
         let ids = commits.into_iter();
-        let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
+        self.reached(ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()))
+    }
+
+    /// As [`Self::reached_by`], of ids.
+    pub(crate) fn reached(
+        &self,
+        ids: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<HashSet<ObjectId>, RepositoryError> {
         let selection = Selection::of(ids, []);
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
@@ -678,6 +713,7 @@ impl Repository {
         let bases = Bases {
             objects: &self.objects,
             shallow: self.shallow_boundary()?.into_iter().collect(),
+            memory: &self.merges,
         };
         let bases = bases.of(one, other);
         bases.map_err(|Unknown(commit)| RepositoryError::Before(commit))
@@ -728,22 +764,14 @@ impl Repository {
             if let Some(end) = self.tags.borrow().get(&at) {
                 break *end;
             }
-            match self.object(at) {
-                Content::Raw(ObjectKind::Commit, _)
-                | Content::Known(ObjectKind::Commit, _)
-                | Content::TooLarge(Kind::Commit) => break Ok(Some(at)),
-                Content::Unsignable(_) => break Ok(None),
-                Content::Raw(ObjectKind::Tag, raw) => {
-                    let Ok(target) = TagRefIter::from_bytes(&raw, at.kind()).target_id() else {
-                        break Err(at);
-                    };
+            match self.lead(at) {
+                Lead::Commit => break Ok(Some(at)),
+                Lead::Other => break Ok(None),
+                Lead::Tag(target) => {
                     passed.push(at);
                     at = target;
                 }
-                Content::Known(ObjectKind::Tag, _)
-                | Content::TooLarge(_)
-                | Content::Damaged(_)
-                | Content::Missing(_) => break Err(at),
+                Lead::Unreadable(_) => break Err(at),
             }
         };
         let passed = passed.into_iter().map(|tag| (tag, end));
@@ -756,6 +784,17 @@ impl Repository {
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
     }
+}
+
+/// What a name leads to, in one step.
+enum Lead {
+    /// A tag, of this.
+    Tag(ObjectId),
+    Commit,
+    /// A tree or a file.
+    Other,
+    /// Something of which nobody can see where it leads; and what it is, if it is here.
+    Unreadable(Option<Kind>),
 }
 
 /// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's

@@ -293,7 +293,7 @@ impl Surroundings for Scene<'_> {
                 content: Content::Raw(kind, raw),
                 parents: ground.parents(merge)?,
             };
-            let examined = verify::examine_alone(found, ground.repository.hash(), self.judge);
+            let examined = verify::examine(found, ground.repository.hash(), self.judge);
             // Two who may do little would do together what neither may.
             let may_vouch = !examined.is_narrow();
             may_vouch.then(|| self.judge.proven(&examined)).flatten()

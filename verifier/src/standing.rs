@@ -317,20 +317,28 @@ impl Standing {
     /// nobody vouches for the key, there is nothing but the key.
     pub(crate) fn rests_on(&self, revocation: &Revocation) -> bool {
         let value = revocation.value.as_str();
-        let vouched = self.vouched.as_ref();
-        let mut issuers = vouched.iter().flat_map(|vouched| vouched.issuers.iter());
         match revocation.kind {
             RevocationKind::Certificate => {
                 let is_meant = |issuer: &Issuer| issuer.serial_hex.as_deref() == Some(value);
-                self.serial_hex() == value || issuers.any(is_meant)
+                self.serial_hex() == value || self.issuers().any(is_meant)
             }
             RevocationKind::Key => value
                 .parse::<KeyId>()
-                .is_ok_and(|kid| self.kid() == kid || issuers.any(|issuer| issuer.kid == kid)),
+                .is_ok_and(|kid| self.rests_on_key(kid)),
             RevocationKind::Session => self.session().is_some_and(|id| hex::encode(id) == value),
             RevocationKind::Identity => self.identity() == Some(value),
             RevocationKind::Epoch => self.epoch().is_some_and(|epoch| epoch.to_string() == value),
         }
+    }
+
+    /// Tells whether a key is the signer's or above it.
+    pub(crate) fn rests_on_key(&self, kid: KeyId) -> bool {
+        self.kid() == kid || self.issuers().any(|issuer| issuer.kid == kid)
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        let vouched = self.vouched.iter();
+        vouched.flat_map(|vouched| vouched.issuers.iter())
     }
 
     /// Tells whether what was taken back is the signer's own, and nothing above the signer.

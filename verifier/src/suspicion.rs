@@ -10,71 +10,102 @@ use notme_core::{
 };
 use serde::Serialize;
 
-use crate::{judge::Judgement, trust::Trust, verdict::TimeBasis};
+use crate::{
+    judge::Judgement,
+    named::{KeyName, Named},
+    ssh::ListedKey,
+    standing::Standing,
+    trust::{Authority, Trust},
+    verdict::TimeBasis,
+};
 
 /// Something that is compromised since a time.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Suspicion {
     what: What,
     since: UnixTime,
+    /// Whether the trust store itself speaks of it.
+    is_trusted: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum What {
     /// As a trust document says it; of one authority when one says so.
     Revoked(Revocation, Option<Arc<str>>),
+    /// A key by the name that other tools have for it, and the ids that it turned out to have.
+    Key {
+        text: String,
+        name: KeyName,
+        kids: Vec<KeyId>,
+    },
     /// Everything that an authority of the trust store vouches for, by its name there.
     Authority(String),
 }
 
-/// How a signature rests on it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+/// How a signature rests on it, the gravest last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exposure {
-    /// It was made since then.
-    Since,
+    /// It names it as its maker, and nobody could check whether that is true.
+    Claimed,
     /// It says that it is older, or says nothing: its time is the word of whoever has what is
     /// compromised.
     Undated,
+    /// It was made since then.
+    Since,
 }
 
 impl Exposure {
     /// Returns the word that reports have for it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Since => "since",
+            Self::Claimed => "claimed",
             Self::Undated => "undated",
+            Self::Since => "since",
         }
     }
 }
 
 impl Suspicion {
-    /// Reads what somebody names: a key id, the id of a session, an identity, or the name that the
-    /// trust store has for an authority.
+    /// Reads what somebody names: a key by its id or as other tools call it, the id of a session, an
+    /// identity, or the name that the trust store has for an authority.
     ///
     /// # Errors
     /// [`UnknownName`] for what is none of these.
     pub fn of(name: &str, since: UnixTime, trust: &Trust) -> Result<Self, UnknownName> {
-        let kind = if KeyId::from_str(name).is_ok() {
-            RevocationKind::Key
+        let revoked = |kind| {
+            let revocation = Revocation {
+                kind,
+                value: name.to_owned(),
+                since,
+                reason: String::new(),
+            };
+            What::Revoked(revocation, None)
+        };
+        let (what, is_trusted) = if let Ok(kid) = KeyId::from_str(name) {
+            let is_trusted = keys(trust).any(|(key, _)| key == kid);
+            (revoked(RevocationKind::Key), is_trusted)
         } else if hex::decode_array::<32>(name).is_some() {
-            RevocationKind::Session
+            (revoked(RevocationKind::Session), false)
+        } else if let Some(key) = KeyName::parse(name) {
+            let found = keys(trust).filter(|(_, names)| names.contains(&key));
+            let kids: Vec<_> = found.map(|(kid, _)| kid).collect();
+            let is_trusted = !kids.is_empty();
+            let (text, name) = (name.to_owned(), key);
+            (What::Key { text, name, kids }, is_trusted)
         } else if name.contains(':') {
-            RevocationKind::Identity
+            let is_trusted = trust.authorities().iter().any(|it| lists(it, name));
+            (revoked(RevocationKind::Identity), is_trusted)
         } else if trust.authorities().iter().any(|it| it.name() == name) {
-            let what = What::Authority(name.to_owned());
-            return Ok(Self { what, since });
+            (What::Authority(name.to_owned()), true)
         } else {
             return Err(UnknownName(name.to_owned()));
         };
-        let revocation = Revocation {
-            kind,
-            value: name.to_owned(),
+        Ok(Self {
+            what,
             since,
-            reason: String::new(),
-        };
-        let what = What::Revoked(revocation, None);
-        Ok(Self { what, since })
+            is_trusted,
+        })
     }
 
     /// Returns everything that the trust documents of a store revoke, each for its authority.
@@ -85,6 +116,7 @@ impl Suspicion {
             authority.revocations().iter().map(move |revocation| Self {
                 since: revocation.since,
                 what: What::Revoked(revocation.clone(), Some(Arc::clone(&name))),
+                is_trusted: true,
             })
         });
         suspicions.collect()
@@ -99,6 +131,7 @@ impl Suspicion {
     pub fn kind(&self) -> &'static str {
         match &self.what {
             What::Revoked(revocation, _) => revocation.kind.as_str(),
+            What::Key { .. } => RevocationKind::Key.as_str(),
             What::Authority(_) => "authority",
         }
     }
@@ -107,6 +140,7 @@ impl Suspicion {
     pub fn value(&self) -> &str {
         match &self.what {
             What::Revoked(revocation, _) => &revocation.value,
+            What::Key { text, .. } => text,
             What::Authority(name) => name,
         }
     }
@@ -115,24 +149,122 @@ impl Suspicion {
     /// somebody who is not compromised.
     pub fn concerns(&self, judgement: &Judgement) -> Option<Exposure> {
         let standing = judgement.standing()?;
-        // Whoever is above the signer writes the times that certificates and tokens carry.
-        let (concerns, is_above) = match &self.what {
-            What::Authority(name) => (standing.authority() == Some(name), true),
-            What::Revoked(revocation, authority) => {
-                let is_theirs = authority.is_none() || standing.authority() == authority.as_deref();
-                let concerns = is_theirs && standing.rests_on(revocation);
-                (concerns, !standing.is_signers_own(revocation))
-            }
-        };
-        if !concerns {
+        if !self.is_about(standing) {
             return None;
         }
+        // Whoever is above the signer writes the times that certificates and tokens carry.
+        let is_above = match &self.what {
+            What::Authority(_) => true,
+            What::Revoked(revocation, _) => !standing.is_signers_own(revocation),
+            What::Key { kids, .. } => !kids.contains(&standing.kid()),
+        };
         match (judgement.judged_at(), judgement.time_basis()) {
             (Some(at), _) if at >= self.since => Some(Exposure::Since),
             (Some(_), Some(basis)) if basis > TimeBasis::DagOrdered && !is_above => None,
             (_, _) => Some(Exposure::Undated),
         }
     }
+
+    /// Tells whether a signer rests on it, at whatever time.
+    pub(crate) fn is_about(&self, standing: &Standing) -> bool {
+        match &self.what {
+            What::Authority(name) => standing.authority() == Some(name),
+            What::Revoked(revocation, authority) => {
+                let is_theirs = authority.is_none() || standing.authority() == authority.as_deref();
+                is_theirs && standing.rests_on(revocation)
+            }
+            What::Key { name, kids, .. } => {
+                let own = standing.openpgp().into_iter();
+                let mut own = own.flat_map(|it| [&it.fingerprint, &it.primary]);
+                kids.iter().any(|kid| standing.rests_on_key(*kid))
+                    || own.any(|fingerprint| KeyName::of_openpgp(fingerprint).contains(name))
+            }
+        }
+    }
+
+    /// Tells whether a signature says of itself that its maker is this.
+    pub(crate) fn is_named_in(&self, named: &Named) -> bool {
+        match &self.what {
+            What::Authority(_) => false,
+            What::Key { name, .. } => {
+                named.keys.contains(name) || named.kid.is_some_and(|kid| self.is_key(kid))
+            }
+            What::Revoked(revocation, _) => match revocation.kind {
+                RevocationKind::Key => named.kid.is_some_and(|kid| self.is_key(kid)),
+                RevocationKind::Identity => {
+                    named.identities.contains(&revocation.value)
+                        || KeyName::in_identity(&revocation.value)
+                            .is_some_and(|key| named.keys.contains(&key))
+                }
+                RevocationKind::Certificate | RevocationKind::Session | RevocationKind::Epoch => {
+                    false
+                }
+            },
+        }
+    }
+
+    /// Tells whether it is the key with an id.
+    pub(crate) fn is_key(&self, kid: KeyId) -> bool {
+        match &self.what {
+            What::Key { kids, .. } => kids.contains(&kid),
+            What::Revoked(it, _) => {
+                it.kind == RevocationKind::Key && it.value.parse().is_ok_and(|it: KeyId| it == kid)
+            }
+            What::Authority(_) => false,
+        }
+    }
+
+    /// Tells whether only reading signatures shows which of them it concerns.
+    pub(crate) fn has_foreign_name(&self) -> bool {
+        matches!(self.what, What::Key { .. })
+    }
+
+    /// Learns from a signature which id the key has.
+    pub(crate) fn learn(&mut self, named: &Named) {
+        if let (What::Key { name, kids, .. }, Some(kid)) = (&mut self.what, named.kid)
+            && named.keys.contains(name)
+            && !kids.contains(&kid)
+        {
+            kids.push(kid);
+        }
+    }
+
+    /// Tells whether the trust store itself speaks of it.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.is_trusted
+    }
+}
+
+/// Returns the keys of a trust store, with what other tools call them.
+fn keys(trust: &Trust) -> impl Iterator<Item = (KeyId, Vec<KeyName>)> {
+    trust.authorities().iter().flat_map(|authority| {
+        let roots = authority.roots().iter().map(|it| &it.value);
+        let roots = roots.map(|it| (it.kid(), KeyName::of_certificate(it).into_iter().collect()));
+        let openpgp = authority.openpgp().iter().filter_map(|it| {
+            let names = KeyName::of_openpgp(it.value.fingerprint());
+            Some((it.value.key().kid()?, names.into()))
+        });
+        let people = authority.people().iter().flat_map(|person| person.keys());
+        let people = people.map(|it| {
+            let names = KeyName::of_openpgp(it.key().fingerprint());
+            (it.kid(), names.into())
+        });
+        let ssh = authority.ssh().iter().map(|it| &it.value);
+        let ssh = ssh.chain(authority.signers().iter().map(|it| it.public_key()));
+        let ssh = ssh.map(|it| (it.kid(), vec![KeyName::of_ssh(it.fingerprint())]));
+        roots.chain(openpgp).chain(people).chain(ssh)
+    })
+}
+
+/// Tells whether an authority is a list of people, and somebody on it goes by an identity.
+fn lists(authority: &Authority, identity: &str) -> bool {
+    let mut people = authority.people().iter().flat_map(|person| {
+        let names = person.user_ids();
+        names.filter_map(|name| person.identity(name))
+    });
+    let mut signers = authority.signers().iter();
+    let signer = |it: &Arc<ListedKey>| it.identity(it.entry().key()).as_deref() == Some(identity);
+    people.any(|it| it == identity) || signers.any(signer)
 }
 
 impl fmt::Display for Suspicion {
@@ -145,7 +277,7 @@ impl fmt::Display for Suspicion {
 /// A name of nothing that signatures rest on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`{}` is neither a key id, the id of a session, an identity, nor an authority of the trust store",
+    "`{}` is neither the id or fingerprint of a key, the id of a session, an identity, nor an authority of the trust store",
     .0.escape_debug()
 )]
 pub struct UnknownName(String);

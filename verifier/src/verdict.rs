@@ -107,8 +107,8 @@ codes! {
         "The bytes are not a well-formed commit or tag, or not those that the object's name stands for"
         "Make the object again; run `git fsck` to see how it is broken";
     ObjectTooLarge "object-too-large" Rejected
-        "The commit or tag is larger than the limit, so neither it nor what is before it was read"
-        "Make the object again with a shorter message; a real one is a few kilobytes";
+        "The commit or tag, or a tree that it takes to judge it, is larger than the limit and was not read, nor what it leads to"
+        "Make the object again with a shorter message, or with smaller folders; a real one is a few kilobytes";
     SignatureUnknownFormat "signature-unknown-format" Rejected
         "The signature's armor label is none that git or notme knows"
         "Sign again with a supported format";

@@ -13,7 +13,7 @@ use rayon::iter::{ParallelBridge as _, ParallelExtend as _, ParallelIterator as 
 use crate::{
     evidence::Evidence,
     examinations::{Examinations, Looked},
-    judge::{Examined, Judge, Judgement, Times},
+    judge::{Examined, Excuse, Judge, Judgement, Times},
     merge_tag::MergeTag,
     order::{Order, Placed, place},
     policy::Policy,
@@ -461,7 +461,7 @@ impl<'r> Run<'r> {
             let looked = Looked {
                 is_known: matches!(found.content, Content::Known(..)),
                 carries_tags: MergeTag::is_in(&found.content, hash),
-                examined: examine_alone(found, hash, judge),
+                examined: examine(found, hash, judge),
             };
             let times = judge.times(&looked.examined);
             let mut examined = examined.lock().unwrap_or_else(PoisonError::into_inner);
@@ -524,7 +524,11 @@ impl<'r> Run<'r> {
         let order = order(graph, &strong, judge);
         drop(strong);
         let ground = Ground::new(repository, graph, statements, selection);
-        let excuses = Excuses::new(repository, vec![judge.policy()], judge.now());
+        let excuses = Excuses::new(
+            repository,
+            [(judge.policy(), Scope::everywhere())],
+            judge.now(),
+        );
         let mut telling = Telling::new(repository, selection, judge, take)?;
         let asks_around = judge.asks_around();
         for place in 0..graph.len() {
@@ -541,13 +545,6 @@ impl<'r> Run<'r> {
                     (Examined::refused(refusal), false)
                 }
             };
-            let examined = match carries_tags {
-                true => {
-                    let content = repository.object(node.id);
-                    examined.with(MergeTag::all(&content, repository.hash(), judge))
-                }
-                false => examined,
-            };
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
             let judgement = if asks_around || examined.has_terms() {
                 let scene = Scene::of(&ground, judge, (number, node.id), &examined);
@@ -555,8 +552,13 @@ impl<'r> Run<'r> {
             } else {
                 judge.decide(examined, order)
             };
+            let judgement = match carries_tags {
+                true => judgement.with_merge_tags(MergeTag::read(repository, node.id, judge)),
+                false => judgement,
+            };
             let mut object = JudgedObject::new(node, judgement);
-            excuses.excuse(&mut object)?;
+            let on = object.id;
+            excuses.excuse(&mut object, on)?;
             telling.tell(object)?;
         }
         telling.end()
@@ -581,49 +583,122 @@ pub(crate) fn on_all_cores<I: Send, S: Clone + Send, T: Send>(
 /// at or before which history is taken as it is.
 pub(crate) struct Excuses<'r> {
     repository: &'r Repository,
-    policies: Vec<&'r Policy>,
+    grants: Vec<Grant<'r>>,
     now: UnixTime,
-    /// What lies at or before the baselines, once somebody asks.
+}
+
+/// Where a policy excuses.
+#[derive(Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) is_everywhere: bool,
+    /// The ends of history at which it is in force.
+    pub(crate) ends: Vec<ObjectId>,
+}
+
+impl Scope {
+    /// Returns that of a policy that counts everywhere.
+    pub(crate) fn everywhere() -> Self {
+        Self {
+            is_everywhere: true,
+            ends: Vec::new(),
+        }
+    }
+}
+
+/// A policy that excuses.
+struct Grant<'r> {
+    policy: &'r Policy,
+    scope: Scope,
+    /// What lies at or before its baseline, once somebody asks.
     before: OnceCell<HashSet<ObjectId>>,
+    /// What its ends reach, once somebody asks.
+    reached: OnceCell<HashSet<ObjectId>>,
 }
 
 impl<'r> Excuses<'r> {
     pub(crate) fn new(
         repository: &'r Repository,
-        policies: Vec<&'r Policy>,
+        policies: impl IntoIterator<Item = (&'r Policy, Scope)>,
         now: UnixTime,
     ) -> Self {
+        let grants = policies.into_iter().map(|(policy, scope)| Grant {
+            policy,
+            scope,
+            before: OnceCell::new(),
+            reached: OnceCell::new(),
+        });
         Self {
             repository,
-            policies,
+            grants: grants.collect(),
             now,
-            before: OnceCell::new(),
         }
     }
 
-    /// Accepts an object if there is something to excuse, and something excuses it.
-    pub(crate) fn excuse(&self, object: &mut JudgedObject) -> Result<(), RepositoryError> {
+    /// Accepts an object if there is something to excuse, and something excuses it. `on` is the
+    /// commit: the object, or what a tag is on.
+    pub(crate) fn excuse(
+        &self,
+        object: &mut JudgedObject,
+        on: ObjectId,
+    ) -> Result<(), RepositoryError> {
         if !object.judgement.is_excusable() {
             return Ok(());
         }
-        let id = object.id.to_string();
-        let mut policies = self.policies.iter();
-        if let Some((by, _)) = policies.find_map(|policy| policy.exception(&id, self.now)) {
-            object.judgement.excused(Arc::clone(by));
-        } else if self.before()?.contains(&object.id) {
-            object.judgement.excused(BASELINE.into());
+        let (mut found, mut is_refused) = (None, false);
+        for grant in &self.grants {
+            let Some(excuse) = grant.excuse(self, object.id)? else {
+                is_refused |= !grant.scope.ends.is_empty();
+                continue;
+            };
+            if grant.is_in_force(self.repository, on)? {
+                object.judgement.excused(excuse);
+                return Ok(());
+            }
+            found = found.or(Some(excuse));
+        }
+        // Where no end leads to it, all have to agree.
+        if let Some(excuse) = found.filter(|_| !is_refused) {
+            object.judgement.excused(excuse);
         }
         Ok(())
     }
+}
 
-    fn before(&self) -> Result<&HashSet<ObjectId>, RepositoryError> {
-        if let Some(before) = self.before.get() {
-            return Ok(before);
+impl Grant<'_> {
+    fn excuse(
+        &self,
+        excuses: &Excuses<'_>,
+        id: ObjectId,
+    ) -> Result<Option<(Excuse, Arc<str>)>, RepositoryError> {
+        if let Some((by, _)) = self.policy.exception(&id.to_string(), excuses.now) {
+            return Ok(Some((Excuse::Exception, Arc::clone(by))));
         }
-        let ends = self.policies.iter().flat_map(|policy| policy.baseline());
-        let before = self.repository.reached_by(ends)?;
-        Ok(self.before.get_or_init(|| before))
+        let ends = self.policy.baseline();
+        let before = once(&self.before, || excuses.repository.reached_by(ends))?;
+        let is_before = before.contains(&id);
+        Ok(is_before.then(|| (Excuse::Baseline, BASELINE.into())))
     }
+
+    fn is_in_force(&self, repository: &Repository, at: ObjectId) -> Result<bool, RepositoryError> {
+        if self.scope.is_everywhere {
+            return Ok(true);
+        }
+        let ends = self.scope.ends.iter().copied();
+        let reached = once(&self.reached, || repository.reached(ends))?;
+        Ok(reached.contains(&at))
+    }
+}
+
+/// Makes something the first time that somebody asks.
+fn once<T>(
+    cell: &OnceCell<T>,
+    make: impl FnOnce() -> Result<T, RepositoryError>,
+) -> Result<&T, RepositoryError> {
+    if let Some(made) = cell.get() {
+        return Ok(made);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
 }
 
 /// What stands for a rule where a policy takes history as it is.
@@ -719,14 +794,8 @@ impl Outcome {
     }
 }
 
-/// Examines an object and judges the tags that it carries.
+/// Examines an object, and leaves out the tags that it carries: they are judged when it is told.
 pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
-    let merge_tags = MergeTag::all(&found.content, hash, judge);
-    examine_alone(found, hash, judge).with(merge_tags)
-}
-
-/// Examines an object, and leaves out the tags that it carries.
-pub(crate) fn examine_alone(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examined {
     if let Content::Known(_, examined) = found.content {
         judge.count();
         return *examined;

@@ -189,15 +189,7 @@ fn what_rests_on_a_key_does_so_whatever_the_policy_names() {
     let gpg = Gnupg::new();
     gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
     world.trust_person(&gpg, "bob@example.org");
-    let program = format!("gpg.program={}", oracle("gpg").display());
-    let mut git = world.command("git");
-    git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
-    git.args(["-c", "gpg.format=openpgp", "-c", &program]);
-    git.args(["-c", "user.signingkey=bob@example.org"]);
-    git.args(["commit", "-q", "-S", "--allow-empty", "-m", "b"]);
-    let output = run(&mut git, b"");
-    assert!(output.status.success(), "{}", told(&output));
-    let theirs = world.git_ok(&["rev-parse", "HEAD"]);
+    let theirs = openpgp_commit(&world, &gpg, "bob@example.org");
     for (authority, other, commit) in [("embedded", "team", ours), ("team", "embedded", theirs)] {
         let (_, verdicts) = world.verdicts(&[&commit]);
         let object = &verdicts["objects"][0];
@@ -308,4 +300,175 @@ fn a_tag_that_leads_nowhere_stops_no_audit() {
     assert_eq!(exit, Some(3), "{document}");
     assert_eq!(document["summary"]["accepted"], 1);
     assert_eq!(document["summary"]["undecided"], 1);
+}
+
+/// Commits, signed by gpg with a key of the keyring there.
+fn openpgp_commit(world: &World, gpg: &Gnupg, email: &str) -> String {
+    let program = format!("gpg.program={}", oracle("gpg").display());
+    let mut git = world.command("git");
+    git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
+    git.args(["-c", "gpg.format=openpgp", "-c", &program]);
+    git.args(["-c", &format!("user.signingkey={email}")]);
+    git.args(["commit", "-q", "-S", "--allow-empty", "-m", email]);
+    let output = run(&mut git, b"");
+    assert!(output.status.success(), "{}", told(&output));
+    world.git_ok(&["rev-parse", "HEAD"])
+}
+
+/// A signature of OpenPGP carries no key: it can only say whose it is.
+#[test]
+fn a_key_that_the_trust_store_lacks_is_told_where_signatures_claim_it() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let theirs = openpgp_commit(&world, &gpg, "bob@example.org");
+    let fingerprint = gpg.fingerprint("bob@example.org");
+    let grouped = fingerprint.as_bytes().chunks(4);
+    let grouped: Vec<_> = grouped.map(|it| std::str::from_utf8(it).unwrap()).collect();
+    let names = [
+        fingerprint.clone(),
+        grouped.join(" "),
+        format!("0x{}", &fingerprint[24..]),
+        format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase()),
+    ];
+    for name in &names {
+        // Nobody checks when it was made, either.
+        let later = ["--since", "2999-01-01T00:00:00Z"];
+        for options in [&[][..], &later] {
+            let (exit, report) = radius(&world, &[&["--compromised", name], options].concat());
+            assert_eq!(exit, Some(1), "{name}: {report}");
+            let objects = report["objects"].as_array().unwrap();
+            assert_eq!(objects.len(), 1, "{name}: {report}");
+            assert_eq!(objects[0]["oid"], theirs.as_str());
+            assert_eq!(objects[0]["exposure"], "claimed");
+            assert_eq!(report["compromised"][0]["code"], Value::Null);
+            assert_eq!(report["references"][0]["name"], "refs/heads/main");
+        }
+    }
+    let output = world.notme(&["verify", "--compromised", &fingerprint]);
+    let text = told(&output);
+    assert!(
+        text.contains(&format!("claimed    {}", &theirs[..10])),
+        "{text}"
+    );
+    assert!(text.contains("1 of these only claim it"), "{text}");
+    // Known, it is checked.
+    world.trust_person(&gpg, "bob@example.org");
+    for name in &names[..3] {
+        let (exit, report) = radius(&world, &["--compromised", name]);
+        assert_eq!(exit, Some(1), "{report}");
+        assert_eq!(report["objects"][0]["oid"], theirs.as_str());
+        assert_eq!(report["objects"][0]["exposure"], "since", "{report}");
+    }
+    world.git_ok(&["reset", "-q", "--hard", "HEAD~1"]);
+    let (exit, report) = radius(&world, &["--compromised", &fingerprint]);
+    assert_eq!(exit, Some(0), "{report}");
+}
+
+#[test]
+fn an_ssh_key_goes_by_the_fingerprint_that_ssh_keygen_prints() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let key = world.home().join("key");
+    let key = key.to_str().unwrap();
+    let keygen = |arguments: &[&str]| {
+        let output = run(world.command(oracle("ssh-keygen")).args(arguments), b"");
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", key]);
+    let printed = keygen(&["-l", "-f", key]);
+    let fingerprint = printed.split(' ').nth(1).unwrap();
+    let nobody = format!("SHA256:{}", "A".repeat(43));
+    assert_eq!(radius(&world, &["--compromised", fingerprint]).0, Some(3));
+    let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+    world.git_ok(&[
+        "-c",
+        "gpg.format=ssh",
+        "-c",
+        &program,
+        "-c",
+        &format!("user.signingkey={key}"),
+        "commit",
+        "-q",
+        "-S",
+        "--allow-empty",
+        "-m",
+        "theirs",
+    ]);
+    let theirs = world.git_ok(&["rev-parse", "HEAD"]);
+    let (exit, report) = radius(&world, &["--compromised", fingerprint]);
+    assert_eq!(exit, Some(1), "{report}");
+    assert_eq!(report["objects"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(report["objects"][0]["oid"], theirs.as_str());
+    // Such a signature carries its key, and holds.
+    assert_eq!(report["objects"][0]["exposure"], "undated");
+    assert_eq!(radius(&world, &["--compromised", &nobody]).0, Some(3));
+}
+
+#[test]
+fn what_nothing_names_is_no_clean_bill() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for name in [
+        "0".repeat(32),
+        "0".repeat(64),
+        "0".repeat(40),
+        "0".repeat(16),
+        "wimse://elsewhere.invalid/agent/a/b".to_owned(),
+    ] {
+        let (exit, report) = radius(&world, &["--compromised", &name]);
+        assert_eq!(exit, Some(3), "{report}");
+        assert_eq!(report["compromised"][0]["code"], "compromised-unknown");
+        assert_eq!(report["complete"], true, "{report}");
+        let output = world.notme(&["verify", "--compromised", &name]);
+        assert_eq!(output.status.code(), Some(3));
+        assert!(
+            told(&output).contains("compromised-unknown: "),
+            "{}",
+            told(&output)
+        );
+    }
+}
+
+/// What nobody can read may be anybody's, and what is before it is not even seen.
+#[test]
+fn objects_that_cannot_be_read_make_the_answer_incomplete_and_are_named() {
+    let world = World::initialised();
+    let commit = world.signed_commit("a");
+    let (_, verdicts) = world.verdicts(&["HEAD"]);
+    let identity = verdicts["objects"][0]["identity"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let tree = world.git_ok(&["rev-parse", "HEAD^{tree}"]);
+    let head = format!(
+        "tree {tree}\nparent {commit}\nauthor A <a@b.invalid> 1 +0000\ncommitter A <a@b.invalid> 1 +0000\n"
+    );
+    let large = format!("{head}\n{}", "x".repeat(17 << 20));
+    let malformed = format!("{head}x\0y\n\nm\n");
+    let unreadable = format!("{head}gpgsig -----BEGIN NOTHING-----\n\nm\n");
+    for (raw, code) in [
+        (large, "object-too-large"),
+        (malformed, "object-malformed"),
+        (unreadable, "signature-unknown-format"),
+    ] {
+        let id = world.store(raw.as_bytes());
+        world.git_ok(&["update-ref", "refs/heads/odd", &id]);
+        let later = [
+            "--compromised",
+            &identity,
+            "--since",
+            "2999-01-01T00:00:00Z",
+        ];
+        let (exit, report) = radius(&world, &later);
+        assert_eq!(exit, Some(3), "{report}");
+        assert_eq!(report["complete"], false);
+        let expected = serde_json::json!([{"oid": id, "kind": "commit", "code": code}]);
+        assert_eq!(report["unreadable"], expected);
+        let output = world.notme(&[&["verify"][..], &later].concat());
+        let line = format!("undecided  {id}  commit  {code}: who signed it could not be read\n");
+        assert!(told(&output).contains(&line), "{}", told(&output));
+    }
 }

@@ -263,6 +263,35 @@ fn init_gives_two_signers_two_names() {
     team.world.notme_ok(&["policy", "check"]);
 }
 
+/// In a policy the name would be a pattern.
+#[test]
+fn init_lets_nobody_in_for_a_star_in_the_name_of_another() {
+    let star = "Star <*@example.org>";
+    let team = Team::of(&[ALICE, star]);
+    team.commits(star, star);
+    let text = team.inits();
+    assert!(text.contains("\nallow = []\n"), "{text}");
+    assert!(
+        text.contains("\n# identities = [\"mailto:*@example.org\"]\n"),
+        "{text}"
+    );
+    assert!(!text.contains("\n[[principal]]"), "{text}");
+    assert!(!text.contains("\n[[allow]]"), "{text}");
+    team.world.notme_ok(&["policy", "check"]);
+    let root = team.commits(ALICE, ALICE);
+    let code = |id: &str| team.world.code(id, &["--trust-root", &root]);
+    assert_eq!(code(&team.commits(star, star)), "not-authorised");
+    // Others are named as ever.
+    fs::remove_file(team.world.path().join(POLICY)).unwrap();
+    let text = team.inits();
+    assert_eq!(text.matches("\n[[principal]]").count(), 1, "{text}");
+    assert!(
+        text.contains("\nidentities = [\"mailto:alice@example.org\"]\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nprincipals = [\"human\"]\n"), "{text}");
+}
+
 #[test]
 fn a_sha256_repository_has_a_policy_of_its_own_too() {
     let world = World::of(notme_testkit::repository::Repository::sha256());
@@ -382,4 +411,57 @@ accepted_by = ["human"]
     world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
     world.notme_ok(&["attest", "acceptance", "HEAD"]);
     assert_eq!(code(), "accepted");
+}
+
+#[test]
+fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let strict = world.policy("allow = []\n");
+    let verify = |script: &str| {
+        let mut bash = world.shell("exec bash -c \"$SCRIPT\"");
+        run(bash.current_dir(world.path()).env("SCRIPT", script), b"")
+    };
+    for script in [
+        format!("cat {strict} | notme verify --policy /dev/stdin"),
+        format!("notme verify --policy <(sleep 0.2; cat {strict})"),
+        format!("notme verify --policy {strict}"),
+    ] {
+        let output = verify(&script);
+        assert_eq!(output.status.code(), Some(1), "{script}: {}", told(&output));
+        assert!(
+            told(&output).contains("not-authorised"),
+            "{}",
+            told(&output)
+        );
+    }
+    // Whoever was to write it failed, which allows nobody more than they meant.
+    let fifo = world.home().join("fifo");
+    world
+        .shell(&format!("mkfifo {}", fifo.display()))
+        .status()
+        .unwrap();
+    for (script, why) in [
+        (
+            "notme verify --policy <(false)".to_owned(),
+            "nothing came out of the pipe",
+        ),
+        (
+            format!("notme verify --policy {}", fifo.display()),
+            "nothing came out of the pipe",
+        ),
+        ("notme verify --policy <(cat /dev/zero)".to_owned(), "1 MiB"),
+        (
+            "notme verify --policy /dev/zero".to_owned(),
+            "not a regular file",
+        ),
+        (
+            format!("notme verify --policy {}", world.home().display()),
+            "not a regular file",
+        ),
+    ] {
+        let output = verify(&script);
+        assert_eq!(output.status.code(), Some(3), "{script}: {}", told(&output));
+        assert!(told(&output).contains(why), "{script}: {}", told(&output));
+    }
 }

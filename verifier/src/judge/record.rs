@@ -37,12 +37,7 @@ const ALGORITHMS: [&str; 7] = [
 impl Examined {
     /// Writes it down; `None` when it is none of what can be.
     pub(crate) fn write(&self, judge: &Judge<'_>, to: &mut Writer<'_>) -> Option<()> {
-        let Self(examined, merge_tags) = self;
-        if merge_tags.is_some() {
-            // Few commits have any.
-            return None;
-        }
-        match examined {
+        match &self.0 {
             Err(unproven) => {
                 to.byte(0);
                 write_unproven(unproven, to);
@@ -62,7 +57,7 @@ impl Examined {
             1 => Ok(read_signed(judge, id, from)?),
             _ => return None,
         };
-        from.is_at_end().then_some(Self(examined, None))
+        from.is_at_end().then_some(Self(examined))
     }
 }
 

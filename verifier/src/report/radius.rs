@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 
 use super::{INTERRUPTED, ObjectReport, SHORT, escape, head, laid_out, short, write_with_list};
 use crate::{
-    radius::{ExposedFile, Radius},
+    radius::{ExposedFile, Radius, Unreadable},
     suspicion::Exposure,
     verify::JudgedObject,
     wrap::wrap,
 };
+
+/// The code of what nobody names.
+const UNKNOWN: &str = "compromised-unknown";
 
 /// An object, and how it rests on it.
 #[derive(Serialize)]
@@ -31,9 +34,15 @@ struct Exposed<'a> {
 pub fn write_radius_json(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
     let mut document = serde_json::to_value(head(&radius.outcome))?;
     if let Value::Object(members) = &mut document {
-        let compromised = radius.suspicions.iter().map(
-            |it| json!({"kind": it.kind(), "value": it.value(), "since": it.since().to_string()}),
-        );
+        let compromised = radius.suspicions.iter().zip(&radius.named);
+        let compromised = compromised.map(|(it, is_named)| {
+            json!({
+                "kind": it.kind(),
+                "value": it.value(),
+                "since": it.since().to_string(),
+                "code": (!is_named).then_some(UNKNOWN),
+            })
+        });
         members.insert("compromised".to_owned(), compromised.collect());
         members.insert("complete".to_owned(), radius.is_complete().into());
         members.insert("lines".to_owned(), radius.lines().into());
@@ -46,6 +55,8 @@ pub fn write_radius_json(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         members.insert("attestations".to_owned(), statements);
         let unread = radius.unread.iter().map(|id| Value::from(id.to_string()));
         members.insert("unread".to_owned(), unread.collect());
+        let unreadable = serde_json::to_value(&radius.unreadable)?;
+        members.insert("unreadable".to_owned(), unreadable);
         let files = radius.files.iter().map(file);
         members.insert("files".to_owned(), files.collect());
     }
@@ -107,6 +118,11 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
     for id in &radius.unread {
         writeln!(to, "{:<10} {id}: its files could not be read", "undecided")?;
     }
+    for it in &radius.unreadable {
+        let Unreadable { oid, kind, code } = it;
+        let problem = format!("{:<10} {oid}  {kind}  {code}", "undecided");
+        writeln!(to, "{problem}: who signed it could not be read")?;
+    }
     let compromised = radius.suspicions.iter().map(ToString::to_string);
     let counts = format!(
         "{} of {} objects, {} branches and tags, {} files with {} lines left, {} tags in merges, {} statements rest on {}",
@@ -120,6 +136,28 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         compromised.collect::<Vec<_>>().join(", ")
     );
     writeln!(to, "{}", wrap(&counts, 0, 0))?;
+    let objects = radius.exposed().map(|(_, exposure)| exposure);
+    let tags = radius.merge_tags.iter().map(|it| it.exposure);
+    let statements = radius.statements.iter().map(|it| it.exposure);
+    let claimed = objects.chain(tags).chain(statements);
+    let claimed = claimed.filter(|it| *it == Exposure::Claimed).count();
+    if claimed > 0 {
+        let note = format!(
+            "{claimed} of these only claim it: their signatures name it, and could not be checked"
+        );
+        writeln!(to, "{}", wrap(&note, 0, 0))?;
+    }
+    for (it, _) in radius
+        .suspicions
+        .iter()
+        .zip(&radius.named)
+        .filter(|it| !it.1)
+    {
+        let note = format!(
+            "{UNKNOWN}: nothing in the trust store, and no signature on what was looked at, names {it}: is it mistyped?"
+        );
+        writeln!(to, "{}", wrap(&note, 0, 0))?;
+    }
     if radius.outcome.interrupted {
         writeln!(to, "{INTERRUPTED}")?;
     }

@@ -6,19 +6,51 @@
 //! there, what it may have in common with the other side is not known either. That is never taken
 //! for nothing.
 
-use std::collections::{BinaryHeap, HashMap, HashSet, hash_map};
+use std::{
+    cell::RefCell,
+    collections::{BinaryHeap, HashMap, HashSet, hash_map},
+    rc::Rc,
+};
 
 use gix::{ObjectId, objs::CommitRefIter};
 use notme_core::{object::ObjectKind, time::UnixTime};
 
-use super::{objects::Objects, walk::Content};
+use super::{
+    line::{Line, Place},
+    objects::Objects,
+    walk::Content,
+};
 
 /// Finds common ancestors.
 pub(super) struct Bases<'r> {
     pub(super) objects: &'r Objects,
     /// Where a shallow clone ends.
     pub(super) shallow: HashSet<ObjectId>,
+    pub(super) memory: &'r RefCell<Memory>,
 }
+
+/// What merges that were asked about before have shown.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    commits: HashMap<ObjectId, Rc<Commit>>,
+    line: Line,
+    /// How many commits were painted.
+    painted: usize,
+}
+
+/// Of a commit, what counts.
+#[derive(Debug)]
+pub(super) struct Commit {
+    time: Option<UnixTime>,
+    /// `None` when they are not known.
+    pub(super) parents: Option<Box<[ObjectId]>>,
+}
+
+/// So many commits are remembered, and read once.
+const COMMITS_MAX: usize = 1 << 18;
+/// Once so many were painted, the line of history that merges are on is gone through once, rather
+/// than from each of them.
+const PAINTED_MAX: usize = 1 << 16;
 
 /// The history before this commit is not known.
 #[derive(Debug)]
@@ -39,7 +71,10 @@ impl Bases<'_> {
     /// Returns the common ancestors that no other one reaches; none when the two have nothing in
     /// common.
     pub(super) fn of(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
-        let mut bases = self.paint(one, &[other])?.common();
+        let mut bases = match self.on_line(one, other)? {
+            Some(bases) => bases,
+            None => self.paint(one, &[other])?.common(),
+        };
         if (2..=COMPARED_MAX).contains(&bases.len()) {
             // Dates that lie leave some that are reached from another.
             let all = bases.clone();
@@ -50,6 +85,40 @@ impl Bases<'_> {
             });
         }
         Ok(bases)
+    }
+
+    /// Goes back from one of two until the other reaches what it meets, where that is on the line
+    /// that everything merged so far is on. `None` when it is not, or too few were asked about to find
+    /// out.
+    fn on_line(&self, one: ObjectId, other: ObjectId) -> Result<Option<Vec<ObjectId>>, Unknown> {
+        if self.memory.borrow().painted < PAINTED_MAX {
+            return Ok(None);
+        }
+        for (from, to) in [(other, one), (one, other)] {
+            let mut line = std::mem::take(&mut self.memory.borrow_mut().line);
+            let place = line.place(to, |id| self.commit(id));
+            let found = place.map(|place| self.back_to(&line, from, place));
+            self.memory.borrow_mut().line = line;
+            if let Some(bases) = found.transpose()? {
+                return Ok(Some(bases).filter(|bases| bases.len() <= COMPARED_MAX));
+            }
+        }
+        Ok(None)
+    }
+
+    fn back_to(&self, line: &Line, from: ObjectId, to: Place) -> Result<Vec<ObjectId>, Unknown> {
+        let (mut seen, mut pending) = (HashSet::from([from]), vec![from]);
+        let mut met = Vec::new();
+        while let Some(id) = pending.pop() {
+            if line.is_reached(&id, to) {
+                met.push(id);
+                continue;
+            }
+            let commit = self.commit(id);
+            let parents = commit.parents.as_deref().ok_or(Unknown(id))?;
+            pending.extend(parents.iter().filter(|parent| seen.insert(**parent)));
+        }
+        Ok(line.best(met))
     }
 
     /// Paints what either side reaches, newest first, until all that is left lies below what both
@@ -71,22 +140,32 @@ impl Bases<'_> {
         Ok(painting)
     }
 
-    fn read(&self, id: ObjectId, child_time: UnixTime) -> Met {
-        let mut met = Met {
-            time: child_time,
-            parents: None,
-            painted: 0,
-            is_waiting: false,
-        };
-        if let Content::Raw(ObjectKind::Commit, raw) = Content::of(self.objects, &id) {
-            let committer = CommitRefIter::from_bytes(&raw, id.kind()).committer();
-            if let Some(time) = committer.ok().and_then(|it| it.time().ok()) {
-                met.time = UnixTime::from_secs(time.seconds);
-            }
-            let is_end = self.shallow.contains(&id);
-            met.parents = parents_in(&raw, id.kind()).filter(|it| it.is_empty() || !is_end);
+    fn commit(&self, id: ObjectId) -> Rc<Commit> {
+        if let Some(commit) = self.memory.borrow().commits.get(&id) {
+            return Rc::clone(commit);
         }
-        met
+        let commit = Rc::new(self.read(id));
+        let commits = &mut self.memory.borrow_mut().commits;
+        if commits.len() < COMMITS_MAX {
+            commits.insert(id, Rc::clone(&commit));
+        }
+        commit
+    }
+
+    fn read(&self, id: ObjectId) -> Commit {
+        let Content::Raw(ObjectKind::Commit, raw) = Content::of(self.objects, &id) else {
+            return Commit {
+                time: None,
+                parents: None,
+            };
+        };
+        let committer = CommitRefIter::from_bytes(&raw, id.kind()).committer();
+        let time = committer.ok().and_then(|it| it.time().ok());
+        let is_end = self.shallow.contains(&id);
+        Commit {
+            time: time.map(|time| UnixTime::from_secs(time.seconds)),
+            parents: parents_in(&raw, id.kind()).filter(|it| it.is_empty() || !is_end),
+        }
     }
 }
 
@@ -106,8 +185,7 @@ fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Box<[ObjectId]>> {
 struct Met {
     /// Its date, or that of who led to it.
     time: UnixTime,
-    /// `None` when they are not known.
-    parents: Option<Box<[ObjectId]>>,
+    commit: Rc<Commit>,
     painted: u8,
     is_waiting: bool,
 }
@@ -132,7 +210,15 @@ impl Painting<'_> {
     fn paint(&mut self, id: ObjectId, colours: u8, child_time: UnixTime) {
         let met = match self.met.entry(id) {
             hash_map::Entry::Occupied(met) => met.into_mut(),
-            hash_map::Entry::Vacant(new) => new.insert(self.bases.read(id, child_time)),
+            hash_map::Entry::Vacant(new) => {
+                let commit = self.bases.commit(id);
+                new.insert(Met {
+                    time: commit.time.unwrap_or(child_time),
+                    commit,
+                    painted: 0,
+                    is_waiting: false,
+                })
+            }
         };
         if met.painted & colours == colours {
             return;
@@ -165,10 +251,12 @@ impl Painting<'_> {
             self.common.push(id);
             colours |= BELOW;
         }
-        match met.parents.clone() {
+        self.bases.memory.borrow_mut().painted += 1;
+        let commit = Rc::clone(&met.commit);
+        match &commit.parents {
             Some(parents) => {
                 for parent in parents {
-                    self.paint(parent, colours, time);
+                    self.paint(*parent, colours, time);
                 }
             }
             None if colours & BELOW == 0 => return Err(Unknown(id)),
@@ -231,12 +319,18 @@ mod tests {
         }
         git.import(&stream);
         let repository = Repository::open(&git.path().join(".git")).unwrap();
+        let memory = RefCell::default();
         let bases = Bases {
             objects: &repository.objects,
             shallow: HashSet::new(),
+            memory: &memory,
         };
         let mut several = 0;
-        for _ in 0..250 {
+        for round in 0..500 {
+            // From then on by the line that merges are on.
+            if round == 250 {
+                memory.borrow_mut().painted = PAINTED_MAX;
+            }
             let near = 1 + any(count - 8);
             let names = [near, near + any(9)].map(|it| format!("refs/heads/c{it}"));
             let [one, other] = names
@@ -253,5 +347,58 @@ mod tests {
             several += usize::from(found.len() > 1);
         }
         assert!(several > 20, "{several}");
+    }
+
+    /// Topics that all parted at the beginning: from each merge, all of history is in between.
+    #[test]
+    fn goes_through_history_once_for_all_that_parted_long_ago() {
+        const TOPICS: usize = 1_000;
+        let git = Git::new();
+        let mut stream = String::new();
+        let mut commit = |branch: &str, mark: usize, parents: &[usize]| {
+            let date = 1_600_000_000 + mark;
+            write!(stream, "commit refs/heads/{branch}\nmark :{mark}\n").unwrap();
+            write!(
+                stream,
+                "committer T <t@example.invalid> {date} +0000\ndata 0\n"
+            )
+            .unwrap();
+            for (word, parent) in ["from", "merge"].iter().zip(parents) {
+                writeln!(stream, "{word} :{parent}").unwrap();
+            }
+            stream.push('\n');
+        };
+        commit("main", 1, &[]);
+        let mut head = 1;
+        for topic in 2..2 + TOPICS {
+            commit(&format!("topic{topic}"), topic, &[1]);
+        }
+        for topic in 2..2 + TOPICS {
+            commit("main", TOPICS + topic, &[head, topic]);
+            head = TOPICS + topic;
+        }
+        git.import(&stream);
+        let repository = Repository::open(&git.path().join(".git")).unwrap();
+        let first = git.git_ok(&["rev-list", "--max-parents=0", "main"]);
+        let merges = git.git_ok(&["log", "--format=%P", "--merges", "main"]);
+        let merges: Vec<_> = merges.lines().collect();
+        let memory = RefCell::default();
+        // Whether the newest or the oldest is judged first.
+        for backwards in [false, true] {
+            *memory.borrow_mut() = Memory::default();
+            let bases = Bases {
+                objects: &repository.objects,
+                shallow: HashSet::new(),
+                memory: &memory,
+            };
+            for at in 0..merges.len() {
+                let at = if backwards { merges.len() - 1 - at } else { at };
+                let (one, other) = merges[at].split_once(' ').unwrap();
+                let found = bases.of(one.parse().unwrap(), other.parse().unwrap());
+                assert_eq!(found.unwrap(), [first.parse::<ObjectId>().unwrap()]);
+            }
+            let painted = memory.borrow().painted;
+            assert!(painted < PAINTED_MAX + 3 * TOPICS, "{painted}");
+        }
     }
 }

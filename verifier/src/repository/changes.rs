@@ -8,7 +8,10 @@ use gix::{
     objs::{Find as _, TreeRefIter, tree::EntryMode},
 };
 
-use super::{Trees, objects::Objects};
+use super::{
+    Trees,
+    objects::{Objects, TREE_MAX},
+};
 
 /// Deeper folders are not meant seriously.
 const DEPTH_MAX: usize = 1024;
@@ -188,6 +191,9 @@ fn entries(objects: &Objects, tree: Option<ObjectId>) -> Option<Vec<Entry>> {
     let Some(tree) = tree else {
         return Some(Vec::new());
     };
+    if objects.size(tree)? > TREE_MAX {
+        return None;
+    }
     let mut raw = Vec::new();
     let data = objects.try_find(&tree, &mut raw).ok()??;
     if data.kind != gix::objs::Kind::Tree {

@@ -22,6 +22,9 @@ pub(crate) struct Objects {
     others: Vec<Store>,
 }
 
+/// The longest tree that is read; a real one of a thousand files takes some 40 kilobytes.
+pub(super) const TREE_MAX: u64 = 64 << 20;
+
 /// What is under a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Got {

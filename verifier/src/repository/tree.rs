@@ -7,7 +7,10 @@ use gix::{
     objs::{CommitRefIter, Kind, TreeRefIter},
 };
 
-use super::objects::{Got, Objects};
+use super::{
+    objects::{Got, Objects, TREE_MAX},
+    walk::OBJECT_MAX,
+};
 use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
 
 /// The most entries that are looked at to find what a commit changes. What is beyond is not known.
@@ -261,6 +264,14 @@ impl Trees {
     }
 
     fn read(&self, id: ObjectId, kind: Kind) -> Result<Vec<u8>, Refusal> {
+        let most = match kind {
+            Kind::Tree => TREE_MAX,
+            Kind::Commit | Kind::Tag | Kind::Blob => OBJECT_MAX,
+        };
+        if self.objects.size(id).is_some_and(|size| size > most) {
+            let detail = format!("{kind} {id} is longer than {most} bytes");
+            return Err(Refusal::new(Code::ObjectTooLarge, detail));
+        }
         let mut raw = Vec::new();
         match self.objects.get(&id, &mut raw) {
             Got::Object(found) if found == kind => Ok(raw),

@@ -1,6 +1,6 @@
 //! The repository's own policy: the parent's judges the child, from a trust root on.
 
-use notme_core::object::ObjectKind;
+use notme_core::{hex, object::ObjectKind};
 use notme_testkit::clock::NOW;
 use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError};
 
@@ -374,6 +374,51 @@ fn what_the_newest_policy_took_back_excuses_nobody() {
     }
 }
 
+/// Whoever lost their right goes on from before, and excuses what others refuse.
+#[test]
+fn what_one_of_two_ends_excuses_counts_for_what_it_leads_to() {
+    let history = History::new();
+    let old = policy(&["alice!", "bob!"]);
+    let new = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    // The end that excuses nobody may have the policy of the trust root itself.
+    for main in [&new, &old] {
+        one_of_two_ends_excuses(&history, &root, [&old, main]);
+    }
+}
+
+fn one_of_two_ends_excuses(history: &History, root: &str, [old, new]: [&str; 2]) {
+    let main = history.commit(&[root], "alice", &[(POLICY, new), ("m", "m")]);
+    let bad = history.commit(&[&main], "mallory", &[(POLICY, new), ("a", "a")]);
+    let until = "until = \"2100-01-01T00:00:00Z\"";
+    let excusing = |text: &str| {
+        let exception = format!("[[exception]]\nobject = \"{bad}\"\nreason = \"x\"\n{until}\n");
+        [
+            format!("{text}{exception}"),
+            format!("baseline = [\"{bad}\"]\n{text}"),
+        ]
+    };
+    for (ours, theirs) in excusing(new).iter().zip(excusing(old)) {
+        let side = history.commit(&[root], "bob", &[(POLICY, &theirs), ("b", "b")]);
+        assert_eq!(history.code(root, &side), "accepted");
+        for tips in [[&*bad, &side], [&side, &bad]] {
+            let outcome = history.try_verify(root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+            assert_eq!(code_of(&outcome, &side), "accepted");
+        }
+        // Whoever has the right excuses what leads to them, whatever is beside.
+        let files = [(POLICY, &**ours), ("a", "a")];
+        let merge = history.commit(&[&main, &bad], "alice", &files);
+        let beside = history.commit(&[root], "alice", &[(POLICY, old), ("c", "c")]);
+        let outcome = history.try_verify(root, &[&merge, &beside], None).unwrap();
+        assert_eq!(outcome.exit_code(), 0, "{outcome:?}");
+        // And alone also what does not.
+        let alone = history.commit(&[&main], "alice", &[(POLICY, ours), ("d", "d")]);
+        let outcome = history.try_verify(root, &[&alone, &bad], None).unwrap();
+        assert_eq!(code_of(&outcome, &bad), "accepted");
+    }
+}
+
 #[test]
 fn what_was_accepted_beside_the_trust_root_is_told() {
     let history = History::new();
@@ -536,6 +581,36 @@ fn a_tree_that_is_not_what_its_name_stands_for_decides_nothing() {
     std::fs::copy(path(&other), path(&tree)).unwrap();
     let error = history.try_verify(&root, &[&root], None).unwrap_err();
     assert_eq!(error.code(), Some("object-malformed"));
+}
+
+/// A tree is read to find the policy, and to find what was changed.
+#[test]
+fn a_tree_that_is_too_long_is_refused_unread() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let small = history.tree(&[(POLICY, &text)]);
+    let small = history
+        .git
+        .git_with_input(&["cat-file", "tree", &small], b"");
+    let id = history
+        .git
+        .git_ok(&["hash-object", "-t", "blob", "-w", "/dev/null"]);
+    let id = hex::decode(&id).unwrap();
+    let mut long = small.stdout;
+    long.extend_from_slice(b"100644 ");
+    long.resize(64 << 20, b'x');
+    long.push(0);
+    long.extend_from_slice(&id);
+    let long = history.git.write_object_unchecked("tree", &long);
+    let root = history.commit(&[], "nobody", &[(POLICY, &text)]);
+    let bad = history.commit_tree(&[&root], "alice", &long);
+    assert_eq!(history.code(&root, &bad), "object-too-large");
+    let error = history.try_verify(&bad, &[&bad], None).unwrap_err();
+    assert_eq!(error.code(), Some("object-too-large"));
+    // Nothing excuses it.
+    let ended = format!("baseline = [\"{bad}\"]\n{text}");
+    let root = history.commit(&[], "nobody", &[(POLICY, &ended)]);
+    assert_eq!(history.code(&root, &bad), "object-too-large");
 }
 
 #[test]

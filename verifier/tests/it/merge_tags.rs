@@ -8,11 +8,18 @@ use notme_testkit::{
     repository::Repository,
 };
 use notme_verifier::{
-    Code, Judge, Judgement, Policy, Repository as Opened, explain::explain, report::ObjectReport,
-    repository::RepositoryError, verify::verify_each, verify_range,
+    Code, Judge, Judgement, Lineage, Policy, Repository as Opened,
+    explain::explain,
+    report::ObjectReport,
+    repository::RepositoryError,
+    verify::{Portion, verify_each},
+    verify_range,
 };
 
-use crate::world::{authority, trust};
+use crate::{
+    history::{History, policy},
+    world::{authority, trust},
+};
 
 /// A repository with two lines of history, and tags on the second.
 struct World {
@@ -175,15 +182,16 @@ fn an_octopus_carries_a_tag_for_each_parent_and_one_of_another_commit_is_told_ap
     assert!(object.merge_tags().is_empty());
 }
 
-#[test]
-fn many_tags_in_many_merges_are_told_a_few_at_a_time() {
-    const MERGES: usize = 70;
-    let world = World::of(Repository::new());
-    let git = &world.git;
-    let tree = git.git_ok(&["rev-parse", "HEAD^{tree}"]);
-    let (mut head, side) = (world.main, world.side);
+/// How many merges there are, each with [`TAGS`] tags.
+const MERGES: usize = 70;
+const TAGS: usize = 64;
+
+/// Makes merges with tags, and returns the last of them.
+fn many_tags(git: &Repository, main: &str, side: &str) -> String {
+    let tree = git.git_ok(&["rev-parse", &format!("{main}^{{tree}}")]);
+    let mut head = main.to_owned();
     for number in 0..MERGES {
-        let tags: String = (0..64)
+        let tags: String = (0..TAGS)
             .map(|tag| {
                 format!("mergetag object {side}\n type commit\n tag v{number}.{tag}\n tagger a <a@b> 1 +0000\n \n x\n")
             })
@@ -193,6 +201,28 @@ fn many_tags_in_many_merges_are_told_a_few_at_a_time() {
         );
         head = git.write_object_unchecked("commit", raw.as_bytes());
     }
+    head
+}
+
+/// Checks how many tags were told at a time.
+fn assert_told(told: &[usize]) {
+    assert_eq!(told.iter().sum::<usize>(), MERGES * TAGS);
+    assert!(
+        told.len() > 1 && told.iter().all(|it| *it <= 4096 + TAGS),
+        "{told:?}"
+    );
+}
+
+fn tags_in(portion: &Portion) -> usize {
+    let objects = portion.objects().iter();
+    objects.map(|it| it.judgement().merge_tags().len()).sum()
+}
+
+#[test]
+fn many_tags_in_many_merges_are_told_a_few_at_a_time() {
+    let world = World::of(Repository::new());
+    let git = &world.git;
+    let head = many_tags(git, &world.main, &world.side);
     let trust = trust();
     let policy = Policy::from_trust(&trust);
     let judge = Judge::new(&policy, &trust, NOW);
@@ -201,14 +231,32 @@ fn many_tags_in_many_merges_are_told_a_few_at_a_time() {
     let selection = repository.select(&range).unwrap();
     let mut told: Vec<usize> = Vec::new();
     let outcome = verify_each(&repository, &selection, &judge, None, &mut |portion| {
-        let objects = portion.objects().iter();
-        told.push(objects.map(|it| it.judgement().merge_tags().len()).sum());
+        told.push(tags_in(&portion));
         Ok::<(), RepositoryError>(())
     });
     assert_eq!(outcome.unwrap().summary().objects, MERGES + 1);
-    assert_eq!(told.iter().sum::<usize>(), MERGES * 64);
-    assert!(
-        told.len() > 1 && told.iter().all(|it| *it <= 4096 + 64),
-        "{told:?}"
-    );
+    assert_told(&told);
+}
+
+#[test]
+fn behind_a_trust_root_they_are_too() {
+    let history = History::new();
+    let rules = (".notme/policy.toml", &*policy(&["alice!"]));
+    let root = history.commit(&[], "nobody", &[rules]);
+    let side = history.commit(&[&root], "alice", &[rules, ("a", "a")]);
+    let head = many_tags(&history.git, &root, &side);
+    let repository = history.open();
+    let selection = repository.select(&format!("{root}..{head}")).unwrap();
+    // Those before the trust root as well.
+    for pinned in [&root, &head] {
+        let pinned = pinned.parse().unwrap();
+        let lineage = Lineage::new(&repository, &selection, pinned, (&history.trust, NOW)).unwrap();
+        let mut told: Vec<usize> = Vec::new();
+        let outcome = lineage.verify_each(&selection, None, &mut |portion| {
+            told.push(tags_in(&portion));
+            Ok::<(), RepositoryError>(())
+        });
+        assert_eq!(outcome.unwrap().summary().objects, MERGES + 1);
+        assert_told(&told);
+    }
 }

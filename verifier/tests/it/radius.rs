@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use notme_core::{key::KeyId, time::UnixTime};
+use notme_core::{hex, key::KeyId, time::UnixTime};
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
@@ -336,6 +336,21 @@ fn two() -> (World, [String; 2], KeyId) {
     let leaf = world.agents.leaf(&world.spec(Agent::Bad, b""));
     let kid = leaf.key().public_key().kid();
     (world, [old, new], kid)
+}
+
+#[test]
+fn a_key_goes_by_the_name_in_its_certificate() {
+    let (world, _, _) = two();
+    let leaf = world.agents.leaf(&world.spec(Agent::Bad, b""));
+    let root = world.agents.ed25519_root();
+    for certificate in [leaf.certificate(), root] {
+        let name = hex::encode(certificate.subject_key_id().unwrap());
+        let report = world.radius(&name, UnixTime::from_secs(0));
+        let objects = report["objects"].as_array().unwrap();
+        assert_eq!(objects.len(), 2, "{report}");
+        assert_eq!(objects[0]["exposure"], "since");
+        assert_eq!(report["compromised"][0]["code"], Value::Null);
+    }
 }
 
 #[test]

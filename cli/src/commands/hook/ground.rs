@@ -7,6 +7,7 @@ use notme_git_hooks::receive::{Rules, Update};
 use notme_verifier::{
     Repository,
     lineage::TrustRoot,
+    load,
     repository::{Main, ObjectId},
 };
 
@@ -41,7 +42,11 @@ impl Settings {
     /// Returns the trust to judge by, and the policy unless it is the repository's own.
     pub(super) fn grounds(&self, home: &Home) -> Result<Grounds, Failure> {
         let (trust, policy) = (self.path("notme.trust")?, self.path("notme.policy")?);
-        Grounds::load(home, trust.as_deref(), policy.as_deref())
+        let grounds = Grounds::load(home, trust.as_deref(), None)?;
+        Ok(match policy {
+            Some(file) => grounds.with_policy(load::policy(&file)?),
+            None => grounds,
+        })
     }
 
     /// Returns where the repository's own policy begins, where that is to judge.

@@ -24,6 +24,8 @@ const BASELINES_MAX: usize = 32;
 /// The kinds of signers, whose names no signer may have.
 const KINDS: [&str; 4] = ["agent", "bot", "human", WEB_FLOW];
 const WEB_FLOW: &str = "web-flow";
+/// What stands for the names of an owner's agents.
+const OF_AGENTS: &str = "/*";
 
 /// How the policy is to know somebody.
 #[derive(Eq, Ord, PartialEq, PartialOrd)]
@@ -35,6 +37,18 @@ struct Known {
     key: &'static str,
     value: String,
     emails: BTreeSet<String>,
+}
+
+impl Known {
+    /// Tells whether the policy would mean others as well: a star in a name stands for itself there,
+    /// and in a pattern for anything.
+    fn is_wider(&self) -> bool {
+        let value = match self.kind {
+            "agent" => self.value.trim_end_matches(OF_AGENTS),
+            _ => &self.value,
+        };
+        value.contains('*') || self.emails.iter().any(|email| email.contains('*'))
+    }
 }
 
 /// Somebody who signs here.
@@ -94,9 +108,9 @@ pub(super) fn write(
         let ids: Vec<_> = baseline.iter().map(|id| quoted(id)).collect();
         say(&format!("baseline = [{}]", ids.join(", ")));
     }
-    if signers.is_empty() {
+    if signers.keys().all(Known::is_wider) {
         say("");
-        say("# Nobody whom the trust store knows has signed yet, so nobody may: name somebody.");
+        say("# Nobody who can be named here has signed yet, so nobody may: name somebody.");
         say("allow = []");
     }
     let mut used = BTreeSet::new();
@@ -111,7 +125,8 @@ pub(super) fn write(
         let name = distinct(&known.name, &mut names);
         write_signer(&mut text, &name, known, signer);
     }
-    let kinds = signers.keys().map(|it| it.kind).collect();
+    let named = signers.keys().filter(|it| !it.is_wider());
+    let kinds = named.map(|it| it.kind).collect();
     write_rules(&mut text, &kinds);
     Ok(text)
 }
@@ -149,7 +164,7 @@ fn known(identity: &str, key: Option<&Person>) -> Known {
     let parts: Vec<_> = identity.split('/').collect();
     match parts.as_slice() {
         ["wimse:", "", domain, "agent", principal, _] => {
-            let pattern = format!("wimse://{domain}/agent/{principal}/*");
+            let pattern = format!("wimse://{domain}/agent/{principal}{OF_AGENTS}");
             by_identity(format!("agents-of-{}", plain(principal)), "agent", pattern)
         }
         ["wimse:", "", rest @ ..] => by_identity(plain(&rest.join("-")), "bot", own),
@@ -245,11 +260,10 @@ fn write_authority(text: &mut String, authority: &Authority, objects: &[JudgedOb
 
 fn write_signer(text: &mut String, name: &str, known: &Known, signer: &Signer) {
     let formats: Vec<_> = signer.formats.iter().copied().collect();
+    let mut entry = String::new();
     let _ = write!(
-        text,
-        "\n# Signed {} of these commits, as {}.\n[[principal]]\nname = {}\nkind = \"{}\"\n{} = [{}]\n",
-        signer.commits,
-        formats.join(", "),
+        entry,
+        "[[principal]]\nname = {}\nkind = \"{}\"\n{} = [{}]\n",
         quoted(name),
         known.kind,
         known.key,
@@ -257,11 +271,25 @@ fn write_signer(text: &mut String, name: &str, known: &Known, signer: &Signer) {
     );
     if !known.emails.is_empty() {
         let emails: Vec<_> = known.emails.iter().map(|it| quoted(it)).collect();
-        let _ = writeln!(text, "emails = [{}]", emails.join(", "));
+        let _ = writeln!(entry, "emails = [{}]", emails.join(", "));
     }
     // One authority is said; of several, any may vouch.
     if let (Some(authority), 1) = (signer.authorities.first(), signer.authorities.len()) {
-        let _ = writeln!(text, "authority = {}", quoted(authority));
+        let _ = writeln!(entry, "authority = {}", quoted(authority));
+    }
+    let formats = formats.join(", ");
+    let _ = writeln!(
+        text,
+        "\n# Signed {} of these commits, as {formats}.",
+        signer.commits
+    );
+    if !known.is_wider() {
+        text.push_str(&entry);
+        return;
+    }
+    text.push_str("# Left out: the name holds a `*`, which would stand for other names as well.\n");
+    for line in entry.lines() {
+        let _ = writeln!(text, "# {line}");
     }
 }
 

@@ -73,7 +73,8 @@ pub(super) fn run(
     if arguments.format == ReportFormat::Text {
         talk_of(grounds, radius.outcome())?;
     }
-    Ok(match (radius.is_empty(), radius.is_complete()) {
+    let is_answered = radius.is_complete() && radius.is_named();
+    Ok(match (radius.is_empty(), is_answered) {
         (false, _) => Exit::No,
         (true, false) => Exit::Undecided,
         (true, true) => Exit::Yes,

@@ -630,3 +630,26 @@ fn over(world: &World, bare: &Repository) {
     refused(world, &["main"], "remote: notme: refs/heads/main: commit ");
     assert_eq!(bare.git_ok(&["rev-parse", "main"]), signed);
 }
+
+/// Whoever signs a tag of a tag does not sign for the one inside.
+#[test]
+fn every_tag_on_the_way_is_verified() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("a");
+    accepted(&world, &["main"]);
+    world.git_ok(&["tag", "--no-sign", "-a", "-m", "inner", "inner"]);
+    let inner = world.git_ok(&["rev-parse", "inner"]);
+    for (outer, named) in [("outer", "inner"), ("outermost", "outer")] {
+        world.git_ok(&["tag", "-s", "-m", outer, outer, named]);
+        let why = format!("refs/tags/{outer}: tag {inner}: refused: unsigned");
+        refused(&world, &[outer], &why);
+        assert_eq!(world.verdicts(&["--tags"]).0, Some(1));
+    }
+    world.git_ok(&["tag", "-s", "-m", "signed", "signed"]);
+    world.git_ok(&["tag", "-s", "-m", "good", "good", "signed"]);
+    accepted(&world, &["good"]);
+    assert_eq!(
+        bare.git_ok(&["for-each-ref", "refs/tags"]).lines().count(),
+        1
+    );
+}
