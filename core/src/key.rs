@@ -513,11 +513,12 @@ fn verify_ed25519(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), SignatureError> {
-    let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
-    if SMALL_ORDER.contains(signature.r_bytes()) {
+    let r: &[u8; 32] = signature.first_chunk().ok_or(SignatureError)?;
+    if SMALL_ORDER.contains(r) {
         return Err(SignatureError);
     }
-    ed25519_dalek::Verifier::verify(key, message, &signature).map_err(|_| SignatureError)
+    let key = UnparsedPublicKey::new(&lc::ED25519, key.as_bytes());
+    key.verify(message, signature).map_err(|_| SignatureError)
 }
 
 /// Tells whether the modulus has 2048 to 8192 bits.
