@@ -114,6 +114,12 @@ impl Predicate {
         }
     }
 
+    /// Tells whether it says that what it tells of failed.
+    pub fn fails(&self) -> bool {
+        self.outcome() == Some(Outcome::Failed)
+            || self.verification() == Some(VerificationResult::Failed)
+    }
+
     /// Returns when it was stated, as it says itself.
     pub fn stated_at(&self) -> Option<UnixTime> {
         let text = match self {
