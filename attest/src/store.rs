@@ -37,6 +37,7 @@ use notme_core::{
     json::Object,
     key::sha256,
     object::{self, HashKind, ObjectKind},
+    statement::Statement,
     time::UnixTime,
 };
 
@@ -44,8 +45,8 @@ use notme_verifier::Repository;
 
 use self::writer::Writer;
 pub use self::{
-    merge::Merged,
-    removal::{Found, Unlike},
+    merge::{Merged, may_be_taken},
+    removal::{Files, Found, Unlike},
     tip::Noted,
 };
 use crate::{bundle::BUNDLE_MAX, origins::is_disclosed_in, predicate::Activity};
@@ -150,6 +151,20 @@ impl Place {
             shelf: Shelf::Activities,
             name: Activity::key(id),
         }
+    }
+
+    /// Returns every place that a statement belongs to: those of its commits, of their trees and of its
+    /// activity, as it names them itself.
+    pub fn of(statement: &Statement) -> Vec<Self> {
+        let mut places: Vec<_> = statement.digests("gitCommit").map(Self::commit).collect();
+        let commits = statement.subjects().iter();
+        // Only what names the tree speaks of another commit that has it.
+        let commits = commits.filter(|it| it.digest.contains_key("gitCommit"));
+        places.extend(commits.filter_map(|it| Some(Self::tree(it.digest.get("gitTree")?))));
+        let activity = statement.predicate().get("activity");
+        let activity = activity.and_then(|it| it.get("id")?.as_str());
+        places.extend(activity.map(Self::activity));
+        places
     }
 
     fn directory(&self) -> String {
@@ -598,6 +613,38 @@ impl Store {
             merge::union(repository, shelf, (ours, theirs), &dropped, &mut merged)
         })?;
         Ok(merged)
+    }
+
+    /// Returns what the shelves name now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn tips(&self) -> Result<Vec<(Shelf, ObjectId)>, StoreError> {
+        let repository = self.local();
+        let mut tips = Vec::new();
+        for shelf in Shelf::ALL {
+            let tip = tip(&repository, &shelf.reference())?;
+            tips.extend(tip.map(|tip| (shelf, tip)));
+        }
+        Ok(tips)
+    }
+
+    /// Finds a shelf that does not have any more what it had.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn lost_since(
+        &self,
+        before: &[(Shelf, ObjectId)],
+    ) -> Result<Option<(Shelf, ObjectId)>, StoreError> {
+        let repository = self.local();
+        for (shelf, was) in before {
+            let now = tip(&repository, &shelf.reference())?;
+            if !now.is_some_and(|now| merge::is_ancestor(&repository, *was, now)) {
+                return Ok(Some((*shelf, *was)));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the shelves that hold something which the remote lacks, as its tracking refs say, and what

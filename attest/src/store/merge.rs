@@ -9,7 +9,8 @@ use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, Shelf, StoreError, Writer, change, entries, is_short, read_blob, size, tree_of,
+    FileName, Next, Place, Shelf, StoreError, Writer, change, entries, is_short, read_blob,
+    removal::Dropped, size, tree_of,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
@@ -24,7 +25,8 @@ const ENTRIES_MAX: usize = 2_000_000;
 pub struct Merged {
     /// Bundles that were new to us, in one place or several.
     pub added: BTreeSet<FileName>,
-    /// Files that are no signed statements, or not named by their content. They were left out.
+    /// Files that are no signed statements, not named by their content, or in a place that is none of
+    /// theirs. They were left out.
     pub ignored: usize,
     /// Files that were dropped here. They were left out, too.
     pub dropped: usize,
@@ -35,7 +37,7 @@ pub(super) fn union(
     repository: &Writer,
     shelf: Shelf,
     (ours, theirs): (Option<ObjectId>, ObjectId),
-    dropped: &BTreeSet<FileName>,
+    dropped: &Dropped,
     merged: &mut Merged,
 ) -> Result<Option<Next>, StoreError> {
     if ours.is_some_and(|ours| is_ancestor(repository, theirs, ours)) {
@@ -70,7 +72,7 @@ pub(super) fn union(
     } = found;
     merged.ignored += ignored;
     let all_new = new.len();
-    new.retain(|(file, ..)| !dropped.contains(file));
+    new.retain(|(file, ..)| !dropped.files.contains(file));
     merged.dropped += all_new - new.len();
     let mut blobs: Vec<_> = new.iter().map(|(.., id)| *id).collect();
     blobs.sort_unstable();
@@ -81,11 +83,13 @@ pub(super) fn union(
     }
     let mut additions = Vec::new();
     for (file, path, id) in new {
-        if good.get(&id) == Some(&file) {
-            additions.push((path, id));
-            merged.added.insert(file);
-        } else {
-            merged.ignored += 1;
+        match good.get(&id) {
+            Some(signed) if dropped.digests.contains(&signed.digest) => merged.dropped += 1,
+            Some(signed) if signed.belongs_at(shelf, &path) => {
+                additions.push((path, id));
+                merged.added.insert(file);
+            }
+            Some(_) | None => merged.ignored += 1,
         }
     }
     let is_whole = (merged.ignored, merged.dropped) == left_out_before;
@@ -207,22 +211,50 @@ impl Found<'_> {
     }
 }
 
-/// Returns the name of each file that is to be taken: a statement that the key of its own
-/// certificate signed. What anybody may change or make up is not spread.
-fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, FileName)> {
+/// A file that may be taken: a statement that the key of its own certificate signed, and that lists no
+/// origins. What anybody may change or make up is not spread.
+struct Signed {
+    name: FileName,
+    /// `sha256:<hex>` of the payload.
+    digest: String,
+    places: Vec<Place>,
+}
+
+impl Signed {
+    fn read(content: &[u8]) -> Option<Self> {
+        let bundle = Bundle::from_json(content).ok()?;
+        let statement = bundle.signed_statement()?;
+        let payload = bundle.envelope().payload();
+        let is_public = !is_disclosed_in(payload) && !is_disclosed_in(content);
+        is_public.then(|| Self {
+            name: FileName::of(content),
+            digest: bundle.payload_digest(),
+            places: Place::of(&statement),
+        })
+    }
+
+    /// Tells whether it is named by its content, in a place that it names itself.
+    fn belongs_at(&self, shelf: Shelf, path: &str) -> bool {
+        let mut own = self.places.iter().filter(|place| place.shelf == shelf);
+        own.any(|place| place.path(&self.name) == path)
+    }
+}
+
+/// Tells whether somebody else's file may be taken: a signed statement, named by its content, in a place
+/// that it names itself.
+pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
+    Signed::read(content).is_some_and(|signed| signed.belongs_at(shelf, path))
+}
+
+/// Reads each file that may be taken.
+fn signed(repository: &gix::Repository, blobs: &[ObjectId]) -> Vec<(ObjectId, Signed)> {
     let read: Vec<_> = blobs
         .iter()
         .filter(|id| size(repository, **id).is_ok_and(is_short))
         .filter_map(|id| Some((*id, read_blob(repository, *id).ok()?)))
         .collect();
     read.into_par_iter()
-        .filter_map(|(id, content)| {
-            let bundle = Bundle::from_json(&content).ok()?;
-            bundle.signed_statement()?;
-            let payload = bundle.envelope().payload();
-            let is_public = !is_disclosed_in(payload) && !is_disclosed_in(&content);
-            is_public.then(|| (id, FileName::of(&content)))
-        })
+        .filter_map(|(id, content)| Some((id, Signed::read(&content)?)))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! Statements that travel: to and from remotes, and files.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
     thread,
@@ -75,17 +75,22 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     for activity in activities {
         kept.extend(archive.store.read(&Place::activity(&activity))?);
     }
-    let mut files = BTreeSet::new();
+    let mut files = BTreeMap::new();
     for statement in &arguments.statement {
         let is_digest = |kept: &Kept| {
             let bundle = Bundle::from_json(&kept.content);
             bundle.is_ok_and(|bundle| bundle.payload_digest() == *statement)
         };
-        let is_meant = |kept: &&Kept| kept.name.to_string() == *statement || is_digest(kept);
-        let named = kept.iter().filter(is_meant);
-        let before = files.len();
-        files.extend(named.map(|kept| kept.name.clone()));
-        if files.len() == before {
+        let mut is_any = false;
+        for kept in &kept {
+            let is_said = is_digest(kept);
+            if is_said || kept.name.to_string() == *statement {
+                is_any = true;
+                let said: &mut Option<String> = files.entry(kept.name.clone()).or_default();
+                *said = said.take().or_else(|| is_said.then(|| statement.clone()));
+            }
+        }
+        if !is_any {
             let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
             return Err(Failure::no(error).hint("`notme attest show` prints digests"));
         }
@@ -97,7 +102,7 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
         return Err(Failure::no(error).hint(hint));
     }
     archive.store.drop_files(&files, &arguments.reason, now())?;
-    for file in files {
+    for file in files.keys() {
         writeln!(io::stdout(), "{file}")?;
     }
     Ok(Exit::Yes)
@@ -147,7 +152,15 @@ fn push_to(remote: &str) -> Result<(), Failure> {
 
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
+    let before = archive.store.tips()?;
     git::fetch(remote, &Shelf::refspec(remote))?;
+    // What is here is only ever added to, by whoever is beside us.
+    if let Some((shelf, was)) = archive.store.lost_since(&before)? {
+        let reference = shelf.reference();
+        let error = format!("while `{remote}` was asked, `{reference}` lost what it had");
+        let hint = format!("`git update-ref {reference} {was}` puts it back");
+        return Err(Failure::from(error).hint(hint));
+    }
     let merged = archive.store.merge(remote, now())?;
     let mut talk = io::stderr().lock();
     if !merged.added.is_empty() {
@@ -156,7 +169,7 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     if merged.ignored > 0 {
         writeln!(
             talk,
-            "note: {} files of the remote are no signed statements, or not what their names say; left out",
+            "note: {} files of the remote are no signed statements, not what their names say, or where they do not belong; left out",
             merged.ignored
         )?;
     }
