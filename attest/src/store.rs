@@ -49,7 +49,11 @@ pub use self::{
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
-use crate::{bundle::BUNDLE_MAX, origins::is_disclosed_in, predicate::Activity};
+use crate::{
+    bundle::{BUNDLE_MAX, Bundle},
+    origins::is_disclosed_in,
+    predicate::Activity,
+};
 
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
@@ -236,6 +240,21 @@ pub struct Kept {
     /// Its bytes; none of a file over a limit, or that cannot be read, which is then not what its name
     /// says.
     pub content: Vec<u8>,
+}
+
+impl Kept {
+    /// Checks that neither what it says nor what stands beside it lists origins.
+    ///
+    /// # Errors
+    /// [`StoreError::Disclosed`].
+    pub fn check_public(&self) -> Result<(), StoreError> {
+        let bundle = Bundle::from_json(&self.content).ok();
+        let payload = bundle.as_ref().map(|bundle| bundle.envelope().payload());
+        match is_disclosed_in(&self.content) || payload.is_some_and(is_disclosed_in) {
+            true => Err(StoreError::Disclosed),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A commit, as far as statements are about it.

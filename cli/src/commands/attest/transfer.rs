@@ -12,12 +12,12 @@ use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Kept, Merged, Place, Shelf},
+    store::{FileName, Kept, Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
 
-use super::{Archive, Author, activity_of};
+use super::{Archive, Author, activity_of, bundles_in};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
@@ -209,19 +209,13 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_file(file, FILE_MAX)?;
-        // One bundle, however it is laid out, or one on each line.
-        if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
-            bundles.push(import.keepable(content)?);
-            continue;
-        }
-        for line in content.split(|byte| *byte == b'\n') {
-            if !line.trim_ascii().is_empty() {
-                bundles.push(import.keepable(line.to_vec())?);
-            }
+        for bundle in bundles_in(content) {
+            bundles.push(import.keepable(bundle)?);
         }
     }
     archive.store.write(&bundles, now())?;
-    writeln!(io::stderr(), "{} statements were kept", bundles.len())?;
+    let names: BTreeSet<_> = bundles.iter().map(|(it, _)| FileName::of(it)).collect();
+    writeln!(io::stderr(), "{} statements were kept", names.len())?;
     Ok(Exit::Yes)
 }
 
