@@ -138,6 +138,41 @@ impl ActivityFacts {
     }
 }
 
+/// What a record's place in its chain, and whose chain that is, hang on.
+const OWN: [&str; 8] = [
+    "/chain",
+    "/activity/id",
+    "/activity/segment",
+    "/activity/parent",
+    "/workload",
+    "/lifecycle",
+    "/termination",
+    "/recordedAt",
+];
+
+/// Checks that members beside ours leave those alone on which the chain hangs: one record that breaks it
+/// breaks all of it, and for good.
+///
+/// # Errors
+/// [`MakeError::Own`].
+pub fn check_beside_ours(more: &Object) -> Result<(), MakeError> {
+    let has = |pointer: &str| {
+        let mut names = pointer.split('/').skip(1);
+        let first = names.next().and_then(|name| more.get(name));
+        first.is_some_and(|value| match names.next() {
+            // What is no object would take the place of all of it.
+            Some(name) => value.as_object().is_none_or(|it| it.contains_key(name)),
+            None => true,
+        })
+    };
+    match OWN.into_iter().find(|pointer| has(pointer)) {
+        Some(own) => Err(MakeError::Own(
+            own.trim_start_matches('/').replace('/', "."),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Makes the statement of a record.
 ///
 /// # Errors
@@ -147,6 +182,7 @@ pub fn activity(
     chain: Record,
     commits: &[CommitSubject],
 ) -> Result<Statement, MakeError> {
+    check_beside_ours(&facts.more)?;
     let unknown = |fact: Option<String>| fact.unwrap_or_else(|| UNKNOWN.to_owned());
     let ends = chain.count.is_some();
     let record = Activity {
@@ -318,6 +354,9 @@ pub fn merge(object: &mut Object, more: Object) {
 /// What would have been stated is none of ours to state.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
+    /// A member that is none of the user's.
+    #[error("`{0}` of a record is not to be set: its chain hangs on it")]
+    Own(String),
     /// The statement.
     #[error(transparent)]
     Statement(#[from] StatementError),

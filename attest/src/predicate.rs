@@ -79,10 +79,10 @@ impl Predicate {
     /// Returns the one word for what is said.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Dispatch(it) if it.failed() => "dispatch-failure",
+            Self::Dispatch(_) if self.fails() => "dispatch-failure",
             Self::Dispatch(_) => "dispatch",
             Self::Handoff(_) => "handoff",
-            Self::Activity(it) if it.outcome == Outcome::Failed => "activity-failure",
+            Self::Activity(_) if self.fails() => "activity-failure",
             Self::Activity(_) => "activity",
             Self::Acceptance(it) => match it.decision {
                 Decision::Accepted => "acceptance",
@@ -112,6 +112,20 @@ impl Predicate {
             Self::Summary(it) => Some(it.verification_result),
             Self::Handoff(_) | Self::Activity(_) | Self::Acceptance(_) | Self::Receive(_) => None,
         }
+    }
+
+    /// Returns how the work came out, by all that it says: what failed its verification did not succeed.
+    pub fn stated_outcome(&self) -> Option<Outcome> {
+        match self.fails() {
+            true => Some(Outcome::Failed),
+            false => self.outcome(),
+        }
+    }
+
+    /// Tells whether it says that what it tells of failed.
+    pub fn fails(&self) -> bool {
+        self.outcome() == Some(Outcome::Failed)
+            || self.verification() == Some(VerificationResult::Failed)
     }
 
     /// Returns when it was stated, as it says itself.

@@ -37,6 +37,7 @@ use notme_core::{
     json::Object,
     key::sha256,
     object::{self, HashKind, ObjectKind},
+    statement::Statement,
     time::UnixTime,
 };
 
@@ -44,11 +45,15 @@ use notme_verifier::Repository;
 
 use self::writer::Writer;
 pub use self::{
-    merge::Merged,
-    removal::{Found, Unlike},
+    merge::{Merged, may_be_taken},
+    removal::{Files, Found, Unlike},
     tip::Noted,
 };
-use crate::{bundle::BUNDLE_MAX, origins::is_disclosed_in, predicate::Activity};
+use crate::{
+    bundle::{BUNDLE_MAX, Bundle},
+    origins::is_disclosed_in,
+    predicate::Activity,
+};
 
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
@@ -152,6 +157,20 @@ impl Place {
         }
     }
 
+    /// Returns every place that a statement belongs to: those of its commits, of their trees and of its
+    /// activity, as it names them itself.
+    pub fn of(statement: &Statement) -> Vec<Self> {
+        let mut places: Vec<_> = statement.digests("gitCommit").map(Self::commit).collect();
+        let commits = statement.subjects().iter();
+        // Only what names the tree speaks of another commit that has it.
+        let commits = commits.filter(|it| it.digest.contains_key("gitCommit"));
+        places.extend(commits.filter_map(|it| Some(Self::tree(it.digest.get("gitTree")?))));
+        let activity = statement.predicate().get("activity");
+        let activity = activity.and_then(|it| it.get("id")?.as_str());
+        places.extend(activity.map(Self::activity));
+        places
+    }
+
     fn directory(&self) -> String {
         let (head, rest) = self.name.split_at_checked(2).unwrap_or((&self.name, ""));
         format!("{head}/{rest}")
@@ -221,6 +240,21 @@ pub struct Kept {
     /// Its bytes; none of a file over a limit, or that cannot be read, which is then not what its name
     /// says.
     pub content: Vec<u8>,
+}
+
+impl Kept {
+    /// Checks that neither what it says nor what stands beside it lists origins.
+    ///
+    /// # Errors
+    /// [`StoreError::Disclosed`].
+    pub fn check_public(&self) -> Result<(), StoreError> {
+        let bundle = Bundle::from_json(&self.content).ok();
+        let payload = bundle.as_ref().map(|bundle| bundle.envelope().payload());
+        match is_disclosed_in(&self.content) || payload.is_some_and(is_disclosed_in) {
+            true => Err(StoreError::Disclosed),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A commit, as far as statements are about it.
@@ -599,6 +633,38 @@ impl Store {
             merge::union(repository, shelf, (ours, theirs), &dropped, &mut merged)
         })?;
         Ok(merged)
+    }
+
+    /// Returns what the shelves name now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn tips(&self) -> Result<Vec<(Shelf, ObjectId)>, StoreError> {
+        let repository = self.local();
+        let mut tips = Vec::new();
+        for shelf in Shelf::ALL {
+            let tip = tip(&repository, &shelf.reference())?;
+            tips.extend(tip.map(|tip| (shelf, tip)));
+        }
+        Ok(tips)
+    }
+
+    /// Finds a shelf that does not have any more what it had.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read.
+    pub fn lost_since(
+        &self,
+        before: &[(Shelf, ObjectId)],
+    ) -> Result<Option<(Shelf, ObjectId)>, StoreError> {
+        let repository = self.local();
+        for (shelf, was) in before {
+            let now = tip(&repository, &shelf.reference())?;
+            if !now.is_some_and(|now| merge::is_ancestor(&repository, *was, now)) {
+                return Ok(Some((*shelf, *was)));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the shelves that hold something which the remote lacks, as its tracking refs say, and what

@@ -5,7 +5,7 @@
 //! the predicate, what it rests on, its chain. Then the level is derived.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -96,6 +96,10 @@ pub struct Attested {
     pub outcome: Option<Outcome>,
     /// What came of a verification.
     pub result: Option<VerificationResult>,
+    /// Whether it tells of a failure, or rests on what its own signer says failed.
+    pub fails: bool,
+    /// Whether it is kept with a commit that it does not speak of, wherever that comes from.
+    is_misplaced: bool,
     /// What it rests on.
     footing: Footing,
 }
@@ -103,12 +107,22 @@ pub struct Attested {
 /// What a statement rests on.
 #[derive(Clone, Debug)]
 enum Footing {
-    /// All of it is there, and accepted: so many, one on the other.
-    Firm(usize),
+    /// All of it is there, and accepted.
+    Firm(Firm),
     /// Not all of it.
     Missing(String),
     /// More than [`EVIDENCE_DEPTH_MAX`], one on the other.
     TooDeep,
+}
+
+/// What a statement rests on, all of which is there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Firm {
+    /// How many, one on the other.
+    height: usize,
+    /// Of a statement that is cited: whether it fails. Of what others cite: whether something fails
+    /// that the same signer stated.
+    fails: bool,
 }
 
 impl Footing {
@@ -165,8 +179,14 @@ impl Who {
     }
 }
 
-/// A chain, or why it is none.
-type Judged = Result<Chain, (Code, String)>;
+/// The records of one chain.
+#[derive(Debug)]
+struct Judged {
+    /// Their order, or why they have none.
+    chain: Result<Chain, (Code, String)>,
+    /// Those that cover a commit.
+    covering: HashMap<String, Vec<Arc<Examined>>>,
+}
 
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
@@ -237,9 +257,9 @@ pub struct Attestations<'j> {
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
     levels: Mutex<HashMap<Whose, Derived>>,
-    /// On how many others what others rest on rests itself, if it is accepted; by its file and the
-    /// commit that it is about.
-    cited: Mutex<HashMap<(BundleId, String), Option<usize>>>,
+    /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
+    /// is about.
+    cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -279,10 +299,18 @@ impl<'j> Attestations<'j> {
         while let Some((name, by)) = names.get(next).cloned() {
             next += 1;
             let named = self.other(&name, commit)?;
-            for examined in self.kept(Place::commit(&name))?.all.iter().map(Arc::clone) {
-                // Only what the same signer stated: nobody moves what others said.
-                let is_carried = by.as_ref().is_none_or(|by| examined.is_carried_by(by));
-                if !is_carried || !seen.insert(examined.id.clone()) {
+            // Only what the same signer stated: nobody moves what others said.
+            let is_carried = |it: &Arc<Examined>| by.as_ref().is_none_or(|by| it.is_carried_by(by));
+            let kept = self.kept(Place::commit(&name))?;
+            let mut here: Vec<_> = kept
+                .all
+                .iter()
+                .filter(|it| is_carried(it))
+                .cloned()
+                .collect();
+            self.complete(&mut here, &name)?;
+            for examined in here {
+                if !seen.insert(examined.id.clone()) {
                     continue;
                 }
                 let found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
@@ -301,17 +329,13 @@ impl<'j> Attestations<'j> {
                 all.push(found);
             }
         }
-        let same_tree = self.kept(Place::tree(&facts.tree))?;
-        let others = same_tree.all.iter();
-        let others = others.filter(|it| !seen.contains(&it.id));
-        let others: Vec<_> = others.map(Arc::clone).collect();
-        let is_taken_over = !others.is_empty() && !self.changes_nothing(&facts)?;
-        for examined in others.into_iter().filter(|_| is_taken_over) {
-            let (name, named) = self.twin(&examined, &facts.tree, commit)?;
-            if name.is_empty() {
-                // It does not speak of that tree, whoever put it there.
-                continue;
-            }
+        let twins = self.of_tree(&facts, commit, &mut seen)?;
+        for Twin {
+            examined,
+            name,
+            named,
+        } in twins
+        {
             let is_here = name == commit || named.is_some();
             let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
             if !is_here && found.attested.verdict == Verdict::Accepted {
@@ -321,13 +345,67 @@ impl<'j> Attestations<'j> {
             all.push(found);
         }
         if all.iter().any(|found| !found.trailers.is_empty()) {
-            let claims = self.claims(all.iter().map(|found| &found.examined))?;
+            let claims = self.claims(&all)?;
             bind(&mut all, &claims, Code::ChainTrailer);
         }
         hand_down(&mut all);
         let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
         tell_once(&mut all);
         Ok(all)
+    }
+
+    /// Finds what is stated about other commits of the same tree and was not found before, each with
+    /// the commit that it speaks of.
+    fn of_tree(
+        &self,
+        facts: &CommitFacts,
+        commit: &str,
+        seen: &mut HashSet<BundleId>,
+    ) -> Result<Vec<Twin>, StoreError> {
+        let same_tree = self.kept(Place::tree(&facts.tree))?;
+        let is_new = same_tree.all.iter().any(|it| !seen.contains(&it.id));
+        if !is_new || self.changes_nothing(facts)? {
+            return Ok(Vec::new());
+        }
+        let mut by_name: BTreeMap<String, (Option<CommitFacts>, Vec<_>)> = BTreeMap::new();
+        for examined in &same_tree.all {
+            let (name, named) = self.twin(examined, &facts.tree, commit)?;
+            // What does not speak of that tree is nothing here, whoever put it there.
+            if !name.is_empty() {
+                let (_, all) = by_name.entry(name).or_insert((named, Vec::new()));
+                all.push(Arc::clone(examined));
+            }
+        }
+        let mut found = Vec::new();
+        for (name, (named, mut all)) in by_name {
+            self.complete(&mut all, &name)?;
+            self.complete(&mut all, commit)?;
+            for examined in all {
+                if seen.insert(examined.id.clone()) {
+                    let is_own = examined.names(commit);
+                    let name = if is_own { commit } else { &name };
+                    let named = named.clone().filter(|_| !is_own);
+                    let name = name.to_owned();
+                    found.push(Twin {
+                        examined,
+                        name,
+                        named,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds what the chains of some records say of a commit besides: who takes a record away from the
+    /// commit, and leaves it in its chain, takes nothing away.
+    fn complete(&self, all: &mut Vec<Arc<Examined>>, commit: &str) -> Result<(), StoreError> {
+        let chains: HashSet<_> = all.iter().filter_map(|it| it.whose()).collect();
+        for whose in chains {
+            let judged = self.chain(&whose)?;
+            all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
+        }
+        Ok(())
     }
 
     /// Reads a commit; one that is missing or malformed is none.
@@ -402,6 +480,7 @@ impl<'j> Attestations<'j> {
             depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
+        attested.is_misplaced = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
         }
@@ -413,19 +492,21 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds the chains that statements are records of, and which records those are.
-    fn claims<'a>(
-        &self,
-        all: impl Iterator<Item = &'a Arc<Examined>>,
-    ) -> Result<Vec<Claim>, StoreError> {
+    fn claims(&self, all: &[Found]) -> Result<Vec<Claim>, StoreError> {
         let mut claims = Vec::new();
-        for examined in all {
-            if let (Some(whose), Some(digest)) = (examined.whose(), &examined.digest) {
-                let chain = self.chain(&whose)?;
-                if let Ok(whole) = chain.as_ref()
-                    && let Some(sequence) = whole.sequence(digest)
-                {
-                    claims.push((chain, sequence));
-                }
+        for Found {
+            examined, attested, ..
+        } in all
+        {
+            // What is not about the commit, or does not hold, says nothing of it. Whether the chain goes
+            // on after it is another question.
+            let holds = matches!(
+                attested.verdict,
+                Verdict::Accepted | Verdict::Undecided(Code::ChainTailMissing)
+            );
+            let place = attested.place.as_ref().filter(|_| holds);
+            if let (Some(whose), Some(place)) = (examined.whose(), place) {
+                claims.push((self.chain(&whose)?, place.sequence));
             }
         }
         Ok(claims)
@@ -495,7 +576,10 @@ impl<'j> Attestations<'j> {
                     vec![here.find(Arc::clone(&examined), name, (name, &facts), None)?];
                 if !facts.trailers.is_empty() {
                     let kept = here.kept(Place::commit(name))?;
-                    let claims = here.claims(kept.all.iter())?;
+                    let beside = kept.all.iter();
+                    let beside =
+                        beside.map(|it| here.find(Arc::clone(it), name, (name, &facts), None));
+                    let claims = here.claims(&beside.collect::<Result<Vec<_>, _>>()?)?;
                     bind(&mut found, &claims, Code::EvidenceMissing);
                 }
                 all.extend(found.into_iter().map(|it| it.attested));
@@ -520,7 +604,7 @@ impl<'j> Attestations<'j> {
         Ok(attested)
     }
 
-    /// Finds a chain. The inner error is the chain's.
+    /// Finds a chain.
     fn chain(&self, whose: &Whose) -> Result<Arc<Judged>, StoreError> {
         if let Some(known) = lock(&self.chains).get(whose) {
             return Ok(Arc::clone(known));
@@ -528,6 +612,7 @@ impl<'j> Attestations<'j> {
         let mut links = Vec::new();
         let (mut bases, mut ties) = (Vec::new(), Vec::new());
         let mut successions = HashMap::new();
+        let mut covering: HashMap<_, Vec<_>> = HashMap::new();
         let kept = self.kept(Place::activity(&whose.activity))?;
         for record in &kept.all {
             // Others' records under the same id are others' chains.
@@ -541,6 +626,10 @@ impl<'j> Attestations<'j> {
                 bases.extend(&it.chain.base);
                 ties.extend(&it.chain.commits);
                 successions.extend(it.succeeds.iter().map(|it| (&it.from, &it.to)));
+                for commit in &it.chain.commits {
+                    let records = covering.entry(commit.clone()).or_default();
+                    records.push(Arc::clone(record));
+                }
             }
         }
         let mut chain = Chain::of(&links).map_err(|error| (error.code(), error.to_string()));
@@ -571,9 +660,9 @@ impl<'j> Attestations<'j> {
             };
             chain = Err((Code::ChainElsewhere, detail.to_owned()));
         }
-        let chain = Arc::new(chain);
-        lock(&self.chains).insert(whose.clone(), Arc::clone(&chain));
-        Ok(chain)
+        let judged = Arc::new(Judged { chain, covering });
+        lock(&self.chains).insert(whose.clone(), Arc::clone(&judged));
+        Ok(judged)
     }
 
     /// Finds where the chain of an activity ends, as an identity signed it. Where nothing came since
@@ -604,8 +693,8 @@ impl<'j> Attestations<'j> {
             let detail = "there is no record of it here".to_owned();
             return Ok(Err((Code::ChainPrefixMissing, detail)));
         };
-        let chain = self.chain(&whose)?;
-        Ok(match &*chain {
+        let judged = self.chain(&whose)?;
+        Ok(match &judged.chain {
             Ok(chain) => {
                 let mut tips = records.into_iter().map(|(_, tip)| tip);
                 let last = tips.find(|tip| tip.digest == chain.head());
@@ -680,8 +769,7 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::StatementMalformed, String::new())));
         };
         // What is cited may be a record that covers no commit.
-        let is_about = about.depth > 0 && about.name.is_empty()
-            || statement.speaks_of("gitCommit", about.name);
+        let is_about = about.depth > 0 && about.name.is_empty() || examined.names(about.name);
         if !is_about {
             return Ok(Some((
                 Code::SubjectMismatch,
@@ -749,8 +837,8 @@ impl<'j> Attestations<'j> {
         let Some(whose) = examined.whose() else {
             return Ok(Some((Code::AgentMismatch, String::new())));
         };
-        let chain = self.chain(&whose)?;
-        let chain = match chain.as_ref() {
+        let judged = self.chain(&whose)?;
+        let chain = match &judged.chain {
             Ok(chain) => chain,
             Err((code, detail)) => return Ok(Some((*code, detail.clone()))),
         };
@@ -774,9 +862,11 @@ impl<'j> Attestations<'j> {
         }
         let commits = activity.chain.commits.iter().map(String::as_str);
         let places = (commits, Some(&**id));
-        attested.footing = self.footing(&activity.evidence, places, about.depth)?;
-        if let Some(missing) = attested.footing.refusal() {
-            return Ok(Some(missing));
+        let by = Some(&whose.by);
+        attested.footing = self.footing(&activity.evidence, by, places, about.depth)?;
+        match attested.footing {
+            Footing::Firm(firm) => attested.fails |= firm.fails,
+            Footing::Missing(_) | Footing::TooDeep => return Ok(attested.footing.refusal()),
         }
         if about.depth > 0 {
             return Ok(None);
@@ -807,7 +897,7 @@ impl<'j> Attestations<'j> {
         let mut derived = derive(&records);
         for record in records {
             let commits = record.chain.commits.iter().map(String::as_str);
-            let footing = self.footing(&record.evidence, (commits, Some(id)), 0)?;
+            let footing = self.footing(&record.evidence, None, (commits, Some(id)), 0)?;
             if footing.refusal().is_some() {
                 derived = Derived::UNFOUNDED;
             }
@@ -817,10 +907,12 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds what a statement rests on: each of it here, of its type and accepted, and so on with
-    /// what that rests on. Whether its chain is closed yet is not asked.
+    /// what that rests on. Whether its chain is closed yet is not asked. What somebody is given `by`
+    /// stated themselves, and failed, is told.
     fn footing<'a>(
         &self,
         evidence: &[Evidence],
+        by: Option<&Who>,
         (commits, activity): (impl Iterator<Item = &'a str>, Option<&str>),
         depth: usize,
     ) -> Result<Footing, StoreError> {
@@ -831,7 +923,7 @@ impl<'j> Attestations<'j> {
         if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
             return Ok(Footing::TooDeep);
         }
-        let mut height = 0;
+        let mut firm = Firm::default();
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
         let activity = activity.map(|id| (Shelf::Activities, id));
@@ -869,7 +961,9 @@ impl<'j> Attestations<'j> {
                     };
                     match self.cited(found, &about)? {
                         Footing::Firm(below) => {
-                            height = height.max(below + 1);
+                            firm.height = firm.height.max(below.height + 1);
+                            firm.fails |=
+                                below.fails && by.is_some() && found.judged().as_ref() == by;
                             wanted.remove(&(digest, predicate_type));
                         }
                         Footing::Missing(_) => {}
@@ -880,7 +974,7 @@ impl<'j> Attestations<'j> {
         }
         Ok(match wanted.first() {
             Some((digest, _)) => Footing::Missing((*digest).to_owned()),
-            None => Footing::Firm(height),
+            None => Footing::Firm(firm),
         })
     }
 
@@ -895,7 +989,10 @@ impl<'j> Attestations<'j> {
                 let below = match judged.footing {
                     // From elsewhere it may not be.
                     Footing::TooDeep => return Ok(Footing::TooDeep),
-                    Footing::Firm(below) if judged.verdict == Verdict::Accepted => Some(below),
+                    Footing::Firm(below) if judged.verdict == Verdict::Accepted => Some(Firm {
+                        fails: judged.fails,
+                        ..below
+                    }),
                     Footing::Firm(_) | Footing::Missing(_) => None,
                 };
                 lock(&self.cited).insert(key, below);
@@ -903,7 +1000,7 @@ impl<'j> Attestations<'j> {
             }
         };
         Ok(match below {
-            Some(below) if about.depth + below > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
+            Some(below) if about.depth + below.height > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
             Some(below) => Footing::Firm(below),
             None => Footing::Missing(String::new()),
         })
@@ -942,6 +1039,9 @@ impl<'j> Attestations<'j> {
                 return Ok(Some((Code::AcceptanceSelf, detail)));
             }
             let named = self.kept(Place::commit(commit))?;
+            let named = named.all.iter().filter(|it| it.names(commit));
+            let mut named: Vec<_> = named.cloned().collect();
+            self.complete(&mut named, commit)?;
             let same_tree = match self.changes_nothing(facts)? {
                 true => Arc::default(),
                 false => self.kept(Place::tree(&facts.tree))?,
@@ -951,7 +1051,7 @@ impl<'j> Attestations<'j> {
                 let (twin, _) = self.twin(other, &facts.tree, commit)?;
                 taken_over.extend((!twin.is_empty()).then_some(other));
             }
-            for other in named.all.iter().chain(taken_over) {
+            for other in named.iter().chain(taken_over) {
                 // To verify is no work on the commit, either.
                 let counts = !other.is_answer() && other.judged().is_some();
                 if counts && other.judgement.as_ref().is_some_and(is_same) {
@@ -961,7 +1061,7 @@ impl<'j> Attestations<'j> {
             }
         }
         let places = (statement.digests("gitCommit"), None);
-        attested.footing = self.footing(&acceptance.evidence, places, about.depth)?;
+        attested.footing = self.footing(&acceptance.evidence, None, places, about.depth)?;
         Ok(attested.footing.refusal())
     }
 }
@@ -973,17 +1073,15 @@ impl Statements for Attestations<'_> {
         if let Some(unread) = all.iter().find(|it| it.digest.is_none()) {
             return Err(format!("statement `{}` cannot be read", unread.file));
         }
-        let rejects = |it: &Attested| it.verdict.code() == Some(Code::AcceptanceRejected);
         // What was said of another commit is not said of this one: its place in history differs.
         // But for rejections, which are of what is in it.
         let counts = |it: &Attested| {
-            rejects(it) || it.verdict == Verdict::Accepted && it.attested_as.is_none()
+            it.rejects() || it.verdict == Verdict::Accepted && it.attested_as.is_none()
         };
         let stated = all.into_iter().filter(counts).filter_map(|it| {
             Some(Stated {
-                rejects: rejects(&it),
-                fails: it.outcome == Some(Outcome::Failed)
-                    || it.result == Some(VerificationResult::Failed),
+                rejects: it.rejects(),
+                fails: it.fails,
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
                 accepts: it.accepts,
@@ -1001,6 +1099,15 @@ struct Found {
     attested: Attested,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
     trailers: Vec<String>,
+}
+
+/// A statement that was found by a tree.
+struct Twin {
+    examined: Arc<Examined>,
+    /// The commit that it speaks of.
+    name: String,
+    /// That commit, when it is another than the one asked about, and here.
+    named: Option<CommitFacts>,
 }
 
 /// What a statement is judged about.
@@ -1079,6 +1186,12 @@ impl Examined {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
         Who::of(judgement).filter(|_| is_accepted)
+    }
+
+    /// Tells whether a commit is among those that it speaks of.
+    fn names(&self, commit: &str) -> bool {
+        let statement = self.statement.as_ref();
+        statement.is_some_and(|it| it.speaks_of("gitCommit", commit))
     }
 
     /// Tells whether it answers to the work on a commit, and is none.
@@ -1171,7 +1284,9 @@ impl Attested {
             termination: activity.and_then(|it| it.termination),
             outcome: predicate.and_then(Predicate::outcome),
             result: predicate.and_then(Predicate::verification),
-            footing: Footing::Firm(0),
+            fails: predicate.is_some_and(Predicate::fails),
+            is_misplaced: false,
+            footing: Footing::Firm(Firm::default()),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
             attested.refuse(*code, detail.clone());
@@ -1185,6 +1300,11 @@ impl Attested {
         if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {
             self.verdict = Verdict::of(Code::EvidenceMissing);
         }
+    }
+
+    /// Tells whether somebody trusted states that the commit is not accepted.
+    fn rejects(&self) -> bool {
+        self.verdict.code() == Some(Code::AcceptanceRejected)
     }
 
     fn refuse(&mut self, code: Code, detail: String) {
@@ -1261,8 +1381,8 @@ fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(
 /// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been.
 fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
     let is_claimed = |head: &str| {
-        claims.iter().any(|(chain, sequence)| {
-            let chain = chain.as_ref().as_ref().ok();
+        claims.iter().any(|(judged, sequence)| {
+            let chain = judged.chain.as_ref().ok();
             let at = chain.and_then(|chain| chain.named(head));
             at.is_some_and(|at| at < *sequence)
         })
@@ -1276,8 +1396,8 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
     }
 }
 
-/// Gives what an accepted record cites its level, if its signer stated that too: it is part of what
-/// the level was derived from.
+/// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:
+/// it is part of what the level was derived from.
 fn hand_down(all: &mut [Found]) {
     let mut levels = HashMap::new();
     for Found {
@@ -1291,6 +1411,7 @@ fn hand_down(all: &mut [Found]) {
                 Some(evidence.digest.clone()),
                 Some(evidence.predicate_type.clone()),
                 examined.judged(),
+                attested.attested_as.clone(),
             );
             levels.insert(cited, attested.derived);
         }
@@ -1303,6 +1424,7 @@ fn hand_down(all: &mut [Found]) {
             attested.digest.clone(),
             attested.predicate_type.clone(),
             examined.judged(),
+            attested.attested_as.clone(),
         );
         if let (Verdict::Accepted, None, Some(derived)) =
             (attested.verdict, attested.derived.level, levels.get(&cited))
@@ -1313,7 +1435,8 @@ fn hand_down(all: &mut [Found]) {
 }
 
 /// Leaves one of several copies of a statement by somebody known, which differ in how they are carried
-/// only: one that is accepted, and the one whose time rests on most.
+/// only: one that rejects, else one that is accepted, and the one whose time rests on most. Anybody can
+/// make another copy, so that none takes a rejection back.
 fn tell_once(all: &mut Vec<Attested>) {
     let same = |it: &Attested| {
         let by = it.by.as_ref()?;
@@ -1324,7 +1447,10 @@ fn tell_once(all: &mut Vec<Attested>) {
         );
         Some((of, it.attested_as.clone()))
     };
-    let worth = |it: &Attested| (it.verdict == Verdict::Accepted, it.time_basis);
+    let worth = |it: &Attested| {
+        let is_accepted = it.verdict == Verdict::Accepted;
+        (it.rejects(), is_accepted, it.time_basis)
+    };
     let mut best: HashMap<_, usize> = HashMap::new();
     for (number, it) in all.iter().enumerate() {
         if let Some(same) = same(it) {
@@ -1346,17 +1472,18 @@ fn tell_once(all: &mut Vec<Attested>) {
 
 /// Returns the statements that count for a commit: its own, and where it has none, those that it
 /// took over. That somebody rejected its tree counts anyhow. What strangers state never does, as
-/// anybody can make a key, and a statement with it; that a repository received it says nothing
-/// about the work on it.
+/// anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
+/// not speak of. That a repository received it says nothing about the work on it.
 pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
     let counts = |it: &&Attested| {
         it.verdict.code() != Some(Code::SignerUntrusted)
             && it.predicate_type.as_deref() != Some(RECEIVE)
+            && !it.is_misplaced
     };
     let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
     all.iter().filter(counts).filter(move |it| {
         let is_own = it.attested_as.is_none();
-        is_own || !has_own || it.verdict.code() == Some(Code::AcceptanceRejected)
+        is_own || !has_own || it.rejects()
     })
 }
 

@@ -558,7 +558,8 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     Ok(url.host().map(named))
 }
 
-/// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along.
+/// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along, and what the
+/// repository says of the remote moves no other ref.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
@@ -573,6 +574,8 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
         "--no-filter",
         "--no-tags",
         "--no-write-fetch-head",
+        "--refmap=",
+        "--no-recurse-submodules",
         // What the remote does not have any more is not taken for what it has.
         "--prune",
     ];
@@ -580,14 +583,23 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
     success("fetch", output).map(drop)
 }
 
+/// How attestations are pushed: all, or none, and nothing in their place.
+const PUSH: [&str; 5] = [
+    "push",
+    "--quiet",
+    "--atomic",
+    // No hook has anything to say to them, and ours would push them.
+    "--no-verify",
+    "--recurse-submodules=no",
+];
+
 /// Pushes attestations, without force: all, or none.
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), GitError> {
-    // No hook has anything to say to them, and ours would push them.
-    let options = ["push", "--quiet", "--atomic", "--no-verify", "--", remote];
-    let mut arguments: Vec<_> = options.map(str::to_owned).into();
+    let mut arguments: Vec<_> = PUSH.map(str::to_owned).into();
+    arguments.extend(["--".to_owned(), remote.to_owned()]);
     let refspec = |(shelf, id): &(Shelf, ObjectId)| format!("{id}:{}", shelf.reference());
     arguments.extend(shelves.iter().map(refspec));
     success("push", run(arguments)?).map(drop)
@@ -599,9 +611,7 @@ pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), Gi
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitError> {
-    let mut arguments: Vec<_> = ["push", "--quiet", "--atomic", "--no-verify"]
-        .map(str::to_owned)
-        .into();
+    let mut arguments: Vec<_> = PUSH.map(str::to_owned).into();
     for Unlike { shelf, theirs, .. } in unlike {
         let seen = theirs.map_or_else(String::new, |theirs| theirs.to_string());
         arguments.push(format!("--force-with-lease={}:{seen}", shelf.reference()));

@@ -2,12 +2,17 @@
 
 use std::fmt::Write as _;
 
+use notme_attest::{
+    bundle::BUNDLE_MAX,
+    store::{Shelf, may_be_taken},
+};
 use notme_core::{
     glob::Glob,
     object::{ObjectKind, Payload, classify},
 };
 use notme_verifier::{
     Outcome, Repository, Verdict,
+    refusal::Refusal,
     repository::{ObjectId, RepositoryError, Selection},
 };
 
@@ -136,15 +141,18 @@ impl Rules {
         if !is_kept && !self.protected.iter().any(|glob| glob.matches(name)) {
             return Ok(());
         }
+        let Some(new) = update.new else {
+            return match update.old {
+                Some(_) => Err(PushError::Deletion(name.clone())),
+                None => Ok(()),
+            };
+        };
+        if is_kept {
+            return check_kept(repository, name, (update.old, new));
+        }
         let Some(old) = update.old else {
             return Ok(());
         };
-        let Some(new) = update.new else {
-            return Err(PushError::Deletion(name.clone()));
-        };
-        if is_kept {
-            return check_kept(repository, name, (old, new));
-        }
         if name.starts_with("refs/tags/") {
             return match old == new {
                 true => Ok(()),
@@ -211,19 +219,33 @@ fn check_forward(
 }
 
 /// Checks that attestations are only added to: that a ref goes on from where it was is not enough,
-/// since a commit on top may hold less.
+/// since a commit on top may hold less. What is added has to be what others would take: nobody here
+/// could take it out again, and all who push are stopped by what they do not take.
 fn check_kept(
     repository: &Repository,
     name: &str,
-    (old, new): (ObjectId, ObjectId),
+    (old, new): (Option<ObjectId>, ObjectId),
 ) -> Result<(), PushError> {
-    check_forward(repository, name, (old, new))?;
-    let lost = repository.lost(old, new).map_err(|refusal| {
+    let unreadable = |refusal: Refusal| {
         PushError::Unreadable(name.to_owned(), refusal.detail.unwrap_or_default())
-    });
-    match lost? {
+    };
+    if let Some(old) = old {
+        check_forward(repository, name, (old, new))?;
+        if let Some(path) = repository.lost(old, new).map_err(unreadable)? {
+            return Err(PushError::Lost(name.to_owned(), path));
+        }
+    }
+    let mut shelves = Shelf::ALL.into_iter();
+    let Some(shelf) = shelves.find(|shelf| shelf.reference() == name) else {
+        return Ok(());
+    };
+    let is_fit = |path: &str, content: Option<&[u8]>| {
+        content.is_some_and(|content| may_be_taken(shelf, path, content))
+    };
+    let unfit = repository.unfit((old, new), BUNDLE_MAX, is_fit);
+    match unfit.map_err(unreadable)? {
         None => Ok(()),
-        Some(path) => Err(PushError::Lost(name.to_owned(), path)),
+        Some(path) => Err(PushError::Unfit(name.to_owned(), path)),
     }
 }
 
@@ -274,6 +296,11 @@ pub enum PushError {
     /// Statements would be taken away or altered.
     #[error("`{0}` is only added to; what is pushed lacks or alters `{1}`: `notme attest fetch`")]
     Lost(String, String),
+    /// A file that nobody would take.
+    #[error(
+        "`{1}` of what is pushed to `{0}` is no signed statement, or not where it belongs: drop it"
+    )]
+    Unfit(String, String),
     /// Statements cannot be read.
     #[error("what is pushed to `{0}` cannot be compared with what is there: {1}")]
     Unreadable(String, Box<str>),
@@ -302,7 +329,7 @@ impl PushError {
             Self::Deletion(_) => "ref-deletion",
             Self::Rewind(_) => "ref-rewind",
             Self::Lost(..) => "attestation-lost",
-            Self::Unreadable(..) => "attestation-unreadable",
+            Self::Unfit(..) | Self::Unreadable(..) => "attestation-unreadable",
             Self::Tag(_) => "tag-moved",
             Self::Renamed(_) => "tag-renamed",
             Self::Symbolic(_) => "ref-symbolic",
@@ -359,6 +386,10 @@ mod tests {
         let check = |old, new| code(&none, &scratch, commits, old, new);
         assert_eq!(check(&two, &one), "ref-rewind");
         assert_eq!(check(&two, ZERO), "ref-deletion");
+        // They hold no statements.
+        assert_eq!(check(&one, &two), "attestation-unreadable");
+        assert_eq!(check(ZERO, &two), "attestation-unreadable");
+        let check = |old, new| code(&none, &scratch, "refs/attestations/others", old, new);
         assert_eq!(check(&one, &two), "allowed");
     }
 

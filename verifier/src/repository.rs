@@ -501,7 +501,32 @@ impl Repository {
     /// [`Refusal`] when that cannot be told.
     pub fn lost(&self, before: ObjectId, after: ObjectId) -> Result<Option<String>, Refusal> {
         let trees = self.trees();
-        trees.lost(trees.of_commit(before)?, trees.of_commit(after)?)
+        let (before, after) = (trees.of_commit(before)?, trees.of_commit(after)?);
+        let lost = trees.beyond(before, Some(after))?;
+        Ok(lost.into_iter().next().map(|(path, _)| path))
+    }
+
+    /// Finds a file that the tree of one commit has, and that of another does not have there or not the
+    /// same, and that fails a test of its path and its content. What is no file, or longer than `at_most`
+    /// bytes, has no content.
+    ///
+    /// # Errors
+    /// [`Refusal`] when that cannot be told.
+    pub fn unfit(
+        &self,
+        (before, after): (Option<ObjectId>, ObjectId),
+        at_most: usize,
+        is_fit: impl Fn(&str, Option<&[u8]>) -> bool,
+    ) -> Result<Option<String>, Refusal> {
+        let trees = self.trees();
+        let before = before.map(|before| trees.of_commit(before)).transpose()?;
+        for (path, entry) in trees.beyond(trees.of_commit(after)?, before)? {
+            let content = trees.file(entry, at_most)?;
+            if !is_fit(&path, content.as_deref()) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads one commit or tag, for a closer look.

@@ -264,12 +264,6 @@ impl Dispatch {
         }
     }
 
-    /// Tells whether it says that it failed, in either way.
-    pub(super) fn failed(&self) -> bool {
-        self.outcome() == Some(Outcome::Failed)
-            || self.verification() == Some(VerificationResult::Failed)
-    }
-
     pub(super) fn origins_hash(&self) -> Option<&str> {
         self.run_details.as_ref()?.more.get("originsHash")?.as_str()
     }

@@ -9,8 +9,8 @@ use gix::ObjectId;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, Shelf, StoreError, Writer, change, entries, is_short, read_blob, size,
-    tree_if_commit, tree_of,
+    FileName, Next, Place, Shelf, StoreError, Writer, change, entries, is_short, read_blob,
+    removal::Dropped, size, tree_if_commit, tree_of,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
@@ -25,7 +25,8 @@ const ENTRIES_MAX: usize = 2_000_000;
 pub struct Merged {
     /// Bundles that were new to us, in one place or several.
     pub added: BTreeSet<FileName>,
-    /// Files that are no signed statements, or not named by their content. They were left out.
+    /// Files that are no signed statements, not named by their content, or in a place that is none of
+    /// theirs. They were left out.
     pub ignored: usize,
     /// Files that were dropped here. They were left out, too.
     pub dropped: usize,
@@ -38,7 +39,7 @@ pub(super) fn union(
     repository: &Writer,
     shelf: Shelf,
     (ours, theirs): (Option<ObjectId>, ObjectId),
-    dropped: &BTreeSet<FileName>,
+    dropped: &Dropped,
     merged: &mut Merged,
 ) -> Result<Option<Next>, StoreError> {
     if ours.is_some_and(|ours| is_ancestor(repository, theirs, ours)) {
@@ -55,22 +56,20 @@ pub(super) fn union(
     } = Found::of(repository, shelf, (base, their_tree))?;
     merged.ignored += ignored;
     let all_new = new.len();
-    new.retain(|(file, ..)| !dropped.contains(file));
+    new.retain(|(file, ..)| !dropped.files.contains(file));
     merged.dropped += all_new - new.len();
     // What anybody may change or make up is not spread: it takes a statement that the key of its own
     // certificate signed.
-    let good = sift(repository, &new, |content| {
-        let bundle = Bundle::from_json(content).ok()?;
-        bundle.signed_statement()?;
-        is_public(Some(&bundle), content).then(|| FileName::of(content))
-    });
+    let good = sift(repository, &new, Signed::read);
     let mut additions = Vec::new();
     for (file, path, id) in new {
-        if good.get(&id) == Some(&file) {
-            additions.push((path, id));
-            merged.added.insert(file);
-        } else {
-            merged.ignored += 1;
+        match good.get(&id) {
+            Some(signed) if dropped.digests.contains(&signed.digest) => merged.dropped += 1,
+            Some(signed) if signed.belongs_at(shelf, &path) => {
+                additions.push((path, id));
+                merged.added.insert(file);
+            }
+            Some(_) | None => merged.ignored += 1,
         }
     }
     let is_whole = (merged.ignored, merged.dropped) == left_out_before;
@@ -262,6 +261,39 @@ fn sift<T: Send>(
 fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
     let payload = bundle.map(|it| it.envelope().payload());
     !payload.is_some_and(is_disclosed_in) && !is_disclosed_in(content)
+}
+
+/// A file that may be taken: a statement that the key of its own certificate signed, and that lists no
+/// origins. What anybody may change or make up is not spread.
+struct Signed {
+    name: FileName,
+    /// `sha256:<hex>` of the payload.
+    digest: String,
+    places: Vec<Place>,
+}
+
+impl Signed {
+    fn read(content: &[u8]) -> Option<Self> {
+        let bundle = Bundle::from_json(content).ok()?;
+        let statement = bundle.signed_statement()?;
+        is_public(Some(&bundle), content).then(|| Self {
+            name: FileName::of(content),
+            digest: bundle.payload_digest(),
+            places: Place::of(&statement),
+        })
+    }
+
+    /// Tells whether it is named by its content, in a place that it names itself.
+    fn belongs_at(&self, shelf: Shelf, path: &str) -> bool {
+        let mut own = self.places.iter().filter(|place| place.shelf == shelf);
+        own.any(|place| place.path(&self.name) == path)
+    }
+}
+
+/// Tells whether somebody else's file may be taken: a signed statement, named by its content, in a place
+/// that it names itself.
+pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
+    Signed::read(content).is_some_and(|signed| signed.belongs_at(shelf, path))
 }
 
 fn is_part(name: &str, lengths: &[usize]) -> bool {

@@ -24,6 +24,9 @@ const LIST: &str = "notme-attest/dropped.jsonl";
 /// How many directories stand above a file, at most.
 const DEPTH_MAX: usize = 3;
 
+/// Files, and beside those that are dropped for what they say, its digest.
+pub type Files = BTreeMap<FileName, Option<String>>;
+
 /// Where files are.
 #[derive(Clone, Debug, Default)]
 pub struct Found(BTreeMap<Shelf, Vec<String>>);
@@ -46,10 +49,21 @@ pub struct Unlike {
     pub theirs: Option<ObjectId>,
 }
 
+/// What was dropped.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    pub(super) files: BTreeSet<FileName>,
+    /// What is not to come back however it is carried, by `sha256:<hex>` of the payload.
+    pub(super) digests: BTreeSet<String>,
+}
+
 /// A line of the list.
 #[derive(Deserialize, Serialize)]
 struct Line {
     file: String,
+    /// The digest of the payload, when all that carries it was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     reason: String,
     at: UnixTime,
 }
@@ -59,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn find_files(&self, files: &BTreeSet<FileName>) -> Result<Found, StoreError> {
+    pub fn find_files(&self, files: &Files) -> Result<Found, StoreError> {
         let repository = self.local();
         let mut found = Found::default();
         for shelf in Shelf::ALL {
@@ -88,17 +102,13 @@ impl Store {
         Ok(false)
     }
 
-    /// Takes files out of all their places, and notes why.
+    /// Takes files out of all their places, and notes why. Where the digest of a payload stands beside a
+    /// file, no other copy of what it says is taken from a remote again, either.
     ///
     /// # Errors
     /// [`StoreError`] when that cannot be noted, or the refs cannot be moved; they are then where they
     /// were.
-    pub fn drop_files(
-        &self,
-        files: &BTreeSet<FileName>,
-        reason: &str,
-        now: UnixTime,
-    ) -> Result<(), StoreError> {
+    pub fn drop_files(&self, files: &Files, reason: &str, now: UnixTime) -> Result<(), StoreError> {
         // First, so that nothing comes back before it is known to be gone.
         self.note_dropped(files, reason, now)?;
         self.advance(now, |repository, shelf, ours| {
@@ -150,32 +160,33 @@ impl Store {
     }
 
     /// Returns what was dropped here.
-    pub(super) fn dropped(&self) -> Result<BTreeSet<FileName>, StoreError> {
+    pub(super) fn dropped(&self) -> Result<Dropped, StoreError> {
         let path = self.dropped_list();
         let text = read_if_there(&path).map_err(|error| failed("read what was dropped", error))?;
         let lines = serde_json::Deserializer::from_slice(&text).into_iter::<Line>();
-        let read = |line: Result<Line, _>| {
+        let mut dropped = Dropped::default();
+        for line in lines {
             let line = line.map_err(|error| StoreError::Dropped(path.clone(), error))?;
-            Ok(FileName::read(line.file.as_bytes()))
-        };
-        let files: Result<Vec<_>, StoreError> = lines.map(read).collect();
-        Ok(files?.into_iter().flatten().collect())
+            dropped.files.extend(FileName::read(line.file.as_bytes()));
+            dropped.digests.extend(line.digest);
+        }
+        Ok(dropped)
     }
 
-    fn note_dropped(
-        &self,
-        files: &BTreeSet<FileName>,
-        reason: &str,
-        at: UnixTime,
-    ) -> Result<(), StoreError> {
+    fn note_dropped(&self, files: &Files, reason: &str, at: UnixTime) -> Result<(), StoreError> {
         let _only_one = self.lock()?;
         let known = self.dropped()?;
         let path = self.dropped_list();
         let write = || {
             let mut text = read_if_there(&path)?;
-            for file in files.difference(&known) {
+            let is_new = |(file, digest): &(&FileName, &Option<String>)| {
+                let mut digest = digest.iter();
+                !known.files.contains(*file) || digest.any(|it| !known.digests.contains(it))
+            };
+            for (file, digest) in files.iter().filter(is_new) {
                 let line = Line {
                     file: file.to_string(),
+                    digest: digest.clone(),
                     reason: reason.to_owned(),
                     at,
                 };
@@ -207,7 +218,7 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
 fn find(
     repository: &gix::Repository,
     tree: ObjectId,
-    (files, depth): (&BTreeSet<FileName>, usize),
+    (files, depth): (&Files, usize),
     path: &str,
     found: &mut Vec<String>,
 ) -> Result<(), StoreError> {
@@ -219,7 +230,7 @@ fn find(
         if entry.mode.is_tree() && depth > 0 {
             let below = format!("{here}/");
             find(repository, entry.id, (files, depth - 1), &below, found)?;
-        } else if FileName::read(&entry.name).is_some_and(|name| files.contains(&name)) {
+        } else if FileName::read(&entry.name).is_some_and(|name| files.contains_key(&name)) {
             found.push(here);
         }
     }

@@ -1,6 +1,7 @@
 //! What somebody can do to the statements of a repository, and what is said to it.
 
 use notme_attest::{
+    Bundle,
     make::{self, covered, places},
     predicate::{
         ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
@@ -505,7 +506,7 @@ fn a_stranger_is_a_stranger() {
     let payload = statement.to_payload().unwrap();
     let message = notme_core::dsse::pae(notme_core::statement::PAYLOAD_TYPE, &payload);
     let session = notme_testkit::cast::TestAuthority::new(2).leaf(&spec("claude", &message));
-    let bundle = notme_attest::Bundle::new(
+    let bundle = Bundle::new(
         notme_core::dsse::Envelope::signed(
             notme_core::statement::PAYLOAD_TYPE,
             payload,
@@ -1325,4 +1326,154 @@ fn namesakes_of_two_authorities_are_two() {
     let judged = world.judged_by_both(&commits[0]);
     let codes: Vec<_> = judged.iter().map(|it| it.verdict.code()).collect();
     assert!(codes.contains(&Some(Code::AcceptanceSelf)), "{codes:?}");
+}
+
+/// Anybody can have a signature stamped once more, and copy what stands beside it.
+#[test]
+fn no_copy_of_a_rejection_hides_it() {
+    use notme_verifier::stated::Statements as _;
+    let (world, commits) = three();
+    let (rejection, places) = decided("reviewer", Decision::Rejected, Vec::new(), &commits[..1]);
+    let payload = Bundle::from_json(&rejection).unwrap();
+    let payload = payload.envelope().payload().to_vec();
+    let mut refused = signed_payload(payload, |message| LeafSpec {
+        not_before: NOW.plus(-2 * 24 * 60 * 60),
+        not_after: NOW.plus(-2 * 24 * 60 * 60 + 300),
+        ..spec("reviewer", message)
+    });
+    // Whatever is read first.
+    while FileName::of(&refused) > FileName::of(&rejection) {
+        refused.push(b' ');
+    }
+    world.write(&[(rejection, places.clone()), (refused, places)]);
+    assert_eq!(world.code(&commits[0]), Some(Code::AcceptanceRejected));
+    let stated = world.with_attestations(|it| it.about(&commits[0].id).unwrap());
+    assert!(stated.iter().any(|it| it.rejects));
+}
+
+/// A record that covers nothing, put with a commit, does not stand for the one that was there.
+#[test]
+fn a_trailer_is_claimed_by_records_about_the_commit_only() {
+    let world = World::new();
+    let opening = Record::opening(None, Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let commit = [world.commit_after(&digest(&records[0].0))];
+    // The chain goes on with another commit, so that nothing in it is about this one.
+    let other = [world.commit("other")];
+    records.push(next(ID, "claude", &records, false, &other));
+    records.push(next(ID, "claude", &records, true, &[]));
+    for misplaced in [1, 2] {
+        records[misplaced].1.push(Place::commit(&commit[0].id));
+    }
+    world.write(&records);
+    world.write(&[handoff("claude", &commit)]);
+    let judged = world.judged(&commit[0]);
+    let handed = judged
+        .iter()
+        .find(|it| it.decision.is_none() && it.lifecycle.is_none());
+    let code = handed.unwrap().verdict.code();
+    assert_eq!(code, Some(Code::ChainTrailer));
+}
+
+/// Whoever takes a record away from its commit and its tree leaves it in its chain.
+#[test]
+fn a_record_in_its_chain_counts_wherever_it_was_taken_away() {
+    let (world, commits) = three();
+    let mut records = vec![record(
+        facts(ID, "claude"),
+        Record::opening(None, covered(&commits[..1])),
+        &commits[..1],
+    )];
+    let mut failed = facts(ID, "claude");
+    failed.outcome = Outcome::Failed;
+    let after = Record::after(0, &digest(&records[0].0), false, covered(&commits[..1]));
+    let (failed, _) = record(failed, after, &commits[..1]);
+    records.push((failed, vec![Place::activity(ID)]));
+    records.push(next(ID, "claude", &records, true, &[]));
+    world.write(&records);
+    let judged = world.judged(&commits[0]);
+    assert_accepted(&judged);
+    assert!(judged.iter().any(|it| it.outcome == Some(Outcome::Failed)));
+    // By way of the tree, too.
+    let (world, commits) = three();
+    let last = &commits[2..];
+    let mut records = chain(ID, "claude", last);
+    records[1].1 = vec![Place::activity(ID), Place::tree(&last[0].tree)];
+    let after = next(ID, "claude", &records[..2], false, last);
+    records[2] = (after.0, vec![Place::activity(ID)]);
+    records.push(next(ID, "claude", &records, true, &[]));
+    world.write(&records);
+    assert_eq!(world.judged(&last[0]).len(), 2);
+    let amended = world.judged(&amended(&world));
+    assert_accepted(&amended);
+    assert_eq!(amended.len(), 2);
+}
+
+#[test]
+fn what_is_put_with_a_commit_that_it_does_not_speak_of_does_not_count() {
+    use notme_attest::verify::level;
+    let (world, commits) = three();
+    let (statement, _) = handoff("reviewer", &commits[1..2]);
+    let place = vec![Place::commit(&commits[0].id)];
+    world.write(&[(statement, place)]);
+    assert_eq!(world.code(&commits[0]), Some(Code::SubjectMismatch));
+    let judged = world.judged(&commits[0]);
+    assert_eq!(counted(&judged).count(), 0);
+    // Nor does it make who said it one who worked on the commit.
+    world.write(&chain(ID, "claude", &commits[..1]));
+    world.write(&[decided(
+        "reviewer",
+        Decision::Accepted,
+        Vec::new(),
+        &commits[..1],
+    )]);
+    let judged = world.judged(&commits[0]);
+    let accepted = judged.iter().find(|it| it.decision.is_some()).unwrap();
+    assert_eq!(accepted.verdict, Verdict::Accepted, "{:?}", accepted.detail);
+    assert_eq!(level(&judged), Some(Level::L2));
+    assert!(counted(&judged).all(|it| it.verdict == Verdict::Accepted));
+}
+
+fn failed_dispatch(agent: &str, of: &[make::CommitSubject]) -> Kept {
+    let mut failed = dispatch();
+    failed.insert(
+        "runDetails".to_owned(),
+        json!({"outcome": {"success": false}}),
+    );
+    let statement = make::dispatch(failed, of).unwrap();
+    (signed(agent, &statement), places(of, None))
+}
+
+/// The record of a dispatch is as good as the dispatch.
+#[test]
+fn a_record_that_rests_on_its_signers_failure_fails() {
+    use notme_verifier::stated::Statements as _;
+    let fails = |by: &str| {
+        let world = World::new();
+        let one = [world.commit("one")];
+        assert_eq!(
+            citing(&world, "claude", failed_dispatch(by, &one), &one, DISPATCH),
+            None
+        );
+        let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+        let levels = stated.iter().filter(|it| it.level.is_some() && !it.fails);
+        levels.count() == 0
+    };
+    assert!(fails("claude"));
+    assert!(!fails("other"));
+}
+
+#[test]
+fn a_level_is_handed_down_about_one_commit_only() {
+    let (world, commits) = three();
+    let amended = amended(&world);
+    let both = [commits[2].clone(), amended.clone()];
+    let cited = handoff("claude", &both);
+    // About the new one, nobody recorded any work.
+    let code = citing(&world, "claude", cited, &commits[2..], HANDOFF);
+    assert_eq!(code, None);
+    let judged = world.judged(&amended);
+    assert_eq!(judged.len(), 2);
+    let own = judged.iter().find(|it| it.attested_as.is_none()).unwrap();
+    assert_eq!((own.verdict, own.derived.level), (Verdict::Accepted, None));
 }

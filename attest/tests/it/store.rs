@@ -17,7 +17,7 @@ use notme_attest::{
 use notme_testkit::{clock::NOW, repository::Repository};
 use notme_verifier::{Code, stated::Statements as _};
 
-use crate::world::{World, assert_accepted, chain, facts, identity, next, record};
+use crate::world::{World, assert_accepted, chain, digest, facts, identity, next, record};
 
 /// Returns what a remote lacks.
 fn ahead(world: &World) -> Vec<Shelf> {
@@ -775,4 +775,58 @@ fn a_statement_that_cannot_be_read_is_one_that_is_refused() {
     // It may have been a rejection, so that rules are told of none.
     let told = world.with_judge(Asked::default(), |all, _| all.about(&commit.id).is_ok());
     assert!(!told);
+}
+
+/// Whoever may push puts anything anywhere: a statement is taken where it says that it belongs.
+#[test]
+fn a_merge_takes_files_only_where_they_belong() {
+    let (one, other) = (World::new(), World::new());
+    let commits = [one.commit("one"), one.commit("two")];
+    let mut records = chain("urn:a", "claude", &commits[..1]);
+    let wrong = [
+        Place::commit(&commits[1].id),
+        Place::tree(&commits[1].tree),
+        Place::activity("urn:b"),
+    ];
+    records[1].1.extend(wrong.clone());
+    one.write(&records);
+    let merged = fetch(&one, &other);
+    assert_eq!((merged.added.len(), merged.ignored), (3, 3));
+    for place in wrong {
+        assert_eq!(other.store.count(&place).unwrap(), 0, "{place:?}");
+    }
+    assert_accepted(&other.judged(&commits[0]));
+}
+
+/// How a statement is carried can be changed by anybody; what it says cannot.
+#[test]
+fn what_was_dropped_for_what_it_says_does_not_come_back_in_other_clothes() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    let unwanted = chain("urn:b", "claude", std::slice::from_ref(&commit));
+    one.write(&[&records[..], &unwanted[1..2]].concat());
+    fetch(&one, &other);
+    let file = FileName::of(&unwanted[1].0);
+    let drop = |digest: Option<String>| {
+        let files = [(file.clone(), digest)].into();
+        other.store.drop_files(&files, "it is wrong", NOW).unwrap();
+    };
+    let copied = |number: usize| {
+        let content = [&unwanted[1].0[..], &b" ".repeat(number)].concat();
+        one.write(&[(content, unwanted[1].1.clone())]);
+        let merged = fetch(&one, &other);
+        (merged.added.len(), merged.dropped > 0)
+    };
+    // By its name, it is that file and no other: so lists say that are older than digests are.
+    drop(None);
+    let list = other
+        .repository
+        .path()
+        .join(".git/notme-attest/dropped.jsonl");
+    assert!(!fs::read_to_string(&list).unwrap().contains("digest"));
+    assert_eq!(copied(1), (1, true));
+    drop(Some(digest(&unwanted[1].0)));
+    assert_eq!(copied(2), (0, true));
+    assert_eq!(fs::read_to_string(&list).unwrap().lines().count(), 2);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use notme_agent::AuthorityUrl;
-use notme_core::identity::AgentName;
+use notme_core::{hex, identity::AgentName};
 
 /// `notme attest`.
 #[derive(Debug, Subcommand)]
@@ -65,7 +65,7 @@ pub(crate) enum Attest {
     #[command(
         after_help = "Example:\n  notme attest publish HEAD --rekor https://rekor.example.com"
     )]
-    Publish(AttestLog),
+    Publish(AttestPublish),
     /// Show what a transparency log says it has of them; verdicts don't look at it
     #[command(
         after_help = "Example:\n  notme attest lookup HEAD --rekor https://rekor.example.com"
@@ -189,7 +189,7 @@ pub(crate) struct AttestDispatch {
     #[arg(long, value_name = "ID", requires = "work_item_hash")]
     pub(crate) work_item: Option<String>,
     /// The digest of the work item's content
-    #[arg(long, value_name = "SHA256", requires = "work_item")]
+    #[arg(long, value_name = "SHA256", requires = "work_item", value_parser = digest)]
     pub(crate) work_item_hash: Option<String>,
     /// The repository of the work item; without it, where this one is pushed to
     #[arg(long, value_name = "NAME", requires = "work_item")]
@@ -399,10 +399,11 @@ pub(crate) struct AttestPush {
 #[derive(Args, Debug)]
 pub(crate) struct AttestRemote {
     /// The remote; without it, the one that `git push` would use
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) remote: Option<String>,
 }
 
-/// `notme attest publish` and `notme attest lookup`.
+/// `notme attest lookup`, and the log of `notme attest publish`.
 #[derive(Args, Debug)]
 pub(crate) struct AttestLog {
     /// The commit
@@ -414,6 +415,27 @@ pub(crate) struct AttestLog {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `notme attest publish`.
+#[derive(Args, Debug)]
+pub(crate) struct AttestPublish {
+    #[command(flatten)]
+    pub(crate) log: AttestLog,
+    /// Put statements there whatever they are worth; without it, those that are accepted, and rejections
+    #[arg(long)]
+    pub(crate) unjudged: bool,
+}
+
+/// Reads a SHA-256 in hex, as statements have it.
+fn digest(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    match hex::decode_array::<32>(digits) {
+        Some(_) => Ok(format!("sha256:{digits}")),
+        None => {
+            Err("not 64 lower-case hex digits, with `sha256:` before them or without".to_owned())
+        }
+    }
 }
 
 /// Why an activity ended.

@@ -24,11 +24,14 @@ use notme_attest::{
     store::{Contents, FileName, Kept, Noted, Place},
     verify::{Asked, Tip},
 };
-use notme_core::{frame::Basis, identity::AgentName, statement::Statement, time::UnixTime};
+use notme_core::{
+    dsse::Envelope, frame::Basis, identity::AgentName, statement::Statement, time::UnixTime,
+};
 use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{
     Repository, Verdict,
     report::{escape, to_json},
+    repository::RepositoryError,
 };
 use serde_json::{Value, json};
 use tempfile::PersistError;
@@ -65,7 +68,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::Import(arguments) => transfer::import(home, arguments),
         Attest::Drop(arguments) => transfer::drop(arguments),
         Attest::RosaryHash(arguments) => transfer::rosary_hash(arguments),
-        Attest::Publish(arguments) => log::publish(arguments),
+        Attest::Publish(arguments) => log::publish(home, arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
         Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
@@ -100,7 +103,7 @@ impl Archive {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for revision in revisions {
-            let selection = self.repository.select(revision)?;
+            let selection = self.repository.select(revision).map_err(wrong_call)?;
             let all = self.repository.commits(&selection)?;
             let new = all.iter().rev().filter(|id| seen.insert(**id));
             ids.extend(new.map(ToString::to_string));
@@ -141,6 +144,38 @@ fn store_of(repository: &Repository) -> Result<Store, Failure> {
 pub(crate) fn kept_in(repository: &Repository) -> Result<Option<Store>, Failure> {
     let store = store_of(repository)?;
     Ok(if store.is_empty()? { None } else { Some(store) })
+}
+
+/// A revision that names nothing is a wrong call.
+fn wrong_call(error: RepositoryError) -> Failure {
+    match error {
+        RepositoryError::Revision { .. }
+        | RepositoryError::Unborn { .. }
+        | RepositoryError::Nothing(_) => Failure::usage(error),
+        error => error.into(),
+    }
+}
+
+/// Takes a file of bundles apart: one, however it is laid out, or one on each line.
+fn bundles_in(content: Vec<u8>) -> Vec<Vec<u8>> {
+    if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
+        return vec![content];
+    }
+    let lines = content.split(|byte| *byte == b'\n');
+    let lines: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
+    match lines.as_slice() {
+        // What is none at all is told as that.
+        [] => vec![content],
+        lines => lines.iter().map(|line| line.to_vec()).collect(),
+    }
+}
+
+/// Makes a directory that the caller named.
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        let hint = format!("could not make {}", path.display());
+        Failure::from(error).hint(hint)
+    })
 }
 
 fn nothing(id: &str) -> Failure {
@@ -227,6 +262,7 @@ impl<'a> Author<'a> {
     /// Signs a statement, to be kept with the others once all are there.
     fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
         let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
+        check_workload(statement, &bundle)?;
         let basis = match basis {
             Basis::IssuanceBound => "issuance-bound",
             Basis::Timestamped => "timestamped",
@@ -267,6 +303,23 @@ impl<'a> Author<'a> {
             writeln!(out, "{line}")?;
         }
         Ok(Exit::Yes)
+    }
+}
+
+/// Checks that a record names who signed it in the end: nobody takes another one, and one that is kept
+/// stays.
+fn check_workload(statement: &Statement, bundle: &Bundle) -> Result<(), Failure> {
+    let Ok(Predicate::Activity(record)) = Predicate::read(statement) else {
+        return Ok(());
+    };
+    let signer = bundle.certificates().first().map(|leaf| leaf.identity());
+    let signer = signer.transpose()?.map(|identity| identity.to_string());
+    match signer.is_some_and(|signer| signer == record.workload) {
+        true => Ok(()),
+        false => {
+            let error = format!("the key agent signed as another than {}", record.workload);
+            Err(Failure::no(error).hint("nothing was kept; do it again"))
+        }
     }
 }
 
@@ -375,6 +428,14 @@ fn show(arguments: &AttestShow) -> Outcome {
     Ok(Exit::Yes)
 }
 
+/// Checks that a bundle may be given to anybody.
+fn check_public(kept: &Kept) -> Result<(), Failure> {
+    kept.check_public().map_err(|error| {
+        let hint = format!("`notme attest drop` takes {} out", kept.name);
+        Failure::no(error).hint(hint)
+    })
+}
+
 /// Reads a bundle without judging it.
 fn describe(kept: &Kept) -> Value {
     let file = kept.name.to_string();
@@ -417,6 +478,9 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
             "note: {number} files are no bundles; left out"
         )?;
     }
+    for kept in &kept {
+        check_public(kept)?;
+    }
     let Some(directory) = &arguments.directory else {
         let mut out = io::stdout().lock();
         for bundle in kept {
@@ -426,7 +490,7 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         }
         return Ok(Exit::Yes);
     };
-    std::fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     for bundle in kept {
         write_whole(
             &directory.join(bundle.name.to_string()),
@@ -490,7 +554,7 @@ fn export_links(
         let error = format!("no accepted statement about it is by {identity}");
         return Err(Failure::no(error));
     }
-    std::fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     for link in links {
         write_whole(&directory.join(link.key_name), &link.key, false)?;
         write_whole(&directory.join(&link.name), &link.content, false)?;

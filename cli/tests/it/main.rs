@@ -11,6 +11,7 @@
 
 mod attacks;
 mod attest;
+mod attest_hostile;
 mod attest_many;
 mod audit;
 mod authority;

@@ -218,6 +218,24 @@ fn statements_are_put_into_a_log_and_found_there() {
     assert!(text.contains("  entry 0  "), "{text}");
 }
 
+/// What is in a log is there for ever.
+#[test]
+fn what_nobody_accepts_is_published_only_when_that_is_asked_for() {
+    let (world, rekor) = (stated(), Rekor::start());
+    let status: Value = serde_json::from_str(&world.notme_ok(&["status", "--json"])).unwrap();
+    let identity = status["session"]["identity"].as_str().unwrap();
+    let since = ["--since", "2026-01-01T00:00:00Z"];
+    world.notme_ok(&[&["authority", "revoke", "identity", identity][..], &since].concat());
+    world.notme_ok(&["trust", "refresh"]);
+    let publish = ["attest", "publish", "--rekor", &rekor.url()];
+    let output = world.notme(&publish);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("revoked"), "{}", told(&output));
+    assert!(rekor.entries.lock().unwrap().is_empty());
+    world.notme_ok(&[&publish[..], &["--unjudged"]].concat());
+    assert_eq!(rekor.entries.lock().unwrap().len(), 2);
+}
+
 /// What was published is told, and is not in the way of what was not.
 #[test]
 fn publishing_goes_on_where_it_broke_off() {

@@ -119,12 +119,10 @@ impl Trees {
         if !entry.is_file() {
             return Ok(Err("it is not a file".to_owned()));
         }
-        let size = self.objects.size(entry.id).map(usize::try_from);
-        if size.is_some_and(|size| size.map_or(true, |size| size > POLICY_MAX)) {
-            return Ok(Err("it is larger than 1 MiB".to_owned()));
-        }
-        let bytes = self.read(entry.id, Kind::Blob)?;
-        Ok(String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()))
+        Ok(match self.file(entry, POLICY_MAX)? {
+            Some(bytes) => String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()),
+            None => Err("it is larger than 1 MiB".to_owned()),
+        })
     }
 
     /// Finds the paths at which `tree` is not what its parents make it: that of the one parent;
@@ -174,37 +172,52 @@ impl Trees {
         Ok(Some(changes))
     }
 
-    /// Finds a path at which one tree has something that another does not have there, or not the
-    /// same.
-    pub(crate) fn lost(
+    /// Finds the paths at which one tree has something, but for directories, that another does not have
+    /// there, or not the same.
+    pub(crate) fn beyond(
         &self,
-        before: ObjectId,
-        after: ObjectId,
-    ) -> Result<Option<String>, Refusal> {
-        let mut pending = vec![(String::new(), before, after, 0)];
+        tree: ObjectId,
+        other: Option<ObjectId>,
+    ) -> Result<Vec<(String, Entry)>, Refusal> {
+        let mut beyond = Vec::new();
+        let mut pending = vec![(String::new(), tree, other, 0)];
         let mut seen = 0;
-        while let Some((path, before, after, depth)) = pending.pop() {
-            if before == after {
+        while let Some((path, tree, other, depth)) = pending.pop() {
+            if Some(tree) == other {
                 continue;
             }
-            let (before, after) = (self.list(before)?, self.list(after)?);
-            seen += before.len();
+            let tree = self.list(tree)?;
+            let other = other.map_or_else(|| Ok(Listing::new()), |other| self.list(other))?;
+            seen += tree.len();
             if seen > ENTRIES_MAX || depth > DEPTH_MAX {
                 let detail = "there is too much in it to compare";
                 return Err(Refusal::new(Code::ObjectMalformed, detail));
             }
-            for (name, old) in before {
+            for (name, entry) in tree {
+                let there = other.get(&name);
+                if there == Some(&entry) {
+                    continue;
+                }
                 let path = format!("{path}{}", String::from_utf8_lossy(&name));
-                match after.get(&name) {
-                    Some(new) if *new == old => {}
-                    Some(new) if old.is_tree() && new.is_tree() => {
-                        pending.push((format!("{path}/"), old.id, new.id, depth + 1));
-                    }
-                    Some(_) | None => return Ok(Some(path)),
+                if entry.is_tree() {
+                    let there = there.filter(|there| there.is_tree()).map(Entry::id);
+                    pending.push((format!("{path}/"), entry.id, there, depth + 1));
+                } else {
+                    beyond.push((path, entry));
                 }
             }
         }
-        Ok(None)
+        Ok(beyond)
+    }
+
+    /// Reads a file, unless it is longer than that.
+    pub(crate) fn file(&self, entry: Entry, at_most: usize) -> Result<Option<Vec<u8>>, Refusal> {
+        let size = self.objects.size(entry.id).map(usize::try_from);
+        let is_too_long = size.is_some_and(|size| size.map_or(true, |size| size > at_most));
+        match entry.is_file() && !is_too_long {
+            true => self.read(entry.id, Kind::Blob).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn descend(&self, place: &Place, pending: &mut Vec<Place>) -> Result<(), Refusal> {

@@ -4,15 +4,16 @@
 //! shown, and that is all.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write as _},
     panic,
     time::Duration,
 };
 
 use notme_agent::AuthorityUrl;
-use notme_attest::Bundle;
+use notme_attest::{Attestations, Bundle, store::Kept, verify::Asked};
 use notme_core::{base64, hex, json, key::sha256};
-use notme_verifier::report::escape;
+use notme_verifier::{Code, report::escape};
 use serde_json::{Value, json};
 use sigstore::rekor::{
     apis::{
@@ -25,11 +26,13 @@ use sigstore::rekor::{
 };
 use tokio::runtime::Runtime;
 
-use super::Archive;
+use super::{Archive, check_public};
 use crate::{
-    arguments::attest::AttestLog,
+    arguments::attest::{AttestLog, AttestPublish},
     commands::print_json,
     failure::{Exit, Failure, Outcome},
+    home::Home,
+    judging::Grounds,
 };
 
 /// The status by which a log says that it has an entry already.
@@ -39,17 +42,62 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The most entries of one statement that are looked at.
 const ENTRIES_MAX: usize = 64;
 
-/// Puts the statements about a commit into the log.
-pub(super) fn publish(arguments: &AttestLog) -> Outcome {
-    let log = Log::at(&arguments.rekor)?;
-    let bundles = bundles(arguments)?;
-    tell(arguments, bundles.iter().map(|bundle| log.publish(bundle)))
+/// Puts the statements about a commit into the log: what is there is so for everybody and for ever.
+pub(super) fn publish(home: &Home, arguments: &AttestPublish) -> Outcome {
+    let log = Log::at(&arguments.log.rekor)?;
+    let archive = Archive::open()?;
+    let mut kept = archive.kept(&arguments.log.revision)?;
+    if !arguments.unjudged {
+        keep_good(home, &archive, &arguments.log, &mut kept)?;
+    }
+    for kept in &kept {
+        check_public(kept)?;
+    }
+    let bundles = bundles(&kept)?;
+    let answers = bundles.iter().map(|bundle| log.publish(bundle));
+    tell(&arguments.log, answers)
+}
+
+/// Leaves what is accepted, and what rejects the commit.
+fn keep_good(
+    home: &Home,
+    archive: &Archive,
+    arguments: &AttestLog,
+    kept: &mut Vec<Kept>,
+) -> Result<(), Failure> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let mut good = BTreeSet::new();
+    let mut talk = io::stderr().lock();
+    for id in archive.ids(std::slice::from_ref(&arguments.revision))? {
+        for it in attestations.of(&id)? {
+            match it.verdict.code() {
+                None | Some(Code::AcceptanceRejected) => {
+                    good.insert(it.file);
+                }
+                Some(code) if it.attested_as.is_none() => {
+                    writeln!(talk, "note: {} is not published: {code}", it.file)?;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    kept.retain(|kept| good.contains(&kept.name));
+    match kept.is_empty() {
+        true => Err(Failure::no("nothing that is attested about it is accepted")
+            .hint("`--unjudged` publishes it all the same")),
+        false => Ok(()),
+    }
 }
 
 /// Shows the log's entries that speak of the statements about a commit.
 pub(super) fn lookup(arguments: &AttestLog) -> Outcome {
     let log = Log::at(&arguments.rekor)?;
-    let bundles = bundles(arguments)?;
+    let bundles = bundles(&Archive::open()?.kept(&arguments.revision)?)?;
     tell(arguments, bundles.iter().map(|bundle| log.find(bundle)))
 }
 
@@ -140,8 +188,7 @@ impl Log {
 
 /// Returns what is kept about the commit, as far as a log takes it: with a certificate and one
 /// signature.
-fn bundles(arguments: &AttestLog) -> Result<Vec<Bundle>, Failure> {
-    let kept = Archive::open()?.kept(&arguments.revision)?;
+fn bundles(kept: &[Kept]) -> Result<Vec<Bundle>, Failure> {
     let bundles = kept.iter().map(|kept| Bundle::from_json(&kept.content));
     let bundles: Vec<_> = bundles.collect::<Result<_, _>>()?;
     match bundles.is_empty() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use notme_attest::{
-    Attestations,
+    Attestations, Predicate,
     make::{self, ActivityFacts, CommitSubject, covered, places},
     origins::OriginSet,
     predicate::{
@@ -63,9 +63,10 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
         record,
         common: &arguments.common,
         commits: &commits,
+        stated: None,
         evidence: Vec::new(),
         succeeds: Vec::new(),
-        more: members(&arguments.common)?,
+        more: members_of_record(&arguments.common)?,
     };
     if !arguments.begin {
         return wanted.record(home, author);
@@ -106,7 +107,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
             Some(repo) => repo.clone(),
             None => unknown(&git::public_url()?),
         };
-        let item = json!({"repo": repo, "workItemId": id, "contentHash": prefixed(hash)});
+        let item = json!({"repo": repo, "workItemId": id, "contentHash": hash});
         put(&mut definition, &["workItemRef"], item);
     }
     let mut run = json!({
@@ -127,6 +128,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
         record: &arguments.record,
         common,
         commits: &commits,
+        stated: Predicate::read(&statement)?.stated_outcome(),
         evidence: vec![Evidence {
             predicate_type: statement.predicate_type().to_owned(),
             digest: bundle.payload_digest(),
@@ -165,6 +167,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
         record: &arguments.record,
         common: &arguments.common,
         commits: &commits,
+        stated: None,
         evidence: vec![Evidence {
             predicate_type: statement.predicate_type().to_owned(),
             digest: bundle.payload_digest(),
@@ -312,9 +315,10 @@ fn state_successions(
         record: &arguments.record,
         common: &arguments.common,
         commits: &commits,
+        stated: None,
         evidence: Vec::new(),
         succeeds,
-        more: members(&arguments.common)?,
+        more: members_of_record(&arguments.common)?,
     }
     .record(home, author)
 }
@@ -324,6 +328,8 @@ struct Wanted<'a> {
     record: &'a AttestRecord,
     common: &'a AttestCommon,
     commits: &'a [CommitSubject],
+    /// How the work came out, as what it rests on says; an option says it otherwise.
+    stated: Option<Work>,
     evidence: Vec<Evidence>,
     succeeds: Vec<Succession>,
     /// Members beside ours.
@@ -407,7 +413,10 @@ impl Wanted<'_> {
             excludes,
             suspended: record.suspend,
             termination: record.termination.map(Into::into),
-            outcome: record.outcome.into(),
+            outcome: match (record.outcome, self.stated) {
+                (OutcomeArgument::Unknown, Some(stated)) => stated,
+                (outcome, _) => outcome.into(),
+            },
             evidence: self.evidence.clone(),
             succeeds: self.succeeds.clone(),
             origins_hash: origins_hash(self.common)?,
@@ -480,6 +489,13 @@ fn members(common: &AttestCommon) -> Result<Object, Failure> {
     }
 }
 
+/// As [`members`], beside those of a record.
+fn members_of_record(common: &AttestCommon) -> Result<Object, Failure> {
+    let more = members(common)?;
+    make::check_beside_ours(&more).map_err(Failure::usage)?;
+    Ok(more)
+}
+
 fn events(file: Option<&Path>) -> Result<Vec<Event>, Failure> {
     let Some(file) = file else {
         return Ok(Vec::new());
@@ -519,13 +535,6 @@ fn digest_of(file: &Path) -> Result<String, Failure> {
 
 fn digest(content: &[u8]) -> String {
     format!("sha256:{}", hex::encode(&sha256(content)))
-}
-
-fn prefixed(hash: &str) -> String {
-    match hash.starts_with("sha256:") {
-        true => hash.to_owned(),
-        false => format!("sha256:{hash}"),
-    }
 }
 
 fn put(object: &mut Value, path: &[&str], value: Value) {

@@ -1,7 +1,7 @@
 //! Statements that travel: to and from remotes, and files.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
     thread,
@@ -12,12 +12,12 @@ use notme_attest::{
     Bundle, Predicate,
     make::{self, places},
     rosary,
-    store::{Merged, Place, Shelf},
+    store::{FileName, Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Judge, Verdict};
 
-use super::{Archive, Author, activity_of, is_named};
+use super::{Archive, Author, activity_of, bundles_in, is_named};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
@@ -76,12 +76,16 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     for activity in activities {
         kept.extend(archive.store.read(&Place::activity(&activity))?);
     }
-    let mut files = BTreeSet::new();
+    let mut files = BTreeMap::new();
     for statement in &arguments.statement {
-        let before = files.len();
-        let named = kept.iter().filter(|kept| is_named(kept, statement));
-        files.extend(named.map(|kept| kept.name.clone()));
-        if files.len() == before {
+        let mut is_any = false;
+        for kept in kept.iter().filter(|kept| is_named(kept, statement)) {
+            is_any = true;
+            let is_said = kept.name.to_string() != *statement;
+            let said: &mut Option<String> = files.entry(kept.name.clone()).or_default();
+            *said = said.take().or_else(|| is_said.then(|| statement.clone()));
+        }
+        if !is_any {
             let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
             return Err(Failure::no(error).hint("`notme attest show` prints digests"));
         }
@@ -93,7 +97,7 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
         return Err(Failure::no(error).hint(hint));
     }
     archive.store.drop_files(&files, &arguments.reason, now())?;
-    for file in files {
+    for file in files.keys() {
         writeln!(io::stdout(), "{file}")?;
     }
     Ok(Exit::Yes)
@@ -160,7 +164,15 @@ fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
+    let before = archive.store.tips()?;
     git::fetch(remote, &Shelf::refspec(remote))?;
+    // What is here is only ever added to, by whoever is beside us.
+    if let Some((shelf, was)) = archive.store.lost_since(&before)? {
+        let reference = shelf.reference();
+        let error = format!("while `{remote}` was asked, `{reference}` lost what it had");
+        let hint = format!("`git update-ref {reference} {was}` puts it back");
+        return Err(Failure::from(error).hint(hint));
+    }
     let merged = archive.store.merge(remote, now())?;
     let mut talk = io::stderr().lock();
     if !merged.added.is_empty() {
@@ -169,7 +181,7 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     if merged.ignored > 0 {
         writeln!(
             talk,
-            "note: {} files of the remote are no signed statements, or not what their names say; left out",
+            "note: {} files of the remote are no signed statements, not what their names say, or where they do not belong; left out",
             merged.ignored
         )?;
     }
@@ -209,16 +221,9 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_file(file, FILE_MAX)?;
-        // One bundle, however it is laid out, or one on each line.
-        if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
-            bundles.push(import.keepable(content)?);
-            continue;
-        }
         let before = bundles.len();
-        for line in content.split(|byte| *byte == b'\n') {
-            if !line.trim_ascii().is_empty() {
-                bundles.push(import.keepable(line.to_vec())?);
-            }
+        for bundle in bundles_in(content) {
+            bundles.push(import.keepable(bundle)?);
         }
         if bundles.len() == before {
             let error = format!("there is nothing in `{}`", file.display());
@@ -226,7 +231,8 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
         }
     }
     archive.store.write(&bundles, now())?;
-    writeln!(io::stderr(), "{} statements were kept", bundles.len())?;
+    let names: BTreeSet<_> = bundles.iter().map(|(it, _)| FileName::of(it)).collect();
+    writeln!(io::stderr(), "{} statements were kept", names.len())?;
     Ok(Exit::Yes)
 }
 

@@ -19,7 +19,7 @@ use notme_verifier::{
 };
 use serde::Serialize;
 
-use super::Archive;
+use super::{Archive, bundles_in};
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
@@ -94,8 +94,10 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         judged.extend(ids.into_iter().map(Some).zip(all));
     }
     for file in &arguments.bundle {
-        let content = read_file(file, FILE_MAX)?;
-        judged.push((None, vec![attestations.of_bundle(content)?]));
+        let content = read_file(file, FILE_MAX).map_err(Failure::usage)?;
+        for bundle in bundles_in(content) {
+            judged.push((None, vec![attestations.of_bundle(bundle)?]));
+        }
     }
     let vouchers: BTreeSet<_> = arguments.voucher.iter().cloned().collect();
     let confidence = origins.map(|origins| origins.confidence(&vouchers));

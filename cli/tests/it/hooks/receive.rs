@@ -365,6 +365,74 @@ fn what_is_pushed_to_another_name_of_a_ref_is_refused() {
     refused(&world, &["main:refs/heads/alias"], "ref-symbolic");
 }
 
+/// Nobody could take it out again, and it would be in the way of whoever pushes statements.
+#[test]
+fn what_nobody_would_take_is_not_received_as_an_attestation() {
+    let (world, bare) = served(&[]);
+    let other = world.signed_commit("one");
+    let commit = world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch"]);
+    let refs = "refs/attestations/*:refs/attestations/*";
+    let reference = "refs/attestations/commits";
+    let good = world.git_ok(&["rev-parse", reference]);
+    let listed = world.git_ok(&["ls-tree", "-r", reference]);
+    let (entry, path) = listed.lines().next().unwrap().split_once('\t').unwrap();
+    let statement = entry.split(' ').nth(2).unwrap();
+    let junk = world.git_with_input(&["hash-object", "-w", "--stdin"], b"junk");
+    let junk = String::from_utf8(junk.stdout).unwrap();
+    let name = path.rsplit('/').next().unwrap();
+    let place = |commit: &str, name: &str| {
+        let (head, rest) = commit.split_at(2);
+        format!("{head}/{rest}/{name}")
+    };
+    let index = world.path().join(".git/other-index");
+    let put = |mode: &str, blob: &str, path: &str| {
+        let run = |arguments: &[&str]| {
+            let mut git = world.command("git");
+            let output = run(git.env("GIT_INDEX_FILE", &index).args(arguments), b"");
+            assert!(output.status.success(), "{}", told(&output));
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        run(&["read-tree", &good]);
+        let entry = format!("{mode},{blob},{path}");
+        run(&["update-index", "--add", "--cacheinfo", &entry]);
+        let tree = run(&["write-tree"]);
+        let made = run(&["commit-tree", "-m", "x", "-p", &good, &tree]);
+        world.git_ok(&["update-ref", reference, &made]);
+    };
+    for received_before in [false, true] {
+        for (mode, blob, path) in [
+            (
+                "100644",
+                junk.trim(),
+                place(&commit, "0123456789abcdef.sigstore.json"),
+            ),
+            ("100644", junk.trim(), "README".to_owned()),
+            ("100644", statement, place(&other, name)),
+            (
+                "100644",
+                statement,
+                place(&commit, "0123456789abcdef.sigstore.json"),
+            ),
+            (
+                "120000",
+                statement,
+                place(&commit, "f123456789abcdef.sigstore.json"),
+            ),
+            ("160000", &commit, "sub".to_owned()),
+        ] {
+            put(mode, blob, &path);
+            let said = refused(&world, &["main", refs], "attestation-unreadable");
+            assert!(said.contains(&path), "{said}");
+        }
+        world.git_ok(&["update-ref", reference, &good]);
+        if !received_before {
+            accepted(&world, &["main", refs]);
+        }
+    }
+    assert_eq!(bare.git_ok(&["rev-parse", reference]), good);
+}
+
 #[test]
 fn what_is_no_store_of_attestations_is_refused() {
     let (world, _bare) = served(&[]);

@@ -1,0 +1,256 @@
+//! Statements where somebody else, or the configuration, works against them.
+
+use std::{env, fs};
+
+use notme_core::{hex, key::sha256};
+use notme_testkit::repository::{Repository, run};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+/// Returns the digests of the statements about HEAD, judged or not.
+fn digests(world: &World) -> Vec<String> {
+    let shown = world.notme_ok(&["attest", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let digest = |it: &Value| it["digest"].as_str().unwrap().to_owned();
+    shown.as_array().unwrap().iter().map(digest).collect()
+}
+
+fn kept(world: &World) -> usize {
+    digests(world).len()
+}
+
+/// A commit that was attested and pushed, and where to.
+fn pushed() -> (World, Repository) {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "dispatch", "--model", "m"]);
+    world.notme_ok(&["attest", "push"]);
+    (world, bare)
+}
+
+/// As a mirror has it, or who wants to see the refs of others where they are.
+#[test]
+fn a_fetch_moves_no_ref_that_the_configuration_names() {
+    for all in ["+refs/attestations/*:refs/attestations/*", "+refs/*:refs/*"] {
+        let (world, bare) = pushed();
+        world.git_ok(&["config", "--add", "remote.origin.fetch", all]);
+        world.notme_ok(&["attest", "dispatch", "--model", "n"]);
+        assert_eq!(kept(&world), 4);
+        world.notme_ok(&["attest", "fetch"]);
+        assert_eq!(kept(&world), 4, "{all}");
+        world.notme_ok(&["attest", "push"]);
+        let listed = ["ls-tree", "-r", "--name-only", "refs/attestations/commits"];
+        assert_eq!(bare.git_ok(&listed).lines().count(), 4, "{all}");
+    }
+}
+
+/// Whatever moves them, it is seen, and said where they were.
+#[test]
+fn what_is_lost_while_a_remote_is_asked_is_told() {
+    let (world, _bare) = pushed();
+    let reference = "refs/attestations/commits";
+    let was = world.git_ok(&["rev-parse", reference]);
+    let fetch = format!("*' fetch '*) git update-ref {reference} HEAD;;");
+    world.stub(
+        "git",
+        &format!("PATH=${{PATH#*:}}\ncase \" $* \" in {fetch} esac\nexec git \"$@\""),
+    );
+    let path = format!("{}:{}", world.stubs().display(), env::var("PATH").unwrap());
+    let mut command = world.notme_command();
+    let output = run(command.env("PATH", path).args(["attest", "fetch"]), b"");
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let back = format!("git update-ref {reference} {was}");
+    assert!(told(&output).contains(&back), "{}", told(&output));
+}
+
+#[test]
+fn a_push_is_none_of_submodules_in_its_place() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let bare = world.remote();
+    world.notme_ok(&["attest", "dispatch"]);
+    for only in ["push.recurseSubmodules", "submodule.recurse"] {
+        let value = if only.starts_with("push") {
+            "only"
+        } else {
+            "true"
+        };
+        world.git_ok(&["config", only, value]);
+    }
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 3);
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/commits"]);
+    world.notme_ok(&["attest", "push", "--replace"]);
+    assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 3);
+}
+
+/// Whoever has a bundle can carry it otherwise.
+#[test]
+fn what_was_dropped_by_its_digest_stays_away() {
+    let (world, bare) = pushed();
+    let dispatch = world.notme_ok(&["attest", "handoff", "--from-phase", "x"]);
+    let digest = dispatch.split(' ').next().unwrap();
+    let exported = world.notme_ok(&["attest", "export"]);
+    let because = ["--reason", "it is wrong"];
+    world.notme_ok(&[&["attest", "drop", "HEAD", digest][..], &because].concat());
+    // Another clone has the same, laid out otherwise.
+    let clone = world.another_repository(Repository::new());
+    let url = bare.path();
+    clone.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let spaced: String = exported.lines().map(|line| format!(" {line}\n")).collect();
+    clone.write("bundles.jsonl", &spaced);
+    clone.notme_ok(&["attest", "import", "bundles.jsonl"]);
+    clone.notme_ok(&["attest", "push"]);
+    let output = world.notme(&["attest", "fetch"]);
+    assert!(told(&output).contains("dropped here"), "{}", told(&output));
+    let list = world.path().join(".git/notme-attest/dropped.jsonl");
+    assert!(fs::read_to_string(list).unwrap().contains(digest));
+    assert!(!digests(&world).iter().any(|it| it == digest));
+}
+
+/// One record that breaks its chain breaks all of it, so that none is made.
+#[test]
+fn members_on_which_a_chain_hangs_are_not_set_by_the_user() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    for (member, json) in [
+        ("`chain`", r#"{"chain":{"sequence":7}}"#),
+        ("`activity.id`", r#"{"activity":{"id":"urn:x"}}"#),
+        ("`activity.segment`", r#"{"activity":{"segment":2}}"#),
+        ("`activity.parent`", r#"{"activity":{"parent":"urn:x"}}"#),
+        ("`activity.id`", r#"{"activity":7}"#),
+        ("`workload`", r#"{"workload":"unknown"}"#),
+        ("`lifecycle`", r#"{"lifecycle":"suspended"}"#),
+        ("`termination`", r#"{"termination":"failed"}"#),
+        ("`recordedAt`", r#"{"recordedAt":"2001-01-01T00:00:00Z"}"#),
+    ] {
+        world.write("more.json", json);
+        let output = world.notme(&["attest", "activity", "--json", "more.json"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(member), "{}", told(&output));
+        let mut succeed = world.notme_command();
+        succeed.args(["attest", "succeed", "--json", "more.json"]);
+        let line = format!("{} {commit}\n", "1".repeat(40));
+        let output = run(&mut succeed, line.as_bytes());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
+    assert_eq!(world.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    world.write("more.json", r#"{"activity":{"queue":"q"},"ticket":7}"#);
+    world.notme_ok(&["attest", "activity", "--json", "more.json"]);
+    world.notme_ok(&["attest", "verify"]);
+}
+
+/// What carries it is no better than what it says.
+#[test]
+fn a_dispatch_that_failed_meets_no_level() {
+    let world = World::initialised();
+    let policy = world.policy(
+        "[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"*\"\n[[require]]\nlevel = \"L2\"\n",
+    );
+    let meets = |failed: &str, more: &[&str]| {
+        world.signed_commit(failed);
+        world.write("failed.json", &format!("{{\"runDetails\":{{{failed}}}}}"));
+        let dispatch = ["attest", "dispatch", "--json", "failed.json"];
+        world.notme_ok(&[&dispatch[..], more].concat());
+        let shown = world.notme_ok(&["attest", "show", "--json"]);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let mut all = shown.as_array().unwrap().iter();
+        let record = all.find(|it| it["predicate"]["chain"].is_object()).unwrap();
+        let outcome = record["predicate"]["outcome"].as_str().unwrap().to_owned();
+        let (exit, _) = world.verdicts(&["HEAD", "--policy", &policy]);
+        (exit, outcome)
+    };
+    let bad = r#""outcome":{"success":false}"#;
+    assert_eq!(meets(bad, &[]), (Some(3), "failed".to_owned()));
+    let unverified = r#""verification":{"passed":false}"#;
+    assert_eq!(meets(unverified, &[]), (Some(3), "failed".to_owned()));
+    // Nor when the record says it otherwise.
+    let outcome = ["--outcome", "succeeded"];
+    let bad = r#""outcome":{"success":false,"x":1}"#;
+    assert_eq!(meets(bad, &outcome), (Some(3), "succeeded".to_owned()));
+    let good = r#""outcome":{"success":true}"#;
+    assert_eq!(meets(good, &[]), (Some(0), "succeeded".to_owned()));
+}
+
+#[test]
+fn a_wrong_call_is_told_as_one() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    for arguments in [
+        &["verify", "nowhere"][..],
+        &["verify", "HEAD..nowhere"],
+        &["dispatch", "nowhere"],
+        &["show", "nowhere"],
+        &["export", "nowhere"],
+        &["verify", "--bundle", "/nonexistent"],
+        &["dispatch", "--work-item", "I", "--work-item-hash", "short"],
+        &["fetch", ""],
+        &["push", ""],
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(!said.contains("fatal:"), "{said}");
+    }
+    let export = ["attest", "export", "--directory", "/proc/nothing"];
+    let output = world.notme(&export);
+    assert!(told(&output).contains("/proc/nothing"), "{}", told(&output));
+}
+
+#[test]
+fn what_export_prints_is_read_wherever_bundles_are() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.write("all.jsonl", &world.notme_ok(&["attest", "export"]));
+    let output = world.notme(&["attest", "import", "all.jsonl", "all.jsonl"]);
+    assert!(told(&output).contains("3 statements"), "{}", told(&output));
+    let output = world.notme(&["attest", "verify", "--json", "--bundle", "all.jsonl"]);
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let judged = judged.as_array().unwrap().iter();
+    let verdicts: Vec<_> = judged.map(|it| it["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts.len(), 3);
+    // The record that began the activity is about no commit.
+    let accepted = verdicts.iter().filter(|it| **it == "accepted");
+    assert!(accepted.count() >= 2, "{verdicts:?}");
+}
+
+#[test]
+fn what_lists_origins_is_not_exported() {
+    let world = World::initialised();
+    let commit = world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let line = world.notme_ok(&["attest", "export"]);
+    let listed = line.lines().next().unwrap();
+    let listed = listed.replacen('{', r#"{"contentOrigins":[],"#, 1);
+    let (head, rest) = commit.split_at(2);
+    let name = &hex::encode(&sha256(listed.as_bytes()))[..16];
+    world.import(&format!(
+        "commit refs/attestations/commits\ncommitter n <n@n> 1795176000 +0000\ndata 0\n\
+         from refs/attestations/commits^0\n\
+         M 100644 inline {head}/{rest}/{name}.sigstore.json\ndata {}\n{listed}\n",
+        listed.len()
+    ));
+    for to in [&[][..], &["--directory", "out"]] {
+        let output = world.notme(&[&["attest", "export"], to].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(
+            told(&output).contains("contentOrigins"),
+            "{}",
+            told(&output)
+        );
+        assert!(output.stdout.is_empty() && !world.path().join("out").exists());
+    }
+    let rekor = ["--unjudged", "--rekor", "http://127.0.0.1:1"];
+    let output = world.notme(&[&["attest", "publish"][..], &rekor].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("contentOrigins"),
+        "{}",
+        told(&output)
+    );
+}
