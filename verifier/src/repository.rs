@@ -261,9 +261,10 @@ impl Repository {
     /// `A...B` are ranges, `REV^@` is what the parents reach, `REV^!` is `REV` alone.
     ///
     /// # Errors
-    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Unborn`] for
-    /// HEAD while there is no commit, [`RepositoryError::Boundary`] and
-    /// [`RepositoryError::Missing`] for text that leads to what is not here.
+    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Ambiguous`] for
+    /// a name that may be several things, [`RepositoryError::Unborn`] for HEAD while there is no
+    /// commit, [`RepositoryError::Boundary`] and [`RepositoryError::Missing`] for text that leads to
+    /// what is not here.
     pub fn select(&self, revision: &str) -> Result<Selection, RepositoryError> {
         if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
             return Ok(Selection::alone(revision.to_owned(), [id]));
@@ -423,11 +424,9 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn is_symbolic(&self, name: &str) -> Result<bool, RepositoryError> {
-        let found = self.inner.try_find_reference(name);
-        let found = found.map_err(RepositoryError::References)?;
+        let found = self.reference(name)?;
         Ok(found.is_some_and(|reference| {
-            reference.name().as_bstr() == name.as_bytes().as_bstr()
-                && matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
+            matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
         }))
     }
 
@@ -480,8 +479,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn target(&self, name: &str) -> Result<Option<ObjectId>, RepositoryError> {
-        let found = self.inner.try_find_reference(name);
-        let found = found.map_err(RepositoryError::References)?;
+        let found = self.reference(name)?;
         Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
     }
 
@@ -645,11 +643,7 @@ impl Repository {
             return Ok(None);
         };
         // Configured and not fetched yet: there is no upstream to compare with.
-        let reference = self
-            .inner
-            .try_find_reference(name.as_ref())
-            .map_err(RepositoryError::References)?;
-        let Some(mut reference) = reference else {
+        let Some(mut reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
             return Ok(None);
         };
         let target = reference
