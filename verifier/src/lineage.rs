@@ -384,7 +384,7 @@ impl<'a> Lineage<'a> {
                 continue;
             };
             let judgement = self.hold(&ground, at, judgement, &judged);
-            let mut object = JudgedObject::new(node, judgement);
+            let mut object = JudgedObject::new(node, ground.hold_to_name(node.id, judgement));
             excuses.excuse(&mut object)?;
             if object.judgement().verdict() == Verdict::Accepted
                 && commit.is_ok_and(|commit| judged.is_beside_root(&commit))

@@ -32,7 +32,7 @@ use gix::{
     revision::plumbing::Spec,
 };
 use notme_core::{
-    object::{HashKind, ObjectKind},
+    object::{HashKind, ObjectKind, Payload, classify},
     terms::repository_name,
 };
 
@@ -40,6 +40,7 @@ use self::{
     bases::{Bases, Unknown},
     changes::Changes,
     objects::Objects,
+    selection::TAGS,
 };
 pub(crate) use self::{
     blame::{Asked, Blame, Blamed},
@@ -334,11 +335,30 @@ impl Repository {
     /// [`RepositoryError::References`] when refs cannot be read.
     pub fn select_tags(&self) -> Result<Selection, RepositoryError> {
         let mut tags = Vec::new();
+        let mut named = Vec::new();
         let mut seen = HashSet::new();
-        for (_, target) in self.references("refs/tags/")? {
+        for (name, target) in self.references(TAGS)? {
             tags.extend(self.tags_from(target).take_while(|tag| seen.insert(*tag)));
+            named.push((target, name));
         }
-        Ok(Selection::alone("--tags".to_owned(), tags))
+        let mut selection = Selection::alone("--tags".to_owned(), tags);
+        selection.named = named;
+        Ok(selection)
+    }
+
+    /// Returns the name that a tag has itself, where the ref that names it has another one. Whoever
+    /// moves refs can put a tag anywhere; its signature covers its own name.
+    pub fn renamed(&self, reference: &str, id: ObjectId) -> Option<String> {
+        let name = reference.strip_prefix(TAGS)?;
+        // What cannot be read is for the verdict to say.
+        let (ObjectKind::Tag, raw) = self.read(id).ok()? else {
+            return None;
+        };
+        let Ok(Payload::Tag(tag)) = classify(&raw) else {
+            return None;
+        };
+        let own = tag.name();
+        (own != name.as_bytes()).then(|| String::from_utf8_lossy(own).into_owned())
     }
 
     /// Follows a tag to the tags that it is a tag of, itself first; none for what is no tag. What is

@@ -535,7 +535,7 @@ impl<'r> Run<'r> {
             } else {
                 judge.decide(examined, order)
             };
-            let mut object = JudgedObject::new(node, judgement);
+            let mut object = JudgedObject::new(node, ground.hold_to_name(node.id, judgement));
             excuses.excuse(&mut object)?;
             telling.tell(object)?;
         }

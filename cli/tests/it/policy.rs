@@ -422,6 +422,68 @@ fn a_name_that_may_be_two_things_is_refused() {
     assert!(exit == Some(0) && says.contains(&one[..10]), "{says}");
 }
 
+/// Whoever may move refs makes no release of a nightly.
+#[test]
+fn a_tag_under_another_name_is_refused() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let nightly = "refs/tags/nightly-1";
+    world.git_ok(&["tag", "-s", "-m", "n", "nightly-1"]);
+    let id = world.git_ok(&["rev-parse", nightly]);
+    let rule =
+        "[[allow]]\nidentity = \"*\"\nrefs = [\"refs/tags/nightly-*\", \"refs/heads/main\"]\n";
+    let policy = world.policy(rule);
+    let code = |revision: &str, more: &[&str]| {
+        world.code(revision, &[&["--policy", &policy], more].concat())
+    };
+    assert_eq!(code("nightly-1", &[]), "accepted");
+    assert_eq!(
+        code("nightly-1", &["--ref", "refs/tags/v2.0"]),
+        "tag-renamed"
+    );
+    assert_eq!(code(&id, &["--ref", "refs/tags/v2.0"]), "tag-renamed");
+    assert_eq!(code(&id, &["--ref", nightly]), "accepted");
+    assert_eq!(code(&id, &[]), "accepted");
+    world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
+    for revision in ["v2.0", "tags/v2.0", "refs/tags/v2.0", "v2.0^{tag}"] {
+        assert_eq!(code(revision, &[]), "tag-renamed", "{revision}");
+    }
+    assert_eq!(code("v2.0", &["--ref", "refs/heads/main"]), "tag-renamed");
+    let (exit, _) = world.verdicts(&["--tags", "--policy", &policy]);
+    assert_eq!(exit, Some(1));
+    let explained = world.notme(&["explain", "v2.0"]);
+    for word in ["tag-renamed", "`nightly-1`", "`refs/tags/v2.0`"] {
+        assert!(told(&explained).contains(word), "{}", told(&explained));
+    }
+    // The repository's own policy says no more.
+    let path = world.path().join(".notme");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("policy.toml"), format!("{rule}policy = true\n")).unwrap();
+    world.git_ok(&["add", "--all"]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(world.code("v2.0", &["--trust-root", &root]), "tag-renamed");
+    assert_eq!(
+        world.code("nightly-1", &["--trust-root", &root]),
+        "accepted"
+    );
+    // A lightweight one is its commit, and a nested one has names of its own.
+    world.git_ok(&["tag", "--no-sign", "v3", "nightly-1^{}"]);
+    let light = world.code("v3", &[]);
+    assert_eq!(light, "accepted");
+    world.git_ok(&["tag", "-s", "-m", "o", "nightly-2", nightly]);
+    assert_eq!(code("nightly-2", &[]), "accepted");
+    world.git_ok(&["tag", "-d", "v2.0"]);
+    let (exit, document) = world.verdicts(&["--tags", "--policy", &policy]);
+    assert_eq!(exit, Some(0), "{document}");
+    world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
+    let but = format!(
+        "[[exception]]\nobject = \"{id}\"\nreason = \"an alias\"\nuntil = \"2999-01-01T00:00:00Z\"\n"
+    );
+    let policy = world.policy(&format!("{rule}{but}"));
+    assert_eq!(world.code("v2.0", &["--policy", &policy]), "accepted");
+}
+
 #[test]
 fn an_accepting_statement_lets_an_agents_change_in() {
     let world = World::initialised();
