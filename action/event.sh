@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
-# assignments: the commits before and after, and the default branch. Needs jq.
+# assignments: the commits before and after, the ref that they are for, and the default branch.
+# Needs jq.
 set -eu
 
 refuse() {
@@ -14,8 +15,10 @@ commit() {
     "$GITHUB_EVENT_PATH" || refuse "\`$1\` of the event is no commit"
 }
 
+ref=${NOTME_REF:-}
 case "$GITHUB_EVENT_NAME" in
   push)
+    ref=${ref:-${GITHUB_REF:-}}
     base=$(commit .before)
     head=$(commit .after)
     case "${GITHUB_REF:-}" in
@@ -28,12 +31,14 @@ case "$GITHUB_EVENT_NAME" in
     esac
     ;;
   pull_request)
+    # What is proposed is on no ref yet of those that rules are about.
     base=$(commit .pull_request.base.sha)
     head=$(commit .pull_request.head.sha)
     ;;
   merge_group)
     base=$(commit .merge_group.base_sha)
     head=$(commit .merge_group.head_sha)
+    ref=${ref:-$(jq -r '.merge_group.base_ref // ""' "$GITHUB_EVENT_PATH")}
     ;;
   pull_request_target)
     refuse 'pull_request_target runs strangers'"'"' code with your rights: use pull_request'
@@ -43,5 +48,5 @@ case "$GITHUB_EVENT_NAME" in
     ;;
 esac
 branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
-jq -rn --arg base "$base" --arg head "$head" --arg branch "$branch" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_DEFAULT_BRANCH=\($branch)"'
+jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg branch "$branch" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch)"'

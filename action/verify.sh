@@ -4,6 +4,7 @@
 #
 #   NOTME_BASE            the commit before them; empty or zeros for a new branch
 #   NOTME_HEAD            the last of them, or refs/tags/<tag>; unset, the event file says both
+#   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
 #                         change, or an absolute path (.notme/trust)
@@ -83,8 +84,8 @@ else
   before=$head
 fi
 case "$head" in
-  refs/tags/*) range=$head ;;
-  *) range=${base:+$base..}$head ;;
+  refs/tags/*) range=$head reference=$head ;;
+  *) range=${base:+$base..}$head reference=${NOTME_REF:-} ;;
 esac
 
 work=$(mktemp -d)
@@ -108,6 +109,7 @@ if [ -n "${NOTME_POLICY:-}" ]; then
   from_before "$NOTME_POLICY"
   set -- "$@" --policy "$found"
 fi
+[ -z "$reference" ] || set -- "$@" --ref "$reference"
 
 git diff --raw "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
   while read -r path; do

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Status(Json),
     /// Judge commits and tags
     #[command(
-        after_help = "Examples:\n  notme verify\n  notme verify origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse origin/main) origin/main..HEAD\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
+        after_help = "Examples:\n  notme verify\n  notme verify refs/remotes/origin/main..HEAD --format json\n  notme verify --trust-root $(git rev-parse refs/remotes/origin/main) refs/remotes/origin/main..HEAD\n  notme verify --all --format html > report.html\n  git rev-list HEAD | notme verify -\n  notme verify --compromised wimse://example.com/agent/a/b --since 2026-11-20T12:00:00Z"
     )]
     Verify(Verify),
     /// Walk the seven steps for one object, in words

@@ -183,6 +183,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::TermsRepository
         | Code::TermsRef
         | Code::TermsPath
+        | Code::TagRenamed
         | Code::CommitterMismatch
         | Code::LevelTooLow
         | Code::PolicyNotAuthorised

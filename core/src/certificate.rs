@@ -81,6 +81,7 @@ struct Extensions {
     terms: Option<Terms>,
     oidc_issuer: Option<String>,
     oidc_issuer_of_old: Option<String>,
+    name_constraints: bool,
     unknown_critical: Option<ObjectIdentifier>,
 }
 
@@ -367,6 +368,12 @@ impl Certificate {
         }
     }
 
+    /// Tells whether it limits the names below it. By which names is not read, so whoever follows a
+    /// chain has to refuse it.
+    pub fn has_name_constraints(&self) -> bool {
+        self.extensions.name_constraints
+    }
+
     /// Returns the first critical extension that we do not know.
     pub fn unknown_critical(&self) -> Option<&ObjectIdentifier> {
         self.extensions.unknown_critical.as_ref()
@@ -480,6 +487,7 @@ impl Extensions {
         critical: bool,
         value: &[u8],
     ) -> Result<(), DerError> {
+        self.name_constraints |= name == oid::NAME_CONSTRAINTS;
         match name {
             oid::BASIC_CONSTRAINTS => self.add_basic_constraints(value)?,
             oid::KEY_USAGE => self.key_usage = Some(key_usage(value)?),

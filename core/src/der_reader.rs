@@ -45,8 +45,18 @@ impl<'a> Element<'a> {
         Reader { rest: self.value }
     }
 
+    /// Tells whether it is an OBJECT IDENTIFIER in its one form, each arc without a leading zero.
+    pub(crate) fn is_oid(self) -> bool {
+        let ends = |byte: &u8| byte & 0x80 == 0;
+        let mut arcs = self.value.split_inclusive(ends);
+        self.tag == OBJECT_IDENTIFIER
+            && self.value.last().is_some_and(ends)
+            && arcs.all(|arc| arc.first() != Some(&0x80))
+    }
+
+    /// Reads an OBJECT IDENTIFIER. Those of less than three arcs, or of very long ones, fail.
     pub(crate) fn oid(self) -> Result<ObjectIdentifier, DerError> {
-        if self.tag != OBJECT_IDENTIFIER {
+        if !self.is_oid() {
             return Err(DerError);
         }
         ObjectIdentifier::from_bytes(self.value).map_err(|_| DerError)

@@ -47,6 +47,8 @@ oids! {
     SUBJECT_ALT_NAME = "2.5.29.17";
     /// basicConstraints (RFC 5280 4.2.1.9).
     BASIC_CONSTRAINTS = "2.5.29.19";
+    /// nameConstraints (RFC 5280 4.2.1.10).
+    NAME_CONSTRAINTS = "2.5.29.30";
     /// authorityKeyIdentifier (RFC 5280 4.2.1.1).
     AUTHORITY_KEY_ID = "2.5.29.35";
     /// extKeyUsage (RFC 5280 4.2.1.12).

@@ -6,12 +6,9 @@ use notme_attest::{
     bundle::BUNDLE_MAX,
     store::{Shelf, may_be_taken},
 };
-use notme_core::{
-    glob::Glob,
-    object::{ObjectKind, Payload, classify},
-};
+use notme_core::glob::Glob;
 use notme_verifier::{
-    Outcome, Repository, Verdict,
+    Code, Outcome, Repository, Verdict,
     refusal::Refusal,
     repository::{ObjectId, RepositoryError, Selection},
 };
@@ -134,8 +131,9 @@ impl Rules {
         if repository.target(name)? != update.old {
             return Err(PushError::Stale(name.clone()));
         }
-        if let Some(new) = update.new.filter(|_| self.verify(name)) {
-            check_tag_name(repository, name, new)?;
+        let new = update.new.filter(|_| self.verify(name));
+        if new.is_some_and(|new| repository.renamed(name, new).is_some()) {
+            return Err(PushError::Renamed(name.clone()));
         }
         let is_kept = name.starts_with(ATTESTATIONS);
         if !is_kept && !self.protected.iter().any(|glob| glob.matches(name)) {
@@ -186,23 +184,6 @@ impl Rules {
         };
         let hidden: Vec<_> = update.old.iter().chain(base).copied().collect();
         repository.select_reached(name, &[new], &hidden).map(Some)
-    }
-}
-
-/// Checks that a tag is what its ref says: its signature covers the name that it has itself.
-fn check_tag_name(repository: &Repository, name: &str, new: ObjectId) -> Result<(), PushError> {
-    let Some(wanted) = name.strip_prefix("refs/tags/") else {
-        return Ok(());
-    };
-    // What cannot be read is for the verdict to say.
-    let Ok((ObjectKind::Tag, raw)) = repository.read(new) else {
-        return Ok(());
-    };
-    match classify(&raw) {
-        Ok(Payload::Tag(tag)) if tag.name() != wanted.as_bytes() => {
-            Err(PushError::Renamed(name.to_owned()))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -331,7 +312,7 @@ impl PushError {
             Self::Lost(..) => "attestation-lost",
             Self::Unfit(..) | Self::Unreadable(..) => "attestation-unreadable",
             Self::Tag(_) => "tag-moved",
-            Self::Renamed(_) => "tag-renamed",
+            Self::Renamed(_) => Code::TagRenamed.as_str(),
             Self::Symbolic(_) => "ref-symbolic",
             Self::Stale(_) => "push-stale",
             Self::Repository(error) => error.code().unwrap_or("repository-unreadable"),

@@ -121,12 +121,13 @@ impl Anchors {
         }
     }
 
-    /// Returns the anchor that issued `certificate`, by name and by signature, and its root.
-    pub(crate) fn issuer_of(
-        &self,
+    /// Returns the anchors that issued `certificate`, by name and by signature, and their roots.
+    pub(crate) fn issuers_of<'a>(
+        &'a self,
         certificate: &Certificate,
-    ) -> Option<(&Arc<Anchor>, &Certificate)> {
-        self.anchors.iter().find_map(|anchor| match &anchor.root {
+    ) -> impl Iterator<Item = (&'a Arc<Anchor>, &'a Certificate)> {
+        let anchors = self.anchors.iter();
+        anchors.filter_map(|anchor| match &anchor.root {
             Root::X509(root) => {
                 let issued = certificate.verify_issued_by(root).is_ok();
                 issued.then_some((anchor, root))

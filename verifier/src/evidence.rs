@@ -304,7 +304,7 @@ impl Evidence {
                 });
             }
             Proof::OpenPgp(claim) => return claim.establish(anchors, standings),
-            Proof::Ssh(claim) => return Ok(claim.establish(anchors, standings)),
+            Proof::Ssh(claim) => return Ok(claim.establish((anchors, standings), self.declared())),
         };
         // What else the message carries: perhaps certificates between leaf and root.
         let others = message.certificates().get(1..).unwrap_or_default();

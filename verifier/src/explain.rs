@@ -195,6 +195,7 @@ const fn step_of(code: Code) -> u8 {
         | Code::TermsRef
         | Code::TermsPath
         | Code::TermsUnchecked
+        | Code::TagRenamed
         | Code::CommitterMismatch
         | Code::LevelTooLow
         | Code::AcceptanceMissing

@@ -413,7 +413,7 @@ impl<'a> Lineage<'a> {
                 let tags = MergeTag::read(self.repository, node.id, judge);
                 judgement = judgement.with_merge_tags(tags);
             }
-            let mut object = JudgedObject::new(node, judgement);
+            let mut object = JudgedObject::new(node, ground.hold_to_name(node.id, judgement));
             excuses.excuse(&mut object, *commit.as_ref().unwrap_or(&node.id))?;
             if object.judgement().verdict() == Verdict::Accepted
                 && commit.is_ok_and(|commit| judged.is_beside_root(&commit))

@@ -33,7 +33,7 @@ use gix::{
     revision::plumbing::Spec,
 };
 use notme_core::{
-    object::{HashKind, ObjectKind},
+    object::{HashKind, ObjectKind, Payload, classify},
     terms::repository_name,
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -42,6 +42,7 @@ use self::{
     bases::{Bases, Memory as MergeMemory, Unknown},
     changes::Changes,
     objects::Objects,
+    selection::TAGS,
 };
 pub(crate) use self::{
     blame::{Asked, Blame, Blamed},
@@ -265,9 +266,10 @@ impl Repository {
     /// `A...B` are ranges, `REV^@` is what the parents reach, `REV^!` is `REV` alone.
     ///
     /// # Errors
-    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Unborn`] for
-    /// HEAD while there is no commit, [`RepositoryError::Boundary`] and
-    /// [`RepositoryError::Missing`] for text that leads to what is not here.
+    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Ambiguous`] for
+    /// a name that may be several things, [`RepositoryError::Unborn`] for HEAD while there is no
+    /// commit, [`RepositoryError::Boundary`] and [`RepositoryError::Missing`] for text that leads to
+    /// what is not here.
     pub fn select(&self, revision: &str) -> Result<Selection, RepositoryError> {
         if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
             return Ok(Selection::alone(revision.to_owned(), [id]));
@@ -337,11 +339,30 @@ impl Repository {
     /// [`RepositoryError::References`] when refs cannot be read.
     pub fn select_tags(&self) -> Result<Selection, RepositoryError> {
         let mut tags = Vec::new();
+        let mut named = Vec::new();
         let mut seen = HashSet::new();
-        for (_, target) in self.references("refs/tags/")? {
+        for (name, target) in self.references(TAGS)? {
             tags.extend(self.tags_from(target).take_while(|tag| seen.insert(*tag)));
+            named.push((target, name));
         }
-        Ok(Selection::alone("--tags".to_owned(), tags))
+        let mut selection = Selection::alone("--tags".to_owned(), tags);
+        selection.named = named;
+        Ok(selection)
+    }
+
+    /// Returns the name that a tag has itself, where the ref that names it has another one. Whoever
+    /// moves refs can put a tag anywhere; its signature covers its own name.
+    pub fn renamed(&self, reference: &str, id: ObjectId) -> Option<String> {
+        let name = reference.strip_prefix(TAGS)?;
+        // What cannot be read is for the verdict to say.
+        let (ObjectKind::Tag, raw) = self.read(id).ok()? else {
+            return None;
+        };
+        let Ok(Payload::Tag(tag)) = classify(&raw) else {
+            return None;
+        };
+        let own = tag.name();
+        (own != name.as_bytes()).then(|| String::from_utf8_lossy(own).into_owned())
     }
 
     /// Follows a tag to the tags that it is a tag of, itself first; none for what is no tag. What is
@@ -432,11 +453,9 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn is_symbolic(&self, name: &str) -> Result<bool, RepositoryError> {
-        let found = self.inner.try_find_reference(name);
-        let found = found.map_err(RepositoryError::References)?;
+        let found = self.reference(name)?;
         Ok(found.is_some_and(|reference| {
-            reference.name().as_bstr() == name.as_bytes().as_bstr()
-                && matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
+            matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
         }))
     }
 
@@ -489,8 +508,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn target(&self, name: &str) -> Result<Option<ObjectId>, RepositoryError> {
-        let found = self.inner.try_find_reference(name);
-        let found = found.map_err(RepositoryError::References)?;
+        let found = self.reference(name)?;
         Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
     }
 
@@ -705,11 +723,7 @@ impl Repository {
             return Ok(None);
         };
         // Configured and not fetched yet: there is no upstream to compare with.
-        let reference = self
-            .inner
-            .try_find_reference(name.as_ref())
-            .map_err(RepositoryError::References)?;
-        let Some(mut reference) = reference else {
+        let Some(mut reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
             return Ok(None);
         };
         let target = reference

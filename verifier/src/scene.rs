@@ -9,14 +9,14 @@ use std::{
 use notme_core::object::ObjectKind;
 
 use crate::{
-    judge::{Examined, Judge},
+    judge::{Examined, Judge, Judgement},
     policy::Surroundings,
     refusal::Refusal,
     repository::{
         ChangedPaths, Content, Found, Graph, Main, ObjectId, Repository, Selection, Trees,
     },
     stated::{SignedBy, Stated, Statements},
-    verdict::Code,
+    verdict::{Code, Verdict},
     verify,
 };
 
@@ -31,6 +31,9 @@ pub(crate) struct Ground<'a> {
     statements: Option<&'a dyn Statements>,
     reference: Option<&'a str>,
     main: Option<&'a Main>,
+    named: &'a [(ObjectId, String)],
+    /// Where in that an object is, once somebody asks.
+    places: OnceCell<HashMap<ObjectId, Vec<usize>>>,
     /// The repository's own, once somebody asks.
     names: OnceCell<Vec<String>>,
     /// The commits that the branch has which others start from.
@@ -53,6 +56,8 @@ impl<'a> Ground<'a> {
             statements,
             reference: selection.reference(),
             main: selection.main(),
+            named: selection.named(),
+            places: OnceCell::new(),
             names: OnceCell::new(),
             of_main: OnceCell::new(),
             children: OnceCell::new(),
@@ -64,6 +69,29 @@ impl<'a> Ground<'a> {
     pub(crate) fn parents(&self, number: usize) -> Option<Vec<ObjectId>> {
         let parents = self.parents_of(number)?.into_iter();
         Some(parents.map(|(id, _)| id).collect())
+    }
+
+    /// Refuses a tag that a ref names otherwise than it names itself.
+    pub(crate) fn hold_to_name(&self, id: ObjectId, mut judgement: Judgement) -> Judgement {
+        if self.named.is_empty() || judgement.verdict() != Verdict::Accepted {
+            return judgement;
+        }
+        let places = self.places.get_or_init(|| {
+            let mut places: HashMap<_, Vec<_>> = HashMap::new();
+            for (place, (id, _)) in self.named.iter().enumerate() {
+                places.entry(*id).or_default().push(place);
+            }
+            places
+        });
+        let named = places.get(&id).into_iter().flatten();
+        let names = named.filter_map(|place| self.named.get(*place));
+        let mut renamed =
+            names.filter_map(|(_, name)| Some((name, self.repository.renamed(name, id)?)));
+        if let Some((name, own)) = renamed.next() {
+            let detail = format!("its own name is `{own}`, and `{name}` names it");
+            judgement.refuse(Refusal::new(Code::TagRenamed, detail));
+        }
+        judgement
     }
 
     /// Returns the ref that a commit is for.

@@ -161,15 +161,20 @@ impl Standing {
             )
         };
         let mut path = Vec::new();
-        let Some((anchor, root)) = climb(leaf, others, anchors, &mut path) else {
+        let mut refused = None;
+        let way = climb(leaf, (leaf, others), anchors, &mut path, &mut refused).or(refused);
+        let Some(way) = way else {
             return Self::new(facts, None, Some(anchors.absence()));
         };
+        let Way {
+            path, anchor, root, ..
+        } = way;
         let identity = identity(leaf, anchor.kind);
         // Another authority may copy that extension from whatever it is asked to certify.
         let is_sigstore = anchor.kind == PinKind::Sigstore;
         let issuer = leaf.oidc_issuer().filter(|_| is_sigstore);
-        let refusal = check_extensions(leaf, &path, root)
-            .and_then(|()| check_issuers(&path, root))
+        let refusal = way
+            .checked
             .and_then(|()| check_leaf(leaf))
             .and_then(|()| check_identity(identity.as_deref()))
             .and_then(|()| check_issuer(issuer, is_sigstore))
@@ -362,19 +367,41 @@ impl Standing {
     }
 }
 
+/// A way from a leaf to a root of the trust store.
+struct Way<'c, 'a> {
+    /// What is between them, from the leaf up.
+    path: Vec<&'c Certificate>,
+    anchor: &'a Arc<Anchor>,
+    root: &'a Certificate,
+    /// Whether everything above the leaf may issue what is below it.
+    checked: Result<(), Refusal>,
+}
+
 /// Goes up from `certificate`, to a root of the trust store as soon as one fits, and through the
-/// message's certificates otherwise. Both name and signature of each link are checked.
+/// message's certificates otherwise. Both name and signature of each link are checked. An issuer may
+/// have several certificates, of which one allows more than another: the first way that may be gone
+/// counts, and `refused` is the first that may not.
 ///
 /// A path holds no certificate twice and at most [`INTERMEDIATES_MAX`], and the message no more
-/// than that many, so there are at most fifteen links to check.
+/// than that many, so there are at most fifteen links to check, and as many to each root.
 fn climb<'c, 'a>(
     certificate: &Certificate,
-    others: &'c [Certificate],
+    (leaf, others): (&Certificate, &'c [Certificate]),
     anchors: &'a Anchors,
     path: &mut Vec<&'c Certificate>,
-) -> Option<(&'a Arc<Anchor>, &'a Certificate)> {
-    if let Some(found) = anchors.issuer_of(certificate) {
-        return Some(found);
+    refused: &mut Option<Way<'c, 'a>>,
+) -> Option<Way<'c, 'a>> {
+    for (anchor, root) in anchors.issuers_of(certificate) {
+        let way = Way {
+            path: path.clone(),
+            anchor,
+            root,
+            checked: check_issuers(path, root).and_then(|()| check_extensions(leaf, path, root)),
+        };
+        if way.checked.is_ok() {
+            return Some(way);
+        }
+        refused.get_or_insert(way);
     }
     if path.len() == INTERMEDIATES_MAX {
         return None;
@@ -384,8 +411,9 @@ fn climb<'c, 'a>(
             continue;
         }
         path.push(issuer);
-        if let Some(found) = climb(issuer, others, anchors, path) {
-            return Some(found);
+        let found = climb(issuer, (leaf, others), anchors, path, refused);
+        if found.is_some() {
+            return found;
         }
         path.pop();
     }
@@ -423,6 +451,15 @@ fn check_issuers(path: &[&Certificate], root: &Certificate) -> Result<(), Refusa
             return Err(Refusal::new(
                 Code::CertificateInvalid,
                 "an issuer allows fewer certificates below it",
+            ));
+        }
+        if issuer.has_name_constraints() {
+            return Err(Refusal::new(
+                Code::CertificateInvalid,
+                format!(
+                    "an issuer limits the names below it (extension {}), which is not read",
+                    oid::NAME_CONSTRAINTS
+                ),
             ));
         }
         if !may_sign(issuer) {

@@ -214,6 +214,9 @@ codes! {
     TermsUnchecked "terms-unchecked" Undecided
         "The signer's certificate is for some paths, and which were changed is not known"
         "Verify it in its repository (`notme verify`), with the history before it (`git fetch --unshallow`)";
+    TagRenamed "tag-renamed" Rejected
+        "The tag's own name, which its signature covers, is another than that of the ref that names it"
+        "Name it by the ref of its own name, or have it made anew under this one; for an alias that moves, use a lightweight tag of the commit";
     CommitterMismatch "committer-mismatch" Rejected
         "The committer's address is none of the signer's, and the policy asks for that"
         "Commit under an address of the signer, or add it to the principal's `emails`";

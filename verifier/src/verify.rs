@@ -556,7 +556,7 @@ impl<'r> Run<'r> {
                 true => judgement.with_merge_tags(MergeTag::read(repository, node.id, judge)),
                 false => judgement,
             };
-            let mut object = JudgedObject::new(node, judgement);
+            let mut object = JudgedObject::new(node, ground.hold_to_name(node.id, judgement));
             let on = object.id;
             excuses.excuse(&mut object, on)?;
             telling.tell(object)?;

@@ -155,6 +155,10 @@ fn says_why_there_is_no_time_stamp() {
             query(&["-sha256", "-tspolicy", "1.2.3.4"]),
             RejectionReason::UnacceptedPolicy,
         ),
+        (
+            query(&["-sha256", "-tspolicy", "1.2.3"]),
+            RejectionReason::UnacceptedPolicy,
+        ),
         (b"{}".to_vec(), RejectionReason::BadDataFormat),
         (Vec::new(), RejectionReason::BadDataFormat),
         (vec![0x30; 64 * 1024], RejectionReason::BadDataFormat),

@@ -157,16 +157,19 @@ fn wrong_call(error: RepositoryError) -> Failure {
 }
 
 /// Takes a file of bundles apart: one, however it is laid out, or one on each line.
-fn bundles_in(content: Vec<u8>) -> Vec<Vec<u8>> {
+fn bundles_in(file: &Path, content: Vec<u8>) -> Result<Vec<Vec<u8>>, Failure> {
     if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
-        return vec![content];
+        return Ok(vec![content]);
     }
     let lines = content.split(|byte| *byte == b'\n');
-    let lines: Vec<_> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
-    match lines.as_slice() {
-        // What is none at all is told as that.
-        [] => vec![content],
-        lines => lines.iter().map(|line| line.to_vec()).collect(),
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    let bundles: Vec<_> = lines.map(<[u8]>::to_vec).collect();
+    match bundles.is_empty() {
+        true => Err(Failure::from(format!(
+            "there is nothing in `{}`",
+            file.display()
+        ))),
+        false => Ok(bundles),
     }
 }
 

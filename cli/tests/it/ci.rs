@@ -487,6 +487,59 @@ fn a_tag_is_judged_by_itself() {
 }
 
 #[test]
+fn commits_are_judged_for_the_ref_that_they_are_pushed_to() {
+    let project = Project::new();
+    let base = &project.base;
+    let head = project.work.signed_commit("a");
+    let rule = "[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\"]\n";
+    let merged = json!({"merge_group": {"base_sha": base, "head_sha": head, "base_ref": "refs/heads/main"}, "repository": {"default_branch": "main"}});
+    let pushed = push(base, &head);
+    let proposed = pull_request(base, &head);
+    for (name, event, reference, own, code) in [
+        ("push", &pushed, "refs/heads/main", "", 0),
+        ("push", &pushed, "refs/heads/topic", "", 1),
+        ("push", &pushed, "refs/heads/topic", "refs/heads/main", 0),
+        ("pull_request", &proposed, "refs/pull/1/merge", "", 1),
+        (
+            "pull_request",
+            &proposed,
+            "refs/pull/1/merge",
+            "refs/heads/main",
+            0,
+        ),
+        (
+            "merge_group",
+            &merged,
+            "refs/heads/gh-readonly-queue/main/pr-1",
+            "",
+            0,
+        ),
+    ] {
+        let runner = project.runner(&[]);
+        // Whoever may push tags does not choose the rules.
+        let tag = format!("git tag --no-sign {head} {head}");
+        run(&mut runner.shell(&tag));
+        let path = runner.world.home().join("event.json");
+        fs::write(&path, event.to_string()).unwrap();
+        let mut job = runner.shell("sh ci/notme/verify.sh");
+        let output = job
+            .env("GITHUB_EVENT_NAME", name)
+            .env("GITHUB_EVENT_PATH", path)
+            .env("GITHUB_REF", reference)
+            .env("NOTME_REF", own)
+            .env("NOTME_POLICY", runner.world.policy(rule))
+            .output()
+            .unwrap();
+        let said = told(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{name} {reference} {own}: {said}"
+        );
+    }
+}
+
+#[test]
 fn without_a_trust_store_before_the_change_nothing_is_decided() {
     let project = Project::new();
     project

@@ -50,7 +50,7 @@ fn somebody_else_checks_it_as_the_readme_says() {
     for command in [
         "notme authority bundle > ",
         "notme trust add --name alice ",
-        "notme verify origin/main..HEAD",
+        "notme verify refs/remotes/origin/main..HEAD",
     ] {
         assert!(section.contains(command), "{section}");
     }
@@ -71,7 +71,7 @@ fn somebody_else_checks_it_as_the_readme_says() {
     let roots = bob.home().join("roots.pem");
     fs::write(&roots, alice.notme_ok(&["authority", "bundle"])).unwrap();
     bob.notme_ok(&["trust", "add", "--name", "alice", roots.to_str().unwrap()]);
-    let out = bob.notme_ok(&["verify", "origin/main..HEAD"]);
+    let out = bob.notme_ok(&["verify", "refs/remotes/origin/main..HEAD"]);
     assert!(out.starts_with("accepted "), "{out}");
 }
 

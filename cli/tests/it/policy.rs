@@ -373,6 +373,146 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     assert_eq!(code("main", &[]), "accepted");
 }
 
+/// Whoever may push tags does not choose for which ref a range is judged.
+#[test]
+fn a_tag_that_is_named_like_a_commit_gives_a_range_no_ref() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let id = world.signed_commit("b");
+    let policy = world.policy("[[allow]]\nidentity = \"*\"\nrefs = [\"refs/tags/*\"]\n");
+    let code =
+        |range: &str, more: &[&str]| world.code(range, &[&["--policy", &policy], more].concat());
+    let range = format!("HEAD~1..{id}");
+    assert_eq!(code(&range, &[]), "not-authorised");
+    world.git_ok(&["tag", "--no-sign", &id, "HEAD"]);
+    assert_eq!(code(&range, &[]), "not-authorised");
+    assert_eq!(code(&id, &[]), "not-authorised");
+    assert_eq!(code(&range, &["--ref", "refs/tags/v1"]), "accepted");
+    let (_, document) = world.verdicts(&[&range, "--policy", &policy]);
+    assert_eq!(document["ref"], Value::Null, "{document}");
+    // One that is not here is no tag, either.
+    let gone = "1".repeat(40);
+    world.git_ok(&["tag", "--no-sign", &gone, "HEAD~1"]);
+    let output = world.notme(&["verify", &format!("{gone}..HEAD")]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("may be"), "{}", told(&output));
+}
+
+/// git warns, and takes the tag.
+#[test]
+fn a_name_that_may_be_two_things_is_refused() {
+    let world = World::initialised();
+    let one = world.signed_commit("a");
+    let two = world.signed_commit("b");
+    world.git_ok(&["update-ref", "refs/remotes/origin/main", &one]);
+    let verify = |range: &str| {
+        let output = world.notme(&["verify", range]);
+        (output.status.code(), told(&output))
+    };
+    let refused = |range: &str, names: &[&str]| {
+        let (exit, says) = verify(range);
+        assert_eq!(exit, Some(2), "{range}: {says}");
+        for name in names {
+            assert!(says.contains(name), "{range}: {says}");
+        }
+    };
+    assert_eq!(verify("origin/main..HEAD").0, Some(0));
+    world.git_ok(&["update-ref", "refs/tags/origin/main", &two]);
+    let both = ["refs/tags/origin/main", "refs/remotes/origin/main"];
+    refused("origin/main..HEAD", &both);
+    refused("HEAD...origin/main~0", &both);
+    refused("origin/main", &both);
+    refused("origin/main^{commit}", &both);
+    let output = run(world.notme_command().args(["verify", "-"]), b"origin/main");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let explained = world.notme(&["explain", "origin/main"]);
+    assert_eq!(explained.status.code(), Some(2), "{}", told(&explained));
+    let (exit, says) = verify("refs/remotes/origin/main..HEAD");
+    assert!(exit == Some(0) && says.contains(&two[..10]), "{says}");
+    // A full name is one thing, and none that only ends so.
+    world.git_ok(&["update-ref", "refs/tags/refs/remotes/origin/main", &two]);
+    let (exit, says) = verify("refs/remotes/origin/main..HEAD");
+    assert!(exit == Some(0) && says.contains(&two[..10]), "{says}");
+    world.git_ok(&["update-ref", "-d", "refs/remotes/origin/main"]);
+    refused(
+        "refs/remotes/origin/main..HEAD",
+        &["refs/tags/refs/remotes/origin/main"],
+    );
+    world.git_ok(&["update-ref", "refs/tags/HEAD", &one]);
+    assert_eq!(verify("HEAD~1..HEAD").0, Some(0));
+    // Neither is what may be an object, too, as long as git does not take it for the ref alone.
+    let short = &two[..7];
+    assert_eq!(verify(short).0, Some(0));
+    world.git_ok(&["update-ref", &format!("refs/heads/{short}"), &one]);
+    refused(short, &[&format!("refs/heads/{short}"), "an object id"]);
+    let described = format!("v1-0-g{short}");
+    world.git_ok(&["update-ref", &format!("refs/tags/{described}"), &one]);
+    let (exit, says) = verify(&described);
+    assert!(exit == Some(0) && says.contains(&one[..10]), "{says}");
+}
+
+/// Whoever may move refs makes no release of a nightly.
+#[test]
+fn a_tag_under_another_name_is_refused() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let nightly = "refs/tags/nightly-1";
+    world.git_ok(&["tag", "-s", "-m", "n", "nightly-1"]);
+    let id = world.git_ok(&["rev-parse", nightly]);
+    let rule =
+        "[[allow]]\nidentity = \"*\"\nrefs = [\"refs/tags/nightly-*\", \"refs/heads/main\"]\n";
+    let policy = world.policy(rule);
+    let code = |revision: &str, more: &[&str]| {
+        world.code(revision, &[&["--policy", &policy], more].concat())
+    };
+    assert_eq!(code("nightly-1", &[]), "accepted");
+    assert_eq!(
+        code("nightly-1", &["--ref", "refs/tags/v2.0"]),
+        "tag-renamed"
+    );
+    assert_eq!(code(&id, &["--ref", "refs/tags/v2.0"]), "tag-renamed");
+    assert_eq!(code(&id, &["--ref", nightly]), "accepted");
+    assert_eq!(code(&id, &[]), "accepted");
+    world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
+    for revision in ["v2.0", "tags/v2.0", "refs/tags/v2.0", "v2.0^{tag}"] {
+        assert_eq!(code(revision, &[]), "tag-renamed", "{revision}");
+    }
+    assert_eq!(code("v2.0", &["--ref", "refs/heads/main"]), "tag-renamed");
+    let (exit, _) = world.verdicts(&["--tags", "--policy", &policy]);
+    assert_eq!(exit, Some(1));
+    let explained = world.notme(&["explain", "v2.0"]);
+    for word in ["tag-renamed", "`nightly-1`", "`refs/tags/v2.0`"] {
+        assert!(told(&explained).contains(word), "{}", told(&explained));
+    }
+    // The repository's own policy says no more.
+    let path = world.path().join(".notme");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("policy.toml"), format!("{rule}policy = true\n")).unwrap();
+    world.git_ok(&["add", "--all"]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(world.code("v2.0", &["--trust-root", &root]), "tag-renamed");
+    assert_eq!(
+        world.code("nightly-1", &["--trust-root", &root]),
+        "accepted"
+    );
+    // A lightweight one is its commit, and a nested one has names of its own.
+    world.git_ok(&["tag", "--no-sign", "v3", "nightly-1^{}"]);
+    let light = world.code("v3", &[]);
+    assert_eq!(light, "accepted");
+    world.git_ok(&["tag", "-s", "-m", "o", "nightly-2", nightly]);
+    assert_eq!(code("nightly-2", &[]), "accepted");
+    world.git_ok(&["tag", "-d", "v2.0"]);
+    let (exit, document) = world.verdicts(&["--tags", "--policy", &policy]);
+    assert_eq!(exit, Some(0), "{document}");
+    world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
+    let but = format!(
+        "[[exception]]\nobject = \"{id}\"\nreason = \"an alias\"\nuntil = \"2999-01-01T00:00:00Z\"\n"
+    );
+    let policy = world.policy(&format!("{rule}{but}"));
+    assert_eq!(world.code("v2.0", &["--policy", &policy]), "accepted");
+}
+
 #[test]
 fn an_accepting_statement_lets_an_agents_change_in() {
     let world = World::initialised();

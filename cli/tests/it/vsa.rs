@@ -132,7 +132,7 @@ fn of_the_refs_at_a_commit_only_the_judged_one_is_listed() {
         ),
         (&["agents", "--ref", "refs/heads/other"], "FAILED", &none),
         (&["v1"], "PASSED", &["refs/tags/v1"]),
-        (&["copy"], "PASSED", &["refs/tags/v1"]),
+        (&["copy"], "FAILED", &none),
     ] {
         let expected = match references {
             [] => Value::Null,

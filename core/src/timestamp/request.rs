@@ -64,12 +64,18 @@ impl TimeStampRequest {
             return Err(RequestError::Extension);
         }
         fields.finish()?;
+        let nonce = nonce
+            .map(|nonce| integer(nonce, NONCE_MAX).map(<[u8]>::to_vec))
+            .transpose()?;
+        let policy = policy.map(|policy| match policy.oid() {
+            Ok(known) => Ok(known),
+            Err(_) if policy.is_oid() => Err(RequestError::Policy),
+            Err(error) => Err(error.into()),
+        });
         Ok(Self {
             imprint,
-            policy: policy.map(|policy| policy.oid()).transpose()?,
-            nonce: nonce
-                .map(|nonce| integer(nonce, NONCE_MAX).map(<[u8]>::to_vec))
-                .transpose()?,
+            policy: policy.transpose()?,
+            nonce,
             wants_certificate,
         })
     }
@@ -134,6 +140,9 @@ pub enum RequestError {
     /// The digest has another length than its algorithm.
     #[error("the digest has another length than its algorithm")]
     ImprintLength,
+    /// A policy whose name is shorter or longer than those that we read.
+    #[error("time stamps are not made under the policy")]
+    Policy,
     /// An extension; we know none.
     #[error("extensions are not supported")]
     Extension,
@@ -160,6 +169,7 @@ impl RequestError {
             Self::TooLong | Self::Encoding(_) | Self::ImprintLength => {
                 RejectionReason::BadDataFormat
             }
+            Self::Policy => RejectionReason::UnacceptedPolicy,
             Self::Extension => RejectionReason::UnacceptedExtension,
         }
     }

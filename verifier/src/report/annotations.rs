@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     counts, escape,
-    finding::{Caveat, Finding, Weight},
+    finding::{Caveat, Finding, NOTHING, Weight},
     write_items,
 };
 use crate::verify::Outcome;
@@ -37,7 +37,8 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let mut summary = counts(outcome.summary());
-    for caveat in Caveat::all(outcome) {
+    let caveats = Caveat::all(outcome).into_iter();
+    for caveat in caveats.filter(|it| it.name != NOTHING) {
         summary = format!("{summary}; {}", caveat.text);
     }
     writeln!(to, "::notice title=notme verify::{}", data(&summary))

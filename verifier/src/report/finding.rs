@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     judge::Judgement,
-    report::{INTERRUPTED, escape},
+    report::{INTERRUPTED, counts, escape},
     verdict::{Code, Verdict},
     verify::{BASELINE, JudgedObject, Outcome},
 };
@@ -77,6 +77,9 @@ pub(super) enum Weight {
     Excepted,
 }
 
+/// What a report that has no objects says of itself, where there is no other place for it.
+pub(super) const NOTHING: &str = "nothing-selected";
+
 /// Something about all of a report that its counts do not say.
 pub(super) struct Caveat {
     /// In one word.
@@ -92,6 +95,9 @@ impl Caveat {
         let mut add = |name, text| all.push(Self { name, text });
         if outcome.interrupted {
             add("interrupted", INTERRUPTED.to_owned());
+        }
+        if outcome.summary().objects == 0 {
+            add(NOTHING, counts(outcome.summary()));
         }
         if let [first, others @ ..] = outcome.shallow() {
             let others = match others.len() {

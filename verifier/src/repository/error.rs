@@ -39,6 +39,18 @@ pub enum RepositoryError {
         /// What gix says.
         source: Box<gix::Error>,
     },
+    /// A name in the text may be several things, among which git would guess.
+    #[error(
+        "`{}` may be `{}`; name one in full",
+        name.escape_debug(),
+        meanings.escape_debug()
+    )]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What it may be.
+        meanings: String,
+    },
     /// There is a branch, and nothing on it.
     #[error("there are no commits yet on branch `{}`", branch.escape_debug())]
     Unborn {
@@ -93,6 +105,7 @@ impl RepositoryError {
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::Revision { .. }
+            | Self::Ambiguous { .. }
             | Self::Unborn { .. }
             | Self::Nothing(_)
             | Self::NotSignable(_)
@@ -106,6 +119,7 @@ impl RepositoryError {
     pub fn usage_code(&self) -> Option<&'static str> {
         match self {
             Self::Revision { .. } => Some("revision-unknown"),
+            Self::Ambiguous { .. } => Some("revision-ambiguous"),
             Self::Unborn { .. } => Some("no-commits"),
             Self::Nothing(_) => Some("nothing-selected"),
             Self::NotSignable(_) => Some("not-a-commit"),

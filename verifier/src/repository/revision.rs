@@ -1,21 +1,102 @@
 //! Texts that name commits.
 //!
-//! gix resolves them, from the refs and objects of the repository itself. What it cannot resolve
-//! is looked at again, in two cases: the text leads to objects that a push has only just brought,
-//! and the text leads out of a clone that does not have all of history, which is not a mistake
-//! of the person asking.
+//! Which ref a name is, is settled here: git guesses when it may be several, and whoever may push a
+//! tag chooses what it guesses. All else gix resolves, from the refs and objects of the repository
+//! itself. What it cannot resolve is looked at again, in two cases: the text leads to objects that a
+//! push has only just brought, and the text leads out of a clone that does not have all of history,
+//! which is not a mistake of the person asking.
 
-use gix::{ObjectId, bstr::ByteSlice as _, revision::plumbing::Spec};
+use gix::{
+    ObjectId, Reference, bstr::ByteSlice as _, hash::Prefix, refs::FullName,
+    revision::plumbing::Spec,
+};
 
 use super::{Repository, RepositoryError};
+
+/// What git puts around a short name to find a ref, in its order (gitrevisions).
+const AROUND: [(&str, &str); 5] = [
+    ("refs/", ""),
+    ("refs/tags/", ""),
+    ("refs/heads/", ""),
+    ("refs/remotes/", ""),
+    ("refs/remotes/", "/HEAD"),
+];
 
 impl Repository {
     /// Resolves a revision or a range.
     pub(super) fn resolve_spec(&self, text: &str) -> Result<Spec, RepositoryError> {
-        match self.inner.rev_parse(text.as_bytes().as_bstr()) {
+        let exact = self.with_ids(text)?;
+        match self.inner.rev_parse(exact.as_bytes().as_bstr()) {
             Ok(spec) => Ok(spec.detach()),
             Err(source) => self.resolve_ends(text, source),
         }
+    }
+
+    /// Puts object ids in the place of the refs that a text names. gix would take some refs for
+    /// abbreviated ids, or for what `git describe` says.
+    fn with_ids(&self, text: &str) -> Result<String, RepositoryError> {
+        let mut ends = Vec::new();
+        for end in text.split("..") {
+            let dot = if end.starts_with('.') { "." } else { "" };
+            let end = end.strip_prefix('.').unwrap_or(end);
+            let stop = end.find(['~', '^', ':']).unwrap_or(end.len());
+            let stop = end.find("@{").map_or(stop, |at| stop.min(at));
+            let (name, steps) = end.split_at(stop);
+            let id = match self.referred(name)? {
+                // A reflog and an upstream are the ref's, and no object's.
+                Some(mut found) if !steps.starts_with('@') => found.follow_to_object().ok(),
+                Some(_) | None => None,
+            };
+            ends.push(match id {
+                Some(id) => format!("{dot}{id}{steps}"),
+                None => format!("{dot}{end}"),
+            });
+        }
+        Ok(ends.join(".."))
+    }
+
+    /// Returns the ref of a full name, and none that merely ends so.
+    pub(super) fn reference(&self, full: &str) -> Result<Option<Reference<'_>>, RepositoryError> {
+        let Ok(full) = FullName::try_from(full) else {
+            return Ok(None);
+        };
+        let found = self.inner.try_find_reference(full.as_ref());
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.filter(|reference| reference.name() == full.as_ref()))
+    }
+
+    /// Returns the one ref that a name stands for; `None` for an id, and for what is no ref.
+    fn referred(&self, name: &str) -> Result<Option<Reference<'_>>, RepositoryError> {
+        let id = ObjectId::from_hex(name.as_bytes()).ok();
+        if id.is_some_and(|id| self.inner.has_object(id)) {
+            return Ok(None);
+        }
+        if let Some(exact) = self.reference(name)? {
+            return Ok(Some(exact));
+        }
+        let mut found = Vec::new();
+        for (before, after) in AROUND {
+            found.extend(self.reference(&format!("{before}{name}{after}"))?);
+        }
+        let may_be_id = id.is_some() || self.abbreviates(name);
+        match found.len() {
+            0 => Ok(None),
+            1 if !may_be_id && !name.starts_with("refs/") => Ok(found.pop()),
+            _ => {
+                let names = found.iter().map(|it| it.name().as_bstr().to_str_lossy());
+                let id = may_be_id.then_some("an object id".into());
+                Err(RepositoryError::Ambiguous {
+                    name: name.to_owned(),
+                    meanings: names.chain(id).collect::<Vec<_>>().join("`, `"),
+                })
+            }
+        }
+    }
+
+    /// Tells whether an object's id begins so.
+    fn abbreviates(&self, name: &str) -> bool {
+        let found = Prefix::from_hex(name).map(|it| self.inner.objects.lookup_prefix(it, None));
+        matches!(found, Ok(Ok(Some(_))))
     }
 
     /// Returns the full name of the branch or tag at the end of a text; a remote-tracking branch
@@ -29,7 +110,7 @@ impl Repository {
         let name = end.get(..end.find(['~', '^']).unwrap_or(end.len()))?;
         let full = match name {
             "" | "@" | "HEAD" => self.inner.head_name().ok()??,
-            name => self.inner.try_find_reference(name).ok()??.name().to_owned(),
+            name => self.referred(name).ok()??.name().to_owned(),
         };
         let full = match full.as_bstr().starts_with(b"refs/remotes/") {
             true => {
@@ -49,7 +130,8 @@ impl Repository {
         if let Ok(id) = ObjectId::from_hex(text.as_bytes()) {
             return Ok(id);
         }
-        match self.inner.rev_parse_single(text.as_bytes().as_bstr()) {
+        let exact = self.with_ids(text)?;
+        match self.inner.rev_parse_single(exact.as_bytes().as_bstr()) {
             Ok(id) => Ok(id.detach()),
             Err(source) => self.follow(text, source),
         }
@@ -133,12 +215,12 @@ impl Repository {
         if let Ok(id) = ObjectId::from_hex(name.as_bytes()) {
             return Some(id);
         }
-        if let Ok(id) = self.inner.rev_parse_single(name.as_bytes().as_bstr()) {
-            return Some(id.detach());
+        // It may be a ref to an object that is not here.
+        if let Some(mut reference) = self.referred(name).ok()? {
+            return Some(reference.follow_to_object().ok()?.detach());
         }
-        // A ref to an object that is not here.
-        let mut reference = self.inner.try_find_reference(name).ok()??;
-        Some(reference.follow_to_object().ok()?.detach())
+        let found = self.inner.rev_parse_single(name.as_bytes().as_bstr());
+        found.ok().map(gix::Id::detach)
     }
 
     /// Returns the branch that HEAD is on, when it has no commit.

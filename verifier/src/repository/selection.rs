@@ -2,6 +2,9 @@
 
 use gix::ObjectId;
 
+/// Where refs of tags are.
+pub(super) const TAGS: &str = "refs/tags/";
+
 /// Objects to judge: what some commits reach and others do not, and objects taken alone.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -11,6 +14,8 @@ pub struct Selection {
     pub(super) alone: Vec<ObjectId>,
     is_range: bool,
     reference: Option<String>,
+    /// Objects that were found by refs of tags, each with the ref.
+    pub(super) named: Vec<(ObjectId, String)>,
     main: Option<Main>,
 }
 
@@ -31,6 +36,7 @@ impl Selection {
         self.tips.extend(other.tips);
         self.hidden.extend(other.hidden);
         self.alone.extend(other.alone);
+        self.named.extend(other.named);
         self.is_range &= other.is_range;
         self.reference = self
             .reference
@@ -38,10 +44,19 @@ impl Selection {
         self
     }
 
-    /// Says for which ref the objects are, by its full name.
+    /// Says for which ref the objects are, by its full name. What is taken alone is what it names.
     #[must_use]
-    pub fn on(self, reference: Option<String>) -> Self {
+    pub fn on(mut self, reference: Option<String>) -> Self {
+        if let Some(name) = reference.as_ref().filter(|it| it.starts_with(TAGS)) {
+            let alone = self.alone.iter();
+            self.named.extend(alone.map(|id| (*id, name.clone())));
+        }
         Self { reference, ..self }
+    }
+
+    /// Returns the objects that were found by refs of tags, each with the full name of the ref.
+    pub(crate) fn named(&self) -> &[(ObjectId, String)] {
+        &self.named
     }
 
     /// Says which branch others start from: what it reaches is for it, and the repository's own
@@ -108,6 +123,7 @@ impl Selection {
             alone: ids.into_iter().collect(),
             is_range: false,
             reference: None,
+            named: Vec::new(),
             main: None,
         }
     }
@@ -136,6 +152,7 @@ impl Selection {
             alone: Vec::new(),
             is_range: false,
             reference: None,
+            named: Vec::new(),
             main: None,
         }
     }

@@ -53,10 +53,21 @@ impl Claim {
         Ok(Self { signature, binding })
     }
 
-    /// Finds who vouches for the key.
-    pub(crate) fn establish(&self, anchors: &Anchors, standings: &Standings) -> Established {
+    /// Finds who vouches for the key: of several lines that list it for some time each, the first
+    /// whose time the object says it is of.
+    pub(crate) fn establish(
+        &self,
+        (anchors, standings): (&Anchors, &Standings),
+        declared: Option<UnixTime>,
+    ) -> Established {
         let key = self.signature.key();
-        let standing = standings.get_or_find(sha256(key.blob()), || standing(key, anchors));
+        let mut standing = standings.get_or_find(sha256(key.blob()), || standing(key, anchors));
+        if let Some(at) = declared.filter(|at| !holds_at(&standing, *at))
+            && let Some((place, (anchor, line))) = anchors.line_at(key, at)
+        {
+            let name = [key.blob(), &place.to_be_bytes()].concat();
+            standing = standings.get_or_find(sha256(&name), || by_line(key, anchor, line, anchors));
+        }
         let claimed = standing
             .identity()
             .is_none()
@@ -73,6 +84,12 @@ impl Claim {
             ends: None,
         }
     }
+}
+
+/// Tells whether what vouches for a key does so at some time; where nothing does, no time helps.
+fn holds_at(standing: &Standing, at: UnixTime) -> bool {
+    let (_, vouched, _) = standing.parts();
+    vouched.is_none_or(|by| (by.issuers_from..=by.issuers_until).contains(&at))
 }
 
 fn standing(key: &Key, anchors: &Anchors) -> Standing {
@@ -250,6 +267,15 @@ impl Anchors {
         self.iter().filter_map(|anchor| match &anchor.root {
             Root::Ssh(key) => Some((anchor, key)),
             Root::X509(_) | Root::OpenPgp(_) | Root::Person(_) | Root::Listed(_) => None,
+        })
+    }
+
+    /// Returns the first line that lists a key for git at some time, and which it is.
+    fn line_at(&self, key: &Key, at: UnixTime) -> Option<(usize, (&Arc<Anchor>, &ListedKey))> {
+        self.listed().enumerate().find(|(_, (_, line))| {
+            line.lists(key)
+                && line.entry().allows_namespace(NAMESPACE)
+                && (line.from()..=line.until()).contains(&at)
         })
     }
 

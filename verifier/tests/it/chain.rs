@@ -308,6 +308,51 @@ fn path_length_is_kept() {
 }
 
 #[test]
+fn an_issuer_that_limits_names_vouches_for_nobody() {
+    let name_constraints = [0x55, 0x1d, 0x1e];
+    // permitted;email:example.org
+    let value = b"\x30\x11\xa0\x0f\x30\x0d\x81\x0bexample.org";
+    for critical in [false, true] {
+        for email in ["ceo@victim.example", "a@example.org"] {
+            let root = corporate();
+            let ca = Mint::ca("One", 0x71, None)
+                .with(&name_constraints, critical, value)
+                .signed_by(&root);
+            let leaf = person().emails(&[email]).signed_by(&ca);
+            let judgement = judge_x509(&root, &leaf.sign(&payload(), &[&ca]));
+            assert_code(&judgement, Code::CertificateInvalid);
+            assert!(judgement.detail().unwrap().contains("2.5.29.30"));
+            let root = Mint::ca("Limited", 0x72, None)
+                .with(&name_constraints, critical, value)
+                .self_signed();
+            let leaf = person().emails(&[email]).signed_by(&root);
+            let judgement = judge_x509(&root, &leaf.sign(&payload(), &[]));
+            assert_code(&judgement, Code::CertificateInvalid);
+        }
+    }
+}
+
+#[test]
+fn the_first_way_that_may_be_gone_counts() {
+    let root = corporate();
+    let unknown = [0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f, 9, 9];
+    let narrow = Mint::ca("One", 0x71, Some(0)).signed_by(&root);
+    // In a message the longer one comes later.
+    let wide = Mint::ca("One", 0x71, None)
+        .with(&unknown, false, &[5, 0])
+        .signed_by(&root);
+    let two = Mint::ca("Two", 0x72, None).signed_by(&wide);
+    let leaf = person().emails(&["a@example.org"]).signed_by(&two);
+    let code = |others: &[&Holder]| {
+        let judgement = judge_x509(&root, &leaf.sign(&payload(), others));
+        judgement.verdict().code()
+    };
+    assert_eq!(code(&[&two, &wide]), None);
+    assert_eq!(code(&[&two, &narrow]), Some(Code::CertificateInvalid));
+    assert_eq!(code(&[&two, &narrow, &wide]), None);
+}
+
+#[test]
 fn a_leaf_issues_nothing() {
     let root = corporate();
     let leaf = person().emails(&["a@example.org"]).signed_by(&root);

@@ -392,6 +392,36 @@ fn the_ref_of_a_range_is_that_of_its_end_and_of_two_sides_none() {
 }
 
 #[test]
+fn a_name_that_may_be_several_things_is_a_question_wrongly_put() {
+    let git = Git::new();
+    let line = line(&git);
+    git.git_ok(&["update-ref", "refs/tags/main", &line[1]]);
+    for text in [
+        "main",
+        "main~1",
+        "main..HEAD",
+        "HEAD...main",
+        "main^{commit}",
+    ] {
+        let error = open(&git).select(text).unwrap_err();
+        assert_eq!(error.usage_code(), Some("revision-ambiguous"), "{text}");
+        assert_eq!(error.code(), None);
+    }
+    assert_eq!(
+        open(&git).select("refs/heads/main").unwrap().reference(),
+        Some("refs/heads/main")
+    );
+    // git takes neither for an id, as long as there is such a ref.
+    let hex = &line[2][..6];
+    for name in [format!("{hex}-detection"), format!("v1-0-g{hex}")] {
+        branch(&git, &name, &line[0]);
+        assert_eq!(ids(&verify_spec(&git, &name)), [line[0].as_str()], "{name}");
+        let range = format!("refs/heads/{name}..refs/heads/main");
+        assert_eq!(ids(&verify_spec(&git, &range)).len(), 3, "{range}");
+    }
+}
+
+#[test]
 fn trees_and_files_are_never_signed() {
     let git = Git::new();
     line(&git);

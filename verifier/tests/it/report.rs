@@ -11,7 +11,10 @@ use notme_testkit::{
 use notme_verifier::{
     Judge, Outcome, Policy, Repository, Trust,
     explain::{StepResult, explain},
-    report::{Lines, escape, text_line, to_json, to_json_pretty, write_json},
+    report::{
+        Lines, escape, text_line, to_json, to_json_pretty, write_github, write_gitlab, write_html,
+        write_json, write_junit, write_markdown, write_sarif,
+    },
     trust::{Authority, PinKind},
     verify::Summary,
     verify_range,
@@ -155,6 +158,29 @@ fn one_object_is_one_object_and_none_is_said() {
     assert!(text.ends_with("\n1 object: 0 accepted, 1 rejected, 0 undecided\n"));
     let text = written(&outcome_of(&git, &trust(), &format!("{id}..{id}")));
     assert_eq!(text, "nothing was selected, so nothing was judged\n");
+}
+
+#[test]
+fn every_format_for_ci_says_that_nothing_was_selected() {
+    let git = Git::new();
+    let id = git.write_commit_object(&CommitSpec::new(&git.empty_tree()).payload());
+    let none = outcome_of(&git, &trust(), &format!("{id}..{id}"));
+    assert_eq!(none.exit_code(), 0);
+    type Write = fn(&Outcome, &mut Vec<u8>) -> std::io::Result<()>;
+    let formats: [Write; 6] = [
+        write_sarif,
+        write_gitlab,
+        write_github,
+        write_junit,
+        write_markdown,
+        write_html,
+    ];
+    for write in formats {
+        let mut bytes = Vec::new();
+        write(&none, &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("nothing was selected"), "{text}");
+    }
 }
 
 #[test]

@@ -572,6 +572,65 @@ fn a_line_holds_for_its_window() {
     assert_code(&at(61, 100), Code::CertificateNotYetValid);
 }
 
+/// As ssh-keygen has it, which goes on to the next line when one has ended.
+#[test]
+fn a_renewed_line_holds_after_the_one_that_ended() {
+    let digits = |secs: i64| {
+        let text = NOW.plus(secs).to_string();
+        let text: String = text.chars().filter(char::is_ascii_digit).collect();
+        format!("{text}Z")
+    };
+    let ended = format!("valid-before=\"{}\"", digits(-1000));
+    let to_come = format!("valid-after=\"{}\"", digits(1000));
+    let now = format!(
+        "valid-after=\"{}\",valid-before=\"{}\"",
+        digits(-1000),
+        digits(1000)
+    );
+    let (old, new) = ("old@example.com", "new@example.com");
+    for key in ["{user}", "cert-authority {ca}"] {
+        let lines = |lines: &[(&str, &str)]| {
+            let line = |(name, window): &(&str, &str)| match key.strip_prefix("cert-authority ") {
+                Some(key) => format!("wimse://* cert-authority,{window} {key} {name}\n"),
+                None => format!("{name} {window} {key}\n"),
+            };
+            lines.iter().map(line).collect::<String>()
+        };
+        let key = if key == "{user}" { plain() } else { session() };
+        let policy = "time_basis_floor = \"declared\"\n[[authority]]\nname = \"people\"\nscopes = []\n[[allow]]\nidentity = \"*\"\n";
+        let policy = Policy::parse(policy).unwrap();
+        let judged = |text: &str| {
+            let trust = Trust::new(vec![listed(text).unwrap()], Vec::new());
+            judge_by(&commit(&key), &policy, &trust, NOW)
+        };
+        for order in [
+            [(old, &*ended), (new, &*now)],
+            [(new, &*now), (old, &*ended)],
+        ] {
+            let judgement = judged(&lines(&order));
+            assert_accepted(&judgement);
+            if key == plain() {
+                assert_eq!(judgement.identity(), Some("mailto:new@example.com"));
+            }
+        }
+        assert_accepted(&judged(&lines(&[
+            (old, &ended),
+            (old, &to_come),
+            (new, &now),
+        ])));
+        assert_code(
+            &judged(&lines(&[(old, &ended), (new, &to_come)])),
+            Code::CertificateExpired,
+        );
+        // One that is for other uses is none for git at any time.
+        let other = format!("{now},namespaces=\"file\"");
+        assert_code(
+            &judged(&lines(&[(old, &ended), (new, &other)])),
+            Code::CertificateExpired,
+        );
+    }
+}
+
 #[test]
 fn a_file_that_means_different_things_in_different_places_is_refused() {
     let error = listed("\nhuman@example.com valid-after=\"20240101\" {user}").unwrap_err();

@@ -221,13 +221,8 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_file(file, FILE_MAX)?;
-        let before = bundles.len();
-        for bundle in bundles_in(content) {
+        for bundle in bundles_in(file, content)? {
             bundles.push(import.keepable(bundle)?);
-        }
-        if bundles.len() == before {
-            let error = format!("there is nothing in `{}`", file.display());
-            return Err(Failure::from(error).hint("nothing was kept"));
         }
     }
     archive.store.write(&bundles, now())?;

@@ -95,7 +95,7 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     }
     for file in &arguments.bundle {
         let content = read_file(file, FILE_MAX).map_err(Failure::usage)?;
-        for bundle in bundles_in(content) {
+        for bundle in bundles_in(file, content)? {
             judged.push((None, vec![attestations.of_bundle(bundle)?]));
         }
     }

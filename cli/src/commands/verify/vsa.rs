@@ -10,7 +10,7 @@ use notme_core::{
     json::Object,
     object::{parse_tag, split},
 };
-use notme_verifier::{Outcome, Repository, repository::ObjectId};
+use notme_verifier::{Code, Outcome, Repository, repository::ObjectId};
 use serde_json::{Value, json};
 
 use crate::{arguments::Verify, commands::attest::Hand, failure::Failure, git, home::Home};
@@ -77,6 +77,10 @@ fn revisions(repository: &Repository, verdicts: &Outcome) -> Result<Vec<Revision
     for tip in verdicts.tips() {
         let (algorithm, judged_for) = match tip.kind() {
             Some("commit") => ("gitCommit", verdicts.reference().map(str::to_owned)),
+            // Of one that was found under another name, nothing is said under its own.
+            Some("tag") if tip.judgement().shortcoming() == Some(Code::TagRenamed) => {
+                ("gitTag", None)
+            }
             Some("tag") => ("gitTag", own_name(repository, tip.id())?),
             // Neither can be signed, nor summed up.
             Some(_) | None => continue,

@@ -53,7 +53,7 @@ fn says_what_is_wrong_with_a_request() {
     let digest = tlv(4, &[&[7; 32]]);
     let imprint = tlv(0x30, &[SHA256, &digest]);
     let version: &[u8] = &[2, 1, 1];
-    let cases: [(&[&[u8]], RequestError, RejectionReason); 13] = [
+    let cases: [(&[&[u8]], RequestError, RejectionReason); 19] = [
         (
             &[&[2, 1, 2], &imprint],
             RequestError::Version,
@@ -81,6 +81,37 @@ fn says_what_is_wrong_with_a_request() {
             &[version, &imprint, &tlv(0xa0, &[])],
             RequestError::Extension,
             RejectionReason::UnacceptedExtension,
+        ),
+        // 1.2.3, and one of 60 bytes.
+        (
+            &[version, &imprint, &tlv(6, &[&[0x2a, 3]])],
+            RequestError::Policy,
+            RejectionReason::UnacceptedPolicy,
+        ),
+        (
+            &[version, &imprint, &tlv(6, &[&[0x2a; 60]])],
+            RequestError::Policy,
+            RejectionReason::UnacceptedPolicy,
+        ),
+        (
+            &[version, &imprint, &tlv(6, &[&[0x2a, 0x80, 3]])],
+            malformed(),
+            RejectionReason::BadDataFormat,
+        ),
+        (
+            &[version, &imprint, &tlv(6, &[&[0x2a, 0x83]])],
+            malformed(),
+            RejectionReason::BadDataFormat,
+        ),
+        (
+            &[version, &imprint, &tlv(6, &[&[]])],
+            malformed(),
+            RejectionReason::BadDataFormat,
+        ),
+        (
+            &[version, &imprint, &tlv(6, &[&[0x2a, 3]]), &[1, 1, 0]],
+            malformed(),
+            RejectionReason::BadDataFormat,
         ),
         (&[version], malformed(), RejectionReason::BadDataFormat),
         (&[&imprint], malformed(), RejectionReason::BadDataFormat),
