@@ -552,7 +552,7 @@ impl<'p> Judge<'p> {
         match around.reference() {
             _ if terms.refs.is_none() => {}
             None => unchecked.push(REF_UNCHECKED),
-            Some(name) if terms.allow_ref(name) || is_merged_by_another(signed, around) => {}
+            Some(name) if terms.allow_ref(name) || self.is_merged_by_another(signed, around) => {}
             Some(name) => {
                 let detail = format!("not for {}", escape(name));
                 return Err(Refusal::new(Code::TermsRef, detail));
@@ -572,6 +572,17 @@ impl<'p> Judge<'p> {
             }
             None => Ok(unchecked),
         }
+    }
+
+    /// Tells whether somebody else, whose signature holds, took the object along into another line:
+    /// what goes there is for that merge to say, which is judged by itself.
+    fn is_merged_by_another(&self, signed: &Signed, around: &dyn Surroundings) -> bool {
+        let Some(own) = signed.standing().signer() else {
+            return false;
+        };
+        let mergers = around.mergers();
+        let mut mergers = mergers.iter().map(SignedBy::as_signer);
+        mergers.any(|by| by.identity != own.identity && !self.rules.are_one(by, own))
     }
 
     fn check_allowed(
@@ -776,14 +787,6 @@ impl Signed {
         };
         Some(Judged::exactly(basis, self.declared?))
     }
-}
-
-/// Tells whether somebody else, whose signature holds, took the object along into another line:
-/// what goes there is for that merge to say, which is judged by itself.
-fn is_merged_by_another(signed: &Signed, around: &dyn Surroundings) -> bool {
-    let own = signed.standing().identity();
-    let mergers = around.mergers();
-    mergers.iter().any(|by| Some(by.identity.as_str()) != own)
 }
 
 fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {

@@ -6,14 +6,14 @@
 //! known, be it the ref or the paths, no `[[allow]]` takes for granted and every `[[require]]`
 //! takes for the worst.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use notme_core::{armor::SignatureFormat, glob::Glob};
 use serde::Deserialize;
 
 use super::{
     Rules, Signer,
-    principal::{Kind, Principal, Who},
+    principal::{Kind, Principal, Who, are_one, count_others},
 };
 use crate::{
     refusal::Refusal,
@@ -362,7 +362,7 @@ impl Demands {
             check_committer(principals, question)?;
         }
         self.check_statements(question)?;
-        self.check_accepted(question)
+        self.check_accepted(principals, question)
     }
 
     fn check_statements(&self, question: &Question<'_>) -> Result<(), Refusal> {
@@ -397,34 +397,38 @@ impl Demands {
         Err(Refusal::new(Code::LevelTooLow, detail))
     }
 
-    fn check_accepted(&self, question: &Question<'_>) -> Result<(), Refusal> {
+    fn check_accepted(
+        &self,
+        principals: &[Arc<Principal>],
+        question: &Question<'_>,
+    ) -> Result<(), Refusal> {
         let Some(accepted) = &self.accepted else {
             return Ok(());
         };
-        let counts = |signer: &SignedBy| {
+        let is_named = |signer: &&SignedBy| {
             let mut named = accepted.by.iter();
-            !signer.as_signer().is(question.signer)
-                && named.any(|principal| principal.fits(signer.as_signer()))
+            named.any(|principal| principal.fits(signer.as_signer()))
         };
+        let is_another =
+            |signer: &SignedBy| !are_one(principals, signer.as_signer(), question.signer);
         let statements = question.around.statements()?;
         let mut rejecting = statements.iter().filter(|it| it.rejects);
-        if let Some(one) = rejecting.find(|it| counts(&it.by)) {
+        if let Some(one) = rejecting.find(|it| is_named(&&it.by) && is_another(&it.by)) {
             return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
         }
-        let accepting = statements
-            .into_iter()
-            .filter(|it| it.accepts)
-            .map(|it| it.by);
-        let identities = accepting.filter(counts).map(|it| it.identity);
-        let mut by: BTreeSet<String> = identities.collect();
-        if by.len() < accepted.threshold {
-            let mergers = question.around.mergers().into_iter();
-            by.extend(mergers.filter(counts).map(|it| it.identity));
+        let count = |mergers: &[SignedBy]| {
+            let accepting = statements.iter().filter(|it| it.accepts);
+            let all = accepting.map(|it| &it.by).chain(mergers).filter(is_named);
+            count_others(principals, question.signer, all.map(SignedBy::as_signer))
+        };
+        let mut has = count(&[]);
+        if has < accepted.threshold {
+            has = count(&question.around.mergers());
         }
-        if by.len() >= accepted.threshold {
+        if has >= accepted.threshold {
             return Ok(());
         }
-        let (has, needs, names) = (by.len(), accepted.threshold, &accepted.names);
+        let (needs, names) = (accepted.threshold, &accepted.names);
         let detail = format!("{has} of {needs} by {names}");
         Err(Refusal::new(Code::AcceptanceMissing, detail))
     }

@@ -1,6 +1,5 @@
 //! Rules by ref and path, what they ask of a signature, and who has to agree.
 
-use notme_core::key::KeyId;
 use notme_testkit::clock::NOW;
 use notme_verifier::{
     Judge, Policy, Repository,
@@ -9,7 +8,7 @@ use notme_verifier::{
     verify_with,
 };
 
-use crate::history::{History, code_of, identity};
+use crate::history::{History, code_of, identity, kid};
 
 const PEOPLE: &str = r#"
 [[principal]]
@@ -36,7 +35,6 @@ impl Statements for Says {
 }
 
 fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> Stated {
-    let kid: KeyId = "00112233445566778899aabbccddeeff".parse().unwrap();
     Stated {
         predicate_type: predicate_type.to_owned(),
         level,
@@ -47,8 +45,8 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
         by: SignedBy {
             identity: identity(who),
             authority: "local".to_owned(),
-            authority_kid: kid,
-            kid,
+            authority_kid: kid("the authority"),
+            kid: kid(who),
             issuer: None,
             fingerprints: None,
         },
@@ -435,4 +433,67 @@ fn reports_call_a_signer_what_the_policy_does() {
         let report = signers(kind);
         assert!(report.contains(&format!("| {word} | 1 |")), "{report}");
     }
+}
+
+/// Whoever has a key chooses by which of its names to sign, and a human may have several of both.
+#[test]
+fn one_person_is_counted_once_whatever_names_and_keys_they_have() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let tip = history.commit(&[&base], "alice", &[("auth/a", "2")]);
+    let person = |names: &str| {
+        let identities: Vec<_> = names.split(' ').map(identity).collect();
+        format!(
+            "[[principal]]\nname = \"{names}\"\nkind = \"human\"\nidentities = {identities:?}\n"
+        )
+    };
+    let code = |people: &[&str], threshold: usize, says: &[Stated]| {
+        let people: String = people.iter().map(|names| person(names)).collect();
+        let rules = format!(
+            "{people}[[allow]]\nidentity = \"*\"\n[[require]]\naccepted_by = [\"human\"]\nthreshold = {threshold}\n"
+        );
+        let policy = Policy::parse(&rules).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let repository = history.open();
+        let selection = repository.select(&tip).unwrap();
+        let says = Says(says.to_vec());
+        let outcome = verify_with(&repository, &selection, &judge, Some(&says)).unwrap();
+        code_of(&outcome, &tip)
+    };
+    let says = |who: &str| stated(who, "accepts", None);
+    let with_key_of = |who: &str, other: &str| {
+        let mut stated = says(who);
+        stated.by.kid = kid(other);
+        stated
+    };
+    let everybody = ["alice", "alice2", "bob", "bob2"];
+    assert_eq!(code(&everybody, 1, &[says("alice2")]), "accepted");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), says("bob2")]),
+        "accepted"
+    );
+    let one = with_key_of("bob2", "bob");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), one.clone()]),
+        "acceptance-missing"
+    );
+    // Three names of one: the second is known by its key, the third by its name.
+    let third = with_key_of("bob2", "third");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), third, one]),
+        "acceptance-missing"
+    );
+    let people = ["alice alice2", "bob bob2"];
+    assert_eq!(code(&people, 1, &[says("alice2")]), "acceptance-missing");
+    assert_eq!(code(&people, 1, &[says("bob2")]), "accepted");
+    assert_eq!(
+        code(&people, 2, &[says("bob"), says("bob2")]),
+        "acceptance-missing"
+    );
+    // Who knows how many a pattern names?
+    let patterns = ["*"];
+    assert_eq!(
+        code(&patterns, 2, &[says("bob"), says("carol")]),
+        "accepted"
+    );
 }
