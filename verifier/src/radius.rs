@@ -132,9 +132,21 @@ impl Radius {
             .collect();
         let reach = Reach::of(&graph, |id| exposed.get(&id) == Some(&Some("commit")));
         let mut references = Vec::new();
+        // Of each tag, whether it or one that it is a tag of is exposed: many refs lead into one chain.
+        let mut known = HashMap::new();
         for (name, id) in repository.names()? {
+            let mut way = Vec::new();
             let mut tags = repository.tags_from(id);
-            let signed = tags.any(|tag| exposed.contains_key(&tag));
+            let mut signed = tags.find_map(|tag| {
+                way.push(tag);
+                known.get(&tag).copied()
+            });
+            for tag in way.into_iter().rev() {
+                let signed = signed.get_or_insert(false);
+                *signed |= exposed.contains_key(&tag);
+                known.insert(tag, *signed);
+            }
+            let signed = signed == Some(true);
             let commit = repository.peel(id).ok();
             let reaches = commit.is_some_and(|commit| reach.reaches(commit));
             if signed || reaches {

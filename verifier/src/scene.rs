@@ -235,7 +235,8 @@ impl<'a> Scene<'a> {
         };
         let parents: Vec<_> = parents.iter().map(of_commit).collect::<Result<_, _>>()?;
         let bases: Vec<_> = bases.iter().map(of_commit).collect::<Result<_, _>>()?;
-        trees.changes(trees.of_commit(self.id)?, &parents, &bases)
+        let changes = trees.changes(trees.of_commit(self.id)?, &parents, &bases);
+        changes.map(Some)
     }
 }
 

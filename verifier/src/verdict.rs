@@ -214,6 +214,9 @@ codes! {
     TermsUnchecked "terms-unchecked" Undecided
         "The signer's certificate is for some paths, and which were changed is not known"
         "Verify it in its repository (`notme verify`), with the history before it (`git fetch --unshallow`)";
+    ChangesUnknown "changes-unknown" Undecided
+        "What the commit changed is more than is looked at: some two million entries of its trees and those of its parents"
+        "Merge fewer branches at once, or make smaller commits";
     CommitterMismatch "committer-mismatch" Rejected
         "The committer's address is none of the signer's, and the policy asks for that"
         "Commit under an address of the signer, or add it to the principal's `emails`";

@@ -221,6 +221,31 @@ fn what_rests_on_a_key_does_so_whatever_the_policy_names() {
     }
 }
 
+/// Each of them has a ref of its own, and one in the middle is signed by somebody else.
+#[test]
+fn every_ref_into_a_chain_of_tags_is_told_what_it_rests_on() {
+    let world = World::new();
+    sign_as(&world, "good");
+    let commit = world.signed_commit("a");
+    let tag = |name: &str, target: &str| {
+        world.git_ok(&["tag", "-s", "-m", "tag", name, target]);
+    };
+    tag("t0", &commit);
+    sign_as(&world, "bad");
+    tag("t1", "t0");
+    sign_as(&world, "good");
+    tag("t2", "t1");
+    tag("t3", "t2");
+    tag("s1", "t0");
+    let (_, verdicts) = world.verdicts(&["t1"]);
+    let bad = verdicts["objects"][0]["identity"].as_str().unwrap();
+    let (exit, report) = radius(&world, &["--compromised", bad]);
+    assert_eq!(exit, Some(1), "{report}");
+    let references = report["references"].as_array().unwrap().iter();
+    let names: Vec<_> = references.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["refs/tags/t1", "refs/tags/t2", "refs/tags/t3"]);
+}
+
 #[test]
 fn tags_in_tags_and_in_merges_are_told() {
     let world = World::new();

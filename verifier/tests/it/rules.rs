@@ -218,6 +218,39 @@ fn a_file_is_as_it_was_where_each_parting_has_it_so() {
     assert_eq!(code("2"), "not-authorised");
 }
 
+/// Each of a thousand brings files of its own, which none of the others has.
+#[test]
+fn a_merge_of_more_than_is_looked_at_is_undecided() {
+    let history = History::new();
+    let tips = |each: usize| {
+        let mut stream = String::new();
+        for number in 0..1000 {
+            let head = format!(
+                "commit refs/heads/{each}-{number}\ncommitter A <a@example.invalid> 1 +0000\ndata 0\n"
+            );
+            stream.push_str(&head);
+            for file in 0..each {
+                let line = format!("M 100644 inline src/{number}-{file}\ndata 1\nx\n");
+                stream.push_str(&line);
+            }
+        }
+        history.git.import(&stream);
+        let prefix = format!("refs/heads/{each}-*");
+        let format = "--format=%(objectname)";
+        history.git.git_ok(&["for-each-ref", format, &prefix])
+    };
+    let code = |each: usize| {
+        let tips = tips(each);
+        let parents: Vec<_> = tips.lines().collect();
+        assert_eq!(parents.len(), 1000);
+        let merge = history.commit(&parents, "bot", &[("src/a", "1")]);
+        judged(&history, FOR_AGENTS, &merge, Vec::new())
+    };
+    assert_eq!(code(3), "changes-unknown");
+    assert_eq!(code(1), "accepted");
+    assert_eq!(code(0), "accepted");
+}
+
 #[test]
 fn rules_for_refs_say_nothing_elsewhere() {
     let history = History::new();
