@@ -580,9 +580,11 @@ impl<'p> Judge<'p> {
         let Some(own) = signed.standing().signer() else {
             return false;
         };
-        let mergers = around.mergers();
-        let mut mergers = mergers.iter().map(SignedBy::as_signer);
-        mergers.any(|by| by.identity != own.identity && !self.rules.are_one(by, own))
+        let is_another =
+            |by: &SignedBy| by.identity != own.identity && !self.rules.are_one(by.as_signer(), own);
+        let lines = around.mergers(&[]).unwrap_or_default();
+        let is_merged = |mergers: &Vec<SignedBy>| mergers.iter().any(is_another);
+        !lines.is_empty() && lines.iter().all(is_merged)
     }
 
     fn check_allowed(
@@ -641,8 +643,8 @@ impl Surroundings for Nowhere {
         Ok(Vec::new())
     }
 
-    fn mergers(&self) -> Vec<SignedBy> {
-        Vec::new()
+    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 
@@ -682,8 +684,8 @@ impl Surroundings for Pushed<'_> {
         Ok(Vec::new())
     }
 
-    fn mergers(&self) -> Vec<SignedBy> {
-        Vec::new()
+    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 

@@ -452,3 +452,48 @@ fn one_key_with_two_addresses_is_not_two_people() {
     assert_eq!(code(&people), "accepted");
     assert_eq!(code(&two), "accepted");
 }
+
+/// By git itself: a reviewer throws an agent's change away, or only brings a branch up to date.
+#[test]
+fn a_merge_that_throws_a_change_away_does_not_accept_it() {
+    let world = World::initialised();
+    let policy = world.policy(
+        r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer"]
+[[allow]]
+identity = "*"
+[[require]]
+identity = "wimse://*/claude"
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#,
+    );
+    world.signed_commit("file");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let change = world.signed_commit("auth/login");
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.git_ok(&["checkout", "-q", "-b", "feature", "main"]);
+    world.signed_commit("feature");
+    let code = |range: &str| {
+        let (_, document) = world.verdicts(&["--policy", &policy, range]);
+        let mut objects = document["objects"].as_array().unwrap().iter();
+        let object = objects.find(|it| it["oid"] == change.as_str()).unwrap();
+        object["code"].as_str().unwrap_or("accepted").to_owned()
+    };
+    let merge = |options: &[&str]| {
+        let merge = ["merge", "-q", "--no-ff", "-S", "-m", "merge", "topic"];
+        world.git_ok(&["reset", "-q", "--hard", "main"]);
+        world.signed_commit("feature");
+        world.git_ok(&[&merge[..], options].concat());
+    };
+    merge(&["-s", "ours"]);
+    assert_eq!(code("main..feature"), "acceptance-missing");
+    merge(&[]);
+    assert_eq!(code("main..feature"), "accepted");
+    // The branch from which it came is not served by that.
+    assert_eq!(code("--all"), "acceptance-missing");
+    assert_eq!(code("main..topic"), "acceptance-missing");
+}

@@ -115,9 +115,26 @@ impl Place {
         }
     }
 
+    /// Tells whether another parent has something else there than the first.
+    fn is_brought(&self) -> bool {
+        let mut parents = self.parents.iter();
+        let first = parents.next();
+        parents.any(|other| Some(other) != first)
+    }
+
     /// Returns the path; bytes that are no text are replaced.
     fn path(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
+    }
+
+    /// Tells whether it is one of some paths, which are in order, or above one.
+    fn leads_to(&self, paths: &[String]) -> bool {
+        let path = self.path();
+        let below = format!("{path}/");
+        let from = paths.partition_point(|it| *it < below);
+        self.depth == 0
+            || paths.binary_search(&path).is_ok()
+            || paths.get(from).is_some_and(|it| it.starts_with(&below))
     }
 
     /// Returns how much it takes to hold it.
@@ -196,6 +213,25 @@ impl Trees {
         })?;
         changes.paths.sort_unstable();
         Ok(changes)
+    }
+
+    /// Tells whether a merge leaves out, at one of some paths, what it brings: where another parent
+    /// is not like the first, it is. The paths are in order.
+    pub(crate) fn leaves_out(
+        &self,
+        merge: ObjectId,
+        parents: &[ObjectId],
+        paths: &[String],
+    ) -> Result<bool, Refusal> {
+        let mut leaves_out = false;
+        let matters = |place: &Place| place.is_brought() && place.leads_to(paths);
+        self.compare(Place::top(merge, parents, None), matters, |place| {
+            let leaves = place.of_leaves();
+            let is_like_first = leaves.parents.first() == Some(&leaves.child);
+            let is_left_out = is_like_first && leaves.is_brought();
+            leaves_out |= is_left_out && paths.binary_search(&place.path()).is_ok();
+        })?;
+        Ok(leaves_out)
     }
 
     /// Visits the places that matter, each before those below it.

@@ -4,6 +4,7 @@ use notme_testkit::clock::NOW;
 use notme_verifier::{
     Judge, Policy, Repository,
     report::write_markdown,
+    repository::ObjectId,
     stated::{SignedBy, Stated, Statements},
     verify_with,
 };
@@ -411,6 +412,58 @@ fn a_signed_merge_accepts_what_it_brings_in_and_nothing_that_was_there() {
     assert_eq!(judged_in(&by_agent, &new), "acceptance-missing");
     let unsigned = history.commit(&[&old, &new], "nobody", &[("auth/a", "3")]);
     assert_eq!(judged_in(&unsigned, &new), "acceptance-missing");
+}
+
+/// Judges all that some commits reach, and returns the code of one.
+fn judged_at(history: &History, tips: &[&str], of: &str) -> String {
+    let policy = Policy::parse(&format!("{PEOPLE}{CO_ACCEPTED}")).unwrap();
+    let judge = Judge::new(&policy, &history.trust, NOW);
+    let repository = history.open();
+    let tips: Vec<_> = tips
+        .iter()
+        .map(|tip| ObjectId::from_hex(tip.as_bytes()).unwrap())
+        .collect();
+    let all = repository.select_reached("all", &tips, &[]).unwrap();
+    code_of(&verify_with(&repository, &all, &judge, None).unwrap(), of)
+}
+
+/// Whoever throws a change away has not accepted it, and neither has who brings their own branch up
+/// to date with one that has it.
+#[test]
+fn a_merge_accepts_what_it_keeps_and_for_the_branch_that_it_is_on() {
+    let history = History::new();
+    let files = |auth: &'static str, other: &'static str| [("auth/a", auth), ("b", other)];
+    let commit = |parents: &[&str], who: &str, auth, other| {
+        history.commit(parents, who, &files(auth, other))
+    };
+    let base = commit(&[], "alice", "1", "1");
+    let agents = commit(&[&base], "bot", "2", "1");
+    let feature = commit(&[&base], "alice", "1", "2");
+    let code = |tips: &[&str]| judged_at(&history, tips, &agents);
+    assert_eq!(code(&[&agents]), "acceptance-missing");
+    let discarding = commit(&[&feature, &agents], "alice", "1", "2");
+    assert_eq!(code(&[&discarding]), "acceptance-missing");
+    // The same, with the parents the other way about: what is on the line itself nobody brought.
+    let overruling = commit(&[&agents, &feature], "alice", "1", "2");
+    assert_eq!(code(&[&overruling]), "acceptance-missing");
+    let keeping = commit(&[&feature, &agents], "alice", "2", "2");
+    assert_eq!(code(&[&keeping]), "accepted");
+    let mending = commit(&[&feature, &agents], "alice", "3", "2");
+    assert_eq!(code(&[&mending]), "accepted");
+    // Main has it too, and there nobody merged it.
+    assert_eq!(code(&[&keeping, &agents]), "acceptance-missing");
+    let main = commit(&[&agents], "alice", "2", "3");
+    assert_eq!(code(&[&keeping, &main]), "acceptance-missing");
+    // Nor when the branch that was brought up to date goes there.
+    let merged = commit(&[&main, &keeping], "alice", "2", "3");
+    assert_eq!(code(&[&merged]), "acceptance-missing");
+    // By way of another branch, both accept.
+    let by_bot = commit(&[&feature, &keeping], "bot", "2", "2");
+    assert_eq!(code(&[&by_bot]), "accepted");
+    let octopus = commit(&[&feature, &main, &agents], "alice", "1", "2");
+    assert_eq!(code(&[&octopus]), "acceptance-missing");
+    let octopus = commit(&[&feature, &base, &agents], "alice", "2", "2");
+    assert_eq!(code(&[&octopus]), "accepted");
 }
 
 /// Commits are here, and their trees are not.
