@@ -248,6 +248,18 @@ impl Policy {
         }
     }
 
+    /// Adds the keys for which other policies vouch, so that it is seen whose they are. What they may do
+    /// is still for this one to say.
+    #[must_use]
+    pub(crate) fn knowing_keys_of<'o>(mut self, others: impl Iterator<Item = &'o Self>) -> Self {
+        for other in others {
+            self.listed.extend(other.listed.iter().cloned());
+            let written = [self.digest, other.digest].concat();
+            self.digest = sha256(&written);
+        }
+        self
+    }
+
     /// Tells whether it takes every authority of a trust store, with every root.
     pub fn names_all(&self, trust: &Trust) -> bool {
         let Some(rules) = &self.authorities else {

@@ -91,7 +91,8 @@ impl Radius {
     /// for at `tip`, which has to be a commit of the selection to have any.
     ///
     /// Where the policy takes only some of the authorities of the trust store, `beyond` judges by all
-    /// of them: what rests on a key does so whatever a policy names.
+    /// of them: what rests on a key does so whatever a policy names. An `outcome` is that of the
+    /// selection where somebody judged it already.
     ///
     /// # Errors
     /// [`RepositoryError`] as [`crate::verify_range`], and when refs cannot be read.
@@ -99,10 +100,17 @@ impl Radius {
         repository: &Repository,
         selection: &Selection,
         (judge, beyond): (&Judge<'_>, Option<&Judge<'_>>),
-        statements: Option<&dyn Statements>,
+        (outcome, statements): (Option<Outcome>, Option<&dyn Statements>),
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
-        let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
+        let (outcome, graph) = match outcome {
+            Some(outcome) => {
+                let mut walk = repository.walk(selection)?;
+                walk.by_ref().for_each(drop);
+                (outcome, walk.into_graph())
+            }
+            None => verify_graph(repository, selection, judge, statements)?,
+        };
         let mut more = match beyond {
             None => HashMap::new(),
             Some(judge) => {
@@ -270,6 +278,12 @@ impl Radius {
     /// Returns the judgements on all of the selection.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
+    }
+
+    /// Says that a policy which may know who signed was not asked.
+    pub fn unasked(self) -> Self {
+        let is_known = false;
+        Self { is_known, ..self }
     }
 
     /// Returns the objects that rest on it, newest first, and how.

@@ -334,3 +334,58 @@ fn a_tag_that_leads_nowhere_stops_no_audit() {
     assert_eq!(document["summary"]["accepted"], 1);
     assert_eq!(document["summary"]["undecided"], 1);
 }
+
+/// Neither the trust store nor the newest policy knows the key.
+#[test]
+fn keys_that_only_policies_in_the_tree_know_are_looked_for_by_them() {
+    let world = World::initialised();
+    let key = world.home().join("thief");
+    let mut keygen = world.command(oracle("ssh-keygen"));
+    keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(&key);
+    assert!(run(&mut keygen, b"").status.success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let ours = "[[allow]]\nidentity = \"wimse://*\"\npolicy = true\n";
+    let theirs = format!(
+        "[[principal]]\nname = \"carol\"\nkind = \"human\"\nssh_keys = [\"{}\"]\nemails = [\"carol@example.org\"]\n[[allow]]\nprincipals = [\"carol\"]\n{ours}",
+        public.trim()
+    );
+    let with_policy = |text: &str| {
+        world.write(".notme/policy.toml", text);
+        world.git_ok(&["add", "."]);
+        world.git_ok(&["commit", "-q", "-m", "policy"]);
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let root = with_policy(ours);
+    with_policy(&theirs);
+    let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+    let signing = format!("user.signingkey={}", key.display());
+    let options = ["-c", "gpg.format=ssh", "-c", &program, "-c", &signing];
+    let commit = ["commit", "-q", "-S", "--allow-empty", "-m", "theirs"];
+    let by_thief = || {
+        world.git_ok(&[&options[..], &commit].concat());
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let before = by_thief();
+    with_policy(ours);
+    let after = by_thief();
+    let carol = ["--compromised", "mailto:carol@example.org"];
+    let (exit, report) = radius(&world, &[&carol[..], &["--trust-root", &root]].concat());
+    assert_eq!(exit, Some(1), "{report}");
+    let objects = report["objects"].as_array().unwrap();
+    let found: Vec<_> = objects.iter().map(|it| [&it["oid"], &it["code"]]).collect();
+    let untrusted = "signer-untrusted".into();
+    assert_eq!(
+        found,
+        [[&after.into(), &untrusted], [&before.into(), &Value::Null]]
+    );
+    assert_eq!(report["complete"], true);
+    let output = world.notme(&[&["verify"][..], &carol].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("note: signer-untrusted: "),
+        "{}",
+        told(&output)
+    );
+}
