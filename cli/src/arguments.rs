@@ -347,13 +347,13 @@ pub(crate) struct Verify {
     pub(crate) format: ReportFormat,
     /// Tell what rests on a key (its id or fingerprint), a session, an identity or an authority
     /// that is compromised (can be repeated)
-    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain", "trust_root"])]
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["fold", "explain"])]
     pub(crate) compromised: Vec<String>,
     /// Since when it is; without it, since ever
     #[arg(long, value_name = "TIME", requires = "compromised")]
     pub(crate) since: Option<UnixTime>,
     /// Tell what rests on anything that the trust documents revoke
-    #[arg(long, conflicts_with_all = ["fold", "explain", "trust_root"])]
+    #[arg(long, conflicts_with_all = ["fold", "explain"])]
     pub(crate) revoked: bool,
     /// What the summary is of, as a URI; without it, where the repository is pushed to
     #[arg(long, value_name = "URI")]

@@ -241,7 +241,8 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::ChainTailMissing
         | Code::ChainElsewhere
         | Code::ChainTrailer
-        | Code::AttestationMissing => Standing::Bad,
+        | Code::AttestationMissing
+        | Code::ChangesUnknown => Standing::Bad,
     }
 }
 

@@ -16,6 +16,11 @@ impl Glob {
         Self(pattern.into())
     }
 
+    /// Tells whether it stands for itself and for nothing else.
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains('*')
+    }
+
     /// Tells whether the whole of `text` fits.
     ///
     /// The first part must begin the text and the last must end it; each part between takes the

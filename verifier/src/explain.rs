@@ -226,7 +226,8 @@ const fn step_of(code: Code) -> u8 {
         | Code::ChainTailMissing
         | Code::ChainElsewhere
         | Code::ChainTrailer
-        | Code::AttestationMissing => 6,
+        | Code::AttestationMissing
+        | Code::ChangesUnknown => 6,
     }
 }
 

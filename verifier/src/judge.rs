@@ -545,7 +545,7 @@ impl<'p> Judge<'p> {
         match around.reference() {
             _ if terms.refs.is_none() => {}
             None => unchecked.push(REF_UNCHECKED),
-            Some(name) if terms.allow_ref(name) || is_merged_by_another(signed, around) => {}
+            Some(name) if terms.allow_ref(name) || self.is_merged_by_another(signed, around) => {}
             Some(name) => {
                 let detail = format!("not for {}", escape(name));
                 return Err(Refusal::new(Code::TermsRef, detail));
@@ -565,6 +565,19 @@ impl<'p> Judge<'p> {
             }
             None => Ok(unchecked),
         }
+    }
+
+    /// Tells whether somebody else, whose signature holds, took the object along into another line:
+    /// what goes there is for that merge to say, which is judged by itself.
+    fn is_merged_by_another(&self, signed: &Signed, around: &dyn Surroundings) -> bool {
+        let Some(own) = signed.standing().signer() else {
+            return false;
+        };
+        let is_another =
+            |by: &SignedBy| by.identity != own.identity && !self.rules.are_one(by.as_signer(), own);
+        let lines = around.mergers(&[]).unwrap_or_default();
+        let is_merged = |mergers: &Vec<SignedBy>| mergers.iter().any(is_another);
+        !lines.is_empty() && lines.iter().all(is_merged)
     }
 
     fn check_allowed(
@@ -623,8 +636,8 @@ impl Surroundings for Nowhere {
         Ok(Vec::new())
     }
 
-    fn mergers(&self) -> Vec<SignedBy> {
-        Vec::new()
+    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 
@@ -664,8 +677,8 @@ impl Surroundings for Pushed<'_> {
         Ok(Vec::new())
     }
 
-    fn mergers(&self) -> Vec<SignedBy> {
-        Vec::new()
+    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 
@@ -764,14 +777,6 @@ impl Signed {
         };
         Some(Judged::exactly(basis, self.declared?))
     }
-}
-
-/// Tells whether somebody else, whose signature holds, took the object along into another line:
-/// what goes there is for that merge to say, which is judged by itself.
-fn is_merged_by_another(signed: &Signed, around: &dyn Surroundings) -> bool {
-    let own = signed.standing().identity();
-    let mergers = around.mergers();
-    mergers.iter().any(|by| Some(by.identity.as_str()) != own)
 }
 
 fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {

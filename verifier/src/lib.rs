@@ -16,6 +16,7 @@ pub mod explain;
 pub mod forge;
 pub mod judge;
 pub mod lineage;
+mod lines;
 pub mod load;
 pub mod log_entry;
 pub mod merge_tag;

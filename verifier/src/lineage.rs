@@ -331,6 +331,20 @@ impl<'a> Lineage<'a> {
         &self.policies.first.judge
     }
 
+    /// Returns a policy that knows all signers of the trust store and all keys that the policies of an
+    /// outcome vouch for.
+    pub fn everybody(&self, outcome: &Outcome) -> Policy {
+        let known: BTreeMap<_, _> = lock(&self.policies.known)
+            .values()
+            .flatten()
+            .chain([&self.policies.first])
+            .map(|it| (Arc::clone(&it.digest), Arc::clone(it)))
+            .collect();
+        let judged = outcome.policies().filter_map(|digest| known.get(digest));
+        let judged = judged.map(|it| it.judge.policy());
+        Policy::from_trust(self.policies.trust).knowing_keys_of(judged)
+    }
+
     /// Judges a selection. What lies between it and the trust root is judged too, and not
     /// reported. Whoever is stopped before that is done reports nothing.
     ///

@@ -155,6 +155,11 @@ enum Pattern {
 }
 
 impl Pattern {
+    /// Tells whether one identity fits, and no other.
+    fn is_literal(&self) -> bool {
+        matches!(self, Self::Glob(glob) if glob.is_literal())
+    }
+
     fn matches(&self, identity: &str) -> bool {
         match self {
             Self::Glob(glob) => glob.matches(identity),
@@ -241,6 +246,18 @@ impl Policy {
             text: self.text.clone(),
             digest: self.digest,
         }
+    }
+
+    /// Adds the keys for which other policies vouch, so that it is seen whose they are. What they may do
+    /// is still for this one to say.
+    #[must_use]
+    pub(crate) fn knowing_keys_of<'o>(mut self, others: impl Iterator<Item = &'o Self>) -> Self {
+        for other in others {
+            self.listed.extend(other.listed.iter().cloned());
+            let written = [self.digest, other.digest].concat();
+            self.digest = sha256(&written);
+        }
+        self
     }
 
     /// Tells whether it takes every authority of a trust store, with every root.
@@ -331,6 +348,11 @@ impl Rules {
     pub(crate) fn kind_of(&self, signer: Signer<'_>) -> Option<Kind> {
         let mut principals = self.principals.iter();
         Some(principals.find(|principal| principal.fits(signer))?.kind)
+    }
+
+    /// Tells whether two signers are one, for all that is known of them or said here.
+    pub(crate) fn are_one(&self, one: Signer<'_>, other: Signer<'_>) -> bool {
+        principal::are_one(&self.principals, one, other)
     }
 
     /// Tells whether a rule asks for what others say of an object, which may change.

@@ -104,7 +104,8 @@ impl Radius {
     /// for at `tip`, which has to be a commit of the selection to have any.
     ///
     /// Where the policy takes only some of the authorities of the trust store, `beyond` judges by all
-    /// of them: what rests on a key does so whatever a policy names.
+    /// of them: what rests on a key does so whatever a policy names. An `outcome` is that of the
+    /// selection where somebody judged it already.
     ///
     /// # Errors
     /// [`RepositoryError`] as [`crate::verify_range`], and when refs cannot be read.
@@ -112,10 +113,17 @@ impl Radius {
         repository: &Repository,
         selection: &Selection,
         (judge, beyond): (&Judge<'_>, Option<&Judge<'_>>),
-        statements: Option<&dyn Statements>,
+        (outcome, statements): (Option<Outcome>, Option<&dyn Statements>),
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
-        let (outcome, graph) = verify_graph(repository, selection, judge, statements)?;
+        let (outcome, graph) = match outcome {
+            Some(outcome) => {
+                let mut walk = repository.walk(selection)?;
+                walk.by_ref().for_each(drop);
+                (outcome, walk.into_graph())
+            }
+            None => verify_graph(repository, selection, judge, statements)?,
+        };
         let beyond = match beyond {
             None => None,
             Some(judge) => Some(verify_graph(repository, selection, judge, None)?.0),
@@ -142,9 +150,21 @@ impl Radius {
             .collect();
         let reach = Reach::of(&graph, |id| exposed.get(&id) == Some(&Some("commit")));
         let mut references = Vec::new();
+        // Of each tag, whether it or one that it is a tag of is exposed: many refs lead into one chain.
+        let mut known = HashMap::new();
         for (name, id) in repository.names()? {
+            let mut way = Vec::new();
             let mut tags = repository.tags_from(id);
-            let signed = tags.any(|tag| exposed.contains_key(&tag));
+            let mut signed = tags.find_map(|tag| {
+                way.push(tag);
+                known.get(&tag).copied()
+            });
+            for tag in way.into_iter().rev() {
+                let signed = signed.get_or_insert(false);
+                *signed |= exposed.contains_key(&tag);
+                known.insert(tag, *signed);
+            }
+            let signed = signed == Some(true);
             let commit = repository.peel(id).ok();
             let reaches = commit.is_some_and(|commit| reach.reaches(commit));
             if signed || reaches {
@@ -277,6 +297,12 @@ impl Radius {
     /// Returns the judgements on all of the selection.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
+    }
+
+    /// Says that a policy which may know who signed was not asked.
+    pub fn unasked(self) -> Self {
+        let is_known = false;
+        Self { is_known, ..self }
     }
 
     /// Returns the objects that rest on it, newest first, and how.

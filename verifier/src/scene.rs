@@ -2,25 +2,27 @@
 
 use std::{
     borrow::Cow,
-    cell::OnceCell,
-    collections::{HashMap, HashSet},
+    cell::{OnceCell, RefCell},
+    collections::{BTreeSet, HashMap, HashSet},
 };
 
 use notme_core::object::ObjectKind;
 
 use crate::{
     judge::{Examined, Judge, Judgement},
+    lines::Lines,
+    order,
     policy::Surroundings,
     refusal::Refusal,
     repository::{
-        ChangedPaths, Content, Found, Graph, Main, ObjectId, Repository, Selection, Trees,
+        ChangedPaths, Content, Found, Graph, Main, Node, ObjectId, Repository, Selection, Trees,
     },
     stated::{SignedBy, Stated, Statements},
     verdict::{Code, Verdict},
     verify,
 };
 
-/// The most merges that are looked at to find who merged a commit.
+/// The most merges that are looked at to find who merged a commit into a branch.
 const MERGES_MAX: usize = 64;
 
 /// What the objects of a run have in common.
@@ -38,7 +40,11 @@ pub(crate) struct Ground<'a> {
     names: OnceCell<Vec<String>>,
     /// The commits that the branch has which others start from.
     of_main: OnceCell<HashSet<usize>>,
-    children: OnceCell<Vec<Vec<usize>>>,
+    /// The ends of the branches that are asked about, and objects that are asked about alone.
+    tips: [Vec<ObjectId>; 2],
+    lines: OnceCell<Option<Lines>>,
+    /// Who signed a merge, as a policy sees it.
+    mergers: RefCell<HashMap<(usize, String), Option<SignedBy>>>,
     numbers: OnceCell<HashMap<ObjectId, usize>>,
 }
 
@@ -60,7 +66,9 @@ impl<'a> Ground<'a> {
             places: OnceCell::new(),
             names: OnceCell::new(),
             of_main: OnceCell::new(),
-            children: OnceCell::new(),
+            tips: selection.ends_and_alone(),
+            lines: OnceCell::new(),
+            mergers: RefCell::default(),
             numbers: OnceCell::new(),
         }
     }
@@ -122,21 +130,6 @@ impl<'a> Ground<'a> {
         numbers.get(&id).copied()
     }
 
-    fn children(&self, number: usize) -> &[usize] {
-        let children = self.children.get_or_init(|| {
-            let mut children = vec![Vec::new(); self.graph.nodes().len()];
-            for number in 0..children.len() {
-                for parent in self.numbers_of_parents(number) {
-                    if let Some(children) = children.get_mut(parent) {
-                        children.push(number);
-                    }
-                }
-            }
-            children
-        });
-        children.get(number).map_or(&[], Vec::as_slice)
-    }
-
     /// Returns the parents of a commit, and whether each lies behind what was asked for; `None`
     /// when they are not all known.
     pub(crate) fn parents_of(&self, number: usize) -> Option<Vec<(ObjectId, bool)>> {
@@ -156,40 +149,70 @@ impl<'a> Ground<'a> {
         parents.filter_map(|parent| usize::try_from(*parent).ok())
     }
 
-    /// Returns the merges that brought a commit into a line that did not have it.
-    fn merges_of(&self, commit: usize) -> Vec<usize> {
-        let mut merges = Vec::new();
-        let mut seen = HashSet::from([commit]);
-        let mut pending = vec![commit];
-        while let Some(number) = pending.pop() {
-            for child in self.children(number) {
-                if seen.insert(*child) {
-                    pending.push(*child);
-                }
-                let first = self.numbers_of_parents(*child).next();
-                let is_merged =
-                    first.is_some_and(|line| line != number && !self.reaches(line, commit));
-                if is_merged && merges.len() < MERGES_MAX && !merges.contains(child) {
-                    merges.push(*child);
+    /// Returns by which merges commits came into the branches that are asked about, if that can be
+    /// told.
+    fn lines(&self) -> Option<&Lines> {
+        let lines = self.lines.get_or_init(|| {
+            let nodes = self.graph.nodes();
+            // What is hidden reaches nothing that is asked about, and tags are on no line.
+            let is_shown = |node: &Node| !node.is_hidden && node.kind() == Some("commit");
+            let parents = |number: usize| {
+                let node = nodes.get(number).filter(|node| is_shown(node));
+                node.and_then(|node| node.parents.as_deref())
+                    .unwrap_or_default()
+            };
+            let commit = |id: &ObjectId| self.number_of(self.repository.peel(*id).unwrap_or(*id));
+            let [ends, alone] = &self.tips;
+            let mut tips: BTreeSet<_> = ends.iter().filter_map(commit).collect();
+            // Of a list, the last: what others in it come after is not named as an end.
+            let mut alone: BTreeSet<_> = alone.iter().filter_map(commit).collect();
+            if !alone.is_empty() {
+                for parent in (0..nodes.len()).flat_map(parents) {
+                    alone.remove(&order::index(*parent));
                 }
             }
-        }
-        merges
+            tips.extend(alone);
+            Lines::of(&tips, parents)
+        });
+        lines.as_ref()
     }
 
-    fn reaches(&self, from: usize, wanted: usize) -> bool {
-        let mut seen = HashSet::from([from]);
-        let mut pending = vec![from];
-        while let Some(number) = pending.pop() {
-            if number == wanted {
-                return true;
-            }
-            pending.extend(
-                self.numbers_of_parents(number)
-                    .filter(|it| seen.insert(*it)),
-            );
+    /// Tells whether a merge leaves out what it brings at one of some paths.
+    fn leaves_out(&self, merge: usize, paths: &[String]) -> Result<bool, Refusal> {
+        let nodes = self.graph.nodes();
+        let (Some(node), false) = (nodes.get(merge), paths.is_empty()) else {
+            return Ok(false);
+        };
+        let parents = self.parents(merge).unwrap_or_default();
+        let parents = parents.iter().map(|parent| self.trees.of_commit(*parent));
+        let parents: Vec<_> = parents.collect::<Result<_, _>>()?;
+        self.trees
+            .leaves_out(self.trees.of_commit(node.id)?, &parents, paths)
+    }
+
+    /// Returns who signed a merge, if that signature holds.
+    fn merger(&self, merge: usize, judge: &Judge<'_>) -> Option<SignedBy> {
+        let key = (merge, judge.policy().digest());
+        if let Some(known) = self.mergers.borrow().get(&key) {
+            return known.clone();
         }
-        false
+        let signer = || {
+            let id = self.graph.nodes().get(merge)?.id;
+            let (kind, raw) = self.repository.read(id).ok()?;
+            let found = Found {
+                place: 0,
+                id,
+                content: Content::Raw(kind, raw),
+                parents: self.parents(merge)?,
+            };
+            let examined = verify::examine(found, self.repository.hash(), judge);
+            // Two who may do little would do together what neither may.
+            let may_vouch = !examined.is_narrow();
+            may_vouch.then(|| judge.proven(&examined)).flatten()
+        };
+        let signer = signer();
+        self.mergers.borrow_mut().insert(key, signer.clone());
+        signer
     }
 }
 
@@ -263,7 +286,8 @@ impl<'a> Scene<'a> {
         };
         let parents: Vec<_> = parents.iter().map(of_commit).collect::<Result<_, _>>()?;
         let bases: Vec<_> = bases.iter().map(of_commit).collect::<Result<_, _>>()?;
-        trees.changes(trees.of_commit(self.id)?, &parents, &bases)
+        let changes = trees.changes(trees.of_commit(self.id)?, &parents, &bases);
+        changes.map(Some)
     }
 }
 
@@ -307,26 +331,21 @@ impl Surroundings for Scene<'_> {
         about.map_err(|detail| Refusal::new(Code::EvidenceMissing, detail))
     }
 
-    fn mergers(&self) -> Vec<SignedBy> {
+    fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
         let ground = self.ground;
-        let Some(number) = ground.number_of(self.id) else {
-            return Vec::new();
+        let Some(lines) = ground.lines() else {
+            return Ok(Vec::new());
         };
-        let signer = |merge: usize| {
-            let id = ground.graph.nodes().get(merge)?.id;
-            let (kind, raw) = ground.repository.read(id).ok()?;
-            let found = Found {
-                place: 0,
-                id,
-                content: Content::Raw(kind, raw),
-                parents: ground.parents(merge)?,
-            };
-            let examined = verify::examine(found, ground.repository.hash(), self.judge);
-            // Two who may do little would do together what neither may.
-            let may_vouch = !examined.is_narrow();
-            may_vouch.then(|| self.judge.proven(&examined)).flatten()
+        let signers = |merges: &mut dyn Iterator<Item = usize>| {
+            let mut signers = Vec::new();
+            for merge in merges.take(MERGES_MAX) {
+                if !ground.leaves_out(merge, kept)? {
+                    signers.extend(ground.merger(merge, self.judge));
+                }
+            }
+            Ok(signers)
         };
-        let merges = ground.merges_of(number).into_iter();
-        merges.filter_map(signer).collect()
+        let lines = lines.merges_of(self.number);
+        lines.map(|mut merges| signers(&mut merges)).collect()
     }
 }

@@ -217,6 +217,9 @@ codes! {
     TagRenamed "tag-renamed" Rejected
         "The tag's own name, which its signature covers, is another than that of the ref that names it"
         "Name it by the ref of its own name, or have it made anew under this one; for an alias that moves, use a lightweight tag of the commit";
+    ChangesUnknown "changes-unknown" Undecided
+        "What the commit changed is more than is looked at: some two million entries of its trees and those of its parents"
+        "Merge fewer branches at once, or make smaller commits";
     CommitterMismatch "committer-mismatch" Rejected
         "The committer's address is none of the signer's, and the policy asks for that"
         "Commit under an address of the signer, or add it to the principal's `emails`";

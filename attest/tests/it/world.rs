@@ -112,6 +112,10 @@ fn other_authority() -> TestAuthority {
 pub(crate) fn spec(agent: &str, message: &[u8]) -> LeafSpec {
     let scopes = ["bridgeCert", "sign:git", "sign:attestation"];
     LeafSpec {
+        // Everybody has a key of their own.
+        seed: agent
+            .bytes()
+            .fold(0, |seed: u8, byte| seed.wrapping_mul(31) ^ byte),
         identity: identity(agent).parse().unwrap(),
         scopes: scopes.map(str::to_owned).to_vec(),
         ..LeafSpec::bound_to(message)
@@ -146,9 +150,11 @@ pub(crate) fn signed_as(
 pub(crate) fn by_namesake(agent: &str, (bundle, places): &Kept) -> Kept {
     let payload = Bundle::from_json(bundle).unwrap();
     let payload = payload.envelope().payload().to_vec();
-    let signed = signed_under(&other_authority(), PAYLOAD_TYPE, payload, |message| {
-        spec(agent, message)
-    });
+    let spec = |message: &[u8]| LeafSpec {
+        seed: 0,
+        ..spec(agent, message)
+    };
+    let signed = signed_under(&other_authority(), PAYLOAD_TYPE, payload, spec);
     (signed, places.clone())
 }
 

@@ -213,6 +213,31 @@ fn what_rests_on_a_key_does_so_whatever_the_policy_names() {
     }
 }
 
+/// Each of them has a ref of its own, and one in the middle is signed by somebody else.
+#[test]
+fn every_ref_into_a_chain_of_tags_is_told_what_it_rests_on() {
+    let world = World::new();
+    sign_as(&world, "good");
+    let commit = world.signed_commit("a");
+    let tag = |name: &str, target: &str| {
+        world.git_ok(&["tag", "-s", "-m", "tag", name, target]);
+    };
+    tag("t0", &commit);
+    sign_as(&world, "bad");
+    tag("t1", "t0");
+    sign_as(&world, "good");
+    tag("t2", "t1");
+    tag("t3", "t2");
+    tag("s1", "t0");
+    let (_, verdicts) = world.verdicts(&["t1"]);
+    let bad = verdicts["objects"][0]["identity"].as_str().unwrap();
+    let (exit, report) = radius(&world, &["--compromised", bad]);
+    assert_eq!(exit, Some(1), "{report}");
+    let references = report["references"].as_array().unwrap().iter();
+    let names: Vec<_> = references.map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["refs/tags/t1", "refs/tags/t2", "refs/tags/t3"]);
+}
+
 #[test]
 fn tags_in_tags_and_in_merges_are_told() {
     let world = World::new();
@@ -471,4 +496,59 @@ fn objects_that_cannot_be_read_make_the_answer_incomplete_and_are_named() {
         let line = format!("undecided  {id}  commit  {code}: who signed it could not be read\n");
         assert!(told(&output).contains(&line), "{}", told(&output));
     }
+}
+
+/// Neither the trust store nor the newest policy knows the key.
+#[test]
+fn keys_that_only_policies_in_the_tree_know_are_looked_for_by_them() {
+    let world = World::initialised();
+    let key = world.home().join("thief");
+    let mut keygen = world.command(oracle("ssh-keygen"));
+    keygen
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(&key);
+    assert!(run(&mut keygen, b"").status.success());
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let ours = "[[allow]]\nidentity = \"wimse://*\"\npolicy = true\n";
+    let theirs = format!(
+        "[[principal]]\nname = \"carol\"\nkind = \"human\"\nssh_keys = [\"{}\"]\nemails = [\"carol@example.org\"]\n[[allow]]\nprincipals = [\"carol\"]\n{ours}",
+        public.trim()
+    );
+    let with_policy = |text: &str| {
+        world.write(".notme/policy.toml", text);
+        world.git_ok(&["add", "."]);
+        world.git_ok(&["commit", "-q", "-m", "policy"]);
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let root = with_policy(ours);
+    with_policy(&theirs);
+    let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+    let signing = format!("user.signingkey={}", key.display());
+    let options = ["-c", "gpg.format=ssh", "-c", &program, "-c", &signing];
+    let commit = ["commit", "-q", "-S", "--allow-empty", "-m", "theirs"];
+    let by_thief = || {
+        world.git_ok(&[&options[..], &commit].concat());
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let before = by_thief();
+    with_policy(ours);
+    let after = by_thief();
+    let carol = ["--compromised", "mailto:carol@example.org"];
+    let (exit, report) = radius(&world, &[&carol[..], &["--trust-root", &root]].concat());
+    assert_eq!(exit, Some(1), "{report}");
+    let objects = report["objects"].as_array().unwrap();
+    let found: Vec<_> = objects.iter().map(|it| [&it["oid"], &it["code"]]).collect();
+    let untrusted = "signer-untrusted".into();
+    assert_eq!(
+        found,
+        [[&after.into(), &untrusted], [&before.into(), &Value::Null]]
+    );
+    assert_eq!(report["complete"], true);
+    let output = world.notme(&[&["verify"][..], &carol].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("note: signer-untrusted: "),
+        "{}",
+        told(&output)
+    );
 }

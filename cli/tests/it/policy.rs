@@ -605,3 +605,117 @@ fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
         assert!(told(&output).contains(why), "{script}: {}", told(&output));
     }
 }
+
+/// Alice has one key with two addresses. Whichever of them signs the merge, it is her own work.
+#[test]
+fn one_key_with_two_addresses_is_not_two_people() {
+    let world = World::new();
+    let gpg = Gnupg::new();
+    let [home, work] = ["alice@home.invalid", "alice@work.invalid"];
+    let alice = gpg.generate(&format!("Alice <{home}>"), "ed25519", "sign", "never");
+    gpg.ok(
+        &["--quick-add-uid", &alice, &format!("Alice <{work}>")],
+        b"",
+    );
+    let bob = gpg.generate("Bob <bob@work.invalid>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "work.invalid");
+    let sign = |who: &str, arguments: &[&str]| {
+        let program = format!("gpg.program={}", oracle("gpg").display());
+        let (key, email) = (
+            format!("user.signingkey={who}"),
+            format!("user.email={who}"),
+        );
+        let mut git = world.command("git");
+        git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
+        for option in ["gpg.format=openpgp", &program, &key, &email] {
+            git.args(["-c", option]);
+        }
+        let output = run(git.args(arguments), b"");
+        assert!(output.status.success(), "{}", told(&output));
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let commit = |who: &str, file: &str| {
+        world.write(file, who);
+        world.git_ok(&["add", "."]);
+        sign(who, &["commit", "-q", "-S", "-m", "change"])
+    };
+    commit(home, "file");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let change = commit(home, "auth/login");
+    world.git_ok(&["checkout", "-q", "main"]);
+    let merge = ["merge", "-q", "--no-ff", "-S", "-m", "merge", "topic"];
+    let code = |principals: &str| {
+        let rules = "[[allow]]\nprincipals = [\"human\"]\n[[require]]\npaths = [\"auth/login\"]\naccepted_by = [\"human\"]\n";
+        let floor = "time_basis_floor = \"declared\"";
+        let policy = world.policy(&format!(
+            "{floor}\n[[authority]]\nname = \"team\"\n{floor}\n{principals}{rules}"
+        ));
+        let (_, document) = world.verdicts(&["--policy", &policy, "HEAD~1..HEAD"]);
+        let objects = document["objects"].as_array().unwrap().iter();
+        let mut objects = objects.filter(|it| it["oid"] == change.as_str());
+        let found = objects.next().unwrap();
+        found["code"].as_str().unwrap_or("accepted").to_owned()
+    };
+    let human = |name: &str, fingerprint: &str| {
+        format!(
+            "[[principal]]\nname = \"{name}\"\nkind = \"human\"\nfingerprints = [\"{fingerprint}\"]\n"
+        )
+    };
+    let two = format!(
+        "[[principal]]\nname = \"a\"\nkind = \"human\"\nidentities = [\"mailto:{home}\"]\n[[principal]]\nname = \"b\"\nkind = \"human\"\nidentities = [\"mailto:{work}\"]\n{}",
+        human("bob", &bob)
+    );
+    let people = human("alice", &alice) + &human("bob", &bob);
+    sign(work, &merge);
+    assert_eq!(code(&people), "acceptance-missing");
+    assert_eq!(code(&two), "acceptance-missing");
+    world.git_ok(&["reset", "-q", "--hard", "HEAD~1"]);
+    sign("bob@work.invalid", &merge);
+    assert_eq!(code(&people), "accepted");
+    assert_eq!(code(&two), "accepted");
+}
+
+/// By git itself: a reviewer throws an agent's change away, or only brings a branch up to date.
+#[test]
+fn a_merge_that_throws_a_change_away_does_not_accept_it() {
+    let world = World::initialised();
+    let policy = world.policy(
+        r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer"]
+[[allow]]
+identity = "*"
+[[require]]
+identity = "wimse://*/claude"
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#,
+    );
+    world.signed_commit("file");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let change = world.signed_commit("auth/login");
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.git_ok(&["checkout", "-q", "-b", "feature", "main"]);
+    world.signed_commit("feature");
+    let code = |range: &str| {
+        let (_, document) = world.verdicts(&["--policy", &policy, range]);
+        let mut objects = document["objects"].as_array().unwrap().iter();
+        let object = objects.find(|it| it["oid"] == change.as_str()).unwrap();
+        object["code"].as_str().unwrap_or("accepted").to_owned()
+    };
+    let merge = |options: &[&str]| {
+        let merge = ["merge", "-q", "--no-ff", "-S", "-m", "merge", "topic"];
+        world.git_ok(&["reset", "-q", "--hard", "main"]);
+        world.signed_commit("feature");
+        world.git_ok(&[&merge[..], options].concat());
+    };
+    merge(&["-s", "ours"]);
+    assert_eq!(code("main..feature"), "acceptance-missing");
+    merge(&[]);
+    assert_eq!(code("main..feature"), "accepted");
+    // The branch from which it came is not served by that.
+    assert_eq!(code("--all"), "acceptance-missing");
+    assert_eq!(code("main..topic"), "acceptance-missing");
+}

@@ -23,11 +23,38 @@ pub(crate) struct Signer<'a> {
 
 impl Signer<'_> {
     /// Tells whether two signers are one, for all that is known. An agent is named by its authority, and
-    /// others may name theirs alike; addresses name the same person whoever vouches.
+    /// others may name theirs alike; addresses name the same person whoever vouches. Whoever has a key
+    /// chooses by which of its names to sign, so that one key is one signer.
     pub(crate) fn is(self, other: Signer<'_>) -> bool {
-        self.identity == other.identity
-            && (self.authority == other.authority || !self.identity.starts_with("wimse:"))
+        let is_named_alike = self.identity == other.identity
+            && (self.authority == other.authority || !self.identity.starts_with("wimse:"));
+        let [own, theirs] = [self, other].map(|it| it.fingerprints.into_iter().flatten());
+        let own: Vec<_> = own.collect();
+        is_named_alike || self.kid == other.kid || theirs.into_iter().any(|it| own.contains(&it))
     }
+}
+
+/// Tells whether two signers are one, for all that is known of them or said by a policy.
+pub(super) fn are_one(principals: &[Arc<Principal>], one: Signer<'_>, other: Signer<'_>) -> bool {
+    let mut people = principals.iter();
+    one.is(other) || people.any(|it| it.is_person(one) && it.is_person(other))
+}
+
+/// Returns how many there are among some beside one. Two who are one with a third are one.
+pub(super) fn count_others<'s>(
+    principals: &[Arc<Principal>],
+    one: Signer<'s>,
+    all: impl IntoIterator<Item = Signer<'s>>,
+) -> usize {
+    let mut people = vec![vec![one]];
+    for signer in all {
+        let is_theirs =
+            |them: &Vec<Signer<'_>>| them.iter().any(|it| are_one(principals, *it, signer));
+        let (same, others): (Vec<_>, Vec<_>) = people.into_iter().partition(is_theirs);
+        people = others;
+        people.push(same.into_iter().flatten().chain([signer]).collect());
+    }
+    people.len().saturating_sub(1)
 }
 
 /// Whom a rule speaks of.
@@ -142,6 +169,21 @@ pub(super) struct Principal {
 }
 
 impl Principal {
+    /// Tells whether a signer is the one human that it names, by an identity or a key of theirs. Behind
+    /// a pattern, and behind a CA, there may be many.
+    fn is_person(&self, signer: Signer<'_>) -> bool {
+        let mut identities = self.identities.iter().flatten();
+        let mut keys = self.keys.iter().flatten();
+        let has_key = |kid: &KeyId| {
+            let is_primary = signer.fingerprints.is_some() && *kid == signer.authority_kid;
+            *kid == signer.kid || is_primary
+        };
+        let is_one = self.fingerprints.is_some()
+            || identities.any(|it| it.is_literal() && it.matches(signer.identity))
+            || keys.any(has_key);
+        self.kind == Kind::Human && is_one && self.fits(signer)
+    }
+
     pub(super) fn fits(&self, signer: Signer<'_>) -> bool {
         let matches = |pattern: &Pattern| pattern.matches(signer.identity);
         let has_key = |keys: &Vec<KeyId>| {

@@ -6,14 +6,14 @@
 //! known, be it the ref or the paths, no `[[allow]]` takes for granted and every `[[require]]`
 //! takes for the worst.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use notme_core::{armor::SignatureFormat, glob::Glob};
 use serde::Deserialize;
 
 use super::{
     Rules, Signer,
-    principal::{Kind, Principal, Who},
+    principal::{Kind, Principal, Who, are_one, count_others},
 };
 use crate::{
     refusal::Refusal,
@@ -58,8 +58,9 @@ pub(crate) trait Surroundings {
     /// Returns what is stated about the object, by whomever, and accepted.
     fn statements(&self) -> Result<Vec<Stated>, Refusal>;
 
-    /// Returns who merged the object into another line by a signature that holds.
-    fn mergers(&self) -> Vec<SignedBy>;
+    /// Returns for each way in which the object came into branches that are asked about who merged it
+    /// there by a signature that holds, and kept what it brought at some paths, which are in order.
+    fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal>;
 }
 
 /// One rule.
@@ -208,6 +209,58 @@ impl Rule {
     fn covers(&self, path: &str) -> bool {
         self.paths.as_ref().is_none_or(|globs| any(globs, path))
     }
+
+    fn check(&self, principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
+        self.demands.check(principals, question)?;
+        match &self.demands.accepted {
+            Some(accepted) if question.around.can_be_stated() => {
+                self.check_accepted(accepted, principals, question)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_accepted(
+        &self,
+        accepted: &Accepted,
+        principals: &[Arc<Principal>],
+        question: &Question<'_>,
+    ) -> Result<(), Refusal> {
+        let is_named = |signer: &&SignedBy| {
+            let mut named = accepted.by.iter();
+            named.any(|principal| principal.fits(signer.as_signer()))
+        };
+        let is_another =
+            |signer: &SignedBy| !are_one(principals, signer.as_signer(), question.signer);
+        let statements = question.around.statements()?;
+        let mut rejecting = statements.iter().filter(|it| it.rejects);
+        if let Some(one) = rejecting.find(|it| is_named(&&it.by) && is_another(&it.by)) {
+            return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
+        }
+        let count = |mergers: &[SignedBy]| {
+            let accepting = statements.iter().filter(|it| it.accepts);
+            let all = accepting.map(|it| &it.by).chain(mergers).filter(is_named);
+            count_others(principals, question.signer, all.map(SignedBy::as_signer))
+        };
+        let mut has = count(&[]);
+        // What it changed tells which merges keep it; where that is not known, none does.
+        if has < accepted.threshold
+            && let Some(changes) = question.around.changes()?
+        {
+            let paths = changes.paths().iter().filter(|path| self.covers(path));
+            let mergers = question
+                .around
+                .mergers(&paths.cloned().collect::<Vec<_>>())?;
+            // Each branch that has it asks for the same.
+            has = mergers.iter().map(|it| count(it)).min().unwrap_or(has);
+        }
+        if has >= accepted.threshold {
+            return Ok(());
+        }
+        let (needs, names) = (accepted.threshold, &accepted.names);
+        let detail = format!("{has} of {needs} by {names}");
+        Err(Refusal::new(Code::AcceptanceMissing, detail))
+    }
 }
 
 /// Asks the rules; the first that refuses decides.
@@ -217,7 +270,7 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     let changes_policy = around.changes_policy();
     let mut granting = Vec::new();
     let mut refusal = None;
-    let check = |rule: &Rule| rule.demands.check(&rules.principals, question);
+    let check = |rule: &Rule| rule.check(&rules.principals, question);
     let speaking = |rule: &&Rule| rule.who.fits(question.signer);
     // A statement is on no ref, changes nothing, and nothing is stated about it.
     if question.format.is_none() {
@@ -361,8 +414,7 @@ impl Demands {
         if self.committer.is_some() || is_web_flow() {
             check_committer(principals, question)?;
         }
-        self.check_statements(question)?;
-        self.check_accepted(question)
+        self.check_statements(question)
     }
 
     fn check_statements(&self, question: &Question<'_>) -> Result<(), Refusal> {
@@ -395,38 +447,6 @@ impl Demands {
         let best = best.unwrap_or("none");
         let detail = format!("level {best}, and the rule asks for {level}");
         Err(Refusal::new(Code::LevelTooLow, detail))
-    }
-
-    fn check_accepted(&self, question: &Question<'_>) -> Result<(), Refusal> {
-        let Some(accepted) = &self.accepted else {
-            return Ok(());
-        };
-        let counts = |signer: &SignedBy| {
-            let mut named = accepted.by.iter();
-            !signer.as_signer().is(question.signer)
-                && named.any(|principal| principal.fits(signer.as_signer()))
-        };
-        let statements = question.around.statements()?;
-        let mut rejecting = statements.iter().filter(|it| it.rejects);
-        if let Some(one) = rejecting.find(|it| counts(&it.by)) {
-            return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
-        }
-        let accepting = statements
-            .into_iter()
-            .filter(|it| it.accepts)
-            .map(|it| it.by);
-        let identities = accepting.filter(counts).map(|it| it.identity);
-        let mut by: BTreeSet<String> = identities.collect();
-        if by.len() < accepted.threshold {
-            let mergers = question.around.mergers().into_iter();
-            by.extend(mergers.filter(counts).map(|it| it.identity));
-        }
-        if by.len() >= accepted.threshold {
-            return Ok(());
-        }
-        let (has, needs, names) = (by.len(), accepted.threshold, &accepted.names);
-        let detail = format!("{has} of {needs} by {names}");
-        Err(Refusal::new(Code::AcceptanceMissing, detail))
     }
 }
 

@@ -99,6 +99,11 @@ impl Selection {
         self.tips.iter().chain(&self.alone).copied()
     }
 
+    /// Returns the ends of what it names with all that they reach, and the objects that it names alone.
+    pub(crate) fn ends_and_alone(&self) -> [Vec<ObjectId>; 2] {
+        [&self.tips, &self.alone].map(Clone::clone)
+    }
+
     /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over
     /// another, and it has nothing.
     pub(crate) fn may_be_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Trees and files: what a commit changes, and the policy that it carries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gix::{
     ObjectId,
@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
 
-/// The most entries that are looked at to find what a commit changes. What is beyond is not known.
-const ENTRIES_MAX: usize = 1 << 20;
+/// The most entries, of all trees together, that are looked at to find what a commit changes. What is
+/// beyond is not known.
+const ENTRIES_MAX: usize = 1 << 21;
 /// The deepest tree.
 const DEPTH_MAX: usize = 512;
 
@@ -75,7 +76,74 @@ struct Place {
     depth: usize,
     child: Option<Entry>,
     parents: Vec<Option<Entry>>,
-    bases: Vec<Option<Entry>>,
+    /// `None` where it does not matter how the parents parted.
+    bases: Option<Vec<Option<Entry>>>,
+}
+
+impl Place {
+    /// Stands at the top of trees. Parents that are alike are one.
+    fn top(tree: ObjectId, parents: &[ObjectId], bases: Option<&[ObjectId]>) -> Self {
+        let root = |id: &ObjectId| {
+            Some(Entry {
+                mode: 0o040_000,
+                id: *id,
+            })
+        };
+        let mut seen = HashSet::new();
+        let parents = parents.iter().filter(|id| seen.insert(**id));
+        Self {
+            path: Vec::new(),
+            depth: 0,
+            child: root(&tree),
+            parents: parents.map(root).collect(),
+            bases: bases.map(|bases| bases.iter().map(root).collect()),
+        }
+    }
+
+    /// Tells whether the child is what the parents make of it.
+    fn is_as_expected(&self) -> bool {
+        expected(&self.parents, self.bases.as_deref()) == Some(self.child)
+    }
+
+    /// Returns the same place without the trees.
+    fn of_leaves(&self) -> Self {
+        let leaf = |entry: &Option<Entry>| entry.filter(|entry| !entry.is_tree());
+        let leaves = |entries: &Vec<_>| entries.iter().map(leaf).collect();
+        Self {
+            path: self.path.clone(),
+            depth: self.depth,
+            child: leaf(&self.child),
+            parents: leaves(&self.parents),
+            bases: self.bases.as_ref().map(leaves),
+        }
+    }
+
+    /// Tells whether another parent has something else there than the first.
+    fn is_brought(&self) -> bool {
+        let mut parents = self.parents.iter();
+        let first = parents.next();
+        parents.any(|other| Some(other) != first)
+    }
+
+    /// Returns the path; bytes that are no text are replaced.
+    fn path(&self) -> String {
+        String::from_utf8_lossy(&self.path).into_owned()
+    }
+
+    /// Tells whether it is one of some paths, which are in order, or above one.
+    fn leads_to(&self, paths: &[String]) -> bool {
+        let path = self.path();
+        let below = format!("{path}/");
+        let from = paths.partition_point(|it| *it < below);
+        self.depth == 0
+            || paths.binary_search(&path).is_ok()
+            || paths.get(from).is_some_and(|it| it.starts_with(&below))
+    }
+
+    /// Returns how much it takes to hold it.
+    fn width(&self) -> usize {
+        1 + self.parents.len() + self.bases.as_ref().map_or(0, Vec::len)
+    }
 }
 
 impl Trees {
@@ -127,7 +195,7 @@ impl Trees {
 
     /// Finds the paths at which `tree` is not what its parents make it: that of the one parent;
     /// of several, what they agree on, or what the only one that changed it since the bases has.
-    /// Parents without a base began with nothing. `None` when there are too many to look at.
+    /// Parents without a base began with nothing.
     ///
     /// So a merge changes nothing by taking what one side changed, and does by leaving it out.
     pub(crate) fn changes(
@@ -135,41 +203,52 @@ impl Trees {
         tree: ObjectId,
         parents: &[ObjectId],
         bases: &[ObjectId],
-    ) -> Result<Option<ChangedPaths>, Refusal> {
-        let root = |id: &ObjectId| {
-            Some(Entry {
-                mode: 0o040_000,
-                id: *id,
-            })
-        };
-        let mut pending = vec![Place {
-            path: Vec::new(),
-            depth: 0,
-            child: root(&tree),
-            parents: parents.iter().map(root).collect(),
-            bases: bases.iter().map(root).collect(),
-        }];
+    ) -> Result<ChangedPaths, Refusal> {
+        let bases = matches!(parents, [_, _]).then_some(bases);
         let mut changes = ChangedPaths::default();
-        let mut seen = 0;
-        while let Some(place) = pending.pop() {
-            if expected(&place.parents, &place.bases) == Some(place.child) {
-                continue;
+        let matters = |place: &Place| !place.is_as_expected();
+        self.compare(Place::top(tree, parents, bases), matters, |place| {
+            if !place.of_leaves().is_as_expected() {
+                changes.paths.push(place.path());
             }
-            seen += 1;
-            if seen > ENTRIES_MAX || place.depth > DEPTH_MAX {
-                return Ok(None);
-            }
-            let leaf = |entry: &Option<Entry>| entry.filter(|entry| !entry.is_tree());
-            let leaves = |entries: &[Option<Entry>]| entries.iter().map(leaf).collect::<Vec<_>>();
-            let of_leaves = expected(&leaves(&place.parents), &leaves(&place.bases));
-            if of_leaves != Some(leaf(&place.child)) {
-                let path = String::from_utf8_lossy(&place.path).into_owned();
-                changes.paths.push(path);
-            }
-            self.descend(&place, &mut pending)?;
-        }
+        })?;
         changes.paths.sort_unstable();
-        Ok(Some(changes))
+        Ok(changes)
+    }
+
+    /// Tells whether a merge leaves out, at one of some paths, what it brings: where another parent
+    /// is not like the first, it is. The paths are in order.
+    pub(crate) fn leaves_out(
+        &self,
+        merge: ObjectId,
+        parents: &[ObjectId],
+        paths: &[String],
+    ) -> Result<bool, Refusal> {
+        let mut leaves_out = false;
+        let matters = |place: &Place| place.is_brought() && place.leads_to(paths);
+        self.compare(Place::top(merge, parents, None), matters, |place| {
+            let leaves = place.of_leaves();
+            let is_like_first = leaves.parents.first() == Some(&leaves.child);
+            let is_left_out = is_like_first && leaves.is_brought();
+            leaves_out |= is_left_out && paths.binary_search(&place.path()).is_ok();
+        })?;
+        Ok(leaves_out)
+    }
+
+    /// Visits the places that matter, each before those below it.
+    fn compare(
+        &self,
+        top: Place,
+        matters: impl Fn(&Place) -> bool,
+        mut visit: impl FnMut(&Place),
+    ) -> Result<(), Refusal> {
+        let mut room = ENTRIES_MAX;
+        let mut pending: Vec<_> = Some(top).filter(&matters).into_iter().collect();
+        while let Some(place) = pending.pop() {
+            visit(&place);
+            self.descend(&place, &matters, &mut room, &mut pending)?;
+        }
+        Ok(())
     }
 
     /// Finds the paths at which one tree has something, but for directories, that another does not have
@@ -220,20 +299,35 @@ impl Trees {
         }
     }
 
-    fn descend(&self, place: &Place, pending: &mut Vec<Place>) -> Result<(), Refusal> {
-        let list = |entry: &Option<Entry>| match entry {
-            Some(entry) if entry.is_tree() => self.list(entry.id),
+    fn descend(
+        &self,
+        place: &Place,
+        matters: impl Fn(&Place) -> bool,
+        room: &mut usize,
+        pending: &mut Vec<Place>,
+    ) -> Result<(), Refusal> {
+        let mut list = |entry: &Option<Entry>| match entry {
+            Some(entry) if entry.is_tree() => {
+                let listing = self.list(entry.id)?;
+                spend(room, listing.len())?;
+                Ok(listing)
+            }
             Some(_) | None => Ok(Listing::new()),
         };
         let child = list(&place.child)?;
-        let parents: Vec<_> = place.parents.iter().map(list).collect::<Result<_, _>>()?;
-        let bases: Vec<_> = place.bases.iter().map(list).collect::<Result<_, _>>()?;
-        let all = [&child].into_iter().chain(&parents).chain(&bases);
-        let mut names: Vec<_> = all.flat_map(BTreeMap::keys).collect();
+        let mut all = |entries: &[Option<Entry>]| {
+            let listings = entries.iter().map(&mut list);
+            listings.collect::<Result<Vec<_>, Refusal>>()
+        };
+        let parents = all(&place.parents)?;
+        let bases = place.bases.as_deref().map(all).transpose()?;
+        let others = parents.iter().chain(bases.iter().flatten());
+        let names = [&child].into_iter().chain(others);
+        let mut names: Vec<_> = names.flat_map(BTreeMap::keys).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let in_each = |listings: &[Listing]| {
+            let in_each = |listings: &Vec<Listing>| {
                 let entries = listings.iter().map(|it| it.get(name).copied());
                 entries.collect()
             };
@@ -242,15 +336,22 @@ impl Trees {
                 path.push(b'/');
             }
             path.extend_from_slice(name);
-            pending.push(Place {
+            let below = Place {
                 path,
                 depth: place.depth + 1,
                 child: child.get(name).copied(),
                 parents: in_each(&parents),
-                bases: in_each(&bases),
-            });
+                bases: bases.as_ref().map(in_each),
+            };
+            if matters(&below) {
+                spend(room, below.width())?;
+                pending.push(below);
+            }
         }
-        Ok(())
+        match place.depth {
+            ..DEPTH_MAX => Ok(()),
+            _ => Err(too_much()),
+        }
     }
 
     /// Lists a tree in which each name stands once: readers differ on others.
@@ -298,7 +399,7 @@ impl Trees {
 }
 
 /// Returns what parents make of one place; `None` when each has something else to say.
-fn expected(parents: &[Option<Entry>], bases: &[Option<Entry>]) -> Option<Option<Entry>> {
+fn expected(parents: &[Option<Entry>], bases: Option<&[Option<Entry>]>) -> Option<Option<Entry>> {
     let Some((first, others)) = parents.split_first() else {
         // Without parents there was nothing before.
         return Some(None);
@@ -306,7 +407,7 @@ fn expected(parents: &[Option<Entry>], bases: &[Option<Entry>]) -> Option<Option
     if others.iter().all(|other| other == first) {
         return Some(*first);
     }
-    let [one, other] = parents else {
+    let ([one, other], Some(bases)) = (parents, bases) else {
         return None;
     };
     let nothing = [None];
@@ -317,6 +418,16 @@ fn expected(parents: &[Option<Entry>], bases: &[Option<Entry>]) -> Option<Option
         (false, true) => Some(*one),
         (true, true) | (false, false) => None,
     }
+}
+
+fn spend(room: &mut usize, count: usize) -> Result<(), Refusal> {
+    *room = room.checked_sub(count).ok_or_else(too_much)?;
+    Ok(())
+}
+
+fn too_much() -> Refusal {
+    let detail = "its trees and those of its parents hold more than is looked at";
+    Refusal::new(Code::ChangesUnknown, detail)
 }
 
 fn malformed(id: ObjectId) -> Refusal {

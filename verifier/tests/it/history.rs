@@ -2,7 +2,12 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use notme_core::{armor::armor, key::sha256, terms::Terms, time::UnixTime};
+use notme_core::{
+    armor::armor,
+    key::{KeyId, sha256},
+    terms::Terms,
+    time::UnixTime,
+};
 use notme_testkit::{
     cast::{LeafSpec, TRUST_DOMAIN},
     clock::NOW,
@@ -199,6 +204,7 @@ fn sign(payload: &[u8], who: &str, at: UnixTime, terms: Option<Terms>) -> Vec<u8
         return payload.to_owned();
     }
     let leaf = authority().leaf(&LeafSpec {
+        seed: seed(who),
         identity: identity(who).parse().unwrap(),
         not_before: at.plus(-60),
         not_after: at.plus(240),
@@ -207,6 +213,17 @@ fn sign(payload: &[u8], who: &str, at: UnixTime, terms: Option<Terms>) -> Vec<u8
         ..LeafSpec::default()
     });
     leaf.sign_commit(payload, at)
+}
+
+/// The number that somebody's key is made from: everybody has their own.
+fn seed(who: &str) -> u8 {
+    who.bytes()
+        .fold(0, |seed, byte| seed.wrapping_mul(31) ^ byte)
+}
+
+/// The id of somebody's key, as a statement has it.
+pub(crate) fn kid(who: &str) -> KeyId {
+    format!("{:032x}", seed(who)).parse().unwrap()
 }
 
 /// The identity of somebody.

@@ -462,7 +462,7 @@ fn the_first_policy_is_brought_by_the_key_that_the_caller_pins() {
     assert!(matches!(error, LineageError::NotBrought(_)), "{error}");
     assert_eq!(error.code(), Some("policy-unreadable"));
     // A second one, that nobody has to choose.
-    let second = history.commit(&[&ancient], "mallory", &[(POLICY, &policy(&["mallory!"]))]);
+    let second = history.commit(&[&ancient], "carol", &[(POLICY, &policy(&["mallory!"]))]);
     let error = history.try_verify(&pinned, &[&tip, &second], None);
     assert!(matches!(error, Err(LineageError::Ambiguous { .. })));
     // Names that the repository gives are nothing to begin with.

@@ -128,7 +128,7 @@ impl World {
             &repository,
             &selection,
             (&judge, None),
-            None,
+            (None, None),
             (suspicions, tip),
         )
         .unwrap();

@@ -1,15 +1,15 @@
 //! Rules by ref and path, what they ask of a signature, and who has to agree.
 
-use notme_core::key::KeyId;
 use notme_testkit::clock::NOW;
 use notme_verifier::{
     Judge, Policy, Repository,
     report::write_markdown,
+    repository::ObjectId,
     stated::{SignedBy, Stated, Statements},
     verify_with,
 };
 
-use crate::history::{History, code_of, identity};
+use crate::history::{History, code_of, identity, kid};
 
 const PEOPLE: &str = r#"
 [[principal]]
@@ -36,7 +36,6 @@ impl Statements for Says {
 }
 
 fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> Stated {
-    let kid: KeyId = "00112233445566778899aabbccddeeff".parse().unwrap();
     Stated {
         predicate_type: predicate_type.to_owned(),
         level,
@@ -47,8 +46,8 @@ fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> State
         by: SignedBy {
             identity: identity(who),
             authority: "local".to_owned(),
-            authority_kid: kid,
-            kid,
+            authority_kid: kid("the authority"),
+            kid: kid(who),
             issuer: None,
             fingerprints: None,
         },
@@ -220,6 +219,39 @@ fn a_file_is_as_it_was_where_each_parting_has_it_so() {
     assert_eq!(code("2"), "not-authorised");
 }
 
+/// Each of a thousand brings files of its own, which none of the others has.
+#[test]
+fn a_merge_of_more_than_is_looked_at_is_undecided() {
+    let history = History::new();
+    let tips = |each: usize| {
+        let mut stream = String::new();
+        for number in 0..1000 {
+            let head = format!(
+                "commit refs/heads/{each}-{number}\ncommitter A <a@example.invalid> 1 +0000\ndata 0\n"
+            );
+            stream.push_str(&head);
+            for file in 0..each {
+                let line = format!("M 100644 inline src/{number}-{file}\ndata 1\nx\n");
+                stream.push_str(&line);
+            }
+        }
+        history.git.import(&stream);
+        let prefix = format!("refs/heads/{each}-*");
+        let format = "--format=%(objectname)";
+        history.git.git_ok(&["for-each-ref", format, &prefix])
+    };
+    let code = |each: usize| {
+        let tips = tips(each);
+        let parents: Vec<_> = tips.lines().collect();
+        assert_eq!(parents.len(), 1000);
+        let merge = history.commit(&parents, "bot", &[("src/a", "1")]);
+        judged(&history, FOR_AGENTS, &merge, Vec::new())
+    };
+    assert_eq!(code(3), "changes-unknown");
+    assert_eq!(code(1), "accepted");
+    assert_eq!(code(0), "accepted");
+}
+
 #[test]
 fn rules_for_refs_say_nothing_elsewhere() {
     let history = History::new();
@@ -382,6 +414,58 @@ fn a_signed_merge_accepts_what_it_brings_in_and_nothing_that_was_there() {
     assert_eq!(judged_in(&unsigned, &new), "acceptance-missing");
 }
 
+/// Judges all that some commits reach, and returns the code of one.
+fn judged_at(history: &History, tips: &[&str], of: &str) -> String {
+    let policy = Policy::parse(&format!("{PEOPLE}{CO_ACCEPTED}")).unwrap();
+    let judge = Judge::new(&policy, &history.trust, NOW);
+    let repository = history.open();
+    let tips: Vec<_> = tips
+        .iter()
+        .map(|tip| ObjectId::from_hex(tip.as_bytes()).unwrap())
+        .collect();
+    let all = repository.select_reached("all", &tips, &[]).unwrap();
+    code_of(&verify_with(&repository, &all, &judge, None).unwrap(), of)
+}
+
+/// Whoever throws a change away has not accepted it, and neither has who brings their own branch up
+/// to date with one that has it.
+#[test]
+fn a_merge_accepts_what_it_keeps_and_for_the_branch_that_it_is_on() {
+    let history = History::new();
+    let files = |auth: &'static str, other: &'static str| [("auth/a", auth), ("b", other)];
+    let commit = |parents: &[&str], who: &str, auth, other| {
+        history.commit(parents, who, &files(auth, other))
+    };
+    let base = commit(&[], "alice", "1", "1");
+    let agents = commit(&[&base], "bot", "2", "1");
+    let feature = commit(&[&base], "alice", "1", "2");
+    let code = |tips: &[&str]| judged_at(&history, tips, &agents);
+    assert_eq!(code(&[&agents]), "acceptance-missing");
+    let discarding = commit(&[&feature, &agents], "alice", "1", "2");
+    assert_eq!(code(&[&discarding]), "acceptance-missing");
+    // The same, with the parents the other way about: what is on the line itself nobody brought.
+    let overruling = commit(&[&agents, &feature], "alice", "1", "2");
+    assert_eq!(code(&[&overruling]), "acceptance-missing");
+    let keeping = commit(&[&feature, &agents], "alice", "2", "2");
+    assert_eq!(code(&[&keeping]), "accepted");
+    let mending = commit(&[&feature, &agents], "alice", "3", "2");
+    assert_eq!(code(&[&mending]), "accepted");
+    // Main has it too, and there nobody merged it.
+    assert_eq!(code(&[&keeping, &agents]), "acceptance-missing");
+    let main = commit(&[&agents], "alice", "2", "3");
+    assert_eq!(code(&[&keeping, &main]), "acceptance-missing");
+    // Nor when the branch that was brought up to date goes there.
+    let merged = commit(&[&main, &keeping], "alice", "2", "3");
+    assert_eq!(code(&[&merged]), "acceptance-missing");
+    // By way of another branch, both accept.
+    let by_bot = commit(&[&feature, &keeping], "bot", "2", "2");
+    assert_eq!(code(&[&by_bot]), "accepted");
+    let octopus = commit(&[&feature, &main, &agents], "alice", "1", "2");
+    assert_eq!(code(&[&octopus]), "acceptance-missing");
+    let octopus = commit(&[&feature, &base, &agents], "alice", "2", "2");
+    assert_eq!(code(&[&octopus]), "accepted");
+}
+
 /// Commits are here, and their trees are not.
 #[test]
 fn a_partial_clone_is_undecided_where_a_rule_asks_for_what_is_not_here() {
@@ -435,4 +519,67 @@ fn reports_call_a_signer_what_the_policy_does() {
         let report = signers(kind);
         assert!(report.contains(&format!("| {word} | 1 |")), "{report}");
     }
+}
+
+/// Whoever has a key chooses by which of its names to sign, and a human may have several of both.
+#[test]
+fn one_person_is_counted_once_whatever_names_and_keys_they_have() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let tip = history.commit(&[&base], "alice", &[("auth/a", "2")]);
+    let person = |names: &str| {
+        let identities: Vec<_> = names.split(' ').map(identity).collect();
+        format!(
+            "[[principal]]\nname = \"{names}\"\nkind = \"human\"\nidentities = {identities:?}\n"
+        )
+    };
+    let code = |people: &[&str], threshold: usize, says: &[Stated]| {
+        let people: String = people.iter().map(|names| person(names)).collect();
+        let rules = format!(
+            "{people}[[allow]]\nidentity = \"*\"\n[[require]]\naccepted_by = [\"human\"]\nthreshold = {threshold}\n"
+        );
+        let policy = Policy::parse(&rules).unwrap();
+        let judge = Judge::new(&policy, &history.trust, NOW);
+        let repository = history.open();
+        let selection = repository.select(&tip).unwrap();
+        let says = Says(says.to_vec());
+        let outcome = verify_with(&repository, &selection, &judge, Some(&says)).unwrap();
+        code_of(&outcome, &tip)
+    };
+    let says = |who: &str| stated(who, "accepts", None);
+    let with_key_of = |who: &str, other: &str| {
+        let mut stated = says(who);
+        stated.by.kid = kid(other);
+        stated
+    };
+    let everybody = ["alice", "alice2", "bob", "bob2"];
+    assert_eq!(code(&everybody, 1, &[says("alice2")]), "accepted");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), says("bob2")]),
+        "accepted"
+    );
+    let one = with_key_of("bob2", "bob");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), one.clone()]),
+        "acceptance-missing"
+    );
+    // Three names of one: the second is known by its key, the third by its name.
+    let third = with_key_of("bob2", "third");
+    assert_eq!(
+        code(&everybody, 2, &[says("bob"), third, one]),
+        "acceptance-missing"
+    );
+    let people = ["alice alice2", "bob bob2"];
+    assert_eq!(code(&people, 1, &[says("alice2")]), "acceptance-missing");
+    assert_eq!(code(&people, 1, &[says("bob2")]), "accepted");
+    assert_eq!(
+        code(&people, 2, &[says("bob"), says("bob2")]),
+        "acceptance-missing"
+    );
+    // Who knows how many a pattern names?
+    let patterns = ["*"];
+    assert_eq!(
+        code(&patterns, 2, &[says("bob"), says("carol")]),
+        "accepted"
+    );
 }

@@ -9,7 +9,7 @@ use std::{
 use notme_attest::{Attestations, Store, verify::Asked};
 use notme_core::time::UnixTime;
 use notme_verifier::{
-    Cache, Judge, Policy, Repository,
+    Cache, Code, Judge, Lineage, Policy, Repository,
     radius::{ExposedStatement, Radius},
     report::{write_radius_json, write_radius_text},
     repository::{ObjectId, Selection},
@@ -40,38 +40,63 @@ pub(super) fn run(
     };
     let suspicions = suspicions(grounds, arguments)?;
     let (selection, tip) = select(repository, arguments)?;
-    let judge = grounds.judge().remembering(cache.cloned());
+    let kept = kept_in(repository)?;
+    let own = grounds.judge().remembering(cache.cloned());
+    let lineage = lineage(repository, &selection, grounds, arguments)?;
+    let judge = lineage.as_ref().map_or(&own, |lineage| lineage.judge());
+    let listening = interrupt::stops(judge.stopper())?;
+    let outcome = match &lineage {
+        None => None,
+        Some(lineage) => Some(with_statements(kept.as_ref(), grounds, |statements| {
+            progress::shown(judge, None, |_| lineage.verify(&selection, statements))
+        })?),
+    };
     // Whoever hears of a thief takes the key's authority out of the policy first.
-    let all =
-        (!grounds.policy().names_all(grounds.trust())).then(|| Policy::from_trust(grounds.trust()));
+    let all = match (&lineage, &outcome) {
+        (Some(lineage), Some(outcome)) => Some(lineage.everybody(outcome)),
+        (_, _) if grounds.policy().names_all(grounds.trust()) => None,
+        (_, _) => Some(Policy::from_trust(grounds.trust())),
+    };
     let beyond = all.as_ref().map(|policy| {
         let beyond = Judge::new(policy, grounds.trust(), grounds.now());
-        beyond.remembering(cache.cloned()).stopping_with(&judge)
+        beyond.remembering(cache.cloned()).stopping_with(judge)
     });
-    let judges = (&judge, beyond.as_ref());
-    let listening = interrupt::stops(judge.stopper())?;
+    let judges = (judge, beyond.as_ref());
     let counter = repository.counter(&selection);
-    let kept = kept_in(repository)?;
     let radius = with_statements(kept.as_ref(), grounds, |statements| {
-        progress::shown(&judge, Some(counter), |_| {
+        progress::shown(judge, Some(counter), |_| {
             Radius::find(
                 repository,
                 &selection,
                 judges,
-                statements,
+                (outcome, statements),
                 (suspicions, tip),
             )
         })
     })?;
     listening.end();
-    let statements = statements(kept, beyond.as_ref().unwrap_or(&judge), &radius)?;
+    let statements = statements(kept, beyond.as_ref().unwrap_or(judge), &radius)?;
     let radius = radius.with_statements(statements);
+    // A policy of the repository's own may vouch for keys that nobody else knows.
+    let is_unasked = lineage.is_none()
+        && arguments.policy.is_none()
+        && repository.holds_policy()
+        && radius.outcome().codes().contains(&Code::SignerUntrusted);
+    let radius = match is_unasked {
+        true => radius.unasked(),
+        false => radius,
+    };
     let mut out = BufWriter::new(io::stdout().lock());
     write(&radius, &mut out)?;
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
         talk_of(grounds, radius.outcome())?;
+        if is_unasked {
+            let code = Code::SignerUntrusted;
+            let note = "the repository's own policy may vouch for who signed, and was not asked";
+            writeln!(io::stderr(), "note: {code}: {note}: `--trust-root`")?;
+        }
     }
     let is_answered = radius.is_complete() && radius.is_named();
     Ok(match (radius.is_empty(), is_answered) {
@@ -79,6 +104,19 @@ pub(super) fn run(
         (true, false) => Exit::Undecided,
         (true, true) => Exit::Yes,
     })
+}
+
+fn lineage<'a>(
+    repository: &'a Repository,
+    selection: &Selection,
+    grounds: &'a Grounds,
+    arguments: &Verify,
+) -> Result<Option<Lineage<'a>>, Failure> {
+    let of_root = |root| {
+        let now = (grounds.trust(), grounds.now());
+        Lineage::new(repository, selection, root, now)
+    };
+    Ok(arguments.trust_root.map(of_root).transpose()?)
 }
 
 fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, Failure> {
