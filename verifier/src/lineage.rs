@@ -13,10 +13,11 @@
 //! the policy that is in force there as well: whoever lost a right since does not get it back by
 //! building on something older.
 
+mod kinship;
 mod settled;
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell, RefCell},
     collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -24,7 +25,10 @@ use std::{
 
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 
-use self::settled::{Ended, Settled};
+use self::{
+    kinship::Bond,
+    settled::{Ended, Recorded, Settled},
+};
 use crate::{
     cache::Cache,
     judge::{Examined, Judge, Judgement},
@@ -199,11 +203,19 @@ struct Record {
 
 /// Every commit that was judged on the way.
 #[derive(Default)]
-struct Judged {
+struct Judged<'l> {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
+    /// What the parents are to the accepted commits where one of them was not judged or is nothing.
+    bonds: HashMap<ObjectId, Box<[Bond]>>,
+    /// The trust root and what was seen to lie before it.
+    of_root: RefCell<HashSet<ObjectId>>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
+    /// Where to look for what lies behind those.
+    recorded: Option<Arc<Mutex<Recorded<'l>>>>,
+    /// Whether something was not found there.
+    lacks: Cell<bool>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
     /// not accepted.
     of_main: Option<Option<Arc<InForce>>>,
@@ -213,7 +225,7 @@ struct Judged {
     newest: Vec<ObjectId>,
 }
 
-impl Judged {
+impl Judged<'_> {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
@@ -399,7 +411,7 @@ impl<'a> Lineage<'a> {
     /// Returns the policies that make exceptions for what is asked about: the trust root's and the
     /// newest, since an older one may have made what was taken back. So what the policy of a main
     /// branch has taken back excuses nobody beside it, either.
-    fn excusing(&self, judged: &Judged) -> HashMap<ObjectId, Arc<InForce>> {
+    fn excusing(&self, judged: &Judged<'_>) -> HashMap<ObjectId, Arc<InForce>> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
@@ -421,18 +433,35 @@ impl<'a> Lineage<'a> {
         &self,
         selection: &Selection,
         statements: Option<&dyn Statements>,
-    ) -> Result<Judged, RepositoryError> {
-        let main = selection.main().map(|main| main.tip);
+    ) -> Result<Judged<'_>, RepositoryError> {
         let peel = |id| self.repository.peel(id).ok();
         let ends: BTreeSet<_> = selection.tips().filter_map(peel).collect();
-        let tips = ends.iter().copied().chain(main.and_then(peel));
-        let beyond = Selection::of(tips, [self.root]);
         // Which of several reaches another is seen by walking all the way.
         let settled = match ends.len() {
             ..=1 => self.settled(selection)?,
             _ => None,
         };
+        let judged = self.judge_from(settled, &ends, selection, statements)?;
+        match judged.lacks.get() {
+            true => self.judge_from(None, &ends, selection, statements),
+            false => Ok(judged),
+        }
+    }
+
+    /// Judges all of that, but for what an earlier run settled.
+    fn judge_from<'s>(
+        &'s self,
+        settled: Option<Settled<'s>>,
+        ends: &BTreeSet<ObjectId>,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Judged<'s>, RepositoryError> {
+        let main = selection.main().map(|main| main.tip);
+        let tip_of_main = main.and_then(|tip| self.repository.peel(tip).ok());
+        let tips = ends.iter().copied().chain(tip_of_main);
+        let beyond = Selection::of(tips, [self.root]);
         let ended = settled.as_ref().map(Settled::ended);
+        let recorded = settled.as_ref().map(Settled::recorded);
         let mut walk = self
             .repository
             .walk_remembering(&beyond, settled.map(Settled::boxed))?;
@@ -446,6 +475,8 @@ impl<'a> Lineage<'a> {
             ended: ended
                 .map(|ended| std::mem::take(&mut *lock(&ended)))
                 .unwrap_or_default(),
+            recorded,
+            of_root: RefCell::new(HashSet::from([self.root])),
             ..Judged::default()
         };
         let times = records.iter();
@@ -474,16 +505,19 @@ impl<'a> Lineage<'a> {
                 order: order.get(number).copied().unwrap_or(Order::Unknown),
                 record: &record,
             };
-            let (judgement, state) = step.judge();
+            let (judgement, state, bonds) = step.judge();
+            if matches!(state, State::Accepted(_)) {
+                judged.bind(node.id, bonds);
+            }
             judged.judgements.insert(node.id, judgement);
             judged.states.insert(node.id, state);
         }
-        if !stopper.is_stopped() {
+        if !stopper.is_stopped() && !judged.lacks.get() {
             let placed = verify::placed(&graph, &strong);
             let strong = order::latest_strong(graph.nodes().len(), placed);
             self.keep(&graph, &judged, &strong, selection);
         }
-        judged.find_newest(&graph, &ends);
+        judged.find_newest(&graph, ends);
         if let Some(tip) = main {
             judged.of_main = Some(match judged.state(&tip) {
                 Some(State::Accepted(course)) => Some(course.policy),
@@ -493,10 +527,13 @@ impl<'a> Lineage<'a> {
             });
             let mut onward = HashSet::from([tip]);
             for number in graph.children_first().into_iter().rev() {
-                let node = graph.nodes().get(number);
+                let Some(node) = graph.nodes().get(number) else {
+                    continue;
+                };
                 let parents = ground.parents(number).unwrap_or_default();
-                if parents.iter().any(|parent| onward.contains(parent)) {
-                    onward.extend(node.map(|node| node.id));
+                let line = judged.line(&node.id, parents);
+                if line.iter().any(|parent| onward.contains(parent)) {
+                    onward.insert(node.id);
                 }
             }
             judged.onward = onward;
@@ -510,7 +547,7 @@ impl<'a> Lineage<'a> {
         ground: &Ground<'_>,
         at: (usize, ObjectId),
         judgement: Judgement,
-        judged: &Judged,
+        judged: &Judged<'_>,
     ) -> Judgement {
         let (number, id) = at;
         let Some(of_main) = &judged.of_main else {
@@ -527,9 +564,10 @@ impl<'a> Lineage<'a> {
             return Judgement::refused(main_is_not_accepted());
         };
         let parents = ground.parents(number);
+        let line = judged.line(&id, parents.clone().unwrap_or_default());
         let (changes_policy, footing) = match commit == id {
             false => (false, None),
-            true => match self.differs_in_policy(id, parents.as_deref().unwrap_or_default()) {
+            true => match self.differs_in_policy(id, &line) {
                 Ok(differs) => (differs, None),
                 Err(refusal) => (true, Some(refusal)),
             },
@@ -538,9 +576,9 @@ impl<'a> Lineage<'a> {
         if judgement.policy() == Some(&*there.digest) && !changes_policy && !is_excused {
             return judgement;
         }
-        let examined = self.examine_again(id, parents.clone(), &there.judge);
+        let examined = self.examine_again(id, parents, &there.judge);
         let scene = Scene::of(ground, &there.judge, at, &examined)
-            .going_on(parents.unwrap_or_default(), changes_policy)
+            .going_on((line, judged), changes_policy)
             .without_footing(footing);
         let again = there
             .judge
@@ -597,7 +635,7 @@ impl<'a> Lineage<'a> {
         at: (usize, ObjectId),
         (examined, order): (&Examined, Order),
         commit: &Result<ObjectId, RepositoryError>,
-        judged: &Judged,
+        judged: &Judged<'_>,
     ) -> Judgement {
         let (number, id) = at;
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
@@ -725,28 +763,39 @@ impl Policies<'_> {
     }
 }
 
+/// What a commit stands on.
+struct Parents {
+    /// Those that were accepted.
+    accepted: Vec<(ObjectId, Course)>,
+    /// What each is to it.
+    bonds: Vec<Bond>,
+    /// Why it stands on nothing, if it does not.
+    footing: Option<Refusal>,
+}
+
 /// One commit, when its parents are judged.
-struct Step<'s> {
+struct Step<'s, 'l> {
     lineage: &'s Lineage<'s>,
     ground: &'s Ground<'s>,
-    judged: &'s Judged,
+    judged: &'s Judged<'l>,
     number: usize,
     id: ObjectId,
     order: Order,
     record: &'s Record,
 }
 
-impl Step<'_> {
-    fn judge(&self) -> (Judgement, State) {
+impl Step<'_, '_> {
+    fn judge(&self) -> (Judgement, State, Vec<Bond>) {
         let first = || Course {
             policy: Arc::clone(&self.lineage.policies.first),
             descends: false,
             until: ALWAYS,
         };
-        let (accepted, mut footing) = match self.accepted_parents() {
-            Ok(accepted) => (accepted, None),
-            Err(refusal) => (Vec::new(), Some(refusal)),
-        };
+        let Parents {
+            accepted,
+            bonds,
+            mut footing,
+        } = self.parents();
         let courses = match accepted.is_empty() {
             true => vec![first()],
             false => self.courses(&accepted, &mut footing),
@@ -785,17 +834,20 @@ impl Step<'_> {
                 .until
                 .min(self.stands_until(judgement.time_basis(), ends));
         }
-        (judgement, state)
+        (judgement, state, bonds)
     }
 
     /// Returns the parents that stand; that a commit has none at all is fine.
-    fn accepted_parents(&self) -> Result<Vec<(ObjectId, Course)>, Refusal> {
+    fn parents(&self) -> Parents {
         let Some(parents) = self.ground.parents_of(self.number) else {
             let detail = "its parents are beyond the end of this shallow clone";
-            return Err(Refusal::new(Code::ObjectMissing, detail));
+            return Parents {
+                accepted: Vec::new(),
+                bonds: vec![Bond::Undecided],
+                footing: Some(Refusal::new(Code::ObjectMissing, detail)),
+            };
         };
-        let mut accepted = Vec::new();
-        let mut is_undecided = false;
+        let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
         let is_root = parents.is_empty();
         for (id, is_hidden) in parents {
             let beginning = |descends| {
@@ -805,28 +857,34 @@ impl Step<'_> {
                     until: ALWAYS,
                 })
             };
-            let state = if id == self.lineage.root {
-                beginning(true)
-            } else {
-                let otherwise = match is_hidden {
-                    true => beginning(false),
-                    false => State::Undecided,
-                };
-                self.judged.state(&id).unwrap_or(otherwise)
+            let (state, bond) = match self.judged.state(&id) {
+                _ if id == self.lineage.root => (beginning(true), Bond::Root),
+                Some(state) => (state, Bond::Judged),
+                None if is_hidden => (beginning(false), Bond::Root),
+                None => (State::Undecided, Bond::Undecided),
             };
-            match state {
-                State::Accepted(course) => accepted.push((id, course)),
-                State::Undecided => is_undecided = true,
-                State::Rejected(_) => {}
+            bonds.push(match state {
+                State::Accepted(course) => {
+                    accepted.push((id, course));
+                    bond
+                }
+                State::Undecided => Bond::Undecided,
+                State::Rejected(_) => Bond::None,
+            });
+            if bond == Bond::Root {
+                self.judged.is_of_root(id);
             }
         }
-        if !accepted.is_empty() || is_root {
-            return Ok(accepted);
+        let footing = match bonds.contains(&Bond::Undecided) {
+            _ if !accepted.is_empty() || is_root => None,
+            true => Some(Code::ParentUndecided.into()),
+            false => Some(Code::ParentNotAccepted.into()),
+        };
+        Parents {
+            accepted,
+            bonds,
+            footing,
         }
-        Err(match is_undecided {
-            true => Code::ParentUndecided.into(),
-            false => Code::ParentNotAccepted.into(),
-        })
     }
 
     /// Returns the policies that judge a commit with these parents: each once, and none that
@@ -869,7 +927,7 @@ impl Step<'_> {
         (one, other): (ObjectId, ObjectId),
         policy: ObjectId,
     ) -> Result<bool, Refusal> {
-        let bases = self.ground.repository.bases(one, other)?;
+        let bases = self.ground.repository.bases((one, other), self.judged)?;
         Ok(!bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy)))
     }
 
@@ -904,7 +962,7 @@ impl Step<'_> {
         };
         let parents = accepted.iter().map(|(id, _)| *id).collect();
         let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
-            .going_on(parents, changes_policy)
+            .going_on((parents, self.judged), changes_policy)
             .without_footing(footing);
         let judgement = judge.decide_in(examined, self.order, &scene);
         let judgement = judgement.by(Arc::clone(&course.policy.digest));

@@ -36,16 +36,17 @@ use notme_core::{
     terms::repository_name,
 };
 
-use self::{
-    bases::{Bases, Unknown},
-    changes::Changes,
-    objects::Objects,
-};
 pub(crate) use self::{
+    bases::{AllParents, Kinship},
     blame::{Asked, Blame, Blamed},
     changes::Differences,
     tree::{ChangedPaths, Entry, Trees},
     walk::{Content, Found, Graph, Memory, Node, OBJECT_MAX, Remembered, Walk},
+};
+use self::{
+    bases::{Bases, Unknown},
+    changes::Changes,
+    objects::Objects,
 };
 pub use self::{
     error::RepositoryError,
@@ -546,10 +547,15 @@ impl Repository {
         Trees::new(self.objects.clone(), self.inner.object_hash())
     }
 
-    /// Returns the best common ancestors of two commits; none when they have nothing in common.
-    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Refusal> {
-        let bases = self.merge_bases(one, other);
-        bases.map_err(|error| Refusal::new(Code::ObjectMissing, error.to_string()))
+    /// Returns the best common ancestors of two commits by the parents that count; none when they
+    /// have nothing in common.
+    pub(crate) fn bases(
+        &self,
+        (one, other): (ObjectId, ObjectId),
+        kinship: &dyn Kinship,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let bases = self.common(kinship).map_err(unreadable)?;
+        bases.of(one, other).map_err(unknown)
     }
 
     /// Selects the newest commits that HEAD reaches, each by itself.
@@ -675,12 +681,18 @@ impl Repository {
         one: ObjectId,
         other: ObjectId,
     ) -> Result<Vec<ObjectId>, RepositoryError> {
-        let bases = Bases {
+        let bases = self.common(&AllParents)?.of(one, other);
+        bases.map_err(|(Unknown::Before(commit) | Unknown::Undecided(commit))| {
+            RepositoryError::Before(commit)
+        })
+    }
+
+    fn common<'r>(&'r self, kinship: &'r dyn Kinship) -> Result<Bases<'r>, RepositoryError> {
+        Ok(Bases {
             objects: &self.objects,
+            kinship,
             shallow: self.shallow_boundary()?.into_iter().collect(),
-        };
-        let bases = bases.of(one, other);
-        bases.map_err(|Unknown(commit)| RepositoryError::Before(commit))
+        })
     }
 
     /// Returns the refs whose full names begin so, with the object that each names, sorted by name.
@@ -755,6 +767,21 @@ impl Repository {
         let (_, raw) = self.read(commit)?;
         let fields = gix::objs::CommitRefIter::from_bytes(&raw, self.inner.object_hash());
         Ok(fields.parent_ids().collect())
+    }
+}
+
+fn unreadable(error: RepositoryError) -> Refusal {
+    Refusal::new(Code::ObjectMissing, error.to_string())
+}
+
+/// Says why it is not known what two commits have in common.
+fn unknown(unknown: Unknown) -> Refusal {
+    match unknown {
+        Unknown::Before(commit) => unreadable(RepositoryError::Before(commit)),
+        Unknown::Undecided(commit) => {
+            let detail = format!("whether all parents of {commit} count is undecided");
+            Refusal::new(Code::ParentUndecided, detail)
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The best common ancestors of two commits: those that `git merge-base --all` finds.
 //!
-//! Of a commit only its parents count. Its date says in which order to look, and nothing more:
-//! neither a date that lies nor one that nobody can read hides an ancestor. Where the parents of a
-//! commit are not known, be it that it is missing, that it cannot be read or that a shallow clone ends
-//! there, what it may have in common with the other side is not known either. That is never taken
-//! for nothing.
+//! Of a commit only its parents count, and of these the ones that a [`Kinship`] has: what was not
+//! accepted connects nothing. Its date says in which order to look, and nothing more: neither a date
+//! that lies nor one that nobody can read hides an ancestor. Where the parents of a commit are not
+//! known, be it that it is missing, that it cannot be read, that a shallow clone ends there or that it
+//! is undecided whether one of them counts, what it may have in common with the other side is not
+//! known either. That is never taken for nothing.
 
 use std::collections::{BinaryHeap, HashMap, HashSet, hash_map};
 
@@ -13,16 +14,37 @@ use notme_core::{object::ObjectKind, time::UnixTime};
 
 use super::{objects::Objects, walk::Content};
 
+/// Who says which parents a commit goes on from.
+pub(crate) trait Kinship {
+    /// Returns those of a commit's parents that count; `None` when that is not known.
+    fn counting(&self, commit: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>>;
+}
+
+/// Git's own: all parents count.
+pub(crate) struct AllParents;
+
+impl Kinship for AllParents {
+    fn counting(&self, _: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
+        Some(parents)
+    }
+}
+
 /// Finds common ancestors.
 pub(super) struct Bases<'r> {
     pub(super) objects: &'r Objects,
+    pub(super) kinship: &'r dyn Kinship,
     /// Where a shallow clone ends.
     pub(super) shallow: HashSet<ObjectId>,
 }
 
-/// The history before this commit is not known.
-#[derive(Debug)]
-pub(super) struct Unknown(pub(super) ObjectId);
+/// The history before a commit is not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unknown {
+    /// It is not here, or cannot be read.
+    Before(ObjectId),
+    /// Whether a parent counts is undecided.
+    Undecided(ObjectId),
+}
 
 /// More bases than that are not compared with one another. One too many makes more look changed, and
 /// never less.
@@ -74,7 +96,7 @@ impl Bases<'_> {
     fn read(&self, id: ObjectId, child_time: UnixTime) -> Met {
         let mut met = Met {
             time: child_time,
-            parents: None,
+            parents: Err(Unknown::Before(id)),
             painted: 0,
             is_waiting: false,
         };
@@ -84,14 +106,20 @@ impl Bases<'_> {
                 met.time = UnixTime::from_secs(time.seconds);
             }
             let is_end = self.shallow.contains(&id);
-            met.parents = parents_in(&raw, id.kind()).filter(|it| it.is_empty() || !is_end);
+            let parents = parents_in(&raw, id.kind()).filter(|it| it.is_empty() || !is_end);
+            if let Some(parents) = parents {
+                let counting = self.kinship.counting(&id, parents);
+                met.parents = counting
+                    .map(Vec::into_boxed_slice)
+                    .ok_or(Unknown::Undecided(id));
+            }
         }
         met
     }
 }
 
 /// Reads the parents of a commit, whatever comes after them; `None` when one of them is no name.
-fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Box<[ObjectId]>> {
+fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Vec<ObjectId>> {
     let name = |hex: &[u8]| {
         let id = ObjectId::from_hex(hex).ok();
         id.filter(|id| id.kind() == hash)
@@ -106,8 +134,8 @@ fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Box<[ObjectId]>> {
 struct Met {
     /// Its date, or that of who led to it.
     time: UnixTime,
-    /// `None` when they are not known.
-    parents: Option<Box<[ObjectId]>>,
+    /// Those that count.
+    parents: Result<Box<[ObjectId]>, Unknown>,
     painted: u8,
     is_waiting: bool,
 }
@@ -166,14 +194,14 @@ impl Painting<'_> {
             colours |= BELOW;
         }
         match met.parents.clone() {
-            Some(parents) => {
+            Ok(parents) => {
                 for parent in parents {
                     self.paint(parent, colours, time);
                 }
             }
-            None if colours & BELOW == 0 => return Err(Unknown(id)),
+            Err(unknown) if colours & BELOW == 0 => return Err(unknown),
             // What is before a common ancestor is no better one.
-            None => {}
+            Err(_) => {}
         }
         Ok(true)
     }
@@ -233,6 +261,7 @@ mod tests {
         let repository = Repository::open(&git.path().join(".git")).unwrap();
         let bases = Bases {
             objects: &repository.objects,
+            kinship: &AllParents,
             shallow: HashSet::new(),
         };
         let mut several = 0;

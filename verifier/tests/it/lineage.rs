@@ -482,10 +482,10 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
     let old = policy(&["alice!"]);
     let new = policy(&["alice!", "bob"]);
     let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
-    let stray = |parent: &str| {
+    let stray = |who: &str, parent: &str| {
         let files = [(POLICY, &*old)];
         let parent = format!("parent {parent}\n");
-        history.commit_altered(&[&root], "nobody", &files, ("parent", &parent))
+        history.commit_altered(&[&root], who, &files, ("parent", &parent))
     };
     let merge = |stray: &str| {
         let main = history.commit(&[&root, stray], "alice", &[(POLICY, &new)]);
@@ -494,8 +494,58 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
         assert_eq!(history.code(&root, &main), "accepted");
         history.code(&root, &merge)
     };
-    assert_eq!(merge(&stray(&root)), "accepted");
-    assert_eq!(merge(&stray(&"0".repeat(40))), "object-missing");
+    let nowhere = "0".repeat(40);
+    assert_eq!(merge(&stray("alice", &root)), "accepted");
+    assert_eq!(merge(&stray("alice", &nowhere)), "parent-undecided");
+    // What is not accepted in any case leads nowhere.
+    assert_eq!(merge(&stray("nobody", &nowhere)), "accepted");
+}
+
+/// A policy, a file that few may change, and one that more may.
+fn files<'f>(policy: &'f str, auth: &'f str, docs: &'f str) -> [(&'f str, &'f str); 3] {
+    [(POLICY, policy), ("auth/a", auth), ("docs/a", docs)]
+}
+
+/// Whoever may not sign makes no commit descend from another.
+#[test]
+fn what_is_not_accepted_does_not_make_the_newer_policy_look_replaced() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let branch = history.commit(&[&root], "bob", &files(&old, "1", "2"));
+    let link = history.commit(&[&main], "nobody", &files(&new, "1", "1"));
+    let linked = history.commit(&[&branch, &link], "bob", &files(&old, "1", "2"));
+    let evil = history.commit(&[&linked], "bob", &files(&old, "2", "2"));
+    assert_eq!(history.code(&root, &evil), "accepted");
+    for parents in [[&*main, &evil], [&evil, &main]] {
+        let merge = history.commit(&parents, "bob", &files(&old, "2", "2"));
+        assert_eq!(history.code(&root, &merge), "policy-not-authorised");
+    }
+}
+
+/// Nor does it make what somebody reverts look like what both began with.
+#[test]
+fn what_is_not_accepted_takes_nothing_back() {
+    let history = History::new();
+    let rules = policy(&["alice!", "agent docs/*"]);
+    let files = |auth, docs| files(&rules, auth, docs);
+    let root = history.commit(&[], "nobody", &files("bad", "1"));
+    let fix = history.commit(&[&root], "alice", &files("good", "1"));
+    let branch = history.commit(&[&root], "agent", &files("bad", "2"));
+    let link = history.commit(&[&fix], "nobody", &files("good", "1"));
+    let linked = history.commit(&[&branch, &link], "agent", &files("bad", "2"));
+    for parents in [[&*fix, &linked], [&linked, &fix]] {
+        let merge = history.commit(&parents, "agent", &files("bad", "2"));
+        let honest = history.commit(&parents, "agent", &files("good", "2"));
+        for root in [&root, &fix] {
+            assert_eq!(history.code(root, &merge), "not-authorised");
+            assert_eq!(history.code(root, &honest), "accepted");
+        }
+    }
 }
 
 /// A clone that ends before the trust root cannot show the way from there.
