@@ -3,7 +3,8 @@
 //! Judging begins at a trust root that the caller names, with the policy in its tree. A commit
 //! whose parent was accepted is judged by the policy in force after that parent. Of several
 //! parents that were accepted, those count whose policy no other has replaced since they parted,
-//! and all that are left have to allow the merge. Who changes the policy needs that right by the
+//! and all that are left have to allow the merge. What a parent brings that these would not have
+//! accepted is not merged for free: whoever merges it needs the right to all of it. Who changes the policy needs that right by the
 //! one before. What was not accepted gives nothing to its children, and what does not descend
 //! from the trust root is judged by the trust root's policy, whatever its trees hold.
 //!
@@ -27,7 +28,7 @@ use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 
 use self::{
     kinship::Bond,
-    settled::{Ended, Recorded, Settled},
+    settled::{Ended, NEVER, Recorded, Settled},
 };
 use crate::{
     cache::Cache,
@@ -41,7 +42,7 @@ use crate::{
     scene::{Ground, Scene},
     stated::Statements,
     trust::Trust,
-    verdict::{Code, Verdict},
+    verdict::{Code, TimeBasis, Verdict},
     verify::{self, Excuses, JudgedObject, Outcome, Take, Telling},
 };
 
@@ -216,6 +217,8 @@ struct Judged<'l> {
     recorded: Option<Arc<Mutex<Recorded<'l>>>>,
     /// Whether something was not found there.
     lacks: Cell<bool>,
+    /// Until when a commit stands by a policy that did not judge it, if it does.
+    weighed: RefCell<HashMap<(ObjectId, ObjectId), Option<UnixTime>>>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
     /// not accepted.
     of_main: Option<Option<Arc<InForce>>>,
@@ -503,6 +506,7 @@ impl<'a> Lineage<'a> {
                 number,
                 id: node.id,
                 order: order.get(number).copied().unwrap_or(Order::Unknown),
+                orders: &order,
                 record: &record,
             };
             let (judgement, state, bonds) = step.judge();
@@ -549,7 +553,7 @@ impl<'a> Lineage<'a> {
         judgement: Judgement,
         judged: &Judged<'_>,
     ) -> Judgement {
-        let (number, id) = at;
+        let (_, id) = at;
         let Some(of_main) = &judged.of_main else {
             return judgement;
         };
@@ -563,31 +567,44 @@ impl<'a> Lineage<'a> {
         let Some(there) = of_main else {
             return Judgement::refused(main_is_not_accepted());
         };
+        let order = judgement.order();
+        match self.judge_again((ground, judged), at, &judgement, (there, order)) {
+            Some((again, _)) if again.verdict() != Verdict::Accepted => again,
+            Some((again, _)) if judgement.excused_from().is_some() => again,
+            Some(_) | None => judgement,
+        }
+    }
+
+    /// Judges what was accepted by another policy, and returns with it when its signature ends; `None`
+    /// when it was by this one.
+    fn judge_again(
+        &self,
+        (ground, judged): (&Ground<'_>, &Judged<'_>),
+        at: (usize, ObjectId),
+        judgement: &Judgement,
+        (by, order): (&InForce, Order),
+    ) -> Option<(Judgement, Option<UnixTime>)> {
+        let (number, id) = at;
         let parents = ground.parents(number);
         let line = judged.line(&id, parents.clone().unwrap_or_default());
-        let (changes_policy, footing) = match commit == id {
-            false => (false, None),
-            true => match self.differs_in_policy(id, &line) {
+        let (changes_policy, footing) = match self.repository.peel(id) {
+            // A tag changes nothing.
+            Ok(commit) if commit != id => (false, None),
+            Ok(_) | Err(_) => match self.differs_in_policy(id, &line) {
                 Ok(differs) => (differs, None),
                 Err(refusal) => (true, Some(refusal)),
             },
         };
         let is_excused = judgement.excused_from().is_some();
-        if judgement.policy() == Some(&*there.digest) && !changes_policy && !is_excused {
-            return judgement;
+        if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
+            return None;
         }
-        let examined = self.examine_again(id, parents, &there.judge);
-        let scene = Scene::of(ground, &there.judge, at, &examined)
+        let examined = self.examine_again(id, parents, &by.judge);
+        let scene = Scene::of(ground, &by.judge, at, &examined)
             .going_on((line, judged), changes_policy)
             .without_footing(footing);
-        let again = there
-            .judge
-            .decide_in(&examined, judgement.order(), &scene)
-            .by(Arc::clone(&there.digest));
-        match again.verdict() {
-            Verdict::Accepted if !is_excused => judgement,
-            _ => again,
-        }
+        let again = by.judge.decide_in(&examined, order, &scene);
+        Some((again.by(Arc::clone(&by.digest)), examined.ends()))
     }
 
     /// Tells whether a commit holds another policy than each of its parents.
@@ -781,6 +798,8 @@ struct Step<'s, 'l> {
     number: usize,
     id: ObjectId,
     order: Order,
+    /// Those of all nodes.
+    orders: &'s [Order],
     record: &'s Record,
 }
 
@@ -793,18 +812,23 @@ impl Step<'_, '_> {
         };
         let Parents {
             accepted,
-            bonds,
+            mut bonds,
             mut footing,
         } = self.parents();
         let courses = match accepted.is_empty() {
             true => vec![first()],
             false => self.courses(&accepted, &mut footing),
         };
-        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         let mut ends = ALWAYS;
+        let line = self.line((&accepted, &courses), &mut bonds, &mut ends);
+        let line = line.unwrap_or_else(|refusal| {
+            footing.get_or_insert(refusal);
+            Vec::new()
+        });
+        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         for course in &courses {
             let until;
-            (judgement, until) = self.judge_by(course, &accepted, footing.clone());
+            (judgement, until) = self.judge_by(course, (&accepted, &line), footing.clone());
             ends = ends.min(until.unwrap_or(ALWAYS));
             if judgement.verdict() != Verdict::Accepted {
                 break;
@@ -939,11 +963,128 @@ impl Step<'_, '_> {
         matches!(entry, Ok(Some(entry)) if entry.is_file() && entry.id() == policy)
     }
 
+    /// Returns which of the accepted parents it goes on from: those that bring nothing which one of the
+    /// policies that judge would not have accepted. The others are nothing to it. `ends` becomes the
+    /// last time at which that is known to stand.
+    fn line(
+        &self,
+        (accepted, courses): (&[(ObjectId, Course)], &[Course]),
+        bonds: &mut [Bond],
+        ends: &mut UnixTime,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let mut line = Vec::new();
+        let bonds = bonds
+            .iter_mut()
+            .filter(|bond| matches!(bond, Bond::Judged | Bond::Root));
+        for ((id, course), bond) in accepted.iter().zip(bonds) {
+            let mut stands = Some(ALWAYS);
+            for judge in courses {
+                let until = self.stands_by(judge, (*id, course), accepted)?;
+                stands = stands.min(until);
+            }
+            match stands {
+                Some(until) => {
+                    line.push(*id);
+                    *ends = until.min(*ends);
+                }
+                None => {
+                    *bond = Bond::None;
+                    *ends = NEVER;
+                }
+            }
+        }
+        Ok(line)
+    }
+
+    /// Returns until when all stands by a policy that a parent brings beyond those whose policy it is;
+    /// `None` when something does not.
+    fn stands_by(
+        &self,
+        judge: &Course,
+        (parent, own): (ObjectId, &Course),
+        accepted: &[(ObjectId, Course)],
+    ) -> Result<Option<UnixTime>, Refusal> {
+        if own.policy.blob == judge.policy.blob {
+            return Ok(Some(ALWAYS));
+        }
+        if accepted.len() > PARTED_MAX {
+            return Ok(None);
+        }
+        let has_it = |it: &&(ObjectId, Course)| it.1.policy.blob == judge.policy.blob;
+        let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
+        let repository = self.ground.repository;
+        let brought = repository.beyond((parent, &theirs), self.judged)?;
+        let mut stands = Some(ALWAYS);
+        for commit in brought {
+            if stands.is_none() {
+                break;
+            }
+            stands = stands.min(self.weigh(commit, judge));
+        }
+        Ok(stands)
+    }
+
+    /// Returns until when a commit stands by a policy that may not have judged it, if it does.
+    fn weigh(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
+        // What the trust root goes on from is trusted.
+        if self.judged.of_root.borrow().contains(&commit) {
+            return Some(ALWAYS);
+        }
+        let of = (commit, judge.policy.blob);
+        if let Some(known) = self.judged.weighed.borrow().get(&of) {
+            return *known;
+        }
+        let stands = self.weigh_anew(commit, judge);
+        self.judged.weighed.borrow_mut().insert(of, stands);
+        stands
+    }
+
+    fn weigh_anew(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
+        let judgement = self.judged.judgements.get(&commit);
+        let number = self.ground.number_of(commit);
+        let (Some(judgement), Some(number)) = (judgement, number) else {
+            // An earlier run judged it.
+            self.judged.lacks.set(true);
+            return None;
+        };
+        let Some(State::Accepted(own)) = self.judged.state(&commit) else {
+            return None;
+        };
+        let again = |order: Order| {
+            let within = (self.ground, self.judged);
+            let by = (&*judge.policy, order);
+            (self.lineage).judge_again(within, (number, commit), judgement, by)
+        };
+        let order = self.orders.get(number).copied().unwrap_or(Order::Unknown);
+        let Some((judged, ends)) = again(order) else {
+            return Some(own.until);
+        };
+        if judged.verdict() == Verdict::Accepted {
+            let stays = || {
+                let alone = again(Order::Unknown);
+                alone.is_some_and(|(alone, _)| alone.verdict() == Verdict::Accepted)
+            };
+            let is_sure = judged.time_basis() > Some(TimeBasis::DagOrdered)
+                || order != Order::Consistent
+                || stays();
+            return Some(match is_sure {
+                true => own.until.min(ends.unwrap_or(ALWAYS)),
+                false => NEVER,
+            });
+        }
+        let excuse = || {
+            self.lineage
+                .is_exception(commit, std::slice::from_ref(judge))
+        };
+        let (_, until) = judged.is_excusable().then(excuse).flatten()?;
+        Some(own.until.min(until))
+    }
+
     /// Judges the commit by one policy, and returns with it when its signature ends.
     fn judge_by(
         &self,
         course: &Course,
-        accepted: &[(ObjectId, Course)],
+        (accepted, line): (&[(ObjectId, Course)], &[ObjectId]),
         footing: Option<Refusal>,
     ) -> (Judgement, Option<UnixTime>) {
         let judge = &course.policy.judge;
@@ -960,9 +1101,8 @@ impl Step<'_, '_> {
             (Ok(changes), footing) => (changes, footing),
             (Err(refusal), footing) => (true, footing.or(Some(refusal))),
         };
-        let parents = accepted.iter().map(|(id, _)| *id).collect();
         let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
-            .going_on((parents, self.judged), changes_policy)
+            .going_on((line.to_vec(), self.judged), changes_policy)
             .without_footing(footing);
         let judgement = judge.decide_in(examined, self.order, &scene);
         let judgement = judgement.by(Arc::clone(&course.policy.digest));

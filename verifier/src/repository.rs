@@ -558,6 +558,16 @@ impl Repository {
         bases.of(one, other).map_err(unknown)
     }
 
+    /// Returns what a commit reaches and others do not, by the parents that count.
+    pub(crate) fn beyond(
+        &self,
+        (one, others): (ObjectId, &[ObjectId]),
+        kinship: &dyn Kinship,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let bases = self.common(kinship).map_err(unreadable)?;
+        bases.beyond(one, others).map_err(unknown)
+    }
+
     /// Selects the newest commits that HEAD reaches, each by itself.
     ///
     /// # Errors

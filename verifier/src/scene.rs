@@ -87,7 +87,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn number_of(&self, id: ObjectId) -> Option<usize> {
+    pub(crate) fn number_of(&self, id: ObjectId) -> Option<usize> {
         let numbers = self.numbers.get_or_init(|| {
             let nodes = self.graph.nodes().iter().enumerate();
             nodes.map(|(number, node)| (node.id, number)).collect()

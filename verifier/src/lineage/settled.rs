@@ -24,7 +24,7 @@ use crate::{
 /// How many selected objects are kept apart; of more, all is judged anew.
 const SELECTED_MAX: usize = 10_000;
 /// Accepted for no longer than this run.
-const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
+pub(super) const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
 
 /// A commit that was accepted before.
 pub(super) struct Ended {

@@ -74,6 +74,24 @@ impl Bases<'_> {
         Ok(bases)
     }
 
+    /// Returns what a commit reaches and others do not, itself included. Dates that lie may make it
+    /// more, and never less.
+    pub(super) fn beyond(
+        &self,
+        one: ObjectId,
+        others: &[ObjectId],
+    ) -> Result<Vec<ObjectId>, Unknown> {
+        let mut painting = self.paint(one, others)?;
+        let only = |met: &Met| met.painted == ONE;
+        let found = painting.met.values().filter(|met| only(met));
+        if let Some(oldest) = found.map(|met| met.time).min() {
+            // What is older reaches none of them.
+            while painting.newest() >= Some(oldest) && painting.step()? {}
+        }
+        let found = painting.met.iter().filter(|(_, met)| only(met));
+        Ok(found.map(|(id, _)| *id).collect())
+    }
+
     /// Paints what either side reaches, newest first, until all that is left lies below what both
     /// reach.
     fn paint(&self, one: ObjectId, others: &[ObjectId]) -> Result<Painting<'_>, Unknown> {
@@ -204,6 +222,11 @@ impl Painting<'_> {
             Err(_) => {}
         }
         Ok(true)
+    }
+
+    /// Returns the date of what is looked at next.
+    fn newest(&self) -> Option<UnixTime> {
+        self.waiting.peek().map(|(time, _)| *time)
     }
 
     fn is_reached(&self, id: &ObjectId, colour: u8) -> bool {

@@ -522,9 +522,69 @@ fn what_is_not_accepted_does_not_make_the_newer_policy_look_replaced() {
     let evil = history.commit(&[&linked], "bob", &files(&old, "2", "2"));
     assert_eq!(history.code(&root, &evil), "accepted");
     for parents in [[&*main, &evil], [&evil, &main]] {
-        let merge = history.commit(&parents, "bob", &files(&old, "2", "2"));
-        assert_eq!(history.code(&root, &merge), "policy-not-authorised");
+        for text in [&old, &new] {
+            let merge = history.commit(&parents, "bob", &files(text, "2", "2"));
+            assert_eq!(history.code(&root, &merge), "not-authorised");
+        }
     }
+}
+
+/// Whoever lost a right does not get it back by branching from before.
+#[test]
+fn what_the_newer_policy_would_not_have_accepted_is_not_merged_for_free() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let evil = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+    let hidden = history.commit(&[&evil], "bob", &files(&old, "2", "2"));
+    let harmless = history.commit(&[&root], "bob", &files(&old, "1", "2"));
+    let by_alice = history.commit(&[&root], "alice", &files(&old, "2", "1"));
+    let merge = |side: &str, who: &str, auth: &str, docs: &str| {
+        let of = |parents: [&str; 2]| {
+            let merge = history.commit(&parents, who, &files(&new, auth, docs));
+            history.code(&root, &merge)
+        };
+        let code = of([&main, side]);
+        assert_eq!(of([side, &main]), code);
+        code
+    };
+    assert_eq!(history.code(&root, &hidden), "accepted");
+    assert_eq!(merge(&evil, "bob", "2", "1"), "not-authorised");
+    assert_eq!(merge(&hidden, "bob", "2", "2"), "not-authorised");
+    // He may leave out what is nothing to him, take what he may, and what others may bring.
+    assert_eq!(merge(&hidden, "bob", "1", "2"), "accepted");
+    assert_eq!(merge(&harmless, "bob", "1", "2"), "accepted");
+    assert_eq!(merge(&by_alice, "bob", "2", "1"), "accepted");
+    // Alice has the right herself.
+    assert_eq!(merge(&hidden, "alice", "2", "2"), "accepted");
+}
+
+/// What is beside the trust root stands by its policy, however that changed; merging it is no way around
+/// the newer one.
+#[test]
+fn what_is_beside_the_trust_root_is_not_merged_for_free_either() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let ancient = history.commit(&[], "nobody", &[("auth/a", "1"), ("docs/a", "1")]);
+    let root = history.commit(&[&ancient], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let beside = |auth: &str, docs: &str| {
+        let tree = [("auth/a", auth), ("docs/a", docs)];
+        let side = history.commit(&[&ancient], "bob", &tree);
+        let merge = history.commit(&[&main, &side], "bob", &files(&new, auth, docs));
+        let outcome = history.verify(&root, &merge);
+        assert_eq!(code_of(&outcome, &side), "accepted");
+        code_of(&outcome, &merge)
+    };
+    assert_eq!(beside("2", "1"), "not-authorised");
+    assert_eq!(beside("1", "2"), "accepted");
 }
 
 /// Nor does it make what somebody reverts look like what both began with.
