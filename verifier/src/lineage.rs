@@ -122,7 +122,10 @@ pub enum LineageError {
     #[error("no commit here that the key `{0}` signed brings a first `{POLICY_PATH}`")]
     NotBrought(KeyId),
     /// Several do.
-    #[error("`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root")]
+    #[error(
+        "`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root; trust one of \
+         the two by its commit id"
+    )]
     Ambiguous {
         /// One commit.
         one: ObjectId,
@@ -280,8 +283,8 @@ impl InForce {
 }
 
 impl<'a> Lineage<'a> {
-    /// Reads the policy of a trust root. `selection` is where to look for one that is named by a
-    /// key.
+    /// Reads the policy of a trust root. One that is named by a key is looked for in what `selection`
+    /// names, also to leave it out, in HEAD and in all refs.
     ///
     /// # Errors
     /// [`LineageError`].
@@ -612,6 +615,9 @@ impl<'a> Lineage<'a> {
         let trees = self.repository.trees();
         let held = |id| trees.policy_in(trees.of_commit(id)?);
         let own = held(id)?;
+        if parents.is_empty() {
+            return Ok(own.is_some());
+        }
         for parent in parents {
             if held(*parent)? == own {
                 return Ok(false);
@@ -1188,7 +1194,11 @@ fn brought_by(
     kid: KeyId,
     (trust, now): (&Trust, UnixTime),
 ) -> Result<ObjectId, LineageError> {
-    let tips = selection.tips().filter_map(|id| repository.peel(id).ok());
+    // Whoever makes a branch chooses what it reaches, so that all is looked at that is here.
+    let refs = repository.references("refs/")?.into_iter();
+    let ends = selection.ends().chain(refs.map(|(_, id)| id));
+    let ends = ends.chain(repository.head().ok());
+    let tips = ends.filter_map(|id| repository.peel(id).ok());
     let everything = Selection::of(tips, []);
     let has_policy = |trees: &mut Trees, found: Found| {
         let Content::Raw(_, raw) = &found.content else {

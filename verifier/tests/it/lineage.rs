@@ -420,6 +420,25 @@ fn the_first_policy_is_brought_by_the_key_that_the_caller_pins() {
     let second = history.commit(&[&ancient], "mallory", &[(POLICY, &policy(&["mallory!"]))]);
     let error = history.try_verify(&pinned, &[&tip, &second], None);
     assert!(matches!(error, Err(LineageError::Ambiguous { .. })));
+    // Nor does whoever makes the branch choose it.
+    let ambiguous = |selection: &str| {
+        let repository = history.open();
+        let selection = repository.select(selection).unwrap();
+        let judged = history.judge(&repository, &pinned, &selection, None);
+        assert!(matches!(judged, Err(LineageError::Ambiguous { .. })));
+        judged.unwrap_err().to_string()
+    };
+    let text = ambiguous(&format!("{second}..{tip}"));
+    assert!(text.contains(&root) && text.contains(&second), "{text}");
+    history
+        .git
+        .git_ok(&["update-ref", "refs/drafts/one", &second]);
+    ambiguous(&tip);
+    history.git.git_ok(&["update-ref", "-d", "refs/drafts/one"]);
+    history
+        .git
+        .git_ok(&["update-ref", "--no-deref", "HEAD", &second]);
+    ambiguous(&tip);
     // Names that the repository gives are nothing to begin with.
     for name in ["main", "HEAD", "refs/heads/main", &root[..12]] {
         assert!(name.parse::<notme_verifier::lineage::TrustRoot>().is_err());
