@@ -3,7 +3,8 @@
 //! Judging begins at a trust root that the caller names, with the policy in its tree. A commit
 //! whose parent was accepted is judged by the policy in force after that parent. Of several
 //! parents that were accepted, those count whose policy no other has replaced since they parted,
-//! and all that are left have to allow the merge. Who changes the policy needs that right by the
+//! and all that are left have to allow the merge. What a parent brings that these would not have
+//! accepted is not merged for free: whoever merges it needs the right to all of it. Who changes the policy needs that right by the
 //! one before. What was not accepted gives nothing to its children, and what does not descend
 //! from the trust root is judged by the trust root's policy, whatever its trees hold.
 //!
@@ -13,10 +14,11 @@
 //! the policy that is in force there as well: whoever lost a right since does not get it back by
 //! building on something older.
 
+mod kinship;
 mod settled;
 
 use std::{
-    cell::OnceCell,
+    cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -24,7 +26,10 @@ use std::{
 
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
 
-use self::settled::{Ended, Settled};
+use self::{
+    kinship::Bond,
+    settled::{Ended, NEVER, Recorded, Settled},
+};
 use crate::{
     cache::Cache,
     judge::{Examined, Excuse, Judge, Judgement},
@@ -33,12 +38,13 @@ use crate::{
     policy::{POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
     repository::{
-        Content, Entry, Found, Graph, Main, ObjectId, Repository, RepositoryError, Selection, Trees,
+        Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
+        Trees,
     },
     scene::{Ground, Scene},
     stated::Statements,
     trust::Trust,
-    verdict::{Code, Verdict},
+    verdict::{Code, TimeBasis, Verdict},
     verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
 
@@ -118,7 +124,10 @@ pub enum LineageError {
     #[error("no commit here that the key `{0}` signed brings a first `{POLICY_PATH}`")]
     NotBrought(KeyId),
     /// Several do.
-    #[error("`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root")]
+    #[error(
+        "`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root; trust one of \
+         the two by its commit id"
+    )]
     Ambiguous {
         /// One commit.
         one: ObjectId,
@@ -206,13 +215,24 @@ struct Record {
 
 /// Every commit that was judged on the way.
 #[derive(Default)]
-struct Judged {
+struct Judged<'l> {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
     /// Those that carry tags. They are judged when their merge is told: there may be many in each.
     carrying: HashSet<ObjectId>,
+    /// What the parents are to the accepted commits where one of them was not judged or is nothing.
+    bonds: HashMap<ObjectId, Box<[Bond]>>,
+    /// The trust root and what was seen to lie before it.
+    of_root: RefCell<HashSet<ObjectId>>,
+    gone: RefCell<Gone>,
     /// What earlier runs accepted, and this one did not go beyond.
     ended: HashMap<ObjectId, Ended>,
+    /// Where to look for what lies behind those.
+    recorded: Option<Arc<Mutex<Recorded<'l>>>>,
+    /// Whether something was not found there.
+    lacks: Cell<bool>,
+    /// Until when a commit stands by a policy that did not judge it, if it does.
+    weighed: RefCell<HashMap<(ObjectId, ObjectId), Option<UnixTime>>>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
     /// not accepted.
     of_main: Option<Option<Arc<InForce>>>,
@@ -222,7 +242,7 @@ struct Judged {
     newest: Vec<ObjectId>,
 }
 
-impl Judged {
+impl Judged<'_> {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
@@ -274,8 +294,8 @@ impl InForce {
 }
 
 impl<'a> Lineage<'a> {
-    /// Reads the policy of a trust root. `selection` is where to look for one that is named by a
-    /// key.
+    /// Reads the policy of a trust root. One that is named by a key is looked for in what `selection`
+    /// names, also to leave it out, in HEAD and in all refs.
     ///
     /// # Errors
     /// [`LineageError`].
@@ -445,7 +465,7 @@ impl<'a> Lineage<'a> {
     /// everywhere, and the newest where they are in force, since an older one may
     /// have made what was taken back. So what the policy of a main branch has taken back excuses
     /// nobody beside it, either.
-    fn excusing(&self, judged: &Judged) -> BTreeMap<ObjectId, Excusing> {
+    fn excusing(&self, judged: &Judged<'_>) -> BTreeMap<ObjectId, Excusing> {
         let first = match &judged.of_main {
             Some(of_main) => of_main.as_ref(),
             None => Some(&self.policies.first),
@@ -469,18 +489,35 @@ impl<'a> Lineage<'a> {
         &self,
         selection: &Selection,
         statements: Option<&dyn Statements>,
-    ) -> Result<Judged, RepositoryError> {
-        let main = selection.main().map(|main| main.tip);
+    ) -> Result<Judged<'_>, RepositoryError> {
         let peel = |id| self.repository.peel(id).ok();
         let ends: BTreeSet<_> = selection.tips().filter_map(peel).collect();
-        let tips = ends.iter().copied().chain(main.and_then(peel));
-        let beyond = Selection::of(tips, [self.root]);
         // Which of several reaches another is seen by walking all the way.
         let settled = match ends.len() {
             ..=1 => self.settled(selection)?,
             _ => None,
         };
+        let judged = self.judge_from(settled, &ends, selection, statements)?;
+        match judged.lacks.get() {
+            true => self.judge_from(None, &ends, selection, statements),
+            false => Ok(judged),
+        }
+    }
+
+    /// Judges all of that, but for what an earlier run settled.
+    fn judge_from<'s>(
+        &'s self,
+        settled: Option<Settled<'s>>,
+        ends: &BTreeSet<ObjectId>,
+        selection: &Selection,
+        statements: Option<&dyn Statements>,
+    ) -> Result<Judged<'s>, RepositoryError> {
+        let main = selection.main().map(|main| main.tip);
+        let tip_of_main = main.and_then(|tip| self.repository.peel(tip).ok());
+        let tips = ends.iter().copied().chain(tip_of_main);
+        let beyond = Selection::of(tips, [self.root]);
         let ended = settled.as_ref().map(Settled::ended);
+        let recorded = settled.as_ref().map(Settled::recorded);
         let mut walk = self
             .repository
             .walk_remembering(&beyond, settled.map(Settled::boxed))?;
@@ -494,6 +531,8 @@ impl<'a> Lineage<'a> {
             ended: ended
                 .map(|ended| std::mem::take(&mut *lock(&ended)))
                 .unwrap_or_default(),
+            recorded,
+            of_root: RefCell::new(HashSet::from([self.root])),
             ..Judged::default()
         };
         let times = records.iter();
@@ -520,21 +559,25 @@ impl<'a> Lineage<'a> {
                 number,
                 id: node.id,
                 order: order.get(number).copied().unwrap_or(Order::Unknown),
+                orders: &order,
                 record: &record,
             };
-            let (judgement, state) = step.judge();
+            let (judgement, state, bonds) = step.judge();
+            if matches!(state, State::Accepted(_)) {
+                judged.bind(node.id, bonds);
+            }
             judged.judgements.insert(node.id, judgement);
             judged
                 .carrying
                 .extend(record.carries_tags.then_some(node.id));
             judged.states.insert(node.id, state);
         }
-        if !stopper.is_stopped() {
+        if !stopper.is_stopped() && !judged.lacks.get() {
             let placed = verify::placed(&graph, &strong);
             let strong = order::latest_strong(graph.nodes().len(), placed);
             self.keep(&graph, &judged, &strong, selection);
         }
-        judged.find_newest(&graph, &ends);
+        judged.find_newest(&graph, ends);
         if let Some(tip) = main {
             judged.of_main = Some(match judged.state(&tip) {
                 Some(State::Accepted(course)) => Some(course.policy),
@@ -544,10 +587,13 @@ impl<'a> Lineage<'a> {
             });
             let mut onward = HashSet::from([tip]);
             for number in graph.children_first().into_iter().rev() {
-                let node = graph.nodes().get(number);
+                let Some(node) = graph.nodes().get(number) else {
+                    continue;
+                };
                 let parents = ground.parents(number).unwrap_or_default();
-                if parents.iter().any(|parent| onward.contains(parent)) {
-                    onward.extend(node.map(|node| node.id));
+                let line = judged.line(&node.id, parents);
+                if line.iter().any(|parent| onward.contains(parent)) {
+                    onward.insert(node.id);
                 }
             }
             judged.onward = onward;
@@ -561,9 +607,9 @@ impl<'a> Lineage<'a> {
         ground: &Ground<'_>,
         at: (usize, ObjectId),
         judgement: Judgement,
-        judged: &Judged,
+        judged: &Judged<'_>,
     ) -> Judgement {
-        let (number, id) = at;
+        let (_, id) = at;
         let Some(of_main) = &judged.of_main else {
             return judgement;
         };
@@ -577,30 +623,44 @@ impl<'a> Lineage<'a> {
         let Some(there) = of_main else {
             return Judgement::refused(main_is_not_accepted());
         };
+        let order = judgement.order();
+        match self.judge_again((ground, judged), at, &judgement, (there, order)) {
+            Some((again, _)) if again.verdict() != Verdict::Accepted => again,
+            Some((again, _)) if judgement.excused_from().is_some() => again,
+            Some(_) | None => judgement,
+        }
+    }
+
+    /// Judges what was accepted by another policy, and returns with it when its signature ends; `None`
+    /// when it was by this one.
+    fn judge_again(
+        &self,
+        (ground, judged): (&Ground<'_>, &Judged<'_>),
+        at: (usize, ObjectId),
+        judgement: &Judgement,
+        (by, order): (&InForce, Order),
+    ) -> Option<(Judgement, Option<UnixTime>)> {
+        let (number, id) = at;
         let parents = ground.parents(number);
-        let (changes_policy, footing) = match commit == id {
-            false => (false, None),
-            true => match self.differs_in_policy(id, parents.as_deref().unwrap_or_default()) {
+        let line = judged.line(&id, parents.clone().unwrap_or_default());
+        let (changes_policy, footing) = match self.repository.peel(id) {
+            // A tag changes nothing.
+            Ok(commit) if commit != id => (false, None),
+            Ok(_) | Err(_) => match self.differs_in_policy(id, &line) {
                 Ok(differs) => (differs, None),
                 Err(refusal) => (true, Some(refusal)),
             },
         };
         let is_excused = judgement.excused_from().is_some();
-        if judgement.policy() == Some(&*there.digest) && !changes_policy && !is_excused {
-            return judgement;
+        if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
+            return None;
         }
-        let examined = self.examine_again(id, parents.clone(), &there.judge);
-        let scene = Scene::of(ground, &there.judge, at, &examined)
-            .going_on(parents.unwrap_or_default(), changes_policy)
+        let examined = self.examine_again(id, parents, &by.judge);
+        let scene = Scene::of(ground, &by.judge, at, &examined)
+            .going_on((line, judged), changes_policy)
             .without_footing(footing);
-        let again = there
-            .judge
-            .decide_in(&examined, judgement.order(), &scene)
-            .by(Arc::clone(&there.digest));
-        match again.verdict() {
-            Verdict::Accepted if !is_excused => judgement,
-            _ => again,
-        }
+        let again = by.judge.decide_in(&examined, order, &scene);
+        Some((again.by(Arc::clone(&by.digest)), examined.ends()))
     }
 
     /// Tells whether a commit holds another policy than each of its parents.
@@ -608,6 +668,9 @@ impl<'a> Lineage<'a> {
         let trees = self.repository.trees();
         let held = |id| trees.policy_in(trees.of_commit(id)?);
         let own = held(id)?;
+        if parents.is_empty() {
+            return Ok(own.is_some());
+        }
         for parent in parents {
             if held(*parent)? == own {
                 return Ok(false);
@@ -648,7 +711,7 @@ impl<'a> Lineage<'a> {
         at: (usize, ObjectId),
         (examined, order): (&Examined, Order),
         commit: &Result<ObjectId, RepositoryError>,
-        judged: &Judged,
+        judged: &Judged<'_>,
     ) -> Judgement {
         let (number, id) = at;
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
@@ -786,37 +849,55 @@ impl Policies<'_> {
     }
 }
 
+/// What a commit stands on.
+struct Parents {
+    /// Those that were accepted.
+    accepted: Vec<(ObjectId, Course)>,
+    /// What each is to it.
+    bonds: Vec<Bond>,
+    /// Why it stands on nothing, if it does not.
+    footing: Option<Refusal>,
+}
+
 /// One commit, when its parents are judged.
-struct Step<'s> {
+struct Step<'s, 'l> {
     lineage: &'s Lineage<'s>,
     ground: &'s Ground<'s>,
-    judged: &'s Judged,
+    judged: &'s Judged<'l>,
     number: usize,
     id: ObjectId,
     order: Order,
+    /// Those of all nodes.
+    orders: &'s [Order],
     record: &'s Record,
 }
 
-impl Step<'_> {
-    fn judge(&self) -> (Judgement, State) {
+impl Step<'_, '_> {
+    fn judge(&self) -> (Judgement, State, Vec<Bond>) {
         let first = || Course {
             policy: Arc::clone(&self.lineage.policies.first),
             descends: false,
             until: ALWAYS,
         };
-        let (accepted, mut footing) = match self.accepted_parents() {
-            Ok(accepted) => (accepted, None),
-            Err(refusal) => (Vec::new(), Some(refusal)),
-        };
+        let Parents {
+            accepted,
+            mut bonds,
+            mut footing,
+        } = self.parents();
         let courses = match accepted.is_empty() {
             true => vec![first()],
             false => self.courses(&accepted, &mut footing),
         };
-        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         let mut ends = ALWAYS;
+        let line = self.line((&accepted, &courses), &mut bonds, &mut ends);
+        let line = line.unwrap_or_else(|refusal| {
+            footing.get_or_insert(refusal);
+            Vec::new()
+        });
+        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
         for course in &courses {
             let until;
-            (judgement, until) = self.judge_by(course, &accepted, footing.clone());
+            (judgement, until) = self.judge_by(course, (&accepted, &line), footing.clone());
             ends = ends.min(until.unwrap_or(ALWAYS));
             if judgement.verdict() != Verdict::Accepted {
                 break;
@@ -846,17 +927,20 @@ impl Step<'_> {
                 .until
                 .min(self.stands_until(judgement.time_basis(), ends));
         }
-        (judgement, state)
+        (judgement, state, bonds)
     }
 
     /// Returns the parents that stand; that a commit has none at all is fine.
-    fn accepted_parents(&self) -> Result<Vec<(ObjectId, Course)>, Refusal> {
+    fn parents(&self) -> Parents {
         let Some(parents) = self.ground.parents_of(self.number) else {
             let detail = "its parents are beyond the end of this shallow clone";
-            return Err(Refusal::new(Code::ObjectMissing, detail));
+            return Parents {
+                accepted: Vec::new(),
+                bonds: vec![Bond::Undecided],
+                footing: Some(Refusal::new(Code::ObjectMissing, detail)),
+            };
         };
-        let mut accepted = Vec::new();
-        let mut is_undecided = false;
+        let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
         let is_root = parents.is_empty();
         for (id, is_hidden) in parents {
             let beginning = |descends| {
@@ -866,28 +950,34 @@ impl Step<'_> {
                     until: ALWAYS,
                 })
             };
-            let state = if id == self.lineage.root {
-                beginning(true)
-            } else {
-                let otherwise = match is_hidden {
-                    true => beginning(false),
-                    false => State::Undecided,
-                };
-                self.judged.state(&id).unwrap_or(otherwise)
+            let (state, bond) = match self.judged.state(&id) {
+                _ if id == self.lineage.root => (beginning(true), Bond::Root),
+                Some(state) => (state, Bond::Judged),
+                None if is_hidden => (beginning(false), Bond::Root),
+                None => (State::Undecided, Bond::Undecided),
             };
-            match state {
-                State::Accepted(course) => accepted.push((id, course)),
-                State::Undecided => is_undecided = true,
-                State::Rejected(_) => {}
+            bonds.push(match state {
+                State::Accepted(course) => {
+                    accepted.push((id, course));
+                    bond
+                }
+                State::Undecided => Bond::Undecided,
+                State::Rejected(_) => Bond::None,
+            });
+            if bond == Bond::Root {
+                self.judged.is_of_root(id);
             }
         }
-        if !accepted.is_empty() || is_root {
-            return Ok(accepted);
+        let footing = match bonds.contains(&Bond::Undecided) {
+            _ if !accepted.is_empty() || is_root => None,
+            true => Some(Code::ParentUndecided.into()),
+            false => Some(Code::ParentNotAccepted.into()),
+        };
+        Parents {
+            accepted,
+            bonds,
+            footing,
         }
-        Err(match is_undecided {
-            true => Code::ParentUndecided.into(),
-            false => Code::ParentNotAccepted.into(),
-        })
     }
 
     /// Returns the policies that judge a commit with these parents: each once, and none that
@@ -930,7 +1020,7 @@ impl Step<'_> {
         (one, other): (ObjectId, ObjectId),
         policy: ObjectId,
     ) -> Result<bool, Refusal> {
-        let bases = self.ground.repository.bases(one, other)?;
+        let bases = self.ground.repository.bases((one, other), self.judged)?;
         Ok(!bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy)))
     }
 
@@ -942,11 +1032,128 @@ impl Step<'_> {
         matches!(entry, Ok(Some(entry)) if entry.is_file() && entry.id() == policy)
     }
 
+    /// Returns which of the accepted parents it goes on from: those that bring nothing which one of the
+    /// policies that judge would not have accepted. The others are nothing to it. `ends` becomes the
+    /// last time at which that is known to stand.
+    fn line(
+        &self,
+        (accepted, courses): (&[(ObjectId, Course)], &[Course]),
+        bonds: &mut [Bond],
+        ends: &mut UnixTime,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let mut line = Vec::new();
+        let bonds = bonds
+            .iter_mut()
+            .filter(|bond| matches!(bond, Bond::Judged | Bond::Root));
+        for ((id, course), bond) in accepted.iter().zip(bonds) {
+            let mut stands = Some(ALWAYS);
+            for judge in courses {
+                let until = self.stands_by(judge, (*id, course), accepted)?;
+                stands = stands.min(until);
+            }
+            match stands {
+                Some(until) => {
+                    line.push(*id);
+                    *ends = until.min(*ends);
+                }
+                None => {
+                    *bond = Bond::None;
+                    *ends = NEVER;
+                }
+            }
+        }
+        Ok(line)
+    }
+
+    /// Returns until when all stands by a policy that a parent brings beyond those whose policy it is;
+    /// `None` when something does not.
+    fn stands_by(
+        &self,
+        judge: &Course,
+        (parent, own): (ObjectId, &Course),
+        accepted: &[(ObjectId, Course)],
+    ) -> Result<Option<UnixTime>, Refusal> {
+        if own.policy.blob == judge.policy.blob {
+            return Ok(Some(ALWAYS));
+        }
+        if accepted.len() > PARTED_MAX {
+            return Ok(None);
+        }
+        let has_it = |it: &&(ObjectId, Course)| it.1.policy.blob == judge.policy.blob;
+        let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
+        let repository = self.ground.repository;
+        let brought = repository.beyond((parent, &theirs), self.judged)?;
+        let mut stands = Some(ALWAYS);
+        for commit in brought {
+            if stands.is_none() {
+                break;
+            }
+            stands = stands.min(self.weigh(commit, judge));
+        }
+        Ok(stands)
+    }
+
+    /// Returns until when a commit stands by a policy that may not have judged it, if it does.
+    fn weigh(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
+        // What the trust root goes on from is trusted.
+        if self.judged.of_root.borrow().contains(&commit) {
+            return Some(ALWAYS);
+        }
+        let of = (commit, judge.policy.blob);
+        if let Some(known) = self.judged.weighed.borrow().get(&of) {
+            return *known;
+        }
+        let stands = self.weigh_anew(commit, judge);
+        self.judged.weighed.borrow_mut().insert(of, stands);
+        stands
+    }
+
+    fn weigh_anew(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
+        let judgement = self.judged.judgements.get(&commit);
+        let number = self.ground.number_of(commit);
+        let (Some(judgement), Some(number)) = (judgement, number) else {
+            // An earlier run judged it.
+            self.judged.lacks.set(true);
+            return None;
+        };
+        let Some(State::Accepted(own)) = self.judged.state(&commit) else {
+            return None;
+        };
+        let again = |order: Order| {
+            let within = (self.ground, self.judged);
+            let by = (&*judge.policy, order);
+            (self.lineage).judge_again(within, (number, commit), judgement, by)
+        };
+        let order = self.orders.get(number).copied().unwrap_or(Order::Unknown);
+        let Some((judged, ends)) = again(order) else {
+            return Some(own.until);
+        };
+        if judged.verdict() == Verdict::Accepted {
+            let stays = || {
+                let alone = again(Order::Unknown);
+                alone.is_some_and(|(alone, _)| alone.verdict() == Verdict::Accepted)
+            };
+            let is_sure = judged.time_basis() > Some(TimeBasis::DagOrdered)
+                || order != Order::Consistent
+                || stays();
+            return Some(match is_sure {
+                true => own.until.min(ends.unwrap_or(ALWAYS)),
+                false => NEVER,
+            });
+        }
+        let excuse = || {
+            self.lineage
+                .is_exception(commit, std::slice::from_ref(judge))
+        };
+        let (_, until) = judged.is_excusable().then(excuse).flatten()?;
+        Some(own.until.min(until))
+    }
+
     /// Judges the commit by one policy, and returns with it when its signature ends.
     fn judge_by(
         &self,
         course: &Course,
-        accepted: &[(ObjectId, Course)],
+        (accepted, line): (&[(ObjectId, Course)], &[ObjectId]),
         footing: Option<Refusal>,
     ) -> (Judgement, Option<UnixTime>) {
         let judge = &course.policy.judge;
@@ -963,9 +1170,8 @@ impl Step<'_> {
             (Ok(changes), footing) => (changes, footing),
             (Err(refusal), footing) => (true, footing.or(Some(refusal))),
         };
-        let parents = accepted.iter().map(|(id, _)| *id).collect();
         let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
-            .going_on(parents, changes_policy)
+            .going_on((line.to_vec(), self.judged), changes_policy)
             .without_footing(footing);
         let judgement = judge.decide_in(examined, self.order, &scene);
         let judgement = judgement.by(Arc::clone(&course.policy.digest));
@@ -1051,7 +1257,11 @@ fn brought_by(
     kid: KeyId,
     (trust, now): (&Trust, UnixTime),
 ) -> Result<ObjectId, LineageError> {
-    let tips = selection.tips().filter_map(|id| repository.peel(id).ok());
+    // Whoever makes a branch chooses what it reaches, so that all is looked at that is here.
+    let refs = repository.references("refs/")?.into_iter();
+    let ends = selection.ends().chain(refs.map(|(_, id)| id));
+    let ends = ends.chain(repository.head().ok());
+    let tips = ends.filter_map(|id| repository.peel(id).ok());
     let everything = Selection::of(tips, []);
     let has_policy = |trees: &mut Trees, found: Found| {
         let Content::Raw(_, raw) = &found.content else {

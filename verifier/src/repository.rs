@@ -38,17 +38,18 @@ use notme_core::{
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use self::{
-    bases::{Bases, Memory as MergeMemory, Unknown},
-    changes::Changes,
-    objects::Objects,
-    selection::TAGS,
-};
 pub(crate) use self::{
+    bases::{AllParents, Gone, Kinship},
     blame::{Asked, Blame, Blamed},
     changes::Differences,
     tree::{ChangedPaths, Entry, Trees},
     walk::{Content, Found, Graph, Memory, Node, OBJECT_MAX, Remembered, Walk},
+};
+use self::{
+    bases::{Bases, Unknown},
+    changes::Changes,
+    objects::Objects,
+    selection::TAGS,
 };
 pub use self::{
     error::RepositoryError,
@@ -65,7 +66,9 @@ pub struct Repository {
     /// Where tags lead that were followed; an error is what is missing there. However long a chain
     /// of tags is, and however many refs lead into it, it is followed once.
     tags: RefCell<HashMap<ObjectId, Result<Option<ObjectId>, ObjectId>>>,
-    merges: RefCell<MergeMemory>,
+    commits: RefCell<bases::Memory>,
+    /// What is known of how commits parted, whoever is accepted.
+    all_parents: AllParents,
 }
 
 impl Repository {
@@ -106,7 +109,8 @@ impl Repository {
             objects,
             hash,
             tags: RefCell::default(),
-            merges: RefCell::default(),
+            commits: RefCell::default(),
+            all_parents: AllParents::default(),
         })
     }
 
@@ -617,10 +621,25 @@ impl Repository {
         Trees::new(self.objects.clone(), self.inner.object_hash())
     }
 
-    /// Returns the best common ancestors of two commits; none when they have nothing in common.
-    pub(crate) fn bases(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Refusal> {
-        let bases = self.merge_bases(one, other);
-        bases.map_err(|error| Refusal::new(Code::ObjectMissing, error.to_string()))
+    /// Returns the best common ancestors of two commits by the parents that count; none when they
+    /// have nothing in common.
+    pub(crate) fn bases(
+        &self,
+        (one, other): (ObjectId, ObjectId),
+        kinship: &dyn Kinship,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let bases = self.common(kinship).map_err(unreadable)?;
+        bases.of(one, other).map_err(unknown)
+    }
+
+    /// Returns what a commit reaches and others do not, by the parents that count.
+    pub(crate) fn beyond(
+        &self,
+        (one, others): (ObjectId, &[ObjectId]),
+        kinship: &dyn Kinship,
+    ) -> Result<Vec<ObjectId>, Refusal> {
+        let bases = self.common(kinship).map_err(unreadable)?;
+        bases.beyond(one, others).map_err(unknown)
     }
 
     /// Selects the newest commits that HEAD reaches, each by itself.
@@ -744,18 +763,29 @@ impl Repository {
         }
     }
 
+    /// Returns the kinship of whoever judges without asking whom others accepted.
+    pub(crate) fn all_parents(&self) -> &AllParents {
+        &self.all_parents
+    }
+
     fn merge_bases(
         &self,
         one: ObjectId,
         other: ObjectId,
     ) -> Result<Vec<ObjectId>, RepositoryError> {
-        let bases = Bases {
+        let bases = self.common(&self.all_parents)?.of(one, other);
+        bases.map_err(|(Unknown::Before(commit) | Unknown::Undecided(commit))| {
+            RepositoryError::Before(commit)
+        })
+    }
+
+    fn common<'r>(&'r self, kinship: &'r dyn Kinship) -> Result<Bases<'r>, RepositoryError> {
+        Ok(Bases {
             objects: &self.objects,
+            kinship,
             shallow: self.shallow_boundary()?.into_iter().collect(),
-            memory: &self.merges,
-        };
-        let bases = bases.of(one, other);
-        bases.map_err(|Unknown(commit)| RepositoryError::Before(commit))
+            memory: &self.commits,
+        })
     }
 
     /// Returns the refs whose full names begin so, with the object that each names, sorted by name.
@@ -834,6 +864,21 @@ enum Lead {
     Other,
     /// Something of which nobody can see where it leads; and what it is, if it is here.
     Unreadable(Option<Kind>),
+}
+
+fn unreadable(error: RepositoryError) -> Refusal {
+    Refusal::new(Code::ObjectMissing, error.to_string())
+}
+
+/// Says why it is not known what two commits have in common.
+fn unknown(unknown: Unknown) -> Refusal {
+    match unknown {
+        Unknown::Before(commit) => unreadable(RepositoryError::Before(commit)),
+        Unknown::Undecided(commit) => {
+            let detail = format!("whether all parents of {commit} count is undecided");
+            Refusal::new(Code::ParentUndecided, detail)
+        }
+    }
 }
 
 /// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's

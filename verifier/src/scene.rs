@@ -15,7 +15,8 @@ use crate::{
     policy::Surroundings,
     refusal::Refusal,
     repository::{
-        ChangedPaths, Content, Found, Graph, Main, Node, ObjectId, Repository, Selection, Trees,
+        ChangedPaths, Content, Found, Graph, Kinship, Main, Node, ObjectId, Repository, Selection,
+        Trees,
     },
     stated::{SignedBy, Stated, Statements},
     verdict::{Code, Verdict},
@@ -122,7 +123,7 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn number_of(&self, id: ObjectId) -> Option<usize> {
+    pub(crate) fn number_of(&self, id: ObjectId) -> Option<usize> {
         let numbers = self.numbers.get_or_init(|| {
             let nodes = self.graph.nodes().iter().enumerate();
             nodes.map(|(number, node)| (node.id, number)).collect()
@@ -226,6 +227,8 @@ pub(crate) struct Scene<'a> {
     tag: Option<String>,
     /// The commits that it goes on from: none for a root; `None` when they are not known.
     parents: Option<Vec<ObjectId>>,
+    /// Who says which parents others go on from.
+    kinship: &'a dyn Kinship,
     is_commit: bool,
     changes_policy: bool,
     footing: Option<Refusal>,
@@ -250,6 +253,7 @@ impl<'a> Scene<'a> {
             id,
             tag,
             parents: ground.parents(number),
+            kinship: ground.repository.all_parents(),
             is_commit,
             changes_policy: false,
             footing: None,
@@ -257,10 +261,16 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Says from which of its parents it goes on, and whether the policy changes.
-    pub(crate) fn going_on(self, parents: Vec<ObjectId>, changes_policy: bool) -> Self {
+    /// Says from which of its parents it goes on, who says that of others, and whether the policy
+    /// changes.
+    pub(crate) fn going_on(
+        self,
+        (parents, kinship): (Vec<ObjectId>, &'a dyn Kinship),
+        changes_policy: bool,
+    ) -> Self {
         Self {
             parents: Some(parents),
+            kinship,
             changes_policy,
             ..self
         }
@@ -281,7 +291,10 @@ impl<'a> Scene<'a> {
         let trees = &self.ground.trees;
         let of_commit = |id: &ObjectId| trees.of_commit(*id);
         let bases = match parents.as_slice() {
-            [one, other] => self.ground.repository.bases(*one, *other)?,
+            [one, other] => {
+                let repository = self.ground.repository;
+                repository.bases((*one, *other), self.kinship)?
+            }
             _ => Vec::new(),
         };
         let parents: Vec<_> = parents.iter().map(of_commit).collect::<Result<_, _>>()?;

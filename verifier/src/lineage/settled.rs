@@ -12,7 +12,7 @@ use std::{
 
 use notme_core::time::UnixTime;
 
-use super::{ALWAYS, Course, Judged, Lineage, Policies, State, Step, lock};
+use super::{ALWAYS, Bond, Course, Judged, Lineage, Policies, State, Step, lock};
 use crate::{
     cache::{Context, Reader, Shelf, Writer},
     order::Order,
@@ -24,28 +24,40 @@ use crate::{
 /// How many selected objects are kept apart; of more, all is judged anew.
 const SELECTED_MAX: usize = 10_000;
 /// Accepted for no longer than this run.
-const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
+pub(super) const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
 
 /// A commit that was accepted before.
 pub(super) struct Ended {
     pub(super) course: Course,
     /// The latest time, of it or an ancestor, that stands on more than its own word.
     pub(super) strong: Option<UnixTime>,
+    /// What its parents are to it; none where all were judged and are its line.
+    pub(super) bonds: Box<[Bond]>,
 }
 
 type AllEnded = Arc<Mutex<HashMap<ObjectId, Ended>>>;
 
-/// Where a walk looks for them.
-pub(super) struct Settled<'l> {
+/// Where they are kept.
+pub(super) struct Recorded<'l> {
     shelf: Shelf<'l>,
     policies: &'l Policies<'l>,
     trees: Trees,
+}
+
+/// Where a walk looks for them.
+pub(super) struct Settled<'l> {
+    recorded: Arc<Mutex<Recorded<'l>>>,
     /// What is asked about, and judged in any case.
     selected: HashSet<ObjectId>,
     ended: AllEnded,
 }
 
 impl<'l> Settled<'l> {
+    /// Returns where they are kept.
+    pub(super) fn recorded(&self) -> Arc<Mutex<Recorded<'l>>> {
+        Arc::clone(&self.recorded)
+    }
+
     /// Returns those at which a walk ended, to be looked at when it is over.
     pub(super) fn ended(&self) -> AllEnded {
         Arc::clone(&self.ended)
@@ -54,8 +66,11 @@ impl<'l> Settled<'l> {
     pub(super) fn boxed(self) -> Box<dyn Memory + 'l> {
         Box::new(self)
     }
+}
 
-    fn read(&mut self, id: &ObjectId) -> Option<Ended> {
+impl Recorded<'_> {
+    /// Returns what was kept of a commit, if it still stands.
+    pub(super) fn read(&mut self, id: &ObjectId) -> Option<Ended> {
         let entry = self.shelf.get(id)?;
         let mut from = Reader::new(&entry);
         let (since, until) = (from.time()?, from.time()?);
@@ -66,6 +81,10 @@ impl<'l> Settled<'l> {
         };
         let blob = from.take(id_length(self.policies.hash))?;
         let strong = from.maybe(Reader::time)?;
+        let bonds = from.bytes()?.iter();
+        let bonds = bonds
+            .map(|byte| Bond::from_byte(*byte))
+            .collect::<Option<_>>()?;
         let now = self.policies.now;
         if !from.is_at_end() || now < since || now > until {
             return None;
@@ -77,7 +96,11 @@ impl<'l> Settled<'l> {
             descends,
             until,
         };
-        Some(Ended { course, strong })
+        Some(Ended {
+            course,
+            strong,
+            bonds,
+        })
     }
 }
 
@@ -90,7 +113,7 @@ impl Memory for Settled<'_> {
         if self.selected.contains(id) {
             return false;
         }
-        let Some(ended) = self.read(id) else {
+        let Some(ended) = lock(&self.recorded).read(id) else {
             return false;
         };
         lock(&self.ended).insert(*id, ended);
@@ -111,10 +134,13 @@ impl Lineage<'_> {
             return Ok(None);
         };
         let walk = self.repository.walk(selection)?;
-        let settled = Settled {
+        let recorded = Recorded {
             shelf,
             policies: &self.policies,
             trees: self.repository.trees(),
+        };
+        let settled = Settled {
+            recorded: Arc::new(Mutex::new(recorded)),
             selected: walk.take(SELECTED_MAX + 1).map(|it| it.id).collect(),
             ended: AllEnded::default(),
         };
@@ -126,7 +152,7 @@ impl Lineage<'_> {
     pub(super) fn keep(
         &self,
         graph: &Graph,
-        judged: &Judged,
+        judged: &Judged<'_>,
         strong: &[Option<UnixTime>],
         selection: &Selection,
     ) {
@@ -153,6 +179,8 @@ impl Lineage<'_> {
             to.byte(u8::from(course.descends));
             to.raw(course.policy.blob.as_slice());
             to.maybe(*strong, Writer::time);
+            let bonds = judged.bonds(&node.id).iter();
+            to.bytes(&bonds.map(|bond| bond.to_byte()).collect::<Vec<_>>());
             filling.add(node.id, &to.into_bytes());
         }
         if let Some(Some(filling)) = filling {
@@ -184,7 +212,7 @@ impl Lineage<'_> {
     }
 }
 
-impl Step<'_> {
+impl Step<'_, '_> {
     /// Returns until when the accepted commit stays accepted; never, where that is not known.
     pub(super) fn stands_until(&self, basis: Option<TimeBasis>, ends: UnixTime) -> UnixTime {
         let is_sure = || basis > Some(TimeBasis::DagOrdered) || self.is_sure();

@@ -1,10 +1,11 @@
 //! The best common ancestors of two commits: those that `git merge-base --all` finds.
 //!
-//! Of a commit only its parents count. Its date says in which order to look, and nothing more:
-//! neither a date that lies nor one that nobody can read hides an ancestor. Where the parents of a
-//! commit are not known, be it that it is missing, that it cannot be read or that a shallow clone ends
-//! there, what it may have in common with the other side is not known either. That is never taken
-//! for nothing.
+//! Of a commit only its parents count, and of these the ones that a [`Kinship`] has: what was not
+//! accepted connects nothing. Its date says in which order to look, and nothing more: neither a date
+//! that lies nor one that nobody can read hides an ancestor. Where the parents of a commit are not
+//! known, be it that it is missing, that it cannot be read, that a shallow clone ends there or that it
+//! is undecided whether one of them counts, what it may have in common with the other side is not
+//! known either. That is never taken for nothing.
 
 use std::{
     cell::RefCell,
@@ -21,29 +22,56 @@ use super::{
     walk::Content,
 };
 
+/// Who says which parents a commit goes on from.
+pub(crate) trait Kinship {
+    /// Returns those of a commit's parents that count; `None` when that is not known.
+    fn counting(&self, commit: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>>;
+
+    /// Returns what was found out by it.
+    fn gone(&self) -> &RefCell<Gone>;
+}
+
+/// What merges that were asked about before have shown, by one kinship. What it says of a commit that
+/// somebody asked about never changes.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    line: Line,
+    /// How many commits were painted.
+    painted: usize,
+}
+
+/// Git's own: all parents count.
+#[derive(Debug, Default)]
+pub(crate) struct AllParents(RefCell<Gone>);
+
+impl Kinship for AllParents {
+    fn counting(&self, _: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
+        Some(parents)
+    }
+
+    fn gone(&self) -> &RefCell<Gone> {
+        &self.0
+    }
+}
+
 /// Finds common ancestors.
 pub(super) struct Bases<'r> {
     pub(super) objects: &'r Objects,
+    pub(super) kinship: &'r dyn Kinship,
     /// Where a shallow clone ends.
     pub(super) shallow: HashSet<ObjectId>,
     pub(super) memory: &'r RefCell<Memory>,
 }
 
-/// What merges that were asked about before have shown.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    commits: HashMap<ObjectId, Rc<Commit>>,
-    line: Line,
-    /// How many commits were painted.
-    painted: usize,
-}
+/// Commits that were read before.
+pub(super) type Memory = HashMap<ObjectId, Rc<Commit>>;
 
 /// Of a commit, what counts.
 #[derive(Debug)]
 pub(super) struct Commit {
     time: Option<UnixTime>,
     /// `None` when they are not known.
-    pub(super) parents: Option<Box<[ObjectId]>>,
+    parents: Option<Box<[ObjectId]>>,
 }
 
 /// So many commits are remembered, and read once.
@@ -52,9 +80,14 @@ const COMMITS_MAX: usize = 1 << 18;
 /// than from each of them.
 const PAINTED_MAX: usize = 1 << 16;
 
-/// The history before this commit is not known.
-#[derive(Debug)]
-pub(super) struct Unknown(pub(super) ObjectId);
+/// The history before a commit is not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unknown {
+    /// It is not here, or cannot be read.
+    Before(ObjectId),
+    /// Whether a parent counts is undecided.
+    Undecided(ObjectId),
+}
 
 /// More bases than that are not compared with one another. One too many makes more look changed, and
 /// never less.
@@ -87,18 +120,36 @@ impl Bases<'_> {
         Ok(bases)
     }
 
+    /// Returns what a commit reaches and others do not, itself included. Dates that lie may make it
+    /// more, and never less.
+    pub(super) fn beyond(
+        &self,
+        one: ObjectId,
+        others: &[ObjectId],
+    ) -> Result<Vec<ObjectId>, Unknown> {
+        let mut painting = self.paint(one, others)?;
+        let only = |met: &Met| met.painted == ONE;
+        let found = painting.met.values().filter(|met| only(met));
+        if let Some(oldest) = found.map(|met| met.time).min() {
+            // What is older reaches none of them.
+            while painting.newest() >= Some(oldest) && painting.step()? {}
+        }
+        let found = painting.met.iter().filter(|(_, met)| only(met));
+        Ok(found.map(|(id, _)| *id).collect())
+    }
+
     /// Goes back from one of two until the other reaches what it meets, where that is on the line
     /// that everything merged so far is on. `None` when it is not, or too few were asked about to find
     /// out.
     fn on_line(&self, one: ObjectId, other: ObjectId) -> Result<Option<Vec<ObjectId>>, Unknown> {
-        if self.memory.borrow().painted < PAINTED_MAX {
+        if self.kinship.gone().borrow().painted < PAINTED_MAX {
             return Ok(None);
         }
         for (from, to) in [(other, one), (one, other)] {
-            let mut line = std::mem::take(&mut self.memory.borrow_mut().line);
-            let place = line.place(to, |id| self.commit(id));
+            let mut line = std::mem::take(&mut self.kinship.gone().borrow_mut().line);
+            let place = line.place(to, |id| self.parents(id).ok());
             let found = place.map(|place| self.back_to(&line, from, place));
-            self.memory.borrow_mut().line = line;
+            self.kinship.gone().borrow_mut().line = line;
             if let Some(bases) = found.transpose()? {
                 return Ok(Some(bases).filter(|bases| bases.len() <= COMPARED_MAX));
             }
@@ -114,9 +165,8 @@ impl Bases<'_> {
                 met.push(id);
                 continue;
             }
-            let commit = self.commit(id);
-            let parents = commit.parents.as_deref().ok_or(Unknown(id))?;
-            pending.extend(parents.iter().filter(|parent| seen.insert(**parent)));
+            let parents = self.parents(id)?.into_iter();
+            pending.extend(parents.filter(|parent| seen.insert(*parent)));
         }
         Ok(line.best(met))
     }
@@ -140,12 +190,20 @@ impl Bases<'_> {
         Ok(painting)
     }
 
+    /// Returns the parents that count.
+    fn parents(&self, id: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
+        let commit = self.commit(id);
+        let parents = commit.parents.as_deref().ok_or(Unknown::Before(id))?;
+        let counting = self.kinship.counting(&id, parents.to_vec());
+        counting.ok_or(Unknown::Undecided(id))
+    }
+
     fn commit(&self, id: ObjectId) -> Rc<Commit> {
-        if let Some(commit) = self.memory.borrow().commits.get(&id) {
+        if let Some(commit) = self.memory.borrow().get(&id) {
             return Rc::clone(commit);
         }
         let commit = Rc::new(self.read(id));
-        let commits = &mut self.memory.borrow_mut().commits;
+        let mut commits = self.memory.borrow_mut();
         if commits.len() < COMMITS_MAX {
             commits.insert(id, Rc::clone(&commit));
         }
@@ -185,7 +243,6 @@ fn parents_in(raw: &[u8], hash: gix::hash::Kind) -> Option<Box<[ObjectId]>> {
 struct Met {
     /// Its date, or that of who led to it.
     time: UnixTime,
-    commit: Rc<Commit>,
     painted: u8,
     is_waiting: bool,
 }
@@ -210,15 +267,11 @@ impl Painting<'_> {
     fn paint(&mut self, id: ObjectId, colours: u8, child_time: UnixTime) {
         let met = match self.met.entry(id) {
             hash_map::Entry::Occupied(met) => met.into_mut(),
-            hash_map::Entry::Vacant(new) => {
-                let commit = self.bases.commit(id);
-                new.insert(Met {
-                    time: commit.time.unwrap_or(child_time),
-                    commit,
-                    painted: 0,
-                    is_waiting: false,
-                })
-            }
+            hash_map::Entry::Vacant(new) => new.insert(Met {
+                time: self.bases.commit(id).time.unwrap_or(child_time),
+                painted: 0,
+                is_waiting: false,
+            }),
         };
         if met.painted & colours == colours {
             return;
@@ -251,19 +304,23 @@ impl Painting<'_> {
             self.common.push(id);
             colours |= BELOW;
         }
-        self.bases.memory.borrow_mut().painted += 1;
-        let commit = Rc::clone(&met.commit);
-        match &commit.parents {
-            Some(parents) => {
+        self.bases.kinship.gone().borrow_mut().painted += 1;
+        match self.bases.parents(id) {
+            Ok(parents) => {
                 for parent in parents {
-                    self.paint(*parent, colours, time);
+                    self.paint(parent, colours, time);
                 }
             }
-            None if colours & BELOW == 0 => return Err(Unknown(id)),
+            Err(unknown) if colours & BELOW == 0 => return Err(unknown),
             // What is before a common ancestor is no better one.
-            None => {}
+            Err(_) => {}
         }
         Ok(true)
+    }
+
+    /// Returns the date of what is looked at next.
+    fn newest(&self) -> Option<UnixTime> {
+        self.waiting.peek().map(|(time, _)| *time)
     }
 
     fn is_reached(&self, id: &ObjectId, colour: u8) -> bool {
@@ -319,9 +376,10 @@ mod tests {
         }
         git.import(&stream);
         let repository = Repository::open(&git.path().join(".git")).unwrap();
-        let memory = RefCell::default();
+        let (memory, kinship) = (RefCell::default(), AllParents::default());
         let bases = Bases {
             objects: &repository.objects,
+            kinship: &kinship,
             shallow: HashSet::new(),
             memory: &memory,
         };
@@ -329,7 +387,7 @@ mod tests {
         for round in 0..500 {
             // From then on by the line that merges are on.
             if round == 250 {
-                memory.borrow_mut().painted = PAINTED_MAX;
+                kinship.0.borrow_mut().painted = PAINTED_MAX;
             }
             let near = 1 + any(count - 8);
             let names = [near, near + any(9)].map(|it| format!("refs/heads/c{it}"));
@@ -382,12 +440,12 @@ mod tests {
         let first = git.git_ok(&["rev-list", "--max-parents=0", "main"]);
         let merges = git.git_ok(&["log", "--format=%P", "--merges", "main"]);
         let merges: Vec<_> = merges.lines().collect();
-        let memory = RefCell::default();
         // Whether the newest or the oldest is judged first.
         for backwards in [false, true] {
-            *memory.borrow_mut() = Memory::default();
+            let (memory, kinship) = (RefCell::default(), AllParents::default());
             let bases = Bases {
                 objects: &repository.objects,
+                kinship: &kinship,
                 shallow: HashSet::new(),
                 memory: &memory,
             };
@@ -397,7 +455,7 @@ mod tests {
                 let found = bases.of(one.parse().unwrap(), other.parse().unwrap());
                 assert_eq!(found.unwrap(), [first.parse::<ObjectId>().unwrap()]);
             }
-            let painted = memory.borrow().painted;
+            let painted = kinship.0.borrow().painted;
             assert!(painted < PAINTED_MAX + 3 * TOPICS, "{painted}");
         }
     }

@@ -4,11 +4,9 @@
 //! it, so it is enough to know of every commit which is the first on the line that reaches it. It is
 //! used only where all of that history is known.
 
-use std::{collections::HashMap, rc::Rc};
+use std::collections::HashMap;
 
 use gix::ObjectId;
-
-use super::bases::Commit;
 
 /// Longer histories take too much memory to be known so.
 const REACHED_MAX: usize = 1 << 20;
@@ -33,7 +31,7 @@ impl Line {
     pub(super) fn place(
         &mut self,
         id: ObjectId,
-        commit: impl Fn(ObjectId) -> Rc<Commit>,
+        parents: impl Fn(ObjectId) -> Option<Vec<ObjectId>>,
     ) -> Option<Place> {
         let mut new = Vec::new();
         let mut at = Some(id);
@@ -42,8 +40,7 @@ impl Line {
             && !self.is_partial
         {
             new.push(id);
-            let commit = commit(id);
-            let parents = commit.parents.as_deref();
+            let parents = parents(id);
             self.is_partial |= parents.is_none() || new.len() > REACHED_MAX;
             at = parents.and_then(|parents| parents.first().copied());
         }
@@ -65,8 +62,7 @@ impl Line {
                     continue;
                 }
                 self.reached.insert(id, place);
-                let commit = commit(id);
-                let parents = commit.parents.as_deref();
+                let parents = parents(id);
                 self.is_partial |= parents.is_none() || self.reached.len() > REACHED_MAX;
                 if self.is_partial {
                     return None;

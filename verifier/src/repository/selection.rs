@@ -104,6 +104,11 @@ impl Selection {
         [&self.tips, &self.alone].map(Clone::clone)
     }
 
+    /// Returns every object that it names, also those to leave out.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = ObjectId> {
+        self.tips().chain(self.hidden.iter().copied())
+    }
+
     /// Tells whether nothing to judge is an answer: somebody asked for what one commit has over
     /// another, and it has nothing.
     pub(crate) fn may_be_empty(&self) -> bool {

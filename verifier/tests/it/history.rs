@@ -246,12 +246,18 @@ pub(crate) fn judgement_of<'o>(outcome: &'o Outcome, id: &str) -> &'o Judgement 
     object.unwrap().judgement()
 }
 
-/// A policy in which some may sign, and those with an exclamation mark may change it.
+/// A policy in which some may sign, and those with an exclamation mark may change it. What stands
+/// behind a name are the paths that they may change.
 pub(crate) fn policy(who: &[&str]) -> String {
     let rule = |who: &&str| {
-        let policy = who.ends_with('!');
-        let identity = identity(who.trim_end_matches('!'));
-        format!("[[allow]]\nidentity = \"{identity}\"\npolicy = {policy}\n")
+        let (name, paths) = who.split_once(' ').unwrap_or((who, ""));
+        let paths = match paths {
+            "" => String::new(),
+            paths => format!("paths = [\"{paths}\"]\n"),
+        };
+        let policy = name.ends_with('!');
+        let identity = identity(name.trim_end_matches('!'));
+        format!("[[allow]]\nidentity = \"{identity}\"\n{paths}policy = {policy}\n")
     };
     match who {
         [] => "allow = []\n".to_owned(),

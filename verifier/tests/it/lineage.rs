@@ -465,6 +465,25 @@ fn the_first_policy_is_brought_by_the_key_that_the_caller_pins() {
     let second = history.commit(&[&ancient], "carol", &[(POLICY, &policy(&["mallory!"]))]);
     let error = history.try_verify(&pinned, &[&tip, &second], None);
     assert!(matches!(error, Err(LineageError::Ambiguous { .. })));
+    // Nor does whoever makes the branch choose it.
+    let ambiguous = |selection: &str| {
+        let repository = history.open();
+        let selection = repository.select(selection).unwrap();
+        let judged = history.judge(&repository, &pinned, &selection, None);
+        assert!(matches!(judged, Err(LineageError::Ambiguous { .. })));
+        judged.unwrap_err().to_string()
+    };
+    let text = ambiguous(&format!("{second}..{tip}"));
+    assert!(text.contains(&root) && text.contains(&second), "{text}");
+    history
+        .git
+        .git_ok(&["update-ref", "refs/drafts/one", &second]);
+    ambiguous(&tip);
+    history.git.git_ok(&["update-ref", "-d", "refs/drafts/one"]);
+    history
+        .git
+        .git_ok(&["update-ref", "--no-deref", "HEAD", &second]);
+    ambiguous(&tip);
     // Names that the repository gives are nothing to begin with.
     for name in ["main", "HEAD", "refs/heads/main", &root[..12]] {
         assert!(name.parse::<notme_verifier::lineage::TrustRoot>().is_err());
@@ -527,10 +546,10 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
     let old = policy(&["alice!"]);
     let new = policy(&["alice!", "bob"]);
     let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
-    let stray = |parent: &str| {
+    let stray = |who: &str, parent: &str| {
         let files = [(POLICY, &*old)];
         let parent = format!("parent {parent}\n");
-        history.commit_altered(&[&root], "nobody", &files, ("parent", &parent))
+        history.commit_altered(&[&root], who, &files, ("parent", &parent))
     };
     let merge = |stray: &str| {
         let main = history.commit(&[&root, stray], "alice", &[(POLICY, &new)]);
@@ -539,8 +558,118 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
         assert_eq!(history.code(&root, &main), "accepted");
         history.code(&root, &merge)
     };
-    assert_eq!(merge(&stray(&root)), "accepted");
-    assert_eq!(merge(&stray(&"0".repeat(40))), "object-missing");
+    let nowhere = "0".repeat(40);
+    assert_eq!(merge(&stray("alice", &root)), "accepted");
+    assert_eq!(merge(&stray("alice", &nowhere)), "parent-undecided");
+    // What is not accepted in any case leads nowhere.
+    assert_eq!(merge(&stray("nobody", &nowhere)), "accepted");
+}
+
+/// A policy, a file that few may change, and one that more may.
+fn files<'f>(policy: &'f str, auth: &'f str, docs: &'f str) -> [(&'f str, &'f str); 3] {
+    [(POLICY, policy), ("auth/a", auth), ("docs/a", docs)]
+}
+
+/// Whoever may not sign makes no commit descend from another.
+#[test]
+fn what_is_not_accepted_does_not_make_the_newer_policy_look_replaced() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let branch = history.commit(&[&root], "bob", &files(&old, "1", "2"));
+    let link = history.commit(&[&main], "nobody", &files(&new, "1", "1"));
+    let linked = history.commit(&[&branch, &link], "bob", &files(&old, "1", "2"));
+    let evil = history.commit(&[&linked], "bob", &files(&old, "2", "2"));
+    assert_eq!(history.code(&root, &evil), "accepted");
+    for parents in [[&*main, &evil], [&evil, &main]] {
+        for text in [&old, &new] {
+            let merge = history.commit(&parents, "bob", &files(text, "2", "2"));
+            assert_eq!(history.code(&root, &merge), "not-authorised");
+        }
+    }
+}
+
+/// Whoever lost a right does not get it back by branching from before.
+#[test]
+fn what_the_newer_policy_would_not_have_accepted_is_not_merged_for_free() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let evil = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+    let hidden = history.commit(&[&evil], "bob", &files(&old, "2", "2"));
+    let harmless = history.commit(&[&root], "bob", &files(&old, "1", "2"));
+    let by_alice = history.commit(&[&root], "alice", &files(&old, "2", "1"));
+    let merge = |side: &str, who: &str, auth: &str, docs: &str| {
+        let of = |parents: [&str; 2]| {
+            let merge = history.commit(&parents, who, &files(&new, auth, docs));
+            history.code(&root, &merge)
+        };
+        let code = of([&main, side]);
+        assert_eq!(of([side, &main]), code);
+        code
+    };
+    assert_eq!(history.code(&root, &hidden), "accepted");
+    assert_eq!(merge(&evil, "bob", "2", "1"), "not-authorised");
+    assert_eq!(merge(&hidden, "bob", "2", "2"), "not-authorised");
+    // He may leave out what is nothing to him, take what he may, and what others may bring.
+    assert_eq!(merge(&hidden, "bob", "1", "2"), "accepted");
+    assert_eq!(merge(&harmless, "bob", "1", "2"), "accepted");
+    assert_eq!(merge(&by_alice, "bob", "2", "1"), "accepted");
+    // Alice has the right herself.
+    assert_eq!(merge(&hidden, "alice", "2", "2"), "accepted");
+}
+
+/// What is beside the trust root stands by its policy, however that changed; merging it is no way around
+/// the newer one.
+#[test]
+fn what_is_beside_the_trust_root_is_not_merged_for_free_either() {
+    let history = History::new();
+    let (old, new) = (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    );
+    let ancient = history.commit(&[], "nobody", &[("auth/a", "1"), ("docs/a", "1")]);
+    let root = history.commit(&[&ancient], "nobody", &files(&old, "1", "1"));
+    let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let beside = |auth: &str, docs: &str| {
+        let tree = [("auth/a", auth), ("docs/a", docs)];
+        let side = history.commit(&[&ancient], "bob", &tree);
+        let merge = history.commit(&[&main, &side], "bob", &files(&new, auth, docs));
+        let outcome = history.verify(&root, &merge);
+        assert_eq!(code_of(&outcome, &side), "accepted");
+        code_of(&outcome, &merge)
+    };
+    assert_eq!(beside("2", "1"), "not-authorised");
+    assert_eq!(beside("1", "2"), "accepted");
+}
+
+/// Nor does it make what somebody reverts look like what both began with.
+#[test]
+fn what_is_not_accepted_takes_nothing_back() {
+    let history = History::new();
+    let rules = policy(&["alice!", "agent docs/*"]);
+    let files = |auth, docs| files(&rules, auth, docs);
+    let root = history.commit(&[], "nobody", &files("bad", "1"));
+    let fix = history.commit(&[&root], "alice", &files("good", "1"));
+    let branch = history.commit(&[&root], "agent", &files("bad", "2"));
+    let link = history.commit(&[&fix], "nobody", &files("good", "1"));
+    let linked = history.commit(&[&branch, &link], "agent", &files("bad", "2"));
+    for parents in [[&*fix, &linked], [&linked, &fix]] {
+        let merge = history.commit(&parents, "agent", &files("bad", "2"));
+        let honest = history.commit(&parents, "agent", &files("good", "2"));
+        for root in [&root, &fix] {
+            assert_eq!(history.code(root, &merge), "not-authorised");
+            assert_eq!(history.code(root, &honest), "accepted");
+        }
+    }
 }
 
 /// A clone that ends before the trust root cannot show the way from there.

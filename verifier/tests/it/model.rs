@@ -14,11 +14,38 @@ use crate::history::{History, code_of, policy};
 
 const POLICY: &str = ".notme/policy.toml";
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "mallory"];
-const HISTORIES: u64 = 32;
-const COMMITS: usize = 16;
+const HISTORIES: u64 = 40;
+const COMMITS: usize = 18;
 
-/// Who may sign, and whether they may change the policy. `None` is no policy that can be read.
-type Rules = Option<BTreeMap<&'static str, bool>>;
+/// Who may sign. `None` is no policy that can be read.
+type Rules = Option<BTreeMap<&'static str, Right>>;
+
+#[derive(Clone, Copy)]
+struct Right {
+    may_change_policy: bool,
+    /// And nothing else.
+    only_docs: bool,
+}
+
+/// Rules that are left out, to see that the histories need them.
+#[derive(Clone, Copy, Default)]
+struct Without {
+    /// What is not accepted connects nothing.
+    links: bool,
+    /// What a parent brings has to stand by the policies that judge.
+    weighing: bool,
+}
+
+impl Without {
+    const LINKS: Self = Self {
+        links: true,
+        weighing: false,
+    };
+    const WEIGHING: Self = Self {
+        links: false,
+        weighing: true,
+    };
+}
 
 /// A commit of the model: numbers stand for ids.
 struct Commit {
@@ -26,6 +53,15 @@ struct Commit {
     signer: &'static str,
     /// The policy that its tree holds: an index, as files are compared as wholes.
     held: Option<usize>,
+    auth: usize,
+    docs: usize,
+}
+
+impl Commit {
+    /// What its tree has at the places of the policy, of `auth/a` and of `docs/a`.
+    fn tree(&self) -> [Option<usize>; 3] {
+        [self.held, Some(self.auth), Some(self.docs)]
+    }
 }
 
 /// A small generator: the same numbers for the same seed, everywhere.
@@ -47,40 +83,61 @@ impl Random {
 /// What an accepted commit gives to its children: a policy, and whether it is that of its tree.
 type Given = Option<(usize, bool)>;
 
+/// What is known of a history so far.
+struct World<'w> {
+    commits: &'w [Commit],
+    policies: &'w [Rules],
+    given: Vec<Given>,
+    /// The parents that each goes on from.
+    lines: Vec<Vec<usize>>,
+}
+
 /// The rules. `root` is trusted; commits come after their parents.
-fn model(commits: &[Commit], root: usize, policies: &[Rules], mattered: &mut usize) -> Vec<Given> {
+fn model(
+    commits: &[Commit],
+    root: usize,
+    policies: &[Rules],
+    (without, mattered): (Without, &mut usize),
+) -> Vec<Given> {
     let first = commits[root].held.unwrap();
-    let before = ancestors(commits, root);
-    let mut given: Vec<Given> = Vec::new();
+    let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
+    let before = ancestors(&all, root);
+    let mut world = World {
+        commits,
+        policies,
+        given: Vec::new(),
+        lines: Vec::new(),
+    };
     for (number, commit) in commits.iter().enumerate() {
-        if number == root {
-            given.push(Some((first, true)));
-            continue;
-        }
         if before.contains(&number) {
-            given.push(Some((first, false)));
+            world.given.push(Some((first, number == root)));
+            world.lines.push(commit.parents.clone());
             continue;
         }
         let standing: Vec<usize> = commit
             .parents
             .iter()
             .copied()
-            .filter(|it| given[*it].is_some())
+            .filter(|it| world.given[*it].is_some())
             .collect();
         if standing.is_empty() && !commit.parents.is_empty() {
-            given.push(None);
+            world.given.push(None);
+            world.lines.push(match without.links {
+                true => commit.parents.clone(),
+                false => Vec::new(),
+            });
             continue;
         }
-        let descends = standing.iter().any(|it| given[*it].unwrap().1);
-        let of = |it: &usize| given[*it].unwrap().0;
-        let line: Vec<usize> = standing
+        let descends = standing.iter().any(|it| world.given[*it].unwrap().1);
+        let of = |it: &usize| world.given[*it].unwrap().0;
+        let rivals: Vec<usize> = standing
             .iter()
             .copied()
-            .filter(|it| given[*it].unwrap().1 == descends)
+            .filter(|it| world.given[*it].unwrap().1 == descends)
             .collect();
         let is_replaced = |it: &usize| {
-            line.iter().any(|other| {
-                let parted = parted(commits, *it, *other);
+            rivals.iter().any(|other| {
+                let parted = parted(&world.lines, *it, *other);
                 of(other) != of(it)
                     && !parted.is_empty()
                     && parted
@@ -88,58 +145,130 @@ fn model(commits: &[Commit], root: usize, policies: &[Rules], mattered: &mut usi
                         .all(|base| commits[*base].held == Some(of(it)))
             })
         };
-        let mut judges: BTreeSet<usize> =
-            line.iter().filter(|it| !is_replaced(it)).map(of).collect();
+        let left = rivals.iter().filter(|it| !is_replaced(it));
+        let mut judges: BTreeSet<usize> = left.map(of).collect();
         if judges.is_empty() {
-            judges = line.iter().map(of).collect();
+            judges = rivals.iter().map(of).collect();
         }
-        if line.is_empty() {
+        if rivals.is_empty() {
             judges = BTreeSet::from([first]);
         }
+        let counts = |it: &usize| {
+            let mut others = judges.iter().filter(|judge| **judge != of(it));
+            without.weighing
+                || others.all(|judge| world.brings_well(*it, *judge, &standing, &before))
+        };
+        let line: Vec<usize> = standing.iter().copied().filter(counts).collect();
         let inherits = standing.iter().any(|it| commits[*it].held == commit.held)
             || (standing.is_empty() && commit.held.is_none());
         let allows = |judge: &usize| {
-            let right = policies[*judge].as_ref().unwrap().get(commit.signer);
             let same = commit.held == Some(*judge) || (!descends && inherits);
-            right.is_some_and(|may_change| same || *may_change)
+            world.allows(commit, &line, *judge, !same)
         };
         let is_allowed = judges.iter().all(allows);
         // It was decided by one parent's policy having replaced the other's.
-        if is_allowed
-            && !line
-                .iter()
-                .map(of)
-                .collect::<BTreeSet<_>>()
-                .iter()
-                .all(allows)
-        {
-            *mattered += 1;
-        }
-        given.push(match (is_allowed, descends, commit.held) {
+        let all: BTreeSet<usize> = rivals.iter().map(of).collect();
+        *mattered += usize::from(is_allowed && !all.iter().all(allows));
+        let given = match (is_allowed, descends, commit.held) {
             (false, _, _) => None,
             (true, false, _) => Some((first, false)),
             (true, true, Some(held)) if policies[held].is_some() => Some((held, true)),
             (true, true, _) => None,
+        };
+        world.given.push(given);
+        world.lines.push(match given {
+            _ if without.links => commit.parents.clone(),
+            Some(_) => line,
+            None => Vec::new(),
         });
     }
-    given
+    world.given
+}
+
+impl World<'_> {
+    /// Tells whether a policy allows a commit that goes on from some of its parents.
+    fn allows(&self, commit: &Commit, line: &[usize], judge: usize, changes_policy: bool) -> bool {
+        let rules = self.policies[judge].as_ref().unwrap();
+        let Some(right) = rules.get(commit.signer) else {
+            return false;
+        };
+        let [policy, auth, _] = self.changes(commit, line);
+        let is_docs = !auth && (!policy || changes_policy);
+        (!changes_policy || right.may_change_policy) && (!right.only_docs || is_docs)
+    }
+
+    /// Tells which places of the tree are not what the parents make them.
+    fn changes(&self, commit: &Commit, line: &[usize]) -> [bool; 3] {
+        let tree = |number: &usize| self.commits[*number].tree();
+        let bases: Vec<_> = match line {
+            [one, other] => parted(&self.lines, *one, *other).iter().map(tree).collect(),
+            _ => Vec::new(),
+        };
+        let bases = if bases.is_empty() {
+            vec![[None; 3]]
+        } else {
+            bases
+        };
+        [0, 1, 2].map(|place| {
+            let now = commit.tree()[place];
+            let is_old = |value: Option<usize>| bases.iter().all(|base| base[place] == value);
+            match line {
+                [] => now.is_some(),
+                [one] => now != tree(one)[place],
+                [one, other] => {
+                    let (one, other) = (tree(one)[place], tree(other)[place]);
+                    match (is_old(one), is_old(other)) {
+                        _ if one == other => now != one,
+                        (true, false) => now != other,
+                        (false, true) => now != one,
+                        _ => true,
+                    }
+                }
+                _ => unreachable!("nobody has more parents here"),
+            }
+        })
+    }
+
+    /// Tells whether all stands by a policy that a parent brings beyond those whose policy it is.
+    fn brings_well(
+        &self,
+        parent: usize,
+        judge: usize,
+        standing: &[usize],
+        before: &BTreeSet<usize>,
+    ) -> bool {
+        let theirs = standing
+            .iter()
+            .filter(|it| self.given[**it].unwrap().0 == judge);
+        let had: BTreeSet<usize> = theirs.flat_map(|it| ancestors(&self.lines, *it)).collect();
+        let all = ancestors(&self.lines, parent);
+        let mut brought = all
+            .iter()
+            .filter(|it| !had.contains(it) && !before.contains(it));
+        brought.all(|number| {
+            let (commit, line) = (&self.commits[*number], &self.lines[*number]);
+            let keeps = line.iter().any(|it| self.commits[*it].held == commit.held)
+                || (line.is_empty() && commit.held.is_none());
+            self.allows(commit, line, judge, !keeps)
+        })
+    }
 }
 
 /// Everything that a commit reaches, itself included.
-fn ancestors(commits: &[Commit], of: usize) -> BTreeSet<usize> {
-    let parents = commits[of].parents.iter();
-    let mut all: BTreeSet<usize> = parents.flat_map(|it| ancestors(commits, *it)).collect();
+fn ancestors(lines: &[Vec<usize>], of: usize) -> BTreeSet<usize> {
+    let parents = lines[of].iter();
+    let mut all: BTreeSet<usize> = parents.flat_map(|it| ancestors(lines, *it)).collect();
     all.insert(of);
     all
 }
 
 /// The common ancestors that no other common ancestor reaches.
-fn parted(commits: &[Commit], one: usize, other: usize) -> Vec<usize> {
-    let (one, other) = (ancestors(commits, one), ancestors(commits, other));
+fn parted(lines: &[Vec<usize>], one: usize, other: usize) -> Vec<usize> {
+    let (one, other) = (ancestors(lines, one), ancestors(lines, other));
     let common: Vec<usize> = one.intersection(&other).copied().collect();
     let is_best = |it: &usize| {
         let mut others = common.iter().filter(|other| *other != it);
-        !others.any(|other| ancestors(commits, *other).contains(it))
+        !others.any(|other| ancestors(lines, *other).contains(it))
     };
     common.iter().copied().filter(is_best).collect()
 }
@@ -152,12 +281,20 @@ fn policies(random: &mut Random) -> (Vec<Rules>, Vec<String>) {
         let mut who = BTreeMap::new();
         for person in &PEOPLE[..if number < 3 { 3 } else { 4 }] {
             if !random.one_in(4) {
-                who.insert(*person, random.one_in(2));
+                let right = Right {
+                    may_change_policy: random.one_in(2),
+                    only_docs: random.one_in(3),
+                };
+                who.insert(*person, right);
             }
         }
         let names: Vec<String> = who
             .iter()
-            .map(|(name, may)| format!("{name}{}", if *may { "!" } else { "" }))
+            .map(|(name, right)| {
+                let policy = if right.may_change_policy { "!" } else { "" };
+                let paths = if right.only_docs { " docs/*" } else { "" };
+                format!("{name}{policy}{paths}")
+            })
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         // Two files that say the same are two policies.
@@ -176,16 +313,115 @@ fn history(random: &mut Random, policies: &[Rules]) -> (Vec<Commit>, usize) {
     let root = 1 + random.below(2);
     while commits.len() < COMMITS {
         let number = commits.len();
-        let next = commit(random, &commits, root, policies.len());
-        commits.push(next);
-        if number > root && !random.one_in(6) {
-            let given = model(&commits, root, policies, &mut 0);
+        let end = |commits: &[Commit], without| {
+            let mut mattered = 0;
+            let given = model(commits, root, policies, (without, &mut mattered));
+            (given.last().unwrap().is_some(), mattered)
+        };
+        let only_refused_by = |commits: &[Commit], without| {
+            !end(commits, Without::default()).0 && end(commits, without).0
+        };
+        let moves = match random.below(8) {
+            0 if number > root + 2 => search(random, &mut commits, link, |commits| {
+                only_refused_by(commits, Without::LINKS)
+            }),
+            1 if number > root + 2 => search(random, &mut commits, late, |commits| {
+                only_refused_by(commits, Without::WEIGHING)
+            }),
+            2 if number > root + 2 => search(random, &mut commits, late, |commits| {
+                let (before, now) = (&commits[..number], commits);
+                end(now, Without::default()).1 > end(before, Without::default()).1
+            }),
+            _ => vec![commit(random, &commits, root, policies.len())],
+        };
+        let is_one = moves.len() == 1;
+        commits.extend(moves);
+        if is_one && number > root && !random.one_in(6) {
+            let given = model(&commits, root, policies, (Without::default(), &mut 0));
             if given[number].is_none() {
                 commits.pop();
             }
         }
     }
     (commits, root)
+}
+
+type Move = fn(&mut Random, &[Commit]) -> Vec<Commit>;
+
+/// Looks for a move that is as wanted, and makes the last that was tried otherwise.
+fn search(
+    random: &mut Random,
+    commits: &mut Vec<Commit>,
+    make: Move,
+    is_wanted: impl Fn(&[Commit]) -> bool,
+) -> Vec<Commit> {
+    let number = commits.len();
+    let mut tries = 0;
+    loop {
+        commits.extend(make(random, commits));
+        let is_wanted = is_wanted(commits);
+        let moves = commits.split_off(number);
+        tries += 1;
+        if is_wanted || tries == 64 {
+            return moves;
+        }
+    }
+}
+
+/// A commit that keeps the tree of another one.
+fn keeping(commits: &[Commit], of: usize, parents: Vec<usize>, signer: &'static str) -> Commit {
+    let Commit {
+        held, auth, docs, ..
+    } = commits[of];
+    Commit {
+        parents,
+        signer,
+        held,
+        auth,
+        docs,
+    }
+}
+
+/// Somebody has a commit that nobody signed lead from one line to another, and merges the two.
+fn link(random: &mut Random, commits: &[Commit]) -> Vec<Commit> {
+    let number = commits.len();
+    let (one, other) = (number - 1 - random.below(3), random.below(number));
+    let who = PEOPLE[random.below(3)];
+    let linked = number + 1;
+    let mut parents = vec![one, linked];
+    if random.one_in(2) {
+        parents.reverse();
+    }
+    vec![
+        keeping(commits, one, vec![one], "nobody"),
+        keeping(commits, other, vec![other, number], who),
+        keeping(
+            commits,
+            if random.one_in(4) { one } else { other },
+            parents,
+            who,
+        ),
+    ]
+}
+
+/// Somebody branches from what is older, and merges that into what is newer.
+fn late(random: &mut Random, commits: &[Commit]) -> Vec<Commit> {
+    let number = commits.len();
+    let (new, old) = (number - 1 - random.below(2), random.below(number));
+    let (who, merger) = (PEOPLE[random.below(3)], PEOPLE[random.below(3)]);
+    let mut branch = keeping(commits, old, vec![old], who);
+    branch.auth = random.below(3);
+    let auth = branch.auth;
+    let merge = Commit {
+        auth,
+        ..keeping(
+            commits,
+            new,
+            vec![new, number],
+            if random.one_in(2) { who } else { merger },
+        )
+    };
+    vec![branch, merge]
 }
 
 fn commit(random: &mut Random, commits: &[Commit], root: usize, policies: usize) -> Commit {
@@ -216,10 +452,18 @@ fn commit(random: &mut Random, commits: &[Commit], root: usize, policies: usize)
         true => "nobody",
         false => PEOPLE[random.below(PEOPLE.len())],
     };
+    let mut file = |of: fn(&Commit) -> usize, odds: usize| match random.below(odds) {
+        0 => random.below(3),
+        1 => parents.last().map_or(0, |it| of(&commits[*it])),
+        _ => parents.first().map_or(0, |it| of(&commits[*it])),
+    };
+    let (auth, docs) = (file(|it| it.auth, 6), file(|it| it.docs, 3));
     Commit {
         parents,
         signer,
         held,
+        auth,
+        docs,
     }
 }
 
@@ -228,7 +472,11 @@ fn write(history: &History, commits: &[Commit], texts: &[String]) -> Vec<String>
     let mut ids: Vec<String> = Vec::new();
     for commit in commits {
         let parents: Vec<&str> = commit.parents.iter().map(|it| ids[*it].as_str()).collect();
-        let mut files = vec![("a", "a")];
+        let contents = ["0", "1", "2"];
+        let mut files = vec![
+            ("auth/a", contents[commit.auth]),
+            ("docs/a", contents[commit.docs]),
+        ];
         files.extend(commit.held.map(|held| (POLICY, texts[held].as_str())));
         ids.push(history.commit(&parents, commit.signer, &files));
     }
@@ -251,36 +499,45 @@ fn is_reached_rightly(
         };
         let right = policies[judge].as_ref().unwrap().get(commit.signer);
         let keeps = given[number].unwrap().0 == judge;
-        right.is_some_and(|may_change| keeps || *may_change)
+        right.is_some_and(|right| keeps || right.may_change_policy)
     })
 }
 
 #[test]
 fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
     let mut seen = BTreeMap::<String, usize>::new();
-    let mut mattered = 0;
+    let (mut mattered, mut links, mut weighed) = (0, 0, 0);
     for seed in 1..=HISTORIES {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (rules, texts) = policies(&mut random);
         let (commits, root) = history(&mut random, &rules);
         let repository = History::new();
         let ids = write(&repository, &commits, &texts);
-        let given = model(&commits, root, &rules, &mut mattered);
+        let given = model(&commits, root, &rules, (Without::default(), &mut mattered));
+        let differs = |without: Without| {
+            let other = model(&commits, root, &rules, (without, &mut 0));
+            usize::from(
+                other
+                    .iter()
+                    .zip(&given)
+                    .any(|(other, it)| other.is_some() && it.is_none()),
+            )
+        };
+        links += differs(Without::LINKS);
+        weighed += differs(Without::WEIGHING);
         let tips: Vec<&str> = ids.iter().map(String::as_str).collect();
         let outcome = repository.try_verify(&ids[root], &tips, None).unwrap();
-        let before = ancestors(&commits, root);
+        let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
+        let before = ancestors(&all, root);
         for (number, id) in ids.iter().enumerate() {
             let code = code_of(&outcome, id);
             *seen.entry(code.clone()).or_default() += 1;
             // What the trust root reaches is trusted to lead to it, and judged all the same.
             if number != root && before.contains(&number) {
                 let first = rules[commits[root].held.unwrap()].as_ref().unwrap();
-                let is_allowed = first.contains_key(commits[number].signer);
-                assert_eq!(
-                    code == "accepted",
-                    is_allowed,
-                    "seed {seed}, commit {number}"
-                );
+                if !first.contains_key(commits[number].signer) {
+                    assert_ne!(code, "accepted", "seed {seed}, commit {number}");
+                }
                 continue;
             }
             let is_accepted = given[number].is_some();
@@ -298,7 +555,8 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
         }
     }
     // The histories reach what they are meant to reach.
-    assert!(mattered >= 3, "{mattered}");
+    assert!(mattered >= 3, "{mattered}, {links}, {weighed}");
+    assert!(links >= 3 && weighed >= 2, "{links}, {weighed}");
     for code in [
         "accepted",
         "not-authorised",
@@ -319,7 +577,7 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
 #[test]
 fn what_earlier_runs_accepted_changes_no_verdict() {
     let mut ended = 0;
-    for seed in 1..=HISTORIES / 3 {
+    for seed in 1..=HISTORIES / 4 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (rules, texts) = policies(&mut random);
         let (commits, root) = history(&mut random, &rules);
