@@ -349,7 +349,8 @@ impl Repository {
             tags.extend(self.tags_from(target).take_while(|tag| seen.insert(*tag)));
             named.push((target, name));
         }
-        let mut selection = Selection::alone("--tags".to_owned(), tags);
+        let direct: HashSet<_> = named.iter().map(|(target, _)| *target).collect();
+        let mut selection = Selection::tags("--tags".to_owned(), tags, &direct);
         selection.named = named;
         Ok(selection)
     }
@@ -431,7 +432,10 @@ impl Repository {
         let reached = Selection::range(text.to_owned(), commits, hidden);
         Ok(match tags.is_empty() {
             true => reached,
-            false => reached.and(Selection::alone("and tags".to_owned(), tags)),
+            false => {
+                let direct = tips.iter().copied().collect();
+                reached.and(Selection::tags("and tags".to_owned(), tags, &direct))
+            }
         })
     }
 

@@ -1,5 +1,7 @@
 //! Which objects to judge.
 
+use std::collections::HashSet;
+
 use gix::ObjectId;
 
 /// Where refs of tags are.
@@ -12,6 +14,8 @@ pub struct Selection {
     pub(super) tips: Vec<ObjectId>,
     pub(super) hidden: Vec<ObjectId>,
     pub(super) alone: Vec<ObjectId>,
+    /// Those of them that only other tags lead to, and no ref by itself.
+    pub(super) inner: HashSet<ObjectId>,
     is_range: bool,
     reference: Option<String>,
     /// Objects that were found by refs of tags, each with the ref.
@@ -36,6 +40,7 @@ impl Selection {
         self.tips.extend(other.tips);
         self.hidden.extend(other.hidden);
         self.alone.extend(other.alone);
+        self.inner.extend(other.inner);
         self.named.extend(other.named);
         self.is_range &= other.is_range;
         self.reference = self
@@ -48,10 +53,18 @@ impl Selection {
     #[must_use]
     pub fn on(mut self, reference: Option<String>) -> Self {
         if let Some(name) = reference.as_ref().filter(|it| it.starts_with(TAGS)) {
-            let alone = self.alone.iter();
+            let alone = self.alone.iter().filter(|id| !self.inner.contains(*id));
             self.named.extend(alone.map(|id| (*id, name.clone())));
         }
         Self { reference, ..self }
+    }
+
+    /// Takes tags alone, of which refs lead to some by themselves.
+    pub(super) fn tags(text: String, tags: Vec<ObjectId>, direct: &HashSet<ObjectId>) -> Self {
+        let inner = tags.iter().filter(|id| !direct.contains(*id));
+        let inner = inner.copied().collect();
+        let alone = Self::alone(text, tags);
+        Self { inner, ..alone }
     }
 
     /// Returns the objects that were found by refs of tags, each with the full name of the ref.
@@ -133,6 +146,7 @@ impl Selection {
             alone: ids.into_iter().collect(),
             is_range: false,
             reference: None,
+            inner: HashSet::new(),
             named: Vec::new(),
             main: None,
         }
@@ -162,6 +176,7 @@ impl Selection {
             alone: Vec::new(),
             is_range: false,
             reference: None,
+            inner: HashSet::new(),
             named: Vec::new(),
             main: None,
         }

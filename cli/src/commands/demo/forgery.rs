@@ -209,7 +209,7 @@ pub(super) fn all(
     ];
     attacks.push(Attack {
         title: "statements of another commit",
-        expected: "subject-mismatch",
+        expected: "attestation-missing",
         means: Means::Statements(moved_to),
     });
     attacks.push(Attack {
