@@ -21,7 +21,7 @@ use notme_testkit::{
 
 use crate::{
     Effort,
-    notme::{program, trust},
+    notme::{program, trust, trust_person},
     one_commit::{interop_session, now},
     pack::{self, Kind},
     peers::{self, Gpg, Gpgsm, Peer, SqGit, SshKeygen},
@@ -61,7 +61,7 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
             &theirs,
         );
         if let Form::OpenPgp = form {
-            beside_sq_git(&ours, sq_git.as_ref(), table);
+            beside_sq_git(sq_git.as_ref(), table);
         }
     }
     measure_large(effort.large, effort, table);
@@ -70,16 +70,20 @@ pub(crate) fn measure(effort: Effort, table: &mut Table) {
 /// How many times as long sq-git has to take.
 const SQ_GIT_FACTOR: f64 = 4.0;
 
-fn beside_sq_git(ours: &Samples, sq_git: Option<&[Samples; 2]>, table: &mut Table) {
-    let Some([cold, warm]) = sq_git else {
+fn beside_sq_git(sq_git: Option<&[Samples; 3]>, table: &mut Table) {
+    let Some([cold, warm, ours]) = sq_git else {
         let install = SqGit::INSTALL;
         table.note(format!(
             "sq-git is not at hand, and was not measured: `{install}`."
         ));
         return;
     };
-    table.row("`sq-git log` from the first commit on, cold", cold);
+    table.row(
+        "gpg's history: `sq-git log` from the first commit on, cold",
+        cold,
+    );
     table.row("the same, warm", warm);
+    table.row("the same by `notme verify`, cold, two cores", ours);
     let ratio = cold.median().as_secs_f64() / ours.median().as_secs_f64();
     let verdict = if ratio >= SQ_GIT_FACTOR {
         "met"
@@ -537,10 +541,10 @@ type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 /// A tool, and how long it took.
 type Measured = (&'static str, Samples);
 
-/// Measures `git log --show-signature` over histories that stock tools verify, and sq-git, cold and
-/// warm, over that of gpg.
-fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 2]>) {
-    let world = Repository::new();
+/// Measures `git log --show-signature` over histories that stock tools verify; and over that of gpg,
+/// where every commit takes one check, sq-git, cold and warm, and notme.
+fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 3]>) {
+    let mut world = Repository::new();
     let (gpg, ssh) = (Gpg::set_up(&world), SshKeygen::set_up(&world));
     let (session, authority) = interop_session();
     let gpgsm = Gpgsm::set_up(&world, authority.p256_root());
@@ -593,14 +597,23 @@ fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 2]>) {
     peers::stop_daemons(&world);
     let sq_git = SqGit::find(&world, "gpg").map(|sq_git| {
         let rounds = effort.history_rounds.min(3);
+        let program = program();
+        let policy = trust_person(&mut world, &program);
+        let ours = || {
+            let mut verify = world.command(&program);
+            verify.args(["verify", "--no-cache", "--policy", &policy]);
+            time(verify.arg(format!("{}..gpg", sq_git.root())), b"").successful("notme verify")
+        };
         let measured = contest(
             rounds,
             vec![
                 Box::new(|_| sq_git.cold(&world)),
                 Box::new(|_| sq_git.warm(&world)),
+                Box::new(|_| ours()),
             ],
         );
-        <[Samples; 2]>::try_from(measured).unwrap_or_else(|_| panic!("two contenders, two results"))
+        <[Samples; 3]>::try_from(measured)
+            .unwrap_or_else(|_| panic!("three contenders, three results"))
     });
     (measured.into(), sq_git)
 }

@@ -12,7 +12,10 @@ use std::{
 use notme_core::{certificate::Certificate, hex, trust::TrustDocument};
 use notme_testkit::{cast::TestAuthority, commit::CommitSpec, repository::Repository};
 
-use crate::{peers::SshKeygen, timing::time};
+use crate::{
+    peers::{Gpg, SshKeygen},
+    timing::time,
+};
 
 /// The id of the empty tree, which every repository has.
 pub(crate) const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -194,6 +197,19 @@ pub(crate) fn trust(
         add.args(["--pin", &hex::encode(&pin)]);
     }
     time(&mut add, b"").assert_success("notme trust add");
+}
+
+/// Has `program` trust the person who signs with gpg, and returns a policy that lets them.
+pub(crate) fn trust_person(world: &mut Repository, program: &Path) -> String {
+    world.set_env("NOTME_HOME", world.home().join("notme"));
+    let [keys, policy] = ["keys.asc", "person.toml"].map(|name| world.home().join(name));
+    fs::write(&keys, Gpg::key(world)).expect("the home directory is writable");
+    let mut add = world.command(program);
+    add.args(["trust", "add", "--name=team", "--openpgp"]);
+    time(add.arg(keys), b"").assert_success("notme trust add");
+    let text = "time_basis_floor = \"declared\"\n[[authority]]\nname = \"team\"\ntime_basis_floor = \"declared\"\n[[allow]]\nidentity = \"*\"\n";
+    fs::write(&policy, text).expect("the home directory is writable");
+    policy.display().to_string()
 }
 
 /// Returns a loopback address that nobody listens on.

@@ -52,6 +52,14 @@ impl Gpg {
         (done.duration, done.stdout)
     }
 
+    /// Returns the key, armored.
+    pub(crate) fn key(world: &Repository) -> String {
+        let mut gpg = world.command(oracle("gpg"));
+        let done = time(gpg.args(["--batch", "--armor", "--export", SIGNER]), b"");
+        done.assert_success("gpg --export");
+        String::from_utf8(done.stdout).expect("armor is ASCII")
+    }
+
     /// Verifies as git calls it.
     pub(crate) fn verify(&self, world: &Repository, file: &str, payload: &[u8]) -> Duration {
         let mut gpg = world.command(oracle("gpg"));
@@ -91,10 +99,7 @@ impl SqGit {
 
     /// Returns the policy by which gpg's key may sign.
     pub(crate) fn policy(world: &Repository) -> String {
-        let mut gpg = world.command(oracle("gpg"));
-        let done = time(gpg.args(["--batch", "--armor", "--export", SIGNER]), b"");
-        done.assert_success("gpg --export");
-        let key = String::from_utf8(done.stdout).expect("armor is ASCII");
+        let key = Gpg::key(world);
         format!(
             "version = 0\ncommit_goodlist = []\n\n[authorization.bench]\nsign_commit = true\nkeyring = \"\"\"\n{key}\"\"\"\n"
         )
@@ -108,6 +113,11 @@ impl SqGit {
         world.git_ok(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
         let root = world.git_ok(&["rev-list", "--max-parents=0", branch]);
         Some(Self { root, branch })
+    }
+
+    /// Returns the first commit.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
     }
 
     /// Authenticates the branch with nothing kept from before: without a directory for it, nothing is.
