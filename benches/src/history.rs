@@ -42,7 +42,8 @@ const POLICY: [&str; 2] = [
 /// Measures histories of ours and of theirs.
 pub(crate) fn measure(effort: Effort, table: &mut Table) {
     let program = program();
-    let (peers, sq_git) = peers(effort);
+    let (peers, mut theirs) = peers(effort);
+    let sq_git = over_gpgs(&mut theirs, effort);
     for (form, (name, theirs)) in FORMS.into_iter().zip(peers) {
         table.heading(format!(
             "verifying a history of {} commits, {}",
@@ -541,10 +542,9 @@ type Sign<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 /// A tool, and how long it took.
 type Measured = (&'static str, Samples);
 
-/// Measures `git log --show-signature` over histories that stock tools verify; and over that of gpg,
-/// where every commit takes one check, sq-git, cold and warm, and notme.
-fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 3]>) {
-    let mut world = Repository::new();
+/// Measures `git log --show-signature` over histories that stock tools verify, and returns these too.
+fn peers(effort: Effort) -> (Vec<Measured>, Repository) {
+    let world = Repository::new();
     let (gpg, ssh) = (Gpg::set_up(&world), SshKeygen::set_up(&world));
     let (session, authority) = interop_session();
     let gpgsm = Gpgsm::set_up(&world, authority.p256_root());
@@ -595,27 +595,31 @@ fn peers(effort: Effort) -> (Vec<Measured>, Option<[Samples; 3]>) {
         (peer.name(), samples.scaled(scale))
     });
     peers::stop_daemons(&world);
-    let sq_git = SqGit::find(&world, "gpg").map(|sq_git| {
-        let rounds = effort.history_rounds.min(3);
-        let program = program();
-        let policy = trust_person(&mut world, &program);
-        let ours = || {
-            let mut verify = world.command(&program);
-            verify.args(["verify", "--no-cache", "--policy", &policy]);
-            time(verify.arg(format!("{}..gpg", sq_git.root())), b"").successful("notme verify")
-        };
-        let measured = contest(
-            rounds,
-            vec![
-                Box::new(|_| sq_git.cold(&world)),
-                Box::new(|_| sq_git.warm(&world)),
-                Box::new(|_| ours()),
-            ],
-        );
-        <[Samples; 3]>::try_from(measured)
-            .unwrap_or_else(|_| panic!("three contenders, three results"))
-    });
-    (measured.into(), sq_git)
+    (measured.into(), world)
+}
+
+/// Measures sq-git, cold and warm, and notme over the history of gpg, where every commit takes one
+/// check.
+fn over_gpgs(world: &mut Repository, effort: Effort) -> Option<[Samples; 3]> {
+    let sq_git = SqGit::find(world, "gpg")?;
+    let rounds = effort.history_rounds.min(3);
+    let program = program();
+    let policy = trust_person(world, &program);
+    let ours = || {
+        let mut verify = world.command(&program);
+        verify.args(["verify", "--no-cache", "--policy", &policy]);
+        time(verify.arg(format!("{}..gpg", sq_git.root())), b"").successful("notme verify")
+    };
+    let measured = contest(
+        rounds,
+        vec![
+            Box::new(|_| sq_git.cold(world)),
+            Box::new(|_| sq_git.warm(world)),
+            Box::new(|_| ours()),
+        ],
+    );
+    let measured = <[Samples; 3]>::try_from(measured);
+    Some(measured.unwrap_or_else(|_| panic!("three contenders, three results")))
 }
 
 /// gpgsm is so slow that it reads a part only.
