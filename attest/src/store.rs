@@ -249,10 +249,9 @@ impl Kept {
     /// [`StoreError::Disclosed`].
     pub fn check_public(&self) -> Result<(), StoreError> {
         let bundle = Bundle::from_json(&self.content).ok();
-        let payload = bundle.as_ref().map(|bundle| bundle.envelope().payload());
-        match is_disclosed_in(&self.content) || payload.is_some_and(is_disclosed_in) {
-            true => Err(StoreError::Disclosed),
-            false => Ok(()),
+        match merge::is_public(bundle.as_ref(), &self.content) {
+            true => Ok(()),
+            false => Err(StoreError::Disclosed),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! whose parent was accepted is judged by the policy in force after that parent. Of several
 //! parents that were accepted, those count whose policy no other has replaced since they parted,
 //! and all that are left have to allow the merge. What a parent brings that these would not have
-//! accepted is not merged for free: whoever merges it needs the right to all of it. Who changes the policy needs that right by the
-//! one before. What was not accepted gives nothing to its children, and what does not descend
+//! accepted is not merged for free: whoever merges it needs the right to all of it. Who changes the
+//! policy needs that right by the one before. What was not accepted gives nothing to its children, and what does not descend
 //! from the trust root is judged by the trust root's policy, whatever its trees hold.
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
@@ -462,8 +462,8 @@ impl<'a> Lineage<'a> {
     }
 
     /// Returns the policies that make exceptions for what is asked about, and where: the trust root's
-    /// everywhere, and the newest where they are in force, since an older one may
-    /// have made what was taken back. So what the policy of a main branch has taken back excuses
+    /// everywhere, and the newest where they are in force, since an older one may have made what was
+    /// taken back. So what the policy of a main branch has taken back excuses
     /// nobody beside it, either.
     fn excusing(&self, judged: &Judged<'_>) -> BTreeMap<ObjectId, Excusing> {
         let first = match &judged.of_main {

@@ -258,7 +258,8 @@ fn sift<T: Send>(
     found
 }
 
-fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
+/// Tells whether neither what a file says nor what stands beside it lists origins.
+pub(super) fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
     let payload = bundle.map(|it| it.envelope().payload());
     !payload.is_some_and(is_disclosed_in) && !is_disclosed_in(content)
 }

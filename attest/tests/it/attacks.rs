@@ -34,6 +34,12 @@ fn three() -> (World, Vec<make::CommitSubject>) {
     (world, commits.to_vec())
 }
 
+/// The first record of a chain, which covers commits.
+fn begun(commits: &[make::CommitSubject]) -> Kept {
+    let opening = Record::opening(None, covered(commits));
+    record(facts(ID, "claude"), opening, commits)
+}
+
 #[test]
 fn a_whole_chain_is_accepted_and_carries_l2() {
     let (world, commits) = three();
@@ -1242,11 +1248,7 @@ fn records_that_another_activity_started_are_of_another_chain() {
 fn a_record_that_is_refused_is_a_link_that_is_missing() {
     let bad = |change: fn(&mut make::ActivityFacts)| {
         let (world, commits) = three();
-        let mut records = vec![record(
-            facts(ID, "claude"),
-            Record::opening(None, covered(&commits[..1])),
-            &commits[..1],
-        )];
+        let mut records = vec![begun(&commits[..1])];
         let mut middle = facts(ID, "claude");
         change(&mut middle);
         let after = Record::after(0, &digest(&records[0].0), false, Default::default());
@@ -1379,11 +1381,7 @@ fn a_trailer_is_claimed_by_records_about_the_commit_only() {
 #[test]
 fn a_record_in_its_chain_counts_wherever_it_was_taken_away() {
     let (world, commits) = three();
-    let mut records = vec![record(
-        facts(ID, "claude"),
-        Record::opening(None, covered(&commits[..1])),
-        &commits[..1],
-    )];
+    let mut records = vec![begun(&commits[..1])];
     let mut failed = facts(ID, "claude");
     failed.outcome = Outcome::Failed;
     let after = Record::after(0, &digest(&records[0].0), false, covered(&commits[..1]));

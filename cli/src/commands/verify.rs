@@ -72,14 +72,8 @@ fn judged(
     }
     let selection = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
-    let lineage = match arguments.trust_root {
-        None => None,
-        Some(root) => {
-            let now = (grounds.trust(), grounds.now());
-            let lineage = Lineage::new(repository, &selection, root, now)?;
-            Some(lineage.remembering(cache.cloned()))
-        }
-    };
+    let lineage = lineage(repository, &selection, &grounds, arguments)?;
+    let lineage = lineage.map(|it| it.remembering(cache.cloned()));
     let judge: &Judge<'_> = match &lineage {
         Some(lineage) => lineage.judge(),
         None => &judge,
@@ -133,6 +127,20 @@ fn judged(
         3 => Exit::Undecided,
         _ => Exit::No,
     })
+}
+
+/// Begins at the trust root, if somebody names one.
+fn lineage<'a>(
+    repository: &'a Repository,
+    selection: &Selection,
+    grounds: &'a Grounds,
+    arguments: &Verify,
+) -> Result<Option<Lineage<'a>>, Failure> {
+    let of_root = |root| {
+        let now = (grounds.trust(), grounds.now());
+        Lineage::new(repository, selection, root, now)
+    };
+    Ok(arguments.trust_root.map(of_root).transpose()?)
 }
 
 /// What becomes of judged objects.

@@ -343,6 +343,19 @@ mod tests {
     use super::*;
     use crate::repository::Repository;
 
+    fn bases<'r>(
+        repository: &'r Repository,
+        kinship: &'r AllParents,
+        memory: &'r RefCell<Memory>,
+    ) -> Bases<'r> {
+        Bases {
+            objects: &repository.objects,
+            kinship,
+            shallow: HashSet::new(),
+            memory,
+        }
+    }
+
     /// Histories with many merges, in which no date means anything.
     #[test]
     fn finds_what_git_finds_whatever_the_dates() {
@@ -377,12 +390,7 @@ mod tests {
         git.import(&stream);
         let repository = Repository::open(&git.path().join(".git")).unwrap();
         let (memory, kinship) = (RefCell::default(), AllParents::default());
-        let bases = Bases {
-            objects: &repository.objects,
-            kinship: &kinship,
-            shallow: HashSet::new(),
-            memory: &memory,
-        };
+        let bases = bases(&repository, &kinship, &memory);
         let mut several = 0;
         for round in 0..500 {
             // From then on by the line that merges are on.
@@ -443,12 +451,7 @@ mod tests {
         // Whether the newest or the oldest is judged first.
         for backwards in [false, true] {
             let (memory, kinship) = (RefCell::default(), AllParents::default());
-            let bases = Bases {
-                objects: &repository.objects,
-                kinship: &kinship,
-                shallow: HashSet::new(),
-                memory: &memory,
-            };
+            let bases = bases(&repository, &kinship, &memory);
             for at in 0..merges.len() {
                 let at = if backwards { merges.len() - 1 - at } else { at };
                 let (one, other) = merges[at].split_once(' ').unwrap();

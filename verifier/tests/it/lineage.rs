@@ -570,14 +570,19 @@ fn files<'f>(policy: &'f str, auth: &'f str, docs: &'f str) -> [(&'f str, &'f st
     [(POLICY, policy), ("auth/a", auth), ("docs/a", docs)]
 }
 
+/// A policy by which bob may change everything, and one by which he may no longer.
+fn tightened() -> (String, String) {
+    (
+        policy(&["alice!", "bob"]),
+        policy(&["alice!", "bob docs/*"]),
+    )
+}
+
 /// Whoever may not sign makes no commit descend from another.
 #[test]
 fn what_is_not_accepted_does_not_make_the_newer_policy_look_replaced() {
     let history = History::new();
-    let (old, new) = (
-        policy(&["alice!", "bob"]),
-        policy(&["alice!", "bob docs/*"]),
-    );
+    let (old, new) = tightened();
     let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
     let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
     let branch = history.commit(&[&root], "bob", &files(&old, "1", "2"));
@@ -597,10 +602,7 @@ fn what_is_not_accepted_does_not_make_the_newer_policy_look_replaced() {
 #[test]
 fn what_the_newer_policy_would_not_have_accepted_is_not_merged_for_free() {
     let history = History::new();
-    let (old, new) = (
-        policy(&["alice!", "bob"]),
-        policy(&["alice!", "bob docs/*"]),
-    );
+    let (old, new) = tightened();
     let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
     let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));
     let evil = history.commit(&[&root], "bob", &files(&old, "2", "1"));
@@ -632,10 +634,7 @@ fn what_the_newer_policy_would_not_have_accepted_is_not_merged_for_free() {
 #[test]
 fn what_is_beside_the_trust_root_is_not_merged_for_free_either() {
     let history = History::new();
-    let (old, new) = (
-        policy(&["alice!", "bob"]),
-        policy(&["alice!", "bob docs/*"]),
-    );
+    let (old, new) = tightened();
     let ancient = history.commit(&[], "nobody", &[("auth/a", "1"), ("docs/a", "1")]);
     let root = history.commit(&[&ancient], "nobody", &files(&old, "1", "1"));
     let main = history.commit(&[&root], "alice", &files(&new, "1", "1"));

@@ -9,7 +9,7 @@ use std::{
 use notme_attest::{Attestations, Store, verify::Asked};
 use notme_core::time::UnixTime;
 use notme_verifier::{
-    Cache, Code, Judge, Lineage, Policy, Repository,
+    Cache, Code, Judge, Policy, Repository,
     radius::{ExposedStatement, Radius},
     report::{write_radius_json, write_radius_text},
     repository::{ObjectId, Selection},
@@ -42,7 +42,7 @@ pub(super) fn run(
     let (selection, tip) = select(repository, arguments)?;
     let kept = kept_in(repository)?;
     let own = grounds.judge().remembering(cache.cloned());
-    let lineage = lineage(repository, &selection, grounds, arguments)?;
+    let lineage = super::lineage(repository, &selection, grounds, arguments)?;
     let judge = lineage.as_ref().map_or(&own, |lineage| lineage.judge());
     let listening = interrupt::stops(judge.stopper())?;
     let outcome = match &lineage {
@@ -104,19 +104,6 @@ pub(super) fn run(
         (true, false) => Exit::Undecided,
         (true, true) => Exit::Yes,
     })
-}
-
-fn lineage<'a>(
-    repository: &'a Repository,
-    selection: &Selection,
-    grounds: &'a Grounds,
-    arguments: &Verify,
-) -> Result<Option<Lineage<'a>>, Failure> {
-    let of_root = |root| {
-        let now = (grounds.trust(), grounds.now());
-        Lineage::new(repository, selection, root, now)
-    };
-    Ok(arguments.trust_root.map(of_root).transpose()?)
 }
 
 fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, Failure> {
