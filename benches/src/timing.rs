@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Runs before the first that counts.
+/// Runs before the first that counts, at most.
 const WARM_UP: usize = 3;
 /// How often a process's memory is looked at.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
@@ -52,13 +52,15 @@ impl Samples {
 /// Something to be timed; it gets the number of the run and returns how long it took.
 pub(crate) type Contender<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 
-/// Runs contenders in turn, so that a slow moment of the machine meets all of them.
+/// Runs contenders in turn, so that a slow moment of the machine meets all of them. What takes so long
+/// that it runs once needs no warm-up.
 pub(crate) fn contest(rounds: usize, mut contenders: Vec<Contender<'_>>) -> Vec<Samples> {
     let mut durations = vec![Vec::with_capacity(rounds); contenders.len()];
-    for round in 0..WARM_UP + rounds {
+    let warm_up = WARM_UP.min(rounds.saturating_sub(1));
+    for round in 0..warm_up + rounds {
         for (contender, durations) in contenders.iter_mut().zip(&mut durations) {
             let duration = contender(round);
-            if round >= WARM_UP {
+            if round >= warm_up {
                 durations.push(duration);
             }
         }
