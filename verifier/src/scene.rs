@@ -281,6 +281,18 @@ impl<'a> Scene<'a> {
         Self { footing, ..self }
     }
 
+    /// Tells whether a rule asked what a merge of two changed, and nobody asked about one of its sides:
+    /// what it took from there counts as no change.
+    pub(crate) fn takes_unjudged(&self) -> bool {
+        let nodes = self.ground.graph.nodes();
+        let is_beside = |id: &ObjectId| {
+            let number = self.ground.number_of(*id);
+            number.is_some_and(|number| nodes.get(number).is_some_and(Node::is_beside))
+        };
+        let sides = self.parents.as_deref().unwrap_or_default();
+        self.changes.get().is_some() && sides.len() == 2 && sides.iter().any(is_beside)
+    }
+
     fn find_changes(&self) -> Result<Option<ChangedPaths>, Refusal> {
         if !self.is_commit {
             return Ok(Some(ChangedPaths::default()));

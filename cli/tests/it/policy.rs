@@ -675,6 +675,33 @@ fn one_key_with_two_addresses_is_not_two_people() {
     assert_eq!(code(&two), "accepted");
 }
 
+/// What a merge took from a side is no change of its own, and as good as that side.
+#[test]
+fn a_merge_that_is_judged_without_its_sides_is_told() {
+    let world = World::initialised();
+    world.signed_commit("file");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    world.commit("auth", "by nobody");
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.git_ok(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+    let note = "1 merge accepted with a side that was not judged";
+    let verify = |range: &str, rule: &str, more: &[&str]| {
+        let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{rule}"));
+        let output = world.notme(&[&["verify", range, "--policy", &policy], more].concat());
+        (output.status.code(), told(&output).contains(note))
+    };
+    let by_path = "paths = [\"file\"]\n";
+    assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
+    let sarif = verify("HEAD", by_path, &["--format", "sarif"]);
+    assert_eq!(sarif, (Some(0), true));
+    // Whoever names a range sees both sides, or leaves one out.
+    assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
+    assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));
+    // Whoever may change everything may take everything.
+    assert_eq!(verify("HEAD", "", &[]), (Some(0), false));
+    assert_eq!(verify("HEAD~1", by_path, &[]), (Some(0), false));
+}
+
 /// By git itself: a reviewer throws an agent's change away, or only brings a branch up to date.
 #[test]
 fn a_merge_that_throws_a_change_away_does_not_accept_it() {

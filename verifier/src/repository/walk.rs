@@ -95,6 +95,11 @@ impl Node {
     pub(crate) fn kind(&self) -> Option<&'static str> {
         self.kind.map(word)
     }
+
+    /// Tells whether it was met for its date only: it is neither asked about nor left out.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.state == State::Known && !self.is_hidden
+    }
 }
 
 /// The numbers of nodes; most commits have one parent, which needs no memory of its own.
