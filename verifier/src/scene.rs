@@ -103,7 +103,8 @@ impl<'a> Ground<'a> {
         judgement
     }
 
-    /// Returns the ref that a commit is for.
+    /// Returns the ref that a commit is for. What a main branch reaches is for it, by all parents: which
+    /// of them count is seen when they are judged, and they are judged for a ref.
     pub(crate) fn reference_of(&self, number: usize) -> Option<&'a str> {
         let Some(main) = self.main else {
             return self.reference;
