@@ -745,7 +745,7 @@ impl<'t, E> Telling<'t, E> {
         };
         Ok(Self {
             outcome: Outcome::new(repository, selection, judge),
-            boundary: repository.shallow_boundary()?.into_iter().collect(),
+            boundary: repository.shallow_boundary()?.clone(),
             portion,
             merge_tags: 0,
             take,
