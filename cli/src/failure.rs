@@ -179,21 +179,25 @@ pub(crate) fn open_file(path: &Path) -> Result<Box<dyn Read>, UnreadableFile> {
     open(path).map_err(|source| unreadable(path, source))
 }
 
-/// Opens a file. Of a pipe, somebody has to write to it soon: who opens one waits for that.
+/// Opens a file. To a pipe somebody has to write, and soon: who opens one waits for that, and nothing is
+/// not what anybody meant.
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let mut first = Vec::new();
     if file.metadata()?.file_type().is_fifo() {
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         let mut byte = [0];
         while first.is_empty() {
             match file.read(&mut byte) {
                 Ok(0) if Instant::now() < until => thread::sleep(PAUSE),
-                Ok(0) => return Err(io::Error::new(TimedOut, "nobody writes to this pipe")),
+                Ok(0) => return Err(io::Error::new(TimedOut, "nobody wrote to this pipe")),
                 Ok(_) => first.extend(byte),
-                // Somebody will.
-                Err(error) if error.kind() == WouldBlock => break,
+                // Somebody will, or goes away.
+                Err(error) if error.kind() == WouldBlock => {
+                    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+                    until = Instant::now();
+                }
                 Err(error) => return Err(error),
             }
         }

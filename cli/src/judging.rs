@@ -8,7 +8,10 @@ use notme_verifier::{
     load::{self, TrustStore},
 };
 
-use crate::{failure::Failure, home::Home};
+use crate::{
+    failure::{Failure, open_file},
+    home::Home,
+};
 
 /// Trust and policy as they are on disk, at one moment.
 pub(crate) struct Grounds {
@@ -31,7 +34,7 @@ impl Grounds {
         let now = now();
         let trust = store(home, trust).load(now);
         let policy = match policy {
-            Some(file) => load::policy_given(file).map_err(Failure::from)?,
+            Some(file) => load::policy_from(file, open_file(file)?)?,
             None => Policy::from_trust(&trust),
         };
         Ok(Self { trust, policy, now })

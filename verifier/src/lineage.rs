@@ -254,7 +254,8 @@ impl Judged<'_> {
     }
 
     /// Finds the last that were accepted at the ends of what is asked about, but for those that
-    /// another one descends from.
+    /// another one descends from. All parents count: an end excuses what it merges without going on from
+    /// it, so that who links two ends gains no more than who merges.
     fn find_newest(&mut self, graph: &Graph, ends: &BTreeSet<ObjectId>) {
         let nodes = graph.nodes();
         let mut reached = vec![false; nodes.len()];

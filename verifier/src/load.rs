@@ -670,12 +670,12 @@ pub fn policy(path: &Path) -> Result<Policy, PolicyError> {
     parse_policy(path, files::read_up_to(path, POLICY_MAX))
 }
 
-/// As [`policy`], of a file that somebody names for this one time: it may be a pipe, too.
+/// As [`policy`], of a file that the caller opened: it may be a pipe, too.
 ///
 /// # Errors
-/// As [`policy`], and for a pipe that brings nothing.
-pub fn policy_given(path: &Path) -> Result<Policy, PolicyError> {
-    parse_policy(path, files::read_given(path, POLICY_MAX))
+/// As [`policy`].
+pub fn policy_from(path: &Path, open: impl io::Read) -> Result<Policy, PolicyError> {
+    parse_policy(path, files::read_all(open, POLICY_MAX))
 }
 
 fn parse_policy(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Policy, PolicyError> {

@@ -103,30 +103,22 @@ impl Radius {
     /// Judges a selection, and finds what in it rests on one of the suspicions. Lines are looked
     /// for at `tip`, which has to be a commit of the selection to have any.
     ///
-    /// Where the policy takes only some of the authorities of the trust store, `beyond` judges by all
-    /// of them: what rests on a key does so whatever a policy names. An `outcome` is that of the
-    /// selection where somebody judged it already.
+    /// An `outcome` is that of the selection by a policy that takes only some of the authorities of the
+    /// trust store. Then `judge` takes all of them: what rests on a key does so whatever a policy names.
     ///
     /// # Errors
     /// [`RepositoryError`] as [`crate::verify_range`], and when refs cannot be read.
     pub fn find(
         repository: &Repository,
         selection: &Selection,
-        (judge, beyond): (&Judge<'_>, Option<&Judge<'_>>),
+        judge: &Judge<'_>,
         (outcome, statements): (Option<Outcome>, Option<&dyn Statements>),
         (suspicions, tip): (Vec<Suspicion>, ObjectId),
     ) -> Result<Self, RepositoryError> {
-        let (outcome, graph) = match outcome {
-            Some(outcome) => {
-                let mut walk = repository.walk(selection)?;
-                walk.by_ref().for_each(drop);
-                (outcome, walk.into_graph())
-            }
-            None => verify_graph(repository, selection, judge, statements)?,
-        };
-        let beyond = match beyond {
-            None => None,
-            Some(judge) => Some(verify_graph(repository, selection, judge, None)?.0),
+        let (judged, graph) = verify_graph(repository, selection, judge, statements)?;
+        let (outcome, beyond) = match outcome {
+            Some(outcome) => (outcome, Some(judged)),
+            None => (judged, None),
         };
         let mut seen = Seen::of(repository, [Some(&outcome), beyond.as_ref()], suspicions);
         let found: Vec<_> = outcome

@@ -18,7 +18,7 @@ mod tree;
 mod walk;
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
     fs::metadata,
     os::unix::fs::MetadataExt as _,
@@ -67,6 +67,8 @@ pub struct Repository {
     /// of tags is, and however many refs lead into it, it is followed once.
     tags: RefCell<HashMap<ObjectId, Result<Option<ObjectId>, ObjectId>>>,
     commits: RefCell<bases::Memory>,
+    /// Where a shallow clone ends, once somebody asks.
+    boundary: OnceCell<HashSet<ObjectId>>,
     /// What is known of how commits parted, whoever is accepted.
     all_parents: AllParents,
 }
@@ -110,6 +112,7 @@ impl Repository {
             hash,
             tags: RefCell::default(),
             commits: RefCell::default(),
+            boundary: OnceCell::new(),
             all_parents: AllParents::default(),
         })
     }
@@ -229,11 +232,14 @@ impl Repository {
         metadata(file).is_ok_and(|file| file.len() > 0)
     }
 
-    /// Returns the commits at which a shallow clone ends.
+    /// Returns the commits at which a shallow clone ends, as they were when somebody first asked.
     ///
     /// # Errors
     /// [`RepositoryError::Shallow`] when the list cannot be read.
-    pub fn shallow_boundary(&self) -> Result<Vec<ObjectId>, RepositoryError> {
+    pub fn shallow_boundary(&self) -> Result<&HashSet<ObjectId>, RepositoryError> {
+        if let Some(boundary) = self.boundary.get() {
+            return Ok(boundary);
+        }
         let list = self
             .inner
             .shallow_file()
@@ -246,7 +252,8 @@ impl Repository {
             .inner
             .shallow_commits()
             .map_err(RepositoryError::Shallow)?;
-        Ok(commits.map_or_else(Vec::new, |commits| commits.iter().copied().collect()))
+        let boundary = commits.iter().flat_map(|commits| commits.iter().copied());
+        Ok(self.boundary.get_or_init(|| boundary.collect()))
     }
 
     /// Selects what HEAD has over its upstream; without an upstream, or with nothing over it,
@@ -722,7 +729,7 @@ impl Repository {
         selection: &'s Selection,
         memory: Option<Box<dyn Memory + 's>>,
     ) -> Result<Walk<'s>, RepositoryError> {
-        let boundary = self.shallow_boundary()?;
+        let boundary = self.shallow_boundary()?.clone();
         Ok(Walk::new(self.objects.clone(), boundary, selection, memory))
     }
 
@@ -787,7 +794,7 @@ impl Repository {
         Ok(Bases {
             objects: &self.objects,
             kinship,
-            shallow: self.shallow_boundary()?.into_iter().collect(),
+            shallow: self.shallow_boundary()?,
             memory: &self.commits,
         })
     }

@@ -103,7 +103,8 @@ impl<'a> Ground<'a> {
         judgement
     }
 
-    /// Returns the ref that a commit is for.
+    /// Returns the ref that a commit is for. What a main branch reaches is for it, by all parents: which
+    /// of them count is seen when they are judged, and they are judged for a ref.
     pub(crate) fn reference_of(&self, number: usize) -> Option<&'a str> {
         let Some(main) = self.main else {
             return self.reference;
@@ -279,6 +280,18 @@ impl<'a> Scene<'a> {
     /// Says why it stands on nothing, if it does not.
     pub(crate) fn without_footing(self, footing: Option<Refusal>) -> Self {
         Self { footing, ..self }
+    }
+
+    /// Tells whether a rule asked what a merge of two changed, and nobody asked about one of its sides:
+    /// what it took from there counts as no change.
+    pub(crate) fn takes_unjudged(&self) -> bool {
+        let nodes = self.ground.graph.nodes();
+        let is_beside = |id: &ObjectId| {
+            let number = self.ground.number_of(*id);
+            number.is_some_and(|number| nodes.get(number).is_some_and(Node::is_beside))
+        };
+        let sides = self.parents.as_deref().unwrap_or_default();
+        self.changes.get().is_some() && sides.len() == 2 && sides.iter().any(is_beside)
     }
 
     fn find_changes(&self) -> Result<Option<ChangedPaths>, Refusal> {

@@ -87,6 +87,8 @@ pub struct Outcome {
     pub(crate) ignored: Vec<Ignored>,
     /// How many were accepted beside the trust root.
     beside_root: usize,
+    /// How many were accepted as merges of which a side was neither judged nor left out.
+    half_judged: usize,
     pub(crate) shallow: Vec<ObjectId>,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
@@ -226,6 +228,16 @@ impl Outcome {
     /// that its policy judged them.
     pub fn beside_root(&self) -> usize {
         self.beside_root
+    }
+
+    /// Says how many merges were accepted of which a side was neither judged nor left out, if a rule
+    /// asked what they changed: what they took from there was no change to it.
+    pub fn half_judged(&self) -> Option<String> {
+        let count = self.half_judged;
+        let merges = if count == 1 { "merge" } else { "merges" };
+        let range = "a range such as `main..HEAD` judges both sides";
+        (count > 0)
+            .then(|| format!("{count} {merges} accepted with a side that was not judged; {range}"))
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -548,7 +560,11 @@ impl<'r> Run<'r> {
             let order = order.get(number).copied().unwrap_or(Order::Unknown);
             let judgement = if asks_around || examined.has_terms() {
                 let scene = Scene::of(&ground, judge, (number, node.id), &examined);
-                judge.decide_in(&examined, order, &scene)
+                let judgement = judge.decide_in(&examined, order, &scene);
+                if judgement.verdict() == Verdict::Accepted && scene.takes_unjudged() {
+                    telling.count_half_judged();
+                }
+                judgement
             } else {
                 judge.decide(examined, order)
             };
@@ -729,7 +745,7 @@ impl<'t, E> Telling<'t, E> {
         };
         Ok(Self {
             outcome: Outcome::new(repository, selection, judge),
-            boundary: repository.shallow_boundary()?.into_iter().collect(),
+            boundary: repository.shallow_boundary()?.clone(),
             portion,
             merge_tags: 0,
             take,
@@ -751,6 +767,11 @@ impl<'t, E> Telling<'t, E> {
     /// Counts an object that was accepted beside the trust root.
     pub(crate) fn count_beside_root(&mut self) {
         self.outcome.beside_root += 1;
+    }
+
+    /// Counts a merge that was accepted, and of which a side was not judged.
+    fn count_half_judged(&mut self) {
+        self.outcome.half_judged += 1;
     }
 
     pub(crate) fn end(mut self) -> Result<Outcome, E> {
@@ -785,6 +806,7 @@ impl Outcome {
             policies: BTreeMap::new(),
             ignored: Ignored::all(repository),
             beside_root: 0,
+            half_judged: 0,
             shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),

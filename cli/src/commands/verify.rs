@@ -334,6 +334,9 @@ fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
             "note: {count} accepted without descending from the trust root, by its policy"
         )?;
     }
+    if let Some(note) = verdicts.half_judged() {
+        writeln!(out, "note: {note}")?;
+    }
     if !verdicts.shallow().is_empty() {
         writeln!(
             out,

@@ -369,7 +369,7 @@ fn a_pipe_is_read_unless_nobody_writes_to_it() {
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let said = told(&output);
     assert!(
-        said.contains("`pipe`") && said.contains("nobody writes"),
+        said.contains("`pipe`") && said.contains("nobody wrote"),
         "{said}"
     );
     std::thread::scope(|scope| {

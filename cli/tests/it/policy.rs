@@ -181,6 +181,32 @@ impl Team {
         id
     }
 
+    /// Has git sign as whoever has an address, or as nobody.
+    fn git(&self, who: &str, arguments: &[&str]) {
+        let world = &self.world;
+        let program = format!("gpg.program={}", oracle("gpg").display());
+        let mut git = world.command("git");
+        git.current_dir(world.path())
+            .env("GNUPGHOME", self.gpg.path());
+        for option in ["gpg.format=openpgp", &program] {
+            git.args(["-c", option]);
+        }
+        for option in ["user.signingkey", "user.email"] {
+            git.args(["-c", &format!("{option}={who}")]);
+        }
+        let signs = format!("commit.gpgsign={}", who != NOBODY);
+        let output = run(git.args(["-c", &signs]).args(arguments), b"");
+        assert!(output.status.success(), "{}", told(&output));
+    }
+
+    /// Has somebody write and commit a file.
+    fn writes(&self, who: &str, file: &str, content: &str) -> String {
+        self.world.write(file, content);
+        self.world.git_ok(&["add", "."]);
+        self.git(who, &["commit", "-q", "-m", "change"]);
+        self.world.git_ok(&["rev-parse", "HEAD"])
+    }
+
     /// Writes a first policy, and adds it to the index.
     fn inits(&self) -> String {
         self.world.notme_ok(&["policy", "init"]);
@@ -190,6 +216,7 @@ impl Team {
 }
 
 const ALICE: &str = "Alice <alice@example.org>";
+const NOBODY: &str = "nobody@team.invalid";
 const GITHUB: &str = "GitHub <noreply@github.com>";
 
 #[test]
@@ -576,28 +603,16 @@ fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
         );
     }
     // Whoever was to write it failed, which allows nobody more than they meant.
-    let fifo = world.home().join("fifo");
-    world
-        .shell(&format!("mkfifo {}", fifo.display()))
-        .status()
-        .unwrap();
     for (script, why) in [
         (
-            "notme verify --policy <(false)".to_owned(),
-            "nothing came out of the pipe",
-        ),
-        (
-            format!("notme verify --policy {}", fifo.display()),
-            "nothing came out of the pipe",
+            "notme verify --policy <(sleep 1)".to_owned(),
+            "nobody wrote to this pipe",
         ),
         ("notme verify --policy <(cat /dev/zero)".to_owned(), "1 MiB"),
-        (
-            "notme verify --policy /dev/zero".to_owned(),
-            "not a regular file",
-        ),
+        ("notme verify --policy /dev/zero".to_owned(), "1 MiB"),
         (
             format!("notme verify --policy {}", world.home().display()),
-            "not a regular file",
+            "Is a directory",
         ),
     ] {
         let output = verify(&script);
@@ -606,73 +621,172 @@ fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
     }
 }
 
-/// Alice has one key with two addresses. Whichever of them signs the merge, it is her own work.
+/// Alice has one key with two addresses. Whichever of them signs the merge, it is her own work, and both
+/// together are no two who agree.
 #[test]
 fn one_key_with_two_addresses_is_not_two_people() {
-    let world = World::new();
-    let gpg = Gnupg::new();
     let [home, work] = ["alice@home.invalid", "alice@work.invalid"];
-    let alice = gpg.generate(&format!("Alice <{home}>"), "ed25519", "sign", "never");
-    gpg.ok(
-        &["--quick-add-uid", &alice, &format!("Alice <{work}>")],
-        b"",
-    );
-    let bob = gpg.generate("Bob <bob@work.invalid>", "ed25519", "sign", "never");
-    world.trust_person(&gpg, "work.invalid");
-    let sign = |who: &str, arguments: &[&str]| {
-        let program = format!("gpg.program={}", oracle("gpg").display());
-        let (key, email) = (
-            format!("user.signingkey={who}"),
-            format!("user.email={who}"),
+    let [bob, carol] = ["bob@work.invalid", "carol@work.invalid"];
+    let team = Team {
+        world: World::new(),
+        gpg: Gnupg::new(),
+    };
+    let (world, gpg) = (&team.world, &team.gpg);
+    let key = |email: &str| gpg.generate(email, "ed25519", "sign", "never");
+    let keys = [home, bob, carol].map(key);
+    gpg.ok(&["--quick-add-uid", &keys[0], work], b"");
+    world.trust_person(gpg, "work.invalid");
+    let human = |name: &str, is: &str| {
+        format!("[[principal]]\nname = \"{name}\"\nkind = \"human\"\n{is}\n")
+    };
+    let of_key = |key: &String| human(key, &format!("fingerprints = [\"{key}\"]"));
+    let of_address =
+        |name: &str, email: &str| human(name, &format!("identities = [\"mailto:{email}\"]"));
+    let others = of_key(&keys[1]) + &of_key(&keys[2]);
+    let people = [
+        of_key(&keys[0]) + &others,
+        of_address("a", home) + &of_address("b", work) + &others,
+    ];
+    let codes = |change: &str, threshold: u8| {
+        let rules = format!(
+            "[[allow]]\nprincipals = [\"human\"]\n[[require]]\npaths = [\"auth/login\"]\naccepted_by = [\"human\"]\nthreshold = {threshold}\n"
         );
-        let mut git = world.command("git");
-        git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
-        for option in ["gpg.format=openpgp", &program, &key, &email] {
-            git.args(["-c", option]);
-        }
-        let output = run(git.args(arguments), b"");
-        assert!(output.status.success(), "{}", told(&output));
-        world.git_ok(&["rev-parse", "HEAD"])
-    };
-    let commit = |who: &str, file: &str| {
-        world.write(file, who);
-        world.git_ok(&["add", "."]);
-        sign(who, &["commit", "-q", "-S", "-m", "change"])
-    };
-    commit(home, "file");
-    world.git_ok(&["checkout", "-q", "-b", "topic"]);
-    let change = commit(home, "auth/login");
-    world.git_ok(&["checkout", "-q", "main"]);
-    let merge = ["merge", "-q", "--no-ff", "-S", "-m", "merge", "topic"];
-    let code = |principals: &str| {
-        let rules = "[[allow]]\nprincipals = [\"human\"]\n[[require]]\npaths = [\"auth/login\"]\naccepted_by = [\"human\"]\n";
         let floor = "time_basis_floor = \"declared\"";
-        let policy = world.policy(&format!(
-            "{floor}\n[[authority]]\nname = \"team\"\n{floor}\n{principals}{rules}"
-        ));
-        let (_, document) = world.verdicts(&["--policy", &policy, "HEAD~1..HEAD"]);
-        let objects = document["objects"].as_array().unwrap().iter();
-        let mut objects = objects.filter(|it| it["oid"] == change.as_str());
-        let found = objects.next().unwrap();
-        found["code"].as_str().unwrap_or("accepted").to_owned()
+        people.each_ref().map(|people| {
+            let policy = world.policy(&format!(
+                "{floor}\n[[authority]]\nname = \"team\"\n{floor}\n{people}{rules}"
+            ));
+            let (_, document) = world.verdicts(&["--policy", &policy, "HEAD~1..HEAD"]);
+            let objects = document["objects"].as_array().unwrap().iter();
+            let mut objects = objects.filter(|it| it["oid"] == change);
+            let found = objects.next().unwrap();
+            found["code"].as_str().unwrap_or("accepted").to_owned()
+        })
     };
-    let human = |name: &str, fingerprint: &str| {
-        format!(
-            "[[principal]]\nname = \"{name}\"\nkind = \"human\"\nfingerprints = [\"{fingerprint}\"]\n"
-        )
+    let merge = |who: &str, branch: &str| {
+        team.git(who, &["merge", "-q", "--no-ff", "-m", "merge", branch]);
     };
-    let two = format!(
-        "[[principal]]\nname = \"a\"\nkind = \"human\"\nidentities = [\"mailto:{home}\"]\n[[principal]]\nname = \"b\"\nkind = \"human\"\nidentities = [\"mailto:{work}\"]\n{}",
-        human("bob", &bob)
-    );
-    let people = human("alice", &alice) + &human("bob", &bob);
-    sign(work, &merge);
-    assert_eq!(code(&people), "acceptance-missing");
-    assert_eq!(code(&two), "acceptance-missing");
-    world.git_ok(&["reset", "-q", "--hard", "HEAD~1"]);
-    sign("bob@work.invalid", &merge);
-    assert_eq!(code(&people), "accepted");
-    assert_eq!(code(&two), "accepted");
+    team.writes(home, "file", "1");
+    let base = world.git_ok(&["rev-parse", "HEAD"]);
+    let start = |branch: &str| world.git_ok(&["checkout", "-q", "-B", branch, &base]);
+    start("topic");
+    let change = team.writes(home, "auth/login", "1");
+    for (who, code) in [(work, "acceptance-missing"), (bob, "accepted")] {
+        start("main");
+        merge(who, "topic");
+        assert_eq!(codes(&change, 1), [code, code], "{who}");
+    }
+    start("topic");
+    let change = team.writes(bob, "auth/login", "2");
+    for (who, code) in [(work, "acceptance-missing"), (carol, "accepted")] {
+        start("outer");
+        merge(home, "topic");
+        start("main");
+        merge(who, "outer");
+        assert_eq!(codes(&change, 1), ["accepted", "accepted"], "{who}");
+        assert_eq!(codes(&change, 2), [code, code], "{who}");
+    }
+}
+
+const BOB: &str = "bob@team.invalid";
+const BOSS: &str = "alice@team.invalid";
+
+/// A policy by which alice may do everything, and bob change some paths.
+fn policy_for_bob(paths: &str) -> String {
+    let floor = "time_basis_floor = \"declared\"";
+    let allow = |who: &str| format!("[[allow]]\nidentity = \"mailto:{who}\"\n");
+    format!(
+        "{floor}\n[[authority]]\nname = \"team\"\n{floor}\n{}policy = true\n{}paths = [\"{paths}\"]\n",
+        allow(BOSS),
+        allow(BOB)
+    )
+}
+
+/// Begins a repository with a policy of its own, and returns the trust root with the team. There is a
+/// branch `side` from before alice mended something and said anew what bob may change.
+fn mended([before, after]: [&str; 2]) -> (Team, String) {
+    let team = Team {
+        world: World::new(),
+        gpg: Gnupg::new(),
+    };
+    for email in [BOSS, BOB] {
+        team.gpg.generate(email, "ed25519", "sign", "never");
+    }
+    team.world.trust_person(&team.gpg, "team.invalid");
+    team.world.write("auth/a", "bad");
+    let root = team.writes(BOSS, POLICY, &policy_for_bob(before));
+    team.world.git_ok(&["branch", "side"]);
+    team.world.write("auth/a", "good");
+    team.writes(BOSS, POLICY, &policy_for_bob(after));
+    (team, root)
+}
+
+/// Bob has lost a right that he has on the branch.
+#[test]
+fn a_branch_from_before_a_policy_was_tightened_gains_nothing() {
+    let (team, root) = mended(["*", "docs/*"]);
+    let world = &team.world;
+    let code = || world.code("HEAD", &["--trust-root", &root]);
+    world.git_ok(&["checkout", "-q", "side"]);
+    team.writes(BOB, "auth/b", "evil");
+    assert_eq!(code(), "accepted");
+    for (who, expected) in [(BOB, "not-authorised"), (BOSS, "accepted")] {
+        world.git_ok(&["checkout", "-q", "-B", "merged", "main"]);
+        team.git(who, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        assert_eq!(code(), expected, "{who}");
+    }
+}
+
+/// git takes `main` for what both began with, since a commit of nobody says so, and takes back what
+/// alice did there.
+#[test]
+fn what_nobody_signed_neither_brings_a_policy_back_nor_takes_a_change_back() {
+    for paths in [["*", "docs/*"], ["docs/*", "docs/*"]] {
+        let (team, root) = mended(paths);
+        let world = &team.world;
+        let code = || world.code("HEAD", &["--trust-root", &root]);
+        world.git_ok(&["checkout", "-q", "-b", "link"]);
+        team.git(NOBODY, &["commit", "-q", "--allow-empty", "-m", "link"]);
+        world.git_ok(&["checkout", "-q", "side"]);
+        team.writes(BOB, "docs/a", "1");
+        team.git(BOB, &["merge", "-q", "-s", "ours", "-m", "m", "link"]);
+        assert_eq!(code(), "accepted");
+        world.git_ok(&["checkout", "-q", "main"]);
+        team.git(BOB, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        assert_eq!(world.git_ok(&["show", "HEAD:auth/a"]), "bad");
+        assert_eq!(code(), "not-authorised", "{paths:?}");
+        // Who leaves all of that as it is may take the rest.
+        world.git_ok(&["checkout", "-q", "HEAD~1", "--", "auth", POLICY]);
+        team.git(BOB, &["commit", "-q", "--amend", "--no-edit"]);
+        assert_eq!(code(), "accepted", "{paths:?}");
+    }
+}
+
+/// What a merge took from a side is no change of its own, and as good as that side.
+#[test]
+fn a_merge_that_is_judged_without_its_sides_is_told() {
+    let world = World::initialised();
+    world.signed_commit("file");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    world.commit("auth", "by nobody");
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.git_ok(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+    let note = "1 merge accepted with a side that was not judged";
+    let verify = |range: &str, rule: &str, more: &[&str]| {
+        let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{rule}"));
+        let output = world.notme(&[&["verify", range, "--policy", &policy], more].concat());
+        (output.status.code(), told(&output).contains(note))
+    };
+    let by_path = "paths = [\"file\"]\n";
+    assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
+    let sarif = verify("HEAD", by_path, &["--format", "sarif"]);
+    assert_eq!(sarif, (Some(0), true));
+    // Whoever names a range sees both sides, or leaves one out.
+    assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
+    assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));
+    // Whoever may change everything may take everything.
+    assert_eq!(verify("HEAD", "", &[]), (Some(0), false));
+    assert_eq!(verify("HEAD~1", by_path, &[]), (Some(0), false));
 }
 
 /// By git itself: a reviewer throws an agent's change away, or only brings a branch up to date.

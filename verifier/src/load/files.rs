@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
+    io::{self, Read, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::OFlags;
 
 use super::TrustStoreError;
 
@@ -75,23 +75,6 @@ pub(super) fn read_up_to(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read_all(file, limit)
 }
 
-/// As [`read_up_to`], and reads a pipe too, once, for as long as somebody writes. A pipe that brings
-/// nothing is an error: whoever was to write failed, and nothing is not what they meant.
-pub(super) fn read_given(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.file_type().is_fifo() {
-        check_regular(&metadata)?;
-        return read_all(file, limit);
-    }
-    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-    let bytes = read_all(file, limit)?;
-    match bytes.is_empty() {
-        true => Err(io::Error::other("nothing came out of the pipe")),
-        false => Ok(bytes),
-    }
-}
-
 /// Opens a file, or a pipe without waiting for who writes.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
@@ -100,10 +83,11 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn read_all(file: File, limit: usize) -> io::Result<Vec<u8>> {
+/// Reads what is open, as [`read_up_to`] does.
+pub(super) fn read_all(from: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(limit.min(AT_ONCE));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut bytes)?;
+    from.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

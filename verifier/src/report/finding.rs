@@ -109,6 +109,9 @@ impl Caveat {
             );
             add("shallow", text);
         }
+        if let Some(text) = outcome.half_judged() {
+            add("half-judged", text);
+        }
         for it in outcome.ignored() {
             add(it.name(), it.as_str().to_owned());
         }

@@ -59,7 +59,7 @@ pub(super) struct Bases<'r> {
     pub(super) objects: &'r Objects,
     pub(super) kinship: &'r dyn Kinship,
     /// Where a shallow clone ends.
-    pub(super) shallow: HashSet<ObjectId>,
+    pub(super) shallow: &'r HashSet<ObjectId>,
     pub(super) memory: &'r RefCell<Memory>,
 }
 
@@ -351,7 +351,7 @@ mod tests {
         Bases {
             objects: &repository.objects,
             kinship,
-            shallow: HashSet::new(),
+            shallow: repository.shallow_boundary().unwrap(),
             memory,
         }
     }

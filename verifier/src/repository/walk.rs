@@ -9,7 +9,10 @@
 //! dropped from the graph again. With dates that lie, a commit may be judged although it is
 //! hidden; none is passed over that is not.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashSet},
+};
 
 use gix::{
     ObjectId,
@@ -55,8 +58,8 @@ const HELD_MAX: usize = 32 << 20;
 pub(crate) struct Walk<'s> {
     objects: Objects,
     memory: Option<Box<dyn Memory + 's>>,
-    /// Where a shallow clone ends, sorted.
-    shallow: Vec<ObjectId>,
+    /// Where a shallow clone ends.
+    shallow: HashSet<ObjectId>,
     alone: std::slice::Iter<'s, ObjectId>,
     queue: BinaryHeap<Waiting>,
     /// How many in the queue are not hidden.
@@ -94,6 +97,11 @@ impl Node {
     /// Returns git's word for what it is; `None` when it is missing.
     pub(crate) fn kind(&self) -> Option<&'static str> {
         self.kind.map(word)
+    }
+
+    /// Tells whether it was met for its date only: it is neither asked about nor left out.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.state == State::Known && !self.is_hidden
     }
 }
 
@@ -226,11 +234,10 @@ impl Eq for Waiting {}
 impl<'s> Walk<'s> {
     pub(super) fn new(
         objects: Objects,
-        mut shallow: Vec<ObjectId>,
+        shallow: HashSet<ObjectId>,
         selection: &'s Selection,
         memory: Option<Box<dyn Memory + 's>>,
     ) -> Self {
-        shallow.sort_unstable();
         let mut walk = Self {
             objects,
             memory,
@@ -287,7 +294,7 @@ impl<'s> Walk<'s> {
             self.wanted -= 1;
             self.oldest = self.oldest.min(time);
             let content = content.unwrap_or_else(|| self.read(id).content);
-            if self.shallow.binary_search(&id).is_err() {
+            if !self.shallow.contains(&id) {
                 let nodes = parents
                     .iter()
                     .map(|parent| self.want(*parent, time, Some(id)));
@@ -310,7 +317,7 @@ impl<'s> Walk<'s> {
             known.state = State::Done;
             known.is_hidden = false;
             let read = self.read(id);
-            if self.shallow.binary_search(&id).is_err() {
+            if !self.shallow.contains(&id) {
                 let parents = read
                     .parents
                     .iter()

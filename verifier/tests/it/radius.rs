@@ -127,7 +127,7 @@ impl World {
         let radius = Radius::find(
             &repository,
             &selection,
-            (&judge, None),
+            &judge,
             (None, None),
             (suspicions, tip),
         )

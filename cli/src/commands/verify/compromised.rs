@@ -14,6 +14,7 @@ use notme_verifier::{
     report::{write_radius_json, write_radius_text},
     repository::{ObjectId, Selection},
     suspicion::Suspicion,
+    verify_with,
 };
 
 use super::{interrupt, progress, talk_of};
@@ -46,36 +47,38 @@ pub(super) fn run(
     let judge = lineage.as_ref().map_or(&own, |lineage| lineage.judge());
     let listening = interrupt::stops(judge.stopper())?;
     let outcome = match &lineage {
-        None => None,
-        Some(lineage) => Some(with_statements(kept.as_ref(), grounds, |statements| {
-            progress::shown(judge, None, |_| lineage.verify(&selection, statements))
+        None if grounds.policy().names_all(grounds.trust()) => None,
+        None | Some(_) => Some(with_statements(kept.as_ref(), grounds, |statements| {
+            progress::shown(judge, None, |_| match &lineage {
+                None => verify_with(repository, &selection, judge, statements),
+                Some(lineage) => lineage.verify(&selection, statements),
+            })
         })?),
     };
     // Whoever hears of a thief takes the key's authority out of the policy first.
-    let all = match (&lineage, &outcome) {
-        (Some(lineage), Some(outcome)) => Some(lineage.everybody(outcome)),
-        (_, _) if grounds.policy().names_all(grounds.trust()) => None,
-        (_, _) => Some(Policy::from_trust(grounds.trust())),
-    };
+    let all = outcome.as_ref().map(|outcome| match &lineage {
+        None => Policy::from_trust(grounds.trust()),
+        Some(lineage) => lineage.everybody(outcome),
+    });
     let beyond = all.as_ref().map(|policy| {
         let beyond = Judge::new(policy, grounds.trust(), grounds.now());
         beyond.remembering(cache.cloned()).stopping_with(judge)
     });
-    let judges = (judge, beyond.as_ref());
+    let judge = beyond.as_ref().unwrap_or(judge);
     let counter = repository.counter(&selection);
     let radius = with_statements(kept.as_ref(), grounds, |statements| {
         progress::shown(judge, Some(counter), |_| {
             Radius::find(
                 repository,
                 &selection,
-                judges,
+                judge,
                 (outcome, statements),
                 (suspicions, tip),
             )
         })
     })?;
     listening.end();
-    let statements = statements(kept, beyond.as_ref().unwrap_or(judge), &radius)?;
+    let statements = statements(kept, judge, &radius)?;
     let radius = radius.with_statements(statements);
     // A policy of the repository's own may vouch for keys that nobody else knows.
     let is_unasked = lineage.is_none()
