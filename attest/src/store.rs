@@ -243,6 +243,15 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Names a bundle that is kept nowhere.
+    pub(crate) fn nowhere(content: Vec<u8>) -> Self {
+        Self {
+            name: FileName::of(&content),
+            blob: None,
+            content,
+        }
+    }
+
     /// Checks that neither what it says nor what stands beside it lists origins.
     ///
     /// # Errors

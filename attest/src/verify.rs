@@ -251,8 +251,8 @@ pub struct Attestations<'j> {
     judge: &'j Judge<'j>,
     asked: Asked,
     examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
-    /// A bundle that is judged as if it was kept.
-    beside: Option<Arc<Examined>>,
+    /// Bundles that are judged as if they were kept.
+    beside: HashMap<Place, Vec<Arc<Examined>>>,
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
@@ -270,7 +270,7 @@ impl<'j> Attestations<'j> {
             judge,
             asked,
             examined: Mutex::default(),
-            beside: None,
+            beside: HashMap::new(),
             places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
@@ -552,38 +552,62 @@ impl<'j> Attestations<'j> {
         Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
     }
 
-    /// Judges one bundle, as if it was kept here. That others are missing, from which its chain or
-    /// the one that its commit carries would be seen, is no fault of its own: then it is undecided.
+    /// Judges bundles as if all of them were kept here; each, in their order. That others are missing,
+    /// from which a chain or the one that a commit carries would be seen, is no fault of theirs: then
+    /// they are undecided.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn of_bundle(&self, content: Vec<u8>) -> Result<Attested, StoreError> {
-        let examined = self.examine(&Kept {
-            name: FileName::of(&content),
-            blob: None,
-            content,
-        });
+    pub fn of_bundles(&self, contents: Vec<Vec<u8>>) -> Result<Vec<Attested>, StoreError> {
+        let kept: Vec<_> = contents.into_iter().map(Kept::nowhere).collect();
+        // Not once for each name, which others that are kept nowhere may have, too.
+        let examine = |kept: &Kept| Arc::new(Examined::of(kept, self.judge));
+        let all: Vec<_> = match kept.len() {
+            0..FEW => kept.iter().map(examine).collect(),
+            _ => kept.par_iter().map(examine).collect(),
+        };
+        let mut here = Self::new(self.store.clone(), self.judge, self.asked.clone());
+        for examined in &all {
+            for place in examined.statement.iter().flat_map(Place::of) {
+                let beside = here.beside.entry(place).or_default();
+                beside.push(Arc::clone(examined));
+            }
+        }
+        let mut claims = HashMap::new();
+        all.iter()
+            .map(|examined| here.of_bundle(examined, &mut claims))
+            .collect()
+    }
+
+    /// Judges a bundle, and notes the claims to its commits.
+    fn of_bundle(
+        &self,
+        examined: &Arc<Examined>,
+        claims: &mut HashMap<String, Vec<Claim>>,
+    ) -> Result<Attested, StoreError> {
         let named = examined.statement.iter();
         let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
-        let here = Self {
-            beside: Some(Arc::clone(&examined)),
-            ..Self::new(self.store.clone(), self.judge, self.asked.clone())
-        };
+        if names.is_empty() {
+            return self.of_no_commit(examined);
+        }
         let mut all = Vec::new();
         for name in &names {
-            if let Some(facts) = self.store.commit(name)? {
-                let mut found =
-                    vec![here.find(Arc::clone(&examined), name, (name, &facts), None)?];
-                if !facts.trailers.is_empty() {
-                    let kept = here.kept(Place::commit(name))?;
-                    let beside = kept.all.iter();
-                    let beside =
-                        beside.map(|it| here.find(Arc::clone(it), name, (name, &facts), None));
-                    let claims = here.claims(&beside.collect::<Result<Vec<_>, _>>()?)?;
-                    bind(&mut found, &claims, Code::EvidenceMissing);
+            let Some(facts) = self.store.commit(name)? else {
+                continue;
+            };
+            let find =
+                |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
+            let mut found = vec![find(examined)?];
+            if !facts.trailers.is_empty() {
+                if !claims.contains_key(*name) {
+                    let kept = self.kept(Place::commit(name))?;
+                    let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
+                    claims.insert((*name).to_owned(), self.claims(&beside?)?);
                 }
-                all.extend(found.into_iter().map(|it| it.attested));
+                let claims = claims.get(*name).map_or(&[][..], Vec::as_slice);
+                bind(&mut found, claims, Code::EvidenceMissing);
             }
+            all.extend(found.into_iter().map(|it| it.attested));
         }
         let are_here = all.len() == names.len();
         let rejected = |it: &Attested| matches!(it.verdict, Verdict::Rejected(_));
@@ -592,14 +616,30 @@ impl<'j> Attestations<'j> {
         let worst = worst.or_else(|| all.iter().position(|it| it.verdict != Verdict::Accepted));
         let mut attested = match all.into_iter().nth(worst.unwrap_or_default()) {
             Some(attested) => attested,
-            None => Attested::of(&examined),
+            None => Attested::of(examined),
         };
-        if attested.verdict == Verdict::Accepted && (names.is_empty() || !are_here) {
-            let detail = match are_here {
-                true => "it speaks of no commit",
-                false => "not all of its commits are here",
-            };
-            attested.refuse(Code::ObjectMissing, detail.to_owned());
+        if attested.verdict == Verdict::Accepted && !are_here {
+            let detail = "not all of its commits are here".to_owned();
+            attested.refuse(Code::ObjectMissing, detail);
+        }
+        Ok(attested)
+    }
+
+    /// Judges what speaks of no commit. A record is as good as its chain, if that speaks of any.
+    fn of_no_commit(&self, examined: &Examined) -> Result<Attested, StoreError> {
+        let about = About {
+            name: "",
+            commits: Vec::new(),
+            depth: 0,
+        };
+        let mut attested = self.decide(examined, &about)?;
+        attested.leave_open();
+        let covers = match examined.whose() {
+            Some(whose) => !self.chain(&whose)?.covering.is_empty(),
+            None => false,
+        };
+        if attested.verdict == Verdict::Accepted && !covers {
+            attested.refuse(Code::ObjectMissing, "it speaks of no commit".to_owned());
         }
         Ok(attested)
     }
@@ -720,8 +760,7 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
-        let beside = self.beside.iter().filter(|it| it.belongs_to(&place));
-        all.extend(beside.map(Arc::clone));
+        all.extend(self.beside.get(&place).into_iter().flatten().cloned());
         let mut shelved = Shelved {
             all,
             by_digest: HashMap::new(),
@@ -768,9 +807,8 @@ impl<'j> Attestations<'j> {
         let (Some(statement), Some(predicate)) = (&examined.statement, &examined.predicate) else {
             return Ok(Some((Code::StatementMalformed, String::new())));
         };
-        // What is cited may be a record that covers no commit.
-        let is_about = about.depth > 0 && about.name.is_empty() || examined.names(about.name);
-        if !is_about {
+        // A record may cover no commit.
+        if !about.name.is_empty() && !examined.names(about.name) {
             return Ok(Some((
                 Code::SubjectMismatch,
                 format!("it is not about {}", about.name),
@@ -1174,13 +1212,6 @@ impl Examined {
         examined
     }
 
-    /// Tells whether it would be kept in a place: with a commit, or an activity.
-    fn belongs_to(&self, place: &Place) -> bool {
-        let mut commits = self.statement.iter().flat_map(|it| it.digests("gitCommit"));
-        let activity = self.activity().map(|it| Place::activity(&it.activity.id));
-        activity.as_ref() == Some(place) || commits.any(|id| Place::commit(id) == *place)
-    }
-
     /// Returns who signed, when the envelope was accepted.
     fn judged(&self) -> Option<Who> {
         let judgement = self.judgement.as_ref()?;
@@ -1294,7 +1325,7 @@ impl Attested {
         attested
     }
 
-    /// Of one that is alone, takes back what only others could show: whether they are gone, or just
+    /// Of one that is not kept, takes back what only others could show: whether they are gone, or just
     /// not with it, is not known.
     fn leave_open(&mut self) {
         if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {

@@ -125,9 +125,10 @@ impl Stated {
         let ours = || {
             let attestations = Attestations::new(store.clone(), &judge, Asked::default());
             for bundle in &self.bundles {
-                let judged = attestations.of_bundle(bundle.clone());
-                let judged = judged.expect("the store can be read");
-                assert_eq!(judged.verdict, Verdict::Accepted, "{:?}", judged.detail);
+                let judged = attestations.of_bundles(vec![bundle.clone()]);
+                for judged in judged.expect("the store can be read") {
+                    assert_eq!(judged.verdict, Verdict::Accepted, "{:?}", judged.detail);
+                }
             }
         };
         let root = TrustedRoot::from_json(&self.trusted_root).expect("they read what we write");

@@ -1092,11 +1092,36 @@ fn a_record_by_itself_is_not_called_wrong_for_what_is_elsewhere() {
     assert_eq!(codes(&world), [open, None, None]);
     world.write(&records[3..]);
     assert_eq!(codes(&world), [None; 3]);
+    let here = world.repository.path();
+    let here = here.to_str().unwrap();
+    // Nor when all of them are given together, whether they are kept or not.
+    for world in [&world, &World::new()] {
+        if world.store.is_empty().unwrap() {
+            world.repository.git_ok(&["pull", "--quiet", here, "main"]);
+        }
+        let all = records.iter().map(|(bundle, _)| bundle.clone());
+        assert_eq!(world.bundle_codes(all.collect()), [None; 4]);
+    }
     // What contradicts what is here is wrong.
     let fork = next(ID, "claude", &records[..2], true, &commit);
     assert_eq!(world.bundle_code(fork.0), Some(Code::ChainFork));
     let late = next(ID, "claude", &records, true, &commit);
     assert_eq!(world.bundle_code(late.0), Some(Code::ChainExtended));
+}
+
+/// A chain that speaks of no commit says nothing about any.
+#[test]
+fn a_chain_of_no_commit_by_itself_is_undecided() {
+    let world = World::new();
+    world.commit("one");
+    let bundles = |records: Vec<Kept>| records.into_iter().map(|(bundle, _)| bundle).collect();
+    let nothing = chain(ID, "claude", &[]);
+    let missing = Some(Code::ObjectMissing);
+    assert_eq!(world.bundle_codes(bundles(nothing.clone())), [missing; 2]);
+    // Two that contradict each other are given as they would be kept.
+    let mut forked = nothing;
+    forked.push(next(ID, "claude", &forked[..1], false, &[]));
+    assert_eq!(world.bundle_codes(bundles(forked)), [Some(Code::ChainFork); 3]);
 }
 
 /// A record of receiving says when it was signed, to the allowed skew, and holds for its commits

@@ -239,9 +239,13 @@ impl World {
 
     /// Returns the code of a bundle that is kept nowhere.
     pub(crate) fn bundle_code(&self, bundle: Vec<u8>) -> Option<Code> {
-        self.with_judge(Asked::default(), |attestations, _| {
-            attestations.of_bundle(bundle).unwrap().verdict.code()
-        })
+        self.bundle_codes(vec![bundle]).remove(0)
+    }
+
+    /// Returns the codes of bundles that are kept nowhere, and judged together.
+    pub(crate) fn bundle_codes(&self, bundles: Vec<Vec<u8>>) -> Vec<Option<Code>> {
+        let judged = self.with_attestations(|it| it.of_bundles(bundles).unwrap());
+        judged.iter().map(|it| it.verdict.code()).collect()
     }
 
     /// Returns where the chain of an activity ends, and how many signatures were judged to know.

@@ -7,7 +7,7 @@ mod transfer;
 mod verify;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::Permissions,
     io::{self, Write},
     os::unix::fs::PermissionsExt as _,
@@ -464,14 +464,7 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     if let Some(directory) = &arguments.in_toto_link {
         return export_links(home, &archive, arguments, directory);
     }
-    let mut kept = archive.kept(&arguments.revision)?;
-    // A record without the others of its chain is worth nothing.
-    let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
-    for activity in activities {
-        kept.extend(archive.store.read(&Place::activity(&activity))?);
-    }
-    kept.sort_by(|one, other| one.name.cmp(&other.name));
-    kept.dedup_by(|one, other| one.name == other.name);
+    let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
     let all = kept.len();
     kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
     if kept.len() < all {
@@ -502,6 +495,44 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         )?;
     }
     Ok(Exit::Yes)
+}
+
+/// Adds what bundles are worth nothing without: the other records of their chains, and what they rest
+/// on; each once.
+fn complete(store: &Store, kept: Vec<Kept>) -> Result<Vec<Kept>, Failure> {
+    let mut all = BTreeMap::new();
+    let (mut activities, mut commits) = (HashSet::new(), HashSet::new());
+    let mut near: HashMap<String, Vec<Kept>> = HashMap::new();
+    let mut left = kept;
+    while let Some(kept) = left.pop() {
+        if let Some((statement, predicate)) = read(&kept) {
+            for commit in statement.digests("gitCommit") {
+                if commits.insert(commit.to_owned()) {
+                    for other in store.read(&Place::commit(commit))? {
+                        let digest = digest_of(&other).unwrap_or_default();
+                        near.entry(digest).or_default().push(other);
+                    }
+                }
+            }
+            let evidence = match predicate {
+                Predicate::Activity(record) => {
+                    let id = record.activity.id;
+                    let place = Place::activity(&id);
+                    if activities.insert(id) {
+                        left.extend(store.read(&place)?);
+                    }
+                    record.evidence
+                }
+                Predicate::Acceptance(acceptance) => acceptance.evidence,
+                _ => Vec::new(),
+            };
+            for cited in evidence {
+                left.extend(near.remove(&cited.digest).into_iter().flatten());
+            }
+        }
+        all.insert(kept.name.clone(), kept);
+    }
+    Ok(all.into_values().collect())
 }
 
 /// Has an agent sign its own statements about a commit as links, as far as they are accepted.
@@ -568,17 +599,25 @@ fn export_links(
 
 /// Tells whether it is what somebody named: by the digest of its payload, or by its file.
 fn is_named(kept: &Kept, statement: &str) -> bool {
-    let bundle = Bundle::from_json(&kept.content);
-    kept.name.to_string() == statement
-        || bundle.is_ok_and(|bundle| bundle.payload_digest() == statement)
+    kept.name.to_string() == statement || digest_of(kept).is_some_and(|it| it == statement)
+}
+
+fn digest_of(kept: &Kept) -> Option<String> {
+    Some(Bundle::from_json(&kept.content).ok()?.payload_digest())
+}
+
+/// Reads what a bundle says, without judging it.
+fn read(kept: &Kept) -> Option<(Statement, Predicate)> {
+    let bundle = Bundle::from_json(&kept.content).ok()?;
+    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
+    let predicate = Predicate::read(&statement).ok()?;
+    Some((statement, predicate))
 }
 
 /// Returns the id of the activity that a bundle is a record of.
 fn activity_of(kept: &Kept) -> Option<String> {
-    let bundle = Bundle::from_json(&kept.content).ok()?;
-    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
-    match Predicate::read(&statement).ok()? {
-        Predicate::Activity(activity) => Some(activity.activity.id),
+    match read(kept)? {
+        (_, Predicate::Activity(activity)) => Some(activity.activity.id),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{env, fs};
 
+use notme_attest::Bundle;
 use notme_core::{hex, key::sha256};
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
@@ -18,6 +19,12 @@ fn digests(world: &World) -> Vec<String> {
 
 fn kept(world: &World) -> usize {
     digests(world).len()
+}
+
+/// Returns what a line of an export says.
+fn statement(bundle: &str) -> Value {
+    let bundle = Bundle::from_json(bundle.as_bytes()).unwrap();
+    serde_json::from_slice(bundle.envelope().payload()).unwrap()
 }
 
 /// A commit that was attested and pushed, and where to.
@@ -209,14 +216,63 @@ fn what_export_prints_is_read_wherever_bundles_are() {
     world.write("all.jsonl", &world.notme_ok(&["attest", "export"]));
     let output = world.notme(&["attest", "import", "all.jsonl", "all.jsonl"]);
     assert!(told(&output).contains("3 statements"), "{}", told(&output));
-    let output = world.notme(&["attest", "verify", "--json", "--bundle", "all.jsonl"]);
+    assert_eq!(of_bundles(&world, &["all.jsonl"]), (Some(0), vec!["accepted".to_owned(); 3]));
+}
+
+/// Returns the exit code for some files of bundles, and the code or verdict of each bundle.
+fn of_bundles(world: &World, files: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut arguments = vec!["attest", "verify", "--json"];
+    arguments.extend(files.iter().flat_map(|file| ["--bundle", *file]));
+    let output = world.notme(&arguments);
     let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let judged = judged.as_array().unwrap().iter();
-    let verdicts: Vec<_> = judged.map(|it| it["verdict"].as_str().unwrap()).collect();
-    assert_eq!(verdicts.len(), 3);
-    // The record that began the activity is about no commit.
-    let accepted = verdicts.iter().filter(|it| **it == "accepted");
-    assert!(accepted.count() >= 2, "{verdicts:?}");
+    let word = |it: &Value| it["code"].as_str().or(it["verdict"].as_str()).map(str::to_owned);
+    let words = judged.as_array().unwrap().iter().map(word);
+    (output.status.code(), words.map(Option::unwrap).collect())
+}
+
+/// A chain that begins with no commit, carried by the commits, and with what it rests on.
+#[test]
+fn what_is_exported_is_judged_in_a_fresh_clone_as_it_is_where_it_is_kept() {
+    let world = World::initialised();
+    world.signed_commit("before");
+    let id = world.notme_ok(&["attest", "activity", "--begin"]);
+    let id = id.trim();
+    for name in ["one", "two"] {
+        let trailer = world.notme_ok(&["attest", "trailer", "--activity", id]);
+        world.write(name, name);
+        world.git_ok(&["add", name]);
+        world.git_ok(&["commit", "--quiet", "-m", name, "--trailer", trailer.trim()]);
+        world.notme_ok(&["attest", "dispatch", "--activity", id]);
+    }
+    world.notme_ok(&["attest", "activity", "--activity", id, "--end"]);
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["pull", "--quiet", world.path().to_str().unwrap(), "main"]);
+    clone.write("all.jsonl", &lines);
+    let good = vec!["accepted".to_owned(); 7];
+    assert_eq!(of_bundles(&clone, &["all.jsonl"]), (Some(0), good.clone()));
+    // One file for each is the same.
+    let names: Vec<_> = (0..7).map(|number| format!("{number}.json")).collect();
+    for (name, line) in names.iter().zip(lines.lines()) {
+        clone.write(name, line);
+    }
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(of_bundles(&clone, &names), (Some(0), good));
+    // Of one that begins it, nobody can tell how it ends.
+    let is_opening = |line: &str| statement(line)["predicate"]["chain"]["position"] == "opening";
+    let opening = lines.lines().position(is_opening).unwrap();
+    let alone = (Some(3), vec!["chain-tail-missing".to_owned()]);
+    assert_eq!(of_bundles(&clone, &[names[opening]]), alone);
+    names.remove(opening);
+    let (exit, codes) = of_bundles(&clone, &names);
+    assert_eq!(exit, Some(3), "{codes:?}");
+    assert!(codes.contains(&"evidence-missing".to_owned()), "{codes:?}");
+    // What is kept counts as well.
+    clone.notme_ok(&["attest", "import", "all.jsonl"]);
+    assert_eq!(of_bundles(&clone, &names).0, Some(0));
+    assert_eq!(clone.notme(&["attest", "verify"]).status.code(), Some(0));
 }
 
 #[test]
