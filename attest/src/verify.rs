@@ -226,6 +226,8 @@ type BundleId = (FileName, Option<Blob>);
 struct Shelved {
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
+    /// Whose chains the records are of.
+    chains: HashSet<Whose>,
 }
 
 /// A bundle after everything that it says by itself was judged.
@@ -302,14 +304,9 @@ impl<'j> Attestations<'j> {
             // Only what the same signer stated: nobody moves what others said.
             let is_carried = |it: &Arc<Examined>| by.as_ref().is_none_or(|by| it.is_carried_by(by));
             let kept = self.kept(Place::commit(&name))?;
-            let mut here: Vec<_> = kept
-                .all
-                .iter()
-                .filter(|it| is_carried(it))
-                .cloned()
-                .collect();
+            let mut here = kept.all.clone();
             self.complete(&mut here, &name)?;
-            for examined in here {
+            for examined in here.into_iter().filter(is_carried) {
                 if !seen.insert(examined.id.clone()) {
                     continue;
                 }
@@ -354,27 +351,23 @@ impl<'j> Attestations<'j> {
         Ok(all)
     }
 
-    /// Finds what is stated about other commits of the same tree and was not found before, each with
-    /// the commit that it speaks of.
+    /// Finds what is stated about commits of the same tree and was not found before, each with the commit
+    /// that it speaks of.
     fn of_tree(
         &self,
         facts: &CommitFacts,
         commit: &str,
         seen: &mut HashSet<BundleId>,
     ) -> Result<Vec<Twin>, StoreError> {
-        let same_tree = self.kept(Place::tree(&facts.tree))?;
-        let is_new = same_tree.all.iter().any(|it| !seen.contains(&it.id));
-        if !is_new || self.changes_nothing(facts)? {
-            return Ok(Vec::new());
-        }
         let mut by_name: BTreeMap<String, (Option<CommitFacts>, Vec<_>)> = BTreeMap::new();
-        for examined in &same_tree.all {
-            let (name, named) = self.twin(examined, &facts.tree, commit)?;
-            // What does not speak of that tree is nothing here, whoever put it there.
-            if !name.is_empty() {
-                let (_, all) = by_name.entry(name).or_insert((named, Vec::new()));
-                all.push(Arc::clone(examined));
-            }
+        for Twin {
+            examined,
+            name,
+            named,
+        } in self.same_tree(facts, commit, seen)?
+        {
+            let (_, all) = by_name.entry(name).or_insert((named, Vec::new()));
+            all.push(examined);
         }
         let mut found = Vec::new();
         for (name, (named, mut all)) in by_name {
@@ -397,13 +390,48 @@ impl<'j> Attestations<'j> {
         Ok(found)
     }
 
-    /// Adds what the chains of some records say of a commit besides: who takes a record away from the
-    /// commit, and leaves it in its chain, takes nothing away.
+    /// Finds what is kept with the tree of a commit, and speaks of commits that have it; where the commit
+    /// changes nothing, of the commit itself. Nothing, when all of it was seen.
+    fn same_tree(
+        &self,
+        facts: &CommitFacts,
+        commit: &str,
+        seen: &HashSet<BundleId>,
+    ) -> Result<Vec<Twin>, StoreError> {
+        let kept = self.kept(Place::tree(&facts.tree))?;
+        let mut twins = Vec::new();
+        if kept.all.iter().all(|it| seen.contains(&it.id)) {
+            return Ok(twins);
+        }
+        let is_empty = self.changes_nothing(facts)?;
+        for examined in &kept.all {
+            let (name, named) = match is_empty {
+                true if examined.names(commit) => (commit.to_owned(), None),
+                true => continue,
+                false => self.twin(examined, &facts.tree, commit)?,
+            };
+            // What does not speak of that tree is nothing here, whoever put it there.
+            if !name.is_empty() {
+                twins.push(Twin {
+                    examined: Arc::clone(examined),
+                    name,
+                    named,
+                });
+            }
+        }
+        Ok(twins)
+    }
+
+    /// Adds what all chains of the activities of some records say of a commit besides: who takes a record
+    /// away from the commit, and leaves it in its chain, takes nothing away.
     fn complete(&self, all: &mut Vec<Arc<Examined>>, commit: &str) -> Result<(), StoreError> {
-        let chains: HashSet<_> = all.iter().filter_map(|it| it.whose()).collect();
-        for whose in chains {
-            let judged = self.chain(&whose)?;
-            all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
+        let records = all.iter().filter_map(|it| it.activity());
+        let activities: HashSet<_> = records.map(|it| it.activity.id.clone()).collect();
+        for activity in activities {
+            for whose in &self.kept(Place::activity(&activity))?.chains {
+                let judged = self.chain(whose)?;
+                all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
+            }
         }
         Ok(())
     }
@@ -595,8 +623,7 @@ impl<'j> Attestations<'j> {
             let Some(facts) = self.store.commit(name)? else {
                 continue;
             };
-            let find =
-                |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
+            let find = |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
             let mut found = vec![find(examined)?];
             if !facts.trailers.is_empty() {
                 if !claims.contains_key(*name) {
@@ -762,6 +789,7 @@ impl<'j> Attestations<'j> {
             })?;
         all.extend(self.beside.get(&place).into_iter().flatten().cloned());
         let mut shelved = Shelved {
+            chains: all.iter().filter_map(|it| it.whose()).collect(),
             all,
             by_digest: HashMap::new(),
         };
@@ -1000,8 +1028,9 @@ impl<'j> Attestations<'j> {
                     match self.cited(found, &about)? {
                         Footing::Firm(below) => {
                             firm.height = firm.height.max(below.height + 1);
-                            firm.fails |=
-                                below.fails && by.is_some() && found.judged().as_ref() == by;
+                            if let (true, Some(by)) = (below.fails, by) {
+                                firm.fails |= self.is_stated_by(found, by)?;
+                            }
                             wanted.remove(&(digest, predicate_type));
                         }
                         Footing::Missing(_) => {}
@@ -1014,6 +1043,24 @@ impl<'j> Attestations<'j> {
             Some((digest, _)) => Footing::Missing((*digest).to_owned()),
             None => Footing::Firm(firm),
         })
+    }
+
+    /// Tells whether somebody signed a statement that is here, whoever signed this copy: theirs may be
+    /// left in one place only of all that it belongs to.
+    fn is_stated_by(&self, copy: &Examined, by: &Who) -> Result<bool, StoreError> {
+        if copy.judged().as_ref() == Some(by) {
+            return Ok(true);
+        }
+        let digest = copy.digest.as_deref().unwrap_or_default();
+        for place in copy.statement.iter().flat_map(Place::of) {
+            let kept = self.kept(place)?;
+            let copies = kept.by_digest.get(digest).into_iter().flatten();
+            let mut copies = copies.filter_map(|number| kept.all.get(*number));
+            if copies.any(|it| it.judged().as_ref() == Some(by)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Judges a statement that another one rests on, once.
@@ -1080,15 +1127,8 @@ impl<'j> Attestations<'j> {
             let named = named.all.iter().filter(|it| it.names(commit));
             let mut named: Vec<_> = named.cloned().collect();
             self.complete(&mut named, commit)?;
-            let same_tree = match self.changes_nothing(facts)? {
-                true => Arc::default(),
-                false => self.kept(Place::tree(&facts.tree))?,
-            };
-            let mut taken_over = Vec::new();
-            for other in &same_tree.all {
-                let (twin, _) = self.twin(other, &facts.tree, commit)?;
-                taken_over.extend((!twin.is_empty()).then_some(other));
-            }
+            let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
+            let taken_over = same_tree.iter().map(|it| &it.examined);
             for other in named.iter().chain(taken_over) {
                 // To verify is no work on the commit, either.
                 let counts = !other.is_answer() && other.judged().is_some();
