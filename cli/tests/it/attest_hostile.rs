@@ -54,6 +54,38 @@ fn a_fetch_moves_no_ref_that_the_configuration_names() {
     }
 }
 
+/// As `git remote add --mirror` has it: all refs are the remote's, in either direction.
+#[test]
+fn a_mirror_gets_and_loses_nothing_but_attestations() {
+    let (world, bare) = pushed();
+    for (name, value) in [
+        ("remote.origin.mirror", "true"),
+        ("remote.origin.fetch", "+refs/*:refs/*"),
+        ("push.followTags", "true"),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    bare.git_ok(&["branch", "theirs", "main"]);
+    world.signed_commit("ours");
+    world.git_ok(&["branch", "ours"]);
+    world.git_ok(&["tag", "-m", "t", "--no-sign", "t", "refs/attestations/commits"]);
+    let others = |side: &Repository| {
+        let all = side.git_ok(&["for-each-ref"]);
+        let others = all.lines().filter(|line| !line.contains("attestations/"));
+        others.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = (others(&world), others(&bare));
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let commits = ["rev-parse", "refs/attestations/commits"];
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/commits"]);
+    world.notme_ok(&["attest", "fetch"]);
+    world.notme_ok(&["attest", "push", "--replace"]);
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    assert_eq!((others(&world), others(&bare)), before);
+}
+
 /// Whatever moves them, it is seen, and said where they were.
 #[test]
 fn what_is_lost_while_a_remote_is_asked_is_told() {
