@@ -657,10 +657,10 @@ impl Store {
         Ok(tips)
     }
 
-    /// Finds a shelf that does not have any more what it had.
+    /// Finds a shelf that does not have any more what it had, but for what was dropped.
     ///
     /// # Errors
-    /// [`StoreError`] when the refs cannot be read.
+    /// [`StoreError`] when they cannot be read.
     pub fn lost_since(
         &self,
         before: &[(Shelf, ObjectId)],
@@ -668,7 +668,9 @@ impl Store {
         let repository = self.local();
         for (shelf, was) in before {
             let now = tip(&repository, &shelf.reference())?;
-            if !now.is_some_and(|now| merge::is_ancestor(&repository, *was, now)) {
+            // What is dropped is noted before it is gone.
+            let dropped = self.dropped()?;
+            if merge::is_lost(&repository, *shelf, (now, *was), &dropped)? {
                 return Ok(Some((*shelf, *was)));
             }
         }

@@ -110,6 +110,23 @@ pub(super) fn disclosing(
     Ok(bad.map(|(file, path, _)| (file, path)).collect())
 }
 
+/// Tells whether something is gone that a shelf had, but for what was dropped.
+pub(super) fn is_lost(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    (now, was): (Option<ObjectId>, ObjectId),
+    dropped: &Dropped,
+) -> Result<bool, StoreError> {
+    if now.is_some_and(|now| is_ancestor(repository, was, now)) {
+        return Ok(false);
+    }
+    let now = now.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    let was = tree_of(repository, was)?;
+    let Found { new, ignored, .. } = Found::of(repository, shelf, (now, was))?;
+    let mut files = new.iter().map(|(file, ..)| file);
+    Ok(ignored > 0 || files.any(|file| !dropped.files.contains(file)))
+}
+
 /// Tells whether `one` is `other` or comes before it. What cannot be found out is no.
 pub(super) fn is_ancestor(repository: &gix::Repository, one: ObjectId, other: ObjectId) -> bool {
     one == other || {

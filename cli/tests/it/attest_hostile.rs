@@ -1,13 +1,13 @@
 //! Statements where somebody else, or the configuration, works against them.
 
-use std::{env, fs};
+use std::{env, fs, process::Output};
 
 use notme_attest::Bundle;
 use notme_core::{hex, key::sha256};
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::world::{NOTME, World, told};
 
 /// Returns the digests of the statements about HEAD, judged or not.
 fn digests(world: &World) -> Vec<String> {
@@ -68,7 +68,14 @@ fn a_mirror_gets_and_loses_nothing_but_attestations() {
     bare.git_ok(&["branch", "theirs", "main"]);
     world.signed_commit("ours");
     world.git_ok(&["branch", "ours"]);
-    world.git_ok(&["tag", "-m", "t", "--no-sign", "t", "refs/attestations/commits"]);
+    world.git_ok(&[
+        "tag",
+        "-m",
+        "t",
+        "--no-sign",
+        "t",
+        "refs/attestations/commits",
+    ]);
     let others = |side: &Repository| {
         let all = side.git_ok(&["for-each-ref"]);
         let others = all.lines().filter(|line| !line.contains("attestations/"));
@@ -92,17 +99,37 @@ fn what_is_lost_while_a_remote_is_asked_is_told() {
     let (world, _bare) = pushed();
     let reference = "refs/attestations/commits";
     let was = world.git_ok(&["rev-parse", reference]);
-    let fetch = format!("*' fetch '*) git update-ref {reference} HEAD;;");
-    world.stub(
-        "git",
-        &format!("PATH=${{PATH#*:}}\ncase \" $* \" in {fetch} esac\nexec git \"$@\""),
-    );
-    let path = format!("{}:{}", world.stubs().display(), env::var("PATH").unwrap());
-    let mut command = world.notme_command();
-    let output = run(command.env("PATH", path).args(["attest", "fetch"]), b"");
+    let output = fetch_while(&world, &format!("git update-ref {reference} HEAD"));
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let back = format!("git update-ref {reference} {was}");
     assert!(told(&output).contains(&back), "{}", told(&output));
+}
+
+/// Runs `notme attest fetch`, and a command when git begins to fetch.
+fn fetch_while(world: &World, command: &str) -> Output {
+    let script = format!(
+        "PATH=${{PATH#*:}}\ncase \" $* \" in *' fetch '*) {command};; esac\nexec git \"$@\""
+    );
+    world.stub("git", &script);
+    let path = format!("{}:{}", world.stubs().display(), env::var("PATH").unwrap());
+    let mut fetch = world.notme_command();
+    run(fetch.env("PATH", path).args(["attest", "fetch"]), b"")
+}
+
+#[test]
+fn what_is_dropped_while_a_remote_is_asked_is_not_lost() {
+    let (world, _bare) = pushed();
+    let handoff = world.notme_ok(&["attest", "handoff"]);
+    let digest = handoff.split(' ').next().unwrap();
+    let drop = format!("{NOTME} attest drop HEAD {digest} --reason wrong");
+    let output = fetch_while(&world, &drop);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(!digests(&world).iter().any(|it| it == digest));
+    assert_eq!(kept(&world), 3);
+    // Nor is it taken for everything.
+    let other = "git update-ref refs/attestations/trees HEAD";
+    let output = fetch_while(&world, &format!("{drop} --force; {other}"));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
 }
 
 #[test]
@@ -248,7 +275,10 @@ fn what_export_prints_is_read_wherever_bundles_are() {
     world.write("all.jsonl", &world.notme_ok(&["attest", "export"]));
     let output = world.notme(&["attest", "import", "all.jsonl", "all.jsonl"]);
     assert!(told(&output).contains("3 statements"), "{}", told(&output));
-    assert_eq!(of_bundles(&world, &["all.jsonl"]), (Some(0), vec!["accepted".to_owned(); 3]));
+    assert_eq!(
+        of_bundles(&world, &["all.jsonl"]),
+        (Some(0), vec!["accepted".to_owned(); 3])
+    );
 }
 
 /// Returns the exit code for some files of bundles, and the code or verdict of each bundle.
@@ -257,7 +287,12 @@ fn of_bundles(world: &World, files: &[&str]) -> (Option<i32>, Vec<String>) {
     arguments.extend(files.iter().flat_map(|file| ["--bundle", *file]));
     let output = world.notme(&arguments);
     let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let word = |it: &Value| it["code"].as_str().or(it["verdict"].as_str()).map(str::to_owned);
+    let word = |it: &Value| {
+        it["code"]
+            .as_str()
+            .or(it["verdict"].as_str())
+            .map(str::to_owned)
+    };
     let words = judged.as_array().unwrap().iter().map(word);
     (output.status.code(), words.map(Option::unwrap).collect())
 }
