@@ -31,7 +31,6 @@ use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{
     Repository, Verdict,
     report::{escape, to_json},
-    repository::RepositoryError,
 };
 use serde_json::{Value, json};
 use tempfile::PersistError;
@@ -46,7 +45,7 @@ use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
     commands::{
         agent, print_json,
-        verify::{object_directories, open},
+        verify::{not_selected, object_directories, open},
     },
     failure::{Exit, Failure, Outcome},
     git::{self, GitError},
@@ -103,8 +102,9 @@ impl Archive {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for revision in revisions {
-            let selection = self.repository.select(revision).map_err(wrong_call)?;
-            let all = self.repository.commits(&selection)?;
+            let selection = self.repository.select(revision).map_err(not_selected)?;
+            let all = self.repository.commits(&selection);
+            let all = all.map_err(not_selected)?;
             let new = all.iter().rev().filter(|id| seen.insert(**id));
             ids.extend(new.map(ToString::to_string));
         }
@@ -144,16 +144,6 @@ fn store_of(repository: &Repository) -> Result<Store, Failure> {
 pub(crate) fn kept_in(repository: &Repository) -> Result<Option<Store>, Failure> {
     let store = store_of(repository)?;
     Ok(if store.is_empty()? { None } else { Some(store) })
-}
-
-/// A revision that names nothing is a wrong call.
-fn wrong_call(error: RepositoryError) -> Failure {
-    match error {
-        RepositoryError::Revision { .. }
-        | RepositoryError::Unborn { .. }
-        | RepositoryError::Nothing(_) => Failure::usage(error),
-        error => error.into(),
-    }
 }
 
 /// Takes a file of bundles apart: one, however it is laid out, or one on each line.

@@ -246,8 +246,15 @@ fn a_dispatch_that_failed_meets_no_level() {
 fn a_wrong_call_is_told_as_one() {
     let world = World::initialised();
     world.signed_commit("one");
+    // Of `either`, git takes one, and says on stderr that there are two.
+    world.git_ok(&["branch", "either"]);
+    world.git_ok(&["tag", "--no-sign", "either", "HEAD^{tree}"]);
+    assert_eq!(world.notme(&["verify", "either"]).status.code(), Some(2));
     for arguments in [
-        &["verify", "nowhere"][..],
+        &["verify", "either"][..],
+        &["show", "HEAD^{tree}"],
+        &["dispatch", "HEAD:one"],
+        &["verify", "nowhere"],
         &["verify", "HEAD..nowhere"],
         &["dispatch", "nowhere"],
         &["show", "nowhere"],
