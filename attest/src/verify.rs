@@ -452,7 +452,8 @@ impl<'j> Attestations<'j> {
         }
     }
 
-    /// Finds the commit of that tree that a statement speaks of: one that is here, if any is.
+    /// Finds the commit of that tree that a statement speaks of: one that is here, if any is, and none
+    /// that is here with another tree.
     fn twin(
         &self,
         examined: &Examined,
@@ -461,15 +462,16 @@ impl<'j> Attestations<'j> {
     ) -> Result<(String, Option<CommitFacts>), StoreError> {
         let subjects = examined.statement.iter().flat_map(Statement::subjects);
         let same = subjects.filter(|it| it.digest.get("gitTree").is_some_and(|it| it == tree));
-        let names: Vec<_> = same.filter_map(|it| it.digest.get("gitCommit")).collect();
-        for name in &names {
-            let named = self.other(name, commit)?;
-            if *name == commit || named.as_ref().is_some_and(|it| it.tree == tree) {
-                return Ok(((*name).clone(), named));
+        let mut elsewhere = None;
+        for name in same.filter_map(|it| it.digest.get("gitCommit")) {
+            match self.other(name, commit)? {
+                Some(named) if named.tree == tree => return Ok((name.clone(), Some(named))),
+                Some(_) => {}
+                None if name == commit => return Ok((name.clone(), None)),
+                None => elsewhere = elsewhere.or(Some(name)),
             }
         }
-        let first = names.first().map(|name| (*name).clone());
-        Ok((first.unwrap_or_default(), None))
+        Ok((elsewhere.cloned().unwrap_or_default(), None))
     }
 
     /// Tells whether a commit has the tree of a parent: what is stated about that tree is about

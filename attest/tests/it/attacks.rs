@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Bundle,
-    make::{self, covered, places},
+    make::{self, covered},
     predicate::{
         ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
         Record, Succession,
@@ -22,8 +22,8 @@ use notme_verifier::{Code, Verdict};
 use serde_json::json;
 
 use crate::world::{
-    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, record,
-    signed, signed_as, signed_payload, spec,
+    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, places,
+    record, signed, signed_as, signed_payload, spec,
 };
 
 const ID: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
@@ -1331,9 +1331,14 @@ fn a_subject_whose_tree_is_another_is_refused() {
         ..commits[0].clone()
     };
     let place = vec![Place::commit(&commits[0].id)];
-    let (bundle, _) = handoff("claude", &[other]);
+    let other = [other];
+    let (bundle, _) = handoff("claude", &other);
     world.write(&[(bundle, place)]);
     assert_eq!(world.code(&commits[0]), Some(Code::SubjectMismatch));
+    // Nor is it about the tree that its commit has not.
+    let rejection = decided("reviewer", Decision::Rejected, Vec::new(), &other);
+    world.write(&[rejection]);
+    assert!(world.judged(&commits[1]).is_empty());
 }
 
 /// What speaks of no tree is put under one by somebody else: it says nothing about its commits.

@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Attestations, Attested, Bundle, Store,
-    make::{self, ActivityFacts, CommitSubject, covered, places},
+    make::{self, ActivityFacts, CommitSubject, covered},
     predicate::Record,
     store::Place,
     verify::{Asked, Tip},
@@ -183,6 +183,13 @@ pub(crate) fn facts(id: &str, agent: &str) -> ActivityFacts {
         includes: vec!["commits".to_owned()],
         ..ActivityFacts::unknown(id, agent, NOW)
     }
+}
+
+/// Returns everything that a statement about commits is kept under.
+pub(crate) fn places(commits: &[CommitSubject], activity: Option<&str>) -> Vec<Place> {
+    let of_commit = |it: &CommitSubject| [Place::commit(&it.id), Place::tree(&it.tree)];
+    let commits = commits.iter().flat_map(of_commit);
+    commits.chain(activity.map(Place::activity)).collect()
 }
 
 /// Signs the record of an activity and says where it belongs.

@@ -253,7 +253,7 @@ impl<'a> Author<'a> {
     }
 
     /// Signs a statement, to be kept with the others once all are there.
-    fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
+    fn sign(&mut self, statement: &Statement) -> Result<Bundle, Failure> {
         let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
         check_workload(statement, &bundle)?;
         let basis = match basis {
@@ -264,7 +264,7 @@ impl<'a> Author<'a> {
         let (digest, predicate_type) = (bundle.payload_digest(), statement.predicate_type());
         self.lines
             .push(format!("{digest}  {predicate_type}  {basis}"));
-        self.made.push((bundle.to_json()?, places));
+        self.made.push((bundle.to_json()?, Place::of(statement)));
         Ok(bundle)
     }
 
