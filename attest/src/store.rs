@@ -12,7 +12,7 @@ mod trailer;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
@@ -721,6 +721,26 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Finds the statements that lie with a commit and with no tree, though they name one; by their
+    /// paths below the commits. Older versions imported those so whose commit came later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn without_trees(&self) -> Result<Vec<String>, StoreError> {
+        let repository = self.local();
+        let files = |shelf: Shelf| {
+            let tip = tip(&repository, &shelf.reference())?;
+            tip.map_or(Ok(Vec::new()), |tip| {
+                merge::files_of(&repository, shelf, tip)
+            })
+        };
+        let with_trees = files(Shelf::Trees)?.into_iter().map(|(file, ..)| file);
+        let with_trees: HashSet<_> = with_trees.collect();
+        let mut without = files(Shelf::Commits)?;
+        without.retain(|(file, ..)| !with_trees.contains(file));
+        Ok(merge::naming_trees(&repository, without))
     }
 
     /// Notes what a remote has now.

@@ -110,6 +110,31 @@ pub(super) fn disclosing(
     Ok(bad.map(|(file, path, _)| (file, path)).collect())
 }
 
+/// Finds the files of a shelf, with their paths.
+pub(super) fn files_of(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    tip: ObjectId,
+) -> Result<Vec<(FileName, String, ObjectId)>, StoreError> {
+    match tree_if_commit(repository, tip)? {
+        Some(tree) => Ok(Found::of(repository, shelf, (None, tree))?.new),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Returns the paths of the statements that name a tree.
+pub(super) fn naming_trees(
+    repository: &gix::Repository,
+    files: Vec<(FileName, String, ObjectId)>,
+) -> Vec<String> {
+    let named = sift(repository, &files, |content| {
+        let mut places = Signed::read(content)?.places.into_iter();
+        places.find(|place| place.shelf == Shelf::Trees)
+    });
+    let named = files.into_iter().filter(|(.., id)| named.contains_key(id));
+    named.map(|(_, path, _)| path).collect()
+}
+
 /// Tells whether something is gone that a shelf had, but for what was dropped.
 pub(super) fn is_lost(
     repository: &gix::Repository,
