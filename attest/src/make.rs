@@ -17,7 +17,7 @@ use crate::{
         Claim, DISPATCH, Event, Evidence, HANDOFF, Lifecycle, Outcome, Predicate, PredicateError,
         RECEIVE, Receive, Record, SUMMARY, Succession, Summary, Termination, UNKNOWN,
     },
-    store::{CommitFacts, Place, StoreError, check_public},
+    store::{CommitFacts, StoreError, check_public},
 };
 
 /// A commit that is spoken of.
@@ -47,16 +47,6 @@ impl CommitSubject {
             .insert("gitTree".to_owned(), self.tree.clone());
         subject
     }
-
-    fn places(&self) -> [Place; 2] {
-        [Place::commit(&self.id), Place::tree(&self.tree)]
-    }
-}
-
-/// Returns everything that a statement about commits is kept under.
-pub fn places(commits: &[CommitSubject], activity: Option<&str>) -> Vec<Place> {
-    let commits = commits.iter().flat_map(CommitSubject::places);
-    commits.chain(activity.map(Place::activity)).collect()
 }
 
 /// What is known of an activity, beside its place in its chain.

@@ -12,7 +12,7 @@ mod trailer;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
@@ -243,6 +243,15 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Names a bundle that is kept nowhere.
+    pub(crate) fn nowhere(content: Vec<u8>) -> Self {
+        Self {
+            name: FileName::of(&content),
+            blob: None,
+            content,
+        }
+    }
+
     /// Checks that neither what it says nor what stands beside it lists origins.
     ///
     /// # Errors
@@ -648,10 +657,10 @@ impl Store {
         Ok(tips)
     }
 
-    /// Finds a shelf that does not have any more what it had.
+    /// Finds a shelf that does not have any more what it had, but for what was dropped.
     ///
     /// # Errors
-    /// [`StoreError`] when the refs cannot be read.
+    /// [`StoreError`] when they cannot be read.
     pub fn lost_since(
         &self,
         before: &[(Shelf, ObjectId)],
@@ -659,7 +668,9 @@ impl Store {
         let repository = self.local();
         for (shelf, was) in before {
             let now = tip(&repository, &shelf.reference())?;
-            if !now.is_some_and(|now| merge::is_ancestor(&repository, *was, now)) {
+            // What is dropped is noted before it is gone.
+            let dropped = self.dropped()?;
+            if merge::is_lost(&repository, *shelf, (now, *was), &dropped)? {
                 return Ok(Some((*shelf, *was)));
             }
         }
@@ -710,6 +721,26 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Finds the statements that lie with a commit and with no tree, though they name one; by their
+    /// paths below the commits. Older versions imported those so whose commit came later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn without_trees(&self) -> Result<Vec<String>, StoreError> {
+        let repository = self.local();
+        let files = |shelf: Shelf| {
+            let tip = tip(&repository, &shelf.reference())?;
+            tip.map_or(Ok(Vec::new()), |tip| {
+                merge::files_of(&repository, shelf, tip)
+            })
+        };
+        let with_trees = files(Shelf::Trees)?.into_iter().map(|(file, ..)| file);
+        let with_trees: HashSet<_> = with_trees.collect();
+        let mut without = files(Shelf::Commits)?;
+        without.retain(|(file, ..)| !with_trees.contains(file));
+        Ok(merge::naming_trees(&repository, without))
     }
 
     /// Notes what a remote has now.

@@ -226,6 +226,8 @@ type BundleId = (FileName, Option<Blob>);
 struct Shelved {
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
+    /// Whose chains the records are of.
+    chains: HashSet<Whose>,
 }
 
 /// A bundle after everything that it says by itself was judged.
@@ -251,8 +253,8 @@ pub struct Attestations<'j> {
     judge: &'j Judge<'j>,
     asked: Asked,
     examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
-    /// A bundle that is judged as if it was kept.
-    beside: Option<Arc<Examined>>,
+    /// Bundles that are judged as if they were kept.
+    beside: HashMap<Place, Vec<Arc<Examined>>>,
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
@@ -270,7 +272,7 @@ impl<'j> Attestations<'j> {
             judge,
             asked,
             examined: Mutex::default(),
-            beside: None,
+            beside: HashMap::new(),
             places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
@@ -302,14 +304,9 @@ impl<'j> Attestations<'j> {
             // Only what the same signer stated: nobody moves what others said.
             let is_carried = |it: &Arc<Examined>| by.as_ref().is_none_or(|by| it.is_carried_by(by));
             let kept = self.kept(Place::commit(&name))?;
-            let mut here: Vec<_> = kept
-                .all
-                .iter()
-                .filter(|it| is_carried(it))
-                .cloned()
-                .collect();
+            let mut here = kept.all.clone();
             self.complete(&mut here, &name)?;
-            for examined in here {
+            for examined in here.into_iter().filter(is_carried) {
                 if !seen.insert(examined.id.clone()) {
                     continue;
                 }
@@ -354,27 +351,23 @@ impl<'j> Attestations<'j> {
         Ok(all)
     }
 
-    /// Finds what is stated about other commits of the same tree and was not found before, each with
-    /// the commit that it speaks of.
+    /// Finds what is stated about commits of the same tree and was not found before, each with the commit
+    /// that it speaks of.
     fn of_tree(
         &self,
         facts: &CommitFacts,
         commit: &str,
         seen: &mut HashSet<BundleId>,
     ) -> Result<Vec<Twin>, StoreError> {
-        let same_tree = self.kept(Place::tree(&facts.tree))?;
-        let is_new = same_tree.all.iter().any(|it| !seen.contains(&it.id));
-        if !is_new || self.changes_nothing(facts)? {
-            return Ok(Vec::new());
-        }
         let mut by_name: BTreeMap<String, (Option<CommitFacts>, Vec<_>)> = BTreeMap::new();
-        for examined in &same_tree.all {
-            let (name, named) = self.twin(examined, &facts.tree, commit)?;
-            // What does not speak of that tree is nothing here, whoever put it there.
-            if !name.is_empty() {
-                let (_, all) = by_name.entry(name).or_insert((named, Vec::new()));
-                all.push(Arc::clone(examined));
-            }
+        for Twin {
+            examined,
+            name,
+            named,
+        } in self.same_tree(facts, commit, seen)?
+        {
+            let (_, all) = by_name.entry(name).or_insert((named, Vec::new()));
+            all.push(examined);
         }
         let mut found = Vec::new();
         for (name, (named, mut all)) in by_name {
@@ -397,13 +390,48 @@ impl<'j> Attestations<'j> {
         Ok(found)
     }
 
-    /// Adds what the chains of some records say of a commit besides: who takes a record away from the
-    /// commit, and leaves it in its chain, takes nothing away.
+    /// Finds what is kept with the tree of a commit, and speaks of commits that have it; where the commit
+    /// changes nothing, of the commit itself. Nothing, when all of it was seen.
+    fn same_tree(
+        &self,
+        facts: &CommitFacts,
+        commit: &str,
+        seen: &HashSet<BundleId>,
+    ) -> Result<Vec<Twin>, StoreError> {
+        let kept = self.kept(Place::tree(&facts.tree))?;
+        let mut twins = Vec::new();
+        if kept.all.iter().all(|it| seen.contains(&it.id)) {
+            return Ok(twins);
+        }
+        let is_empty = self.changes_nothing(facts)?;
+        for examined in &kept.all {
+            let (name, named) = match is_empty {
+                true if examined.names(commit) => (commit.to_owned(), None),
+                true => continue,
+                false => self.twin(examined, &facts.tree, commit)?,
+            };
+            // What does not speak of that tree is nothing here, whoever put it there.
+            if !name.is_empty() {
+                twins.push(Twin {
+                    examined: Arc::clone(examined),
+                    name,
+                    named,
+                });
+            }
+        }
+        Ok(twins)
+    }
+
+    /// Adds what all chains of the activities of some records say of a commit besides: who takes a record
+    /// away from the commit, and leaves it in its chain, takes nothing away.
     fn complete(&self, all: &mut Vec<Arc<Examined>>, commit: &str) -> Result<(), StoreError> {
-        let chains: HashSet<_> = all.iter().filter_map(|it| it.whose()).collect();
-        for whose in chains {
-            let judged = self.chain(&whose)?;
-            all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
+        let records = all.iter().filter_map(|it| it.activity());
+        let activities: HashSet<_> = records.map(|it| it.activity.id.clone()).collect();
+        for activity in activities {
+            for whose in &self.kept(Place::activity(&activity))?.chains {
+                let judged = self.chain(whose)?;
+                all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
+            }
         }
         Ok(())
     }
@@ -424,7 +452,8 @@ impl<'j> Attestations<'j> {
         }
     }
 
-    /// Finds the commit of that tree that a statement speaks of: one that is here, if any is.
+    /// Finds the commit of that tree that a statement speaks of: one that is here, if any is, and none
+    /// that is here with another tree.
     fn twin(
         &self,
         examined: &Examined,
@@ -433,15 +462,16 @@ impl<'j> Attestations<'j> {
     ) -> Result<(String, Option<CommitFacts>), StoreError> {
         let subjects = examined.statement.iter().flat_map(Statement::subjects);
         let same = subjects.filter(|it| it.digest.get("gitTree").is_some_and(|it| it == tree));
-        let names: Vec<_> = same.filter_map(|it| it.digest.get("gitCommit")).collect();
-        for name in &names {
-            let named = self.other(name, commit)?;
-            if *name == commit || named.as_ref().is_some_and(|it| it.tree == tree) {
-                return Ok(((*name).clone(), named));
+        let mut elsewhere = None;
+        for name in same.filter_map(|it| it.digest.get("gitCommit")) {
+            match self.other(name, commit)? {
+                Some(named) if named.tree == tree => return Ok((name.clone(), Some(named))),
+                Some(_) => {}
+                None if name == commit => return Ok((name.clone(), None)),
+                None => elsewhere = elsewhere.or(Some(name)),
             }
         }
-        let first = names.first().map(|name| (*name).clone());
-        Ok((first.unwrap_or_default(), None))
+        Ok((elsewhere.cloned().unwrap_or_default(), None))
     }
 
     /// Tells whether a commit has the tree of a parent: what is stated about that tree is about
@@ -552,38 +582,61 @@ impl<'j> Attestations<'j> {
         Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
     }
 
-    /// Judges one bundle, as if it was kept here. That others are missing, from which its chain or
-    /// the one that its commit carries would be seen, is no fault of its own: then it is undecided.
+    /// Judges bundles as if all of them were kept here; each, in their order. That others are missing,
+    /// from which a chain or the one that a commit carries would be seen, is no fault of theirs: then
+    /// they are undecided.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn of_bundle(&self, content: Vec<u8>) -> Result<Attested, StoreError> {
-        let examined = self.examine(&Kept {
-            name: FileName::of(&content),
-            blob: None,
-            content,
-        });
+    pub fn of_bundles(&self, contents: Vec<Vec<u8>>) -> Result<Vec<Attested>, StoreError> {
+        let kept: Vec<_> = contents.into_iter().map(Kept::nowhere).collect();
+        // Not once for each name, which others that are kept nowhere may have, too.
+        let examine = |kept: &Kept| Arc::new(Examined::of(kept, self.judge));
+        let all: Vec<_> = match kept.len() {
+            0..FEW => kept.iter().map(examine).collect(),
+            _ => kept.par_iter().map(examine).collect(),
+        };
+        let mut here = Self::new(self.store.clone(), self.judge, self.asked.clone());
+        for examined in &all {
+            for place in examined.statement.iter().flat_map(Place::of) {
+                let beside = here.beside.entry(place).or_default();
+                beside.push(Arc::clone(examined));
+            }
+        }
+        let mut claims = HashMap::new();
+        all.iter()
+            .map(|examined| here.of_bundle(examined, &mut claims))
+            .collect()
+    }
+
+    /// Judges a bundle, and notes the claims to its commits.
+    fn of_bundle(
+        &self,
+        examined: &Arc<Examined>,
+        claims: &mut HashMap<String, Vec<Claim>>,
+    ) -> Result<Attested, StoreError> {
         let named = examined.statement.iter();
         let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
-        let here = Self {
-            beside: Some(Arc::clone(&examined)),
-            ..Self::new(self.store.clone(), self.judge, self.asked.clone())
-        };
+        if names.is_empty() {
+            return self.of_no_commit(examined);
+        }
         let mut all = Vec::new();
         for name in &names {
-            if let Some(facts) = self.store.commit(name)? {
-                let mut found =
-                    vec![here.find(Arc::clone(&examined), name, (name, &facts), None)?];
-                if !facts.trailers.is_empty() {
-                    let kept = here.kept(Place::commit(name))?;
-                    let beside = kept.all.iter();
-                    let beside =
-                        beside.map(|it| here.find(Arc::clone(it), name, (name, &facts), None));
-                    let claims = here.claims(&beside.collect::<Result<Vec<_>, _>>()?)?;
-                    bind(&mut found, &claims, Code::EvidenceMissing);
+            let Some(facts) = self.store.commit(name)? else {
+                continue;
+            };
+            let find = |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
+            let mut found = vec![find(examined)?];
+            if !facts.trailers.is_empty() {
+                if !claims.contains_key(*name) {
+                    let kept = self.kept(Place::commit(name))?;
+                    let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
+                    claims.insert((*name).to_owned(), self.claims(&beside?)?);
                 }
-                all.extend(found.into_iter().map(|it| it.attested));
+                let claims = claims.get(*name).map_or(&[][..], Vec::as_slice);
+                bind(&mut found, claims, Code::EvidenceMissing);
             }
+            all.extend(found.into_iter().map(|it| it.attested));
         }
         let are_here = all.len() == names.len();
         let rejected = |it: &Attested| matches!(it.verdict, Verdict::Rejected(_));
@@ -592,14 +645,30 @@ impl<'j> Attestations<'j> {
         let worst = worst.or_else(|| all.iter().position(|it| it.verdict != Verdict::Accepted));
         let mut attested = match all.into_iter().nth(worst.unwrap_or_default()) {
             Some(attested) => attested,
-            None => Attested::of(&examined),
+            None => Attested::of(examined),
         };
-        if attested.verdict == Verdict::Accepted && (names.is_empty() || !are_here) {
-            let detail = match are_here {
-                true => "it speaks of no commit",
-                false => "not all of its commits are here",
-            };
-            attested.refuse(Code::ObjectMissing, detail.to_owned());
+        if attested.verdict == Verdict::Accepted && !are_here {
+            let detail = "not all of its commits are here".to_owned();
+            attested.refuse(Code::ObjectMissing, detail);
+        }
+        Ok(attested)
+    }
+
+    /// Judges what speaks of no commit. A record is as good as its chain, if that speaks of any.
+    fn of_no_commit(&self, examined: &Examined) -> Result<Attested, StoreError> {
+        let about = About {
+            name: "",
+            commits: Vec::new(),
+            depth: 0,
+        };
+        let mut attested = self.decide(examined, &about)?;
+        attested.leave_open();
+        let covers = match examined.whose() {
+            Some(whose) => !self.chain(&whose)?.covering.is_empty(),
+            None => false,
+        };
+        if attested.verdict == Verdict::Accepted && !covers {
+            attested.refuse(Code::ObjectMissing, "it speaks of no commit".to_owned());
         }
         Ok(attested)
     }
@@ -720,9 +789,9 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
-        let beside = self.beside.iter().filter(|it| it.belongs_to(&place));
-        all.extend(beside.map(Arc::clone));
+        all.extend(self.beside.get(&place).into_iter().flatten().cloned());
         let mut shelved = Shelved {
+            chains: all.iter().filter_map(|it| it.whose()).collect(),
             all,
             by_digest: HashMap::new(),
         };
@@ -768,9 +837,8 @@ impl<'j> Attestations<'j> {
         let (Some(statement), Some(predicate)) = (&examined.statement, &examined.predicate) else {
             return Ok(Some((Code::StatementMalformed, String::new())));
         };
-        // What is cited may be a record that covers no commit.
-        let is_about = about.depth > 0 && about.name.is_empty() || examined.names(about.name);
-        if !is_about {
+        // A record may cover no commit.
+        if !about.name.is_empty() && !examined.names(about.name) {
             return Ok(Some((
                 Code::SubjectMismatch,
                 format!("it is not about {}", about.name),
@@ -962,8 +1030,9 @@ impl<'j> Attestations<'j> {
                     match self.cited(found, &about)? {
                         Footing::Firm(below) => {
                             firm.height = firm.height.max(below.height + 1);
-                            firm.fails |=
-                                below.fails && by.is_some() && found.judged().as_ref() == by;
+                            if let (true, Some(by)) = (below.fails, by) {
+                                firm.fails |= self.is_stated_by(found, by)?;
+                            }
                             wanted.remove(&(digest, predicate_type));
                         }
                         Footing::Missing(_) => {}
@@ -976,6 +1045,24 @@ impl<'j> Attestations<'j> {
             Some((digest, _)) => Footing::Missing((*digest).to_owned()),
             None => Footing::Firm(firm),
         })
+    }
+
+    /// Tells whether somebody signed a statement that is here, whoever signed this copy: theirs may be
+    /// left in one place only of all that it belongs to.
+    fn is_stated_by(&self, copy: &Examined, by: &Who) -> Result<bool, StoreError> {
+        if copy.judged().as_ref() == Some(by) {
+            return Ok(true);
+        }
+        let digest = copy.digest.as_deref().unwrap_or_default();
+        for place in copy.statement.iter().flat_map(Place::of) {
+            let kept = self.kept(place)?;
+            let copies = kept.by_digest.get(digest).into_iter().flatten();
+            let mut copies = copies.filter_map(|number| kept.all.get(*number));
+            if copies.any(|it| it.judged().as_ref() == Some(by)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Judges a statement that another one rests on, once.
@@ -1042,15 +1129,8 @@ impl<'j> Attestations<'j> {
             let named = named.all.iter().filter(|it| it.names(commit));
             let mut named: Vec<_> = named.cloned().collect();
             self.complete(&mut named, commit)?;
-            let same_tree = match self.changes_nothing(facts)? {
-                true => Arc::default(),
-                false => self.kept(Place::tree(&facts.tree))?,
-            };
-            let mut taken_over = Vec::new();
-            for other in &same_tree.all {
-                let (twin, _) = self.twin(other, &facts.tree, commit)?;
-                taken_over.extend((!twin.is_empty()).then_some(other));
-            }
+            let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
+            let taken_over = same_tree.iter().map(|it| &it.examined);
             for other in named.iter().chain(taken_over) {
                 // To verify is no work on the commit, either.
                 let counts = !other.is_answer() && other.judged().is_some();
@@ -1174,13 +1254,6 @@ impl Examined {
         examined
     }
 
-    /// Tells whether it would be kept in a place: with a commit, or an activity.
-    fn belongs_to(&self, place: &Place) -> bool {
-        let mut commits = self.statement.iter().flat_map(|it| it.digests("gitCommit"));
-        let activity = self.activity().map(|it| Place::activity(&it.activity.id));
-        activity.as_ref() == Some(place) || commits.any(|id| Place::commit(id) == *place)
-    }
-
     /// Returns who signed, when the envelope was accepted.
     fn judged(&self) -> Option<Who> {
         let judgement = self.judgement.as_ref()?;
@@ -1294,7 +1367,7 @@ impl Attested {
         attested
     }
 
-    /// Of one that is alone, takes back what only others could show: whether they are gone, or just
+    /// Of one that is not kept, takes back what only others could show: whether they are gone, or just
     /// not with it, is not known.
     fn leave_open(&mut self) {
         if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {

@@ -10,7 +10,7 @@ use std::{
 
 use notme_attest::{
     Attestations, Bundle, Store,
-    make::{self, ActivityFacts, CommitSubject, covered, places},
+    make::{self, ActivityFacts, CommitSubject, covered},
     predicate::{DISPATCH, Record},
     store::Place,
     verify::Asked,
@@ -125,9 +125,10 @@ impl Stated {
         let ours = || {
             let attestations = Attestations::new(store.clone(), &judge, Asked::default());
             for bundle in &self.bundles {
-                let judged = attestations.of_bundle(bundle.clone());
-                let judged = judged.expect("the store can be read");
-                assert_eq!(judged.verdict, Verdict::Accepted, "{:?}", judged.detail);
+                let judged = attestations.of_bundles(vec![bundle.clone()]);
+                for judged in judged.expect("the store can be read") {
+                    assert_eq!(judged.verdict, Verdict::Accepted, "{:?}", judged.detail);
+                }
             }
         };
         let root = TrustedRoot::from_json(&self.trusted_root).expect("they read what we write");
@@ -327,7 +328,7 @@ fn chain(effort: Effort, table: &mut Table) {
         let bundle = Bundle::new(envelope, vec![session.certificate().clone()], Vec::new());
         head = bundle.payload_digest();
         let json = bundle.to_json().expect("bundles can be written");
-        records.push((json, places(covers, Some("urn:bench"))));
+        records.push((json, Place::of(&statement)));
     }
     store.write(&records, at).expect("the store can be written");
     world.git_ok(&["repack", "-a", "-d", "-q"]);

@@ -583,26 +583,13 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
     success("fetch", output).map(drop)
 }
 
-/// How attestations are pushed: all, or none, and nothing in their place.
-const PUSH: [&str; 5] = [
-    "push",
-    "--quiet",
-    "--atomic",
-    // No hook has anything to say to them, and ours would push them.
-    "--no-verify",
-    "--recurse-submodules=no",
-];
-
 /// Pushes attestations, without force: all, or none.
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), GitError> {
-    let mut arguments: Vec<_> = PUSH.map(str::to_owned).into();
-    arguments.extend(["--".to_owned(), remote.to_owned()]);
     let refspec = |(shelf, id): &(Shelf, ObjectId)| format!("{id}:{}", shelf.reference());
-    arguments.extend(shelves.iter().map(refspec));
-    success("push", run(arguments)?).map(drop)
+    push_refs(remote, Vec::new(), shelves.iter().map(refspec).collect())
 }
 
 /// Makes the attestations of a remote what they are here, if they are still what was last seen of them:
@@ -611,17 +598,36 @@ pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), Gi
 /// # Errors
 /// [`GitError`] when the remote did not take them.
 pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitError> {
-    let mut arguments: Vec<_> = PUSH.map(str::to_owned).into();
-    for Unlike { shelf, theirs, .. } in unlike {
+    let lease = |Unlike { shelf, theirs, .. }: &Unlike| {
         let seen = theirs.map_or_else(String::new, |theirs| theirs.to_string());
-        arguments.push(format!("--force-with-lease={}:{seen}", shelf.reference()));
-    }
-    arguments.extend(["--".to_owned(), remote.to_owned()]);
-    arguments.extend(unlike.iter().map(|Unlike { shelf, ours, .. }| {
+        format!("--force-with-lease={}:{seen}", shelf.reference())
+    };
+    let refspec = |Unlike { shelf, ours, .. }: &Unlike| {
         let ours = ours.map_or_else(String::new, |ours| ours.to_string());
         format!("{ours}:{}", shelf.reference())
-    }));
-    success("push", run(arguments)?).map(drop)
+    };
+    let leases = unlike.iter().map(lease).collect();
+    push_refs(remote, leases, unlike.iter().map(refspec).collect())
+}
+
+/// Pushes all of these refs, or none, and no others, whatever the configuration names.
+fn push_refs(remote: &str, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
+    let mut command = git();
+    // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
+    command.env("NOTME_MIRROR", "false");
+    command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+    command.args([
+        "push",
+        "--quiet",
+        "--atomic",
+        // No hook has anything to say to them, and ours would push them.
+        "--no-verify",
+        "--no-follow-tags",
+        "--recurse-submodules=no",
+    ]);
+    command.args(leases).args(["--", remote]).args(refspecs);
+    let output = command.output().map_err(GitError::Run)?;
+    success("push", output).map(drop)
 }
 
 /// A file that a commit changed.

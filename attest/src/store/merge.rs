@@ -110,6 +110,48 @@ pub(super) fn disclosing(
     Ok(bad.map(|(file, path, _)| (file, path)).collect())
 }
 
+/// Finds the files of a shelf, with their paths.
+pub(super) fn files_of(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    tip: ObjectId,
+) -> Result<Vec<(FileName, String, ObjectId)>, StoreError> {
+    match tree_if_commit(repository, tip)? {
+        Some(tree) => Ok(Found::of(repository, shelf, (None, tree))?.new),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Returns the paths of the statements that name a tree.
+pub(super) fn naming_trees(
+    repository: &gix::Repository,
+    files: Vec<(FileName, String, ObjectId)>,
+) -> Vec<String> {
+    let named = sift(repository, &files, |content| {
+        let mut places = Signed::read(content)?.places.into_iter();
+        places.find(|place| place.shelf == Shelf::Trees)
+    });
+    let named = files.into_iter().filter(|(.., id)| named.contains_key(id));
+    named.map(|(_, path, _)| path).collect()
+}
+
+/// Tells whether something is gone that a shelf had, but for what was dropped.
+pub(super) fn is_lost(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    (now, was): (Option<ObjectId>, ObjectId),
+    dropped: &Dropped,
+) -> Result<bool, StoreError> {
+    if now.is_some_and(|now| is_ancestor(repository, was, now)) {
+        return Ok(false);
+    }
+    let now = now.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    let was = tree_of(repository, was)?;
+    let Found { new, ignored, .. } = Found::of(repository, shelf, (now, was))?;
+    let mut files = new.iter().map(|(file, ..)| file);
+    Ok(ignored > 0 || files.any(|file| !dropped.files.contains(file)))
+}
+
 /// Tells whether `one` is `other` or comes before it. What cannot be found out is no.
 pub(super) fn is_ancestor(repository: &gix::Repository, one: ObjectId, other: ObjectId) -> bool {
     one == other || {

@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Bundle,
-    make::{self, covered, places},
+    make::{self, covered},
     predicate::{
         ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
         Record, Succession,
@@ -22,8 +22,8 @@ use notme_verifier::{Code, Verdict};
 use serde_json::json;
 
 use crate::world::{
-    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, record,
-    signed, signed_as, signed_payload, spec,
+    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, places,
+    record, signed, signed_as, signed_payload, spec,
 };
 
 const ID: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
@@ -845,6 +845,31 @@ fn an_empty_commit_takes_over_nothing() {
     let empty = world.subject(&world.repository.git_ok(&["rev-parse", "HEAD"]));
     assert_eq!(empty.tree, commits[2].tree);
     assert!(world.judged(&empty).is_empty());
+    // What is stated about itself counts, also where it is left with the tree only.
+    let of = [empty];
+    let tree = || vec![Place::tree(&of[0].tree)];
+    let mut records = chain(ID, "other", &[]);
+    records.pop();
+    for about in [&[commits[2].clone(), of[0].clone()][..], &commits[2..]] {
+        let (record, _) = next(ID, "other", &records, false, about);
+        records.push((record, [tree(), vec![Place::activity(ID)]].concat()));
+    }
+    records.push(next(ID, "other", &records, true, &[]));
+    world.write(&records);
+    let judged = world.judged(&of[0]);
+    assert_accepted(&judged);
+    assert!(judged.iter().all(|it| it.attested_as.is_none()));
+    world.write(&[(handoff("reviewer", &of).0, tree())]);
+    assert_accepted(&world.judged(&of[0]));
+    let decided = |decision| decided("reviewer", decision, Vec::new(), &of);
+    world.write(&[decided(Decision::Accepted)]);
+    assert!(world.codes(&of[0]).contains(&Some(Code::AcceptanceSelf)));
+    world.write(&[(decided(Decision::Rejected).0, tree())]);
+    assert!(
+        world
+            .codes(&of[0])
+            .contains(&Some(Code::AcceptanceRejected))
+    );
 }
 
 #[test]
@@ -1092,11 +1117,39 @@ fn a_record_by_itself_is_not_called_wrong_for_what_is_elsewhere() {
     assert_eq!(codes(&world), [open, None, None]);
     world.write(&records[3..]);
     assert_eq!(codes(&world), [None; 3]);
+    let here = world.repository.path();
+    let here = here.to_str().unwrap();
+    // Nor when all of them are given together, whether they are kept or not.
+    for world in [&world, &World::new()] {
+        if world.store.is_empty().unwrap() {
+            world.repository.git_ok(&["pull", "--quiet", here, "main"]);
+        }
+        let all = records.iter().map(|(bundle, _)| bundle.clone());
+        assert_eq!(world.bundle_codes(all.collect()), [None; 4]);
+    }
     // What contradicts what is here is wrong.
     let fork = next(ID, "claude", &records[..2], true, &commit);
     assert_eq!(world.bundle_code(fork.0), Some(Code::ChainFork));
     let late = next(ID, "claude", &records, true, &commit);
     assert_eq!(world.bundle_code(late.0), Some(Code::ChainExtended));
+}
+
+/// A chain that speaks of no commit says nothing about any.
+#[test]
+fn a_chain_of_no_commit_by_itself_is_undecided() {
+    let world = World::new();
+    world.commit("one");
+    let bundles = |records: Vec<Kept>| records.into_iter().map(|(bundle, _)| bundle).collect();
+    let nothing = chain(ID, "claude", &[]);
+    let missing = Some(Code::ObjectMissing);
+    assert_eq!(world.bundle_codes(bundles(nothing.clone())), [missing; 2]);
+    // Two that contradict each other are given as they would be kept.
+    let mut forked = nothing;
+    forked.push(next(ID, "claude", &forked[..1], false, &[]));
+    assert_eq!(
+        world.bundle_codes(bundles(forked)),
+        [Some(Code::ChainFork); 3]
+    );
 }
 
 /// A record of receiving says when it was signed, to the allowed skew, and holds for its commits
@@ -1278,9 +1331,14 @@ fn a_subject_whose_tree_is_another_is_refused() {
         ..commits[0].clone()
     };
     let place = vec![Place::commit(&commits[0].id)];
-    let (bundle, _) = handoff("claude", &[other]);
+    let other = [other];
+    let (bundle, _) = handoff("claude", &other);
     world.write(&[(bundle, place)]);
     assert_eq!(world.code(&commits[0]), Some(Code::SubjectMismatch));
+    // Nor is it about the tree that its commit has not.
+    let rejection = decided("reviewer", Decision::Rejected, Vec::new(), &other);
+    world.write(&[rejection]);
+    assert!(world.judged(&commits[1]).is_empty());
 }
 
 /// What speaks of no tree is put under one by somebody else: it says nothing about its commits.
@@ -1459,6 +1517,54 @@ fn a_record_that_rests_on_its_signers_failure_fails() {
     };
     assert!(fails("claude"));
     assert!(!fails("other"));
+}
+
+/// Somebody else's copy does not stand for the one that its signer made, while that lies anywhere.
+#[test]
+fn a_failure_that_somebody_signs_again_stays_its_signers() {
+    use notme_verifier::stated::Statements as _;
+    let fails = |left: Option<fn(&[make::CommitSubject]) -> Place>| {
+        let (world, commits) = three();
+        let (one, both) = (&commits[..1], &commits[..2]);
+        let (own, places) = failed_dispatch("claude", both);
+        let payload = Bundle::from_json(&own).unwrap();
+        let payload = payload.envelope().payload().to_vec();
+        let copy = signed_payload(payload, |message| spec("mallory", message));
+        let left = left.map(|place| (own, vec![place(both)]));
+        world.write(left.as_slice());
+        assert_eq!(
+            citing(&world, "claude", (copy, places), one, DISPATCH),
+            None
+        );
+        let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+        let levels = stated.iter().filter(|it| it.level.is_some() && !it.fails);
+        levels.count() == 0
+    };
+    assert!(fails(Some(|both| Place::commit(&both[0].id))));
+    assert!(fails(Some(|both| Place::tree(&both[0].tree))));
+    assert!(fails(Some(|both| Place::commit(&both[1].id))));
+    // Where none is left, nobody knows that mallory was not the first to state it.
+    assert!(!fails(None));
+}
+
+/// Also where somebody else's record is put in the place of the one that was taken away.
+#[test]
+fn a_record_leads_to_all_chains_of_its_activity() {
+    let (world, commits) = three();
+    let mut records = vec![begun(&[])];
+    let mut failed = facts(ID, "claude");
+    failed.outcome = Outcome::Failed;
+    let after = Record::after(0, &digest(&records[0].0), true, covered(&commits[..1]));
+    records.push((
+        record(failed, after, &commits[..1]).0,
+        vec![Place::activity(ID)],
+    ));
+    world.write(&records);
+    assert!(world.judged(&commits[0]).is_empty());
+    world.write(&chain(ID, "mallory", &commits[..1]));
+    let judged = world.judged(&commits[0]);
+    assert_accepted(&judged);
+    assert!(judged.iter().any(|it| it.outcome == Some(Outcome::Failed)));
 }
 
 #[test]

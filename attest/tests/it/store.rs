@@ -9,7 +9,6 @@ use std::{
 
 use notme_attest::{
     Store,
-    make::places,
     predicate::Record,
     store::{FileName, Merged, Noted, Place, Shelf, StoreError},
     verify::Asked,
@@ -17,7 +16,7 @@ use notme_attest::{
 use notme_testkit::{clock::NOW, repository::Repository};
 use notme_verifier::{Code, stated::Statements as _};
 
-use crate::world::{World, assert_accepted, chain, digest, facts, identity, next, record};
+use crate::world::{World, assert_accepted, chain, digest, facts, identity, next, places, record};
 
 /// Returns what a remote lacks.
 fn ahead(world: &World) -> Vec<Shelf> {

@@ -2,7 +2,7 @@
 
 use notme_attest::{
     Attestations, Attested, Bundle, Store,
-    make::{self, ActivityFacts, CommitSubject, covered, places},
+    make::{self, ActivityFacts, CommitSubject, covered},
     predicate::Record,
     store::Place,
     verify::{Asked, Tip},
@@ -185,6 +185,13 @@ pub(crate) fn facts(id: &str, agent: &str) -> ActivityFacts {
     }
 }
 
+/// Returns everything that a statement about commits is kept under.
+pub(crate) fn places(commits: &[CommitSubject], activity: Option<&str>) -> Vec<Place> {
+    let of_commit = |it: &CommitSubject| [Place::commit(&it.id), Place::tree(&it.tree)];
+    let commits = commits.iter().flat_map(of_commit);
+    commits.chain(activity.map(Place::activity)).collect()
+}
+
 /// Signs the record of an activity and says where it belongs.
 pub(crate) fn record(facts: ActivityFacts, chain: Record, commits: &[CommitSubject]) -> Kept {
     let places = places(commits, Some(&facts.id));
@@ -239,9 +246,13 @@ impl World {
 
     /// Returns the code of a bundle that is kept nowhere.
     pub(crate) fn bundle_code(&self, bundle: Vec<u8>) -> Option<Code> {
-        self.with_judge(Asked::default(), |attestations, _| {
-            attestations.of_bundle(bundle).unwrap().verdict.code()
-        })
+        self.bundle_codes(vec![bundle]).remove(0)
+    }
+
+    /// Returns the codes of bundles that are kept nowhere, and judged together.
+    pub(crate) fn bundle_codes(&self, bundles: Vec<Vec<u8>>) -> Vec<Option<Code>> {
+        let judged = self.with_attestations(|it| it.of_bundles(bundles).unwrap());
+        judged.iter().map(|it| it.verdict.code()).collect()
     }
 
     /// Returns where the chain of an activity ends, and how many signatures were judged to know.

@@ -7,7 +7,7 @@ mod transfer;
 mod verify;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::Permissions,
     io::{self, Write},
     os::unix::fs::PermissionsExt as _,
@@ -31,7 +31,6 @@ use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{
     Repository, Verdict,
     report::{escape, to_json},
-    repository::RepositoryError,
 };
 use serde_json::{Value, json};
 use tempfile::PersistError;
@@ -46,7 +45,7 @@ use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
     commands::{
         agent, print_json,
-        verify::{object_directories, open},
+        verify::{not_selected, object_directories, open},
     },
     failure::{Exit, Failure, Outcome},
     git::{self, GitError},
@@ -103,8 +102,9 @@ impl Archive {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for revision in revisions {
-            let selection = self.repository.select(revision).map_err(wrong_call)?;
-            let all = self.repository.commits(&selection)?;
+            let selection = self.repository.select(revision).map_err(not_selected)?;
+            let all = self.repository.commits(&selection);
+            let all = all.map_err(not_selected)?;
             let new = all.iter().rev().filter(|id| seen.insert(**id));
             ids.extend(new.map(ToString::to_string));
         }
@@ -144,16 +144,6 @@ fn store_of(repository: &Repository) -> Result<Store, Failure> {
 pub(crate) fn kept_in(repository: &Repository) -> Result<Option<Store>, Failure> {
     let store = store_of(repository)?;
     Ok(if store.is_empty()? { None } else { Some(store) })
-}
-
-/// A revision that names nothing is a wrong call.
-fn wrong_call(error: RepositoryError) -> Failure {
-    match error {
-        RepositoryError::Revision { .. }
-        | RepositoryError::Unborn { .. }
-        | RepositoryError::Nothing(_) => Failure::usage(error),
-        error => error.into(),
-    }
 }
 
 /// Takes a file of bundles apart: one, however it is laid out, or one on each line.
@@ -263,7 +253,7 @@ impl<'a> Author<'a> {
     }
 
     /// Signs a statement, to be kept with the others once all are there.
-    fn sign(&mut self, statement: &Statement, places: Vec<Place>) -> Result<Bundle, Failure> {
+    fn sign(&mut self, statement: &Statement) -> Result<Bundle, Failure> {
         let Signed { bundle, basis, .. } = self.hand.sign(statement)?;
         check_workload(statement, &bundle)?;
         let basis = match basis {
@@ -274,7 +264,7 @@ impl<'a> Author<'a> {
         let (digest, predicate_type) = (bundle.payload_digest(), statement.predicate_type());
         self.lines
             .push(format!("{digest}  {predicate_type}  {basis}"));
-        self.made.push((bundle.to_json()?, places));
+        self.made.push((bundle.to_json()?, Place::of(statement)));
         Ok(bundle)
     }
 
@@ -464,14 +454,7 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     if let Some(directory) = &arguments.in_toto_link {
         return export_links(home, &archive, arguments, directory);
     }
-    let mut kept = archive.kept(&arguments.revision)?;
-    // A record without the others of its chain is worth nothing.
-    let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
-    for activity in activities {
-        kept.extend(archive.store.read(&Place::activity(&activity))?);
-    }
-    kept.sort_by(|one, other| one.name.cmp(&other.name));
-    kept.dedup_by(|one, other| one.name == other.name);
+    let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
     let all = kept.len();
     kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
     if kept.len() < all {
@@ -502,6 +485,44 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         )?;
     }
     Ok(Exit::Yes)
+}
+
+/// Adds what bundles are worth nothing without: the other records of their chains, and what they rest
+/// on; each once.
+fn complete(store: &Store, kept: Vec<Kept>) -> Result<Vec<Kept>, Failure> {
+    let mut all = BTreeMap::new();
+    let (mut activities, mut commits) = (HashSet::new(), HashSet::new());
+    let mut near: HashMap<String, Vec<Kept>> = HashMap::new();
+    let mut left = kept;
+    while let Some(kept) = left.pop() {
+        if let Some((statement, predicate)) = read(&kept) {
+            for commit in statement.digests("gitCommit") {
+                if commits.insert(commit.to_owned()) {
+                    for other in store.read(&Place::commit(commit))? {
+                        let digest = digest_of(&other).unwrap_or_default();
+                        near.entry(digest).or_default().push(other);
+                    }
+                }
+            }
+            let evidence = match predicate {
+                Predicate::Activity(record) => {
+                    let id = record.activity.id;
+                    let place = Place::activity(&id);
+                    if activities.insert(id) {
+                        left.extend(store.read(&place)?);
+                    }
+                    record.evidence
+                }
+                Predicate::Acceptance(acceptance) => acceptance.evidence,
+                _ => Vec::new(),
+            };
+            for cited in evidence {
+                left.extend(near.remove(&cited.digest).into_iter().flatten());
+            }
+        }
+        all.insert(kept.name.clone(), kept);
+    }
+    Ok(all.into_values().collect())
 }
 
 /// Has an agent sign its own statements about a commit as links, as far as they are accepted.
@@ -568,17 +589,25 @@ fn export_links(
 
 /// Tells whether it is what somebody named: by the digest of its payload, or by its file.
 fn is_named(kept: &Kept, statement: &str) -> bool {
-    let bundle = Bundle::from_json(&kept.content);
-    kept.name.to_string() == statement
-        || bundle.is_ok_and(|bundle| bundle.payload_digest() == statement)
+    kept.name.to_string() == statement || digest_of(kept).is_some_and(|it| it == statement)
+}
+
+fn digest_of(kept: &Kept) -> Option<String> {
+    Some(Bundle::from_json(&kept.content).ok()?.payload_digest())
+}
+
+/// Reads what a bundle says, without judging it.
+fn read(kept: &Kept) -> Option<(Statement, Predicate)> {
+    let bundle = Bundle::from_json(&kept.content).ok()?;
+    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
+    let predicate = Predicate::read(&statement).ok()?;
+    Some((statement, predicate))
 }
 
 /// Returns the id of the activity that a bundle is a record of.
 fn activity_of(kept: &Kept) -> Option<String> {
-    let bundle = Bundle::from_json(&kept.content).ok()?;
-    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
-    match Predicate::read(&statement).ok()? {
-        Predicate::Activity(activity) => Some(activity.activity.id),
+    match read(kept)? {
+        (_, Predicate::Activity(activity)) => Some(activity.activity.id),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ use notme_verifier::{
     Cache, Judge, Lineage, Outcome as Verdicts, Repository,
     explain::explain,
     report::{self, Lines},
-    repository::Selection,
+    repository::{RepositoryError, Selection},
     stated::Statements,
     verify::{Portion, limit_threads, verify_each},
 };
@@ -277,13 +277,18 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         .into_iter()
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
-        .map_err(|error| match error.usage_code() {
-            Some(_) => {
-                Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
-            }
-            None => Failure::from(error),
-        })?;
+        .map_err(not_selected)?;
     on_reference(selection, arguments)
+}
+
+/// Tells a wrong call from what could not be looked at.
+pub(crate) fn not_selected(error: RepositoryError) -> Failure {
+    match error.usage_code() {
+        Some(_) => {
+            Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
+        }
+        None => Failure::from(error),
+    }
 }
 
 /// Says for which ref the objects are, if somebody names one.

@@ -1,12 +1,13 @@
 //! Statements where somebody else, or the configuration, works against them.
 
-use std::{env, fs};
+use std::{env, fs, process::Output};
 
+use notme_attest::Bundle;
 use notme_core::{hex, key::sha256};
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::world::{NOTME, World, told};
 
 /// Returns the digests of the statements about HEAD, judged or not.
 fn digests(world: &World) -> Vec<String> {
@@ -18,6 +19,12 @@ fn digests(world: &World) -> Vec<String> {
 
 fn kept(world: &World) -> usize {
     digests(world).len()
+}
+
+/// Returns what a line of an export says.
+fn statement(bundle: &str) -> Value {
+    let bundle = Bundle::from_json(bundle.as_bytes()).unwrap();
+    serde_json::from_slice(bundle.envelope().payload()).unwrap()
 }
 
 /// A commit that was attested and pushed, and where to.
@@ -47,23 +54,82 @@ fn a_fetch_moves_no_ref_that_the_configuration_names() {
     }
 }
 
+/// As `git remote add --mirror` has it: all refs are the remote's, in either direction.
+#[test]
+fn a_mirror_gets_and_loses_nothing_but_attestations() {
+    let (world, bare) = pushed();
+    for (name, value) in [
+        ("remote.origin.mirror", "true"),
+        ("remote.origin.fetch", "+refs/*:refs/*"),
+        ("push.followTags", "true"),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    bare.git_ok(&["branch", "theirs", "main"]);
+    world.signed_commit("ours");
+    world.git_ok(&["branch", "ours"]);
+    world.git_ok(&[
+        "tag",
+        "-m",
+        "t",
+        "--no-sign",
+        "t",
+        "refs/attestations/commits",
+    ]);
+    let others = |side: &Repository| {
+        let all = side.git_ok(&["for-each-ref"]);
+        let others = all.lines().filter(|line| !line.contains("attestations/"));
+        others.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = (others(&world), others(&bare));
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let commits = ["rev-parse", "refs/attestations/commits"];
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/commits"]);
+    world.notme_ok(&["attest", "fetch"]);
+    world.notme_ok(&["attest", "push", "--replace"]);
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    assert_eq!((others(&world), others(&bare)), before);
+}
+
 /// Whatever moves them, it is seen, and said where they were.
 #[test]
 fn what_is_lost_while_a_remote_is_asked_is_told() {
     let (world, _bare) = pushed();
     let reference = "refs/attestations/commits";
     let was = world.git_ok(&["rev-parse", reference]);
-    let fetch = format!("*' fetch '*) git update-ref {reference} HEAD;;");
-    world.stub(
-        "git",
-        &format!("PATH=${{PATH#*:}}\ncase \" $* \" in {fetch} esac\nexec git \"$@\""),
-    );
-    let path = format!("{}:{}", world.stubs().display(), env::var("PATH").unwrap());
-    let mut command = world.notme_command();
-    let output = run(command.env("PATH", path).args(["attest", "fetch"]), b"");
+    let output = fetch_while(&world, &format!("git update-ref {reference} HEAD"));
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let back = format!("git update-ref {reference} {was}");
     assert!(told(&output).contains(&back), "{}", told(&output));
+}
+
+/// Runs `notme attest fetch`, and a command when git begins to fetch.
+fn fetch_while(world: &World, command: &str) -> Output {
+    let script = format!(
+        "PATH=${{PATH#*:}}\ncase \" $* \" in *' fetch '*) {command};; esac\nexec git \"$@\""
+    );
+    world.stub("git", &script);
+    let path = format!("{}:{}", world.stubs().display(), env::var("PATH").unwrap());
+    let mut fetch = world.notme_command();
+    run(fetch.env("PATH", path).args(["attest", "fetch"]), b"")
+}
+
+#[test]
+fn what_is_dropped_while_a_remote_is_asked_is_not_lost() {
+    let (world, _bare) = pushed();
+    let handoff = world.notme_ok(&["attest", "handoff"]);
+    let digest = handoff.split(' ').next().unwrap();
+    let drop = format!("{NOTME} attest drop HEAD {digest} --reason wrong");
+    let output = fetch_while(&world, &drop);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(!digests(&world).iter().any(|it| it == digest));
+    assert_eq!(kept(&world), 3);
+    // Nor is it taken for everything.
+    let other = "git update-ref refs/attestations/trees HEAD";
+    let output = fetch_while(&world, &format!("{drop} --force; {other}"));
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
 }
 
 #[test]
@@ -180,8 +246,15 @@ fn a_dispatch_that_failed_meets_no_level() {
 fn a_wrong_call_is_told_as_one() {
     let world = World::initialised();
     world.signed_commit("one");
+    // Of `either`, git takes one, and says on stderr that there are two.
+    world.git_ok(&["branch", "either"]);
+    world.git_ok(&["tag", "--no-sign", "either", "HEAD^{tree}"]);
+    assert_eq!(world.notme(&["verify", "either"]).status.code(), Some(2));
     for arguments in [
-        &["verify", "nowhere"][..],
+        &["verify", "either"][..],
+        &["show", "HEAD^{tree}"],
+        &["dispatch", "HEAD:one"],
+        &["verify", "nowhere"],
         &["verify", "HEAD..nowhere"],
         &["dispatch", "nowhere"],
         &["show", "nowhere"],
@@ -209,14 +282,71 @@ fn what_export_prints_is_read_wherever_bundles_are() {
     world.write("all.jsonl", &world.notme_ok(&["attest", "export"]));
     let output = world.notme(&["attest", "import", "all.jsonl", "all.jsonl"]);
     assert!(told(&output).contains("3 statements"), "{}", told(&output));
-    let output = world.notme(&["attest", "verify", "--json", "--bundle", "all.jsonl"]);
+    assert_eq!(
+        of_bundles(&world, &["all.jsonl"]),
+        (Some(0), vec!["accepted".to_owned(); 3])
+    );
+}
+
+/// Returns the exit code for some files of bundles, and the code or verdict of each bundle.
+fn of_bundles(world: &World, files: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut arguments = vec!["attest", "verify", "--json"];
+    arguments.extend(files.iter().flat_map(|file| ["--bundle", *file]));
+    let output = world.notme(&arguments);
     let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let judged = judged.as_array().unwrap().iter();
-    let verdicts: Vec<_> = judged.map(|it| it["verdict"].as_str().unwrap()).collect();
-    assert_eq!(verdicts.len(), 3);
-    // The record that began the activity is about no commit.
-    let accepted = verdicts.iter().filter(|it| **it == "accepted");
-    assert!(accepted.count() >= 2, "{verdicts:?}");
+    let word = |it: &Value| {
+        it["code"]
+            .as_str()
+            .or(it["verdict"].as_str())
+            .map(str::to_owned)
+    };
+    let words = judged.as_array().unwrap().iter().map(word);
+    (output.status.code(), words.map(Option::unwrap).collect())
+}
+
+/// A chain that begins with no commit, carried by the commits, and with what it rests on.
+#[test]
+fn what_is_exported_is_judged_in_a_fresh_clone_as_it_is_where_it_is_kept() {
+    let world = World::initialised();
+    world.signed_commit("before");
+    let id = world.notme_ok(&["attest", "activity", "--begin"]);
+    let id = id.trim();
+    for name in ["one", "two"] {
+        let trailer = world.notme_ok(&["attest", "trailer", "--activity", id]);
+        world.write(name, name);
+        world.git_ok(&["add", name]);
+        world.git_ok(&["commit", "--quiet", "-m", name, "--trailer", trailer.trim()]);
+        world.notme_ok(&["attest", "dispatch", "--activity", id]);
+    }
+    world.notme_ok(&["attest", "activity", "--activity", id, "--end"]);
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    world.notme_ok(&["attest", "acceptance", "HEAD"]);
+    let lines = world.notme_ok(&["attest", "export"]);
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["pull", "--quiet", world.path().to_str().unwrap(), "main"]);
+    clone.write("all.jsonl", &lines);
+    let good = vec!["accepted".to_owned(); 7];
+    assert_eq!(of_bundles(&clone, &["all.jsonl"]), (Some(0), good.clone()));
+    // One file for each is the same.
+    let names: Vec<_> = (0..7).map(|number| format!("{number}.json")).collect();
+    for (name, line) in names.iter().zip(lines.lines()) {
+        clone.write(name, line);
+    }
+    let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(of_bundles(&clone, &names), (Some(0), good));
+    // Of one that begins it, nobody can tell how it ends.
+    let is_opening = |line: &str| statement(line)["predicate"]["chain"]["position"] == "opening";
+    let opening = lines.lines().position(is_opening).unwrap();
+    let alone = (Some(3), vec!["chain-tail-missing".to_owned()]);
+    assert_eq!(of_bundles(&clone, &[names[opening]]), alone);
+    names.remove(opening);
+    let (exit, codes) = of_bundles(&clone, &names);
+    assert_eq!(exit, Some(3), "{codes:?}");
+    assert!(codes.contains(&"evidence-missing".to_owned()), "{codes:?}");
+    // What is kept counts as well.
+    clone.notme_ok(&["attest", "import", "all.jsonl"]);
+    assert_eq!(of_bundles(&clone, &names).0, Some(0));
+    assert_eq!(clone.notme(&["attest", "verify"]).status.code(), Some(0));
 }
 
 #[test]

@@ -295,6 +295,19 @@ fn attestations_that_are_gone_are_fetched_again() {
     }
 }
 
+/// As older versions imported what came before its commit.
+#[test]
+fn attestations_that_lie_with_no_tree_are_put_there() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--reject"]);
+    let fault = "git update-ref -d refs/attestations/trees";
+    finds_and_repairs(&world, "attestations-misplaced", fault);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "other words"]);
+    let output = world.notme(&["attest", "verify"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
+
 #[test]
 fn faults_of_files_are_found_and_repaired() {
     let world = World::initialised();

@@ -8,7 +8,7 @@ use std::{
 
 use notme_attest::{
     Predicate,
-    make::{self, ActivityFacts, CommitSubject, covered, places},
+    make::{self, ActivityFacts, CommitSubject, covered},
     predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
     store::Place,
 };
@@ -187,7 +187,7 @@ impl<'a> Course<'a> {
         let mut author = self.author()?;
         let facts = self.facts((Vec::new(), Vec::new()), &next, &mut author)?;
         let statement = make::activity(facts, opening, &[])?;
-        let bundle = author.sign(&statement, places(&[], Some(&self.activity)))?;
+        let bundle = author.sign(&statement)?;
         author.keep()?;
         self.note(0, &bundle.payload_digest())
     }
@@ -238,7 +238,7 @@ impl<'a> Course<'a> {
         }
         let facts = self.facts((events, succeeds), &part, &mut author)?;
         let statement = make::activity(facts, chain, commits)?;
-        let bundle = author.sign(&statement, places(commits, Some(&self.activity)))?;
+        let bundle = author.sign(&statement)?;
         author.keep()?;
         match &self.side {
             Side::Above { taken } => taken.set(batch.end()),

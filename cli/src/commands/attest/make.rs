@@ -8,7 +8,7 @@ use std::{
 
 use notme_attest::{
     Attestations, Predicate,
-    make::{self, ActivityFacts, CommitSubject, covered, places},
+    make::{self, ActivityFacts, CommitSubject, covered},
     origins::OriginSet,
     predicate::{
         Acceptance, Artifact, Claim, Decision, Event, Evidence, Level, Lifecycle, Outcome as Work,
@@ -74,7 +74,7 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
     let id = new_id()?;
     let chain = Record::opening(archive.store.head(), covered(&commits));
     let statement = make::activity(wanted.facts(&mut author, &id, 1)?, chain, &commits)?;
-    author.sign(&statement, places(&commits, Some(&id)))?;
+    author.sign(&statement)?;
     author.lines = vec![id.clone()];
     author.keep_record(&id, None, false)
 }
@@ -123,7 +123,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     predicate.insert("runDetails".to_owned(), run);
     make::merge(&mut predicate, members(common)?);
     let statement = make::dispatch(predicate, &commits)?;
-    let bundle = author.sign(&statement, places(&commits, None))?;
+    let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
         common,
@@ -162,7 +162,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
     let document = document.as_ref();
     let document = document.map(|(name, content)| (name.as_str(), content.as_slice()));
     let statement = make::handoff(predicate, document, &commits)?;
-    let bundle = author.sign(&statement, places(&commits, None))?;
+    let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
         common: &arguments.common,
@@ -198,7 +198,7 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
         },
         &commits,
     )?;
-    author.sign(&statement, places(&commits, None))?;
+    author.sign(&statement)?;
     author.keep()
 }
 
@@ -353,7 +353,7 @@ impl Wanted<'_> {
                 ..self.facts(&mut author, id, segment)?
             };
             let statement = make::activity(facts, chain, self.commits)?;
-            author.sign(&statement, places(self.commits, Some(id)))?;
+            author.sign(&statement)?;
             return author.keep_record(id, tip.contents, self.record.end);
         }
         let id = new_id()?;
@@ -363,10 +363,10 @@ impl Wanted<'_> {
         facts.succeeds = Vec::new();
         facts.events = Vec::new();
         let statement = make::activity(facts, opening, &[])?;
-        let bundle = author.sign(&statement, vec![Place::activity(&id)])?;
+        let bundle = author.sign(&statement)?;
         let closing = Record::after(0, &bundle.payload_digest(), true, covered);
         let statement = make::activity(self.facts(&mut author, &id, 1)?, closing, self.commits)?;
-        author.sign(&statement, places(self.commits, Some(&id)))?;
+        author.sign(&statement)?;
         author.keep()
     }
 

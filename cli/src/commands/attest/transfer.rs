@@ -9,9 +9,7 @@ use std::{
 };
 
 use notme_attest::{
-    Bundle, Predicate,
-    make::{self, places},
-    rosary,
+    Bundle, Predicate, make, rosary,
     store::{FileName, Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
@@ -214,15 +212,12 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let archive = Archive::open()?;
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
-    let import = Import {
-        archive: &archive,
-        judge: (!arguments.unjudged).then_some(&judge),
-    };
+    let judge = (!arguments.unjudged).then_some(&judge);
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_file(file, FILE_MAX)?;
         for bundle in bundles_in(file, content)? {
-            bundles.push(import.keepable(bundle)?);
+            bundles.push(keepable(judge, bundle)?);
         }
     }
     archive.store.write(&bundles, now())?;
@@ -231,80 +226,51 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     Ok(Exit::Yes)
 }
 
-/// Bundles of files on their way into the store.
-struct Import<'a> {
-    archive: &'a Archive,
-    /// Who judges signatures first; nobody, when they are kept unjudged.
-    judge: Option<&'a Judge<'a>>,
-}
-
-impl Import<'_> {
-    /// Finds where a bundle belongs, by what it speaks of. Its signature has to be good now; the
-    /// rest, such as the chain that it is part of, is judged when somebody asks.
-    fn keepable(&self, content: Vec<u8>) -> Result<(Vec<u8>, Vec<Place>), Failure> {
-        let (bundle, content) = self.read(content)?;
-        let statement = Statement::parse(bundle.envelope().payload())?;
-        notme_attest::store::check_public(statement.predicate())?;
-        if let Some(judge) = self.judge {
-            let predicate = Predicate::read(&statement).ok();
-            let judgement = judge.judge_envelope(
-                bundle.envelope(),
-                bundle.certificates().to_vec(),
-                bundle.timestamps().to_vec(),
-                predicate.and_then(|it| it.stated_at()),
-            );
-            if let Some(code) = judgement.verdict().code() {
-                let detail = judgement.detail().unwrap_or("its signature is not good");
-                let error = format!("{}: {code}: {detail}", bundle.payload_digest());
-                return Err(match judgement.verdict() {
-                    Verdict::Undecided(_) => Failure::of(error, 3),
-                    Verdict::Accepted | Verdict::Rejected(_) => Failure::no(error),
-                }
-                .hint("nothing was kept; `--unjudged` keeps statements as they are"));
+/// Finds where a bundle belongs, by what it speaks of. Its signature has to be good now, if somebody
+/// judges it; the rest, such as the chain that it is part of, is judged when somebody asks.
+fn keepable(judge: Option<&Judge<'_>>, content: Vec<u8>) -> Result<(Vec<u8>, Vec<Place>), Failure> {
+    let (bundle, content) = read(content, judge.is_some())?;
+    let statement = Statement::parse(bundle.envelope().payload())?;
+    notme_attest::store::check_public(statement.predicate())?;
+    if let Some(judge) = judge {
+        let predicate = Predicate::read(&statement).ok();
+        let judgement = judge.judge_envelope(
+            bundle.envelope(),
+            bundle.certificates().to_vec(),
+            bundle.timestamps().to_vec(),
+            predicate.and_then(|it| it.stated_at()),
+        );
+        if let Some(code) = judgement.verdict().code() {
+            let detail = judgement.detail().unwrap_or("its signature is not good");
+            let error = format!("{}: {code}: {detail}", bundle.payload_digest());
+            return Err(match judgement.verdict() {
+                Verdict::Undecided(_) => Failure::of(error, 3),
+                Verdict::Accepted | Verdict::Rejected(_) => Failure::no(error),
             }
-        }
-        let mut places = Vec::new();
-        for commit in statement.digests("gitCommit") {
-            places.push(Place::commit(commit));
-        }
-        // Only what names the tree speaks of another commit that has it. The one that it names may
-        // come later, or never: that somebody rejected the tree is known anyhow.
-        for subject in statement.subjects() {
-            let (commit, tree) = (
-                subject.digest.get("gitCommit"),
-                subject.digest.get("gitTree"),
-            );
-            if let (Some(commit), Some(tree)) = (commit, tree) {
-                let facts = self.archive.store.commit(commit)?;
-                if facts.is_none_or(|facts| facts.tree == *tree) {
-                    places.push(Place::tree(tree));
-                }
-            }
-        }
-        let activity = statement.predicate().get("activity");
-        let activity = activity.and_then(|it| it.get("id")?.as_str());
-        places.extend(activity.map(Place::activity));
-        match places.is_empty() {
-            true => Err(Failure::usage(
-                "a bundle speaks of no commit and of no activity",
-            )),
-            false => Ok((content, places)),
+            .hint("nothing was kept; `--unjudged` keeps statements as they are"));
         }
     }
+    let places = Place::of(&statement);
+    match places.is_empty() {
+        true => Err(Failure::usage(
+            "a bundle speaks of no commit and of no activity",
+        )),
+        false => Ok((content, places)),
+    }
+}
 
-    /// Reads a bundle, or an envelope without one, as the rosary orchestrator writes them: nothing
-    /// says whose key signed that, so that it can only be kept unjudged.
-    fn read(&self, content: Vec<u8>) -> Result<(Bundle, Vec<u8>), Failure> {
-        match Envelope::from_json(&content) {
-            Ok(envelope) if self.judge.is_none() => {
-                let bundle = Bundle::new(envelope, Vec::new(), Vec::new());
-                let content = bundle.to_json()?;
-                Ok((bundle, content))
-            }
-            Ok(_) => Err(Failure::no("an envelope has no certificate")
-                .hint("`--unjudged` keeps it; no verdict accepts it")),
-            Err(_) => Ok((Bundle::from_json(&content)?, content)),
+/// Reads a bundle, or an envelope without one, as the rosary orchestrator writes them: nothing
+/// says whose key signed that, so that it can only be kept unjudged.
+fn read(content: Vec<u8>, is_judged: bool) -> Result<(Bundle, Vec<u8>), Failure> {
+    match Envelope::from_json(&content) {
+        Ok(envelope) if !is_judged => {
+            let bundle = Bundle::new(envelope, Vec::new(), Vec::new());
+            let content = bundle.to_json()?;
+            Ok((bundle, content))
         }
+        Ok(_) => Err(Failure::no("an envelope has no certificate")
+            .hint("`--unjudged` keeps it; no verdict accepts it")),
+        Err(_) => Ok((Bundle::from_json(&content)?, content)),
     }
 }
 
@@ -360,7 +326,7 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &std::path::P
         predicate.insert("weaknesses".to_owned(), imported.weaknesses.clone().into());
         let document = Some((name.as_str(), content.as_slice()));
         let statement = make::handoff(predicate, document, &commits)?;
-        author.sign(&statement, places(&commits, None))?;
+        author.sign(&statement)?;
     }
     author.keep()
 }

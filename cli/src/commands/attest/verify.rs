@@ -93,12 +93,13 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         let all = attestations.of_all(&ids)?;
         judged.extend(ids.into_iter().map(Some).zip(all));
     }
+    let mut bundles = Vec::new();
     for file in &arguments.bundle {
         let content = read_file(file, FILE_MAX).map_err(Failure::usage)?;
-        for bundle in bundles_in(file, content)? {
-            judged.push((None, vec![attestations.of_bundle(bundle)?]));
-        }
+        bundles.extend(bundles_in(file, content)?);
     }
+    let of_bundles = attestations.of_bundles(bundles)?.into_iter();
+    judged.extend(of_bundles.map(|it| (None, vec![it])));
     let vouchers: BTreeSet<_> = arguments.voucher.iter().cloned().collect();
     let confidence = origins.map(|origins| origins.confidence(&vouchers));
     let judged: Vec<_> = judged

@@ -2,9 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
+use notme_attest::store::Shelf;
+
 use super::{Findings, scene::Scene};
 use crate::{
-    commands::hooks,
+    commands::{attest::Archive, hooks},
     failure::Failure,
     git,
     shell::{quoted, quoted_path},
@@ -85,7 +87,7 @@ pub(super) fn keeps_its_attestations(
     }
     let broken = git::incomplete_references(&["refs/attestations", "refs/notme/attestations"])?;
     if broken.is_empty() {
-        return Ok(());
+        return lie_with_their_trees(findings);
     }
     let mut repair: Vec<_> = broken
         .iter()
@@ -102,6 +104,26 @@ pub(super) fn keeps_its_attestations(
         ),
         repair.join(" && "),
     );
+    Ok(())
+}
+
+/// A rejection that lies with its commit only is not found for others of the same tree.
+fn lie_with_their_trees(findings: &mut Findings) -> Result<(), Failure> {
+    // Of a partial clone, they may not be here.
+    let paths = Archive::open()?.store.without_trees().unwrap_or_default();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let import = |path: &String| {
+        let blob = quoted(&format!("{}:{path}", Shelf::Commits.reference()));
+        format!("git cat-file blob {blob} | notme attest import --unjudged -")
+    };
+    let repair: Vec<_> = paths.iter().map(import).collect();
+    let problem = format!(
+        "{} statements lie with their commits alone, as older versions imported them, and are not found by the trees that they name",
+        paths.len()
+    );
+    findings.add("attestations-misplaced", problem, repair.join(" && "));
     Ok(())
 }
 

@@ -155,8 +155,7 @@ fn records(
             };
             let statement = make::receive(&received, commits)?;
             let bundle = hand.sign(&statement)?.bundle;
-            let places = commits.iter().map(|id| Place::commit(id)).collect();
-            records.push((bundle.to_json()?, places));
+            records.push((bundle.to_json()?, Place::of(&statement)));
         }
     }
     Ok(records)
