@@ -16,6 +16,8 @@ use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
 /// The most entries, of all trees together, that are looked at to find what a commit changes. What is
 /// beyond is not known.
 const ENTRIES_MAX: usize = 1 << 21;
+/// A name that is longer counts for several entries.
+const SHORT_NAME: usize = 32;
 /// The deepest tree.
 const DEPTH_MAX: usize = 512;
 
@@ -140,9 +142,10 @@ impl Place {
             || paths.get(from).is_some_and(|it| it.starts_with(&below))
     }
 
-    /// Returns how much it takes to hold it.
+    /// Returns how much it takes to hold it, in entries.
     fn width(&self) -> usize {
-        1 + self.parents.len() + self.bases.as_ref().map_or(0, Vec::len)
+        let entries = self.parents.len() + self.bases.as_ref().map_or(0, Vec::len);
+        weight(&self.path) + entries
     }
 }
 
@@ -309,7 +312,7 @@ impl Trees {
         let mut list = |entry: &Option<Entry>| match entry {
             Some(entry) if entry.is_tree() => {
                 let listing = self.list(entry.id)?;
-                spend(room, listing.len())?;
+                spend(room, listing.keys().map(|name| weight(name)).sum())?;
                 Ok(listing)
             }
             Some(_) | None => Ok(Listing::new()),
@@ -418,6 +421,11 @@ fn expected(parents: &[Option<Entry>], bases: Option<&[Option<Entry>]>) -> Optio
         (false, true) => Some(*one),
         (true, true) | (false, false) => None,
     }
+}
+
+/// Returns how many entries take as much room as one with such a name: names can be as long as trees.
+fn weight(name: &[u8]) -> usize {
+    1 + name.len() / SHORT_NAME
 }
 
 fn spend(room: &mut usize, count: usize) -> Result<(), Refusal> {
