@@ -175,6 +175,7 @@ struct Policies<'a> {
 #[derive(Debug)]
 struct InForce {
     blob: ObjectId,
+    policy: Arc<Policy>,
     judge: Judge<'static>,
     digest: Arc<str>,
 }
@@ -286,10 +287,12 @@ impl Judged<'_> {
 
 impl InForce {
     fn new(blob: ObjectId, policy: Policy, trust: &Trust, now: UnixTime) -> Self {
+        let policy = Arc::new(policy);
         Self {
             blob,
             digest: policy.digest().into(),
-            judge: Judge::sharing(Arc::new(policy), trust, now),
+            judge: Judge::sharing(Arc::clone(&policy), trust, now),
+            policy,
         }
     }
 }
@@ -350,6 +353,14 @@ impl<'a> Lineage<'a> {
     /// Returns who judges by the trust root's policy.
     pub fn judge(&self) -> &Judge<'static> {
         &self.policies.first.judge
+    }
+
+    /// Returns one of the policies that judged, by its digest.
+    pub fn policy(&self, digest: &str) -> Option<Arc<Policy>> {
+        let known = lock(&self.policies.known);
+        let mut all = known.values().flatten().chain([&self.policies.first]);
+        let found = all.find(|it| *it.digest == *digest)?;
+        Some(Arc::clone(&found.policy))
     }
 
     /// Returns a policy that knows all signers of the trust store and all keys that the policies of an

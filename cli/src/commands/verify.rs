@@ -92,7 +92,8 @@ fn judged(
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {
                 bar.end();
-                report.take(attested(attestations, judged)?, judge, &mut out)
+                let judged = attested(attestations, judged, (judge, lineage.as_ref()))?;
+                report.take(judged, judge, &mut out)
             };
             match &lineage {
                 Some(lineage) => lineage.verify_each(&selection, statements, &mut take),

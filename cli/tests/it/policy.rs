@@ -580,6 +580,44 @@ accepted_by = ["human"]
     assert_eq!(code(), "accepted");
 }
 
+/// Of an authority that the trust store has, and the policy takes from a commit on.
+#[test]
+fn statements_count_as_the_policy_in_force_takes_their_authority() {
+    let team = Team {
+        world: World::initialised(),
+        gpg: Gnupg::new(),
+    };
+    let world = &team.world;
+    team.gpg.generate(BOSS, "ed25519", "sign", "never");
+    world.trust_person(&team.gpg, "team.invalid");
+    let policy = policy_for_bob("docs/*")
+        + r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/claude"]
+
+[[require]]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    let root = team.writes(BOSS, POLICY, &policy);
+    let before = team.writes(BOSS, "auth/login", "1");
+    let judged = |commit: &str| {
+        world.notme_ok(&["attest", "acceptance", commit]);
+        let (_, document) = world.verdicts(&[commit, "--trust-root", &root]);
+        let object = &document["objects"][0];
+        [object, &object["attestations"][0]].map(|it| it["code"].as_str().map(str::to_owned))
+    };
+    let codes = ["acceptance-missing", "signer-untrusted"].map(|it| Some(it.to_owned()));
+    assert_eq!(judged(&before), codes);
+    world.git_ok(&["reset", "-q", "--hard", &root]);
+    let takes = format!("{policy}\n[[authority]]\nname = \"embedded\"\n");
+    team.writes(BOSS, POLICY, &takes);
+    let after = team.writes(BOSS, "auth/logout", "2");
+    assert_eq!(judged(&after), [None, None]);
+}
+
 #[test]
 fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
     let world = World::initialised();
