@@ -72,6 +72,10 @@ struct Head<'a> {
     shallow: Vec<String>,
     /// What git follows, and we do not.
     ignored: &'a [Ignored],
+    /// How many were accepted without descending from the trust root.
+    beside_root: usize,
+    /// How many merges were accepted with a side that was not judged.
+    half_judged: usize,
     /// Whether somebody stopped it, so that objects are left out.
     interrupted: bool,
     summary: Summary,
@@ -578,6 +582,8 @@ fn head(outcome: &Outcome) -> Head<'_> {
         command: outcome.command(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
         ignored: outcome.ignored(),
+        beside_root: outcome.beside_root(),
+        half_judged: outcome.half_judged(),
         interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }

@@ -230,14 +230,26 @@ impl Outcome {
         self.beside_root
     }
 
-    /// Says how many merges were accepted of which a side was neither judged nor left out, if a rule
-    /// asked what they changed: what they took from there was no change to it.
-    pub fn half_judged(&self) -> Option<String> {
-        let count = self.half_judged;
-        let merges = if count == 1 { "merge" } else { "merges" };
-        let range = "a range such as `main..HEAD` judges both sides";
-        (count > 0)
-            .then(|| format!("{count} {merges} accepted with a side that was not judged; {range}"))
+    /// Returns how many merges were accepted of which a side was neither judged nor left out, where a
+    /// rule asked what they changed: what they took from there was no change to it.
+    pub fn half_judged(&self) -> usize {
+        self.half_judged
+    }
+
+    /// Returns for what less than others some were accepted: a name and a sentence each.
+    pub fn reservations(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let (beside, half) = (self.beside_root, self.half_judged);
+        let beside = (beside > 0).then(|| {
+            let by = "without descending from the trust root, by its policy";
+            ("beside-root", format!("{beside} accepted {by}"))
+        });
+        let half = (half > 0).then(|| {
+            let merges = if half == 1 { "merge" } else { "merges" };
+            let range = "a range such as `main..HEAD` judges both sides";
+            let text = format!("{half} {merges} accepted with a side that was not judged; {range}");
+            ("half-judged", text)
+        });
+        beside.into_iter().chain(half)
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.

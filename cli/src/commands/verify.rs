@@ -328,14 +328,7 @@ fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     for it in verdicts.ignored() {
         writeln!(out, "note: {}", it.as_str())?;
     }
-    if verdicts.beside_root() > 0 {
-        let count = verdicts.beside_root();
-        writeln!(
-            out,
-            "note: {count} accepted without descending from the trust root, by its policy"
-        )?;
-    }
-    if let Some(note) = verdicts.half_judged() {
+    for (_, note) in verdicts.reservations() {
         writeln!(out, "note: {note}")?;
     }
     if !verdicts.shallow().is_empty() {

@@ -7,7 +7,10 @@ use notme_testkit::{
 };
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    vsa::{VSA, bundle, statement},
+    world::{World, told},
+};
 
 const POLICY: &str = ".notme/policy.toml";
 
@@ -800,6 +803,42 @@ fn what_nobody_signed_neither_brings_a_policy_back_nor_takes_a_change_back() {
     }
 }
 
+/// Asserts that every report of what a command line selects has a note, and counts one such object.
+fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member: &str) {
+    let report = |command: &[&str]| {
+        let output = world.notme(&[command, arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        output
+    };
+    for format in [
+        "text", "sarif", "junit", "markdown", "github", "gitlab", "html",
+    ] {
+        let output = report(&["verify", "--format", format]);
+        assert!(told(&output).contains(note), "{format}: {}", told(&output));
+    }
+    assert_eq!(world.verdicts(arguments).1[member], 1);
+    let lines = String::from_utf8(report(&["verify", "--format", "jsonl"]).stdout).unwrap();
+    let head: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(head[member], 1);
+    let summary = statement(&bundle(&report(&VSA)));
+    assert_eq!(summary["predicate"][format!("notme_{member}")], 1);
+}
+
+#[test]
+fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
+    world.git_ok(&["rm", "-q", "-r", "-f", "."]);
+    world.signed_commit("a");
+    let (note, member) = ("1 accepted without descending", "beside_root");
+    let root = ["--trust-root", &root];
+    assert_told_everywhere(&world, &root, note, member);
+}
+
 /// What a merge took from a side is no change of its own, and as good as that side.
 #[test]
 fn a_merge_that_is_judged_without_its_sides_is_told() {
@@ -817,8 +856,9 @@ fn a_merge_that_is_judged_without_its_sides_is_told() {
     };
     let by_path = "paths = [\"file\"]\n";
     assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
-    let sarif = verify("HEAD", by_path, &["--format", "sarif"]);
-    assert_eq!(sarif, (Some(0), true));
+    let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{by_path}"));
+    let merge = ["HEAD", "--policy", &policy];
+    assert_told_everywhere(&world, &merge, note, "half_judged");
     // Whoever names a range sees both sides, or leaves one out.
     assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
     assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));

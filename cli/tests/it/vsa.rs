@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::world::{World, told};
 
-const VSA: [&str; 5] = [
+pub(crate) const VSA: [&str; 5] = [
     "verify",
     "--format",
     "vsa",
@@ -16,11 +16,11 @@ const VSA: [&str; 5] = [
     "git+https://x.example/r",
 ];
 
-fn bundle(output: &Output) -> Value {
+pub(crate) fn bundle(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(output)))
 }
 
-fn statement(bundle: &Value) -> Value {
+pub(crate) fn statement(bundle: &Value) -> Value {
     let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
     serde_json::from_slice(&base64::decode(payload).unwrap()).unwrap()
 }

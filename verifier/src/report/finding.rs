@@ -109,8 +109,8 @@ impl Caveat {
             );
             add("shallow", text);
         }
-        if let Some(text) = outcome.half_judged() {
-            add("half-judged", text);
+        for (name, text) in outcome.reservations() {
+            add(name, text);
         }
         for it in outcome.ignored() {
             add(it.name(), it.as_str().to_owned());

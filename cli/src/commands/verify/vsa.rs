@@ -59,6 +59,8 @@ pub(super) fn write(
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": verdicts.summary(),
             "notme_trust": {"digest": digest(verdicts.trust())},
+            "notme_beside_root": verdicts.beside_root(),
+            "notme_half_judged": verdicts.half_judged(),
             "notme_ignored": verdicts.ignored(),
             "notme_shallow": verdicts.shallow().iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),
