@@ -89,6 +89,8 @@ pub struct ObjectReport<'a> {
     verdict: &'static str,
     code: Option<Code>,
     rule: Option<&'a str>,
+    /// Why it would not be accepted, where something above the rules accepts it.
+    excused_from: Option<Code>,
     policy: Option<&'a str>,
     format: Option<&'static str>,
     identity: Option<&'a str>,
@@ -265,6 +267,7 @@ impl<'a> ObjectReport<'a> {
             verdict: judgement.verdict().word(),
             code: judgement.verdict().code(),
             rule: judgement.rule(),
+            excused_from: judgement.excused_from(),
             policy: judgement.policy(),
             format: judgement.format().map(|format| format.as_str()),
             identity: judgement.identity(),
@@ -393,6 +396,7 @@ fn counts(summary: Summary) -> String {
         accepted,
         rejected,
         undecided,
+        ..
     } = summary;
     match objects {
         0 => "nothing was selected, so nothing was judged".to_owned(),

@@ -194,6 +194,10 @@ pub struct Summary {
     pub rejected: usize,
     /// Undecided.
     pub undecided: usize,
+    /// Of the accepted, those that something accepts by their name: an exception, or the trust root.
+    pub excepted: usize,
+    /// Of the accepted, those that are taken as they are, at or before a baseline.
+    pub baseline: usize,
 }
 
 impl Summary {
@@ -369,6 +373,11 @@ impl Outcome {
             Verdict::Accepted => summary.accepted += 1,
             Verdict::Rejected(_) => summary.rejected += 1,
             Verdict::Undecided(_) => summary.undecided += 1,
+        }
+        match (judgement.excused_from(), judgement.is_excepted()) {
+            (None, _) => {}
+            (Some(_), true) => summary.excepted += 1,
+            (Some(_), false) => summary.baseline += 1,
         }
         let code = verdict.code().filter(|code| !self.codes.contains(code));
         self.codes.extend(code);
