@@ -137,6 +137,18 @@ pub enum LineageError {
 }
 
 impl LineageError {
+    /// Returns what to do about something that is not here, or not what it should be.
+    pub fn fix(&self) -> Option<&'static str> {
+        match self {
+            Self::Root { code, .. } => Some(code.fix()),
+            Self::Repository(_)
+            | Self::NoPolicy { .. }
+            | Self::Policy { .. }
+            | Self::NotBrought(_)
+            | Self::Ambiguous { .. } => None,
+        }
+    }
+
     /// Returns the closed code when it is one of a verdict.
     pub fn code(&self) -> Option<&'static str> {
         match self {

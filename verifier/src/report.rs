@@ -390,7 +390,7 @@ fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 const INTERRUPTED: &str = "interrupted: what was not judged yet is left out";
 
 /// Returns the counts in words.
-fn counts(summary: Summary) -> String {
+pub fn counts(summary: Summary) -> String {
     let Summary {
         objects,
         accepted,

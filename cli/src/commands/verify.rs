@@ -104,7 +104,12 @@ fn judged(
     listening.end();
     let verdicts = verdicts.asked_by(shell::command_line());
     let verdicts = match report {
-        Report::Explained => verdicts,
+        Report::Explained => {
+            if verdicts.summary().objects == 0 {
+                writeln!(out, "{}", report::counts(verdicts.summary()))?;
+            }
+            verdicts
+        }
         Report::Lines(lines) => {
             lines.end(&verdicts, &mut out)?;
             verdicts
@@ -141,7 +146,15 @@ fn lineage<'a>(
         let now = (grounds.trust(), grounds.now());
         Lineage::new(repository, selection, root, now)
     };
-    Ok(arguments.trust_root.map(of_root).transpose()?)
+    let lineage = arguments.trust_root.map(of_root).transpose();
+    lineage.map_err(|error| {
+        let fix = error.fix();
+        let failure = Failure::from(error);
+        match fix {
+            Some(fix) => failure.hint(fix),
+            None => failure,
+        }
+    })
 }
 
 /// What becomes of judged objects.

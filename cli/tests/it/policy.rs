@@ -369,6 +369,72 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
 }
 
 #[test]
+fn check_names_the_lines_of_what_is_odd() {
+    let world = World::initialised();
+    let id = world.commit("a", "a");
+    let policy = world.policy(&format!(
+        r#"[[authority]]
+name = "embedded"
+
+[[authority]]
+name = "elsewhere"
+until = "2020-01-01T00:00:00Z"
+
+[[principal]]
+name = "forge"
+kind = "human"
+fingerprints = ["968479A1AFF927E37D1A566BB5690EEEBB952194"]
+
+[[allow]]
+principals = ["forge"]
+policy = true
+refs = ["refs/heads/main"]
+
+[[exception]]
+object = "{id}"
+reason = "r"
+until = "2020-01-01T00:00:00Z"
+"#
+    ));
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    for remark in [
+        "line 4: the authority `elsewhere` is not in the trust store here",
+        "line 4: the authority `elsewhere` counts no more",
+        "line 8: `forge` is a human",
+        "line 13: `allow forge` lets a forge's key change the policy",
+        "line 18: the exception for",
+    ] {
+        assert!(out.contains(remark), "{remark}: {out}");
+    }
+}
+
+#[test]
+fn a_trust_root_whose_policy_was_not_cloned_is_told_how_to_fetch() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let from = format!("file://{}", world.path().display());
+    let to = world.home().join("clone");
+    let to = to.to_str().unwrap();
+    let filter = ["clone", "-q", "--no-checkout", "--filter=blob:none"];
+    world.git_ok(&[&filter[..], &[&from, to]].concat());
+    let mut verify = world.notme_command();
+    let output = run(
+        verify
+            .current_dir(to)
+            .args(["verify", "--trust-root", &root]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let says = told(&output);
+    assert!(says.contains("is needed to decide"), "{says}");
+    assert!(says.contains("hint: Fetch the missing history"), "{says}");
+}
+
+#[test]
 fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
     let world = World::initialised();
     let id = world.signed_commit("a");
