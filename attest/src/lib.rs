@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+mod by_policy;
+
 pub mod bundle;
 pub mod chain;
 pub mod level;
@@ -21,6 +23,7 @@ pub mod trusted_root;
 pub mod verify;
 
 pub use bundle::Bundle;
+pub use by_policy::ByPolicy;
 pub use predicate::Predicate;
 pub use store::Store;
 pub use verify::{Attestations, Attested};

@@ -13,7 +13,7 @@ use notme_core::statement::{PAYLOAD_TYPE, Statement};
 use notme_verifier::{
     Code, Judge, Judgement, TimeBasis, Verdict,
     report::AttestationReport,
-    stated::{Received, SignedBy, Stated, Statements},
+    stated::{Received, SignedBy, Stated},
 };
 use rayon::iter::{IntoParallelRefIterator as _, ParallelExtend as _, ParallelIterator as _};
 
@@ -246,11 +246,18 @@ struct Examined {
     contradiction: Option<(Code, String)>,
 }
 
+/// A judge that somebody else has, or that lives as long as what it judges.
+#[derive(Debug)]
+enum Held<'j> {
+    Borrowed(&'j Judge<'j>),
+    Owned(Box<Judge<'static>>),
+}
+
 /// The statements of a repository, judged.
 #[derive(Debug)]
 pub struct Attestations<'j> {
     store: Store,
-    judge: &'j Judge<'j>,
+    judge: Held<'j>,
     asked: Asked,
     examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
     /// Bundles that are judged as if they were kept.
@@ -267,6 +274,16 @@ pub struct Attestations<'j> {
 impl<'j> Attestations<'j> {
     /// Prepares to judge.
     pub fn new(store: Store, judge: &'j Judge<'j>, asked: Asked) -> Self {
+        Self::holding(store, Held::Borrowed(judge), asked)
+    }
+
+    /// Prepares to judge by somebody of its own.
+    pub(crate) fn owning(store: Store, judge: Judge<'static>) -> Attestations<'static> {
+        let judge = Held::Owned(Box::new(judge));
+        Attestations::holding(store, judge, Asked::default())
+    }
+
+    fn holding(store: Store, judge: Held<'j>, asked: Asked) -> Self {
         Self {
             store,
             judge,
@@ -278,6 +295,42 @@ impl<'j> Attestations<'j> {
             levels: Mutex::default(),
             cited: Mutex::default(),
         }
+    }
+
+    fn judge(&self) -> &Judge<'_> {
+        match &self.judge {
+            Held::Borrowed(judge) => judge,
+            Held::Owned(judge) => judge,
+        }
+    }
+
+    /// Returns what was stated about a commit and counts for whoever has rules on commits.
+    ///
+    /// # Errors
+    /// In words, when it could not be looked at.
+    pub fn about(&self, commit: &str) -> Result<Vec<Stated>, String> {
+        let all = self.of(commit).map_err(|error| error.to_string())?;
+        // It may be a rejection.
+        if let Some(unread) = all.iter().find(|it| it.digest.is_none()) {
+            return Err(format!("statement `{}` cannot be read", unread.file));
+        }
+        // What was said of another commit is not said of this one: its place in history differs.
+        // But for rejections, which are of what is in it.
+        let counts = |it: &Attested| {
+            it.rejects() || it.verdict == Verdict::Accepted && it.attested_as.is_none()
+        };
+        let stated = all.into_iter().filter(counts).filter_map(|it| {
+            Some(Stated {
+                rejects: it.rejects(),
+                fails: it.fails,
+                predicate_type: it.predicate_type?,
+                level: it.derived.level.map(Level::as_str),
+                accepts: it.accepts,
+                received: it.received,
+                by: it.by?,
+            })
+        });
+        Ok(stated.collect())
     }
 
     /// Judges what is stated about a commit: under its own name, under that of its tree, and of
@@ -591,12 +644,12 @@ impl<'j> Attestations<'j> {
     pub fn of_bundles(&self, contents: Vec<Vec<u8>>) -> Result<Vec<Attested>, StoreError> {
         let kept: Vec<_> = contents.into_iter().map(Kept::nowhere).collect();
         // Not once for each name, which others that are kept nowhere may have, too.
-        let examine = |kept: &Kept| Arc::new(Examined::of(kept, self.judge));
+        let examine = |kept: &Kept| Arc::new(Examined::of(kept, self.judge()));
         let all: Vec<_> = match kept.len() {
             0..FEW => kept.iter().map(examine).collect(),
             _ => kept.par_iter().map(examine).collect(),
         };
-        let mut here = Self::new(self.store.clone(), self.judge, self.asked.clone());
+        let mut here = Attestations::new(self.store.clone(), self.judge(), self.asked.clone());
         for examined in &all {
             for place in examined.statement.iter().flat_map(Place::of) {
                 let beside = here.beside.entry(place).or_default();
@@ -812,7 +865,7 @@ impl<'j> Attestations<'j> {
         if let Some(known) = lock(&self.examined).get(&id) {
             return Arc::clone(known);
         }
-        let examined = Arc::new(Examined::of(kept, self.judge));
+        let examined = Arc::new(Examined::of(kept, self.judge()));
         lock(&self.examined).insert(id, Arc::clone(&examined));
         examined
     }
@@ -875,7 +928,7 @@ impl<'j> Attestations<'j> {
             && let Some(judgement) = &examined.judgement
         {
             // Whoever says when something was there says it then.
-            let skew = self.judge.policy().skew_seconds().into();
+            let skew = self.judge().policy().skew_seconds().into();
             if let Some(refusal) = apart(judgement, predicate, skew) {
                 return Ok(Some(refusal));
             }
@@ -1119,7 +1172,7 @@ impl<'j> Attestations<'j> {
                 64 => HashKind::Sha256,
                 _ => HashKind::Sha1,
             };
-            let judge = self.judge;
+            let judge = self.judge();
             let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
             if is_same(&signer) {
                 let detail = format!("they signed {commit}");
@@ -1143,33 +1196,6 @@ impl<'j> Attestations<'j> {
         let places = (statement.digests("gitCommit"), None);
         attested.footing = self.footing(&acceptance.evidence, None, places, about.depth)?;
         Ok(attested.footing.refusal())
-    }
-}
-
-impl Statements for Attestations<'_> {
-    fn about(&self, commit: &str) -> Result<Vec<Stated>, String> {
-        let all = self.of(commit).map_err(|error| error.to_string())?;
-        // It may be a rejection.
-        if let Some(unread) = all.iter().find(|it| it.digest.is_none()) {
-            return Err(format!("statement `{}` cannot be read", unread.file));
-        }
-        // What was said of another commit is not said of this one: its place in history differs.
-        // But for rejections, which are of what is in it.
-        let counts = |it: &Attested| {
-            it.rejects() || it.verdict == Verdict::Accepted && it.attested_as.is_none()
-        };
-        let stated = all.into_iter().filter(counts).filter_map(|it| {
-            Some(Stated {
-                rejects: it.rejects(),
-                fails: it.fails,
-                predicate_type: it.predicate_type?,
-                level: it.derived.level.map(Level::as_str),
-                accepts: it.accepts,
-                received: it.received,
-                by: it.by?,
-            })
-        });
-        Ok(stated.collect())
     }
 }
 

@@ -55,7 +55,7 @@ impl Grounds {
         Judge::new(&self.policy, &self.trust, self.now)
     }
 
-    /// Returns the policy that statements are judged by.
+    /// Returns the policy that statements are judged by where nobody else asks for them.
     pub(crate) fn of_statements(&self) -> Policy {
         self.policy.of_statements(&self.trust)
     }

@@ -136,7 +136,7 @@ impl<'p> Judge<'p> {
     }
 
     /// Prepares to judge at `now` by a policy that lives as long as the judge.
-    pub(crate) fn sharing(policy: Arc<Policy>, trust: &Trust, now: UnixTime) -> Judge<'static> {
+    pub fn sharing(policy: Arc<Policy>, trust: &Trust, now: UnixTime) -> Judge<'static> {
         Judge::holding(Held::Shared(policy), trust, now)
     }
 

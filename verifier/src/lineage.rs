@@ -137,6 +137,18 @@ pub enum LineageError {
 }
 
 impl LineageError {
+    /// Returns what to do about something that is not here, or not what it should be.
+    pub fn fix(&self) -> Option<&'static str> {
+        match self {
+            Self::Root { code, .. } => Some(code.fix()),
+            Self::Repository(_)
+            | Self::NoPolicy { .. }
+            | Self::Policy { .. }
+            | Self::NotBrought(_)
+            | Self::Ambiguous { .. } => None,
+        }
+    }
+
     /// Returns the closed code when it is one of a verdict.
     pub fn code(&self) -> Option<&'static str> {
         match self {
@@ -175,6 +187,7 @@ struct Policies<'a> {
 #[derive(Debug)]
 struct InForce {
     blob: ObjectId,
+    policy: Arc<Policy>,
     judge: Judge<'static>,
     digest: Arc<str>,
 }
@@ -286,10 +299,12 @@ impl Judged<'_> {
 
 impl InForce {
     fn new(blob: ObjectId, policy: Policy, trust: &Trust, now: UnixTime) -> Self {
+        let policy = Arc::new(policy);
         Self {
             blob,
             digest: policy.digest().into(),
-            judge: Judge::sharing(Arc::new(policy), trust, now),
+            judge: Judge::sharing(Arc::clone(&policy), trust, now),
+            policy,
         }
     }
 }
@@ -350,6 +365,14 @@ impl<'a> Lineage<'a> {
     /// Returns who judges by the trust root's policy.
     pub fn judge(&self) -> &Judge<'static> {
         &self.policies.first.judge
+    }
+
+    /// Returns one of the policies that judged, by its digest.
+    pub fn policy(&self, digest: &str) -> Option<Arc<Policy>> {
+        let known = lock(&self.policies.known);
+        let mut all = known.values().flatten().chain([&self.policies.first]);
+        let found = all.find(|it| *it.digest == *digest)?;
+        Some(Arc::clone(&found.policy))
     }
 
     /// Returns a policy that knows all signers of the trust store and all keys that the policies of an

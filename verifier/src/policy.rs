@@ -74,8 +74,18 @@ pub struct Policy {
     repository: Vec<String>,
     /// What a reader should know who thinks that all is well.
     remarks: Vec<Remark>,
+    starts: Starts,
     text: Box<str>,
     digest: [u8; 32],
+}
+
+/// Where in its text the entries of a file begin, each kind in its order.
+#[derive(Debug, Default)]
+struct Starts {
+    authorities: Vec<usize>,
+    principals: Vec<usize>,
+    allow: Vec<usize>,
+    exceptions: Vec<usize>,
 }
 
 /// An object that is accepted whatever else is said of it.
@@ -216,6 +226,7 @@ impl Policy {
             gates: Vec::new(),
             repository: Vec::new(),
             remarks: Vec::new(),
+            starts: Starts::default(),
             digest: sha256(text.as_bytes()),
             text: text.into(),
         }
@@ -243,6 +254,7 @@ impl Policy {
             gates: Vec::new(),
             repository: self.repository.clone(),
             remarks: Vec::new(),
+            starts: Starts::default(),
             text: self.text.clone(),
             digest: self.digest,
         }

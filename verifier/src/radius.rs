@@ -31,6 +31,8 @@ pub struct Radius {
     pub(crate) named: Vec<bool>,
     /// Whether nothing that could not be looked at stands in for who signed.
     is_known: bool,
+    /// Whether the trust store tells all that is revoked, where that was asked about.
+    pub(crate) is_told: bool,
     /// Objects of which nobody can read who signed them.
     pub(crate) unreadable: Vec<Unreadable>,
     pub(crate) merge_tags: Vec<ExposedMergeTag>,
@@ -174,6 +176,7 @@ impl Radius {
             exposures,
             named,
             is_known,
+            is_told: true,
             unreadable,
             merge_tags,
             references,
@@ -297,6 +300,12 @@ impl Radius {
         Self { is_known, ..self }
     }
 
+    /// Says that the trust store does not tell all that is revoked, which was asked about.
+    pub fn untold(self) -> Self {
+        let is_told = false;
+        Self { is_told, ..self }
+    }
+
     /// Returns the objects that rest on it, newest first, and how.
     pub fn exposed(&self) -> impl Iterator<Item = (&JudgedObject, Exposure)> {
         let objects = self.outcome.objects().iter().zip(&self.exposures);
@@ -325,6 +334,7 @@ impl Radius {
             && self.outcome.shallow().is_empty()
             && self.outcome.summary().undecided == 0
             && self.is_known
+            && self.is_told
             && self.files.iter().all(|file| file.is_complete)
     }
 }

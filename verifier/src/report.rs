@@ -72,6 +72,10 @@ struct Head<'a> {
     shallow: Vec<String>,
     /// What git follows, and we do not.
     ignored: &'a [Ignored],
+    /// How many were accepted without descending from the trust root.
+    beside_root: usize,
+    /// How many merges were accepted with a side that was not judged.
+    half_judged: usize,
     /// Whether somebody stopped it, so that objects are left out.
     interrupted: bool,
     summary: Summary,
@@ -85,6 +89,8 @@ pub struct ObjectReport<'a> {
     verdict: &'static str,
     code: Option<Code>,
     rule: Option<&'a str>,
+    /// Why it would not be accepted, where something above the rules accepts it.
+    excused_from: Option<Code>,
     policy: Option<&'a str>,
     format: Option<&'static str>,
     identity: Option<&'a str>,
@@ -261,6 +267,7 @@ impl<'a> ObjectReport<'a> {
             verdict: judgement.verdict().word(),
             code: judgement.verdict().code(),
             rule: judgement.rule(),
+            excused_from: judgement.excused_from(),
             policy: judgement.policy(),
             format: judgement.format().map(|format| format.as_str()),
             identity: judgement.identity(),
@@ -383,12 +390,13 @@ fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 const INTERRUPTED: &str = "interrupted: what was not judged yet is left out";
 
 /// Returns the counts in words.
-fn counts(summary: Summary) -> String {
+pub fn counts(summary: Summary) -> String {
     let Summary {
         objects,
         accepted,
         rejected,
         undecided,
+        ..
     } = summary;
     match objects {
         0 => "nothing was selected, so nothing was judged".to_owned(),
@@ -578,6 +586,8 @@ fn head(outcome: &Outcome) -> Head<'_> {
         command: outcome.command(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),
         ignored: outcome.ignored(),
+        beside_root: outcome.beside_root(),
+        half_judged: outcome.half_judged(),
         interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }

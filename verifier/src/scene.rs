@@ -353,7 +353,7 @@ impl Surroundings for Scene<'_> {
         let Some(statements) = self.ground.statements else {
             return Ok(Vec::new());
         };
-        let about = statements.about(&self.id.to_string());
+        let about = statements.about(&self.id.to_string(), self.judge.policy());
         about.map_err(|detail| Refusal::new(Code::EvidenceMissing, detail))
     }
 

@@ -2,15 +2,16 @@
 
 use notme_core::{key::KeyId, openpgp::Fingerprint, time::UnixTime};
 
-use crate::policy::Signer;
+use crate::policy::{Policy, Signer};
 
 /// Whoever judges statements.
 pub trait Statements: Sync {
-    /// Returns what is stated about a commit, by its full id, and was accepted; and who rejected it.
+    /// Returns what is stated about a commit, by its full id, and was accepted by those whom the policy
+    /// that asks takes; and who of them rejected it.
     ///
     /// # Errors
     /// In words, when it could not be looked at.
-    fn about(&self, commit: &str) -> Result<Vec<Stated>, String>;
+    fn about(&self, commit: &str, policy: &Policy) -> Result<Vec<Stated>, String>;
 }
 
 /// An accepted statement about an object.

@@ -15,7 +15,7 @@ use crate::{
     named::{KeyName, Named},
     ssh::ListedKey,
     standing::Standing,
-    trust::{Authority, Trust},
+    trust::{Authority, PinKind, Trust},
     verdict::TimeBasis,
 };
 
@@ -120,6 +120,13 @@ impl Suspicion {
             })
         });
         suspicions.collect()
+    }
+
+    /// Tells whether trust documents are there and all of the store could be read, so that what it does
+    /// not revoke nobody did.
+    pub fn is_all_told(trust: &Trust) -> bool {
+        let mut authorities = trust.authorities().iter();
+        trust.faults().is_empty() && authorities.any(|it| it.kind() == PinKind::TrustDocument)
     }
 
     /// Returns since when.

@@ -194,6 +194,10 @@ pub struct Summary {
     pub rejected: usize,
     /// Undecided.
     pub undecided: usize,
+    /// Of the accepted, those that something accepts by their name: an exception, or the trust root.
+    pub excepted: usize,
+    /// Of the accepted, those that are taken as they are, at or before a baseline.
+    pub baseline: usize,
 }
 
 impl Summary {
@@ -230,14 +234,26 @@ impl Outcome {
         self.beside_root
     }
 
-    /// Says how many merges were accepted of which a side was neither judged nor left out, if a rule
-    /// asked what they changed: what they took from there was no change to it.
-    pub fn half_judged(&self) -> Option<String> {
-        let count = self.half_judged;
-        let merges = if count == 1 { "merge" } else { "merges" };
-        let range = "a range such as `main..HEAD` judges both sides";
-        (count > 0)
-            .then(|| format!("{count} {merges} accepted with a side that was not judged; {range}"))
+    /// Returns how many merges were accepted of which a side was neither judged nor left out, where a
+    /// rule asked what they changed: what they took from there was no change to it.
+    pub fn half_judged(&self) -> usize {
+        self.half_judged
+    }
+
+    /// Returns for what less than others some were accepted: a name and a sentence each.
+    pub fn reservations(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let (beside, half) = (self.beside_root, self.half_judged);
+        let beside = (beside > 0).then(|| {
+            let by = "without descending from the trust root, by its policy";
+            ("beside-root", format!("{beside} accepted {by}"))
+        });
+        let half = (half > 0).then(|| {
+            let merges = if half == 1 { "merge" } else { "merges" };
+            let range = "a range such as `main..HEAD` judges both sides";
+            let text = format!("{half} {merges} accepted with a side that was not judged; {range}");
+            ("half-judged", text)
+        });
+        beside.into_iter().chain(half)
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -357,6 +373,11 @@ impl Outcome {
             Verdict::Accepted => summary.accepted += 1,
             Verdict::Rejected(_) => summary.rejected += 1,
             Verdict::Undecided(_) => summary.undecided += 1,
+        }
+        match (judgement.excused_from(), judgement.is_excepted()) {
+            (None, _) => {}
+            (Some(_), true) => summary.excepted += 1,
+            (Some(_), false) => summary.baseline += 1,
         }
         let code = verdict.code().filter(|code| !self.codes.contains(code));
         self.codes.extend(code);

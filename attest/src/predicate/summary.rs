@@ -62,10 +62,12 @@ impl VerificationResult {
     }
 
     /// Returns the levels that follow from the answer. That a history is in git is all that SLSA
-    /// asks of its first; the second says that notme accepted every object by the policy.
-    pub fn levels(self) -> Vec<String> {
+    /// asks of its first; the second says that notme accepted every object by the rules of the policy,
+    /// and excused none.
+    pub fn levels(self, is_any_excused: bool) -> Vec<String> {
         let levels: &[&str] = match self {
-            Self::Passed => &["SLSA_SOURCE_LEVEL_1", "ORG_SOURCE_NOTME_ACCEPTED"],
+            Self::Passed if is_any_excused => &[VERSIONED],
+            Self::Passed => &[VERSIONED, "ORG_SOURCE_NOTME_ACCEPTED"],
             Self::Failed => &[FAILED],
         };
         levels.iter().copied().map(str::to_owned).collect()
@@ -103,3 +105,5 @@ impl Summary {
 }
 
 const FAILED: &str = "FAILED";
+/// That the history is in git.
+const VERSIONED: &str = "SLSA_SOURCE_LEVEL_1";

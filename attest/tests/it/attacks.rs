@@ -1357,7 +1357,6 @@ fn a_statement_without_the_tree_says_nothing_of_its_twins() {
 
 #[test]
 fn who_rejects_is_told_to_rules_that_ask() {
-    use notme_verifier::stated::Statements as _;
     let (world, commits) = three();
     let decided = |decision| decided("reviewer", decision, Vec::new(), &commits[..1]);
     world.write(&[decided(Decision::Accepted), decided(Decision::Rejected)]);
@@ -1391,7 +1390,6 @@ fn namesakes_of_two_authorities_are_two() {
 /// Anybody can have a signature stamped once more, and copy what stands beside it.
 #[test]
 fn no_copy_of_a_rejection_hides_it() {
-    use notme_verifier::stated::Statements as _;
     let (world, commits) = three();
     let (rejection, places) = decided("reviewer", Decision::Rejected, Vec::new(), &commits[..1]);
     let payload = Bundle::from_json(&rejection).unwrap();
@@ -1503,7 +1501,6 @@ fn failed_dispatch(agent: &str, of: &[make::CommitSubject]) -> Kept {
 /// The record of a dispatch is as good as the dispatch.
 #[test]
 fn a_record_that_rests_on_its_signers_failure_fails() {
-    use notme_verifier::stated::Statements as _;
     let fails = |by: &str| {
         let world = World::new();
         let one = [world.commit("one")];

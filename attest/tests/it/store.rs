@@ -14,7 +14,7 @@ use notme_attest::{
     verify::Asked,
 };
 use notme_testkit::{clock::NOW, repository::Repository};
-use notme_verifier::{Code, stated::Statements as _};
+use notme_verifier::Code;
 
 use crate::world::{World, assert_accepted, chain, digest, facts, identity, next, places, record};
 

@@ -92,7 +92,8 @@ fn judged(
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {
                 bar.end();
-                report.take(attested(attestations, judged)?, judge, &mut out)
+                let judged = attested(attestations, judged, (judge, lineage.as_ref()))?;
+                report.take(judged, judge, &mut out)
             };
             match &lineage {
                 Some(lineage) => lineage.verify_each(&selection, statements, &mut take),
@@ -103,7 +104,12 @@ fn judged(
     listening.end();
     let verdicts = verdicts.asked_by(shell::command_line());
     let verdicts = match report {
-        Report::Explained => verdicts,
+        Report::Explained => {
+            if verdicts.summary().objects == 0 {
+                writeln!(out, "{}", report::counts(verdicts.summary()))?;
+            }
+            verdicts
+        }
         Report::Lines(lines) => {
             lines.end(&verdicts, &mut out)?;
             verdicts
@@ -140,7 +146,15 @@ fn lineage<'a>(
         let now = (grounds.trust(), grounds.now());
         Lineage::new(repository, selection, root, now)
     };
-    Ok(arguments.trust_root.map(of_root).transpose()?)
+    let lineage = arguments.trust_root.map(of_root).transpose();
+    lineage.map_err(|error| {
+        let fix = error.fix();
+        let failure = Failure::from(error);
+        match fix {
+            Some(fix) => failure.hint(fix),
+            None => failure,
+        }
+    })
 }
 
 /// What becomes of judged objects.
@@ -332,14 +346,7 @@ fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     for it in verdicts.ignored() {
         writeln!(out, "note: {}", it.as_str())?;
     }
-    if verdicts.beside_root() > 0 {
-        let count = verdicts.beside_root();
-        writeln!(
-            out,
-            "note: {count} accepted without descending from the trust root, by its policy"
-        )?;
-    }
-    if let Some(note) = verdicts.half_judged() {
+    for (_, note) in verdicts.reservations() {
         writeln!(out, "note: {note}")?;
     }
     if !verdicts.shallow().is_empty() {

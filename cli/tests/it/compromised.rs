@@ -1,5 +1,7 @@
 //! `notme verify --compromised` through the real program, beside `git blame`.
 
+use std::fs;
+
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
@@ -118,6 +120,35 @@ fn what_the_trust_document_revokes_is_looked_for_likewise() {
     assert_eq!(report["compromised"][0]["since"], "2026-01-01T00:00:00Z");
     assert_eq!(report["objects"][0]["oid"], commit.as_str());
     assert_eq!(report["objects"][0]["code"], "revoked");
+}
+
+#[test]
+fn what_nobody_can_tell_to_be_revoked_is_not_taken_for_good() {
+    let world = World::initialised();
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    openpgp_commit(&world, &gpg, "bob@example.org");
+    let check = |code: i32, says: &str| {
+        let (exit, report) = radius(&world, &["--revoked"]);
+        assert_eq!(
+            (exit, &report["complete"]),
+            (Some(code), &(code == 0).into())
+        );
+        let output = world.notme(&["verify", "--revoked"]);
+        assert_eq!(output.status.code(), Some(code));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(says), "{text}");
+    };
+    check(0, "nothing is revoked\n");
+    fs::write(
+        world.notme_home().join("data/trust/embedded/trust.json"),
+        "garbage",
+    )
+    .unwrap();
+    check(3, "what is revoked is not all known");
+    world.notme_ok(&["trust", "remove", "embedded"]);
+    check(3, "what is revoked is not all known");
 }
 
 #[test]
@@ -508,7 +539,7 @@ fn keys_that_only_policies_in_the_tree_know_are_looked_for_by_them() {
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
         .arg(&key);
     assert!(run(&mut keygen, b"").status.success());
-    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
     let ours = "[[allow]]\nidentity = \"wimse://*\"\npolicy = true\n";
     let theirs = format!(
         "[[principal]]\nname = \"carol\"\nkind = \"human\"\nssh_keys = [\"{}\"]\nemails = [\"carol@example.org\"]\n[[allow]]\nprincipals = [\"carol\"]\n{ours}",

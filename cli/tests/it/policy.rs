@@ -7,7 +7,10 @@ use notme_testkit::{
 };
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    vsa::{VSA, bundle, statement},
+    world::{World, told},
+};
 
 const POLICY: &str = ".notme/policy.toml";
 
@@ -366,6 +369,72 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
 }
 
 #[test]
+fn check_names_the_lines_of_what_is_odd() {
+    let world = World::initialised();
+    let id = world.commit("a", "a");
+    let policy = world.policy(&format!(
+        r#"[[authority]]
+name = "embedded"
+
+[[authority]]
+name = "elsewhere"
+until = "2020-01-01T00:00:00Z"
+
+[[principal]]
+name = "forge"
+kind = "human"
+fingerprints = ["968479A1AFF927E37D1A566BB5690EEEBB952194"]
+
+[[allow]]
+principals = ["forge"]
+policy = true
+refs = ["refs/heads/main"]
+
+[[exception]]
+object = "{id}"
+reason = "r"
+until = "2020-01-01T00:00:00Z"
+"#
+    ));
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    for remark in [
+        "line 4: the authority `elsewhere` is not in the trust store here",
+        "line 4: the authority `elsewhere` counts no more",
+        "line 8: `forge` is a human",
+        "line 13: `allow forge` lets a forge's key change the policy",
+        "line 18: the exception for",
+    ] {
+        assert!(out.contains(remark), "{remark}: {out}");
+    }
+}
+
+#[test]
+fn a_trust_root_whose_policy_was_not_cloned_is_told_how_to_fetch() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let from = format!("file://{}", world.path().display());
+    let to = world.home().join("clone");
+    let to = to.to_str().unwrap();
+    let filter = ["clone", "-q", "--no-checkout", "--filter=blob:none"];
+    world.git_ok(&[&filter[..], &[&from, to]].concat());
+    let mut verify = world.notme_command();
+    let output = run(
+        verify
+            .current_dir(to)
+            .args(["verify", "--trust-root", &root]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let says = told(&output);
+    assert!(says.contains("is needed to decide"), "{says}");
+    assert!(says.contains("hint: Fetch the missing history"), "{says}");
+}
+
+#[test]
 fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
     let world = World::initialised();
     let id = world.signed_commit("a");
@@ -580,6 +649,44 @@ accepted_by = ["human"]
     assert_eq!(code(), "accepted");
 }
 
+/// Of an authority that the trust store has, and the policy takes from a commit on.
+#[test]
+fn statements_count_as_the_policy_in_force_takes_their_authority() {
+    let team = Team {
+        world: World::initialised(),
+        gpg: Gnupg::new(),
+    };
+    let world = &team.world;
+    team.gpg.generate(BOSS, "ed25519", "sign", "never");
+    world.trust_person(&team.gpg, "team.invalid");
+    let policy = policy_for_bob("docs/*")
+        + r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/claude"]
+
+[[require]]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    let root = team.writes(BOSS, POLICY, &policy);
+    let before = team.writes(BOSS, "auth/login", "1");
+    let judged = |commit: &str| {
+        world.notme_ok(&["attest", "acceptance", commit]);
+        let (_, document) = world.verdicts(&[commit, "--trust-root", &root]);
+        let object = &document["objects"][0];
+        [object, &object["attestations"][0]].map(|it| it["code"].as_str().map(str::to_owned))
+    };
+    let codes = ["acceptance-missing", "signer-untrusted"].map(|it| Some(it.to_owned()));
+    assert_eq!(judged(&before), codes);
+    world.git_ok(&["reset", "-q", "--hard", &root]);
+    let takes = format!("{policy}\n[[authority]]\nname = \"embedded\"\n");
+    team.writes(BOSS, POLICY, &takes);
+    let after = team.writes(BOSS, "auth/logout", "2");
+    assert_eq!(judged(&after), [None, None]);
+}
+
 #[test]
 fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
     let world = World::initialised();
@@ -762,6 +869,42 @@ fn what_nobody_signed_neither_brings_a_policy_back_nor_takes_a_change_back() {
     }
 }
 
+/// Asserts that every report of what a command line selects has a note, and counts one such object.
+fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member: &str) {
+    let report = |command: &[&str]| {
+        let output = world.notme(&[command, arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        output
+    };
+    for format in [
+        "text", "sarif", "junit", "markdown", "github", "gitlab", "html",
+    ] {
+        let output = report(&["verify", "--format", format]);
+        assert!(told(&output).contains(note), "{format}: {}", told(&output));
+    }
+    assert_eq!(world.verdicts(arguments).1[member], 1);
+    let lines = String::from_utf8(report(&["verify", "--format", "jsonl"]).stdout).unwrap();
+    let head: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(head[member], 1);
+    let summary = statement(&bundle(&report(&VSA)));
+    assert_eq!(summary["predicate"][format!("notme_{member}")], 1);
+}
+
+#[test]
+fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
+    world.git_ok(&["rm", "-q", "-r", "-f", "."]);
+    world.signed_commit("a");
+    let (note, member) = ("1 accepted without descending", "beside_root");
+    let root = ["--trust-root", &root];
+    assert_told_everywhere(&world, &root, note, member);
+}
+
 /// What a merge took from a side is no change of its own, and as good as that side.
 #[test]
 fn a_merge_that_is_judged_without_its_sides_is_told() {
@@ -779,8 +922,9 @@ fn a_merge_that_is_judged_without_its_sides_is_told() {
     };
     let by_path = "paths = [\"file\"]\n";
     assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
-    let sarif = verify("HEAD", by_path, &["--format", "sarif"]);
-    assert_eq!(sarif, (Some(0), true));
+    let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{by_path}"));
+    let merge = ["HEAD", "--policy", &policy];
+    assert_told_everywhere(&world, &merge, note, "half_judged");
     // Whoever names a range sees both sides, or leaves one out.
     assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
     assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));

@@ -280,6 +280,8 @@ fn explain_walks_seven_steps_and_says_what_is_not_shown() {
     let world = World::initialised();
     world.signed_commit("a");
     let out = world.notme_ok(&["explain"]);
+    let empty = world.notme_ok(&["explain", "HEAD..HEAD"]);
+    assert!(empty.starts_with("nothing was selected"), "{empty}");
     for step in 0..=7 {
         assert!(
             out.lines().any(|line| line.contains(&format!(" {step} "))),

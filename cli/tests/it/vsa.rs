@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::world::{World, told};
 
-const VSA: [&str; 5] = [
+pub(crate) const VSA: [&str; 5] = [
     "verify",
     "--format",
     "vsa",
@@ -16,11 +16,11 @@ const VSA: [&str; 5] = [
     "git+https://x.example/r",
 ];
 
-fn bundle(output: &Output) -> Value {
+pub(crate) fn bundle(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(output)))
 }
 
-fn statement(bundle: &Value) -> Value {
+pub(crate) fn statement(bundle: &Value) -> Value {
     let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
     serde_json::from_slice(&base64::decode(payload).unwrap()).unwrap()
 }
@@ -100,6 +100,34 @@ fn a_summary_says_what_slsa_asks_for() {
     let digest = predicate["policy"]["digest"]["sha256"].as_str().unwrap();
     assert_eq!(format!("sha256:{digest}"), report["policy"]);
     assert_eq!(predicate["notme_summary"], report["summary"]);
+}
+
+/// Nobody takes a history that was excused for one that the rules accept.
+#[test]
+fn a_summary_says_what_was_excused() {
+    let world = World::initialised();
+    let old = world.commit("old", "by nobody");
+    let excused = |how: &str, count: &str| {
+        let policy = world.policy(&format!("{how}\n[[allow]]\nidentity = \"*\"\n"));
+        let policy = ["--policy", &policy];
+        let (exit, report) = world.verdicts(&policy);
+        assert_eq!((exit, &report["summary"][count]), (Some(0), &1.into()));
+        let object = &report["objects"][0];
+        assert_eq!(object["excused_from"], "unsigned");
+        assert_eq!(object["code"], Value::Null);
+        let output = world.notme(&[&VSA[..], &policy].concat());
+        let predicate = &statement(&bundle(&output))["predicate"];
+        assert_eq!(predicate["verificationResult"], "PASSED");
+        assert_eq!(
+            predicate["verifiedLevels"],
+            serde_json::json!(["SLSA_SOURCE_LEVEL_1"])
+        );
+        assert_eq!(predicate["notme_summary"], report["summary"]);
+    };
+    excused(&format!("baseline = [\"{old}\"]"), "baseline");
+    let exception = "reason = \"r\"\nuntil = \"2999-01-01T00:00:00Z\"\n";
+    let exception = format!("[[exception]]\nobject = \"{old}\"\n{exception}");
+    excused(&exception, "excepted");
 }
 
 #[test]

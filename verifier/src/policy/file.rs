@@ -21,7 +21,7 @@ use toml::Spanned;
 
 use super::{
     AuthorityRule, Exception, FLOOR_DEFAULT, Gate, POLICY_MAX, Pattern, Policy, PolicyError,
-    Remark, SKEW_DEFAULT, SKEW_MAX, Selector, kid_of, lint,
+    Remark, SKEW_DEFAULT, SKEW_MAX, Selector, Starts, kid_of, lint,
     principal::{By, Kind, Principal, Told, Who},
     rule::{Accepted, Algorithm, Committer, Demands, Format, Level, Right, Rule},
 };
@@ -229,6 +229,13 @@ impl PolicyFile {
                 remark(entry.span(), "no rule and no group names this principal");
             }
         }
+        let alone = self.principal.iter();
+        let starts = Starts {
+            authorities: starts(self.authority.iter().flatten()),
+            principals: starts(alone.filter(|it| it.as_ref().members.is_none())),
+            allow: starts(self.allow.iter().flatten()),
+            exceptions: starts(&self.exception),
+        };
         let exceptions = self.exception.iter().map(|it| it.as_ref().to_exception());
         Ok(Policy {
             exceptions: exceptions.collect::<Result<_, _>>()?,
@@ -249,6 +256,7 @@ impl PolicyFile {
             skew_seconds: skew.into_inner(),
             max_trust_age_seconds: self.max_trust_age_seconds,
             remarks,
+            starts,
             text: text.into(),
             digest: [0; 32],
         })
@@ -722,7 +730,11 @@ fn listed_key(line: &Spanned<String>, emails: &[&Spanned<String>]) -> Result<Lis
     key.ok_or_else(|| wrong("this is no SSH key".to_owned()))
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+fn starts<'e, T: 'e>(entries: impl IntoIterator<Item = &'e Spanned<T>>) -> Vec<usize> {
+    entries.into_iter().map(|it| it.span().start).collect()
+}
+
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

@@ -4,6 +4,7 @@ use notme_core::time::UnixTime;
 
 use super::{
     Policy, Remark, Selector,
+    file::line_of,
     principal::{By, Kind, Who},
     rule::{Right, Rule},
 };
@@ -46,50 +47,68 @@ pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
 /// Looks at the whole.
 pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Remark> {
     let mut remarks = policy.remarks.clone();
-    let mut remark = |message: String| remarks.push(Remark { line: 1, message });
+    let starts = &policy.starts;
+    let mut remark = |start: usize, message: String| {
+        let line = line_of(&policy.text, start);
+        remarks.push(Remark { line, message });
+    };
     let may_change = |rule: &Rule| rule.right == Right::Allow { policy: true };
     if !policy.allow.iter().flatten().any(may_change) {
         remark(
+            0,
             "no rule has `policy = true`, so nobody can change this policy in the repository"
                 .to_owned(),
         );
     }
-    for human in policy.principals.iter().filter(|it| it.kind == Kind::Human) {
+    let principals = policy.principals.iter().zip(&starts.principals);
+    for (human, start) in principals.filter(|(it, _)| it.kind == Kind::Human) {
         let mut fingerprints = human.fingerprints.iter().flatten();
         if fingerprints.any(is_web_flow_key) || any_of(trust, |forge| human.fits(forge)) {
-            remark(format!(
-                "`{}` is a human, and also a forge's key, which signs for whoever is logged in there: `web-flow` is the kind for it",
-                human.name
-            ));
+            remark(
+                *start,
+                format!(
+                    "`{}` is a human, and also a forge's key, which signs for whoever is logged in there: `web-flow` is the kind for it",
+                    human.name
+                ),
+            );
         }
     }
-    for rule in policy.allow.iter().flatten().filter(|it| may_change(it)) {
+    let allow = policy.allow.iter().flatten().zip(&starts.allow);
+    for (rule, start) in allow.filter(|(rule, _)| may_change(rule)) {
         let is_known = rule.who().fingerprints().any(is_web_flow_key);
         if is_known || any_of(trust, |forge| rule.who().fits(forge)) {
-            remark(format!(
-                "`{}` lets a forge's key change the policy: whoever is logged in there could",
-                rule.text
-            ));
+            remark(
+                *start,
+                format!(
+                    "`{}` lets a forge's key change the policy: whoever is logged in there could",
+                    rule.text
+                ),
+            );
         }
     }
-    for exception in &policy.exceptions {
+    for (exception, start) in policy.exceptions.iter().zip(&starts.exceptions) {
         if exception.until < now {
-            remark(format!("the exception for {} has ended", exception.object));
+            remark(
+                *start,
+                format!("the exception for {} has ended", exception.object),
+            );
         }
     }
-    for rule in policy.authorities.iter().flatten() {
+    let authorities = policy.authorities.iter().flatten();
+    for (rule, start) in authorities.zip(&starts.authorities) {
         let selector = &rule.selector;
         let has = |authority: &crate::trust::Authority| match selector {
             Selector::Name(name) => name == authority.name(),
             Selector::Spki(digest) => authority.has_key(digest),
         };
         if !trust.authorities().iter().any(has) {
-            remark(format!(
-                "the authority `{selector}` is not in the trust store here"
-            ));
+            remark(
+                *start,
+                format!("the authority `{selector}` is not in the trust store here"),
+            );
         }
         if rule.until.is_some_and(|until| until < now) {
-            remark(format!("the authority `{selector}` counts no more"));
+            remark(*start, format!("the authority `{selector}` counts no more"));
         }
     }
     remarks.sort_by_key(|remark| remark.line);

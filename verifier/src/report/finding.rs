@@ -109,8 +109,8 @@ impl Caveat {
             );
             add("shallow", text);
         }
-        if let Some(text) = outcome.half_judged() {
-            add("half-judged", text);
+        for (name, text) in outcome.reservations() {
+            add(name, text);
         }
         for it in outcome.ignored() {
             add(it.name(), it.as_str().to_owned());
@@ -121,16 +121,14 @@ impl Caveat {
 
     /// Returns how many were accepted by something above the rules.
     pub(super) fn excused(outcome: &Outcome) -> impl Iterator<Item = Self> {
-        let judgements = outcome.objects().iter().map(JudgedObject::judgement);
-        let excused = judgements.filter(|it| it.excused_from().is_some());
-        let (excepted, before): (Vec<_>, Vec<_>) = excused.partition(|it| it.is_excepted());
         let count = |name, count: usize, by: &str| {
             let objects = if count == 1 { "object" } else { "objects" };
             let text = format!("{count} {objects} accepted {by}");
             (count > 0).then_some(Self { name, text })
         };
-        let excepted = count("excepted", excepted.len(), "by exception");
-        let before = count("baseline", before.len(), BASELINE);
+        let summary = outcome.summary();
+        let excepted = count("excepted", summary.excepted, "by exception");
+        let before = count("baseline", summary.baseline, BASELINE);
         excepted.into_iter().chain(before)
     }
 }

@@ -88,6 +88,9 @@ fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "<dt>Not judged</dt><dd>history before <code>{id}</code>: the clone is shallow</dd>"
         )?;
     }
+    for (_, note) in outcome.reservations() {
+        writeln!(to, "<dt>Note</dt><dd>{note}</dd>")?;
+    }
     for it in outcome.ignored() {
         writeln!(to, "<dt>Ignored</dt><dd>{}</dd>", it.as_str())?;
     }

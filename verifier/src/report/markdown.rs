@@ -40,6 +40,9 @@ pub fn write_markdown(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> 
             code(&id.to_string())
         )?;
     }
+    for (_, note) in outcome.reservations() {
+        writeln!(to, "| note | {note} |")?;
+    }
     for it in outcome.ignored() {
         writeln!(to, "| ignored | {} |", it.as_str())?;
     }

@@ -123,6 +123,37 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
         let problem = format!("{:<10} {oid}  {kind}  {code}", "undecided");
         writeln!(to, "{problem}: who signed it could not be read")?;
     }
+    match (radius.suspicions.is_empty(), radius.is_told) {
+        (false, _) => write_counts(radius, to)?,
+        (true, true) => writeln!(to, "nothing is revoked")?,
+        (true, false) => {}
+    }
+    if !radius.is_told {
+        let note = "what is revoked is not all known: the trust store has no trust document, or not everything in it can be read";
+        writeln!(to, "{}", wrap(note, 0, 0))?;
+    }
+    for (it, _) in radius
+        .suspicions
+        .iter()
+        .zip(&radius.named)
+        .filter(|it| !it.1)
+    {
+        let note = format!(
+            "{UNKNOWN}: nothing in the trust store, and no signature on what was looked at, names {it}: is it mistyped?"
+        );
+        writeln!(to, "{}", wrap(&note, 0, 0))?;
+    }
+    if radius.outcome.interrupted {
+        writeln!(to, "{INTERRUPTED}")?;
+    }
+    if !radius.is_complete() {
+        writeln!(to, "not everything could be looked at: there may be more")?;
+    }
+    Ok(())
+}
+
+/// Writes how much rests on it.
+fn write_counts(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
     let compromised = radius.suspicions.iter().map(ToString::to_string);
     let counts = format!(
         "{} of {} objects, {} branches and tags, {} files with {} lines left, {} tags in merges, {} statements rest on {}",
@@ -146,23 +177,6 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
             "{claimed} of these only claim it: their signatures name it, and could not be checked"
         );
         writeln!(to, "{}", wrap(&note, 0, 0))?;
-    }
-    for (it, _) in radius
-        .suspicions
-        .iter()
-        .zip(&radius.named)
-        .filter(|it| !it.1)
-    {
-        let note = format!(
-            "{UNKNOWN}: nothing in the trust store, and no signature on what was looked at, names {it}: is it mistyped?"
-        );
-        writeln!(to, "{}", wrap(&note, 0, 0))?;
-    }
-    if radius.outcome.interrupted {
-        writeln!(to, "{INTERRUPTED}")?;
-    }
-    if !radius.is_complete() {
-        writeln!(to, "not everything could be looked at: there may be more")?;
     }
     Ok(())
 }

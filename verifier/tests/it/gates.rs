@@ -19,7 +19,7 @@ const HERE: &str = "https://git.example.org/tool";
 struct Says(Vec<Stated>);
 
 impl Statements for Says {
-    fn about(&self, _: &str) -> Result<Vec<Stated>, String> {
+    fn about(&self, _: &str, _: &Policy) -> Result<Vec<Stated>, String> {
         Ok(self.0.clone())
     }
 }

@@ -56,12 +56,13 @@ fn json_is_the_contract() {
     assert_eq!(report["asked_at"], "2026-11-20T12:00:00Z");
     assert_eq!(
         report["summary"],
-        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0})
+        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0, "excepted": 0, "baseline": 0})
     );
     assert_eq!(
         report["objects"][0],
         json!({
-            "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null, "policy": null,
+            "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
+            "excused_from": null, "policy": null,
             "format": null, "identity": null, "kid": null, "authority": null,
             "time_basis": null, "judged_at": null, "certificate": null, "terms": null,
             "timestamp": null,
@@ -287,6 +288,7 @@ fn exit_codes_put_rejection_before_doubt() {
             accepted,
             rejected,
             undecided,
+            ..Summary::default()
         }
         .exit_code()
     };

@@ -30,7 +30,7 @@ const FOR_AGENTS: &str = "[[allow]]\nprincipals = [\"agents\"]\npaths = [\"src/*
 struct Says(Vec<Stated>);
 
 impl Statements for Says {
-    fn about(&self, _: &str) -> Result<Vec<Stated>, String> {
+    fn about(&self, _: &str, _: &Policy) -> Result<Vec<Stated>, String> {
         Ok(self.0.clone())
     }
 }

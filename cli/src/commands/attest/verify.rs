@@ -6,13 +6,13 @@ use std::{
 };
 
 use notme_attest::{
-    Attestations, Attested, Store,
+    Attestations, Attested, ByPolicy, Store,
     origins::{Confidence, OriginSet},
     predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
     verify::{Asked, counted, level},
 };
 use notme_verifier::{
-    Code, Judge, Verdict,
+    Code, Judge, Lineage, Verdict,
     report::escape,
     stated::Statements,
     verify::{self, Portion},
@@ -254,34 +254,40 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Adds what is attested to the verdicts on commits, if the repository keeps anything.
+/// Adds what is attested to the verdicts on commits, if the repository keeps anything: as the policy
+/// has it judged that judged the commit.
 ///
 /// # Errors
 /// [`Failure`] when the statements cannot be read: they may hold a refusal.
 pub(crate) fn attested(
-    attestations: Option<&Attestations<'_>>,
+    attestations: Option<&ByPolicy<'_>>,
     judged: Portion,
+    (judge, lineage): (&Judge<'_>, Option<&Lineage<'_>>),
 ) -> Result<Portion, Failure> {
     let Some(attestations) = attestations else {
         return Ok(judged);
     };
     let commits = judged.objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));
-    let ids: Vec<_> = commits.map(|object| object.id()).collect();
-    let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let all = attestations.of_all(&names)?;
-    let attested: HashMap<_, _> = ids
-        .into_iter()
-        .zip(all)
-        .filter(|(_, all)| !all.is_empty())
-        .map(|(id, all)| {
+    let mut by_policy: HashMap<_, Vec<_>> = HashMap::new();
+    for object in commits {
+        let ids = by_policy.entry(object.judgement().policy()).or_default();
+        ids.push(object.id());
+    }
+    let mut attested = HashMap::new();
+    for (digest, ids) in by_policy {
+        let policy = digest.and_then(|digest| lineage?.policy(digest));
+        let attestations = attestations.of(policy.as_deref().unwrap_or(judge.policy()));
+        let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let all = ids.into_iter().zip(attestations.of_all(&names)?);
+        attested.extend(all.filter(|(_, all)| !all.is_empty()).map(|(id, all)| {
             let attested = verify::Attested {
                 attestations: all.iter().map(Into::into).collect(),
                 level: level(&all).map(Level::as_str),
             };
             (id, attested)
-        })
-        .collect();
+        }));
+    }
     Ok(judged.with_attested(attested))
 }
 
@@ -310,7 +316,7 @@ where
 pub(crate) fn with_attestations<T, E>(
     kept: Option<&Store>,
     grounds: &Grounds,
-    judge_commits: impl FnOnce(Option<&Attestations<'_>>) -> Result<T, E>,
+    judge_commits: impl FnOnce(Option<&ByPolicy<'_>>) -> Result<T, E>,
 ) -> Result<T, Failure>
 where
     Failure: From<E>,
@@ -318,8 +324,6 @@ where
     let Some(store) = kept else {
         return Ok(judge_commits(None)?);
     };
-    let policy = grounds.of_statements();
-    let judge = Judge::new(&policy, grounds.trust(), grounds.now());
-    let attestations = Attestations::new(store.clone(), &judge, Asked::default());
+    let attestations = ByPolicy::new(store.clone(), grounds.trust(), grounds.now());
     Ok(judge_commits(Some(&attestations))?)
 }

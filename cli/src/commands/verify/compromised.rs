@@ -89,6 +89,10 @@ pub(super) fn run(
         true => radius.unasked(),
         false => radius,
     };
+    let radius = match arguments.revoked && !Suspicion::is_all_told(grounds.trust()) {
+        true => radius.untold(),
+        false => radius,
+    };
     let mut out = BufWriter::new(io::stdout().lock());
     write(&radius, &mut out)?;
     out.flush()?;

@@ -35,6 +35,7 @@ pub(super) fn write(
         0 => VerificationResult::Passed,
         _ => VerificationResult::Failed,
     };
+    let counts = verdicts.summary();
     let digest = |of: &str| json!({"sha256": of.trim_start_matches("sha256:")});
     let members = |value: Value| match value {
         Value::Object(object) => object,
@@ -50,15 +51,17 @@ pub(super) fn write(
         resource_uri,
         policy: members(json!({"digest": digest(verdicts.policy())})),
         verification_result: result,
-        verified_levels: result.levels(),
+        verified_levels: result.levels(counts.excepted + counts.baseline > 0),
         // What SLSA has no member for, under names that it leaves to us.
         more: members(json!({
             "slsaVersion": "1.2",
             "notme_range": verdicts.range(),
             "notme_trust_root": verdicts.root().map(|id| id.to_string()),
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
-            "notme_summary": verdicts.summary(),
+            "notme_summary": counts,
             "notme_trust": {"digest": digest(verdicts.trust())},
+            "notme_beside_root": verdicts.beside_root(),
+            "notme_half_judged": verdicts.half_judged(),
             "notme_ignored": verdicts.ignored(),
             "notme_shallow": verdicts.shallow().iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),
