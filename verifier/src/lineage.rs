@@ -35,7 +35,7 @@ use crate::{
     judge::{Examined, Excuse, Judge, Judgement},
     merge_tag::MergeTag,
     order::{self, Order, index},
-    policy::{POLICY_PATH, Policy, PolicyError},
+    policy::{POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
     refusal::Refusal,
     repository::{
         Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
@@ -220,6 +220,8 @@ struct Judged<'l> {
     states: HashMap<ObjectId, State>,
     /// Those that carry tags. They are judged when their merge is told: there may be many in each.
     carrying: HashSet<ObjectId>,
+    /// Those that were refused, or go on from what was, since it is not known for which ref they are.
+    of_no_ref: HashSet<ObjectId>,
     /// What the parents are to the accepted commits where one of them was not judged or is nothing.
     bonds: HashMap<ObjectId, Box<[Bond]>>,
     /// The trust root and what was seen to lie before it.
@@ -246,6 +248,14 @@ impl Judged<'_> {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
+    }
+
+    /// Says that what goes on from some commits goes on from nothing that was accepted.
+    fn not_accepted<'c>(&self, mut commits: impl Iterator<Item = &'c ObjectId>) -> Refusal {
+        match commits.any(|id| self.of_no_ref.contains(id)) {
+            true => Refusal::new(Code::ParentNotAccepted, REF_UNKNOWN),
+            false => Code::ParentNotAccepted.into(),
+        }
     }
 
     /// Tells whether a commit was accepted by the trust root's policy without descending from it.
@@ -567,6 +577,9 @@ impl<'a> Lineage<'a> {
             if matches!(state, State::Accepted(_)) {
                 judged.bind(node.id, bonds);
             }
+            if judgement.detail() == Some(REF_UNKNOWN) {
+                judged.of_no_ref.insert(node.id);
+            }
             judged.judgements.insert(node.id, judgement);
             judged
                 .carrying
@@ -719,10 +732,10 @@ impl<'a> Lineage<'a> {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
         };
-        let refused = |code: Code| decide(self.judge(), examined, Some(code.into()));
+        let refused = |refusal: Refusal| decide(self.judge(), examined, Some(refusal));
         let commit = match commit {
             Ok(commit) => commit,
-            Err(error) => return decide(self.judge(), examined, Some(leads_nowhere(error))),
+            Err(error) => return refused(leads_nowhere(error)),
         };
         match judged.state(commit) {
             Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
@@ -730,8 +743,8 @@ impl<'a> Lineage<'a> {
                 let examined = self.examine_again(id, ground.parents(number), judge);
                 decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
             }
-            Some(State::Rejected(_)) => refused(Code::ParentNotAccepted),
-            Some(State::Undecided) => refused(Code::ParentUndecided),
+            Some(State::Rejected(_)) => refused(judged.not_accepted([commit].into_iter())),
+            Some(State::Undecided) => refused(Code::ParentUndecided.into()),
             Some(State::Accepted(_)) | None => {
                 let judgement = decide(self.judge(), examined, None);
                 let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
@@ -943,7 +956,7 @@ impl Step<'_, '_> {
         };
         let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
         let is_root = parents.is_empty();
-        for (id, is_hidden) in parents {
+        for &(id, is_hidden) in &parents {
             let beginning = |descends| {
                 State::Accepted(Course {
                     policy: Arc::clone(&self.lineage.policies.first),
@@ -972,7 +985,7 @@ impl Step<'_, '_> {
         let footing = match bonds.contains(&Bond::Undecided) {
             _ if !accepted.is_empty() || is_root => None,
             true => Some(Code::ParentUndecided.into()),
-            false => Some(Code::ParentNotAccepted.into()),
+            false => Some(self.judged.not_accepted(parents.iter().map(|(id, _)| id))),
         };
         Parents {
             accepted,

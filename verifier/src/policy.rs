@@ -29,7 +29,7 @@ use self::{
 };
 pub(crate) use self::{
     principal::{Kind, Signer},
-    rule::{Question, Surroundings},
+    rule::{Question, REF_UNKNOWN, Surroundings},
 };
 use crate::{
     refusal::Refusal,

@@ -289,7 +289,10 @@ impl Repository {
             Err(RepositoryError::Missing(id)) => Err(self
                 .boundary_in(revision)
                 .unwrap_or(RepositoryError::Missing(id))),
-            selected => Ok(selected?.on(self.reference_in(revision))),
+            selected => Ok(match self.reference_in(revision) {
+                Some(tag) if tag.starts_with(TAGS) => selected?.found_by(&tag),
+                reference => selected?.on(reference),
+            }),
         }
     }
 

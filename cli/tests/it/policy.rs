@@ -400,6 +400,72 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     assert_eq!(code("main", &[]), "accepted");
 }
 
+/// Whoever may sign tags may not therefore sign the commits below them.
+#[test]
+fn a_tag_says_for_which_ref_it_is_itself_and_not_the_commits_below_it() {
+    let world = World::initialised();
+    let rules = r#"
+[[principal]]
+name = "maintainer"
+kind = "human"
+identities = ["wimse://*/claude"]
+
+[[principal]]
+name = "releaser"
+kind = "bot"
+identities = ["wimse://*/releaser"]
+
+[[allow]]
+principals = ["maintainer"]
+refs = ["refs/heads/main"]
+policy = true
+
+[[allow]]
+principals = ["releaser"]
+refs = ["refs/tags/*"]
+
+[[require]]
+refs = ["refs/heads/main"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    world.write(POLICY, rules);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.signed_commit("a");
+    world.notme_ok(&["init", "--agent", "releaser", "--format", "x509"]);
+    world.git_ok(&["tag", "-s", "-m", "1", "v1"]);
+    world.git_ok(&["checkout", "-q", "-b", "side", &root]);
+    world.signed_commit("auth/login");
+    world.git_ok(&["tag", "-s", "-m", "2", "v2"]);
+    world.git_ok(&["tag", "--no-sign", "light"]);
+    let own = ["--trust-root", &root];
+    let by_ref =
+        |revision: &str, name: &str| world.code(revision, &[&own[..], &["--ref", name]].concat());
+    let range = |tag: &str| format!("{root}..{tag}");
+    assert_eq!(by_ref("v1", "refs/heads/main"), "accepted");
+    assert_eq!(by_ref("v2", "refs/heads/main"), "parent-not-accepted");
+    let (exit, _) = world.verdicts(&[&own[..], &["--tags"]].concat());
+    assert_eq!(exit, Some(1));
+    for tag in ["v1", "v2"] {
+        let output = world.notme(&[&["verify", tag][..], &own].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(
+            told(&output).contains("`--ref` says it"),
+            "{}",
+            told(&output)
+        );
+    }
+    let file = world.policy(rules);
+    for tag in ["v1", "v2", "light"] {
+        assert_eq!(world.code(&range(tag), &own), "not-authorised");
+        let by_file = ["--policy", &file];
+        assert_eq!(world.code(&range(tag), &by_file), "not-authorised");
+    }
+    assert_eq!(by_ref(&range("v1"), "refs/heads/main"), "accepted");
+}
+
 /// Whoever may push tags does not choose for which ref a range is judged.
 #[test]
 fn a_tag_that_is_named_like_a_commit_gives_a_range_no_ref() {
