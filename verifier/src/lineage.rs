@@ -21,7 +21,10 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
@@ -35,7 +38,7 @@ use crate::{
     judge::{Examined, Excuse, Judge, Judgement},
     merge_tag::MergeTag,
     order::{self, Order, index},
-    policy::{POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
+    policy::{POLICY_MAX, POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
     refusal::Refusal,
     repository::{
         Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
@@ -48,8 +51,10 @@ use crate::{
     verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
 
-/// Policies that are kept for commits that may turn out to be nobody's business.
+/// Policies that are read for commits that may turn out to be nobody's business: so many, of so many
+/// bytes together.
 const GUESSES_MAX: usize = 1024;
+const GUESSED_MAX: usize = 4 << 20;
 /// The most parents that are asked which of them replaced a policy; of more, all policies judge.
 const PARTED_MAX: usize = 16;
 
@@ -169,6 +174,8 @@ struct Policies<'a> {
     hash: HashKind,
     first: Arc<InForce>,
     known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
+    /// How long those are together that were read before it was known whether they count.
+    guessed: AtomicUsize,
 }
 
 /// A policy, and who judges by it.
@@ -341,6 +348,7 @@ impl<'a> Lineage<'a> {
                 hash: repository.hash(),
                 first: Arc::new(InForce::new(entry.id(), policy, trust, now)),
                 known: Mutex::default(),
+                guessed: AtomicUsize::new(0),
             },
             cache: None,
         })
@@ -822,15 +830,21 @@ impl Policies<'_> {
     }
 
     fn guess(&self, trees: &Trees, entry: Entry) -> Arc<InForce> {
-        let is_full = lock(&self.known).len() >= GUESSES_MAX;
         let first = || Arc::clone(&self.first);
-        match is_full {
-            true => lock(&self.known)
-                .get(&entry.id())
-                .and_then(|known| known.clone().ok())
-                .unwrap_or_else(first),
-            false => self.load(trees, entry).unwrap_or_else(|_| first()),
+        if entry.id() == self.first.blob {
+            return first();
         }
+        let (known, count) = {
+            let known = lock(&self.known);
+            (known.get(&entry.id()).cloned(), known.len())
+        };
+        let guess = known.or_else(|| {
+            let size = trees.size(entry)?.min(POLICY_MAX + 1);
+            let before = self.guessed.fetch_add(size, Ordering::Relaxed);
+            let has_room = count < GUESSES_MAX && before.saturating_add(size) <= GUESSED_MAX;
+            has_room.then(|| self.load(trees, entry))
+        });
+        guess.and_then(Result::ok).unwrap_or_else(first)
     }
 
     /// Returns every policy that was met.

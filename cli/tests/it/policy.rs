@@ -646,6 +646,41 @@ accepted_by = ["human"]
     assert_eq!(code(), "accepted");
 }
 
+/// Ten thousand rules for nine thousand principals each, in less than a megabyte that nobody signed.
+#[test]
+fn a_policy_that_nobody_accepted_takes_little_to_refuse() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\npolicy = true\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let principal = |name: usize| {
+        format!("[[principal]]\nname=\"{name:x}\"\nkind=\"agent\"\nidentities=[\"a\"]\n")
+    };
+    let principals: String = (0..9_000).map(principal).collect();
+    let rules = "[[allow]]\nprincipals=[\"agent\"]\n".repeat(10_000);
+    for number in 0..8 {
+        world.write(POLICY, &format!("# {number}\n{principals}{rules}"));
+        world.git_ok(&["commit", "-q", "-a", "--no-gpg-sign", "-m", "bomb"]);
+    }
+    let mut verify =
+        world.shell("ulimit -v 1048576; exec notme verify --trust-root \"$ROOT\" HEAD");
+    let output = run(verify.current_dir(world.path()).env("ROOT", &root), b"");
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("unsigned"), "{}", told(&output));
+    // Nor do lists of names that are all different.
+    let rule = |name: usize| format!("[[allow]]\nprincipals=[\"agent\",\"{name:x}\"]\n");
+    let rules: String = (0..8_000).map(rule).collect();
+    let file = world.policy(&format!("{principals}{rules}"));
+    let output = world.notme(&["policy", "check", &file]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("1048576 principals"),
+        "{}",
+        told(&output)
+    );
+}
+
 #[test]
 fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
     let world = World::initialised();

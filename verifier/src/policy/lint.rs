@@ -48,7 +48,8 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     let mut remarks = policy.remarks.clone();
     let mut remark = |message: String| remarks.push(Remark { line: 1, message });
     let may_change = |rule: &Rule| rule.right == Right::Allow { policy: true };
-    if !policy.allow.iter().flatten().any(may_change) {
+    let allow = policy.allow.as_deref().unwrap_or_default();
+    if !allow.iter().any(may_change) {
         remark(
             "no rule has `policy = true`, so nobody can change this policy in the repository"
                 .to_owned(),
@@ -63,7 +64,7 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             ));
         }
     }
-    for rule in policy.allow.iter().flatten().filter(|it| may_change(it)) {
+    for rule in allow.iter().filter(|it| may_change(it)) {
         let is_known = rule.who().fingerprints().any(is_web_flow_key);
         if is_known || any_of(trust, |forge| rule.who().fits(forge)) {
             remark(format!(

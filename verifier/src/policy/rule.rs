@@ -103,7 +103,7 @@ pub(super) struct Demands {
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) names: Box<str>,
-    pub(super) by: Vec<Arc<Principal>>,
+    pub(super) by: Arc<[Arc<Principal>]>,
     pub(super) threshold: usize,
 }
 

@@ -289,10 +289,15 @@ impl Trees {
         Ok(beyond)
     }
 
+    /// Returns how long something is; `None` when it is not there.
+    pub(crate) fn size(&self, entry: Entry) -> Option<usize> {
+        let size = self.objects.size(entry.id)?;
+        Some(usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
     /// Reads a file, unless it is longer than that.
     pub(crate) fn file(&self, entry: Entry, at_most: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let size = self.objects.size(entry.id).map(usize::try_from);
-        let is_too_long = size.is_some_and(|size| size.map_or(true, |size| size > at_most));
+        let is_too_long = self.size(entry).is_some_and(|size| size > at_most);
         match entry.is_file() && !is_too_long {
             true => self.read(entry.id, Kind::Blob).map(Some),
             false => Ok(None),
