@@ -20,9 +20,10 @@ mod walk;
 use std::{
     cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
-    fs::metadata,
+    fs::{self, metadata},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 pub use gix::ObjectId;
@@ -83,6 +84,7 @@ impl Repository {
             path: directory.to_owned(),
             source: Box::new(source),
         };
+        check_above(directory).map_err(|source| error(gix::Error::from_error(source)))?;
         let (found, _) = gix::discover::upwards(directory).map_err(error)?;
         Self::open(&found.into_repository_and_work_tree_directories().0)
     }
@@ -92,6 +94,11 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Open`] when it is none or cannot be opened.
     pub fn open(git_directory: &Path) -> Result<Self, RepositoryError> {
+        let error = |source: gix::Error| RepositoryError::Open {
+            path: git_directory.to_owned(),
+            source: Box::new(source),
+        };
+        check_files(git_directory).map_err(|source| error(gix::Error::from_error(source)))?;
         // Nothing in a repository's configuration makes this program run anything, so another
         // owner is no reason to distrust it more than its objects.
         let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
@@ -894,6 +901,64 @@ fn unknown(unknown: Unknown) -> Refusal {
         }
     }
 }
+/// Looks where a repository is searched for: at what tells that there is one.
+fn check_above(directory: &Path) -> io::Result<()> {
+    for above in path::absolute(directory)?.ancestors() {
+        let inside = above.join(".git");
+        match metadata(&inside) {
+            Ok(found) if found.is_dir() => {
+                check_file(&inside, "HEAD")?;
+                if inside.join("HEAD").exists() {
+                    return Ok(());
+                }
+            }
+            // It says where the directory is.
+            Ok(_) => {
+                check_file(above, ".git")?;
+                let text = read_short(&inside).unwrap_or_default();
+                let place = text.trim_end().strip_prefix("gitdir: ");
+                return place.map_or(Ok(()), |place| check_files(&above.join(place)));
+            }
+            Err(_) => {}
+        }
+        check_file(above, "HEAD")?;
+    }
+    Ok(())
+}
+
+/// Looks whether everything that is read to open a repository is a file: a pipe would keep us waiting
+/// for good.
+fn check_files(git_directory: &Path) -> io::Result<()> {
+    for name in ["HEAD", "commondir", "config.worktree"] {
+        check_file(git_directory, name)?;
+    }
+    let common = read_short(&git_directory.join("commondir")).unwrap_or_default();
+    let common = git_directory.join(common.trim_end());
+    let names = ["config", "packed-refs", "objects/info/alternates"];
+    names.iter().try_for_each(|name| check_file(&common, name))
+}
+
+fn check_file(directory: &Path, name: &str) -> io::Result<()> {
+    match metadata(directory.join(name)) {
+        Ok(found) => check_regular(&found)
+            .map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}"))),
+        // Whether it has to be there is for others to say.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Reads a file that holds a name or a path.
+fn read_short(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?
+        .take(PATH_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The longest path that the system takes.
+const PATH_MAX: u64 = 4096;
+
 
 /// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's
 /// word, if there is one.

@@ -2,8 +2,11 @@
 
 use std::{fs, os::unix::fs::chown};
 
-use notme_testkit::repository::Repository;
-use rustix::process::geteuid;
+use notme_testkit::repository::{Repository, run};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::geteuid,
+};
 
 use crate::world::{World, told};
 
@@ -397,4 +400,41 @@ fn annotations_name_what_the_offending_commit_changed() {
     let gitlab = world.notme(&["verify", "--format", "gitlab"]);
     let issues: serde_json::Value = serde_json::from_slice(&gitlab.stdout).unwrap();
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
+}
+
+#[test]
+fn what_is_no_file_is_not_opened_as_one() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["worktree", "add", "-q", "../linked"]);
+    let linked = world.path().join("../linked");
+    for name in [
+        "HEAD",
+        "config",
+        "packed-refs",
+        "objects/info/alternates",
+        "worktrees/linked/commondir",
+    ] {
+        let path = world.path().join(".git").join(name);
+        let kept = fs::read(&path);
+        fs::remove_file(&path).ok();
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let place = match name.starts_with("worktrees") {
+            true => &linked,
+            false => &world.path(),
+        };
+        let mut verify = world.shell("exec timeout 20 notme verify --all");
+        let output = run(verify.current_dir(place), b"");
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", told(&output));
+        assert!(
+            told(&output).contains("not a regular file"),
+            "{name}: {}",
+            told(&output)
+        );
+        fs::remove_file(&path).unwrap();
+        if let Ok(kept) = kept {
+            fs::write(&path, kept).unwrap();
+        }
+    }
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
 }
