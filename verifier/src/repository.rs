@@ -49,7 +49,7 @@ pub(crate) use self::{
 use self::{
     bases::{Bases, Unknown},
     changes::Changes,
-    objects::Objects,
+    objects::{Objects, ROOM_MAX},
     selection::TAGS,
 };
 pub use self::{
@@ -101,12 +101,10 @@ impl Repository {
         check_files(git_directory).map_err(|source| error(gix::Error::from_error(source)))?;
         // Nothing in a repository's configuration makes this program run anything, so another
         // owner is no reason to distrust it more than its objects.
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-        let inner =
-            gix::open_opts(git_directory, options).map_err(|source| RepositoryError::Open {
-                path: git_directory.to_owned(),
-                source: Box::new(source),
-            })?;
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            .config_overrides([format!("gitoxide.objects.allocLimit={ROOM_MAX}")]);
+        let inner = gix::open_opts(git_directory, options).map_err(error)?;
         let hash = match inner.object_hash() {
             gix::hash::Kind::Sha1 => HashKind::Sha1,
             gix::hash::Kind::Sha256 => HashKind::Sha256,

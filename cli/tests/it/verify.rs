@@ -438,3 +438,19 @@ fn what_is_no_file_is_not_opened_as_one() {
     }
     assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
 }
+
+#[test]
+fn what_is_packed_against_something_endless_is_not_unpacked() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    for (length, branch) in [(260 << 20, "base"), (9 << 20, "short")] {
+        let head = format!(
+            "tree {tree}\nauthor A <a@x> 1700000000 +0000\ncommitter A <a@x> 1700000000 +0000\n\n"
+        );
+        let id = world.write_commit_object(&[head.as_bytes(), &vec![b'x'; length]].concat());
+        world.git_ok(&["update-ref", &format!("refs/heads/{branch}"), &id]);
+    }
+    assert_eq!(world.code("short", &[]), "unsigned");
+    world.git_ok(&["repack", "-q", "-a", "-d", "-f"]);
+    assert_eq!(world.code("short", &[]), "object-too-large");
+}

@@ -8,7 +8,7 @@ use gix::{
 };
 
 use super::{
-    objects::{Got, Objects, TREE_MAX},
+    objects::{Got, Objects, ROOM_MAX, TREE_MAX},
     walk::OBJECT_MAX,
 };
 use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
@@ -387,14 +387,17 @@ impl Trees {
             Kind::Tree => TREE_MAX,
             Kind::Commit | Kind::Tag | Kind::Blob => OBJECT_MAX,
         };
+        let too_large = |what: String| Err(Refusal::new(Code::ObjectTooLarge, what));
         if self.objects.size(id).is_some_and(|size| size > most) {
-            let detail = format!("{kind} {id} is longer than {most} bytes");
-            return Err(Refusal::new(Code::ObjectTooLarge, detail));
+            return too_large(format!("{kind} {id} is longer than {most} bytes"));
         }
         let mut raw = Vec::new();
         match self.objects.get(&id, &mut raw) {
             Got::Object(found) if found == kind => Ok(raw),
             Got::Object(_) | Got::Damaged(_) => Err(malformed(id)),
+            Got::TooLarge => too_large(format!(
+                "{kind} {id} is packed as a change of something longer than {ROOM_MAX} bytes"
+            )),
             Got::Missing => {
                 let detail = format!("{kind} {id} is needed to decide");
                 Err(Refusal::new(Code::ObjectMissing, detail))

@@ -163,7 +163,8 @@ pub(crate) enum Content {
 impl Content {
     /// Reads an object, unless nobody does.
     pub(super) fn of(objects: &Objects, id: &ObjectId) -> Self {
-        match objects.header(id) {
+        let header = objects.header(id);
+        match header {
             Some((kind @ (Kind::Tree | Kind::Blob), _)) => return Self::Unsignable(kind),
             Some((kind, size)) if size > OBJECT_MAX => return Self::TooLarge(kind),
             Some(_) | None => {}
@@ -179,6 +180,7 @@ impl Content {
     }
 
     /// Returns how much memory it takes.
+            Got::TooLarge => header.map_or(Self::Missing(None), |(kind, _)| Self::TooLarge(kind)),
     fn held(&self) -> usize {
         match self {
             Self::Raw(_, raw) => raw.len(),
