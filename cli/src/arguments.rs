@@ -320,7 +320,7 @@ pub(crate) enum Timestamp {
 pub(crate) struct Verify {
     /// Revision, range, or `-` for object ids on stdin; without it, what HEAD has over its upstream, else HEAD
     pub(crate) range: Option<String>,
-    /// Everything that any reference reaches
+    /// Everything that HEAD, those of worktrees, branches, remote-tracking branches and tags reach
     #[arg(long, conflicts_with = "range")]
     pub(crate) all: bool,
     /// Annotated tags, too

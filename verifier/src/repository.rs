@@ -328,8 +328,8 @@ impl Repository {
         }
     }
 
-    /// Selects every commit that HEAD, a branch, a remote-tracking branch or a tag reaches. Other
-    /// refs hold what tools keep for themselves: stashes, notes, attestations.
+    /// Selects every commit that HEAD, that of a worktree, a branch, a remote-tracking branch or a tag
+    /// reaches. Other refs hold what tools keep for themselves: stashes, notes, attestations.
     ///
     /// # Errors
     /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
@@ -348,7 +348,34 @@ impl Repository {
         if let Ok(head) = self.inner.head_id() {
             tips.push(head.detach());
         }
+        tips.extend(self.heads_of_worktrees()?);
         Ok(Selection::between("--all".to_owned(), tips, []))
+    }
+
+    /// Returns what the HEADs of all worktrees name that are on no branch, the main one included.
+    fn heads_of_worktrees(&self) -> Result<Vec<ObjectId>, RepositoryError> {
+        let common = self.inner.common_dir();
+        let unreadable = |source| RepositoryError::References(gix::Error::from_error(source));
+        let linked = match fs::read_dir(common.join("worktrees")) {
+            Ok(entries) => entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(unreadable)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut heads = Vec::new();
+        for directory in linked.iter().map(PathBuf::as_path).chain([common]) {
+            check_file(directory, "HEAD").map_err(unreadable)?;
+            let head = match read_short(&directory.join("HEAD")) {
+                Ok(head) => head,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(unreadable(error)),
+            };
+            // Else it names a branch, which is looked at anyway.
+            heads.extend(ObjectId::from_hex(head.trim_end().as_bytes()).ok());
+        }
+        Ok(heads)
     }
 
     /// Selects every annotated tag that a ref names, in the order of the names, and behind each the
@@ -874,31 +901,6 @@ impl Repository {
     }
 }
 
-/// What a name leads to, in one step.
-enum Lead {
-    /// A tag, of this.
-    Tag(ObjectId),
-    Commit,
-    /// A tree or a file.
-    Other,
-    /// Something of which nobody can see where it leads; and what it is, if it is here.
-    Unreadable(Option<Kind>),
-}
-
-fn unreadable(error: RepositoryError) -> Refusal {
-    Refusal::new(Code::ObjectMissing, error.to_string())
-}
-
-/// Says why it is not known what two commits have in common.
-fn unknown(unknown: Unknown) -> Refusal {
-    match unknown {
-        Unknown::Before(commit) => unreadable(RepositoryError::Before(commit)),
-        Unknown::Undecided(commit) => {
-            let detail = format!("whether all parents of {commit} count is undecided");
-            Refusal::new(Code::ParentUndecided, detail)
-        }
-    }
-}
 /// Looks where a repository is searched for: at what tells that there is one.
 fn check_above(directory: &Path) -> io::Result<()> {
     for above in path::absolute(directory)?.ancestors() {
@@ -957,6 +959,31 @@ fn read_short(path: &Path) -> io::Result<String> {
 /// The longest path that the system takes.
 const PATH_MAX: u64 = 4096;
 
+/// What a name leads to, in one step.
+enum Lead {
+    /// A tag, of this.
+    Tag(ObjectId),
+    Commit,
+    /// A tree or a file.
+    Other,
+    /// Something of which nobody can see where it leads; and what it is, if it is here.
+    Unreadable(Option<Kind>),
+}
+
+fn unreadable(error: RepositoryError) -> Refusal {
+    Refusal::new(Code::ObjectMissing, error.to_string())
+}
+
+/// Says why it is not known what two commits have in common.
+fn unknown(unknown: Unknown) -> Refusal {
+    match unknown {
+        Unknown::Before(commit) => unreadable(RepositoryError::Before(commit)),
+        Unknown::Undecided(commit) => {
+            let detail = format!("whether all parents of {commit} count is undecided");
+            Refusal::new(Code::ParentUndecided, detail)
+        }
+    }
+}
 
 /// A walk that nobody looks at, for knowing how long the other is. It takes the commit-graph file's
 /// word, if there is one.

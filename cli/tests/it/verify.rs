@@ -454,3 +454,36 @@ fn what_is_packed_against_something_endless_is_not_unpacked() {
     world.git_ok(&["repack", "-q", "-a", "-d", "-f"]);
     assert_eq!(world.code("short", &[]), "object-too-large");
 }
+
+#[test]
+fn all_takes_the_heads_of_worktrees_along() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["worktree", "add", "-q", "--detach", "../linked"]);
+    assert_eq!(world.verdicts(&["--all"]).0, Some(0));
+    let linked = world.path().join("../linked");
+    let linked = linked.to_str().unwrap();
+    world.git_ok(&[
+        "-C",
+        linked,
+        "commit",
+        "-q",
+        "--allow-empty",
+        "--no-gpg-sign",
+        "-m",
+        "b",
+    ]);
+    assert_eq!(world.verdicts(&["--all"]).0, Some(1));
+    // And from there, the main one.
+    world.git_ok(&["-C", linked, "checkout", "-q", "HEAD~1"]);
+    world.git_ok(&["checkout", "-q", "--detach"]);
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "c"]);
+    let output = run(
+        world
+            .notme_command()
+            .current_dir(linked)
+            .args(["verify", "--all"]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
