@@ -402,6 +402,24 @@ fn annotations_name_what_the_offending_commit_changed() {
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
 }
 
+/// git packs the one as what it is against the other: 299 bytes against 260 megabytes.
+#[test]
+fn what_is_packed_against_something_endless_is_not_unpacked() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    for (length, branch) in [(260 << 20, "base"), (9 << 20, "short")] {
+        let head = format!(
+            "tree {tree}\nauthor A <a@x> 1700000000 +0000\ncommitter A <a@x> 1700000000 +0000\n\n"
+        );
+        let id = world.write_commit_object(&[head.as_bytes(), &vec![b'x'; length]].concat());
+        world.git_ok(&["update-ref", &format!("refs/heads/{branch}"), &id]);
+    }
+    assert_eq!(world.code("short", &[]), "unsigned");
+    world.git_ok(&["repack", "-q", "-a", "-d", "-f"]);
+    assert_eq!(world.code("short", &[]), "object-too-large");
+}
+
+/// A pipe in somebody else's repository keeps nobody waiting.
 #[test]
 fn what_is_no_file_is_not_opened_as_one() {
     let world = World::initialised();
@@ -440,22 +458,6 @@ fn what_is_no_file_is_not_opened_as_one() {
 }
 
 #[test]
-fn what_is_packed_against_something_endless_is_not_unpacked() {
-    let world = World::initialised();
-    let tree = world.empty_tree();
-    for (length, branch) in [(260 << 20, "base"), (9 << 20, "short")] {
-        let head = format!(
-            "tree {tree}\nauthor A <a@x> 1700000000 +0000\ncommitter A <a@x> 1700000000 +0000\n\n"
-        );
-        let id = world.write_commit_object(&[head.as_bytes(), &vec![b'x'; length]].concat());
-        world.git_ok(&["update-ref", &format!("refs/heads/{branch}"), &id]);
-    }
-    assert_eq!(world.code("short", &[]), "unsigned");
-    world.git_ok(&["repack", "-q", "-a", "-d", "-f"]);
-    assert_eq!(world.code("short", &[]), "object-too-large");
-}
-
-#[test]
 fn all_takes_the_heads_of_worktrees_along() {
     let world = World::initialised();
     world.signed_commit("a");
@@ -486,4 +488,23 @@ fn all_takes_the_heads_of_worktrees_along() {
         b"",
     );
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
+
+#[test]
+fn a_repository_with_reftables_is_refused() {
+    let world = World::initialised();
+    let format = ["init", "-q", "--ref-format=reftable", "tables"];
+    // Older versions of git know none.
+    if !world.git(&format).status.success() {
+        return;
+    }
+    let path = world.path().join("tables");
+    let output = run(
+        world
+            .notme_command()
+            .current_dir(path)
+            .args(["verify", "--all"]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
 }
