@@ -25,7 +25,8 @@ case "$GITHUB_EVENT_NAME" in
       refs/tags/*)
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in
-          *[!0]*) base='' head=$GITHUB_REF ;;
+          # Of the commits, that it is a tag's ref says nothing.
+          *[!0]*) base='' head=$GITHUB_REF ref=${NOTME_REF:-} ;;
         esac
         ;;
     esac

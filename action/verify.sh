@@ -84,9 +84,10 @@ else
   before=$head
 fi
 case "$head" in
-  refs/tags/*) range=$head reference=$head ;;
-  *) range=${base:+$base..}$head reference=${NOTME_REF:-} ;;
+  refs/tags/*) range=$head ;;
+  *) range=${base:+$base..}$head ;;
 esac
+reference=${NOTME_REF:-}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

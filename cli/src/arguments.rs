@@ -320,7 +320,7 @@ pub(crate) enum Timestamp {
 pub(crate) struct Verify {
     /// Revision, range, or `-` for object ids on stdin; without it, what HEAD has over its upstream, else HEAD
     pub(crate) range: Option<String>,
-    /// Everything that any reference reaches
+    /// Everything that HEAD, those of worktrees, branches, remote-tracking branches and tags reach
     #[arg(long, conflicts_with = "range")]
     pub(crate) all: bool,
     /// Annotated tags, too
@@ -333,7 +333,7 @@ pub(crate) struct Verify {
     /// key id of whoever signed the first policy
     #[arg(long, value_name = "ID", conflicts_with = "policy")]
     pub(crate) trust_root: Option<TrustRoot>,
-    /// The ref that the objects are for; without it, the branch or tag that the revision names
+    /// The ref that the objects are for; without it, the branch that the revision names
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) reference: Option<String>,
     /// Trust store to use
@@ -412,7 +412,7 @@ pub(crate) struct Explain {
     /// Judge by the repository's own policy, as it grew from this commit or key on
     #[arg(long, value_name = "ID", conflicts_with = "policy")]
     pub(crate) trust_root: Option<TrustRoot>,
-    /// The ref that it is for; without it, the branch or tag that the revision names
+    /// The ref that it is for; without it, the branch that the revision names
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) reference: Option<String>,
     /// Trust store to use

@@ -21,7 +21,10 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
@@ -35,7 +38,7 @@ use crate::{
     judge::{Examined, Excuse, Judge, Judgement},
     merge_tag::MergeTag,
     order::{self, Order, index},
-    policy::{POLICY_PATH, Policy, PolicyError},
+    policy::{POLICY_MAX, POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
     refusal::Refusal,
     repository::{
         Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
@@ -48,8 +51,10 @@ use crate::{
     verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
 
-/// Policies that are kept for commits that may turn out to be nobody's business.
+/// Policies that are read for commits that may turn out to be nobody's business: so many, of so many
+/// bytes together.
 const GUESSES_MAX: usize = 1024;
+const GUESSED_MAX: usize = 4 << 20;
 /// The most parents that are asked which of them replaced a policy; of more, all policies judge.
 const PARTED_MAX: usize = 16;
 
@@ -181,6 +186,8 @@ struct Policies<'a> {
     hash: HashKind,
     first: Arc<InForce>,
     known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
+    /// How long those are together that were read before it was known whether they count.
+    guessed: AtomicUsize,
 }
 
 /// A policy, and who judges by it.
@@ -233,6 +240,8 @@ struct Judged<'l> {
     states: HashMap<ObjectId, State>,
     /// Those that carry tags. They are judged when their merge is told: there may be many in each.
     carrying: HashSet<ObjectId>,
+    /// Those that were refused, or go on from what was, since it is not known for which ref they are.
+    of_no_ref: HashSet<ObjectId>,
     /// What the parents are to the accepted commits where one of them was not judged or is nothing.
     bonds: HashMap<ObjectId, Box<[Bond]>>,
     /// The trust root and what was seen to lie before it.
@@ -259,6 +268,14 @@ impl Judged<'_> {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
+    }
+
+    /// Says that what goes on from some commits goes on from nothing that was accepted.
+    fn not_accepted<'c>(&self, mut commits: impl Iterator<Item = &'c ObjectId>) -> Refusal {
+        match commits.any(|id| self.of_no_ref.contains(id)) {
+            true => Refusal::new(Code::ParentNotAccepted, REF_UNKNOWN),
+            false => Code::ParentNotAccepted.into(),
+        }
     }
 
     /// Tells whether a commit was accepted by the trust root's policy without descending from it.
@@ -346,6 +363,7 @@ impl<'a> Lineage<'a> {
                 hash: repository.hash(),
                 first: Arc::new(InForce::new(entry.id(), policy, trust, now)),
                 known: Mutex::default(),
+                guessed: AtomicUsize::new(0),
             },
             cache: None,
         })
@@ -590,6 +608,9 @@ impl<'a> Lineage<'a> {
             if matches!(state, State::Accepted(_)) {
                 judged.bind(node.id, bonds);
             }
+            if judgement.detail() == Some(REF_UNKNOWN) {
+                judged.of_no_ref.insert(node.id);
+            }
             judged.judgements.insert(node.id, judgement);
             judged
                 .carrying
@@ -742,10 +763,10 @@ impl<'a> Lineage<'a> {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
         };
-        let refused = |code: Code| decide(self.judge(), examined, Some(code.into()));
+        let refused = |refusal: Refusal| decide(self.judge(), examined, Some(refusal));
         let commit = match commit {
             Ok(commit) => commit,
-            Err(error) => return decide(self.judge(), examined, Some(leads_nowhere(error))),
+            Err(error) => return refused(leads_nowhere(error)),
         };
         match judged.state(commit) {
             Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
@@ -753,8 +774,8 @@ impl<'a> Lineage<'a> {
                 let examined = self.examine_again(id, ground.parents(number), judge);
                 decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
             }
-            Some(State::Rejected(_)) => refused(Code::ParentNotAccepted),
-            Some(State::Undecided) => refused(Code::ParentUndecided),
+            Some(State::Rejected(_)) => refused(judged.not_accepted([commit].into_iter())),
+            Some(State::Undecided) => refused(Code::ParentUndecided.into()),
             Some(State::Accepted(_)) | None => {
                 let judgement = decide(self.judge(), examined, None);
                 let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
@@ -832,15 +853,21 @@ impl Policies<'_> {
     }
 
     fn guess(&self, trees: &Trees, entry: Entry) -> Arc<InForce> {
-        let is_full = lock(&self.known).len() >= GUESSES_MAX;
         let first = || Arc::clone(&self.first);
-        match is_full {
-            true => lock(&self.known)
-                .get(&entry.id())
-                .and_then(|known| known.clone().ok())
-                .unwrap_or_else(first),
-            false => self.load(trees, entry).unwrap_or_else(|_| first()),
+        if entry.id() == self.first.blob {
+            return first();
         }
+        let (known, count) = {
+            let known = lock(&self.known);
+            (known.get(&entry.id()).cloned(), known.len())
+        };
+        let guess = known.or_else(|| {
+            let size = trees.size(entry)?.min(POLICY_MAX + 1);
+            let before = self.guessed.fetch_add(size, Ordering::Relaxed);
+            let has_room = count < GUESSES_MAX && before.saturating_add(size) <= GUESSED_MAX;
+            has_room.then(|| self.load(trees, entry))
+        });
+        guess.and_then(Result::ok).unwrap_or_else(first)
     }
 
     /// Returns every policy that was met.
@@ -966,7 +993,7 @@ impl Step<'_, '_> {
         };
         let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
         let is_root = parents.is_empty();
-        for (id, is_hidden) in parents {
+        for &(id, is_hidden) in &parents {
             let beginning = |descends| {
                 State::Accepted(Course {
                     policy: Arc::clone(&self.lineage.policies.first),
@@ -995,7 +1022,7 @@ impl Step<'_, '_> {
         let footing = match bonds.contains(&Bond::Undecided) {
             _ if !accepted.is_empty() || is_root => None,
             true => Some(Code::ParentUndecided.into()),
-            false => Some(Code::ParentNotAccepted.into()),
+            false => Some(self.judged.not_accepted(parents.iter().map(|(id, _)| id))),
         };
         Parents {
             accepted,

@@ -29,7 +29,7 @@ use self::{
 };
 pub(crate) use self::{
     principal::{Kind, Signer},
-    rule::{Question, Surroundings},
+    rule::{Question, REF_UNKNOWN, Surroundings},
 };
 use crate::{
     refusal::Refusal,
@@ -56,9 +56,9 @@ pub struct Policy {
     /// `None` when the trust store decides.
     authorities: Option<Vec<AuthorityRule>>,
     /// `None` when the trust store decides.
-    allow: Option<Vec<Rule>>,
-    require: Vec<Rule>,
-    principals: Vec<Arc<Principal>>,
+    allow: Option<Arc<[Rule]>>,
+    require: Arc<[Rule]>,
+    principals: Arc<[Arc<Principal>]>,
     /// Keys that the policy itself stands for.
     listed: Vec<Arc<ListedKey>>,
     /// Commits at which history is taken as it is, and all that they reach.
@@ -69,7 +69,7 @@ pub struct Policy {
     max_trust_age_seconds: Option<u32>,
     /// Objects that revocations do not take back.
     known_good: BTreeSet<String>,
-    gates: Vec<Gate>,
+    gates: Arc<[Gate]>,
     /// The repository's, for certificates that are for one.
     repository: Vec<String>,
     /// What a reader should know who thinks that all is well.
@@ -99,7 +99,7 @@ struct Exception {
 /// Whose records of what a repository received count.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    by: Vec<Arc<Principal>>,
+    by: Arc<[Arc<Principal>]>,
     /// The repository, as the records name it.
     repository: Box<str>,
 }
@@ -119,10 +119,10 @@ pub(crate) struct Rules {
     pub(crate) authorities: Vec<AuthorityRule>,
     pub(crate) listed: Vec<Arc<ListedKey>>,
     pub(crate) listed_floor: TimeBasis,
-    allow: Vec<Rule>,
-    require: Vec<Rule>,
-    principals: Vec<Arc<Principal>>,
-    gates: Vec<Gate>,
+    allow: Arc<[Rule]>,
+    require: Arc<[Rule]>,
+    principals: Arc<[Arc<Principal>]>,
+    gates: Arc<[Gate]>,
 }
 
 /// An authority that the policy accepts certificates of.
@@ -213,9 +213,9 @@ impl Policy {
         let text = written(&authorities, &allow);
         Self {
             authorities: Some(authorities),
-            allow: Some(allow),
-            require: Vec::new(),
-            principals: Vec::new(),
+            allow: Some(allow.into()),
+            require: Arc::default(),
+            principals: Arc::default(),
             listed: Vec::new(),
             baseline: Vec::new(),
             exceptions: Vec::new(),
@@ -223,7 +223,7 @@ impl Policy {
             skew_seconds: SKEW_DEFAULT,
             max_trust_age_seconds: None,
             known_good: BTreeSet::new(),
-            gates: Vec::new(),
+            gates: Arc::default(),
             repository: Vec::new(),
             remarks: Vec::new(),
             starts: Starts::default(),
@@ -238,12 +238,12 @@ impl Policy {
     #[must_use]
     pub fn of_statements(&self, trust: &Trust) -> Self {
         let mut allow = default_allow(trust);
-        allow.extend(self.allow.iter().flatten().cloned());
+        allow.extend(self.allow.as_deref().unwrap_or_default().iter().cloned());
         Self {
             authorities: self.authorities.clone(),
-            allow: Some(allow),
-            require: Vec::new(),
-            principals: self.principals.clone(),
+            allow: Some(allow.into()),
+            require: Arc::default(),
+            principals: Arc::clone(&self.principals),
             listed: self.listed.clone(),
             baseline: Vec::new(),
             exceptions: Vec::new(),
@@ -251,7 +251,7 @@ impl Policy {
             skew_seconds: self.skew_seconds,
             max_trust_age_seconds: self.max_trust_age_seconds,
             known_good: BTreeSet::new(),
-            gates: Vec::new(),
+            gates: Arc::default(),
             repository: self.repository.clone(),
             remarks: Vec::new(),
             starts: Starts::default(),
@@ -294,12 +294,12 @@ impl Policy {
                 None => default_authorities(trust, self.floor),
             },
             allow: match &self.allow {
-                Some(rules) => rules.clone(),
-                None => default_allow(trust),
+                Some(rules) => Arc::clone(rules),
+                None => default_allow(trust).into(),
             },
-            require: self.require.clone(),
-            principals: self.principals.clone(),
-            gates: self.gates.clone(),
+            require: Arc::clone(&self.require),
+            principals: Arc::clone(&self.principals),
+            gates: Arc::clone(&self.gates),
             listed: self.listed.clone(),
             listed_floor: self.floor.unwrap_or(TimeBasis::Declared),
         }
@@ -369,7 +369,7 @@ impl Rules {
 
     /// Tells whether a rule asks for what others say of an object, which may change.
     pub(crate) fn asks_others(&self) -> bool {
-        let mut rules = self.allow.iter().chain(&self.require);
+        let mut rules = self.allow.iter().chain(&*self.require);
         self.has_gates() || rules.any(|rule| rule.demands.asks_others())
     }
 
@@ -379,7 +379,7 @@ impl Rules {
             || self
                 .allow
                 .iter()
-                .chain(&self.require)
+                .chain(&*self.require)
                 .any(Rule::asks_around)
             || self.principals.iter().any(|it| it.kind == Kind::WebFlow)
     }

@@ -20,9 +20,10 @@ mod walk;
 use std::{
     cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
-    fs::metadata,
+    fs::{self, metadata},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 pub use gix::ObjectId;
@@ -48,7 +49,7 @@ pub(crate) use self::{
 use self::{
     bases::{Bases, Unknown},
     changes::Changes,
-    objects::Objects,
+    objects::{Objects, ROOM_MAX},
     selection::TAGS,
 };
 pub use self::{
@@ -83,6 +84,7 @@ impl Repository {
             path: directory.to_owned(),
             source: Box::new(source),
         };
+        check_above(directory).map_err(|source| error(gix::Error::from_error(source)))?;
         let (found, _) = gix::discover::upwards(directory).map_err(error)?;
         Self::open(&found.into_repository_and_work_tree_directories().0)
     }
@@ -92,14 +94,17 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Open`] when it is none or cannot be opened.
     pub fn open(git_directory: &Path) -> Result<Self, RepositoryError> {
+        let error = |source: gix::Error| RepositoryError::Open {
+            path: git_directory.to_owned(),
+            source: Box::new(source),
+        };
+        check_files(git_directory).map_err(|source| error(gix::Error::from_error(source)))?;
         // Nothing in a repository's configuration makes this program run anything, so another
         // owner is no reason to distrust it more than its objects.
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-        let inner =
-            gix::open_opts(git_directory, options).map_err(|source| RepositoryError::Open {
-                path: git_directory.to_owned(),
-                source: Box::new(source),
-            })?;
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            .config_overrides([format!("gitoxide.objects.allocLimit={ROOM_MAX}")]);
+        let inner = gix::open_opts(git_directory, options).map_err(error)?;
         let hash = match inner.object_hash() {
             gix::hash::Kind::Sha1 => HashKind::Sha1,
             gix::hash::Kind::Sha256 => HashKind::Sha256,
@@ -289,7 +294,10 @@ impl Repository {
             Err(RepositoryError::Missing(id)) => Err(self
                 .boundary_in(revision)
                 .unwrap_or(RepositoryError::Missing(id))),
-            selected => Ok(selected?.on(self.reference_in(revision))),
+            selected => Ok(match self.reference_in(revision) {
+                Some(tag) if tag.starts_with(TAGS) => selected?.found_by(&tag),
+                reference => selected?.on(reference),
+            }),
         }
     }
 
@@ -320,8 +328,8 @@ impl Repository {
         }
     }
 
-    /// Selects every commit that HEAD, a branch, a remote-tracking branch or a tag reaches. Other
-    /// refs hold what tools keep for themselves: stashes, notes, attestations.
+    /// Selects every commit that HEAD, that of a worktree, a branch, a remote-tracking branch or a tag
+    /// reaches. Other refs hold what tools keep for themselves: stashes, notes, attestations.
     ///
     /// # Errors
     /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
@@ -340,7 +348,34 @@ impl Repository {
         if let Ok(head) = self.inner.head_id() {
             tips.push(head.detach());
         }
+        tips.extend(self.heads_of_worktrees()?);
         Ok(Selection::between("--all".to_owned(), tips, []))
+    }
+
+    /// Returns what the HEADs of all worktrees name that are on no branch, the main one included.
+    fn heads_of_worktrees(&self) -> Result<Vec<ObjectId>, RepositoryError> {
+        let common = self.inner.common_dir();
+        let unreadable = |source| RepositoryError::References(gix::Error::from_error(source));
+        let linked = match fs::read_dir(common.join("worktrees")) {
+            Ok(entries) => entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(unreadable)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut heads = Vec::new();
+        for directory in linked.iter().map(PathBuf::as_path).chain([common]) {
+            check_file(directory, "HEAD").map_err(unreadable)?;
+            let head = match read_short(&directory.join("HEAD")) {
+                Ok(head) => head,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(unreadable(error)),
+            };
+            // Else it names a branch, which is looked at anyway.
+            heads.extend(ObjectId::from_hex(head.trim_end().as_bytes()).ok());
+        }
+        Ok(heads)
     }
 
     /// Selects every annotated tag that a ref names, in the order of the names, and behind each the
@@ -865,6 +900,64 @@ impl Repository {
         Ok(fields.parent_ids().collect())
     }
 }
+
+/// Looks where a repository is searched for: at what tells that there is one.
+fn check_above(directory: &Path) -> io::Result<()> {
+    for above in path::absolute(directory)?.ancestors() {
+        let inside = above.join(".git");
+        match metadata(&inside) {
+            Ok(found) if found.is_dir() => {
+                check_file(&inside, "HEAD")?;
+                if inside.join("HEAD").exists() {
+                    return Ok(());
+                }
+            }
+            // It says where the directory is.
+            Ok(_) => {
+                check_file(above, ".git")?;
+                let text = read_short(&inside).unwrap_or_default();
+                let place = text.trim_end().strip_prefix("gitdir: ");
+                return place.map_or(Ok(()), |place| check_files(&above.join(place)));
+            }
+            Err(_) => {}
+        }
+        check_file(above, "HEAD")?;
+    }
+    Ok(())
+}
+
+/// Looks whether everything that is read to open a repository is a file: a pipe would keep us waiting
+/// for good.
+fn check_files(git_directory: &Path) -> io::Result<()> {
+    for name in ["HEAD", "commondir", "config.worktree"] {
+        check_file(git_directory, name)?;
+    }
+    let common = read_short(&git_directory.join("commondir")).unwrap_or_default();
+    let common = git_directory.join(common.trim_end());
+    let names = ["config", "packed-refs", "objects/info/alternates"];
+    names.iter().try_for_each(|name| check_file(&common, name))
+}
+
+fn check_file(directory: &Path, name: &str) -> io::Result<()> {
+    match metadata(directory.join(name)) {
+        Ok(found) => check_regular(&found)
+            .map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}"))),
+        // Whether it has to be there is for others to say.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Reads a file that holds a name or a path.
+fn read_short(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?
+        .take(PATH_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The longest path that the system takes.
+const PATH_MAX: u64 = 4096;
 
 /// What a name leads to, in one step.
 enum Lead {

@@ -856,7 +856,9 @@ pub(crate) fn examine(found: Found, hash: HashKind, judge: &Judge<'_>) -> Examin
         }
         Content::TooLarge(kind) => Refusal::new(
             Code::ObjectTooLarge,
-            format!("the {kind} is longer than {OBJECT_MAX} bytes"),
+            format!(
+                "the {kind} is longer than {OBJECT_MAX} bytes, or packed as a change of far more"
+            ),
         ),
         Content::Missing(Some(child)) => {
             Refusal::new(Code::ObjectMissing, format!("parent of {child}"))

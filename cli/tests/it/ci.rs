@@ -491,7 +491,9 @@ fn commits_are_judged_for_the_ref_that_they_are_pushed_to() {
     let project = Project::new();
     let base = &project.base;
     let head = project.work.signed_commit("a");
-    let rule = "[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\"]\n";
+    let rule = "[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\", \"refs/tags/*\"]\n";
+    project.work.git_ok(&["tag", "--no-sign", "light"]);
+    let tagged = push(NOBODY, &head);
     let merged = json!({"merge_group": {"base_sha": base, "head_sha": head, "base_ref": "refs/heads/main"}, "repository": {"default_branch": "main"}});
     let pushed = push(base, &head);
     let proposed = pull_request(base, &head);
@@ -507,6 +509,9 @@ fn commits_are_judged_for_the_ref_that_they_are_pushed_to() {
             "refs/heads/main",
             0,
         ),
+        // A tag says nothing of the commit.
+        ("push", &tagged, "refs/tags/light", "", 1),
+        ("push", &tagged, "refs/tags/light", "refs/heads/main", 0),
         (
             "merge_group",
             &merged,

@@ -469,6 +469,72 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     assert_eq!(code("main", &[]), "accepted");
 }
 
+/// Whoever may sign tags may not therefore sign the commits below them.
+#[test]
+fn a_tag_says_for_which_ref_it_is_itself_and_not_the_commits_below_it() {
+    let world = World::initialised();
+    let rules = r#"
+[[principal]]
+name = "maintainer"
+kind = "human"
+identities = ["wimse://*/claude"]
+
+[[principal]]
+name = "releaser"
+kind = "bot"
+identities = ["wimse://*/releaser"]
+
+[[allow]]
+principals = ["maintainer"]
+refs = ["refs/heads/main"]
+policy = true
+
+[[allow]]
+principals = ["releaser"]
+refs = ["refs/tags/*"]
+
+[[require]]
+refs = ["refs/heads/main"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    world.write(POLICY, rules);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.signed_commit("a");
+    world.notme_ok(&["init", "--agent", "releaser", "--format", "x509"]);
+    world.git_ok(&["tag", "-s", "-m", "1", "v1"]);
+    world.git_ok(&["checkout", "-q", "-b", "side", &root]);
+    world.signed_commit("auth/login");
+    world.git_ok(&["tag", "-s", "-m", "2", "v2"]);
+    world.git_ok(&["tag", "--no-sign", "light"]);
+    let own = ["--trust-root", &root];
+    let by_ref =
+        |revision: &str, name: &str| world.code(revision, &[&own[..], &["--ref", name]].concat());
+    let range = |tag: &str| format!("{root}..{tag}");
+    assert_eq!(by_ref("v1", "refs/heads/main"), "accepted");
+    assert_eq!(by_ref("v2", "refs/heads/main"), "parent-not-accepted");
+    let (exit, _) = world.verdicts(&[&own[..], &["--tags"]].concat());
+    assert_eq!(exit, Some(1));
+    for tag in ["v1", "v2"] {
+        let output = world.notme(&[&["verify", tag][..], &own].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(
+            told(&output).contains("`--ref` says it"),
+            "{}",
+            told(&output)
+        );
+    }
+    let file = world.policy(rules);
+    for tag in ["v1", "v2", "light"] {
+        assert_eq!(world.code(&range(tag), &own), "not-authorised");
+        let by_file = ["--policy", &file];
+        assert_eq!(world.code(&range(tag), &by_file), "not-authorised");
+    }
+    assert_eq!(by_ref(&range("v1"), "refs/heads/main"), "accepted");
+}
+
 /// Whoever may push tags does not choose for which ref a range is judged.
 #[test]
 fn a_tag_that_is_named_like_a_commit_gives_a_range_no_ref() {
@@ -685,6 +751,41 @@ accepted_by = ["human"]
     team.writes(BOSS, POLICY, &takes);
     let after = team.writes(BOSS, "auth/logout", "2");
     assert_eq!(judged(&after), [None, None]);
+}
+
+/// Ten thousand rules for nine thousand principals each, in less than a megabyte that nobody signed.
+#[test]
+fn a_policy_that_nobody_accepted_takes_little_to_refuse() {
+    let world = World::initialised();
+    world.write(POLICY, "[[allow]]\nidentity = \"*\"\npolicy = true\n");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let principal = |name: usize| {
+        format!("[[principal]]\nname=\"{name:x}\"\nkind=\"agent\"\nidentities=[\"a\"]\n")
+    };
+    let principals: String = (0..9_000).map(principal).collect();
+    let rules = "[[allow]]\nprincipals=[\"agent\"]\n".repeat(10_000);
+    for number in 0..8 {
+        world.write(POLICY, &format!("# {number}\n{principals}{rules}"));
+        world.git_ok(&["commit", "-q", "-a", "--no-gpg-sign", "-m", "bomb"]);
+    }
+    let mut verify =
+        world.shell("ulimit -v 1048576; exec notme verify --trust-root \"$ROOT\" HEAD");
+    let output = run(verify.current_dir(world.path()).env("ROOT", &root), b"");
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("unsigned"), "{}", told(&output));
+    // Nor do lists of names that are all different.
+    let rule = |name: usize| format!("[[allow]]\nprincipals=[\"agent\",\"{name:x}\"]\n");
+    let rules: String = (0..8_000).map(rule).collect();
+    let file = world.policy(&format!("{principals}{rules}"));
+    let output = world.notme(&["policy", "check", &file]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("1048576 principals"),
+        "{}",
+        told(&output)
+    );
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use std::{fs, os::unix::fs::chown};
 
-use notme_testkit::repository::Repository;
-use rustix::process::geteuid;
+use notme_testkit::repository::{Repository, run};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::geteuid,
+};
 
 use crate::world::{World, told};
 
@@ -399,4 +402,111 @@ fn annotations_name_what_the_offending_commit_changed() {
     let gitlab = world.notme(&["verify", "--format", "gitlab"]);
     let issues: serde_json::Value = serde_json::from_slice(&gitlab.stdout).unwrap();
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
+}
+
+/// git packs the one as what it is against the other: 299 bytes against 260 megabytes.
+#[test]
+fn what_is_packed_against_something_endless_is_not_unpacked() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    for (length, branch) in [(260 << 20, "base"), (9 << 20, "short")] {
+        let head = format!(
+            "tree {tree}\nauthor A <a@x> 1700000000 +0000\ncommitter A <a@x> 1700000000 +0000\n\n"
+        );
+        let id = world.write_commit_object(&[head.as_bytes(), &vec![b'x'; length]].concat());
+        world.git_ok(&["update-ref", &format!("refs/heads/{branch}"), &id]);
+    }
+    assert_eq!(world.code("short", &[]), "unsigned");
+    world.git_ok(&["repack", "-q", "-a", "-d", "-f"]);
+    assert_eq!(world.code("short", &[]), "object-too-large");
+}
+
+/// A pipe in somebody else's repository keeps nobody waiting.
+#[test]
+fn what_is_no_file_is_not_opened_as_one() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["worktree", "add", "-q", "../linked"]);
+    let linked = world.path().join("../linked");
+    for name in [
+        "HEAD",
+        "config",
+        "packed-refs",
+        "objects/info/alternates",
+        "worktrees/linked/commondir",
+    ] {
+        let path = world.path().join(".git").join(name);
+        let kept = fs::read(&path);
+        fs::remove_file(&path).ok();
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let place = match name.starts_with("worktrees") {
+            true => &linked,
+            false => &world.path(),
+        };
+        let mut verify = world.shell("exec timeout 20 notme verify --all");
+        let output = run(verify.current_dir(place), b"");
+        assert_eq!(output.status.code(), Some(3), "{name}: {}", told(&output));
+        assert!(
+            told(&output).contains("not a regular file"),
+            "{name}: {}",
+            told(&output)
+        );
+        fs::remove_file(&path).unwrap();
+        if let Ok(kept) = kept {
+            fs::write(&path, kept).unwrap();
+        }
+    }
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+}
+
+#[test]
+fn all_takes_the_heads_of_worktrees_along() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["worktree", "add", "-q", "--detach", "../linked"]);
+    assert_eq!(world.verdicts(&["--all"]).0, Some(0));
+    let linked = world.path().join("../linked");
+    let linked = linked.to_str().unwrap();
+    world.git_ok(&[
+        "-C",
+        linked,
+        "commit",
+        "-q",
+        "--allow-empty",
+        "--no-gpg-sign",
+        "-m",
+        "b",
+    ]);
+    assert_eq!(world.verdicts(&["--all"]).0, Some(1));
+    // And from there, the main one.
+    world.git_ok(&["-C", linked, "checkout", "-q", "HEAD~1"]);
+    world.git_ok(&["checkout", "-q", "--detach"]);
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "c"]);
+    let output = run(
+        world
+            .notme_command()
+            .current_dir(linked)
+            .args(["verify", "--all"]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+}
+
+#[test]
+fn a_repository_with_reftables_is_refused() {
+    let world = World::initialised();
+    let format = ["init", "-q", "--ref-format=reftable", "tables"];
+    // Older versions of git know none.
+    if !world.git(&format).status.success() {
+        return;
+    }
+    let path = world.path().join("tables");
+    let output = run(
+        world
+            .notme_command()
+            .current_dir(path)
+            .args(["verify", "--all"]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
 }

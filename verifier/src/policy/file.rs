@@ -31,6 +31,8 @@ use crate::{ssh::ListedKey, verdict::TimeBasis};
 const ENTRIES_MAX: usize = 10_000;
 /// The longest pattern, name or address.
 const WORD_MAX: usize = 4096;
+/// So many principals all different lists of names stand for together, at most.
+const LISTED_MAX: usize = 1 << 20;
 /// How deep groups of groups go.
 const DEPTH_MAX: usize = 32;
 
@@ -151,6 +153,10 @@ struct Names {
     principals: Vec<Arc<Principal>>,
     /// Which of them each name stands for.
     sets: HashMap<String, BTreeSet<usize>>,
+    /// Whom the lists stand for that were read: rules that have the same one share it.
+    lists: HashMap<Vec<String>, Arc<[Arc<Principal>]>>,
+    /// How many more they may stand for.
+    room: usize,
     used: BTreeSet<String>,
 }
 
@@ -214,17 +220,16 @@ impl PolicyFile {
             require.push(rule);
         }
         let gates = self.gate.iter();
-        let gates: Vec<_> = gates
+        let gates = gates
             .map(|it| it.as_ref().to_gate(&mut names))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Arc<[_]>, _>>()?;
+        let kinds = names.used.iter().filter_map(|name| Kind::named(name));
+        let kinds: Vec<_> = kinds.collect();
         for entry in &self.principal {
             let name = entry.as_ref().name.as_ref();
             let kind = entry.as_ref().kind;
-            let is_used = names.used.contains(name)
-                || kind.is_some_and(|kind| {
-                    let mut used = names.used.iter();
-                    used.any(|name| Kind::named(name) == Some(kind))
-                });
+            let is_used =
+                names.used.contains(name) || kind.is_some_and(|kind| kinds.contains(&kind));
             if !is_used {
                 remark(entry.span(), "no rule and no group names this principal");
             }
@@ -245,12 +250,12 @@ impl PolicyFile {
             gates,
             authorities: has_authorities.then_some(rules),
             allow: match self.allow {
-                Some(_) => Some(allow),
+                Some(_) => Some(allow.into()),
                 // Whoever lists authorities has begun to say who may sign, and has named nobody.
-                None => has_authorities.then(Vec::new),
+                None => has_authorities.then(Arc::default),
             },
-            require,
-            principals: names.principals,
+            require: require.into(),
+            principals: names.principals.into(),
             listed,
             floor,
             skew_seconds: skew.into_inner(),
@@ -309,6 +314,8 @@ impl Names {
             labels,
             principals: Vec::new(),
             sets: HashMap::new(),
+            lists: HashMap::new(),
+            room: LISTED_MAX,
             used: BTreeSet::new(),
         };
         let mut groups = BTreeMap::new();
@@ -393,6 +400,10 @@ impl Names {
                 format!("`{name}` is nobody: no principal is of that kind"),
             ));
         }
+        self.room = self.room.checked_sub(set.len()).ok_or_else(|| {
+            let message = format!("the lists of names stand for more than {LISTED_MAX} principals");
+            (span, message)
+        })?;
         self.used.insert(name.to_owned());
         Ok(set)
     }
@@ -402,15 +413,21 @@ impl Names {
         &mut self,
         list: &Words,
         key: &str,
-    ) -> Result<(Box<str>, Vec<Arc<Principal>>), Wrong> {
+    ) -> Result<(Box<str>, Arc<[Arc<Principal>]>), Wrong> {
         let list = words(list, key)?;
+        let names: Vec<_> = list.iter().map(|name| name.as_ref().clone()).collect();
+        let text = names.join(", ").into();
+        if let Some(known) = self.lists.get(&names) {
+            return Ok((text, Arc::clone(known)));
+        }
         let mut set = BTreeSet::new();
         for name in &list {
             set.extend(self.set(name)?);
         }
-        let names: Vec<_> = list.iter().map(|name| name.as_ref().as_str()).collect();
         let principals = set.iter().filter_map(|index| self.principals.get(*index));
-        Ok((names.join(", ").into(), principals.cloned().collect()))
+        let principals: Arc<[_]> = principals.cloned().collect();
+        self.lists.insert(names, Arc::clone(&principals));
+        Ok((text, principals))
     }
 
     fn by(&self, authority: Option<&String>) -> By {

@@ -53,7 +53,8 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
         remarks.push(Remark { line, message });
     };
     let may_change = |rule: &Rule| rule.right == Right::Allow { policy: true };
-    if !policy.allow.iter().flatten().any(may_change) {
+    let allow = policy.allow.as_deref().unwrap_or_default();
+    if !allow.iter().any(may_change) {
         remark(
             0,
             "no rule has `policy = true`, so nobody can change this policy in the repository"
@@ -73,7 +74,7 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             );
         }
     }
-    let allow = policy.allow.iter().flatten().zip(&starts.allow);
+    let allow = allow.iter().zip(&starts.allow);
     for (rule, start) in allow.filter(|(rule, _)| may_change(rule)) {
         let is_known = rule.who().fingerprints().any(is_web_flow_key);
         if is_known || any_of(trust, |forge| rule.who().fits(forge)) {

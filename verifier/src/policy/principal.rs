@@ -73,7 +73,7 @@ pub(super) enum Who {
     Principals {
         /// As the policy calls them.
         names: Box<str>,
-        principals: Vec<Arc<Principal>>,
+        principals: Arc<[Arc<Principal>]>,
     },
 }
 

@@ -63,6 +63,10 @@ pub(crate) trait Surroundings {
     fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal>;
 }
 
+/// Why a rule for some refs allows nothing where no ref is known.
+pub(crate) const REF_UNKNOWN: &str =
+    "the rule is for some refs, and which this is for is not known: `--ref` says it";
+
 /// One rule.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
@@ -99,7 +103,7 @@ pub(super) struct Demands {
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) names: Box<str>,
-    pub(super) by: Vec<Arc<Principal>>,
+    pub(super) by: Arc<[Arc<Principal>]>,
     pub(super) threshold: usize,
 }
 
@@ -313,7 +317,7 @@ fn check_ref(rule: &Rule, around: &dyn Surroundings) -> Result<(), Refusal> {
     match around.reference() {
         Some(name) if any(globs, name) => Ok(()),
         Some(name) => refuse(format!("not on {}", escape(name))),
-        None => refuse("the rule is for some refs, and which this is for is not known".to_owned()),
+        None => refuse(REF_UNKNOWN.to_owned()),
     }
 }
 

@@ -127,6 +127,12 @@ impl Bases<'_> {
         one: ObjectId,
         others: &[ObjectId],
     ) -> Result<Vec<ObjectId>, Unknown> {
+        if let [other] = others
+            && let Some((_, found)) =
+                self.by_line(*other, |line, place| self.back_to(line, one, place))?
+        {
+            return Ok(found);
+        }
         let mut painting = self.paint(one, others)?;
         let only = |met: &Met| met.painted == ONE;
         let found = painting.met.values().filter(|met| only(met));
@@ -142,33 +148,53 @@ impl Bases<'_> {
     /// that everything merged so far is on. `None` when it is not, or too few were asked about to find
     /// out.
     fn on_line(&self, one: ObjectId, other: ObjectId) -> Result<Option<Vec<ObjectId>>, Unknown> {
-        if self.kinship.gone().borrow().painted < PAINTED_MAX {
-            return Ok(None);
-        }
         for (from, to) in [(other, one), (one, other)] {
-            let mut line = std::mem::take(&mut self.kinship.gone().borrow_mut().line);
-            let place = line.place(to, |id| self.parents(id).ok());
-            let found = place.map(|place| self.back_to(&line, from, place));
-            self.kinship.gone().borrow_mut().line = line;
-            if let Some(bases) = found.transpose()? {
+            let bases = self.by_line(to, |line, place| {
+                Ok(line.best(self.back_to(line, from, place)?.0))
+            })?;
+            if let Some(bases) = bases {
                 return Ok(Some(bases).filter(|bases| bases.len() <= COMPARED_MAX));
             }
         }
         Ok(None)
     }
 
-    fn back_to(&self, line: &Line, from: ObjectId, to: Place) -> Result<Vec<ObjectId>, Unknown> {
+    /// Asks the line where a commit is on it.
+    fn by_line<T>(
+        &self,
+        id: ObjectId,
+        ask: impl FnOnce(&Line, Place) -> Result<T, Unknown>,
+    ) -> Result<Option<T>, Unknown> {
+        if self.kinship.gone().borrow().painted < PAINTED_MAX {
+            return Ok(None);
+        }
+        let mut line = std::mem::take(&mut self.kinship.gone().borrow_mut().line);
+        let place = line.place(id, |id| self.parents(id).ok());
+        let found = place.map(|place| ask(&line, place));
+        self.kinship.gone().borrow_mut().line = line;
+        found.transpose()
+    }
+
+    /// Goes back from a commit to what a place of the line reaches; returns what of that it comes to, and
+    /// what it passes.
+    fn back_to(
+        &self,
+        line: &Line,
+        from: ObjectId,
+        to: Place,
+    ) -> Result<(Vec<ObjectId>, Vec<ObjectId>), Unknown> {
         let (mut seen, mut pending) = (HashSet::from([from]), vec![from]);
-        let mut met = Vec::new();
+        let (mut met, mut passed) = (Vec::new(), Vec::new());
         while let Some(id) = pending.pop() {
             if line.is_reached(&id, to) {
                 met.push(id);
                 continue;
             }
+            passed.push(id);
             let parents = self.parents(id)?.into_iter();
             pending.extend(parents.filter(|parent| seen.insert(*parent)));
         }
-        Ok(line.best(met))
+        Ok((met, passed))
     }
 
     /// Paints what either side reaches, newest first, until all that is left lies below what both
@@ -455,8 +481,10 @@ mod tests {
             for at in 0..merges.len() {
                 let at = if backwards { merges.len() - 1 - at } else { at };
                 let (one, other) = merges[at].split_once(' ').unwrap();
-                let found = bases.of(one.parse().unwrap(), other.parse().unwrap());
+                let [one, other] = [one, other].map(|id| id.parse::<ObjectId>().unwrap());
+                let found = bases.of(one, other);
                 assert_eq!(found.unwrap(), [first.parse::<ObjectId>().unwrap()]);
+                assert_eq!(bases.beyond(other, &[one]).unwrap(), [other]);
             }
             let painted = kinship.0.borrow().painted;
             assert!(painted < PAINTED_MAX + 3 * TOPICS, "{painted}");

@@ -7,8 +7,9 @@ use std::{fmt, io, path::Path};
 
 use gix::{
     ObjectId,
+    error::{Class, ResourceExhaustionKind},
     objs::{Data, Exists as _, Find, Kind, compute_hash},
-    odb::Header as _,
+    odb::{Header as _, store::init::Options},
     oid,
 };
 
@@ -25,6 +26,10 @@ pub(crate) struct Objects {
 /// The longest tree that is read; a real one of a thousand files takes some 40 kilobytes.
 pub(super) const TREE_MAX: u64 = 64 << 20;
 
+/// The most room that is made at once to unpack an object. A pack may hold a short one as what it is
+/// against one that is endless.
+pub(super) const ROOM_MAX: usize = 256 << 20;
+
 /// What is under a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Got {
@@ -32,6 +37,8 @@ pub(super) enum Got {
     Object(Kind),
     /// Other bytes, as such a kind. Stores do not check.
     Damaged(Kind),
+    /// What takes more room to unpack than anybody makes.
+    TooLarge,
     /// Nothing that can be read.
     Missing,
 }
@@ -57,7 +64,13 @@ impl Objects {
 
     /// Reads an object into the buffer.
     pub(super) fn get(&self, id: &oid, buffer: &mut Vec<u8>) -> Got {
-        self.read(id, buffer).unwrap_or(Got::Missing)
+        self.read(id, buffer).unwrap_or_else(|error| {
+            let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+            match error.classify().has(limit) {
+                true => Got::TooLarge,
+                false => Got::Missing,
+            }
+        })
     }
 
     fn read(&self, id: &oid, buffer: &mut Vec<u8>) -> gix::Result<Got> {
@@ -121,7 +134,7 @@ impl Find for Objects {
         Ok(match self.read(id, buffer)? {
             Got::Object(kind) => Some(Data::new(buffer, kind, id.kind())),
             // Nobody gets to see it.
-            Got::Damaged(_) | Got::Missing => None,
+            Got::Damaged(_) | Got::TooLarge | Got::Missing => None,
         })
     }
 }
@@ -158,5 +171,9 @@ impl fmt::Debug for Objects {
 }
 
 fn open(directory: &Path, hash: gix::hash::Kind) -> io::Result<gix::OdbHandle> {
-    Ok(gix::odb::at(directory, hash)?.into())
+    let options = Options {
+        alloc_limit_bytes: Some(ROOM_MAX),
+        ..Options::default()
+    };
+    Ok(gix::odb::at_opts(directory, hash, None, options)?.into())
 }

@@ -51,12 +51,20 @@ impl Selection {
 
     /// Says for which ref the objects are, by its full name. What is taken alone is what it names.
     #[must_use]
-    pub fn on(mut self, reference: Option<String>) -> Self {
-        if let Some(name) = reference.as_ref().filter(|it| it.starts_with(TAGS)) {
-            let alone = self.alone.iter().filter(|id| !self.inner.contains(*id));
-            self.named.extend(alone.map(|id| (*id, name.clone())));
-        }
-        Self { reference, ..self }
+    pub fn on(self, reference: Option<String>) -> Self {
+        let named = match reference.as_ref().filter(|it| it.starts_with(TAGS)) {
+            Some(tag) => self.found_by(tag),
+            None => self,
+        };
+        Self { reference, ..named }
+    }
+
+    /// Says by which ref of a tag it was found. That is for what is taken alone, and nothing that it
+    /// reaches: who may sign tags may not therefore sign commits.
+    pub(super) fn found_by(mut self, tag: &str) -> Self {
+        let alone = self.alone.iter().filter(|id| !self.inner.contains(*id));
+        self.named.extend(alone.map(|id| (*id, tag.to_owned())));
+        self
     }
 
     /// Takes tags alone, of which refs lead to some by themselves.

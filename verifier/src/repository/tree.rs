@@ -8,7 +8,7 @@ use gix::{
 };
 
 use super::{
-    objects::{Got, Objects, TREE_MAX},
+    objects::{Got, Objects, ROOM_MAX, TREE_MAX},
     walk::OBJECT_MAX,
 };
 use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
@@ -292,10 +292,15 @@ impl Trees {
         Ok(beyond)
     }
 
+    /// Returns how long something is; `None` when it is not there.
+    pub(crate) fn size(&self, entry: Entry) -> Option<usize> {
+        let size = self.objects.size(entry.id)?;
+        Some(usize::try_from(size).unwrap_or(usize::MAX))
+    }
+
     /// Reads a file, unless it is longer than that.
     pub(crate) fn file(&self, entry: Entry, at_most: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let size = self.objects.size(entry.id).map(usize::try_from);
-        let is_too_long = size.is_some_and(|size| size.map_or(true, |size| size > at_most));
+        let is_too_long = self.size(entry).is_some_and(|size| size > at_most);
         match entry.is_file() && !is_too_long {
             true => self.read(entry.id, Kind::Blob).map(Some),
             false => Ok(None),
@@ -385,14 +390,17 @@ impl Trees {
             Kind::Tree => TREE_MAX,
             Kind::Commit | Kind::Tag | Kind::Blob => OBJECT_MAX,
         };
+        let too_large = |what: String| Err(Refusal::new(Code::ObjectTooLarge, what));
         if self.objects.size(id).is_some_and(|size| size > most) {
-            let detail = format!("{kind} {id} is longer than {most} bytes");
-            return Err(Refusal::new(Code::ObjectTooLarge, detail));
+            return too_large(format!("{kind} {id} is longer than {most} bytes"));
         }
         let mut raw = Vec::new();
         match self.objects.get(&id, &mut raw) {
             Got::Object(found) if found == kind => Ok(raw),
             Got::Object(_) | Got::Damaged(_) => Err(malformed(id)),
+            Got::TooLarge => too_large(format!(
+                "{kind} {id} is packed as a change of something longer than {ROOM_MAX} bytes"
+            )),
             Got::Missing => {
                 let detail = format!("{kind} {id} is needed to decide");
                 Err(Refusal::new(Code::ObjectMissing, detail))

@@ -7,7 +7,8 @@
 //! What the hidden commits reach is painted hidden. Painting goes on until the queue holds only
 //! hidden commits older than everything handed out, so that a commit found hidden too late is
 //! dropped from the graph again. With dates that lie, a commit may be judged although it is
-//! hidden; none is passed over that is not.
+//! hidden; none is passed over that is not. Where all that is asked for leads to the one hidden commit, and
+//! nowhere else, nothing of it is hidden, and nobody looks behind that.
 
 use std::{
     cmp::Ordering,
@@ -53,6 +54,8 @@ pub(crate) const OBJECT_MAX: u64 = 16 << 20;
 /// How many bytes wait in the queue at most: of a merge with ten thousand parents, say. What is
 /// beyond is read twice.
 const HELD_MAX: usize = 32 << 20;
+/// So many commits are read beforehand, to see whether all of them lead to the hidden one.
+const AHEAD_MAX: usize = 64;
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
@@ -64,6 +67,8 @@ pub(crate) struct Walk<'s> {
     queue: BinaryHeap<Waiting>,
     /// How many in the queue are not hidden.
     wanted: usize,
+    /// Whether what is wanted leads to the one hidden commit, and nowhere else.
+    is_onward: bool,
     /// How many bytes of objects wait in the queue.
     held: usize,
     /// The oldest date handed out.
@@ -163,7 +168,8 @@ pub(crate) enum Content {
 impl Content {
     /// Reads an object, unless nobody does.
     pub(super) fn of(objects: &Objects, id: &ObjectId) -> Self {
-        match objects.header(id) {
+        let header = objects.header(id);
+        match header {
             Some((kind @ (Kind::Tree | Kind::Blob), _)) => return Self::Unsignable(kind),
             Some((kind, size)) if size > OBJECT_MAX => return Self::TooLarge(kind),
             Some(_) | None => {}
@@ -174,6 +180,7 @@ impl Content {
             Got::Object(Kind::Tag) => Self::Raw(ObjectKind::Tag, raw),
             Got::Object(kind @ (Kind::Tree | Kind::Blob)) => Self::Unsignable(kind),
             Got::Damaged(kind) => Self::Damaged(kind),
+            Got::TooLarge => header.map_or(Self::Missing(None), |(kind, _)| Self::TooLarge(kind)),
             Got::Missing => Self::Missing(None),
         }
     }
@@ -245,12 +252,16 @@ impl<'s> Walk<'s> {
             alone: selection.alone.iter(),
             queue: BinaryHeap::new(),
             wanted: 0,
+            is_onward: false,
             held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
             names: Names::default(),
             graph: Graph::default(),
         };
         let newest = walk.oldest;
+        if let [hidden] = selection.hidden[..] {
+            walk.is_onward = walk.leads_to(hidden, &selection.tips);
+        }
         for id in &selection.hidden {
             walk.hide(*id, newest);
         }
@@ -269,7 +280,7 @@ impl<'s> Walk<'s> {
     fn next_reached(&mut self) -> Option<Found> {
         loop {
             let next = self.queue.peek()?;
-            if self.wanted == 0 && next.time < self.oldest {
+            if self.wanted == 0 && (self.is_onward || next.time < self.oldest) {
                 self.queue.clear();
                 return None;
             }
@@ -283,6 +294,9 @@ impl<'s> Walk<'s> {
             let shown = self.graph.nodes.get_mut(index(node))?;
             shown.state = State::Done;
             let id = shown.id;
+            if shown.is_hidden && self.is_onward {
+                continue;
+            }
             if shown.is_hidden {
                 let parents: Vec<_> = parents
                     .iter()
@@ -303,6 +317,26 @@ impl<'s> Walk<'s> {
             }
             return Some(self.hand_out(node, id, content, parents));
         }
+    }
+
+    /// Tells whether all that some commits go on from is another one, so that it reaches none of them. Of
+    /// many commits nobody looks.
+    fn leads_to(&self, base: ObjectId, tips: &[ObjectId]) -> bool {
+        let mut seen = HashSet::from([base]);
+        let mut pending: Vec<_> = tips.iter().copied().filter(|id| seen.insert(*id)).collect();
+        while let Some(id) = pending.pop() {
+            let Content::Raw(ObjectKind::Commit, raw) = Content::of(&self.objects, &id) else {
+                return false;
+            };
+            let parents: Vec<_> = CommitRefIter::from_bytes(&raw, id.kind())
+                .parent_ids()
+                .collect();
+            if parents.is_empty() || self.shallow.contains(&id) || seen.len() > AHEAD_MAX {
+                return false;
+            }
+            pending.extend(parents.into_iter().filter(|id| seen.insert(*id)));
+        }
+        true
     }
 
     /// Returns the next object that is judged alone, unless the walk came by it already.
@@ -564,5 +598,45 @@ const fn word(kind: Kind) -> &'static str {
         Kind::Tag => "tag",
         Kind::Tree => "tree",
         Kind::Blob => "blob",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use notme_testkit::repository::Repository as Git;
+
+    use crate::repository::Repository;
+
+    /// A clock that is wrong by years does not have all of history read.
+    #[test]
+    fn one_old_date_leads_nobody_through_history() {
+        let git = Git::new();
+        let mut stream = String::new();
+        for (mark, date) in (1..=1_000_u64).map(|mark| (mark, 1_600_000_000 + mark)) {
+            write!(stream, "commit refs/heads/main\nmark :{mark}\n").unwrap();
+            write!(
+                stream,
+                "committer T <t@example.invalid> {date} +0000\ndata 0\n"
+            )
+            .unwrap();
+        }
+        for (branch, from) in [("old", 1_000), ("aside", 900)] {
+            write!(stream, "commit refs/heads/{branch}\n").unwrap();
+            write!(
+                stream,
+                "committer T <t@example.invalid> 1 +0000\ndata 0\nfrom :{from}\n"
+            )
+            .unwrap();
+        }
+        git.import(&stream);
+        let repository = Repository::open(&git.path().join(".git")).unwrap();
+        for (range, nodes) in [("main..old", 2), ("main..aside", 1_001)] {
+            let selection = repository.select(range).unwrap();
+            let mut walk = repository.walk(&selection).unwrap();
+            assert_eq!(walk.by_ref().count(), 1);
+            assert_eq!(walk.into_graph().nodes().len(), nodes, "{range}");
+        }
     }
 }
