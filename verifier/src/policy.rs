@@ -24,7 +24,7 @@ use notme_core::{
 
 pub use self::error::PolicyError;
 use self::{
-    principal::{By, Principal, Told, Who},
+    principal::{By, Principals, Told, Who},
     rule::{Right, Rule},
 };
 pub(crate) use self::{
@@ -58,7 +58,7 @@ pub struct Policy {
     /// `None` when the trust store decides.
     allow: Option<Arc<[Rule]>>,
     require: Arc<[Rule]>,
-    principals: Arc<[Arc<Principal>]>,
+    principals: Principals,
     /// Keys that the policy itself stands for.
     listed: Vec<Arc<ListedKey>>,
     /// Commits at which history is taken as it is, and all that they reach.
@@ -99,7 +99,7 @@ struct Exception {
 /// Whose records of what a repository received count.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    by: Arc<[Arc<Principal>]>,
+    by: Principals,
     /// The repository, as the records name it.
     repository: Box<str>,
 }
@@ -121,7 +121,7 @@ pub(crate) struct Rules {
     pub(crate) listed_floor: TimeBasis,
     allow: Arc<[Rule]>,
     require: Arc<[Rule]>,
-    principals: Arc<[Arc<Principal>]>,
+    principals: Principals,
     gates: Arc<[Gate]>,
 }
 

@@ -22,7 +22,7 @@ use toml::Spanned;
 use super::{
     AuthorityRule, Exception, FLOOR_DEFAULT, Gate, POLICY_MAX, Pattern, Policy, PolicyError,
     Remark, SKEW_DEFAULT, SKEW_MAX, Selector, Starts, kid_of, lint,
-    principal::{By, Kind, Principal, Told, Who},
+    principal::{By, Kind, Principal, Principals, Told, Who},
     rule::{Accepted, Algorithm, Committer, Demands, Format, Level, Right, Rule},
 };
 use crate::{ssh::ListedKey, verdict::TimeBasis};
@@ -154,7 +154,7 @@ struct Names {
     /// Which of them each name stands for.
     sets: HashMap<String, BTreeSet<usize>>,
     /// Whom the lists stand for that were read: rules that have the same one share it.
-    lists: HashMap<Vec<String>, Arc<[Arc<Principal>]>>,
+    lists: HashMap<Vec<String>, Principals>,
     /// How many more they may stand for.
     room: usize,
     used: BTreeSet<String>,
@@ -409,11 +409,7 @@ impl Names {
     }
 
     /// Returns the principals of a list of names, and how it reads.
-    fn resolve(
-        &mut self,
-        list: &Words,
-        key: &str,
-    ) -> Result<(Box<str>, Arc<[Arc<Principal>]>), Wrong> {
+    fn resolve(&mut self, list: &Words, key: &str) -> Result<(Box<str>, Principals), Wrong> {
         let list = words(list, key)?;
         let names: Vec<_> = list.iter().map(|name| name.as_ref().clone()).collect();
         let text = names.join(", ").into();

@@ -73,7 +73,7 @@ pub(super) enum Who {
     Principals {
         /// As the policy calls them.
         names: Box<str>,
-        principals: Arc<[Arc<Principal>]>,
+        principals: Principals,
     },
 }
 
@@ -149,6 +149,9 @@ impl By {
         }
     }
 }
+
+/// Some of those whom a policy knows, shared by all that list the same names.
+pub(super) type Principals = Arc<[Arc<Principal>]>;
 
 /// Somebody whom a policy knows by name.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     Rules, Signer,
-    principal::{Kind, Principal, Who, are_one, count_others},
+    principal::{Kind, Principal, Principals, Who, are_one, count_others},
 };
 use crate::{
     refusal::Refusal,
@@ -103,7 +103,7 @@ pub(super) struct Demands {
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) names: Box<str>,
-    pub(super) by: Arc<[Arc<Principal>]>,
+    pub(super) by: Principals,
     pub(super) threshold: usize,
 }
 
