@@ -623,7 +623,7 @@ mod tests {
             .unwrap();
         }
         for (branch, from) in [("old", 1_000), ("aside", 900)] {
-            write!(stream, "commit refs/heads/{branch}\n").unwrap();
+            writeln!(stream, "commit refs/heads/{branch}").unwrap();
             write!(
                 stream,
                 "committer T <t@example.invalid> 1 +0000\ndata 0\nfrom :{from}\n"
