@@ -96,7 +96,8 @@ pub struct Attested {
     pub outcome: Option<Outcome>,
     /// What came of a verification.
     pub result: Option<VerificationResult>,
-    /// Whether it tells of a failure, or rests on what its own signer says failed.
+    /// Whether it tells of a failure, is of a chain that ends with one, or rests on what its own signer
+    /// says failed; or all that it has of a level comes from a record of which that goes.
     pub fails: bool,
     /// Whether it is kept with a commit that it does not speak of, wherever that comes from.
     is_misplaced: bool,
@@ -184,12 +185,22 @@ impl Who {
 struct Judged {
     /// Their order, or why they have none.
     chain: Result<Chain, (Code, String)>,
+    /// Whether the last one tells of a failure.
+    fails: bool,
     /// Those that cover a commit.
     covering: HashMap<String, Vec<Arc<Examined>>>,
 }
 
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
+
+/// What a whole chain carries.
+#[derive(Clone, Copy, Debug)]
+struct Carried {
+    level: Derived,
+    /// Whether its last record rests on what its own signer says failed.
+    fails: bool,
+}
 
 /// What the records of one chain have in common. Somebody who may sign for an activity of their own
 /// and those that it starts cannot reach another's chain by naming it.
@@ -258,7 +269,7 @@ pub struct Attestations<'j> {
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
-    levels: Mutex<HashMap<Whose, Derived>>,
+    levels: Mutex<HashMap<Whose, Carried>>,
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
@@ -729,7 +740,15 @@ impl<'j> Attestations<'j> {
             };
             chain = Err((Code::ChainElsewhere, detail.to_owned()));
         }
-        let judged = Arc::new(Judged { chain, covering });
+        let head = chain.as_ref().ok().map(Chain::head);
+        let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
+        let mut last = kept.all.iter().filter(ends_with);
+        let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
+        let judged = Arc::new(Judged {
+            chain,
+            fails,
+            covering,
+        });
         lock(&self.chains).insert(whose.clone(), Arc::clone(&judged));
         Ok(judged)
     }
@@ -910,6 +929,7 @@ impl<'j> Attestations<'j> {
             Ok(chain) => chain,
             Err((code, detail)) => return Ok(Some((*code, detail.clone()))),
         };
+        attested.fails |= judged.fails;
         // A record that is kept with the commit only, and was taken off the chain.
         let digest = examined.digest.as_deref().unwrap_or_default();
         let Some(sequence) = chain.sequence(digest) else {
@@ -944,12 +964,14 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::ChainTailMissing, detail)));
         }
         attested.claimed = activity.claim.as_ref().map(|claim| claim.level);
-        attested.derived = self.derived(&whose, chain)?;
+        let carried = self.carried(&whose, chain)?;
+        attested.derived = carried.level;
+        attested.fails |= carried.fails;
         Ok(None)
     }
 
-    /// Derives the level that a whole chain carries, once.
-    fn derived(&self, whose: &Whose, chain: &Chain) -> Result<Derived, StoreError> {
+    /// Derives the level that a whole chain carries, and whether it ends with a failure, once.
+    fn carried(&self, whose: &Whose, chain: &Chain) -> Result<Carried, StoreError> {
         if let Some(known) = lock(&self.levels).get(whose) {
             return Ok(*known);
         }
@@ -962,16 +984,20 @@ impl<'j> Attestations<'j> {
         let mut records: Vec<_> = examined.filter_map(|it| it.activity()).collect();
         records.sort_by_key(|record| record.chain.sequence);
         records.dedup_by_key(|record| record.chain.sequence);
-        let mut derived = derive(&records);
+        let mut carried = Carried {
+            level: derive(&records),
+            fails: false,
+        };
         for record in records {
             let commits = record.chain.commits.iter().map(String::as_str);
-            let footing = self.footing(&record.evidence, None, (commits, Some(id)), 0)?;
-            if footing.refusal().is_some() {
-                derived = Derived::UNFOUNDED;
+            let by = Some(&whose.by);
+            match self.footing(&record.evidence, by, (commits, Some(id)), 0)? {
+                Footing::Firm(firm) => carried.fails = firm.fails,
+                Footing::Missing(_) | Footing::TooDeep => carried.level = Derived::UNFOUNDED,
             }
         }
-        lock(&self.levels).insert(whose.clone(), derived);
-        Ok(derived)
+        lock(&self.levels).insert(whose.clone(), carried);
+        Ok(carried)
     }
 
     /// Finds what a statement rests on: each of it here, of its type and accepted, and so on with
@@ -1470,15 +1496,16 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
 }
 
 /// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:
-/// it is part of what the level was derived from.
+/// it is part of what the level was derived from. So does a record that fails: what it cites fails with
+/// it, whatever other records say.
 fn hand_down(all: &mut [Found]) {
-    let mut levels = HashMap::new();
+    let mut handed: HashMap<_, (Option<Derived>, bool)> = HashMap::new();
     for Found {
         examined, attested, ..
     } in &*all
     {
-        let carries = attested.derived.level.is_some();
-        let cited = examined.activity().filter(|_| carries);
+        let cited = examined.activity();
+        let cited = cited.filter(|_| attested.verdict == Verdict::Accepted);
         for evidence in cited.iter().flat_map(|it| &it.evidence) {
             let cited = (
                 Some(evidence.digest.clone()),
@@ -1486,7 +1513,10 @@ fn hand_down(all: &mut [Found]) {
                 examined.judged(),
                 attested.attested_as.clone(),
             );
-            levels.insert(cited, attested.derived);
+            let (level, fails) = handed.entry(cited).or_default();
+            let derived = attested.derived;
+            *level = derived.level.map(|_| derived).or(*level);
+            *fails |= attested.fails;
         }
     }
     for Found {
@@ -1499,10 +1529,11 @@ fn hand_down(all: &mut [Found]) {
             examined.judged(),
             attested.attested_as.clone(),
         );
-        if let (Verdict::Accepted, None, Some(derived)) =
-            (attested.verdict, attested.derived.level, levels.get(&cited))
+        if let (Verdict::Accepted, None, Some((level, fails))) =
+            (attested.verdict, attested.derived.level, handed.get(&cited))
         {
-            attested.derived = *derived;
+            attested.derived = level.unwrap_or(attested.derived);
+            attested.fails |= fails;
         }
     }
 }

@@ -4,8 +4,8 @@ use notme_attest::{
     Bundle,
     make::{self, covered},
     predicate::{
-        ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
-        Record, Succession,
+        ACCEPTANCE, ACTIVITY, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome,
+        Receive, Record, Succession,
     },
     store::{FileName, Place},
     verify::{Asked, counted},
@@ -407,8 +407,7 @@ fn a_predicate_that_breaks_its_promises_is_malformed() {
     let (world, commits) = three();
     let subjects = || vec![Subject::new("c", "gitCommit", &*commits[0].id)];
     let predicate = json::parse_object(br#"{"activity":{"id":"x","segment":1}}"#).unwrap();
-    let types = notme_attest::predicate::ACTIVITY;
-    let statement = Statement::new(subjects(), types, predicate).unwrap();
+    let statement = Statement::new(subjects(), ACTIVITY, predicate).unwrap();
     world.write(&[(signed("claude", &statement), places(&commits[..1], None))]);
     assert_eq!(world.code(&commits[0]), Some(Code::PredicateMalformed));
 }
@@ -1517,6 +1516,49 @@ fn a_record_that_rests_on_its_signers_failure_fails() {
     };
     assert!(fails("claude"));
     assert!(!fails("other"));
+}
+
+/// Whatever its last record rests on, too, and whoever cites one of the others.
+#[test]
+fn a_chain_that_ends_with_a_failure_fails() {
+    use notme_verifier::stated::Statements as _;
+    let (world, commits) = three();
+    let one = &commits[..1];
+    let failed = failed_dispatch("claude", one);
+    let mut records = vec![begun(one)];
+    let mut resting = facts(ID, "claude");
+    resting.evidence = vec![Evidence {
+        predicate_type: DISPATCH.to_owned(),
+        digest: digest(&failed.0),
+    }];
+    let after = Record::after(0, &digest(&records[0].0), true, covered(one));
+    records.push(record(resting, after, one));
+    world.write(&[&records[..], &[failed]].concat());
+    let levels = || {
+        let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+        let good = stated
+            .into_iter()
+            .filter(|it| !it.fails && it.level.is_some());
+        good.count()
+    };
+    assert_eq!(levels(), 0);
+
+    let (world, commits) = three();
+    let one = &commits[..1];
+    let mut records = vec![begun(one)];
+    let mut failed = facts("urn:failed", "claude");
+    failed.outcome = Outcome::Failed;
+    records[0] = record(
+        facts("urn:failed", "claude"),
+        Record::opening(None, covered(one)),
+        one,
+    );
+    let after = Record::after(0, &digest(&records[0].0), true, Default::default());
+    world.write(&[record(failed, after, &[])]);
+    let cited = citing(&world, "claude", records.remove(0), one, ACTIVITY);
+    assert_eq!(cited, None);
+    let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+    assert!(stated.iter().all(|it| it.fails), "{stated:?}");
 }
 
 /// Somebody else's copy does not stand for the one that its signer made, while that lies anywhere.
