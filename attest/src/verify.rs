@@ -99,8 +99,9 @@ pub struct Attested {
     /// Whether it tells of a failure, is of a chain that ends with one, or rests on what its own signer
     /// says failed; or all that it has of a level comes from a record of which that goes.
     pub fails: bool,
-    /// Whether it is kept with a commit that it does not speak of, wherever that comes from.
-    is_misplaced: bool,
+    /// Whether it says nothing of the commit: it is kept with one that it does not speak of, or that
+    /// one is another and not here.
+    is_beside: bool,
     /// What it rests on.
     footing: Footing,
 }
@@ -346,9 +347,12 @@ impl<'j> Attestations<'j> {
         {
             let is_here = name == commit || named.is_some();
             let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
-            if !is_here && found.attested.verdict == Verdict::Accepted {
+            // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
+            // rejected goes for all who have it.
+            if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
                 let detail = format!("{name}, which it speaks of");
                 found.attested.refuse(Code::ObjectMissing, detail);
+                found.attested.is_beside = true;
             }
             all.push(found);
         }
@@ -521,7 +525,7 @@ impl<'j> Attestations<'j> {
             depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
-        attested.is_misplaced = examined.statement.is_some() && !examined.names(name);
+        attested.is_beside = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
         }
@@ -1384,7 +1388,7 @@ impl Attested {
             outcome: predicate.and_then(Predicate::outcome),
             result: predicate.and_then(Predicate::verification),
             fails: predicate.is_some_and(Predicate::fails),
-            is_misplaced: false,
+            is_beside: false,
             footing: Footing::Firm(Firm::default()),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
@@ -1577,12 +1581,13 @@ fn tell_once(all: &mut Vec<Attested>) {
 /// Returns the statements that count for a commit: its own, and where it has none, those that it
 /// took over. That somebody rejected its tree counts anyhow. What strangers state never does, as
 /// anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
-/// not speak of. That a repository received it says nothing about the work on it.
+/// not speak of, or says of one that is not here. That a repository received it says nothing about the
+/// work on it.
 pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
     let counts = |it: &&Attested| {
         it.verdict.code() != Some(Code::SignerUntrusted)
             && it.predicate_type.as_deref() != Some(RECEIVE)
-            && !it.is_misplaced
+            && !it.is_beside
     };
     let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
     all.iter().filter(counts).filter(move |it| {

@@ -824,8 +824,26 @@ fn a_tree_whose_commit_is_elsewhere_is_not_taken_over() {
         id: "1".repeat(40),
         tree: commits[0].tree.clone(),
     };
-    world.write(&[handoff("claude", &[stranger])]);
+    let stranger = [stranger];
+    world.write(&[handoff("claude", &stranger)]);
     assert_eq!(world.code(&commits[0]), Some(Code::ObjectMissing));
+    // Nor does it speak against the commit, whatever becomes of it where that one is.
+    world.write(&chain(ID, "claude", &stranger));
+    let judged = world.judged(&commits[0]);
+    let missing = Verdict::Undecided(Code::ObjectMissing);
+    assert!(judged.iter().all(|it| it.verdict == missing));
+    assert_eq!((judged.len(), counted(&judged).count()), (2, 0));
+    world.write(&[decided(
+        "reviewer",
+        Decision::Rejected,
+        Vec::new(),
+        &stranger,
+    )]);
+    let judged = world.judged(&commits[0]);
+    let [only] = &*counted(&judged).collect::<Vec<_>>() else {
+        panic!("{} count", counted(&judged).count());
+    };
+    assert_eq!(only.verdict, Verdict::Rejected(Code::AcceptanceRejected));
 }
 
 #[test]

@@ -277,6 +277,29 @@ fn what_ends_with_a_failure_meets_no_level() {
     }
 }
 
+/// As of a commit that was reworded, and attested, and is not pushed yet.
+#[test]
+fn what_is_stated_of_a_commit_that_is_elsewhere_refuses_none_of_its_tree() {
+    let (world, bare) = pushed();
+    world.signed_commit("two");
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "reworded"]);
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let clone = world.another_repository(Repository::new());
+    let url = bare.path();
+    clone.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    clone.notme_ok(&["attest", "fetch"]);
+    let output = clone.notme(&["attest", "verify", "--json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(judged[0]["code"], "attestation-missing");
+    let all = judged[0]["attestations"].as_array().unwrap();
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|it| it["code"] == "object-missing"));
+}
+
 #[test]
 fn a_wrong_call_is_told_as_one() {
     let world = World::initialised();
