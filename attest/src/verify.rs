@@ -1410,6 +1410,34 @@ impl Attested {
         self.verdict.code() == Some(Code::AcceptanceRejected)
     }
 
+    /// Tells whether its signer, or when they signed, is what is wrong. Strangers can state anything, and
+    /// whoever has an old key, or one for something else, can do so too.
+    fn is_signer_refused(&self) -> bool {
+        matches!(
+            self.verdict.code(),
+            Some(
+                Code::SignerUntrusted
+                    | Code::RootRetired
+                    | Code::RootNotYetUsed
+                    | Code::CertificateUnknownCritical
+                    | Code::CertificateInvalid
+                    | Code::IdentityMissing
+                    | Code::ScopeMissing
+                    | Code::IssuanceMismatch
+                    | Code::TimestampInvalid
+                    | Code::LogEntryInvalid
+                    | Code::TimeBasisTooWeak
+                    | Code::CertificateExpired
+                    | Code::CertificateNotYetValid
+                    | Code::Revoked
+                    | Code::NotAuthorised
+                    | Code::TermsRepository
+                    | Code::TermsRef
+                    | Code::TermsPath
+            )
+        )
+    }
+
     fn refuse(&mut self, code: Code, detail: String) {
         self.verdict = Verdict::of(code);
         self.detail = Some(detail).filter(|detail| !detail.is_empty());
@@ -1579,15 +1607,13 @@ fn tell_once(all: &mut Vec<Attested>) {
 }
 
 /// Returns the statements that count for a commit: its own, and where it has none, those that it
-/// took over. That somebody rejected its tree counts anyhow. What strangers state never does, as
-/// anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
+/// took over. That somebody rejected its tree counts anyhow. What those state whom the trust or the policy
+/// refuses never does, as anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
 /// not speak of, or says of one that is not here. That a repository received it says nothing about the
 /// work on it.
 pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
     let counts = |it: &&Attested| {
-        it.verdict.code() != Some(Code::SignerUntrusted)
-            && it.predicate_type.as_deref() != Some(RECEIVE)
-            && !it.is_beside
+        !it.is_signer_refused() && it.predicate_type.as_deref() != Some(RECEIVE) && !it.is_beside
     };
     let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
     all.iter().filter(counts).filter(move |it| {
