@@ -23,8 +23,8 @@ use crate::{
     level::{Derived, derive},
     origins::{OriginSet, is_disclosed_in},
     predicate::{
-        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
-        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
+        Acceptance, Activity, Decision, Level, Lifecycle, Outcome, Predicate, PredicateError,
+        RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
     },
     store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
@@ -271,6 +271,8 @@ pub struct Attestations<'j> {
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
     levels: Mutex<HashMap<Whose, Carried>>,
+    /// What each statement rests on, all of which is there or not, whoever asks.
+    footings: Mutex<HashMap<BundleId, Footing>>,
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
@@ -288,6 +290,7 @@ impl<'j> Attestations<'j> {
             places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
+            footings: Mutex::default(),
             cited: Mutex::default(),
         }
     }
@@ -908,7 +911,7 @@ impl<'j> Attestations<'j> {
                 self.activity_refusal(activity, examined, about, attested)?
             }
             Predicate::Acceptance(acceptance) => {
-                self.acceptance_refusal(acceptance, statement, about, attested)?
+                self.acceptance_refusal(acceptance, examined, about, attested)?
             }
             Predicate::Dispatch(_)
             | Predicate::Handoff(_)
@@ -952,10 +955,7 @@ impl<'j> Attestations<'j> {
         if let Some(stray) = named.find_map(|(_, facts)| facts.trailers.iter().find(is_late)) {
             return Ok(Some((Code::ChainTrailer, format!("it carries {stray}"))));
         }
-        let commits = activity.chain.commits.iter().map(String::as_str);
-        let places = (commits, Some(&**id));
-        let by = Some(&whose.by);
-        attested.footing = self.footing(&activity.evidence, by, places, about.depth)?;
+        attested.footing = self.footing(examined, about.depth)?;
         match attested.footing {
             Footing::Firm(firm) => attested.fails |= firm.fails,
             Footing::Missing(_) | Footing::TooDeep => return Ok(attested.footing.refusal()),
@@ -985,17 +985,18 @@ impl<'j> Attestations<'j> {
             let digest = it.digest.as_deref().unwrap_or_default();
             it.whose().as_ref() == Some(whose) && chain.sequence(digest).is_some()
         });
-        let mut records: Vec<_> = examined.filter_map(|it| it.activity()).collect();
-        records.sort_by_key(|record| record.chain.sequence);
-        records.dedup_by_key(|record| record.chain.sequence);
+        let mut records: Vec<_> = examined
+            .filter_map(|it| Some((it.activity()?, it)))
+            .collect();
+        records.sort_by_key(|(record, _)| record.chain.sequence);
+        records.dedup_by_key(|(record, _)| record.chain.sequence);
+        let said: Vec<_> = records.iter().map(|(record, _)| *record).collect();
         let mut carried = Carried {
-            level: derive(&records),
+            level: derive(&said),
             fails: false,
         };
-        for record in records {
-            let commits = record.chain.commits.iter().map(String::as_str);
-            let by = Some(&whose.by);
-            match self.footing(&record.evidence, by, (commits, Some(id)), 0)? {
+        for (_, examined) in records {
+            match self.footing(examined, 0)? {
                 Footing::Firm(firm) => carried.fails = firm.fails,
                 Footing::Missing(_) | Footing::TooDeep => carried.level = Derived::UNFOUNDED,
             }
@@ -1004,23 +1005,46 @@ impl<'j> Attestations<'j> {
         Ok(carried)
     }
 
-    /// Finds what a statement rests on: each of it here, of its type and accepted, and so on with
-    /// what that rests on. Whether its chain is closed yet is not asked. What somebody is given `by`
+    /// Finds what a statement rests on, once: that does not depend on which of its commits is asked about.
+    fn footing(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
+        let known = lock(&self.footings).get(&examined.id).cloned();
+        let footing = match known {
+            Some(known) => known,
+            None => {
+                let found = self.look_below(examined, depth)?;
+                // From elsewhere it may not be.
+                if !matches!(found, Footing::TooDeep) {
+                    lock(&self.footings).insert(examined.id.clone(), found.clone());
+                }
+                found
+            }
+        };
+        Ok(match footing {
+            Footing::Firm(firm) if depth + firm.height > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
+            footing => footing,
+        })
+    }
+
+    /// Looks for what a statement rests on: each of it here, of its type and accepted, and so on with
+    /// what that rests on. Whether its chain is closed yet is not asked. What the signer of a record
     /// stated themselves, and failed, is told.
-    fn footing<'a>(
-        &self,
-        evidence: &[Evidence],
-        by: Option<&Who>,
-        (commits, activity): (impl Iterator<Item = &'a str>, Option<&str>),
-        depth: usize,
-    ) -> Result<Footing, StoreError> {
-        let wanted = evidence.iter();
-        let mut wanted: BTreeSet<_> = wanted
+    fn look_below(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
+        let (evidence, by, activity) = match &examined.predicate {
+            Some(Ok(Predicate::Activity(it))) => {
+                (&it.evidence, examined.judged(), Some(&*it.activity.id))
+            }
+            Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
+            Some(_) | None => return Ok(Footing::Firm(Firm::default())),
+        };
+        let mut wanted: BTreeSet<_> = evidence
+            .iter()
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
         if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
             return Ok(Footing::TooDeep);
         }
+        let commits = examined.statement.iter();
+        let commits = commits.flat_map(|it| it.digests("gitCommit"));
         let mut firm = Firm::default();
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
@@ -1043,8 +1067,12 @@ impl<'j> Attestations<'j> {
                 facts = name.map_or(Ok(None), |name| self.readable(name))?;
             }
             let kept = self.kept(place)?;
-            for (digest, predicate_type) in wanted.clone() {
-                let copies = kept.by_digest.get(digest).into_iter().flatten();
+            let cited = wanted.iter().filter_map(|cited| {
+                let copies = kept.by_digest.get(cited.0)?;
+                Some((*cited, copies))
+            });
+            for ((digest, predicate_type), copies) in cited.collect::<Vec<_>>() {
+                let copies = copies.iter();
                 for found in copies.filter_map(|number| kept.all.get(*number)) {
                     if found.predicate_type.as_deref() != Some(predicate_type) {
                         continue;
@@ -1060,7 +1088,7 @@ impl<'j> Attestations<'j> {
                     match self.cited(found, &about)? {
                         Footing::Firm(below) => {
                             firm.height = firm.height.max(below.height + 1);
-                            if let (true, Some(by)) = (below.fails, by) {
+                            if let (true, Some(by)) = (below.fails, &by) {
                                 firm.fails |= self.is_stated_by(found, by)?;
                             }
                             wanted.remove(&(digest, predicate_type));
@@ -1128,7 +1156,7 @@ impl<'j> Attestations<'j> {
     fn acceptance_refusal(
         &self,
         acceptance: &Acceptance,
-        statement: &Statement,
+        examined: &Examined,
         about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
@@ -1170,8 +1198,7 @@ impl<'j> Attestations<'j> {
                 }
             }
         }
-        let places = (statement.digests("gitCommit"), None);
-        attested.footing = self.footing(&acceptance.evidence, None, places, about.depth)?;
+        attested.footing = self.footing(examined, about.depth)?;
         Ok(attested.footing.refusal())
     }
 }

@@ -1,5 +1,7 @@
 //! What somebody can do to the statements of a repository, and what is said to it.
 
+use std::time::Instant;
+
 use notme_attest::{
     Bundle,
     make::{self, covered},
@@ -752,6 +754,35 @@ fn what_an_acceptance_rests_on_has_to_be_there() {
         &commits[1..2],
     )]);
     assert_accepted(&world.judged(&commits[1]));
+}
+
+/// What it rests on is looked for once, and not for each of its commits.
+#[test]
+fn an_acceptance_of_many_commits_is_judged_about_as_fast_as_one_without_evidence() {
+    let world = World::new();
+    let number = |it| world.repository.commit("file", &format!("{it}"));
+    let commits: Vec<_> = (0..80).map(number).map(|id| world.subject(&id)).collect();
+    let handoffs: Vec<_> = commits
+        .iter()
+        .map(|it| handoff("claude", std::slice::from_ref(it)))
+        .collect();
+    let evidence = handoffs.iter().map(|(bundle, _)| Evidence {
+        predicate_type: HANDOFF.to_owned(),
+        digest: digest(bundle),
+    });
+    world.write(&handoffs);
+    let ids: Vec<_> = commits.iter().map(|it| it.id.clone()).collect();
+    let time = |evidence: Vec<Evidence>| {
+        let accepted = decided("reviewer", Decision::Accepted, evidence, &commits);
+        world.write(&[accepted]);
+        let begun = Instant::now();
+        let judged = world.with_attestations(|it| it.of_all(&ids).unwrap());
+        judged.iter().for_each(|it| assert_accepted(it));
+        begun.elapsed()
+    };
+    let without = time(Vec::new());
+    let with = time(evidence.collect());
+    assert!(with < without * 4, "{with:?} with, {without:?} without");
 }
 
 /// Cites a statement as evidence of a type, and returns what becomes of the record.
