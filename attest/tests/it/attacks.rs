@@ -1000,6 +1000,26 @@ fn a_level_is_that_of_the_whole_chain() {
 }
 
 #[test]
+fn a_scope_that_says_nothing_includes_nothing() {
+    for (words, level) in [
+        (&[][..], None),
+        (&["", " \u{200b}-"], None),
+        (&["", "commits"], Some(Level::L2)),
+    ] {
+        let (world, commits) = three();
+        let mut facts = facts(ID, "claude");
+        facts.includes = words.iter().map(|word| word.to_string()).collect();
+        let opening = Record::opening(None, covered(&commits[..1]));
+        let mut records = vec![record(facts, opening, &commits[..1])];
+        records.push(next(ID, "claude", &records, true, &[]));
+        world.write(&records);
+        let judged = world.judged(&commits[0]);
+        assert_accepted(&judged);
+        assert_eq!(judged[0].derived.level, level, "{words:?}");
+    }
+}
+
+#[test]
 fn a_scope_does_not_exclude_what_it_includes() {
     for spelled in ["commits", "COMMITS", "commits\u{200b}", " Com-mits"] {
         let mut both = facts(ID, "claude");
