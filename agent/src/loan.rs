@@ -167,7 +167,12 @@ impl Loan {
             below.is_some_and(|below| below.starts_with('/'))
         };
         let is_within = named("id").is_some_and(|id| {
-            is_own(id) || (is_begun_here(id) && named("parent").is_some_and(is_own))
+            // Under another parent, there would be another chain of the same name.
+            let parent = named("parent");
+            match is_own(id) {
+                true => parent.is_none(),
+                false => is_begun_here(id) && parent.is_some_and(is_own),
+            }
         });
         match statement.predicate_type() == ACTIVITY_TYPE && is_within {
             true => Ok(()),

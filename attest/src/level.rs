@@ -35,11 +35,11 @@ pub fn derive(records: &[&Activity]) -> Derived {
     let unmet = |unmet| Derived { level: None, unmet };
     let mut before: Option<&Activity> = None;
     for record in records {
-        let includes = &record.capture.includes;
-        if includes.is_empty() {
+        if !record.capture.includes_something() {
             return unmet("L1: a capture scope that includes something");
         }
         let calls_tools = record.events.iter().any(Event::is_tool_call);
+        let includes = &record.capture.includes;
         if calls_tools && !includes.iter().any(|it| it == TOOL_CALLS) {
             return unmet("L1: a capture scope that includes the tool calls which are recorded");
         }

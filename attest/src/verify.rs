@@ -23,8 +23,8 @@ use crate::{
     level::{Derived, derive},
     origins::{OriginSet, is_disclosed_in},
     predicate::{
-        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
-        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
+        Acceptance, Activity, Decision, Level, Lifecycle, Outcome, Predicate, PredicateError,
+        RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
     },
     store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
@@ -96,10 +96,12 @@ pub struct Attested {
     pub outcome: Option<Outcome>,
     /// What came of a verification.
     pub result: Option<VerificationResult>,
-    /// Whether it tells of a failure, or rests on what its own signer says failed.
+    /// Whether it tells of a failure, is of a chain that ends with one, or rests on what its own signer
+    /// says failed; or all that it has of a level comes from a record of which that goes.
     pub fails: bool,
-    /// Whether it is kept with a commit that it does not speak of, wherever that comes from.
-    is_misplaced: bool,
+    /// Whether it says nothing of the commit: it is kept with one that it does not speak of, or that
+    /// one is another and not here.
+    is_beside: bool,
     /// What it rests on.
     footing: Footing,
 }
@@ -184,12 +186,22 @@ impl Who {
 struct Judged {
     /// Their order, or why they have none.
     chain: Result<Chain, (Code, String)>,
+    /// Whether the last one tells of a failure.
+    fails: bool,
     /// Those that cover a commit.
     covering: HashMap<String, Vec<Arc<Examined>>>,
 }
 
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
+
+/// What a whole chain carries.
+#[derive(Clone, Copy, Debug)]
+struct Carried {
+    level: Derived,
+    /// Whether its last record rests on what its own signer says failed.
+    fails: bool,
+}
 
 /// What the records of one chain have in common. Somebody who may sign for an activity of their own
 /// and those that it starts cannot reach another's chain by naming it.
@@ -265,7 +277,9 @@ pub struct Attestations<'j> {
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
     chains: Mutex<HashMap<Whose, Arc<Judged>>>,
-    levels: Mutex<HashMap<Whose, Derived>>,
+    levels: Mutex<HashMap<Whose, Carried>>,
+    /// What each statement rests on, all of which is there or not, whoever asks.
+    footings: Mutex<HashMap<BundleId, Footing>>,
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
@@ -293,6 +307,7 @@ impl<'j> Attestations<'j> {
             places: Mutex::default(),
             chains: Mutex::default(),
             levels: Mutex::default(),
+            footings: Mutex::default(),
             cited: Mutex::default(),
         }
     }
@@ -388,9 +403,12 @@ impl<'j> Attestations<'j> {
         {
             let is_here = name == commit || named.is_some();
             let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
-            if !is_here && found.attested.verdict == Verdict::Accepted {
+            // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
+            // rejected goes for all who have it.
+            if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
                 let detail = format!("{name}, which it speaks of");
                 found.attested.refuse(Code::ObjectMissing, detail);
+                found.attested.is_beside = true;
             }
             all.push(found);
         }
@@ -563,7 +581,7 @@ impl<'j> Attestations<'j> {
             depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
-        attested.is_misplaced = examined.statement.is_some() && !examined.names(name);
+        attested.is_beside = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
         }
@@ -782,7 +800,15 @@ impl<'j> Attestations<'j> {
             };
             chain = Err((Code::ChainElsewhere, detail.to_owned()));
         }
-        let judged = Arc::new(Judged { chain, covering });
+        let head = chain.as_ref().ok().map(Chain::head);
+        let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
+        let mut last = kept.all.iter().filter(ends_with);
+        let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
+        let judged = Arc::new(Judged {
+            chain,
+            fails,
+            covering,
+        });
         lock(&self.chains).insert(whose.clone(), Arc::clone(&judged));
         Ok(judged)
     }
@@ -938,7 +964,7 @@ impl<'j> Attestations<'j> {
                 self.activity_refusal(activity, examined, about, attested)?
             }
             Predicate::Acceptance(acceptance) => {
-                self.acceptance_refusal(acceptance, statement, about, attested)?
+                self.acceptance_refusal(acceptance, examined, about, attested)?
             }
             Predicate::Dispatch(_)
             | Predicate::Handoff(_)
@@ -963,6 +989,7 @@ impl<'j> Attestations<'j> {
             Ok(chain) => chain,
             Err((code, detail)) => return Ok(Some((*code, detail.clone()))),
         };
+        attested.fails |= judged.fails;
         // A record that is kept with the commit only, and was taken off the chain.
         let digest = examined.digest.as_deref().unwrap_or_default();
         let Some(sequence) = chain.sequence(digest) else {
@@ -981,10 +1008,7 @@ impl<'j> Attestations<'j> {
         if let Some(stray) = named.find_map(|(_, facts)| facts.trailers.iter().find(is_late)) {
             return Ok(Some((Code::ChainTrailer, format!("it carries {stray}"))));
         }
-        let commits = activity.chain.commits.iter().map(String::as_str);
-        let places = (commits, Some(&**id));
-        let by = Some(&whose.by);
-        attested.footing = self.footing(&activity.evidence, by, places, about.depth)?;
+        attested.footing = self.footing(examined, about.depth)?;
         match attested.footing {
             Footing::Firm(firm) => attested.fails |= firm.fails,
             Footing::Missing(_) | Footing::TooDeep => return Ok(attested.footing.refusal()),
@@ -997,12 +1021,14 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::ChainTailMissing, detail)));
         }
         attested.claimed = activity.claim.as_ref().map(|claim| claim.level);
-        attested.derived = self.derived(&whose, chain)?;
+        let carried = self.carried(&whose, chain)?;
+        attested.derived = carried.level;
+        attested.fails |= carried.fails;
         Ok(None)
     }
 
-    /// Derives the level that a whole chain carries, once.
-    fn derived(&self, whose: &Whose, chain: &Chain) -> Result<Derived, StoreError> {
+    /// Derives the level that a whole chain carries, and whether it ends with a failure, once.
+    fn carried(&self, whose: &Whose, chain: &Chain) -> Result<Carried, StoreError> {
         if let Some(known) = lock(&self.levels).get(whose) {
             return Ok(*known);
         }
@@ -1012,38 +1038,66 @@ impl<'j> Attestations<'j> {
             let digest = it.digest.as_deref().unwrap_or_default();
             it.whose().as_ref() == Some(whose) && chain.sequence(digest).is_some()
         });
-        let mut records: Vec<_> = examined.filter_map(|it| it.activity()).collect();
-        records.sort_by_key(|record| record.chain.sequence);
-        records.dedup_by_key(|record| record.chain.sequence);
-        let mut derived = derive(&records);
-        for record in records {
-            let commits = record.chain.commits.iter().map(String::as_str);
-            let footing = self.footing(&record.evidence, None, (commits, Some(id)), 0)?;
-            if footing.refusal().is_some() {
-                derived = Derived::UNFOUNDED;
+        let mut records: Vec<_> = examined
+            .filter_map(|it| Some((it.activity()?, it)))
+            .collect();
+        records.sort_by_key(|(record, _)| record.chain.sequence);
+        records.dedup_by_key(|(record, _)| record.chain.sequence);
+        let said: Vec<_> = records.iter().map(|(record, _)| *record).collect();
+        let mut carried = Carried {
+            level: derive(&said),
+            fails: false,
+        };
+        for (_, examined) in records {
+            match self.footing(examined, 0)? {
+                Footing::Firm(firm) => carried.fails = firm.fails,
+                Footing::Missing(_) | Footing::TooDeep => carried.level = Derived::UNFOUNDED,
             }
         }
-        lock(&self.levels).insert(whose.clone(), derived);
-        Ok(derived)
+        lock(&self.levels).insert(whose.clone(), carried);
+        Ok(carried)
     }
 
-    /// Finds what a statement rests on: each of it here, of its type and accepted, and so on with
-    /// what that rests on. Whether its chain is closed yet is not asked. What somebody is given `by`
+    /// Finds what a statement rests on, once: that does not depend on which of its commits is asked about.
+    fn footing(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
+        let known = lock(&self.footings).get(&examined.id).cloned();
+        let footing = match known {
+            Some(known) => known,
+            None => {
+                let found = self.look_below(examined, depth)?;
+                // From elsewhere it may not be.
+                if !matches!(found, Footing::TooDeep) {
+                    lock(&self.footings).insert(examined.id.clone(), found.clone());
+                }
+                found
+            }
+        };
+        Ok(match footing {
+            Footing::Firm(firm) if depth + firm.height > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
+            footing => footing,
+        })
+    }
+
+    /// Looks for what a statement rests on: each of it here, of its type and accepted, and so on with
+    /// what that rests on. Whether its chain is closed yet is not asked. What the signer of a record
     /// stated themselves, and failed, is told.
-    fn footing<'a>(
-        &self,
-        evidence: &[Evidence],
-        by: Option<&Who>,
-        (commits, activity): (impl Iterator<Item = &'a str>, Option<&str>),
-        depth: usize,
-    ) -> Result<Footing, StoreError> {
-        let wanted = evidence.iter();
-        let mut wanted: BTreeSet<_> = wanted
+    fn look_below(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
+        let (evidence, by, activity) = match &examined.predicate {
+            Some(Ok(Predicate::Activity(it))) => {
+                (&it.evidence, examined.judged(), Some(&*it.activity.id))
+            }
+            Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
+            Some(_) | None => return Ok(Footing::Firm(Firm::default())),
+        };
+        let mut wanted: BTreeSet<_> = evidence
+            .iter()
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
         if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
             return Ok(Footing::TooDeep);
         }
+        let commits = examined.statement.iter();
+        let commits = commits.flat_map(|it| it.digests("gitCommit"));
         let mut firm = Firm::default();
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
@@ -1066,8 +1120,12 @@ impl<'j> Attestations<'j> {
                 facts = name.map_or(Ok(None), |name| self.readable(name))?;
             }
             let kept = self.kept(place)?;
-            for (digest, predicate_type) in wanted.clone() {
-                let copies = kept.by_digest.get(digest).into_iter().flatten();
+            let cited = wanted.iter().filter_map(|cited| {
+                let copies = kept.by_digest.get(cited.0)?;
+                Some((*cited, copies))
+            });
+            for ((digest, predicate_type), copies) in cited.collect::<Vec<_>>() {
+                let copies = copies.iter();
                 for found in copies.filter_map(|number| kept.all.get(*number)) {
                     if found.predicate_type.as_deref() != Some(predicate_type) {
                         continue;
@@ -1083,7 +1141,7 @@ impl<'j> Attestations<'j> {
                     match self.cited(found, &about)? {
                         Footing::Firm(below) => {
                             firm.height = firm.height.max(below.height + 1);
-                            if let (true, Some(by)) = (below.fails, by) {
+                            if let (true, Some(by)) = (below.fails, &by) {
                                 firm.fails |= self.is_stated_by(found, by)?;
                             }
                             wanted.remove(&(digest, predicate_type));
@@ -1151,7 +1209,7 @@ impl<'j> Attestations<'j> {
     fn acceptance_refusal(
         &self,
         acceptance: &Acceptance,
-        statement: &Statement,
+        examined: &Examined,
         about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
@@ -1193,8 +1251,7 @@ impl<'j> Attestations<'j> {
                 }
             }
         }
-        let places = (statement.digests("gitCommit"), None);
-        attested.footing = self.footing(&acceptance.evidence, None, places, about.depth)?;
+        attested.footing = self.footing(examined, about.depth)?;
         Ok(attested.footing.refusal())
     }
 }
@@ -1384,7 +1441,7 @@ impl Attested {
             outcome: predicate.and_then(Predicate::outcome),
             result: predicate.and_then(Predicate::verification),
             fails: predicate.is_some_and(Predicate::fails),
-            is_misplaced: false,
+            is_beside: false,
             footing: Footing::Firm(Firm::default()),
         };
         if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
@@ -1404,6 +1461,34 @@ impl Attested {
     /// Tells whether somebody trusted states that the commit is not accepted.
     fn rejects(&self) -> bool {
         self.verdict.code() == Some(Code::AcceptanceRejected)
+    }
+
+    /// Tells whether its signer, or when they signed, is what is wrong. Strangers can state anything, and
+    /// whoever has an old key, or one for something else, can do so too.
+    fn is_signer_refused(&self) -> bool {
+        matches!(
+            self.verdict.code(),
+            Some(
+                Code::SignerUntrusted
+                    | Code::RootRetired
+                    | Code::RootNotYetUsed
+                    | Code::CertificateUnknownCritical
+                    | Code::CertificateInvalid
+                    | Code::IdentityMissing
+                    | Code::ScopeMissing
+                    | Code::IssuanceMismatch
+                    | Code::TimestampInvalid
+                    | Code::LogEntryInvalid
+                    | Code::TimeBasisTooWeak
+                    | Code::CertificateExpired
+                    | Code::CertificateNotYetValid
+                    | Code::Revoked
+                    | Code::NotAuthorised
+                    | Code::TermsRepository
+                    | Code::TermsRef
+                    | Code::TermsPath
+            )
+        )
     }
 
     fn refuse(&mut self, code: Code, detail: String) {
@@ -1496,15 +1581,16 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
 }
 
 /// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:
-/// it is part of what the level was derived from.
+/// it is part of what the level was derived from. So does a record that fails: what it cites fails with
+/// it, whatever other records say.
 fn hand_down(all: &mut [Found]) {
-    let mut levels = HashMap::new();
+    let mut handed: HashMap<_, (Option<Derived>, bool)> = HashMap::new();
     for Found {
         examined, attested, ..
     } in &*all
     {
-        let carries = attested.derived.level.is_some();
-        let cited = examined.activity().filter(|_| carries);
+        let cited = examined.activity();
+        let cited = cited.filter(|_| attested.verdict == Verdict::Accepted);
         for evidence in cited.iter().flat_map(|it| &it.evidence) {
             let cited = (
                 Some(evidence.digest.clone()),
@@ -1512,7 +1598,10 @@ fn hand_down(all: &mut [Found]) {
                 examined.judged(),
                 attested.attested_as.clone(),
             );
-            levels.insert(cited, attested.derived);
+            let (level, fails) = handed.entry(cited).or_default();
+            let derived = attested.derived;
+            *level = derived.level.map(|_| derived).or(*level);
+            *fails |= attested.fails;
         }
     }
     for Found {
@@ -1525,10 +1614,11 @@ fn hand_down(all: &mut [Found]) {
             examined.judged(),
             attested.attested_as.clone(),
         );
-        if let (Verdict::Accepted, None, Some(derived)) =
-            (attested.verdict, attested.derived.level, levels.get(&cited))
+        if let (Verdict::Accepted, None, Some((level, fails))) =
+            (attested.verdict, attested.derived.level, handed.get(&cited))
         {
-            attested.derived = *derived;
+            attested.derived = level.unwrap_or(attested.derived);
+            attested.fails |= fails;
         }
     }
 }
@@ -1570,14 +1660,13 @@ fn tell_once(all: &mut Vec<Attested>) {
 }
 
 /// Returns the statements that count for a commit: its own, and where it has none, those that it
-/// took over. That somebody rejected its tree counts anyhow. What strangers state never does, as
-/// anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
-/// not speak of. That a repository received it says nothing about the work on it.
+/// took over. That somebody rejected its tree counts anyhow. What those state whom the trust or the policy
+/// refuses never does, as anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
+/// not speak of, or says of one that is not here. That a repository received it says nothing about the
+/// work on it.
 pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
     let counts = |it: &&Attested| {
-        it.verdict.code() != Some(Code::SignerUntrusted)
-            && it.predicate_type.as_deref() != Some(RECEIVE)
-            && !it.is_misplaced
+        !it.is_signer_refused() && it.predicate_type.as_deref() != Some(RECEIVE) && !it.is_beside
     };
     let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
     all.iter().filter(counts).filter(move |it| {

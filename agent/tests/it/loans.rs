@@ -371,6 +371,12 @@ fn states_nothing_but_records_of_the_activity() {
         ),
         (RECORD, json!({"id": begun, "parent": "urn:uuid:another"})),
         (RECORD, json!({"id": begun})),
+        // Another chain beside the activity's own.
+        (
+            RECORD,
+            json!({"id": ACTIVITY, "parent": "urn:uuid:another"}),
+        ),
+        (RECORD, json!({"id": ACTIVITY, "parent": ACTIVITY})),
         (RECORD, json!({"parent": ACTIVITY})),
     ] {
         let message = statement(predicate_type, &json!({"activity": activity}));

@@ -445,7 +445,7 @@ impl Activity {
                 check_digest(digest, "`events` has a digest that is none")?;
             }
         }
-        if includes_twice(&self.capture) {
+        if self.capture.includes_twice() {
             return rule("`capture` excludes what it includes");
         }
         self.evidence.iter().try_for_each(Evidence::check)?;
@@ -481,13 +481,21 @@ fn is_object_id(id: &str) -> bool {
     matches!(id.len(), 40 | 64) && hex::decode(id).is_some()
 }
 
-fn includes_twice(capture: &Capture) -> bool {
-    // However it is spelled: letters and digits say what is meant.
-    let word = |text: &String| -> String {
-        let said = text.chars().filter(|c| c.is_alphanumeric());
-        said.flat_map(char::to_lowercase).collect()
-    };
-    let includes: Vec<_> = capture.includes.iter().map(word).collect();
-    let mut excludes = capture.excludes.iter().map(word);
-    excludes.any(|it| includes.contains(&it))
+impl Capture {
+    /// Tells whether it includes anything.
+    pub(crate) fn includes_something(&self) -> bool {
+        self.includes.iter().any(|it| !word(it).is_empty())
+    }
+
+    fn includes_twice(&self) -> bool {
+        let includes: Vec<_> = self.includes.iter().map(|it| word(it)).collect();
+        let mut excludes = self.excludes.iter().map(|it| word(it));
+        excludes.any(|it| includes.contains(&it))
+    }
+}
+
+/// Returns what is meant, however it is spelled: letters and digits say so.
+fn word(text: &str) -> String {
+    let said = text.chars().filter(|c| c.is_alphanumeric());
+    said.flat_map(char::to_lowercase).collect()
 }

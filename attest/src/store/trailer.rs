@@ -10,7 +10,9 @@ const GENERATED: [&str; 2] = ["Signed-off-by: ", "(cherry picked from commit "];
 
 /// Reads the trailers that carry a chain's head.
 pub(super) fn trailers(message: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(message);
+    // To git, a message ends with the first NUL.
+    let message = message.split(|byte| *byte == 0).next();
+    let text = String::from_utf8_lossy(message.unwrap_or_default());
     let lines: Vec<&str> = text.split_terminator('\n').collect();
     let lines = block(without_comments(&lines));
     let mut found: Vec<String> = Vec::new();

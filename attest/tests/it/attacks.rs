@@ -1,11 +1,13 @@
 //! What somebody can do to the statements of a repository, and what is said to it.
 
+use std::time::Instant;
+
 use notme_attest::{
     Bundle,
     make::{self, covered},
     predicate::{
-        ACCEPTANCE, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome, Receive,
-        Record, Succession,
+        ACCEPTANCE, ACTIVITY, Acceptance, DISPATCH, Decision, Evidence, HANDOFF, Level, Outcome,
+        Receive, Record, Succession,
     },
     store::{FileName, Place},
     verify::{Asked, counted},
@@ -407,8 +409,7 @@ fn a_predicate_that_breaks_its_promises_is_malformed() {
     let (world, commits) = three();
     let subjects = || vec![Subject::new("c", "gitCommit", &*commits[0].id)];
     let predicate = json::parse_object(br#"{"activity":{"id":"x","segment":1}}"#).unwrap();
-    let types = notme_attest::predicate::ACTIVITY;
-    let statement = Statement::new(subjects(), types, predicate).unwrap();
+    let statement = Statement::new(subjects(), ACTIVITY, predicate).unwrap();
     world.write(&[(signed("claude", &statement), places(&commits[..1], None))]);
     assert_eq!(world.code(&commits[0]), Some(Code::PredicateMalformed));
 }
@@ -755,6 +756,35 @@ fn what_an_acceptance_rests_on_has_to_be_there() {
     assert_accepted(&world.judged(&commits[1]));
 }
 
+/// What it rests on is looked for once, and not for each of its commits.
+#[test]
+fn an_acceptance_of_many_commits_is_judged_about_as_fast_as_one_without_evidence() {
+    let world = World::new();
+    let number = |it| world.repository.commit("file", &format!("{it}"));
+    let commits: Vec<_> = (0..80).map(number).map(|id| world.subject(&id)).collect();
+    let handoffs: Vec<_> = commits
+        .iter()
+        .map(|it| handoff("claude", std::slice::from_ref(it)))
+        .collect();
+    let evidence = handoffs.iter().map(|(bundle, _)| Evidence {
+        predicate_type: HANDOFF.to_owned(),
+        digest: digest(bundle),
+    });
+    world.write(&handoffs);
+    let ids: Vec<_> = commits.iter().map(|it| it.id.clone()).collect();
+    let time = |evidence: Vec<Evidence>| {
+        let accepted = decided("reviewer", Decision::Accepted, evidence, &commits);
+        world.write(&[accepted]);
+        let begun = Instant::now();
+        let judged = world.with_attestations(|it| it.of_all(&ids).unwrap());
+        judged.iter().for_each(|it| assert_accepted(it));
+        begun.elapsed()
+    };
+    let without = time(Vec::new());
+    let with = time(evidence.collect());
+    assert!(with < without * 4, "{with:?} with, {without:?} without");
+}
+
 /// Cites a statement as evidence of a type, and returns what becomes of the record.
 fn citing(
     world: &World,
@@ -825,8 +855,26 @@ fn a_tree_whose_commit_is_elsewhere_is_not_taken_over() {
         id: "1".repeat(40),
         tree: commits[0].tree.clone(),
     };
-    world.write(&[handoff("claude", &[stranger])]);
+    let stranger = [stranger];
+    world.write(&[handoff("claude", &stranger)]);
     assert_eq!(world.code(&commits[0]), Some(Code::ObjectMissing));
+    // Nor does it speak against the commit, whatever becomes of it where that one is.
+    world.write(&chain(ID, "claude", &stranger));
+    let judged = world.judged(&commits[0]);
+    let missing = Verdict::Undecided(Code::ObjectMissing);
+    assert!(judged.iter().all(|it| it.verdict == missing));
+    assert_eq!((judged.len(), counted(&judged).count()), (2, 0));
+    world.write(&[decided(
+        "reviewer",
+        Decision::Rejected,
+        Vec::new(),
+        &stranger,
+    )]);
+    let judged = world.judged(&commits[0]);
+    let [only] = &*counted(&judged).collect::<Vec<_>>() else {
+        panic!("{} count", counted(&judged).count());
+    };
+    assert_eq!(only.verdict, Verdict::Rejected(Code::AcceptanceRejected));
 }
 
 #[test]
@@ -949,6 +997,26 @@ fn a_level_is_that_of_the_whole_chain() {
     assert_eq!(level(plain, true), None);
     assert_eq!(level([(1, true), (1, false), (7, false)], false), None);
     assert_eq!(level([(2, false), (1, false), (1, false)], false), None);
+}
+
+#[test]
+fn a_scope_that_says_nothing_includes_nothing() {
+    for (words, level) in [
+        (&[][..], None),
+        (&["", " \u{200b}-"], None),
+        (&["", "commits"], Some(Level::L2)),
+    ] {
+        let (world, commits) = three();
+        let mut facts = facts(ID, "claude");
+        facts.includes = words.iter().map(|word| word.to_string()).collect();
+        let opening = Record::opening(None, covered(&commits[..1]));
+        let mut records = vec![record(facts, opening, &commits[..1])];
+        records.push(next(ID, "claude", &records, true, &[]));
+        world.write(&records);
+        let judged = world.judged(&commits[0]);
+        assert_accepted(&judged);
+        assert_eq!(judged[0].derived.level, level, "{words:?}");
+    }
 }
 
 #[test]
@@ -1514,6 +1582,49 @@ fn a_record_that_rests_on_its_signers_failure_fails() {
     };
     assert!(fails("claude"));
     assert!(!fails("other"));
+}
+
+/// Whatever its last record rests on, too, and whoever cites one of the others.
+#[test]
+fn a_chain_that_ends_with_a_failure_fails() {
+    use notme_verifier::stated::Statements as _;
+    let (world, commits) = three();
+    let one = &commits[..1];
+    let failed = failed_dispatch("claude", one);
+    let mut records = vec![begun(one)];
+    let mut resting = facts(ID, "claude");
+    resting.evidence = vec![Evidence {
+        predicate_type: DISPATCH.to_owned(),
+        digest: digest(&failed.0),
+    }];
+    let after = Record::after(0, &digest(&records[0].0), true, covered(one));
+    records.push(record(resting, after, one));
+    world.write(&[&records[..], &[failed]].concat());
+    let levels = || {
+        let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+        let good = stated
+            .into_iter()
+            .filter(|it| !it.fails && it.level.is_some());
+        good.count()
+    };
+    assert_eq!(levels(), 0);
+
+    let (world, commits) = three();
+    let one = &commits[..1];
+    let mut records = vec![begun(one)];
+    let mut failed = facts("urn:failed", "claude");
+    failed.outcome = Outcome::Failed;
+    records[0] = record(
+        facts("urn:failed", "claude"),
+        Record::opening(None, covered(one)),
+        one,
+    );
+    let after = Record::after(0, &digest(&records[0].0), true, Default::default());
+    world.write(&[record(failed, after, &[])]);
+    let cited = citing(&world, "claude", records.remove(0), one, ACTIVITY);
+    assert_eq!(cited, None);
+    let stated = world.with_attestations(|it| it.about(&one[0].id).unwrap());
+    assert!(stated.iter().all(|it| it.fails), "{stated:?}");
 }
 
 /// Somebody else's copy does not stand for the one that its signer made, while that lies anywhere.

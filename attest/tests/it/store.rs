@@ -523,6 +523,10 @@ fn trailers_are_those_that_git_finds() {
         "s\n\nbody\n---\n\nAgent-Chain: a\n",
         "s\n\nAgent-Chain:\n",
         "s\n\nAgent-Chain:\n a\n",
+        "s\n\nAgent-Chain: a\n\0\n\nlater\n",
+        "s\n\nAgent-Chain: a\0b\nAgent-Chain: c\n",
+        "s\n\nbody\0\n\nAgent-Chain: a\n",
+        "s\n\0\nAgent-Chain: a\n",
     ] {
         let run = |arguments: &[&str]| {
             let output = world
@@ -531,8 +535,13 @@ fn trailers_are_those_that_git_finds() {
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
-        let id = run(&["commit-tree", &tree, "-F", "-"]);
-        let facts = world.store.commit(id.trim()).unwrap().unwrap();
+        // `git commit-tree` takes no NUL.
+        let who = "test <test@example.invalid> 1795176000 +0000";
+        let raw = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\n{message}");
+        let id = world
+            .repository
+            .write_object_unchecked("commit", raw.as_bytes());
+        let facts = world.store.commit(&id).unwrap().unwrap();
         let parsed = run(&["interpret-trailers", "--parse", "--no-divider"]);
         let expected: Vec<_> = parsed
             .lines()

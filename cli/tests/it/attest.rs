@@ -194,19 +194,53 @@ fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     );
 }
 
-#[test]
-fn what_is_taken_back_takes_the_statements_with_it() {
-    let world = World::initialised();
-    world.signed_commit("one");
-    world.notme_ok(&["attest", "dispatch"]);
+/// Takes the agent that signs here back, and returns its identity.
+fn take_back(world: &World) -> String {
     let status: Value = serde_json::from_str(&world.notme_ok(&["status", "--json"])).unwrap();
     let identity = status["session"]["identity"].as_str().unwrap();
     let since = ["--since", "2026-01-01T00:00:00Z"];
     world.notme_ok(&[&["authority", "revoke", "identity", identity][..], &since].concat());
     world.notme_ok(&["trust", "refresh"]);
+    identity.to_owned()
+}
+
+#[test]
+fn what_is_taken_back_takes_the_statements_with_it() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    take_back(&world);
     let (exit, judged) = judged(&world, &[]);
-    assert_eq!((exit, &judged["code"]), (Some(1), &"revoked".into()));
+    let missing = "attestation-missing".into();
+    assert_eq!((exit, &judged["code"]), (Some(3), &missing));
     assert_eq!(judged["level"], Value::Null);
+    let all = judged["attestations"].as_array().unwrap();
+    assert!(all.iter().all(|it| it["code"] == "revoked"), "{judged}");
+    // Given as bundles, they are what was asked about.
+    world.write("bundles.jsonl", &world.notme_ok(&["attest", "export"]));
+    let (exit, judged) = self::judged(&world, &["--bundle", "bundles.jsonl"]);
+    assert_eq!((exit, &judged["code"]), (Some(1), &"revoked".into()));
+}
+
+/// Whoever holds a key that was taken back can state something of everybody's commits.
+#[test]
+fn whose_key_was_taken_back_refuses_nobodys_commits() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["init", "--agent", "mallory", "--format", "x509"]);
+    world.notme_ok(&["attest", "handoff"]);
+    let identity = take_back(&world);
+    assert!(identity.ends_with("mallory"), "{identity}");
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(
+        (exit, &judged["level"]),
+        (Some(0), &"L2".into()),
+        "{judged}"
+    );
+    let all = judged["attestations"].as_array().unwrap();
+    let refused = all.iter().filter(|it| it["code"] == "revoked");
+    assert_eq!((refused.count(), all.len()), (2, 4));
 }
 
 /// The statements of a rewritten commit are found under the new one, and the verdict says whose
@@ -1055,7 +1089,7 @@ fn floors_are_asked_of_statements_too() {
     world.notme_ok(&["attest", "dispatch"]);
     let policy = world.policy_with_floor("logged");
     let (exit, judged) = judged(&world, &["--policy", &policy]);
-    assert_eq!(exit, Some(1), "{judged}");
+    assert_eq!(exit, Some(3), "{judged}");
     let (_, document) = world.verdicts(&["HEAD", "--policy", &policy]);
     let of_verify = document["objects"][0]["attestations"].as_array().unwrap();
     let of_attest = judged["attestations"].as_array().unwrap();

@@ -210,13 +210,18 @@ fn members_on_which_a_chain_hangs_are_not_set_by_the_user() {
     world.notme_ok(&["attest", "verify"]);
 }
 
+/// Writes a policy that asks for L2.
+fn policy_of_level(world: &World) -> String {
+    world.policy(
+        "[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"*\"\n[[require]]\nlevel = \"L2\"\n",
+    )
+}
+
 /// What carries it is no better than what it says.
 #[test]
 fn a_dispatch_that_failed_meets_no_level() {
     let world = World::initialised();
-    let policy = world.policy(
-        "[[authority]]\nname = \"embedded\"\nscopes = [\"sign:git\"]\n[[allow]]\nidentity = \"*\"\n[[require]]\nlevel = \"L2\"\n",
-    );
+    let policy = policy_of_level(&world);
     let meets = |failed: &str, more: &[&str]| {
         world.signed_commit(failed);
         world.write("failed.json", &format!("{{\"runDetails\":{{{failed}}}}}"));
@@ -240,6 +245,59 @@ fn a_dispatch_that_failed_meets_no_level() {
     assert_eq!(meets(bad, &outcome), (Some(3), "succeeded".to_owned()));
     let good = r#""outcome":{"success":true}"#;
     assert_eq!(meets(good, &[]), (Some(0), "succeeded".to_owned()));
+}
+
+/// Wherever it is said: beside what it is about, or at the end of its chain.
+#[test]
+fn what_ends_with_a_failure_meets_no_level() {
+    let world = World::initialised();
+    let policy = policy_of_level(&world);
+    let meets = || world.verdicts(&["HEAD", "--policy", &policy]).0 == Some(0);
+    for kind in ["dispatch", "handoff"] {
+        for (outcome, is_met) in [("failed", false), ("succeeded", true)] {
+            world.signed_commit(&format!("{kind} {outcome}"));
+            world.notme_ok(&["attest", kind, "--outcome", outcome]);
+            assert_eq!(meets(), is_met, "{kind} {outcome}");
+        }
+    }
+    for (outcome, is_met) in [("failed", false), ("succeeded", true)] {
+        world.signed_commit(&format!("ended {outcome}"));
+        let begun = world.notme_ok(&["attest", "activity", "--begin"]);
+        let id = ["attest", "activity", "--activity", begun.trim()];
+        world.notme_ok(&[&id[..], &["HEAD"]].concat());
+        let end = ["--end", "--termination", "completed", "--outcome", outcome];
+        world.notme_ok(&[&id[..], &end].concat());
+        assert_eq!(meets(), is_met, "{outcome}");
+    }
+    for (exit, is_met) in [("1", false), ("0", true)] {
+        let work = format!("echo {exit} > run; git add run; git commit -qm run; exit {exit}");
+        let output = world.notme(&["run", "--agent", "claude", "--", "sh", "-c", &work]);
+        assert_eq!(output.status.success(), is_met, "{}", told(&output));
+        assert_eq!(meets(), is_met, "exit {exit}");
+    }
+}
+
+/// As of a commit that was reworded, and attested, and is not pushed yet.
+#[test]
+fn what_is_stated_of_a_commit_that_is_elsewhere_refuses_none_of_its_tree() {
+    let (world, bare) = pushed();
+    world.signed_commit("two");
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "reworded"]);
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let clone = world.another_repository(Repository::new());
+    let url = bare.path();
+    clone.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    clone.notme_ok(&["attest", "fetch"]);
+    let output = clone.notme(&["attest", "verify", "--json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(judged[0]["code"], "attestation-missing");
+    let all = judged[0]["attestations"].as_array().unwrap();
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|it| it["code"] == "object-missing"));
 }
 
 #[test]

@@ -125,11 +125,17 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
 
 impl<'a> Judged<'a> {
     fn of(oid: Option<&'a str>, all: &'a [Attested], confidence: Option<Confidence>) -> Self {
-        let mut known = counted(all);
-        let rejected = counted(all).find(|it| matches!(it.verdict, Verdict::Rejected(_)));
-        let undecided = counted(all).find(|it| matches!(it.verdict, Verdict::Undecided(_)));
+        // A bundle is what was asked about, whatever it would count for.
+        let known: Vec<_> = match oid {
+            Some(_) => counted(all).collect(),
+            None => all.iter().collect(),
+        };
+        let is_rejected = |it: &&&Attested| matches!(it.verdict, Verdict::Rejected(_));
+        let is_undecided = |it: &&&Attested| matches!(it.verdict, Verdict::Undecided(_));
+        let rejected = known.iter().find(is_rejected);
+        let undecided = known.iter().find(is_undecided);
         // One that is refused is not made good by another.
-        let verdict = match (rejected.or(undecided), known.next()) {
+        let verdict = match (rejected.or(undecided), known.first()) {
             (Some(worst), _) => worst.verdict,
             (None, None) => Verdict::of(Code::AttestationMissing),
             (None, Some(_)) => Verdict::Accepted,
