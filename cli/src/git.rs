@@ -3,14 +3,16 @@
 use std::{
     env,
     ffi::OsStr,
+    fmt::Write as _,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use notme_attest::store::{Shelf, Unlike};
 use notme_verifier::{Repository, repository::ObjectId};
+use tempfile::TempDir;
 
 use crate::shell::{quoted, quoted_path};
 
@@ -208,20 +210,47 @@ pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, 
         input.push_str("\n^");
         input.push_str(id);
     }
-    let mut child = git()
-        .args(["rev-list", "--stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(GitError::Run)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // It reads all of them before it lists any.
-        stdin.write_all(input.as_bytes()).map_err(GitError::Run)?;
-    }
+    let child = start(&["rev-list", "--stdin"], &input)?;
     let output = child.wait_with_output().map_err(GitError::Run)?;
     let listed = success("rev-list", output)?;
     Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// Checks what one commit reaches and another does not as `fetch.fsckObjects` does, which whoever fetches
+/// attestations sets: each object by itself, and that nothing is missing.
+///
+/// # Errors
+/// [`GitError`] when something is wrong.
+pub(crate) fn check_objects(of: ObjectId, without: Option<ObjectId>) -> Result<(), GitError> {
+    let scratch = TempDir::with_prefix("notme-check-").map_err(GitError::Run)?;
+    let mut input = of.to_string();
+    if let Some(without) = without {
+        let _ = write!(input, "\n^{without}");
+    }
+    let mut pack = start(&["pack-objects", "--revs", "--stdout", "-q"], &input)?;
+    let stream = pack.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let mut check = git();
+    check.args(["index-pack", "--strict", "--stdin"]);
+    check.arg(scratch.path().join("brought.pack")).stdin(stream);
+    let checked = check.output().map_err(GitError::Run)?;
+    // It holds the pipe, and who writes to it waits.
+    drop(check);
+    let packed = pack.wait_with_output().map_err(GitError::Run)?;
+    success("index-pack", checked)?;
+    success("pack-objects", packed).map(drop)
+}
+
+/// Starts a command that reads all of its input before it writes anything.
+fn start(arguments: &[&str], input: &str) -> Result<Child, GitError> {
+    let mut command = git();
+    command.args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(GitError::Run)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let written = stdin.write_all(input.as_bytes());
+        written.map_err(GitError::Run)?;
+    }
+    Ok(child)
 }
 
 /// Returns the name and the address of whoever would be the author of a commit made now.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gix::ObjectId;
+use gix::{ObjectId, objs::tree::EntryMode};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
@@ -243,7 +243,10 @@ impl<'r> Found<'r> {
         };
         for entry in entries(self.repository, theirs)? {
             let ours = known.remove(&entry.name);
-            if ours == Some((entry.mode, entry.id)) {
+            // Whether a file may be run says nothing.
+            let is_same =
+                |mode: EntryMode| mode == entry.mode || (mode.is_blob() && entry.mode.is_blob());
+            if ours.is_some_and(|(mode, id)| id == entry.id && is_same(mode)) {
                 continue;
             }
             let is_like_ours = ours.is_none_or(|(mode, _)| mode.is_tree());
