@@ -643,6 +643,37 @@ impl Store {
         Ok(merged)
     }
 
+    /// Forgets what a remote had beside the shelves: git keeps no ref below another, so that it would be
+    /// in their way for good.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read or deleted.
+    pub fn forget_others(&self, remote: &str) -> Result<(), StoreError> {
+        let repository = self.local();
+        let error = |error| failed("read the refs", error);
+        let own = Shelf::ALL.map(|shelf| shelf.tracking(remote));
+        let below = format!("{}/", tracking(remote));
+        let platform = repository.references().map_err(error)?;
+        let mut edits = Vec::new();
+        for reference in platform.prefixed(below.as_str()).map_err(error)? {
+            let name = reference.map_err(error)?.name().to_owned();
+            if !own.contains(&name.as_bstr().to_string()) {
+                edits.push(RefEdit {
+                    change: Change::Delete {
+                        expected: PreviousValue::Any,
+                        log: RefLog::AndReference,
+                    },
+                    name,
+                    deref: false,
+                });
+            }
+        }
+        let edited = repository.edit_references_as(edits, None);
+        edited
+            .map(drop)
+            .map_err(|error| failed("forget what a remote had", error))
+    }
+
     /// Returns what the shelves name now.
     ///
     /// # Errors

@@ -587,8 +587,8 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     Ok(url.host().map(named))
 }
 
-/// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along, and what the
-/// repository says of the remote moves no other ref.
+/// Fetches attestations into refs that are ours to name: all, or none; nothing else is fetched along, and
+/// what the repository says of the remote moves no other ref.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
@@ -608,7 +608,12 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
         // What the remote does not have any more is not taken for what it has.
         "--prune",
     ];
-    let output = run(options.into_iter().chain(["--", remote, refspec]))?;
+    // Below them, refs would be in their way.
+    let others = Shelf::ALL.map(|shelf| format!("^{}/*", shelf.reference()));
+    let refspecs = [refspec]
+        .into_iter()
+        .chain(others.iter().map(String::as_str));
+    let output = run(options.into_iter().chain(["--", remote]).chain(refspecs))?;
     success("fetch", output).map(drop)
 }
 

@@ -384,3 +384,33 @@ fn what_lists_origins_is_not_exported() {
         told(&output)
     );
 }
+
+/// git keeps no ref below another.
+#[test]
+fn a_ref_below_those_of_a_remote_stops_no_fetch() {
+    let (world, bare) = pushed();
+    let tip = bare.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    let below = "refs/attestations/commits/x";
+    let clone = Repository::new();
+    let path = bare.path();
+    clone.git_ok(&["remote", "add", "origin", path.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let other = world.another_repository(clone);
+    other.notme_ok(&["attest", "fetch"]);
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/commits"]);
+    bare.git_ok(&["update-ref", below, &tip]);
+    for side in [&world, &other] {
+        side.notme_ok(&["attest", "fetch"]);
+    }
+    // As an older version left it.
+    let tracking = "refs/notme/attestations/origin/commits";
+    other.git_ok(&["update-ref", "-d", tracking]);
+    other.git_ok(&["update-ref", &format!("{tracking}/x"), &tip]);
+    bare.git_ok(&["update-ref", "-d", below]);
+    bare.git_ok(&["update-ref", "refs/attestations/commits", &tip]);
+    for side in [&world, &other] {
+        side.notme_ok(&["attest", "fetch"]);
+        assert_eq!(kept(side), 2);
+    }
+    assert_eq!(other.git_ok(&["rev-parse", tracking]), tip);
+}

@@ -163,6 +163,7 @@ fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     let before = archive.store.tips()?;
+    archive.store.forget_others(remote)?;
     git::fetch(remote, &Shelf::refspec(remote))?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
