@@ -778,14 +778,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn pushed(&self, remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), StoreError> {
-        let repository = self.local();
-        for (shelf, id) in shelves {
-            repository
-                .reference(shelf.tracking(remote), *id, PreviousValue::Any, "attest")
-                .map_err(|error| failed("note what was pushed", error))?;
-        }
-        Ok(())
+    pub fn pushed(
+        &self,
+        remote: &str,
+        shelves: &[(Shelf, ObjectId)],
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let note =
+            |(shelf, id): &(Shelf, ObjectId)| edit(shelf.tracking(remote), PreviousValue::Any, *id);
+        let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
+        let mut time = gix::date::parse::TimeBuf::default();
+        let author = author(now);
+        let edited = self
+            .local()
+            .edit_references_as(edits, Some(author.to_ref(&mut time)));
+        edited
+            .map(drop)
+            .map_err(|error| failed("note what was pushed", error))
     }
 
     /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
@@ -813,11 +822,7 @@ impl Store {
         now: UnixTime,
         mut make: impl FnMut(&Writer, Shelf, Option<ObjectId>) -> Result<Option<Next>, StoreError>,
     ) -> Result<Writer, StoreError> {
-        let signature = gix::actor::Signature {
-            name: "notme".into(),
-            email: "attest@notme.invalid".into(),
-            time: gix::date::Time::new(now.secs(), 0),
-        };
+        let signature = author(now);
         let mut time = gix::date::parse::TimeBuf::default();
         let author = signature.to_ref(&mut time);
         let repository = Writer::new(self.local());
@@ -847,7 +852,11 @@ impl Store {
                     extra_headers: Vec::new(),
                 })?,
             };
-            edits.push(edit(shelf, old, new)?);
+            let expected = match old {
+                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
+                None => PreviousValue::MustNotExist,
+            };
+            edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
             repository
@@ -866,7 +875,16 @@ enum Next {
     Tree(ObjectId, Vec<ObjectId>),
 }
 
-fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, StoreError> {
+/// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
+fn author(now: UnixTime) -> gix::actor::Signature {
+    gix::actor::Signature {
+        name: "notme".into(),
+        email: "attest@notme.invalid".into(),
+        time: gix::date::Time::new(now.secs(), 0),
+    }
+}
+
+fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {
     Ok(RefEdit {
         change: Change::Update {
             log: LogChange {
@@ -874,13 +892,10 @@ fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, S
                 force_create_reflog: false,
                 message: "attest".into(),
             },
-            expected: match old {
-                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
-                None => PreviousValue::MustNotExist,
-            },
+            expected,
             new: Target::Object(new),
         },
-        name: FullName::try_from(shelf.reference()).map_err(|error| failed("name a ref", error))?,
+        name: FullName::try_from(name).map_err(|error| failed("name a ref", error))?,
         deref: false,
     })
 }

@@ -414,3 +414,19 @@ fn a_ref_below_those_of_a_remote_stops_no_fetch() {
     }
     assert_eq!(other.git_ok(&["rev-parse", tracking]), tip);
 }
+
+/// Nobody has to be somebody for a line in it.
+#[test]
+fn a_log_of_all_refs_stops_no_push() {
+    let (mut world, bare) = pushed();
+    world.git_ok(&["config", "core.logAllRefUpdates", "always"]);
+    world.notme_ok(&["attest", "handoff"]);
+    for name in ["NAME", "EMAIL"] {
+        world.remove_env(format!("GIT_AUTHOR_{name}"));
+        world.remove_env(format!("GIT_COMMITTER_{name}"));
+    }
+    world.notme_ok(&["attest", "push"]);
+    let commits = ["rev-parse", "refs/attestations/commits"];
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    world.notme_ok(&["attest", "push", "--replace"]);
+}

@@ -59,7 +59,8 @@ fn replace(remote: &str) -> Result<(), Failure> {
     check_public(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
-    Ok(archive.store.pushed(remote, &shelves.collect::<Vec<_>>())?)
+    let shelves: Vec<_> = shelves.collect();
+    Ok(archive.store.pushed(remote, &shelves, now())?)
 }
 
 /// Takes statements about a commit out again.
@@ -134,7 +135,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         check_public(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
-            Ok(()) => return Ok(archive.store.pushed(remote, &ahead)?),
+            Ok(()) => return Ok(archive.store.pushed(remote, &ahead, now())?),
             Err(error) => last = Some(error),
         }
     }
