@@ -3,7 +3,7 @@
 use std::{env, fs, process::Output};
 
 use notme_attest::Bundle;
-use notme_core::{hex, key::sha256};
+use notme_core::{base64, hex, key::sha256};
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
 
@@ -260,6 +260,12 @@ fn a_wrong_call_is_told_as_one() {
         &["show", "nowhere"],
         &["export", "nowhere"],
         &["verify", "--bundle", "/nonexistent"],
+        &["verify", "--bundle", "/"],
+        &["verify", "--origins", "/"],
+        &["import", "/nonexistent"],
+        &["import", "/"],
+        &["dispatch", "--json", "/"],
+        &["activity", "--events", "/"],
         &["dispatch", "--work-item", "I", "--work-item-hash", "short"],
         &["fetch", ""],
         &["push", ""],
@@ -429,4 +435,103 @@ fn a_log_of_all_refs_stops_no_push() {
     let commits = ["rev-parse", "refs/attestations/commits"];
     assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
     world.notme_ok(&["attest", "push", "--replace"]);
+}
+
+/// Whichever command reads it, and with the name of the file.
+#[test]
+fn malformed_input_is_refused_with_its_code() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "handoff"]);
+    let good = world.notme_ok(&["attest", "export"]);
+    let good = good.lines().next().unwrap();
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut bundle: Value = serde_json::from_str(good).unwrap();
+        change(&mut bundle);
+        bundle.to_string()
+    };
+    let with_payload = |change: &dyn Fn(&mut Value)| {
+        changed(&|bundle| {
+            let payload = &mut bundle["dsseEnvelope"]["payload"];
+            let mut statement = statement(good);
+            change(&mut statement);
+            *payload = base64::encode(statement.to_string().as_bytes()).into();
+        })
+    };
+    let beside = |more: &str| format!("{},{more}}}", good.strip_suffix('}').unwrap());
+    let deep = format!(r#""x":{}{}"#, "[".repeat(200), "]".repeat(200));
+    let before = world.git_ok(&["for-each-ref", "refs/attestations"]);
+    for (name, text, code) in [
+        (
+            "long",
+            format!("{good}{}", " ".repeat(4 << 20)),
+            "envelope-malformed",
+        ),
+        ("deep", beside(&deep), "envelope-malformed"),
+        ("twice", beside(r#""mediaType":"x""#), "envelope-malformed"),
+        (
+            "unsigned",
+            changed(&|it| it["dsseEnvelope"]["signatures"] = Value::Array(Vec::new())),
+            "envelope-malformed",
+        ),
+        (
+            "certificate",
+            changed(&|it| {
+                it["verificationMaterial"]["certificate"]["rawBytes"] = "AAAA".into();
+                it["verificationMaterial"]["x509CertificateChain"] = Value::Null;
+            }),
+            "envelope-malformed",
+        ),
+        (
+            "type",
+            with_payload(&|it| it["_type"] = "https://in-toto.io/Statement/v0.1".into()),
+            "statement-malformed",
+        ),
+        (
+            "origins",
+            beside(r#""contentOrigins":[]"#),
+            "origins-disclosed",
+        ),
+    ] {
+        world.write(name, &text);
+        let output = world.notme(&["attest", "import", name]);
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains(&format!("`{name}`: {code}: ")), "{said}");
+    }
+    world.write("nothing", "");
+    world.write("twice", r#"{"a":1,"a":2}"#);
+    world.write("origins", r#"{"runDetails":{"contentOrigins":[]}}"#);
+    world.write("wrong", r#"{"runDetails":{"work":"none"}}"#);
+    for (arguments, said) in [
+        (
+            &["dispatch", "--json", "nothing"][..],
+            "`nothing`: statement-malformed: ",
+        ),
+        (
+            &["dispatch", "--json", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (&["dispatch", "--json", "origins"], "origins-disclosed: "),
+        (&["dispatch", "--json", "wrong"], "predicate-malformed: "),
+        (
+            &["dispatch", "--origins", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (
+            &["activity", "--events", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (
+            &["verify", "--origins", "twice"],
+            "`twice`: origins-mismatch: ",
+        ),
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        let shown = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {shown}");
+        assert!(shown.contains(said), "{arguments:?}: {shown}");
+    }
+    let after = world.git_ok(&["for-each-ref", "refs/attestations"]);
+    assert_eq!(after, before);
 }
