@@ -567,7 +567,7 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
-/// Returns where the repository is pushed to, as others may know it: without names and passwords;
+/// Returns where the repository is pushed to, as others may know it: without names, passwords and tokens;
 /// `None` when that is nowhere, or a directory.
 ///
 /// # Errors
@@ -582,6 +582,8 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     };
     let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
     let path = url.path.to_string();
+    // What follows may be a token.
+    let path = path.split(['?', '#']).next().unwrap_or_default();
     let path = path.trim_start_matches('/');
     let named = |host| format!("{}://{host}{port}/{path}", url.scheme.as_str());
     Ok(url.host().map(named))

@@ -1075,11 +1075,14 @@ fn no_password_and_no_path_is_stated() {
     dispatch();
     let home = world.home().display().to_string();
     assert!(!world.notme_ok(&["attest", "show"]).contains(&home));
-    let url = "https://alice:hunter2@example.invalid/x/y.git";
+    let url = "https://alice:hunter2@example.invalid/x/y.git?token=hunter2#hunter2";
     world.git_ok(&["remote", "add", "origin", url]);
     dispatch();
     let shown = world.notme_ok(&["attest", "show"]);
-    assert!(shown.contains("https://example.invalid/x/y.git"), "{shown}");
+    assert!(
+        shown.contains("\"https://example.invalid/x/y.git\""),
+        "{shown}"
+    );
     assert!(
         !shown.contains("hunter2") && !shown.contains("alice"),
         "{shown}"
