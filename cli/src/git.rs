@@ -684,6 +684,8 @@ pub(crate) struct FileChange {
 pub(crate) fn changes(commit: &str) -> Result<(String, Vec<FileChange>), GitError> {
     let options = ["show", "--first-parent", "--no-renames", "--numstat", "-z"];
     let rest = [
+        // Wherever in the repository we are.
+        "--no-relative",
         "--no-show-signature",
         "--format=%s",
         "--end-of-options",

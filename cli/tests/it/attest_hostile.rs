@@ -535,3 +535,29 @@ fn malformed_input_is_refused_with_its_code() {
     let after = world.git_ok(&["for-each-ref", "refs/attestations"]);
     assert_eq!(after, before);
 }
+
+/// Wherever it is stated.
+#[test]
+fn a_dispatch_states_all_that_was_changed() {
+    let world = World::initialised();
+    world.write("beside", "x");
+    world.write("below/file", "x");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "--quiet", "-m", "one"]);
+    world.git_ok(&["config", "diff.relative", "true"]);
+    let mut dispatch = world.notme_command();
+    dispatch.current_dir(world.path().join("below"));
+    let output = run(dispatch.args(["attest", "dispatch"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let shown = world.notme_ok(&["attest", "show", "--json"]);
+    let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+    let mut works = shown
+        .iter()
+        .map(|it| &it["predicate"]["runDetails"]["work"]);
+    let work = works.find(|it| it.is_object()).unwrap();
+    let text = work.to_string();
+    assert!(
+        text.contains("beside") && text.contains("below/file"),
+        "{text}"
+    );
+}
