@@ -197,6 +197,9 @@ fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
 
+/// What is said of a commit without statements.
+const NOTHING: &str = "nothing is attested about it";
+
 /// What names the agent that signs commits.
 const SIGNING_KEY: &str = "user.signingkey";
 
@@ -438,7 +441,7 @@ fn show(arguments: &AttestShow) -> Outcome {
         }
     }
     if kept.is_empty() {
-        writeln!(io::stderr(), "nothing is attested about it")?;
+        writeln!(io::stderr(), "{NOTHING}")?;
     }
     Ok(Exit::Yes)
 }
@@ -478,6 +481,9 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     }
     let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
     let all = kept.len();
+    if all == 0 {
+        writeln!(io::stderr(), "{NOTHING}")?;
+    }
     kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
     if kept.len() < all {
         let number = all - kept.len();

@@ -561,3 +561,19 @@ fn a_dispatch_states_all_that_was_changed() {
         "{text}"
     );
 }
+
+#[test]
+fn that_nothing_is_attested_is_said() {
+    let (world, _bare) = pushed();
+    world.signed_commit("two");
+    for arguments in [
+        &["export"][..],
+        &["export", "--directory", "bundles"],
+        &["show"],
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("nothing is attested about it"), "{said}");
+    }
+}
