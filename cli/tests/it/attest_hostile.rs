@@ -577,3 +577,22 @@ fn that_nothing_is_attested_is_said() {
         assert!(said.contains("nothing is attested about it"), "{said}");
     }
 }
+
+/// Beside a clone, which has no statements.
+#[test]
+fn who_misses_statements_is_told_how_to_have_them() {
+    let (world, bare) = pushed();
+    let clone = Repository::new();
+    let path = bare.path();
+    clone.git_ok(&["remote", "add", "origin", path.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let other = world.another_repository(clone);
+    let verify = || {
+        let output = other.notme(&["attest", "verify"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said.contains("`notme attest fetch`"))
+    };
+    assert_eq!(verify(), (Some(3), true));
+    other.notme_ok(&["attest", "fetch"]);
+    assert_eq!(verify(), (Some(0), false));
+}

@@ -112,6 +112,11 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     if judged.is_empty() {
         writeln!(io::stderr(), "note: there are no commits to judge")?;
     }
+    let is_missing = |it: &Judged<'_>| it.code == Some(Code::AttestationMissing);
+    if judged.iter().any(is_missing) {
+        let text = "note: `notme attest fetch` takes what others attested and pushed";
+        writeln!(io::stderr(), "{text}")?;
+    }
     match arguments.json {
         true => print_json(&judged).map(drop)?,
         false => write_text(&mut io::stdout().lock(), &judged)?,
