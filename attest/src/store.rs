@@ -367,19 +367,20 @@ impl Store {
     }
 
     /// Returns what is kept in a place, in the order of the names. A file that is too long is
-    /// returned without its content, and so is the first one that is one too many; nothing is
-    /// read after that.
+    /// returned without its content, and so is one that is one too many; nothing that is longer is
+    /// read then.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
         let mut all = Vec::new();
         self.read_in_parts(place, |_, _| false, |part| all.extend(part))?;
+        all.sort_by(|one: &Kept, other| one.name.cmp(&other.name));
         Ok(all)
     }
 
     /// As [`Store::read`], but for the content of bundles whose names are known already, and so many at a
-    /// time as there is room for.
+    /// time as there is room for; the shortest first, so that who fills a place leaves out their own.
     pub(crate) fn read_in_parts(
         &self,
         place: &Place,
@@ -387,37 +388,37 @@ impl Store {
         mut take: impl FnMut(Vec<Kept>),
     ) -> Result<(), StoreError> {
         let repository = self.local();
+        let weighed = blobs(&repository, place)?.into_iter().map(|(name, id)| {
+            let size = match is_known(&name, Blob(id)) {
+                true => None,
+                // One that cannot be read is refused, and not all the others with it.
+                false => size(&repository, id).ok(),
+            };
+            (size, name, id)
+        });
+        let mut files: Vec<_> = weighed.collect();
+        files.sort_by_key(|(size, ..)| *size);
         let mut part = Vec::new();
-        let (mut count, mut left, mut room) = (0, BYTES_MAX, PART_MAX);
-        for (name, id) in blobs(&repository, place)? {
-            let is_one_too_many = count >= FILES_MAX;
-            count += 1;
-            let blob = Some(Blob(id));
-            let mut kept = Kept {
-                name,
-                blob,
-                content: Vec::new(),
-            };
-            if !is_one_too_many && is_known(&kept.name, Blob(id)) {
-                part.push(kept);
-                continue;
-            }
-            // One that cannot be read is refused, and not all the others with it.
-            let Ok(size) = size(&repository, id) else {
-                part.push(kept);
-                continue;
-            };
-            let rest = left.checked_sub(size).filter(|_| !is_one_too_many);
-            if rest.is_some() && is_short(size) {
+        let (mut left, mut room) = (BYTES_MAX, PART_MAX);
+        for (count, (size, name, id)) in files.into_iter().enumerate() {
+            let rest = left.checked_sub(size.unwrap_or_default());
+            let rest = rest.filter(|_| count < FILES_MAX);
+            let mut content = Vec::new();
+            if let (Some(rest), Some(size)) = (rest, size.filter(|size| is_short(*size))) {
                 if room < size {
                     take(std::mem::take(&mut part));
                     room = PART_MAX;
                 }
-                kept.content = read_blob(&repository, id).unwrap_or_default();
-                left -= size;
+                content = read_blob(&repository, id).unwrap_or_default();
+                left = rest;
                 room = room.saturating_sub(size);
             }
-            part.push(kept);
+            let blob = Some(Blob(id));
+            part.push(Kept {
+                name,
+                blob,
+                content,
+            });
             if rest.is_none() {
                 break;
             }
@@ -643,6 +644,37 @@ impl Store {
         Ok(merged)
     }
 
+    /// Forgets what a remote had beside the shelves: git keeps no ref below another, so that it would be
+    /// in their way for good.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read or deleted.
+    pub fn forget_others(&self, remote: &str) -> Result<(), StoreError> {
+        let repository = self.local();
+        let error = |error| failed("read the refs", error);
+        let own = Shelf::ALL.map(|shelf| shelf.tracking(remote));
+        let below = format!("{}/", tracking(remote));
+        let platform = repository.references().map_err(error)?;
+        let mut edits = Vec::new();
+        for reference in platform.prefixed(below.as_str()).map_err(error)? {
+            let name = reference.map_err(error)?.name().to_owned();
+            if !own.contains(&name.as_bstr().to_string()) {
+                edits.push(RefEdit {
+                    change: Change::Delete {
+                        expected: PreviousValue::Any,
+                        log: RefLog::AndReference,
+                    },
+                    name,
+                    deref: false,
+                });
+            }
+        }
+        let edited = repository.edit_references_as(edits, None);
+        edited
+            .map(drop)
+            .map_err(|error| failed("forget what a remote had", error))
+    }
+
     /// Returns what the shelves name now.
     ///
     /// # Errors
@@ -747,14 +779,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn pushed(&self, remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), StoreError> {
-        let repository = self.local();
-        for (shelf, id) in shelves {
-            repository
-                .reference(shelf.tracking(remote), *id, PreviousValue::Any, "attest")
-                .map_err(|error| failed("note what was pushed", error))?;
-        }
-        Ok(())
+    pub fn pushed(
+        &self,
+        remote: &str,
+        shelves: &[(Shelf, ObjectId)],
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        let note =
+            |(shelf, id): &(Shelf, ObjectId)| edit(shelf.tracking(remote), PreviousValue::Any, *id);
+        let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
+        let mut time = gix::date::parse::TimeBuf::default();
+        let author = author(now);
+        let edited = self
+            .local()
+            .edit_references_as(edits, Some(author.to_ref(&mut time)));
+        edited
+            .map(drop)
+            .map_err(|error| failed("note what was pushed", error))
     }
 
     /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
@@ -782,11 +823,7 @@ impl Store {
         now: UnixTime,
         mut make: impl FnMut(&Writer, Shelf, Option<ObjectId>) -> Result<Option<Next>, StoreError>,
     ) -> Result<Writer, StoreError> {
-        let signature = gix::actor::Signature {
-            name: "notme".into(),
-            email: "attest@notme.invalid".into(),
-            time: gix::date::Time::new(now.secs(), 0),
-        };
+        let signature = author(now);
         let mut time = gix::date::parse::TimeBuf::default();
         let author = signature.to_ref(&mut time);
         let repository = Writer::new(self.local());
@@ -816,7 +853,11 @@ impl Store {
                     extra_headers: Vec::new(),
                 })?,
             };
-            edits.push(edit(shelf, old, new)?);
+            let expected = match old {
+                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
+                None => PreviousValue::MustNotExist,
+            };
+            edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
             repository
@@ -835,7 +876,16 @@ enum Next {
     Tree(ObjectId, Vec<ObjectId>),
 }
 
-fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, StoreError> {
+/// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
+fn author(now: UnixTime) -> gix::actor::Signature {
+    gix::actor::Signature {
+        name: "notme".into(),
+        email: "attest@notme.invalid".into(),
+        time: gix::date::Time::new(now.secs(), 0),
+    }
+}
+
+fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {
     Ok(RefEdit {
         change: Change::Update {
             log: LogChange {
@@ -843,13 +893,10 @@ fn edit(shelf: Shelf, old: Option<ObjectId>, new: ObjectId) -> Result<RefEdit, S
                 force_create_reflog: false,
                 message: "attest".into(),
             },
-            expected: match old {
-                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
-                None => PreviousValue::MustNotExist,
-            },
+            expected,
             new: Target::Object(new),
         },
-        name: FullName::try_from(shelf.reference()).map_err(|error| failed("name a ref", error))?,
+        name: FullName::try_from(name).map_err(|error| failed("name a ref", error))?,
         deref: false,
     })
 }
@@ -1152,7 +1199,47 @@ pub enum StoreError {
 
 #[cfg(test)]
 mod tests {
+    use notme_testkit::repository::Repository as Scratch;
+
     use super::*;
+
+    /// A stranger fills it with little to send: one blob of blanks, under many names.
+    #[test]
+    fn who_fills_a_place_leaves_out_their_own() {
+        let scratch = Scratch::new();
+        let write = |arguments: &[&str], input: &[u8]| {
+            let written = scratch.git_with_input(arguments, input);
+            assert!(written.status.success());
+            String::from_utf8(written.stdout).unwrap().trim().to_owned()
+        };
+        let blob = |content: &[u8]| write(&["hash-object", "-w", "--stdin"], content);
+        let (short, long) = (blob(b"{}"), blob(&vec![b' '; BUNDLE_MAX]));
+        let mut listed = format!("100644 blob {short}\tffffffffffffffff{SUFFIX}\n");
+        for number in 0..=BYTES_MAX / u64::try_from(BUNDLE_MAX).unwrap() {
+            listed.push_str(&format!("100644 blob {long}\t{number:016x}{SUFFIX}\n"));
+        }
+        let place = Place::commit(&"ab".repeat(20));
+        let directory = place.directory();
+        let (head, rest) = directory.split_once('/').unwrap();
+        for name in [rest, head] {
+            let tree = write(&["mktree"], listed.as_bytes());
+            listed = format!("040000 tree {tree}\t{name}\n");
+        }
+        let tree = write(&["mktree"], listed.as_bytes());
+        let commit = scratch.git_ok(&["commit-tree", "-m", "x", &tree]);
+        scratch.git_ok(&["update-ref", &Shelf::Commits.reference(), &commit]);
+        let store = Store::open(&scratch.path().join(".git")).unwrap();
+        let (mut lengths, mut largest) = (Vec::new(), 0);
+        let take = |part: Vec<Kept>| {
+            largest = largest.max(part.iter().map(|kept| kept.content.len()).sum());
+            lengths.extend(part.iter().map(|kept| kept.content.len()));
+        };
+        store.read_in_parts(&place, |_, _| false, take).unwrap();
+        assert_eq!((lengths[0], lengths[1]), (2, BUNDLE_MAX));
+        // One stands for what is left out.
+        assert_eq!(lengths.iter().filter(|length| **length == 0).count(), 1);
+        assert!(u64::try_from(largest).unwrap() <= PART_MAX);
+    }
 
     #[test]
     fn names_are_digests_and_nothing_else() {

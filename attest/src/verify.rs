@@ -868,6 +868,7 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
+        all.sort_by(|one, other| one.file.cmp(&other.file));
         all.extend(self.beside.get(&place).into_iter().flatten().cloned());
         let mut shelved = Shelved {
             chains: all.iter().filter_map(|it| it.whose()).collect(),

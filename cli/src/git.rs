@@ -3,14 +3,16 @@
 use std::{
     env,
     ffi::OsStr,
+    fmt::Write as _,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use notme_attest::store::{Shelf, Unlike};
 use notme_verifier::{Repository, repository::ObjectId};
+use tempfile::TempDir;
 
 use crate::shell::{quoted, quoted_path};
 
@@ -208,20 +210,47 @@ pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, 
         input.push_str("\n^");
         input.push_str(id);
     }
-    let mut child = git()
-        .args(["rev-list", "--stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(GitError::Run)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // It reads all of them before it lists any.
-        stdin.write_all(input.as_bytes()).map_err(GitError::Run)?;
-    }
+    let child = start(&["rev-list", "--stdin"], &input)?;
     let output = child.wait_with_output().map_err(GitError::Run)?;
     let listed = success("rev-list", output)?;
     Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// Checks what one commit reaches and another does not as `fetch.fsckObjects` does, which whoever fetches
+/// attestations sets: each object by itself, and that nothing is missing.
+///
+/// # Errors
+/// [`GitError`] when something is wrong.
+pub(crate) fn check_objects(of: ObjectId, without: Option<ObjectId>) -> Result<(), GitError> {
+    let scratch = TempDir::with_prefix("notme-check-").map_err(GitError::Run)?;
+    let mut input = of.to_string();
+    if let Some(without) = without {
+        let _ = write!(input, "\n^{without}");
+    }
+    let mut pack = start(&["pack-objects", "--revs", "--stdout", "-q"], &input)?;
+    let stream = pack.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let mut check = git();
+    check.args(["index-pack", "--strict", "--stdin"]);
+    check.arg(scratch.path().join("brought.pack")).stdin(stream);
+    let checked = check.output().map_err(GitError::Run)?;
+    // It holds the pipe, and who writes to it waits.
+    drop(check);
+    let packed = pack.wait_with_output().map_err(GitError::Run)?;
+    success("index-pack", checked)?;
+    success("pack-objects", packed).map(drop)
+}
+
+/// Starts a command that reads all of its input before it writes anything.
+fn start(arguments: &[&str], input: &str) -> Result<Child, GitError> {
+    let mut command = git();
+    command.args(arguments).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(GitError::Run)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        let written = stdin.write_all(input.as_bytes());
+        written.map_err(GitError::Run)?;
+    }
+    Ok(child)
 }
 
 /// Returns the name and the address of whoever would be the author of a commit made now.
@@ -538,7 +567,7 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
-/// Returns where the repository is pushed to, as others may know it: without names and passwords;
+/// Returns where the repository is pushed to, as others may know it: without names, passwords and tokens;
 /// `None` when that is nowhere, or a directory.
 ///
 /// # Errors
@@ -553,13 +582,15 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     };
     let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
     let path = url.path.to_string();
+    // What follows may be a token.
+    let path = path.split(['?', '#']).next().unwrap_or_default();
     let path = path.trim_start_matches('/');
     let named = |host| format!("{}://{host}{port}/{path}", url.scheme.as_str());
     Ok(url.host().map(named))
 }
 
-/// Fetches refs into refs, both ours to name: all, or none; nothing else is fetched along, and what the
-/// repository says of the remote moves no other ref.
+/// Fetches attestations into refs that are ours to name: all, or none; nothing else is fetched along, and
+/// what the repository says of the remote moves no other ref.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
@@ -579,7 +610,12 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
         // What the remote does not have any more is not taken for what it has.
         "--prune",
     ];
-    let output = run(options.into_iter().chain(["--", remote, refspec]))?;
+    // Below them, refs would be in their way.
+    let others = Shelf::ALL.map(|shelf| format!("^{}/*", shelf.reference()));
+    let refspecs = [refspec]
+        .into_iter()
+        .chain(others.iter().map(String::as_str));
+    let output = run(options.into_iter().chain(["--", remote]).chain(refspecs))?;
     success("fetch", output).map(drop)
 }
 
@@ -648,6 +684,8 @@ pub(crate) struct FileChange {
 pub(crate) fn changes(commit: &str) -> Result<(String, Vec<FileChange>), GitError> {
     let options = ["show", "--first-parent", "--no-renames", "--numstat", "-z"];
     let rest = [
+        // Wherever in the repository we are.
+        "--no-relative",
         "--no-show-signature",
         "--format=%s",
         "--end-of-options",

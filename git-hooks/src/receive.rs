@@ -48,6 +48,11 @@ impl Update {
     }
 }
 
+/// Tells whether a ref is one of those that hold attestations.
+pub fn holds_attestations(name: &str) -> bool {
+    name.starts_with(ATTESTATIONS)
+}
+
 /// Reads what `pre-push` is told: lines of `LOCAL-REF LOCAL-ID REMOTE-REF REMOTE-ID`.
 ///
 /// # Errors
@@ -89,9 +94,7 @@ pub fn leaving(
     updates: &[Update],
     known: &[ObjectId],
 ) -> Result<Option<Selection>, RepositoryError> {
-    let verified = updates
-        .iter()
-        .filter(|it| !it.name.starts_with(ATTESTATIONS));
+    let verified = updates.iter().filter(|it| !holds_attestations(&it.name));
     let mut tips = Vec::new();
     let mut hidden = known.to_vec();
     for update in verified {
@@ -135,8 +138,16 @@ impl Rules {
         if new.is_some_and(|new| repository.renamed(name, new).is_some()) {
             return Err(PushError::Renamed(name.clone()));
         }
-        let is_kept = name.starts_with(ATTESTATIONS);
-        if !is_kept && !self.protected.iter().any(|glob| glob.matches(name)) {
+        let mut shelves = Shelf::ALL.into_iter();
+        let shelf = shelves.find(|shelf| shelf.reference() == *name);
+        // git keeps no ref below another, so that one may be in the way of those for good.
+        if shelf.is_none() && holds_attestations(name) {
+            return match update.new {
+                Some(_) => Err(PushError::NoShelf(name.clone())),
+                None => Ok(()),
+            };
+        }
+        if shelf.is_none() && !self.protected.iter().any(|glob| glob.matches(name)) {
             return Ok(());
         }
         let Some(new) = update.new else {
@@ -145,8 +156,8 @@ impl Rules {
                 None => Ok(()),
             };
         };
-        if is_kept {
-            return check_kept(repository, name, (update.old, new));
+        if let Some(shelf) = shelf {
+            return check_kept(repository, (name, shelf), (update.old, new));
         }
         let Some(old) = update.old else {
             return Ok(());
@@ -162,7 +173,7 @@ impl Rules {
 
     /// Tells whether what comes to a ref is verified.
     pub fn verify(&self, name: &str) -> bool {
-        !name.starts_with(ATTESTATIONS) && !self.unverified.iter().any(|glob| glob.matches(name))
+        !holds_attestations(name) && !self.unverified.iter().any(|glob| glob.matches(name))
     }
 
     /// Selects what an update brings: what its ref is to reach and does not yet, without what the
@@ -204,7 +215,7 @@ fn check_forward(
 /// could take it out again, and all who push are stopped by what they do not take.
 fn check_kept(
     repository: &Repository,
-    name: &str,
+    (name, shelf): (&str, Shelf),
     (old, new): (Option<ObjectId>, ObjectId),
 ) -> Result<(), PushError> {
     let unreadable = |refusal: Refusal| {
@@ -216,10 +227,6 @@ fn check_kept(
             return Err(PushError::Lost(name.to_owned(), path));
         }
     }
-    let mut shelves = Shelf::ALL.into_iter();
-    let Some(shelf) = shelves.find(|shelf| shelf.reference() == name) else {
-        return Ok(());
-    };
     let is_fit = |path: &str, content: Option<&[u8]>| {
         content.is_some_and(|content| may_be_taken(shelf, path, content))
     };
@@ -277,13 +284,16 @@ pub enum PushError {
     /// Statements would be taken away or altered.
     #[error("`{0}` is only added to; what is pushed lacks or alters `{1}`: `notme attest fetch`")]
     Lost(String, String),
+    /// A ref in the place of those that hold attestations.
+    #[error("`{0}` is none of the refs that hold attestations, and may be in their way")]
+    NoShelf(String),
     /// A file that nobody would take.
     #[error(
         "`{1}` of what is pushed to `{0}` is no signed statement, or not where it belongs: drop it"
     )]
     Unfit(String, String),
     /// Statements cannot be read.
-    #[error("what is pushed to `{0}` cannot be compared with what is there: {1}")]
+    #[error("what is pushed to `{0}` cannot be read by all, or compared with what is there: {1}")]
     Unreadable(String, Box<str>),
     /// A tag would name something else.
     #[error("tag `{0}` is there and is not to be moved")]
@@ -310,7 +320,7 @@ impl PushError {
             Self::Deletion(_) => "ref-deletion",
             Self::Rewind(_) => "ref-rewind",
             Self::Lost(..) => "attestation-lost",
-            Self::Unfit(..) | Self::Unreadable(..) => "attestation-unreadable",
+            Self::NoShelf(_) | Self::Unfit(..) | Self::Unreadable(..) => "attestation-unreadable",
             Self::Tag(_) => "tag-moved",
             Self::Renamed(_) => Code::TagRenamed.as_str(),
             Self::Symbolic(_) => "ref-symbolic",
@@ -370,8 +380,10 @@ mod tests {
         // They hold no statements.
         assert_eq!(check(&one, &two), "attestation-unreadable");
         assert_eq!(check(ZERO, &two), "attestation-unreadable");
-        let check = |old, new| code(&none, &scratch, "refs/attestations/others", old, new);
-        assert_eq!(check(&one, &two), "allowed");
+        let others = "refs/attestations/others";
+        let check = |old, new| code(&none, &scratch, others, old, new);
+        assert_eq!(check(&one, &two), "attestation-unreadable");
+        assert_eq!(check(&one, ZERO), "allowed");
     }
 
     #[test]

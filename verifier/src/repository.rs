@@ -562,21 +562,22 @@ impl Repository {
         Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
     }
 
-    /// Finds a path at which the tree of one commit has something that the tree of another does not
-    /// have there, or not the same.
+    /// Finds a path at which the tree of one commit has something, but for a directory, that the tree of
+    /// another does not have there, or not the same.
     ///
     /// # Errors
     /// [`Refusal`] when that cannot be told.
     pub fn lost(&self, before: ObjectId, after: ObjectId) -> Result<Option<String>, Refusal> {
         let trees = self.trees();
         let (before, after) = (trees.of_commit(before)?, trees.of_commit(after)?);
-        let lost = trees.beyond(before, Some(after))?;
-        Ok(lost.into_iter().next().map(|(path, _)| path))
+        let mut lost = trees.beyond(before, Some(after))?.into_iter();
+        let lost = lost.find(|(_, entry)| !entry.is_tree());
+        Ok(lost.map(|(path, _)| path))
     }
 
-    /// Finds a file that the tree of one commit has, and that of another does not have there or not the
-    /// same, and that fails a test of its path and its content. What is no file, or longer than `at_most`
-    /// bytes, has no content.
+    /// Finds a file, or an empty directory, that the tree of one commit has, and that of another does not
+    /// have there or not the same, and that fails a test of its path and its content. What is no file, or
+    /// longer than `at_most` bytes, has no content.
     ///
     /// # Errors
     /// [`Refusal`] when that cannot be told.

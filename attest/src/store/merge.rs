@@ -5,17 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gix::ObjectId;
+use gix::{ObjectId, objs::tree::EntryMode};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, Place, Shelf, StoreError, Writer, change, entries, is_short, read_blob,
-    removal::Dropped, size, tree_if_commit, tree_of,
+    FileName, Next, PART_MAX, Place, Shelf, StoreError, Writer, change, entries, is_short,
+    read_blob, removal::Dropped, size, tree_if_commit, tree_of,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in};
 
-/// How many files are read, and looked at on all cores, at a time.
+/// How many files are read, and looked at on all cores, at a time, at most.
 const CHECKED_AT_ONCE: usize = 256;
+/// How much longer than in our own form a file of somebody else's may be: others set it otherwise, and add
+/// to it. More would fill a place, and cost nothing to send.
+const PADDING_MAX: usize = 64 * 1024;
 /// The most files and directories of theirs that are looked at: a tree of few bytes may hold one
 /// other very often.
 const ENTRIES_MAX: usize = 2_000_000;
@@ -243,7 +246,10 @@ impl<'r> Found<'r> {
         };
         for entry in entries(self.repository, theirs)? {
             let ours = known.remove(&entry.name);
-            if ours == Some((entry.mode, entry.id)) {
+            // Whether a file may be run says nothing.
+            let is_same =
+                |mode: EntryMode| mode == entry.mode || (mode.is_blob() && entry.mode.is_blob());
+            if ours.is_some_and(|(mode, id)| id == entry.id && is_same(mode)) {
                 continue;
             }
             let is_like_ours = ours.is_none_or(|(mode, _)| mode.is_tree());
@@ -287,16 +293,26 @@ fn sift<T: Send>(
     blobs.sort_unstable();
     blobs.dedup();
     let mut found = HashMap::new();
-    for some in blobs.chunks(CHECKED_AT_ONCE) {
-        let short = some
-            .iter()
-            .filter(|id| size(repository, **id).is_ok_and(is_short));
-        let read = short.filter_map(|id| Some((*id, read_blob(repository, *id).ok()?)));
-        let read: Vec<_> = read.collect();
-        let looked = read.into_par_iter();
+    let mut look_at = |part: &mut Vec<(ObjectId, Vec<u8>)>| {
+        let looked = std::mem::take(part).into_par_iter();
         let looked = looked.filter_map(|(id, content)| Some((id, look(&content)?)));
         found.extend(looked.collect::<Vec<_>>());
+    };
+    let (mut part, mut room) = (Vec::new(), PART_MAX);
+    for id in blobs {
+        let Some(size) = size(repository, id).ok().filter(|size| is_short(*size)) else {
+            continue;
+        };
+        if part.len() >= CHECKED_AT_ONCE || room < size {
+            look_at(&mut part);
+            room = PART_MAX;
+        }
+        if let Ok(content) = read_blob(repository, id) {
+            part.push((id, content));
+            room = room.saturating_sub(size);
+        }
     }
+    look_at(&mut part);
     found
 }
 
@@ -306,8 +322,8 @@ pub(super) fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
     !payload.is_some_and(is_disclosed_in) && !is_disclosed_in(content)
 }
 
-/// A file that may be taken: a statement that the key of its own certificate signed, and that lists no
-/// origins. What anybody may change or make up is not spread.
+/// A file that may be taken: a statement that the key of its own certificate signed, that lists no origins
+/// and has little beside it. What anybody may change or make up is not spread.
 struct Signed {
     name: FileName,
     /// `sha256:<hex>` of the payload.
@@ -319,7 +335,8 @@ impl Signed {
     fn read(content: &[u8]) -> Option<Self> {
         let bundle = Bundle::from_json(content).ok()?;
         let statement = bundle.signed_statement()?;
-        is_public(Some(&bundle), content).then(|| Self {
+        let is_padded = content.len() > bundle.to_json().ok()?.len() + PADDING_MAX;
+        (!is_padded && is_public(Some(&bundle), content)).then(|| Self {
             name: FileName::of(content),
             digest: bundle.payload_digest(),
             places: Place::of(&statement),

@@ -685,6 +685,28 @@ fn a_merge_does_not_take_over_the_history_of_what_it_leaves_out() {
     assert_eq!(fetch(&one, &other).added.len(), 0);
 }
 
+/// It costs nothing to send, and would fill the place.
+#[test]
+fn a_merge_takes_nothing_that_is_padded() {
+    let (one, other) = (World::new(), World::new());
+    let commit = one.commit("one");
+    for (number, (blanks, is_taken)) in [(60 << 10, true), (70 << 10, false)]
+        .into_iter()
+        .enumerate()
+    {
+        let id = format!("urn:{number}");
+        let mut records = chain(&id, "claude", std::slice::from_ref(&commit));
+        for (bundle, _) in &mut records {
+            bundle.resize(bundle.len() + blanks, b' ');
+        }
+        one.write(&records);
+        let merged = fetch(&one, &other);
+        assert_eq!(merged.added.is_empty(), !is_taken);
+        assert_eq!(merged.ignored == 0, is_taken);
+    }
+    assert_accepted(&other.judged(&commit));
+}
+
 /// git has no ref below another: that is seen before any of the refs moves.
 #[test]
 fn a_ref_in_the_place_of_a_directory_moves_nothing() {

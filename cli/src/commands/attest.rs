@@ -8,6 +8,7 @@ mod verify;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt::Display,
     fs::Permissions,
     io::{self, Write},
     os::unix::fs::PermissionsExt as _,
@@ -18,7 +19,7 @@ use std::{
 use notme_attest::{
     Attestations, Bundle, Predicate, Store,
     link::{LinkError, SignedLink, restate},
-    make::CommitSubject,
+    make::{CommitSubject, MakeError},
     predicate::Lifecycle,
     sign::{Signed, sign},
     store::{Contents, FileName, Kept, Noted, Place},
@@ -29,7 +30,7 @@ use notme_core::{
 };
 use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{
-    Repository, Verdict,
+    Code, Repository, Verdict,
     report::{escape, to_json},
 };
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ use crate::{
         agent, print_json,
         verify::{not_selected, object_directories, open},
     },
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, read_file},
     git::{self, GitError},
     home::Home,
     judging::{Grounds, now},
@@ -163,6 +164,27 @@ fn bundles_in(file: &Path, content: Vec<u8>) -> Result<Vec<Vec<u8>>, Failure> {
     }
 }
 
+/// Reads a file that the caller named; not to name one that can be read is a wrong call.
+fn read_named(file: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    read_file(file, limit).map_err(Failure::usage)
+}
+
+/// Refuses a file for what is in it.
+fn refused(file: &Path, code: Code, error: &impl Display) -> Failure {
+    Failure::no(format!("`{}`: {code}: {error}", file.display()))
+}
+
+/// Refuses what would have been stated.
+fn not_made(error: MakeError) -> Failure {
+    let code = match &error {
+        MakeError::Own(_) => return Failure::usage(error),
+        MakeError::Statement(_) => Code::StatementMalformed,
+        MakeError::Predicate(_) => Code::PredicateMalformed,
+        MakeError::Store(_) => Code::OriginsDisclosed,
+    };
+    Failure::no(format!("{code}: {error}"))
+}
+
 /// Makes a directory that the caller named.
 fn make_directory(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path).map_err(|error| {
@@ -174,6 +196,9 @@ fn make_directory(path: &Path) -> Result<(), Failure> {
 fn nothing(id: &str) -> Failure {
     Failure::usage(format!("`{id}` names no commit here"))
 }
+
+/// What is said of a commit without statements.
+const NOTHING: &str = "nothing is attested about it";
 
 /// What names the agent that signs commits.
 const SIGNING_KEY: &str = "user.signingkey";
@@ -416,7 +441,7 @@ fn show(arguments: &AttestShow) -> Outcome {
         }
     }
     if kept.is_empty() {
-        writeln!(io::stderr(), "nothing is attested about it")?;
+        writeln!(io::stderr(), "{NOTHING}")?;
     }
     Ok(Exit::Yes)
 }
@@ -456,6 +481,9 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     }
     let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
     let all = kept.len();
+    if all == 0 {
+        writeln!(io::stderr(), "{NOTHING}")?;
+    }
     kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
     if kept.len() < all {
         let number = all - kept.len();

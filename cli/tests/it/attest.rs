@@ -299,7 +299,7 @@ fn origins_are_kept_to_those_who_are_shown_them() {
         r#"[{"uri":"https://x.example/é","vouchedBy":""}]"#,
     );
     let output = world.notme(&["attest", "dispatch", "--origins", "origins.json"]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn bundles_travel_as_files_too() {
             .notme(&["attest", "import", "junk.jsonl"])
             .status
             .code(),
-        Some(3)
+        Some(1)
     );
 }
 
@@ -400,7 +400,7 @@ fn a_pipe_is_read_unless_nobody_writes_to_it() {
     mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
     let import = |from: &str| other.notme(&["attest", "import", from]);
     let output = import("pipe");
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     let said = told(&output);
     assert!(
         said.contains("`pipe`") && said.contains("nobody wrote"),
@@ -1109,11 +1109,14 @@ fn no_password_and_no_path_is_stated() {
     dispatch();
     let home = world.home().display().to_string();
     assert!(!world.notme_ok(&["attest", "show"]).contains(&home));
-    let url = "https://alice:hunter2@example.invalid/x/y.git";
+    let url = "https://alice:hunter2@example.invalid/x/y.git?token=hunter2#hunter2";
     world.git_ok(&["remote", "add", "origin", url]);
     dispatch();
     let shown = world.notme_ok(&["attest", "show"]);
-    assert!(shown.contains("https://example.invalid/x/y.git"), "{shown}");
+    assert!(
+        shown.contains("\"https://example.invalid/x/y.git\""),
+        "{shown}"
+    );
     assert!(
         !shown.contains("hunter2") && !shown.contains("alice"),
         "{shown}"

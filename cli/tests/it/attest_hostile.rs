@@ -3,7 +3,7 @@
 use std::{env, fs, process::Output};
 
 use notme_attest::Bundle;
-use notme_core::{hex, key::sha256};
+use notme_core::{base64, hex, key::sha256};
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
 
@@ -318,6 +318,12 @@ fn a_wrong_call_is_told_as_one() {
         &["show", "nowhere"],
         &["export", "nowhere"],
         &["verify", "--bundle", "/nonexistent"],
+        &["verify", "--bundle", "/"],
+        &["verify", "--origins", "/"],
+        &["import", "/nonexistent"],
+        &["import", "/"],
+        &["dispatch", "--json", "/"],
+        &["activity", "--events", "/"],
         &["dispatch", "--work-item", "I", "--work-item-hash", "short"],
         &["fetch", ""],
         &["push", ""],
@@ -441,4 +447,210 @@ fn what_lists_origins_is_not_exported() {
         "{}",
         told(&output)
     );
+}
+
+/// git keeps no ref below another.
+#[test]
+fn a_ref_below_those_of_a_remote_stops_no_fetch() {
+    let (world, bare) = pushed();
+    let tip = bare.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    let below = "refs/attestations/commits/x";
+    let clone = Repository::new();
+    let path = bare.path();
+    clone.git_ok(&["remote", "add", "origin", path.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let other = world.another_repository(clone);
+    other.notme_ok(&["attest", "fetch"]);
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/commits"]);
+    bare.git_ok(&["update-ref", below, &tip]);
+    for side in [&world, &other] {
+        side.notme_ok(&["attest", "fetch"]);
+    }
+    // As an older version left it.
+    let tracking = "refs/notme/attestations/origin/commits";
+    other.git_ok(&["update-ref", "-d", tracking]);
+    other.git_ok(&["update-ref", &format!("{tracking}/x"), &tip]);
+    bare.git_ok(&["update-ref", "-d", below]);
+    bare.git_ok(&["update-ref", "refs/attestations/commits", &tip]);
+    for side in [&world, &other] {
+        side.notme_ok(&["attest", "fetch"]);
+        assert_eq!(kept(side), 2);
+    }
+    assert_eq!(other.git_ok(&["rev-parse", tracking]), tip);
+}
+
+/// Nobody has to be somebody for a line in it.
+#[test]
+fn a_log_of_all_refs_stops_no_push() {
+    let (mut world, bare) = pushed();
+    world.git_ok(&["config", "core.logAllRefUpdates", "always"]);
+    world.notme_ok(&["attest", "handoff"]);
+    for name in ["NAME", "EMAIL"] {
+        world.remove_env(format!("GIT_AUTHOR_{name}"));
+        world.remove_env(format!("GIT_COMMITTER_{name}"));
+    }
+    world.notme_ok(&["attest", "push"]);
+    let commits = ["rev-parse", "refs/attestations/commits"];
+    assert_eq!(bare.git_ok(&commits), world.git_ok(&commits));
+    world.notme_ok(&["attest", "push", "--replace"]);
+}
+
+/// Whichever command reads it, and with the name of the file.
+#[test]
+fn malformed_input_is_refused_with_its_code() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "handoff"]);
+    let good = world.notme_ok(&["attest", "export"]);
+    let good = good.lines().next().unwrap();
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut bundle: Value = serde_json::from_str(good).unwrap();
+        change(&mut bundle);
+        bundle.to_string()
+    };
+    let with_payload = |change: &dyn Fn(&mut Value)| {
+        changed(&|bundle| {
+            let payload = &mut bundle["dsseEnvelope"]["payload"];
+            let mut statement = statement(good);
+            change(&mut statement);
+            *payload = base64::encode(statement.to_string().as_bytes()).into();
+        })
+    };
+    let beside = |more: &str| format!("{},{more}}}", good.strip_suffix('}').unwrap());
+    let deep = format!(r#""x":{}{}"#, "[".repeat(200), "]".repeat(200));
+    let before = world.git_ok(&["for-each-ref", "refs/attestations"]);
+    for (name, text, code) in [
+        (
+            "long",
+            format!("{good}{}", " ".repeat(4 << 20)),
+            "envelope-malformed",
+        ),
+        ("deep", beside(&deep), "envelope-malformed"),
+        ("twice", beside(r#""mediaType":"x""#), "envelope-malformed"),
+        (
+            "unsigned",
+            changed(&|it| it["dsseEnvelope"]["signatures"] = Value::Array(Vec::new())),
+            "envelope-malformed",
+        ),
+        (
+            "certificate",
+            changed(&|it| {
+                it["verificationMaterial"]["certificate"]["rawBytes"] = "AAAA".into();
+                it["verificationMaterial"]["x509CertificateChain"] = Value::Null;
+            }),
+            "envelope-malformed",
+        ),
+        (
+            "type",
+            with_payload(&|it| it["_type"] = "https://in-toto.io/Statement/v0.1".into()),
+            "statement-malformed",
+        ),
+        (
+            "origins",
+            beside(r#""contentOrigins":[]"#),
+            "origins-disclosed",
+        ),
+    ] {
+        world.write(name, &text);
+        let output = world.notme(&["attest", "import", name]);
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains(&format!("`{name}`: {code}: ")), "{said}");
+    }
+    world.write("nothing", "");
+    world.write("twice", r#"{"a":1,"a":2}"#);
+    world.write("origins", r#"{"runDetails":{"contentOrigins":[]}}"#);
+    world.write("wrong", r#"{"runDetails":{"work":"none"}}"#);
+    for (arguments, said) in [
+        (
+            &["dispatch", "--json", "nothing"][..],
+            "`nothing`: statement-malformed: ",
+        ),
+        (
+            &["dispatch", "--json", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (&["dispatch", "--json", "origins"], "origins-disclosed: "),
+        (&["dispatch", "--json", "wrong"], "predicate-malformed: "),
+        (
+            &["dispatch", "--origins", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (
+            &["activity", "--events", "twice"],
+            "`twice`: statement-malformed: ",
+        ),
+        (
+            &["verify", "--origins", "twice"],
+            "`twice`: origins-mismatch: ",
+        ),
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        let shown = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {shown}");
+        assert!(shown.contains(said), "{arguments:?}: {shown}");
+    }
+    let after = world.git_ok(&["for-each-ref", "refs/attestations"]);
+    assert_eq!(after, before);
+}
+
+/// Wherever it is stated.
+#[test]
+fn a_dispatch_states_all_that_was_changed() {
+    let world = World::initialised();
+    world.write("beside", "x");
+    world.write("below/file", "x");
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "--quiet", "-m", "one"]);
+    world.git_ok(&["config", "diff.relative", "true"]);
+    let mut dispatch = world.notme_command();
+    dispatch.current_dir(world.path().join("below"));
+    let output = run(dispatch.args(["attest", "dispatch"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let shown = world.notme_ok(&["attest", "show", "--json"]);
+    let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+    let mut works = shown
+        .iter()
+        .map(|it| &it["predicate"]["runDetails"]["work"]);
+    let work = works.find(|it| it.is_object()).unwrap();
+    let text = work.to_string();
+    assert!(
+        text.contains("beside") && text.contains("below/file"),
+        "{text}"
+    );
+}
+
+#[test]
+fn that_nothing_is_attested_is_said() {
+    let (world, _bare) = pushed();
+    world.signed_commit("two");
+    for arguments in [
+        &["export"][..],
+        &["export", "--directory", "bundles"],
+        &["show"],
+    ] {
+        let output = world.notme(&[&["attest"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("nothing is attested about it"), "{said}");
+    }
+}
+
+/// Beside a clone, which has no statements.
+#[test]
+fn who_misses_statements_is_told_how_to_have_them() {
+    let (world, bare) = pushed();
+    let clone = Repository::new();
+    let path = bare.path();
+    clone.git_ok(&["remote", "add", "origin", path.to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    let other = world.another_repository(clone);
+    let verify = || {
+        let output = other.notme(&["attest", "verify"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said.contains("`notme attest fetch`"))
+    };
+    assert_eq!(verify(), (Some(3), true));
+    other.notme_ok(&["attest", "fetch"]);
+    assert_eq!(verify(), (Some(0), false));
 }

@@ -36,13 +36,18 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn is_tree(&self) -> bool {
+    pub(super) fn is_tree(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000
     }
 
     /// Tells whether it is a file, and neither a link nor a directory.
     pub(crate) fn is_file(&self) -> bool {
         self.mode & 0o170_000 == 0o100_000
+    }
+
+    /// Tells whether both are one thing, whether or not it may be run.
+    fn is_same(&self, other: &Self) -> bool {
+        self == other || (self.is_file() && other.is_file() && self.id == other.id)
     }
 
     /// Names a file.
@@ -254,8 +259,8 @@ impl Trees {
         Ok(())
     }
 
-    /// Finds the paths at which one tree has something, but for directories, that another does not have
-    /// there, or not the same.
+    /// Finds the paths at which one tree has a file, or whatever else is no directory unless it is
+    /// empty, that another does not have there, or not the same. What may run a file says nothing.
     pub(crate) fn beyond(
         &self,
         tree: ObjectId,
@@ -277,11 +282,11 @@ impl Trees {
             }
             for (name, entry) in tree {
                 let there = other.get(&name);
-                if there == Some(&entry) {
+                if there.is_some_and(|there| there.is_same(&entry)) {
                     continue;
                 }
                 let path = format!("{path}{}", String::from_utf8_lossy(&name));
-                if entry.is_tree() {
+                if entry.is_tree() && entry.id != ObjectId::empty_tree(self.hash) {
                     let there = there.filter(|there| there.is_tree()).map(Entry::id);
                     pending.push((format!("{path}/"), entry.id, there, depth + 1));
                 } else {

@@ -26,7 +26,7 @@ use sigstore::rekor::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Archive, check_public};
+use super::{Archive, NOTHING, check_public};
 use crate::{
     arguments::attest::{AttestLog, AttestPublish},
     commands::print_json,
@@ -192,7 +192,7 @@ fn bundles(kept: &[Kept]) -> Result<Vec<Bundle>, Failure> {
     let bundles = kept.iter().map(|kept| Bundle::from_json(&kept.content));
     let bundles: Vec<_> = bundles.collect::<Result<_, _>>()?;
     match bundles.is_empty() {
-        true => Err(Failure::no("nothing is attested about it")),
+        true => Err(Failure::no(NOTHING)),
         false => Ok(bundles),
     }
 }

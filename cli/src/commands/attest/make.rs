@@ -20,19 +20,19 @@ use notme_attest::{
 use notme_core::{
     hex,
     identity::AgentName,
-    json::{Object, parse_object},
+    json::{JsonError, Object, parse_object},
     key::sha256,
 };
-use notme_verifier::Verdict;
+use notme_verifier::{Code, Verdict};
 use serde_json::{Value, json};
 
-use super::{Archive, Author, Signer, nothing, tip};
+use super::{Archive, Author, Signer, not_made, nothing, read_named, refused, tip};
 use crate::{
     arguments::attest::{
         AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
         AttestRecord, AttestSucceed, LevelArgument, OutcomeArgument, TerminationArgument,
     },
-    failure::{Exit, Failure, Outcome, read_all, read_file},
+    failure::{Exit, Failure, Outcome, read_all},
     git,
     home::Home,
     judging::Grounds,
@@ -73,7 +73,8 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
     }
     let id = new_id()?;
     let chain = Record::opening(archive.store.head(), covered(&commits));
-    let statement = make::activity(wanted.facts(&mut author, &id, 1)?, chain, &commits)?;
+    let statement =
+        make::activity(wanted.facts(&mut author, &id, 1)?, chain, &commits).map_err(not_made)?;
     author.sign(&statement)?;
     author.lines = vec![id.clone()];
     author.keep_record(&id, None, false)
@@ -122,7 +123,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     predicate.insert("dispatchDefinition".to_owned(), definition);
     predicate.insert("runDetails".to_owned(), run);
     make::merge(&mut predicate, members(common)?);
-    let statement = make::dispatch(predicate, &commits)?;
+    let statement = make::dispatch(predicate, &commits).map_err(not_made)?;
     let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
@@ -151,7 +152,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
     put("fromPhase", arguments.from_phase.clone());
     put("toPhase", arguments.to_phase.clone());
     let document = match &arguments.document {
-        Some(path) => Some((file_name(path), read_file(path, FILE_MAX)?)),
+        Some(path) => Some((file_name(path), read_named(path, FILE_MAX)?)),
         None => None,
     };
     if let Some((name, content)) = &document {
@@ -161,7 +162,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
     make::merge(&mut predicate, members(&arguments.common)?);
     let document = document.as_ref();
     let document = document.map(|(name, content)| (name.as_str(), content.as_slice()));
-    let statement = make::handoff(predicate, document, &commits)?;
+    let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
     let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
@@ -197,7 +198,8 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
             more: Object::new(),
         },
         &commits,
-    )?;
+    )
+    .map_err(not_made)?;
     author.sign(&statement)?;
     author.keep()
 }
@@ -352,7 +354,7 @@ impl Wanted<'_> {
                 parent: tip.parent,
                 ..self.facts(&mut author, id, segment)?
             };
-            let statement = make::activity(facts, chain, self.commits)?;
+            let statement = make::activity(facts, chain, self.commits).map_err(not_made)?;
             author.sign(&statement)?;
             return author.keep_record(id, tip.contents, self.record.end);
         }
@@ -362,10 +364,11 @@ impl Wanted<'_> {
         facts.evidence = Vec::new();
         facts.succeeds = Vec::new();
         facts.events = Vec::new();
-        let statement = make::activity(facts, opening, &[])?;
+        let statement = make::activity(facts, opening, &[]).map_err(not_made)?;
         let bundle = author.sign(&statement)?;
         let closing = Record::after(0, &bundle.payload_digest(), true, covered);
-        let statement = make::activity(self.facts(&mut author, &id, 1)?, closing, self.commits)?;
+        let statement = make::activity(self.facts(&mut author, &id, 1)?, closing, self.commits)
+            .map_err(not_made)?;
         author.sign(&statement)?;
         author.keep()
     }
@@ -477,14 +480,18 @@ fn origins_hash(common: &AttestCommon) -> Result<Option<String>, Failure> {
     let Some(file) = &common.origins else {
         return Ok(None);
     };
-    let origins = OriginSet::from_json(&read_file(file, JSON_MAX)?)?;
-    origins.check_ascii()?;
+    let origins = OriginSet::from_json(&read_named(file, JSON_MAX)?).and_then(|origins| {
+        origins.check_ascii()?;
+        Ok(origins)
+    });
+    let origins = origins.map_err(|error| refused(file, Code::StatementMalformed, &error))?;
     Ok(origins.digest())
 }
 
 fn members(common: &AttestCommon) -> Result<Object, Failure> {
     match &common.json {
-        Some(file) => Ok(parse_object(&read_file(file, JSON_MAX)?)?),
+        Some(file) => parse_object(&read_named(file, JSON_MAX)?)
+            .map_err(|error| refused(file, Code::StatementMalformed, &error)),
         None => Ok(Object::new()),
     }
 }
@@ -492,7 +499,7 @@ fn members(common: &AttestCommon) -> Result<Object, Failure> {
 /// As [`members`], beside those of a record.
 fn members_of_record(common: &AttestCommon) -> Result<Object, Failure> {
     let more = members(common)?;
-    make::check_beside_ours(&more).map_err(Failure::usage)?;
+    make::check_beside_ours(&more).map_err(not_made)?;
     Ok(more)
 }
 
@@ -500,12 +507,13 @@ fn events(file: Option<&Path>) -> Result<Vec<Event>, Failure> {
     let Some(file) = file else {
         return Ok(Vec::new());
     };
-    let text = read_file(file, JSON_MAX)?;
+    let text = read_named(file, JSON_MAX)?;
     text.split(|byte| *byte == b'\n')
         .filter(|line| !line.trim_ascii().is_empty())
         .map(|line| {
-            let object = parse_object(line)?;
-            Ok(serde_json::from_value(object.into())?)
+            let malformed = |error: JsonError| refused(file, Code::StatementMalformed, &error);
+            let object = parse_object(line).map_err(malformed)?;
+            serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))
         })
         .collect()
 }
@@ -514,7 +522,7 @@ fn artifacts(files: &[PathBuf]) -> Result<Vec<Artifact>, Failure> {
     files
         .iter()
         .map(|file| {
-            let digest = hex::encode(&sha256(&read_file(file, FILE_MAX)?));
+            let digest = hex::encode(&sha256(&read_named(file, FILE_MAX)?));
             Ok(Artifact {
                 name: file_name(file),
                 digest: BTreeMap::from([("sha256".to_owned(), digest)]),
@@ -530,7 +538,7 @@ fn file_name(path: &Path) -> String {
 }
 
 fn digest_of(file: &Path) -> Result<String, Failure> {
-    Ok(digest(&read_file(file, FILE_MAX)?))
+    Ok(digest(&read_named(file, FILE_MAX)?))
 }
 
 fn digest(content: &[u8]) -> String {

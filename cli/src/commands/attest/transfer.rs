@@ -4,23 +4,24 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
+    path::Path,
     thread,
     time::Duration,
 };
 
 use notme_attest::{
     Bundle, Predicate, make, rosary,
-    store::{FileName, Merged, Place, Shelf},
+    store::{FileName, Kept, Merged, Place, Shelf},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
-use notme_verifier::{Judge, Verdict};
+use notme_verifier::{Code, Judge, Verdict};
 
-use super::{Archive, Author, activity_of, bundles_in, is_named};
+use super::{Archive, Author, activity_of, bundles_in, is_named, not_made, read_named, refused};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
     },
-    failure::{Exit, Failure, Outcome, read_file},
+    failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     judging::{Grounds, now},
@@ -59,7 +60,8 @@ fn replace(remote: &str) -> Result<(), Failure> {
     check_public(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
-    Ok(archive.store.pushed(remote, &shelves.collect::<Vec<_>>())?)
+    let shelves: Vec<_> = shelves.collect();
+    Ok(archive.store.pushed(remote, &shelves, now())?)
 }
 
 /// Takes statements about a commit out again.
@@ -134,7 +136,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         check_public(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
-            Ok(()) => return Ok(archive.store.pushed(remote, &ahead)?),
+            Ok(()) => return Ok(archive.store.pushed(remote, &ahead, now())?),
             Err(error) => last = Some(error),
         }
     }
@@ -163,6 +165,7 @@ fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     let before = archive.store.tips()?;
+    archive.store.forget_others(remote)?;
     git::fetch(remote, &Shelf::refspec(remote))?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
@@ -215,9 +218,9 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let judge = (!arguments.unjudged).then_some(&judge);
     let mut bundles = Vec::new();
     for file in &arguments.file {
-        let content = read_file(file, FILE_MAX)?;
+        let content = read_named(file, FILE_MAX)?;
         for bundle in bundles_in(file, content)? {
-            bundles.push(keepable(judge, bundle)?);
+            bundles.push(keepable((judge, file), bundle)?);
         }
     }
     archive.store.write(&bundles, now())?;
@@ -228,10 +231,20 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
 
 /// Finds where a bundle belongs, by what it speaks of. Its signature has to be good now, if somebody
 /// judges it; the rest, such as the chain that it is part of, is judged when somebody asks.
-fn keepable(judge: Option<&Judge<'_>>, content: Vec<u8>) -> Result<(Vec<u8>, Vec<Place>), Failure> {
-    let (bundle, content) = read(content, judge.is_some())?;
-    let statement = Statement::parse(bundle.envelope().payload())?;
-    notme_attest::store::check_public(statement.predicate())?;
+fn keepable(
+    (judge, file): (Option<&Judge<'_>>, &Path),
+    content: Vec<u8>,
+) -> Result<(Vec<u8>, Vec<Place>), Failure> {
+    let (bundle, content) = read((content, file), judge.is_some())?;
+    let statement = Statement::parse(bundle.envelope().payload())
+        .map_err(|error| refused(file, Code::StatementMalformed, &error))?;
+    let kept = Kept {
+        name: FileName::of(&content),
+        blob: None,
+        content,
+    };
+    kept.check_public()
+        .map_err(|error| refused(file, Code::OriginsDisclosed, &error))?;
     if let Some(judge) = judge {
         let predicate = Predicate::read(&statement).ok();
         let judgement = judge.judge_envelope(
@@ -255,13 +268,13 @@ fn keepable(judge: Option<&Judge<'_>>, content: Vec<u8>) -> Result<(Vec<u8>, Vec
         true => Err(Failure::usage(
             "a bundle speaks of no commit and of no activity",
         )),
-        false => Ok((content, places)),
+        false => Ok((kept.content, places)),
     }
 }
 
 /// Reads a bundle, or an envelope without one, as the rosary orchestrator writes them: nothing
 /// says whose key signed that, so that it can only be kept unjudged.
-fn read(content: Vec<u8>, is_judged: bool) -> Result<(Bundle, Vec<u8>), Failure> {
+fn read((content, file): (Vec<u8>, &Path), is_judged: bool) -> Result<(Bundle, Vec<u8>), Failure> {
     match Envelope::from_json(&content) {
         Ok(envelope) if !is_judged => {
             let bundle = Bundle::new(envelope, Vec::new(), Vec::new());
@@ -270,14 +283,17 @@ fn read(content: Vec<u8>, is_judged: bool) -> Result<(Bundle, Vec<u8>), Failure>
         }
         Ok(_) => Err(Failure::no("an envelope has no certificate")
             .hint("`--unjudged` keeps it; no verdict accepts it")),
-        Err(_) => Ok((Bundle::from_json(&content)?, content)),
+        Err(_) => match Bundle::from_json(&content) {
+            Ok(bundle) => Ok((bundle, content)),
+            Err(error) => Err(refused(file, Code::EnvelopeMalformed, &error)),
+        },
     }
 }
 
 /// Prints what the orchestrator would compute.
 pub(super) fn rosary_hash(arguments: &AttestRosaryHash) -> Outcome {
     let name = arguments.file.display().to_string();
-    let content = read_file(&arguments.file, rosary::HANDOFF_MAX)?;
+    let content = read_named(&arguments.file, rosary::HANDOFF_MAX)?;
     let hash = match arguments.kind {
         RosaryKind::WorkItem => rosary::WorkItem::from_json(&name, &content)?.content_hash(),
         RosaryKind::Handoff => rosary::Handoff::from_json(&name, &content)?.rosary_chain_hash(),
@@ -291,7 +307,7 @@ pub(super) fn rosary_hash(arguments: &AttestRosaryHash) -> Outcome {
 }
 
 /// States the handoffs of a directory as what they are: somebody else's, with known weaknesses.
-fn import_rosary(home: &Home, arguments: &AttestImport, directory: &std::path::Path) -> Outcome {
+fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Outcome {
     let archive = Archive::open()?;
     let revisions: Vec<_> = match &*arguments.file {
         [] => vec!["HEAD".to_owned()],
@@ -325,7 +341,7 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &std::path::P
         put("fromPhase", handoff.phase.to_string());
         predicate.insert("weaknesses".to_owned(), imported.weaknesses.clone().into());
         let document = Some((name.as_str(), content.as_slice()));
-        let statement = make::handoff(predicate, document, &commits)?;
+        let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
         author.sign(&statement)?;
     }
     author.keep()

@@ -19,11 +19,11 @@ use notme_verifier::{
 };
 use serde::Serialize;
 
-use super::{Archive, bundles_in};
+use super::{Archive, bundles_in, read_named, refused};
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
-    failure::{Exit, Failure, Outcome, read_file},
+    failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
 };
@@ -79,7 +79,10 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     let policy = grounds.of_statements();
     let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let origins = match &arguments.origins {
-        Some(file) => Some(OriginSet::from_json(&read_file(file, FILE_MAX)?)?),
+        Some(file) => {
+            let origins = OriginSet::from_json(&read_named(file, FILE_MAX)?);
+            Some(origins.map_err(|error| refused(file, Code::OriginsMismatch, &error))?)
+        }
         None => None,
     };
     let asked = Asked {
@@ -95,7 +98,7 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     }
     let mut bundles = Vec::new();
     for file in &arguments.bundle {
-        let content = read_file(file, FILE_MAX).map_err(Failure::usage)?;
+        let content = read_named(file, FILE_MAX)?;
         bundles.extend(bundles_in(file, content)?);
     }
     let of_bundles = attestations.of_bundles(bundles)?.into_iter();
@@ -108,6 +111,11 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         .collect();
     if judged.is_empty() {
         writeln!(io::stderr(), "note: there are no commits to judge")?;
+    }
+    let is_missing = |it: &Judged<'_>| it.code == Some(Code::AttestationMissing);
+    if judged.iter().any(is_missing) {
+        let text = "note: `notme attest fetch` takes what others attested and pushed";
+        writeln!(io::stderr(), "{text}")?;
     }
     match arguments.json {
         true => print_json(&judged).map(drop)?,

@@ -115,7 +115,7 @@ fn records(
             "{REPOSITORY} is not set, the URI of the repository"
         ))
     })?;
-    let hidden = seen_before(repository, updates)?;
+    let hidden = seen_before((repository, ground), updates)?;
     let mut wanted = Vec::new();
     for update in updates {
         let Some(new) = update.new.filter(|_| ground.rules.verify(&update.name)) else {
@@ -161,12 +161,19 @@ fn records(
     Ok(records)
 }
 
-/// Returns what the refs named before the push, whose commits were there already.
-fn seen_before(repository: &Repository, updates: &[Update]) -> Result<Vec<ObjectId>, Failure> {
+/// Returns what the refs named before the push, whose commits were there already. Those of refs that are
+/// not verified were not recorded.
+fn seen_before(
+    (repository, ground): (&Repository, &Ground),
+    updates: &[Update],
+) -> Result<Vec<ObjectId>, Failure> {
     let moved: HashSet<_> = updates.iter().map(|update| update.name.as_str()).collect();
+    let is_recorded = |name: &str| ground.rules.verify(name);
     let stayed = repository.references("refs/")?.into_iter();
-    let stayed = stayed.filter(|(name, _)| !moved.contains(name.as_str()));
-    let before = updates.iter().filter_map(|update| update.old);
+    let stayed =
+        stayed.filter(|(name, _)| !moved.contains(name.as_str()) && is_recorded(name.as_str()));
+    let before = updates.iter().filter(|update| is_recorded(&update.name));
+    let before = before.filter_map(|update| update.old);
     Ok(stayed.map(|(_, id)| id).chain(before).collect())
 }
 

@@ -28,6 +28,7 @@ use crate::{
     arguments::hooks::Hook,
     commands::{attest::with_statements, verify::open},
     failure::{Exit, Failure, Outcome},
+    git,
     home::Home,
     homeless,
 };
@@ -72,7 +73,7 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
     let mut refused = Vec::new();
     // What may not change at all is said first, and is not worth verifying.
     for update in updates {
-        if let Err(error) = ground.rules.check(&repository, update) {
+        if let Err(error) = check(&repository, &ground, update) {
             refused.push(format!("{}: {}: {error}", update.name, error.code()));
         }
     }
@@ -143,6 +144,20 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
         }
         Ok::<_, Failure>(refused)
     })
+}
+
+/// Checks that a ref may be changed as it would be, and that whoever fetches attestations could have
+/// what it brings of them.
+fn check(repository: &Repository, ground: &Ground, update: &Update) -> Result<(), PushError> {
+    ground.rules.check(repository, update)?;
+    match update
+        .new
+        .filter(|_| receive::holds_attestations(&update.name))
+    {
+        None => Ok(()),
+        Some(new) => git::check_objects(new, update.old)
+            .map_err(|error| PushError::Unreadable(update.name.clone(), error.to_string().into())),
+    }
 }
 
 /// Whoever judges a push: by one policy, or by the repository's own.

@@ -124,6 +124,31 @@ fn what_a_gate_saw_is_first_seen() {
     );
 }
 
+/// They come there unseen.
+#[test]
+fn refs_that_are_not_verified_keep_no_commit_from_being_recorded() {
+    let world = world();
+    let bare = world.remote();
+    gate(&world, &bare, "gate", HERE);
+    bare.git_ok(&["config", "notme.unverified", "refs/raw/*"]);
+    world.signed_commit("one");
+    accepted(&world, &["main:refs/raw/x"]);
+    // What an older version took.
+    let one = world.git_ok(&["rev-parse", "main"]);
+    bare.git_ok(&["update-ref", "refs/attestations/x", &one]);
+    accepted(&world, &["main", "main:refs/raw/y"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    let (code, basis) = judged(&world, &file);
+    assert_eq!((code.as_str(), basis), ("accepted", "first-seen".into()));
+    // Nor where that is where it was.
+    world.signed_commit("two");
+    accepted(&world, &["main:refs/raw/x"]);
+    accepted(&world, &["main", "+main~1:refs/raw/x"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    assert_eq!(judged(&world, &file).0, "accepted");
+}
+
 #[test]
 fn a_record_of_somebody_else_or_of_another_repository_shows_nothing() {
     let world = world();

@@ -433,6 +433,65 @@ fn what_nobody_would_take_is_not_received_as_an_attestation() {
     assert_eq!(bare.git_ok(&["rev-parse", reference]), good);
 }
 
+/// Nobody could take it out again, either.
+#[test]
+fn nothing_that_stops_whoever_attests_is_received() {
+    let (world, bare) = served(&[]);
+    let commit = world.signed_commit("one");
+    accepted(&world, &["main"]);
+    let reference = "refs/attestations/commits";
+    for beside in ["refs/attestations/commits/x", "refs/attestations/anything"] {
+        refused(
+            &world,
+            &[&format!("main:{beside}")],
+            "attestation-unreadable",
+        );
+        // What an older version took.
+        bare.git_ok(&["update-ref", beside, &commit]);
+        accepted(&world, &[&format!(":{beside}")]);
+    }
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    let tip = world.git_ok(&["rev-parse", reference]);
+    let tree = world.git_ok(&["rev-parse", &format!("{tip}^{{tree}}")]);
+    let made = |output: Output| {
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let mktree = |entries: &str| made(world.git_with_input(&["mktree"], entries.as_bytes()));
+    let on_top = |tree: &str| world.git_ok(&["commit-tree", "-m", "x", "-p", &tip, tree]);
+    let empty = mktree("");
+    let listed = world.git_ok(&["ls-tree", &tree]);
+    let with_junk = mktree(&format!("{listed}\n040000 tree {empty}\tjunk\n"));
+    let who = "n <n@n> 99999999999999999999999 +0000";
+    let late = format!("tree {tree}\nparent {tip}\nauthor {who}\ncommitter {who}\n\nx\n");
+    let late = world.write_object_unchecked("commit", late.as_bytes());
+    for (bad, why) in [(on_top(&with_junk), "junk"), (late, "badDateOverflow")] {
+        let spec = format!("{bad}:{reference}");
+        let said = refused(&world, &["--no-verify", &spec], "attestation-unreadable");
+        assert!(said.contains(why), "{said}");
+    }
+    // That a file may be run stops nobody.
+    world.notme_ok(&["attest", "handoff"]);
+    let index = world.path().join(".git/other-index");
+    let in_index = |arguments: &[&str], input: &str| {
+        let mut git = world.command("git");
+        git.env("GIT_INDEX_FILE", &index).args(arguments);
+        made(run(&mut git, input.as_bytes()))
+    };
+    in_index(&["read-tree", reference], "");
+    let listed = in_index(&["ls-files", "--stage"], "");
+    let listed = listed.replace("100644 ", "100755 ");
+    in_index(&["update-index", "--index-info"], &format!("{listed}\n"));
+    let executable = in_index(&["write-tree"], "");
+    let spec = format!("{}:{reference}", on_top(&executable));
+    accepted(&world, &["--no-verify", &spec]);
+    world.notme_ok(&["attest", "handoff"]);
+    world.notme_ok(&["attest", "push"]);
+    let kept = |side: &Repository| side.git_ok(&["ls-tree", "-r", "--name-only", reference]);
+    assert_eq!(kept(&bare), kept(&world));
+}
+
 #[test]
 fn what_is_no_store_of_attestations_is_refused() {
     let (world, _bare) = served(&[]);
