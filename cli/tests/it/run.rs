@@ -513,6 +513,16 @@ fn another_repository_has_an_activity_that_the_run_started() {
     assert_ne!(activity["id"], id.as_str());
 }
 
+#[test]
+fn a_run_does_not_go_on_with_a_part_of_another_activity() {
+    let world = world();
+    let begin = ["attest", "activity", "--begin", "--parent", "urn:whole"];
+    let id = world.notme_ok(&begin);
+    let output = world.notme(&["run", "--activity", id.trim(), "--", "true"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("of its own"), "{}", told(&output));
+}
+
 /// What a run writes into its directory starts nothing outside of it, and signs as nobody else.
 #[test]
 fn the_directory_of_a_run_is_believed_by_the_run_alone() {

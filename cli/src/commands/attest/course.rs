@@ -272,19 +272,21 @@ impl<'a> Course<'a> {
         head(self.home, store, activity, &self.run.identity)
     }
 
-    /// Returns the segment after the last one that the activity's records speak of.
+    /// Returns the segment after the last one that the activity's records speak of. What is part of
+    /// another activity is another chain, which a run does not go on with.
     pub(crate) fn next_segment(archive: &Archive, activity: &str) -> Result<u64, Failure> {
         let mut last = 0;
         for kept in archive.store.read(&Place::activity(activity))? {
             if let Some(record) = record_of(&kept.content)
                 && record.activity.id == activity
+                && record.activity.parent.is_none()
             {
                 last = last.max(record.activity.segment);
             }
         }
         match last {
             0 => Err(
-                Failure::usage(format!("there is no activity `{activity}` here"))
+                Failure::usage(format!("there is no activity `{activity}` of its own here"))
                     .hint("without `--activity`, a run begins one"),
             ),
             last => Ok(last.saturating_add(1)),
