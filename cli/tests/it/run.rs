@@ -515,7 +515,7 @@ fn another_repository_has_an_activity_that_the_run_started() {
 
 #[test]
 fn a_run_does_not_go_on_with_a_part_of_another_activity() {
-    let world = world();
+    let world = World::initialised();
     let begin = ["attest", "activity", "--begin", "--parent", "urn:whole"];
     let id = world.notme_ok(&begin);
     let output = world.notme(&["run", "--activity", id.trim(), "--", "true"]);
