@@ -294,15 +294,12 @@ impl<'s> Walk<'s> {
             let shown = self.graph.nodes.get_mut(index(node))?;
             shown.state = State::Done;
             let id = shown.id;
-            if shown.is_hidden && self.is_onward {
-                continue;
-            }
             if shown.is_hidden {
-                let parents: Vec<_> = parents
-                    .iter()
-                    .filter_map(|id| self.hide(*id, time))
-                    .collect();
-                self.set_parents(node, parents);
+                if !self.is_onward {
+                    let hidden = parents.iter().filter_map(|id| self.hide(*id, time));
+                    let hidden = hidden.collect();
+                    self.set_parents(node, hidden);
+                }
                 continue;
             }
             self.wanted -= 1;
@@ -321,17 +318,19 @@ impl<'s> Walk<'s> {
 
     /// Tells whether all that some commits go on from is another one, so that it reaches none of them. Of
     /// many commits nobody looks.
-    fn leads_to(&self, base: ObjectId, tips: &[ObjectId]) -> bool {
+    fn leads_to(&mut self, base: ObjectId, tips: &[ObjectId]) -> bool {
         let mut seen = HashSet::from([base]);
         let mut pending: Vec<_> = tips.iter().copied().filter(|id| seen.insert(*id)).collect();
         while let Some(id) = pending.pop() {
-            let Content::Raw(ObjectKind::Commit, raw) = Content::of(&self.objects, &id) else {
-                return false;
-            };
-            let parents: Vec<_> = CommitRefIter::from_bytes(&raw, id.kind())
-                .parent_ids()
-                .collect();
-            if parents.is_empty() || self.shallow.contains(&id) || seen.len() > AHEAD_MAX {
+            let Read {
+                content, parents, ..
+            } = self.read(id);
+            let is_commit = matches!(
+                content,
+                Content::Raw(ObjectKind::Commit, _) | Content::Known(ObjectKind::Commit, _)
+            );
+            let is_end = parents.is_empty() || self.shallow.contains(&id);
+            if !is_commit || is_end || seen.len() > AHEAD_MAX {
                 return false;
             }
             pending.extend(parents.into_iter().filter(|id| seen.insert(*id)));
