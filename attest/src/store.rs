@@ -244,7 +244,7 @@ pub struct Kept {
 
 impl Kept {
     /// Names a bundle that is kept nowhere.
-    pub(crate) fn nowhere(content: Vec<u8>) -> Self {
+    pub fn nowhere(content: Vec<u8>) -> Self {
         Self {
             name: FileName::of(&content),
             blob: None,
@@ -698,10 +698,11 @@ impl Store {
         before: &[(Shelf, ObjectId)],
     ) -> Result<Option<(Shelf, ObjectId)>, StoreError> {
         let repository = self.local();
+        let now: BTreeMap<_, _> = self.tips()?.into_iter().collect();
+        // What is dropped is noted before it is gone.
+        let dropped = self.dropped()?;
         for (shelf, was) in before {
-            let now = tip(&repository, &shelf.reference())?;
-            // What is dropped is noted before it is gone.
-            let dropped = self.dropped()?;
+            let now = now.get(shelf).copied();
             if merge::is_lost(&repository, *shelf, (now, *was), &dropped)? {
                 return Ok(Some((*shelf, *was)));
             }

@@ -20,7 +20,7 @@ use notme_attest::{
     Attestations, Bundle, Predicate, Store,
     link::{LinkError, SignedLink, restate},
     make::{CommitSubject, MakeError},
-    predicate::Lifecycle,
+    predicate::{Activity, Lifecycle},
     sign::{Signed, sign},
     store::{Contents, FileName, Kept, Noted, Place},
     verify::{Asked, Tip},
@@ -632,10 +632,10 @@ fn read(kept: &Kept) -> Option<(Statement, Predicate)> {
     Some((statement, predicate))
 }
 
-/// Returns the id of the activity that a bundle is a record of.
-fn activity_of(kept: &Kept) -> Option<String> {
+/// Returns the record of an activity that a bundle is.
+fn record_of(kept: &Kept) -> Option<Box<Activity>> {
     match read(kept)? {
-        (_, Predicate::Activity(activity)) => Some(activity.activity.id),
+        (_, Predicate::Activity(record)) => Some(record),
         _ => None,
     }
 }

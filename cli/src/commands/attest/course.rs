@@ -7,15 +7,14 @@ use std::{
 };
 
 use notme_attest::{
-    Predicate,
     make::{self, ActivityFacts, CommitSubject, covered},
     predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
     store::Place,
 };
-use notme_core::{json::Object, statement::Statement};
+use notme_core::json::Object;
 use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 
-use super::{Archive, Author, head};
+use super::{Archive, Author, head, record_of};
 use crate::{failure::Failure, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
@@ -277,7 +276,7 @@ impl<'a> Course<'a> {
     pub(crate) fn next_segment(archive: &Archive, activity: &str) -> Result<u64, Failure> {
         let mut last = 0;
         for kept in archive.store.read(&Place::activity(activity))? {
-            if let Some(record) = record_of(&kept.content)
+            if let Some(record) = record_of(&kept)
                 && record.activity.id == activity
                 && record.activity.parent.is_none()
             {
@@ -296,12 +295,9 @@ impl<'a> Course<'a> {
     /// Tells whether a record of the activity covers a commit.
     pub(crate) fn covers(&self, commit: &str) -> Result<bool, Failure> {
         let kept = self.archive.store.read(&Place::commit(commit))?;
-        Ok(kept
-            .iter()
-            .filter_map(|kept| record_of(&kept.content))
-            .any(|record| {
-                record.activity.id == self.activity && record.chain.commits.contains(commit)
-            }))
+        Ok(kept.iter().filter_map(record_of).any(|record| {
+            record.activity.id == self.activity && record.chain.commits.contains(commit)
+        }))
     }
 
     fn author(&self) -> Result<Author<'_>, Failure> {
@@ -381,18 +377,4 @@ fn activity_in(run: &Run, repository: &Path) -> Option<String> {
 /// Returns the directory of the run around us.
 pub(crate) fn directory() -> Option<PathBuf> {
     env::var_os(RUN).map(PathBuf::from)
-}
-
-/// Reads a bundle as a record of an activity, without judging it.
-fn record_of(content: &[u8]) -> Option<Box<Activity>> {
-    let bundle = notme_attest::Bundle::from_json(content).ok()?;
-    let statement = Statement::parse(bundle.envelope().payload()).ok()?;
-    match Predicate::read(&statement).ok()? {
-        Predicate::Activity(activity) => Some(activity),
-        Predicate::Dispatch(_)
-        | Predicate::Handoff(_)
-        | Predicate::Acceptance(_)
-        | Predicate::Receive(_)
-        | Predicate::Summary(_) => None,
-    }
 }

@@ -16,7 +16,7 @@ use notme_attest::{
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict};
 
-use super::{Archive, Author, activity_of, bundles_in, is_named, not_made, read_named, refused};
+use super::{Archive, Author, bundles_in, is_named, not_made, read_named, record_of, refused};
 use crate::{
     arguments::attest::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
@@ -72,7 +72,8 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
         kept.extend(archive.store.read(&Place::commit(&commit.id))?);
         kept.extend(archive.store.read(&Place::tree(&commit.tree))?);
     }
-    let activities: BTreeSet<_> = kept.iter().filter_map(activity_of).collect();
+    let records = kept.iter().filter_map(record_of);
+    let activities: BTreeSet<_> = records.map(|record| record.activity.id).collect();
     for activity in activities {
         kept.extend(archive.store.read(&Place::activity(&activity))?);
     }
@@ -238,11 +239,7 @@ fn keepable(
     let (bundle, content) = read((content, file), judge.is_some())?;
     let statement = Statement::parse(bundle.envelope().payload())
         .map_err(|error| refused(file, Code::StatementMalformed, &error))?;
-    let kept = Kept {
-        name: FileName::of(&content),
-        blob: None,
-        content,
-    };
+    let kept = Kept::nowhere(content);
     kept.check_public()
         .map_err(|error| refused(file, Code::OriginsDisclosed, &error))?;
     if let Some(judge) = judge {
