@@ -1,6 +1,6 @@
 //! Keys: their one encoding, their one name, and the primitive signature check.
 
-use std::{fmt, str::FromStr};
+use std::{cell::RefCell, fmt, str::FromStr};
 
 use aws_lc_rs::signature::{self as lc, ParsedPublicKey, UnparsedPublicKey};
 use ed25519_dalek::VerifyingKey;
@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     der_reader::{BIT_STRING, DerError, NULL, Reader, SEQUENCE},
     der_writer, hex, oid, pem,
+    recent::Recent,
 };
 
 /// The PEM label of a SubjectPublicKeyInfo.
@@ -462,12 +463,20 @@ pub(crate) fn spki(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 
 /// Reads a raw Ed25519 key, refusing small order and `y >= p`, which has a second spelling.
 fn ed25519(raw: &[u8]) -> Result<VerifyingKey, KeyError> {
-    let raw: &[u8; 32] = raw.try_into().map_err(|_| KeyError::Invalid)?;
-    let key = VerifyingKey::from_bytes(raw).map_err(|_| KeyError::Invalid)?;
-    if key.is_weak() || !is_canonical_y(raw) {
-        return Err(KeyError::Invalid);
+    thread_local! {
+        /// To see that it is a point takes longer than to read the certificate around it.
+        static RECENT: RefCell<Recent<VerifyingKey>> = const { RefCell::new(Recent::new()) };
     }
-    Ok(key)
+    RECENT.with_borrow_mut(|recent| {
+        recent.get_or_read(raw, |raw| {
+            let raw: &[u8; 32] = raw.try_into().map_err(|_| KeyError::Invalid)?;
+            let key = VerifyingKey::from_bytes(raw).map_err(|_| KeyError::Invalid)?;
+            if key.is_weak() || !is_canonical_y(raw) {
+                return Err(KeyError::Invalid);
+            }
+            Ok(key)
+        })
+    })
 }
 
 /// Tells whether the y coordinate is below p = 2^255 - 19.

@@ -30,6 +30,7 @@ pub mod oid;
 pub mod openpgp;
 pub mod pem;
 pub mod profile;
+mod recent;
 pub mod rekor;
 pub mod sigstore_root;
 pub mod ssh;

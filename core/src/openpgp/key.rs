@@ -1,10 +1,10 @@
 //! One key: a primary key or a subkey.
 
-use std::io;
+use std::{cell::RefCell, io, sync::Arc};
 
 use pgp::{
     crypto::{hash::HashAlgorithm, public_key::PublicKeyAlgorithm},
-    packet::{PacketTrait, PublicKey, PublicSubkey},
+    packet::{self, PacketParser, PacketTrait, PublicKey, PublicSubkey},
     ser::Serialize,
     types::{
         Fingerprint as PgpFingerprint, KeyDetails, KeyId as PgpKeyId, KeyVersion, PublicParams,
@@ -17,12 +17,14 @@ use super::{
     fingerprint::LongKeyId,
     material::{KeyKind, Material, SignatureHash},
 };
-use crate::{key::KeyId, time::UnixTime};
+use crate::{key::KeyId, recent::Recent, time::UnixTime};
 
 /// A key packet. What it may be used for is said by the signatures around it.
 #[derive(Clone, Debug)]
 pub struct Key {
     packet: Packet,
+    /// The packet without its header: what is hashed of a key.
+    body: Box<[u8]>,
     pub(super) material: Material,
     fingerprint: Fingerprint,
     /// The same, for the packet library, which would hash the key each time it is asked.
@@ -36,25 +38,49 @@ enum Packet {
 }
 
 impl Key {
-    pub(super) fn primary(packet: PublicKey) -> Result<Self, OpenPgpError> {
-        check_version(packet.version())?;
-        let pgp_fingerprint = packet.fingerprint();
-        Ok(Self {
-            material: Material::of(&packet)?,
-            fingerprint: Fingerprint::of(&pgp_fingerprint),
-            pgp_fingerprint,
-            packet: Packet::Primary(packet),
+    /// Reads the packet of a primary key, in the form in which it would be written.
+    pub(super) fn from_packet(bytes: &[u8]) -> Result<Arc<Self>, OpenPgpError> {
+        thread_local! {
+            static RECENT: RefCell<Recent<Arc<Key>>> = const { RefCell::new(Recent::new()) };
+        }
+        RECENT.with_borrow_mut(|recent| {
+            recent.get_or_read(bytes, |bytes| {
+                let packet = PacketParser::new(bytes).next().transpose();
+                let packet = packet.map_err(OpenPgpError::packet)?;
+                let Some(packet::Packet::PublicKey(packet)) = packet else {
+                    return Err(OpenPgpError::NotKey);
+                };
+                let key = Self::primary(packet)?;
+                match key.to_packet()? == bytes {
+                    true => Ok(Arc::new(key)),
+                    false => Err(OpenPgpError::NotCanonical),
+                }
+            })
         })
     }
 
+    pub(super) fn primary(packet: PublicKey) -> Result<Self, OpenPgpError> {
+        Self::new(Packet::Primary(packet))
+    }
+
     pub(super) fn subkey(packet: PublicSubkey) -> Result<Self, OpenPgpError> {
-        check_version(packet.version())?;
-        let pgp_fingerprint = packet.fingerprint();
+        Self::new(Packet::Subkey(packet))
+    }
+
+    fn new(packet: Packet) -> Result<Self, OpenPgpError> {
+        let details = packet.details();
+        check_version(details.version())?;
+        let body = match &packet {
+            Packet::Primary(key) => key.to_bytes(),
+            Packet::Subkey(key) => key.to_bytes(),
+        };
+        let pgp_fingerprint = details.fingerprint();
         Ok(Self {
-            material: Material::of(&packet)?,
+            body: body.map_err(OpenPgpError::packet)?.into(),
+            material: Material::of(details)?,
             fingerprint: Fingerprint::of(&pgp_fingerprint),
             pgp_fingerprint,
-            packet: Packet::Subkey(packet),
+            packet,
         })
     }
 
@@ -95,7 +121,7 @@ impl Key {
 
     /// Returns when the key was made, as it says itself.
     pub fn created(&self) -> UnixTime {
-        UnixTime::from_secs(self.details().created_at().as_secs().into())
+        UnixTime::from_secs(self.packet.details().created_at().as_secs().into())
     }
 
     /// Returns the packet of a primary key.
@@ -116,11 +142,13 @@ impl Key {
         .map_err(OpenPgpError::packet)?;
         Ok(bytes)
     }
+}
 
+impl Packet {
     fn details(&self) -> &dyn KeyDetails {
-        match &self.packet {
-            Packet::Primary(key) => key,
-            Packet::Subkey(key) => key,
+        match self {
+            Self::Primary(key) => key,
+            Self::Subkey(key) => key,
         }
     }
 }
@@ -134,7 +162,7 @@ fn check_version(version: KeyVersion) -> Result<(), OpenPgpError> {
 
 impl KeyDetails for Key {
     fn version(&self) -> KeyVersion {
-        self.details().version()
+        self.packet.details().version()
     }
 
     fn legacy_key_id(&self) -> PgpKeyId {
@@ -146,35 +174,29 @@ impl KeyDetails for Key {
     }
 
     fn algorithm(&self) -> PublicKeyAlgorithm {
-        self.details().algorithm()
+        self.packet.details().algorithm()
     }
 
     fn created_at(&self) -> Timestamp {
-        self.details().created_at()
+        self.packet.details().created_at()
     }
 
     fn legacy_v3_expiration_days(&self) -> Option<u16> {
-        self.details().legacy_v3_expiration_days()
+        self.packet.details().legacy_v3_expiration_days()
     }
 
     fn public_params(&self) -> &PublicParams {
-        self.details().public_params()
+        self.packet.details().public_params()
     }
 }
 
 impl Serialize for Key {
     fn to_writer<W: io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
-        match &self.packet {
-            Packet::Primary(key) => key.to_writer(writer),
-            Packet::Subkey(key) => key.to_writer(writer),
-        }
+        Ok(writer.write_all(&self.body)?)
     }
 
     fn write_len(&self) -> usize {
-        match &self.packet {
-            Packet::Primary(key) => key.write_len(),
-            Packet::Subkey(key) => key.write_len(),
-        }
+        self.body.len()
     }
 }
 

@@ -1,8 +1,10 @@
 //! Transferable public keys (RFC 9580 section 10.1): a primary key and what was said of it.
 
+use std::sync::Arc;
+
 use pgp::{
-    packet::{Packet, PacketParser, PacketTrait as _},
-    types::Tag,
+    packet::{Packet, PacketHeader, PacketParser, PacketTrait as _},
+    types::{PacketLength, Tag},
 };
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
 /// None of the signatures has been checked.
 #[derive(Clone, Debug)]
 pub struct KeyBlock {
-    primary: Key,
+    primary: Arc<Key>,
     direct: Vec<Signature>,
     user_ids: Vec<UserId>,
     subkeys: Vec<Subkey>,
@@ -37,10 +39,8 @@ pub struct Subkey {
 impl KeyBlock {
     pub(super) fn new(primary: Key, user_id: UserId) -> Self {
         Self {
-            primary,
-            direct: Vec::new(),
             user_ids: vec![user_id],
-            subkeys: Vec::new(),
+            ..Self::bare(Arc::new(primary))
         }
     }
 
@@ -53,14 +53,9 @@ impl KeyBlock {
         if bytes.len() > PACKETS_MAX {
             return Err(OpenPgpError::TooLarge);
         }
-        let mut packets = PacketParser::new(bytes);
-        let Some(Packet::PublicKey(primary)) =
-            packets.next().transpose().map_err(OpenPgpError::packet)?
-        else {
-            return Err(OpenPgpError::NotKey);
-        };
-        let mut block = Self::bare(Key::primary(primary)?);
-        for packet in packets {
+        let (primary, rest) = split_first(bytes)?;
+        let mut block = Self::bare(Key::from_packet(primary)?);
+        for packet in PacketParser::new(rest) {
             match packet.map_err(OpenPgpError::packet)? {
                 Packet::UserId(packet) => block.push_user_id(packet),
                 Packet::PublicSubkey(packet) => block.push_subkey(Key::subkey(packet)?),
@@ -68,7 +63,9 @@ impl KeyBlock {
                 _ => return Err(OpenPgpError::NotKey),
             }
         }
-        match block.to_bytes()? == bytes {
+        let mut written = Vec::with_capacity(rest.len());
+        block.write_rest(&mut written)?;
+        match written == rest {
             true => Ok(block),
             false => Err(OpenPgpError::NotCanonical),
         }
@@ -88,25 +85,31 @@ impl KeyBlock {
     /// [`OpenPgpError::Packet`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, OpenPgpError> {
         let mut bytes = self.primary.to_packet()?;
+        self.write_rest(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes what stands behind the primary key.
+    fn write_rest(&self, bytes: &mut Vec<u8>) -> Result<(), OpenPgpError> {
         for signature in &self.direct {
-            bytes.extend(signature.to_packet()?);
+            signature.write(bytes)?;
         }
         for user_id in &self.user_ids {
             user_id
                 .packet
-                .to_writer_with_header(&mut bytes)
+                .to_writer_with_header(bytes)
                 .map_err(OpenPgpError::packet)?;
             for signature in &user_id.signatures {
-                bytes.extend(signature.to_packet()?);
+                signature.write(bytes)?;
             }
         }
         for subkey in &self.subkeys {
             bytes.extend(subkey.key.to_packet()?);
             for signature in &subkey.signatures {
-                bytes.extend(signature.to_packet()?);
+                signature.write(bytes)?;
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Returns the primary key.
@@ -129,7 +132,7 @@ impl KeyBlock {
         &self.subkeys
     }
 
-    fn bare(primary: Key) -> Self {
+    fn bare(primary: Arc<Key>) -> Self {
         Self {
             primary,
             direct: Vec::new(),
@@ -195,6 +198,20 @@ impl KeyBlock {
     }
 }
 
+/// Splits packets behind the first one.
+fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), OpenPgpError> {
+    let mut body = bytes;
+    let header = PacketHeader::try_from_reader(&mut body).map_err(|_| OpenPgpError::NotKey)?;
+    // Keys are never written in parts, nor up to an end that nobody says.
+    let PacketLength::Fixed(length) = header.packet_length() else {
+        return Err(OpenPgpError::NotCanonical);
+    };
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.split_at_checked(bytes.len() - body.len() + length))
+        .ok_or(OpenPgpError::NotKey)
+}
+
 /// The keys of a file, and how many packets of it could not be read.
 #[derive(Clone, Debug, Default)]
 pub struct KeyBlocks {
@@ -238,7 +255,10 @@ impl KeyBlocks {
                     read.keys.extend(current.take());
                     part = Part::Readable;
                     current = read.note(packet, |packet| match packet {
-                        Packet::PublicKey(packet) => Key::primary(packet).ok().map(KeyBlock::bare),
+                        Packet::PublicKey(packet) => {
+                            let key = Key::primary(packet).ok()?;
+                            Some(KeyBlock::bare(Arc::new(key)))
+                        }
                         _ => None,
                     });
                 }

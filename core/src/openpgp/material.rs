@@ -127,7 +127,7 @@ pub(super) enum Curve {
 }
 
 impl Material {
-    pub(super) fn of(key: &impl KeyDetails) -> Result<Self, OpenPgpError> {
+    pub(super) fn of(key: &dyn KeyDetails) -> Result<Self, OpenPgpError> {
         let params = key.public_params();
         let number = u8::from(key.algorithm());
         let bytes = params.to_bytes().map_err(OpenPgpError::packet)?;

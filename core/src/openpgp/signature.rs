@@ -123,10 +123,15 @@ impl Signature {
     /// [`OpenPgpError::Packet`].
     pub fn to_packet(&self) -> Result<Vec<u8>, OpenPgpError> {
         let mut bytes = Vec::with_capacity(self.packet.write_len() + 6);
-        self.packet
-            .to_writer_with_header(&mut bytes)
-            .map_err(OpenPgpError::packet)?;
+        self.write(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Writes the packet with its header.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), OpenPgpError> {
+        self.packet
+            .to_writer_with_header(bytes)
+            .map_err(OpenPgpError::packet)
     }
 
     /// Returns what the signature is made over.
