@@ -1,6 +1,7 @@
 //! The policy file: TOML in, rules out, and the line of whatever is wrong.
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
     sync::Arc,
@@ -196,9 +197,11 @@ impl PolicyFile {
         let mut listed = Vec::new();
         let mut names = Names::of(labels, &self.principal, &mut listed)?;
         let mut remarks = Vec::new();
+        // Once for all: thousands of entries may earn a remark.
+        let ends = LazyCell::new(|| -> Vec<_> { text.match_indices('\n').collect() });
         let mut remark = |span: Range<usize>, message: &str| {
             remarks.push(Remark {
-                line: line_of(text, span.start),
+                line: ends.partition_point(|(end, _)| *end < span.start) + 1,
                 message: message.to_owned(),
             });
         };
