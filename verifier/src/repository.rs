@@ -548,8 +548,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn head_branch(&self) -> Result<Option<String>, RepositoryError> {
-        let head = self.inner.head_name();
-        let head = head.map_err(RepositoryError::References)?;
+        let head = self.head_name()?;
         Ok(head.map(|name| name.as_bstr().to_str_lossy().into_owned()))
     }
 
@@ -770,7 +769,7 @@ impl Repository {
     }
 
     fn upstream(&self) -> Result<Option<(String, ObjectId)>, RepositoryError> {
-        let Ok(Some(branch)) = self.inner.head_name() else {
+        let Some(branch) = self.head_name()? else {
             return Ok(None);
         };
         let remote = self

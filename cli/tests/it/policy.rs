@@ -469,6 +469,56 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     assert_eq!(code("main", &[]), "accepted");
 }
 
+/// However a branch is spelt, what is asked for it is asked.
+#[test]
+fn rules_for_a_branch_are_asked_whatever_leads_to_it() {
+    let world = World::initialised();
+    let rules = r#"
+[[principal]]
+name = "claude"
+kind = "agent"
+identities = ["wimse://*/claude"]
+
+[[principal]]
+name = "bob"
+kind = "human"
+identities = ["mailto:bob@example.com"]
+
+[[allow]]
+principals = ["claude"]
+policy = true
+
+[[require]]
+refs = ["refs/heads/main"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    world.write(POLICY, rules);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.signed_commit("auth/login");
+    let bare = world.remote();
+    world.git_ok(&["push", "-q", "origin", "main"]);
+    bare.git_ok(&["symbolic-ref", "HEAD", "refs/heads/main"]);
+    world.git_ok(&["fetch", "-q", "origin"]);
+    world.git_ok(&["remote", "set-head", "origin", "main"]);
+    world.git_ok(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    for name in [
+        "main",
+        "HEAD",
+        "alias",
+        "origin/main",
+        "origin/HEAD",
+        "origin",
+        "FETCH_HEAD",
+    ] {
+        let range = format!("{root}..{name}");
+        let code = world.code(&range, &["--trust-root", &root]);
+        assert_eq!(code, "acceptance-missing", "{name}");
+    }
+}
+
 /// Whoever may sign tags may not therefore sign the commits below them.
 #[test]
 fn a_tag_says_for_which_ref_it_is_itself_and_not_the_commits_below_it() {

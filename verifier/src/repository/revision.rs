@@ -7,7 +7,10 @@
 //! which is not a mistake of the person asking.
 
 use gix::{
-    ObjectId, Reference, bstr::ByteSlice as _, hash::Prefix, refs::FullName,
+    ObjectId, Reference,
+    bstr::ByteSlice as _,
+    hash::Prefix,
+    refs::{Category, FullName, FullNameRef, Target},
     revision::plumbing::Spec,
 };
 
@@ -57,12 +60,44 @@ impl Repository {
 
     /// Returns the ref of a full name, and none that merely ends so.
     pub(super) fn reference(&self, full: &str) -> Result<Option<Reference<'_>>, RepositoryError> {
-        let Ok(full) = FullName::try_from(full) else {
+        match FullName::try_from(full) {
+            Ok(full) => self.reference_at(full.as_ref()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn reference_at(&self, full: &FullNameRef) -> Result<Option<Reference<'_>>, RepositoryError> {
+        let found = self.inner.try_find_reference(full);
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.filter(|reference| reference.name() == full))
+    }
+
+    /// Follows symbolic refs to the last, and to the object that it names; to none when the last is not
+    /// there, or git would follow no more.
+    fn end_of(
+        &self,
+        reference: Reference<'_>,
+    ) -> Result<(FullName, Option<ObjectId>), RepositoryError> {
+        let mut at = reference.detach();
+        for _ in 0..SYMBOLIC_MAX {
+            let Target::Symbolic(next) = at.target else {
+                break;
+            };
+            match self.reference_at(next.as_ref())? {
+                Some(found) => at = found.detach(),
+                None => return Ok((next, None)),
+            }
+        }
+        Ok((at.name, at.target.try_id().map(ToOwned::to_owned)))
+    }
+
+    /// Returns the ref that HEAD stands for, there or not; `None` when it names a commit itself.
+    pub(super) fn head_name(&self) -> Result<Option<FullName>, RepositoryError> {
+        let Some(head) = self.reference("HEAD")? else {
             return Ok(None);
         };
-        let found = self.inner.try_find_reference(full.as_ref());
-        let found = found.map_err(RepositoryError::References)?;
-        Ok(found.filter(|reference| reference.name() == full.as_ref()))
+        let (name, _) = self.end_of(head)?;
+        Ok(Some(name).filter(|name| name.as_bstr() != "HEAD"))
     }
 
     /// Returns the one ref that a name stands for; `None` for an id, and for what is no ref.
@@ -99,30 +134,30 @@ impl Repository {
         matches!(found, Ok(Ok(Some(_))))
     }
 
-    /// Returns the full name of the branch or tag at the end of a text; a remote-tracking branch
-    /// stands for the branch that a configured remote fetches there. Of two sides it is none: not
-    /// all that they have is for one ref.
+    /// Returns the full name of the branch or tag at the end of a text. A symbolic ref stands for the
+    /// one that it leads to, and a remote-tracking branch for the branch that a configured remote
+    /// fetches there; other refs are neither. Of two sides it is none: not all that they have is for
+    /// one ref.
     pub(super) fn reference_in(&self, text: &str) -> Option<String> {
         if text.contains("...") {
             return None;
         }
         let end = text.rsplit("..").next()?.trim_start_matches('.');
-        let name = end.get(..end.find(['~', '^']).unwrap_or(end.len()))?;
-        let full = match name {
-            "" | "@" | "HEAD" => self.inner.head_name().ok()??,
-            name => self.referred(name).ok()??.name().to_owned(),
+        let name = match end.get(..end.find(['~', '^']).unwrap_or(end.len()))? {
+            "" | "@" => "HEAD",
+            name => name,
         };
-        let full = match full.as_bstr().starts_with(b"refs/remotes/") {
-            true => {
-                let name = full.as_ref();
-                let tracked = self
-                    .inner
-                    .upstream_branch_and_remote_for_tracking_branch(name);
-                tracked.ok()??.0
-            }
-            false => full,
-        };
-        Some(full.as_bstr().to_str_lossy().into_owned())
+        let (mut full, _) = self.end_of(self.referred(name).ok()??).ok()?;
+        if full.category() == Some(Category::RemoteBranch) {
+            let tracked = self
+                .inner
+                .upstream_branch_and_remote_for_tracking_branch(full.as_ref());
+            full = tracked.ok()??.0;
+        }
+        // No branch is called `HEAD`: it is what the remote's own was when it was fetched.
+        let is_one = matches!(full.category(), Some(Category::LocalBranch | Category::Tag))
+            && full.as_bstr() != "refs/heads/HEAD";
+        is_one.then(|| full.as_bstr().to_str_lossy().into_owned())
     }
 
     /// Resolves a text that names one object.
@@ -253,6 +288,9 @@ fn parse_steps(mut text: &str) -> Option<Vec<usize>> {
     }
     Some(steps)
 }
+
+/// So many symbolic refs in a row are followed, as by git.
+const SYMBOLIC_MAX: usize = 5;
 
 /// More than anybody counts back.
 const STEPS_MAX: usize = 1 << 20;

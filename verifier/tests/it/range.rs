@@ -392,6 +392,78 @@ fn the_ref_of_a_range_is_that_of_its_end_and_of_two_sides_none() {
 }
 
 #[test]
+fn a_ref_that_leads_to_another_is_for_that_one_and_what_is_no_branch_for_none() {
+    let git = Git::new();
+    let line = line(&git);
+    let clone = git.home().join("clone");
+    let path = clone.to_str().unwrap();
+    let url = format!("file://{}", git.path().display());
+    git.git_ok(&["clone", "--quiet", &url, path]);
+    let in_clone = |arguments: &[&str]| git.git_ok(&[&["-C", path], arguments].concat());
+    in_clone(&["worktree", "add", "--quiet", "-b", "side", "../wt"]);
+    in_clone(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    in_clone(&["symbolic-ref", "refs/heads/second", "refs/heads/alias"]);
+    in_clone(&["symbolic-ref", "refs/heads/of-tag", "refs/tags/light"]);
+    in_clone(&["tag", "light"]);
+    in_clone(&["fetch", "--quiet", "origin"]);
+    for name in ["ORIG_HEAD", "MERGE_HEAD"] {
+        fs::write(clone.join(".git").join(name), format!("{}\n", line[3])).unwrap();
+    }
+    for name in [
+        "refs/stash",
+        "refs/pull/1/head",
+        "refs/notes/x",
+        "refs/remotes/direct/HEAD",
+        "refs/heads/HEAD",
+    ] {
+        in_clone(&["update-ref", name, &line[3]]);
+    }
+    in_clone(&["config", "remote.direct.url", &url]);
+    let refspec = "+refs/heads/*:refs/remotes/direct/*";
+    in_clone(&["config", "remote.direct.fetch", refspec]);
+    in_clone(&["config", "remote.pulls.url", &url]);
+    let refspec = "+refs/pull/*:refs/remotes/pulls/*";
+    in_clone(&["config", "remote.pulls.fetch", refspec]);
+    in_clone(&["update-ref", "refs/remotes/pulls/1", &line[3]]);
+    let repository = Repository::discover(&clone).unwrap();
+    let base = &line[0];
+    for (name, expected) in [
+        ("main", Some("refs/heads/main")),
+        ("origin/main", Some("refs/heads/main")),
+        ("origin", Some("refs/heads/main")),
+        ("origin/HEAD", Some("refs/heads/main")),
+        ("refs/remotes/origin/HEAD", Some("refs/heads/main")),
+        ("HEAD", Some("refs/heads/main")),
+        ("@", Some("refs/heads/main")),
+        ("", Some("refs/heads/main")),
+        ("alias", Some("refs/heads/main")),
+        ("second~1", Some("refs/heads/main")),
+        ("of-tag", None),
+        ("main-worktree/HEAD", Some("refs/heads/main")),
+        ("worktrees/wt/HEAD", Some("refs/heads/side")),
+        ("FETCH_HEAD", None),
+        ("ORIG_HEAD", None),
+        ("MERGE_HEAD", None),
+        ("stash", None),
+        ("refs/pull/1/head", None),
+        ("refs/notes/x", None),
+        ("refs/remotes/direct/HEAD", None),
+        ("pulls/1", None),
+        ("refs/heads/HEAD", None),
+    ] {
+        let selection = repository.select(&format!("{base}..{name}")).unwrap();
+        assert_eq!(selection.reference(), expected, "{name}");
+    }
+    // That of a branch which stands for another is the other.
+    in_clone(&["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    let repository = Repository::discover(&clone).unwrap();
+    let main = Some("refs/heads/main");
+    assert_eq!(repository.select("HEAD").unwrap().reference(), main);
+    assert_eq!(repository.select_last(1).unwrap().reference(), main);
+    assert_eq!(repository.head_branch().unwrap().as_deref(), main);
+}
+
+#[test]
 fn a_name_that_may_be_several_things_is_a_question_wrongly_put() {
     let git = Git::new();
     let line = line(&git);
