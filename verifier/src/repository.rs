@@ -1,8 +1,8 @@
 //! Reading git repositories: the one module that does, through gix.
 //!
 //! Objects are read raw. Whatever could show other objects than the names ask for is left out:
-//! replace refs and grafts are not followed, the commit-graph file only helps to guess how long a
-//! run takes, and neither the environment nor configuration outside the repository is read.
+//! replace refs, grafts and namespaces are not followed, the commit-graph file only helps to guess how
+//! long a run takes, and neither the environment nor configuration outside the repository is read.
 
 mod bases;
 mod blame;
@@ -103,8 +103,13 @@ impl Repository {
         // owner is no reason to distrust it more than its objects.
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
-            .config_overrides([format!("gitoxide.objects.allocLimit={ROOM_MAX}")]);
-        let inner = gix::open_opts(git_directory, options).map_err(error)?;
+            .config_overrides([
+                format!("gitoxide.objects.allocLimit={ROOM_MAX}"),
+                "core.useReplaceRefs=false".to_owned(),
+                "core.commitGraph=false".to_owned(),
+            ]);
+        let mut inner = gix::open_opts(git_directory, options).map_err(error)?;
+        inner.clear_namespace();
         let hash = match inner.object_hash() {
             gix::hash::Kind::Sha1 => HashKind::Sha1,
             gix::hash::Kind::Sha256 => HashKind::Sha256,
@@ -169,8 +174,7 @@ impl Repository {
         Ok(self)
     }
 
-    /// Returns it as gix has it, for who writes to it too. Replace refs are followed there unless that
-    /// is turned off.
+    /// Returns it as gix has it, for who writes to it too.
     pub fn shared(&self) -> gix::ThreadSafeRepository {
         self.inner.clone().into_sync()
     }
@@ -223,12 +227,12 @@ impl Repository {
 
     /// Tells whether there are replace refs, which git follows and we do not.
     pub fn has_replacements(&self) -> bool {
-        self.inner
-            .objects
-            .store_ref()
-            .replacements()
-            .next()
-            .is_some()
+        let references = self.inner.references();
+        let has_any = |platform: gix::reference::iter::Platform<'_>| {
+            let mut found = platform.prefixed("refs/replace/")?;
+            gix::Result::Ok(found.next().is_some())
+        };
+        references.and_then(has_any).unwrap_or(false)
     }
 
     /// Tells whether there are grafts, which git follows and we do not.
@@ -1003,6 +1007,7 @@ impl Counter {
             ..
         } = self.selection;
         let walk = self.repository.rev_walk(tips).with_hidden(hidden);
+        let walk = walk.use_commit_graph(true);
         let mut count = alone.len();
         for commit in walk.all().ok()? {
             commit.ok()?;

@@ -459,6 +459,21 @@ fn what_is_no_file_is_not_opened_as_one() {
     assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
 }
 
+/// Other programs would show others than those that are judged.
+#[test]
+fn replacements_leave_no_commit_out_of_a_range() {
+    let world = World::initialised();
+    let root = world.signed_commit("a");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let tip = world.signed_commit("c");
+    let range = format!("{root}..main~1");
+    assert_eq!(world.code(&range, &[]), "unsigned");
+    world.git_ok(&["replace", "--graft", &tip, &root]);
+    assert_eq!(world.code(&range, &[]), "unsigned");
+    let says = told(&world.notme(&["verify", "main"]));
+    assert!(says.contains("replace refs are ignored"), "{says}");
+}
+
 #[test]
 fn all_takes_the_heads_of_worktrees_along() {
     let world = World::initialised();

@@ -781,6 +781,89 @@ fn replace_refs_replace_nothing() {
     assert_eq!(codes(&verify_all(&git)), [Some(Code::Unsigned)]);
 }
 
+/// Three commits in a line that nobody signed, each with its number for a message.
+fn numbered(git: &Git) -> [String; 3] {
+    let tree = git.empty_tree();
+    let root = git.git_ok(&["commit-tree", "-m", "one", &tree]);
+    let middle = git.git_ok(&["commit-tree", "-m", "two", "-p", &root, &tree]);
+    let tip = git.git_ok(&["commit-tree", "-m", "three", "-p", &middle, &tree]);
+    branch(git, "main", &tip);
+    [root, middle, tip]
+}
+
+/// Checks what is found from the tip of [`numbered`], by way of its parents.
+fn assert_resolved(git: &Git, [root, middle, tip]: &[String; 3]) {
+    for (text, expected) in [
+        ("main~1", &[middle][..]),
+        ("main^", &[middle]),
+        ("main^1", &[middle]),
+        ("main~2", &[root]),
+        ("main^^{commit}", &[middle]),
+        ("main^{/two}", &[middle]),
+        ("main^@", &[middle, root]),
+        ("main^!", &[tip]),
+        (&format!("{root}..main~1"), &[middle]),
+        (&format!("{root}...main"), &[tip, middle]),
+        (&format!("{tip}~1"), &[middle]),
+        (&format!("{}~1", &tip[..12]), &[middle]),
+    ] {
+        let outcome = verify_spec(git, text);
+        assert_eq!(ids(&outcome).iter().collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+#[test]
+fn no_revision_is_resolved_through_a_replacement() {
+    let git = Git::new();
+    let commits = numbered(&git);
+    let [root, middle, tip] = &commits;
+    assert_resolved(&git, &commits);
+    git.git_ok(&["replace", "--graft", tip, root]);
+    assert_resolved(&git, &commits);
+    git.git_ok(&["tag", "-m", "x", "v1", middle]);
+    git.git_ok(&["tag", "-m", "x", "v2", root]);
+    git.git_ok(&["replace", "refs/tags/v1", "refs/tags/v2"]);
+    for text in ["v1^{}", "v1^{commit}", "v1~0"] {
+        assert_eq!(ids(&verify_spec(&git, text)), [middle.as_str()], "{text}");
+    }
+}
+
+/// git knows namespaces by its environment alone.
+#[test]
+fn no_setting_leads_refs_elsewhere() {
+    let git = Git::new();
+    let line = line(&git);
+    let name = "refs/namespaces/x/refs/heads/main";
+    git.git_ok(&["update-ref", name, &line[0]]);
+    git.git_ok(&["config", "gitoxide.core.refsNamespace", "x"]);
+    assert_eq!(ids(&verify_spec(&git, "main")), [line[3].as_str()]);
+    assert_eq!(ids(&verify_all(&git)).len(), line.len());
+}
+
+#[test]
+fn no_revision_is_resolved_by_a_commit_graph() {
+    let git = Git::new();
+    let commits = numbered(&git);
+    git.git_ok(&["commit-graph", "write", "--reachable"]);
+    let path = git.path().join(".git/objects/info/commit-graph");
+    let mut graph = fs::read(&path).unwrap();
+    // Behind 8 bytes, a name and an offset for each chunk; each commit has its tree and then the places
+    // of its parents among the sorted ids.
+    let table = graph[8..]
+        .chunks(12)
+        .find(|entry| entry.starts_with(b"CDAT"));
+    let data = u64::from_be_bytes(table.unwrap()[4..].try_into().unwrap());
+    let mut sorted = commits.to_vec();
+    sorted.sort();
+    let place = |id: &String| sorted.iter().position(|it| it == id).unwrap();
+    let parent = usize::try_from(data).unwrap() + 36 * place(&commits[2]) + 20;
+    let forged = u32::try_from(place(&commits[0])).unwrap();
+    graph[parent..parent + 4].copy_from_slice(&forged.to_be_bytes());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, graph).unwrap();
+    assert_resolved(&git, &commits);
+}
+
 #[test]
 fn grafts_give_nobody_other_parents() {
     let git = Git::new();
