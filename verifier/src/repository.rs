@@ -356,25 +356,31 @@ impl Repository {
         Ok(Selection::between("--all".to_owned(), tips, []))
     }
 
-    /// Returns what the HEADs of all worktrees name that are on no branch, the main one included.
+    /// Returns the git directories of all worktrees, the main one first.
+    fn worktrees(&self) -> Result<Vec<PathBuf>, RepositoryError> {
+        let common = self.common_path();
+        let linked = entries(&common.join("worktrees")).map_err(of_refs)?;
+        let linked = linked.iter().map(fs::DirEntry::path);
+        Ok([common.clone()].into_iter().chain(linked).collect())
+    }
+
+    /// Looks whether in each of them everything below a directory of this name is a file. gix passes
+    /// over links, and waits for what is written to a pipe.
+    fn check_below(&self, name: &str) -> Result<(), RepositoryError> {
+        let worktrees = self.worktrees()?;
+        let mut checked = worktrees.iter().map(|it| check_below(it, name));
+        checked.try_for_each(|it| it.map_err(of_refs))
+    }
+
+    /// Returns what the HEADs of all worktrees name that are on no branch.
     fn heads_of_worktrees(&self) -> Result<Vec<ObjectId>, RepositoryError> {
-        let common = self.inner.common_dir();
-        let unreadable = |source| RepositoryError::References(gix::Error::from_error(source));
-        let linked = match fs::read_dir(common.join("worktrees")) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(unreadable)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unreadable(error)),
-        };
         let mut heads = Vec::new();
-        for directory in linked.iter().map(PathBuf::as_path).chain([common]) {
-            check_file(directory, "HEAD").map_err(unreadable)?;
+        for directory in self.worktrees()? {
+            check_file(&directory, "HEAD").map_err(of_refs)?;
             let head = match read_short(&directory.join("HEAD")) {
                 Ok(head) => head,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(unreadable(error)),
+                Err(error) => return Err(of_refs(error)),
             };
             // Else it names a branch, which is looked at anyway.
             heads.extend(ObjectId::from_hex(head.trim_end().as_bytes()).ok());
@@ -841,8 +847,9 @@ impl Repository {
     /// Returns the refs whose full names begin so, with the object that each names, sorted by name.
     ///
     /// # Errors
-    /// [`RepositoryError::References`] when refs cannot be read.
+    /// [`RepositoryError::References`] when refs cannot be read, or one is a link: git would follow it.
     pub fn references(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+        self.check_below("refs")?;
         let platform = self
             .inner
             .references()
@@ -944,10 +951,40 @@ fn check_files(git_directory: &Path) -> io::Result<()> {
 
 fn check_file(directory: &Path, name: &str) -> io::Result<()> {
     match metadata(directory.join(name)) {
-        Ok(found) => check_regular(&found)
-            .map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}"))),
+        Ok(found) => check_named(Path::new(name), &found),
         // Whether it has to be there is for others to say.
         Err(_) => Ok(()),
+    }
+}
+
+fn check_named(name: &Path, found: &fs::Metadata) -> io::Result<()> {
+    check_regular(found)
+        .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", name.display())))
+}
+
+/// Looks whether everything below a directory is a file, and no link to one either.
+fn check_below(directory: &Path, name: &str) -> io::Result<()> {
+    let mut ahead = vec![PathBuf::from(name)];
+    while let Some(at) = ahead.pop() {
+        for entry in entries(&directory.join(&at))? {
+            let path = at.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                ahead.push(path);
+            } else if !kind.is_file() {
+                check_named(&path, &entry.metadata()?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists a directory; one that is not there, or no more, has nothing in it.
+fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -972,6 +1009,10 @@ enum Lead {
     Other,
     /// Something of which nobody can see where it leads; and what it is, if it is here.
     Unreadable(Option<Kind>),
+}
+
+fn of_refs(error: io::Error) -> RepositoryError {
+    RepositoryError::References(gix::Error::from_error(error))
 }
 
 fn unreadable(error: RepositoryError) -> Refusal {

@@ -1,6 +1,9 @@
 //! `notme verify` and `notme explain` on real repositories.
 
-use std::{fs, os::unix::fs::chown};
+use std::{
+    fs,
+    os::unix::fs::{chown, symlink},
+};
 
 use notme_testkit::repository::{Repository, run};
 use rustix::{
@@ -457,6 +460,41 @@ fn what_is_no_file_is_not_opened_as_one() {
         }
     }
     assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+}
+
+/// git follows them: what they lead to would be missing from `--all`.
+#[test]
+fn refs_that_are_links_are_not_passed_over() {
+    let world = World::initialised();
+    let id = world.signed_commit("a");
+    let elsewhere = world.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("e"), format!("{id}\n")).unwrap();
+    for (name, to) in [
+        ("refs/heads/link", elsewhere.join("e")),
+        ("refs/remotes/origin", elsewhere),
+    ] {
+        let path = world.path().join(".git").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(to, &path).unwrap();
+        for what in ["--all", "--tags"] {
+            let output = world.notme(&["verify", what]);
+            assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+            assert!(told(&output).contains(name), "{}", told(&output));
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+    // Where all refs are another directory's, they are read there.
+    let refs = world.path().join(".git/refs");
+    let moved = world.home().join("refs");
+    fs::rename(&refs, &moved).unwrap();
+    symlink(moved, &refs).unwrap();
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(
+        (exit, &document["summary"]["objects"]),
+        (Some(0), &1.into())
+    );
 }
 
 /// Other programs would show others than those that are judged.
