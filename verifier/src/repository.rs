@@ -339,18 +339,21 @@ impl Repository {
     /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
     /// are passed over; what a ref leads to and is missing is selected, and is then undecided.
     pub fn select_all(&self) -> Result<Selection, RepositoryError> {
-        let mut tips = Vec::new();
+        let mut targets = Vec::new();
         for prefix in ["refs/heads/", "refs/remotes/", "refs/tags/"] {
-            for (_, target) in self.references(prefix)? {
-                match self.peel_any(target) {
-                    Ok(tip) => tips.extend(tip),
-                    Err(RepositoryError::Missing(id)) => tips.push(id),
-                    Err(error) => return Err(error),
-                }
-            }
+            let found = self.references(prefix)?.into_iter();
+            targets.extend(found.map(|(_, target)| target));
         }
-        if let Ok(head) = self.inner.head_id() {
-            tips.push(head.detach());
+        if let Some(head) = self.reference("HEAD")? {
+            targets.extend(self.end_of(head)?.1);
+        }
+        let mut tips = Vec::new();
+        for target in targets {
+            match self.peel_any(target) {
+                Ok(tip) => tips.extend(tip),
+                Err(RepositoryError::Missing(id)) => tips.push(id),
+                Err(error) => return Err(error),
+            }
         }
         tips.extend(self.heads_of_worktrees()?);
         Ok(Selection::between("--all".to_owned(), tips, []))
@@ -798,16 +801,14 @@ impl Repository {
             return Ok(None);
         };
         // Configured and not fetched yet: there is no upstream to compare with.
-        let Some(mut reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
+        let Some(reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
             return Ok(None);
         };
-        let target = reference
-            .follow_to_object()
-            .map_err(RepositoryError::References)?;
-        Ok(Some((
-            name.shorten().to_str_lossy().into_owned(),
-            self.peel(target.detach())?,
-        )))
+        let (_, Some(target)) = self.end_of(reference)? else {
+            return Ok(None);
+        };
+        let name = name.shorten().to_str_lossy().into_owned();
+        Ok(Some((name, self.peel(target)?)))
     }
 
     /// Tells whether `base` has everything that `head` has. Objects that are missing show that it
@@ -857,17 +858,16 @@ impl Repository {
         let prefix = prefix.as_bytes().as_bstr();
         let mut found = Vec::new();
         for reference in platform.all().map_err(RepositoryError::References)? {
-            let mut reference = reference.map_err(RepositoryError::References)?;
+            let reference = reference.map_err(RepositoryError::References)?;
             let name = reference.name().as_bstr();
             if !name.starts_with(prefix) {
                 continue;
             }
             let name = name.to_str_lossy().into_owned();
             // A symbolic ref to an unborn branch, as a fresh clone of an empty repository has.
-            let Ok(target) = reference.follow_to_object() else {
-                continue;
-            };
-            found.push((name, target.detach()));
+            if let (_, Some(target)) = self.end_of(reference)? {
+                found.push((name, target));
+            }
         }
         found.sort();
         Ok(found)
@@ -949,9 +949,9 @@ fn check_files(git_directory: &Path) -> io::Result<()> {
     names.iter().try_for_each(|name| check_file(&common, name))
 }
 
-fn check_file(directory: &Path, name: &str) -> io::Result<()> {
-    match metadata(directory.join(name)) {
-        Ok(found) => check_named(Path::new(name), &found),
+fn check_file(directory: &Path, name: impl AsRef<Path>) -> io::Result<()> {
+    match metadata(directory.join(&name)) {
+        Ok(found) => check_named(name.as_ref(), &found),
         // Whether it has to be there is for others to say.
         Err(_) => Ok(()),
     }

@@ -462,6 +462,47 @@ fn what_is_no_file_is_not_opened_as_one() {
     assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
 }
 
+#[test]
+fn what_is_no_file_is_not_opened_when_it_is_named() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["branch", "topic"]);
+    world.git_ok(&["symbolic-ref", "refs/heads/alias", "refs/heads/pipe"]);
+    for (name, arguments) in [
+        ("FETCH_HEAD", "FETCH_HEAD"),
+        ("FETCH_HEAD", "main-worktree/FETCH_HEAD"),
+        ("refs/heads/pipe", "pipe"),
+        ("refs/heads/pipe", "alias~1"),
+        ("refs/heads/pipe", "main..worktrees/linked/refs/heads/pipe"),
+        ("refs/heads/pipe", "--all"),
+        ("refs/heads/pipe", "--tags"),
+        ("refs/heads/pipe", ":/a"),
+        ("refs/heads/main", ""),
+        ("refs/heads/main", "main@{0}"),
+        ("logs/refs/heads/main", "main@{0}"),
+        ("logs/refs/heads/topic", "main..topic@{1}"),
+        ("logs/HEAD", "@{-1}"),
+    ] {
+        let path = world.path().join(".git").join(name);
+        let kept = fs::read(&path);
+        fs::remove_file(&path).ok();
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let script = format!("exec timeout 20 notme verify {arguments}");
+        let output = run(&mut world.shell(&script), b"");
+        let says = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{arguments}: {says}");
+        assert!(says.contains(name), "{arguments}: {says}");
+        assert!(says.contains("not a regular file"), "{arguments}: {says}");
+        fs::remove_file(&path).unwrap();
+        if let Ok(kept) = kept {
+            fs::write(&path, kept).unwrap();
+        }
+    }
+    world.git_ok(&["symbolic-ref", "--delete", "refs/heads/alias"]);
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+    assert_eq!(world.notme(&["verify", "main@{0}"]).status.code(), Some(0));
+}
+
 /// git follows them: what they lead to would be missing from `--all`.
 #[test]
 fn refs_that_are_links_are_not_passed_over() {

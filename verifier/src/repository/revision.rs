@@ -6,6 +6,8 @@
 //! push has only just brought, and the text leads out of a clone that does not have all of history,
 //! which is not a mistake of the person asking.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+
 use gix::{
     ObjectId, Reference,
     bstr::ByteSlice as _,
@@ -14,7 +16,7 @@ use gix::{
     revision::plumbing::Spec,
 };
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, check_file, of_refs};
 
 /// What git puts around a short name to find a ref, in its order (gitrevisions).
 const AROUND: [(&str, &str); 5] = [
@@ -38,6 +40,11 @@ impl Repository {
     /// Puts object ids in the place of the refs that a text names. gix would take some refs for
     /// abbreviated ids, or for what `git describe` says.
     fn with_ids(&self, text: &str) -> Result<String, RepositoryError> {
+        // gix reads reflogs, and for the words of a message all refs, however they are found.
+        if text.contains("@{") || text.contains(":/") {
+            self.check_below("refs")?;
+            self.check_below("logs")?;
+        }
         let mut ends = Vec::new();
         for end in text.split("..") {
             let dot = if end.starts_with('.') { "." } else { "" };
@@ -47,7 +54,7 @@ impl Repository {
             let (name, steps) = end.split_at(stop);
             let id = match self.referred(name)? {
                 // A reflog and an upstream are the ref's, and no object's.
-                Some(mut found) if !steps.starts_with('@') => found.follow_to_object().ok(),
+                Some(found) if !steps.starts_with('@') => self.end_of(found)?.1,
                 Some(_) | None => None,
             };
             ends.push(match id {
@@ -67,6 +74,17 @@ impl Repository {
     }
 
     fn reference_at(&self, full: &FullNameRef) -> Result<Option<Reference<'_>>, RepositoryError> {
+        // `main-worktree/` and the like say in which directory the rest is.
+        let short = full.category_and_short_name().map(|(_, short)| short);
+        for name in [Some(full.as_bstr()), short].into_iter().flatten() {
+            let name = Path::new(OsStr::from_bytes(name));
+            for directory in [self.inner.common_dir(), self.inner.git_dir()] {
+                // Refs may well lie below it.
+                if !directory.join(name).is_dir() {
+                    check_file(directory, name).map_err(of_refs)?;
+                }
+            }
+        }
         let found = self.inner.try_find_reference(full);
         let found = found.map_err(RepositoryError::References)?;
         Ok(found.filter(|reference| reference.name() == full))
@@ -74,7 +92,7 @@ impl Repository {
 
     /// Follows symbolic refs to the last, and to the object that it names; to none when the last is not
     /// there, or git would follow no more.
-    fn end_of(
+    pub(super) fn end_of(
         &self,
         reference: Reference<'_>,
     ) -> Result<(FullName, Option<ObjectId>), RepositoryError> {
@@ -251,8 +269,8 @@ impl Repository {
             return Some(id);
         }
         // It may be a ref to an object that is not here.
-        if let Some(mut reference) = self.referred(name).ok()? {
-            return Some(reference.follow_to_object().ok()?.detach());
+        if let Some(reference) = self.referred(name).ok()? {
+            return self.end_of(reference).ok()?.1;
         }
         let found = self.inner.rev_parse_single(name.as_bytes().as_bstr());
         found.ok().map(gix::Id::detach)
@@ -260,9 +278,10 @@ impl Repository {
 
     /// Returns the branch that HEAD is on, when it has no commit.
     fn unborn(&self) -> Option<String> {
-        let head = self.inner.head().ok()?;
-        let name = head.is_unborn().then(|| head.referent_name())??;
-        Some(name.shorten().to_str_lossy().into_owned())
+        let name = self.head_name().ok()??;
+        let found = self.reference_at(name.as_ref()).ok()?;
+        let is_unborn = found.is_none();
+        is_unborn.then(|| name.shorten().to_str_lossy().into_owned())
     }
 }
 
