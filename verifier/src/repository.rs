@@ -92,7 +92,9 @@ impl Repository {
     /// Opens a git directory.
     ///
     /// # Errors
-    /// [`RepositoryError::Open`] when it is none or cannot be opened.
+    /// [`RepositoryError::Open`] when it is none or cannot be opened, and
+    /// [`RepositoryError::UnknownHash`] and [`RepositoryError::UnknownExtension`] when it is of a kind
+    /// that is not read.
     pub fn open(git_directory: &Path) -> Result<Self, RepositoryError> {
         let error = |source: gix::Error| RepositoryError::Open {
             path: git_directory.to_owned(),
@@ -115,6 +117,9 @@ impl Repository {
             gix::hash::Kind::Sha256 => HashKind::Sha256,
             other => return Err(RepositoryError::UnknownHash(other.to_string())),
         };
+        if let Some(name) = unknown_extension(&inner) {
+            return Err(RepositoryError::UnknownExtension(name));
+        }
         let objects = Objects::new(inner.objects.clone());
         Ok(Self {
             inner,
@@ -999,6 +1004,39 @@ fn read_short(path: &Path) -> io::Result<String> {
 
 /// The longest path that the system takes.
 const PATH_MAX: u64 = 4096;
+
+/// The extensions of git's format with which a repository is read as without, and those that gix
+/// reads or refuses by their values (gitrepository-layout).
+const EXTENSIONS: [&str; 9] = [
+    "noop",
+    "noop-v1",
+    "objectformat",
+    "partialclone",
+    "preciousobjects",
+    "refstorage",
+    "relativeworktrees",
+    "submodulepathconfig",
+    "worktreeconfig",
+];
+
+/// Finds an extension that nobody may pass over who does not know it.
+fn unknown_extension(repository: &gix::Repository) -> Option<String> {
+    let config = repository.config_snapshot();
+    // Before there were versions, there were no extensions.
+    config
+        .integer("core.repositoryFormatVersion")
+        .filter(|version| *version > 0)?;
+    let sections = config.plumbing().sections_by_name("extensions")?;
+    let mut names = sections.flat_map(|section| {
+        let below = section.header().subsection_name();
+        let below = below.map_or_else(String::new, |name| format!("{name}."));
+        let names = section.value_names();
+        names
+            .map(|name| format!("{below}{}", name.to_ascii_lowercase()))
+            .collect::<Vec<_>>()
+    });
+    names.find(|name| !EXTENSIONS.contains(&name.as_str()))
+}
 
 /// What a name leads to, in one step.
 enum Lead {

@@ -554,6 +554,38 @@ fn replacements_leave_no_commit_out_of_a_range() {
 }
 
 #[test]
+fn a_repository_with_an_unknown_extension_is_refused() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let config = world.path().join(".git/config");
+    let own = fs::read_to_string(&config).unwrap();
+    let verify = |version: u8, extension: &str| {
+        let more = format!("[core]\nrepositoryFormatVersion = {version}\n[extensions{extension}\n");
+        fs::write(&config, format!("{own}{more}")).unwrap();
+        world.notme(&["verify"])
+    };
+    // git looks at none that it does not know, either, where there is no version.
+    assert_eq!(verify(0, "]\nunheardOf = true").status.code(), Some(0));
+    for unknown in ["]\nunheardOf = true", " \"noop\"]\nunheardOf"] {
+        let output = verify(1, unknown);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(told(&output).contains("unheardof"), "{}", told(&output));
+    }
+    for known in [
+        "noop = true",
+        "preciousObjects = true",
+        "partialClone = origin",
+        "worktreeConfig = true",
+        "objectFormat = sha1",
+        "refStorage = files",
+        "relativeWorktrees = true",
+    ] {
+        let output = verify(1, &format!("]\n{known}"));
+        assert_eq!(output.status.code(), Some(0), "{known}: {}", told(&output));
+    }
+}
+
+#[test]
 fn all_takes_the_heads_of_worktrees_along() {
     let world = World::initialised();
     world.signed_commit("a");
