@@ -448,6 +448,13 @@ fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
     let none = world.notme(&["verify", "--trust-root", &id]);
     assert_eq!(none.status.code(), Some(3), "{}", told(&none));
     assert!(told(&none).contains(POLICY), "{}", told(&none));
+    world.git_ok(&["tag", "-m", "x", "v1"]);
+    let tag = world.git_ok(&["rev-parse", "v1"]);
+    let of_tag = world.notme(&["verify", "--trust-root", &tag]);
+    assert_eq!(of_tag.status.code(), Some(3), "{}", told(&of_tag));
+    let says = told(&of_tag);
+    assert!(says.contains("is a tag") && says.contains(&id), "{says}");
+    assert!(!says.contains("git fsck"), "{says}");
     let short = world.notme(&["verify", "--ref", "main"]);
     assert_eq!(short.status.code(), Some(2), "{}", told(&short));
 }
