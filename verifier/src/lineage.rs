@@ -111,6 +111,14 @@ pub enum LineageError {
         /// In words.
         detail: String,
     },
+    /// The trust root is no commit, but a tag of one.
+    #[error("the trust root `{root}` is a tag; name its commit, `{commit}`")]
+    Tag {
+        /// The tag.
+        root: ObjectId,
+        /// The commit.
+        commit: ObjectId,
+    },
     /// The trust root's tree holds no policy.
     #[error("the trust root `{root}` has no `{POLICY_PATH}`")]
     NoPolicy {
@@ -147,6 +155,7 @@ impl LineageError {
         match self {
             Self::Root { code, .. } => Some(code.fix()),
             Self::Repository(_)
+            | Self::Tag { .. }
             | Self::NoPolicy { .. }
             | Self::Policy { .. }
             | Self::NotBrought(_)
@@ -159,7 +168,8 @@ impl LineageError {
         match self {
             Self::Repository(error) => error.code(),
             Self::Root { code, .. } => Some(code.as_str()),
-            Self::NoPolicy { .. }
+            Self::Tag { .. }
+            | Self::NoPolicy { .. }
             | Self::Policy { .. }
             | Self::NotBrought(_)
             | Self::Ambiguous { .. } => Some(Code::PolicyUnreadable.as_str()),
@@ -342,6 +352,12 @@ impl<'a> Lineage<'a> {
             TrustRoot::Commit(id) => id,
             TrustRoot::Key(kid) => brought_by(repository, selection, kid, (trust, now))?,
         };
+        match repository.peel(root) {
+            Ok(commit) if commit != root => return Err(LineageError::Tag { root, commit }),
+            Err(error @ RepositoryError::NotSignable(_)) => return Err(error.into()),
+            // What is missing is missed below.
+            Ok(_) | Err(_) => {}
+        }
         let trees = repository.trees();
         let error = |refusal: Refusal| LineageError::Root {
             root,

@@ -1,8 +1,8 @@
 //! Reading git repositories: the one module that does, through gix.
 //!
 //! Objects are read raw. Whatever could show other objects than the names ask for is left out:
-//! replace refs and grafts are not followed, the commit-graph file only helps to guess how long a
-//! run takes, and neither the environment nor configuration outside the repository is read.
+//! replace refs, grafts and namespaces are not followed, the commit-graph file only helps to guess how
+//! long a run takes, and neither the environment nor configuration outside the repository is read.
 
 mod bases;
 mod blame;
@@ -92,7 +92,9 @@ impl Repository {
     /// Opens a git directory.
     ///
     /// # Errors
-    /// [`RepositoryError::Open`] when it is none or cannot be opened.
+    /// [`RepositoryError::Open`] when it is none or cannot be opened, and
+    /// [`RepositoryError::UnknownHash`] and [`RepositoryError::UnknownExtension`] when it is of a kind
+    /// that is not read.
     pub fn open(git_directory: &Path) -> Result<Self, RepositoryError> {
         let error = |source: gix::Error| RepositoryError::Open {
             path: git_directory.to_owned(),
@@ -103,13 +105,21 @@ impl Repository {
         // owner is no reason to distrust it more than its objects.
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
-            .config_overrides([format!("gitoxide.objects.allocLimit={ROOM_MAX}")]);
-        let inner = gix::open_opts(git_directory, options).map_err(error)?;
+            .config_overrides([
+                format!("gitoxide.objects.allocLimit={ROOM_MAX}"),
+                "core.useReplaceRefs=false".to_owned(),
+                "core.commitGraph=false".to_owned(),
+            ]);
+        let mut inner = gix::open_opts(git_directory, options).map_err(error)?;
+        inner.clear_namespace();
         let hash = match inner.object_hash() {
             gix::hash::Kind::Sha1 => HashKind::Sha1,
             gix::hash::Kind::Sha256 => HashKind::Sha256,
             other => return Err(RepositoryError::UnknownHash(other.to_string())),
         };
+        if let Some(name) = unknown_extension(&inner) {
+            return Err(RepositoryError::UnknownExtension(name));
+        }
         let objects = Objects::new(inner.objects.clone());
         Ok(Self {
             inner,
@@ -169,8 +179,7 @@ impl Repository {
         Ok(self)
     }
 
-    /// Returns it as gix has it, for who writes to it too. Replace refs are followed there unless that
-    /// is turned off.
+    /// Returns it as gix has it, for who writes to it too.
     pub fn shared(&self) -> gix::ThreadSafeRepository {
         self.inner.clone().into_sync()
     }
@@ -223,12 +232,12 @@ impl Repository {
 
     /// Tells whether there are replace refs, which git follows and we do not.
     pub fn has_replacements(&self) -> bool {
-        self.inner
-            .objects
-            .store_ref()
-            .replacements()
-            .next()
-            .is_some()
+        let references = self.inner.references();
+        let has_any = |platform: gix::reference::iter::Platform<'_>| {
+            let mut found = platform.prefixed("refs/replace/")?;
+            gix::Result::Ok(found.next().is_some())
+        };
+        references.and_then(has_any).unwrap_or(false)
     }
 
     /// Tells whether there are grafts, which git follows and we do not.
@@ -335,42 +344,51 @@ impl Repository {
     /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
     /// are passed over; what a ref leads to and is missing is selected, and is then undecided.
     pub fn select_all(&self) -> Result<Selection, RepositoryError> {
-        let mut tips = Vec::new();
+        let mut targets = Vec::new();
         for prefix in ["refs/heads/", "refs/remotes/", "refs/tags/"] {
-            for (_, target) in self.references(prefix)? {
-                match self.peel_any(target) {
-                    Ok(tip) => tips.extend(tip),
-                    Err(RepositoryError::Missing(id)) => tips.push(id),
-                    Err(error) => return Err(error),
-                }
-            }
+            let found = self.references(prefix)?.into_iter();
+            targets.extend(found.map(|(_, target)| target));
         }
-        if let Ok(head) = self.inner.head_id() {
-            tips.push(head.detach());
+        if let Some(head) = self.reference("HEAD")? {
+            targets.extend(self.end_of(head)?.1);
+        }
+        let mut tips = Vec::new();
+        for target in targets {
+            match self.peel_any(target) {
+                Ok(tip) => tips.extend(tip),
+                Err(RepositoryError::Missing(id)) => tips.push(id),
+                Err(error) => return Err(error),
+            }
         }
         tips.extend(self.heads_of_worktrees()?);
         Ok(Selection::between("--all".to_owned(), tips, []))
     }
 
-    /// Returns what the HEADs of all worktrees name that are on no branch, the main one included.
+    /// Returns the git directories of all worktrees, the main one first.
+    fn worktrees(&self) -> Result<Vec<PathBuf>, RepositoryError> {
+        let common = self.common_path();
+        let linked = entries(&common.join("worktrees")).map_err(of_refs)?;
+        let linked = linked.iter().map(fs::DirEntry::path);
+        Ok([common.clone()].into_iter().chain(linked).collect())
+    }
+
+    /// Looks whether in each of them everything below a directory of this name is a file. gix passes
+    /// over links, and waits for what is written to a pipe.
+    fn check_below(&self, name: &str) -> Result<(), RepositoryError> {
+        let worktrees = self.worktrees()?;
+        let mut checked = worktrees.iter().map(|it| check_below(it, name));
+        checked.try_for_each(|it| it.map_err(of_refs))
+    }
+
+    /// Returns what the HEADs of all worktrees name that are on no branch.
     fn heads_of_worktrees(&self) -> Result<Vec<ObjectId>, RepositoryError> {
-        let common = self.inner.common_dir();
-        let unreadable = |source| RepositoryError::References(gix::Error::from_error(source));
-        let linked = match fs::read_dir(common.join("worktrees")) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<io::Result<Vec<_>>>()
-                .map_err(unreadable)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(unreadable(error)),
-        };
         let mut heads = Vec::new();
-        for directory in linked.iter().map(PathBuf::as_path).chain([common]) {
-            check_file(directory, "HEAD").map_err(unreadable)?;
+        for directory in self.worktrees()? {
+            check_file(&directory, "HEAD").map_err(of_refs)?;
             let head = match read_short(&directory.join("HEAD")) {
                 Ok(head) => head,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(unreadable(error)),
+                Err(error) => return Err(of_refs(error)),
             };
             // Else it names a branch, which is looked at anyway.
             heads.extend(ObjectId::from_hex(head.trim_end().as_bytes()).ok());
@@ -548,8 +566,7 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when it cannot be read.
     pub fn head_branch(&self) -> Result<Option<String>, RepositoryError> {
-        let head = self.inner.head_name();
-        let head = head.map_err(RepositoryError::References)?;
+        let head = self.head_name()?;
         Ok(head.map(|name| name.as_bstr().to_str_lossy().into_owned()))
     }
 
@@ -770,7 +787,7 @@ impl Repository {
     }
 
     fn upstream(&self) -> Result<Option<(String, ObjectId)>, RepositoryError> {
-        let Ok(Some(branch)) = self.inner.head_name() else {
+        let Some(branch) = self.head_name()? else {
             return Ok(None);
         };
         let remote = self
@@ -789,16 +806,14 @@ impl Repository {
             return Ok(None);
         };
         // Configured and not fetched yet: there is no upstream to compare with.
-        let Some(mut reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
+        let Some(reference) = self.reference(&name.as_bstr().to_str_lossy())? else {
             return Ok(None);
         };
-        let target = reference
-            .follow_to_object()
-            .map_err(RepositoryError::References)?;
-        Ok(Some((
-            name.shorten().to_str_lossy().into_owned(),
-            self.peel(target.detach())?,
-        )))
+        let (_, Some(target)) = self.end_of(reference)? else {
+            return Ok(None);
+        };
+        let name = name.shorten().to_str_lossy().into_owned();
+        Ok(Some((name, self.peel(target)?)))
     }
 
     /// Tells whether `base` has everything that `head` has. Objects that are missing show that it
@@ -838,8 +853,9 @@ impl Repository {
     /// Returns the refs whose full names begin so, with the object that each names, sorted by name.
     ///
     /// # Errors
-    /// [`RepositoryError::References`] when refs cannot be read.
+    /// [`RepositoryError::References`] when refs cannot be read, or one is a link: git would follow it.
     pub fn references(&self, prefix: &str) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
+        self.check_below("refs")?;
         let platform = self
             .inner
             .references()
@@ -847,17 +863,16 @@ impl Repository {
         let prefix = prefix.as_bytes().as_bstr();
         let mut found = Vec::new();
         for reference in platform.all().map_err(RepositoryError::References)? {
-            let mut reference = reference.map_err(RepositoryError::References)?;
+            let reference = reference.map_err(RepositoryError::References)?;
             let name = reference.name().as_bstr();
             if !name.starts_with(prefix) {
                 continue;
             }
             let name = name.to_str_lossy().into_owned();
             // A symbolic ref to an unborn branch, as a fresh clone of an empty repository has.
-            let Ok(target) = reference.follow_to_object() else {
-                continue;
-            };
-            found.push((name, target.detach()));
+            if let (_, Some(target)) = self.end_of(reference)? {
+                found.push((name, target));
+            }
         }
         found.sort();
         Ok(found)
@@ -939,12 +954,42 @@ fn check_files(git_directory: &Path) -> io::Result<()> {
     names.iter().try_for_each(|name| check_file(&common, name))
 }
 
-fn check_file(directory: &Path, name: &str) -> io::Result<()> {
-    match metadata(directory.join(name)) {
-        Ok(found) => check_regular(&found)
-            .map_err(|error| io::Error::new(error.kind(), format!("`{name}`: {error}"))),
+fn check_file(directory: &Path, name: impl AsRef<Path>) -> io::Result<()> {
+    match metadata(directory.join(&name)) {
+        Ok(found) => check_named(name.as_ref(), &found),
         // Whether it has to be there is for others to say.
         Err(_) => Ok(()),
+    }
+}
+
+fn check_named(name: &Path, found: &fs::Metadata) -> io::Result<()> {
+    check_regular(found)
+        .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", name.display())))
+}
+
+/// Looks whether everything below a directory is a file, and no link to one either.
+fn check_below(directory: &Path, name: &str) -> io::Result<()> {
+    let mut ahead = vec![PathBuf::from(name)];
+    while let Some(at) = ahead.pop() {
+        for entry in entries(&directory.join(&at))? {
+            let path = at.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                ahead.push(path);
+            } else if !kind.is_file() {
+                check_named(&path, &entry.metadata()?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lists a directory; one that is not there, or no more, has nothing in it.
+fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -960,6 +1005,39 @@ fn read_short(path: &Path) -> io::Result<String> {
 /// The longest path that the system takes.
 const PATH_MAX: u64 = 4096;
 
+/// The extensions of git's format with which a repository is read as without, and those that gix
+/// reads or refuses by their values (gitrepository-layout).
+const EXTENSIONS: [&str; 9] = [
+    "noop",
+    "noop-v1",
+    "objectformat",
+    "partialclone",
+    "preciousobjects",
+    "refstorage",
+    "relativeworktrees",
+    "submodulepathconfig",
+    "worktreeconfig",
+];
+
+/// Finds an extension that nobody may pass over who does not know it.
+fn unknown_extension(repository: &gix::Repository) -> Option<String> {
+    let config = repository.config_snapshot();
+    // Before there were versions, there were no extensions.
+    config
+        .integer("core.repositoryFormatVersion")
+        .filter(|version| *version > 0)?;
+    let sections = config.plumbing().sections_by_name("extensions")?;
+    let mut names = sections.flat_map(|section| {
+        let below = section.header().subsection_name();
+        let below = below.map_or_else(String::new, |name| format!("{name}."));
+        let names = section.value_names();
+        names
+            .map(|name| format!("{below}{}", name.to_ascii_lowercase()))
+            .collect::<Vec<_>>()
+    });
+    names.find(|name| !EXTENSIONS.contains(&name.as_str()))
+}
+
 /// What a name leads to, in one step.
 enum Lead {
     /// A tag, of this.
@@ -969,6 +1047,10 @@ enum Lead {
     Other,
     /// Something of which nobody can see where it leads; and what it is, if it is here.
     Unreadable(Option<Kind>),
+}
+
+fn of_refs(error: io::Error) -> RepositoryError {
+    RepositoryError::References(gix::Error::from_error(error))
 }
 
 fn unreadable(error: RepositoryError) -> Refusal {
@@ -1004,6 +1086,7 @@ impl Counter {
             ..
         } = self.selection;
         let walk = self.repository.rev_walk(tips).with_hidden(hidden);
+        let walk = walk.use_commit_graph(true);
         let mut count = alone.len();
         for commit in walk.all().ok()? {
             commit.ok()?;

@@ -448,6 +448,13 @@ fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
     let none = world.notme(&["verify", "--trust-root", &id]);
     assert_eq!(none.status.code(), Some(3), "{}", told(&none));
     assert!(told(&none).contains(POLICY), "{}", told(&none));
+    world.git_ok(&["tag", "-m", "x", "v1"]);
+    let tag = world.git_ok(&["rev-parse", "v1"]);
+    let of_tag = world.notme(&["verify", "--trust-root", &tag]);
+    assert_eq!(of_tag.status.code(), Some(3), "{}", told(&of_tag));
+    let says = told(&of_tag);
+    assert!(says.contains("is a tag") && says.contains(&id), "{says}");
+    assert!(!says.contains("git fsck"), "{says}");
     let short = world.notme(&["verify", "--ref", "main"]);
     assert_eq!(short.status.code(), Some(2), "{}", told(&short));
 }
@@ -467,6 +474,56 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     world.git_ok(&["checkout", "-q", "-b", "topic"]);
     assert_eq!(code("HEAD", &[]), "not-authorised");
     assert_eq!(code("main", &[]), "accepted");
+}
+
+/// However a branch is spelt, what is asked for it is asked.
+#[test]
+fn rules_for_a_branch_are_asked_whatever_leads_to_it() {
+    let world = World::initialised();
+    let rules = r#"
+[[principal]]
+name = "claude"
+kind = "agent"
+identities = ["wimse://*/claude"]
+
+[[principal]]
+name = "bob"
+kind = "human"
+identities = ["mailto:bob@example.com"]
+
+[[allow]]
+principals = ["claude"]
+policy = true
+
+[[require]]
+refs = ["refs/heads/main"]
+paths = ["auth/*"]
+accepted_by = ["human"]
+"#;
+    world.write(POLICY, rules);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    world.signed_commit("auth/login");
+    let bare = world.remote();
+    world.git_ok(&["push", "-q", "origin", "main"]);
+    bare.git_ok(&["symbolic-ref", "HEAD", "refs/heads/main"]);
+    world.git_ok(&["fetch", "-q", "origin"]);
+    world.git_ok(&["remote", "set-head", "origin", "main"]);
+    world.git_ok(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    for name in [
+        "main",
+        "HEAD",
+        "alias",
+        "origin/main",
+        "origin/HEAD",
+        "origin",
+        "FETCH_HEAD",
+    ] {
+        let range = format!("{root}..{name}");
+        let code = world.code(&range, &["--trust-root", &root]);
+        assert_eq!(code, "acceptance-missing", "{name}");
+    }
 }
 
 /// Whoever may sign tags may not therefore sign the commits below them.

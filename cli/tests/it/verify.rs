@@ -1,6 +1,9 @@
 //! `notme verify` and `notme explain` on real repositories.
 
-use std::{fs, os::unix::fs::chown};
+use std::{
+    fs,
+    os::unix::fs::{chown, symlink},
+};
 
 use notme_testkit::repository::{Repository, run};
 use rustix::{
@@ -457,6 +460,129 @@ fn what_is_no_file_is_not_opened_as_one() {
         }
     }
     assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_no_file_is_not_opened_when_it_is_named() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["branch", "topic"]);
+    world.git_ok(&["symbolic-ref", "refs/heads/alias", "refs/heads/pipe"]);
+    for (name, arguments) in [
+        ("FETCH_HEAD", "FETCH_HEAD"),
+        ("FETCH_HEAD", "main-worktree/FETCH_HEAD"),
+        ("refs/heads/pipe", "pipe"),
+        ("refs/heads/pipe", "alias~1"),
+        ("refs/heads/pipe", "main..worktrees/linked/refs/heads/pipe"),
+        ("refs/heads/pipe", "--all"),
+        ("refs/heads/pipe", "--tags"),
+        ("refs/heads/pipe", ":/a"),
+        ("refs/heads/main", ""),
+        ("refs/heads/main", "main@{0}"),
+        ("logs/refs/heads/main", "main@{0}"),
+        ("logs/refs/heads/topic", "main..topic@{1}"),
+        ("logs/HEAD", "@{-1}"),
+    ] {
+        let path = world.path().join(".git").join(name);
+        let kept = fs::read(&path);
+        fs::remove_file(&path).ok();
+        mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        let script = format!("exec timeout 20 notme verify {arguments}");
+        let output = run(&mut world.shell(&script), b"");
+        let says = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{arguments}: {says}");
+        assert!(says.contains(name), "{arguments}: {says}");
+        assert!(says.contains("not a regular file"), "{arguments}: {says}");
+        fs::remove_file(&path).unwrap();
+        if let Ok(kept) = kept {
+            fs::write(&path, kept).unwrap();
+        }
+    }
+    world.git_ok(&["symbolic-ref", "--delete", "refs/heads/alias"]);
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+    assert_eq!(world.notme(&["verify", "main@{0}"]).status.code(), Some(0));
+}
+
+/// git follows them: what they lead to would be missing from `--all`.
+#[test]
+fn refs_that_are_links_are_not_passed_over() {
+    let world = World::initialised();
+    let id = world.signed_commit("a");
+    let elsewhere = world.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("e"), format!("{id}\n")).unwrap();
+    for (name, to) in [
+        ("refs/heads/link", elsewhere.join("e")),
+        ("refs/remotes/origin", elsewhere),
+    ] {
+        let path = world.path().join(".git").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(to, &path).unwrap();
+        for what in ["--all", "--tags"] {
+            let output = world.notme(&["verify", what]);
+            assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+            assert!(told(&output).contains(name), "{}", told(&output));
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(world.notme(&["verify", "--all"]).status.code(), Some(0));
+    // Where all refs are another directory's, they are read there.
+    let refs = world.path().join(".git/refs");
+    let moved = world.home().join("refs");
+    fs::rename(&refs, &moved).unwrap();
+    symlink(moved, &refs).unwrap();
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(
+        (exit, &document["summary"]["objects"]),
+        (Some(0), &1.into())
+    );
+}
+
+/// Other programs would show others than those that are judged.
+#[test]
+fn replacements_leave_no_commit_out_of_a_range() {
+    let world = World::initialised();
+    let root = world.signed_commit("a");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let tip = world.signed_commit("c");
+    let range = format!("{root}..main~1");
+    assert_eq!(world.code(&range, &[]), "unsigned");
+    world.git_ok(&["replace", "--graft", &tip, &root]);
+    assert_eq!(world.code(&range, &[]), "unsigned");
+    let says = told(&world.notme(&["verify", "main"]));
+    assert!(says.contains("replace refs are ignored"), "{says}");
+}
+
+#[test]
+fn a_repository_with_an_unknown_extension_is_refused() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let config = world.path().join(".git/config");
+    let own = fs::read_to_string(&config).unwrap();
+    let verify = |version: u8, extension: &str| {
+        let more = format!("[core]\nrepositoryFormatVersion = {version}\n[extensions{extension}\n");
+        fs::write(&config, format!("{own}{more}")).unwrap();
+        world.notme(&["verify"])
+    };
+    // git looks at none that it does not know, either, where there is no version.
+    assert_eq!(verify(0, "]\nunheardOf = true").status.code(), Some(0));
+    for unknown in ["]\nunheardOf = true", " \"noop\"]\nunheardOf"] {
+        let output = verify(1, unknown);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(told(&output).contains("unheardof"), "{}", told(&output));
+    }
+    for known in [
+        "noop = true",
+        "preciousObjects = true",
+        "partialClone = origin",
+        "worktreeConfig = true",
+        "objectFormat = sha1",
+        "refStorage = files",
+        "relativeWorktrees = true",
+    ] {
+        let output = verify(1, &format!("]\n{known}"));
+        assert_eq!(output.status.code(), Some(0), "{known}: {}", told(&output));
+    }
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub enum RepositoryError {
     /// The repository names its objects by a hash we do not know.
     #[error("the repository uses the hash `{0}`, which is not supported")]
     UnknownHash(String),
+    /// The repository is marked as to be read in a way that we do not know.
+    #[error("the repository has the extension `{}`, which is not supported", .0.escape_debug())]
+    UnknownExtension(String),
     /// The object is longer than any that is read.
     #[error("object `{0}` is larger than any commit or tag that is read")]
     TooLarge(ObjectId),
@@ -104,6 +107,7 @@ impl RepositoryError {
             Self::Open { .. }
             | Self::Objects { .. }
             | Self::UnknownHash(_)
+            | Self::UnknownExtension(_)
             | Self::Revision { .. }
             | Self::Ambiguous { .. }
             | Self::Unborn { .. }
@@ -126,6 +130,7 @@ impl RepositoryError {
             Self::Open { .. }
             | Self::Objects { .. }
             | Self::UnknownHash(_)
+            | Self::UnknownExtension(_)
             | Self::Missing(_)
             | Self::TooLarge(_)
             | Self::Damaged(_)

@@ -6,12 +6,17 @@
 //! push has only just brought, and the text leads out of a clone that does not have all of history,
 //! which is not a mistake of the person asking.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+
 use gix::{
-    ObjectId, Reference, bstr::ByteSlice as _, hash::Prefix, refs::FullName,
+    ObjectId, Reference,
+    bstr::ByteSlice as _,
+    hash::Prefix,
+    refs::{Category, FullName, FullNameRef, Target},
     revision::plumbing::Spec,
 };
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, check_file, of_refs};
 
 /// What git puts around a short name to find a ref, in its order (gitrevisions).
 const AROUND: [(&str, &str); 5] = [
@@ -35,6 +40,11 @@ impl Repository {
     /// Puts object ids in the place of the refs that a text names. gix would take some refs for
     /// abbreviated ids, or for what `git describe` says.
     fn with_ids(&self, text: &str) -> Result<String, RepositoryError> {
+        // gix reads reflogs, and for the words of a message all refs, however they are found.
+        if text.contains("@{") || text.contains(":/") {
+            self.check_below("refs")?;
+            self.check_below("logs")?;
+        }
         let mut ends = Vec::new();
         for end in text.split("..") {
             let dot = if end.starts_with('.') { "." } else { "" };
@@ -44,7 +54,7 @@ impl Repository {
             let (name, steps) = end.split_at(stop);
             let id = match self.referred(name)? {
                 // A reflog and an upstream are the ref's, and no object's.
-                Some(mut found) if !steps.starts_with('@') => found.follow_to_object().ok(),
+                Some(found) if !steps.starts_with('@') => self.end_of(found)?.1,
                 Some(_) | None => None,
             };
             ends.push(match id {
@@ -57,12 +67,55 @@ impl Repository {
 
     /// Returns the ref of a full name, and none that merely ends so.
     pub(super) fn reference(&self, full: &str) -> Result<Option<Reference<'_>>, RepositoryError> {
-        let Ok(full) = FullName::try_from(full) else {
+        match FullName::try_from(full) {
+            Ok(full) => self.reference_at(full.as_ref()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn reference_at(&self, full: &FullNameRef) -> Result<Option<Reference<'_>>, RepositoryError> {
+        // `main-worktree/` and the like say in which directory the rest is.
+        let short = full.category_and_short_name().map(|(_, short)| short);
+        for name in [Some(full.as_bstr()), short].into_iter().flatten() {
+            let name = Path::new(OsStr::from_bytes(name));
+            for directory in [self.inner.common_dir(), self.inner.git_dir()] {
+                // Refs may well lie below it.
+                if !directory.join(name).is_dir() {
+                    check_file(directory, name).map_err(of_refs)?;
+                }
+            }
+        }
+        let found = self.inner.try_find_reference(full);
+        let found = found.map_err(RepositoryError::References)?;
+        Ok(found.filter(|reference| reference.name() == full))
+    }
+
+    /// Follows symbolic refs to the last, and to the object that it names; to none when the last is not
+    /// there, or git would follow no more.
+    pub(super) fn end_of(
+        &self,
+        reference: Reference<'_>,
+    ) -> Result<(FullName, Option<ObjectId>), RepositoryError> {
+        let mut at = reference.detach();
+        for _ in 0..SYMBOLIC_MAX {
+            let Target::Symbolic(next) = at.target else {
+                break;
+            };
+            match self.reference_at(next.as_ref())? {
+                Some(found) => at = found.detach(),
+                None => return Ok((next, None)),
+            }
+        }
+        Ok((at.name, at.target.try_id().map(ToOwned::to_owned)))
+    }
+
+    /// Returns the ref that HEAD stands for, there or not; `None` when it names a commit itself.
+    pub(super) fn head_name(&self) -> Result<Option<FullName>, RepositoryError> {
+        let Some(head) = self.reference("HEAD")? else {
             return Ok(None);
         };
-        let found = self.inner.try_find_reference(full.as_ref());
-        let found = found.map_err(RepositoryError::References)?;
-        Ok(found.filter(|reference| reference.name() == full.as_ref()))
+        let (name, _) = self.end_of(head)?;
+        Ok(Some(name).filter(|name| name.as_bstr() != "HEAD"))
     }
 
     /// Returns the one ref that a name stands for; `None` for an id, and for what is no ref.
@@ -99,30 +152,30 @@ impl Repository {
         matches!(found, Ok(Ok(Some(_))))
     }
 
-    /// Returns the full name of the branch or tag at the end of a text; a remote-tracking branch
-    /// stands for the branch that a configured remote fetches there. Of two sides it is none: not
-    /// all that they have is for one ref.
+    /// Returns the full name of the branch or tag at the end of a text. A symbolic ref stands for the
+    /// one that it leads to, and a remote-tracking branch for the branch that a configured remote
+    /// fetches there; other refs are neither. Of two sides it is none: not all that they have is for
+    /// one ref.
     pub(super) fn reference_in(&self, text: &str) -> Option<String> {
         if text.contains("...") {
             return None;
         }
         let end = text.rsplit("..").next()?.trim_start_matches('.');
-        let name = end.get(..end.find(['~', '^']).unwrap_or(end.len()))?;
-        let full = match name {
-            "" | "@" | "HEAD" => self.inner.head_name().ok()??,
-            name => self.referred(name).ok()??.name().to_owned(),
+        let name = match end.get(..end.find(['~', '^']).unwrap_or(end.len()))? {
+            "" | "@" => "HEAD",
+            name => name,
         };
-        let full = match full.as_bstr().starts_with(b"refs/remotes/") {
-            true => {
-                let name = full.as_ref();
-                let tracked = self
-                    .inner
-                    .upstream_branch_and_remote_for_tracking_branch(name);
-                tracked.ok()??.0
-            }
-            false => full,
-        };
-        Some(full.as_bstr().to_str_lossy().into_owned())
+        let (mut full, _) = self.end_of(self.referred(name).ok()??).ok()?;
+        if full.category() == Some(Category::RemoteBranch) {
+            let tracked = self
+                .inner
+                .upstream_branch_and_remote_for_tracking_branch(full.as_ref());
+            full = tracked.ok()??.0;
+        }
+        // No branch is called `HEAD`: it is what the remote's own was when it was fetched.
+        let is_one = matches!(full.category(), Some(Category::LocalBranch | Category::Tag))
+            && full.as_bstr() != "refs/heads/HEAD";
+        is_one.then(|| full.as_bstr().to_str_lossy().into_owned())
     }
 
     /// Resolves a text that names one object.
@@ -216,8 +269,8 @@ impl Repository {
             return Some(id);
         }
         // It may be a ref to an object that is not here.
-        if let Some(mut reference) = self.referred(name).ok()? {
-            return Some(reference.follow_to_object().ok()?.detach());
+        if let Some(reference) = self.referred(name).ok()? {
+            return self.end_of(reference).ok()?.1;
         }
         let found = self.inner.rev_parse_single(name.as_bytes().as_bstr());
         found.ok().map(gix::Id::detach)
@@ -225,9 +278,10 @@ impl Repository {
 
     /// Returns the branch that HEAD is on, when it has no commit.
     fn unborn(&self) -> Option<String> {
-        let head = self.inner.head().ok()?;
-        let name = head.is_unborn().then(|| head.referent_name())??;
-        Some(name.shorten().to_str_lossy().into_owned())
+        let name = self.head_name().ok()??;
+        let found = self.reference_at(name.as_ref()).ok()?;
+        let is_unborn = found.is_none();
+        is_unborn.then(|| name.shorten().to_str_lossy().into_owned())
     }
 }
 
@@ -253,6 +307,9 @@ fn parse_steps(mut text: &str) -> Option<Vec<usize>> {
     }
     Some(steps)
 }
+
+/// So many symbolic refs in a row are followed, as by git.
+const SYMBOLIC_MAX: usize = 5;
 
 /// More than anybody counts back.
 const STEPS_MAX: usize = 1 << 20;

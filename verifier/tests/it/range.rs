@@ -392,6 +392,78 @@ fn the_ref_of_a_range_is_that_of_its_end_and_of_two_sides_none() {
 }
 
 #[test]
+fn a_ref_that_leads_to_another_is_for_that_one_and_what_is_no_branch_for_none() {
+    let git = Git::new();
+    let line = line(&git);
+    let clone = git.home().join("clone");
+    let path = clone.to_str().unwrap();
+    let url = format!("file://{}", git.path().display());
+    git.git_ok(&["clone", "--quiet", &url, path]);
+    let in_clone = |arguments: &[&str]| git.git_ok(&[&["-C", path], arguments].concat());
+    in_clone(&["worktree", "add", "--quiet", "-b", "side", "../wt"]);
+    in_clone(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    in_clone(&["symbolic-ref", "refs/heads/second", "refs/heads/alias"]);
+    in_clone(&["symbolic-ref", "refs/heads/of-tag", "refs/tags/light"]);
+    in_clone(&["tag", "light"]);
+    in_clone(&["fetch", "--quiet", "origin"]);
+    for name in ["ORIG_HEAD", "MERGE_HEAD"] {
+        fs::write(clone.join(".git").join(name), format!("{}\n", line[3])).unwrap();
+    }
+    for name in [
+        "refs/stash",
+        "refs/pull/1/head",
+        "refs/notes/x",
+        "refs/remotes/direct/HEAD",
+        "refs/heads/HEAD",
+    ] {
+        in_clone(&["update-ref", name, &line[3]]);
+    }
+    in_clone(&["config", "remote.direct.url", &url]);
+    let refspec = "+refs/heads/*:refs/remotes/direct/*";
+    in_clone(&["config", "remote.direct.fetch", refspec]);
+    in_clone(&["config", "remote.pulls.url", &url]);
+    let refspec = "+refs/pull/*:refs/remotes/pulls/*";
+    in_clone(&["config", "remote.pulls.fetch", refspec]);
+    in_clone(&["update-ref", "refs/remotes/pulls/1", &line[3]]);
+    let repository = Repository::discover(&clone).unwrap();
+    let base = &line[0];
+    for (name, expected) in [
+        ("main", Some("refs/heads/main")),
+        ("origin/main", Some("refs/heads/main")),
+        ("origin", Some("refs/heads/main")),
+        ("origin/HEAD", Some("refs/heads/main")),
+        ("refs/remotes/origin/HEAD", Some("refs/heads/main")),
+        ("HEAD", Some("refs/heads/main")),
+        ("@", Some("refs/heads/main")),
+        ("", Some("refs/heads/main")),
+        ("alias", Some("refs/heads/main")),
+        ("second~1", Some("refs/heads/main")),
+        ("of-tag", None),
+        ("main-worktree/HEAD", Some("refs/heads/main")),
+        ("worktrees/wt/HEAD", Some("refs/heads/side")),
+        ("FETCH_HEAD", None),
+        ("ORIG_HEAD", None),
+        ("MERGE_HEAD", None),
+        ("stash", None),
+        ("refs/pull/1/head", None),
+        ("refs/notes/x", None),
+        ("refs/remotes/direct/HEAD", None),
+        ("pulls/1", None),
+        ("refs/heads/HEAD", None),
+    ] {
+        let selection = repository.select(&format!("{base}..{name}")).unwrap();
+        assert_eq!(selection.reference(), expected, "{name}");
+    }
+    // That of a branch which stands for another is the other.
+    in_clone(&["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    let repository = Repository::discover(&clone).unwrap();
+    let main = Some("refs/heads/main");
+    assert_eq!(repository.select("HEAD").unwrap().reference(), main);
+    assert_eq!(repository.select_last(1).unwrap().reference(), main);
+    assert_eq!(repository.head_branch().unwrap().as_deref(), main);
+}
+
+#[test]
 fn a_name_that_may_be_several_things_is_a_question_wrongly_put() {
     let git = Git::new();
     let line = line(&git);
@@ -707,6 +779,89 @@ fn replace_refs_replace_nothing() {
     git.git_ok(&["replace", &bad, &good]);
     assert!(open(&git).has_replacements());
     assert_eq!(codes(&verify_all(&git)), [Some(Code::Unsigned)]);
+}
+
+/// Three commits in a line that nobody signed, each with its number for a message.
+fn numbered(git: &Git) -> [String; 3] {
+    let tree = git.empty_tree();
+    let root = git.git_ok(&["commit-tree", "-m", "one", &tree]);
+    let middle = git.git_ok(&["commit-tree", "-m", "two", "-p", &root, &tree]);
+    let tip = git.git_ok(&["commit-tree", "-m", "three", "-p", &middle, &tree]);
+    branch(git, "main", &tip);
+    [root, middle, tip]
+}
+
+/// Checks what is found from the tip of [`numbered`], by way of its parents.
+fn assert_resolved(git: &Git, [root, middle, tip]: &[String; 3]) {
+    for (text, expected) in [
+        ("main~1", &[middle][..]),
+        ("main^", &[middle]),
+        ("main^1", &[middle]),
+        ("main~2", &[root]),
+        ("main^^{commit}", &[middle]),
+        ("main^{/two}", &[middle]),
+        ("main^@", &[middle, root]),
+        ("main^!", &[tip]),
+        (&format!("{root}..main~1"), &[middle]),
+        (&format!("{root}...main"), &[tip, middle]),
+        (&format!("{tip}~1"), &[middle]),
+        (&format!("{}~1", &tip[..12]), &[middle]),
+    ] {
+        let outcome = verify_spec(git, text);
+        assert_eq!(ids(&outcome).iter().collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+#[test]
+fn no_revision_is_resolved_through_a_replacement() {
+    let git = Git::new();
+    let commits = numbered(&git);
+    let [root, middle, tip] = &commits;
+    assert_resolved(&git, &commits);
+    git.git_ok(&["replace", "--graft", tip, root]);
+    assert_resolved(&git, &commits);
+    git.git_ok(&["tag", "-m", "x", "v1", middle]);
+    git.git_ok(&["tag", "-m", "x", "v2", root]);
+    git.git_ok(&["replace", "refs/tags/v1", "refs/tags/v2"]);
+    for text in ["v1^{}", "v1^{commit}", "v1~0"] {
+        assert_eq!(ids(&verify_spec(&git, text)), [middle.as_str()], "{text}");
+    }
+}
+
+/// git knows namespaces by its environment alone.
+#[test]
+fn no_setting_leads_refs_elsewhere() {
+    let git = Git::new();
+    let line = line(&git);
+    let name = "refs/namespaces/x/refs/heads/main";
+    git.git_ok(&["update-ref", name, &line[0]]);
+    git.git_ok(&["config", "gitoxide.core.refsNamespace", "x"]);
+    assert_eq!(ids(&verify_spec(&git, "main")), [line[3].as_str()]);
+    assert_eq!(ids(&verify_all(&git)).len(), line.len());
+}
+
+#[test]
+fn no_revision_is_resolved_by_a_commit_graph() {
+    let git = Git::new();
+    let commits = numbered(&git);
+    git.git_ok(&["commit-graph", "write", "--reachable"]);
+    let path = git.path().join(".git/objects/info/commit-graph");
+    let mut graph = fs::read(&path).unwrap();
+    // Behind 8 bytes, a name and an offset for each chunk; each commit has its tree and then the places
+    // of its parents among the sorted ids.
+    let table = graph[8..]
+        .chunks(12)
+        .find(|entry| entry.starts_with(b"CDAT"));
+    let data = u64::from_be_bytes(table.unwrap()[4..].try_into().unwrap());
+    let mut sorted = commits.to_vec();
+    sorted.sort();
+    let place = |id: &String| sorted.iter().position(|it| it == id).unwrap();
+    let parent = usize::try_from(data).unwrap() + 36 * place(&commits[2]) + 20;
+    let forged = u32::try_from(place(&commits[0])).unwrap();
+    graph[parent..parent + 4].copy_from_slice(&forged.to_be_bytes());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, graph).unwrap();
+    assert_resolved(&git, &commits);
 }
 
 #[test]
