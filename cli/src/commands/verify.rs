@@ -7,9 +7,9 @@ mod vsa;
 
 use std::{
     env,
-    io::{self, BufWriter, Read as _, Write},
+    io::{self, BufWriter, Write},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,7 +28,7 @@ use crate::{
         attest::{attested, kept_in, with_attestations},
         trust,
     },
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, read_all},
     home::Home,
     judging::Grounds,
     shell,
@@ -275,8 +275,8 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
     let mut selections = Vec::new();
     match arguments.range.as_deref() {
         Some("-") => {
-            let mut text = String::new();
-            io::stdin().take(IDS_MAX).read_to_string(&mut text)?;
+            let ids = read_all(&mut io::stdin(), Path::new("-"), IDS_MAX)?;
+            let text = String::from_utf8(ids)?;
             selections.push(repository.select_ids(text.split_ascii_whitespace()));
         }
         Some(revision) => selections.push(repository.select(revision)),

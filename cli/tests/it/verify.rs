@@ -130,6 +130,23 @@ fn nothing_to_look_at_is_not_a_yes() {
     );
 }
 
+/// What was cut off would be what nobody judged.
+#[test]
+fn a_list_of_ids_that_is_too_long_is_not_judged_in_part() {
+    let world = World::initialised();
+    let good = world.signed_commit("a");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let bad = world.git_ok(&["rev-parse", "HEAD"]);
+    let list = format!("{good}{}{bad}\n", "\n".repeat(128 * 1024 * 1024));
+    let output = run(world.notme_command().args(["verify", "-"]), list.as_bytes());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("file too large"),
+        "{}",
+        told(&output)
+    );
+}
+
 #[test]
 fn a_hook_judges_what_a_push_brings_before_it_lands() {
     let world = World::initialised();
