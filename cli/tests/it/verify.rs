@@ -118,6 +118,11 @@ fn nothing_to_look_at_is_not_a_yes() {
         world.notme(&["verify", "HEAD..HEAD"]).status.code(),
         Some(0)
     );
+    let page = world.notme_ok(&["verify", "HEAD..HEAD", "--format", "html"]);
+    assert!(page.contains(">Nothing was selected.<"), "{page}");
+    let page = world.notme(&["verify", "-", "--format", "html"]);
+    let page = told(&page);
+    assert!(page.contains("Not everything here could be looked at."));
     let bare = world.another_repository(Repository::bare());
     world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
     world.signed_commit("b");
