@@ -38,6 +38,7 @@ use crate::{
 const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
+    check(arguments)?;
     let repository = open()?;
     if let Some(jobs) = arguments
         .jobs
@@ -51,6 +52,23 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         writeln!(io::stderr(), "note: {}", report::escape(&note))?;
     }
     Ok(exit)
+}
+
+/// Refuses options that this format has no use for.
+fn check(arguments: &Verify) -> Result<(), Failure> {
+    let (text, vsa) = (ReportFormat::Text, ReportFormat::Vsa);
+    for (is_given, option, format, name) in [
+        (arguments.explain, "--explain", text, "text"),
+        (arguments.fold, "--fold", text, "text"),
+        (arguments.resource.is_some(), "--resource", vsa, "vsa"),
+        (arguments.agent.is_some(), "--agent", vsa, "vsa"),
+    ] {
+        if is_given && arguments.format != format {
+            let error = format!("`{option}` goes with `--format {name}` alone");
+            return Err(Failure::usage(error));
+        }
+    }
+    Ok(())
 }
 
 fn judged(

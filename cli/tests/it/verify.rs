@@ -391,6 +391,29 @@ fn every_format_has_the_verdict_in_its_exit_code() {
 }
 
 #[test]
+fn an_option_that_would_do_nothing_is_a_wrong_call() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for (arguments, option) in [
+        (&["--explain", "--format", "json"][..], "--explain"),
+        (&["--fold", "--format", "jsonl"], "--fold"),
+        (&["--resource", "git+https://x.example/r"], "--resource"),
+        (&["--agent", "claude", "--format", "json"], "--agent"),
+        (&["--revoked", "--agent", "claude"], "--agent"),
+    ] {
+        let output = world.notme(&[&["verify"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let said = told(&output);
+        assert!(
+            said.contains(&format!("`{option}` goes with `--format ")),
+            "{said}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+    world.notme_ok(&["verify", "--explain", "--format", "text"]);
+}
+
+#[test]
 fn the_page_leads_from_a_level_to_the_statements_behind_it() {
     let world = World::initialised();
     world.signed_commit("a");
