@@ -239,6 +239,12 @@ fn an_auditor_needs_only_the_pin_and_a_clone() {
         "{}",
         told(&output)
     );
+    let explained = auditor.notme_command().args(["explain", "main"]).output();
+    let explained = told(&explained.unwrap());
+    let explained: Vec<_> = explained.split_whitespace().collect();
+    let explained = explained.join(" ");
+    assert!(explained.contains("a later revocation is not known here"));
+    assert!(!explained.contains("trust document"), "{explained}");
 }
 
 #[test]
