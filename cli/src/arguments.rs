@@ -450,7 +450,7 @@ impl From<Explain> for Verify {
 pub(crate) enum Trust {
     /// Pin an authority
     #[command(
-        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice roots.pem\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot\n  notme trust add --name team --openpgp keys.asc\n  notme trust add --name team --allowed-signers allowed_signers\n  notme trust add --name sigstore --sigstore trusted_root.json"
+        after_help = "Examples:\n  notme trust add --name ci --pin SHA256 https://auth.example.com\n  notme trust add --name alice --pin SHA256 alice.json\n  notme trust add --name notme --pem --pin SHA256 https://auth.notme.bot\n  notme trust add --name team --openpgp keys.asc\n  notme trust add --name team --allowed-signers allowed_signers\n  notme trust add --name sigstore --sigstore trusted_root.json"
     )]
     Add(TrustAdd),
     /// List what is pinned
@@ -459,7 +459,7 @@ pub(crate) enum Trust {
     /// Print roots and keys for other tools
     #[command(
         override_usage = "notme trust export [--name <NAME>] <FORM>",
-        after_help = "Examples:\n  notme trust export --pem > roots.pem\n  notme trust export --allowed-signers > allowed_signers"
+        after_help = "Examples:\n  notme trust export --document > alice.json\n  notme trust export --pem > roots.pem\n  notme trust export --allowed-signers > allowed_signers"
     )]
     Export(TrustExport),
     /// Fetch newer trust documents
@@ -510,6 +510,9 @@ pub(crate) struct TrustAdd {
 #[derive(Args, Debug)]
 #[command(group(clap::ArgGroup::new("form").required(true)))]
 pub(crate) struct TrustExport {
+    /// As the signed trust document of one authority, for `notme trust add --pin`
+    #[arg(long, group = "form")]
+    pub(crate) document: bool,
     /// As PEM certificates
     #[arg(long, group = "form")]
     pub(crate) pem: bool,
@@ -633,7 +636,7 @@ pub(crate) enum Authority {
         after_help = "Example:\n  notme authority restore /mnt/backup/authority.sqlite --dir authority --head head.json"
     )]
     Restore(AuthorityRestore),
-    /// Print the root certificates
+    /// Print the root certificates, which vouch for X.509 signatures alone
     #[command(after_help = "Example:\n  notme authority bundle > roots.pem")]
     Bundle(AuthorityPlace),
 }

@@ -80,7 +80,8 @@ impl Anchors {
     /// Joins the policy's authorities with the trust store's.
     pub(crate) fn new(policy: &Policy, rules: &Rules, trust: &Trust, now: UnixTime) -> Self {
         let mut anchors = Vec::new();
-        let mut unavailable = trust.is_empty().then(|| Code::TrustMissing.into());
+        let is_missing = trust.is_empty() && policy.leaves_authorities_to_store();
+        let mut unavailable = is_missing.then(|| Code::TrustMissing.into());
         let taken_back = taken_back(trust);
         for rule in &rules.authorities {
             let before = anchors.len();

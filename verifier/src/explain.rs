@@ -428,7 +428,7 @@ fn not_shown(judgement: &Judgement) -> Vec<String> {
         ));
     }
     limits.push(
-        "what happened since the trust document was fetched: a later revocation is not known here"
+        "what happened since the trust store was brought up to date: a later revocation is not known here"
             .to_owned(),
     );
     limits

@@ -212,7 +212,7 @@ impl Policy {
         let (authorities, allow) = (default_authorities(trust, None), default_allow(trust));
         let text = written(&authorities, &allow);
         Self {
-            authorities: Some(authorities),
+            authorities: None,
             allow: Some(allow.into()),
             require: Arc::default(),
             principals: Arc::default(),
@@ -284,6 +284,11 @@ impl Policy {
         let authorities = trust.authorities().iter().map(Authority::name);
         let faults = trust.faults().iter().map(|fault| &*fault.name);
         authorities.chain(faults).all(is_named)
+    }
+
+    /// Tells whether it takes whatever authorities the trust store has.
+    pub(crate) fn leaves_authorities_to_store(&self) -> bool {
+        self.authorities.is_none()
     }
 
     /// Returns the rules in force with a trust store.
@@ -492,9 +497,6 @@ impl fmt::Display for Policy {
 /// Writes the rules that a trust store implies as TOML.
 fn written(authorities: &[AuthorityRule], allow: &[Rule]) -> String {
     let mut text = format!("skew_seconds = {SKEW_DEFAULT}\n");
-    if authorities.is_empty() {
-        text.push_str("authority = []\n");
-    }
     if allow.is_empty() {
         text.push_str("allow = []\n");
     }

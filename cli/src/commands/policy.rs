@@ -94,11 +94,14 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
         let name = object.id().to_hex_with_len(10).to_string();
         writeln!(out, "{}", text_line(&name, object.judgement()))?;
     }
-    let (refused, all) = (refused.len(), objects.len());
-    writeln!(
-        out,
-        "it would not have accepted {refused} of the last {all} commits"
-    )?;
+    match (refused.len(), objects.len()) {
+        (_, 0) => writeln!(out, "there are no commits that it could judge")?,
+        (0, all) => writeln!(out, "it would have accepted all of the last {all} commits")?,
+        (refused, all) => writeln!(
+            out,
+            "it would not have accepted {refused} of the last {all} commits"
+        )?,
+    }
     Ok(Exit::Yes)
 }
 

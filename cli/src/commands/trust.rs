@@ -377,7 +377,8 @@ pub(crate) fn allowed_signers(home: &Home) -> String {
 }
 
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
-    let trust = store(home, None).load(now());
+    let store = store(home, None);
+    let trust = store.load(now());
     if let Some(fault) = trust.faults().first() {
         return Err(Failure::from(format!(
             "authority `{}` cannot be read: {}",
@@ -391,6 +392,23 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
             .is_none_or(|name| name == authority.name())
     };
     let authorities = trust.authorities().iter().filter(wanted);
+    if arguments.document {
+        let mut names = authorities
+            .filter(|it| it.document().is_some())
+            .map(Authority::name);
+        return match (names.next(), names.next()) {
+            (Some(name), None) => {
+                let document = store.document(name).map_err(store_failure)?;
+                io::stdout().write_all(&document)?;
+                Ok(Exit::Yes)
+            }
+            (None, _) => Err(Failure::from(
+                "no such authority is trusted by its trust document",
+            )),
+            (Some(_), Some(_)) => Err(Failure::usage("there are several trust documents")
+                .hint("say of which authority: `--name NAME`")),
+        };
+    }
     if arguments.openpgp {
         return openpgp::export(authorities);
     }

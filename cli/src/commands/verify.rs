@@ -7,9 +7,9 @@ mod vsa;
 
 use std::{
     env,
-    io::{self, BufWriter, Read as _, Write},
+    io::{self, BufWriter, Write},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -28,7 +28,7 @@ use crate::{
         attest::{attested, kept_in, with_attestations},
         trust,
     },
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, read_all},
     home::Home,
     judging::Grounds,
     shell,
@@ -38,6 +38,7 @@ use crate::{
 const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
+    check(arguments)?;
     let repository = open()?;
     if let Some(jobs) = arguments
         .jobs
@@ -51,6 +52,23 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         writeln!(io::stderr(), "note: {}", report::escape(&note))?;
     }
     Ok(exit)
+}
+
+/// Refuses options that this format has no use for.
+fn check(arguments: &Verify) -> Result<(), Failure> {
+    let (text, vsa) = (ReportFormat::Text, ReportFormat::Vsa);
+    for (is_given, option, format, name) in [
+        (arguments.explain, "--explain", text, "text"),
+        (arguments.fold, "--fold", text, "text"),
+        (arguments.resource.is_some(), "--resource", vsa, "vsa"),
+        (arguments.agent.is_some(), "--agent", vsa, "vsa"),
+    ] {
+        if is_given && arguments.format != format {
+            let error = format!("`{option}` goes with `--format {name}` alone");
+            return Err(Failure::usage(error));
+        }
+    }
+    Ok(())
 }
 
 fn judged(
@@ -275,8 +293,8 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
     let mut selections = Vec::new();
     match arguments.range.as_deref() {
         Some("-") => {
-            let mut text = String::new();
-            io::stdin().take(IDS_MAX).read_to_string(&mut text)?;
+            let ids = read_all(&mut io::stdin(), Path::new("-"), IDS_MAX)?;
+            let text = String::from_utf8(ids)?;
             selections.push(repository.select_ids(text.split_ascii_whitespace()));
         }
         Some(revision) => selections.push(repository.select(revision)),

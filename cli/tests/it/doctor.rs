@@ -467,6 +467,28 @@ fn faults_of_the_key_agent_are_found_and_repaired() {
     finds_and_repairs(&world, "key-agent-silent", "true");
 }
 
+/// One user's homes share a runtime directory, and with it the key agent.
+#[test]
+fn the_key_agent_of_another_home_is_found_and_stopped() {
+    let mut world = World::new();
+    let runtime = world.home().join("run");
+    fs::create_dir(&runtime).unwrap();
+    world.set_env("XDG_RUNTIME_DIR", &runtime);
+    world.remove_env("NOTME_HOME");
+    world.notme_ok(&["init", "--agent", "claude"]);
+    world.signed_commit("a");
+    assert_eq!(findings(&world), []);
+    finds_and_repairs(
+        &world,
+        "key-agent-elsewhere",
+        "notme agent stop; git init -q ~/other/work; (HOME=~/other; cd ~/work; notme init --agent claude; notme agent start)",
+    );
+    let stop = world
+        .shell("HOME=~/other exec notme authority stop")
+        .output();
+    assert!(stop.unwrap().status.success());
+}
+
 /// An agent whose authority is somebody else's.
 #[test]
 fn faults_with_a_remote_authority_are_found_and_repaired() {

@@ -48,31 +48,57 @@ fn somebody_else_checks_it_as_the_readme_says() {
         .expect("the README has a second session");
     let section = section.split("```").next().unwrap();
     for command in [
-        "notme authority bundle > ",
-        "notme trust add --name alice ",
+        "notme trust show ",
+        "notme trust export --document > ",
+        "notme trust add --name alice --pin SHA256 ",
         "notme verify refs/remotes/origin/main..HEAD",
     ] {
         assert!(section.contains(command), "{section}");
     }
-    let alice = World::initialised();
-    alice.git_ok(&[
-        "commit",
-        "-q",
-        "--allow-empty",
-        "--no-gpg-sign",
-        "-m",
-        "base",
-    ]);
-    let bob = World::new();
-    bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
-    bob.git_ok(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
-    alice.signed_commit("a");
-    bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
-    let roots = bob.home().join("roots.pem");
-    fs::write(&roots, alice.notme_ok(&["authority", "bundle"])).unwrap();
-    bob.notme_ok(&["trust", "add", "--name", "alice", roots.to_str().unwrap()]);
-    let out = bob.notme_ok(&["verify", "refs/remotes/origin/main..HEAD"]);
-    assert!(out.starts_with("accepted "), "{out}");
+    for format in ["x509", "ssh", "openpgp"] {
+        let alice = World::new();
+        alice.notme_ok(&["init", "--agent", "claude", "--format", format]);
+        let base = [
+            "commit",
+            "-q",
+            "--allow-empty",
+            "--no-gpg-sign",
+            "-m",
+            "base",
+        ];
+        alice.git_ok(&base);
+        let bob = World::new();
+        bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
+        bob.git_ok(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+        alice.signed_commit("a");
+        bob.git_ok(&["pull", "-q", alice.path().to_str().unwrap(), "main"]);
+        let verify = ["verify", "refs/remotes/origin/main..HEAD"];
+
+        let roots = bob.home().join("roots.pem");
+        fs::write(&roots, alice.notme_ok(&["authority", "bundle"])).unwrap();
+        bob.notme_ok(&["trust", "add", "--name", "alice", roots.to_str().unwrap()]);
+        let by_roots = told(&bob.notme(&verify));
+        match format {
+            "x509" => assert!(by_roots.contains("\nstdout: accepted "), "{by_roots}"),
+            _ => assert!(by_roots.contains("by its trust document"), "{by_roots}"),
+        }
+        bob.notme_ok(&["trust", "remove", "alice"]);
+
+        let file = bob.home().join("alice.json");
+        fs::write(&file, alice.notme_ok(&["trust", "export", "--document"])).unwrap();
+        let shown = alice.notme_ok(&["trust", "show"]);
+        let pins = shown
+            .lines()
+            .filter_map(|it| it.trim().strip_prefix("pin "));
+        for pin in pins.map(str::trim) {
+            let file = file.to_str().unwrap();
+            bob.notme_ok(&["trust", "add", "--name", "alice", "--pin", pin, file]);
+            let out = bob.notme_ok(&verify);
+            assert!(out.starts_with("accepted "), "{format}: {out}");
+            bob.notme_ok(&["trust", "refresh", "alice", "--from", file]);
+            bob.notme_ok(&["trust", "remove", "alice"]);
+        }
+    }
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
 
     let checked = world.notme_ok(&["policy", "check"]);
     assert!(
-        checked.contains("would not have accepted 0 of the last 2 commits"),
+        checked.contains("would have accepted all of the last 2 commits"),
         "{checked}"
     );
     world.git_ok(&["add", POLICY]);

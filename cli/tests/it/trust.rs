@@ -130,6 +130,29 @@ fn an_authority_cannot_choose_to_be_trusted_without_a_pin() {
 }
 
 #[test]
+fn one_trust_document_is_exported() {
+    let world = World::new();
+    let export = ["trust", "export", "--document"];
+    let none = world.notme(&export);
+    assert_eq!(none.status.code(), Some(3), "{}", told(&none));
+    world.notme_ok(&["init"]);
+    let embedded = world.notme_ok(&export);
+    let other = notme_testkit::cast::TestAuthority::new(1);
+    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let envelope = other.trust_document(1, now);
+    let file = world.home().join("document");
+    fs::write(&file, &envelope).unwrap();
+    let pin = notme_core::hex::encode(&other.pins()[0]);
+    let file = file.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "x", "--pin", &pin, file]);
+    let two = world.notme(&export);
+    assert_eq!(two.status.code(), Some(2), "{}", told(&two));
+    let named = |name| world.notme_ok(&["trust", "export", "--document", "--name", name]);
+    assert_eq!(named("embedded"), embedded);
+    assert_eq!(named("x").into_bytes(), envelope);
+}
+
+#[test]
 fn what_an_authority_says_cannot_move_the_cursor() {
     let world = World::new();
     let document = notme_testkit::cast::TestAuthority::new(1);

@@ -121,6 +121,11 @@ fn nothing_to_look_at_is_not_a_yes() {
         world.notme(&["verify", "HEAD..HEAD"]).status.code(),
         Some(0)
     );
+    let page = world.notme_ok(&["verify", "HEAD..HEAD", "--format", "html"]);
+    assert!(page.contains(">Nothing was selected.<"), "{page}");
+    let page = world.notme(&["verify", "-", "--format", "html"]);
+    let page = told(&page);
+    assert!(page.contains("Not everything here could be looked at."));
     let bare = world.another_repository(Repository::bare());
     world.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
     world.signed_commit("b");
@@ -130,6 +135,23 @@ fn nothing_to_look_at_is_not_a_yes() {
     assert_eq!(
         (exit, &document["summary"]["accepted"]),
         (Some(0), &1.into())
+    );
+}
+
+/// What was cut off would be what nobody judged.
+#[test]
+fn a_list_of_ids_that_is_too_long_is_not_judged_in_part() {
+    let world = World::initialised();
+    let good = world.signed_commit("a");
+    world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
+    let bad = world.git_ok(&["rev-parse", "HEAD"]);
+    let list = format!("{good}{}{bad}\n", "\n".repeat(128 * 1024 * 1024));
+    let output = run(world.notme_command().args(["verify", "-"]), list.as_bytes());
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("file too large"),
+        "{}",
+        told(&output)
     );
 }
 
@@ -220,6 +242,12 @@ fn an_auditor_needs_only_the_pin_and_a_clone() {
         "{}",
         told(&output)
     );
+    let explained = auditor.notme_command().args(["explain", "main"]).output();
+    let explained = told(&explained.unwrap());
+    let explained: Vec<_> = explained.split_whitespace().collect();
+    let explained = explained.join(" ");
+    assert!(explained.contains("a later revocation is not known here"));
+    assert!(!explained.contains("trust document"), "{explained}");
 }
 
 #[test]
@@ -369,6 +397,29 @@ fn every_format_has_the_verdict_in_its_exit_code() {
     assert_eq!(folded, world.notme_ok(&["verify"]), "one is no run");
     let both = world.notme(&["verify", "--fold", "--explain"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_a_wrong_call() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for (arguments, option) in [
+        (&["--explain", "--format", "json"][..], "--explain"),
+        (&["--fold", "--format", "jsonl"], "--fold"),
+        (&["--resource", "git+https://x.example/r"], "--resource"),
+        (&["--agent", "claude", "--format", "json"], "--agent"),
+        (&["--revoked", "--agent", "claude"], "--agent"),
+    ] {
+        let output = world.notme(&[&["verify"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let said = told(&output);
+        assert!(
+            said.contains(&format!("`{option}` goes with `--format ")),
+            "{said}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+    world.notme_ok(&["verify", "--explain", "--format", "text"]);
 }
 
 #[test]

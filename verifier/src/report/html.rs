@@ -18,7 +18,7 @@ use super::{
     particulars,
     signer::{Tally, agent_share},
 };
-use crate::verify::{JudgedObject, Outcome, Summary};
+use crate::verify::{JudgedObject, Outcome};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/search.js");
@@ -58,15 +58,12 @@ fn write_head(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 
 fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     let summary = outcome.summary();
-    let (class, answer) = match summary {
-        Summary { rejected: 1.., .. } => ("rejected", "Not everything here was accepted."),
-        Summary { undecided: 1.., .. } | Summary { objects: 0, .. } => {
-            ("undecided", "Not everything here could be looked at.")
-        }
-        Summary { .. } if outcome.interrupted => {
-            ("undecided", "Not everything here was looked at.")
-        }
-        Summary { .. } => ("accepted", "Everything here was accepted."),
+    let (class, answer) = match outcome.exit_code() {
+        0 if summary.objects == 0 => ("accepted", "Nothing was selected."),
+        0 => ("accepted", "Everything here was accepted."),
+        1 => ("rejected", "Not everything here was accepted."),
+        _ if outcome.interrupted => ("undecided", "Not everything here was looked at."),
+        _ => ("undecided", "Not everything here could be looked at."),
     };
     writeln!(
         to,

@@ -374,6 +374,30 @@ fn what_the_newest_policy_took_back_excuses_nobody() {
     }
 }
 
+/// Of what a merge brings, only what its policy accepts is not asked of who merged it.
+#[test]
+fn a_parents_policy_has_its_exceptions_weighed_and_not_its_baseline() {
+    let history = History::new();
+    let old = policy(&["alice!", "bob src/*", "mallory"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &old)]);
+    let side = history.commit(&[&root], "mallory", &[(POLICY, &old), ("x", "x")]);
+    let new = policy(&["alice!", "bob src/*"]);
+    let exception = format!(
+        "{new}[[exception]]\nobject = \"{side}\"\nreason = \"x\"\nuntil = \"2100-01-01T00:00:00Z\"\n"
+    );
+    let baseline = format!("baseline = [\"{side}\"]\n{new}");
+    for (text, code) in [
+        (new, "not-authorised"),
+        (exception, "accepted"),
+        (baseline, "not-authorised"),
+    ] {
+        let main = history.commit(&[&root], "alice", &[(POLICY, &text)]);
+        let files = [(POLICY, &*text), ("x", "x")];
+        let merge = history.commit(&[&main, &side], "bob", &files);
+        assert_eq!(history.code(&root, &merge), code, "{text}");
+    }
+}
+
 /// Whoever lost their right goes on from before, and excuses what others refuse.
 #[test]
 fn what_one_of_two_ends_excuses_counts_for_what_it_leads_to() {

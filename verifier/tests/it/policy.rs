@@ -54,6 +54,13 @@ fn denies_what_no_rule_names() {
 fn an_empty_list_is_nobody() {
     assert_code(&judged("authority = []\n"), Code::SignerUntrusted);
     assert_code(&judged("allow = []\n"), Code::NotAuthorised);
+    // And needs no trust store.
+    let nobody = Trust::new(Vec::new(), Vec::new());
+    let raw = bound_commit(&payload());
+    let untrusting = |text| judge_by(&raw, &Policy::parse(text).unwrap(), &nobody, NOW);
+    assert_code(&untrusting("authority = []\n"), Code::SignerUntrusted);
+    assert_code(&untrusting("skew_seconds = 5\n"), Code::TrustMissing);
+    assert_code(&untrusting(AUTHORITY), Code::TrustMissing);
 }
 
 #[test]

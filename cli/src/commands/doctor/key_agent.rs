@@ -24,6 +24,7 @@ pub(super) fn serves(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), F
         Ok(status) => {
             if let Some(status) = status {
                 is_well(status, findings);
+                is_of_this_home(scene, status, findings);
             }
             sessions_are_open(scene, status.as_ref(), findings);
         }
@@ -57,6 +58,27 @@ fn is_well(status: &StatusAnswer, findings: &mut Findings) {
             weakness,
             format!("ulimit -l \"$(ulimit -H -l)\" && {stop}"),
         );
+    }
+}
+
+/// Where homes share a runtime directory, whoever starts the key agent first has it sign for all.
+fn is_of_this_home(scene: &Scene<'_>, status: &StatusAnswer, findings: &mut Findings) {
+    for (name, config) in &scene.agents {
+        let Ok(config) = config else { continue };
+        let mut sessions = status.sessions.iter();
+        let theirs = sessions.find(|it| it.agent == *name && it.state != SessionState::Broken);
+        if let Some(theirs) = theirs
+            && theirs.authority != config.authority.as_str()
+        {
+            findings.add(
+                "key-agent-elsewhere",
+                format!(
+                    "the key agent, process {}, was started with another home: its agent `{name}` signs under `{}`, and the one here under `{}`",
+                    status.pid, theirs.authority, config.authority
+                ),
+                "notme agent stop",
+            );
+        }
     }
 }
 
