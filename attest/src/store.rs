@@ -619,11 +619,17 @@ impl Store {
         Some(head.detach().to_string())
     }
 
-    /// Takes what another repository has, which was fetched into tracking refs.
+    /// Takes what another repository has, which was fetched into tracking refs. Its history comes along
+    /// where `check` finds nothing wrong in what the one commit reaches and the other does not.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn merge(&self, remote: &str, now: UnixTime) -> Result<Merged, StoreError> {
+    pub fn merge(
+        &self,
+        remote: &str,
+        now: UnixTime,
+        check: impl Fn(ObjectId, Option<ObjectId>) -> Result<(), String>,
+    ) -> Result<Merged, StoreError> {
         let mut merged = Merged::default();
         let dropped = self.dropped()?;
         self.advance(now, |repository, shelf, ours| {
@@ -639,7 +645,8 @@ impl Store {
                 merged.ignored += 1;
                 return Ok(None);
             }
-            merge::union(repository, shelf, (ours, theirs), &dropped, &mut merged)
+            let both = (ours, theirs);
+            merge::union(repository, shelf, both, &dropped, &check, &mut merged)
         })?;
         Ok(merged)
     }
@@ -1098,20 +1105,26 @@ struct Entry {
     id: ObjectId,
 }
 
-fn entries(repository: &gix::Repository, tree: ObjectId) -> Result<Vec<Entry>, StoreError> {
-    let tree = repository
-        .find_tree(tree)
+/// Lists a tree in which each name stands once: readers differ on others.
+fn entries(repository: &gix::Repository, id: ObjectId) -> Result<Vec<Entry>, StoreError> {
+    let malformed = || StoreError::Tree(id.to_string());
+    let object = repository
+        .find_object(id)
         .map_err(|error| failed("read a tree", error))?;
-    tree.iter()
-        .map(|entry| {
-            let entry = entry.map_err(|error| failed("read a tree", error))?;
-            Ok(Entry {
-                name: entry.filename().to_vec(),
-                mode: entry.mode(),
-                id: entry.oid().to_owned(),
-            })
-        })
-        .collect()
+    let tree = object.try_into_tree().map_err(|_| malformed())?;
+    let (mut entries, mut names) = (Vec::new(), HashSet::new());
+    for entry in tree.iter() {
+        let entry = entry.map_err(|_| malformed())?.inner;
+        if !names.insert(entry.filename) {
+            return Err(malformed());
+        }
+        entries.push(Entry {
+            name: entry.filename.to_vec(),
+            mode: entry.mode,
+            id: entry.oid.to_owned(),
+        });
+    }
+    Ok(entries)
 }
 
 /// Returns how long a file is: the limit comes before the reading.
@@ -1190,6 +1203,9 @@ pub enum StoreError {
     /// The list of what was dropped.
     #[error("`{}` is no list of what was dropped", .0.display())]
     Dropped(PathBuf, #[source] serde_json::Error),
+    /// A tree that git would not have written.
+    #[error("tree {0} of the attestations is malformed, or names something twice")]
+    Tree(String),
     /// A place that somebody added to.
     #[error("somebody else added to it meanwhile; nothing was written")]
     Moved,

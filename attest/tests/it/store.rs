@@ -200,7 +200,7 @@ fn fetch(from: &World, to: &World) -> Merged {
         "+refs/heads/*:refs/remotes/origin/*",
     ]);
     to.repository.git_ok(&["fetch", "--quiet", path, &refspec]);
-    to.store.merge("origin", NOW).unwrap()
+    to.store.merge("origin", NOW, |_, _| Ok(())).unwrap()
 }
 
 fn brings_nothing(merged: &Merged) -> bool {
@@ -663,9 +663,34 @@ fn a_merge_counts_before_it_looks() {
     other
         .repository
         .git_ok(&["fetch", "--quiet", path, &refspec]);
-    let merged = other.store.merge("origin", NOW);
+    let merged = other.store.merge("origin", NOW, |_, _| Ok(()));
     assert!(matches!(merged, Err(StoreError::TooMany(it)) if it == reference));
     assert!(other.store.is_empty().unwrap());
+}
+
+/// Readers differ on which of the two it is.
+#[test]
+fn a_tree_that_names_something_twice_is_neither_read_nor_added_to() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    world.write(&records);
+    let reference = Shelf::Commits.reference();
+    let tree = world
+        .repository
+        .git_ok(&["rev-parse", &format!("{reference}^{{tree}}")]);
+    let line = world.repository.read_object("tree", &tree);
+    let twice = world
+        .repository
+        .write_object_unchecked("tree", &line.repeat(2));
+    let made = ["commit-tree", "-m", "x", "-p", &reference, &twice];
+    let made = world.repository.git_ok(&made);
+    world.repository.git_ok(&["update-ref", &reference, &made]);
+    let is_refused = |error: StoreError| matches!(error, StoreError::Tree(it) if it == twice);
+    let read = world.store.read(&Place::commit(&commit.id));
+    assert!(is_refused(read.unwrap_err()));
+    let records = chain("urn:b", "claude", &[commit]);
+    assert!(is_refused(world.store.write(&records, NOW).unwrap_err()));
 }
 
 /// What is left out does not come along as the history of what is taken.
