@@ -103,7 +103,7 @@ fn replace(world: &World, bare: &Repository) {
 /// Readers take the first of two, and writers kept the last.
 #[test]
 fn a_tree_that_names_something_twice_takes_no_rejection_away() {
-    for as_branch in [true] {
+    for as_branch in [true, false] {
         let (world, bare, other) = rejected();
         for shelf in SHELVES {
             let bad = twice(&bare, shelf);
@@ -126,7 +126,7 @@ fn a_tree_that_names_something_twice_takes_no_rejection_away() {
 /// Whoever came later could not fetch from there any more, nor put it right.
 #[test]
 fn a_commit_that_git_refuses_gets_into_nobodys_history() {
-    for as_branch in [true] {
+    for as_branch in [true, false] {
         let (_world, bare, other) = rejected();
         let tree = bare.git_ok(&["rev-parse", "refs/attestations/commits^{tree}"]);
         let bad = put(&bare, "commits", &tree, "01700000000");
