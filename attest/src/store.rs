@@ -106,10 +106,10 @@ impl Shelf {
         format!("{}/{}", tracking(remote), self.as_str())
     }
 
-    /// Returns the refspec that fetches all shelves of a remote. Theirs may move anywhere; ours
-    /// are only added to.
-    pub fn refspec(remote: &str) -> String {
-        format!("+refs/attestations/*:{}/*", tracking(remote))
+    /// Returns the refspec that fetches it from a remote. Theirs may move anywhere; ours are only
+    /// added to.
+    pub fn refspec(self, remote: &str) -> String {
+        format!("+{}:{}", self.reference(), self.tracking(remote))
     }
 }
 
@@ -651,15 +651,15 @@ impl Store {
         Ok(merged)
     }
 
-    /// Forgets what a remote had beside the shelves: git keeps no ref below another, so that it would be
-    /// in their way for good.
+    /// Forgets what a remote had beside these shelves: what it does not have any more is not taken for
+    /// what it has, and git keeps no ref below another, so that it would be in their way for good.
     ///
     /// # Errors
     /// [`StoreError`] when the refs cannot be read or deleted.
-    pub fn forget_others(&self, remote: &str) -> Result<(), StoreError> {
+    pub fn forget_others(&self, remote: &str, shelves: &[Shelf]) -> Result<(), StoreError> {
         let repository = self.local();
         let error = |error| failed("read the refs", error);
-        let own = Shelf::ALL.map(|shelf| shelf.tracking(remote));
+        let own: Vec<_> = shelves.iter().map(|it| it.tracking(remote)).collect();
         let below = format!("{}/", tracking(remote));
         let platform = repository.references().map_err(error)?;
         let mut edits = Vec::new();

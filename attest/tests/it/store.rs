@@ -192,14 +192,10 @@ fn a_write_that_cannot_be_finished_leaves_the_refs_as_they_were() {
 fn fetch(from: &World, to: &World) -> Merged {
     let path = from.repository.path();
     let path = path.to_str().unwrap();
-    let refspec = Shelf::refspec("origin");
-    to.repository.git_ok(&[
-        "fetch",
-        "--quiet",
-        path,
-        "+refs/heads/*:refs/remotes/origin/*",
-    ]);
-    to.repository.git_ok(&["fetch", "--quiet", path, &refspec]);
+    let branches = "+refs/heads/*:refs/remotes/origin/*";
+    let [a, b, c] = Shelf::ALL.map(|shelf| shelf.refspec("origin"));
+    let all = ["fetch", "--quiet", path, branches, &a, &b, &c];
+    to.repository.git_ok(&all);
     to.store.merge("origin", NOW, |_, _| Ok(())).unwrap()
 }
 
@@ -222,7 +218,7 @@ fn what_came_after_a_merge_is_not_replaced() {
     one.write(&chain("urn:b", "claude", std::slice::from_ref(&commit)));
     other.write(&chain("urn:c", "claude", &[commit]));
     let path = one.repository.path();
-    let refspec = Shelf::refspec("origin");
+    let refspec = Shelf::Commits.refspec("origin");
     let meanwhile = ["fetch", "--quiet", path.to_str().unwrap(), &refspec];
     other.repository.git_ok(&meanwhile);
     let unlike = other.store.unlike(&merged).unwrap();
@@ -658,7 +654,7 @@ fn a_merge_counts_before_it_looks() {
     let reference = Shelf::Commits.reference();
     one.repository.git_ok(&["update-ref", &reference, &commit]);
     let path = one.repository.path();
-    let refspec = Shelf::refspec("origin");
+    let refspec = Shelf::Commits.refspec("origin");
     let path = path.to_str().unwrap();
     other
         .repository

@@ -1,5 +1,6 @@
 //! Statements of a remote to which a stranger may push who has no key, and that has no gate.
 
+use notme_attest::store::Shelf;
 use notme_core::hex;
 use notme_testkit::repository::Repository;
 
@@ -146,4 +147,37 @@ fn a_commit_that_git_refuses_gets_into_nobodys_history() {
                 .contains(&bad)
         );
     }
+}
+
+/// Whoever may push to a remote can put there what nobody asked for.
+#[test]
+fn what_lies_beside_the_attestations_of_a_remote_is_not_fetched() {
+    let (_world, bare, other) = rejected();
+    let large = bare.git_with_input(&["hash-object", "-w", "--stdin"], b"large");
+    let large = String::from_utf8(large.stdout).unwrap();
+    for beside in ["beside", "commits2", "x/refs/attestations/commits"] {
+        bare.git_ok(&[
+            "update-ref",
+            &format!("refs/attestations/{beside}"),
+            large.trim(),
+        ]);
+    }
+    fetch(&other);
+    assert!(
+        !other
+            .git(&["cat-file", "-e", large.trim()])
+            .status
+            .success()
+    );
+    let known = ["for-each-ref", "refs/notme"];
+    assert_eq!(other.git_ok(&known).lines().count(), 3);
+    // What is not there any more is not taken for what is.
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/trees"]);
+    fetch(&other);
+    assert_eq!(other.git_ok(&known).lines().count(), 2);
+    for shelf in Shelf::ALL {
+        bare.git_ok(&["update-ref", "-d", &shelf.reference()]);
+    }
+    fetch(&other);
+    assert_eq!(other.git_ok(&known), "");
 }

@@ -11,7 +11,7 @@ use std::{
 
 use notme_attest::{
     Bundle, Predicate, make, rosary,
-    store::{FileName, Kept, Merged, Place, Shelf},
+    store::{FileName, Kept, Merged, Place},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape};
@@ -163,8 +163,9 @@ fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     let before = archive.store.tips()?;
-    archive.store.forget_others(remote)?;
-    git::fetch(remote, &Shelf::refspec(remote))?;
+    let shelves = git::shelves(remote)?;
+    archive.store.forget_others(remote, &shelves)?;
+    git::fetch(remote, &shelves)?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
