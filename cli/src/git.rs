@@ -669,9 +669,12 @@ pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitErr
 /// Pushes all of these refs, or none, and no others, whatever the configuration names.
 fn push_refs(remote: &str, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
     let mut command = git();
-    // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
-    command.env("NOTME_MIRROR", "false");
-    command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+    // git has no settings for a path.
+    if !remote.starts_with('/') {
+        // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
+        command.env("NOTME_MIRROR", "false");
+        command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+    }
     command.args([
         "push",
         "--quiet",

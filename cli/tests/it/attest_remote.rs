@@ -1,5 +1,10 @@
 //! Statements of a remote to which a stranger may push who has no key, and that has no gate.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
+
 use notme_attest::store::Shelf;
 use notme_core::hex;
 use notme_testkit::repository::Repository;
@@ -180,4 +185,20 @@ fn what_lies_beside_the_attestations_of_a_remote_is_not_fetched() {
     }
     fetch(&other);
     assert_eq!(other.git_ok(&known), "");
+}
+
+/// git has no settings for it.
+#[test]
+fn a_push_to_a_path_says_why_it_failed_and_nothing_else() {
+    let (world, bare, _other) = rejected();
+    world.notme_ok(&["attest", "handoff"]);
+    let hook = bare.path().join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let path = bare.path();
+    let output = world.notme(&["attest", "push", path.to_str().unwrap()]);
+    let said = told(&output);
+    assert!(said.contains("pre-receive hook declined"), "{said}");
+    assert!(!said.contains("shorthand"), "{said}");
 }
