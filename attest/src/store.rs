@@ -23,6 +23,7 @@ use std::{
 use gix::{
     ObjectId,
     bstr::{BStr, BString},
+    error::{Class, ResourceExhaustionKind},
     objs::{
         Find as _, Tree,
         tree::{self, EntryKind, EntryMode},
@@ -41,7 +42,7 @@ use notme_core::{
     time::UnixTime,
 };
 
-use notme_verifier::Repository;
+use notme_verifier::{Repository, repository::open_objects};
 
 use self::writer::Writer;
 pub use self::{
@@ -294,19 +295,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is none.
     pub fn open(git_directory: &Path) -> Result<Self, StoreError> {
-        // Nothing in a repository's configuration makes this program run anything.
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-        let repository =
-            gix::open_opts(git_directory, options).map_err(|error| failed("open it", error))?;
-        let hash = match repository.object_hash() {
-            gix::hash::Kind::Sha256 => HashKind::Sha256,
-            _ => HashKind::Sha1,
-        };
-        Ok(Self {
-            repository: repository.into_sync(),
-            hash,
-            elsewhere: Vec::new(),
-        })
+        let opened = Repository::open(git_directory);
+        let repository = opened.map_err(|error| failed("open it", error))?;
+        Ok(Self::of(&repository))
     }
 
     /// Takes the store of a repository that is open already.
@@ -590,7 +581,7 @@ impl Store {
             return Ok(Some((found.kind, found.data.clone())));
         }
         for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
-            let objects = gix::odb::at(directory, repository.object_hash())
+            let objects = open_objects(directory, repository.object_hash())
                 .map_err(|error| failed("open the objects of a push", error))?;
             let mut raw = Vec::new();
             let found = objects
@@ -1018,16 +1009,28 @@ fn tree_if_commit(
     repository: &gix::Repository,
     id: ObjectId,
 ) -> Result<Option<ObjectId>, StoreError> {
-    let object = repository
-        .find_object(id)
-        .map_err(|error| failed("read what a ref names", error))?;
+    let object = find_object(repository, id, "read what a ref names")?;
     let Ok(commit) = object.try_into_commit() else {
         return Ok(None);
     };
-    let tree = commit
-        .tree_id()
-        .map_err(|error| failed("read a commit of its refs", error))?;
+    let tree = commit.tree_id();
+    let tree = tree.map_err(|_| StoreError::Malformed(id.to_string()))?;
     Ok(Some(tree.detach()))
+}
+
+/// Reads an object, unless it takes too much room.
+fn find_object<'r>(
+    repository: &'r gix::Repository,
+    id: ObjectId,
+    doing: &'static str,
+) -> Result<gix::Object<'r>, StoreError> {
+    repository.find_object(id).map_err(|error| {
+        let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+        match error.classify().has(limit) {
+            true => StoreError::Malformed(id.to_string()),
+            false => failed(doing, error),
+        }
+    })
 }
 
 /// Returns what a path leads to on a shelf; `None` when nothing is there.
@@ -1107,10 +1110,8 @@ struct Entry {
 
 /// Lists a tree in which each name stands once: readers differ on others.
 fn entries(repository: &gix::Repository, id: ObjectId) -> Result<Vec<Entry>, StoreError> {
-    let malformed = || StoreError::Tree(id.to_string());
-    let object = repository
-        .find_object(id)
-        .map_err(|error| failed("read a tree", error))?;
+    let malformed = || StoreError::Malformed(id.to_string());
+    let object = find_object(repository, id, "read a tree")?;
     let tree = object.try_into_tree().map_err(|_| malformed())?;
     let (mut entries, mut names) = (Vec::new(), HashSet::new());
     for entry in tree.iter() {
@@ -1203,9 +1204,11 @@ pub enum StoreError {
     /// The list of what was dropped.
     #[error("`{}` is no list of what was dropped", .0.display())]
     Dropped(PathBuf, #[source] serde_json::Error),
-    /// A tree that git would not have written.
-    #[error("tree {0} of the attestations is malformed, or names something twice")]
-    Tree(String),
+    /// A commit or tree that nobody reads.
+    #[error(
+        "object {0} of the attestations is malformed, names something twice, or takes too much room to unpack"
+    )]
+    Malformed(String),
     /// A place that somebody added to.
     #[error("somebody else added to it meanwhile; nothing was written")]
     Moved,

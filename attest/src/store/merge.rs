@@ -60,7 +60,10 @@ pub(super) fn union(
     }
     let base = ours.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
     let left_out_before = (merged.ignored, merged.dropped);
-    let their_tree = tree_of(repository, theirs)?;
+    let Some(their_tree) = if_well_formed(tree_of(repository, theirs))? else {
+        merged.ignored += 1;
+        return Ok(None);
+    };
     let Found {
         mut new,
         lacks_ours,
@@ -117,7 +120,8 @@ pub(super) fn disclosing(
     shelf: Shelf,
     (theirs, ours): (Option<ObjectId>, ObjectId),
 ) -> Result<Vec<(FileName, String)>, StoreError> {
-    let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip));
+    let theirs = if_well_formed(theirs)?.flatten();
     let ours = tree_of(repository, ours)?;
     let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
     let bad = sift(repository, &new, |content| {
@@ -378,7 +382,7 @@ pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
 /// Returns what was read; `None` of what is malformed, which is no reason to read nothing else.
 fn if_well_formed<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
-        Err(StoreError::Tree(_)) => Ok(None),
+        Err(StoreError::Malformed(_)) => Ok(None),
         read => read.map(Some),
     }
 }

@@ -267,7 +267,7 @@ fn holds(
         match below(repository, tree, path) {
             Ok(None) => {}
             // What is below a malformed one is not known.
-            Ok(Some(_)) | Err(StoreError::Tree(_)) => return Ok(true),
+            Ok(Some(_)) | Err(StoreError::Malformed(_)) => return Ok(true),
             Err(error) => return Err(error),
         }
     }

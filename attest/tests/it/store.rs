@@ -2,11 +2,18 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
+use gix::{
+    ObjectId,
+    hash::hasher,
+    zlib::{Compression, stream::deflate},
+};
+use gix_pack::data::{Version, entry::Header, header};
 use notme_attest::{
     Store,
     predicate::Record,
@@ -682,7 +689,7 @@ fn a_tree_that_names_something_twice_is_neither_read_nor_added_to() {
     let made = ["commit-tree", "-m", "x", "-p", &reference, &twice];
     let made = world.repository.git_ok(&made);
     world.repository.git_ok(&["update-ref", &reference, &made]);
-    let is_refused = |error: StoreError| matches!(error, StoreError::Tree(it) if it == twice);
+    let is_refused = |error: StoreError| matches!(error, StoreError::Malformed(it) if it == twice);
     let read = world.store.read(&Place::commit(&commit.id));
     assert!(is_refused(read.unwrap_err()));
     let records = chain("urn:b", "claude", &[commit]);
@@ -880,4 +887,45 @@ fn what_was_dropped_for_what_it_says_does_not_come_back_in_other_clothes() {
     drop(Some(digest(&unwanted[1].0)));
     assert_eq!(copied(2), (0, true));
     assert_eq!(fs::read_to_string(&list).unwrap().lines().count(), 2);
+}
+
+/// A pack of few bytes may hold a tree as what it is against an endless one.
+#[test]
+fn what_is_packed_against_something_endless_is_not_unpacked() {
+    let world = World::new();
+    let git = |arguments: &[&str], input: &[u8]| {
+        let output = world.repository.git_with_input(arguments, input);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let endless = vec![0; (256 << 20) + 1];
+    let base_id = git(
+        &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
+        &endless,
+    );
+    let base_id: ObjectId = base_id.parse().unwrap();
+    let raw = [&b"100644 a\0"[..], &[1; 20]].concat();
+    let tree = git(
+        &["hash-object", "-t", "tree", "--stdin", "--literally"],
+        &raw,
+    );
+    // Both lengths, and 29 bytes as they are.
+    let delta = [&[0x81, 0x80, 0x80, 0x80, 0x01, 29, 29][..], &raw].concat();
+    let mut pack = header::encode(Version::V2, 1).to_vec();
+    let length = u64::try_from(delta.len()).unwrap();
+    let header = Header::RefDelta { base_id };
+    header.write_to(length, &mut pack).unwrap();
+    let mut deflated = deflate::Write::new(pack, Compression::BEST_SPEED);
+    deflated.write_all(&delta).unwrap();
+    deflated.flush().unwrap();
+    let mut pack = deflated.into_inner();
+    let mut hasher = hasher(base_id.kind());
+    hasher.update(&pack);
+    pack.extend(hasher.try_finalize().unwrap().as_slice());
+    git(&["index-pack", "--stdin", "--fix-thin"], &pack);
+    let commit = git(&["commit-tree", "-m", "x", &tree], b"");
+    git(&["update-ref", &Shelf::Commits.reference(), &commit], b"");
+    let store = Store::open(&world.repository.path().join(".git")).unwrap();
+    let refused = store.contents(&Place::commit(&commit));
+    assert!(matches!(refused, Err(StoreError::Malformed(it)) if it == tree));
 }
