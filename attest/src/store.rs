@@ -23,6 +23,7 @@ use std::{
 use gix::{
     ObjectId,
     bstr::{BStr, BString},
+    error::{Class, ResourceExhaustionKind},
     objs::{
         Find as _, Tree,
         tree::{self, EntryKind, EntryMode},
@@ -41,7 +42,7 @@ use notme_core::{
     time::UnixTime,
 };
 
-use notme_verifier::Repository;
+use notme_verifier::{Repository, repository::open_objects};
 
 use self::writer::Writer;
 pub use self::{
@@ -106,10 +107,10 @@ impl Shelf {
         format!("{}/{}", tracking(remote), self.as_str())
     }
 
-    /// Returns the refspec that fetches all shelves of a remote. Theirs may move anywhere; ours
-    /// are only added to.
-    pub fn refspec(remote: &str) -> String {
-        format!("+refs/attestations/*:{}/*", tracking(remote))
+    /// Returns the refspec that fetches it from a remote. Theirs may move anywhere; ours are only
+    /// added to.
+    pub fn refspec(self, remote: &str) -> String {
+        format!("+{}:{}", self.reference(), self.tracking(remote))
     }
 }
 
@@ -294,19 +295,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is none.
     pub fn open(git_directory: &Path) -> Result<Self, StoreError> {
-        // Nothing in a repository's configuration makes this program run anything.
-        let options = gix::open::Options::isolated().with(gix::sec::Trust::Full);
-        let repository =
-            gix::open_opts(git_directory, options).map_err(|error| failed("open it", error))?;
-        let hash = match repository.object_hash() {
-            gix::hash::Kind::Sha256 => HashKind::Sha256,
-            _ => HashKind::Sha1,
-        };
-        Ok(Self {
-            repository: repository.into_sync(),
-            hash,
-            elsewhere: Vec::new(),
-        })
+        let opened = Repository::open(git_directory);
+        let repository = opened.map_err(|error| failed("open it", error))?;
+        Ok(Self::of(&repository))
     }
 
     /// Takes the store of a repository that is open already.
@@ -590,7 +581,7 @@ impl Store {
             return Ok(Some((found.kind, found.data.clone())));
         }
         for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
-            let objects = gix::odb::at(directory, repository.object_hash())
+            let objects = open_objects(directory, repository.object_hash())
                 .map_err(|error| failed("open the objects of a push", error))?;
             let mut raw = Vec::new();
             let found = objects
@@ -619,11 +610,17 @@ impl Store {
         Some(head.detach().to_string())
     }
 
-    /// Takes what another repository has, which was fetched into tracking refs.
+    /// Takes what another repository has, which was fetched into tracking refs. Its history comes along
+    /// where `check` finds nothing wrong in what the one commit reaches and the other does not.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn merge(&self, remote: &str, now: UnixTime) -> Result<Merged, StoreError> {
+    pub fn merge(
+        &self,
+        remote: &str,
+        now: UnixTime,
+        check: impl Fn(ObjectId, Option<ObjectId>) -> Result<(), String>,
+    ) -> Result<Merged, StoreError> {
         let mut merged = Merged::default();
         let dropped = self.dropped()?;
         self.advance(now, |repository, shelf, ours| {
@@ -639,20 +636,21 @@ impl Store {
                 merged.ignored += 1;
                 return Ok(None);
             }
-            merge::union(repository, shelf, (ours, theirs), &dropped, &mut merged)
+            let both = (ours, theirs);
+            merge::union(repository, shelf, both, &dropped, &check, &mut merged)
         })?;
         Ok(merged)
     }
 
-    /// Forgets what a remote had beside the shelves: git keeps no ref below another, so that it would be
-    /// in their way for good.
+    /// Forgets what a remote had beside these shelves: what it does not have any more is not taken for
+    /// what it has, and git keeps no ref below another, so that it would be in their way for good.
     ///
     /// # Errors
     /// [`StoreError`] when the refs cannot be read or deleted.
-    pub fn forget_others(&self, remote: &str) -> Result<(), StoreError> {
+    pub fn forget_others(&self, remote: &str, shelves: &[Shelf]) -> Result<(), StoreError> {
         let repository = self.local();
         let error = |error| failed("read the refs", error);
-        let own = Shelf::ALL.map(|shelf| shelf.tracking(remote));
+        let own: Vec<_> = shelves.iter().map(|it| it.tracking(remote)).collect();
         let below = format!("{}/", tracking(remote));
         let platform = repository.references().map_err(error)?;
         let mut edits = Vec::new();
@@ -1011,16 +1009,28 @@ fn tree_if_commit(
     repository: &gix::Repository,
     id: ObjectId,
 ) -> Result<Option<ObjectId>, StoreError> {
-    let object = repository
-        .find_object(id)
-        .map_err(|error| failed("read what a ref names", error))?;
+    let object = find_object(repository, id, "read what a ref names")?;
     let Ok(commit) = object.try_into_commit() else {
         return Ok(None);
     };
-    let tree = commit
-        .tree_id()
-        .map_err(|error| failed("read a commit of its refs", error))?;
+    let tree = commit.tree_id();
+    let tree = tree.map_err(|_| StoreError::Malformed(id.to_string()))?;
     Ok(Some(tree.detach()))
+}
+
+/// Reads an object, unless it takes too much room.
+fn find_object<'r>(
+    repository: &'r gix::Repository,
+    id: ObjectId,
+    doing: &'static str,
+) -> Result<gix::Object<'r>, StoreError> {
+    repository.find_object(id).map_err(|error| {
+        let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+        match error.classify().has(limit) {
+            true => StoreError::Malformed(id.to_string()),
+            false => failed(doing, error),
+        }
+    })
 }
 
 /// Returns what a path leads to on a shelf; `None` when nothing is there.
@@ -1098,20 +1108,24 @@ struct Entry {
     id: ObjectId,
 }
 
-fn entries(repository: &gix::Repository, tree: ObjectId) -> Result<Vec<Entry>, StoreError> {
-    let tree = repository
-        .find_tree(tree)
-        .map_err(|error| failed("read a tree", error))?;
-    tree.iter()
-        .map(|entry| {
-            let entry = entry.map_err(|error| failed("read a tree", error))?;
-            Ok(Entry {
-                name: entry.filename().to_vec(),
-                mode: entry.mode(),
-                id: entry.oid().to_owned(),
-            })
-        })
-        .collect()
+/// Lists a tree in which each name stands once: readers differ on others.
+fn entries(repository: &gix::Repository, id: ObjectId) -> Result<Vec<Entry>, StoreError> {
+    let malformed = || StoreError::Malformed(id.to_string());
+    let object = find_object(repository, id, "read a tree")?;
+    let tree = object.try_into_tree().map_err(|_| malformed())?;
+    let (mut entries, mut names) = (Vec::new(), HashSet::new());
+    for entry in tree.iter() {
+        let entry = entry.map_err(|_| malformed())?.inner;
+        if !names.insert(entry.filename) {
+            return Err(malformed());
+        }
+        entries.push(Entry {
+            name: entry.filename.to_vec(),
+            mode: entry.mode,
+            id: entry.oid.to_owned(),
+        });
+    }
+    Ok(entries)
 }
 
 /// Returns how long a file is: the limit comes before the reading.
@@ -1190,6 +1204,11 @@ pub enum StoreError {
     /// The list of what was dropped.
     #[error("`{}` is no list of what was dropped", .0.display())]
     Dropped(PathBuf, #[source] serde_json::Error),
+    /// A commit or tree that nobody reads.
+    #[error(
+        "object {0} of the attestations is malformed, names something twice, or takes too much room to unpack"
+    )]
+    Malformed(String),
     /// A place that somebody added to.
     #[error("somebody else added to it meanwhile; nothing was written")]
     Moved,

@@ -216,8 +216,8 @@ pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, 
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
-/// Checks what one commit reaches and another does not as `fetch.fsckObjects` does, which whoever fetches
-/// attestations sets: each object by itself, and that nothing is missing.
+/// Checks what one commit reaches and another does not as `fetch.fsckObjects` does: each object by itself,
+/// and that nothing is missing.
 ///
 /// # Errors
 /// [`GitError`] when something is wrong.
@@ -589,15 +589,37 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     Ok(url.host().map(named))
 }
 
-/// Fetches attestations into refs that are ours to name: all, or none; nothing else is fetched along, and
-/// what the repository says of the remote moves no other ref.
+/// Returns the shelves of attestations that a remote has.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
-pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
+pub(crate) fn shelves(remote: &str) -> Result<Vec<Shelf>, GitError> {
+    let names = Shelf::ALL.map(Shelf::reference);
+    let options = ["ls-remote", "--refs", "--", remote].into_iter();
+    let output = run(options.chain(names.iter().map(String::as_str)))?;
+    let listed = success("ls-remote", output)?;
+    // A name stands for all that ends with it.
+    let is_listed = |shelf: &Shelf| {
+        let mut names = listed.lines().filter_map(|line| line.split_once('\t'));
+        names.any(|(_, name)| name == shelf.reference())
+    };
+    Ok(Shelf::ALL.into_iter().filter(is_listed).collect())
+}
+
+/// Fetches shelves of attestations into refs that are ours to name: all, or none; nothing else is fetched
+/// along, and what the repository says of the remote moves no other ref.
+///
+/// # Errors
+/// [`GitError`] when the remote cannot be read.
+pub(crate) fn fetch(remote: &str, shelves: &[Shelf]) -> Result<(), GitError> {
+    if shelves.is_empty() {
+        // Without any, git would fetch what the configuration names.
+        return Ok(());
+    }
     let options = [
+        // What git's check refuses is left out by whoever takes it, and nothing else with it.
         "-c",
-        "fetch.fsckObjects=true",
+        "fetch.fsckObjects=false",
         "fetch",
         "--quiet",
         "--atomic",
@@ -607,15 +629,13 @@ pub(crate) fn fetch(remote: &str, refspec: &str) -> Result<(), GitError> {
         "--no-write-fetch-head",
         "--refmap=",
         "--no-recurse-submodules",
-        // What the remote does not have any more is not taken for what it has.
-        "--prune",
+        "--",
+        remote,
     ];
-    // Below them, refs would be in their way.
-    let others = Shelf::ALL.map(|shelf| format!("^{}/*", shelf.reference()));
-    let refspecs = [refspec]
+    let refspecs: Vec<_> = shelves.iter().map(|it| it.refspec(remote)).collect();
+    let output = run(options
         .into_iter()
-        .chain(others.iter().map(String::as_str));
-    let output = run(options.into_iter().chain(["--", remote]).chain(refspecs))?;
+        .chain(refspecs.iter().map(String::as_str)))?;
     success("fetch", output).map(drop)
 }
 
@@ -649,9 +669,12 @@ pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitErr
 /// Pushes all of these refs, or none, and no others, whatever the configuration names.
 fn push_refs(remote: &str, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
     let mut command = git();
-    // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
-    command.env("NOTME_MIRROR", "false");
-    command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+    // git has no settings for a path.
+    if !remote.starts_with('/') {
+        // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
+        command.env("NOTME_MIRROR", "false");
+        command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+    }
     command.args([
         "push",
         "--quiet",

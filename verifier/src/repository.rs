@@ -54,6 +54,7 @@ use self::{
 };
 pub use self::{
     error::RepositoryError,
+    objects::open_objects,
     selection::{Main, Selection},
 };
 use crate::{load::check_regular, refusal::Refusal, verdict::Code};

@@ -33,8 +33,17 @@ pub struct Merged {
     pub ignored: usize,
     /// Files that were dropped here. They were left out, too.
     pub dropped: usize,
+    /// Shelves whose history is not to be had from there, and why. What they hold was taken without it.
+    pub unsound: BTreeMap<Shelf, String>,
     /// What the other side had, which is all that was looked at.
     pub theirs: BTreeMap<Shelf, ObjectId>,
+}
+
+impl Merged {
+    /// Tells whether nothing was left out.
+    pub fn is_whole(&self) -> bool {
+        (self.ignored, self.dropped) == (0, 0) && self.unsound.is_empty()
+    }
 }
 
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.
@@ -43,6 +52,7 @@ pub(super) fn union(
     shelf: Shelf,
     (ours, theirs): (Option<ObjectId>, ObjectId),
     dropped: &Dropped,
+    check: impl Fn(ObjectId, Option<ObjectId>) -> Result<(), String>,
     merged: &mut Merged,
 ) -> Result<Option<Next>, StoreError> {
     if ours.is_some_and(|ours| is_ancestor(repository, theirs, ours)) {
@@ -50,7 +60,10 @@ pub(super) fn union(
     }
     let base = ours.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
     let left_out_before = (merged.ignored, merged.dropped);
-    let their_tree = tree_of(repository, theirs)?;
+    let Some(their_tree) = if_well_formed(tree_of(repository, theirs))? else {
+        merged.ignored += 1;
+        return Ok(None);
+    };
     let Found {
         mut new,
         lacks_ours,
@@ -75,7 +88,12 @@ pub(super) fn union(
             Some(_) | None => merged.ignored += 1,
         }
     }
-    let is_whole = (merged.ignored, merged.dropped) == left_out_before;
+    let mut is_whole = (merged.ignored, merged.dropped) == left_out_before;
+    if is_whole && let Err(problem) = check(theirs, ours) {
+        // A fetch checks only what it transfers itself, and this may have come as a branch.
+        is_whole = false;
+        merged.unsound.insert(shelf, problem);
+    }
     let is_behind = ours.is_none_or(|ours| is_ancestor(repository, ours, theirs));
     if is_whole && is_behind && !lacks_ours {
         // Nothing of theirs is to be left out, and nothing of ours is gone there: their commit is
@@ -102,7 +120,8 @@ pub(super) fn disclosing(
     shelf: Shelf,
     (theirs, ours): (Option<ObjectId>, ObjectId),
 ) -> Result<Vec<(FileName, String)>, StoreError> {
-    let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+    let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip));
+    let theirs = if_well_formed(theirs)?.flatten();
     let ours = tree_of(repository, ours)?;
     let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
     let bad = sift(repository, &new, |content| {
@@ -217,7 +236,7 @@ impl<'r> Found<'r> {
             return Ok(*known);
         }
         let mut weight: usize = 0;
-        for entry in entries(self.repository, tree)? {
+        for entry in if_well_formed(entries(self.repository, tree))?.unwrap_or_default() {
             weight = weight.saturating_add(1);
             if depth > 0 && entry.mode.is_tree() {
                 weight = weight.saturating_add(self.weight(entry.id, depth - 1)?);
@@ -237,14 +256,18 @@ impl<'r> Found<'r> {
             return Ok(());
         }
         let is_known = ours.is_some();
-        let mut known: HashMap<_, _> = match ours {
-            Some(tree) => entries(self.repository, tree)?
-                .into_iter()
-                .map(|entry| (entry.name, (entry.mode, entry.id)))
-                .collect(),
-            None => HashMap::new(),
+        let Some(theirs) = if_well_formed(entries(self.repository, theirs))? else {
+            self.lacks_ours |= is_known;
+            self.ignored += 1;
+            return Ok(());
         };
-        for entry in entries(self.repository, theirs)? {
+        // Nothing is known of what is malformed here.
+        let ours = ours.map_or(Ok(None), |it| if_well_formed(entries(self.repository, it)))?;
+        let ours = ours.unwrap_or_default().into_iter();
+        let mut known: HashMap<_, _> = ours
+            .map(|entry| (entry.name, (entry.mode, entry.id)))
+            .collect();
+        for entry in theirs {
             let ours = known.remove(&entry.name);
             // Whether a file may be run says nothing.
             let is_same =
@@ -354,6 +377,14 @@ impl Signed {
 /// that it names itself.
 pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
     Signed::read(content).is_some_and(|signed| signed.belongs_at(shelf, path))
+}
+
+/// Returns what was read; `None` of what is malformed, which is no reason to read nothing else.
+fn if_well_formed<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Malformed(_)) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 fn is_part(name: &str, lengths: &[usize]) -> bool {

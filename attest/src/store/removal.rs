@@ -264,8 +264,11 @@ fn holds(
         return Ok(false);
     };
     for path in paths {
-        if below(repository, tree, path)?.is_some() {
-            return Ok(true);
+        match below(repository, tree, path) {
+            Ok(None) => {}
+            // What is below a malformed one is not known.
+            Ok(Some(_)) | Err(StoreError::Malformed(_)) => return Ok(true),
+            Err(error) => return Err(error),
         }
     }
     Ok(false)

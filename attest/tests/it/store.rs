@@ -2,11 +2,18 @@
 
 use std::{
     fs,
+    io::Write as _,
     os::unix::fs::PermissionsExt as _,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
+use gix::{
+    ObjectId,
+    hash::hasher,
+    zlib::{Compression, stream::deflate},
+};
+use gix_pack::data::{Version, entry::Header, header};
 use notme_attest::{
     Store,
     predicate::Record,
@@ -192,15 +199,11 @@ fn a_write_that_cannot_be_finished_leaves_the_refs_as_they_were() {
 fn fetch(from: &World, to: &World) -> Merged {
     let path = from.repository.path();
     let path = path.to_str().unwrap();
-    let refspec = Shelf::refspec("origin");
-    to.repository.git_ok(&[
-        "fetch",
-        "--quiet",
-        path,
-        "+refs/heads/*:refs/remotes/origin/*",
-    ]);
-    to.repository.git_ok(&["fetch", "--quiet", path, &refspec]);
-    to.store.merge("origin", NOW).unwrap()
+    let branches = "+refs/heads/*:refs/remotes/origin/*";
+    let [a, b, c] = Shelf::ALL.map(|shelf| shelf.refspec("origin"));
+    let all = ["fetch", "--quiet", path, branches, &a, &b, &c];
+    to.repository.git_ok(&all);
+    to.store.merge("origin", NOW, |_, _| Ok(())).unwrap()
 }
 
 fn brings_nothing(merged: &Merged) -> bool {
@@ -222,7 +225,7 @@ fn what_came_after_a_merge_is_not_replaced() {
     one.write(&chain("urn:b", "claude", std::slice::from_ref(&commit)));
     other.write(&chain("urn:c", "claude", &[commit]));
     let path = one.repository.path();
-    let refspec = Shelf::refspec("origin");
+    let refspec = Shelf::Commits.refspec("origin");
     let meanwhile = ["fetch", "--quiet", path.to_str().unwrap(), &refspec];
     other.repository.git_ok(&meanwhile);
     let unlike = other.store.unlike(&merged).unwrap();
@@ -658,14 +661,39 @@ fn a_merge_counts_before_it_looks() {
     let reference = Shelf::Commits.reference();
     one.repository.git_ok(&["update-ref", &reference, &commit]);
     let path = one.repository.path();
-    let refspec = Shelf::refspec("origin");
+    let refspec = Shelf::Commits.refspec("origin");
     let path = path.to_str().unwrap();
     other
         .repository
         .git_ok(&["fetch", "--quiet", path, &refspec]);
-    let merged = other.store.merge("origin", NOW);
+    let merged = other.store.merge("origin", NOW, |_, _| Ok(()));
     assert!(matches!(merged, Err(StoreError::TooMany(it)) if it == reference));
     assert!(other.store.is_empty().unwrap());
+}
+
+/// Readers differ on which of the two it is.
+#[test]
+fn a_tree_that_names_something_twice_is_neither_read_nor_added_to() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    world.write(&records);
+    let reference = Shelf::Commits.reference();
+    let tree = world
+        .repository
+        .git_ok(&["rev-parse", &format!("{reference}^{{tree}}")]);
+    let line = world.repository.read_object("tree", &tree);
+    let twice = world
+        .repository
+        .write_object_unchecked("tree", &line.repeat(2));
+    let made = ["commit-tree", "-m", "x", "-p", &reference, &twice];
+    let made = world.repository.git_ok(&made);
+    world.repository.git_ok(&["update-ref", &reference, &made]);
+    let is_refused = |error: StoreError| matches!(error, StoreError::Malformed(it) if it == twice);
+    let read = world.store.read(&Place::commit(&commit.id));
+    assert!(is_refused(read.unwrap_err()));
+    let records = chain("urn:b", "claude", &[commit]);
+    assert!(is_refused(world.store.write(&records, NOW).unwrap_err()));
 }
 
 /// What is left out does not come along as the history of what is taken.
@@ -859,4 +887,45 @@ fn what_was_dropped_for_what_it_says_does_not_come_back_in_other_clothes() {
     drop(Some(digest(&unwanted[1].0)));
     assert_eq!(copied(2), (0, true));
     assert_eq!(fs::read_to_string(&list).unwrap().lines().count(), 2);
+}
+
+/// A pack of few bytes may hold a tree as what it is against an endless one.
+#[test]
+fn what_is_packed_against_something_endless_is_not_unpacked() {
+    let world = World::new();
+    let git = |arguments: &[&str], input: &[u8]| {
+        let output = world.repository.git_with_input(arguments, input);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let endless = vec![0; (256 << 20) + 1];
+    let base_id = git(
+        &["hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
+        &endless,
+    );
+    let base_id: ObjectId = base_id.parse().unwrap();
+    let raw = [&b"100644 a\0"[..], &[1; 20]].concat();
+    let tree = git(
+        &["hash-object", "-t", "tree", "--stdin", "--literally"],
+        &raw,
+    );
+    // Both lengths, and 29 bytes as they are.
+    let delta = [&[0x81, 0x80, 0x80, 0x80, 0x01, 29, 29][..], &raw].concat();
+    let mut pack = header::encode(Version::V2, 1).to_vec();
+    let length = u64::try_from(delta.len()).unwrap();
+    let header = Header::RefDelta { base_id };
+    header.write_to(length, &mut pack).unwrap();
+    let mut deflated = deflate::Write::new(pack, Compression::BEST_SPEED);
+    deflated.write_all(&delta).unwrap();
+    deflated.flush().unwrap();
+    let mut pack = deflated.into_inner();
+    let mut hasher = hasher(base_id.kind());
+    hasher.update(&pack);
+    pack.extend(hasher.try_finalize().unwrap().as_slice());
+    git(&["index-pack", "--stdin", "--fix-thin"], &pack);
+    let commit = git(&["commit-tree", "-m", "x", &tree], b"");
+    git(&["update-ref", &Shelf::Commits.reference(), &commit], b"");
+    let store = Store::open(&world.repository.path().join(".git")).unwrap();
+    let refused = store.contents(&Place::commit(&commit));
+    assert!(matches!(refused, Err(StoreError::Malformed(it)) if it == tree));
 }

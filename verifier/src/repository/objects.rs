@@ -53,12 +53,12 @@ impl Objects {
 
     /// Opens the store in a directory, and those that its list of alternates names.
     pub(super) fn at(directory: &Path, hash: gix::hash::Kind) -> io::Result<Self> {
-        Ok(Self::new(open(directory, hash)?))
+        Ok(Self::new(open_objects(directory, hash)?))
     }
 
     /// Adds a store, which is asked when those before do not have an object.
     pub(super) fn add(&mut self, directory: &Path, hash: gix::hash::Kind) -> io::Result<()> {
-        self.others.push(Store::new(open(directory, hash)?));
+        self.others.push(Store::new(open_objects(directory, hash)?));
         Ok(())
     }
 
@@ -170,7 +170,11 @@ impl fmt::Debug for Objects {
     }
 }
 
-fn open(directory: &Path, hash: gix::hash::Kind) -> io::Result<gix::OdbHandle> {
+/// Opens a store of objects that makes no more room than an object may take.
+///
+/// # Errors
+/// [`io::Error`] when it cannot be opened.
+pub fn open_objects(directory: &Path, hash: gix::hash::Kind) -> io::Result<gix::OdbHandle> {
     let options = Options {
         alloc_limit_bytes: Some(ROOM_MAX),
         ..Options::default()

@@ -11,10 +11,10 @@ use std::{
 
 use notme_attest::{
     Bundle, Predicate, make, rosary,
-    store::{FileName, Kept, Merged, Place, Shelf},
+    store::{FileName, Kept, Merged, Place},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
-use notme_verifier::{Code, Judge, Verdict};
+use notme_verifier::{Code, Judge, Verdict, report::escape};
 
 use super::{Archive, Author, bundles_in, is_named, not_made, read_named, record_of, refused};
 use crate::{
@@ -123,12 +123,9 @@ fn push_to(remote: &str) -> Result<(), Failure> {
             thread::sleep(PAUSE * (1 << before) * u32::try_from(part)? / 1000);
         }
         let merged = take(&archive, remote)?;
-        if merged.ignored + merged.dropped > 0 {
-            let error =
-                format!("`{remote}` has files that are left out here, so nothing was pushed");
-            return Err(
-                Failure::no(error).hint("`notme attest push --replace` takes them out there")
-            );
+        if !merged.is_whole() {
+            let error = format!("`{remote}` has what is left out here, so nothing was pushed");
+            return Err(Failure::no(error).hint("`notme attest push --replace` takes it out there"));
         }
         let ahead = archive.store.ahead_of(remote)?;
         if ahead.is_empty() {
@@ -166,8 +163,9 @@ fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 /// Fetches what a remote has, and takes it.
 fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     let before = archive.store.tips()?;
-    archive.store.forget_others(remote)?;
-    git::fetch(remote, &Shelf::refspec(remote))?;
+    let shelves = git::shelves(remote)?;
+    archive.store.forget_others(remote, &shelves)?;
+    git::fetch(remote, &shelves)?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
@@ -175,7 +173,8 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
         let hint = format!("`git update-ref {reference} {was}` puts it back");
         return Err(Failure::from(error).hint(hint));
     }
-    let merged = archive.store.merge(remote, now())?;
+    let check = |of, without| git::check_objects(of, without).map_err(|error| error.to_string());
+    let merged = archive.store.merge(remote, now(), check)?;
     let mut talk = io::stderr().lock();
     if !merged.added.is_empty() {
         writeln!(talk, "{} statements were new", merged.added.len())?;
@@ -185,6 +184,14 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
             talk,
             "note: {} files of the remote are no signed statements, not what their names say, or where they do not belong; left out",
             merged.ignored
+        )?;
+    }
+    for (shelf, problem) in &merged.unsound {
+        writeln!(
+            talk,
+            "note: the history of `{}` of the remote was left out, and only its files were taken: {}; `notme attest push --replace` puts it right there",
+            shelf.reference(),
+            escape(problem)
         )?;
     }
     if merged.dropped > 0 {
@@ -318,7 +325,7 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
     let imported = rosary::import(directory, &ids)?;
     let mut talk = io::stderr().lock();
     for weakness in &imported.weaknesses {
-        writeln!(talk, "note: {}", notme_verifier::report::escape(weakness))?;
+        writeln!(talk, "note: {}", escape(weakness))?;
     }
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
     for (handoff, (name, content)) in imported.handoffs.iter().zip(&imported.files) {

@@ -1,0 +1,204 @@
+//! Statements of a remote to which a stranger may push who has no key, and that has no gate.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+};
+
+use notme_attest::store::Shelf;
+use notme_core::hex;
+use notme_testkit::repository::Repository;
+
+use crate::world::{World, told};
+
+const SHELVES: [&str; 2] = ["commits", "trees"];
+
+/// A commit that was rejected, pushed and fetched: who said so, the remote, and who fetched.
+fn rejected() -> (World, Repository, World) {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&[
+        "attest",
+        "acceptance",
+        "--reject",
+        "--reason",
+        "bad",
+        "HEAD",
+    ]);
+    world.notme_ok(&["attest", "push"]);
+    let other = clone(&world, &bare);
+    assert_eq!(attested(&other), Some(1));
+    (world, bare, other)
+}
+
+/// Another repository that has all of a remote.
+fn clone(world: &World, bare: &Repository) -> World {
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", bare.path().to_str().unwrap()]);
+    clone.git_ok(&["pull", "--quiet", "origin", "main"]);
+    clone.notme_ok(&["attest", "fetch"]);
+    clone
+}
+
+fn attested(world: &World) -> Option<i32> {
+    world.notme(&["attest", "verify"]).status.code()
+}
+
+/// Sends all that is attested to a server that checks it.
+fn check(side: &Repository) {
+    let server = Repository::bare();
+    server.git_ok(&["config", "receive.fsckObjects", "true"]);
+    let all = "refs/attestations/*:refs/attestations/*";
+    side.git_ok(&["push", "--quiet", server.path().to_str().unwrap(), all]);
+}
+
+/// Makes a tree in which the directory of the commit stands twice: as it is, and as it was before.
+fn twice(side: &Repository, shelf: &str) -> String {
+    let mut raw = Vec::new();
+    for at in ["", "~1"] {
+        let listed = side.git_ok(&["ls-tree", &format!("refs/attestations/{shelf}{at}")]);
+        let (rest, name) = listed.split_once('\t').unwrap();
+        raw.extend(format!("40000 {name}\0").bytes());
+        raw.extend(hex::decode(rest.rsplit(' ').next().unwrap()).unwrap());
+    }
+    side.write_object_unchecked("tree", &raw)
+}
+
+/// Puts a tree on top of a shelf of the remote; with this date.
+fn put(bare: &Repository, shelf: &str, tree: &str, date: &str) -> String {
+    let reference = format!("refs/attestations/{shelf}");
+    let parent = bare.git_ok(&["rev-parse", &reference]);
+    let who = format!("E <e@e> {date} +0000");
+    let raw = format!("tree {tree}\nparent {parent}\nauthor {who}\ncommitter {who}\n\nx\n");
+    let commit = bare.write_object_unchecked("commit", raw.as_bytes());
+    bare.git_ok(&["update-ref", &reference, &commit]);
+    commit
+}
+
+/// As a branch, too, an object gets here before attestations are fetched: by then nothing is left to
+/// transfer, and what git checks is what it transfers.
+fn bring_as_branch(bare: &Repository, to: &World, shelf: &str, commit: &str) {
+    bare.git_ok(&["update-ref", &format!("refs/heads/{shelf}"), commit]);
+    to.git_ok(&["fetch", "--quiet", "origin"]);
+}
+
+/// Fetches, and returns what is said.
+fn fetch(world: &World) -> String {
+    let output = world.notme(&["attest", "fetch"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    told(&output)
+}
+
+/// Puts a remote right, from which nothing was taken that git refuses.
+fn replace(world: &World, bare: &Repository) {
+    let refused = world.notme(&["attest", "push"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    assert!(told(&refused).contains("--replace"), "{}", told(&refused));
+    world.notme_ok(&["attest", "push", "--replace"]);
+    check(world);
+    check(bare);
+    let late = clone(world, bare);
+    let said = fetch(&late);
+    assert!(!said.contains("note"), "{said}");
+    late.notme_ok(&["attest", "push"]);
+}
+
+/// Readers take the first of two, and writers kept the last.
+#[test]
+fn a_tree_that_names_something_twice_takes_no_rejection_away() {
+    for as_branch in [true, false] {
+        let (world, bare, other) = rejected();
+        for shelf in SHELVES {
+            let bad = twice(&bare, shelf);
+            let commit = put(&bare, shelf, &bad, "1700000000");
+            if as_branch {
+                bring_as_branch(&bare, &other, shelf, &commit);
+            }
+        }
+        let said = fetch(&other);
+        assert!(said.contains("note: 2 files"), "{said}");
+        assert_eq!(attested(&other), Some(1));
+        other.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+        assert_eq!(attested(&other), Some(1));
+        replace(&other, &bare);
+        world.notme_ok(&["attest", "fetch"]);
+        assert_eq!(attested(&world), Some(1));
+    }
+}
+
+/// Whoever came later could not fetch from there any more, nor put it right.
+#[test]
+fn a_commit_that_git_refuses_gets_into_nobodys_history() {
+    for as_branch in [true, false] {
+        let (_world, bare, other) = rejected();
+        let tree = bare.git_ok(&["rev-parse", "refs/attestations/commits^{tree}"]);
+        let bad = put(&bare, "commits", &tree, "01700000000");
+        if as_branch {
+            bring_as_branch(&bare, &other, "commits", &bad);
+        }
+        for statement in ["handoff", "dispatch"] {
+            let said = fetch(&other);
+            let hint = "`refs/attestations/commits` of the remote was left out";
+            assert!(said.contains(hint), "{said}");
+            other.notme_ok(&["attest", statement, "--agent", "claude"]);
+        }
+        replace(&other, &bare);
+        assert!(
+            !other
+                .git_ok(&["rev-list", "refs/attestations/commits"])
+                .contains(&bad)
+        );
+    }
+}
+
+/// Whoever may push to a remote can put there what nobody asked for.
+#[test]
+fn what_lies_beside_the_attestations_of_a_remote_is_not_fetched() {
+    let (_world, bare, other) = rejected();
+    let large = bare.git_with_input(&["hash-object", "-w", "--stdin"], b"large");
+    let large = String::from_utf8(large.stdout).unwrap();
+    for beside in ["beside", "commits2", "x/refs/attestations/commits"] {
+        bare.git_ok(&[
+            "update-ref",
+            &format!("refs/attestations/{beside}"),
+            large.trim(),
+        ]);
+    }
+    fetch(&other);
+    assert!(
+        !other
+            .git(&["cat-file", "-e", large.trim()])
+            .status
+            .success()
+    );
+    let known = ["for-each-ref", "refs/notme"];
+    assert_eq!(other.git_ok(&known).lines().count(), 3);
+    // What is not there any more is not taken for what is.
+    bare.git_ok(&["update-ref", "-d", "refs/attestations/trees"]);
+    fetch(&other);
+    assert_eq!(other.git_ok(&known).lines().count(), 2);
+    for shelf in Shelf::ALL {
+        bare.git_ok(&["update-ref", "-d", &shelf.reference()]);
+    }
+    fetch(&other);
+    assert_eq!(other.git_ok(&known), "");
+}
+
+/// git has no settings for it.
+#[test]
+fn a_push_to_a_path_says_why_it_failed_and_nothing_else() {
+    let (world, bare, _other) = rejected();
+    world.notme_ok(&["attest", "handoff"]);
+    let hook = bare.path().join("hooks/pre-receive");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let path = bare.path();
+    let output = world.notme(&["attest", "push", path.to_str().unwrap()]);
+    let said = told(&output);
+    assert!(said.contains("pre-receive hook declined"), "{said}");
+    assert!(!said.contains("shorthand"), "{said}");
+}
