@@ -23,8 +23,8 @@ use crate::{
     level::{Derived, derive},
     origins::{OriginSet, is_disclosed_in},
     predicate::{
-        Acceptance, Activity, Decision, Level, Lifecycle, Outcome, Predicate, PredicateError,
-        RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
+        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
+        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult, is_answer,
     },
     store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
@@ -1090,15 +1090,39 @@ impl<'j> Attestations<'j> {
             Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
             Some(_) | None => return Ok(Footing::Firm(Firm::default())),
         };
-        let mut wanted: BTreeSet<_> = evidence
+        let is_acceptance = activity.is_none();
+        let wanted = evidence
             .iter()
+            // What others answered is no evidence of the work: whoever accepts answers for themselves.
+            .filter(|it| !(is_acceptance && is_answer(&it.predicate_type)))
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
+        let commits = examined.statement.iter();
+        let commits = commits.flat_map(|it| it.digests("gitCommit"));
+        self.look_for(wanted, commits, (by, activity), depth)
+    }
+
+    /// Tells whether an acceptance of a commit can rest on a statement.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn can_be_cited(&self, evidence: &Evidence, commit: &str) -> Result<bool, StoreError> {
+        let wanted = BTreeSet::from([(&*evidence.digest, &*evidence.predicate_type)]);
+        let footing = self.look_for(wanted, std::iter::once(commit), (None, None), 0)?;
+        Ok(matches!(footing, Footing::Firm(_)))
+    }
+
+    /// Looks for statements, by digest and type, about some commits, and in an activity.
+    fn look_for<'a>(
+        &self,
+        mut wanted: BTreeSet<(&str, &str)>,
+        commits: impl Iterator<Item = &'a str>,
+        (by, activity): (Option<Who>, Option<&'a str>),
+        depth: usize,
+    ) -> Result<Footing, StoreError> {
         if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
             return Ok(Footing::TooDeep);
         }
-        let commits = examined.statement.iter();
-        let commits = commits.flat_map(|it| it.digests("gitCommit"));
         let mut firm = Firm::default();
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
@@ -1353,12 +1377,7 @@ impl Examined {
 
     /// Tells whether it answers to the work on a commit, and is none.
     fn is_answer(&self) -> bool {
-        matches!(
-            self.predicate,
-            Some(Ok(Predicate::Acceptance(_)
-                | Predicate::Receive(_)
-                | Predicate::Summary(_)))
-        )
+        self.predicate_type.as_deref().is_some_and(is_answer)
     }
 
     /// Tells whether it goes along when its signer says that another commit took the place.
@@ -1457,6 +1476,16 @@ impl Attested {
         if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {
             self.verdict = Verdict::of(Code::EvidenceMissing);
         }
+    }
+
+    /// Returns it as what somebody who accepts the commit can have looked at: answers are no evidence of
+    /// the work.
+    pub fn as_evidence(&self) -> Option<Evidence> {
+        let predicate_type = self.predicate_type.clone();
+        Some(Evidence {
+            predicate_type: predicate_type.filter(|it| !is_answer(it))?,
+            digest: self.digest.clone()?,
+        })
     }
 
     /// Tells whether somebody trusted states that the commit is not accepted.
