@@ -6,10 +6,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use notme_core::statement::{PAYLOAD_TYPE, Statement};
+use notme_core::{
+    object::{HashKind, ObjectKind},
+    statement::{PAYLOAD_TYPE, Statement},
+};
 use notme_verifier::{
     Code, Judge, Judgement, TimeBasis, Verdict,
     report::AttestationReport,
@@ -234,12 +238,39 @@ pub struct Tip {
 type BundleId = (FileName, Option<Blob>);
 
 /// What is kept in a place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelved {
+    /// Of the copies of a statement by one key, the best.
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
     /// Whose chains the records are of.
     chains: HashSet<Whose>,
+}
+
+impl Shelved {
+    fn of(mut all: Vec<Arc<Examined>>) -> Self {
+        // Anybody can make as many copies as they like.
+        let same = |it: &Arc<Examined>| {
+            let by = it.judgement.as_ref()?.signed_by()?;
+            Some((it.digest.clone()?, by.identity, by.authority, by.kid))
+        };
+        let worth = |it: &Arc<Examined>| {
+            let holds = it.judged().is_some() && it.contradiction.is_none();
+            (holds, it.judgement.as_ref().and_then(Judgement::time_basis))
+        };
+        keep_best(&mut all, same, worth);
+        let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
+        for (number, it) in all.iter().enumerate() {
+            if let Some(digest) = &it.digest {
+                by_digest.entry(digest.clone()).or_default().push(number);
+            }
+        }
+        Self {
+            chains: all.iter().filter_map(|it| it.whose()).collect(),
+            all,
+            by_digest,
+        }
+    }
 }
 
 /// A bundle after everything that it says by itself was judged.
@@ -283,6 +314,8 @@ pub struct Attestations<'j> {
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
+    /// Who worked on each commit that somebody accepts, and from what that is seen.
+    workers: Mutex<HashMap<String, Arc<Vec<(SignedBy, String)>>>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -309,6 +342,7 @@ impl<'j> Attestations<'j> {
             levels: Mutex::default(),
             footings: Mutex::default(),
             cited: Mutex::default(),
+            workers: Mutex::default(),
         }
     }
 
@@ -636,8 +670,8 @@ impl<'j> Attestations<'j> {
         test: impl Fn(&Judgement) -> Option<T> + Sync,
     ) -> Result<Vec<SignedSo<T>>, StoreError> {
         let of = |commit: &String| {
-            let kept = self.kept(Place::commit(commit))?;
-            let signed = kept.all.iter().filter_map(|examined| {
+            let kept = self.every_copy(&Place::commit(commit))?;
+            let signed = kept.iter().filter_map(|examined| {
                 Some(SignedSo {
                     found: test(examined.judgement.as_ref()?)?,
                     digest: examined.digest.clone()?,
@@ -853,37 +887,31 @@ impl<'j> Attestations<'j> {
         })
     }
 
-    /// Judges what is kept in a place, each bundle by itself; many of them on all cores.
+    /// Judges what is kept in a place, each bundle by itself.
     fn kept(&self, place: Place) -> Result<Arc<Shelved>, StoreError> {
         if let Some(known) = lock(&self.places).get(&place) {
             return Ok(Arc::clone(known));
         }
+        let shelved = Arc::new(Shelved::of(self.every_copy(&place)?));
+        lock(&self.places).insert(place, Arc::clone(&shelved));
+        Ok(shelved)
+    }
+
+    /// Judges each bundle in a place; many of them on all cores.
+    fn every_copy(&self, place: &Place) -> Result<Vec<Arc<Examined>>, StoreError> {
         let is_known = |file: &FileName, blob| {
             let id = (file.clone(), Some(blob));
             lock(&self.examined).contains_key(&id)
         };
         let mut all = Vec::new();
         self.store
-            .read_in_parts(&place, is_known, |part| match part.len() {
+            .read_in_parts(place, is_known, |part| match part.len() {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
         all.sort_by(|one, other| one.file.cmp(&other.file));
-        all.extend(self.beside.get(&place).into_iter().flatten().cloned());
-        let mut shelved = Shelved {
-            chains: all.iter().filter_map(|it| it.whose()).collect(),
-            all,
-            by_digest: HashMap::new(),
-        };
-        for (number, it) in shelved.all.iter().enumerate() {
-            if let Some(digest) = &it.digest {
-                let numbers = shelved.by_digest.entry(digest.clone()).or_default();
-                numbers.push(number);
-            }
-        }
-        let shelved = Arc::new(shelved);
-        lock(&self.places).insert(place, Arc::clone(&shelved));
-        Ok(shelved)
+        all.extend(self.beside.get(place).into_iter().flatten().cloned());
+        Ok(all)
     }
 
     /// Judges what a bundle says by itself, once.
@@ -950,15 +978,6 @@ impl<'j> Attestations<'j> {
             && Some(stated) != shown.digest().as_deref()
         {
             return Ok(Some((Code::OriginsMismatch, format!("it states {stated}"))));
-        }
-        if let Predicate::Receive(_) = predicate
-            && let Some(judgement) = &examined.judgement
-        {
-            // Whoever says when something was there says it then.
-            let skew = self.judge().policy().skew_seconds().into();
-            if let Some(refusal) = apart(judgement, predicate, skew) {
-                return Ok(Some(refusal));
-            }
         }
         Ok(match predicate {
             Predicate::Activity(activity) => {
@@ -1238,46 +1257,65 @@ impl<'j> Attestations<'j> {
         about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
-        use notme_core::object::{HashKind, ObjectKind};
         if acceptance.decision == Decision::Rejected {
             let reason = acceptance.reason.clone();
             return Ok(Some((Code::AcceptanceRejected, reason.unwrap_or_default())));
         }
-        let by = attested.by.clone();
-        let is_same = |judgement: &Judgement| {
-            let other = judgement.signed_by();
-            by.as_ref()
-                .zip(other)
-                .is_some_and(|(by, other)| by.is(&other))
-        };
+        let by = attested.by.as_ref();
         for (commit, facts) in &about.commits {
-            let hash = match commit.len() {
-                64 => HashKind::Sha256,
-                _ => HashKind::Sha1,
-            };
-            let judge = self.judge();
-            let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
-            if is_same(&signer) {
-                let detail = format!("they signed {commit}");
-                return Ok(Some((Code::AcceptanceSelf, detail)));
-            }
-            let named = self.kept(Place::commit(commit))?;
-            let named = named.all.iter().filter(|it| it.names(commit));
-            let mut named: Vec<_> = named.cloned().collect();
-            self.complete(&mut named, commit)?;
-            let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
-            let taken_over = same_tree.iter().map(|it| &it.examined);
-            for other in named.iter().chain(taken_over) {
-                // To verify is no work on the commit, either.
-                let counts = !other.is_answer() && other.judged().is_some();
-                if counts && other.judgement.as_ref().is_some_and(is_same) {
-                    let detail = format!("they signed {} too", other.file);
-                    return Ok(Some((Code::AcceptanceSelf, detail)));
-                }
+            let workers = self.workers(commit, facts)?;
+            let mut own = workers
+                .iter()
+                .filter(|(worker, _)| by.is_some_and(|by| by.is(worker)));
+            if let Some((_, detail)) = own.next() {
+                return Ok(Some((Code::AcceptanceSelf, detail.clone())));
             }
         }
         attested.footing = self.footing(examined, about.depth)?;
         Ok(attested.footing.refusal())
+    }
+
+    /// Finds who worked on a commit, and from what that is seen, once: whoever signed it, or a statement
+    /// about the work on it.
+    fn workers(
+        &self,
+        commit: &str,
+        facts: &CommitFacts,
+    ) -> Result<Arc<Vec<(SignedBy, String)>>, StoreError> {
+        if let Some(known) = lock(&self.workers).get(commit) {
+            return Ok(Arc::clone(known));
+        }
+        let hash = match commit.len() {
+            64 => HashKind::Sha256,
+            _ => HashKind::Sha1,
+        };
+        let judge = self.judge();
+        let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
+        let signer = signer.signed_by();
+        let mut workers: Vec<_> = signer
+            .map(|by| (by, format!("they signed {commit}")))
+            .into_iter()
+            .collect();
+        let kept = self.kept(Place::commit(commit))?;
+        let named = kept.all.iter().filter(|it| it.names(commit));
+        let mut all: Vec<_> = named.cloned().collect();
+        self.complete(&mut all, commit)?;
+        let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
+        all.extend(same_tree.into_iter().map(|it| it.examined));
+        let mut seen = HashSet::new();
+        // To verify is no work on the commit, either.
+        for it in all
+            .iter()
+            .filter(|it| !it.is_answer() && it.judged().is_some())
+        {
+            let by = it.judgement.as_ref().and_then(Judgement::signed_by);
+            if let Some(by) = by.filter(|by| seen.insert(by.clone())) {
+                workers.push((by, format!("they signed {} too", it.file)));
+            }
+        }
+        let workers = Arc::new(workers);
+        lock(&self.workers).insert(commit.to_owned(), Arc::clone(&workers));
+        Ok(workers)
     }
 }
 
@@ -1351,7 +1389,8 @@ impl Examined {
                 examined.predicate_type = Some(statement.predicate_type().to_owned());
                 if judgement.identity().is_some() {
                     let judged = (&judgement, predicate.as_ref());
-                    examined.contradiction = contradiction(judged, envelope.payload());
+                    let skew = judge.policy().skew_seconds().into();
+                    examined.contradiction = contradiction(judged, envelope.payload(), skew);
                     examined.statement = Some(statement);
                     examined.predicate = predicate;
                 }
@@ -1563,14 +1602,19 @@ impl From<&Attested> for AttestationReport {
 fn contradiction(
     (judgement, predicate): (&Judgement, Option<&Result<Predicate, PredicateError>>),
     payload: &[u8],
+    skew: u64,
 ) -> Option<(Code, String)> {
     if is_disclosed_in(payload) {
         return Some((Code::OriginsDisclosed, String::new()));
     }
     let predicate = predicate?.as_ref().ok()?;
-    if let Predicate::Activity(_) | Predicate::Acceptance(_) = predicate
-        && let Some(refusal) = apart(judgement, predicate, DAY)
-    {
+    let at_most = match predicate {
+        Predicate::Activity(_) | Predicate::Acceptance(_) => Some(DAY),
+        // Whoever says when something was there says it then.
+        Predicate::Receive(_) => Some(skew),
+        Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
+    };
+    if let Some(refusal) = at_most.and_then(|at_most| apart(judgement, predicate, at_most)) {
         return Some(refusal);
     }
     let identity = judgement.identity();
@@ -1601,9 +1645,17 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
             at.is_some_and(|at| at < *sequence)
         })
     };
-    for found in all {
-        let stray = found.trailers.iter().find(|head| !is_claimed(head));
-        if let (Verdict::Accepted, Some(stray)) = (found.attested.verdict, stray) {
+    // All that is attested of one commit carries the same.
+    let mut strays = HashMap::new();
+    let accepted = all.iter_mut();
+    for found in accepted.filter(|it| it.attested.verdict == Verdict::Accepted) {
+        let stray = strays
+            .entry(found.attested.attested_as.clone())
+            .or_insert_with(|| {
+                let mut heads = found.trailers.iter();
+                heads.find(|head| !is_claimed(head)).cloned()
+            });
+        if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");
             found.attested.refuse(code, detail);
         }
@@ -1670,7 +1722,16 @@ fn tell_once(all: &mut Vec<Attested>) {
         let is_accepted = it.verdict == Verdict::Accepted;
         (it.rejects(), is_accepted, it.time_basis)
     };
-    let mut best: HashMap<_, usize> = HashMap::new();
+    keep_best(all, same, worth);
+}
+
+/// Leaves the best of those that are the same, the first of several; and all that are like nothing.
+fn keep_best<T, S: Eq + Hash, W: Ord>(
+    all: &mut Vec<T>,
+    same: impl Fn(&T) -> Option<S>,
+    worth: impl Fn(&T) -> W,
+) {
+    let mut best: HashMap<S, usize> = HashMap::new();
     for (number, it) in all.iter().enumerate() {
         if let Some(same) = same(it) {
             let known = best.entry(same).or_insert(number);
