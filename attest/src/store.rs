@@ -36,7 +36,7 @@ use notme_core::{
     hex,
     json::Object,
     key::sha256,
-    object::{self, HashKind, ObjectKind},
+    object::{self, CommitFields, HashKind, ObjectKind},
     statement::Statement,
     time::UnixTime,
 };
@@ -546,6 +546,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is here and cannot be read.
     pub fn commit(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        self.read_commit(id, |raw, commit| CommitFacts {
+            raw: raw.to_vec(),
+            tree: commit.tree().to_owned(),
+            trailers: trailer::trailers(commit.message()),
+        })
+    }
+
+    /// Reads the tree of a commit; `None` when it is not here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is here and cannot be read.
+    pub fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.read_commit(id, |_, commit| commit.tree().to_owned())
+    }
+
+    fn read_commit<T>(
+        &self,
+        id: &str,
+        read: impl FnOnce(&[u8], &CommitFields<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
         let repository = self.local();
         let id = ObjectId::from_hex(id.as_bytes()).ok();
         let Some(id) = id.filter(|id| id.kind() == repository.object_hash()) else {
@@ -562,13 +582,7 @@ impl Store {
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
-        let tree = commit.tree().to_owned();
-        let trailers = trailer::trailers(commit.message());
-        Ok(Some(CommitFacts {
-            raw,
-            tree,
-            trailers,
-        }))
+        Ok(Some(read(&raw, &commit)))
     }
 
     fn local(&self) -> gix::Repository {

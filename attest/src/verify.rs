@@ -38,6 +38,9 @@ const SUCCESSIONS_MAX: usize = 16;
 /// How many statements may rest on one another.
 const EVIDENCE_DEPTH_MAX: usize = 32;
 
+/// Of how many parents a commit may take over what is stated about its tree.
+const PARENTS_MAX: usize = 64;
+
 /// So many bundles are judged sooner by one thread than others are started.
 const FEW: usize = 16;
 
@@ -314,6 +317,8 @@ pub struct Attestations<'j> {
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
+    /// The trees of commits that others name.
+    trees: Mutex<HashMap<String, Option<String>>>,
     /// Who worked on each commit that somebody accepts, and from what that is seen.
     workers: Mutex<HashMap<String, Arc<Vec<(SignedBy, String)>>>>,
 }
@@ -342,6 +347,7 @@ impl<'j> Attestations<'j> {
             levels: Mutex::default(),
             footings: Mutex::default(),
             cited: Mutex::default(),
+            trees: Mutex::default(),
             workers: Mutex::default(),
         }
     }
@@ -542,18 +548,15 @@ impl<'j> Attestations<'j> {
     }
 
     /// Reads a commit; one that is missing or malformed is none.
-    fn readable(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
-        match self.store.commit(id) {
-            Err(StoreError::Commit(..)) => Ok(None),
-            read => read,
-        }
+    fn facts(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        readable(self.store.commit(id))
     }
 
     /// Reads a commit that is another than the one asked about.
     fn other(&self, name: &str, commit: &str) -> Result<Option<CommitFacts>, StoreError> {
         match name == commit {
             true => Ok(None),
-            false => self.readable(name),
+            false => self.facts(name),
         }
     }
 
@@ -580,20 +583,33 @@ impl<'j> Attestations<'j> {
     }
 
     /// Tells whether a commit has the tree of a parent: what is stated about that tree is about
-    /// somebody's work before it.
+    /// somebody's work before it. Nobody looks at more than [`PARENTS_MAX`].
     fn changes_nothing(&self, facts: &CommitFacts) -> Result<bool, StoreError> {
         let headers = facts.raw.split(|byte| *byte == b'\n');
+        let mut parents = BTreeSet::new();
         for header in headers.take_while(|header| !header.is_empty()) {
             let parent = header.strip_prefix(b"parent ");
-            let Some(parent) = parent.and_then(|id| str::from_utf8(id).ok()) else {
-                continue;
-            };
-            let parent = self.readable(parent)?;
-            if parent.is_some_and(|parent| parent.tree == facts.tree) {
+            parents.extend(parent.and_then(|id| str::from_utf8(id).ok()));
+            if parents.len() > PARENTS_MAX {
+                return Ok(true);
+            }
+        }
+        for parent in parents {
+            if self.tree(parent)?.is_some_and(|tree| tree == facts.tree) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Returns the tree of a commit, which is read once; one that is missing or malformed has none.
+    fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
+        if let Some(known) = lock(&self.trees).get(id) {
+            return Ok(known.clone());
+        }
+        let tree = readable(self.store.tree(id))?;
+        lock(&self.trees).insert(id.to_owned(), tree.clone());
+        Ok(tree)
     }
 
     /// Judges a statement that is kept with `name`, for somebody who asks about another commit or
@@ -812,20 +828,20 @@ impl<'j> Attestations<'j> {
         let has_base = bases.is_empty() || is_shallow || {
             let mut base = bases.first().copied();
             for _ in 0..SUCCESSIONS_MAX {
-                if base.is_some_and(|base| matches!(self.readable(base), Ok(Some(_)))) {
+                if base.is_some_and(|base| matches!(self.tree(base), Ok(Some(_)))) {
                     break;
                 }
                 base = base.and_then(|base| successions.get(base).copied());
             }
             match base {
-                Some(base) => self.readable(base)?.is_some(),
+                Some(base) => self.tree(base)?.is_some(),
                 None => false,
             }
         };
         // One that began before the first commit, and covers none, is tied to nothing.
         let mut is_here = ties.is_empty() || !bases.is_empty() && !is_shallow;
         for tie in ties.into_iter().chain(bases) {
-            is_here = is_here || self.readable(tie)?.is_some();
+            is_here = is_here || self.tree(tie)?.is_some();
         }
         if chain.is_ok() && !(has_base && is_here) {
             let detail = match has_base {
@@ -1161,7 +1177,7 @@ impl<'j> Attestations<'j> {
             };
             let name = Some(id).filter(|_| shelf != Shelf::Activities);
             if shelf != Shelf::Trees {
-                facts = name.map_or(Ok(None), |name| self.readable(name))?;
+                facts = name.map_or(Ok(None), |name| self.facts(name))?;
             }
             let kept = self.kept(place)?;
             let cited = wanted.iter().filter_map(|cited| {
@@ -1770,6 +1786,14 @@ pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
 pub fn level(all: &[Attested]) -> Option<Level> {
     let accepted = counted(all).filter(|it| it.verdict == Verdict::Accepted);
     accepted.filter_map(|it| it.derived.level).max()
+}
+
+/// Takes what is malformed for what is missing.
+fn readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Commit(..)) => Ok(None),
+        read => read,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
