@@ -27,6 +27,7 @@ use gix::{
         Find as _, Tree,
         tree::{self, EntryKind, EntryMode},
     },
+    odb::Header as _,
     refs::{
         FullName, Target,
         transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
@@ -41,7 +42,7 @@ use notme_core::{
     time::UnixTime,
 };
 
-use notme_verifier::Repository;
+use notme_verifier::{Repository, repository::OBJECT_MAX};
 
 use self::writer::Writer;
 pub use self::{
@@ -571,7 +572,7 @@ impl Store {
         let Some(id) = id.filter(|id| id.kind() == repository.object_hash()) else {
             return Ok(None);
         };
-        let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
+        let Some(raw) = self.find(&repository, id)? else {
             return Ok(None);
         };
         let is_named = gix::objs::compute_hash(id.kind(), gix::objs::Kind::Commit, &raw)
@@ -592,26 +593,34 @@ impl Store {
         repository
     }
 
+    /// Reads a commit, unless it is longer than anybody reads.
     fn find(
         &self,
         repository: &gix::Repository,
         id: ObjectId,
-    ) -> Result<Option<(gix::objs::Kind, Vec<u8>)>, StoreError> {
-        let found = repository
-            .try_find_object(id)
-            .map_err(|error| failed("read a commit", error))?;
-        if let Some(found) = found {
-            return Ok(Some((found.kind, found.data.clone())));
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let error = |error| failed("read a commit", error);
+        let is_commit = |kind, size| match kind {
+            gix::objs::Kind::Commit if size > OBJECT_MAX => {
+                Err(StoreError::TooLarge(id.to_string()))
+            }
+            kind => Ok(kind == gix::objs::Kind::Commit),
+        };
+        if let Some(header) = repository.try_find_header(id).map_err(error)? {
+            if !is_commit(header.kind(), header.size())? {
+                return Ok(None);
+            }
+            let found = repository.try_find_object(id).map_err(error)?;
+            return Ok(found.map(|found| found.detach().data));
         }
         for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
             let objects = gix::odb::at(directory, repository.object_hash())
                 .map_err(|error| failed("open the objects of a push", error))?;
-            let mut raw = Vec::new();
-            let found = objects
-                .try_find(&id, &mut raw)
-                .map_err(|error| failed("read a commit", error))?;
-            if let Some(kind) = found.map(|data| data.kind) {
-                return Ok(Some((kind, raw)));
+            if let Some(header) = objects.try_header(&id).map_err(error)? {
+                let mut raw = Vec::new();
+                let is_commit = is_commit(header.kind(), header.size())?
+                    && objects.try_find(&id, &mut raw).map_err(error)?.is_some();
+                return Ok(is_commit.then_some(raw));
             }
         }
         Ok(None)
@@ -1184,6 +1193,9 @@ pub enum StoreError {
     /// A commit that is none.
     #[error("commit {0} is malformed")]
     Commit(String, #[source] object::ObjectError),
+    /// A commit that nobody reads.
+    #[error("commit {0} is longer than {OBJECT_MAX} bytes")]
+    TooLarge(String),
     /// A commit whose bytes are another object's.
     #[error("commit {0} is not what its name says")]
     Misnamed(String),

@@ -394,12 +394,10 @@ impl<'j> Attestations<'j> {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn of(&self, commit: &str) -> Result<Vec<Attested>, StoreError> {
-        let facts = match self.store.commit(commit) {
+        let facts = match self.facts(commit) {
             Ok(Some(facts)) => facts,
             // What is no commit is for the verdict on it to refuse; nothing is said of it here.
-            Ok(None) | Err(StoreError::Commit(..) | StoreError::Misnamed(_)) => {
-                return Ok(Vec::new());
-            }
+            Ok(None) | Err(StoreError::Misnamed(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let mut all = Vec::new();
@@ -743,7 +741,7 @@ impl<'j> Attestations<'j> {
         }
         let mut all = Vec::new();
         for name in &names {
-            let Some(facts) = self.store.commit(name)? else {
+            let Some(facts) = self.facts(name)? else {
                 continue;
             };
             let find = |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
@@ -1791,7 +1789,7 @@ pub fn level(all: &[Attested]) -> Option<Level> {
 /// Takes what is malformed for what is missing.
 fn readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
-        Err(StoreError::Commit(..)) => Ok(None),
+        Err(StoreError::Commit(..) | StoreError::TooLarge(_)) => Ok(None),
         read => read,
     }
 }
