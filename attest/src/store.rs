@@ -16,6 +16,7 @@ use std::{
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -273,8 +274,9 @@ pub struct CommitFacts {
     pub raw: Vec<u8>,
     /// Its tree.
     pub tree: String,
-    /// The values of the `Agent-Chain` trailers of its message.
-    pub trailers: Vec<String>,
+    /// The values of the `Agent-Chain` trailers of its message; where there are more, or longer ones,
+    /// than anybody follows, one that no chain holds.
+    pub trailers: Arc<[String]>,
 }
 
 /// The name of the trailer by which a commit carries the head of its activity's chain.
@@ -550,7 +552,7 @@ impl Store {
         self.read_commit(id, |raw, commit| CommitFacts {
             raw: raw.to_vec(),
             tree: commit.tree().to_owned(),
-            trailers: trailer::trailers(commit.message()),
+            trailers: trailer::trailers(commit.message()).into(),
         })
     }
 

@@ -440,7 +440,7 @@ impl<'j> Attestations<'j> {
         } in twins
         {
             let is_here = name == commit || named.is_some();
-            let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
+            let mut found = self.find(examined, &name, (commit, &facts), named.as_deref())?;
             // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
             // rejected goes for all who have it.
             if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
@@ -450,7 +450,7 @@ impl<'j> Attestations<'j> {
             }
             all.push(found);
         }
-        if all.iter().any(|found| !found.trailers.is_empty()) {
+        if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&all)?;
             bind(&mut all, &claims, Code::ChainTrailer);
         }
@@ -468,7 +468,7 @@ impl<'j> Attestations<'j> {
         commit: &str,
         seen: &mut HashSet<BundleId>,
     ) -> Result<Vec<Twin>, StoreError> {
-        let mut by_name: BTreeMap<String, (Option<CommitFacts>, Vec<_>)> = BTreeMap::new();
+        let mut by_name: BTreeMap<String, (Option<Arc<CommitFacts>>, Vec<_>)> = BTreeMap::new();
         for Twin {
             examined,
             name,
@@ -513,11 +513,12 @@ impl<'j> Attestations<'j> {
             return Ok(twins);
         }
         let is_empty = self.changes_nothing(facts)?;
+        let mut read = HashMap::new();
         for examined in &kept.all {
             let (name, named) = match is_empty {
                 true if examined.names(commit) => (commit.to_owned(), None),
                 true => continue,
-                false => self.twin(examined, &facts.tree, commit)?,
+                false => self.twin(examined, &facts.tree, commit, &mut read)?,
             };
             // What does not speak of that tree is nothing here, whoever put it there.
             if !name.is_empty() {
@@ -559,21 +560,31 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds the commit of that tree that a statement speaks of: one that is here, if any is, and none
-    /// that is here with another tree.
+    /// that is here with another tree. What was read for others is not read again.
     fn twin(
         &self,
         examined: &Examined,
         tree: &str,
         commit: &str,
-    ) -> Result<(String, Option<CommitFacts>), StoreError> {
+        read: &mut HashMap<String, Arc<CommitFacts>>,
+    ) -> Result<(String, Option<Arc<CommitFacts>>), StoreError> {
         let subjects = examined.statement.iter().flat_map(Statement::subjects);
         let same = subjects.filter(|it| it.digest.get("gitTree").is_some_and(|it| it == tree));
         let mut elsewhere = None;
         for name in same.filter_map(|it| it.digest.get("gitCommit")) {
-            match self.other(name, commit)? {
-                Some(named) if named.tree == tree => return Ok((name.clone(), Some(named))),
+            if name == commit {
+                return Ok((name.clone(), None));
+            }
+            if let Some(named) = read.get(name) {
+                return Ok((name.clone(), Some(Arc::clone(named))));
+            }
+            match self.tree(name)? {
+                Some(its) if its == tree => {
+                    let named = self.facts(name)?.map(Arc::new);
+                    read.extend(named.iter().map(|it| (name.clone(), Arc::clone(it))));
+                    return Ok((name.clone(), named));
+                }
                 Some(_) => {}
-                None if name == commit => return Ok((name.clone(), None)),
                 None => elsewhere = elsewhere.or(Some(name)),
             }
         }
@@ -621,7 +632,7 @@ impl<'j> Attestations<'j> {
     ) -> Result<Found, StoreError> {
         let mut commits = vec![(commit, facts)];
         commits.extend(named.map(|named| (name, named)));
-        let trailers = commits.iter().flat_map(|(_, it)| it.trailers.clone());
+        let trailers = commits.iter().map(|(_, it)| Arc::clone(&it.trailers));
         let trailers = trailers.collect();
         let about = About {
             name,
@@ -1338,7 +1349,13 @@ struct Found {
     examined: Arc<Examined>,
     attested: Attested,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
-    trailers: Vec<String>,
+    trailers: Vec<Arc<[String]>>,
+}
+
+impl Found {
+    fn heads(&self) -> impl Iterator<Item = &String> {
+        self.trailers.iter().flat_map(|heads| heads.iter())
+    }
 }
 
 /// A statement that was found by a tree.
@@ -1347,7 +1364,7 @@ struct Twin {
     /// The commit that it speaks of.
     name: String,
     /// That commit, when it is another than the one asked about, and here.
-    named: Option<CommitFacts>,
+    named: Option<Arc<CommitFacts>>,
 }
 
 /// What a statement is judged about.
@@ -1666,8 +1683,8 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
         let stray = strays
             .entry(found.attested.attested_as.clone())
             .or_insert_with(|| {
-                let mut heads = found.trailers.iter();
-                heads.find(|head| !is_claimed(head)).cloned()
+                let stray = found.heads().find(|head| !is_claimed(head));
+                stray.cloned()
             });
         if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");

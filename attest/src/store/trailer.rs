@@ -3,6 +3,12 @@
 
 use super::TRAILER;
 
+/// So many heads are followed, each of so many bytes: one is a digest.
+const HEADS_MAX: usize = 64;
+const HEAD_MAX: usize = 1024;
+/// What stands for more or longer ones: no digest, so that no chain holds it.
+const TOO_MUCH: &str = "more heads, or longer ones, than anybody follows";
+
 /// Where git cuts off what an editor showed beside the message.
 const SCISSORS: &str = "# ------------------------ >8 ------------------------";
 /// Lines that make a paragraph one of trailers, if a quarter of it is.
@@ -25,6 +31,9 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
         }
         last = match separated(line) {
             Some((name, value)) if name.eq_ignore_ascii_case(TRAILER) => {
+                if found.len() == HEADS_MAX {
+                    return vec![TOO_MUCH.to_owned()];
+                }
                 found.push(value.to_owned());
                 Line::Meant
             }
@@ -35,7 +44,10 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
     for value in &mut found {
         *value = value.trim_matches(is_space).to_owned();
     }
-    found
+    match found.iter().any(|value| value.len() > HEAD_MAX) {
+        true => vec![TOO_MUCH.to_owned()],
+        false => found,
+    }
 }
 
 /// What a line of the block is, which says what its continuations belong to.

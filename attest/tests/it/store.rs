@@ -549,7 +549,7 @@ fn trailers_are_those_that_git_finds() {
             .filter(|(name, _)| name.eq_ignore_ascii_case("Agent-Chain"))
             .map(|(_, value)| value.trim().to_owned())
             .collect();
-        assert_eq!(facts.trailers, expected, "{message:?}: {parsed:?}");
+        assert_eq!(*facts.trailers, *expected, "{message:?}: {parsed:?}");
     }
 }
 
