@@ -500,7 +500,7 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds what is kept with the tree of a commit, and speaks of commits that have it; where the commit
-    /// changes nothing, of the commit itself. Nothing, when all of it was seen.
+    /// changes nothing, of the commit itself, or rejects the tree. Nothing, when all of it was seen.
     fn same_tree(
         &self,
         facts: &CommitFacts,
@@ -515,7 +515,8 @@ impl<'j> Attestations<'j> {
         let is_empty = self.changes_nothing(facts)?;
         let mut read = HashMap::new();
         for examined in &kept.all {
-            let (name, named) = match is_empty {
+            // What was rejected stays that, whoever brings it.
+            let (name, named) = match is_empty && !examined.rejects() {
                 true if examined.names(commit) => (commit.to_owned(), None),
                 true => continue,
                 false => self.twin(examined, &facts.tree, commit, &mut read)?,
@@ -1448,6 +1449,14 @@ impl Examined {
     /// Tells whether it answers to the work on a commit, and is none.
     fn is_answer(&self) -> bool {
         self.predicate_type.as_deref().is_some_and(is_answer)
+    }
+
+    /// Tells whether it says that a commit is not accepted.
+    fn rejects(&self) -> bool {
+        matches!(
+            &self.predicate,
+            Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Rejected
+        )
     }
 
     /// Tells whether it goes along when its signer says that another commit took the place.
