@@ -33,7 +33,7 @@ use crate::{
     store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
 
-/// How often a commit may have taken the place of another.
+/// How often a commit may have taken the place of another, as one signer says.
 const SUCCESSIONS_MAX: usize = 16;
 /// How many statements may rest on one another.
 const EVIDENCE_DEPTH_MAX: usize = 32;
@@ -424,7 +424,8 @@ impl<'j> Attestations<'j> {
                 ) {
                     for succession in activity.succeeds.iter().filter(|it| it.to == name) {
                         let before = (succession.from.clone(), Some(by.clone()));
-                        if names.len() < SUCCESSIONS_MAX && !names.contains(&before) {
+                        let by_them = names.iter().filter(|(_, by)| *by == before.1);
+                        if by_them.count() < SUCCESSIONS_MAX && !names.contains(&before) {
                             names.push(before);
                         }
                     }
