@@ -202,6 +202,9 @@ struct Judged {
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
 
+/// Who worked on a commit, and from what that is seen.
+type Workers = Vec<(SignedBy, String)>;
+
 /// What a whole chain carries.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
@@ -319,8 +322,8 @@ pub struct Attestations<'j> {
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
     /// The trees of commits that others name.
     trees: Mutex<HashMap<String, Option<String>>>,
-    /// Who worked on each commit that somebody accepts, and from what that is seen.
-    workers: Mutex<HashMap<String, Arc<Vec<(SignedBy, String)>>>>,
+    /// Who worked on each commit that somebody accepts.
+    workers: Mutex<HashMap<String, Arc<Workers>>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -1304,11 +1307,7 @@ impl<'j> Attestations<'j> {
 
     /// Finds who worked on a commit, and from what that is seen, once: whoever signed it, or a statement
     /// about the work on it.
-    fn workers(
-        &self,
-        commit: &str,
-        facts: &CommitFacts,
-    ) -> Result<Arc<Vec<(SignedBy, String)>>, StoreError> {
+    fn workers(&self, commit: &str, facts: &CommitFacts) -> Result<Arc<Workers>, StoreError> {
         if let Some(known) = lock(&self.workers).get(commit) {
             return Ok(Arc::clone(known));
         }
