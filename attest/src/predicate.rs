@@ -39,6 +39,11 @@ pub const RECEIVE: &str = "https://notme.bot/attestation/receive/v1";
 /// Who verified which commits, and whether they passed (SLSA).
 pub const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
+/// Tells whether what is of a type answers to the work on a commit, and is none.
+pub fn is_answer(predicate_type: &str) -> bool {
+    matches!(predicate_type, ACCEPTANCE | RECEIVE | SUMMARY)
+}
+
 /// A predicate that was read.
 #[derive(Clone, Debug)]
 pub enum Predicate {

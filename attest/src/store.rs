@@ -16,6 +16,7 @@ use std::{
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +29,7 @@ use gix::{
         Find as _, Tree,
         tree::{self, EntryKind, EntryMode},
     },
+    odb::Header as _,
     refs::{
         FullName, Target,
         transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
@@ -37,12 +39,15 @@ use notme_core::{
     hex,
     json::Object,
     key::sha256,
-    object::{self, HashKind, ObjectKind},
+    object::{self, CommitFields, HashKind, ObjectKind},
     statement::Statement,
     time::UnixTime,
 };
 
-use notme_verifier::{Repository, repository::open_objects};
+use notme_verifier::{
+    Repository,
+    repository::{OBJECT_MAX, open_objects},
+};
 
 use self::writer::Writer;
 pub use self::{
@@ -273,8 +278,9 @@ pub struct CommitFacts {
     pub raw: Vec<u8>,
     /// Its tree.
     pub tree: String,
-    /// The values of the `Agent-Chain` trailers of its message.
-    pub trailers: Vec<String>,
+    /// The values of the `Agent-Chain` trailers of its message; where there are more, or longer ones,
+    /// than anybody follows, one that no chain holds.
+    pub trailers: Arc<[String]>,
 }
 
 /// The name of the trailer by which a commit carries the head of its activity's chain.
@@ -537,12 +543,32 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is here and cannot be read.
     pub fn commit(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        self.read_commit(id, |raw, commit| CommitFacts {
+            raw: raw.to_vec(),
+            tree: commit.tree().to_owned(),
+            trailers: trailer::trailers(commit.message()).into(),
+        })
+    }
+
+    /// Reads the tree of a commit; `None` when it is not here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is here and cannot be read.
+    pub fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
+        self.read_commit(id, |_, commit| commit.tree().to_owned())
+    }
+
+    fn read_commit<T>(
+        &self,
+        id: &str,
+        read: impl FnOnce(&[u8], &CommitFields<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
         let repository = self.local();
         let id = ObjectId::from_hex(id.as_bytes()).ok();
         let Some(id) = id.filter(|id| id.kind() == repository.object_hash()) else {
             return Ok(None);
         };
-        let Some((gix::objs::Kind::Commit, raw)) = self.find(&repository, id)? else {
+        let Some(raw) = self.find(&repository, id)? else {
             return Ok(None);
         };
         let is_named = gix::objs::compute_hash(id.kind(), gix::objs::Kind::Commit, &raw)
@@ -553,13 +579,7 @@ impl Store {
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
-        let tree = commit.tree().to_owned();
-        let trailers = trailer::trailers(commit.message());
-        Ok(Some(CommitFacts {
-            raw,
-            tree,
-            trailers,
-        }))
+        Ok(Some(read(&raw, &commit)))
     }
 
     fn local(&self) -> gix::Repository {
@@ -569,26 +589,37 @@ impl Store {
         repository
     }
 
+    /// Reads a commit, unless it is longer than anybody reads.
     fn find(
         &self,
         repository: &gix::Repository,
         id: ObjectId,
-    ) -> Result<Option<(gix::objs::Kind, Vec<u8>)>, StoreError> {
-        let found = repository
-            .try_find_object(id)
-            .map_err(|error| failed("read a commit", error))?;
-        if let Some(found) = found {
-            return Ok(Some((found.kind, found.data.clone())));
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let error = |error| match is_over_limit(&error) {
+            true => StoreError::TooLarge(id.to_string()),
+            false => failed("read a commit", error),
+        };
+        let is_commit = |kind, size| match kind {
+            gix::objs::Kind::Commit if size > OBJECT_MAX => {
+                Err(StoreError::TooLarge(id.to_string()))
+            }
+            kind => Ok(kind == gix::objs::Kind::Commit),
+        };
+        if let Some(header) = repository.try_find_header(id).map_err(error)? {
+            if !is_commit(header.kind(), header.size())? {
+                return Ok(None);
+            }
+            let found = repository.try_find_object(id).map_err(error)?;
+            return Ok(found.map(|found| found.detach().data));
         }
         for directory in self.elsewhere.iter().filter(|directory| directory.is_dir()) {
             let objects = open_objects(directory, repository.object_hash())
                 .map_err(|error| failed("open the objects of a push", error))?;
-            let mut raw = Vec::new();
-            let found = objects
-                .try_find(&id, &mut raw)
-                .map_err(|error| failed("read a commit", error))?;
-            if let Some(kind) = found.map(|data| data.kind) {
-                return Ok(Some((kind, raw)));
+            if let Some(header) = objects.try_header(&id).map_err(error)? {
+                let mut raw = Vec::new();
+                let is_commit = is_commit(header.kind(), header.size())?
+                    && objects.try_find(&id, &mut raw).map_err(error)?.is_some();
+                return Ok(is_commit.then_some(raw));
             }
         }
         Ok(None)
@@ -1024,13 +1055,18 @@ fn find_object<'r>(
     id: ObjectId,
     doing: &'static str,
 ) -> Result<gix::Object<'r>, StoreError> {
-    repository.find_object(id).map_err(|error| {
-        let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
-        match error.classify().has(limit) {
+    repository
+        .find_object(id)
+        .map_err(|error| match is_over_limit(&error) {
             true => StoreError::Malformed(id.to_string()),
             false => failed(doing, error),
-        }
-    })
+        })
+}
+
+/// Tells whether an object was not read since that takes too much room.
+fn is_over_limit(error: &gix::Error) -> bool {
+    let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+    error.classify().has(limit)
 }
 
 /// Returns what a path leads to on a shelf; `None` when nothing is there.
@@ -1184,6 +1220,9 @@ pub enum StoreError {
     /// A commit that is none.
     #[error("commit {0} is malformed")]
     Commit(String, #[source] object::ObjectError),
+    /// A commit that nobody reads.
+    #[error("commit {0} is longer than {OBJECT_MAX} bytes, or packed as a change of far more")]
+    TooLarge(String),
     /// A commit whose bytes are another object's.
     #[error("commit {0} is not what its name says")]
     Misnamed(String),

@@ -6,10 +6,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use notme_core::statement::{PAYLOAD_TYPE, Statement};
+use notme_core::{
+    object::{HashKind, ObjectKind},
+    statement::{PAYLOAD_TYPE, Statement},
+};
 use notme_verifier::{
     Code, Judge, Judgement, TimeBasis, Verdict,
     report::AttestationReport,
@@ -23,16 +27,19 @@ use crate::{
     level::{Derived, derive},
     origins::{OriginSet, is_disclosed_in},
     predicate::{
-        Acceptance, Activity, Decision, Level, Lifecycle, Outcome, Predicate, PredicateError,
-        RECEIVE, Receive, Termination, UNKNOWN, VerificationResult,
+        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
+        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult, is_answer,
     },
     store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
 };
 
-/// How often a commit may have taken the place of another.
+/// How often a commit may have taken the place of another, as one signer says.
 const SUCCESSIONS_MAX: usize = 16;
 /// How many statements may rest on one another.
 const EVIDENCE_DEPTH_MAX: usize = 32;
+
+/// Of how many parents a commit may take over what is stated about its tree.
+const PARENTS_MAX: usize = 64;
 
 /// So many bundles are judged sooner by one thread than others are started.
 const FEW: usize = 16;
@@ -195,6 +202,9 @@ struct Judged {
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
 
+/// Who worked on a commit, and from what that is seen.
+type Workers = Vec<(SignedBy, String)>;
+
 /// What a whole chain carries.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
@@ -234,12 +244,39 @@ pub struct Tip {
 type BundleId = (FileName, Option<Blob>);
 
 /// What is kept in a place.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelved {
+    /// Of the copies of a statement by one key, the best.
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
     /// Whose chains the records are of.
     chains: HashSet<Whose>,
+}
+
+impl Shelved {
+    fn of(mut all: Vec<Arc<Examined>>) -> Self {
+        // Anybody can make as many copies as they like.
+        let same = |it: &Arc<Examined>| {
+            let by = it.judgement.as_ref()?.signed_by()?;
+            Some((it.digest.clone()?, by.identity, by.authority, by.kid))
+        };
+        let worth = |it: &Arc<Examined>| {
+            let holds = it.judged().is_some() && it.contradiction.is_none();
+            (holds, it.judgement.as_ref().and_then(Judgement::time_basis))
+        };
+        keep_best(&mut all, same, worth);
+        let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
+        for (number, it) in all.iter().enumerate() {
+            if let Some(digest) = &it.digest {
+                by_digest.entry(digest.clone()).or_default().push(number);
+            }
+        }
+        Self {
+            chains: all.iter().filter_map(|it| it.whose()).collect(),
+            all,
+            by_digest,
+        }
+    }
 }
 
 /// A bundle after everything that it says by itself was judged.
@@ -283,6 +320,10 @@ pub struct Attestations<'j> {
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
     cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
+    /// The trees of commits that others name.
+    trees: Mutex<HashMap<String, Option<String>>>,
+    /// Who worked on each commit that somebody accepts.
+    workers: Mutex<HashMap<String, Arc<Workers>>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -309,6 +350,8 @@ impl<'j> Attestations<'j> {
             levels: Mutex::default(),
             footings: Mutex::default(),
             cited: Mutex::default(),
+            trees: Mutex::default(),
+            workers: Mutex::default(),
         }
     }
 
@@ -354,12 +397,10 @@ impl<'j> Attestations<'j> {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn of(&self, commit: &str) -> Result<Vec<Attested>, StoreError> {
-        let facts = match self.store.commit(commit) {
+        let facts = match self.facts(commit) {
             Ok(Some(facts)) => facts,
             // What is no commit is for the verdict on it to refuse; nothing is said of it here.
-            Ok(None) | Err(StoreError::Commit(..) | StoreError::Misnamed(_)) => {
-                return Ok(Vec::new());
-            }
+            Ok(None) | Err(StoreError::Misnamed(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let mut all = Vec::new();
@@ -386,7 +427,8 @@ impl<'j> Attestations<'j> {
                 ) {
                     for succession in activity.succeeds.iter().filter(|it| it.to == name) {
                         let before = (succession.from.clone(), Some(by.clone()));
-                        if names.len() < SUCCESSIONS_MAX && !names.contains(&before) {
+                        let by_them = names.iter().filter(|(_, by)| *by == before.1);
+                        if by_them.count() < SUCCESSIONS_MAX && !names.contains(&before) {
                             names.push(before);
                         }
                     }
@@ -402,7 +444,7 @@ impl<'j> Attestations<'j> {
         } in twins
         {
             let is_here = name == commit || named.is_some();
-            let mut found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
+            let mut found = self.find(examined, &name, (commit, &facts), named.as_deref())?;
             // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
             // rejected goes for all who have it.
             if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
@@ -412,7 +454,7 @@ impl<'j> Attestations<'j> {
             }
             all.push(found);
         }
-        if all.iter().any(|found| !found.trailers.is_empty()) {
+        if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&all)?;
             bind(&mut all, &claims, Code::ChainTrailer);
         }
@@ -430,7 +472,7 @@ impl<'j> Attestations<'j> {
         commit: &str,
         seen: &mut HashSet<BundleId>,
     ) -> Result<Vec<Twin>, StoreError> {
-        let mut by_name: BTreeMap<String, (Option<CommitFacts>, Vec<_>)> = BTreeMap::new();
+        let mut by_name: BTreeMap<String, (Option<Arc<CommitFacts>>, Vec<_>)> = BTreeMap::new();
         for Twin {
             examined,
             name,
@@ -462,7 +504,7 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds what is kept with the tree of a commit, and speaks of commits that have it; where the commit
-    /// changes nothing, of the commit itself. Nothing, when all of it was seen.
+    /// changes nothing, of the commit itself, or rejects the tree. Nothing, when all of it was seen.
     fn same_tree(
         &self,
         facts: &CommitFacts,
@@ -475,11 +517,13 @@ impl<'j> Attestations<'j> {
             return Ok(twins);
         }
         let is_empty = self.changes_nothing(facts)?;
+        let mut read = HashMap::new();
         for examined in &kept.all {
-            let (name, named) = match is_empty {
+            // What was rejected stays that, whoever brings it.
+            let (name, named) = match is_empty && !examined.rejects() {
                 true if examined.names(commit) => (commit.to_owned(), None),
                 true => continue,
-                false => self.twin(examined, &facts.tree, commit)?,
+                false => self.twin(examined, &facts.tree, commit, &mut read)?,
             };
             // What does not speak of that tree is nothing here, whoever put it there.
             if !name.is_empty() {
@@ -508,37 +552,44 @@ impl<'j> Attestations<'j> {
     }
 
     /// Reads a commit; one that is missing or malformed is none.
-    fn readable(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
-        match self.store.commit(id) {
-            Err(StoreError::Commit(..)) => Ok(None),
-            read => read,
-        }
+    fn facts(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
+        readable(self.store.commit(id))
     }
 
     /// Reads a commit that is another than the one asked about.
     fn other(&self, name: &str, commit: &str) -> Result<Option<CommitFacts>, StoreError> {
         match name == commit {
             true => Ok(None),
-            false => self.readable(name),
+            false => self.facts(name),
         }
     }
 
     /// Finds the commit of that tree that a statement speaks of: one that is here, if any is, and none
-    /// that is here with another tree.
+    /// that is here with another tree. What was read for others is not read again.
     fn twin(
         &self,
         examined: &Examined,
         tree: &str,
         commit: &str,
-    ) -> Result<(String, Option<CommitFacts>), StoreError> {
+        read: &mut HashMap<String, Arc<CommitFacts>>,
+    ) -> Result<(String, Option<Arc<CommitFacts>>), StoreError> {
         let subjects = examined.statement.iter().flat_map(Statement::subjects);
         let same = subjects.filter(|it| it.digest.get("gitTree").is_some_and(|it| it == tree));
         let mut elsewhere = None;
         for name in same.filter_map(|it| it.digest.get("gitCommit")) {
-            match self.other(name, commit)? {
-                Some(named) if named.tree == tree => return Ok((name.clone(), Some(named))),
+            if name == commit {
+                return Ok((name.clone(), None));
+            }
+            if let Some(named) = read.get(name) {
+                return Ok((name.clone(), Some(Arc::clone(named))));
+            }
+            match self.tree(name)? {
+                Some(its) if its == tree => {
+                    let named = self.facts(name)?.map(Arc::new);
+                    read.extend(named.iter().map(|it| (name.clone(), Arc::clone(it))));
+                    return Ok((name.clone(), named));
+                }
                 Some(_) => {}
-                None if name == commit => return Ok((name.clone(), None)),
                 None => elsewhere = elsewhere.or(Some(name)),
             }
         }
@@ -546,20 +597,33 @@ impl<'j> Attestations<'j> {
     }
 
     /// Tells whether a commit has the tree of a parent: what is stated about that tree is about
-    /// somebody's work before it.
+    /// somebody's work before it. Nobody looks at more than [`PARENTS_MAX`].
     fn changes_nothing(&self, facts: &CommitFacts) -> Result<bool, StoreError> {
         let headers = facts.raw.split(|byte| *byte == b'\n');
+        let mut parents = BTreeSet::new();
         for header in headers.take_while(|header| !header.is_empty()) {
             let parent = header.strip_prefix(b"parent ");
-            let Some(parent) = parent.and_then(|id| str::from_utf8(id).ok()) else {
-                continue;
-            };
-            let parent = self.readable(parent)?;
-            if parent.is_some_and(|parent| parent.tree == facts.tree) {
+            parents.extend(parent.and_then(|id| str::from_utf8(id).ok()));
+            if parents.len() > PARENTS_MAX {
+                return Ok(true);
+            }
+        }
+        for parent in parents {
+            if self.tree(parent)?.is_some_and(|tree| tree == facts.tree) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Returns the tree of a commit, which is read once; one that is missing or malformed has none.
+    fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
+        if let Some(known) = lock(&self.trees).get(id) {
+            return Ok(known.clone());
+        }
+        let tree = readable(self.store.tree(id))?;
+        lock(&self.trees).insert(id.to_owned(), tree.clone());
+        Ok(tree)
     }
 
     /// Judges a statement that is kept with `name`, for somebody who asks about another commit or
@@ -573,7 +637,7 @@ impl<'j> Attestations<'j> {
     ) -> Result<Found, StoreError> {
         let mut commits = vec![(commit, facts)];
         commits.extend(named.map(|named| (name, named)));
-        let trailers = commits.iter().flat_map(|(_, it)| it.trailers.clone());
+        let trailers = commits.iter().map(|(_, it)| Arc::clone(&it.trailers));
         let trailers = trailers.collect();
         let about = About {
             name,
@@ -636,8 +700,8 @@ impl<'j> Attestations<'j> {
         test: impl Fn(&Judgement) -> Option<T> + Sync,
     ) -> Result<Vec<SignedSo<T>>, StoreError> {
         let of = |commit: &String| {
-            let kept = self.kept(Place::commit(commit))?;
-            let signed = kept.all.iter().filter_map(|examined| {
+            let kept = self.every_copy(&Place::commit(commit))?;
+            let signed = kept.iter().filter_map(|examined| {
                 Some(SignedSo {
                     found: test(examined.judgement.as_ref()?)?,
                     digest: examined.digest.clone()?,
@@ -693,7 +757,7 @@ impl<'j> Attestations<'j> {
         }
         let mut all = Vec::new();
         for name in &names {
-            let Some(facts) = self.store.commit(name)? else {
+            let Some(facts) = self.facts(name)? else {
                 continue;
             };
             let find = |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
@@ -778,20 +842,20 @@ impl<'j> Attestations<'j> {
         let has_base = bases.is_empty() || is_shallow || {
             let mut base = bases.first().copied();
             for _ in 0..SUCCESSIONS_MAX {
-                if base.is_some_and(|base| matches!(self.readable(base), Ok(Some(_)))) {
+                if base.is_some_and(|base| matches!(self.tree(base), Ok(Some(_)))) {
                     break;
                 }
                 base = base.and_then(|base| successions.get(base).copied());
             }
             match base {
-                Some(base) => self.readable(base)?.is_some(),
+                Some(base) => self.tree(base)?.is_some(),
                 None => false,
             }
         };
         // One that began before the first commit, and covers none, is tied to nothing.
         let mut is_here = ties.is_empty() || !bases.is_empty() && !is_shallow;
         for tie in ties.into_iter().chain(bases) {
-            is_here = is_here || self.readable(tie)?.is_some();
+            is_here = is_here || self.tree(tie)?.is_some();
         }
         if chain.is_ok() && !(has_base && is_here) {
             let detail = match has_base {
@@ -853,37 +917,31 @@ impl<'j> Attestations<'j> {
         })
     }
 
-    /// Judges what is kept in a place, each bundle by itself; many of them on all cores.
+    /// Judges what is kept in a place, each bundle by itself.
     fn kept(&self, place: Place) -> Result<Arc<Shelved>, StoreError> {
         if let Some(known) = lock(&self.places).get(&place) {
             return Ok(Arc::clone(known));
         }
+        let shelved = Arc::new(Shelved::of(self.every_copy(&place)?));
+        lock(&self.places).insert(place, Arc::clone(&shelved));
+        Ok(shelved)
+    }
+
+    /// Judges each bundle in a place; many of them on all cores.
+    fn every_copy(&self, place: &Place) -> Result<Vec<Arc<Examined>>, StoreError> {
         let is_known = |file: &FileName, blob| {
             let id = (file.clone(), Some(blob));
             lock(&self.examined).contains_key(&id)
         };
         let mut all = Vec::new();
         self.store
-            .read_in_parts(&place, is_known, |part| match part.len() {
+            .read_in_parts(place, is_known, |part| match part.len() {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
         all.sort_by(|one, other| one.file.cmp(&other.file));
-        all.extend(self.beside.get(&place).into_iter().flatten().cloned());
-        let mut shelved = Shelved {
-            chains: all.iter().filter_map(|it| it.whose()).collect(),
-            all,
-            by_digest: HashMap::new(),
-        };
-        for (number, it) in shelved.all.iter().enumerate() {
-            if let Some(digest) = &it.digest {
-                let numbers = shelved.by_digest.entry(digest.clone()).or_default();
-                numbers.push(number);
-            }
-        }
-        let shelved = Arc::new(shelved);
-        lock(&self.places).insert(place, Arc::clone(&shelved));
-        Ok(shelved)
+        all.extend(self.beside.get(place).into_iter().flatten().cloned());
+        Ok(all)
     }
 
     /// Judges what a bundle says by itself, once.
@@ -950,15 +1008,6 @@ impl<'j> Attestations<'j> {
             && Some(stated) != shown.digest().as_deref()
         {
             return Ok(Some((Code::OriginsMismatch, format!("it states {stated}"))));
-        }
-        if let Predicate::Receive(_) = predicate
-            && let Some(judgement) = &examined.judgement
-        {
-            // Whoever says when something was there says it then.
-            let skew = self.judge().policy().skew_seconds().into();
-            if let Some(refusal) = apart(judgement, predicate, skew) {
-                return Ok(Some(refusal));
-            }
         }
         Ok(match predicate {
             Predicate::Activity(activity) => {
@@ -1090,15 +1139,39 @@ impl<'j> Attestations<'j> {
             Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
             Some(_) | None => return Ok(Footing::Firm(Firm::default())),
         };
-        let mut wanted: BTreeSet<_> = evidence
+        let is_acceptance = activity.is_none();
+        let wanted = evidence
             .iter()
+            // What others answered is no evidence of the work: whoever accepts answers for themselves.
+            .filter(|it| !(is_acceptance && is_answer(&it.predicate_type)))
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
+        let commits = examined.statement.iter();
+        let commits = commits.flat_map(|it| it.digests("gitCommit"));
+        self.look_for(wanted, commits, (by, activity), depth)
+    }
+
+    /// Tells whether an acceptance of a commit can rest on a statement.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn can_be_cited(&self, evidence: &Evidence, commit: &str) -> Result<bool, StoreError> {
+        let wanted = BTreeSet::from([(&*evidence.digest, &*evidence.predicate_type)]);
+        let footing = self.look_for(wanted, std::iter::once(commit), (None, None), 0)?;
+        Ok(matches!(footing, Footing::Firm(_)))
+    }
+
+    /// Looks for statements, by digest and type, about some commits, and in an activity.
+    fn look_for<'a>(
+        &self,
+        mut wanted: BTreeSet<(&str, &str)>,
+        commits: impl Iterator<Item = &'a str>,
+        (by, activity): (Option<Who>, Option<&'a str>),
+        depth: usize,
+    ) -> Result<Footing, StoreError> {
         if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
             return Ok(Footing::TooDeep);
         }
-        let commits = examined.statement.iter();
-        let commits = commits.flat_map(|it| it.digests("gitCommit"));
         let mut firm = Firm::default();
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
@@ -1118,7 +1191,7 @@ impl<'j> Attestations<'j> {
             };
             let name = Some(id).filter(|_| shelf != Shelf::Activities);
             if shelf != Shelf::Trees {
-                facts = name.map_or(Ok(None), |name| self.readable(name))?;
+                facts = name.map_or(Ok(None), |name| self.facts(name))?;
             }
             let kept = self.kept(place)?;
             let cited = wanted.iter().filter_map(|cited| {
@@ -1214,46 +1287,61 @@ impl<'j> Attestations<'j> {
         about: &About<'_>,
         attested: &mut Attested,
     ) -> Result<Option<(Code, String)>, StoreError> {
-        use notme_core::object::{HashKind, ObjectKind};
         if acceptance.decision == Decision::Rejected {
             let reason = acceptance.reason.clone();
             return Ok(Some((Code::AcceptanceRejected, reason.unwrap_or_default())));
         }
-        let by = attested.by.clone();
-        let is_same = |judgement: &Judgement| {
-            let other = judgement.signed_by();
-            by.as_ref()
-                .zip(other)
-                .is_some_and(|(by, other)| by.is(&other))
-        };
+        let by = attested.by.as_ref();
         for (commit, facts) in &about.commits {
-            let hash = match commit.len() {
-                64 => HashKind::Sha256,
-                _ => HashKind::Sha1,
-            };
-            let judge = self.judge();
-            let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
-            if is_same(&signer) {
-                let detail = format!("they signed {commit}");
-                return Ok(Some((Code::AcceptanceSelf, detail)));
-            }
-            let named = self.kept(Place::commit(commit))?;
-            let named = named.all.iter().filter(|it| it.names(commit));
-            let mut named: Vec<_> = named.cloned().collect();
-            self.complete(&mut named, commit)?;
-            let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
-            let taken_over = same_tree.iter().map(|it| &it.examined);
-            for other in named.iter().chain(taken_over) {
-                // To verify is no work on the commit, either.
-                let counts = !other.is_answer() && other.judged().is_some();
-                if counts && other.judgement.as_ref().is_some_and(is_same) {
-                    let detail = format!("they signed {} too", other.file);
-                    return Ok(Some((Code::AcceptanceSelf, detail)));
-                }
+            let workers = self.workers(commit, facts)?;
+            let mut own = workers
+                .iter()
+                .filter(|(worker, _)| by.is_some_and(|by| by.is(worker)));
+            if let Some((_, detail)) = own.next() {
+                return Ok(Some((Code::AcceptanceSelf, detail.clone())));
             }
         }
         attested.footing = self.footing(examined, about.depth)?;
         Ok(attested.footing.refusal())
+    }
+
+    /// Finds who worked on a commit, and from what that is seen, once: whoever signed it, or a statement
+    /// about the work on it.
+    fn workers(&self, commit: &str, facts: &CommitFacts) -> Result<Arc<Workers>, StoreError> {
+        if let Some(known) = lock(&self.workers).get(commit) {
+            return Ok(Arc::clone(known));
+        }
+        let hash = match commit.len() {
+            64 => HashKind::Sha256,
+            _ => HashKind::Sha1,
+        };
+        let judge = self.judge();
+        let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
+        let signer = signer.signed_by();
+        let mut workers: Vec<_> = signer
+            .map(|by| (by, format!("they signed {commit}")))
+            .into_iter()
+            .collect();
+        let kept = self.kept(Place::commit(commit))?;
+        let named = kept.all.iter().filter(|it| it.names(commit));
+        let mut all: Vec<_> = named.cloned().collect();
+        self.complete(&mut all, commit)?;
+        let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
+        all.extend(same_tree.into_iter().map(|it| it.examined));
+        let mut seen = HashSet::new();
+        // To verify is no work on the commit, either.
+        for it in all
+            .iter()
+            .filter(|it| !it.is_answer() && it.judged().is_some())
+        {
+            let by = it.judgement.as_ref().and_then(Judgement::signed_by);
+            if let Some(by) = by.filter(|by| seen.insert(by.clone())) {
+                workers.push((by, format!("they signed {} too", it.file)));
+            }
+        }
+        let workers = Arc::new(workers);
+        lock(&self.workers).insert(commit.to_owned(), Arc::clone(&workers));
+        Ok(workers)
     }
 }
 
@@ -1262,7 +1350,13 @@ struct Found {
     examined: Arc<Examined>,
     attested: Attested,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
-    trailers: Vec<String>,
+    trailers: Vec<Arc<[String]>>,
+}
+
+impl Found {
+    fn heads(&self) -> impl Iterator<Item = &String> {
+        self.trailers.iter().flat_map(|heads| heads.iter())
+    }
 }
 
 /// A statement that was found by a tree.
@@ -1271,7 +1365,7 @@ struct Twin {
     /// The commit that it speaks of.
     name: String,
     /// That commit, when it is another than the one asked about, and here.
-    named: Option<CommitFacts>,
+    named: Option<Arc<CommitFacts>>,
 }
 
 /// What a statement is judged about.
@@ -1327,7 +1421,8 @@ impl Examined {
                 examined.predicate_type = Some(statement.predicate_type().to_owned());
                 if judgement.identity().is_some() {
                     let judged = (&judgement, predicate.as_ref());
-                    examined.contradiction = contradiction(judged, envelope.payload());
+                    let skew = judge.policy().skew_seconds().into();
+                    examined.contradiction = contradiction(judged, envelope.payload(), skew);
                     examined.statement = Some(statement);
                     examined.predicate = predicate;
                 }
@@ -1353,11 +1448,14 @@ impl Examined {
 
     /// Tells whether it answers to the work on a commit, and is none.
     fn is_answer(&self) -> bool {
+        self.predicate_type.as_deref().is_some_and(is_answer)
+    }
+
+    /// Tells whether it says that a commit is not accepted.
+    fn rejects(&self) -> bool {
         matches!(
-            self.predicate,
-            Some(Ok(Predicate::Acceptance(_)
-                | Predicate::Receive(_)
-                | Predicate::Summary(_)))
+            &self.predicate,
+            Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Rejected
         )
     }
 
@@ -1459,6 +1557,16 @@ impl Attested {
         }
     }
 
+    /// Returns it as what somebody who accepts the commit can have looked at: answers are no evidence of
+    /// the work.
+    pub fn as_evidence(&self) -> Option<Evidence> {
+        let predicate_type = self.predicate_type.clone();
+        Some(Evidence {
+            predicate_type: predicate_type.filter(|it| !is_answer(it))?,
+            digest: self.digest.clone()?,
+        })
+    }
+
     /// Tells whether somebody trusted states that the commit is not accepted.
     fn rejects(&self) -> bool {
         self.verdict.code() == Some(Code::AcceptanceRejected)
@@ -1534,14 +1642,19 @@ impl From<&Attested> for AttestationReport {
 fn contradiction(
     (judgement, predicate): (&Judgement, Option<&Result<Predicate, PredicateError>>),
     payload: &[u8],
+    skew: u64,
 ) -> Option<(Code, String)> {
     if is_disclosed_in(payload) {
         return Some((Code::OriginsDisclosed, String::new()));
     }
     let predicate = predicate?.as_ref().ok()?;
-    if let Predicate::Activity(_) | Predicate::Acceptance(_) = predicate
-        && let Some(refusal) = apart(judgement, predicate, DAY)
-    {
+    let at_most = match predicate {
+        Predicate::Activity(_) | Predicate::Acceptance(_) => Some(DAY),
+        // Whoever says when something was there says it then.
+        Predicate::Receive(_) => Some(skew),
+        Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
+    };
+    if let Some(refusal) = at_most.and_then(|at_most| apart(judgement, predicate, at_most)) {
         return Some(refusal);
     }
     let identity = judgement.identity();
@@ -1572,9 +1685,17 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
             at.is_some_and(|at| at < *sequence)
         })
     };
-    for found in all {
-        let stray = found.trailers.iter().find(|head| !is_claimed(head));
-        if let (Verdict::Accepted, Some(stray)) = (found.attested.verdict, stray) {
+    // All that is attested of one commit carries the same.
+    let mut strays = HashMap::new();
+    let accepted = all.iter_mut();
+    for found in accepted.filter(|it| it.attested.verdict == Verdict::Accepted) {
+        let stray = strays
+            .entry(found.attested.attested_as.clone())
+            .or_insert_with(|| {
+                let stray = found.heads().find(|head| !is_claimed(head));
+                stray.cloned()
+            });
+        if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");
             found.attested.refuse(code, detail);
         }
@@ -1641,7 +1762,16 @@ fn tell_once(all: &mut Vec<Attested>) {
         let is_accepted = it.verdict == Verdict::Accepted;
         (it.rejects(), is_accepted, it.time_basis)
     };
-    let mut best: HashMap<_, usize> = HashMap::new();
+    keep_best(all, same, worth);
+}
+
+/// Leaves the best of those that are the same, the first of several; and all that are like nothing.
+fn keep_best<T, S: Eq + Hash, W: Ord>(
+    all: &mut Vec<T>,
+    same: impl Fn(&T) -> Option<S>,
+    worth: impl Fn(&T) -> W,
+) {
+    let mut best: HashMap<S, usize> = HashMap::new();
     for (number, it) in all.iter().enumerate() {
         if let Some(same) = same(it) {
             let known = best.entry(same).or_insert(number);
@@ -1680,6 +1810,14 @@ pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
 pub fn level(all: &[Attested]) -> Option<Level> {
     let accepted = counted(all).filter(|it| it.verdict == Verdict::Accepted);
     accepted.filter_map(|it| it.derived.level).max()
+}
+
+/// Takes what is malformed for what is missing.
+fn readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Commit(..) | StoreError::TooLarge(_)) => Ok(None),
+        read => read,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

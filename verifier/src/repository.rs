@@ -44,7 +44,7 @@ pub(crate) use self::{
     blame::{Asked, Blame, Blamed},
     changes::Differences,
     tree::{ChangedPaths, Entry, Trees},
-    walk::{Content, Found, Graph, Memory, Node, OBJECT_MAX, Remembered, Walk},
+    walk::{Content, Found, Graph, Memory, Node, Remembered, Walk},
 };
 use self::{
     bases::{Bases, Unknown},
@@ -56,6 +56,7 @@ pub use self::{
     error::RepositoryError,
     objects::open_objects,
     selection::{Main, Selection},
+    walk::OBJECT_MAX,
 };
 use crate::{load::check_regular, refusal::Refusal, verdict::Code};
 

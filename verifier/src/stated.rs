@@ -43,7 +43,7 @@ pub struct Received {
 }
 
 /// Somebody whom a trusted authority vouches for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SignedBy {
     /// The identity.
     pub identity: String,

@@ -3,6 +3,12 @@
 
 use super::TRAILER;
 
+/// So many heads are followed, each of so many bytes: one is a digest.
+const HEADS_MAX: usize = 64;
+const HEAD_MAX: usize = 1024;
+/// What stands for more or longer ones: no digest, so that no chain holds it.
+const TOO_MUCH: &str = "more heads, or longer ones, than anybody follows";
+
 /// Where git cuts off what an editor showed beside the message.
 const SCISSORS: &str = "# ------------------------ >8 ------------------------";
 /// Lines that make a paragraph one of trailers, if a quarter of it is.
@@ -13,11 +19,9 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
     // To git, a message ends with the first NUL.
     let message = message.split(|byte| *byte == 0).next();
     let text = String::from_utf8_lossy(message.unwrap_or_default());
-    let lines: Vec<&str> = text.split_terminator('\n').collect();
-    let lines = block(without_comments(&lines));
     let mut found: Vec<String> = Vec::new();
     let mut last = Line::Other;
-    for line in lines {
+    for (_, line) in lines(block(without_comments(&text))) {
         if last != Line::Other && line.starts_with(is_space) {
             if let (Line::Meant, Some(value)) = (last, found.last_mut()) {
                 value.push(' ');
@@ -27,6 +31,9 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
         }
         last = match separated(line) {
             Some((name, value)) if name.eq_ignore_ascii_case(TRAILER) => {
+                if found.len() == HEADS_MAX {
+                    return vec![TOO_MUCH.to_owned()];
+                }
                 found.push(value.to_owned());
                 Line::Meant
             }
@@ -37,7 +44,10 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
     for value in &mut found {
         *value = value.trim_matches(is_space).to_owned();
     }
-    found
+    match found.iter().any(|value| value.len() > HEAD_MAX) {
+        true => vec![TOO_MUCH.to_owned()],
+        false => found,
+    }
 }
 
 /// What a line of the block is, which says what its continuations belong to.
@@ -48,36 +58,52 @@ enum Line {
     Other,
 }
 
+/// Returns the lines of a text, and where each begins: one at a time, as there may be millions.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut end = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let at = end;
+        end += line.len();
+        (at, line.strip_suffix('\n').unwrap_or(line))
+    })
+}
+
 /// Leaves out what git takes for no part of the message: comments and empty lines at its end, and
 /// a list of conflicts there.
-fn without_comments<'l, 't>(lines: &'l [&'t str]) -> &'l [&'t str] {
-    let cut = lines.iter().position(|line| *line == SCISSORS);
-    let cut = cut.unwrap_or(lines.len());
+fn without_comments(text: &str) -> &str {
     let mut end = None;
     let mut in_conflicts = false;
-    for (at, line) in lines.iter().enumerate().take(cut) {
+    for (at, line) in lines(text) {
+        if line == SCISSORS {
+            return text.get(..end.unwrap_or(at)).unwrap_or_default();
+        }
         if line.is_empty() || line.starts_with('#') {
             end = end.or(Some(at));
-        } else if *line == "Conflicts:" {
+        } else if line == "Conflicts:" {
             in_conflicts = true;
             end = end.or(Some(at));
         } else if !(in_conflicts && line.starts_with('\t')) {
             (end, in_conflicts) = (None, false);
         }
     }
-    lines.get(..end.unwrap_or(cut)).unwrap_or_default()
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
 }
 
 /// Returns the lines of the last paragraph, when it is one of trailers: all of it, or a quarter
 /// when git made one of them. The first paragraph is the title, whatever it looks like.
-fn block<'l, 't>(lines: &'l [&'t str]) -> &'l [&'t str] {
-    let is_break = |line: &&str| !line.starts_with('#') && is_blank(line);
-    let Some(title) = lines.iter().position(is_break) else {
-        return &[];
+fn block(text: &str) -> &str {
+    let is_break = |line: &str| !line.starts_with('#') && is_blank(line);
+    let title = lines(text).find(|(_, line)| is_break(line));
+    let Some(text) = title.and_then(|(at, _)| text.get(at..)) else {
+        return "";
     };
     let (mut trailers, mut others, mut continuations) = (0, 0, 0);
     let (mut is_generated, mut is_end) = (false, true);
-    for (at, line) in lines.iter().enumerate().skip(title).rev() {
+    let mut start = text.len();
+    for line in text.split_inclusive('\n').rev() {
+        let after = start;
+        start -= line.len();
+        let line = line.strip_suffix('\n').unwrap_or(line);
         if line.starts_with('#') {
             others += continuations;
             continuations = 0;
@@ -90,7 +116,7 @@ fn block<'l, 't>(lines: &'l [&'t str]) -> &'l [&'t str] {
                 true => trailers * 3 >= others,
                 false => trailers > 0 && others == 0,
             };
-            let block = lines.get(at + 1..).filter(|_| is_block);
+            let block = text.get(after..).filter(|_| is_block);
             return block.unwrap_or_default();
         } else {
             is_end = false;
@@ -106,7 +132,7 @@ fn block<'l, 't>(lines: &'l [&'t str]) -> &'l [&'t str] {
             }
         }
     }
-    &[]
+    ""
 }
 
 /// Takes a trailer apart.

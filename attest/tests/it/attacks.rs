@@ -1264,12 +1264,20 @@ fn evidence_is_followed_to_what_it_rests_on() {
             digest: digest(&cited.0),
         }]
     };
-    let accept = |evidence| decided("reviewer", Decision::Accepted, evidence, &one);
     let handed = handoff("claude", &one);
-    let mut resting = vec![accept(cite(HANDOFF, &handed))];
-    // As many as may rest on one another, and one more.
-    for _ in 0..32 {
-        resting.push(accept(cite(ACCEPTANCE, resting.last().unwrap())));
+    // As many as may rest on one another, and one more; each begins an activity of its own.
+    let mut resting: Vec<Kept> = Vec::new();
+    for number in 0..=32 {
+        let mut said = facts(&format!("urn:{number}"), "claude");
+        said.evidence = match resting.last() {
+            None => cite(HANDOFF, &handed),
+            Some(before) => cite(ACTIVITY, before),
+        };
+        let opening = Record::opening(None, covered(&one));
+        let first = record(said, opening, &one);
+        let begun = std::slice::from_ref(&first);
+        world.write(&[next(&format!("urn:{number}"), "claude", begun, true, &[])]);
+        resting.push(first);
     }
     let codes = |some: &[Kept]| -> Vec<_> {
         let judged = world.judged(&one[0]);
@@ -1287,6 +1295,175 @@ fn evidence_is_followed_to_what_it_rests_on() {
     let (last, others) = resting.split_last().unwrap();
     assert!(codes(others).iter().all(Option::is_none));
     assert_eq!(codes(std::slice::from_ref(last)), [missing]);
+    // An acceptance would be one higher.
+    let can_be_cited = |at: usize| {
+        let cited = cite(ACTIVITY, &resting[at]).remove(0);
+        world.with_attestations(|it| it.can_be_cited(&cited, &one[0].id).unwrap())
+    };
+    assert_eq!([30, 31, 32].map(can_be_cited), [true, false, false]);
+}
+
+/// However many accepted it before, and whatever became of what they said.
+#[test]
+fn what_others_answered_is_no_evidence() {
+    let world = World::new();
+    let one = [world.commit("one")];
+    let accept = |agent, cited: &[Kept]| {
+        let evidence = cited.iter().map(|(bundle, _)| Evidence {
+            predicate_type: ACCEPTANCE.to_owned(),
+            digest: digest(bundle),
+        });
+        decided(agent, Decision::Accepted, evidence.collect(), &one)
+    };
+    let mut all: Vec<Kept> = Vec::new();
+    for _ in 0..40 {
+        all.push(accept("reviewer", &all));
+    }
+    all.push(accept("second", &all));
+    all.remove(0);
+    world.write(&all);
+    let judged = world.judged(&one[0]);
+    assert_accepted(&judged);
+    assert_eq!(judged.len(), all.len());
+    assert!(judged.iter().all(|it| it.as_evidence().is_none()));
+}
+
+/// Nobody needs a key to make them, and each is looked at by itself only.
+#[test]
+fn copies_make_nobody_look_again() {
+    let (world, commits) = three();
+    let of = &commits[..1];
+    let said = [
+        handoff("claude", of),
+        decided("reviewer", Decision::Accepted, Vec::new(), of),
+    ];
+    let examined = |copies: usize| {
+        let copy = |(bundle, places): &Kept| {
+            let mut bundle = bundle.clone();
+            bundle.extend(vec![b' '; copies]);
+            (bundle, places.clone())
+        };
+        world.write(&said.each_ref().map(copy));
+        world.with_judge(Asked::default(), |attestations, judge| {
+            assert_accepted(&attestations.of(&of[0].id).unwrap());
+            judge.examined()
+        })
+    };
+    let once = examined(0);
+    let last = (1..=20).map(examined).last().unwrap();
+    assert_eq!(last, once + 2 * 20);
+}
+
+/// As the merge of a hundred branches has it, or who wants nobody to come to an end.
+#[test]
+fn a_commit_of_many_parents_takes_over_nothing_but_rejections() {
+    let (world, commits) = three();
+    let parent = |number: usize| {
+        let message = format!("{number}");
+        let tree = &commits[0].tree;
+        world
+            .repository
+            .git_ok(&["commit-tree", "-m", &message, tree])
+    };
+    let parents: Vec<_> = (0..65).map(parent).collect();
+    let child = |parents: &[String]| {
+        let mut made = vec!["commit-tree", "-m", "many", &commits[2].tree];
+        made.extend(parents.iter().flat_map(|parent| ["-p", parent.trim()]));
+        world.subject(world.repository.git_ok(&made).trim())
+    };
+    let (few, many) = (child(&parents[..64]), child(&parents));
+    world.write(&chain(ID, "claude", &commits[2..]));
+    assert_accepted(&world.judged(&few));
+    assert!(world.judged(&many).is_empty());
+    let reject = |of| decided("reviewer", Decision::Rejected, Vec::new(), of);
+    world.write(&[reject(&commits[2..])]);
+    assert_eq!(world.code(&many), Some(Code::AcceptanceRejected));
+}
+
+/// Neither an empty commit nor a merge makes it other content.
+#[test]
+fn what_was_rejected_is_rejected_however_it_is_brought() {
+    let (world, commits) = three();
+    let reject = |of| decided("reviewer", Decision::Rejected, Vec::new(), of);
+    world.write(&[reject(&commits[2..])]);
+    let tree = &commits[2].tree;
+    let (first, rejected) = (&commits[0].id, &commits[2].id);
+    for parents in [&["-p", rejected][..], &["-p", first, "-p", rejected]] {
+        let made = [&["commit-tree", "-m", "brought", tree], parents].concat();
+        let brought = world.subject(world.repository.git_ok(&made).trim());
+        world.write(&[handoff("claude", std::slice::from_ref(&brought))]);
+        let codes = world.codes(&brought);
+        assert!(codes.contains(&Some(Code::AcceptanceRejected)), "{codes:?}");
+        let judged = world.judged(&brought);
+        assert!(counted(&judged).any(|it| it.verdict.code() == Some(Code::AcceptanceRejected)));
+    }
+}
+
+/// What took the place of what, one says as often as they like.
+#[test]
+fn successions_of_one_signer_leave_out_nobody_elses() {
+    let (world, commits) = three();
+    world.write(&chain(ID, "claude", &commits[..1]));
+    let to = &commits[2..];
+    // Their files are read in no order that is known: some of theirs come first anyhow.
+    for agent in ["mallory", "trudy"] {
+        let id = format!("urn:succession:{agent}");
+        let mut rewritten = facts(&id, agent);
+        rewritten.succeeds = (0..40)
+            .map(|number| Succession {
+                from: format!("{number:040}"),
+                to: to[0].id.clone(),
+            })
+            .collect();
+        let mut records = vec![record(rewritten, Record::opening(None, covered(to)), to)];
+        // They are the first to be read.
+        let name = succession("claude", &commits[0].id, &to[0]);
+        while FileName::of(&records[0].0) > FileName::of(&name[0].0) {
+            records[0].0.push(b' ');
+        }
+        records.push(next(&id, agent, &records, true, &[]));
+        world.write(&records);
+    }
+    world.write(&succession("claude", &commits[0].id, &to[0]));
+    let judged = world.judged(&to[0]);
+    let taken = judged.iter().filter(|it| it.attested_as.is_some());
+    assert_eq!(taken.count(), 1);
+}
+
+/// Each statement would have them all.
+#[test]
+fn a_commit_that_carries_more_heads_than_anybody_follows_is_attested_by_nobody() {
+    let (world, commits) = three();
+    let with = |message: &str| {
+        let tree = &commits[2].tree;
+        let id = world
+            .repository
+            .git_ok(&["commit-tree", "-m", message, tree]);
+        world.subject(id.trim())
+    };
+    let opening = Record::opening(None, Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let head = format!("Agent-Chain: {}\n", digest(&records[0].0));
+    let (most, more) = (head.repeat(64), head.repeat(65));
+    let of = [most, more].map(|heads| with(&format!("s\n\n{heads}")));
+    records.push(next(ID, "claude", &records, true, &of));
+    world.write(&records);
+    assert_eq!(world.code(&of[0]), None);
+    assert_eq!(world.code(&of[1]), Some(Code::ChainTrailer));
+    let long = with(&format!("s\n\nAgent-Chain: {}\n", "x".repeat(2000)));
+    let facts = world.store.commit(&long.id).unwrap().unwrap();
+    assert!(facts.trailers.iter().all(|head| head.len() < 100));
+    world.write(&[decided(
+        "reviewer",
+        Decision::Rejected,
+        Vec::new(),
+        &of[1..],
+    )]);
+    assert!(
+        world
+            .codes(&of[1])
+            .contains(&Some(Code::AcceptanceRejected))
+    );
 }
 
 /// Whoever may push can lay out the same statement in many ways.

@@ -495,6 +495,23 @@ fn commits_are_read_as_what_their_names_say() {
     ));
 }
 
+/// A message of newlines, which git packs to little.
+#[test]
+fn a_commit_longer_than_anybody_reads_is_not_read() {
+    let world = World::new();
+    let tree = world.commit("one").tree;
+    let who = "test <test@example.invalid> 1795176000 +0000";
+    let lines = "\n".repeat(16 << 20);
+    let raw = format!("tree {tree}\nauthor {who}\ncommitter {who}\n\ns{lines}");
+    let id = world
+        .repository
+        .write_object_unchecked("commit", raw.as_bytes());
+    let read = world.store.commit(&id);
+    assert!(matches!(read, Err(StoreError::TooLarge(of)) if of == id));
+    let judged = world.with_attestations(|it| it.of(&id).unwrap());
+    assert!(judged.is_empty());
+}
+
 /// Whoever looks with git has to see the trailers that a verdict rests on, and no others.
 #[test]
 fn trailers_are_those_that_git_finds() {
@@ -552,7 +569,7 @@ fn trailers_are_those_that_git_finds() {
             .filter(|(name, _)| name.eq_ignore_ascii_case("Agent-Chain"))
             .map(|(_, value)| value.trim().to_owned())
             .collect();
-        assert_eq!(facts.trailers, expected, "{message:?}: {parsed:?}");
+        assert_eq!(*facts.trailers, *expected, "{message:?}: {parsed:?}");
     }
 }
 

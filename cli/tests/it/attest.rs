@@ -170,21 +170,16 @@ fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     world.notme_ok(&["attest", "acceptance", "HEAD", "--reason", "reviewed"]);
     let (exit, both) = judged(&world, &[]);
     assert_eq!(exit, Some(0), "{both}");
+    // Whoever accepts it next looks at the work too, and not at that.
+    world.notme_ok(&["init", "--agent", "second"]);
+    let second = ["attest", "acceptance", "HEAD", "--agent", "second"];
+    world.notme_ok(&second);
     let shown: Value =
         serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
-    let acceptance = shown
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|it| it["predicateType"].as_str().unwrap().contains("acceptance"))
-        .unwrap();
-    assert_eq!(
-        acceptance["predicate"]["evidence"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    let all = shown.as_array().unwrap().iter();
+    let acceptances = all.filter(|it| it["predicateType"].as_str().unwrap().contains("acceptance"));
+    let cited = acceptances.map(|it| it["predicate"]["evidence"].as_array().unwrap().len());
+    assert_eq!(cited.collect::<Vec<_>>(), [2, 2]);
     let own = ["attest", "acceptance", "HEAD", "--agent", "claude"];
     world.notme_ok(&own);
     let (exit, judged) = judged(&world, &[]);

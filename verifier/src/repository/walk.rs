@@ -50,7 +50,7 @@ pub(crate) struct Remembered {
 
 /// The longest commit or tag that is read. A real one is a few
 /// kilobytes.
-pub(crate) const OBJECT_MAX: u64 = 16 << 20;
+pub const OBJECT_MAX: u64 = 16 << 20;
 /// How many bytes wait in the queue at most: of a merge with ten thousand parents, say. What is
 /// beyond is read twice.
 const HELD_MAX: usize = 32 << 20;

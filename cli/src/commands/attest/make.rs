@@ -23,7 +23,7 @@ use notme_core::{
     json::{JsonError, Object, parse_object},
     key::sha256,
 };
-use notme_verifier::{Code, Verdict};
+use notme_verifier::Code;
 use serde_json::{Value, json};
 
 use super::{Archive, Author, Signer, not_made, nothing, read_named, refused, tip};
@@ -204,7 +204,8 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     author.keep()
 }
 
-/// Returns what is there about commits, and is accepted: that is what was looked at.
+/// Returns what is there about the work on commits, and is accepted: that is what was looked at. What an
+/// acceptance could not rest on is left out: it would be undecided from the beginning.
 fn looked_at(
     home: &Home,
     archive: &Archive,
@@ -224,18 +225,18 @@ fn looked_at(
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
-    for all in attestations.of_all(&ids)? {
-        for it in all.into_iter().filter(|it| it.attested_as.is_none()) {
-            if let (Verdict::Accepted, Some(digest), Some(predicate_type)) =
-                (it.verdict, it.digest, it.predicate_type)
-            {
-                evidence.push(Evidence {
-                    predicate_type,
-                    digest,
-                });
-            } else if let Some(code) = it.verdict.code() {
-                writeln!(io::stderr(), "note: {} is not cited: {code}", it.file)?;
-            }
+    for (id, all) in ids.iter().zip(attestations.of_all(&ids)?) {
+        for it in all.iter().filter(|it| it.attested_as.is_none()) {
+            let code = match (it.verdict.code(), it.as_evidence()) {
+                (Some(code), _) => code,
+                (None, None) => continue,
+                (None, Some(cited)) if attestations.can_be_cited(&cited, id)? => {
+                    evidence.push(cited);
+                    continue;
+                }
+                (None, Some(_)) => Code::EvidenceMissing,
+            };
+            writeln!(io::stderr(), "note: {} is not cited: {code}", it.file)?;
         }
     }
     evidence.sort_by(|one: &Evidence, other| one.digest.cmp(&other.digest));
