@@ -950,14 +950,14 @@ fn another_activity_about_a_commit_with_a_trailer_is_accepted() {
 
 #[test]
 fn a_level_is_that_of_the_whole_chain() {
-    let level = |segments: [(u64, bool); 3], events: bool| {
+    let level = |segments: [(u64, bool); 3], event: Option<&str>| {
         let (world, commits) = three();
         let mut records: Vec<Kept> = Vec::new();
         for (number, (segment, suspended)) in segments.into_iter().enumerate() {
             let mut facts = facts(ID, "claude");
             (facts.segment, facts.suspended) = (segment, suspended);
-            if events && number == 0 {
-                let event = json!({"kind": "tool-call", "name": "x", "at": NOW.to_string()});
+            if let Some(kind) = event.filter(|_| number == 0) {
+                let event = json!({"kind": kind, "name": "x", "at": NOW.to_string()});
                 facts.events = vec![serde_json::from_value(event).unwrap()];
             }
             let place = match records.last() {
@@ -980,15 +980,25 @@ fn a_level_is_that_of_the_whole_chain() {
         judged[0].derived.level
     };
     let plain = [(1, false); 3];
-    assert_eq!(level(plain, false), Some(Level::L2));
+    assert_eq!(level(plain, None), Some(Level::L2));
     assert_eq!(
-        level([(1, false), (1, true), (2, false)], false),
+        level([(1, false), (1, true), (2, false)], None),
         Some(Level::L2)
     );
     // Another record calls tools that its scope leaves out.
-    assert_eq!(level(plain, true), None);
-    assert_eq!(level([(1, true), (1, false), (7, false)], false), None);
-    assert_eq!(level([(2, false), (1, false), (1, false)], false), None);
+    for spelled in [
+        "tool-call",
+        "Tool_Call",
+        "toolCall",
+        "tool call",
+        "tool.call",
+        "tool\u{2010}call",
+    ] {
+        assert_eq!(level(plain, Some(spelled)), None, "{spelled}");
+    }
+    assert_eq!(level(plain, Some("started")), Some(Level::L2));
+    assert_eq!(level([(1, true), (1, false), (7, false)], None), None);
+    assert_eq!(level([(2, false), (1, false), (1, false)], None), None);
 }
 
 #[test]
