@@ -1539,7 +1539,7 @@ fn contradiction(
         return Some((Code::OriginsDisclosed, String::new()));
     }
     let predicate = predicate?.as_ref().ok()?;
-    if let Predicate::Activity(_) | Predicate::Acceptance(_) = predicate
+    if let Predicate::Activity(_) | Predicate::Acceptance(_) | Predicate::Summary(_) = predicate
         && let Some(refusal) = apart(judgement, predicate, DAY)
     {
         return Some(refusal);

@@ -564,16 +564,22 @@ fn no_flipped_byte_is_accepted() {
 }
 
 #[test]
-fn a_summary_in_anothers_name_is_refused() {
-    for (id, expected) in [
-        (identity("claude"), None),
-        (identity("other"), Some(Code::AgentMismatch)),
+fn a_summary_in_anothers_name_or_of_another_time_is_refused() {
+    const VERIFIED: &str = "2026-11-20T12:00:00Z";
+    for (id, verified, expected) in [
+        (identity("claude"), VERIFIED, None),
+        (identity("other"), VERIFIED, Some(Code::AgentMismatch)),
+        (
+            identity("claude"),
+            "1999-01-01T00:00:00Z",
+            Some(Code::PredicateMalformed),
+        ),
     ] {
         let world = World::new();
         let commit = world.commit("one");
         let summary = json!({
             "verifier": {"id": id},
-            "timeVerified": "2026-11-20T12:00:00Z",
+            "timeVerified": verified,
             "resourceUri": "git+https://x.example/r",
             "policy": {"uri": "https://x.example/p"},
             "verificationResult": "PASSED",
