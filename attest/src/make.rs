@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use notme_core::{
-    hex,
     json::Object,
-    key::sha256,
     statement::{Statement, StatementError, Subject},
     time::UnixTime,
 };
@@ -238,19 +236,17 @@ pub fn dispatch(predicate: Object, commits: &[CommitSubject]) -> Result<Statemen
     statement(subjects.collect(), DISPATCH, &Object::new(), predicate)
 }
 
-/// Makes the statement of a handoff. The document is a subject, when there is one.
+/// Makes the statement of a handoff. The document is a subject, when there is one: its name, and its
+/// SHA-256 in hex.
 ///
 /// # Errors
 /// [`MakeError`] when it would not be read back as one.
 pub fn handoff(
     predicate: Object,
-    document: Option<(&str, &[u8])>,
+    document: Option<(&str, &str)>,
     commits: &[CommitSubject],
 ) -> Result<Statement, MakeError> {
-    let document = document.map(|(name, content)| {
-        let digest = hex::encode(&sha256(content));
-        Subject::new(name, "sha256", digest)
-    });
+    let document = document.map(|(name, hash)| Subject::new(name, "sha256", hash));
     let subjects = commits.iter().map(CommitSubject::subject).chain(document);
     statement(subjects.collect(), HANDOFF, &Object::new(), predicate)
 }

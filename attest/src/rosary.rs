@@ -178,13 +178,14 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
          can have the same one"
             .to_owned(),
     ];
-    for phase in 0..PHASES_MAX {
+    for phase in 0..=PHASES_MAX {
         let name = format!(".rsry-handoff-{phase}.json");
         let unreadable = |source| ImportError::File(name.clone(), source);
         let path = directory.join(&name);
         let content = match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(unreadable(error)),
+            Ok(_) if phase == PHASES_MAX => return Err(ImportError::TooMany),
             Ok(facts) if !facts.is_file() || facts.len() > HANDOFF_MAX => {
                 return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
             }
@@ -272,6 +273,9 @@ pub enum ImportError {
     /// A phase that is gone, and one that is there.
     #[error("there is no `.rsry-handoff-{0}.json`, but one of phase {1}")]
     Gap(usize, usize),
+    /// More than are read.
+    #[error("there are more than {PHASES_MAX} handoffs")]
+    TooMany,
     /// A link that does not lead to the file before.
     #[error("`{0}` follows another handoff than the one that is there")]
     Link(String),
@@ -378,6 +382,25 @@ mod tests {
                 "c81aa616be8560f91b7abad08668e9cd881e8304daf98518eec16ea6680e7f47"
             );
         }
+    }
+
+    #[test]
+    fn import_refuses_more_phases_than_it_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |phase| directory.path().join(format!(".rsry-handoff-{phase}.json"));
+        let mut before = None;
+        for phase in 0..=PHASES_MAX {
+            let mut next = handoff(phase, "dev", "s", &[], &[]);
+            next.previous_chain_hash = before;
+            fs::write(path(phase), serde_json::to_vec(&next).unwrap()).unwrap();
+            before = Some(next.rosary_chain_hash());
+        }
+        let import = || import(directory.path(), &[]).map(|it| it.handoffs.len());
+        assert!(matches!(import(), Err(ImportError::TooMany)));
+        fs::rename(path(PHASES_MAX), path(PHASES_MAX + 1)).unwrap();
+        assert!(matches!(import(), Err(ImportError::Gap(1000, 1001))));
+        fs::remove_file(path(PHASES_MAX + 1)).unwrap();
+        assert!(matches!(import(), Ok(1000)));
     }
 
     #[test]

@@ -993,8 +993,9 @@ fn is_taken(repository: &gix::Repository, name: &str) -> Result<bool, StoreError
     let itself = repository
         .try_find_reference(name)
         .map_err(|error| failed("read a ref", error))?;
-    if itself.is_some() {
-        return Ok(true);
+    if let Some(itself) = itself {
+        // One that names an object came to be meanwhile, which is found when it is to be moved.
+        return Ok(itself.try_id().is_none());
     }
     let references = repository
         .references()
@@ -1298,6 +1299,24 @@ mod tests {
         // One stands for what is left out.
         assert_eq!(lengths.iter().filter(|length| **length == 0).count(), 1);
         assert!(u64::try_from(largest).unwrap() <= PART_MAX);
+    }
+
+    /// Of two that write first, the second tries again.
+    #[test]
+    fn a_ref_that_came_to_be_meanwhile_is_not_taken() {
+        let scratch = Scratch::new();
+        scratch.git_ok(&["commit", "--allow-empty", "-m", "x"]);
+        let repository = gix::open(scratch.path()).unwrap();
+        let reference = Shelf::Commits.reference();
+        let is_taken = || is_taken(&repository, &reference).unwrap();
+        assert!(!is_taken());
+        scratch.git_ok(&["update-ref", &reference, "HEAD"]);
+        assert!(!is_taken());
+        scratch.git_ok(&["symbolic-ref", &reference, "refs/heads/unborn"]);
+        assert!(is_taken());
+        scratch.git_ok(&["symbolic-ref", "--delete", &reference]);
+        scratch.git_ok(&["update-ref", &format!("{reference}/x"), "HEAD"]);
+        assert!(is_taken());
     }
 
     #[test]

@@ -1649,10 +1649,10 @@ fn contradiction(
     }
     let predicate = predicate?.as_ref().ok()?;
     let at_most = match predicate {
-        Predicate::Activity(_) | Predicate::Acceptance(_) => Some(DAY),
+        Predicate::Activity(_) | Predicate::Acceptance(_) | Predicate::Summary(_) => Some(DAY),
         // Whoever says when something was there says it then.
         Predicate::Receive(_) => Some(skew),
-        Predicate::Dispatch(_) | Predicate::Handoff(_) | Predicate::Summary(_) => None,
+        Predicate::Dispatch(_) | Predicate::Handoff(_) => None,
     };
     if let Some(refusal) = at_most.and_then(|at_most| apart(judgement, predicate, at_most)) {
         return Some(refusal);

@@ -16,8 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use notme_core::hex;
 use notme_verifier::report::escape;
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest as _, Sha256};
 
 /// How long anybody waits for whoever writes to a pipe, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -224,14 +226,32 @@ pub(crate) fn read_all(
     limit: u64,
 ) -> Result<Vec<u8>, UnreadableFile> {
     let mut bytes = Vec::new();
-    let length = from
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
+    copy_all((from, path), limit, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Returns the SHA-256 of a file that the caller named, in hex, as [`read_file`] reads it, but holding
+/// little of it.
+///
+/// # Errors
+/// [`UnreadableFile`], also for one that is longer.
+pub(crate) fn hash_file(path: &Path, limit: u64) -> Result<String, UnreadableFile> {
+    let mut hash = Sha256::new();
+    copy_all((&mut open_file(path)?, path), limit, &mut hash)?;
+    Ok(hex::encode(&hash.finalize()))
+}
+
+fn copy_all(
+    (from, path): (&mut dyn Read, &Path),
+    limit: u64,
+    to: &mut impl Write,
+) -> Result<(), UnreadableFile> {
+    let length = io::copy(&mut from.take(limit.saturating_add(1)), to)
         .map_err(|source| unreadable(path, source))?;
-    if u64::try_from(length).is_ok_and(|length| length <= limit) {
-        return Ok(bytes);
+    match length <= limit {
+        true => Ok(()),
+        false => Err(unreadable(path, io::ErrorKind::FileTooLarge.into())),
     }
-    Err(unreadable(path, io::ErrorKind::FileTooLarge.into()))
 }
 
 fn unreadable(path: &Path, source: io::Error) -> UnreadableFile {

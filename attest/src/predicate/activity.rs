@@ -137,7 +137,7 @@ pub struct Event {
 impl Event {
     /// Tells whether it is a tool call, however that is spelled.
     pub fn is_tool_call(&self) -> bool {
-        self.kind.replace('_', "-").eq_ignore_ascii_case(TOOL_CALL)
+        word(&self.kind) == word(TOOL_CALL)
     }
 }
 

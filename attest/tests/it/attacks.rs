@@ -564,16 +564,22 @@ fn no_flipped_byte_is_accepted() {
 }
 
 #[test]
-fn a_summary_in_anothers_name_is_refused() {
-    for (id, expected) in [
-        (identity("claude"), None),
-        (identity("other"), Some(Code::AgentMismatch)),
+fn a_summary_in_anothers_name_or_of_another_time_is_refused() {
+    const VERIFIED: &str = "2026-11-20T12:00:00Z";
+    for (id, verified, expected) in [
+        (identity("claude"), VERIFIED, None),
+        (identity("other"), VERIFIED, Some(Code::AgentMismatch)),
+        (
+            identity("claude"),
+            "1999-01-01T00:00:00Z",
+            Some(Code::PredicateMalformed),
+        ),
     ] {
         let world = World::new();
         let commit = world.commit("one");
         let summary = json!({
             "verifier": {"id": id},
-            "timeVerified": "2026-11-20T12:00:00Z",
+            "timeVerified": verified,
             "resourceUri": "git+https://x.example/r",
             "policy": {"uri": "https://x.example/p"},
             "verificationResult": "PASSED",
@@ -950,14 +956,14 @@ fn another_activity_about_a_commit_with_a_trailer_is_accepted() {
 
 #[test]
 fn a_level_is_that_of_the_whole_chain() {
-    let level = |segments: [(u64, bool); 3], events: bool| {
+    let level = |segments: [(u64, bool); 3], event: Option<&str>| {
         let (world, commits) = three();
         let mut records: Vec<Kept> = Vec::new();
         for (number, (segment, suspended)) in segments.into_iter().enumerate() {
             let mut facts = facts(ID, "claude");
             (facts.segment, facts.suspended) = (segment, suspended);
-            if events && number == 0 {
-                let event = json!({"kind": "tool-call", "name": "x", "at": NOW.to_string()});
+            if let Some(kind) = event.filter(|_| number == 0) {
+                let event = json!({"kind": kind, "name": "x", "at": NOW.to_string()});
                 facts.events = vec![serde_json::from_value(event).unwrap()];
             }
             let place = match records.last() {
@@ -980,15 +986,25 @@ fn a_level_is_that_of_the_whole_chain() {
         judged[0].derived.level
     };
     let plain = [(1, false); 3];
-    assert_eq!(level(plain, false), Some(Level::L2));
+    assert_eq!(level(plain, None), Some(Level::L2));
     assert_eq!(
-        level([(1, false), (1, true), (2, false)], false),
+        level([(1, false), (1, true), (2, false)], None),
         Some(Level::L2)
     );
     // Another record calls tools that its scope leaves out.
-    assert_eq!(level(plain, true), None);
-    assert_eq!(level([(1, true), (1, false), (7, false)], false), None);
-    assert_eq!(level([(2, false), (1, false), (1, false)], false), None);
+    for spelled in [
+        "tool-call",
+        "Tool_Call",
+        "toolCall",
+        "tool call",
+        "tool.call",
+        "tool\u{2010}call",
+    ] {
+        assert_eq!(level(plain, Some(spelled)), None, "{spelled}");
+    }
+    assert_eq!(level(plain, Some("started")), Some(Level::L2));
+    assert_eq!(level([(1, true), (1, false), (7, false)], None), None);
+    assert_eq!(level([(2, false), (1, false), (1, false)], None), None);
 }
 
 #[test]

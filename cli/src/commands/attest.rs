@@ -28,7 +28,7 @@ use notme_attest::{
 use notme_core::{
     dsse::Envelope, frame::Basis, identity::AgentName, statement::Statement, time::UnixTime,
 };
-use notme_signer::{AgentClient, Deadline};
+use notme_signer::{AgentClient, AgentEndpoint, Deadline};
 use notme_verifier::{
     Code, Repository, Verdict,
     report::{escape, to_json},
@@ -205,28 +205,31 @@ const SIGNING_KEY: &str = "user.signingkey";
 
 /// Whoever signs statements: an agent of the key agent.
 pub(crate) struct Hand {
-    client: AgentClient,
+    endpoint: AgentEndpoint,
     agent: AgentName,
     /// Once somebody asked.
     identity: Option<String>,
 }
 
 impl Hand {
-    /// Connects to the key agent.
+    /// Returns that of an agent, or of the one that signs commits here.
     pub(crate) fn of(home: &Home, agent: Option<&AgentName>) -> Result<Self, Failure> {
         Self::by(home, Signer::ask(agent))
     }
 
     fn by(home: &Home, signer: Signer) -> Result<Self, Failure> {
-        let agent = signer.name()?;
-        let endpoint = agent::endpoint(home)?;
-        let client = AgentClient::connect(&endpoint, Deadline::after(agent::DEADLINE))
-            .map_err(agent::client_failure)?;
         Ok(Self {
-            client,
-            agent,
+            agent: signer.name()?,
+            endpoint: agent::endpoint(home)?,
             identity: None,
         })
+    }
+
+    /// Connects to the key agent, for one request: what we do before the next one takes none of its
+    /// time, and the key agent does not wait for us.
+    fn client(&self) -> Result<AgentClient, Failure> {
+        AgentClient::connect(&self.endpoint, Deadline::after(agent::DEADLINE))
+            .map_err(agent::client_failure)
     }
 
     /// Asks for the identity that the agent's certificates carry, opening its session if need be.
@@ -234,7 +237,7 @@ impl Hand {
         if let Some(known) = &self.identity {
             return Ok(known.clone());
         }
-        let asked = self.client.credentials(self.agent.as_str());
+        let asked = self.client()?.credentials(self.agent.as_str());
         let identity = asked.map_err(agent::client_failure)?.identity.to_string();
         self.identity = Some(identity.clone());
         Ok(identity)
@@ -242,7 +245,7 @@ impl Hand {
 
     /// Signs a statement, and passes on what the key agent says about it.
     pub(crate) fn sign(&mut self, statement: &Statement) -> Result<Signed, Failure> {
-        let signed = sign(&mut self.client, self.agent.as_str(), statement)?;
+        let signed = sign(&mut self.client()?, self.agent.as_str(), statement)?;
         if let Some(notice) = &signed.notice {
             writeln!(io::stderr(), "note: {}", escape(notice))?;
         }
@@ -586,7 +589,7 @@ fn export_links(
         if chosen.is_empty() || chosen.iter().any(|named| is_named(&kept, named)) {
             let bundle = Bundle::from_json(&kept.content)?;
             let agent = hand.agent.as_str();
-            let link = restate(&mut hand.client, agent, &bundle, &archive.store);
+            let link = restate(&mut hand.client()?, agent, &bundle, &archive.store);
             let link = link.map_err(|error| match error {
                 LinkError::Name(_) => Failure::no(error),
                 error => Failure::from(error),

@@ -1,13 +1,22 @@
 //! Statements through the real program: real git, a real key agent, a real authority.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    os::unix::{
+        fs::PermissionsExt as _,
+        net::{UnixListener, UnixStream},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use notme_attest::store::FileName;
+use notme_core::frame::Frame;
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::world::{NOTME, World, told};
 
 /// Runs `notme attest verify … --json` and returns its exit code and the first commit.
 fn judged(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -401,7 +410,7 @@ fn a_pipe_is_read_unless_nobody_writes_to_it() {
         said.contains("`pipe`") && said.contains("nobody wrote"),
         "{said}"
     );
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let reader = scope.spawn(|| import("pipe"));
         fs::write(&pipe, &lines).unwrap();
         let output = reader.join().unwrap();
@@ -409,10 +418,7 @@ fn a_pipe_is_read_unless_nobody_writes_to_it() {
     });
     let script = "(sleep 1; cat) | \"$0\" attest import /dev/stdin";
     let mut slow = other.command("sh");
-    let output = run(
-        slow.args(["-c", script, crate::world::NOTME]),
-        lines.as_bytes(),
-    );
+    let output = run(slow.args(["-c", script, NOTME]), lines.as_bytes());
     assert!(told(&output).contains("3 statements"), "{}", told(&output));
 }
 
@@ -623,7 +629,7 @@ fn what_is_dropped_at_once_is_all_noted() {
             told.split(' ').next().unwrap().to_owned()
         })
         .collect();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for digest in &digests {
             scope.spawn(|| {
                 world.notme_ok(&["attest", "drop", "HEAD", digest, "--reason", "it is wrong"])
@@ -859,7 +865,7 @@ fn the_key_agent_signs_no_statement_without_the_scope_nor_anything_that_is_none(
         socket: world.notme_home().join("run").join("agent.sock"),
         start: None,
     };
-    let deadline = Deadline::after(std::time::Duration::from_secs(10));
+    let deadline = Deadline::after(Duration::from_secs(10));
     let mut client = AgentClient::connect(&endpoint, deadline).unwrap();
     let pae = notme_core::dsse::pae;
     for message in [
@@ -945,15 +951,78 @@ fn an_activity_is_suspended_and_resumed() {
     assert_eq!(segments, [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (5, 3)]);
 }
 
+/// Returns what a bundle states.
+fn statement_of(bundle: &str) -> Value {
+    let bundle = notme_attest::Bundle::from_json(bundle.as_bytes()).unwrap();
+    serde_json::from_slice(bundle.envelope().payload()).unwrap()
+}
+
 /// Returns number and segment of the record in a bundle.
 fn segment_of(bundle: &str) -> (u64, u64) {
-    let bundle = notme_attest::Bundle::from_json(bundle.as_bytes()).unwrap();
-    let statement: Value = serde_json::from_slice(bundle.envelope().payload()).unwrap();
+    let statement = statement_of(bundle);
     let number = |pointer: &str| statement.pointer(pointer).unwrap().as_u64().unwrap();
     (
         number("/predicate/chain/sequence"),
         number("/predicate/activity/segment"),
     )
+}
+
+/// The first and the last record of an activity tell of the same, also of what is there to read once.
+#[test]
+fn what_an_option_names_is_read_once() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let script = r#""$0" attest dispatch --input /dev/stdin --events events"#;
+    let event = r#"{"kind":"tool-call","name":"grep","at":"2026-11-20T12:00:00Z"}"#;
+    world.write("events", event);
+    let output = run(
+        world.command("sh").args(["-c", script, NOTME]),
+        b"instructions",
+    );
+    assert!(output.status.success(), "{}", told(&output));
+    let shown = world.notme_ok(&["attest", "export"]);
+    let statements = shown.lines().map(statement_of);
+    let inputs: Vec<_> = statements
+        .filter_map(|it| Some(it.pointer("/predicate/inputs/0/digest/sha256")?.clone()))
+        .collect();
+    let digest = notme_core::hex::encode(&notme_core::key::sha256(b"instructions"));
+    assert_eq!(inputs, [&*digest, &digest]);
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!((exit, &judged["level"]), (Some(0), &"L2".into()));
+}
+
+/// Each answer of the key agent may take its time; all of them together, longer than any one may.
+#[test]
+fn each_request_of_the_key_agent_has_its_own_time() {
+    const DELAY: Duration = Duration::from_millis(1400);
+    let world = World::initialised();
+    world.signed_commit("one");
+    let key_agent = world.notme_home().join("run").join("agent.sock");
+    let directory = world.home().join("slow");
+    fs::create_dir(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    let slow = directory.join("agent.sock");
+    let listener = UnixListener::bind(&slow).unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, key_agent) = (client.unwrap(), key_agent.clone());
+            thread::spawn(move || {
+                let mut key_agent = UnixStream::connect(key_agent).unwrap();
+                while let Ok(Some(request)) = Frame::read(&mut client) {
+                    thread::sleep(DELAY);
+                    request.write(&mut key_agent).unwrap();
+                    let answer = Frame::read(&mut key_agent).unwrap().unwrap();
+                    answer.write(&mut client).unwrap();
+                }
+            });
+        }
+    });
+    let began = Instant::now();
+    let mut dispatch = world.notme_command();
+    dispatch.env("NOTME_AGENT_SOCKET", &slow);
+    let output = run(dispatch.args(["attest", "dispatch"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(began.elapsed() > Duration::from_secs(5));
 }
 
 /// Killed before it takes any of its steps, a writer leaves the refs as they were, or whole, or a
@@ -975,7 +1044,7 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
             .arg(format!("trace={calls}"))
             .arg("-e")
             .arg(format!("inject={calls}:signal=KILL:when={number}"))
-            .args([crate::world::NOTME, "attest", "dispatch"]);
+            .args([NOTME, "attest", "dispatch"]);
         let output = run(&mut killed, b"");
         world.git_ok(&["fsck", "--strict"]);
         let (exit, document) = judged(&world, &[&commit]);

@@ -21,7 +21,6 @@ use notme_core::{
     hex,
     identity::AgentName,
     json::{JsonError, Object, parse_object},
-    key::sha256,
 };
 use notme_verifier::Code;
 use serde_json::{Value, json};
@@ -32,7 +31,7 @@ use crate::{
         AttestAcceptance, AttestActivity, AttestCommon, AttestDispatch, AttestHandoff,
         AttestRecord, AttestSucceed, LevelArgument, OutcomeArgument, TerminationArgument,
     },
-    failure::{Exit, Failure, Outcome, read_all},
+    failure::{Exit, Failure, Outcome, hash_file, read_all},
     git,
     home::Home,
     judging::Grounds,
@@ -58,10 +57,12 @@ pub(super) fn activity(home: &Home, arguments: &AttestActivity) -> Outcome {
         named => named.to_vec(),
     };
     let commits = archive.commits(&revisions)?;
+    let named = Named::read(record, &arguments.common)?;
     let mut author = Author::by(home, &archive, signer)?;
     let wanted = Wanted {
         record,
         common: &arguments.common,
+        named,
         commits: &commits,
         stated: None,
         evidence: Vec::new(),
@@ -84,10 +85,10 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let archive = Archive::open()?;
     let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
-    // Whom the key agent waits for has nothing else to do.
+    let common = &arguments.common;
+    let named = Named::read(&arguments.record, common)?;
     let work = work(&commits)?;
     let mut author = Author::by(home, &archive, signer)?;
-    let common = &arguments.common;
     let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut definition = json!({
         "agent": {
@@ -96,11 +97,11 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
             "model": unknown(&common.model),
         },
     });
-    if let Some(file) = &common.definition {
+    if let Some(digest) = &named.definition {
         put(
             &mut definition,
             &["agent", "definition"],
-            digest_of(file)?.into(),
+            digest.clone().into(),
         );
     }
     if let (Some(id), Some(hash)) = (&arguments.work_item, &arguments.work_item_hash) {
@@ -116,8 +117,8 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
         "execution": {"completedAt": author.now.to_string()},
         "work": work,
     });
-    if let Some(origins) = origins_hash(common)? {
-        put(&mut run, &["originsHash"], origins.into());
+    if let Some(origins) = &named.origins_hash {
+        put(&mut run, &["originsHash"], origins.clone().into());
     }
     let mut predicate = Object::new();
     predicate.insert("dispatchDefinition".to_owned(), definition);
@@ -128,6 +129,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     Wanted {
         record: &arguments.record,
         common,
+        named,
         commits: &commits,
         stated: Predicate::read(&statement)?.stated_outcome(),
         evidence: vec![Evidence {
@@ -144,6 +146,7 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
     let archive = Archive::open()?;
     let signer = Signer::of(&archive, arguments.common.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
+    let named = Named::read(&arguments.record, &arguments.common)?;
     let mut author = Author::by(home, &archive, signer)?;
     let mut predicate = Object::new();
     let mut put = |name: &str, value: Option<String>| {
@@ -152,21 +155,22 @@ pub(super) fn handoff(home: &Home, arguments: &AttestHandoff) -> Outcome {
     put("fromPhase", arguments.from_phase.clone());
     put("toPhase", arguments.to_phase.clone());
     let document = match &arguments.document {
-        Some(path) => Some((file_name(path), read_named(path, FILE_MAX)?)),
+        Some(path) => Some((file_name(path), hash_of(path)?)),
         None => None,
     };
-    if let Some((name, content)) = &document {
+    if let Some((name, hash)) = &document {
         put("handoffDocument", Some(name.clone()));
-        put("documentHash", Some(digest(content)));
+        put("documentHash", Some(format!("sha256:{hash}")));
     }
     make::merge(&mut predicate, members(&arguments.common)?);
     let document = document.as_ref();
-    let document = document.map(|(name, content)| (name.as_str(), content.as_slice()));
+    let document = document.map(|(name, hash)| (&**name, &**hash));
     let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
     let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
         common: &arguments.common,
+        named,
         commits: &commits,
         stated: None,
         evidence: vec![Evidence {
@@ -184,7 +188,6 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     let signer = Signer::of(&archive, arguments.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
     let evidence = looked_at(home, &archive, &commits)?;
-    // Whom the key agent waits for has nothing else to do.
     let mut author = Author::by(home, &archive, signer)?;
     let statement = make::acceptance(
         &Acceptance {
@@ -312,11 +315,13 @@ fn state_successions(
     if succeeds.is_empty() {
         return Ok(Exit::Yes);
     }
+    let named = Named::read(&arguments.record, &arguments.common)?;
     let mut author = Author::by(home, &archive, signer)?;
     author.is_quiet = printing == Printing::Nothing;
     Wanted {
         record: &arguments.record,
         common: &arguments.common,
+        named,
         commits: &commits,
         stated: None,
         evidence: Vec::new(),
@@ -326,10 +331,34 @@ fn state_successions(
     .record(home, author)
 }
 
+/// What the files say that options name. They are read once: a pipe says nothing more the second
+/// time, and the records of one activity tell of the same.
+struct Named {
+    definition: Option<String>,
+    inputs: Vec<Artifact>,
+    outputs: Vec<Artifact>,
+    events: Vec<Event>,
+    origins_hash: Option<String>,
+}
+
+impl Named {
+    fn read(record: &AttestRecord, common: &AttestCommon) -> Result<Self, Failure> {
+        let definition = common.definition.as_deref().map(hash_of).transpose()?;
+        Ok(Self {
+            definition: definition.map(|hash| format!("sha256:{hash}")),
+            inputs: artifacts(&record.input)?,
+            outputs: artifacts(&record.output)?,
+            events: events(record.events.as_deref())?,
+            origins_hash: origins_hash(common)?,
+        })
+    }
+}
+
 /// A record that is wanted.
 struct Wanted<'a> {
     record: &'a AttestRecord,
     common: &'a AttestCommon,
+    named: Named,
     commits: &'a [CommitSubject],
     /// How the work came out, as what it rests on says; an option says it otherwise.
     stated: Option<Work>,
@@ -387,11 +416,10 @@ impl Wanted<'_> {
         id: &str,
         segment: u64,
     ) -> Result<ActivityFacts, Failure> {
-        let record = self.record;
-        let events = events(record.events.as_deref())?;
+        let Self { record, named, .. } = self;
         let mut includes = vec!["commits".to_owned()];
         let mut excludes = record.excludes.clone();
-        match events.iter().any(Event::is_tool_call) {
+        match named.events.iter().any(Event::is_tool_call) {
             true => includes.push("tool-calls".to_owned()),
             false => excludes.push("tool-calls".to_owned()),
         }
@@ -401,18 +429,13 @@ impl Wanted<'_> {
             segment,
             parent: record.parent.clone(),
             agent: author.hand.agent.to_string(),
-            definition: self
-                .common
-                .definition
-                .as_deref()
-                .map(digest_of)
-                .transpose()?,
+            definition: named.definition.clone(),
             workload: Some(author.hand.identity()?),
             model: self.common.model.clone(),
             provider: self.common.provider.clone(),
-            inputs: artifacts(&record.input)?,
-            outputs: artifacts(&record.output)?,
-            events,
+            inputs: named.inputs.clone(),
+            outputs: named.outputs.clone(),
+            events: named.events.clone(),
             includes,
             excludes,
             suspended: record.suspend,
@@ -423,7 +446,7 @@ impl Wanted<'_> {
             },
             evidence: self.evidence.clone(),
             succeeds: self.succeeds.clone(),
-            origins_hash: origins_hash(self.common)?,
+            origins_hash: named.origins_hash.clone(),
             claim: record.claim.map(|level| Claim {
                 apas: "0.4".to_owned(),
                 level: level.into(),
@@ -523,10 +546,9 @@ fn artifacts(files: &[PathBuf]) -> Result<Vec<Artifact>, Failure> {
     files
         .iter()
         .map(|file| {
-            let digest = hex::encode(&sha256(&read_named(file, FILE_MAX)?));
             Ok(Artifact {
                 name: file_name(file),
-                digest: BTreeMap::from([("sha256".to_owned(), digest)]),
+                digest: BTreeMap::from([("sha256".to_owned(), hash_of(file)?)]),
                 more: Object::new(),
             })
         })
@@ -538,12 +560,8 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn digest_of(file: &Path) -> Result<String, Failure> {
-    Ok(digest(&read_named(file, FILE_MAX)?))
-}
-
-fn digest(content: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(&sha256(content)))
+fn hash_of(file: &Path) -> Result<String, Failure> {
+    hash_file(file, FILE_MAX).map_err(Failure::usage)
 }
 
 fn put(object: &mut Value, path: &[&str], value: Value) {

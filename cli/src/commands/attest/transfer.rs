@@ -333,18 +333,16 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
         let mut put = |member: &str, value: String| {
             predicate.insert(member.to_owned(), value.into());
         };
+        let hash = hex::encode(&sha256(content));
         put("handoffDocument", name.clone());
-        put(
-            "documentHash",
-            format!("sha256:{}", hex::encode(&sha256(content))),
-        );
+        put("documentHash", format!("sha256:{hash}"));
         put("chainHash", handoff.rosary_chain_hash());
         if let Some(previous) = &handoff.previous_chain_hash {
             put("previousChainHash", previous.clone());
         }
         put("fromPhase", handoff.phase.to_string());
         predicate.insert("weaknesses".to_owned(), imported.weaknesses.clone().into());
-        let document = Some((name.as_str(), content.as_slice()));
+        let document = Some((name.as_str(), hash.as_str()));
         let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
         author.sign(&statement)?;
     }
