@@ -346,11 +346,10 @@ impl Repository {
     /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
     /// are passed over; what a ref leads to and is missing is selected, and is then undecided.
     pub fn select_all(&self) -> Result<Selection, RepositoryError> {
-        let mut targets = Vec::new();
-        for prefix in ["refs/heads/", "refs/remotes/", "refs/tags/"] {
-            let found = self.references(prefix)?.into_iter();
-            targets.extend(found.map(|(_, target)| target));
-        }
+        let kinds = ["refs/heads/", "refs/remotes/", "refs/tags/"];
+        let mut found = self.references("refs/")?;
+        found.retain(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind)));
+        let mut targets: Vec<_> = found.into_iter().map(|(_, target)| target).collect();
         if let Some(head) = self.reference("HEAD")? {
             targets.extend(self.end_of(head)?.1);
         }
@@ -557,8 +556,8 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::References`] when refs cannot be read.
     pub fn names(&self) -> Result<Vec<(String, ObjectId)>, RepositoryError> {
-        let mut names = self.references("refs/heads/")?;
-        names.extend(self.references("refs/tags/")?);
+        let mut names = self.references("refs/")?;
+        names.retain(|(name, _)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
         Ok(names)
     }
 
