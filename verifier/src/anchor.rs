@@ -57,7 +57,7 @@ pub(crate) struct Anchor {
 #[derive(Debug)]
 pub(crate) enum Root {
     /// An authority's root certificate.
-    X509(Certificate),
+    X509(Box<Certificate>),
     /// An authority's OpenPGP key.
     OpenPgp(TrustedKey),
     /// A person's OpenPGP key.
@@ -131,7 +131,7 @@ impl Anchors {
         anchors.filter_map(|anchor| match &anchor.root {
             Root::X509(root) => {
                 let issued = certificate.verify_issued_by(root).is_ok();
-                issued.then_some((anchor, root))
+                issued.then_some((anchor, &**root))
             }
             Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
         })
@@ -213,7 +213,7 @@ fn of_authority<'a>(
     };
     let certificates = authority.roots().iter().map(|root| {
         let key = root.value.public_key();
-        let made = Root::X509(root.value.clone());
+        let made = Root::X509(Box::new(root.value.clone()));
         (
             key.spki_sha256(),
             key.kid(),
