@@ -235,7 +235,8 @@ impl Sessions {
         }
     }
 
-    fn sign(&self, form: Form, spec: &CommitSpec, seed: u8) -> Vec<u8> {
+    /// Signs a commit with the key that a session got when it began.
+    fn sign(&self, form: Form, spec: &CommitSpec, (seed, began): (u8, UnixTime)) -> Vec<u8> {
         let payload = spec.payload();
         let signature = match form {
             Form::X509 => {
@@ -248,7 +249,7 @@ impl Sessions {
                 return self.x509.leaf(&leaf).sign_commit(&payload, spec.at);
             }
             Form::Ssh => self.sign_ssh(&payload, spec.at, seed),
-            Form::OpenPgp => self.sign_openpgp(&payload, spec.at, seed),
+            Form::OpenPgp => self.sign_openpgp(&payload, spec.at, (seed, began)),
         };
         with_signature(&payload, "gpgsig", &signature)
     }
@@ -280,11 +281,11 @@ impl Sessions {
         SshSig::new(key, "git", HashAlgorithm::Sha512, blob).to_armor()
     }
 
-    fn sign_openpgp(&self, payload: &[u8], at: UnixTime, seed: u8) -> String {
+    fn sign_openpgp(&self, payload: &[u8], at: UnixTime, (seed, began): (u8, UnixTime)) -> String {
         let session = OpenPgpSession {
             key: Ed25519Key::from_seed([seed; 32]),
-            created: at.plus(-3600),
-            expires: at.plus(3600),
+            created: began,
+            expires: began.plus(3600),
             not_before: at.plus(-60),
             not_after: at.plus(5 * 60),
             issued_at: at,
@@ -322,13 +323,17 @@ impl Ours {
         let mut objects = Vec::new();
         let mut root = String::new();
         for number in 0..commits {
-            spec.at = first.plus(i64::try_from(number / 2).expect("histories here are small"));
+            let at = |number: usize| {
+                first.plus(i64::try_from(number / 2).expect("histories here are small"))
+            };
+            spec.at = at(number);
             spec.message = format!("change number {number}\n");
             if let Some(files) = &mut files {
                 spec.tree = files.change(number, &mut objects);
             }
-            let seed = u8::try_from(number / COMMITS_PER_KEY % 200).expect("below 200");
-            let raw = sessions.sign(form, &spec, seed);
+            let session = number / COMMITS_PER_KEY;
+            let seed = u8::try_from(session % 200).expect("below 200");
+            let raw = sessions.sign(form, &spec, (seed, at(session * COMMITS_PER_KEY)));
             let id = pack::commit_id(&raw);
             if number == 0 {
                 root.clone_from(&id);
