@@ -411,10 +411,7 @@ until = "2020-01-01T00:00:00Z"
 #[test]
 fn a_trust_root_whose_policy_was_not_cloned_is_told_how_to_fetch() {
     let world = World::initialised();
-    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
-    world.git_ok(&["add", "."]);
-    world.git_ok(&["commit", "-q", "-m", "policy"]);
-    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let root = commit_policy(&world, "[[allow]]\nidentity = \"*\"\n");
     world.git_ok(&["config", "uploadpack.allowFilter", "true"]);
     let from = format!("file://{}", world.path().display());
     let to = world.home().join("clone");
@@ -476,6 +473,14 @@ fn rules_by_ref_go_by_the_branch_that_is_named() {
     assert_eq!(code("main", &[]), "accepted");
 }
 
+/// Commits a first policy, and returns the commit.
+fn commit_policy(world: &World, text: &str) -> String {
+    world.write(POLICY, text);
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "policy"]);
+    world.git_ok(&["rev-parse", "HEAD"])
+}
+
 /// However a branch is spelt, what is asked for it is asked.
 #[test]
 fn rules_for_a_branch_are_asked_whatever_leads_to_it() {
@@ -500,10 +505,7 @@ refs = ["refs/heads/main"]
 paths = ["auth/*"]
 accepted_by = ["human"]
 "#;
-    world.write(POLICY, rules);
-    world.git_ok(&["add", "."]);
-    world.git_ok(&["commit", "-q", "-m", "policy"]);
-    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let root = commit_policy(&world, rules);
     world.signed_commit("auth/login");
     let bare = world.remote();
     world.git_ok(&["push", "-q", "origin", "main"]);
@@ -555,10 +557,7 @@ refs = ["refs/heads/main"]
 paths = ["auth/*"]
 accepted_by = ["human"]
 "#;
-    world.write(POLICY, rules);
-    world.git_ok(&["add", "."]);
-    world.git_ok(&["commit", "-q", "-m", "policy"]);
-    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let root = commit_policy(&world, rules);
     world.signed_commit("a");
     world.notme_ok(&["init", "--agent", "releaser", "--format", "x509"]);
     world.git_ok(&["tag", "-s", "-m", "1", "v1"]);
@@ -814,10 +813,7 @@ accepted_by = ["human"]
 #[test]
 fn a_policy_that_nobody_accepted_takes_little_to_refuse() {
     let world = World::initialised();
-    world.write(POLICY, "[[allow]]\nidentity = \"*\"\npolicy = true\n");
-    world.git_ok(&["add", "."]);
-    world.git_ok(&["commit", "-q", "-m", "policy"]);
-    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let root = commit_policy(&world, "[[allow]]\nidentity = \"*\"\npolicy = true\n");
     let principal = |name: usize| {
         format!("[[principal]]\nname=\"{name:x}\"\nkind=\"agent\"\nidentities=[\"a\"]\n")
     };
@@ -1051,10 +1047,7 @@ fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member:
 #[test]
 fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
     let world = World::initialised();
-    world.write(POLICY, "[[allow]]\nidentity = \"*\"\n");
-    world.git_ok(&["add", "."]);
-    world.git_ok(&["commit", "-q", "-m", "policy"]);
-    let root = world.git_ok(&["rev-parse", "HEAD"]);
+    let root = commit_policy(&world, "[[allow]]\nidentity = \"*\"\n");
     world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
     world.git_ok(&["rm", "-q", "-r", "-f", "."]);
     world.signed_commit("a");
