@@ -24,7 +24,6 @@ use std::{
 use gix::{
     ObjectId,
     bstr::{BStr, BString},
-    error::{Class, ResourceExhaustionKind},
     objs::{
         Find as _, Tree,
         tree::{self, EntryKind, EntryMode},
@@ -46,7 +45,7 @@ use notme_core::{
 
 use notme_verifier::{
     Repository,
-    repository::{OBJECT_MAX, open_objects},
+    repository::{OBJECT_MAX, is_over_limit, open_objects},
 };
 
 use self::writer::Writer;
@@ -543,11 +542,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is here and cannot be read.
     pub fn commit(&self, id: &str) -> Result<Option<CommitFacts>, StoreError> {
-        self.read_commit(id, |raw, commit| CommitFacts {
-            raw: raw.to_vec(),
-            tree: commit.tree().to_owned(),
-            trailers: trailer::trailers(commit.message()).into(),
-        })
+        let read = self.read_commit(id, |commit| {
+            let trailers = trailer::trailers(commit.message());
+            (commit.tree().to_owned(), trailers.into())
+        })?;
+        Ok(read.map(|(raw, (tree, trailers))| CommitFacts {
+            raw,
+            tree,
+            trailers,
+        }))
     }
 
     /// Reads the tree of a commit; `None` when it is not here.
@@ -555,14 +558,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it is here and cannot be read.
     pub fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
-        self.read_commit(id, |_, commit| commit.tree().to_owned())
+        let read = self.read_commit(id, |commit| commit.tree().to_owned())?;
+        Ok(read.map(|(_, tree)| tree))
     }
 
+    /// Reads a commit, and from it what is wanted.
     fn read_commit<T>(
         &self,
         id: &str,
-        read: impl FnOnce(&[u8], &CommitFields<'_>) -> T,
-    ) -> Result<Option<T>, StoreError> {
+        read: impl FnOnce(&CommitFields<'_>) -> T,
+    ) -> Result<Option<(Vec<u8>, T)>, StoreError> {
         let repository = self.local();
         let id = ObjectId::from_hex(id.as_bytes()).ok();
         let Some(id) = id.filter(|id| id.kind() == repository.object_hash()) else {
@@ -579,7 +584,8 @@ impl Store {
         let malformed = |error: object::ObjectError| StoreError::Commit(id.to_string(), error);
         let split = object::split(ObjectKind::Commit, &raw, self.hash).map_err(malformed)?;
         let commit = object::parse_commit(split.payload()).map_err(malformed)?;
-        Ok(Some(read(&raw, &commit)))
+        let wanted = read(&commit);
+        Ok(Some((raw, wanted)))
     }
 
     fn local(&self) -> gix::Repository {
@@ -1062,12 +1068,6 @@ fn find_object<'r>(
             true => StoreError::Malformed(id.to_string()),
             false => failed(doing, error),
         })
-}
-
-/// Tells whether an object was not read since that takes too much room.
-fn is_over_limit(error: &gix::Error) -> bool {
-    let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
-    error.classify().has(limit)
 }
 
 /// Returns what a path leads to on a shelf; `None` when nothing is there.

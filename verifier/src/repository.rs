@@ -22,6 +22,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs::{self, metadata},
     io::{self, Read as _},
+    iter,
     os::unix::fs::MetadataExt as _,
     path::{self, Path, PathBuf},
 };
@@ -54,7 +55,7 @@ use self::{
 };
 pub use self::{
     error::RepositoryError,
-    objects::open_objects,
+    objects::{is_over_limit, open_objects},
     selection::{Main, Selection},
     walk::OBJECT_MAX,
 };
@@ -370,7 +371,7 @@ impl Repository {
         let common = self.common_path();
         let linked = entries(&common.join("worktrees")).map_err(of_refs)?;
         let linked = linked.iter().map(fs::DirEntry::path);
-        Ok([common.clone()].into_iter().chain(linked).collect())
+        Ok(iter::once(common).chain(linked).collect())
     }
 
     /// Looks whether in each of them everything below a directory of this name is a file. gix passes
@@ -435,7 +436,7 @@ impl Repository {
     /// missing ends it and is among them, so that it is seen to be.
     pub(crate) fn tags_from(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> {
         let mut next = Some(id);
-        std::iter::from_fn(move || {
+        iter::from_fn(move || {
             let id = next.take()?;
             match self.lead(id) {
                 Lead::Tag(target) => next = Some(target),

@@ -64,13 +64,11 @@ impl Objects {
 
     /// Reads an object into the buffer.
     pub(super) fn get(&self, id: &oid, buffer: &mut Vec<u8>) -> Got {
-        self.read(id, buffer).unwrap_or_else(|error| {
-            let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
-            match error.classify().has(limit) {
+        self.read(id, buffer)
+            .unwrap_or_else(|error| match is_over_limit(&error) {
                 true => Got::TooLarge,
                 false => Got::Missing,
-            }
-        })
+            })
     }
 
     fn read(&self, id: &oid, buffer: &mut Vec<u8>) -> gix::Result<Got> {
@@ -168,6 +166,12 @@ impl fmt::Debug for Objects {
             .field("stores", &(self.others.len() + 1))
             .finish_non_exhaustive()
     }
+}
+
+/// Tells whether an object was not read since that takes more room than one may take.
+pub fn is_over_limit(error: &gix::Error) -> bool {
+    let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+    error.classify().has(limit)
 }
 
 /// Opens a store of objects that makes no more room than an object may take.
