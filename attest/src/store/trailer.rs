@@ -21,7 +21,7 @@ pub(super) fn trailers(message: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(message.unwrap_or_default());
     let mut found: Vec<String> = Vec::new();
     let mut last = Line::Other;
-    for (_, line) in lines(block(without_comments(&text))) {
+    for line in block(without_comments(&text)).split_terminator('\n') {
         if last != Line::Other && line.starts_with(is_space) {
             if let (Line::Meant, Some(value)) = (last, found.last_mut()) {
                 value.push(' ');
