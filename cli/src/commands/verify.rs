@@ -39,15 +39,28 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     check(arguments)?;
-    let repository = open()?;
+    if arguments.refresh {
+        trust::refresh_first(home)?;
+    }
     if let Some(jobs) = arguments
         .jobs
         .and_then(|jobs| NonZeroUsize::new(jobs.into()))
     {
         limit_threads(jobs)?;
     }
+    let asks_what_rests = arguments.revoked || !arguments.compromised.is_empty();
+    let (trust, policy) = (arguments.trust.as_deref(), arguments.policy.as_deref());
+    let (grounds, (repository, selection)) = Grounds::load_beside(home, trust, policy, || {
+        let repository = open()?;
+        let selection = (!asks_what_rests).then(|| select(&repository, arguments));
+        Ok((repository, selection.transpose()?))
+    })?;
     let cache = (!arguments.no_cache).then(|| Arc::new(Cache::new(home.verdicts())));
-    let exit = judged(home, &repository, arguments, cache.as_ref())?;
+    let cache = cache.as_ref();
+    let exit = match &selection {
+        Some(selection) => judged(home, (&repository, selection), &grounds, arguments, cache),
+        None => compromised::run(&repository, &grounds, arguments, cache),
+    }?;
     for note in cache.iter().flat_map(|cache| cache.notes()) {
         writeln!(io::stderr(), "note: {}", report::escape(&note))?;
     }
@@ -73,24 +86,13 @@ fn check(arguments: &Verify) -> Result<(), Failure> {
 
 fn judged(
     home: &Home,
-    repository: &Repository,
+    (repository, selection): (&Repository, &Selection),
+    grounds: &Grounds,
     arguments: &Verify,
     cache: Option<&Arc<Cache>>,
 ) -> Outcome {
-    if arguments.refresh {
-        trust::refresh_first(home)?;
-    }
-    let grounds = Grounds::load(
-        home,
-        arguments.trust.as_deref(),
-        arguments.policy.as_deref(),
-    )?;
-    if arguments.revoked || !arguments.compromised.is_empty() {
-        return compromised::run(repository, &grounds, arguments, cache);
-    }
-    let selection = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
-    let lineage = lineage(repository, &selection, &grounds, arguments)?;
+    let lineage = lineage(repository, selection, grounds, arguments)?;
     let lineage = lineage.map(|it| it.remembering(cache.cloned()));
     let judge: &Judge<'_> = match &lineage {
         Some(lineage) => lineage.judge(),
@@ -100,12 +102,12 @@ fn judged(
     // What lies between the trust root and the selection is examined, too.
     let counter = match &lineage {
         Some(_) => None,
-        None => Some(repository.counter(&selection)),
+        None => Some(repository.counter(selection)),
     };
     let kept = kept_in(repository)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut report = Report::of(arguments);
-    let verdicts = with_attestations(kept.as_ref(), &grounds, |attestations| {
+    let verdicts = with_attestations(kept.as_ref(), grounds, |attestations| {
         let statements = attestations.map(|it| -> &dyn Statements { it });
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {
@@ -114,8 +116,8 @@ fn judged(
                 report.take(judged, judge, &mut out)
             };
             match &lineage {
-                Some(lineage) => lineage.verify_each(&selection, statements, &mut take),
-                None => verify_each(repository, &selection, judge, statements, &mut take),
+                Some(lineage) => lineage.verify_each(selection, statements, &mut take),
+                None => verify_each(repository, selection, judge, statements, &mut take),
             }
         })
     })?;
@@ -140,7 +142,7 @@ fn judged(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(&grounds, &verdicts)?;
+        talk(grounds, &verdicts)?;
         if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
             let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
             writeln!(io::stderr(), "{note}: `--trust-root`")?;
