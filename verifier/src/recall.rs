@@ -36,7 +36,7 @@ impl<'j> Recall<'j> {
 impl Memory for Recall<'_> {
     fn recall(&mut self, id: &ObjectId) -> Option<Remembered> {
         let entry = self.shelf.get(id)?;
-        let mut from = Reader::new(&entry);
+        let mut from = Reader::new(entry);
         let kind = match from.byte()? {
             0 => ObjectKind::Commit,
             1 => ObjectKind::Tag,

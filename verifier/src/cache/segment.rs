@@ -121,15 +121,16 @@ impl Segment {
         self.count
     }
 
-    /// Returns what is written of an object, if anything is.
+    /// Reads what is written of an object; `false` when nothing is.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::InvalidData`] when it is not what was written.
-    pub(super) fn get(&mut self, id: &ObjectId) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn get(&mut self, id: &ObjectId, entry: &mut Vec<u8>) -> io::Result<bool> {
         let Some(at) = self.find(id)? else {
-            return Ok(None);
+            return Ok(false);
         };
-        self.entry(id.as_slice(), at).map(Some)
+        self.entry(id.as_slice(), at, entry)?;
+        Ok(true)
     }
 
     fn find(&mut self, id: &ObjectId) -> io::Result<Option<u64>> {
@@ -175,7 +176,7 @@ impl Segment {
         Ok(index)
     }
 
-    fn entry(&mut self, id: &[u8], at: u64) -> io::Result<Vec<u8>> {
+    fn entry(&mut self, id: &[u8], at: u64, entry: &mut Vec<u8>) -> io::Result<()> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidData);
         let frame = self.read(at, FRAME)?;
         let (length, checksum) = frame.split_first_chunk::<4>().ok_or_else(invalid)?;
@@ -185,11 +186,12 @@ impl Segment {
             return Err(invalid());
         }
         let start = at.checked_add(12).ok_or_else(invalid)?;
-        let entry = self.read(start, length)?.to_vec();
-        if self::checksum(self.context, id, &entry) != checksum {
+        entry.clear();
+        entry.extend_from_slice(self.read(start, length)?);
+        if self::checksum(self.context, id, entry) != checksum {
             return Err(invalid());
         }
-        Ok(entry)
+        Ok(())
     }
 
     /// Reads bytes that lie before the index.
@@ -297,8 +299,9 @@ impl NewSegment {
             .collect();
         places.sort_unstable();
         other.index = Some(index);
+        let mut entry = Vec::new();
         for (at, id) in places {
-            if let Ok(entry) = other.entry(id.as_slice(), at) {
+            if other.entry(id.as_slice(), at, &mut entry).is_ok() {
                 self.add(id, &entry)?;
             }
         }

@@ -42,6 +42,8 @@ pub(crate) struct Shelf<'c> {
     cache: &'c Cache,
     /// The newest first.
     segments: Vec<Segment>,
+    /// What was asked for last.
+    entry: Vec<u8>,
 }
 
 /// A file that a run adds to a context.
@@ -60,6 +62,7 @@ impl Cache {
         Shelf {
             cache: self,
             segments: self.segments(context, id_length),
+            entry: Vec::new(),
         }
     }
 
@@ -198,13 +201,13 @@ impl Cache {
 
 impl Shelf<'_> {
     /// Returns what is written of an object.
-    pub(crate) fn get(&mut self, id: &ObjectId) -> Option<Vec<u8>> {
-        let (mut found, mut damaged) = (None, Vec::new());
+    pub(crate) fn get(&mut self, id: &ObjectId) -> Option<&[u8]> {
+        let (mut is_found, mut damaged) = (false, Vec::new());
         for (number, segment) in self.segments.iter_mut().enumerate() {
-            match segment.get(id) {
-                Ok(None) => {}
-                Ok(Some(entry)) => {
-                    found = Some(entry);
+            match segment.get(id, &mut self.entry) {
+                Ok(false) => {}
+                Ok(true) => {
+                    is_found = true;
                     break;
                 }
                 Err(error) => damaged.push((number, error)),
@@ -214,7 +217,7 @@ impl Shelf<'_> {
             let segment = self.segments.remove(number);
             self.cache.discard(segment.path(), &error);
         }
-        found
+        is_found.then_some(&self.entry)
     }
 
     /// Tells whether there is nothing.

@@ -72,7 +72,7 @@ impl Recorded<'_> {
     /// Returns what was kept of a commit, if it still stands.
     pub(super) fn read(&mut self, id: &ObjectId) -> Option<Ended> {
         let entry = self.shelf.get(id)?;
-        let mut from = Reader::new(&entry);
+        let mut from = Reader::new(entry);
         let (since, until) = (from.time()?, from.time()?);
         let descends = match from.byte()? {
             0 => false,
