@@ -8,13 +8,13 @@ mod bases;
 mod blame;
 mod changes;
 mod error;
-mod line;
 mod names;
 mod objects;
 mod recent_deltas;
 mod revision;
 mod selection;
 mod tree;
+mod trunks;
 mod walk;
 
 use std::{

@@ -17,8 +17,8 @@ use gix::{ObjectId, objs::CommitRefIter};
 use notme_core::{object::ObjectKind, time::UnixTime};
 
 use super::{
-    line::{Line, Place},
     objects::Objects,
+    trunks::{Place, Trunks},
     walk::Content,
 };
 
@@ -35,10 +35,36 @@ pub(crate) trait Kinship {
 /// somebody asked about never changes.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
-    line: Line,
-    /// How many commits were painted.
+    trunks: Trunks,
+    /// How many commits were painted, or looked at to find a line.
     painted: usize,
+    /// How many of these before a line could last begin.
+    before: usize,
 }
+
+impl Gone {
+    /// Returns the place of a commit on a line, if it is on one or may begin one, and enough was painted
+    /// to ask.
+    fn place(
+        &mut self,
+        id: ObjectId,
+        may_begin: bool,
+        parents: impl Fn(ObjectId) -> Option<Vec<ObjectId>>,
+    ) -> Option<Place> {
+        if self.painted < PAINTED_MAX {
+            return None;
+        }
+        let begins = may_begin && self.painted - self.before >= PAINTED_MAX;
+        let place = (self.trunks).place(id, begins, parents, &mut self.painted);
+        if begins {
+            self.before = self.painted;
+        }
+        place
+    }
+}
+
+/// What one commit and another have in common, the best of it, and what the one alone has.
+type Gained = (Vec<ObjectId>, Vec<ObjectId>);
 
 /// Git's own: all parents count.
 #[derive(Debug, Default)]
@@ -76,8 +102,8 @@ pub(super) struct Commit {
 
 /// So many commits are remembered, and read once.
 const COMMITS_MAX: usize = 1 << 18;
-/// Once so many were painted, the line of history that merges are on is gone through once, rather
-/// than from each of them.
+/// Each time that so many were painted, the line of history on which a merge is is gone through once,
+/// rather than from each that is on it.
 const PAINTED_MAX: usize = 1 << 16;
 
 /// The history before a commit is not known.
@@ -104,7 +130,7 @@ impl Bases<'_> {
     /// Returns the common ancestors that no other one reaches; none when the two have nothing in
     /// common.
     pub(super) fn of(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
-        let mut bases = match self.on_line(one, other)? {
+        let mut bases = match self.on_trunk(one, other)? {
             Some(bases) => bases,
             None => self.paint(one, &[other])?.common(),
         };
@@ -128,10 +154,9 @@ impl Bases<'_> {
         others: &[ObjectId],
     ) -> Result<Vec<ObjectId>, Unknown> {
         if let [other] = others
-            && let Some((_, found)) =
-                self.by_line(*other, |line, place| self.back_to(line, one, place))?
+            && let Some((_, passed)) = self.by_trunk(one, *other, true)?
         {
-            return Ok(found);
+            return Ok(passed);
         }
         let mut painting = self.paint(one, others)?;
         let only = |met: &Met| met.painted == ONE;
@@ -144,49 +169,45 @@ impl Bases<'_> {
         Ok(found.map(|(id, _)| *id).collect())
     }
 
-    /// Goes back from one of two until the other reaches what it meets, where that is on the line
-    /// that everything merged so far is on. `None` when it is not, or too few were asked about to find
-    /// out.
-    fn on_line(&self, one: ObjectId, other: ObjectId) -> Result<Option<Vec<ObjectId>>, Unknown> {
-        for (from, to) in [(other, one), (one, other)] {
-            let bases = self.by_line(to, |line, place| {
-                Ok(line.best(self.back_to(line, from, place)?.0))
-            })?;
-            if let Some(bases) = bases {
-                return Ok(Some(bases).filter(|bases| bases.len() <= COMPARED_MAX));
+    /// Goes back from one of two until the other reaches what it meets, where that one is on a line.
+    /// `None` when neither is, or too few were asked about to find out.
+    fn on_trunk(&self, one: ObjectId, other: ObjectId) -> Result<Option<Vec<ObjectId>>, Unknown> {
+        // Merges go on from the one.
+        for (from, to, may_begin) in [(other, one, true), (one, other, false)] {
+            if let Some((best, _)) = self.by_trunk(from, to, may_begin)? {
+                return Ok(Some(best).filter(|best| best.len() <= COMPARED_MAX));
             }
         }
         Ok(None)
     }
 
-    /// Asks the line where a commit is on it.
-    fn by_line<T>(
+    /// Goes back from a commit to what another reaches that is on a line; returns the best of what it
+    /// comes to, and what it passes. `None` where no line tells. The other may begin a line.
+    fn by_trunk(
         &self,
-        id: ObjectId,
-        ask: impl FnOnce(&Line, Place) -> Result<T, Unknown>,
-    ) -> Result<Option<T>, Unknown> {
-        if self.kinship.gone().borrow().painted < PAINTED_MAX {
-            return Ok(None);
-        }
-        let mut line = std::mem::take(&mut self.kinship.gone().borrow_mut().line);
-        let place = line.place(id, |id| self.parents(id).ok());
-        let found = place.map(|place| ask(&line, place));
-        self.kinship.gone().borrow_mut().line = line;
-        found.transpose()
+        from: ObjectId,
+        to: ObjectId,
+        may_begin: bool,
+    ) -> Result<Option<Gained>, Unknown> {
+        let mut gone = self.kinship.gone().take();
+        let found = match gone.place(to, may_begin, |id| self.parents(id).ok()) {
+            Some(place) => self.back_to(&gone.trunks, from, place),
+            None => Ok(None),
+        };
+        *self.kinship.gone().borrow_mut() = gone;
+        found
     }
 
-    /// Goes back from a commit to what a place of the line reaches; returns what of that it comes to, and
-    /// what it passes.
     fn back_to(
         &self,
-        line: &Line,
+        trunks: &Trunks,
         from: ObjectId,
         to: Place,
-    ) -> Result<(Vec<ObjectId>, Vec<ObjectId>), Unknown> {
+    ) -> Result<Option<Gained>, Unknown> {
         let (mut seen, mut pending) = (HashSet::from([from]), vec![from]);
         let (mut met, mut passed) = (Vec::new(), Vec::new());
         while let Some(id) = pending.pop() {
-            if line.is_reached(&id, to) {
+            if trunks.is_reached(&id, to) {
                 met.push(id);
                 continue;
             }
@@ -194,7 +215,7 @@ impl Bases<'_> {
             let parents = self.parents(id)?.into_iter();
             pending.extend(parents.filter(|parent| seen.insert(*parent)));
         }
-        Ok((met, passed))
+        Ok(trunks.best(to, met).map(|best| (best, passed)))
     }
 
     /// Paints what either side reaches, newest first, until all that is left lies below what both
@@ -415,36 +436,68 @@ mod tests {
         }
         git.import(&stream);
         let repository = Repository::open(&git.path().join(".git")).unwrap();
+        let ids: Vec<ObjectId> = (1..=count)
+            .map(|mark| {
+                let found = repository.target(&format!("refs/heads/c{mark}"));
+                found.unwrap().unwrap()
+            })
+            .collect();
         let (memory, kinship) = (RefCell::default(), AllParents::default());
         let bases = bases(&repository, &kinship, &memory);
-        let mut several = 0;
+        let (mut several, mut known, mut unknown) = (0, 0, 0);
         for round in 0..500 {
-            // From then on by the line that merges are on.
+            // From then on by the lines that merges are on.
             if round == 250 {
                 kinship.0.borrow_mut().painted = PAINTED_MAX;
             }
             let near = 1 + any(count - 8);
-            let names = [near, near + any(9)].map(|it| format!("refs/heads/c{it}"));
-            let [one, other] = names
-                .each_ref()
-                .map(|it| repository.target(it).unwrap().unwrap());
-            let mut found = bases.of(one, other).unwrap();
-            found.sort_unstable();
+            let names = [near, near + any(9)];
+            let [one, other] = names.map(|mark| ids[usize::try_from(mark).unwrap() - 1]);
+            let names = names.map(|mark| format!("refs/heads/c{mark}"));
+            let sorted = |mut found: Vec<ObjectId>| {
+                found.sort_unstable();
+                found
+            };
+            let found = sorted(bases.of(one, other).unwrap());
             let output = git.git(&["merge-base", "--all", &names[0], &names[1]]);
             let output = String::from_utf8(output.stdout).unwrap();
-            let mut expected: Vec<ObjectId> =
-                output.lines().map(|it| it.parse().unwrap()).collect();
-            expected.sort_unstable();
+            let expected = sorted(output.lines().map(|it| it.parse().unwrap()).collect());
             assert_eq!(found, expected, "{names:?}");
             several += usize::from(found.len() > 1);
+            // What cannot be seen is not known, or hides none of them.
+            let shallow =
+                HashSet::from([(); 2].map(|()| ids[usize::try_from(any(count)).unwrap()]));
+            for painted in [0, PAINTED_MAX] {
+                let (memory, kinship) = (RefCell::default(), AllParents::default());
+                kinship.0.borrow_mut().painted = painted;
+                let bases = Bases {
+                    objects: &repository.objects,
+                    kinship: &kinship,
+                    shallow: &shallow,
+                    memory: &memory,
+                };
+                // Lines that others began.
+                for _ in 0..3 {
+                    kinship.0.borrow_mut().before = 0;
+                    let _ = bases.of(ids[usize::try_from(any(count)).unwrap()], one);
+                }
+                match bases.of(one, other) {
+                    // One that lies below another by what cannot be seen is one too many.
+                    Ok(found) => assert!(expected.iter().all(|it| found.contains(it))),
+                    Err(_) => unknown += 1,
+                }
+                known += usize::from(bases.on_trunk(one, other).is_ok_and(|it| it.is_some()));
+            }
         }
         assert!(several > 20, "{several}");
+        assert!(unknown > 100 && known > 100, "{unknown} {known}");
     }
 
-    /// Topics that all parted at the beginning: from each merge, all of history is in between.
+    /// Topics that all parted at the beginning, merged into two branches: from each merge, all of history
+    /// is in between.
     #[test]
     fn goes_through_history_once_for_all_that_parted_long_ago() {
-        const TOPICS: usize = 1_000;
+        const TOPICS: usize = 600;
         let git = Git::new();
         let mut stream = String::new();
         let mut commit = |branch: &str, mark: usize, parents: &[usize]| {
@@ -461,33 +514,48 @@ mod tests {
             stream.push('\n');
         };
         commit("main", 1, &[]);
-        let mut head = 1;
-        for topic in 2..2 + TOPICS {
-            commit(&format!("topic{topic}"), topic, &[1]);
-        }
-        for topic in 2..2 + TOPICS {
-            commit("main", TOPICS + topic, &[head, topic]);
-            head = TOPICS + topic;
+        commit("main", 2, &[1]);
+        commit("fork", 3, &[2]);
+        let mut mark = 3;
+        for branch in ["main", "develop"] {
+            let mut head = 3;
+            for _ in 0..TOPICS {
+                commit("topic", mark + 1, &[3]);
+                commit(branch, mark + 2, &[head, mark + 1]);
+                mark += 2;
+                head = mark;
+            }
         }
         git.import(&stream);
         let repository = Repository::open(&git.path().join(".git")).unwrap();
-        let first = git.git_ok(&["rev-list", "--max-parents=0", "main"]);
-        let merges = git.git_ok(&["log", "--format=%P", "--merges", "main"]);
+        let id = |name: &str| {
+            git.git_ok(&["rev-parse", name])
+                .parse::<ObjectId>()
+                .unwrap()
+        };
+        let (fork, boundary) = (id("fork"), id("fork~1"));
+        let merges = git.git_ok(&["log", "--format=%P", "--merges", "main", "develop"]);
         let merges: Vec<_> = merges.lines().collect();
-        // Whether the newest or the oldest is judged first.
-        for backwards in [false, true] {
-            let (memory, kinship) = (RefCell::default(), AllParents::default());
-            let bases = bases(&repository, &kinship, &memory);
-            for at in 0..merges.len() {
-                let at = if backwards { merges.len() - 1 - at } else { at };
-                let (one, other) = merges[at].split_once(' ').unwrap();
-                let [one, other] = [one, other].map(|id| id.parse::<ObjectId>().unwrap());
-                let found = bases.of(one, other);
-                assert_eq!(found.unwrap(), [first.parse::<ObjectId>().unwrap()]);
-                assert_eq!(bases.beyond(other, &[one]).unwrap(), [other]);
+        for shallow in [HashSet::new(), HashSet::from([boundary])] {
+            // Whether the newest or the oldest is judged first.
+            for backwards in [false, true] {
+                let (memory, kinship) = (RefCell::default(), AllParents::default());
+                let bases = Bases {
+                    objects: &repository.objects,
+                    kinship: &kinship,
+                    shallow: &shallow,
+                    memory: &memory,
+                };
+                for at in 0..merges.len() {
+                    let at = if backwards { merges.len() - 1 - at } else { at };
+                    let (one, other) = merges[at].split_once(' ').unwrap();
+                    let [one, other] = [one, other].map(|id| id.parse::<ObjectId>().unwrap());
+                    assert_eq!(bases.of(one, other).unwrap(), [fork]);
+                    assert_eq!(bases.beyond(other, &[one]).unwrap(), [other]);
+                }
+                let painted = kinship.0.borrow().painted;
+                assert!(painted < 2 * PAINTED_MAX + 9 * TOPICS, "{painted}");
             }
-            let painted = kinship.0.borrow().painted;
-            assert!(painted < PAINTED_MAX + 3 * TOPICS, "{painted}");
         }
     }
 }
