@@ -16,6 +16,8 @@ pub(crate) struct Lines {
     longest: Line,
     /// The others, without what each has in common with the longest.
     others: Vec<Line>,
+    /// The commits of the others, sorted, each with the number of one that has it.
+    beside: Vec<(usize, usize)>,
 }
 
 /// How commits came into one branch.
@@ -58,7 +60,16 @@ impl Lines {
                 others.push(line);
             }
         }
-        Some(Self { longest, others })
+        let commits = |(number, line): (usize, &Line)| -> Vec<_> {
+            line.keys().map(|commit| (*commit, number)).collect()
+        };
+        let mut beside: Vec<_> = others.iter().enumerate().flat_map(commits).collect();
+        beside.sort_unstable();
+        Some(Self {
+            longest,
+            others,
+            beside,
+        })
     }
 
     /// Returns for each branch, but for those to which it came as to another, by which merges a commit
@@ -67,7 +78,11 @@ impl Lines {
         &self,
         commit: usize,
     ) -> impl Iterator<Item = impl Iterator<Item = usize>> {
-        let all = std::iter::once(&self.longest).chain(&self.others);
+        let first = self.beside.partition_point(|(it, _)| *it < commit);
+        let beside = self.beside.get(first..).unwrap_or_default().iter();
+        let beside = beside.take_while(move |(it, _)| *it == commit);
+        let others = beside.filter_map(|(_, number)| self.others.get(*number));
+        let all = std::iter::once(&self.longest).chain(others);
         all.filter_map(move |line| {
             let came = line.get(&commit)?;
             let before = |merge: &usize| line.get(merge)?.by;
