@@ -104,12 +104,19 @@ case "$is_all $head" in
     ;;
   *) range=${base:+$base..}$head ;;
 esac
+# Beside other branches, or for a tag, it is no first push of all: its name is wrong, or it was not fetched.
+is_commit "$origin" || case "$head $(git for-each-ref --count=1 refs/remotes)" in
+  refs/tags/* | *refs/remotes/*) before='' ;;
+esac
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 from_before() { # PATH; leaves it in $found
   case "$1" in
     /*) found=$1 ;;
     *)
+      [ -n "$before" ] ||
+        refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
       [ "$before" != "$head" ] ||
         tell notice trust-from-head "nothing is known from before it: all of it is judged, by the \`$1\` that it brings"
       git archive --output "$work/archive.tar" "$before" -- "$1" 2>/dev/null ||
