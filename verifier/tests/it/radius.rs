@@ -469,6 +469,30 @@ fn a_bomb_of_trees_is_not_unpacked() {
     assert_eq!(report["complete"], false);
 }
 
+/// The same two lines in thousands of places: whoever pushes that does not say how long others
+/// look at it.
+#[test]
+fn versions_that_take_too_long_to_compare_are_told() {
+    let (mut world, [_, old], kid) = two();
+    let mut long = || -> String {
+        let lines = (0..25_000).map(|_| ["0\n", "1\n"][world.roll(2)]);
+        lines.collect()
+    };
+    let versions = [long(), long()];
+    world.git.write("long", &versions[0]);
+    let before = world.commit(Agent::Bad, &[old]);
+    world.git.write("a", "older\nnew\n");
+    world.git.write("long", &versions[1]);
+    let id = world.commit(Agent::Bad, &[before]);
+    world.git.git_ok(&["update-ref", "refs/heads/main", &id]);
+    let report = world.radius(&kid.to_string(), UnixTime::from_secs(0));
+    let files = report["files"].as_array().unwrap().iter();
+    let complete = files.map(|it| (it["path"].as_str().unwrap(), it["complete"] == true));
+    assert_eq!(complete.collect::<Vec<_>>(), [("a", true), ("long", false)]);
+    assert_eq!(lines(&report)["a"], [1, 2]);
+    assert_eq!(report["complete"], false);
+}
+
 #[test]
 fn names_of_files_are_exact_and_move_no_cursor() {
     let mut world = World::new(1);
