@@ -487,7 +487,9 @@ fn what_is_no_file_is_not_opened_as_one() {
         "config",
         "packed-refs",
         "objects/info/alternates",
+        "commondir",
         "worktrees/linked/commondir",
+        "worktrees/linked/gitdir",
     ] {
         let path = world.path().join(".git").join(name);
         let kept = fs::read(&path);
