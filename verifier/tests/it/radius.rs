@@ -413,7 +413,7 @@ fn references_that_come_after_it_are_told() {
         text.contains("file       a  changed by 1 commit  lines left: 2\n"),
         "{text}"
     );
-    let counts = "1 of 2 objects, 2 branches and tags, 1 files with 1 lines left";
+    let counts = "1 of 2 objects, 2 branches and tags, 1 file with 1 line left";
     assert!(text.lines().any(|line| line.starts_with(counts)), "{text}");
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 }
