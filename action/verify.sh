@@ -63,31 +63,51 @@ is_commit "$head" || refuse object-missing "$head is not in this clone"
 
 # Who a change is judged by must not be part of it, nor of an unjudged branch: it comes from the
 # default branch, or, for what is on that already, from the commit before.
-origin=refs/remotes/origin/${NOTME_DEFAULT_BRANCH:-main}
+default=${NOTME_DEFAULT_BRANCH:-main}
+origin=refs/remotes/origin/$default
+reference=${NOTME_REF:-}
 is_on_default() { is_commit "$origin" && git merge-base --is-ancestor "$head" "$origin"; }
+# Tells whether that is another branch, or a tag, which brings nothing of the default branch.
+is_elsewhere() {
+  case "$head $reference" in
+    refs/tags/*) ;;
+    "$head " | "$head refs/heads/$default") false ;;
+  esac
+}
 gone=''
 if [ -n "$base" ] && ! is_commit "$base"; then
   gone=$base
   base=''
 fi
+is_all=false
 if is_commit "$origin" && ! is_on_default; then
   before=$origin
-  base=${base:-$(git merge-base "$origin" "$head" || true)}
+  base=${base:-$(git merge-base "$origin" "$head" || printf '%s' "$origin")}
   [ -z "$gone" ] ||
     tell notice base-gone "$gone is gone, as after a forced push: judging what $origin has not"
 elif [ -n "$base" ]; then
   before=$base
 elif [ -n "$gone" ]; then
   refuse base-gone "$gone is gone, as after a forced push, and nothing else says what was before"
+elif is_commit "$origin" && is_elsewhere; then
+  before=$origin
 else
-  tell notice trust-from-head 'nothing is known from before it: all of it is judged, by the trust store that it brings'
   before=$head
+  is_all=true
 fi
-case "$head" in
-  refs/tags/*) range=$head ;;
+case "$is_all $head" in
+  *' refs/tags/'*) range=$head ;;
+  true*)
+    [ "$shallow" = false ] ||
+      refuse clone-shallow 'all of it is to be judged: check out the whole history (fetch-depth: 0)'
+    range=-
+    ;;
   *) range=${base:+$base..}$head ;;
 esac
-reference=${NOTME_REF:-}
+# Beside other branches, or for a tag, it is no first push of all: its name is wrong, or it was not fetched.
+is_commit "$origin" || case "$head $(git for-each-ref --count=1 refs/remotes)" in
+  refs/tags/* | *refs/remotes/*) before='' ;;
+esac
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -95,6 +115,10 @@ from_before() { # PATH; leaves it in $found
   case "$1" in
     /*) found=$1 ;;
     *)
+      [ -n "$before" ] ||
+        refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
+      [ "$before" != "$head" ] ||
+        tell notice trust-from-head "nothing is known from before it: all of it is judged, by the \`$1\` that it brings"
       git archive --output "$work/archive.tar" "$before" -- "$1" 2>/dev/null ||
         refuse trust-missing "\`$1\` is not in $before, which is what the change is judged by"
       tar -xf "$work/archive.tar" -C "$work"
@@ -117,8 +141,10 @@ git diff --raw "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / {
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done
 
+: >"$work/commits"
+[ "$range" != - ] || git rev-list "$head" >"$work/commits"
 status=0
-"$program" verify --format json "$@" "$range" >"$work/notme.json" || status=$?
+"$program" verify --format json "$@" "$range" <"$work/commits" >"$work/notme.json" || status=$?
 if [ ! -s "$work/notme.json" ]; then
   [ "$status" -ne 0 ] || status=3
   exit "$status"
@@ -130,7 +156,7 @@ fi
 report() { # FORMAT ARGUMENTS
   format=$1
   shift
-  "$program" verify --format "$format" "$@" "$range" || true
+  "$program" verify --format "$format" "$@" "$range" <"$work/commits" || true
 }
 report sarif "$@" >"$work/notme.sarif"
 report junit "$@" >"$work/notme.xml"

@@ -156,10 +156,12 @@ impl LineageError {
             Self::Root { code, .. } => Some(code.fix()),
             Self::Repository(_)
             | Self::Tag { .. }
-            | Self::NoPolicy { .. }
             | Self::Policy { .. }
             | Self::NotBrought(_)
             | Self::Ambiguous { .. } => None,
+            Self::NoPolicy { .. } => Some(
+                "name the commit that brought it: `git log --diff-filter=A -- .notme/policy.toml`",
+            ),
         }
     }
 

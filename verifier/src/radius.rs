@@ -205,6 +205,7 @@ impl Radius {
             graph,
             wanted: &reach.wanted,
             reaches: &reach.reaches,
+            stopper,
         };
         let tip = reach.numbers.get(&self.tip);
         let mut blame = tip.and_then(|tip| repository.blame(&asked, *tip));

@@ -925,7 +925,7 @@ fn check_above(directory: &Path) -> io::Result<()> {
         let inside = above.join(".git");
         match metadata(&inside) {
             Ok(found) if found.is_dir() => {
-                check_file(&inside, "HEAD")?;
+                check_files(&inside)?;
                 if inside.join("HEAD").exists() {
                     return Ok(());
                 }
@@ -939,7 +939,9 @@ fn check_above(directory: &Path) -> io::Result<()> {
             }
             Err(_) => {}
         }
-        check_file(above, "HEAD")?;
+        if above.join("HEAD").exists() {
+            check_files(above)?;
+        }
     }
     Ok(())
 }
@@ -947,7 +949,7 @@ fn check_above(directory: &Path) -> io::Result<()> {
 /// Looks whether everything that is read to open a repository is a file: a pipe would keep us waiting
 /// for good.
 fn check_files(git_directory: &Path) -> io::Result<()> {
-    for name in ["HEAD", "commondir", "config.worktree"] {
+    for name in ["HEAD", "commondir", "config.worktree", "gitdir"] {
         check_file(git_directory, name)?;
     }
     let common = read_short(&git_directory.join("commondir")).unwrap_or_default();

@@ -467,6 +467,73 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
         .says(3, &["::error title=notme base-gone::"]);
 }
 
+/// A signed commit says nothing of those before it.
+#[test]
+fn what_has_nothing_before_it_is_judged_down_to_its_roots() {
+    let project = Project::new();
+    let work = &project.work;
+    work.git_ok(&["switch", "--quiet", "--orphan", "apart"]);
+    project.unsigned("a");
+    let apart = work.signed_commit("b");
+    for before in [NOBODY.to_owned(), "1".repeat(40)] {
+        project
+            .push(&before, &apart)
+            .says(1, &["2 objects: 1 accepted, 1 rejected"]);
+    }
+    work.git_ok(&["switch", "--quiet", "main"]);
+    project.unsigned("c");
+    let head = work.signed_commit("d");
+    let event = push(NOBODY, &head);
+    project.verify("push", &event).says(
+        1,
+        &[
+            "::notice title=notme trust-from-head::",
+            "3 objects: 2 accepted, 1 rejected",
+        ],
+    );
+    // Another branch there brings nothing that the default branch has not.
+    let runner = project.runner(&[]);
+    let other = runner.verify_ref("push", &event, "refs/heads/other", "");
+    other.says(0, &["1 object: 1 accepted"]);
+    assert!(!told(&other.output).contains("trust-from-head"));
+    let shallow = project.runner(&["--depth", "1"]).verify("push", &event);
+    shallow.says(3, &["::error title=notme clone-shallow::"]);
+}
+
+#[test]
+fn where_the_default_branch_is_not_known_no_change_brings_the_trust() {
+    let project = Project::new();
+    let work = &project.work;
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    project.unsigned("a");
+    let first = work.signed_commit("b");
+    let second = work.signed_commit("c");
+    work.git_ok(&["tag", "--message", "signed", "v1"]);
+    let trunk = |before: &str, after: &str| json!({"before": before, "after": after, "repository": {"default_branch": "trunk"}});
+    let tag = trunk(NOBODY, &work.git_ok(&["rev-parse", "v1"]));
+    let topic = "refs/heads/topic";
+    for (event, reference) in [
+        (&trunk(NOBODY, &second), topic),
+        (&trunk(&first, &second), topic),
+        (&tag, "refs/tags/v1"),
+    ] {
+        let verified = project.runner(&[]).verify_ref("push", event, reference, "");
+        verified.says(3, &["::error title=notme default-branch-missing::"]);
+    }
+    // A tag is no first push, whatever else the clone has.
+    let runner = project.runner(&["--branch", "v1"]);
+    run(&mut runner.shell("git remote remove origin"));
+    let verified = runner.verify_ref("push", &tag, "refs/tags/v1", "");
+    verified.says(3, &["::error title=notme default-branch-missing::"]);
+    // A trust store that is in no change says what it says.
+    let elsewhere = work.notme_home().join("data/trust");
+    let elsewhere = elsewhere.to_str().unwrap();
+    project
+        .runner(&[])
+        .verify_ref("push", &trunk(NOBODY, &second), topic, elsewhere)
+        .says(1, &["4 objects: 3 accepted, 1 rejected"]);
+}
+
 #[test]
 fn a_tag_is_judged_by_itself() {
     let project = Project::new();

@@ -51,10 +51,11 @@ fn somebody_else_checks_it_as_the_readme_says() {
         "notme trust show ",
         "notme trust export --document > ",
         "notme trust add --name alice --pin SHA256 ",
-        "notme verify refs/remotes/origin/main..HEAD",
+        "notme verify ",
     ] {
         assert!(section.contains(command), "{section}");
     }
+    assert!(readme.contains("`notme verify refs/remotes/origin/main..HEAD`"));
     for format in ["x509", "ssh", "openpgp"] {
         let alice = World::new();
         alice.notme_ok(&["init", "--agent", "claude", "--format", format]);
@@ -93,8 +94,10 @@ fn somebody_else_checks_it_as_the_readme_says() {
         for pin in pins.map(str::trim) {
             let file = file.to_str().unwrap();
             bob.notme_ok(&["trust", "add", "--name", "alice", "--pin", pin, file]);
-            let out = bob.notme_ok(&verify);
-            assert!(out.starts_with("accepted "), "{format}: {out}");
+            for verify in [&verify[..], &["verify"]] {
+                let out = bob.notme_ok(verify);
+                assert!(out.starts_with("accepted "), "{format}: {out}");
+            }
             bob.notme_ok(&["trust", "refresh", "alice", "--from", file]);
             bob.notme_ok(&["trust", "remove", "alice"]);
         }

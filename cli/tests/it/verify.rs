@@ -475,6 +475,22 @@ fn what_is_packed_against_something_endless_is_not_unpacked() {
     assert_eq!(world.code("short", &[]), "object-too-large");
 }
 
+#[test]
+fn errors_say_what_helps_and_nothing_twice() {
+    let world = World::initialised();
+    let head = world.signed_commit("a");
+    let says = told(&world.notme(&["verify", "nosuch"]));
+    assert!(
+        says.contains("`nosuch` names no commit or tag here"),
+        "{says}"
+    );
+    assert!(!says.contains("caused by"), "{says}");
+    let says = told(&world.notme(&["verify", "--trust-root", &head]));
+    assert!(says.contains("git log --diff-filter=A"), "{says}");
+    let written = world.notme_ok(&["policy", "init", "--stdout"]);
+    assert!(written.contains("from 1 commit; the trust store alone accepts 1."));
+}
+
 /// A pipe in somebody else's repository keeps nobody waiting.
 #[test]
 fn what_is_no_file_is_not_opened_as_one() {
@@ -487,7 +503,9 @@ fn what_is_no_file_is_not_opened_as_one() {
         "config",
         "packed-refs",
         "objects/info/alternates",
+        "commondir",
         "worktrees/linked/commondir",
+        "worktrees/linked/gitdir",
     ] {
         let path = world.path().join(".git").join(name);
         let kept = fs::read(&path);

@@ -155,17 +155,24 @@ pub fn write_radius_text(radius: &Radius, to: &mut impl Write) -> io::Result<()>
 /// Writes how much rests on it.
 fn write_counts(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
     let compromised = radius.suspicions.iter().map(ToString::to_string);
-    let counts = format!(
-        "{} of {} objects, {} branches and tags, {} files with {} lines left, {} tags in merges, {} statements rest on {}",
-        radius.exposed().count(),
-        radius.outcome.summary().objects,
-        radius.references.len(),
-        radius.files.len(),
-        radius.lines(),
-        radius.merge_tags.len(),
-        radius.statements.len(),
-        compromised.collect::<Vec<_>>().join(", ")
-    );
+    let (references, files) = (radius.references.len(), radius.files.len());
+    let (tags, statements) = (radius.merge_tags.len(), radius.statements.len());
+    let lines = counted(radius.lines(), "line", "lines");
+    let parts = [
+        (references, "branch or tag", "branches and tags", ""),
+        (files, "file", "files", &format!(" with {lines} left")),
+        (tags, "tag in a merge", "tags in merges", ""),
+        (statements, "statement", "statements", ""),
+    ];
+    let objects = counted(radius.outcome.summary().objects, "object", "objects");
+    let mut counts = format!("{} of {objects}", radius.exposed().count());
+    for (count, one, many, more) in parts {
+        if count > 0 {
+            counts += &format!(", {}{more}", counted(count, one, many));
+        }
+    }
+    let compromised: Vec<_> = compromised.collect();
+    counts += &format!(" rest on {}", compromised.join(", "));
     writeln!(to, "{}", wrap(&counts, 0, 0))?;
     let objects = radius.exposed().map(|(_, exposure)| exposure);
     let tags = radius.merge_tags.iter().map(|it| it.exposure);
@@ -179,6 +186,12 @@ fn write_counts(radius: &Radius, to: &mut impl Write) -> io::Result<()> {
         writeln!(to, "{}", wrap(&note, 0, 0))?;
     }
     Ok(())
+}
+
+fn counted(count: impl ToString, one: &str, many: &str) -> String {
+    let count = count.to_string();
+    let noun = if count == "1" { one } else { many };
+    format!("{count} {noun}")
 }
 
 fn object_line(object: &JudgedObject, exposure: Exposure) -> String {
@@ -197,10 +210,8 @@ fn object_line(object: &JudgedObject, exposure: Exposure) -> String {
 }
 
 fn file_line(file: &ExposedFile) -> String {
-    let mut facts = vec![match file.commits {
-        1 => "changed by 1 commit".to_owned(),
-        commits => format!("changed by {commits} commits"),
-    }];
+    let commits = counted(file.commits, "commit", "commits");
+    let mut facts = vec![format!("changed by {commits}")];
     let lines = file
         .lines
         .iter()

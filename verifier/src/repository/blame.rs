@@ -6,25 +6,37 @@
 //! between the tip and a commit that somebody asks about. Which files a commit changed is found out
 //! before, by all threads, for as many commits as memory is cheap.
 
-use std::collections::HashMap;
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher as _,
+};
 
 use gix::{
     ObjectId,
     bstr::{BStr, BString, ByteSlice as _},
     objs::{Find as _, Kind},
 };
-use imara_diff::{Algorithm, Diff, Hunk, InternedInput, sources::byte_lines};
+use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token, sources::byte_lines};
 
 use super::{
     Graph, Repository,
     changes::{Change, Changes, Differences},
 };
+use crate::{judge::Stopper, order::index};
 
 /// Longer files are not read.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 /// Among how many deleted files the old name of one is looked for, as in git. One with the same
 /// content is found among any.
 const RENAMES_MAX: usize = 1000;
+/// How many different lines of deleted files are kept, for one commit.
+const KEPT_MAX: usize = 1 << 22;
+/// How many steps the way from one version of a file to the next may have: some thousand lines in
+/// other places, which are compared in less than a second.
+const WAY_MAX: u64 = 1 << 25;
+/// How many steps are taken in all, beside those of reading what changed.
+const STEPS_MAX: u64 = 1 << 34;
 
 /// A file at the tip, and those of its lines that come from the commits asked about.
 pub(crate) struct Blamed {
@@ -74,6 +86,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) wanted: &'a [bool],
     /// Which nodes are, or come after, one that is asked about.
     pub(crate) reaches: &'a [bool],
+    pub(crate) stopper: &'a Stopper,
 }
 
 impl Repository {
@@ -86,6 +99,8 @@ impl Repository {
             asked,
             files: Vec::new(),
             waiting: HashMap::new(),
+            left: STEPS_MAX,
+            hasher: RandomState::new(),
         };
         let mut versions = Versions::new();
         for file in Changes::between(&self.objects, None, tree)?.files {
@@ -125,7 +140,13 @@ pub(crate) struct Blame<'a> {
     asked: &'a Asked<'a>,
     files: Vec<Blamed>,
     waiting: HashMap<usize, Versions>,
+    /// How many steps may still be taken.
+    left: u64,
+    hasher: RandomState,
 }
+
+/// What was not looked at: it cannot be read, would take too long, or somebody said to stop.
+struct Unseen;
 
 impl Blame<'_> {
     /// Tells whether there is a line left whose commit is not known.
@@ -191,18 +212,23 @@ impl Blame<'_> {
     /// Hands a parent what it shares with its child, and leaves the rest.
     fn compare(&mut self, parent: usize, changes: &Changes, versions: &mut Versions) {
         let mut shared = Versions::new();
+        let mut deleted = Deleted::of(changes);
         for change in &changes.files {
             let Some(version) = versions.get_mut(&change.path) else {
                 continue;
             };
             let source = match change.old {
-                Some(old) => Some((&change.path, old)),
-                None => self.renamed(change, changes),
+                Some(old) => Ok(Some((&change.path, old))),
+                None => self.renamed(change, &mut deleted),
             };
-            let Some((path, old)) = source else {
-                continue;
+            let compared = match source {
+                Ok(None) => continue,
+                Ok(Some((path, old))) => self
+                    .diff(old, version.content)
+                    .map(|diff| (path, old, diff)),
+                Err(unseen) => Err(unseen),
             };
-            let Some(diff) = self.diff(old, version.content) else {
+            let Ok((path, old, diff)) = compared else {
                 let pieces = std::mem::take(&mut version.pieces);
                 self.skip(&pieces);
                 continue;
@@ -222,46 +248,96 @@ impl Blame<'_> {
 
     /// Finds the file that became another: one with the same content, or else the one that has
     /// most in common with it, and at least half.
-    fn renamed<'c>(&self, added: &Change, changes: &'c Changes) -> Option<(&'c BString, ObjectId)> {
-        let deleted = || {
-            let gone = changes.files.iter().filter(|it| it.new.is_none());
-            gone.filter_map(|it| Some((&it.path, it.old?)))
+    fn renamed<'c>(
+        &mut self,
+        added: &Change,
+        deleted: &mut Deleted<'c>,
+    ) -> Result<Option<(&'c BString, ObjectId)>, Unseen> {
+        let (Some(id), name) = (added.new, base_name(&added.path)) else {
+            return Ok(None);
         };
-        let same = || deleted().filter(|(_, old)| Some(*old) == added.new);
-        let is_namesake =
-            |(path, _): &(&BString, ObjectId)| base_name(path) == base_name(&added.path);
-        if let Some(found) = same().find(is_namesake).or_else(|| same().next()) {
-            return Some(found);
+        let same = |name| deleted.same.get(&(id, name));
+        if let Some(path) = same(Some(name)).or_else(|| same(None)) {
+            return Ok(Some((path, id)));
         }
-        if deleted().count() > RENAMES_MAX {
-            return None;
+        if deleted.files.is_empty() || deleted.files.len() > RENAMES_MAX {
+            return Ok(None);
         }
-        let new = self.repository.content(added.new?)?;
-        let length = u64::try_from(new.len()).ok()?;
-        let scored = deleted().filter_map(|(path, old)| {
-            let size = self.repository.objects.size(old)?;
+        let Some(new) = self.repository.content(id) else {
+            return Ok(None);
+        };
+        let size_of_new = length(&new);
+        self.spend(size_of_new)?;
+        let new = self.lines(&new);
+        let mut best = None;
+        for old in &mut deleted.files {
+            let size = || self.repository.objects.size(old.id);
+            let Some(size) = *old.size.get_or_insert_with(size) else {
+                continue;
+            };
             // Not even if all of it were there.
-            if size.min(length) < size.max(length) / 2 {
-                return None;
+            let longer = size.max(size_of_new);
+            if size.min(size_of_new) < longer / 2 {
+                continue;
             }
-            let score = similarity(&self.repository.content(old)?, &new);
-            (score >= 50).then_some((score, is_namesake(&(path, old)), (path, old)))
-        });
-        scored
-            .max_by_key(|(score, is_namesake, _)| (*score, *is_namesake))
-            .map(|(_, _, found)| found)
+            if old.lines.is_none() {
+                self.spend(size)?;
+                let content = self.repository.content(old.id);
+                let lines = content.map(|it| self.lines(&it)).unwrap_or_default();
+                let kept = deleted.kept.checked_add(lines.len());
+                deleted.kept = kept.filter(|it| *it <= KEPT_MAX).ok_or(Unseen)?;
+                old.lines = Some(lines);
+            }
+            let lines = old.lines.as_deref().unwrap_or_default();
+            self.spend(length(lines) + length(&new))?;
+            let score = in_common(lines, &new) * 100 / longer.max(1);
+            let rank = (score, base_name(old.path) == name);
+            if score >= 50 && best.is_none_or(|(most, _)| rank >= most) {
+                best = Some((rank, (old.path, old.id)));
+            }
+        }
+        Ok(best.map(|(_, found)| found))
     }
 
-    fn diff(&self, old: ObjectId, new: ObjectId) -> Option<Shared> {
-        let old = self.repository.content(old)?;
-        let new = self.repository.content(new)?;
+    /// Returns the lines of a file in some order, and how long each is in all its places.
+    fn lines(&self, content: &[u8]) -> Vec<(u64, u64)> {
+        let lines = byte_lines(content);
+        let mut lines: Vec<_> = lines
+            .map(|line| (self.hasher.hash_one(line), length(line)))
+            .collect();
+        lines.sort_unstable();
+        lines.dedup_by(|(line, more), (before, long)| {
+            let is_same = line == before;
+            *long += if is_same { *more } else { 0 };
+            is_same
+        });
+        lines.shrink_to_fit();
+        lines
+    }
+
+    /// Takes steps, if there are so many left and nobody said to stop.
+    fn spend(&mut self, steps: u64) -> Result<(), Unseen> {
+        let left = self.left.checked_sub(steps);
+        let left = left.filter(|_| !self.asked.stopper.is_stopped());
+        self.left = left.ok_or(Unseen)?;
+        Ok(())
+    }
+
+    fn diff(&mut self, old: ObjectId, new: ObjectId) -> Result<Shared, Unseen> {
+        self.spend(0)?;
+        let old = self.repository.content(old).ok_or(Unseen)?;
+        let new = self.repository.content(new).ok_or(Unseen)?;
         let input = InternedInput::new(byte_lines(&old), byte_lines(&new));
+        let most = WAY_MAX.min(self.left);
+        let way = way(&input, most);
+        self.spend(way.unwrap_or(most))?;
+        way.ok_or(Unseen)?;
         let mut diff = Diff::compute(Algorithm::Myers, &input);
         // As `git -c diff.indentHeuristic=false blame`, so that it can be rechecked to the line.
         diff.postprocess_no_heuristic(&input);
-        Some(Shared {
+        Ok(Shared {
             hunks: diff.hunks().collect(),
-            length: u32::try_from(input.after.len()).ok()?,
+            length: u32::try_from(input.after.len()).map_err(|_| Unseen)?,
         })
     }
 
@@ -388,26 +464,146 @@ fn base_name(path: &BString) -> &BStr {
     path.rsplit_str("/").next().unwrap_or_default().as_bstr()
 }
 
+/// Returns how much there is of something.
+fn length<T>(all: &[T]) -> u64 {
+    u64::try_from(all.len()).unwrap_or(u64::MAX)
+}
+
 fn count_lines(content: Vec<u8>) -> Option<u32> {
     u32::try_from(byte_lines(&content).count()).ok()
 }
 
-/// Returns how many percent of the longer file are lines that the other has, too.
-fn similarity(old: &[u8], new: &[u8]) -> usize {
-    let longer = old.len().max(new.len());
-    if longer == 0 {
-        return 0;
-    }
-    let mut lines: HashMap<&[u8], usize> = HashMap::new();
-    for line in byte_lines(old) {
-        *lines.entry(line).or_default() += 1;
-    }
-    let mut common = 0_usize;
-    for line in byte_lines(new) {
-        if let Some(left) = lines.get_mut(line).filter(|left| **left > 0) {
-            *left -= 1;
-            common += line.len();
+/// Files that a commit deleted, among which the old names of others are looked for.
+struct Deleted<'c> {
+    files: Vec<DeletedFile<'c>>,
+    /// The first of a content, and the first of a content and name.
+    same: HashMap<(ObjectId, Option<&'c BStr>), &'c BString>,
+    /// How many lines are kept.
+    kept: usize,
+}
+
+struct DeletedFile<'c> {
+    path: &'c BString,
+    id: ObjectId,
+    /// Once somebody asks; `None` when it cannot be read.
+    size: Option<Option<u64>>,
+    /// Likewise.
+    lines: Option<Vec<(u64, u64)>>,
+}
+
+impl<'c> Deleted<'c> {
+    fn of(changes: &'c Changes) -> Self {
+        let gone = changes.files.iter().filter(|it| it.new.is_none());
+        let files = gone.filter_map(|it| {
+            Some(DeletedFile {
+                path: &it.path,
+                id: it.old?,
+                size: None,
+                lines: None,
+            })
+        });
+        let files: Vec<_> = files.collect();
+        let mut same = HashMap::new();
+        for file in &files {
+            for name in [None, Some(base_name(file.path))] {
+                same.entry((file.id, name)).or_insert(file.path);
+            }
+        }
+        Self {
+            files,
+            same,
+            kept: 0,
         }
     }
-    common.saturating_mul(100) / longer
+}
+
+/// Returns how much of two files are lines that both have.
+fn in_common(mut old: &[(u64, u64)], mut new: &[(u64, u64)]) -> u64 {
+    let mut common = 0;
+    while let ([(one, theirs), rest @ ..], [(other, ours), more @ ..]) = (old, new) {
+        match one.cmp(other) {
+            Ordering::Less => old = rest,
+            Ordering::Greater => new = more,
+            Ordering::Equal => {
+                common += theirs.min(ours);
+                (old, new) = (rest, more);
+            }
+        }
+    }
+    common
+}
+
+/// Returns how many steps there are on the way from one version to another, which is how long it
+/// takes to compare them; `None` if more than `most`. Lines that only one of them has are no work.
+fn way(input: &InternedInput<&[u8]>, most: u64) -> Option<u64> {
+    let both = |side: &[Token], other: &[Token]| -> Vec<Token> {
+        let mut is_there = vec![false; index(input.interner.num_tokens())];
+        for token in other {
+            if let Some(is_there) = is_there.get_mut(index(token.0)) {
+                *is_there = true;
+            }
+        }
+        let known = side.iter().copied();
+        known
+            .filter(|token| is_there.get(index(token.0)) == Some(&true))
+            .collect()
+    };
+    let old = both(&input.before, &input.after);
+    let new = both(&input.after, &input.before);
+    let mut steps = 0_u64;
+    // As Myers has it: how far one comes in the old version with so many changes, on each diagonal.
+    let mut reached: Vec<usize> = Vec::new();
+    for changes in 0..=old.len() + new.len() {
+        let mut next = Vec::with_capacity(changes + 1);
+        for diagonal in 0..=changes {
+            let without_old = diagonal.checked_sub(1).and_then(|it| reached.get(it));
+            let from = without_old
+                .map(|at| at + 1)
+                .max(reached.get(diagonal).copied());
+            let at = from.unwrap_or(0);
+            let at_new = (at + changes).saturating_sub(2 * diagonal);
+            let rest = old.iter().skip(at).zip(new.iter().skip(at_new));
+            let same = rest.take_while(|(old, new)| old == new).count();
+            steps += 1 + u64::try_from(same).unwrap_or(u64::MAX);
+            if steps > most {
+                return None;
+            }
+            if at + same >= old.len() && at_new + same >= new.len() {
+                return Some(steps);
+            }
+            next.push(at + same);
+        }
+        reached = next;
+    }
+    Some(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_as_long_as_what_both_have_is_in_another_order() {
+        let steps = |old: &str, new: &str, most| {
+            way(
+                &InternedInput::new(byte_lines(old.as_bytes()), byte_lines(new.as_bytes())),
+                most,
+            )
+        };
+        let lines =
+            |from: usize, to: usize| -> String { (from..to).map(|it| format!("{it}\n")).collect() };
+        let many = lines(0, 10_000);
+        assert_eq!(steps("", "", 0), None);
+        assert_eq!(steps("", &many, 1), Some(1));
+        assert_eq!(steps(&many, &lines(10_000, 20_000), 1), Some(1));
+        assert_eq!(steps(&many, &many, 10_001), Some(10_001));
+        // What was added at both ends is no work.
+        let more = format!("a\n{many}b\n");
+        assert_eq!(steps(&many, &more, 10_001), Some(10_001));
+        let backwards: String = (0..10_000).rev().map(|it| format!("{it}\n")).collect();
+        assert_eq!(steps(&many, &backwards, 1_000_000), None);
+        // One line that goes from the beginning to the end.
+        let moved = lines(1, 10_000) + "0\n";
+        assert!(steps(&many, &moved, 100_000).is_some());
+    }
 }

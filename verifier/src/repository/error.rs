@@ -39,8 +39,8 @@ pub enum RepositoryError {
     Revision {
         /// The text.
         revision: String,
-        /// What gix says.
-        source: Box<gix::Error>,
+        /// What gix says beyond that.
+        source: Option<Box<gix::Error>>,
     },
     /// A name in the text may be several things, among which git would guess.
     #[error(

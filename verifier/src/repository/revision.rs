@@ -230,7 +230,7 @@ impl Repository {
         self.follow_steps(text)?
             .ok_or_else(|| RepositoryError::Revision {
                 revision: text.to_owned(),
-                source: Box::new(source),
+                source: (!source.is_not_found()).then(|| Box::new(source)),
             })
     }
 

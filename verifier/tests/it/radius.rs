@@ -413,7 +413,7 @@ fn references_that_come_after_it_are_told() {
         text.contains("file       a  changed by 1 commit  lines left: 2\n"),
         "{text}"
     );
-    let counts = "1 of 2 objects, 2 branches and tags, 1 files with 1 lines left";
+    let counts = "1 of 2 objects, 2 branches and tags, 1 file with 1 line left";
     assert!(text.lines().any(|line| line.starts_with(counts)), "{text}");
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 }
@@ -466,6 +466,30 @@ fn a_bomb_of_trees_is_not_unpacked() {
     world.git.git_ok(&["repack", "-q", "-a", "-d"]);
     let report = world.radius("local", UnixTime::from_secs(0));
     assert_eq!(report["unread"][0], id.as_str());
+    assert_eq!(report["complete"], false);
+}
+
+/// The same two lines in thousands of places: whoever pushes that does not say how long others
+/// look at it.
+#[test]
+fn versions_that_take_too_long_to_compare_are_told() {
+    let (mut world, [_, old], kid) = two();
+    let mut long = || -> String {
+        let lines = (0..25_000).map(|_| ["0\n", "1\n"][world.roll(2)]);
+        lines.collect()
+    };
+    let versions = [long(), long()];
+    world.git.write("long", &versions[0]);
+    let before = world.commit(Agent::Bad, &[old]);
+    world.git.write("a", "older\nnew\n");
+    world.git.write("long", &versions[1]);
+    let id = world.commit(Agent::Bad, &[before]);
+    world.git.git_ok(&["update-ref", "refs/heads/main", &id]);
+    let report = world.radius(&kid.to_string(), UnixTime::from_secs(0));
+    let files = report["files"].as_array().unwrap().iter();
+    let complete = files.map(|it| (it["path"].as_str().unwrap(), it["complete"] == true));
+    assert_eq!(complete.collect::<Vec<_>>(), [("a", true), ("long", false)]);
+    assert_eq!(lines(&report)["a"], [1, 2]);
     assert_eq!(report["complete"], false);
 }
 

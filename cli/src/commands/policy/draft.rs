@@ -98,8 +98,9 @@ pub(super) fn write(
     say("# The policy in the tree of a commit's parent judges the commit. It counts for whoever");
     say("# pins a commit that has it: `notme verify --trust-root COMMIT`.");
     say(&format!(
-        "# Written from {} commits; the trust store alone accepts {} of them.",
+        "# Written from {} commit{}; the trust store alone accepts {}.",
         objects.len(),
+        if objects.len() == 1 { "" } else { "s" },
         objects.len() - refused.len()
     ));
     if !baseline.is_empty() {
