@@ -50,7 +50,7 @@ use notme_verifier::{
 
 use self::writer::Writer;
 pub use self::{
-    merge::{Merged, may_be_taken},
+    merge::{Merged, Signed},
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
@@ -503,10 +503,12 @@ impl Store {
         self.advance(now, |repository, shelf, tip| {
             let mut additions = Vec::new();
             for (content, places) in bundles {
-                let name = FileName::of(content);
-                for place in places.iter().filter(|place| place.shelf == shelf) {
+                let places = places.iter().filter(|place| place.shelf == shelf);
+                let mut places = places.peekable();
+                if places.peek().is_some() {
+                    let name = FileName::of(content);
                     let id = repository.write_raw(gix::objs::Kind::Blob, content.clone())?;
-                    additions.push((place.path(&name), id));
+                    additions.extend(places.map(|place| (place.path(&name), id)));
                 }
             }
             let after = after.filter(|(place, _)| place.shelf == shelf);
