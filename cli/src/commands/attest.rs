@@ -483,18 +483,10 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         return export_links(home, &archive, arguments, directory);
     }
     let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
-    let all = kept.len();
-    if all == 0 {
+    if kept.is_empty() {
         writeln!(io::stderr(), "{NOTHING}")?;
     }
-    kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
-    if kept.len() < all {
-        let number = all - kept.len();
-        writeln!(
-            io::stderr(),
-            "note: {number} files are no bundles; left out"
-        )?;
-    }
+    leave_bundles(&mut kept)?;
     for kept in &kept {
         check_public(kept)?;
     }
@@ -516,6 +508,18 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         )?;
     }
     Ok(Exit::Yes)
+}
+
+/// Leaves out what is no bundle, and says so.
+fn leave_bundles(kept: &mut Vec<Kept>) -> io::Result<()> {
+    let all = kept.len();
+    kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
+    let note = match all - kept.len() {
+        0 => return Ok(()),
+        1 => "1 file is no bundle".to_owned(),
+        number => format!("{number} files are no bundles"),
+    };
+    writeln!(io::stderr(), "note: {note}; left out")
 }
 
 /// Adds what bundles are worth nothing without: the other records of their chains, and what they rest
