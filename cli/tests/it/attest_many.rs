@@ -169,3 +169,42 @@ fn a_statement_about_hundreds_of_commits_is_pushed_and_exported_at_once() {
     let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown.len(), 2);
 }
+
+/// As of one that brings a whole project.
+#[test]
+fn a_dispatch_of_a_commit_of_very_many_files_leaves_their_list_out() {
+    const MANY: usize = 12_000;
+    let world = World::initialised();
+    let mut stream = String::from(
+        "blob\nmark :1\ndata 2\nx\n\ncommit refs/heads/main\ncommitter n <n@n> 1795176000 +0000\ndata 0\n",
+    );
+    let directory = "directory/".repeat(10);
+    for number in 0..MANY {
+        writeln!(stream, "M 100644 :1 {directory}{number}").unwrap();
+    }
+    world.import(&stream);
+    let output = world.notme(&["attest", "dispatch"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("`filesChanged` is left out"));
+    let shown = world.notme_ok(&["attest", "show", "--json"]);
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    let mut works = shown
+        .iter()
+        .map(|it| &it["predicate"]["runDetails"]["work"]);
+    let work = works.find(|it| it.is_object()).unwrap();
+    assert_eq!(work["linesAdded"], MANY);
+    assert!(work.get("filesChanged").is_none());
+
+    // What the user says themselves is not left out.
+    world.write(
+        "more.json",
+        &format!("{{\"x\":\"{}\"}}", "x".repeat(1_048_500)),
+    );
+    let output = world.notme(&["attest", "dispatch", "--json", "more.json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("statement-malformed"),
+        "{}",
+        told(&output)
+    );
+}
