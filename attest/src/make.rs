@@ -321,6 +321,7 @@ fn statement(
     check_public(&object)?;
     let statement = Statement::new(subjects, predicate_type, object)?;
     Predicate::read(&statement)?;
+    statement.to_payload()?;
     Ok(statement)
 }
 

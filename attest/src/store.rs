@@ -50,7 +50,7 @@ use notme_verifier::{
 
 use self::writer::Writer;
 pub use self::{
-    merge::{Merged, may_be_taken},
+    merge::{Merged, Signed},
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
@@ -369,10 +369,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn read(&self, place: &Place) -> Result<Vec<Kept>, StoreError> {
-        let mut all = Vec::new();
-        self.read_in_parts(place, |_, _| false, |part| all.extend(part))?;
-        all.sort_by(|one: &Kept, other| one.name.cmp(&other.name));
-        Ok(all)
+        self.read_new(place, &mut HashSet::new())
+    }
+
+    /// As [`Store::read`], but for what was seen already: a statement lies with each commit that it names,
+    /// and those may be thousands. What is read is seen then.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_new(
+        &self,
+        place: &Place,
+        seen: &mut HashSet<(FileName, Option<Blob>)>,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let mut new: Vec<Kept> = Vec::new();
+        let is_seen = |name: &FileName, blob| seen.contains(&(name.clone(), Some(blob)));
+        self.read_in_parts(place, is_seen, |part| new.extend(part))?;
+        new.retain(|kept| seen.insert((kept.name.clone(), kept.blob)));
+        new.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(new)
     }
 
     /// As [`Store::read`], but for the content of bundles whose names are known already, and so many at a
@@ -503,10 +518,12 @@ impl Store {
         self.advance(now, |repository, shelf, tip| {
             let mut additions = Vec::new();
             for (content, places) in bundles {
-                let name = FileName::of(content);
-                for place in places.iter().filter(|place| place.shelf == shelf) {
+                let places = places.iter().filter(|place| place.shelf == shelf);
+                let mut places = places.peekable();
+                if places.peek().is_some() {
+                    let name = FileName::of(content);
                     let id = repository.write_raw(gix::objs::Kind::Blob, content.clone())?;
-                    additions.push((place.path(&name), id));
+                    additions.extend(places.map(|place| (place.path(&name), id)));
                 }
             }
             let after = after.filter(|(place, _)| place.shelf == shelf);

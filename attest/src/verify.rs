@@ -1206,10 +1206,14 @@ impl<'j> Attestations<'j> {
                     }
                     let commits = found.statement.iter();
                     let first = commits.flat_map(|it| it.digests("gitCommit")).next();
+                    // Of one in an activity, nothing is read yet.
+                    let own = first.filter(|_| name.is_none());
+                    let own = own.map_or(Ok(None), |first| self.facts(first))?;
                     let name = name.or(first).unwrap_or_default();
+                    let facts = facts.iter().chain(&own);
                     let about = About {
                         name,
-                        commits: facts.iter().map(|facts| (name, facts)).collect(),
+                        commits: facts.map(|facts| (name, facts)).collect(),
                         depth: depth + 1,
                     };
                     match self.cited(found, &about)? {

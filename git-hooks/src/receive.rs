@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use notme_attest::{
     bundle::BUNDLE_MAX,
-    store::{Shelf, may_be_taken},
+    store::{Shelf, Signed},
 };
 use notme_core::glob::Glob;
 use notme_verifier::{
@@ -227,10 +227,8 @@ fn check_kept(
             return Err(PushError::Lost(name.to_owned(), path));
         }
     }
-    let is_fit = |path: &str, content: Option<&[u8]>| {
-        content.is_some_and(|content| may_be_taken(shelf, path, content))
-    };
-    let unfit = repository.unfit((old, new), BUNDLE_MAX, is_fit);
+    let is_fit = |signed: &Signed, path: &str| signed.belongs_at(shelf, path);
+    let unfit = repository.unfit((old, new), BUNDLE_MAX, Signed::read, is_fit);
     match unfit.map_err(unreadable)? {
         None => Ok(()),
         Some(path) => Err(PushError::Unfit(name.to_owned(), path)),

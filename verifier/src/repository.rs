@@ -595,23 +595,29 @@ impl Repository {
     }
 
     /// Finds a file, or an empty directory, that the tree of one commit has, and that of another does not
-    /// have there or not the same, and that fails a test of its path and its content. What is no file, or
-    /// longer than `at_most` bytes, has no content.
+    /// have there or not the same, and that fails a test of its path and of what was read of its content,
+    /// once for all its paths. Of what is no file, or longer than `at_most` bytes, nothing is read.
     ///
     /// # Errors
     /// [`Refusal`] when that cannot be told.
-    pub fn unfit(
+    pub fn unfit<T>(
         &self,
         (before, after): (Option<ObjectId>, ObjectId),
         at_most: usize,
-        is_fit: impl Fn(&str, Option<&[u8]>) -> bool,
+        read: impl Fn(&[u8]) -> Option<T>,
+        is_fit: impl Fn(&T, &str) -> bool,
     ) -> Result<Option<String>, Refusal> {
         let trees = self.trees();
         let before = before.map(|before| trees.of_commit(before)).transpose()?;
-        for (path, entry) in trees.beyond(trees.of_commit(after)?, before)? {
-            let content = trees.file(entry, at_most)?;
-            if !is_fit(&path, content.as_deref()) {
-                return Ok(Some(path));
+        let mut found = trees.beyond(trees.of_commit(after)?, before)?;
+        found.sort_by_key(|(_, entry)| *entry);
+        for same in found.chunk_by(|(_, one), (_, other)| one == other) {
+            let entry = same.first().map(|(_, entry)| *entry);
+            let content = entry.map_or(Ok(None), |entry| trees.file(entry, at_most))?;
+            let read = content.and_then(|content| read(&content));
+            let is_unfit = |path: &str| !read.as_ref().is_some_and(|read| is_fit(read, path));
+            if let Some((path, _)) = same.iter().find(|(path, _)| is_unfit(path)) {
+                return Ok(Some(path.clone()));
             }
         }
         Ok(None)

@@ -1,7 +1,7 @@
 //! `https://notme.bot/attestation/activity/v1`: a record of one bounded course of agent work, as
 //! APAS 0.4 level L1 asks for it, with its place in the chain of that activity's records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use notme_core::{
     hex,
@@ -488,7 +488,7 @@ impl Capture {
     }
 
     fn includes_twice(&self) -> bool {
-        let includes: Vec<_> = self.includes.iter().map(|it| word(it)).collect();
+        let includes: HashSet<_> = self.includes.iter().map(|it| word(it)).collect();
         let mut excludes = self.excludes.iter().map(|it| word(it));
         excludes.any(|it| includes.contains(&it))
     }

@@ -3,7 +3,7 @@
 //! Names are digests, so that there is nothing to decide: what one side has and the other does not
 //! is added. Only directories that differ are looked into.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use gix::{ObjectId, objs::tree::EntryMode};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -150,8 +150,8 @@ pub(super) fn naming_trees(
     files: Vec<(FileName, String, ObjectId)>,
 ) -> Vec<String> {
     let named = sift(repository, &files, |content| {
-        let mut places = Signed::read(content)?.places.into_iter();
-        places.find(|place| place.shelf == Shelf::Trees)
+        let mut paths = Signed::read(content)?.paths.into_iter();
+        paths.find(|(shelf, _)| *shelf == Shelf::Trees)
     });
     let named = files.into_iter().filter(|(.., id)| named.contains_key(id));
     named.map(|(_, path, _)| path).collect()
@@ -347,36 +347,32 @@ pub(super) fn is_public(bundle: Option<&Bundle>, content: &[u8]) -> bool {
 
 /// A file that may be taken: a statement that the key of its own certificate signed, that lists no origins
 /// and has little beside it. What anybody may change or make up is not spread.
-struct Signed {
-    name: FileName,
+#[derive(Debug)]
+pub struct Signed {
     /// `sha256:<hex>` of the payload.
     digest: String,
-    places: Vec<Place>,
+    /// Where it is to lie: a statement may name thousands of commits, so that this is found out once.
+    paths: HashSet<(Shelf, String)>,
 }
 
 impl Signed {
-    fn read(content: &[u8]) -> Option<Self> {
+    /// Reads somebody else's file; `None` when it may not be taken.
+    pub fn read(content: &[u8]) -> Option<Self> {
         let bundle = Bundle::from_json(content).ok()?;
         let statement = bundle.signed_statement()?;
         let is_padded = content.len() > bundle.to_json().ok()?.len() + PADDING_MAX;
+        let name = FileName::of(content);
+        let path = |place: Place| (place.shelf, place.path(&name));
         (!is_padded && is_public(Some(&bundle), content)).then(|| Self {
-            name: FileName::of(content),
             digest: bundle.payload_digest(),
-            places: Place::of(&statement),
+            paths: Place::of(&statement).into_iter().map(path).collect(),
         })
     }
 
     /// Tells whether it is named by its content, in a place that it names itself.
-    fn belongs_at(&self, shelf: Shelf, path: &str) -> bool {
-        let mut own = self.places.iter().filter(|place| place.shelf == shelf);
-        own.any(|place| place.path(&self.name) == path)
+    pub fn belongs_at(&self, shelf: Shelf, path: &str) -> bool {
+        self.paths.contains(&(shelf, path.to_owned()))
     }
-}
-
-/// Tells whether somebody else's file may be taken: a signed statement, named by its content, in a place
-/// that it names itself.
-pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
-    Signed::read(content).is_some_and(|signed| signed.belongs_at(shelf, path))
 }
 
 /// Returns what was read; `None` of what is malformed, which is no reason to read nothing else.

@@ -831,6 +831,28 @@ fn evidence_is_of_its_type_and_accepted_itself() {
     assert_eq!(refused, Some(Code::EvidenceMissing));
 }
 
+/// It need not lie with the commits that the record which cites it is about.
+#[test]
+fn what_is_cited_by_way_of_its_activity_is_held_against_its_own_commit() {
+    for (is_true, code) in [(true, None), (false, Some(Code::EvidenceMissing))] {
+        let (world, commits) = three();
+        let mut first = commits[0].clone();
+        if !is_true {
+            first.tree = commits[1].tree.clone();
+        }
+        let first = begun(&[first]);
+        let mut resting = facts(ID, "claude");
+        resting.evidence = vec![Evidence {
+            predicate_type: ACTIVITY.to_owned(),
+            digest: digest(&first.0),
+        }];
+        let last = Record::after(0, &digest(&first.0), true, covered(&commits[2..]));
+        let last = record(resting, last, &commits[2..]);
+        world.write(&[first, last]);
+        assert_eq!(world.code(&commits[2]), code);
+    }
+}
+
 #[test]
 fn a_record_lends_no_level_to_what_others_stated() {
     let world = World::new();

@@ -1,13 +1,19 @@
 //! Predicates by their rules.
 
+use std::time::{Duration, Instant};
+
 use notme_attest::{
-    Predicate,
-    predicate::{ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError, RECEIVE, SUMMARY},
+    Predicate, make,
+    predicate::{
+        ACCEPTANCE, DISPATCH, HANDOFF, HANDOFF_ROSARY, PredicateError, RECEIVE, Record, SUMMARY,
+    },
 };
 use notme_core::{
     json::parse_object,
     statement::{Statement, Subject},
 };
+
+use crate::world::facts;
 
 const COMMIT: &str = "d6cd1e2bd19e03a81132a23b2025920577f84e37";
 
@@ -111,4 +117,19 @@ fn a_record_of_receiving_names_repository_ref_and_time() {
         let bad = good.replace(old, new);
         assert!(read(RECEIVE, &bad).is_err(), "{bad}");
     }
+}
+
+/// Anybody can send one: what it says is read before it is known who signed it.
+#[test]
+fn lists_that_fill_a_statement_are_compared_at_once() {
+    const MANY: usize = 99_000;
+    let mut facts = facts("urn:x", "claude");
+    facts.includes = vec!["a".to_owned(); MANY];
+    facts.excludes = vec!["b".to_owned(); MANY];
+    let opening = || Record::opening(None, Default::default());
+    let began = Instant::now();
+    assert!(make::activity(facts.clone(), opening(), &[]).is_ok());
+    facts.excludes.push("A".to_owned());
+    assert!(make::activity(facts, opening(), &[]).is_err());
+    assert!(began.elapsed() < Duration::from_secs(20));
 }

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use gix::{
@@ -16,14 +17,20 @@ use gix::{
 use gix_pack::data::{Version, entry::Header, header};
 use notme_attest::{
     Store,
-    predicate::Record,
+    predicate::{HANDOFF, Record},
     store::{FileName, Merged, Noted, Place, Shelf, StoreError},
     verify::Asked,
+};
+use notme_core::{
+    json::Object,
+    statement::{Statement, Subject},
 };
 use notme_testkit::{clock::NOW, repository::Repository};
 use notme_verifier::Code;
 
-use crate::world::{World, assert_accepted, chain, digest, facts, identity, next, places, record};
+use crate::world::{
+    World, assert_accepted, chain, digest, facts, identity, next, places, record, signed,
+};
 
 /// Returns what a remote lacks.
 fn ahead(world: &World) -> Vec<Shelf> {
@@ -60,6 +67,29 @@ fn writing_the_same_again_changes_nothing() {
     let before = world.repository.git_ok(&["for-each-ref"]);
     world.write(&records);
     assert_eq!(world.repository.git_ok(&["for-each-ref"]), before);
+}
+
+/// As many as one may name, all of which it is to lie with.
+#[test]
+fn a_long_statement_about_thousands_of_commits_is_written_and_taken_at_once() {
+    let world = World::new();
+    let ids: Vec<_> = (0..4096).map(|number| format!("{number:040x}")).collect();
+    let subjects = ids.iter().map(|id| Subject::new("", "gitCommit", id));
+    let said = Object::from_iter([("summary".to_owned(), "x".repeat(500_000).into())]);
+    let statement = Statement::new(subjects.collect(), HANDOFF, said).unwrap();
+    let places = ids.iter().map(|id| Place::commit(id)).collect();
+    let began = Instant::now();
+    world.write(&[(signed("claude", &statement), places)]);
+    let [theirs, ours] = ["notme/attestations/origin", "attestations"];
+    let [theirs, ours] = [theirs, ours].map(|refs| format!("refs/{refs}/commits"));
+    world.repository.git_ok(&["update-ref", &theirs, &ours]);
+    world.repository.git_ok(&["update-ref", "-d", &ours]);
+    let merged = world.store.merge("origin", NOW, |_, _| Ok(())).unwrap();
+    assert_eq!((merged.added.len(), merged.ignored), (1, 0));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    for id in [&ids[0], &ids[4095]] {
+        assert_eq!(world.store.count(&Place::commit(id)).unwrap(), 1);
+    }
 }
 
 /// Threads here, as processes elsewhere: each goes through refs and lock files alone.

@@ -121,11 +121,11 @@ impl Archive {
         self.ids(revisions)?.into_iter().map(subject).collect()
     }
 
-    /// Returns what is kept with the commit that a revision names.
+    /// Returns what is kept with the commits that a revision or range names, each once.
     fn kept(&self, revision: &str) -> Result<Vec<Kept>, Failure> {
-        let mut kept = Vec::new();
+        let (mut kept, mut seen) = (Vec::new(), HashSet::new());
         for id in self.ids(&[revision.to_owned()])? {
-            kept.extend(self.store.read(&Place::commit(&id))?);
+            kept.extend(self.store.read_new(&Place::commit(&id), &mut seen)?);
         }
         Ok(kept)
     }
@@ -483,18 +483,10 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
         return export_links(home, &archive, arguments, directory);
     }
     let mut kept = complete(&archive.store, archive.kept(&arguments.revision)?)?;
-    let all = kept.len();
-    if all == 0 {
+    if kept.is_empty() {
         writeln!(io::stderr(), "{NOTHING}")?;
     }
-    kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
-    if kept.len() < all {
-        let number = all - kept.len();
-        writeln!(
-            io::stderr(),
-            "note: {number} files are no bundles; left out"
-        )?;
-    }
+    leave_bundles(&mut kept)?;
     for kept in &kept {
         check_public(kept)?;
     }
@@ -518,23 +510,30 @@ fn export(home: &Home, arguments: &AttestExport) -> Outcome {
     Ok(Exit::Yes)
 }
 
+/// Leaves out what is no bundle, and says so.
+fn leave_bundles(kept: &mut Vec<Kept>) -> io::Result<()> {
+    let all = kept.len();
+    kept.retain(|kept| Bundle::from_json(&kept.content).is_ok());
+    let note = match all - kept.len() {
+        0 => return Ok(()),
+        1 => "1 file is no bundle".to_owned(),
+        number => format!("{number} files are no bundles"),
+    };
+    writeln!(io::stderr(), "note: {note}; left out")
+}
+
 /// Adds what bundles are worth nothing without: the other records of their chains, and what they rest
 /// on; each once.
 fn complete(store: &Store, kept: Vec<Kept>) -> Result<Vec<Kept>, Failure> {
     let mut all = BTreeMap::new();
     let (mut activities, mut commits) = (HashSet::new(), HashSet::new());
-    let mut near: HashMap<String, Vec<Kept>> = HashMap::new();
+    // Where to read what somebody may cite, once somebody does.
+    let mut near: HashMap<String, Vec<(Place, FileName)>> = HashMap::new();
+    let known = kept.iter().map(|it| (it.name.clone(), it.blob));
+    let mut seen: HashSet<_> = known.collect();
     let mut left = kept;
     while let Some(kept) = left.pop() {
         if let Some((statement, predicate)) = read(&kept) {
-            for commit in statement.digests("gitCommit") {
-                if commits.insert(commit.to_owned()) {
-                    for other in store.read(&Place::commit(commit))? {
-                        let digest = digest_of(&other).unwrap_or_default();
-                        near.entry(digest).or_default().push(other);
-                    }
-                }
-            }
             let evidence = match predicate {
                 Predicate::Activity(record) => {
                     let id = record.activity.id;
@@ -547,8 +546,21 @@ fn complete(store: &Store, kept: Vec<Kept>) -> Result<Vec<Kept>, Failure> {
                 Predicate::Acceptance(acceptance) => acceptance.evidence,
                 _ => Vec::new(),
             };
+            let about = statement.digests("gitCommit");
+            for commit in about.filter(|_| !evidence.is_empty()) {
+                if commits.insert(commit.to_owned()) {
+                    let place = Place::commit(commit);
+                    for other in store.read_new(&place, &mut seen)? {
+                        let digest = digest_of(&other).unwrap_or_default();
+                        let files = near.entry(digest).or_default();
+                        files.push((place.clone(), other.name));
+                    }
+                }
+            }
             for cited in evidence {
-                left.extend(near.remove(&cited.digest).into_iter().flatten());
+                for (place, file) in near.remove(&cited.digest).into_iter().flatten() {
+                    left.extend(store.read_one(&place, &file)?);
+                }
             }
         }
         all.insert(kept.name.clone(), kept);

@@ -1,9 +1,13 @@
 //! Statements in numbers: many writers at once, and many statements.
 
-use std::{fmt::Write as _, process::Stdio};
+use std::{
+    fmt::Write as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use notme_core::{hex, key::sha256};
-use notme_testkit::repository::Repository;
+use notme_testkit::repository::{Repository, run};
 
 use crate::world::{World, told};
 
@@ -122,4 +126,85 @@ fn one_statement_among_a_hundred_thousand_is_found_and_fetched_alone() {
     // Two bundles, in three trees of up to four levels, and three commits.
     assert!((1..=20).contains(&fetched), "{fetched} objects");
     assert_eq!(accepted(&clone), 4);
+}
+
+/// It lies with each of them.
+#[test]
+fn a_statement_about_hundreds_of_commits_is_pushed_and_exported_at_once() {
+    const MANY: usize = 600;
+    let world = World::initialised();
+    let mut stream = String::new();
+    for number in 0..=MANY {
+        let commit = "commit refs/heads/main\ncommitter n <n@n> 1795176000 +0000\ndata 0\n";
+        write!(stream, "{commit}M 100644 inline f\ndata 3\n{number:03}\n").unwrap();
+    }
+    world.import(&stream);
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let mut install = world.notme_command();
+    let install = install.current_dir(bare.path());
+    let output = run(install.args(["hooks", "install", "--server"]), b"");
+    assert!(output.status.success(), "{}", told(&output));
+
+    let all = format!("main~{MANY}..main");
+    world.notme_ok(&["attest", "handoff", "--to-phase", "b", &all]);
+    let began = Instant::now();
+    world.notme_ok(&["attest", "push"]);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    let shelf = "refs/attestations/commits";
+    assert_eq!(
+        bare.git_ok(&["rev-parse", shelf]),
+        world.git_ok(&["rev-parse", shelf])
+    );
+    // Far less than all copies of it take.
+    for revision in ["main", &all] {
+        let script = format!("ulimit -v 150000; notme attest export {revision}");
+        let output = run(&mut world.shell(&script), b"");
+        assert!(output.status.success(), "{}", told(&output));
+        let bundles = String::from_utf8(output.stdout).unwrap();
+        // The handoff, and the two records of its activity.
+        assert_eq!(bundles.lines().count(), 3);
+    }
+    let shown = world.notme_ok(&["attest", "show", "--json", &all]);
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown.len(), 2);
+}
+
+/// As of one that brings a whole project.
+#[test]
+fn a_dispatch_of_a_commit_of_very_many_files_leaves_their_list_out() {
+    const MANY: usize = 12_000;
+    let world = World::initialised();
+    let mut stream = String::from(
+        "blob\nmark :1\ndata 2\nx\n\ncommit refs/heads/main\ncommitter n <n@n> 1795176000 +0000\ndata 0\n",
+    );
+    let directory = "directory/".repeat(10);
+    for number in 0..MANY {
+        writeln!(stream, "M 100644 :1 {directory}{number}").unwrap();
+    }
+    world.import(&stream);
+    let output = world.notme(&["attest", "dispatch"]);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("`filesChanged` is left out"));
+    let shown = world.notme_ok(&["attest", "show", "--json"]);
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    let mut works = shown
+        .iter()
+        .map(|it| &it["predicate"]["runDetails"]["work"]);
+    let work = works.find(|it| it.is_object()).unwrap();
+    assert_eq!(work["linesAdded"], MANY);
+    assert!(work.get("filesChanged").is_none());
+
+    // What the user says themselves is not left out.
+    world.write(
+        "more.json",
+        &format!("{{\"x\":\"{}\"}}", "x".repeat(1_048_500)),
+    );
+    let output = world.notme(&["attest", "dispatch", "--json", "more.json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("statement-malformed"),
+        "{}",
+        told(&output)
+    );
 }

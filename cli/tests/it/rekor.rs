@@ -236,6 +236,26 @@ fn what_nobody_accepts_is_published_only_when_that_is_asked_for() {
     assert_eq!(rekor.entries.lock().unwrap().len(), 2);
 }
 
+/// Whoever may push can put it there.
+#[test]
+fn a_file_that_is_no_bundle_is_left_out_of_a_log() {
+    let (world, rekor) = (stated(), Rekor::start());
+    let commit = world.git_ok(&["rev-parse", "HEAD"]);
+    let (head, rest) = commit.split_at(2);
+    world.import(&format!(
+        "commit refs/attestations/commits\ncommitter n <n@n> 1795176000 +0000\ndata 0\n\
+         from refs/attestations/commits^0\n\
+         M 100644 inline {head}/{rest}/44136fa355b3678a.sigstore.json\ndata 2\n{{}}\n"
+    ));
+    let url = rekor.url();
+    for arguments in [&["publish", "--unjudged"][..], &["lookup"], &["publish"]] {
+        let output = world.notme(&[&["attest"], arguments, &["--rekor", &url]].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        assert!(told(&output).contains("1 file is no bundle"));
+    }
+    assert_eq!(rekor.entries.lock().unwrap().len(), 2);
+}
+
 /// What was published is told, and is not in the way of what was not.
 #[test]
 fn publishing_goes_on_where_it_broke_off() {

@@ -29,7 +29,7 @@ pub(crate) struct Trees {
 }
 
 /// What a tree has under a name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Entry {
     mode: u16,
     id: ObjectId,

@@ -26,7 +26,7 @@ use sigstore::rekor::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Archive, NOTHING, check_public};
+use super::{Archive, NOTHING, check_public, leave_bundles};
 use crate::{
     arguments::attest::{AttestLog, AttestPublish},
     commands::print_json,
@@ -47,6 +47,7 @@ pub(super) fn publish(home: &Home, arguments: &AttestPublish) -> Outcome {
     let log = Log::at(&arguments.log.rekor)?;
     let archive = Archive::open()?;
     let mut kept = archive.kept(&arguments.log.revision)?;
+    leave_bundles(&mut kept)?;
     if !arguments.unjudged {
         keep_good(home, &archive, &arguments.log, &mut kept)?;
     }
@@ -97,7 +98,9 @@ fn keep_good(
 /// Shows the log's entries that speak of the statements about a commit.
 pub(super) fn lookup(arguments: &AttestLog) -> Outcome {
     let log = Log::at(&arguments.rekor)?;
-    let bundles = bundles(&Archive::open()?.kept(&arguments.revision)?)?;
+    let mut kept = Archive::open()?.kept(&arguments.revision)?;
+    leave_bundles(&mut kept)?;
+    let bundles = bundles(&kept)?;
     tell(arguments, bundles.iter().map(|bundle| log.find(bundle)))
 }
 

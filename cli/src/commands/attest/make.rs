@@ -8,7 +8,7 @@ use std::{
 
 use notme_attest::{
     Attestations, Predicate,
-    make::{self, ActivityFacts, CommitSubject, covered},
+    make::{self, ActivityFacts, CommitSubject, MakeError, covered},
     origins::OriginSet,
     predicate::{
         Acceptance, Artifact, Claim, Decision, Event, Evidence, Level, Lifecycle, Outcome as Work,
@@ -21,6 +21,7 @@ use notme_core::{
     hex,
     identity::AgentName,
     json::{JsonError, Object, parse_object},
+    statement::StatementError,
 };
 use notme_verifier::Code;
 use serde_json::{Value, json};
@@ -120,11 +121,25 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     if let Some(origins) = &named.origins_hash {
         put(&mut run, &["originsHash"], origins.clone().into());
     }
-    let mut predicate = Object::new();
-    predicate.insert("dispatchDefinition".to_owned(), definition);
-    predicate.insert("runDetails".to_owned(), run);
-    make::merge(&mut predicate, members(common)?);
-    let statement = make::dispatch(predicate, &commits).map_err(not_made)?;
+    let more = members(common)?;
+    let state = |run: &Value| {
+        let mut predicate = Object::new();
+        predicate.insert("dispatchDefinition".to_owned(), definition.clone());
+        predicate.insert("runDetails".to_owned(), run.clone());
+        make::merge(&mut predicate, more.clone());
+        make::dispatch(predicate, &commits)
+    };
+    let mut stated = state(&run);
+    if let Err(MakeError::Statement(StatementError::TooLong)) = stated {
+        // Whoever has the commits can see it from them.
+        if let Some(Value::Object(work)) = run.get_mut("work") {
+            work.remove("filesChanged");
+        }
+        stated = state(&run);
+        let note = "note: `filesChanged` is left out, as the statement would be too long";
+        writeln!(io::stderr(), "{note}")?;
+    }
+    let statement = stated.map_err(not_made)?;
     let bundle = author.sign(&statement)?;
     Wanted {
         record: &arguments.record,
