@@ -998,6 +998,23 @@ fn a_branch_from_before_a_policy_was_tightened_gains_nothing() {
     }
 }
 
+/// Nor does it where alice says the same there, after what bob did.
+#[test]
+fn the_policy_that_tightened_main_holds_a_branch_from_its_own_commit_on() {
+    let (team, root) = mended(["*", "docs/*"]);
+    let world = &team.world;
+    let code = || world.code("HEAD", &["--trust-root", &root]);
+    world.git_ok(&["checkout", "-q", "side"]);
+    team.writes(BOB, "auth/b", "evil");
+    team.writes(BOSS, POLICY, &policy_for_bob("docs/*"));
+    assert_eq!(code(), "accepted");
+    for (who, expected) in [(BOB, "not-authorised"), (BOSS, "accepted")] {
+        world.git_ok(&["checkout", "-q", "-B", "merged", "main"]);
+        team.git(who, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        assert_eq!(code(), expected, "{who}");
+    }
+}
+
 /// git takes `main` for what both began with, since a commit of nobody says so, and takes back what
 /// alice did there.
 #[test]
