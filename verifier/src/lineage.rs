@@ -4,9 +4,10 @@
 //! whose parent was accepted is judged by the policy in force after that parent. Of several
 //! parents that were accepted, those count whose policy no other has replaced since they parted,
 //! and all that are left have to allow the merge. What a parent brings that these would not have
-//! accepted is not merged for free: whoever merges it needs the right to all of it. Who changes the
-//! policy needs that right by the one before. What was not accepted gives nothing to its children, and what does not descend
-//! from the trust root is judged by the trust root's policy, whatever its trees hold.
+//! accepted is not merged for free: whoever merges it needs the right to all of it. The same file,
+//! brought by another commit, is another policy. Who changes the policy needs that right by the one
+//! before. What was not accepted gives nothing to its children, and what does not descend from the trust
+//! root is judged by the trust root's policy, whatever its trees hold.
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
 //!
@@ -220,6 +221,8 @@ type Excused = (Excuse, Arc<str>);
 #[derive(Clone)]
 struct Course {
     policy: Arc<InForce>,
+    /// The commit that brought it, or the trust root: what came before that was not held to it.
+    since: ObjectId,
     /// Whether it descends from the trust root, so that the policy is that of its tree.
     descends: bool,
     /// Until when it is accepted, if everything stays as it is; never, when that is not known.
@@ -326,6 +329,12 @@ impl Judged<'_> {
     }
 }
 
+impl Course {
+    fn is_same(&self, other: &Self) -> bool {
+        self.policy.blob == other.policy.blob && self.since == other.since
+    }
+}
+
 impl InForce {
     fn new(blob: ObjectId, policy: Policy, trust: &Trust, now: UnixTime) -> Self {
         let policy = Arc::new(policy);
@@ -401,6 +410,16 @@ impl<'a> Lineage<'a> {
     /// Returns who judges by the trust root's policy.
     pub fn judge(&self) -> &Judge<'static> {
         &self.policies.first.judge
+    }
+
+    /// Returns what the trust root hands on to what descends from it, and to everything else.
+    fn beginning(&self, descends: bool) -> Course {
+        Course {
+            policy: Arc::clone(&self.policies.first),
+            since: self.root,
+            descends,
+            until: ALWAYS,
+        }
     }
 
     /// Returns one of the policies that judged, by its digest.
@@ -943,11 +962,7 @@ struct Step<'s, 'l> {
 
 impl Step<'_, '_> {
     fn judge(&self) -> (Judgement, State, Vec<Bond>) {
-        let first = || Course {
-            policy: Arc::clone(&self.lineage.policies.first),
-            descends: false,
-            until: ALWAYS,
-        };
+        let first = || self.lineage.beginning(false);
         let Parents {
             accepted,
             mut bonds,
@@ -958,15 +973,15 @@ impl Step<'_, '_> {
             false => self.courses(&accepted, &mut footing),
         };
         let mut ends = ALWAYS;
-        let line = self.line((&accepted, &courses), &mut bonds, &mut ends);
-        let line = line.unwrap_or_else(|refusal| {
+        let lines = self.lines((&accepted, &courses), &mut bonds, &mut ends);
+        let lines = lines.unwrap_or_else(|refusal| {
             footing.get_or_insert(refusal);
-            Vec::new()
+            vec![Vec::new(); courses.len()]
         });
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
-        for course in &courses {
+        for (course, line) in courses.iter().zip(&lines) {
             let until;
-            (judgement, until) = self.judge_by(course, (&accepted, &line), footing.clone());
+            (judgement, until) = self.judge_by(course, (&accepted, line), footing.clone());
             ends = ends.min(until.unwrap_or(ALWAYS));
             if judgement.verdict() != Verdict::Accepted {
                 break;
@@ -1012,13 +1027,7 @@ impl Step<'_, '_> {
         let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
         let is_root = parents.is_empty();
         for &(id, is_hidden) in &parents {
-            let beginning = |descends| {
-                State::Accepted(Course {
-                    policy: Arc::clone(&self.lineage.policies.first),
-                    descends,
-                    until: ALWAYS,
-                })
-            };
+            let beginning = |descends| State::Accepted(self.lineage.beginning(descends));
             let (state, bond) = match self.judged.state(&id) {
                 _ if id == self.lineage.root => (beginning(true), Bond::Root),
                 Some(state) => (state, Bond::Judged),
@@ -1064,74 +1073,76 @@ impl Step<'_, '_> {
         let mut kept: Vec<_> = all.clone();
         if all.len() <= PARTED_MAX {
             kept.retain(|(id, course)| {
-                let mut replaced = |other: &&&(ObjectId, Course)| {
-                    let policy = course.policy.blob;
-                    let had = || self.had_at_parting((*id, other.0), policy);
-                    other.1.policy.blob != policy
+                let mut replaced = |(other, theirs): &(ObjectId, Course)| {
+                    let had = || self.had_at_parting((*id, *other), course);
+                    !theirs.is_same(course)
                         && had().unwrap_or_else(|refusal| {
                             *footing = Some(refusal);
                             false
                         })
                 };
-                !all.iter().any(|other| replaced(&other))
+                !all.iter().any(|other| replaced(other))
             });
         }
         let kept = if kept.is_empty() { all } else { kept };
         let mut seen = HashSet::new();
         let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
-        courses.retain(|course| seen.insert(course.policy.blob));
+        courses.retain(|course| seen.insert((course.policy.blob, course.since)));
         courses
     }
 
-    /// Tells whether two commits had a policy when they parted.
+    /// Tells whether a policy was in force where two commits parted.
     fn had_at_parting(
         &self,
         (one, other): (ObjectId, ObjectId),
-        policy: ObjectId,
+        course: &Course,
     ) -> Result<bool, Refusal> {
         let bases = self.ground.repository.bases((one, other), self.judged)?;
-        Ok(!bases.is_empty() && bases.iter().all(|base| self.holds(*base, policy)))
+        let had = |base| self.in_force(base).is_some_and(|it| it.is_same(course));
+        Ok(!bases.is_empty() && bases.iter().all(had))
     }
 
-    fn holds(&self, commit: ObjectId, policy: ObjectId) -> bool {
-        let trees = &self.ground.trees;
-        let entry = trees
-            .of_commit(commit)
-            .and_then(|tree| trees.policy_in(tree));
-        matches!(entry, Ok(Some(entry)) if entry.is_file() && entry.id() == policy)
+    /// Returns what is in force after a commit that accepted ones go on from.
+    fn in_force(&self, commit: &ObjectId) -> Option<Course> {
+        let judged = self.judged;
+        if judged.of_root.borrow().contains(commit) {
+            return Some(self.lineage.beginning(true));
+        }
+        match judged.state(commit) {
+            Some(State::Accepted(course)) => Some(course),
+            Some(State::Rejected(_) | State::Undecided) => None,
+            None => Some(judged.recall(commit)?.course),
+        }
     }
 
-    /// Returns which of the accepted parents it goes on from: those that bring nothing which one of the
-    /// policies that judge would not have accepted. The others are nothing to it. `ends` becomes the
-    /// last time at which that is known to stand.
-    fn line(
+    /// Returns for each policy that judges which of the accepted parents the commit goes on from: those
+    /// that bring nothing which that policy would not have accepted. The others are nothing to it. `ends`
+    /// becomes the last time at which that is known to stand.
+    fn lines(
         &self,
         (accepted, courses): (&[(ObjectId, Course)], &[Course]),
         bonds: &mut [Bond],
         ends: &mut UnixTime,
-    ) -> Result<Vec<ObjectId>, Refusal> {
-        let mut line = Vec::new();
+    ) -> Result<Vec<Vec<ObjectId>>, Refusal> {
+        let mut lines = vec![Vec::new(); courses.len()];
         let bonds = bonds
             .iter_mut()
             .filter(|bond| matches!(bond, Bond::Judged | Bond::Root));
         for ((id, course), bond) in accepted.iter().zip(bonds) {
-            let mut stands = Some(ALWAYS);
-            for judge in courses {
+            let mut counts = false;
+            for (judge, line) in courses.iter().zip(&mut lines) {
                 let until = self.stands_by(judge, (*id, course), accepted)?;
-                stands = stands.min(until);
-            }
-            match stands {
-                Some(until) => {
+                if until.is_some() {
                     line.push(*id);
-                    *ends = until.min(*ends);
+                    counts = true;
                 }
-                None => {
-                    *bond = Bond::None;
-                    *ends = NEVER;
-                }
+                *ends = until.unwrap_or(NEVER).min(*ends);
+            }
+            if !counts {
+                *bond = Bond::None;
             }
         }
-        Ok(line)
+        Ok(lines)
     }
 
     /// Returns until when all stands by a policy that a parent brings beyond those whose policy it is;
@@ -1142,13 +1153,13 @@ impl Step<'_, '_> {
         (parent, own): (ObjectId, &Course),
         accepted: &[(ObjectId, Course)],
     ) -> Result<Option<UnixTime>, Refusal> {
-        if own.policy.blob == judge.policy.blob {
+        if own.is_same(judge) {
             return Ok(Some(ALWAYS));
         }
         if accepted.len() > PARTED_MAX {
             return Ok(None);
         }
-        let has_it = |it: &&(ObjectId, Course)| it.1.policy.blob == judge.policy.blob;
+        let has_it = |it: &&(ObjectId, Course)| it.1.is_same(judge);
         let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
         let repository = self.ground.repository;
         let brought = repository.beyond((parent, &theirs), self.judged)?;
@@ -1283,8 +1294,16 @@ impl Step<'_, '_> {
             let detail = format!("it takes `{POLICY_PATH}` away");
             return Err(Refusal::new(Code::PolicyInvalid, detail));
         };
+        let policy = self.lineage.policies.load(&self.ground.trees, held)?;
+        let kept = courses.iter().filter(|it| it.policy.blob == policy.blob);
+        let since = match *kept.collect::<Vec<_>>() {
+            [kept] => kept.since,
+            // A change, or one policy where several were.
+            _ => self.id,
+        };
         Ok(Course {
-            policy: self.lineage.policies.load(&self.ground.trees, held)?,
+            policy,
+            since,
             ..course.clone()
         })
     }

@@ -1,6 +1,6 @@
 //! The repository's own policy through the real program: written, linted, and judged by.
 
-use std::{fs, time::SystemTime};
+use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use notme_testkit::{
     commit::with_signature, gnupg::Gnupg, oracle::oracle, repository::run, testdata,
@@ -949,6 +949,83 @@ fn one_key_with_two_addresses_is_not_two_people() {
     }
 }
 
+/// Alice has a key of SSH and one of OpenPGP. Both are hers, and with one she does not accept what she
+/// signed with the other.
+#[test]
+fn the_keys_that_a_principal_lists_are_all_theirs() {
+    let [alice, bob] = ["alice@work.invalid", "bob@work.invalid"];
+    let team = Team {
+        world: World::new(),
+        gpg: Gnupg::new(),
+    };
+    let world = &team.world;
+    let keys = [alice, bob].map(|email| team.gpg.generate(email, "ed25519", "sign", "never"));
+    world.trust_person(&team.gpg, "work.invalid");
+    let shown = world.notme_ok(&["trust", "show"]);
+    let (_, hers) = shown.split_once(&*keys[0]).unwrap();
+    let pin = hers.lines().nth(1).unwrap().trim_start();
+    let pin = pin.strip_prefix("pin    ").unwrap();
+    let key = world.home().join("key");
+    let mut keygen = world.command(oracle("ssh-keygen"));
+    let made = keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
+    assert!(made.arg(&key).status().unwrap().success());
+    let line = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let signing = format!("user.signingkey={}", key.display());
+    let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+
+    team.writes(bob, "file", "1");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    world.write("auth/login", "1");
+    world.git_ok(&["add", "."]);
+    let by_ssh = ["-c", "gpg.format=ssh", "-c", &program, "-c", &signing];
+    team.git(alice, &[&by_ssh[..], &["commit", "-q", "-m", "m"]].concat());
+    let change = world.git_ok(&["rev-parse", "HEAD"]);
+    for (who, code) in [(alice, "acceptance-missing"), (bob, "accepted")] {
+        world.git_ok(&["checkout", "-q", "-B", "merged", "main"]);
+        team.git(who, &["merge", "-q", "--no-ff", "-m", "merge", "topic"]);
+        let merge = world.git_ok(&["rev-parse", "HEAD"]);
+        for own in ["fingerprints", "keys"] {
+            let named = if own == "keys" { pin } else { &keys[0] };
+            let policy = world.policy(&format!(
+                r#"
+                time_basis_floor = "declared"
+                [[principal]]
+                name = "alice"
+                kind = "human"
+                ssh_keys = ["{}"]
+                {own} = ["{named}"]
+                [[principal]]
+                name = "bob"
+                kind = "human"
+                fingerprints = ["{}"]
+                [[allow]]
+                principals = ["human"]
+                [[require]]
+                paths = ["auth/*"]
+                accepted_by = ["human"]
+                "#,
+                line.trim(),
+                keys[1]
+            ));
+            let (_, document) = world.verdicts(&["--policy", &policy, "main..HEAD"]);
+            let codes: BTreeMap<_, _> = document["objects"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| {
+                    (
+                        it["oid"].as_str(),
+                        it["code"].as_str().unwrap_or("accepted"),
+                    )
+                })
+                .collect();
+            let expected = [(&change, code), (&merge, "accepted")];
+            let expected = expected.map(|(oid, code)| (Some(oid.as_str()), code));
+            assert_eq!(codes, expected.into(), "{who}, {own}");
+        }
+    }
+}
+
 const BOB: &str = "bob@team.invalid";
 const BOSS: &str = "alice@team.invalid";
 
@@ -990,6 +1067,23 @@ fn a_branch_from_before_a_policy_was_tightened_gains_nothing() {
     let code = || world.code("HEAD", &["--trust-root", &root]);
     world.git_ok(&["checkout", "-q", "side"]);
     team.writes(BOB, "auth/b", "evil");
+    assert_eq!(code(), "accepted");
+    for (who, expected) in [(BOB, "not-authorised"), (BOSS, "accepted")] {
+        world.git_ok(&["checkout", "-q", "-B", "merged", "main"]);
+        team.git(who, &["merge", "-q", "--no-ff", "-m", "merge", "side"]);
+        assert_eq!(code(), expected, "{who}");
+    }
+}
+
+/// Nor does it where alice says the same there, after what bob did.
+#[test]
+fn the_policy_that_tightened_main_holds_a_branch_from_its_own_commit_on() {
+    let (team, root) = mended(["*", "docs/*"]);
+    let world = &team.world;
+    let code = || world.code("HEAD", &["--trust-root", &root]);
+    world.git_ok(&["checkout", "-q", "side"]);
+    team.writes(BOB, "auth/b", "evil");
+    team.writes(BOSS, POLICY, &policy_for_bob("docs/*"));
     assert_eq!(code(), "accepted");
     for (who, expected) in [(BOB, "not-authorised"), (BOSS, "accepted")] {
         world.git_ok(&["checkout", "-q", "-B", "merged", "main"]);

@@ -181,18 +181,38 @@ fn what_an_authority_says_cannot_move_the_cursor() {
     assert!(!output.stderr.contains(&0x1b), "{}", told(&output));
 }
 
-#[test]
-fn json_of_what_others_wrote_cannot_move_the_cursor() {
+/// Somebody who trusts a person's SSH key, and the key's pin.
+fn trusting(name: &str) -> (World, String) {
     let world = World::new();
-    let name = "evil\u{9b}31m\u{202e}";
     let key = notme_testkit::keys::Ed25519Key::from_seed([1; 32]);
-    let key = notme_core::key::Signer::public_key(&key).ed25519_bytes();
-    let blob = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &key.unwrap()].concat();
-    let key = notme_core::base64::encode(&blob);
+    let key = notme_core::key::Signer::public_key(&key);
+    let bytes = key.ed25519_bytes().unwrap();
+    let blob = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], &bytes].concat();
+    let line = notme_core::base64::encode(&blob);
     let file = world.home().join("signers");
-    fs::write(&file, format!("{name} ssh-ed25519 {key}\n")).unwrap();
+    fs::write(&file, format!("{name} ssh-ed25519 {line}\n")).unwrap();
     let file = file.to_str().unwrap();
     world.notme_ok(&["trust", "add", "--name", "x", "--allowed-signers", file]);
+    (world, notme_core::hex::encode(&key.spki_sha256()))
+}
+
+/// A policy names people's keys by it.
+#[test]
+fn show_has_the_pin_of_a_persons_ssh_key() {
+    let (world, pin) = trusting("alice@example.org");
+    let shown = world.notme_ok(&["trust", "show"]);
+    let line = format!(" alice@example.org\n    pin    {pin}\n");
+    assert!(shown.contains(&line), "{shown}");
+    let json: serde_json::Value =
+        serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let signer = &json["authorities"][0]["ssh"]["allowed_signers"][0];
+    assert_eq!(signer["spki_sha256"], *pin);
+}
+
+#[test]
+fn json_of_what_others_wrote_cannot_move_the_cursor() {
+    let name = "evil\u{9b}31m\u{202e}";
+    let (world, _) = trusting(name);
     let json = world.notme_ok(&["trust", "show", "--json"]);
     let is_moving = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!json.contains(is_moving), "{json:?}");

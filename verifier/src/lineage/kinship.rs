@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use super::{Judged, State, lock};
+use super::{Judged, State, lock, settled::Ended};
 use crate::repository::{Gone, Kinship, ObjectId};
 
 /// What a parent is to its child.
@@ -77,6 +77,16 @@ impl Judged<'_> {
         self.of_root.borrow_mut().insert(id);
     }
 
+    /// Returns what was kept of a commit behind those that earlier runs accepted.
+    pub(super) fn recall(&self, commit: &ObjectId) -> Option<Ended> {
+        let recorded = self.recorded.as_ref()?;
+        let ended = lock(recorded).read(commit);
+        if ended.is_none() {
+            self.lacks.set(true);
+        }
+        ended
+    }
+
     fn bound(&self, bonds: &[Bond], parents: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
         if bonds.is_empty() {
             return Some(parents);
@@ -101,19 +111,14 @@ impl Judged<'_> {
 impl Kinship for Judged<'_> {
     fn counting(&self, commit: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
         if !self.of_root.borrow().contains(commit) {
-            match (self.states.get(commit), &self.recorded) {
-                (Some(State::Accepted(_)), _) => return self.bound(self.bonds(commit), parents),
-                (Some(State::Rejected(_) | State::Undecided), _) => return None,
-                (None, Some(recorded)) => {
-                    // Behind what earlier runs accepted.
-                    let ended = lock(recorded).read(commit);
-                    if ended.is_none() {
-                        self.lacks.set(true);
-                    }
-                    return self.bound(&ended?.bonds, parents);
+            match self.states.get(commit) {
+                Some(State::Accepted(_)) => return self.bound(self.bonds(commit), parents),
+                Some(State::Rejected(_) | State::Undecided) => return None,
+                None if self.recorded.is_some() => {
+                    return self.bound(&self.recall(commit)?.bonds, parents);
                 }
                 // All beyond the trust root was judged.
-                (None, None) => {}
+                None => {}
             }
         }
         self.of_root.borrow_mut().extend(&parents);

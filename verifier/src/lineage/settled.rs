@@ -79,7 +79,8 @@ impl Recorded<'_> {
             1 => true,
             _ => return None,
         };
-        let blob = from.take(id_length(self.policies.hash))?;
+        let length = id_length(self.policies.hash);
+        let (blob, brought) = (from.take(length)?, from.take(length)?);
         let strong = from.maybe(Reader::time)?;
         let bonds = from.bytes()?.iter();
         let bonds = bonds
@@ -93,6 +94,7 @@ impl Recorded<'_> {
         let policy = self.policies.load(&self.trees, held).ok()?;
         let course = Course {
             policy,
+            since: ObjectId::try_from(brought).ok()?,
             descends,
             until,
         };
@@ -178,6 +180,7 @@ impl Lineage<'_> {
             to.time(course.until);
             to.byte(u8::from(course.descends));
             to.raw(course.policy.blob.as_slice());
+            to.raw(course.since.as_slice());
             to.maybe(*strong, Writer::time);
             let bonds = judged.bonds(&node.id).iter();
             to.bytes(&bonds.map(|bond| bond.to_byte()).collect::<Vec<_>>());

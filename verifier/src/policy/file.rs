@@ -492,20 +492,20 @@ impl PrincipalEntry {
         }
         let emails = self.emails.as_ref();
         let emails = emails.map_or(Ok(Vec::new()), |emails| words(emails, "emails"))?;
-        let mut keys: Option<Vec<KeyId>> = None;
+        let mut keys: Vec<KeyId> = Vec::new();
         if let Some(digests) = &self.keys {
             for digest in words(digests, "keys")? {
                 let kid = hex::decode_array(digest.as_ref()).and_then(|it| kid_of(&it));
                 let message =
                     "a key is named by the SHA-256 of its public key: 64 lower-case hex digits";
                 let kid = kid.ok_or_else(|| (digest.span(), message.to_owned()))?;
-                keys.get_or_insert_default().push(kid);
+                keys.push(kid);
             }
         }
         if let Some(lines) = &self.ssh_keys {
             for line in words(lines, "ssh_keys")? {
                 let key = listed_key(line, &emails)?;
-                keys.get_or_insert_default().push(key.kid());
+                keys.push(key.kid());
                 listed.push(Arc::new(key));
             }
         }
@@ -517,9 +517,9 @@ impl PrincipalEntry {
         let fingerprints = match &self.fingerprints {
             Some(list) => {
                 let list = words(list, "fingerprints")?.into_iter();
-                Some(list.map(fingerprint).collect::<Result<_, _>>()?)
+                list.map(fingerprint).collect::<Result<_, _>>()?
             }
-            None => None,
+            None => Vec::new(),
         };
         let patterns_of = |list: &Option<Words>, key: &str| {
             let list = list.as_ref();

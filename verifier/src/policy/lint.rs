@@ -63,8 +63,9 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     }
     let principals = policy.principals.iter().zip(&starts.principals);
     for (human, start) in principals.filter(|(it, _)| it.kind == Kind::Human) {
-        let mut fingerprints = human.fingerprints.iter().flatten();
-        if fingerprints.any(is_web_flow_key) || any_of(trust, |forge| human.fits(forge)) {
+        if human.fingerprints.iter().any(is_web_flow_key)
+            || any_of(trust, |forge| human.fits(forge))
+        {
             remark(
                 *start,
                 format!(

@@ -102,8 +102,7 @@ impl Who {
             Self::Anyone | Self::Identity { .. } => &[][..],
             Self::Principals { principals, .. } => principals,
         };
-        let all = principals.iter();
-        all.flat_map(|it| it.fingerprints.iter().flatten())
+        principals.iter().flat_map(|it| &it.fingerprints)
     }
 }
 
@@ -163,10 +162,10 @@ pub(super) struct Principal {
     pub(super) except: Vec<Pattern>,
     /// Who has to have told a Sigstore authority who it is.
     pub(super) told: Told,
-    /// Keys that sign, or that vouch for those that do; `None` when any may.
-    pub(super) keys: Option<Vec<KeyId>>,
-    /// OpenPGP keys of the trust store; `None` when any may.
-    pub(super) fingerprints: Option<Vec<Fingerprint>>,
+    /// Keys that sign, or that vouch for those that do.
+    pub(super) keys: Vec<KeyId>,
+    /// OpenPGP keys of the trust store. Where neither is listed, any key may sign.
+    pub(super) fingerprints: Vec<Fingerprint>,
     pub(super) emails: Vec<Glob>,
     pub(super) by: By,
 }
@@ -176,32 +175,32 @@ impl Principal {
     /// a pattern, and behind a CA, there may be many.
     fn is_person(&self, signer: Signer<'_>) -> bool {
         let mut identities = self.identities.iter().flatten();
-        let mut keys = self.keys.iter().flatten();
-        let has_key = |kid: &KeyId| {
+        let is_own = |kid: &KeyId| {
             let is_primary = signer.fingerprints.is_some() && *kid == signer.authority_kid;
             *kid == signer.kid || is_primary
         };
-        let is_one = self.fingerprints.is_some()
+        let is_one = self.has_fingerprint(signer)
             || identities.any(|it| it.is_literal() && it.matches(signer.identity))
-            || keys.any(has_key);
+            || self.keys.iter().any(is_own);
         self.kind == Kind::Human && is_one && self.fits(signer)
+    }
+
+    fn has_fingerprint(&self, signer: Signer<'_>) -> bool {
+        let mut own = signer.fingerprints.into_iter().flatten();
+        own.any(|fingerprint| self.fingerprints.contains(fingerprint))
     }
 
     pub(super) fn fits(&self, signer: Signer<'_>) -> bool {
         let matches = |pattern: &Pattern| pattern.matches(signer.identity);
-        let has_key = |keys: &Vec<KeyId>| {
-            let mut keys = keys.iter();
+        let takes_any = self.keys.is_empty() && self.fingerprints.is_empty();
+        let has_key = || {
+            let mut keys = self.keys.iter();
             keys.any(|kid| *kid == signer.kid || *kid == signer.authority_kid)
-        };
-        let has_fingerprint = |all: &Vec<Fingerprint>| {
-            let own = signer.fingerprints.into_iter().flatten();
-            own.into_iter().any(|fingerprint| all.contains(fingerprint))
         };
         self.by.fits(signer)
             && (self.identities.as_ref()).is_none_or(|all| all.iter().any(matches))
             && !self.except.iter().any(matches)
-            && self.keys.as_ref().is_none_or(has_key)
-            && self.fingerprints.as_ref().is_none_or(has_fingerprint)
+            && (takes_any || has_key() || self.has_fingerprint(signer))
             && self.told.fits(signer)
     }
 }

@@ -653,6 +653,86 @@ fn what_the_newer_policy_would_not_have_accepted_is_not_merged_for_free() {
     assert_eq!(merge(&hidden, "alice", "2", "2"), "accepted");
 }
 
+/// A file that says the same holds nothing to it that came before: who brings it to a branch from before
+/// a right was lost does not bring the right back.
+#[test]
+fn the_same_policy_brought_to_another_branch_takes_nothing_along() {
+    let history = History::new();
+    for (old, bringer) in [
+        (policy(&["alice!", "bob"]), "alice"),
+        (policy(&["alice!", "bob!"]), "bob"),
+    ] {
+        let (_, new) = tightened();
+        let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+        let tight = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+        let main = history.commit(&[&tight], "bob", &files(&new, "1", "2"));
+        let evil = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+        let same = history.commit(&[&evil], bringer, &files(&new, "2", "1"));
+        let later = history.commit(&[&same], "alice", &files(&new, "2", "1"));
+        for side in [&same, &later] {
+            assert_eq!(history.code(&root, side), "accepted");
+            for parents in [[&*main, side], [side, &main]] {
+                let files = files(&new, "2", "2");
+                let by_bob = history.commit(&parents, "bob", &files);
+                assert_eq!(history.code(&root, &by_bob), "not-authorised");
+                let by_alice = history.commit(&parents, "alice", &files);
+                assert_eq!(history.code(&root, &by_alice), "accepted");
+            }
+        }
+    }
+}
+
+/// Whoever has the right to all of it makes one line of two, and the others merge as ever.
+#[test]
+fn what_two_branches_with_the_same_policy_have_is_taken_once() {
+    let history = History::new();
+    let (old, new) = tightened();
+    let files = |policy, [one, other]: [&'static str; 2], [docs, more]: [&'static str; 2]| {
+        let [policy, auth, docs] = files(policy, one, docs);
+        [policy, auth, ("auth/b", other), docs, ("docs/b", more)]
+    };
+    let none = ["1", "1"];
+    let root = history.commit(&[], "nobody", &files(&old, none, none));
+    // Both have something from before that bob may no longer do.
+    let early = history.commit(&[&root], "bob", &files(&old, ["2", "1"], none));
+    let main = history.commit(&[&early], "alice", &files(&new, ["2", "1"], none));
+    let beside = history.commit(&[&main], "bob", &files(&new, ["2", "1"], ["1", "2"]));
+    let other = history.commit(&[&root], "bob", &files(&old, ["1", "2"], none));
+    let release = history.commit(&[&other], "alice", &files(&new, ["1", "2"], none));
+    let fix = history.commit(&[&release], "bob", &files(&new, ["1", "2"], ["2", "1"]));
+    let both = files(&new, ["2", "2"], none);
+    let by_bob = history.commit(&[&main, &release], "bob", &both);
+    assert_eq!(history.code(&root, &by_bob), "not-authorised");
+    let joined = history.commit(&[&main, &release], "alice", &both);
+    for (side, docs) in [(&fix, ["2", "1"]), (&beside, ["1", "2"])] {
+        for parents in [[&*joined, side], [side, &joined]] {
+            let merge = history.commit(&parents, "bob", &files(&new, ["2", "2"], docs));
+            assert_eq!(history.verify(&root, &merge).exit_code(), 0);
+        }
+    }
+}
+
+/// A change that was taken back replaced what was in force before it.
+#[test]
+fn a_branch_from_before_a_change_that_was_taken_back_is_merged_as_usual() {
+    let history = History::new();
+    let (wide, narrow) = tightened();
+    let root = history.commit(&[], "nobody", &files(&narrow, "1", "1"));
+    let changed = history.commit(&[&root], "alice", &files(&wide, "1", "1"));
+    let meanwhile = history.commit(&[&changed], "bob", &files(&wide, "2", "1"));
+    let main = history.commit(&[&meanwhile], "alice", &files(&narrow, "2", "1"));
+    let branch = history.commit(&[&root], "bob", &files(&narrow, "1", "2"));
+    for parents in [[&*main, &branch], [&branch, &main]] {
+        let merge = history.commit(&parents, "bob", &files(&narrow, "2", "2"));
+        assert_eq!(history.code(&root, &merge), "accepted");
+    }
+    let branch = history.commit(&[&changed], "bob", &files(&wide, "3", "1"));
+    for parents in [[&*main, &branch], [&branch, &main]] {
+        let merge = history.commit(&parents, "bob", &files(&narrow, "3", "1"));
+        assert_eq!(history.code(&root, &merge), "not-authorised");
+    }
+}
+
 /// What is beside the trust root stands by its policy, however that changed; merging it is no way around
 /// the newer one.
 #[test]

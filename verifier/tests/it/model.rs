@@ -28,22 +28,33 @@ struct Right {
 }
 
 /// Rules that are left out, to see that the histories need them.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Without {
     /// What is not accepted connects nothing.
     links: bool,
     /// What a parent brings has to stand by the policies that judge.
     weighing: bool,
+    /// The same file, brought by two commits, is two policies.
+    since: bool,
 }
 
 impl Without {
+    const NOTHING: Self = Self {
+        links: false,
+        weighing: false,
+        since: false,
+    };
     const LINKS: Self = Self {
         links: true,
-        weighing: false,
+        ..Self::NOTHING
     };
     const WEIGHING: Self = Self {
-        links: false,
         weighing: true,
+        ..Self::NOTHING
+    };
+    const SINCE: Self = Self {
+        since: true,
+        ..Self::NOTHING
     };
 }
 
@@ -80,8 +91,11 @@ impl Random {
     }
 }
 
+/// A policy, and the commit that brought it.
+type InForce = (usize, usize);
+
 /// What an accepted commit gives to its children: a policy, and whether it is that of its tree.
-type Given = Option<(usize, bool)>;
+type Given = Option<(InForce, bool)>;
 
 /// What is known of a history so far.
 struct World<'w> {
@@ -99,7 +113,7 @@ fn model(
     policies: &[Rules],
     (without, mattered): (Without, &mut usize),
 ) -> Vec<Given> {
-    let first = commits[root].held.unwrap();
+    let first = (commits[root].held.unwrap(), root);
     let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
     let before = ancestors(&all, root);
     let mut world = World {
@@ -135,52 +149,67 @@ fn model(
             .copied()
             .filter(|it| world.given[*it].unwrap().1 == descends)
             .collect();
+        let had = |base: &usize, policy: InForce| match world.given[*base] {
+            Some((given, _)) => given == policy,
+            // Where what is not accepted connects.
+            None => commits[*base].held == Some(policy.0),
+        };
         let is_replaced = |it: &usize| {
             rivals.iter().any(|other| {
                 let parted = parted(&world.lines, *it, *other);
                 of(other) != of(it)
                     && !parted.is_empty()
-                    && parted
-                        .iter()
-                        .all(|base| commits[*base].held == Some(of(it)))
+                    && parted.iter().all(|base| had(base, of(it)))
             })
         };
         let left = rivals.iter().filter(|it| !is_replaced(it));
-        let mut judges: BTreeSet<usize> = left.map(of).collect();
+        let mut judges: BTreeSet<InForce> = left.map(of).collect();
         if judges.is_empty() {
             judges = rivals.iter().map(of).collect();
         }
         if rivals.is_empty() {
             judges = BTreeSet::from([first]);
         }
-        let counts = |it: &usize| {
-            let mut others = judges.iter().filter(|judge| **judge != of(it));
-            without.weighing
-                || others.all(|judge| world.brings_well(*it, *judge, &standing, &before))
+        let line = |judge: &InForce| -> Vec<usize> {
+            let counts = |it: &usize| {
+                without.weighing
+                    || of(it) == *judge
+                    || world.brings_well(*it, *judge, &standing, &before)
+            };
+            standing.iter().copied().filter(counts).collect()
         };
-        let line: Vec<usize> = standing.iter().copied().filter(counts).collect();
         let inherits = standing.iter().any(|it| commits[*it].held == commit.held)
             || (standing.is_empty() && commit.held.is_none());
-        let allows = |judge: &usize| {
-            let same = commit.held == Some(*judge) || (!descends && inherits);
-            world.allows(commit, &line, *judge, !same)
+        let allows = |judge: &InForce| {
+            let same = commit.held == Some(judge.0) || (!descends && inherits);
+            world.allows(commit, &line(judge), judge.0, !same)
         };
         let is_allowed = judges.iter().all(allows);
         // It was decided by one parent's policy having replaced the other's.
-        let all: BTreeSet<usize> = rivals.iter().map(of).collect();
+        let all: BTreeSet<InForce> = rivals.iter().map(of).collect();
         *mattered += usize::from(is_allowed && !all.iter().all(allows));
         let given = match (is_allowed, descends, commit.held) {
             (false, _, _) => None,
             (true, false, _) => Some((first, false)),
-            (true, true, Some(held)) if policies[held].is_some() => Some((held, true)),
+            (true, true, Some(held)) if policies[held].is_some() => {
+                let kept = judges.iter().filter(|judge| judge.0 == held);
+                let since = match kept.collect::<Vec<_>>()[..] {
+                    _ if without.since => root,
+                    [kept] => kept.1,
+                    _ => number,
+                };
+                Some(((held, since), true))
+            }
             (true, true, _) => None,
         };
-        world.given.push(given);
-        world.lines.push(match given {
+        let counts = |it: &usize| judges.iter().any(|judge| line(judge).contains(it));
+        let line = match given {
             _ if without.links => commit.parents.clone(),
-            Some(_) => line,
+            Some(_) => standing.iter().copied().filter(counts).collect(),
             None => Vec::new(),
-        });
+        };
+        world.given.push(given);
+        world.lines.push(line);
     }
     world.given
 }
@@ -233,7 +262,7 @@ impl World<'_> {
     fn brings_well(
         &self,
         parent: usize,
-        judge: usize,
+        judge: InForce,
         standing: &[usize],
         before: &BTreeSet<usize>,
     ) -> bool {
@@ -249,16 +278,19 @@ impl World<'_> {
             let (commit, line) = (&self.commits[*number], &self.lines[*number]);
             let keeps = line.iter().any(|it| self.commits[*it].held == commit.held)
                 || (line.is_empty() && commit.held.is_none());
-            self.allows(commit, line, judge, !keeps)
+            self.allows(commit, line, judge.0, !keeps)
         })
     }
 }
 
 /// Everything that a commit reaches, itself included.
 fn ancestors(lines: &[Vec<usize>], of: usize) -> BTreeSet<usize> {
-    let parents = lines[of].iter();
-    let mut all: BTreeSet<usize> = parents.flat_map(|it| ancestors(lines, *it)).collect();
-    all.insert(of);
+    let (mut all, mut open) = (BTreeSet::new(), vec![of]);
+    while let Some(number) = open.pop() {
+        if all.insert(number) {
+            open.extend(&lines[number]);
+        }
+    }
     all
 }
 
@@ -319,9 +351,9 @@ fn history(random: &mut Random, policies: &[Rules]) -> (Vec<Commit>, usize) {
             (given.last().unwrap().is_some(), mattered)
         };
         let only_refused_by = |commits: &[Commit], without| {
-            !end(commits, Without::default()).0 && end(commits, without).0
+            !end(commits, Without::NOTHING).0 && end(commits, without).0
         };
-        let moves = match random.below(8) {
+        let moves = match random.below(9) {
             0 if number > root + 2 => search(random, &mut commits, link, |commits| {
                 only_refused_by(commits, Without::LINKS)
             }),
@@ -330,14 +362,17 @@ fn history(random: &mut Random, policies: &[Rules]) -> (Vec<Commit>, usize) {
             }),
             2 if number > root + 2 => search(random, &mut commits, late, |commits| {
                 let (before, now) = (&commits[..number], commits);
-                end(now, Without::default()).1 > end(before, Without::default()).1
+                end(now, Without::NOTHING).1 > end(before, Without::NOTHING).1
+            }),
+            3 if number > root + 2 => search(random, &mut commits, changed, |commits| {
+                only_refused_by(commits, Without::SINCE)
             }),
             _ => vec![commit(random, &commits, root, policies.len())],
         };
         let is_one = moves.len() == 1;
         commits.extend(moves);
         if is_one && number > root && !random.one_in(6) {
-            let given = model(&commits, root, policies, (Without::default(), &mut 0));
+            let given = model(&commits, root, policies, (Without::NOTHING, &mut 0));
             if given[number].is_none() {
                 commits.pop();
             }
@@ -362,7 +397,7 @@ fn search(
         let is_wanted = is_wanted(commits);
         let moves = commits.split_off(number);
         tries += 1;
-        if is_wanted || tries == 64 {
+        if is_wanted || tries == 256 {
             return moves;
         }
     }
@@ -422,6 +457,34 @@ fn late(random: &mut Random, commits: &[Commit]) -> Vec<Commit> {
         )
     };
     vec![branch, merge]
+}
+
+/// Somebody changes the policy, somebody else goes on from before, perhaps the policy is brought there
+/// as well, and the two are merged.
+fn changed(random: &mut Random, commits: &[Commit]) -> Vec<Commit> {
+    let number = commits.len();
+    let before = number - 1 - random.below(2);
+    let [changer, who] = [(); 2].map(|()| PEOPLE[random.below(PEOPLE.len())]);
+    let held = Some(random.below(5));
+    let change = |of: &Commit, parent: usize| Commit {
+        parents: vec![parent],
+        signer: changer,
+        held,
+        ..*of
+    };
+    let mut branch = keeping(commits, before, vec![before], who);
+    branch.auth = random.below(3);
+    let mut moves = vec![change(&commits[before], before)];
+    let again = random.one_in(2).then(|| change(&branch, number + 1));
+    let merge = Commit {
+        parents: vec![number, number + 1 + usize::from(again.is_some())],
+        held,
+        ..branch
+    };
+    moves.push(branch);
+    moves.extend(again);
+    moves.push(merge);
+    moves
 }
 
 fn commit(random: &mut Random, commits: &[Commit], root: usize, policies: usize) -> Commit {
@@ -494,11 +557,11 @@ fn is_reached_rightly(
 ) -> bool {
     let commit = &commits[number];
     commit.parents.iter().any(|parent| {
-        let Some((judge, _)) = given[*parent] else {
+        let Some(((judge, _), _)) = given[*parent] else {
             return false;
         };
         let right = policies[judge].as_ref().unwrap().get(commit.signer);
-        let keeps = given[number].unwrap().0 == judge;
+        let keeps = given[number].unwrap().0.0 == judge;
         right.is_some_and(|right| keeps || right.may_change_policy)
     })
 }
@@ -506,14 +569,14 @@ fn is_reached_rightly(
 #[test]
 fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
     let mut seen = BTreeMap::<String, usize>::new();
-    let (mut mattered, mut links, mut weighed) = (0, 0, 0);
+    let (mut mattered, mut links, mut weighed, mut since) = (0, 0, 0, 0);
     for seed in 1..=HISTORIES {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (rules, texts) = policies(&mut random);
         let (commits, root) = history(&mut random, &rules);
         let repository = History::new();
         let ids = write(&repository, &commits, &texts);
-        let given = model(&commits, root, &rules, (Without::default(), &mut mattered));
+        let given = model(&commits, root, &rules, (Without::NOTHING, &mut mattered));
         let differs = |without: Without| {
             let other = model(&commits, root, &rules, (without, &mut 0));
             usize::from(
@@ -525,6 +588,7 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
         };
         links += differs(Without::LINKS);
         weighed += differs(Without::WEIGHING);
+        since += differs(Without::SINCE);
         let tips: Vec<&str> = ids.iter().map(String::as_str).collect();
         let outcome = repository.try_verify(&ids[root], &tips, None).unwrap();
         let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
@@ -555,8 +619,8 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
         }
     }
     // The histories reach what they are meant to reach.
-    assert!(mattered >= 3, "{mattered}, {links}, {weighed}");
-    assert!(links >= 3 && weighed >= 2, "{links}, {weighed}");
+    let needed = [(mattered, 3), (links, 3), (weighed, 2), (since, 3)];
+    assert!(needed.iter().all(|(is, must)| is >= must), "{needed:?}");
     for code in [
         "accepted",
         "not-authorised",

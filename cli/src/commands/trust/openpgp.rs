@@ -69,6 +69,7 @@ pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<(
         if let Some(primary) = person.keys().first() {
             writeln!(out, "  key      {}", primary.key().fingerprint())?;
         }
+        writeln!(out, "    pin    {}", hex::encode(&person.spki_sha256()))?;
         for user_id in person.user_ids() {
             writeln!(out, "    of     {}", escape(user_id))?;
         }

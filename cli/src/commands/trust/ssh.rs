@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use notme_core::{
+    hex,
     ssh::{Key, Krl, PublicKey, allowed_signers::EntryKind},
     time::UnixTime,
     trust::{Revocation, RevocationKind},
@@ -28,6 +29,7 @@ pub(super) fn describe(authority: &Authority) -> serde_json::Value {
             "principals": signer.principals(),
             "fingerprint": signer.public_key().fingerprint(),
             "kid": signer.kid(),
+            "spki_sha256": hex::encode(&signer.public_key().spki_sha256()),
             "cert_authority": entry.kind() == EntryKind::Authority,
             "namespaces": entry.namespaces(),
             "valid_after": entry.valid_after().map(|at| at.to_string()),
@@ -55,6 +57,8 @@ pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<(
         let fingerprint = signer.public_key().fingerprint();
         let principals = escape(signer.principals());
         writeln!(out, "  {what} {fingerprint} {principals}")?;
+        let pin = signer.public_key().spki_sha256();
+        writeln!(out, "    pin    {}", hex::encode(&pin))?;
     }
     Ok(())
 }
