@@ -22,7 +22,7 @@ use crate::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
     },
     failure::{Exit, Failure, Outcome},
-    git,
+    git::{self, GitError},
     home::Home,
     judging::{Grounds, now},
 };
@@ -36,16 +36,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
-    take(&archive, &remote(arguments)?)?;
+    let remote = remote(arguments, "fetch", git::fetch_remote)?;
+    let merged = take(&archive, &remote)?;
+    if merged.theirs.is_empty() {
+        let remote = shown(&remote);
+        writeln!(io::stderr(), "note: `{remote}` has no attestations")?;
+    }
     Ok(Exit::Yes)
 }
 
 pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
-    let remote = remote(&arguments.remote)?;
-    match arguments.replace {
-        true => replace(&remote),
-        false => push_to(&remote),
-    }
+    let remote = remote(&arguments.remote, "push", git::push_remote)?;
+    let push = match arguments.replace {
+        true => replace,
+        false => push_to,
+    };
+    // What is already where they go is taken from there.
+    git::push_targets(&remote)?
+        .iter()
+        .try_for_each(|target| push(target))
 }
 
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
@@ -106,10 +115,13 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
 
 /// Sends what a remote lacks, as far as is known without asking it.
 pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
-    match Archive::open()?.store.ahead_of(remote)?.is_empty() {
-        true => Ok(()),
-        false => push_to(remote),
+    let store = Archive::open()?.store;
+    for target in git::push_targets(remote)? {
+        if !store.ahead_of(&target)?.is_empty() {
+            push_to(&target)?;
+        }
     }
+    Ok(())
 }
 
 /// Sends what a remote lacks, after taking what it has.
@@ -124,6 +136,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         }
         let merged = take(&archive, remote)?;
         if !merged.is_whole() {
+            let remote = shown(remote);
             let error = format!("`{remote}` has what is left out here, so nothing was pushed");
             return Err(Failure::no(error).hint("`notme attest push --replace` takes it out there"));
         }
@@ -169,6 +182,7 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
+        let remote = shown(remote);
         let error = format!("while `{remote}` was asked, `{reference}` lost what it had");
         let hint = format!("`git update-ref {reference} {was}` puts it back");
         return Err(Failure::from(error).hint(hint));
@@ -204,13 +218,24 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     Ok(merged)
 }
 
-fn remote(arguments: &AttestRemote) -> Result<String, Failure> {
+/// Returns the remote that is named, or the one that git would take.
+fn remote(
+    arguments: &AttestRemote,
+    command: &str,
+    default: impl Fn() -> Result<Option<String>, GitError>,
+) -> Result<String, Failure> {
     if let Some(remote) = &arguments.remote {
         return Ok(remote.clone());
     }
-    git::push_remote()?.ok_or_else(|| {
-        Failure::usage("there is no remote").hint("name one: `notme attest push REMOTE`")
+    default()?.ok_or_else(|| {
+        let hint = format!("name one: `notme attest {command} REMOTE`");
+        Failure::usage("there is no remote").hint(hint)
     })
+}
+
+/// Returns a remote for people: there may be a token in a URL.
+fn shown(remote: &str) -> String {
+    git::public(remote).unwrap_or_else(|| remote.to_owned())
 }
 
 pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
