@@ -114,22 +114,30 @@ pub(super) fn union(
     Ok(Some(Next::Tree(tree, parents)))
 }
 
-/// Finds the files that are new to a remote, and list origins; with their paths.
-pub(super) fn disclosing(
+/// Finds the files that are new to a remote, and may be taken by nobody; with their paths, and whether they
+/// list origins.
+pub(super) fn unfit(
     repository: &gix::Repository,
     shelf: Shelf,
     (theirs, ours): (Option<ObjectId>, ObjectId),
-) -> Result<Vec<(FileName, String)>, StoreError> {
+) -> Result<Vec<(FileName, String, bool)>, StoreError> {
     let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip));
     let theirs = if_well_formed(theirs)?.flatten();
     let ours = tree_of(repository, ours)?;
     let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
-    let bad = sift(repository, &new, |content| {
-        let bundle = Bundle::from_json(content).ok();
-        (!is_public(bundle.as_ref(), content)).then_some(())
+    let read = sift(repository, &new, |content| {
+        let discloses = || !is_public(Bundle::from_json(content).ok().as_ref(), content);
+        Some(Signed::read(content).ok_or_else(discloses))
     });
-    let bad = new.into_iter().filter(|(.., id)| bad.contains_key(id));
-    Ok(bad.map(|(file, path, _)| (file, path)).collect())
+    let unfit = new.into_iter().filter_map(|(file, path, id)| {
+        let discloses = match read.get(&id) {
+            Some(Ok(signed)) if signed.belongs_at(shelf, &path) => return None,
+            Some(Err(discloses)) => *discloses,
+            Some(Ok(_)) | None => false,
+        };
+        Some((file, path, discloses))
+    });
+    Ok(unfit.collect())
 }
 
 /// Finds the files of a shelf, with their paths.
@@ -377,6 +385,11 @@ impl Signed {
 /// that it names itself.
 pub fn may_be_taken(shelf: Shelf, path: &str, content: &[u8]) -> bool {
     Signed::read(content).is_some_and(|signed| signed.belongs_at(shelf, path))
+}
+
+/// Tells whether others may take a bundle from wherever it belongs.
+pub fn may_travel(content: &[u8]) -> bool {
+    Signed::read(content).is_some()
 }
 
 /// Returns what was read; `None` of what is malformed, which is no reason to read nothing else.

@@ -8,6 +8,7 @@ use std::{
 use notme_attest::store::Shelf;
 use notme_core::hex;
 use notme_testkit::repository::Repository;
+use serde_json::Value;
 
 use crate::world::{World, told};
 
@@ -201,6 +202,49 @@ fn a_push_to_a_path_says_why_it_failed_and_nothing_else() {
     let said = told(&output);
     assert!(said.contains("pre-receive hook declined"), "{said}");
     assert!(!said.contains("shorthand"), "{said}");
+}
+
+/// Whoever fetches would leave it out, and then could not push.
+#[test]
+fn what_nobody_takes_is_not_pushed() {
+    let (world, bare, other) = rejected();
+    let exported = world.notme_ok(&["attest", "export"]);
+    let bundle: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+    let before = shelves(&bare);
+    let mut padded = bundle.clone();
+    padded["note"] = "x".repeat(100_000).into();
+    for (bare_envelope, text) in [
+        (true, bundle["dsseEnvelope"].to_string()),
+        (false, padded.to_string()),
+    ] {
+        world.write("file.json", &text);
+        let refused = world.notme(&["attest", "import", "file.json"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        if !bare_envelope {
+            assert!(told(&refused).contains("envelope-malformed: it has more beside it"));
+        }
+        let kept = world.notme(&["attest", "import", "--unjudged", "file.json"]);
+        assert_eq!(kept.status.code(), Some(0), "{}", told(&kept));
+        assert!(told(&kept).contains("nobody else takes 1 of them"));
+
+        let mut hint = String::new();
+        for push in [&["push"][..], &["push", "--replace"]] {
+            let refused = world.notme(&[&["attest"], push].concat());
+            let said = told(&refused);
+            assert_eq!(refused.status.code(), Some(1), "{said}");
+            assert!(said.contains("nothing was pushed: nobody takes"), "{said}");
+            assert_eq!(shelves(&bare), before);
+            let (_, drop) = said.split_once("`notme attest drop ").unwrap();
+            hint = drop.split_once(" --reason").unwrap().0.to_owned();
+        }
+        let drop = ["attest", "drop"].into_iter().chain(hint.split(' '));
+        let drop: Vec<_> = drop.chain(["--reason", "unsigned"]).collect();
+        world.notme_ok(&drop);
+        world.notme_ok(&["attest", "push"]);
+        assert_eq!(shelves(&bare), before);
+    }
+    assert!(!fetch(&other).contains("note"));
+    other.notme_ok(&["attest", "push"]);
 }
 
 /// What the shelves of a repository hold.

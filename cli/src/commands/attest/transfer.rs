@@ -11,7 +11,7 @@ use std::{
 
 use notme_attest::{
     Bundle, Predicate, make, rosary,
-    store::{FileName, Kept, Merged, Place},
+    store::{FileName, Kept, Merged, Place, Unfit, may_travel},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape};
@@ -29,6 +29,10 @@ use crate::{
 
 /// The longest file of bundles.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
+/// What becomes of the rest when a statement is refused.
+const AS_THEY_ARE: &str = "nothing was kept; `--unjudged` keeps statements as they are";
+/// How many files are named when a push is refused; the rest is counted.
+const TOLD_MAX: usize = 20;
 /// How often a push that lost a race is tried, and how long anybody waits before the second time, at
 /// most; twice as long each time after.
 const TRIES: u32 = 8;
@@ -66,7 +70,7 @@ fn replace(remote: &str) -> Result<(), Failure> {
     if unlike.is_empty() {
         return Ok(());
     }
-    check_public(&archive, &merged)?;
+    check_fit(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     let shelves: Vec<_> = shelves.collect();
@@ -144,7 +148,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         if ahead.is_empty() {
             return Ok(());
         }
-        check_public(&archive, &merged)?;
+        check_fit(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
             Ok(()) => return Ok(archive.store.pushed(remote, &ahead, now())?),
@@ -157,20 +161,30 @@ fn push_to(remote: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses to send what lists origins: what was kept before that was looked for.
-fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
-    let found = archive.store.disclosing(merged)?;
-    let Some((file, commit)) = found.first_key_value() else {
+/// Refuses to send what nobody takes, so that all others could push no more: what was kept unjudged, and
+/// what was kept before its origins were looked for.
+fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
+    let mut unfit = archive.store.unfit(merged)?;
+    let discloses = unfit.values().any(|it| it.discloses);
+    unfit.retain(|_, it| it.discloses == discloses);
+    let Some((file, Unfit { commit, .. })) = unfit.first_key_value() else {
         return Ok(());
     };
-    let names: Vec<_> = found.keys().map(|file| format!("`{file}`")).collect();
-    let error = format!(
-        "nothing was pushed: origins of what an agent read are listed in {}",
-        names.join(", ")
-    );
+    let names = unfit.keys().take(TOLD_MAX).map(|file| format!("`{file}`"));
+    let mut names: Vec<_> = names.collect();
+    if let Some(more @ 1..) = unfit.len().checked_sub(TOLD_MAX) {
+        names.push(format!("and {more} more"));
+    }
+    let names = names.join(", ");
+    let error = match discloses {
+        true => format!("origins of what an agent read are listed in {names}"),
+        false => format!(
+            "nobody takes {names}: it is not signed by the key of its own certificate, has too much beside it, or lies where it does not belong"
+        ),
+    };
     let commit = commit.as_deref().unwrap_or("COMMIT");
     let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
-    Err(Failure::no(error).hint(hint))
+    Err(Failure::no(format!("nothing was pushed: {error}")).hint(hint))
 }
 
 /// Fetches what a remote has, and takes it.
@@ -257,8 +271,21 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
         }
     }
     archive.store.write(&bundles, now())?;
-    let names: BTreeSet<_> = bundles.iter().map(|(it, _)| FileName::of(it)).collect();
-    writeln!(io::stderr(), "{} statements were kept", names.len())?;
+    let (mut names, mut held) = (BTreeSet::new(), BTreeSet::new());
+    for (content, _) in &bundles {
+        let name = FileName::of(content);
+        held.extend(Some(name.clone()).filter(|_| !may_travel(content)));
+        names.insert(name);
+    }
+    let mut talk = io::stderr().lock();
+    writeln!(talk, "{} statements were kept", names.len())?;
+    if !held.is_empty() {
+        writeln!(
+            talk,
+            "note: nobody else takes {} of them; while they are here, `notme attest push` sends nothing",
+            held.len()
+        )?;
+    }
     Ok(Exit::Yes)
 }
 
@@ -289,7 +316,11 @@ fn keepable(
                 Verdict::Undecided(_) => Failure::of(error, 3),
                 Verdict::Accepted | Verdict::Rejected(_) => Failure::no(error),
             }
-            .hint("nothing was kept; `--unjudged` keeps statements as they are"));
+            .hint(AS_THEY_ARE));
+        }
+        if !may_travel(&kept.content) {
+            let error = "it has more beside it than anybody takes";
+            return Err(refused(file, Code::EnvelopeMalformed, &error).hint(AS_THEY_ARE));
         }
     }
     let places = Place::of(&statement);
