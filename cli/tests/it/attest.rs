@@ -269,6 +269,18 @@ fn rewritten_commits_are_attested_as_what_they_were() {
     let all = judged["attestations"].as_array().unwrap();
     let of_old = all.iter().filter(|it| it["attested_as"] == old.as_str());
     assert_eq!(of_old.count(), 2);
+
+    // Who has only the new one sees the same.
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+    let other = world.another_repository(Repository::new());
+    let url = bare.path();
+    other.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    other.git_ok(&["pull", "--quiet", "origin", "main"]);
+    other.notme_ok(&["attest", "fetch"]);
+    assert!(!other.git(&["cat-file", "-e", &old]).status.success());
+    assert_eq!(self::judged(&other, &[]), (exit, judged));
 }
 
 #[test]
