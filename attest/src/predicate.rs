@@ -9,7 +9,12 @@ mod handoff;
 mod receive;
 mod summary;
 
-use notme_core::{hex, json::Object, statement::Statement, time::UnixTime};
+use notme_core::{
+    hex,
+    json::{self, JsonError, Object},
+    statement::Statement,
+    time::UnixTime,
+};
 use serde::de::DeserializeOwned;
 
 pub use self::{
@@ -164,7 +169,7 @@ pub enum PredicateError {
     Unknown(String),
     /// Members of the wrong shape.
     #[error("the predicate is malformed: {0}")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] JsonError),
     /// A member with a value outside its range.
     #[error("the predicate's {0}")]
     Rule(&'static str),
@@ -174,7 +179,7 @@ fn read<T: DeserializeOwned>(
     predicate: &Object,
     check: impl Fn(&T) -> Result<(), PredicateError>,
 ) -> Result<Box<T>, PredicateError> {
-    let read = T::deserialize(predicate).map_err(PredicateError::Json)?;
+    let read: T = json::read_object(predicate).map_err(PredicateError::Json)?;
     check(&read)?;
     Ok(Box::new(read))
 }

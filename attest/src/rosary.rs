@@ -231,8 +231,10 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
 
 fn read<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, ImportError> {
     let malformed = |error: JsonError| ImportError::Malformed(name.to_owned(), error);
-    let object = json::parse_object(content).map_err(malformed)?;
-    serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))
+    let object = json::parse_object(content);
+    object
+        .and_then(|object| json::read_object(&object))
+        .map_err(malformed)
 }
 
 /// Finds a handoff of a phase that comes after the one that is missing.

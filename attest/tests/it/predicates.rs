@@ -43,6 +43,25 @@ fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
     }
 }
 
+/// No other reader takes an array for an object.
+#[test]
+fn the_members_of_objects_have_names() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let said = |evidence: &str| {
+        format!(
+            r#"{{"decision":"accepted","evidence":[{evidence}],"acceptedAt":"2026-11-20T12:00:00Z"}}"#
+        )
+    };
+    let named = format!(r#"{{"predicateType":"t","digest":"{digest}"}}"#);
+    assert!(read(ACCEPTANCE, &said(&named)).is_ok());
+    let listed = read(ACCEPTANCE, &said(&format!(r#"["t","{digest}"]"#)));
+    assert!(matches!(listed, Err(PredicateError::Json(_))));
+
+    use notme_attest::origins::OriginSet;
+    assert!(OriginSet::from_json(br#"[{"uri":"u","vouchedBy":""}]"#).is_ok());
+    assert!(OriginSet::from_json(br#"[["u",""]]"#).is_err());
+}
+
 #[test]
 fn a_handoff_is_read_in_both_tongues() {
     let rosary = r#"{"bead_id":"rosary-test","from_agent":"dev-agent","phase":0,"summary":"Fixed the thing."}"#;
