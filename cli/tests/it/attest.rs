@@ -772,6 +772,36 @@ fn a_rosary_pipeline_is_imported_with_its_weaknesses_told() {
     let shown: Value =
         serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
     assert!(shown[0]["predicate"]["weaknesses"].is_array());
+    // However long it is, each statement carries its own.
+    for phase in 0..60 {
+        let commits: Vec<_> = (0..50).map(|it| format!("{phase:020}{it:020}")).collect();
+        let handoff = serde_json::json!({
+            "schema_version": "2",
+            "phase": phase,
+            "from_agent": "dev-agent",
+            "bead_id": "rosary-abc",
+            "summary": "s",
+            "files_changed": [],
+            "commit_shas": commits,
+        });
+        let name = format!("long/.rsry-handoff-{phase}.json");
+        world.write(&name, &handoff.to_string());
+    }
+    let output = world.notme(&["attest", "import", "--rosary", "long"]);
+    assert!(output.status.success(), "{}", self::told(&output));
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    let handoffs = shown.as_array().unwrap().iter().filter_map(|it| {
+        let said = &it["predicate"]["weaknesses"];
+        Some((it["subject"].to_string(), said.as_array()?.clone()))
+    });
+    for (subject, weaknesses) in handoffs {
+        assert!(weaknesses.len() <= 5, "{weaknesses:?}");
+        for own in weaknesses.iter().filter_map(|it| it.as_str()) {
+            let named = own.split('`').find(|it| it.starts_with(".rsry"));
+            assert!(named.is_none_or(|it| subject.contains(it)), "{own}");
+        }
+    }
     // A verdict is told, since nothing that counts carries it on.
     let rejected = first
         .replace(

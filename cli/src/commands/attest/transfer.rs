@@ -10,7 +10,8 @@ use std::{
 };
 
 use notme_attest::{
-    Bundle, Predicate, make, rosary,
+    Bundle, Predicate, make,
+    rosary::{self, HandoffFile},
     store::{FileName, Kept, Merged, Place, Unfit, may_travel},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
@@ -380,11 +381,18 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
     let ids: Vec<_> = commits.iter().map(|commit| &*commit.id).collect();
     let imported = rosary::import(directory, &ids)?;
     let mut talk = io::stderr().lock();
-    for weakness in &imported.weaknesses {
+    let of_each = imported.files.iter().flat_map(|it| &it.weaknesses);
+    for weakness in imported.weaknesses.iter().chain(of_each) {
         writeln!(talk, "note: {}", escape(weakness))?;
     }
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    for (handoff, (name, content)) in imported.handoffs.iter().zip(&imported.files) {
+    for file in &imported.files {
+        let HandoffFile {
+            name,
+            content,
+            handoff,
+            weaknesses,
+        } = file;
         let mut predicate = Object::new();
         let mut put = |member: &str, value: String| {
             predicate.insert(member.to_owned(), value.into());
@@ -397,7 +405,8 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
             put("previousChainHash", previous.clone());
         }
         put("fromPhase", handoff.phase.to_string());
-        predicate.insert("weaknesses".to_owned(), imported.weaknesses.clone().into());
+        let weaknesses = [&*imported.weaknesses, weaknesses].concat();
+        predicate.insert("weaknesses".to_owned(), weaknesses.into());
         let document = Some((name.as_str(), hash.as_str()));
         let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
         author.sign(&statement)?;
