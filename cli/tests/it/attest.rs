@@ -880,8 +880,17 @@ fn bad_input_is_refused_and_nothing_is_written() {
     world.write("wrong.json", r#"{"runDetails":{"work":"none"}}"#);
     world.write("both.json", r#"{"runDetails":{"contentOrigins":[]}}"#);
     world.write("chain.json", r#"{}"#);
+    let other = format!(r#"{{"documentHash":"sha256:{}"}}"#, "0".repeat(64));
+    world.write("other.json", &other);
     for arguments in [
-        &["dispatch", "--json", "twice.json"][..],
+        &[
+            "handoff",
+            "--document",
+            "chain.json",
+            "--json",
+            "other.json",
+        ][..],
+        &["dispatch", "--json", "twice.json"],
         &["dispatch", "--json", "wrong.json"],
         &["dispatch", "--json", "both.json"],
         &["dispatch", "nowhere"],
