@@ -12,6 +12,7 @@ use notme_core::{
     timestamp::{granted_token, reply_granted},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What we write.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -25,6 +26,20 @@ const OLDER: [&str; 3] = [
 ];
 /// The longest bundle that we read, in bytes.
 pub const BUNDLE_MAX: usize = ENVELOPE_MAX;
+/// What members that we read are called in the definition.
+const SPELLED_OTHERWISE: [&str; 11] = [
+    "media_type",
+    "verification_material",
+    "dsse_envelope",
+    "message_signature",
+    "x509_certificate_chain",
+    "public_key",
+    "timestamp_verification_data",
+    "raw_bytes",
+    "rfc3161_timestamps",
+    "signed_timestamp",
+    "payload_type",
+];
 /// The most certificates of a chain.
 const CERTIFICATES_MAX: usize = 4;
 /// The most time stamps.
@@ -108,8 +123,11 @@ impl Bundle {
         if text.len() > BUNDLE_MAX {
             return Err(BundleError::TooLong);
         }
-        let object = json::parse_object(text)?;
-        let wire: Wire = serde_json::from_value(object.into()).map_err(JsonError::from)?;
+        let object = json::parse_object(text)?.into();
+        if let Some(name) = otherwise_spelled(&object) {
+            return Err(BundleError::Spelling(name.to_owned()));
+        }
+        let wire: Wire = json::read(&object)?;
         match &*wire.media_type {
             MEDIA_TYPE | WITH_CHAIN => {}
             older if OLDER.contains(&older) => {}
@@ -222,6 +240,19 @@ impl Bundle {
     }
 }
 
+/// Finds the name of a member that we read in the spelling of its definition: readers of protocol buffers
+/// take either.
+fn otherwise_spelled(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(object) => object.iter().find_map(|(name, value)| {
+            let name = Some(&**name).filter(|name| SPELLED_OTHERWISE.contains(name));
+            name.or_else(|| otherwise_spelled(value))
+        }),
+        Value::Array(values) => values.iter().find_map(otherwise_spelled),
+        _ => None,
+    }
+}
+
 /// Takes the token out of the answer that a bundle carries it in. A bare token stays one, and so
 /// does what is neither, for the verifier to refuse.
 fn token(stamp: Vec<u8>) -> Vec<u8> {
@@ -249,6 +280,9 @@ pub enum BundleError {
     /// An envelope beside another signature, or a key beside a certificate.
     #[error("the bundle has two contents, or both a key and a certificate")]
     Ambiguous,
+    /// A name that not all readers know.
+    #[error("the bundle has a member `{0}`, which not all readers spell so")]
+    Spelling(String),
     /// Two ways to say who signed, or too many certificates or time stamps.
     #[error(
         "the bundle has two chains, or more than {CERTIFICATES_MAX} certificates or {TIMESTAMPS_MAX} time stamps"

@@ -313,7 +313,7 @@ fn statement(
     more: Object,
 ) -> Result<Statement, MakeError> {
     let Value::Object(mut object) =
-        serde_json::to_value(predicate).map_err(PredicateError::Json)?
+        serde_json::to_value(predicate).map_err(|error| PredicateError::Json(error.into()))?
     else {
         return Err(PredicateError::Rule("members are not an object").into());
     };

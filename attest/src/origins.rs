@@ -66,7 +66,8 @@ impl OriginSet {
     /// # Errors
     /// [`OriginError`].
     pub fn from_json(text: &[u8]) -> Result<Self, OriginError> {
-        Self::new(serde_json::from_slice(text).map_err(OriginError::Json)?)
+        let entries = json::parse(text).and_then(|entries| json::read(&entries));
+        Self::new(entries.map_err(OriginError::Json)?)
     }
 
     /// Checks that no URI has characters on whose order implementations differ. What we write
@@ -151,7 +152,7 @@ pub enum OriginError {
     NotAscii,
     /// Not the JSON of a set.
     #[error("the origins are not an array of `{{\"uri\", \"vouchedBy\"}}`")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] json::JsonError),
 }
 
 /// Tells whether something lists origins in the open, however deep.

@@ -9,7 +9,12 @@ mod handoff;
 mod receive;
 mod summary;
 
-use notme_core::{hex, json::Object, statement::Statement, time::UnixTime};
+use notme_core::{
+    hex,
+    json::{self, JsonError, Object},
+    statement::Statement,
+    time::UnixTime,
+};
 use serde::de::DeserializeOwned;
 
 pub use self::{
@@ -70,7 +75,9 @@ impl Predicate {
         let predicate = statement.predicate();
         Ok(match statement.predicate_type() {
             DISPATCH => Self::Dispatch(read(predicate, |it: &Dispatch| it.check(statement))?),
-            HANDOFF | HANDOFF_ROSARY => Self::Handoff(read(predicate, Handoff::check)?),
+            HANDOFF | HANDOFF_ROSARY => {
+                Self::Handoff(read(predicate, |it: &Handoff| it.check(statement))?)
+            }
             ACTIVITY => Self::Activity(read(predicate, |it: &Activity| it.check(statement))?),
             ACCEPTANCE => {
                 Self::Acceptance(*read(predicate, |it: &Acceptance| it.check(statement))?)
@@ -164,7 +171,7 @@ pub enum PredicateError {
     Unknown(String),
     /// Members of the wrong shape.
     #[error("the predicate is malformed: {0}")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] JsonError),
     /// A member with a value outside its range.
     #[error("the predicate's {0}")]
     Rule(&'static str),
@@ -174,9 +181,23 @@ fn read<T: DeserializeOwned>(
     predicate: &Object,
     check: impl Fn(&T) -> Result<(), PredicateError>,
 ) -> Result<Box<T>, PredicateError> {
-    let read = T::deserialize(predicate).map_err(PredicateError::Json)?;
+    let read: T = json::read_object(predicate).map_err(PredicateError::Json)?;
     check(&read)?;
     Ok(Box::new(read))
+}
+
+/// Checks a digest as [`check_digest`], and that it is a subject's, if any has one by SHA-256.
+fn check_subject(
+    (digest, statement): (&str, &Statement),
+    malformed: &'static str,
+    other: &'static str,
+) -> Result<(), PredicateError> {
+    check_digest(digest, malformed)?;
+    let mut named = statement.digests("sha256").peekable();
+    match named.peek().is_none() || named.any(|it| digest.strip_prefix("sha256:") == Some(it)) {
+        true => Ok(()),
+        false => Err(PredicateError::Rule(other)),
+    }
 }
 
 /// Checks `sha256:<64 lower-case hex>`.

@@ -157,10 +157,21 @@ impl WorkItem {
 #[derive(Clone, Debug)]
 pub struct Imported {
     /// In the order of their phases.
-    pub handoffs: Vec<Handoff>,
-    /// The bytes of each file, which a statement's digest stands for.
-    pub files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<HandoffFile>,
     /// What a reader has to know before relying on any of it.
+    pub weaknesses: Vec<String>,
+}
+
+/// A handoff as it lay there.
+#[derive(Clone, Debug)]
+pub struct HandoffFile {
+    /// The name of the file.
+    pub name: String,
+    /// Its bytes, which a statement's digest stands for.
+    pub content: Vec<u8>,
+    /// What they say.
+    pub handoff: Handoff,
+    /// What a reader has to know of this one besides.
     pub weaknesses: Vec<String>,
 }
 
@@ -170,9 +181,8 @@ pub struct Imported {
 /// [`ImportError`]: a broken link, or a phase that is gone, is refused, where the orchestrator
 /// cuts the chain off.
 pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportError> {
-    let mut handoffs: Vec<Handoff> = Vec::new();
-    let mut files = Vec::new();
-    let mut weaknesses = vec![
+    let mut files: Vec<HandoffFile> = Vec::new();
+    let of_all = vec![
         "the files lay where the agent could write them, unsigned".to_owned(),
         "their hash covers neither verdict, provider, receiver nor time, and different records \
          can have the same one"
@@ -195,7 +205,8 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
         if handoff.phase != phase {
             return Err(ImportError::Phase(name, handoff.phase));
         }
-        let before = handoffs.last().map(Handoff::rosary_chain_hash);
+        let before = files.last().map(|it| it.handoff.rosary_chain_hash());
+        let mut weaknesses = Vec::new();
         match (&handoff.previous_chain_hash, before) {
             (None, None) => {}
             (Some(stated), Some(before)) if *stated == before => {}
@@ -205,34 +216,43 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
         if handoff.commit_shas.is_empty() {
             weaknesses.push(format!("`{name}` names no commits"));
         }
-        for named in &handoff.commit_shas {
-            if !commits.contains(&&**named) {
-                weaknesses.push(format!(
-                    "`{name}` names commit `{named}`, which the statement is not about"
-                ));
-            }
+        let named = handoff.commit_shas.iter();
+        let mut others = named.filter(|named| !commits.contains(&&***named));
+        if let Some(first) = others.next() {
+            let more = match others.count() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            weaknesses.push(format!(
+                "`{name}` names commit `{first}`{more}, which the statement is not about"
+            ));
         }
         weaknesses.extend(handoff.uncovered(&name));
-        handoffs.push(handoff);
-        files.push((name, content));
+        files.push(HandoffFile {
+            name,
+            content,
+            handoff,
+            weaknesses,
+        });
     }
-    if let Some(later) = later_phase(directory, handoffs.len())? {
-        return Err(ImportError::Gap(handoffs.len(), later));
+    if let Some(later) = later_phase(directory, files.len())? {
+        return Err(ImportError::Gap(files.len(), later));
     }
-    match handoffs.is_empty() {
+    match files.is_empty() {
         true => Err(ImportError::Nothing),
         false => Ok(Imported {
-            handoffs,
             files,
-            weaknesses,
+            weaknesses: of_all,
         }),
     }
 }
 
 fn read<T: DeserializeOwned>(name: &str, content: &[u8]) -> Result<T, ImportError> {
     let malformed = |error: JsonError| ImportError::Malformed(name.to_owned(), error);
-    let object = json::parse_object(content).map_err(malformed)?;
-    serde_json::from_value(object.into()).map_err(|error| malformed(error.into()))
+    let object = json::parse_object(content);
+    object
+        .and_then(|object| json::read_object(&object))
+        .map_err(malformed)
 }
 
 /// Finds a handoff of a phase that comes after the one that is missing.
@@ -395,7 +415,7 @@ mod tests {
             fs::write(path(phase), serde_json::to_vec(&next).unwrap()).unwrap();
             before = Some(next.rosary_chain_hash());
         }
-        let import = || import(directory.path(), &[]).map(|it| it.handoffs.len());
+        let import = || import(directory.path(), &[]).map(|it| it.files.len());
         assert!(matches!(import(), Err(ImportError::TooMany)));
         fs::rename(path(PHASES_MAX), path(PHASES_MAX + 1)).unwrap();
         assert!(matches!(import(), Err(ImportError::Gap(1000, 1001))));
@@ -420,17 +440,38 @@ mod tests {
         write(&first);
         write(&second);
         let imported = import(directory.path(), &["c"]).unwrap();
-        assert_eq!(imported.handoffs, [first.clone(), second.clone()]);
-        let weak = imported.weaknesses.join("\n");
+        let [one, other] = &*imported.files else {
+            panic!("{} files", imported.files.len());
+        };
+        assert_eq!([&one.handoff, &other.handoff], [&first, &second]);
+        assert_eq!((imported.weaknesses.len(), one.weaknesses.len()), (2, 0));
+        let weak = other.weaknesses.join("\n");
         assert!(weak.contains("names no handoff before it"), "{weak}");
         assert!(weak.contains("names no commits"), "{weak}");
 
         second.previous_chain_hash = Some(first.rosary_chain_hash());
         write(&second);
-        let weaknesses = |commits: &[&str]| import(directory.path(), commits).unwrap().weaknesses;
-        assert_eq!(weaknesses(&["c"]).len(), 3);
-        let weak = weaknesses(&["d"]).join("\n");
-        assert!(weak.contains("names commit `c`"), "{weak}");
+        let weaknesses = |number: usize, commits: &[&str]| {
+            let imported = import(directory.path(), commits).unwrap();
+            imported.files[number].weaknesses.clone()
+        };
+        assert_eq!(weaknesses(0, &["c"]), [""; 0]);
+        assert_eq!(weaknesses(1, &["c"]).len(), 1);
+        let [weak] = &*weaknesses(0, &["d"]) else {
+            panic!("one weakness");
+        };
+        assert!(weak.contains("names commit `c`, which"), "{weak}");
+        // However many they are.
+        write(&handoff(0, "dev", "one", &["f"], &["a", "b", "c"]));
+        second.previous_chain_hash = None;
+        write(&second);
+        let [weak] = &*weaknesses(0, &["b"]) else {
+            panic!("one weakness");
+        };
+        assert!(
+            weak.contains("names commit `a` and 1 more, which"),
+            "{weak}"
+        );
         // A later phase shows that one is gone.
         write(&handoff(3, "ops", "four", &[], &[]));
         assert!(matches!(

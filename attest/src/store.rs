@@ -270,6 +270,16 @@ impl Kept {
     }
 }
 
+/// A file that nobody may take.
+#[derive(Clone, Debug, Default)]
+pub struct Unfit {
+    /// A commit that it is about, where there is one.
+    pub commit: Option<String>,
+    /// Whether it lists origins, as older versions kept it; else it is not signed by the key of its own
+    /// certificate, has too much beside it, or lies where it does not belong.
+    pub discloses: bool,
+}
+
 /// A commit, as far as statements are about it.
 #[derive(Clone, Debug)]
 pub struct CommitFacts {
@@ -782,27 +792,24 @@ impl Store {
         Ok(ahead)
     }
 
-    /// Finds the statements that list origins, which older versions kept, among those that a remote
-    /// lacks, as of a merge; each with the commit that it is about, where there is one.
+    /// Finds what nobody may take among what a remote lacks, as of a merge.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn disclosing(
-        &self,
-        merged: &Merged,
-    ) -> Result<BTreeMap<FileName, Option<String>>, StoreError> {
+    pub fn unfit(&self, merged: &Merged) -> Result<BTreeMap<FileName, Unfit>, StoreError> {
         let repository = self.local();
-        let mut all = BTreeMap::new();
+        let mut all: BTreeMap<_, Unfit> = BTreeMap::new();
         for shelf in Shelf::ALL {
             let theirs = merged.theirs.get(&shelf).copied();
             let Some(ours) = tip(&repository, &shelf.reference())? else {
                 continue;
             };
-            for (file, path) in merge::disclosing(&repository, shelf, (theirs, ours))? {
+            for (file, path, discloses) in merge::unfit(&repository, shelf, (theirs, ours))? {
                 let commit = path.rsplit_once('/').map(|(id, _)| id.replace('/', ""));
                 let commit = commit.filter(|_| shelf == Shelf::Commits);
-                let known = all.entry(file).or_insert(None);
-                *known = known.take().or(commit);
+                let known = all.entry(file).or_default();
+                known.commit = known.commit.take().or(commit);
+                known.discloses |= discloses;
             }
         }
         Ok(all)

@@ -193,10 +193,25 @@ impl Who {
 struct Judged {
     /// Their order, or why they have none.
     chain: Result<Chain, (Code, String)>,
+    /// Whether something is here that ties it to this repository.
+    is_tied: bool,
     /// Whether the last one tells of a failure.
     fails: bool,
     /// Those that cover a commit.
     covering: HashMap<String, Vec<Arc<Examined>>>,
+}
+
+impl Judged {
+    /// Returns the chain, if it is of this repository: a commit that it covers is here, or what took the
+    /// place of one, as its signer says.
+    fn here(&self, is_followed: bool) -> Result<&Chain, (Code, String)> {
+        let chain = self.chain.as_ref().map_err(Clone::clone)?;
+        if self.is_tied || is_followed {
+            return Ok(chain);
+        }
+        let detail = "no commit that it covers is here".to_owned();
+        Err((Code::ChainElsewhere, detail))
+    }
 }
 
 /// A chain that somebody's statement is a record of, and which record that is.
@@ -419,7 +434,8 @@ impl<'j> Attestations<'j> {
                 if !seen.insert(examined.id.clone()) {
                     continue;
                 }
-                let found = self.find(examined, &name, (commit, &facts), named.as_ref())?;
+                let about = (&*name, by.is_some());
+                let found = self.find(examined, about, (commit, &facts), named.as_ref())?;
                 if let (Verdict::Accepted, Some(activity), Some(by)) = (
                     found.attested.verdict,
                     found.examined.activity(),
@@ -444,7 +460,8 @@ impl<'j> Attestations<'j> {
         } in twins
         {
             let is_here = name == commit || named.is_some();
-            let mut found = self.find(examined, &name, (commit, &facts), named.as_deref())?;
+            let about = (&*name, false);
+            let mut found = self.find(examined, about, (commit, &facts), named.as_deref())?;
             // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
             // rejected goes for all who have it.
             if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
@@ -626,12 +643,12 @@ impl<'j> Attestations<'j> {
         Ok(tree)
     }
 
-    /// Judges a statement that is kept with `name`, for somebody who asks about another commit or
-    /// about that one.
+    /// Judges a statement that is kept with `name`, for somebody who asks about another commit, which may
+    /// have taken its place, or about that one.
     fn find(
         &self,
         examined: Arc<Examined>,
-        name: &str,
+        (name, is_followed): (&str, bool),
         (commit, facts): (&str, &CommitFacts),
         named: Option<&CommitFacts>,
     ) -> Result<Found, StoreError> {
@@ -642,6 +659,7 @@ impl<'j> Attestations<'j> {
         let about = About {
             name,
             commits,
+            is_followed,
             depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
@@ -760,7 +778,8 @@ impl<'j> Attestations<'j> {
             let Some(facts) = self.facts(name)? else {
                 continue;
             };
-            let find = |it: &Arc<Examined>| self.find(Arc::clone(it), name, (name, &facts), None);
+            let about = (*name, false);
+            let find = |it: &Arc<Examined>| self.find(Arc::clone(it), about, (name, &facts), None);
             let mut found = vec![find(examined)?];
             if !facts.trailers.is_empty() {
                 if !claims.contains_key(*name) {
@@ -794,6 +813,7 @@ impl<'j> Attestations<'j> {
         let about = About {
             name: "",
             commits: Vec::new(),
+            is_followed: false,
             depth: 0,
         };
         let mut attested = self.decide(examined, &about)?;
@@ -853,16 +873,13 @@ impl<'j> Attestations<'j> {
             }
         };
         // One that began before the first commit, and covers none, is tied to nothing.
-        let mut is_here = ties.is_empty() || !bases.is_empty() && !is_shallow;
+        let mut is_tied = ties.is_empty() || !bases.is_empty() && !is_shallow;
         for tie in ties.into_iter().chain(bases) {
-            is_here = is_here || self.tree(tie)?.is_some();
+            is_tied = is_tied || self.tree(tie)?.is_some();
         }
-        if chain.is_ok() && !(has_base && is_here) {
-            let detail = match has_base {
-                true => "no commit that it covers is here",
-                false => "what it began from is not here",
-            };
-            chain = Err((Code::ChainElsewhere, detail.to_owned()));
+        if chain.is_ok() && !has_base {
+            let detail = "what it began from is not here".to_owned();
+            chain = Err((Code::ChainElsewhere, detail));
         }
         let head = chain.as_ref().ok().map(Chain::head);
         let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
@@ -870,6 +887,7 @@ impl<'j> Attestations<'j> {
         let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
         let judged = Arc::new(Judged {
             chain,
+            is_tied,
             fails,
             covering,
         });
@@ -906,15 +924,12 @@ impl<'j> Attestations<'j> {
             return Ok(Err((Code::ChainPrefixMissing, detail)));
         };
         let judged = self.chain(&whose)?;
-        Ok(match &judged.chain {
-            Ok(chain) => {
-                let mut tips = records.into_iter().map(|(_, tip)| tip);
-                let last = tips.find(|tip| tip.digest == chain.head());
-                last.map(|tip| Tip { contents, ..tip })
-                    .ok_or_else(|| (Code::ChainTailMissing, String::new()))
-            }
-            Err(error) => Err(error.clone()),
-        })
+        Ok(judged.here(false).and_then(|chain| {
+            let mut tips = records.into_iter().map(|(_, tip)| tip);
+            let last = tips.find(|tip| tip.digest == chain.head());
+            last.map(|tip| Tip { contents, ..tip })
+                .ok_or_else(|| (Code::ChainTailMissing, String::new()))
+        }))
     }
 
     /// Judges what is kept in a place, each bundle by itself.
@@ -1035,9 +1050,9 @@ impl<'j> Attestations<'j> {
             return Ok(Some((Code::AgentMismatch, String::new())));
         };
         let judged = self.chain(&whose)?;
-        let chain = match &judged.chain {
+        let chain = match judged.here(about.is_followed) {
             Ok(chain) => chain,
-            Err((code, detail)) => return Ok(Some((*code, detail.clone()))),
+            Err(refusal) => return Ok(Some(refusal)),
         };
         attested.fails |= judged.fails;
         // A record that is kept with the commit only, and was taken off the chain.
@@ -1214,6 +1229,7 @@ impl<'j> Attestations<'j> {
                     let about = About {
                         name,
                         commits: facts.map(|facts| (name, facts)).collect(),
+                        is_followed: false,
                         depth: depth + 1,
                     };
                     match self.cited(found, &about)? {
@@ -1378,6 +1394,8 @@ struct About<'a> {
     name: &'a str,
     /// The commits that are asked about and spoken of, as far as they are here.
     commits: Vec<(&'a str, &'a CommitFacts)>,
+    /// Whether its signer says what took the place of that commit, which is asked about.
+    is_followed: bool,
     /// How many others rest on it, one on the other.
     depth: usize,
 }
@@ -1684,6 +1702,7 @@ fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(
 fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
     let is_claimed = |head: &str| {
         claims.iter().any(|(judged, sequence)| {
+            // That they are of this repository was asked of what claims.
             let chain = judged.chain.as_ref().ok();
             let at = chain.and_then(|chain| chain.named(head));
             at.is_some_and(|at| at < *sequence)

@@ -535,17 +535,31 @@ fn own_files() -> Vec<PathBuf> {
 /// # Errors
 /// [`GitError`] when the configuration cannot be read.
 pub(crate) fn push_remote() -> Result<Option<String>, GitError> {
+    remote_by(&[
+        "branch.*.pushRemote",
+        "remote.pushDefault",
+        "branch.*.remote",
+    ])
+}
+
+/// Returns the remote that `git fetch` would ask: the branch's, `origin`, or the only one. Outside a
+/// repository there is none.
+///
+/// # Errors
+/// [`GitError`] when the configuration cannot be read.
+pub(crate) fn fetch_remote() -> Result<Option<String>, GitError> {
+    remote_by(&["branch.*.remote"])
+}
+
+/// Returns the remote that the first of these settings names, in which the branch stands for `*`.
+fn remote_by(settings: &[&str]) -> Result<Option<String>, GitError> {
     if !run(["rev-parse", "--git-dir"])?.status.success() {
         return Ok(None);
     }
     let head = run(["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let branch = text(&head.stdout);
-    for name in [
-        format!("branch.{branch}.pushRemote"),
-        "remote.pushDefault".to_owned(),
-        format!("branch.{branch}.remote"),
-    ] {
-        if let Some(remote) = value(&name)? {
+    for setting in settings {
+        if let Some(remote) = value(&setting.replace('*', &branch))? {
             return Ok(Some(remote));
         }
     }
@@ -555,6 +569,22 @@ pub(crate) fn push_remote() -> Result<Option<String>, GitError> {
         [only] => Some((*only).to_owned()),
         _ => names.contains(&"origin").then(|| "origin".to_owned()),
     })
+}
+
+/// Returns where pushes to a remote go: there, or to URLs of its own, where they are not what fetches
+/// from it read.
+///
+/// # Errors
+/// [`GitError`] when git cannot be run.
+pub(crate) fn push_targets(remote: &str) -> Result<Vec<String>, GitError> {
+    let fetched = run(["remote", "get-url", "--", remote])?;
+    let pushed = run(["remote", "get-url", "--push", "--all", "--", remote])?;
+    Ok(
+        match pushed.status.success() && pushed.stdout != fetched.stdout {
+            true => text(&pushed.stdout).lines().map(str::to_owned).collect(),
+            false => vec![remote.to_owned()],
+        },
+    )
 }
 
 /// Returns where pushes to a remote go, rewritten as the configuration says; nothing when that is
@@ -567,8 +597,8 @@ pub(crate) fn push_url(remote: &str) -> Result<Option<String>, GitError> {
     Ok(success("remote get-url", output).ok())
 }
 
-/// Returns where the repository is pushed to, as others may know it: without names, passwords and tokens;
-/// `None` when that is nowhere, or a directory.
+/// Returns where the repository is pushed to, as others may know it; `None` when that is nowhere, or a
+/// directory.
 ///
 /// # Errors
 /// [`GitError`] when git cannot be run.
@@ -576,17 +606,20 @@ pub(crate) fn public_url() -> Result<Option<String>, GitError> {
     let Some(remote) = push_remote()? else {
         return Ok(None);
     };
-    let url = push_url(&remote)?.unwrap_or(remote);
-    let Ok(url) = gix_url::parse(url.as_bytes()) else {
-        return Ok(None);
-    };
+    Ok(public(&push_url(&remote)?.unwrap_or(remote)))
+}
+
+/// Returns a URL as others may know it: without names, passwords and tokens; `None` of a directory, or
+/// the name of a remote.
+pub(crate) fn public(url: &str) -> Option<String> {
+    let url = gix_url::parse(url.as_bytes()).ok()?;
     let port = url.port.map_or_else(String::new, |port| format!(":{port}"));
     let path = url.path.to_string();
     // What follows may be a token.
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let path = path.trim_start_matches('/');
     let named = |host| format!("{}://{host}{port}/{path}", url.scheme.as_str());
-    Ok(url.host().map(named))
+    url.host().map(named)
 }
 
 /// Returns the shelves of attestations that a remote has.

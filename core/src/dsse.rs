@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     base64,
+    json::{self, JsonError},
     key::{Hash, KeyId, PublicKey, SignError, Signer},
 };
 
@@ -118,12 +119,11 @@ impl Envelope {
     ///
     /// # Errors
     /// [`EnvelopeError`] when it is too long, not an envelope, or carries no signature.
-    pub fn from_json(json: &[u8]) -> Result<Self, EnvelopeError> {
-        if json.len() > ENVELOPE_MAX {
+    pub fn from_json(text: &[u8]) -> Result<Self, EnvelopeError> {
+        if text.len() > ENVELOPE_MAX {
             return Err(EnvelopeError::TooLong);
         }
-        let wire: Wire = serde_json::from_slice(json).map_err(EnvelopeError::Json)?;
-        Self::from_wire(wire)
+        Self::from_wire(json::read_object(&json::parse_object(text)?)?)
     }
 
     fn from_wire(wire: Wire) -> Result<Self, EnvelopeError> {
@@ -152,7 +152,7 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::Json`] when the serializer fails; it has no reason to.
     pub fn to_json(&self) -> Result<Vec<u8>, EnvelopeError> {
-        serde_json::to_vec(&self.to_wire()).map_err(EnvelopeError::Json)
+        Ok(serde_json::to_vec(&self.to_wire()).map_err(JsonError::from)?)
     }
 
     fn to_wire(&self) -> Wire {
@@ -221,7 +221,7 @@ pub enum EnvelopeError {
     TooLong,
     /// Not the JSON of an envelope.
     #[error("the envelope is not well-formed JSON")]
-    Json(#[source] serde_json::Error),
+    Json(#[from] JsonError),
     /// A member is not base64.
     #[error("the envelope holds a member that is not base64")]
     Base64,

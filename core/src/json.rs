@@ -5,7 +5,12 @@ use std::{cell::Cell, fmt};
 
 use serde::{
     Serialize,
-    de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{
+        DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess,
+        SeqAccess, Unexpected, Visitor,
+        value::{MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
 };
 use serde_json::{Map, Number, Value};
 
@@ -25,6 +30,17 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// # Errors
 /// [`JsonError`] with line and column.
 pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
+    match parse(bytes)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(JsonError(serde_json::Error::custom("expected an object"))),
+    }
+}
+
+/// Reads anything by the rules of [`parse_object`].
+///
+/// # Errors
+/// As [`parse_object`].
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     let mut from = serde_json::Deserializer::from_slice(bytes);
     let left = Cell::new(VALUES_MAX);
     let strict = Strict {
@@ -33,9 +49,96 @@ pub fn parse_object(bytes: &[u8]) -> Result<Object, JsonError> {
     };
     let value = strict.deserialize(&mut from)?;
     from.end()?;
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(JsonError(serde_json::Error::custom("expected an object"))),
+    Ok(value)
+}
+
+/// Takes structs from an object, each of them from an object: serde itself would take an array of their
+/// members for one, as no other reader does.
+///
+/// # Errors
+/// [`JsonError`] naming what does not fit.
+pub fn read_object<T: DeserializeOwned>(object: &Object) -> Result<T, JsonError> {
+    Ok(T::deserialize(members(object))?)
+}
+
+/// Takes them from anything.
+///
+/// # Errors
+/// As [`read_object`].
+pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, JsonError> {
+    Ok(T::deserialize(Named(value))?)
+}
+
+fn members<'de, 'v>(
+    object: &'v Object,
+) -> MapDeserializer<'de, impl Iterator<Item = (&'v str, Named<'v>)>, serde_json::Error> {
+    let named = object.iter().map(|(name, value)| (&**name, Named(value)));
+    MapDeserializer::new(named)
+}
+
+/// A value in which the members of structs are named.
+struct Named<'v>(&'v Value);
+
+impl IntoDeserializer<'_, serde_json::Error> for Named<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Named<'_> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(values) => {
+                SeqDeserializer::new(values.iter().map(Named)).deserialize_any(visitor)
+            }
+            Value::Object(object) => members(object).deserialize_any(visitor),
+            plain => plain.clone().deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _members: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(_) => Err(Self::Error::invalid_type(Unexpected::Seq, &"an object")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.clone().deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -175,6 +278,34 @@ mod tests {
         assert!(refused("{} {}").contains("trailing"));
         assert!(refused("{\"a\":NaN}").contains("expected value"));
         parse_object(b"{\"a\":\"\xff\"}").unwrap_err();
+    }
+
+    /// serde_json would take them.
+    #[test]
+    fn reads_structs_from_objects_alone() {
+        #[derive(Debug, serde::Deserialize, PartialEq)]
+        struct Outer {
+            one: Inner,
+            more: Vec<Inner>,
+            none: Option<Inner>,
+        }
+        #[derive(Debug, serde::Deserialize, PartialEq)]
+        struct Inner {
+            count: u64,
+        }
+        let read = |text: &str| read_object::<Outer>(&parse_object(text.as_bytes()).unwrap());
+        let (one, more) = (Inner { count: 1 }, vec![Inner { count: 2 }]);
+        let good = r#"{"one":{"count":1},"more":[{"count":2}],"none":null}"#;
+        let none = None;
+        assert_eq!(read(good).unwrap(), Outer { one, more, none });
+        for bad in [
+            r#"{"one":[1],"more":[]}"#,
+            r#"{"one":{"count":1},"more":[[2]]}"#,
+            r#"{"one":{"count":1},"more":[],"none":[3]}"#,
+        ] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("expected an object"), "{error}");
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Statement {
             Some(STATEMENT_TYPE) => {}
             kind => return Err(StatementError::Kind(kind.unwrap_or_default().to_owned())),
         }
-        let statement: Self = serde_json::from_value(object.into()).map_err(JsonError::from)?;
+        let statement: Self = json::read_object(&object)?;
         statement.check()?;
         Ok(statement)
     }

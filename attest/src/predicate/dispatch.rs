@@ -7,7 +7,8 @@ use notme_core::{json::Object, statement::Statement};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Outcome, PredicateError, VerificationResult, check_digest, check_time, is_uuid, open_object,
+    Outcome, PredicateError, VerificationResult, check_digest, check_subject, check_time, is_uuid,
+    open_object,
 };
 use crate::origins::is_stated_twice;
 
@@ -190,9 +191,10 @@ impl Dispatch {
         let rule = |rule| Err(PredicateError::Rule(rule));
         if let Some(definition) = &self.dispatch_definition {
             if let Some(item) = &definition.work_item_ref {
-                check_digest(
-                    &item.content_hash,
+                check_subject(
+                    (&item.content_hash, statement),
                     "`contentHash` is not `sha256:` and 64 hex digits",
+                    "`contentHash` is not that of a subject",
                 )?;
             }
             let pipeline = definition.pipeline.as_ref();

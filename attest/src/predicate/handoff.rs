@@ -1,6 +1,8 @@
 //! `https://notme.bot/provenance/handoff/v1` (APAS 0.3), all of whose members are optional.
 
-use super::{PredicateError, check_digest, open_object};
+use notme_core::statement::Statement;
+
+use super::{PredicateError, check_subject, open_object};
 
 open_object! {
     /// A handoff.
@@ -21,9 +23,13 @@ open_object! {
 }
 
 impl Handoff {
-    pub(super) fn check(&self) -> Result<(), PredicateError> {
+    pub(super) fn check(&self, statement: &Statement) -> Result<(), PredicateError> {
         self.document_hash.as_ref().map_or(Ok(()), |hash| {
-            check_digest(hash, "`documentHash` is not `sha256:` and 64 hex digits")
+            check_subject(
+                (hash, statement),
+                "`documentHash` is not `sha256:` and 64 hex digits",
+                "`documentHash` is not that of a subject",
+            )
         })
     }
 }

@@ -76,7 +76,10 @@ pub(super) fn union(
     merged.dropped += all_new - new.len();
     // What anybody may change or make up is not spread: it takes a statement that the key of its own
     // certificate signed.
-    let good = sift(repository, &new, Signed::read);
+    let paths = paths_of(&new);
+    let good = sift(repository, &new, |content| {
+        Signed::read_at(content, shelf, &paths)
+    });
     let mut additions = Vec::new();
     for (file, path, id) in new {
         match good.get(&id) {
@@ -114,22 +117,31 @@ pub(super) fn union(
     Ok(Some(Next::Tree(tree, parents)))
 }
 
-/// Finds the files that are new to a remote, and list origins; with their paths.
-pub(super) fn disclosing(
+/// Finds the files that are new to a remote, and may be taken by nobody; with their paths, and whether they
+/// list origins.
+pub(super) fn unfit(
     repository: &gix::Repository,
     shelf: Shelf,
     (theirs, ours): (Option<ObjectId>, ObjectId),
-) -> Result<Vec<(FileName, String)>, StoreError> {
+) -> Result<Vec<(FileName, String, bool)>, StoreError> {
     let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip));
     let theirs = if_well_formed(theirs)?.flatten();
     let ours = tree_of(repository, ours)?;
     let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
-    let bad = sift(repository, &new, |content| {
-        let bundle = Bundle::from_json(content).ok();
-        (!is_public(bundle.as_ref(), content)).then_some(())
+    let paths = paths_of(&new);
+    let read = sift(repository, &new, |content| {
+        let discloses = || !is_public(Bundle::from_json(content).ok().as_ref(), content);
+        Some(Signed::read_at(content, shelf, &paths).ok_or_else(discloses))
     });
-    let bad = new.into_iter().filter(|(.., id)| bad.contains_key(id));
-    Ok(bad.map(|(file, path, _)| (file, path)).collect())
+    let unfit = new.into_iter().filter_map(|(file, path, id)| {
+        let discloses = match read.get(&id) {
+            Some(Ok(signed)) if signed.belongs_at(shelf, &path) => return None,
+            Some(Err(discloses)) => *discloses,
+            Some(Ok(_)) | None => false,
+        };
+        Some((file, path, discloses))
+    });
+    Ok(unfit.collect())
 }
 
 /// Finds the files of a shelf, with their paths.
@@ -306,6 +318,10 @@ impl<'r> Found<'r> {
     }
 }
 
+fn paths_of(files: &[(FileName, String, ObjectId)]) -> HashSet<&str> {
+    files.iter().map(|(_, path, _)| path.as_str()).collect()
+}
+
 /// Looks at the content of files, on all cores, and returns what was found.
 fn sift<T: Send>(
     repository: &gix::Repository,
@@ -367,6 +383,15 @@ impl Signed {
             digest: bundle.payload_digest(),
             paths: Place::of(&statement).into_iter().map(path).collect(),
         })
+    }
+
+    /// Reads one of many, and keeps in mind no other paths than those of a shelf that are asked about.
+    fn read_at(content: &[u8], shelf: Shelf, paths: &HashSet<&str>) -> Option<Self> {
+        let mut signed = Self::read(content)?;
+        let is_asked = |(at, path): &(Shelf, String)| *at == shelf && paths.contains(path.as_str());
+        signed.paths.retain(is_asked);
+        signed.paths.shrink_to_fit();
+        Some(signed)
     }
 
     /// Tells whether it is named by its content, in a place that it names itself.

@@ -637,6 +637,34 @@ fn succession(agent: &str, from: &str, to: &make::CommitSubject) -> Vec<Kept> {
     records
 }
 
+/// As in a clone: the old commit is on no branch.
+#[test]
+fn what_took_the_place_of_a_commit_that_is_not_here_is_attested_as_that() {
+    let (world, commits) = three();
+    let gone = make::CommitSubject {
+        id: "1".repeat(40),
+        tree: "2".repeat(40),
+    };
+    world.write(&chain(ID, "claude", std::slice::from_ref(&gone)));
+    world.write(&succession("claude", &gone.id, &commits[1]));
+    let judged = world.judged(&commits[1]);
+    assert_accepted(&judged);
+    let taken: Vec<_> = judged.iter().map(|it| it.attested_as.as_ref()).collect();
+    assert_eq!(taken, [None, Some(&gone.id)]);
+    assert!(judged.iter().all(|it| it.derived.level == Some(Level::L2)));
+    // By itself, the chain may be of any repository.
+    let elsewhere = Some(Code::ChainElsewhere);
+    assert_eq!(world.chain_code(ID, "claude"), elsewhere);
+    // And so it is, with another's word for what took the place.
+    world.write(&succession("mallory", &gone.id, &commits[2]));
+    assert!(
+        world
+            .judged(&commits[2])
+            .iter()
+            .all(|it| it.attested_as.is_none())
+    );
+}
+
 #[test]
 fn nobody_moves_what_others_stated() {
     let (world, commits) = three();

@@ -9,6 +9,7 @@ use notme_core::{
     statement::Statement,
 };
 use notme_testkit::{clock::NOW, keys::Ed25519Key, tsa::TestTsa};
+use serde_json::{Value, json};
 
 use crate::world::{World, authority, chain};
 
@@ -100,8 +101,43 @@ fn refuses_what_is_no_bundle_of_an_envelope() {
         error(&no_certificate),
         BundleError::Certificate(_)
     ));
+    // Readers of protocol buffers know both spellings of a name, and take what comes last.
+    for (at, twice) in [("{", "dsse_envelope"), (hint, "x509_certificate_chain")] {
+        let twice = good.replacen(at, &format!("{at}\"{twice}\":{{}},"), 1);
+        assert!(matches!(error(&twice), BundleError::Spelling(_)));
+    }
     let long = " ".repeat(notme_attest::bundle::BUNDLE_MAX + 1);
     assert!(matches!(error(&long), BundleError::TooLong));
+}
+
+/// An array of the members would be a struct to our reader, and to no other.
+#[test]
+fn what_no_other_reader_takes_for_an_object_is_none() {
+    let mut good: Value = serde_json::from_str(&good()).unwrap();
+    let certificate = &good["verificationMaterial"]["certificate"]["rawBytes"];
+    let envelope = &good["dsseEnvelope"];
+    let signature = &envelope["signatures"][0];
+    let signature = json!([signature["keyid"], signature["sig"]]);
+    for (member, array) in [
+        (
+            "/verificationMaterial",
+            json!([[certificate], null, null, [], null]),
+        ),
+        ("/verificationMaterial/certificate", json!([certificate])),
+        ("/dsseEnvelope/signatures/0", signature.clone()),
+        (
+            "/dsseEnvelope",
+            json!([envelope["payloadType"], envelope["payload"], [signature]]),
+        ),
+    ] {
+        let was = std::mem::replace(good.pointer_mut(member).unwrap(), array);
+        let read = Bundle::from_json(good.to_string().as_bytes());
+        assert!(matches!(read, Err(BundleError::Json(_))), "{member}");
+        let alone = Envelope::from_json(good["dsseEnvelope"].to_string().as_bytes());
+        assert_eq!(alone.is_err(), member.starts_with("/dsse"), "{member}");
+        *good.pointer_mut(member).unwrap() = was;
+    }
+    assert!(Bundle::from_json(good.to_string().as_bytes()).is_ok());
 }
 
 /// The envelope that is a golden of leyline-envelope's: of the rosary orchestrator, in base64url.

@@ -49,6 +49,55 @@ fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
     }
 }
 
+/// No other reader takes an array for an object.
+#[test]
+fn the_members_of_objects_have_names() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let said = |evidence: &str| {
+        format!(
+            r#"{{"decision":"accepted","evidence":[{evidence}],"acceptedAt":"2026-11-20T12:00:00Z"}}"#
+        )
+    };
+    let named = format!(r#"{{"predicateType":"t","digest":"{digest}"}}"#);
+    assert!(read(ACCEPTANCE, &said(&named)).is_ok());
+    let listed = read(ACCEPTANCE, &said(&format!(r#"["t","{digest}"]"#)));
+    assert!(matches!(listed, Err(PredicateError::Json(_))));
+
+    use notme_attest::origins::OriginSet;
+    assert!(OriginSet::from_json(br#"[{"uri":"u","vouchedBy":""}]"#).is_ok());
+    assert!(OriginSet::from_json(br#"[["u",""]]"#).is_err());
+}
+
+/// What is handed over, or was to be done, is a subject.
+#[test]
+fn a_digest_is_that_of_a_subject_where_one_has_any() {
+    let (own, other) = ("1".repeat(64), "2".repeat(64));
+    let item = |hash| format!(r#"{{"repo":"r","workItemId":"i","contentHash":"sha256:{hash}"}}"#);
+    let item = |hash| {
+        format!(
+            r#"{{"dispatchDefinition":{{"workItemRef":{}}}}}"#,
+            item(hash)
+        )
+    };
+    let document = |hash| format!(r#"{{"documentHash":"sha256:{hash}"}}"#);
+    let said = [
+        (HANDOFF, document(&own), document(&other)),
+        (DISPATCH, item(&own), item(&other)),
+    ];
+    for (kind, good, bad) in said {
+        let read = |predicate: &str, digests: &[&str]| {
+            let subject = digests.iter().map(|it| Subject::new("s", "sha256", *it));
+            let subject = subject.chain([Subject::new("c", "gitCommit", COMMIT)]);
+            let predicate = parse_object(predicate.as_bytes()).unwrap();
+            Predicate::read(&Statement::new(subject.collect(), kind, predicate).unwrap())
+        };
+        assert!(read(&good, &[&own]).is_ok());
+        assert!(read(&good, &[&other, &own]).is_ok());
+        assert!(read(&bad, &[]).is_ok());
+        assert!(matches!(read(&bad, &[&own]), Err(PredicateError::Rule(_))));
+    }
+}
+
 #[test]
 fn a_handoff_is_read_in_both_tongues() {
     let rosary = r#"{"bead_id":"rosary-test","from_agent":"dev-agent","phase":0,"summary":"Fixed the thing."}"#;

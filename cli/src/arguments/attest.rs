@@ -398,7 +398,7 @@ pub(crate) struct AttestPush {
 /// `notme attest fetch`, and the remote of `notme attest push`.
 #[derive(Args, Debug)]
 pub(crate) struct AttestRemote {
-    /// The remote; without it, the one that `git push` would use
+    /// The remote; without it, the one that `git fetch` or `git push` would use
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) remote: Option<String>,
 }

@@ -269,6 +269,18 @@ fn rewritten_commits_are_attested_as_what_they_were() {
     let all = judged["attestations"].as_array().unwrap();
     let of_old = all.iter().filter(|it| it["attested_as"] == old.as_str());
     assert_eq!(of_old.count(), 2);
+
+    // Who has only the new one sees the same.
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "push"]);
+    let other = world.another_repository(Repository::new());
+    let url = bare.path();
+    other.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    other.git_ok(&["pull", "--quiet", "origin", "main"]);
+    other.notme_ok(&["attest", "fetch"]);
+    assert!(!other.git(&["cat-file", "-e", &old]).status.success());
+    assert_eq!(self::judged(&other, &[]), (exit, judged));
 }
 
 #[test]
@@ -760,6 +772,36 @@ fn a_rosary_pipeline_is_imported_with_its_weaknesses_told() {
     let shown: Value =
         serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
     assert!(shown[0]["predicate"]["weaknesses"].is_array());
+    // However long it is, each statement carries its own.
+    for phase in 0..60 {
+        let commits: Vec<_> = (0..50).map(|it| format!("{phase:020}{it:020}")).collect();
+        let handoff = serde_json::json!({
+            "schema_version": "2",
+            "phase": phase,
+            "from_agent": "dev-agent",
+            "bead_id": "rosary-abc",
+            "summary": "s",
+            "files_changed": [],
+            "commit_shas": commits,
+        });
+        let name = format!("long/.rsry-handoff-{phase}.json");
+        world.write(&name, &handoff.to_string());
+    }
+    let output = world.notme(&["attest", "import", "--rosary", "long"]);
+    assert!(output.status.success(), "{}", self::told(&output));
+    let shown: Value =
+        serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
+    let handoffs = shown.as_array().unwrap().iter().filter_map(|it| {
+        let said = &it["predicate"]["weaknesses"];
+        Some((it["subject"].to_string(), said.as_array()?.clone()))
+    });
+    for (subject, weaknesses) in handoffs {
+        assert!(weaknesses.len() <= 5, "{weaknesses:?}");
+        for own in weaknesses.iter().filter_map(|it| it.as_str()) {
+            let named = own.split('`').find(|it| it.starts_with(".rsry"));
+            assert!(named.is_none_or(|it| subject.contains(it)), "{own}");
+        }
+    }
     // A verdict is told, since nothing that counts carries it on.
     let rejected = first
         .replace(
@@ -838,8 +880,17 @@ fn bad_input_is_refused_and_nothing_is_written() {
     world.write("wrong.json", r#"{"runDetails":{"work":"none"}}"#);
     world.write("both.json", r#"{"runDetails":{"contentOrigins":[]}}"#);
     world.write("chain.json", r#"{}"#);
+    let other = format!(r#"{{"documentHash":"sha256:{}"}}"#, "0".repeat(64));
+    world.write("other.json", &other);
     for arguments in [
-        &["dispatch", "--json", "twice.json"][..],
+        &[
+            "handoff",
+            "--document",
+            "chain.json",
+            "--json",
+            "other.json",
+        ][..],
+        &["dispatch", "--json", "twice.json"],
         &["dispatch", "--json", "wrong.json"],
         &["dispatch", "--json", "both.json"],
         &["dispatch", "nowhere"],

@@ -97,7 +97,15 @@ fn one_statement_among_a_hundred_thousand_is_found_and_fetched_alone() {
     let url = bare.path();
     let url = url.to_str().unwrap();
     world.git_ok(&["push", "--quiet", "origin", "main"]);
-    world.notme_ok(&["attest", "push"]);
+    let refused = world.notme(&["attest", "push"]);
+    let said = told(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(&format!("and {} more: ", MANY - 20)),
+        "{said}"
+    );
+    let all = "refs/attestations/*:refs/attestations/*";
+    world.git_ok(&["push", "--quiet", "--no-verify", "origin", all]);
 
     let clone = world.another_repository(Repository::new());
     clone.git_ok(&["remote", "add", "origin", url]);

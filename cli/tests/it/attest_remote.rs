@@ -8,6 +8,7 @@ use std::{
 use notme_attest::store::Shelf;
 use notme_core::hex;
 use notme_testkit::repository::Repository;
+use serde_json::Value;
 
 use crate::world::{World, told};
 
@@ -201,4 +202,101 @@ fn a_push_to_a_path_says_why_it_failed_and_nothing_else() {
     let said = told(&output);
     assert!(said.contains("pre-receive hook declined"), "{said}");
     assert!(!said.contains("shorthand"), "{said}");
+}
+
+/// Whoever fetches would leave it out, and then could not push.
+#[test]
+fn what_nobody_takes_is_not_pushed() {
+    let (world, bare, other) = rejected();
+    let exported = world.notme_ok(&["attest", "export"]);
+    let bundle: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+    let before = shelves(&bare);
+    let mut padded = bundle.clone();
+    padded["note"] = "x".repeat(100_000).into();
+    for (bare_envelope, text) in [
+        (true, bundle["dsseEnvelope"].to_string()),
+        (false, padded.to_string()),
+    ] {
+        world.write("file.json", &text);
+        let refused = world.notme(&["attest", "import", "file.json"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        if !bare_envelope {
+            assert!(told(&refused).contains("envelope-malformed: it has more beside it"));
+        }
+        let kept = world.notme(&["attest", "import", "--unjudged", "file.json"]);
+        assert_eq!(kept.status.code(), Some(0), "{}", told(&kept));
+        assert!(told(&kept).contains("nobody else takes 1 of them"));
+
+        let mut hint = String::new();
+        for push in [&["push"][..], &["push", "--replace"]] {
+            let refused = world.notme(&[&["attest"], push].concat());
+            let said = told(&refused);
+            assert_eq!(refused.status.code(), Some(1), "{said}");
+            assert!(said.contains("nothing was pushed: nobody takes"), "{said}");
+            assert_eq!(shelves(&bare), before);
+            let (_, drop) = said.split_once("`notme attest drop ").unwrap();
+            hint = drop.split_once(" --reason").unwrap().0.to_owned();
+        }
+        let drop = ["attest", "drop"].into_iter().chain(hint.split(' '));
+        let drop: Vec<_> = drop.chain(["--reason", "unsigned"]).collect();
+        world.notme_ok(&drop);
+        world.notme_ok(&["attest", "push"]);
+        assert_eq!(shelves(&bare), before);
+    }
+    assert!(!fetch(&other).contains("note"));
+    other.notme_ok(&["attest", "push"]);
+}
+
+/// What the shelves of a repository hold.
+fn shelves(of: &Repository) -> [String; 3] {
+    Shelf::ALL.map(|shelf| of.git_ok(&["rev-parse", &format!("{}^{{tree}}", shelf.reference())]))
+}
+
+/// Where the configuration says that pushes go elsewhere, as in triangular work.
+#[test]
+fn fetches_ask_where_git_fetches_and_pushes_take_what_is_where_they_go() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let upstream = world.remote();
+    world.git_ok(&["push", "--quiet", "--set-upstream", "origin", "main"]);
+    let other = clone(&world, &upstream);
+    let fork = Repository::bare();
+    let fork_path = fork.path().to_str().unwrap().to_owned();
+    other.git_ok(&["remote", "add", "fork", &fork_path]);
+    for setting in ["remote.pushDefault", "branch.main.pushRemote"] {
+        world.notme_ok(&["attest", "dispatch"]);
+        world.notme_ok(&["attest", "push"]);
+        other.git_ok(&["config", setting, "fork"]);
+        let said = fetch(&other);
+        assert!(said.contains("statements were new"), "{said}");
+    }
+    let nothing = told(&other.notme(&["attest", "fetch", "fork"]));
+    assert!(nothing.contains("`fork` has no attestations"), "{nothing}");
+    other.notme_ok(&["attest", "push"]);
+    assert_eq!(shelves(&fork), shelves(&other));
+
+    // Of one remote, fetches and pushes may have URLs of their own.
+    world.git_ok(&["config", "remote.origin.pushurl", &fork_path]);
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(shelves(&fork), shelves(&world));
+    let late = clone(&world, &upstream);
+    for url in [&*fork_path, upstream.path().to_str().unwrap()] {
+        late.git_ok(&["config", "--add", "remote.origin.pushurl", url]);
+    }
+    late.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    late.notme_ok(&["attest", "push"]);
+    // With all that the fork had, and to each of them.
+    assert_ne!(shelves(&fork), shelves(&world));
+    assert_eq!(shelves(&fork), shelves(&upstream));
+    assert!(fetch(&world).contains("statements were new"));
+    assert_eq!(shelves(&fork), shelves(&world));
+
+    let stated = late.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    late.notme_ok(&["attest", "push"]);
+    let digest = stated.split_whitespace().next().unwrap();
+    let drop = ["attest", "drop", "HEAD", digest, "--reason", "wrong"];
+    late.notme_ok(&[&drop[..], &["--force"]].concat());
+    late.notme_ok(&["attest", "push", "--replace"]);
+    assert_eq!(shelves(&fork), shelves(&late));
 }

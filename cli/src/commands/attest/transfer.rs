@@ -10,8 +10,9 @@ use std::{
 };
 
 use notme_attest::{
-    Bundle, Predicate, make, rosary,
-    store::{FileName, Kept, Merged, Place},
+    Bundle, Predicate, make,
+    rosary::{self, HandoffFile},
+    store::{FileName, Kept, Merged, Place, Signed, Unfit},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape};
@@ -22,13 +23,17 @@ use crate::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
     },
     failure::{Exit, Failure, Outcome},
-    git,
+    git::{self, GitError},
     home::Home,
     judging::{Grounds, now},
 };
 
 /// The longest file of bundles.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
+/// What becomes of the rest when a statement is refused.
+const AS_THEY_ARE: &str = "nothing was kept; `--unjudged` keeps statements as they are";
+/// How many files are named when a push is refused; the rest is counted.
+const TOLD_MAX: usize = 20;
 /// How often a push that lost a race is tried, and how long anybody waits before the second time, at
 /// most; twice as long each time after.
 const TRIES: u32 = 8;
@@ -36,16 +41,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
-    take(&archive, &remote(arguments)?)?;
+    let remote = remote(arguments, "fetch", git::fetch_remote)?;
+    let merged = take(&archive, &remote)?;
+    if merged.theirs.is_empty() {
+        let remote = shown(&remote);
+        writeln!(io::stderr(), "note: `{remote}` has no attestations")?;
+    }
     Ok(Exit::Yes)
 }
 
 pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
-    let remote = remote(&arguments.remote)?;
-    match arguments.replace {
-        true => replace(&remote),
-        false => push_to(&remote),
-    }
+    let remote = remote(&arguments.remote, "push", git::push_remote)?;
+    let push = match arguments.replace {
+        true => replace,
+        false => push_to,
+    };
+    // What is already where they go is taken from there.
+    git::push_targets(&remote)?
+        .iter()
+        .try_for_each(|target| push(target))
 }
 
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
@@ -57,7 +71,7 @@ fn replace(remote: &str) -> Result<(), Failure> {
     if unlike.is_empty() {
         return Ok(());
     }
-    check_public(&archive, &merged)?;
+    check_fit(&archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     let shelves: Vec<_> = shelves.collect();
@@ -106,10 +120,13 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
 
 /// Sends what a remote lacks, as far as is known without asking it.
 pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
-    match Archive::open()?.store.ahead_of(remote)?.is_empty() {
-        true => Ok(()),
-        false => push_to(remote),
+    let store = Archive::open()?.store;
+    for target in git::push_targets(remote)? {
+        if !store.ahead_of(&target)?.is_empty() {
+            push_to(&target)?;
+        }
     }
+    Ok(())
 }
 
 /// Sends what a remote lacks, after taking what it has.
@@ -124,6 +141,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         }
         let merged = take(&archive, remote)?;
         if !merged.is_whole() {
+            let remote = shown(remote);
             let error = format!("`{remote}` has what is left out here, so nothing was pushed");
             return Err(Failure::no(error).hint("`notme attest push --replace` takes it out there"));
         }
@@ -131,7 +149,7 @@ fn push_to(remote: &str) -> Result<(), Failure> {
         if ahead.is_empty() {
             return Ok(());
         }
-        check_public(&archive, &merged)?;
+        check_fit(&archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
             Ok(()) => return Ok(archive.store.pushed(remote, &ahead, now())?),
@@ -144,20 +162,30 @@ fn push_to(remote: &str) -> Result<(), Failure> {
     }
 }
 
-/// Refuses to send what lists origins: what was kept before that was looked for.
-fn check_public(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
-    let found = archive.store.disclosing(merged)?;
-    let Some((file, commit)) = found.first_key_value() else {
+/// Refuses to send what nobody takes, so that all others could push no more: what was kept unjudged, and
+/// what was kept before its origins were looked for.
+fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
+    let mut unfit = archive.store.unfit(merged)?;
+    let discloses = unfit.values().any(|it| it.discloses);
+    unfit.retain(|_, it| it.discloses == discloses);
+    let Some((file, Unfit { commit, .. })) = unfit.first_key_value() else {
         return Ok(());
     };
-    let names: Vec<_> = found.keys().map(|file| format!("`{file}`")).collect();
-    let error = format!(
-        "nothing was pushed: origins of what an agent read are listed in {}",
-        names.join(", ")
-    );
+    let names = unfit.keys().take(TOLD_MAX).map(|file| format!("`{file}`"));
+    let mut names: Vec<_> = names.collect();
+    if let Some(more @ 1..) = unfit.len().checked_sub(TOLD_MAX) {
+        names.push(format!("and {more} more"));
+    }
+    let names = names.join(", ");
+    let error = match discloses {
+        true => format!("origins of what an agent read are listed in {names}"),
+        false => format!(
+            "nobody takes {names}: it is not signed by the key of its own certificate, has too much beside it, or lies where it does not belong"
+        ),
+    };
     let commit = commit.as_deref().unwrap_or("COMMIT");
     let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
-    Err(Failure::no(error).hint(hint))
+    Err(Failure::no(format!("nothing was pushed: {error}")).hint(hint))
 }
 
 /// Fetches what a remote has, and takes it.
@@ -169,6 +197,7 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
+        let remote = shown(remote);
         let error = format!("while `{remote}` was asked, `{reference}` lost what it had");
         let hint = format!("`git update-ref {reference} {was}` puts it back");
         return Err(Failure::from(error).hint(hint));
@@ -204,13 +233,24 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     Ok(merged)
 }
 
-fn remote(arguments: &AttestRemote) -> Result<String, Failure> {
+/// Returns the remote that is named, or the one that git would take.
+fn remote(
+    arguments: &AttestRemote,
+    command: &str,
+    default: impl Fn() -> Result<Option<String>, GitError>,
+) -> Result<String, Failure> {
     if let Some(remote) = &arguments.remote {
         return Ok(remote.clone());
     }
-    git::push_remote()?.ok_or_else(|| {
-        Failure::usage("there is no remote").hint("name one: `notme attest push REMOTE`")
+    default()?.ok_or_else(|| {
+        let hint = format!("name one: `notme attest {command} REMOTE`");
+        Failure::usage("there is no remote").hint(hint)
     })
+}
+
+/// Returns a remote for people: there may be a token in a URL.
+fn shown(remote: &str) -> String {
+    git::public(remote).unwrap_or_else(|| remote.to_owned())
 }
 
 pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
@@ -232,8 +272,21 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
         }
     }
     archive.store.write(&bundles, now())?;
-    let names: BTreeSet<_> = bundles.iter().map(|(it, _)| FileName::of(it)).collect();
-    writeln!(io::stderr(), "{} statements were kept", names.len())?;
+    let (mut names, mut held) = (BTreeSet::new(), BTreeSet::new());
+    for (content, _) in &bundles {
+        let name = FileName::of(content);
+        held.extend(Some(name.clone()).filter(|_| Signed::read(content).is_none()));
+        names.insert(name);
+    }
+    let mut talk = io::stderr().lock();
+    writeln!(talk, "{} statements were kept", names.len())?;
+    if !held.is_empty() {
+        writeln!(
+            talk,
+            "note: nobody else takes {} of them; while they are here, `notme attest push` sends nothing",
+            held.len()
+        )?;
+    }
     Ok(Exit::Yes)
 }
 
@@ -264,7 +317,11 @@ fn keepable(
                 Verdict::Undecided(_) => Failure::of(error, 3),
                 Verdict::Accepted | Verdict::Rejected(_) => Failure::no(error),
             }
-            .hint("nothing was kept; `--unjudged` keeps statements as they are"));
+            .hint(AS_THEY_ARE));
+        }
+        if Signed::read(&kept.content).is_none() {
+            let error = "it has more beside it than anybody takes";
+            return Err(refused(file, Code::EnvelopeMalformed, &error).hint(AS_THEY_ARE));
         }
     }
     let places = Place::of(&statement);
@@ -324,11 +381,18 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
     let ids: Vec<_> = commits.iter().map(|commit| &*commit.id).collect();
     let imported = rosary::import(directory, &ids)?;
     let mut talk = io::stderr().lock();
-    for weakness in &imported.weaknesses {
+    let of_each = imported.files.iter().flat_map(|it| &it.weaknesses);
+    for weakness in imported.weaknesses.iter().chain(of_each) {
         writeln!(talk, "note: {}", escape(weakness))?;
     }
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    for (handoff, (name, content)) in imported.handoffs.iter().zip(&imported.files) {
+    for file in &imported.files {
+        let HandoffFile {
+            name,
+            content,
+            handoff,
+            weaknesses,
+        } = file;
         let mut predicate = Object::new();
         let mut put = |member: &str, value: String| {
             predicate.insert(member.to_owned(), value.into());
@@ -341,7 +405,8 @@ fn import_rosary(home: &Home, arguments: &AttestImport, directory: &Path) -> Out
             put("previousChainHash", previous.clone());
         }
         put("fromPhase", handoff.phase.to_string());
-        predicate.insert("weaknesses".to_owned(), imported.weaknesses.clone().into());
+        let weaknesses = [&*imported.weaknesses, weaknesses].concat();
+        predicate.insert("weaknesses".to_owned(), weaknesses.into());
         let document = Some((name.as_str(), hash.as_str()));
         let statement = make::handoff(predicate, document, &commits).map_err(not_made)?;
         author.sign(&statement)?;

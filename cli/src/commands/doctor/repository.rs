@@ -93,7 +93,7 @@ pub(super) fn keeps_its_attestations(
         .iter()
         .map(|name| format!("git update-ref -d {}", quoted(name)))
         .collect();
-    if git::push_remote()?.is_some() {
+    if git::fetch_remote()?.is_some() {
         repair.push("notme attest fetch".to_owned());
     }
     findings.add(
