@@ -204,7 +204,8 @@ impl FileName {
         Self(digits)
     }
 
-    fn read(name: &[u8]) -> Option<Self> {
+    /// Reads the name of a file; `None` when it is not one that a bundle has.
+    pub fn read(name: &[u8]) -> Option<Self> {
         let digits = str::from_utf8(name).ok()?.strip_suffix(SUFFIX)?;
         hex::decode_array::<{ NAME_DIGITS / 2 }>(digits)?;
         Some(Self(digits.to_owned()))

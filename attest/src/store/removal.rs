@@ -36,6 +36,11 @@ impl Found {
     pub fn is_empty(&self) -> bool {
         self.0.values().all(Vec::is_empty)
     }
+
+    /// Tells whether they are kept, and not with a commit.
+    pub fn is_with_no_commit(&self) -> bool {
+        !self.is_empty() && self.0.get(&Shelf::Commits).is_none_or(Vec::is_empty)
+    }
 }
 
 /// A shelf that is not the same here and at a remote.

@@ -209,14 +209,21 @@ fn a_push_to_a_path_says_why_it_failed_and_nothing_else() {
 fn what_nobody_takes_is_not_pushed() {
     let (world, bare, other) = rejected();
     let exported = world.notme_ok(&["attest", "export"]);
-    let bundle: Value = serde_json::from_str(exported.lines().next().unwrap()).unwrap();
+    let bundles = exported
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let bundles: Vec<Value> = bundles.collect();
     let before = shelves(&bare);
-    let mut padded = bundle.clone();
-    padded["note"] = "x".repeat(100_000).into();
-    for (bare_envelope, text) in [
-        (true, bundle["dsseEnvelope"].to_string()),
-        (false, padded.to_string()),
-    ] {
+    let padded = |bundle: &Value| {
+        let mut padded = bundle.clone();
+        padded["note"] = "x".repeat(100_000).into();
+        padded.to_string()
+    };
+    // The record that opens the activity is about no commit.
+    let files = bundles
+        .iter()
+        .flat_map(|it| [(true, it["dsseEnvelope"].to_string()), (false, padded(it))]);
+    for (bare_envelope, text) in files {
         world.write("file.json", &text);
         let refused = world.notme(&["attest", "import", "file.json"]);
         assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));

@@ -12,7 +12,7 @@ use std::{
 use notme_attest::{
     Bundle, Predicate, make,
     rosary::{self, HandoffFile},
-    store::{FileName, Kept, Merged, Place, Signed, Unfit},
+    store::{FileName, Files, Kept, Merged, Place, Signed, Unfit},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape};
@@ -100,6 +100,12 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
             let said: &mut Option<String> = files.entry(kept.name.clone()).or_default();
             *said = said.take().or_else(|| is_said.then(|| statement.clone()));
         }
+        // What is about no commit has to be named by its file.
+        if !is_any && let Some(file) = FileName::read(statement.as_bytes()) {
+            let file = Files::from([(file, None)]);
+            is_any = archive.store.find_files(&file)?.is_with_no_commit();
+            files.extend(file.into_iter().filter(|_| is_any));
+        }
         if !is_any {
             let error = format!("nothing about `{}` is `{statement}`", arguments.revision);
             return Err(Failure::no(error).hint("`notme attest show` prints digests"));
@@ -183,7 +189,7 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
             "nobody takes {names}: it is not signed by the key of its own certificate, has too much beside it, or lies where it does not belong"
         ),
     };
-    let commit = commit.as_deref().unwrap_or("COMMIT");
+    let commit = commit.as_deref().unwrap_or("HEAD");
     let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
     Err(Failure::no(format!("nothing was pushed: {error}")).hint(hint))
 }
