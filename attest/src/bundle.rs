@@ -40,6 +40,16 @@ const SPELLED_OTHERWISE: [&str; 11] = [
     "signed_timestamp",
     "payload_type",
 ];
+/// The members that hold such members.
+const HOLDERS: [&str; 7] = [
+    "certificate",
+    "certificates",
+    "dsseEnvelope",
+    "rfc3161Timestamps",
+    "timestampVerificationData",
+    "verificationMaterial",
+    "x509CertificateChain",
+];
 /// The most certificates of a chain.
 const CERTIFICATES_MAX: usize = 4;
 /// The most time stamps.
@@ -244,9 +254,10 @@ impl Bundle {
 /// take either.
 fn otherwise_spelled(value: &Value) -> Option<&str> {
     match value {
-        Value::Object(object) => object.iter().find_map(|(name, value)| {
-            let name = Some(&**name).filter(|name| SPELLED_OTHERWISE.contains(name));
-            name.or_else(|| otherwise_spelled(value))
+        Value::Object(object) => object.iter().find_map(|(name, value)| match &**name {
+            name if SPELLED_OTHERWISE.contains(&name) => Some(name),
+            name if HOLDERS.contains(&name) => otherwise_spelled(value),
+            _ => None,
         }),
         Value::Array(values) => values.iter().find_map(otherwise_spelled),
         _ => None,
