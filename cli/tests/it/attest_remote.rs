@@ -252,6 +252,29 @@ fn what_nobody_takes_is_not_pushed() {
     }
     assert!(!fetch(&other).contains("note"));
     other.notme_ok(&["attest", "push"]);
+    // Nor what is about a commit that is not here; all of it is named at once.
+    world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch"]);
+    for line in world.notme_ok(&["attest", "export"]).lines() {
+        let bundle: Value = serde_json::from_str(line).unwrap();
+        other.write("file.json", &bundle["dsseEnvelope"].to_string());
+        other.notme_ok(&["attest", "import", "--unjudged", "file.json"]);
+    }
+    let mut drops = 0;
+    loop {
+        let pushed = other.notme(&["attest", "push"]);
+        if pushed.status.success() {
+            break;
+        }
+        let said = told(&pushed);
+        let (_, drop) = said.split_once("`notme attest drop ").unwrap();
+        let (drop, _) = drop.split_once(" --reason").unwrap();
+        let drop = ["attest", "drop"].into_iter().chain(drop.split(' '));
+        other.notme_ok(&drop.chain(["--reason", "unsigned"]).collect::<Vec<_>>());
+        drops += 1;
+    }
+    // Those about the commit, and the record that is about none.
+    assert_eq!((drops, shelves(&bare)), (2, before));
 }
 
 /// What the shelves of a repository hold.

@@ -15,7 +15,7 @@ use notme_attest::{
     store::{FileName, Files, Kept, Merged, Place, Signed, Unfit},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
-use notme_verifier::{Code, Judge, Verdict, report::escape};
+use notme_verifier::{Code, Judge, Verdict, report::escape, repository::ObjectId};
 
 use super::{Archive, Author, bundles_in, is_named, not_made, read_named, record_of, refused};
 use crate::{
@@ -81,10 +81,20 @@ fn replace(remote: &str) -> Result<(), Failure> {
 /// Takes statements about a commit out again.
 pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     let archive = Archive::open()?;
+    let places = match archive.commits(std::slice::from_ref(&arguments.revision)) {
+        Ok(commits) => commits
+            .iter()
+            .flat_map(|commit| [Place::commit(&commit.id), Place::tree(&commit.tree)])
+            .collect(),
+        // What is about a commit that is gone goes by its id.
+        Err(_) if ObjectId::from_hex(arguments.revision.as_bytes()).is_ok() => {
+            vec![Place::commit(&arguments.revision)]
+        }
+        Err(failure) => return Err(failure),
+    };
     let mut kept = Vec::new();
-    for commit in archive.commits(std::slice::from_ref(&arguments.revision))? {
-        kept.extend(archive.store.read(&Place::commit(&commit.id))?);
-        kept.extend(archive.store.read(&Place::tree(&commit.tree))?);
+    for place in places {
+        kept.extend(archive.store.read(&place)?);
     }
     let records = kept.iter().filter_map(record_of);
     let activities: BTreeSet<_> = records.map(|record| record.activity.id).collect();
@@ -174,7 +184,7 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
     let mut unfit = archive.store.unfit(merged)?;
     let discloses = unfit.values().any(|it| it.discloses);
     unfit.retain(|_, it| it.discloses == discloses);
-    let Some((file, Unfit { commit, .. })) = unfit.first_key_value() else {
+    let Some((_, Unfit { commit, .. })) = unfit.first_key_value() else {
         return Ok(());
     };
     let names = unfit.keys().take(TOLD_MAX).map(|file| format!("`{file}`"));
@@ -189,8 +199,12 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
             "nobody takes {names}: it is not signed by the key of its own certificate, has too much beside it, or lies where it does not belong"
         ),
     };
-    let commit = commit.as_deref().unwrap_or("HEAD");
-    let hint = format!("`notme attest drop {commit} {file} --reason TEXT` takes it out");
+    let there = unfit.iter().filter(|(_, it)| it.commit == *commit);
+    let there = there.take(TOLD_MAX).map(|(file, _)| file.to_string());
+    let there: Vec<_> = there.collect();
+    let (commit, files) = (commit.as_deref().unwrap_or("HEAD"), there.join(" "));
+    let hint =
+        format!("`notme attest drop {commit} {files} --reason TEXT` takes out what lies there");
     Err(Failure::no(format!("nothing was pushed: {error}")).hint(hint))
 }
 
