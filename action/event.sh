@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
-# assignments: the commits before and after, the ref that they are for, and the default branch.
+# assignments: the commits before and after, the ref that they are for, the default branch, and a
+# commit of that where one is known.
 # Needs jq.
 set -eu
 
@@ -15,7 +16,9 @@ commit() {
     "$GITHUB_EVENT_PATH" || refuse "\`$1\` of the event is no commit"
 }
 
+branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
 ref=${NOTME_REF:-}
+into=''
 case "$GITHUB_EVENT_NAME" in
   push)
     ref=${ref:-${GITHUB_REF:-}}
@@ -35,6 +38,7 @@ case "$GITHUB_EVENT_NAME" in
     # What is proposed is on no ref yet of those that rules are about.
     base=$(commit .pull_request.base.sha)
     head=$(commit .pull_request.head.sha)
+    into=$(jq -r '.pull_request.base.ref // ""' "$GITHUB_EVENT_PATH")
     ;;
   merge_group)
     base=$(commit .merge_group.base_sha)
@@ -48,6 +52,8 @@ case "$GITHUB_EVENT_NAME" in
     refuse "nothing is known to verify for \`$GITHUB_EVENT_NAME\`; use push, pull_request or merge_group"
     ;;
 esac
-branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
+from=''
+[ -z "$branch" ] || [ "$into" != "$branch" ] || from=$base
 jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg branch "$branch" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch)"'
+  --arg from "$from" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'

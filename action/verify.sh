@@ -9,10 +9,14 @@
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
 #                         change, or an absolute path (.notme/trust)
 #   NOTME_POLICY          a policy file, likewise (none)
+#   NOTME_TRUST_FROM      a commit that is known to be on the default branch, where that was not
+#                         fetched (the event file says it of a pull request into that branch)
 #   NOTME_REPORTS         a directory for the reports (notme-reports)
 #   NOTME_PROGRAM         the program (notme)
 set -eu
 umask 077
+# What is judged is what was signed: notme follows neither, and nor may lists and ranges.
+export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
@@ -79,6 +83,8 @@ if [ -n "$base" ] && ! is_commit "$base"; then
   gone=$base
   base=''
 fi
+# What is its own base says nothing of what was before it.
+[ -z "$base" ] || [ "$(git rev-parse "$base^{commit}")" != "$(git rev-parse "$head^{commit}")" ] || base=''
 is_all=false
 if is_commit "$origin" && ! is_on_default; then
   before=$origin
@@ -104,10 +110,8 @@ case "$is_all $head" in
     ;;
   *) range=${base:+$base..}$head ;;
 esac
-# Beside other branches, or for a tag, it is no first push of all: its name is wrong, or it was not fetched.
-is_commit "$origin" || case "$head $(git for-each-ref --count=1 refs/remotes)" in
-  refs/tags/* | *refs/remotes/*) before='' ;;
-esac
+# What else is here may be anybody's.
+is_commit "$origin" || before=${NOTME_TRUST_FROM:-}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -142,7 +146,8 @@ git diff --raw "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / {
   done
 
 : >"$work/commits"
-[ "$range" != - ] || git rev-list "$head" >"$work/commits"
+[ "$range" != - ] || git rev-list "$head" >"$work/commits" ||
+  refuse object-missing "something that $head goes on from is not in this clone"
 status=0
 "$program" verify --format json "$@" "$range" <"$work/commits" >"$work/notme.json" || status=$?
 if [ ! -s "$work/notme.json" ]; then

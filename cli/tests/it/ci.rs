@@ -491,6 +491,13 @@ fn what_has_nothing_before_it_is_judged_down_to_its_roots() {
             "3 objects: 2 accepted, 1 rejected",
         ],
     );
+    // What is its own base has nothing before it, either, and no replacement takes what is below away.
+    for before in [NOBODY, &head] {
+        let runner = project.runner(&[]);
+        run(&mut runner.shell("git replace --graft HEAD"));
+        let verified = runner.verify("push", &push(before, &head));
+        verified.says(1, &["3 objects: 2 accepted, 1 rejected"]);
+    }
     // Another branch there brings nothing that the default branch has not.
     let runner = project.runner(&[]);
     let other = runner.verify_ref("push", &event, "refs/heads/other", "");
@@ -520,11 +527,24 @@ fn where_the_default_branch_is_not_known_no_change_brings_the_trust() {
         let verified = project.runner(&[]).verify_ref("push", event, reference, "");
         verified.says(3, &["::error title=notme default-branch-missing::"]);
     }
-    // A tag is no first push, whatever else the clone has.
+    // Nor is it a first push where the clone has no branches of the remote at all.
     let runner = project.runner(&["--branch", "v1"]);
     run(&mut runner.shell("git remote remove origin"));
-    let verified = runner.verify_ref("push", &tag, "refs/tags/v1", "");
-    verified.says(3, &["::error title=notme default-branch-missing::"]);
+    let on_main = |before: &str| push(before, &second);
+    for (event, reference) in [
+        (&on_main(NOBODY), topic),
+        (&on_main(&first), topic),
+        (&tag, "refs/tags/v1"),
+    ] {
+        let verified = runner.verify_ref("push", event, reference, "");
+        verified.says(3, &["::error title=notme default-branch-missing::"]);
+    }
+    // A pull request says which branch its base is on.
+    for (into, code) in [("main", 1), ("topic", 3)] {
+        let mut event = pull_request(&project.base, &second);
+        event["pull_request"]["base"]["ref"] = into.into();
+        runner.verify("pull_request", &event).says(code, &[]);
+    }
     // A trust store that is in no change says what it says.
     let elsewhere = work.notme_home().join("data/trust");
     let elsewhere = elsewhere.to_str().unwrap();
