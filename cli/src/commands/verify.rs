@@ -42,25 +42,16 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     if arguments.refresh {
         trust::refresh_first(home)?;
     }
+    let (trust, policy) = (arguments.trust.as_deref(), arguments.policy.as_deref());
+    let (grounds, repository) = Grounds::load_beside(home, trust, policy, open)?;
     if let Some(jobs) = arguments
         .jobs
         .and_then(|jobs| NonZeroUsize::new(jobs.into()))
     {
         limit_threads(jobs)?;
     }
-    let asks_what_rests = arguments.revoked || !arguments.compromised.is_empty();
-    let (trust, policy) = (arguments.trust.as_deref(), arguments.policy.as_deref());
-    let (grounds, (repository, selection)) = Grounds::load_beside(home, trust, policy, || {
-        let repository = open()?;
-        let selection = (!asks_what_rests).then(|| select(&repository, arguments));
-        Ok((repository, selection.transpose()?))
-    })?;
     let cache = (!arguments.no_cache).then(|| Arc::new(Cache::new(home.verdicts())));
-    let cache = cache.as_ref();
-    let exit = match &selection {
-        Some(selection) => judged(home, (&repository, selection), &grounds, arguments, cache),
-        None => compromised::run(&repository, &grounds, arguments, cache),
-    }?;
+    let exit = judged(home, (&repository, &grounds), arguments, cache.as_ref())?;
     for note in cache.iter().flat_map(|cache| cache.notes()) {
         writeln!(io::stderr(), "note: {}", report::escape(&note))?;
     }
@@ -86,13 +77,16 @@ fn check(arguments: &Verify) -> Result<(), Failure> {
 
 fn judged(
     home: &Home,
-    (repository, selection): (&Repository, &Selection),
-    grounds: &Grounds,
+    (repository, grounds): (&Repository, &Grounds),
     arguments: &Verify,
     cache: Option<&Arc<Cache>>,
 ) -> Outcome {
+    if arguments.revoked || !arguments.compromised.is_empty() {
+        return compromised::run(repository, grounds, arguments, cache);
+    }
+    let selection = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
-    let lineage = lineage(repository, selection, grounds, arguments)?;
+    let lineage = lineage(repository, &selection, grounds, arguments)?;
     let lineage = lineage.map(|it| it.remembering(cache.cloned()));
     let judge: &Judge<'_> = match &lineage {
         Some(lineage) => lineage.judge(),
@@ -102,7 +96,7 @@ fn judged(
     // What lies between the trust root and the selection is examined, too.
     let counter = match &lineage {
         Some(_) => None,
-        None => Some(repository.counter(selection)),
+        None => Some(repository.counter(&selection)),
     };
     let kept = kept_in(repository)?;
     let mut out = BufWriter::new(io::stdout().lock());
@@ -116,8 +110,8 @@ fn judged(
                 report.take(judged, judge, &mut out)
             };
             match &lineage {
-                Some(lineage) => lineage.verify_each(selection, statements, &mut take),
-                None => verify_each(repository, selection, judge, statements, &mut take),
+                Some(lineage) => lineage.verify_each(&selection, statements, &mut take),
+                None => verify_each(repository, &selection, judge, statements, &mut take),
             }
         })
     })?;
