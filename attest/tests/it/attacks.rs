@@ -665,6 +665,34 @@ fn what_took_the_place_of_a_commit_that_is_not_here_is_attested_as_that() {
     );
 }
 
+/// As in a clone of a branch that was rebased: what its second piece of work began from is on no branch,
+/// either, and the new commit carries the old chain.
+#[test]
+fn what_began_from_a_commit_that_is_not_here_is_taken_over_by_its_signer_alone() {
+    let world = World::new();
+    let [base, gone] = ["1", "2"].map(|it| make::CommitSubject {
+        id: it.repeat(40),
+        tree: "3".repeat(40),
+    });
+    let opening = Record::opening(Some(base.id), Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let [new, other] = [(); 2].map(|()| world.commit_after(&digest(&records[0].0)));
+    for (closing, commits) in [(false, std::slice::from_ref(&gone)), (true, &[])] {
+        records.push(next(ID, "claude", &records, closing, commits));
+    }
+    world.write(&records);
+    world.write(&succession("claude", &gone.id, &new));
+    let judged = world.judged(&new);
+    assert_accepted(&judged);
+    let taken: Vec<_> = judged.iter().map(|it| it.attested_as.as_ref()).collect();
+    assert_eq!(taken, [None, Some(&gone.id)]);
+    // By itself, and by another's word, the chain is of another repository.
+    let elsewhere = Some(Code::ChainElsewhere);
+    assert_eq!(world.chain_code(ID, "claude"), elsewhere);
+    world.write(&succession("mallory", &gone.id, &other));
+    assert_eq!(world.code(&other), Some(Code::ChainTrailer));
+}
+
 #[test]
 fn nobody_moves_what_others_stated() {
     let (world, commits) = three();
