@@ -665,6 +665,9 @@ impl<'j> Attestations<'j> {
         attested.is_beside = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
+            if named.is_none() && attested.derived.level.is_some() {
+                attested.derived = Derived::UNSEEN;
+            }
         }
         Ok(Found {
             examined,
