@@ -25,6 +25,11 @@ impl Derived {
         level: None,
         unmet: "L1: what every record of the chain rests on",
     };
+    /// Nobody sees which chains the commit carries, and whether they are there.
+    pub(crate) const UNSEEN: Self = Self {
+        level: None,
+        unmet: "L1: the commit that it speaks of, for the chains that it carries",
+    };
 }
 
 /// Derives the level of an activity from its records, in their order, all of which were accepted:

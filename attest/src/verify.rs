@@ -193,8 +193,8 @@ impl Who {
 struct Judged {
     /// Their order, or why they have none.
     chain: Result<Chain, (Code, String)>,
-    /// Whether something is here that ties it to this repository.
-    is_tied: bool,
+    /// What would tie it to this repository and is not here.
+    untied: Option<&'static str>,
     /// Whether the last one tells of a failure.
     fails: bool,
     /// Those that cover a commit.
@@ -202,15 +202,14 @@ struct Judged {
 }
 
 impl Judged {
-    /// Returns the chain, if it is of this repository: a commit that it covers is here, or what took the
-    /// place of one, as its signer says.
+    /// Returns the chain, if it is of this repository: what it began from and a commit that it covers are
+    /// here, or what took the place of one that it covers, as its signer says.
     fn here(&self, is_followed: bool) -> Result<&Chain, (Code, String)> {
         let chain = self.chain.as_ref().map_err(Clone::clone)?;
-        if self.is_tied || is_followed {
-            return Ok(chain);
+        match self.untied.filter(|_| !is_followed) {
+            Some(detail) => Err((Code::ChainElsewhere, detail.to_owned())),
+            None => Ok(chain),
         }
-        let detail = "no commit that it covers is here".to_owned();
-        Err((Code::ChainElsewhere, detail))
     }
 }
 
@@ -666,6 +665,9 @@ impl<'j> Attestations<'j> {
         attested.is_beside = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
+            if named.is_none() && attested.derived.level.is_some() {
+                attested.derived = Derived::UNSEEN;
+            }
         }
         Ok(Found {
             examined,
@@ -856,7 +858,7 @@ impl<'j> Attestations<'j> {
                 }
             }
         }
-        let mut chain = Chain::of(&links).map_err(|error| (error.code(), error.to_string()));
+        let chain = Chain::of(&links).map_err(|error| (error.code(), error.to_string()));
         // A history that was cut off may have held it.
         let is_shallow = self.store.is_shallow()?;
         let has_base = bases.is_empty() || is_shallow || {
@@ -877,17 +879,18 @@ impl<'j> Attestations<'j> {
         for tie in ties.into_iter().chain(bases) {
             is_tied = is_tied || self.tree(tie)?.is_some();
         }
-        if chain.is_ok() && !has_base {
-            let detail = "what it began from is not here".to_owned();
-            chain = Err((Code::ChainElsewhere, detail));
-        }
+        let untied = match (has_base, is_tied) {
+            (false, _) => Some("what it began from is not here"),
+            (true, false) => Some("no commit that it covers is here"),
+            (true, true) => None,
+        };
         let head = chain.as_ref().ok().map(Chain::head);
         let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
         let mut last = kept.all.iter().filter(ends_with);
         let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
         let judged = Arc::new(Judged {
             chain,
-            is_tied,
+            untied,
             fails,
             covering,
         });

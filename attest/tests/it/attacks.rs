@@ -651,7 +651,9 @@ fn what_took_the_place_of_a_commit_that_is_not_here_is_attested_as_that() {
     assert_accepted(&judged);
     let taken: Vec<_> = judged.iter().map(|it| it.attested_as.as_ref()).collect();
     assert_eq!(taken, [None, Some(&gone.id)]);
-    assert!(judged.iter().all(|it| it.derived.level == Some(Level::L2)));
+    // What the old commit carries was not seen.
+    let levels: Vec<_> = judged.iter().map(|it| it.derived.level).collect();
+    assert_eq!(levels, [Some(Level::L2), None]);
     // By itself, the chain may be of any repository.
     let elsewhere = Some(Code::ChainElsewhere);
     assert_eq!(world.chain_code(ID, "claude"), elsewhere);
@@ -663,6 +665,55 @@ fn what_took_the_place_of_a_commit_that_is_not_here_is_attested_as_that() {
             .iter()
             .all(|it| it.attested_as.is_none())
     );
+}
+
+/// As in a clone of a branch that was rebased: what its second piece of work began from is on no branch,
+/// either, and the new commit carries the old chain.
+#[test]
+fn what_began_from_a_commit_that_is_not_here_is_taken_over_by_its_signer_alone() {
+    let world = World::new();
+    let [base, gone] = ["1", "2"].map(|it| make::CommitSubject {
+        id: it.repeat(40),
+        tree: "3".repeat(40),
+    });
+    let opening = Record::opening(Some(base.id), Default::default());
+    let mut records = vec![record(facts(ID, "claude"), opening, &[])];
+    let [new, other] = [(); 2].map(|()| world.commit_after(&digest(&records[0].0)));
+    for (closing, commits) in [(false, std::slice::from_ref(&gone)), (true, &[])] {
+        records.push(next(ID, "claude", &records, closing, commits));
+    }
+    world.write(&records);
+    world.write(&succession("claude", &gone.id, &new));
+    let judged = world.judged(&new);
+    assert_accepted(&judged);
+    let taken: Vec<_> = judged.iter().map(|it| it.attested_as.as_ref()).collect();
+    assert_eq!(taken, [None, Some(&gone.id)]);
+    // By itself, and by another's word, the chain is of another repository.
+    let elsewhere = Some(Code::ChainElsewhere);
+    assert_eq!(world.chain_code(ID, "claude"), elsewhere);
+    world.write(&succession("mallory", &gone.id, &other));
+    assert_eq!(world.code(&other), Some(Code::ChainTrailer));
+}
+
+/// Nobody amends the chain away that a commit carries, and has a level of it where that is not seen.
+#[test]
+fn what_is_taken_over_has_no_level_where_the_commit_is_not_seen() {
+    let world = World::new();
+    let old = world.commit_after(&format!("sha256:{}", "1".repeat(64)));
+    let new = amended(&world);
+    let clone = World::new();
+    let path = world.repository.path();
+    let path = path.to_str().unwrap();
+    clone.repository.git_ok(&["pull", "--quiet", path, "HEAD"]);
+    let taken_over = |world: &World| {
+        world.write(&chain(ID, "claude", std::slice::from_ref(&old)));
+        world.write(&succession("claude", &old.id, &new));
+        let judged = world.judged(&new);
+        let taken = judged.iter().find(|it| it.attested_as.is_some()).unwrap();
+        (taken.verdict.code(), taken.derived.level)
+    };
+    assert_eq!(taken_over(&world), (Some(Code::ChainTrailer), None));
+    assert_eq!(taken_over(&clone), (None, None));
 }
 
 #[test]

@@ -268,19 +268,72 @@ fn rewritten_commits_are_attested_as_what_they_were() {
     assert_eq!(exit, Some(0), "{judged}");
     let all = judged["attestations"].as_array().unwrap();
     let of_old = all.iter().filter(|it| it["attested_as"] == old.as_str());
-    assert_eq!(of_old.count(), 2);
+    assert_eq!(of_old.clone().count(), 2);
 
-    // Who has only the new one sees the same.
+    // Who has only the new one sees the same, and no level of what the old one carries.
+    assert!(of_old.clone().all(|it| it["level"] == "L2"), "{judged}");
+    let other = clone_without(&world, &old);
+    assert_eq!(self::judged(&other, &[]), (exit, unseen(judged)));
+}
+
+/// Two pieces of work, the second begun at the commit of the first, on a branch that was rebased.
+#[test]
+fn work_that_began_at_a_rewritten_commit_is_attested_as_what_it_was() {
+    let world = World::initialised();
+    world.signed_commit("base");
+    world.git_ok(&["checkout", "--quiet", "-b", "topic"]);
+    let [first, second] = ["first", "second"].map(|name| {
+        let script = format!("echo > {name}; git add {name}; git commit --quiet -m {name}");
+        world.notme_ok(&["run", "--", "sh", "-ec", &script]);
+        world.git_ok(&["rev-parse", "HEAD"])
+    });
+    world.git_ok(&["checkout", "--quiet", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["checkout", "--quiet", "topic"]);
+    world.git_ok(&["rebase", "--quiet", "main"]);
+    let new = ["HEAD~", "HEAD"].map(|it| world.git_ok(&["rev-parse", it]));
+    let mut succeed = world.notme_command();
+    succeed.args(["attest", "succeed"]);
+    let rewritten = format!("{first} {}\n{second} {}\n", new[0], new[1]);
+    let output = run(&mut succeed, rewritten.as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+
+    let of_new = |world: &World| new.each_ref().map(|it| judged(world, &[it]));
+    let seen = of_new(&world);
+    for (exit, judged) in &seen {
+        assert_eq!(*exit, Some(0), "{judged}");
+        let all = judged["attestations"].as_array().unwrap();
+        let taken = all.iter().filter(|it| it["attested_as"].is_string());
+        assert_eq!(taken.count(), 1, "{judged}");
+    }
+    let other = clone_without(&world, &first);
+    assert_eq!(of_new(&other), seen.map(|(exit, it)| (exit, unseen(it))));
+}
+
+/// What is said of a commit where those whose place it took are not.
+fn unseen(mut judged: Value) -> Value {
+    let all = judged["attestations"].as_array_mut().unwrap();
+    for it in all.iter_mut().filter(|it| it["attested_as"].is_string()) {
+        it["level"] = Value::Null;
+        if it["unmet"].is_string() {
+            it["unmet"] = "L1: the commit that it speaks of, for the chains that it carries".into();
+        }
+    }
+    judged
+}
+
+/// Pushes the branch and what is attested, and returns a clone, in which a commit is not.
+fn clone_without(world: &World, gone: &str) -> World {
     let bare = world.remote();
-    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.git_ok(&["push", "--quiet", "origin", "HEAD:main"]);
     world.notme_ok(&["attest", "push"]);
     let other = world.another_repository(Repository::new());
     let url = bare.path();
     other.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
     other.git_ok(&["pull", "--quiet", "origin", "main"]);
     other.notme_ok(&["attest", "fetch"]);
-    assert!(!other.git(&["cat-file", "-e", &old]).status.success());
-    assert_eq!(self::judged(&other, &[]), (exit, judged));
+    assert!(!other.git(&["cat-file", "-e", gone]).status.success());
+    other
 }
 
 #[test]
