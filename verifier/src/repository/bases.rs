@@ -38,7 +38,7 @@ pub(crate) struct Gone {
     trunks: Trunks,
     /// How many commits were painted, or looked at to find a line.
     painted: usize,
-    /// How many of these before a line could last begin.
+    /// How many of these before the last line began.
     before: usize,
 }
 
@@ -55,8 +55,9 @@ impl Gone {
             return None;
         }
         let begins = may_begin && self.painted - self.before >= PAINTED_MAX;
+        let before = self.trunks.count();
         let place = (self.trunks).place(id, begins, parents, &mut self.painted);
-        if begins {
+        if self.trunks.count() > before {
             self.before = self.painted;
         }
         place
@@ -537,14 +538,13 @@ mod tests {
         commit("main", 1, &[]);
         commit("main", 2, &[1]);
         commit("fork", 3, &[2]);
-        let mut mark = 3;
-        for branch in ["main", "develop"] {
-            let mut head = 3;
-            for _ in 0..TOPICS {
+        let (mut mark, mut heads) = (3, [("main", 3), ("develop", 3)]);
+        for _ in 0..TOPICS {
+            for (branch, head) in &mut heads {
                 commit("topic", mark + 1, &[3]);
-                commit(branch, mark + 2, &[head, mark + 1]);
+                commit(branch, mark + 2, &[*head, mark + 1]);
                 mark += 2;
-                head = mark;
+                *head = mark;
             }
         }
         git.import(&stream);

@@ -42,6 +42,11 @@ pub(super) struct Place {
 }
 
 impl Trunks {
+    /// Returns how many lines there are.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// Returns the place of a commit, which may go on from the end of a line, or begin another where that
     /// is asked for; `None` for one that is beside them, and where there is too much to be known. Counts
     /// the commits that it looks at.
