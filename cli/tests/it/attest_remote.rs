@@ -437,3 +437,19 @@ fn what_was_taken_out_by_another_way_is_kept_nowhere() {
     world.notme_ok(&["attest", "push"]);
     assert_eq!(known().lines().count(), Shelf::ALL.len());
 }
+
+#[test]
+fn a_place_that_takes_no_push_keeps_none_from_the_others() {
+    let (world, _read, written) = with_two_places();
+    for url in ["/nowhere/at/all.git", &file_url(&written)] {
+        world.git_ok(&["config", "--add", "remote.origin.pushurl", url]);
+    }
+    let output = world.notme(&["attest", "push"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("/nowhere/at/all.git"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(shelves(&written), shelves(&world));
+}

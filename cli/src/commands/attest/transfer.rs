@@ -77,9 +77,10 @@ fn targets(archive: &Archive, remote: &str) -> Result<Vec<Remote>, Failure> {
     Ok(targets)
 }
 
-/// Pushes to each, up to the first failure.
+/// Pushes to each, whatever becomes of the others, and returns the first failure.
 fn each(targets: &[Remote], push: impl Fn(&Remote) -> Result<(), Failure>) -> Result<(), Failure> {
-    targets.iter().try_for_each(push)
+    let outcomes: Vec<_> = targets.iter().map(push).collect();
+    outcomes.into_iter().collect()
 }
 
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
