@@ -577,7 +577,9 @@ fn remote_by(settings: &[&str]) -> Result<Option<String>, GitError> {
     let head = run(["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let branch = text(&head.stdout);
     for setting in settings {
-        if let Some(remote) = value(&setting.replace('*', &branch))? {
+        let remote = value(&setting.replace('*', &branch))?;
+        // A branch that follows one of ours names the repository itself.
+        if let Some(remote) = remote.filter(|remote| remote != ".") {
             return Ok(Some(remote));
         }
     }

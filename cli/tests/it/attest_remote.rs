@@ -453,3 +453,18 @@ fn a_place_that_takes_no_push_keeps_none_from_the_others() {
     );
     assert_eq!(shelves(&written), shelves(&world));
 }
+
+/// git calls the repository itself `.` there.
+#[test]
+fn a_branch_that_follows_one_of_ours_is_fetched_and_pushed_with_the_remote() {
+    let (world, bare, other) = rejected();
+    let set = |name, value| other.git_ok(&["config", name, value]);
+    set("branch.main.remote", ".");
+    set("branch.main.merge", "refs/heads/main");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    assert!(fetch(&other).contains("statements were new"));
+    other.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    other.notme_ok(&["attest", "push"]);
+    assert_eq!(shelves(&bare), shelves(&other));
+}
