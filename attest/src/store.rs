@@ -118,16 +118,31 @@ impl Shelf {
     }
 }
 
-/// Names what a remote has, after the remote; after its digest, when it is a URL.
-fn tracking(remote: &str) -> String {
+/// Names a remote after itself; after its digest, when it is a URL.
+fn name_of(remote: &str) -> String {
     let is_name = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     match !remote.is_empty() && remote.bytes().all(is_name) {
-        true => format!("refs/notme/attestations/{remote}"),
-        false => {
-            let digest = hex::encode(&sha256(remote.as_bytes()));
-            format!("refs/notme/attestations/url-{digest}")
-        }
+        true => remote.to_owned(),
+        false => format!("url-{}", hex::encode(&sha256(remote.as_bytes()))),
     }
+}
+
+/// Names what a remote has.
+fn tracking(remote: &str) -> String {
+    format!("refs/notme/attestations/{}", name_of(remote))
+}
+
+/// Begins the names of the URLs that a remote is pushed to.
+fn push_names(remote: &str) -> String {
+    format!("{}-push-", name_of(remote))
+}
+
+/// Names a URL that a remote is pushed to, where fetches read another; as a remote of its own, for git,
+/// too.
+pub fn push_name(remote: &str, url: &str) -> String {
+    let mut digest = hex::encode(&sha256(url.as_bytes()));
+    digest.truncate(16);
+    push_names(remote) + &digest
 }
 
 /// A place on a shelf.
@@ -713,15 +728,32 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the refs cannot be read or deleted.
     pub fn forget_others(&self, remote: &str, shelves: &[Shelf]) -> Result<(), StoreError> {
-        let repository = self.local();
-        let error = |error| failed("read the refs", error);
         let own: Vec<_> = shelves.iter().map(|it| it.tracking(remote)).collect();
         let below = format!("{}/", tracking(remote));
+        self.forget_below(&below, |name| own.iter().any(|own| own == name))
+    }
+
+    /// Forgets what was at URLs that a remote is no longer pushed to; these names are kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the refs cannot be read or deleted.
+    pub fn forget_pushed_but(&self, remote: &str, names: &[&str]) -> Result<(), StoreError> {
+        let below = tracking(&push_names(remote));
+        let kept: Vec<_> = names.iter().map(|name| tracking(name) + "/").collect();
+        self.forget_below(&below, |name| {
+            kept.iter().any(|kept| name.starts_with(kept))
+        })
+    }
+
+    /// Deletes all tracking refs that begin so, but those that are kept.
+    fn forget_below(&self, below: &str, is_kept: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+        let repository = self.local();
+        let error = |error| failed("read the refs", error);
         let platform = repository.references().map_err(error)?;
         let mut edits = Vec::new();
-        for reference in platform.prefixed(below.as_str()).map_err(error)? {
+        for reference in platform.prefixed(below).map_err(error)? {
             let name = reference.map_err(error)?.name().to_owned();
-            if !own.contains(&name.as_bstr().to_string()) {
+            if !is_kept(&name.as_bstr().to_string()) {
                 edits.push(RefEdit {
                     change: Change::Delete {
                         expected: PreviousValue::Any,

@@ -10,7 +10,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use notme_attest::store::{Shelf, Unlike};
+use notme_attest::store::{Shelf, Unlike, push_name};
 use notme_verifier::{Repository, repository::ObjectId};
 use tempfile::TempDir;
 
@@ -57,6 +57,24 @@ impl Scope {
 fn git() -> Command {
     let mut command = Command::new("git");
     command.env("GIT_NO_REPLACE_OBJECTS", "1");
+    command
+}
+
+/// Returns git with settings beside the configuration. They are not arguments, which everybody can read:
+/// there may be a token in a URL.
+fn git_with(settings: &[(String, String)]) -> Command {
+    let mut command = git();
+    if settings.is_empty() {
+        return command;
+    }
+    let before = env::var("GIT_CONFIG_COUNT").ok();
+    let mut count: usize = before.and_then(|it| it.parse().ok()).unwrap_or(0);
+    for (name, value) in settings {
+        command.env(format!("GIT_CONFIG_KEY_{count}"), name);
+        command.env(format!("GIT_CONFIG_VALUE_{count}"), value);
+        count += 1;
+    }
+    command.env("GIT_CONFIG_COUNT", count.to_string());
     command
 }
 
@@ -559,7 +577,9 @@ fn remote_by(settings: &[&str]) -> Result<Option<String>, GitError> {
     let head = run(["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let branch = text(&head.stdout);
     for setting in settings {
-        if let Some(remote) = value(&setting.replace('*', &branch))? {
+        let remote = value(&setting.replace('*', &branch))?;
+        // A branch that follows one of ours names the repository itself.
+        if let Some(remote) = remote.filter(|remote| remote != ".") {
             return Ok(Some(remote));
         }
     }
@@ -571,20 +591,106 @@ fn remote_by(settings: &[&str]) -> Result<Option<String>, GitError> {
     })
 }
 
+/// What attestations are fetched from, and pushed to.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    /// What git knows it by.
+    name: String,
+    /// Its URL, where git's configuration has no remote that fetches from there and pushes to there.
+    url: Option<String>,
+    /// What makes it a remote, then.
+    settings: Vec<(String, String)>,
+}
+
+impl Remote {
+    /// Returns what is fetched from where git fetches: a remote, or a URL.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: None,
+            settings: Vec::new(),
+        }
+    }
+
+    /// Returns what git and the store know it by.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tells whether it has a URL of its own, for pushes.
+    pub(crate) fn is_for_pushes(&self) -> bool {
+        self.url.is_some()
+    }
+
+    /// Returns it for people: there may be a token in a URL.
+    pub(crate) fn shown(&self) -> String {
+        let url = self.url.as_ref().unwrap_or(&self.name);
+        public(url).unwrap_or_else(|| url.clone())
+    }
+}
+
 /// Returns where pushes to a remote go: there, or to URLs of its own, where they are not what fetches
-/// from it read.
+/// from it read; with what else is set of the remote.
 ///
 /// # Errors
-/// [`GitError`] when git cannot be run.
-pub(crate) fn push_targets(remote: &str) -> Result<Vec<String>, GitError> {
-    let fetched = run(["remote", "get-url", "--", remote])?;
-    let pushed = run(["remote", "get-url", "--push", "--all", "--", remote])?;
-    Ok(
-        match pushed.status.success() && pushed.stdout != fetched.stdout {
-            true => text(&pushed.stdout).lines().map(str::to_owned).collect(),
-            false => vec![remote.to_owned()],
-        },
-    )
+/// [`GitError`] when git cannot be run, or the configuration cannot be read.
+pub(crate) fn push_targets(remote: &str) -> Result<Vec<Remote>, GitError> {
+    // As a remote of the configuration, so that git says where pushes to a URL go, too.
+    const UNNAMED: &str = "notme url";
+    let settings = [(format!("remote.{UNNAMED}.url"), remote.to_owned())];
+    let output = git_with(&settings).args(["remote", "-v"]).output();
+    let listed = success("remote", output.map_err(GitError::Run)?)?;
+    let of = |name: &str| {
+        let lines = listed.lines().filter_map(|line| line.split_once('\t'));
+        let urls = lines.filter(|(listed, _)| *listed == name);
+        let urls: Vec<_> = urls.map(|(_, url)| url).collect();
+        let fetched = urls.iter().find_map(|url| url.rsplit_once(" (fetch)"));
+        let pushed = urls.iter().filter_map(|url| url.strip_suffix(" (push)"));
+        (fetched.map(|(url, _)| url), pushed.collect::<Vec<_>>())
+    };
+    let (fetched, pushed) = match of(remote) {
+        (_, pushed) if pushed.is_empty() => of(UNNAMED),
+        known => known,
+    };
+    if pushed.iter().all(|url| Some(*url) == fetched) {
+        return Ok(vec![Remote::named(remote)]);
+    }
+    let set = configuration()?;
+    let targets = pushed.iter().map(|url| push_target(remote, url, &set));
+    Ok(targets.collect())
+}
+
+/// Makes a remote of one URL that a remote is pushed to.
+fn push_target(remote: &str, url: &str, set: &[Entry]) -> Remote {
+    let name = push_name(remote, url);
+    // Where it is, and what is fetched from it and pushed to it otherwise.
+    let others = [
+        "url",
+        "pushurl",
+        "fetch",
+        "push",
+        "mirror",
+        "promisor",
+        "partialclonefilter",
+    ];
+    let mut settings = Vec::new();
+    let prefix = format!("remote.{remote}.");
+    for entry in set {
+        let key = entry.name.strip_prefix(&prefix);
+        if let Some(key) = key.filter(|key| !key.contains('.') && !others.contains(key)) {
+            settings.push((format!("remote.{name}.{key}"), entry.value.clone()));
+        }
+    }
+    // It is rewritten as the configuration says already; a second time, it may be another.
+    for key in ["url", "pushurl"] {
+        settings.push((format!("remote.{name}.{key}"), name.clone()));
+    }
+    settings.push((format!("url.{url}.insteadOf"), name.clone()));
+    Remote {
+        name,
+        url: Some(url.to_owned()),
+        settings,
+    }
 }
 
 /// Returns where pushes to a remote go, rewritten as the configuration says; nothing when that is
@@ -626,10 +732,11 @@ pub(crate) fn public(url: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
-pub(crate) fn shelves(remote: &str) -> Result<Vec<Shelf>, GitError> {
+pub(crate) fn shelves(remote: &Remote) -> Result<Vec<Shelf>, GitError> {
     let names = Shelf::ALL.map(Shelf::reference);
-    let options = ["ls-remote", "--refs", "--", remote].into_iter();
-    let output = run(options.chain(names.iter().map(String::as_str)))?;
+    let mut command = git_with(&remote.settings);
+    command.args(["ls-remote", "--refs", "--", &remote.name]);
+    let output = command.args(names).output().map_err(GitError::Run)?;
     let listed = success("ls-remote", output)?;
     // A name stands for all that ends with it.
     let is_listed = |shelf: &Shelf| {
@@ -644,7 +751,7 @@ pub(crate) fn shelves(remote: &str) -> Result<Vec<Shelf>, GitError> {
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
-pub(crate) fn fetch(remote: &str, shelves: &[Shelf]) -> Result<(), GitError> {
+pub(crate) fn fetch(remote: &Remote, shelves: &[Shelf]) -> Result<(), GitError> {
     if shelves.is_empty() {
         // Without any, git would fetch what the configuration names.
         return Ok(());
@@ -663,20 +770,19 @@ pub(crate) fn fetch(remote: &str, shelves: &[Shelf]) -> Result<(), GitError> {
         "--refmap=",
         "--no-recurse-submodules",
         "--",
-        remote,
+        &remote.name,
     ];
-    let refspecs: Vec<_> = shelves.iter().map(|it| it.refspec(remote)).collect();
-    let output = run(options
-        .into_iter()
-        .chain(refspecs.iter().map(String::as_str)))?;
-    success("fetch", output).map(drop)
+    let mut command = git_with(&remote.settings);
+    command.args(options);
+    command.args(shelves.iter().map(|it| it.refspec(&remote.name)));
+    success("fetch", command.output().map_err(GitError::Run)?).map(drop)
 }
 
 /// Pushes attestations, without force: all, or none.
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
-pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), GitError> {
+pub(crate) fn push(remote: &Remote, shelves: &[(Shelf, ObjectId)]) -> Result<(), GitError> {
     let refspec = |(shelf, id): &(Shelf, ObjectId)| format!("{id}:{}", shelf.reference());
     push_refs(remote, Vec::new(), shelves.iter().map(refspec).collect())
 }
@@ -686,7 +792,7 @@ pub(crate) fn push(remote: &str, shelves: &[(Shelf, ObjectId)]) -> Result<(), Gi
 ///
 /// # Errors
 /// [`GitError`] when the remote did not take them.
-pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitError> {
+pub(crate) fn push_instead(remote: &Remote, unlike: &[Unlike]) -> Result<(), GitError> {
     let lease = |Unlike { shelf, theirs, .. }: &Unlike| {
         let seen = theirs.map_or_else(String::new, |theirs| theirs.to_string());
         format!("--force-with-lease={}:{seen}", shelf.reference())
@@ -700,13 +806,14 @@ pub(crate) fn push_instead(remote: &str, unlike: &[Unlike]) -> Result<(), GitErr
 }
 
 /// Pushes all of these refs, or none, and no others, whatever the configuration names.
-fn push_refs(remote: &str, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
-    let mut command = git();
+fn push_refs(remote: &Remote, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
+    let name = &remote.name;
+    let mut command = git_with(&remote.settings);
     // git has no settings for a path.
-    if !remote.starts_with('/') {
+    if !name.starts_with('/') {
         // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
         command.env("NOTME_MIRROR", "false");
-        command.arg(format!("--config-env=remote.{remote}.mirror=NOTME_MIRROR"));
+        command.arg(format!("--config-env=remote.{name}.mirror=NOTME_MIRROR"));
     }
     command.args([
         "push",
@@ -717,7 +824,7 @@ fn push_refs(remote: &str, leases: Vec<String>, refspecs: Vec<String>) -> Result
         "--no-follow-tags",
         "--recurse-submodules=no",
     ]);
-    command.args(leases).args(["--", remote]).args(refspecs);
+    command.args(leases).args(["--", name]).args(refspecs);
     let output = command.output().map_err(GitError::Run)?;
     success("push", output).map(drop)
 }

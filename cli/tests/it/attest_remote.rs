@@ -330,3 +330,164 @@ fn fetches_ask_where_git_fetches_and_pushes_take_what_is_where_they_go() {
     late.notme_ok(&["attest", "push", "--replace"]);
     assert_eq!(shelves(&fork), shelves(&late));
 }
+
+/// A repository with something to push, in which one is fetched from, and another is pushed to.
+fn with_two_places() -> (World, Repository, Repository) {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let read = world.remote();
+    world.git_ok(&["remote", "set-url", "origin", &file_url(&read)]);
+    world.notme_ok(&["attest", "dispatch"]);
+    (world, read, Repository::bare())
+}
+
+fn file_url(of: &Repository) -> String {
+    format!("file://{}", of.path().to_str().unwrap())
+}
+
+fn has_none(of: &Repository) -> bool {
+    of.git_ok(&["for-each-ref", "refs/attestations"]).is_empty()
+}
+
+/// As git, to which `url.https://h/.insteadOf=git@h:` says nothing of what
+/// `url.git@h:.pushInsteadOf=https://h/` made.
+#[test]
+fn the_url_of_a_push_is_rewritten_once() {
+    let (world, read, written) = with_two_places();
+    let third = Repository::bare();
+    let [read_url, written_url, third_url] = [&read, &written, &third].map(file_url);
+    for (to, setting, from) in [
+        (&written_url, "pushInsteadOf", &read_url),
+        (&third_url, "insteadOf", &written_url),
+    ] {
+        world.git_ok(&["config", &format!("url.{to}.{setting}"), from]);
+    }
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    assert_ne!(written.git_ok(&["for-each-ref"]), "");
+    for to in [&[][..], &[read_url.as_str()]] {
+        world.notme_ok(&[&["attest", "push"][..], to].concat());
+        assert_eq!(shelves(&written), shelves(&world));
+        assert!(has_none(&read) && has_none(&third));
+        // Whoever is second takes what the first one sent.
+        let other = world.another_repository(Repository::new());
+        other.git_ok(&["pull", "--quiet", written.path().to_str().unwrap(), "main"]);
+        other.git_ok(&[
+            "config",
+            &format!("url.{written_url}.pushInsteadOf"),
+            &read_url,
+        ]);
+        other.git_ok(&[
+            "config",
+            &format!("url.{third_url}.insteadOf"),
+            &written_url,
+        ]);
+        other.git_ok(&["config", "remote.pushDefault", &read_url]);
+        other.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+        other.notme_ok(&[&["attest", "push"][..], to].concat());
+        assert_eq!(shelves(&written), shelves(&other));
+        assert!(has_none(&read) && has_none(&third));
+        world.notme_ok(&["attest", "dispatch"]);
+    }
+}
+
+/// A server that wants another program has it where it is pushed to, too.
+#[test]
+fn the_settings_of_a_remote_hold_for_its_push_urls() {
+    let (world, _read, written) = with_two_places();
+    world.git_ok(&["config", "remote.origin.pushurl", &file_url(&written)]);
+    let log = world.path().join("log");
+    let program = |name: &str| {
+        let script = world.path().join(name);
+        let line = format!("echo {name} >> '{}'", log.display());
+        let text = format!("#!/bin/sh\n{line}\nexec git-{name} \"$@\"\n");
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        script.to_str().unwrap().to_owned()
+    };
+    let upload = program("upload-pack");
+    world.git_ok(&["config", "remote.origin.uploadpack", &upload]);
+    // That may be set for this one call, too.
+    let mut push = world.notme_command();
+    push.args(["attest", "push"]).env("GIT_CONFIG_COUNT", "1");
+    push.env("GIT_CONFIG_KEY_0", "remote.origin.receivepack");
+    push.env("GIT_CONFIG_VALUE_0", program("receive-pack"));
+    let output = push.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(shelves(&written), shelves(&world));
+    let log = fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("upload-pack") && log.contains("receive-pack"),
+        "{log}"
+    );
+}
+
+/// One repository may be known by two ways, and the second be spelled otherwise later.
+#[test]
+fn what_was_taken_out_by_another_way_is_kept_nowhere() {
+    let (world, read, _) = with_two_places();
+    let known = || {
+        world.git_ok(&[
+            "for-each-ref",
+            "--format=%(refname)",
+            "refs/notme/attestations",
+        ])
+    };
+    world.git_ok(&[
+        "config",
+        "remote.origin.pushurl",
+        read.path().to_str().unwrap(),
+    ]);
+    world.notme_ok(&["attest", "push"]);
+    fetch(&world);
+    let before = known();
+    let stated = world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    fetch(&world);
+    let digest = stated.split_whitespace().next().unwrap();
+    let drop = ["attest", "drop", "HEAD", digest, "--reason", "wrong"];
+    let dropped = world.notme_ok(&[&drop[..], &["--force"]].concat());
+    world.notme_ok(&["attest", "push", "--replace"]);
+    for reference in known().lines() {
+        let files = world.git_ok(&["ls-tree", "-r", "--name-only", reference]);
+        assert!(!files.contains(dropped.trim()), "{reference}");
+    }
+
+    let again = format!("{}/.", read.path().display());
+    world.git_ok(&["config", "remote.origin.pushurl", &again]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(known().lines().count(), before.lines().count());
+    world.git_ok(&["config", "--unset", "remote.origin.pushurl"]);
+    world.notme_ok(&["attest", "push"]);
+    assert_eq!(known().lines().count(), Shelf::ALL.len());
+}
+
+#[test]
+fn a_place_that_takes_no_push_keeps_none_from_the_others() {
+    let (world, _read, written) = with_two_places();
+    for url in ["/nowhere/at/all.git", &file_url(&written)] {
+        world.git_ok(&["config", "--add", "remote.origin.pushurl", url]);
+    }
+    let output = world.notme(&["attest", "push"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("/nowhere/at/all.git"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(shelves(&written), shelves(&world));
+}
+
+/// git calls the repository itself `.` there.
+#[test]
+fn a_branch_that_follows_one_of_ours_is_fetched_and_pushed_with_the_remote() {
+    let (world, bare, other) = rejected();
+    let set = |name, value| other.git_ok(&["config", name, value]);
+    set("branch.main.remote", ".");
+    set("branch.main.merge", "refs/heads/main");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.notme_ok(&["attest", "push"]);
+    assert!(fetch(&other).contains("statements were new"));
+    other.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    other.notme_ok(&["attest", "push"]);
+    assert_eq!(shelves(&bare), shelves(&other));
+}

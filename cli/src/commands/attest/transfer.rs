@@ -23,7 +23,7 @@ use crate::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
     },
     failure::{Exit, Failure, Outcome},
-    git::{self, GitError},
+    git::{self, GitError, Remote},
     home::Home,
     judging::{Grounds, now},
 };
@@ -41,41 +41,61 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
-    let remote = remote(arguments, "fetch", git::fetch_remote)?;
+    let remote = Remote::named(&remote(arguments, "fetch", git::fetch_remote)?);
     let merged = take(&archive, &remote)?;
     if merged.theirs.is_empty() {
-        let remote = shown(&remote);
-        writeln!(io::stderr(), "note: `{remote}` has no attestations")?;
+        writeln!(
+            io::stderr(),
+            "note: `{}` has no attestations",
+            remote.shown()
+        )?;
     }
     Ok(Exit::Yes)
 }
 
 pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
     let remote = remote(&arguments.remote, "push", git::push_remote)?;
-    let push = match arguments.replace {
-        true => replace,
-        false => push_to,
-    };
-    // What is already where they go is taken from there.
-    git::push_targets(&remote)?
-        .iter()
-        .try_for_each(|target| push(target))
+    let archive = Archive::open()?;
+    let targets = targets(&archive, &remote)?;
+    if !arguments.replace {
+        return each(&targets, |target| push_to(&archive, target));
+    }
+    each(&targets, |target| replace(&archive, target))?;
+    match targets.iter().any(Remote::is_for_pushes) {
+        // It may be the same repository by another way: what was there is not kept for that.
+        true => look(&archive, &Remote::named(&remote)),
+        false => Ok(()),
+    }
+}
+
+/// Returns where pushes to a remote go; what is already there is taken from there. What was seen where
+/// they went before is forgotten.
+fn targets(archive: &Archive, remote: &str) -> Result<Vec<Remote>, Failure> {
+    let targets = git::push_targets(remote)?;
+    let names: Vec<_> = targets.iter().map(Remote::name).collect();
+    archive.store.forget_pushed_but(remote, &names)?;
+    Ok(targets)
+}
+
+/// Pushes to each, whatever becomes of the others, and returns the first failure.
+fn each(targets: &[Remote], push: impl Fn(&Remote) -> Result<(), Failure>) -> Result<(), Failure> {
+    let outcomes: Vec<_> = targets.iter().map(push).collect();
+    outcomes.into_iter().collect()
 }
 
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
 /// meanwhile.
-fn replace(remote: &str) -> Result<(), Failure> {
-    let archive = Archive::open()?;
-    let merged = take(&archive, remote)?;
+fn replace(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+    let merged = take(archive, remote)?;
     let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
     }
-    check_fit(&archive, &merged)?;
+    check_fit(archive, &merged)?;
     git::push_instead(remote, &unlike)?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     let shelves: Vec<_> = shelves.collect();
-    Ok(archive.store.pushed(remote, &shelves, now())?)
+    Ok(archive.store.pushed(remote.name(), &shelves, now())?)
 }
 
 /// Takes statements about a commit out again.
@@ -136,18 +156,17 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
 
 /// Sends what a remote lacks, as far as is known without asking it.
 pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
-    let store = Archive::open()?.store;
-    for target in git::push_targets(remote)? {
-        if !store.ahead_of(&target)?.is_empty() {
-            push_to(&target)?;
+    let archive = Archive::open()?;
+    each(&targets(&archive, remote)?, |target| {
+        match archive.store.ahead_of(target.name())?.is_empty() {
+            true => Ok(()),
+            false => push_to(&archive, target),
         }
-    }
-    Ok(())
+    })
 }
 
 /// Sends what a remote lacks, after taking what it has.
-fn push_to(remote: &str) -> Result<(), Failure> {
-    let archive = Archive::open()?;
+fn push_to(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
     let mut last = None;
     for attempt in 0..TRIES {
         if let Some(before) = attempt.checked_sub(1) {
@@ -155,20 +174,20 @@ fn push_to(remote: &str) -> Result<(), Failure> {
             let part = RandomState::new().hash_one(attempt) % 1000;
             thread::sleep(PAUSE * (1 << before) * u32::try_from(part)? / 1000);
         }
-        let merged = take(&archive, remote)?;
+        let merged = take(archive, remote)?;
         if !merged.is_whole() {
-            let remote = shown(remote);
+            let remote = remote.shown();
             let error = format!("`{remote}` has what is left out here, so nothing was pushed");
             return Err(Failure::no(error).hint("`notme attest push --replace` takes it out there"));
         }
-        let ahead = archive.store.ahead_of(remote)?;
+        let ahead = archive.store.ahead_of(remote.name())?;
         if ahead.is_empty() {
             return Ok(());
         }
-        check_fit(&archive, &merged)?;
+        check_fit(archive, &merged)?;
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
-            Ok(()) => return Ok(archive.store.pushed(remote, &ahead, now())?),
+            Ok(()) => return Ok(archive.store.pushed(remote.name(), &ahead, now())?),
             Err(error) => last = Some(error),
         }
     }
@@ -209,21 +228,19 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 }
 
 /// Fetches what a remote has, and takes it.
-fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
+fn take(archive: &Archive, remote: &Remote) -> Result<Merged, Failure> {
     let before = archive.store.tips()?;
-    let shelves = git::shelves(remote)?;
-    archive.store.forget_others(remote, &shelves)?;
-    git::fetch(remote, &shelves)?;
+    look(archive, remote)?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
-        let remote = shown(remote);
+        let remote = remote.shown();
         let error = format!("while `{remote}` was asked, `{reference}` lost what it had");
         let hint = format!("`git update-ref {reference} {was}` puts it back");
         return Err(Failure::from(error).hint(hint));
     }
     let check = |of, without| git::check_objects(of, without).map_err(|error| error.to_string());
-    let merged = archive.store.merge(remote, now(), check)?;
+    let merged = archive.store.merge(remote.name(), now(), check)?;
     let mut talk = io::stderr().lock();
     if !merged.added.is_empty() {
         writeln!(talk, "{} statements were new", merged.added.len())?;
@@ -253,6 +270,13 @@ fn take(archive: &Archive, remote: &str) -> Result<Merged, Failure> {
     Ok(merged)
 }
 
+/// Fetches what a remote has, and forgets what it has no more.
+fn look(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+    let shelves = git::shelves(remote)?;
+    archive.store.forget_others(remote.name(), &shelves)?;
+    Ok(git::fetch(remote, &shelves)?)
+}
+
 /// Returns the remote that is named, or the one that git would take.
 fn remote(
     arguments: &AttestRemote,
@@ -266,11 +290,6 @@ fn remote(
         let hint = format!("name one: `notme attest {command} REMOTE`");
         Failure::usage("there is no remote").hint(hint)
     })
-}
-
-/// Returns a remote for people: there may be a token in a URL.
-fn shown(remote: &str) -> String {
-    git::public(remote).unwrap_or_else(|| remote.to_owned())
 }
 
 pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
