@@ -47,7 +47,7 @@ pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
         writeln!(
             io::stderr(),
             "note: `{}` has no attestations",
-            remote.shown()
+            escape(&remote.shown())
         )?;
     }
     Ok(Exit::Yes)
