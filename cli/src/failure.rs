@@ -55,14 +55,14 @@ impl From<Exit> for ExitCode {
 /// A command that ended without doing what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    error: Box<dyn Error + Send + Sync>,
+    error: Box<dyn Error>,
     exit: Exit,
     hint: Option<String>,
 }
 
 impl Failure {
     /// The call was wrong.
-    pub(crate) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn usage(error: impl Into<Box<dyn Error>>) -> Self {
         Self {
             error: error.into(),
             exit: Exit::Usage,
@@ -71,7 +71,7 @@ impl Failure {
     }
 
     /// It was looked at, and the answer is no.
-    pub(crate) fn no(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn no(error: impl Into<Box<dyn Error>>) -> Self {
         Self {
             error: error.into(),
             exit: Exit::No,
@@ -80,7 +80,7 @@ impl Failure {
     }
 
     /// Prepares to end as a program that could not be run would.
-    pub(crate) fn of(error: impl Into<Box<dyn Error + Send + Sync>>, code: u8) -> Self {
+    pub(crate) fn of(error: impl Into<Box<dyn Error>>, code: u8) -> Self {
         Self {
             error: error.into(),
             exit: Exit::Of(code),
@@ -152,7 +152,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             error: error.into(),

@@ -1,6 +1,6 @@
 //! What every verdict needs: trust, policy, and the time of the person asking.
 
-use std::{panic::resume_unwind, path::Path, thread, time::SystemTime};
+use std::{path::Path, time::SystemTime};
 
 use notme_core::time::UnixTime;
 use notme_verifier::{
@@ -38,25 +38,6 @@ impl Grounds {
             None => Policy::from_trust(&trust),
         };
         Ok(Self { trust, policy, now })
-    }
-
-    /// Reads them, as [`Self::load`] does, while something else is done that takes as long.
-    ///
-    /// # Errors
-    /// What kept the other from being done, or [`Failure`] as [`Self::load`] does.
-    pub(crate) fn load_beside<T>(
-        home: &Home,
-        trust: Option<&Path>,
-        policy: Option<&Path>,
-        other: impl FnOnce() -> Result<T, Failure>,
-    ) -> Result<(Self, T), Failure> {
-        thread::scope(|scope| {
-            let grounds = scope.spawn(|| Self::load(home, trust, policy));
-            let other = other();
-            let grounds = grounds.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let other = other?;
-            Ok((grounds?, other))
-        })
     }
 
     /// Takes another policy.

@@ -689,7 +689,7 @@ fn protection(sealing: &Sealing) -> Result<Protection, Failure> {
 }
 
 /// Says what helps with a store or a token, and the code to look for.
-fn advised(error: impl Error + Send + Sync + 'static) -> Failure {
+fn advised(error: impl Error + 'static) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     let mut refused: Option<&Pkcs11Error> = None;
     let (mut elsewhere, mut gone) = (false, false);

@@ -39,11 +39,7 @@ const IDS_MAX: u64 = 128 * 1024 * 1024;
 
 pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
     check(arguments)?;
-    if arguments.refresh {
-        trust::refresh_first(home)?;
-    }
-    let (trust, policy) = (arguments.trust.as_deref(), arguments.policy.as_deref());
-    let (grounds, repository) = Grounds::load_beside(home, trust, policy, open)?;
+    let repository = open()?;
     if let Some(jobs) = arguments
         .jobs
         .and_then(|jobs| NonZeroUsize::new(jobs.into()))
@@ -51,7 +47,7 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         limit_threads(jobs)?;
     }
     let cache = (!arguments.no_cache).then(|| Arc::new(Cache::new(home.verdicts())));
-    let exit = judged(home, (&repository, &grounds), arguments, cache.as_ref())?;
+    let exit = judged(home, &repository, arguments, cache.as_ref())?;
     for note in cache.iter().flat_map(|cache| cache.notes()) {
         writeln!(io::stderr(), "note: {}", report::escape(&note))?;
     }
@@ -77,16 +73,24 @@ fn check(arguments: &Verify) -> Result<(), Failure> {
 
 fn judged(
     home: &Home,
-    (repository, grounds): (&Repository, &Grounds),
+    repository: &Repository,
     arguments: &Verify,
     cache: Option<&Arc<Cache>>,
 ) -> Outcome {
+    if arguments.refresh {
+        trust::refresh_first(home)?;
+    }
+    let grounds = Grounds::load(
+        home,
+        arguments.trust.as_deref(),
+        arguments.policy.as_deref(),
+    )?;
     if arguments.revoked || !arguments.compromised.is_empty() {
-        return compromised::run(repository, grounds, arguments, cache);
+        return compromised::run(repository, &grounds, arguments, cache);
     }
     let selection = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
-    let lineage = lineage(repository, &selection, grounds, arguments)?;
+    let lineage = lineage(repository, &selection, &grounds, arguments)?;
     let lineage = lineage.map(|it| it.remembering(cache.cloned()));
     let judge: &Judge<'_> = match &lineage {
         Some(lineage) => lineage.judge(),
@@ -101,7 +105,7 @@ fn judged(
     let kept = kept_in(repository)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut report = Report::of(arguments);
-    let verdicts = with_attestations(kept.as_ref(), grounds, |attestations| {
+    let verdicts = with_attestations(kept.as_ref(), &grounds, |attestations| {
         let statements = attestations.map(|it| -> &dyn Statements { it });
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {
@@ -136,7 +140,7 @@ fn judged(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(grounds, &verdicts)?;
+        talk(&grounds, &verdicts)?;
         if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
             let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
             writeln!(io::stderr(), "{note}: `--trust-root`")?;

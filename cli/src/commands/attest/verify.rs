@@ -70,8 +70,12 @@ struct Line<'a> {
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
-    let (trust, policy) = (arguments.trust.as_deref(), arguments.policy.as_deref());
-    let (grounds, archive) = Grounds::load_beside(home, trust, policy, Archive::open)?;
+    let archive = Archive::open()?;
+    let grounds = Grounds::load(
+        home,
+        arguments.trust.as_deref(),
+        arguments.policy.as_deref(),
+    )?;
     let policy = grounds.of_statements();
     let judge = Judge::new(&policy, grounds.trust(), grounds.now());
     let origins = match &arguments.origins {
