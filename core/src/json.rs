@@ -69,9 +69,9 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, JsonError> {
     Ok(T::deserialize(Named(value))?)
 }
 
-fn members<'de, 'v>(
-    object: &'v Object,
-) -> MapDeserializer<'de, impl Iterator<Item = (&'v str, Named<'v>)>, serde_json::Error> {
+fn members(
+    object: &Object,
+) -> MapDeserializer<'_, impl Iterator<Item = (&str, Named<'_>)>, serde_json::Error> {
     let named = object.iter().map(|(name, value)| (&**name, Named(value)));
     MapDeserializer::new(named)
 }
@@ -79,7 +79,7 @@ fn members<'de, 'v>(
 /// A value in which the members of structs are named.
 struct Named<'v>(&'v Value);
 
-impl IntoDeserializer<'_, serde_json::Error> for Named<'_> {
+impl<'v> IntoDeserializer<'v, serde_json::Error> for Named<'v> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -87,20 +87,20 @@ impl IntoDeserializer<'_, serde_json::Error> for Named<'_> {
     }
 }
 
-impl<'de> Deserializer<'de> for Named<'_> {
+impl<'v> Deserializer<'v> for Named<'v> {
     type Error = serde_json::Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_any<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.0 {
             Value::Array(values) => {
                 SeqDeserializer::new(values.iter().map(Named)).deserialize_any(visitor)
             }
             Value::Object(object) => members(object).deserialize_any(visitor),
-            plain => plain.clone().deserialize_any(visitor),
+            plain => plain.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
+    fn deserialize_struct<V: Visitor<'v>>(
         self,
         _name: &'static str,
         _members: &'static [&'static str],
@@ -112,14 +112,14 @@ impl<'de> Deserializer<'de> for Named<'_> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_option<V: Visitor<'v>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
+    fn deserialize_newtype_struct<V: Visitor<'v>>(
         self,
         _name: &'static str,
         visitor: V,
@@ -127,16 +127,17 @@ impl<'de> Deserializer<'de> for Named<'_> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(
+    fn deserialize_enum<V: Visitor<'v>>(
         self,
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.0.clone().deserialize_enum(name, variants, visitor)
+        self.0.deserialize_enum(name, variants, visitor)
     }
 
     forward_to_deserialize_any! {
+        <W: Visitor<'v>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct map identifier ignored_any
     }
