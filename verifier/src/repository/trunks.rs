@@ -4,7 +4,7 @@
 //! along a line, so it is enough to know of every commit which is the first on the line that reaches
 //! it. A line that parts from another begins there, with all that is reached from there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, iter};
 
 use gix::ObjectId;
 
@@ -107,14 +107,12 @@ impl Trunks {
         id: ObjectId,
         parents: impl Fn(ObjectId) -> Option<Vec<ObjectId>>,
     ) -> Option<()> {
-        let trunk = self.all.get(number)?;
-        let (from, at) = (trunk.from, trunk.commits.len());
+        let at = self.all.get(number)?.commits.len();
+        let place = Place { trunk: number, at };
         let (mut pending, mut unknown) = (vec![id], false);
         let mut new = HashMap::new();
         while let Some(id) = pending.pop() {
-            let is_reached = trunk.reached.contains_key(&id)
-                || from.is_some_and(|from| self.is_reached(&id, from));
-            if is_reached || new.insert(id, at).is_some() {
+            if self.is_reached(&id, place) || new.insert(id, at).is_some() {
                 continue;
             }
             if self.reached + new.len() > REACHED_MAX {
@@ -138,37 +136,31 @@ impl Trunks {
     /// Tells whether a commit is reached from a place.
     pub(super) fn is_reached(&self, id: &ObjectId, from: Place) -> bool {
         let mut down = self.down(from);
-        down.any(|(trunk, at)| trunk.reached.get(id).is_some_and(|first| *first <= at))
+        down.any(|(place, trunk)| trunk.reached.get(id).is_some_and(|at| *at <= place.at))
     }
 
     /// Leaves those commits out, of some that are reached from a place, that the newest of the others on
     /// its line reaches. `None` where what that one does not reach is not all known: it may reach more.
     pub(super) fn best(&self, from: Place, mut commits: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
-        for (trunk, last) in self.down(from) {
+        for (last, trunk) in self.down(from) {
             let on_it = commits.iter().filter_map(|id| trunk.place_of(id));
-            let newest = on_it.filter(|at| *at <= last).max();
+            let newest = on_it.filter(|at| *at <= last.at).max();
             let mut unknown = trunk.unknown.iter();
-            if unknown.any(|at| *at <= last && newest.is_none_or(|newest| *at > newest)) {
+            if unknown.any(|at| *at <= last.at && newest.is_none_or(|newest| *at > newest)) {
                 return None;
             }
-            let Some(newest) = newest else { continue };
-            let id = *trunk.commits.get(newest)?;
-            let newest = self.at(&id)?;
-            commits.retain(|it| *it == id || !self.is_reached(it, newest));
+            let Some(at) = newest else { continue };
+            let newest = Place { at, ..last };
+            commits.retain(|id| trunk.place_of(id) == Some(at) || !self.is_reached(id, newest));
             break;
         }
         Some(commits)
     }
 
-    /// Returns the line of a place, the one that it parted from, and so on, with how far each counts.
-    fn down(&self, from: Place) -> impl Iterator<Item = (&Trunk, usize)> {
-        let mut next = Some(from);
-        std::iter::from_fn(move || {
-            let Place { trunk, at } = next?;
-            let trunk = self.all.get(trunk)?;
-            next = trunk.from;
-            Some((trunk, at))
-        })
+    /// Returns a place with its line, where that parted from another with that one, and so on.
+    fn down(&self, from: Place) -> impl Iterator<Item = (Place, &Trunk)> {
+        let places = iter::successors(Some(from), |place| self.all.get(place.trunk)?.from);
+        places.filter_map(|place| Some((place, self.all.get(place.trunk)?)))
     }
 
     /// Returns the place of a commit that is on a line.
