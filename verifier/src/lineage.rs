@@ -330,8 +330,13 @@ impl Judged<'_> {
 }
 
 impl Course {
+    /// Returns what its policy is told by: the file, and who brought it.
+    fn policy_id(&self) -> (ObjectId, ObjectId) {
+        (self.policy.blob, self.since)
+    }
+
     fn is_same(&self, other: &Self) -> bool {
-        self.policy.blob == other.policy.blob && self.since == other.since
+        self.policy_id() == other.policy_id()
     }
 }
 
@@ -1087,7 +1092,7 @@ impl Step<'_, '_> {
         let kept = if kept.is_empty() { all } else { kept };
         let mut seen = HashSet::new();
         let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
-        courses.retain(|course| seen.insert((course.policy.blob, course.since)));
+        courses.retain(|course| seen.insert(course.policy_id()));
         courses
     }
 
