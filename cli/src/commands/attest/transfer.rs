@@ -314,7 +314,10 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let (mut names, mut held) = (BTreeSet::new(), BTreeSet::new());
     for (content, _) in &bundles {
         let name = FileName::of(content);
-        held.extend(Some(name.clone()).filter(|_| Signed::read(content).is_none()));
+        // What is judged was looked at so already.
+        if arguments.unjudged && Signed::read(content).is_none() {
+            held.insert(name.clone());
+        }
         names.insert(name);
     }
     let mut talk = io::stderr().lock();
