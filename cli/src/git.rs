@@ -67,8 +67,7 @@ fn git_with(settings: &[(String, String)]) -> Command {
     if settings.is_empty() {
         return command;
     }
-    let before = env::var("GIT_CONFIG_COUNT").ok();
-    let mut count: usize = before.and_then(|it| it.parse().ok()).unwrap_or(0);
+    let mut count = settings_before();
     for (name, value) in settings {
         command.env(format!("GIT_CONFIG_KEY_{count}"), name);
         command.env(format!("GIT_CONFIG_VALUE_{count}"), value);
@@ -76,6 +75,12 @@ fn git_with(settings: &[(String, String)]) -> Command {
     }
     command.env("GIT_CONFIG_COUNT", count.to_string());
     command
+}
+
+/// Returns how many settings the environment has already.
+pub(crate) fn settings_before() -> usize {
+    let count = env::var("GIT_CONFIG_COUNT").ok();
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Output, GitError> {
@@ -808,13 +813,13 @@ pub(crate) fn push_instead(remote: &Remote, unlike: &[Unlike]) -> Result<(), Git
 /// Pushes all of these refs, or none, and no others, whatever the configuration names.
 fn push_refs(remote: &Remote, leases: Vec<String>, refspecs: Vec<String>) -> Result<(), GitError> {
     let name = &remote.name;
-    let mut command = git_with(&remote.settings);
+    let mut settings = remote.settings.clone();
     // git has no settings for a path.
     if !name.starts_with('/') {
         // What is a mirror takes all refs, and loses those that are not here; git refuses to push some.
-        command.env("NOTME_MIRROR", "false");
-        command.arg(format!("--config-env=remote.{name}.mirror=NOTME_MIRROR"));
+        settings.push((format!("remote.{name}.mirror"), "false".to_owned()));
     }
+    let mut command = git_with(&settings);
     command.args([
         "push",
         "--quiet",

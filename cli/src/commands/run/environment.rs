@@ -1,6 +1,6 @@
 //! What a run sees: settings in the environment alone, and nothing of the person's own.
 
-use std::{env, ffi::OsString, fs, os::unix::fs::DirBuilderExt as _, path::Path, process::Command};
+use std::{ffi::OsString, fs, os::unix::fs::DirBuilderExt as _, path::Path, process::Command};
 
 use notme_git_hooks::{
     names,
@@ -61,7 +61,7 @@ impl Environment {
         (directory, socket): (&Path, &str),
         run: &Run,
     ) -> Result<Self, Failure> {
-        let before = settings_before();
+        let before = git::settings_before();
         let hooks = directory.join("hooks");
         Scripts {
             program: &program::path()?,
@@ -150,10 +150,4 @@ impl Environment {
         }
         Ok(())
     }
-}
-
-/// Returns how many settings the environment has already.
-fn settings_before() -> usize {
-    let count = env::var("GIT_CONFIG_COUNT").ok();
-    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
