@@ -7,6 +7,7 @@
 mod algorithm;
 mod assemble;
 mod attributes;
+mod certificate_id;
 mod error;
 mod message;
 mod signed_data;
@@ -14,10 +15,9 @@ mod signed_data;
 pub(crate) use algorithm::{read_digest, write_digest};
 pub(crate) use assemble::Draft;
 pub use assemble::{assemble, assemble_time_stamped};
-pub(crate) use attributes::{
-    Attributes, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, one, write_signed,
-};
+pub(crate) use attributes::{Attributes, SIGNING_CERTIFICATE_V2, write_signed};
 pub use attributes::{SignedAttributes, TIME_STAMPS_MAX};
+pub(crate) use certificate_id::CertificateId;
 pub use error::CmsError;
 pub use message::{CERTIFICATES_MAX, CMS_MAX, SignedMessage};
 pub(crate) use signed_data::SignedData;

@@ -48,3 +48,4 @@ mod verify;
 mod vsa;
 mod workload;
 mod world;
+mod x509;

@@ -17,7 +17,7 @@ const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113
 const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
 const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
 /// id-aa-signingCertificate (RFC 2634 section 5.4).
-pub(crate) const SIGNING_CERTIFICATE: ObjectIdentifier =
+pub(super) const SIGNING_CERTIFICATE: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
 /// id-aa-signingCertificateV2 (RFC 5035).
 pub(crate) const SIGNING_CERTIFICATE_V2: ObjectIdentifier =
@@ -263,7 +263,7 @@ fn only(values: Element<'_>) -> Result<Element<'_>, DerError> {
 }
 
 /// Returns the only value of an attribute.
-pub(crate) fn one<'a>(
+pub(super) fn one<'a>(
     name: ObjectIdentifier,
     values: Element<'a>,
     tag: u8,

@@ -45,6 +45,9 @@ pub enum CmsError {
     /// No certificate is the signer's, or more than one is.
     #[error("the CMS message does not carry exactly one certificate of its signer")]
     SignerCertificate,
+    /// The signed attributes name another certificate as the signer's (RFC 5035).
+    #[error("the signature names another certificate than the one that it came with")]
+    OtherCertificate,
     /// The signature covers the content directly.
     #[error("the CMS message has no signed attributes")]
     NoSignedAttributes,
@@ -122,9 +125,10 @@ impl CmsError {
                 "algorithm-unsupported"
             }
             Self::Certificate(_) => "certificate-invalid",
-            Self::DigestMismatch | Self::KeyMismatch | Self::SignatureMismatch(_) => {
-                "signature-invalid"
-            }
+            Self::OtherCertificate
+            | Self::DigestMismatch
+            | Self::KeyMismatch
+            | Self::SignatureMismatch(_) => "signature-invalid",
         }
     }
 }

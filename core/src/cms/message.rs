@@ -4,6 +4,7 @@ use super::{
     CmsError,
     algorithm::Scheme,
     attributes::{Attributes, DATA},
+    certificate_id::CertificateId,
     signed_data::{SignedData, SignerName},
 };
 use crate::{
@@ -68,8 +69,15 @@ impl SignedMessage {
             return Err(CmsError::Version);
         }
         let attributes = Attributes::read(signer.signed_attributes, DATA)?;
+        let certificates = read_certificates(certificates, &signer.name)?;
+        // The bag and the signer's name are not signed, and one key may have several certificates.
+        let ids = CertificateId::of_signer(&attributes)?;
+        let is_meant = |it: &Certificate| ids.iter().all(|id| id.is_of(it));
+        if !certificates.first().is_some_and(is_meant) {
+            return Err(CmsError::OtherCertificate);
+        }
         Ok(Self {
-            certificates: read_certificates(certificates, &signer.name)?,
+            certificates,
             hash: signer.hash,
             digest: attributes.digest.to_vec(),
             signing_time: attributes.signing_time,

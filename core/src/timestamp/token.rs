@@ -1,6 +1,5 @@
 //! A time stamp, read and verified.
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest as legacy_digest};
 use der::oid::ObjectIdentifier;
 
 use super::{
@@ -10,13 +9,9 @@ use super::{
 };
 use crate::{
     certificate::Certificate,
-    cms::{
-        Attributes, CmsError, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2, SignedData, one,
-        read_digest,
-    },
-    der_reader::{Element, INTEGER, OCTET_STRING, SEQUENCE, context},
+    cms::{Attributes, CertificateId, CmsError, SignedData},
+    der_reader::{Element, OCTET_STRING, context},
     hex,
-    key::{Hash, sha256},
     time::UnixTime,
 };
 
@@ -34,16 +29,6 @@ pub struct TimeStampToken<'a> {
     signed_data: SignedData<'a, &'a [u8]>,
     digest: &'a [u8],
     ids: Vec<CertificateId<'a>>,
-}
-
-/// ESSCertID or ESSCertIDv2: a certificate by its digest.
-#[derive(Clone, Copy, Debug)]
-struct CertificateId<'a> {
-    /// `None`: SHA-1.
-    hash: Option<Hash>,
-    digest: &'a [u8],
-    /// Issuer and serial number, when it says them too.
-    issuer_serial: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// What a verified time stamp shows: that the bytes were there then.
@@ -83,12 +68,16 @@ impl<'a> TimeStampToken<'a> {
         }
         let content = signed_data.content;
         let attributes = Attributes::read(signed_data.signer.signed_attributes, TST_INFO)?;
+        let ids = CertificateId::of_signer(&attributes)?;
+        if ids.is_empty() {
+            return Err(TimeStampError::SigningCertificate);
+        }
         Ok(Self {
             der,
             content,
             info: TstInfo::read(content)?,
             digest: attributes.digest,
-            ids: read_ids(&attributes)?,
+            ids,
             signed_data,
         })
     }
@@ -195,21 +184,6 @@ impl<'a> TimeStampToken<'a> {
     }
 }
 
-impl CertificateId<'_> {
-    fn is_of(&self, certificate: &Certificate) -> bool {
-        let der = certificate.der();
-        let same_digest = match self.hash {
-            // What it is compared with was chosen by whoever trusts it and not by whoever made
-            // the token, so that it takes a second preimage, which SHA-1 still withstands.
-            None => legacy_digest(&SHA1_FOR_LEGACY_USE_ONLY, der).as_ref() == self.digest,
-            Some(Hash::Sha256) => sha256(der) == self.digest,
-            Some(hash) => hash.digest(der) == self.digest,
-        };
-        let named = (certificate.issuer_der(), certificate.serial());
-        same_digest && self.issuer_serial.is_none_or(|it| it == named)
-    }
-}
-
 /// Reads encapContentInfo: a TSTInfo, inside.
 fn read_content(element: Element<'_>) -> Result<&[u8], CmsError> {
     let mut fields = element.reader();
@@ -223,59 +197,4 @@ fn read_content(element: Element<'_>) -> Result<&[u8], CmsError> {
     let content = inside.expect(OCTET_STRING)?.value;
     inside.finish()?;
     Ok(content)
-}
-
-/// Reads the signer's own certificate ids: the first of each version that is there. The others
-/// name what is above it.
-fn read_ids<'a>(attributes: &Attributes<'a>) -> Result<Vec<CertificateId<'a>>, TimeStampError> {
-    let names = [SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2];
-    let mut ids = Vec::with_capacity(1);
-    for (name, values) in names.into_iter().zip(attributes.signing_certificate) {
-        let Some(values) = values else {
-            continue;
-        };
-        let mut fields = one(name, values, SEQUENCE)?.reader();
-        let mut list = fields.expect(SEQUENCE)?.reader();
-        let own = list.expect(SEQUENCE)?;
-        // Policies may follow; they say nothing of whose it is.
-        fields.optional(SEQUENCE)?;
-        fields.finish()?;
-        ids.push(read_id(own, name == SIGNING_CERTIFICATE_V2)?);
-    }
-    if ids.is_empty() {
-        return Err(TimeStampError::SigningCertificate);
-    }
-    Ok(ids)
-}
-
-fn read_id(own: Element<'_>, is_second: bool) -> Result<CertificateId<'_>, TimeStampError> {
-    let mut fields = own.reader();
-    let hash = if is_second {
-        let named = fields.optional(SEQUENCE)?.map(read_digest).transpose()?;
-        Some(named.unwrap_or(Hash::Sha256))
-    } else {
-        None
-    };
-    let digest = fields.expect(OCTET_STRING)?.value;
-    let issuer_serial = fields.optional(SEQUENCE)?;
-    fields.finish()?;
-    Ok(CertificateId {
-        hash,
-        digest,
-        issuer_serial: issuer_serial.map(read_issuer_serial).transpose()?,
-    })
-}
-
-/// Reads IssuerSerial, whose issuer is a GeneralNames of one directoryName.
-fn read_issuer_serial(element: Element<'_>) -> Result<(&[u8], &[u8]), TimeStampError> {
-    const DIRECTORY_NAME: u8 = context(4);
-    let mut fields = element.reader();
-    let mut names = fields.expect(SEQUENCE)?.reader();
-    let name = names.optional(DIRECTORY_NAME)?;
-    let serial = fields.expect(INTEGER)?.value;
-    fields.finish()?;
-    match name {
-        Some(name) if names.is_empty() => Ok((name.value, serial)),
-        Some(_) | None => Err(TimeStampError::SigningCertificate),
-    }
 }

@@ -1,0 +1,131 @@
+//! Signatures with the certificates of a company, beside the openssl that makes them.
+
+use std::fs;
+
+use notme_core::{armor::armor, time::UnixTime};
+use notme_testkit::{
+    commit::{CommitSpec, with_signature},
+    repository::run,
+};
+
+use crate::world::{World, told};
+
+/// A company whose root the trust store has; its keys and certificates are in `$HOME`.
+const COMPANY: &str = r#"
+set -e
+cd "$HOME"
+printf '[req]\ndistinguished_name=name\n[name]\n' > openssl.cnf
+openssl ecparam -name prime256v1 -genkey -noout -out root.key
+openssl req -config openssl.cnf -x509 -key root.key -out root.pem -subj /CN=root -days 30 \
+    -addext keyUsage=critical,keyCertSign -addext basicConstraints=critical,CA:true
+notme trust add --name corp --x509 root.pem
+"#;
+
+/// `certify ISSUER NAME EXTENSIONS OPTIONS...`: with the key of NAME, or a new one.
+const CERTIFY: &str = r#"
+set -e
+cd "$HOME"
+export OPENSSL_CONF="$HOME/openssl.cnf"
+certify() {
+    by=$1 name=$2
+    printf "$3" > "$name.ext"
+    shift 3
+    test -f "$name.key" || openssl ecparam -name prime256v1 -genkey -noout -out "$name.key"
+    openssl req -new -key "$name.key" -out "$name.csr" -subj "/CN=$name"
+    openssl x509 -req -in "$name.csr" -CA "$by.pem" -CAkey "$by.key" -CAcreateserial -days 30 \
+        -extfile "$name.ext" -out "$name.pem" "$@"
+    openssl x509 -in "$name.pem" -outform DER -out "$name.der"
+}
+LEAF='keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\nsubjectAltName=email:carol@corp.example\n'
+"#;
+
+fn company() -> World {
+    let world = World::new();
+    shell(&world, COMPANY);
+    world
+}
+
+pub(crate) fn shell(world: &World, script: &str) {
+    let made = run(&mut world.shell(script), b"");
+    assert!(made.status.success(), "{}", told(&made));
+}
+
+fn certify(world: &World, script: &str) {
+    shell(world, &format!("{CERTIFY}{script}"));
+}
+
+fn payload(world: &World) -> Vec<u8> {
+    CommitSpec {
+        at: UnixTime::from(std::time::SystemTime::now()),
+        ..CommitSpec::new(&world.empty_tree())
+    }
+    .payload()
+}
+
+/// Has openssl sign with the certificate of `name` and its key.
+fn sign(world: &World, name: &str, options: &str, payload: &[u8]) -> Vec<u8> {
+    let script = format!(
+        "cd \"$HOME\" && openssl cms -sign -binary -nosmimecap -md sha256 -outform DER -signer {name}.pem -inkey {name}.key {options}"
+    );
+    let signed = run(&mut world.shell(&script), payload);
+    assert!(signed.status.success(), "{}", told(&signed));
+    signed.stdout
+}
+
+fn store(world: &World, payload: &[u8], cms: &[u8]) -> String {
+    world.store(&with_signature(payload, "gpgsig", &armor(cms)))
+}
+
+fn commit(world: &World, name: &str, options: &str) -> String {
+    let payload = payload(world);
+    let cms = sign(world, name, options, &payload);
+    store(world, &payload, &cms)
+}
+
+/// Puts one run of bytes in the place of another of the same length, wherever it stands, but for
+/// the last `kept` places.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8], kept: usize) {
+    assert_eq!(from.len(), to.len());
+    let found = bytes.windows(from.len()).enumerate();
+    let mut found: Vec<_> = found.filter(|(_, it)| *it == from).map(|it| it.0).collect();
+    found.truncate(found.len() - kept);
+    assert!(!found.is_empty());
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+}
+
+/// One key may have several certificates. The message carries one, and names it, unsigned; CAdES
+/// names it signed, too.
+#[test]
+fn a_signature_that_names_its_certificate_is_by_no_other() {
+    let world = company();
+    let role = |role: &str, serial: &str| {
+        format!(
+            "certify root {role} \"$(echo \"$LEAF\" | sed s/carol/role{role}/)\" -set_serial 0x{serial}\n"
+        )
+    };
+    let (serial_a, serial_b) = (
+        [0x11, 0x22, 0x33, 0x44, 0x55],
+        [0x11, 0x22, 0x33, 0x44, 0x66],
+    );
+    let script = [
+        role("A", "1122334455"),
+        "cp A.key B.key\n".to_owned(),
+        role("B", "1122334466"),
+    ];
+    certify(&world, &script.concat());
+    let read = |name: &str| fs::read(world.home().join(name)).unwrap();
+    let (a, b) = (read("A.der"), read("B.der"));
+    let payload = payload(&world);
+    // How often the serial number is in what was signed.
+    for (options, named, expected) in [("", 0, "accepted"), ("-cades", 1, "signature-invalid")] {
+        let mut cms = sign(&world, "A", options, &payload);
+        let honest = store(&world, &payload, &cms);
+        assert_eq!(world.code(&honest, &[]), "accepted", "{options}");
+        replace(&mut cms, &a, &b, 0);
+        replace(&mut cms, &serial_a, &serial_b, named);
+        let code = world.code(&store(&world, &payload, &cms), &[]);
+        assert_eq!(code, expected, "{options}");
+    }
+}
