@@ -11,6 +11,8 @@ use notme_core::{
     ssh::SshSig,
 };
 
+use crate::{evidence::Claimed, openpgp::address, ssh::uri};
+
 /// The beginning of an SSH key's fingerprint.
 const SSH: &str = "SHA256:";
 
@@ -103,8 +105,10 @@ impl Named {
                     kid: Some(key.public_key().kid()),
                     keys: vec![KeyName::of_ssh(key.public_key().fingerprint())],
                     identities: certificate
-                        .map(|it| it.principals().to_vec())
-                        .unwrap_or_default(),
+                        .map_or(&[][..], |it| it.principals())
+                        .iter()
+                        .filter_map(|name| uri(name))
+                        .collect(),
                 })
             }
         }
@@ -117,6 +121,9 @@ impl Named {
         let long = signature.issuer_key_ids().into_iter();
         let long = long.map(|id| KeyName(id.to_string().to_ascii_lowercase().into()));
         let identities = signature.identities().map(String::from_utf8_lossy);
+        let user_id = signature.signer_user_id();
+        let address = user_id.as_deref().and_then(address);
+        let address = address.map(|address| format!("mailto:{address}"));
         Some(Self {
             kid: None,
             keys: fingerprints
@@ -124,8 +131,18 @@ impl Named {
                 .flat_map(KeyName::of_openpgp)
                 .chain(long)
                 .collect(),
-            identities: identities.map(Into::into).collect(),
+            identities: identities.map(Into::into).chain(address).collect(),
         })
+    }
+}
+
+impl From<&Claimed> for Named {
+    fn from(claimed: &Claimed) -> Self {
+        Self {
+            kid: Some(claimed.kid),
+            keys: Vec::new(),
+            identities: vec![claimed.name.as_ref().to_owned()],
+        }
     }
 }
 

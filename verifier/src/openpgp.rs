@@ -12,6 +12,7 @@ mod session;
 pub use person::{Person, SigningKey};
 
 pub(crate) use claim::Claim;
+pub(crate) use person::address;
 
 use notme_core::openpgp::{Fingerprint, Key, KeyKind, OpenPgpError};
 

@@ -277,10 +277,10 @@ impl Radius {
     pub fn exposure(&self, judgement: &Judgement) -> Option<Exposure> {
         let carried = judgement
             .claimed()
-            .filter(|_| judgement.standing().is_none());
-        let is_claimed = carried.is_some_and(|it| {
+            .filter(|_| judgement.identity().is_none());
+        let is_claimed = carried.map(Named::from).is_some_and(|named| {
             let mut suspicions = self.suspicions.iter();
-            suspicions.any(|suspicion| suspicion.is_key(it.kid))
+            suspicions.any(|suspicion| suspicion.is_named_in(&named))
         });
         exposure(judgement, &self.suspicions).max(is_claimed.then_some(Exposure::Claimed))
     }
@@ -360,8 +360,8 @@ struct Found {
 }
 
 impl<'o> Seen<'o> {
-    /// Reads whom those signatures name that nobody could check; all, where a key is asked about
-    /// whose id only they tell.
+    /// Reads whom those signatures name whose maker nobody vouches for; all, where a key is asked
+    /// about whose id only they tell.
     fn of(
         repository: &Repository,
         outcomes: [Option<&'o Outcome>; 2],
@@ -372,15 +372,15 @@ impl<'o> Seen<'o> {
         let beyond = objects(beyond).iter();
         let beyond: HashMap<_, _> = beyond.map(|it| (it.id(), it.judgement())).collect();
         let reads_all = suspicions.iter().any(Suspicion::has_foreign_name);
-        let is_checked = |judgement: &Judgement| {
-            judgement.standing().is_some() || judgement.shortcoming() == Some(Code::Unsigned)
+        let is_told = |judgement: &Judgement| {
+            judgement.identity().is_some() || judgement.shortcoming() == Some(Code::Unsigned)
         };
         let is_read = |object: &&JudgedObject| {
             let own = object.judgement();
             let beyond = beyond.get(&object.id()).copied();
             let both = [Some(own), beyond].into_iter().flatten();
             reads_all
-                || !both.clone().any(is_checked)
+                || !both.clone().any(is_told)
                 || both.flat_map(Judgement::merge_tags).next().is_some()
         };
         let ids = objects(outcome).iter().filter(is_read);
@@ -449,13 +449,14 @@ impl<'o> Seen<'o> {
         let standings = || both().filter_map(Judgement::standing);
         let carried = both().find_map(Judgement::claimed).map(|it| it.kid);
         let is_checked = standings().next().is_some();
+        let is_vouched = standings().any(|it| it.identity().is_some());
         let exposures = both().filter_map(|it| exposure(it, &self.suspicions));
         let mut exposure = exposures.max();
         for (suspicion, is_named) in self.suspicions.iter().zip(&mut self.named) {
             let is_claimed = named.is_some_and(|named| suspicion.is_named_in(named))
                 || carried.is_some_and(|kid| suspicion.is_key(kid));
             *is_named |= is_claimed || standings().any(|it| suspicion.is_about(it));
-            if is_claimed && !is_checked {
+            if is_claimed && !is_vouched {
                 exposure = exposure.max(Some(Exposure::Claimed));
             }
         }

@@ -14,4 +14,5 @@ pub use check::{Checked, check};
 pub(crate) use claim::Claim;
 pub use lines::{find_principals, match_principals, verify};
 pub use listed::ListedKey;
+pub(crate) use listed::uri;
 pub use remark::{Answer, Denied, Remark};

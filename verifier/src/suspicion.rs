@@ -46,7 +46,7 @@ enum What {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exposure {
-    /// It names it as its maker, and nobody could check whether that is true.
+    /// It names it as its maker, and nobody who is trusted vouches for that.
     Claimed,
     /// It says that it is older, or says nothing: its time is the word of whoever has what is
     /// compromised.

@@ -5,7 +5,10 @@ use std::fs;
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    world::{World, told},
+    x509::shell,
+};
 
 fn radius(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
     let output = world.notme(&[&["verify", "--format", "json"], arguments].concat());
@@ -100,6 +103,17 @@ fn commits_tags_files_lines_and_statements_are_told() {
         "file       renamed  changed by 0 commits  lines left: 3, 6\n",
     ] {
         assert!(text.contains(line), "{text}");
+    }
+
+    // Nobody vouches for any of them any more.
+    world.notme_ok(&["trust", "remove", "embedded"]);
+    let (exit, report) = radius(&world, &["--compromised", identity]);
+    assert_eq!(exit, Some(1), "{report}");
+    for (what, count) in [("objects", 2), ("attestations", 2)] {
+        let found = report[what].as_array().unwrap();
+        assert_eq!(found.len(), count, "{report}");
+        let is_claimed = |it: &Value| it["exposure"] == "claimed";
+        assert!(found.iter().all(is_claimed), "{report}");
     }
 }
 
@@ -462,6 +476,87 @@ fn an_ssh_key_goes_by_the_fingerprint_that_ssh_keygen_prints() {
     assert_eq!(report["objects"][0]["exposure"], "undated");
     assert_eq!(radius(&world, &["--compromised", &nobody]).0, Some(3));
 }
+
+/// An identity is told where a signature names it and nobody vouches for that, whether the
+/// signature holds or cannot be checked.
+#[test]
+fn an_identity_that_nobody_vouches_for_is_told_where_signatures_claim_it() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    shell(&world, STRANGERS);
+    let gpg = Gnupg::new();
+    gpg.generate("Ann <ann@example.org>", "ed25519", "sign", "never");
+    let mut theirs = vec![openpgp_commit(&world, &gpg, "ann@example.org")];
+    let key = world.home().join("ann-cert.pub");
+    let x509 = world.stubs().join("x509");
+    for (format, program, key) in [
+        ("ssh", oracle("ssh-keygen"), key.to_str().unwrap()),
+        ("x509", x509, "ann"),
+    ] {
+        world.git_ok(&[
+            "-c",
+            &format!("gpg.format={format}"),
+            "-c",
+            &format!("gpg.{format}.program={}", program.display()),
+            "-c",
+            &format!("user.signingkey={key}"),
+            "commit",
+            "-q",
+            "-S",
+            "--allow-empty",
+            "-m",
+            format,
+        ]);
+        theirs.insert(0, world.git_ok(&["rev-parse", "HEAD"]));
+    }
+    let assert_claimed = || {
+        let (exit, report) = radius(&world, &["--compromised", "mailto:ann@example.org"]);
+        assert_eq!(exit, Some(1), "{report}");
+        let objects = report["objects"].as_array().unwrap();
+        let found: Vec<_> = objects.iter().map(|it| it["oid"].as_str()).collect();
+        let expected: Vec<_> = theirs.iter().map(|it| Some(it.as_str())).collect();
+        assert_eq!(found, expected, "{report}");
+        let is_claimed = |it: &Value| it["exposure"] == "claimed";
+        assert!(objects.iter().all(is_claimed), "{report}");
+        assert_eq!(report["complete"], true, "{report}");
+        assert_eq!(report["compromised"][0]["code"], Value::Null);
+    };
+    assert_claimed();
+    // Another key of hers, which signed none of them.
+    let signers = world.home().join("signers");
+    let signers = signers.to_str().unwrap();
+    world.notme_ok(&[
+        "trust",
+        "add",
+        "--name",
+        "ann",
+        "--allowed-signers",
+        signers,
+    ]);
+    assert_claimed();
+}
+
+/// An SSH certificate and an X.509 one by nobody whom the trust store knows, and a key that it is
+/// to know.
+const STRANGERS: &str = r#"
+set -e
+cd "$HOME"
+for key in ca ann known; do ssh-keygen -q -t ed25519 -N '' -C '' -f $key; done
+ssh-keygen -q -s ca -I ann -n ann@example.org ann.pub
+echo "ann@example.org $(cat known.pub)" > signers
+printf '[req]\ndistinguished_name=name\n[name]\n' > openssl.cnf
+openssl ecparam -name prime256v1 -genkey -noout -out x509.key
+openssl req -config openssl.cnf -x509 -key x509.key -out x509.pem -subj /CN=ann -days 30 \
+    -addext subjectAltName=email:ann@example.org -addext basicConstraints=critical,CA:false
+mkdir -p "$STUBS"
+cat > "$STUBS/x509" <<'END'
+#!/bin/sh
+openssl cms -sign -binary -md sha256 -signer "$HOME/x509.pem" -inkey "$HOME/x509.key" -outform PEM |
+    sed 's/ CMS-/ SIGNED MESSAGE-/'
+echo '[GNUPG:] SIG_CREATED D' >&2
+END
+chmod +x "$STUBS/x509"
+"#;
 
 #[test]
 fn what_nothing_names_is_no_clean_bill() {

@@ -443,7 +443,7 @@ fn earlier(one: Option<UnixTime>, other: Option<UnixTime>) -> Option<UnixTime> {
 }
 
 /// Returns the mail address of `Name <address>`, or of a user id that is one.
-fn address(user_id: &str) -> Option<&str> {
+pub(crate) fn address(user_id: &str) -> Option<&str> {
     let inner = user_id
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'))

@@ -110,7 +110,8 @@ fn is_pattern(name: &str) -> bool {
     name.starts_with('!') || name.contains(['*', '?'])
 }
 
-fn uri(name: &str) -> Option<String> {
+/// Returns a name as an identity.
+pub(crate) fn uri(name: &str) -> Option<String> {
     if name.parse::<Identity>().is_ok() {
         return Some(name.to_owned());
     }
