@@ -69,24 +69,25 @@ impl ListedKey {
     }
 
     /// Returns who signs by this line: for a key the first name that is no pattern, or the key
-    /// itself when there is none; for an authority a name of the certificate's that the patterns
-    /// allow, its key id before others.
+    /// itself when there is none; for an authority a name of the certificate's, its key id before
+    /// others. The list has to allow the name; for a key without one, some name at all.
     ///
     /// Names are URIs. Addresses become `mailto:`; other names nobody could tell from each other.
     pub(crate) fn identity(&self, key: &Key) -> Option<String> {
+        let allowed =
+            |name: &&str| pattern::matches_list(name.as_bytes(), self.principals.as_bytes());
         let certificate = match (self.entry.kind(), key.certificate()) {
             (EntryKind::Authority, Some(certificate)) => certificate,
             (EntryKind::Key, _) | (EntryKind::Authority, None) => {
-                let mut names = self.principals.split(',');
-                let name = names.find_map(|name| uri(name).filter(|_| !is_pattern(name)));
+                let names = || self.principals.split(',').filter(allowed);
+                let name = names().find_map(|name| uri(name).filter(|_| !is_pattern(name)));
                 return name.or_else(|| {
+                    names().next()?;
                     let fingerprint = self.public_key().fingerprint();
                     Some(format!("ssh-key:{fingerprint}"))
                 });
             }
         };
-        let allowed =
-            |name: &&str| pattern::matches_list(name.as_bytes(), self.principals.as_bytes());
         let names = || certificate.principals().iter().map(String::as_str);
         let key_id = names().find(|name| *name == certificate.key_id());
         key_id

@@ -230,6 +230,43 @@ fn people_are_pinned_beside_agents_and_written_out_again() {
     assert_eq!(world.code("HEAD", &[]), "signer-untrusted");
 }
 
+/// What a list denies it does not give, wherever it denies it; ssh-keygen takes the key for nobody's.
+#[test]
+fn a_line_that_denies_a_name_does_not_give_it() {
+    let world = world();
+    let (key, allowed) = person(&world, &world.home());
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    world.git_ok(&["config", "user.signingkey", key.to_str().unwrap()]);
+    world.signed_commit("human");
+    let fingerprint = "ssh-key:SHA256:";
+    for (names, identity) in [
+        ("a@x.org,!a@x.org", None),
+        ("!a@x.org,a@x.org", None),
+        ("a@x.org,!*@x.org", None),
+        ("*@x.org,!*", None),
+        ("!a@x.org", None),
+        ("a@x.org,!a@x.org,b@x.org", Some("mailto:b@x.org")),
+        ("a@x.org,!b@x.org", Some("mailto:a@x.org")),
+        ("*,!a@x.org", Some(fingerprint)),
+        ("a", Some(fingerprint)),
+    ] {
+        fs::write(&allowed, format!("{names} {public}")).unwrap();
+        let file = allowed.to_str().unwrap();
+        world.notme_ok(&["trust", "add", "--name", "team", "--allowed-signers", file]);
+        let (_, document) = world.verdicts(&["HEAD"]);
+        let object = &document["objects"][0];
+        match identity {
+            Some(identity) => {
+                let found = object["identity"].as_str().unwrap();
+                assert!(found.starts_with(identity), "{names}: {document}");
+                assert_eq!(object["verdict"], "accepted", "{names}: {document}");
+            }
+            None => assert_eq!(object["code"], "identity-missing", "{names}: {document}"),
+        }
+        world.notme_ok(&["trust", "remove", "team"]);
+    }
+}
+
 #[test]
 fn unusual_names_are_written_out_as_they_are_pinned() {
     let world = World::initialised();
