@@ -57,6 +57,8 @@ enum SignatureAlgorithm {
     Rsa(Hash),
     /// Read, so that the certificate can be shown; it verifies nothing.
     Unsupported,
+    /// With this hash; it verifies nothing, either.
+    Weak(&'static str),
 }
 
 #[derive(Clone, Default)]
@@ -398,6 +400,7 @@ impl Certificate {
                 crate::key::Algorithm::P256 | crate::key::Algorithm::P384,
             )
             | (SignatureAlgorithm::Rsa(hash), crate::key::Algorithm::Rsa) => hash,
+            (SignatureAlgorithm::Weak(hash), _) => return Err(ChainError::Weak(hash)),
             _ => return Err(ChainError::Algorithm),
         };
         issuer
@@ -450,7 +453,7 @@ impl SignatureAlgorithm {
             (oid::SHA256_WITH_RSA, _) if rsa_parameters => Self::Rsa(Hash::Sha256),
             (oid::SHA384_WITH_RSA, _) if rsa_parameters => Self::Rsa(Hash::Sha384),
             (oid::SHA512_WITH_RSA, _) if rsa_parameters => Self::Rsa(Hash::Sha512),
-            _ => Self::Unsupported,
+            _ => oid::weakness(name).map_or(Self::Unsupported, Self::Weak),
         })
     }
 }
@@ -706,6 +709,9 @@ pub enum ChainError {
     /// The signature algorithm does not go with the issuer's key, or is not accepted.
     #[error("the signature algorithm is not accepted for the issuer's key")]
     Algorithm,
+    /// The signature is of an algorithm that is broken.
+    #[error("the certificate is signed with {0}")]
+    Weak(&'static str),
     /// The signature is not the issuer's.
     #[error("the issuer did not sign the certificate")]
     Signature(#[source] SignatureError),

@@ -90,3 +90,24 @@ oids! {
     /// Ours: the terms.
     NOTME_TERMS = "1.3.6.1.4.1.99999.1.19";
 }
+
+/// Identifiers, of digests and signatures, that name SHA-1 or something older.
+const WEAK: [(ObjectIdentifier, &str); 8] = [
+    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), "SHA-1"),
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
+        "SHA-1",
+    ),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"), "SHA-1"),
+    (ObjectIdentifier::new_unwrap("1.2.840.10040.4.3"), "SHA-1"),
+    (ObjectIdentifier::new_unwrap("1.3.14.3.2.29"), "SHA-1"),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), "MD5"),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), "MD5"),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.2"), "MD2"),
+];
+
+/// Returns which broken hash the name of a digest or signature stands for, if it does.
+pub(crate) fn weakness(name: ObjectIdentifier) -> Option<&'static str> {
+    let (_, what) = WEAK.iter().find(|(weak, _)| *weak == name)?;
+    Some(what)
+}

@@ -127,12 +127,14 @@ impl Anchors {
         &'a self,
         certificate: &Certificate,
     ) -> impl Iterator<Item = (&'a Arc<Anchor>, &'a Certificate)> {
-        let anchors = self.anchors.iter();
-        anchors.filter_map(|anchor| match &anchor.root {
-            Root::X509(root) => {
-                let issued = certificate.verify_issued_by(root).is_ok();
-                issued.then_some((anchor, &**root))
-            }
+        self.certificates()
+            .filter(|(_, root)| certificate.verify_issued_by(root).is_ok())
+    }
+
+    /// Returns the anchors that issue X.509 certificates, and their roots.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = (&Arc<Anchor>, &Certificate)> {
+        self.anchors.iter().filter_map(|anchor| match &anchor.root {
+            Root::X509(root) => Some((anchor, &**root)),
             Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,
         })
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use notme_core::{
-    certificate::Certificate,
+    certificate::{Certificate, ChainError},
     enrol::{SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT},
     hex,
     key::KeyId,
@@ -164,7 +164,8 @@ impl Standing {
         let mut refused = None;
         let way = climb(leaf, (leaf, others), anchors, &mut path, &mut refused).or(refused);
         let Some(way) = way else {
-            return Self::new(facts, None, Some(anchors.absence()));
+            let refusal = weak_link(leaf, others, anchors).unwrap_or_else(|| anchors.absence());
+            return Self::new(facts, None, Some(refusal));
         };
         let Way {
             path, anchor, root, ..
@@ -418,6 +419,23 @@ fn climb<'c, 'a>(
         path.pop();
     }
     None
+}
+
+/// Tells that somebody is named as an issuer, by a signature that is as good as none.
+fn weak_link(leaf: &Certificate, others: &[Certificate], anchors: &Anchors) -> Option<Refusal> {
+    let issuers = || others.iter().chain(anchors.certificates().map(|it| it.1));
+    let named = [leaf].into_iter().chain(others);
+    named
+        .flat_map(|it| issuers().map(move |issuer| (it, issuer)))
+        .filter(|(certificate, issuer)| certificate != issuer)
+        .find_map(
+            |(certificate, issuer)| match certificate.verify_issued_by(issuer) {
+                Err(weak @ ChainError::Weak(_)) => {
+                    Some(Refusal::new(Code::AlgorithmWeak, weak.to_string()))
+                }
+                Ok(()) | Err(_) => None,
+            },
+        )
 }
 
 fn serial_hex(serial: &[u8]) -> String {

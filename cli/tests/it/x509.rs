@@ -129,3 +129,41 @@ fn a_signature_that_names_its_certificate_is_by_no_other() {
         assert_eq!(code, expected, "{options}");
     }
 }
+
+/// Returns the code of the only object's verdict, and what people are told, in one line.
+fn refusal(world: &World, revision: &str) -> (String, String) {
+    let told = String::from_utf8(world.notme(&["verify", revision]).stdout).unwrap();
+    let told: Vec<_> = told.split_whitespace().collect();
+    (world.code(revision, &[]), told.join(" "))
+}
+
+#[test]
+fn a_certificate_signed_with_sha1_is_weak_wherever_it_is_in_the_chain() {
+    let world = company();
+    certify(
+        &world,
+        r#"
+CA='basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\n'
+certify root weak "$LEAF" -sha1
+certify root middle "$CA"
+certify middle below "$LEAF" -sha1
+certify root weakened "$CA" -sha1
+certify weakened good "$LEAF"
+openssl req -x509 -key root.key -out stranger.pem -subj /CN=stranger -days 30
+cp root.key stranger.key
+certify stranger elsewhere "$LEAF" -sha1
+"#,
+    );
+    for (name, options, expected) in [
+        ("weak", "", "algorithm-weak"),
+        ("below", "-certfile middle.pem", "algorithm-weak"),
+        ("good", "-certfile weakened.pem", "algorithm-weak"),
+        // Whoever issued it is nobody whom the trust store knows.
+        ("elsewhere", "", "signer-untrusted"),
+    ] {
+        let (code, detail) = refusal(&world, &commit(&world, name, options));
+        assert_eq!(code, expected, "{name}");
+        let is_told = detail.contains("SHA-1");
+        assert_eq!(is_told, expected == "algorithm-weak", "{name}: {detail}");
+    }
+}

@@ -14,21 +14,6 @@ const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
 
-/// Identifiers, of digests and signatures, that name SHA-1 or something older.
-const WEAK: [(ObjectIdentifier, &str); 8] = [
-    (ObjectIdentifier::new_unwrap("1.3.14.3.2.26"), "SHA-1"),
-    (
-        ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
-        "SHA-1",
-    ),
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"), "SHA-1"),
-    (ObjectIdentifier::new_unwrap("1.2.840.10040.4.3"), "SHA-1"),
-    (ObjectIdentifier::new_unwrap("1.3.14.3.2.29"), "SHA-1"),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.5"), "MD5"),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), "MD5"),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.2.2"), "MD2"),
-];
-
 /// What a signature's algorithm says of the key that made it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scheme {
@@ -152,8 +137,8 @@ fn read(element: Element<'_>) -> Result<(ObjectIdentifier, Parameters), DerError
 }
 
 fn not_accepted(name: ObjectIdentifier) -> CmsError {
-    match WEAK.iter().find(|(weak, _)| *weak == name) {
-        Some((_, what)) => CmsError::AlgorithmWeak(what),
+    match oid::weakness(name) {
+        Some(what) => CmsError::AlgorithmWeak(what),
         None => CmsError::AlgorithmUnsupported(name),
     }
 }
