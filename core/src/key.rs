@@ -452,7 +452,7 @@ pub enum KeyError {
     #[error("the key is none of Ed25519, P-256, P-384 and RSA")]
     Unsupported,
     /// A point off the curve or of small order, or an RSA key outside 2048 to 8192 bits.
-    #[error("the public key is not a valid one")]
+    #[error("the public key is not a point of its curve, or not RSA of 2048 to 8192 bits")]
     Invalid,
 }
 

@@ -16,7 +16,7 @@ use crate::{
     anchor::Anchors,
     log_entry::LogEntry,
     openpgp,
-    refusal::Refusal,
+    refusal::{Refusal, with_causes},
     ssh,
     standing::{Purpose, Standing},
     standings::Standings,
@@ -265,7 +265,10 @@ impl Evidence {
 
     fn read_cms(payload: &[u8], signature: &[u8]) -> Result<Proof, Unproven> {
         let der = dearmor(signature).map_err(|e| refused(e.code(), &e).of_cms(None))?;
-        let message = SignedMessage::parse(&der).map_err(|e| refused(e.code(), &e).of_cms(None))?;
+        let message = SignedMessage::parse(&der).map_err(|e| {
+            let refusal = Refusal::new(code_of(e.code()), with_causes(&e));
+            Unproven::from(refusal).of_cms(None)
+        })?;
         if let Err(error) = message.verify(payload) {
             return Err(refused(error.code(), &error).of_cms(Some(message.signer())));
         }
@@ -399,11 +402,15 @@ impl From<Refusal> for Unproven {
     }
 }
 
-/// Keeps what a refusing reader said. Every code of the readers is one of ours, which a test
-/// holds them to; a new one would be malformed until it is listed.
+/// Keeps what a refusing reader said.
 fn refused(code: &str, error: &dyn std::error::Error) -> Unproven {
-    let code = Code::named(code).unwrap_or(Code::SignatureMalformed);
-    Refusal::new(code, error.to_string()).into()
+    Refusal::new(code_of(code), error.to_string()).into()
+}
+
+/// Every code of the readers is one of ours, which a test holds them to; a new one would be
+/// malformed until it is listed.
+fn code_of(code: &str) -> Code {
+    Code::named(code).unwrap_or(Code::SignatureMalformed)
 }
 
 #[cfg(test)]

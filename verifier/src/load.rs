@@ -50,6 +50,7 @@ use self::{
 use crate::{
     openpgp::Person,
     policy::{POLICY_MAX, Policy, PolicyError},
+    refusal::with_causes,
     ssh::ListedKey,
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
 };
@@ -110,7 +111,7 @@ impl TrustStore {
             faults.push(Fault {
                 name: name.into(),
                 code: error.code(),
-                message: chain_text(error),
+                message: with_causes(error),
             });
         };
         match self.names() {
@@ -765,12 +766,4 @@ fn check_name(name: &str) -> Result<(), TrustStoreError> {
         return Ok(());
     }
     Err(TrustStoreError::Name(name.to_owned()))
-}
-
-fn chain_text(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

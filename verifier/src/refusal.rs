@@ -25,3 +25,12 @@ impl From<Code> for Refusal {
         Self { code, detail: None }
     }
 }
+
+/// Returns what an error says, and what is behind it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

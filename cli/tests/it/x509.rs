@@ -167,3 +167,28 @@ certify stranger elsewhere "$LEAF" -sha1
         assert_eq!(is_told, expected == "algorithm-weak", "{name}: {detail}");
     }
 }
+
+#[test]
+fn why_a_certificate_cannot_be_read_is_told() {
+    let world = company();
+    certify(
+        &world,
+        r#"
+openssl ecparam -name secp521r1 -genkey -noout -out p521.key
+openssl genrsa -out short.key 1024
+for name in p521 short; do certify root $name "$LEAF"; done
+"#,
+    );
+    for (name, expected, why) in [
+        (
+            "p521",
+            "algorithm-unsupported",
+            "none of Ed25519, P-256, P-384 and RSA",
+        ),
+        ("short", "certificate-invalid", "2048"),
+    ] {
+        let (code, detail) = refusal(&world, &commit(&world, name, ""));
+        assert_eq!(code, expected, "{name}");
+        assert!(detail.contains(why), "{name}: {detail}");
+    }
+}
