@@ -55,6 +55,8 @@ oids! {
     EXTENDED_KEY_USAGE = "2.5.29.37";
     /// id-kp-clientAuth.
     CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+    /// anyExtendedKeyUsage.
+    ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0";
     /// id-kp-codeSigning.
     CODE_SIGNING = "1.3.6.1.5.5.7.3.3";
     /// id-kp-emailProtection.

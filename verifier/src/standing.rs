@@ -480,7 +480,7 @@ fn check_issuers(path: &[&Certificate], root: &Certificate) -> Result<(), Refusa
                 ),
             ));
         }
-        if !may_sign(issuer) {
+        if !may_sign(issuer) && !is_for_any_use(issuer) {
             return Err(Refusal::new(
                 Code::CertificateInvalid,
                 "an issuer is limited to other uses",
@@ -507,6 +507,14 @@ fn may_sign(certificate: &Certificate) -> bool {
     certificate.extended_key_usage().is_none_or(|usages| {
         usages.contains(&oid::CODE_SIGNING) || usages.contains(&oid::EMAIL_PROTECTION)
     })
+}
+
+/// RFC 5280 section 4.2.1.12: limits nothing below an issuer. Of a signer's own certificate one of
+/// the uses may be asked by its name.
+fn is_for_any_use(certificate: &Certificate) -> bool {
+    certificate
+        .extended_key_usage()
+        .is_some_and(|usages| usages.contains(&oid::ANY_EXTENDED_KEY_USAGE))
 }
 
 /// Returns the single URI name; at an authority that knows nothing of notme, failing that, the

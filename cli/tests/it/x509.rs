@@ -192,3 +192,29 @@ for name in p521 short; do certify root $name "$LEAF"; done
         assert!(detail.contains(why), "{name}: {detail}");
     }
 }
+
+/// RFC 5280 section 4.2.1.12.
+#[test]
+fn an_issuer_for_any_use_is_for_this_one() {
+    let world = company();
+    certify(
+        &world,
+        r#"
+CA='basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\nextendedKeyUsage='
+certify root any "${CA}anyExtendedKeyUsage\n"
+certify any below-any "$LEAF"
+certify root tls "${CA}serverAuth\n"
+certify tls below-tls "$LEAF"
+certify root all "$(echo "$LEAF" | sed s/emailProtection/anyExtendedKeyUsage/)"
+"#,
+    );
+    for (name, options, expected) in [
+        ("below-any", "-certfile any.pem", "accepted"),
+        ("below-tls", "-certfile tls.pem", "certificate-invalid"),
+        // RFC 5280 leaves it to us to ask a signer's own for one of the uses by name.
+        ("all", "", "certificate-invalid"),
+    ] {
+        let commit = commit(&world, name, options);
+        assert_eq!(world.code(&commit, &[]), expected, "{name}");
+    }
+}
