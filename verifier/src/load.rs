@@ -34,7 +34,7 @@ use notme_core::{
     dsse::Envelope,
     hex,
     key::sha256,
-    openpgp::KeyBlocks,
+    openpgp::{KeyBlocks, UserId},
     sigstore_root::SigstoreRoot,
     ssh::AllowedSigners,
     time::UnixTime,
@@ -203,19 +203,24 @@ impl TrustStore {
 
     /// Trusts people by their OpenPGP keys: what `gpg --export` writes, armored or not.
     ///
-    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints.
+    /// Nobody vouches for the file but who gives it, so the caller shows the fingerprints. Also
+    /// returns which keys in it cannot be used, for people; unescaped.
     ///
     /// # Errors
     /// [`TrustStoreError`] when the name is taken or no name, the file holds no key that anything
     /// can be verified with, or the store cannot be written.
-    pub fn add_openpgp(&self, name: &str, keys: &[u8]) -> Result<Authority, TrustStoreError> {
-        let people = people(keys)?;
+    pub fn add_openpgp(
+        &self,
+        name: &str,
+        keys: &[u8],
+    ) -> Result<(Authority, Vec<String>), TrustStoreError> {
+        let (people, passed_over) = people(keys)?;
         let pins = people.iter().map(Person::spki_sha256).collect();
         let pin = Pin::of_keys(PinKind::OpenPgp, pins, PinKind::OpenPgp.default_scopes());
         let _lock = self.create(name, &pin)?;
         write(&self.home(name).join(KEYS), keys)?;
         write(&self.home(name).join(PIN), &pin.to_json())?;
-        Ok(Authority::from_people(name, people))
+        Ok((Authority::from_people(name, people), passed_over))
     }
 
     /// Trusts whom a file of allowed signers lists, people and authorities, for what and as long
@@ -413,7 +418,7 @@ impl TrustStore {
             self.required_state(name)?;
         }
         if pin.kind() == PinKind::OpenPgp {
-            let mut people = people(&read(&self.home(name).join(KEYS))?)?;
+            let (mut people, _) = people(&read(&self.home(name).join(KEYS))?)?;
             people.retain(|person| pin.spki().contains(&person.spki_sha256()));
             return match people.len() >= pin.spki().len() {
                 true => Ok(Authority::from_people(name, people)),
@@ -628,19 +633,25 @@ impl PemKind {
 }
 
 /// Reads the keys of a file with which something can be verified.
-fn people(keys: &[u8]) -> Result<Vec<Person>, TrustStoreError> {
+fn people(keys: &[u8]) -> Result<(Vec<Person>, Vec<String>), TrustStoreError> {
     let keys = KeyBlocks::read(keys).map_err(TrustStoreError::Keys)?;
     let mut people = Vec::new();
+    let mut passed_over = vec!["a key cannot be read".to_owned(); keys.unread()];
     let mut refused = None;
     for block in keys.keys() {
         match Person::of(block) {
             Ok(person) => people.push(person),
-            Err(error) => refused = Some(error),
+            Err(error) => {
+                let names: Vec<_> = block.user_ids().iter().map(UserId::text).collect();
+                let (key, names) = (block.primary().fingerprint(), names.join(", "));
+                passed_over.push(format!("the key {key} of {names} cannot be used"));
+                refused = Some(error);
+            }
         }
     }
     match (people.is_empty(), refused) {
         (true, Some(error)) => Err(TrustStoreError::Keys(error)),
-        (_, _) => Ok(people),
+        (_, _) => Ok((people, passed_over)),
     }
 }
 

@@ -170,8 +170,10 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     let store = store(home, None);
     if arguments.openpgp {
         let keys = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
-        let authority = store.add_openpgp(&arguments.name, &keys);
-        print_authority(&mut io::stdout().lock(), &authority.map_err(store_failure)?)?;
+        let added = store.add_openpgp(&arguments.name, &keys);
+        let (authority, passed_over) = added.map_err(store_failure)?;
+        print_authority(&mut io::stdout().lock(), &authority)?;
+        print_passed_over(&passed_over)?;
         return Ok(Exit::Yes);
     }
     if arguments.allowed_signers {
@@ -185,9 +187,7 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
         let added = store.add_sigstore(&arguments.name, &json);
         let (authority, passed_over) = added.map_err(store_failure)?;
         print_authority(&mut io::stdout().lock(), &authority)?;
-        for what in passed_over {
-            writeln!(io::stderr(), "hint: {} and was left out", escape(&what))?;
-        }
+        print_passed_over(&passed_over)?;
         writeln!(
             io::stderr(),
             "hint: it certifies everybody, so a policy has to say who may sign: `identities` and `issuers`"
@@ -212,6 +212,13 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     .map_err(store_failure)?;
     print_authority(&mut io::stdout().lock(), &authority)?;
     Ok(Exit::Yes)
+}
+
+fn print_passed_over(passed_over: &[String]) -> io::Result<()> {
+    for what in passed_over {
+        writeln!(io::stderr(), "hint: {} and was left out", escape(what))?;
+    }
+    Ok(())
 }
 
 /// What an authority can be pinned by.

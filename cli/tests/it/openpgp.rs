@@ -487,3 +487,38 @@ fn git_reads_our_verdicts_as_it_reads_gpgs() {
         );
     }
 }
+
+/// Who signs with such a key is a stranger, so nobody may think that it was taken.
+#[test]
+fn keys_that_cannot_be_used_are_left_out_aloud() {
+    let world = World::new();
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let left_out = ["short@example.org", "curve@example.org"];
+    let fingerprints = [("rsa1024", left_out[0]), ("brainpoolP256r1", left_out[1])]
+        .map(|(algorithm, name)| gpg.generate(name, algorithm, "sign", "never"));
+    let keys = world.home().join("keys");
+    let path = keys.to_str().unwrap();
+    let add = ["trust", "add", "--openpgp", path, "--name", "team"];
+    fs::write(&keys, gpg.ok(&["--export"], b"")).unwrap();
+    let output = world.notme(&add);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(stdout(&output).contains("bob@example.org"));
+    for (name, fingerprint) in left_out.iter().zip(&fingerprints) {
+        assert!(!stdout(&output).contains(name), "{}", told(&output));
+        let said = stderr(&output);
+        let line = said
+            .lines()
+            .find(|line| line.contains(fingerprint))
+            .unwrap();
+        assert!(line.contains(name) && line.contains("left out"), "{said}");
+    }
+
+    world.notme_ok(&["trust", "remove", "team"]);
+    fs::write(&keys, gpg.export(left_out[1])).unwrap();
+    let output = world.notme(&add);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = stderr(&output);
+    assert!(said.contains("P-256, P-384"), "{said}");
+    assert!(said.contains("hint: algorithm-unsupported: "), "{said}");
+}

@@ -68,6 +68,11 @@ pub enum OpenPgpError {
     /// Not read by this version.
     #[error("the algorithm {0} is not supported")]
     AlgorithmUnsupported(String),
+    /// A key of another kind than we verify with.
+    #[error(
+        "the key is none of Ed25519, ECDSA on P-256, P-384 and P-521, and RSA of 2048 to 8192 bits"
+    )]
+    KeyUnsupported,
     /// Key material that is not a valid key.
     #[error("the OpenPGP key is not a valid one")]
     Key(#[from] KeyError),
@@ -121,9 +126,10 @@ impl OpenPgpError {
             | Self::Notation(_) => "signature-malformed",
             Self::UnknownCritical(_) => "certificate-unknown-critical",
             Self::AlgorithmWeak(_) => "algorithm-weak",
-            Self::Version(_) | Self::AlgorithmUnsupported(_) | Self::NotEd25519 => {
-                "algorithm-unsupported"
-            }
+            Self::Version(_)
+            | Self::AlgorithmUnsupported(_)
+            | Self::KeyUnsupported
+            | Self::NotEd25519 => "algorithm-unsupported",
             Self::Mismatch(_) => "signature-invalid",
             Self::Sign(_) => "key-unusable",
         }

@@ -216,6 +216,7 @@ fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), OpenPgpError> {
 #[derive(Clone, Debug, Default)]
 pub struct KeyBlocks {
     keys: Vec<KeyBlock>,
+    unread: usize,
     skipped: usize,
 }
 
@@ -261,6 +262,7 @@ impl KeyBlocks {
                         }
                         _ => None,
                     });
+                    read.unread += usize::from(current.is_none());
                 }
                 Tag::Trust | Tag::Marker | Tag::Padding => {}
                 tag => {
@@ -305,6 +307,11 @@ impl KeyBlocks {
     /// Returns the keys.
     pub fn keys(&self) -> &[KeyBlock] {
         &self.keys
+    }
+
+    /// Returns how many keys were left out because they could not be read.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// Returns how many packets could not be read.

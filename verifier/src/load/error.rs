@@ -208,6 +208,7 @@ impl TrustStoreError {
     pub fn code(&self) -> Code {
         match self {
             Self::Document(error) => document_code(error),
+            Self::Keys(OpenPgpError::KeyUnsupported) => Code::AlgorithmUnsupported,
             Self::PinNotMet(_)
             | Self::Changed { .. }
             | Self::KeyMissing

@@ -51,8 +51,7 @@ impl Person {
     /// [`OpenPgpError`] when nothing can be verified with the primary key.
     pub fn of(block: &KeyBlock) -> Result<Self, OpenPgpError> {
         let primary = block.primary();
-        let unusable = || OpenPgpError::AlgorithmUnsupported(primary.kind().name());
-        let kid = primary.kid().ok_or_else(unusable)?;
+        let kid = primary.kid().ok_or(OpenPgpError::KeyUnsupported)?;
         let mut own = Own::of(block);
         let mut names = Vec::new();
         for user_id in block.user_ids() {
@@ -62,7 +61,7 @@ impl Person {
         let mut person = Self {
             bytes: block.to_bytes()?.into(),
             kid,
-            spki_sha256: primary.spki_sha256().ok_or_else(unusable)?,
+            spki_sha256: primary.spki_sha256().ok_or(OpenPgpError::KeyUnsupported)?,
             names,
             revocations: own.takings.of(kid).collect(),
             keys: Vec::new(),
