@@ -17,7 +17,7 @@ use notme_core::{
     hex,
     rekor::LogKey,
     time::UnixTime,
-    trust::{TrustDocument, Trusted},
+    trust::{TrustDocument, TrustError, Trusted},
 };
 use notme_verifier::{
     Code,
@@ -73,7 +73,7 @@ pub(crate) fn pin_or_refresh(
     } else {
         store
             .add_document(name, document, pins, now())
-            .map_err(store_failure)?;
+            .map_err(pin_failure)?;
     }
     update_allowed_signers(home)
 }
@@ -92,7 +92,7 @@ pub(crate) fn pin_bundle(
     if !store.contains(name) {
         store
             .add_pem(name, bundle, PemKind::Notme, pins)
-            .map_err(store_failure)?;
+            .map_err(pin_failure)?;
     }
     Ok(())
 }
@@ -209,7 +209,7 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
         Source::Document(document) if pins.is_empty() => return Err(pin_wanted(&document)),
         Source::Document(document) => store.add_document(&arguments.name, &document, &pins, now()),
     }
-    .map_err(store_failure)?;
+    .map_err(pin_failure)?;
     print_authority(&mut io::stdout().lock(), &authority)?;
     Ok(Exit::Yes)
 }
@@ -595,6 +595,18 @@ fn store_failure(error: TrustStoreError) -> Failure {
         Class::Undecided => Failure::from(error),
     };
     failure.hint(hint)
+}
+
+/// As [`store_failure`], where an authority was to be added: with a pin that does not fit nothing
+/// was, so that there is nothing to remove.
+fn pin_failure(error: TrustStoreError) -> Failure {
+    match error {
+        TrustStoreError::PinNotMet(_) | TrustStoreError::Document(TrustError::NotPinned) => {
+            let hint = "bundle-invalid: nothing was added; `--pin` is the key that the authority's operator told you";
+            Failure::no(error).hint(hint)
+        }
+        _ => store_failure(error),
+    }
 }
 
 /// Returns where an authority is reached: where its stored document says. What is found there is

@@ -181,6 +181,26 @@ fn what_an_authority_says_cannot_move_the_cursor() {
     assert!(!output.stderr.contains(&0x1b), "{}", told(&output));
 }
 
+/// Nothing was stored, so there is nothing to remove.
+#[test]
+fn a_pin_that_does_not_fit_is_said_to_be_one() {
+    let world = World::new();
+    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let authority = notme_testkit::cast::TestAuthority::new(1);
+    let pem = authority.p256_root().pem().into_bytes();
+    for (source, bytes) in [("document", authority.trust_document(1, now)), ("pem", pem)] {
+        let file = world.home().join(source);
+        fs::write(&file, bytes).unwrap();
+        let (file, pin) = (file.to_str().unwrap(), "0".repeat(64));
+        let output = world.notme(&["trust", "add", "--name", "x", "--pin", &pin, file]);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        let said = told(&output);
+        assert!(!said.contains("Remove the authority"), "{said}");
+        assert!(said.contains("hint: bundle-invalid: "), "{said}");
+        assert!(said.contains("--pin"), "{said}");
+    }
+}
+
 /// Somebody who trusts a person's SSH key, and the key's pin.
 fn trusting(name: &str) -> (World, String) {
     let world = World::new();
