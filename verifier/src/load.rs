@@ -420,7 +420,8 @@ impl TrustStore {
         if pin.kind() == PinKind::OpenPgp {
             let (mut people, _) = people(&read(&self.home(name).join(KEYS))?)?;
             people.retain(|person| pin.spki().contains(&person.spki_sha256()));
-            return match people.len() >= pin.spki().len() {
+            let has = |pin: &[u8; 32]| people.iter().any(|it| it.spki_sha256() == *pin);
+            return match pin.spki().iter().all(has) {
                 true => Ok(Authority::from_people(name, people)),
                 false => Err(TrustStoreError::KeyMissing),
             };

@@ -71,6 +71,27 @@ fn a_key_that_slipped_into_the_file_is_not_trusted_and_a_lost_one_is_missed() {
     assert_eq!(trust.faults()[0].code, Code::BundleInvalid);
 }
 
+/// A key that is there twice does not stand in for one that is gone.
+#[test]
+fn a_lost_key_is_missed_beside_one_that_is_there_twice() {
+    let home = home();
+    let gpg = Gnupg::new();
+    for name in ["alice@example.org", "bob@example.org"] {
+        gpg.generate(name, "ed25519", "sign", "never");
+    }
+    let both = gpg.ok(&["--export"], b"");
+    let alice = gpg.ok(&["--export", "alice@example.org"], b"");
+    home.store.add_openpgp("team", &both).unwrap();
+    let count = |keys: &[&[u8]]| {
+        fs::write(&home.keys, keys.concat()).unwrap();
+        let trust = home.store.load(NOW);
+        let faults = trust.faults().iter().map(|fault| fault.code).collect();
+        (trust.authorities().len(), faults)
+    };
+    assert_eq!(count(&[&both, &alice]), (1, Vec::new()));
+    assert_eq!(count(&[&alice, &alice]), (0, vec![Code::BundleInvalid]));
+}
+
 #[test]
 fn what_the_owner_takes_back_counts_from_the_next_load_on() {
     let home = home();
