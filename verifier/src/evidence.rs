@@ -32,7 +32,7 @@ pub struct Evidence {
     proof: Proof,
     declared: Option<UnixTime>,
     names: Names,
-    unauthenticated: Vec<String>,
+    unauthenticated: Box<[Box<str>]>,
 }
 
 /// What the signed part names that a policy may ask about.
@@ -162,7 +162,7 @@ impl Evidence {
         evidence.unauthenticated = object
             .extra_headers()
             .iter()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .map(|name| String::from_utf8_lossy(name).into())
             .collect();
         Ok(evidence)
     }
@@ -231,7 +231,7 @@ impl Evidence {
             })),
             declared,
             names: Names::default(),
-            unauthenticated: Vec::new(),
+            unauthenticated: Box::default(),
         })
     }
 
@@ -259,7 +259,7 @@ impl Evidence {
             proof,
             declared,
             names,
-            unauthenticated: Vec::new(),
+            unauthenticated: Box::default(),
         })
     }
 
@@ -342,7 +342,7 @@ impl Evidence {
     }
 
     /// Returns the names of signature headers that no signature covers.
-    pub fn unauthenticated_headers(&self) -> &[String] {
+    pub(crate) fn unauthenticated_headers(&self) -> &[Box<str>] {
         &self.unauthenticated
     }
 }

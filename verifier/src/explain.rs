@@ -250,7 +250,14 @@ fn split_text(judgement: &Judgement) -> String {
     let format = judgement
         .format()
         .map_or("unknown", |format| format.as_str());
-    format!("The object splits into a payload and one signature, of format {format}.")
+    let others = match judgement.unauthenticated_headers() {
+        [] => String::new(),
+        names => format!(
+            " Of its other signature headers ({}) anybody may be the author: they are not looked at.",
+            names.join(", ")
+        ),
+    };
+    format!("The object splits into a payload and one signature, of format {format}.{others}")
 }
 
 fn signature_text(judgement: &Judgement) -> String {

@@ -91,6 +91,8 @@ struct Signed {
     declared: Option<UnixTime>,
     /// Kept when a rule asks.
     names: Option<Box<Names>>,
+    /// Signature headers that no signature covers.
+    unauthenticated: Box<[Box<str>]>,
     /// Whether the policy lists the object: it is not taken back with a key.
     is_known_good: bool,
 }
@@ -310,6 +312,7 @@ impl<'p> Judge<'p> {
                 established,
                 declared: evidence.declared(),
                 names,
+                unauthenticated: evidence.unauthenticated_headers().into(),
                 is_known_good: object_id.is_some_and(|id| self.policy().is_known_good(id)),
             })
         });
@@ -360,6 +363,7 @@ impl<'p> Judge<'p> {
             signing_time: established.signing_time,
             time_stamp: established.time_stamp.clone(),
             log_entry: established.log_entry.clone(),
+            unauthenticated: signed.unauthenticated.clone(),
             order,
             claimed: established.claimed.clone(),
             standing: Some(Arc::clone(&established.standing)),
@@ -849,6 +853,7 @@ pub struct Judgement {
     time_stamp: Option<TimeStamp>,
     log_entry: Option<Box<LogEntry>>,
     merge_tags: MergeTags,
+    unauthenticated: Box<[Box<str>]>,
     order: Order,
     rule: Option<Arc<str>>,
     /// What of the certificate's terms could not be looked at.
@@ -952,6 +957,12 @@ impl Judgement {
     /// vouches for the signer.
     pub fn log_entry(&self) -> Option<&LogEntry> {
         self.log_entry.as_deref()
+    }
+
+    /// Returns the names of other signature headers than the one that was read, when a signature
+    /// was checked. Anybody can add them, and they change no verdict; unescaped.
+    pub fn unauthenticated_headers(&self) -> &[Box<str>] {
+        &self.unauthenticated
     }
 
     /// Returns the tags that a merge carries. They change no verdict.
@@ -1063,6 +1074,7 @@ impl Judgement {
             time_stamp: None,
             log_entry: None,
             merge_tags: None,
+            unauthenticated: Box::default(),
             order: Order::Unknown,
             rule: None,
             unchecked: Vec::new(),

@@ -105,6 +105,7 @@ pub struct ObjectReport<'a> {
     log_entry: Option<LogEntryReport>,
     oidc_issuer: Option<&'a str>,
     merge_tags: Vec<MergeTagReport<'a>>,
+    unauthenticated_headers: Option<&'a [Box<str>]>,
     level: Option<&'static str>,
 }
 
@@ -287,6 +288,8 @@ impl<'a> ObjectReport<'a> {
             merge_tags: (judgement.merge_tags().iter())
                 .map(MergeTagReport::of)
                 .collect(),
+            unauthenticated_headers: (judgement.standing())
+                .map(|_| judgement.unauthenticated_headers()),
             oidc_issuer: judgement.standing().and_then(|it| it.oidc_issuer()),
             level: None,
         }

@@ -5,11 +5,15 @@ use std::{
     os::unix::fs::{chown, symlink},
 };
 
-use notme_testkit::repository::{Repository, run};
+use notme_testkit::{
+    commit::with_signature,
+    repository::{Repository, run},
+};
 use rustix::{
     fs::{CWD, Mode, mkfifoat},
     process::geteuid,
 };
+use serde_json::json;
 
 use crate::world::{World, told};
 
@@ -307,6 +311,28 @@ fn a_policy_that_names_nobody_accepts_nobody() {
             .code(),
         Some(3)
     );
+}
+
+/// Anybody can add one to a signed commit, and it stays good.
+#[test]
+fn signature_headers_that_nothing_covers_are_reported() {
+    let world = World::initialised();
+    let signed = world.signed_commit("a");
+    let raw = world.git(&["cat-file", "commit", "HEAD"]).stdout;
+    let raw = with_signature(&raw, "gpgsig-sha256", "by nobody");
+    let added = world.store(&raw);
+    // The second time from the cache.
+    for _ in 0..2 {
+        for (commit, expected) in [(&signed, json!([])), (&added, json!(["gpgsig-sha256"]))] {
+            let (_, document) = world.verdicts(&[commit]);
+            let object = &document["objects"][0];
+            assert_eq!(object["verdict"], "accepted", "{document}");
+            assert_eq!(object["unauthenticated_headers"], expected, "{document}");
+            let explained = world.notme_ok(&["explain", commit]);
+            let is_told = explained.contains("gpgsig-sha256");
+            assert_eq!(is_told, *commit == added, "{explained}");
+        }
+    }
 }
 
 #[test]

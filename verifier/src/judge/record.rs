@@ -85,6 +85,7 @@ fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer<'_>) -> Opti
         established,
         declared,
         names,
+        unauthenticated,
         // The policy says it, and is at hand.
         is_known_good: _,
     } = signed;
@@ -116,6 +117,10 @@ fn write_signed(signed: &Signed, judge: &Judge<'_>, to: &mut Writer<'_>) -> Opti
         to.maybe(email.as_deref(), Writer::text);
         to.maybe(tag.as_deref(), Writer::text);
     });
+    to.number(u64::try_from(unauthenticated.len()).unwrap_or(u64::MAX));
+    for name in unauthenticated {
+        to.text(name);
+    }
     Some(())
 }
 
@@ -139,6 +144,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
             tag: from.maybe(read_text)?,
         }))
     })?;
+    let unauthenticated: Option<_> = (0..from.size()?).map(|_| read_text(from)).collect();
     Some(Signed {
         established: Established {
             format,
@@ -153,6 +159,7 @@ fn read_signed(judge: &Judge<'_>, id: &ObjectId, from: &mut Reader<'_>) -> Optio
         },
         declared,
         names,
+        unauthenticated: unauthenticated?,
         is_known_good: judge.policy().is_known_good(id),
     })
 }

@@ -1,8 +1,8 @@
 //! Steps 1 and 2: what is not even evidence.
 
-use notme_core::{armor::armor, object::HashKind, object::ObjectKind};
+use notme_core::armor::armor;
 use notme_testkit::{clock::NOW, commit::with_signature};
-use notme_verifier::{Code, Judge, Policy, Verdict, evidence::Evidence};
+use notme_verifier::{Code, Judge, Policy, Verdict};
 
 use crate::world::{
     assert_accepted, assert_code, bound_commit, code, commit_with, judge, payload, session, trust,
@@ -70,9 +70,10 @@ fn text_after_the_armor_is_ambiguous() {
 #[test]
 fn other_signature_headers_are_reported_and_trusted_for_nothing() {
     let raw = with_signature(&bound_commit(&payload()), "gpgsig-sha256", "nonsense");
-    assert_accepted(&judge(&raw));
-    let evidence = Evidence::from_object(ObjectKind::Commit, &raw, HashKind::Sha1).unwrap();
-    assert_eq!(evidence.unauthenticated_headers(), ["gpgsig-sha256"]);
+    let judgement = judge(&raw);
+    assert_accepted(&judgement);
+    let names = judgement.unauthenticated_headers();
+    assert_eq!(names, [Box::from("gpgsig-sha256")]);
     let only = with_signature(&payload(), "gpgsig-sha256", &armor(b"x"));
     assert_code(&judge(&only), Code::Unsigned);
 }

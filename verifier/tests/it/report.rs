@@ -67,7 +67,7 @@ fn json_is_the_contract() {
             "time_basis": null, "judged_at": null, "certificate": null, "terms": null,
             "timestamp": null,
             "log_entry": null, "oidc_issuer": null, "merge_tags": [],
-            "attestations": [], "level": null,
+            "unauthenticated_headers": null, "attestations": [], "level": null,
         })
     );
     let accepted = &report["objects"][1];
