@@ -15,6 +15,7 @@ mod foreign;
 mod key;
 mod key_block;
 mod material;
+mod packets;
 mod session_key;
 mod signature;
 

@@ -143,7 +143,7 @@ fn says_what_gpg_says_of_a_good_signature() {
     // gpg's own line: fingerprint, date, time, end, version, 0, key, hash, class, primary.
     assert_eq!(valid.len(), 12, "{valid:?}");
     assert_eq!(valid[2].len(), 40);
-    assert_eq!(valid[6..11], ["4", "0", "22", "10", "00"]);
+    assert_eq!(valid[6..11], ["4", "0", "22", "8", "00"]);
     assert_eq!(valid[11], valid[2]);
     assert!(valid[2].ends_with(lines[1].split(' ').nth(2).unwrap()));
     assert!(stderr(&output).contains("gpg: Signature made "));
@@ -250,7 +250,7 @@ fn signs_files_in_the_forms_of_common_tools() {
     // Binary, on standard output.
     let output = call(&world, &["--status-fd=2", "-bsu", "claude"], &payload);
     assert_eq!(output.stdout[0], 0xc2, "{}", told(&output));
-    assert!(stderr(&output).contains("[GNUPG:] SIG_CREATED D 22 10 00 "));
+    assert!(stderr(&output).contains("[GNUPG:] SIG_CREATED D 22 8 00 "));
 }
 
 #[test]

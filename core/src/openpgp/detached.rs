@@ -65,7 +65,7 @@ impl ToBeSigned {
         Ok(Self { config, digest })
     }
 
-    /// Returns what the session key signs: 64 bytes of SHA-512.
+    /// Returns what the session key signs: 32 bytes of SHA-256.
     pub fn digest(&self) -> &[u8] {
         &self.digest
     }

@@ -17,8 +17,9 @@ use crate::{
     time::UnixTime,
 };
 
-/// The hash of everything that we sign.
-pub(super) const HASH: HashAlgorithm = HashAlgorithm::Sha512;
+/// The hash of everything that we sign: as strong as the key, and processors have instructions
+/// for it, as they mostly have not for SHA-512.
+pub(super) const HASH: HashAlgorithm = HashAlgorithm::Sha256;
 
 /// An Ed25519 key, in the packet of version 4 that gpg 2.2 reads.
 pub(super) fn packet_of(key: &PublicKey, created: UnixTime) -> Result<PgpPublicKey, OpenPgpError> {

@@ -4,7 +4,7 @@ use std::{cell::RefCell, io, sync::Arc};
 
 use pgp::{
     crypto::{hash::HashAlgorithm, public_key::PublicKeyAlgorithm},
-    packet::{self, PacketParser, PacketTrait, PublicKey, PublicSubkey},
+    packet::{self, PacketTrait, PublicKey, PublicSubkey},
     ser::Serialize,
     types::{
         Fingerprint as PgpFingerprint, KeyDetails, KeyId as PgpKeyId, KeyVersion, PublicParams,
@@ -16,6 +16,7 @@ use super::{
     Fingerprint, OpenPgpError,
     fingerprint::LongKeyId,
     material::{KeyKind, Material, SignatureHash},
+    packets::RawPacket,
 };
 use crate::{key::KeyId, recent::Recent, time::UnixTime};
 
@@ -39,15 +40,13 @@ enum Packet {
 
 impl Key {
     /// Reads the packet of a primary key, in the form in which it would be written.
-    pub(super) fn from_packet(bytes: &[u8]) -> Result<Arc<Self>, OpenPgpError> {
+    pub(super) fn from_packet(raw: RawPacket<'_>) -> Result<Arc<Self>, OpenPgpError> {
         thread_local! {
             static RECENT: RefCell<Recent<Arc<Key>>> = const { RefCell::new(Recent::new()) };
         }
         RECENT.with_borrow_mut(|recent| {
-            recent.get_or_read(bytes, |bytes| {
-                let packet = PacketParser::new(bytes).next().transpose();
-                let packet = packet.map_err(OpenPgpError::packet)?;
-                let Some(packet::Packet::PublicKey(packet)) = packet else {
+            recent.get_or_read(raw.as_bytes(), |bytes| {
+                let packet::Packet::PublicKey(packet) = raw.read()? else {
                     return Err(OpenPgpError::NotKey);
                 };
                 let key = Self::primary(packet)?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pgp::{
-    packet::{Packet, PacketHeader, PacketParser, PacketTrait as _},
-    types::{PacketLength, Tag},
+    packet::{Packet, PacketParser, PacketTrait as _},
+    types::Tag,
 };
 
 use super::{
     ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, SignatureKind,
-    armor::dearmor_of_any_length, dearmor, is_armored,
+    armor::dearmor_of_any_length, dearmor, is_armored, packets::Packets,
 };
 
 /// A primary key with its user ids, its subkeys, and every signature that stands beside them.
@@ -53,10 +53,12 @@ impl KeyBlock {
         if bytes.len() > PACKETS_MAX {
             return Err(OpenPgpError::TooLarge);
         }
-        let (primary, rest) = split_first(bytes)?;
+        let mut packets = Packets::of(bytes);
+        let primary = packets.next().ok_or(OpenPgpError::NotKey)??;
         let mut block = Self::bare(Key::from_packet(primary)?);
-        for packet in PacketParser::new(rest) {
-            match packet.map_err(OpenPgpError::packet)? {
+        let rest = packets.rest();
+        for packet in packets {
+            match packet?.read()? {
                 Packet::UserId(packet) => block.push_user_id(packet),
                 Packet::PublicSubkey(packet) => block.push_subkey(Key::subkey(packet)?),
                 Packet::Signature(packet) => block.push_signature(Signature::of_packet(packet)?),
@@ -196,20 +198,6 @@ impl KeyBlock {
             self.direct.push(signature);
         }
     }
-}
-
-/// Splits packets behind the first one.
-fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), OpenPgpError> {
-    let mut body = bytes;
-    let header = PacketHeader::try_from_reader(&mut body).map_err(|_| OpenPgpError::NotKey)?;
-    // Keys are never written in parts, nor up to an end that nobody says.
-    let PacketLength::Fixed(length) = header.packet_length() else {
-        return Err(OpenPgpError::NotCanonical);
-    };
-    usize::try_from(length)
-        .ok()
-        .and_then(|length| bytes.split_at_checked(bytes.len() - body.len() + length))
-        .ok_or(OpenPgpError::NotKey)
 }
 
 /// The keys of a file, and how many packets of it could not be read.

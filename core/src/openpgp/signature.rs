@@ -8,8 +8,8 @@ use pgp::{
     line_writer::LineBreak,
     normalize_lines::NormalizedReader,
     packet::{
-        Notation, Packet, PacketParser, PacketTrait as _, RevocationCode, SignatureConfig,
-        SignatureType, SignatureVersionSpecific, Subpacket, SubpacketData,
+        Notation, Packet, PacketTrait as _, RevocationCode, SignatureConfig, SignatureType,
+        SignatureVersionSpecific, Subpacket, SubpacketData,
     },
     ser::Serialize as _,
     types::{Fingerprint as PgpFingerprint, KeyDetails as _, Tag},
@@ -17,6 +17,7 @@ use pgp::{
 
 use super::{
     Fingerprint, Key, LongKeyId, OpenPgpError, PACKETS_MAX, UserId, material::SignatureHash,
+    packets::Packets,
 };
 use crate::{key::SignatureError, time::UnixTime};
 
@@ -75,16 +76,15 @@ impl Signature {
         if bytes.len() > PACKETS_MAX {
             return Err(OpenPgpError::TooLarge);
         }
-        let mut packets = PacketParser::new(bytes);
-        let first = packets.next().ok_or(OpenPgpError::Empty)?;
-        let Packet::Signature(packet) = first.map_err(OpenPgpError::packet)? else {
+        let mut packets = Packets::of(bytes);
+        let first = packets.next().ok_or(OpenPgpError::Empty)??;
+        let Packet::Signature(packet) = first.read()? else {
             return Err(OpenPgpError::NotSignature);
         };
-        match packets.next() {
+        match packets.next().transpose()?.map(|second| second.tag()) {
             None => {}
-            Some(Ok(Packet::Signature(_))) => return Err(OpenPgpError::SeveralSignatures),
-            Some(Ok(_)) => return Err(OpenPgpError::NotSignature),
-            Some(Err(error)) => return Err(OpenPgpError::packet(error)),
+            Some(Tag::Signature) => return Err(OpenPgpError::SeveralSignatures),
+            Some(_) => return Err(OpenPgpError::NotSignature),
         }
         let signature = Self::of_packet(packet)?;
         match signature.to_packet()? == bytes {

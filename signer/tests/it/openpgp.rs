@@ -137,7 +137,7 @@ fn writes_what_gpg_writes() {
                 signature: &signature,
                 fingerprint,
             },
-            format!("SIG_CREATED D 22 10 00 {at} {fingerprint}"),
+            format!("SIG_CREATED D 22 8 00 {at} {fingerprint}"),
         ),
         (
             StatusLine::Good { key: id, user_id },
@@ -164,14 +164,14 @@ fn writes_what_gpg_writes() {
                 signature: &signature,
                 primary: fingerprint,
             },
-            format!("VALIDSIG {fingerprint} 2026-11-20 {at} 0 4 0 22 10 00 {fingerprint}"),
+            format!("VALIDSIG {fingerprint} 2026-11-20 {at} 0 4 0 22 8 00 {fingerprint}"),
         ),
         (
             StatusLine::Error {
                 signature: Some(&signature),
                 reason: ErrorReason::NoPublicKey,
             },
-            format!("ERRSIG {id} 22 10 00 {at} 9 {fingerprint}"),
+            format!("ERRSIG {id} 22 8 00 {at} 9 {fingerprint}"),
         ),
         (
             StatusLine::Error {

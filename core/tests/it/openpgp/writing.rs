@@ -135,7 +135,7 @@ fn the_key_holder_may_sign_the_digest_elsewhere() {
     let session = OpenPgpSession::new();
     let key = OpenPgpAuthority::new(1).certify(&session, None);
     let unsigned = ToBeSigned::new(&key, &session.identity, PAYLOAD, NOW).unwrap();
-    assert_eq!(unsigned.digest().len(), 64);
+    assert_eq!(unsigned.digest().len(), 32);
     let made = session.key.sign(unsigned.digest()).unwrap();
     let signature = unsigned.clone().assemble(&made).unwrap();
     let document = signature.over(PAYLOAD).unwrap();
