@@ -34,6 +34,7 @@ use crate::{
     wrap::{WIDTH, wrap},
 };
 
+use self::finding::Caveat;
 pub use self::{
     annotations::{write_github, write_gitlab},
     folded::Folding,
@@ -370,9 +371,13 @@ impl Lines {
     }
 }
 
-/// Writes the counts, and what was not judged.
-fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+/// Writes the counts, what was excused, and what was not judged.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     writeln!(to, "{}", counts(outcome.summary()))?;
+    write_excused(outcome, to)?;
     for id in outcome.shallow() {
         let id = id.to_hex_with_len(SHORT);
         writeln!(
@@ -384,6 +389,14 @@ fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         writeln!(to, "{INTERRUPTED}")?;
     }
     Ok(())
+}
+
+/// Writes how many were accepted for something else than that all steps accept them.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_excused(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    Caveat::excused(outcome).try_for_each(|excused| writeln!(to, "{}", excused.text))
 }
 
 /// What a report says that is not whole.

@@ -123,9 +123,7 @@ fn judged(
     let verdicts = verdicts.asked_by(shell::command_line());
     let verdicts = match report {
         Report::Explained => {
-            if verdicts.summary().objects == 0 {
-                writeln!(out, "{}", report::counts(verdicts.summary()))?;
-            }
+            report::write_summary(&verdicts, &mut out)?;
             verdicts
         }
         Report::Lines(lines) => {
