@@ -308,7 +308,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
         .map_err(not_selected)?;
-    on_reference(selection, arguments)
+    on_reference(selection, arguments.reference.as_deref())
 }
 
 /// Tells a wrong call from what could not be looked at.
@@ -322,13 +322,16 @@ pub(crate) fn not_selected(error: RepositoryError) -> Failure {
 }
 
 /// Says for which ref the objects are, if somebody names one.
-fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, Failure> {
-    match &arguments.reference {
+pub(super) fn on_reference(
+    selection: Selection,
+    reference: Option<&str>,
+) -> Result<Selection, Failure> {
+    match reference {
         Some(name) if !name.starts_with("refs/") => {
             let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
             Err(failure.hint("write it as `refs/heads/main`"))
         }
-        Some(name) => Ok(selection.on(Some(name.clone()))),
+        Some(name) => Ok(selection.on(Some(name.to_owned()))),
         None => Ok(selection),
     }
 }

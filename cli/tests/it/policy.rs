@@ -96,6 +96,16 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
         checked.contains("would have accepted all of the last 2 commits"),
         "{checked}"
     );
+    let excused = "1 object accepted at or before the baseline";
+    assert!(checked.contains(excused), "{checked}");
+    let by_file = ["verify", "--all", "--policy", POLICY, "--format"];
+    for format in ["text", "html"] {
+        let report = world.notme_ok(&[&by_file[..], &[format]].concat());
+        assert!(report.contains(excused), "{report}");
+    }
+    let checked = world.notme_ok(&["policy", "check", "--json"]);
+    let document: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(document["summary"]["baseline"], 1);
     world.git_ok(&["add", POLICY]);
     world.git_ok(&["commit", "-q", "-m", "policy"]);
     let root = world.git_ok(&["rev-parse", "HEAD"]);
@@ -351,7 +361,7 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     );
     let out = world.notme_ok(&["policy", "check", &policy]);
     assert!(
-        out.contains("would not have accepted 1 of the last 1"),
+        out.contains("would not have accepted the last commit"),
         "{out}"
     );
     assert!(
@@ -366,6 +376,33 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     assert_eq!(document["refused"][0]["oid"], id);
     assert_eq!(document["refused"][0]["code"], "not-authorised");
     assert_eq!(document["remarks"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn check_takes_a_ref_and_tells_what_cannot_be_read() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let policy = world.policy("[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\"]\n");
+    world.git_ok(&["checkout", "-q", "--detach"]);
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    assert!(
+        out.contains("would not have accepted the last commit"),
+        "{out}"
+    );
+    let on_main = ["policy", "check", "--ref", "refs/heads/main"];
+    let out = world.notme_ok(&[&on_main[..], &[&policy]].concat());
+    assert!(out.contains("would have accepted the last commit"), "{out}");
+    let short = world.notme(&["policy", "check", "--ref", "main", &policy]);
+    assert_eq!(short.status.code(), Some(2), "{}", told(&short));
+    let missing = world.notme(&["policy", "check", "missing"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
+    let moving = world.home().join("a\u{1b}[31m");
+    fs::copy(&policy, &moving).unwrap();
+    let out = world.notme_ok(&["policy", "check", moving.to_str().unwrap()]);
+    assert!(
+        out.contains("\\u{1b}[31m") && !out.contains('\u{1b}'),
+        "{out}"
+    );
 }
 
 #[test]

@@ -130,7 +130,10 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
 fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, ObjectId), Failure> {
     if arguments.range.is_none() && !arguments.all && !arguments.tags {
         let all = repository.select_all()?.and(repository.select_tags()?);
-        return Ok((super::on_reference(all, arguments)?, repository.head()?));
+        return Ok((
+            super::on_reference(all, arguments.reference.as_deref())?,
+            repository.head()?,
+        ));
     }
     let selection = super::select(repository, arguments)?;
     let tip = match arguments.range {
