@@ -25,7 +25,7 @@ use notme_core::terms::Terms;
 use serde::Serialize;
 
 use crate::{
-    judge::Judgement,
+    judge::{Judgement, KNOWN_GOOD},
     log_entry::LogEntry,
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
@@ -473,6 +473,9 @@ fn facts<'a>(
     }
     if judgement.excused_from().is_some() {
         fields.push(finding::accepted_by(judgement));
+    }
+    if judgement.is_known_good() {
+        fields.push(KNOWN_GOOD.into());
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.as_str().into());

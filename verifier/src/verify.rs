@@ -198,6 +198,8 @@ pub struct Summary {
     pub excepted: usize,
     /// Of the accepted, those that are taken as they are, at or before a baseline.
     pub baseline: usize,
+    /// Of the accepted, those that were revoked, and that the policy lists as good.
+    pub known_good: usize,
 }
 
 impl Summary {
@@ -379,6 +381,7 @@ impl Outcome {
             (Some(_), true) => summary.excepted += 1,
             (Some(_), false) => summary.baseline += 1,
         }
+        summary.known_good += usize::from(judgement.is_known_good());
         let code = verdict.code().filter(|code| !self.codes.contains(code));
         self.codes.extend(code);
     }

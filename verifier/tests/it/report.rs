@@ -56,7 +56,7 @@ fn json_is_the_contract() {
     assert_eq!(report["asked_at"], "2026-11-20T12:00:00Z");
     assert_eq!(
         report["summary"],
-        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0, "excepted": 0, "baseline": 0})
+        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0, "excepted": 0, "baseline": 0, "known_good": 0})
     );
     assert_eq!(
         report["objects"][0],
