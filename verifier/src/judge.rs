@@ -48,6 +48,8 @@ pub struct Judge<'p> {
     trust_digest: String,
     /// How many authorities the store has, whether the policy names them or not.
     authorities: usize,
+    /// Whether an older document in it would have been noticed.
+    is_trust_recorded: bool,
     anchors: Anchors,
     standings: Standings,
     now: UnixTime,
@@ -149,6 +151,7 @@ impl<'p> Judge<'p> {
         Self {
             trust_digest: trust.digest(),
             authorities: trust.authorities().len(),
+            is_trust_recorded: trust.is_recorded(),
             anchors: Anchors::new(held, &rules, trust, now),
             policy,
             rules,
@@ -217,6 +220,11 @@ impl<'p> Judge<'p> {
     /// Returns how many authorities could be read from the trust store.
     pub(crate) fn authorities(&self) -> usize {
         self.authorities
+    }
+
+    /// Tells whether an older document in the trust store would have been noticed.
+    pub(crate) fn is_trust_recorded(&self) -> bool {
+        self.is_trust_recorded
     }
 
     /// Returns the time of the person asking.

@@ -66,6 +66,8 @@ struct Head<'a> {
     /// Those that judged.
     policies: Vec<&'a str>,
     trust: &'a str,
+    /// Whether an older document in it would have been noticed.
+    trust_recorded: bool,
     asked_at: String,
     /// What was typed.
     command: Option<&'a str>,
@@ -598,6 +600,7 @@ fn head(outcome: &Outcome) -> Head<'_> {
         policy: &outcome.policy,
         policies: outcome.policies().collect(),
         trust: &outcome.trust,
+        trust_recorded: outcome.is_trust_recorded(),
         asked_at: outcome.asked_at.to_string(),
         command: outcome.command(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),

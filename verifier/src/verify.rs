@@ -77,6 +77,7 @@ pub struct Outcome {
     command: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
+    is_trust_recorded: bool,
     pub(crate) asked_at: UnixTime,
     /// The objects, unless they were told meanwhile.
     pub(crate) portion: Portion,
@@ -242,7 +243,12 @@ impl Outcome {
         self.half_judged
     }
 
-    /// Returns for what less than others some were accepted: a name and a sentence each.
+    /// Tells whether an older document in the trust store would have been noticed.
+    pub fn is_trust_recorded(&self) -> bool {
+        self.is_trust_recorded
+    }
+
+    /// Returns for what less than others some were accepted, or all: a name and a sentence each.
     pub fn reservations(&self) -> impl Iterator<Item = (&'static str, String)> {
         let (beside, half) = (self.beside_root, self.half_judged);
         let beside = (beside > 0).then(|| {
@@ -255,7 +261,12 @@ impl Outcome {
             let text = format!("{half} {merges} accepted with a side that was not judged; {range}");
             ("half-judged", text)
         });
-        beside.into_iter().chain(half)
+        let unrecorded = (!self.is_trust_recorded).then(|| {
+            let so = "so an older document in it would not be noticed";
+            let text = format!("nothing is recorded about the trust store, {so}");
+            ("trust-unrecorded", text)
+        });
+        [unrecorded, beside, half].into_iter().flatten()
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -823,6 +834,7 @@ impl Outcome {
             command: None,
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
+            is_trust_recorded: judge.is_trust_recorded(),
             asked_at: judge.now(),
             portion: Portion::default(),
             summary: Summary::default(),

@@ -350,9 +350,6 @@ fn talk(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
 /// Says on stderr what stands behind them.
 fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
-    for note in grounds.trust().notes() {
-        writeln!(out, "note: {}", report::escape(note))?;
-    }
     for fault in grounds.trust().faults() {
         writeln!(
             out,

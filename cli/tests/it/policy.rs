@@ -1154,8 +1154,13 @@ fn what_nobody_signed_neither_brings_a_policy_back_nor_takes_a_change_back() {
     }
 }
 
-/// Asserts that every report of what a command line selects has a note, and counts one such object.
-fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member: &str) {
+/// Asserts that every report of what a command line selects has a note, and a member that says it.
+fn assert_told_everywhere(
+    world: &World,
+    arguments: &[&str],
+    note: &str,
+    (member, value): (&str, Value),
+) {
     let report = |command: &[&str]| {
         let output = world.notme(&[command, arguments].concat());
         assert!(output.status.success(), "{}", told(&output));
@@ -1165,14 +1170,18 @@ fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member:
         "text", "sarif", "junit", "markdown", "github", "gitlab", "html",
     ] {
         let output = report(&["verify", "--format", format]);
-        assert!(told(&output).contains(note), "{format}: {}", told(&output));
+        let out = match format {
+            "text" => told(&output),
+            _ => String::from_utf8(output.stdout).unwrap(),
+        };
+        assert!(out.contains(note), "{format}: {out}");
     }
-    assert_eq!(world.verdicts(arguments).1[member], 1);
+    assert_eq!(world.verdicts(arguments).1[member], value);
     let lines = String::from_utf8(report(&["verify", "--format", "jsonl"]).stdout).unwrap();
     let head: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert_eq!(head[member], 1);
+    assert_eq!(head[member], value);
     let summary = statement(&bundle(&report(&VSA)));
-    assert_eq!(summary["predicate"][format!("notme_{member}")], 1);
+    assert_eq!(summary["predicate"][format!("notme_{member}")], value);
 }
 
 #[test]
@@ -1182,9 +1191,33 @@ fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
     world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
     world.git_ok(&["rm", "-q", "-r", "-f", "."]);
     world.signed_commit("a");
-    let (note, member) = ("1 accepted without descending", "beside_root");
+    let (note, member) = ("1 accepted without descending", ("beside_root", 1.into()));
     let root = ["--trust-root", &root];
     assert_told_everywhere(&world, &root, note, member);
+}
+
+#[test]
+fn what_would_not_be_noticed_in_a_trust_store_is_told_in_every_report() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    assert_eq!(world.verdicts(&["HEAD"]).1["trust_recorded"], true);
+    let copy = world.home().join("trust");
+    let copied = format!(
+        "cp -r '{}' '{}'",
+        world.notme_home().join("data/trust").display(),
+        copy.display()
+    );
+    assert!(world.shell(&copied).status().unwrap().success());
+    let copy = ["--trust", copy.to_str().unwrap()];
+    let note = "an older document in it would not be noticed";
+    assert_told_everywhere(&world, &copy, note, ("trust_recorded", false.into()));
+    let compromised = [&["verify", "--compromised", "embedded"], &copy[..]].concat();
+    let output = told(&world.notme(&compromised));
+    assert!(output.contains(note), "{output}");
+    let compromised = [&compromised[..], &["--format", "json"]].concat();
+    let output = world.notme(&compromised).stdout;
+    let report: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(report["trust_recorded"], false);
 }
 
 /// What a merge took from a side is no change of its own, and as good as that side.
@@ -1206,7 +1239,7 @@ fn a_merge_that_is_judged_without_its_sides_is_told() {
     assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
     let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{by_path}"));
     let merge = ["HEAD", "--policy", &policy];
-    assert_told_everywhere(&world, &merge, note, "half_judged");
+    assert_told_everywhere(&world, &merge, note, ("half_judged", 1.into()));
     // Whoever names a range sees both sides, or leaves one out.
     assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
     assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));
