@@ -344,6 +344,15 @@ impl<'p> Judge<'p> {
         holds.then_some(judged.at)
     }
 
+    /// Returns such a time of an object that is not judged itself.
+    pub(crate) fn strong_time_of(
+        &self,
+        id: &ObjectId,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Option<UnixTime> {
+        self.strong_time(&self.look_at(Some(id), evidence))
+    }
+
     /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
     /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {

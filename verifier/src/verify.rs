@@ -15,7 +15,7 @@ use crate::{
     examinations::{Examinations, Looked},
     judge::{Examined, Excuse, Judge, Judgement, Times},
     merge_tag::MergeTag,
-    order::{Order, Placed, place},
+    order::{Order, Placed, index, place},
     policy::Policy,
     recall::{Keeper, Recall},
     refusal::Refusal,
@@ -567,7 +567,8 @@ impl<'r> Run<'r> {
             examined,
         } = self;
         let times = (0..graph.len()).filter_map(|place| Some((place, examined.times(place)?)));
-        let strong = date(graph, times.collect::<Vec<_>>());
+        let mut strong = date(graph, times.collect::<Vec<_>>());
+        date_beyond(repository, graph, &mut strong, judge)?;
         let order = order(graph, &strong, judge);
         drop(strong);
         let ground = Ground::new(repository, graph, statements, selection);
@@ -903,6 +904,55 @@ pub(crate) fn date(
         }
     }
     strong
+}
+
+/// Adds the strong times of the parents that are not judged themselves, of objects that have none.
+fn date_beyond(
+    repository: &Repository,
+    graph: &Graph,
+    strong: &mut [Option<UnixTime>],
+    judge: &Judge<'_>,
+) -> Result<(), RepositoryError> {
+    let judged = || (0..graph.len()).filter_map(|place| graph.at(place));
+    let mut is_judged = vec![false; graph.nodes().len()];
+    for (number, _) in judged() {
+        if let Some(it) = is_judged.get_mut(number) {
+            *it = true;
+        }
+    }
+    let is_dated = |number: usize| strong.get(number).copied().flatten().is_some();
+    let weak = judged().filter(|(number, _)| !is_dated(*number));
+    let parents = weak.flat_map(|(_, node)| node.parents.as_deref().unwrap_or_default());
+    let beyond = parents
+        .map(|parent| index(*parent))
+        .filter(|parent| is_judged.get(*parent) == Some(&false))
+        .filter_map(|parent| Some((graph.nodes().get(parent)?.id, parent)));
+    let beyond: HashMap<_, _> = beyond.collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let hash = repository.hash();
+    let date = |found: Found| {
+        let Content::Raw(kind, raw) = &found.content else {
+            return None;
+        };
+        let leads_to = |named: &[&str]| found.leads_to(named);
+        let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
+        Some((found.id, judge.strong_time_of(&found.id, evidence)?))
+    };
+    let selection = Selection::alone(String::new(), beyond.keys().copied());
+    let walk = repository.walk(&selection)?;
+    let go_on = |_: &Found| !judge.stopper().is_stopped();
+    let found = walk.take_while(go_on);
+    for (id, time) in on_all_cores(found, (), |(), found| date(found))
+        .into_iter()
+        .flatten()
+    {
+        if let Some(it) = beyond.get(&id).and_then(|number| strong.get_mut(*number)) {
+            *it = Some(time);
+        }
+    }
+    Ok(())
 }
 
 /// Places every object of a graph among its neighbours.
