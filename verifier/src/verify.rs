@@ -367,6 +367,11 @@ impl Outcome {
         exit
     }
 
+    /// Tells whether there was nothing to look at, and nobody asked for what may hold nothing.
+    pub fn is_of_nothing(&self) -> bool {
+        self.summary.objects == 0 && !self.may_be_empty
+    }
+
     /// Returns how many objects got which verdict.
     pub fn summary(&self) -> Summary {
         self.summary

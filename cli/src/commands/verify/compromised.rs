@@ -105,7 +105,8 @@ pub(super) fn run(
             writeln!(io::stderr(), "note: {code}: {note}: `--trust-root`")?;
         }
     }
-    let is_answered = radius.is_complete() && radius.is_named();
+    let is_looked_at = radius.is_complete() && !radius.outcome().is_of_nothing();
+    let is_answered = is_looked_at && radius.is_named();
     Ok(match (radius.is_empty(), is_answered) {
         (false, _) => Exit::No,
         (true, false) => Exit::Undecided,
