@@ -541,6 +541,23 @@ fn errors_say_what_helps_and_nothing_twice() {
         "{says}"
     );
     assert!(!says.contains("caused by"), "{says}");
+    let wrong = |revision: &str, words: &str| {
+        let output = world.notme(&["verify", revision]);
+        let says = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{says}");
+        assert!(
+            says.contains(words) && !says.contains("caused by"),
+            "{says}"
+        );
+    };
+    wrong("HEAD~10", "`HEAD~10` names no commit or tag here");
+    wrong("HEAD^{tree}", "is not a commit");
+    wrong("HEAD:a", "is not a commit");
+    let mut elsewhere = world.notme_command();
+    let elsewhere = elsewhere.current_dir(world.home()).arg("verify").output();
+    let says = told(&elsewhere.unwrap());
+    assert!(says.contains("there is no git repository at"), "{says}");
+    assert!(!says.contains("caused by"), "{says}");
     let says = told(&world.notme(&["verify", "--trust-root", &head]));
     assert!(says.contains("git log --diff-filter=A"), "{says}");
     let written = world.notme_ok(&["policy", "init", "--stdout"]);

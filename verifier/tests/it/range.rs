@@ -1134,7 +1134,7 @@ fn a_shallow_list_that_is_a_pipe_is_an_error_and_no_wait() {
 fn no_repository_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let error = Repository::discover(directory.path()).unwrap_err();
-    assert!(matches!(error, RepositoryError::Open { .. }), "{error}");
+    assert!(matches!(error, RepositoryError::NotFound(_)), "{error}");
 }
 
 #[test]
