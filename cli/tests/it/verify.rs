@@ -329,7 +329,10 @@ fn explain_walks_seven_steps_and_says_what_is_not_shown() {
     );
     // A time that the authority wrote is exact.
     assert!(!out.contains("clocks may differ"), "{out}");
-    assert!(out.contains("in use at that time. Nothing of this"), "{out}");
+    assert!(
+        out.contains("in use at that time. Nothing of this"),
+        "{out}"
+    );
     world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
     let refused = world.notme(&["explain", "HEAD"]);
     assert_eq!(refused.status.code(), Some(1));
