@@ -17,6 +17,10 @@ set -eu
 umask 077
 # What is judged is what was signed: notme follows neither, and nor may lists and ranges.
 export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null
+# At each call git would say that grafts are of the past.
+count=${GIT_CONFIG_COUNT:-0}
+export "GIT_CONFIG_KEY_$count=advice.graftFileDeprecated" "GIT_CONFIG_VALUE_$count=false"
+export GIT_CONFIG_COUNT=$((count + 1))
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}

@@ -53,6 +53,19 @@ pub(crate) struct Anchor {
     pub(crate) above: OnceLock<Arc<[Issuer]>>,
 }
 
+impl Anchor {
+    /// Tells whether anybody says what is not to be trusted any more: a trust document does, and
+    /// so does a person's OpenPGP key.
+    pub(crate) fn says_what_was_revoked(&self) -> bool {
+        match self.kind {
+            PinKind::TrustDocument | PinKind::OpenPgp => true,
+            PinKind::Pem | PinKind::X509 | PinKind::AllowedSigners | PinKind::Sigstore => {
+                self.revocations.iter().any(|some| !some.is_empty())
+            }
+        }
+    }
+}
+
 /// What makes an anchor one: the key that is believed, in the shape of its format.
 #[derive(Debug)]
 pub(crate) enum Root {

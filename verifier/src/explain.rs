@@ -63,12 +63,8 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
         ("split", split_text(judgement)),
         ("signature", signature_text(judgement)),
         ("who", who_text(judgement)),
-        ("when", when_text(judgement, judge)),
-        (
-            "still good",
-            "The authority's root was in use at that time, and nothing of this was taken back."
-                .to_owned(),
-        ),
+        ("when", when_text(judgement)),
+        ("still good", still_good_text(judgement)),
         ("allowed", allowed_text(judgement)),
     ];
     let mut steps = vec![Step {
@@ -300,7 +296,7 @@ fn who_text(judgement: &Judgement) -> String {
     )
 }
 
-fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
+fn when_text(judgement: &Judgement) -> String {
     let (Some(basis), Some(at)) = (judgement.time_basis(), judgement.judged_at()) else {
         return "No time could be judged.".to_owned();
     };
@@ -310,7 +306,7 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
     let rests_on = match basis {
         TimeBasis::Declared => "the date that the object declares",
         TimeBasis::DagOrdered => {
-            "the date that the object declares, which fits its ancestors and descendants"
+            "the date that the object declares, which fits its parents and what was judged with it"
         }
         TimeBasis::FirstSeen => "a gate's record of receiving it",
         TimeBasis::IssuanceBound => "the certificate, which names this very payload",
@@ -345,10 +341,25 @@ fn when_text(judgement: &Judgement, judge: &Judge<'_>) -> String {
         }
         Some(LogEntry::Invalid(_)) | None => String::new(),
     };
+    let skew = match judgement.skew_seconds() {
+        0 => String::new(),
+        seconds => format!("; clocks may differ by {seconds} s"),
+    };
     format!(
-        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}; clocks may differ by {} s.{order}{stamp}{log}",
-        judge.policy().skew_seconds()
+        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}{skew}.{order}{stamp}{log}"
     )
+}
+
+fn still_good_text(judgement: &Judgement) -> String {
+    let vouched = (judgement.standing()).and_then(|it| it.vouched().ok());
+    let taken_back = if judgement.is_known_good() {
+        "It was revoked, and the policy's `known_good` lists it"
+    } else if vouched.is_some_and(|it| it.anchor.says_what_was_revoked()) {
+        "Nothing of this was taken back"
+    } else {
+        "Nothing in the trust store says what this authority takes back"
+    };
+    format!("The authority's root was in use at that time. {taken_back}.")
 }
 
 fn allowed_text(judgement: &Judgement) -> String {

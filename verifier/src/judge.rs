@@ -48,6 +48,8 @@ pub struct Judge<'p> {
     trust_digest: String,
     /// How many authorities the store has, whether the policy names them or not.
     authorities: usize,
+    /// Whether an older document in it would have been noticed.
+    is_trust_recorded: bool,
     anchors: Anchors,
     standings: Standings,
     now: UnixTime,
@@ -151,6 +153,7 @@ impl<'p> Judge<'p> {
         Self {
             trust_digest: trust.digest(),
             authorities: trust.authorities().len(),
+            is_trust_recorded: trust.is_recorded(),
             anchors: Anchors::new(held, &rules, trust, now),
             policy,
             rules,
@@ -219,6 +222,11 @@ impl<'p> Judge<'p> {
     /// Returns how many authorities could be read from the trust store.
     pub(crate) fn authorities(&self) -> usize {
         self.authorities
+    }
+
+    /// Tells whether an older document in the trust store would have been noticed.
+    pub(crate) fn is_trust_recorded(&self) -> bool {
+        self.is_trust_recorded
     }
 
     /// Returns the time of the person asking.
@@ -339,6 +347,15 @@ impl<'p> Judge<'p> {
         holds.then_some(judged.at)
     }
 
+    /// Returns such a time of an object that is not judged itself.
+    pub(crate) fn strong_time_of(
+        &self,
+        id: &ObjectId,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Option<UnixTime> {
+        self.strong_time(&self.look_at(Some(id), evidence))
+    }
+
     /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
     /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {
@@ -403,12 +420,14 @@ impl<'p> Judge<'p> {
         let judged = self.check_binding(signed, judgement.order)?;
         let judged = self.or_first_seen(signed, vouched, judged, around);
         judgement.judged = Some((judged.basis, judged.at));
+        judgement.skew_seconds = self.skew_of(judged.basis);
         let still_good = self.check_time(signed, vouched, judged)?;
         let rule = self.check_allowed(signed, judged, around)?;
         judgement.unchecked = self.check_terms(signed, around)?;
-        Ok(match still_good {
-            StillGood::Unrevoked => rule,
-            StillGood::Listed => format!("{rule}; revoked, but listed in known_good").into(),
+        judgement.is_known_good = still_good == StillGood::Listed;
+        Ok(match judgement.is_known_good {
+            false => rule,
+            true => format!("{rule}; {KNOWN_GOOD}").into(),
         })
     }
 
@@ -475,6 +494,14 @@ impl<'p> Judge<'p> {
         check_still_good(signed, vouched, judged)
     }
 
+    /// Returns by how much a time may be off.
+    fn skew_of(&self, basis: TimeBasis) -> u32 {
+        match basis <= TimeBasis::DagOrdered {
+            true => self.policy().skew_seconds(),
+            false => 0,
+        }
+    }
+
     /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
     /// off by the allowed skew; a time that the authority itself wrote into the leaf, or that was
     /// stamped, may not.
@@ -485,11 +512,7 @@ impl<'p> Judge<'p> {
         judged: Judged,
     ) -> Result<(), Refusal> {
         let allowed = i64::from(self.policy().skew_seconds());
-        let skew = if judged.basis <= TimeBasis::DagOrdered {
-            allowed
-        } else {
-            0
-        };
+        let skew = i64::from(self.skew_of(judged.basis));
         let at = judged.at;
         if let Some(ends) = signed.established.ends.filter(|ends| self.now >= *ends) {
             let detail = format!("the signature says of itself that it ended at {ends}");
@@ -602,6 +625,8 @@ impl<'p> Judge<'p> {
     }
 }
 
+/// What stands behind the rule where the policy lists what was revoked.
+pub(crate) const KNOWN_GOOD: &str = "revoked, but listed in known_good";
 /// What of a certificate's terms could not be looked at, as reports name it.
 const REF_UNCHECKED: &str = "ref";
 const REPOSITORY_UNCHECKED: &str = "repository";
@@ -848,6 +873,8 @@ pub struct Judgement {
     kind: Option<Kind>,
     claimed: Option<Box<Claimed>>,
     judged: Option<(TimeBasis, UnixTime)>,
+    /// By how much that time may be off: by nothing, unless somebody wrote it as a date.
+    skew_seconds: u32,
     declared: Option<UnixTime>,
     signing_time: Option<UnixTime>,
     time_stamp: Option<TimeStamp>,
@@ -859,6 +886,8 @@ pub struct Judgement {
     /// What of the certificate's terms could not be looked at.
     unchecked: Vec<&'static str>,
     policy: Option<Arc<str>>,
+    /// Whether it was revoked, and the policy that accepts it lists it as good.
+    is_known_good: bool,
     /// What accepts it above the rules, and why they would not.
     excused: Option<(Code, Excuse)>,
 }
@@ -935,6 +964,11 @@ impl Judgement {
     /// Returns the time that was judged.
     pub fn judged_at(&self) -> Option<UnixTime> {
         Some(self.judged?.1)
+    }
+
+    /// Returns by how much that time may be off, by the policy that judged.
+    pub(crate) fn skew_seconds(&self) -> u32 {
+        self.skew_seconds
     }
 
     /// Returns the committer or tagger date.
@@ -1032,6 +1066,11 @@ impl Judgement {
         (self.excused).is_some_and(|(_, excuse)| excuse != Excuse::Baseline)
     }
 
+    /// Tells whether it was revoked, and accepted since the policy lists it as good.
+    pub(crate) fn is_known_good(&self) -> bool {
+        self.is_known_good && self.verdict == Verdict::Accepted
+    }
+
     /// Returns why the steps do not accept it, whether something above them does or not.
     pub fn shortcoming(&self) -> Option<Code> {
         self.verdict.code().or(self.excused_from())
@@ -1069,6 +1108,7 @@ impl Judgement {
             kind: None,
             claimed: None,
             judged: None,
+            skew_seconds: 0,
             declared: None,
             signing_time: None,
             time_stamp: None,
@@ -1079,6 +1119,7 @@ impl Judgement {
             rule: None,
             unchecked: Vec::new(),
             policy: None,
+            is_known_good: false,
             excused: None,
         }
     }

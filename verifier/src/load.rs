@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A store that somebody else keeps may be read without a state: then no rollback is noticed, and
-//! [`Trust::notes`] says so.
+//! [`Trust::is_recorded`] says so.
 //!
 //! The state lies apart, so that restoring or copying the trust directory cannot take an authority
 //! back to an older document unseen. Its absence is no first run: that is decided by `pin.json`.
@@ -128,10 +128,7 @@ impl TrustStore {
         let trust = Trust::new(authorities, faults);
         match &self.state {
             Some(_) => trust,
-            None => trust.with_note(format!(
-                "nothing is recorded about the trust store at `{}`, so an older document in it would not be noticed",
-                self.directory.display()
-            )),
+            None => trust.unrecorded(),
         }
     }
 

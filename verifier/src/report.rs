@@ -25,7 +25,7 @@ use notme_core::terms::Terms;
 use serde::Serialize;
 
 use crate::{
-    judge::Judgement,
+    judge::{Judgement, KNOWN_GOOD},
     log_entry::LogEntry,
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
@@ -34,6 +34,7 @@ use crate::{
     wrap::{WIDTH, wrap},
 };
 
+use self::finding::Caveat;
 pub use self::{
     annotations::{write_github, write_gitlab},
     folded::Folding,
@@ -65,6 +66,8 @@ struct Head<'a> {
     /// Those that judged.
     policies: Vec<&'a str>,
     trust: &'a str,
+    /// Whether an older document in it would have been noticed.
+    trust_recorded: bool,
     asked_at: String,
     /// What was typed.
     command: Option<&'a str>,
@@ -373,9 +376,13 @@ impl Lines {
     }
 }
 
-/// Writes the counts, and what was not judged.
-fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+/// Writes the counts, what was excused, and what was not judged.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     writeln!(to, "{}", counts(outcome.summary()))?;
+    write_excused(outcome, to)?;
     for id in outcome.shallow() {
         let id = id.to_hex_with_len(SHORT);
         writeln!(
@@ -387,6 +394,14 @@ fn write_summary(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         writeln!(to, "{INTERRUPTED}")?;
     }
     Ok(())
+}
+
+/// Writes how many were accepted for something else than that all steps accept them.
+///
+/// # Errors
+/// What writing gives.
+pub fn write_excused(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    Caveat::excused(outcome).try_for_each(|excused| writeln!(to, "{}", excused.text))
 }
 
 /// What a report says that is not whole.
@@ -463,6 +478,9 @@ fn facts<'a>(
     }
     if judgement.excused_from().is_some() {
         fields.push(finding::accepted_by(judgement));
+    }
+    if judgement.is_known_good() {
+        fields.push(KNOWN_GOOD.into());
     }
     if let Some(basis) = judgement.time_basis() {
         fields.push(basis.as_str().into());
@@ -585,6 +603,7 @@ fn head(outcome: &Outcome) -> Head<'_> {
         policy: &outcome.policy,
         policies: outcome.policies().collect(),
         trust: &outcome.trust,
+        trust_recorded: outcome.is_trust_recorded(),
         asked_at: outcome.asked_at.to_string(),
         command: outcome.command(),
         shallow: outcome.shallow.iter().map(ToString::to_string).collect(),

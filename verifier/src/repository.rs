@@ -81,14 +81,18 @@ impl Repository {
     /// Finds the repository that `directory` belongs to.
     ///
     /// # Errors
-    /// [`RepositoryError::Open`] when there is none or it cannot be opened.
+    /// [`RepositoryError::NotFound`] when there is none, and as [`Self::open`].
     pub fn discover(directory: &Path) -> Result<Self, RepositoryError> {
         let error = |source: gix::Error| RepositoryError::Open {
             path: directory.to_owned(),
             source: Box::new(source),
         };
         check_above(directory).map_err(|source| error(gix::Error::from_error(source)))?;
-        let (found, _) = gix::discover::upwards(directory).map_err(error)?;
+        let (found, _) =
+            gix::discover::upwards(directory).map_err(|source| match source.is_not_found() {
+                true => RepositoryError::NotFound(directory.to_owned()),
+                false => error(source),
+            })?;
         Self::open(&found.into_repository_and_work_tree_directories().0)
     }
 
@@ -296,7 +300,8 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Ambiguous`] for
     /// a name that may be several things, [`RepositoryError::Unborn`] for HEAD while there is no
-    /// commit, [`RepositoryError::Boundary`] and [`RepositoryError::Missing`] for text that leads to
+    /// commit, [`RepositoryError::NotSignable`] for a path to a tree or a file,
+    /// [`RepositoryError::Boundary`] and [`RepositoryError::Missing`] for text that leads to
     /// what is not here.
     pub fn select(&self, revision: &str) -> Result<Selection, RepositoryError> {
         if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
@@ -321,7 +326,10 @@ impl Repository {
                 let beyond = self.boundary_in(revision);
                 beyond.map_or_else(|| Ok(Selection::alone(text, [id])), Err)
             }
-            Spec::Include(id) => Ok(Selection::alone(text, [id])),
+            Spec::Include(id) => match self.objects.kind(id) {
+                Some(Kind::Tree | Kind::Blob) => Err(RepositoryError::NotSignable(id)),
+                Some(Kind::Commit | Kind::Tag) | None => Ok(Selection::alone(text, [id])),
+            },
             Spec::ExcludeParents(id) => Ok(Selection::alone(text, [id])),
             Spec::IncludeOnlyParents(id) => {
                 let commit = self.peel(id)?;

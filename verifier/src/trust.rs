@@ -22,7 +22,7 @@ use crate::{openpgp::Person, ssh::ListedKey, verdict::Code};
 pub struct Trust {
     authorities: Vec<Authority>,
     faults: Vec<Fault>,
-    notes: Vec<String>,
+    is_recorded: bool,
     digest: [u8; 32],
 }
 
@@ -33,16 +33,20 @@ impl Trust {
         Self {
             authorities,
             faults,
-            notes: Vec::new(),
+            is_recorded: true,
             digest,
         }
     }
 
-    /// Adds what a reader of the verdicts should know about how the store was read.
+    /// Says that nothing is recorded of what was there before, so that an older document would not
+    /// be noticed.
     #[must_use]
-    pub fn with_note(mut self, note: String) -> Self {
-        self.notes.push(note);
-        self
+    pub fn unrecorded(self) -> Self {
+        let is_recorded = false;
+        Self {
+            is_recorded,
+            ..self
+        }
     }
 
     /// Returns the authorities that can be used.
@@ -55,9 +59,9 @@ impl Trust {
         &self.faults
     }
 
-    /// Returns what was not checked when the store was read, for people; unescaped.
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    /// Tells whether an older document in the store would have been noticed.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     /// Tells whether nobody is trusted and nothing is wrong either.

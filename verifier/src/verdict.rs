@@ -216,7 +216,7 @@ codes! {
         "Verify it in its repository (`notme verify`), with the history before it (`git fetch --unshallow`)";
     TagRenamed "tag-renamed" Rejected
         "The tag's own name, which its signature covers, is another than that of the ref that names it"
-        "Name it by the ref of its own name, or have it made anew under this one; for an alias that moves, use a lightweight tag of the commit";
+        "Name it by the ref of its own name, or have it made anew under this one; for an alias that moves, use a lightweight tag of the commit, as by `git tag --no-sign`";
     ChangesUnknown "changes-unknown" Undecided
         "What the commit changed is more than is looked at: some two million entries of its trees and those of its parents"
         "Merge fewer branches at once, or make smaller commits";

@@ -15,7 +15,7 @@ use crate::{
     examinations::{Examinations, Looked},
     judge::{Examined, Excuse, Judge, Judgement, Times},
     merge_tag::MergeTag,
-    order::{Order, Placed, place},
+    order::{Order, Placed, index, place},
     policy::Policy,
     recall::{Keeper, Recall},
     refusal::Refusal,
@@ -77,6 +77,7 @@ pub struct Outcome {
     command: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
+    is_trust_recorded: bool,
     pub(crate) asked_at: UnixTime,
     /// The objects, unless they were told meanwhile.
     pub(crate) portion: Portion,
@@ -198,6 +199,8 @@ pub struct Summary {
     pub excepted: usize,
     /// Of the accepted, those that are taken as they are, at or before a baseline.
     pub baseline: usize,
+    /// Of the accepted, those that were revoked, and that the policy lists as good.
+    pub known_good: usize,
 }
 
 impl Summary {
@@ -240,7 +243,12 @@ impl Outcome {
         self.half_judged
     }
 
-    /// Returns for what less than others some were accepted: a name and a sentence each.
+    /// Tells whether an older document in the trust store would have been noticed.
+    pub fn is_trust_recorded(&self) -> bool {
+        self.is_trust_recorded
+    }
+
+    /// Returns for what less than others some were accepted, or all: a name and a sentence each.
     pub fn reservations(&self) -> impl Iterator<Item = (&'static str, String)> {
         let (beside, half) = (self.beside_root, self.half_judged);
         let beside = (beside > 0).then(|| {
@@ -253,7 +261,12 @@ impl Outcome {
             let text = format!("{half} {merges} accepted with a side that was not judged; {range}");
             ("half-judged", text)
         });
-        beside.into_iter().chain(half)
+        let unrecorded = (!self.is_trust_recorded).then(|| {
+            let so = "so an older document in it would not be noticed";
+            let text = format!("nothing is recorded about the trust store, {so}");
+            ("trust-unrecorded", text)
+        });
+        [unrecorded, beside, half].into_iter().flatten()
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -354,6 +367,11 @@ impl Outcome {
         exit
     }
 
+    /// Tells whether there was nothing to look at, and nobody asked for what may hold nothing.
+    pub fn is_of_nothing(&self) -> bool {
+        self.summary.objects == 0 && !self.may_be_empty
+    }
+
     /// Returns how many objects got which verdict.
     pub fn summary(&self) -> Summary {
         self.summary
@@ -379,6 +397,7 @@ impl Outcome {
             (Some(_), true) => summary.excepted += 1,
             (Some(_), false) => summary.baseline += 1,
         }
+        summary.known_good += usize::from(judgement.is_known_good());
         let code = verdict.code().filter(|code| !self.codes.contains(code));
         self.codes.extend(code);
     }
@@ -553,7 +572,8 @@ impl<'r> Run<'r> {
             examined,
         } = self;
         let times = (0..graph.len()).filter_map(|place| Some((place, examined.times(place)?)));
-        let strong = date(graph, times.collect::<Vec<_>>());
+        let mut strong = date(graph, times.collect::<Vec<_>>());
+        date_beyond(repository, graph, &mut strong, judge)?;
         let order = order(graph, &strong, judge);
         drop(strong);
         let ground = Ground::new(repository, graph, statements, selection);
@@ -820,6 +840,7 @@ impl Outcome {
             command: None,
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
+            is_trust_recorded: judge.is_trust_recorded(),
             asked_at: judge.now(),
             portion: Portion::default(),
             summary: Summary::default(),
@@ -888,6 +909,55 @@ pub(crate) fn date(
         }
     }
     strong
+}
+
+/// Adds the strong times of the parents that are not judged themselves, of objects that have none.
+fn date_beyond(
+    repository: &Repository,
+    graph: &Graph,
+    strong: &mut [Option<UnixTime>],
+    judge: &Judge<'_>,
+) -> Result<(), RepositoryError> {
+    let judged = || (0..graph.len()).filter_map(|place| graph.at(place));
+    let mut is_judged = vec![false; graph.nodes().len()];
+    for (number, _) in judged() {
+        if let Some(it) = is_judged.get_mut(number) {
+            *it = true;
+        }
+    }
+    let is_dated = |number: usize| strong.get(number).copied().flatten().is_some();
+    let weak = judged().filter(|(number, _)| !is_dated(*number));
+    let parents = weak.flat_map(|(_, node)| node.parents.as_deref().unwrap_or_default());
+    let beyond = parents
+        .map(|parent| index(*parent))
+        .filter(|parent| is_judged.get(*parent) == Some(&false))
+        .filter_map(|parent| Some((graph.nodes().get(parent)?.id, parent)));
+    let beyond: HashMap<_, _> = beyond.collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    let hash = repository.hash();
+    let date = |found: Found| {
+        let Content::Raw(kind, raw) = &found.content else {
+            return None;
+        };
+        let leads_to = |named: &[&str]| found.leads_to(named);
+        let evidence = Evidence::from_linked_object(*kind, raw, hash, leads_to);
+        Some((found.id, judge.strong_time_of(&found.id, evidence)?))
+    };
+    let selection = Selection::alone(String::new(), beyond.keys().copied());
+    let walk = repository.walk(&selection)?;
+    let go_on = |_: &Found| !judge.stopper().is_stopped();
+    let found = walk.take_while(go_on);
+    for (id, time) in on_all_cores(found, (), |(), found| date(found))
+        .into_iter()
+        .flatten()
+    {
+        if let Some(it) = beyond.get(&id).and_then(|number| strong.get_mut(*number)) {
+            *it = Some(time);
+        }
+    }
+    Ok(())
 }
 
 /// Places every object of a graph among its neighbours.

@@ -25,6 +25,9 @@ pub(crate) struct PolicyCheck {
     /// How many of the newest commits to judge by it
     #[arg(long, value_name = "N", default_value = "100")]
     pub(crate) last: usize,
+    /// Full name of the ref that they are for, as `refs/heads/main`
+    #[arg(long = "ref", value_name = "REF")]
+    pub(crate) reference: Option<String>,
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,

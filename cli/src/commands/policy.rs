@@ -10,10 +10,10 @@ use std::{
 
 use notme_verifier::{
     Outcome as Verdicts, Repository, Verdict, load,
-    policy::{POLICY_PATH, Remark},
-    report::{escape, text_line},
+    policy::{POLICY_PATH, PolicyError, Remark},
+    report::{escape, text_line, write_excused},
     repository::RepositoryError,
-    verify::JudgedObject,
+    verify::{JudgedObject, Summary},
     verify_with,
 };
 use serde::Serialize;
@@ -23,7 +23,7 @@ use crate::{
     commands::{
         attest::{kept_in, with_statements},
         print_json,
-        verify::open,
+        verify::{on_reference, open},
     },
     failure::{Exit, Failure, Outcome},
     git,
@@ -44,6 +44,7 @@ struct Found<'a> {
     policy: String,
     remarks: Vec<Line<'a>>,
     commits: usize,
+    summary: Summary,
     refused: Vec<Refused<'a>>,
 }
 
@@ -67,13 +68,21 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
         Some(file) => file.clone(),
         None => place()?,
     };
-    let policy = load::policy(&file).map_err(Failure::no)?;
+    let policy = load::policy(&file).map_err(|error| match error {
+        PolicyError::Read { .. } => Failure::from(error),
+        PolicyError::NotText { .. } | PolicyError::Rule { .. } => Failure::no(error),
+    })?;
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
     let remarks = policy.remarks(grounds.trust(), grounds.now());
     let digest = policy.digest();
     let grounds = grounds.with_policy(policy);
     let repository = open()?;
-    let verdicts = newest(&repository, &grounds, arguments.last)?;
+    let verdicts = newest(
+        &repository,
+        &grounds,
+        arguments.last,
+        arguments.reference.as_deref(),
+    )?;
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let is_refused = |it: &&JudgedObject| it.judgement().verdict() != Verdict::Accepted;
     let refused: Vec<_> = objects.iter().filter(is_refused).collect();
@@ -82,11 +91,13 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
             policy: digest,
             remarks: remarks.iter().map(Line::of).collect(),
             commits: objects.len(),
+            summary: verdicts.as_ref().map(Verdicts::summary).unwrap_or_default(),
             refused: refused.iter().map(|it| Refused::of(it)).collect(),
         });
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: a policy, {digest}", file.display())?;
+    let file = file.display().to_string();
+    writeln!(out, "{}: a policy, {digest}", escape(&file))?;
     for Remark { line, message } in &remarks {
         writeln!(out, "line {line}: {}", escape(message))?;
     }
@@ -96,11 +107,16 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     }
     match (refused.len(), objects.len()) {
         (_, 0) => writeln!(out, "there are no commits that it could judge")?,
+        (0, 1) => writeln!(out, "it would have accepted the last commit")?,
+        (_, 1) => writeln!(out, "it would not have accepted the last commit")?,
         (0, all) => writeln!(out, "it would have accepted all of the last {all} commits")?,
         (refused, all) => writeln!(
             out,
             "it would not have accepted {refused} of the last {all} commits"
         )?,
+    }
+    if let Some(verdicts) = &verdicts {
+        write_excused(verdicts, &mut out)?;
     }
     Ok(Exit::Yes)
 }
@@ -135,7 +151,7 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
     }
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
     let repository = open()?;
-    let verdicts = newest(&repository, &grounds, arguments.last)?;
+    let verdicts = newest(&repository, &grounds, arguments.last, None)?;
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let text = draft::write(&repository, grounds.trust(), objects)?;
     if arguments.stdout {
@@ -146,10 +162,11 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
         fs::create_dir_all(directory)?;
     }
     fs::File::create_new(&path)?.write_all(text.as_bytes())?;
+    let path = path.display().to_string();
     writeln!(
         io::stdout(),
         "wrote {}; it counts once it is committed and somebody pins that commit:\n  notme verify --trust-root COMMIT",
-        path.display()
+        escape(&path)
     )?;
     Ok(Exit::Yes)
 }
@@ -159,9 +176,10 @@ fn newest(
     repository: &Repository,
     grounds: &Grounds,
     count: usize,
+    reference: Option<&str>,
 ) -> Result<Option<Verdicts>, Failure> {
     let selection = match repository.select_last(count) {
-        Ok(selection) => selection,
+        Ok(selection) => on_reference(selection, reference)?,
         Err(RepositoryError::Unborn { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };

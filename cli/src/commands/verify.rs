@@ -123,9 +123,7 @@ fn judged(
     let verdicts = verdicts.asked_by(shell::command_line());
     let verdicts = match report {
         Report::Explained => {
-            if verdicts.summary().objects == 0 {
-                writeln!(out, "{}", report::counts(verdicts.summary()))?;
-            }
+            report::write_summary(&verdicts, &mut out)?;
             verdicts
         }
         Report::Lines(lines) => {
@@ -310,7 +308,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         .reduce(|all, more| Ok(all?.and(more?)))
         .unwrap_or_else(|| repository.select_default())
         .map_err(not_selected)?;
-    on_reference(selection, arguments)
+    on_reference(selection, arguments.reference.as_deref())
 }
 
 /// Tells a wrong call from what could not be looked at.
@@ -324,13 +322,16 @@ pub(crate) fn not_selected(error: RepositoryError) -> Failure {
 }
 
 /// Says for which ref the objects are, if somebody names one.
-fn on_reference(selection: Selection, arguments: &Verify) -> Result<Selection, Failure> {
-    match &arguments.reference {
+pub(super) fn on_reference(
+    selection: Selection,
+    reference: Option<&str>,
+) -> Result<Selection, Failure> {
+    match reference {
         Some(name) if !name.starts_with("refs/") => {
             let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
             Err(failure.hint("write it as `refs/heads/main`"))
         }
-        Some(name) => Ok(selection.on(Some(name.clone()))),
+        Some(name) => Ok(selection.on(Some(name.to_owned()))),
         None => Ok(selection),
     }
 }
@@ -349,9 +350,6 @@ fn talk(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
 /// Says on stderr what stands behind them.
 fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
-    for note in grounds.trust().notes() {
-        writeln!(out, "note: {}", report::escape(note))?;
-    }
     for fault in grounds.trust().faults() {
         writeln!(
             out,

@@ -195,6 +195,7 @@ impl Verified {
     fn says(&self, code: i32, words: &[&str]) -> &Self {
         let said = format!("{}\n{}", told(&self.output), self.summary);
         assert_eq!(self.output.status.code(), Some(code), "{said}");
+        assert!(!said.contains("info/grafts"), "{said}");
         for words in words {
             assert!(said.contains(words), "{words}: {said}");
         }

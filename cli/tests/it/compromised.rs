@@ -29,6 +29,25 @@ fn blamed(world: &World, file: &str, commit: &str) -> Vec<u64> {
     theirs.map(line).collect()
 }
 
+#[test]
+fn where_nothing_is_looked_at_nothing_is_cleared() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let ask = ["verify", "--compromised", "embedded"];
+    let answer = |ids: &str| {
+        let mut command = world.notme_command();
+        run(command.args(ask).arg("-"), ids.as_bytes())
+            .status
+            .code()
+    };
+    let head = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(answer(&head), Some(1));
+    assert_eq!(answer(""), Some(3));
+    // A range that somebody asks for may hold nothing.
+    let none = world.notme(&[&ask[..], &["HEAD..HEAD"]].concat());
+    assert_eq!(none.status.code(), Some(0), "{}", told(&none));
+}
+
 /// Two agents, three commits, a rename, a tag, a statement.
 #[test]
 fn commits_tags_files_lines_and_statements_are_told() {

@@ -68,6 +68,19 @@ fn what_was_judged_before_ctrl_c_is_told() {
 }
 
 #[test]
+fn what_is_explained_in_part_says_so() {
+    let world = long();
+    let mut child = started(&world, &["--explain"]);
+    interrupt(&mut child);
+    let output = child.wait_with_output().unwrap();
+    let explained = String::from_utf8(output.stdout).unwrap();
+    let end: Vec<_> = explained.lines().rev().take(2).collect();
+    assert_eq!(end[0], "interrupted: what was not judged yet is left out");
+    let is_count = end[1].contains(" accepted, ") || end[1].starts_with("nothing was selected");
+    assert!(is_count, "{}", end[1]);
+}
+
+#[test]
 fn what_is_not_whole_is_not_summed_up() {
     let world = long();
     let summary = ["--format", "vsa", "--resource", "git+https://x.example/r"];

@@ -96,6 +96,16 @@ fn init_writes_a_policy_from_who_signs_and_the_trust_root_judges_by_it() {
         checked.contains("would have accepted all of the last 2 commits"),
         "{checked}"
     );
+    let excused = "1 object accepted at or before the baseline";
+    assert!(checked.contains(excused), "{checked}");
+    let by_file = ["verify", "--all", "--policy", POLICY, "--format"];
+    for format in ["text", "html"] {
+        let report = world.notme_ok(&[&by_file[..], &[format]].concat());
+        assert!(report.contains(excused), "{report}");
+    }
+    let checked = world.notme_ok(&["policy", "check", "--json"]);
+    let document: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(document["summary"]["baseline"], 1);
     world.git_ok(&["add", POLICY]);
     world.git_ok(&["commit", "-q", "-m", "policy"]);
     let root = world.git_ok(&["rev-parse", "HEAD"]);
@@ -351,7 +361,7 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     );
     let out = world.notme_ok(&["policy", "check", &policy]);
     assert!(
-        out.contains("would not have accepted 1 of the last 1"),
+        out.contains("would not have accepted the last commit"),
         "{out}"
     );
     assert!(
@@ -366,6 +376,33 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     assert_eq!(document["refused"][0]["oid"], id);
     assert_eq!(document["refused"][0]["code"], "not-authorised");
     assert_eq!(document["remarks"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn check_takes_a_ref_and_tells_what_cannot_be_read() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let policy = world.policy("[[allow]]\nidentity = \"*\"\nrefs = [\"refs/heads/main\"]\n");
+    world.git_ok(&["checkout", "-q", "--detach"]);
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    assert!(
+        out.contains("would not have accepted the last commit"),
+        "{out}"
+    );
+    let on_main = ["policy", "check", "--ref", "refs/heads/main"];
+    let out = world.notme_ok(&[&on_main[..], &[&policy]].concat());
+    assert!(out.contains("would have accepted the last commit"), "{out}");
+    let short = world.notme(&["policy", "check", "--ref", "main", &policy]);
+    assert_eq!(short.status.code(), Some(2), "{}", told(&short));
+    let missing = world.notme(&["policy", "check", "missing"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", told(&missing));
+    let moving = world.home().join("a\u{1b}[31m");
+    fs::copy(&policy, &moving).unwrap();
+    let out = world.notme_ok(&["policy", "check", moving.to_str().unwrap()]);
+    assert!(
+        out.contains("\\u{1b}[31m") && !out.contains('\u{1b}'),
+        "{out}"
+    );
 }
 
 #[test]
@@ -1117,8 +1154,13 @@ fn what_nobody_signed_neither_brings_a_policy_back_nor_takes_a_change_back() {
     }
 }
 
-/// Asserts that every report of what a command line selects has a note, and counts one such object.
-fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member: &str) {
+/// Asserts that every report of what a command line selects has a note, and a member that says it.
+fn assert_told_everywhere(
+    world: &World,
+    arguments: &[&str],
+    note: &str,
+    (member, value): (&str, Value),
+) {
     let report = |command: &[&str]| {
         let output = world.notme(&[command, arguments].concat());
         assert!(output.status.success(), "{}", told(&output));
@@ -1128,14 +1170,18 @@ fn assert_told_everywhere(world: &World, arguments: &[&str], note: &str, member:
         "text", "sarif", "junit", "markdown", "github", "gitlab", "html",
     ] {
         let output = report(&["verify", "--format", format]);
-        assert!(told(&output).contains(note), "{format}: {}", told(&output));
+        let out = match format {
+            "text" => told(&output),
+            _ => String::from_utf8(output.stdout).unwrap(),
+        };
+        assert!(out.contains(note), "{format}: {out}");
     }
-    assert_eq!(world.verdicts(arguments).1[member], 1);
+    assert_eq!(world.verdicts(arguments).1[member], value);
     let lines = String::from_utf8(report(&["verify", "--format", "jsonl"]).stdout).unwrap();
     let head: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert_eq!(head[member], 1);
+    assert_eq!(head[member], value);
     let summary = statement(&bundle(&report(&VSA)));
-    assert_eq!(summary["predicate"][format!("notme_{member}")], 1);
+    assert_eq!(summary["predicate"][format!("notme_{member}")], value);
 }
 
 #[test]
@@ -1145,9 +1191,33 @@ fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
     world.git_ok(&["checkout", "-q", "--orphan", "beside"]);
     world.git_ok(&["rm", "-q", "-r", "-f", "."]);
     world.signed_commit("a");
-    let (note, member) = ("1 accepted without descending", "beside_root");
+    let (note, member) = ("1 accepted without descending", ("beside_root", 1.into()));
     let root = ["--trust-root", &root];
     assert_told_everywhere(&world, &root, note, member);
+}
+
+#[test]
+fn what_would_not_be_noticed_in_a_trust_store_is_told_in_every_report() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    assert_eq!(world.verdicts(&["HEAD"]).1["trust_recorded"], true);
+    let copy = world.home().join("trust");
+    let copied = format!(
+        "cp -r '{}' '{}'",
+        world.notme_home().join("data/trust").display(),
+        copy.display()
+    );
+    assert!(world.shell(&copied).status().unwrap().success());
+    let copy = ["--trust", copy.to_str().unwrap()];
+    let note = "an older document in it would not be noticed";
+    assert_told_everywhere(&world, &copy, note, ("trust_recorded", false.into()));
+    let compromised = [&["verify", "--compromised", "embedded"], &copy[..]].concat();
+    let output = told(&world.notme(&compromised));
+    assert!(output.contains(note), "{output}");
+    let compromised = [&compromised[..], &["--format", "json"]].concat();
+    let output = world.notme(&compromised).stdout;
+    let report: Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(report["trust_recorded"], false);
 }
 
 /// What a merge took from a side is no change of its own, and as good as that side.
@@ -1169,7 +1239,7 @@ fn a_merge_that_is_judged_without_its_sides_is_told() {
     assert_eq!(verify("HEAD", by_path, &[]), (Some(0), true));
     let policy = world.policy(&format!("[[allow]]\nidentity = \"*\"\n{by_path}"));
     let merge = ["HEAD", "--policy", &policy];
-    assert_told_everywhere(&world, &merge, note, "half_judged");
+    assert_told_everywhere(&world, &merge, note, ("half_judged", 1.into()));
     // Whoever names a range sees both sides, or leaves one out.
     assert_eq!(verify("HEAD~1..HEAD", by_path, &[]), (Some(1), false));
     assert_eq!(verify("topic..HEAD", by_path, &[]), (Some(0), false));

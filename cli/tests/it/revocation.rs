@@ -180,6 +180,23 @@ fn what_the_policy_lists_as_good_is_not_taken_back() {
             false => assert_eq!(code, Some("revoked")),
         }
     }
+    assert_eq!(report["summary"]["known_good"], 1);
+    let told_as = |command: &[&str]| {
+        let arguments = [command, &[good, "--policy", &listed]].concat();
+        told(&world.notme(&arguments)).replace("\n     ", " ")
+    };
+    for format in ["sarif", "junit", "markdown", "github", "gitlab", "html"] {
+        let told = told_as(&["verify", "--format", format]);
+        assert!(told.contains("1 object accepted though revoked"), "{told}");
+    }
+    let line = told_as(&["verify"]);
+    assert!(line.contains("revoked, but listed in known_good"), "{line}");
+    let explained = told_as(&["explain"]);
+    assert!(
+        explained.contains("the policy's `known_good` lists it"),
+        "{explained}"
+    );
+    assert!(!explained.contains("taken back"), "{explained}");
     // It stands for nothing but the revocation.
     let listed = world.policy(&format!("known_good = [\"{good}\"]\nallow = []\n"));
     assert_eq!(world.code(good, &["--policy", &listed]), "not-authorised");

@@ -349,9 +349,68 @@ fn explain_walks_seven_steps_and_says_what_is_not_shown() {
         );
     }
     assert!(out.contains("This does not show:"), "{out}");
+    assert!(
+        out.ends_with("\n1 object: 1 accepted, 0 rejected, 0 undecided\n"),
+        "{out}"
+    );
+    // A time that the authority wrote is exact.
+    assert!(!out.contains("clocks may differ"), "{out}");
+    assert!(
+        out.contains("in use at that time. Nothing of this"),
+        "{out}"
+    );
     world.git_ok(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "b"]);
     let refused = world.notme(&["explain", "HEAD"]);
     assert_eq!(refused.status.code(), Some(1));
+}
+
+/// A person's SSH key, which nobody takes back, and two policies one after the other.
+#[test]
+fn explain_goes_by_the_policy_that_judged() {
+    let world = World::new();
+    let keys = "cd \"$HOME\" && ssh-keygen -q -t ed25519 -N '' -f key && printf 'ann@x.example %s' \"$(cat key.pub)\" > signers";
+    let made = run(&mut world.shell(keys), b"");
+    assert!(made.status.success(), "{}", told(&made));
+    let home = |name: &str| world.home().join(name).to_str().unwrap().to_owned();
+    let signers = home("signers");
+    world.notme_ok(&[
+        "trust",
+        "add",
+        "--name",
+        "ann",
+        "--allowed-signers",
+        &signers,
+    ]);
+    for (name, value) in [
+        ("gpg.format", "ssh"),
+        ("user.signingkey", &home("key")),
+        ("commit.gpgsign", "true"),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    let rule = "[[allow]]\nidentity = \"mailto:*\"\npolicy = true\n";
+    let commit = |skew: u32| {
+        world.write(
+            ".notme/policy.toml",
+            &format!("skew_seconds = {skew}\n{rule}"),
+        );
+        world.git_ok(&["add", "--all"]);
+        world.git_ok(&["commit", "-q", "-m", "policy"]);
+        world.git_ok(&["rev-parse", "HEAD"])
+    };
+    let root = commit(86_400);
+    commit(5);
+    world.git_ok(&["commit", "-q", "--allow-empty", "-m", "after"]);
+    let explained = |arguments: &[&str]| {
+        let out = world.notme_ok(&[&["explain"], arguments].concat());
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let after = explained(&["--trust-root", &root, "HEAD~1..HEAD"]);
+    assert!(after.contains("clocks may differ by 5 s"), "{after}");
+    assert!(
+        after.contains("Nothing in the trust store says what"),
+        "{after}"
+    );
 }
 
 #[test]
@@ -510,6 +569,23 @@ fn errors_say_what_helps_and_nothing_twice() {
         says.contains("`nosuch` names no commit or tag here"),
         "{says}"
     );
+    assert!(!says.contains("caused by"), "{says}");
+    let wrong = |revision: &str, words: &str| {
+        let output = world.notme(&["verify", revision]);
+        let says = told(&output);
+        assert_eq!(output.status.code(), Some(2), "{says}");
+        assert!(
+            says.contains(words) && !says.contains("caused by"),
+            "{says}"
+        );
+    };
+    wrong("HEAD~10", "`HEAD~10` names no commit or tag here");
+    wrong("HEAD^{tree}", "is not a commit");
+    wrong("HEAD:a", "is not a commit");
+    let mut elsewhere = world.notme_command();
+    let elsewhere = elsewhere.current_dir(world.home()).arg("verify").output();
+    let says = told(&elsewhere.unwrap());
+    assert!(says.contains("there is no git repository at"), "{says}");
     assert!(!says.contains("caused by"), "{says}");
     let says = told(&world.notme(&["verify", "--trust-root", &head]));
     assert!(says.contains("git log --diff-filter=A"), "{says}");

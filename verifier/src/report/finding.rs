@@ -119,7 +119,7 @@ impl Caveat {
         all
     }
 
-    /// Returns how many were accepted by something above the rules.
+    /// Returns how many were accepted by something above the rules, or though they were revoked.
     pub(super) fn excused(outcome: &Outcome) -> impl Iterator<Item = Self> {
         let count = |name, count: usize, by: &str| {
             let objects = if count == 1 { "object" } else { "objects" };
@@ -129,7 +129,8 @@ impl Caveat {
         let summary = outcome.summary();
         let excepted = count("excepted", summary.excepted, "by exception");
         let before = count("baseline", summary.baseline, BASELINE);
-        excepted.into_iter().chain(before)
+        let good = count("known-good", summary.known_good, "though revoked");
+        [excepted, before, good].into_iter().flatten()
     }
 }
 

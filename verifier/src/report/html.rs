@@ -13,7 +13,7 @@ use notme_core::{base64, key::sha256};
 
 use super::{
     INTERRUPTED, counts,
-    finding::{reason, signer_or_none},
+    finding::{Caveat, reason, signer_or_none},
     junit::Xml,
     particulars,
     signer::{Tally, agent_share},
@@ -71,6 +71,9 @@ fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         Xml(&outcome.range),
         counts(summary)
     )?;
+    for excused in Caveat::excused(outcome) {
+        writeln!(to, "<p>{}.</p>", excused.text)?;
+    }
     if outcome.interrupted {
         writeln!(to, "<p class=\"answer undecided\">{INTERRUPTED}</p>")?;
     }

@@ -68,7 +68,7 @@ fn write_case(
         object.id()
     )?;
     let Some(finding) = finding else {
-        if object.judgement().excused_from().is_some() {
+        if object.judgement().excused_from().is_some() || object.judgement().is_known_good() {
             let by = accepted_by(object.judgement());
             let by = Xml(&by);
             return writeln!(to, ">\n   <system-out>{by}</system-out>\n  </testcase>");

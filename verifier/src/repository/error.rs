@@ -9,7 +9,10 @@ use crate::verdict::Code;
 /// The repository could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
-    /// There is no repository, or it cannot be opened.
+    /// There is no repository.
+    #[error("there is no git repository at `{}`, nor above it", .0.display())]
+    NotFound(PathBuf),
+    /// There is a repository, and it cannot be opened.
     #[error("could not open the repository at `{}`", path.display())]
     Open {
         /// Where it was looked for.
@@ -104,7 +107,8 @@ impl RepositoryError {
             Self::Missing(_) | Self::Boundary { .. } | Self::Before(_) => {
                 Some(Code::ObjectMissing.as_str())
             }
-            Self::Open { .. }
+            Self::NotFound(_)
+            | Self::Open { .. }
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::UnknownExtension(_)
@@ -127,7 +131,8 @@ impl RepositoryError {
             Self::Unborn { .. } => Some("no-commits"),
             Self::Nothing(_) => Some("nothing-selected"),
             Self::NotSignable(_) => Some("not-a-commit"),
-            Self::Open { .. }
+            Self::NotFound(_)
+            | Self::Open { .. }
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::UnknownExtension(_)

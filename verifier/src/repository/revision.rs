@@ -227,10 +227,15 @@ impl Repository {
     }
 
     fn follow(&self, text: &str, source: gix::Error) -> Result<ObjectId, RepositoryError> {
+        // Of steps that lead nowhere there is no more to say.
+        let is_plain = text
+            .find(['~', '^'])
+            .and_then(|at| parse_steps(text.get(at..)?))
+            .is_some();
         self.follow_steps(text)?
             .ok_or_else(|| RepositoryError::Revision {
                 revision: text.to_owned(),
-                source: (!source.is_not_found()).then(|| Box::new(source)),
+                source: (!is_plain && !source.is_not_found()).then(|| Box::new(source)),
             })
     }
 

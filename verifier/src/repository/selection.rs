@@ -146,7 +146,7 @@ impl Selection {
         self.tips.is_empty() && self.alone.len() <= 4
     }
 
-    pub(super) fn alone(text: String, ids: impl IntoIterator<Item = ObjectId>) -> Self {
+    pub(crate) fn alone(text: String, ids: impl IntoIterator<Item = ObjectId>) -> Self {
         Self {
             text,
             tips: Vec::new(),

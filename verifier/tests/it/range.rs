@@ -1034,6 +1034,23 @@ fn a_commit_older_than_a_strong_ancestor_is_only_declared() {
     assert_eq!(basis_of(&outcome, &late), ORDERED);
 }
 
+/// A range sees its boundary as the whole history does.
+#[test]
+fn a_commit_older_than_the_strong_boundary_of_its_range_is_only_declared() {
+    let git = Git::new();
+    let strong = commit(&git, &[], 2 * HOUR, Signed::Bound);
+    let child = commit(&git, &[&strong], 8 * HOUR, Signed::BySession);
+    let grandchild = commit(&git, &[&child], 8 * HOUR, Signed::BySession);
+    branch(&git, "main", &grandchild);
+    let range = format!("{strong}..main");
+    for outcome in [verify_all(&git), verify_spec(&git, &range)] {
+        assert_eq!(basis_of(&outcome, &child), DECLARED);
+        assert_eq!(basis_of(&outcome, &grandchild), DECLARED);
+    }
+    // Of what lies behind the parents of what is asked about, nobody hears.
+    assert_eq!(bases(&verify_spec(&git, "main")), [ORDERED]);
+}
+
 #[test]
 fn cousins_do_not_disturb_each_other() {
     let git = Git::new();
@@ -1117,7 +1134,7 @@ fn a_shallow_list_that_is_a_pipe_is_an_error_and_no_wait() {
 fn no_repository_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let error = Repository::discover(directory.path()).unwrap_err();
-    assert!(matches!(error, RepositoryError::Open { .. }), "{error}");
+    assert!(matches!(error, RepositoryError::NotFound(_)), "{error}");
 }
 
 #[test]

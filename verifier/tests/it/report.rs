@@ -21,7 +21,10 @@ use notme_verifier::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{assert_accepted, authority, bound_commit, commit_with, judge, payload, trust};
+use crate::{
+    history::identity,
+    world::{assert_accepted, authority, bound_commit, commit_with, judge, payload, trust},
+};
 
 /// Judges a good commit and an unsigned child.
 fn outcome() -> (Outcome, [String; 2]) {
@@ -56,7 +59,7 @@ fn json_is_the_contract() {
     assert_eq!(report["asked_at"], "2026-11-20T12:00:00Z");
     assert_eq!(
         report["summary"],
-        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0, "excepted": 0, "baseline": 0})
+        json!({"objects": 2, "accepted": 1, "rejected": 1, "undecided": 0, "excepted": 0, "baseline": 0, "known_good": 0})
     );
     assert_eq!(
         report["objects"][0],
@@ -149,6 +152,51 @@ fn outcome_of(git: &Git, trust: &Trust, id: &str) -> Outcome {
     let policy = Policy::from_trust(trust);
     let judge = Judge::new(&policy, trust, NOW);
     verify_range(&repository, &repository.select(id).unwrap(), &judge).unwrap()
+}
+
+#[test]
+fn a_key_of_two_names_is_listed_under_both() {
+    let git = Git::new();
+    let mut parents = Vec::new();
+    for name in ["alice", "bob"] {
+        let spec = CommitSpec {
+            parents,
+            ..CommitSpec::new(&git.empty_tree())
+        };
+        let payload = spec.payload();
+        let leaf = LeafSpec {
+            identity: identity(name).parse().unwrap(),
+            ..LeafSpec::bound_to(&payload)
+        };
+        let raw = authority().leaf(&leaf).sign_commit(&payload, NOW);
+        parents = vec![git.write_commit_object(&raw)];
+    }
+    git.git_ok(&["update-ref", "refs/heads/main", &parents[0]]);
+    let repository = Repository::discover(&git.path()).unwrap();
+    let (trust, all) = (trust(), repository.select_all().unwrap());
+    let policy = Policy::from_trust(&trust);
+    let outcome = verify_range(&repository, &all, &Judge::new(&policy, &trust, NOW)).unwrap();
+    let mut page = Vec::new();
+    write_html(&outcome, &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    let (_, keys) = page.split_once("<h3>Keys</h3>").unwrap();
+    let (keys, _) = keys.split_once("</table>").unwrap();
+    let rows: Vec<_> = keys
+        .lines()
+        .filter(|line| line.starts_with("<tr"))
+        .collect();
+    let [alice, bob] = rows[..] else {
+        panic!("{rows:?}");
+    };
+    assert!(
+        alice.contains(&identity("alice")) && alice.contains(">1<"),
+        "{alice}"
+    );
+    assert!(
+        bob.contains(&identity("bob")) && bob.contains(">1<"),
+        "{bob}"
+    );
+    assert_eq!(keys.matches("id=\"k-").count(), 1);
 }
 
 #[test]

@@ -105,7 +105,8 @@ pub(super) fn run(
             writeln!(io::stderr(), "note: {code}: {note}: `--trust-root`")?;
         }
     }
-    let is_answered = radius.is_complete() && radius.is_named();
+    let is_looked_at = radius.is_complete() && !radius.outcome().is_of_nothing();
+    let is_answered = is_looked_at && radius.is_named();
     Ok(match (radius.is_empty(), is_answered) {
         (false, _) => Exit::No,
         (true, false) => Exit::Undecided,
@@ -130,7 +131,10 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
 fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, ObjectId), Failure> {
     if arguments.range.is_none() && !arguments.all && !arguments.tags {
         let all = repository.select_all()?.and(repository.select_tags()?);
-        return Ok((super::on_reference(all, arguments)?, repository.head()?));
+        return Ok((
+            super::on_reference(all, arguments.reference.as_deref())?,
+            repository.head()?,
+        ));
     }
     let selection = super::select(repository, arguments)?;
     let tip = match arguments.range {

@@ -60,6 +60,7 @@ pub(super) fn write(
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": counts,
             "notme_trust": {"digest": digest(verdicts.trust())},
+            "notme_trust_recorded": verdicts.is_trust_recorded(),
             "notme_beside_root": verdicts.beside_root(),
             "notme_half_judged": verdicts.half_judged(),
             "notme_ignored": verdicts.ignored(),

@@ -26,10 +26,13 @@ pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
+    // One key may be certified under several names, and by several authorities.
     let mut keys: BTreeMap<_, (&JudgedObject, usize)> = BTreeMap::new();
     for object in outcome.objects() {
-        if let Some(kid) = object.judgement().kid() {
-            keys.entry(kid).or_insert((object, 0)).1 += 1;
+        let judgement = object.judgement();
+        if let Some(kid) = judgement.kid() {
+            let by = (judgement.authority_kid(), signer_or_none(object));
+            keys.entry((kid, by)).or_insert((object, 0)).1 += 1;
         }
     }
     writeln!(to, "<h3>Keys</h3>")?;
@@ -40,8 +43,13 @@ fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         to,
         "<div class=\"scroll\" role=\"region\" aria-label=\"Keys\" tabindex=\"0\">\n<table>\n<caption>A key's name is derived from its bytes. The authority is the key that vouches for it.</caption>\n<thead><tr><th scope=\"col\">key</th><th scope=\"col\">of</th><th scope=\"col\">authority</th><th scope=\"col\">format</th><th scope=\"col\" class=\"n\">objects</th></tr></thead>\n<tbody>"
     )?;
-    for (kid, (object, count)) in keys {
+    let mut linked = None;
+    for ((kid, (_, name)), (object, count)) in keys {
         let judgement = object.judgement();
+        let id = match linked.replace(kid) == Some(kid) {
+            true => String::new(),
+            false => format!(" id=\"k-{kid}\""),
+        };
         let authority = match (judgement.authority_kid(), judgement.authority()) {
             (Some(authority), Some(name)) => {
                 format!("<code>{authority}</code><br>{}", Xml(name))
@@ -50,8 +58,8 @@ fn write_keys(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         };
         writeln!(
             to,
-            "<tr id=\"k-{kid}\"><th scope=\"row\"><code>{kid}</code></th><td>{}<br><span class=\"soft\">{}</span></td><td>{authority}</td><td>{}</td><td class=\"n\">{count}</td></tr>",
-            Xml(&signer_or_none(object)),
+            "<tr{id}><th scope=\"row\"><code>{kid}</code></th><td>{}<br><span class=\"soft\">{}</span></td><td>{authority}</td><td>{}</td><td class=\"n\">{count}</td></tr>",
+            Xml(&name),
             Signer::of(judgement).word(),
             judgement.format().map_or("", |format| format.as_str()),
         )?;
