@@ -50,7 +50,7 @@ use notme_verifier::{
 
 use self::writer::Writer;
 pub use self::{
-    merge::{Merged, Signed},
+    merge::{About, Merged, Signed},
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
@@ -833,11 +833,8 @@ impl Store {
         let repository = self.local();
         let mut all: BTreeMap<_, Unfit> = BTreeMap::new();
         for shelf in Shelf::ALL {
-            let theirs = merged.theirs.get(&shelf).copied();
-            let Some(ours) = tip(&repository, &shelf.reference())? else {
-                continue;
-            };
-            for (file, path, discloses) in merge::unfit(&repository, shelf, (theirs, ours))? {
+            let new = self.new_to(shelf, merged)?;
+            for (file, path, discloses) in merge::unfit(&repository, shelf, new) {
                 let commit = path.rsplit_once('/').map(|(id, _)| id.replace('/', ""));
                 let commit = commit.filter(|_| shelf == Shelf::Commits);
                 let known = all.entry(file).or_default();
@@ -846,6 +843,32 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Returns what is said of commits by the statements that a remote lacks, as of a merge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn about(&self, merged: &Merged) -> Result<Vec<About>, StoreError> {
+        let mut new = Vec::new();
+        for shelf in Shelf::ALL {
+            new.extend(self.new_to(shelf, merged)?);
+        }
+        Ok(merge::about(&self.local(), &new))
+    }
+
+    /// Finds the files of a shelf that a remote lacks, as of a merge.
+    fn new_to(
+        &self,
+        shelf: Shelf,
+        merged: &Merged,
+    ) -> Result<Vec<(FileName, String, ObjectId)>, StoreError> {
+        let repository = self.local();
+        let theirs = merged.theirs.get(&shelf).copied();
+        match tip(&repository, &shelf.reference())? {
+            Some(ours) => merge::new_to(&repository, shelf, (theirs, ours)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Finds the statements that lie with a commit and with no tree, though they name one; by their

@@ -39,7 +39,7 @@ use tempfile::PersistError;
 pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
-    transfer::push_new,
+    transfer::push_along,
     verify::{attested, with_attestations, with_statements},
 };
 use crate::{
