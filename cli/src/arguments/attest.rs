@@ -26,7 +26,7 @@ pub(crate) enum Attest {
     Handoff(AttestHandoff),
     /// State that you accept commits, on the evidence that is there
     #[command(
-        after_help = "Example:\n  notme attest acceptance main..topic --reason 'reviewed'"
+        after_help = "Example:\n  notme attest acceptance main..topic --agent reviewer --reason 'reviewed'"
     )]
     Acceptance(AttestAcceptance),
     /// Record which commits took the place of which: `OLD NEW` lines on stdin

@@ -173,6 +173,7 @@ fn a_claim_is_shown_apart_from_what_the_evidence_carries() {
 #[test]
 fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     let world = World::initialised();
+    world.signed_commit("zero");
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
     world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
@@ -189,13 +190,24 @@ fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     let acceptances = all.filter(|it| it["predicateType"].as_str().unwrap().contains("acceptance"));
     let cited = acceptances.map(|it| it["predicate"]["evidence"].as_array().unwrap().len());
     assert_eq!(cited.collect::<Vec<_>>(), [2, 2]);
-    let own = ["attest", "acceptance", "HEAD", "--agent", "claude"];
-    world.notme_ok(&own);
+    // What would be held against the commit is not kept; to reject it is everybody's.
+    let own = ["attest", "acceptance", "HEAD~1..HEAD", "--agent", "claude"];
+    let before = world.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    let refused = world.notme(&own);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    for words in ["acceptance-self", "--agent NAME"] {
+        assert!(told(&refused).contains(words), "{}", told(&refused));
+    }
+    let after = world.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    assert_eq!(before, after);
+    // Who worked on it since accepts their own work, too.
+    world.notme_ok(&["attest", "dispatch", "HEAD", "--agent", "second"]);
     let (exit, judged) = judged(&world, &[]);
     assert_eq!(
         (exit, &judged["code"]),
         (Some(1), &"acceptance-self".into())
     );
+    world.notme_ok(&[&own[..], &["--reject"]].concat());
 }
 
 /// Takes the agent that signs here back, and returns its identity.
