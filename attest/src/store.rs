@@ -16,7 +16,7 @@ use std::{
     fmt,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -372,6 +372,11 @@ impl Store {
                 Err(TryLockError::Error(error)) => return Err(failed("lock them", error)),
             }
         }
+    }
+
+    /// Returns the locks of its refs that are there: somebody moves them, or was killed while doing so.
+    pub fn locks(&self) -> Vec<PathBuf> {
+        locks(&self.local())
     }
 
     /// Tells whether there are any statements.
@@ -764,9 +769,7 @@ impl Store {
                 });
             }
         }
-        let edited = repository.edit_references_as(edits, None);
-        edited
-            .map(drop)
+        move_refs(&repository, edits, None)
             .map_err(|error| failed("forget what a remote had", error))
     }
 
@@ -906,11 +909,7 @@ impl Store {
         let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
         let mut time = gix::date::parse::TimeBuf::default();
         let author = author(now);
-        let edited = self
-            .local()
-            .edit_references_as(edits, Some(author.to_ref(&mut time)));
-        edited
-            .map(drop)
+        move_refs(&self.local(), edits, Some(author.to_ref(&mut time)))
             .map_err(|error| failed("note what was pushed", error))
     }
 
@@ -976,8 +975,7 @@ impl Store {
             edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
-            repository
-                .edit_references_as(edits, Some(author))
+            move_refs(&repository, edits, Some(author))
                 .map_err(|error| not_moved(&repository, error))?;
         }
         Ok(repository)
@@ -999,6 +997,16 @@ fn author(now: UnixTime) -> gix::actor::Signature {
         email: "attest@notme.invalid".into(),
         time: gix::date::Time::new(now.secs(), 0),
     }
+}
+
+/// Moves refs, or deletes them: all, or none.
+fn move_refs(
+    repository: &gix::Repository,
+    edits: Vec<RefEdit>,
+    author: Option<gix::actor::SignatureRef<'_>>,
+) -> Result<(), gix::Error> {
+    let _moving = stop_moving();
+    repository.edit_references_as(edits, author).map(drop)
 }
 
 fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {
@@ -1101,19 +1109,40 @@ fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreEr
     Ok(header.kind() == gix::objs::Kind::Commit)
 }
 
-/// Says why refs stayed where they were; a lock that is still there is most often in the way.
+/// Says why refs stayed where they were; locks that are still there are most often in the way.
 fn not_moved(
     repository: &gix::Repository,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
-    let locks = Shelf::ALL.map(|shelf| {
+    let locks = locks(repository);
+    match locks.is_empty() {
+        true => failed("move its refs", error),
+        false => StoreError::Locked(locks, Box::new(error)),
+    }
+}
+
+/// Returns the locks of the refs that are there.
+fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
+    let lock = |shelf: Shelf| {
         let path = repository.common_dir().join(shelf.reference());
         path.with_extension("lock")
-    });
-    match locks.into_iter().find(|lock| lock.exists()) {
-        Some(lock) => StoreError::Locked(lock, Box::new(error)),
-        None => failed("move its refs", error),
-    }
+    };
+    let locks = Shelf::ALL.map(lock).into_iter();
+    locks.filter(|lock| lock.exists()).collect()
+}
+
+fn quoted(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| format!("`{}`", path.display()));
+    paths.collect::<Vec<_>>().join(", ")
+}
+
+/// Held while refs move.
+static MOVING: Mutex<()> = Mutex::new(());
+
+/// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
+/// the program, so that no locks stay.
+pub fn stop_moving() -> MutexGuard<'static, ()> {
+    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
@@ -1315,9 +1344,12 @@ pub enum StoreError {
     NoCommit(String),
     /// Refs that somebody holds.
     #[error(
-        "`{}` is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", .0.display()
+        "{} is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", quoted(.0)
     )]
-    Locked(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Locked(
+        Vec<PathBuf>,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
     /// A remote that has more than anybody could have stated.
     #[error("`{0}` of the remote has too many files; none of them was taken")]
     TooMany(String),

@@ -48,6 +48,7 @@ use crate::{
         agent, print_json,
         verify::{not_selected, object_directories, open},
     },
+    ending,
     failure::{Exit, Failure, Outcome, read_file},
     git::{self, GitError},
     home::Home,
@@ -55,6 +56,18 @@ use crate::{
 };
 
 pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
+    let only_reads = matches!(
+        command,
+        Attest::Verify(_)
+            | Attest::Show(_)
+            | Attest::Export(_)
+            | Attest::RosaryHash(_)
+            | Attest::Publish(_)
+            | Attest::Lookup(_)
+    );
+    if !only_reads {
+        ending::leaves_no_locks()?;
+    }
     match command {
         Attest::Activity(arguments) => make::activity(home, arguments),
         Attest::Dispatch(arguments) => make::dispatch(home, arguments),

@@ -1196,6 +1196,41 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
     assert!(kept_before_the_end > 0);
 }
 
+/// Ctrl-C, and an order to end, leave no lock, which would be in the way of all who write later.
+#[test]
+fn a_writer_that_is_told_to_end_leaves_no_locks() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+        let mut ended = 0;
+        // There are fewer; at the last ones, refs move.
+        for number in 1..=24 {
+            let calls = "rename,renameat,renameat2";
+            let mut told_to_end = world.command(oracle("strace"));
+            told_to_end
+                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+                .arg(format!("trace={calls}"))
+                .arg("-e")
+                .arg(format!("inject={calls}:signal={signal}:when={number}"))
+                .args([NOTME, "attest", "dispatch"]);
+            let output = run(&mut told_to_end, b"");
+            let refs = world.path().join(".git/refs/attestations");
+            for file in fs::read_dir(refs).into_iter().flatten() {
+                let name = file.unwrap().file_name();
+                let is_lock = name.to_string_lossy().ends_with(".lock");
+                assert!(!is_lock, "{number}: {name:?}");
+            }
+            match output.status.code() {
+                Some(code) if code == exit => ended += 1,
+                // It may be done before it hears of it.
+                code => assert_eq!(code, Some(0), "{}", told(&output)),
+            }
+        }
+        assert!(ended > 0);
+    }
+    world.notme_ok(&["attest", "dispatch"]);
+}
+
 /// The orchestrator's own hashes, to the byte: vectors that it made itself.
 #[test]
 fn the_hashes_of_rosary_are_offered_for_interchange() {
