@@ -64,6 +64,8 @@ use crate::{
 const SUFFIX: &str = ".sigstore.json";
 /// How many hex digits of the digest a file's name has.
 const NAME_DIGITS: usize = 16;
+/// Likewise of a URL that is pushed to.
+const URL_DIGITS: usize = 16;
 /// The most statements that are read for one thing.
 const FILES_MAX: usize = 100_000;
 /// The most bytes of them.
@@ -141,7 +143,7 @@ fn push_names(remote: &str) -> String {
 /// too.
 pub fn push_name(remote: &str, url: &str) -> String {
     let mut digest = hex::encode(&sha256(url.as_bytes()));
-    digest.truncate(16);
+    digest.truncate(URL_DIGITS);
     push_names(remote) + &digest
 }
 
@@ -746,7 +748,14 @@ impl Store {
         let below = tracking(&push_names(remote));
         let kept: Vec<_> = names.iter().map(|name| tracking(name) + "/").collect();
         self.forget_below(&below, |name| {
-            kept.iter().any(|kept| name.starts_with(kept))
+            // Another remote's name may begin so.
+            let digest = name
+                .strip_prefix(&below)
+                .and_then(|it| it.split('/').next());
+            let is_digest = digest
+                .and_then(hex::decode_array::<{ URL_DIGITS / 2 }>)
+                .is_some();
+            !is_digest || kept.iter().any(|kept| name.starts_with(kept))
         })
     }
 
