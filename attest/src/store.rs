@@ -7,6 +7,7 @@
 
 mod merge;
 mod removal;
+mod shared;
 mod tip;
 mod trailer;
 mod writer;
@@ -15,6 +16,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     fs::{File, TryLockError},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -48,12 +50,12 @@ use notme_verifier::{
     repository::{OBJECT_MAX, is_over_limit, open_objects},
 };
 
-use self::writer::Writer;
 pub use self::{
     merge::{About, Merged, Signed},
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
+use self::{shared::share, writer::Writer};
 use crate::{
     bundle::{BUNDLE_MAX, Bundle},
     origins::is_disclosed_in,
@@ -359,12 +361,17 @@ impl Store {
     pub fn lock(&self) -> Result<File, StoreError> {
         let directory = self.local().common_dir().to_owned();
         let path = directory.join("notme-attest.lock");
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.map_err(|error| failed("lock them", error))?;
+        // Somebody else's may not be for us to write to, and holds as well.
+        let open = File::open(&path).or_else(|_| {
+            let made = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)?;
+            share(&self.local(), &path);
+            Ok(made)
+        });
+        let file = open.map_err(|error: io::Error| failed("lock them", error))?;
         let until = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
@@ -1015,7 +1022,16 @@ fn move_refs(
     author: Option<gix::actor::SignatureRef<'_>>,
 ) -> Result<(), gix::Error> {
     let _moving = stop_moving();
-    repository.edit_references_as(edits, author).map(drop)
+    for edit in repository.edit_references_as(edits, author)? {
+        let path = edit.name.as_bstr().to_string();
+        for top in [
+            repository.common_dir(),
+            &repository.common_dir().join("logs"),
+        ] {
+            share(repository, &top.join(&path));
+        }
+    }
+    Ok(())
 }
 
 fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {

@@ -1,11 +1,13 @@
 //! Statements through the real program: real git, a real key agent, a real authority.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
     },
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -1194,6 +1196,78 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
         assert_eq!(judged(&world, &[&commit]).0, Some(0));
     }
     assert!(kept_before_the_end > 0);
+}
+
+/// What one of several users makes is for the others to add to, as git's own is.
+#[test]
+fn what_is_written_to_a_shared_repository_is_shared() {
+    let shared = |setting: Option<&str>| {
+        let world = World::initialised();
+        world.signed_commit("one");
+        if let Some(setting) = setting {
+            world.git_ok(&["config", "core.sharedRepository", setting]);
+        }
+        // So that a pack is written as well, as while garbage is collected.
+        fs::write(
+            world.path().join(".git/gc.pid"),
+            format!("{} other", std::process::id()),
+        )
+        .unwrap();
+        let before = all_below(&world.path().join(".git"));
+        let id = world.notme_ok(&["attest", "activity", "--begin"]);
+        world.notme_ok(&["attest", "activity", "HEAD", "--activity", id.trim()]);
+        let stated = world.notme_ok(&["attest", "dispatch"]);
+        let digest = stated.split_whitespace().next().unwrap();
+        let bare = world.remote();
+        world.notme_ok(&["attest", "push"]);
+        let drop = ["attest", "drop", "HEAD", digest, "--force", "--reason", "x"];
+        world.notme_ok(&drop);
+        let mut made = all_below(&world.path().join(".git"));
+        made.retain(|path, _| !before.contains_key(path) && !path.ends_with("config"));
+        let names: Vec<_> = made.keys().map(|it| it.display().to_string()).collect();
+        for part in [
+            "refs/attestations/trees",
+            "refs/notme/attestations/origin",
+            "notme-attest.lock",
+            "notme-attest/dropped.jsonl",
+            ".pack",
+        ] {
+            assert!(
+                names.iter().any(|it| it.contains(part)),
+                "{part}: {names:?}"
+            );
+        }
+        std::mem::drop(bare);
+        made
+    };
+    for (path, mode) in shared(Some("group")) {
+        let wanted = match (mode & 0o040_000, mode & 0o200) {
+            (0, 0) => 0o040,
+            (0, _) => 0o060,
+            (_, _) => 0o2070,
+        };
+        assert_eq!(mode & wanted, wanted, "{}: {mode:o}", path.display());
+    }
+    for (path, mode) in shared(Some("0660")) {
+        assert_eq!(mode & 0o007, 0, "{}: {mode:o}", path.display());
+    }
+    for (path, mode) in shared(None) {
+        assert_eq!(mode & 0o2020, 0, "{}: {mode:o}", path.display());
+    }
+}
+
+/// All files and directories below one, with their modes.
+fn all_below(directory: &Path) -> BTreeMap<PathBuf, u32> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let facts = fs::symlink_metadata(&path).unwrap();
+        if facts.is_dir() {
+            all.extend(all_below(&path));
+        }
+        all.insert(path, facts.permissions().mode());
+    }
+    all
 }
 
 /// Ctrl-C, and an order to end, leave no lock, which would be in the way of all who write later.
