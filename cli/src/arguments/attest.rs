@@ -294,7 +294,7 @@ pub(crate) struct AttestVerify {
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
-    /// Bundle files to judge, instead of those that the repository keeps
+    /// Bundle file to judge, instead of those that the repository keeps (can be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "revision")]
     pub(crate) bundle: Vec<PathBuf>,
     /// Print JSON

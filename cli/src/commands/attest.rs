@@ -125,13 +125,18 @@ impl Archive {
         Ok(ids)
     }
 
-    /// As [`Self::ids`], with their trees.
+    /// As [`Self::ids`], with their trees; where some are named, there is at least one.
     fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
         let subject = |id: String| {
             let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
             Ok(CommitSubject::new(&id, &facts))
         };
-        self.ids(revisions)?.into_iter().map(subject).collect()
+        let ids = self.ids(revisions)?;
+        if ids.is_empty() && !revisions.is_empty() {
+            let error = format!("there are no commits in `{}`", revisions.join(" "));
+            return Err(Failure::usage(error));
+        }
+        ids.into_iter().map(subject).collect()
     }
 
     /// Returns what is kept with the commits that a revision or range names, each once.

@@ -1582,6 +1582,28 @@ fn no_commit_takes_its_own_place() {
     assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
 }
 
+/// A range that holds nothing is a wrong call, whatever would have been stated.
+#[test]
+fn nothing_is_stated_about_no_commits() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    for command in ["activity", "dispatch", "handoff", "acceptance"] {
+        let output = world.notme(&["attest", command, "HEAD..HEAD"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let words = "there are no commits in `HEAD..HEAD`";
+        assert!(told(&output).contains(words), "{}", told(&output));
+    }
+    assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
+    let pipe = world.path().join(".rsry-handoff-0.json");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    let output = world.notme(&["attest", "import", "--rosary", "."]);
+    assert!(
+        told(&output).contains("no regular file"),
+        "{}",
+        told(&output)
+    );
+}
+
 /// Nobody's words move the cursor of whoever looks at them, and JSON readers read the same.
 #[test]
 fn what_somebody_states_does_nothing_to_a_terminal() {
