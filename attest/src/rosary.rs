@@ -196,7 +196,11 @@ pub fn import(directory: &Path, commits: &[&str]) -> Result<Imported, ImportErro
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(unreadable(error)),
             Ok(_) if phase == PHASES_MAX => return Err(ImportError::TooMany),
-            Ok(facts) if !facts.is_file() || facts.len() > HANDOFF_MAX => {
+            // A pipe would keep us waiting.
+            Ok(facts) if !facts.is_file() => {
+                return Err(unreadable(io::Error::other("it is no regular file")));
+            }
+            Ok(facts) if facts.len() > HANDOFF_MAX => {
                 return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
             }
             Ok(_) => fs::read(&path).map_err(unreadable)?,

@@ -7,6 +7,7 @@
 
 mod merge;
 mod removal;
+mod shared;
 mod tip;
 mod trailer;
 mod writer;
@@ -15,8 +16,9 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     fs::{File, TryLockError},
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -48,12 +50,12 @@ use notme_verifier::{
     repository::{OBJECT_MAX, is_over_limit, open_objects},
 };
 
-use self::writer::Writer;
 pub use self::{
-    merge::{Merged, Signed},
+    merge::{About, Merged, Signed},
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
+use self::{shared::share, writer::Writer};
 use crate::{
     bundle::{BUNDLE_MAX, Bundle},
     origins::is_disclosed_in,
@@ -64,6 +66,8 @@ use crate::{
 const SUFFIX: &str = ".sigstore.json";
 /// How many hex digits of the digest a file's name has.
 const NAME_DIGITS: usize = 16;
+/// Likewise of a URL that is pushed to.
+const URL_DIGITS: usize = 16;
 /// The most statements that are read for one thing.
 const FILES_MAX: usize = 100_000;
 /// The most bytes of them.
@@ -141,7 +145,7 @@ fn push_names(remote: &str) -> String {
 /// too.
 pub fn push_name(remote: &str, url: &str) -> String {
     let mut digest = hex::encode(&sha256(url.as_bytes()));
-    digest.truncate(16);
+    digest.truncate(URL_DIGITS);
     push_names(remote) + &digest
 }
 
@@ -357,12 +361,17 @@ impl Store {
     pub fn lock(&self) -> Result<File, StoreError> {
         let directory = self.local().common_dir().to_owned();
         let path = directory.join("notme-attest.lock");
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let file = open.map_err(|error| failed("lock them", error))?;
+        // Somebody else's may not be for us to write to, and holds as well.
+        let open = File::open(&path).or_else(|_| {
+            let made = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)?;
+            share(&self.local(), &path);
+            Ok(made)
+        });
+        let file = open.map_err(|error: io::Error| failed("lock them", error))?;
         let until = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
@@ -372,6 +381,11 @@ impl Store {
                 Err(TryLockError::Error(error)) => return Err(failed("lock them", error)),
             }
         }
+    }
+
+    /// Returns the locks of its refs that are there: somebody moves them, or was killed while doing so.
+    pub fn locks(&self) -> Vec<PathBuf> {
+        locks(&self.local())
     }
 
     /// Tells whether there are any statements.
@@ -741,7 +755,14 @@ impl Store {
         let below = tracking(&push_names(remote));
         let kept: Vec<_> = names.iter().map(|name| tracking(name) + "/").collect();
         self.forget_below(&below, |name| {
-            kept.iter().any(|kept| name.starts_with(kept))
+            // Another remote's name may begin so.
+            let digest = name
+                .strip_prefix(&below)
+                .and_then(|it| it.split('/').next());
+            let is_digest = digest
+                .and_then(hex::decode_array::<{ URL_DIGITS / 2 }>)
+                .is_some();
+            !is_digest || kept.iter().any(|kept| name.starts_with(kept))
         })
     }
 
@@ -764,9 +785,7 @@ impl Store {
                 });
             }
         }
-        let edited = repository.edit_references_as(edits, None);
-        edited
-            .map(drop)
+        move_refs(&repository, edits, None)
             .map_err(|error| failed("forget what a remote had", error))
     }
 
@@ -833,11 +852,8 @@ impl Store {
         let repository = self.local();
         let mut all: BTreeMap<_, Unfit> = BTreeMap::new();
         for shelf in Shelf::ALL {
-            let theirs = merged.theirs.get(&shelf).copied();
-            let Some(ours) = tip(&repository, &shelf.reference())? else {
-                continue;
-            };
-            for (file, path, discloses) in merge::unfit(&repository, shelf, (theirs, ours))? {
+            let new = self.new_to(shelf, merged)?;
+            for (file, path, discloses) in merge::unfit(&repository, shelf, new) {
                 let commit = path.rsplit_once('/').map(|(id, _)| id.replace('/', ""));
                 let commit = commit.filter(|_| shelf == Shelf::Commits);
                 let known = all.entry(file).or_default();
@@ -846,6 +862,32 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Returns what is said of commits by the statements that a remote lacks, as of a merge.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn about(&self, merged: &Merged) -> Result<Vec<About>, StoreError> {
+        let mut new = Vec::new();
+        for shelf in Shelf::ALL {
+            new.extend(self.new_to(shelf, merged)?);
+        }
+        Ok(merge::about(&self.local(), &new))
+    }
+
+    /// Finds the files of a shelf that a remote lacks, as of a merge.
+    fn new_to(
+        &self,
+        shelf: Shelf,
+        merged: &Merged,
+    ) -> Result<Vec<(FileName, String, ObjectId)>, StoreError> {
+        let repository = self.local();
+        let theirs = merged.theirs.get(&shelf).copied();
+        match tip(&repository, &shelf.reference())? {
+            Some(ours) => merge::new_to(&repository, shelf, (theirs, ours)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Finds the statements that lie with a commit and with no tree, though they name one; by their
@@ -883,11 +925,7 @@ impl Store {
         let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
         let mut time = gix::date::parse::TimeBuf::default();
         let author = author(now);
-        let edited = self
-            .local()
-            .edit_references_as(edits, Some(author.to_ref(&mut time)));
-        edited
-            .map(drop)
+        move_refs(&self.local(), edits, Some(author.to_ref(&mut time)))
             .map_err(|error| failed("note what was pushed", error))
     }
 
@@ -953,8 +991,7 @@ impl Store {
             edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
-            repository
-                .edit_references_as(edits, Some(author))
+            move_refs(&repository, edits, Some(author))
                 .map_err(|error| not_moved(&repository, error))?;
         }
         Ok(repository)
@@ -976,6 +1013,25 @@ fn author(now: UnixTime) -> gix::actor::Signature {
         email: "attest@notme.invalid".into(),
         time: gix::date::Time::new(now.secs(), 0),
     }
+}
+
+/// Moves refs, or deletes them: all, or none.
+fn move_refs(
+    repository: &gix::Repository,
+    edits: Vec<RefEdit>,
+    author: Option<gix::actor::SignatureRef<'_>>,
+) -> Result<(), gix::Error> {
+    let _moving = stop_moving();
+    for edit in repository.edit_references_as(edits, author)? {
+        let path = edit.name.as_bstr().to_string();
+        for top in [
+            repository.common_dir(),
+            &repository.common_dir().join("logs"),
+        ] {
+            share(repository, &top.join(&path));
+        }
+    }
+    Ok(())
 }
 
 fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {
@@ -1078,19 +1134,40 @@ fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreEr
     Ok(header.kind() == gix::objs::Kind::Commit)
 }
 
-/// Says why refs stayed where they were; a lock that is still there is most often in the way.
+/// Says why refs stayed where they were; locks that are still there are most often in the way.
 fn not_moved(
     repository: &gix::Repository,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
-    let locks = Shelf::ALL.map(|shelf| {
+    let locks = locks(repository);
+    match locks.is_empty() {
+        true => failed("move its refs", error),
+        false => StoreError::Locked(locks, Box::new(error)),
+    }
+}
+
+/// Returns the locks of the refs that are there.
+fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
+    let lock = |shelf: Shelf| {
         let path = repository.common_dir().join(shelf.reference());
         path.with_extension("lock")
-    });
-    match locks.into_iter().find(|lock| lock.exists()) {
-        Some(lock) => StoreError::Locked(lock, Box::new(error)),
-        None => failed("move its refs", error),
-    }
+    };
+    let locks = Shelf::ALL.map(lock).into_iter();
+    locks.filter(|lock| lock.exists()).collect()
+}
+
+fn quoted(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| format!("`{}`", path.display()));
+    paths.collect::<Vec<_>>().join(", ")
+}
+
+/// Held while refs move.
+static MOVING: Mutex<()> = Mutex::new(());
+
+/// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
+/// the program, so that no locks stay.
+pub fn stop_moving() -> MutexGuard<'static, ()> {
+    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
@@ -1292,9 +1369,12 @@ pub enum StoreError {
     NoCommit(String),
     /// Refs that somebody holds.
     #[error(
-        "`{}` is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", .0.display()
+        "{} is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", quoted(.0)
     )]
-    Locked(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Locked(
+        Vec<PathBuf>,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
     /// A remote that has more than anybody could have stated.
     #[error("`{0}` of the remote has too many files; none of them was taken")]
     TooMany(String),

@@ -733,22 +733,30 @@ pub(crate) fn public(url: &str) -> Option<String> {
     url.host().map(named)
 }
 
-/// Returns the shelves of attestations that a remote has.
+/// What a remote has.
+pub(crate) struct Listed {
+    /// The shelves of attestations.
+    pub(crate) shelves: Vec<Shelf>,
+    /// What its other refs name, here or not.
+    pub(crate) tips: Vec<ObjectId>,
+}
+
+/// Asks a remote for its refs; it tells all of them, however many are asked for.
 ///
 /// # Errors
 /// [`GitError`] when the remote cannot be read.
-pub(crate) fn shelves(remote: &Remote) -> Result<Vec<Shelf>, GitError> {
-    let names = Shelf::ALL.map(Shelf::reference);
+pub(crate) fn listed(remote: &Remote) -> Result<Listed, GitError> {
     let mut command = git_with(&remote.settings);
     command.args(["ls-remote", "--refs", "--", &remote.name]);
-    let output = command.args(names).output().map_err(GitError::Run)?;
-    let listed = success("ls-remote", output)?;
-    // A name stands for all that ends with it.
-    let is_listed = |shelf: &Shelf| {
-        let mut names = listed.lines().filter_map(|line| line.split_once('\t'));
-        names.any(|(_, name)| name == shelf.reference())
-    };
-    Ok(Shelf::ALL.into_iter().filter(is_listed).collect())
+    let output = success("ls-remote", command.output().map_err(GitError::Run)?)?;
+    let (mut shelves, mut tips) = (Vec::new(), Vec::new());
+    for (id, name) in output.lines().filter_map(|line| line.split_once('\t')) {
+        match Shelf::ALL.into_iter().find(|it| it.reference() == name) {
+            Some(shelf) => shelves.push(shelf),
+            None => tips.extend(ObjectId::from_hex(id.as_bytes())),
+        }
+    }
+    Ok(Listed { shelves, tips })
 }
 
 /// Fetches shelves of attestations into refs that are ours to name: all, or none; nothing else is fetched

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod commands;
+mod ending;
 mod failure;
 mod forge;
 mod git;

@@ -763,6 +763,31 @@ impl Repository {
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
 
+    /// Returns those of some commits that others do not reach; what is not here, or is no commit, is
+    /// reached by none.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn unreached(
+        &self,
+        commits: HashSet<ObjectId>,
+        by: &[ObjectId],
+    ) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let is_here = |id: &ObjectId| self.objects.kind(*id) == Some(Kind::Commit);
+        let (here, mut unreached): (HashSet<_>, HashSet<_>) =
+            commits.into_iter().partition(is_here);
+        let hidden = by.iter().filter_map(|id| self.peel_any(*id).ok()?);
+        let selection = Selection::of(here.iter().copied(), hidden);
+        let mut walk = self.walk(&selection)?;
+        walk.by_ref().for_each(drop);
+        // Some that came out turned out to be reached.
+        let graph = walk.into_graph();
+        let beyond = (0..graph.len()).filter_map(|place| graph.at(place));
+        let beyond = beyond.map(|(_, node)| node.id);
+        unreached.extend(beyond.filter(|id| here.contains(id)));
+        Ok(unreached)
+    }
+
     /// Returns the first of the files that a commit changed against its first parent, lossily;
     /// `None` for one that changed nothing, or that cannot be read.
     pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {

@@ -6,13 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use gix::{ObjectId, objs::tree::EntryMode};
+use notme_core::statement::Statement;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
     FileName, Next, PART_MAX, Place, Shelf, StoreError, Writer, change, entries, is_short,
     read_blob, removal::Dropped, size, tree_if_commit, tree_of,
 };
-use crate::{bundle::Bundle, origins::is_disclosed_in};
+use crate::{
+    bundle::Bundle,
+    origins::is_disclosed_in,
+    predicate::{Predicate, Succession},
+};
 
 /// How many files are read, and looked at on all cores, at a time, at most.
 const CHECKED_AT_ONCE: usize = 256;
@@ -117,17 +122,56 @@ pub(super) fn union(
     Ok(Some(Next::Tree(tree, parents)))
 }
 
-/// Finds the files that are new to a remote, and may be taken by nobody; with their paths, and whether they
-/// list origins.
-pub(super) fn unfit(
+/// What a statement says of commits.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Those that it is about.
+    pub commits: Vec<String>,
+    /// Which took the place of which.
+    pub succeeds: Vec<Succession>,
+}
+
+impl About {
+    fn read(content: &[u8]) -> Option<Self> {
+        let bundle = Bundle::from_json(content).ok()?;
+        let statement = Statement::parse(bundle.envelope().payload()).ok()?;
+        Some(Self {
+            commits: statement.digests("gitCommit").map(str::to_owned).collect(),
+            succeeds: match Predicate::read(&statement) {
+                Ok(Predicate::Activity(record)) => record.succeeds,
+                Ok(_) | Err(_) => Vec::new(),
+            },
+        })
+    }
+}
+
+/// Returns what files say of commits, each once.
+pub(super) fn about(
+    repository: &gix::Repository,
+    files: &[(FileName, String, ObjectId)],
+) -> Vec<About> {
+    sift(repository, files, About::read).into_values().collect()
+}
+
+/// Finds the files that are new to a remote, with their paths.
+pub(super) fn new_to(
     repository: &gix::Repository,
     shelf: Shelf,
     (theirs, ours): (Option<ObjectId>, ObjectId),
-) -> Result<Vec<(FileName, String, bool)>, StoreError> {
+) -> Result<Vec<(FileName, String, ObjectId)>, StoreError> {
     let theirs = theirs.map_or(Ok(None), |tip| tree_if_commit(repository, tip));
     let theirs = if_well_formed(theirs)?.flatten();
     let ours = tree_of(repository, ours)?;
-    let Found { new, .. } = Found::of(repository, shelf, (theirs, ours))?;
+    Ok(Found::of(repository, shelf, (theirs, ours))?.new)
+}
+
+/// Finds the files among those of a shelf that nobody may take; with their paths, and whether they list
+/// origins.
+pub(super) fn unfit(
+    repository: &gix::Repository,
+    shelf: Shelf,
+    new: Vec<(FileName, String, ObjectId)>,
+) -> Vec<(FileName, String, bool)> {
     let paths = paths_of(&new);
     let read = sift(repository, &new, |content| {
         let discloses = || !is_public(Bundle::from_json(content).ok().as_ref(), content);
@@ -141,7 +185,7 @@ pub(super) fn unfit(
         };
         Some((file, path, discloses))
     });
-    Ok(unfit.collect())
+    unfit.collect()
 }
 
 /// Finds the files of a shelf, with their paths.

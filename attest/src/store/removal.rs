@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     FileName, Merged, Next, Shelf, Store, StoreError, below, change, entries, failed,
-    merge::is_ancestor, tip, tree_if_commit, tree_of,
+    merge::is_ancestor, shared::share, tip, tree_if_commit, tree_of,
 };
 
 /// The list, in the directory that all worktrees share.
@@ -202,6 +202,7 @@ impl Store {
             // All of it, or nothing.
             let fresh = path.with_extension("new");
             fs::write(&fresh, &text)?;
+            share(&self.local(), &fresh);
             fs::rename(&fresh, &path)
         };
         write().map_err(|error: io::Error| failed("note what is dropped", error))

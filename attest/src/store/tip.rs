@@ -9,7 +9,7 @@ use gix::ObjectId;
 use notme_core::{hex, key::sha256};
 use serde::{Deserialize, Serialize};
 
-use super::{Contents, FileName, Place, Store, StoreError};
+use super::{Contents, FileName, Place, Store, StoreError, shared::share};
 
 /// The directory of the notes, in the one that all worktrees share.
 const NOTES: &str = "notme-attest";
@@ -43,7 +43,9 @@ impl Store {
         let write = || {
             let text = serde_json::to_vec(&wire)?;
             fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            fs::write(&path, text)
+            fs::write(&path, text)?;
+            share(&self.local(), &path);
+            Ok(())
         };
         write().map_err(|error: io::Error| super::failed("note where a chain ends", error))
     }

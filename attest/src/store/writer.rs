@@ -36,7 +36,7 @@ use rustix::{
     system::uname,
 };
 
-use super::{StoreError, failed};
+use super::{StoreError, failed, shared::share};
 
 /// After so long git, too, takes it that nobody is collecting any more.
 const COLLECTING_MAX: Duration = Duration::from_secs(12 * 60 * 60);
@@ -84,9 +84,11 @@ impl Writer {
 
     fn put(&self, id: ObjectId, kind: Kind, raw: &[u8]) -> Result<(), StoreError> {
         let written = self.objects.write_buf_with_known_id(kind, raw, id);
-        written
-            .map(drop)
-            .map_err(|error| failed("write an object", error))
+        written.map_err(|error| failed("write an object", error))?;
+        let (name, objects) = (id.to_string(), self.objects.store_ref().path());
+        let (head, rest) = name.split_at_checked(2).unwrap_or_default();
+        share(self, &objects.join(head).join(rest));
+        Ok(())
     }
 
     /// Makes sure of what was written, once the refs have moved.
@@ -133,6 +135,7 @@ impl Writer {
         // As git has them: for whoever may read the repository.
         for path in made.data_path.iter().chain(&made.index_path) {
             fs::set_permissions(path, Permissions::from_mode(0o444)).map_err(not_written)?;
+            share(self, path);
         }
         // The refs have moved: whoever looks at this pack now sees that it is needed.
         match made.keep_path {

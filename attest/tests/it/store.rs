@@ -219,7 +219,7 @@ fn a_write_that_cannot_be_finished_leaves_the_refs_as_they_were() {
         .join(".git/refs/attestations/activities.lock");
     fs::write(&lock, "").unwrap();
     let refused = world.store.write(&records, NOW);
-    assert!(matches!(refused, Err(StoreError::Locked(path, _)) if path == lock));
+    assert!(matches!(refused, Err(StoreError::Locked(paths, _)) if paths == [lock.clone()]));
     assert_eq!(world.repository.git_ok(&["for-each-ref"]), before);
     fs::remove_file(&lock).unwrap();
     world.write(&records);

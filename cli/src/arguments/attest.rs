@@ -25,7 +25,9 @@ pub(crate) enum Attest {
     )]
     Handoff(AttestHandoff),
     /// State that you accept commits, on the evidence that is there
-    #[command(after_help = "Example:\n  notme attest acceptance main..topic --reason 'reviewed'")]
+    #[command(
+        after_help = "Example:\n  notme attest acceptance main..topic --agent reviewer --reason 'reviewed'"
+    )]
     Acceptance(AttestAcceptance),
     /// Record which commits took the place of which: `OLD NEW` lines on stdin
     #[command(after_help = "Example:\n  echo \"$old $new\" | notme attest succeed --activity ID")]
@@ -292,7 +294,7 @@ pub(crate) struct AttestVerify {
     /// Trust store to use
     #[arg(long, value_name = "DIR")]
     pub(crate) trust: Option<PathBuf>,
-    /// Bundle files to judge, instead of those that the repository keeps
+    /// Bundle file to judge, instead of those that the repository keeps (can be repeated)
     #[arg(long, value_name = "FILE", conflicts_with = "revision")]
     pub(crate) bundle: Vec<PathBuf>,
     /// Print JSON
@@ -393,6 +395,10 @@ pub(crate) struct AttestPush {
     /// statement, is gone there too, from its history as well
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Send nothing while a statement is about a commit that the remote is not known to have, as when
+    /// attestations go along with a `git push`
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) if_published: bool,
 }
 
 /// `notme attest fetch`, and the remote of `notme attest push`.

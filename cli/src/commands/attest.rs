@@ -39,7 +39,7 @@ use tempfile::PersistError;
 pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
-    transfer::push_new,
+    transfer::push_along,
     verify::{attested, with_attestations, with_statements},
 };
 use crate::{
@@ -48,6 +48,7 @@ use crate::{
         agent, print_json,
         verify::{not_selected, object_directories, open},
     },
+    ending,
     failure::{Exit, Failure, Outcome, read_file},
     git::{self, GitError},
     home::Home,
@@ -55,6 +56,18 @@ use crate::{
 };
 
 pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
+    let only_reads = matches!(
+        command,
+        Attest::Verify(_)
+            | Attest::Show(_)
+            | Attest::Export(_)
+            | Attest::RosaryHash(_)
+            | Attest::Publish(_)
+            | Attest::Lookup(_)
+    );
+    if !only_reads {
+        ending::leaves_no_locks()?;
+    }
     match command {
         Attest::Activity(arguments) => make::activity(home, arguments),
         Attest::Dispatch(arguments) => make::dispatch(home, arguments),
@@ -112,13 +125,18 @@ impl Archive {
         Ok(ids)
     }
 
-    /// As [`Self::ids`], with their trees.
+    /// As [`Self::ids`], with their trees; where some are named, there is at least one.
     fn commits(&self, revisions: &[String]) -> Result<Vec<CommitSubject>, Failure> {
         let subject = |id: String| {
             let facts = self.store.commit(&id)?.ok_or_else(|| nothing(&id))?;
             Ok(CommitSubject::new(&id, &facts))
         };
-        self.ids(revisions)?.into_iter().map(subject).collect()
+        let ids = self.ids(revisions)?;
+        if ids.is_empty() && !revisions.is_empty() {
+            let error = format!("there are no commits in `{}`", revisions.join(" "));
+            return Err(Failure::usage(error));
+        }
+        ids.into_iter().map(subject).collect()
     }
 
     /// Returns what is kept with the commits that a revision or range names, each once.

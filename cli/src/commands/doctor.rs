@@ -53,7 +53,7 @@ impl Findings {
 
 type Check = fn(&Scene<'_>, &mut Findings) -> Result<(), Failure>;
 
-const CHECKS: [Check; 25] = [
+const CHECKS: [Check; 26] = [
     environment::git_is_new_enough,
     environment::home_is_used,
     environment::no_date_is_fixed,
@@ -62,6 +62,7 @@ const CHECKS: [Check; 25] = [
     repository::is_whole,
     repository::shows_its_own_objects,
     repository::is_readable,
+    repository::holds_no_locks,
     repository::keeps_its_attestations,
     repository::hooks_run,
     settings::backup_is_readable,

@@ -36,6 +36,7 @@ use serde_json::Value;
 use crate::{
     arguments::hooks::Hook,
     commands::attest::{Archive, Course, Next, course},
+    ending,
     failure::{Exit, Failure, Outcome, UnreadableFile, read_file},
     git,
     home::Home,
@@ -121,6 +122,7 @@ fn former(hook: &Hook) -> Result<PathBuf, Failure> {
 
 /// Does our own work, and says what failed.
 fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
+    ending::leaves_no_locks()?;
     if hook.name == "pre-push" {
         return push::run(home, &hook.arguments, input);
     }

@@ -314,7 +314,7 @@ fn lasting_settings() -> Result<Vec<(String, String)>, Failure> {
 /// Sends the attestations; returns whether they got there.
 fn send(remote: &str) -> io::Result<bool> {
     let sent = Command::new(program::path()?)
-        .args(["attest", "push", "--", remote])
+        .args(["attest", "push", "--if-published", "--", remote])
         .status();
     Ok(sent.is_ok_and(|status| status.success()))
 }

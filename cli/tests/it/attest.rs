@@ -1,11 +1,13 @@
 //! Statements through the real program: real git, a real key agent, a real authority.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
     },
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -173,6 +175,7 @@ fn a_claim_is_shown_apart_from_what_the_evidence_carries() {
 #[test]
 fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     let world = World::initialised();
+    world.signed_commit("zero");
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
     world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
@@ -189,13 +192,24 @@ fn acceptances_name_what_was_looked_at_and_are_not_for_oneself() {
     let acceptances = all.filter(|it| it["predicateType"].as_str().unwrap().contains("acceptance"));
     let cited = acceptances.map(|it| it["predicate"]["evidence"].as_array().unwrap().len());
     assert_eq!(cited.collect::<Vec<_>>(), [2, 2]);
-    let own = ["attest", "acceptance", "HEAD", "--agent", "claude"];
-    world.notme_ok(&own);
+    // What would be held against the commit is not kept; to reject it is everybody's.
+    let own = ["attest", "acceptance", "HEAD~1..HEAD", "--agent", "claude"];
+    let before = world.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    let refused = world.notme(&own);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    for words in ["acceptance-self", "--agent NAME"] {
+        assert!(told(&refused).contains(words), "{}", told(&refused));
+    }
+    let after = world.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    assert_eq!(before, after);
+    // Who worked on it since accepts their own work, too.
+    world.notme_ok(&["attest", "dispatch", "HEAD", "--agent", "second"]);
     let (exit, judged) = judged(&world, &[]);
     assert_eq!(
         (exit, &judged["code"]),
         (Some(1), &"acceptance-self".into())
     );
+    world.notme_ok(&[&own[..], &["--reject"]].concat());
 }
 
 /// Takes the agent that signs here back, and returns its identity.
@@ -1184,6 +1198,113 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
     assert!(kept_before_the_end > 0);
 }
 
+/// What one of several users makes is for the others to add to, as git's own is.
+#[test]
+fn what_is_written_to_a_shared_repository_is_shared() {
+    let shared = |setting: Option<&str>| {
+        let world = World::initialised();
+        world.signed_commit("one");
+        if let Some(setting) = setting {
+            world.git_ok(&["config", "core.sharedRepository", setting]);
+        }
+        // So that a pack is written as well, as while garbage is collected.
+        fs::write(
+            world.path().join(".git/gc.pid"),
+            format!("{} other", std::process::id()),
+        )
+        .unwrap();
+        let before = all_below(&world.path().join(".git"));
+        let id = world.notme_ok(&["attest", "activity", "--begin"]);
+        world.notme_ok(&["attest", "activity", "HEAD", "--activity", id.trim()]);
+        let stated = world.notme_ok(&["attest", "dispatch"]);
+        let digest = stated.split_whitespace().next().unwrap();
+        let bare = world.remote();
+        world.notme_ok(&["attest", "push"]);
+        let drop = ["attest", "drop", "HEAD", digest, "--force", "--reason", "x"];
+        world.notme_ok(&drop);
+        let mut made = all_below(&world.path().join(".git"));
+        made.retain(|path, _| !before.contains_key(path) && !path.ends_with("config"));
+        let names: Vec<_> = made.keys().map(|it| it.display().to_string()).collect();
+        for part in [
+            "refs/attestations/trees",
+            "refs/notme/attestations/origin",
+            "notme-attest.lock",
+            "notme-attest/dropped.jsonl",
+            ".pack",
+        ] {
+            assert!(
+                names.iter().any(|it| it.contains(part)),
+                "{part}: {names:?}"
+            );
+        }
+        std::mem::drop(bare);
+        made
+    };
+    for (path, mode) in shared(Some("group")) {
+        let wanted = match (mode & 0o040_000, mode & 0o200) {
+            (0, 0) => 0o040,
+            (0, _) => 0o060,
+            (_, _) => 0o2070,
+        };
+        assert_eq!(mode & wanted, wanted, "{}: {mode:o}", path.display());
+    }
+    for (path, mode) in shared(Some("0660")) {
+        assert_eq!(mode & 0o007, 0, "{}: {mode:o}", path.display());
+    }
+    for (path, mode) in shared(None) {
+        assert_eq!(mode & 0o2020, 0, "{}: {mode:o}", path.display());
+    }
+}
+
+/// All files and directories below one, with their modes.
+fn all_below(directory: &Path) -> BTreeMap<PathBuf, u32> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let facts = fs::symlink_metadata(&path).unwrap();
+        if facts.is_dir() {
+            all.extend(all_below(&path));
+        }
+        all.insert(path, facts.permissions().mode());
+    }
+    all
+}
+
+/// Ctrl-C, and an order to end, leave no lock, which would be in the way of all who write later.
+#[test]
+fn a_writer_that_is_told_to_end_leaves_no_locks() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+        let mut ended = 0;
+        // There are fewer; at the last ones, refs move.
+        for number in 1..=24 {
+            let calls = "rename,renameat,renameat2";
+            let mut told_to_end = world.command(oracle("strace"));
+            told_to_end
+                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+                .arg(format!("trace={calls}"))
+                .arg("-e")
+                .arg(format!("inject={calls}:signal={signal}:when={number}"))
+                .args([NOTME, "attest", "dispatch"]);
+            let output = run(&mut told_to_end, b"");
+            let refs = world.path().join(".git/refs/attestations");
+            for file in fs::read_dir(refs).into_iter().flatten() {
+                let name = file.unwrap().file_name();
+                let is_lock = name.to_string_lossy().ends_with(".lock");
+                assert!(!is_lock, "{number}: {name:?}");
+            }
+            match output.status.code() {
+                Some(code) if code == exit => ended += 1,
+                // It may be done before it hears of it.
+                code => assert_eq!(code, Some(0), "{}", told(&output)),
+            }
+        }
+        assert!(ended > 0);
+    }
+    world.notme_ok(&["attest", "dispatch"]);
+}
+
 /// The orchestrator's own hashes, to the byte: vectors that it made itself.
 #[test]
 fn the_hashes_of_rosary_are_offered_for_interchange() {
@@ -1459,6 +1580,28 @@ fn no_commit_takes_its_own_place() {
     let output = run(&mut succeed, format!("\n{commit} {commit}\n").as_bytes());
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
+}
+
+/// A range that holds nothing is a wrong call, whatever would have been stated.
+#[test]
+fn nothing_is_stated_about_no_commits() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    for command in ["activity", "dispatch", "handoff", "acceptance"] {
+        let output = world.notme(&["attest", command, "HEAD..HEAD"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let words = "there are no commits in `HEAD..HEAD`";
+        assert!(told(&output).contains(words), "{}", told(&output));
+    }
+    assert_eq!(judged(&world, &[]).1["code"], "attestation-missing");
+    let pipe = world.path().join(".rsry-handoff-0.json");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    let output = world.notme(&["attest", "import", "--rosary", "."]);
+    assert!(
+        told(&output).contains("no regular file"),
+        "{}",
+        told(&output)
+    );
 }
 
 /// Nobody's words move the cursor of whoever looks at them, and JSON readers read the same.

@@ -282,6 +282,31 @@ fn shelves(of: &Repository) -> [String; 3] {
     Shelf::ALL.map(|shelf| of.git_ok(&["rev-parse", &format!("{}^{{tree}}", shelf.reference())]))
 }
 
+/// A remote of which another's name is the beginning.
+#[test]
+fn what_another_remote_has_is_remembered_whatever_its_name() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let _origin = world.remote();
+    let backup = Repository::bare();
+    let path = backup.path().display().to_string();
+    world.git_ok(&["remote", "add", "origin-push-backup", &path]);
+    let digest = world.notme_ok(&["attest", "dispatch"]);
+    let digest = digest.split_whitespace().next().unwrap();
+    world.notme_ok(&["attest", "push", "origin-push-backup"]);
+    let drop = ["attest", "drop", "HEAD", digest, "--reason", "wrong"];
+    for pushed in [false, true] {
+        if pushed {
+            world.notme_ok(&["attest", "push", "origin"]);
+        }
+        let refused = world.notme(&drop);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        let seen = "refs/notme/attestations/origin-push-backup/";
+        let seen = world.git_ok(&["for-each-ref", seen]);
+        assert_eq!(seen.lines().count(), 3, "{seen}");
+    }
+}
+
 /// Where the configuration says that pushes go elsewhere, as in triangular work.
 #[test]
 fn fetches_ask_where_git_fetches_and_pushes_take_what_is_where_they_go() {

@@ -295,6 +295,28 @@ fn attestations_that_are_gone_are_fetched_again() {
     }
 }
 
+/// Locks of whoever was killed.
+#[test]
+fn locks_that_nobody_holds_are_told_together() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let locks = ["trees", "commits"].map(|shelf| format!(".git/refs/attestations/{shelf}.lock"));
+    let fault = format!("touch -d '2 minutes ago' {}", locks.join(" "));
+    finds_and_repairs(&world, "attestations-locked", &fault);
+    // One that is new may well be held.
+    for lock in &locks {
+        world.write(lock, "");
+    }
+    let refused = world.notme(&["attest", "dispatch"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
+    for lock in &locks {
+        assert!(told(&refused).contains(lock), "{}", told(&refused));
+    }
+    let output = world.notme(&["doctor"]);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
 /// As older versions imported what came before its commit.
 #[test]
 fn attestations_that_lie_with_no_tree_are_put_there() {

@@ -13,6 +13,7 @@ mod attacks;
 mod attest;
 mod attest_hostile;
 mod attest_many;
+mod attest_public;
 mod attest_remote;
 mod audit;
 mod authority;

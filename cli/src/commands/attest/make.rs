@@ -7,7 +7,7 @@ use std::{
 };
 
 use notme_attest::{
-    Attestations, Predicate,
+    Attestations, Attested, Bundle, Predicate,
     make::{self, ActivityFacts, CommitSubject, MakeError, covered},
     origins::OriginSet,
     predicate::{
@@ -202,7 +202,10 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     let archive = Archive::open()?;
     let signer = Signer::of(&archive, arguments.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
-    let evidence = looked_at(home, &archive, &commits)?;
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let evidence = looked_at(&attestations, &archive, &commits)?;
     let mut author = Author::by(home, &archive, signer)?;
     let statement = make::acceptance(
         &Acceptance {
@@ -218,14 +221,32 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
         &commits,
     )
     .map_err(not_made)?;
-    author.sign(&statement)?;
+    let bundle = author.sign(&statement)?;
+    if !arguments.reject {
+        check_not_own(&attestations, &bundle)?;
+    }
     author.keep()
+}
+
+/// Refuses to accept one's own work: kept, it would be held against the commits.
+fn check_not_own(attestations: &Attestations<'_>, bundle: &Bundle) -> Result<(), Failure> {
+    let judged = attestations.of_bundles(vec![bundle.to_json()?])?;
+    let is_own = |it: &&Attested| it.verdict.code() == Some(Code::AcceptanceSelf);
+    let Some(own) = judged.iter().find(is_own) else {
+        return Ok(());
+    };
+    let (code, detail) = (Code::AcceptanceSelf, own.detail.as_deref());
+    let error = format!(
+        "nobody accepts their own work: {code}: {}",
+        detail.unwrap_or_default()
+    );
+    Err(Failure::no(error).hint("`--agent NAME` accepts as one that did no work on it"))
 }
 
 /// Returns what is there about the work on commits, and is accepted: that is what was looked at. What an
 /// acceptance could not rest on is left out: it would be undecided from the beginning.
 fn looked_at(
-    home: &Home,
+    attestations: &Attestations<'_>,
     archive: &Archive,
     commits: &[CommitSubject],
 ) -> Result<Vec<Evidence>, Failure> {
@@ -239,9 +260,6 @@ fn looked_at(
     if !is_any {
         return Ok(evidence);
     }
-    let grounds = Grounds::load(home, None, None)?;
-    let judge = grounds.judge();
-    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
     for (id, all) in ids.iter().zip(attestations.of_all(&ids)?) {
         for it in all.iter().filter(|it| it.attested_as.is_none()) {

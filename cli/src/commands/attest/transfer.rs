@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
     path::Path,
@@ -11,8 +12,9 @@ use std::{
 
 use notme_attest::{
     Bundle, Predicate, make,
+    predicate::Succession,
     rosary::{self, HandoffFile},
-    store::{FileName, Files, Kept, Merged, Place, Signed, Unfit},
+    store::{About, FileName, Files, Kept, Merged, Place, Signed, Unfit},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape, repository::ObjectId};
@@ -23,7 +25,7 @@ use crate::{
         AttestDrop, AttestImport, AttestPush, AttestRemote, AttestRosaryHash, RosaryKind,
     },
     failure::{Exit, Failure, Outcome},
-    git::{self, GitError, Remote},
+    git::{self, GitError, Listed, Remote},
     home::Home,
     judging::{Grounds, now},
 };
@@ -34,6 +36,8 @@ const FILE_MAX: u64 = 256 * 1024 * 1024;
 const AS_THEY_ARE: &str = "nothing was kept; `--unjudged` keeps statements as they are";
 /// How many files are named when a push is refused; the rest is counted.
 const TOLD_MAX: usize = 20;
+/// Likewise of commits.
+const COMMITS_TOLD_MAX: usize = 3;
 /// How often a push that lost a race is tried, and how long anybody waits before the second time, at
 /// most; twice as long each time after.
 const TRIES: u32 = 8;
@@ -42,7 +46,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
     let remote = Remote::named(&remote(arguments, "fetch", git::fetch_remote)?);
-    let merged = take(&archive, &remote)?;
+    let (merged, _) = take(&archive, &remote)?;
     if merged.theirs.is_empty() {
         writeln!(
             io::stderr(),
@@ -58,12 +62,13 @@ pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
     let archive = Archive::open()?;
     let targets = targets(&archive, &remote)?;
     if !arguments.replace {
-        return each(&targets, |target| push_to(&archive, target));
+        let along = arguments.if_published.then_some(&[][..]);
+        return each(&targets, |target| push_to(&archive, target, along));
     }
     each(&targets, |target| replace(&archive, target))?;
     match targets.iter().any(Remote::is_for_pushes) {
         // It may be the same repository by another way: what was there is not kept for that.
-        true => look(&archive, &Remote::named(&remote)),
+        true => look(&archive, &Remote::named(&remote)).map(|_| ()),
         false => Ok(()),
     }
 }
@@ -86,13 +91,15 @@ fn each(targets: &[Remote], push: impl Fn(&Remote) -> Result<(), Failure>) -> Re
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
 /// meanwhile.
 fn replace(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
-    let merged = take(archive, remote)?;
+    let (merged, tips) = take(archive, remote)?;
     let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
     }
     check_fit(archive, &merged)?;
+    let unpublished = unpublished(archive, (remote, tips), &merged)?;
     git::push_instead(remote, &unlike)?;
+    tell_sent(unpublished.as_deref())?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
     let shelves: Vec<_> = shelves.collect();
     Ok(archive.store.pushed(remote.name(), &shelves, now())?)
@@ -154,19 +161,21 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
     Ok(Exit::Yes)
 }
 
-/// Sends what a remote lacks, as far as is known without asking it.
-pub(crate) fn push_new(remote: &str) -> Result<(), Failure> {
+/// Sends what a remote lacks, as far as is known without asking it, along with what is pushed there; if
+/// nothing of it is about commits that the remote is not known to have then.
+pub(crate) fn push_along(remote: &str, pushed: &[ObjectId]) -> Result<(), Failure> {
     let archive = Archive::open()?;
     each(&targets(&archive, remote)?, |target| {
         match archive.store.ahead_of(target.name())?.is_empty() {
             true => Ok(()),
-            false => push_to(&archive, target),
+            false => push_to(&archive, target, Some(pushed)),
         }
     })
 }
 
-/// Sends what a remote lacks, after taking what it has.
-fn push_to(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+/// Sends what a remote lacks, after taking what it has. Where it goes along with something, and nobody asked
+/// for it by name, nothing of it is about commits that do not.
+fn push_to(archive: &Archive, remote: &Remote, along: Option<&[ObjectId]>) -> Result<(), Failure> {
     let mut last = None;
     for attempt in 0..TRIES {
         if let Some(before) = attempt.checked_sub(1) {
@@ -174,7 +183,7 @@ fn push_to(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
             let part = RandomState::new().hash_one(attempt) % 1000;
             thread::sleep(PAUSE * (1 << before) * u32::try_from(part)? / 1000);
         }
-        let merged = take(archive, remote)?;
+        let (merged, mut tips) = take(archive, remote)?;
         if !merged.is_whole() {
             let remote = remote.shown();
             let error = format!("`{remote}` has what is left out here, so nothing was pushed");
@@ -185,9 +194,19 @@ fn push_to(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
             return Ok(());
         }
         check_fit(archive, &merged)?;
+        tips.extend(along.into_iter().flatten());
+        let unpublished = unpublished(archive, (remote, tips), &merged)?;
+        if let (Some(unpublished), Some(_)) = (&unpublished, along) {
+            let error = format!("nothing was pushed: {unpublished}");
+            let hint = "`notme attest push REMOTE` sends them all the same";
+            return Err(Failure::no(error).hint(hint));
+        }
         // Without force: what somebody else sent meanwhile is taken first.
         match git::push(remote, &ahead) {
-            Ok(()) => return Ok(archive.store.pushed(remote.name(), &ahead, now())?),
+            Ok(()) => {
+                tell_sent(unpublished.as_deref())?;
+                return Ok(archive.store.pushed(remote.name(), &ahead, now())?);
+            }
             Err(error) => last = Some(error),
         }
     }
@@ -195,6 +214,61 @@ fn push_to(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// Says how many of the statements that a remote lacks are about commits that it is not known to have, and
+/// which these are; `None` where there are none. It has what it named itself, what was seen there before, and
+/// what had another put in its place that it has.
+fn unpublished(
+    archive: &Archive,
+    (remote, mut tips): (&Remote, Vec<ObjectId>),
+    merged: &Merged,
+) -> Result<Option<String>, Failure> {
+    let about = archive.store.about(merged)?;
+    // What was fetched says nothing of a place of its own that pushes go to.
+    if !remote.is_for_pushes() {
+        let seen = git::remote_tips(Some(remote.name()))?;
+        tips.extend(seen.iter().flat_map(|id| ObjectId::from_hex(id.as_bytes())));
+    }
+    let id = |name: &String| ObjectId::from_hex(name.as_bytes()).ok();
+    let mut unknown: BTreeSet<_> = about.iter().flat_map(|it| &it.commits).collect();
+    let ids = unknown.iter().filter_map(|name| id(name)).collect();
+    let unreached = archive.repository.unreached(ids, &tips)?;
+    unknown.retain(|name| id(name).is_none_or(|id| unreached.contains(&id)));
+    let (mut before, mut known) = (BTreeMap::<_, Vec<_>>::new(), BTreeSet::new());
+    for Succession { from, to } in about.iter().flat_map(|it| &it.succeeds) {
+        before.entry(to).or_default().push(from);
+        known.extend((!unknown.contains(to)).then_some(to));
+    }
+    while let Some(to) = known.pop_first() {
+        let from = before.remove(to).unwrap_or_default().into_iter();
+        known.extend(from.filter(|from| unknown.remove(from)));
+    }
+    let is_unknown = |it: &&About| it.commits.iter().any(|id| unknown.contains(id));
+    Ok(match about.iter().filter(is_unknown).count() {
+        0 => None,
+        count => Some(format!(
+            "{count} statements are about commits that `{}` is not known to have: {}",
+            remote.shown(),
+            few(unknown.iter(), COMMITS_TOLD_MAX)
+        )),
+    })
+}
+
+/// Says what was sent that tells of more than is there.
+fn tell_sent(unpublished: Option<&str>) -> io::Result<()> {
+    match unpublished {
+        Some(it) => writeln!(io::stderr(), "note: of what was sent, {}", escape(it)),
+        None => Ok(()),
+    }
+}
+
+/// Names a few, and counts the rest.
+fn few(all: impl ExactSizeIterator<Item: Display>, at_most: usize) -> String {
+    let more = all.len().saturating_sub(at_most);
+    let named = all.take(at_most).map(|it| format!("`{it}`"));
+    let more = (more > 0).then(|| format!("and {more} more"));
+    named.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses to send what nobody takes, so that all others could push no more: what was kept unjudged, and
@@ -206,12 +280,7 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
     let Some((_, Unfit { commit, .. })) = unfit.first_key_value() else {
         return Ok(());
     };
-    let names = unfit.keys().take(TOLD_MAX).map(|file| format!("`{file}`"));
-    let mut names: Vec<_> = names.collect();
-    if let Some(more @ 1..) = unfit.len().checked_sub(TOLD_MAX) {
-        names.push(format!("and {more} more"));
-    }
-    let names = names.join(", ");
+    let names = few(unfit.keys(), TOLD_MAX);
     let error = match discloses {
         true => format!("origins of what an agent read are listed in {names}"),
         false => format!(
@@ -227,10 +296,10 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
     Err(Failure::no(format!("nothing was pushed: {error}")).hint(hint))
 }
 
-/// Fetches what a remote has, and takes it.
-fn take(archive: &Archive, remote: &Remote) -> Result<Merged, Failure> {
+/// Fetches what a remote has, and takes it. Returns what its other refs name, too.
+fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), Failure> {
     let before = archive.store.tips()?;
-    look(archive, remote)?;
+    let tips = look(archive, remote)?;
     // What is here is only ever added to, by whoever is beside us.
     if let Some((shelf, was)) = archive.store.lost_since(&before)? {
         let reference = shelf.reference();
@@ -267,14 +336,15 @@ fn take(archive: &Archive, remote: &Remote) -> Result<Merged, Failure> {
             merged.dropped
         )?;
     }
-    Ok(merged)
+    Ok((merged, tips))
 }
 
-/// Fetches what a remote has, and forgets what it has no more.
-fn look(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
-    let shelves = git::shelves(remote)?;
+/// Fetches what a remote has, and forgets what it has no more. Returns what its other refs name.
+fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
+    let Listed { shelves, tips } = git::listed(remote)?;
     archive.store.forget_others(remote.name(), &shelves)?;
-    Ok(git::fetch(remote, &shelves)?)
+    git::fetch(remote, &shelves)?;
+    Ok(tips)
 }
 
 /// Returns the remote that is named, or the one that git would take.

@@ -1,6 +1,11 @@
 //! The repository: whether what git shows is what is verified, and whether hooks run.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notme_attest::store::Shelf;
 
@@ -11,6 +16,9 @@ use crate::{
     git,
     shell::{quoted, quoted_path},
 };
+
+/// How long a lock is there, at most, unless nobody holds it any more.
+const LOCKED_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn tell_refusal(repository: &Path, findings: &mut Findings) {
     findings.add(
@@ -73,6 +81,28 @@ pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<
             "the repository keeps its references as a reftable, which `notme verify` does not read",
             "git refs migrate --ref-format=files",
         );
+    }
+    Ok(())
+}
+
+/// Whoever moves refs holds their locks for a moment.
+pub(super) fn holds_no_locks(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    if scene.repository.is_none() {
+        return Ok(());
+    }
+    let mut locks = Archive::open()?.store.locks();
+    let age = |lock: &PathBuf| {
+        fs::metadata(lock)?
+            .modified()?
+            .elapsed()
+            .map_err(io::Error::other)
+    };
+    locks.retain(|lock| age(lock).is_ok_and(|age| age > LOCKED_MAX));
+    if !locks.is_empty() {
+        let paths: Vec<_> = locks.iter().map(|lock| quoted_path(lock)).collect();
+        let paths = paths.join(" ");
+        let problem = format!("nothing is attested any more: who held {paths} was killed");
+        findings.add("attestations-locked", problem, format!("rm -f {paths}"));
     }
     Ok(())
 }

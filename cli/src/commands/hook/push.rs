@@ -20,6 +20,7 @@ use crate::{
     git,
     home::Home,
     judging::Grounds,
+    shell::quoted,
 };
 
 /// How long verifying may take: then it is not known, and nothing leaves.
@@ -35,6 +36,7 @@ pub(super) fn run(home: &Home, arguments: &[OsString], input: &[u8]) -> Outcome 
         .map(|it| it.to_string_lossy().into_owned());
     let remote = remote.unwrap_or_default();
     let pushed = receive::parse_push(input)?;
+    let tips: Vec<_> = pushed.iter().filter_map(|update| update.new).collect();
     let setting = git::value(SETTING)?;
     let setting = setting.as_deref().unwrap_or("refuse");
     if !matches!(setting, "refuse" | "warn" | "off") {
@@ -56,7 +58,7 @@ pub(super) fn run(home: &Home, arguments: &[OsString], input: &[u8]) -> Outcome 
             }
         }
     }
-    send(&remote)?;
+    send(remote, tips)?;
     Ok(Exit::Yes)
 }
 
@@ -92,22 +94,23 @@ fn tell(refused: &[String], setting: &str) -> io::Result<()> {
     }
 }
 
-/// Sends the attestations, where there are some that the remote lacks.
-fn send(remote: &str) -> Result<(), Failure> {
+/// Sends the attestations, where there are some that the remote lacks, along with what is pushed.
+fn send(remote: String, pushed: Vec<ObjectId>) -> Result<(), Failure> {
     if let Some(directory) = course::directory() {
         // The end of the run goes there as well.
         let here = fs::canonicalize(git::common_directory()?)?;
-        Spool::new(&directory).pushed(&here, remote)?;
+        Spool::new(&directory).pushed(&here, &remote)?;
     }
-    let to = remote.to_owned();
+    let shown = git::public(&remote).unwrap_or_else(|| quoted(&remote));
     let sent = within(SEND_DEADLINE, move || {
-        attest::push_new(&to).map_err(|failure| failure.to_string())
+        attest::push_along(&remote, &pushed).map_err(|failure| failure.to_string())
     });
     if let Err(problem) = sent.unwrap_or_else(|| Err("it took too long".to_owned())) {
         writeln!(
             io::stderr(),
-            "note: the attestations did not go along: {}; later: notme attest push",
-            escape(&problem)
+            "note: the attestations did not go along: {}; later: notme attest push {}",
+            escape(&problem),
+            escape(&shown)
         )?;
     }
     Ok(())

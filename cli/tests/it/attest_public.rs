@@ -1,0 +1,170 @@
+//! What a remote is told of commits that it does not have.
+
+use notme_testkit::repository::Repository;
+
+use crate::world::{World, told};
+
+/// A repository with hooks of ours and a commit that is pushed; and its remote, which everybody reads.
+fn published() -> (World, Repository) {
+    let world = World::initialised();
+    world.notme_ok(&["hooks", "install"]);
+    let public = world.remote();
+    world.signed_commit("one");
+    world.git_ok(&["push", "--quiet", "--set-upstream", "origin", "main"]);
+    (world, public)
+}
+
+/// States what a commit of a branch is that is not published, and something about one that is to be.
+fn embargo(world: &World) -> String {
+    world.git_ok(&["checkout", "--quiet", "-b", "embargo"]);
+    let secret = world.signed_commit("target-corp");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.git_ok(&["checkout", "--quiet", "main"]);
+    world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch"]);
+    secret
+}
+
+fn attested(remote: &Repository) -> usize {
+    let listed = remote.git_ok(&["for-each-ref", "refs/attestations"]);
+    listed.lines().count()
+}
+
+/// Pushes, which succeeds, and returns what is said on stderr.
+fn push(world: &World, arguments: &[&str]) -> String {
+    let output = world.git(&[&["push", "--quiet"], arguments].concat());
+    assert!(output.status.success(), "{}", told(&output));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_git_push_tells_nothing_of_commits_that_stay_here() {
+    let (world, public) = published();
+    let secret = embargo(&world);
+    let said = push(&world, &["origin", "main"]);
+    assert_eq!(
+        public.git_ok(&["rev-parse", "main"]),
+        world.git_ok(&["rev-parse", "main"])
+    );
+    assert_eq!(attested(&public), 0, "{said}");
+    for words in [&*secret, "not known to have", "notme attest push origin"] {
+        assert!(said.contains(words), "{said}");
+    }
+    // As soon as that goes there as well, so does what is said of it.
+    let said = push(&world, &["origin", "embargo"]);
+    assert_eq!((attested(&public), &*said), (3, ""));
+}
+
+/// What is there was pushed before, is pushed now, or was put in the place of another by then.
+#[test]
+fn a_git_push_takes_along_what_is_about_published_work() {
+    let (world, public) = published();
+    world.notme_ok(&["attest", "dispatch"]);
+    world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch"]);
+    for words in ["other words", "yet others"] {
+        world.git_ok(&["commit", "--quiet", "--amend", "-m", words]);
+    }
+    world.git_ok(&["tag", "-m", "three", "three"]);
+    assert_eq!(
+        (push(&world, &["origin", "three"]), attested(&public)),
+        (String::new(), 3)
+    );
+    // Somebody else, who never had a branch of it, and has what moved on there meanwhile.
+    let other = world.another_repository(Repository::new());
+    other.git_ok(&["remote", "add", "origin", public.path().to_str().unwrap()]);
+    other.notme_ok(&["hooks", "install"]);
+    other.git_ok(&["pull", "--quiet", "origin", "main"]);
+    push(&world, &["origin", "main"]);
+    other.git_ok(&["config", "notme.prePush", "off"]);
+    let before = public.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    other.notme_ok(&["attest", "dispatch", "--agent", "claude"]);
+    let said = push(&other, &["origin", "HEAD:refs/heads/new"]);
+    assert!(!said.contains("note:"), "{said}");
+    assert_ne!(
+        public.git_ok(&["rev-parse", "refs/attestations/commits"]),
+        before
+    );
+}
+
+#[test]
+fn whoever_asks_for_it_sends_it_and_is_told() {
+    let (world, public) = published();
+    let secret = embargo(&world);
+    let held = world.notme(&["attest", "push", "--if-published"]);
+    assert_eq!(
+        (held.status.code(), attested(&public)),
+        (Some(1), 0),
+        "{}",
+        told(&held)
+    );
+    assert!(told(&held).contains(&secret), "{}", told(&held));
+    let sent = world.notme(&["attest", "push"]);
+    assert_eq!(
+        (sent.status.code(), attested(&public)),
+        (Some(0), 3),
+        "{}",
+        told(&sent)
+    );
+    assert!(told(&sent).contains(&secret), "{}", told(&sent));
+    // What is there already is nothing new.
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    world.notme_ok(&["attest", "dispatch"]);
+    let sent = world.notme(&["attest", "push"]);
+    assert!(
+        sent.status.success() && !told(&sent).contains("not known"),
+        "{}",
+        told(&sent)
+    );
+}
+
+/// What was fetched from one place is not published at another, be it of the same remote.
+#[test]
+fn what_a_private_remote_has_goes_to_no_public_one() {
+    let (world, _private) = published();
+    embargo(&world);
+    world.git_ok(&[
+        "push",
+        "--quiet",
+        "--no-verify",
+        "origin",
+        "main",
+        "embargo",
+    ]);
+    let public = Repository::bare();
+    let path = public.path().display().to_string();
+    world.git_ok(&["config", "remote.origin.pushurl", &path]);
+    let said = push(&world, &["origin", "main"]);
+    assert_eq!(attested(&public), 0, "{said}");
+    assert!(said.contains("not known to have"), "{said}");
+    let said = push(&world, &[&path, "main:refs/heads/other"]);
+    assert_eq!(attested(&public), 0, "{said}");
+}
+
+#[test]
+fn the_end_of_a_run_tells_nothing_of_commits_that_stay_here() {
+    let (world, public) = published();
+    let commit = "git commit --quiet --allow-empty -m";
+    let run = |script: &str| {
+        let output = world.notme(&["run", "--", "sh", "-c", script]);
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    };
+    let said = run(&format!("{commit} two; git push -q origin main"));
+    assert!(!said.contains("note:"), "{said}");
+    let before = public.git_ok(&["rev-parse", "refs/attestations/activities"]);
+    let said = run(&format!(
+        "git push -q origin main; git checkout -q -b embargo; {commit} secret"
+    ));
+    assert!(said.contains("did not get to `origin`"), "{said}");
+    assert!(said.contains("not known to have"), "{said}");
+    let after = public.git_ok(&["rev-parse", "refs/attestations/activities"]);
+    assert_ne!(before, after, "what began it went along");
+    let secret = world.git_ok(&["rev-parse", "embargo"]);
+    let told = public.git(&[
+        "ls-tree",
+        "refs/attestations/commits",
+        &format!("{}/", &secret[..2]),
+    ]);
+    assert!(!String::from_utf8_lossy(&told.stdout).contains(&secret[2..]));
+}
