@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
-# assignments: the commits before and after, the ref that they are for, the default branch, and a
-# commit of that where one is known.
+# assignments: the commits before and after, the ref that they are for, the object that a tag was
+# pushed as, the default branch, and a commit of that where one is known.
 # Needs jq.
 set -eu
 
@@ -18,6 +18,7 @@ commit() {
 
 branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
 ref=${NOTME_REF:-}
+tag=''
 into=''
 case "$GITHUB_EVENT_NAME" in
   push)
@@ -29,7 +30,7 @@ case "$GITHUB_EVENT_NAME" in
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in
           # Of the commits, that it is a tag's ref says nothing.
-          *[!0]*) base='' head=$GITHUB_REF ref=${NOTME_REF:-} ;;
+          *[!0]*) base='' tag=$head head=$GITHUB_REF ref=${NOTME_REF:-} ;;
         esac
         ;;
     esac
@@ -55,5 +56,5 @@ esac
 from=''
 [ -z "$branch" ] || [ "$into" != "$branch" ] || from=$base
 jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg branch "$branch" \
-  --arg from "$from" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'
+  --arg from "$from" --arg tag "$tag" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'

@@ -4,6 +4,7 @@
 #
 #   NOTME_BASE            the commit before them; empty or zeros for a new branch
 #   NOTME_HEAD            the last of them, or refs/tags/<tag>; unset, the event file says both
+#   NOTME_TAG             the object that the tag of NOTME_HEAD was pushed as (what the clone has)
 #   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
@@ -59,6 +60,16 @@ case "${NOTME_BASE:-}" in
 esac
 shallow=$(git rev-parse --is-shallow-repository) ||
   refuse repository-unusable 'git does not work here; notme doctor says why'
+# actions/checkout@v4 leaves the commit in the place of an annotated tag.
+is_other() { [ "$(git rev-parse --verify --quiet "$1")" != "$NOTME_TAG" ]; }
+case "${NOTME_TAG:+$head}" in
+  refs/tags/*)
+    if is_other "$head" && is_other "$head^{}"; then
+      git update-ref "$head" "$NOTME_TAG" 2>/dev/null ||
+        refuse tag-replaced "$head was pushed as $NOTME_TAG, which is not in this clone: check out all tags (fetch-depth: 0)"
+    fi
+    ;;
+esac
 for commit in "$head" $base; do
   [ "$shallow" = false ] || is_commit "$commit" ||
     refuse clone-shallow "the clone ends before $commit: check out the whole history (fetch-depth: 0)"

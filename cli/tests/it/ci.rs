@@ -557,7 +557,7 @@ fn where_the_default_branch_is_not_known_no_change_brings_the_trust() {
 #[test]
 fn a_tag_is_judged_by_itself() {
     let project = Project::new();
-    let work = &project.work;
+    let (work, base) = (&project.work, &project.base);
     work.git_ok(&["tag", "-m", "signed", "v1"]);
     work.git_ok(&["tag", "--no-sign", "-m", "unsigned", "v2"]);
     for (tag, code, words) in [
@@ -566,10 +566,23 @@ fn a_tag_is_judged_by_itself() {
     ] {
         let oid = work.git_ok(&["rev-parse", tag]);
         let reference = format!("refs/tags/{tag}");
-        let verified = project
-            .runner(&[])
-            .verify_ref("push", &push(NOBODY, &oid), &reference, "");
-        verified.says(code, &[words]);
+        // An event may name the commit, and actions/checkout@v4 leaves it in the place of the tag.
+        let second = format!("git fetch --quiet --force origin +{base}:{reference}");
+        for (after, then) in [(&oid, ""), (base, ""), (&oid, &second)] {
+            let runner = project.runner(&[]);
+            run(&mut runner.shell(then));
+            let event = push(NOBODY, after);
+            let verified = runner.verify_ref("push", &event, &reference, "");
+            verified.says(code, &[words]);
+            assert_eq!(
+                run(&mut runner.shell(&format!("git rev-parse {tag}"))).trim(),
+                oid
+            );
+        }
+        let runner = project.runner(&["--no-tags"]);
+        run(&mut runner.shell(&second));
+        let verified = runner.verify_ref("push", &push(NOBODY, &oid), &reference, "");
+        verified.says(3, &["::error title=notme tag-replaced::", &oid]);
     }
 }
 
