@@ -17,7 +17,7 @@
 set -eu
 umask 077
 # What is judged is what was signed: notme follows neither, and nor may lists and ranges.
-export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null
+export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
@@ -151,7 +151,7 @@ if [ -n "${NOTME_POLICY:-}" ]; then
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-git diff --raw "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
+git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
   while read -r path; do
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done
