@@ -164,7 +164,10 @@ impl Standing {
         let mut refused = None;
         let way = climb(leaf, (leaf, others), anchors, &mut path, &mut refused).or(refused);
         let Some(way) = way else {
-            return Self::new(facts, None, Some(anchors.absence()));
+            let absence = anchors.absence_of(
+                |root| matches!(root, Root::X509(root) if leaf.verify_issued_by(root).is_ok()),
+            );
+            return Self::new(facts, None, Some(absence));
         };
         let Way {
             path, anchor, root, ..
