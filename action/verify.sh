@@ -5,6 +5,8 @@
 #   NOTME_BASE            the commit before them; empty or zeros for a new branch
 #   NOTME_HEAD            the last of them, or refs/tags/<tag>; unset, the event file says both
 #   NOTME_TAG             the object that the tag of NOTME_HEAD was pushed as (what the clone has)
+#   NOTME_BRANCH          the branch that was pushed to; another than the default one is judged from
+#                         there, whatever NOTME_BASE is (none)
 #   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
@@ -99,6 +101,8 @@ fi
 is_all=false
 if is_commit "$origin" && ! is_on_default; then
   before=$origin
+  # What pushes before brought may have been refused.
+  [ "${NOTME_BRANCH:-$default}" = "$default" ] || base=''
   base=${base:-$(git merge-base "$origin" "$head" || printf '%s' "$origin")}
   [ -z "$gone" ] ||
     tell notice base-gone "$gone is gone, as after a forced push: judging what $origin has not"
