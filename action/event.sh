@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
-# assignments: the commits before and after, the ref that they are for, the default branch, and a
-# commit of that where one is known.
+# assignments: the commits before and after, the ref that they are for, the object that a tag was
+# pushed as, the branch that was pushed to, the default branch, and a commit of that where one is
+# known.
 # Needs jq.
 set -eu
 
@@ -18,6 +19,8 @@ commit() {
 
 branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
 ref=${NOTME_REF:-}
+tag=''
+pushed=''
 into=''
 case "$GITHUB_EVENT_NAME" in
   push)
@@ -25,11 +28,12 @@ case "$GITHUB_EVENT_NAME" in
     base=$(commit .before)
     head=$(commit .after)
     case "${GITHUB_REF:-}" in
+      refs/heads/*) pushed=${GITHUB_REF#refs/heads/} ;;
       refs/tags/*)
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in
           # Of the commits, that it is a tag's ref says nothing.
-          *[!0]*) base='' head=$GITHUB_REF ref=${NOTME_REF:-} ;;
+          *[!0]*) base='' tag=$head head=$GITHUB_REF ref=${NOTME_REF:-} ;;
         esac
         ;;
     esac
@@ -55,5 +59,5 @@ esac
 from=''
 [ -z "$branch" ] || [ "$into" != "$branch" ] || from=$base
 jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg branch "$branch" \
-  --arg from "$from" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'
+  --arg from "$from" --arg tag "$tag" --arg pushed "$pushed" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_BRANCH=\($pushed) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'

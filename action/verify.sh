@@ -4,6 +4,9 @@
 #
 #   NOTME_BASE            the commit before them; empty or zeros for a new branch
 #   NOTME_HEAD            the last of them, or refs/tags/<tag>; unset, the event file says both
+#   NOTME_TAG             the object that the tag of NOTME_HEAD was pushed as (what the clone has)
+#   NOTME_BRANCH          the branch that was pushed to; another than the default one is judged from
+#                         there, whatever NOTME_BASE is (none)
 #   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
@@ -16,11 +19,7 @@
 set -eu
 umask 077
 # What is judged is what was signed: notme follows neither, and nor may lists and ranges.
-export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null
-# At each call git would say that grafts are of the past.
-count=${GIT_CONFIG_COUNT:-0}
-export "GIT_CONFIG_KEY_$count=advice.graftFileDeprecated" "GIT_CONFIG_VALUE_$count=false"
-export GIT_CONFIG_COUNT=$((count + 1))
+export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
@@ -63,6 +62,16 @@ case "${NOTME_BASE:-}" in
 esac
 shallow=$(git rev-parse --is-shallow-repository) ||
   refuse repository-unusable 'git does not work here; notme doctor says why'
+# actions/checkout@v4 leaves the commit in the place of an annotated tag.
+is_other() { [ "$(git rev-parse --verify --quiet "$1")" != "$NOTME_TAG" ]; }
+case "${NOTME_TAG:+$head}" in
+  refs/tags/*)
+    if is_other "$head" && is_other "$head^{}"; then
+      git update-ref "$head" "$NOTME_TAG" 2>/dev/null ||
+        refuse tag-replaced "$head was pushed as $NOTME_TAG, which is not in this clone: check out all tags (fetch-depth: 0)"
+    fi
+    ;;
+esac
 for commit in "$head" $base; do
   [ "$shallow" = false ] || is_commit "$commit" ||
     refuse clone-shallow "the clone ends before $commit: check out the whole history (fetch-depth: 0)"
@@ -92,6 +101,8 @@ fi
 is_all=false
 if is_commit "$origin" && ! is_on_default; then
   before=$origin
+  # What pushes before brought may have been refused.
+  [ "${NOTME_BRANCH:-$default}" = "$default" ] || base=''
   base=${base:-$(git merge-base "$origin" "$head" || printf '%s' "$origin")}
   [ -z "$gone" ] ||
     tell notice base-gone "$gone is gone, as after a forced push: judging what $origin has not"
@@ -144,7 +155,7 @@ if [ -n "${NOTME_POLICY:-}" ]; then
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-git diff --raw "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
+git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
   while read -r path; do
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done

@@ -7,6 +7,7 @@ use std::{
 
 use notme_core::{
     certificate::Certificate,
+    hex,
     key::KeyId,
     openpgp::TrustedKey,
     rekor::LogKey,
@@ -86,6 +87,8 @@ pub(crate) enum Root {
 pub(crate) struct Anchors {
     anchors: Vec<Arc<Anchor>>,
     unavailable: Option<Refusal>,
+    /// The roots of authorities that the policy does not name, by authority and SHA-256.
+    unnamed: Vec<(Arc<str>, [u8; 32], Root)>,
     identities: Mutex<HashSet<Arc<str>>>,
 }
 
@@ -131,6 +134,7 @@ impl Anchors {
         Self {
             anchors,
             unavailable,
+            unnamed: unnamed(rules, trust),
             identities: Mutex::default(),
         }
     }
@@ -175,6 +179,21 @@ impl Anchors {
             .unwrap_or_else(|| Code::SignerUntrusted.into())
     }
 
+    /// Returns what to say where an authority that the policy does not name may have vouched.
+    pub(crate) fn absence_of(&self, has_vouched: impl Fn(&Root) -> bool) -> Refusal {
+        let mut unnamed = self.unnamed.iter();
+        match unnamed.find(|(.., root)| has_vouched(root)) {
+            Some((authority, spki_sha256, _)) if self.unavailable.is_none() => Refusal::new(
+                Code::SignerUntrusted,
+                format!(
+                    "the policy names no authority with the root {} of `{authority}`",
+                    hex::encode(spki_sha256)
+                ),
+            ),
+            Some(_) | None => self.absence(),
+        }
+    }
+
     /// Returns the one copy of a text that thousands of certificates repeat.
     pub(crate) fn intern(&self, text: &str) -> Arc<str> {
         let mut known = self
@@ -198,10 +217,6 @@ fn of_authority<'a>(
 ) -> impl Iterator<Item = Anchor> + 'a {
     let fresh_until = fresh_until(authority, policy);
     let stale = staleness(authority, fresh_until, now);
-    let selected = |name: &str, spki_sha256: &[u8; 32]| match &rule.selector {
-        Selector::Name(wanted) => *wanted == *name,
-        Selector::Spki(pin) => pin == spki_sha256,
-    };
     let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
         let is_good = |tsa: &&Trusted<Certificate>| {
@@ -226,6 +241,29 @@ fn of_authority<'a>(
             above: OnceLock::new(),
         }
     };
+    roots(authority)
+        .filter(move |(spki, ..)| rule.selector.selects(authority, spki))
+        .map(anchor)
+}
+
+/// Returns the roots of authorities, not of people, that no rule names.
+fn unnamed(rules: &Rules, trust: &Trust) -> Vec<(Arc<str>, [u8; 32], Root)> {
+    let all = trust.authorities().iter();
+    let all = all.flat_map(|it| roots(it).map(move |(spki, _, root, ..)| (it, spki, root)));
+    let unnamed = all.filter(|(authority, spki, root)| {
+        let mut named = rules.authorities.iter();
+        !matches!(root, Root::Person(_) | Root::Listed(_))
+            && !named.any(|rule| rule.selector.selects(authority, spki))
+    });
+    let unnamed = unnamed.map(|(authority, spki, root)| (Arc::clone(&authority.name), spki, root));
+    unnamed.collect()
+}
+
+/// A root with the SHA-256 and the id of its key, and when it was in use.
+type Used = ([u8; 32], KeyId, Root, UnixTime, Option<UnixTime>);
+
+/// Returns all roots of an authority.
+fn roots(authority: &Authority) -> impl Iterator<Item = Used> {
     let certificates = authority.roots().iter().map(|root| {
         let key = root.value.public_key();
         let made = Root::X509(Box::new(root.value.clone()));
@@ -272,8 +310,6 @@ fn of_authority<'a>(
         .chain(people)
         .chain(ssh)
         .chain(listed)
-        .filter(move |(spki, ..)| selected(&authority.name, spki))
-        .map(anchor)
 }
 
 /// Returns what was taken back, under each key that it can concern. Which of several authorities

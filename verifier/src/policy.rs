@@ -147,6 +147,16 @@ pub(crate) enum Selector {
     Spki([u8; 32]),
 }
 
+impl Selector {
+    /// Tells whether it names a root, by the SHA-256 of its key.
+    pub(crate) fn selects(&self, authority: &Authority, spki_sha256: &[u8; 32]) -> bool {
+        match self {
+            Self::Name(name) => name == authority.name(),
+            Self::Spki(pin) => pin == spki_sha256,
+        }
+    }
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -164,7 +164,9 @@ impl Standing {
         let mut refused = None;
         let way = climb(leaf, (leaf, others), anchors, &mut path, &mut refused).or(refused);
         let Some(way) = way else {
-            let refusal = weak_link(leaf, others, anchors).unwrap_or_else(|| anchors.absence());
+            let issued = |root: &Root| matches!(root, Root::X509(root) if leaf.verify_issued_by(root).is_ok());
+            let refusal = weak_link(leaf, others, anchors);
+            let refusal = refusal.unwrap_or_else(|| anchors.absence_of(issued));
             return Self::new(facts, None, Some(refusal));
         };
         let Way {

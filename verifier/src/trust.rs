@@ -331,6 +331,18 @@ impl Authority {
         all.chain(ssh).chain(signers).flatten()
     }
 
+    /// Returns the SHA-256 of each root, and from when on it is used, together with those that come
+    /// before and after it.
+    pub(crate) fn roots_by_format(&self) -> [Vec<([u8; 32], UnixTime)>; 3] {
+        let x509 = self.roots.iter();
+        let x509 = x509.map(|it| (it.value.public_key().spki_sha256(), it.from));
+        let openpgp = self.openpgp.iter();
+        let openpgp = openpgp.filter_map(|it| Some((it.value.key().spki_sha256()?, it.from)));
+        let ssh = self.ssh.iter();
+        let ssh = ssh.map(|it| (it.value.spki_sha256(), it.from));
+        [x509.collect(), openpgp.collect(), ssh.collect()]
+    }
+
     /// Tells whether a key that is used from a time on was in use when the authority last said so:
     /// other keys are only prepared.
     pub fn has_used(&self, from: UnixTime) -> bool {

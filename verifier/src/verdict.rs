@@ -156,7 +156,7 @@ codes! {
         "Run `notme trust refresh`";
     SignerUntrusted "signer-untrusted" Rejected
         "The certificate does not lead to an authority that is trusted at that time"
-        "If the authority is yours, add it: `notme trust add`, by its trust document, since PEM roots vouch for no SSH or OpenPGP signature; else do not accept the object";
+        "If the authority is yours, add it: `notme trust add`, by its trust document, since PEM roots vouch for no SSH or OpenPGP signature, and name its root where a policy names roots; else do not accept the object";
     RootRetired "root-retired" Rejected
         "The certificate was issued with a key that the authority had retired before the judged time"
         "Sign again: the key agent gets a certificate of the authority's new keys by itself";

@@ -482,6 +482,12 @@ fn rotate(home: &Home, arguments: &AuthorityRotate) -> Outcome {
             }
         }
     }
+    if matches!(step, Rotation::Prepare | Rotation::Now) {
+        writeln!(
+            io::stderr(),
+            "policies that name its roots (`spki_sha256`) have to name the new ones, too: `notme policy check` says which"
+        )?;
+    }
     tell_verifiers(home, &arguments.place)
 }
 

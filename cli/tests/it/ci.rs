@@ -229,6 +229,13 @@ fn block(document: &str, language: &str, number: usize) -> String {
     block.split("```").next().unwrap().to_owned()
 }
 
+/// Returns what a job of the snippet for GitLab runs.
+fn gitlab_script(job: &str) -> String {
+    let lines = yaml(&block("gitlab.md", "yaml", 1))[job]["script"].clone();
+    let lines: Vec<String> = serde_json::from_value(lines).unwrap();
+    format!("set -e\n{}", lines.join("\n"))
+}
+
 #[test]
 fn the_scripts_please_shellcheck() {
     let action = root().join("action");
@@ -255,7 +262,11 @@ fn a_push_of_signed_commits_is_accepted_and_reported() {
     let verified = project.push(&project.base, &head);
     verified.says(0, &["2 objects: 2 accepted, 0 rejected"]);
     assert!(verified.rules().is_empty());
-    assert!(!told(&verified.output).contains("::error"));
+    let said = told(&verified.output);
+    assert!(
+        !said.contains("::error") && !said.contains("hint:"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -468,6 +479,38 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
         .says(3, &["::error title=notme base-gone::"]);
 }
 
+/// A signed commit on top takes no refusal back.
+#[test]
+fn what_an_earlier_push_brought_is_judged_again() {
+    let project = Project::new();
+    let work = &project.work;
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let first = project.unsigned("a");
+    let second = work.signed_commit("b");
+    let event = push(&first, &second);
+    let topic = "refs/heads/topic";
+    let verified = project.runner(&[]).verify_ref("push", &event, topic, "");
+    verified.says(1, &["2 objects: 1 accepted, 1 rejected"]);
+    // The same from GitLab, and on the default branch, where nothing else says what was before.
+    let gitlab = gitlab_script("notme-verify");
+    for (branch, code, words) in [
+        ("topic", 1, "2 objects: 1 accepted, 1 rejected"),
+        ("main", 0, "1 object: 1 accepted"),
+    ] {
+        let output = project
+            .runner(&[])
+            .shell(&gitlab)
+            .env("CI_COMMIT_BEFORE_SHA", &first)
+            .env("CI_COMMIT_SHA", &second)
+            .env("CI_COMMIT_BRANCH", branch)
+            .env("CI_DEFAULT_BRANCH", "main")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        assert!(told(&output).contains(words), "{}", told(&output));
+    }
+}
+
 /// A signed commit says nothing of those before it.
 #[test]
 fn what_has_nothing_before_it_is_judged_down_to_its_roots() {
@@ -558,7 +601,7 @@ fn where_the_default_branch_is_not_known_no_change_brings_the_trust() {
 #[test]
 fn a_tag_is_judged_by_itself() {
     let project = Project::new();
-    let work = &project.work;
+    let (work, base) = (&project.work, &project.base);
     work.git_ok(&["tag", "-m", "signed", "v1"]);
     work.git_ok(&["tag", "--no-sign", "-m", "unsigned", "v2"]);
     for (tag, code, words) in [
@@ -567,10 +610,23 @@ fn a_tag_is_judged_by_itself() {
     ] {
         let oid = work.git_ok(&["rev-parse", tag]);
         let reference = format!("refs/tags/{tag}");
-        let verified = project
-            .runner(&[])
-            .verify_ref("push", &push(NOBODY, &oid), &reference, "");
-        verified.says(code, &[words]);
+        // An event may name the commit, and actions/checkout@v4 leaves it in the place of the tag.
+        let second = format!("git fetch --quiet --force origin +{base}:{reference}");
+        for (after, then) in [(&oid, ""), (base, ""), (&oid, &second)] {
+            let runner = project.runner(&[]);
+            run(&mut runner.shell(then));
+            let event = push(NOBODY, after);
+            let verified = runner.verify_ref("push", &event, &reference, "");
+            verified.says(code, &[words]);
+            assert_eq!(
+                run(&mut runner.shell(&format!("git rev-parse {tag}"))).trim(),
+                oid
+            );
+        }
+        let runner = project.runner(&["--no-tags"]);
+        run(&mut runner.shell(&second));
+        let verified = runner.verify_ref("push", &push(NOBODY, &oid), &reference, "");
+        verified.says(3, &["::error title=notme tag-replaced::", &oid]);
     }
 }
 
@@ -638,7 +694,7 @@ fn without_a_trust_store_before_the_change_nothing_is_decided() {
     project
         .work
         .git_ok(&["switch", "--quiet", "--orphan", "bare"]);
-    let before = project.unsigned("a");
+    let before = project.work.signed_commit("a");
     let script =
         "cp -r \"$NOTME_HOME/data/trust\" trust && git add trust && git commit --quiet -m trust";
     run(&mut project.work.shell(script));
@@ -650,7 +706,7 @@ fn without_a_trust_store_before_the_change_nothing_is_decided() {
     };
     verify("trust").says(3, &["::error title=notme trust-missing::"]);
     let elsewhere = project.work.notme_home().join("data/trust");
-    verify(elsewhere.to_str().unwrap()).says(0, &["1 object: 1 accepted"]);
+    verify(elsewhere.to_str().unwrap()).says(0, &["2 objects: 2 accepted"]);
 }
 
 /// The forge signs what it makes with a key of its own, as GitHub's web-flow does.
@@ -714,6 +770,8 @@ fn a_submodule_that_moves_is_told() {
     let work = &project.work;
     let link = format!("160000,{},vendor/lib", project.base);
     work.git_ok(&["update-index", "--add", "--cacheinfo", &link]);
+    // The change does not say what is told of it.
+    run(&mut work.shell("git config --file .gitmodules submodule.lib.path vendor/lib && git config --file .gitmodules submodule.lib.ignore all && git add .gitmodules"));
     work.git_ok(&["commit", "--quiet", "-m", "lib"]);
     let head = work.git_ok(&["rev-parse", "HEAD"]);
     let verified = project.push(&project.base, &head);
@@ -731,9 +789,7 @@ fn the_snippets_verify_what_their_forge_says() {
     let bad = project.unsigned("b");
     let gitlab = yaml(&block("gitlab.md", "yaml", 1));
     assert_eq!(gitlab["notme-verify"]["variables"]["GIT_DEPTH"], "0");
-    let lines = gitlab["notme-verify"]["script"].as_array().unwrap();
-    let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
-    let gitlab = lines.join("\n");
+    let gitlab = gitlab_script("notme-verify");
     let jenkins = block("jenkins.md", "groovy", 1);
     let jenkins = jenkins.split("'''").nth(1).unwrap();
     let forgejo = yaml(&block("forgejo.md", "yaml", 1));
@@ -1010,12 +1066,10 @@ fn a_job_on_gitlab_signs_as_itself() {
         "project_path": "infra/builder",
     }));
     let job = yaml(&block("gitlab.md", "yaml", 1))["notme-sign"].clone();
-    let lines = job["script"].as_array().unwrap();
-    let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
     let project = Project::new();
     let runner = project.runner(&[]);
     let said = run(runner
-        .shell(&format!("set -e\n{}", lines.join("\n")))
+        .shell(&gitlab_script("notme-sign"))
         .env("NOTME_ID_TOKEN", token)
         .env("NOTME_AUTHORITY", &authority.url)
         .env("NOTME_PINS", &authority.pins)

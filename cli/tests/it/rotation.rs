@@ -15,6 +15,8 @@ use serde_json::Value;
 
 use crate::world::{Served, World, free_port, told};
 
+const POLICY: &str = ".notme/policy.toml";
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -90,6 +92,64 @@ fn keys_can_be_announced_before_they_are_used() {
     assert_eq!(both.status.code(), Some(2), "{}", told(&both));
     let status = world.notme_ok(&["authority", "status"]);
     assert!(status.contains("other keys    epoch 1 issued"), "{status}");
+}
+
+#[test]
+fn a_policy_that_names_roots_is_told_the_next_ones_in_time() {
+    for format in ["x509", "ssh", "openpgp"] {
+        let world = World::new();
+        world.notme_ok(&["init", "--agent", "claude", "--format", format]);
+        world.signed_commit("a");
+        world.notme_ok(&["policy", "init"]);
+        world.git_ok(&["add", POLICY]);
+        world.git_ok(&["commit", "-q", "-m", "policy"]);
+        let root = world.git_ok(&["rev-parse", "HEAD"]);
+        assert!(!world.notme_ok(&["policy", "check"]).contains("newer root"));
+        let prepared = world.notme(&["authority", "rotate", "--prepare"]);
+        assert!(
+            told(&prepared).contains("`notme policy check` says which"),
+            "{}",
+            told(&prepared)
+        );
+        let checked = world.notme_ok(&["policy", "check"]);
+        let next: Vec<_> = checked
+            .split("`embedded` has a newer root, ")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once(',')?.0))
+            .collect();
+        assert_eq!(next.len(), 4, "{checked}");
+
+        // Whose policy does not name them has to name another trust root.
+        world.git_ok(&["branch", "late"]);
+        let path = world.path().join(POLICY);
+        let mut text = fs::read_to_string(&path).unwrap();
+        for spki in next {
+            text.push_str(&format!(
+                "[[authority]]\nspki_sha256 = \"{spki}\"\nlabel = \"embedded\"\n"
+            ));
+        }
+        fs::write(&path, text).unwrap();
+        assert!(!world.notme_ok(&["policy", "check"]).contains("newer root"));
+        world.git_ok(&["commit", "-q", "-a", "-m", "the next roots"]);
+        world.notme_ok(&["authority", "rotate", "--activate"]);
+        next_second(&world);
+        world.signed_commit("b");
+        let (exit, document) = world.verdicts(&["--all", "--trust-root", &root]);
+        assert_eq!(exit, Some(0), "{format} {document}");
+        world.git_ok(&["switch", "-q", "late"]);
+        let late = world.signed_commit("c");
+        let refused = world.notme(&["verify", &late, "--trust-root", &root]);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        let said = told(&refused);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in [
+            "signer-untrusted",
+            "(the policy names no authority with the root ",
+            " of `embedded`)",
+        ] {
+            assert!(said.contains(words), "{format} {said}");
+        }
+    }
 }
 
 /// Whoever kept a certificate of the old keys can still sign with it; the date gives it away.

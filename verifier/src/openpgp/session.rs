@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use notme_core::{
     key::{KeyId, sha256},
-    openpgp::{Certification, Fingerprint, KeyBlock, OpenPgpError, SignedDocument, UserId},
+    openpgp::{
+        Certification, Fingerprint, KeyBlock, OpenPgpError, SignedDocument, TrustedKey, UserId,
+    },
     time::UnixTime,
 };
 
@@ -83,22 +85,22 @@ impl Session {
             return unknown(anchors.absence());
         };
         let named = certification.issuer_fingerprints();
-        let issuers = || {
-            anchors.of_openpgp().filter(|(_, key)| {
-                named
-                    .iter()
-                    .any(|fingerprint| fingerprint == key.fingerprint())
-            })
+        let is_named = |key: &TrustedKey| named.iter().any(|it| it == key.fingerprint());
+        let verify = |authority: &TrustedKey| {
+            Certification::verify(certification, authority, self.block.primary(), user_id)
         };
         let mut refusal = None;
-        for (anchor, authority) in issuers() {
-            let primary = self.block.primary();
-            match Certification::verify(certification, authority, primary, user_id) {
+        for (anchor, authority) in anchors.of_openpgp().filter(|(_, key)| is_named(key)) {
+            match verify(authority) {
                 Ok(certification) => return self.vouched(anchor, &certification, user_id, anchors),
                 Err(error) => refusal = Some(about_certification(&error)),
             }
         }
-        unknown(refusal.unwrap_or_else(|| anchors.absence()))
+        unknown(refusal.unwrap_or_else(|| {
+            anchors.absence_of(
+                |root| matches!(root, Root::OpenPgp(key) if is_named(key) && verify(key).is_ok()),
+            )
+        }))
     }
 
     fn vouched(
@@ -215,7 +217,7 @@ fn about_certification(error: &OpenPgpError) -> Refusal {
 
 impl Anchors {
     /// Returns the keys with which authorities certify session keys.
-    fn of_openpgp(&self) -> impl Iterator<Item = (&Arc<Anchor>, &notme_core::openpgp::TrustedKey)> {
+    fn of_openpgp(&self) -> impl Iterator<Item = (&Arc<Anchor>, &TrustedKey)> {
         self.iter().filter_map(|anchor| match &anchor.root {
             Root::OpenPgp(key) => Some((anchor, key)),
             Root::X509(_) | Root::Person(_) | Root::Ssh(_) | Root::Listed(_) => None,

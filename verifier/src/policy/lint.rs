@@ -1,6 +1,6 @@
 //! What is no error in a policy, and probably not meant.
 
-use notme_core::time::UnixTime;
+use notme_core::{hex, time::UnixTime};
 
 use super::{
     Policy, Remark, Selector,
@@ -96,8 +96,11 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             );
         }
     }
-    let authorities = policy.authorities.iter().flatten();
-    for (rule, start) in authorities.zip(&starts.authorities) {
+    let authorities = || {
+        let rules = policy.authorities.iter().flatten();
+        rules.zip(&starts.authorities)
+    };
+    for (rule, start) in authorities() {
         let selector = &rule.selector;
         let has = |authority: &crate::trust::Authority| match selector {
             Selector::Name(name) => name == authority.name(),
@@ -111,6 +114,30 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
         }
         if rule.until.is_some_and(|until| until < now) {
             remark(*start, format!("the authority `{selector}` counts no more"));
+        }
+    }
+    // Of others, nothing says what comes after what.
+    let documented = trust.authorities().iter();
+    for authority in documented.filter(|it| it.document().is_some()) {
+        for roots in authority.roots_by_format() {
+            let named = roots.iter().flat_map(|(spki, from)| {
+                let rules = authorities();
+                let rules = rules.filter(move |(rule, _)| rule.selector.selects(authority, spki));
+                rules.map(move |(_, start)| (*from, *start))
+            });
+            let Some((newest, start)) = named.max() else {
+                continue;
+            };
+            for (spki, _) in roots.iter().filter(|(_, from)| *from > newest) {
+                remark(
+                    start,
+                    format!(
+                        "`{}` has a newer root, {}, which is not named here: who signs under it is `signer-untrusted`",
+                        authority.name(),
+                        hex::encode(spki)
+                    ),
+                );
+            }
         }
     }
     remarks.sort_by_key(|remark| remark.line);

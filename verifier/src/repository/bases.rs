@@ -40,6 +40,8 @@ pub(crate) struct Gone {
     painted: usize,
     /// How many of these before the last line began.
     before: usize,
+    /// The bases of pairs, each the lower id first.
+    pairs: HashMap<[ObjectId; 2], Vec<ObjectId>>,
 }
 
 impl Gone {
@@ -116,6 +118,9 @@ pub(super) enum Unknown {
     Undecided(ObjectId),
 }
 
+/// The bases of so many pairs are remembered: a merge is asked about both ways round, and one of them may
+/// lead through all of history.
+const PAIRS_MAX: usize = 1 << 10;
 /// More bases than that are not compared with one another. One too many makes more look changed, and
 /// never less.
 const COMPARED_MAX: usize = 16;
@@ -131,6 +136,20 @@ impl Bases<'_> {
     /// Returns the common ancestors that no other one reaches; none when the two have nothing in
     /// common.
     pub(super) fn of(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
+        let pair = [one.min(other), one.max(other)];
+        if let Some(bases) = self.kinship.gone().borrow().pairs.get(&pair) {
+            return Ok(bases.clone());
+        }
+        let bases = self.find(one, other)?;
+        let pairs = &mut self.kinship.gone().borrow_mut().pairs;
+        if pairs.len() >= PAIRS_MAX {
+            pairs.clear();
+        }
+        pairs.insert(pair, bases.clone());
+        Ok(bases)
+    }
+
+    fn find(&self, one: ObjectId, other: ObjectId) -> Result<Vec<ObjectId>, Unknown> {
         let mut bases = match self.on_trunk(one, other)? {
             Some(bases) => bases,
             None => self.paint(one, &[other])?.common(),
@@ -403,7 +422,7 @@ impl Painting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
+    use std::{cell::Cell, fmt::Write as _};
 
     use notme_testkit::repository::Repository as Git;
 
@@ -578,5 +597,92 @@ mod tests {
                 assert!(painted < 2 * PAINTED_MAX + 9 * TOPICS, "{painted}");
             }
         }
+    }
+
+    /// A release branch that is merged into the main one again and again, asked about both ways round:
+    /// from the release, all of the main branch is in between.
+    #[test]
+    fn a_pair_is_asked_about_both_ways_in_one() {
+        /// Counts how often parents are asked for.
+        #[derive(Default)]
+        struct Counting(AllParents, Cell<usize>);
+
+        impl Kinship for Counting {
+            fn counting(&self, id: &ObjectId, parents: Vec<ObjectId>) -> Option<Vec<ObjectId>> {
+                self.1.set(self.1.get() + 1);
+                self.0.counting(id, parents)
+            }
+
+            fn gone(&self) -> &RefCell<Gone> {
+                self.0.gone()
+            }
+        }
+
+        const MERGES: usize = 100;
+        let git = Git::new();
+        let mut stream = String::new();
+        let mut mark = 0;
+        let mut commit = |branch: &str, parents: &[usize]| {
+            mark += 1;
+            let date = 1_600_000_000 + mark;
+            write!(stream, "commit refs/heads/{branch}\nmark :{mark}\n").unwrap();
+            write!(
+                stream,
+                "committer T <t@example.invalid> {date} +0000\ndata 0\n"
+            )
+            .unwrap();
+            for (word, parent) in ["from", "merge"].iter().zip(parents) {
+                writeln!(stream, "{word} :{parent}").unwrap();
+            }
+            stream.push('\n');
+            mark
+        };
+        let fork = commit("main", &[]);
+        let (mut main, mut release) = (commit("main", &[fork]), commit("release", &[fork]));
+        for _ in 0..MERGES {
+            for _ in 0..5 {
+                main = commit("main", &[main]);
+            }
+            release = commit("release", &[release]);
+            main = commit("main", &[main, release]);
+        }
+        git.import(&stream);
+        let repository = Repository::open(&git.path().join(".git")).unwrap();
+        let merges = git.git_ok(&["log", "--format=%P", "--merges", "--reverse", "main"]);
+        let root = git.git_ok(&["rev-list", "--max-parents=0", "main"]);
+        let root: ObjectId = root.parse().unwrap();
+        let (memory, kinship) = (RefCell::default(), Counting::default());
+        let bases = Bases {
+            objects: &repository.objects,
+            kinship: &kinship,
+            shallow: repository.shallow_boundary().unwrap(),
+            memory: &memory,
+        };
+        for (at, parents) in merges.lines().enumerate() {
+            let (main, release) = parents.split_once(' ').unwrap();
+            let [main, release] = [main, release].map(|id| id.parse::<ObjectId>().unwrap());
+            // Each of the two has its line.
+            if at == 1 {
+                for id in [main, release] {
+                    let mut gone = kinship.gone().borrow_mut();
+                    (gone.painted, gone.before) = (PAINTED_MAX, 0);
+                    drop(gone);
+                    bases.on_trunk(id, root).unwrap().unwrap();
+                }
+                kinship.1.set(0);
+            }
+            let expected = git.git_ok(&[
+                "merge-base",
+                "--all",
+                &main.to_string(),
+                &release.to_string(),
+            ]);
+            for (one, other) in [(main, release), (release, main)] {
+                let found = bases.of(one, other).unwrap();
+                assert_eq!(found, [expected.parse::<ObjectId>().unwrap()]);
+            }
+        }
+        let asked = kinship.1.get();
+        assert!(asked < 50 * MERGES, "{asked}");
     }
 }

@@ -112,7 +112,12 @@ fn standing(key: &Key, anchors: &Anchors) -> Standing {
         .or(lines.first());
     match line {
         Some((anchor, line)) => by_line(key, anchor, line, anchors),
-        None => Standing::new(facts(key), None, Some(anchors.absence())),
+        None => {
+            let authority = key.certificate().map(Certificate::authority);
+            let absence = anchors
+                .absence_of(|root| matches!(root, Root::Ssh(root) if authority == Some(root)));
+            Standing::new(facts(key), None, Some(absence))
+        }
     }
 }
 

@@ -239,6 +239,12 @@ fn write_authority(text: &mut String, authority: &Authority, objects: &[JudgedOb
         "\n# `{}`, pinned as {kind}.\n",
         escape(authority.name())
     );
+    if kind == PinKind::TrustDocument {
+        text.push_str(
+            "# Its next roots have to be named here before they are used: `notme policy check` says which,\n\
+             # after `notme authority rotate --prepare`.\n",
+        );
+    }
     let keys: BTreeSet<_> = authority.keys().map(|key| hex::encode(&key)).collect();
     for key in keys {
         // Of people, those who signed; of an authority, all roots, as the next may be used soon.
