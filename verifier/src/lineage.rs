@@ -728,8 +728,7 @@ impl<'a> Lineage<'a> {
         (by, order): (&InForce, Order),
     ) -> Option<(Judgement, Option<UnixTime>)> {
         let (number, id) = at;
-        let parents = ground.parents(number);
-        let line = judged.line(&id, parents.clone().unwrap_or_default());
+        let line = judged.line(&id, ground.parents(number).unwrap_or_default());
         let (changes_policy, footing) = match self.repository.peel(id) {
             // A tag changes nothing.
             Ok(commit) if commit != id => (false, None),
@@ -742,7 +741,7 @@ impl<'a> Lineage<'a> {
         if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
             return None;
         }
-        let examined = self.examine_again(id, parents, &by.judge);
+        let examined = self.examine_again(id, &by.judge);
         let scene = Scene::of(ground, &by.judge, at, &examined)
             .going_on((line, judged), changes_policy)
             .without_footing(footing);
@@ -800,7 +799,7 @@ impl<'a> Lineage<'a> {
         commit: &Result<ObjectId, RepositoryError>,
         judged: &Judged<'_>,
     ) -> Judgement {
-        let (number, id) = at;
+        let (_, id) = at;
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
@@ -813,7 +812,7 @@ impl<'a> Lineage<'a> {
         match judged.state(commit) {
             Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
                 let judge = &course.policy.judge;
-                let examined = self.examine_again(id, ground.parents(number), judge);
+                let examined = self.examine_again(id, judge);
                 decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
             }
             Some(State::Rejected(_)) => refused(judged.not_accepted([commit].into_iter())),
@@ -829,18 +828,8 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    fn examine_again(
-        &self,
-        id: ObjectId,
-        parents: Option<Vec<ObjectId>>,
-        judge: &Judge<'_>,
-    ) -> Examined {
-        let found = Found {
-            place: 0,
-            id,
-            content: self.repository.object(id),
-            parents: parents.unwrap_or_default(),
-        };
+    fn examine_again(&self, id: ObjectId, judge: &Judge<'_>) -> Examined {
+        let found = Found::alone(id, self.repository.object(id));
         verify::examine(found, self.policies.hash, judge)
     }
 
@@ -1246,8 +1235,7 @@ impl Step<'_, '_> {
         let examined = match Arc::ptr_eq(&course.policy, &self.record.guess) {
             true => &self.record.examined,
             false => {
-                let parents = self.ground.parents(self.number);
-                again = self.lineage.examine_again(self.id, parents, judge);
+                again = self.lineage.examine_again(self.id, judge);
                 &again
             }
         };

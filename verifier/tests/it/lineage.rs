@@ -795,6 +795,22 @@ fn what_lies_beyond_a_shallow_clone_leaves_its_children_undecided() {
     assert!(matches!(verdict, Verdict::Undecided(_)));
 }
 
+/// Whatever policy the tree holds at which it ends.
+#[test]
+fn what_is_at_the_end_of_a_shallow_clone_is_undecided_whichever_policy_judges() {
+    let history = History::new();
+    let (old, new) = tightened();
+    let first = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let early = history.commit(&[&first], "alice", &files(&old, "1", "2"));
+    let root = history.commit(&[&first], "alice", &files(&new, "1", "1"));
+    let end = history.commit(&[&early], "alice", &files(&old, "1", "3"));
+    let next = history.commit(&[&end], "alice", &files(&old, "1", "4"));
+    std::fs::write(history.git.path().join(".git/shallow"), format!("{end}\n")).unwrap();
+    let outcome = history.verify(&root, &next);
+    assert_eq!(code_of(&outcome, &end), "object-missing");
+    assert_eq!(code_of(&outcome, &next), "parent-undecided");
+}
+
 #[test]
 fn a_tree_that_is_not_what_its_name_stands_for_decides_nothing() {
     let history = History::new();
