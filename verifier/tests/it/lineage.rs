@@ -364,6 +364,14 @@ fn what_the_newest_policy_took_back_excuses_nobody() {
             let outcome = history.try_verify(&root, &tips, None).unwrap();
             assert_eq!(code_of(&outcome, &bad), "not-authorised");
         }
+        // Nor does who goes on from there.
+        let onward = history.commit(&[&merge], "alice", &[(POLICY, &excusing), ("a", "b")]);
+        assert_eq!(history.verify(&root, &onward).exit_code(), 0);
+        for tips in [[&*taken_back, &onward], [&onward, &taken_back]] {
+            let outcome = history.try_verify(&root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+            assert_eq!(code_of(&outcome, &onward), "accepted");
+        }
         // Somebody's commit on top, which is not accepted, takes nothing away.
         let stray = history.commit(&[&merge], "mallory", &files(&text));
         for tips in [&[&*stray][..], &[&merge, &stray]] {
@@ -429,6 +437,15 @@ fn one_of_two_ends_excuses(history: &History, root: &str, [old, new]: [&str; 2])
             let outcome = history.try_verify(root, &tips, None).unwrap();
             assert_eq!(code_of(&outcome, &bad), "not-authorised");
             assert_eq!(code_of(&outcome, &side), "accepted");
+        }
+        // Nor by merging it, where it is merged as well.
+        let taken = history.commit(&[&main, &bad], "alice", &[(POLICY, new), ("a", "a")]);
+        let link = history.commit(&[&side, &bad], "bob", &[(POLICY, &theirs), ("b", "b")]);
+        assert_eq!(history.verify(root, &link).exit_code(), 0);
+        for tips in [[&*taken, &link], [&link, &taken]] {
+            let outcome = history.try_verify(root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+            assert_eq!(code_of(&outcome, &link), "accepted");
         }
         // Whoever has the right excuses what leads to them, whatever is beside.
         let files = [(POLICY, &**ours), ("a", "a")];
