@@ -6,8 +6,8 @@
 //! and all that are left have to allow the merge. What a parent brings that these would not have
 //! accepted is not merged for free: whoever merges it needs the right to all of it. The same file,
 //! brought by another commit, is another policy. Who changes the policy needs that right by the one
-//! before. What was not accepted gives nothing to its children, and what does not descend from the trust
-//! root is judged by the trust root's policy, whatever its trees hold.
+//! before. What was not accepted gives nothing to its children, what is undecided leaves them so, and what
+//! does not descend from the trust root is judged by the trust root's policy, whatever its trees hold.
 //!
 //! So a policy is in force only where an unbroken line of accepted commits leads to it.
 //!
@@ -40,7 +40,7 @@ use crate::{
     merge_tag::MergeTag,
     order::{self, Order, index},
     policy::{POLICY_MAX, POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
-    refusal::Refusal,
+    refusal::{self, Refusal},
     repository::{
         Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
         Trees,
@@ -217,6 +217,9 @@ type Excusing = (Arc<InForce>, Scope);
 /// What excuses a commit, and how that is said.
 type Excused = (Excuse, Arc<str>);
 
+/// Until when a commit stands by a policy that did not judge it, if it does; or why that is undecided.
+type Weighed = Result<Option<UnixTime>, Refusal>;
+
 /// What an accepted commit hands on to its children.
 #[derive(Clone)]
 struct Course {
@@ -255,7 +258,7 @@ struct Judged<'l> {
     states: HashMap<ObjectId, State>,
     /// Those that carry tags. They are judged when their merge is told: there may be many in each.
     carrying: HashSet<ObjectId>,
-    /// Those that were refused, or go on from what was, since it is not known for which ref they are.
+    /// Those that were refused since it is not known for which ref they are, and what goes on from them.
     of_no_ref: HashSet<ObjectId>,
     /// What the parents are to the accepted commits where one of them was not judged or is nothing.
     bonds: HashMap<ObjectId, Box<[Bond]>>,
@@ -268,8 +271,8 @@ struct Judged<'l> {
     recorded: Option<Arc<Mutex<Recorded<'l>>>>,
     /// Whether something was not found there.
     lacks: Cell<bool>,
-    /// Until when a commit stands by a policy that did not judge it, if it does.
-    weighed: RefCell<HashMap<(ObjectId, ObjectId), Option<UnixTime>>>,
+    /// Whether a commit stands by a policy that did not judge it.
+    weighed: RefCell<HashMap<(ObjectId, ObjectId), Weighed>>,
     /// The policy in force at the end of the main branch, if there is one; none where that end is
     /// not accepted.
     of_main: Option<Option<Arc<InForce>>>,
@@ -285,11 +288,11 @@ impl Judged<'_> {
         self.states.get(id).cloned().or_else(ended)
     }
 
-    /// Says that what goes on from some commits goes on from nothing that was accepted.
-    fn not_accepted<'c>(&self, mut commits: impl Iterator<Item = &'c ObjectId>) -> Refusal {
+    /// Says that what goes on from some commits is undecided.
+    fn undecided<'c>(&self, mut commits: impl Iterator<Item = &'c ObjectId>) -> Refusal {
         match commits.any(|id| self.of_no_ref.contains(id)) {
-            true => Refusal::new(Code::ParentNotAccepted, REF_UNKNOWN),
-            false => Code::ParentNotAccepted.into(),
+            true => Refusal::new(Code::ParentUndecided, REF_UNKNOWN),
+            false => Code::ParentUndecided.into(),
         }
     }
 
@@ -728,8 +731,7 @@ impl<'a> Lineage<'a> {
         (by, order): (&InForce, Order),
     ) -> Option<(Judgement, Option<UnixTime>)> {
         let (number, id) = at;
-        let parents = ground.parents(number);
-        let line = judged.line(&id, parents.clone().unwrap_or_default());
+        let line = judged.line(&id, ground.parents(number).unwrap_or_default());
         let (changes_policy, footing) = match self.repository.peel(id) {
             // A tag changes nothing.
             Ok(commit) if commit != id => (false, None),
@@ -742,7 +744,7 @@ impl<'a> Lineage<'a> {
         if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
             return None;
         }
-        let examined = self.examine_again(id, parents, &by.judge);
+        let examined = self.examine_again(id, &by.judge);
         let scene = Scene::of(ground, &by.judge, at, &examined)
             .going_on((line, judged), changes_policy)
             .without_footing(footing);
@@ -800,7 +802,7 @@ impl<'a> Lineage<'a> {
         commit: &Result<ObjectId, RepositoryError>,
         judged: &Judged<'_>,
     ) -> Judgement {
-        let (number, id) = at;
+        let (_, id) = at;
         let decide = |judge: &Judge<'_>, examined: &Examined, footing: Option<Refusal>| {
             let scene = Scene::of(ground, judge, at, examined).without_footing(footing);
             judge.decide_in(examined, order, &scene)
@@ -813,11 +815,11 @@ impl<'a> Lineage<'a> {
         match judged.state(commit) {
             Some(State::Accepted(course)) if !Arc::ptr_eq(&course.policy, &self.policies.first) => {
                 let judge = &course.policy.judge;
-                let examined = self.examine_again(id, ground.parents(number), judge);
+                let examined = self.examine_again(id, judge);
                 decide(judge, &examined, None).by(Arc::clone(&course.policy.digest))
             }
-            Some(State::Rejected(_)) => refused(judged.not_accepted([commit].into_iter())),
-            Some(State::Undecided) => refused(Code::ParentUndecided.into()),
+            Some(State::Rejected(_)) => refused(Code::ParentNotAccepted.into()),
+            Some(State::Undecided) => refused(judged.undecided([commit].into_iter())),
             Some(State::Accepted(_)) | None => {
                 let judgement = decide(self.judge(), examined, None);
                 let mut judgement = judgement.by(Arc::clone(&self.policies.first.digest));
@@ -829,18 +831,8 @@ impl<'a> Lineage<'a> {
         }
     }
 
-    fn examine_again(
-        &self,
-        id: ObjectId,
-        parents: Option<Vec<ObjectId>>,
-        judge: &Judge<'_>,
-    ) -> Examined {
-        let found = Found {
-            place: 0,
-            id,
-            content: self.repository.object(id),
-            parents: parents.unwrap_or_default(),
-        };
+    fn examine_again(&self, id: ObjectId, judge: &Judge<'_>) -> Examined {
+        let found = Found::alone(id, self.repository.object(id));
         verify::examine(found, self.policies.hash, judge)
     }
 
@@ -997,10 +989,10 @@ impl Step<'_, '_> {
                 Ok(course) => State::Accepted(course),
                 Err(refusal) => {
                     judgement.refuse(refusal);
-                    State::of(judgement.verdict())
+                    State::of(&judgement)
                 }
             },
-            other => State::of(other),
+            Verdict::Rejected(_) | Verdict::Undecided(_) => State::of(&judgement),
         };
         if judgement.is_excusable()
             && let Some((by, until)) = self.lineage.is_exception(self.id, &courses)
@@ -1030,7 +1022,6 @@ impl Step<'_, '_> {
             };
         };
         let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
-        let is_root = parents.is_empty();
         for &(id, is_hidden) in &parents {
             let beginning = |descends| State::Accepted(self.lineage.beginning(descends));
             let (state, bond) = match self.judged.state(&id) {
@@ -1051,10 +1042,13 @@ impl Step<'_, '_> {
                 self.judged.is_of_root(id);
             }
         }
-        let footing = match bonds.contains(&Bond::Undecided) {
-            _ if !accepted.is_empty() || is_root => None,
-            true => Some(Code::ParentUndecided.into()),
-            false => Some(self.judged.not_accepted(parents.iter().map(|(id, _)| id))),
+        // With one more parent that is accepted, other policies may judge, and more be changed.
+        let footing = if bonds.contains(&Bond::Undecided) {
+            Some(self.judged.undecided(parents.iter().map(|(id, _)| id)))
+        } else if accepted.is_empty() && !parents.is_empty() {
+            Some(Code::ParentNotAccepted.into())
+        } else {
+            None
         };
         Parents {
             accepted,
@@ -1151,13 +1145,13 @@ impl Step<'_, '_> {
     }
 
     /// Returns until when all stands by a policy that a parent brings beyond those whose policy it is;
-    /// `None` when something does not.
+    /// `None` when something does not, whatever else is undecided.
     fn stands_by(
         &self,
         judge: &Course,
         (parent, own): (ObjectId, &Course),
         accepted: &[(ObjectId, Course)],
-    ) -> Result<Option<UnixTime>, Refusal> {
+    ) -> Weighed {
         if own.is_same(judge) {
             return Ok(Some(ALWAYS));
         }
@@ -1168,41 +1162,42 @@ impl Step<'_, '_> {
         let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
         let repository = self.ground.repository;
         let brought = repository.beyond((parent, &theirs), self.judged)?;
-        let mut stands = Some(ALWAYS);
+        let mut stands = Ok(Some(ALWAYS));
         for commit in brought {
-            if stands.is_none() {
-                break;
+            match self.weigh(commit, judge) {
+                Ok(None) => return Ok(None),
+                Ok(until) => stands = stands.map(|stands| stands.min(until)),
+                Err(refusal) => stands = Err(refusal),
             }
-            stands = stands.min(self.weigh(commit, judge));
         }
-        Ok(stands)
-    }
-
-    /// Returns until when a commit stands by a policy that may not have judged it, if it does.
-    fn weigh(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
-        // What the trust root goes on from is trusted.
-        if self.judged.of_root.borrow().contains(&commit) {
-            return Some(ALWAYS);
-        }
-        let of = (commit, judge.policy.blob);
-        if let Some(known) = self.judged.weighed.borrow().get(&of) {
-            return *known;
-        }
-        let stands = self.weigh_anew(commit, judge);
-        self.judged.weighed.borrow_mut().insert(of, stands);
         stands
     }
 
-    fn weigh_anew(&self, commit: ObjectId, judge: &Course) -> Option<UnixTime> {
+    /// Weighs a commit by a policy that may not have judged it.
+    fn weigh(&self, commit: ObjectId, judge: &Course) -> Weighed {
+        // What the trust root goes on from is trusted.
+        if self.judged.of_root.borrow().contains(&commit) {
+            return Ok(Some(ALWAYS));
+        }
+        let of = (commit, judge.policy.blob);
+        if let Some(known) = self.judged.weighed.borrow().get(&of) {
+            return known.clone();
+        }
+        let stands = self.weigh_anew(commit, judge);
+        self.judged.weighed.borrow_mut().insert(of, stands.clone());
+        stands
+    }
+
+    fn weigh_anew(&self, commit: ObjectId, judge: &Course) -> Weighed {
         let judgement = self.judged.judgements.get(&commit);
         let number = self.ground.number_of(commit);
         let (Some(judgement), Some(number)) = (judgement, number) else {
             // An earlier run judged it.
             self.judged.lacks.set(true);
-            return None;
+            return Ok(None);
         };
         let Some(State::Accepted(own)) = self.judged.state(&commit) else {
-            return None;
+            return Ok(None);
         };
         let again = |order: Order| {
             let within = (self.ground, self.judged);
@@ -1211,7 +1206,7 @@ impl Step<'_, '_> {
         };
         let order = self.orders.get(number).copied().unwrap_or(Order::Unknown);
         let Some((judged, ends)) = again(order) else {
-            return Some(own.until);
+            return Ok(Some(own.until));
         };
         if judged.verdict() == Verdict::Accepted {
             let stays = || {
@@ -1221,17 +1216,24 @@ impl Step<'_, '_> {
             let is_sure = judged.time_basis() > Some(TimeBasis::DagOrdered)
                 || order != Order::Consistent
                 || stays();
-            return Some(match is_sure {
+            return Ok(Some(match is_sure {
                 true => own.until.min(ends.unwrap_or(ALWAYS)),
                 false => NEVER,
-            });
+            }));
         }
         let excuse = || {
             self.lineage
                 .is_exception(commit, std::slice::from_ref(judge))
         };
-        let (_, until) = judged.is_excusable().then(excuse).flatten()?;
-        Some(own.until.min(until))
+        match judged.is_excusable().then(excuse).flatten() {
+            Some((_, until)) => Ok(Some(own.until.min(until))),
+            None if matches!(State::of(&judged), State::Undecided) => {
+                let detail =
+                    format!("whether {commit} stands by the policy that judges is undecided");
+                Err(Refusal::new(Code::ParentUndecided, detail))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Judges the commit by one policy, and returns with it when its signature ends.
@@ -1246,8 +1248,7 @@ impl Step<'_, '_> {
         let examined = match Arc::ptr_eq(&course.policy, &self.record.guess) {
             true => &self.record.examined,
             false => {
-                let parents = self.ground.parents(self.number);
-                again = self.lineage.examine_again(self.id, parents, judge);
+                again = self.lineage.examine_again(self.id, judge);
                 &again
             }
         };
@@ -1315,11 +1316,13 @@ impl Step<'_, '_> {
 }
 
 impl State {
-    fn of(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Undecided(_) => Self::Undecided,
-            Verdict::Rejected(code) => Self::Rejected(code),
-            Verdict::Accepted => Self::Rejected(Code::ParentNotAccepted),
+    /// Returns what became of a commit that was not accepted. One that may be for some ref is not refused
+    /// where that is not known.
+    fn of(judgement: &Judgement) -> Self {
+        match judgement.verdict().code() {
+            Some(code) if refusal::is_open(code, judgement.detail()) => Self::Undecided,
+            Some(code) => Self::Rejected(code),
+            None => Self::Rejected(Code::ParentNotAccepted),
         }
     }
 }

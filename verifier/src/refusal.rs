@@ -1,6 +1,9 @@
 //! A step that did not pass.
 
-use crate::verdict::Code;
+use crate::{
+    policy::REF_UNKNOWN,
+    verdict::{Class, Code},
+};
 
 /// The code of the step that failed, and what it saw.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +21,16 @@ impl Refusal {
             detail: Some(detail.into()),
         }
     }
+
+    /// Tells whether somebody who knows more may see it otherwise.
+    pub(crate) fn is_open(&self) -> bool {
+        is_open(self.code, self.detail.as_deref())
+    }
+}
+
+/// As [`Refusal::is_open`].
+pub(crate) fn is_open(code: Code, detail: Option<&str>) -> bool {
+    code.class() == Class::Undecided || detail == Some(REF_UNKNOWN)
 }
 
 impl From<Code> for Refusal {

@@ -751,14 +751,7 @@ impl Repository {
         commits: impl IntoIterator<Item = &'t String>,
     ) -> Result<HashSet<ObjectId>, RepositoryError> {
         let ids = commits.into_iter();
-        self.reached(ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok()))
-    }
-
-    /// As [`Self::reached_by`], of ids.
-    pub(crate) fn reached(
-        &self,
-        ids: impl IntoIterator<Item = ObjectId>,
-    ) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
         let selection = Selection::of(ids, []);
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }

@@ -2,8 +2,9 @@
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     num::NonZeroUsize,
+    rc::Rc,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -641,6 +642,8 @@ pub(crate) fn on_all_cores<I: Send, S: Clone + Send, T: Send>(
 pub(crate) struct Excuses<'r> {
     repository: &'r Repository,
     grants: Vec<Grant<'r>>,
+    /// Which of them are in force at what their ends reach, once somebody asks.
+    reached: OnceCell<HashMap<ObjectId, Places>>,
     now: UnixTime,
 }
 
@@ -666,11 +669,12 @@ impl Scope {
 struct Grant<'r> {
     policy: &'r Policy,
     scope: Scope,
-    /// What lies at or before its baseline, once somebody asks.
-    before: OnceCell<HashSet<ObjectId>>,
-    /// What its ends reach, once somebody asks.
-    reached: OnceCell<HashSet<ObjectId>>,
+    /// What lies at or before its baseline, once somebody asks. Policies with the same one share it.
+    before: Rc<OnceCell<HashSet<ObjectId>>>,
 }
+
+/// Some of the grants, by their places.
+type Places = Rc<BTreeSet<usize>>;
 
 impl<'r> Excuses<'r> {
     pub(crate) fn new(
@@ -678,15 +682,16 @@ impl<'r> Excuses<'r> {
         policies: impl IntoIterator<Item = (&'r Policy, Scope)>,
         now: UnixTime,
     ) -> Self {
+        let mut baselines: HashMap<&[String], Rc<_>> = HashMap::new();
         let grants = policies.into_iter().map(|(policy, scope)| Grant {
             policy,
             scope,
-            before: OnceCell::new(),
-            reached: OnceCell::new(),
+            before: Rc::clone(baselines.entry(policy.baseline()).or_default()),
         });
         Self {
             repository,
             grants: grants.collect(),
+            reached: OnceCell::new(),
             now,
         }
     }
@@ -701,23 +706,65 @@ impl<'r> Excuses<'r> {
         if !object.judgement.is_excusable() {
             return Ok(());
         }
-        let (mut found, mut is_refused) = (None, false);
-        for grant in &self.grants {
-            let Some(excuse) = grant.excuse(self, object.id)? else {
-                is_refused |= !grant.scope.ends.is_empty();
-                continue;
+        let excuse = |grant: &Grant<'_>| grant.excuse(self, object.id);
+        let said: Vec<_> = self.grants.iter().map(excuse).collect::<Result<_, _>>()?;
+        let said = || self.grants.iter().map(|grant| &grant.scope).zip(&said);
+        let everywhere =
+            said().find_map(|(scope, said)| said.as_ref().filter(|_| scope.is_everywhere));
+        let somewhere = said().find_map(|(_, said)| said.as_ref());
+        let Some(found) = everywhere.or(somewhere) else {
+            return Ok(());
+        };
+        if everywhere.is_none() {
+            // Those that are in force there have to agree; where none is, all.
+            let reached = once(&self.reached, || self.reached())?;
+            let there = reached.get(&on);
+            let mut numbered = said().enumerate();
+            let refuses = |(place, (scope, said)): (usize, (&Scope, &Option<_>))| {
+                let is_asked = match there {
+                    Some(there) => there.contains(&place),
+                    None => !scope.ends.is_empty(),
+                };
+                is_asked && said.is_none()
             };
-            if grant.is_in_force(self.repository, on)? {
-                object.judgement.excused(excuse);
+            if numbered.any(refuses) {
                 return Ok(());
             }
-            found = found.or(Some(excuse));
         }
-        // Where no end leads to it, all have to agree.
-        if let Some(excuse) = found.filter(|_| !is_refused) {
-            object.judgement.excused(excuse);
-        }
+        object.judgement.excused(found.clone());
         Ok(())
+    }
+
+    /// Finds which grants are in force at what their ends reach.
+    fn reached(&self) -> Result<HashMap<ObjectId, Places>, RepositoryError> {
+        let mut reached: HashMap<_, Places> = HashMap::new();
+        for (place, grant) in self.grants.iter().enumerate() {
+            for end in &grant.scope.ends {
+                Rc::make_mut(reached.entry(*end).or_default()).insert(place);
+            }
+        }
+        let selection = Selection::of(reached.keys().copied(), []);
+        let mut walk = self.repository.walk(&selection)?;
+        walk.by_ref().for_each(drop);
+        let graph = walk.into_graph();
+        let nodes = graph.nodes();
+        for node in graph
+            .children_first()
+            .into_iter()
+            .filter_map(|it| nodes.get(it))
+        {
+            let Some(own) = reached.get(&node.id).cloned() else {
+                continue;
+            };
+            let parents = node.parents.as_deref().unwrap_or_default().iter();
+            for parent in parents.filter_map(|parent| nodes.get(index(*parent))) {
+                let theirs = reached.entry(parent.id).or_insert_with(|| Rc::clone(&own));
+                if !own.is_subset(theirs) {
+                    Rc::make_mut(theirs).extend(&*own);
+                }
+            }
+        }
+        Ok(reached)
     }
 }
 
@@ -734,15 +781,6 @@ impl Grant<'_> {
         let before = once(&self.before, || excuses.repository.reached_by(ends))?;
         let is_before = before.contains(&id);
         Ok(is_before.then(|| (Excuse::Baseline, BASELINE.into())))
-    }
-
-    fn is_in_force(&self, repository: &Repository, at: ObjectId) -> Result<bool, RepositoryError> {
-        if self.scope.is_everywhere {
-            return Ok(true);
-        }
-        let ends = self.scope.ends.iter().copied();
-        let reached = once(&self.reached, || repository.reached(ends))?;
-        Ok(reached.contains(&at))
     }
 }
 

@@ -609,10 +609,10 @@ accepted_by = ["human"]
     assert_eq!(by_ref("v1", "refs/heads/main"), "accepted");
     assert_eq!(by_ref("v2", "refs/heads/main"), "parent-not-accepted");
     let (exit, _) = world.verdicts(&[&own[..], &["--tags"]].concat());
-    assert_eq!(exit, Some(1));
+    assert_eq!(exit, Some(3));
     for tag in ["v1", "v2"] {
         let output = world.notme(&[&["verify", tag][..], &own].concat());
-        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
         assert!(
             told(&output).contains("`--ref` says it"),
             "{}",

@@ -267,13 +267,13 @@ impl Rule {
     }
 }
 
-/// Asks the rules; the first that refuses decides.
+/// Asks the rules; the first that refuses decides, but that nothing is refused for good which a rule
+/// of which that is not known yet may allow.
 pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>, Refusal> {
     let around = question.around;
     around.footing()?;
-    let changes_policy = around.changes_policy();
-    let mut granting = Vec::new();
-    let mut refusal = None;
+    let (mut granting, mut open) = (Vec::new(), Vec::new());
+    let (mut refusal, mut unknown) = (None, None);
     let check = |rule: &Rule| rule.check(&rules.principals, question);
     let speaking = |rule: &&Rule| rule.who.fits(question.signer);
     // A statement is on no ref, changes nothing, and nothing is stated about it.
@@ -285,28 +285,51 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     for rule in rules.allow.iter().filter(speaking) {
         match check_ref(rule, around).and_then(|()| check(rule)) {
             Ok(()) => granting.push(rule),
+            Err(reason) if reason.is_open() => {
+                open.push(rule);
+                unknown = unknown.or(Some(reason));
+            }
             Err(reason) => refusal = refusal.or(Some(reason)),
         }
     }
-    let Some(first) = granting.first() else {
-        return Err(refusal.unwrap_or_else(|| Code::NotAuthorised.into()));
-    };
-    let everywhere = granting.iter().find(|rule| rule.paths.is_none());
-    if everywhere.is_none() {
-        check_paths(&granting, question)?;
+    let granted = granted(&granting, question).map_err(|refused| match unknown {
+        Some(unknown) => {
+            open.extend(&granting);
+            match granted(&open, question) {
+                Err(refused) if !refused.is_open() => refused,
+                Ok(_) | Err(_) => unknown,
+            }
+        }
+        None => refusal.filter(|_| granting.is_empty()).unwrap_or(refused),
+    })?;
+    for rule in rules.require.iter().filter(speaking) {
+        if concerns(rule, question)? {
+            let is_sure = rule.refs.is_none() || around.reference().is_some();
+            check(rule).map_err(|refused| match is_sure || refused.is_open() {
+                true => refused,
+                false => of_no_ref(),
+            })?;
+        }
     }
-    let mut of_policy = granting.iter();
-    let of_policy = of_policy.find(|rule| rule.right == Right::Allow { policy: true });
+    Ok(Arc::clone(&granted.text))
+}
+
+/// Returns the rule by which a signature is allowed that some rules grant, each as far as it goes.
+fn granted<'r>(granting: &[&'r Rule], question: &Question<'_>) -> Result<&'r Rule, Refusal> {
+    let mut rules = granting.iter().copied();
+    let first = granting.first().copied().ok_or(Code::NotAuthorised)?;
+    let everywhere = rules.find(|rule| rule.paths.is_none());
+    if everywhere.is_none() {
+        check_paths(granting, question)?;
+    }
+    let changes_policy = question.around.changes_policy();
+    let mut rules = granting.iter().copied();
+    let of_policy = rules.find(|rule| rule.right == Right::Allow { policy: true });
     if changes_policy && of_policy.is_none() {
         return Err(Code::PolicyNotAuthorised.into());
     }
-    for rule in rules.require.iter().filter(speaking) {
-        if concerns(rule, question)? {
-            check(rule)?;
-        }
-    }
     let rule = of_policy.filter(|_| changes_policy).or(everywhere);
-    Ok(Arc::clone(&rule.unwrap_or(first).text))
+    Ok(rule.unwrap_or(first))
 }
 
 fn check_ref(rule: &Rule, around: &dyn Surroundings) -> Result<(), Refusal> {
@@ -317,8 +340,12 @@ fn check_ref(rule: &Rule, around: &dyn Surroundings) -> Result<(), Refusal> {
     match around.reference() {
         Some(name) if any(globs, name) => Ok(()),
         Some(name) => refuse(format!("not on {}", escape(name))),
-        None => refuse(REF_UNKNOWN.to_owned()),
+        None => Err(of_no_ref()),
     }
+}
+
+fn of_no_ref() -> Refusal {
+    Refusal::new(Code::NotAuthorised, REF_UNKNOWN)
 }
 
 /// Checks that each changed path is covered. That of the policy is a right of its own.

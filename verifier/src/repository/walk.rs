@@ -185,6 +185,24 @@ impl Content {
         }
     }
 
+    /// Returns the parents or the target that it names, if it can be read.
+    fn names(&self, hash: gix::hash::Kind) -> Vec<ObjectId> {
+        match self {
+            Self::Raw(ObjectKind::Commit, raw) => {
+                CommitRefIter::from_bytes(raw, hash).parent_ids().collect()
+            }
+            Self::Raw(ObjectKind::Tag, raw) => {
+                let target = TagRefIter::from_bytes(raw, hash).target_id();
+                target.into_iter().collect()
+            }
+            Self::Known(..)
+            | Self::Unsignable(_)
+            | Self::TooLarge(_)
+            | Self::Damaged(_)
+            | Self::Missing(_) => Vec::new(),
+        }
+    }
+
     /// Returns how much memory it takes.
     fn held(&self) -> usize {
         match self {
@@ -199,6 +217,16 @@ impl Content {
 }
 
 impl Found {
+    /// An object that was read by itself, wherever the history before it ends.
+    pub(crate) fn alone(id: ObjectId, content: Content) -> Self {
+        Self {
+            place: 0,
+            id,
+            parents: content.names(id.kind()),
+            content,
+        }
+    }
+
     /// Tells whether the parents or the target that the signed part names are those walked.
     pub(crate) fn leads_to(&self, named: &[&str]) -> bool {
         let is = |(name, id): (&&str, &ObjectId)| {
@@ -494,24 +522,20 @@ impl<'s> Walk<'s> {
                 parents: known.parents,
             };
         }
+        let content = Content::of(&self.objects, &id);
         let mut read = Read {
-            content: Content::of(&self.objects, &id),
+            parents: content.names(id.kind()),
+            content,
             time: None,
-            parents: Vec::new(),
         };
         let Content::Raw(kind, raw) = &read.content else {
             return read;
         };
         let person = match kind {
-            ObjectKind::Commit => {
-                let fields = CommitRefIter::from_bytes(raw, id.kind());
-                read.parents = fields.parent_ids().collect();
-                fields.committer().ok()
-            }
+            ObjectKind::Commit => CommitRefIter::from_bytes(raw, id.kind()).committer().ok(),
             ObjectKind::Tag => {
-                let fields = TagRefIter::from_bytes(raw, id.kind());
-                read.parents = fields.target_id().into_iter().collect();
-                fields.tagger().ok().flatten()
+                let tagger = TagRefIter::from_bytes(raw, id.kind()).tagger();
+                tagger.ok().flatten()
             }
         };
         read.time = person

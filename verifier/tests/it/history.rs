@@ -166,12 +166,14 @@ impl History {
         statements: Option<&dyn Statements>,
     ) -> Result<Outcome, LineageError> {
         let repository = self.open();
-        let selection = tips
-            .iter()
-            .map(|tip| self.everything(&repository, tip))
-            .reduce(Selection::and)
-            .unwrap();
+        let selection = self.selected(&repository, tips);
         self.judge(&repository, root, &selection, statements)
+    }
+
+    /// Selects commits and all that they reach.
+    pub(crate) fn selected(&self, repository: &Repository, tips: &[&str]) -> Selection {
+        let all = tips.iter().map(|tip| self.everything(repository, tip));
+        all.reduce(Selection::and).unwrap()
     }
 
     /// Selects a commit and all that it reaches.

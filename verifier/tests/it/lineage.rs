@@ -2,9 +2,12 @@
 
 use notme_core::{hex, object::ObjectKind};
 use notme_testkit::clock::NOW;
-use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError};
+use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError, stated::Stated};
 
-use crate::history::{History, code_of, judgement_of, policy};
+use crate::{
+    history::{History, code_of, identity, judgement_of, policy},
+    rules::{Says, stated},
+};
 
 const POLICY: &str = ".notme/policy.toml";
 
@@ -364,6 +367,14 @@ fn what_the_newest_policy_took_back_excuses_nobody() {
             let outcome = history.try_verify(&root, &tips, None).unwrap();
             assert_eq!(code_of(&outcome, &bad), "not-authorised");
         }
+        // Nor does who goes on from there.
+        let onward = history.commit(&[&merge], "alice", &[(POLICY, &excusing), ("a", "b")]);
+        assert_eq!(history.verify(&root, &onward).exit_code(), 0);
+        for tips in [[&*taken_back, &onward], [&onward, &taken_back]] {
+            let outcome = history.try_verify(&root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+            assert_eq!(code_of(&outcome, &onward), "accepted");
+        }
         // Somebody's commit on top, which is not accepted, takes nothing away.
         let stray = history.commit(&[&merge], "mallory", &files(&text));
         for tips in [&[&*stray][..], &[&merge, &stray]] {
@@ -429,6 +440,15 @@ fn one_of_two_ends_excuses(history: &History, root: &str, [old, new]: [&str; 2])
             let outcome = history.try_verify(root, &tips, None).unwrap();
             assert_eq!(code_of(&outcome, &bad), "not-authorised");
             assert_eq!(code_of(&outcome, &side), "accepted");
+        }
+        // Nor by merging it, where it is merged as well.
+        let taken = history.commit(&[&main, &bad], "alice", &[(POLICY, new), ("a", "a")]);
+        let link = history.commit(&[&side, &bad], "bob", &[(POLICY, &theirs), ("b", "b")]);
+        assert_eq!(history.verify(root, &link).exit_code(), 0);
+        for tips in [[&*taken, &link], [&link, &taken]] {
+            let outcome = history.try_verify(root, &tips, None).unwrap();
+            assert_eq!(code_of(&outcome, &bad), "not-authorised");
+            assert_eq!(code_of(&outcome, &link), "accepted");
         }
         // Whoever has the right excuses what leads to them, whatever is beside.
         let files = [(POLICY, &**ours), ("a", "a")];
@@ -579,8 +599,9 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
         let main = history.commit(&[&root, stray], "alice", &[(POLICY, &new)]);
         let branch = history.commit(&[&root], "alice", &[(POLICY, &old), ("a", "a")]);
         let merge = history.commit(&[&main, &branch], "bob", &[(POLICY, &new), ("a", "a")]);
-        assert_eq!(history.code(&root, &main), "accepted");
-        history.code(&root, &merge)
+        let code = history.code(&root, &main);
+        assert_eq!(history.code(&root, &merge), code);
+        code
     };
     let nowhere = "0".repeat(40);
     assert_eq!(merge(&stray("alice", &root)), "accepted");
@@ -793,6 +814,97 @@ fn what_lies_beyond_a_shallow_clone_leaves_its_children_undecided() {
     assert_eq!(code_of(&outcome, &three), "parent-undecided");
     let verdict = outcome.objects()[0].judgement().verdict();
     assert!(matches!(verdict, Verdict::Undecided(_)));
+}
+
+/// Whatever policy the tree holds at which it ends.
+#[test]
+fn what_is_at_the_end_of_a_shallow_clone_is_undecided_whichever_policy_judges() {
+    let history = History::new();
+    let (old, new) = tightened();
+    let first = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let early = history.commit(&[&first], "alice", &files(&old, "1", "2"));
+    let root = history.commit(&[&first], "alice", &files(&new, "1", "1"));
+    let end = history.commit(&[&early], "alice", &files(&old, "1", "3"));
+    let next = history.commit(&[&end], "alice", &files(&old, "1", "4"));
+    let merge = history.commit(&[&root, &next], "alice", &files(&new, "1", "4"));
+    std::fs::write(history.git.path().join(".git/shallow"), format!("{end}\n")).unwrap();
+    let outcome = history.verify(&root, &merge);
+    assert_eq!(code_of(&outcome, &end), "object-missing");
+    assert_eq!(code_of(&outcome, &next), "parent-undecided");
+    assert_eq!(code_of(&outcome, &merge), "parent-undecided");
+}
+
+/// One more parent may bring a policy that does not allow the merge.
+#[test]
+fn a_merge_is_undecided_where_a_parent_is() {
+    let history = History::new();
+    let asking = |text: String| {
+        let [alice, judge] = ["alice", "judge"].map(identity);
+        format!(
+            "{text}[[principal]]\nname = \"judge\"\nkind = \"human\"\nidentities = [\"{judge}\"]\n\
+             [[require]]\nidentity = \"{alice}\"\npaths = [\".notme/*\"]\naccepted_by = [\"judge\"]\n"
+        )
+    };
+    let (old, new) = tightened();
+    let (old, new) = (asking(old), asking(new));
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let tight = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+    let codes = |tips: &[&str], says: &[Stated]| {
+        let says = Says(says.to_vec());
+        let outcome = history.try_verify(&root, tips, Some(&says)).unwrap();
+        let code = |tip: &&str| code_of(&outcome, tip);
+        tips.iter().map(code).collect::<Vec<_>>()
+    };
+    for parents in [[&*side, &tight], [&tight, &side]] {
+        let merge = history.commit(&parents, "bob", &files(&old, "2", "1"));
+        let next = history.commit(&[&merge], "bob", &files(&old, "3", "1"));
+        let tips = [&*tight, &merge, &next];
+        let known = codes(&tips, &[stated("judge", "accepts", None)]);
+        assert_eq!(known, ["accepted", "not-authorised", "parent-not-accepted"]);
+        let unknown = codes(&tips, &[]);
+        assert_eq!(
+            unknown,
+            ["acceptance-missing", "parent-undecided", "parent-undecided"]
+        );
+    }
+}
+
+/// Nor does what is not known of the ref let anybody in.
+#[test]
+fn what_may_be_accepted_for_some_ref_leaves_its_children_undecided() {
+    let on_main = |text: String| {
+        let refs = "policy = true\nrefs = [\"refs/heads/main\"]";
+        text.replacen("policy = true", refs, 1)
+    };
+    let anywhere = policy(&["alice"]);
+    for more in ["", &anywhere] {
+        let history = History::new();
+        let (old, new) = tightened();
+        let [old, new] = [old, new].map(|text| format!("{}{more}", on_main(text)));
+        let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+        let tight = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+        let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+        let merge = history.commit(&[&side, &tight], "bob", &files(&old, "2", "1"));
+        let next = history.commit(&[&merge], "bob", &files(&old, "3", "1"));
+        let on = |name: Option<&str>| {
+            let repository = history.open();
+            let tips = [&*tight, &merge, &next];
+            let selection = history.selected(&repository, &tips);
+            let selection = selection.on(name.map(str::to_owned));
+            let outcome = history.judge(&repository, &root, &selection, None).unwrap();
+            let detail = judgement_of(&outcome, &next).detail().map(str::to_owned);
+            (tips.map(|tip| code_of(&outcome, tip)), detail)
+        };
+        let (codes, _) = on(Some("refs/heads/main"));
+        assert_eq!(codes, ["accepted", "not-authorised", "parent-not-accepted"]);
+        let (codes, detail) = on(None);
+        assert_eq!(
+            codes,
+            ["not-authorised", "parent-undecided", "parent-undecided"]
+        );
+        assert!(detail.unwrap().contains("--ref"));
+    }
 }
 
 #[test]

@@ -7,10 +7,17 @@ use std::{
 };
 
 use notme_testkit::clock::NOW;
-use notme_verifier::{Cache, Lineage, repository::Selection};
+use notme_verifier::{
+    Cache, Lineage, Policy, Verdict,
+    repository::Selection,
+    stated::{Stated, Statements},
+};
 use tempfile::TempDir;
 
-use crate::history::{History, code_of, policy};
+use crate::{
+    history::{History, code_of, identity, judgement_of, policy},
+    rules::stated,
+};
 
 const POLICY: &str = ".notme/policy.toml";
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "mallory"];
@@ -66,6 +73,8 @@ struct Commit {
     held: Option<usize>,
     auth: usize,
     docs: usize,
+    /// Whether a shallow clone ends at it.
+    is_cut: bool,
 }
 
 impl Commit {
@@ -102,6 +111,8 @@ struct World<'w> {
     commits: &'w [Commit],
     policies: &'w [Rules],
     given: Vec<Given>,
+    /// Those of which it is not known.
+    undecided: BTreeSet<usize>,
     /// The parents that each goes on from.
     lines: Vec<Vec<usize>>,
 }
@@ -112,7 +123,7 @@ fn model(
     root: usize,
     policies: &[Rules],
     (without, mattered): (Without, &mut usize),
-) -> Vec<Given> {
+) -> (Vec<Given>, BTreeSet<usize>) {
     let first = (commits[root].held.unwrap(), root);
     let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
     let before = ancestors(&all, root);
@@ -120,12 +131,21 @@ fn model(
         commits,
         policies,
         given: Vec::new(),
+        undecided: BTreeSet::new(),
         lines: Vec::new(),
     };
     for (number, commit) in commits.iter().enumerate() {
         if before.contains(&number) {
             world.given.push(Some((first, number == root)));
             world.lines.push(commit.parents.clone());
+            continue;
+        }
+        let mut parents = commit.parents.iter();
+        let is_open = commit.is_cut || parents.any(|it| world.undecided.contains(it));
+        if is_open && commit.signer != "nobody" {
+            world.undecided.insert(number);
+            world.given.push(None);
+            world.lines.push(Vec::new());
             continue;
         }
         let standing: Vec<usize> = commit
@@ -211,7 +231,7 @@ fn model(
         world.given.push(given);
         world.lines.push(line);
     }
-    world.given
+    (world.given, world.undecided)
 }
 
 impl World<'_> {
@@ -347,7 +367,7 @@ fn history(random: &mut Random, policies: &[Rules]) -> (Vec<Commit>, usize) {
         let number = commits.len();
         let end = |commits: &[Commit], without| {
             let mut mattered = 0;
-            let given = model(commits, root, policies, (without, &mut mattered));
+            let (given, _) = model(commits, root, policies, (without, &mut mattered));
             (given.last().unwrap().is_some(), mattered)
         };
         let only_refused_by = |commits: &[Commit], without| {
@@ -372,7 +392,7 @@ fn history(random: &mut Random, policies: &[Rules]) -> (Vec<Commit>, usize) {
         let is_one = moves.len() == 1;
         commits.extend(moves);
         if is_one && number > root && !random.one_in(6) {
-            let given = model(&commits, root, policies, (Without::NOTHING, &mut 0));
+            let (given, _) = model(&commits, root, policies, (Without::NOTHING, &mut 0));
             if given[number].is_none() {
                 commits.pop();
             }
@@ -414,6 +434,7 @@ fn keeping(commits: &[Commit], of: usize, parents: Vec<usize>, signer: &'static 
         held,
         auth,
         docs,
+        is_cut: false,
     }
 }
 
@@ -527,6 +548,7 @@ fn commit(random: &mut Random, commits: &[Commit], root: usize, policies: usize)
         held,
         auth,
         docs,
+        is_cut: false,
     }
 }
 
@@ -576,9 +598,9 @@ fn no_sequence_of_unauthorised_commits_is_accepted_and_the_model_agrees() {
         let (commits, root) = history(&mut random, &rules);
         let repository = History::new();
         let ids = write(&repository, &commits, &texts);
-        let given = model(&commits, root, &rules, (Without::NOTHING, &mut mattered));
+        let (given, _) = model(&commits, root, &rules, (Without::NOTHING, &mut mattered));
         let differs = |without: Without| {
-            let other = model(&commits, root, &rules, (without, &mut 0));
+            let (other, _) = model(&commits, root, &rules, (without, &mut 0));
             usize::from(
                 other
                     .iter()
@@ -674,4 +696,177 @@ fn what_earlier_runs_accepted_changes_no_verdict() {
         }
     }
     assert!(ended > 30, "{ended}");
+}
+
+/// Cuts a history off at some of the commits after its root.
+fn cut(random: &mut Random, commits: &mut [Commit], root: usize) -> BTreeSet<usize> {
+    let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
+    let before = ancestors(&all, root);
+    for (number, commit) in commits.iter_mut().enumerate() {
+        let may_be = !before.contains(&number) && !commit.parents.is_empty();
+        commit.is_cut = may_be && random.one_in(6);
+    }
+    let numbered = commits.iter().enumerate();
+    let cut = numbered.filter(|(_, commit)| commit.is_cut);
+    cut.map(|(number, _)| number).collect()
+}
+
+#[test]
+fn a_shallow_clone_accepts_nothing_that_all_of_the_history_does_not() {
+    let (mut fewer, mut open) = (0, 0);
+    for seed in 1..=HISTORIES {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (rules, texts) = policies(&mut random);
+        let (mut commits, root) = history(&mut random, &rules);
+        let repository = History::new();
+        let ids = write(&repository, &commits, &texts);
+        let tips: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let (whole, _) = model(&commits, root, &rules, (Without::NOTHING, &mut 0));
+        let all: Vec<_> = commits.iter().map(|it| it.parents.clone()).collect();
+        let before = ancestors(&all, root);
+        for _ in 0..4 {
+            let cut = cut(&mut random, &mut commits, root);
+            let lines = cut.iter().map(|number| format!("{}\n", ids[*number]));
+            let shallow = repository.git.path().join(".git/shallow");
+            std::fs::write(shallow, lines.collect::<String>()).unwrap();
+            let outcome = repository.try_verify(&ids[root], &tips, None).unwrap();
+            let (given, undecided) = model(&commits, root, &rules, (Without::NOTHING, &mut 0));
+            for (number, id) in ids.iter().enumerate() {
+                let is_more = given[number].is_some() && whole[number].is_none();
+                assert!(!is_more, "seed {seed}, cut {cut:?}, commit {number}");
+                let verdict = judgement_of(&outcome, id).verdict();
+                // What the trust root reaches is trusted to lead to it, and judged all the same.
+                if number != root && before.contains(&number) {
+                    continue;
+                }
+                let is = format!("seed {seed}, cut {cut:?}, commit {number}: {verdict:?}");
+                assert_eq!(
+                    verdict == Verdict::Accepted,
+                    given[number].is_some(),
+                    "{is}"
+                );
+                let is_open = matches!(verdict, Verdict::Undecided(_));
+                assert_eq!(is_open, undecided.contains(&number), "{is}");
+                fewer += usize::from(given[number].is_none() && whole[number].is_some());
+                let mut parents = commits[number].parents.iter();
+                open += usize::from(is_open && parents.any(|it| given[*it].is_some()));
+            }
+        }
+    }
+    assert!(fewer > 100 && open > 20, "{fewer} {open}");
+}
+
+/// Writes policies that say the same where all is known: whom they let sign only on the main branch,
+/// or only with somebody's word, is on the main branch and has it.
+fn asking(random: &mut Random, rules: &[Rules], texts: &[String]) -> Vec<String> {
+    let judge = identity("judge");
+    let texts = rules.iter().zip(texts).map(|(rules, text)| {
+        let Some(rules) = rules else {
+            return text.clone();
+        };
+        let mut asking = format!(
+            "# {text:?}\n[[principal]]\nname = \"judge\"\nkind = \"human\"\nidentities = [\"{judge}\"]\n"
+        );
+        if rules.is_empty() {
+            return format!("allow = []\n{asking}");
+        }
+        for (name, right) in rules {
+            let name = identity(name);
+            let mut rule = |text: &str| {
+                asking.push_str(text);
+                asking.push_str(&format!("identity = \"{name}\"\n"));
+                asking.push_str(if right.only_docs { "paths = [\"docs/*\"]\n" } else { "" });
+            };
+            let main = "refs = [\"refs/heads/main\"]\n";
+            match random.below(5) {
+                0 => rule(&format!("[[allow]]\n{main}policy = {}\n", right.may_change_policy)),
+                1 => {
+                    rule("[[allow]]\n");
+                    rule(&format!("[[allow]]\n{main}policy = {}\n", right.may_change_policy));
+                }
+                2 => {
+                    rule(&format!("[[allow]]\npolicy = {}\n", right.may_change_policy));
+                    rule("[[require]]\naccepted_by = [\"judge\"]\n");
+                }
+                3 => {
+                    rule("[[allow]]\n");
+                    rule(&format!("[[allow]]\naccepted_by = [\"judge\"]\npolicy = {}\n", right.may_change_policy));
+                }
+                _ => rule(&format!("[[allow]]\npolicy = {}\n", right.may_change_policy)),
+            }
+        }
+        asking
+    });
+    texts.collect()
+}
+
+/// The commits that a judge states to accept.
+struct Accepts(BTreeSet<String>);
+
+impl Statements for Accepts {
+    fn about(&self, commit: &str, _: &Policy) -> Result<Vec<Stated>, String> {
+        let is = self.0.contains(commit);
+        Ok(is
+            .then(|| stated("judge", "accepts", None))
+            .into_iter()
+            .collect())
+    }
+}
+
+#[test]
+fn whoever_knows_less_accepts_nothing_that_others_do_not() {
+    let mut fewer = [0; 3];
+    for seed in 1..=HISTORIES {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (rules, texts) = policies(&mut random);
+        let (mut commits, root) = history(&mut random, &rules);
+        let texts = asking(&mut random, &rules, &texts);
+        let history = History::new();
+        let ids = write(&history, &commits, &texts);
+        let tips: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let judge = |reference: Option<&str>, accepts: &Accepts| {
+            let repository = history.open();
+            let selection = history.selected(&repository, &tips);
+            let selection = selection.on(reference.map(str::to_owned));
+            history
+                .judge(&repository, &ids[root], &selection, Some(accepts))
+                .unwrap()
+        };
+        let main = Some("refs/heads/main");
+        let whole = Accepts(ids.iter().cloned().collect());
+        let all = judge(main, &whole);
+        let (given, _) = model(&commits, root, &rules, (Without::NOTHING, &mut 0));
+        for (id, given) in ids.iter().zip(&given) {
+            if given.is_none_or(|it| it.1) {
+                assert_eq!(
+                    code_of(&all, id) == "accepted",
+                    given.is_some(),
+                    "seed {seed}, {id}"
+                );
+            }
+        }
+        for round in 0..6 {
+            let kind = round % 3;
+            let some = ids.iter().filter(|_| !random.one_in(3)).cloned().collect();
+            let some = Accepts(if kind == 1 { whole.0.clone() } else { some });
+            let reference = main.filter(|_| kind == 0);
+            if kind == 2 {
+                let cut = cut(&mut random, &mut commits, root);
+                let lines = cut.iter().map(|number| format!("{}\n", ids[*number]));
+                let shallow = history.git.path().join(".git/shallow");
+                std::fs::write(shallow, lines.collect::<String>()).unwrap();
+            }
+            let outcome = judge(reference, &some);
+            for id in &ids {
+                let (less, more) = (code_of(&outcome, id), code_of(&all, id));
+                fewer[kind] += usize::from(less != "accepted" && more == "accepted");
+                assert!(
+                    less != "accepted" || more == "accepted",
+                    "seed {seed}, kind {kind}, {id}: {more}"
+                );
+            }
+            let _ = std::fs::remove_file(history.git.path().join(".git/shallow"));
+        }
+    }
+    assert!(fewer.iter().all(|count| *count > 50), "{fewer:?}");
 }

@@ -27,7 +27,7 @@ identities = ["wimse://test.invalid/agent/bot/*"]
 const FOR_AGENTS: &str = "[[allow]]\nprincipals = [\"agents\"]\npaths = [\"src/*\"]\n";
 
 /// What somebody is said to have stated about every commit.
-struct Says(Vec<Stated>);
+pub(crate) struct Says(pub(crate) Vec<Stated>);
 
 impl Statements for Says {
     fn about(&self, _: &str, _: &Policy) -> Result<Vec<Stated>, String> {
@@ -35,7 +35,7 @@ impl Statements for Says {
     }
 }
 
-fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> Stated {
+pub(crate) fn stated(who: &str, predicate_type: &str, level: Option<&'static str>) -> Stated {
     Stated {
         predicate_type: predicate_type.to_owned(),
         level,
@@ -393,6 +393,23 @@ fn fewer_acceptances_than_the_policy_asks_for_leave_it_undecided() {
         code(vec![alice(), stated("bob", "accepts", None)]),
         "accepted"
     );
+}
+
+/// Nor is it refused for what another rule lacks.
+#[test]
+fn what_a_rule_may_allow_of_which_that_is_not_known_is_undecided() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("auth/a", "1"), ("src/a", "1")]);
+    let tip = history.commit(&[&base], "bot", &[("auth/a", "2"), ("src/a", "1")]);
+    let code = |paths: &str, says| {
+        let accepted = "[[allow]]\nprincipals = [\"agents\"]\naccepted_by = [\"human\"]\n";
+        let rules = format!("{FOR_AGENTS}{accepted}paths = [\"{paths}\"]\n");
+        judged(&history, &rules, &tip, says)
+    };
+    assert_eq!(code("auth/*", Vec::new()), "acceptance-missing");
+    let accepted = vec![stated("alice", "accepts", None)];
+    assert_eq!(code("auth/*", accepted), "accepted");
+    assert_eq!(code("docs/*", Vec::new()), "not-authorised");
 }
 
 #[test]
