@@ -848,8 +848,7 @@ impl<'j> Attestations<'j> {
         examined: &Arc<Examined>,
         claims: &mut HashMap<String, Claims>,
     ) -> Result<Attested, StoreError> {
-        let named = examined.statement.iter();
-        let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
+        let names = examined.commits();
         if names.is_empty() {
             return self.of_no_commit(examined);
         }
@@ -1245,8 +1244,7 @@ impl<'j> Attestations<'j> {
             .filter(|it| !(is_acceptance && is_answer(&it.predicate_type)))
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
-        let commits = examined.statement.iter();
-        let commits = commits.flat_map(|it| it.digests("gitCommit"));
+        let commits = examined.commits().into_iter();
         self.look_for(wanted, commits, (by, activity), depth)
     }
 
@@ -1275,7 +1273,6 @@ impl<'j> Attestations<'j> {
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
         let activity = activity.map(|id| (Shelf::Activities, id));
-        let mut facts = None;
         for (shelf, id) in places.chain(activity) {
             if wanted.is_empty() {
                 break;
@@ -1283,28 +1280,30 @@ impl<'j> Attestations<'j> {
             let place = match shelf {
                 Shelf::Activities => Place::activity(id),
                 Shelf::Commits => Place::commit(id),
-                Shelf::Trees => match &facts {
-                    Some(CommitFacts { tree, .. }) => Place::tree(tree),
+                Shelf::Trees => match self.tree(id)? {
+                    Some(tree) => Place::tree(&tree),
                     None => continue,
                 },
             };
             let name = Some(id).filter(|_| shelf != Shelf::Activities);
-            if shelf != Shelf::Trees {
-                facts = name.map_or(Ok(None), |name| self.facts(name))?;
-            }
             let kept = self.kept(place)?;
             let cited = wanted.iter().filter_map(|cited| {
                 let copies = kept.by_digest.get(cited.0)?;
                 Some((*cited, copies))
             });
-            for ((digest, predicate_type), copies) in cited.collect::<Vec<_>>() {
+            let cited: Vec<_> = cited.collect();
+            if cited.is_empty() {
+                continue;
+            }
+            let facts = name.map_or(Ok(None), |name| self.facts(name))?;
+            for ((digest, predicate_type), copies) in cited {
                 let copies = copies.iter();
                 for found in copies.filter_map(|number| kept.all.get(*number)) {
                     if found.predicate_type.as_deref() != Some(predicate_type) {
                         continue;
                     }
-                    let commits = found.statement.iter();
-                    let first = commits.flat_map(|it| it.digests("gitCommit")).next();
+                    let first = found.statement.iter();
+                    let first = first.flat_map(|it| it.digests("gitCommit")).next();
                     // Of one in an activity, nothing is read yet.
                     let own = first.filter(|_| name.is_none());
                     let own = own.map_or(Ok(None), |first| self.facts(first))?;
@@ -1575,6 +1574,14 @@ impl Examined {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
         Who::of(judgement).filter(|_| is_accepted)
+    }
+
+    /// Returns the commits that it speaks of, each once.
+    fn commits(&self) -> Vec<&str> {
+        let mut seen = HashSet::new();
+        let named = self.statement.iter();
+        let named = named.flat_map(|it| it.digests("gitCommit"));
+        named.filter(|name| seen.insert(*name)).collect()
     }
 
     /// Tells whether a commit is among those that it speaks of.

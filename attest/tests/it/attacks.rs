@@ -1,5 +1,7 @@
 //! What somebody can do to the statements of a repository, and what is said to it.
 
+use std::time::{Duration, Instant};
+
 use notme_attest::{
     Bundle,
     make::{self, covered},
@@ -1972,4 +1974,36 @@ fn a_level_is_handed_down_about_one_commit_only() {
     assert_eq!(judged.len(), 2);
     let own = judged.iter().find(|it| it.attested_as.is_none()).unwrap();
     assert_eq!((own.verdict, own.derived.level), (Verdict::Accepted, None));
+}
+
+/// In a few kilobytes that somebody signs, of a commit that takes long to read.
+#[test]
+fn a_commit_that_a_statement_names_often_is_read_once() {
+    let (world, commits) = three();
+    let tree = &commits[0].tree;
+    let head = format!("tree {tree}\nauthor n <n@e> 1 +0000\ncommitter n <n@e> 1 +0000\n\n");
+    let raw = [head.as_bytes(), &vec![b'a'; 15_000_000]].concat();
+    let long = world.repository.write_object_unchecked("commit", &raw);
+    let named = |number: usize| {
+        let id = if number == 0 { &*commits[0].id } else { &*long };
+        Subject::new(number.to_string(), "gitCommit", id)
+    };
+    let subjects: Vec<_> = (0..=1000).map(named).collect();
+    let said = |predicate_type: &str, predicate: Object| {
+        let statement = Statement::new(subjects.clone(), predicate_type, predicate).unwrap();
+        signed("claude", &statement)
+    };
+    let nowhere = Evidence {
+        predicate_type: ACTIVITY.to_owned(),
+        digest: format!("sha256:{}", "0".repeat(64)),
+    };
+    let (acceptance, places) = decided("claude", Decision::Accepted, vec![nowhere], &commits[..1]);
+    let acceptance = Bundle::from_json(&acceptance).unwrap();
+    let acceptance = Statement::parse(acceptance.envelope().payload()).unwrap();
+    let acceptance = said(ACCEPTANCE, acceptance.predicate().clone());
+    let began = Instant::now();
+    world.write(&[(acceptance, places)]);
+    assert_eq!(world.code(&commits[0]), Some(Code::EvidenceMissing));
+    assert_eq!(world.bundle_code(said(DISPATCH, dispatch())), None);
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
