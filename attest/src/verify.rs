@@ -280,8 +280,8 @@ struct Shelved {
     /// Of the copies of a statement by one key, the best.
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
-    /// Whose chains the records are of.
-    chains: HashSet<Whose>,
+    /// The records of each chain. Others' records under the same id are others' chains.
+    chains: HashMap<Whose, Vec<usize>>,
 }
 
 impl Shelved {
@@ -297,16 +297,38 @@ impl Shelved {
         };
         keep_best(&mut all, same, worth);
         let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
+        let mut chains: HashMap<_, Vec<_>> = HashMap::new();
         for (number, it) in all.iter().enumerate() {
             if let Some(digest) = &it.digest {
                 by_digest.entry(digest.clone()).or_default().push(number);
             }
+            if let Some(whose) = it.whose() {
+                chains.entry(whose).or_default().push(number);
+            }
         }
         Self {
-            chains: all.iter().filter_map(|it| it.whose()).collect(),
             all,
             by_digest,
+            chains,
         }
+    }
+
+    /// Returns the statements with a digest.
+    fn copies(&self, digest: &str) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.by_digest.get(digest))
+    }
+
+    /// Returns the records of a chain.
+    fn records(&self, whose: &Whose) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.chains.get(whose))
+    }
+
+    fn numbered<'s>(
+        &'s self,
+        numbers: Option<&'s Vec<usize>>,
+    ) -> impl Iterator<Item = &'s Arc<Examined>> {
+        let numbers = numbers.into_iter().flatten();
+        numbers.filter_map(|number| self.all.get(*number))
     }
 }
 
@@ -576,7 +598,7 @@ impl<'j> Attestations<'j> {
         let records = all.iter().filter_map(|it| it.activity());
         let activities: HashSet<_> = records.map(|it| it.activity.id.clone()).collect();
         for activity in activities {
-            for whose in &self.kept(Place::activity(&activity))?.chains {
+            for whose in self.kept(Place::activity(&activity))?.chains.keys() {
                 let judged = self.chain(whose)?;
                 all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
             }
@@ -920,10 +942,8 @@ impl<'j> Attestations<'j> {
         let mut successions = HashMap::new();
         let mut covering: HashMap<_, Vec<_>> = HashMap::new();
         let kept = self.kept(Place::activity(&whose.activity))?;
-        for record in &kept.all {
-            // Others' records under the same id are others' chains.
-            let is_of_it = record.whose().as_ref() == Some(whose);
-            if let (true, Some(it), Some(digest)) = (is_of_it, record.activity(), &record.digest) {
+        for record in kept.records(whose) {
+            if let (Some(it), Some(digest)) = (record.activity(), &record.digest) {
                 links.push(Link {
                     digest,
                     record: &it.chain,
@@ -965,9 +985,9 @@ impl<'j> Attestations<'j> {
             (true, true) => None,
         };
         let head = chain.as_ref().ok().map(Chain::head);
-        let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
-        let mut last = kept.all.iter().filter(ends_with);
-        let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
+        let is_failure =
+            |it: &Arc<Examined>| matches!(&it.predicate, Some(Ok(said)) if said.fails());
+        let fails = head.is_some_and(|head| kept.copies(head).any(is_failure));
         let judged = Arc::new(Judged {
             chain,
             untied,
@@ -1182,9 +1202,9 @@ impl<'j> Attestations<'j> {
         }
         let id = &*whose.activity;
         let kept = self.kept(Place::activity(id))?;
-        let examined = kept.all.iter().filter(|it| {
+        let examined = kept.records(whose).filter(|it| {
             let digest = it.digest.as_deref().unwrap_or_default();
-            it.whose().as_ref() == Some(whose) && chain.sequence(digest).is_some()
+            chain.sequence(digest).is_some()
         });
         let mut records: Vec<_> = examined
             .filter_map(|it| Some((it.activity()?, it)))
@@ -1344,8 +1364,7 @@ impl<'j> Attestations<'j> {
         let digest = copy.digest.as_deref().unwrap_or_default();
         for place in copy.statement.iter().flat_map(Place::of) {
             let kept = self.kept(place)?;
-            let copies = kept.by_digest.get(digest).into_iter().flatten();
-            let mut copies = copies.filter_map(|number| kept.all.get(*number));
+            let mut copies = kept.copies(digest);
             if copies.any(|it| it.judged().as_ref() == Some(by)) {
                 return Ok(true);
             }

@@ -2007,3 +2007,27 @@ fn a_commit_that_a_statement_names_often_is_read_once() {
     assert_eq!(world.bundle_code(said(DISPATCH, dispatch())), None);
     assert!(began.elapsed() < Duration::from_secs(10));
 }
+
+/// As many as somebody likes: each names another activity that started it.
+#[test]
+fn many_chains_of_one_activity_are_told_at_once() {
+    let (world, commits) = three();
+    let of = &commits[..1];
+    let started = |number: usize| {
+        let facts = make::ActivityFacts {
+            parent: Some(format!("urn:{number}")),
+            ..facts(ID, "claude")
+        };
+        let (bundle, _) = record(facts, Record::opening(None, covered(of)), of);
+        (bundle, vec![Place::activity(ID)])
+    };
+    let mut records: Vec<_> = (0..2500).map(started).collect();
+    // Where it is, all of its activity is found.
+    records[0].1.push(Place::commit(&of[0].id));
+    world.write(&records);
+    let began = Instant::now();
+    let judged = world.judged(&of[0]);
+    assert_eq!(judged.len(), records.len());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
