@@ -5,6 +5,7 @@
 //! the predicate, what it rests on, its chain. Then the level is derived.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
@@ -293,7 +294,10 @@ impl Shelved {
         };
         let worth = |it: &Arc<Examined>| {
             let holds = it.judged().is_some() && it.contradiction.is_none();
-            (holds, it.judgement.as_ref().and_then(Judgement::time_basis))
+            let judgement = it.judgement.as_ref();
+            let basis = judgement.and_then(Judgement::time_basis);
+            let at = judgement.and_then(Judgement::judged_at);
+            (holds, basis, Reverse(at))
         };
         keep_best(&mut all, same, worth);
         let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
@@ -1915,8 +1919,8 @@ fn hand_down(all: &mut [Found]) {
 }
 
 /// Leaves one of several copies of a statement by somebody known, which differ in how they are carried
-/// only: one that rejects, else one that is accepted, and the one whose time rests on most. Anybody can
-/// make another copy, so that none takes a rejection back.
+/// only: one that rejects, else one that is accepted, and the one whose time rests on most, or is the
+/// earliest. Anybody can make another copy, so that none takes a rejection back.
 fn tell_once(all: &mut Vec<Attested>) {
     let same = |it: &Attested| {
         let by = it.by.as_ref()?;
@@ -1929,7 +1933,8 @@ fn tell_once(all: &mut Vec<Attested>) {
     };
     let worth = |it: &Attested| {
         let is_accepted = it.verdict == Verdict::Accepted;
-        (it.rejects(), is_accepted, it.time_basis)
+        let at = Reverse(it.judged_at.clone());
+        (it.rejects(), is_accepted, it.time_basis, at)
     };
     keep_best(all, same, worth);
 }

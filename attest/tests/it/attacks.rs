@@ -2031,3 +2031,38 @@ fn many_chains_of_one_activity_are_told_at_once() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(15), "{took:?}");
 }
+
+/// Whoever has a statement can have it stamped once more, and lay it out until its name comes first.
+#[test]
+fn of_the_copies_of_a_statement_the_earliest_is_told() {
+    let (world, commits) = three();
+    let of = &commits[..1];
+    let statement = make::handoff(Object::new(), None, of).unwrap();
+    let payload = statement.to_payload().unwrap();
+    let copy = |seconds: i64| {
+        signed_payload(payload.clone(), |message| LeafSpec {
+            not_before: NOW.plus(seconds),
+            ..spec("claude", message)
+        })
+    };
+    let judged_at = |copies: [(i64, Place); 2]| {
+        for shelf in ["commits", "trees"] {
+            let name = format!("refs/attestations/{shelf}");
+            world.repository.git_ok(&["update-ref", "-d", &name]);
+        }
+        let copies = copies.map(|(seconds, place)| (copy(seconds), vec![place]));
+        world.write(&copies);
+        let judged = world.judged(&commits[0]);
+        assert_accepted(&judged);
+        assert_eq!(judged.len(), 1);
+        judged[0].judged_at.clone().unwrap()
+    };
+    let [commit, tree] = [Place::commit(&of[0].id), Place::tree(&of[0].tree)];
+    for seconds in 1..5 {
+        let earliest = NOW.to_string();
+        let both = [(0, commit.clone()), (seconds, commit.clone())];
+        assert_eq!(judged_at(both), earliest);
+        let apart = [(0, tree.clone()), (seconds, commit.clone())];
+        assert_eq!(judged_at(apart), earliest);
+    }
+}
