@@ -5,6 +5,7 @@
 //! the predicate, what it rests on, its chain. Then the level is derived.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
@@ -216,6 +217,23 @@ impl Judged {
 /// A chain that somebody's statement is a record of, and which record that is.
 type Claim = (Arc<Judged>, u64);
 
+/// Commits, and who says that the next one took the place of each.
+type Line = Vec<(String, Option<Who>)>;
+
+/// Adds to a line what a commit took the place of, as a record says.
+fn follow(line: &mut Line, commit: &str, record: &Examined) {
+    let (Some(activity), Some(by)) = (record.activity(), record.judged()) else {
+        return;
+    };
+    for succession in activity.succeeds.iter().filter(|it| it.to == commit) {
+        let before = (succession.from.clone(), Some(by.clone()));
+        let by_them = line.iter().filter(|(_, by)| *by == before.1);
+        if by_them.count() < SUCCESSIONS_MAX && !line.contains(&before) {
+            line.push(before);
+        }
+    }
+}
+
 /// Who worked on a commit, and from what that is seen.
 type Workers = Vec<(SignedBy, String)>;
 
@@ -263,8 +281,8 @@ struct Shelved {
     /// Of the copies of a statement by one key, the best.
     all: Vec<Arc<Examined>>,
     by_digest: HashMap<String, Vec<usize>>,
-    /// Whose chains the records are of.
-    chains: HashSet<Whose>,
+    /// The records of each chain. Others' records under the same id are others' chains.
+    chains: HashMap<Whose, Vec<usize>>,
 }
 
 impl Shelved {
@@ -276,20 +294,45 @@ impl Shelved {
         };
         let worth = |it: &Arc<Examined>| {
             let holds = it.judged().is_some() && it.contradiction.is_none();
-            (holds, it.judgement.as_ref().and_then(Judgement::time_basis))
+            let judgement = it.judgement.as_ref();
+            let basis = judgement.and_then(Judgement::time_basis);
+            let at = judgement.and_then(Judgement::judged_at);
+            (holds, basis, Reverse(at))
         };
         keep_best(&mut all, same, worth);
         let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
+        let mut chains: HashMap<_, Vec<_>> = HashMap::new();
         for (number, it) in all.iter().enumerate() {
             if let Some(digest) = &it.digest {
                 by_digest.entry(digest.clone()).or_default().push(number);
             }
+            if let Some(whose) = it.whose() {
+                chains.entry(whose).or_default().push(number);
+            }
         }
         Self {
-            chains: all.iter().filter_map(|it| it.whose()).collect(),
             all,
             by_digest,
+            chains,
         }
+    }
+
+    /// Returns the statements with a digest.
+    fn copies(&self, digest: &str) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.by_digest.get(digest))
+    }
+
+    /// Returns the records of a chain.
+    fn records(&self, whose: &Whose) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.chains.get(whose))
+    }
+
+    fn numbered<'s>(
+        &'s self,
+        numbers: Option<&'s Vec<usize>>,
+    ) -> impl Iterator<Item = &'s Arc<Examined>> {
+        let numbers = numbers.into_iter().flatten();
+        numbers.filter_map(|number| self.all.get(*number))
     }
 }
 
@@ -419,7 +462,7 @@ impl<'j> Attestations<'j> {
         };
         let mut all = Vec::new();
         let mut seen = HashSet::new();
-        let mut names = vec![(commit.to_owned(), None::<Who>)];
+        let mut names = Line::from([(commit.to_owned(), None)]);
         let mut next = 0;
         while let Some((name, by)) = names.get(next).cloned() {
             next += 1;
@@ -435,18 +478,8 @@ impl<'j> Attestations<'j> {
                 }
                 let about = (&*name, by.is_some());
                 let found = self.find(examined, about, (commit, &facts), named.as_ref())?;
-                if let (Verdict::Accepted, Some(activity), Some(by)) = (
-                    found.attested.verdict,
-                    found.examined.activity(),
-                    found.examined.judged(),
-                ) {
-                    for succession in activity.succeeds.iter().filter(|it| it.to == name) {
-                        let before = (succession.from.clone(), Some(by.clone()));
-                        let by_them = names.iter().filter(|(_, by)| *by == before.1);
-                        if by_them.count() < SUCCESSIONS_MAX && !names.contains(&before) {
-                            names.push(before);
-                        }
-                    }
+                if found.attested.verdict == Verdict::Accepted {
+                    follow(&mut names, &name, &found.examined);
                 }
                 all.push(found);
             }
@@ -472,7 +505,17 @@ impl<'j> Attestations<'j> {
         }
         if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&all)?;
-            bind(&mut all, &claims, Code::ChainTrailer);
+            let held = self.held(commit, &facts.trailers, claims)?;
+            for it in held
+                .before
+                .iter()
+                .filter(|it| seen.insert(it.examined.id.clone()))
+            {
+                let named = self.other(&it.name, commit)?;
+                let (examined, about) = (Arc::clone(&it.examined), (&*it.name, true));
+                all.push(self.find(examined, about, (commit, &facts), named.as_ref())?);
+            }
+            bind(&mut all, &held, Code::ChainTrailer);
         }
         hand_down(&mut all);
         let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
@@ -559,7 +602,7 @@ impl<'j> Attestations<'j> {
         let records = all.iter().filter_map(|it| it.activity());
         let activities: HashSet<_> = records.map(|it| it.activity.id.clone()).collect();
         for activity in activities {
-            for whose in &self.kept(Place::activity(&activity))?.chains {
+            for whose in self.kept(Place::activity(&activity))?.chains.keys() {
                 let judged = self.chain(whose)?;
                 all.extend(judged.covering.get(commit).into_iter().flatten().cloned());
             }
@@ -678,23 +721,84 @@ impl<'j> Attestations<'j> {
 
     /// Finds the chains that statements are records of, and which records those are.
     fn claims(&self, all: &[Found]) -> Result<Vec<Claim>, StoreError> {
-        let mut claims = Vec::new();
-        for Found {
-            examined, attested, ..
-        } in all
-        {
-            // What is not about the commit, or does not hold, says nothing of it. Whether the chain goes
-            // on after it is another question.
-            let holds = matches!(
-                attested.verdict,
-                Verdict::Accepted | Verdict::Undecided(Code::ChainTailMissing)
-            );
-            let place = attested.place.as_ref().filter(|_| holds);
-            if let (Some(whose), Some(place)) = (examined.whose(), place) {
-                claims.push((self.chain(&whose)?, place.sequence));
+        let claims = all.iter();
+        let claims = claims.filter_map(|it| self.claim(&it.examined, &it.attested).transpose());
+        claims.collect()
+    }
+
+    /// Finds the chain that a statement is a record of, and which record it is.
+    fn claim(&self, examined: &Examined, attested: &Attested) -> Result<Option<Claim>, StoreError> {
+        // What is not about the commit, or does not hold, says nothing of it. Whether the chain goes
+        // on after it is another question.
+        let holds = matches!(
+            attested.verdict,
+            Verdict::Accepted | Verdict::Undecided(Code::ChainTailMissing)
+        );
+        let place = attested.place.as_ref().filter(|_| holds);
+        Ok(match (examined.whose(), place) {
+            (Some(whose), Some(place)) => Some((self.chain(&whose)?, place.sequence)),
+            (_, None) | (None, _) => None,
+        })
+    }
+
+    /// Adds to the claims to a commit what holds the heads that are left: a commit whose place it took, as
+    /// whoever signed it says, carries them too, and a chain about that one holds them; and so on from
+    /// there. What is not here may carry them, and whoever led there says what came before.
+    fn held(
+        &self,
+        commit: &str,
+        trailers: &[String],
+        claims: Vec<Claim>,
+    ) -> Result<Claims, StoreError> {
+        let mut held = Claims {
+            all: claims,
+            before: Vec::new(),
+        };
+        let strays = trailers.iter().filter(|head| !held.has(head));
+        let mut heads: HashSet<_> = strays.cloned().collect();
+        let mut line = Line::from([(commit.to_owned(), None)]);
+        let mut next = 0;
+        while let Some((name, by)) = line.get(next).cloned().filter(|_| !heads.is_empty()) {
+            next += 1;
+            let facts = self.facts(&name)?;
+            if let Some(facts) = &facts {
+                if !facts.trailers.iter().any(|head| heads.contains(head)) {
+                    continue;
+                }
+                heads.extend(facts.trailers.iter().cloned());
+            }
+            let signer = match &facts {
+                Some(facts) => Who::of(&self.signature(&name, facts)),
+                None => by.clone(),
+            };
+            let mut here = self.kept(Place::commit(&name))?.all.clone();
+            self.complete(&mut here, &name)?;
+            let mut seen = HashSet::new();
+            for examined in here.into_iter().filter(|it| seen.insert(it.id.clone())) {
+                let about = About {
+                    name: &name,
+                    commits: facts.iter().map(|facts| (&*name, facts)).collect(),
+                    is_followed: by.is_some(),
+                    depth: 0,
+                };
+                let attested = self.decide(&examined, &about)?;
+                let Some(claim) = self.claim(&examined, &attested)? else {
+                    continue;
+                };
+                if signer.is_some()
+                    && examined.judged() == signer
+                    && attested.verdict == Verdict::Accepted
+                {
+                    follow(&mut line, &name, &examined);
+                }
+                if by.is_some() && heads.iter().any(|head| holds(&claim, head)) {
+                    held.all.push(claim);
+                    let name = name.clone();
+                    held.before.push(Before { examined, name });
+                }
             }
         }
-        Ok(claims)
+        Ok(held)
     }
 
     /// Judges what is stated about many commits, on all cores.
@@ -768,10 +872,9 @@ impl<'j> Attestations<'j> {
     fn of_bundle(
         &self,
         examined: &Arc<Examined>,
-        claims: &mut HashMap<String, Vec<Claim>>,
+        claims: &mut HashMap<String, Claims>,
     ) -> Result<Attested, StoreError> {
-        let named = examined.statement.iter();
-        let names: Vec<_> = named.flat_map(|it| it.digests("gitCommit")).collect();
+        let names = examined.commits();
         if names.is_empty() {
             return self.of_no_commit(examined);
         }
@@ -787,10 +890,13 @@ impl<'j> Attestations<'j> {
                 if !claims.contains_key(*name) {
                     let kept = self.kept(Place::commit(name))?;
                     let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
-                    claims.insert((*name).to_owned(), self.claims(&beside?)?);
+                    let beside = beside?;
+                    let held = self.held(name, &facts.trailers, self.claims(&beside)?)?;
+                    claims.insert((*name).to_owned(), held);
                 }
-                let claims = claims.get(*name).map_or(&[][..], Vec::as_slice);
-                bind(&mut found, claims, Code::EvidenceMissing);
+                if let Some(held) = claims.get(*name) {
+                    bind(&mut found, held, Code::EvidenceMissing);
+                }
             }
             all.extend(found.into_iter().map(|it| it.attested));
         }
@@ -840,10 +946,8 @@ impl<'j> Attestations<'j> {
         let mut successions = HashMap::new();
         let mut covering: HashMap<_, Vec<_>> = HashMap::new();
         let kept = self.kept(Place::activity(&whose.activity))?;
-        for record in &kept.all {
-            // Others' records under the same id are others' chains.
-            let is_of_it = record.whose().as_ref() == Some(whose);
-            if let (true, Some(it), Some(digest)) = (is_of_it, record.activity(), &record.digest) {
+        for record in kept.records(whose) {
+            if let (Some(it), Some(digest)) = (record.activity(), &record.digest) {
                 links.push(Link {
                     digest,
                     record: &it.chain,
@@ -885,9 +989,9 @@ impl<'j> Attestations<'j> {
             (true, true) => None,
         };
         let head = chain.as_ref().ok().map(Chain::head);
-        let ends_with = |it: &&Arc<Examined>| head.is_some() && it.digest.as_deref() == head;
-        let mut last = kept.all.iter().filter(ends_with);
-        let fails = last.any(|it| matches!(&it.predicate, Some(Ok(said)) if said.fails()));
+        let is_failure =
+            |it: &Arc<Examined>| matches!(&it.predicate, Some(Ok(said)) if said.fails());
+        let fails = head.is_some_and(|head| kept.copies(head).any(is_failure));
         let judged = Arc::new(Judged {
             chain,
             untied,
@@ -1102,9 +1206,9 @@ impl<'j> Attestations<'j> {
         }
         let id = &*whose.activity;
         let kept = self.kept(Place::activity(id))?;
-        let examined = kept.all.iter().filter(|it| {
+        let examined = kept.records(whose).filter(|it| {
             let digest = it.digest.as_deref().unwrap_or_default();
-            it.whose().as_ref() == Some(whose) && chain.sequence(digest).is_some()
+            chain.sequence(digest).is_some()
         });
         let mut records: Vec<_> = examined
             .filter_map(|it| Some((it.activity()?, it)))
@@ -1164,8 +1268,7 @@ impl<'j> Attestations<'j> {
             .filter(|it| !(is_acceptance && is_answer(&it.predicate_type)))
             .map(|it| (&*it.digest, &*it.predicate_type))
             .collect();
-        let commits = examined.statement.iter();
-        let commits = commits.flat_map(|it| it.digests("gitCommit"));
+        let commits = examined.commits().into_iter();
         self.look_for(wanted, commits, (by, activity), depth)
     }
 
@@ -1194,7 +1297,6 @@ impl<'j> Attestations<'j> {
         // A writer that was killed has put it under the tree, and not under the commit.
         let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
         let activity = activity.map(|id| (Shelf::Activities, id));
-        let mut facts = None;
         for (shelf, id) in places.chain(activity) {
             if wanted.is_empty() {
                 break;
@@ -1202,28 +1304,30 @@ impl<'j> Attestations<'j> {
             let place = match shelf {
                 Shelf::Activities => Place::activity(id),
                 Shelf::Commits => Place::commit(id),
-                Shelf::Trees => match &facts {
-                    Some(CommitFacts { tree, .. }) => Place::tree(tree),
+                Shelf::Trees => match self.tree(id)? {
+                    Some(tree) => Place::tree(&tree),
                     None => continue,
                 },
             };
             let name = Some(id).filter(|_| shelf != Shelf::Activities);
-            if shelf != Shelf::Trees {
-                facts = name.map_or(Ok(None), |name| self.facts(name))?;
-            }
             let kept = self.kept(place)?;
             let cited = wanted.iter().filter_map(|cited| {
                 let copies = kept.by_digest.get(cited.0)?;
                 Some((*cited, copies))
             });
-            for ((digest, predicate_type), copies) in cited.collect::<Vec<_>>() {
+            let cited: Vec<_> = cited.collect();
+            if cited.is_empty() {
+                continue;
+            }
+            let facts = name.map_or(Ok(None), |name| self.facts(name))?;
+            for ((digest, predicate_type), copies) in cited {
                 let copies = copies.iter();
                 for found in copies.filter_map(|number| kept.all.get(*number)) {
                     if found.predicate_type.as_deref() != Some(predicate_type) {
                         continue;
                     }
-                    let commits = found.statement.iter();
-                    let first = commits.flat_map(|it| it.digests("gitCommit")).next();
+                    let first = found.statement.iter();
+                    let first = first.flat_map(|it| it.digests("gitCommit")).next();
                     // Of one in an activity, nothing is read yet.
                     let own = first.filter(|_| name.is_none());
                     let own = own.map_or(Ok(None), |first| self.facts(first))?;
@@ -1264,8 +1368,7 @@ impl<'j> Attestations<'j> {
         let digest = copy.digest.as_deref().unwrap_or_default();
         for place in copy.statement.iter().flat_map(Place::of) {
             let kept = self.kept(place)?;
-            let copies = kept.by_digest.get(digest).into_iter().flatten();
-            let mut copies = copies.filter_map(|number| kept.all.get(*number));
+            let mut copies = kept.copies(digest);
             if copies.any(|it| it.judged().as_ref() == Some(by)) {
                 return Ok(true);
             }
@@ -1334,13 +1437,7 @@ impl<'j> Attestations<'j> {
         if let Some(known) = lock(&self.workers).get(commit) {
             return Ok(Arc::clone(known));
         }
-        let hash = match commit.len() {
-            64 => HashKind::Sha256,
-            _ => HashKind::Sha1,
-        };
-        let judge = self.judge();
-        let signer = judge.judge_object(ObjectKind::Commit, &facts.raw, hash);
-        let signer = signer.signed_by();
+        let signer = self.signature(commit, facts).signed_by();
         let mut workers: Vec<_> = signer
             .map(|by| (by, format!("they signed {commit}")))
             .into_iter()
@@ -1366,6 +1463,16 @@ impl<'j> Attestations<'j> {
         lock(&self.workers).insert(commit.to_owned(), Arc::clone(&workers));
         Ok(workers)
     }
+
+    /// Judges the signature of a commit by itself.
+    fn signature(&self, commit: &str, facts: &CommitFacts) -> Judgement {
+        let hash = match commit.len() {
+            64 => HashKind::Sha256,
+            _ => HashKind::Sha1,
+        };
+        let judge = self.judge();
+        judge.judge_object(ObjectKind::Commit, &facts.raw, hash)
+    }
 }
 
 /// A statement that was found, judged.
@@ -1380,6 +1487,33 @@ impl Found {
     fn heads(&self) -> impl Iterator<Item = &String> {
         self.trailers.iter().flat_map(|heads| heads.iter())
     }
+}
+
+/// What holds the heads that a commit carries.
+struct Claims {
+    all: Vec<Claim>,
+    /// The records of those chains that are about commits whose place it took.
+    before: Vec<Before>,
+}
+
+impl Claims {
+    fn has(&self, head: &str) -> bool {
+        self.all.iter().any(|claim| holds(claim, head))
+    }
+}
+
+/// Tells whether a chain holds a head before a record of it.
+fn holds((judged, sequence): &Claim, head: &str) -> bool {
+    // That they are of this repository was asked of what claims.
+    let chain = judged.chain.as_ref().ok();
+    let at = chain.and_then(|chain| chain.named(head));
+    at.is_some_and(|at| at < *sequence)
+}
+
+/// A record about a commit whose place another one took.
+struct Before {
+    examined: Arc<Examined>,
+    name: String,
 }
 
 /// A statement that was found by a tree.
@@ -1463,6 +1597,14 @@ impl Examined {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
         Who::of(judgement).filter(|_| is_accepted)
+    }
+
+    /// Returns the commits that it speaks of, each once.
+    fn commits(&self) -> Vec<&str> {
+        let mut seen = HashSet::new();
+        let named = self.statement.iter();
+        let named = named.flat_map(|it| it.digests("gitCommit"));
+        named.filter(|name| seen.insert(*name)).collect()
     }
 
     /// Tells whether a commit is among those that it speaks of.
@@ -1701,16 +1843,9 @@ fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(
 }
 
 /// Refuses statements about a commit that carries the head of a chain which is not here: with the
-/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been.
-fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
-    let is_claimed = |head: &str| {
-        claims.iter().any(|(judged, sequence)| {
-            // That they are of this repository was asked of what claims.
-            let chain = judged.chain.as_ref().ok();
-            let at = chain.and_then(|chain| chain.named(head));
-            at.is_some_and(|at| at < *sequence)
-        })
-    };
+/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been. Who
+/// signed a chain that it took over cannot accept it.
+fn bind(all: &mut [Found], held: &Claims, code: Code) {
     // All that is attested of one commit carries the same.
     let mut strays = HashMap::new();
     let accepted = all.iter_mut();
@@ -1718,12 +1853,24 @@ fn bind(all: &mut [Found], claims: &[Claim], code: Code) {
         let stray = strays
             .entry(found.attested.attested_as.clone())
             .or_insert_with(|| {
-                let stray = found.heads().find(|head| !is_claimed(head));
+                let stray = found.heads().find(|head| !held.has(head));
                 stray.cloned()
             });
         if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");
             found.attested.refuse(code, detail);
+            continue;
+        }
+        let attested = &mut found.attested;
+        let by = attested.by.as_ref().filter(|_| attested.accepts);
+        let own = held.before.iter().find(|it| {
+            let signer = it.examined.judgement.as_ref();
+            let signer = signer.and_then(Judgement::signed_by);
+            by.zip(signer).is_some_and(|(by, signer)| by.is(&signer))
+        });
+        if let Some(Before { examined, name }) = own {
+            let detail = format!("they signed {} about {name}", examined.file);
+            attested.refuse(Code::AcceptanceSelf, detail);
         }
     }
 }
@@ -1772,8 +1919,8 @@ fn hand_down(all: &mut [Found]) {
 }
 
 /// Leaves one of several copies of a statement by somebody known, which differ in how they are carried
-/// only: one that rejects, else one that is accepted, and the one whose time rests on most. Anybody can
-/// make another copy, so that none takes a rejection back.
+/// only: one that rejects, else one that is accepted, and the one whose time rests on most, or is the
+/// earliest. Anybody can make another copy, so that none takes a rejection back.
 fn tell_once(all: &mut Vec<Attested>) {
     let same = |it: &Attested| {
         let by = it.by.as_ref()?;
@@ -1786,7 +1933,8 @@ fn tell_once(all: &mut Vec<Attested>) {
     };
     let worth = |it: &Attested| {
         let is_accepted = it.verdict == Verdict::Accepted;
-        (it.rejects(), is_accepted, it.time_basis)
+        let at = Reverse(it.judged_at.clone());
+        (it.rejects(), is_accepted, it.time_basis, at)
     };
     keep_best(all, same, worth);
 }

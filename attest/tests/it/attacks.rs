@@ -1,5 +1,7 @@
 //! What somebody can do to the statements of a repository, and what is said to it.
 
+use std::time::{Duration, Instant};
+
 use notme_attest::{
     Bundle,
     make::{self, covered},
@@ -1972,4 +1974,95 @@ fn a_level_is_handed_down_about_one_commit_only() {
     assert_eq!(judged.len(), 2);
     let own = judged.iter().find(|it| it.attested_as.is_none()).unwrap();
     assert_eq!((own.verdict, own.derived.level), (Verdict::Accepted, None));
+}
+
+/// In a few kilobytes that somebody signs, of a commit that takes long to read.
+#[test]
+fn a_commit_that_a_statement_names_often_is_read_once() {
+    let (world, commits) = three();
+    let tree = &commits[0].tree;
+    let head = format!("tree {tree}\nauthor n <n@e> 1 +0000\ncommitter n <n@e> 1 +0000\n\n");
+    let raw = [head.as_bytes(), &vec![b'a'; 15_000_000]].concat();
+    let long = world.repository.write_object_unchecked("commit", &raw);
+    let named = |number: usize| {
+        let id = if number == 0 { &*commits[0].id } else { &*long };
+        Subject::new(number.to_string(), "gitCommit", id)
+    };
+    let subjects: Vec<_> = (0..=1000).map(named).collect();
+    let said = |predicate_type: &str, predicate: Object| {
+        let statement = Statement::new(subjects.clone(), predicate_type, predicate).unwrap();
+        signed("claude", &statement)
+    };
+    let nowhere = Evidence {
+        predicate_type: ACTIVITY.to_owned(),
+        digest: format!("sha256:{}", "0".repeat(64)),
+    };
+    let (acceptance, places) = decided("claude", Decision::Accepted, vec![nowhere], &commits[..1]);
+    let acceptance = Bundle::from_json(&acceptance).unwrap();
+    let acceptance = Statement::parse(acceptance.envelope().payload()).unwrap();
+    let acceptance = said(ACCEPTANCE, acceptance.predicate().clone());
+    let began = Instant::now();
+    world.write(&[(acceptance, places)]);
+    assert_eq!(world.code(&commits[0]), Some(Code::EvidenceMissing));
+    assert_eq!(world.bundle_code(said(DISPATCH, dispatch())), None);
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+/// As many as somebody likes: each names another activity that started it.
+#[test]
+fn many_chains_of_one_activity_are_told_at_once() {
+    let (world, commits) = three();
+    let of = &commits[..1];
+    let started = |number: usize| {
+        let facts = make::ActivityFacts {
+            parent: Some(format!("urn:{number}")),
+            ..facts(ID, "claude")
+        };
+        let (bundle, _) = record(facts, Record::opening(None, covered(of)), of);
+        (bundle, vec![Place::activity(ID)])
+    };
+    let mut records: Vec<_> = (0..2500).map(started).collect();
+    // Where it is, all of its activity is found.
+    records[0].1.push(Place::commit(&of[0].id));
+    world.write(&records);
+    let began = Instant::now();
+    let judged = world.judged(&of[0]);
+    assert_eq!(judged.len(), records.len());
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+/// Whoever has a statement can have it stamped once more, and lay it out until its name comes first.
+#[test]
+fn of_the_copies_of_a_statement_the_earliest_is_told() {
+    let (world, commits) = three();
+    let of = &commits[..1];
+    let statement = make::handoff(Object::new(), None, of).unwrap();
+    let payload = statement.to_payload().unwrap();
+    let copy = |seconds: i64| {
+        signed_payload(payload.clone(), |message| LeafSpec {
+            not_before: NOW.plus(seconds),
+            ..spec("claude", message)
+        })
+    };
+    let judged_at = |copies: [(i64, Place); 2]| {
+        for shelf in ["commits", "trees"] {
+            let name = format!("refs/attestations/{shelf}");
+            world.repository.git_ok(&["update-ref", "-d", &name]);
+        }
+        let copies = copies.map(|(seconds, place)| (copy(seconds), vec![place]));
+        world.write(&copies);
+        let judged = world.judged(&commits[0]);
+        assert_accepted(&judged);
+        assert_eq!(judged.len(), 1);
+        judged[0].judged_at.clone().unwrap()
+    };
+    let [commit, tree] = [Place::commit(&of[0].id), Place::tree(&of[0].tree)];
+    for seconds in 1..5 {
+        let earliest = NOW.to_string();
+        let both = [(0, commit.clone()), (seconds, commit.clone())];
+        assert_eq!(judged_at(both), earliest);
+        let apart = [(0, tree.clone()), (seconds, commit.clone())];
+        assert_eq!(judged_at(apart), earliest);
+    }
 }

@@ -4,6 +4,7 @@ mod gate;
 mod others;
 mod own_policy;
 mod receive;
+mod rewritten;
 mod session;
 
 use std::{

@@ -1,0 +1,271 @@
+//! Commits that carry the head of an agent's chain, and that somebody else rewrites.
+
+use std::collections::BTreeSet;
+
+use notme_testkit::repository::{Repository, run};
+use serde_json::Value;
+
+use crate::world::{World, told};
+
+/// A human who signs what is committed, and hooks that say what took the place of what.
+fn world() -> World {
+    let world = World::initialised();
+    for agent in ["reviewer", "passer-by", "human"] {
+        world.notme_ok(&["init", "--agent", agent]);
+    }
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    world.notme_ok(&["hooks", "install"]);
+    world.signed_commit("base");
+    world
+}
+
+/// Has the agent make commits in a run of its own.
+fn work(world: &World, names: &[&str]) {
+    let commit = |name: &&str| format!("echo >{name}; git add {name}; git commit -q -m {name}\n");
+    let script: String = names.iter().map(commit).collect();
+    let run = ["run", "--agent", "claude", "--", "sh", "-ec", &script];
+    world.notme_ok(&run);
+}
+
+fn id(world: &World, revision: &str) -> String {
+    world.git_ok(&["rev-parse", revision])
+}
+
+/// What is attested about a commit, judged: exit code, and the commit.
+fn judged(world: &World, revision: &str) -> (Option<i32>, Value) {
+    let output = world.notme(&["attest", "verify", "--json", revision]);
+    let document: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", told(&output)));
+    (output.status.code(), document[0].clone())
+}
+
+fn attestations(judged: &Value) -> &[Value] {
+    judged["attestations"].as_array().unwrap()
+}
+
+/// Which commits it is attested as, and at what level.
+fn attested_as(judged: &Value) -> Vec<(&str, Option<&str>)> {
+    let all = attestations(judged).iter();
+    all.filter_map(|it| Some((it["attested_as"].as_str()?, it["level"].as_str())))
+        .collect()
+}
+
+#[track_caller]
+fn assert_attested_as(world: &World, revision: &str, old: &[(&str, Option<&str>)]) {
+    let (exit, judged) = judged(world, revision);
+    assert_eq!(exit, Some(0), "{judged}");
+    assert_eq!(attested_as(&judged), old, "{judged}");
+}
+
+/// Returns the code of all that somebody stated about the commit itself.
+#[track_caller]
+fn code_of(world: &World, agent: &str) -> Option<String> {
+    let (_, judged) = judged(world, "HEAD");
+    let all = attestations(&judged).iter();
+    let own = all.filter(|it| it["attested_as"].is_null());
+    let theirs: BTreeSet<_> = own
+        .filter(|it| {
+            it["identity"]
+                .as_str()
+                .is_some_and(|by| by.ends_with(agent))
+        })
+        .map(|it| it["code"].as_str())
+        .collect();
+    assert_eq!(theirs.len(), 1, "{judged}");
+    theirs.first().unwrap().map(str::to_owned)
+}
+
+fn succeed(world: &World, agent: &str, pairs: &[(&str, &str)]) {
+    let mut command = world.notme_command();
+    command.args(["attest", "succeed", "--agent", agent]);
+    let lines = pairs.iter().map(|(old, new)| format!("{old} {new}\n"));
+    let output = run(&mut command, lines.collect::<String>().as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+/// The statements of the agent's own chain are told as what they are, and count for nothing.
+#[test]
+fn what_the_human_rebases_is_attested_as_what_the_agent_made() {
+    let world = world();
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    work(&world, &["one", "two"]);
+    let old = ["topic~", "topic"].map(|it| id(&world, it));
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["checkout", "-q", "topic"]);
+    world.git_ok(&["rebase", "-q", "main"]);
+    for (new, old) in ["topic~", "topic"].into_iter().zip(&old) {
+        assert_attested_as(&world, new, &[(old, Some("L2"))]);
+    }
+    // Whoever was not there accepts it. The agent does not, though its chain is about the old one.
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "reviewer"]);
+    assert_eq!(code_of(&world, "reviewer"), None);
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "claude"]);
+    assert_eq!(
+        code_of(&world, "claude").as_deref(),
+        Some("acceptance-self")
+    );
+    // And once more.
+    let between = id(&world, "topic~");
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("later");
+    world.git_ok(&["checkout", "-q", "topic"]);
+    world.git_ok(&["rebase", "-q", "main"]);
+    let both = [(&*between, Some("L2")), (&*old[0], Some("L2"))];
+    assert_attested_as(&world, "topic~", &both);
+
+    // Who has neither sees the same, and no level of what they carry.
+    let bare = world.remote();
+    world.git_ok(&["push", "-q", "--no-verify", "origin", "topic"]);
+    world.notme_ok(&["attest", "push"]);
+    let clone = world.another_repository(Repository::new());
+    let url = bare.path();
+    clone.git_ok(&["remote", "add", "origin", url.to_str().unwrap()]);
+    clone.git_ok(&["pull", "-q", "origin", "topic"]);
+    clone.notme_ok(&["attest", "fetch"]);
+    assert_attested_as(&clone, "HEAD~", &[(&between, None), (&old[0], None)]);
+}
+
+#[test]
+fn what_the_human_squashes_is_attested_as_all_that_the_agent_made() {
+    let world = world();
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    work(&world, &["one", "two"]);
+    let old = ["topic~", "topic"].map(|it| id(&world, it));
+    let carried = world.git_ok(&["log", "--format=%(trailers:only)", "main..topic"]);
+    let carried: Vec<_> = carried.lines().filter(|line| !line.is_empty()).collect();
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["merge", "-q", "--squash", "topic"]);
+    let message = format!("both\n\n{}", carried.join("\n"));
+    world.git_ok(&["commit", "-q", "-m", &message]);
+    let mut told = old.each_ref().map(|it| (&**it, Some("L2")));
+    let (exit, judged) = judged(&world, "HEAD");
+    assert_eq!(exit, Some(0), "{judged}");
+    let mut seen = attested_as(&judged);
+    seen.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(seen, told, "{judged}");
+    // One of them more than anybody says.
+    world.git_ok(&["checkout", "-q", "-b", "alone", "main~"]);
+    world.signed_commit("aside");
+    world.git_ok(&["-c", "core.hooksPath=", "cherry-pick", "main"]);
+    succeed(&world, "human", &[(&old[0], &id(&world, "HEAD"))]);
+    assert_eq!(code_of(&world, "human").as_deref(), Some("chain-trailer"));
+}
+
+#[test]
+fn what_the_human_picks_meets_the_rules_of_a_policy() {
+    let world = world();
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    work(&world, &["one"]);
+    let old = id(&world, "HEAD");
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["cherry-pick", "topic"]);
+    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+    let policy = world.policy(
+        r#"
+[[authority]]
+name = "embedded"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer", "wimse://*/claude"]
+[[allow]]
+identity = "*"
+[[require]]
+level = "L2"
+accepted_by = ["human"]
+"#,
+    );
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    // Whose work it is has no say.
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "claude"]);
+    assert_eq!(code(), "acceptance-missing");
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "reviewer"]);
+    assert_eq!(code(), "accepted");
+    let output = world.notme(&["attest", "verify"]);
+    assert!(
+        told(&output).contains(&format!("attested as {old}")),
+        "{}",
+        told(&output)
+    );
+}
+
+/// Nobody gets around the chain that a commit carries: it was there when its signer took it over.
+#[test]
+fn a_head_is_taken_over_by_who_signed_from_what_carries_it_with_its_chain() {
+    let world = world();
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let begun = world.notme_ok(&["attest", "activity", "--agent", "claude", "--begin"]);
+    let activity = ["--agent", "claude", "--activity", begun.trim()];
+    let attest =
+        |more: &[&str]| world.notme_ok(&[&["attest", "activity"], &activity[..], more].concat());
+    let trailer = world.notme_ok(&["attest", "trailer", "--activity", begun.trim()]);
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let bare = world.signed_commit("bare");
+    attest(&[&bare]);
+    world.write("one", "one");
+    world.git_ok(&["add", "one"]);
+    let message = format!("one\n\n{}", trailer.trim());
+    world.git_ok(&["commit", "-q", "-m", &message]);
+    let old = id(&world, "HEAD");
+    attest(&[&old]);
+    attest(&["--end"]);
+    assert_eq!(judged(&world, "HEAD").0, Some(0));
+
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["-c", "core.hooksPath=", "cherry-pick", "topic"]);
+    let new = id(&world, "HEAD");
+    let refused = |agent: &str| {
+        assert_eq!(code_of(&world, agent).as_deref(), Some("chain-trailer"));
+    };
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "reviewer"]);
+    refused("reviewer");
+    // By somebody who did not sign it.
+    succeed(&world, "passer-by", &[(&old, &new)]);
+    refused("passer-by");
+    refused("reviewer");
+    // Nor by way of a commit that they did sign.
+    world.git_ok(&["checkout", "-q", "-b", "aside"]);
+    world.git_ok(&["config", "user.signingkey", "passer-by"]);
+    world.write("aside", "aside");
+    world.git_ok(&["add", "aside"]);
+    world.git_ok(&["commit", "-q", "-m", &message]);
+    let aside = id(&world, "HEAD");
+    succeed(&world, "passer-by", &[(&old, &aside), (&aside, &new)]);
+    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+    world.git_ok(&["checkout", "-q", "main"]);
+    refused("passer-by");
+    refused("reviewer");
+    // From what the same chain is about, and does not carry it.
+    succeed(&world, "human", &[(&bare, &new)]);
+    refused("human");
+    succeed(&world, "human", &[(&old, &new)]);
+    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+    assert_eq!(code_of(&world, "reviewer"), None);
+    // Without the chain.
+    let chain = world.notme_ok(&["attest", "export", &old]);
+    let kept = world.notme_ok(&["attest", "export", "HEAD"]);
+    for kind in ["activities", "commits", "trees"] {
+        world.git_ok(&["update-ref", "-d", &format!("refs/attestations/{kind}")]);
+    }
+    let import = |bundles: &str| {
+        let mut command = world.notme_command();
+        let output = run(command.args(["attest", "import", "-"]), bundles.as_bytes());
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    let others: String = kept
+        .lines()
+        .filter(|line| !chain.contains(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    import(&others);
+    refused("human");
+    refused("reviewer");
+    import(&chain);
+    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+}
