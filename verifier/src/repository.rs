@@ -678,9 +678,10 @@ impl Repository {
     /// [`RepositoryError`] when the walk cannot begin, [`RepositoryError::Missing`] for a selected
     /// object that is not here, and [`RepositoryError::NotSignable`] for one that is no commit.
     pub fn commits(&self, selection: &Selection) -> Result<Vec<ObjectId>, RepositoryError> {
+        let mut walk = self.walk(selection)?;
         let mut commits = Vec::new();
-        for found in self.walk(selection)? {
-            commits.push(match found.content {
+        for found in walk.by_ref() {
+            let commit = match found.content {
                 Content::Raw(ObjectKind::Commit, _) | Content::Known(ObjectKind::Commit, _) => {
                     found.id
                 }
@@ -691,9 +692,13 @@ impl Repository {
                 Content::TooLarge(_) => return Err(RepositoryError::TooLarge(found.id)),
                 Content::Damaged(_) => return Err(RepositoryError::Damaged(found.id)),
                 Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
-            });
+            };
+            commits.push((found.place, commit));
         }
-        Ok(commits)
+        // Some that came out turned out to be hidden.
+        let graph = walk.into_graph();
+        commits.retain(|(place, _)| graph.number_at(*place).is_some());
+        Ok(commits.into_iter().map(|(_, commit)| commit).collect())
     }
 
     /// Returns a reader of trees.

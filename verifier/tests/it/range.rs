@@ -155,8 +155,13 @@ fn agrees_with_git_about_every_range() {
     // Dates that lie: older than its parents, and as old as them.
     let g = commit(&git, &[&d], 8 * HOUR, Signed::Bound);
     let h = commit(&git, &[&g, &f], 4 * HOUR, Signed::Bound);
+    // And so old that what it leads to is met from elsewhere before.
+    let i = commit(&git, &[&b], 20 * HOUR, Signed::Bound);
+    let j = commit(&git, &[&i], 7 * HOUR, Signed::Bound);
     branch(&git, "main", &h);
-    let names = [&a, &b, &c, &d, &e, &f, &g, &h];
+    branch(&git, "other", &j);
+    let names = [&a, &b, &c, &d, &e, &f, &g, &h, &i, &j];
+    let repository = open(&git);
     for one in names {
         for other in names {
             for dots in ["..", "..."] {
@@ -164,6 +169,9 @@ fn agrees_with_git_about_every_range() {
                 let expected = git.git_ok(&["rev-list", &range]);
                 let expected: Vec<_> = expected.lines().collect();
                 assert_eq!(ids(&verify_spec(&git, &range)), expected, "{range}");
+                let commits = repository.commits(&repository.select(&range).unwrap());
+                let commits = commits.unwrap().into_iter().map(|id| id.to_string());
+                assert_eq!(commits.collect::<Vec<_>>(), expected, "{range}");
             }
         }
     }
