@@ -56,6 +56,9 @@ pub const OBJECT_MAX: u64 = 16 << 20;
 const HELD_MAX: usize = 32 << 20;
 /// So many commits are read beforehand, to see whether all of them lead to the hidden one.
 const AHEAD_MAX: usize = 64;
+/// How many of those behind what was asked for are looked at when nothing is left to find: an older date may
+/// stand before what was handed out. As many as git looks at.
+const BEYOND_MAX: usize = 5;
 
 /// An iterator over the objects of a selection.
 pub(crate) struct Walk<'s> {
@@ -73,6 +76,8 @@ pub(crate) struct Walk<'s> {
     held: usize,
     /// The oldest date handed out.
     oldest: UnixTime,
+    /// How many hidden ones, one after the other, were older than that.
+    beyond: usize,
     /// The node of each object.
     names: Names,
     graph: Graph,
@@ -283,6 +288,7 @@ impl<'s> Walk<'s> {
             is_onward: false,
             held: 0,
             oldest: UnixTime::from_secs(i64::MAX),
+            beyond: 0,
             names: Names::default(),
             graph: Graph::default(),
         };
@@ -308,10 +314,12 @@ impl<'s> Walk<'s> {
     fn next_reached(&mut self) -> Option<Found> {
         loop {
             let next = self.queue.peek()?;
-            if self.wanted == 0 && (self.is_onward || next.time < self.oldest) {
+            let is_beyond = self.wanted == 0 && next.time < self.oldest;
+            if self.wanted == 0 && self.is_onward || is_beyond && self.beyond == BEYOND_MAX {
                 self.queue.clear();
                 return None;
             }
+            self.beyond = if is_beyond { self.beyond + 1 } else { 0 };
             let Waiting {
                 time,
                 node,
