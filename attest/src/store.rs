@@ -361,17 +361,22 @@ impl Store {
     pub fn lock(&self) -> Result<File, StoreError> {
         let directory = self.local().common_dir().to_owned();
         let path = directory.join("notme-attest.lock");
-        // Somebody else's may not be for us to write to, and holds as well.
-        let open = File::open(&path).or_else(|_| {
-            let made = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)?;
-            share(&self.local(), &path);
-            Ok(made)
+        let is_new = !path.exists();
+        let open = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        // Somebody else's may not be for us to write to, and holds as well; but not where a network's file
+        // system wants to write for that.
+        let open = open.or_else(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => File::open(&path),
+            _ => Err(error),
         });
-        let file = open.map_err(|error: io::Error| failed("lock them", error))?;
+        if is_new {
+            share(&self.local(), &path);
+        }
+        let file = open.map_err(|error| failed("lock them", error))?;
         let until = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {

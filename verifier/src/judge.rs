@@ -198,6 +198,11 @@ impl<'p> Judge<'p> {
         self.rules.asks_around()
     }
 
+    /// Tells whether anybody's records of what was received count.
+    pub(crate) fn has_gates(&self) -> bool {
+        self.rules.has_gates()
+    }
+
     /// Tells whether a rule asks for what others say of an object.
     pub(crate) fn asks_others(&self) -> bool {
         self.rules.asks_others()

@@ -22,6 +22,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
+    ops::Deref,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -963,27 +964,34 @@ impl Step<'_, '_> {
         let Parents {
             accepted,
             mut bonds,
-            mut footing,
+            footing,
         } = self.parents();
+        let mut unknown = None;
         let courses = match accepted.is_empty() {
             true => vec![first()],
-            false => self.courses(&accepted, &mut footing),
+            false => self.courses(&accepted, &mut unknown),
         };
+        let may_anyway = || self.may_merge_undecided(&accepted, &bonds, &courses);
+        let footing = footing.filter(|footing| !footing.is_open() || !may_anyway());
         let mut ends = ALWAYS;
         let lines = self.lines((&accepted, &courses), &mut bonds, &mut ends);
         let lines = lines.unwrap_or_else(|refusal| {
-            footing.get_or_insert(refusal);
+            unknown.get_or_insert(refusal);
             vec![Vec::new(); courses.len()]
         });
+        let footing = footing.or(unknown);
         let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
+        let mut may_yet_stand = false;
         for (course, line) in courses.iter().zip(&lines) {
             let until;
             (judgement, until) = self.judge_by(course, (&accepted, line), footing.clone());
             ends = ends.min(until.unwrap_or(ALWAYS));
             if judgement.verdict() != Verdict::Accepted {
+                may_yet_stand = self.may_yet_stand(&judgement, course);
                 break;
             }
         }
+        let footing = footing.filter(Refusal::is_open);
         let mut state = match judgement.verdict() {
             Verdict::Accepted => match self.next(&courses) {
                 Ok(course) => State::Accepted(course),
@@ -992,8 +1000,17 @@ impl Step<'_, '_> {
                     State::of(&judgement)
                 }
             },
+            Verdict::Rejected(_) | Verdict::Undecided(_) if footing.is_some() || may_yet_stand => {
+                State::Undecided
+            }
             Verdict::Rejected(_) | Verdict::Undecided(_) => State::of(&judgement),
         };
+        // It may stand on another policy, or on nothing: only what is wrong with it by itself stays.
+        if let Some(footing) = footing
+            && !judgement.verdict().code().is_some_and(Code::is_of_object)
+        {
+            judgement.refuse(footing);
+        }
         if judgement.is_excusable()
             && let Some((by, until)) = self.lineage.is_exception(self.id, &courses)
         {
@@ -1009,6 +1026,59 @@ impl Step<'_, '_> {
                 .min(self.stands_until(judgement.time_basis(), ends));
         }
         (judgement, state, bonds)
+    }
+
+    /// Tells whether the commit was refused for want of what somebody else may have: more history, the records
+    /// of a gate, or more statements.
+    fn may_yet_stand(&self, judgement: &Judgement, course: &Course) -> bool {
+        match judgement.verdict().code() {
+            Some(Code::LevelTooLow) => true,
+            Some(Code::TimeBasisTooWeak) => {
+                self.order == Order::Unknown || course.policy.judge.has_gates()
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells whether it makes no difference whether the parents that are undecided are accepted: they bring
+    /// no other policy than the one that judges, and by that the merge may change all there is.
+    fn may_merge_undecided(
+        &self,
+        accepted: &[(ObjectId, Course)],
+        bonds: &[Bond],
+        courses: &[Course],
+    ) -> bool {
+        let ([course], Some(parents)) = (courses, self.ground.parents_of(self.number)) else {
+            return false;
+        };
+        if !course.descends || accepted.is_empty() {
+            return false;
+        }
+        let accepted: Vec<_> = accepted.iter().map(|(id, _)| *id).collect();
+        let parents = parents.into_iter().zip(bonds);
+        let mut undecided = parents.filter(|(_, bond)| **bond == Bond::Undecided);
+        let judge = &course.policy.judge;
+        let examined = self.examined_by(course);
+        let at = (self.number, self.id);
+        let scene = Scene::of(self.ground, judge, at, &examined).changing_all();
+        judge.decide_in(&examined, self.order, &scene).verdict() == Verdict::Accepted
+            && undecided.all(|((id, _), _)| self.brings_no_policy(id, &accepted, course))
+    }
+
+    /// Tells whether each commit that one brings beyond others, all of which are here, holds the policy that
+    /// judges.
+    fn brings_no_policy(&self, one: ObjectId, others: &[ObjectId], course: &Course) -> bool {
+        let (repository, trees) = (self.ground.repository, &self.ground.trees);
+        let holds = |commit: &ObjectId| {
+            let held = trees.of_commit(*commit);
+            let held = held.and_then(|tree| trees.policy_in(tree));
+            matches!(held, Ok(Some(it)) if it.is_file() && it.id() == course.policy.blob)
+        };
+        let Ok(boundary) = repository.shallow_boundary() else {
+            return false;
+        };
+        let brought = repository.beyond((one, others), repository.all_parents());
+        brought.is_ok_and(|all| all.iter().all(|it| !boundary.contains(it) && holds(it)))
     }
 
     /// Returns the parents that stand; that a commit has none at all is fine.
@@ -1244,14 +1314,7 @@ impl Step<'_, '_> {
         footing: Option<Refusal>,
     ) -> (Judgement, Option<UnixTime>) {
         let judge = &course.policy.judge;
-        let again;
-        let examined = match Arc::ptr_eq(&course.policy, &self.record.guess) {
-            true => &self.record.examined,
-            false => {
-                again = self.lineage.examine_again(self.id, judge);
-                &again
-            }
-        };
+        let examined = &*self.examined_by(course);
         let (changes_policy, footing) = match (self.changes_policy(course, accepted), footing) {
             (Ok(changes), footing) => (changes, footing),
             (Err(refusal), footing) => (true, footing.or(Some(refusal))),
@@ -1262,6 +1325,13 @@ impl Step<'_, '_> {
         let judgement = judge.decide_in(examined, self.order, &scene);
         let judgement = judgement.by(Arc::clone(&course.policy.digest));
         (judgement, examined.ends())
+    }
+
+    fn examined_by(&self, course: &Course) -> Seen<'_> {
+        match Arc::ptr_eq(&course.policy, &self.record.guess) {
+            true => Seen::Before(&self.record.examined),
+            false => Seen::Again(self.lineage.examine_again(self.id, &course.policy.judge)),
+        }
     }
 
     /// Tells whether the tree holds another policy than the one in force. Away from the trust
@@ -1312,6 +1382,23 @@ impl Step<'_, '_> {
             since,
             ..course.clone()
         })
+    }
+}
+
+/// A commit as it was examined by a policy.
+enum Seen<'s> {
+    Before(&'s Examined),
+    Again(Examined),
+}
+
+impl Deref for Seen<'_> {
+    type Target = Examined;
+
+    fn deref(&self) -> &Examined {
+        match self {
+            Self::Before(examined) => examined,
+            Self::Again(examined) => examined,
+        }
     }
 }
 

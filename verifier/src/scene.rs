@@ -277,6 +277,15 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Supposes that it changes all there is, the policy too.
+    pub(crate) fn changing_all(self) -> Self {
+        Self {
+            parents: None,
+            changes_policy: true,
+            ..self
+        }
+    }
+
     /// Says why it stands on nothing, if it does not.
     pub(crate) fn without_footing(self, footing: Option<Refusal>) -> Self {
         Self { footing, ..self }

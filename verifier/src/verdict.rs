@@ -93,6 +93,26 @@ macro_rules! codes {
     };
 }
 
+impl Code {
+    /// Tells whether something is wrong with an object itself, whoever is trusted.
+    pub(crate) const fn is_of_object(self) -> bool {
+        matches!(
+            self,
+            Self::Unsigned
+                | Self::SignatureAmbiguous
+                | Self::ObjectMalformed
+                | Self::ObjectTooLarge
+                | Self::SignatureUnknownFormat
+                | Self::SignatureTooLarge
+                | Self::SignatureMalformed
+                | Self::CmsNoAttributes
+                | Self::AlgorithmWeak
+                | Self::SignatureInvalid
+                | Self::IssuanceMismatch
+        )
+    }
+}
+
 codes! {
     ObjectMissing "object-missing" Undecided
         "The object, or one it needs, is not in this repository or cannot be read from it"

@@ -712,23 +712,20 @@ impl<'r> Excuses<'r> {
         let everywhere =
             said().find_map(|(scope, said)| said.as_ref().filter(|_| scope.is_everywhere));
         let somewhere = said().find_map(|(_, said)| said.as_ref());
-        let Some(found) = everywhere.or(somewhere) else {
+        let Some(mut found) = everywhere.or(somewhere) else {
             return Ok(());
         };
         if everywhere.is_none() {
             // Those that are in force there have to agree; where none is, all.
             let reached = once(&self.reached, || self.reached())?;
             let there = reached.get(&on);
-            let mut numbered = said().enumerate();
-            let refuses = |(place, (scope, said)): (usize, (&Scope, &Option<_>))| {
-                let is_asked = match there {
-                    Some(there) => there.contains(&place),
-                    None => !scope.ends.is_empty(),
-                };
-                is_asked && said.is_none()
+            let is_asked = |(place, (scope, _)): &(usize, (&Scope, _))| match there {
+                Some(there) => there.contains(place),
+                None => !scope.ends.is_empty(),
             };
-            if numbered.any(refuses) {
-                return Ok(());
+            for (_, (_, said)) in said().enumerate().filter(is_asked) {
+                let Some(said) = said else { return Ok(()) };
+                found = said;
             }
         }
         object.judgement.excused(found.clone());

@@ -302,16 +302,20 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
         }
         None => refusal.filter(|_| granting.is_empty()).unwrap_or(refused),
     })?;
+    let mut open = None;
     for rule in rules.require.iter().filter(speaking) {
-        if concerns(rule, question)? {
+        if concerns(rule, question)?
+            && let Err(refused) = check(rule)
+        {
             let is_sure = rule.refs.is_none() || around.reference().is_some();
-            check(rule).map_err(|refused| match is_sure || refused.is_open() {
-                true => refused,
-                false => of_no_ref(),
-            })?;
+            match refused.is_open() || !is_sure {
+                true if is_sure => open = open.or(Some(refused)),
+                true => open = open.or(Some(of_no_ref())),
+                false => return Err(refused),
+            }
         }
     }
-    Ok(Arc::clone(&granted.text))
+    open.map_or_else(|| Ok(Arc::clone(&granted.text)), Err)
 }
 
 /// Returns the rule by which a signature is allowed that some rules grant, each as far as it goes.

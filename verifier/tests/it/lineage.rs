@@ -606,8 +606,8 @@ fn a_merge_is_undecided_where_it_is_not_known_how_its_policies_parted() {
     let nowhere = "0".repeat(40);
     assert_eq!(merge(&stray("alice", &root)), "accepted");
     assert_eq!(merge(&stray("alice", &nowhere)), "parent-undecided");
-    // What is not accepted in any case leads nowhere.
-    assert_eq!(merge(&stray("nobody", &nowhere)), "accepted");
+    // The policy that is not seen may know who is unknown here.
+    assert_eq!(merge(&stray("nobody", &nowhere)), "parent-undecided");
 }
 
 /// A policy, a file that few may change, and one that more may.
