@@ -28,7 +28,7 @@ case "$GITHUB_EVENT_NAME" in
     base=$(commit .before)
     head=$(commit .after)
     case "${GITHUB_REF:-}" in
-      refs/heads/*) pushed=${GITHUB_REF#refs/heads/} ;;
+      refs/heads/*) pushed=${NOTME_BRANCH:-${GITHUB_REF#refs/heads/}} ;;
       refs/tags/*)
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in

@@ -36,6 +36,8 @@ use crate::{
 
 /// How often a commit may have taken the place of another, as one signer says.
 const SUCCESSIONS_MAX: usize = 16;
+/// Likewise, of those that carry the chain which is looked for: a branch may be rebased each day, or squashed.
+const CARRYING_MAX: usize = 256;
 /// How many statements may rest on one another.
 const EVIDENCE_DEPTH_MAX: usize = 32;
 
@@ -220,15 +222,22 @@ type Claim = (Arc<Judged>, u64);
 /// Commits, and who says that the next one took the place of each.
 type Line = Vec<(String, Option<Who>)>;
 
-/// Adds to a line what a commit took the place of, as a record says.
-fn follow(line: &mut Line, commit: &str, record: &Examined) {
+/// Adds to a line what a commit took the place of, as a record says: of those that count so many at most, of
+/// each signer.
+fn follow(
+    line: &mut Line,
+    (commit, record): (&str, &Examined),
+    at_most: usize,
+    counts: impl Fn(&str) -> bool,
+) {
     let (Some(activity), Some(by)) = (record.activity(), record.judged()) else {
         return;
     };
-    for succession in activity.succeeds.iter().filter(|it| it.to == commit) {
+    let succeeds = activity.succeeds.iter().filter(|it| it.to == commit);
+    for succession in succeeds.filter(|it| counts(&it.from)) {
         let before = (succession.from.clone(), Some(by.clone()));
         let by_them = line.iter().filter(|(_, by)| *by == before.1);
-        if by_them.count() < SUCCESSIONS_MAX && !line.contains(&before) {
+        if by_them.count() < at_most && !line.contains(&before) {
             line.push(before);
         }
     }
@@ -479,7 +488,8 @@ impl<'j> Attestations<'j> {
                 let about = (&*name, by.is_some());
                 let found = self.find(examined, about, (commit, &facts), named.as_ref())?;
                 if found.attested.verdict == Verdict::Accepted {
-                    follow(&mut names, &name, &found.examined);
+                    let took = (&*name, &*found.examined);
+                    follow(&mut names, took, SUCCESSIONS_MAX, |_| true);
                 }
                 all.push(found);
             }
@@ -753,6 +763,7 @@ impl<'j> Attestations<'j> {
         let mut held = Claims {
             all: claims,
             before: Vec::new(),
+            workers: Vec::new(),
         };
         let strays = trailers.iter().filter(|head| !held.has(head));
         let mut heads: HashSet<_> = strays.cloned().collect();
@@ -767,8 +778,13 @@ impl<'j> Attestations<'j> {
                 }
                 heads.extend(facts.trailers.iter().cloned());
             }
-            let signer = match &facts {
-                Some(facts) => Who::of(&self.signature(&name, facts)),
+            let signature = facts.as_ref().map(|facts| self.signature(&name, facts));
+            if by.is_some() {
+                let signer = signature.as_ref().and_then(Judgement::signed_by);
+                held.add_worker(signer, || format!("they signed {name}"));
+            }
+            let signer = match &signature {
+                Some(signature) => Who::of(signature),
                 None => by.clone(),
             };
             let mut here = self.kept(Place::commit(&name))?.all.clone();
@@ -789,10 +805,20 @@ impl<'j> Attestations<'j> {
                     && examined.judged() == signer
                     && attested.verdict == Verdict::Accepted
                 {
-                    follow(&mut line, &name, &examined);
+                    // Many may be squashed into one.
+                    let carries = |from: &str| match self.facts(from) {
+                        Ok(Some(facts)) => facts.trailers.iter().any(|it| heads.contains(it)),
+                        Ok(None) | Err(_) => true,
+                    };
+                    follow(&mut line, (&name, &examined), CARRYING_MAX, carries);
                 }
                 if by.is_some() && heads.iter().any(|head| holds(&claim, head)) {
                     held.all.push(claim);
+                    let signer = examined.judgement.as_ref();
+                    let signer = signer.and_then(Judgement::signed_by);
+                    held.add_worker(signer, || {
+                        format!("they signed {} about {name}", examined.file)
+                    });
                     let name = name.clone();
                     held.before.push(Before { examined, name });
                 }
@@ -1494,9 +1520,19 @@ struct Claims {
     all: Vec<Claim>,
     /// The records of those chains that are about commits whose place it took.
     before: Vec<Before>,
+    /// Who signed those commits and those records, and how that is said: each once.
+    workers: Workers,
 }
 
 impl Claims {
+    fn add_worker(&mut self, signer: Option<SignedBy>, said: impl FnOnce() -> String) {
+        if let Some(signer) = signer
+            && !self.workers.iter().any(|(known, _)| *known == signer)
+        {
+            self.workers.push((signer, said()));
+        }
+    }
+
     fn has(&self, head: &str) -> bool {
         self.all.iter().any(|claim| holds(claim, head))
     }
@@ -1844,7 +1880,7 @@ fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(
 
 /// Refuses statements about a commit that carries the head of a chain which is not here: with the
 /// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been. Who
-/// signed a chain that it took over cannot accept it.
+/// worked on what it took over cannot accept it.
 fn bind(all: &mut [Found], held: &Claims, code: Code) {
     // All that is attested of one commit carries the same.
     let mut strays = HashMap::new();
@@ -1862,15 +1898,10 @@ fn bind(all: &mut [Found], held: &Claims, code: Code) {
             continue;
         }
         let attested = &mut found.attested;
-        let by = attested.by.as_ref().filter(|_| attested.accepts);
-        let own = held.before.iter().find(|it| {
-            let signer = it.examined.judgement.as_ref();
-            let signer = signer.and_then(Judgement::signed_by);
-            by.zip(signer).is_some_and(|(by, signer)| by.is(&signer))
-        });
-        if let Some(Before { examined, name }) = own {
-            let detail = format!("they signed {} about {name}", examined.file);
-            attested.refuse(Code::AcceptanceSelf, detail);
+        if let Some(by) = attested.by.as_ref().filter(|_| attested.accepts)
+            && let Some((_, said)) = held.workers.iter().find(|(worker, _)| by.is(worker))
+        {
+            attested.refuse(Code::AcceptanceSelf, said.clone());
         }
     }
 }
