@@ -870,6 +870,60 @@ fn a_merge_is_undecided_where_a_parent_is() {
     }
 }
 
+/// A gate may have a record by which its time would be early enough.
+#[test]
+fn what_a_record_may_lift_leaves_its_children_undecided() {
+    let history = History::new();
+    let [alice, judge] = ["alice", "judge"].map(identity);
+    let gate = format!(
+        "[[principal]]\nname = \"server\"\nkind = \"bot\"\nidentities = [\"{judge}\"]\n\
+         [[gate]]\nprincipals = [\"server\"]\nrepository = \"https://git.example.org/tool\"\n"
+    );
+    let slow = format!(
+        "[[require]]\nidentity = \"{alice}\"\npaths = [\".notme/*\"]\ntime_basis_floor = \"timestamped\"\n"
+    );
+    let codes = |more: &str| {
+        let (old, new) = tightened();
+        let [old, new] = [old, new].map(|text| format!("{text}{slow}{more}"));
+        let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+        let tight = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+        let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+        let merge = history.commit(&[&side, &tight], "bob", &files(&old, "2", "1"));
+        [&tight, &merge].map(|tip| history.code(&root, tip))
+    };
+    assert_eq!(codes(&gate), ["time-basis-too-weak", "parent-undecided"]);
+    // Where nobody keeps records it is refused, whoever knows what.
+    assert_eq!(codes(""), ["time-basis-too-weak", "accepted"]);
+}
+
+/// Whoever may change everything need not wait for what brings no other policy.
+#[test]
+fn undecided_work_is_merged_by_who_may_change_everything() {
+    let history = History::new();
+    let [bob, judge] = ["bob", "judge"].map(identity);
+    let asking = format!(
+        "{}[[principal]]\nname = \"judge\"\nkind = \"human\"\nidentities = [\"{judge}\"]\n\
+         [[require]]\nidentity = \"{bob}\"\naccepted_by = [\"judge\"]\n",
+        policy(&["alice!", "bob", "carol"])
+    );
+    let other = format!("{asking}# another\n");
+    let root = history.commit(&[], "nobody", &files(&asking, "1", "1"));
+    let work = history.commit(&[&root], "bob", &files(&asking, "1", "2"));
+    let main = history.commit(&[&root], "alice", &files(&asking, "2", "1"));
+    let merge = |who: &str, side: &str| {
+        let merge = history.commit(&[&main, side], who, &files(&asking, "2", "2"));
+        history.code(&root, &merge)
+    };
+    assert_eq!(history.code(&root, &work), "acceptance-missing");
+    assert_eq!(merge("alice", &work), "accepted");
+    assert_eq!(merge("carol", &work), "parent-undecided");
+    // Nor is it another policy for having been put back.
+    let changed = history.commit(&[&work], "bob", &files(&other, "1", "2"));
+    let back = history.commit(&[&changed], "bob", &files(&asking, "1", "2"));
+    assert_eq!(merge("alice", &changed), "parent-undecided");
+    assert_eq!(merge("alice", &back), "parent-undecided");
+}
+
 /// Nor does what is not known of the ref let anybody in.
 #[test]
 fn what_may_be_accepted_for_some_ref_leaves_its_children_undecided() {
