@@ -308,9 +308,12 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
             && let Err(refused) = check(rule)
         {
             let is_sure = rule.refs.is_none() || around.reference().is_some();
-            match refused.is_open() || !is_sure {
-                true if is_sure => open = open.or(Some(refused)),
-                true => open = open.or(Some(of_no_ref())),
+            let refused = match is_sure || refused.is_open() {
+                true => refused,
+                false => of_no_ref(),
+            };
+            match refused.is_open() {
+                true => open = open.or(Some(refused)),
                 false => return Err(refused),
             }
         }
