@@ -112,7 +112,10 @@ fn a_signature_that_names_its_certificate_is_by_no_other() {
     let script = [
         role("A", "1122334455"),
         "cp A.key B.key\n".to_owned(),
+        // One takes the other's place: an ECDSA signature has now and then a byte less.
+        "until test \"$(wc -c <A.der)\" = \"$(wc -c 2>/dev/null <B.der)\"; do\n".to_owned(),
         role("B", "1122334466"),
+        "done\n".to_owned(),
     ];
     certify(&world, &script.concat());
     let read = |name: &str| fs::read(world.home().join(name)).unwrap();
