@@ -1,6 +1,6 @@
 //! The repository's own policy: the parent's judges the child, from a trust root on.
 
-use notme_core::{hex, object::ObjectKind};
+use notme_core::{hex, object::ObjectKind, terms::Terms};
 use notme_testkit::clock::NOW;
 use notme_verifier::{Lineage, Repository, Verdict, lineage::LineageError, stated::Stated};
 
@@ -868,6 +868,53 @@ fn a_merge_is_undecided_where_a_parent_is() {
             ["acceptance-missing", "parent-undecided", "parent-undecided"]
         );
     }
+}
+
+/// What the older policy refuses in any case may be what the newer one was made for.
+#[test]
+fn what_an_undecided_policy_may_allow_leaves_its_children_undecided() {
+    let history = History::new();
+    let [alice, judge] = ["alice", "judge"].map(identity);
+    let asking = |names: &str, text: String| {
+        format!(
+            "repository = [{names}]\n{text}[[principal]]\nname = \"judge\"\nkind = \"human\"\nidentities = [\"{judge}\"]\n\
+             [[require]]\nidentity = \"{alice}\"\npaths = [\".notme/*\"]\naccepted_by = [\"judge\"]\n"
+        )
+    };
+    let (old, new) = tightened();
+    let (old, new) = (
+        asking("\"https://git.example/team/old\"", old),
+        asking(
+            "\"https://git.example/team/old\", \"https://git.example/team/new\"",
+            new,
+        ),
+    );
+    let terms = Terms {
+        repository: Some("git.example/team/new".to_owned()),
+        refs: None,
+        paths: None,
+        signatures: 10,
+        until: NOW.plus(3600),
+    };
+    let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+    let tight = history.commit(&[&root], "alice", &files(&new, "1", "1"));
+    let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+    let tree = history.tree(&files(&new, "1", "2"));
+    let onward = history.commit_within(&[&tight], "alice", &tree, Some(terms));
+    let merge = history.commit(&[&side, &onward], "bob", &files(&old, "2", "1"));
+    let codes = |says: &[Stated]| {
+        let says = Says(says.to_vec());
+        let tips = [&*tight, &onward, &merge];
+        let outcome = history.try_verify(&root, &tips, Some(&says)).unwrap();
+        tips.map(|tip| code_of(&outcome, tip))
+    };
+    let known = codes(&[stated("judge", "accepts", None)]);
+    assert_eq!(known, ["accepted", "accepted", "not-authorised"]);
+    let unknown = codes(&[]);
+    assert_eq!(
+        unknown,
+        ["acceptance-missing", "parent-undecided", "parent-undecided"]
+    );
 }
 
 /// A gate may have a record by which its time would be early enough.
