@@ -24,7 +24,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelExtend as _, ParallelIte
 
 use self::{
     attested::tell_once,
-    claims::{Claims, Judged, Line, Workers, bind, follow},
+    claims::{Claims, JudgedChain, Line, Workers, bind, follow},
     examined::{BundleId, Examined, Whose},
     footing::{Firm, Footing},
     shelved::Shelved,
@@ -98,7 +98,7 @@ pub struct Attestations<'j> {
     beside: HashMap<Place, Vec<Arc<Examined>>>,
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
-    chains: Mutex<HashMap<Whose, Arc<Judged>>>,
+    chains: Mutex<HashMap<Whose, Arc<JudgedChain>>>,
     levels: Mutex<HashMap<Whose, Carried>>,
     /// What each statement rests on, all of which is there or not, whoever asks.
     footings: Mutex<HashMap<BundleId, Footing>>,
@@ -165,10 +165,10 @@ impl<'j> Attestations<'j> {
         let stated = all.into_iter().filter(counts).filter_map(|it| {
             Some(Stated {
                 rejects: it.rejects(),
+                accepts: it.accepts(),
                 fails: it.fails,
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
-                accepts: it.accepts,
                 received: it.received,
                 by: it.by?,
             })
@@ -225,7 +225,7 @@ impl<'j> Attestations<'j> {
             let mut found = self.find(examined, about, (commit, &facts), named.as_deref())?;
             // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
             // rejected goes for all who have it.
-            if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
+            if !is_here && found.examined.signer().is_some() && !found.attested.rejects() {
                 let detail = format!("{name}, which it speaks of");
                 found.attested.refuse(Code::ObjectMissing, detail);
                 found.attested.is_beside = true;
@@ -234,7 +234,7 @@ impl<'j> Attestations<'j> {
         }
         if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&all)?;
-            let held = self.held(commit, &facts.trailers, claims)?;
+            let held = self.claims_of_line(commit, &facts.trailers, claims)?;
             for it in held
                 .before
                 .iter()
@@ -538,7 +538,7 @@ impl<'j> Attestations<'j> {
                     let kept = self.kept(Place::commit(name))?;
                     let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
                     let beside = beside?;
-                    let held = self.held(name, &facts.trailers, self.claims(&beside)?)?;
+                    let held = self.claims_of_line(name, &facts.trailers, self.claims(&beside)?)?;
                     claims.insert((*name).to_owned(), held);
                 }
                 if let Some(held) = claims.get(*name) {
@@ -584,7 +584,7 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds a chain.
-    fn chain(&self, whose: &Whose) -> Result<Arc<Judged>, StoreError> {
+    fn chain(&self, whose: &Whose) -> Result<Arc<JudgedChain>, StoreError> {
         if let Some(known) = lock(&self.chains).get(whose) {
             return Ok(Arc::clone(known));
         }
@@ -639,7 +639,7 @@ impl<'j> Attestations<'j> {
         let is_failure =
             |it: &Arc<Examined>| matches!(&it.predicate, Some(Ok(said)) if said.fails());
         let fails = head.is_some_and(|head| kept.copies(head).any(is_failure));
-        let judged = Arc::new(Judged {
+        let judged = Arc::new(JudgedChain {
             chain,
             untied,
             fails,
@@ -708,7 +708,7 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
-        all.sort_by(|one, other| one.file.cmp(&other.file));
+        all.sort_by(|one, other| one.file().cmp(other.file()));
         all.extend(self.beside.get(place).into_iter().flatten().cloned());
         Ok(all)
     }
@@ -925,11 +925,11 @@ impl<'j> Attestations<'j> {
         // To verify is no work on the commit, either.
         for it in all
             .iter()
-            .filter(|it| !it.is_answer() && it.judged().is_some())
+            .filter(|it| !it.is_answer() && it.signer().is_some())
         {
             let by = it.judgement.as_ref().and_then(Judgement::signed_by);
             if let Some(by) = by.filter(|by| seen.insert(by.clone())) {
-                workers.push((by, format!("they signed {} too", it.file)));
+                workers.push((by, format!("they signed {} too", it.file())));
             }
         }
         let workers = Arc::new(workers);
@@ -998,7 +998,7 @@ fn hand_down(all: &mut [Found]) {
             let cited = (
                 Some(evidence.digest.clone()),
                 Some(evidence.predicate_type.clone()),
-                examined.judged(),
+                examined.signer(),
                 attested.attested_as.clone(),
             );
             let (level, fails) = handed.entry(cited).or_default();
@@ -1014,7 +1014,7 @@ fn hand_down(all: &mut [Found]) {
         let cited = (
             attested.digest.clone(),
             attested.predicate_type.clone(),
-            examined.judged(),
+            examined.signer(),
             attested.attested_as.clone(),
         );
         if let (Verdict::Accepted, None, Some((level, fails))) =

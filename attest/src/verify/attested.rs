@@ -39,8 +39,6 @@ pub struct Attested {
     pub identity: Option<String>,
     /// The same with the keys that stand behind it.
     pub by: Option<SignedBy>,
-    /// Whether it says that its signer accepts the commit.
-    pub accepts: bool,
     /// Where and when it says that the commit was received.
     pub received: Option<Received>,
     /// What stands behind the time.
@@ -98,17 +96,13 @@ impl Attested {
         let activity = examined.activity();
         let predicate = examined.predicate.as_ref().and_then(|it| it.as_ref().ok());
         let mut attested = Self {
-            file: examined.file.clone(),
+            file: examined.file().clone(),
             verdict: judgement.map_or(Verdict::Accepted, Judgement::verdict),
             detail: judgement.and_then(|it| it.detail()).map(str::to_owned),
             digest: examined.digest.clone(),
             predicate_type: examined.predicate_type.clone(),
             identity: judgement.and_then(|it| it.identity()).map(str::to_owned),
             by: judgement.and_then(Judgement::signed_by),
-            accepts: matches!(
-                &examined.predicate,
-                Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Accepted
-            ),
             received: match &examined.predicate {
                 Some(Ok(Predicate::Receive(it))) => received(it, judgement),
                 Some(_) | None => None,
@@ -122,10 +116,7 @@ impl Attested {
             origins_hash: predicate
                 .and_then(Predicate::origins_hash)
                 .map(str::to_owned),
-            decision: match &examined.predicate {
-                Some(Ok(Predicate::Acceptance(acceptance))) => Some(acceptance.decision),
-                Some(_) | None => None,
-            },
+            decision: predicate.and_then(Predicate::decision),
             lifecycle: activity.map(|it| it.lifecycle),
             termination: activity.and_then(|it| it.termination),
             outcome: predicate.and_then(Predicate::outcome),
@@ -156,6 +147,11 @@ impl Attested {
             predicate_type: predicate_type.filter(|it| !is_answer(it))?,
             digest: self.digest.clone()?,
         })
+    }
+
+    /// Tells whether it says that its signer accepts the commit.
+    pub(super) fn accepts(&self) -> bool {
+        self.decision == Some(Decision::Accepted)
     }
 
     /// Tells whether somebody trusted states that the commit is not accepted.

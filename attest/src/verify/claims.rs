@@ -23,7 +23,7 @@ const CARRYING_MAX: usize = 256;
 
 /// The records of one chain.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct JudgedChain {
     /// Their order, or why they have none.
     pub(super) chain: Result<Chain, (Code, String)>,
     /// What would tie it to this repository and is not here.
@@ -34,7 +34,7 @@ pub(super) struct Judged {
     pub(super) covering: HashMap<String, Vec<Arc<Examined>>>,
 }
 
-impl Judged {
+impl JudgedChain {
     /// Returns the chain, if it is of this repository: what it began from and a commit that it covers are
     /// here, or what took the place of one that it covers, as its signer says.
     pub(super) fn here(&self, is_followed: bool) -> Result<&Chain, (Code, String)> {
@@ -47,7 +47,7 @@ impl Judged {
 }
 
 /// A chain that somebody's statement is a record of, and which record that is.
-pub(super) type Claim = (Arc<Judged>, u64);
+pub(super) type Claim = (Arc<JudgedChain>, u64);
 
 /// Commits, and who says that the next one took the place of each.
 pub(super) type Line = Vec<(String, Option<Who>)>;
@@ -60,7 +60,7 @@ pub(super) fn follow(
     at_most: usize,
     counts: impl Fn(&str) -> bool,
 ) {
-    let (Some(activity), Some(by)) = (record.activity(), record.judged()) else {
+    let (Some(activity), Some(by)) = (record.activity(), record.signer()) else {
         return;
     };
     let succeeds = activity.succeeds.iter().filter(|it| it.to == commit);
@@ -102,7 +102,7 @@ impl Attestations<'_> {
     /// Adds to the claims to a commit what holds the heads that are left: a commit whose place it took, as
     /// whoever signed it says, carries them too, and a chain about that one holds them; and so on from
     /// there. What is not here may carry them, and whoever led there says what came before.
-    pub(super) fn held(
+    pub(super) fn claims_of_line(
         &self,
         commit: &str,
         trailers: &[String],
@@ -150,7 +150,7 @@ impl Attestations<'_> {
                     continue;
                 };
                 if signer.is_some()
-                    && examined.judged() == signer
+                    && examined.signer() == signer
                     && attested.verdict == Verdict::Accepted
                 {
                     // Many may be squashed into one.
@@ -165,7 +165,7 @@ impl Attestations<'_> {
                     let signer = examined.judgement.as_ref();
                     let signer = signer.and_then(Judgement::signed_by);
                     held.add_worker(signer, || {
-                        format!("they signed {} about {name}", examined.file)
+                        format!("they signed {} about {name}", examined.file())
                     });
                     let name = name.clone();
                     held.before.push(Before { examined, name });
@@ -233,7 +233,7 @@ pub(super) fn bind(all: &mut [Found], held: &Claims, code: Code) {
             continue;
         }
         let attested = &mut found.attested;
-        if let Some(by) = attested.by.as_ref().filter(|_| attested.accepts)
+        if let Some(by) = attested.by.as_ref().filter(|_| attested.accepts())
             && let Some((_, said)) = held.workers.iter().find(|(worker, _)| by.is(worker))
         {
             attested.refuse(Code::AcceptanceSelf, said.clone());

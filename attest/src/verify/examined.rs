@@ -66,7 +66,6 @@ pub(super) type BundleId = (FileName, Option<Blob>);
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) id: BundleId,
-    pub(super) file: FileName,
     pub(super) digest: Option<String>,
     pub(super) predicate_type: Option<String>,
     /// What is said; not kept of those whom nobody trusts.
@@ -82,7 +81,6 @@ impl Examined {
     pub(super) fn of(kept: &Kept, judge: &Judge<'_>) -> Self {
         let mut examined = Self {
             id: (kept.name.clone(), kept.blob),
-            file: kept.name.clone(),
             digest: None,
             predicate_type: None,
             statement: None,
@@ -133,8 +131,13 @@ impl Examined {
         examined
     }
 
+    /// Returns the name of its file.
+    pub(super) fn file(&self) -> &FileName {
+        &self.id.0
+    }
+
     /// Returns who signed, when the envelope was accepted.
-    pub(super) fn judged(&self) -> Option<Who> {
+    pub(super) fn signer(&self) -> Option<Who> {
         let judgement = self.judgement.as_ref()?;
         let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
         Who::of(judgement).filter(|_| is_accepted)
@@ -169,12 +172,12 @@ impl Examined {
 
     /// Tells whether it goes along when its signer says that another commit took the place.
     pub(super) fn is_carried_by(&self, who: &Who) -> bool {
-        !self.is_answer() && self.judged().as_ref() == Some(who)
+        !self.is_answer() && self.signer().as_ref() == Some(who)
     }
 
     /// Returns whose chain it is a record of: that of its signer, unless it contradicts itself.
     pub(super) fn whose(&self) -> Option<Whose> {
-        let (record, by) = (self.activity()?, self.judged()?);
+        let (record, by) = (self.activity()?, self.signer()?);
         if self.contradiction.is_some() {
             return None;
         }

@@ -76,7 +76,7 @@ impl Attestations<'_> {
     fn look_below(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
         let (evidence, by, activity) = match &examined.predicate {
             Some(Ok(Predicate::Activity(it))) => {
-                (&it.evidence, examined.judged(), Some(&*it.activity.id))
+                (&it.evidence, examined.signer(), Some(&*it.activity.id))
             }
             Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
             Some(_) | None => return Ok(Footing::Firm(Firm::default())),
@@ -182,14 +182,14 @@ impl Attestations<'_> {
     /// Tells whether somebody signed a statement that is here, whoever signed this copy: theirs may be
     /// left in one place only of all that it belongs to.
     fn is_stated_by(&self, copy: &Examined, by: &Who) -> Result<bool, StoreError> {
-        if copy.judged().as_ref() == Some(by) {
+        if copy.signer().as_ref() == Some(by) {
             return Ok(true);
         }
         let digest = copy.digest.as_deref().unwrap_or_default();
         for place in copy.statement.iter().flat_map(Place::of) {
             let kept = self.kept(place)?;
             let mut copies = kept.copies(digest);
-            if copies.any(|it| it.judged().as_ref() == Some(by)) {
+            if copies.any(|it| it.signer().as_ref() == Some(by)) {
                 return Ok(true);
             }
         }

@@ -27,7 +27,7 @@ impl Shelved {
             Some((it.digest.clone()?, by.identity, by.authority, by.kid))
         };
         let worth = |it: &Arc<Examined>| {
-            let holds = it.judged().is_some() && it.contradiction.is_none();
+            let holds = it.signer().is_some() && it.contradiction.is_none();
             let judgement = it.judgement.as_ref();
             let basis = judgement.and_then(Judgement::time_basis);
             let at = judgement.and_then(Judgement::judged_at);
