@@ -117,6 +117,18 @@ impl Predicate {
         }
     }
 
+    /// Returns what an acceptance decides.
+    pub fn decision(&self) -> Option<Decision> {
+        match self {
+            Self::Acceptance(it) => Some(it.decision),
+            Self::Dispatch(_)
+            | Self::Handoff(_)
+            | Self::Activity(_)
+            | Self::Receive(_)
+            | Self::Summary(_) => None,
+        }
+    }
+
     /// Returns what came of a verification.
     pub fn verification(&self) -> Option<VerificationResult> {
         match self {

@@ -5,7 +5,10 @@
 //! Two such trees are merged by taking both. Refs are only ever moved forward, and only from
 //! where they were seen to be.
 
+mod error;
 mod merge;
+mod objects;
+mod refs;
 mod removal;
 mod shared;
 mod tip;
@@ -18,22 +21,18 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use gix::{
     ObjectId,
-    bstr::{BStr, BString},
-    objs::{
-        Find as _, Tree,
-        tree::{self, EntryKind, EntryMode},
-    },
+    objs::Find as _,
     odb::Header as _,
     refs::{
-        FullName, Target,
-        transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
+        Target,
+        transaction::{Change, PreviousValue, RefEdit, RefLog},
     },
 };
 use notme_core::{
@@ -51,16 +50,20 @@ use notme_verifier::{
 };
 
 pub use self::{
+    error::StoreError,
     merge::{About, Merged, Signed},
+    refs::stop_moving,
     removal::{Files, Found, Unlike},
     tip::Noted,
 };
-use self::{shared::share, writer::Writer};
-use crate::{
-    bundle::{BUNDLE_MAX, Bundle},
-    origins::is_disclosed_in,
-    predicate::Activity,
+use self::{
+    error::failed,
+    objects::{Entry, at, below, blobs, change, is_short, read_blob, size, tree_of},
+    refs::{author, edit, is_commit, is_taken, locks, move_refs, not_moved, tip},
+    shared::share,
+    writer::Writer,
 };
+use crate::{bundle::Bundle, origins::is_disclosed_in, predicate::Activity};
 
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
@@ -1011,329 +1014,6 @@ enum Next {
     Tree(ObjectId, Vec<ObjectId>),
 }
 
-/// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
-fn author(now: UnixTime) -> gix::actor::Signature {
-    gix::actor::Signature {
-        name: "notme".into(),
-        email: "attest@notme.invalid".into(),
-        time: gix::date::Time::new(now.secs(), 0),
-    }
-}
-
-/// Moves refs, or deletes them: all, or none.
-fn move_refs(
-    repository: &gix::Repository,
-    edits: Vec<RefEdit>,
-    author: Option<gix::actor::SignatureRef<'_>>,
-) -> Result<(), gix::Error> {
-    let _moving = stop_moving();
-    for edit in repository.edit_references_as(edits, author)? {
-        let path = edit.name.as_bstr().to_string();
-        for top in [
-            repository.common_dir(),
-            &repository.common_dir().join("logs"),
-        ] {
-            share(repository, &top.join(&path));
-        }
-    }
-    Ok(())
-}
-
-fn edit(name: String, expected: PreviousValue, new: ObjectId) -> Result<RefEdit, StoreError> {
-    Ok(RefEdit {
-        change: Change::Update {
-            log: LogChange {
-                mode: RefLog::AndReference,
-                force_create_reflog: false,
-                message: "attest".into(),
-            },
-            expected,
-            new: Target::Object(new),
-        },
-        name: FullName::try_from(name).map_err(|error| failed("name a ref", error))?,
-        deref: false,
-    })
-}
-
-/// A path, and the file that is to be there; none, when none is.
-type Put<'p> = (&'p str, Option<ObjectId>);
-
-/// Puts files into a tree, or takes them out. What else it holds stays, and is not looked at.
-fn change(
-    repository: &Writer,
-    base: Option<ObjectId>,
-    changes: &[Put<'_>],
-) -> Result<ObjectId, StoreError> {
-    let mut entries: BTreeMap<BString, (EntryMode, ObjectId)> = BTreeMap::new();
-    if let Some(base) = base {
-        let old = self::entries(repository, base)?;
-        entries.extend(old.into_iter().map(|it| (it.name.into(), (it.mode, it.id))));
-    }
-    let mut below: BTreeMap<&str, Vec<Put<'_>>> = BTreeMap::new();
-    for (path, file) in changes {
-        match (path.split_once('/'), file) {
-            (Some((directory, rest)), _) => below.entry(directory).or_default().push((rest, *file)),
-            (None, Some(id)) => {
-                entries.insert((*path).into(), (EntryKind::Blob.into(), *id));
-            }
-            (None, None) => {
-                entries.remove(BStr::new(path));
-            }
-        }
-    }
-    for (directory, files) in below {
-        let old = entries.get(BStr::new(directory));
-        let old = old.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
-        let new = change(repository, old, &files)?;
-        match new == repository.empty_tree().id {
-            true => entries.remove(BStr::new(directory)),
-            false => entries.insert(directory.into(), (EntryKind::Tree.into(), new)),
-        };
-    }
-    let mut tree = Tree::empty();
-    tree.entries = entries
-        .into_iter()
-        .map(|(filename, (mode, oid))| tree::Entry {
-            mode,
-            filename,
-            oid,
-        })
-        .collect();
-    // git's order is another than that of names: a directory is as if it ended with a slash.
-    tree.entries.sort();
-    repository.write(&tree)
-}
-
-/// Returns what a ref names; `None` when there is no such ref.
-fn tip(repository: &gix::Repository, name: &str) -> Result<Option<ObjectId>, StoreError> {
-    let found = repository
-        .try_find_reference(name)
-        .map_err(|error| failed("read a ref", error))?;
-    Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
-}
-
-/// Tells whether a ref that names no object stands for another, or has others below it.
-fn is_taken(repository: &gix::Repository, name: &str) -> Result<bool, StoreError> {
-    let itself = repository
-        .try_find_reference(name)
-        .map_err(|error| failed("read a ref", error))?;
-    if let Some(itself) = itself {
-        // One that names an object came to be meanwhile, which is found when it is to be moved.
-        return Ok(itself.try_id().is_none());
-    }
-    let references = repository
-        .references()
-        .map_err(|error| failed("read the refs", error))?;
-    let below = format!("{name}/");
-    let mut found = references
-        .prefixed(below.as_str())
-        .map_err(|error| failed("read the refs", error))?;
-    Ok(found.next().is_some())
-}
-
-/// Tells whether an object is a commit: a ref that somebody moved may name anything.
-fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreError> {
-    let header = repository
-        .find_header(id)
-        .map_err(|error| failed("read what a ref names", error))?;
-    Ok(header.kind() == gix::objs::Kind::Commit)
-}
-
-/// Says why refs stayed where they were; locks that are still there are most often in the way.
-fn not_moved(
-    repository: &gix::Repository,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> StoreError {
-    let locks = locks(repository);
-    match locks.is_empty() {
-        true => failed("move its refs", error),
-        false => StoreError::Locked(locks, Box::new(error)),
-    }
-}
-
-/// Returns the locks of the refs that are there.
-fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
-    let lock = |shelf: Shelf| {
-        let path = repository.common_dir().join(shelf.reference());
-        path.with_extension("lock")
-    };
-    let locks = Shelf::ALL.map(lock).into_iter();
-    locks.filter(|lock| lock.exists()).collect()
-}
-
-fn quoted(paths: &[PathBuf]) -> String {
-    let paths = paths.iter().map(|path| format!("`{}`", path.display()));
-    paths.collect::<Vec<_>>().join(", ")
-}
-
-/// Held while refs move.
-static MOVING: Mutex<()> = Mutex::new(());
-
-/// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
-/// the program, so that no locks stay.
-pub fn stop_moving() -> MutexGuard<'static, ()> {
-    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn tree_of(repository: &gix::Repository, commit: ObjectId) -> Result<ObjectId, StoreError> {
-    let tree = tree_if_commit(repository, commit)?;
-    tree.ok_or_else(|| StoreError::NoCommit(commit.to_string()))
-}
-
-/// Returns the tree of a commit; `None` for another object, as a ref that somebody moved may name
-/// anything.
-fn tree_if_commit(
-    repository: &gix::Repository,
-    id: ObjectId,
-) -> Result<Option<ObjectId>, StoreError> {
-    let object = find_object(repository, id, "read what a ref names")?;
-    let Ok(commit) = object.try_into_commit() else {
-        return Ok(None);
-    };
-    let tree = commit.tree_id();
-    let tree = tree.map_err(|_| StoreError::Malformed(id.to_string()))?;
-    Ok(Some(tree.detach()))
-}
-
-/// Reads an object, unless it takes too much room.
-fn find_object<'r>(
-    repository: &'r gix::Repository,
-    id: ObjectId,
-    doing: &'static str,
-) -> Result<gix::Object<'r>, StoreError> {
-    repository
-        .find_object(id)
-        .map_err(|error| match is_over_limit(&error) {
-            true => StoreError::Malformed(id.to_string()),
-            false => failed(doing, error),
-        })
-}
-
-/// Returns what a path leads to on a shelf; `None` when nothing is there.
-fn at(repository: &gix::Repository, shelf: Shelf, path: &str) -> Result<Option<Entry>, StoreError> {
-    let tip = tip(repository, &shelf.reference())?;
-    let tree = tip.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
-    tree.map_or(Ok(None), |tree| below(repository, tree, path))
-}
-
-/// Returns what a path leads to from a tree.
-fn below(
-    repository: &gix::Repository,
-    tree: ObjectId,
-    path: &str,
-) -> Result<Option<Entry>, StoreError> {
-    let mut found = Entry {
-        name: Vec::new(),
-        mode: EntryKind::Tree.into(),
-        id: tree,
-    };
-    for name in path.split('/') {
-        if !found.mode.is_tree() {
-            return Ok(None);
-        }
-        let mut entries = entries(repository, found.id)?.into_iter();
-        match entries.find(|entry| entry.name == name.as_bytes()) {
-            Some(entry) => found = entry,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
-}
-
-/// Returns the bundles in a place.
-fn blobs(
-    repository: &gix::Repository,
-    place: &Place,
-) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
-    let found = at(repository, place.shelf, &place.directory())?;
-    let Some(Contents(tree)) = found.and_then(Contents::of) else {
-        return Ok(Vec::new());
-    };
-    let mut blobs = Vec::new();
-    match place.shelf {
-        Shelf::Commits | Shelf::Trees => blobs.extend(files(repository, tree)?),
-        Shelf::Activities => {
-            let fans = entries(repository, tree)?;
-            for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
-                blobs.extend(files(repository, fan.id)?);
-                if blobs.len() > FILES_MAX {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(blobs)
-}
-
-/// Returns the bundles in a directory; what is named otherwise is passed over.
-fn files(
-    repository: &gix::Repository,
-    tree: ObjectId,
-) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
-    Ok(entries(repository, tree)?
-        .into_iter()
-        .filter(|entry| entry.mode.is_blob())
-        .filter_map(|entry| Some((FileName::read(&entry.name)?, entry.id)))
-        .collect())
-}
-
-/// A line of a tree.
-struct Entry {
-    name: Vec<u8>,
-    mode: EntryMode,
-    id: ObjectId,
-}
-
-/// Lists a tree in which each name stands once: readers differ on others.
-fn entries(repository: &gix::Repository, id: ObjectId) -> Result<Vec<Entry>, StoreError> {
-    let malformed = || StoreError::Malformed(id.to_string());
-    let object = find_object(repository, id, "read a tree")?;
-    let tree = object.try_into_tree().map_err(|_| malformed())?;
-    let (mut entries, mut names) = (Vec::new(), HashSet::new());
-    for entry in tree.iter() {
-        let entry = entry.map_err(|_| malformed())?.inner;
-        if !names.insert(entry.filename) {
-            return Err(malformed());
-        }
-        entries.push(Entry {
-            name: entry.filename.to_vec(),
-            mode: entry.mode,
-            id: entry.oid.to_owned(),
-        });
-    }
-    Ok(entries)
-}
-
-/// Returns how long a file is: the limit comes before the reading.
-fn size(repository: &gix::Repository, id: ObjectId) -> Result<u64, StoreError> {
-    let header = repository
-        .find_header(id)
-        .map_err(|error| failed("read a bundle", error))?;
-    Ok(header.size())
-}
-
-/// Tells whether a file is no longer than a bundle may be.
-fn is_short(size: u64) -> bool {
-    usize::try_from(size).is_ok_and(|size| size <= BUNDLE_MAX)
-}
-
-fn read_blob(repository: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, StoreError> {
-    let mut found = repository
-        .find_blob(id)
-        .map_err(|error| failed("read a bundle", error))?;
-    Ok(found.take_data())
-}
-
-fn failed(
-    doing: &'static str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> StoreError {
-    StoreError::Git {
-        doing,
-        source: Box::new(error),
-    }
-}
-
 /// Checks that what goes into a public carrier lists no origins: whoever may read the repository
 /// need not be entitled to know what the agent read.
 ///
@@ -1346,64 +1026,12 @@ pub fn check_public(predicate: &Object) -> Result<(), StoreError> {
     }
 }
 
-/// The store could not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// git's files could not be read or written.
-    #[error("the attestations of the repository: could not {doing}")]
-    Git {
-        /// What was being done.
-        doing: &'static str,
-        /// Why not.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A commit that is none.
-    #[error("commit {0} is malformed")]
-    Commit(String, #[source] object::ObjectError),
-    /// A commit that nobody reads.
-    #[error("commit {0} is longer than {OBJECT_MAX} bytes, or packed as a change of far more")]
-    TooLarge(String),
-    /// A commit whose bytes are another object's.
-    #[error("commit {0} is not what its name says")]
-    Misnamed(String),
-    /// Somebody who adds to a chain, and does not end.
-    #[error("`{}` is held: somebody adds to an activity, and has not come to an end", .0.display())]
-    Busy(PathBuf),
-    /// A ref that holds no statements.
-    #[error("`{0}` names no commit, so that nothing can be kept there")]
-    NoCommit(String),
-    /// Refs that somebody holds.
-    #[error(
-        "{} is there: somebody moves the refs of the attestations, or was killed while doing so; when nobody does, delete it", quoted(.0)
-    )]
-    Locked(
-        Vec<PathBuf>,
-        #[source] Box<dyn std::error::Error + Send + Sync>,
-    ),
-    /// A remote that has more than anybody could have stated.
-    #[error("`{0}` of the remote has too many files; none of them was taken")]
-    TooMany(String),
-    /// The list of what was dropped.
-    #[error("`{}` is no list of what was dropped", .0.display())]
-    Dropped(PathBuf, #[source] serde_json::Error),
-    /// A commit or tree that nobody reads.
-    #[error(
-        "object {0} of the attestations is malformed, names something twice, or takes too much room to unpack"
-    )]
-    Malformed(String),
-    /// A place that somebody added to.
-    #[error("somebody else added to it meanwhile; nothing was written")]
-    Moved,
-    /// A list of origins.
-    #[error("`contentOrigins` in a public carrier; `originsHash` stands for it there")]
-    Disclosed,
-}
-
 #[cfg(test)]
 mod tests {
     use notme_testkit::repository::Repository as Scratch;
 
     use super::*;
+    use crate::bundle::BUNDLE_MAX;
 
     /// A stranger fills it with little to send: one blob of blanks, under many names.
     #[test]

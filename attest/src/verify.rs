@@ -4,51 +4,51 @@
 //! authority behind it and the time (all of these by the verifier, as for a commit), the subject,
 //! the predicate, what it rests on, its chain. Then the level is derived.
 
+mod attested;
+mod claims;
+mod examined;
+mod footing;
+mod shelved;
+
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use notme_core::{
     object::{HashKind, ObjectKind},
-    statement::{PAYLOAD_TYPE, Statement},
+    statement::Statement,
 };
-use notme_verifier::{
-    Code, Judge, Judgement, TimeBasis, Verdict,
-    report::AttestationReport,
-    stated::{Received, SignedBy, Stated},
-};
+use notme_verifier::{Code, Judge, Judgement, Verdict, stated::Stated};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelExtend as _, ParallelIterator as _};
 
+use self::{
+    attested::tell_once,
+    claims::{Claims, JudgedChain, Line, Workers, bind, follow},
+    examined::{BundleId, Examined, Whose},
+    footing::{Firm, Footing},
+    shelved::Shelved,
+};
+pub use self::{
+    attested::{Attested, RecordPlace, counted, level},
+    examined::Tip,
+};
 use crate::{
-    bundle::Bundle,
     chain::{Chain, Link},
     level::{Derived, derive},
-    origins::{OriginSet, is_disclosed_in},
-    predicate::{
-        Acceptance, Activity, Decision, Evidence, Level, Lifecycle, Outcome, Predicate,
-        PredicateError, RECEIVE, Receive, Termination, UNKNOWN, VerificationResult, is_answer,
-    },
-    store::{Blob, CommitFacts, Contents, FileName, Kept, Noted, Place, Shelf, Store, StoreError},
+    origins::OriginSet,
+    predicate::{Acceptance, Activity, Decision, Level, Predicate, PredicateError},
+    store::{CommitFacts, FileName, Kept, Noted, Place, Store, StoreError},
 };
 
 /// How often a commit may have taken the place of another, as one signer says.
 const SUCCESSIONS_MAX: usize = 16;
-/// Likewise, of those that carry the chain which is looked for: a branch may be rebased each day, or squashed.
-const CARRYING_MAX: usize = 256;
-/// How many statements may rest on one another.
-const EVIDENCE_DEPTH_MAX: usize = 32;
 
 /// Of how many parents a commit may take over what is stated about its tree.
 const PARENTS_MAX: usize = 64;
 
 /// So many bundles are judged sooner by one thread than others are started.
 const FEW: usize = 16;
-
-/// How far what a statement says of its time may be from when it was signed, in seconds.
-const DAY: u64 = 24 * 60 * 60;
 
 /// What the reader asks beside the policy.
 #[derive(Clone, Debug, Default)]
@@ -57,95 +57,6 @@ pub struct Asked {
     pub open: bool,
     /// The origins that somebody showed.
     pub origins: Option<OriginSet>,
-}
-
-/// The verdict on one statement, and the facts that it rests on.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Attested {
-    /// The name of the file.
-    pub file: FileName,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What is particular to this case; unescaped.
-    pub detail: Option<String>,
-    /// `sha256:<hex>` of the payload, when there is one.
-    pub digest: Option<String>,
-    /// The type of what is said, when it was read.
-    pub predicate_type: Option<String>,
-    /// Who signed it, when a trusted authority vouches for that.
-    pub identity: Option<String>,
-    /// The same with the keys that stand behind it.
-    pub by: Option<SignedBy>,
-    /// Whether it says that its signer accepts the commit.
-    pub accepts: bool,
-    /// Where and when it says that the commit was received.
-    pub received: Option<Received>,
-    /// What stands behind the time.
-    pub time_basis: Option<TimeBasis>,
-    /// The time that was judged, for people.
-    pub judged_at: Option<String>,
-    /// The commit that it speaks of, when that is not the one asked about: one whose tree is the
-    /// same, or whose place was taken.
-    pub attested_as: Option<String>,
-    /// The level that it claims.
-    pub claimed: Option<Level>,
-    /// The level that its evidence carries; none unless accepted.
-    pub derived: Derived,
-    /// Its place among the records of an activity.
-    pub place: Option<RecordPlace>,
-    /// The digest of the origins of what the agent read, when it states one.
-    pub origins_hash: Option<String>,
-    /// What an acceptance decides.
-    pub decision: Option<Decision>,
-    /// Whether an activity goes on, as of this record.
-    pub lifecycle: Option<Lifecycle>,
-    /// Why it ended.
-    pub termination: Option<Termination>,
-    /// How its work came out.
-    pub outcome: Option<Outcome>,
-    /// What came of a verification.
-    pub result: Option<VerificationResult>,
-    /// Whether it tells of a failure, is of a chain that ends with one, or rests on what its own signer
-    /// says failed; or all that it has of a level comes from a record of which that goes.
-    pub fails: bool,
-    /// Whether it says nothing of the commit: it is kept with one that it does not speak of, or that
-    /// one is another and not here.
-    is_beside: bool,
-    /// What it rests on.
-    footing: Footing,
-}
-
-/// What a statement rests on.
-#[derive(Clone, Debug)]
-enum Footing {
-    /// All of it is there, and accepted.
-    Firm(Firm),
-    /// Not all of it.
-    Missing(String),
-    /// More than [`EVIDENCE_DEPTH_MAX`], one on the other.
-    TooDeep,
-}
-
-/// What a statement rests on, all of which is there.
-#[derive(Clone, Copy, Debug, Default)]
-struct Firm {
-    /// How many, one on the other.
-    height: usize,
-    /// Of a statement that is cited: whether it fails. Of what others cite: whether something fails
-    /// that the same signer stated.
-    fails: bool,
-}
-
-impl Footing {
-    fn refusal(&self) -> Option<(Code, String)> {
-        let detail = match self {
-            Self::Firm(_) => return None,
-            Self::Missing(digest) => digest.clone(),
-            Self::TooDeep => format!("more than {EVIDENCE_DEPTH_MAX} rest on one another"),
-        };
-        Some((Code::EvidenceMissing, detail))
-    }
 }
 
 /// A statement whose signature somebody asked about.
@@ -161,204 +72,12 @@ pub struct SignedSo<T> {
     pub commit: String,
 }
 
-/// A record's place.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RecordPlace {
-    /// The activity.
-    pub activity: String,
-    /// The record's number.
-    pub sequence: u64,
-    /// How many there are.
-    pub length: usize,
-    /// Whether the last one closes the chain.
-    pub closed: bool,
-}
-
-/// Who signed, by the name that the trust store has for whoever vouches for that: others may give the
-/// same name.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Who {
-    identity: String,
-    authority: String,
-}
-
-impl Who {
-    fn of(judgement: &Judgement) -> Option<Self> {
-        Some(Self {
-            identity: judgement.identity()?.to_owned(),
-            authority: judgement.authority()?.to_owned(),
-        })
-    }
-}
-
-/// The records of one chain.
-#[derive(Debug)]
-struct Judged {
-    /// Their order, or why they have none.
-    chain: Result<Chain, (Code, String)>,
-    /// What would tie it to this repository and is not here.
-    untied: Option<&'static str>,
-    /// Whether the last one tells of a failure.
-    fails: bool,
-    /// Those that cover a commit.
-    covering: HashMap<String, Vec<Arc<Examined>>>,
-}
-
-impl Judged {
-    /// Returns the chain, if it is of this repository: what it began from and a commit that it covers are
-    /// here, or what took the place of one that it covers, as its signer says.
-    fn here(&self, is_followed: bool) -> Result<&Chain, (Code, String)> {
-        let chain = self.chain.as_ref().map_err(Clone::clone)?;
-        match self.untied.filter(|_| !is_followed) {
-            Some(detail) => Err((Code::ChainElsewhere, detail.to_owned())),
-            None => Ok(chain),
-        }
-    }
-}
-
-/// A chain that somebody's statement is a record of, and which record that is.
-type Claim = (Arc<Judged>, u64);
-
-/// Commits, and who says that the next one took the place of each.
-type Line = Vec<(String, Option<Who>)>;
-
-/// Adds to a line what a commit took the place of, as a record says: of those that count so many at most, of
-/// each signer.
-fn follow(
-    line: &mut Line,
-    (commit, record): (&str, &Examined),
-    at_most: usize,
-    counts: impl Fn(&str) -> bool,
-) {
-    let (Some(activity), Some(by)) = (record.activity(), record.judged()) else {
-        return;
-    };
-    let succeeds = activity.succeeds.iter().filter(|it| it.to == commit);
-    for succession in succeeds.filter(|it| counts(&it.from)) {
-        let before = (succession.from.clone(), Some(by.clone()));
-        let by_them = line.iter().filter(|(_, by)| *by == before.1);
-        if by_them.count() < at_most && !line.contains(&before) {
-            line.push(before);
-        }
-    }
-}
-
-/// Who worked on a commit, and from what that is seen.
-type Workers = Vec<(SignedBy, String)>;
-
 /// What a whole chain carries.
 #[derive(Clone, Copy, Debug)]
 struct Carried {
     level: Derived,
     /// Whether its last record rests on what its own signer says failed.
     fails: bool,
-}
-
-/// What the records of one chain have in common. Somebody who may sign for an activity of their own
-/// and those that it starts cannot reach another's chain by naming it.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Whose {
-    activity: String,
-    by: Who,
-    /// The activity that started it.
-    parent: Option<String>,
-}
-
-/// The last record of a chain: what the next one goes on from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tip {
-    /// Its number.
-    pub sequence: u64,
-    /// `sha256:<hex>` of its payload.
-    pub digest: String,
-    /// The number of the segment that it is in.
-    pub segment: u64,
-    /// Whether the activity goes on.
-    pub lifecycle: Lifecycle,
-    /// The activity that started its own.
-    pub parent: Option<String>,
-    /// What its activity kept when it was the last one.
-    pub contents: Option<Contents>,
-}
-
-/// Which bytes, under which name.
-type BundleId = (FileName, Option<Blob>);
-
-/// What is kept in a place.
-#[derive(Debug)]
-struct Shelved {
-    /// Of the copies of a statement by one key, the best.
-    all: Vec<Arc<Examined>>,
-    by_digest: HashMap<String, Vec<usize>>,
-    /// The records of each chain. Others' records under the same id are others' chains.
-    chains: HashMap<Whose, Vec<usize>>,
-}
-
-impl Shelved {
-    fn of(mut all: Vec<Arc<Examined>>) -> Self {
-        // Anybody can make as many copies as they like.
-        let same = |it: &Arc<Examined>| {
-            let by = it.judgement.as_ref()?.signed_by()?;
-            Some((it.digest.clone()?, by.identity, by.authority, by.kid))
-        };
-        let worth = |it: &Arc<Examined>| {
-            let holds = it.judged().is_some() && it.contradiction.is_none();
-            let judgement = it.judgement.as_ref();
-            let basis = judgement.and_then(Judgement::time_basis);
-            let at = judgement.and_then(Judgement::judged_at);
-            (holds, basis, Reverse(at))
-        };
-        keep_best(&mut all, same, worth);
-        let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
-        let mut chains: HashMap<_, Vec<_>> = HashMap::new();
-        for (number, it) in all.iter().enumerate() {
-            if let Some(digest) = &it.digest {
-                by_digest.entry(digest.clone()).or_default().push(number);
-            }
-            if let Some(whose) = it.whose() {
-                chains.entry(whose).or_default().push(number);
-            }
-        }
-        Self {
-            all,
-            by_digest,
-            chains,
-        }
-    }
-
-    /// Returns the statements with a digest.
-    fn copies(&self, digest: &str) -> impl Iterator<Item = &Arc<Examined>> {
-        self.numbered(self.by_digest.get(digest))
-    }
-
-    /// Returns the records of a chain.
-    fn records(&self, whose: &Whose) -> impl Iterator<Item = &Arc<Examined>> {
-        self.numbered(self.chains.get(whose))
-    }
-
-    fn numbered<'s>(
-        &'s self,
-        numbers: Option<&'s Vec<usize>>,
-    ) -> impl Iterator<Item = &'s Arc<Examined>> {
-        let numbers = numbers.into_iter().flatten();
-        numbers.filter_map(|number| self.all.get(*number))
-    }
-}
-
-/// A bundle after everything that it says by itself was judged.
-#[derive(Debug)]
-struct Examined {
-    id: BundleId,
-    file: FileName,
-    digest: Option<String>,
-    predicate_type: Option<String>,
-    /// What is said; not kept of those whom nobody trusts.
-    statement: Option<Statement>,
-    predicate: Option<Result<Predicate, PredicateError>>,
-    judgement: Option<Judgement>,
-    refusal: Option<(Code, String)>,
-    /// Why it is refused, whatever it is about.
-    contradiction: Option<(Code, String)>,
 }
 
 /// A judge that somebody else has, or that lives as long as what it judges.
@@ -379,7 +98,7 @@ pub struct Attestations<'j> {
     beside: HashMap<Place, Vec<Arc<Examined>>>,
     /// What was read of each place, so that it is read once.
     places: Mutex<HashMap<Place, Arc<Shelved>>>,
-    chains: Mutex<HashMap<Whose, Arc<Judged>>>,
+    chains: Mutex<HashMap<Whose, Arc<JudgedChain>>>,
     levels: Mutex<HashMap<Whose, Carried>>,
     /// What each statement rests on, all of which is there or not, whoever asks.
     footings: Mutex<HashMap<BundleId, Footing>>,
@@ -446,10 +165,10 @@ impl<'j> Attestations<'j> {
         let stated = all.into_iter().filter(counts).filter_map(|it| {
             Some(Stated {
                 rejects: it.rejects(),
+                accepts: it.accepts(),
                 fails: it.fails,
                 predicate_type: it.predicate_type?,
                 level: it.derived.level.map(Level::as_str),
-                accepts: it.accepts,
                 received: it.received,
                 by: it.by?,
             })
@@ -506,7 +225,7 @@ impl<'j> Attestations<'j> {
             let mut found = self.find(examined, about, (commit, &facts), named.as_deref())?;
             // Of what it is worth there, nothing can be said here, be it good or bad. That the tree was
             // rejected goes for all who have it.
-            if !is_here && found.examined.judged().is_some() && !found.attested.rejects() {
+            if !is_here && found.examined.signer().is_some() && !found.attested.rejects() {
                 let detail = format!("{name}, which it speaks of");
                 found.attested.refuse(Code::ObjectMissing, detail);
                 found.attested.is_beside = true;
@@ -515,7 +234,7 @@ impl<'j> Attestations<'j> {
         }
         if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&all)?;
-            let held = self.held(commit, &facts.trailers, claims)?;
+            let held = self.claims_of_line(commit, &facts.trailers, claims)?;
             for it in held
                 .before
                 .iter()
@@ -729,104 +448,6 @@ impl<'j> Attestations<'j> {
         })
     }
 
-    /// Finds the chains that statements are records of, and which records those are.
-    fn claims(&self, all: &[Found]) -> Result<Vec<Claim>, StoreError> {
-        let claims = all.iter();
-        let claims = claims.filter_map(|it| self.claim(&it.examined, &it.attested).transpose());
-        claims.collect()
-    }
-
-    /// Finds the chain that a statement is a record of, and which record it is.
-    fn claim(&self, examined: &Examined, attested: &Attested) -> Result<Option<Claim>, StoreError> {
-        // What is not about the commit, or does not hold, says nothing of it. Whether the chain goes
-        // on after it is another question.
-        let holds = matches!(
-            attested.verdict,
-            Verdict::Accepted | Verdict::Undecided(Code::ChainTailMissing)
-        );
-        let place = attested.place.as_ref().filter(|_| holds);
-        Ok(match (examined.whose(), place) {
-            (Some(whose), Some(place)) => Some((self.chain(&whose)?, place.sequence)),
-            (_, None) | (None, _) => None,
-        })
-    }
-
-    /// Adds to the claims to a commit what holds the heads that are left: a commit whose place it took, as
-    /// whoever signed it says, carries them too, and a chain about that one holds them; and so on from
-    /// there. What is not here may carry them, and whoever led there says what came before.
-    fn held(
-        &self,
-        commit: &str,
-        trailers: &[String],
-        claims: Vec<Claim>,
-    ) -> Result<Claims, StoreError> {
-        let mut held = Claims {
-            all: claims,
-            before: Vec::new(),
-            workers: Vec::new(),
-        };
-        let strays = trailers.iter().filter(|head| !held.has(head));
-        let mut heads: HashSet<_> = strays.cloned().collect();
-        let mut line = Line::from([(commit.to_owned(), None)]);
-        let mut next = 0;
-        while let Some((name, by)) = line.get(next).cloned().filter(|_| !heads.is_empty()) {
-            next += 1;
-            let facts = self.facts(&name)?;
-            if let Some(facts) = &facts {
-                if !facts.trailers.iter().any(|head| heads.contains(head)) {
-                    continue;
-                }
-                heads.extend(facts.trailers.iter().cloned());
-            }
-            let signature = facts.as_ref().map(|facts| self.signature(&name, facts));
-            if by.is_some() {
-                let signer = signature.as_ref().and_then(Judgement::signed_by);
-                held.add_worker(signer, || format!("they signed {name}"));
-            }
-            let signer = match &signature {
-                Some(signature) => Who::of(signature),
-                None => by.clone(),
-            };
-            let mut here = self.kept(Place::commit(&name))?.all.clone();
-            self.complete(&mut here, &name)?;
-            let mut seen = HashSet::new();
-            for examined in here.into_iter().filter(|it| seen.insert(it.id.clone())) {
-                let about = About {
-                    name: &name,
-                    commits: facts.iter().map(|facts| (&*name, facts)).collect(),
-                    is_followed: by.is_some(),
-                    depth: 0,
-                };
-                let attested = self.decide(&examined, &about)?;
-                let Some(claim) = self.claim(&examined, &attested)? else {
-                    continue;
-                };
-                if signer.is_some()
-                    && examined.judged() == signer
-                    && attested.verdict == Verdict::Accepted
-                {
-                    // Many may be squashed into one.
-                    let carries = |from: &str| match self.facts(from) {
-                        Ok(Some(facts)) => facts.trailers.iter().any(|it| heads.contains(it)),
-                        Ok(None) | Err(_) => true,
-                    };
-                    follow(&mut line, (&name, &examined), CARRYING_MAX, carries);
-                }
-                if by.is_some() && heads.iter().any(|head| holds(&claim, head)) {
-                    held.all.push(claim);
-                    let signer = examined.judgement.as_ref();
-                    let signer = signer.and_then(Judgement::signed_by);
-                    held.add_worker(signer, || {
-                        format!("they signed {} about {name}", examined.file)
-                    });
-                    let name = name.clone();
-                    held.before.push(Before { examined, name });
-                }
-            }
-        }
-        Ok(held)
-    }
-
     /// Judges what is stated about many commits, on all cores.
     ///
     /// # Errors
@@ -917,7 +538,7 @@ impl<'j> Attestations<'j> {
                     let kept = self.kept(Place::commit(name))?;
                     let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
                     let beside = beside?;
-                    let held = self.held(name, &facts.trailers, self.claims(&beside)?)?;
+                    let held = self.claims_of_line(name, &facts.trailers, self.claims(&beside)?)?;
                     claims.insert((*name).to_owned(), held);
                 }
                 if let Some(held) = claims.get(*name) {
@@ -963,7 +584,7 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds a chain.
-    fn chain(&self, whose: &Whose) -> Result<Arc<Judged>, StoreError> {
+    fn chain(&self, whose: &Whose) -> Result<Arc<JudgedChain>, StoreError> {
         if let Some(known) = lock(&self.chains).get(whose) {
             return Ok(Arc::clone(known));
         }
@@ -1018,7 +639,7 @@ impl<'j> Attestations<'j> {
         let is_failure =
             |it: &Arc<Examined>| matches!(&it.predicate, Some(Ok(said)) if said.fails());
         let fails = head.is_some_and(|head| kept.copies(head).any(is_failure));
-        let judged = Arc::new(Judged {
+        let judged = Arc::new(JudgedChain {
             chain,
             untied,
             fails,
@@ -1087,7 +708,7 @@ impl<'j> Attestations<'j> {
                 0..FEW => all.extend(part.iter().map(|kept| self.examine(kept))),
                 _ => all.par_extend(part.par_iter().map(|kept| self.examine(kept))),
             })?;
-        all.sort_by(|one, other| one.file.cmp(&other.file));
+        all.sort_by(|one, other| one.file().cmp(other.file()));
         all.extend(self.beside.get(place).into_iter().flatten().cloned());
         Ok(all)
     }
@@ -1256,180 +877,6 @@ impl<'j> Attestations<'j> {
         Ok(carried)
     }
 
-    /// Finds what a statement rests on, once: that does not depend on which of its commits is asked about.
-    fn footing(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
-        let known = lock(&self.footings).get(&examined.id).cloned();
-        let footing = match known {
-            Some(known) => known,
-            None => {
-                let found = self.look_below(examined, depth)?;
-                // From elsewhere it may not be.
-                if !matches!(found, Footing::TooDeep) {
-                    lock(&self.footings).insert(examined.id.clone(), found.clone());
-                }
-                found
-            }
-        };
-        Ok(match footing {
-            Footing::Firm(firm) if depth + firm.height > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
-            footing => footing,
-        })
-    }
-
-    /// Looks for what a statement rests on: each of it here, of its type and accepted, and so on with
-    /// what that rests on. Whether its chain is closed yet is not asked. What the signer of a record
-    /// stated themselves, and failed, is told.
-    fn look_below(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
-        let (evidence, by, activity) = match &examined.predicate {
-            Some(Ok(Predicate::Activity(it))) => {
-                (&it.evidence, examined.judged(), Some(&*it.activity.id))
-            }
-            Some(Ok(Predicate::Acceptance(it))) => (&it.evidence, None, None),
-            Some(_) | None => return Ok(Footing::Firm(Firm::default())),
-        };
-        let is_acceptance = activity.is_none();
-        let wanted = evidence
-            .iter()
-            // What others answered is no evidence of the work: whoever accepts answers for themselves.
-            .filter(|it| !(is_acceptance && is_answer(&it.predicate_type)))
-            .map(|it| (&*it.digest, &*it.predicate_type))
-            .collect();
-        let commits = examined.commits().into_iter();
-        self.look_for(wanted, commits, (by, activity), depth)
-    }
-
-    /// Tells whether an acceptance of a commit can rest on a statement.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub fn can_be_cited(&self, evidence: &Evidence, commit: &str) -> Result<bool, StoreError> {
-        let wanted = BTreeSet::from([(&*evidence.digest, &*evidence.predicate_type)]);
-        let footing = self.look_for(wanted, std::iter::once(commit), (None, None), 0)?;
-        Ok(matches!(footing, Footing::Firm(_)))
-    }
-
-    /// Looks for statements, by digest and type, about some commits, and in an activity.
-    fn look_for<'a>(
-        &self,
-        mut wanted: BTreeSet<(&str, &str)>,
-        commits: impl Iterator<Item = &'a str>,
-        (by, activity): (Option<Who>, Option<&'a str>),
-        depth: usize,
-    ) -> Result<Footing, StoreError> {
-        if depth == EVIDENCE_DEPTH_MAX && !wanted.is_empty() {
-            return Ok(Footing::TooDeep);
-        }
-        let mut firm = Firm::default();
-        // A writer that was killed has put it under the tree, and not under the commit.
-        let places = commits.flat_map(|id| [(Shelf::Commits, id), (Shelf::Trees, id)]);
-        let activity = activity.map(|id| (Shelf::Activities, id));
-        for (shelf, id) in places.chain(activity) {
-            if wanted.is_empty() {
-                break;
-            }
-            let place = match shelf {
-                Shelf::Activities => Place::activity(id),
-                Shelf::Commits => Place::commit(id),
-                Shelf::Trees => match self.tree(id)? {
-                    Some(tree) => Place::tree(&tree),
-                    None => continue,
-                },
-            };
-            let name = Some(id).filter(|_| shelf != Shelf::Activities);
-            let kept = self.kept(place)?;
-            let cited = wanted.iter().filter_map(|cited| {
-                let copies = kept.by_digest.get(cited.0)?;
-                Some((*cited, copies))
-            });
-            let cited: Vec<_> = cited.collect();
-            if cited.is_empty() {
-                continue;
-            }
-            let facts = name.map_or(Ok(None), |name| self.facts(name))?;
-            for ((digest, predicate_type), copies) in cited {
-                let copies = copies.iter();
-                for found in copies.filter_map(|number| kept.all.get(*number)) {
-                    if found.predicate_type.as_deref() != Some(predicate_type) {
-                        continue;
-                    }
-                    let first = found.statement.iter();
-                    let first = first.flat_map(|it| it.digests("gitCommit")).next();
-                    // Of one in an activity, nothing is read yet.
-                    let own = first.filter(|_| name.is_none());
-                    let own = own.map_or(Ok(None), |first| self.facts(first))?;
-                    let name = name.or(first).unwrap_or_default();
-                    let facts = facts.iter().chain(&own);
-                    let about = About {
-                        name,
-                        commits: facts.map(|facts| (name, facts)).collect(),
-                        is_followed: false,
-                        depth: depth + 1,
-                    };
-                    match self.cited(found, &about)? {
-                        Footing::Firm(below) => {
-                            firm.height = firm.height.max(below.height + 1);
-                            if let (true, Some(by)) = (below.fails, &by) {
-                                firm.fails |= self.is_stated_by(found, by)?;
-                            }
-                            wanted.remove(&(digest, predicate_type));
-                        }
-                        Footing::Missing(_) => {}
-                        Footing::TooDeep => return Ok(Footing::TooDeep),
-                    }
-                }
-            }
-        }
-        Ok(match wanted.first() {
-            Some((digest, _)) => Footing::Missing((*digest).to_owned()),
-            None => Footing::Firm(firm),
-        })
-    }
-
-    /// Tells whether somebody signed a statement that is here, whoever signed this copy: theirs may be
-    /// left in one place only of all that it belongs to.
-    fn is_stated_by(&self, copy: &Examined, by: &Who) -> Result<bool, StoreError> {
-        if copy.judged().as_ref() == Some(by) {
-            return Ok(true);
-        }
-        let digest = copy.digest.as_deref().unwrap_or_default();
-        for place in copy.statement.iter().flat_map(Place::of) {
-            let kept = self.kept(place)?;
-            let mut copies = kept.copies(digest);
-            if copies.any(|it| it.judged().as_ref() == Some(by)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Judges a statement that another one rests on, once.
-    fn cited(&self, examined: &Examined, about: &About<'_>) -> Result<Footing, StoreError> {
-        let key = (examined.id.clone(), about.name.to_owned());
-        let known = lock(&self.cited).get(&key).copied();
-        let below = match known {
-            Some(below) => below,
-            None => {
-                let judged = self.decide(examined, about)?;
-                let below = match judged.footing {
-                    // From elsewhere it may not be.
-                    Footing::TooDeep => return Ok(Footing::TooDeep),
-                    Footing::Firm(below) if judged.verdict == Verdict::Accepted => Some(Firm {
-                        fails: judged.fails,
-                        ..below
-                    }),
-                    Footing::Firm(_) | Footing::Missing(_) => None,
-                };
-                lock(&self.cited).insert(key, below);
-                below
-            }
-        };
-        Ok(match below {
-            Some(below) if about.depth + below.height > EVIDENCE_DEPTH_MAX => Footing::TooDeep,
-            Some(below) => Footing::Firm(below),
-            None => Footing::Missing(String::new()),
-        })
-    }
-
     /// Nobody accepts their own work: neither what they signed, nor what they attested. Anybody
     /// may reject it.
     fn acceptance_refusal(
@@ -1478,11 +925,11 @@ impl<'j> Attestations<'j> {
         // To verify is no work on the commit, either.
         for it in all
             .iter()
-            .filter(|it| !it.is_answer() && it.judged().is_some())
+            .filter(|it| !it.is_answer() && it.signer().is_some())
         {
             let by = it.judgement.as_ref().and_then(Judgement::signed_by);
             if let Some(by) = by.filter(|by| seen.insert(by.clone())) {
-                workers.push((by, format!("they signed {} too", it.file)));
+                workers.push((by, format!("they signed {} too", it.file())));
             }
         }
         let workers = Arc::new(workers);
@@ -1515,43 +962,6 @@ impl Found {
     }
 }
 
-/// What holds the heads that a commit carries.
-struct Claims {
-    all: Vec<Claim>,
-    /// The records of those chains that are about commits whose place it took.
-    before: Vec<Before>,
-    /// Who signed those commits and those records, and how that is said: each once.
-    workers: Workers,
-}
-
-impl Claims {
-    fn add_worker(&mut self, signer: Option<SignedBy>, said: impl FnOnce() -> String) {
-        if let Some(signer) = signer
-            && !self.workers.iter().any(|(known, _)| *known == signer)
-        {
-            self.workers.push((signer, said()));
-        }
-    }
-
-    fn has(&self, head: &str) -> bool {
-        self.all.iter().any(|claim| holds(claim, head))
-    }
-}
-
-/// Tells whether a chain holds a head before a record of it.
-fn holds((judged, sequence): &Claim, head: &str) -> bool {
-    // That they are of this repository was asked of what claims.
-    let chain = judged.chain.as_ref().ok();
-    let at = chain.and_then(|chain| chain.named(head));
-    at.is_some_and(|at| at < *sequence)
-}
-
-/// A record about a commit whose place another one took.
-struct Before {
-    examined: Arc<Examined>,
-    name: String,
-}
-
 /// A statement that was found by a tree.
 struct Twin {
     examined: Arc<Examined>,
@@ -1573,339 +983,6 @@ struct About<'a> {
     depth: usize,
 }
 
-impl Examined {
-    fn of(kept: &Kept, judge: &Judge<'_>) -> Self {
-        let mut examined = Self {
-            id: (kept.name.clone(), kept.blob),
-            file: kept.name.clone(),
-            digest: None,
-            predicate_type: None,
-            statement: None,
-            predicate: None,
-            judgement: None,
-            refusal: None,
-            contradiction: None,
-        };
-        // What is kept nowhere was named a moment ago.
-        if kept.blob.is_some() && FileName::of(&kept.content) != kept.name {
-            let detail = "its content has another name, is too long, or cannot be read".to_owned();
-            examined.refusal = Some((Code::EnvelopeMalformed, detail));
-            return examined;
-        }
-        let bundle = match Bundle::from_json(&kept.content) {
-            Ok(bundle) => bundle,
-            Err(error) => {
-                examined.refusal = Some((Code::EnvelopeMalformed, error.to_string()));
-                return examined;
-            }
-        };
-        examined.digest = Some(bundle.payload_digest());
-        let (envelope, certificates, time_stamps) = bundle.into_parts();
-        let statement = match envelope.payload_type() {
-            PAYLOAD_TYPE => Statement::parse(envelope.payload()).map_err(|it| it.to_string()),
-            other => Err(format!("its payload type is `{other}`")),
-        };
-        let predicate = statement.as_ref().ok().map(Predicate::read);
-        let stated_at = predicate
-            .as_ref()
-            .and_then(|it| it.as_ref().ok()?.stated_at());
-        // The signature first: what nobody signed is not worth a word on what it says.
-        let judgement = judge.judge_envelope(&envelope, certificates, time_stamps, stated_at);
-        match statement {
-            Ok(statement) => {
-                examined.predicate_type = Some(statement.predicate_type().to_owned());
-                if judgement.identity().is_some() {
-                    let judged = (&judgement, predicate.as_ref());
-                    let skew = judge.policy().skew_seconds().into();
-                    examined.contradiction = contradiction(judged, envelope.payload(), skew);
-                    examined.statement = Some(statement);
-                    examined.predicate = predicate;
-                }
-            }
-            Err(error) => examined.refusal = Some((Code::StatementMalformed, error)),
-        }
-        examined.judgement = Some(judgement);
-        examined
-    }
-
-    /// Returns who signed, when the envelope was accepted.
-    fn judged(&self) -> Option<Who> {
-        let judgement = self.judgement.as_ref()?;
-        let is_accepted = judgement.verdict() == Verdict::Accepted && self.refusal.is_none();
-        Who::of(judgement).filter(|_| is_accepted)
-    }
-
-    /// Returns the commits that it speaks of, each once.
-    fn commits(&self) -> Vec<&str> {
-        let mut seen = HashSet::new();
-        let named = self.statement.iter();
-        let named = named.flat_map(|it| it.digests("gitCommit"));
-        named.filter(|name| seen.insert(*name)).collect()
-    }
-
-    /// Tells whether a commit is among those that it speaks of.
-    fn names(&self, commit: &str) -> bool {
-        let statement = self.statement.as_ref();
-        statement.is_some_and(|it| it.speaks_of("gitCommit", commit))
-    }
-
-    /// Tells whether it answers to the work on a commit, and is none.
-    fn is_answer(&self) -> bool {
-        self.predicate_type.as_deref().is_some_and(is_answer)
-    }
-
-    /// Tells whether it says that a commit is not accepted.
-    fn rejects(&self) -> bool {
-        matches!(
-            &self.predicate,
-            Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Rejected
-        )
-    }
-
-    /// Tells whether it goes along when its signer says that another commit took the place.
-    fn is_carried_by(&self, who: &Who) -> bool {
-        !self.is_answer() && self.judged().as_ref() == Some(who)
-    }
-
-    /// Returns whose chain it is a record of: that of its signer, unless it contradicts itself.
-    fn whose(&self) -> Option<Whose> {
-        let (record, by) = (self.activity()?, self.judged()?);
-        if self.contradiction.is_some() {
-            return None;
-        }
-        Some(Whose {
-            activity: record.activity.id.clone(),
-            by,
-            parent: record.activity.parent.clone(),
-        })
-    }
-
-    /// Returns it as the last record of a chain of an activity, if it is one of that identity's.
-    fn tip(&self, activity: &str, identity: &str) -> Option<(Whose, Tip)> {
-        let (record, whose) = (self.activity()?, self.whose()?);
-        let is_meant = whose.activity == activity && whose.by.identity == identity;
-        let tip = is_meant.then(|| Tip {
-            sequence: record.chain.sequence,
-            digest: self.digest.clone().unwrap_or_default(),
-            segment: record.activity.segment,
-            lifecycle: record.lifecycle,
-            parent: whose.parent.clone(),
-            contents: None,
-        })?;
-        Some((whose, tip))
-    }
-
-    fn activity(&self) -> Option<&Activity> {
-        match self.predicate.as_ref()? {
-            Ok(Predicate::Activity(activity)) => Some(activity),
-            Ok(_) | Err(_) => None,
-        }
-    }
-}
-
-impl Attested {
-    /// What can be said of a statement by itself.
-    fn of(examined: &Examined) -> Self {
-        let judgement = examined.judgement.as_ref();
-        let activity = examined.activity();
-        let predicate = examined.predicate.as_ref().and_then(|it| it.as_ref().ok());
-        let mut attested = Self {
-            file: examined.file.clone(),
-            verdict: judgement.map_or(Verdict::Accepted, Judgement::verdict),
-            detail: judgement.and_then(|it| it.detail()).map(str::to_owned),
-            digest: examined.digest.clone(),
-            predicate_type: examined.predicate_type.clone(),
-            identity: judgement.and_then(|it| it.identity()).map(str::to_owned),
-            by: judgement.and_then(Judgement::signed_by),
-            accepts: matches!(
-                &examined.predicate,
-                Some(Ok(Predicate::Acceptance(it))) if it.decision == Decision::Accepted
-            ),
-            received: match &examined.predicate {
-                Some(Ok(Predicate::Receive(it))) => received(it, judgement),
-                Some(_) | None => None,
-            },
-            time_basis: judgement.and_then(Judgement::time_basis),
-            judged_at: judgement.and_then(|it| Some(it.judged_at()?.to_string())),
-            attested_as: None,
-            claimed: None,
-            derived: Derived::NONE,
-            place: None,
-            origins_hash: predicate
-                .and_then(Predicate::origins_hash)
-                .map(str::to_owned),
-            decision: match &examined.predicate {
-                Some(Ok(Predicate::Acceptance(acceptance))) => Some(acceptance.decision),
-                Some(_) | None => None,
-            },
-            lifecycle: activity.map(|it| it.lifecycle),
-            termination: activity.and_then(|it| it.termination),
-            outcome: predicate.and_then(Predicate::outcome),
-            result: predicate.and_then(Predicate::verification),
-            fails: predicate.is_some_and(Predicate::fails),
-            is_beside: false,
-            footing: Footing::Firm(Firm::default()),
-        };
-        if let (Verdict::Accepted, Some((code, detail))) = (attested.verdict, &examined.refusal) {
-            attested.refuse(*code, detail.clone());
-        }
-        attested
-    }
-
-    /// Of one that is not kept, takes back what only others could show: whether they are gone, or just
-    /// not with it, is not known.
-    fn leave_open(&mut self) {
-        if let Some(Code::ChainPrefixMissing | Code::ChainLinkMissing) = self.verdict.code() {
-            self.verdict = Verdict::of(Code::EvidenceMissing);
-        }
-    }
-
-    /// Returns it as what somebody who accepts the commit can have looked at: answers are no evidence of
-    /// the work.
-    pub fn as_evidence(&self) -> Option<Evidence> {
-        let predicate_type = self.predicate_type.clone();
-        Some(Evidence {
-            predicate_type: predicate_type.filter(|it| !is_answer(it))?,
-            digest: self.digest.clone()?,
-        })
-    }
-
-    /// Tells whether somebody trusted states that the commit is not accepted.
-    fn rejects(&self) -> bool {
-        self.verdict.code() == Some(Code::AcceptanceRejected)
-    }
-
-    /// Tells whether its signer, or when they signed, is what is wrong. Strangers can state anything, and
-    /// whoever has an old key, or one for something else, can do so too.
-    fn is_signer_refused(&self) -> bool {
-        matches!(
-            self.verdict.code(),
-            Some(
-                Code::SignerUntrusted
-                    | Code::RootRetired
-                    | Code::RootNotYetUsed
-                    | Code::CertificateUnknownCritical
-                    | Code::CertificateInvalid
-                    | Code::IdentityMissing
-                    | Code::ScopeMissing
-                    | Code::IssuanceMismatch
-                    | Code::TimestampInvalid
-                    | Code::LogEntryInvalid
-                    | Code::TimeBasisTooWeak
-                    | Code::CertificateExpired
-                    | Code::CertificateNotYetValid
-                    | Code::Revoked
-                    | Code::NotAuthorised
-                    | Code::TermsRepository
-                    | Code::TermsRef
-                    | Code::TermsPath
-            )
-        )
-    }
-
-    fn refuse(&mut self, code: Code, detail: String) {
-        self.verdict = Verdict::of(code);
-        self.detail = Some(detail).filter(|detail| !detail.is_empty());
-        self.derived = Derived::NONE;
-    }
-}
-
-/// Returns what a record of receiving shows: of the time that it says and the one that it was
-/// signed at, the later.
-fn received(receive: &Receive, judgement: Option<&Judgement>) -> Option<Received> {
-    Some(Received {
-        repository: receive.repository.clone(),
-        at: receive.received_at()?.max(judgement?.judged_at()?),
-    })
-}
-
-impl From<&Attested> for AttestationReport {
-    fn from(attested: &Attested) -> Self {
-        Self {
-            predicate_type: attested.predicate_type.clone(),
-            verdict: attested.verdict.word(),
-            code: attested.verdict.code(),
-            level: attested.derived.level.map(Level::as_str),
-            claimed_level: attested.claimed.map(Level::as_str),
-            digest: attested.digest.clone(),
-            identity: attested.identity.clone(),
-            time_basis: attested.time_basis,
-            attested_as: attested.attested_as.clone(),
-            decision: attested.decision.map(Decision::as_str),
-            lifecycle: attested.lifecycle.map(Lifecycle::as_str),
-            termination: attested.termination.map(Termination::as_str),
-            outcome: attested.outcome.map(Outcome::as_str),
-            result: attested.result.map(VerificationResult::as_str),
-        }
-    }
-}
-
-/// Finds what is wrong with a statement whatever it is about: that it lists origins in the open, tells
-/// of another day than it was signed on, or names somebody else as who signs it.
-fn contradiction(
-    (judgement, predicate): (&Judgement, Option<&Result<Predicate, PredicateError>>),
-    payload: &[u8],
-    skew: u64,
-) -> Option<(Code, String)> {
-    if is_disclosed_in(payload) {
-        return Some((Code::OriginsDisclosed, String::new()));
-    }
-    let predicate = predicate?.as_ref().ok()?;
-    let at_most = match predicate {
-        Predicate::Activity(_) | Predicate::Acceptance(_) | Predicate::Summary(_) => Some(DAY),
-        // Whoever says when something was there says it then.
-        Predicate::Receive(_) => Some(skew),
-        Predicate::Dispatch(_) | Predicate::Handoff(_) => None,
-    };
-    if let Some(refusal) = at_most.and_then(|at_most| apart(judgement, predicate, at_most)) {
-        return Some(refusal);
-    }
-    let identity = judgement.identity();
-    let named = match predicate {
-        Predicate::Activity(activity) if activity.workload != UNKNOWN => &activity.workload,
-        Predicate::Summary(summary) => &summary.verifier.id,
-        _ => return None,
-    };
-    let is_other = Some(&**named) != identity;
-    is_other.then(|| (Code::AgentMismatch, format!("it names {named}")))
-}
-
-/// Refuses a statement that tells of another time than it was signed at, in seconds.
-fn apart(judgement: &Judgement, predicate: &Predicate, at_most: u64) -> Option<(Code, String)> {
-    let (stated, judged) = (predicate.stated_at()?, judgement.judged_at()?);
-    let is_apart = stated.secs().abs_diff(judged.secs()) > at_most;
-    let detail = || format!("it says {stated}, and was signed at {judged}");
-    is_apart.then(|| (Code::PredicateMalformed, detail()))
-}
-
-/// Refuses statements about a commit that carries the head of a chain which is not here: with the
-/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been. Who
-/// worked on what it took over cannot accept it.
-fn bind(all: &mut [Found], held: &Claims, code: Code) {
-    // All that is attested of one commit carries the same.
-    let mut strays = HashMap::new();
-    let accepted = all.iter_mut();
-    for found in accepted.filter(|it| it.attested.verdict == Verdict::Accepted) {
-        let stray = strays
-            .entry(found.attested.attested_as.clone())
-            .or_insert_with(|| {
-                let stray = found.heads().find(|head| !held.has(head));
-                stray.cloned()
-            });
-        if let Some(stray) = stray {
-            let detail = format!("it carries {stray}, which no chain about it holds");
-            found.attested.refuse(code, detail);
-            continue;
-        }
-        let attested = &mut found.attested;
-        if let Some(by) = attested.by.as_ref().filter(|_| attested.accepts)
-            && let Some((_, said)) = held.workers.iter().find(|(worker, _)| by.is(worker))
-        {
-            attested.refuse(Code::AcceptanceSelf, said.clone());
-        }
-    }
-}
-
 /// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:
 /// it is part of what the level was derived from. So does a record that fails: what it cites fails with
 /// it, whatever other records say.
@@ -1921,7 +998,7 @@ fn hand_down(all: &mut [Found]) {
             let cited = (
                 Some(evidence.digest.clone()),
                 Some(evidence.predicate_type.clone()),
-                examined.judged(),
+                examined.signer(),
                 attested.attested_as.clone(),
             );
             let (level, fails) = handed.entry(cited).or_default();
@@ -1937,7 +1014,7 @@ fn hand_down(all: &mut [Found]) {
         let cited = (
             attested.digest.clone(),
             attested.predicate_type.clone(),
-            examined.judged(),
+            examined.signer(),
             attested.attested_as.clone(),
         );
         if let (Verdict::Accepted, None, Some((level, fails))) =
@@ -1947,74 +1024,6 @@ fn hand_down(all: &mut [Found]) {
             attested.fails |= fails;
         }
     }
-}
-
-/// Leaves one of several copies of a statement by somebody known, which differ in how they are carried
-/// only: one that rejects, else one that is accepted, and the one whose time rests on most, or is the
-/// earliest. Anybody can make another copy, so that none takes a rejection back.
-fn tell_once(all: &mut Vec<Attested>) {
-    let same = |it: &Attested| {
-        let by = it.by.as_ref()?;
-        let of = (
-            it.digest.clone()?,
-            by.identity.clone(),
-            by.authority.clone(),
-        );
-        Some((of, it.attested_as.clone()))
-    };
-    let worth = |it: &Attested| {
-        let is_accepted = it.verdict == Verdict::Accepted;
-        let at = Reverse(it.judged_at.clone());
-        (it.rejects(), is_accepted, it.time_basis, at)
-    };
-    keep_best(all, same, worth);
-}
-
-/// Leaves the best of those that are the same, the first of several; and all that are like nothing.
-fn keep_best<T, S: Eq + Hash, W: Ord>(
-    all: &mut Vec<T>,
-    same: impl Fn(&T) -> Option<S>,
-    worth: impl Fn(&T) -> W,
-) {
-    let mut best: HashMap<S, usize> = HashMap::new();
-    for (number, it) in all.iter().enumerate() {
-        if let Some(same) = same(it) {
-            let known = best.entry(same).or_insert(number);
-            if all
-                .get(*known)
-                .is_some_and(|known| worth(it) > worth(known))
-            {
-                *known = number;
-            }
-        }
-    }
-    let mut numbers = 0..;
-    all.retain(|it| {
-        let number = numbers.next();
-        same(it).is_none_or(|same| best.get(&same) == number.as_ref())
-    });
-}
-
-/// Returns the statements that count for a commit: its own, and where it has none, those that it
-/// took over. That somebody rejected its tree counts anyhow. What those state whom the trust or the policy
-/// refuses never does, as anybody can make a key, and a statement with it; nor what somebody put with a commit that it does
-/// not speak of, or says of one that is not here. That a repository received it says nothing about the
-/// work on it.
-pub fn counted(all: &[Attested]) -> impl Iterator<Item = &Attested> {
-    let counts = |it: &&Attested| {
-        !it.is_signer_refused() && it.predicate_type.as_deref() != Some(RECEIVE) && !it.is_beside
-    };
-    let has_own = all.iter().filter(counts).any(|it| it.attested_as.is_none());
-    all.iter().filter(counts).filter(move |it| {
-        let is_own = it.attested_as.is_none();
-        is_own || !has_own || it.rejects()
-    })
-}
-
-/// Returns the best level among accepted statements that count.
-pub fn level(all: &[Attested]) -> Option<Level> {
-    let accepted = counted(all).filter(|it| it.verdict == Verdict::Accepted);
-    accepted.filter_map(|it| it.derived.level).max()
 }
 
 /// Takes what is malformed for what is missing.

@@ -18,9 +18,11 @@ mod gpgsm;
 mod home;
 mod judging;
 mod program;
+mod repository;
 mod settings;
 mod shell;
 mod ssh_keygen;
+mod statements;
 
 use std::{
     env,

@@ -10,8 +10,10 @@ use notme_core::statement::Statement;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
-    FileName, Next, PART_MAX, Place, Shelf, StoreError, Writer, change, entries, is_short,
-    read_blob, removal::Dropped, size, tree_if_commit, tree_of,
+    FileName, Next, PART_MAX, Place, Shelf, StoreError,
+    objects::{change, entries, is_short, read_blob, size, tree_if_commit, tree_of},
+    removal::Dropped,
+    writer::Writer,
 };
 use crate::{
     bundle::Bundle,

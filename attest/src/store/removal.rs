@@ -15,8 +15,12 @@ use notme_core::time::UnixTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FileName, Merged, Next, Shelf, Store, StoreError, below, change, entries, failed,
-    merge::is_ancestor, shared::share, tip, tree_if_commit, tree_of,
+    FileName, Merged, Next, Shelf, Store, StoreError,
+    error::failed,
+    merge::is_ancestor,
+    objects::{below, change, entries, tree_if_commit, tree_of},
+    refs::tip,
+    shared::share,
 };
 
 /// The list, in the directory that all worktrees share.

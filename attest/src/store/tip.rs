@@ -9,7 +9,7 @@ use gix::ObjectId;
 use notme_core::{hex, key::sha256};
 use serde::{Deserialize, Serialize};
 
-use super::{Contents, FileName, Place, Store, StoreError, shared::share};
+use super::{Contents, FileName, Place, Store, StoreError, error::failed, shared::share};
 
 /// The directory of the notes, in the one that all worktrees share.
 const NOTES: &str = "notme-attest";
@@ -47,7 +47,7 @@ impl Store {
             share(&self.local(), &path);
             Ok(())
         };
-        write().map_err(|error: io::Error| super::failed("note where a chain ends", error))
+        write().map_err(|error: io::Error| failed("note where a chain ends", error))
     }
 
     /// Returns what was noted, if the activity still keeps what it kept then.

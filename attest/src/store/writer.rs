@@ -36,7 +36,7 @@ use rustix::{
     system::uname,
 };
 
-use super::{StoreError, failed, shared::share};
+use super::{StoreError, error::failed, shared::share};
 
 /// After so long git, too, takes it that nobody is collecting any more.
 const COLLECTING_MAX: Duration = Duration::from_secs(12 * 60 * 60);

@@ -40,19 +40,17 @@ pub(crate) use self::{
     course::{Course, Next, State},
     make::{new_id, succeed_as},
     transfer::push_along,
-    verify::{attested, with_attestations, with_statements},
 };
 use crate::{
     arguments::attest::{Attest, AttestExport, AttestShow, AttestTrailer},
-    commands::{
-        agent, print_json,
-        verify::{not_selected, object_directories, open},
-    },
+    commands::{agent, print_json},
     ending,
     failure::{Exit, Failure, Outcome, read_file},
     git::{self, GitError},
     home::Home,
     judging::{Grounds, now},
+    repository::{not_selected, open},
+    statements::store_of,
 };
 
 pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
@@ -147,22 +145,6 @@ impl Archive {
         }
         Ok(kept)
     }
-}
-
-/// Opens what a repository keeps, where a hook sees what a push has brought, too.
-fn store_of(repository: &Repository) -> Result<Store, Failure> {
-    let (first, alternates) = object_directories()?;
-    let directories = first.into_iter().chain(alternates).collect();
-    Ok(Store::of(repository).with_objects(directories))
-}
-
-/// Opens what a repository keeps; `None` when that is nothing.
-///
-/// # Errors
-/// [`Failure`] when it cannot be read.
-pub(crate) fn kept_in(repository: &Repository) -> Result<Option<Store>, Failure> {
-    let store = store_of(repository)?;
-    Ok(if store.is_empty()? { None } else { Some(store) })
 }
 
 /// Takes a file of bundles apart: one, however it is laid out, or one on each line.

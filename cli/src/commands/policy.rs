@@ -20,15 +20,13 @@ use serde::Serialize;
 
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
-    commands::{
-        attest::{kept_in, with_statements},
-        print_json,
-        verify::{on_reference, open},
-    },
+    commands::print_json,
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     judging::Grounds,
+    repository::{on_reference, open},
+    statements::{kept_in, with_statements},
 };
 
 pub(crate) fn run(home: &Home, command: &Policy) -> Outcome {

@@ -36,13 +36,13 @@ use crate::{
     commands::{
         agent,
         attest::{Archive, Course, Next, State, course, new_id},
-        init, verify,
+        init,
     },
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     judging::now,
-    program,
+    program, repository,
 };
 
 /// How long anything is signed unless it was said, in seconds.
@@ -173,7 +173,7 @@ fn terms(arguments: &RunArguments) -> Result<Terms, Failure> {
 fn repository_here() -> Result<String, Failure> {
     let mut names = Vec::new();
     if git::common_directory().is_ok() {
-        names = verify::open()?.known_as();
+        names = repository::open()?.known_as();
     }
     names.into_iter().next().ok_or_else(|| {
         let failure = Failure::usage("the repository here has no name, or there is none");

@@ -6,10 +6,9 @@ mod progress;
 mod vsa;
 
 use std::{
-    env,
     io::{self, BufWriter, Write},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -17,21 +16,20 @@ use notme_verifier::{
     Cache, Judge, Lineage, Outcome as Verdicts, Repository,
     explain::explain,
     report::{self, Lines},
-    repository::{RepositoryError, Selection},
+    repository::Selection,
     stated::Statements,
     verify::{Portion, limit_threads, verify_each},
 };
 
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::{
-        attest::{attested, kept_in, with_attestations},
-        trust,
-    },
+    commands::trust,
     failure::{Exit, Failure, Outcome, read_all},
     home::Home,
     judging::Grounds,
+    repository::{not_selected, on_reference, open},
     shell,
+    statements::{attested, kept_in, with_attestations},
 };
 
 /// The longest list of object ids on stdin: a million SHA-256 names and more.
@@ -261,32 +259,6 @@ fn write_whole(
     Ok(verdicts)
 }
 
-/// Opens the repository that git would: the one that the environment names, as in a hook, or the
-/// one around the working directory.
-pub(super) fn open() -> Result<Repository, Failure> {
-    let here = env::current_dir()?;
-    let path = |name| env::var_os(name).map(|path| here.join(path));
-    let repository = match path("GIT_DIR") {
-        Some(directory) => Repository::open(&directory)?,
-        None => Repository::discover(&here)?,
-    };
-    let (first, alternates) = object_directories()?;
-    Ok(repository.with_objects(first.as_deref(), &alternates)?)
-}
-
-/// Returns where the environment says that objects are: in place of the repository's own, and
-/// beside them.
-pub(super) fn object_directories() -> Result<(Option<PathBuf>, Vec<PathBuf>), Failure> {
-    let here = env::current_dir()?;
-    let first = env::var_os("GIT_OBJECT_DIRECTORY").map(|path| here.join(path));
-    let alternates = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES")
-        .iter()
-        .flat_map(env::split_paths)
-        .map(|directory| here.join(directory))
-        .collect();
-    Ok((first, alternates))
-}
-
 fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Failure> {
     let mut selections = Vec::new();
     match arguments.range.as_deref() {
@@ -309,31 +281,6 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
         .unwrap_or_else(|| repository.select_default())
         .map_err(not_selected)?;
     on_reference(selection, arguments.reference.as_deref())
-}
-
-/// Tells a wrong call from what could not be looked at.
-pub(crate) fn not_selected(error: RepositoryError) -> Failure {
-    match error.usage_code() {
-        Some(_) => {
-            Failure::usage(error).hint("name a commit, a tag or a range such as `main..HEAD`")
-        }
-        None => Failure::from(error),
-    }
-}
-
-/// Says for which ref the objects are, if somebody names one.
-pub(super) fn on_reference(
-    selection: Selection,
-    reference: Option<&str>,
-) -> Result<Selection, Failure> {
-    match reference {
-        Some(name) if !name.starts_with("refs/") => {
-            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
-            Err(failure.hint("write it as `refs/heads/main`"))
-        }
-        Some(name) => Ok(selection.on(Some(name.to_owned()))),
-        None => Ok(selection),
-    }
 }
 
 /// Says on stderr what stands behind the verdicts, and what to do about them.

@@ -1,29 +1,24 @@
 //! Judging what is attested.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     io::{self, Write},
 };
 
 use notme_attest::{
-    Attestations, Attested, ByPolicy, Store,
+    Attestations, Attested,
     origins::{Confidence, OriginSet},
     predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
     verify::{Asked, counted, level},
 };
-use notme_verifier::{
-    Code, Judge, Lineage, Verdict,
-    report::escape,
-    stated::Statements,
-    verify::{self, Portion},
-};
+use notme_verifier::{Code, Judge, Verdict, report::escape};
 use serde::Serialize;
 
 use super::{Archive, bundles_in, read_named, refused};
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Outcome},
     home::Home,
     judging::Grounds,
 };
@@ -266,78 +261,4 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         say(origins.as_str().to_owned())?;
     }
     Ok(())
-}
-
-/// Adds what is attested to the verdicts on commits, if the repository keeps anything: as the policy
-/// has it judged that judged the commit.
-///
-/// # Errors
-/// [`Failure`] when the statements cannot be read: they may hold a refusal.
-pub(crate) fn attested(
-    attestations: Option<&ByPolicy<'_>>,
-    judged: Portion,
-    (judge, lineage): (&Judge<'_>, Option<&Lineage<'_>>),
-) -> Result<Portion, Failure> {
-    let Some(attestations) = attestations else {
-        return Ok(judged);
-    };
-    let commits = judged.objects().iter();
-    let commits = commits.filter(|object| object.kind() == Some("commit"));
-    let mut by_policy: HashMap<_, Vec<_>> = HashMap::new();
-    for object in commits {
-        let ids = by_policy.entry(object.judgement().policy()).or_default();
-        ids.push(object.id());
-    }
-    let mut attested = HashMap::new();
-    for (digest, ids) in by_policy {
-        let policy = digest.and_then(|digest| lineage?.policy(digest));
-        let attestations = attestations.of(policy.as_deref().unwrap_or(judge.policy()));
-        let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        let all = ids.into_iter().zip(attestations.of_all(&names)?);
-        attested.extend(all.filter(|(_, all)| !all.is_empty()).map(|(id, all)| {
-            let attested = verify::Attested {
-                attestations: all.iter().map(Into::into).collect(),
-                level: level(&all).map(Level::as_str),
-            };
-            (id, attested)
-        }));
-    }
-    Ok(judged.with_attested(attested))
-}
-
-/// Gives whoever judges commits what the repository keeps about them, for rules that ask. The rules
-/// say whose words they want; whoever may speak counts.
-///
-/// # Errors
-/// [`Failure`] when the statements or the repository cannot be read.
-pub(crate) fn with_statements<T, E>(
-    kept: Option<&Store>,
-    grounds: &Grounds,
-    judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, E>,
-) -> Result<T, Failure>
-where
-    Failure: From<E>,
-{
-    with_attestations(kept, grounds, |attestations| {
-        judge_commits(attestations.map(|it| -> &dyn Statements { it }))
-    })
-}
-
-/// As [`with_statements`], for those who tell of them, too.
-///
-/// # Errors
-/// As [`with_statements`].
-pub(crate) fn with_attestations<T, E>(
-    kept: Option<&Store>,
-    grounds: &Grounds,
-    judge_commits: impl FnOnce(Option<&ByPolicy<'_>>) -> Result<T, E>,
-) -> Result<T, Failure>
-where
-    Failure: From<E>,
-{
-    let Some(store) = kept else {
-        return Ok(judge_commits(None)?);
-    };
-    let attestations = ByPolicy::new(store.clone(), grounds.trust(), grounds.now());
-    Ok(judge_commits(Some(&attestations))?)
 }

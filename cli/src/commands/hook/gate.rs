@@ -20,14 +20,12 @@ use super::{
     within,
 };
 use crate::{
-    commands::{
-        attest::{Archive, Hand},
-        verify::open,
-    },
+    commands::attest::{Archive, Hand},
     failure::{Exit, Failure, Outcome},
     home::Home,
     homeless,
     judging::now,
+    repository::open,
 };
 
 /// The agent that signs the records.

@@ -9,11 +9,7 @@ use notme_verifier::Repository;
 use tempfile::TempDir;
 
 use super::gate::Signed;
-use crate::{
-    commands::{attest::kept_in, verify::object_directories},
-    failure::Failure,
-    judging::now,
-};
+use crate::{failure::Failure, judging::now, repository::object_directories, statements::kept_in};
 
 /// Statements to judge by: those that are kept, and those that the push brings.
 pub(super) struct Kept {

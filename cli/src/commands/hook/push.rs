@@ -12,14 +12,12 @@ use notme_verifier::{report::escape, repository::ObjectId, verify_range};
 
 use super::within;
 use crate::{
-    commands::{
-        attest::{self, course},
-        verify::open,
-    },
+    commands::attest::{self, course},
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     judging::Grounds,
+    repository::open,
     shell::quoted,
 };
 

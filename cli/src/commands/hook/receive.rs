@@ -26,11 +26,12 @@ use super::{
 };
 use crate::{
     arguments::hooks::Hook,
-    commands::{attest::with_statements, verify::open},
     failure::{Exit, Failure, Outcome},
     git,
     home::Home,
     homeless,
+    repository::open,
+    statements::with_statements,
 };
 
 /// Whether pushes have to be signed: `required`, or `checked` where they are.

@@ -20,9 +20,10 @@ use notme_verifier::{
 use super::{interrupt, progress, talk_of};
 use crate::{
     arguments::{ReportFormat, Verify},
-    commands::attest::{kept_in, with_statements},
     failure::{Exit, Failure, Outcome},
     judging::Grounds,
+    repository::on_reference,
+    statements::{kept_in, with_statements},
 };
 
 pub(super) fn run(
@@ -132,7 +133,7 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, Obj
     if arguments.range.is_none() && !arguments.all && !arguments.tags {
         let all = repository.select_all()?.and(repository.select_tags()?);
         return Ok((
-            super::on_reference(all, arguments.reference.as_deref())?,
+            on_reference(all, arguments.reference.as_deref())?,
             repository.head()?,
         ));
     }

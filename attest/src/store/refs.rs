@@ -1,0 +1,134 @@
+//! The refs of the shelves: what they name, and how they move.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use gix::{
+    ObjectId,
+    refs::{
+        FullName, Target,
+        transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
+    },
+};
+use notme_core::time::UnixTime;
+
+use super::{Shelf, StoreError, error::failed, shared::share};
+
+/// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
+pub(super) fn author(now: UnixTime) -> gix::actor::Signature {
+    gix::actor::Signature {
+        name: "notme".into(),
+        email: "attest@notme.invalid".into(),
+        time: gix::date::Time::new(now.secs(), 0),
+    }
+}
+
+/// Moves refs, or deletes them: all, or none.
+pub(super) fn move_refs(
+    repository: &gix::Repository,
+    edits: Vec<RefEdit>,
+    author: Option<gix::actor::SignatureRef<'_>>,
+) -> Result<(), gix::Error> {
+    let _moving = stop_moving();
+    for edit in repository.edit_references_as(edits, author)? {
+        let path = edit.name.as_bstr().to_string();
+        for top in [
+            repository.common_dir(),
+            &repository.common_dir().join("logs"),
+        ] {
+            share(repository, &top.join(&path));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn edit(
+    name: String,
+    expected: PreviousValue,
+    new: ObjectId,
+) -> Result<RefEdit, StoreError> {
+    Ok(RefEdit {
+        change: Change::Update {
+            log: LogChange {
+                mode: RefLog::AndReference,
+                force_create_reflog: false,
+                message: "attest".into(),
+            },
+            expected,
+            new: Target::Object(new),
+        },
+        name: FullName::try_from(name).map_err(|error| failed("name a ref", error))?,
+        deref: false,
+    })
+}
+
+/// Returns what a ref names; `None` when there is no such ref.
+pub(super) fn tip(
+    repository: &gix::Repository,
+    name: &str,
+) -> Result<Option<ObjectId>, StoreError> {
+    let found = repository
+        .try_find_reference(name)
+        .map_err(|error| failed("read a ref", error))?;
+    Ok(found.and_then(|reference| reference.try_id().map(gix::Id::detach)))
+}
+
+/// Tells whether a ref that names no object stands for another, or has others below it.
+pub(super) fn is_taken(repository: &gix::Repository, name: &str) -> Result<bool, StoreError> {
+    let itself = repository
+        .try_find_reference(name)
+        .map_err(|error| failed("read a ref", error))?;
+    if let Some(itself) = itself {
+        // One that names an object came to be meanwhile, which is found when it is to be moved.
+        return Ok(itself.try_id().is_none());
+    }
+    let references = repository
+        .references()
+        .map_err(|error| failed("read the refs", error))?;
+    let below = format!("{name}/");
+    let mut found = references
+        .prefixed(below.as_str())
+        .map_err(|error| failed("read the refs", error))?;
+    Ok(found.next().is_some())
+}
+
+/// Tells whether an object is a commit: a ref that somebody moved may name anything.
+pub(super) fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bool, StoreError> {
+    let header = repository
+        .find_header(id)
+        .map_err(|error| failed("read what a ref names", error))?;
+    Ok(header.kind() == gix::objs::Kind::Commit)
+}
+
+/// Says why refs stayed where they were; locks that are still there are most often in the way.
+pub(super) fn not_moved(
+    repository: &gix::Repository,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> StoreError {
+    let locks = locks(repository);
+    match locks.is_empty() {
+        true => failed("move its refs", error),
+        false => StoreError::Locked(locks, Box::new(error)),
+    }
+}
+
+/// Returns the locks of the refs that are there.
+pub(super) fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
+    let lock = |shelf: Shelf| {
+        let path = repository.common_dir().join(shelf.reference());
+        path.with_extension("lock")
+    };
+    let locks = Shelf::ALL.map(lock).into_iter();
+    locks.filter(|lock| lock.exists()).collect()
+}
+
+/// Held while refs move.
+static MOVING: Mutex<()> = Mutex::new(());
+
+/// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
+/// the program, so that no locks stay.
+pub fn stop_moving() -> MutexGuard<'static, ()> {
+    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
+}

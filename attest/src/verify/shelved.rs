@@ -1,0 +1,71 @@
+//! What is kept in a place, judged and ordered.
+
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+use notme_verifier::Judgement;
+
+use super::{
+    attested::keep_best,
+    examined::{Examined, Whose},
+};
+
+/// What is kept in a place.
+#[derive(Debug)]
+pub(super) struct Shelved {
+    /// Of the copies of a statement by one key, the best.
+    pub(super) all: Vec<Arc<Examined>>,
+    pub(super) by_digest: HashMap<String, Vec<usize>>,
+    /// The records of each chain. Others' records under the same id are others' chains.
+    pub(super) chains: HashMap<Whose, Vec<usize>>,
+}
+
+impl Shelved {
+    pub(super) fn of(mut all: Vec<Arc<Examined>>) -> Self {
+        // Anybody can make as many copies as they like.
+        let same = |it: &Arc<Examined>| {
+            let by = it.judgement.as_ref()?.signed_by()?;
+            Some((it.digest.clone()?, by.identity, by.authority, by.kid))
+        };
+        let worth = |it: &Arc<Examined>| {
+            let holds = it.signer().is_some() && it.contradiction.is_none();
+            let judgement = it.judgement.as_ref();
+            let basis = judgement.and_then(Judgement::time_basis);
+            let at = judgement.and_then(Judgement::judged_at);
+            (holds, basis, Reverse(at))
+        };
+        keep_best(&mut all, same, worth);
+        let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
+        let mut chains: HashMap<_, Vec<_>> = HashMap::new();
+        for (number, it) in all.iter().enumerate() {
+            if let Some(digest) = &it.digest {
+                by_digest.entry(digest.clone()).or_default().push(number);
+            }
+            if let Some(whose) = it.whose() {
+                chains.entry(whose).or_default().push(number);
+            }
+        }
+        Self {
+            all,
+            by_digest,
+            chains,
+        }
+    }
+
+    /// Returns the statements with a digest.
+    pub(super) fn copies(&self, digest: &str) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.by_digest.get(digest))
+    }
+
+    /// Returns the records of a chain.
+    pub(super) fn records(&self, whose: &Whose) -> impl Iterator<Item = &Arc<Examined>> {
+        self.numbered(self.chains.get(whose))
+    }
+
+    fn numbered<'s>(
+        &'s self,
+        numbers: Option<&'s Vec<usize>>,
+    ) -> impl Iterator<Item = &'s Arc<Examined>> {
+        let numbers = numbers.into_iter().flatten();
+        numbers.filter_map(|number| self.all.get(*number))
+    }
+}
