@@ -1,7 +1,7 @@
 //! Measures notme beside the tools it stands in for, in one run on one machine.
 //!
-//! `cargo run --release -p notme-benches` prints the table; `--quick` takes a minute less and
-//! leaves the largest history out.
+//! `cargo run --release -p notme-benches` prints the table; `--quick` makes fewer runs and no large
+//! history.
 
 #![forbid(unsafe_code)]
 #![expect(
