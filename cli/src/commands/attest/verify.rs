@@ -15,7 +15,7 @@ use notme_verifier::{
     Code, Judge, Lineage, Verdict,
     report::escape,
     stated::Statements,
-    verify::{self, Portion},
+    verify::{ObjectAttestations, Portion},
 };
 use serde::Serialize;
 
@@ -295,7 +295,7 @@ pub(crate) fn attested(
         let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let all = ids.into_iter().zip(attestations.of_all(&names)?);
         attested.extend(all.filter(|(_, all)| !all.is_empty()).map(|(id, all)| {
-            let attested = verify::Attested {
+            let attested = ObjectAttestations {
                 attestations: all.iter().map(Into::into).collect(),
                 level: level(&all).map(Level::as_str),
             };
