@@ -561,9 +561,8 @@ impl Repository {
 
     /// Tells whether the commit that HEAD names holds a policy of the repository's own.
     pub fn holds_policy(&self) -> bool {
-        let trees = self.trees();
-        let tree = self.head().ok().and_then(|head| self.tree(head));
-        tree.and_then(|tree| trees.policy_in(tree).ok()?).is_some()
+        let held = self.head().ok().map(|head| self.trees().policy_of(head));
+        matches!(held, Some(Ok(Some(_))))
     }
 
     /// Returns everything that some commits reach, themselves included. Names of nothing here
