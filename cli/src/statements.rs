@@ -6,7 +6,7 @@ use notme_attest::{ByPolicy, Store, predicate::Level, verify::level};
 use notme_verifier::{
     Judge, Lineage, Repository,
     stated::Statements,
-    verify::{Attested, Portion},
+    verify::{ObjectAttestations, Portion},
 };
 
 use crate::{failure::Failure, judging::Grounds, repository::object_directories};
@@ -54,7 +54,7 @@ pub(crate) fn attested(
         let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let all = ids.into_iter().zip(attestations.of_all(&names)?);
         attested.extend(all.filter(|(_, all)| !all.is_empty()).map(|(id, all)| {
-            let attested = Attested {
+            let attested = ObjectAttestations {
                 attestations: all.iter().map(Into::into).collect(),
                 level: level(&all).map(Level::as_str),
             };

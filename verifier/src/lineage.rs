@@ -331,6 +331,34 @@ impl Judged<'_> {
             }
         }
     }
+
+    /// Finds the policy in force at the end of the main branch, and what goes on from there.
+    fn follow_main(
+        &mut self,
+        tip: ObjectId,
+        ground: &Ground<'_>,
+        graph: &Graph,
+        first: &Arc<InForce>,
+    ) {
+        self.of_main = Some(match self.state(&tip) {
+            Some(State::Accepted(course)) => Some(course.policy),
+            Some(State::Rejected(_) | State::Undecided) => None,
+            // It is not beyond the trust root.
+            None => Some(Arc::clone(first)),
+        });
+        let mut onward = HashSet::from([tip]);
+        for number in graph.children_first().into_iter().rev() {
+            let Some(node) = graph.nodes().get(number) else {
+                continue;
+            };
+            let parents = ground.parents(number).unwrap_or_default();
+            let line = self.line(&node.id, parents);
+            if line.iter().any(|parent| onward.contains(parent)) {
+                onward.insert(node.id);
+            }
+        }
+        self.onward = onward;
+    }
 }
 
 impl Course {
@@ -384,8 +412,7 @@ impl<'a> Lineage<'a> {
             code: refusal.code,
             detail: refusal.detail.unwrap_or_default().into(),
         };
-        let tree = trees.of_commit(root).map_err(error)?;
-        let entry = trees.policy_in(tree).map_err(error)?;
+        let entry = trees.policy_of(root).map_err(error)?;
         let entry = entry.ok_or(LineageError::NoPolicy { root })?;
         let policy = parse(trees.text(entry).map_err(error)?);
         let policy = policy.map_err(|source| LineageError::Policy { root, source })?;
@@ -433,21 +460,14 @@ impl<'a> Lineage<'a> {
 
     /// Returns one of the policies that judged, by its digest.
     pub fn policy(&self, digest: &str) -> Option<Arc<Policy>> {
-        let known = lock(&self.policies.known);
-        let mut all = known.values().flatten().chain([&self.policies.first]);
-        let found = all.find(|it| *it.digest == *digest)?;
+        let found = self.policies.by_digest().remove(digest)?;
         Some(Arc::clone(&found.policy))
     }
 
     /// Returns a policy that knows all signers of the trust store and all keys that the policies of an
     /// outcome vouch for.
     pub fn everybody(&self, outcome: &Outcome) -> Policy {
-        let known: BTreeMap<_, _> = lock(&self.policies.known)
-            .values()
-            .flatten()
-            .chain([&self.policies.first])
-            .map(|it| (Arc::clone(&it.digest), Arc::clone(it)))
-            .collect();
+        let known = self.policies.by_digest();
         let judged = outcome.policies().filter_map(|digest| known.get(digest));
         let judged = judged.map(|it| it.judge.policy());
         Policy::from_trust(self.policies.trust).knowing_keys_of(judged)
@@ -615,23 +635,16 @@ impl<'a> Lineage<'a> {
         let records =
             verify::on_all_cores(found, trees, |trees, found| policies.record(trees, found));
         let mut graph = walk.into_graph();
+        let ended = ended
+            .map(|ended| std::mem::take(&mut *lock(&ended)))
+            .unwrap_or_default();
+        let (strong, order) = self.orders(&mut graph, &records, &ended);
         let mut judged = Judged {
-            ended: ended
-                .map(|ended| std::mem::take(&mut *lock(&ended)))
-                .unwrap_or_default(),
+            ended,
             recorded,
             of_root: RefCell::new(HashSet::from([self.root])),
             ..Judged::default()
         };
-        let times = records.iter();
-        let times = times.map(|it| (it.place, self.judge().times(&it.examined)));
-        let mut strong = verify::date(&mut graph, times);
-        for (node, strong) in graph.nodes().iter().zip(&mut strong) {
-            if let Some(ended) = judged.ended.get(&node.id) {
-                *strong = ended.strong;
-            }
-        }
-        let order = verify::order(&graph, &strong, self.judge());
         let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
         let ground = Ground::new(self.repository, &graph, statements, selection);
@@ -670,26 +683,29 @@ impl<'a> Lineage<'a> {
         }
         judged.find_newest(&graph, ends);
         if let Some(tip) = main {
-            judged.of_main = Some(match judged.state(&tip) {
-                Some(State::Accepted(course)) => Some(course.policy),
-                Some(State::Rejected(_) | State::Undecided) => None,
-                // It is not beyond the trust root.
-                None => Some(Arc::clone(&self.policies.first)),
-            });
-            let mut onward = HashSet::from([tip]);
-            for number in graph.children_first().into_iter().rev() {
-                let Some(node) = graph.nodes().get(number) else {
-                    continue;
-                };
-                let parents = ground.parents(number).unwrap_or_default();
-                let line = judged.line(&node.id, parents);
-                if line.iter().any(|parent| onward.contains(parent)) {
-                    onward.insert(node.id);
-                }
-            }
-            judged.onward = onward;
+            judged.follow_main(tip, &ground, &graph, &self.policies.first);
         }
         Ok(judged)
+    }
+
+    /// Returns for every node the time that stands on more than its own word, and where its date puts it
+    /// among its neighbours.
+    fn orders(
+        &self,
+        graph: &mut Graph,
+        records: &[Record],
+        ended: &HashMap<ObjectId, Ended>,
+    ) -> (Vec<Option<UnixTime>>, Vec<Order>) {
+        let times = records.iter();
+        let times = times.map(|it| (it.place, self.judge().times(&it.examined)));
+        let mut strong = verify::date(graph, times);
+        for (node, strong) in graph.nodes().iter().zip(&mut strong) {
+            if let Some(ended) = ended.get(&node.id) {
+                *strong = ended.strong;
+            }
+        }
+        let order = verify::order(graph, &strong, self.judge());
+        (strong, order)
     }
 
     /// Judges what does not go on from the end of the main branch by the policy there, too.
@@ -736,10 +752,14 @@ impl<'a> Lineage<'a> {
         let (changes_policy, footing) = match self.repository.peel(id) {
             // A tag changes nothing.
             Ok(commit) if commit != id => (false, None),
-            Ok(_) | Err(_) => match self.differs_in_policy(id, &line) {
-                Ok(differs) => (differs, None),
-                Err(refusal) => (true, Some(refusal)),
-            },
+            Ok(_) | Err(_) => {
+                let held = ground.trees.policy_of(id);
+                let parents = line.iter().copied();
+                match held.and_then(|held| is_new_policy(&ground.trees, held, parents)) {
+                    Ok(is_new) => (is_new, None),
+                    Err(refusal) => (true, Some(refusal)),
+                }
+            }
         };
         let is_excused = judgement.excused_from().is_some();
         if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
@@ -751,22 +771,6 @@ impl<'a> Lineage<'a> {
             .without_footing(footing);
         let again = by.judge.decide_in(&examined, order, &scene);
         Some((again.by(Arc::clone(&by.digest)), examined.ends()))
-    }
-
-    /// Tells whether a commit holds another policy than each of its parents.
-    fn differs_in_policy(&self, id: ObjectId, parents: &[ObjectId]) -> Result<bool, Refusal> {
-        let trees = self.repository.trees();
-        let held = |id| trees.policy_in(trees.of_commit(id)?);
-        let own = held(id)?;
-        if parents.is_empty() {
-            return Ok(own.is_some());
-        }
-        for parent in parents {
-            if held(*parent)? == own {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Judges a push certificate, for one of its refs, by the policy in force at the end of the
@@ -1070,8 +1074,7 @@ impl Step<'_, '_> {
     fn brings_no_policy(&self, one: ObjectId, others: &[ObjectId], course: &Course) -> bool {
         let (repository, trees) = (self.ground.repository, &self.ground.trees);
         let holds = |commit: &ObjectId| {
-            let held = trees.of_commit(*commit);
-            let held = held.and_then(|tree| trees.policy_in(tree));
+            let held = trees.policy_of(*commit);
             matches!(held, Ok(Some(it)) if it.is_file() && it.id() == course.policy.blob)
         };
         let Ok(boundary) = repository.shallow_boundary() else {
@@ -1348,16 +1351,7 @@ impl Step<'_, '_> {
         if course.descends {
             return Ok(true);
         }
-        if accepted.is_empty() {
-            return Ok(held.is_some());
-        }
-        let trees = &self.ground.trees;
-        for (parent, _) in accepted {
-            if trees.policy_in(trees.of_commit(*parent)?)? == held {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        is_new_policy(&self.ground.trees, held, accepted.iter().map(|(id, _)| *id))
     }
 
     /// Returns what an accepted commit hands on.
@@ -1412,6 +1406,24 @@ impl State {
             None => Self::Rejected(Code::ParentNotAccepted),
         }
     }
+}
+
+/// Tells whether what a commit holds as policy is another than what each of its parents does.
+fn is_new_policy(
+    trees: &Trees,
+    held: Option<Entry>,
+    parents: impl Iterator<Item = ObjectId>,
+) -> Result<bool, Refusal> {
+    let mut parents = parents.peekable();
+    if parents.peek().is_none() {
+        return Ok(held.is_some());
+    }
+    for parent in parents {
+        if trees.policy_of(parent)? == held {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn main_is_not_accepted() -> Refusal {

@@ -30,7 +30,7 @@ use crate::{
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
     verdict::{Code, TimeBasis},
-    verify::{Attested, Ignored, JudgedObject, Outcome, Portion, Summary},
+    verify::{Ignored, JudgedObject, ObjectAttestations, Outcome, Portion, Summary},
     wrap::{WIDTH, wrap},
 };
 
@@ -462,7 +462,7 @@ fn object_facts<'a>(portion: &'a Portion, object: &'a JudgedObject) -> Vec<Cow<'
 fn facts<'a>(
     judgement: &'a Judgement,
     authority: Option<&str>,
-    attested: Option<&'a Attested>,
+    attested: Option<&'a ObjectAttestations>,
 ) -> Vec<Cow<'a, str>> {
     let mut fields = Vec::new();
     if let Some(code) = judgement.verdict().code() {
@@ -505,7 +505,7 @@ fn facts<'a>(
 }
 
 /// Says what a level rests on, when that is stated about another commit.
-pub(crate) fn level_of<'a>(attested: &Attested, level: &'a str) -> Cow<'a, str> {
+pub(crate) fn level_of<'a>(attested: &ObjectAttestations, level: &'a str) -> Cow<'a, str> {
     let mut carrying = attested.attestations.iter();
     match carrying.find(|it| it.level == Some(level)) {
         Some(AttestationReport {

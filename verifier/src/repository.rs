@@ -11,6 +11,7 @@ mod error;
 mod names;
 mod objects;
 mod recent_deltas;
+mod regular_files;
 mod revision;
 mod selection;
 mod tree;
@@ -21,10 +22,9 @@ use std::{
     cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
     fs::{self, metadata},
-    io::{self, Read as _},
-    iter,
+    io, iter,
     os::unix::fs::MetadataExt as _,
-    path::{self, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 pub use gix::ObjectId;
@@ -32,7 +32,6 @@ use gix::{
     bstr::ByteSlice as _,
     objs::{Kind, TagRefIter},
     remote::Direction,
-    revision::plumbing::Spec,
 };
 use notme_core::{
     object::{HashKind, ObjectKind, Payload, classify},
@@ -51,6 +50,7 @@ use self::{
     bases::{Bases, Unknown},
     changes::Changes,
     objects::{Objects, ROOM_MAX},
+    regular_files::{check_above, check_below, check_file, check_files, entries, read_short},
     selection::TAGS,
 };
 pub use self::{
@@ -277,103 +277,6 @@ impl Repository {
         Ok(self.boundary.get_or_init(|| boundary.collect()))
     }
 
-    /// Selects what HEAD has over its upstream; without an upstream, or with nothing over it,
-    /// HEAD alone. So there is always something to judge.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Unborn`] when there is no commit yet, and [`RepositoryError`] when HEAD
-    /// names none otherwise, or its upstream cannot be read.
-    pub fn select_default(&self) -> Result<Selection, RepositoryError> {
-        let head = self.resolve("HEAD")?;
-        let selection = match self.upstream()? {
-            Some((name, base)) if !self.is_behind(head, base) => {
-                Selection::between(format!("{name}..HEAD"), [head], [base])
-            }
-            _ => Selection::alone("HEAD".to_owned(), [head]),
-        };
-        Ok(selection.on(self.reference_in("HEAD")))
-    }
-
-    /// Selects what a revision or range names: `REV` is that commit or tag alone, `A..B` and
-    /// `A...B` are ranges, `REV^@` is what the parents reach, `REV^!` is `REV` alone.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Revision`] for text that names nothing, [`RepositoryError::Ambiguous`] for
-    /// a name that may be several things, [`RepositoryError::Unborn`] for HEAD while there is no
-    /// commit, [`RepositoryError::NotSignable`] for a path to a tree or a file,
-    /// [`RepositoryError::Boundary`] and [`RepositoryError::Missing`] for text that leads to
-    /// what is not here.
-    pub fn select(&self, revision: &str) -> Result<Selection, RepositoryError> {
-        if let Ok(id) = ObjectId::from_hex(revision.as_bytes()) {
-            return Ok(Selection::alone(revision.to_owned(), [id]));
-        }
-        match self.select_spec(revision) {
-            Err(RepositoryError::Missing(id)) => Err(self
-                .boundary_in(revision)
-                .unwrap_or(RepositoryError::Missing(id))),
-            selected => Ok(match self.reference_in(revision) {
-                Some(tag) if tag.starts_with(TAGS) => selected?.found_by(&tag),
-                reference => selected?.on(reference),
-            }),
-        }
-    }
-
-    fn select_spec(&self, revision: &str) -> Result<Selection, RepositoryError> {
-        let text = revision.to_owned();
-        match self.resolve_spec(revision)? {
-            Spec::Include(id) if self.objects.kind(id).is_none() => {
-                // Judged, so that it is seen to be missing, unless there is more to say.
-                let beyond = self.boundary_in(revision);
-                beyond.map_or_else(|| Ok(Selection::alone(text, [id])), Err)
-            }
-            Spec::Include(id) => match self.objects.kind(id) {
-                Some(Kind::Tree | Kind::Blob) => Err(RepositoryError::NotSignable(id)),
-                Some(Kind::Commit | Kind::Tag) | None => Ok(Selection::alone(text, [id])),
-            },
-            Spec::ExcludeParents(id) => Ok(Selection::alone(text, [id])),
-            Spec::IncludeOnlyParents(id) => {
-                let commit = self.peel(id)?;
-                Ok(Selection::range(text, self.parents(commit)?, []))
-            }
-            Spec::Range { from, to } => {
-                Ok(Selection::range(text, [self.peel(to)?], [self.peel(from)?]))
-            }
-            Spec::Merge { theirs, ours } => {
-                let tips = [self.peel(theirs)?, self.peel(ours)?];
-                let [one, other] = tips;
-                let bases = self.merge_bases(one, other)?;
-                Ok(Selection::range(text, tips, bases))
-            }
-            Spec::Exclude(_) => Err(RepositoryError::Nothing(text)),
-        }
-    }
-
-    /// Selects every commit that HEAD, that of a worktree, a branch, a remote-tracking branch or a tag
-    /// reaches. Other refs hold what tools keep for themselves: stashes, notes, attestations.
-    ///
-    /// # Errors
-    /// [`RepositoryError::References`] when refs cannot be read. Refs that lead to a tree or a file
-    /// are passed over; what a ref leads to and is missing is selected, and is then undecided.
-    pub fn select_all(&self) -> Result<Selection, RepositoryError> {
-        let kinds = ["refs/heads/", "refs/remotes/", "refs/tags/"];
-        let mut found = self.references("refs/")?;
-        found.retain(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind)));
-        let mut targets: Vec<_> = found.into_iter().map(|(_, target)| target).collect();
-        if let Some(head) = self.reference("HEAD")? {
-            targets.extend(self.end_of(head)?.1);
-        }
-        let mut tips = Vec::new();
-        for target in targets {
-            match self.peel_any(target) {
-                Ok(tip) => tips.extend(tip),
-                Err(RepositoryError::Missing(id)) => tips.push(id),
-                Err(error) => return Err(error),
-            }
-        }
-        tips.extend(self.heads_of_worktrees()?);
-        Ok(Selection::between("--all".to_owned(), tips, []))
-    }
-
     /// Returns the git directories of all worktrees, the main one first.
     fn worktrees(&self) -> Result<Vec<PathBuf>, RepositoryError> {
         let common = self.common_path();
@@ -404,25 +307,6 @@ impl Repository {
             heads.extend(ObjectId::from_hex(head.trim_end().as_bytes()).ok());
         }
         Ok(heads)
-    }
-
-    /// Selects every annotated tag that a ref names, in the order of the names, and behind each the
-    /// tags that it is a tag of. Lightweight tags are no objects of their own.
-    ///
-    /// # Errors
-    /// [`RepositoryError::References`] when refs cannot be read.
-    pub fn select_tags(&self) -> Result<Selection, RepositoryError> {
-        let mut tags = Vec::new();
-        let mut named = Vec::new();
-        let mut seen = HashSet::new();
-        for (name, target) in self.references(TAGS)? {
-            tags.extend(self.tags_from(target).take_while(|tag| seen.insert(*tag)));
-            named.push((target, name));
-        }
-        let direct: HashSet<_> = named.iter().map(|(target, _)| *target).collect();
-        let mut selection = Selection::tags("--tags".to_owned(), tags, &direct);
-        selection.named = named;
-        Ok(selection)
     }
 
     /// Returns the name that a tag has itself, where the ref that names it has another one. Whoever
@@ -472,43 +356,6 @@ impl Repository {
         }
     }
 
-    /// Selects the commits that some objects reach and others do not, and every annotated tag on the
-    /// way there: a tag of a tag leads to both. Hidden objects that are not here hide nothing.
-    ///
-    /// # Errors
-    /// [`RepositoryError::NotSignable`] for an object that leads to no commit. One that is missing
-    /// is selected, and is then undecided.
-    pub fn select_reached(
-        &self,
-        text: &str,
-        tips: &[ObjectId],
-        hidden: &[ObjectId],
-    ) -> Result<Selection, RepositoryError> {
-        let mut commits = Vec::new();
-        let mut tags = Vec::new();
-        for tip in tips {
-            match self.objects.kind(*tip) {
-                Some(Kind::Tag) => {
-                    commits.extend(self.peel_any(*tip)?);
-                    tags.extend(self.tags_from(*tip));
-                }
-                Some(Kind::Commit) | None => commits.push(*tip),
-                Some(Kind::Tree | Kind::Blob) => {
-                    return Err(RepositoryError::NotSignable(*tip));
-                }
-            }
-        }
-        let hidden = hidden.iter().filter_map(|id| self.peel_any(*id).ok()?);
-        let reached = Selection::range(text.to_owned(), commits, hidden);
-        Ok(match tags.is_empty() {
-            true => reached,
-            false => {
-                let direct = tips.iter().copied().collect();
-                reached.and(Selection::tags("and tags".to_owned(), tags, &direct))
-            }
-        })
-    }
-
     /// Tells whether a commit is another one or an ancestor of it. Tags lead to what they name.
     ///
     /// # Errors
@@ -535,21 +382,6 @@ impl Repository {
         Ok(found.is_some_and(|reference| {
             matches!(reference.target(), gix::refs::TargetRef::Symbolic(_))
         }))
-    }
-
-    /// Selects objects by their full names, each alone.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Revision`] for text that names nothing here.
-    pub fn select_ids<'t>(
-        &self,
-        ids: impl IntoIterator<Item = &'t str>,
-    ) -> Result<Selection, RepositoryError> {
-        let ids = ids
-            .into_iter()
-            .map(|text| self.resolve(text))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Selection::alone("-".to_owned(), ids))
     }
 
     /// Returns the commit that HEAD names.
@@ -727,23 +559,10 @@ impl Repository {
         bases.beyond(one, others).map_err(unknown)
     }
 
-    /// Selects the newest commits that HEAD reaches, each by itself.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Unborn`] when there is none, and [`RepositoryError`] when HEAD names none
-    /// otherwise.
-    pub fn select_last(&self, count: usize) -> Result<Selection, RepositoryError> {
-        let reached = Selection::of([self.head()?], []);
-        let newest = self.walk(&reached)?.take(count).map(|found| found.id);
-        let selection = Selection::alone(format!("the last {count} of HEAD"), newest);
-        Ok(selection.on(self.reference_in("HEAD")))
-    }
-
     /// Tells whether the commit that HEAD names holds a policy of the repository's own.
     pub fn holds_policy(&self) -> bool {
-        let trees = self.trees();
-        let tree = self.head().ok().and_then(|head| self.tree(head));
-        tree.and_then(|tree| trees.policy_in(tree).ok()?).is_some()
+        let held = self.head().ok().map(|head| self.trees().policy_of(head));
+        matches!(held, Some(Ok(Some(_))))
     }
 
     /// Returns everything that some commits reach, themselves included. Names of nothing here
@@ -955,96 +774,6 @@ impl Repository {
         Ok(fields.parent_ids().collect())
     }
 }
-
-/// Looks where a repository is searched for: at what tells that there is one.
-fn check_above(directory: &Path) -> io::Result<()> {
-    for above in path::absolute(directory)?.ancestors() {
-        let inside = above.join(".git");
-        match metadata(&inside) {
-            Ok(found) if found.is_dir() => {
-                check_files(&inside)?;
-                if inside.join("HEAD").exists() {
-                    return Ok(());
-                }
-            }
-            // It says where the directory is.
-            Ok(_) => {
-                check_file(above, ".git")?;
-                let text = read_short(&inside).unwrap_or_default();
-                let place = text.trim_end().strip_prefix("gitdir: ");
-                return place.map_or(Ok(()), |place| check_files(&above.join(place)));
-            }
-            Err(_) => {}
-        }
-        if above.join("HEAD").exists() {
-            check_files(above)?;
-        }
-    }
-    Ok(())
-}
-
-/// Looks whether everything that is read to open a repository is a file: a pipe would keep us waiting
-/// for good.
-fn check_files(git_directory: &Path) -> io::Result<()> {
-    for name in ["HEAD", "commondir", "config.worktree", "gitdir"] {
-        check_file(git_directory, name)?;
-    }
-    let common = read_short(&git_directory.join("commondir")).unwrap_or_default();
-    let common = git_directory.join(common.trim_end());
-    let names = ["config", "packed-refs", "objects/info/alternates"];
-    names.iter().try_for_each(|name| check_file(&common, name))
-}
-
-fn check_file(directory: &Path, name: impl AsRef<Path>) -> io::Result<()> {
-    match metadata(directory.join(&name)) {
-        Ok(found) => check_named(name.as_ref(), &found),
-        // Whether it has to be there is for others to say.
-        Err(_) => Ok(()),
-    }
-}
-
-fn check_named(name: &Path, found: &fs::Metadata) -> io::Result<()> {
-    check_regular(found)
-        .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", name.display())))
-}
-
-/// Looks whether everything below a directory is a file, and no link to one either.
-fn check_below(directory: &Path, name: &str) -> io::Result<()> {
-    let mut ahead = vec![PathBuf::from(name)];
-    while let Some(at) = ahead.pop() {
-        for entry in entries(&directory.join(&at))? {
-            let path = at.join(entry.file_name());
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                ahead.push(path);
-            } else if !kind.is_file() {
-                check_named(&path, &entry.metadata()?)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Lists a directory; one that is not there, or no more, has nothing in it.
-fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(directory) {
-        Ok(entries) => entries.collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads a file that holds a name or a path.
-fn read_short(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?
-        .take(PATH_MAX)
-        .read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// The longest path that the system takes.
-const PATH_MAX: u64 = 4096;
 
 /// The extensions of git's format with which a repository is read as without, and those that gix
 /// reads or refuses by their values (gitrepository-layout).

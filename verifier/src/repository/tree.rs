@@ -174,6 +174,11 @@ impl Trees {
         fields.tree_id().map_err(|_| malformed(id))
     }
 
+    /// Returns what a commit holds as policy.
+    pub(crate) fn policy_of(&self, commit: ObjectId) -> Result<Option<Entry>, Refusal> {
+        self.policy_in(self.of_commit(commit)?)
+    }
+
     /// Returns what is at the place where a repository keeps its policy.
     pub(crate) fn policy_in(&self, tree: ObjectId) -> Result<Option<Entry>, Refusal> {
         let root = Entry {

@@ -9,7 +9,7 @@ use super::super::{clock::Clock, finding::signer_or_none, junit::Xml, signer::Si
 use crate::{
     judge::Judgement,
     report::{AttestationReport, level_of},
-    verify::{Attested, JudgedObject, Outcome},
+    verify::{JudgedObject, ObjectAttestations, Outcome},
 };
 
 /// Writes a table each of keys, of those who say when, of policies and of statements.
@@ -193,7 +193,7 @@ fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
 }
 
 /// Writes the level of an object, with a link to each statement that it could rest on.
-pub(super) fn write_links(attested: &Attested, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_links(attested: &ObjectAttestations, to: &mut impl Write) -> io::Result<()> {
     let level = attested.level.map(|level| level_of(attested, level));
     write!(to, "<br>{}", Xml(level.as_deref().unwrap_or("no level")))?;
     let statements = attested.attestations.iter();
