@@ -15,171 +15,46 @@
 //! the policy that is in force there as well: whoever lost a right since does not get it back by
 //! building on something older.
 
+mod error;
 mod kinship;
+mod policies;
+mod root;
 mod settled;
+mod step;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fmt,
-    ops::Deref,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
 };
 
-use notme_core::{key::KeyId, object::HashKind, time::UnixTime};
+use notme_core::time::UnixTime;
 
+pub use self::{
+    error::LineageError,
+    root::{TrustRoot, TrustRootError},
+};
 use self::{
     kinship::Bond,
-    settled::{Ended, NEVER, Recorded, Settled},
+    policies::{InForce, Policies, Record, parse},
+    root::brought_by,
+    settled::{Ended, Recorded, Settled},
+    step::{Step, Weighed, is_new_policy},
 };
 use crate::{
     cache::Cache,
     judge::{Examined, Excuse, Judge, Judgement},
     merge_tag::MergeTag,
     order::{self, Order, index},
-    policy::{POLICY_MAX, POLICY_PATH, Policy, PolicyError, REF_UNKNOWN},
+    policy::{Policy, REF_UNKNOWN},
     refusal::{self, Refusal},
-    repository::{
-        Content, Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection,
-        Trees,
-    },
+    repository::{Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection},
     scene::{Ground, Scene},
     stated::Statements,
     trust::Trust,
-    verdict::{Code, TimeBasis, Verdict},
+    verdict::{Code, Verdict},
     verify::{self, Excuses, JudgedObject, Outcome, Scope, Take, Telling},
 };
-
-/// Policies that are read for commits that may turn out to be nobody's business: so many, of so many
-/// bytes together.
-const GUESSES_MAX: usize = 1024;
-const GUESSED_MAX: usize = 4 << 20;
-/// The most parents that are asked which of them replaced a policy; of more, all policies judge.
-const PARTED_MAX: usize = 16;
-
-/// Where judging begins: what the caller trusts without being shown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TrustRoot {
-    /// A commit, by its full id.
-    Commit(ObjectId),
-    /// The key that signed the commit which brought the first policy.
-    Key(KeyId),
-}
-
-impl std::str::FromStr for TrustRoot {
-    type Err = TrustRootError;
-
-    /// Reads a full object id or a key id. Other names are the repository's to give, and so
-    /// nothing to begin with.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if HashKind::of_object_id(text.as_bytes()).is_some() {
-            let id = ObjectId::from_hex(text.as_bytes());
-            return id.map(Self::Commit).map_err(|_| TrustRootError);
-        }
-        text.parse().map(Self::Key).map_err(|_| TrustRootError)
-    }
-}
-
-impl fmt::Display for TrustRoot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Commit(id) => id.fmt(f),
-            Self::Key(kid) => kid.fmt(f),
-        }
-    }
-}
-
-/// The text names no trust root.
-#[derive(Debug, thiserror::Error)]
-#[error("a trust root is a full commit id, or a key id of 32 hexadecimal digits")]
-pub struct TrustRootError;
-
-/// The repository's own policy cannot be applied.
-#[derive(Debug, thiserror::Error)]
-pub enum LineageError {
-    /// The repository could not be asked.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// The trust root, or something in its tree, is not here or is not what it should be.
-    #[error("could not read the policy of the trust root `{root}`: {}: {detail}", code.as_str())]
-    Root {
-        /// The trust root.
-        root: ObjectId,
-        /// What is wrong.
-        code: Code,
-        /// In words.
-        detail: String,
-    },
-    /// The trust root is no commit, but a tag of one.
-    #[error("the trust root `{root}` is a tag; name its commit, `{commit}`")]
-    Tag {
-        /// The tag.
-        root: ObjectId,
-        /// The commit.
-        commit: ObjectId,
-    },
-    /// The trust root's tree holds no policy.
-    #[error("the trust root `{root}` has no `{POLICY_PATH}`")]
-    NoPolicy {
-        /// The trust root.
-        root: ObjectId,
-    },
-    /// What it holds is no policy.
-    #[error("the policy of the trust root `{root}` cannot be used")]
-    Policy {
-        /// The trust root.
-        root: ObjectId,
-        /// Why.
-        source: PolicyError,
-    },
-    /// No commit here brings a first policy that the key signed.
-    #[error("no commit here that the key `{0}` signed brings a first `{POLICY_PATH}`")]
-    NotBrought(KeyId),
-    /// Several do.
-    #[error(
-        "`{one}` and `{other}` both bring a first `{POLICY_PATH}`, signed by the trust root; trust one of \
-         the two by its commit id"
-    )]
-    Ambiguous {
-        /// One commit.
-        one: ObjectId,
-        /// Another.
-        other: ObjectId,
-    },
-}
-
-impl LineageError {
-    /// Returns what to do about something that is not here, or not what it should be.
-    pub fn fix(&self) -> Option<&'static str> {
-        match self {
-            Self::Root { code, .. } => Some(code.fix()),
-            Self::Repository(_)
-            | Self::Tag { .. }
-            | Self::Policy { .. }
-            | Self::NotBrought(_)
-            | Self::Ambiguous { .. } => None,
-            Self::NoPolicy { .. } => Some(
-                "name the commit that brought it: `git log --diff-filter=A -- .notme/policy.toml`",
-            ),
-        }
-    }
-
-    /// Returns the closed code when it is one of a verdict.
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            Self::Repository(error) => error.code(),
-            Self::Root { code, .. } => Some(code.as_str()),
-            Self::Tag { .. }
-            | Self::NoPolicy { .. }
-            | Self::Policy { .. }
-            | Self::NotBrought(_)
-            | Self::Ambiguous { .. } => Some(Code::PolicyUnreadable.as_str()),
-        }
-    }
-}
 
 /// The policies of a repository, from a trust root on.
 #[derive(Debug)]
@@ -192,34 +67,10 @@ pub struct Lineage<'a> {
     cache: Option<Arc<Cache>>,
 }
 
-/// The policies that were met, and who judges by them or why nobody does. All threads share it.
-#[derive(Debug)]
-struct Policies<'a> {
-    trust: &'a Trust,
-    now: UnixTime,
-    hash: HashKind,
-    first: Arc<InForce>,
-    known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
-    /// How long those are together that were read before it was known whether they count.
-    guessed: AtomicUsize,
-}
-
-/// A policy, and who judges by it.
-#[derive(Debug)]
-struct InForce {
-    blob: ObjectId,
-    policy: Arc<Policy>,
-    judge: Judge<'static>,
-    digest: Arc<str>,
-}
-
 /// A policy that excuses, and where.
 type Excusing = (Arc<InForce>, Scope);
 /// What excuses a commit, and how that is said.
 type Excused = (Excuse, Arc<str>);
-
-/// Until when a commit stands by a policy that did not judge it, if it does; or why that is undecided.
-type Weighed = Result<Option<UnixTime>, Refusal>;
 
 /// What an accepted commit hands on to its children.
 #[derive(Clone)]
@@ -239,17 +90,6 @@ enum State {
     Accepted(Course),
     Rejected(Code),
     Undecided,
-}
-
-/// A commit between the trust root and what is asked about.
-struct Record {
-    place: usize,
-    carries_tags: bool,
-    examined: Examined,
-    /// The policy that it was examined by: most often that of its own tree.
-    guess: Arc<InForce>,
-    /// What its tree holds as policy.
-    entry: Result<Option<Entry>, Refusal>,
 }
 
 /// Every commit that was judged on the way.
@@ -369,18 +209,6 @@ impl Course {
 
     fn is_same(&self, other: &Self) -> bool {
         self.policy_id() == other.policy_id()
-    }
-}
-
-impl InForce {
-    fn new(blob: ObjectId, policy: Policy, trust: &Trust, now: UnixTime) -> Self {
-        let policy = Arc::new(policy);
-        Self {
-            blob,
-            digest: policy.digest().into(),
-            judge: Judge::sharing(Arc::clone(&policy), trust, now),
-            policy,
-        }
     }
 }
 
@@ -861,541 +689,6 @@ impl<'a> Lineage<'a> {
     }
 }
 
-impl Policies<'_> {
-    /// Looks at a commit by the policy that probably judges it.
-    fn record(&self, trees: &Trees, found: Found) -> Record {
-        let entry = match &found.content {
-            Content::Raw(_, raw) => trees
-                .in_commit(found.id, raw)
-                .and_then(|tree| trees.policy_in(tree)),
-            // Nobody remembers commits here.
-            Content::Known(..)
-            | Content::Unsignable(_)
-            | Content::TooLarge(_)
-            | Content::Damaged(_)
-            | Content::Missing(_) => Ok(None),
-        };
-        let guess = match &entry {
-            Ok(Some(entry)) => self.guess(trees, *entry),
-            Ok(None) | Err(_) => Arc::clone(&self.first),
-        };
-        if !Arc::ptr_eq(&guess, &self.first) {
-            self.first.judge.count();
-        }
-        Record {
-            place: found.place,
-            carries_tags: MergeTag::is_in(&found.content, self.hash),
-            examined: verify::examine(found, self.hash, &guess.judge),
-            guess,
-            entry,
-        }
-    }
-
-    fn guess(&self, trees: &Trees, entry: Entry) -> Arc<InForce> {
-        let first = || Arc::clone(&self.first);
-        if entry.id() == self.first.blob {
-            return first();
-        }
-        let (known, count) = {
-            let known = lock(&self.known);
-            (known.get(&entry.id()).cloned(), known.len())
-        };
-        let guess = known.or_else(|| {
-            let size = trees.size(entry)?.min(POLICY_MAX + 1);
-            let before = self.guessed.fetch_add(size, Ordering::Relaxed);
-            let has_room = count < GUESSES_MAX && before.saturating_add(size) <= GUESSED_MAX;
-            has_room.then(|| self.load(trees, entry))
-        });
-        guess.and_then(Result::ok).unwrap_or_else(first)
-    }
-
-    /// Returns every policy that was met.
-    fn by_digest(&self) -> HashMap<Arc<str>, Arc<InForce>> {
-        let known = lock(&self.known);
-        let known = known.values().flatten().chain([&self.first]);
-        known
-            .map(|policy| (Arc::clone(&policy.digest), Arc::clone(policy)))
-            .collect()
-    }
-
-    /// Returns the policy that a tree holds, or why it is none.
-    fn load(&self, trees: &Trees, entry: Entry) -> Result<Arc<InForce>, Refusal> {
-        let invalid = |detail: String| Refusal::new(Code::PolicyInvalid, detail);
-        if !entry.is_file() {
-            return Err(invalid(format!("`{POLICY_PATH}` is not a file")));
-        }
-        let blob = entry.id();
-        if blob == self.first.blob {
-            return Ok(Arc::clone(&self.first));
-        }
-        if let Some(known) = lock(&self.known).get(&blob) {
-            return known.clone();
-        }
-        let policy = parse(trees.text(entry)?).map_err(|error| invalid(error.to_string()));
-        let policy =
-            policy.map(|policy| Arc::new(InForce::new(blob, policy, self.trust, self.now)));
-        lock(&self.known).insert(blob, policy.clone());
-        policy
-    }
-}
-
-/// What a commit stands on.
-struct Parents {
-    /// Those that were accepted.
-    accepted: Vec<(ObjectId, Course)>,
-    /// What each is to it.
-    bonds: Vec<Bond>,
-    /// Why it stands on nothing, if it does not.
-    footing: Option<Refusal>,
-}
-
-/// One commit, when its parents are judged.
-struct Step<'s, 'l> {
-    lineage: &'s Lineage<'s>,
-    ground: &'s Ground<'s>,
-    judged: &'s Judged<'l>,
-    number: usize,
-    id: ObjectId,
-    order: Order,
-    /// Those of all nodes.
-    orders: &'s [Order],
-    record: &'s Record,
-}
-
-impl Step<'_, '_> {
-    fn judge(&self) -> (Judgement, State, Vec<Bond>) {
-        let first = || self.lineage.beginning(false);
-        let Parents {
-            accepted,
-            mut bonds,
-            footing,
-        } = self.parents();
-        let mut unknown = None;
-        let courses = match accepted.is_empty() {
-            true => vec![first()],
-            false => self.courses(&accepted, &mut unknown),
-        };
-        let may_anyway = || self.may_merge_undecided(&accepted, &bonds, &courses);
-        let footing = footing.filter(|footing| !footing.is_open() || !may_anyway());
-        let mut ends = ALWAYS;
-        let lines = self.lines((&accepted, &courses), &mut bonds, &mut ends);
-        let lines = lines.unwrap_or_else(|refusal| {
-            unknown.get_or_insert(refusal);
-            vec![Vec::new(); courses.len()]
-        });
-        let footing = footing.or(unknown);
-        let mut judgement = Judgement::refused(Code::ParentNotAccepted.into());
-        let mut may_yet_stand = false;
-        for (course, line) in courses.iter().zip(&lines) {
-            let until;
-            (judgement, until) = self.judge_by(course, (&accepted, line), footing.clone());
-            ends = ends.min(until.unwrap_or(ALWAYS));
-            if judgement.verdict() != Verdict::Accepted {
-                may_yet_stand = self.may_yet_stand(&judgement, course);
-                break;
-            }
-        }
-        let footing = footing.filter(Refusal::is_open);
-        let mut state = match judgement.verdict() {
-            Verdict::Accepted => match self.next(&courses) {
-                Ok(course) => State::Accepted(course),
-                Err(refusal) => {
-                    judgement.refuse(refusal);
-                    State::of(&judgement)
-                }
-            },
-            Verdict::Rejected(_) | Verdict::Undecided(_) if footing.is_some() || may_yet_stand => {
-                State::Undecided
-            }
-            Verdict::Rejected(_) | Verdict::Undecided(_) => State::of(&judgement),
-        };
-        // It may stand on another policy, or on nothing: only what is wrong with it by itself stays.
-        if let Some(footing) = footing
-            && !judgement.verdict().code().is_some_and(Code::is_of_object)
-        {
-            judgement.refuse(footing);
-        }
-        if judgement.is_excusable()
-            && let Some((by, until)) = self.lineage.is_exception(self.id, &courses)
-        {
-            judgement.excused(by);
-            // An exception for a commit is none for the policy that it leaves.
-            let course = courses.into_iter().next().unwrap_or_else(first);
-            let until = course.until.min(until);
-            state = State::Accepted(Course { until, ..course });
-        }
-        if let State::Accepted(course) = &mut state {
-            course.until = course
-                .until
-                .min(self.stands_until(judgement.time_basis(), ends));
-        }
-        (judgement, state, bonds)
-    }
-
-    /// Tells whether the commit was refused for want of what somebody else may have: more history, the records
-    /// of a gate, or more statements.
-    fn may_yet_stand(&self, judgement: &Judgement, course: &Course) -> bool {
-        match judgement.verdict().code() {
-            Some(Code::LevelTooLow) => true,
-            Some(Code::TimeBasisTooWeak) => {
-                self.order == Order::Unknown || course.policy.judge.has_gates()
-            }
-            _ => false,
-        }
-    }
-
-    /// Tells whether it makes no difference whether the parents that are undecided are accepted: they bring
-    /// no other policy than the one that judges, and by that the merge may change all there is.
-    fn may_merge_undecided(
-        &self,
-        accepted: &[(ObjectId, Course)],
-        bonds: &[Bond],
-        courses: &[Course],
-    ) -> bool {
-        let ([course], Some(parents)) = (courses, self.ground.parents_of(self.number)) else {
-            return false;
-        };
-        if !course.descends || accepted.is_empty() {
-            return false;
-        }
-        let accepted: Vec<_> = accepted.iter().map(|(id, _)| *id).collect();
-        let parents = parents.into_iter().zip(bonds);
-        let mut undecided = parents.filter(|(_, bond)| **bond == Bond::Undecided);
-        let judge = &course.policy.judge;
-        let examined = self.examined_by(course);
-        let at = (self.number, self.id);
-        let scene = Scene::of(self.ground, judge, at, &examined).changing_all();
-        judge.decide_in(&examined, self.order, &scene).verdict() == Verdict::Accepted
-            && undecided.all(|((id, _), _)| self.brings_no_policy(id, &accepted, course))
-    }
-
-    /// Tells whether each commit that one brings beyond others, all of which are here, holds the policy that
-    /// judges.
-    fn brings_no_policy(&self, one: ObjectId, others: &[ObjectId], course: &Course) -> bool {
-        let (repository, trees) = (self.ground.repository, &self.ground.trees);
-        let holds = |commit: &ObjectId| {
-            let held = trees.policy_of(*commit);
-            matches!(held, Ok(Some(it)) if it.is_file() && it.id() == course.policy.blob)
-        };
-        let Ok(boundary) = repository.shallow_boundary() else {
-            return false;
-        };
-        let brought = repository.beyond((one, others), repository.all_parents());
-        brought.is_ok_and(|all| all.iter().all(|it| !boundary.contains(it) && holds(it)))
-    }
-
-    /// Returns the parents that stand; that a commit has none at all is fine.
-    fn parents(&self) -> Parents {
-        let Some(parents) = self.ground.parents_of(self.number) else {
-            let detail = "its parents are beyond the end of this shallow clone";
-            return Parents {
-                accepted: Vec::new(),
-                bonds: vec![Bond::Undecided],
-                footing: Some(Refusal::new(Code::ObjectMissing, detail)),
-            };
-        };
-        let (mut accepted, mut bonds) = (Vec::new(), Vec::new());
-        for &(id, is_hidden) in &parents {
-            let beginning = |descends| State::Accepted(self.lineage.beginning(descends));
-            let (state, bond) = match self.judged.state(&id) {
-                _ if id == self.lineage.root => (beginning(true), Bond::Root),
-                Some(state) => (state, Bond::Judged),
-                None if is_hidden => (beginning(false), Bond::Root),
-                None => (State::Undecided, Bond::Undecided),
-            };
-            bonds.push(match state {
-                State::Accepted(course) => {
-                    accepted.push((id, course));
-                    bond
-                }
-                State::Undecided => Bond::Undecided,
-                State::Rejected(_) => Bond::None,
-            });
-            if bond == Bond::Root {
-                self.judged.is_of_root(id);
-            }
-        }
-        // With one more parent that is accepted, other policies may judge, and more be changed.
-        let footing = if bonds.contains(&Bond::Undecided) {
-            Some(self.judged.undecided(parents.iter().map(|(id, _)| id)))
-        } else if accepted.is_empty() && !parents.is_empty() {
-            Some(Code::ParentNotAccepted.into())
-        } else {
-            None
-        };
-        Parents {
-            accepted,
-            bonds,
-            footing,
-        }
-    }
-
-    /// Returns the policies that judge a commit with these parents: each once, and none that
-    /// another parent has replaced since they parted. Where that is not known, `footing` says so.
-    fn courses(
-        &self,
-        accepted: &[(ObjectId, Course)],
-        footing: &mut Option<Refusal>,
-    ) -> Vec<Course> {
-        let descends = accepted.iter().any(|(_, course)| course.descends);
-        let all: Vec<_> = accepted
-            .iter()
-            .filter(|(_, course)| course.descends == descends)
-            .collect();
-        let mut kept: Vec<_> = all.clone();
-        if all.len() <= PARTED_MAX {
-            kept.retain(|(id, course)| {
-                let mut replaced = |(other, theirs): &(ObjectId, Course)| {
-                    let had = || self.had_at_parting((*id, *other), course);
-                    !theirs.is_same(course)
-                        && had().unwrap_or_else(|refusal| {
-                            *footing = Some(refusal);
-                            false
-                        })
-                };
-                !all.iter().any(|other| replaced(other))
-            });
-        }
-        let kept = if kept.is_empty() { all } else { kept };
-        let mut seen = HashSet::new();
-        let mut courses: Vec<_> = kept.into_iter().map(|(_, course)| course.clone()).collect();
-        courses.retain(|course| seen.insert(course.policy_id()));
-        courses
-    }
-
-    /// Tells whether a policy was in force where two commits parted.
-    fn had_at_parting(
-        &self,
-        (one, other): (ObjectId, ObjectId),
-        course: &Course,
-    ) -> Result<bool, Refusal> {
-        let bases = self.ground.repository.bases((one, other), self.judged)?;
-        let had = |base| self.in_force(base).is_some_and(|it| it.is_same(course));
-        Ok(!bases.is_empty() && bases.iter().all(had))
-    }
-
-    /// Returns what is in force after a commit that accepted ones go on from.
-    fn in_force(&self, commit: &ObjectId) -> Option<Course> {
-        let judged = self.judged;
-        if judged.of_root.borrow().contains(commit) {
-            return Some(self.lineage.beginning(true));
-        }
-        match judged.state(commit) {
-            Some(State::Accepted(course)) => Some(course),
-            Some(State::Rejected(_) | State::Undecided) => None,
-            None => Some(judged.recall(commit)?.course),
-        }
-    }
-
-    /// Returns for each policy that judges which of the accepted parents the commit goes on from: those
-    /// that bring nothing which that policy would not have accepted. The others are nothing to it. `ends`
-    /// becomes the last time at which that is known to stand.
-    fn lines(
-        &self,
-        (accepted, courses): (&[(ObjectId, Course)], &[Course]),
-        bonds: &mut [Bond],
-        ends: &mut UnixTime,
-    ) -> Result<Vec<Vec<ObjectId>>, Refusal> {
-        let mut lines = vec![Vec::new(); courses.len()];
-        let bonds = bonds
-            .iter_mut()
-            .filter(|bond| matches!(bond, Bond::Judged | Bond::Root));
-        for ((id, course), bond) in accepted.iter().zip(bonds) {
-            let mut counts = false;
-            for (judge, line) in courses.iter().zip(&mut lines) {
-                let until = self.stands_by(judge, (*id, course), accepted)?;
-                if until.is_some() {
-                    line.push(*id);
-                    counts = true;
-                }
-                *ends = until.unwrap_or(NEVER).min(*ends);
-            }
-            if !counts {
-                *bond = Bond::None;
-            }
-        }
-        Ok(lines)
-    }
-
-    /// Returns until when all stands by a policy that a parent brings beyond those whose policy it is;
-    /// `None` when something does not, whatever else is undecided.
-    fn stands_by(
-        &self,
-        judge: &Course,
-        (parent, own): (ObjectId, &Course),
-        accepted: &[(ObjectId, Course)],
-    ) -> Weighed {
-        if own.is_same(judge) {
-            return Ok(Some(ALWAYS));
-        }
-        if accepted.len() > PARTED_MAX {
-            return Ok(None);
-        }
-        let has_it = |it: &&(ObjectId, Course)| it.1.is_same(judge);
-        let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
-        let repository = self.ground.repository;
-        let brought = repository.beyond((parent, &theirs), self.judged)?;
-        let mut stands = Ok(Some(ALWAYS));
-        for commit in brought {
-            match self.weigh(commit, judge) {
-                Ok(None) => return Ok(None),
-                Ok(until) => stands = stands.map(|stands| stands.min(until)),
-                Err(refusal) => stands = Err(refusal),
-            }
-        }
-        stands
-    }
-
-    /// Weighs a commit by a policy that may not have judged it.
-    fn weigh(&self, commit: ObjectId, judge: &Course) -> Weighed {
-        // What the trust root goes on from is trusted.
-        if self.judged.of_root.borrow().contains(&commit) {
-            return Ok(Some(ALWAYS));
-        }
-        let of = (commit, judge.policy.blob);
-        if let Some(known) = self.judged.weighed.borrow().get(&of) {
-            return known.clone();
-        }
-        let stands = self.weigh_anew(commit, judge);
-        self.judged.weighed.borrow_mut().insert(of, stands.clone());
-        stands
-    }
-
-    fn weigh_anew(&self, commit: ObjectId, judge: &Course) -> Weighed {
-        let judgement = self.judged.judgements.get(&commit);
-        let number = self.ground.number_of(commit);
-        let (Some(judgement), Some(number)) = (judgement, number) else {
-            // An earlier run judged it.
-            self.judged.lacks.set(true);
-            return Ok(None);
-        };
-        let Some(State::Accepted(own)) = self.judged.state(&commit) else {
-            return Ok(None);
-        };
-        let again = |order: Order| {
-            let within = (self.ground, self.judged);
-            let by = (&*judge.policy, order);
-            (self.lineage).judge_again(within, (number, commit), judgement, by)
-        };
-        let order = self.orders.get(number).copied().unwrap_or(Order::Unknown);
-        let Some((judged, ends)) = again(order) else {
-            return Ok(Some(own.until));
-        };
-        if judged.verdict() == Verdict::Accepted {
-            let stays = || {
-                let alone = again(Order::Unknown);
-                alone.is_some_and(|(alone, _)| alone.verdict() == Verdict::Accepted)
-            };
-            let is_sure = judged.time_basis() > Some(TimeBasis::DagOrdered)
-                || order != Order::Consistent
-                || stays();
-            return Ok(Some(match is_sure {
-                true => own.until.min(ends.unwrap_or(ALWAYS)),
-                false => NEVER,
-            }));
-        }
-        let excuse = || {
-            self.lineage
-                .is_exception(commit, std::slice::from_ref(judge))
-        };
-        match judged.is_excusable().then(excuse).flatten() {
-            Some((_, until)) => Ok(Some(own.until.min(until))),
-            None if matches!(State::of(&judged), State::Undecided) => {
-                let detail =
-                    format!("whether {commit} stands by the policy that judges is undecided");
-                Err(Refusal::new(Code::ParentUndecided, detail))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Judges the commit by one policy, and returns with it when its signature ends.
-    fn judge_by(
-        &self,
-        course: &Course,
-        (accepted, line): (&[(ObjectId, Course)], &[ObjectId]),
-        footing: Option<Refusal>,
-    ) -> (Judgement, Option<UnixTime>) {
-        let judge = &course.policy.judge;
-        let examined = &*self.examined_by(course);
-        let (changes_policy, footing) = match (self.changes_policy(course, accepted), footing) {
-            (Ok(changes), footing) => (changes, footing),
-            (Err(refusal), footing) => (true, footing.or(Some(refusal))),
-        };
-        let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
-            .going_on((line.to_vec(), self.judged), changes_policy)
-            .without_footing(footing);
-        let judgement = judge.decide_in(examined, self.order, &scene);
-        let judgement = judgement.by(Arc::clone(&course.policy.digest));
-        (judgement, examined.ends())
-    }
-
-    fn examined_by(&self, course: &Course) -> Seen<'_> {
-        match Arc::ptr_eq(&course.policy, &self.record.guess) {
-            true => Seen::Before(&self.record.examined),
-            false => Seen::Again(self.lineage.examine_again(self.id, &course.policy.judge)),
-        }
-    }
-
-    /// Tells whether the tree holds another policy than the one in force. Away from the trust
-    /// root's descendants none is in force, and what a parent holds may stay.
-    fn changes_policy(
-        &self,
-        course: &Course,
-        accepted: &[(ObjectId, Course)],
-    ) -> Result<bool, Refusal> {
-        let held = self.record.entry.clone()?;
-        if held.is_some_and(|it| it.is_file() && it.id() == course.policy.blob) {
-            return Ok(false);
-        }
-        if course.descends {
-            return Ok(true);
-        }
-        is_new_policy(&self.ground.trees, held, accepted.iter().map(|(id, _)| *id))
-    }
-
-    /// Returns what an accepted commit hands on.
-    fn next(&self, courses: &[Course]) -> Result<Course, Refusal> {
-        let Some(course) = courses.iter().find(|course| course.descends) else {
-            let first = courses.first().cloned();
-            return first.ok_or_else(|| Code::ParentNotAccepted.into());
-        };
-        let Some(held) = self.record.entry.clone()? else {
-            let detail = format!("it takes `{POLICY_PATH}` away");
-            return Err(Refusal::new(Code::PolicyInvalid, detail));
-        };
-        let policy = self.lineage.policies.load(&self.ground.trees, held)?;
-        let kept = courses.iter().filter(|it| it.policy.blob == policy.blob);
-        let since = match *kept.collect::<Vec<_>>() {
-            [kept] => kept.since,
-            // A change, or one policy where several were.
-            _ => self.id,
-        };
-        Ok(Course {
-            policy,
-            since,
-            ..course.clone()
-        })
-    }
-}
-
-/// A commit as it was examined by a policy.
-enum Seen<'s> {
-    Before(&'s Examined),
-    Again(Examined),
-}
-
-impl Deref for Seen<'_> {
-    type Target = Examined;
-
-    fn deref(&self) -> &Examined {
-        match self {
-            Self::Before(examined) => examined,
-            Self::Again(examined) => examined,
-        }
-    }
-}
-
 impl State {
     /// Returns what became of a commit that was not accepted. One that may be for some ref is not refused
     /// where that is not known.
@@ -1406,24 +699,6 @@ impl State {
             None => Self::Rejected(Code::ParentNotAccepted),
         }
     }
-}
-
-/// Tells whether what a commit holds as policy is another than what each of its parents does.
-fn is_new_policy(
-    trees: &Trees,
-    held: Option<Entry>,
-    parents: impl Iterator<Item = ObjectId>,
-) -> Result<bool, Refusal> {
-    let mut parents = parents.peekable();
-    if parents.peek().is_none() {
-        return Ok(held.is_some());
-    }
-    for parent in parents {
-        if trees.policy_of(parent)? == held {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn main_is_not_accepted() -> Refusal {
@@ -1444,65 +719,6 @@ fn leads_nowhere(error: &RepositoryError) -> Refusal {
 
 /// No end.
 const ALWAYS: UnixTime = UnixTime::from_secs(i64::MAX);
-
-/// Finds the one commit that brings a first policy and is signed by a key.
-fn brought_by(
-    repository: &Repository,
-    selection: &Selection,
-    kid: KeyId,
-    (trust, now): (&Trust, UnixTime),
-) -> Result<ObjectId, LineageError> {
-    // Whoever makes a branch chooses what it reaches, so that all is looked at that is here.
-    let refs = repository.references("refs/")?.into_iter();
-    let ends = selection.ends().chain(refs.map(|(_, id)| id));
-    let ends = ends.chain(repository.head().ok());
-    let tips = ends.filter_map(|id| repository.peel(id).ok());
-    let everything = Selection::of(tips, []);
-    let has_policy = |trees: &mut Trees, found: Found| {
-        let Content::Raw(_, raw) = &found.content else {
-            return None;
-        };
-        let tree = trees.in_commit(found.id, raw).ok()?;
-        let has_policy = trees.policy_in(tree).ok()?.is_some();
-        Some((found.id, (has_policy, found.parents)))
-    };
-    let walk = repository.walk(&everything)?;
-    let commits = verify::on_all_cores(walk, repository.trees(), has_policy);
-    let commits: HashMap<_, _> = commits.into_iter().flatten().collect();
-    let lacks = |id: &ObjectId| commits.get(id).is_some_and(|(has_policy, _)| !has_policy);
-    let policy = Policy::from_trust(trust);
-    let judge = Judge::new(&policy, trust, now);
-    let mut found: Option<ObjectId> = None;
-    for (id, (has_policy, parents)) in &commits {
-        if !has_policy || !parents.iter().all(lacks) {
-            continue;
-        }
-        let alone = Selection::of([*id], parents.iter().copied());
-        let outcome = verify::verify_range(repository, &alone, &judge)?;
-        let mut judgements = outcome.objects().iter().map(JudgedObject::judgement);
-        let is_signed =
-            judgements.any(|it| it.verdict() == Verdict::Accepted && it.kid() == Some(kid));
-        if !is_signed {
-            continue;
-        }
-        if let Some(one) = found {
-            let (one, other) = (one.min(*id), one.max(*id));
-            return Err(LineageError::Ambiguous { one, other });
-        }
-        found = Some(*id);
-    }
-    found.ok_or(LineageError::NotBrought(kid))
-}
-
-fn parse(text: Result<String, String>) -> Result<Policy, PolicyError> {
-    let policy = text.map_err(|message| PolicyError::Rule {
-        path: None,
-        line: None,
-        message,
-    });
-    let policy = policy.and_then(|text| Policy::parse(&text));
-    policy.map_err(|error| error.of_file(POLICY_PATH.into()))
-}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
