@@ -538,7 +538,8 @@ pub(crate) struct TrustExport {
 pub(crate) struct TrustRefresh {
     /// Only this authority
     pub(crate) name: Option<String>,
-    /// A trust document to take instead of asking the authority
+    /// A trust document to take instead of asking the authority; of one pinned by the roots of a
+    /// hosted notme, its signed CA bundle, at most five minutes old, to check that they are current
     #[arg(long, value_name = "FILE", requires = "name")]
     pub(crate) from: Option<PathBuf>,
     /// Ask only authorities whose document was signed longer ago than this, in seconds

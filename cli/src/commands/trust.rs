@@ -451,9 +451,12 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
 fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     let store = store(home, None);
     if let (Some(name), Some(file)) = (&arguments.name, &arguments.from) {
-        let refreshed = store
-            .refresh(name, &read_file(file, DOCUMENT_MAX)?, &[], now())
-            .map_err(store_failure)?;
+        let signed = read_file(file, DOCUMENT_MAX)?;
+        let refreshed = match store.refresh(name, &signed, &[], now()) {
+            // The hosted notme says by a bundle, and by nothing else, which root is current.
+            Err(TrustStoreError::NoDocument(_)) => return check_bundle(&store, name, &signed),
+            refreshed => refreshed.map_err(store_failure)?,
+        };
         update_allowed_signers(home)?;
         return tell(name, refreshed);
     }
@@ -572,6 +575,17 @@ pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
         }
     }
     update_allowed_signers(home)
+}
+
+fn check_bundle(store: &TrustStore, name: &str, signed: &[u8]) -> Outcome {
+    let bundle = store.check_bundle(name, signed, now());
+    let bundle = bundle.map_err(store_failure)?;
+    writeln!(
+        io::stdout(),
+        "{name}: the pinned root is the current one, by bundle {}",
+        bundle.seqno
+    )?;
+    Ok(Exit::Yes)
 }
 
 fn tell(name: &str, refreshed: Refreshed) -> Outcome {

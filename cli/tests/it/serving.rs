@@ -972,3 +972,62 @@ fn two_programs_over_one_database_say_the_same() {
     );
     operate(&["audit", "verify"]);
 }
+
+#[test]
+fn a_signed_bundle_shows_whether_the_pinned_root_is_the_current_one() {
+    let world = World::new();
+    let served = Served::start(&world, &["--ephemeral"]);
+    let file = |name: &str, content: &[u8]| {
+        let path = world.home().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let published = |path: &str| {
+        let answer = served.ask(&get(path));
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    let root = file(
+        "root.pem",
+        published("/.well-known/ca-bundle.pem").as_bytes(),
+    );
+    world.notme_ok(&["trust", "add", "--name", "hosted", &root]);
+    let refresh = |name: &str, bundle: &str| {
+        let output = world.notme(&["trust", "refresh", name, "--from", bundle]);
+        (output.status.code(), told(&output))
+    };
+    let json = published("/internal/ca-bundle");
+    let bundle = file("bundle.json", json.as_bytes());
+    let (exit, out) = refresh("hosted", &bundle);
+    assert_eq!(exit, Some(0), "{out}");
+    assert!(out.contains("the pinned root is the current one"), "{out}");
+    let seqno = json_of(&json)["seqno"].as_u64().unwrap();
+    assert!(out.contains(&format!("by bundle {seqno}")), "{out}");
+
+    let mut other = json_of(&json);
+    other["seqno"] = (seqno + 1).into();
+    let other = file("other.json", other.to_string().as_bytes());
+    let (exit, out) = refresh("hosted", &other);
+    assert_eq!(exit, Some(1), "{out}");
+    assert!(out.contains("hint: bundle-invalid: "), "{out}");
+
+    // One that the hosted authority made: its signature is good, and it is long over.
+    let root = file(
+        "prod.pem",
+        &testdata::bytes("notme-authority/prod/ca/ca.pem"),
+    );
+    world.notme_ok(&["trust", "add", "--name", "prod", &root]);
+    let bundle = testdata::bytes("notme-authority/prod/bundles/epoch1.json");
+    let (exit, out) = refresh("prod", &file("prod.json", &bundle));
+    assert_eq!(exit, Some(3), "{out}");
+    assert!(out.contains("hint: trust-stale: "), "{out}");
+
+    let corporate = testdata::path("notme-authority/longlived/ca.pem");
+    let corporate = corporate.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "corporate", "--x509", corporate]);
+    let (exit, out) = refresh("corporate", &other);
+    assert_eq!(exit, Some(2), "{out}");
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
