@@ -6,7 +6,7 @@ use std::{
     env,
     ffi::OsString,
     fs::File,
-    io::{self, BufRead as _, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,7 +14,7 @@ use std::{
 use notme_core::{
     armor::ARMOR_MAX,
     ssh::{
-        AllowedSigners, Certificate, Hasher, Prehash, RevocationList, SshSig,
+        AllowedSigners, Certificate, Prehash, RevocationList, SshSig,
         sshsig::SshSigError,
         time::{self, ParseError},
     },
@@ -258,25 +258,8 @@ fn check_stdin<'a>(
     namespace: &str,
     streams: &mut Streams<'_>,
 ) -> Result<Checked<'a>, Failure> {
-    let message = hash(signature, streams.stdin).map_err(Failure::ReadMessage)?;
+    let message = Prehash::read(signature.hash(), streams.stdin).map_err(Failure::ReadMessage)?;
     Ok(check(signature, namespace, &message)?)
-}
-
-fn hash(signature: &SshSig, message: &mut dyn Read) -> io::Result<Prehash> {
-    let mut hasher = Hasher::new(signature.hash());
-    let mut reader = BufReader::with_capacity(64 * 1024, message);
-    loop {
-        let piece = match reader.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            piece => piece?,
-        };
-        if piece.is_empty() {
-            return Ok(hasher.finish());
-        }
-        hasher.update(piece);
-        let length = piece.len();
-        reader.consume(length);
-    }
 }
 
 fn read_allowed(path: &Path) -> Result<AllowedSigners, Failure> {

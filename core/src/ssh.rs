@@ -25,4 +25,4 @@ pub use krl::Krl;
 pub use public_key::{KeyType, PublicKey};
 pub use revocation::RevocationList;
 pub use signature::Signature;
-pub use sshsig::{HashAlgorithm, Hasher, Prehash, SshSig};
+pub use sshsig::{HashAlgorithm, Prehash, SshSig};

@@ -139,18 +139,6 @@ impl Repository {
         })
     }
 
-    /// Opens a git directory whose objects are elsewhere, as [`Self::with_objects`] says.
-    ///
-    /// # Errors
-    /// As [`Self::open`] and [`Self::with_objects`].
-    pub fn open_with(
-        git_directory: &Path,
-        object_directory: Option<&Path>,
-        alternates: &[PathBuf],
-    ) -> Result<Self, RepositoryError> {
-        Self::open(git_directory)?.with_objects(object_directory, alternates)
-    }
-
     /// Reads objects where the caller says: from `object_directory` in place of the repository's
     /// own, if given, and then from the alternates. These are git's `GIT_OBJECT_DIRECTORY` and
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`, by which a hook sees what a push has brought and

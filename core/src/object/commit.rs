@@ -45,11 +45,6 @@ impl<'a> CommitFields<'a> {
         self.committer
     }
 
-    /// Returns the author's date, if there is one.
-    pub fn author_time(&self) -> Option<UnixTime> {
-        self.author.time()
-    }
-
     /// Returns the committer's date.
     pub fn committer_time(&self) -> UnixTime {
         self.committed_at

@@ -306,11 +306,6 @@ impl KeyBlocks {
     pub fn skipped(&self) -> usize {
         self.skipped
     }
-
-    /// Takes the keys out.
-    pub fn into_keys(self) -> Vec<KeyBlock> {
-        self.keys
-    }
 }
 
 /// Whether signatures that follow are about something that was read.

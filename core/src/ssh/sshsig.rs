@@ -1,5 +1,7 @@
 //! SSHSIG: a signature with its signer in it (PROTOCOL.sshsig), and its armor.
 
+use std::io::{self, BufRead as _, BufReader, Read};
+
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -43,7 +45,7 @@ impl HashAlgorithm {
 
 /// Hashes a message piece by piece, so that it never has to be in memory as a whole.
 #[derive(Clone, Debug)]
-pub struct Hasher(HasherKind);
+struct Hasher(HasherKind);
 
 #[derive(Clone, Debug)]
 enum HasherKind {
@@ -53,7 +55,7 @@ enum HasherKind {
 
 impl Hasher {
     /// Begins.
-    pub fn new(algorithm: HashAlgorithm) -> Self {
+    fn new(algorithm: HashAlgorithm) -> Self {
         Self(match algorithm {
             HashAlgorithm::Sha256 => HasherKind::Sha256(Sha256::new()),
             HashAlgorithm::Sha512 => HasherKind::Sha512(Sha512::new()),
@@ -61,7 +63,7 @@ impl Hasher {
     }
 
     /// Takes the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
+    fn update(&mut self, piece: &[u8]) {
         match &mut self.0 {
             HasherKind::Sha256(hasher) => hasher.update(piece),
             HasherKind::Sha512(hasher) => hasher.update(piece),
@@ -69,7 +71,7 @@ impl Hasher {
     }
 
     /// Ends.
-    pub fn finish(self) -> Prehash {
+    fn finish(self) -> Prehash {
         match self.0 {
             HasherKind::Sha256(hasher) => Prehash {
                 algorithm: HashAlgorithm::Sha256,
@@ -91,6 +93,27 @@ pub struct Prehash {
 }
 
 impl Prehash {
+    /// Hashes a message that is read to its end.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn read(algorithm: HashAlgorithm, message: &mut dyn Read) -> io::Result<Self> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut reader = BufReader::with_capacity(64 * 1024, message);
+        loop {
+            let piece = match reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                piece => piece?,
+            };
+            if piece.is_empty() {
+                return Ok(hasher.finish());
+            }
+            hasher.update(piece);
+            let length = piece.len();
+            reader.consume(length);
+        }
+    }
+
     /// Hashes a message that is in memory.
     pub fn of(algorithm: HashAlgorithm, message: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);

@@ -593,7 +593,7 @@ fn reads_the_fields_of_a_commit() {
     );
     assert_eq!(fields.parents(), ["b".repeat(40), "b".repeat(40)]);
     assert_eq!(fields.author().name(), b"A U");
-    assert_eq!(fields.author_time(), Some(UnixTime::from_secs(12)));
+    assert_eq!(fields.author().time(), Some(UnixTime::from_secs(12)));
     assert_eq!(fields.committer().email(), b"c@d");
     assert_eq!(fields.committer_time(), UnixTime::from_secs(34));
     assert_eq!(fields.committer().timezone(), Some(&b"+0200"[..]));

@@ -2,11 +2,11 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use notme_core::ssh::{Hasher, Key, Prehash, SshSig, sshsig::SshSigError};
+use notme_core::ssh::{Key, Prehash, SshSig, sshsig::SshSigError};
 
 use super::{
     argv::{Noise, Sign},
@@ -113,7 +113,7 @@ impl Signer<'_> {
     ) -> Result<SshSig, Failure> {
         match self {
             Self::Held(key, signing) => {
-                let message = hash(Hasher::new(command.hash), message);
+                let message = Prehash::read(command.hash, message);
                 let message = message.map_err(|source| Failure::Input {
                     name: name.to_owned(),
                     source,
@@ -202,22 +202,6 @@ fn find_held(
             let file = KeyFile::open(&command.key, key, passphrase)?;
             Ok(SigningKey::File(Box::new(file)))
         }
-    }
-}
-
-fn hash(mut hasher: Hasher, message: &mut dyn Read) -> io::Result<Prehash> {
-    let mut reader = BufReader::with_capacity(64 * 1024, message);
-    loop {
-        let piece = match reader.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            piece => piece?,
-        };
-        if piece.is_empty() {
-            return Ok(hasher.finish());
-        }
-        hasher.update(piece);
-        let length = piece.len();
-        reader.consume(length);
     }
 }
 

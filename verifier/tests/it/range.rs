@@ -676,9 +676,9 @@ fn a_hook_judges_what_a_push_has_brought_and_nobody_accepted() {
         let alternates: Vec<_> = std::env::split_paths(alternates)
             .map(|path| here.join(path))
             .collect();
-        let outside = Repository::open(&here.join(git_dir)).unwrap();
-        let inside =
-            Repository::open_with(&here.join(git_dir), Some(&quarantine), &alternates).unwrap();
+        let open = || Repository::open(&here.join(git_dir)).unwrap();
+        let outside = open();
+        let inside = open().with_objects(Some(&quarantine), &alternates).unwrap();
         assert_eq!((old, new), (line[1].as_str(), line[3].as_str()));
         let policy = floor("declared");
         let judge = Judge::new(&policy, &trust(), NOW);
@@ -703,9 +703,10 @@ fn a_hook_judges_what_a_push_has_brought_and_nobody_accepted() {
     }
     let git = Git::new();
     let nowhere = git.home().join("nowhere");
-    let error = Repository::open_with(&git.path().join(".git"), Some(&nowhere), &[]).unwrap_err();
+    let open = || Repository::open(&git.path().join(".git")).unwrap();
+    let error = open().with_objects(Some(&nowhere), &[]).unwrap_err();
     assert!(matches!(error, RepositoryError::Objects { .. }), "{error}");
-    assert!(Repository::open_with(&git.path().join(".git"), None, &[nowhere]).is_ok());
+    assert!(open().with_objects(None, &[nowhere]).is_ok());
 }
 
 /// A signature header among the lines that git reads: git and gix see no parent, the signed part
