@@ -12,7 +12,9 @@
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
 #                         change, or an absolute path (.notme/trust)
-#   NOTME_POLICY          a policy file, likewise (none)
+#   NOTME_TRUST_ROOT      where the repository's own policy is followed from, as `notme verify` has
+#                         it (what trust is taken from, where that has a policy)
+#   NOTME_POLICY          a policy file in place of the repository's own, likewise (none)
 #   NOTME_TRUST_FROM      a commit that is known to be on the default branch, where that was not
 #                         fetched (the event file says it of a pull request into that branch)
 #   NOTME_REPORTS         a directory for the reports (notme-reports)
@@ -167,9 +169,24 @@ from_before() { # PATH; leaves it in $found
 }
 from_before "${NOTME_TRUST:-.notme/trust}"
 set -- --trust "$found"
+own=.notme/policy.toml
 if [ -n "${NOTME_POLICY:-}" ]; then
+  [ "$(git ls-tree --full-tree --name-only "${before:-$head}" -- "$NOTME_POLICY" 2>/dev/null)" != $own ] ||
+    refuse policy-own "\`$own\` judges without being named, and then nobody changes it without the right to: leave NOTME_POLICY empty, or pin where it begins in NOTME_TRUST_ROOT"
   from_before "$NOTME_POLICY"
   set -- "$@" --policy "$found"
+elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
+  set -- "$@" --trust-root "$NOTME_TRUST_ROOT"
+elif [ -z "$before" ]; then
+  [ -z "$(git rev-list --full-history --max-count=1 "$head" -- ":/$own")" ] || refuse_unknown $own
+elif ! git cat-file -e "$before:$own" 2>/dev/null; then
+  :
+elif git merge-base --is-ancestor "$head" "$before"; then
+  # A trust root is taken as it is, signed or not.
+  from_before $own
+  set -- "$@" --policy "$found"
+else
+  set -- "$@" --trust-root "$(git rev-parse "$before^{commit}")"
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 

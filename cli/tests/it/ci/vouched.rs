@@ -23,6 +23,7 @@ fn policy(bob: &str) -> String {
 }
 
 const BOB: &str = "[[allow]]\nprincipals = [\"bob\"]\n";
+const BOB_MAY_ALL: &str = "[[allow]]\nprincipals = [\"bob\"]\npolicy = true\n";
 
 /// Commits a file as an agent.
 fn commit(work: &World, who: &str, (path, text): (&str, &str)) -> String {
@@ -96,6 +97,134 @@ fn assert_said(output: &Output, code: i32, words: &str) {
     let said = told(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(words), "{words}: {said}");
+}
+
+#[test]
+fn the_repositorys_own_policy_judges_who_changes_it() {
+    let (project, root) = governed();
+    let work = &project.work;
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let good = commit(work, "bob", ("a", "1"));
+    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    work.git_ok(&["tag", "--message", "signed", "v1"]);
+    let v1 = work.git_ok(&["rev-parse", "v1"]);
+    let pull = "refs/pull/1/merge";
+    for (name, event, reference) in [
+        ("push", push(NOBODY, &bad), "refs/heads/topic"),
+        ("pull_request", into("main", &root, &bad), pull),
+        ("pull_request", into("topic", &good, &bad), pull),
+        (
+            "merge_group",
+            queued("main", &root, &bad),
+            "refs/heads/queue",
+        ),
+        ("push", push(&root, &bad), MAIN),
+    ] {
+        let verified = project.job((name, &event, reference), &[]);
+        let counts = "1 accepted, 1 rejected";
+        verified.says(1, &["policy-not-authorised", counts]);
+    }
+    let words = "policy-not-authorised";
+    assert_said(&project.merge_request("main", &root, &bad), 1, words);
+    let build = [("GIT_COMMIT", bad.as_str()), ("BRANCH_NAME", "topic")];
+    assert_said(&project.jenkins(&build), 1, words);
+    let tag = push(NOBODY, &v1);
+    project
+        .job(("push", &tag, "refs/tags/v1"), &[])
+        .says(1, &["policy-not-authorised", "parent-not-accepted"]);
+    // Named by itself, it would judge what comes after such a change.
+    for path in [POLICY, "./.notme/policy.toml"] {
+        let event = into("main", &root, &good);
+        let of = ("pull_request", &event, "refs/pull/1/merge");
+        let verified = project.runner(&[]).verify_with(of, &[("policy", path)]);
+        verified.says(3, &["::error title=notme policy-own::"]);
+    }
+}
+
+/// What is no longer allowed on main comes by no branch from before that.
+#[test]
+fn a_branch_from_before_a_change_of_the_policy_is_judged_by_the_one_of_main() {
+    let (project, root) = governed();
+    let work = &project.work;
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let good = commit(work, "bob", ("a", "1"));
+    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    work.git_ok(&["switch", "--quiet", "main"]);
+    commit(work, "claude", ("b", "1"));
+    let judged = |head: &str, code: i32, words: &str| {
+        let event = into("main", &root, head);
+        let verified = project.job(("pull_request", &event, "refs/pull/1/merge"), &[]);
+        verified.says(code, &[words]);
+    };
+    judged(
+        &good,
+        0,
+        "1 accepted without descending from the trust root",
+    );
+    judged(&bad, 1, "policy-not-authorised");
+    // Whoever may change it may do so from an older commit, too.
+    work.git_ok(&["switch", "--quiet", "--create", "other", &root]);
+    let by_claude = commit(work, "claude", (POLICY, &policy(BOB_MAY_ALL)));
+    judged(&by_claude, 0, "1 object: 1 accepted");
+    work.git_ok(&["switch", "--quiet", "main"]);
+    commit(work, "claude", (POLICY, &policy("")));
+    judged(&good, 1, "not-authorised");
+}
+
+/// What is on the default branch was judged when it came there; a trust root would be taken as it is.
+#[test]
+fn what_the_default_branch_has_already_is_no_trust_root() {
+    let (project, root) = governed();
+    let work = &project.work;
+    let unsigned = project.unsigned("a");
+    work.git_ok(&["tag", "--no-sign", "light"]);
+    for (before, reference) in [
+        (NOBODY, "refs/heads/other"),
+        (&root, "refs/heads/other"),
+        (NOBODY, "refs/tags/light"),
+        // The first push of all.
+        (NOBODY, MAIN),
+    ] {
+        let verified = project.job(("push", &push(before, &unsigned), reference), &[]);
+        assert_eq!(verified.says(1, &[]).rules(), ["unsigned"], "{reference}");
+    }
+    // By the policy, and not by what the trust store implies.
+    let head = commit(work, "claude", (POLICY, &policy("")));
+    let by_bob = commit(work, "bob", ("b", "1"));
+    for reference in ["refs/heads/other", "refs/tags/light"] {
+        let event = push(NOBODY, &by_bob);
+        work.git_ok(&["tag", "--force", "--no-sign", "light"]);
+        let verified = project.job(("push", &event, reference), &[]);
+        verified.says(1, &["not-authorised"]);
+    }
+    project
+        .job(("push", &push(&head, &by_bob), MAIN), &[])
+        .says(1, &["not-authorised"]);
+}
+
+/// A refused change of the policy that was pushed all the same judges the next push, but behind a pin.
+#[test]
+fn a_pinned_trust_root_outlasts_a_refused_push() {
+    let (project, root) = governed();
+    let work = &project.work;
+    let refused = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    let next = commit(work, "bob", ("a", "1"));
+    let event = push(&refused, &next);
+    let of = ("push", &event, MAIN);
+    let unpinned = project.runner(&[]).verify_with(of, &[]);
+    unpinned.says(0, &["1 object: 1 accepted"]);
+    let pinned = project
+        .runner(&[])
+        .verify_with(of, &[("trust-root", &root)]);
+    pinned.says(1, &["parent-not-accepted"]);
+    // Without the default branch, it is not known which policy judges.
+    let runner = project.runner(&[]);
+    run(&mut runner.shell("git update-ref -d refs/remotes/origin/main"));
+    let trust = work.notme_home().join("data/trust");
+    let event = push(NOBODY, &next);
+    runner
+        .verify_ref("push", &event, "refs/heads/topic", trust.to_str().unwrap())
+        .says(3, &["::error title=notme default-branch-missing::"]);
 }
 
 /// The check stands beside the commit, whatever it was made for.
