@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
 # assignments: the commits before and after, the ref that they are for, the object that a tag was
-# pushed as, the branch that was pushed to, the default branch, and a commit of that where one is
-# known.
+# pushed as, the branch that they come to or would, the default branch, and a commit of that where
+# one is known.
 # Needs jq.
 set -eu
 
@@ -17,18 +17,24 @@ commit() {
     "$GITHUB_EVENT_PATH" || refuse "\`$1\` of the event is no commit"
 }
 
-branch=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
+# A name: without one, a change would be taken for one to the default branch.
+name() {
+  jq -er "$1 // \"\" | tostring | select(. != \"\")" "$GITHUB_EVENT_PATH" ||
+    refuse "\`$1\` of the event is no branch"
+}
+
+default=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
 ref=${NOTME_REF:-}
 tag=''
-pushed=''
-into=''
+branch=''
+from=''
 case "$GITHUB_EVENT_NAME" in
   push)
     ref=${ref:-${GITHUB_REF:-}}
     base=$(commit .before)
     head=$(commit .after)
     case "${GITHUB_REF:-}" in
-      refs/heads/*) pushed=${NOTME_BRANCH:-${GITHUB_REF#refs/heads/}} ;;
+      refs/heads/*) branch=${GITHUB_REF#refs/heads/} ;;
       refs/tags/*)
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in
@@ -42,12 +48,15 @@ case "$GITHUB_EVENT_NAME" in
     # What is proposed is on no ref yet of those that rules are about.
     base=$(commit .pull_request.base.sha)
     head=$(commit .pull_request.head.sha)
-    into=$(jq -r '.pull_request.base.ref // ""' "$GITHUB_EVENT_PATH")
+    branch=$(name .pull_request.base.ref)
+    [ "$branch" != "$default" ] || from=$base
     ;;
   merge_group)
     base=$(commit .merge_group.base_sha)
     head=$(commit .merge_group.head_sha)
-    ref=${ref:-$(jq -r '.merge_group.base_ref // ""' "$GITHUB_EVENT_PATH")}
+    branch=$(name .merge_group.base_ref)
+    ref=${ref:-$branch}
+    branch=${branch#refs/heads/}
     ;;
   pull_request_target)
     refuse 'pull_request_target runs strangers'"'"' code with your rights: use pull_request'
@@ -56,8 +65,6 @@ case "$GITHUB_EVENT_NAME" in
     refuse "nothing is known to verify for \`$GITHUB_EVENT_NAME\`; use push, pull_request or merge_group"
     ;;
 esac
-from=''
-[ -z "$branch" ] || [ "$into" != "$branch" ] || from=$base
-jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg branch "$branch" \
-  --arg from "$from" --arg tag "$tag" --arg pushed "$pushed" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_BRANCH=\($pushed) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($branch) NOTME_TRUST_FROM=\($from)"'
+jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg default "$default" \
+  --arg from "$from" --arg tag "$tag" --arg branch "${NOTME_BRANCH:-$branch}" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_BRANCH=\($branch) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($default) NOTME_TRUST_FROM=\($from)"'

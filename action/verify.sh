@@ -1,17 +1,20 @@
 #!/bin/sh
-# Judges the commits between two, in a CI job: without token, API or network. Needs git, jq, tar
-# and notme. docs/ci/README.md has the whole story.
+# Judges the commits between two, in a CI job: without token, API or network. Needs git, jq and
+# notme. docs/ci/README.md has the whole story.
 #
 #   NOTME_BASE            the commit before them; empty or zeros for a new branch
 #   NOTME_HEAD            the last of them, or refs/tags/<tag>; unset, the event file says both
 #   NOTME_TAG             the object that the tag of NOTME_HEAD was pushed as (what the clone has)
-#   NOTME_BRANCH          the branch that was pushed to; another than the default one is judged from
-#                         there, whatever NOTME_BASE is (none)
+#   NOTME_BRANCH          the branch that they come to, or would; to another than the default one,
+#                         everything that the default one has not is judged, whatever NOTME_BASE is
+#                         (that of NOTME_REF, or the default one)
 #   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
 #                         change, or an absolute path (.notme/trust)
-#   NOTME_POLICY          a policy file, likewise (none)
+#   NOTME_TRUST_ROOT      where the repository's own policy is followed from, as `notme verify` has
+#                         it (what trust is taken from, where that has a policy)
+#   NOTME_POLICY          a policy file in place of the repository's own, likewise (none)
 #   NOTME_TRUST_FROM      a commit that is known to be on the default branch, where that was not
 #                         fetched (the event file says it of a pull request into that branch)
 #   NOTME_REPORTS         a directory for the reports (notme-reports)
@@ -39,7 +42,7 @@ refuse() { # CODE WORDS
 
 is_commit() { git rev-parse --verify --quiet "$1^{commit}" >/dev/null; }
 
-for tool in git jq tar "$program"; do
+for tool in git jq "$program"; do
   command -v "$tool" >/dev/null || refuse program-missing "there is no $tool"
 done
 if [ -z "${NOTME_HEAD+set}" ]; then
@@ -56,10 +59,6 @@ case "$head" in
     exit 0
     ;;
 esac
-case "${NOTME_BASE:-}" in
-  *[!0]*) base=$NOTME_BASE ;;
-  *) base='' ;;
-esac
 shallow=$(git rev-parse --is-shallow-repository) ||
   refuse repository-unusable 'git does not work here; notme doctor says why'
 # actions/checkout@v4 leaves the commit in the place of an annotated tag.
@@ -72,86 +71,122 @@ case "${NOTME_TAG:+$head}" in
     fi
     ;;
 esac
-for commit in "$head" $base; do
-  [ "$shallow" = false ] || is_commit "$commit" ||
-    refuse clone-shallow "the clone ends before $commit: check out the whole history (fetch-depth: 0)"
-done
-is_commit "$head" || refuse object-missing "$head is not in this clone"
+is_here() {
+  is_commit "$1" || [ "$shallow" = false ] ||
+    refuse clone-shallow "the clone ends before $1: check out the whole history (fetch-depth: 0)"
+  is_commit "$1"
+}
+is_here "$head" || refuse object-missing "$head is not in this clone"
+base=''
+gone=''
+case "${NOTME_BASE:-}" in
+  *[!0]*)
+    if ! is_here "$NOTME_BASE"; then
+      gone=$NOTME_BASE
+    # What is its own base says nothing of what was before it.
+    elif [ "$(git rev-parse "$NOTME_BASE^{commit}")" != "$(git rev-parse "$head^{commit}")" ]; then
+      base=$NOTME_BASE
+    fi
+    ;;
+esac
 
-# Who a change is judged by must not be part of it, nor of an unjudged branch: it comes from the
-# default branch, or, for what is on that already, from the commit before.
 default=${NOTME_DEFAULT_BRANCH:-main}
 origin=refs/remotes/origin/$default
 reference=${NOTME_REF:-}
-is_on_default() { is_commit "$origin" && git merge-base --is-ancestor "$head" "$origin"; }
-# Tells whether that is another branch, or a tag, which brings nothing of the default branch.
-is_elsewhere() {
-  case "$head $reference" in
-    refs/tags/*) ;;
-    "$head " | "$head refs/heads/$default") false ;;
-  esac
-}
-gone=''
-if [ -n "$base" ] && ! is_commit "$base"; then
-  gone=$base
-  base=''
-fi
-# What is its own base says nothing of what was before it.
-[ -z "$base" ] || [ "$(git rev-parse "$base^{commit}")" != "$(git rev-parse "$head^{commit}")" ] || base=''
-is_all=false
-if is_commit "$origin" && ! is_on_default; then
+branch=${NOTME_BRANCH:-}
+case "$reference" in
+  refs/heads/*) branch=${branch:-${reference#refs/heads/}} ;;
+esac
+branch=${branch:-$default}
+case "$head" in
+  # A tag comes to none.
+  refs/tags/*) branch='' ;;
+esac
+
+# What is judged is $range, or all that leads from $base to $head where that is `-`. Who judges comes
+# from $before, which is no part of it. Only on the default branch is the commit before a change
+# vouched for: what was pushed to another may have been refused.
+has_origin() { is_commit "$origin"; }
+is_to_default() { [ "$branch" = "$default" ]; }
+if has_origin && ! git merge-base --is-ancestor "$head" "$origin"; then
   before=$origin
-  # What pushes before brought may have been refused.
-  [ "${NOTME_BRANCH:-$default}" = "$default" ] || base=''
+  is_to_default || base=''
   base=${base:-$(git merge-base "$origin" "$head" || printf '%s' "$origin")}
-  [ -z "$gone" ] ||
-    tell notice base-gone "$gone is gone, as after a forced push: judging what $origin has not"
-elif [ -n "$base" ]; then
-  before=$base
-elif [ -n "$gone" ]; then
-  refuse base-gone "$gone is gone, as after a forced push, and nothing else says what was before"
-elif is_commit "$origin" && is_elsewhere; then
+  range=$base..$head
+elif has_origin && ! is_to_default; then
+  # It has nothing that the default branch has not.
   before=$origin
+  range=${base:+$base..}$head
+elif is_to_default && [ -n "$base" ]; then
+  before=$base
+  range=$base..$head
+elif is_to_default && [ -n "$gone" ]; then
+  refuse base-gone "$gone is gone, as after a forced push, and nothing else says what was before"
 else
   before=$head
-  is_all=true
+  base=''
+  range=-
 fi
-case "$is_all $head" in
-  *' refs/tags/'*) range=$head ;;
-  true*)
-    [ "$shallow" = false ] ||
-      refuse clone-shallow 'all of it is to be judged: check out the whole history (fetch-depth: 0)'
-    range=-
-    ;;
-  *) range=${base:+$base..}$head ;;
+[ -z "$gone" ] || tell notice base-gone "$gone is gone, as after a forced push"
+case "$range" in
+  # A range has no tags in it.
+  *..refs/tags/*) range=- ;;
 esac
+[ "$range" != - ] || [ "$shallow" = false ] ||
+  refuse clone-shallow "all that leads to $head is to be judged: check out the whole history (fetch-depth: 0)"
 # What else is here may be anybody's.
-is_commit "$origin" || before=${NOTME_TRUST_FROM:-}
+has_origin || before=${NOTME_TRUST_FROM:-}
+is_commit "${before:-$head}" || refuse object-missing "$before is not in this clone"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+tab=$(printf '\t')
+refuse_unknown() { # PATH
+  refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
+}
+# Byte by byte: `git archive` and checkouts go by attributes that the repository sets.
 from_before() { # PATH; leaves it in $found
+  found=$1
   case "$1" in
-    /*) found=$1 ;;
-    *)
-      [ -n "$before" ] ||
-        refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
-      [ "$before" != "$head" ] ||
-        tell notice trust-from-head "nothing is known from before it: all of it is judged, by the \`$1\` that it brings"
-      git archive --output "$work/archive.tar" "$before" -- "$1" 2>/dev/null ||
-        refuse trust-missing "\`$1\` is not in $before, which is what the change is judged by"
-      tar -xf "$work/archive.tar" -C "$work"
-      # git gives its group the right to write, and root's tar believes it.
-      chmod -R go-w "$work"
-      found=$work/$1
-      ;;
+    /*) return ;;
   esac
+  [ -n "$before" ] || refuse_unknown "$1"
+  [ "$before" != "$head" ] ||
+    tell notice trust-from-head "nothing is known from before it: all of it is judged, by the \`$1\` that it brings"
+  git -c core.quotePath=false ls-tree -r --full-tree "$before" -- "$1" >"$work/list" 2>/dev/null || :
+  [ -s "$work/list" ] ||
+    refuse trust-missing "\`$1\` is not in $before, which is what the change is judged by"
+  found=$work/before/$1
+  while IFS=$tab read -r entry name; do
+    path=$work/before/$name
+    case "$entry /$name/" in
+      # git quotes a name that is no text for terminals.
+      *' /"'* | */../*) false ;;
+      100*) mkdir -p "${path%/*}" && git cat-file blob "${entry##* }" >"$path" ;;
+      *) false ;;
+    esac || refuse trust-unreadable "$name in $before is no plain file with a plain name, or is not here"
+  done <"$work/list"
 }
 from_before "${NOTME_TRUST:-.notme/trust}"
 set -- --trust "$found"
+own=.notme/policy.toml
 if [ -n "${NOTME_POLICY:-}" ]; then
+  [ "$(git ls-tree --full-tree --name-only "${before:-$head}" -- "$NOTME_POLICY" 2>/dev/null)" != $own ] ||
+    refuse policy-own "\`$own\` judges without being named, and then nobody changes it without the right to: leave NOTME_POLICY empty, or pin where it begins in NOTME_TRUST_ROOT"
   from_before "$NOTME_POLICY"
   set -- "$@" --policy "$found"
+elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
+  set -- "$@" --trust-root "$NOTME_TRUST_ROOT"
+elif [ -z "$before" ]; then
+  [ -z "$(git rev-list --full-history --max-count=1 "$head" -- ":/$own")" ] || refuse_unknown $own
+elif ! git cat-file -e "$before:$own" 2>/dev/null; then
+  :
+elif git merge-base --is-ancestor "$head" "$before"; then
+  # A trust root is taken as it is, signed or not.
+  from_before $own
+  set -- "$@" --policy "$found"
+else
+  set -- "$@" --trust-root "$(git rev-parse "$before^{commit}")"
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
@@ -161,7 +196,7 @@ git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '
   done
 
 : >"$work/commits"
-[ "$range" != - ] || git rev-list "$head" >"$work/commits" ||
+[ "$range" != - ] || { printf '%s\n' "$head" && git rev-list ${base:+"^$base"} "$head"; } >"$work/commits" ||
   refuse object-missing "something that $head goes on from is not in this clone"
 status=0
 "$program" verify --format json "$@" "$range" <"$work/commits" >"$work/notme.json" || status=$?

@@ -318,7 +318,7 @@ pub(crate) enum Timestamp {
 /// `notme verify`.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
-    /// Revision, range, or `-` for object ids on stdin; without it, what HEAD has over its upstream, else HEAD
+    /// Revision, range, or `-` for object ids and full names of tags on stdin; without it, what HEAD has over its upstream, else HEAD
     pub(crate) range: Option<String>,
     /// Everything that HEAD, those of worktrees, branches, remote-tracking branches and tags reach
     #[arg(long, conflicts_with = "range")]

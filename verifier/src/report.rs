@@ -79,6 +79,8 @@ struct Head<'a> {
     beside_root: usize,
     /// How many merges were accepted with a side that was not judged.
     half_judged: usize,
+    /// Whether the repository's own policy judged nothing, since nobody named a policy or a trust root.
+    policy_unasked: bool,
     /// Whether somebody stopped it, so that objects are left out.
     interrupted: bool,
     summary: Summary,
@@ -610,6 +612,7 @@ fn head(outcome: &Outcome) -> Head<'_> {
         ignored: outcome.ignored(),
         beside_root: outcome.beside_root(),
         half_judged: outcome.half_judged(),
+        policy_unasked: outcome.is_policy_unasked(),
         interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }

@@ -118,7 +118,10 @@ fn judged(
         })
     })?;
     listening.end();
-    let verdicts = verdicts.asked_by(shell::command_line());
+    let is_named = arguments.policy.is_some() || lineage.is_some();
+    let verdicts = verdicts
+        .asked_by(shell::command_line())
+        .leaving_policy(!is_named && repository.holds_policy());
     let verdicts = match report {
         Report::Explained => {
             report::write_summary(&verdicts, &mut out)?;
@@ -137,10 +140,6 @@ fn judged(
     drop(out);
     if arguments.format == ReportFormat::Text {
         talk(&grounds, &verdicts)?;
-        if arguments.policy.is_none() && lineage.is_none() && repository.holds_policy() {
-            let note = "note: the repository has a policy of its own, which counts from a commit that you trust on";
-            writeln!(io::stderr(), "{note}: `--trust-root`")?;
-        }
     }
     Ok(match verdicts.exit_code() {
         0 => Exit::Yes,

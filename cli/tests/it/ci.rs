@@ -3,6 +3,8 @@
 //! What is run are the scripts of action/, the steps of the composite actions and the snippets of
 //! docs/ci.
 
+mod vouched;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -36,9 +38,7 @@ struct Project {
 
 impl Project {
     fn new() -> Self {
-        for program in ["jq", "tar"] {
-            oracle(program);
-        }
+        oracle("jq");
         let work = World::initialised();
         let script = "mkdir -p .notme ci && cp -r \"$NOTME_HOME/data/trust\" .notme/trust";
         run(&mut work.shell(script));
@@ -84,7 +84,7 @@ fn push(before: &str, after: &str) -> Value {
 }
 
 fn pull_request(base: &str, head: &str) -> Value {
-    json!({"pull_request": {"base": {"sha": base}, "head": {"sha": head}}, "repository": {"default_branch": "main"}})
+    json!({"pull_request": {"base": {"sha": base, "ref": "main"}, "head": {"sha": head}}, "repository": {"default_branch": "main"}})
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -117,13 +117,18 @@ impl Runner {
     }
 
     fn verify_ref(&self, name: &str, event: &Value, reference: &str, trust: &str) -> Verified {
-        let trust = if trust.is_empty() {
-            ".notme/trust"
+        let trust = [("trust", trust)];
+        let given = if trust[0].1.is_empty() {
+            &[][..]
         } else {
-            trust
+            &trust
         };
-        let inputs = [("trust", trust), ("policy", ""), ("program", "notme")];
-        let output = self.action("verify", &inputs, name, event, reference);
+        self.verify_with((name, event, reference), given)
+    }
+
+    fn verify_with(&self, of: (&str, &Value, &str), inputs: &[(&str, &str)]) -> Verified {
+        let (name, event, reference) = of;
+        let output = self.action("verify", inputs, name, event, reference);
         let read = |name: &str| {
             let path = self.world.home().join("temp/notme-reports").join(name);
             fs::read_to_string(path).unwrap_or_default()
@@ -159,7 +164,11 @@ impl Runner {
         let mut command = self.shell(&format!("set -e\n{script}"));
         for (name, value) in step["env"].as_object().unwrap() {
             let mut value = value.as_str().unwrap().to_owned();
-            for (input, given) in inputs {
+            let defaults = action["inputs"].as_object().unwrap().iter();
+            let defaults = defaults.map(|(input, it)| (input, it["default"].as_str()));
+            let given = inputs.iter().map(|(input, given)| (*input, Some(*given)));
+            for (input, given) in given.chain(defaults.map(|(input, it)| (input.as_str(), it))) {
+                let given = given.unwrap_or_default();
                 value = value.replace(&format!("${{{{ inputs.{input} }}}}"), given);
             }
             let temp = self.world.home().join("temp");
@@ -279,7 +288,7 @@ fn an_unsigned_commit_is_annotated_and_fails_the_job() {
         ("pull_request", pull_request(&project.base, &head)),
         (
             "merge_group",
-            json!({"merge_group": {"base_sha": project.base, "head_sha": head}}),
+            json!({"merge_group": {"base_sha": project.base, "head_sha": head, "base_ref": "refs/heads/main"}}),
         ),
     ] {
         let verified = project.verify(name, &event);
@@ -404,6 +413,10 @@ fn events_that_say_nothing_or_too_much_are_refused() {
         ("push", push(&project.base, "$(touch pwned)")),
         ("push", push("main", &head)),
         ("merge_group", json!({})),
+        (
+            "pull_request",
+            json!({"pull_request": {"base": {"sha": project.base}, "head": {"sha": head}}}),
+        ),
     ] {
         let verified = project.verify(name, &event);
         verified.says(2, &["error: event-refused: "]);
@@ -477,6 +490,12 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
     project
         .push(&gone, &bad)
         .says(3, &["::error title=notme base-gone::"]);
+    // Another branch that was forced there brings nothing.
+    let event = push(&gone, &bad);
+    let other = project
+        .runner(&[])
+        .verify_ref("push", &event, "refs/heads/other", "");
+    other.says(1, &["::notice title=notme base-gone::", "1 object: "]);
 }
 
 /// A signed commit on top takes no refusal back.
@@ -744,7 +763,7 @@ fn what_the_forge_makes_is_judged_by_whether_its_key_is_trusted() {
             "squash" => ("push", push(&before, &head)),
             _ => (
                 "merge_group",
-                json!({"merge_group": {"base_sha": before, "head_sha": head}}),
+                json!({"merge_group": {"base_sha": before, "head_sha": head, "base_ref": "refs/heads/main"}}),
             ),
         };
         let refused = project.verify(event.0, &event.1);

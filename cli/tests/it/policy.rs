@@ -1197,6 +1197,18 @@ fn what_was_accepted_beside_the_trust_root_is_told_in_every_report() {
 }
 
 #[test]
+fn a_policy_of_the_repository_that_nobody_asked_is_told_in_every_report() {
+    let world = World::initialised();
+    let root = commit_policy(&world, "[[allow]]\nidentity = \"*\"\n");
+    let (note, member) = ("a policy of its own", ("policy_unasked", true.into()));
+    assert_told_everywhere(&world, &["HEAD"], note, member);
+    let policy = world.policy("[[allow]]\nidentity = \"*\"\n");
+    for asked in [["--trust-root", &root], ["--policy", &policy]] {
+        assert_eq!(world.verdicts(&asked).1["policy_unasked"], false);
+    }
+}
+
+#[test]
 fn what_would_not_be_noticed_in_a_trust_store_is_told_in_every_report() {
     let world = World::initialised();
     world.signed_commit("a");

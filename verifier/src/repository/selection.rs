@@ -347,7 +347,7 @@ impl Repository {
         })
     }
 
-    /// Selects objects by their full names, each alone.
+    /// Selects objects by their full names, each alone. A tag that is named by its ref is held to that name.
     ///
     /// # Errors
     /// [`RepositoryError::Revision`] for text that names nothing here.
@@ -355,11 +355,15 @@ impl Repository {
         &self,
         ids: impl IntoIterator<Item = &'t str>,
     ) -> Result<Selection, RepositoryError> {
-        let ids = ids
-            .into_iter()
-            .map(|text| self.resolve(text))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Selection::alone("-".to_owned(), ids))
+        let mut selection = Selection::alone("-".to_owned(), []);
+        for text in ids {
+            let id = self.resolve(text)?;
+            selection.alone.push(id);
+            if text.starts_with(TAGS) {
+                selection.named.push((id, text.to_owned()));
+            }
+        }
+        Ok(selection)
     }
 
     /// Selects the newest commits that HEAD reaches, each by itself.

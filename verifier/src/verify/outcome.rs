@@ -81,6 +81,8 @@ pub struct Outcome {
     pub(super) beside_root: usize,
     /// How many were accepted as merges of which a side was neither judged nor left out.
     pub(super) half_judged: usize,
+    /// Whether the repository has a policy of its own, and nobody named one or a trust root.
+    is_policy_unasked: bool,
     pub(crate) shallow: Vec<ObjectId>,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
@@ -225,6 +227,7 @@ impl Outcome {
             ignored: Ignored::all(repository),
             beside_root: 0,
             half_judged: 0,
+            is_policy_unasked: false,
             shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),
@@ -260,6 +263,12 @@ impl Outcome {
         self.half_judged
     }
 
+    /// Tells whether a policy of the repository's own judged nothing, since nobody named a policy or a
+    /// trust root.
+    pub fn is_policy_unasked(&self) -> bool {
+        self.is_policy_unasked
+    }
+
     /// Tells whether an older document in the trust store would have been noticed.
     pub fn is_trust_recorded(&self) -> bool {
         self.is_trust_recorded
@@ -283,7 +292,12 @@ impl Outcome {
             let text = format!("nothing is recorded about the trust store, {so}");
             ("trust-unrecorded", text)
         });
-        [unrecorded, beside, half].into_iter().flatten()
+        let unasked = self.is_policy_unasked.then(|| {
+            let text = "the repository has a policy of its own, which counts from a commit that you \
+                        trust on: `--trust-root`";
+            ("policy-unasked", text.to_owned())
+        });
+        [unrecorded, unasked, beside, half].into_iter().flatten()
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.
@@ -309,6 +323,14 @@ impl Outcome {
     /// Returns the commit from which on the repository's own policy was followed.
     pub fn root(&self) -> Option<ObjectId> {
         self.root
+    }
+
+    /// Notes whether a policy of the repository's own was left aside unasked.
+    pub fn leaving_policy(self, is_policy_unasked: bool) -> Self {
+        Self {
+            is_policy_unasked,
+            ..self
+        }
     }
 
     /// Notes the command by which it was asked for, as a shell reads it.
