@@ -1,5 +1,7 @@
 //! The repository's own policy through the real program: written, linted, and judged by.
 
+mod init;
+
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use notme_testkit::{
