@@ -26,6 +26,8 @@ const BASELINES_MAX: usize = 32;
 /// The kinds of signers, whose names no signer may have.
 const KINDS: [&str; 4] = ["agent", "bot", "human", WEB_FLOW];
 const WEB_FLOW: &str = "web-flow";
+/// How the identities of people begin.
+const OF_PEOPLE: [&str; 3] = ["mailto:", "openpgp4fpr:", "ssh-key:"];
 /// What stands for the names of an owner's agents.
 const OF_AGENTS: &str = "/*";
 
@@ -208,13 +210,18 @@ fn primary(person: &Person) -> Option<&Fingerprint> {
     Some(person.keys().first()?.key().fingerprint())
 }
 
-/// Names a signer, and says what it is: agents go by whom they work for, forges by their keys.
+/// Names a signer, and says what it is: agents go by whom they work for, forges by their keys, and
+/// who has neither an address nor a key for a name is no human.
 fn known(identity: &str, key: Option<&Person>) -> Known {
     let plain = |text: &str| {
         let letters = text
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        letters.collect::<String>().to_ascii_lowercase()
+        let name = letters.collect::<String>().to_ascii_lowercase();
+        match name.trim_start_matches('-') {
+            "" => "unnamed".to_owned(),
+            name => name.to_owned(),
+        }
     };
     let by_identity = |name, kind, value| Known {
         name,
@@ -254,7 +261,10 @@ fn known(identity: &str, key: Option<&Person>) -> Known {
                     emails: [address.to_owned()].into(),
                     ..by_identity(name, WEB_FLOW, own)
                 },
-                None => by_identity(name, "human", own),
+                None if OF_PEOPLE.iter().any(|it| identity.starts_with(it)) => {
+                    by_identity(name, "human", own)
+                }
+                None => by_identity(name, "bot", own),
             }
         }
     }

@@ -10,7 +10,10 @@ use notme_testkit::{
 };
 
 use super::POLICY;
-use crate::world::{World, told};
+use crate::{
+    world::{World, told},
+    x509::{certify, commit, company},
+};
 
 const MINUTE: i64 = 60;
 const CAROL: &str = "Carol <carol@test.invalid>";
@@ -122,4 +125,25 @@ fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
     // Whoever has an account somewhere could have signed so.
     assert!(text.contains("\nprincipals = [\"human\"]\n# "), "{text}");
     assert!(!text.contains("\npolicy = true"), "{text}");
+}
+
+#[test]
+fn init_takes_no_workload_for_a_human() {
+    let world = company();
+    certify(
+        &world,
+        "certify root ci \"$(echo \"$LEAF\" | sed s,email:.*corp.example,URI:https://ci.example.com/job/build,)\"\n\
+         certify root carol \"$LEAF\"\n",
+    );
+    let text = |name: &str| {
+        world.git_ok(&["update-ref", "HEAD", &commit(&world, name, "")]);
+        world.notme_ok(&["policy", "init", "--stdout"])
+    };
+    let ci = text("ci");
+    let bot = "name = \"ci-example-com-job-build\"\nkind = \"bot\"\nidentities = [\"https://ci.example.com/job/build\"]\n";
+    assert!(ci.contains(bot), "{ci}");
+    assert!(!ci.contains("kind = \"human\""), "{ci}");
+    assert!(
+        text("carol").contains("kind = \"human\"\nidentities = [\"mailto:carol@corp.example\"]\n")
+    );
 }
