@@ -75,6 +75,14 @@ impl VerificationResult {
 }
 
 impl Summary {
+    /// The member that holds what was selected.
+    pub const RANGE: &str = "notme_range";
+
+    /// Returns what was selected, where we or whoever does as we do verified.
+    pub fn range(&self) -> Option<&str> {
+        self.more.get(Self::RANGE)?.as_str()
+    }
+
     pub(super) fn check(&self, statement: &Statement) -> Result<(), PredicateError> {
         check_time(&self.time_verified, "`timeVerified` is not a date-time")?;
         if !self.verifier.id.contains(':') || !self.resource_uri.contains(':') {
