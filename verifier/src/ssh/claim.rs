@@ -251,7 +251,7 @@ fn claimed(key: &Key) -> Claimed {
         None => public.fingerprint(),
     };
     Claimed {
-        kid: public.kid(),
+        kid: Some(public.kid()),
         name: name.into(),
     }
 }
