@@ -286,6 +286,7 @@ fn files_that_cannot_be_read_are_said_by_name() {
 }
 
 const ALICE: &str = "Alice <alice@example.org>";
+const BOB: &str = "Bob <bob@example.org>";
 
 fn payload(world: &World) -> Vec<u8> {
     CommitSpec {
@@ -330,4 +331,56 @@ fn a_signature_by_an_openpgp_key_that_is_not_here_says_which_it_claims() {
     let (exit, document) = world.verdicts(&[&id]);
     assert_eq!(exit, Some(0), "{document}");
     assert_eq!(document["objects"][0]["claimed"], Value::Null);
+}
+
+#[test]
+fn a_file_of_keys_may_hold_several_armors_as_people_send_them() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    for who in [ALICE, BOB] {
+        gpg.generate(who, "ed25519", "sign", "never");
+    }
+    let armored =
+        |who: &str| String::from_utf8(gpg.ok(&["--armor", "--export", who], b"")).unwrap();
+    let (alice, bob) = (armored(ALICE), armored(BOB));
+    let file = world.home().join("keys.asc");
+    let add = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        world.notme(&["trust", "add", "--name", "team", "--openpgp", file])
+    };
+    for text in [
+        format!("{alice}{bob}"),
+        format!(
+            "\nHere is mine:\r\n\n{alice}\n-- \nand his\n{}Bye",
+            bob.replace('\n', "\r\n")
+        ),
+    ] {
+        let output = add(&text);
+        assert!(output.status.success(), "{}", told(&output));
+        for who in [ALICE, BOB] {
+            assert!(told(&output).contains(who), "{}", told(&output));
+            assert_eq!(world.code(&signed_by(&world, &gpg, who), &[]), "accepted");
+        }
+        world.notme_ok(&["trust", "remove", "team"]);
+    }
+    // What stands there and cannot be read is not passed over.
+    for text in [
+        format!(
+            "{alice}{}",
+            bob.replace("-----END PGP PUBLIC KEY BLOCK-----", "")
+        ),
+        format!(
+            "{alice}{}",
+            bob.replace("PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK")
+        ),
+        format!("{alice}{}", bob.replacen("\nm", "\nn", 1)),
+        "no key".to_owned(),
+    ] {
+        let output = add(&text);
+        assert_eq!(output.status.code(), Some(3), "{text}{}", told(&output));
+        let hint = "trust-unreadable: nothing was added";
+        assert!(told(&output).contains(hint), "{}", told(&output));
+    }
+    let shown = world.notme_ok(&["trust", "show"]);
+    assert!(!shown.contains("team"), "{shown}");
 }
