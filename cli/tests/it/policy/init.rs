@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use notme_core::{armor::armor, time::UnixTime};
+use notme_core::{armor::armor, hex, time::UnixTime};
 use notme_testkit::{
     commit::with_signature,
     repository::Repository,
@@ -146,4 +146,71 @@ fn init_takes_no_workload_for_a_human() {
     assert!(
         text("carol").contains("kind = \"human\"\nidentities = [\"mailto:carol@corp.example\"]\n")
     );
+}
+
+/// There an identity is as good as whoever told it.
+#[test]
+fn who_goes_by_sigstore_without_issuers_is_nobody_and_that_is_said() {
+    let world = World::initialised();
+    let sigstore = TestSigstore::new(1);
+    let root = world.home().join("trusted_root.json");
+    fs::write(&root, sigstore.trusted_root().to_string()).unwrap();
+    let root = root.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "sigstore", "--sigstore", root]);
+    unsigned(&world, AT);
+    gitsigned(&world, &sigstore, "alice@test.invalid", true);
+    let spki = sigstore.issuer().public_key().spki_sha256();
+    let roots = format!(
+        "[[authority]]\nspki_sha256 = \"{}\"\nlabel = \"roots\"\n",
+        hex::encode(&spki)
+    );
+    let principal = "[[principal]]\nname = \"alice\"\nkind = \"human\"\nidentities = [\"mailto:alice@test.invalid\"]\n";
+    let alice = "[[allow]]\nprincipals = [\"alice\"]\n";
+    let rule = "[[allow]]\nidentity = \"mailto:alice@test.invalid\"\n";
+    let issuers = format!("issuers = [\"{ISSUER}\"]\n");
+    let store = "authority = \"sigstore\"\n";
+    for (text, remark, is_named) in [
+        (
+            format!("{principal}{store}{alice}"),
+            Some("line 1: `alice` goes by"),
+            true,
+        ),
+        (format!("{principal}{issuers}{store}{alice}"), None, false),
+        // Others may certify it, too.
+        (format!("{principal}{alice}"), None, true),
+        (
+            format!("{rule}{store}"),
+            Some("line 1: `allow mailto:alice@test.invalid by sigstore` goes by"),
+            true,
+        ),
+        (
+            format!("{roots}{principal}authority = \"roots\"\n{alice}"),
+            Some("line 4: `alice` goes by"),
+            true,
+        ),
+        (
+            format!("{principal}{store}[[allow]]\nidentity = \"mailto:bob@test.invalid\"\n"),
+            Some("line 1: `alice` goes by"),
+            false,
+        ),
+    ] {
+        let policy = world.policy(&text);
+        let checked = world.notme_ok(&["policy", "check", &policy]);
+        let is_remarked = remark.is_some_and(|it| checked.contains(it));
+        assert_eq!(
+            is_remarked,
+            checked.contains("goes by a Sigstore authority alone"),
+            "{text}{checked}"
+        );
+        assert_eq!(is_remarked, remark.is_some(), "{text}{checked}");
+        let output = world.notme(&["verify", "HEAD", "--policy", &policy]);
+        let all: Vec<_> = told(&output)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let is_told = all
+            .join(" ")
+            .contains("but not who has to have told the Sigstore authority");
+        assert_eq!(is_told, is_named, "{text}{}", told(&output));
+    }
 }
