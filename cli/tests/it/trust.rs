@@ -6,11 +6,15 @@ use notme_core::time::UnixTime;
 use notme_testkit::{
     commit::{CommitSpec, with_signature},
     gnupg::Gnupg,
+    repository::run,
     testdata,
 };
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    world::{World, told},
+    x509::shell,
+};
 
 #[test]
 fn takes_the_bundle_of_the_real_authority() {
@@ -383,4 +387,30 @@ fn a_file_of_keys_may_hold_several_armors_as_people_send_them() {
     }
     let shown = world.notme_ok(&["trust", "show"]);
     assert!(!shown.contains("team"), "{shown}");
+}
+
+#[test]
+fn of_whom_a_line_does_not_allow_both_names_are_told() {
+    let world = World::initialised();
+    let script = r#"
+set -e
+cd "$HOME"
+for key in ca key; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$key"; done
+ssh-keygen -q -s ca -I bob -n bob@other.example -V -1h:+1h key.pub
+printf '*@e.example cert-authority,namespaces="git" %s\n' "$(cat ca.pub)" > signers
+notme trust add --name ssh --allowed-signers signers
+"#;
+    shell(&world, script);
+    let payload = payload(&world);
+    let sign = "ssh-keygen -Y sign -q -n git -f \"$HOME/key-cert.pub\"";
+    let signature = run(&mut world.shell(sign), &payload);
+    assert!(signature.status.success(), "{}", told(&signature));
+    let signature = String::from_utf8(signature.stdout).unwrap();
+    let id = world.store(&with_signature(&payload, "gpgsig", &signature));
+    assert_eq!(world.code(&id, &[]), "identity-missing");
+    let output = told(&world.notme(&["verify", &id]));
+    let words: Vec<_> = output.split_whitespace().collect();
+    let detail =
+        "the line for this CA allows `*@e.example`, the certificate names `bob@other.example`";
+    assert!(words.join(" ").contains(detail), "{output}");
 }
