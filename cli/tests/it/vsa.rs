@@ -294,6 +294,24 @@ fn whoever_judges_a_summary_is_told_what_it_is_of() {
 }
 
 #[test]
+fn what_is_no_uri_names_no_repository() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for text in [
+        "",
+        "not a uri",
+        "x.example/r",
+        ":r",
+        "git+https://x.example/\"<z>",
+    ] {
+        let output = world.notme(&[&VSA[..4], &[text]].concat());
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", told(&output));
+        assert!(told(&output).contains("is not a URI"), "{}", told(&output));
+        assert!(output.stdout.is_empty(), "{}", told(&output));
+    }
+}
+
+#[test]
 fn nothing_is_summed_up_unsigned_or_unseen() {
     let stranger = World::new();
     stranger.commit("a", "a");
