@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
     commands::print_json,
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, open_file},
     git,
     home::Home,
     judging::Grounds,
@@ -66,7 +66,7 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
         Some(file) => file.clone(),
         None => place()?,
     };
-    let policy = load::policy(&file).map_err(|error| match error {
+    let policy = load::policy_from(&file, open_file(&file)?).map_err(|error| match error {
         PolicyError::Read { .. } => Failure::from(error),
         PolicyError::NotText { .. } | PolicyError::Rule { .. } => Failure::no(error),
     })?;
