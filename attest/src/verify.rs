@@ -30,7 +30,7 @@ use self::{
     shelved::Shelved,
 };
 pub use self::{
-    attested::{Attested, RecordPlace, counted, level},
+    attested::{Attested, RecordPlace, Summed, counted, level},
     examined::Tip,
 };
 use crate::{

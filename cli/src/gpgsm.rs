@@ -120,7 +120,7 @@ struct Told<'a> {
 fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'a> {
     let mut lines = vec![StatusLine::NewSignature];
     let kid = judgement.kid();
-    let claimed_kid = kid.or_else(|| Some(judgement.claimed()?.kid));
+    let claimed_kid = kid.or_else(|| judgement.claimed()?.kid);
     let never = StatusLine::Trust(TrustLevel::Never);
     let exit = match (judgement.verdict(), kid) {
         (Verdict::Accepted, Some(kid)) => {

@@ -47,17 +47,8 @@ impl TryFrom<String> for Identity {
     type Error = IdentityError;
 
     fn try_from(uri: String) -> Result<Self, Self::Error> {
-        let is_scheme = |scheme: &str| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        };
-        let absolute = uri
-            .split_once(':')
-            .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
         let printable = uri.bytes().all(|b| b.is_ascii_graphic());
-        if !absolute || !printable || uri.len() > IDENTITY_MAX {
+        if !is_absolute(&uri) || !printable || uri.len() > IDENTITY_MAX {
             return Err(IdentityError);
         }
         Ok(Self(uri))
@@ -82,6 +73,24 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Tells whether a text is an absolute URI by its scheme and its characters (RFC 3986).
+pub fn is_uri(text: &str) -> bool {
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    is_absolute(text) && text.bytes().all(is_allowed)
+}
+
+fn is_absolute(uri: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    uri.split_once(':')
+        .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty())
 }
 
 /// Tells whether a text can be the first segment of identities: a host, and a port after `:` if

@@ -19,7 +19,7 @@ mod packets;
 mod session_key;
 mod signature;
 
-pub use armor::{ArmorKind, armor, dearmor, is_armored};
+pub use armor::{ArmorKind, armor, dearmor};
 pub use authority_key::{AuthorityKeyTemplate, TrustedKey, build_authority_key};
 pub use certification::{Certification, Statement, certify};
 pub use detached::ToBeSigned;

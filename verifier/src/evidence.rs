@@ -355,12 +355,14 @@ pub struct Unproven {
     pub(crate) claimed: Option<Claimed>,
 }
 
-/// What a certificate says that nothing stands behind. For messages about a bad signature.
+/// What a certificate or a signature says that nothing stands behind. For messages about a bad
+/// signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claimed {
-    /// The id of the key in the certificate.
-    pub kid: KeyId,
-    /// The certificate's subject, or its identity when it has one; unescaped.
+    /// The id of the key in the certificate; a signature alone may name its key otherwise.
+    pub kid: Option<KeyId>,
+    /// The certificate's subject, or its identity when it has one, or what the signature calls its
+    /// key; unescaped.
     pub name: Box<str>,
 }
 
@@ -378,7 +380,7 @@ impl Claimed {
             Err(_) => certificate.subject_text(),
         };
         Self {
-            kid: certificate.kid(),
+            kid: Some(certificate.kid()),
             name: name.into(),
         }
     }

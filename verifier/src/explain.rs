@@ -257,9 +257,13 @@ fn split_text(judgement: &Judgement) -> String {
 }
 
 fn signature_text(judgement: &Judgement) -> String {
-    match judgement.kid() {
-        Some(kid) => format!("The key {kid} signed exactly this payload."),
-        None => "The signature is well-formed.".to_owned(),
+    match (judgement.kid(), judgement.claimed()) {
+        (Some(kid), _) => format!("The key {kid} signed exactly this payload."),
+        (None, Some(claimed)) => format!(
+            "The signature is well-formed. It names {} as its key, which is not here to check it with.",
+            claimed.name
+        ),
+        (None, None) => "The signature is well-formed.".to_owned(),
     }
 }
 

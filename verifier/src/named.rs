@@ -139,7 +139,7 @@ impl Named {
 impl From<&Claimed> for Named {
     fn from(claimed: &Claimed) -> Self {
         Self {
-            kid: Some(claimed.kid),
+            kid: claimed.kid,
             keys: Vec::new(),
             identities: vec![claimed.name.as_ref().to_owned()],
         }

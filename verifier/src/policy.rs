@@ -155,6 +155,14 @@ impl Selector {
             Self::Spki(pin) => pin == spki_sha256,
         }
     }
+
+    /// Tells whether it names an authority, or one of its keys.
+    fn is_of(&self, authority: &Authority) -> bool {
+        match self {
+            Self::Name(name) => name == authority.name(),
+            Self::Spki(digest) => authority.has_key(digest),
+        }
+    }
 }
 
 impl fmt::Display for Selector {

@@ -447,7 +447,7 @@ impl<'o> Seen<'o> {
     ) -> FoundOne {
         let both = || [Some(own), beyond].into_iter().flatten();
         let standings = || both().filter_map(Judgement::standing);
-        let carried = both().find_map(Judgement::claimed).map(|it| it.kid);
+        let carried = both().find_map(Judgement::claimed).and_then(|it| it.kid);
         let is_checked = standings().next().is_some();
         let is_vouched = standings().any(|it| it.identity().is_some());
         let exposures = both().filter_map(|it| exposure(it, &self.suspicions));

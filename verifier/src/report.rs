@@ -99,6 +99,8 @@ pub struct ObjectReport<'a> {
     policy: Option<&'a str>,
     format: Option<&'static str>,
     identity: Option<&'a str>,
+    /// Who the signature claims to be by, where nobody trusted says who it is.
+    claimed: Option<&'a str>,
     kid: Option<String>,
     authority: Option<String>,
     time_basis: Option<TimeBasis>,
@@ -277,6 +279,10 @@ impl<'a> ObjectReport<'a> {
             policy: judgement.policy(),
             format: judgement.format().map(|format| format.as_str()),
             identity: judgement.identity(),
+            claimed: match judgement.identity() {
+                Some(_) => None,
+                None => judgement.claimed().map(|it| &*it.name),
+            },
             kid: judgement.kid().map(|kid| kid.to_string()),
             authority: judgement.authority_kid().map(|kid| kid.to_string()),
             time_basis: judgement.time_basis(),

@@ -175,8 +175,8 @@ codes! {
         "The stored trust document is older than it, or the policy, allows"
         "Run `notme trust refresh`";
     SignerUntrusted "signer-untrusted" Rejected
-        "The certificate does not lead to an authority that is trusted at that time"
-        "If the authority is yours, add it: `notme trust add`, by its trust document, since PEM roots vouch for no SSH or OpenPGP signature, and name its root where a policy names roots; else do not accept the object";
+        "Neither the key itself nor an authority that its certificate leads to is trusted at that time"
+        "If the authority is yours, add it: `notme trust add`, by its trust document, since PEM roots vouch for no SSH or OpenPGP signature; if the key is somebody's own, by `--openpgp` or `--allowed-signers`; and name its root where a policy names roots; else do not accept the object";
     RootRetired "root-retired" Rejected
         "The certificate was issued with a key that the authority had retired before the judged time"
         "Sign again: the key agent gets a certificate of the authority's new keys by itself";

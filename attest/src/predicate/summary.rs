@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use notme_core::{json::Object, statement::Statement};
+use notme_core::{identity::is_uri, json::Object, statement::Statement};
 use serde::{Deserialize, Serialize};
 
 use super::{PredicateError, check_time};
@@ -75,9 +75,17 @@ impl VerificationResult {
 }
 
 impl Summary {
+    /// The member that holds what was selected.
+    pub const RANGE: &str = "notme_range";
+
+    /// Returns what was selected, where we or whoever does as we do verified.
+    pub fn range(&self) -> Option<&str> {
+        self.more.get(Self::RANGE)?.as_str()
+    }
+
     pub(super) fn check(&self, statement: &Statement) -> Result<(), PredicateError> {
         check_time(&self.time_verified, "`timeVerified` is not a date-time")?;
-        if !self.verifier.id.contains(':') || !self.resource_uri.contains(':') {
+        if !self.verifier.id.contains(':') || !is_uri(&self.resource_uri) {
             return Err(PredicateError::Rule(
                 "`verifier.id` or `resourceUri` is not a URI",
             ));

@@ -2,11 +2,13 @@
 
 use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
+use notme_core::statement::Subject;
 use notme_verifier::{
     Code, Judgement, TimeBasis, Verdict,
     report::AttestationReport,
     stated::{Received, SignedBy},
 };
+use serde::Serialize;
 
 use super::{
     examined::Examined,
@@ -66,6 +68,8 @@ pub struct Attested {
     pub outcome: Option<Outcome>,
     /// What came of a verification.
     pub result: Option<VerificationResult>,
+    /// What a summary of a verification is of.
+    pub summary: Option<Box<Summed>>,
     /// Whether it tells of a failure, is of a chain that ends with one, or rests on what its own signer
     /// says failed; or all that it has of a level comes from a record of which that goes.
     pub fails: bool,
@@ -74,6 +78,19 @@ pub struct Attested {
     pub(super) is_beside: bool,
     /// What it rests on.
     pub(super) footing: Footing,
+}
+
+/// What a summary says was verified, and what follows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summed {
+    /// The revisions that it speaks of.
+    pub subjects: Vec<Subject>,
+    /// What they are revisions of.
+    pub resource_uri: String,
+    /// What was selected, where whoever verified says it as we do.
+    pub range: Option<String>,
+    /// What follows from the result.
+    pub verified_levels: Vec<String>,
 }
 
 /// A record's place.
@@ -121,6 +138,15 @@ impl Attested {
             termination: activity.and_then(|it| it.termination),
             outcome: predicate.and_then(Predicate::outcome),
             result: predicate.and_then(Predicate::verification),
+            summary: match (predicate, &examined.statement) {
+                (Some(Predicate::Summary(it)), Some(statement)) => Some(Box::new(Summed {
+                    subjects: statement.subjects().to_vec(),
+                    resource_uri: it.resource_uri.clone(),
+                    range: it.range().map(str::to_owned),
+                    verified_levels: it.verified_levels.clone(),
+                })),
+                _ => None,
+            },
             fails: predicate.is_some_and(Predicate::fails),
             is_beside: false,
             footing: Footing::Firm(Firm::default()),

@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
     commands::print_json,
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, open_file},
     git,
     home::Home,
     judging::Grounds,
@@ -66,7 +66,7 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
         Some(file) => file.clone(),
         None => place()?,
     };
-    let policy = load::policy(&file).map_err(|error| match error {
+    let policy = load::policy_from(&file, open_file(&file)?).map_err(|error| match error {
         PolicyError::Read { .. } => Failure::from(error),
         PolicyError::NotText { .. } | PolicyError::Rule { .. } => Failure::no(error),
     })?;
@@ -151,21 +151,27 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
     let repository = open()?;
     let verdicts = newest(&repository, &grounds, arguments.last, None)?;
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
-    let text = draft::write(&repository, grounds.trust(), objects)?;
+    let draft = draft::write(&repository, grounds.trust(), objects)?;
     if arguments.stdout {
-        write!(io::stdout(), "{text}")?;
+        write!(io::stdout(), "{}", draft.text)?;
         return Ok(Exit::Yes);
     }
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    fs::File::create_new(&path)?.write_all(text.as_bytes())?;
+    fs::File::create_new(&path)?.write_all(draft.text.as_bytes())?;
     let path = path.display().to_string();
     writeln!(
         io::stdout(),
         "wrote {}; it counts once it is committed and somebody pins that commit:\n  notme verify --trust-root COMMIT",
         escape(&path)
     )?;
+    if let Some(excused) = &draft.excused {
+        writeln!(
+            io::stdout(),
+            "its baseline excuses what is not accepted: {excused}"
+        )?;
+    }
     Ok(Exit::Yes)
 }
 

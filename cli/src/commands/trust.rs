@@ -73,7 +73,7 @@ pub(crate) fn pin_or_refresh(
     } else {
         store
             .add_document(name, document, pins, now())
-            .map_err(pin_failure)?;
+            .map_err(add_failure)?;
     }
     update_allowed_signers(home)
 }
@@ -92,7 +92,7 @@ pub(crate) fn pin_bundle(
     if !store.contains(name) {
         store
             .add_pem(name, bundle, PemKind::Notme, pins)
-            .map_err(pin_failure)?;
+            .map_err(add_failure)?;
     }
     Ok(())
 }
@@ -171,7 +171,7 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     if arguments.openpgp {
         let keys = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
         let added = store.add_openpgp(&arguments.name, &keys);
-        let (authority, passed_over) = added.map_err(store_failure)?;
+        let (authority, passed_over) = added.map_err(add_failure)?;
         print_authority(&mut io::stdout().lock(), &authority)?;
         print_passed_over(&passed_over)?;
         return Ok(Exit::Yes);
@@ -179,13 +179,13 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     if arguments.allowed_signers {
         let text = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
         let authority = store.add_allowed_signers(&arguments.name, &text);
-        print_authority(&mut io::stdout().lock(), &authority.map_err(store_failure)?)?;
+        print_authority(&mut io::stdout().lock(), &authority.map_err(add_failure)?)?;
         return Ok(Exit::Yes);
     }
     if arguments.sigstore {
         let json = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
         let added = store.add_sigstore(&arguments.name, &json);
-        let (authority, passed_over) = added.map_err(store_failure)?;
+        let (authority, passed_over) = added.map_err(add_failure)?;
         print_authority(&mut io::stdout().lock(), &authority)?;
         print_passed_over(&passed_over)?;
         writeln!(
@@ -209,7 +209,7 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
         Source::Document(document) if pins.is_empty() => return Err(pin_wanted(&document)),
         Source::Document(document) => store.add_document(&arguments.name, &document, &pins, now()),
     }
-    .map_err(pin_failure)?;
+    .map_err(add_failure)?;
     print_authority(&mut io::stdout().lock(), &authority)?;
     Ok(Exit::Yes)
 }
@@ -611,13 +611,24 @@ fn store_failure(error: TrustStoreError) -> Failure {
     failure.hint(hint)
 }
 
-/// As [`store_failure`], where an authority was to be added: with a pin that does not fit nothing
-/// was, so that there is nothing to remove.
-fn pin_failure(error: TrustStoreError) -> Failure {
+/// As [`store_failure`], where an authority was to be added: with a pin that does not fit, or from
+/// what cannot be used, nothing was, so that there is nothing to remove.
+fn add_failure(error: TrustStoreError) -> Failure {
     match error {
         TrustStoreError::PinNotMet(_) | TrustStoreError::Document(TrustError::NotPinned) => {
             let hint = "bundle-invalid: nothing was added; `--pin` is the key that the authority's operator told you";
             Failure::no(error).hint(hint)
+        }
+        TrustStoreError::Certificates(_)
+        | TrustStoreError::Keys(_)
+        | TrustStoreError::Signers(_)
+        | TrustStoreError::NoSigners
+        | TrustStoreError::SigstoreRoot(_) => {
+            let hint = format!(
+                "{}: nothing was added; look at the file that you named",
+                error.code()
+            );
+            Failure::from(error).hint(hint)
         }
         _ => store_failure(error),
     }

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use notme_core::identity::is_uri;
 use notme_verifier::{
     Cache, Judge, Lineage, Outcome as Verdicts, Repository,
     explain::explain,
@@ -66,7 +67,13 @@ fn check(arguments: &Verify) -> Result<(), Failure> {
             return Err(Failure::usage(error));
         }
     }
-    Ok(())
+    match &arguments.resource {
+        Some(text) if !is_uri(text) => {
+            let error = format!("`--resource {text}` is not a URI, such as `git+https://…`");
+            Err(Failure::usage(error))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn judged(

@@ -1,5 +1,7 @@
 //! The repository's own policy through the real program: written, linted, and judged by.
 
+mod init;
+
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use notme_testkit::{
@@ -891,6 +893,9 @@ fn a_policy_comes_through_a_pipe_where_it_is_given_by_hand() {
         format!("cat {strict} | notme verify --policy /dev/stdin"),
         format!("notme verify --policy <(sleep 0.2; cat {strict})"),
         format!("notme verify --policy {strict}"),
+        format!(
+            "notme policy check <(cat {strict}) | grep -q 'not have accepted' && notme verify --policy {strict}"
+        ),
     ] {
         let output = verify(&script);
         assert_eq!(output.status.code(), Some(1), "{script}: {}", told(&output));

@@ -1,10 +1,20 @@
 //! `notme trust`: what may be pinned, and what may not.
 
-use std::fs;
+use std::{fs, time::SystemTime};
 
-use notme_testkit::testdata;
+use notme_core::time::UnixTime;
+use notme_testkit::{
+    commit::{CommitSpec, with_signature},
+    gnupg::Gnupg,
+    repository::run,
+    testdata,
+};
+use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    world::{World, told},
+    x509::shell,
+};
 
 #[test]
 fn takes_the_bundle_of_the_real_authority() {
@@ -12,8 +22,7 @@ fn takes_the_bundle_of_the_real_authority() {
     let bundle = testdata::path("notme-authority/prod/ca/ca.pem");
     let out = world.notme_ok(&["trust", "add", "--name", "notme", bundle.to_str().unwrap()]);
     assert!(out.contains("29477a79617f9cb37db78eeda78ffd1f"), "{out}");
-    let shown: serde_json::Value =
-        serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let shown: Value = serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
     assert_eq!(shown["authorities"][0]["name"], "notme");
     let exported = world.notme_ok(&["trust", "export", "--pem"]);
     assert_eq!(
@@ -138,7 +147,7 @@ fn one_trust_document_is_exported() {
     world.notme_ok(&["init"]);
     let embedded = world.notme_ok(&export);
     let other = notme_testkit::cast::TestAuthority::new(1);
-    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let now = UnixTime::from(SystemTime::now());
     let envelope = other.trust_document(1, now);
     let file = world.home().join("document");
     fs::write(&file, &envelope).unwrap();
@@ -156,7 +165,7 @@ fn one_trust_document_is_exported() {
 fn what_an_authority_says_cannot_move_the_cursor() {
     let world = World::new();
     let document = notme_testkit::cast::TestAuthority::new(1);
-    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let now = UnixTime::from(SystemTime::now());
     let mut value = serde_json::to_value(document.trust(1, now)).unwrap();
     value["\u{1b}]0;owned\u{7}\u{1b}[2J"] = 1.into();
     let keys: [&dyn notme_core::key::Signer; 2] = [document.ed25519_key(), document.p256_key()];
@@ -185,7 +194,7 @@ fn what_an_authority_says_cannot_move_the_cursor() {
 #[test]
 fn a_pin_that_does_not_fit_is_said_to_be_one() {
     let world = World::new();
-    let now = notme_core::time::UnixTime::from(std::time::SystemTime::now());
+    let now = UnixTime::from(SystemTime::now());
     let authority = notme_testkit::cast::TestAuthority::new(1);
     let pem = authority.p256_root().pem().into_bytes();
     for (source, bytes) in [("document", authority.trust_document(1, now)), ("pem", pem)] {
@@ -223,8 +232,7 @@ fn show_has_the_pin_of_a_persons_ssh_key() {
     let shown = world.notme_ok(&["trust", "show"]);
     let line = format!(" alice@example.org\n    pin    {pin}\n");
     assert!(shown.contains(&line), "{shown}");
-    let json: serde_json::Value =
-        serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
     let signer = &json["authorities"][0]["ssh"]["allowed_signers"][0];
     assert_eq!(signer["spki_sha256"], *pin);
 }
@@ -236,7 +244,7 @@ fn json_of_what_others_wrote_cannot_move_the_cursor() {
     let json = world.notme_ok(&["trust", "show", "--json"]);
     let is_moving = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     assert!(!json.contains(is_moving), "{json:?}");
-    let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let shown: Value = serde_json::from_str(&json).unwrap();
     let signer = &shown["authorities"][0]["ssh"]["allowed_signers"][0];
     assert_eq!(signer["principals"], name, "{json}");
 }
@@ -279,4 +287,130 @@ fn files_that_cannot_be_read_are_said_by_name() {
             .status
             .success()
     );
+}
+
+const ALICE: &str = "Alice <alice@example.org>";
+const BOB: &str = "Bob <bob@example.org>";
+
+fn payload(world: &World) -> Vec<u8> {
+    CommitSpec {
+        at: UnixTime::from(SystemTime::now()),
+        ..CommitSpec::new(&world.empty_tree())
+    }
+    .payload()
+}
+
+/// Stores a commit that somebody's gpg signed.
+fn signed_by(world: &World, gpg: &Gnupg, who: &str) -> String {
+    let payload = payload(world);
+    let signature = String::from_utf8(gpg.sign(who, &payload)).unwrap();
+    world.store(&with_signature(&payload, "gpgsig", &signature))
+}
+
+#[test]
+fn a_signature_by_an_openpgp_key_that_is_not_here_says_which_it_claims() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let claimed = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
+    let id = signed_by(&world, &gpg, ALICE);
+    let (_, document) = world.verdicts(&[&id]);
+    let object = &document["objects"][0];
+    assert_eq!(object["code"], "signer-untrusted");
+    assert_eq!(object["claimed"], claimed.as_str());
+    assert_eq!(
+        (&object["kid"], &object["identity"]),
+        (&Value::Null, &Value::Null)
+    );
+    let text = told(&world.notme(&["verify", &id]));
+    assert!(text.contains(&format!("claims to be {claimed}")), "{text}");
+    assert!(
+        text.contains("`--openpgp` or `--allowed-signers`"),
+        "{text}"
+    );
+    let explained = told(&world.notme(&["explain", &id]));
+    assert!(explained.contains(&claimed), "{explained}");
+    assert!(explained.contains("Neither the key itself"), "{explained}");
+
+    world.trust_person(&gpg, ALICE);
+    let (exit, document) = world.verdicts(&[&id]);
+    assert_eq!(exit, Some(0), "{document}");
+    assert_eq!(document["objects"][0]["claimed"], Value::Null);
+}
+
+#[test]
+fn a_file_of_keys_may_hold_several_armors_as_people_send_them() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    for who in [ALICE, BOB] {
+        gpg.generate(who, "ed25519", "sign", "never");
+    }
+    let armored =
+        |who: &str| String::from_utf8(gpg.ok(&["--armor", "--export", who], b"")).unwrap();
+    let (alice, bob) = (armored(ALICE), armored(BOB));
+    let file = world.home().join("keys.asc");
+    let add = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        world.notme(&["trust", "add", "--name", "team", "--openpgp", file])
+    };
+    for text in [
+        format!("{alice}{bob}"),
+        format!(
+            "\nHere is mine:\r\n\n{alice}\n-- \nand his\n{}Bye",
+            bob.replace('\n', "\r\n")
+        ),
+    ] {
+        let output = add(&text);
+        assert!(output.status.success(), "{}", told(&output));
+        for who in [ALICE, BOB] {
+            assert!(told(&output).contains(who), "{}", told(&output));
+            assert_eq!(world.code(&signed_by(&world, &gpg, who), &[]), "accepted");
+        }
+        world.notme_ok(&["trust", "remove", "team"]);
+    }
+    // What stands there and cannot be read is not passed over.
+    for text in [
+        format!(
+            "{alice}{}",
+            bob.replace("-----END PGP PUBLIC KEY BLOCK-----", "")
+        ),
+        format!(
+            "{alice}{}",
+            bob.replace("PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK")
+        ),
+        format!("{alice}{}", bob.replacen("\nm", "\nn", 1)),
+        "no key".to_owned(),
+    ] {
+        let output = add(&text);
+        assert_eq!(output.status.code(), Some(3), "{text}{}", told(&output));
+        let hint = "trust-unreadable: nothing was added";
+        assert!(told(&output).contains(hint), "{}", told(&output));
+    }
+    let shown = world.notme_ok(&["trust", "show"]);
+    assert!(!shown.contains("team"), "{shown}");
+}
+
+#[test]
+fn of_whom_a_line_does_not_allow_both_names_are_told() {
+    let world = World::initialised();
+    let script = r#"
+set -e
+cd "$HOME"
+for key in ca key; do ssh-keygen -q -t ed25519 -N '' -C '' -f "$key"; done
+ssh-keygen -q -s ca -I bob -n bob@other.example -V -1h:+1h key.pub
+printf '*@e.example cert-authority,namespaces="git" %s\n' "$(cat ca.pub)" > signers
+notme trust add --name ssh --allowed-signers signers
+"#;
+    shell(&world, script);
+    let payload = payload(&world);
+    let sign = "ssh-keygen -Y sign -q -n git -f \"$HOME/key-cert.pub\"";
+    let signature = run(&mut world.shell(sign), &payload);
+    assert!(signature.status.success(), "{}", told(&signature));
+    let signature = String::from_utf8(signature.stdout).unwrap();
+    let id = world.store(&with_signature(&payload, "gpgsig", &signature));
+    assert_eq!(world.code(&id, &[]), "identity-missing");
+    let output = told(&world.notme(&["verify", &id]));
+    let words: Vec<_> = output.split_whitespace().collect();
+    let detail =
+        "the line for this CA allows `*@e.example`, the certificate names `bob@other.example`";
+    assert!(words.join(" ").contains(detail), "{output}");
 }

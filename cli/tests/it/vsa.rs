@@ -243,6 +243,74 @@ fn a_summary_is_judged_like_any_statement() {
     assert_eq!(judged(&["--bundle", file.to_str().unwrap()]).0, Some(1));
 }
 
+/// Else a summary of something else would pass for one of this.
+#[test]
+fn whoever_judges_a_summary_is_told_what_it_is_of() {
+    let world = World::initialised();
+    let root = world.signed_commit("a");
+    let head = world.commit("b", "unsigned");
+    let file = world.home().join("vsa.json");
+    let file = file.to_str().unwrap();
+    let judged = |arguments: &[&str], resource: &str| {
+        let output = world.notme(&[&VSA[..4], &[resource], arguments].concat());
+        fs::write(file, &output.stdout).unwrap();
+        let bundle = ["attest", "verify", "--bundle", file];
+        let text = world.notme(&bundle);
+        let json = world.notme(&[&bundle[..], &["--json"]].concat());
+        assert_eq!(text.status.code(), json.status.code());
+        let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(json[0]["verdict"], "accepted");
+        let summary = json[0]["attestations"][0]["summary"].clone();
+        (text.status.code(), told(&text), summary)
+    };
+    let (exit, text, summary) = judged(&[&root], "git+https://x.example/other");
+    assert_eq!(exit, Some(0), "{text}");
+    for told in [
+        format!("of git+https://x.example/other: {root}"),
+        format!("gitCommit {root}"),
+        "levels: SLSA_SOURCE_LEVEL_1, ORG_SOURCE_NOTME_ACCEPTED".to_owned(),
+    ] {
+        assert!(text.contains(&told), "{told}: {text}");
+    }
+    assert_eq!(summary["resource_uri"], "git+https://x.example/other");
+    assert_eq!(summary["range"], root.as_str());
+    assert_eq!(summary["subjects"][0]["digest"]["gitCommit"], root.as_str());
+    assert_eq!(summary["verified_levels"][0], "SLSA_SOURCE_LEVEL_1");
+
+    let (exit, text, summary) = judged(&["main"], "git+https://x.example/r");
+    assert_eq!(exit, Some(1), "{text}");
+    for told in [
+        "verification: FAILED",
+        &format!("gitCommit {head}  refs/heads/main"),
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert_eq!(summary["range"], "main");
+    // What is kept about a commit says so, and the commit is another question.
+    world.notme_ok(&["attest", "import", file]);
+    let kept = world.notme(&["attest", "verify", "HEAD"]);
+    assert!(told(&kept).contains("FAILED"), "{}", told(&kept));
+    assert_eq!(kept.status.code(), Some(0), "{}", told(&kept));
+}
+
+#[test]
+fn what_is_no_uri_names_no_repository() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    for text in [
+        "",
+        "not a uri",
+        "x.example/r",
+        ":r",
+        "git+https://x.example/\"<z>",
+    ] {
+        let output = world.notme(&[&VSA[..4], &[text]].concat());
+        assert_eq!(output.status.code(), Some(2), "{text}: {}", told(&output));
+        assert!(told(&output).contains("is not a URI"), "{}", told(&output));
+        assert!(output.stdout.is_empty(), "{}", told(&output));
+    }
+}
+
 #[test]
 fn nothing_is_summed_up_unsigned_or_unseen() {
     let stranger = World::new();

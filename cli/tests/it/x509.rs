@@ -39,7 +39,7 @@ certify() {
 LEAF='keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\nsubjectAltName=email:carol@corp.example\n'
 "#;
 
-fn company() -> World {
+pub(crate) fn company() -> World {
     let world = World::new();
     shell(&world, COMPANY);
     world
@@ -50,7 +50,7 @@ pub(crate) fn shell(world: &World, script: &str) {
     assert!(made.status.success(), "{}", told(&made));
 }
 
-fn certify(world: &World, script: &str) {
+pub(crate) fn certify(world: &World, script: &str) {
     shell(world, &format!("{CERTIFY}{script}"));
 }
 
@@ -76,7 +76,7 @@ fn store(world: &World, payload: &[u8], cms: &[u8]) -> String {
     world.store(&with_signature(payload, "gpgsig", &armor(cms)))
 }
 
-fn commit(world: &World, name: &str, options: &str) -> String {
+pub(crate) fn commit(world: &World, name: &str, options: &str) -> String {
     let payload = payload(world);
     let cms = sign(world, name, options, &payload);
     store(world, &payload, &cms)

@@ -1,4 +1,5 @@
-//! OpenPGP armor (RFC 9580 section 6.2), read strictly: one block, nothing around it.
+//! OpenPGP armor (RFC 9580 section 6.2), read strictly: one block, nothing around it; but in a file
+//! of keys, as many as there are.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -21,11 +22,17 @@ impl ArmorKind {
             Self::PublicKeys => "PGP PUBLIC KEY BLOCK",
         }
     }
+
+    /// Returns the line before the block, or the one after it.
+    fn marker(self, word: &str) -> Vec<u8> {
+        format!("-----{word} {}-----", self.label()).into_bytes()
+    }
 }
 
-/// Tells whether bytes begin as an armor does: binary packets never do.
-pub fn is_armored(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"-----BEGIN ")
+/// Tells whether a file of keys is text, as armor is: packets have the first bit set (RFC 9580
+/// section 4.2).
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii)
 }
 
 /// Writes the armor of `bytes`: 64 columns and the checksum that older readers want.
@@ -56,16 +63,42 @@ pub fn dearmor(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
     if text.len() > PACKETS_MAX {
         return Err(OpenPgpError::TooLarge);
     }
-    dearmor_of_any_length(kind, text)
-}
-
-/// As [`dearmor`], for those who looked at the length themselves.
-pub(super) fn dearmor_of_any_length(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
     let mut lines = Lines::new(text).map(without_ending);
-    let marker = |word: &str| format!("-----{word} {}-----", kind.label()).into_bytes();
-    if lines.next() != Some(&marker("BEGIN")) {
+    if lines.next() != Some(&kind.marker("BEGIN")) {
         return Err(OpenPgpError::ArmorBegin);
     }
+    let bytes = read_block(kind, &mut lines, &mut Vec::with_capacity(text.len()))?;
+    if lines.any(|line| !line.iter().all(u8::is_ascii_whitespace)) {
+        return Err(OpenPgpError::ArmorTrailingData);
+    }
+    Ok(bytes)
+}
+
+/// Reads the packets of all armors in a text of any length, whatever stands between them. An armor
+/// of another kind is an error.
+pub(super) fn dearmor_all(kind: ArmorKind, text: &[u8]) -> Result<Vec<u8>, OpenPgpError> {
+    let mut lines = Lines::new(text).map(without_ending);
+    let begin = kind.marker("BEGIN");
+    let (mut packets, mut body) = (Vec::new(), Vec::with_capacity(text.len()));
+    while let Some(line) = lines.next() {
+        if line == begin {
+            packets.extend(read_block(kind, &mut lines, &mut body)?);
+        } else if line.starts_with(b"-----BEGIN ") {
+            return Err(OpenPgpError::ArmorBegin);
+        }
+    }
+    match packets.is_empty() {
+        true => Err(OpenPgpError::ArmorBegin),
+        false => Ok(packets),
+    }
+}
+
+/// Reads the rest of an armor, from behind its first line to its last. What is in `body` is gone.
+fn read_block<'t>(
+    kind: ArmorKind,
+    lines: &mut impl Iterator<Item = &'t [u8]>,
+    body: &mut Vec<u8>,
+) -> Result<Vec<u8>, OpenPgpError> {
     loop {
         match lines.next() {
             Some([]) => break,
@@ -73,8 +106,9 @@ pub(super) fn dearmor_of_any_length(kind: ArmorKind, text: &[u8]) -> Result<Vec<
             Some(_) | None => return Err(OpenPgpError::ArmorHeader),
         }
     }
-    let end = marker("END");
-    let (mut body, mut checksum) = (Vec::with_capacity(text.len()), None);
+    let end = kind.marker("END");
+    let mut checksum = None;
+    body.clear();
     loop {
         let line = lines.next().ok_or(OpenPgpError::ArmorEnd)?;
         if line == end {
@@ -87,9 +121,6 @@ pub(super) fn dearmor_of_any_length(kind: ArmorKind, text: &[u8]) -> Result<Vec<
             (line, None) if line.len() <= COLUMNS_MAX => body.extend_from_slice(line),
             (_, None) => return Err(OpenPgpError::ArmorBody),
         }
-    }
-    if lines.any(|line| !line.iter().all(u8::is_ascii_whitespace)) {
-        return Err(OpenPgpError::ArmorTrailingData);
     }
     let bytes = BASE64_STANDARD
         .decode(body)

@@ -9,7 +9,9 @@ use pgp::{
 
 use super::{
     ArmorKind, Key, OpenPgpError, PACKETS_MAX, Signature, SignatureKind,
-    armor::dearmor_of_any_length, dearmor, is_armored, packets::Packets,
+    armor::{dearmor_all, is_text},
+    dearmor,
+    packets::Packets,
 };
 
 /// A primary key with its user ids, its subkeys, and every signature that stands beside them.
@@ -209,7 +211,8 @@ pub struct KeyBlocks {
 }
 
 impl KeyBlocks {
-    /// Reads what `gpg --export` writes, armored or not.
+    /// Reads what `gpg --export` writes, armored or not, and such armors one after another, as
+    /// `gpg --import` does.
     ///
     /// Other people's keys are decades old and have seen many programs. A packet that cannot be
     /// read is counted and left out; that never adds anything to a key, and what it may take away
@@ -222,8 +225,8 @@ impl KeyBlocks {
         if bytes.len() > KEYRING_MAX {
             return Err(OpenPgpError::TooLarge);
         }
-        let packets = match is_armored(bytes) {
-            true => dearmor_of_any_length(ArmorKind::PublicKeys, bytes)?,
+        let packets = match is_text(bytes) {
+            true => dearmor_all(ArmorKind::PublicKeys, bytes)?,
             false => bytes.to_vec(),
         };
         let mut read = Self::default();

@@ -401,13 +401,13 @@ fn read_refusal(from: &mut Reader<'_>) -> Option<Refusal> {
 
 fn write_claimed(to: &mut Writer<'_>, claimed: &Claimed) {
     let Claimed { kid, name } = claimed;
-    write_kid(to, kid);
+    to.maybe(kid.as_ref(), write_kid);
     to.text(name);
 }
 
 fn read_claimed(from: &mut Reader<'_>) -> Option<Claimed> {
     Some(Claimed {
-        kid: read_kid(from)?,
+        kid: from.maybe(read_kid)?,
         name: read_text(from)?,
     })
 }

@@ -11,7 +11,9 @@ use notme_core::{
 };
 
 use super::{
-    Names, Person, SigningKey, algorithm, refused,
+    Names, Person, SigningKey, algorithm,
+    person::identity_of,
+    refused,
     session::{NEVER, Session, binding},
 };
 use crate::{
@@ -56,7 +58,10 @@ impl Claim {
         match Session::carried(&self.document) {
             Some(Ok(session)) => self.by_session(&session, anchors, standings),
             Some(Err(refusal)) => Err(unproven(refusal, None)),
-            None => Err(unproven(anchors.absence(), None)),
+            None => Err(unproven(
+                anchors.absence(),
+                NamedIssuer::of(self.document.signature()).claimed(),
+            )),
         }
     }
 
@@ -105,7 +110,7 @@ impl Claim {
                 Ok(()) => maker = maker.or(Some((anchor, person, key))),
                 Err(error) => {
                     let claimed = person.user_ids().next().map(|name| Claimed {
-                        kid: key.kid(),
+                        kid: Some(key.kid()),
                         name: name.into(),
                     });
                     refusal = Some(unproven(refused(&error), claimed));
@@ -238,6 +243,18 @@ impl NamedIssuer {
             Self::Fingerprints(named) => named.contains(key.key().fingerprint()),
             Self::KeyIds(named) => named.contains(&key.key().long_id()),
         }
+    }
+
+    /// Returns what to call a key that nobody has here.
+    fn claimed(&self) -> Option<Claimed> {
+        let name = match self {
+            Self::Fingerprints(named) => identity_of(named.first()?),
+            Self::KeyIds(named) => format!("OpenPGP key {}", named.first()?),
+        };
+        Some(Claimed {
+            kid: None,
+            name: name.into(),
+        })
     }
 }
 

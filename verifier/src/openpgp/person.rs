@@ -6,7 +6,8 @@
 use notme_core::{
     key::KeyId,
     openpgp::{
-        Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind, UserId,
+        Fingerprint, Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind,
+        UserId,
     },
     time::UnixTime,
     trust::{Revocation, RevocationKind},
@@ -140,9 +141,14 @@ impl Person {
         if let Some(address) = address(user_id) {
             return Some(format!("mailto:{address}"));
         }
-        let fingerprint = self.primary()?.key.fingerprint().to_string();
-        Some(format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase()))
+        Some(identity_of(self.primary()?.key.fingerprint()))
     }
+}
+
+/// Returns the identity that a key itself is.
+pub(super) fn identity_of(fingerprint: &Fingerprint) -> String {
+    let fingerprint = fingerprint.to_string();
+    format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase())
 }
 
 impl SigningKey {

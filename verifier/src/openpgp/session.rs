@@ -56,7 +56,7 @@ impl Session {
     /// Returns what the key says of itself.
     pub(super) fn claimed(&self) -> Claimed {
         Claimed {
-            kid: self.kid,
+            kid: Some(self.kid),
             name: self.user_id().into(),
         }
     }

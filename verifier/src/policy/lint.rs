@@ -3,15 +3,18 @@
 use notme_core::{hex, time::UnixTime};
 
 use super::{
-    Policy, Remark, Selector,
+    Policy, Remark,
     file::line_of,
-    principal::{By, Kind, Who},
+    principal::{By, Kind, Told, Who},
     rule::{Right, Rule},
 };
 use crate::{
     forge::{any_of, is_web_flow_key},
     trust::Trust,
 };
+
+/// What is the matter where only a Sigstore authority may vouch.
+const UNTOLD: &str = "goes by a Sigstore authority alone, and does not say who has to have told it (`issuers`, of a rule `issuer`): so it is nobody";
 
 /// Looks at a rule by itself.
 pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
@@ -75,7 +78,19 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             );
         }
     }
+    let by_sigstore = policy.principals.iter().zip(&starts.principals);
+    let by_sigstore =
+        by_sigstore.filter(|(it, _)| matches!(it.told, Told::ByNobody) && it.by.is_sigstore(trust));
+    for (principal, start) in by_sigstore {
+        remark(*start, format!("`{}` {UNTOLD}", principal.name));
+    }
     let allow = allow.iter().zip(&starts.allow);
+    for (rule, start) in allow
+        .clone()
+        .filter(|(rule, _)| rule.who().is_told_by_nobody(trust))
+    {
+        remark(*start, format!("`{}` {UNTOLD}", rule.text));
+    }
     for (rule, start) in allow.filter(|(rule, _)| may_change(rule)) {
         let is_known = rule.who().fingerprints().any(is_web_flow_key);
         if is_known || any_of(trust, |forge| rule.who().fits(forge)) {
@@ -102,11 +117,7 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     };
     for (rule, start) in authorities() {
         let selector = &rule.selector;
-        let has = |authority: &crate::trust::Authority| match selector {
-            Selector::Name(name) => name == authority.name(),
-            Selector::Spki(digest) => authority.has_key(digest),
-        };
-        if !trust.authorities().iter().any(has) {
+        if !trust.authorities().iter().any(|it| selector.is_of(it)) {
             remark(
                 *start,
                 format!("the authority `{selector}` is not in the trust store here"),

@@ -6,6 +6,7 @@ use notme_core::{glob::Glob, key::KeyId, openpgp::Fingerprint};
 use serde::Deserialize;
 
 use super::{Pattern, Selector};
+use crate::trust::{PinKind, Trust};
 
 /// Somebody whom a trusted authority vouches for.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,24 @@ impl Who {
         }
     }
 
+    /// Tells whether nobody can fit, as only a Sigstore authority may vouch and nobody may have told it.
+    pub(super) fn is_told_by_nobody(&self, trust: &Trust) -> bool {
+        match self {
+            Self::Identity {
+                told: Told::ByNobody,
+                by,
+                ..
+            } => by.is_sigstore(trust),
+            Self::Anyone | Self::Identity { .. } | Self::Principals { .. } => false,
+        }
+    }
+
+    /// Tells whether it names somebody, but not who has to have told a Sigstore authority so.
+    pub(super) fn lacks_issuers_for(&self, signer: Signer<'_>) -> bool {
+        let issuer = None;
+        signer.issuer.is_some() && self.fits(Signer { issuer, ..signer })
+    }
+
     /// Returns the fingerprints by which it names OpenPGP keys.
     pub(super) fn fingerprints(&self) -> impl Iterator<Item = &Fingerprint> {
         let principals = match self {
@@ -137,6 +156,18 @@ pub(crate) enum By {
 }
 
 impl By {
+    /// Tells whether only authorities that certify everybody may vouch.
+    pub(super) fn is_sigstore(&self, trust: &Trust) -> bool {
+        let all = trust.authorities().iter();
+        let mut all = all.filter(|it| it.kind() == PinKind::Sigstore);
+        match self {
+            Self::Any => false,
+            Self::Store(name) => all.any(|it| it.name() == name),
+            Self::Roots { selectors, .. } => (selectors.iter())
+                .all(|selector| all.clone().any(|authority| selector.is_of(authority))),
+        }
+    }
+
     fn fits(&self, signer: Signer<'_>) -> bool {
         match self {
             Self::Any => true,

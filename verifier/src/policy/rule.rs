@@ -63,6 +63,8 @@ pub(crate) trait Surroundings {
     fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal>;
 }
 
+/// What a rule lacks that names somebody whom a Sigstore authority certifies.
+const UNTOLD: &str = "a rule names them, but not who has to have told the Sigstore authority so: `issuers` of the principal, `issuer` of the rule";
 /// Why a rule for some refs allows nothing where no ref is known.
 pub(crate) const REF_UNKNOWN: &str =
     "the rule is for some refs, and which this is for is not known: `--ref` says it";
@@ -279,7 +281,8 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     // A statement is on no ref, changes nothing, and nothing is stated about it.
     if question.format.is_none() {
         let mut speaking = rules.allow.iter().filter(speaking);
-        let rule = speaking.next().ok_or(Code::NotAuthorised)?;
+        let rule = speaking.next();
+        let rule = rule.ok_or_else(|| unnamed(rules, question.signer))?;
         return Ok(Arc::clone(&rule.text));
     }
     for rule in rules.allow.iter().filter(speaking) {
@@ -291,6 +294,9 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
             }
             Err(reason) => refusal = refusal.or(Some(reason)),
         }
+    }
+    if granting.is_empty() && unknown.is_none() && refusal.is_none() {
+        return Err(unnamed(rules, question.signer));
     }
     let granted = granted(&granting, question).map_err(|refused| match unknown {
         Some(unknown) => {
@@ -319,6 +325,15 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
         }
     }
     open.map_or_else(|| Ok(Arc::clone(&granted.text)), Err)
+}
+
+/// Refuses somebody of whom no rule speaks.
+fn unnamed(rules: &Rules, signer: Signer<'_>) -> Refusal {
+    let mut all = rules.allow.iter();
+    match all.any(|rule| rule.who.lacks_issuers_for(signer)) {
+        true => Refusal::new(Code::NotAuthorised, UNTOLD),
+        false => Code::NotAuthorised.into(),
+    }
 }
 
 /// Returns the rule by which a signature is allowed that some rules grant, each as far as it goes.

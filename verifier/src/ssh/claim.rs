@@ -18,6 +18,7 @@ use crate::{
     anchor::{Anchor, Anchors, Root},
     evidence::{Binding, Claimed, Established, Unproven},
     refusal::Refusal,
+    report::escape,
     standing::{Facts, Issuer, Standing, Vouched},
     standings::Standings,
     verdict::Code,
@@ -154,7 +155,7 @@ fn by_line(key: &Key, anchor: &Arc<Anchor>, line: &ListedKey, anchors: &Anchors)
         })
         .and_then(|()| match identity {
             Some(_) => Ok(()),
-            None => Err(Code::IdentityMissing.into()),
+            None => Err(nobody(key, line)),
         })
         .err();
     let vouched = Vouched {
@@ -167,6 +168,32 @@ fn by_line(key: &Key, anchor: &Arc<Anchor>, line: &ListedKey, anchors: &Anchors)
     };
     Standing::new(facts(key), Some(vouched), refusal)
 }
+
+/// Says why a line names nobody for a key.
+fn nobody(key: &Key, line: &ListedKey) -> Refusal {
+    let Some(certificate) = key.certificate() else {
+        return Code::IdentityMissing.into();
+    };
+    let names = certificate.principals();
+    let more = match names.len() {
+        0..=NAMES_SHOWN => "",
+        _ => " and others",
+    };
+    let names: Vec<_> = names
+        .iter()
+        .take(NAMES_SHOWN)
+        .map(|it| escape(it))
+        .collect();
+    let detail = format!(
+        "the line for this CA allows `{}`, the certificate names `{}`{more}",
+        escape(line.principals()),
+        names.join("`, `")
+    );
+    Refusal::new(Code::IdentityMissing, detail)
+}
+
+/// How many names of a certificate are told.
+const NAMES_SHOWN: usize = 3;
 
 /// Checks what does not depend on a time. Unlike ssh-keygen we take critical options seriously:
 /// whoever wrote one meant that it be understood.
@@ -251,7 +278,7 @@ fn claimed(key: &Key) -> Claimed {
         None => public.fingerprint(),
     };
     Claimed {
-        kid: public.kid(),
+        kid: Some(public.kid()),
         name: name.into(),
     }
 }

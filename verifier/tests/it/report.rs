@@ -66,7 +66,7 @@ fn json_is_the_contract() {
         json!({
             "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
             "excused_from": null, "policy": null,
-            "format": null, "identity": null, "kid": null, "authority": null,
+            "format": null, "identity": null, "claimed": null, "kid": null, "authority": null,
             "time_basis": null, "judged_at": null, "certificate": null, "terms": null,
             "timestamp": null,
             "log_entry": null, "oidc_issuer": null, "merge_tags": [],

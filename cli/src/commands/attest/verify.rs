@@ -9,8 +9,9 @@ use notme_attest::{
     Attestations, Attested,
     origins::{Confidence, OriginSet},
     predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
-    verify::{Asked, counted, level},
+    verify::{Asked, Summed, counted, level},
 };
+use notme_core::statement::Subject;
 use notme_verifier::{Code, Judge, Verdict, report::escape};
 use serde::Serialize;
 
@@ -62,6 +63,7 @@ struct Line<'a> {
     termination: Option<Termination>,
     outcome: Option<Work>,
     result: Option<VerificationResult>,
+    summary: Option<&'a Summed>,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -117,13 +119,13 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         false => write_text(&mut io::stdout().lock(), &judged)?,
     }
     let has = |word| judged.iter().any(|it| it.verdict == word);
-    Ok(
-        match (has("rejected"), has("undecided") || judged.is_empty()) {
-            (true, _) => Exit::No,
-            (false, true) => Exit::Undecided,
-            (false, false) => Exit::Yes,
-        },
-    )
+    // Whoever shows a summary asks whether what it is of was accepted.
+    let is_no = has("rejected") || judged.iter().any(Judged::is_failure);
+    Ok(match (is_no, has("undecided") || judged.is_empty()) {
+        (true, _) => Exit::No,
+        (false, true) => Exit::Undecided,
+        (false, false) => Exit::Yes,
+    })
 }
 
 impl<'a> Judged<'a> {
@@ -150,6 +152,13 @@ impl<'a> Judged<'a> {
             level: level(all),
             attestations: all.iter().map(|it| Line::of(it, confidence)).collect(),
         }
+    }
+
+    /// Tells whether it is a bundle with a summary of a verification that failed.
+    fn is_failure(&self) -> bool {
+        let failed = Some(VerificationResult::Failed);
+        let is_failure = |it: &Line<'_>| it.summary.is_some() && it.result == failed;
+        self.oid.is_none() && self.attestations.iter().any(is_failure)
     }
 }
 
@@ -187,6 +196,7 @@ impl<'a> Line<'a> {
             termination: attested.termination,
             outcome: attested.outcome,
             result: attested.result,
+            summary: attested.summary.as_deref(),
         }
     }
 }
@@ -241,6 +251,15 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     if let Some(result) = line.result {
         say(format!("verification: {}", result.as_str()))?;
     }
+    if let Some(summary) = line.summary {
+        let range = summary.range.as_ref().map(|range| format!(": {range}"));
+        let range = range.unwrap_or_default();
+        say(format!("of {}{range}", summary.resource_uri))?;
+        for subject in &summary.subjects {
+            say(subject_text(subject))?;
+        }
+        say(format!("levels: {}", summary.verified_levels.join(", ")))?;
+    }
     match (line.lifecycle, line.outcome) {
         (Some(lifecycle), Some(outcome)) => {
             let how = line.termination.map(|it| format!(" ({})", it.as_str()));
@@ -261,4 +280,18 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         say(origins.as_str().to_owned())?;
     }
     Ok(())
+}
+
+/// Writes a revision, and the refs that name it.
+fn subject_text(subject: &Subject) -> String {
+    let digests = subject.digest.iter();
+    let digests = digests.map(|(algorithm, digest)| format!("{algorithm} {digest}"));
+    let references = subject.more.get("annotations");
+    let references = references.and_then(|it| it.get("source_refs")?.as_array());
+    let references = references
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.as_str());
+    let all: Vec<_> = digests.chain(references.map(str::to_owned)).collect();
+    all.join("  ")
 }

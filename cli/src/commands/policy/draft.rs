@@ -7,12 +7,14 @@ use std::{
 
 use notme_core::{hex, openpgp::Fingerprint};
 use notme_verifier::{
-    Judgement, Repository, Trust, Verdict,
+    Code, Judgement, Repository, Trust,
     forge::{is_nobodys, is_web_flow},
     openpgp::Person,
     policy::quoted,
     report::escape,
+    standing::Standing,
     trust::{Authority, PinKind},
+    verdict::Class,
     verify::JudgedObject,
 };
 
@@ -24,6 +26,8 @@ const BASELINES_MAX: usize = 32;
 /// The kinds of signers, whose names no signer may have.
 const KINDS: [&str; 4] = ["agent", "bot", "human", WEB_FLOW];
 const WEB_FLOW: &str = "web-flow";
+/// How the identities of people begin.
+const OF_PEOPLE: [&str; 3] = ["mailto:", "openpgp4fpr:", "ssh-key:"];
 /// What stands for the names of an owner's agents.
 const OF_AGENTS: &str = "/*";
 
@@ -37,6 +41,8 @@ struct Known {
     key: &'static str,
     value: String,
     emails: BTreeSet<String>,
+    /// Who told a Sigstore authority so.
+    issuer: Option<String>,
 }
 
 impl Known {
@@ -47,7 +53,8 @@ impl Known {
             "agent" => self.value.trim_end_matches(OF_AGENTS),
             _ => &self.value,
         };
-        value.contains('*') || self.emails.iter().any(|email| email.contains('*'))
+        let others = self.emails.iter().chain(&self.issuer);
+        value.contains('*') || others.into_iter().any(|it| it.contains('*'))
     }
 }
 
@@ -57,6 +64,28 @@ struct Signer {
     authorities: BTreeSet<String>,
     formats: BTreeSet<&'static str>,
     commits: usize,
+    /// Whether something shows of one of them that the certificate lived when it signed.
+    is_shown: bool,
+}
+
+impl Signer {
+    /// Tells why the policy can only mention somebody.
+    fn left_out(&self, known: &Known) -> Option<&'static str> {
+        match (known.is_wider(), self.is_shown) {
+            (true, _) => Some("the name holds a `*`, which would stand for other names as well"),
+            (false, false) => Some(
+                "nothing shows when they signed (time-not-shown), so that it would let in none of it",
+            ),
+            (false, true) => None,
+        }
+    }
+}
+
+/// A policy, and what it excuses.
+pub(super) struct Draft {
+    pub(super) text: String,
+    /// What lies under its baseline, if it has one.
+    pub(super) excused: Option<String>,
 }
 
 /// Writes the policy that lets those sign who did.
@@ -64,29 +93,43 @@ pub(super) fn write(
     repository: &Repository,
     trust: &Trust,
     objects: &[JudgedObject],
-) -> Result<String, Failure> {
+) -> Result<Draft, Failure> {
     let mut signers: BTreeMap<Known, Signer> = BTreeMap::new();
-    let mut refused = Vec::new();
+    let (mut refused, mut accepted) = (Vec::new(), 0);
     for object in objects {
         let judgement = object.judgement();
-        match (
-            judgement.verdict(),
-            judgement.identity(),
-            judgement.authority(),
-        ) {
-            (Verdict::Accepted, Some(identity), Some(authority)) => {
-                let known = known(identity, key_of(trust, judgement));
-                let signer = signers.entry(known).or_default();
-                signer.authorities.insert(authority.to_owned());
-                signer
-                    .formats
-                    .extend(judgement.format().map(|it| it.as_str()));
-                signer.commits += 1;
-            }
-            _ => refused.push(object),
+        let code = judgement.verdict().code();
+        if let Some(code) = code.filter(|code| !says_something(*code)) {
+            return Err(unjudged(object, code));
+        }
+        accepted += usize::from(code.is_none());
+        let issuer = judgement.standing().and_then(Standing::oidc_issuer);
+        // A Sigstore authority certifies everybody, so that the trust store alone accepts nobody by it.
+        let signs = match code {
+            None => true,
+            Some(Code::NotAuthorised | Code::TimeNotShown) => issuer.is_some(),
+            Some(_) => false,
+        };
+        if let (true, Some(identity), Some(authority)) =
+            (signs, judgement.identity(), judgement.authority())
+        {
+            let known = Known {
+                issuer: issuer.map(str::to_owned),
+                ..known(identity, key_of(trust, judgement))
+            };
+            let signer = signers.entry(known).or_default();
+            signer.authorities.insert(authority.to_owned());
+            signer
+                .formats
+                .extend(judgement.format().map(|it| it.as_str()));
+            signer.commits += 1;
+            signer.is_shown |= code != Some(Code::TimeNotShown);
+        }
+        if !signs || code == Some(Code::TimeNotShown) {
+            refused.push(object);
         }
     }
-    let baseline = baseline(repository, &refused)?;
+    let (baseline, excused) = baseline(repository, objects, &refused)?;
     let mut text = String::new();
     // Writing into a string does not fail.
     let mut say = |line: &str| {
@@ -101,15 +144,20 @@ pub(super) fn write(
         "# Written from {} commit{}; the trust store alone accepts {}.",
         objects.len(),
         if objects.len() == 1 { "" } else { "s" },
-        objects.len() - refused.len()
+        accepted
     ));
-    if !baseline.is_empty() {
+    if let Some(excused) = &excused {
         say("");
-        say("# History up to here is taken as it is: it holds commits that are not accepted.");
+        say("# History up to here is taken as it is. Look at what is not accepted in it:");
+        say(&format!("# {excused}."));
         let ids: Vec<_> = baseline.iter().map(|id| quoted(id)).collect();
         say(&format!("baseline = [{}]", ids.join(", ")));
     }
-    if signers.keys().all(Known::is_wider) {
+    let named = || {
+        let named = signers.iter();
+        named.filter(|(known, signer)| signer.left_out(known).is_none())
+    };
+    if named().next().is_none() {
         say("");
         say("# Nobody who can be named here has signed yet, so nobody may: name somebody.");
         say("allow = []");
@@ -126,10 +174,26 @@ pub(super) fn write(
         let name = distinct(&known.name, &mut names);
         write_signer(&mut text, &name, known, signer);
     }
-    let named = signers.keys().filter(|it| !it.is_wider());
-    let kinds = named.map(|it| it.kind).collect();
+    let mut kinds = BTreeMap::new();
+    for (known, _) in named() {
+        *kinds.entry(known.kind).or_default() |= known.issuer.is_some();
+    }
     write_rules(&mut text, &kinds);
-    Ok(text)
+    Ok(Draft { text, excused })
+}
+
+/// Tells whether a code says something of the commit, not of what is missing to judge it.
+fn says_something(code: Code) -> bool {
+    code.class() == Class::Rejected
+        || matches!(code, Code::TimeNotShown | Code::AlgorithmUnsupported)
+}
+
+fn unjudged(object: &JudgedObject, code: Code) -> Failure {
+    let error = format!(
+        "{} cannot be judged: {code}; a baseline would excuse it unseen",
+        object.id()
+    );
+    Failure::from(error).hint(code.fix())
 }
 
 /// Returns the OpenPGP key in the trust store that signed, if one did.
@@ -146,13 +210,18 @@ fn primary(person: &Person) -> Option<&Fingerprint> {
     Some(person.keys().first()?.key().fingerprint())
 }
 
-/// Names a signer, and says what it is: agents go by whom they work for, forges by their keys.
+/// Names a signer, and says what it is: agents go by whom they work for, forges by their keys, and
+/// who has neither an address nor a key for a name is no human.
 fn known(identity: &str, key: Option<&Person>) -> Known {
     let plain = |text: &str| {
         let letters = text
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        letters.collect::<String>().to_ascii_lowercase()
+        let name = letters.collect::<String>().to_ascii_lowercase();
+        match name.trim_start_matches('-') {
+            "" => "unnamed".to_owned(),
+            name => name.to_owned(),
+        }
     };
     let by_identity = |name, kind, value| Known {
         name,
@@ -160,6 +229,7 @@ fn known(identity: &str, key: Option<&Person>) -> Known {
         key: "identities",
         value,
         emails: BTreeSet::new(),
+        issuer: None,
     };
     let own = identity.to_owned();
     let parts: Vec<_> = identity.split('/').collect();
@@ -185,12 +255,16 @@ fn known(identity: &str, key: Option<&Person>) -> Known {
                     key: "fingerprints",
                     value: fingerprint.to_string(),
                     emails,
+                    issuer: None,
                 },
                 None if is_nobodys(identity) => Known {
                     emails: [address.to_owned()].into(),
                     ..by_identity(name, WEB_FLOW, own)
                 },
-                None => by_identity(name, "human", own),
+                None if OF_PEOPLE.iter().any(|it| identity.starts_with(it)) => {
+                    by_identity(name, "human", own)
+                }
+                None => by_identity(name, "bot", own),
             }
         }
     }
@@ -206,8 +280,13 @@ fn distinct(wanted: &str, taken: &mut HashSet<String>) -> String {
     name
 }
 
-/// Finds the newest commits that were refused and that no other of them reaches.
-fn baseline(repository: &Repository, refused: &[&JudgedObject]) -> Result<Vec<String>, Failure> {
+/// Finds the newest commits that were refused and that no other of them reaches, and says what
+/// they excuse.
+fn baseline(
+    repository: &Repository,
+    objects: &[JudgedObject],
+    refused: &[&JudgedObject],
+) -> Result<(Vec<String>, Option<String>), Failure> {
     let mut ends: Vec<String> = Vec::new();
     let mut reached = HashSet::new();
     for object in refused {
@@ -222,7 +301,26 @@ fn baseline(repository: &Repository, refused: &[&JudgedObject]) -> Result<Vec<St
         reached.extend(repository.reached_by([&id])?);
         ends.push(id);
     }
-    Ok(ends)
+    if ends.is_empty() {
+        return Ok((ends, None));
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for code in refused
+        .iter()
+        .filter_map(|it| it.judgement().verdict().code())
+    {
+        *counts.entry(code.as_str()).or_default() += 1;
+    }
+    let mut excused: Vec<_> = (counts.iter())
+        .map(|(code, count)| format!("{count} {code}"))
+        .collect();
+    for object in objects {
+        reached.remove(&object.id());
+    }
+    if !reached.is_empty() {
+        excused.push(format!("{} older, not looked at (`--last`)", reached.len()));
+    }
+    Ok((ends, Some(excused.join(", "))))
 }
 
 fn write_authority(text: &mut String, authority: &Authority, objects: &[JudgedObject]) {
@@ -280,6 +378,9 @@ fn write_signer(text: &mut String, name: &str, known: &Known, signer: &Signer) {
         let emails: Vec<_> = known.emails.iter().map(|it| quoted(it)).collect();
         let _ = writeln!(entry, "emails = [{}]", emails.join(", "));
     }
+    if let Some(issuer) = &known.issuer {
+        let _ = writeln!(entry, "issuers = [{}]", quoted(issuer));
+    }
     // One authority is said; of several, any may vouch.
     if let (Some(authority), 1) = (signer.authorities.first(), signer.authorities.len()) {
         let _ = writeln!(entry, "authority = {}", quoted(authority));
@@ -290,19 +391,25 @@ fn write_signer(text: &mut String, name: &str, known: &Known, signer: &Signer) {
         "\n# Signed {} of these commits, as {formats}.",
         signer.commits
     );
-    if !known.is_wider() {
+    if known.issuer.is_some() {
+        text.push_str(
+            "# Sigstore certifies everybody: see that this is somebody who may sign here.\n",
+        );
+    }
+    let Some(why) = signer.left_out(known) else {
         text.push_str(&entry);
         return;
-    }
-    text.push_str("# Left out: the name holds a `*`, which would stand for other names as well.\n");
+    };
+    let _ = writeln!(text, "# Left out: {why}.");
     for line in entry.lines() {
         let _ = writeln!(text, "# {line}");
     }
 }
 
-fn write_rules(text: &mut String, kinds: &BTreeSet<&str>) {
-    let has_human = kinds.contains("human");
-    for kind in kinds {
+/// Writes what each kind may do; of some, there are signers whom only a Sigstore authority certifies.
+fn write_rules(text: &mut String, kinds: &BTreeMap<&str, bool>) {
+    let has_human = kinds.contains_key("human");
+    for (kind, is_anybody) in kinds {
         let may_change = match *kind {
             "human" => true,
             WEB_FLOW => false,
@@ -315,8 +422,12 @@ fn write_rules(text: &mut String, kinds: &BTreeSet<&str>) {
                 "# No human has signed here yet. Once one has, let only humans change the policy."
             );
         }
-        if may_change {
-            let _ = writeln!(text, "policy = true");
+        match (may_change, is_anybody) {
+            (true, true) => text.push_str(
+                "# Once each of them is known to be somebody of yours:\n# policy = true\n",
+            ),
+            (true, false) => text.push_str("policy = true\n"),
+            (false, _) => {}
         }
         if *kind == WEB_FLOW {
             let _ = writeln!(

@@ -55,7 +55,7 @@ pub(super) fn write(
         // What SLSA has no member for, under names that it leaves to us.
         more: members(json!({
             "slsaVersion": "1.2",
-            "notme_range": verdicts.range(),
+            Summary::RANGE: verdicts.range(),
             "notme_trust_root": verdicts.root().map(|id| id.to_string()),
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": counts,
