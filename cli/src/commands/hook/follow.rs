@@ -48,7 +48,9 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
         if !next.commits.contains(&commit) {
             next.commits.push(commit);
         }
-        next.succeeds.push(Succession { from, to });
+        if !super::is_bare(&course, &from)? {
+            next.succeeds.push(Succession { from, to });
+        }
     }
     match next.commits.is_empty() {
         true => Ok(()),
@@ -74,12 +76,7 @@ pub(super) fn follow(
     }
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
-    let asked = Asked {
-        // What goes on may come to hold.
-        open: true,
-        ..Asked::default()
-    };
-    let attestations = Attestations::new(archive.store.clone(), &judge, asked);
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let froms: Vec<_> = stated.iter().map(|(from, _)| from.clone()).collect();
     let mut judged = attestations.of_all(&froms)?.into_iter();
     stated.retain(|_| judged.next().is_some_and(|all| is_work(&all)));
