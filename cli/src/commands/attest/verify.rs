@@ -11,7 +11,10 @@ use notme_attest::{
     predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
     verify::{Asked, counted, level},
 };
-use notme_verifier::{Code, Judge, Verdict, report::escape};
+use notme_verifier::{
+    Code, Judge, Verdict,
+    report::{FAILURE, escape},
+};
 use serde::Serialize;
 
 use super::{Archive, bundles_in, read_named, refused};
@@ -62,6 +65,7 @@ struct Line<'a> {
     termination: Option<Termination>,
     outcome: Option<Work>,
     result: Option<VerificationResult>,
+    fails: bool,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -187,6 +191,7 @@ impl<'a> Line<'a> {
             termination: attested.termination,
             outcome: attested.outcome,
             result: attested.result,
+            fails: attested.fails,
         }
     }
 }
@@ -250,6 +255,9 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         }
         (None, Some(outcome)) => say(format!("outcome {}", outcome.as_str()))?,
         (_, None) => {}
+    }
+    if line.fails && line.code.is_none() {
+        say(FAILURE.to_owned())?;
     }
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;
