@@ -594,6 +594,20 @@ impl<'j> Attestations<'j> {
         Ok(attested)
     }
 
+    /// Returns what a commit took the place of, as somebody trusted says.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn predecessors(&self, commit: &str) -> Result<HashSet<String>, StoreError> {
+        let kept = self.kept(Place::commit(commit))?;
+        let records = kept.all.iter().filter(|it| it.whose().is_some());
+        let succeeds = records
+            .flat_map(|it| it.activity())
+            .flat_map(|it| &it.succeeds);
+        let theirs = succeeds.filter(|it| it.to == commit);
+        Ok(theirs.map(|it| it.from.clone()).collect())
+    }
+
     /// Finds a chain.
     fn chain(&self, whose: &Whose) -> Result<Arc<JudgedChain>, StoreError> {
         if let Some(known) = lock(&self.chains).get(whose) {

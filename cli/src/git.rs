@@ -741,6 +741,16 @@ pub(crate) struct Listed {
     pub(crate) tips: Vec<ObjectId>,
 }
 
+/// Returns where fetches from a remote go, rewritten as the configuration says.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn fetch_url(remote: &Remote) -> Result<String, GitError> {
+    let mut command = git_with(&remote.settings);
+    command.args(["ls-remote", "--get-url", "--", &remote.name]);
+    success("ls-remote", command.output().map_err(GitError::Run)?)
+}
+
 /// Asks a remote for its refs; it tells all of them, however many are asked for.
 ///
 /// # Errors

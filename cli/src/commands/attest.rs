@@ -81,7 +81,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::RosaryHash(arguments) => transfer::rosary_hash(arguments),
         Attest::Publish(arguments) => log::publish(home, arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
-        Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
+        Attest::Push(arguments) => transfer::push(home, arguments).map(|()| Exit::Yes),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }
 }

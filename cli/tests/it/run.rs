@@ -397,7 +397,8 @@ fn signing_that_is_switched_off_is_noticed_and_recorded() {
 #[test]
 fn what_is_signed_after_all_has_a_level() {
     let world = world();
-    let script = format!("{COMMIT} one --no-gpg-sign; git commit -q --amend --no-edit -S");
+    let script =
+        format!("{COMMIT} one --no-gpg-sign; git commit -q --amend --allow-empty --no-edit -S");
     session_ok(&world, &[], &script);
     let (exit, commits) = judged(&world, &["HEAD"]);
     assert_eq!(exit, Some(0), "{commits:?}");
