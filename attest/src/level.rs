@@ -25,6 +25,11 @@ impl Derived {
         level: None,
         unmet: "L1: what every record of the chain rests on",
     };
+    /// All that it rests on is that its commit took the place of others.
+    pub(crate) const SUCCEEDING: Self = Self {
+        level: None,
+        unmet: "L1: what the commits carry whose place it took",
+    };
     /// Nobody sees which chains the commit carries, and whether they are there.
     pub(crate) const UNSEEN: Self = Self {
         level: None,

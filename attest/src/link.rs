@@ -45,18 +45,18 @@ pub struct SignedLink {
     pub key: Vec<u8>,
 }
 
-/// Says a statement once more as a link. That the agent signed the statement, and that it is
-/// worth anything, is for the caller to know.
+/// Says a statement once more as a link. That the agent signed the statement, that it is worth anything, and
+/// whether what it is part of or rests on `fails`, is for the caller to know.
 ///
 /// # Errors
 /// [`LinkError`].
 pub fn restate(
     client: &mut AgentClient,
     agent: &str,
-    bundle: &Bundle,
+    (bundle, fails): (&Bundle, bool),
     store: &Store,
 ) -> Result<SignedLink, LinkError> {
-    let link = link_of(bundle, store)?.build()?;
+    let link = link_of(bundle, fails, store)?.build()?;
     let message = link.to_bytes()?;
     let answer = client.attest(agent, message)?;
     let decode = |text: &str| base64::decode(text).ok_or(LinkError::Answer);
@@ -82,7 +82,7 @@ pub fn restate(
 /// Files by SHA-256; a link of this library's knows no other digest.
 type Artifacts = BTreeMap<VirtualTargetPath, TargetDescription>;
 
-fn link_of(bundle: &Bundle, store: &Store) -> Result<LinkMetadataBuilder, LinkError> {
+fn link_of(bundle: &Bundle, fails: bool, store: &Store) -> Result<LinkMetadataBuilder, LinkError> {
     let statement = Statement::parse(bundle.envelope().payload())?;
     let predicate = Predicate::read(&statement)?;
     let (mut materials, mut products) = (Artifacts::new(), Artifacts::new());
@@ -118,7 +118,7 @@ fn link_of(bundle: &Bundle, store: &Store) -> Result<LinkMetadataBuilder, LinkEr
         ("statement".to_owned(), bundle.payload_digest()),
     ]);
     Ok(LinkMetadataBuilder::new()
-        .name(predicate.word().to_owned())
+        .name(predicate.word(fails).to_owned())
         .materials(materials)
         .products(products)
         .byproducts(ByProducts::new().set_other_fields(source))

@@ -89,12 +89,14 @@ impl Predicate {
     }
 
     /// Returns the one word for what is said.
-    pub fn word(&self) -> &'static str {
+    pub fn word(&self, fails: bool) -> &'static str {
+        let fails = fails || self.fails();
         match self {
-            Self::Dispatch(_) if self.fails() => "dispatch-failure",
+            Self::Dispatch(_) if fails => "dispatch-failure",
             Self::Dispatch(_) => "dispatch",
+            Self::Handoff(_) if fails => "handoff-failure",
             Self::Handoff(_) => "handoff",
-            Self::Activity(_) if self.fails() => "activity-failure",
+            Self::Activity(_) if fails => "activity-failure",
             Self::Activity(_) => "activity",
             Self::Acceptance(it) => match it.decision {
                 Decision::Accepted => "acceptance",

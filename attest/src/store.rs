@@ -9,6 +9,7 @@ mod error;
 mod merge;
 mod objects;
 mod refs;
+mod remote;
 mod removal;
 mod shared;
 mod tip;
@@ -124,6 +125,9 @@ impl Shelf {
         format!("+{}:{}", self.reference(), self.tracking(remote))
     }
 }
+
+/// The directory of notes, in the one that all worktrees share.
+const NOTES: &str = "notme-attest";
 
 /// Names a remote after itself; after its digest, when it is a URL.
 fn name_of(remote: &str) -> String {

@@ -19,13 +19,16 @@ use notme_core::{
     object::{HashKind, ObjectKind},
     statement::Statement,
 };
-use notme_verifier::{Code, Judge, Judgement, Verdict, stated::Stated};
+use notme_verifier::{
+    Code, Judge, Judgement, Verdict,
+    stated::{SignedBy, Stated},
+};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelExtend as _, ParallelIterator as _};
 
 use self::{
     attested::tell_once,
-    claims::{Claims, JudgedChain, Line, Workers, bind, follow},
-    examined::{BundleId, Examined, Whose},
+    claims::{Claims, JudgedChain, Line, bind, follow},
+    examined::{BundleId, Examined, Who, Whose},
     footing::{Firm, Footing},
     shelved::Shelved,
 };
@@ -41,8 +44,9 @@ use crate::{
     store::{CommitFacts, FileName, Kept, Noted, Place, Store, StoreError},
 };
 
-/// How often a commit may have taken the place of another, as one signer says.
-const SUCCESSIONS_MAX: usize = 16;
+/// How often a commit may have taken the place of another, as one signer says: a branch may be rebased each
+/// day, or squashed.
+const SUCCESSIONS_MAX: usize = 256;
 
 /// Of how many parents a commit may take over what is stated about its tree.
 const PARENTS_MAX: usize = 64;
@@ -71,6 +75,9 @@ pub struct SignedSo<T> {
     /// The commit that it is kept with; the first, of several.
     pub commit: String,
 }
+
+/// Who worked on a commit, and from what that is seen.
+type Workers = Vec<(SignedBy, String)>;
 
 /// What a whole chain carries.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +215,7 @@ impl<'j> Attestations<'j> {
                 let found = self.find(examined, about, (commit, &facts), named.as_ref())?;
                 if found.attested.verdict == Verdict::Accepted {
                     let took = (&*name, &*found.examined);
-                    follow(&mut names, took, SUCCESSIONS_MAX, |_| true);
+                    follow(&mut names, took, |_| true);
                 }
                 all.push(found);
             }
@@ -246,6 +253,7 @@ impl<'j> Attestations<'j> {
             }
             bind(&mut all, &held, Code::ChainTrailer);
         }
+        take_over(&mut all, commit);
         hand_down(&mut all);
         let mut all = all.into_iter().map(|it| it.attested).collect::<Vec<_>>();
         tell_once(&mut all);
@@ -434,6 +442,7 @@ impl<'j> Attestations<'j> {
             depth: 0,
         };
         let mut attested = self.decide(&examined, &about)?;
+        let carries = attested.derived.level;
         attested.is_beside = examined.statement.is_some() && !examined.names(name);
         if name != commit {
             attested.attested_as = Some(name.to_owned());
@@ -444,6 +453,7 @@ impl<'j> Attestations<'j> {
         Ok(Found {
             examined,
             attested,
+            carries,
             trailers,
         })
     }
@@ -545,6 +555,7 @@ impl<'j> Attestations<'j> {
                     bind(&mut found, held, Code::EvidenceMissing);
                 }
             }
+            take_over(&mut found, name);
             all.extend(found.into_iter().map(|it| it.attested));
         }
         let are_here = all.len() == names.len();
@@ -581,6 +592,20 @@ impl<'j> Attestations<'j> {
             attested.refuse(Code::ObjectMissing, "it speaks of no commit".to_owned());
         }
         Ok(attested)
+    }
+
+    /// Returns what a commit took the place of, as somebody trusted says.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn predecessors(&self, commit: &str) -> Result<HashSet<String>, StoreError> {
+        let kept = self.kept(Place::commit(commit))?;
+        let records = kept.all.iter().filter(|it| it.whose().is_some());
+        let succeeds = records
+            .flat_map(|it| it.activity())
+            .flat_map(|it| &it.succeeds);
+        let theirs = succeeds.filter(|it| it.to == commit);
+        Ok(theirs.map(|it| it.from.clone()).collect())
     }
 
     /// Finds a chain.
@@ -905,31 +930,50 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds who worked on a commit, and from what that is seen, once: whoever signed it, or a statement
-    /// about the work on it.
+    /// about the work on it; and so on with what it took the place of, as whoever signed it says.
     fn workers(&self, commit: &str, facts: &CommitFacts) -> Result<Arc<Workers>, StoreError> {
         if let Some(known) = lock(&self.workers).get(commit) {
             return Ok(Arc::clone(known));
         }
-        let signer = self.signature(commit, facts).signed_by();
-        let mut workers: Vec<_> = signer
-            .map(|by| (by, format!("they signed {commit}")))
-            .into_iter()
-            .collect();
-        let kept = self.kept(Place::commit(commit))?;
-        let named = kept.all.iter().filter(|it| it.names(commit));
-        let mut all: Vec<_> = named.cloned().collect();
-        self.complete(&mut all, commit)?;
-        let same_tree = self.same_tree(facts, commit, &HashSet::new())?;
-        all.extend(same_tree.into_iter().map(|it| it.examined));
-        let mut seen = HashSet::new();
-        // To verify is no work on the commit, either.
-        for it in all
-            .iter()
-            .filter(|it| !it.is_answer() && it.signer().is_some())
-        {
-            let by = it.judgement.as_ref().and_then(Judgement::signed_by);
-            if let Some(by) = by.filter(|by| seen.insert(by.clone())) {
-                workers.push((by, format!("they signed {} too", it.file())));
+        let mut workers = Workers::new();
+        let mut add = |by: Option<SignedBy>, said: &dyn Fn() -> String| {
+            if let Some(by) = by
+                && !workers.iter().any(|(known, _)| *known == by)
+            {
+                workers.push((by, said()));
+            }
+        };
+        let mut line = Line::from([(commit.to_owned(), None)]);
+        let mut next = 0;
+        while let Some((name, by)) = line.get(next).cloned() {
+            next += 1;
+            let other = self.other(&name, commit)?;
+            let facts = Some(facts).filter(|_| name == commit).or(other.as_ref());
+            let signature = facts.map(|facts| self.signature(&name, facts));
+            let signer = match &signature {
+                Some(signature) => Who::of(signature),
+                None => by,
+            };
+            let signed_by = signature.as_ref().and_then(Judgement::signed_by);
+            add(signed_by, &|| format!("they signed {name}"));
+            let kept = self.kept(Place::commit(&name))?;
+            let named = kept.all.iter().filter(|it| it.names(&name));
+            let mut all: Vec<_> = named.cloned().collect();
+            self.complete(&mut all, &name)?;
+            for it in all.iter().filter(|_| signer.is_some()) {
+                if it.signer() == signer {
+                    follow(&mut line, (&name, it), |_| true);
+                }
+            }
+            if let Some(facts) = facts {
+                let same_tree = self.same_tree(facts, &name, &HashSet::new())?;
+                all.extend(same_tree.into_iter().map(|it| it.examined));
+            }
+            // To verify is no work on the commit, either.
+            let work = |it: &&Arc<Examined>| !it.is_answer() && it.signer().is_some();
+            for it in all.iter().filter(work) {
+                let by = it.judgement.as_ref().and_then(Judgement::signed_by);
+                add(by, &|| format!("they signed {} about {name}", it.file()));
             }
         }
         let workers = Arc::new(workers);
@@ -952,6 +996,8 @@ impl<'j> Attestations<'j> {
 struct Found {
     examined: Arc<Examined>,
     attested: Attested,
+    /// The level that it has where the commit that it speaks of is seen.
+    carries: Option<Level>,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
     trailers: Vec<Arc<[String]>>,
 }
@@ -981,6 +1027,57 @@ struct About<'a> {
     is_followed: bool,
     /// How many others rest on it, one on the other.
     depth: usize,
+}
+
+/// Leaves a record that says which commits this one took the place of no level but the least of what these
+/// carry. What is stated of them, and fails, fails with it.
+fn take_over(all: &mut [Found], commit: &str) {
+    let mut records = Vec::new();
+    for (number, found) in all.iter_mut().enumerate() {
+        let name = found.attested.attested_as.as_deref().unwrap_or(commit);
+        let activity = found.examined.activity();
+        let succeeds = activity.iter().flat_map(|it| &it.succeeds);
+        let froms = succeeds.filter(|it| it.to == name);
+        let froms: Vec<_> = froms.map(|it| it.from.clone()).collect();
+        if found.attested.verdict == Verdict::Accepted && !froms.is_empty() {
+            records.push((number, found.carries.take(), froms));
+        }
+    }
+    // Those may have taken the place of others; or, as somebody says, of one another.
+    let mut is_changed = !records.is_empty();
+    while is_changed {
+        is_changed = false;
+        let mut carried: HashMap<_, (Option<Level>, bool)> = HashMap::new();
+        for it in &*all {
+            let is_work = it.attested.verdict == Verdict::Accepted && !it.examined.is_answer();
+            if let Some(name) = it.attested.attested_as.as_ref().filter(|_| is_work) {
+                let (best, fails) = carried.entry(name.clone()).or_default();
+                *best = (*best).max(it.carries);
+                *fails |= it.attested.fails;
+            }
+        }
+        for (number, own, froms) in &records {
+            let Some(found) = all.get_mut(*number) else {
+                continue;
+            };
+            let (mut carries, mut fails) = (*own, found.attested.fails);
+            for from in froms {
+                let (best, failed) = carried.get(from).copied().unwrap_or_default();
+                carries = carries.min(best);
+                fails |= failed;
+            }
+            is_changed |= (found.carries, found.attested.fails) != (carries, fails);
+            (found.carries, found.attested.fails) = (carries, fails);
+        }
+    }
+    for found in all {
+        if found.carries < found.attested.derived.level {
+            found.attested.derived = Derived {
+                level: found.carries,
+                ..Derived::SUCCEEDING
+            };
+        }
+    }
 }
 
 /// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:

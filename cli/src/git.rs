@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fmt::Write as _,
     fs,
-    io::{self, Write as _},
+    io::{self, Seek as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -741,6 +741,16 @@ pub(crate) struct Listed {
     pub(crate) tips: Vec<ObjectId>,
 }
 
+/// Returns where fetches from a remote go, rewritten as the configuration says.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn fetch_url(remote: &Remote) -> Result<String, GitError> {
+    let mut command = git_with(&remote.settings);
+    command.args(["ls-remote", "--get-url", "--", &remote.name]);
+    success("ls-remote", command.output().map_err(GitError::Run)?)
+}
+
 /// Asks a remote for its refs; it tells all of them, however many are asked for.
 ///
 /// # Errors
@@ -852,36 +862,70 @@ pub(crate) struct FileChange {
     pub(crate) removed: u64,
 }
 
-/// Returns the first line of a commit's message, and what the commit changed against its first
-/// parent.
+/// Returns the first line of each commit's message, and what the commit changed against its first parent. No
+/// settings of the user's change that, and none that are committed but attributes, which say whether lines of
+/// a file are counted.
 ///
 /// # Errors
-/// [`GitError`] when it cannot be read.
-pub(crate) fn changes(commit: &str) -> Result<(String, Vec<FileChange>), GitError> {
-    let options = ["show", "--first-parent", "--no-renames", "--numstat", "-z"];
-    let rest = [
+/// [`GitError`] when they cannot be read.
+pub(crate) fn changes(commits: &[String]) -> Result<Vec<(String, Vec<FileChange>)>, GitError> {
+    // As a file: git writes while it still reads.
+    let mut ids = tempfile::tempfile().map_err(GitError::Run)?;
+    let written = ids.write_all((commits.join("\n") + "\n").as_bytes());
+    written.and_then(|()| ids.rewind()).map_err(GitError::Run)?;
+    let mut command = git();
+    command.stdin(ids).args([
+        "diff-tree",
+        "--stdin",
+        "-z",
+        "--numstat",
+        "--format=%H %s",
+        "--root",
+        "--always",
+        "--diff-merges=first-parent",
+        "--no-renames",
         // Wherever in the repository we are.
         "--no-relative",
-        "--no-show-signature",
-        "--format=%s",
-        "--end-of-options",
-        commit,
-    ];
-    let output = success("show", run(options.into_iter().chain(rest))?)?;
-    // The format ends with a NUL; then one for each file: `added TAB removed TAB path`.
-    let mut fields = output.split('\0');
-    let subject = fields.next().unwrap_or_default().to_owned();
-    let change = |line: &str| {
-        let mut parts = line.trim_start_matches('\n').splitn(3, '\t');
-        let count = |text: Option<&str>| text?.parse().ok();
-        let (added, removed) = (count(parts.next()), count(parts.next()));
-        Some(FileChange {
+        "--ignore-submodules=none",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--diff-algorithm=default",
+        "--encoding=UTF-8",
+    ]);
+    let output = success("diff-tree", command.output().map_err(GitError::Run)?)?;
+    let mut fields = output.split_terminator('\0').peekable();
+    let mut all = Vec::new();
+    for commit in commits {
+        // Its id and subject; then for each file: `added TAB removed TAB path`.
+        let head = fields.next().and_then(|it| it.strip_prefix(&**commit));
+        let subject = head.and_then(|it| it.strip_prefix(' '));
+        let subject = subject.ok_or_else(|| GitError::Refused {
+            command: "diff-tree".to_owned(),
+            message: format!("it says nothing of {commit}"),
+        })?;
+        let mut changes = Vec::new();
+        while let Some(change) = fields.peek().and_then(|field| FileChange::read(field)) {
+            changes.push(change);
+            fields.next();
+        }
+        all.push((subject.to_owned(), changes));
+    }
+    Ok(all)
+}
+
+impl FileChange {
+    fn read(field: &str) -> Option<Self> {
+        let mut parts = field.trim_start_matches('\n').splitn(3, '\t');
+        let count = |text: &str| match text {
+            "-" => Some(0),
+            digits => digits.parse().ok(),
+        };
+        Some(Self {
+            added: count(parts.next()?)?,
+            removed: count(parts.next()?)?,
             path: parts.next()?.to_owned(),
-            added: added.unwrap_or(0),
-            removed: removed.unwrap_or(0),
         })
-    };
-    Ok((subject, fields.filter_map(change).collect()))
+    }
 }
 
 /// Returns every value that one file gives a key.

@@ -147,6 +147,8 @@ pub struct AttestationReport {
     pub outcome: Option<&'static str>,
     /// What came of a verification.
     pub result: Option<&'static str>,
+    /// Whether it tells of a failure, or what it is part of or rests on does.
+    pub fails: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -501,16 +503,16 @@ fn facts<'a>(
         fields.extend(attested.level.map(|level| level_of(attested, level)));
         let refused = attested.attestations.iter().filter(|it| it.code.is_some());
         fields.extend(refused.filter_map(|it| Some(format!("attestation {}", it.code?).into())));
-        let failed = |it: &AttestationReport| {
-            let is_failure = it.outcome == Some("failed") || it.result == Some("FAILED");
-            it.code.is_none() && is_failure
-        };
+        let failed = |it: &AttestationReport| it.code.is_none() && it.fails;
         if attested.attestations.iter().any(failed) {
-            fields.push("failure attested".into());
+            fields.push(FAILURE.into());
         }
     }
     fields
 }
+
+/// What is said where an accepted statement fails.
+pub const FAILURE: &str = "failure attested";
 
 /// Says what a level rests on, when that is stated about another commit.
 pub(crate) fn level_of<'a>(attested: &ObjectAttestations, level: &'a str) -> Cow<'a, str> {

@@ -9,10 +9,7 @@ use gix::ObjectId;
 use notme_core::{hex, key::sha256};
 use serde::{Deserialize, Serialize};
 
-use super::{Contents, FileName, Place, Store, StoreError, error::failed, shared::share};
-
-/// The directory of the notes, in the one that all worktrees share.
-const NOTES: &str = "notme-attest";
+use super::{Contents, FileName, NOTES, Place, Store, StoreError, error::failed, shared::share};
 
 /// A last record, as it was noted.
 #[derive(Clone, Debug, Eq, PartialEq)]

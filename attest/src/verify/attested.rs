@@ -246,6 +246,7 @@ impl From<&Attested> for AttestationReport {
             termination: attested.termination.map(Termination::as_str),
             outcome: attested.outcome.map(Outcome::as_str),
             result: attested.result.map(VerificationResult::as_str),
+            fails: attested.fails,
         }
     }
 }

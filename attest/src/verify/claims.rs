@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use notme_verifier::{Code, Judgement, Verdict, stated::SignedBy};
+use notme_verifier::{Code, Verdict};
 
 use super::{
-    About, Attestations, Found,
+    About, Attestations, Found, SUCCESSIONS_MAX,
     attested::Attested,
     examined::{Examined, Who},
 };
@@ -16,10 +16,6 @@ use crate::{
     chain::Chain,
     store::{Place, StoreError},
 };
-
-/// How often a commit may have taken the place of another, as one signer says, of those that carry the
-/// chain which is looked for: a branch may be rebased each day, or squashed.
-const CARRYING_MAX: usize = 256;
 
 /// The records of one chain.
 #[derive(Debug)]
@@ -52,12 +48,11 @@ pub(super) type Claim = (Arc<JudgedChain>, u64);
 /// Commits, and who says that the next one took the place of each.
 pub(super) type Line = Vec<(String, Option<Who>)>;
 
-/// Adds to a line what a commit took the place of, as a record says: of those that count so many at most, of
-/// each signer.
+/// Adds to a line what a commit took the place of, as a record says: of those that count, at most
+/// [`SUCCESSIONS_MAX`] of each signer.
 pub(super) fn follow(
     line: &mut Line,
     (commit, record): (&str, &Examined),
-    at_most: usize,
     counts: impl Fn(&str) -> bool,
 ) {
     let (Some(activity), Some(by)) = (record.activity(), record.signer()) else {
@@ -67,14 +62,11 @@ pub(super) fn follow(
     for succession in succeeds.filter(|it| counts(&it.from)) {
         let before = (succession.from.clone(), Some(by.clone()));
         let by_them = line.iter().filter(|(_, by)| *by == before.1);
-        if by_them.count() < at_most && !line.contains(&before) {
+        if by_them.count() < SUCCESSIONS_MAX && !line.contains(&before) {
             line.push(before);
         }
     }
 }
-
-/// Who worked on a commit, and from what that is seen.
-pub(super) type Workers = Vec<(SignedBy, String)>;
 
 impl Attestations<'_> {
     /// Finds the chains that statements are records of, and which records those are.
@@ -111,7 +103,6 @@ impl Attestations<'_> {
         let mut held = Claims {
             all: claims,
             before: Vec::new(),
-            workers: Vec::new(),
         };
         let strays = trailers.iter().filter(|head| !held.has(head));
         let mut heads: HashSet<_> = strays.cloned().collect();
@@ -126,13 +117,8 @@ impl Attestations<'_> {
                 }
                 heads.extend(facts.trailers.iter().cloned());
             }
-            let signature = facts.as_ref().map(|facts| self.signature(&name, facts));
-            if by.is_some() {
-                let signer = signature.as_ref().and_then(Judgement::signed_by);
-                held.add_worker(signer, || format!("they signed {name}"));
-            }
-            let signer = match &signature {
-                Some(signature) => Who::of(signature),
+            let signer = match &facts {
+                Some(facts) => Who::of(&self.signature(&name, facts)),
                 None => by.clone(),
             };
             let mut here = self.kept(Place::commit(&name))?.all.clone();
@@ -158,15 +144,10 @@ impl Attestations<'_> {
                         Ok(Some(facts)) => facts.trailers.iter().any(|it| heads.contains(it)),
                         Ok(None) | Err(_) => true,
                     };
-                    follow(&mut line, (&name, &examined), CARRYING_MAX, carries);
+                    follow(&mut line, (&name, &examined), carries);
                 }
                 if by.is_some() && heads.iter().any(|head| holds(&claim, head)) {
                     held.all.push(claim);
-                    let signer = examined.judgement.as_ref();
-                    let signer = signer.and_then(Judgement::signed_by);
-                    held.add_worker(signer, || {
-                        format!("they signed {} about {name}", examined.file())
-                    });
                     let name = name.clone();
                     held.before.push(Before { examined, name });
                 }
@@ -181,19 +162,9 @@ pub(super) struct Claims {
     all: Vec<Claim>,
     /// The records of those chains that are about commits whose place it took.
     pub(super) before: Vec<Before>,
-    /// Who signed those commits and those records, and how that is said: each once.
-    workers: Workers,
 }
 
 impl Claims {
-    fn add_worker(&mut self, signer: Option<SignedBy>, said: impl FnOnce() -> String) {
-        if let Some(signer) = signer
-            && !self.workers.iter().any(|(known, _)| *known == signer)
-        {
-            self.workers.push((signer, said()));
-        }
-    }
-
     fn has(&self, head: &str) -> bool {
         self.all.iter().any(|claim| holds(claim, head))
     }
@@ -214,8 +185,7 @@ pub(super) struct Before {
 }
 
 /// Refuses statements about a commit that carries the head of a chain which is not here: with the
-/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been. Who
-/// worked on what it took over cannot accept it.
+/// chain, what it says of the commit was taken away; or, of a bundle that is alone, may have been.
 pub(super) fn bind(all: &mut [Found], held: &Claims, code: Code) {
     // All that is attested of one commit carries the same.
     let mut strays = HashMap::new();
@@ -230,13 +200,6 @@ pub(super) fn bind(all: &mut [Found], held: &Claims, code: Code) {
         if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");
             found.attested.refuse(code, detail);
-            continue;
-        }
-        let attested = &mut found.attested;
-        if let Some(by) = attested.by.as_ref().filter(|_| attested.accepts())
-            && let Some((_, said)) = held.workers.iter().find(|(worker, _)| by.is(worker))
-        {
-            attested.refuse(Code::AcceptanceSelf, said.clone());
         }
     }
 }

@@ -7,7 +7,7 @@ mod transfer;
 mod verify;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt::Display,
     fs::Permissions,
     io::{self, Write},
@@ -81,7 +81,7 @@ pub(crate) fn run(home: &Home, command: &Attest) -> Outcome {
         Attest::RosaryHash(arguments) => transfer::rosary_hash(arguments),
         Attest::Publish(arguments) => log::publish(home, arguments),
         Attest::Lookup(arguments) => log::lookup(arguments),
-        Attest::Push(arguments) => transfer::push(arguments).map(|()| Exit::Yes),
+        Attest::Push(arguments) => transfer::push(home, arguments).map(|()| Exit::Yes),
         Attest::Fetch(arguments) => transfer::fetch(arguments),
     }
 }
@@ -580,16 +580,16 @@ fn export_links(
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
     let identity = hand.identity()?;
-    let mut own = BTreeSet::new();
+    let mut own = BTreeMap::new();
     for id in archive.ids(std::slice::from_ref(&arguments.revision))? {
         let judged = attestations.of(&id)?.into_iter().filter(|it| {
             let is_own = it.identity.as_ref() == Some(&identity);
             is_own && it.verdict == Verdict::Accepted && it.attested_as.is_none()
         });
-        own.extend(judged.map(|it| it.file));
+        own.extend(judged.map(|it| (it.file, it.fails)));
     }
     let mut all = archive.kept(&arguments.revision)?;
-    all.retain(|kept| own.contains(&kept.name));
+    all.retain(|kept| own.contains_key(&kept.name));
     let chosen = &arguments.statement;
     let is_there = |named: &&String| all.iter().any(|kept| is_named(kept, named));
     if let Some(other) = chosen.iter().find(|named| !is_there(named)) {
@@ -601,7 +601,9 @@ fn export_links(
         if chosen.is_empty() || chosen.iter().any(|named| is_named(&kept, named)) {
             let bundle = Bundle::from_json(&kept.content)?;
             let agent = hand.agent.as_str();
-            let link = restate(&mut hand.client()?, agent, &bundle, &archive.store);
+            let fails = own.get(&kept.name).copied().unwrap_or_default();
+            let said = (&bundle, fails);
+            let link = restate(&mut hand.client()?, agent, said, &archive.store);
             let link = link.map_err(|error| match error {
                 LinkError::Name(_) => Failure::no(error),
                 error => Failure::from(error),

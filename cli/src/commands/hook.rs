@@ -23,7 +23,11 @@ use std::{
     time::Duration,
 };
 
-use notme_attest::{make::CommitSubject, predicate::Succession, store::TRAILER};
+use notme_attest::{
+    make::CommitSubject,
+    predicate::Succession,
+    store::{Place, TRAILER},
+};
 use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::{
     chained, event,
@@ -297,14 +301,27 @@ fn add(course: &Course<'_>, id: &str, from: Vec<String>) -> Result<(), Failure> 
         )?;
         return Ok(());
     }
-    let succeeds = from.into_iter().map(|from| Succession {
-        from,
-        to: id.to_owned(),
-    });
+    let mut succeeds = Vec::new();
+    for from in from {
+        if !is_bare(course, &from)? {
+            let to = id.to_owned();
+            succeeds.push(Succession { from, to });
+        }
+    }
     course.record(&Next {
-        succeeds: succeeds.collect(),
+        succeeds,
         commits: vec![CommitSubject::new(id, &facts)],
         ..Next::default()
+    })
+}
+
+/// Tells whether a commit is unsigned, and nothing is stated about it: then there is nothing to take over, and
+/// who signs it after all states work of their own.
+fn is_bare(course: &Course<'_>, id: &str) -> Result<bool, Failure> {
+    let store = &course.archive().store;
+    Ok(match store.commit(id)? {
+        Some(facts) if is_unsigned(course, &facts.raw)? => store.count(&Place::commit(id))? == 0,
+        Some(_) | None => false,
     })
 }
 

@@ -290,6 +290,105 @@ fn rewritten_commits_are_attested_as_what_they_were() {
     assert_eq!(self::judged(&other, &[]), (exit, unseen(judged)));
 }
 
+/// Not in the record about the commit, but in the one that ends its chain.
+#[test]
+fn a_failure_anywhere_in_a_chain_is_told() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    let begun = world.notme_ok(&["attest", "activity", "--begin"]);
+    let activity = ["attest", "activity", "--activity", begun.trim()];
+    world.notme_ok(&[&activity[..], &["HEAD"]].concat());
+    world.notme_ok(&[&activity[..], &["--end", "--outcome", "failed"]].concat());
+    let (exit, judged) = judged(&world, &[]);
+    assert_eq!(exit, Some(0), "{judged}");
+    assert_eq!(judged["attestations"][0]["fails"], true, "{judged}");
+    let (_, verdicts) = world.verdicts(&["HEAD"]);
+    let attested = &verdicts["objects"][0]["attestations"][0];
+    assert_eq!(attested["fails"], true, "{verdicts}");
+    for command in [&["attest", "verify"][..], &["verify"]] {
+        let said = world.notme_ok(command);
+        assert!(said.contains("failure attested"), "{said}");
+    }
+    // As a link, it is no such step as succeeds; nor is what rests on what fails.
+    let steps = |directory: &str| {
+        let links = fs::read_dir(world.path().join(directory)).unwrap();
+        let names = links.map(|link| link.unwrap().file_name().into_string().unwrap());
+        let mut steps: Vec<_> = names
+            .filter(|name| name.ends_with(".link"))
+            .map(|name| name.split('.').next().unwrap().to_owned())
+            .collect();
+        steps.sort();
+        steps
+    };
+    world.notme_ok(&["attest", "export", "--in-toto-link", "ended"]);
+    assert_eq!(steps("ended"), ["activity-failure"]);
+    world.signed_commit("two");
+    let json = r#"{"runDetails":{"verification":{"passed":false}}}"#;
+    world.write("failed.json", json);
+    let path = world.path().join("failed.json").display().to_string();
+    world.notme_ok(&[
+        "attest",
+        "dispatch",
+        "--json",
+        &path,
+        "--outcome",
+        "succeeded",
+    ]);
+    world.notme_ok(&["attest", "export", "--in-toto-link", "cited"]);
+    assert_eq!(steps("cited"), ["activity-failure", "dispatch-failure"]);
+}
+
+/// Neither those of whoever asks nor those that somebody committed.
+#[test]
+fn no_settings_change_what_a_dispatch_says_was_changed() {
+    let world = World::initialised();
+    let mut commits = vec![world.signed_commit("root")];
+    let link = |id: &str| {
+        let link = format!("160000,{id},sub");
+        world.git_ok(&["update-index", "--add", "--cacheinfo", &link]);
+    };
+    let ignored = "[submodule \"sub\"]\n\tpath = sub\n\turl = ../sub\n\tignore = all\n";
+    world.write(".gitmodules", ignored);
+    world.git_ok(&["add", ".gitmodules"]);
+    link(&"1".repeat(40));
+    world.git_ok(&["commit", "--quiet", "-m", "submodule"]);
+    commits.push(world.git_ok(&["rev-parse", "HEAD"]));
+    link(&"2".repeat(40));
+    world.git_ok(&["commit", "--quiet", "-m", "Grüße"]);
+    commits.push(world.git_ok(&["rev-parse", "HEAD"]));
+    for (name, value) in [
+        ("i18n.logOutputEncoding", "ISO-8859-1"),
+        ("log.showRoot", "false"),
+        ("log.diffMerges", "off"),
+        ("diff.ignoreSubmodules", "all"),
+        ("diff.renames", "copies"),
+    ] {
+        world.git_ok(&["config", name, value]);
+    }
+    let work = |commits: &[String]| {
+        let commits: Vec<_> = commits.iter().map(String::as_str).collect();
+        world.notme_ok(&[&["attest", "dispatch"], &commits[..]].concat());
+        let shown = world.notme_ok(&["attest", "show", "--json", commits[0]]);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let all = shown.as_array().unwrap().iter();
+        let mut dispatches = all.filter(|it| it["predicateType"] == DISPATCH);
+        let work = dispatches.next().unwrap()["predicate"]["runDetails"]["work"].clone();
+        let messages = work["commits"].as_array().unwrap().iter();
+        let messages: Vec<_> = messages
+            .map(|it| it["message"].as_str().unwrap().to_owned())
+            .collect();
+        (messages.join(", "), work["filesChanged"].clone())
+    };
+    let of = |message: &str, files: &[&str]| (message.to_owned(), files.into());
+    assert_eq!(work(&commits[2..]), of("Grüße", &["sub"]));
+    assert_eq!(
+        work(&commits[1..2]),
+        of("submodule", &[".gitmodules", "sub"])
+    );
+    let all = of("root, submodule, Grüße", &[".gitmodules", "root", "sub"]);
+    assert_eq!(work(&commits), all);
+}
+
 /// Two pieces of work, the second begun at the commit of the first, on a branch that was rebased.
 #[test]
 fn work_that_began_at_a_rewritten_commit_is_attested_as_what_it_was() {

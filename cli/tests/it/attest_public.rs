@@ -141,6 +141,61 @@ fn what_a_private_remote_has_goes_to_no_public_one() {
     assert_eq!(attested(&public), 0, "{said}");
 }
 
+/// What took its place is there, but it lives on here: what is said of it names what is left out there.
+#[test]
+fn what_was_picked_or_squashed_tells_nothing_of_a_branch_that_stays_here() {
+    let (world, public) = published();
+    let secret = embargo(&world);
+    world.git_ok(&["cherry-pick", "embargo"]);
+    world.git_ok(&["commit", "--quiet", "--amend", "-m", "leak"]);
+    let held = |what: &str| {
+        let said = push(&world, &["origin", "main"]);
+        assert_eq!(attested(&public), 0, "{what}: {said}");
+        assert!(said.contains(&secret), "{what}: {said}");
+    };
+    held("picked");
+    world.git_ok(&["checkout", "--quiet", "embargo"]);
+    world.signed_commit("another");
+    world.notme_ok(&["attest", "dispatch"]);
+    world.git_ok(&["checkout", "--quiet", "main"]);
+    world.git_ok(&["merge", "--quiet", "--squash", "embargo"]);
+    world.git_ok(&["commit", "--quiet", "-m", "squashed"]);
+    held("squashed");
+    world.git_ok(&["update-ref", "refs/tags/embargoed", "embargo"]);
+    world.git_ok(&["branch", "--quiet", "-D", "embargo"]);
+    held("tagged");
+    world.git_ok(&["tag", "--delete", "embargoed"]);
+    let said = push(&world, &["origin", "main"]);
+    assert_eq!((attested(&public), &*said), (3, ""));
+}
+
+/// Tracking branches tell where they were fetched from, and so do those of attestations.
+#[test]
+fn what_was_seen_at_one_url_is_not_taken_for_what_another_has() {
+    let (world, private) = published();
+    embargo(&world);
+    push(&world, &["origin", "main", "embargo"]);
+    assert_eq!(attested(&private), 3);
+    let public = Repository::bare();
+    world.git_ok(&[
+        "remote",
+        "set-url",
+        "origin",
+        public.path().to_str().unwrap(),
+    ]);
+    let held = || {
+        let said = push(&world, &["origin", "main"]);
+        assert_eq!(attested(&public), 0, "{said}");
+        assert!(said.contains("not known to have"), "{said}");
+    };
+    held();
+    world.signed_commit("three");
+    held();
+    // All of it goes there as soon as the commits do.
+    let said = push(&world, &["origin", "embargo"]);
+    assert_eq!((attested(&public), &*said), (3, ""));
+}
+
 #[test]
 fn the_end_of_a_run_tells_nothing_of_commits_that_stay_here() {
     let (world, public) = published();

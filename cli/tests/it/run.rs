@@ -393,6 +393,18 @@ fn signing_that_is_switched_off_is_noticed_and_recorded() {
     assert_eq!(judged(&world, &["HEAD~3"]).0, Some(0));
 }
 
+/// As the note says that one can.
+#[test]
+fn what_is_signed_after_all_has_a_level() {
+    let world = world();
+    let script =
+        format!("{COMMIT} one --no-gpg-sign; git commit -q --amend --allow-empty --no-edit -S");
+    session_ok(&world, &[], &script);
+    let (exit, commits) = judged(&world, &["HEAD"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+    assert_eq!(commits[0]["level"], "L2", "{commits:?}");
+}
+
 #[test]
 fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
     let world = world();

@@ -516,8 +516,8 @@ fn work(commits: &[CommitSubject]) -> Result<Value, Failure> {
     let mut listed = Vec::new();
     let mut files = std::collections::BTreeSet::new();
     let (mut added, mut removed) = (0, 0);
-    for commit in commits {
-        let (subject, changes) = git::changes(&commit.id)?;
+    let ids: Vec<_> = commits.iter().map(|commit| commit.id.clone()).collect();
+    for (commit, (subject, changes)) in commits.iter().zip(git::changes(&ids)?) {
         listed.push(json!({"sha": commit.id, "message": subject}));
         for change in changes {
             added += change.added;

@@ -15,6 +15,7 @@ use notme_attest::{
     predicate::Succession,
     rosary::{self, HandoffFile},
     store::{About, FileName, Files, Kept, Merged, Place, Signed, Unfit},
+    verify::{Asked, Attestations},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
 use notme_verifier::{Code, Judge, Verdict, report::escape, repository::ObjectId};
@@ -57,15 +58,15 @@ pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     Ok(Exit::Yes)
 }
 
-pub(super) fn push(arguments: &AttestPush) -> Result<(), Failure> {
+pub(super) fn push(home: &Home, arguments: &AttestPush) -> Result<(), Failure> {
     let remote = remote(&arguments.remote, "push", git::push_remote)?;
     let archive = Archive::open()?;
     let targets = targets(&archive, &remote)?;
     if !arguments.replace {
         let along = arguments.if_published.then_some(&[][..]);
-        return each(&targets, |target| push_to(&archive, target, along));
+        return each(&targets, |target| push_to(home, &archive, target, along));
     }
-    each(&targets, |target| replace(&archive, target))?;
+    each(&targets, |target| replace(home, &archive, target))?;
     match targets.iter().any(Remote::is_for_pushes) {
         // It may be the same repository by another way: what was there is not kept for that.
         true => look(&archive, &Remote::named(&remote)).map(|_| ()),
@@ -90,14 +91,14 @@ fn each(targets: &[Remote], push: impl Fn(&Remote) -> Result<(), Failure>) -> Re
 
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
 /// meanwhile.
-fn replace(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+fn replace(home: &Home, archive: &Archive, remote: &Remote) -> Result<(), Failure> {
     let (merged, tips) = take(archive, remote)?;
     let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
     }
     check_fit(archive, &merged)?;
-    let unpublished = unpublished(archive, (remote, tips), &merged)?;
+    let unpublished = unpublished(home, archive, (remote, tips), &merged)?;
     git::push_instead(remote, &unlike)?;
     tell_sent(unpublished.as_deref())?;
     let shelves = unlike.iter().filter_map(|it| Some((it.shelf, it.ours?)));
@@ -163,19 +164,25 @@ pub(super) fn drop(arguments: &AttestDrop) -> Outcome {
 
 /// Sends what a remote lacks, as far as is known without asking it, along with what is pushed there; if
 /// nothing of it is about commits that the remote is not known to have then.
-pub(crate) fn push_along(remote: &str, pushed: &[ObjectId]) -> Result<(), Failure> {
+pub(crate) fn push_along(home: &Home, remote: &str, pushed: &[ObjectId]) -> Result<(), Failure> {
     let archive = Archive::open()?;
     each(&targets(&archive, remote)?, |target| {
+        settle(&archive, target)?;
         match archive.store.ahead_of(target.name())?.is_empty() {
             true => Ok(()),
-            false => push_to(&archive, target, Some(pushed)),
+            false => push_to(home, &archive, target, Some(pushed)),
         }
     })
 }
 
 /// Sends what a remote lacks, after taking what it has. Where it goes along with something, and nobody asked
 /// for it by name, nothing of it is about commits that do not.
-fn push_to(archive: &Archive, remote: &Remote, along: Option<&[ObjectId]>) -> Result<(), Failure> {
+fn push_to(
+    home: &Home,
+    archive: &Archive,
+    remote: &Remote,
+    along: Option<&[ObjectId]>,
+) -> Result<(), Failure> {
     let mut last = None;
     for attempt in 0..TRIES {
         if let Some(before) = attempt.checked_sub(1) {
@@ -195,7 +202,7 @@ fn push_to(archive: &Archive, remote: &Remote, along: Option<&[ObjectId]>) -> Re
         }
         check_fit(archive, &merged)?;
         tips.extend(along.into_iter().flatten());
-        let unpublished = unpublished(archive, (remote, tips), &merged)?;
+        let unpublished = unpublished(home, archive, (remote, tips), &merged)?;
         if let (Some(unpublished), Some(_)) = (&unpublished, along) {
             let error = format!("nothing was pushed: {unpublished}");
             let hint = "`notme attest push REMOTE` sends them all the same";
@@ -218,18 +225,14 @@ fn push_to(archive: &Archive, remote: &Remote, along: Option<&[ObjectId]>) -> Re
 
 /// Says how many of the statements that a remote lacks are about commits that it is not known to have, and
 /// which these are; `None` where there are none. It has what it named itself, what was seen there before, and
-/// what had another put in its place that it has.
+/// what had another put in its place that it has, as somebody trusted says, if that lives on nowhere here.
 fn unpublished(
+    home: &Home,
     archive: &Archive,
-    (remote, mut tips): (&Remote, Vec<ObjectId>),
+    (remote, tips): (&Remote, Vec<ObjectId>),
     merged: &Merged,
 ) -> Result<Option<String>, Failure> {
     let about = archive.store.about(merged)?;
-    // What was fetched says nothing of a place of its own that pushes go to.
-    if !remote.is_for_pushes() {
-        let seen = git::remote_tips(Some(remote.name()))?;
-        tips.extend(seen.iter().flat_map(|id| ObjectId::from_hex(id.as_bytes())));
-    }
     let id = |name: &String| ObjectId::from_hex(name.as_bytes()).ok();
     let mut unknown: BTreeSet<_> = about.iter().flat_map(|it| &it.commits).collect();
     let ids = unknown.iter().filter_map(|name| id(name)).collect();
@@ -240,9 +243,20 @@ fn unpublished(
         before.entry(to).or_default().push(from);
         known.extend((!unknown.contains(to)).then_some(to));
     }
-    while let Some(to) = known.pop_first() {
-        let from = before.remove(to).unwrap_or_default().into_iter();
-        known.extend(from.filter(|from| unknown.remove(from)));
+    if !known.is_empty() && !unknown.is_empty() {
+        let ids = unknown.iter().filter_map(|name| id(name)).collect();
+        let gone = archive.repository.unreached(ids, &ids_of(&git::tips()?))?;
+        let grounds = Grounds::load(home, None, None)?;
+        let judge = grounds.judge();
+        let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+        while let Some(to) = known.pop_first() {
+            let said = attestations.predecessors(to)?;
+            let from = before.remove(to).unwrap_or_default().into_iter();
+            let from = from.filter(|from| {
+                said.contains(*from) && id(from).is_none_or(|id| gone.contains(&id))
+            });
+            known.extend(from.filter(|from| unknown.remove(from)));
+        }
     }
     let is_unknown = |it: &&About| it.commits.iter().any(|id| unknown.contains(id));
     Ok(match about.iter().filter(is_unknown).count() {
@@ -339,12 +353,51 @@ fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), F
     Ok((merged, tips))
 }
 
-/// Fetches what a remote has, and forgets what it has no more. Returns what its other refs name.
+/// Fetches what a remote has, and forgets what it has no more. Returns what its other refs name, or were seen
+/// to name before.
 fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
-    let Listed { shelves, tips } = git::listed(remote)?;
+    settle(archive, remote)?;
+    let Listed { shelves, mut tips } = git::listed(remote)?;
     archive.store.forget_others(remote.name(), &shelves)?;
     git::fetch(remote, &shelves)?;
+    // What was fetched says nothing of a place of its own that pushes go to.
+    if !remote.is_for_pushes() {
+        let url = git::fetch_url(remote)?;
+        let mut elsewhere = archive
+            .store
+            .elsewhere(remote.name(), &url)
+            .unwrap_or_default();
+        let before = elsewhere.len();
+        elsewhere.retain(|id| !tips.contains(id));
+        if elsewhere.len() < before {
+            archive.store.note_remote(remote.name(), &url, &elsewhere)?;
+        }
+        let seen = ids_of(&git::remote_tips(Some(remote.name()))?);
+        tips.extend(seen.into_iter().filter(|id| !elsewhere.contains(id)));
+    }
     Ok(tips)
+}
+
+/// Forgets what was seen of a remote, where that is not known to have been at its URL. What its
+/// remote-tracking branches lead to then may be elsewhere.
+fn settle(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+    if remote.is_for_pushes() {
+        return Ok(());
+    }
+    let url = git::fetch_url(remote)?;
+    if archive.store.elsewhere(remote.name(), &url).is_none() {
+        archive.store.forget_others(remote.name(), &[])?;
+        let elsewhere = ids_of(&git::remote_tips(Some(remote.name()))?);
+        let elsewhere = elsewhere.into_iter().collect();
+        archive.store.note_remote(remote.name(), &url, &elsewhere)?;
+    }
+    Ok(())
+}
+
+fn ids_of(names: &[String]) -> Vec<ObjectId> {
+    let ids = names.iter();
+    ids.flat_map(|id| ObjectId::from_hex(id.as_bytes()))
+        .collect()
 }
 
 /// Returns the remote that is named, or the one that git would take.

@@ -12,7 +12,10 @@ use notme_attest::{
     verify::{Asked, Summed, counted, level},
 };
 use notme_core::statement::Subject;
-use notme_verifier::{Code, Judge, Verdict, report::escape};
+use notme_verifier::{
+    Code, Judge, Verdict,
+    report::{FAILURE, escape},
+};
 use serde::Serialize;
 
 use super::{Archive, bundles_in, read_named, refused};
@@ -64,6 +67,7 @@ struct Line<'a> {
     outcome: Option<Work>,
     result: Option<VerificationResult>,
     summary: Option<&'a Summed>,
+    fails: bool,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -197,6 +201,7 @@ impl<'a> Line<'a> {
             outcome: attested.outcome,
             result: attested.result,
             summary: attested.summary.as_deref(),
+            fails: attested.fails,
         }
     }
 }
@@ -269,6 +274,9 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         }
         (None, Some(outcome)) => say(format!("outcome {}", outcome.as_str()))?,
         (_, None) => {}
+    }
+    if line.fails && line.code.is_none() {
+        say(FAILURE.to_owned())?;
     }
     if let Some(claimed) = line.claimed_level {
         say(format!("claims {}", claimed.as_str()))?;

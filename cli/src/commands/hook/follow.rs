@@ -2,14 +2,21 @@
 
 use std::io::{self, Write as _};
 
-use notme_attest::{make::CommitSubject, predicate::Succession, store::Place};
+use notme_attest::{
+    make::CommitSubject,
+    predicate::Succession,
+    store::Place,
+    verify::{Asked, Attestations, Attested, counted},
+};
 use notme_core::identity::AgentName;
+use notme_verifier::Verdict;
 
 use crate::{
     commands::attest::{Archive, Course, Next, course, succeed_as},
     failure::Failure,
     git,
     home::Home,
+    judging::Grounds,
 };
 
 /// What `post-rewrite` is told: `OLD NEW` lines.
@@ -41,7 +48,9 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
         if !next.commits.contains(&commit) {
             next.commits.push(commit);
         }
-        next.succeeds.push(Succession { from, to });
+        if !super::is_bare(&course, &from)? {
+            next.succeeds.push(Succession { from, to });
+        }
     }
     match next.commits.is_empty() {
         true => Ok(()),
@@ -49,19 +58,28 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
     }
 }
 
-/// Outside of a run: where something is stated about the old commits, states what took their
-/// place, if an agent signs here.
+/// Outside of a run: where somebody trusted states something about the work on the old commits, states what
+/// took their place, if an agent signs here.
 pub(super) fn follow(
     home: &Home,
     archive: &Archive,
     pairs: &[(String, String)],
 ) -> Result<(), Failure> {
     let mut stated = Vec::new();
-    for (from, to) in pairs {
-        if archive.store.count(&Place::commit(from))? > 0 {
-            stated.push((from.clone(), to.clone()));
+    for pair in pairs {
+        if archive.store.count(&Place::commit(&pair.0))? > 0 {
+            stated.push(pair.clone());
         }
     }
+    if stated.is_empty() {
+        return Ok(());
+    }
+    let grounds = Grounds::load(home, None, None)?;
+    let judge = grounds.judge();
+    let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
+    let froms: Vec<_> = stated.iter().map(|(from, _)| from.clone()).collect();
+    let mut judged = attestations.of_all(&froms)?.into_iter();
+    stated.retain(|_| judged.next().is_some_and(|all| is_work(&all)));
     if stated.is_empty() {
         return Ok(());
     }
@@ -78,4 +96,10 @@ pub(super) fn follow(
             Ok(())
         }
     }
+}
+
+/// Tells whether somebody trusted states something about the work on a commit that holds, or may come to.
+fn is_work(all: &[Attested]) -> bool {
+    let holds = |it: &Attested| !matches!(it.verdict, Verdict::Rejected(_));
+    counted(all).any(|it| holds(it) && it.as_evidence().is_some())
 }

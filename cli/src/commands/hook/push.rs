@@ -56,7 +56,7 @@ pub(super) fn run(home: &Home, arguments: &[OsString], input: &[u8]) -> Outcome 
             }
         }
     }
-    send(remote, tips)?;
+    send(home.clone(), remote, tips)?;
     Ok(Exit::Yes)
 }
 
@@ -93,7 +93,7 @@ fn tell(refused: &[String], setting: &str) -> io::Result<()> {
 }
 
 /// Sends the attestations, where there are some that the remote lacks, along with what is pushed.
-fn send(remote: String, pushed: Vec<ObjectId>) -> Result<(), Failure> {
+fn send(home: Home, remote: String, pushed: Vec<ObjectId>) -> Result<(), Failure> {
     if let Some(directory) = course::directory() {
         // The end of the run goes there as well.
         let here = fs::canonicalize(git::common_directory()?)?;
@@ -101,7 +101,7 @@ fn send(remote: String, pushed: Vec<ObjectId>) -> Result<(), Failure> {
     }
     let shown = git::public(&remote).unwrap_or_else(|| quoted(&remote));
     let sent = within(SEND_DEADLINE, move || {
-        attest::push_along(&remote, &pushed).map_err(|failure| failure.to_string())
+        attest::push_along(&home, &remote, &pushed).map_err(|failure| failure.to_string())
     });
     if let Err(problem) = sent.unwrap_or_else(|| Err("it took too long".to_owned())) {
         writeln!(

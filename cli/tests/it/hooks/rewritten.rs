@@ -276,3 +276,128 @@ fn a_head_is_taken_over_by_who_signed_from_what_carries_it_with_its_chain() {
     import(&chain);
     assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
 }
+
+/// Has an agent say of a commit whether the work succeeded.
+fn dispatch(world: &World, agent: &str, is_success: bool) {
+    let json = format!(r#"{{"runDetails":{{"outcome":{{"success":{is_success}}}}}}}"#);
+    world.write("dispatch.json", &json);
+    let path = world.path().join("dispatch.json");
+    let path = path.to_str().unwrap();
+    world.notme_ok(&["attest", "dispatch", "--agent", agent, "--json", path]);
+}
+
+fn amend(world: &World, name: &str) {
+    world.write(name, "more");
+    world.git_ok(&["add", name]);
+    world.git_ok(&["commit", "-q", "--amend", "-m", name]);
+}
+
+const LEVEL: &str = r#"
+[[authority]]
+name = "embedded"
+[[allow]]
+identity = "*"
+[[require]]
+level = "L2"
+"#;
+
+/// That a commit took the place of another carries what that one carries, and no more.
+#[test]
+fn what_failed_or_was_never_attested_has_no_level_when_it_is_rewritten() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    world.signed_commit("good");
+    dispatch(&world, "claude", true);
+    assert_eq!(code(), "accepted");
+    amend(&world, "better");
+    assert_eq!(code(), "accepted");
+    amend(&world, "best");
+    assert_eq!(code(), "accepted");
+
+    let old = world.signed_commit("bad");
+    dispatch(&world, "claude", false);
+    assert_eq!(code(), "attestation-missing");
+    for name in ["worse", "worst"] {
+        amend(&world, name);
+        assert_eq!(code(), "attestation-missing");
+    }
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    amend(&world, "by the human");
+    assert_eq!(code(), "level-too-low");
+    world.git_ok(&["checkout", "-q", "-b", "picked", "main~"]);
+    world.git_ok(&["cherry-pick", &old]);
+    // Of the same tree, that holds here as well.
+    assert_eq!(code(), "attestation-missing");
+    // What is stated of the new one itself counts.
+    dispatch(&world, "human", true);
+    assert_eq!(code(), "accepted");
+}
+
+/// Nor does what a stranger states, which the hook takes for nothing.
+#[test]
+fn what_only_strangers_attest_is_followed_by_nothing() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    let old = world.signed_commit("one");
+    let stranger = World::initialised();
+    let path = world.path().to_str().unwrap().to_owned();
+    stranger.git_ok(&["pull", "-q", &path, "main"]);
+    stranger.notme_ok(&["attest", "dispatch"]);
+    let bundles = stranger.notme_ok(&["attest", "export", "HEAD"]);
+    let mut import = world.notme_command();
+    import.args(["attest", "import", "--unjudged", "-"]);
+    let output = run(&mut import, bundles.as_bytes());
+    assert!(output.status.success(), "{}", told(&output));
+    amend(&world, "two");
+    assert_eq!(code(), "attestation-missing");
+    assert_eq!(attestations(&judged(&world, "HEAD").1), [Value::Null; 0]);
+    // Nor by somebody who says so.
+    succeed(&world, "human", &[(&old, &id(&world, "HEAD"))]);
+    assert_eq!(code(), "level-too-low");
+}
+
+/// Of one of several that has nothing, nothing is carried.
+#[test]
+fn what_takes_the_place_of_several_carries_the_least_of_them() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let good = world.signed_commit("good");
+    dispatch(&world, "claude", true);
+    let bare = world.signed_commit("bare");
+    let code = |name: &str, pairs: &[&str]| {
+        let new = world.signed_commit(name);
+        let pairs: Vec<_> = pairs.iter().map(|old| (*old, &*new)).collect();
+        succeed(&world, "claude", &pairs);
+        world.code("HEAD", &["--policy", &policy])
+    };
+    assert_eq!(code("one", &[&good]), "accepted");
+    assert_eq!(code("both", &[&good, &bare]), "level-too-low");
+    // Two that say it of one another.
+    let [old, new] = ["old", "new"].map(|name| world.signed_commit(name));
+    succeed(&world, "claude", &[(&old, &new), (&new, &old)]);
+    assert_eq!(world.code("HEAD", &["--policy", &policy]), "level-too-low");
+}
+
+#[test]
+fn who_worked_on_it_accepts_no_rewritten_commit_that_carries_no_chain_either() {
+    let world = world();
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    world.signed_commit("one");
+    dispatch(&world, "passer-by", true);
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["cherry-pick", "topic"]);
+    amend(&world, "other words");
+    // Who signed the old one, who attested it, and who signed the new one.
+    for agent in ["claude", "passer-by", "human"] {
+        assert_accepts_not(&world, agent);
+    }
+    world.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "reviewer"]);
+    assert_eq!(code_of(&world, "reviewer"), None);
+}
