@@ -42,8 +42,8 @@ pub(crate) struct Anchor {
     /// What was taken back by anybody in the trust store who has this root's key, whomever the
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
-    /// Who stamps for the authority, but for those that were taken back.
-    pub(crate) tsa: Vec<Trusted<Certificate>>,
+    /// Who stamps for the authority.
+    pub(crate) stampers: Vec<Stamper>,
     /// The keys of its logs.
     pub(crate) logs: Vec<Trusted<LogKey>>,
     /// Why the authority's word is too old to be relied on.
@@ -65,6 +65,14 @@ impl Anchor {
             }
         }
     }
+}
+
+/// A time-stamping authority.
+#[derive(Debug)]
+pub(crate) struct Stamper {
+    pub(crate) tsa: Trusted<Certificate>,
+    /// Whether it was taken back, and all of its time stamps with it.
+    pub(crate) is_revoked: bool,
 }
 
 /// What makes an anchor one: the key that is believed, in the shape of its format.
@@ -124,7 +132,7 @@ impl Anchors {
                 .get(&line.public_key().spki_sha256())
                 .cloned()
                 .unwrap_or_default(),
-            tsa: Vec::new(),
+            stampers: Vec::new(),
             logs: Vec::new(),
             stale: None,
             fresh_until: None,
@@ -219,12 +227,15 @@ fn of_authority<'a>(
     let stale = staleness(authority, fresh_until, now);
     let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
-        let is_good = |tsa: &&Trusted<Certificate>| {
+        let stampers = authority.tsa().iter().map(|tsa| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
-            !all.any(|revocation| revocation.is_of(&tsa.value))
-        };
+            Stamper {
+                tsa: tsa.clone(),
+                is_revoked: all.any(|revocation| revocation.is_of(&tsa.value)),
+            }
+        });
         Anchor {
-            tsa: authority.tsa().iter().filter(is_good).cloned().collect(),
+            stampers: stampers.collect(),
             logs: authority.logs().to_vec(),
             revocations,
             root,

@@ -998,6 +998,23 @@ impl Judgement {
         self.log_entry.as_deref()
     }
 
+    /// Returns the key of the log or of the time-stamping authority whose word the judged time is, or
+    /// would be if the key had not been taken back.
+    pub(crate) fn clock_kid(&self) -> Option<KeyId> {
+        let basis = self.time_basis();
+        match (self.log_entry(), self.time_stamp()) {
+            (Some(LogEntry::Logged { kid, .. }), _) if basis == Some(TimeBasis::Logged) => {
+                Some(*kid)
+            }
+            (_, Some(TimeStamp::Trusted { kid, .. } | TimeStamp::Revoked { kid }))
+                if basis <= Some(TimeBasis::Timestamped) =>
+            {
+                Some(*kid)
+            }
+            (_, _) => None,
+        }
+    }
+
     /// Returns the names of other signature headers than the one that was read, when a signature
     /// was checked. Anybody can add them, and they change no verdict; unescaped.
     pub fn unauthenticated_headers(&self) -> &[Box<str>] {

@@ -186,6 +186,7 @@ impl TimeStampReport {
     fn of(time_stamp: &TimeStamp) -> Self {
         let (at, kid) = match time_stamp {
             TimeStamp::Trusted { at, kid, .. } => (Some(at.to_string()), Some(kid.to_string())),
+            TimeStamp::Revoked { kid } => (None, Some(kid.to_string())),
             TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
         };
         Self {

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use notme_core::{
+    certificate::Certificate,
     hex,
     key::KeyId,
     time::UnixTime,
@@ -24,6 +25,8 @@ use crate::{
 pub struct Suspicion {
     what: What,
     since: UnixTime,
+    /// The keys of time-stamping authorities that it takes back by their certificates.
+    stampers: Vec<KeyId>,
     /// Whether the trust store itself speaks of it.
     is_trusted: bool,
 }
@@ -104,6 +107,7 @@ impl Suspicion {
         Ok(Self {
             what,
             since,
+            stampers: Vec::new(),
             is_trusted,
         })
     }
@@ -113,10 +117,15 @@ impl Suspicion {
         let authorities = trust.authorities().iter();
         let suspicions = authorities.flat_map(|authority| {
             let name: Arc<str> = authority.name().into();
-            authority.revocations().iter().map(move |revocation| Self {
-                since: revocation.since,
-                what: What::Revoked(revocation.clone(), Some(Arc::clone(&name))),
-                is_trusted: true,
+            authority.revocations().iter().map(move |revocation| {
+                let stampers = authority.tsa().iter().map(|it| &it.value);
+                let stampers = stampers.filter(|it| revocation.is_of(it));
+                Self {
+                    since: revocation.since,
+                    what: What::Revoked(revocation.clone(), Some(Arc::clone(&name))),
+                    stampers: stampers.map(Certificate::kid).collect(),
+                    is_trusted: true,
+                }
             })
         });
         suspicions.collect()
@@ -156,11 +165,15 @@ impl Suspicion {
     /// somebody who is not compromised.
     pub fn concerns(&self, judgement: &Judgement) -> Option<Exposure> {
         let standing = judgement.standing()?;
-        if !self.is_about(standing) {
+        let is_clock = judgement.clock_kid().is_some_and(|kid| {
+            self.is_for(standing) && (self.is_key(kid) || self.stampers.contains(&kid))
+        });
+        if !is_clock && !self.is_about(standing) {
             return None;
         }
         // Whoever is above the signer writes the times that certificates and tokens carry.
         let is_above = match &self.what {
+            _ if is_clock => true,
             What::Authority(_) => true,
             What::Revoked(revocation, _) => !standing.is_signers_own(revocation),
             What::Key { kids, .. } => !kids.contains(&standing.kid()),
@@ -176,16 +189,21 @@ impl Suspicion {
     pub(crate) fn is_about(&self, standing: &Standing) -> bool {
         match &self.what {
             What::Authority(name) => standing.authority() == Some(name),
-            What::Revoked(revocation, authority) => {
-                let is_theirs = authority.is_none() || standing.authority() == authority.as_deref();
-                is_theirs && standing.rests_on(revocation)
-            }
+            What::Revoked(revocation, _) => self.is_for(standing) && standing.rests_on(revocation),
             What::Key { name, kids, .. } => {
                 let own = standing.openpgp().into_iter();
                 let mut own = own.flat_map(|it| [&it.fingerprint, &it.primary]);
                 kids.iter().any(|kid| standing.rests_on_key(*kid))
                     || own.any(|fingerprint| KeyName::of_openpgp(fingerprint).contains(name))
             }
+        }
+    }
+
+    /// Tells whether whoever took it back speaks for a signer.
+    fn is_for(&self, standing: &Standing) -> bool {
+        match &self.what {
+            What::Revoked(_, Some(authority)) => standing.authority() == Some(authority),
+            What::Revoked(_, None) | What::Key { .. } | What::Authority(_) => true,
         }
     }
 
@@ -245,8 +263,11 @@ impl Suspicion {
 /// Returns the keys of a trust store, with what other tools call them.
 fn keys(trust: &Trust) -> impl Iterator<Item = (KeyId, Vec<KeyName>)> {
     trust.authorities().iter().flat_map(|authority| {
-        let roots = authority.roots().iter().map(|it| &it.value);
-        let roots = roots.map(|it| (it.kid(), KeyName::of_certificate(it).into_iter().collect()));
+        let certificates = authority.roots().iter().chain(authority.tsa());
+        let certificates = certificates.map(|it| {
+            let names = KeyName::of_certificate(&it.value).into_iter().collect();
+            (it.value.kid(), names)
+        });
         let openpgp = authority.openpgp().iter().filter_map(|it| {
             let names = KeyName::of_openpgp(it.value.fingerprint());
             Some((it.value.key().kid()?, names.into()))
@@ -259,7 +280,13 @@ fn keys(trust: &Trust) -> impl Iterator<Item = (KeyId, Vec<KeyName>)> {
         let ssh = authority.ssh().iter().map(|it| &it.value);
         let ssh = ssh.chain(authority.signers().iter().map(|it| it.public_key()));
         let ssh = ssh.map(|it| (it.kid(), vec![KeyName::of_ssh(it.fingerprint())]));
-        roots.chain(openpgp).chain(people).chain(ssh)
+        let logs = authority.logs().iter();
+        let logs = logs.map(|it| (it.value.public_key().kid(), Vec::new()));
+        certificates
+            .chain(openpgp)
+            .chain(people)
+            .chain(ssh)
+            .chain(logs)
     })
 }
 

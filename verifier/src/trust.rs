@@ -313,6 +313,12 @@ impl Authority {
         &self.revocations
     }
 
+    /// Tells whether it took back a certificate.
+    pub fn revokes(&self, certificate: &Certificate) -> bool {
+        let mut revocations = self.revocations.iter();
+        revocations.any(|revocation| revocation.is_of(certificate))
+    }
+
     /// Tells whether one of its roots, or of the keys that it lists, has this SHA-256.
     pub(crate) fn has_key(&self, spki_sha256: &[u8; 32]) -> bool {
         self.keys().any(|key| key == *spki_sha256)

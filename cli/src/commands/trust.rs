@@ -17,7 +17,7 @@ use notme_core::{
     hex,
     rekor::LogKey,
     time::UnixTime,
-    trust::{TrustDocument, TrustError, Trusted},
+    trust::{Revocation, TrustDocument, TrustError, Trusted},
 };
 use notme_verifier::{
     Code,
@@ -308,19 +308,30 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
         "logs": authority.logs().iter().map(describe_log).collect::<Vec<_>>(),
-        "tsa": authority.tsa().iter().map(describe_tsa).collect::<Vec<_>>(),
+        "tsa": authority.tsa().iter().map(|tsa| describe_tsa(authority, tsa)).collect::<Vec<_>>(),
         "openpgp": openpgp::describe(authority),
         "ssh": ssh::describe(authority),
+        "revocations": authority.revocations().iter().map(describe_revocation).collect::<Vec<_>>(),
     })
 }
 
-fn describe_tsa(tsa: &Trusted<Certificate>) -> serde_json::Value {
+fn describe_tsa(authority: &Authority, tsa: &Trusted<Certificate>) -> serde_json::Value {
     let key = tsa.value.public_key();
     serde_json::json!({
         "kid": key.kid(),
         "algorithm": key.algorithm(),
         "from": tsa.from.to_string(),
         "retired_at": tsa.retired_at.map(|at| at.to_string()),
+        "revoked": authority.revokes(&tsa.value),
+    })
+}
+
+fn describe_revocation(revocation: &Revocation) -> serde_json::Value {
+    serde_json::json!({
+        "kind": revocation.kind.as_str(),
+        "value": revocation.value,
+        "since": revocation.since.to_string(),
+        "reason": revocation.reason,
     })
 }
 
@@ -354,7 +365,11 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         let key = tsa.value.public_key();
         let window = window(authority, tsa.from, tsa.retired_at);
         let algorithm = key.algorithm().as_str();
-        writeln!(out, "  stamps   {algorithm} {}{window}", key.kid())?;
+        let revoked = match authority.revokes(&tsa.value) {
+            true => ", revoked",
+            false => "",
+        };
+        writeln!(out, "  stamps   {algorithm} {}{window}{revoked}", key.kid())?;
     }
     for log in authority.logs() {
         let window = window(authority, log.from, log.retired_at);
@@ -365,7 +380,13 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         )?;
     }
     openpgp::print(out, authority)?;
-    ssh::print(out, authority)
+    ssh::print(out, authority)?;
+    for revocation in authority.revocations() {
+        let (kind, since) = (revocation.kind.as_str(), revocation.since);
+        let (value, reason) = (escape(&revocation.value), escape(&revocation.reason));
+        writeln!(out, "  revoked  {kind} {value} since {since}: {reason}")?;
+    }
+    Ok(())
 }
 
 /// Says of a key whether it is not in use yet, or not any more.
