@@ -830,8 +830,8 @@ fn check_still_good(
     judged: Judged,
 ) -> Result<StillGood, Refusal> {
     let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
-    if let Some(stale) = &anchor.stale {
-        return Err(stale.clone());
+    if let Some(doubt) = &anchor.doubt {
+        return Err(doubt.clone());
     }
     if at < anchor.from {
         let detail = format!("judged at {at}, and the root is used from {}", anchor.from);

@@ -252,11 +252,7 @@ fn show(home: &Home, arguments: &Json) -> Outcome {
     let trust = store(home, None).load(now());
     if arguments.json {
         let authorities: Vec<_> = trust.authorities().iter().map(describe).collect();
-        let faults: Vec<_> = trust
-            .faults()
-            .iter()
-            .map(|fault| serde_json::json!({"name": &*fault.name, "code": fault.code.as_str(), "message": fault.message}))
-            .collect();
+        let faults = trust.faults();
         return print_json(&serde_json::json!({"authorities": authorities, "faults": faults}));
     }
     let mut out = io::stdout().lock();
@@ -269,7 +265,7 @@ fn show(home: &Home, arguments: &Json) -> Outcome {
             "{}: {}: {}",
             fault.name,
             fault.code.as_str(),
-            escape(&fault.message)
+            fault.message
         )?;
     }
     if trust.is_empty() {
@@ -512,7 +508,7 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             io::stderr(),
             "error: authority `{}`: {}",
             fault.name,
-            escape(&fault.message)
+            fault.message
         )?;
         exit = Exit::Undecided;
     }

@@ -458,7 +458,7 @@ fn a_tag_that_leads_nowhere_stops_no_audit() {
 }
 
 /// Commits, signed by gpg with a key of the keyring there.
-fn openpgp_commit(world: &World, gpg: &Gnupg, email: &str) -> String {
+pub(crate) fn openpgp_commit(world: &World, gpg: &Gnupg, email: &str) -> String {
     let program = format!("gpg.program={}", oracle("gpg").display());
     let mut git = world.command("git");
     git.current_dir(world.path()).env("GNUPGHOME", gpg.path());
