@@ -11,6 +11,7 @@ use crate::{
     judge::{Judge, Judgement},
     report::AttestationReport,
     repository::{Node, ObjectId, Repository, Selection},
+    trust::Fault,
     verdict::{Code, Verdict},
 };
 
@@ -68,6 +69,7 @@ pub struct Outcome {
     command: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
+    trust_faults: Vec<Fault>,
     is_trust_recorded: bool,
     pub(crate) asked_at: UnixTime,
     /// The objects, unless they were told meanwhile.
@@ -216,6 +218,7 @@ impl Outcome {
             command: None,
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
+            trust_faults: judge.trust_faults().to_vec(),
             is_trust_recorded: judge.is_trust_recorded(),
             asked_at: judge.now(),
             portion: Portion::default(),
@@ -258,6 +261,11 @@ impl Outcome {
     /// rule asked what they changed: what they took from there was no change to it.
     pub fn half_judged(&self) -> usize {
         self.half_judged
+    }
+
+    /// Returns what of the trust store cannot be used.
+    pub fn trust_faults(&self) -> &[Fault] {
+        &self.trust_faults
     }
 
     /// Tells whether an older document in the trust store would have been noticed.

@@ -99,7 +99,7 @@ pub(super) fn run(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk_of(grounds, radius.outcome())?;
+        talk_of(radius.outcome())?;
         if is_unasked {
             let code = Code::SignerUntrusted;
             let note = "the repository's own policy may vouch for who signed, and was not asked";
