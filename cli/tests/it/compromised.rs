@@ -113,6 +113,11 @@ fn commits_tags_files_lines_and_statements_are_told() {
         assert_eq!(statements.len(), 2, "{report}");
         assert!(statements.iter().all(|it| it["commit"] == bad.as_str()));
         assert_eq!(report["complete"], true);
+        let command = report["command"].as_str().unwrap();
+        assert!(
+            command.ends_with(&format!("--compromised {what}")),
+            "{command}"
+        );
     }
     let text = world.notme(&["verify", "--compromised", identity]);
     assert_eq!(text.status.code(), Some(1));
