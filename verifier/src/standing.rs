@@ -339,6 +339,13 @@ impl Standing {
         }
     }
 
+    /// Tells whether it was taken back by somebody who has the key of the signer's root.
+    pub(crate) fn is_told(&self, revocation: &Revocation) -> bool {
+        let anchors = self.vouched.iter().map(|vouched| &vouched.anchor);
+        let mut told = anchors.flat_map(|anchor| anchor.revocations.iter());
+        told.any(|told| told.contains(revocation))
+    }
+
     /// Tells whether a key is the signer's or above it.
     pub(crate) fn rests_on_key(&self, kid: KeyId) -> bool {
         self.kid() == kid || self.issuers().any(|issuer| issuer.kid == kid)

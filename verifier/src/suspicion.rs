@@ -25,6 +25,8 @@ use crate::{
 pub struct Suspicion {
     what: What,
     since: UnixTime,
+    /// Whether a trust document says it, so that it is about those alone for whom that speaks.
+    is_told: bool,
     /// The keys of time-stamping authorities that it takes back by their certificates.
     stampers: Vec<KeyId>,
     /// Whether the trust store itself speaks of it.
@@ -33,8 +35,8 @@ pub struct Suspicion {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum What {
-    /// As a trust document says it; of one authority when one says so.
-    Revoked(Revocation, Option<Arc<str>>),
+    /// As a trust document says it.
+    Revoked(Revocation),
     /// A key by the name that other tools have for it, and the ids that it turned out to have.
     Key {
         text: String,
@@ -70,35 +72,42 @@ impl Exposure {
 }
 
 impl Suspicion {
-    /// Reads what somebody names: a key by its id or as other tools call it, the id of a session, an
-    /// identity, or the name that the trust store has for an authority.
+    /// Reads what somebody names: a key by its id, its pin or as other tools call it, the id of a
+    /// session, an identity, or the name that the trust store has for an authority.
     ///
     /// # Errors
     /// [`UnknownName`] for what is none of these.
     pub fn of(name: &str, since: UnixTime, trust: &Trust) -> Result<Self, UnknownName> {
-        let revoked = |kind| {
+        let lower = name.to_ascii_lowercase();
+        let is_long = hex::decode_array::<32>(&lower).is_some();
+        let key = KeyName::parse(name).map(|key| {
+            // The id of a key is the beginning of its pin.
+            let is_pin = |kid: KeyId| is_long && lower.starts_with(&kid.to_string());
+            let found = keys(trust).filter(|(kid, names)| is_pin(*kid) || names.contains(&key));
+            let kids: Vec<_> = found.map(|(kid, _)| kid).collect();
+            (key, kids)
+        });
+        let revoked = |kind, value: &str| {
             let revocation = Revocation {
                 kind,
-                value: name.to_owned(),
+                value: value.to_owned(),
                 since,
                 reason: String::new(),
             };
-            What::Revoked(revocation, None)
+            What::Revoked(revocation)
         };
-        let (what, is_trusted) = if let Ok(kid) = KeyId::from_str(name) {
+        let (what, is_trusted) = if let Ok(kid) = KeyId::from_str(&lower) {
             let is_trusted = keys(trust).any(|(key, _)| key == kid);
-            (revoked(RevocationKind::Key), is_trusted)
-        } else if hex::decode_array::<32>(name).is_some() {
-            (revoked(RevocationKind::Session), false)
-        } else if let Some(key) = KeyName::parse(name) {
-            let found = keys(trust).filter(|(_, names)| names.contains(&key));
-            let kids: Vec<_> = found.map(|(kid, _)| kid).collect();
+            (revoked(RevocationKind::Key, &lower), is_trusted)
+        } else if let Some((key, kids)) = key.filter(|(_, kids)| !is_long || !kids.is_empty()) {
             let is_trusted = !kids.is_empty();
             let (text, name) = (name.to_owned(), key);
             (What::Key { text, name, kids }, is_trusted)
+        } else if is_long {
+            (revoked(RevocationKind::Session, &lower), false)
         } else if name.contains(':') {
             let is_trusted = trust.authorities().iter().any(|it| lists(it, name));
-            (revoked(RevocationKind::Identity), is_trusted)
+            (revoked(RevocationKind::Identity, name), is_trusted)
         } else if trust.authorities().iter().any(|it| it.name() == name) {
             (What::Authority(name.to_owned()), true)
         } else {
@@ -107,6 +116,7 @@ impl Suspicion {
         Ok(Self {
             what,
             since,
+            is_told: false,
             stampers: Vec::new(),
             is_trusted,
         })
@@ -116,13 +126,13 @@ impl Suspicion {
     pub fn revoked(trust: &Trust) -> Vec<Self> {
         let authorities = trust.authorities().iter();
         let suspicions = authorities.flat_map(|authority| {
-            let name: Arc<str> = authority.name().into();
-            authority.revocations().iter().map(move |revocation| {
+            authority.revocations().iter().map(|revocation| {
                 let stampers = authority.tsa().iter().map(|it| &it.value);
                 let stampers = stampers.filter(|it| revocation.is_of(it));
                 Self {
                     since: revocation.since,
-                    what: What::Revoked(revocation.clone(), Some(Arc::clone(&name))),
+                    what: What::Revoked(revocation.clone()),
+                    is_told: true,
                     stampers: stampers.map(Certificate::kid).collect(),
                     is_trusted: true,
                 }
@@ -146,7 +156,7 @@ impl Suspicion {
     /// Returns what kind of thing it is.
     pub fn kind(&self) -> &'static str {
         match &self.what {
-            What::Revoked(revocation, _) => revocation.kind.as_str(),
+            What::Revoked(revocation) => revocation.kind.as_str(),
             What::Key { .. } => RevocationKind::Key.as_str(),
             What::Authority(_) => "authority",
         }
@@ -155,7 +165,7 @@ impl Suspicion {
     /// Returns which one it is; unescaped.
     pub fn value(&self) -> &str {
         match &self.what {
-            What::Revoked(revocation, _) => &revocation.value,
+            What::Revoked(revocation) => &revocation.value,
             What::Key { text, .. } => text,
             What::Authority(name) => name,
         }
@@ -166,7 +176,7 @@ impl Suspicion {
     pub fn concerns(&self, judgement: &Judgement) -> Option<Exposure> {
         let standing = judgement.standing()?;
         let is_clock = judgement.clock_kid().is_some_and(|kid| {
-            self.is_for(standing) && (self.is_key(kid) || self.stampers.contains(&kid))
+            (self.is_key(kid) || self.stampers.contains(&kid)) && self.is_for(standing)
         });
         if !is_clock && !self.is_about(standing) {
             return None;
@@ -175,7 +185,7 @@ impl Suspicion {
         let is_above = match &self.what {
             _ if is_clock => true,
             What::Authority(_) => true,
-            What::Revoked(revocation, _) => !standing.is_signers_own(revocation),
+            What::Revoked(revocation) => !standing.is_signers_own(revocation),
             What::Key { kids, .. } => !kids.contains(&standing.kid()),
         };
         match (judgement.judged_at(), judgement.time_basis()) {
@@ -189,7 +199,7 @@ impl Suspicion {
     pub(crate) fn is_about(&self, standing: &Standing) -> bool {
         match &self.what {
             What::Authority(name) => standing.authority() == Some(name),
-            What::Revoked(revocation, _) => self.is_for(standing) && standing.rests_on(revocation),
+            What::Revoked(revocation) => standing.rests_on(revocation) && self.is_for(standing),
             What::Key { name, kids, .. } => {
                 let own = standing.openpgp().into_iter();
                 let mut own = own.flat_map(|it| [&it.fingerprint, &it.primary]);
@@ -202,8 +212,8 @@ impl Suspicion {
     /// Tells whether whoever took it back speaks for a signer.
     fn is_for(&self, standing: &Standing) -> bool {
         match &self.what {
-            What::Revoked(_, Some(authority)) => standing.authority() == Some(authority),
-            What::Revoked(_, None) | What::Key { .. } | What::Authority(_) => true,
+            What::Revoked(revocation) if self.is_told => standing.is_told(revocation),
+            What::Revoked(_) | What::Key { .. } | What::Authority(_) => true,
         }
     }
 
@@ -214,7 +224,7 @@ impl Suspicion {
             What::Key { name, .. } => {
                 named.keys.contains(name) || named.kid.is_some_and(|kid| self.is_key(kid))
             }
-            What::Revoked(revocation, _) => match revocation.kind {
+            What::Revoked(revocation) => match revocation.kind {
                 RevocationKind::Key => named.kid.is_some_and(|kid| self.is_key(kid)),
                 RevocationKind::Identity => {
                     named.identities.contains(&revocation.value)
@@ -232,7 +242,7 @@ impl Suspicion {
     pub(crate) fn is_key(&self, kid: KeyId) -> bool {
         match &self.what {
             What::Key { kids, .. } => kids.contains(&kid),
-            What::Revoked(it, _) => {
+            What::Revoked(it) => {
                 it.kind == RevocationKind::Key && it.value.parse().is_ok_and(|it: KeyId| it == kid)
             }
             What::Authority(_) => false,

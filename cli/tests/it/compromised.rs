@@ -186,6 +186,7 @@ fn what_was_stamped_rests_on_the_key_that_stamped_it() {
     let later = ["--since", "2999-01-01T00:00:00Z"];
     let compromised = ["--compromised", &kid];
     assert_eq!(rests(&compromised, "since"), Value::Null);
+    rests(&["--compromised", &kid.to_ascii_uppercase()], "since");
     rests(&[compromised, later].concat(), "undated");
 
     let policy = world.policy_with_floor("timestamped");
@@ -294,6 +295,27 @@ fn nothing_rests_on_what_came_later_or_on_nothing() {
         Some(2)
     );
     assert_eq!(usage(&["--compromised", "embedded", "--fold"]), Some(2));
+}
+
+/// As `notme trust show` and the `keys` of a policy name it.
+#[test]
+fn a_key_goes_by_its_pin() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let shown = world.notme_ok(&["trust", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let root = |root: &Value| {
+        let pin = root["spki_sha256"].as_str().unwrap().to_owned();
+        let (exit, report) = radius(&world, &["--compromised", &pin.to_ascii_uppercase()]);
+        assert_eq!(report["compromised"][0]["kind"], "key");
+        assert_eq!(report["compromised"][0]["code"], Value::Null);
+        exit
+    };
+    let roots = shown["authorities"][0]["roots"].as_array().unwrap();
+    let mut exits: Vec<_> = roots.iter().map(root).collect();
+    exits.sort_unstable();
+    // One root of the two issued the certificate.
+    assert_eq!(exits, [Some(0), Some(1)]);
 }
 
 #[test]

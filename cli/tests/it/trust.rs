@@ -356,6 +356,8 @@ fn a_trust_document_that_cannot_be_read_leaves_its_roots_undecided_elsewhere() {
     let store = world.home().join("trust");
     let trust = ["--trust", store.to_str().unwrap()];
     assert_eq!(world.code("HEAD", &trust), "revoked");
+    let revoked = world.notme(&[&["verify", "--revoked"], &trust[..]].concat());
+    assert_eq!(revoked.status.code(), Some(1), "{}", told(&revoked));
     fs::write(store.join("newer/trust.json"), "{}").unwrap();
     assert_eq!(world.code("HEAD", &trust), "trust-unreadable");
 }
