@@ -234,6 +234,12 @@ enum Source {
 fn read_source(arguments: &TrustAdd) -> Result<Source, Failure> {
     let Ok(url) = arguments.source.parse::<AuthorityUrl>() else {
         let bytes = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        if arguments.x509 {
+            return Ok(Source::Pem(match Certificate::from_der(&bytes) {
+                Ok(root) => root.pem(),
+                Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
+            }));
+        }
         return Ok(match String::from_utf8(bytes) {
             Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Source::Pem(text),
             Ok(text) => Source::Document(text.into_bytes()),

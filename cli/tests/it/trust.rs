@@ -1,7 +1,8 @@
 //! `notme trust`: what may be pinned, and what may not.
 
-use std::fs;
+use std::{fs, path::Path};
 
+use notme_core::certificate::Certificate;
 use notme_testkit::{gnupg::Gnupg, testdata};
 
 use crate::{
@@ -384,4 +385,28 @@ fn a_directory_in_a_trust_store_moves_no_cursor_by_its_name() {
     }
     // No authority ever had such a name.
     assert_eq!(world.code("HEAD", &[]), "accepted");
+}
+
+#[test]
+fn the_certificate_of_a_company_is_read_in_either_encoding() {
+    let world = World::new();
+    let add = |name: &str, source: &Path| {
+        let add = ["trust", "add", "--x509", "--name", name];
+        world.notme(&[&add[..], &[source.to_str().unwrap()]].concat())
+    };
+    let pem = testdata::path("notme-authority/prod/ca/ca.pem");
+    let root = Certificate::pem_bundle(&fs::read_to_string(&pem).unwrap()).unwrap();
+    let der = world.home().join("ca.der");
+    fs::write(&der, root[0].der()).unwrap();
+    let output = add("der", &der);
+    assert!(output.status.success(), "{}", told(&output));
+    let shown = world.notme_ok(&["trust", "show"]);
+    assert!(shown.contains(&root[0].kid().to_string()), "{shown}");
+    fs::write(&der, "garbage").unwrap();
+    let output = add("none", &der);
+    assert!(
+        told(&output).contains("no PEM certificate"),
+        "{}",
+        told(&output)
+    );
 }
