@@ -162,7 +162,7 @@ impl Certificate {
     pub fn pem_bundle(text: &str) -> Result<Vec<Self>, CertificateError> {
         let blocks = pem::decode_all(PEM_LABEL, text)?;
         if blocks.is_empty() {
-            return Err(CertificateError::Count);
+            return Err(CertificateError::Missing);
         }
         blocks.iter().map(|der| Self::from_der(der)).collect()
     }
@@ -671,7 +671,10 @@ pub enum CertificateError {
     /// Not PEM.
     #[error("the certificate is not PEM")]
     Pem(#[from] PemError),
-    /// No PEM certificate, or more than were asked for.
+    /// No PEM certificate.
+    #[error("no PEM certificate")]
+    Missing,
+    /// More PEM certificates than were asked for.
     #[error("unexpected number of PEM certificates")]
     Count,
     /// Not strict DER.

@@ -58,6 +58,8 @@ pub struct Account {
     pub issuer: Option<String>,
     /// The same as older certificates have it.
     pub issuer_of_old: Option<String>,
+    /// What the certificate is for: the contents of the OID, if it says so.
+    pub usage: Option<&'static [u8]>,
     /// The certificate's first second; it lives for ten minutes.
     pub not_before: UnixTime,
 }
@@ -69,6 +71,7 @@ impl Default for Account {
             uri: None,
             issuer: Some(ISSUER.to_owned()),
             issuer_of_old: Some(ISSUER.to_owned()),
+            usage: Some(CODE_SIGNING),
             not_before: AT,
         }
     }
@@ -158,8 +161,10 @@ impl TestSigstore {
         let mut leaf = Mint::new("", 3)
             .of(Arc::new(P256Key::from_seed([b'l'; 32])))
             .during(account.not_before, account.not_before.plus(10 * MINUTE))
-            .usage([7, 0x80])
-            .extended(CODE_SIGNING);
+            .usage([7, 0x80]);
+        if let Some(usage) = account.usage {
+            leaf = leaf.extended(usage);
+        }
         if let Some(email) = &account.email {
             leaf = leaf.emails(&[email]);
         }

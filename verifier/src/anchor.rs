@@ -22,7 +22,7 @@ use crate::{
     refusal::Refusal,
     ssh::ListedKey,
     standing::Issuer,
-    trust::{Authority, PinKind, Trust, WHOLE_STORE},
+    trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
 
@@ -42,12 +42,13 @@ pub(crate) struct Anchor {
     /// What was taken back by anybody in the trust store who has this root's key, whomever the
     /// policy names.
     pub(crate) revocations: Vec<Arc<[Revocation]>>,
-    /// Who stamps for the authority, but for those that were taken back.
-    pub(crate) tsa: Vec<Trusted<Certificate>>,
+    /// Who stamps for the authority.
+    pub(crate) stampers: Vec<Stamper>,
     /// The keys of its logs.
     pub(crate) logs: Vec<Trusted<LogKey>>,
-    /// Why the authority's word is too old to be relied on.
-    pub(crate) stale: Option<Refusal>,
+    /// Why nobody can tell whether it was taken back: the authority's word is too old, or what may
+    /// say so cannot be read.
+    pub(crate) doubt: Option<Refusal>,
     /// Until when it is not.
     pub(crate) fresh_until: Option<UnixTime>,
     /// What stands above everything that the root issued itself, once somebody asks.
@@ -65,6 +66,14 @@ impl Anchor {
             }
         }
     }
+}
+
+/// A time-stamping authority.
+#[derive(Debug)]
+pub(crate) struct Stamper {
+    pub(crate) tsa: Trusted<Certificate>,
+    /// Whether it was taken back, and all of its time stamps with it.
+    pub(crate) is_revoked: bool,
 }
 
 /// What makes an anchor one: the key that is believed, in the shape of its format.
@@ -102,9 +111,8 @@ impl Anchors {
         for rule in &rules.authorities {
             let before = anchors.len();
             for authority in trust.authorities() {
-                anchors.extend(
-                    of_authority(authority, rule, (policy, now), &taken_back).map(Arc::new),
-                );
+                let all = of_authority(authority, rule, (policy, now), (trust, &taken_back));
+                anchors.extend(all.map(Arc::new));
             }
             if anchors.len() == before {
                 unavailable.get_or_insert_with(|| absence(rule, trust));
@@ -124,9 +132,9 @@ impl Anchors {
                 .get(&line.public_key().spki_sha256())
                 .cloned()
                 .unwrap_or_default(),
-            tsa: Vec::new(),
+            stampers: Vec::new(),
             logs: Vec::new(),
-            stale: None,
+            doubt: doubt(trust, &line.public_key().spki_sha256()),
             fresh_until: None,
             above: OnceLock::new(),
         });
@@ -213,18 +221,21 @@ fn of_authority<'a>(
     authority: &'a Authority,
     rule: &'a AuthorityRule,
     (policy, now): (&Policy, UnixTime),
-    taken_back: &'a TakenBack,
+    (trust, taken_back): (&'a Trust, &'a TakenBack),
 ) -> impl Iterator<Item = Anchor> + 'a {
     let fresh_until = fresh_until(authority, policy);
     let stale = staleness(authority, fresh_until, now);
     let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
-        let is_good = |tsa: &&Trusted<Certificate>| {
+        let stampers = authority.tsa().iter().map(|tsa| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
-            !all.any(|revocation| revocation.is_of(&tsa.value))
-        };
+            Stamper {
+                tsa: tsa.clone(),
+                is_revoked: all.any(|revocation| revocation.is_of(&tsa.value)),
+            }
+        });
         Anchor {
-            tsa: authority.tsa().iter().filter(is_good).cloned().collect(),
+            stampers: stampers.collect(),
             logs: authority.logs().to_vec(),
             revocations,
             root,
@@ -236,7 +247,7 @@ fn of_authority<'a>(
             from,
             retired_at,
             counts: (rule.from, rule.until),
-            stale: stale.clone(),
+            doubt: stale.clone().or_else(|| doubt(trust, &spki)),
             fresh_until,
             above: OnceLock::new(),
         }
@@ -338,6 +349,19 @@ fn taken_back(trust: &Trust) -> TakenBack {
     taken_back
 }
 
+/// Tells whether what took a key back may be among what cannot be read.
+fn doubt(trust: &Trust, spki_sha256: &[u8; 32]) -> Option<Refusal> {
+    let mut faults = trust.faults().iter();
+    faults
+        .find(|fault| fault.may_revoke(spki_sha256))
+        .map(unusable)
+}
+
+/// Says what is wrong with an authority.
+fn unusable(fault: &Fault) -> Refusal {
+    Refusal::new(fault.code, format!("`{}`: {}", fault.name, fault.message))
+}
+
 type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
 
 /// What vouches for a key that the policy itself lists; no authority can have this name.
@@ -382,7 +406,7 @@ fn absence(rule: &AuthorityRule, trust: &Trust) -> Refusal {
         Selector::Spki(_) => true,
     };
     match trust.faults().iter().find(|fault| concerns(&fault.name)) {
-        Some(fault) => Refusal::new(fault.code, format!("`{}`: {}", fault.name, fault.message)),
+        Some(fault) => unusable(fault),
         None => {
             let at = rule.url.as_ref().map(|url| format!("; it is at {url}"));
             let detail = format!(

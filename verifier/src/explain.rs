@@ -330,6 +330,9 @@ fn when_text(judgement: &Judgement) -> String {
         Some(TimeStamp::Trusted { kid, latest, .. }) => {
             format!(" The time-stamping authority's key is {kid}; it may have stamped as late as {latest}.")
         }
+        Some(TimeStamp::Revoked { kid }) => {
+            format!(" It carries a time stamp by the key {kid}, which was revoked, so that it counts for nothing.")
+        }
         Some(TimeStamp::Untrusted) => {
             " It carries a time stamp by nobody that the signer's authority names, which counts for nothing.".to_owned()
         }

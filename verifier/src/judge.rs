@@ -36,7 +36,7 @@ use crate::{
     standings::Standings,
     stated::{SignedBy, Stated},
     time_stamp::TimeStamp,
-    trust::{PinKind, Trust},
+    trust::{Fault, PinKind, Trust},
     verdict::{Class, Code, TimeBasis, Verdict},
 };
 
@@ -48,6 +48,8 @@ pub struct Judge<'p> {
     trust_digest: String,
     /// How many authorities the store has, whether the policy names them or not.
     authorities: usize,
+    /// What of it cannot be used.
+    trust_faults: Vec<Fault>,
     /// Whether an older document in it would have been noticed.
     is_trust_recorded: bool,
     anchors: Anchors,
@@ -153,6 +155,7 @@ impl<'p> Judge<'p> {
         Self {
             trust_digest: trust.digest(),
             authorities: trust.authorities().len(),
+            trust_faults: trust.faults().to_vec(),
             is_trust_recorded: trust.is_recorded(),
             anchors: Anchors::new(held, &rules, trust, now),
             policy,
@@ -227,6 +230,11 @@ impl<'p> Judge<'p> {
     /// Returns how many authorities could be read from the trust store.
     pub(crate) fn authorities(&self) -> usize {
         self.authorities
+    }
+
+    /// Returns what of the trust store cannot be used.
+    pub(crate) fn trust_faults(&self) -> &[Fault] {
+        &self.trust_faults
     }
 
     /// Tells whether an older document in the trust store would have been noticed.
@@ -830,8 +838,8 @@ fn check_still_good(
     judged: Judged,
 ) -> Result<StillGood, Refusal> {
     let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
-    if let Some(stale) = &anchor.stale {
-        return Err(stale.clone());
+    if let Some(doubt) = &anchor.doubt {
+        return Err(doubt.clone());
     }
     if at < anchor.from {
         let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
@@ -996,6 +1004,23 @@ impl Judgement {
     /// vouches for the signer.
     pub fn log_entry(&self) -> Option<&LogEntry> {
         self.log_entry.as_deref()
+    }
+
+    /// Returns the key of the log or of the time-stamping authority whose word the judged time is, or
+    /// would be if the key had not been taken back.
+    pub(crate) fn clock_kid(&self) -> Option<KeyId> {
+        let basis = self.time_basis();
+        match (self.log_entry(), self.time_stamp()) {
+            (Some(LogEntry::Logged { kid, .. }), _) if basis == Some(TimeBasis::Logged) => {
+                Some(*kid)
+            }
+            (_, Some(TimeStamp::Trusted { kid, .. } | TimeStamp::Revoked { kid }))
+                if basis <= Some(TimeBasis::Timestamped) =>
+            {
+                Some(*kid)
+            }
+            (_, _) => None,
+        }
     }
 
     /// Returns the names of other signature headers than the one that was read, when a signature

@@ -51,6 +51,7 @@ use crate::{
     openpgp::Person,
     policy::{POLICY_MAX, Policy, PolicyError},
     refusal::with_causes,
+    report::escape,
     ssh::ListedKey,
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
 };
@@ -107,11 +108,12 @@ impl TrustStore {
     /// written is empty.
     pub fn load(&self, now: UnixTime) -> Trust {
         let (mut authorities, mut faults) = (Vec::new(), Vec::new());
-        let mut fault = |name: &str, error: &TrustStoreError| {
+        let mut fault = |name: &str, error: &TrustStoreError, keys| {
             faults.push(Fault {
-                name: name.into(),
+                name: escape(name).into(),
                 code: error.code(),
-                message: with_causes(error),
+                message: escape(&with_causes(error)).into_owned(),
+                keys,
             });
         };
         match self.names() {
@@ -119,11 +121,11 @@ impl TrustStore {
                 for name in names {
                     match self.load_one(&name, now) {
                         Ok(authority) => authorities.push(authority),
-                        Err(error) => fault(&name, &error),
+                        Err(error) => fault(&name, &error, self.revocable(&name)),
                     }
                 }
             }
-            Err(error) => fault(WHOLE_STORE, &error),
+            Err(error) => fault(WHOLE_STORE, &error, None),
         }
         let trust = Trust::new(authorities, faults);
         match &self.state {
@@ -448,6 +450,22 @@ impl TrustStore {
             scopes,
             roots,
         ))
+    }
+
+    /// Returns the keys that an authority which cannot be used may have taken back; `None` where that
+    /// cannot be read either.
+    fn revocable(&self, name: &str) -> Option<Vec<[u8; 32]>> {
+        // Under no other name was there ever an authority.
+        if check_name(name).is_err() {
+            return Some(Vec::new());
+        }
+        let pin = self.pin(name).ok()?;
+        Some(match pin.kind() {
+            PinKind::TrustDocument | PinKind::OpenPgp => pin.keys().copied().collect(),
+            PinKind::Pem | PinKind::X509 | PinKind::AllowedSigners | PinKind::Sigstore => {
+                Vec::new()
+            }
+        })
     }
 
     fn stored(

@@ -31,7 +31,7 @@ impl KeyName {
         let digits: String = text.split(' ').collect();
         let digits = digits.strip_prefix("0x").unwrap_or(&digits);
         let bytes = hex::decode(&digits.to_ascii_lowercase())?;
-        matches!(bytes.len(), 8 | 20).then(|| Self::of_bytes(&bytes))
+        matches!(bytes.len(), 8 | 20 | 32).then(|| Self::of_bytes(&bytes))
     }
 
     /// Reads the identity that stands for an OpenPGP key without an address.

@@ -268,6 +268,12 @@ impl Radius {
             .collect();
     }
 
+    /// Notes the command by which it was asked for, as a shell reads it.
+    pub fn asked_by(self, command: String) -> Self {
+        let outcome = self.outcome.asked_by(command);
+        Self { outcome, ..self }
+    }
+
     /// Adds the statements that rest on it.
     pub fn with_statements(self, statements: Vec<ExposedStatement>) -> Self {
         Self { statements, ..self }

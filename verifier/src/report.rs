@@ -29,6 +29,7 @@ use crate::{
     log_entry::LogEntry,
     merge_tag::MergeTag,
     time_stamp::TimeStamp,
+    trust::Fault,
     verdict::{Code, TimeBasis},
     verify::{Ignored, JudgedObject, ObjectAttestations, Outcome, Portion, Summary},
     wrap::{WIDTH, wrap},
@@ -66,6 +67,8 @@ struct Head<'a> {
     /// Those that judged.
     policies: Vec<&'a str>,
     trust: &'a str,
+    /// What of it cannot be used.
+    trust_faults: &'a [Fault],
     /// Whether an older document in it would have been noticed.
     trust_recorded: bool,
     asked_at: String,
@@ -192,6 +195,7 @@ impl TimeStampReport {
     fn of(time_stamp: &TimeStamp) -> Self {
         let (at, kid) = match time_stamp {
             TimeStamp::Trusted { at, kid, .. } => (Some(at.to_string()), Some(kid.to_string())),
+            TimeStamp::Revoked { kid } => (None, Some(kid.to_string())),
             TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
         };
         Self {
@@ -613,6 +617,7 @@ fn head(outcome: &Outcome) -> Head<'_> {
         policy: &outcome.policy,
         policies: outcome.policies().collect(),
         trust: &outcome.trust,
+        trust_faults: outcome.trust_faults(),
         trust_recorded: outcome.is_trust_recorded(),
         asked_at: outcome.asked_at.to_string(),
         command: outcome.command(),

@@ -178,7 +178,7 @@ impl Standing {
         let issuer = leaf.oidc_issuer().filter(|_| is_sigstore);
         let refusal = way
             .checked
-            .and_then(|()| check_leaf(leaf))
+            .and_then(|()| check_leaf(leaf, anchor.kind))
             .and_then(|()| check_identity(identity.as_deref()))
             .and_then(|()| check_issuer(issuer, is_sigstore))
             .and_then(|()| check_scopes(leaf, anchor, purpose))
@@ -339,6 +339,13 @@ impl Standing {
         }
     }
 
+    /// Tells whether it was taken back by somebody who has the key of the signer's root.
+    pub(crate) fn is_told(&self, revocation: &Revocation) -> bool {
+        let anchors = self.vouched.iter().map(|vouched| &vouched.anchor);
+        let mut told = anchors.flat_map(|anchor| anchor.revocations.iter());
+        told.any(|told| told.contains(revocation))
+    }
+
     /// Tells whether a key is the signer's or above it.
     pub(crate) fn rests_on_key(&self, kid: KeyId) -> bool {
         self.kid() == kid || self.issuers().any(|issuer| issuer.kid == kid)
@@ -492,13 +499,16 @@ fn check_issuers(path: &[&Certificate], root: &Certificate) -> Result<(), Refusa
     Ok(())
 }
 
-fn check_leaf(leaf: &Certificate) -> Result<(), Refusal> {
+fn check_leaf(leaf: &Certificate, kind: PinKind) -> Result<(), Refusal> {
+    let usages = leaf.extended_key_usage().unwrap_or_default();
     let problem = if leaf.is_ca() {
         "it is an authority's own"
     } else if !leaf.has_digital_signature() {
         "its key usage does not allow signatures"
     } else if !may_sign(leaf) {
         "its extended key usage allows neither code signing nor e-mail protection"
+    } else if kind == PinKind::Sigstore && !usages.contains(&oid::CODE_SIGNING) {
+        "its extended key usage does not name code signing, as Sigstore's certificates do"
     } else {
         return Ok(());
     };

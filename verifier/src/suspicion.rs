@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use notme_core::{
+    certificate::Certificate,
     hex,
     key::KeyId,
     time::UnixTime,
@@ -24,14 +25,18 @@ use crate::{
 pub struct Suspicion {
     what: What,
     since: UnixTime,
+    /// Whether a trust document says it, so that it is about those alone for whom that speaks.
+    is_told: bool,
+    /// The keys of time-stamping authorities that it takes back by their certificates.
+    stampers: Vec<KeyId>,
     /// Whether the trust store itself speaks of it.
     is_trusted: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum What {
-    /// As a trust document says it; of one authority when one says so.
-    Revoked(Revocation, Option<Arc<str>>),
+    /// As a trust document says it.
+    Revoked(Revocation),
     /// A key by the name that other tools have for it, and the ids that it turned out to have.
     Key {
         text: String,
@@ -67,35 +72,42 @@ impl Exposure {
 }
 
 impl Suspicion {
-    /// Reads what somebody names: a key by its id or as other tools call it, the id of a session, an
-    /// identity, or the name that the trust store has for an authority.
+    /// Reads what somebody names: a key by its id, its pin or as other tools call it, the id of a
+    /// session, an identity, or the name that the trust store has for an authority.
     ///
     /// # Errors
     /// [`UnknownName`] for what is none of these.
     pub fn of(name: &str, since: UnixTime, trust: &Trust) -> Result<Self, UnknownName> {
-        let revoked = |kind| {
+        let lower = name.to_ascii_lowercase();
+        let is_long = hex::decode_array::<32>(&lower).is_some();
+        let key = KeyName::parse(name).map(|key| {
+            // The id of a key is the beginning of its pin.
+            let is_pin = |kid: KeyId| is_long && lower.starts_with(&kid.to_string());
+            let found = keys(trust).filter(|(kid, names)| is_pin(*kid) || names.contains(&key));
+            let kids: Vec<_> = found.map(|(kid, _)| kid).collect();
+            (key, kids)
+        });
+        let revoked = |kind, value: &str| {
             let revocation = Revocation {
                 kind,
-                value: name.to_owned(),
+                value: value.to_owned(),
                 since,
                 reason: String::new(),
             };
-            What::Revoked(revocation, None)
+            What::Revoked(revocation)
         };
-        let (what, is_trusted) = if let Ok(kid) = KeyId::from_str(name) {
+        let (what, is_trusted) = if let Ok(kid) = KeyId::from_str(&lower) {
             let is_trusted = keys(trust).any(|(key, _)| key == kid);
-            (revoked(RevocationKind::Key), is_trusted)
-        } else if hex::decode_array::<32>(name).is_some() {
-            (revoked(RevocationKind::Session), false)
-        } else if let Some(key) = KeyName::parse(name) {
-            let found = keys(trust).filter(|(_, names)| names.contains(&key));
-            let kids: Vec<_> = found.map(|(kid, _)| kid).collect();
+            (revoked(RevocationKind::Key, &lower), is_trusted)
+        } else if let Some((key, kids)) = key.filter(|(_, kids)| !is_long || !kids.is_empty()) {
             let is_trusted = !kids.is_empty();
             let (text, name) = (name.to_owned(), key);
             (What::Key { text, name, kids }, is_trusted)
+        } else if is_long {
+            (revoked(RevocationKind::Session, &lower), false)
         } else if name.contains(':') {
             let is_trusted = trust.authorities().iter().any(|it| lists(it, name));
-            (revoked(RevocationKind::Identity), is_trusted)
+            (revoked(RevocationKind::Identity, name), is_trusted)
         } else if trust.authorities().iter().any(|it| it.name() == name) {
             (What::Authority(name.to_owned()), true)
         } else {
@@ -104,6 +116,8 @@ impl Suspicion {
         Ok(Self {
             what,
             since,
+            is_told: false,
+            stampers: Vec::new(),
             is_trusted,
         })
     }
@@ -112,11 +126,16 @@ impl Suspicion {
     pub fn revoked(trust: &Trust) -> Vec<Self> {
         let authorities = trust.authorities().iter();
         let suspicions = authorities.flat_map(|authority| {
-            let name: Arc<str> = authority.name().into();
-            authority.revocations().iter().map(move |revocation| Self {
-                since: revocation.since,
-                what: What::Revoked(revocation.clone(), Some(Arc::clone(&name))),
-                is_trusted: true,
+            authority.revocations().iter().map(|revocation| {
+                let stampers = authority.tsa().iter().map(|it| &it.value);
+                let stampers = stampers.filter(|it| revocation.is_of(it));
+                Self {
+                    since: revocation.since,
+                    what: What::Revoked(revocation.clone()),
+                    is_told: true,
+                    stampers: stampers.map(Certificate::kid).collect(),
+                    is_trusted: true,
+                }
             })
         });
         suspicions.collect()
@@ -137,7 +156,7 @@ impl Suspicion {
     /// Returns what kind of thing it is.
     pub fn kind(&self) -> &'static str {
         match &self.what {
-            What::Revoked(revocation, _) => revocation.kind.as_str(),
+            What::Revoked(revocation) => revocation.kind.as_str(),
             What::Key { .. } => RevocationKind::Key.as_str(),
             What::Authority(_) => "authority",
         }
@@ -146,7 +165,7 @@ impl Suspicion {
     /// Returns which one it is; unescaped.
     pub fn value(&self) -> &str {
         match &self.what {
-            What::Revoked(revocation, _) => &revocation.value,
+            What::Revoked(revocation) => &revocation.value,
             What::Key { text, .. } => text,
             What::Authority(name) => name,
         }
@@ -156,13 +175,17 @@ impl Suspicion {
     /// somebody who is not compromised.
     pub fn concerns(&self, judgement: &Judgement) -> Option<Exposure> {
         let standing = judgement.standing()?;
-        if !self.is_about(standing) {
+        let is_clock = judgement.clock_kid().is_some_and(|kid| {
+            (self.is_key(kid) || self.stampers.contains(&kid)) && self.is_for(standing)
+        });
+        if !is_clock && !self.is_about(standing) {
             return None;
         }
         // Whoever is above the signer writes the times that certificates and tokens carry.
         let is_above = match &self.what {
+            _ if is_clock => true,
             What::Authority(_) => true,
-            What::Revoked(revocation, _) => !standing.is_signers_own(revocation),
+            What::Revoked(revocation) => !standing.is_signers_own(revocation),
             What::Key { kids, .. } => !kids.contains(&standing.kid()),
         };
         match (judgement.judged_at(), judgement.time_basis()) {
@@ -176,16 +199,21 @@ impl Suspicion {
     pub(crate) fn is_about(&self, standing: &Standing) -> bool {
         match &self.what {
             What::Authority(name) => standing.authority() == Some(name),
-            What::Revoked(revocation, authority) => {
-                let is_theirs = authority.is_none() || standing.authority() == authority.as_deref();
-                is_theirs && standing.rests_on(revocation)
-            }
+            What::Revoked(revocation) => standing.rests_on(revocation) && self.is_for(standing),
             What::Key { name, kids, .. } => {
                 let own = standing.openpgp().into_iter();
                 let mut own = own.flat_map(|it| [&it.fingerprint, &it.primary]);
                 kids.iter().any(|kid| standing.rests_on_key(*kid))
                     || own.any(|fingerprint| KeyName::of_openpgp(fingerprint).contains(name))
             }
+        }
+    }
+
+    /// Tells whether whoever took it back speaks for a signer.
+    fn is_for(&self, standing: &Standing) -> bool {
+        match &self.what {
+            What::Revoked(revocation) if self.is_told => standing.is_told(revocation),
+            What::Revoked(_) | What::Key { .. } | What::Authority(_) => true,
         }
     }
 
@@ -196,7 +224,7 @@ impl Suspicion {
             What::Key { name, .. } => {
                 named.keys.contains(name) || named.kid.is_some_and(|kid| self.is_key(kid))
             }
-            What::Revoked(revocation, _) => match revocation.kind {
+            What::Revoked(revocation) => match revocation.kind {
                 RevocationKind::Key => named.kid.is_some_and(|kid| self.is_key(kid)),
                 RevocationKind::Identity => {
                     named.identities.contains(&revocation.value)
@@ -214,7 +242,7 @@ impl Suspicion {
     pub(crate) fn is_key(&self, kid: KeyId) -> bool {
         match &self.what {
             What::Key { kids, .. } => kids.contains(&kid),
-            What::Revoked(it, _) => {
+            What::Revoked(it) => {
                 it.kind == RevocationKind::Key && it.value.parse().is_ok_and(|it: KeyId| it == kid)
             }
             What::Authority(_) => false,
@@ -245,8 +273,11 @@ impl Suspicion {
 /// Returns the keys of a trust store, with what other tools call them.
 fn keys(trust: &Trust) -> impl Iterator<Item = (KeyId, Vec<KeyName>)> {
     trust.authorities().iter().flat_map(|authority| {
-        let roots = authority.roots().iter().map(|it| &it.value);
-        let roots = roots.map(|it| (it.kid(), KeyName::of_certificate(it).into_iter().collect()));
+        let certificates = authority.roots().iter().chain(authority.tsa());
+        let certificates = certificates.map(|it| {
+            let names = KeyName::of_certificate(&it.value).into_iter().collect();
+            (it.value.kid(), names)
+        });
         let openpgp = authority.openpgp().iter().filter_map(|it| {
             let names = KeyName::of_openpgp(it.value.fingerprint());
             Some((it.value.key().kid()?, names.into()))
@@ -259,7 +290,13 @@ fn keys(trust: &Trust) -> impl Iterator<Item = (KeyId, Vec<KeyName>)> {
         let ssh = authority.ssh().iter().map(|it| &it.value);
         let ssh = ssh.chain(authority.signers().iter().map(|it| it.public_key()));
         let ssh = ssh.map(|it| (it.kid(), vec![KeyName::of_ssh(it.fingerprint())]));
-        roots.chain(openpgp).chain(people).chain(ssh)
+        let logs = authority.logs().iter();
+        let logs = logs.map(|it| (it.value.public_key().kid(), Vec::new()));
+        certificates
+            .chain(openpgp)
+            .chain(people)
+            .chain(ssh)
+            .chain(logs)
     })
 }
 

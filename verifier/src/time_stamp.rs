@@ -1,11 +1,13 @@
 //! What the time stamps of a signature show: RFC 3161 tokens among the unsigned attributes of CMS,
 //! or beside an envelope.
 
-use notme_core::{
-    certificate::Certificate, key::KeyId, time::UnixTime, timestamp::TimeStampToken, trust::Trusted,
-};
+use notme_core::{key::KeyId, time::UnixTime, timestamp::TimeStampToken};
 
-use crate::{anchor::Anchor, refusal::Refusal, verdict::Code};
+use crate::{
+    anchor::{Anchor, Stamper},
+    refusal::Refusal,
+    verdict::Code,
+};
 
 /// What came of a signature's time stamps.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +19,11 @@ pub enum TimeStamp {
         /// The last second in which it may have been made.
         latest: UnixTime,
         /// The id of the key that made it.
+        kid: KeyId,
+    },
+    /// One names somebody whom the signer's authority names and took back. It counts for nothing.
+    Revoked {
+        /// The id of the key that was taken back.
         kid: KeyId,
     },
     /// There is one, by nobody that the signer's authority names, or in an algorithm that is not
@@ -31,6 +38,7 @@ impl TimeStamp {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Trusted { .. } => "trusted",
+            Self::Revoked { .. } => "revoked",
             Self::Untrusted => "untrusted",
             Self::Invalid(_) => "invalid",
         }
@@ -45,11 +53,13 @@ impl TimeStamp {
     ) -> Option<Self> {
         let mut found: Option<Self> = None;
         for token in tokens {
-            let next = Self::read(token, signature, &anchor.tsa);
+            let next = Self::read(token, signature, &anchor.stampers);
             found = Some(match (found, next) {
                 (_, invalid @ Self::Invalid(_)) => return Some(invalid),
                 (None | Some(Self::Untrusted), next) => next,
                 (Some(found), Self::Untrusted) => found,
+                (Some(Self::Revoked { .. }), next @ Self::Trusted { .. }) => next,
+                (Some(found), Self::Revoked { .. }) => found,
                 (Some(found), next) => {
                     if next.latest() < found.latest() {
                         next
@@ -64,8 +74,8 @@ impl TimeStamp {
 
     /// Where nobody is trusted to stamp, there is nothing that a token could be compared with, and
     /// it is not read.
-    fn read(token: &[u8], signature: &[u8], trusted: &[Trusted<Certificate>]) -> Self {
-        if trusted.is_empty() {
+    fn read(token: &[u8], signature: &[u8], stampers: &[Stamper]) -> Self {
+        if stampers.is_empty() {
             return Self::Untrusted;
         }
         let token = match TimeStampToken::parse(token) {
@@ -73,10 +83,14 @@ impl TimeStamp {
             Err(error) if error.is_unsupported() => return Self::Untrusted,
             Err(error) => return Self::Invalid(error.to_string().into()),
         };
-        let named = trusted.iter().find(|tsa| token.names(&tsa.value));
-        let Some(tsa) = named else {
+        let named = stampers.iter().filter(|it| token.names(&it.tsa.value));
+        let Some(Stamper { tsa, is_revoked }) = named.min_by_key(|it| it.is_revoked) else {
             return Self::Untrusted;
         };
+        if *is_revoked {
+            let kid = tsa.value.kid();
+            return Self::Revoked { kid };
+        }
         match token.verify(&tsa.value, signature) {
             Ok(stamp) if tsa.was_used(stamp.at(), stamp.latest()) => Self::Trusted {
                 at: stamp.at(),
@@ -97,7 +111,7 @@ impl TimeStamp {
     fn latest(&self) -> Option<UnixTime> {
         match self {
             Self::Trusted { latest, .. } => Some(*latest),
-            Self::Untrusted | Self::Invalid(_) => None,
+            Self::Revoked { .. } | Self::Untrusted | Self::Invalid(_) => None,
         }
     }
 
@@ -105,7 +119,7 @@ impl TimeStamp {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::Invalid(detail) => Err(Refusal::new(Code::TimestampInvalid, detail.clone())),
-            Self::Trusted { .. } | Self::Untrusted => Ok(()),
+            Self::Trusted { .. } | Self::Revoked { .. } | Self::Untrusted => Ok(()),
         }
     }
 }

@@ -313,6 +313,12 @@ impl Authority {
         &self.revocations
     }
 
+    /// Tells whether it took back a certificate.
+    pub fn revokes(&self, certificate: &Certificate) -> bool {
+        let mut revocations = self.revocations.iter();
+        revocations.any(|revocation| revocation.is_of(certificate))
+    }
+
     /// Tells whether one of its roots, or of the keys that it lists, has this SHA-256.
     pub(crate) fn has_key(&self, spki_sha256: &[u8; 32]) -> bool {
         self.keys().any(|key| key == *spki_sha256)
@@ -378,14 +384,38 @@ pub struct DocumentFacts {
 pub const WHOLE_STORE: &str = "*";
 
 /// An authority of the trust store that cannot be used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Fault {
-    /// The authority's name, or [`WHOLE_STORE`].
-    pub name: Arc<str>,
+    /// The authority's name, or [`WHOLE_STORE`]; escaped.
+    pub name: Box<str>,
     /// What a verdict that would need it says.
     pub code: Code,
-    /// What happened, for people.
+    /// What happened, for people; escaped.
     pub message: String,
+    /// The SHA-256 of each key that it may have taken back, whoever else names that; `None` where it
+    /// may be any.
+    #[serde(skip)]
+    pub keys: Option<Vec<[u8; 32]>>,
+}
+
+impl Fault {
+    /// Tells whether what cannot be read may have taken back a key.
+    pub(crate) fn may_revoke(&self, spki_sha256: &[u8; 32]) -> bool {
+        let mut keys = self.keys.iter();
+        keys.all(|keys| keys.contains(spki_sha256))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            code,
+            message,
+            ..
+        } = self;
+        write!(f, "authority `{name}`: {}: {message}", code.as_str())
+    }
 }
 
 /// Hashes every field with its length before it, so that no two stores look the same.
@@ -468,6 +498,10 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         field(b"fault");
         field(fault.name.as_bytes());
         field(fault.code.as_str().as_bytes());
+        match &fault.keys {
+            None => field(b"any"),
+            Some(keys) => keys.iter().for_each(|key| field(key)),
+        }
     }
     sha256(&bytes)
 }

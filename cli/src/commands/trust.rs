@@ -17,7 +17,7 @@ use notme_core::{
     hex,
     rekor::LogKey,
     time::UnixTime,
-    trust::{TrustDocument, TrustError, Trusted},
+    trust::{Revocation, TrustDocument, TrustError, Trusted},
 };
 use notme_verifier::{
     Code,
@@ -234,6 +234,12 @@ enum Source {
 fn read_source(arguments: &TrustAdd) -> Result<Source, Failure> {
     let Ok(url) = arguments.source.parse::<AuthorityUrl>() else {
         let bytes = read_file(Path::new(&arguments.source), DOCUMENT_MAX)?;
+        if arguments.x509 {
+            return Ok(Source::Pem(match Certificate::from_der(&bytes) {
+                Ok(root) => root.pem(),
+                Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
+            }));
+        }
         return Ok(match String::from_utf8(bytes) {
             Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Source::Pem(text),
             Ok(text) => Source::Document(text.into_bytes()),
@@ -252,11 +258,7 @@ fn show(home: &Home, arguments: &Json) -> Outcome {
     let trust = store(home, None).load(now());
     if arguments.json {
         let authorities: Vec<_> = trust.authorities().iter().map(describe).collect();
-        let faults: Vec<_> = trust
-            .faults()
-            .iter()
-            .map(|fault| serde_json::json!({"name": &*fault.name, "code": fault.code.as_str(), "message": fault.message}))
-            .collect();
+        let faults = trust.faults();
         return print_json(&serde_json::json!({"authorities": authorities, "faults": faults}));
     }
     let mut out = io::stdout().lock();
@@ -269,7 +271,7 @@ fn show(home: &Home, arguments: &Json) -> Outcome {
             "{}: {}: {}",
             fault.name,
             fault.code.as_str(),
-            escape(&fault.message)
+            fault.message
         )?;
     }
     if trust.is_empty() {
@@ -308,19 +310,30 @@ fn describe(authority: &Authority) -> serde_json::Value {
         "expires_at": authority.document().map(|facts| facts.expires_at.to_string()),
         "roots": roots,
         "logs": authority.logs().iter().map(describe_log).collect::<Vec<_>>(),
-        "tsa": authority.tsa().iter().map(describe_tsa).collect::<Vec<_>>(),
+        "tsa": authority.tsa().iter().map(|tsa| describe_tsa(authority, tsa)).collect::<Vec<_>>(),
         "openpgp": openpgp::describe(authority),
         "ssh": ssh::describe(authority),
+        "revocations": authority.revocations().iter().map(describe_revocation).collect::<Vec<_>>(),
     })
 }
 
-fn describe_tsa(tsa: &Trusted<Certificate>) -> serde_json::Value {
+fn describe_tsa(authority: &Authority, tsa: &Trusted<Certificate>) -> serde_json::Value {
     let key = tsa.value.public_key();
     serde_json::json!({
         "kid": key.kid(),
         "algorithm": key.algorithm(),
         "from": tsa.from.to_string(),
         "retired_at": tsa.retired_at.map(|at| at.to_string()),
+        "revoked": authority.revokes(&tsa.value),
+    })
+}
+
+fn describe_revocation(revocation: &Revocation) -> serde_json::Value {
+    serde_json::json!({
+        "kind": revocation.kind.as_str(),
+        "value": revocation.value,
+        "since": revocation.since.to_string(),
+        "reason": revocation.reason,
     })
 }
 
@@ -354,7 +367,11 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         let key = tsa.value.public_key();
         let window = window(authority, tsa.from, tsa.retired_at);
         let algorithm = key.algorithm().as_str();
-        writeln!(out, "  stamps   {algorithm} {}{window}", key.kid())?;
+        let revoked = match authority.revokes(&tsa.value) {
+            true => ", revoked",
+            false => "",
+        };
+        writeln!(out, "  stamps   {algorithm} {}{window}{revoked}", key.kid())?;
     }
     for log in authority.logs() {
         let window = window(authority, log.from, log.retired_at);
@@ -365,7 +382,13 @@ fn print_authority(out: &mut impl Write, authority: &Authority) -> io::Result<()
         )?;
     }
     openpgp::print(out, authority)?;
-    ssh::print(out, authority)
+    ssh::print(out, authority)?;
+    for revocation in authority.revocations() {
+        let (kind, since) = (revocation.kind.as_str(), revocation.since);
+        let (value, reason) = (escape(&revocation.value), escape(&revocation.reason));
+        writeln!(out, "  revoked  {kind} {value} since {since}: {reason}")?;
+    }
+    Ok(())
 }
 
 /// Says of a key whether it is not in use yet, or not any more.
@@ -494,7 +517,7 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             io::stderr(),
             "error: authority `{}`: {}",
             fault.name,
-            escape(&fault.message)
+            fault.message
         )?;
         exit = Exit::Undecided;
     }

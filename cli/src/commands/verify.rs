@@ -146,7 +146,7 @@ fn judged(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(&grounds, &verdicts)?;
+        talk(&verdicts)?;
     }
     Ok(match verdicts.exit_code() {
         0 => Exit::Yes,
@@ -290,8 +290,8 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<Selection, Fail
 }
 
 /// Says on stderr what stands behind the verdicts, and what to do about them.
-fn talk(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
-    talk_of(grounds, verdicts)?;
+fn talk(verdicts: &Verdicts) -> io::Result<()> {
+    talk_of(verdicts)?;
     let mut codes: Vec<_> = verdicts.codes().iter().collect();
     codes.sort_unstable_by_key(|code| code.as_str());
     for code in codes {
@@ -301,16 +301,10 @@ fn talk(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
 }
 
 /// Says on stderr what stands behind them.
-fn talk_of(grounds: &Grounds, verdicts: &Verdicts) -> io::Result<()> {
+fn talk_of(verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
-    for fault in grounds.trust().faults() {
-        writeln!(
-            out,
-            "note: authority `{}`: {}: {}",
-            fault.name,
-            fault.code.as_str(),
-            report::escape(&fault.message)
-        )?;
+    for fault in verdicts.trust_faults() {
+        writeln!(out, "note: {fault}")?;
     }
     for it in verdicts.ignored() {
         writeln!(out, "note: {}", it.as_str())?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use notme_core::{dsse::Envelope, trust::TrustDocument};
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
@@ -112,6 +113,11 @@ fn commits_tags_files_lines_and_statements_are_told() {
         assert_eq!(statements.len(), 2, "{report}");
         assert!(statements.iter().all(|it| it["commit"] == bad.as_str()));
         assert_eq!(report["complete"], true);
+        let command = report["command"].as_str().unwrap();
+        assert!(
+            command.ends_with(&format!("--compromised {what}")),
+            "{command}"
+        );
     }
     let text = world.notme(&["verify", "--compromised", identity]);
     assert_eq!(text.status.code(), Some(1));
@@ -153,6 +159,72 @@ fn what_the_trust_document_revokes_is_looked_for_likewise() {
     assert_eq!(report["compromised"][0]["since"], "2026-01-01T00:00:00Z");
     assert_eq!(report["objects"][0]["oid"], commit.as_str());
     assert_eq!(report["objects"][0]["code"], "revoked");
+}
+
+/// Whoever has the key of a time-stamping authority writes the times of all that it stamped.
+#[test]
+fn what_was_stamped_rests_on_the_key_that_stamped_it() {
+    let world = World::new();
+    world.notme_ok(&["init"]);
+    world.signed_commit("plain");
+    world.notme_ok(&["init", "--timestamp=required"]);
+    let stamped = world.signed_commit("stamped");
+    let stamp = || world.verdicts(&["HEAD"]).1["objects"][0]["timestamp"].clone();
+    let kid = stamp()["kid"].as_str().unwrap().to_owned();
+    let rests = |arguments: &[&str], exposure: &str| {
+        let (exit, report) = radius(&world, arguments);
+        let objects = report["objects"].as_array().unwrap();
+        let objects: Vec<_> = objects
+            .iter()
+            .map(|it| (&it["oid"], &it["exposure"]))
+            .collect();
+        let expected = (&stamped.as_str().into(), &exposure.into());
+        assert_eq!(objects, [expected], "{report}");
+        assert_eq!((exit, &report["complete"]), (Some(1), &true.into()));
+        report["objects"][0]["code"].clone()
+    };
+    let later = ["--since", "2999-01-01T00:00:00Z"];
+    let compromised = ["--compromised", &kid];
+    assert_eq!(rests(&compromised, "since"), Value::Null);
+    rests(&["--compromised", &kid.to_ascii_uppercase()], "since");
+    rests(&[compromised, later].concat(), "undated");
+
+    let policy = world.policy_with_floor("timestamped");
+    let serial = time_stamping_serial(&world);
+    for revocation in [["certificate", &serial], ["key", &kid]] {
+        let mut revoke = vec!["authority", "revoke"];
+        revoke.extend(revocation);
+        revoke.extend(["--reason", "key-compromise"]);
+        world.notme_ok(&revoke);
+        world.notme_ok(&["trust", "refresh"]);
+        let code = rests(&["--revoked", "--policy", &policy], "since");
+        assert_eq!(code, "time-basis-too-weak");
+        rests(&compromised, "since");
+        let shown = world.notme_ok(&["trust", "show"]);
+        let [kind, value] = revocation;
+        assert!(shown.contains(&format!("  revoked  {kind} {value} since ")));
+        assert!(shown.contains(&format!("  stamps   p256 {kid}, revoked\n")));
+    }
+    assert_eq!(rests(&["--revoked"], "since"), Value::Null);
+    let expected = serde_json::json!({"result": "revoked", "at": null, "kid": kid});
+    assert_eq!(stamp(), expected);
+    let explained = world.notme_ok(&["explain", "HEAD"]);
+    let said = format!("a time stamp by the key {kid}, which was revoked");
+    let words: Vec<_> = explained.split_whitespace().collect();
+    assert!(words.join(" ").contains(&said), "{explained}");
+    let shown = world.notme_ok(&["trust", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let authority = &shown["authorities"][0];
+    assert_eq!(authority["tsa"][0]["revoked"], true);
+    assert_eq!(authority["revocations"].as_array().unwrap().len(), 2);
+}
+
+/// Returns the serial number of the certificate that the time-stamping authority has.
+fn time_stamping_serial(world: &World) -> String {
+    let document = world.notme_ok(&["trust", "export", "--document"]);
+    let envelope = Envelope::from_json(document.as_bytes()).unwrap();
+    let document: TrustDocument = serde_json::from_slice(envelope.payload()).unwrap();
+    document.tsa[0].certificate.serial_hex()
 }
 
 #[test]
@@ -223,6 +295,27 @@ fn nothing_rests_on_what_came_later_or_on_nothing() {
         Some(2)
     );
     assert_eq!(usage(&["--compromised", "embedded", "--fold"]), Some(2));
+}
+
+/// As `notme trust show` and the `keys` of a policy name it.
+#[test]
+fn a_key_goes_by_its_pin() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let shown = world.notme_ok(&["trust", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let root = |root: &Value| {
+        let pin = root["spki_sha256"].as_str().unwrap().to_owned();
+        let (exit, report) = radius(&world, &["--compromised", &pin.to_ascii_uppercase()]);
+        assert_eq!(report["compromised"][0]["kind"], "key");
+        assert_eq!(report["compromised"][0]["code"], Value::Null);
+        exit
+    };
+    let roots = shown["authorities"][0]["roots"].as_array().unwrap();
+    let mut exits: Vec<_> = roots.iter().map(root).collect();
+    exits.sort_unstable();
+    // One root of the two issued the certificate.
+    assert_eq!(exits, [Some(0), Some(1)]);
 }
 
 #[test]
@@ -392,7 +485,7 @@ fn a_tag_that_leads_nowhere_stops_no_audit() {
 }
 
 /// Commits, signed by gpg with a key of the keyring there.
-fn openpgp_commit(world: &World, gpg: &Gnupg, email: &str) -> String {
+pub(crate) fn openpgp_commit(world: &World, gpg: &Gnupg, email: &str) -> String {
     let program = format!("gpg.program={}", oracle("gpg").display());
     let mut git = world.command("git");
     git.current_dir(world.path()).env("GNUPGHOME", gpg.path());

@@ -427,6 +427,14 @@ fn agrees(it: &Mixed) {
     assert_eq!(identity("SSH, certified"), "mailto:bob@example.org");
     assert_eq!(verdicts["gitsign, logged"]["time_basis"], "logged");
     assert_eq!(verdicts["gitsign, logged"]["oidc_issuer"], ISSUER);
+    // What the log dated rests on the log.
+    let logged = &verdicts["gitsign, logged"];
+    let log = logged["log_entry"]["kid"].as_str().unwrap();
+    let asked = ["verify", "--compromised", log, "--format", "json"];
+    let radius: Value = serde_json::from_slice(&it.world.notme(&asked).stdout).unwrap();
+    let mut objects = radius["objects"].as_array().unwrap().iter();
+    let found = objects.find(|found| found["oid"] == logged["oid"]);
+    assert_eq!(found.unwrap()["exposure"], "since", "{radius}");
     let merged = &verdicts["merge of a tag"]["merge_tags"][0];
     assert_eq!(
         (&merged["name"], &merged["verdict"]),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, time::SystemTime};
 use notme_testkit::{
     commit::with_signature, gnupg::Gnupg, oracle::oracle, repository::run, testdata,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     vsa::{VSA, bundle, statement},
@@ -1186,7 +1186,12 @@ fn assert_told_everywhere(
     let head: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert_eq!(head[member], value);
     let summary = statement(&bundle(&report(&VSA)));
-    assert_eq!(summary["predicate"][format!("notme_{member}")], value);
+    let mut summarized = value;
+    // Where files lie is not for those who get the summary.
+    for fault in summarized.as_array_mut().into_iter().flatten() {
+        fault.as_object_mut().unwrap().remove("message");
+    }
+    assert_eq!(summary["predicate"][format!("notme_{member}")], summarized);
 }
 
 #[test]
@@ -1235,6 +1240,30 @@ fn what_would_not_be_noticed_in_a_trust_store_is_told_in_every_report() {
     let output = world.notme(&compromised).stdout;
     let report: Value = serde_json::from_slice(&output).unwrap();
     assert_eq!(report["trust_recorded"], false);
+}
+
+#[test]
+fn what_cannot_be_used_in_a_trust_store_is_told_in_every_report() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    assert_eq!(world.verdicts(&["HEAD"]).1["trust_faults"], json!([]));
+    let keys = world.notme_home().join("data/trust/team/keys.pgp");
+    fs::write(keys, "garbage").unwrap();
+    let shown = world.notme(&["trust", "show", "--json"]).stdout;
+    let shown: Value = serde_json::from_slice(&shown).unwrap();
+    let [fault] = &shown["faults"].as_array().unwrap()[..] else {
+        panic!("{shown}");
+    };
+    assert_eq!(
+        (&fault["name"], &fault["code"]),
+        (&"team".into(), &"trust-unreadable".into())
+    );
+    let note = "authority `team`: trust-unreadable: ";
+    let faults = shown["faults"].clone();
+    assert_told_everywhere(&world, &[], note, ("trust_faults", faults));
 }
 
 /// What a merge took from a side is no change of its own, and as good as that side.

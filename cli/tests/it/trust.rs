@@ -1,8 +1,8 @@
 //! `notme trust`: what may be pinned, and what may not.
 
-use std::{fs, time::SystemTime};
+use std::{fs, path::Path, time::SystemTime};
 
-use notme_core::time::UnixTime;
+use notme_core::{certificate::Certificate, time::UnixTime};
 use notme_testkit::{
     commit::{CommitSpec, with_signature},
     gnupg::Gnupg,
@@ -12,6 +12,7 @@ use notme_testkit::{
 use serde_json::Value;
 
 use crate::{
+    compromised::openpgp_commit,
     world::{World, told},
     x509::shell,
 };
@@ -413,4 +414,130 @@ notme trust add --name ssh --allowed-signers signers
     let detail =
         "the line for this CA allows `*@e.example`, the certificate names `bob@other.example`";
     assert!(words.join(" ").contains(detail), "{output}");
+}
+
+/// Of two keyrings with one key, the newer has its revocation.
+#[test]
+fn what_took_a_key_back_and_cannot_be_read_leaves_it_undecided() {
+    let world = World::initialised();
+    let ours = world.signed_commit("a");
+    let gpg = Gnupg::new();
+    let [rita, bob] = ["rita@example.org", "bob@example.org"].map(|email| {
+        gpg.generate(&format!("{email} <{email}>"), "ed25519", "sign", "never");
+        openpgp_commit(&world, &gpg, email)
+    });
+    let add = |name: &str, emails: &[&str]| {
+        let keys = world.home().join(name);
+        let exported = gpg.ok(&[&["--export"], emails].concat(), b"");
+        fs::write(&keys, exported).unwrap();
+        let keys = keys.to_str().unwrap();
+        world.notme_ok(&["trust", "add", "--openpgp", "--name", name, keys]);
+    };
+    let check = |expected: [&str; 3]| {
+        let found = [&ours, &rita, &bob].map(|commit| world.code(commit, &[]));
+        assert_eq!(found, expected);
+    };
+    add("older", &["rita@example.org", "bob@example.org"]);
+    check(["accepted"; 3]);
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", "rita"];
+    let revocation = gpg.ok(&words, b"y\n1\n\ny\n");
+    gpg.ok(&["--import"], &revocation);
+    add("newer", &["rita@example.org"]);
+    check(["accepted", "revoked", "accepted"]);
+
+    let store = world.notme_home().join("data/trust");
+    let damage = |name: &str| {
+        let file = store.join(name);
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..20]).unwrap();
+        move || fs::write(&file, &bytes).unwrap()
+    };
+    let mend = damage("newer/keys.pgp");
+    check(["accepted", "trust-unreadable", "accepted"]);
+    let output = world.notme(&["verify", &rita]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    // Nobody can tell whom it took back.
+    let mend_pin = damage("newer/pin.json");
+    check(["trust-unreadable"; 3]);
+    mend_pin();
+    mend();
+    check(["accepted", "revoked", "accepted"]);
+    // Its documents are of no other's keys, and take back none of theirs.
+    let _mend = damage("embedded/trust.json");
+    check(["trust-unreadable", "revoked", "accepted"]);
+}
+
+/// As two copies of a store in one directory have it.
+#[test]
+fn a_trust_document_that_cannot_be_read_leaves_its_roots_undecided_elsewhere() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let kid = world.verdicts(&["HEAD"]).1["objects"][0]["kid"].clone();
+    let copy = |name: &str| {
+        let script = format!(
+            "mkdir -p trust && cp -r '{}' trust/{name}",
+            world.notme_home().join("data/trust/embedded").display()
+        );
+        let script = format!("cd '{}' && {script}", world.home().display());
+        assert!(world.shell(&script).status().unwrap().success());
+    };
+    copy("older");
+    world.notme_ok(&["authority", "revoke", "key", kid.as_str().unwrap()]);
+    world.notme_ok(&["trust", "refresh"]);
+    copy("newer");
+    let store = world.home().join("trust");
+    let trust = ["--trust", store.to_str().unwrap()];
+    assert_eq!(world.code("HEAD", &trust), "revoked");
+    let revoked = world.notme(&[&["verify", "--revoked"], &trust[..]].concat());
+    assert_eq!(revoked.status.code(), Some(1), "{}", told(&revoked));
+    fs::write(store.join("newer/trust.json"), "{}").unwrap();
+    assert_eq!(world.code("HEAD", &trust), "trust-unreadable");
+}
+
+#[test]
+fn a_directory_in_a_trust_store_moves_no_cursor_by_its_name() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let name = "ev\x1b[31mil\nnote: all good";
+    fs::create_dir(world.notme_home().join("data/trust").join(name)).unwrap();
+    for arguments in [
+        &["verify"][..],
+        &["verify", "--format", "html"],
+        &["verify", "--format", "markdown"],
+        &["verify", "--revoked"],
+        &["trust", "show"],
+        &["trust", "refresh"],
+        &["trust", "export", "--pem"],
+        &["doctor"],
+    ] {
+        let output = told(&world.notme(arguments));
+        assert!(output.contains("il\\nnote: all good"), "{output}");
+        assert!(!output.contains('\x1b'), "{output}");
+    }
+    // No authority ever had such a name.
+    assert_eq!(world.code("HEAD", &[]), "accepted");
+}
+
+#[test]
+fn the_certificate_of_a_company_is_read_in_either_encoding() {
+    let world = World::new();
+    let add = |name: &str, source: &Path| {
+        let add = ["trust", "add", "--x509", "--name", name];
+        world.notme(&[&add[..], &[source.to_str().unwrap()]].concat())
+    };
+    let pem = testdata::path("notme-authority/prod/ca/ca.pem");
+    let root = Certificate::pem_bundle(&fs::read_to_string(&pem).unwrap()).unwrap();
+    let der = world.home().join("ca.der");
+    fs::write(&der, root[0].der()).unwrap();
+    let output = add("der", &der);
+    assert!(output.status.success(), "{}", told(&output));
+    let shown = world.notme_ok(&["trust", "show"]);
+    assert!(shown.contains(&root[0].kid().to_string()), "{shown}");
+    fs::write(&der, "garbage").unwrap();
+    let output = add("none", &der);
+    assert!(
+        told(&output).contains("no PEM certificate"),
+        "{}",
+        told(&output)
+    );
 }

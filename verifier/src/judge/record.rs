@@ -336,6 +336,10 @@ fn write_time_stamp(to: &mut Writer<'_>, time_stamp: &TimeStamp) {
             to.time(*latest);
             write_kid(to, kid);
         }
+        TimeStamp::Revoked { kid } => {
+            to.byte(3);
+            write_kid(to, kid);
+        }
     }
 }
 
@@ -348,6 +352,9 @@ fn read_time_stamp(from: &mut Reader<'_>) -> Option<TimeStamp> {
             let kid = read_kid(from)?;
             TimeStamp::Trusted { at, latest, kid }
         }
+        3 => TimeStamp::Revoked {
+            kid: read_kid(from)?,
+        },
         _ => return None,
     })
 }

@@ -92,7 +92,11 @@ fn issue(finding: &Finding<'_>) -> Value {
 }
 
 fn caution(caveat: &Caveat) -> Value {
-    entry(caveat.name, &caveat.text, "info", caveat.name, WHOLE)
+    let named = match &caveat.about {
+        Some(about) => format!("{} {about}", caveat.name),
+        None => caveat.name.to_owned(),
+    };
+    entry(caveat.name, &caveat.text, "info", &named, WHOLE)
 }
 
 /// What has no file of its own.

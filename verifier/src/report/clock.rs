@@ -36,6 +36,7 @@ impl Clock {
         let time_stamp = judgement.time_stamp().map(|it| {
             let (at, kid) = match it {
                 TimeStamp::Trusted { at, kid, .. } => (Some(*at), Some(*kid)),
+                TimeStamp::Revoked { kid } => (None, Some(*kid)),
                 TimeStamp::Untrusted | TimeStamp::Invalid(_) => (None, None),
             };
             Self {

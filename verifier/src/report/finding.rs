@@ -84,15 +84,22 @@ pub(super) const NOTHING: &str = "nothing-selected";
 pub(super) struct Caveat {
     /// In one word.
     pub(super) name: &'static str,
-    /// In a sentence; nothing in it was chosen by others.
+    /// The authority of the trust store that it is about, if it is about one; escaped.
+    pub(super) about: Option<Box<str>>,
+    /// In a sentence; escaped.
     pub(super) text: String,
 }
 
 impl Caveat {
+    const fn new(name: &'static str, text: String) -> Self {
+        let about = None;
+        Self { name, about, text }
+    }
+
     /// Returns those of a report.
     pub(super) fn all(outcome: &Outcome) -> Vec<Self> {
         let mut all = Vec::new();
-        let mut add = |name, text| all.push(Self { name, text });
+        let mut add = |name, text| all.push(Self::new(name, text));
         if outcome.interrupted {
             add("interrupted", INTERRUPTED.to_owned());
         }
@@ -109,6 +116,12 @@ impl Caveat {
             );
             add("shallow", text);
         }
+        let faults = outcome.trust_faults().iter().map(|fault| Self {
+            about: Some(fault.name.clone()),
+            ..Self::new(fault.code.as_str(), fault.to_string())
+        });
+        all.extend(faults);
+        let mut add = |name, text| all.push(Self::new(name, text));
         for (name, text) in outcome.reservations() {
             add(name, text);
         }
@@ -124,7 +137,7 @@ impl Caveat {
         let count = |name, count: usize, by: &str| {
             let objects = if count == 1 { "object" } else { "objects" };
             let text = format!("{count} {objects} accepted {by}");
-            (count > 0).then_some(Self { name, text })
+            (count > 0).then_some(Self::new(name, text))
         };
         let summary = outcome.summary();
         let excepted = count("excepted", summary.excepted, "by exception");

@@ -88,6 +88,10 @@ fn write_answer(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "<dt>Not judged</dt><dd>history before <code>{id}</code>: the clone is shallow</dd>"
         )?;
     }
+    for fault in outcome.trust_faults() {
+        let fault = fault.to_string();
+        writeln!(to, "<dt>Not used</dt><dd>{}</dd>", Xml(&fault))?;
+    }
     for (_, note) in outcome.reservations() {
         writeln!(to, "<dt>Note</dt><dd>{note}</dd>")?;
     }

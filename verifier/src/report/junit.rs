@@ -36,7 +36,7 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         at.trim_end_matches('Z'),
     )?;
     let caveats = Caveat::all(outcome).into_iter();
-    let caveats = caveats.map(|Caveat { name, text }| (name, text.into()));
+    let caveats = caveats.map(|Caveat { name, text, .. }| (name, text.into()));
     for (name, value) in particulars(outcome).chain(caveats) {
         let value = Xml(&value);
         writeln!(to, "   <property name=\"{name}\" value=\"{value}\"/>")?;

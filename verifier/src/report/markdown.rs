@@ -40,6 +40,9 @@ pub fn write_markdown(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> 
             code(&id.to_string())
         )?;
     }
+    for fault in outcome.trust_faults() {
+        writeln!(to, "| not used | {} |", code(&fault.to_string()))?;
+    }
     for (_, note) in outcome.reservations() {
         writeln!(to, "| note | {note} |")?;
     }

@@ -11,6 +11,7 @@ use crate::{
     judge::{Judge, Judgement},
     report::AttestationReport,
     repository::{Node, ObjectId, Repository, Selection},
+    trust::Fault,
     verdict::{Code, Verdict},
 };
 
@@ -68,6 +69,7 @@ pub struct Outcome {
     command: Option<String>,
     pub(crate) policy: String,
     pub(crate) trust: String,
+    trust_faults: Vec<Fault>,
     is_trust_recorded: bool,
     pub(crate) asked_at: UnixTime,
     /// The objects, unless they were told meanwhile.
@@ -218,6 +220,7 @@ impl Outcome {
             command: None,
             policy: judge.policy().digest(),
             trust: judge.trust_digest().to_owned(),
+            trust_faults: judge.trust_faults().to_vec(),
             is_trust_recorded: judge.is_trust_recorded(),
             asked_at: judge.now(),
             portion: Portion::default(),
@@ -267,6 +270,11 @@ impl Outcome {
     /// trust root.
     pub fn is_policy_unasked(&self) -> bool {
         self.is_policy_unasked
+    }
+
+    /// Returns what of the trust store cannot be used.
+    pub fn trust_faults(&self) -> &[Fault] {
+        &self.trust_faults
     }
 
     /// Tells whether an older document in the trust store would have been noticed.

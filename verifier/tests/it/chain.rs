@@ -82,6 +82,7 @@ fn an_unreadable_authority_makes_strangers_undecided() {
         name: "local".into(),
         code: Code::TrustUnreadable,
         message: "permission denied".to_owned(),
+        keys: None,
     };
     let trust = Trust::new(Vec::new(), vec![fault]);
     let judgement = judge_in(&bound_commit(&payload()), &trust, NOW);

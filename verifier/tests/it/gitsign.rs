@@ -11,6 +11,7 @@ use notme_core::{
 use notme_testkit::{
     clock::NOW,
     commit::{CommitSpec, with_signature},
+    mint::EMAIL_PROTECTION,
     sigstore::{AT, Account, Answer, Gitsigned, ISSUER, TestSigstore},
     testdata,
 };
@@ -588,4 +589,18 @@ fn a_window_of_the_trusted_root_is_part_of_what_is_trusted() {
     let start = UnixTime::from_secs(AT.secs() - 1).to_string();
     later["tlogs"][0]["publicKey"]["validFor"]["start"] = json!(start);
     assert_ne!(trust_in(&root).digest(), trust_in(&later).digest());
+}
+
+/// Another authority may certify signers of mail too.
+#[test]
+fn a_certificate_that_is_not_for_code_signing_is_none_of_sigstore() {
+    for usage in [None, Some(EMAIL_PROTECTION)] {
+        let account = Account {
+            usage,
+            ..Account::default()
+        };
+        let case = Case::of(&account);
+        let judgement = case.judged(&case.answer, &for_alice(""));
+        assert_code(&judgement, Code::CertificateInvalid);
+    }
 }

@@ -100,6 +100,7 @@ fn what_a_policy_does_not_speak_of_is_as_without_one() {
         name: "local".into(),
         code: Code::TrustUnreadable,
         message: "permission denied".to_owned(),
+        keys: None,
     };
     let broken = Trust::new(Vec::new(), vec![fault]);
     let judgement = judge_by(&session, &Policy::parse("").unwrap(), &broken, NOW);

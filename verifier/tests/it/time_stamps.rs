@@ -270,7 +270,8 @@ fn a_revoked_authority_stamped_nothing_ever() {
             }];
         });
         assert_code(&judgement, Code::TimeBasisTooWeak);
-        assert_untrusted(&judgement);
+        let kid = certificate.kid();
+        assert_eq!(judgement.time_stamp(), Some(&TimeStamp::Revoked { kid }));
     }
 }
 
@@ -314,6 +315,33 @@ fn of_several_time_stamps_the_earliest_counts_and_a_bad_one_spoils_all() {
         [tsa().stamp(signature, NOW), tsa().stamp(b"else", NOW)].concat()
     });
     assert_code(&judge_at(&raw, "declared", NOW), Code::TimestampInvalid);
+}
+
+#[test]
+fn a_time_stamp_that_was_taken_back_stands_before_no_other() {
+    let other = TestTsa::of(&authority(), 2);
+    let judge = |at: i64, revoked_at: i64| {
+        let mut both = [(at, tsa()), (revoked_at, TestTsa::of(&authority(), 2))];
+        let raw = stamped_by(&session(&LeafSpec::default()), |signature| {
+            both.sort_by_key(|it| it.0);
+            let tokens = both.map(|(at, tsa)| tsa.stamp(signature, NOW.plus(at)));
+            tokens.concat()
+        });
+        judge_in(&raw, "timestamped", |document| {
+            document.tsa.push(other.entry());
+            document.revocations = vec![Revocation {
+                kind: RevocationKind::Key,
+                value: other.certificate().kid().to_string(),
+                since: NOW,
+                reason: "stolen".to_owned(),
+            }];
+        })
+    };
+    for (at, revoked_at) in [(0, -20), (-20, 0)] {
+        let judgement = judge(at, revoked_at);
+        assert_accepted(&judgement);
+        assert_eq!(judgement.judged_at(), Some(NOW.plus(at)));
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     judging::Grounds,
     repository::on_reference,
+    shell,
     statements::{kept_in, with_statements},
 };
 
@@ -81,6 +82,7 @@ pub(super) fn run(
     listening.end();
     let statements = statements(kept, judge, &radius)?;
     let radius = radius.with_statements(statements);
+    let radius = radius.asked_by(shell::command_line());
     // A policy of the repository's own may vouch for keys that nobody else knows.
     let is_unasked = lineage.is_none()
         && arguments.policy.is_none()
@@ -99,7 +101,7 @@ pub(super) fn run(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk_of(grounds, radius.outcome())?;
+        talk_of(radius.outcome())?;
         if is_unasked {
             let code = Code::SignerUntrusted;
             let note = "the repository's own policy may vouch for who signed, and was not asked";

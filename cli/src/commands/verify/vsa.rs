@@ -60,6 +60,8 @@ pub(super) fn write(
             "notme_policies": verdicts.policies().map(digest).collect::<Vec<_>>(),
             "notme_summary": counts,
             "notme_trust": {"digest": digest(verdicts.trust())},
+            // What happened to them may tell where they lie.
+            "notme_trust_faults": verdicts.trust_faults().iter().map(|it| json!({"name": it.name, "code": it.code})).collect::<Vec<_>>(),
             "notme_trust_recorded": verdicts.is_trust_recorded(),
             "notme_beside_root": verdicts.beside_root(),
             "notme_half_judged": verdicts.half_judged(),
