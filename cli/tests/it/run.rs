@@ -404,6 +404,49 @@ fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
     assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [id]);
 }
 
+/// Who works in a run has no say in how it ended.
+#[test]
+fn a_run_does_not_end_its_own_activities() {
+    let world = world();
+    let library = world.home().join("library");
+    let script = format!(
+        r#"
+        end() {{
+            "$NOTME" attest activity --activity "$1" --end --outcome succeeded && exit 99
+            echo $? >>{codes}
+        }}
+        {COMMIT} one
+        git init -q {library}; cd {library}; {COMMIT} part
+        end "$NOTME_ACTIVITY/1"
+        cd "$OLDPWD"
+        end "$NOTME_ACTIVITY"
+        git -c core.hooksPath=/dev/null commit -q --allow-empty -m sly
+        "$NOTME" attest activity --activity "$NOTME_ACTIVITY" HEAD~1
+        exit 7
+        "#,
+        codes = world.home().join("codes").display(),
+        library = library.display(),
+    );
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(7), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("is recorded when the run is over"), "{told}");
+    assert!(!told.contains("was not recorded"), "{told}");
+    let codes = fs::read_to_string(world.home().join("codes")).unwrap();
+    assert_eq!(codes, "3\n3\n");
+    let ends = |records: &[Value]| -> Vec<Value> {
+        let ends = records.iter().filter(|it| it["lifecycle"] == "ended");
+        ends.map(|it| it["outcome"].clone()).collect()
+    };
+    let own = records(&world, "HEAD");
+    assert_eq!(ends(&own), ["failed"]);
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(events(&own, "unseen-commit"), [sly]);
+    let mut world = world;
+    world.set_env("GIT_DIR", library.join(".git"));
+    assert_eq!(ends(&records(&world, "HEAD")), ["failed"]);
+}
+
 #[test]
 fn what_others_made_meanwhile_is_not_the_agents() {
     let world = world();
