@@ -59,7 +59,7 @@ pub use self::{
 use self::{
     error::failed,
     objects::{Entry, at, below, blobs, change, is_short, read_blob, size, tree_of},
-    refs::{author, edit, is_commit, is_taken, locks, move_refs, not_moved, tip},
+    refs::{author, edit, is_commit, is_taken, locks, move_refs, tip},
     shared::share,
     writer::Writer,
 };
@@ -793,8 +793,7 @@ impl Store {
                 });
             }
         }
-        move_refs(&repository, edits, None)
-            .map_err(|error| failed("forget what a remote had", error))
+        move_refs(&repository, edits, None, "forget what a remote had")
     }
 
     /// Returns what the shelves name now.
@@ -933,8 +932,8 @@ impl Store {
         let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
         let mut time = gix::date::parse::TimeBuf::default();
         let author = author(now);
-        move_refs(&self.local(), edits, Some(author.to_ref(&mut time)))
-            .map_err(|error| failed("note what was pushed", error))
+        let author = author.to_ref(&mut time);
+        move_refs(&self.local(), edits, Some(author), "note what was pushed")
     }
 
     /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
@@ -999,8 +998,7 @@ impl Store {
             edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
-            move_refs(&repository, edits, Some(author))
-                .map_err(|error| not_moved(&repository, error))?;
+            move_refs(&repository, edits, Some(author), "move its refs")?;
         }
         Ok(repository)
     }

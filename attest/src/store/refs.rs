@@ -30,9 +30,14 @@ pub(super) fn move_refs(
     repository: &gix::Repository,
     edits: Vec<RefEdit>,
     author: Option<gix::actor::SignatureRef<'_>>,
-) -> Result<(), gix::Error> {
-    let _moving = stop_moving();
-    for edit in repository.edit_references_as(edits, author)? {
+    doing: &'static str,
+) -> Result<(), StoreError> {
+    let stopped = lock();
+    if *stopped {
+        return Err(StoreError::Stopped);
+    }
+    let moved = repository.edit_references_as(edits, author);
+    for edit in moved.map_err(|error| not_moved(repository, doing, error))? {
         let path = edit.name.as_bstr().to_string();
         for top in [
             repository.common_dir(),
@@ -103,13 +108,14 @@ pub(super) fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bo
 }
 
 /// Says why refs stayed where they were; locks that are still there are most often in the way.
-pub(super) fn not_moved(
+fn not_moved(
     repository: &gix::Repository,
+    doing: &'static str,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
     let locks = locks(repository);
     match locks.is_empty() {
-        true => failed("move its refs", error),
+        true => failed(doing, error),
         false => StoreError::Locked(locks, Box::new(error)),
     }
 }
@@ -124,11 +130,17 @@ pub(super) fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
     locks.filter(|lock| lock.exists()).collect()
 }
 
-/// Held while refs move.
-static MOVING: Mutex<()> = Mutex::new(());
+/// Held while refs move. Says whether they stay where they are from now on.
+static STOPPED: Mutex<bool> = Mutex::new(false);
+
+fn lock() -> MutexGuard<'static, bool> {
+    STOPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
-/// the program, so that no locks stay.
-pub fn stop_moving() -> MutexGuard<'static, ()> {
-    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
+/// the program, so that no locks stay. Who would move them waits as long as this is held, and fails then.
+pub fn stop_moving() -> MutexGuard<'static, bool> {
+    let mut stopped = lock();
+    *stopped = true;
+    stopped
 }

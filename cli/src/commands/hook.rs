@@ -23,7 +23,11 @@ use std::{
     time::Duration,
 };
 
-use notme_attest::{make::CommitSubject, predicate::Succession, store::TRAILER};
+use notme_attest::{
+    make::CommitSubject,
+    predicate::Succession,
+    store::{self, TRAILER},
+};
 use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::{
     chained, event,
@@ -134,7 +138,12 @@ fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
             record(&home, hook, &input).map_err(|failure| failure.to_string())
         })
     };
-    match done.unwrap_or_else(|| Err("it took too long".to_owned())) {
+    // Whoever still moves refs then would leave their locks.
+    let late = || {
+        drop(store::stop_moving());
+        Err("it took too long".to_owned())
+    };
+    match done.unwrap_or_else(late) {
         Ok(()) => Ok(Exit::Yes),
         Err(problem) => tell(&hook.name, &problem),
     }

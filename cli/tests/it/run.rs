@@ -435,6 +435,31 @@ fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
     assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [id]);
 }
 
+/// One lock that somebody holds costs a commit its record, until there is the next one or the end.
+#[test]
+fn a_hook_that_waits_too_long_for_a_lock_leaves_none() {
+    let world = world();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        refs=.git/refs/attestations
+        touch $refs/commits.lock
+        {COMMIT} two
+        rm $refs/commits.lock
+        ls $refs/*.lock && exit 99
+        {COMMIT} three
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("took too long"), "{}", told(&output));
+    for revision in ["HEAD", "HEAD~1", "HEAD~2"] {
+        assert_eq!(judged(&world, &[revision]).0, Some(0), "{revision}");
+    }
+    let two = world.git_ok(&["rev-parse", "HEAD~1"]);
+    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [two]);
+}
+
 /// Who works in a run has no say in how it ended.
 #[test]
 fn a_run_does_not_end_its_own_activities() {
