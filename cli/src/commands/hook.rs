@@ -73,6 +73,7 @@ pub(crate) fn run(home: Option<&Home>, hook: &Hook) -> Outcome {
         Ok(chained::run(&former, name, &hook.arguments, input)?)
     };
     let ours = || -> Outcome {
+        ending::leaves_no_locks()?;
         let input = input.unwrap_or_default();
         match name {
             // Whatever somebody put into the environment.
@@ -126,7 +127,6 @@ fn former(hook: &Hook) -> Result<PathBuf, Failure> {
 
 /// Does our own work, and says what failed.
 fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
-    ending::leaves_no_locks()?;
     if hook.name == "pre-push" {
         return push::run(home, &hook.arguments, input);
     }
