@@ -1206,10 +1206,15 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
 /// What one of several users makes is for the others to add to, as git's own is.
 #[test]
 fn what_is_written_to_a_shared_repository_is_shared() {
+    const IMPLICIT: &str = "a name without a value, which is true to git";
     let shared = |setting: Option<&str>| {
         let world = World::initialised();
         world.signed_commit("one");
-        if let Some(setting) = setting {
+        if setting == Some(IMPLICIT) {
+            let path = world.path().join(".git/config");
+            let config = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{config}\n[core]\n\tsharedRepository\n")).unwrap();
+        } else if let Some(setting) = setting {
             world.git_ok(&["config", "core.sharedRepository", setting]);
         }
         // So that a pack is written as well, as while garbage is collected.
@@ -1245,7 +1250,8 @@ fn what_is_written_to_a_shared_repository_is_shared() {
         std::mem::drop(bare);
         made
     };
-    for (path, mode) in shared(Some("group")) {
+    let group = [Some("group"), Some(IMPLICIT)];
+    for (path, mode) in group.into_iter().flat_map(shared) {
         let wanted = match (mode & 0o040_000, mode & 0o200) {
             (0, 0) => 0o040,
             (0, _) => 0o060,
