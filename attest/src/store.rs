@@ -65,6 +65,8 @@ use self::{
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in, predicate::Activity};
 
+/// Where it is kept what remotes had.
+const TRACKING: &str = "refs/notme/attestations";
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
 /// How many hex digits of the digest a file's name has.
@@ -136,7 +138,7 @@ fn name_of(remote: &str) -> String {
 
 /// Names what a remote has.
 fn tracking(remote: &str) -> String {
-    format!("refs/notme/attestations/{}", name_of(remote))
+    format!("{TRACKING}/{}", name_of(remote))
 }
 
 /// Begins the names of the URLs that a remote is pushed to.

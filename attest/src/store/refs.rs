@@ -1,7 +1,8 @@
 //! The refs of the shelves: what they name, and how they move.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +15,7 @@ use gix::{
 };
 use notme_core::time::UnixTime;
 
-use super::{Shelf, StoreError, error::failed, shared::share};
+use super::{Shelf, StoreError, TRACKING, error::failed, shared::share};
 
 /// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
 pub(super) fn author(now: UnixTime) -> gix::actor::Signature {
@@ -120,14 +121,29 @@ fn not_moved(
     }
 }
 
-/// Returns the locks of the refs that are there.
+/// Returns the locks of the refs that are there: of the shelves, of what remotes had, and of the file that
+/// holds refs together.
 pub(super) fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
-    let lock = |shelf: Shelf| {
-        let path = repository.common_dir().join(shelf.reference());
-        path.with_extension("lock")
-    };
-    let locks = Shelf::ALL.map(lock).into_iter();
-    locks.filter(|lock| lock.exists()).collect()
+    let top = repository.common_dir();
+    let lock = |name: &str| top.join(name).with_extension("lock");
+    let mut locks: Vec<_> = Shelf::ALL.map(|shelf| lock(&shelf.reference())).into();
+    locks.push(lock("packed-refs"));
+    locks.retain(|lock| lock.exists());
+    add_locks(&top.join(TRACKING), &mut locks);
+    locks
+}
+
+/// Adds the locks in a directory, and in those below it. One that nobody can read is not there, mostly.
+fn add_locks(directory: &Path, locks: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => add_locks(&path, locks),
+            // No name of a ref ends so.
+            Ok(_) if path.extension().is_some_and(|it| it == "lock") => locks.push(path),
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 /// Held while refs move. Says whether they stay where they are from now on.
