@@ -150,6 +150,8 @@ impl Loan {
 
     fn check_statement(&self, message: &[u8]) -> Result<(), Failure> {
         const BEYOND: Failure = Failure::NotLent("the statement is no record of the activity");
+        const END: Failure =
+            Failure::NotLent("how an activity of the run ended is recorded when the run is over");
         let statement = match parse_pae(message) {
             Some((PAYLOAD_TYPE, payload)) => Statement::parse(payload),
             // Whatever else it is, it is no record.
@@ -174,9 +176,13 @@ impl Loan {
                 false => is_begun_here(id) && parent.is_some_and(is_own),
             }
         });
-        match statement.predicate_type() == ACTIVITY_TYPE && is_within {
-            true => Ok(()),
-            false => Err(BEYOND),
+        if statement.predicate_type() != ACTIVITY_TYPE || !is_within {
+            return Err(BEYOND);
+        }
+        // Nothing comes after the end, whatever the run does then and however it ends.
+        match statement.predicate().get("lifecycle") {
+            Some(lifecycle) if lifecycle == "ended" => Err(END),
+            Some(_) | None => Ok(()),
         }
     }
 }

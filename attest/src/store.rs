@@ -60,12 +60,14 @@ pub use self::{
 use self::{
     error::failed,
     objects::{Entry, at, below, blobs, change, is_short, read_blob, size, tree_of},
-    refs::{author, edit, is_commit, is_taken, locks, move_refs, not_moved, tip},
+    refs::{author, edit, is_commit, is_taken, locks, move_refs, tip},
     shared::share,
     writer::Writer,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in, predicate::Activity};
 
+/// Where it is kept what remotes had.
+const TRACKING: &str = "refs/notme/attestations";
 /// What follows the digest in a file's name.
 const SUFFIX: &str = ".sigstore.json";
 /// How many hex digits of the digest a file's name has.
@@ -140,7 +142,7 @@ fn name_of(remote: &str) -> String {
 
 /// Names what a remote has.
 fn tracking(remote: &str) -> String {
-    format!("refs/notme/attestations/{}", name_of(remote))
+    format!("{TRACKING}/{}", name_of(remote))
 }
 
 /// Begins the names of the URLs that a remote is pushed to.
@@ -797,8 +799,7 @@ impl Store {
                 });
             }
         }
-        move_refs(&repository, edits, None)
-            .map_err(|error| failed("forget what a remote had", error))
+        move_refs(&repository, edits, None, "forget what a remote had")
     }
 
     /// Returns what the shelves name now.
@@ -937,8 +938,8 @@ impl Store {
         let edits = shelves.iter().map(note).collect::<Result<Vec<_>, _>>()?;
         let mut time = gix::date::parse::TimeBuf::default();
         let author = author(now);
-        move_refs(&self.local(), edits, Some(author.to_ref(&mut time)))
-            .map_err(|error| failed("note what was pushed", error))
+        let author = author.to_ref(&mut time);
+        move_refs(&self.local(), edits, Some(author), "note what was pushed")
     }
 
     /// Moves the refs to what `make` says. Whoever moved them meanwhile, or whose collecting of
@@ -1003,8 +1004,7 @@ impl Store {
             edits.push(edit(shelf.reference(), expected, new)?);
         }
         if !edits.is_empty() {
-            move_refs(&repository, edits, Some(author))
-                .map_err(|error| not_moved(&repository, error))?;
+            move_refs(&repository, edits, Some(author), "move its refs")?;
         }
         Ok(repository)
     }

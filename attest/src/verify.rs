@@ -693,22 +693,45 @@ impl<'j> Attestations<'j> {
             return Ok(Ok(Tip { contents, ..tip }));
         }
         let contents = self.store.contents(&place)?;
-        let kept = self.kept(place)?;
-        let records = kept.all.iter().filter_map(|it| it.tip(activity, identity));
-        let records: Vec<_> = records.collect();
-        // One that nobody started, where others say that they did start one of that name.
-        let all = records.iter().map(|(whose, _)| whose);
-        let Some(whose) = all.min_by_key(|whose| &whose.parent).cloned() else {
+        let tips = self.records(activity, identity)?;
+        let Some(whose) = own_chain(&tips) else {
             let detail = "there is no record of it here".to_owned();
             return Ok(Err((Code::ChainPrefixMissing, detail)));
         };
-        let judged = self.chain(&whose)?;
+        let judged = self.chain(whose)?;
         Ok(judged.here(false).and_then(|chain| {
-            let mut tips = records.into_iter().map(|(_, tip)| tip);
+            let mut tips = tips.iter().map(|(_, tip)| tip);
             let last = tips.find(|tip| tip.digest == chain.head());
-            last.map(|tip| Tip { contents, ..tip })
-                .ok_or_else(|| (Code::ChainTailMissing, String::new()))
+            last.map(|tip| Tip {
+                contents,
+                ..tip.clone()
+            })
+            .ok_or_else(|| (Code::ChainTailMissing, String::new()))
         }))
+    }
+
+    /// Returns the commits that the chain of an activity covers, as an identity signed it: what others
+    /// say to be records of it counts for nothing, and neither do records that are no chain.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn covered(&self, activity: &str, identity: &str) -> Result<HashSet<String>, StoreError> {
+        let records = self.records(activity, identity)?;
+        let Some(whose) = own_chain(&records) else {
+            return Ok(HashSet::new());
+        };
+        let judged = self.chain(whose)?;
+        let covering = judged.chain.iter().flat_map(|_| judged.covering.keys());
+        Ok(covering.cloned().collect())
+    }
+
+    /// Returns the records of an activity that are an identity's, each as if it were the last one.
+    fn records(&self, activity: &str, identity: &str) -> Result<Vec<(Whose, Tip)>, StoreError> {
+        let kept = self.kept(Place::activity(activity))?;
+        let records = kept.all.iter();
+        Ok(records
+            .filter_map(|it| it.tip(activity, identity))
+            .collect())
     }
 
     /// Judges what is kept in a place, each bundle by itself.
@@ -1000,6 +1023,13 @@ struct Found {
     carries: Option<Level>,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
     trailers: Vec<Arc<[String]>>,
+}
+
+/// Returns whose chain is meant: one that nobody started, where others say that they did start one of
+/// that name.
+fn own_chain(records: &[(Whose, Tip)]) -> Option<&Whose> {
+    let all = records.iter().map(|(whose, _)| whose);
+    all.min_by_key(|whose| &whose.parent)
 }
 
 impl Found {

@@ -1,38 +1,40 @@
 //! Being told to end while something is written: no lock stays, in the way of everybody.
 
-use std::{io, process, thread};
+use std::{fs, io, thread};
 
 use notme_attest::store;
-use rustix::process::Signal;
-use tokio::{
-    runtime::Builder,
-    select,
-    signal::unix::{SignalKind, signal},
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
+    iterator::Signals,
+    low_level::emulate_default_handler,
 };
 
-/// Has Ctrl-C, or an order to end, end the program when no refs are moving.
+/// Has Ctrl-C, or an order to end, end the program when no refs are moving; by that signal, so that whoever
+/// started it knows.
 ///
 /// # Errors
 /// The system's error.
 pub(crate) fn leaves_no_locks() -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    let (mut interrupt, mut terminate) = {
-        let _entered = runtime.enter();
-        (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        )
-    };
+    let ignored = ignored();
+    let is_heeded = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
+    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
+    let mut signals = Signals::new(all.filter(is_heeded))?;
     thread::Builder::new().spawn(move || {
-        let by = runtime.block_on(async {
-            select! {
-                _ = interrupt.recv() => Signal::INT,
-                _ = terminate.recv() => Signal::TERM,
-            }
-        });
-        let _still = store::stop_moving();
-        // As a shell has it.
-        process::exit(128 + by.as_raw());
+        for signal in signals.forever() {
+            let _still = store::stop_moving();
+            // It does not come back from that.
+            let _ = emulate_default_handler(signal);
+        }
     })?;
     Ok(())
+}
+
+/// Returns which signals whoever started us has us ignore, as `nohup` does: a bit each. Where the system does
+/// not say, none.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
 }

@@ -399,6 +399,10 @@ fn states_nothing_but_records_of_the_activity() {
         let signed: Result<AttestAnswer, Refusal> = lent.borrower().call(&attest, &message);
         let refused = signed.err().map(|refusal| refusal.code);
         assert_ne!(refused.as_deref(), Some("not-lent"));
+        // How it ended is for the lender to say.
+        let ended = json!({"activity": activity, "lifecycle": "ended"});
+        let message = statement(RECORD, &ended);
+        assert_eq!(lent.refused(&attest, &message), "not-lent", "{ended}");
     }
 }
 

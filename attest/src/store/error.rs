@@ -49,6 +49,9 @@ pub enum StoreError {
         Vec<PathBuf>,
         #[source] Box<dyn std::error::Error + Send + Sync>,
     ),
+    /// The program ends.
+    #[error("nothing is written any more, as the program ends")]
+    Stopped,
     /// A remote that has more than anybody could have stated.
     #[error("`{0}` of the remote has too many files; none of them was taken")]
     TooMany(String),

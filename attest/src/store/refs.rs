@@ -1,7 +1,8 @@
 //! The refs of the shelves: what they name, and how they move.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +15,7 @@ use gix::{
 };
 use notme_core::time::UnixTime;
 
-use super::{Shelf, StoreError, error::failed, shared::share};
+use super::{Shelf, StoreError, TRACKING, error::failed, shared::share};
 
 /// Returns who moves refs: whoever the user is said to be has no part in it, and need be nobody.
 pub(super) fn author(now: UnixTime) -> gix::actor::Signature {
@@ -30,9 +31,14 @@ pub(super) fn move_refs(
     repository: &gix::Repository,
     edits: Vec<RefEdit>,
     author: Option<gix::actor::SignatureRef<'_>>,
-) -> Result<(), gix::Error> {
-    let _moving = stop_moving();
-    for edit in repository.edit_references_as(edits, author)? {
+    doing: &'static str,
+) -> Result<(), StoreError> {
+    let stopped = lock();
+    if *stopped {
+        return Err(StoreError::Stopped);
+    }
+    let moved = repository.edit_references_as(edits, author);
+    for edit in moved.map_err(|error| not_moved(repository, doing, error))? {
         let path = edit.name.as_bstr().to_string();
         for top in [
             repository.common_dir(),
@@ -103,32 +109,54 @@ pub(super) fn is_commit(repository: &gix::Repository, id: ObjectId) -> Result<bo
 }
 
 /// Says why refs stayed where they were; locks that are still there are most often in the way.
-pub(super) fn not_moved(
+fn not_moved(
     repository: &gix::Repository,
+    doing: &'static str,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> StoreError {
     let locks = locks(repository);
     match locks.is_empty() {
-        true => failed("move its refs", error),
+        true => failed(doing, error),
         false => StoreError::Locked(locks, Box::new(error)),
     }
 }
 
-/// Returns the locks of the refs that are there.
+/// Returns the locks of the refs that are there: of the shelves, of what remotes had, and of the file that
+/// holds refs together.
 pub(super) fn locks(repository: &gix::Repository) -> Vec<PathBuf> {
-    let lock = |shelf: Shelf| {
-        let path = repository.common_dir().join(shelf.reference());
-        path.with_extension("lock")
-    };
-    let locks = Shelf::ALL.map(lock).into_iter();
-    locks.filter(|lock| lock.exists()).collect()
+    let top = repository.common_dir();
+    let lock = |name: &str| top.join(name).with_extension("lock");
+    let mut locks: Vec<_> = Shelf::ALL.map(|shelf| lock(&shelf.reference())).into();
+    locks.push(lock("packed-refs"));
+    locks.retain(|lock| lock.exists());
+    add_locks(&top.join(TRACKING), &mut locks);
+    locks
 }
 
-/// Held while refs move.
-static MOVING: Mutex<()> = Mutex::new(());
+/// Adds the locks in a directory, and in those below it. One that nobody can read is not there, mostly.
+fn add_locks(directory: &Path, locks: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => add_locks(&path, locks),
+            // No name of a ref ends so.
+            Ok(_) if path.extension().is_some_and(|it| it == "lock") => locks.push(path),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// Held while refs move. Says whether they stay where they are from now on.
+static STOPPED: Mutex<bool> = Mutex::new(false);
+
+fn lock() -> MutexGuard<'static, bool> {
+    STOPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Waits until no refs are moving, which takes a moment, and keeps them from moving again: for whoever ends
-/// the program, so that no locks stay.
-pub fn stop_moving() -> MutexGuard<'static, ()> {
-    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
+/// the program, so that no locks stay. Who would move them waits as long as this is held, and fails then.
+pub fn stop_moving() -> MutexGuard<'static, bool> {
+    let mut stopped = lock();
+    *stopped = true;
+    stopped
 }

@@ -17,7 +17,10 @@ impl Sharing {
     /// Reads the setting as git does; `None` where it changes nothing.
     fn of(repository: &gix::Repository) -> Option<Self> {
         let config = repository.config_snapshot();
-        let setting = config.string("core.sharedRepository")?.to_string();
+        let is_group = || config.boolean("core.sharedRepository") == Some(true);
+        // To git, a name without a value is true, and no string.
+        let setting = config.string("core.sharedRepository");
+        let setting = setting.map(|it| it.to_string()).unwrap_or_default();
         match setting.as_str() {
             "umask" => None,
             "group" => Some(Self::Also(0o660)),
@@ -27,10 +30,7 @@ impl Sharing {
                 Ok(1) => Some(Self::Also(0o660)),
                 Ok(2) => Some(Self::Also(0o664)),
                 Ok(mode) => Some(Self::Exactly(mode & 0o666)),
-                Err(_) => {
-                    let is_group = config.boolean("core.sharedRepository") == Some(true);
-                    is_group.then_some(Self::Also(0o660))
-                }
+                Err(_) => is_group().then_some(Self::Also(0o660)),
             },
         }
     }

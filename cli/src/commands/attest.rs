@@ -147,20 +147,23 @@ impl Archive {
     }
 }
 
+/// The most bundles in one file: as many as are read for one thing.
+const BUNDLES_MAX: usize = 100_000;
+
 /// Takes a file of bundles apart: one, however it is laid out, or one on each line.
-fn bundles_in(file: &Path, content: Vec<u8>) -> Result<Vec<Vec<u8>>, Failure> {
-    if Bundle::from_json(&content).is_ok() || Envelope::from_json(&content).is_ok() {
+fn bundles_in<'c>(file: &Path, content: &'c [u8]) -> Result<Vec<&'c [u8]>, Failure> {
+    if Bundle::from_json(content).is_ok() || Envelope::from_json(content).is_ok() {
         return Ok(vec![content]);
     }
     let lines = content.split(|byte| *byte == b'\n');
     let lines = lines.filter(|line| !line.trim_ascii().is_empty());
-    let bundles: Vec<_> = lines.map(<[u8]>::to_vec).collect();
-    match bundles.is_empty() {
-        true => Err(Failure::from(format!(
-            "there is nothing in `{}`",
-            file.display()
+    let file = file.display();
+    match lines.clone().take(BUNDLES_MAX + 1).count() {
+        0 => Err(Failure::from(format!("there is nothing in `{file}`"))),
+        1..=BUNDLES_MAX => Ok(lines.collect()),
+        _ => Err(Failure::usage(format!(
+            "there are more than {BUNDLES_MAX} lines in `{file}`"
         ))),
-        false => Ok(bundles),
     }
 }
 

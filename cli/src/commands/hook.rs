@@ -26,7 +26,7 @@ use std::{
 use notme_attest::{
     make::CommitSubject,
     predicate::Succession,
-    store::{Place, TRAILER},
+    store::{self, Place, TRAILER},
 };
 use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::{
@@ -73,6 +73,7 @@ pub(crate) fn run(home: Option<&Home>, hook: &Hook) -> Outcome {
         Ok(chained::run(&former, name, &hook.arguments, input)?)
     };
     let ours = || -> Outcome {
+        ending::leaves_no_locks()?;
         let input = input.unwrap_or_default();
         match name {
             // Whatever somebody put into the environment.
@@ -126,7 +127,6 @@ fn former(hook: &Hook) -> Result<PathBuf, Failure> {
 
 /// Does our own work, and says what failed.
 fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
-    ending::leaves_no_locks()?;
     if hook.name == "pre-push" {
         return push::run(home, &hook.arguments, input);
     }
@@ -138,7 +138,12 @@ fn work(home: &Home, hook: &Hook, input: &[u8]) -> Outcome {
             record(&home, hook, &input).map_err(|failure| failure.to_string())
         })
     };
-    match done.unwrap_or_else(|| Err("it took too long".to_owned())) {
+    // Whoever still moves refs then would leave their locks.
+    let late = || {
+        drop(store::stop_moving());
+        Err("it took too long".to_owned())
+    };
+    match done.unwrap_or_else(late) {
         Ok(()) => Ok(Exit::Yes),
         Err(problem) => tell(&hook.name, &problem),
     }

@@ -35,7 +35,7 @@ use crate::{
     arguments::run::{Record, Run as RunArguments},
     commands::{
         agent,
-        attest::{Archive, Course, Next, State, course, new_id},
+        attest::{Course, Next, State, course, new_id},
         init,
     },
     failure::{Exit, Failure, Outcome},
@@ -70,10 +70,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     // Outside of a repository, the first one that a commit is made in counts.
     let repository = git::common_directory().ok();
     let repository = repository.map(fs::canonicalize).transpose()?;
-    let (activity, segment) = match &arguments.activity {
-        None => (new_id()?, 1),
-        Some(id) => (id.clone(), Course::next_segment(&Archive::open()?, id)?),
-    };
+    let activity = arguments.activity.clone().map_or_else(new_id, Ok)?;
     // Lent for as long as this connection lives.
     let mut lender = AgentClient::connect(
         &agent::endpoint(home)?,
@@ -83,12 +80,17 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let terms = terms(arguments)?;
     let lent = lender.lend(&agent, &activity, terms);
     let lent = lent.map_err(agent::client_failure)?;
+    let identity = lent.identity.to_string();
+    let segment = match &arguments.activity {
+        None => 1,
+        Some(id) => Course::next_segment(home, id, &identity)?,
+    };
     let run = Run {
         email: arguments
             .email
             .clone()
             .unwrap_or_else(|| format!("{agent}@notme.invalid")),
-        identity: lent.identity.to_string(),
+        identity,
         activity,
         segment,
         agent,

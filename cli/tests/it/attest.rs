@@ -6,8 +6,10 @@ use std::{
     os::unix::{
         fs::PermissionsExt as _,
         net::{UnixListener, UnixStream},
+        process::ExitStatusExt as _,
     },
     path::{Path, PathBuf},
+    process::Output,
     thread,
     time::{Duration, Instant},
 };
@@ -15,7 +17,10 @@ use std::{
 use notme_attest::store::FileName;
 use notme_core::frame::Frame;
 use notme_testkit::{oracle::oracle, repository::Repository, repository::run};
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::Signal,
+};
 use serde_json::Value;
 
 use crate::world::{NOTME, World, told};
@@ -1300,10 +1305,15 @@ fn a_writer_that_is_killed_at_any_rename_leaves_no_half_of_a_statement() {
 /// What one of several users makes is for the others to add to, as git's own is.
 #[test]
 fn what_is_written_to_a_shared_repository_is_shared() {
+    const IMPLICIT: &str = "a name without a value, which is true to git";
     let shared = |setting: Option<&str>| {
         let world = World::initialised();
         world.signed_commit("one");
-        if let Some(setting) = setting {
+        if setting == Some(IMPLICIT) {
+            let path = world.path().join(".git/config");
+            let config = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{config}\n[core]\n\tsharedRepository\n")).unwrap();
+        } else if let Some(setting) = setting {
             world.git_ok(&["config", "core.sharedRepository", setting]);
         }
         // So that a pack is written as well, as while garbage is collected.
@@ -1339,7 +1349,8 @@ fn what_is_written_to_a_shared_repository_is_shared() {
         std::mem::drop(bare);
         made
     };
-    for (path, mode) in shared(Some("group")) {
+    let group = [Some("group"), Some(IMPLICIT)];
+    for (path, mode) in group.into_iter().flat_map(shared) {
         let wanted = match (mode & 0o040_000, mode & 0o200) {
             (0, 0) => 0o040,
             (0, _) => 0o060,
@@ -1369,37 +1380,60 @@ fn all_below(directory: &Path) -> BTreeMap<PathBuf, u32> {
     all
 }
 
-/// Ctrl-C, and an order to end, leave no lock, which would be in the way of all who write later.
+/// Runs `notme attest dispatch`, and sends it a signal at some of the moments at which something is
+/// renamed, as refs are in the end.
+fn dispatch_told(world: &World, (signal, when): (&str, &str), before: &str) -> Output {
+    let calls = "rename,renameat,renameat2";
+    let mut told_to_end = world.command(oracle("strace"));
+    told_to_end
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("trace={calls}"))
+        .arg("-e")
+        .arg(format!("inject={calls}:signal={signal}:when={when}"))
+        .args(["sh", "-c"])
+        .arg(format!("{before} exec {NOTME} attest dispatch"));
+    let output = run(&mut told_to_end, b"");
+    let refs = world.path().join(".git/refs/attestations");
+    for file in fs::read_dir(refs).into_iter().flatten() {
+        let name = file.unwrap().file_name();
+        let is_lock = name.to_string_lossy().ends_with(".lock");
+        assert!(!is_lock, "{when}: {name:?}");
+    }
+    output
+}
+
+/// Ctrl-C, and whatever else ends programs, leave no lock, which would be in the way of all who write
+/// later.
 #[test]
 fn a_writer_that_is_told_to_end_leaves_no_locks() {
     let world = World::initialised();
     world.signed_commit("one");
-    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+    for (name, signal) in [
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("TERM", Signal::TERM),
+    ] {
         let mut ended = 0;
         // There are fewer; at the last ones, refs move.
         for number in 1..=24 {
-            let calls = "rename,renameat,renameat2";
-            let mut told_to_end = world.command(oracle("strace"));
-            told_to_end
-                .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-                .arg(format!("trace={calls}"))
-                .arg("-e")
-                .arg(format!("inject={calls}:signal={signal}:when={number}"))
-                .args([NOTME, "attest", "dispatch"]);
-            let output = run(&mut told_to_end, b"");
-            let refs = world.path().join(".git/refs/attestations");
-            for file in fs::read_dir(refs).into_iter().flatten() {
-                let name = file.unwrap().file_name();
-                let is_lock = name.to_string_lossy().ends_with(".lock");
-                assert!(!is_lock, "{number}: {name:?}");
-            }
-            match output.status.code() {
-                Some(code) if code == exit => ended += 1,
+            let output = dispatch_told(&world, (name, &number.to_string()), "");
+            // A shell goes on with its loop unless that is how it ended.
+            match output.status.signal() {
+                Some(by) if by == signal.as_raw() => ended += 1,
                 // It may be done before it hears of it.
-                code => assert_eq!(code, Some(0), "{}", told(&output)),
+                by => assert_eq!(
+                    (by, output.status.code()),
+                    (None, Some(0)),
+                    "{}",
+                    told(&output)
+                ),
             }
         }
         assert!(ended > 0);
+        // As `nohup` has it, and shells with what goes on in the background.
+        let output = dispatch_told(&world, (name, "1+"), &format!("trap '' {name};"));
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     }
     world.notme_ok(&["attest", "dispatch"]);
 }

@@ -352,6 +352,24 @@ fn what_export_prints_is_read_wherever_bundles_are() {
     );
 }
 
+/// Each line of a file that somebody sends costs far more memory than it has bytes.
+#[test]
+fn a_file_of_too_many_lines_is_refused_whole() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("lines.jsonl", &"a\n".repeat(100_001));
+    for read in [&["verify", "--bundle"][..], &["import"]] {
+        let output = world.notme(&[&["attest"], read, &["lines.jsonl"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(output.stdout.is_empty());
+        let said = told(&output);
+        assert!(
+            said.contains("more than 100000 lines in `lines.jsonl`"),
+            "{said}"
+        );
+    }
+}
+
 /// Returns the exit code for some files of bundles, and the code or verdict of each bundle.
 fn of_bundles(world: &World, files: &[&str]) -> (Option<i32>, Vec<String>) {
     let mut arguments = vec!["attest", "verify", "--json"];

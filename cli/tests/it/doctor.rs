@@ -301,16 +301,25 @@ fn locks_that_nobody_holds_are_told_together() {
     let world = World::initialised();
     world.signed_commit("one");
     world.notme_ok(&["attest", "dispatch"]);
-    let locks = ["trees", "commits"].map(|shelf| format!(".git/refs/attestations/{shelf}.lock"));
+    let locks = [
+        "refs/attestations/trees.lock",
+        "refs/attestations/commits.lock",
+        "packed-refs.lock",
+        "refs/notme/attestations/a/b/trees.lock",
+    ];
+    let locks = locks.map(|lock| format!(".git/{lock}"));
+    fs::create_dir_all(world.path().join(".git/refs/notme/attestations/a/b")).unwrap();
     let fault = format!("touch -d '2 minutes ago' {}", locks.join(" "));
     finds_and_repairs(&world, "attestations-locked", &fault);
     // One that is new may well be held.
-    for lock in &locks {
+    let [trees, commits, ..] = &locks;
+    let held = [trees, commits];
+    for lock in held {
         world.write(lock, "");
     }
     let refused = world.notme(&["attest", "dispatch"]);
     assert_eq!(refused.status.code(), Some(3), "{}", told(&refused));
-    for lock in &locks {
+    for lock in held {
         assert!(told(&refused).contains(lock), "{}", told(&refused));
     }
     let output = world.notme(&["doctor"]);

@@ -7,10 +7,23 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     process::{Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use notme_testkit::repository::{Repository, run};
+use notme_attest::{
+    Bundle,
+    make::{self, ActivityFacts, CommitSubject, covered},
+    predicate::Record,
+};
+use notme_core::{
+    dsse::{Envelope, pae},
+    statement::PAYLOAD_TYPE,
+    time::UnixTime,
+};
+use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
+    repository::{Repository, run},
+};
 use serde_json::Value;
 
 use crate::world::{NOTME, World, told};
@@ -72,6 +85,24 @@ fn events<'r>(records: &'r [Value], kind: &str) -> Vec<&'r str> {
     all.filter(|event| event["kind"] == kind)
         .map(|event| event["name"].as_str().unwrap())
         .collect()
+}
+
+/// A bundle of somebody whom nobody trusts, who says that it is the record that opens an activity.
+fn strangers_record(activity: &str, segment: u64, commits: &[CommitSubject]) -> Vec<u8> {
+    let facts = ActivityFacts {
+        segment,
+        ..ActivityFacts::unknown(activity, "stranger", UnixTime::from(SystemTime::now()))
+    };
+    let opening = Record::opening(None, covered(commits));
+    let statement = make::activity(facts, opening, commits).unwrap();
+    let payload = statement.to_payload().unwrap();
+    let message = pae(PAYLOAD_TYPE, &payload);
+    let stranger = TestAuthority::new(9).leaf(&LeafSpec::bound_to(&message));
+    let signature = stranger.key().sign(&message).unwrap();
+    let certificate = stranger.certificate().clone();
+    let envelope = Envelope::signed(PAYLOAD_TYPE, payload, certificate.kid(), signature);
+    let bundle = Bundle::new(envelope, vec![certificate], Vec::new());
+    bundle.to_json().unwrap()
 }
 
 const COMMIT: &str = "git commit -q --allow-empty -m";
@@ -416,6 +447,118 @@ fn a_commit_that_the_hooks_did_not_see_is_recorded_at_the_end() {
     assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [id]);
 }
 
+/// One lock that somebody holds costs a commit its record, until there is the next one or the end.
+#[test]
+fn a_hook_that_waits_too_long_for_a_lock_leaves_none() {
+    let world = world();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        refs=.git/refs/attestations
+        touch $refs/commits.lock
+        {COMMIT} two
+        rm $refs/commits.lock
+        ls $refs/*.lock && exit 99
+        {COMMIT} three
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("took too long"), "{}", told(&output));
+    for revision in ["HEAD", "HEAD~1", "HEAD~2"] {
+        assert_eq!(judged(&world, &[revision]).0, Some(0), "{revision}");
+    }
+    let two = world.git_ok(&["rev-parse", "HEAD~1"]);
+    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [two]);
+}
+
+/// Who works in a run has no say in how it ended.
+#[test]
+fn a_run_does_not_end_its_own_activities() {
+    let world = world();
+    let library = world.home().join("library");
+    let script = format!(
+        r#"
+        end() {{
+            "$NOTME" attest activity --activity "$1" --end --outcome succeeded && exit 99
+            echo $? >>{codes}
+        }}
+        {COMMIT} one
+        git init -q {library}; cd {library}; {COMMIT} part
+        end "$NOTME_ACTIVITY/1"
+        cd "$OLDPWD"
+        end "$NOTME_ACTIVITY"
+        git -c core.hooksPath=/dev/null commit -q --allow-empty -m sly
+        "$NOTME" attest activity --activity "$NOTME_ACTIVITY" HEAD~1
+        exit 7
+        "#,
+        codes = world.home().join("codes").display(),
+        library = library.display(),
+    );
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(7), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("is recorded when the run is over"), "{told}");
+    assert!(!told.contains("was not recorded"), "{told}");
+    let codes = fs::read_to_string(world.home().join("codes")).unwrap();
+    assert_eq!(codes, "3\n3\n");
+    let ends = |records: &[Value]| -> Vec<Value> {
+        let ends = records.iter().filter(|it| it["lifecycle"] == "ended");
+        ends.map(|it| it["outcome"].clone()).collect()
+    };
+    let own = records(&world, "HEAD");
+    assert_eq!(ends(&own), ["failed"]);
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(events(&own, "unseen-commit"), [sly]);
+    let mut world = world;
+    world.set_env("GIT_DIR", library.join(".git"));
+    assert_eq!(ends(&records(&world, "HEAD")), ["failed"]);
+}
+
+/// What only says that it is a record of the run's covers nothing.
+#[test]
+fn a_strangers_record_hides_no_commit_from_the_run() {
+    let world = world();
+    let (made, forged) = (world.home().join("made"), world.home().join("forged"));
+    let script = format!(
+        r#"
+        {COMMIT} one
+        git -c core.hooksPath=/dev/null commit -q --allow-empty -m sly
+        echo "$NOTME_ACTIVITY $(git rev-parse HEAD HEAD^{{tree}})" >{made}.part
+        mv {made}.part {made}
+        until test -e {forged}; do sleep 0.05; done
+        "$NOTME" attest import --unjudged {forged}
+        "#,
+        made = made.display(),
+        forged = forged.display(),
+    );
+    let output = thread::scope(|scope| {
+        let run = scope.spawn(|| session(&world, &[], &script));
+        while !made.exists() && !run.is_finished() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let said = fs::read_to_string(&made).unwrap();
+        let [activity, id, tree] = said.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{said}");
+        };
+        let sly = CommitSubject {
+            id: id.to_owned(),
+            tree: tree.to_owned(),
+        };
+        let part = forged.with_extension("part");
+        fs::write(&part, strangers_record(activity, 1, &[sly])).unwrap();
+        fs::rename(&part, &forged).unwrap();
+        run.join().unwrap()
+    });
+    assert!(output.status.success(), "{}", told(&output));
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    let unseen = "unseen-commit";
+    assert_eq!(events(&records(&world, "HEAD~1"), unseen), [sly]);
+    for revision in ["HEAD", "HEAD~1"] {
+        assert_eq!(world.code(revision, &[]), "accepted");
+    }
+}
+
 #[test]
 fn what_others_made_meanwhile_is_not_the_agents() {
     let world = world();
@@ -721,7 +864,33 @@ fn an_activity_is_suspended_and_resumed() {
     assert_eq!(segments, [1, 1, 1, 2, 2, 2]);
     assert_eq!(records[2]["lifecycle"], "suspended");
     let output = session(&world, &["--activity", "urn:none"], "true");
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(
+        told(&output).contains("chain-prefix-missing"),
+        "{}",
+        told(&output)
+    );
+}
+
+/// Whoever may push can send records of any activity, which are records of another chain.
+#[test]
+fn a_strangers_record_is_in_nobodys_way_who_resumes() {
+    const LAST: u64 = (1 << 53) - 1;
+    let world = world();
+    let script = format!("{COMMIT} one; printf %s \"$NOTME_ACTIVITY\"");
+    let id = session_ok(&world, &["--suspend"], &script);
+    for segment in [41, LAST] {
+        let forged = world.home().join("forged");
+        fs::write(&forged, strangers_record(&id, segment, &[])).unwrap();
+        world.notme_ok(&["attest", "import", "--unjudged", forged.to_str().unwrap()]);
+        let script = format!("{COMMIT} two");
+        session_ok(&world, &["--suspend", "--activity", &id], &script);
+    }
+    session_ok(&world, &["--activity", &id], "true");
+    for revision in ["HEAD", "HEAD~1", "HEAD~2"] {
+        assert_eq!(judged(&world, &[revision]).0, Some(0));
+        assert_eq!(world.verdicts(&[revision]).1["objects"][0]["level"], "L2");
+    }
 }
 
 #[test]

@@ -2,19 +2,23 @@
 
 use std::{
     cell::Cell,
+    collections::HashSet,
     env, fs,
     path::{Path, PathBuf},
 };
 
 use notme_attest::{
+    Attestations,
     make::{self, ActivityFacts, CommitSubject, covered},
     predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
     store::Place,
+    verify::Asked,
 };
 use notme_core::json::Object;
 use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
+use notme_verifier::Judge;
 
-use super::{Archive, Author, head, record_of};
+use super::{Archive, Author, head, tip};
 use crate::{failure::Failure, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
@@ -271,33 +275,29 @@ impl<'a> Course<'a> {
         head(self.home, store, activity, &self.run.identity)
     }
 
-    /// Returns the segment after the last one that the activity's records speak of. What is part of
-    /// another activity is another chain, which a run does not go on with.
-    pub(crate) fn next_segment(archive: &Archive, activity: &str) -> Result<u64, Failure> {
-        let mut last = 0;
-        for kept in archive.store.read(&Place::activity(activity))? {
-            if let Some(record) = record_of(&kept)
-                && record.activity.id == activity
-                && record.activity.parent.is_none()
-            {
-                last = last.max(record.activity.segment);
-            }
-        }
-        match last {
-            0 => Err(
-                Failure::usage(format!("there is no activity `{activity}` of its own here"))
-                    .hint("without `--activity`, a run begins one"),
-            ),
-            last => Ok(last.saturating_add(1)),
+    /// Returns the segment after the last one of an activity, as an identity signed it: others can say
+    /// anything of it. What is part of another activity is another chain, which a run does not go on with.
+    pub(crate) fn next_segment(
+        home: &Home,
+        activity: &str,
+        identity: &str,
+    ) -> Result<u64, Failure> {
+        const BEGIN: &str = "without `--activity`, a run begins one";
+        let tip = tip(home, &Archive::open()?.store, activity, identity);
+        let tip = tip.map_err(|failure| failure.hint(BEGIN))?;
+        match tip.parent {
+            None => Ok(tip.segment.saturating_add(1)),
+            Some(_) => Err(Failure::usage(format!(
+                "there is no activity `{activity}` of its own here"
+            ))
+            .hint(BEGIN)),
         }
     }
 
-    /// Tells whether a record of the activity covers a commit.
-    pub(crate) fn covers(&self, commit: &str) -> Result<bool, Failure> {
-        let kept = self.archive.store.read(&Place::commit(commit))?;
-        Ok(kept.iter().filter_map(record_of).any(|record| {
-            record.activity.id == self.activity && record.chain.commits.contains(commit)
-        }))
+    /// Returns the commits that the chain covers.
+    pub(crate) fn covered(&self, judge: &Judge<'_>) -> Result<HashSet<String>, Failure> {
+        let attestations = Attestations::new(self.archive.store.clone(), judge, Asked::default());
+        Ok(attestations.covered(&self.activity, &self.run.identity)?)
     }
 
     fn author(&self) -> Result<Author<'_>, Failure> {

@@ -429,8 +429,8 @@ pub(super) fn import(home: &Home, arguments: &AttestImport) -> Outcome {
     let mut bundles = Vec::new();
     for file in &arguments.file {
         let content = read_named(file, FILE_MAX)?;
-        for bundle in bundles_in(file, content)? {
-            bundles.push(keepable((judge, file), bundle)?);
+        for bundle in bundles_in(file, &content)? {
+            bundles.push(keepable((judge, file), bundle.to_vec())?);
         }
     }
     archive.store.write(&bundles, now())?;

@@ -100,7 +100,7 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
     let mut bundles = Vec::new();
     for file in &arguments.bundle {
         let content = read_named(file, FILE_MAX)?;
-        bundles.extend(bundles_in(file, content)?);
+        bundles.extend(bundles_in(file, &content)?.into_iter().map(<[u8]>::to_vec));
     }
     let of_bundles = attestations.of_bundles(bundles)?.into_iter();
     judged.extend(of_bundles.map(|it| (None, vec![it])));

@@ -101,7 +101,8 @@ pub(super) fn holds_no_locks(scene: &Scene<'_>, findings: &mut Findings) -> Resu
     if !locks.is_empty() {
         let paths: Vec<_> = locks.iter().map(|lock| quoted_path(lock)).collect();
         let paths = paths.join(" ");
-        let problem = format!("nothing is attested any more: who held {paths} was killed");
+        let problem =
+            format!("attestations are not kept or fetched any more: who held {paths} was killed");
         findings.add("attestations-locked", problem, format!("rm -f {paths}"));
     }
     Ok(())

@@ -43,6 +43,7 @@ impl Made {
         let own = git::commits(&after, &elsewhere)?;
         let grounds = Grounds::load(course.home(), None, None)?;
         let judge = grounds.judge();
+        let covered = course.covered(&judge)?;
         let mut made = Self::default();
         for id in new.iter().rev() {
             let (repository, store) = (&course.archive().repository, &course.archive().store);
@@ -67,7 +68,7 @@ impl Made {
                 Some(activity) => activity == course.run().activity,
                 None => own.contains(id),
             };
-            if !is_of_run || course.covers(id)? {
+            if !is_of_run || covered.contains(id) {
                 continue;
             }
             let judgement = judge.judge_object(ObjectKind::Commit, &raw, repository.hash());
