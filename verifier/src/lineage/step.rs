@@ -124,6 +124,14 @@ impl Step<'_, '_> {
             Some(Code::TimeBasisTooWeak) => {
                 self.order == Order::Unknown || course.policy.judge.has_gates()
             }
+            // By the time in a record the certificate may be judged otherwise.
+            Some(
+                Code::CertificateExpired
+                | Code::CertificateNotYetValid
+                | Code::Revoked
+                | Code::RootRetired
+                | Code::RootNotYetUsed,
+            ) => course.policy.judge.has_gates(),
             _ => false,
         }
     }

@@ -943,6 +943,28 @@ fn what_a_record_may_lift_leaves_its_children_undecided() {
     assert_eq!(codes(""), ["time-basis-too-weak", "accepted"]);
 }
 
+/// So may one by which the certificate was still good.
+#[test]
+fn what_came_late_by_its_own_word_leaves_its_children_undecided_where_records_are_kept() {
+    let history = History::new();
+    let judge = identity("judge");
+    let gate = format!(
+        "[[principal]]\nname = \"server\"\nkind = \"bot\"\nidentities = [\"{judge}\"]\n\
+         [[gate]]\nprincipals = [\"server\"]\nrepository = \"https://git.example.org/tool\"\n"
+    );
+    let codes = |more: &str| {
+        let (old, new) = tightened();
+        let [old, new] = [old, new].map(|text| format!("{text}{more}"));
+        let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
+        let tight = history.commit_late(&[&root], "alice", &files(&new, "1", "1"));
+        let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));
+        let merge = history.commit(&[&side, &tight], "bob", &files(&old, "2", "1"));
+        [&tight, &merge].map(|tip| history.code(&root, tip))
+    };
+    assert_eq!(codes(&gate), ["certificate-expired", "parent-undecided"]);
+    assert_eq!(codes(""), ["certificate-expired", "accepted"]);
+}
+
 /// Whoever may change everything need not wait for what brings no other policy.
 #[test]
 fn undecided_work_is_merged_by_who_may_change_everything() {
