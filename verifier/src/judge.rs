@@ -615,7 +615,7 @@ impl<'p> Judge<'p> {
         };
         let is_another =
             |by: &SignedBy| by.identity != own.identity && !self.rules.are_one(by.as_signer(), own);
-        let lines = around.mergers(&[]).unwrap_or_default();
+        let lines = around.mergers(&[], &is_another).unwrap_or_default();
         let is_merged = |mergers: &Vec<SignedBy>| mergers.iter().any(is_another);
         !lines.is_empty() && lines.iter().all(is_merged)
     }
@@ -678,7 +678,11 @@ impl Surroundings for Nowhere {
         Ok(Vec::new())
     }
 
-    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+    fn mergers(
+        &self,
+        _: &[String],
+        _: &dyn Fn(&SignedBy) -> bool,
+    ) -> Result<Vec<Vec<SignedBy>>, Refusal> {
         Ok(Vec::new())
     }
 }
@@ -719,7 +723,11 @@ impl Surroundings for Pushed<'_> {
         Ok(Vec::new())
     }
 
-    fn mergers(&self, _: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+    fn mergers(
+        &self,
+        _: &[String],
+        _: &dyn Fn(&SignedBy) -> bool,
+    ) -> Result<Vec<Vec<SignedBy>>, Refusal> {
         Ok(Vec::new())
     }
 }
@@ -977,6 +985,18 @@ impl Judgement {
     /// Returns the time that was judged.
     pub fn judged_at(&self) -> Option<UnixTime> {
         Some(self.judged?.1)
+    }
+
+    /// Returns the latest that it may have been, as far as whoever showed that time says.
+    pub(crate) fn judged_until(&self) -> Option<UnixTime> {
+        match self.time_stamp() {
+            Some(TimeStamp::Trusted { latest, .. })
+                if self.time_basis() == Some(TimeBasis::Timestamped) =>
+            {
+                Some(*latest)
+            }
+            Some(_) | None => self.judged_at(),
+        }
     }
 
     /// Returns by how much that time may be off, by the policy that judged.

@@ -366,16 +366,25 @@ impl Surroundings for Scene<'_> {
         about.map_err(|detail| Refusal::new(Code::EvidenceMissing, detail))
     }
 
-    fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal> {
+    fn mergers(
+        &self,
+        kept: &[String],
+        counts: &dyn Fn(&SignedBy) -> bool,
+    ) -> Result<Vec<Vec<SignedBy>>, Refusal> {
         let ground = self.ground;
         let Some(lines) = ground.lines() else {
             return Ok(Vec::new());
         };
         let signers = |merges: &mut dyn Iterator<Item = usize>| {
-            let mut signers = Vec::new();
+            let mut signers: Vec<SignedBy> = Vec::new();
             for merge in merges.take(MERGES_MAX) {
-                if !ground.leaves_out(merge, kept)? {
-                    signers.extend(ground.merger(merge, self.judge));
+                let signer = ground.merger(merge, self.judge).filter(counts);
+                // Comparing trees takes longest: for each person once, where nothing was left out.
+                let signer = signer.filter(|it| !signers.iter().any(|known| known.is(it)));
+                if let Some(signer) = signer
+                    && !ground.leaves_out(merge, kept)?
+                {
+                    signers.push(signer);
                 }
             }
             Ok(signers)

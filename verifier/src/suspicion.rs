@@ -188,8 +188,8 @@ impl Suspicion {
             What::Revoked(revocation) => !standing.is_signers_own(revocation),
             What::Key { kids, .. } => !kids.contains(&standing.kid()),
         };
-        match (judgement.judged_at(), judgement.time_basis()) {
-            (Some(at), _) if at >= self.since => Some(Exposure::Since),
+        match (judgement.judged_until(), judgement.time_basis()) {
+            (Some(until), _) if until >= self.since => Some(Exposure::Since),
             (Some(_), Some(basis)) if basis > TimeBasis::DagOrdered && !is_above => None,
             (_, _) => Some(Exposure::Undated),
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use notme_core::{dsse::Envelope, trust::TrustDocument};
+use notme_core::{dsse::Envelope, time::UnixTime, trust::TrustDocument};
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 use serde_json::Value;
 
@@ -188,6 +188,13 @@ fn what_was_stamped_rests_on_the_key_that_stamped_it() {
     assert_eq!(rests(&compromised, "since"), Value::Null);
     rests(&["--compromised", &kid.to_ascii_uppercase()], "since");
     rests(&[compromised, later].concat(), "undated");
+
+    // Stamps are exact to a second: it may have been in the next one.
+    let object = world.verdicts(&["HEAD"]).1["objects"][0].clone();
+    let at = object["judged_at"].as_str().unwrap();
+    let next = at.parse::<UnixTime>().unwrap().plus(1).to_string();
+    let signer = object["kid"].as_str().unwrap();
+    rests(&["--compromised", signer, "--since", &next], "since");
 
     let policy = world.policy_with_floor("timestamped");
     let serial = time_stamping_serial(&world);

@@ -59,8 +59,12 @@ pub(crate) trait Surroundings {
     fn statements(&self) -> Result<Vec<Stated>, Refusal>;
 
     /// Returns for each way in which the object came into branches that are asked about who merged it
-    /// there by a signature that holds, and kept what it brought at some paths, which are in order.
-    fn mergers(&self, kept: &[String]) -> Result<Vec<Vec<SignedBy>>, Refusal>;
+    /// there by a signature that holds, counts, and kept what it brought at some paths, which are in order.
+    fn mergers(
+        &self,
+        kept: &[String],
+        counts: &dyn Fn(&SignedBy) -> bool,
+    ) -> Result<Vec<Vec<SignedBy>>, Refusal>;
 }
 
 /// What a rule lacks that names somebody whom a Sigstore authority certifies.
@@ -216,6 +220,12 @@ impl Rule {
         self.paths.as_ref().is_none_or(|globs| any(globs, path))
     }
 
+    /// As [`Self::covers`], where it asks for more: what stands in the place of a folder stands for all
+    /// that would be below.
+    fn speaks_of(&self, path: &str) -> bool {
+        self.covers(path) || self.covers(&format!("{path}/"))
+    }
+
     fn check(&self, principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
         self.demands.check(principals, question)?;
         match &self.demands.accepted {
@@ -232,7 +242,7 @@ impl Rule {
         principals: &[Arc<Principal>],
         question: &Question<'_>,
     ) -> Result<(), Refusal> {
-        let is_named = |signer: &&SignedBy| {
+        let is_named = |signer: &SignedBy| {
             let mut named = accepted.by.iter();
             named.any(|principal| principal.fits(signer.as_signer()))
         };
@@ -240,12 +250,13 @@ impl Rule {
             |signer: &SignedBy| !are_one(principals, signer.as_signer(), question.signer);
         let statements = question.around.statements()?;
         let mut rejecting = statements.iter().filter(|it| it.rejects);
-        if let Some(one) = rejecting.find(|it| is_named(&&it.by) && is_another(&it.by)) {
+        if let Some(one) = rejecting.find(|it| is_named(&it.by) && is_another(&it.by)) {
             return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
         }
         let count = |mergers: &[SignedBy]| {
             let accepting = statements.iter().filter(|it| it.accepts);
-            let all = accepting.map(|it| &it.by).chain(mergers).filter(is_named);
+            let all = accepting.map(|it| &it.by).chain(mergers);
+            let all = all.filter(|signer| is_named(signer));
             count_others(principals, question.signer, all.map(SignedBy::as_signer))
         };
         let mut has = count(&[]);
@@ -253,10 +264,10 @@ impl Rule {
         if has < accepted.threshold
             && let Some(changes) = question.around.changes()?
         {
-            let paths = changes.paths().iter().filter(|path| self.covers(path));
-            let mergers = question
-                .around
-                .mergers(&paths.cloned().collect::<Vec<_>>())?;
+            let paths = changes.paths().iter().filter(|path| self.speaks_of(path));
+            let paths: Vec<_> = paths.cloned().collect();
+            let counts = |signer: &SignedBy| is_named(signer) && is_another(signer);
+            let mergers = question.around.mergers(&paths, &counts)?;
             // Each branch that has it asks for the same.
             has = mergers.iter().map(|it| count(it)).min().unwrap_or(has);
         }
@@ -398,7 +409,7 @@ fn concerns(rule: &Rule, question: &Question<'_>) -> Result<bool, Refusal> {
         return Ok(true);
     }
     Ok(match question.around.changes()? {
-        Some(changes) => changes.paths().iter().any(|path| rule.covers(path)),
+        Some(changes) => changes.paths().iter().any(|path| rule.speaks_of(path)),
         None => true,
     })
 }

@@ -395,6 +395,21 @@ fn fewer_acceptances_than_the_policy_asks_for_leave_it_undecided() {
     );
 }
 
+/// A link or a submodule there would be all that is below.
+#[test]
+fn what_takes_the_place_of_a_folder_asks_for_what_the_folder_does() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("b", "1")]);
+    let code = |path: &str, says| {
+        let tip = history.commit(&[&base], "bot", &[(path, "1"), ("b", "1")]);
+        judged(&history, CO_ACCEPTED, &tip, says)
+    };
+    assert_eq!(code("auth", Vec::new()), "acceptance-missing");
+    let accepted = vec![stated("alice", "accepts", None)];
+    assert_eq!(code("auth", accepted), "accepted");
+    assert_eq!(code("author", Vec::new()), "accepted");
+}
+
 /// Nor is it refused for what another rule lacks.
 #[test]
 fn what_a_rule_may_allow_of_which_that_is_not_known_is_undecided() {
