@@ -734,7 +734,7 @@ pub(crate) struct AuthorityRevoke {
     /// Why
     #[arg(long, value_enum, default_value = "unspecified")]
     pub(crate) reason: RevokedReason,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -793,7 +793,7 @@ pub(crate) struct AuthorityRotate {
     /// Destroy retired keys of which no certificate is valid any more
     #[arg(long, group = "step")]
     pub(crate) retire: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

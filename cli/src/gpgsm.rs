@@ -136,11 +136,11 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
             ERROR
         }
         (Verdict::Rejected(code), Some(kid)) => {
-            lines.push(match standing_of(code) {
-                Standing::Unknown => StatusLine::Good { kid, name },
-                Standing::Expired => StatusLine::ExpiredKey { kid, name },
-                Standing::Revoked => StatusLine::RevokedKey { kid, name },
-                Standing::Bad => {
+            lines.push(match state_of(code) {
+                SignerState::Unknown => StatusLine::Good { kid, name },
+                SignerState::Expired => StatusLine::ExpiredKey { kid, name },
+                SignerState::Revoked => StatusLine::RevokedKey { kid, name },
+                SignerState::Bad => {
                     let kid = Some(kid);
                     StatusLine::Bad { kid, name }
                 }
@@ -158,7 +158,7 @@ fn tell<'a>(judgement: &Judgement, name: &'a str, made: Option<&Made>) -> Told<'
 }
 
 /// What a signature that does hold lacks.
-pub(crate) enum Standing {
+pub(crate) enum SignerState {
     Bad,
     Unknown,
     Expired,
@@ -166,13 +166,13 @@ pub(crate) enum Standing {
 }
 
 /// Sorts a refusal of a signature that does hold by what it lacks.
-pub(crate) fn standing_of(code: Code) -> Standing {
+pub(crate) fn state_of(code: Code) -> SignerState {
     match code {
         Code::CertificateExpired
         | Code::CertificateNotYetValid
         | Code::TimeBasisTooWeak
-        | Code::RootRetired => Standing::Expired,
-        Code::Revoked => Standing::Revoked,
+        | Code::RootRetired => SignerState::Expired,
+        Code::Revoked => SignerState::Revoked,
         Code::SignerUntrusted
         | Code::RootNotYetUsed
         | Code::CertificateInvalid
@@ -191,7 +191,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::ParentNotAccepted
         | Code::BundleInvalid
         | Code::BundleRollback
-        | Code::BundleEquivocation => Standing::Unknown,
+        | Code::BundleEquivocation => SignerState::Unknown,
         Code::Unsigned
         | Code::SignatureAmbiguous
         | Code::ObjectTooLarge
@@ -242,7 +242,7 @@ pub(crate) fn standing_of(code: Code) -> Standing {
         | Code::ChainElsewhere
         | Code::ChainTrailer
         | Code::AttestationMissing
-        | Code::ChangesUnknown => Standing::Bad,
+        | Code::ChangesUnknown => SignerState::Bad,
     }
 }
 

@@ -378,10 +378,9 @@ impl Surroundings for Scene<'_> {
         let signers = |merges: &mut dyn Iterator<Item = usize>| {
             let mut signers: Vec<SignedBy> = Vec::new();
             for merge in merges.take(MERGES_MAX) {
-                let signer = ground.merger(merge, self.judge).filter(counts);
-                // Comparing trees takes longest: for each person once, where nothing was left out.
-                let signer = signer.filter(|it| !signers.iter().any(|known| known.is(it)));
-                if let Some(signer) = signer
+                // Comparing trees takes longest: only for who counts, and is not counted yet.
+                if let Some(signer) = ground.merger(merge, self.judge).filter(counts)
+                    && !signers.contains(&signer)
                     && !ground.leaves_out(merge, kept)?
                 {
                     signers.push(signer);

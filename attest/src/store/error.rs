@@ -39,7 +39,7 @@ pub enum StoreError {
     #[error("`{}` is held: somebody adds to an activity, and has not come to an end", .0.display())]
     Busy(PathBuf),
     /// A ref that holds no statements.
-    #[error("`{0}` names no commit, so that nothing can be kept there")]
+    #[error("`{0}` names no commit, so that nothing can be kept there: delete it, or give it another name")]
     NoCommit(String),
     /// Refs that somebody holds.
     #[error(
@@ -64,10 +64,10 @@ pub enum StoreError {
     )]
     Malformed(String),
     /// A place that somebody added to.
-    #[error("somebody else added to it meanwhile; nothing was written")]
+    #[error("somebody else added to it meanwhile, and nothing was written: try again")]
     Moved,
     /// A list of origins.
-    #[error("`contentOrigins` in a public carrier; `originsHash` stands for it there")]
+    #[error("it lists where what the agent read came from (`contentOrigins`), which everybody who fetches could read: state its digest (`originsHash`) instead")]
     Disclosed,
 }
 

@@ -104,7 +104,7 @@ pub(crate) struct AttestCommon {
     pub(crate) origins: Option<PathBuf>,
     /// JSON object of further members; `-` for stdin
     #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    pub(crate) members: Option<PathBuf>,
 }
 
 /// What a record says of its activity.

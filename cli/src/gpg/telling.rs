@@ -9,7 +9,7 @@ use notme_verifier::{Code, Judgement, Verdict, openpgp::Names, report::escape};
 
 use crate::{
     gnupg::{BAD, ERROR, GOOD},
-    gpgsm::{Standing, standing_of},
+    gpgsm::{SignerState, state_of},
 };
 
 /// What git is told, and what people read.
@@ -192,11 +192,11 @@ fn outcome(judgement: &Judgement, signature: Option<&Signature>) -> Outcome {
         }
         // The signature was not looked at.
         Verdict::Rejected(Code::ObjectMalformed) => Outcome::Unchecked(ErrorReason::Unreadable),
-        Verdict::Rejected(code) if holds => match standing_of(code) {
-            Standing::Unknown => Outcome::Untrusted,
-            Standing::Expired => Outcome::Expired,
-            Standing::Revoked => Outcome::Revoked,
-            Standing::Bad => Outcome::Bad,
+        Verdict::Rejected(code) if holds => match state_of(code) {
+            SignerState::Unknown => Outcome::Untrusted,
+            SignerState::Expired => Outcome::Expired,
+            SignerState::Revoked => Outcome::Revoked,
+            SignerState::Bad => Outcome::Bad,
         },
         // Bytes that are no signature of a key cannot be bad ones of it.
         Verdict::Rejected(_) if signature.is_none() => Outcome::Unchecked(ErrorReason::Unreadable),

@@ -334,7 +334,7 @@ fn a_failure_anywhere_in_a_chain_is_told() {
     world.notme_ok(&[
         "attest",
         "dispatch",
-        "--json",
+        "--members",
         &path,
         "--outcome",
         "succeeded",
@@ -1008,7 +1008,7 @@ fn the_hosted_schemas_validate_what_we_write() {
         "--work-item-repo",
         "r",
     ];
-    world.notme_ok(&[&["attest", "dispatch", "--json", "more.json"][..], &item].concat());
+    world.notme_ok(&[&["attest", "dispatch", "--members", "more.json"][..], &item].concat());
     world.write("notes.md", "notes");
     let phases = [
         "--from-phase",
@@ -1058,12 +1058,12 @@ fn bad_input_is_refused_and_nothing_is_written() {
             "handoff",
             "--document",
             "chain.json",
-            "--json",
+            "--members",
             "other.json",
         ][..],
-        &["dispatch", "--json", "twice.json"],
-        &["dispatch", "--json", "wrong.json"],
-        &["dispatch", "--json", "both.json"],
+        &["dispatch", "--members", "twice.json"],
+        &["dispatch", "--members", "wrong.json"],
+        &["dispatch", "--members", "both.json"],
         &["dispatch", "nowhere"],
         &["dispatch", "--agent", "nobody"],
         &["activity", "--activity", "urn:none"],
@@ -1139,7 +1139,7 @@ fn no_option_is_ignored() {
     let world = World::initialised();
     world.signed_commit("one");
     world.write("more.json", r#"{"ticket":"T-1"}"#);
-    world.notme_ok(&["attest", "activity", "--json", "more.json"]);
+    world.notme_ok(&["attest", "activity", "--members", "more.json"]);
     let shown: Value =
         serde_json::from_str(&world.notme_ok(&["attest", "show", "--json"])).unwrap();
     assert_eq!(shown[0]["predicate"]["ticket"], "T-1");
@@ -1574,7 +1574,7 @@ fn a_failed_dispatch_is_told_as_one() {
     world.signed_commit("one");
     let failed = r#"{"runDetails":{"outcome":{"success":false},"verification":{"passed":false}}}"#;
     world.write("failed.json", failed);
-    world.notme_ok(&["attest", "dispatch", "--json", "failed.json"]);
+    world.notme_ok(&["attest", "dispatch", "--members", "failed.json"]);
     let (exit, judged) = judged(&world, &[]);
     assert_eq!(exit, Some(0), "{judged}");
     let all = judged["attestations"].as_array().unwrap();

@@ -195,18 +195,18 @@ fn members_on_which_a_chain_hangs_are_not_set_by_the_user() {
         ("`recordedAt`", r#"{"recordedAt":"2001-01-01T00:00:00Z"}"#),
     ] {
         world.write("more.json", json);
-        let output = world.notme(&["attest", "activity", "--json", "more.json"]);
+        let output = world.notme(&["attest", "activity", "--members", "more.json"]);
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
         assert!(told(&output).contains(member), "{}", told(&output));
         let mut succeed = world.notme_command();
-        succeed.args(["attest", "succeed", "--json", "more.json"]);
+        succeed.args(["attest", "succeed", "--members", "more.json"]);
         let line = format!("{} {commit}\n", "1".repeat(40));
         let output = run(&mut succeed, line.as_bytes());
         assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     }
     assert_eq!(world.git_ok(&["for-each-ref", "refs/attestations"]), "");
     world.write("more.json", r#"{"activity":{"queue":"q"},"ticket":7}"#);
-    world.notme_ok(&["attest", "activity", "--json", "more.json"]);
+    world.notme_ok(&["attest", "activity", "--members", "more.json"]);
     world.notme_ok(&["attest", "verify"]);
 }
 
@@ -225,7 +225,7 @@ fn a_dispatch_that_failed_meets_no_level() {
     let meets = |failed: &str, more: &[&str]| {
         world.signed_commit(failed);
         world.write("failed.json", &format!("{{\"runDetails\":{{{failed}}}}}"));
-        let dispatch = ["attest", "dispatch", "--json", "failed.json"];
+        let dispatch = ["attest", "dispatch", "--members", "failed.json"];
         world.notme_ok(&[&dispatch[..], more].concat());
         let shown = world.notme_ok(&["attest", "show", "--json"]);
         let shown: Value = serde_json::from_str(&shown).unwrap();
@@ -322,7 +322,7 @@ fn a_wrong_call_is_told_as_one() {
         &["verify", "--origins", "/"],
         &["import", "/nonexistent"],
         &["import", "/"],
-        &["dispatch", "--json", "/"],
+        &["dispatch", "--members", "/"],
         &["activity", "--events", "/"],
         &["dispatch", "--work-item", "I", "--work-item-hash", "short"],
         &["fetch", ""],
@@ -581,15 +581,15 @@ fn malformed_input_is_refused_with_its_code() {
     world.write("wrong", r#"{"runDetails":{"work":"none"}}"#);
     for (arguments, said) in [
         (
-            &["dispatch", "--json", "nothing"][..],
+            &["dispatch", "--members", "nothing"][..],
             "`nothing`: statement-malformed: ",
         ),
         (
-            &["dispatch", "--json", "twice"],
+            &["dispatch", "--members", "twice"],
             "`twice`: statement-malformed: ",
         ),
-        (&["dispatch", "--json", "origins"], "origins-disclosed: "),
-        (&["dispatch", "--json", "wrong"], "predicate-malformed: "),
+        (&["dispatch", "--members", "origins"], "origins-disclosed: "),
+        (&["dispatch", "--members", "wrong"], "predicate-malformed: "),
         (
             &["dispatch", "--origins", "twice"],
             "`twice`: statement-malformed: ",

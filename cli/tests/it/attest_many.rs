@@ -208,7 +208,7 @@ fn a_dispatch_of_a_commit_of_very_many_files_leaves_their_list_out() {
         "more.json",
         &format!("{{\"x\":\"{}\"}}", "x".repeat(1_048_500)),
     );
-    let output = world.notme(&["attest", "dispatch", "--json", "more.json"]);
+    let output = world.notme(&["attest", "dispatch", "--members", "more.json"]);
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     assert!(
         told(&output).contains("statement-malformed"),

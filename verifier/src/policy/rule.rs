@@ -255,9 +255,9 @@ impl Rule {
         }
         let count = |mergers: &[SignedBy]| {
             let accepting = statements.iter().filter(|it| it.accepts);
-            let all = accepting.map(|it| &it.by).chain(mergers);
-            let all = all.filter(|signer| is_named(signer));
-            count_others(principals, question.signer, all.map(SignedBy::as_signer))
+            let accepting = accepting.map(|it| &it.by).filter(|by| is_named(by));
+            let all = accepting.chain(mergers).map(SignedBy::as_signer);
+            count_others(principals, question.signer, all)
         };
         let mut has = count(&[]);
         // What it changed tells which merges keep it; where that is not known, none does.
@@ -266,8 +266,7 @@ impl Rule {
         {
             let paths = changes.paths().iter().filter(|path| self.speaks_of(path));
             let paths: Vec<_> = paths.cloned().collect();
-            let counts = |signer: &SignedBy| is_named(signer) && is_another(signer);
-            let mergers = question.around.mergers(&paths, &counts)?;
+            let mergers = question.around.mergers(&paths, &is_named)?;
             // Each branch that has it asks for the same.
             has = mergers.iter().map(|it| count(it)).min().unwrap_or(has);
         }

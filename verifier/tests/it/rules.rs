@@ -501,6 +501,25 @@ fn a_merge_accepts_what_it_keeps_and_for_the_branch_that_it_is_on() {
     assert_eq!(code(&[&octopus]), "accepted");
 }
 
+/// However many merges an agent makes around its work, their trees are not looked at.
+#[test]
+fn only_merges_of_those_who_are_asked_for_and_do_not_count_yet_are_looked_into() {
+    let history = History::new();
+    let main = history.commit(&[], "alice", &[("auth/a", "1")]);
+    let agents = history.commit(&[&main], "bot", &[("auth/a", "2")]);
+    let merged = |who: &str, merged: &str, tree: &str| {
+        let merge = history.commit_tree(&[&main, merged], who, tree);
+        history.commit(&[&merge], "bot", &[("auth/a", "2")])
+    };
+    let (kept, gone) = (history.tree(&[("auth/a", "2")]), "1".repeat(40));
+    let code = |tip: &str| judged_at(&history, &[tip], &agents);
+    let by_bot = merged("bot", &agents, &gone);
+    assert_eq!(code(&merged("alice", &by_bot, &kept)), "accepted");
+    let by_alice = merged("alice", &agents, &kept);
+    assert_eq!(code(&merged("alice", &by_alice, &gone)), "accepted");
+    assert_eq!(code(&merged("alice", &agents, &gone)), "object-missing");
+}
+
 /// Commits are here, and their trees are not.
 #[test]
 fn a_partial_clone_is_undecided_where_a_rule_asks_for_what_is_not_here() {

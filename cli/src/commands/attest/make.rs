@@ -546,7 +546,7 @@ fn origins_hash(common: &AttestCommon) -> Result<Option<String>, Failure> {
 }
 
 fn members(common: &AttestCommon) -> Result<Object, Failure> {
-    match &common.json {
+    match &common.members {
         Some(file) => parse_object(&read_named(file, JSON_MAX)?)
             .map_err(|error| refused(file, Code::StatementMalformed, &error)),
         None => Ok(Object::new()),
