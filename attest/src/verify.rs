@@ -196,7 +196,7 @@ impl<'j> Attestations<'j> {
             Err(error) => return Err(error),
         };
         let mut all = Vec::new();
-        let mut seen = HashSet::new();
+        let (mut seen, mut told) = (HashSet::new(), HashSet::new());
         let mut names = Line::from([(commit.to_owned(), None)]);
         let mut next = 0;
         while let Some((name, by)) = names.get(next).cloned() {
@@ -208,7 +208,9 @@ impl<'j> Attestations<'j> {
             let mut here = kept.all.clone();
             self.complete(&mut here, &name)?;
             for examined in here.into_iter().filter(is_carried) {
-                if !seen.insert(examined.id.clone()) {
+                seen.insert(examined.id.clone());
+                // It may speak of several in the line.
+                if !told.insert((examined.id.clone(), name.clone())) {
                     continue;
                 }
                 let about = (&*name, by.is_some());
@@ -1033,6 +1035,12 @@ fn own_chain(records: &[(Whose, Tip)]) -> Option<&Whose> {
 }
 
 impl Found {
+    /// Returns the record of an activity that it is, if that was accepted.
+    fn activity(&self) -> Option<&Activity> {
+        let is_accepted = self.attested.verdict == Verdict::Accepted;
+        self.examined.activity().filter(|_| is_accepted)
+    }
+
     fn heads(&self) -> impl Iterator<Item = &String> {
         self.trailers.iter().flat_map(|heads| heads.iter())
     }
@@ -1059,17 +1067,35 @@ struct About<'a> {
     depth: usize,
 }
 
-/// Leaves a record that says which commits this one took the place of no level but the least of what these
-/// carry. What is stated of them, and fails, fails with it.
+/// Leaves the records of whoever says which commits one took the place of no level but the least of what these
+/// carry. What is stated of them, and fails, fails with it. A hook may say it in several, and write one of the
+/// same activity before that is known.
 fn take_over(all: &mut [Found], commit: &str) {
+    let name_of = |found: &Found| {
+        let name = found.attested.attested_as.as_deref();
+        name.unwrap_or(commit).to_owned()
+    };
+    let mut taken: HashMap<_, (BTreeSet<_>, HashSet<_>)> = HashMap::new();
+    for found in &*all {
+        let name = name_of(found);
+        let Some(activity) = found.activity() else {
+            continue;
+        };
+        for it in activity.succeeds.iter().filter(|it| it.to == name) {
+            let key = (found.examined.signer(), name.clone());
+            let (froms, activities) = taken.entry(key).or_default();
+            froms.insert(it.from.clone());
+            activities.insert(activity.activity.id.clone());
+        }
+    }
     let mut records = Vec::new();
     for (number, found) in all.iter_mut().enumerate() {
-        let name = found.attested.attested_as.as_deref().unwrap_or(commit);
-        let activity = found.examined.activity();
-        let succeeds = activity.iter().flat_map(|it| &it.succeeds);
-        let froms = succeeds.filter(|it| it.to == name);
-        let froms: Vec<_> = froms.map(|it| it.from.clone()).collect();
-        if found.attested.verdict == Verdict::Accepted && !froms.is_empty() {
+        let key = (found.examined.signer(), name_of(found));
+        let Some((froms, activities)) = taken.get(&key) else {
+            continue;
+        };
+        let id = found.activity().map(|it| &it.activity.id);
+        if id.is_some_and(|id| activities.contains(id)) {
             records.push((number, found.carries.take(), froms));
         }
     }
@@ -1091,7 +1117,7 @@ fn take_over(all: &mut [Found], commit: &str) {
                 continue;
             };
             let (mut carries, mut fails) = (*own, found.attested.fails);
-            for from in froms {
+            for from in *froms {
                 let (best, failed) = carried.get(from).copied().unwrap_or_default();
                 carries = carries.min(best);
                 fails |= failed;

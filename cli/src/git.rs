@@ -206,6 +206,21 @@ pub(crate) fn tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
+/// Returns what all refs name, and HEAD of each worktree.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
+    let mut tips = names_of(&[])?;
+    let listed = run(["worktree", "list", "--porcelain"])?;
+    let listed = success("worktree", listed)?;
+    let heads = listed.lines().filter_map(|line| line.strip_prefix("HEAD "));
+    // An unborn branch names nothing.
+    let is_born = |id: &&str| id.bytes().any(|digit| digit != b'0');
+    tips.extend(heads.filter(is_born).map(str::to_owned));
+    Ok(tips)
+}
+
 /// Returns what remote-tracking branches name: all of them, or those of one remote.
 ///
 /// # Errors

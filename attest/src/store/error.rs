@@ -39,7 +39,9 @@ pub enum StoreError {
     #[error("`{}` is held: somebody adds to an activity, and has not come to an end", .0.display())]
     Busy(PathBuf),
     /// A ref that holds no statements.
-    #[error("`{0}` names no commit, so that nothing can be kept there: delete it, or give it another name")]
+    #[error(
+        "`{0}` names no commit, so that nothing can be kept there: delete it, or give it another name"
+    )]
     NoCommit(String),
     /// Refs that somebody holds.
     #[error(
@@ -67,7 +69,9 @@ pub enum StoreError {
     #[error("somebody else added to it meanwhile, and nothing was written: try again")]
     Moved,
     /// A list of origins.
-    #[error("it lists where what the agent read came from (`contentOrigins`), which everybody who fetches could read: state its digest (`originsHash`) instead")]
+    #[error(
+        "it lists where what the agent read came from (`contentOrigins`), which everybody who fetches could read: state its digest (`originsHash`) instead"
+    )]
     Disclosed,
 }
 

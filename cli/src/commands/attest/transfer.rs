@@ -245,7 +245,9 @@ fn unpublished(
     }
     if !known.is_empty() && !unknown.is_empty() {
         let ids = unknown.iter().filter_map(|name| id(name)).collect();
-        let gone = archive.repository.unreached(ids, &ids_of(&git::tips()?))?;
+        let gone = archive
+            .repository
+            .unreached(ids, &ids_of(&git::all_tips()?))?;
         let grounds = Grounds::load(home, None, None)?;
         let judge = grounds.judge();
         let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());

@@ -1,6 +1,9 @@
 //! Statements that follow commits which are rewritten.
 
-use std::io::{self, Write as _};
+use std::{
+    collections::HashSet,
+    io::{self, Write as _},
+};
 
 use notme_attest::{
     make::CommitSubject,
@@ -65,21 +68,25 @@ pub(super) fn follow(
     archive: &Archive,
     pairs: &[(String, String)],
 ) -> Result<(), Failure> {
-    let mut stated = Vec::new();
-    for pair in pairs {
-        if archive.store.count(&Place::commit(&pair.0))? > 0 {
-            stated.push(pair.clone());
+    let mut froms = Vec::new();
+    for (from, _) in pairs {
+        if archive.store.count(&Place::commit(from))? > 0 {
+            froms.push(from.clone());
         }
     }
-    if stated.is_empty() {
+    if froms.is_empty() {
         return Ok(());
     }
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
-    let froms: Vec<_> = stated.iter().map(|(from, _)| from.clone()).collect();
     let mut judged = attestations.of_all(&froms)?.into_iter();
-    stated.retain(|_| judged.next().is_some_and(|all| is_work(&all)));
+    froms.retain(|_| judged.next().is_some_and(|all| is_work(&all)));
+    // Of a commit that took the place of several, all are stated: one of them may be nobody's work.
+    let taken = pairs.iter().filter(|(from, _)| froms.contains(from));
+    let taken: HashSet<_> = taken.map(|(_, to)| to).collect();
+    let stated = pairs.iter().filter(|(_, to)| taken.contains(to));
+    let stated: Vec<_> = stated.cloned().collect();
     if stated.is_empty() {
         return Ok(());
     }

@@ -252,7 +252,9 @@ fn a_head_is_taken_over_by_who_signed_from_what_carries_it_with_its_chain() {
     succeed(&world, "human", &[(&bare, &new)]);
     refused("human");
     succeed(&world, "human", &[(&old, &new)]);
-    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+    // What the passer-by stated is of both that they named.
+    let both = [(&*aside, Some("L2")), (&*old, Some("L2"))];
+    assert_attested_as(&world, "HEAD", &both);
     assert_eq!(code_of(&world, "reviewer"), None);
     // Without the chain.
     let chain = world.notme_ok(&["attest", "export", &old]);
@@ -274,7 +276,7 @@ fn a_head_is_taken_over_by_who_signed_from_what_carries_it_with_its_chain() {
     refused("human");
     refused("reviewer");
     import(&chain);
-    assert_attested_as(&world, "HEAD", &[(&old, Some("L2"))]);
+    assert_attested_as(&world, "HEAD", &both);
 }
 
 /// Has an agent say of a commit whether the work succeeded.
@@ -283,7 +285,7 @@ fn dispatch(world: &World, agent: &str, is_success: bool) {
     world.write("dispatch.json", &json);
     let path = world.path().join("dispatch.json");
     let path = path.to_str().unwrap();
-    world.notme_ok(&["attest", "dispatch", "--agent", agent, "--json", path]);
+    world.notme_ok(&["attest", "dispatch", "--agent", agent, "--members", path]);
 }
 
 fn amend(world: &World, name: &str) {
@@ -380,6 +382,68 @@ fn what_takes_the_place_of_several_carries_the_least_of_them() {
     let [old, new] = ["old", "new"].map(|name| world.signed_commit(name));
     succeed(&world, "claude", &[(&old, &new), (&new, &old)]);
     assert_eq!(world.code("HEAD", &["--policy", &policy]), "level-too-low");
+}
+
+/// One statement about several commits counts for each of them that was squashed.
+#[test]
+fn what_is_stated_of_several_at_once_is_carried_when_they_are_squashed() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    world.signed_commit("one");
+    world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch", "main..topic"]);
+    let squash = |name: &str| {
+        world.git_ok(&["merge", "-q", "--squash", "topic"]);
+        world.git_ok(&["commit", "-q", "-m", name]);
+    };
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    squash("squashed");
+    assert_eq!(code(), "accepted");
+    // What was rebased at once is in one statement, too.
+    world.git_ok(&["reset", "-q", "--hard", "HEAD~"]);
+    world.git_ok(&["rebase", "-q", "main", "topic"]);
+    assert_eq!(code(), "accepted");
+    world.git_ok(&["checkout", "-q", "main"]);
+    squash("squashed again");
+    assert_eq!(code(), "accepted");
+    // With one of which nothing is stated, it is not all of it.
+    world.git_ok(&["reset", "-q", "--hard", "HEAD~"]);
+    world.git_ok(&["checkout", "-q", "topic"]);
+    world.signed_commit("bare");
+    world.git_ok(&["checkout", "-q", "main"]);
+    squash("with the bare one");
+    assert_eq!(code(), "level-too-low");
+}
+
+/// git tells of the amend within a rebase apart; and in a run, the new commit is recorded before it is
+/// known what it takes the place of.
+#[test]
+fn what_failed_keeps_failing_where_it_is_said_in_pieces() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    world.signed_commit("good");
+    dispatch(&world, "claude", true);
+    world.signed_commit("bad");
+    dispatch(&world, "claude", false);
+    let fixup = "GIT_SEQUENCE_EDITOR=\"sed -i '2s/^pick/fixup/'\" git rebase -q -i HEAD~2";
+    let output = world.shell(fixup).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(code(), "attestation-missing");
+
+    world.signed_commit("worse");
+    dispatch(&world, "claude", false);
+    let amend = "git commit -q --amend -m worst";
+    world.notme_ok(&["run", "--agent", "claude", "--", "sh", "-ec", amend]);
+    assert_eq!(code(), "attestation-missing");
+    world.signed_commit("bare");
+    world.notme_ok(&["run", "--agent", "claude", "--", "sh", "-ec", amend]);
+    assert_eq!(code(), "level-too-low");
 }
 
 #[test]
