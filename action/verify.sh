@@ -138,11 +138,15 @@ esac
 has_origin || before=${NOTME_TRUST_FROM:-}
 is_commit "${before:-$head}" || refuse object-missing "$before is not in this clone"
 
+own=.notme/policy.toml
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tab=$(printf '\t')
 refuse_unknown() { # PATH
   refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
+}
+refuse_partial() { # COMMIT
+  refuse object-missing "whether \`$own\` is in $1 can't be told: its trees are not in this clone"
 }
 # Byte by byte: `git archive` and checkouts go by attributes that the repository sets.
 from_before() { # PATH; leaves it in $found
@@ -164,12 +168,11 @@ from_before() { # PATH; leaves it in $found
       *' /"'* | */../*) false ;;
       100*) mkdir -p "${path%/*}" && git cat-file blob "${entry##* }" >"$path" ;;
       *) false ;;
-    esac || refuse trust-unreadable "$name in $before is no plain file with a plain name, or is not here"
+    esac || refuse trust-unreadable "$name in $before is no plain file with a plain name, or is not in this clone"
   done <"$work/list"
 }
 from_before "${NOTME_TRUST:-.notme/trust}"
 set -- --trust "$found"
-own=.notme/policy.toml
 if [ -n "${NOTME_POLICY:-}" ]; then
   [ "$(git ls-tree --full-tree --name-only "${before:-$head}" -- "$NOTME_POLICY" 2>/dev/null)" != $own ] ||
     refuse policy-own "\`$own\` judges without being named, and then nobody changes it without the right to: leave NOTME_POLICY empty, or pin where it begins in NOTME_TRUST_ROOT"
@@ -178,8 +181,9 @@ if [ -n "${NOTME_POLICY:-}" ]; then
 elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
   set -- "$@" --trust-root "$NOTME_TRUST_ROOT"
 elif [ -z "$before" ]; then
-  [ -z "$(git rev-list --full-history --max-count=1 "$head" -- ":/$own")" ] || refuse_unknown $own
-elif ! git cat-file -e "$before:$own" 2>/dev/null; then
+  held=$(git rev-list --full-history --max-count=1 "$head" -- ":/$own") || refuse_partial "$head"
+  [ -z "$held" ] || refuse_unknown $own
+elif held=$(git ls-tree --full-tree "$before" -- $own) || refuse_partial "$before" && [ -z "$held" ]; then
   :
 elif git merge-base --is-ancestor "$head" "$before"; then
   # A trust root is taken as it is, signed or not.

@@ -459,6 +459,11 @@ impl TrustStore {
         if check_name(name).is_err() {
             return Some(Vec::new());
         }
+        // A directory with neither a pin nor what was taken of it is what a crash left of an attempt to add one.
+        let has = |file: &str| self.home(name).join(file).symlink_metadata().is_ok();
+        if !has(PIN) && !has(DOCUMENT) && !has(KEYS) {
+            return Some(Vec::new());
+        }
         let pin = self.pin(name).ok()?;
         Some(match pin.kind() {
             PinKind::TrustDocument | PinKind::OpenPgp => pin.keys().copied().collect(),

@@ -462,6 +462,9 @@ fn what_took_a_key_back_and_cannot_be_read_leaves_it_undecided() {
     mend_pin();
     mend();
     check(["accepted", "revoked", "accepted"]);
+    // As after an attempt to add one that broke off.
+    fs::create_dir(store.join("leftover")).unwrap();
+    check(["accepted", "revoked", "accepted"]);
     // Its documents are of no other's keys, and take back none of theirs.
     let _mend = damage("embedded/trust.json");
     check(["trust-unreadable", "revoked", "accepted"]);

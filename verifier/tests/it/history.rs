@@ -103,11 +103,11 @@ impl History {
             .write_commit_object(&sign(&spec.payload(), who, (spec.at, 240), terms))
     }
 
-    /// As [`Self::commit`], by a certificate that was over half a minute before.
+    /// As [`Self::commit`], by a session's certificate that was over an hour before.
     pub(crate) fn commit_late(&self, parents: &[&str], who: &str, files: Files<'_>) -> String {
         let spec = self.next(parents, who, &self.tree(files));
         self.git
-            .write_commit_object(&sign(&spec.payload(), who, (spec.at, -30), None))
+            .write_commit_object(&sign(&spec.payload(), who, (spec.at, -3_600), None))
     }
 
     /// Says what is committed a minute after the last.
@@ -215,9 +215,10 @@ fn sign(payload: &[u8], who: &str, (at, left): (UnixTime, i64), terms: Option<Te
     let leaf = authority().leaf(&LeafSpec {
         seed: seed(who),
         identity: identity(who).parse().unwrap(),
-        not_before: at.plus(-60),
+        not_before: at.plus(left.min(0) - 60),
         not_after: at.plus(left),
-        payload_digest: Some(sha256(payload)),
+        // One for these bytes is judged at its own time.
+        payload_digest: (left > 0).then(|| sha256(payload)),
         terms,
         ..LeafSpec::default()
     });

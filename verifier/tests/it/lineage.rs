@@ -954,7 +954,8 @@ fn what_came_late_by_its_own_word_leaves_its_children_undecided_where_records_ar
     );
     let codes = |more: &str| {
         let (old, new) = tightened();
-        let [old, new] = [old, new].map(|text| format!("{text}{more}"));
+        let floor = "time_basis_floor = \"declared\"\n";
+        let [old, new] = [old, new].map(|text| format!("{floor}{text}{more}"));
         let root = history.commit(&[], "nobody", &files(&old, "1", "1"));
         let tight = history.commit_late(&[&root], "alice", &files(&new, "1", "1"));
         let side = history.commit(&[&root], "bob", &files(&old, "2", "1"));

@@ -141,6 +141,26 @@ fn the_repositorys_own_policy_judges_who_changes_it() {
     }
 }
 
+/// Whether the default branch has a policy is not asked of what a clone may lack.
+#[test]
+fn no_partial_clone_leaves_the_policy_out() {
+    let (project, root) = governed();
+    let work = &project.work;
+    work.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    let event = into("main", &root, &bad);
+    for (filter, code) in [
+        ("--filter=blob:none", "object-missing"),
+        ("--filter=tree:0", "trust-missing"),
+    ] {
+        let runner = project.runner(&[filter]);
+        run(&mut runner.shell("git remote set-url origin file:///nonexistent"));
+        let of = ("pull_request", &event, "refs/pull/1/merge");
+        runner.verify_with(of, &[]).says(3, &[code]);
+    }
+}
+
 /// What is no longer allowed on main comes by no branch from before that.
 #[test]
 fn a_branch_from_before_a_change_of_the_policy_is_judged_by_the_one_of_main() {
