@@ -372,6 +372,8 @@ impl Drop for World {
         if !thread::panicking() {
             self.stop_agent();
         }
+        // Before its socket goes with the directory, which it may notice.
+        drop(self.authority.take());
     }
 }
 
