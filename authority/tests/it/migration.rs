@@ -197,8 +197,8 @@ fn a_store_without_epochs_has_its_keys_in_the_first() {
     let revoked = Revoked::Key(Agent::new(9).signing.public_key().kid());
     let reason = RevocationReason::Superseded;
     world.admin().revoke(&revoked, None, reason).unwrap();
-    let described = world.admin().describe().unwrap();
     running.stop();
+    let described = world.admin().describe().unwrap();
     make_older(&world, 3);
 
     let after = world.admin().describe().unwrap();
