@@ -99,13 +99,19 @@ fn assert_said(output: &Output, code: i32, words: &str) {
     assert!(said.contains(words), "{words}: {said}");
 }
 
+/// Makes a branch of two commits: what bob may do, and what he may not.
+fn topic_of_bob(work: &World) -> (String, String) {
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let good = commit(work, "bob", ("a", "1"));
+    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    (good, bad)
+}
+
 #[test]
 fn the_repositorys_own_policy_judges_who_changes_it() {
     let (project, root) = governed();
     let work = &project.work;
-    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
-    let good = commit(work, "bob", ("a", "1"));
-    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    let (good, bad) = topic_of_bob(work);
     work.git_ok(&["tag", "--message", "signed", "v1"]);
     let v1 = work.git_ok(&["rev-parse", "v1"]);
     let pull = "refs/pull/1/merge";
@@ -166,9 +172,7 @@ fn no_partial_clone_leaves_the_policy_out() {
 fn a_branch_from_before_a_change_of_the_policy_is_judged_by_the_one_of_main() {
     let (project, root) = governed();
     let work = &project.work;
-    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
-    let good = commit(work, "bob", ("a", "1"));
-    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    let (good, bad) = topic_of_bob(work);
     work.git_ok(&["switch", "--quiet", "main"]);
     commit(work, "claude", ("b", "1"));
     let judged = |head: &str, code: i32, words: &str| {

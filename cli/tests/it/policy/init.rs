@@ -65,14 +65,18 @@ fn init_takes_nothing_as_it_is_that_nobody_could_judge() {
     assert!(!clone.path().join(POLICY).exists());
 }
 
-#[test]
-fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
-    let world = World::initialised();
-    let sigstore = TestSigstore::new(1);
+fn trusting_sigstore() -> (World, TestSigstore) {
+    let (world, sigstore) = (World::initialised(), TestSigstore::new(1));
     let root = world.home().join("trusted_root.json");
     fs::write(&root, sigstore.trusted_root().to_string()).unwrap();
     let root = root.to_str().unwrap();
     world.notme_ok(&["trust", "add", "--name", "sigstore", "--sigstore", root]);
+    (world, sigstore)
+}
+
+#[test]
+fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
+    let (world, sigstore) = trusting_sigstore();
     unsigned(&world, AT);
     gitsigned(&world, &sigstore, "bob@test.invalid", false);
     let old = world.git_ok(&["rev-parse", "HEAD"]);
@@ -151,12 +155,7 @@ fn init_takes_no_workload_for_a_human() {
 /// There an identity is as good as whoever told it.
 #[test]
 fn who_goes_by_sigstore_without_issuers_is_nobody_and_that_is_said() {
-    let world = World::initialised();
-    let sigstore = TestSigstore::new(1);
-    let root = world.home().join("trusted_root.json");
-    fs::write(&root, sigstore.trusted_root().to_string()).unwrap();
-    let root = root.to_str().unwrap();
-    world.notme_ok(&["trust", "add", "--name", "sigstore", "--sigstore", root]);
+    let (world, sigstore) = trusting_sigstore();
     unsigned(&world, AT);
     gitsigned(&world, &sigstore, "alice@test.invalid", true);
     let spki = sigstore.issuer().public_key().spki_sha256();
