@@ -8,11 +8,14 @@ mod attested;
 mod claims;
 mod examined;
 mod footing;
+mod memo;
+mod passing;
 mod shelved;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    convert::Infallible,
+    sync::Arc,
 };
 
 use notme_core::{
@@ -30,6 +33,8 @@ use self::{
     claims::{Claims, JudgedChain, Line, bind, follow},
     examined::{BundleId, Examined, Who, Whose},
     footing::{Firm, Footing},
+    memo::Memo,
+    passing::{hand_down, take_over},
     shelved::Shelved,
 };
 pub use self::{
@@ -100,22 +105,22 @@ pub struct Attestations<'j> {
     store: Store,
     judge: Held<'j>,
     asked: Asked,
-    examined: Mutex<HashMap<BundleId, Arc<Examined>>>,
+    examined: Memo<BundleId, Arc<Examined>>,
     /// Bundles that are judged as if they were kept.
     beside: HashMap<Place, Vec<Arc<Examined>>>,
     /// What was read of each place, so that it is read once.
-    places: Mutex<HashMap<Place, Arc<Shelved>>>,
-    chains: Mutex<HashMap<Whose, Arc<JudgedChain>>>,
-    levels: Mutex<HashMap<Whose, Carried>>,
+    places: Memo<Place, Arc<Shelved>>,
+    chains: Memo<Whose, Arc<JudgedChain>>,
+    levels: Memo<Whose, Carried>,
     /// What each statement rests on, all of which is there or not, whoever asks.
-    footings: Mutex<HashMap<BundleId, Footing>>,
+    footings: Memo<BundleId, Footing>,
     /// How firm what others rest on is itself, if it is accepted; by its file and the commit that it
     /// is about.
-    cited: Mutex<HashMap<(BundleId, String), Option<Firm>>>,
+    cited: Memo<(BundleId, String), Option<Firm>>,
     /// The trees of commits that others name.
-    trees: Mutex<HashMap<String, Option<String>>>,
+    trees: Memo<String, Option<String>>,
     /// Who worked on each commit that somebody accepts.
-    workers: Mutex<HashMap<String, Arc<Workers>>>,
+    workers: Memo<String, Arc<Workers>>,
 }
 
 impl<'j> Attestations<'j> {
@@ -135,15 +140,15 @@ impl<'j> Attestations<'j> {
             store,
             judge,
             asked,
-            examined: Mutex::default(),
+            examined: Memo::default(),
             beside: HashMap::new(),
-            places: Mutex::default(),
-            chains: Mutex::default(),
-            levels: Mutex::default(),
-            footings: Mutex::default(),
-            cited: Mutex::default(),
-            trees: Mutex::default(),
-            workers: Mutex::default(),
+            places: Memo::default(),
+            chains: Memo::default(),
+            levels: Memo::default(),
+            footings: Memo::default(),
+            cited: Memo::default(),
+            trees: Memo::default(),
+            workers: Memo::default(),
         }
     }
 
@@ -416,12 +421,7 @@ impl<'j> Attestations<'j> {
 
     /// Returns the tree of a commit, which is read once; one that is missing or malformed has none.
     fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
-        if let Some(known) = lock(&self.trees).get(id) {
-            return Ok(known.clone());
-        }
-        let tree = readable(self.store.tree(id))?;
-        lock(&self.trees).insert(id.to_owned(), tree.clone());
-        Ok(tree)
+        self.trees.once(id, || readable(self.store.tree(id)))
     }
 
     /// Judges a statement that is kept with `name`, for somebody who asks about another commit, which may
@@ -610,11 +610,13 @@ impl<'j> Attestations<'j> {
         Ok(theirs.map(|it| it.from.clone()).collect())
     }
 
-    /// Finds a chain.
+    /// Finds a chain, once.
     fn chain(&self, whose: &Whose) -> Result<Arc<JudgedChain>, StoreError> {
-        if let Some(known) = lock(&self.chains).get(whose) {
-            return Ok(Arc::clone(known));
-        }
+        self.chains
+            .once(whose, || Ok(Arc::new(self.judge_chain(whose)?)))
+    }
+
+    fn judge_chain(&self, whose: &Whose) -> Result<JudgedChain, StoreError> {
         let mut links = Vec::new();
         let (mut bases, mut ties) = (Vec::new(), Vec::new());
         let mut successions = HashMap::new();
@@ -666,14 +668,12 @@ impl<'j> Attestations<'j> {
         let is_failure =
             |it: &Arc<Examined>| matches!(&it.predicate, Some(Ok(said)) if said.fails());
         let fails = head.is_some_and(|head| kept.copies(head).any(is_failure));
-        let judged = Arc::new(JudgedChain {
+        Ok(JudgedChain {
             chain,
             untied,
             fails,
             covering,
-        });
-        lock(&self.chains).insert(whose.clone(), Arc::clone(&judged));
-        Ok(judged)
+        })
     }
 
     /// Finds where the chain of an activity ends, as an identity signed it. Where nothing came since
@@ -738,19 +738,15 @@ impl<'j> Attestations<'j> {
 
     /// Judges what is kept in a place, each bundle by itself.
     fn kept(&self, place: Place) -> Result<Arc<Shelved>, StoreError> {
-        if let Some(known) = lock(&self.places).get(&place) {
-            return Ok(Arc::clone(known));
-        }
-        let shelved = Arc::new(Shelved::of(self.every_copy(&place)?));
-        lock(&self.places).insert(place, Arc::clone(&shelved));
-        Ok(shelved)
+        let shelve = || Ok(Arc::new(Shelved::of(self.every_copy(&place)?)));
+        self.places.once(&place, shelve)
     }
 
     /// Judges each bundle in a place; many of them on all cores.
     fn every_copy(&self, place: &Place) -> Result<Vec<Arc<Examined>>, StoreError> {
         let is_known = |file: &FileName, blob| {
             let id = (file.clone(), Some(blob));
-            lock(&self.examined).contains_key(&id)
+            self.examined.get(&id).is_some()
         };
         let mut all = Vec::new();
         self.store
@@ -766,11 +762,8 @@ impl<'j> Attestations<'j> {
     /// Judges what a bundle says by itself, once.
     fn examine(&self, kept: &Kept) -> Arc<Examined> {
         let id = (kept.name.clone(), kept.blob);
-        if let Some(known) = lock(&self.examined).get(&id) {
-            return Arc::clone(known);
-        }
-        let examined = Arc::new(Examined::of(kept, self.judge()));
-        lock(&self.examined).insert(id, Arc::clone(&examined));
+        let examine = || Ok::<_, Infallible>(Arc::new(Examined::of(kept, self.judge())));
+        let Ok(examined) = self.examined.once(&id, examine);
         examined
     }
 
@@ -898,9 +891,10 @@ impl<'j> Attestations<'j> {
 
     /// Derives the level that a whole chain carries, and whether it ends with a failure, once.
     fn carried(&self, whose: &Whose, chain: &Chain) -> Result<Carried, StoreError> {
-        if let Some(known) = lock(&self.levels).get(whose) {
-            return Ok(*known);
-        }
+        self.levels.once(whose, || self.sum_up(whose, chain))
+    }
+
+    fn sum_up(&self, whose: &Whose, chain: &Chain) -> Result<Carried, StoreError> {
         let id = &*whose.activity;
         let kept = self.kept(Place::activity(id))?;
         let examined = kept.records(whose).filter(|it| {
@@ -923,7 +917,6 @@ impl<'j> Attestations<'j> {
                 Footing::Missing(_) | Footing::TooDeep => carried.level = Derived::UNFOUNDED,
             }
         }
-        lock(&self.levels).insert(whose.clone(), carried);
         Ok(carried)
     }
 
@@ -957,9 +950,11 @@ impl<'j> Attestations<'j> {
     /// Finds who worked on a commit, and from what that is seen, once: whoever signed it, or a statement
     /// about the work on it; and so on with what it took the place of, as whoever signed it says.
     fn workers(&self, commit: &str, facts: &CommitFacts) -> Result<Arc<Workers>, StoreError> {
-        if let Some(known) = lock(&self.workers).get(commit) {
-            return Ok(Arc::clone(known));
-        }
+        let find = || Ok(Arc::new(self.find_workers(commit, facts)?));
+        self.workers.once(commit, find)
+    }
+
+    fn find_workers(&self, commit: &str, facts: &CommitFacts) -> Result<Workers, StoreError> {
         let mut workers = Workers::new();
         let mut add = |by: Option<SignedBy>, said: &dyn Fn() -> String| {
             if let Some(by) = by
@@ -1001,8 +996,6 @@ impl<'j> Attestations<'j> {
                 add(by, &|| format!("they signed {} about {name}", it.file()));
             }
         }
-        let workers = Arc::new(workers);
-        lock(&self.workers).insert(commit.to_owned(), Arc::clone(&workers));
         Ok(workers)
     }
 
@@ -1067,126 +1060,10 @@ struct About<'a> {
     depth: usize,
 }
 
-/// Leaves the records of whoever says which commits one took the place of no level but the least of what these
-/// carry. What is stated of them, and fails, fails with it. A hook may say it in several, and write one of the
-/// same activity before that is known.
-fn take_over(all: &mut [Found], commit: &str) {
-    let name_of = |found: &Found| {
-        let name = found.attested.attested_as.as_deref();
-        name.unwrap_or(commit).to_owned()
-    };
-    let mut taken: HashMap<_, (BTreeSet<_>, HashSet<_>)> = HashMap::new();
-    for found in &*all {
-        let name = name_of(found);
-        let Some(activity) = found.activity() else {
-            continue;
-        };
-        for it in activity.succeeds.iter().filter(|it| it.to == name) {
-            let key = (found.examined.signer(), name.clone());
-            let (froms, activities) = taken.entry(key).or_default();
-            froms.insert(it.from.clone());
-            activities.insert(activity.activity.id.clone());
-        }
-    }
-    let mut records = Vec::new();
-    for (number, found) in all.iter_mut().enumerate() {
-        let key = (found.examined.signer(), name_of(found));
-        let Some((froms, activities)) = taken.get(&key) else {
-            continue;
-        };
-        let id = found.activity().map(|it| &it.activity.id);
-        if id.is_some_and(|id| activities.contains(id)) {
-            records.push((number, found.carries.take(), froms));
-        }
-    }
-    // Those may have taken the place of others; or, as somebody says, of one another.
-    let mut is_changed = !records.is_empty();
-    while is_changed {
-        is_changed = false;
-        let mut carried: HashMap<_, (Option<Level>, bool)> = HashMap::new();
-        for it in &*all {
-            let is_work = it.attested.verdict == Verdict::Accepted && !it.examined.is_answer();
-            if let Some(name) = it.attested.attested_as.as_ref().filter(|_| is_work) {
-                let (best, fails) = carried.entry(name.clone()).or_default();
-                *best = (*best).max(it.carries);
-                *fails |= it.attested.fails;
-            }
-        }
-        for (number, own, froms) in &records {
-            let Some(found) = all.get_mut(*number) else {
-                continue;
-            };
-            let (mut carries, mut fails) = (*own, found.attested.fails);
-            for from in *froms {
-                let (best, failed) = carried.get(from).copied().unwrap_or_default();
-                carries = carries.min(best);
-                fails |= failed;
-            }
-            is_changed |= (found.carries, found.attested.fails) != (carries, fails);
-            (found.carries, found.attested.fails) = (carries, fails);
-        }
-    }
-    for found in all {
-        if found.carries < found.attested.derived.level {
-            found.attested.derived = Derived {
-                level: found.carries,
-                ..Derived::SUCCEEDING
-            };
-        }
-    }
-}
-
-/// Gives what an accepted record cites its level, if its signer stated that too, and of the same commit:
-/// it is part of what the level was derived from. So does a record that fails: what it cites fails with
-/// it, whatever other records say.
-fn hand_down(all: &mut [Found]) {
-    let mut handed: HashMap<_, (Option<Derived>, bool)> = HashMap::new();
-    for Found {
-        examined, attested, ..
-    } in &*all
-    {
-        let cited = examined.activity();
-        let cited = cited.filter(|_| attested.verdict == Verdict::Accepted);
-        for evidence in cited.iter().flat_map(|it| &it.evidence) {
-            let cited = (
-                Some(evidence.digest.clone()),
-                Some(evidence.predicate_type.clone()),
-                examined.signer(),
-                attested.attested_as.clone(),
-            );
-            let (level, fails) = handed.entry(cited).or_default();
-            let derived = attested.derived;
-            *level = derived.level.map(|_| derived).or(*level);
-            *fails |= attested.fails;
-        }
-    }
-    for Found {
-        examined, attested, ..
-    } in all
-    {
-        let cited = (
-            attested.digest.clone(),
-            attested.predicate_type.clone(),
-            examined.signer(),
-            attested.attested_as.clone(),
-        );
-        if let (Verdict::Accepted, None, Some((level, fails))) =
-            (attested.verdict, attested.derived.level, handed.get(&cited))
-        {
-            attested.derived = level.unwrap_or(attested.derived);
-            attested.fails |= fails;
-        }
-    }
-}
-
 /// Takes what is malformed for what is missing.
 fn readable<T>(read: Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     match read {
         Err(StoreError::Commit(..) | StoreError::TooLarge(_)) => Ok(None),
         read => read,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

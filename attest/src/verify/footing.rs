@@ -7,7 +7,6 @@ use notme_verifier::{Code, Verdict};
 use super::{
     About, Attestations,
     examined::{Examined, Who},
-    lock,
 };
 use crate::{
     predicate::{Evidence, Predicate, is_answer},
@@ -52,14 +51,13 @@ impl Footing {
 impl Attestations<'_> {
     /// Finds what a statement rests on, once: that does not depend on which of its commits is asked about.
     pub(super) fn footing(&self, examined: &Examined, depth: usize) -> Result<Footing, StoreError> {
-        let known = lock(&self.footings).get(&examined.id).cloned();
-        let footing = match known {
+        let footing = match self.footings.get(&examined.id) {
             Some(known) => known,
             None => {
                 let found = self.look_below(examined, depth)?;
                 // From elsewhere it may not be.
                 if !matches!(found, Footing::TooDeep) {
-                    lock(&self.footings).insert(examined.id.clone(), found.clone());
+                    self.footings.keep(examined.id.clone(), found.clone());
                 }
                 found
             }
@@ -199,8 +197,7 @@ impl Attestations<'_> {
     /// Judges a statement that another one rests on, once.
     fn cited(&self, examined: &Examined, about: &About<'_>) -> Result<Footing, StoreError> {
         let key = (examined.id.clone(), about.name.to_owned());
-        let known = lock(&self.cited).get(&key).copied();
-        let below = match known {
+        let below = match self.cited.get(&key) {
             Some(below) => below,
             None => {
                 let judged = self.decide(examined, about)?;
@@ -213,7 +210,7 @@ impl Attestations<'_> {
                     }),
                     Footing::Firm(_) | Footing::Missing(_) => None,
                 };
-                lock(&self.cited).insert(key, below);
+                self.cited.keep(key, below);
                 below
             }
         };
