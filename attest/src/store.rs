@@ -7,6 +7,7 @@
 
 mod error;
 mod merge;
+mod notes;
 mod objects;
 mod refs;
 mod remote;
@@ -75,7 +76,7 @@ const NAME_DIGITS: usize = 16;
 /// Likewise of a URL that is pushed to.
 const URL_DIGITS: usize = 16;
 /// The most statements that are read for one thing.
-const FILES_MAX: usize = 100_000;
+pub const FILES_MAX: usize = 100_000;
 /// The most bytes of them.
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// So many bytes of them are in memory at a time while they are judged.
@@ -127,9 +128,6 @@ impl Shelf {
         format!("+{}:{}", self.reference(), self.tracking(remote))
     }
 }
-
-/// The directory of notes, in the one that all worktrees share.
-const NOTES: &str = "notme-attest";
 
 /// Names a remote after itself; after its digest, when it is a URL.
 fn name_of(remote: &str) -> String {

@@ -22,7 +22,7 @@ use notme_attest::{
     make::{CommitSubject, MakeError},
     predicate::{Activity, Lifecycle},
     sign::{Signed, sign},
-    store::{Contents, FileName, Kept, Noted, Place},
+    store::{Contents, FILES_MAX, FileName, Kept, Noted, Place},
     verify::{Asked, Tip},
 };
 use notme_core::{
@@ -147,10 +147,8 @@ impl Archive {
     }
 }
 
-/// The most bundles in one file: as many as are read for one thing.
-const BUNDLES_MAX: usize = 100_000;
-
-/// Takes a file of bundles apart: one, however it is laid out, or one on each line.
+/// Takes a file of bundles apart: one, however it is laid out, or one on each line; as many at most as are
+/// read for one thing.
 fn bundles_in<'c>(file: &Path, content: &'c [u8]) -> Result<Vec<&'c [u8]>, Failure> {
     if Bundle::from_json(content).is_ok() || Envelope::from_json(content).is_ok() {
         return Ok(vec![content]);
@@ -158,11 +156,11 @@ fn bundles_in<'c>(file: &Path, content: &'c [u8]) -> Result<Vec<&'c [u8]>, Failu
     let lines = content.split(|byte| *byte == b'\n');
     let lines = lines.filter(|line| !line.trim_ascii().is_empty());
     let file = file.display();
-    match lines.clone().take(BUNDLES_MAX + 1).count() {
+    match lines.clone().take(FILES_MAX + 1).count() {
         0 => Err(Failure::from(format!("there is nothing in `{file}`"))),
-        1..=BUNDLES_MAX => Ok(lines.collect()),
+        1..=FILES_MAX => Ok(lines.collect()),
         _ => Err(Failure::usage(format!(
-            "there are more than {BUNDLES_MAX} lines in `{file}`"
+            "there are more than {FILES_MAX} lines in `{file}`"
         ))),
     }
 }
