@@ -306,28 +306,29 @@ fn add(course: &Course<'_>, id: &str, from: Vec<String>) -> Result<(), Failure> 
         )?;
         return Ok(());
     }
-    let mut succeeds = Vec::new();
-    for from in from {
-        if !is_bare(course, &from)? {
-            let to = id.to_owned();
-            succeeds.push(Succession { from, to });
-        }
-    }
+    let all = from.into_iter();
+    let succeeds = all.map(|from| succession(course, from, id.to_owned()));
+    let succeeds: Result<Vec<_>, _> = succeeds.filter_map(Result::transpose).collect();
     course.record(&Next {
-        succeeds,
+        succeeds: succeeds?,
         commits: vec![CommitSubject::new(id, &facts)],
         ..Next::default()
     })
 }
 
-/// Tells whether a commit is unsigned, and nothing is stated about it: then there is nothing to take over, and
-/// who signs it after all states work of their own.
-fn is_bare(course: &Course<'_>, id: &str) -> Result<bool, Failure> {
+/// Returns that a commit took another's place; `None` where that is unsigned, and nothing is stated about it:
+/// then there is nothing to take over, and who signs it after all states work of their own.
+fn succession(
+    course: &Course<'_>,
+    from: String,
+    to: String,
+) -> Result<Option<Succession>, Failure> {
     let store = &course.archive().store;
-    Ok(match store.commit(id)? {
-        Some(facts) if is_unsigned(course, &facts.raw)? => store.count(&Place::commit(id))? == 0,
+    let is_bare = match store.commit(&from)? {
+        Some(facts) if is_unsigned(course, &facts.raw)? => store.count(&Place::commit(&from))? == 0,
         Some(_) | None => false,
-    })
+    };
+    Ok((!is_bare).then_some(Succession { from, to }))
 }
 
 fn is_unsigned(course: &Course<'_>, raw: &[u8]) -> Result<bool, Failure> {

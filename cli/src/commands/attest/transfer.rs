@@ -358,17 +358,11 @@ fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), F
 /// Fetches what a remote has, and forgets what it has no more. Returns what its other refs name, or were seen
 /// to name before.
 fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
-    settle(archive, remote)?;
+    let seen = settle(archive, remote)?;
     let Listed { shelves, mut tips } = git::listed(remote)?;
     archive.store.forget_others(remote.name(), &shelves)?;
     git::fetch(remote, &shelves)?;
-    // What was fetched says nothing of a place of its own that pushes go to.
-    if !remote.is_for_pushes() {
-        let url = git::fetch_url(remote)?;
-        let mut elsewhere = archive
-            .store
-            .elsewhere(remote.name(), &url)
-            .unwrap_or_default();
+    if let Some(Seen { url, mut elsewhere }) = seen {
         let before = elsewhere.len();
         elsewhere.retain(|id| !tips.contains(id));
         if elsewhere.len() < before {
@@ -380,20 +374,31 @@ fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
     Ok(tips)
 }
 
-/// Forgets what was seen of a remote, where that is not known to have been at its URL. What its
-/// remote-tracking branches lead to then may be elsewhere.
-fn settle(archive: &Archive, remote: &Remote) -> Result<(), Failure> {
+/// What is known of a remote that is fetched from.
+struct Seen {
+    url: String,
+    /// What its remote-tracking branches lead to, and may be elsewhere only.
+    elsewhere: BTreeSet<ObjectId>,
+}
+
+/// Forgets what was seen of a remote, where that is not known to have been at its URL. What was fetched says
+/// nothing of a place of its own that pushes go to: of that, nothing is known.
+fn settle(archive: &Archive, remote: &Remote) -> Result<Option<Seen>, Failure> {
     if remote.is_for_pushes() {
-        return Ok(());
+        return Ok(None);
     }
     let url = git::fetch_url(remote)?;
-    if archive.store.elsewhere(remote.name(), &url).is_none() {
-        archive.store.forget_others(remote.name(), &[])?;
-        let elsewhere = ids_of(&git::remote_tips(Some(remote.name()))?);
-        let elsewhere = elsewhere.into_iter().collect();
-        archive.store.note_remote(remote.name(), &url, &elsewhere)?;
-    }
-    Ok(())
+    let elsewhere = match archive.store.elsewhere(remote.name(), &url) {
+        Some(elsewhere) => elsewhere,
+        None => {
+            archive.store.forget_others(remote.name(), &[])?;
+            let elsewhere = ids_of(&git::remote_tips(Some(remote.name()))?);
+            let elsewhere = elsewhere.into_iter().collect();
+            archive.store.note_remote(remote.name(), &url, &elsewhere)?;
+            elsewhere
+        }
+    };
+    Ok(Some(Seen { url, elsewhere }))
 }
 
 fn ids_of(names: &[String]) -> Vec<ObjectId> {

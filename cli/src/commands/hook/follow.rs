@@ -7,7 +7,6 @@ use std::{
 
 use notme_attest::{
     make::CommitSubject,
-    predicate::Succession,
     store::Place,
     verify::{Asked, Attestations, Attested, counted},
 };
@@ -51,9 +50,7 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
         if !next.commits.contains(&commit) {
             next.commits.push(commit);
         }
-        if !super::is_bare(&course, &from)? {
-            next.succeeds.push(Succession { from, to });
-        }
+        next.succeeds.extend(super::succession(&course, from, to)?);
     }
     match next.commits.is_empty() {
         true => Ok(()),
