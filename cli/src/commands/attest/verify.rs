@@ -8,13 +8,13 @@ use std::{
 use notme_attest::{
     Attestations, Attested,
     origins::{Confidence, OriginSet},
-    predicate::{Decision, Level, Lifecycle, Outcome as Work, Termination, VerificationResult},
+    predicate::{Level, VerificationResult},
     verify::{Asked, Summed, counted, level},
 };
 use notme_core::statement::Subject;
 use notme_verifier::{
     Code, Judge, Verdict,
-    report::{FAILURE, escape},
+    report::{AttestationReport, FAILURE, escape},
 };
 use serde::Serialize;
 
@@ -44,30 +44,17 @@ struct Judged<'a> {
 #[derive(Serialize)]
 struct Line<'a> {
     file: String,
-    digest: &'a Option<String>,
-    predicate_type: &'a Option<String>,
-    verdict: &'static str,
-    code: Option<Code>,
+    #[serde(flatten)]
+    report: AttestationReport,
     detail: &'a Option<String>,
-    identity: &'a Option<String>,
-    time_basis: Option<&'static str>,
     judged_at: &'a Option<String>,
-    attested_as: &'a Option<String>,
-    level: Option<Level>,
-    claimed_level: Option<Level>,
     unmet: Option<&'static str>,
     activity: Option<&'a str>,
     record: Option<u64>,
     records: Option<usize>,
     closed: Option<bool>,
     origins: Option<Confidence>,
-    decision: Option<Decision>,
-    lifecycle: Option<Lifecycle>,
-    termination: Option<Termination>,
-    outcome: Option<Work>,
-    result: Option<VerificationResult>,
     summary: Option<&'a Summed>,
-    fails: bool,
 }
 
 pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
@@ -160,8 +147,8 @@ impl<'a> Judged<'a> {
 
     /// Tells whether it is a bundle with a summary of a verification that failed.
     fn is_failure(&self) -> bool {
-        let failed = Some(VerificationResult::Failed);
-        let is_failure = |it: &Line<'_>| it.summary.is_some() && it.result == failed;
+        let failed = Some(VerificationResult::Failed.as_str());
+        let is_failure = |it: &Line<'_>| it.summary.is_some() && it.report.result == failed;
         self.oid.is_none() && self.attestations.iter().any(is_failure)
     }
 }
@@ -172,17 +159,9 @@ impl<'a> Line<'a> {
         let is_accepted = attested.verdict == Verdict::Accepted;
         Self {
             file: attested.file.to_string(),
-            digest: &attested.digest,
-            predicate_type: &attested.predicate_type,
-            verdict: attested.verdict.word(),
-            code: attested.verdict.code(),
+            report: attested.into(),
             detail: &attested.detail,
-            identity: &attested.identity,
-            time_basis: attested.time_basis.map(|basis| basis.as_str()),
             judged_at: &attested.judged_at,
-            attested_as: &attested.attested_as,
-            level: attested.derived.level,
-            claimed_level: attested.claimed,
             // Of others than records, nobody asks for a level.
             unmet: Some(attested.derived.unmet)
                 .filter(|_| is_accepted && attested.lifecycle.is_some()),
@@ -195,13 +174,7 @@ impl<'a> Line<'a> {
                 (true, None) => confidence.map(|_| Confidence::Unknown),
                 (false, _) => None,
             },
-            decision: attested.decision,
-            lifecycle: attested.lifecycle,
-            termination: attested.termination,
-            outcome: attested.outcome,
-            result: attested.result,
             summary: attested.summary.as_deref(),
-            fails: attested.fails,
         }
     }
 }
@@ -229,32 +202,33 @@ fn write_text(out: &mut impl Write, judged: &[Judged<'_>]) -> io::Result<()> {
 }
 
 fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
-    let kind = line.predicate_type.as_deref().unwrap_or("?");
+    let report = &line.report;
+    let kind = report.predicate_type.as_deref().unwrap_or("?");
     let kind = kind.rsplit_once("://").map_or(kind, |(_, kind)| kind);
     let mut facts = vec![escape(kind)];
-    facts.extend(line.code.map(|code| code.as_str().into()));
-    facts.extend(line.level.map(|level| level.as_str().into()));
-    facts.extend(line.time_basis.map(Into::into));
-    writeln!(out, "  {:<10} {}", line.verdict, facts.join("  "))?;
+    facts.extend(report.code.map(|code| code.as_str().into()));
+    facts.extend(report.level.map(Into::into));
+    facts.extend(report.time_basis.map(|basis| basis.as_str().into()));
+    writeln!(out, "  {:<10} {}", report.verdict, facts.join("  "))?;
     let mut say = |text: String| writeln!(out, "             {}", escape(&text));
-    if let Some(identity) = line.identity {
+    if let Some(identity) = &report.identity {
         say(format!("by {identity}"))?;
     }
     if let Some(detail) = line.detail {
         say(detail.clone())?;
     }
-    if let Some(other) = line.attested_as {
+    if let Some(other) = &report.attested_as {
         say(format!("attested as {other}"))?;
     }
     if let (Some(record), Some(records), Some(closed)) = (line.record, line.records, line.closed) {
         let end = if closed { "closed" } else { "not closed" };
         say(format!("record {} of {records}, {end}", record + 1))?;
     }
-    if let Some(decision) = line.decision {
-        say(format!("decision: {}", decision.as_str()))?;
+    if let Some(decision) = report.decision {
+        say(format!("decision: {decision}"))?;
     }
-    if let Some(result) = line.result {
-        say(format!("verification: {}", result.as_str()))?;
+    if let Some(result) = report.result {
+        say(format!("verification: {result}"))?;
     }
     if let Some(summary) = line.summary {
         let range = summary.range.as_ref().map(|range| format!(": {range}"));
@@ -265,21 +239,20 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         }
         say(format!("levels: {}", summary.verified_levels.join(", ")))?;
     }
-    match (line.lifecycle, line.outcome) {
+    match (report.lifecycle, report.outcome) {
         (Some(lifecycle), Some(outcome)) => {
-            let how = line.termination.map(|it| format!(" ({})", it.as_str()));
+            let how = report.termination.map(|it| format!(" ({it})"));
             let how = how.unwrap_or_default();
-            let (lifecycle, outcome) = (lifecycle.as_str(), outcome.as_str());
             say(format!("activity {lifecycle}{how}, outcome {outcome}"))?;
         }
-        (None, Some(outcome)) => say(format!("outcome {}", outcome.as_str()))?,
+        (None, Some(outcome)) => say(format!("outcome {outcome}"))?,
         (_, None) => {}
     }
-    if line.fails && line.code.is_none() {
+    if report.fails && report.code.is_none() {
         say(FAILURE.to_owned())?;
     }
-    if let Some(claimed) = line.claimed_level {
-        say(format!("claims {}", claimed.as_str()))?;
+    if let Some(claimed) = report.claimed_level {
+        say(format!("claims {claimed}"))?;
     }
     if let Some(unmet) = line.unmet {
         say(format!("not there: {unmet}"))?;
