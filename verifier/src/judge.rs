@@ -1,13 +1,11 @@
 //! The decision: evidence, policy, trust and a time in, one judgement out. Pure.
 
+mod apart;
 mod record;
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use notme_core::{
@@ -21,6 +19,7 @@ use notme_core::{
     trust::is_until,
 };
 
+use self::apart::Apart;
 use crate::{
     anchor::Anchors,
     cache::{Cache, Context},
@@ -31,10 +30,10 @@ use crate::{
     policy::{Kind, Policy, Question, Rules, Surroundings},
     refusal::Refusal,
     report::escape,
-    repository::{ChangedPaths, ObjectId},
+    repository::ObjectId,
     standing::{Standing, Vouched},
     standings::Standings,
-    stated::{SignedBy, Stated},
+    stated::SignedBy,
     time_stamp::TimeStamp,
     trust::{Fault, PinKind, Trust},
     verdict::{Class, Code, TimeBasis, Verdict},
@@ -279,7 +278,12 @@ impl<'p> Judge<'p> {
         names: &[String],
     ) -> Judgement {
         let examined = self.examine(Evidence::from_detached(payload, signature));
-        self.decide_in(&examined, Order::Unknown, &Pushed { reference, names })
+        let push = Apart {
+            reference: Some(reference),
+            names,
+            is_push: true,
+        };
+        self.decide_in(&examined, Order::Unknown, &push)
     }
 
     /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
@@ -314,10 +318,14 @@ impl<'p> Judge<'p> {
     pub(crate) fn judge_beside(
         &self,
         evidence: Result<Evidence, Unproven>,
-        reference: Option<String>,
+        reference: Option<&str>,
     ) -> Judgement {
         let examined = self.look_at(None, evidence);
-        self.decide_in(&examined, Order::Unknown, &Nowhere { reference })
+        let apart = Apart {
+            reference,
+            ..Apart::default()
+        };
+        self.decide_in(&examined, Order::Unknown, &apart)
     }
 
     fn look_at(
@@ -372,7 +380,7 @@ impl<'p> Judge<'p> {
     /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
     /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {
-        self.decide_in(&examined, order, &Nowhere { reference: None })
+        self.decide_in(&examined, order, &Apart::default())
     }
 
     /// As [`Self::decide`], for an object that is somewhere.
@@ -643,94 +651,6 @@ pub(crate) const KNOWN_GOOD: &str = "revoked, but listed in known_good";
 /// What of a certificate's terms could not be looked at, as reports name it.
 const REF_UNCHECKED: &str = "ref";
 const REPOSITORY_UNCHECKED: &str = "repository";
-
-/// Where nothing is known of what is around an object, but perhaps for the ref.
-struct Nowhere {
-    reference: Option<String>,
-}
-
-impl Surroundings for Nowhere {
-    fn footing(&self) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn repository_names(&self) -> &[String] {
-        &[]
-    }
-
-    fn reference(&self) -> Option<&str> {
-        self.reference.as_deref()
-    }
-
-    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
-        Ok(None)
-    }
-
-    fn changes_policy(&self) -> bool {
-        false
-    }
-
-    fn can_be_stated(&self) -> bool {
-        true
-    }
-
-    fn statements(&self) -> Result<Vec<Stated>, Refusal> {
-        Ok(Vec::new())
-    }
-
-    fn mergers(
-        &self,
-        _: &[String],
-        _: &dyn Fn(&SignedBy) -> bool,
-    ) -> Result<Vec<Vec<SignedBy>>, Refusal> {
-        Ok(Vec::new())
-    }
-}
-
-/// A push, as far as it moves one ref.
-struct Pushed<'r> {
-    reference: &'r str,
-    /// Those of the repository.
-    names: &'r [String],
-}
-
-impl Surroundings for Pushed<'_> {
-    fn footing(&self) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn repository_names(&self) -> &[String] {
-        self.names
-    }
-
-    fn reference(&self) -> Option<&str> {
-        Some(self.reference)
-    }
-
-    fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
-        Ok(Some(Cow::Owned(ChangedPaths::default())))
-    }
-
-    fn changes_policy(&self) -> bool {
-        false
-    }
-
-    fn can_be_stated(&self) -> bool {
-        false
-    }
-
-    fn statements(&self) -> Result<Vec<Stated>, Refusal> {
-        Ok(Vec::new())
-    }
-
-    fn mergers(
-        &self,
-        _: &[String],
-        _: &dyn Fn(&SignedBy) -> bool,
-    ) -> Result<Vec<Vec<SignedBy>>, Refusal> {
-        Ok(Vec::new())
-    }
-}
 
 impl Examined {
     /// Returns what a tag calls itself, when a rule may ask.

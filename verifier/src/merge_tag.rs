@@ -57,7 +57,7 @@ impl MergeTag {
             parent: target.and_then(|it| parents.iter().position(|parent| *parent == it)),
             name: name.map(|name| name.into()),
             target: target.map(Into::into),
-            judgement: judge.judge_beside(evidence, reference),
+            judgement: judge.judge_beside(evidence, reference.as_deref()),
         }
     }
 
