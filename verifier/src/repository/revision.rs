@@ -57,9 +57,15 @@ impl Repository {
                 Some(found) if !steps.starts_with('@') => self.end_of(found)?.1,
                 Some(_) | None => None,
             };
-            ends.push(match id {
-                Some(id) => format!("{dot}{id}{steps}"),
-                None => format!("{dot}{end}"),
+            // gix holds nothing that it passes by against its name.
+            let passed = match parse_steps(steps) {
+                Some(plain) if !plain.is_empty() => self.follow_steps(end)?,
+                Some(_) | None => None,
+            };
+            ends.push(match (passed, id) {
+                (Some(id), _) => format!("{dot}{id}"),
+                (None, Some(id)) => format!("{dot}{id}{steps}"),
+                (None, None) => format!("{dot}{end}"),
             });
         }
         Ok(ends.join(".."))

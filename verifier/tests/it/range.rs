@@ -779,6 +779,21 @@ fn what_a_range_leaves_out_hides_nothing_by_lying() {
 }
 
 #[test]
+fn no_step_of_a_revision_goes_by_way_of_an_object_under_the_name_of_another() {
+    let git = Git::new();
+    let [root, middle, tip] = numbered(&git);
+    let other = commit(&git, &[&root, &tip], HOUR, Signed::Not);
+    let path = loose(&git, &middle);
+    fs::remove_file(&path).unwrap();
+    fs::copy(loose(&git, &other), &path).unwrap();
+    for text in ["main~2", "main^^2", "main~2..main"] {
+        let error = open(&git).select(text).unwrap_err().to_string();
+        assert!(error.contains(&middle), "{text}: {error}");
+    }
+    assert!(open(&git).select("main~1").is_ok());
+}
+
+#[test]
 fn replace_refs_replace_nothing() {
     let git = Git::new();
     let good = commit(&git, &[], HOUR, Signed::Bound);
