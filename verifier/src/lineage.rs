@@ -164,7 +164,7 @@ impl Judged<'_> {
             } else {
                 &mut sought
             };
-            for parent in node.parents.as_deref().unwrap_or_default() {
+            for parent in graph.parents(number) {
                 if let Some(parent) = parents.get_mut(index(*parent)) {
                     *parent = true;
                 }

@@ -9,6 +9,7 @@ use crate::{
     judge::{Judge, Judgement, Stopper},
     merge_tag::MergeTag,
     named::{Named, NamedIn},
+    order::index,
     repository::{
         Asked, Blame, Blamed, Differences, Graph, ObjectId, Repository, RepositoryError, Selection,
         Trees,
@@ -500,10 +501,7 @@ fn exposure(judgement: &Judgement, suspicions: &[Suspicion]) -> Option<Exposure>
 }
 
 fn compare(trees: &Trees, graph: &Graph, node: usize) -> Differences {
-    let id = |number: &u32| {
-        let node = graph.nodes().get(usize::try_from(*number).ok()?)?;
-        Some(node.id)
-    };
+    let id = |number: &u32| Some(graph.nodes().get(index(*number))?.id);
     let Some(node) = graph.nodes().get(node) else {
         return Differences::default();
     };
@@ -536,12 +534,8 @@ impl Reach {
             wanted,
         };
         for number in reach.order.iter().rev() {
-            let parents = nodes.get(*number).and_then(|node| node.parents.as_deref());
-            let mut parents = parents.unwrap_or_default().iter();
-            let after = parents.any(|parent| {
-                let parent = usize::try_from(*parent).unwrap_or(usize::MAX);
-                reach.reaches.get(parent) == Some(&true)
-            });
+            let is_reached = |parent: &u32| reach.reaches.get(index(*parent)) == Some(&true);
+            let after = graph.parents(*number).iter().any(is_reached);
             if let Some(reaches) = reach.reaches.get_mut(*number) {
                 *reaches |= after;
             }

@@ -5,6 +5,7 @@ use notme_core::{object::HashKind, object::ObjectKind};
 use crate::{
     cache::{Cache, Context, Filling, Reader, Shelf, Writer},
     judge::{Examined, Judge},
+    order::index,
     repository::{Graph, Memory, Node, ObjectId, Remembered},
 };
 
@@ -112,7 +113,7 @@ fn entry(graph: &Graph, node: &Node, examined: &Examined, judge: &Judge<'_>) -> 
     let parents = node.parents.as_deref()?;
     to.number(u64::try_from(parents.len()).ok()?);
     for parent in parents {
-        let parent = graph.nodes().get(usize::try_from(*parent).ok()?)?;
+        let parent = graph.nodes().get(index(*parent))?;
         to.raw(parent.id.as_slice());
     }
     examined.write(judge, &mut to)?;

@@ -11,7 +11,7 @@ use notme_core::object::ObjectKind;
 use crate::{
     judge::{Examined, Judge, Judgement},
     lines::Lines,
-    order,
+    order::index,
     policy::Surroundings,
     refusal::Refusal,
     repository::{
@@ -138,17 +138,15 @@ impl<'a> Ground<'a> {
         let nodes = self.graph.nodes();
         let parents = nodes.get(number)?.parents.as_deref()?;
         let parent = |number: &u32| {
-            let node = nodes.get(usize::try_from(*number).ok()?)?;
+            let node = nodes.get(index(*number))?;
             Some((node.id, node.is_hidden))
         };
         parents.iter().map(parent).collect()
     }
 
     fn numbers_of_parents(&self, number: usize) -> impl Iterator<Item = usize> {
-        let node = self.graph.nodes().get(number);
-        let parents = node.and_then(|node| node.parents.as_deref());
-        let parents = parents.unwrap_or_default().iter();
-        parents.filter_map(|parent| usize::try_from(*parent).ok())
+        let parents = self.graph.parents(number).iter();
+        parents.map(|parent| index(*parent))
     }
 
     /// Returns by which merges commits came into the branches that are asked about, if that can be
@@ -158,10 +156,9 @@ impl<'a> Ground<'a> {
             let nodes = self.graph.nodes();
             // What is hidden reaches nothing that is asked about, and tags are on no line.
             let is_shown = |node: &Node| !node.is_hidden && node.kind() == Some("commit");
-            let parents = |number: usize| {
-                let node = nodes.get(number).filter(|node| is_shown(node));
-                node.and_then(|node| node.parents.as_deref())
-                    .unwrap_or_default()
+            let parents = |number: usize| match nodes.get(number) {
+                Some(node) if is_shown(node) => self.graph.parents(number),
+                Some(_) | None => &[],
             };
             let commit = |id: &ObjectId| self.number_of(self.repository.peel(*id).unwrap_or(*id));
             let [ends, alone] = &self.tips;
@@ -170,7 +167,7 @@ impl<'a> Ground<'a> {
             let mut alone: BTreeSet<_> = alone.iter().filter_map(commit).collect();
             if !alone.is_empty() {
                 for parent in (0..nodes.len()).flat_map(parents) {
-                    alone.remove(&order::index(*parent));
+                    alone.remove(&index(*parent));
                 }
             }
             tips.extend(alone);

@@ -397,7 +397,7 @@ fn date_beyond(
     }
     let is_dated = |number: usize| strong.get(number).copied().flatten().is_some();
     let weak = judged().filter(|(number, _)| !is_dated(*number));
-    let parents = weak.flat_map(|(_, node)| node.parents.as_deref().unwrap_or_default());
+    let parents = weak.flat_map(|(number, _)| graph.parents(number));
     let beyond = parents
         .map(|parent| index(*parent))
         .filter(|parent| is_judged.get(*parent) == Some(&false))

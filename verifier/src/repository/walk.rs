@@ -581,13 +581,15 @@ impl Graph {
 
     /// Returns the numbers of all nodes, each before those of its parents.
     pub(crate) fn children_first(&self) -> Vec<usize> {
-        let parents = |number: usize| {
-            let node = self.nodes.get(number);
-            let parents = node.and_then(|node| node.parents.as_deref());
-            parents.unwrap_or_default()
-        };
-        let order = order::children_first(self.nodes.len(), parents);
+        let order = order::children_first(self.nodes.len(), |number| self.parents(number));
         order.into_iter().map(index).collect()
+    }
+
+    /// Returns the numbers of a node's parents; none where they were not looked at.
+    pub(crate) fn parents(&self, number: usize) -> &[u32] {
+        let node = self.nodes.get(number);
+        let parents = node.and_then(|node| node.parents.as_deref());
+        parents.unwrap_or_default()
     }
 
     fn id_of(&self, number: usize) -> Option<ObjectId> {
