@@ -84,8 +84,9 @@ const PART_MAX: u64 = 16 * 1024 * 1024;
 /// How long anybody waits for somebody else who adds to a chain, and between two looks.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
-/// How often a write that lost a race is tried again.
+/// How often a write that lost a race is tried again, and for how long while there is a lock.
 const TRIES: u32 = 100;
+const LOCK_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What statements are kept under.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -947,10 +948,13 @@ impl Store {
         now: UnixTime,
         mut make: impl FnMut(&Writer, Shelf, Option<ObjectId>) -> Result<Option<Next>, StoreError>,
     ) -> Result<(), StoreError> {
-        let mut attempt = 0;
+        let (mut attempt, begun) = (0, Instant::now());
         loop {
             match self.try_to_advance(now, &mut make) {
-                Err(StoreError::Git { .. } | StoreError::Locked(..)) if attempt < TRIES => {}
+                Err(StoreError::Git { .. }) if attempt < TRIES => {}
+                // Each try takes up to a second where a lock was left behind.
+                Err(StoreError::Locked(..))
+                    if attempt < TRIES && begun.elapsed() < LOCK_PATIENCE => {}
                 result => return result?.keep(),
             }
             // Two that collide would collide again, if they waited for the same time.
