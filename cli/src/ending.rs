@@ -15,10 +15,7 @@ use signal_hook::{
 /// # Errors
 /// The system's error.
 pub(crate) fn leaves_no_locks() -> io::Result<()> {
-    let ignored = ignored();
-    let is_heeded = |signal: &i32| ignored >> (signal - 1) & 1 == 0;
-    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
-    let mut signals = Signals::new(all.filter(is_heeded))?;
+    let mut signals = Signals::new(heeded([SIGHUP, SIGINT, SIGQUIT, SIGTERM]))?;
     thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             let _still = store::stop_moving();
@@ -29,8 +26,14 @@ pub(crate) fn leaves_no_locks() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns which signals whoever started us has us ignore, as `nohup` does: a bit each. Where the system does
-/// not say, none.
+/// Returns those of some signals that whoever started us does not have us ignore, as `nohup` does.
+pub(crate) fn heeded<const N: usize>(all: [i32; N]) -> impl Iterator<Item = i32> {
+    let ignored = ignored();
+    let is_heeded = move |signal: &i32| ignored >> (signal - 1) & 1 == 0;
+    all.into_iter().filter(is_heeded)
+}
+
+/// Returns which signals are ignored: a bit each. Where the system does not say, none.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut lines = status.lines();

@@ -220,6 +220,21 @@ fn signals_reach_the_program() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
+/// As `nohup` has it, and shells with what goes on in the background.
+#[test]
+fn what_is_ignored_around_a_run_is_ignored_within() {
+    let world = world();
+    let script = "trap '' HUP INT; exec \"$0\" run -- sh -c 'kill -HUP $$; kill -INT $PPID; kill -INT $$; echo on'";
+    let mut command = world.command("sh");
+    let output = command.args(["-c", script, NOTME]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "on\n",
+        "{}",
+        told(&output)
+    );
+}
+
 #[test]
 fn nothing_of_the_humans_is_visible() {
     let mut world = world();

@@ -5,19 +5,20 @@ use std::{
     fs::File,
     io,
     process::{Command, ExitStatus},
+    thread,
 };
 
 use rustix::{
     process::{Pid, Signal, getpgrp, kill_process},
     termios::tcgetpgrp,
 };
-use tokio::{
-    runtime,
-    signal::unix::{self, SignalKind, signal},
-    task::spawn_blocking,
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2},
+    iterator::Signals,
 };
 
 use super::environment::Environment;
+use crate::ending;
 
 /// Runs a program to its end.
 ///
@@ -28,30 +29,27 @@ pub(super) fn run(
     words: &[OsString],
     environment: &Environment,
 ) -> io::Result<ExitStatus> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        // Before the child is there: a signal that comes at once is not to end us alone.
-        let mut signals = Signals::new()?;
-        let mut command = Command::new(program);
-        command.args(words);
-        environment.apply(&mut command);
-        let mut child = command.spawn()?;
-        let pid = Pid::from_child(&child);
-        let mut waiting = spawn_blocking(move || child.wait());
-        loop {
-            tokio::select! {
-                ended = &mut waiting => return ended.map_err(io::Error::other)?,
-                signal = signals.next() => {
-                    if !is_everybodys(signal) {
-                        // It may have ended just now.
-                        let _ = kill_process(pid, signal);
-                    }
-                }
-            }
+    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+    // Before the child is there: a signal that comes at once is not to end us alone.
+    let mut signals = Signals::new(ending::heeded(all))?;
+    let mut command = Command::new(program);
+    command.args(words);
+    environment.apply(&mut command);
+    let mut child = command.spawn()?;
+    let pid = Pid::from_child(&child);
+    let listening = signals.handle();
+    let passing = thread::Builder::new().spawn(move || {
+        let all = signals.forever().filter_map(Signal::from_named_raw);
+        for signal in all.filter(|signal| !is_everybodys(*signal)) {
+            // It may have ended just now.
+            let _ = kill_process(pid, signal);
         }
-    })
+    })?;
+    let ended = child.wait();
+    listening.close();
+    // Nobody panics there.
+    let _ = passing.join();
+    ended
 }
 
 /// Tells whether a signal came from the keyboard, which gives it to the child as well.
@@ -61,37 +59,4 @@ fn is_everybodys(signal: Signal) -> bool {
         && File::open("/dev/tty")
             .and_then(|terminal| Ok(tcgetpgrp(&terminal)?))
             .is_ok_and(|group| group == getpgrp())
-}
-
-struct Signals {
-    hangup: unix::Signal,
-    interrupt: unix::Signal,
-    quit: unix::Signal,
-    terminate: unix::Signal,
-    one: unix::Signal,
-    two: unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            terminate: signal(SignalKind::terminate())?,
-            one: signal(SignalKind::user_defined1())?,
-            two: signal(SignalKind::user_defined2())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.hangup.recv() => Signal::HUP,
-            _ = self.interrupt.recv() => Signal::INT,
-            _ = self.quit.recv() => Signal::QUIT,
-            _ = self.terminate.recv() => Signal::TERM,
-            _ = self.one.recv() => Signal::USR1,
-            _ = self.two.recv() => Signal::USR2,
-        }
-    }
 }

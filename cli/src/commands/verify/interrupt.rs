@@ -6,7 +6,9 @@ use std::{
 };
 
 use notme_verifier::judge::Stopper;
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::{consts::SIGINT, iterator::Signals};
+
+use crate::ending;
 
 /// As of everything that could not be looked at.
 const UNDECIDED: i32 = 3;
@@ -19,26 +21,18 @@ pub(super) struct Listening(Stopper);
 /// # Errors
 /// The system's error.
 pub(super) fn stops(stopper: &Stopper) -> io::Result<Listening> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
-    let mut interrupts = {
-        let _entered = runtime.enter();
-        signal(SignalKind::interrupt())?
-    };
+    let mut interrupts = Signals::new(ending::heeded([SIGINT]))?;
     let stopper = stopper.clone();
     let listening = Listening(stopper.clone());
     thread::Builder::new().spawn(move || {
-        runtime.block_on(async {
-            while interrupts.recv().await.is_some() {
-                if stopper.is_stopped() {
-                    process::exit(UNDECIDED);
-                }
-                stopper.stop();
-                let told = "interrupted: telling what was judged; once more to end at once";
-                let _ = writeln!(io::stderr(), "\n{told}");
+        for _ in interrupts.forever() {
+            if stopper.is_stopped() {
+                process::exit(UNDECIDED);
             }
-        });
+            stopper.stop();
+            let told = "interrupted: telling what was judged; once more to end at once";
+            let _ = writeln!(io::stderr(), "\n{told}");
+        }
     })?;
     Ok(listening)
 }
