@@ -21,6 +21,14 @@ impl Glob {
         !self.0.contains('*')
     }
 
+    /// Tells whether it speaks of one place: all that fits is there, or below it.
+    pub fn is_within(&self, place: &str) -> bool {
+        let begin = self.0.split('*').next().unwrap_or_default();
+        begin
+            .strip_prefix(place)
+            .is_some_and(|rest| rest.starts_with('/') || rest.is_empty() && self.is_literal())
+    }
+
     /// Tells whether the whole of `text` fits.
     ///
     /// The first part must begin the text and the last must end it; each part between takes the

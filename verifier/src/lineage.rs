@@ -48,8 +48,10 @@ use crate::{
     order::{self, Order, index},
     policy::{Policy, REF_UNKNOWN},
     refusal::{self, Refusal},
-    repository::{Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection},
-    scene::{Ground, Scene},
+    repository::{
+        Entry, Found, Gone, Graph, Main, ObjectId, Repository, RepositoryError, Selection, Trees,
+    },
+    scene::{Governs, Ground, Scene},
     stated::Statements,
     trust::Trust,
     verdict::{Code, Verdict},
@@ -97,6 +99,8 @@ enum State {
 struct Judged<'l> {
     judgements: HashMap<ObjectId, Judgement>,
     states: HashMap<ObjectId, State>,
+    /// The trust stores that they hold.
+    trusts: HashMap<ObjectId, Option<Entry>>,
     /// Those that carry tags. They are judged when their merge is told: there may be many in each.
     carrying: HashSet<ObjectId>,
     /// Those that were refused since it is not known for which ref they are, and what goes on from them.
@@ -127,6 +131,25 @@ impl Judged<'_> {
     fn state(&self, id: &ObjectId) -> Option<State> {
         let ended = || Some(State::Accepted(self.ended.get(id)?.course.clone()));
         self.states.get(id).cloned().or_else(ended)
+    }
+
+    /// Tells whether one of some commits holds another trust store, or there are none and this is one.
+    fn has_other_trust(
+        &self,
+        trees: &Trees,
+        trust: Option<Entry>,
+        commits: &[ObjectId],
+    ) -> Result<bool, Refusal> {
+        for commit in commits {
+            let theirs = match self.trusts.get(commit) {
+                Some(known) => *known,
+                None => trees.own_of(*commit)?.trust,
+            };
+            if theirs != trust {
+                return Ok(true);
+            }
+        }
+        Ok(commits.is_empty() && trust.is_some())
     }
 
     /// Says that what goes on from some commits is undecided.
@@ -499,6 +522,8 @@ impl<'a> Lineage<'a> {
                 judged.of_no_ref.insert(node.id);
             }
             judged.judgements.insert(node.id, judgement);
+            let trust = record.own.as_ref().ok().map(|own| own.trust);
+            judged.trusts.extend(trust.map(|trust| (node.id, trust)));
             judged
                 .carrying
                 .extend(record.carries_tags.then_some(node.id));
@@ -577,25 +602,29 @@ impl<'a> Lineage<'a> {
     ) -> Option<(Judgement, Option<UnixTime>)> {
         let (number, id) = at;
         let line = judged.line(&id, ground.parents(number).unwrap_or_default());
-        let (changes_policy, footing) = match self.repository.peel(id) {
+        let changes = || {
+            let trees = &ground.trees;
+            let own = trees.own_of(id)?;
+            Ok(Governs {
+                policy: is_new_policy(trees, own.policy, line.iter().copied())?,
+                trust: judged.has_other_trust(trees, own.trust, &line)?,
+            })
+        };
+        let (changes, footing) = match self.repository.peel(id) {
             // A tag changes nothing.
-            Ok(commit) if commit != id => (false, None),
-            Ok(_) | Err(_) => {
-                let held = ground.trees.policy_of(id);
-                let parents = line.iter().copied();
-                match held.and_then(|held| is_new_policy(&ground.trees, held, parents)) {
-                    Ok(is_new) => (is_new, None),
-                    Err(refusal) => (true, Some(refusal)),
-                }
-            }
+            Ok(commit) if commit != id => (Governs::default(), None),
+            Ok(_) | Err(_) => match changes() {
+                Ok(changes) => (changes, None),
+                Err(refusal) => (Governs::ALL, Some(refusal)),
+            },
         };
         let is_excused = judgement.excused_from().is_some();
-        if judgement.policy() == Some(&*by.digest) && !changes_policy && !is_excused {
+        if judgement.policy() == Some(&*by.digest) && !changes.policy && !is_excused {
             return None;
         }
         let examined = self.examine_again(id, &by.judge);
         let scene = Scene::of(ground, &by.judge, at, &examined)
-            .going_on((line, judged), changes_policy)
+            .going_on((line, judged), changes)
             .without_footing(footing);
         let again = by.judge.decide_in(&examined, order, &scene);
         Some((again.by(Arc::clone(&by.digest)), examined.ends()))

@@ -43,6 +43,8 @@ use crate::{
 pub const POLICY_MAX: usize = 1 << 20;
 /// Where a repository keeps its policy.
 pub const POLICY_PATH: &str = ".notme/policy.toml";
+/// Where a repository keeps a trust store of its own, which says who the names in its policy are.
+pub const TRUST_PATH: &str = ".notme/trust";
 /// How far clocks may differ unless the policy says otherwise.
 const SKEW_DEFAULT: u32 = 60;
 /// More skew than a day would stop being skew.

@@ -43,7 +43,7 @@ pub(crate) use self::{
     bases::{AllParents, Gone, Kinship},
     blame::{Asked, Blame, Blamed},
     changes::Differences,
-    tree::{ChangedPaths, Entry, Trees},
+    tree::{ChangedPaths, Entry, Own, Trees},
     walk::{Content, Found, Graph, Memory, Node, Remembered, Walk},
 };
 use self::{

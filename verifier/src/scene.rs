@@ -228,9 +228,25 @@ pub(crate) struct Scene<'a> {
     /// Who says which parents others go on from.
     kinship: &'a dyn Kinship,
     is_commit: bool,
-    changes_policy: bool,
+    governs: Governs,
     footing: Option<Refusal>,
     changes: OnceCell<Result<Option<ChangedPaths>, Refusal>>,
+}
+
+/// Which of the repository's own rules a commit has otherwise than what it goes on from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Governs {
+    /// The policy.
+    pub(crate) policy: bool,
+    /// The trust store. A merge may have it from one side.
+    pub(crate) trust: bool,
+}
+
+impl Governs {
+    pub(crate) const ALL: Self = Self {
+        policy: true,
+        trust: true,
+    };
 }
 
 impl<'a> Scene<'a> {
@@ -253,23 +269,23 @@ impl<'a> Scene<'a> {
             parents: ground.parents(number),
             kinship: ground.repository.all_parents(),
             is_commit,
-            changes_policy: false,
+            governs: Governs::default(),
             footing: None,
             changes: OnceCell::new(),
         }
     }
 
-    /// Says from which of its parents it goes on, who says that of others, and whether the policy
-    /// changes.
+    /// Says from which of its parents it goes on, who says that of others, and whether the repository's own
+    /// rules change.
     pub(crate) fn going_on(
         self,
         (parents, kinship): (Vec<ObjectId>, &'a dyn Kinship),
-        changes_policy: bool,
+        governs: Governs,
     ) -> Self {
         Self {
             parents: Some(parents),
             kinship,
-            changes_policy,
+            governs,
             ..self
         }
     }
@@ -278,7 +294,7 @@ impl<'a> Scene<'a> {
     pub(crate) fn changing_all(self) -> Self {
         Self {
             parents: None,
-            changes_policy: true,
+            governs: Governs::ALL,
             ..self
         }
     }
@@ -340,6 +356,10 @@ impl Surroundings for Scene<'_> {
         }
     }
 
+    fn is_tag(&self) -> bool {
+        !self.is_commit
+    }
+
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
         match self.changes.get_or_init(|| self.find_changes()) {
             Ok(changes) => Ok(changes.as_ref().map(Cow::Borrowed)),
@@ -348,7 +368,11 @@ impl Surroundings for Scene<'_> {
     }
 
     fn changes_policy(&self) -> bool {
-        self.changes_policy
+        self.governs.policy
+    }
+
+    fn may_change_trust(&self) -> bool {
+        self.governs.trust
     }
 
     fn can_be_stated(&self) -> bool {

@@ -33,11 +33,19 @@ impl Surroundings for Apart<'_> {
         self.reference
     }
 
+    fn is_tag(&self) -> bool {
+        false
+    }
+
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal> {
         Ok(self.is_push.then(|| Cow::Owned(ChangedPaths::default())))
     }
 
     fn changes_policy(&self) -> bool {
+        false
+    }
+
+    fn may_change_trust(&self) -> bool {
         false
     }
 

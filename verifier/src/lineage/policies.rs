@@ -16,7 +16,7 @@ use crate::{
     merge_tag::MergeTag,
     policy::{POLICY_MAX, POLICY_PATH, Policy, PolicyError},
     refusal::Refusal,
-    repository::{Content, Entry, Found, ObjectId, Trees},
+    repository::{Content, Entry, Found, ObjectId, Own, Trees},
     trust::Trust,
     verdict::Code,
     verify,
@@ -55,8 +55,8 @@ pub(super) struct Record {
     pub(super) examined: Examined,
     /// The policy that it was examined by: most often that of its own tree.
     pub(super) guess: Arc<InForce>,
-    /// What its tree holds as policy.
-    pub(super) entry: Result<Option<Entry>, Refusal>,
+    /// What its tree holds of the repository's own rules.
+    pub(super) own: Result<Own, Refusal>,
 }
 
 impl InForce {
@@ -74,20 +74,21 @@ impl InForce {
 impl Policies<'_> {
     /// Looks at a commit by the policy that probably judges it.
     pub(super) fn record(&self, trees: &Trees, found: Found) -> Record {
-        let entry = match &found.content {
+        let own = match &found.content {
             Content::Raw(_, raw) => trees
                 .in_commit(found.id, raw)
-                .and_then(|tree| trees.policy_in(tree)),
+                .and_then(|tree| trees.own_in(tree)),
             // Nobody remembers commits here.
             Content::Known(..)
             | Content::Unsignable(_)
             | Content::TooLarge(_)
             | Content::Damaged(_)
-            | Content::Missing(_) => Ok(None),
+            | Content::Missing(_) => Ok(Own::default()),
         };
-        let guess = match &entry {
-            Ok(Some(entry)) => self.guess(trees, *entry),
-            Ok(None) | Err(_) => Arc::clone(&self.first),
+        let held = own.as_ref().ok().and_then(|own| own.policy);
+        let guess = match held {
+            Some(entry) => self.guess(trees, entry),
+            None => Arc::clone(&self.first),
         };
         if !Arc::ptr_eq(&guess, &self.first) {
             self.first.judge.count();
@@ -97,7 +98,7 @@ impl Policies<'_> {
             carries_tags: MergeTag::is_in(&found.content, self.hash),
             examined: verify::examine(found, self.hash, &guess.judge),
             guess,
-            entry,
+            own,
         }
     }
 

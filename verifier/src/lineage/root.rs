@@ -69,7 +69,7 @@ pub(super) fn brought_by(
             return None;
         };
         let tree = trees.in_commit(found.id, raw).ok()?;
-        let has_policy = trees.policy_in(tree).ok()?.is_some();
+        let has_policy = trees.own_in(tree).ok()?.policy.is_some();
         Some((found.id, (has_policy, found.parents)))
     };
     let walk = repository.walk(&everything)?;

@@ -13,7 +13,7 @@ use crate::{
     policy::POLICY_PATH,
     refusal::Refusal,
     repository::{Entry, ObjectId, Trees},
-    scene::{Ground, Scene},
+    scene::{Governs, Ground, Scene},
     verdict::{Code, TimeBasis, Verdict},
 };
 
@@ -410,12 +410,21 @@ impl Step<'_, '_> {
     ) -> (Judgement, Option<UnixTime>) {
         let judge = &course.policy.judge;
         let examined = &*self.examined_by(course);
-        let (changes_policy, footing) = match (self.changes_policy(course, accepted), footing) {
+        let changes = || {
+            let trust = self.record.own.clone()?.trust;
+            Ok(Governs {
+                policy: self.changes_policy(course, accepted)?,
+                trust: self
+                    .judged
+                    .has_other_trust(&self.ground.trees, trust, line)?,
+            })
+        };
+        let (changes, footing) = match (changes(), footing) {
             (Ok(changes), footing) => (changes, footing),
-            (Err(refusal), footing) => (true, footing.or(Some(refusal))),
+            (Err(refusal), footing) => (Governs::ALL, footing.or(Some(refusal))),
         };
         let scene = Scene::of(self.ground, judge, (self.number, self.id), examined)
-            .going_on((line.to_vec(), self.judged), changes_policy)
+            .going_on((line.to_vec(), self.judged), changes)
             .without_footing(footing);
         let judgement = judge.decide_in(examined, self.order, &scene);
         let judgement = judgement.by(Arc::clone(&course.policy.digest));
@@ -436,7 +445,7 @@ impl Step<'_, '_> {
         course: &Course,
         accepted: &[(ObjectId, Course)],
     ) -> Result<bool, Refusal> {
-        let held = self.record.entry.clone()?;
+        let held = self.record.own.clone()?.policy;
         if held.is_some_and(|it| it.is_file() && it.id() == course.policy.blob) {
             return Ok(false);
         }
@@ -452,7 +461,7 @@ impl Step<'_, '_> {
             let first = courses.first().cloned();
             return first.ok_or_else(|| Code::ParentNotAccepted.into());
         };
-        let Some(held) = self.record.entry.clone()? else {
+        let Some(held) = self.record.own.clone()?.policy else {
             let detail = format!("it takes `{POLICY_PATH}` away");
             return Err(Refusal::new(Code::PolicyInvalid, detail));
         };

@@ -12,7 +12,7 @@ use notme_core::{armor::SignatureFormat, glob::Glob};
 use serde::Deserialize;
 
 use super::{
-    Rules, Signer,
+    Rules, Signer, TRUST_PATH,
     principal::{Kind, Principal, Principals, Who, are_one, count_others},
 };
 use crate::{
@@ -46,11 +46,17 @@ pub(crate) trait Surroundings {
     /// Returns the full name of the ref that the object is for, if that is known.
     fn reference(&self) -> Option<&str>;
 
+    /// Tells whether the object is a tag, which changes no path.
+    fn is_tag(&self) -> bool;
+
     /// Returns the paths that were changed, if that is known.
     fn changes(&self) -> Result<Option<Cow<'_, ChangedPaths>>, Refusal>;
 
     /// Tells whether the policy in force would change.
     fn changes_policy(&self) -> bool;
+
+    /// Tells whether the trust store that lies beside the policy in force may be among what was changed.
+    fn may_change_trust(&self) -> bool;
 
     /// Tells whether anything can be stated about it.
     fn can_be_stated(&self) -> bool;
@@ -220,6 +226,12 @@ impl Rule {
         self.paths.as_ref().is_none_or(|globs| any(globs, path))
     }
 
+    /// Tells whether it covers a path by naming the place that this is in.
+    fn names(&self, path: &str, place: &str) -> bool {
+        let mut globs = self.paths.iter().flatten();
+        globs.any(|glob| glob.is_within(place) && glob.matches(path))
+    }
+
     /// As [`Self::covers`], where it asks for more: what stands in the place of a folder stands for all
     /// that would be below.
     fn speaks_of(&self, path: &str) -> bool {
@@ -360,14 +372,43 @@ fn granted<'r>(granting: &[&'r Rule], question: &Question<'_>) -> Result<&'r Rul
     if changes_policy && of_policy.is_none() {
         return Err(Code::PolicyNotAuthorised.into());
     }
+    if of_policy.is_none() {
+        check_trust(granting, question)?;
+    }
     let rule = of_policy.filter(|_| changes_policy).or(everywhere);
     Ok(rule.unwrap_or(first))
+}
+
+/// Checks that rules which name its place allow what was changed of the trust store beside the policy: who
+/// says who somebody is has all of their rights.
+fn check_trust(granting: &[&Rule], question: &Question<'_>) -> Result<(), Refusal> {
+    let refuse = |path: &str| {
+        let detail = format!("`{}` says who is who", escape(path));
+        Err(Refusal::new(Code::PolicyNotAuthorised, detail))
+    };
+    if !question.around.may_change_trust() {
+        return Ok(());
+    }
+    let Some(changes) = question.around.changes()? else {
+        return refuse(TRUST_PATH);
+    };
+    let is_of_trust = |path: &&String| {
+        let below = path.strip_prefix(TRUST_PATH);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_granted = |path: &String| granting.iter().any(|rule| rule.names(path, TRUST_PATH));
+    let mut of_trust = changes.paths().iter().filter(is_of_trust);
+    let refused = of_trust.find(|path| !is_granted(path));
+    refused.map_or(Ok(()), |path| refuse(path))
 }
 
 fn check_ref(rule: &Rule, around: &dyn Surroundings) -> Result<(), Refusal> {
     let refuse = |detail: String| Err(Refusal::new(Code::NotAuthorised, detail));
     let Some(globs) = &rule.refs else {
-        return Ok(());
+        return match rule.paths.is_some() && around.is_tag() {
+            true => refuse("the rule is for some paths, and a tag stands for all".to_owned()),
+            false => Ok(()),
+        };
     };
     match around.reference() {
         Some(name) if any(globs, name) => Ok(()),

@@ -11,7 +11,11 @@ use super::{
     objects::{Got, Objects, ROOM_MAX, TREE_MAX},
     walk::OBJECT_MAX,
 };
-use crate::{policy::POLICY_MAX, refusal::Refusal, verdict::Code};
+use crate::{
+    policy::{POLICY_MAX, POLICY_PATH, TRUST_PATH},
+    refusal::Refusal,
+    verdict::Code,
+};
 
 /// The most entries, of all trees together, that are looked at to find what a commit changes. What is
 /// beyond is not known.
@@ -33,6 +37,15 @@ pub(crate) struct Trees {
 pub(crate) struct Entry {
     mode: u16,
     id: ObjectId,
+}
+
+/// What a tree holds of the repository's own rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Own {
+    /// Who may do what.
+    pub(crate) policy: Option<Entry>,
+    /// Who is who.
+    pub(crate) trust: Option<Entry>,
 }
 
 impl Entry {
@@ -176,23 +189,27 @@ impl Trees {
 
     /// Returns what a commit holds as policy.
     pub(crate) fn policy_of(&self, commit: ObjectId) -> Result<Option<Entry>, Refusal> {
-        self.policy_in(self.of_commit(commit)?)
+        Ok(self.own_of(commit)?.policy)
     }
 
-    /// Returns what is at the place where a repository keeps its policy.
-    pub(crate) fn policy_in(&self, tree: ObjectId) -> Result<Option<Entry>, Refusal> {
-        let root = Entry {
-            mode: 0o040_000,
-            id: tree,
+    /// Returns what a commit holds of the repository's own rules.
+    pub(crate) fn own_of(&self, commit: ObjectId) -> Result<Own, Refusal> {
+        self.own_in(self.of_commit(commit)?)
+    }
+
+    /// As [`Self::own_of`], of its tree.
+    pub(crate) fn own_in(&self, tree: ObjectId) -> Result<Own, Refusal> {
+        let [(directory, policy), (_, trust)] =
+            [POLICY_PATH, TRUST_PATH].map(|path| path.split_once('/').unwrap_or_default());
+        let directory = self.list(tree)?.remove(directory.as_bytes());
+        let mut held = match directory {
+            Some(directory) if directory.is_tree() => self.list(directory.id)?,
+            Some(_) | None => Listing::new(),
         };
-        let mut at = Some(root);
-        for name in crate::policy::POLICY_PATH.split('/') {
-            at = match at {
-                Some(entry) if entry.is_tree() => self.list(entry.id)?.remove(name.as_bytes()),
-                Some(_) | None => None,
-            };
-        }
-        Ok(at)
+        Ok(Own {
+            policy: held.remove(policy.as_bytes()),
+            trust: held.remove(trust.as_bytes()),
+        })
     }
 
     /// Reads a policy; the inner error says why it is none.

@@ -57,25 +57,25 @@ impl History {
         id
     }
 
-    /// Stores a tree of files, each at the top or in one directory.
+    /// Stores a tree of files.
     pub(crate) fn tree(&self, files: Files<'_>) -> String {
         let mut lines: BTreeMap<String, String> = BTreeMap::new();
-        let mut directories: BTreeMap<&str, String> = BTreeMap::new();
+        let mut directories: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for (path, content) in files {
-            let blob = self.put(&["hash-object", "-w", "--stdin"], content);
             match path.split_once('/') {
                 None => {
+                    let blob = self.put(&["hash-object", "-w", "--stdin"], content);
                     let line = format!("100644 blob {blob}\t{path}\n");
                     lines.insert((*path).to_owned(), line);
                 }
-                Some((directory, name)) => {
-                    let line = format!("100644 blob {blob}\t{name}\n");
-                    directories.entry(directory).or_default().push_str(&line);
+                Some((directory, rest)) => {
+                    let inside = directories.entry(directory).or_default();
+                    inside.push((rest, *content));
                 }
             }
         }
-        for (name, listing) in directories {
-            let tree = self.put(&["mktree"], &listing);
+        for (name, inside) in directories {
+            let tree = self.tree(&inside);
             lines.insert(name.to_owned(), format!("040000 tree {tree}\t{name}\n"));
         }
         self.put(&["mktree"], &lines.into_values().collect::<String>())

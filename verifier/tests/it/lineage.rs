@@ -56,6 +56,51 @@ fn the_policy_is_changed_by_whom_the_old_one_lets() {
     assert_eq!(history.code(&root, &other), "accepted");
 }
 
+/// Who says who somebody is has all of their rights.
+#[test]
+fn the_trust_store_beside_a_policy_changes_like_the_policy_or_by_its_name() {
+    let history = History::new();
+    let trust = ".notme/trust/team/pin.json";
+    for (paths, code) in [
+        ("", "policy-not-authorised"),
+        ("paths = [\"*\"]\n", "policy-not-authorised"),
+        ("paths = [\".notme/*\"]\n", "policy-not-authorised"),
+        (
+            "paths = [\"*\", \".notme/trusted/*\"]\n",
+            "policy-not-authorised",
+        ),
+        (
+            "paths = [\"*\", \".notme/trust/team/keys\"]\n",
+            "policy-not-authorised",
+        ),
+        ("paths = [\".notme/trust/*\"]\n", "accepted"),
+    ] {
+        let text = policy(&["alice!", "bob"]) + paths;
+        let root = history.commit(&[], "nobody", &[(POLICY, &text), (trust, "old")]);
+        let change = history.commit(&[&root], "bob", &[(POLICY, &text), (trust, "new")]);
+        assert_eq!(history.code(&root, &change), code, "{paths}");
+        let removal = history.commit(&[&root], "bob", &[(POLICY, &text)]);
+        assert_eq!(history.code(&root, &removal), code, "{paths}");
+        let by_alice = history.commit(&[&root], "alice", &[(POLICY, &text), (trust, "new")]);
+        assert_eq!(history.code(&root, &by_alice), "accepted", "{paths}");
+    }
+    // Merges take what somebody who may has changed, and take nothing of it back.
+    let text = policy(&["alice!", "bob"]);
+    let with = |it: &'static str| vec![(POLICY, &*text), (trust, it)];
+    let root = history.commit(&[], "nobody", &with("old"));
+    let main = history.commit(&[&root], "alice", &with("new"));
+    let topic = history.commit(&[&root], "bob", &[&with("old")[..], &[("a", "a")]].concat());
+    for (held, code) in [
+        ("new", "accepted"),
+        ("old", "policy-not-authorised"),
+        ("other", "policy-not-authorised"),
+    ] {
+        let files = [&with(held)[..], &[("a", "a")]].concat();
+        let merge = history.commit(&[&main, &topic], "bob", &files);
+        assert_eq!(history.code(&root, &merge), code, "{held}");
+    }
+}
+
 #[test]
 fn a_policy_that_cannot_be_read_or_is_taken_away_is_refused_where_it_is_made() {
     let history = History::new();

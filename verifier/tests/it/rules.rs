@@ -107,6 +107,24 @@ paths = ["src/*", "docs/*"]
     assert_eq!(code(&change("bot", "1", "1")), "accepted");
 }
 
+/// A tag stands for all that its commit has.
+#[test]
+fn a_rule_for_some_paths_allows_no_tag_but_by_its_refs() {
+    let history = History::new();
+    let base = history.commit(&[], "alice", &[("src/b", "1")]);
+    let tag = history.tag("bot", &base, "commit");
+    for (refs, code) in [
+        ("", "not-authorised"),
+        ("refs = [\"refs/heads/*\"]\n", "not-authorised"),
+        ("refs = [\"refs/tags/*\"]\n", "accepted"),
+    ] {
+        let rules = format!("{FOR_AGENTS}{refs}");
+        assert_eq!(judged(&history, &rules, &tag, Vec::new()), code, "{refs}");
+    }
+    let anywhere = "[[allow]]\nprincipals = [\"agents\"]\n";
+    assert_eq!(judged(&history, anywhere, &tag, Vec::new()), "accepted");
+}
+
 #[test]
 fn a_merge_changes_what_it_does_not_take_as_it_was() {
     let history = History::new();

@@ -342,6 +342,29 @@ fn what_comes_to_another_branch_is_judged_over_the_default_one() {
     }
 }
 
+/// Else whoever may change any file would become whom the policy names.
+#[test]
+fn nobody_changes_who_is_who_without_a_right_to_it() {
+    let (project, root) = governed();
+    let work = &project.work;
+    let of = |paths: &str| format!("{BOB}paths = [\"{paths}\"]\n");
+    for (rule, code, words) in [
+        (BOB.to_owned(), 1, "policy-not-authorised"),
+        (of("*"), 1, "policy-not-authorised"),
+        (of(".notme/trust/*"), 0, "1 object: 1 accepted"),
+        (BOB_MAY_ALL.to_owned(), 0, "1 object: 1 accepted"),
+    ] {
+        work.git_ok(&["switch", "--quiet", "main"]);
+        work.git_ok(&["reset", "--quiet", "--hard", &root]);
+        let base = commit(work, "claude", (POLICY, &(policy(&rule) + "#\n")));
+        work.git_ok(&["switch", "--quiet", "--force-create", "topic"]);
+        let head = commit(work, "bob", (".notme/trust/more/pin.json", "{}"));
+        let event = into("main", &base, &head);
+        let verified = project.job(("pull_request", &event, "refs/pull/1/merge"), &[]);
+        verified.says(code, &[words]);
+    }
+}
+
 /// Replaces the trust store of a branch, as whom the default branch trusts.
 fn trusting(work: &World, stranger: &World) -> String {
     let store = stranger.notme_home().join("data/trust");
