@@ -568,6 +568,23 @@ impl Repository {
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
     }
 
+    /// As [`Self::reached_by`], of a commit all of whose history has to be here.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Before`] where it ends and would go on elsewhere.
+    pub fn history_of(&self, commit: ObjectId) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let boundary = self.shallow_boundary()?;
+        let reached = |found: Found| match found.content {
+            Content::Missing(child) => Err(RepositoryError::Before(child.unwrap_or(found.id))),
+            Content::Damaged(_) => Err(RepositoryError::Before(found.id)),
+            _ if boundary.contains(&found.id) => Err(RepositoryError::Before(found.id)),
+            _ => Ok(found.id),
+        };
+        self.walk(&Selection::of([commit], []))?
+            .map(reached)
+            .collect()
+    }
+
     /// Returns those of some commits that others do not reach; what is not here, or is no commit, is
     /// reached by none.
     ///

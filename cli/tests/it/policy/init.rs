@@ -65,6 +65,51 @@ fn init_takes_nothing_as_it_is_that_nobody_could_judge() {
     assert!(!clone.path().join(POLICY).exists());
 }
 
+#[test]
+fn init_excuses_no_history_that_is_not_here() {
+    let world = World::initialised();
+    let old = world.commit("old", "old");
+    for name in ["a", "b"] {
+        world.signed_commit(name);
+    }
+    let refused = world.commit("refused", "refused");
+    world.signed_commit("c");
+    let clone = world.another_repository(Repository::new());
+    let from = format!("file://{}", world.path().display());
+    clone.git_ok(&["pull", "-q", "--depth=3", &from, "HEAD"]);
+    let boundary = clone.git_ok(&["rev-parse", "HEAD~2"]);
+    let refused_before = |world: &World, last: &str, end: &str| {
+        let output = world.notme(&["policy", "init", "--last", last]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(output.stdout.is_empty(), "{}", told(&output));
+        let what = format!("history before {end} cannot be judged: object-missing");
+        for what in [&what, "git fetch --unshallow"] {
+            assert!(told(&output).contains(what), "{what}: {}", told(&output));
+        }
+        assert!(!world.path().join(POLICY).exists());
+    };
+    for last in ["2", "3", "9"] {
+        refused_before(&clone, last, &boundary);
+    }
+    // Where nothing is refused there is no baseline, and nothing is excused.
+    let text = clone.notme_ok(&["policy", "init", "--stdout", "--last", "1"]);
+    assert!(!text.contains("baseline"), "{text}");
+
+    clone.git_ok(&["fetch", "-q", "--unshallow", &from]);
+    let text = clone.notme_ok(&["policy", "init", "--stdout", "--last", "3"]);
+    let excused = "# 1 unsigned, 2 older, not looked at (`--last`).\n";
+    assert!(text.contains(excused), "{text}");
+    assert!(
+        text.contains(&format!("baseline = [\"{refused}\"]")),
+        "{text}"
+    );
+
+    let oldest = world.git_ok(&["rev-parse", "HEAD~3"]);
+    let (folder, file) = old.split_at(2);
+    fs::remove_file(world.path().join(".git/objects").join(folder).join(file)).unwrap();
+    refused_before(&world, "3", &oldest);
+}
+
 fn trusting_sigstore() -> (World, TestSigstore) {
     let (world, sigstore) = (World::initialised(), TestSigstore::new(1));
     let root = world.home().join("trusted_root.json");
