@@ -562,6 +562,40 @@ fn the_page_tells_one_statement_apart_from_the_same_beside_another_commit() {
     }
 }
 
+/// Whoever makes a commit dates it.
+#[test]
+fn a_date_that_cannot_be_leaves_the_drawing_of_the_others_as_it_is() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    let commit = |parent: &str, date: &str| {
+        let by = format!("A <a@x> {date} +0000");
+        let raw = format!("tree {tree}\n{parent}author {by}\ncommitter {by}\n\nm\n");
+        world.store(raw.as_bytes())
+    };
+    let page = |id: &str| {
+        let output = world.notme(&["verify", id, "--format", "html"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let far = commit("", "9223372036854775807");
+    let alone = page(&far);
+    let beyond = "before 1970 or after the day on which this was asked";
+    let told = format!("<p>1 commit is dated {beyond}, and not shown here.</p>");
+    assert!(alone.contains(&told), "{alone}");
+    assert!(!alone.contains("<figure>"), "{alone}");
+
+    let farther = commit(&format!("parent {far}\n"), "-86401");
+    let first = commit(&format!("parent {farther}\n"), "1700000000");
+    let last = commit(&format!("parent {first}\n"), "1700100000");
+    world.git_ok(&["update-ref", "HEAD", &last]);
+    let all = page("HEAD~3..HEAD");
+    let axis = "<p class=\"axis\"><span>2023-11-14</span><span>2023-11-16</span></p>";
+    for part in [axis, "Each bar is a day"] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    let told = format!("<p>1 commit is dated {beyond}, and not shown here.</p>");
+    assert!(all.contains(&told), "{all}");
+}
+
 /// A CI job annotates the file that the offending commit changed.
 #[test]
 fn annotations_name_what_the_offending_commit_changed() {
