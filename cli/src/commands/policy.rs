@@ -5,7 +5,7 @@ mod draft;
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use notme_verifier::{
@@ -64,7 +64,7 @@ struct Refused<'a> {
 fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     let file = match &arguments.file {
         Some(file) => file.clone(),
-        None => place()?,
+        None => place("name a file")?,
     };
     let policy = load::policy_from(&file, open_file(&file)?).map_err(|error| match error {
         PolicyError::Read { .. } => Failure::from(error),
@@ -142,17 +142,16 @@ impl<'a> Refused<'a> {
 }
 
 fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
-    let path = place()?;
-    if path.exists() && !arguments.stdout {
-        let error = format!("`{}` is there already", path.display());
-        return Err(Failure::usage(error).hint("see what it does with `notme policy check`"));
-    }
+    let path = match arguments.stdout {
+        true => None,
+        false => Some(free_place()?),
+    };
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
     let repository = open()?;
     let verdicts = newest(&repository, &grounds, arguments.last, None)?;
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let draft = draft::write(&repository, grounds.trust(), objects)?;
-    if arguments.stdout {
+    let Some(path) = path else {
         write!(io::stdout(), "{}", draft.text)?;
         return Ok(Exit::Yes);
     }
@@ -171,7 +170,7 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
             io::stdout(),
             "its baseline excuses what is not accepted: {excused}"
         )?;
-    }
+    };
     Ok(Exit::Yes)
 }
 
@@ -196,8 +195,28 @@ fn newest(
 }
 
 /// Returns where the policy of the working tree is.
-fn place() -> Result<PathBuf, Failure> {
-    let top = git::top_level()
-        .map_err(|error| Failure::usage(error).hint("run it in a working tree, or name a file"))?;
+fn place(instead: &str) -> Result<PathBuf, Failure> {
+    let top = git::top_level().map_err(|error| {
+        Failure::usage(error).hint(format!("run it in a working tree, or {instead}"))
+    })?;
     Ok(top.join(POLICY_PATH))
+}
+
+/// Returns where a policy is to be, and nothing is: neither a file nor a link, which would lead out of
+/// the working tree and never counts.
+fn free_place() -> Result<PathBuf, Failure> {
+    let path = place("have it printed with `--stdout`")?;
+    let ways = path.ancestors().take(Path::new(POLICY_PATH).iter().count());
+    for way in ways.filter(|way| way.is_symlink()) {
+        let error = format!(
+            "`{}` is a link, behind which no policy counts",
+            way.display()
+        );
+        return Err(Failure::usage(error).hint("take the link away"));
+    }
+    if path.exists() {
+        let error = format!("`{}` is there already", path.display());
+        return Err(Failure::usage(error).hint("see what it does with `notme policy check`"));
+    }
+    Ok(path)
 }

@@ -1,6 +1,6 @@
 //! What a first policy makes of a history that nobody should take as it is.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use notme_core::{armor::armor, hex, time::UnixTime};
 use notme_testkit::{
@@ -124,6 +124,44 @@ fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
     let (world, sigstore) = trusting_sigstore();
     unsigned(&world, AT);
     gitsigned(&world, &sigstore, "bob@test.invalid", false);
+/// Whoever cloned a repository has its links.
+#[test]
+fn init_writes_through_no_link() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let outside = world.home().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let folder = world.path().join(".notme");
+    let refused = |link: &Path| {
+        let output = world.notme(&["policy", "init"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let says = format!("`{}` is a link", link.display());
+        assert!(told(&output).contains(&says), "{}", told(&output));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    };
+    symlink(&outside, &folder).unwrap();
+    refused(&folder);
+    world.notme_ok(&["policy", "init", "--stdout"]);
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let file = world.path().join(POLICY);
+    symlink(outside.join("policy.toml"), &file).unwrap();
+    refused(&file);
+}
+
+#[test]
+fn init_prints_where_there_is_no_working_tree() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let bare = world.another_repository(Repository::bare());
+    world.git_ok(&["push", "-q", bare.path().to_str().unwrap(), "HEAD:main"]);
+    let printed = bare.notme_ok(&["policy", "init", "--stdout"]);
+    assert!(printed.contains("# Written from 1 commit;"), "{printed}");
+    let output = bare.notme(&["policy", "init"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("`--stdout`"), "{}", told(&output));
+}
+
     let old = world.git_ok(&["rev-parse", "HEAD"]);
     gitsigned(&world, &sigstore, "alice@test.invalid", true);
     world.signed_commit("ours");
