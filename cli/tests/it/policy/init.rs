@@ -63,6 +63,20 @@ fn init_takes_nothing_as_it_is_that_nobody_could_judge() {
         }
     }
     assert!(!clone.path().join(POLICY).exists());
+
+    // Whoever trusts others takes the signers for strangers, unless something cannot be read.
+    clone.notme_ok(&["init"]);
+    let text = clone.notme_ok(&["policy", "init", "--stdout"]);
+    assert!(text.contains("# 2 signer-untrusted.\n"), "{text}");
+    let document = clone.notme_home().join("data/trust/embedded/trust.json");
+    fs::write(document, "{}").unwrap();
+    let output = clone.notme(&["policy", "init", "--stdout"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("trust-unreadable"),
+        "{}",
+        told(&output)
+    );
 }
 
 #[test]
@@ -110,20 +124,6 @@ fn init_excuses_no_history_that_is_not_here() {
     refused_before(&world, "3", &oldest);
 }
 
-fn trusting_sigstore() -> (World, TestSigstore) {
-    let (world, sigstore) = (World::initialised(), TestSigstore::new(1));
-    let root = world.home().join("trusted_root.json");
-    fs::write(&root, sigstore.trusted_root().to_string()).unwrap();
-    let root = root.to_str().unwrap();
-    world.notme_ok(&["trust", "add", "--name", "sigstore", "--sigstore", root]);
-    (world, sigstore)
-}
-
-#[test]
-fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
-    let (world, sigstore) = trusting_sigstore();
-    unsigned(&world, AT);
-    gitsigned(&world, &sigstore, "bob@test.invalid", false);
 /// Whoever cloned a repository has its links.
 #[test]
 fn init_writes_through_no_link() {
@@ -162,6 +162,20 @@ fn init_prints_where_there_is_no_working_tree() {
     assert!(told(&output).contains("`--stdout`"), "{}", told(&output));
 }
 
+fn trusting_sigstore() -> (World, TestSigstore) {
+    let (world, sigstore) = (World::initialised(), TestSigstore::new(1));
+    let root = world.home().join("trusted_root.json");
+    fs::write(&root, sigstore.trusted_root().to_string()).unwrap();
+    let root = root.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "sigstore", "--sigstore", root]);
+    (world, sigstore)
+}
+
+#[test]
+fn init_names_who_signed_by_gitsign_and_what_lies_under_the_baseline() {
+    let (world, sigstore) = trusting_sigstore();
+    unsigned(&world, AT);
+    gitsigned(&world, &sigstore, "bob@test.invalid", false);
     let old = world.git_ok(&["rev-parse", "HEAD"]);
     gitsigned(&world, &sigstore, "alice@test.invalid", true);
     world.signed_commit("ours");
