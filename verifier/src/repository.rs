@@ -468,6 +468,11 @@ impl Repository {
         }
     }
 
+    /// Tells whether an object is here, by its full id.
+    pub fn has(&self, id: &str) -> bool {
+        ObjectId::from_hex(id.as_bytes()).is_ok_and(|id| self.objects.has(&id))
+    }
+
     /// Reads whatever is under a name.
     pub(crate) fn object(&self, id: ObjectId) -> Content {
         Content::of(&self.objects, &id)

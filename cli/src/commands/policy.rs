@@ -71,10 +71,11 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
         PolicyError::NotText { .. } | PolicyError::Rule { .. } => Failure::no(error),
     })?;
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
-    let remarks = policy.remarks(grounds.trust(), grounds.now());
+    let repository = open()?;
+    let is_here = |id: &str| repository.has(id);
+    let remarks = policy.remarks(grounds.trust(), grounds.now(), &is_here);
     let digest = policy.digest();
     let grounds = grounds.with_policy(policy);
-    let repository = open()?;
     let verdicts = newest(
         &repository,
         &grounds,

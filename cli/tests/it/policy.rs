@@ -359,7 +359,7 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     let world = World::initialised();
     let id = world.signed_commit("a");
     let policy = world.policy(
-        "[[principal]]\nname = \"x\"\nkind = \"human\"\nidentities = [\"x\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n",
+        "[[principal]]\nname = \"x\"\nkind = \"human\"\nidentities = [\"mailto:x\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n",
     );
     let out = world.notme_ok(&["policy", "check", &policy]);
     assert!(
@@ -444,6 +444,69 @@ until = "2020-01-01T00:00:00Z"
         "line 18: the exception for",
     ] {
         assert!(out.contains(remark), "{remark}: {out}");
+    }
+}
+
+/// None of it is an error: another trust store, or another clone, may have what is named.
+#[test]
+fn check_names_the_lines_of_what_can_never_be() {
+    let world = World::initialised();
+    let here = world.signed_commit("a");
+    let elsewhere = "89abcdef".repeat(5);
+    let policy = world.policy(&format!(
+        r#"[[principal]]
+name = "alice"
+kind = "human"
+identities = ["mailto:alice@example.org", "*@example.org", "alice@example.org"]
+except = ["alice@*"]
+authority = "embeded"
+
+[[principal]]
+name = "bob"
+kind = "human"
+fingerprints = ["868479A1AFF927E37D1A566BB5690EEEBB952194"]
+authority = "embedded"
+
+[[allow]]
+principals = ["human"]
+policy = true
+refs = ["refs/heads/main"]
+
+[[allow]]
+identity = "bob@example.org"
+authority = "nosuch"
+
+[[require]]
+identity = "wimse://*"
+authority = "none"
+level = "L1"
+
+[[exception]]
+object = "{here}"
+reason = "r"
+until = "2999-01-01T00:00:00Z"
+
+[[exception]]
+object = "{elsewhere}"
+reason = "r"
+until = "2999-01-01T00:00:00Z"
+"#
+    ));
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    let remarks: Vec<_> = out.lines().filter(|it| it.starts_with("line ")).collect();
+    let wanted = [
+        "line 1: the authority `embeded` is not in the trust store here".to_owned(),
+        "line 1: nobody has the identity `alice@example.org`: ".to_owned(),
+        "line 1: nobody has the identity `alice@*`: ".to_owned(),
+        "line 8: no key in the trust store here has the fingerprint 8684".to_owned(),
+        "line 19: the authority `nosuch` is not in the trust store here".to_owned(),
+        "line 19: nobody has the identity `bob@example.org`: ".to_owned(),
+        "line 23: the authority `none` is not in the trust store here".to_owned(),
+        format!("line 33: the exception is for {elsewhere}, which is not in this"),
+    ];
+    assert_eq!(remarks.len(), wanted.len(), "{out}");
+    for (remark, wanted) in remarks.iter().zip(&wanted) {
+        assert!(remark.starts_with(wanted), "{wanted}: {remark}");
     }
 }
 
