@@ -13,14 +13,15 @@ use notme_verifier::{
     policy::{POLICY_PATH, PolicyError, Remark},
     report::{escape, text_line, write_excused},
     repository::RepositoryError,
-    verify::{JudgedObject, Summary},
+    trust::Fault,
+    verify::{Ignored, JudgedObject, Summary},
     verify_with,
 };
 use serde::Serialize;
 
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
-    commands::print_json,
+    commands::{print_json, verify::talk_of},
     failure::{Exit, Failure, Outcome, open_file},
     git,
     home::Home,
@@ -41,6 +42,13 @@ pub(crate) fn run(home: &Home, command: &Policy) -> Outcome {
 struct Found<'a> {
     policy: String,
     remarks: Vec<Line<'a>>,
+    /// What of the trust store cannot be used.
+    trust_faults: &'a [Fault],
+    trust_recorded: bool,
+    /// Where a shallow clone ended the walk.
+    shallow: Vec<String>,
+    ignored: &'a [Ignored],
+    half_judged: usize,
     commits: usize,
     summary: Summary,
     refused: Vec<Refused<'a>>,
@@ -85,10 +93,16 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let is_refused = |it: &&JudgedObject| it.judgement().verdict() != Verdict::Accepted;
     let refused: Vec<_> = objects.iter().filter(is_refused).collect();
+    let shallow = verdicts.as_ref().map_or(&[][..], Verdicts::shallow);
     if arguments.json {
         return print_json(&Found {
             policy: digest,
             remarks: remarks.iter().map(Line::of).collect(),
+            trust_faults: grounds.trust().faults(),
+            trust_recorded: grounds.trust().is_recorded(),
+            shallow: shallow.iter().map(ToString::to_string).collect(),
+            ignored: verdicts.as_ref().map_or(&[], Verdicts::ignored),
+            half_judged: verdicts.as_ref().map_or(0, Verdicts::half_judged),
             commits: objects.len(),
             summary: verdicts.as_ref().map(Verdicts::summary).unwrap_or_default(),
             refused: refused.iter().map(|it| Refused::of(it)).collect(),
@@ -116,6 +130,7 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     }
     if let Some(verdicts) = &verdicts {
         write_excused(verdicts, &mut out)?;
+        talk_of(verdicts)?;
     }
     Ok(Exit::Yes)
 }
@@ -155,7 +170,7 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
     let Some(path) = path else {
         write!(io::stdout(), "{}", draft.text)?;
         return Ok(Exit::Yes);
-    }
+    };
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -171,7 +186,7 @@ fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
             io::stdout(),
             "its baseline excuses what is not accepted: {excused}"
         )?;
-    };
+    }
     Ok(Exit::Yes)
 }
 

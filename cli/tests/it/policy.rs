@@ -511,6 +511,60 @@ until = "2999-01-01T00:00:00Z"
 }
 
 #[test]
+fn check_knows_the_keys_of_the_trust_store_by_their_fingerprints() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let gpg = Gnupg::new();
+    let fingerprint = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    let policy = world.policy(&format!(
+        "[[principal]]\nname = \"bob\"\nkind = \"human\"\nfingerprints = [\"{fingerprint}\"]\nauthority = \"team\"\n[[allow]]\nprincipals = [\"bob\"]\npolicy = true\nrefs = [\"refs/heads/main\"]\n"
+    ));
+    let check = ["policy", "check", &policy];
+    let out = world.notme_ok(&check);
+    assert!(!out.contains("\nline "), "{out}");
+
+    // What cannot be read may be what is named.
+    let keys = world.notme_home().join("data/trust/team/keys.pgp");
+    fs::write(keys, "garbage").unwrap();
+    let output = world.notme(&check);
+    assert!(output.status.success(), "{}", told(&output));
+    let fault = "authority `team`: trust-unreadable: ";
+    for part in [
+        &format!("line 1: the authority `team` is not found here: {fault}"),
+        &format!("note: {fault}"),
+    ] {
+        assert!(told(&output).contains(part), "{part}: {}", told(&output));
+    }
+    let out = world.notme_ok(&[&check[..], &["--json"]].concat());
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["trust_faults"][0]["code"], "trust-unreadable");
+    assert_eq!(document["trust_recorded"], true);
+}
+
+#[test]
+fn check_tells_where_a_shallow_clone_ends() {
+    let world = World::initialised();
+    for name in ["a", "b", "c"] {
+        world.signed_commit(name);
+    }
+    let policy = world.policy("[[allow]]\nidentity = \"wimse://*\"\n");
+    let check = ["policy", "check", "--json", &policy];
+    let whole: Value = serde_json::from_str(&world.notme_ok(&check)).unwrap();
+    assert_eq!(whole["shallow"], json!([]));
+    let clone = world.another_repository(notme_testkit::repository::Repository::new());
+    let from = format!("file://{}", world.path().display());
+    clone.git_ok(&["pull", "-q", "--depth=2", &from, "HEAD"]);
+    let boundary = clone.git_ok(&["rev-parse", "HEAD~1"]);
+    let shallow: Value = serde_json::from_str(&clone.notme_ok(&check)).unwrap();
+    assert_eq!(shallow["commits"], 2);
+    assert_eq!(shallow["shallow"], json!([boundary]));
+    let output = clone.notme(&["policy", "check", &policy]);
+    let note = "note: the clone is shallow; nothing beyond its boundary was judged";
+    assert!(told(&output).contains(note), "{}", told(&output));
+}
+
+#[test]
 fn a_trust_root_whose_policy_was_not_cloned_is_told_how_to_fetch() {
     let world = World::initialised();
     let root = commit_policy(&world, "[[allow]]\nidentity = \"*\"\n");
