@@ -18,11 +18,11 @@ use notme_core::{
 
 use crate::{
     openpgp::Person,
-    policy::{AuthorityRule, Policy, Rules, Selector},
+    policy::{AuthorityRule, Policy, Rules},
     refusal::Refusal,
     ssh::ListedKey,
     standing::Issuer,
-    trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
+    trust::{Authority, Fault, PinKind, Trust},
     verdict::{Code, TimeBasis},
 };
 
@@ -400,12 +400,7 @@ fn staleness(
 /// Explains why a selector found no root.
 fn absence(rule: &AuthorityRule, trust: &Trust) -> Refusal {
     let selector = &rule.selector;
-    let concerns = |name: &str| match selector {
-        Selector::Name(wanted) => wanted == name || name == WHOLE_STORE,
-        // Any authority that cannot be read may be the one that has the key.
-        Selector::Spki(_) => true,
-    };
-    match trust.faults().iter().find(|fault| concerns(&fault.name)) {
+    match selector.fault(trust) {
         Some(fault) => unusable(fault),
         None => {
             let at = rule.url.as_ref().map(|url| format!("; it is at {url}"));

@@ -35,7 +35,7 @@ use crate::{
     refusal::Refusal,
     ssh::ListedKey,
     stated::Stated,
-    trust::{Authority, PinKind, Trust},
+    trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
     verdict::TimeBasis,
 };
 
@@ -87,6 +87,7 @@ struct Starts {
     authorities: Vec<usize>,
     principals: Vec<usize>,
     allow: Vec<usize>,
+    require: Vec<usize>,
     exceptions: Vec<usize>,
 }
 
@@ -164,6 +165,16 @@ impl Selector {
             Self::Name(name) => name == authority.name(),
             Self::Spki(digest) => authority.has_key(digest),
         }
+    }
+
+    /// Returns what of a trust store may be what it names, and cannot be used.
+    pub(crate) fn fault<'t>(&self, trust: &'t Trust) -> Option<&'t Fault> {
+        let mut faults = trust.faults().iter();
+        faults.find(|fault| match self {
+            Self::Name(name) => **name == *fault.name || *fault.name == *WHOLE_STORE,
+            // Any authority that cannot be read may be the one that has the key.
+            Self::Spki(_) => true,
+        })
     }
 }
 
@@ -348,9 +359,14 @@ impl Policy {
         Some((&found.text, found.until))
     }
 
-    /// Returns what is no error, and probably not meant, as seen at a time.
-    pub fn remarks(&self, trust: &Trust, now: UnixTime) -> Vec<Remark> {
-        lint::remarks(self, trust, now)
+    /// Returns what is no error, and probably not meant, as seen at a time where some objects are.
+    pub fn remarks(
+        &self,
+        trust: &Trust,
+        now: UnixTime,
+        is_here: &dyn Fn(&str) -> bool,
+    ) -> Vec<Remark> {
+        lint::remarks(self, trust, now, is_here)
     }
 
     /// Returns how far clocks may differ, in seconds.

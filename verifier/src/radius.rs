@@ -1,7 +1,7 @@
 //! What rests on something that is compromised: commits, tags, files, the lines that are left of
 //! them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -210,7 +210,7 @@ impl Radius {
         };
         let tip = reach.numbers.get(&self.tip);
         let mut blame = tip.and_then(|tip| repository.blame(&asked, *tip));
-        let mut unread = HashSet::new();
+        let mut unread = BTreeSet::new();
         if tip.is_some() && blame.is_none() {
             unread.insert(self.tip);
         }

@@ -468,6 +468,11 @@ impl Repository {
         }
     }
 
+    /// Tells whether an object is here, by its full id.
+    pub fn has(&self, id: &str) -> bool {
+        ObjectId::from_hex(id.as_bytes()).is_ok_and(|id| self.objects.has(&id))
+    }
+
     /// Reads whatever is under a name.
     pub(crate) fn object(&self, id: ObjectId) -> Content {
         Content::of(&self.objects, &id)
@@ -566,6 +571,23 @@ impl Repository {
         let ids = ids.filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok());
         let selection = Selection::of(ids, []);
         Ok(self.walk(&selection)?.map(|found| found.id).collect())
+    }
+
+    /// As [`Self::reached_by`], of a commit all of whose history has to be here.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Before`] where it ends and would go on elsewhere.
+    pub fn history_of(&self, commit: ObjectId) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let boundary = self.shallow_boundary()?;
+        let reached = |found: Found| match found.content {
+            Content::Missing(child) => Err(RepositoryError::Before(child.unwrap_or(found.id))),
+            Content::Damaged(_) => Err(RepositoryError::Before(found.id)),
+            _ if boundary.contains(&found.id) => Err(RepositoryError::Before(found.id)),
+            _ => Ok(found.id),
+        };
+        self.walk(&Selection::of([commit], []))?
+            .map(reached)
+            .collect()
     }
 
     /// Returns those of some commits that others do not reach; what is not here, or is no commit, is

@@ -5,7 +5,7 @@ mod draft;
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use notme_verifier::{
@@ -13,14 +13,15 @@ use notme_verifier::{
     policy::{POLICY_PATH, PolicyError, Remark},
     report::{escape, text_line, write_excused},
     repository::RepositoryError,
-    verify::{JudgedObject, Summary},
+    trust::Fault,
+    verify::{Ignored, JudgedObject, Summary},
     verify_with,
 };
 use serde::Serialize;
 
 use crate::{
     arguments::policy::{Policy, PolicyCheck, PolicyInit},
-    commands::print_json,
+    commands::{print_json, verify::talk_of},
     failure::{Exit, Failure, Outcome, open_file},
     git,
     home::Home,
@@ -41,6 +42,13 @@ pub(crate) fn run(home: &Home, command: &Policy) -> Outcome {
 struct Found<'a> {
     policy: String,
     remarks: Vec<Line<'a>>,
+    /// What of the trust store cannot be used.
+    trust_faults: &'a [Fault],
+    trust_recorded: bool,
+    /// Where a shallow clone ended the walk.
+    shallow: Vec<String>,
+    ignored: &'a [Ignored],
+    half_judged: usize,
     commits: usize,
     summary: Summary,
     refused: Vec<Refused<'a>>,
@@ -64,17 +72,18 @@ struct Refused<'a> {
 fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     let file = match &arguments.file {
         Some(file) => file.clone(),
-        None => place()?,
+        None => place("name a file")?,
     };
     let policy = load::policy_from(&file, open_file(&file)?).map_err(|error| match error {
         PolicyError::Read { .. } => Failure::from(error),
         PolicyError::NotText { .. } | PolicyError::Rule { .. } => Failure::no(error),
     })?;
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
-    let remarks = policy.remarks(grounds.trust(), grounds.now());
+    let repository = open()?;
+    let is_here = |id: &str| repository.has(id);
+    let remarks = policy.remarks(grounds.trust(), grounds.now(), &is_here);
     let digest = policy.digest();
     let grounds = grounds.with_policy(policy);
-    let repository = open()?;
     let verdicts = newest(
         &repository,
         &grounds,
@@ -84,10 +93,16 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let is_refused = |it: &&JudgedObject| it.judgement().verdict() != Verdict::Accepted;
     let refused: Vec<_> = objects.iter().filter(is_refused).collect();
+    let shallow = verdicts.as_ref().map_or(&[][..], Verdicts::shallow);
     if arguments.json {
         return print_json(&Found {
             policy: digest,
             remarks: remarks.iter().map(Line::of).collect(),
+            trust_faults: grounds.trust().faults(),
+            trust_recorded: grounds.trust().is_recorded(),
+            shallow: shallow.iter().map(ToString::to_string).collect(),
+            ignored: verdicts.as_ref().map_or(&[], Verdicts::ignored),
+            half_judged: verdicts.as_ref().map_or(0, Verdicts::half_judged),
             commits: objects.len(),
             summary: verdicts.as_ref().map(Verdicts::summary).unwrap_or_default(),
             refused: refused.iter().map(|it| Refused::of(it)).collect(),
@@ -115,6 +130,7 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     }
     if let Some(verdicts) = &verdicts {
         write_excused(verdicts, &mut out)?;
+        talk_of(verdicts)?;
     }
     Ok(Exit::Yes)
 }
@@ -142,20 +158,19 @@ impl<'a> Refused<'a> {
 }
 
 fn init(home: &Home, arguments: &PolicyInit) -> Outcome {
-    let path = place()?;
-    if path.exists() && !arguments.stdout {
-        let error = format!("`{}` is there already", path.display());
-        return Err(Failure::usage(error).hint("see what it does with `notme policy check`"));
-    }
+    let path = match arguments.stdout {
+        true => None,
+        false => Some(free_place()?),
+    };
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
     let repository = open()?;
     let verdicts = newest(&repository, &grounds, arguments.last, None)?;
     let objects = verdicts.as_ref().map_or(&[][..], Verdicts::objects);
     let draft = draft::write(&repository, grounds.trust(), objects)?;
-    if arguments.stdout {
+    let Some(path) = path else {
         write!(io::stdout(), "{}", draft.text)?;
         return Ok(Exit::Yes);
-    }
+    };
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -196,8 +211,28 @@ fn newest(
 }
 
 /// Returns where the policy of the working tree is.
-fn place() -> Result<PathBuf, Failure> {
-    let top = git::top_level()
-        .map_err(|error| Failure::usage(error).hint("run it in a working tree, or name a file"))?;
+fn place(instead: &str) -> Result<PathBuf, Failure> {
+    let top = git::top_level().map_err(|error| {
+        Failure::usage(error).hint(format!("run it in a working tree, or {instead}"))
+    })?;
     Ok(top.join(POLICY_PATH))
+}
+
+/// Returns where a policy is to be, and nothing is: neither a file nor a link, which would lead out of
+/// the working tree and never counts.
+fn free_place() -> Result<PathBuf, Failure> {
+    let path = place("have it printed with `--stdout`")?;
+    let ways = path.ancestors().take(Path::new(POLICY_PATH).iter().count());
+    for way in ways.filter(|way| way.is_symlink()) {
+        let error = format!(
+            "`{}` is a link, behind which no policy counts",
+            way.display()
+        );
+        return Err(Failure::usage(error).hint("take the link away"));
+    }
+    if path.exists() {
+        let error = format!("`{}` is there already", path.display());
+        return Err(Failure::usage(error).hint("see what it does with `notme policy check`"));
+    }
+    Ok(path)
 }

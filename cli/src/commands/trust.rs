@@ -665,7 +665,15 @@ fn address(home: &Home, store: &TrustStore, name: &str) -> Result<AuthorityAddre
     }
     let stored = store.document(name).map_err(store_failure)?;
     let document = unverified(&stored).ok_or("the stored trust document cannot be read")?;
-    Ok(document.authority.parse::<AuthorityUrl>()?.into())
+    let url: AuthorityUrl = document.authority.parse()?;
+    if url.is_embedded() {
+        let error = format!("authority `{name}` is embedded elsewhere, so nobody can ask it");
+        let hint = format!(
+            "have its newest document (`notme trust export --document`) from whoever runs it: `notme trust refresh {name} --from FILE`"
+        );
+        return Err(Failure::from(error).hint(hint));
+    }
+    Ok(url.into())
 }
 
 /// Reads a trust document for what it says, whoever says it.

@@ -301,7 +301,7 @@ fn talk(verdicts: &Verdicts) -> io::Result<()> {
 }
 
 /// Says on stderr what stands behind them.
-fn talk_of(verdicts: &Verdicts) -> io::Result<()> {
+pub(super) fn talk_of(verdicts: &Verdicts) -> io::Result<()> {
     let mut out = io::stderr().lock();
     for fault in verdicts.trust_faults() {
         writeln!(out, "note: {fault}")?;

@@ -359,7 +359,7 @@ fn check_shows_what_it_would_have_refused_and_what_is_odd() {
     let world = World::initialised();
     let id = world.signed_commit("a");
     let policy = world.policy(
-        "[[principal]]\nname = \"x\"\nkind = \"human\"\nidentities = [\"x\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n",
+        "[[principal]]\nname = \"x\"\nkind = \"human\"\nidentities = [\"mailto:x\"]\n[[allow]]\nidentity = \"wimse://elsewhere/*\"\n",
     );
     let out = world.notme_ok(&["policy", "check", &policy]);
     assert!(
@@ -445,6 +445,123 @@ until = "2020-01-01T00:00:00Z"
     ] {
         assert!(out.contains(remark), "{remark}: {out}");
     }
+}
+
+/// None of it is an error: another trust store, or another clone, may have what is named.
+#[test]
+fn check_names_the_lines_of_what_can_never_be() {
+    let world = World::initialised();
+    let here = world.signed_commit("a");
+    let elsewhere = "89abcdef".repeat(5);
+    let policy = world.policy(&format!(
+        r#"[[principal]]
+name = "alice"
+kind = "human"
+identities = ["mailto:alice@example.org", "*@example.org", "alice@example.org"]
+except = ["alice@*"]
+authority = "embeded"
+
+[[principal]]
+name = "bob"
+kind = "human"
+fingerprints = ["868479A1AFF927E37D1A566BB5690EEEBB952194"]
+authority = "embedded"
+
+[[allow]]
+principals = ["human"]
+policy = true
+refs = ["refs/heads/main"]
+
+[[allow]]
+identity = "bob@example.org"
+authority = "nosuch"
+
+[[require]]
+identity = "wimse://*"
+authority = "none"
+level = "L1"
+
+[[exception]]
+object = "{here}"
+reason = "r"
+until = "2999-01-01T00:00:00Z"
+
+[[exception]]
+object = "{elsewhere}"
+reason = "r"
+until = "2999-01-01T00:00:00Z"
+"#
+    ));
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    let remarks: Vec<_> = out.lines().filter(|it| it.starts_with("line ")).collect();
+    let wanted = [
+        "line 1: the authority `embeded` is not in the trust store here".to_owned(),
+        "line 1: nobody has the identity `alice@example.org`: ".to_owned(),
+        "line 1: nobody has the identity `alice@*`: ".to_owned(),
+        "line 8: no key in the trust store here has the fingerprint 8684".to_owned(),
+        "line 19: the authority `nosuch` is not in the trust store here".to_owned(),
+        "line 19: nobody has the identity `bob@example.org`: ".to_owned(),
+        "line 23: the authority `none` is not in the trust store here".to_owned(),
+        format!("line 33: the exception is for {elsewhere}, which is not in this"),
+    ];
+    assert_eq!(remarks.len(), wanted.len(), "{out}");
+    for (remark, wanted) in remarks.iter().zip(&wanted) {
+        assert!(remark.starts_with(wanted), "{wanted}: {remark}");
+    }
+}
+
+#[test]
+fn check_knows_the_keys_of_the_trust_store_by_their_fingerprints() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let gpg = Gnupg::new();
+    let fingerprint = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    let policy = world.policy(&format!(
+        "[[principal]]\nname = \"bob\"\nkind = \"human\"\nfingerprints = [\"{fingerprint}\"]\nauthority = \"team\"\n[[allow]]\nprincipals = [\"bob\"]\npolicy = true\nrefs = [\"refs/heads/main\"]\n"
+    ));
+    let check = ["policy", "check", &policy];
+    let out = world.notme_ok(&check);
+    assert!(!out.contains("\nline "), "{out}");
+
+    // What cannot be read may be what is named.
+    let keys = world.notme_home().join("data/trust/team/keys.pgp");
+    fs::write(keys, "garbage").unwrap();
+    let output = world.notme(&check);
+    assert!(output.status.success(), "{}", told(&output));
+    let fault = "authority `team`: trust-unreadable: ";
+    for part in [
+        &format!("line 1: the authority `team` is not found here: {fault}"),
+        &format!("note: {fault}"),
+    ] {
+        assert!(told(&output).contains(part), "{part}: {}", told(&output));
+    }
+    let out = world.notme_ok(&[&check[..], &["--json"]].concat());
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["trust_faults"][0]["code"], "trust-unreadable");
+    assert_eq!(document["trust_recorded"], true);
+}
+
+#[test]
+fn check_tells_where_a_shallow_clone_ends() {
+    let world = World::initialised();
+    for name in ["a", "b", "c"] {
+        world.signed_commit(name);
+    }
+    let policy = world.policy("[[allow]]\nidentity = \"wimse://*\"\n");
+    let check = ["policy", "check", "--json", &policy];
+    let whole: Value = serde_json::from_str(&world.notme_ok(&check)).unwrap();
+    assert_eq!(whole["shallow"], json!([]));
+    let clone = world.another_repository(notme_testkit::repository::Repository::new());
+    let from = format!("file://{}", world.path().display());
+    clone.git_ok(&["pull", "-q", "--depth=2", &from, "HEAD"]);
+    let boundary = clone.git_ok(&["rev-parse", "HEAD~1"]);
+    let shallow: Value = serde_json::from_str(&clone.notme_ok(&check)).unwrap();
+    assert_eq!(shallow["commits"], 2);
+    assert_eq!(shallow["shallow"], json!([boundary]));
+    let output = clone.notme(&["policy", "check", &policy]);
+    let note = "note: the clone is shallow; nothing beyond its boundary was judged";
+    assert!(told(&output).contains(note), "{}", told(&output));
 }
 
 #[test]

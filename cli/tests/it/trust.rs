@@ -270,6 +270,35 @@ fn refresh_asks_the_authority_and_starts_the_embedded_one() {
     }
 }
 
+/// As two people on two machines have it: each one's authority answers that one alone.
+#[test]
+fn refresh_of_somebody_elses_embedded_authority_says_by_what_it_is_done() {
+    let (alice, world) = (World::initialised(), World::new());
+    let shown: Value = serde_json::from_str(&alice.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let pin = shown["authorities"][0]["roots"][0]["spki_sha256"].as_str();
+    let file = world.home().join("alice.json");
+    fs::write(&file, alice.notme_ok(&["trust", "export", "--document"])).unwrap();
+    let file = file.to_str().unwrap();
+    world.notme_ok(&[
+        "trust",
+        "add",
+        "--name",
+        "alice",
+        "--pin",
+        pin.unwrap(),
+        file,
+    ]);
+    let output = world.notme(&["trust", "refresh", "alice"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    for part in [
+        "`alice` is embedded",
+        "`notme trust refresh alice --from FILE`",
+    ] {
+        assert!(told(&output).contains(part), "{part}: {}", told(&output));
+    }
+    world.notme_ok(&["trust", "refresh", "alice", "--from", file]);
+}
+
 #[test]
 fn files_that_cannot_be_read_are_said_by_name() {
     let world = World::new();

@@ -514,15 +514,86 @@ fn the_page_leads_from_a_level_to_the_statements_behind_it() {
     world.notme_ok(&["attest", "dispatch"]);
     let (_, document) = world.verdicts(&[]);
     let page = world.notme_ok(&["verify", "--format", "html"]);
+    let oid = document["objects"][0]["oid"].as_str().unwrap();
     let statements = document["objects"][0]["attestations"].as_array().unwrap();
     assert_eq!(statements.len(), 2);
-    for statement in statements {
+    for (number, statement) in (1..).zip(statements) {
         let digest = statement["digest"].as_str().unwrap();
         let digest = digest.strip_prefix("sha256:").unwrap();
-        assert!(page.contains(&format!("<a href=\"#s-{digest}\">")));
-        assert!(page.contains(&format!("<tr id=\"s-{digest}\" class=\"accepted\">")));
+        let row = format!("s-{oid}-{number}");
+        assert!(page.contains(&format!("<a href=\"#{row}\">")));
+        let row = format!(
+            "<tr id=\"{row}\" class=\"accepted\"><th scope=\"row\"><code>{digest}</code></th><td><a href=\"#o-{oid}\">"
+        );
+        assert!(page.contains(&row), "{row}: {page}");
     }
     assert!(page.contains("Agents signed 1 of 1 accepted commits (100 %)."));
+}
+
+/// Whoever may push puts a statement beside any commit.
+#[test]
+fn the_page_tells_one_statement_apart_from_the_same_beside_another_commit() {
+    let world = World::initialised();
+    let other = world.signed_commit("a");
+    let attested = world.signed_commit("b");
+    world.notme_ok(&["attest", "dispatch"]);
+    let [from, to] = [&attested, &other].map(|id| format!("{}/{}", &id[..2], &id[2..]));
+    let script = format!(
+        r"export GIT_INDEX_FILE=$PWD/.git/beside kept=refs/attestations/commits
+        git ls-tree -r $kept | sed 'p;s#{from}#{to}#' | git update-index --index-info
+        git update-ref $kept $(git commit-tree --no-gpg-sign -p $kept -m m $(git write-tree))"
+    );
+    let output = run(&mut world.shell(&script), b"");
+    assert!(output.status.success(), "{}", told(&output));
+    let page = world.notme(&["verify", "--all", "--format", "html"]);
+    let page = String::from_utf8(page.stdout).unwrap();
+    let rows: Vec<_> = page
+        .lines()
+        .filter(|it| it.starts_with("<tr id=\"s-"))
+        .collect();
+    let verdicts = [(&attested, "accepted"), (&other, "rejected")];
+    let wanted = verdicts.iter().flat_map(|(oid, verdict)| {
+        [1, 2].map(|number| format!("<tr id=\"s-{oid}-{number}\" class=\"{verdict}\">"))
+    });
+    let wanted: Vec<_> = wanted.collect();
+    assert_eq!(rows.len(), wanted.len(), "{rows:#?}");
+    for (row, wanted) in rows.iter().zip(&wanted) {
+        assert!(row.starts_with(wanted), "{wanted}: {row}");
+    }
+}
+
+/// Whoever makes a commit dates it.
+#[test]
+fn a_date_that_cannot_be_leaves_the_drawing_of_the_others_as_it_is() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    let commit = |parent: &str, date: &str| {
+        let by = format!("A <a@x> {date} +0000");
+        let raw = format!("tree {tree}\n{parent}author {by}\ncommitter {by}\n\nm\n");
+        world.store(raw.as_bytes())
+    };
+    let page = |id: &str| {
+        let output = world.notme(&["verify", id, "--format", "html"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let far = commit("", "9223372036854775807");
+    let alone = page(&far);
+    let beyond = "before 1970 or after the day on which this was asked";
+    let told = format!("<p>1 commit is dated {beyond}, and not shown here.</p>");
+    assert!(alone.contains(&told), "{alone}");
+    assert!(!alone.contains("<figure>"), "{alone}");
+
+    let farther = commit(&format!("parent {far}\n"), "-86401");
+    let first = commit(&format!("parent {farther}\n"), "1700000000");
+    let last = commit(&format!("parent {first}\n"), "1700100000");
+    world.git_ok(&["update-ref", "HEAD", &last]);
+    let all = page("HEAD~3..HEAD");
+    let axis = "<p class=\"axis\"><span>2023-11-14</span><span>2023-11-16</span></p>";
+    for part in [axis, "Each bar is a day"] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    let told = format!("<p>1 commit is dated {beyond}, and not shown here.</p>");
+    assert!(all.contains(&told), "{all}");
 }
 
 /// A CI job annotates the file that the offending commit changed.

@@ -242,6 +242,7 @@ impl PolicyFile {
             authorities: starts(self.authority.iter().flatten()),
             principals: starts(alone.filter(|it| it.as_ref().members.is_none())),
             allow: starts(self.allow.iter().flatten()),
+            require: starts(&self.require),
             exceptions: starts(&self.exception),
         };
         let exceptions = self.exception.iter().map(|it| it.as_ref().to_exception());

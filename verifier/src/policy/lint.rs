@@ -1,9 +1,11 @@
 //! What is no error in a policy, and probably not meant.
 
-use notme_core::{hex, time::UnixTime};
+use std::iter;
+
+use notme_core::{hex, openpgp::Fingerprint, time::UnixTime};
 
 use super::{
-    Policy, Remark,
+    Policy, Remark, Selector,
     file::line_of,
     principal::{By, Kind, Told, Who},
     rule::{Right, Rule},
@@ -48,7 +50,12 @@ pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
 }
 
 /// Looks at the whole.
-pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Remark> {
+pub(super) fn remarks(
+    policy: &Policy,
+    trust: &Trust,
+    now: UnixTime,
+    is_here: &dyn Fn(&str) -> bool,
+) -> Vec<Remark> {
     let mut remarks = policy.remarks.clone();
     let starts = &policy.starts;
     let mut remark = |start: usize, message: String| {
@@ -91,7 +98,7 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     {
         remark(*start, format!("`{}` {UNTOLD}", rule.text));
     }
-    for (rule, start) in allow.filter(|(rule, _)| may_change(rule)) {
+    for (rule, start) in allow.clone().filter(|(rule, _)| may_change(rule)) {
         let is_known = rule.who().fingerprints().any(is_web_flow_key);
         if is_known || any_of(trust, |forge| rule.who().fits(forge)) {
             remark(
@@ -103,11 +110,57 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
             );
         }
     }
-    for (exception, start) in policy.exceptions.iter().zip(&starts.exceptions) {
-        if exception.until < now {
+    let of_principals = policy.principals.iter().zip(&starts.principals);
+    let of_principals = of_principals.map(|(it, start)| {
+        let identities = it.identities.iter().flatten().chain(&it.except);
+        (start, &it.by, identities.collect::<Vec<_>>())
+    });
+    let require = policy.require.iter().zip(&starts.require);
+    let of_rules = allow
+        .chain(require)
+        .filter_map(|(rule, start)| match rule.who() {
+            Who::Identity {
+                identity,
+                except,
+                by,
+                ..
+            } => Some((start, by, iter::once(identity).chain(except).collect())),
+            Who::Anyone | Who::Principals { .. } => None,
+        });
+    for (start, by, identities) in of_principals.chain(of_rules) {
+        if let By::Store(name) = by
+            && let Some(absence) = absence(&Selector::Name(name.clone()), trust)
+        {
+            remark(*start, absence);
+        }
+        let identities = identities.iter().map(ToString::to_string);
+        for identity in identities.filter(|it| !may_fit(it)) {
             remark(
                 *start,
-                format!("the exception for {} has ended", exception.object),
+                format!(
+                    "nobody has the identity `{identity}`: each begins with what it is, as `mailto:alice@example.org` does"
+                ),
+            );
+        }
+    }
+    for (principal, start) in policy.principals.iter().zip(&starts.principals) {
+        let fingerprints = principal.fingerprints.iter();
+        for fingerprint in fingerprints.filter(|it| !has_fingerprint(trust, it)) {
+            remark(
+                *start,
+                format!("no key in the trust store here has the fingerprint {fingerprint}"),
+            );
+        }
+    }
+    for (exception, start) in policy.exceptions.iter().zip(&starts.exceptions) {
+        let object = &exception.object;
+        if exception.until < now {
+            remark(*start, format!("the exception for {object} has ended"));
+        }
+        if !is_here(object) {
+            remark(
+                *start,
+                format!("the exception is for {object}, which is not in this repository"),
             );
         }
     }
@@ -117,11 +170,8 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     };
     for (rule, start) in authorities() {
         let selector = &rule.selector;
-        if !trust.authorities().iter().any(|it| selector.is_of(it)) {
-            remark(
-                *start,
-                format!("the authority `{selector}` is not in the trust store here"),
-            );
+        if let Some(absence) = absence(selector, trust) {
+            remark(*start, absence);
         }
         if rule.until.is_some_and(|until| until < now) {
             remark(*start, format!("the authority `{selector}` counts no more"));
@@ -153,4 +203,31 @@ pub(super) fn remarks(policy: &Policy, trust: &Trust, now: UnixTime) -> Vec<Rema
     }
     remarks.sort_by_key(|remark| remark.line);
     remarks
+}
+
+/// Says that an authority is not in the trust store, or may be what of it cannot be used.
+fn absence(selector: &Selector, trust: &Trust) -> Option<String> {
+    if trust.authorities().iter().any(|it| selector.is_of(it)) {
+        return None;
+    }
+    Some(match selector.fault(trust) {
+        Some(fault) => format!("the authority `{selector}` is not found here: {fault}"),
+        None => format!("the authority `{selector}` is not in the trust store here"),
+    })
+}
+
+/// Tells whether an identity may fit a pattern: each is a URI, and begins with its scheme.
+fn may_fit(pattern: &str) -> bool {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let scheme = pattern.split_once([':', '*']);
+    scheme.is_some_and(|(scheme, _)| scheme.chars().all(is_of_scheme))
+}
+
+fn has_fingerprint(trust: &Trust, fingerprint: &Fingerprint) -> bool {
+    trust.authorities().iter().any(|authority| {
+        let own = authority.openpgp().iter().map(|it| it.value.fingerprint());
+        let people = authority.people().iter().flat_map(|it| it.keys());
+        let mut all = own.chain(people.map(|it| it.key().fingerprint()));
+        all.any(|it| it == fingerprint)
+    })
 }

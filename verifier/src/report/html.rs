@@ -200,7 +200,7 @@ fn write_row(outcome: &Outcome, object: &JudgedObject, to: &mut impl Write) -> i
     }
     evidence::write_merge_tags(judgement, to)?;
     if let Some(attested) = outcome.portion.attested.get(&id) {
-        evidence::write_links(attested, to)?;
+        evidence::write_links(id, attested, to)?;
     }
     writeln!(to, "</td></tr>")
 }

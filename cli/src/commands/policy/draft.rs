@@ -12,6 +12,7 @@ use notme_verifier::{
     openpgp::Person,
     policy::quoted,
     report::escape,
+    repository::RepositoryError,
     standing::Standing,
     trust::{Authority, PinKind},
     verdict::Class,
@@ -100,7 +101,7 @@ pub(super) fn write(
         let judgement = object.judgement();
         let code = judgement.verdict().code();
         if let Some(code) = code.filter(|code| !says_something(*code)) {
-            return Err(unjudged(object, code));
+            return Err(unjudged(&object.id().to_string(), code));
         }
         accepted += usize::from(code.is_none());
         let issuer = judgement.standing().and_then(Standing::oidc_issuer);
@@ -188,11 +189,8 @@ fn says_something(code: Code) -> bool {
         || matches!(code, Code::TimeNotShown | Code::AlgorithmUnsupported)
 }
 
-fn unjudged(object: &JudgedObject, code: Code) -> Failure {
-    let error = format!(
-        "{} cannot be judged: {code}; a baseline would excuse it unseen",
-        object.id()
-    );
+fn unjudged(what: &str, code: Code) -> Failure {
+    let error = format!("{what} cannot be judged: {code}; a baseline would excuse it unseen");
     Failure::from(error).hint(code.fix())
 }
 
@@ -297,9 +295,14 @@ fn baseline(
             let error = "too many branches of history hold commits that are not accepted";
             return Err(Failure::usage(error).hint("look at fewer commits with `--last`"));
         }
-        let id = object.id().to_string();
-        reached.extend(repository.reached_by([&id])?);
-        ends.push(id);
+        let history = repository.history_of(object.id());
+        reached.extend(history.map_err(|error| match error {
+            RepositoryError::Before(id) => {
+                unjudged(&format!("history before {id}"), Code::ObjectMissing)
+            }
+            error => error.into(),
+        })?);
+        ends.push(object.id().to_string());
     }
     if ends.is_empty() {
         return Ok((ends, None));

@@ -121,7 +121,13 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
     let since = arguments.since.unwrap_or(UnixTime::from_secs(0));
     let named = arguments.compromised.iter();
     let mut suspicions = named
-        .map(|name| Suspicion::of(name, since, grounds.trust()).map_err(Failure::usage))
+        .map(|name| {
+            let suspicion = Suspicion::of(name, since, grounds.trust());
+            suspicion.map_err(|error| match name.contains('@') {
+                true => Failure::usage(error).hint(format!("an address is `mailto:{name}`")),
+                false => Failure::usage(error),
+            })
+        })
         .collect::<Result<Vec<_>, _>>()?;
     if arguments.revoked {
         suspicions.extend(Suspicion::revoked(grounds.trust()));

@@ -1,6 +1,6 @@
 //! What a first policy makes of a history that nobody should take as it is.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use notme_core::{armor::armor, hex, time::UnixTime};
 use notme_testkit::{
@@ -63,6 +63,103 @@ fn init_takes_nothing_as_it_is_that_nobody_could_judge() {
         }
     }
     assert!(!clone.path().join(POLICY).exists());
+
+    // Whoever trusts others takes the signers for strangers, unless something cannot be read.
+    clone.notme_ok(&["init"]);
+    let text = clone.notme_ok(&["policy", "init", "--stdout"]);
+    assert!(text.contains("# 2 signer-untrusted.\n"), "{text}");
+    let document = clone.notme_home().join("data/trust/embedded/trust.json");
+    fs::write(document, "{}").unwrap();
+    let output = clone.notme(&["policy", "init", "--stdout"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("trust-unreadable"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn init_excuses_no_history_that_is_not_here() {
+    let world = World::initialised();
+    let old = world.commit("old", "old");
+    for name in ["a", "b"] {
+        world.signed_commit(name);
+    }
+    let refused = world.commit("refused", "refused");
+    world.signed_commit("c");
+    let clone = world.another_repository(Repository::new());
+    let from = format!("file://{}", world.path().display());
+    clone.git_ok(&["pull", "-q", "--depth=3", &from, "HEAD"]);
+    let boundary = clone.git_ok(&["rev-parse", "HEAD~2"]);
+    let refused_before = |world: &World, last: &str, end: &str| {
+        let output = world.notme(&["policy", "init", "--last", last]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(output.stdout.is_empty(), "{}", told(&output));
+        let what = format!("history before {end} cannot be judged: object-missing");
+        for what in [&what, "git fetch --unshallow"] {
+            assert!(told(&output).contains(what), "{what}: {}", told(&output));
+        }
+        assert!(!world.path().join(POLICY).exists());
+    };
+    for last in ["2", "3", "9"] {
+        refused_before(&clone, last, &boundary);
+    }
+    // Where nothing is refused there is no baseline, and nothing is excused.
+    let text = clone.notme_ok(&["policy", "init", "--stdout", "--last", "1"]);
+    assert!(!text.contains("baseline"), "{text}");
+
+    clone.git_ok(&["fetch", "-q", "--unshallow", &from]);
+    let text = clone.notme_ok(&["policy", "init", "--stdout", "--last", "3"]);
+    let excused = "# 1 unsigned, 2 older, not looked at (`--last`).\n";
+    assert!(text.contains(excused), "{text}");
+    assert!(
+        text.contains(&format!("baseline = [\"{refused}\"]")),
+        "{text}"
+    );
+
+    let oldest = world.git_ok(&["rev-parse", "HEAD~3"]);
+    let (folder, file) = old.split_at(2);
+    fs::remove_file(world.path().join(".git/objects").join(folder).join(file)).unwrap();
+    refused_before(&world, "3", &oldest);
+}
+
+/// Whoever cloned a repository has its links.
+#[test]
+fn init_writes_through_no_link() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let outside = world.home().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let folder = world.path().join(".notme");
+    let refused = |link: &Path| {
+        let output = world.notme(&["policy", "init"]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        let says = format!("`{}` is a link", link.display());
+        assert!(told(&output).contains(&says), "{}", told(&output));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    };
+    symlink(&outside, &folder).unwrap();
+    refused(&folder);
+    world.notme_ok(&["policy", "init", "--stdout"]);
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    let file = world.path().join(POLICY);
+    symlink(outside.join("policy.toml"), &file).unwrap();
+    refused(&file);
+}
+
+#[test]
+fn init_prints_where_there_is_no_working_tree() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let bare = world.another_repository(Repository::bare());
+    world.git_ok(&["push", "-q", bare.path().to_str().unwrap(), "HEAD:main"]);
+    let printed = bare.notme_ok(&["policy", "init", "--stdout"]);
+    assert!(printed.contains("# Written from 1 commit;"), "{printed}");
+    let output = bare.notme(&["policy", "init"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(told(&output).contains("`--stdout`"), "{}", told(&output));
 }
 
 fn trusting_sigstore() -> (World, TestSigstore) {

@@ -8,7 +8,8 @@ use std::{
 use super::super::{clock::Clock, finding::signer_or_none, junit::Xml, signer::Signer};
 use crate::{
     judge::Judgement,
-    report::{AttestationReport, level_of},
+    report::{AttestationReport, SHORT, level_of},
+    repository::ObjectId,
     verify::{JudgedObject, ObjectAttestations, Outcome},
 };
 
@@ -157,57 +158,65 @@ pub(super) fn write_merge_tags(judgement: &Judgement, to: &mut impl Write) -> io
 }
 
 fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
-    let mut statements: BTreeMap<&str, &AttestationReport> = BTreeMap::new();
-    for attested in outcome.portion.attested.values() {
-        for statement in &attested.attestations {
-            if let Some(digest) = hex_of(statement) {
-                statements.insert(digest, statement);
-            }
-        }
-    }
-    if statements.is_empty() {
+    if outcome.portion.attested.is_empty() {
         return Ok(());
     }
     writeln!(
         to,
-        "<h3>Statements</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Statements\" tabindex=\"0\">\n<table>\n<caption>What is attested, by the SHA-256 of what was signed. It changes no verdict on a commit.</caption>\n<thead><tr><th scope=\"col\">digest</th><th scope=\"col\">says</th><th scope=\"col\">verdict</th><th scope=\"col\">signer</th><th scope=\"col\">level</th></tr></thead>\n<tbody>"
+        "<h3>Statements</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Statements\" tabindex=\"0\">\n<table>\n<caption>What is attested of each object, by the SHA-256 of what was signed. It changes no verdict on a commit.</caption>\n<thead><tr><th scope=\"col\">digest</th><th scope=\"col\">object</th><th scope=\"col\">says</th><th scope=\"col\">verdict</th><th scope=\"col\">signer</th><th scope=\"col\">level</th></tr></thead>\n<tbody>"
     )?;
-    for (digest, statement) in statements {
-        write!(
-            to,
-            "<tr id=\"s-{digest}\" class=\"{verdict}\"><th scope=\"row\"><code>{digest}</code></th><td>{}</td><td><span class=\"word\">{verdict}</span>",
-            Xml(statement.predicate_type.as_deref().unwrap_or("unreadable")),
-            verdict = statement.verdict,
-        )?;
-        if let Some(code) = statement.code {
-            write!(to, "<br>{code}")?;
+    for object in outcome.objects() {
+        let id = object.id();
+        let attested = outcome.portion.attested.get(&id);
+        let statements = attested.into_iter().flat_map(|it| &it.attestations);
+        // The same words may be beside several objects, and signed by several people.
+        for (number, statement) in (1..).zip(statements) {
+            write_statement(id, number, statement, to)?;
         }
-        writeln!(
-            to,
-            "</td><td>{}</td><td>{}</td></tr>",
-            Xml(statement.identity.as_deref().unwrap_or("nobody trusted")),
-            statement.level.unwrap_or("none")
-        )?;
     }
     writeln!(to, "</tbody>\n</table>\n</div>")
 }
 
+fn write_statement(
+    id: ObjectId,
+    number: usize,
+    statement: &AttestationReport,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    let digest = statement.digest.as_deref().map_or("unreadable", hex_in);
+    write!(
+        to,
+        "<tr id=\"s-{id}-{number}\" class=\"{verdict}\"><th scope=\"row\"><code>{digest}</code></th><td><a href=\"#o-{id}\"><code>{}</code></a></td><td>{}</td><td><span class=\"word\">{verdict}</span>",
+        id.to_hex_with_len(SHORT),
+        Xml(statement.predicate_type.as_deref().unwrap_or("unreadable")),
+        verdict = statement.verdict,
+    )?;
+    if let Some(code) = statement.code {
+        write!(to, "<br>{code}")?;
+    }
+    writeln!(
+        to,
+        "</td><td>{}</td><td>{}</td></tr>",
+        Xml(statement.identity.as_deref().unwrap_or("nobody trusted")),
+        statement.level.unwrap_or("none")
+    )
+}
+
 /// Writes the level of an object, with a link to each statement that it could rest on.
-pub(super) fn write_links(attested: &ObjectAttestations, to: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_links(
+    id: ObjectId,
+    attested: &ObjectAttestations,
+    to: &mut impl Write,
+) -> io::Result<()> {
     let level = attested.level.map(|level| level_of(attested, level));
     write!(to, "<br>{}", Xml(level.as_deref().unwrap_or("no level")))?;
-    let statements = attested.attestations.iter();
-    for (number, digest) in (1..).zip(statements.filter_map(hex_of)) {
-        write!(to, " <a href=\"#s-{digest}\">statement {number}</a>")?;
+    for number in 1..=attested.attestations.len() {
+        write!(to, " <a href=\"#s-{id}-{number}\">statement {number}</a>")?;
     }
     Ok(())
 }
 
 /// Returns the digest without the name of its algorithm.
-fn hex_of(statement: &AttestationReport) -> Option<&str> {
-    statement.digest.as_deref().map(hex_in)
-}
-
 pub(super) fn hex_in(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
 }

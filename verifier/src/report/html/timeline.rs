@@ -14,28 +14,53 @@ const WIDTH: i64 = 960;
 const HEIGHT: i64 = 200;
 const GAP: i64 = 3;
 const DAY: i64 = 86_400;
+/// Which dates are on no scale.
+const BEYOND: &str = "before 1970 or after the day on which this was asked,";
 
 /// Writes the drawing, with the numbers behind it as a table.
 pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     let commits = outcome.objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));
-    let times: Vec<_> = commits
-        .filter_map(|object| Some((at(object)?.secs(), Signer::of(object.judgement()))))
-        .collect();
-    let seconds = || times.iter().map(|(at, _)| *at);
-    let (Some(first), Some(last)) = (seconds().min(), seconds().max()) else {
+    let days = commits.filter_map(|object| {
+        let day = at(object)?.secs().div_euclid(DAY);
+        Some((day, Signer::of(object.judgement())))
+    });
+    // Anybody may date a commit as they like, and one bar would be as wide as all of that.
+    let today = outcome.asked_at.secs().div_euclid(DAY);
+    let (drawn, beyond): (Vec<_>, Vec<_>) = days.partition(|(day, _)| (0..=today).contains(day));
+    if drawn.is_empty() && beyond.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        to,
+        "<section aria-labelledby=\"timeline\">\n<h2 id=\"timeline\">Commits over time</h2>"
+    )?;
+    write_figure(&drawn, to)?;
+    match beyond.len() {
+        0 => {}
+        1 => writeln!(to, "<p>1 commit is dated {BEYOND} and not shown here.</p>")?,
+        many => writeln!(
+            to,
+            "<p>{many} commits are dated {BEYOND} and not shown here.</p>"
+        )?,
+    }
+    writeln!(to, "</section>")
+}
+
+fn write_figure(days: &[(i64, Signer)], to: &mut impl Write) -> io::Result<()> {
+    let numbers = || days.iter().map(|(day, _)| *day);
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else {
         return Ok(());
     };
     // Whole days, so that the same history is drawn the same way.
-    let first = first.div_euclid(DAY);
-    let days = last.div_euclid(DAY).saturating_sub(first).saturating_add(1);
-    let span = days.saturating_add(BARS - 1) / BARS;
-    let length = usize::try_from(days.saturating_add(span - 1) / span).unwrap_or_default();
+    let count = last - first + 1;
+    let span = count.saturating_add(BARS - 1) / BARS;
+    let length = usize::try_from(count.saturating_add(span - 1) / span).unwrap_or_default();
     let mut bars = vec![Tally::default(); length];
-    for (at, signer) in times {
-        let bar = at.div_euclid(DAY).saturating_sub(first) / span;
-        if let Some(bar) = usize::try_from(bar).ok().and_then(|bar| bars.get_mut(bar)) {
-            bar.add(signer);
+    for (day, signer) in days {
+        let bar = usize::try_from((day - first) / span);
+        if let Some(bar) = bar.ok().and_then(|bar| bars.get_mut(bar)) {
+            bar.add(*signer);
         }
     }
     let day = |number: i64| {
@@ -43,10 +68,7 @@ pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         let text = at.to_string();
         text.split('T').next().unwrap_or_default().to_owned()
     };
-    writeln!(
-        to,
-        "<section aria-labelledby=\"timeline\">\n<h2 id=\"timeline\">Commits over time</h2>\n<figure>"
-    )?;
+    writeln!(to, "<figure>")?;
     draw(&bars, to)?;
     let each = if span == 1 {
         "Each bar is a day".to_owned()
@@ -58,7 +80,7 @@ pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         to,
         "<p class=\"axis\"><span>{}</span><span>{}</span></p>\n<figcaption>{each}; the tallest has {most}. By the judged time, or else the date in the commit.</figcaption>\n</figure>\n<details>\n<summary>The same in numbers</summary>\n<table class=\"narrow\">\n<caption>Commits by kind of signer</caption>\n<thead><tr><th scope=\"col\">from</th>",
         day(0),
-        day(days - 1)
+        day(count - 1)
     )?;
     for signer in Signer::ALL {
         write!(to, "<th scope=\"col\" class=\"n\">{}</th>", signer.word())?;
@@ -74,7 +96,7 @@ pub(super) fn write(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         }
         writeln!(to, "</tr>")?;
     }
-    writeln!(to, "</tbody>\n</table>\n</details>\n</section>")
+    writeln!(to, "</tbody>\n</table>\n</details>")
 }
 
 /// Returns when a commit was made, as far as that is known.
