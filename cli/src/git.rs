@@ -784,6 +784,10 @@ pub(crate) fn listed(remote: &Remote) -> Result<Listed, GitError> {
     Ok(Listed { shelves, tips })
 }
 
+/// No hook here has anything to say to attestations that travel: ours would push them, and what the end of a
+/// run sends is not to start what the run left in its repository.
+const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
+
 /// Fetches shelves of attestations into refs that are ours to name: all, or none; nothing else is fetched
 /// along, and what the repository says of the remote moves no other ref.
 ///
@@ -798,6 +802,11 @@ pub(crate) fn fetch(remote: &Remote, shelves: &[Shelf]) -> Result<(), GitError> 
         // What git's check refuses is left out by whoever takes it, and nothing else with it.
         "-c",
         "fetch.fsckObjects=false",
+        // Nor is anything else done on that occasion, which a hook could have something to say to.
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "maintenance.auto=false",
         "fetch",
         "--quiet",
         "--atomic",
@@ -811,7 +820,7 @@ pub(crate) fn fetch(remote: &Remote, shelves: &[Shelf]) -> Result<(), GitError> 
         &remote.name,
     ];
     let mut command = git_with(&remote.settings);
-    command.args(options);
+    command.args(NO_HOOKS).args(options);
     command.args(shelves.iter().map(|it| it.refspec(&remote.name)));
     success("fetch", command.output().map_err(GitError::Run)?).map(drop)
 }
@@ -853,11 +862,11 @@ fn push_refs(remote: &Remote, leases: Vec<String>, refspecs: Vec<String>) -> Res
         settings.push((format!("remote.{name}.mirror"), "false".to_owned()));
     }
     let mut command = git_with(&settings);
-    command.args([
+    command.args(NO_HOOKS).args([
         "push",
         "--quiet",
         "--atomic",
-        // No hook has anything to say to them, and ours would push them.
+        // Nor has one that the configuration names.
         "--no-verify",
         "--no-follow-tags",
         "--recurse-submodules=no",
