@@ -19,7 +19,7 @@ use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 use notme_verifier::Judge;
 
 use super::{Archive, Author, head, tip};
-use crate::{failure::Failure, home::Home, judging::now};
+use crate::{failure::Failure, git, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
 const COMMITS_MAX: usize = 1000;
@@ -81,7 +81,7 @@ impl<'a> Course<'a> {
         };
         let here = fs::canonicalize(archive.repository.common_path())?;
         let run = Run::load(&directory)?;
-        let course = |run: Run, activity| Self {
+        let course = |run: Run, activity, archive| Self {
             home,
             directory: directory.clone(),
             run,
@@ -89,14 +89,21 @@ impl<'a> Course<'a> {
             activity,
             side: Side::Inside,
         };
-        if let Some(activity) = activity_in(&run, &here) {
-            return Ok(Some(course(run, activity)));
+        // One that was made anew in the same place keeps none of it.
+        let going_on = |run: &Run| -> Result<Option<String>, Failure> {
+            match activity_in(run, &here) {
+                Some(activity) if has_begun(&archive, &activity)? => Ok(Some(activity)),
+                Some(_) | None => Ok(None),
+            }
+        };
+        if let Some(activity) = going_on(&run)? {
+            return Ok(Some(course(run, activity, archive)));
         }
         // Another hook may come here first.
         let _alone = Run::lock(&directory)?;
         let mut run = Run::load(&directory)?;
-        if let Some(activity) = activity_in(&run, &here) {
-            return Ok(Some(course(run, activity)));
+        if let Some(activity) = going_on(&run)? {
+            return Ok(Some(course(run, activity, archive)));
         }
         let activity = match run.repository {
             None => run.activity.clone(),
@@ -109,7 +116,7 @@ impl<'a> Course<'a> {
                 activity: activity.clone(),
             }),
         }
-        let course = course(run, activity);
+        let course = course(run, activity, archive);
         course.begin(Object::new())?;
         course.run.save(&directory)?;
         Ok(Some(course))
@@ -364,14 +371,25 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Returns the activity whose chain a repository keeps.
+fn has_begun(archive: &Archive, activity: &str) -> Result<bool, Failure> {
+    Ok(archive.store.count(&Place::activity(activity))? > 0)
+}
+
+/// Returns the activity whose chain a repository keeps: of several in one place, the last.
 fn activity_in(run: &Run, repository: &Path) -> Option<String> {
-    if run.repository.as_deref() == Some(repository) {
-        return Some(run.activity.clone());
+    let mut others = run.others.iter().rev();
+    if let Some(known) = others.find(|other| other.repository == repository) {
+        return Some(known.activity.clone());
     }
-    let mut others = run.others.iter();
-    let known = others.find(|other| other.repository == repository)?;
-    Some(known.activity.clone())
+    let is_first = run.repository.as_deref() == Some(repository);
+    is_first.then(|| run.activity.clone())
+}
+
+/// Returns the activity of the run around us whose chain the repository here keeps, as far as that is known.
+pub(crate) fn activity_here() -> Option<String> {
+    let run = Run::load(&directory()?).ok()?;
+    let here = fs::canonicalize(git::common_directory().ok()?).ok()?;
+    activity_in(&run, &here)
 }
 
 /// Returns the directory of the run around us.

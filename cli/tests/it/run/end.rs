@@ -2,8 +2,18 @@
 
 use std::fs;
 
-use super::{COMMIT, session};
+use serde_json::Value;
+
+use super::{COMMIT, judged, records, session, world};
 use crate::world::{World, told};
+
+/// What the record that ended an activity says of how; the records that ended it are one.
+fn outcome(records: &[Value]) -> &str {
+    let mut ends = records.iter().filter(|it| it["lifecycle"] == "ended");
+    let end = ends.next().unwrap();
+    assert_eq!(ends.next(), None);
+    end["outcome"].as_str().unwrap()
+}
 
 /// A shell's command that writes a program, which leaves a file where nobody is in a run.
 fn trap(world: &World, program: &str) -> String {
@@ -58,4 +68,36 @@ fn hooks_that_a_run_leaves_are_not_run_at_its_end() {
             world.git_ok(&["rev-parse", "refs/attestations/commits"])
         );
     }
+}
+
+#[test]
+fn a_repository_that_is_made_anew_begins_another_activity() {
+    let world = world();
+    let place = world.home().join("anew");
+    let script = format!(
+        r#"
+        {COMMIT} one
+        for number in 1 2; do
+            rm -rf {place}; git init -q {place}; cd {place}; {COMMIT} $number
+        done
+        rm .git/notme-attest.lock; mkdir .git/notme-attest.lock
+        {COMMIT} three
+        rmdir .git/notme-attest.lock
+        printf %s "$NOTME_ACTIVITY"
+        "#,
+        place = place.display()
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let id = String::from_utf8(output.stdout.clone()).unwrap();
+    let told = told(&output);
+    // What a hook says that failed, of the chain that is there.
+    assert!(told.contains(&format!("HEAD --activity {id}/2")), "{told}");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    let mut world = world;
+    world.set_env("GIT_DIR", place.join(".git"));
+    assert_eq!(judged(&world, &["HEAD~1"]).0, Some(0));
+    let records = records(&world, "HEAD~1");
+    assert_eq!(records[0]["activity"]["id"], format!("{id}/2"));
+    assert_eq!(outcome(&records), "succeeded");
 }
