@@ -191,21 +191,6 @@ pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
-fn head() -> Result<String, GitError> {
-    success("rev-parse", run(["rev-parse", "--verify", "HEAD"])?)
-}
-
-/// Returns what HEAD, branches, tags and remote-tracking branches name.
-///
-/// # Errors
-/// [`GitError`].
-pub(crate) fn tips() -> Result<Vec<String>, GitError> {
-    let mut tips = names_of(&["refs/heads", "refs/tags", "refs/remotes"])?;
-    // On an unborn branch there is none.
-    tips.extend(head().ok());
-    Ok(tips)
-}
-
 /// Returns what all refs name, and HEAD of each worktree.
 ///
 /// # Errors
@@ -221,36 +206,17 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
-/// Returns what remote-tracking branches name: all of them, or those of one remote.
+/// Returns what the remote-tracking branches of a remote name.
 ///
 /// # Errors
 /// [`GitError`].
-pub(crate) fn remote_tips(remote: Option<&str>) -> Result<Vec<String>, GitError> {
-    match remote {
-        Some(remote) => names_of(&[&format!("refs/remotes/{remote}")]),
-        None => names_of(&["refs/remotes"]),
-    }
+pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
+    names_of(&[&format!("refs/remotes/{remote}")])
 }
 
 fn names_of(prefixes: &[&str]) -> Result<Vec<String>, GitError> {
     let arguments = [&["for-each-ref", "--format=%(objectname)", "--"], prefixes].concat();
     let listed = success("for-each-ref", run(arguments)?)?;
-    Ok(listed.lines().map(str::to_owned).collect())
-}
-
-/// Returns the commits that some objects reach and others do not, newest first.
-///
-/// # Errors
-/// [`GitError`].
-pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, GitError> {
-    let mut input = of.join("\n");
-    for id in without {
-        input.push_str("\n^");
-        input.push_str(id);
-    }
-    let child = start(&["rev-list", "--stdin"], &input)?;
-    let output = child.wait_with_output().map_err(GitError::Run)?;
-    let listed = success("rev-list", output)?;
     Ok(listed.lines().map(str::to_owned).collect())
 }
 

@@ -249,15 +249,22 @@ impl Spool {
     }
 
     /// Returns the remotes that were pushed to, each once.
-    pub fn remotes(&self) -> Vec<(PathBuf, String)> {
-        let text = read(&self.directory, PUSHED_FILE).unwrap_or_default();
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remotes(&self) -> io::Result<Vec<(PathBuf, String)>> {
+        let text = match read(&self.directory, PUSHED_FILE) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let lines = text.split(|byte| *byte == b'\n');
         let mut remotes: Vec<(PathBuf, String)> = lines
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
         remotes.sort();
         remotes.dedup();
-        remotes
+        Ok(remotes)
     }
 
     fn append(&self, name: &str) -> io::Result<File> {
