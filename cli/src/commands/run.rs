@@ -111,7 +111,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
     let going = Going::begin(home, arguments, directory, run)?;
     let ended = child::run(program, words, &environment);
-    going.end(ended.as_ref().ok().copied())?;
+    going.end(ended.as_ref().ok().copied());
     drop(lender);
     match ended {
         Ok(status) => Ok(Exit::Of(code(status))),
@@ -184,6 +184,14 @@ fn repository_here() -> Result<String, Failure> {
     })
 }
 
+/// What there is to tell of an end that was recorded.
+#[derive(Default)]
+struct Closed {
+    made: Made,
+    /// Why nobody knows what was made.
+    unlooked: Option<Failure>,
+}
+
 /// A run that goes on.
 struct Going<'a> {
     home: &'a Home,
@@ -230,22 +238,104 @@ impl<'a> Going<'a> {
 
     /// Records what was made and how it ended, wherever that can be recorded, and sends that after what was
     /// pushed. The program has run, whatever becomes of its record: that is said, and changes nothing.
-    fn end(&self, status: Option<ExitStatus>) -> io::Result<()> {
+    fn end(&self, status: Option<ExitStatus>) {
         let state = match self.is_suspended {
             true => State::Suspended,
             false => State::Ended(termination(status), work(status)),
         };
-        let Places { all, unread } = Places::of(&self.directory, &self.run);
-        let mut gone = 0_usize;
-        for place in &all {
-            match self.close(place, state, status, unread.is_some()) {
-                Ok(true) => {}
-                Ok(false) => gone += 1,
-                Err(failure) => self.complain(&failure, place, state)?,
+        let places = Places::of(&self.directory, &self.run);
+        let closed = places.all.iter();
+        let closed: Vec<_> = closed
+            .map(|place| self.close(place, state, status, places.unread.is_some()))
+            .collect();
+        // Nobody is left to tell when stderr is gone.
+        let _ = self.tell(state, &places, &closed);
+        let _ = self.send();
+    }
+
+    /// Records the end in one place; `None` where there is no record of it any more.
+    fn close(
+        &self,
+        (repository, activity): &(PathBuf, String),
+        state: State,
+        status: Option<ExitStatus>,
+        is_lost: bool,
+    ) -> Result<Option<Closed>, Failure> {
+        let is_own = *activity == self.run.activity;
+        if !is_own && !repository.exists() {
+            return Ok(None);
+        }
+        let course = Course::above(self.home, &self.directory, &self.run, repository, activity)?;
+        if !is_own && !course.has_begun()? {
+            return Ok(None);
+        }
+        let mut closed = Closed::default();
+        let mut unlooked = Vec::new();
+        if is_own {
+            unlooked.extend(is_lost.then_some("repositories"));
+            unlooked.extend(course.is_deaf().then_some("events"));
+            // Where it began, it is known what was there before.
+            if self.run.repository.is_some() {
+                match Made::look(&course, &self.before) {
+                    Ok(made) => closed.made = made,
+                    Err(failure) => {
+                        unlooked.push("commits");
+                        closed.unlooked = Some(failure);
+                    }
+                }
             }
         }
+        let mut events = closed.made.events()?;
+        for what in unlooked {
+            events.push(event::event(("unlooked", what), NOTHING, now())?);
+        }
+        course.record(&Next {
+            events,
+            commits: closed.made.uncovered.clone(),
+            succeeds: Vec::new(),
+            state,
+            more: self.more(status)?,
+        })?;
+        Ok(Some(closed))
+    }
+
+    /// Says how each activity ended, what is not signed, and what is not known.
+    fn tell(
+        &self,
+        state: State,
+        places: &Places,
+        closed: &[Result<Option<Closed>, Failure>],
+    ) -> io::Result<()> {
         let mut out = io::stderr();
-        if let Some(error) = unread {
+        let mut gone = 0_usize;
+        for (place, closed) in places.all.iter().zip(closed) {
+            let closed = match closed {
+                Ok(Some(closed)) => closed,
+                Ok(None) => {
+                    gone += 1;
+                    continue;
+                }
+                Err(failure) => {
+                    self.complain(failure, place, state)?;
+                    continue;
+                }
+            };
+            if let Some(failure) = &closed.unlooked {
+                let failure = failure.to_string();
+                writeln!(
+                    out,
+                    "note: nobody knows what was made: {}",
+                    escape(&failure)
+                )?;
+            }
+            closed.made.tell()?;
+            let how = match self.is_suspended {
+                true => "is suspended",
+                false => "has ended",
+            };
+            writeln!(out, "notme: activity {} {how}", place.1)?;
+        }
+        if let Some(error) = &places.unread {
             writeln!(
                 out,
                 "note: what the run did in other repositories has no end, since it is not known \
@@ -260,65 +350,7 @@ impl<'a> Going<'a> {
                  what was recorded there"
             )?;
         }
-        self.send()
-    }
-
-    /// Records the end in one place; returns whether its record is still there.
-    fn close(
-        &self,
-        (repository, activity): &(PathBuf, String),
-        state: State,
-        status: Option<ExitStatus>,
-        is_lost: bool,
-    ) -> Result<bool, Failure> {
-        let is_own = *activity == self.run.activity;
-        if !is_own && !repository.exists() {
-            return Ok(false);
-        }
-        let course = Course::above(self.home, &self.directory, &self.run, repository, activity)?;
-        if !is_own && !course.has_begun()? {
-            return Ok(false);
-        }
-        let mut made = Made::default();
-        let mut unlooked = Vec::new();
-        if is_own {
-            unlooked.extend(is_lost.then_some("repositories"));
-            unlooked.extend(course.is_deaf().then_some("events"));
-            // Where it began, it is known what was there before.
-            if self.run.repository.is_some() {
-                made = match Made::look(&course, &self.before) {
-                    Ok(made) => made,
-                    Err(failure) => {
-                        unlooked.push("commits");
-                        let failure = failure.to_string();
-                        writeln!(
-                            io::stderr(),
-                            "note: nobody knows what was made: {}",
-                            escape(&failure)
-                        )?;
-                        Made::default()
-                    }
-                };
-            }
-        }
-        let mut events = made.events()?;
-        for what in unlooked {
-            events.push(event::event(("unlooked", what), NOTHING, now())?);
-        }
-        made.tell()?;
-        course.record(&Next {
-            events,
-            commits: made.uncovered,
-            succeeds: Vec::new(),
-            state,
-            more: self.more(status)?,
-        })?;
-        let how = match self.is_suspended {
-            true => "is suspended",
-            false => "has ended",
-        };
-        writeln!(io::stderr(), "notme: activity {activity} {how}")?;
-        Ok(true)
+        Ok(())
     }
 
     /// Says that an end was not recorded, and what records how it was.

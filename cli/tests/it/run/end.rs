@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use notme_testkit::repository::run;
 use serde_json::Value;
 
 use super::{COMMIT, events, judged, records, session, session_ok, world};
@@ -139,6 +140,23 @@ fn repositories_that_are_gone_keep_no_others_from_their_end() {
     assert_eq!(outcome(&records(&world, "HEAD")), "failed");
     let mut world = world;
     world.set_env("GIT_DIR", format!("{home}/left/.git"));
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+}
+
+/// Nobody may be there to hear of it.
+#[test]
+fn the_end_is_recorded_when_nothing_can_be_said() {
+    let world = World::initialised();
+    let library = world.home().join("library").display().to_string();
+    let script = format!(
+        "notme run --agent claude -- sh -ec '{COMMIT} one; git init -q {library}; cd {library}; \
+         {COMMIT} two; cd \"$OLDPWD\"; {SLY} --no-gpg-sign; exit 7' 2>/dev/full"
+    );
+    let output = run(&mut world.shell(&script), b"");
+    assert_eq!(output.status.code(), Some(7), "{}", told(&output));
+    assert_eq!(outcome(&records(&world, "HEAD~1")), "failed");
+    let mut world = world;
+    world.set_env("GIT_DIR", format!("{library}/.git"));
     assert_eq!(outcome(&records(&world, "HEAD")), "failed");
 }
 
