@@ -191,21 +191,6 @@ pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
-fn head() -> Result<String, GitError> {
-    success("rev-parse", run(["rev-parse", "--verify", "HEAD"])?)
-}
-
-/// Returns what HEAD, branches, tags and remote-tracking branches name.
-///
-/// # Errors
-/// [`GitError`].
-pub(crate) fn tips() -> Result<Vec<String>, GitError> {
-    let mut tips = names_of(&["refs/heads", "refs/tags", "refs/remotes"])?;
-    // On an unborn branch there is none.
-    tips.extend(head().ok());
-    Ok(tips)
-}
-
 /// Returns what all refs name, and HEAD of each worktree.
 ///
 /// # Errors
@@ -221,36 +206,17 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
-/// Returns what remote-tracking branches name: all of them, or those of one remote.
+/// Returns what the remote-tracking branches of a remote name.
 ///
 /// # Errors
 /// [`GitError`].
-pub(crate) fn remote_tips(remote: Option<&str>) -> Result<Vec<String>, GitError> {
-    match remote {
-        Some(remote) => names_of(&[&format!("refs/remotes/{remote}")]),
-        None => names_of(&["refs/remotes"]),
-    }
+pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
+    names_of(&[&format!("refs/remotes/{remote}")])
 }
 
 fn names_of(prefixes: &[&str]) -> Result<Vec<String>, GitError> {
     let arguments = [&["for-each-ref", "--format=%(objectname)", "--"], prefixes].concat();
     let listed = success("for-each-ref", run(arguments)?)?;
-    Ok(listed.lines().map(str::to_owned).collect())
-}
-
-/// Returns the commits that some objects reach and others do not, newest first.
-///
-/// # Errors
-/// [`GitError`].
-pub(crate) fn commits(of: &[String], without: &[String]) -> Result<Vec<String>, GitError> {
-    let mut input = of.join("\n");
-    for id in without {
-        input.push_str("\n^");
-        input.push_str(id);
-    }
-    let child = start(&["rev-list", "--stdin"], &input)?;
-    let output = child.wait_with_output().map_err(GitError::Run)?;
-    let listed = success("rev-list", output)?;
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
@@ -784,6 +750,10 @@ pub(crate) fn listed(remote: &Remote) -> Result<Listed, GitError> {
     Ok(Listed { shelves, tips })
 }
 
+/// No hook here has anything to say to attestations that travel: ours would push them, and what the end of a
+/// run sends is not to start what the run left in its repository.
+const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
+
 /// Fetches shelves of attestations into refs that are ours to name: all, or none; nothing else is fetched
 /// along, and what the repository says of the remote moves no other ref.
 ///
@@ -798,6 +768,11 @@ pub(crate) fn fetch(remote: &Remote, shelves: &[Shelf]) -> Result<(), GitError> 
         // What git's check refuses is left out by whoever takes it, and nothing else with it.
         "-c",
         "fetch.fsckObjects=false",
+        // Nor is anything else done on that occasion, which a hook could have something to say to.
+        "-c",
+        "gc.auto=0",
+        "-c",
+        "maintenance.auto=false",
         "fetch",
         "--quiet",
         "--atomic",
@@ -811,7 +786,7 @@ pub(crate) fn fetch(remote: &Remote, shelves: &[Shelf]) -> Result<(), GitError> 
         &remote.name,
     ];
     let mut command = git_with(&remote.settings);
-    command.args(options);
+    command.args(NO_HOOKS).args(options);
     command.args(shelves.iter().map(|it| it.refspec(&remote.name)));
     success("fetch", command.output().map_err(GitError::Run)?).map(drop)
 }
@@ -853,11 +828,11 @@ fn push_refs(remote: &Remote, leases: Vec<String>, refspecs: Vec<String>) -> Res
         settings.push((format!("remote.{name}.mirror"), "false".to_owned()));
     }
     let mut command = git_with(&settings);
-    command.args([
+    command.args(NO_HOOKS).args([
         "push",
         "--quiet",
         "--atomic",
-        // No hook has anything to say to them, and ours would push them.
+        // Nor has one that the configuration names.
         "--no-verify",
         "--no-follow-tags",
         "--recurse-submodules=no",

@@ -33,8 +33,8 @@ const BATCH_MAX: u64 = 256 * 1024;
 const BATCH_EVENTS_MAX: usize = 1000;
 /// The longest line that is read as an event.
 const LINE_MAX: u64 = 16 * 1024;
-/// The longest file of what is no events.
-const FILE_MAX: u64 = 1024 * 1024;
+/// The longest file of what is no events: some 100,000 repositories.
+const FILE_MAX: u64 = 16 * 1024 * 1024;
 /// How many bytes of events a run keeps; an agent that tells more is not heard.
 const EVENTS_MAX: u64 = 256 * 1024 * 1024;
 
@@ -92,10 +92,12 @@ impl Run {
     /// Writes it to its directory, in one step.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's, and `FileTooLarge` when nobody would read as much.
     pub fn save(&self, directory: &Path) -> io::Result<()> {
         let fresh = directory.join(format!("{RUN_FILE}.{}", std::process::id()));
-        fs::write(&fresh, serde_json::to_vec(self)?)?;
+        let content = serde_json::to_vec(self)?;
+        check_length(RUN_FILE, content.len())?;
+        fs::write(&fresh, content)?;
         fs::rename(fresh, directory.join(RUN_FILE))
     }
 
@@ -247,15 +249,22 @@ impl Spool {
     }
 
     /// Returns the remotes that were pushed to, each once.
-    pub fn remotes(&self) -> Vec<(PathBuf, String)> {
-        let text = read(&self.directory, PUSHED_FILE).unwrap_or_default();
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remotes(&self) -> io::Result<Vec<(PathBuf, String)>> {
+        let text = match read(&self.directory, PUSHED_FILE) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let lines = text.split(|byte| *byte == b'\n');
         let mut remotes: Vec<(PathBuf, String)> = lines
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
         remotes.sort();
         remotes.dedup();
-        remotes
+        Ok(remotes)
     }
 
     fn append(&self, name: &str) -> io::Result<File> {
@@ -292,13 +301,24 @@ fn open(directory: &Path, name: &str) -> io::Result<File> {
     }
 }
 
-/// Reads a short file of the directory.
+/// Reads a short file of the directory, all of it.
 fn read(directory: &Path, name: &str) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     open(directory, name)?
-        .take(FILE_MAX)
+        .take(FILE_MAX + 1)
         .read_to_end(&mut content)?;
+    check_length(name, content.len())?;
     Ok(content)
+}
+
+fn check_length(name: &str, length: usize) -> io::Result<()> {
+    match u64::try_from(length).is_ok_and(|length| length <= FILE_MAX) {
+        true => Ok(()),
+        false => {
+            let error = format!("`{name}` of the run is longer than {FILE_MAX} bytes");
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, error))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -357,6 +377,40 @@ mod tests {
         }
         assert_eq!(seen.len(), 2001);
         assert_eq!(seen.iter().filter(|length| **length == 200).count(), 2000);
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_read_is_refused_and_not_cut() {
+        let world = tempfile::tempdir().unwrap();
+        let long = |count: usize| Run {
+            activity: "a".to_owned(),
+            segment: 1,
+            agent: "claude".parse().unwrap(),
+            identity: "i".to_owned(),
+            model: None,
+            provider: None,
+            email: "e".to_owned(),
+            repository: None,
+            others: vec![
+                Other {
+                    repository: "r".repeat(100).into(),
+                    activity: "a/1".to_owned(),
+                };
+                count
+            ],
+        };
+        // More than the megabyte that was once the limit.
+        long(50_000).save(world.path()).unwrap();
+        assert_eq!(Run::load(world.path()).unwrap(), long(50_000));
+        let refused = long(200_000).save(world.path()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(Run::load(world.path()).unwrap(), long(50_000));
+        let file = OpenOptions::new()
+            .write(true)
+            .open(world.path().join(RUN_FILE));
+        file.unwrap().set_len(FILE_MAX + 1).unwrap();
+        let refused = Run::load(world.path()).unwrap_err();
+        assert!(refused.to_string().contains("longer than"), "{refused}");
     }
 
     #[test]

@@ -503,27 +503,52 @@ impl Repository {
     /// [`RepositoryError`] when the walk cannot begin, [`RepositoryError::Missing`] for a selected
     /// object that is not here, and [`RepositoryError::NotSignable`] for one that is no commit.
     pub fn commits(&self, selection: &Selection) -> Result<Vec<ObjectId>, RepositoryError> {
+        let found = self.found(selection)?.into_iter();
+        found.map(|(_, commit)| commit).collect()
+    }
+
+    /// As [`Self::commits`]: those that can be read, and the objects that cannot, or are no commits.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] when the walk cannot begin.
+    pub fn commits_and_others(
+        &self,
+        selection: &Selection,
+    ) -> Result<(Vec<ObjectId>, Vec<ObjectId>), RepositoryError> {
+        let (mut commits, mut others) = (Vec::new(), Vec::new());
+        for (id, commit) in self.found(selection)? {
+            match commit {
+                Ok(commit) => commits.push(commit),
+                Err(_) => others.push(id),
+            }
+        }
+        Ok((commits, others))
+    }
+
+    /// Returns the objects of a selection, newest first, and the commit that each is or leads to.
+    fn found(&self, selection: &Selection) -> Result<Vec<FoundCommit>, RepositoryError> {
         let mut walk = self.walk(selection)?;
-        let mut commits = Vec::new();
+        let mut all = Vec::new();
         for found in walk.by_ref() {
+            let id = found.id;
             let commit = match found.content {
                 Content::Raw(ObjectKind::Commit, _) | Content::Known(ObjectKind::Commit, _) => {
-                    found.id
+                    Ok(id)
                 }
                 Content::Raw(ObjectKind::Tag, _) | Content::Known(ObjectKind::Tag, _) => {
-                    self.peel(found.id)?
+                    self.peel(id)
                 }
-                Content::Unsignable(_) => return Err(RepositoryError::NotSignable(found.id)),
-                Content::TooLarge(_) => return Err(RepositoryError::TooLarge(found.id)),
-                Content::Damaged(_) => return Err(RepositoryError::Damaged(found.id)),
-                Content::Missing(_) => return Err(RepositoryError::Missing(found.id)),
+                Content::Unsignable(_) => Err(RepositoryError::NotSignable(id)),
+                Content::TooLarge(_) => Err(RepositoryError::TooLarge(id)),
+                Content::Damaged(_) => Err(RepositoryError::Damaged(id)),
+                Content::Missing(_) => Err(RepositoryError::Missing(id)),
             };
-            commits.push((found.place, commit));
+            all.push((found.place, (id, commit)));
         }
         // Some that came out turned out to be hidden.
         let graph = walk.into_graph();
-        commits.retain(|(place, _)| graph.number_at(*place).is_some());
-        Ok(commits.into_iter().map(|(_, commit)| commit).collect())
+        all.retain(|(place, _)| graph.number_at(*place).is_some());
+        Ok(all.into_iter().map(|(_, found)| found).collect())
     }
 
     /// Returns a reader of trees.
@@ -817,6 +842,9 @@ fn unknown_extension(repository: &gix::Repository) -> Option<String> {
     });
     names.find(|name| !EXTENSIONS.contains(&name.as_str()))
 }
+
+/// An object that was found, and the commit that it is or leads to.
+type FoundCommit = (ObjectId, Result<ObjectId, RepositoryError>);
 
 /// What a name leads to, in one step.
 enum Lead {

@@ -45,6 +45,7 @@ use crate::{
     git,
     home::Home,
     judging::now,
+    shell::quoted,
 };
 
 /// How long the record of a commit may take.
@@ -155,20 +156,25 @@ fn tell(name: &str, problem: &str) -> Outcome {
         io::stderr(),
         "note: notme could not record this ({name}): {}; {}",
         escape(problem),
-        remedy(name)
+        escape(&remedy(name))
     )?;
     Ok(Exit::Yes)
 }
 
 /// Says what makes up for a hook that failed.
-fn remedy(name: &str) -> &'static str {
+fn remedy(name: &str) -> String {
     match name {
-        "post-commit" | "post-merge" => {
-            "later: notme attest activity HEAD --activity \"$NOTME_ACTIVITY\""
+        "post-commit" | "post-merge" if course::directory().is_some() => {
+            let activity = course::activity_here();
+            let activity = activity.map(|id| format!(" --activity {}", quoted(&id)));
+            let activity = activity.unwrap_or_default();
+            format!("later: notme attest activity HEAD{activity}")
         }
-        "pre-push" => "nothing was verified; set `HOME` or `NOTME_HOME`",
-        "post-rewrite" => "later: echo \"OLD NEW\" | notme attest succeed",
-        _ => "the commit goes without its trailers; `notme doctor` finds out why",
+        "post-commit" | "post-merge" | "post-rewrite" => {
+            "later: echo \"OLD NEW\" | notme attest succeed".to_owned()
+        }
+        "pre-push" => "nothing was verified; set `HOME` or `NOTME_HOME`".to_owned(),
+        _ => "the commit goes without its trailers; `notme doctor` finds out why".to_owned(),
     }
 }
 

@@ -27,7 +27,7 @@ use notme_git_hooks::{
     run::{Run, Spool},
 };
 use notme_signer::{AgentClient, Deadline};
-use notme_verifier::report::escape;
+use notme_verifier::{Repository, report::escape, repository::ObjectId};
 use serde_json::{Value, json};
 
 use self::{environment::Environment, made::Made};
@@ -35,7 +35,11 @@ use crate::{
     arguments::run::{Record, Run as RunArguments},
     commands::{
         agent,
-        attest::{Course, Next, State, course, new_id},
+        attest::{
+            Course, Next, State,
+            course::{self, Places},
+            new_id,
+        },
         init,
     },
     failure::{Exit, Failure, Outcome},
@@ -43,6 +47,7 @@ use crate::{
     home::Home,
     judging::now,
     program, repository,
+    shell::quoted_path,
 };
 
 /// How long anything is signed unless it was said, in seconds.
@@ -51,6 +56,8 @@ const DAY: i64 = 24 * 3600;
 const NAMELESS: &str = "agent";
 /// In place of a repository's name: that of the one here.
 const AUTO: &str = "auto";
+/// Neither input nor output of an event.
+const NOTHING: (Option<&Value>, Option<&Value>) = (None, None);
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: u8 = 127;
 
@@ -104,13 +111,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
     let going = Going::begin(home, arguments, directory, run)?;
     let ended = child::run(program, words, &environment);
-    let told = match &ended {
-        Ok(status) => going.end(arguments, Some(*status)),
-        Err(_) => going.end(arguments, None),
-    };
-    if let Err(failure) = told {
-        complain(&failure, &going.run.activity, &going.run.agent)?;
-    }
+    going.end(ended.as_ref().ok().copied());
     drop(lender);
     match ended {
         Ok(status) => Ok(Exit::Of(code(status))),
@@ -183,16 +184,25 @@ fn repository_here() -> Result<String, Failure> {
     })
 }
 
+/// What there is to tell of an end that was recorded.
+#[derive(Default)]
+struct Closed {
+    made: Made,
+    /// Why nobody knows what was made.
+    unlooked: Option<Failure>,
+}
+
 /// A run that goes on.
 struct Going<'a> {
     home: &'a Home,
     directory: PathBuf,
     run: Run,
-    /// What the refs named when it began.
-    before: Vec<String>,
+    /// What refs led to when it began.
+    before: Vec<ObjectId>,
     /// How git was set up there when it began.
     settings: Vec<(String, String)>,
     began: UnixTime,
+    is_suspended: bool,
 }
 
 impl<'a> Going<'a> {
@@ -207,9 +217,9 @@ impl<'a> Going<'a> {
         spool.tell(&start(&arguments.command)?)?;
         let (mut before, mut settings) = (Vec::new(), Vec::new());
         if run.repository.is_some() {
-            before = git::tips()?;
-            settings = lasting_settings()?;
             let course = Course::of(home, directory, &run)?;
+            before = made::tips(&course.archive().repository)?;
+            settings = lasting_settings()?;
             match run.segment {
                 1 => course.begin(Object::new())?,
                 _ => course.record(&Next::default())?,
@@ -222,51 +232,176 @@ impl<'a> Going<'a> {
             before,
             settings,
             began: now(),
+            is_suspended: arguments.suspend,
         })
     }
 
-    /// Records what was made and how it ended, and sends that after what was pushed.
-    fn end(&self, arguments: &RunArguments, status: Option<ExitStatus>) -> Result<(), Failure> {
-        let state = match arguments.suspend {
+    /// Records what was made and how it ended, wherever that can be recorded, and sends that after what was
+    /// pushed. The program has run, whatever becomes of its record: that is said, and changes nothing.
+    fn end(&self, status: Option<ExitStatus>) {
+        let state = match self.is_suspended {
             true => State::Suspended,
             false => State::Ended(termination(status), work(status)),
         };
-        for course in Course::all(self.home, &self.directory, &self.run)? {
-            let mut made = Made::default();
+        let places = Places::of(&self.directory, &self.run);
+        let closed = places.all.iter();
+        let closed: Vec<_> = closed
+            .map(|place| self.close(place, state, status, places.unread.is_some()))
+            .collect();
+        // Nobody is left to tell when stderr is gone.
+        let _ = self.tell(state, &places, &closed);
+        let _ = self.send();
+    }
+
+    /// Records the end in one place; `None` where there is no record of it any more.
+    fn close(
+        &self,
+        (repository, activity): &(PathBuf, String),
+        state: State,
+        status: Option<ExitStatus>,
+        is_lost: bool,
+    ) -> Result<Option<Closed>, Failure> {
+        let is_own = *activity == self.run.activity;
+        if !is_own && !repository.exists() {
+            return Ok(None);
+        }
+        let course = Course::above(self.home, &self.directory, &self.run, repository, activity)?;
+        if !is_own && !course.has_begun()? {
+            return Ok(None);
+        }
+        let mut closed = Closed::default();
+        let mut unlooked = Vec::new();
+        if is_own {
+            unlooked.extend(is_lost.then_some("repositories"));
+            unlooked.extend(course.is_deaf().then_some("events"));
             // Where it began, it is known what was there before.
-            if course.is_own() && self.run.repository.is_some() {
-                made = Made::look(&course, &self.before)?;
-            }
-            let recorded = course.record(&Next {
-                events: made.events()?,
-                commits: made.uncovered,
-                succeeds: Vec::new(),
-                state,
-                more: self.more(status)?,
-            });
-            match recorded {
-                Ok(()) => tell(&course, &made.unsigned, arguments.suspend)?,
-                Err(failure) => complain(&failure, course.activity(), &self.run.agent)?,
+            if self.run.repository.is_some() {
+                match Made::look(&course, &self.before) {
+                    Ok(made) => closed.made = made,
+                    Err(failure) => {
+                        unlooked.push("commits");
+                        closed.unlooked = Some(failure);
+                    }
+                }
             }
         }
-        self.send()
+        let mut events = closed.made.events()?;
+        for what in unlooked {
+            events.push(event::event(("unlooked", what), NOTHING, now())?);
+        }
+        course.record(&Next {
+            events,
+            commits: closed.made.uncovered.clone(),
+            succeeds: Vec::new(),
+            state,
+            more: self.more(status)?,
+        })?;
+        Ok(Some(closed))
+    }
+
+    /// Says how each activity ended, what is not signed, and what is not known.
+    fn tell(
+        &self,
+        state: State,
+        places: &Places,
+        closed: &[Result<Option<Closed>, Failure>],
+    ) -> io::Result<()> {
+        let mut out = io::stderr();
+        let mut gone = 0_usize;
+        for (place, closed) in places.all.iter().zip(closed) {
+            let closed = match closed {
+                Ok(Some(closed)) => closed,
+                Ok(None) => {
+                    gone += 1;
+                    continue;
+                }
+                Err(failure) => {
+                    self.complain(failure, place, state)?;
+                    continue;
+                }
+            };
+            if let Some(failure) = &closed.unlooked {
+                let failure = failure.to_string();
+                writeln!(
+                    out,
+                    "note: nobody knows what was made: {}",
+                    escape(&failure)
+                )?;
+            }
+            closed.made.tell()?;
+            let how = match self.is_suspended {
+                true => "is suspended",
+                false => "has ended",
+            };
+            writeln!(out, "notme: activity {} {how}", place.1)?;
+        }
+        if let Some(error) = &places.unread {
+            writeln!(
+                out,
+                "note: what the run did in other repositories has no end, since it is not known \
+                 which they are: {}",
+                escape(&error.to_string())
+            )?;
+        }
+        if gone > 0 {
+            writeln!(
+                out,
+                "note: {gone} repositories that the run worked in are gone, or are others now, with \
+                 what was recorded there"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Says that an end was not recorded, and what records how it was.
+    fn complain(
+        &self,
+        failure: &Failure,
+        (repository, activity): &(PathBuf, String),
+        state: State,
+    ) -> io::Result<()> {
+        let change = match Some(repository) == self.run.repository.as_ref() {
+            true => String::new(),
+            false => format!("cd {} && ", quoted_path(repository)),
+        };
+        let how = match state {
+            State::Ended(termination, work) => format!(
+                "--end --termination {} --outcome {}",
+                termination.as_str(),
+                work.as_str()
+            ),
+            State::Active | State::Suspended => "--suspend".to_owned(),
+        };
+        writeln!(
+            io::stderr(),
+            "note: the end of the run was not recorded: {}; run: \
+             {}notme attest activity --activity {activity} {how} --agent {}",
+            escape(&failure.to_string()),
+            escape(&change),
+            self.run.agent,
+        )
     }
 
     /// Sends the last records after those that went along with a push. Which program that starts,
     /// and where it goes, is for the settings to say that were there before the run.
-    fn send(&self) -> Result<(), Failure> {
-        let remotes = Spool::new(&self.directory).remotes();
-        if remotes.is_empty() {
-            return Ok(());
-        }
-        let is_as_before = self.run.repository.is_some() && lasting_settings()? == self.settings;
+    fn send(&self) -> io::Result<()> {
+        let mut out = io::stderr();
+        let remotes = match Spool::new(&self.directory).remotes() {
+            Ok(remotes) if remotes.is_empty() => return Ok(()),
+            Ok(remotes) => remotes,
+            Err(error) => {
+                let error = escape(&error.to_string()).into_owned();
+                return writeln!(out, "note: the last attestations were not sent: {error}");
+            }
+        };
+        let is_as_before = self.is_as_before();
         for (repository, remote) in remotes {
             let url = format!("remote.{remote}.url");
             let is_known = Some(&repository) == self.run.repository.as_ref()
                 && self.settings.iter().any(|(name, _)| *name == url);
             if !(is_as_before && is_known && send(&remote)?) {
                 writeln!(
-                    io::stderr(),
+                    out,
                     "note: the last attestations did not get to `{}`; later, in {}: \
                      notme attest push REMOTE",
                     escape(&remote),
@@ -275,6 +410,13 @@ impl<'a> Going<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Tells whether git is set up as it was before. It would wait for whatever is written to a pipe.
+    fn is_as_before(&self) -> bool {
+        let is_readable = |it: &PathBuf| Repository::open(it).is_ok();
+        self.run.repository.as_ref().is_some_and(is_readable)
+            && lasting_settings().is_ok_and(|settings| settings == self.settings)
     }
 
     /// What the last record says beside what every record does.
@@ -287,23 +429,6 @@ impl<'a> Going<'a> {
         }});
         Ok(serde_json::from_value(more)?)
     }
-}
-
-/// Says how an activity ended, and which commits are not signed.
-fn tell(course: &Course<'_>, unsigned: &[String], is_suspended: bool) -> io::Result<()> {
-    let mut out = io::stderr().lock();
-    for commit in unsigned {
-        writeln!(
-            out,
-            "note: commit {commit} was made without a signature; \
-             `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
-        )?;
-    }
-    let how = match is_suspended {
-        true => "is suspended",
-        false => "has ended",
-    };
-    writeln!(out, "notme: activity {} {how}", course.activity())
 }
 
 /// Returns git's settings but those of branches, which every push and switch may change.
@@ -356,16 +481,6 @@ fn code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The program has run, whatever became of its record: that is said, and changes nothing.
-fn complain(failure: &Failure, activity: &str, agent: &AgentName) -> io::Result<()> {
-    writeln!(
-        io::stderr(),
-        "note: the end of the run was not recorded: {}; run: \
-         notme attest activity --activity {activity} --end --agent {agent}",
-        escape(&failure.to_string()),
-    )
-}
-
 pub(crate) fn record(arguments: &Record) -> Outcome {
     let Some(directory) = course::directory() else {
         // An agent's hooks call it in every session, and this one is not recorded.
@@ -377,7 +492,7 @@ pub(crate) fn record(arguments: &Record) -> Outcome {
     };
     let json = match (&arguments.kind, &arguments.name, &arguments.event) {
         (Some(kind), Some(name), _) => {
-            let told = event::event((kind, name), (None::<&Value>, None), now())?;
+            let told = event::event((kind, name), NOTHING, now())?;
             Spool::new(&directory).tell(&told)?;
             return Ok(Exit::Yes);
         }

@@ -1,6 +1,8 @@
 //! `notme run`, with scripts in the place of AI agents: real git, a real key agent, a real
 //! authority.
 
+mod end;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},

@@ -82,6 +82,13 @@ impl Selection {
         &self.named
     }
 
+    /// Leaves out what some commits reach, too; those that are not here reach nothing.
+    #[must_use]
+    pub fn without(mut self, commits: impl IntoIterator<Item = ObjectId>) -> Self {
+        self.hidden.extend(commits);
+        self
+    }
+
     /// Says which branch others start from: what it reaches is for it, and the repository's own
     /// policy that is in force there judges what comes beside it.
     #[must_use]
@@ -118,7 +125,7 @@ impl Selection {
     }
 
     /// Returns the objects that it names for themselves, and not to leave out.
-    pub(crate) fn tips(&self) -> impl Iterator<Item = ObjectId> {
+    pub fn tips(&self) -> impl Iterator<Item = ObjectId> {
         self.tips.iter().chain(&self.alone).copied()
     }
 

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     collections::HashSet,
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 use notme_verifier::Judge;
 
 use super::{Archive, Author, head, tip};
-use crate::{failure::Failure, home::Home, judging::now};
+use crate::{failure::Failure, git, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
 const COMMITS_MAX: usize = 1000;
@@ -42,8 +42,8 @@ enum Side {
     /// Above it, with more rights than it has: nothing is written to its directory, and only what
     /// it may tell of itself is believed.
     Above {
-        /// How many bytes of events were recorded.
-        taken: Cell<u64>,
+        /// How many bytes of events were recorded; `None` where events cannot be read.
+        taken: Cell<Option<u64>>,
     },
 }
 
@@ -81,7 +81,7 @@ impl<'a> Course<'a> {
         };
         let here = fs::canonicalize(archive.repository.common_path())?;
         let run = Run::load(&directory)?;
-        let course = |run: Run, activity| Self {
+        let course = |run: Run, activity, archive| Self {
             home,
             directory: directory.clone(),
             run,
@@ -89,14 +89,21 @@ impl<'a> Course<'a> {
             activity,
             side: Side::Inside,
         };
-        if let Some(activity) = activity_in(&run, &here) {
-            return Ok(Some(course(run, activity)));
+        // One that was made anew in the same place keeps none of it.
+        let going_on = |run: &Run| -> Result<Option<String>, Failure> {
+            match activity_in(run, &here) {
+                Some(activity) if has_begun(&archive, &activity)? => Ok(Some(activity)),
+                Some(_) | None => Ok(None),
+            }
+        };
+        if let Some(activity) = going_on(&run)? {
+            return Ok(Some(course(run, activity, archive)));
         }
         // Another hook may come here first.
         let _alone = Run::lock(&directory)?;
         let mut run = Run::load(&directory)?;
-        if let Some(activity) = activity_in(&run, &here) {
-            return Ok(Some(course(run, activity)));
+        if let Some(activity) = going_on(&run)? {
+            return Ok(Some(course(run, activity, archive)));
         }
         let activity = match run.repository {
             None => run.activity.clone(),
@@ -109,7 +116,7 @@ impl<'a> Course<'a> {
                 activity: activity.clone(),
             }),
         }
-        let course = course(run, activity);
+        let course = course(run, activity, archive);
         course.begin(Object::new())?;
         course.run.save(&directory)?;
         Ok(Some(course))
@@ -127,32 +134,28 @@ impl<'a> Course<'a> {
         })
     }
 
-    /// Returns all that a run has come to, now that it is over. Where else it worked, its
-    /// directory says: that is so if there is a chain of the run's, and its name could be no other's.
-    pub(crate) fn all(home: &'a Home, directory: &Path, run: &Run) -> Result<Vec<Self>, Failure> {
-        let said = Run::load(directory)?;
-        let first = run.repository.clone().or(said.repository);
-        let mut places: Vec<_> = first
-            .map(|it| (it, run.activity.clone()))
-            .into_iter()
-            .collect();
-        for (number, other) in (1..).zip(said.others) {
-            places.push((other.repository, run.child(number)));
-        }
-        let mut all = Vec::new();
-        for (repository, activity) in places {
-            all.push(Self {
-                home,
-                directory: directory.to_owned(),
-                archive: Archive::at(&repository)?,
-                side: Side::Above {
-                    taken: Cell::new(Spool::new(directory).taken()?),
-                },
-                run: run.clone(),
-                activity,
-            });
-        }
-        Ok(all)
+    /// Returns that of one of the places that a run has come to, now that it is over.
+    pub(crate) fn above(
+        home: &'a Home,
+        directory: &Path,
+        run: &Run,
+        repository: &Path,
+        activity: &str,
+    ) -> Result<Self, Failure> {
+        let spool = Spool::new(directory);
+        // Events are told in the run's own.
+        let taken = spool.taken().ok().filter(|_| activity == run.activity);
+        let taken = taken.filter(|from| spool.peek_after(*from, now()).is_ok());
+        Ok(Self {
+            home,
+            directory: directory.to_owned(),
+            run: run.clone(),
+            archive: Archive::at(repository)?,
+            activity: activity.to_owned(),
+            side: Side::Above {
+                taken: Cell::new(taken),
+            },
+        })
     }
 
     /// Tells whether it is the run's own.
@@ -160,8 +163,14 @@ impl<'a> Course<'a> {
         self.activity == self.run.activity
     }
 
-    pub(crate) fn activity(&self) -> &str {
-        &self.activity
+    /// Tells whether what was told of the run cannot be read.
+    pub(crate) fn is_deaf(&self) -> bool {
+        matches!(&self.side, Side::Above { taken } if taken.get().is_none())
+    }
+
+    /// Tells whether there is any record of the activity.
+    pub(crate) fn has_begun(&self) -> Result<bool, Failure> {
+        has_begun(&self.archive, &self.activity)
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -217,7 +226,10 @@ impl<'a> Course<'a> {
         let batch = match (self.is_own(), &self.side) {
             (false, _) => Batch::default(),
             (true, Side::Inside) => self.spool().peek(now())?,
-            (true, Side::Above { taken }) => self.spool().peek_after(taken.get(), now())?,
+            (true, Side::Above { taken }) => match taken.get() {
+                Some(taken) => self.spool().peek_after(taken, now())?,
+                None => Batch::default(),
+            },
         };
         let state = match batch.has_more {
             true => State::Active,
@@ -244,7 +256,7 @@ impl<'a> Course<'a> {
         let bundle = author.sign(&statement)?;
         author.keep()?;
         match &self.side {
-            Side::Above { taken } => taken.set(batch.end()),
+            Side::Above { taken } => taken.set(taken.get().map(|_| batch.end())),
             Side::Inside => {
                 if self.is_own() {
                     self.spool().take(&batch)?;
@@ -364,14 +376,54 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Returns the activity whose chain a repository keeps.
-fn activity_in(run: &Run, repository: &Path) -> Option<String> {
-    if run.repository.as_deref() == Some(repository) {
-        return Some(run.activity.clone());
+/// Where a run has worked, now that it is over.
+pub(crate) struct Places {
+    /// The repositories, each with the activity that it keeps the chain of.
+    pub(crate) all: Vec<(PathBuf, String)>,
+    /// Why there may be others.
+    pub(crate) unread: Option<io::Error>,
+}
+
+impl Places {
+    /// Returns those of a run. Where else it worked, its directory says: that is so if there is a chain of
+    /// the run's, and its name could be no other's.
+    pub(crate) fn of(directory: &Path, run: &Run) -> Self {
+        let (said, unread) = match Run::load(directory) {
+            Ok(said) => (Some(said), None),
+            Err(error) => (None, Some(error)),
+        };
+        let first = run.repository.clone();
+        let first = first.or_else(|| said.as_ref()?.repository.clone());
+        let first = first.map(|repository| (repository, run.activity.clone()));
+        let others = said.map(|said| said.others).unwrap_or_default();
+        let others = (1..).zip(others);
+        let others = others.map(|(number, other)| (other.repository, run.child(number)));
+        Self {
+            all: first.into_iter().chain(others).collect(),
+            unread,
+        }
     }
-    let mut others = run.others.iter();
-    let known = others.find(|other| other.repository == repository)?;
-    Some(known.activity.clone())
+}
+
+fn has_begun(archive: &Archive, activity: &str) -> Result<bool, Failure> {
+    Ok(archive.store.count(&Place::activity(activity))? > 0)
+}
+
+/// Returns the activity whose chain a repository keeps: of several in one place, the last.
+fn activity_in(run: &Run, repository: &Path) -> Option<String> {
+    let mut others = run.others.iter().rev();
+    if let Some(known) = others.find(|other| other.repository == repository) {
+        return Some(known.activity.clone());
+    }
+    let is_first = run.repository.as_deref() == Some(repository);
+    is_first.then(|| run.activity.clone())
+}
+
+/// Returns the activity of the run around us whose chain the repository here keeps, as far as that is known.
+pub(crate) fn activity_here() -> Option<String> {
+    let run = Run::load(&directory()?).ok()?;
+    let here = fs::canonicalize(git::common_directory().ok()?).ok()?;
+    activity_in(&run, &here)
 }
 
 /// Returns the directory of the run around us.

@@ -368,7 +368,7 @@ fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
         if elsewhere.len() < before {
             archive.store.note_remote(remote.name(), &url, &elsewhere)?;
         }
-        let seen = ids_of(&git::remote_tips(Some(remote.name()))?);
+        let seen = ids_of(&git::remote_tips(remote.name())?);
         tips.extend(seen.into_iter().filter(|id| !elsewhere.contains(id)));
     }
     Ok(tips)
@@ -392,7 +392,7 @@ fn settle(archive: &Archive, remote: &Remote) -> Result<Option<Seen>, Failure> {
         Some(elsewhere) => elsewhere,
         None => {
             archive.store.forget_others(remote.name(), &[])?;
-            let elsewhere = ids_of(&git::remote_tips(Some(remote.name()))?);
+            let elsewhere = ids_of(&git::remote_tips(remote.name())?);
             let elsewhere = elsewhere.into_iter().collect();
             archive.store.note_remote(remote.name(), &url, &elsewhere)?;
             elsewhere

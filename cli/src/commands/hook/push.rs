@@ -63,7 +63,7 @@ pub(super) fn run(home: &Home, arguments: &[OsString], input: &[u8]) -> Outcome 
 /// Returns a line for each object that would leave and is not accepted.
 fn verify(home: &Home, remote: &str, pushed: &[receive::Update]) -> Result<Vec<String>, Failure> {
     let repository = open()?;
-    let known = git::remote_tips(Some(remote))?;
+    let known = git::remote_tips(remote)?;
     let known: Vec<_> = known
         .iter()
         .filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok())

@@ -1,5 +1,14 @@
 //! What was made while a run went on, found when it is over: hooks can be skipped, and signing
 //! can be switched off.
+//!
+//! The run could write whatever is looked at here. Nothing of it is given to git, which starts programs
+//! that a repository names: to fetch what is not there, for one.
+
+use std::{
+    cell::OnceCell,
+    collections::HashSet,
+    io::{self, Write as _},
+};
 
 use notme_attest::{make::CommitSubject, predicate::Event};
 use notme_core::{
@@ -8,15 +17,20 @@ use notme_core::{
     object::{self, ObjectKind},
 };
 use notme_git_hooks::event;
-use notme_verifier::repository::ObjectId;
-use serde_json::Value;
+use notme_verifier::{
+    Judge, Repository,
+    repository::{ObjectId, RepositoryError},
+};
 
+use super::NOTHING;
 use crate::{
     commands::attest::Course,
     failure::Failure,
-    git,
     judging::{Grounds, now},
 };
+
+/// How many commits of a kind are named; the others are counted. A statement has its limits.
+const NAMED_MAX: usize = 1000;
 
 /// What the commits are that are there now and were not when the run began.
 #[derive(Default)]
@@ -24,7 +38,17 @@ pub(super) struct Made {
     /// The agent signed them in this run, and no record covers them: no hook saw them.
     pub(super) uncovered: Vec<CommitSubject>,
     /// They carry no signature, and no remote has them or the agent committed them.
-    pub(super) unsigned: Vec<String>,
+    unsigned: Vec<String>,
+    /// Refs or commits lead there, and nothing is there that can be read as a commit.
+    unread: Vec<String>,
+}
+
+/// Returns what refs lead to.
+///
+/// # Errors
+/// [`RepositoryError`] when refs cannot be read.
+pub(super) fn tips(repository: &Repository) -> Result<Vec<ObjectId>, RepositoryError> {
+    Ok(repository.select_all()?.tips().collect())
 }
 
 impl Made {
@@ -32,48 +56,36 @@ impl Made {
     ///
     /// # Errors
     /// [`Failure`].
-    pub(super) fn look(course: &Course<'_>, before: &[String]) -> Result<Self, Failure> {
-        let after = git::tips()?;
-        let new = git::commits(&after, before)?;
+    pub(super) fn look(course: &Course<'_>, before: &[ObjectId]) -> Result<Self, Failure> {
+        let repository = &course.archive().repository;
+        let new = repository.select_all()?.without(before.iter().copied());
+        let remotes = repository.references("refs/remotes/")?.into_iter();
+        let remotes = remotes.filter_map(|(_, id)| repository.peel(id).ok());
+        let own = new.clone().without(remotes);
+        let (new, unread) = repository.commits_and_others(&new)?;
+        let unread = unread.iter().map(ToString::to_string).collect();
+        let mut made = Self {
+            unread,
+            ..Self::default()
+        };
         if new.is_empty() {
-            return Ok(Self::default());
+            return Ok(made);
         }
-        let mut elsewhere = before.to_vec();
-        elsewhere.extend(git::remote_tips(None)?);
-        let own = git::commits(&after, &elsewhere)?;
+        let (own, _) = repository.commits_and_others(&own)?;
+        let own: HashSet<_> = own.into_iter().collect();
         let grounds = Grounds::load(course.home(), None, None)?;
-        let judge = grounds.judge();
-        let covered = course.covered(&judge)?;
-        let mut made = Self::default();
+        let looking = Looking {
+            course,
+            judge: &grounds.judge(),
+            covered: OnceCell::new(),
+        };
         for id in new.iter().rev() {
-            let (repository, store) = (&course.archive().repository, &course.archive().store);
-            let Ok(oid) = ObjectId::from_hex(id.as_bytes()) else {
-                continue;
-            };
-            let Some(facts) = store.commit(id)? else {
-                continue;
-            };
-            let (_, raw) = repository.read(oid)?;
-            let split = object::split(ObjectKind::Commit, &raw, repository.hash())?;
-            let Some(signature) = split.signature() else {
-                let commit = object::parse_commit(split.payload())?;
-                let is_agents = commit.committer().email() == course.run().email.as_bytes();
-                if is_agents || own.contains(id) {
-                    made.unsigned.push(id.clone());
-                }
-                continue;
-            };
-            // The same agent may have made it in another run, and somebody fetched it.
-            let is_of_run = match activity_of(signature) {
-                Some(activity) => activity == course.run().activity,
-                None => own.contains(id),
-            };
-            if !is_of_run || covered.contains(id) {
-                continue;
-            }
-            let judgement = judge.judge_object(ObjectKind::Commit, &raw, repository.hash());
-            if judgement.identity() == Some(&course.run().identity) {
-                made.uncovered.push(CommitSubject::new(id, &facts));
+            let id_text = id.to_string();
+            match looking.at(&id_text, own.contains(id))? {
+                Found::Others => {}
+                Found::Unsigned => made.unsigned.push(id_text),
+                Found::Unread => made.unread.push(id_text),
+                Found::Uncovered(commit) => made.uncovered.push(commit),
             }
         }
         Ok(made)
@@ -84,11 +96,109 @@ impl Made {
     /// # Errors
     /// [`Failure`].
     pub(super) fn events(&self) -> Result<Vec<Event>, Failure> {
-        let unsigned = self.unsigned.iter().map(|id| ("unsigned-commit", &**id));
-        let skipped = self.uncovered.iter().map(|it| ("unseen-commit", &*it.id));
-        let all = unsigned.chain(skipped);
-        all.map(|fact| Ok(event::event(fact, (None::<&Value>, None), now())?))
-            .collect()
+        let unseen: Vec<_> = self.uncovered.iter().map(|it| it.id.clone()).collect();
+        let kinds = [
+            ("unsigned-commit", &self.unsigned),
+            ("unseen-commit", &unseen),
+            ("unread-commit", &self.unread),
+        ];
+        let mut events = Vec::new();
+        for (kind, ids) in kinds {
+            for id in ids.iter().take(NAMED_MAX).chain(&more(ids)) {
+                events.push(event::event((kind, id), NOTHING, now())?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Says which commits are not signed.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn tell(&self) -> io::Result<()> {
+        let mut out = io::stderr().lock();
+        for commit in self.unsigned.iter().take(NAMED_MAX) {
+            writeln!(
+                out,
+                "note: commit {commit} was made without a signature; \
+                 `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
+            )?;
+        }
+        match more(&self.unsigned) {
+            Some(more) => writeln!(out, "note: and so were {more}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Counts those that are not named.
+fn more(ids: &[String]) -> Option<String> {
+    let more = ids.len().checked_sub(NAMED_MAX).filter(|more| *more > 0);
+    more.map(|more| format!("{more} more"))
+}
+
+/// What a commit is to a run.
+enum Found {
+    /// Somebody else's, or recorded already.
+    Others,
+    Unsigned,
+    Unread,
+    Uncovered(CommitSubject),
+}
+
+/// Whoever looks at commits.
+struct Looking<'a> {
+    course: &'a Course<'a>,
+    judge: &'a Judge<'a>,
+    /// What the chain covers, once somebody asks.
+    covered: OnceCell<HashSet<String>>,
+}
+
+impl Looking<'_> {
+    /// Looks at a commit; one is own if no remote has it.
+    fn at(&self, id: &str, is_own: bool) -> Result<Found, Failure> {
+        let (run, hash) = (self.course.run(), self.course.archive().repository.hash());
+        // Whoever made it may have made it of anything.
+        let Ok(Some(facts)) = self.course.archive().store.commit(id) else {
+            return Ok(Found::Unread);
+        };
+        let Ok(split) = object::split(ObjectKind::Commit, &facts.raw, hash) else {
+            return Ok(Found::Unread);
+        };
+        let Some(signature) = split.signature() else {
+            let Ok(commit) = object::parse_commit(split.payload()) else {
+                return Ok(Found::Unread);
+            };
+            let is_agents = commit.committer().email() == run.email.as_bytes();
+            return Ok(match is_agents || is_own {
+                true => Found::Unsigned,
+                false => Found::Others,
+            });
+        };
+        // The same agent may have made it in another run, and somebody fetched it.
+        let is_of_run = match activity_of(signature) {
+            Some(activity) => activity == run.activity,
+            None => is_own,
+        };
+        if !is_of_run || self.covers(id)? {
+            return Ok(Found::Others);
+        }
+        let judgement = self
+            .judge
+            .judge_object(ObjectKind::Commit, &facts.raw, hash);
+        Ok(match judgement.identity() == Some(&run.identity) {
+            true => Found::Uncovered(CommitSubject::new(id, &facts)),
+            false => Found::Others,
+        })
+    }
+
+    /// Tells whether the chain covers a commit.
+    fn covers(&self, id: &str) -> Result<bool, Failure> {
+        if let Some(covered) = self.covered.get() {
+            return Ok(covered.contains(id));
+        }
+        let covered = self.course.covered(self.judge)?;
+        Ok(self.covered.get_or_init(|| covered).contains(id))
     }
 }
 

@@ -1,0 +1,331 @@
+//! The end of a run, of which the run has left what it likes where it could write.
+
+use std::fs;
+
+use notme_testkit::repository::run;
+use serde_json::Value;
+
+use super::{COMMIT, events, judged, records, session, session_ok, world};
+use crate::world::{World, told};
+
+/// A commit that no hook sees.
+const SLY: &str = "git -c core.hooksPath=/dev/null commit -q --allow-empty -m sly";
+
+/// What the record that ended an activity says of how; the records that ended it are one.
+fn outcome(records: &[Value]) -> &str {
+    let mut ends = records.iter().filter(|it| it["lifecycle"] == "ended");
+    let end = ends.next().unwrap();
+    assert_eq!(ends.next(), None);
+    end["outcome"].as_str().unwrap()
+}
+
+/// A shell's command that writes a program, which leaves a file where nobody is in a run.
+fn trap(world: &World, program: &str) -> String {
+    let sprung = world.home().join("sprung").display().to_string();
+    format!(
+        "printf '#!/bin/sh\\ntest \"$NOTME_RUN\" || echo \"$0\" >>{sprung}\\nexit 1\\n' >{program}; \
+         chmod +x {program}\n"
+    )
+}
+
+fn assert_not_sprung(world: &World) {
+    let sprung = fs::read_to_string(world.home().join("sprung"));
+    assert_eq!(sprung.unwrap_or_default(), "");
+}
+
+/// git would fetch what is not there, and with a program that the repository names.
+#[test]
+fn what_is_not_there_is_told_and_not_fetched() {
+    let world = world();
+    let trap = trap(&world, "$PWD/evil");
+    let none = "3".repeat(40);
+    let script = format!(
+        r#"
+        {COMMIT} one
+        {trap}
+        git config core.repositoryformatversion 1
+        git config extensions.partialClone evil
+        git config remote.evil.url /nowhere
+        git config remote.evil.promisor true
+        git config remote.evil.uploadpack $PWD/evil
+        echo {none} >.git/refs/heads/x
+        child=$(git cat-file commit HEAD | sed '2,/^author/ {{ /^author/i parent {none}
+            }}; /^gpgsig/,/END/d' | git hash-object -t commit -w --stdin)
+        echo $child >.git/refs/heads/y
+        {SLY}
+        exit 1
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert_not_sprung(&world);
+    for name in ["x", "y"] {
+        fs::remove_file(world.path().join(".git/refs/heads").join(name)).unwrap();
+    }
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "unread-commit"), [none]);
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(events(&records, "unseen-commit"), [sly]);
+    assert_eq!(outcome(&records), "failed");
+}
+
+/// Hooks that a run leaves in its repository are not run when its last records are sent.
+#[test]
+fn hooks_that_a_run_leaves_are_not_run_at_its_end() {
+    for installs in [false, true] {
+        let world = World::initialised();
+        if installs {
+            world.notme_ok(&["hooks", "install"]);
+        }
+        world.signed_commit("before");
+        let bare = world.remote();
+        // So that git collects garbage whenever it looks whether it should.
+        world.git_ok(&["config", "gc.auto", "1"]);
+        world.git_ok(&["config", "gc.autoDetach", "false"]);
+        let mut script = format!(
+            r#"
+            {COMMIT} one
+            git push -q origin HEAD:refs/heads/main
+            mkdir -p .git/objects/17; touch .git/objects/17/{zeros} .git/objects/17/{ones}
+            "#,
+            zeros = "0".repeat(38),
+            ones = "1".repeat(38),
+        );
+        for directory in [".git/hooks", ".git/notme/hooks"] {
+            script.push_str(&format!("mkdir -p {directory}\n"));
+            for name in ["reference-transaction", "pre-auto-gc", "pre-push"] {
+                script.push_str(&trap(&world, &format!("$PWD/{directory}/{name}")));
+            }
+        }
+        let output = session(&world, &[], &script);
+        assert!(output.status.success(), "{}", told(&output));
+        assert_not_sprung(&world);
+        assert!(!told(&output).contains("did not get"), "{}", told(&output));
+        // The last record is there.
+        let there = bare.git_ok(&["rev-parse", "refs/attestations/commits"]);
+        assert_eq!(
+            there,
+            world.git_ok(&["rev-parse", "refs/attestations/commits"])
+        );
+    }
+}
+
+/// As every test suite does it that a run starts.
+#[test]
+fn repositories_that_are_gone_keep_no_others_from_their_end() {
+    let world = world();
+    let home = world.home().display().to_string();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        git init -q {home}/gone; git -C {home}/gone commit -q --allow-empty -m x
+        git init -q {home}/bad; git -C {home}/bad commit -q --allow-empty -m x
+        git init -q {home}/left; git -C {home}/left commit -q --allow-empty -m x
+        rm -rf {home}/gone; rm {home}/bad/.git/config; mkfifo {home}/bad/.git/config
+        printf %s "$NOTME_ACTIVITY"
+        exit 1
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let id = String::from_utf8(output.stdout.clone()).unwrap();
+    let told = told(&output);
+    assert!(told.contains("1 repositories that the run"), "{told}");
+    let hint = format!(
+        "cd {home}/bad/.git && notme attest activity --activity {id}/2 --end \
+         --termination completed --outcome failed"
+    );
+    assert!(told.contains(&hint), "{told}");
+    assert_eq!(told.matches("was not recorded").count(), 1, "{told}");
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+    let mut world = world;
+    world.set_env("GIT_DIR", format!("{home}/left/.git"));
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+}
+
+/// Nobody may be there to hear of it.
+#[test]
+fn the_end_is_recorded_when_nothing_can_be_said() {
+    let world = World::initialised();
+    let library = world.home().join("library").display().to_string();
+    let script = format!(
+        "notme run --agent claude -- sh -ec '{COMMIT} one; git init -q {library}; cd {library}; \
+         {COMMIT} two; cd \"$OLDPWD\"; {SLY} --no-gpg-sign; exit 7' 2>/dev/full"
+    );
+    let output = run(&mut world.shell(&script), b"");
+    assert_eq!(output.status.code(), Some(7), "{}", told(&output));
+    assert_eq!(outcome(&records(&world, "HEAD~1")), "failed");
+    let mut world = world;
+    world.set_env("GIT_DIR", format!("{library}/.git"));
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+}
+
+#[test]
+fn a_branch_that_is_deleted_and_collected_keeps_no_end_away() {
+    let world = world();
+    world.git_ok(&["commit", "-q", "--allow-empty", "-m", "before"]);
+    world.git_ok(&["switch", "-q", "-c", "old"]);
+    world.git_ok(&["commit", "-q", "--allow-empty", "-m", "old"]);
+    world.git_ok(&["switch", "-q", "-"]);
+    let script = format!(
+        "{COMMIT} one; git branch -qD old; git reflog expire --expire=now --all; \
+         git gc -q --prune=now; {SLY}"
+    );
+    session_ok(&world, &[], &script);
+    let records = records(&world, "HEAD");
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    assert_eq!(events(&records, "unseen-commit"), [sly]);
+    assert_eq!(events(&records, "unsigned-commit"), [""; 0]);
+    assert_eq!(outcome(&records), "succeeded");
+}
+
+/// Commits of somebody else's that were fetched, which are none in every respect.
+#[test]
+fn odd_commits_are_told_and_keep_no_end_away() {
+    let world = world();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        tree=$(git rev-parse HEAD^{{tree}})
+        people='author a <a@x> 1 +0000\ncommitter a <a@x> 1 +0000'
+        odd() {{ git hash-object -t commit -w --stdin --literally; }}
+        printf "tree $tree\nauthor Nobody\ncommitter Nobody\n\nm\n" | odd >ids
+        printf "tree $tree\n$people\ngpgsig x\ngpgsig y\n\nm\n" | odd >>ids
+        (printf "tree $tree\n$people\n\n"; head -c 17000000 /dev/zero | tr '\0' x) | odd >>ids
+        while read -r id; do git update-ref refs/remotes/origin/$id $id; done <ids
+        {SLY}
+        exit 1
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let records = records(&world, "HEAD");
+    let ids = fs::read_to_string(world.path().join("ids")).unwrap();
+    let mut odd: Vec<_> = ids.lines().collect();
+    odd.sort_unstable();
+    let mut unread = events(&records, "unread-commit");
+    unread.sort_unstable();
+    assert_eq!(unread, odd);
+    assert_eq!(events(&records, "unseen-commit").len(), 1);
+    assert_eq!(outcome(&records), "failed");
+}
+
+/// A record has room for so many.
+#[test]
+fn more_unsigned_commits_than_there_is_room_for_are_counted() {
+    let world = world();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        for number in $(seq 1003); do
+            printf 'commit refs/heads/many\ncommitter a <a@x> %s +0000\ndata 1\nm\n' $number
+        done | git fast-import --quiet
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("and so were 3 more"), "{told}");
+    let records = records(&world, "HEAD");
+    let unsigned = events(&records, "unsigned-commit");
+    assert_eq!((unsigned.len(), unsigned[1000]), (1001, "3 more"));
+}
+
+#[test]
+fn refs_that_cannot_be_read_are_told_of() {
+    let world = world();
+    let script = format!("{COMMIT} one; ln -s main .git/refs/heads/link; exit 1");
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    fs::remove_file(world.path().join(".git/refs/heads/link")).unwrap();
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "unlooked"), ["commits"]);
+    assert_eq!(outcome(&records), "failed");
+}
+
+/// The directory of a run is its own to spoil, and then that is what is recorded.
+#[test]
+fn files_of_the_run_that_cannot_be_read_are_told_of() {
+    for (file, what) in [
+        ("events.jsonl", "events"),
+        ("events.taken", "events"),
+        ("run.json", "repositories"),
+    ] {
+        let world = world();
+        let script = format!(
+            "{COMMIT} one; rm -f $NOTME_RUN/{file}; mkfifo $NOTME_RUN/{file}; {SLY}; exit 1"
+        );
+        let output = session(&world, &[], &script);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        let records = records(&world, "HEAD");
+        assert_eq!(events(&records, "unlooked"), [what]);
+        assert_eq!(events(&records, "unseen-commit").len(), 1, "{file}");
+        assert_eq!(outcome(&records), "failed", "{file}");
+    }
+}
+
+/// Whoever does as they are told does not make a success of a failure.
+#[test]
+fn what_makes_up_for_a_lost_end_says_how_it_was() {
+    let ended = "--end --termination completed --outcome";
+    for (options, code, how, outcome) in [
+        (&[][..], 1, format!("{ended} failed"), Some("failed")),
+        (&[], 0, format!("{ended} succeeded"), Some("succeeded")),
+        (&["--suspend"], 1, "--suspend".to_owned(), None),
+    ] {
+        let world = world();
+        let lock = ".git/notme-attest.lock";
+        // Nobody can lock a directory.
+        let script = format!("{COMMIT} one; rm {lock}; mkdir {lock}; exit {code}");
+        let output = session(&world, options, &script);
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        fs::remove_dir(world.path().join(lock)).unwrap();
+        let told = told(&output);
+        let hint = told
+            .lines()
+            .find_map(|line| Some(line.split_once("run: notme ")?.1));
+        let hint = hint.unwrap_or_else(|| panic!("{told}"));
+        assert!(hint.contains(&how), "{told}");
+        world.notme_ok(&hint.split_whitespace().collect::<Vec<_>>());
+        let records = records(&world, "HEAD");
+        let last = records.last().unwrap();
+        match outcome {
+            Some(outcome) => assert_eq!(last["outcome"], outcome),
+            None => assert_eq!(last["lifecycle"], "suspended"),
+        }
+    }
+}
+
+#[test]
+fn a_repository_that_is_made_anew_begins_another_activity() {
+    let world = world();
+    let place = world.home().join("anew");
+    let script = format!(
+        r#"
+        {COMMIT} one
+        for number in 1 2; do
+            rm -rf {place}; git init -q {place}; cd {place}; {COMMIT} $number
+        done
+        rm .git/notme-attest.lock; mkdir .git/notme-attest.lock
+        {COMMIT} three
+        rmdir .git/notme-attest.lock
+        printf %s "$NOTME_ACTIVITY"
+        "#,
+        place = place.display()
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let id = String::from_utf8(output.stdout.clone()).unwrap();
+    let told = told(&output);
+    assert!(told.contains("1 repositories that the run"), "{told}");
+    // What a hook says that failed, of the chain that is there.
+    assert!(told.contains(&format!("HEAD --activity {id}/2")), "{told}");
+    assert!(!told.contains("was not recorded"), "{told}");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+    let mut world = world;
+    world.set_env("GIT_DIR", place.join(".git"));
+    assert_eq!(judged(&world, &["HEAD~1"]).0, Some(0));
+    let records = records(&world, "HEAD~1");
+    assert_eq!(records[0]["activity"]["id"], format!("{id}/2"));
+    assert_eq!(outcome(&records), "succeeded");
+}
