@@ -632,6 +632,15 @@ impl Store {
         Ok(read.map(|(_, tree)| tree))
     }
 
+    /// Tells whether a commit that is here has parents, be they here or not.
+    ///
+    /// # Errors
+    /// As [`Store::tree`].
+    pub fn has_parents(&self, id: &str) -> Result<bool, StoreError> {
+        let read = self.read_commit(id, |commit| !commit.parents().is_empty())?;
+        Ok(read.is_some_and(|(_, has_parents)| has_parents))
+    }
+
     /// Reads a commit, and from it what is wanted.
     fn read_commit<T>(
         &self,

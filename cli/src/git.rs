@@ -877,9 +877,10 @@ pub(crate) struct FileChange {
     pub(crate) removed: u64,
 }
 
-/// Returns the first line of each commit's message, and what the commit changed against its first parent. No
-/// settings of the user's change that, and none that are committed but attributes, which say whether lines of
-/// a file are counted.
+/// Returns the first line of each commit's message, and what the commit changed against its first parent; where
+/// that was cut off by a shallow clone, everything. No settings of the user's change that, and none that are
+/// committed, but attributes and what is set of the drivers that they name, which say whether lines of a file
+/// are counted.
 ///
 /// # Errors
 /// [`GitError`] when they cannot be read.
@@ -889,7 +890,14 @@ pub(crate) fn changes(commits: &[String]) -> Result<Vec<(String, Vec<FileChange>
     let written = ids.write_all((commits.join("\n") + "\n").as_bytes());
     written.and_then(|()| ids.rewind()).map_err(GitError::Run)?;
     let mut command = git();
+    command.env("GIT_ATTR_NOSYSTEM", "1");
+    command.env("GIT_GRAFT_FILE", "/dev/null");
     command.stdin(ids).args([
+        "-c",
+        "core.attributesFile=/dev/null",
+        // git's own; a file over it has no lines.
+        "-c",
+        "core.bigFileThreshold=512m",
         "diff-tree",
         "--stdin",
         "-z",

@@ -367,6 +367,8 @@ fn no_settings_change_what_a_dispatch_says_was_changed() {
         ("log.diffMerges", "off"),
         ("diff.ignoreSubmodules", "all"),
         ("diff.renames", "copies"),
+        ("core.bigFileThreshold", "1"),
+        ("core.attributesFile", ".git/attributes"),
     ] {
         world.git_ok(&["config", name, value]);
     }
@@ -382,16 +384,51 @@ fn no_settings_change_what_a_dispatch_says_was_changed() {
         let messages: Vec<_> = messages
             .map(|it| it["message"].as_str().unwrap().to_owned())
             .collect();
-        (messages.join(", "), work["filesChanged"].clone())
+        let lines = work["linesAdded"].clone();
+        (messages.join(", "), work["filesChanged"].clone(), lines)
     };
-    let of = |message: &str, files: &[&str]| (message.to_owned(), files.into());
-    assert_eq!(work(&commits[2..]), of("Grüße", &["sub"]));
-    assert_eq!(
-        work(&commits[1..2]),
-        of("submodule", &[".gitmodules", "sub"])
-    );
-    let all = of("root, submodule, Grüße", &[".gitmodules", "root", "sub"]);
-    assert_eq!(work(&commits), all);
+    let of = |message: &str, files: &[&str], lines: u64| {
+        (message.to_owned(), Value::from(files), Value::from(lines))
+    };
+    assert_eq!(work(&commits[2..]), of("Grüße", &["sub"], 1));
+    let added = of("submodule", &[".gitmodules", "sub"], 5);
+    assert_eq!(work(&commits[1..2]), added);
+    let all = [".gitmodules", "root", "sub"];
+    assert_eq!(work(&commits), of("root, submodule, Grüße", &all, 7));
+}
+
+/// The last commit of one looks like a first one, that brings everything.
+#[test]
+fn nothing_is_said_of_changes_where_a_shallow_clone_ends() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.signed_commit("two");
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let url = format!("file://{}", bare.path().display());
+    let work = |depth: &str| {
+        let clone = world.another_repository(Repository::new());
+        let fetch = ["fetch", "--quiet", "--depth", depth, &url, "main"];
+        clone.git_ok(&fetch);
+        clone.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+        let output = clone.notme(&["attest", "dispatch", "HEAD", "--agent", "claude"]);
+        assert!(output.status.success(), "{}", told(&output));
+        let shown = clone.notme_ok(&["attest", "show", "--json", "HEAD"]);
+        let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+        let mut works = shown
+            .iter()
+            .map(|it| &it["predicate"]["runDetails"]["work"]);
+        let work = works.find(|it| it.is_object()).unwrap().clone();
+        (work, told(&output).contains("`git fetch --deepen 1`"))
+    };
+    let (cut, is_told) = work("1");
+    assert!(is_told);
+    assert_eq!(cut["commits"][0]["message"], "two");
+    assert_eq!(cut.as_object().unwrap().len(), 1, "{cut}");
+    let (whole, is_told) = work("2");
+    assert!(!is_told);
+    assert_eq!(whole["filesChanged"], serde_json::json!(["two"]));
+    assert_eq!(whole["linesAdded"], 1);
 }
 
 /// Two pieces of work, the second begun at the commit of the first, on a branch that was rebased.
