@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::{
-        fs::PermissionsExt as _,
+        fs::{PermissionsExt as _, symlink},
         net::{UnixListener, UnixStream},
         process::ExitStatusExt as _,
     },
@@ -372,6 +372,8 @@ fn no_settings_change_what_a_dispatch_says_was_changed() {
     ] {
         world.git_ok(&["config", name, value]);
     }
+    world.write(".git/attributes", "* -diff\n");
+    world.write(".git/info/grafts", &(commits[2].clone() + "\n"));
     let work = |commits: &[String]| {
         let commits: Vec<_> = commits.iter().map(String::as_str).collect();
         world.notme_ok(&[&["attest", "dispatch"], &commits[..]].concat());
@@ -1401,6 +1403,75 @@ fn what_is_written_to_a_shared_repository_is_shared() {
     for (path, mode) in shared(None) {
         assert_eq!(mode & 0o2020, 0, "{}: {mode:o}", path.display());
     }
+}
+
+/// Whoever may write to a repository, as the agent in a sandbox, has us write and share nothing outside of it.
+#[test]
+fn links_in_a_git_directory_are_not_written_through() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let _bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let elsewhere = world.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let precious = elsewhere.join("precious");
+    fs::write(&precious, "precious").unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    let git = world.path().join(".git");
+    let unless_written = || {
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        let mode = fs::metadata(&elsewhere).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    };
+
+    // A note takes the place of a link.
+    let notes = git.join("notme-attest");
+    fs::create_dir_all(&notes).unwrap();
+    let note = notes.join("remote-origin.json");
+    symlink(&precious, &note).unwrap();
+    world.notme_ok(&["attest", "push"]);
+    unless_written();
+    assert!(fs::symlink_metadata(&note).unwrap().is_file());
+
+    // They are written nowhere else.
+    fs::remove_dir_all(&notes).unwrap();
+    symlink(&elsewhere, &notes).unwrap();
+    let pushed = world.notme(&["attest", "push"]);
+    assert!(!pushed.status.success());
+    assert!(
+        told(&pushed).contains("leads elsewhere"),
+        "{}",
+        told(&pushed)
+    );
+    fs::remove_file(&notes).unwrap();
+
+    // No lock is made where a link leads.
+    let lock = git.join("notme-attest.lock");
+    let made = elsewhere.join("made");
+    let id = world.notme_ok(&["attest", "activity", "--begin"]);
+    let goes_on = ["attest", "activity", "HEAD", "--activity", id.trim()];
+    world.notme_ok(&goes_on);
+    fs::remove_file(&lock).unwrap();
+    symlink(&made, &lock).unwrap();
+    let output = world.notme(&goes_on);
+    assert!(!output.status.success());
+    assert!(
+        told(&output).contains("could not lock them"),
+        "{}",
+        told(&output)
+    );
+    assert!(!made.exists());
+    fs::remove_file(&lock).unwrap();
+
+    // What is elsewhere is shared with nobody.
+    world.git_ok(&["config", "core.sharedRepository", "0666"]);
+    world.git_ok(&["pack-refs", "--all"]);
+    let refs = git.join("refs/attestations");
+    fs::remove_dir_all(&refs).unwrap();
+    symlink(&elsewhere, &refs).unwrap();
+    world.notme_ok(&["attest", "dispatch"]);
+    unless_written();
 }
 
 /// All files and directories below one, with their modes.
