@@ -337,6 +337,39 @@ fn what_failed_or_was_never_attested_has_no_level_when_it_is_rewritten() {
     assert_eq!(code(), "accepted");
 }
 
+/// What others said of the same tree is told as well, and moves nobody's level but with a chain that the commit
+/// carries.
+#[test]
+fn who_says_that_a_tree_stayed_takes_over_nobody_elses_level() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let old = world.signed_commit("one");
+    dispatch(&world, "claude", true);
+    let amend = ["-c", "core.hooksPath=", "commit", "-q", "--amend"];
+    let amend = || {
+        let old = id(&world, "HEAD");
+        world.git_ok(&[&amend[..], &["--no-edit", "--reset-author"]].concat());
+        (old, id(&world, "HEAD"))
+    };
+    let (_, new) = amend();
+    succeed(&world, "claude", &[(&old, &new)]);
+    assert_eq!(code(), "accepted");
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    let (old, new) = amend();
+    succeed(&world, "human", &[(&old, &new)]);
+    assert_eq!(code(), "level-too-low");
+
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    work(&world, &["two"]);
+    assert_eq!(code(), "accepted");
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    let (old, new) = amend();
+    succeed(&world, "human", &[(&old, &new)]);
+    assert_eq!(code(), "accepted");
+}
+
 /// Nor does what a stranger states, which the hook takes for nothing.
 #[test]
 fn what_only_strangers_attest_is_followed_by_nothing() {
