@@ -206,12 +206,17 @@ pub(crate) fn tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
-/// Returns what all refs name, and HEAD of each worktree.
+/// Returns what all refs name, HEAD of each worktree, and all that is stashed.
 ///
 /// # Errors
 /// [`GitError`].
 pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     let mut tips = names_of(&[])?;
+    if run(["reflog", "exists", "refs/stash"])?.status.success() {
+        let stashed = run(["rev-list", "--walk-reflogs", "refs/stash", "--"])?;
+        let stashed = success("rev-list", stashed)?;
+        tips.extend(stashed.lines().map(str::to_owned));
+    }
     let listed = run(["worktree", "list", "--porcelain"])?;
     let listed = success("worktree", listed)?;
     let heads = listed.lines().filter_map(|line| line.strip_prefix("HEAD "));

@@ -161,10 +161,20 @@ fn what_was_picked_or_squashed_tells_nothing_of_a_branch_that_stays_here() {
     world.git_ok(&["merge", "--quiet", "--squash", "embargo"]);
     world.git_ok(&["commit", "--quiet", "-m", "squashed"]);
     held("squashed");
+    let stash = |name: &str| {
+        world.write(name, "more");
+        world.git_ok(&["stash", "push", "--quiet"]);
+    };
+    world.git_ok(&["checkout", "--quiet", "embargo"]);
+    stash("another");
+    world.git_ok(&["checkout", "--quiet", "main"]);
+    stash("one");
     world.git_ok(&["update-ref", "refs/tags/embargoed", "embargo"]);
     world.git_ok(&["branch", "--quiet", "-D", "embargo"]);
     held("tagged");
     world.git_ok(&["tag", "--delete", "embargoed"]);
+    held("stashed");
+    world.git_ok(&["stash", "drop", "--quiet", "stash@{1}"]);
     let said = push(&world, &["origin", "main"]);
     assert_eq!((attested(&public), &*said), (3, ""));
 }
