@@ -11,6 +11,7 @@ use std::{
 };
 
 use notme_attest::store::{Shelf, Unlike, push_name};
+use notme_core::glob::Glob;
 use notme_verifier::{Repository, repository::ObjectId};
 use tempfile::TempDir;
 
@@ -226,14 +227,41 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
-/// Returns what remote-tracking branches name: all of them, or those of one remote.
+/// Returns what remote-tracking branches name: all of them, or those that are fetched from one remote, and from
+/// no other.
 ///
 /// # Errors
 /// [`GitError`].
 pub(crate) fn remote_tips(remote: Option<&str>) -> Result<Vec<String>, GitError> {
-    match remote {
-        Some(remote) => names_of(&[&format!("refs/remotes/{remote}")]),
-        None => names_of(&["refs/remotes"]),
+    const ALL: &str = "refs/remotes";
+    let Some(remote) = remote else {
+        return names_of(&[ALL]);
+    };
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for (setting, refspec) in section("remote")? {
+        let name = setting.strip_prefix("remote.");
+        let name = name.and_then(|name| name.strip_suffix(".fetch"));
+        let into = refspec.split_once(':').map(|(_, into)| local_name(into));
+        match (name, into) {
+            (Some(name), Some(into)) if name == remote => own.push(Glob::new(&into)),
+            (Some(_), Some(into)) => others.push(Glob::new(&into)),
+            (_, None) | (None, _) => {}
+        }
+    }
+    let arguments = ["for-each-ref", "--format=%(objectname) %(refname)", ALL];
+    let listed = success("for-each-ref", run(arguments)?)?;
+    let listed = listed.lines().filter_map(|line| line.split_once(' '));
+    let are_into = |all: &[Glob], name: &str| all.iter().any(|into| into.matches(name));
+    let seen = listed.filter(|(_, name)| are_into(&own, name) && !are_into(&others, name));
+    Ok(seen.map(|(id, _)| id.to_owned()).collect())
+}
+
+/// Returns the ref that is fetched into, of which the beginning may be left out.
+fn local_name(name: &str) -> String {
+    match name.split('/').next().unwrap_or_default() {
+        "refs" => name.to_owned(),
+        "heads" | "tags" | "remotes" => format!("refs/{name}"),
+        _ => format!("refs/heads/{name}"),
     }
 }
 
