@@ -452,6 +452,41 @@ fn what_is_stated_of_several_at_once_is_carried_when_they_are_squashed() {
     assert_eq!(code(), "level-too-low");
 }
 
+/// Likewise one record of a chain that somebody else takes over.
+#[test]
+fn what_others_record_of_several_at_once_is_carried_when_they_are_squashed() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let begun = world.notme_ok(&["attest", "activity", "--agent", "claude", "--begin"]);
+    let activity = ["--agent", "claude", "--activity", begun.trim()];
+    let trailer = world.notme_ok(&["attest", "trailer", "--activity", begun.trim()]);
+    let commit = |name: &str| {
+        world.write(name, name);
+        world.git_ok(&["add", name]);
+        let message = format!("{name}\n\n{}", trailer.trim());
+        world.git_ok(&["commit", "-q", "-m", &message]);
+        id(&world, "HEAD")
+    };
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let old = ["one", "two"].map(commit);
+    let ended = ["attest", "activity", &old[0], &old[1], "--end"];
+    world.notme_ok(&[&ended[..], &activity].concat());
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["merge", "-q", "--squash", "topic"]);
+    commit("both");
+    let (exit, judged) = judged(&world, "HEAD");
+    assert_eq!(exit, Some(0), "{judged}");
+    let mut told = attested_as(&judged);
+    told.sort_unstable();
+    let mut both = old.each_ref().map(|old| (&**old, Some("L2")));
+    both.sort_unstable();
+    assert_eq!(told, both, "{judged}");
+    assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
+}
+
 /// git tells of the amend within a rebase apart; and in a run, the new commit is recorded before it is
 /// known what it takes the place of.
 #[test]
