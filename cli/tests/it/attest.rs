@@ -879,7 +879,11 @@ fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
     let file = world.notme_ok(&[&drop[..], &["--force"]].concat());
     // It is left out, and nothing is pushed over the remote's head.
     let output = world.notme(&["attest", "fetch"]);
-    assert!(told(&output).contains("dropped here"), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("has 1 files that were dropped here"),
+        "{said}"
+    );
     assert_eq!(
         predicate_types(&judged(&world, &[]).1),
         [ACTIVITY, DISPATCH]
