@@ -1,6 +1,6 @@
 //! Commits that carry the head of an agent's chain, and that somebody else rewrites.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
 
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
@@ -144,8 +144,13 @@ fn what_the_human_squashes_is_attested_as_all_that_the_agent_made() {
     world.git_ok(&["checkout", "-q", "main"]);
     world.signed_commit("meanwhile");
     world.git_ok(&["merge", "-q", "--squash", "topic"]);
+    // Where the hook notes what is squashed, it writes through no link.
+    let elsewhere = world.home().join("elsewhere");
+    fs::write(&elsewhere, "precious").unwrap();
+    symlink(&elsewhere, world.path().join(".git/notme-squashed")).unwrap();
     let message = format!("both\n\n{}", carried.join("\n"));
     world.git_ok(&["commit", "-q", "-m", &message]);
+    assert_eq!(fs::read_to_string(elsewhere).unwrap(), "precious");
     let mut told = old.each_ref().map(|it| (&**it, Some("L2")));
     let (exit, judged) = judged(&world, "HEAD");
     assert_eq!(exit, Some(0), "{judged}");
