@@ -926,6 +926,9 @@ pub(crate) fn changes(commits: &[String]) -> Result<Vec<(String, Vec<FileChange>
     command.env("GIT_ATTR_NOSYSTEM", "1");
     command.env("GIT_GRAFT_FILE", "/dev/null");
     command.stdin(ids).args([
+        // Not that it is no longer to be named.
+        "-c",
+        "advice.graftFileDeprecated=false",
         "-c",
         "core.attributesFile=/dev/null",
         // git's own; a file over it has no lines.

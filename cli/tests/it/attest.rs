@@ -1753,6 +1753,37 @@ fn a_link_in_which_two_files_have_one_name_is_not_signed() {
     }
 }
 
+/// What was changed is stated whole, or not at all.
+#[test]
+fn what_a_partial_clone_lacks_is_left_out_of_no_dispatch() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("one", "another line\n");
+    world.git_ok(&["commit", "--quiet", "--all", "-m", "two"]);
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    bare.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", bare.path().display());
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", &url]);
+    clone.git_ok(&["fetch", "--quiet", "--filter=blob:none", "origin", "main"]);
+    clone.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+    let dispatch = ["attest", "dispatch", "HEAD", "--agent", "claude"];
+    clone.git_ok(&["remote", "set-url", "origin", "file:///nonexistent"]);
+    let output = clone.notme(&dispatch);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("/nonexistent") && !said.contains("hint:"),
+        "{said}"
+    );
+    assert_eq!(clone.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    clone.git_ok(&["remote", "set-url", "origin", &url]);
+    clone.notme_ok(&dispatch);
+    let shown = clone.notme_ok(&["attest", "show", "--json", "HEAD"]);
+    assert!(shown.contains("\"linesAdded\": 1"), "{shown}");
+}
+
 /// Of a partial clone, the statements are fetched whole.
 #[test]
 fn a_partial_clone_has_the_statements() {
