@@ -22,6 +22,7 @@ use std::{
     fmt,
     fs::{File, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -50,6 +51,7 @@ use notme_verifier::{
     Repository,
     repository::{OBJECT_MAX, is_over_limit, open_objects},
 };
+use rustix::fs::OFlags;
 
 pub use self::{
     error::StoreError,
@@ -370,15 +372,16 @@ impl Store {
         let directory = self.local().common_dir().to_owned();
         let path = directory.join("notme-attest.lock");
         let is_new = !path.exists();
-        let open = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
+        let mut options = File::options();
+        // A link would have it made wherever it leads.
+        options.custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default());
+        let mut to_write = options.clone();
+        let to_write = to_write.create(true).truncate(false).write(true);
+        let open = to_write.open(&path);
         // Somebody else's may not be for us to write to, and holds as well; but not where a network's file
         // system wants to write for that.
         let open = open.or_else(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => File::open(&path),
+            io::ErrorKind::PermissionDenied => options.read(true).open(&path),
             _ => Err(error),
         });
         if is_new {
@@ -630,6 +633,15 @@ impl Store {
     pub fn tree(&self, id: &str) -> Result<Option<String>, StoreError> {
         let read = self.read_commit(id, |commit| commit.tree().to_owned())?;
         Ok(read.map(|(_, tree)| tree))
+    }
+
+    /// Tells whether a commit that is here has parents, be they here or not.
+    ///
+    /// # Errors
+    /// As [`Store::tree`].
+    pub fn has_parents(&self, id: &str) -> Result<bool, StoreError> {
+        let read = self.read_commit(id, |commit| !commit.parents().is_empty())?;
+        Ok(read.is_some_and(|(_, has_parents)| has_parents))
     }
 
     /// Reads a commit, and from it what is wanted.

@@ -234,6 +234,7 @@ impl<'j> Attestations<'j> {
             named,
         } in twins
         {
+            told.insert((examined.id.clone(), name.clone()));
             let is_here = name == commit || named.is_some();
             let about = (&*name, false);
             let mut found = self.find(examined, about, (commit, &facts), named.as_deref())?;
@@ -247,16 +248,18 @@ impl<'j> Attestations<'j> {
             all.push(found);
         }
         if all.iter().any(|found| found.heads().next().is_some()) {
-            let claims = self.claims(&all)?;
+            let claims = self.claims(&mut all, &facts.trailers)?;
             let held = self.claims_of_line(commit, &facts.trailers, claims)?;
-            for it in held
-                .before
-                .iter()
-                .filter(|it| seen.insert(it.examined.id.clone()))
-            {
+            for it in &held.before {
+                // It may speak of several that were squashed.
+                if !told.insert((it.examined.id.clone(), it.name.clone())) {
+                    continue;
+                }
                 let named = self.other(&it.name, commit)?;
                 let (examined, about) = (Arc::clone(&it.examined), (&*it.name, true));
-                all.push(self.find(examined, about, (commit, &facts), named.as_ref())?);
+                let mut found = self.find(examined, about, (commit, &facts), named.as_ref())?;
+                found.is_held = true;
+                all.push(found);
             }
             bind(&mut all, &held, Code::ChainTrailer);
         }
@@ -456,6 +459,7 @@ impl<'j> Attestations<'j> {
             examined,
             attested,
             carries,
+            is_held: false,
             trailers,
         })
     }
@@ -549,8 +553,8 @@ impl<'j> Attestations<'j> {
                 if !claims.contains_key(*name) {
                     let kept = self.kept(Place::commit(name))?;
                     let beside: Result<Vec<_>, _> = kept.all.iter().map(find).collect();
-                    let beside = beside?;
-                    let held = self.claims_of_line(name, &facts.trailers, self.claims(&beside)?)?;
+                    let own = self.claims(&mut beside?, &facts.trailers)?;
+                    let held = self.claims_of_line(name, &facts.trailers, own)?;
                     claims.insert((*name).to_owned(), held);
                 }
                 if let Some(held) = claims.get(*name) {
@@ -1016,6 +1020,8 @@ struct Found {
     attested: Attested,
     /// The level that it has where the commit that it speaks of is seen.
     carries: Option<Level>,
+    /// Whether its chain holds a head that the commit asked about carries, or what that took the place of.
+    is_held: bool,
     /// The heads of chains that the commits carry: the one asked about, and the one spoken of.
     trailers: Vec<Arc<[String]>>,
 }

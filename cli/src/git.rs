@@ -11,6 +11,7 @@ use std::{
 };
 
 use notme_attest::store::{Shelf, Unlike, push_name};
+use notme_core::glob::Glob;
 use notme_verifier::{Repository, repository::ObjectId};
 use tempfile::TempDir;
 
@@ -191,12 +192,17 @@ pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
     success("rev-parse", output).map(PathBuf::from)
 }
 
-/// Returns what all refs name, and HEAD of each worktree.
+/// Returns what all refs name, HEAD of each worktree, and all that is stashed.
 ///
 /// # Errors
 /// [`GitError`].
 pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     let mut tips = names_of(&[])?;
+    if run(["reflog", "exists", "refs/stash"])?.status.success() {
+        let stashed = run(["rev-list", "--walk-reflogs", "refs/stash", "--"])?;
+        let stashed = success("rev-list", stashed)?;
+        tips.extend(stashed.lines().map(str::to_owned));
+    }
     let listed = run(["worktree", "list", "--porcelain"])?;
     let listed = success("worktree", listed)?;
     let heads = listed.lines().filter_map(|line| line.strip_prefix("HEAD "));
@@ -206,12 +212,37 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
     Ok(tips)
 }
 
-/// Returns what the remote-tracking branches of a remote name.
+/// Returns what those remote-tracking branches name that are fetched from one remote, and from no other.
 ///
 /// # Errors
 /// [`GitError`].
 pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
-    names_of(&[&format!("refs/remotes/{remote}")])
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for (setting, refspec) in section("remote")? {
+        let name = setting.strip_prefix("remote.");
+        let name = name.and_then(|name| name.strip_suffix(".fetch"));
+        let into = refspec.split_once(':').map(|(_, into)| local_name(into));
+        match (name, into) {
+            (Some(name), Some(into)) if name == remote => own.push(Glob::new(&into)),
+            (Some(_), Some(into)) => others.push(Glob::new(&into)),
+            (_, None) | (None, _) => {}
+        }
+    }
+    let arguments = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes"];
+    let listed = success("for-each-ref", run(arguments)?)?;
+    let listed = listed.lines().filter_map(|line| line.split_once(' '));
+    let are_into = |all: &[Glob], name: &str| all.iter().any(|into| into.matches(name));
+    let seen = listed.filter(|(_, name)| are_into(&own, name) && !are_into(&others, name));
+    Ok(seen.map(|(id, _)| id.to_owned()).collect())
+}
+
+/// Returns the ref that is fetched into, of which the beginning may be left out.
+fn local_name(name: &str) -> String {
+    match name.split('/').next().unwrap_or_default() {
+        "refs" => name.to_owned(),
+        "heads" | "tags" | "remotes" => format!("refs/{name}"),
+        _ => format!("refs/heads/{name}"),
+    }
 }
 
 fn names_of(prefixes: &[&str]) -> Result<Vec<String>, GitError> {
@@ -852,9 +883,10 @@ pub(crate) struct FileChange {
     pub(crate) removed: u64,
 }
 
-/// Returns the first line of each commit's message, and what the commit changed against its first parent. No
-/// settings of the user's change that, and none that are committed but attributes, which say whether lines of
-/// a file are counted.
+/// Returns the first line of each commit's message, and what the commit changed against its first parent; where
+/// that was cut off by a shallow clone, everything. No settings of the user's change that, and none that are
+/// committed, but attributes and what is set of the drivers that they name, which say whether lines of a file
+/// are counted.
 ///
 /// # Errors
 /// [`GitError`] when they cannot be read.
@@ -864,7 +896,17 @@ pub(crate) fn changes(commits: &[String]) -> Result<Vec<(String, Vec<FileChange>
     let written = ids.write_all((commits.join("\n") + "\n").as_bytes());
     written.and_then(|()| ids.rewind()).map_err(GitError::Run)?;
     let mut command = git();
+    command.env("GIT_ATTR_NOSYSTEM", "1");
+    command.env("GIT_GRAFT_FILE", "/dev/null");
     command.stdin(ids).args([
+        // Not that it is no longer to be named.
+        "-c",
+        "advice.graftFileDeprecated=false",
+        "-c",
+        "core.attributesFile=/dev/null",
+        // git's own; a file over it has no lines.
+        "-c",
+        "core.bigFileThreshold=512m",
         "diff-tree",
         "--stdin",
         "-z",

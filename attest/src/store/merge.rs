@@ -38,8 +38,8 @@ pub struct Merged {
     /// Files that are no signed statements, not named by their content, or in a place that is none of
     /// theirs. They were left out.
     pub ignored: usize,
-    /// Files that were dropped here. They were left out, too.
-    pub dropped: usize,
+    /// Files that were dropped here, in one place or several. They were left out, too.
+    pub dropped: BTreeSet<FileName>,
     /// Shelves whose history is not to be had from there, and why. What they hold was taken without it.
     pub unsound: BTreeMap<Shelf, String>,
     /// What the other side had, which is all that was looked at.
@@ -49,7 +49,7 @@ pub struct Merged {
 impl Merged {
     /// Tells whether nothing was left out.
     pub fn is_whole(&self) -> bool {
-        (self.ignored, self.dropped) == (0, 0) && self.unsound.is_empty()
+        self.ignored == 0 && self.dropped.is_empty() && self.unsound.is_empty()
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) fn union(
         return Ok(None);
     }
     let base = ours.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
-    let left_out_before = (merged.ignored, merged.dropped);
+    let (ignored_before, mut has_dropped) = (merged.ignored, false);
     let Some(their_tree) = if_well_formed(tree_of(repository, theirs))? else {
         merged.ignored += 1;
         return Ok(None);
@@ -78,9 +78,10 @@ pub(super) fn union(
         ..
     } = Found::of(repository, shelf, (base, their_tree))?;
     merged.ignored += ignored;
-    let all_new = new.len();
-    new.retain(|(file, ..)| !dropped.files.contains(file));
-    merged.dropped += all_new - new.len();
+    for (file, ..) in new.extract_if(.., |(file, ..)| dropped.files.contains(file)) {
+        merged.dropped.insert(file);
+        has_dropped = true;
+    }
     // What anybody may change or make up is not spread: it takes a statement that the key of its own
     // certificate signed.
     let paths = paths_of(&new);
@@ -90,7 +91,10 @@ pub(super) fn union(
     let mut additions = Vec::new();
     for (file, path, id) in new {
         match good.get(&id) {
-            Some(signed) if dropped.digests.contains(&signed.digest) => merged.dropped += 1,
+            Some(signed) if dropped.digests.contains(&signed.digest) => {
+                merged.dropped.insert(file);
+                has_dropped = true;
+            }
             Some(signed) if signed.belongs_at(shelf, &path) => {
                 additions.push((path, id));
                 merged.added.insert(file);
@@ -98,7 +102,7 @@ pub(super) fn union(
             Some(_) | None => merged.ignored += 1,
         }
     }
-    let mut is_whole = (merged.ignored, merged.dropped) == left_out_before;
+    let mut is_whole = merged.ignored == ignored_before && !has_dropped;
     if is_whole && let Err(problem) = check(theirs, ours) {
         // A fetch checks only what it transfers itself, and this may have come as a branch.
         is_whole = false;

@@ -18,9 +18,9 @@ use super::{
     FileName, Merged, Next, Shelf, Store, StoreError,
     error::failed,
     merge::is_ancestor,
+    notes::replace,
     objects::{below, change, entries, tree_if_commit, tree_of},
     refs::tip,
-    shared::share,
 };
 
 /// The list, in the directory that all worktrees share.
@@ -202,12 +202,7 @@ impl Store {
                 serde_json::to_writer(&mut text, &line)?;
                 text.push(b'\n');
             }
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            // All of it, or nothing.
-            let fresh = path.with_extension("new");
-            fs::write(&fresh, &text)?;
-            share(&self.local(), &fresh);
-            fs::rename(&fresh, &path)
+            replace(&self.local(), &path, &text)
         };
         write().map_err(|error: io::Error| failed("note what is dropped", error))
     }

@@ -59,7 +59,8 @@ impl Sharing {
     }
 }
 
-/// Shares what was written to a repository, and the directories that it is in.
+/// Shares what was written to a repository, and the directories that it is in; nothing that a link there leads
+/// to.
 pub(super) fn share(repository: &gix::Repository, path: &Path) {
     let Some(sharing) = Sharing::of(repository) else {
         return;
@@ -68,9 +69,11 @@ pub(super) fn share(repository: &gix::Repository, path: &Path) {
     let inside = path
         .ancestors()
         .take_while(|it| it.starts_with(top) && *it != top);
-    for path in inside {
-        let Ok(facts) = fs::metadata(path) else {
-            continue;
+    let inside: Vec<_> = inside.collect();
+    for path in inside.into_iter().rev() {
+        let facts = fs::symlink_metadata(path).ok();
+        let Some(facts) = facts.filter(|facts| !facts.is_symlink()) else {
+            return;
         };
         let before = facts.permissions().mode() & 0o7777;
         let mode = sharing.apply(before, facts.is_dir());

@@ -69,11 +69,21 @@ pub(super) fn follow(
 }
 
 impl Attestations<'_> {
-    /// Finds the chains that statements are records of, and which records those are.
-    pub(super) fn claims(&self, all: &[Found]) -> Result<Vec<Claim>, StoreError> {
-        let claims = all.iter();
-        let claims = claims.filter_map(|it| self.claim(&it.examined, &it.attested).transpose());
-        claims.collect()
+    /// Finds the chains that statements are records of, and which records those are; notes of which one holds a
+    /// head that the commit carries.
+    pub(super) fn claims(
+        &self,
+        all: &mut [Found],
+        trailers: &[String],
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut claims = Vec::new();
+        for it in all {
+            if let Some(claim) = self.claim(&it.examined, &it.attested)? {
+                it.is_held = trailers.iter().any(|head| holds(&claim, head));
+                claims.push(claim);
+            }
+        }
+        Ok(claims)
     }
 
     /// Finds the chain that a statement is a record of, and which record it is.

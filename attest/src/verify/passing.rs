@@ -8,59 +8,58 @@ use super::Found;
 use crate::{level::Derived, predicate::Level};
 
 /// Leaves the records of whoever says which commits one took the place of no level but the least of what these
-/// carry. What is stated of them, and fails, fails with it. A hook may say it in several, and write one of the
-/// same activity before that is known.
+/// carry: what their signer stated, and chains that the commit carries the heads of. What is stated of them, and
+/// fails, fails with it. A hook may say it in several, and write one of the same activity before that is known.
 pub(super) fn take_over(all: &mut [Found], commit: &str) {
-    let name_of = |found: &Found| {
+    let about = |found: &Found| {
         let name = found.attested.attested_as.as_deref();
-        name.unwrap_or(commit).to_owned()
+        (name.unwrap_or(commit).to_owned(), found.examined.signer())
     };
+    let abouts: Vec<_> = all.iter().map(about).collect();
     let mut taken: HashMap<_, (BTreeSet<_>, HashSet<_>)> = HashMap::new();
-    for found in &*all {
-        let name = name_of(found);
+    for (about, found) in abouts.iter().zip(&*all) {
         let Some(activity) = found.activity() else {
             continue;
         };
-        for it in activity.succeeds.iter().filter(|it| it.to == name) {
-            let key = (found.examined.signer(), name.clone());
-            let (froms, activities) = taken.entry(key).or_default();
+        for it in activity.succeeds.iter().filter(|it| it.to == about.0) {
+            let (froms, activities) = taken.entry(about).or_default();
             froms.insert(it.from.clone());
             activities.insert(activity.activity.id.clone());
         }
     }
     let mut records = Vec::new();
-    for (number, found) in all.iter_mut().enumerate() {
-        let key = (found.examined.signer(), name_of(found));
-        let Some((froms, activities)) = taken.get(&key) else {
+    for (number, (about, found)) in abouts.iter().zip(all.iter_mut()).enumerate() {
+        let Some((froms, activities)) = taken.get(about) else {
             continue;
         };
         let id = found.activity().map(|it| &it.activity.id);
         if id.is_some_and(|id| activities.contains(id)) {
-            records.push((number, found.carries.take(), froms));
+            records.push((number, found.carries.take(), &about.1, froms));
         }
     }
     // Those may have taken the place of others; or, as somebody says, of one another.
     let mut is_changed = !records.is_empty();
     while is_changed {
         is_changed = false;
-        let mut carried: HashMap<_, (Option<Level>, bool)> = HashMap::new();
-        for it in &*all {
+        let (mut levels, mut failed) = (HashMap::<_, Option<Level>>::new(), HashSet::new());
+        for ((name, by), it) in abouts.iter().zip(&*all) {
             let is_work = it.attested.verdict == Verdict::Accepted && !it.examined.is_answer();
-            if let Some(name) = it.attested.attested_as.as_ref().filter(|_| is_work) {
-                let (best, fails) = carried.entry(name.clone()).or_default();
+            if is_work && it.attested.attested_as.is_some() {
+                let by = by.as_ref().filter(|_| !it.is_held);
+                let best = levels.entry((name, by)).or_default();
                 *best = (*best).max(it.carries);
-                *fails |= it.attested.fails;
+                failed.extend(it.attested.fails.then_some(name));
             }
         }
-        for (number, own, froms) in &records {
+        for (number, own, by, froms) in &records {
             let Some(found) = all.get_mut(*number) else {
                 continue;
             };
             let (mut carries, mut fails) = (*own, found.attested.fails);
             for from in *froms {
-                let (best, failed) = carried.get(from).copied().unwrap_or_default();
-                carries = carries.min(best);
-                fails |= failed;
+                let level = |by| levels.get(&(from, by)).copied().flatten();
+                carries = carries.min(level(by.as_ref()).max(level(None)));
+                fails |= failed.contains(from);
             }
             is_changed |= (found.carries, found.attested.fails) != (carries, fails);
             (found.carries, found.attested.fails) = (carries, fails);

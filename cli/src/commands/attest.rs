@@ -157,7 +157,7 @@ fn bundles_in<'c>(file: &Path, content: &'c [u8]) -> Result<Vec<&'c [u8]>, Failu
     let lines = lines.filter(|line| !line.trim_ascii().is_empty());
     let file = file.display();
     match lines.clone().take(FILES_MAX + 1).count() {
-        0 => Err(Failure::from(format!("there is nothing in `{file}`"))),
+        0 => Err(Failure::usage(format!("there is nothing in `{file}`"))),
         1..=FILES_MAX => Ok(lines.collect()),
         _ => Err(Failure::usage(format!(
             "there are more than {FILES_MAX} lines in `{file}`"

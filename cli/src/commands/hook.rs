@@ -15,7 +15,7 @@ mod receive;
 use std::{
     env,
     ffi::OsString,
-    fs,
+    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::mpsc,
@@ -236,11 +236,12 @@ fn trailers(home: &Home, archive: Archive, file: &Path) -> Result<(), Failure> {
 fn remember_squashed(archive: &Archive) -> Result<(), Failure> {
     let directory = archive.repository.path();
     let kept = directory.join(SQUASHED);
-    match fs::read_to_string(directory.join(SQUASH_MSG)) {
-        Ok(message) => fs::write(kept, squashed(&message).join("\n"))?,
-        // Of a commit that was not made after all.
-        Err(_) if kept.exists() => fs::remove_file(kept)?,
-        Err(_) => {}
+    // Of a commit that was not made after all; or a link, that would have it written elsewhere.
+    if fs::symlink_metadata(&kept).is_ok() {
+        fs::remove_file(&kept)?;
+    }
+    if let Ok(message) = fs::read_to_string(directory.join(SQUASH_MSG)) {
+        File::create_new(kept)?.write_all(squashed(&message).join("\n").as_bytes())?;
     }
     Ok(())
 }

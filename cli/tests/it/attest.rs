@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::{
-        fs::PermissionsExt as _,
+        fs::{PermissionsExt as _, symlink},
         net::{UnixListener, UnixStream},
         process::ExitStatusExt as _,
     },
@@ -367,9 +367,13 @@ fn no_settings_change_what_a_dispatch_says_was_changed() {
         ("log.diffMerges", "off"),
         ("diff.ignoreSubmodules", "all"),
         ("diff.renames", "copies"),
+        ("core.bigFileThreshold", "1"),
+        ("core.attributesFile", ".git/attributes"),
     ] {
         world.git_ok(&["config", name, value]);
     }
+    world.write(".git/attributes", "* -diff\n");
+    world.write(".git/info/grafts", &(commits[2].clone() + "\n"));
     let work = |commits: &[String]| {
         let commits: Vec<_> = commits.iter().map(String::as_str).collect();
         world.notme_ok(&[&["attest", "dispatch"], &commits[..]].concat());
@@ -382,16 +386,51 @@ fn no_settings_change_what_a_dispatch_says_was_changed() {
         let messages: Vec<_> = messages
             .map(|it| it["message"].as_str().unwrap().to_owned())
             .collect();
-        (messages.join(", "), work["filesChanged"].clone())
+        let lines = work["linesAdded"].clone();
+        (messages.join(", "), work["filesChanged"].clone(), lines)
     };
-    let of = |message: &str, files: &[&str]| (message.to_owned(), files.into());
-    assert_eq!(work(&commits[2..]), of("Grüße", &["sub"]));
-    assert_eq!(
-        work(&commits[1..2]),
-        of("submodule", &[".gitmodules", "sub"])
-    );
-    let all = of("root, submodule, Grüße", &[".gitmodules", "root", "sub"]);
-    assert_eq!(work(&commits), all);
+    let of = |message: &str, files: &[&str], lines: u64| {
+        (message.to_owned(), Value::from(files), Value::from(lines))
+    };
+    assert_eq!(work(&commits[2..]), of("Grüße", &["sub"], 1));
+    let added = of("submodule", &[".gitmodules", "sub"], 5);
+    assert_eq!(work(&commits[1..2]), added);
+    let all = [".gitmodules", "root", "sub"];
+    assert_eq!(work(&commits), of("root, submodule, Grüße", &all, 7));
+}
+
+/// The last commit of one looks like a first one, that brings everything.
+#[test]
+fn nothing_is_said_of_changes_where_a_shallow_clone_ends() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.signed_commit("two");
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let url = format!("file://{}", bare.path().display());
+    let work = |depth: &str| {
+        let clone = world.another_repository(Repository::new());
+        let fetch = ["fetch", "--quiet", "--depth", depth, &url, "main"];
+        clone.git_ok(&fetch);
+        clone.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+        let output = clone.notme(&["attest", "dispatch", "HEAD", "--agent", "claude"]);
+        assert!(output.status.success(), "{}", told(&output));
+        let shown = clone.notme_ok(&["attest", "show", "--json", "HEAD"]);
+        let shown: Vec<Value> = serde_json::from_str(&shown).unwrap();
+        let mut works = shown
+            .iter()
+            .map(|it| &it["predicate"]["runDetails"]["work"]);
+        let work = works.find(|it| it.is_object()).unwrap().clone();
+        (work, told(&output).contains("`git fetch --deepen 1`"))
+    };
+    let (cut, is_told) = work("1");
+    assert!(is_told);
+    assert_eq!(cut["commits"][0]["message"], "two");
+    assert_eq!(cut.as_object().unwrap().len(), 1, "{cut}");
+    let (whole, is_told) = work("2");
+    assert!(!is_told);
+    assert_eq!(whole["filesChanged"], serde_json::json!(["two"]));
+    assert_eq!(whole["linesAdded"], 1);
 }
 
 /// Two pieces of work, the second begun at the commit of the first, on a branch that was rebased.
@@ -562,12 +601,12 @@ fn a_file_of_nothing_is_not_imported() {
     for nothing in ["", "\n \n"] {
         other.write("nothing.jsonl", nothing);
         let output = other.notme(&["attest", "import", "bundles.jsonl", "nothing.jsonl"]);
-        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
         assert!(told(&output).contains("nothing.jsonl"), "{}", told(&output));
         assert_eq!(other.git_ok(&["for-each-ref", "refs/attestations"]), "");
     }
     let output = run(other.notme_command().args(["attest", "import", "-"]), b"");
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     let output = run(
         other.notme_command().args(["attest", "import", "-"]),
         lines.as_bytes(),
@@ -840,7 +879,11 @@ fn what_a_remote_has_is_dropped_by_force_and_stays_away() {
     let file = world.notme_ok(&[&drop[..], &["--force"]].concat());
     // It is left out, and nothing is pushed over the remote's head.
     let output = world.notme(&["attest", "fetch"]);
-    assert!(told(&output).contains("dropped here"), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("has 1 files that were dropped here"),
+        "{said}"
+    );
     assert_eq!(
         predicate_types(&judged(&world, &[]).1),
         [ACTIVITY, DISPATCH]
@@ -1366,6 +1409,75 @@ fn what_is_written_to_a_shared_repository_is_shared() {
     }
 }
 
+/// Whoever may write to a repository, as the agent in a sandbox, has us write and share nothing outside of it.
+#[test]
+fn links_in_a_git_directory_are_not_written_through() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.notme_ok(&["attest", "dispatch"]);
+    let _bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    let elsewhere = world.home().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let precious = elsewhere.join("precious");
+    fs::write(&precious, "precious").unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    let git = world.path().join(".git");
+    let unless_written = || {
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        let mode = fs::metadata(&elsewhere).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    };
+
+    // A note takes the place of a link.
+    let notes = git.join("notme-attest");
+    fs::create_dir_all(&notes).unwrap();
+    let note = notes.join("remote-origin.json");
+    symlink(&precious, &note).unwrap();
+    world.notme_ok(&["attest", "push"]);
+    unless_written();
+    assert!(fs::symlink_metadata(&note).unwrap().is_file());
+
+    // They are written nowhere else.
+    fs::remove_dir_all(&notes).unwrap();
+    symlink(&elsewhere, &notes).unwrap();
+    let pushed = world.notme(&["attest", "push"]);
+    assert!(!pushed.status.success());
+    assert!(
+        told(&pushed).contains("leads elsewhere"),
+        "{}",
+        told(&pushed)
+    );
+    fs::remove_file(&notes).unwrap();
+
+    // No lock is made where a link leads.
+    let lock = git.join("notme-attest.lock");
+    let made = elsewhere.join("made");
+    let id = world.notme_ok(&["attest", "activity", "--begin"]);
+    let goes_on = ["attest", "activity", "HEAD", "--activity", id.trim()];
+    world.notme_ok(&goes_on);
+    fs::remove_file(&lock).unwrap();
+    symlink(&made, &lock).unwrap();
+    let output = world.notme(&goes_on);
+    assert!(!output.status.success());
+    assert!(
+        told(&output).contains("could not lock them"),
+        "{}",
+        told(&output)
+    );
+    assert!(!made.exists());
+    fs::remove_file(&lock).unwrap();
+
+    // What is elsewhere is shared with nobody.
+    world.git_ok(&["config", "core.sharedRepository", "0666"]);
+    world.git_ok(&["pack-refs", "--all"]);
+    let refs = git.join("refs/attestations");
+    fs::remove_dir_all(&refs).unwrap();
+    symlink(&elsewhere, &refs).unwrap();
+    world.notme_ok(&["attest", "dispatch"]);
+    unless_written();
+}
+
 /// All files and directories below one, with their modes.
 fn all_below(directory: &Path) -> BTreeMap<PathBuf, u32> {
     let mut all = BTreeMap::new();
@@ -1639,6 +1751,37 @@ fn a_link_in_which_two_files_have_one_name_is_not_signed() {
         assert!(told(&output).contains(&name), "{}", told(&output));
         assert!(!world.path().join("links").exists());
     }
+}
+
+/// What was changed is stated whole, or not at all.
+#[test]
+fn what_a_partial_clone_lacks_is_left_out_of_no_dispatch() {
+    let world = World::initialised();
+    world.signed_commit("one");
+    world.write("one", "another line\n");
+    world.git_ok(&["commit", "--quiet", "--all", "-m", "two"]);
+    let bare = world.remote();
+    world.git_ok(&["push", "--quiet", "origin", "main"]);
+    bare.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", bare.path().display());
+    let clone = world.another_repository(Repository::new());
+    clone.git_ok(&["remote", "add", "origin", &url]);
+    clone.git_ok(&["fetch", "--quiet", "--filter=blob:none", "origin", "main"]);
+    clone.git_ok(&["checkout", "--quiet", "FETCH_HEAD"]);
+    let dispatch = ["attest", "dispatch", "HEAD", "--agent", "claude"];
+    clone.git_ok(&["remote", "set-url", "origin", "file:///nonexistent"]);
+    let output = clone.notme(&dispatch);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let said = told(&output);
+    assert!(
+        said.contains("/nonexistent") && !said.contains("hint:"),
+        "{said}"
+    );
+    assert_eq!(clone.git_ok(&["for-each-ref", "refs/attestations"]), "");
+    clone.git_ok(&["remote", "set-url", "origin", &url]);
+    clone.notme_ok(&dispatch);
+    let shown = clone.notme_ok(&["attest", "show", "--json", "HEAD"]);
+    assert!(shown.contains("\"linesAdded\": 1"), "{shown}");
 }
 
 /// Of a partial clone, the statements are fetched whole.

@@ -141,6 +141,40 @@ fn what_a_private_remote_has_goes_to_no_public_one() {
     assert_eq!(attested(&public), 0, "{said}");
 }
 
+/// Whatever the branches are called that it is fetched into.
+#[test]
+fn what_is_fetched_from_another_remote_was_not_seen_at_this_one() {
+    for (name, fetch) in [
+        ("private", "+refs/heads/*:refs/remotes/origin/private-*"),
+        ("private", "+refs/heads/*:remotes/origin/*"),
+        (
+            "origin/private",
+            "+refs/heads/*:refs/remotes/origin/private/*",
+        ),
+    ] {
+        let (world, public) = published();
+        let private = Repository::bare();
+        let setting = |name: &str, value: &str| {
+            world.git_ok(&["config", "--replace-all", &format!("remote.{name}"), value]);
+        };
+        setting(&format!("{name}.url"), private.path().to_str().unwrap());
+        setting(&format!("{name}.fetch"), fetch);
+        embargo(&world);
+        let elsewhere = ["push", "--quiet", "--no-verify", name, "embargo"];
+        world.git_ok(&elsewhere);
+        world.git_ok(&["fetch", "--quiet", name]);
+        let said = push(&world, &["origin", "main"]);
+        assert_eq!(attested(&public), 0, "{fetch}: {said}");
+        assert!(said.contains("not known to have"), "{fetch}: {said}");
+        // What was seen there itself is known.
+        setting("origin.fetch", "+refs/heads/*:refs/remotes/mine/*");
+        world.git_ok(&["push", "--quiet", "--no-verify", "origin", "embargo"]);
+        public.git_ok(&["update-ref", "-d", "refs/heads/embargo"]);
+        let said = push(&world, &["origin", "main:refs/heads/other"]);
+        assert_eq!((attested(&public), &*said), (3, ""), "{fetch}");
+    }
+}
+
 /// What took its place is there, but it lives on here: what is said of it names what is left out there.
 #[test]
 fn what_was_picked_or_squashed_tells_nothing_of_a_branch_that_stays_here() {
@@ -161,10 +195,20 @@ fn what_was_picked_or_squashed_tells_nothing_of_a_branch_that_stays_here() {
     world.git_ok(&["merge", "--quiet", "--squash", "embargo"]);
     world.git_ok(&["commit", "--quiet", "-m", "squashed"]);
     held("squashed");
+    let stash = |name: &str| {
+        world.write(name, "more");
+        world.git_ok(&["stash", "push", "--quiet"]);
+    };
+    world.git_ok(&["checkout", "--quiet", "embargo"]);
+    stash("another");
+    world.git_ok(&["checkout", "--quiet", "main"]);
+    stash("one");
     world.git_ok(&["update-ref", "refs/tags/embargoed", "embargo"]);
     world.git_ok(&["branch", "--quiet", "-D", "embargo"]);
     held("tagged");
     world.git_ok(&["tag", "--delete", "embargoed"]);
+    held("stashed");
+    world.git_ok(&["stash", "drop", "--quiet", "stash@{1}"]);
     let said = push(&world, &["origin", "main"]);
     assert_eq!((attested(&public), &*said), (3, ""));
 }

@@ -16,7 +16,7 @@ use notme_core::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, told};
+use crate::world::{World, free_port, told};
 
 /// How the log behaves.
 #[derive(Clone, Copy)]
@@ -310,10 +310,18 @@ fn a_log_that_lies_or_fails_is_an_error_and_changes_no_verdict() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(said.contains(word) && said.starts_with("error: "), "{said}");
             assert!(!said.contains("panicked"), "{said}");
+            assert!(!said.contains("{ "), "{said}");
             assert!(output.stdout.is_empty());
         }
     }
     world.notme_ok(&["attest", "verify"]);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let output = world.notme(&["attest", "lookup", "--rekor", &nobody]);
+    let said = told(&output);
+    assert!(
+        said.contains("Connection refused") && !said.contains("{ "),
+        "{said}"
+    );
     // Nor is any log asked that is not named, or in the clear on another machine.
     for url in ["http://rekor.example.com", "unix:/tmp/socket", "rekor"] {
         let output = world.notme(&["attest", "publish", "--rekor", url]);

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Debug,
     io::{self, Write as _},
     panic,
     time::Duration,
@@ -140,7 +141,7 @@ impl Log {
             match create_log_entry(&configuration, entry).await {
                 Ok(made) => Ok(Some(made)),
                 Err(LogError::ResponseError(answer)) if answer.status == CONFLICT => Ok(None),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(in_words(error)),
             }
         })?;
         match made {
@@ -158,14 +159,14 @@ impl Log {
                 ..SearchIndex::new()
             };
             let found = search_index(&configuration, query).await;
-            found.map_err(|error| error.to_string())
+            found.map_err(in_words)
         })?;
         let mut found = Vec::new();
         for id in ids.into_iter().take(ENTRIES_MAX) {
             let configuration = self.configuration.clone();
             let entry = self.ask(async move {
                 let entry = get_log_entry_by_uuid(&configuration, &id).await;
-                entry.map_err(|error| error.to_string())
+                entry.map_err(in_words)
             })?;
             found.push(describe(bundle, &entry)?);
         }
@@ -187,6 +188,17 @@ impl Log {
             Err(_) => Err(Failure::from("the log's answer is not one of Rekor's")),
         }
     }
+}
+
+/// Says what went wrong with all its causes, which the client only shows as they are in Rust.
+fn in_words<T: Debug>(error: LogError<T>) -> String {
+    let failure = match error {
+        LogError::Reqwest { source } => Failure::from(source),
+        LogError::Serde { source } => Failure::from(source),
+        LogError::Io { source } => Failure::from(source),
+        LogError::ResponseError(_) => Failure::from(error.to_string()),
+    };
+    failure.to_string()
 }
 
 /// Returns what is kept about the commit, as far as a log takes it: with a certificate and one

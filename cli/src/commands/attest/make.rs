@@ -23,7 +23,7 @@ use notme_core::{
     json::{JsonError, Object, parse_object},
     statement::StatementError,
 };
-use notme_verifier::Code;
+use notme_verifier::{Code, repository::ObjectId};
 use serde_json::{Value, json};
 
 use super::{Archive, Author, Signer, not_made, nothing, read_named, refused, tip};
@@ -88,7 +88,7 @@ pub(super) fn dispatch(home: &Home, arguments: &AttestDispatch) -> Outcome {
     let commits = archive.commits(&arguments.revision)?;
     let common = &arguments.common;
     let named = Named::read(&arguments.record, common)?;
-    let work = work(&commits)?;
+    let work = work(&archive, &commits)?;
     let mut author = Author::by(home, &archive, signer)?;
     let unknown = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut definition = json!({
@@ -511,8 +511,8 @@ pub(crate) fn new_id() -> Result<String, Failure> {
     Ok(format!("urn:uuid:{}", groups.join("-")))
 }
 
-/// What git can tell of the commits.
-fn work(commits: &[CommitSubject]) -> Result<Value, Failure> {
+/// What git can tell of the commits; nothing of what they changed where the parents of one were cut off.
+fn work(archive: &Archive, commits: &[CommitSubject]) -> Result<Value, Failure> {
     let mut listed = Vec::new();
     let mut files = std::collections::BTreeSet::new();
     let (mut added, mut removed) = (0, 0);
@@ -525,12 +525,31 @@ fn work(commits: &[CommitSubject]) -> Result<Value, Failure> {
             files.insert(change.path);
         }
     }
+    if let Some(cut) = cut(archive, commits)? {
+        let note = format!(
+            "note: `filesChanged`, `linesAdded` and `linesRemoved` are left out, as the parents of `{cut}` are not here; `git fetch --deepen 1` brings them"
+        );
+        writeln!(io::stderr(), "{note}")?;
+        return Ok(json!({"commits": listed}));
+    }
     Ok(json!({
         "commits": listed,
         "filesChanged": files,
         "linesAdded": added,
         "linesRemoved": removed,
     }))
+}
+
+/// Finds a commit whose parents were cut off by a shallow clone.
+fn cut<'c>(archive: &Archive, commits: &'c [CommitSubject]) -> Result<Option<&'c str>, Failure> {
+    let ends = archive.repository.shallow_boundary()?;
+    for CommitSubject { id, .. } in commits {
+        let is_end = ObjectId::from_hex(id.as_bytes()).is_ok_and(|id| ends.contains(&id));
+        if is_end && archive.store.has_parents(id)? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 fn origins_hash(common: &AttestCommon) -> Result<Option<String>, Failure> {

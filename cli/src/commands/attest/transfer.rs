@@ -345,11 +345,11 @@ fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), F
             escape(problem)
         )?;
     }
-    if merged.dropped > 0 {
+    if !merged.dropped.is_empty() {
         writeln!(
             talk,
             "note: the remote has {} files that were dropped here; left out",
-            merged.dropped
+            merged.dropped.len()
         )?;
     }
     Ok((merged, tips))

@@ -1,6 +1,6 @@
 //! Commits that carry the head of an agent's chain, and that somebody else rewrites.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
 
 use notme_testkit::repository::{Repository, run};
 use serde_json::Value;
@@ -144,8 +144,13 @@ fn what_the_human_squashes_is_attested_as_all_that_the_agent_made() {
     world.git_ok(&["checkout", "-q", "main"]);
     world.signed_commit("meanwhile");
     world.git_ok(&["merge", "-q", "--squash", "topic"]);
+    // Where the hook notes what is squashed, it writes through no link.
+    let elsewhere = world.home().join("elsewhere");
+    fs::write(&elsewhere, "precious").unwrap();
+    symlink(&elsewhere, world.path().join(".git/notme-squashed")).unwrap();
     let message = format!("both\n\n{}", carried.join("\n"));
     world.git_ok(&["commit", "-q", "-m", &message]);
+    assert_eq!(fs::read_to_string(elsewhere).unwrap(), "precious");
     let mut told = old.each_ref().map(|it| (&**it, Some("L2")));
     let (exit, judged) = judged(&world, "HEAD");
     assert_eq!(exit, Some(0), "{judged}");
@@ -337,6 +342,39 @@ fn what_failed_or_was_never_attested_has_no_level_when_it_is_rewritten() {
     assert_eq!(code(), "accepted");
 }
 
+/// What others said of the same tree is told as well, and moves nobody's level but with a chain that the commit
+/// carries.
+#[test]
+fn who_says_that_a_tree_stayed_takes_over_nobody_elses_level() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    let code = || world.code("HEAD", &["--policy", &policy]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let old = world.signed_commit("one");
+    dispatch(&world, "claude", true);
+    let amend = ["-c", "core.hooksPath=", "commit", "-q", "--amend"];
+    let amend = || {
+        let old = id(&world, "HEAD");
+        world.git_ok(&[&amend[..], &["--no-edit", "--reset-author"]].concat());
+        (old, id(&world, "HEAD"))
+    };
+    let (_, new) = amend();
+    succeed(&world, "claude", &[(&old, &new)]);
+    assert_eq!(code(), "accepted");
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    let (old, new) = amend();
+    succeed(&world, "human", &[(&old, &new)]);
+    assert_eq!(code(), "level-too-low");
+
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    work(&world, &["two"]);
+    assert_eq!(code(), "accepted");
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    let (old, new) = amend();
+    succeed(&world, "human", &[(&old, &new)]);
+    assert_eq!(code(), "accepted");
+}
+
 /// Nor does what a stranger states, which the hook takes for nothing.
 #[test]
 fn what_only_strangers_attest_is_followed_by_nothing() {
@@ -417,6 +455,41 @@ fn what_is_stated_of_several_at_once_is_carried_when_they_are_squashed() {
     world.git_ok(&["checkout", "-q", "main"]);
     squash("with the bare one");
     assert_eq!(code(), "level-too-low");
+}
+
+/// Likewise one record of a chain that somebody else takes over.
+#[test]
+fn what_others_record_of_several_at_once_is_carried_when_they_are_squashed() {
+    let world = world();
+    let policy = world.policy(LEVEL);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    let begun = world.notme_ok(&["attest", "activity", "--agent", "claude", "--begin"]);
+    let activity = ["--agent", "claude", "--activity", begun.trim()];
+    let trailer = world.notme_ok(&["attest", "trailer", "--activity", begun.trim()]);
+    let commit = |name: &str| {
+        world.write(name, name);
+        world.git_ok(&["add", name]);
+        let message = format!("{name}\n\n{}", trailer.trim());
+        world.git_ok(&["commit", "-q", "-m", &message]);
+        id(&world, "HEAD")
+    };
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    let old = ["one", "two"].map(commit);
+    let ended = ["attest", "activity", &old[0], &old[1], "--end"];
+    world.notme_ok(&[&ended[..], &activity].concat());
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["merge", "-q", "--squash", "topic"]);
+    commit("both");
+    let (exit, judged) = judged(&world, "HEAD");
+    assert_eq!(exit, Some(0), "{judged}");
+    let mut told = attested_as(&judged);
+    told.sort_unstable();
+    let mut both = old.each_ref().map(|old| (&**old, Some("L2")));
+    both.sort_unstable();
+    assert_eq!(told, both, "{judged}");
+    assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
 }
 
 /// git tells of the amend within a rebase apart; and in a run, the new commit is recorded before it is
