@@ -731,8 +731,31 @@ fn a_tag_under_another_name_is_refused() {
     assert_eq!(code(&id, &["--ref", nightly]), "accepted");
     assert_eq!(code(&id, &[]), "accepted");
     world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
-    for revision in ["v2.0", "tags/v2.0", "refs/tags/v2.0", "v2.0^{tag}"] {
+    // A symbolic one is asked by its own name, and a branch that leads to a tag by that of the tag.
+    world.git_ok(&["symbolic-ref", "refs/tags/v3.0", nightly]);
+    world.git_ok(&["symbolic-ref", "refs/heads/to", "refs/tags/v2.0"]);
+    let listed = |name: &str| {
+        let script = format!("echo {name} | notme verify --policy {policy} --format json -");
+        let output = world.shell(&script).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["objects"][0]["code"].clone()
+    };
+    for revision in [
+        "v2.0",
+        "tags/v2.0",
+        "refs/tags/v2.0",
+        "v2.0^{tag}",
+        "v3.0",
+        "to",
+    ] {
         assert_eq!(code(revision, &[]), "tag-renamed", "{revision}");
+        assert_eq!(listed(revision), "tag-renamed", "{revision}");
+    }
+    for revision in ["nightly-1", nightly, &id] {
+        assert_eq!(listed(revision), Value::Null, "{revision}");
+    }
+    for gone in ["refs/tags/v3.0", "refs/heads/to"] {
+        world.git_ok(&["symbolic-ref", "--delete", gone]);
     }
     assert_eq!(code("v2.0", &["--ref", "refs/heads/main"]), "tag-renamed");
     let (exit, _) = world.verdicts(&["--tags", "--policy", &policy]);
