@@ -1241,6 +1241,31 @@ fn a_policy_of_the_repository_that_nobody_asked_is_told_in_every_report() {
     }
 }
 
+/// A clone brings none, and then nobody sees what is stated, be it a refusal.
+#[test]
+fn attestations_that_a_policy_asks_for_and_are_not_here_are_told_in_every_report() {
+    let world = World::initialised();
+    let asks = "[[allow]]\nidentity = \"*\"\n[[require]]\nidentity = \"nobody\"\nlevel = \"L2\"\n";
+    let root = commit_policy(&world, asks);
+    world.signed_commit("a");
+    let (member, note) = ("attestations_absent", "there are no attestations here");
+    let policy = world.policy(asks);
+    let [rooted, named] = [["--trust-root", &root], ["--policy", &policy]];
+    for asked in [&rooted, &named] {
+        assert_told_everywhere(&world, asked, note, (member, true.into()));
+    }
+    world.notme_ok(&["attest", "dispatch", "HEAD"]);
+    for asked in [&rooted, &named] {
+        assert_eq!(world.verdicts(asked).1[member], false);
+    }
+    for kept in ["commits", "trees", "activities"] {
+        world.git_ok(&["update-ref", "-d", &format!("refs/attestations/{kept}")]);
+    }
+    assert_eq!(world.verdicts(&rooted).1[member], true);
+    world.policy("[[allow]]\nidentity = \"*\"\n");
+    assert_eq!(world.verdicts(&named).1[member], false);
+}
+
 #[test]
 fn what_would_not_be_noticed_in_a_trust_store_is_told_in_every_report() {
     let world = World::initialised();
