@@ -204,7 +204,10 @@ else
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
+since=${base:-$head}
+# Where all is judged, all that it has is new.
+[ "$range" != - ] || since=${base:-$(git hash-object -t tree /dev/null)}
+git diff --raw --ignore-submodules=none "$since" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
   while read -r path; do
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done
