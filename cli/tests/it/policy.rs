@@ -1241,6 +1241,65 @@ fn a_policy_of_the_repository_that_nobody_asked_is_told_in_every_report() {
     }
 }
 
+/// A tag adds a name to a commit, and what others say of the commit counts for it.
+#[test]
+fn what_is_stated_about_its_commit_counts_for_a_tag() {
+    let world = World::initialised();
+    let policy = world.policy(
+        r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer"]
+
+[[principal]]
+name = "agents"
+kind = "agent"
+identities = ["wimse://*/claude"]
+
+[[allow]]
+principals = ["agents"]
+
+[[require]]
+principals = ["agents"]
+accepted_by = ["human"]
+"#,
+    );
+    let code = |revision: &str| world.code(revision, &["--policy", &policy]);
+    for (name, tag) in [("a", "v1"), ("b", "v2")] {
+        let commit = world.signed_commit(name);
+        world.git_ok(&[
+            "-c",
+            "user.signingkey=claude",
+            "tag",
+            "-s",
+            "-m",
+            "t",
+            tag,
+            &commit,
+        ]);
+        assert_eq!(code(tag), "acceptance-missing");
+    }
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    let accept = ["attest", "acceptance", "--agent", "reviewer"];
+    let output = world.notme(&[&accept[..], &["v1"]].concat());
+    let note = format!(
+        "note: `v1` is a tag; what is stated is about its commit {}",
+        world.git_ok(&["rev-parse", "v1^{}"])
+    );
+    assert!(told(&output).contains(&note), "{}", told(&output));
+    assert!(
+        !told(&world.notme(&[&accept[..], &["--reject", "v2^{}"]].concat())).contains("is a tag")
+    );
+    for (revision, verdict) in [
+        ("v1^{}", "accepted"),
+        ("v1", "accepted"),
+        ("v2", "acceptance-rejected"),
+    ] {
+        assert_eq!(code(revision), verdict, "{revision}");
+    }
+}
+
 /// A clone brings none, and then nobody sees what is stated, be it a refusal.
 #[test]
 fn attestations_that_a_policy_asks_for_and_are_not_here_are_told_in_every_report() {
