@@ -94,7 +94,12 @@ fn judged_in(
     let outcome = verify_with(&repository, &selection, &judge, Some(&Says(says))).unwrap();
     let judgement = judgement_of(&outcome, tip);
     let time = judgement.time_basis().zip(judgement.judged_at());
-    (code_of(&outcome, tip), time)
+    let code = code_of(&outcome, tip);
+    // Where a record might have helped, it is told how to get it.
+    let told = judgement.detail().unwrap_or_default();
+    let may_help = code == "time-basis-too-weak" && floor == "first-seen";
+    assert_eq!(told.contains("notme attest fetch"), may_help, "{told}");
+    (code, time)
 }
 
 #[test]
