@@ -26,6 +26,7 @@ export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
+reports=${reports%/}
 
 # On GitHub, Forgejo and Gitea a line of this form is shown beside the run.
 tell() { # LEVEL CODE WORDS
@@ -39,6 +40,15 @@ refuse() { # CODE WORDS
   tell error "$1" "$2"
   exit 3
 }
+
+# What the job keeps as reports is what this run made: the checkout is a stranger's, and may bring some,
+# or a link in their place.
+[ ! -L "$reports" ] || rm -f -- "$reports"
+for name in notme.json notme.sarif notme.xml notme.md notme-code-quality.json; do
+  path=$reports/$name
+  { [ ! -e "$path" ] && [ ! -L "$path" ]; } || rm -rf -- "$path" ||
+    refuse reports-unwritable "$path can't be taken away"
+done
 
 is_commit() { git rev-parse --verify --quiet "$1^{commit}" >/dev/null; }
 
@@ -139,7 +149,7 @@ has_origin || before=${NOTME_TRUST_FROM:-}
 is_commit "${before:-$head}" || refuse object-missing "$before is not in this clone"
 
 own=.notme/policy.toml
-work=$(mktemp -d)
+work=$(mktemp -d) || refuse reports-unwritable 'there is no directory for temporary files'
 trap 'rm -rf "$work"' EXIT
 tab=$(printf '\t')
 refuse_unknown() { # PATH
@@ -194,7 +204,10 @@ else
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
+since=${base:-$head}
+# Where all is judged, all that it has is new.
+[ "$range" != - ] || since=${base:-$(git hash-object -t tree /dev/null)}
+git diff --raw --ignore-submodules=none "$since" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
   while read -r path; do
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done
@@ -205,7 +218,8 @@ git diff --raw --ignore-submodules=none "${base:-$head}" "$head" | awk -F '\t' '
 status=0
 "$program" verify --format json "$@" "$range" <"$work/commits" >"$work/notme.json" || status=$?
 if [ ! -s "$work/notme.json" ]; then
-  [ "$status" -ne 0 ] || status=3
+  # Nothing was rejected where nothing was told.
+  [ "$status" -gt 1 ] || status=3
   exit "$status"
 fi
 [ "$(jq '.shallow | length' "$work/notme.json")" = 0 ] ||
@@ -225,10 +239,11 @@ case "${GITHUB_ACTIONS:-}" in
   true) report github "$@" ;;
   *) report text "$@" ;;
 esac
-# The checkout is a stranger's: moved, not written, they go through no link that it has there.
-[ ! -L "$reports" ] || refuse reports-linked "$reports is a link"
-mkdir -p "$reports"
-mv -f "$work"/notme* "$reports"
+if ! { mkdir -p -- "$reports" && mv -f -- "$work"/notme* "$reports"; }; then
+  tell error reports-unwritable "$reports can't be written"
+  [ "$status" -eq 1 ] || status=3
+  exit "$status"
+fi
 [ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$reports/notme.md" >>"$GITHUB_STEP_SUMMARY"
 [ -z "${GITHUB_OUTPUT:-}" ] || printf 'sarif=%s\n' "$reports/notme.sarif" >>"$GITHUB_OUTPUT"
 exit "$status"

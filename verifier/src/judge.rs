@@ -496,7 +496,8 @@ impl<'p> Judge<'p> {
         vouched: &Vouched,
         judged: Judged,
     ) -> Result<StillGood, Refusal> {
-        let is_high_enough = check_floor(judged, vouched.anchor.floor);
+        let floor = vouched.anchor.floor;
+        let is_high_enough = self.rules.check_floor(judged.basis, floor, "policy");
         // Whoever certifies everybody for ten minutes and says nothing of the time afterwards: all
         // else is asked first, so that this code says that all else is good.
         if vouched.anchor.kind == PinKind::Sigstore && judged.basis <= TimeBasis::DagOrdered {
@@ -747,16 +748,6 @@ impl Signed {
         };
         Some(Judged::exactly(basis, self.declared?))
     }
-}
-
-fn check_floor(judged: Judged, floor: TimeBasis) -> Result<(), Refusal> {
-    if judged.basis >= floor {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Code::TimeBasisTooWeak,
-        format!("{}, and the policy asks for {floor}", judged.basis),
-    ))
 }
 
 /// Step 5: the authority's own history at the judged time.

@@ -417,6 +417,13 @@ impl<'a> Lineage<'a> {
         }
         let mut outcome = telling.end()?;
         outcome.root = Some(self.root);
+        let asks = |digest| {
+            in_force
+                .get(digest)
+                .is_some_and(|it| it.judge.asks_others())
+        };
+        let is_asked = outcome.policies().any(asks);
+        outcome.lacks_attestations = statements.is_none() && is_asked;
         Ok(outcome)
     }
 

@@ -36,7 +36,7 @@ use crate::{
     ssh::ListedKey,
     stated::Stated,
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
-    verdict::TimeBasis,
+    verdict::{Code, TimeBasis},
 };
 
 /// The longest policy file we read.
@@ -428,6 +428,24 @@ impl Rules {
     /// Tells whether anybody's records of what was received count.
     pub(crate) fn has_gates(&self) -> bool {
         !self.gates.is_empty()
+    }
+
+    /// Refuses a time basis that is weaker than what the policy or a rule of it asks for.
+    pub(crate) fn check_floor(
+        &self,
+        basis: TimeBasis,
+        floor: TimeBasis,
+        who: &str,
+    ) -> Result<(), Refusal> {
+        if basis >= floor {
+            return Ok(());
+        }
+        let unseen = match self.has_gates() && floor <= TimeBasis::FirstSeen {
+            true => "; no gate tells when it was received: `notme attest fetch`",
+            false => "",
+        };
+        let detail = format!("{basis}, and the {who} asks for {floor}{unseen}");
+        Err(Refusal::new(Code::TimeBasisTooWeak, detail))
     }
 
     /// Returns when an object was received by the repository, as those say whose records count.

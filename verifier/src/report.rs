@@ -84,6 +84,8 @@ struct Head<'a> {
     half_judged: usize,
     /// Whether the repository's own policy judged nothing, since nobody named a policy or a trust root.
     policy_unasked: bool,
+    /// Whether a policy that judged asks for what others state, and the repository keeps nothing of it.
+    attestations_absent: bool,
     /// Whether somebody stopped it, so that objects are left out.
     interrupted: bool,
     summary: Summary,
@@ -626,6 +628,7 @@ fn head(outcome: &Outcome) -> Head<'_> {
         beside_root: outcome.beside_root(),
         half_judged: outcome.half_judged(),
         policy_unasked: outcome.is_policy_unasked(),
+        attestations_absent: outcome.lacks_attestations(),
         interrupted: outcome.interrupted,
         summary: outcome.summary(),
     }

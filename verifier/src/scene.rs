@@ -383,8 +383,18 @@ impl Surroundings for Scene<'_> {
         let Some(statements) = self.ground.statements else {
             return Ok(Vec::new());
         };
-        let about = statements.about(&self.id.to_string(), self.judge.policy());
-        about.map_err(|detail| Refusal::new(Code::EvidenceMissing, detail))
+        let missing = |detail: String| Refusal::new(Code::EvidenceMissing, detail);
+        // What is stated is about commits.
+        let commit = match self.is_commit {
+            true => Ok(self.id),
+            false => self.ground.repository.peel(self.id),
+        };
+        let commit = commit.map_err(|error| missing(error.to_string()))?;
+        let about = statements.about(&commit.to_string(), self.judge.policy());
+        let mut about = about.map_err(missing)?;
+        // A tag may be made long after its commit was received.
+        about.retain(|it| self.is_commit || it.received.is_none());
+        Ok(about)
     }
 
     fn mergers(

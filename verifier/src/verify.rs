@@ -241,7 +241,9 @@ impl<'r> Run<'r> {
             excuses.excuse(&mut object, on)?;
             telling.tell(object)?;
         }
-        telling.end()
+        let mut outcome = telling.end()?;
+        outcome.lacks_attestations = statements.is_none() && judge.asks_others();
+        Ok(outcome)
     }
 }
 

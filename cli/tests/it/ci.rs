@@ -385,22 +385,62 @@ fn what_is_missing_is_named() {
     }
 }
 
+/// What a change brings where the reports go is not what the job keeps, however the job ends.
 #[test]
-fn reports_go_through_no_link_of_the_checkout() {
+fn a_change_brings_no_reports_of_its_own() {
     let project = Project::new();
-    let head = project.work.signed_commit("a");
-    let runner = project.runner(&[]);
-    let script = format!(
-        "NOTME_BASE={} NOTME_HEAD={head} sh ci/notme/verify.sh",
-        project.base
-    );
-    let there = runner.world.home().join("there");
-    fs::create_dir(&there).unwrap();
-    std::os::unix::fs::symlink(&there, runner.runner.join("notme-reports")).unwrap();
-    let output = runner.shell(&script).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
-    assert!(told(&output).contains("error: reports-linked: "));
-    assert_eq!(fs::read_dir(there).unwrap().count(), 0);
+    let (base, work) = (&project.base, &project.work);
+    let theirs = [
+        "mkdir notme-reports && echo green | tee notme-reports/notme.xml notme-reports/notme-code-quality.json",
+        "mkdir fake && echo green >fake/notme.xml && ln -s fake notme-reports",
+        "mkdir -p notme-reports/notme.md notme-reports/notme.xml && touch notme-reports/notme.md/x notme-reports/notme.xml/x",
+    ];
+    for theirs in theirs {
+        work.git_ok(&["switch", "--quiet", "--force-create", "topic", base]);
+        run(&mut work.shell(theirs));
+        work.git_ok(&["add", "--all"]);
+        let bad = project.unsigned("a");
+        work.git_ok(&["commit", "--quiet", "--amend", "--gpg-sign", "--no-edit"]);
+        let good = work.git_ok(&["rev-parse", "HEAD"]);
+        for (head, more, code) in [
+            (&good, "", 0),
+            (&bad, "", 1),
+            (&bad, "NOTME_POLICY=missing", 3),
+            (&bad, "NOTME_PROGRAM=missing", 3),
+        ] {
+            let runner = project.runner(&["--branch", "topic"]);
+            let fetch = format!("git fetch --quiet origin {bad}");
+            run(&mut runner.shell(&fetch));
+            let variables = format!("NOTME_BASE={base} NOTME_HEAD={head} NOTME_BRANCH=main {more}");
+            let job = format!("{variables} exec sh ci/notme/verify.sh");
+            let output = runner.shell(&job).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+            let reports = runner.runner.join("notme-reports");
+            let kept = fs::read_to_string(reports.join("notme.xml"));
+            match code {
+                3 => assert!(kept.is_err(), "{kept:?}"),
+                _ => assert!(kept.unwrap().contains("<testsuite "), "{theirs}"),
+            }
+            assert_eq!(reports.join("notme-code-quality.json").exists(), code != 3);
+        }
+    }
+}
+
+/// What was rejected is told to be, whether somebody could write that down or not.
+#[test]
+fn reports_that_cannot_be_written_are_no_verdict() {
+    let project = Project::new();
+    let good = project.work.signed_commit("a");
+    let bad = project.unsigned("b");
+    for (head, code) in [(&good, 3), (&bad, 1)] {
+        let runner = project.runner(&[]);
+        fs::write(runner.runner.join("notme-reports"), "").unwrap();
+        let variables = format!("NOTME_BASE={} NOTME_HEAD={head}", project.base);
+        let job = format!("{variables} exec sh ci/notme/verify.sh");
+        let output = runner.shell(&job).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", told(&output));
+        assert!(told(&output).contains("error: reports-unwritable: "));
+    }
 }
 
 #[test]
@@ -793,11 +833,13 @@ fn a_submodule_that_moves_is_told() {
     run(&mut work.shell("git config --file .gitmodules submodule.lib.path vendor/lib && git config --file .gitmodules submodule.lib.ignore all && git add .gitmodules"));
     work.git_ok(&["commit", "--quiet", "-m", "lib"]);
     let head = work.git_ok(&["rev-parse", "HEAD"]);
-    let verified = project.push(&project.base, &head);
-    verified.says(
-        0,
-        &["::warning title=notme submodule-not-judged::`vendor/lib`"],
-    );
+    for before in [&project.base, NOBODY] {
+        let verified = project.push(before, &head);
+        verified.says(
+            0,
+            &["::warning title=notme submodule-not-judged::`vendor/lib`"],
+        );
+    }
 }
 
 /// A snippet's job: the environment that the forge would give it, and what has to come of it.
@@ -893,8 +935,9 @@ fn the_workflows_for_github_ask_for_what_the_actions_take() {
         assert_eq!(workflow["permissions"], rights);
         let (_, job) = workflow["jobs"].as_object().unwrap().iter().next().unwrap();
         assert_eq!(job["steps"][0]["with"]["fetch-depth"], 0);
-        let step = &job["steps"][1];
-        assert_eq!(step["uses"], format!("./ci/notme/{action}"));
+        let uses = format!("./ci/notme/{action}");
+        let mut steps = job["steps"].as_array().unwrap().iter();
+        let step = steps.find(|step| step["uses"] == uses).unwrap();
         let action = root().join("action").join(action).join("action.yml");
         let inputs = yaml(&fs::read_to_string(action).unwrap())["inputs"].clone();
         for (input, _) in step["with"].as_object().into_iter().flatten() {

@@ -848,8 +848,31 @@ fn a_tag_under_another_name_is_refused() {
     assert_eq!(code(&id, &["--ref", nightly]), "accepted");
     assert_eq!(code(&id, &[]), "accepted");
     world.git_ok(&["update-ref", "refs/tags/v2.0", nightly]);
-    for revision in ["v2.0", "tags/v2.0", "refs/tags/v2.0", "v2.0^{tag}"] {
+    // A symbolic one is asked by its own name, and a branch that leads to a tag by that of the tag.
+    world.git_ok(&["symbolic-ref", "refs/tags/v3.0", nightly]);
+    world.git_ok(&["symbolic-ref", "refs/heads/to", "refs/tags/v2.0"]);
+    let listed = |name: &str| {
+        let script = format!("echo {name} | notme verify --policy {policy} --format json -");
+        let output = world.shell(&script).output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        document["objects"][0]["code"].clone()
+    };
+    for revision in [
+        "v2.0",
+        "tags/v2.0",
+        "refs/tags/v2.0",
+        "v2.0^{tag}",
+        "v3.0",
+        "to",
+    ] {
         assert_eq!(code(revision, &[]), "tag-renamed", "{revision}");
+        assert_eq!(listed(revision), "tag-renamed", "{revision}");
+    }
+    for revision in ["nightly-1", nightly, &id] {
+        assert_eq!(listed(revision), Value::Null, "{revision}");
+    }
+    for gone in ["refs/tags/v3.0", "refs/heads/to"] {
+        world.git_ok(&["symbolic-ref", "--delete", gone]);
     }
     assert_eq!(code("v2.0", &["--ref", "refs/heads/main"]), "tag-renamed");
     let (exit, _) = world.verdicts(&["--tags", "--policy", &policy]);
@@ -1333,6 +1356,90 @@ fn a_policy_of_the_repository_that_nobody_asked_is_told_in_every_report() {
     for asked in [["--trust-root", &root], ["--policy", &policy]] {
         assert_eq!(world.verdicts(&asked).1["policy_unasked"], false);
     }
+}
+
+/// A tag adds a name to a commit, and what others say of the commit counts for it.
+#[test]
+fn what_is_stated_about_its_commit_counts_for_a_tag() {
+    let world = World::initialised();
+    let policy = world.policy(
+        r#"
+[[principal]]
+name = "reviewers"
+kind = "human"
+identities = ["wimse://*/reviewer"]
+
+[[principal]]
+name = "agents"
+kind = "agent"
+identities = ["wimse://*/claude"]
+
+[[allow]]
+principals = ["agents"]
+
+[[require]]
+principals = ["agents"]
+accepted_by = ["human"]
+"#,
+    );
+    let code = |revision: &str| world.code(revision, &["--policy", &policy]);
+    for (name, tag) in [("a", "v1"), ("b", "v2")] {
+        let commit = world.signed_commit(name);
+        world.git_ok(&[
+            "-c",
+            "user.signingkey=claude",
+            "tag",
+            "-s",
+            "-m",
+            "t",
+            tag,
+            &commit,
+        ]);
+        assert_eq!(code(tag), "acceptance-missing");
+    }
+    world.notme_ok(&["init", "--agent", "reviewer", "--format", "x509"]);
+    let accept = ["attest", "acceptance", "--agent", "reviewer"];
+    let output = world.notme(&[&accept[..], &["v1"]].concat());
+    let note = format!(
+        "note: `v1` is a tag; what is stated is about its commit {}",
+        world.git_ok(&["rev-parse", "v1^{}"])
+    );
+    assert!(told(&output).contains(&note), "{}", told(&output));
+    assert!(
+        !told(&world.notme(&[&accept[..], &["--reject", "v2^{}"]].concat())).contains("is a tag")
+    );
+    for (revision, verdict) in [
+        ("v1^{}", "accepted"),
+        ("v1", "accepted"),
+        ("v2", "acceptance-rejected"),
+    ] {
+        assert_eq!(code(revision), verdict, "{revision}");
+    }
+}
+
+/// A clone brings none, and then nobody sees what is stated, be it a refusal.
+#[test]
+fn attestations_that_a_policy_asks_for_and_are_not_here_are_told_in_every_report() {
+    let world = World::initialised();
+    let asks = "[[allow]]\nidentity = \"*\"\n[[require]]\nidentity = \"nobody\"\nlevel = \"L2\"\n";
+    let root = commit_policy(&world, asks);
+    world.signed_commit("a");
+    let (member, note) = ("attestations_absent", "there are no attestations here");
+    let policy = world.policy(asks);
+    let [rooted, named] = [["--trust-root", &root], ["--policy", &policy]];
+    for asked in [&rooted, &named] {
+        assert_told_everywhere(&world, asked, note, (member, true.into()));
+    }
+    world.notme_ok(&["attest", "dispatch", "HEAD"]);
+    for asked in [&rooted, &named] {
+        assert_eq!(world.verdicts(asked).1[member], false);
+    }
+    for kept in ["commits", "trees", "activities"] {
+        world.git_ok(&["update-ref", "-d", &format!("refs/attestations/{kept}")]);
+    }
+    assert_eq!(world.verdicts(&rooted).1[member], true);
+    world.policy("[[allow]]\nidentity = \"*\"\n");
+    assert_eq!(world.verdicts(&named).1[member], false);
 }
 
 #[test]

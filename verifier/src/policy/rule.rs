@@ -238,11 +238,11 @@ impl Rule {
         self.covers(path) || self.covers(&format!("{path}/"))
     }
 
-    fn check(&self, principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
-        self.demands.check(principals, question)?;
+    fn check(&self, rules: &Rules, question: &Question<'_>) -> Result<(), Refusal> {
+        self.demands.check(rules, question)?;
         match &self.demands.accepted {
             Some(accepted) if question.around.can_be_stated() => {
-                self.check_accepted(accepted, principals, question)
+                self.check_accepted(accepted, &rules.principals, question)
             }
             Some(_) | None => Ok(()),
         }
@@ -298,7 +298,7 @@ pub(super) fn decide(rules: &Rules, question: &Question<'_>) -> Result<Arc<str>,
     around.footing()?;
     let (mut granting, mut open) = (Vec::new(), Vec::new());
     let (mut refusal, mut unknown) = (None, None);
-    let check = |rule: &Rule| rule.check(&rules.principals, question);
+    let check = |rule: &Rule| rule.check(rules, question);
     let speaking = |rule: &&Rule| rule.who.fits(question.signer);
     // A statement is on no ref, changes nothing, and nothing is stated about it.
     if question.format.is_none() {
@@ -486,7 +486,8 @@ impl Demands {
             && accepted.is_none()
     }
 
-    fn check(&self, principals: &[Arc<Principal>], question: &Question<'_>) -> Result<(), Refusal> {
+    fn check(&self, rules: &Rules, question: &Question<'_>) -> Result<(), Refusal> {
+        let principals = &rules.principals;
         let unless = |is_met: bool, code, detail: String| match is_met {
             true => Ok(()),
             false => Err(Refusal::new(code, detail)),
@@ -504,8 +505,7 @@ impl Demands {
             unless(is_met, Code::NotAuthorised, detail)?;
         }
         if let Some(floor) = self.floor {
-            let detail = format!("{}, and the rule asks for {floor}", question.basis);
-            unless(question.basis >= floor, Code::TimeBasisTooWeak, detail)?;
+            rules.check_floor(question.basis, floor, "rule")?;
         }
         if !question.around.can_be_stated() {
             return Ok(());

@@ -158,8 +158,8 @@ impl Repository {
         matches!(found, Ok(Ok(Some(_))))
     }
 
-    /// Returns the full name of the branch or tag at the end of a text. A symbolic ref stands for the
-    /// one that it leads to, and a remote-tracking branch for the branch that a configured remote
+    /// Returns the full name of the branch or tag at the end of a text. A tag is held to the name that
+    /// was asked; any other symbolic ref stands for the one that it leads to, and a remote-tracking branch for the branch that a configured remote
     /// fetches there; other refs are neither. Of two sides it is none: not all that they have is for
     /// one ref.
     pub(super) fn reference_in(&self, text: &str) -> Option<String> {
@@ -171,7 +171,11 @@ impl Repository {
             "" | "@" => "HEAD",
             name => name,
         };
-        let (mut full, _) = self.end_of(self.referred(name).ok()??).ok()?;
+        let asked = self.referred(name).ok()??;
+        let mut full = match asked.name().category() {
+            Some(Category::Tag) => asked.name().to_owned(),
+            Some(_) | None => self.end_of(asked).ok()?.0,
+        };
         if full.category() == Some(Category::RemoteBranch) {
             let tracked = self
                 .inner

@@ -354,7 +354,7 @@ impl Repository {
         })
     }
 
-    /// Selects objects by their full names, each alone. A tag that is named by its ref is held to that name.
+    /// Selects objects by their names, each alone. A tag that is named by a ref is held to that name.
     ///
     /// # Errors
     /// [`RepositoryError::Revision`] for text that names nothing here.
@@ -366,8 +366,9 @@ impl Repository {
         for text in ids {
             let id = self.resolve(text)?;
             selection.alone.push(id);
-            if text.starts_with(TAGS) {
-                selection.named.push((id, text.to_owned()));
+            let reference = self.reference_in(text);
+            if let Some(tag) = reference.filter(|it| it.starts_with(TAGS)) {
+                selection.named.push((id, tag));
             }
         }
         Ok(selection)

@@ -85,6 +85,8 @@ pub struct Outcome {
     pub(super) half_judged: usize,
     /// Whether the repository has a policy of its own, and nobody named one or a trust root.
     is_policy_unasked: bool,
+    /// Whether a policy that judged asks for what others state, and nothing is kept here.
+    pub(crate) lacks_attestations: bool,
     pub(crate) shallow: Vec<ObjectId>,
     may_be_empty: bool,
     /// What was selected by name: the ends of ranges, and objects alone.
@@ -231,6 +233,7 @@ impl Outcome {
             beside_root: 0,
             half_judged: 0,
             is_policy_unasked: false,
+            lacks_attestations: false,
             shallow: Vec::new(),
             may_be_empty: selection.may_be_empty(),
             tips: selection.tips().collect(),
@@ -272,6 +275,12 @@ impl Outcome {
         self.is_policy_unasked
     }
 
+    /// Tells whether a policy that judged asks for what others state, and the repository keeps nothing
+    /// of the kind.
+    pub fn lacks_attestations(&self) -> bool {
+        self.lacks_attestations
+    }
+
     /// Returns what of the trust store cannot be used.
     pub fn trust_faults(&self) -> &[Fault] {
         &self.trust_faults
@@ -305,7 +314,13 @@ impl Outcome {
                         trust on: `--trust-root`";
             ("policy-unasked", text.to_owned())
         });
-        [unrecorded, unasked, beside, half].into_iter().flatten()
+        let unattested = self.lacks_attestations.then(|| {
+            let text = "the policy asks for what others state, and there are no attestations here: \
+                        `notme attest fetch`";
+            ("attestations-absent", text.to_owned())
+        });
+        let all = [unrecorded, unasked, unattested, beside, half];
+        all.into_iter().flatten()
     }
 
     /// Returns `sha256:<hex>` of each policy that judged an object.

@@ -51,21 +51,35 @@ fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
 /// [`NOW`] minus 5 to plus 5 minutes signed, an hour later.
 fn judged(floor: &str, bound: bool, says: Vec<Stated>) -> (String, Option<(TimeBasis, UnixTime)>) {
     let history = History::new();
+    let tip = commit(&history, bound);
+    judged_in(&history, &tip, floor, says)
+}
+
+fn commit(history: &History, bound: bool) -> String {
     let payload = CommitSpec::new(&history.tree(&[("a", "a")])).payload();
-    let spec = LeafSpec {
-        identity: identity("alice").parse().unwrap(),
-        ..match bound {
-            true => LeafSpec::bound_to(&payload),
-            false => LeafSpec::default(),
-        }
+    let spec = match bound {
+        true => session(LeafSpec::bound_to(&payload)),
+        false => session(LeafSpec::default()),
     };
-    let spec = LeafSpec {
+    let raw = authority().leaf(&spec).sign_commit(&payload, NOW);
+    history.git.write_commit_object(&raw)
+}
+
+fn session(spec: LeafSpec) -> LeafSpec {
+    LeafSpec {
+        identity: identity("alice").parse().unwrap(),
         not_before: NOW.plus(-300),
         not_after: NOW.plus(300),
         ..spec
-    };
-    let raw = authority().leaf(&spec).sign_commit(&payload, NOW);
-    let tip = history.git.write_commit_object(&raw);
+    }
+}
+
+fn judged_in(
+    history: &History,
+    tip: &str,
+    floor: &str,
+    says: Vec<Stated>,
+) -> (String, Option<(TimeBasis, UnixTime)>) {
     let policy = format!(
         "time_basis_floor = \"{floor}\"\n[[authority]]\nname = \"local\"\n\
          [[principal]]\nname = \"gate\"\nkind = \"bot\"\nidentities = [\"{}\"]\n\
@@ -76,11 +90,16 @@ fn judged(floor: &str, bound: bool, says: Vec<Stated>) -> (String, Option<(TimeB
     let policy = Policy::parse(&policy).unwrap();
     let judge = Judge::new(&policy, &history.trust, NOW.plus(3600));
     let repository = history.open();
-    let selection = repository.select(&tip).unwrap();
+    let selection = repository.select(tip).unwrap();
     let outcome = verify_with(&repository, &selection, &judge, Some(&Says(says))).unwrap();
-    let judgement = judgement_of(&outcome, &tip);
+    let judgement = judgement_of(&outcome, tip);
     let time = judgement.time_basis().zip(judgement.judged_at());
-    (code_of(&outcome, &tip), time)
+    let code = code_of(&outcome, tip);
+    // Where a record might have helped, it is told how to get it.
+    let told = judgement.detail().unwrap_or_default();
+    let may_help = code == "time-basis-too-weak" && floor == "first-seen";
+    assert_eq!(told.contains("notme attest fetch"), may_help, "{told}");
+    (code, time)
 }
 
 #[test]
@@ -127,4 +146,24 @@ fn first_seen_is_more_than_ordered_and_less_than_issuance_bound() {
     let (code, time) = judged("first-seen", true, says());
     assert_eq!(code, "accepted");
     assert_eq!(time.unwrap().0, TimeBasis::IssuanceBound);
+}
+
+/// When its commit was received says nothing of when a tag was made.
+#[test]
+fn a_tag_is_not_as_old_as_its_commit() {
+    let history = History::new();
+    let commit = commit(&history, false);
+    let payload = format!(
+        "object {commit}\ntype commit\ntag v1\ntagger Test <t@example.invalid> {} +0000\n\nrelease\n",
+        NOW.secs()
+    );
+    let leaf = authority().leaf(&session(LeafSpec::default()));
+    let cms = leaf.sign_cms(payload.as_bytes(), NOW);
+    let raw = format!("{payload}{}", notme_core::armor::armor(&cms));
+    let tag = history.git.write_object_unchecked("tag", raw.as_bytes());
+    let says = || vec![seen("gate", HERE, NOW.plus(100))];
+    let judged = |id: &str, floor: &str| judged_in(&history, id, floor, says()).0;
+    assert_eq!(judged(&commit, "first-seen"), "accepted");
+    assert_eq!(judged(&tag, "declared"), "accepted");
+    assert_eq!(judged(&tag, "first-seen"), "time-basis-too-weak");
 }

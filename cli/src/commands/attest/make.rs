@@ -23,7 +23,7 @@ use notme_core::{
     json::{JsonError, Object, parse_object},
     statement::StatementError,
 };
-use notme_verifier::{Code, repository::ObjectId};
+use notme_verifier::{Code, report::escape, repository::ObjectId};
 use serde_json::{Value, json};
 
 use super::{Archive, Author, Signer, not_made, nothing, read_named, refused, tip};
@@ -36,6 +36,7 @@ use crate::{
     git,
     home::Home,
     judging::Grounds,
+    repository::not_selected,
 };
 
 /// The longest file whose digest is stated.
@@ -202,6 +203,7 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
     let archive = Archive::open()?;
     let signer = Signer::of(&archive, arguments.agent.as_ref());
     let commits = archive.commits(&arguments.revision)?;
+    tell_of_tags(&archive, &arguments.revision)?;
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
@@ -226,6 +228,23 @@ pub(super) fn acceptance(home: &Home, arguments: &AttestAcceptance) -> Outcome {
         check_not_own(&attestations, &bundle)?;
     }
     author.keep()
+}
+
+/// Says that what is stated about a tag is about its commit.
+fn tell_of_tags(archive: &Archive, revisions: &[String]) -> Result<(), Failure> {
+    for revision in revisions {
+        let selection = archive.repository.select(revision).map_err(not_selected)?;
+        // Of a range, the end is a commit.
+        let Some(id) = selection.first() else {
+            continue;
+        };
+        let commit = archive.repository.peel(id)?;
+        if commit != id {
+            let note = "is a tag; what is stated is about its commit";
+            writeln!(io::stderr(), "note: `{}` {note} {commit}", escape(revision))?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to accept one's own work: kept, it would be held against the commits.

@@ -66,6 +66,7 @@ pub(super) fn write(
             "notme_beside_root": verdicts.beside_root(),
             "notme_half_judged": verdicts.half_judged(),
             "notme_policy_unasked": verdicts.is_policy_unasked(),
+            "notme_attestations_absent": verdicts.lacks_attestations(),
             "notme_ignored": verdicts.ignored(),
             "notme_shallow": verdicts.shallow().iter().map(ToString::to_string).collect::<Vec<_>>(),
         })),

@@ -5,7 +5,7 @@ use std::{fs, process::Output};
 
 use serde_json::{Value, json};
 
-use super::{NOBODY, Project, Verified, block, gitlab_script, pull_request, push, run};
+use super::{NOBODY, Project, Verified, block, gitlab_script, pull_request, push, run, yaml};
 use crate::world::{World, told};
 
 const POLICY: &str = ".notme/policy.toml";
@@ -145,6 +145,48 @@ fn the_repositorys_own_policy_judges_who_changes_it() {
         let verified = project.runner(&[]).verify_with(of, &[("policy", path)]);
         verified.says(3, &["::error title=notme policy-own::"]);
     }
+}
+
+/// A clone brings no statements: the snippets fetch them, and who judges without is told.
+#[test]
+fn what_others_state_is_fetched_before() {
+    let (project, _) = governed();
+    let work = &project.work;
+    let asks = format!("{BOB}[[require]]\nprincipals = [\"bob\"]\naccepted_by = [\"claude\"]\n");
+    let root = commit(work, "claude", (POLICY, &policy(&asks)));
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let head = commit(work, "bob", ("a", "1"));
+    work.notme_ok(&["attest", "acceptance", "HEAD", "--agent", "claude"]);
+    let event = into("main", &root, &head);
+    let of = ("pull_request", &event, "refs/pull/1/merge");
+    let runner = project.runner(&[]);
+    let absent = "there are no attestations here";
+    runner
+        .verify_with(of, &[])
+        .says(3, &["acceptance-missing", absent]);
+    let steps = yaml(&block("github.md", "yaml", 1))["jobs"]["verify"]["steps"].clone();
+    run(&mut runner.shell(steps[1]["run"].as_str().unwrap()));
+    let verified = runner.verify_with(of, &[]);
+    verified.says(0, &["1 object: 1 accepted"]);
+    assert!(!told(&verified.output).contains(absent));
+    let words = "1 object: 1 accepted";
+    assert_said(&project.merge_request("main", &root, &head), 0, words);
+    let build = [("GIT_COMMIT", head.as_str()), ("CHANGE_TARGET", "main")];
+    assert_said(&project.jenkins(&build), 0, words);
+    let here = format!(
+        "git checkout --quiet {head}\n{}",
+        block("shell.md", "sh", 1)
+    );
+    assert_said(&project.script(&here, &[]), 0, words);
+    let path = work.home().join("event.json");
+    fs::write(&path, event.to_string()).unwrap();
+    let forgejo = yaml(&block("forgejo.md", "yaml", 1))["jobs"]["verify"]["steps"].clone();
+    let variables = [
+        ("GITHUB_EVENT_NAME", "pull_request"),
+        ("GITHUB_EVENT_PATH", path.to_str().unwrap()),
+    ];
+    let forgejo = forgejo[1]["run"].as_str().unwrap();
+    assert_said(&project.script(forgejo, &variables), 0, words);
 }
 
 /// Whether the default branch has a policy is not asked of what a clone may lack.
