@@ -348,12 +348,15 @@ fn when_text(judgement: &Judgement) -> String {
         }
         Some(LogEntry::Invalid(_)) | None => String::new(),
     };
+    let made = judgement.signing_time().map_or_else(String::new, |made| {
+        format!(" The signature says that it was made at {made}.")
+    });
     let skew = match judgement.skew_seconds() {
         0 => String::new(),
         seconds => format!("; clocks may differ by {seconds} s"),
     };
     format!(
-        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}{skew}.{order}{stamp}{log}"
+        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}{skew}.{made}{order}{stamp}{log}"
     )
 }
 

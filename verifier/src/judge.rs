@@ -523,9 +523,9 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
-    /// off by the allowed skew; a time that the authority itself wrote into the leaf, or that was
-    /// stamped, may not.
+    /// Checks that leaf and issuers were valid at the judged time, and when the signature says that it
+    /// was made. A date somebody wrote may be off by the allowed skew; a time that the authority itself
+    /// wrote into the leaf, or that was stamped, may not.
     fn check_window(
         &self,
         signed: &Signed,
@@ -534,7 +534,6 @@ impl<'p> Judge<'p> {
     ) -> Result<(), Refusal> {
         let allowed = i64::from(self.policy().skew_seconds());
         let skew = i64::from(self.skew_of(judged.basis));
-        let at = judged.at;
         if let Some(ends) = signed.established.ends.filter(|ends| self.now >= *ends) {
             let detail = format!("the signature says of itself that it ended at {ends}");
             return Err(Refusal::new(Code::CertificateExpired, detail));
@@ -544,21 +543,27 @@ impl<'p> Judge<'p> {
             let detail = format!("made at {begins}, which is in the future");
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
-        if at > self.now.plus(allowed) {
-            let detail = format!("judged at {at}, which is in the future");
-            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
-        }
         let from = signed.standing().not_before().max(vouched.issuers_from);
-        if at.plus(skew) < from {
-            let detail = format!("judged at {at}, valid from {from}");
-            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
-        }
         let until = signed.standing().not_after().min(vouched.issuers_until);
         let terms = signed.standing().terms();
         let until = terms.map_or(until, |terms| until.min(terms.until));
-        if judged.latest.plus(-skew) > until {
-            let detail = format!("judged at {}, valid until {until}", judged.latest);
-            return Err(Refusal::new(Code::CertificateExpired, detail));
+        let made = signed.made(judged).map(|made| ("made", made, made));
+        for (verb, at, latest) in [("judged", judged.at, judged.latest)]
+            .into_iter()
+            .chain(made)
+        {
+            if at > self.now.plus(allowed) {
+                let detail = format!("{verb} at {at}, which is in the future");
+                return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+            }
+            if at.plus(skew) < from {
+                let detail = format!("{verb} at {at}, valid from {from}");
+                return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+            }
+            if latest.plus(-skew) > until {
+                let detail = format!("{verb} at {latest}, valid until {until}");
+                return Err(Refusal::new(Code::CertificateExpired, detail));
+            }
         }
         Ok(())
     }
@@ -709,6 +714,14 @@ impl Signed {
         &self.established.standing
     }
 
+    /// Returns when the signature says that it was made, where that is as good as the judged time: it
+    /// shows nothing, and one that calls itself too young is not to be believed either. Where somebody
+    /// else's time counts, the signer's clock does not.
+    fn made(&self, judged: Judged) -> Option<UnixTime> {
+        let made = self.established.signing_time;
+        made.filter(|_| judged.basis <= TimeBasis::DagOrdered)
+    }
+
     /// Returns the strongest time there is. Only an authority that speaks notme binds payloads:
     /// another may copy that extension from whatever it is asked to certify.
     fn judged(&self, order: Order) -> Option<Judged> {
@@ -786,6 +799,7 @@ fn check_still_good(
         let detail = format!("judged at {at}, and by the policy the root counts until {until}");
         return Err(Refusal::new(Code::SignerUntrusted, detail));
     }
+    let latest = signed.made(judged).map_or(latest, |made| latest.max(made));
     let revoked = anchor
         .revocations
         .iter()
@@ -907,16 +921,15 @@ impl Judgement {
         Some(self.judged?.1)
     }
 
-    /// Returns the latest that it may have been, as far as whoever showed that time says.
+    /// Returns the latest that it may have been, as far as whoever showed that time says, or as the
+    /// signature itself does where nobody else shows one.
     pub(crate) fn judged_until(&self) -> Option<UnixTime> {
-        match self.time_stamp() {
-            Some(TimeStamp::Trusted { latest, .. })
-                if self.time_basis() == Some(TimeBasis::Timestamped) =>
-            {
-                Some(*latest)
-            }
-            Some(_) | None => self.judged_at(),
-        }
+        let (basis, at) = self.judged?;
+        Some(match self.time_stamp() {
+            Some(TimeStamp::Trusted { latest, .. }) if basis == TimeBasis::Timestamped => *latest,
+            Some(_) | None if basis > TimeBasis::DagOrdered => at,
+            Some(_) | None => self.signing_time.map_or(at, |made| made.max(at)),
+        })
     }
 
     /// Returns by how much that time may be off, by the policy that judged.
@@ -929,7 +942,7 @@ impl Judgement {
         self.declared
     }
 
-    /// Returns the time that the signing program wrote; it judges nothing.
+    /// Returns the time that the signing program wrote; it shows nothing.
     pub fn signing_time(&self) -> Option<UnixTime> {
         self.signing_time
     }
