@@ -285,4 +285,36 @@ notme trust add --name kept --x509 kept.pem
     assert!(explained.join(" ").contains(&said), "{explained:?}");
 }
 
+/// As `openssl verify` does it.
+#[test]
+fn a_company_may_renew_the_certificates_of_its_keys() {
+    let world = company();
+    let script = r#"
+dated - corp 2020 2025 "$CA"
+dated - corp 2024 2099 "$CA" corp-new
+dated corp-new int 2024 2025 "$CA"
+dated corp-new int 2024 2099 "$CA" int-new
+dated int-new dave 2024 2099 "$LEAF"
+cat int.pem int-new.pem >bag-a.pem
+cat int-new.pem int.pem >bag-b.pem
+cat corp.pem corp-new.pem >corp-a.pem
+cat corp-new.pem corp.pem >corp-b.pem
+"#;
+    certify(&world, &[DATED, script].concat());
+    for store in ["corp-a", "corp-b"] {
+        shell(
+            &world,
+            &format!("cd \"$HOME\" && notme trust add --name renewed --x509 {store}.pem"),
+        );
+        for bag in ["bag-a", "bag-b"] {
+            let commit = commit(&world, "dave", &format!("-certfile {bag}.pem"));
+            // Once looked at, and once remembered.
+            for _ in 0..2 {
+                assert_eq!(world.code(&commit, &[]), "accepted", "{store}, {bag}");
+            }
+        }
+        shell(&world, "notme trust remove renewed");
+    }
+}
+
 const IN_2024: UnixTime = UnixTime::from_secs(1_720_000_000);
