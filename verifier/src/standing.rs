@@ -8,6 +8,7 @@ use notme_core::{
     certificate::{Certificate, ChainError},
     enrol::{SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT},
     hex,
+    identity::is_address,
     key::KeyId,
     oid,
     terms::Terms,
@@ -621,16 +622,14 @@ fn is_for_any_use(certificate: &Certificate) -> bool {
         .is_some_and(|usages| usages.contains(&oid::ANY_EXTENDED_KEY_USAGE))
 }
 
-/// Returns the single URI name; at an authority that knows nothing of notme, failing that, the
+/// Returns the single URI name; at an authority that knows nothing of notme, where there is none, the
 /// single e-mail address as a URI. Subject DN text is for display and names nobody.
 fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
     if let Ok(identity) = leaf.identity() {
         return Some(identity.as_str().to_owned());
     }
-    match (kind, leaf.emails()) {
-        (PinKind::X509 | PinKind::Sigstore, [email])
-            if email.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
+    match (kind, leaf.uris(), leaf.emails()) {
+        (PinKind::X509 | PinKind::Sigstore, [], [email]) if is_address(email) => {
             Some(format!("mailto:{email}"))
         }
         (
@@ -640,6 +639,7 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
             | PinKind::TrustDocument
             | PinKind::OpenPgp
             | PinKind::AllowedSigners,
+            _,
             _,
         ) => None,
     }

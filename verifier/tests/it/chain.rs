@@ -6,7 +6,7 @@ use notme_core::trust::{Revocation, RevocationKind};
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
-    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH},
+    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH, tlv},
 };
 use notme_verifier::{
     Code, Policy, Trust, Verdict,
@@ -180,11 +180,26 @@ fn one_uri_comes_before_the_address() {
 #[test]
 fn no_name_or_several_are_no_identity() {
     let root = corporate();
+    let beside = |uris: &[&str]| {
+        let uris = uris.iter().flat_map(|uri| tlv(0x86, uri.as_bytes()));
+        let names: Vec<u8> = tlv(0x81, b"a@example.org")
+            .into_iter()
+            .chain(uris)
+            .collect();
+        person().with(&[0x55, 0x1d, 0x11], false, &tlv(0x30, &names))
+    };
     let mints = [
         person(),
         person().emails(&["a@example.org", "b@example.org"]),
         person().uris(&["https://a.example", "https://b.example"]),
         person().emails(&["a b@example.org"]),
+        // An address does not stand in for URIs that name several, or nobody.
+        beside(&["https://a.example", "https://b.example"]),
+        beside(&["no URI"]),
+        // More than an address, in a URI.
+        person().emails(&["a@example.org?b@example.org"]),
+        person().emails(&["a@example.org?cc=b"]),
+        person().emails(&["a%40b@example.org"]),
     ];
     for mint in mints {
         let leaf = mint.signed_by(&root);

@@ -536,28 +536,31 @@ fn a_signature_that_ended_is_not_accepted() {
 }
 
 #[test]
-fn a_user_id_makes_nobody_an_agent() {
-    let mut gpg = gpg();
-    let name = "claude <wimse://test.invalid/agent/alice/claude>";
-    let fingerprint = gpg.ok(
-        &[
-            "--allow-freeform-uid",
-            "--quick-generate-key",
-            name,
-            "ed25519",
-            "sign",
-            "never",
-        ],
-        b"",
-    );
-    drop(fingerprint);
-    let fingerprint = gpg.fingerprint("claude");
-    let keys = trust(&gpg.export(&fingerprint));
-    let raw = commit_at(&mut gpg, &fingerprint, NOW);
-    let judgement = judge(&raw, &keys);
-    assert_accepted(&judgement);
-    let expected = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
-    assert_eq!(judgement.identity(), Some(&*expected));
+fn a_user_id_makes_nobody_an_agent_nor_more_than_an_address() {
+    for name in [
+        "claude <wimse://test.invalid/agent/alice/claude>",
+        "claude <alice@example.org?cc=bob>",
+    ] {
+        let mut gpg = gpg();
+        gpg.ok(
+            &[
+                "--allow-freeform-uid",
+                "--quick-generate-key",
+                name,
+                "ed25519",
+                "sign",
+                "never",
+            ],
+            b"",
+        );
+        let fingerprint = gpg.fingerprint("claude");
+        let keys = trust(&gpg.export(&fingerprint));
+        let raw = commit_at(&mut gpg, &fingerprint, NOW);
+        let judgement = judge(&raw, &keys);
+        assert_accepted(&judgement);
+        let expected = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
+        assert_eq!(judgement.identity(), Some(&*expected), "{name}");
+    }
 }
 
 /// gpg makes no version 6 keys.
