@@ -13,7 +13,10 @@ use notme_testkit::{
     repository::Repository,
 };
 use notme_verifier::{
-    Code, Judge, Judgement, Policy, Trust, Verdict, openpgp::Person, trust::Authority,
+    Code, Judge, Judgement, Policy, Trust, Verdict,
+    explain::{StepResult, explain},
+    openpgp::Person,
+    trust::Authority,
 };
 use pgp::{
     composed::{
@@ -747,7 +750,16 @@ fn a_signature_that_calls_itself_younger_than_the_end_of_its_key_is_revoked() {
     revoke(&gpg, &fingerprint, "3");
     let keys = trust(&gpg.export(ALICE));
     assert_accepted(&judge(&honest, &keys));
-    assert_code(&judge(&backdated, &keys), Code::Revoked);
+    let judgement = judge(&backdated, &keys);
+    assert_code(&judgement, Code::Revoked);
+    // No date was judged for that, and so none is said to be good.
+    let policy = Policy::from_trust(&keys);
+    let explanation = explain(&judgement, &Judge::new(&policy, &keys, NOW));
+    let results = explanation.steps().iter().map(|step| step.result);
+    assert_eq!(
+        results.skip(4).take(2).collect::<Vec<_>>(),
+        [StepResult::NotReached, StepResult::Failed]
+    );
 }
 
 #[test]
