@@ -96,6 +96,17 @@ impl Failure {
         }
     }
 
+    /// A no that was found before stands, though it could not be written.
+    pub(crate) fn after(self, is_no: bool) -> Self {
+        match is_no && self.error::<io::Error>().is_some() {
+            true => Self {
+                exit: Exit::No,
+                ..self
+            },
+            false => self,
+        }
+    }
+
     /// Returns how the program would end.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

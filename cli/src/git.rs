@@ -228,7 +228,11 @@ pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
             (_, None) | (None, _) => {}
         }
     }
-    let arguments = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/remotes"];
+    let arguments = [
+        "for-each-ref",
+        "--format=%(objectname) %(refname)",
+        "refs/remotes",
+    ];
     let listed = success("for-each-ref", run(arguments)?)?;
     let listed = listed.lines().filter_map(|line| line.split_once(' '));
     let are_into = |all: &[Glob], name: &str| all.iter().any(|into| into.matches(name));

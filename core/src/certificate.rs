@@ -306,6 +306,11 @@ impl Certificate {
         }
     }
 
+    /// Returns the URIs among the subject alternative names.
+    pub fn uris(&self) -> &[String] {
+        &self.extensions.uris
+    }
+
     /// Returns the e-mail addresses among the subject alternative names.
     pub fn emails(&self) -> &[String] {
         &self.extensions.emails

@@ -75,6 +75,17 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Tells whether a text is a mail address that stands in a `mailto:` URI as it is: with nothing in it
+/// that would be quoted, or would be read as more than the address there (RFC 6068).
+pub fn is_address(text: &str) -> bool {
+    let is_plain = |part: &str| {
+        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"@/%?#".contains(&byte);
+        !part.is_empty() && part.bytes().all(is_fine)
+    };
+    text.split_once('@')
+        .is_some_and(|(local, domain)| is_plain(local) && is_plain(domain))
+}
+
 /// Tells whether a text is an absolute URI by its scheme and its characters (RFC 3986).
 pub fn is_uri(text: &str) -> bool {
     let is_allowed =

@@ -72,7 +72,7 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
         name: "inputs",
         result: StepResult::Passed,
         text: format!(
-            "Asked at {}; policy {}; trust {}. Nothing was fetched.",
+            "Asked at {}; policy {}; trust {}. Judging fetched nothing.",
             judge.now(),
             judgement
                 .policy()
@@ -84,6 +84,11 @@ pub fn explain(judgement: &Judgement, judge: &Judge<'_>) -> Explanation {
         let (result, text) = match failed {
             Some((code, at)) if at == number => (result_of(code), failure_text(code, judgement)),
             Some((_, at)) if at < number => (StepResult::NotReached, "Not reached.".to_owned()),
+            // What the signature says of itself may be enough for a later step.
+            Some(_) if number == 4 && judgement.judged_at().is_none() => (
+                StepResult::NotReached,
+                "No time was judged: none would help.".to_owned(),
+            ),
             Some(_) | None => (StepResult::Passed, text),
         };
         let (result, text) = match (number, judgement.excused_from(), judgement.rule()) {
@@ -304,9 +309,6 @@ fn when_text(judgement: &Judgement) -> String {
     let (Some(basis), Some(at)) = (judgement.time_basis(), judgement.judged_at()) else {
         return "No time could be judged.".to_owned();
     };
-    let window = judgement.standing().map_or_else(String::new, |standing| {
-        format!("{} to {}", standing.not_before(), standing.not_after())
-    });
     let rests_on = match basis {
         TimeBasis::Declared => "the date that the object declares",
         TimeBasis::DagOrdered => {
@@ -348,13 +350,34 @@ fn when_text(judgement: &Judgement) -> String {
         }
         Some(LogEntry::Invalid(_)) | None => String::new(),
     };
+    let made = judgement.signing_time().map_or_else(String::new, |made| {
+        format!(" The signature says that it was made at {made}.")
+    });
     let skew = match judgement.skew_seconds() {
         0 => String::new(),
         seconds => format!("; clocks may differ by {seconds} s"),
     };
-    format!(
-        "Judged at {at}, on {basis}: {rests_on}. The certificate was valid from {window}{skew}.{order}{stamp}{log}"
-    )
+    let window = window_text(judgement);
+    format!("Judged at {at}, on {basis}: {rests_on}. {window}{skew}.{made}{order}{stamp}{log}")
+}
+
+/// Says when what vouches for the key does.
+fn window_text(judgement: &Judgement) -> String {
+    let Some(standing) = judgement.standing() else {
+        return String::new();
+    };
+    let (from, until) = (standing.not_before(), standing.not_after());
+    if standing.is_certified() {
+        return format!("The certificate was valid from {from} to {until}");
+    }
+    match standing.vouched() {
+        // A line may say less than its key, which has no times.
+        Ok(by) if (by.issuers_from, by.issuers_until) != (from, until) => {
+            let (from, until) = (by.issuers_from, by.issuers_until);
+            format!("The key is listed from {from} to {until}")
+        }
+        Ok(_) | Err(_) => "The key is listed for any time".to_owned(),
+    }
 }
 
 fn still_good_text(judgement: &Judgement) -> String {

@@ -360,11 +360,10 @@ impl<'p> Judge<'p> {
     /// Returns a time of the object that rests on more than its own word, if it has one.
     fn strong_time(&self, examined: &Examined) -> Option<UnixTime> {
         let signed = examined.0.as_ref().ok()?;
-        let vouched = signed.standing().vouched().ok()?;
         let judged = signed.judged(Order::Unknown)?;
         let holds = judged.basis > TimeBasis::DagOrdered
-            && self.check_window(signed, vouched, judged).is_ok()
-            && check_still_good(signed, vouched, judged).is_ok();
+            && self.check_window(signed, judged).is_ok()
+            && self.check_still_good(signed, judged).is_ok();
         holds.then_some(judged.at)
     }
 
@@ -425,9 +424,9 @@ impl<'p> Judge<'p> {
     /// Returns who signed, if the signature holds, whether the rules allow it or not.
     pub(crate) fn proven(&self, examined: &Examined) -> Option<SignedBy> {
         let signed = examined.0.as_ref().ok()?;
-        let vouched = signed.standing().vouched().ok()?;
+        signed.standing().vouched().ok()?;
         let judged = self.check_binding(signed, Order::Unknown).ok()?;
-        self.check_time(signed, vouched, judged).ok()?;
+        self.check_time(signed, judged).ok()?;
         signed.standing().signer().map(SignedBy::of)
     }
 
@@ -437,12 +436,12 @@ impl<'p> Judge<'p> {
         judgement: &mut Judgement,
         around: &dyn Surroundings,
     ) -> Result<Arc<str>, Refusal> {
-        let vouched = signed.standing().vouched()?;
+        signed.standing().vouched()?;
         let judged = self.check_binding(signed, judgement.order)?;
-        let judged = self.or_first_seen(signed, vouched, judged, around);
+        let judged = self.or_first_seen(signed, judged, around);
         judgement.judged = Some((judged.basis, judged.at));
         judgement.skew_seconds = self.skew_of(judged.basis);
-        let still_good = self.check_time(signed, vouched, judged)?;
+        let still_good = self.check_time(signed, judged)?;
         let rule = self.check_allowed(signed, judged, around)?;
         judgement.unchecked = self.check_terms(signed, around)?;
         judgement.is_known_good = still_good == StillGood::Listed;
@@ -470,13 +469,7 @@ impl<'p> Judge<'p> {
     /// Takes the word of a gate for when the object was there, where nothing stronger is known. One
     /// that saw it when the certificate did not live, or says a time that is to come, says nothing
     /// of use.
-    fn or_first_seen(
-        &self,
-        signed: &Signed,
-        vouched: &Vouched,
-        judged: Judged,
-        around: &dyn Surroundings,
-    ) -> Judged {
+    fn or_first_seen(&self, signed: &Signed, judged: Judged, around: &dyn Surroundings) -> Judged {
         if judged.basis >= TimeBasis::FirstSeen || !self.rules.has_gates() {
             return judged;
         }
@@ -485,24 +478,19 @@ impl<'p> Judge<'p> {
         let received = self.rules.received(&statements);
         received
             .map(|at| Judged::exactly(TimeBasis::FirstSeen, at))
-            .filter(|seen| self.check_window(signed, vouched, *seen).is_ok())
+            .filter(|seen| self.check_window(signed, *seen).is_ok())
             .min_by_key(|seen| seen.at)
             .unwrap_or(judged)
     }
 
-    fn check_time(
-        &self,
-        signed: &Signed,
-        vouched: &Vouched,
-        judged: Judged,
-    ) -> Result<StillGood, Refusal> {
-        let floor = vouched.anchor.floor;
-        let is_high_enough = self.rules.check_floor(judged.basis, floor, "policy");
+    fn check_time(&self, signed: &Signed, judged: Judged) -> Result<StillGood, Refusal> {
+        let anchor = &signed.standing().vouched()?.anchor;
+        let is_high_enough = self.rules.check_floor(judged.basis, anchor.floor, "policy");
         // Whoever certifies everybody for ten minutes and says nothing of the time afterwards: all
         // else is asked first, so that this code says that all else is good.
-        if vouched.anchor.kind == PinKind::Sigstore && judged.basis <= TimeBasis::DagOrdered {
-            self.check_window(signed, vouched, judged)?;
-            let still_good = check_still_good(signed, vouched, judged)?;
+        if anchor.kind == PinKind::Sigstore && judged.basis <= TimeBasis::DagOrdered {
+            self.check_window(signed, judged)?;
+            let still_good = self.check_still_good(signed, judged)?;
             return match is_high_enough {
                 Ok(()) => Ok(still_good),
                 Err(refusal) => Err(Refusal {
@@ -512,8 +500,8 @@ impl<'p> Judge<'p> {
             };
         }
         is_high_enough?;
-        self.check_window(signed, vouched, judged)?;
-        check_still_good(signed, vouched, judged)
+        self.check_window(signed, judged)?;
+        self.check_still_good(signed, judged)
     }
 
     /// Returns by how much a time may be off.
@@ -524,18 +512,13 @@ impl<'p> Judge<'p> {
         }
     }
 
-    /// Checks that leaf and issuers were valid at the judged time. A date somebody wrote may be
-    /// off by the allowed skew; a time that the authority itself wrote into the leaf, or that was
-    /// stamped, may not.
-    fn check_window(
-        &self,
-        signed: &Signed,
-        vouched: &Vouched,
-        judged: Judged,
-    ) -> Result<(), Refusal> {
+    /// Checks that leaf and issuers were valid at the judged time, and when the signature says that it
+    /// was made. A date somebody wrote may be off by the allowed skew; a time that the authority itself
+    /// wrote into the leaf, or that was stamped, may not.
+    fn check_window(&self, signed: &Signed, judged: Judged) -> Result<(), Refusal> {
+        let vouched = self.vouched(signed, judged)?;
         let allowed = i64::from(self.policy().skew_seconds());
         let skew = i64::from(self.skew_of(judged.basis));
-        let at = judged.at;
         if let Some(ends) = signed.established.ends.filter(|ends| self.now >= *ends) {
             let detail = format!("the signature says of itself that it ended at {ends}");
             return Err(Refusal::new(Code::CertificateExpired, detail));
@@ -545,23 +528,81 @@ impl<'p> Judge<'p> {
             let detail = format!("made at {begins}, which is in the future");
             return Err(Refusal::new(Code::CertificateNotYetValid, detail));
         }
-        if at > self.now.plus(allowed) {
-            let detail = format!("judged at {at}, which is in the future");
-            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
-        }
         let from = signed.standing().not_before().max(vouched.issuers_from);
-        if at.plus(skew) < from {
-            let detail = format!("judged at {at}, valid from {from}");
-            return Err(Refusal::new(Code::CertificateNotYetValid, detail));
-        }
         let until = signed.standing().not_after().min(vouched.issuers_until);
         let terms = signed.standing().terms();
         let until = terms.map_or(until, |terms| until.min(terms.until));
-        if judged.latest.plus(-skew) > until {
-            let detail = format!("judged at {}, valid until {until}", judged.latest);
-            return Err(Refusal::new(Code::CertificateExpired, detail));
+        for (verb, at, latest) in signed.times(judged) {
+            if at > self.now.plus(allowed) {
+                let detail = format!("{verb} at {at}, which is in the future");
+                return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+            }
+            if at.plus(skew) < from {
+                let detail = format!("{verb} at {at}, valid from {from}");
+                return Err(Refusal::new(Code::CertificateNotYetValid, detail));
+            }
+            if latest.plus(-skew) > until {
+                let detail = format!("{verb} at {latest}, valid until {until}");
+                return Err(Refusal::new(Code::CertificateExpired, detail));
+            }
         }
         Ok(())
+    }
+
+    /// Returns what vouches for the signer at the judged time.
+    fn vouched<'s>(&self, signed: &'s Signed, judged: Judged) -> Result<&'s Vouched, Refusal> {
+        let skew = i64::from(self.skew_of(judged.basis));
+        let holds = |it: &Vouched, at: UnixTime, latest: UnixTime| {
+            at.plus(skew) >= it.issuers_from && latest.plus(-skew) <= it.issuers_until
+        };
+        signed.standing().vouched_where(|it| {
+            let retired = it.anchor.retired_at;
+            it.anchor.from <= judged.at
+                && retired.is_none_or(|end| is_until(end, judged.at, judged.latest))
+                && (signed.times(judged)).all(|(_, at, latest)| holds(it, at, latest))
+        })
+    }
+
+    /// Step 5: the authority's own history at the judged time.
+    fn check_still_good(&self, signed: &Signed, judged: Judged) -> Result<StillGood, Refusal> {
+        let vouched = self.vouched(signed, judged)?;
+        let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
+        if let Some(doubt) = &anchor.doubt {
+            return Err(doubt.clone());
+        }
+        if at < anchor.from {
+            let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
+            return Err(Refusal::new(Code::RootNotYetUsed, detail));
+        }
+        if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
+            let detail = format!("judged at {at}, and the root was retired at {retired}");
+            return Err(Refusal::new(Code::RootRetired, detail));
+        }
+        let (from, until) = anchor.counts;
+        if let Some(from) = from.filter(|from| at < *from) {
+            let detail = format!("judged at {at}, and by the policy the root counts from {from}");
+            return Err(Refusal::new(Code::SignerUntrusted, detail));
+        }
+        if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
+            let detail = format!("judged at {at}, and by the policy the root counts until {until}");
+            return Err(Refusal::new(Code::SignerUntrusted, detail));
+        }
+        let latest = signed.made(judged).map_or(latest, |made| latest.max(made));
+        let revoked = anchor
+            .revocations
+            .iter()
+            .flat_map(|revocations| revocations.iter())
+            .find(|revocation| {
+                latest >= revocation.since && signed.standing().rests_on(revocation)
+            });
+        match revoked {
+            Some(_) if signed.is_known_good => Ok(StillGood::Listed),
+            Some(revocation) => {
+                let detail = format!("since {}: {}", revocation.since, revocation.reason);
+                Err(Refusal::new(Code::Revoked, detail))
+            }
+            None => Ok(StillGood::Unrevoked),
+        }
     }
 
     /// Checks that the object is where the terms of its certificate allow it, whatever the policy
@@ -710,6 +751,25 @@ impl Signed {
         &self.established.standing
     }
 
+    /// Returns when the signature says that it was made, where that is as good as the judged time: it
+    /// shows nothing, and one that calls itself too young is not to be believed either. Where somebody
+    /// else's time counts, the signer's clock does not.
+    fn made(&self, judged: Judged) -> Option<UnixTime> {
+        let made = self.established.signing_time;
+        made.filter(|_| judged.basis <= TimeBasis::DagOrdered)
+    }
+
+    /// Returns the times that have to fit, as a first second and a last one, and the word for each.
+    fn times(
+        &self,
+        judged: Judged,
+    ) -> impl Iterator<Item = (&'static str, UnixTime, UnixTime)> + use<> {
+        let made = self.made(judged).map(|made| ("made", made, made));
+        [("judged", judged.at, judged.latest)]
+            .into_iter()
+            .chain(made)
+    }
+
     /// Returns the strongest time there is. Only an authority that speaks notme binds payloads:
     /// another may copy that extension from whatever it is asked to certify.
     fn judged(&self, order: Order) -> Option<Judged> {
@@ -747,48 +807,6 @@ impl Signed {
             | Order::YoungerThanDescendant => TimeBasis::Declared,
         };
         Some(Judged::exactly(basis, self.declared?))
-    }
-}
-
-/// Step 5: the authority's own history at the judged time.
-fn check_still_good(
-    signed: &Signed,
-    vouched: &Vouched,
-    judged: Judged,
-) -> Result<StillGood, Refusal> {
-    let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
-    if let Some(doubt) = &anchor.doubt {
-        return Err(doubt.clone());
-    }
-    if at < anchor.from {
-        let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
-        return Err(Refusal::new(Code::RootNotYetUsed, detail));
-    }
-    if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
-        let detail = format!("judged at {at}, and the root was retired at {retired}");
-        return Err(Refusal::new(Code::RootRetired, detail));
-    }
-    let (from, until) = anchor.counts;
-    if let Some(from) = from.filter(|from| at < *from) {
-        let detail = format!("judged at {at}, and by the policy the root counts from {from}");
-        return Err(Refusal::new(Code::SignerUntrusted, detail));
-    }
-    if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
-        let detail = format!("judged at {at}, and by the policy the root counts until {until}");
-        return Err(Refusal::new(Code::SignerUntrusted, detail));
-    }
-    let revoked = anchor
-        .revocations
-        .iter()
-        .flat_map(|revocations| revocations.iter())
-        .find(|revocation| latest >= revocation.since && signed.standing().rests_on(revocation));
-    match revoked {
-        Some(_) if signed.is_known_good => Ok(StillGood::Listed),
-        Some(revocation) => {
-            let detail = format!("since {}: {}", revocation.since, revocation.reason);
-            Err(Refusal::new(Code::Revoked, detail))
-        }
-        None => Ok(StillGood::Unrevoked),
     }
 }
 
@@ -898,16 +916,15 @@ impl Judgement {
         Some(self.judged?.1)
     }
 
-    /// Returns the latest that it may have been, as far as whoever showed that time says.
+    /// Returns the latest that it may have been, as far as whoever showed that time says, or as the
+    /// signature itself does where nobody else shows one.
     pub(crate) fn judged_until(&self) -> Option<UnixTime> {
-        match self.time_stamp() {
-            Some(TimeStamp::Trusted { latest, .. })
-                if self.time_basis() == Some(TimeBasis::Timestamped) =>
-            {
-                Some(*latest)
-            }
-            Some(_) | None => self.judged_at(),
-        }
+        let (basis, at) = self.judged?;
+        Some(match self.time_stamp() {
+            Some(TimeStamp::Trusted { latest, .. }) if basis == TimeBasis::Timestamped => *latest,
+            Some(_) | None if basis > TimeBasis::DagOrdered => at,
+            Some(_) | None => self.signing_time.map_or(at, |made| made.max(at)),
+        })
     }
 
     /// Returns by how much that time may be off, by the policy that judged.
@@ -920,7 +937,7 @@ impl Judgement {
         self.declared
     }
 
-    /// Returns the time that the signing program wrote; it judges nothing.
+    /// Returns the time that the signing program wrote; it shows nothing.
     pub fn signing_time(&self) -> Option<UnixTime> {
         self.signing_time
     }

@@ -105,7 +105,7 @@ impl TrustStore {
 
     /// Reads and checks everything. An authority that cannot be read or is not what its pin says
     /// becomes a fault, and only what needs it is undecided or refused; a store that was never
-    /// written is empty.
+    /// written is empty, but for one that is only read: somebody named it.
     pub fn load(&self, now: UnixTime) -> Trust {
         let (mut authorities, mut faults) = (Vec::new(), Vec::new());
         let mut fault = |name: &str, error: &TrustStoreError, keys| {
@@ -136,7 +136,8 @@ impl TrustStore {
 
     /// Tells whether an authority of this name is stored, readable or not.
     pub fn contains(&self, name: &str) -> bool {
-        self.home(name).is_dir()
+        let home = self.home(name);
+        home.is_dir() || home.is_symlink()
     }
 
     /// Pins an authority by the PEM certificates of its roots.
@@ -404,6 +405,11 @@ impl TrustStore {
 
     fn load_one(&self, name: &str, now: UnixTime) -> Result<Authority, TrustStoreError> {
         check_name(name)?;
+        // Whoever may change what it stands for is not known from here.
+        let path = self.home(name);
+        if path.is_symlink() {
+            return Err(TrustStoreError::Linked { path });
+        }
         let pin = self.pin(name)?;
         let scopes = pin.scopes().to_vec();
         if pin.kind() == PinKind::TrustDocument {
@@ -458,6 +464,9 @@ impl TrustStore {
         // Under no other name was there ever an authority.
         if check_name(name).is_err() {
             return Some(Vec::new());
+        }
+        if self.home(name).is_symlink() {
+            return None;
         }
         // A directory with neither a pin nor what was taken of it is what a crash left of an attempt to add one.
         let has = |file: &str| self.home(name).join(file).symlink_metadata().is_ok();
@@ -614,7 +623,14 @@ impl TrustStore {
     }
 
     fn names(&self) -> Result<Vec<String>, TrustStoreError> {
-        files::subdirectories(&self.directory)
+        match files::subdirectories(&self.directory) {
+            Err(TrustStoreError::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && self.state.is_some() =>
+            {
+                Ok(Vec::new())
+            }
+            names => names,
+        }
     }
 
     fn home(&self, name: &str) -> PathBuf {

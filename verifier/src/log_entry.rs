@@ -68,15 +68,17 @@ impl LogEntry {
             Err(error) if error.is_unsupported() => return Ok(Self::Untrusted),
             answer => answer?,
         };
-        let mut named = logs.iter();
-        let Some(log) = named.find(|log| log.value.log_id() == *answer.log_id()) else {
+        // One key, in one time of its use or in several.
+        let is_named = |log: &&Trusted<LogKey>| log.value.log_id() == *answer.log_id();
+        let named = || logs.iter().filter(is_named);
+        let Some(log) = named().next() else {
             return Ok(Self::Untrusted);
         };
         let signed = message.signed_attributes();
         let entry = HashedRekord::new(signed, message.signature(), message.signer());
         let kid = log.value.public_key().kid();
         Ok(match answer.verify(&log.value, &entry)? {
-            Logged::At(at) if log.was_used(at, at) => Self::Logged { at, kid },
+            Logged::At(at) if named().any(|log| log.was_used(at, at)) => Self::Logged { at, kid },
             Logged::At(at) => Self::Invalid(
                 format!("the log entry is of {at}, when the log did not answer").into(),
             ),

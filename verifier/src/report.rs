@@ -110,6 +110,7 @@ pub struct ObjectReport<'a> {
     authority: Option<String>,
     time_basis: Option<TimeBasis>,
     judged_at: Option<String>,
+    signing_time: Option<String>,
     certificate: Option<CertificateReport>,
     terms: Option<TermsReport<'a>>,
     attestations: &'a [AttestationReport],
@@ -295,6 +296,7 @@ impl<'a> ObjectReport<'a> {
             authority: judgement.authority_kid().map(|kid| kid.to_string()),
             time_basis: judgement.time_basis(),
             judged_at: judgement.judged_at().map(|at| at.to_string()),
+            signing_time: judgement.signing_time().map(|at| at.to_string()),
             certificate: vouched.map(|standing| CertificateReport {
                 not_before: standing.not_before().to_string(),
                 not_after: standing.not_after().to_string(),

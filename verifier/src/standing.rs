@@ -2,12 +2,13 @@
 //!
 //! Nothing here looks at a clock, so a certificate has one standing, however often it signed.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use notme_core::{
     certificate::{Certificate, ChainError},
     enrol::{SCOPE_SIGN_ATTESTATION, SCOPE_SIGN_GIT},
     hex,
+    identity::is_address,
     key::KeyId,
     oid,
     terms::Terms,
@@ -42,6 +43,8 @@ pub(crate) enum Purpose {
 pub struct Standing {
     facts: Facts,
     vouched: Option<Vouched>,
+    /// The same, by other certificates of the same authority's key and of the issuers below it.
+    renewed: Box<[Vouched]>,
     refusal: Option<Refusal>,
 }
 
@@ -105,6 +108,41 @@ pub(crate) struct Vouched {
     pub(crate) issuers_until: UnixTime,
 }
 
+impl Vouched {
+    /// Returns what a way shows of a leaf, and why it is not good enough, if so.
+    fn by(
+        way: &Way<'_, '_>,
+        leaf: &Certificate,
+        anchors: &Anchors,
+        purpose: Purpose,
+    ) -> (Self, Option<Refusal>) {
+        let anchor = way.anchor;
+        let identity = identity(leaf, anchor.kind);
+        // Another authority may copy that extension from whatever it is asked to certify.
+        let is_sigstore = anchor.kind == PinKind::Sigstore;
+        let issuer = leaf.oidc_issuer().filter(|_| is_sigstore);
+        let refusal = (way.checked.clone())
+            .and_then(|()| check_leaf(leaf, anchor.kind))
+            .and_then(|()| check_identity(identity.as_deref()))
+            .and_then(|()| check_issuer(issuer, is_sigstore))
+            .and_then(|()| check_scopes(leaf, anchor, purpose))
+            .err();
+        let (issuers_from, issuers_until) = way.window();
+        let vouched = Self {
+            identity: identity.map(|identity| anchors.intern(&identity)),
+            issuer: issuer.map(|issuer| anchors.intern(issuer)),
+            issuers_from,
+            issuers_until,
+            issuers: match way.path.is_empty() {
+                true => Issuer::root_of(anchor),
+                false => way.issuers().map(Issuer::of).collect(),
+            },
+            anchor: Arc::clone(anchor),
+        };
+        (vouched, refusal)
+    }
+}
+
 /// What an issuer, and all that is below it, may be taken back by.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Issuer {
@@ -160,61 +198,49 @@ impl Standing {
                 leaf.not_after(),
             )
         };
-        let mut path = Vec::new();
-        let mut refused = None;
-        let way = climb(leaf, (leaf, others), anchors, &mut path, &mut refused).or(refused);
-        let Some(way) = way else {
+        let ways = Ways::up_from(leaf, others, anchors);
+        let Some((way, renewed)) = ways.into_first() else {
             let issued = |root: &Root| matches!(root, Root::X509(root) if leaf.verify_issued_by(root).is_ok());
             let refusal = weak_link(leaf, others, anchors);
             let refusal = refusal.unwrap_or_else(|| anchors.absence_of(issued));
             return Self::new(facts, None, Some(refusal));
         };
-        let Way {
-            path, anchor, root, ..
-        } = way;
-        let identity = identity(leaf, anchor.kind);
-        // Another authority may copy that extension from whatever it is asked to certify.
-        let is_sigstore = anchor.kind == PinKind::Sigstore;
-        let issuer = leaf.oidc_issuer().filter(|_| is_sigstore);
-        let refusal = way
-            .checked
-            .and_then(|()| check_leaf(leaf, anchor.kind))
-            .and_then(|()| check_identity(identity.as_deref()))
-            .and_then(|()| check_issuer(issuer, is_sigstore))
-            .and_then(|()| check_scopes(leaf, anchor, purpose))
-            .err();
-        let issuers = || path.iter().copied().chain([root]);
-        let vouched = Vouched {
-            identity: identity.map(|identity| anchors.intern(&identity)),
-            issuer: issuer.map(|issuer| anchors.intern(issuer)),
-            issuers_from: issuers()
-                .map(Certificate::not_before)
-                .max()
-                .unwrap_or(leaf.not_before()),
-            issuers_until: issuers()
-                .map(Certificate::not_after)
-                .min()
-                .unwrap_or(leaf.not_after()),
-            issuers: match path.is_empty() {
-                true => Issuer::root_of(anchor),
-                false => issuers().map(Issuer::of).collect(),
-            },
-            anchor: Arc::clone(anchor),
+        let (vouched, refusal) = Vouched::by(&way, leaf, anchors, purpose);
+        let renewed = match &refusal {
+            // Nothing of what else was found could help.
+            Some(_) => Box::default(),
+            None => renewed
+                .iter()
+                .map(|way| Vouched::by(way, leaf, anchors, purpose))
+                .filter(|(_, refusal)| refusal.is_none())
+                .map(|(vouched, _)| vouched)
+                .collect(),
         };
-        Self::new(facts, Some(vouched), refusal)
+        Self::new(facts, Some(vouched), refusal).with_renewed(renewed)
     }
 
     pub(crate) fn new(facts: Facts, vouched: Option<Vouched>, refusal: Option<Refusal>) -> Self {
         Self {
             facts,
             vouched,
+            renewed: Box::default(),
             refusal,
         }
     }
 
-    /// Returns all that it is made of.
+    /// Adds what else vouches in the same name.
+    pub(crate) fn with_renewed(self, renewed: Box<[Vouched]>) -> Self {
+        Self { renewed, ..self }
+    }
+
+    /// Returns all that it is made of, but for [`Self::renewed`].
     pub(crate) fn parts(&self) -> (&Facts, Option<&Vouched>, Option<&Refusal>) {
         (&self.facts, self.vouched.as_ref(), self.refusal.as_ref())
+    }
+
+    /// Returns what else vouches in the same name.
+    pub(crate) fn renewed(&self) -> &[Vouched] {
+        &self.renewed
     }
 
     /// Returns the id of the key that signed.
@@ -351,8 +377,9 @@ impl Standing {
         self.kid() == kid || self.issuers().any(|issuer| issuer.kid == kid)
     }
 
+    /// Whichever of several certificates of an issuer was taken back, it is meant.
     fn issuers(&self) -> impl Iterator<Item = &Issuer> {
-        let vouched = self.vouched.iter();
+        let vouched = self.vouched.iter().chain(&self.renewed);
         vouched.flat_map(|vouched| vouched.issuers.iter())
     }
 
@@ -375,6 +402,17 @@ impl Standing {
             (None, None) => Err(Code::SignerUntrusted.into()),
         }
     }
+
+    /// As [`Self::vouched`], of several by which it `holds`: authorities renew their certificates, and
+    /// one may have ended when the next one counts. Where none does, the first is as good.
+    pub(crate) fn vouched_where(
+        &self,
+        holds: impl Fn(&Vouched) -> bool,
+    ) -> Result<&Vouched, Refusal> {
+        let first = self.vouched()?;
+        let mut all = iter::once(first).chain(&self.renewed);
+        Ok(all.find(|it| holds(it)).unwrap_or(first))
+    }
 }
 
 /// A way from a leaf to a root of the trust store.
@@ -387,47 +425,102 @@ struct Way<'c, 'a> {
     checked: Result<(), Refusal>,
 }
 
-/// Goes up from `certificate`, to a root of the trust store as soon as one fits, and through the
-/// message's certificates otherwise. Both name and signature of each link are checked. An issuer may
-/// have several certificates, of which one allows more than another: the first way that may be gone
-/// counts, and `refused` is the first that may not.
-///
-/// A path holds no certificate twice and at most [`INTERMEDIATES_MAX`], and the message no more
-/// than that many, so there are at most fifteen links to check, and as many to each root.
-fn climb<'c, 'a>(
-    certificate: &Certificate,
-    (leaf, others): (&Certificate, &'c [Certificate]),
+impl<'c> Way<'c, '_> {
+    /// Returns everything above the leaf, the root last.
+    fn issuers(&self) -> impl Iterator<Item = &Certificate> {
+        self.path.iter().copied().chain([self.root])
+    }
+
+    /// Returns the time in which every certificate above the leaf is valid.
+    fn window(&self) -> (UnixTime, UnixTime) {
+        let (root, path) = (self.root, &self.path);
+        path.iter().fold(
+            (root.not_before(), root.not_after()),
+            |(from, until), it| (from.max(it.not_before()), until.min(it.not_after())),
+        )
+    }
+
+    /// Tells whether no time that the leaf allows is outside of this way's.
+    fn outlives(&self, leaf: &Certificate) -> bool {
+        let (from, until) = self.window();
+        let retired_at = self.anchor.retired_at.unwrap_or(until);
+        from.max(self.anchor.from) <= leaf.not_before() && until.min(retired_at) >= leaf.not_after()
+    }
+}
+
+/// The ways up from a leaf, in the order in which they were found.
+struct Ways<'c, 'a> {
+    leaf: &'c Certificate,
+    others: &'c [Certificate],
     anchors: &'a Anchors,
-    path: &mut Vec<&'c Certificate>,
-    refused: &mut Option<Way<'c, 'a>>,
-) -> Option<Way<'c, 'a>> {
-    for (anchor, root) in anchors.issuers_of(certificate) {
-        let way = Way {
-            path: path.clone(),
-            anchor,
-            root,
-            checked: check_issuers(path, root).and_then(|()| check_extensions(leaf, path, root)),
+    found: Vec<Way<'c, 'a>>,
+}
+
+impl<'c, 'a> Ways<'c, 'a> {
+    fn up_from(leaf: &'c Certificate, others: &'c [Certificate], anchors: &'a Anchors) -> Self {
+        let mut ways = Self {
+            leaf,
+            others,
+            anchors,
+            found: Vec::new(),
         };
-        if way.checked.is_ok() {
-            return Some(way);
-        }
-        refused.get_or_insert(way);
+        ways.climb(leaf, &mut Vec::new());
+        ways
     }
-    if path.len() == INTERMEDIATES_MAX {
-        return None;
-    }
-    for issuer in others {
-        if path.contains(&issuer) || certificate.verify_issued_by(issuer).is_err() {
-            continue;
+
+    /// Goes up from `certificate`, to the roots of the trust store that fit, and through the message's
+    /// certificates. Both name and signature of each link are checked. Tells whether it found enough: a
+    /// way that may be gone whenever the leaf counts.
+    ///
+    /// A path holds no certificate twice and at most [`INTERMEDIATES_MAX`], and the message no more
+    /// than that many, so there are at most fifteen links to check, and as many to each root.
+    fn climb(&mut self, certificate: &Certificate, path: &mut Vec<&'c Certificate>) -> bool {
+        for (anchor, root) in self.anchors.issuers_of(certificate) {
+            let checked = check_issuers(path, root);
+            let way = Way {
+                checked: checked.and_then(|()| check_extensions(self.leaf, path, root)),
+                path: path.clone(),
+                anchor,
+                root,
+            };
+            let is_enough = way.checked.is_ok() && way.outlives(self.leaf);
+            self.found.push(way);
+            if is_enough {
+                return true;
+            }
         }
-        path.push(issuer);
-        let found = climb(issuer, (leaf, others), anchors, path, refused);
-        if found.is_some() {
-            return found;
+        if path.len() == INTERMEDIATES_MAX {
+            return false;
         }
-        path.pop();
+        for issuer in self.others {
+            if path.contains(&issuer) || certificate.verify_issued_by(issuer).is_err() {
+                continue;
+            }
+            path.push(issuer);
+            if self.climb(issuer, path) {
+                return true;
+            }
+            path.pop();
+        }
+        false
     }
-    None
+
+    /// Returns the first way, and those to the same authority's key that may stand in for it: an issuer
+    /// may have several certificates, of which one allows more than another, or lives when another does
+    /// not. The first way that may be gone counts, else the first.
+    fn into_first(self) -> Option<(Way<'c, 'a>, Vec<Way<'c, 'a>>)> {
+        let (good, bad): (Vec<_>, Vec<_>) =
+            (self.found.into_iter()).partition(|way| way.checked.is_ok());
+        let mut ways = good.into_iter();
+        let Some(first) = ways.next() else {
+            return Some((bad.into_iter().next()?, Vec::new()));
+        };
+        let is_same = |way: &Way<'_, '_>| {
+            way.anchor.kid == first.anchor.kid && way.anchor.authority == first.anchor.authority
+        };
+        let renewed = ways.filter(is_same).collect();
+        Some((first, renewed))
+    }
 }
 
 /// Tells that somebody is named as an issuer, by a signature that is as good as none.
@@ -529,16 +622,14 @@ fn is_for_any_use(certificate: &Certificate) -> bool {
         .is_some_and(|usages| usages.contains(&oid::ANY_EXTENDED_KEY_USAGE))
 }
 
-/// Returns the single URI name; at an authority that knows nothing of notme, failing that, the
+/// Returns the single URI name; at an authority that knows nothing of notme, where there is none, the
 /// single e-mail address as a URI. Subject DN text is for display and names nobody.
 fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
     if let Ok(identity) = leaf.identity() {
         return Some(identity.as_str().to_owned());
     }
-    match (kind, leaf.emails()) {
-        (PinKind::X509 | PinKind::Sigstore, [email])
-            if email.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
+    match (kind, leaf.uris(), leaf.emails()) {
+        (PinKind::X509 | PinKind::Sigstore, [], [email]) if is_address(email) => {
             Some(format!("mailto:{email}"))
         }
         (
@@ -548,6 +639,7 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
             | PinKind::TrustDocument
             | PinKind::OpenPgp
             | PinKind::AllowedSigners,
+            _,
             _,
         ) => None,
     }

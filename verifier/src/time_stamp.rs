@@ -83,16 +83,21 @@ impl TimeStamp {
             Err(error) if error.is_unsupported() => return Self::Untrusted,
             Err(error) => return Self::Invalid(error.to_string().into()),
         };
-        let named = stampers.iter().filter(|it| token.names(&it.tsa.value));
-        let Some(Stamper { tsa, is_revoked }) = named.min_by_key(|it| it.is_revoked) else {
+        let named = || stampers.iter().filter(|it| token.names(&it.tsa.value));
+        let Some(Stamper { tsa, is_revoked }) = named().min_by_key(|it| it.is_revoked) else {
             return Self::Untrusted;
+        };
+        // It may be listed for several times of its use.
+        let was_used = |at, latest| {
+            let mut same = named().filter(|it| it.tsa.value == tsa.value);
+            same.any(|it| it.tsa.was_used(at, latest))
         };
         if *is_revoked {
             let kid = tsa.value.kid();
             return Self::Revoked { kid };
         }
         match token.verify(&tsa.value, signature) {
-            Ok(stamp) if tsa.was_used(stamp.at(), stamp.latest()) => Self::Trusted {
+            Ok(stamp) if was_used(stamp.at(), stamp.latest()) => Self::Trusted {
                 at: stamp.at(),
                 latest: stamp.latest(),
                 kid: tsa.value.kid(),

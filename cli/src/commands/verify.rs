@@ -14,7 +14,7 @@ use std::{
 
 use notme_core::identity::is_uri;
 use notme_verifier::{
-    Cache, Judge, Lineage, Outcome as Verdicts, Repository,
+    Cache, Judge, Lineage, Outcome as Verdicts, Repository, Verdict,
     explain::explain,
     report::{self, Lines},
     repository::Selection,
@@ -46,9 +46,12 @@ pub(crate) fn run(home: &Home, arguments: &Verify) -> Outcome {
         limit_threads(jobs)?;
     }
     let cache = (!arguments.no_cache).then(|| Arc::new(Cache::new(home.verdicts())));
-    let exit = judged(home, &repository, arguments, cache.as_ref())?;
+    let mut is_no = false;
+    let exit = judged(home, &repository, arguments, (cache.as_ref(), &mut is_no))
+        .map_err(|failure| failure.after(is_no))?;
     for note in cache.iter().flat_map(|cache| cache.notes()) {
-        writeln!(io::stderr(), "note: {}", report::escape(&note))?;
+        // Nobody is left to tell when stderr is gone, here and below.
+        let _ = writeln!(io::stderr(), "note: {}", report::escape(&note));
     }
     Ok(exit)
 }
@@ -76,11 +79,12 @@ fn check(arguments: &Verify) -> Result<(), Failure> {
     }
 }
 
+/// Judges and tells; `is_no` from when it is known that the answer is no.
 fn judged(
     home: &Home,
     repository: &Repository,
     arguments: &Verify,
-    cache: Option<&Arc<Cache>>,
+    (cache, is_no): (Option<&Arc<Cache>>, &mut bool),
 ) -> Outcome {
     if arguments.refresh {
         trust::refresh_first(home)?;
@@ -91,7 +95,7 @@ fn judged(
         arguments.policy.as_deref(),
     )?;
     if arguments.revoked || !arguments.compromised.is_empty() {
-        return compromised::run(repository, &grounds, arguments, cache);
+        return compromised::run(repository, &grounds, arguments, (cache, is_no));
     }
     let selection = select(repository, arguments)?;
     let judge = grounds.judge().remembering(cache.cloned());
@@ -115,6 +119,8 @@ fn judged(
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {
                 bar.end();
+                let mut verdicts = judged.objects().iter().map(|it| it.judgement().verdict());
+                *is_no |= verdicts.any(|it| matches!(it, Verdict::Rejected(_)));
                 let judged = attested(attestations, judged, (judge, lineage.as_ref()))?;
                 report.take(judged, judge, &mut out)
             };
@@ -146,7 +152,7 @@ fn judged(
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk(&verdicts)?;
+        let _ = talk(&verdicts);
     }
     Ok(match verdicts.exit_code() {
         0 => Exit::Yes,

@@ -58,6 +58,31 @@ fn json_keeps_its_contract() {
 }
 
 #[test]
+fn what_was_rejected_is_so_whether_it_can_be_told_or_not() {
+    let world = World::initialised();
+    world.signed_commit("good");
+    let exit = |arguments: &str| {
+        let script = format!("notme verify {arguments}");
+        run(&mut world.shell(&script), b"").status.code()
+    };
+    assert_eq!(exit("HEAD 2>/dev/full"), Some(0));
+    // Nobody learns what was found.
+    assert_eq!(exit("HEAD >/dev/full"), Some(3));
+    let unsigned = "git -c commit.gpgsign=false commit --quiet --allow-empty -m unsigned";
+    assert!(run(&mut world.shell(unsigned), b"").status.success());
+    for arguments in [
+        "HEAD 2>/dev/full",
+        "--all 2>/dev/full",
+        "HEAD >/dev/full",
+        "--all --format json >/dev/full",
+        "--all --format jsonl >/dev/full",
+        "--all >/dev/full 2>/dev/full",
+    ] {
+        assert_eq!(exit(arguments), Some(1), "{arguments}");
+    }
+}
+
+#[test]
 fn jsonl_is_one_object_a_line_and_the_summary_last() {
     let world = World::initialised();
     world.signed_commit("a");

@@ -39,6 +39,37 @@ certify() {
 LEAF='keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\nsubjectAltName=email:carol@corp.example\n'
 "#;
 
+/// `dated ISSUER NAME FROM UNTIL EXTENSIONS [AS]`: in any time, written to `AS.pem` where the name has
+/// another certificate already; an ISSUER `-` is NAME itself.
+const DATED: &str = r#"
+cat > ca.cnf <<'END'
+[ca]
+default_ca=d
+[d]
+database=index
+serial=serial
+new_certs_dir=.
+default_md=sha256
+policy=p
+unique_subject=no
+[p]
+commonName=supplied
+END
+: > index
+echo 01 > serial
+dated() {
+    by=$1 name=$2 from=$3 until=$4
+    printf "$5" > "$name.ext"
+    test -f "$name.key" || openssl ecparam -name prime256v1 -genkey -noout -out "$name.key"
+    openssl req -new -key "$name.key" -out "$name.csr" -subj "/CN=$name"
+    if test "$by" = -; then issuer="-selfsign -keyfile $name.key"
+    else issuer="-cert $by.pem -keyfile ${by%-*}.key"; fi
+    openssl ca -batch -notext -config ca.cnf $issuer -in "$name.csr" -out "${6:-$name}.pem" \
+        -startdate "$from"0101000000Z -enddate "$until"0101000000Z -extfile "$name.ext"
+}
+CA='basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\n'
+"#;
+
 pub(crate) fn company() -> World {
     let world = World::new();
     shell(&world, COMPANY);
@@ -54,9 +85,13 @@ pub(crate) fn certify(world: &World, script: &str) {
     shell(world, &format!("{CERTIFY}{script}"));
 }
 
-fn payload(world: &World) -> Vec<u8> {
+fn now() -> UnixTime {
+    std::time::SystemTime::now().into()
+}
+
+fn payload_of(world: &World, at: UnixTime) -> Vec<u8> {
     CommitSpec {
-        at: UnixTime::from(std::time::SystemTime::now()),
+        at,
         ..CommitSpec::new(&world.empty_tree())
     }
     .payload()
@@ -77,7 +112,11 @@ fn store(world: &World, payload: &[u8], cms: &[u8]) -> String {
 }
 
 pub(crate) fn commit(world: &World, name: &str, options: &str) -> String {
-    let payload = payload(world);
+    commit_of(world, now(), name, options)
+}
+
+fn commit_of(world: &World, at: UnixTime, name: &str, options: &str) -> String {
+    let payload = payload_of(world, at);
     let cms = sign(world, name, options, &payload);
     store(world, &payload, &cms)
 }
@@ -120,7 +159,7 @@ fn a_signature_that_names_its_certificate_is_by_no_other() {
     certify(&world, &script.concat());
     let read = |name: &str| fs::read(world.home().join(name)).unwrap();
     let (a, b) = (read("A.der"), read("B.der"));
-    let payload = payload(&world);
+    let payload = payload_of(&world, now());
     // How often the serial number is in what was signed.
     for (options, named, expected) in [("", 0, "accepted"), ("-cades", 1, "signature-invalid")] {
         let mut cms = sign(&world, "A", options, &payload);
@@ -221,3 +260,61 @@ certify root all "$(echo "$LEAF" | sed s/emailProtection/anyExtendedKeyUsage/)"
         assert_eq!(world.code(&commit, &[]), expected, "{name}");
     }
 }
+
+/// The kept key of an ended certificate signs under an old date, and openssl writes the real one.
+#[test]
+fn a_signature_that_calls_itself_younger_than_its_certificate_is_refused() {
+    let world = company();
+    let script = r#"
+dated - kept 2020 2099 "$CA"
+dated kept ended 2024 2025 "$LEAF"
+dated kept good 2024 2099 "$LEAF"
+notme trust add --name kept --x509 kept.pem
+"#;
+    certify(&world, &[DATED, script].concat());
+    let (code, told) = refusal(&world, &commit_of(&world, IN_2024, "ended", ""));
+    assert_eq!(code, "certificate-expired");
+    assert!(told.contains("made at 20"), "{told}");
+    let good = commit_of(&world, IN_2024, "good", "");
+    let (_, report) = world.verdicts(&[&good]);
+    assert_eq!(report["objects"][0]["verdict"], "accepted", "{report}");
+    let made = report["objects"][0]["signing_time"].as_str().unwrap();
+    let explained = String::from_utf8(world.notme(&["explain", &good]).stdout).unwrap();
+    let explained: Vec<_> = explained.split_whitespace().collect();
+    let said = format!("The signature says that it was made at {made}.");
+    assert!(explained.join(" ").contains(&said), "{explained:?}");
+}
+
+/// As `openssl verify` does it.
+#[test]
+fn a_company_may_renew_the_certificates_of_its_keys() {
+    let world = company();
+    let script = r#"
+dated - corp 2020 2025 "$CA"
+dated - corp 2024 2099 "$CA" corp-new
+dated corp-new int 2024 2025 "$CA"
+dated corp-new int 2024 2099 "$CA" int-new
+dated int-new dave 2024 2099 "$LEAF"
+cat int.pem int-new.pem >bag-a.pem
+cat int-new.pem int.pem >bag-b.pem
+cat corp.pem corp-new.pem >corp-a.pem
+cat corp-new.pem corp.pem >corp-b.pem
+"#;
+    certify(&world, &[DATED, script].concat());
+    for store in ["corp-a", "corp-b"] {
+        shell(
+            &world,
+            &format!("cd \"$HOME\" && notme trust add --name renewed --x509 {store}.pem"),
+        );
+        for bag in ["bag-a", "bag-b"] {
+            let commit = commit(&world, "dave", &format!("-certfile {bag}.pem"));
+            // Once looked at, and once remembered.
+            for _ in 0..2 {
+                assert_eq!(world.code(&commit, &[]), "accepted", "{store}, {bag}");
+            }
+        }
+        shell(&world, "notme trust remove renewed");
+    }
+}
+
+const IN_2024: UnixTime = UnixTime::from_secs(1_720_000_000);

@@ -172,6 +172,11 @@ fn write_standing(standing: &Standing, judge: &Judge<'_>, to: &mut Writer<'_>) -
         write_vouched(vouched, judge, to)?;
     }
     to.maybe(refusal, write_refusal);
+    let renewed = standing.renewed();
+    to.number(u64::try_from(renewed.len()).unwrap_or(u64::MAX));
+    for vouched in renewed {
+        write_vouched(vouched, judge, to)?;
+    }
     Some(())
 }
 
@@ -179,7 +184,10 @@ fn read_standing(judge: &Judge<'_>, from: &mut Reader<'_>) -> Option<Standing> {
     let facts = read_facts(from)?;
     let vouched = from.maybe(|from| read_vouched(judge, from))?;
     let refusal = from.maybe(read_refusal)?;
-    Some(Standing::new(facts, vouched, refusal))
+    let renewed: Option<_> = (0..from.size()?)
+        .map(|_| read_vouched(judge, from))
+        .collect();
+    Some(Standing::new(facts, vouched, refusal).with_renewed(renewed?))
 }
 
 fn write_facts(facts: &Facts, to: &mut Writer<'_>) -> Option<()> {

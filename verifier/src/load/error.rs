@@ -139,6 +139,12 @@ pub enum TrustStoreError {
         /// The file or directory.
         path: PathBuf,
     },
+    /// An authority's directory is somewhere else.
+    #[error("`{}` is a link, and links are not followed; move the directory here", path.display())]
+    Linked {
+        /// The link.
+        path: PathBuf,
+    },
     /// A file is larger than any we write.
     #[error("`{}` is larger than {limit} bytes", path.display())]
     TooLarge {
@@ -198,6 +204,7 @@ impl TrustStoreError {
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }
+            | Self::Linked { .. }
             | Self::TooLarge { .. }
             | Self::Read { .. }
             | Self::Write { .. } => None,
@@ -237,6 +244,7 @@ impl TrustStoreError {
             | Self::Malformed { .. }
             | Self::NotText { .. }
             | Self::Exposed { .. }
+            | Self::Linked { .. }
             | Self::TooLarge { .. }
             | Self::Read { .. }
             | Self::Write { .. } => Code::TrustUnreadable,

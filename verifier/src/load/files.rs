@@ -144,23 +144,21 @@ pub(super) fn create_directory(path: &Path) -> Result<(), TrustStoreError> {
     check_private(path)
 }
 
-/// Returns the names of the directories in a directory, sorted; none when it is not there.
+/// Returns the names of the directories in a directory, sorted, and of the links, which may stand for
+/// some.
 pub(super) fn subdirectories(path: &Path) -> Result<Vec<String>, TrustStoreError> {
     let error = |source| TrustStoreError::Read {
         path: path.to_owned(),
         source,
     };
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(error(source)),
-    };
+    let entries = fs::read_dir(path).map_err(error)?;
     check_private(path)?;
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type().map_err(error)?.is_dir() && !name.starts_with('.') {
+        let kind = entry.file_type().map_err(error)?;
+        if (kind.is_dir() || kind.is_symlink()) && !name.starts_with('.') {
             names.push(name);
         }
     }

@@ -4,6 +4,7 @@
 //! end of a key says so once, for all that it signed. Nothing here looks at a clock.
 
 use notme_core::{
+    identity::is_address,
     key::KeyId,
     openpgp::{
         Fingerprint, Key, KeyBlock, OpenPgpError, Revocation as Taking, Signature, SignatureKind,
@@ -453,10 +454,5 @@ pub(crate) fn address(user_id: &str) -> Option<&str> {
         .strip_suffix('>')
         .and_then(|rest| rest.rsplit_once('<'))
         .map_or(user_id, |(_, inner)| inner);
-    let (local, domain) = inner.split_once('@')?;
-    let is_plain = |text: &str| {
-        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"@/".contains(&byte);
-        !text.is_empty() && text.bytes().all(is_fine)
-    };
-    (is_plain(local) && is_plain(domain)).then_some(inner)
+    is_address(inner).then_some(inner)
 }

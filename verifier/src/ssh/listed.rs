@@ -1,7 +1,7 @@
 //! A line of a pinned file of allowed signers.
 
 use notme_core::{
-    identity::Identity,
+    identity::{Identity, is_address},
     key::KeyId,
     ssh::{
         Certificate, Key, PublicKey,
@@ -116,12 +116,7 @@ pub(crate) fn uri(name: &str) -> Option<String> {
     if name.parse::<Identity>().is_ok() {
         return Some(name.to_owned());
     }
-    let (local, domain) = name.split_once('@')?;
-    let is_plain = |text: &str| {
-        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"@/%?#".contains(&byte);
-        !text.is_empty() && text.bytes().all(is_fine)
-    };
-    (is_plain(local) && is_plain(domain)).then(|| format!("mailto:{name}"))
+    is_address(name).then(|| format!("mailto:{name}"))
 }
 
 /// What stands for a line, or a key, without a beginning.

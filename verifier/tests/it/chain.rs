@@ -6,7 +6,7 @@ use notme_core::trust::{Revocation, RevocationKind};
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
     clock::NOW,
-    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH},
+    mint::{EMAIL_PROTECTION, Holder, Mint, SERVER_AUTH, tlv},
 };
 use notme_verifier::{
     Code, Policy, Trust, Verdict,
@@ -180,11 +180,26 @@ fn one_uri_comes_before_the_address() {
 #[test]
 fn no_name_or_several_are_no_identity() {
     let root = corporate();
+    let beside = |uris: &[&str]| {
+        let uris = uris.iter().flat_map(|uri| tlv(0x86, uri.as_bytes()));
+        let names: Vec<u8> = tlv(0x81, b"a@example.org")
+            .into_iter()
+            .chain(uris)
+            .collect();
+        person().with(&[0x55, 0x1d, 0x11], false, &tlv(0x30, &names))
+    };
     let mints = [
         person(),
         person().emails(&["a@example.org", "b@example.org"]),
         person().uris(&["https://a.example", "https://b.example"]),
         person().emails(&["a b@example.org"]),
+        // An address does not stand in for URIs that name several, or nobody.
+        beside(&["https://a.example", "https://b.example"]),
+        beside(&["no URI"]),
+        // More than an address, in a URI.
+        person().emails(&["a@example.org?b@example.org"]),
+        person().emails(&["a@example.org?cc=b"]),
+        person().emails(&["a%40b@example.org"]),
     ];
     for mint in mints {
         let leaf = mint.signed_by(&root);
@@ -463,4 +478,91 @@ fn a_standing_does_not_outlive_the_message_it_was_found_in() {
     assert_accepted(&judge.judge_detached(&payload(), armored(&[&one]).as_bytes()));
     let alone = judge.judge_detached(&payload(), armored(&[]).as_bytes());
     assert_code(&alone, Code::SignerUntrusted);
+}
+
+/// Judges by both orders of two certificates of one key, in the store and in the message: the same for
+/// each.
+fn judge_both_orders(
+    [roots, others]: [[&Holder; 2]; 2],
+    leaf: &Holder,
+    revoked: &[Revocation],
+) -> [notme_verifier::Judgement; 4] {
+    let judged = |store: [&Holder; 2], bag: [&Holder; 2]| {
+        let mut document = TestAuthority::new(1).trust(1, NOW);
+        let made = document.roots[0].clone();
+        let root = |holder: &Holder| notme_core::trust::Root {
+            certificate: holder.certificate.clone(),
+            kid: holder.certificate.kid(),
+            algorithm: Algorithm::Ed25519,
+            from: holder.certificate.not_before(),
+            ..made.clone()
+        };
+        document.roots = store.map(root).to_vec();
+        document.revocations = revoked.to_vec();
+        let authority = Authority::from_document("local", Vec::new(), &document);
+        let trust = Trust::new(vec![authority], Vec::new());
+        let raw = commit_with(&leaf.sign(&payload(), &bag));
+        judge_by(&raw, &floor("declared"), &trust, NOW)
+    };
+    let turned = |[a, b]: [_; 2]| [b, a];
+    [
+        judged(roots, others),
+        judged(turned(roots), others),
+        judged(roots, turned(others)),
+        judged(turned(roots), turned(others)),
+    ]
+}
+
+/// An authority whose certificate ends gets another for the same key.
+#[test]
+fn a_renewed_issuer_counts_in_its_own_time_in_any_order() {
+    let (then, now) = ((-7200, -600), (-1200, 3600));
+    let during =
+        |it: Mint<'static>, (from, until): (i64, i64)| it.during(NOW.plus(from), NOW.plus(until));
+    let root = |seed, times| {
+        let key = Mint::new("", 0x51).key;
+        during(Mint::ca("Corporate CA", seed, None), times)
+            .of(key)
+            .self_signed()
+    };
+    let [old, new] = [root(0x51, then), root(0x52, now)];
+    let issuer = |seed, times| {
+        let key = Mint::new("", 0x71).key;
+        during(Mint::ca("One", seed, None), times)
+            .of(key)
+            .signed_by(&new)
+    };
+    let [ended, renewed] = [issuer(0x71, then), issuer(0x72, now)];
+    let leaf = person()
+        .uris(&["wimse://test.invalid/agent/alice/claude"])
+        .signed_by(&renewed);
+    let all = |revoked: &[Revocation]| {
+        judge_both_orders([[&old, &new], [&ended, &renewed]], &leaf, revoked)
+    };
+    for judgement in all(&[]) {
+        assert_accepted(&judgement);
+    }
+    // What was taken back counts whichever of them it is.
+    for holder in [&old, &new, &ended, &renewed] {
+        let certificate = &holder.certificate;
+        for (kind, value) in [
+            (RevocationKind::Key, certificate.kid().to_string()),
+            (RevocationKind::Certificate, certificate.serial_hex()),
+        ] {
+            let revocation = Revocation {
+                kind,
+                value,
+                since: NOW.plus(-60),
+                reason: "compromised".to_owned(),
+            };
+            for judgement in all(&[revocation]) {
+                assert_code(&judgement, Code::Revoked);
+            }
+        }
+    }
+    // None of them lives now.
+    let early = root(0x53, (-9000, -8000));
+    for judgement in judge_both_orders([[&old, &early], [&ended, &renewed]], &leaf, &[]) {
+        assert_code(&judgement, Code::CertificateExpired);
+    }
 }

@@ -352,6 +352,25 @@ fn a_log_that_is_not_trusted_or_no_longer_counts_for_nothing() {
     assert!(case.by_stranger(&case.answer, &root).is_err());
 }
 
+/// A key that was in use twice is listed twice.
+#[test]
+fn what_a_trusted_root_lists_twice_counts_in_either_time() {
+    let case = Case::new();
+    let raw = commit(&case.signed.cms(Some(&case.answer.protobuf()), None));
+    for (list, window) in [
+        ("tlogs", "/publicKey/validFor"),
+        ("certificateAuthorities", "/validFor"),
+    ] {
+        for place in [0, 1] {
+            let mut root = case.sigstore.trusted_root();
+            let mut before = root[list][0].clone();
+            before.pointer_mut(window).unwrap()["end"] = json!(AT.plus(-MINUTE).to_string());
+            root[list].as_array_mut().unwrap().insert(place, before);
+            assert_accepted(&judge_by(&raw, &for_alice(""), &trust_in(&root), NOW));
+        }
+    }
+}
+
 #[test]
 fn a_time_stamp_shows_the_time_as_well() {
     let case = Case::new();

@@ -67,8 +67,8 @@ fn json_is_the_contract() {
             "oid": child, "kind": "commit", "verdict": "rejected", "code": "unsigned", "rule": null,
             "excused_from": null, "policy": null,
             "format": null, "identity": null, "claimed": null, "kid": null, "authority": null,
-            "time_basis": null, "judged_at": null, "certificate": null, "terms": null,
-            "timestamp": null,
+            "time_basis": null, "judged_at": null, "signing_time": null, "certificate": null,
+            "terms": null, "timestamp": null,
             "log_entry": null, "oidc_issuer": null, "merge_tags": [],
             "unauthenticated_headers": null, "attestations": [], "level": null,
         })
@@ -80,6 +80,7 @@ fn json_is_the_contract() {
     assert_eq!(accepted["format"], "x509");
     assert_eq!(accepted["time_basis"], "issuance-bound");
     assert_eq!(accepted["judged_at"], "2026-11-20T11:59:00Z");
+    assert_eq!(accepted["signing_time"], "2026-11-20T12:00:00Z");
     assert_eq!(
         accepted["identity"],
         "wimse://test.invalid/agent/alice/claude"

@@ -22,7 +22,8 @@ use notme_testkit::{
     keys::Ed25519Key,
 };
 use notme_verifier::{
-    Code, Judgement, Policy, TimeBasis, Trust, Verdict,
+    Code, Judge, Judgement, Policy, TimeBasis, Trust, Verdict,
+    explain::explain,
     load::{TrustStore, TrustStoreError},
     trust::Authority,
 };
@@ -447,6 +448,28 @@ fn filled(text: &str) -> String {
 fn judge_listed(key: &Key, text: &str) -> Judgement {
     let trust = Trust::new(vec![listed(text).unwrap()], Vec::new());
     judge_in(&commit(key), &trust, NOW)
+}
+
+#[test]
+fn a_listed_key_has_no_certificate_to_be_valid() {
+    for (text, said) in [
+        ("a@example.com {user}", "The key is listed for any time"),
+        (
+            "a@example.com valid-before=\"20990101000000Z\" {user}",
+            "The key is listed from 1970-01-01T00:00:00Z to 2099-01-01T00:00:00Z",
+        ),
+    ] {
+        let trust = Trust::new(vec![listed(text).unwrap()], Vec::new());
+        let judgement = judge_in(&commit(&plain()), &trust, NOW);
+        assert_accepted(&judgement);
+        let policy = Policy::from_trust(&trust);
+        let explanation = explain(&judgement, &Judge::new(&policy, &trust, NOW));
+        let text = &explanation.steps()[4].text;
+        assert!(
+            text.contains(said) && !text.contains("certificate"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -125,6 +125,66 @@ fn a_date_in_the_future_is_not_yet_valid() {
     assert_code(&early, Code::CertificateNotYetValid);
 }
 
+/// A commit of now, by a signature that says it was made at another time.
+fn made(spec: &LeafSpec, at: UnixTime) -> Vec<u8> {
+    session(spec).sign_commit(&payload(), at)
+}
+
+#[test]
+fn what_the_signature_says_of_its_own_time_has_to_fit_where_no_other_counts() {
+    let spec = LeafSpec::default();
+    let made_at = |at| judge_declared(&made(&spec, at));
+    assert_accepted(&made_at(spec.not_before.plus(-60)));
+    assert_code(
+        &made_at(spec.not_before.plus(-61)),
+        Code::CertificateNotYetValid,
+    );
+    assert_accepted(&made_at(NOW.plus(60)));
+    let early = made_at(NOW.plus(61));
+    assert_code(&early, Code::CertificateNotYetValid);
+    assert!(early.detail().unwrap().contains("made at"));
+    let later = NOW.plus(7200);
+    let later = |at| {
+        judge_by(
+            &made(&spec, at),
+            &floor("declared"),
+            &trust_at(later),
+            later,
+        )
+    };
+    assert_accepted(&later(spec.not_after.plus(60)));
+    let late = later(spec.not_after.plus(61));
+    assert_code(&late, Code::CertificateExpired);
+    assert!(late.detail().unwrap().contains("made at"));
+}
+
+#[test]
+fn where_the_authority_dates_the_signature_its_own_time_is_nobodys_concern() {
+    let bound = LeafSpec::bound_to(&payload());
+    for at in [NOW.plus(-86_400), NOW.plus(86_400)] {
+        assert_accepted(&judge(&made(&bound, at)));
+    }
+}
+
+#[test]
+fn a_signature_that_says_it_was_made_after_a_revocation_is_revoked() {
+    let spec = LeafSpec::default();
+    let kid = session(&spec).certificate().kid().to_string();
+    let mut document = authority().trust(1, NOW);
+    document.revocations = vec![Revocation {
+        kind: RevocationKind::Key,
+        value: kid,
+        since: NOW.plus(1),
+        reason: "compromised".to_owned(),
+    }];
+    let made_at = |at| {
+        let trust = trust_in(&document);
+        judge_by(&made(&spec, at), &floor("declared"), &trust, NOW)
+    };
+    assert_accepted(&made_at(NOW));
+    assert_code(&made_at(NOW.plus(1)), Code::Revoked);
+}
+
 #[test]
 fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
     // Issued, says the authority, one second after the end.

@@ -235,6 +235,15 @@ fn a_retired_authority_still_stands_for_what_it_stamped_before() {
     assert_code(&retired(NOW.plus(-1)), Code::TimestampInvalid);
     let begun = judge_in(&raw, "timestamped", |it| it.tsa[0].from = NOW.plus(1));
     assert_code(&begun, Code::TimestampInvalid);
+    // It may have been in use twice.
+    for place in [0, 1] {
+        let twice = judge_in(&raw, "timestamped", |it| {
+            let mut before = it.tsa[0].clone();
+            before.retired_at = Some(NOW.plus(-1));
+            it.tsa.insert(place, before);
+        });
+        assert_accepted(&twice);
+    }
 }
 
 /// A time stamp shows that the certificate was used later than it says.

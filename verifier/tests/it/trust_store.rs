@@ -556,6 +556,43 @@ fn a_store_that_cannot_be_listed_leaves_everybody_undecided() {
 }
 
 #[test]
+fn a_link_in_the_place_of_an_authority_may_have_taken_back_anything() {
+    let it = Store::pinned();
+    let (home, elsewhere) = (it.file("data/trust/local"), it.file("elsewhere"));
+    fs::rename(&home, &elsewhere).unwrap();
+    for target in [elsewhere.as_path(), std::path::Path::new("nowhere")] {
+        symlink(target, &home).unwrap();
+        let trust = it.store.load(NOW);
+        let [fault] = trust.faults() else {
+            panic!("{:?}", trust.faults());
+        };
+        assert_eq!(fault.code, Code::TrustUnreadable);
+        assert!(fault.message.contains("is a link"), "{}", fault.message);
+        assert_eq!(fault.keys, None);
+        assert!(it.store.contains("local"));
+        // What it stands for stays.
+        it.store.remove("local").unwrap();
+        assert!(home.symlink_metadata().is_err());
+        assert!(elsewhere.is_dir());
+    }
+}
+
+#[test]
+fn a_store_that_somebody_named_has_to_be_there() {
+    let it = Store::pinned();
+    let absent = it.file("absent");
+    let trust = TrustStore::read_only(&absent).load(NOW);
+    let policy = notme_verifier::Policy::from_trust(&trust);
+    let judgement = crate::world::judge_by(&bound_commit(&payload()), &policy, &trust, NOW);
+    assert_code(&judgement, Code::TrustUnreadable);
+    let detail = judgement.detail().unwrap();
+    assert!(detail.contains(absent.to_str().unwrap()), "{detail}");
+    // One's own is empty before anything is in it.
+    let trust = TrustStore::new(&absent, it.file("state")).load(NOW);
+    assert!(trust.faults().is_empty());
+}
+
+#[test]
 fn a_state_that_points_nowhere_is_unreadable_and_not_absent() {
     let it = Store::pinned();
     fs::remove_file(it.state()).unwrap();

@@ -22,7 +22,7 @@ use super::{Archive, bundles_in, read_named, refused};
 use crate::{
     arguments::attest::AttestVerify,
     commands::print_json,
-    failure::{Exit, Outcome},
+    failure::{Exit, Failure, Outcome},
     home::Home,
     judging::Grounds,
 };
@@ -98,20 +98,21 @@ pub(super) fn run(home: &Home, arguments: &AttestVerify) -> Outcome {
         .map(|(id, all)| Judged::of(id.as_deref(), all, confidence))
         .collect();
     if judged.is_empty() {
-        writeln!(io::stderr(), "note: there are no commits to judge")?;
+        let _ = writeln!(io::stderr(), "note: there are no commits to judge");
     }
     let is_missing = |it: &Judged<'_>| it.code == Some(Code::AttestationMissing);
     if judged.iter().any(is_missing) {
         let text = "note: `notme attest fetch` takes what others attested and pushed";
-        writeln!(io::stderr(), "{text}")?;
-    }
-    match arguments.json {
-        true => print_json(&judged).map(drop)?,
-        false => write_text(&mut io::stdout().lock(), &judged)?,
+        let _ = writeln!(io::stderr(), "{text}");
     }
     let has = |word| judged.iter().any(|it| it.verdict == word);
     // Whoever shows a summary asks whether what it is of was accepted.
     let is_no = has("rejected") || judged.iter().any(Judged::is_failure);
+    match arguments.json {
+        true => print_json(&judged).map(drop),
+        false => write_text(&mut io::stdout().lock(), &judged).map_err(Failure::from),
+    }
+    .map_err(|failure| failure.after(is_no))?;
     Ok(match (is_no, has("undecided") || judged.is_empty()) {
         (true, _) => Exit::No,
         (false, true) => Exit::Undecided,

@@ -31,7 +31,7 @@ pub(super) fn run(
     repository: &Repository,
     grounds: &Grounds,
     arguments: &Verify,
-    cache: Option<&Arc<Cache>>,
+    (cache, is_no): (Option<&Arc<Cache>>, &mut bool),
 ) -> Outcome {
     let write = match arguments.format {
         ReportFormat::Text => write_radius_text,
@@ -96,16 +96,17 @@ pub(super) fn run(
         true => radius.untold(),
         false => radius,
     };
+    *is_no = !radius.is_empty();
     let mut out = BufWriter::new(io::stdout().lock());
     write(&radius, &mut out)?;
     out.flush()?;
     drop(out);
     if arguments.format == ReportFormat::Text {
-        talk_of(radius.outcome())?;
+        let _ = talk_of(radius.outcome());
         if is_unasked {
             let code = Code::SignerUntrusted;
             let note = "the repository's own policy may vouch for who signed, and was not asked";
-            writeln!(io::stderr(), "note: {code}: {note}: `--trust-root`")?;
+            let _ = writeln!(io::stderr(), "note: {code}: {note}: `--trust-root`");
         }
     }
     let is_looked_at = radius.is_complete() && !radius.outcome().is_of_nothing();

@@ -13,7 +13,10 @@ use notme_testkit::{
     repository::Repository,
 };
 use notme_verifier::{
-    Code, Judge, Judgement, Policy, Trust, Verdict, openpgp::Person, trust::Authority,
+    Code, Judge, Judgement, Policy, Trust, Verdict,
+    explain::{StepResult, explain},
+    openpgp::Person,
+    trust::Authority,
 };
 use pgp::{
     composed::{
@@ -536,28 +539,31 @@ fn a_signature_that_ended_is_not_accepted() {
 }
 
 #[test]
-fn a_user_id_makes_nobody_an_agent() {
-    let mut gpg = gpg();
-    let name = "claude <wimse://test.invalid/agent/alice/claude>";
-    let fingerprint = gpg.ok(
-        &[
-            "--allow-freeform-uid",
-            "--quick-generate-key",
-            name,
-            "ed25519",
-            "sign",
-            "never",
-        ],
-        b"",
-    );
-    drop(fingerprint);
-    let fingerprint = gpg.fingerprint("claude");
-    let keys = trust(&gpg.export(&fingerprint));
-    let raw = commit_at(&mut gpg, &fingerprint, NOW);
-    let judgement = judge(&raw, &keys);
-    assert_accepted(&judgement);
-    let expected = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
-    assert_eq!(judgement.identity(), Some(&*expected));
+fn a_user_id_makes_nobody_an_agent_nor_more_than_an_address() {
+    for name in [
+        "claude <wimse://test.invalid/agent/alice/claude>",
+        "claude <alice@example.org?cc=bob>",
+    ] {
+        let mut gpg = gpg();
+        gpg.ok(
+            &[
+                "--allow-freeform-uid",
+                "--quick-generate-key",
+                name,
+                "ed25519",
+                "sign",
+                "never",
+            ],
+            b"",
+        );
+        let fingerprint = gpg.fingerprint("claude");
+        let keys = trust(&gpg.export(&fingerprint));
+        let raw = commit_at(&mut gpg, &fingerprint, NOW);
+        let judgement = judge(&raw, &keys);
+        assert_accepted(&judgement);
+        let expected = format!("openpgp4fpr:{}", fingerprint.to_ascii_lowercase());
+        assert_eq!(judgement.identity(), Some(&*expected), "{name}");
+    }
 }
 
 /// gpg makes no version 6 keys.
@@ -744,7 +750,16 @@ fn a_signature_that_calls_itself_younger_than_the_end_of_its_key_is_revoked() {
     revoke(&gpg, &fingerprint, "3");
     let keys = trust(&gpg.export(ALICE));
     assert_accepted(&judge(&honest, &keys));
-    assert_code(&judge(&backdated, &keys), Code::Revoked);
+    let judgement = judge(&backdated, &keys);
+    assert_code(&judgement, Code::Revoked);
+    // No date was judged for that, and so none is said to be good.
+    let policy = Policy::from_trust(&keys);
+    let explanation = explain(&judgement, &Judge::new(&policy, &keys, NOW));
+    let results = explanation.steps().iter().map(|step| step.result);
+    assert_eq!(
+        results.skip(4).take(2).collect::<Vec<_>>(),
+        [StepResult::NotReached, StepResult::Failed]
+    );
 }
 
 #[test]
