@@ -232,3 +232,71 @@ fn whoever_signed_the_push_is_in_the_record() {
     notme_in_ok(&world, &bare.path(), &["hooks", "uninstall"]);
     assert!(!bare.git_ok(&["config", "--list"]).contains("notme."));
 }
+
+/// Runs `post-receive` for a ref that came to be.
+fn received(world: &World, bare: &Repository, id: &str, name: &str) {
+    let update = format!("{} {id} {name}\n", "0".repeat(40));
+    let mut hook = world.notme_command();
+    let words = ["hook", "--former", "/nonexistent", "post-receive", "--"];
+    hook.current_dir(bare.path()).args(words);
+    let output = run(&mut hook, update.as_bytes());
+    let is_quiet = output.stderr.is_empty();
+    assert!(output.status.success() && is_quiet, "{}", told(&output));
+}
+
+/// Two pushes of it move their refs before either looks.
+#[test]
+fn what_comes_to_two_refs_at_a_time_is_recorded_once() {
+    let world = world();
+    let bare = world.remote();
+    gate(&world, &bare, "gate", HERE);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    let two = world.signed_commit("two");
+    bare.git_ok(&["fetch", "-q", world.path().to_str().unwrap(), &two]);
+    let refs = ["refs/heads/a", "refs/heads/b"];
+    for name in refs {
+        bare.git_ok(&["update-ref", name, &two]);
+    }
+    for name in refs {
+        received(&world, &bare, &two, name);
+    }
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let [record] = kept.as_array().unwrap().as_slice() else {
+        panic!("{kept}");
+    };
+    assert_eq!(record["subject"].as_array().unwrap().len(), 1);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).1, "first-seen");
+    accepted(&world, &["main"]);
+}
+
+#[test]
+fn what_another_ref_has_and_the_gate_never_saw_is_recorded_later() {
+    let world = world();
+    let bare = world.remote();
+    // Somebody else recorded it, or the gate as another repository.
+    gate(&world, &bare, "claude", HERE);
+    world.signed_commit("one");
+    accepted(&world, &["main:refs/heads/a", "main:refs/heads/b"]);
+    bare.git_ok(&["config", "notme.gate", "gate"]);
+    bare.git_ok(&[
+        "config",
+        "notme.repository",
+        "https://git.example.org/other",
+    ]);
+    let one = world.git_ok(&["rev-parse", "HEAD"]);
+    received(&world, &bare, &one, "refs/heads/a");
+    bare.git_ok(&["config", "notme.repository", HERE]);
+    received(&world, &bare, &one, "refs/heads/a");
+    received(&world, &bare, &one, "refs/heads/a");
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).1, "first-seen");
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    // Two by claude, one for each of its refs.
+    assert_eq!(kept.as_array().unwrap().len(), 4, "{kept}");
+}
