@@ -423,10 +423,16 @@ impl<'p> Judge<'p> {
     }
 
     /// Returns who signed, if the signature holds, whether the rules allow it or not.
-    pub(crate) fn proven(&self, examined: &Examined) -> Option<SignedBy> {
+    pub(crate) fn proven(
+        &self,
+        examined: &Examined,
+        order: Order,
+        around: &dyn Surroundings,
+    ) -> Option<SignedBy> {
         let signed = examined.0.as_ref().ok()?;
         let vouched = signed.standing().vouched().ok()?;
-        let judged = self.check_binding(signed, Order::Unknown).ok()?;
+        let judged = self.check_binding(signed, order).ok()?;
+        let judged = self.or_first_seen(signed, vouched, judged, around);
         self.check_time(signed, vouched, judged).ok()?;
         signed.standing().signer().map(SignedBy::of)
     }
