@@ -34,7 +34,7 @@ pub(crate) use self::{
 use crate::{
     refusal::Refusal,
     ssh::ListedKey,
-    stated::Stated,
+    stated::{Received, Stated},
     trust::{Authority, PinKind, Trust},
     verdict::TimeBasis,
 };
@@ -412,11 +412,11 @@ impl Rules {
         !self.gates.is_empty()
     }
 
-    /// Returns when an object was received by the repository, as those say whose records count.
+    /// Returns what those whose records count say of when an object was received by the repository.
     pub(crate) fn received<'s>(
         &self,
         statements: &'s [Stated],
-    ) -> impl Iterator<Item = UnixTime> + use<'_, 's> {
+    ) -> impl Iterator<Item = &'s Received> + use<'_, 's> {
         statements.iter().filter_map(|stated| {
             let received = stated.received.as_ref()?;
             let counts = |gate: &Gate| {
@@ -424,7 +424,7 @@ impl Rules {
                 *gate.repository == *received.repository
                     && by.any(|principal| principal.fits(stated.by.as_signer()))
             };
-            self.gates.iter().any(counts).then_some(received.at)
+            self.gates.iter().any(counts).then_some(received)
         })
     }
 }

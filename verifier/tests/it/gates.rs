@@ -35,6 +35,7 @@ fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
         received: Some(Received {
             repository: repository.to_owned(),
             at,
+            record: None,
         }),
         by: SignedBy {
             identity: identity(who),

@@ -300,3 +300,39 @@ fn what_another_ref_has_and_the_gate_never_saw_is_recorded_later() {
     // Two by claude, one for each of its refs.
     assert_eq!(kept.as_array().unwrap().len(), 4, "{kept}");
 }
+
+/// What is `first-seen` is the word of whoever has what the gate signs with, unless that word is older
+/// by somebody else's.
+#[test]
+fn what_a_gate_saw_rests_on_the_gate() {
+    let world = world();
+    let bare = world.remote();
+    gate(&world, &bare, "gate", HERE);
+    let commit = world.signed_commit("one");
+    accepted(&world, &["main"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    let output = world.notme(&["attest", "verify", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let identity = told[0]["attestations"][0]["identity"].as_str().unwrap();
+    let other = identity.replace("/gate", "/other");
+    let ask = |what: &str, since: &str| {
+        let ask = ["verify", "--policy", &file, "--format", "json"];
+        let about = ["--compromised", what, "--since", since];
+        let output = world.notme(&[&ask[..], &about].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let object = &report["objects"][0];
+        assert!(object.is_null() || object["oid"] == commit.as_str());
+        let exposure = object["exposure"].as_str().unwrap_or("none").to_owned();
+        let is_known = report["compromised"][0]["code"].is_null();
+        (exposure, is_known, output.status.code())
+    };
+    let [before, after] = ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"];
+    let since = |exposure: &str, code: i32| (exposure.to_owned(), true, Some(code));
+    assert_eq!(ask(identity, before), since("since", 1));
+    assert_eq!(ask(identity, after), since("none", 0));
+    assert_eq!(ask("embedded", before), since("since", 1));
+    // It dates the gate's certificates.
+    assert_eq!(ask("embedded", after), since("undated", 1));
+    assert_eq!(ask(&other, before), ("none".to_owned(), false, Some(3)));
+}
