@@ -477,7 +477,7 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds the statements about commits whose signature a test finds something about, whatever
-    /// they say; each once.
+    /// they say; each with every commit that it is kept with.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -499,9 +499,7 @@ impl<'j> Attestations<'j> {
             Ok(signed.collect::<Vec<_>>())
         };
         let all: Result<Vec<_>, StoreError> = commits.par_iter().map(of).collect();
-        let mut seen = HashSet::new();
-        let all = all?.into_iter().flatten();
-        Ok(all.filter(|it| seen.insert(it.digest.clone())).collect())
+        Ok(all?.into_iter().flatten().collect())
     }
 
     /// Judges bundles as if all of them were kept here; each, in their order. That others are missing,
@@ -996,7 +994,7 @@ impl<'j> Attestations<'j> {
             // To verify is no work on the commit, either.
             let work = |it: &&Arc<Examined>| !it.is_answer() && it.signer().is_some();
             for it in all.iter().filter(work) {
-                let by = it.judgement.as_ref().and_then(Judgement::signed_by);
+                let by = it.judgement.as_deref().and_then(Judgement::signed_by);
                 add(by, &|| format!("they signed {} about {name}", it.file()));
             }
         }

@@ -422,10 +422,16 @@ impl<'p> Judge<'p> {
     }
 
     /// Returns who signed, if the signature holds, whether the rules allow it or not.
-    pub(crate) fn proven(&self, examined: &Examined) -> Option<SignedBy> {
+    pub(crate) fn proven(
+        &self,
+        examined: &Examined,
+        order: Order,
+        around: &dyn Surroundings,
+    ) -> Option<SignedBy> {
         let signed = examined.0.as_ref().ok()?;
         signed.standing().vouched().ok()?;
-        let judged = self.check_binding(signed, Order::Unknown).ok()?;
+        let judged = self.check_binding(signed, order).ok()?;
+        let (judged, _) = self.or_first_seen(signed, judged, around);
         self.check_time(signed, judged).ok()?;
         signed.standing().signer().map(SignedBy::of)
     }
@@ -438,7 +444,8 @@ impl<'p> Judge<'p> {
     ) -> Result<Arc<str>, Refusal> {
         signed.standing().vouched()?;
         let judged = self.check_binding(signed, judgement.order)?;
-        let judged = self.or_first_seen(signed, judged, around);
+        let (judged, record) = self.or_first_seen(signed, judged, around);
+        judgement.record = record;
         judgement.judged = Some((judged.basis, judged.at));
         judgement.skew_seconds = self.skew_of(judged.basis);
         let still_good = self.check_time(signed, judged)?;
@@ -466,21 +473,26 @@ impl<'p> Judge<'p> {
             .ok_or_else(|| Refusal::new(Code::TimeBasisTooWeak, "the object carries no date"))
     }
 
-    /// Takes the word of a gate for when the object was there, where nothing stronger is known. One
-    /// that saw it when the certificate did not live, or says a time that is to come, says nothing
-    /// of use.
-    fn or_first_seen(&self, signed: &Signed, judged: Judged, around: &dyn Surroundings) -> Judged {
+    /// Takes the word of a gate for when the object was there, where nothing stronger is known, and
+    /// returns what that rests on. One that saw it when the certificate did not live, or says a time
+    /// that is to come, says nothing of use.
+    fn or_first_seen(
+        &self,
+        signed: &Signed,
+        judged: Judged,
+        around: &dyn Surroundings,
+    ) -> (Judged, Option<Arc<Judgement>>) {
         if judged.basis >= TimeBasis::FirstSeen || !self.rules.has_gates() {
-            return judged;
+            return (judged, None);
         }
         // What cannot be read is not there, and the weaker basis stays.
         let statements = around.statements().unwrap_or_default();
         let received = self.rules.received(&statements);
         received
-            .map(|at| Judged::exactly(TimeBasis::FirstSeen, at))
-            .filter(|seen| self.check_window(signed, *seen).is_ok())
-            .min_by_key(|seen| seen.at)
-            .unwrap_or(judged)
+            .map(|it| (Judged::exactly(TimeBasis::FirstSeen, it.at), &it.record))
+            .filter(|(seen, _)| self.check_window(signed, *seen).is_ok())
+            .min_by_key(|(seen, _)| seen.at)
+            .map_or((judged, None), |(seen, record)| (seen, record.clone()))
     }
 
     fn check_time(&self, signed: &Signed, judged: Judged) -> Result<StillGood, Refusal> {
@@ -829,6 +841,8 @@ pub struct Judgement {
     signing_time: Option<UnixTime>,
     time_stamp: Option<TimeStamp>,
     log_entry: Option<Box<LogEntry>>,
+    /// What the word of a gate rests on, where the judged time is that.
+    record: Option<Arc<Judgement>>,
     merge_tags: MergeTags,
     unauthenticated: Box<[Box<str>]>,
     order: Order,
@@ -971,6 +985,11 @@ impl Judgement {
         }
     }
 
+    /// Returns the judgement on the record of a gate whose word the judged time is.
+    pub(crate) fn record(&self) -> Option<&Self> {
+        self.record.as_deref()
+    }
+
     /// Returns the names of other signature headers than the one that was read, when a signature
     /// was checked. Anybody can add them, and they change no verdict; unescaped.
     pub fn unauthenticated_headers(&self) -> &[Box<str>] {
@@ -1091,6 +1110,7 @@ impl Judgement {
             signing_time: None,
             time_stamp: None,
             log_entry: None,
+            record: None,
             merge_tags: None,
             unauthenticated: Box::default(),
             order: Order::Unknown,

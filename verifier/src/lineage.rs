@@ -366,8 +366,14 @@ impl<'a> Lineage<'a> {
             .iter()
             .map(|(place, (_, it))| (*place, judge.times(it)));
         let strong = verify::date(&mut graph, times);
-        let order = verify::order(&graph, &strong, judge);
-        let ground = Ground::new(self.repository, &graph, statements, selection);
+        let mut order = verify::order(&graph, &strong, judge);
+        for (node, order) in graph.nodes().iter().zip(&mut order) {
+            // Here not all times are known by which those were placed.
+            if let Some(judgement) = judged.judgements.get(&node.id) {
+                *order = judgement.order();
+            }
+        }
+        let ground = Ground::new(self.repository, (&graph, &order), statements, selection);
         let policies = self.excusing(&judged);
         let policies = policies.values();
         let policies = policies.map(|(it, scope)| (it.judge.policy(), scope.clone()));
@@ -378,7 +384,7 @@ impl<'a> Lineage<'a> {
             let Some((number, node)) = graph.at(place) else {
                 continue;
             };
-            let order = order.get(number).copied().unwrap_or(Order::Unknown);
+            let order = ground.order_of(number);
             // Of a tag, what it is on.
             let commit = match node.kind() {
                 Some("commit") => Ok(node.id),
@@ -505,7 +511,7 @@ impl<'a> Lineage<'a> {
         };
         let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
-        let ground = Ground::new(self.repository, &graph, statements, selection);
+        let ground = Ground::new(self.repository, (&graph, &order), statements, selection);
         for number in graph.children_first().into_iter().rev() {
             let node = graph.nodes().get(number);
             let (Some(node), Some(record)) = (node, records.remove(&number)) else {
@@ -517,8 +523,7 @@ impl<'a> Lineage<'a> {
                 judged: &judged,
                 number,
                 id: node.id,
-                order: order.get(number).copied().unwrap_or(Order::Unknown),
-                orders: &order,
+                order: ground.order_of(number),
                 record: &record,
             };
             let (judgement, state, bonds) = step.judge();

@@ -34,7 +34,7 @@ pub(crate) use self::{
 use crate::{
     refusal::Refusal,
     ssh::ListedKey,
-    stated::Stated,
+    stated::{Received, Stated},
     trust::{Authority, Fault, PinKind, Trust, WHOLE_STORE},
     verdict::{Code, TimeBasis},
 };
@@ -448,11 +448,11 @@ impl Rules {
         Err(Refusal::new(Code::TimeBasisTooWeak, detail))
     }
 
-    /// Returns when an object was received by the repository, as those say whose records count.
+    /// Returns what those whose records count say of when an object was received by the repository.
     pub(crate) fn received<'s>(
         &self,
         statements: &'s [Stated],
-    ) -> impl Iterator<Item = UnixTime> + use<'_, 's> {
+    ) -> impl Iterator<Item = &'s Received> + use<'_, 's> {
         statements.iter().filter_map(|stated| {
             let received = stated.received.as_ref()?;
             let counts = |gate: &Gate| {
@@ -460,7 +460,7 @@ impl Rules {
                 *gate.repository == *received.repository
                     && by.any(|principal| principal.fits(stated.by.as_signer()))
             };
-            self.gates.iter().any(counts).then_some(received.at)
+            self.gates.iter().any(counts).then_some(received)
         })
     }
 }

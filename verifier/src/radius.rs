@@ -59,6 +59,15 @@ pub struct ExposedStatement {
     pub exposure: Exposure,
 }
 
+/// What a statement's signature has to do with the suspicions.
+#[derive(Debug)]
+pub struct Concern {
+    /// How it rests on one of them.
+    pub exposure: Option<Exposure>,
+    /// Which of them it names.
+    named: Vec<bool>,
+}
+
 /// An object, or a merge with a tag, of which it cannot be read who signed it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Unreadable {
@@ -280,16 +289,34 @@ impl Radius {
         Self { statements, ..self }
     }
 
-    /// Returns how a judged signature rests on one of the suspicions, if it does.
-    pub fn exposure(&self, judgement: &Judgement) -> Option<Exposure> {
+    /// Returns what the signature of a statement has to do with the suspicions; `None` when it has
+    /// nothing.
+    pub fn concern(&self, judgement: &Judgement) -> Option<Concern> {
         let carried = judgement
             .claimed()
-            .filter(|_| judgement.identity().is_none());
-        let is_claimed = carried.map(Named::from).is_some_and(|named| {
-            let mut suspicions = self.suspicions.iter();
-            suspicions.any(|suspicion| suspicion.is_named_in(&named))
-        });
-        exposure(judgement, &self.suspicions).max(is_claimed.then_some(Exposure::Claimed))
+            .filter(|_| judgement.identity().is_none())
+            .map(Named::from);
+        let is_claimed = |suspicion: &Suspicion| {
+            (carried.as_ref()).is_some_and(|named| suspicion.is_named_in(named))
+        };
+        let is_about = |suspicion: &Suspicion| {
+            let standing = judgement.standing();
+            standing.is_some_and(|standing| suspicion.is_about(standing))
+        };
+        let claimed = self.suspicions.iter().any(is_claimed);
+        let exposure = exposure(judgement, &self.suspicions);
+        let exposure = exposure.max(claimed.then_some(Exposure::Claimed));
+        let named = self.suspicions.iter();
+        let named: Vec<_> = named.map(|it| is_claimed(it) || is_about(it)).collect();
+        let is_any = exposure.is_some() || named.contains(&true);
+        is_any.then_some(Concern { exposure, named })
+    }
+
+    /// Notes what a statement names.
+    pub fn note(&mut self, concern: &Concern) {
+        for (known, named) in self.named.iter_mut().zip(&concern.named) {
+            *known |= named;
+        }
     }
 
     /// Tells whether nothing was found.
@@ -329,7 +356,7 @@ impl Radius {
     }
 
     /// Tells whether everything that was asked about is named by the trust store or by a signature on
-    /// a commit or tag, true or not. What nobody names may be mistyped.
+    /// a commit, tag or statement, true or not. What nobody names may be mistyped.
     pub fn is_named(&self) -> bool {
         self.named.iter().all(|named| *named)
     }

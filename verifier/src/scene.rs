@@ -11,7 +11,7 @@ use notme_core::object::ObjectKind;
 use crate::{
     judge::{Examined, Judge, Judgement},
     lines::Lines,
-    order::index,
+    order::{Order, index},
     policy::Surroundings,
     refusal::Refusal,
     repository::{
@@ -31,6 +31,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) trees: Trees,
     graph: &'a Graph,
+    /// Where the date of each node puts it among its neighbours.
+    orders: &'a [Order],
     statements: Option<&'a dyn Statements>,
     reference: Option<&'a str>,
     main: Option<&'a Main>,
@@ -52,7 +54,7 @@ pub(crate) struct Ground<'a> {
 impl<'a> Ground<'a> {
     pub(crate) fn new(
         repository: &'a Repository,
-        graph: &'a Graph,
+        (graph, orders): (&'a Graph, &'a [Order]),
         statements: Option<&'a dyn Statements>,
         selection: &'a Selection,
     ) -> Self {
@@ -60,6 +62,7 @@ impl<'a> Ground<'a> {
             repository,
             trees: repository.trees(),
             graph,
+            orders,
             statements,
             reference: selection.reference(),
             main: selection.main(),
@@ -72,6 +75,11 @@ impl<'a> Ground<'a> {
             mergers: RefCell::default(),
             numbers: OnceCell::new(),
         }
+    }
+
+    /// Returns where the date of an object puts it among its neighbours.
+    pub(crate) fn order_of(&self, number: usize) -> Order {
+        self.orders.get(number).copied().unwrap_or(Order::Unknown)
     }
 
     /// Returns the parents of a commit; `None` when they are not all known.
@@ -207,7 +215,9 @@ impl<'a> Ground<'a> {
             let examined = verify::examine(found, self.repository.hash(), judge);
             // Two who may do little would do together what neither may.
             let may_vouch = !examined.is_narrow();
-            may_vouch.then(|| judge.proven(&examined)).flatten()
+            let scene = Scene::of(self, judge, (merge, id), &examined);
+            let proven = || judge.proven(&examined, self.order_of(merge), &scene);
+            may_vouch.then(proven).flatten()
         };
         let signer = signer();
         self.mergers.borrow_mut().insert(key, signer.clone());

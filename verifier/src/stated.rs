@@ -1,8 +1,13 @@
 //! What others state about objects, for rules that ask for it.
 
+use std::sync::Arc;
+
 use notme_core::{key::KeyId, openpgp::Fingerprint, time::UnixTime};
 
-use crate::policy::{Policy, Signer};
+use crate::{
+    judge::Judgement,
+    policy::{Policy, Signer},
+};
 
 /// Whoever judges statements.
 pub trait Statements: Sync {
@@ -34,12 +39,14 @@ pub struct Stated {
 }
 
 /// That a repository received an object.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Received {
     /// The repository, by its URI.
     pub repository: String,
     /// The time by which it was there.
     pub at: UnixTime,
+    /// What that was judged to rest on.
+    pub record: Option<Arc<Judgement>>,
 }
 
 /// Somebody whom a trusted authority vouches for.

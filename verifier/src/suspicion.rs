@@ -178,6 +178,8 @@ impl Suspicion {
         let is_clock = judgement.clock_kid().is_some_and(|kid| {
             (self.is_key(kid) || self.stampers.contains(&kid)) && self.is_for(standing)
         });
+        let record = judgement.record();
+        let is_clock = is_clock || record.is_some_and(|it| self.concerns(it).is_some());
         if !is_clock && !self.is_about(standing) {
             return None;
         }

@@ -199,7 +199,7 @@ impl<'r> Run<'r> {
         date_beyond(repository, graph, &mut strong, judge)?;
         let order = order(graph, &strong, judge);
         drop(strong);
-        let ground = Ground::new(repository, graph, statements, selection);
+        let ground = Ground::new(repository, (graph, &order), statements, selection);
         let excuses = Excuses::new(
             repository,
             [(judge.policy(), Scope::everywhere())],
@@ -221,7 +221,7 @@ impl<'r> Run<'r> {
                     (Examined::refused(refusal), false)
                 }
             };
-            let order = order.get(number).copied().unwrap_or(Order::Unknown);
+            let order = ground.order_of(number);
             let judgement = if asks_around || examined.has_terms() {
                 let scene = Scene::of(&ground, judge, (number, node.id), &examined);
                 let judgement = judge.decide_in(&examined, order, &scene);

@@ -1,6 +1,6 @@
 //! The verdict on one statement about a commit, as readers see it.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash};
+use std::{cmp::Reverse, collections::HashMap, hash::Hash, sync::Arc};
 
 use notme_core::statement::Subject;
 use notme_verifier::{
@@ -109,7 +109,7 @@ pub struct RecordPlace {
 impl Attested {
     /// What can be said of a statement by itself.
     pub(super) fn of(examined: &Examined) -> Self {
-        let judgement = examined.judgement.as_ref();
+        let judgement = examined.judgement.as_deref();
         let activity = examined.activity();
         let predicate = examined.predicate.as_ref().and_then(|it| it.as_ref().ok());
         let mut attested = Self {
@@ -121,7 +121,7 @@ impl Attested {
             identity: judgement.and_then(|it| it.identity()).map(str::to_owned),
             by: judgement.and_then(Judgement::signed_by),
             received: match &examined.predicate {
-                Some(Ok(Predicate::Receive(it))) => received(it, judgement),
+                Some(Ok(Predicate::Receive(it))) => received(it, examined.judgement.as_ref()),
                 Some(_) | None => None,
             },
             time_basis: judgement.and_then(Judgement::time_basis),
@@ -222,10 +222,12 @@ impl Attested {
 
 /// Returns what a record of receiving shows: of the time that it says and the one that it was
 /// signed at, the later.
-fn received(receive: &Receive, judgement: Option<&Judgement>) -> Option<Received> {
+fn received(receive: &Receive, judgement: Option<&Arc<Judgement>>) -> Option<Received> {
+    let judgement = judgement?;
     Some(Received {
         repository: receive.repository.clone(),
-        at: receive.received_at()?.max(judgement?.judged_at()?),
+        at: receive.received_at()?.max(judgement.judged_at()?),
+        record: Some(Arc::clone(judgement)),
     })
 }
 

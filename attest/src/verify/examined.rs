@@ -1,6 +1,6 @@
 //! A bundle after everything that it says by itself was judged.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use notme_core::statement::{PAYLOAD_TYPE, Statement};
 use notme_verifier::{Code, Judge, Judgement, Verdict};
@@ -71,7 +71,7 @@ pub(super) struct Examined {
     /// What is said; not kept of those whom nobody trusts.
     pub(super) statement: Option<Statement>,
     pub(super) predicate: Option<Result<Predicate, PredicateError>>,
-    pub(super) judgement: Option<Judgement>,
+    pub(super) judgement: Option<Arc<Judgement>>,
     pub(super) refusal: Option<(Code, String)>,
     /// Why it is refused, whatever it is about.
     pub(super) contradiction: Option<(Code, String)>,
@@ -127,7 +127,7 @@ impl Examined {
             }
             Err(error) => examined.refusal = Some((Code::StatementMalformed, error)),
         }
-        examined.judgement = Some(judgement);
+        examined.judgement = Some(Arc::new(judgement));
         examined
     }
 

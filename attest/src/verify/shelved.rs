@@ -28,7 +28,7 @@ impl Shelved {
         };
         let worth = |it: &Arc<Examined>| {
             let holds = it.signer().is_some() && it.contradiction.is_none();
-            let judgement = it.judgement.as_ref();
+            let judgement = it.judgement.as_deref();
             let basis = judgement.and_then(Judgement::time_basis);
             let at = judgement.and_then(Judgement::judged_at);
             (holds, basis, Reverse(at))

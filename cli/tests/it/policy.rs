@@ -2,8 +2,9 @@
 
 mod init;
 
-use std::{collections::BTreeMap, fs, time::SystemTime};
+use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 
+use notme_core::time::UnixTime;
 use notme_testkit::{
     commit::with_signature, gnupg::Gnupg, oracle::oracle, repository::run, testdata,
 };
@@ -1561,4 +1562,79 @@ accepted_by = ["human"]
     // The branch from which it came is not served by that.
     assert_eq!(code("--all"), "acceptance-missing");
     assert_eq!(code("main..topic"), "acceptance-missing");
+}
+
+/// Keys of SSH date nothing: a merge has the date that fits the others, or one that nobody believes.
+#[test]
+fn a_merge_accepts_by_the_time_that_the_policy_asks_for() {
+    const BEGIN: i64 = 1_700_000_000;
+    for (floor, minutes, expected) in [
+        ("declared", 40, "accepted"),
+        ("declared", 0, "accepted"),
+        ("dag-ordered", 40, "accepted"),
+        ("dag-ordered", 0, "acceptance-missing"),
+    ] {
+        let mut world = World::new();
+        let keys = ["boss", "agent"].map(|who| {
+            let key = world.home().join(who);
+            let mut keygen = world.command(oracle("ssh-keygen"));
+            let made = keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
+            assert!(made.arg(&key).status().unwrap().success());
+            key
+        });
+        let [boss, agent] = &keys;
+        let git = |world: &mut World, key: &Path, minutes: i64, arguments: &[&str]| {
+            world.set_date(UnixTime::from_secs(BEGIN + minutes * 60));
+            let signing = format!("user.signingkey={}", key.display());
+            let program = format!("gpg.ssh.program={}", oracle("ssh-keygen").display());
+            let by_ssh = ["-c", "gpg.format=ssh", "-c", &program, "-c", &signing];
+            world.git_ok(&[&by_ssh[..], arguments].concat());
+            world.git_ok(&["rev-parse", "HEAD"])
+        };
+        let lines = keys.each_ref().map(|key| {
+            let line = fs::read_to_string(key.with_extension("pub")).unwrap();
+            line.trim().to_owned()
+        });
+        let text = format!(
+            r#"
+            time_basis_floor = "{floor}"
+            [[principal]]
+            name = "boss"
+            kind = "human"
+            ssh_keys = ["{}"]
+            [[principal]]
+            name = "helper"
+            kind = "agent"
+            ssh_keys = ["{}"]
+            [[allow]]
+            principals = ["boss", "helper"]
+            [[require]]
+            principals = ["helper"]
+            accepted_by = ["boss"]
+            "#,
+            lines[0], lines[1]
+        );
+        let commit = ["commit", "-q", "-S", "--allow-empty", "-m", "m"];
+        world.write(POLICY, &text);
+        world.git_ok(&["add", POLICY]);
+        let root = git(&mut world, boss, 0, &commit);
+        git(&mut world, boss, 0, &["checkout", "-q", "-b", "topic"]);
+        let change = git(&mut world, agent, 20, &commit);
+        git(&mut world, boss, 0, &["checkout", "-q", "main"]);
+        git(&mut world, boss, 30, &commit);
+        let merge = ["merge", "-q", "--no-ff", "-S", "-m", "m", "topic"];
+        let merge = git(&mut world, boss, minutes, &merge);
+        let policy = world.policy(&text);
+        for by in [["--policy", &policy], ["--trust-root", &root]] {
+            let (_, document) = world.verdicts(&[by[0], by[1], &format!("{root}..main")]);
+            let objects = document["objects"].as_array().unwrap();
+            let code = |id: &str| {
+                let object = objects.iter().find(|it| it["oid"] == id).unwrap();
+                object["code"].as_str().unwrap_or("accepted")
+            };
+            assert_eq!(code(&change), expected, "{by:?} {floor} {minutes}");
+            let is_accepted = code(&merge) == "accepted";
+            assert_eq!(is_accepted, expected == "accepted", "{by:?} {floor}");
+        }
+    }
 }

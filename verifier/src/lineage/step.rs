@@ -41,8 +41,6 @@ pub(super) struct Step<'s, 'l> {
     pub(super) number: usize,
     pub(super) id: ObjectId,
     pub(super) order: Order,
-    /// Those of all nodes.
-    pub(super) orders: &'s [Order],
     pub(super) record: &'s Record,
 }
 
@@ -369,7 +367,7 @@ impl Step<'_, '_> {
             let by = (&*judge.policy, order);
             (self.lineage).judge_again(within, (number, commit), judgement, by)
         };
-        let order = self.orders.get(number).copied().unwrap_or(Order::Unknown);
+        let order = self.ground.order_of(number);
         let Some((judged, ends)) = again(order) else {
             return Ok(Some(own.until));
         };

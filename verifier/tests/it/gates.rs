@@ -35,6 +35,7 @@ fn seen(who: &str, repository: &str, at: UnixTime) -> Stated {
         received: Some(Received {
             repository: repository.to_owned(),
             at,
+            record: None,
         }),
         by: SignedBy {
             identity: identity(who),
@@ -166,4 +167,62 @@ fn a_tag_is_not_as_old_as_its_commit() {
     assert_eq!(judged(&commit, "first-seen"), "accepted");
     assert_eq!(judged(&tag, "declared"), "accepted");
     assert_eq!(judged(&tag, "first-seen"), "time-basis-too-weak");
+}
+
+/// Of one commit it is not said.
+struct SaysBut(String, Stated);
+
+impl Statements for SaysBut {
+    fn about(&self, commit: &str, _: &Policy) -> Result<Vec<Stated>, String> {
+        let said = (commit != self.0).then(|| self.1.clone());
+        Ok(said.into_iter().collect())
+    }
+}
+
+#[test]
+fn a_merge_that_a_gate_saw_accepts_where_the_policy_asks_for_that() {
+    let history = History::new();
+    let commit = |parents: &[&str], who: &str, minutes: i64| {
+        let payload = CommitSpec {
+            parents: parents.iter().map(|it| (*it).to_owned()).collect(),
+            at: NOW.plus(minutes * 60),
+            ..CommitSpec::new(&history.tree(&[("a", "a")]))
+        };
+        let payload = payload.payload();
+        let leaf = authority().leaf(&LeafSpec {
+            identity: identity(who).parse().unwrap(),
+            seed: who.len().try_into().unwrap(),
+            not_before: NOW.plus(-3_600),
+            not_after: NOW,
+            ..LeafSpec::default()
+        });
+        let raw = leaf.sign_commit(&payload, NOW.plus(minutes * 60));
+        history.git.write_commit_object(&raw)
+    };
+    let base = commit(&[], "alice", -40);
+    let change = commit(&[&base], "helper", -30);
+    let merge = commit(&[&base, &change], "alice", -20);
+    let policy = format!(
+        "time_basis_floor = \"first-seen\"\n\
+         [[authority]]\nname = \"local\"\ntime_basis_floor = \"first-seen\"\n\
+         [[principal]]\nname = \"door\"\nkind = \"bot\"\nidentities = [\"{}\"]\n\
+         [[principal]]\nname = \"boss\"\nkind = \"human\"\nidentities = [\"{}\"]\n\
+         [[gate]]\nprincipals = [\"door\"]\nrepository = \"{HERE}\"\n\
+         [[allow]]\nidentity = \"*\"\n\
+         [[require]]\nidentity = \"{}\"\naccepted_by = [\"boss\"]\n",
+        identity("gate"),
+        identity("alice"),
+        identity("helper"),
+    );
+    let policy = Policy::parse(&policy).unwrap();
+    let judge = Judge::new(&policy, &history.trust, NOW);
+    let repository = history.open();
+    let codes = |unseen: &str| {
+        let says = SaysBut(unseen.to_owned(), seen("gate", HERE, NOW.plus(-60)));
+        let selection = repository.select(&format!("{base}..{merge}")).unwrap();
+        let outcome = verify_with(&repository, &selection, &judge, Some(&says)).unwrap();
+        [code_of(&outcome, &change), code_of(&outcome, &merge)]
+    };
+    assert_eq!(codes(""), ["accepted", "accepted"]);
+    assert_eq!(codes(&merge), ["acceptance-missing", "time-basis-too-weak"]);
 }

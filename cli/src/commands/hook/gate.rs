@@ -9,10 +9,15 @@ use std::{
     time::Duration,
 };
 
-use notme_attest::{make, predicate::Receive, store::Place};
+use notme_attest::{ByPolicy, make, predicate::Receive, store::Place};
 use notme_core::{identity::AgentName, json::Object};
 use notme_git_hooks::receive::{self, Update};
-use notme_verifier::{Judge, Policy, Repository, Verdict, report::escape, repository::ObjectId};
+use notme_verifier::{
+    Judge, Policy, Repository, Verdict,
+    report::escape,
+    repository::ObjectId,
+    stated::{Stated, Statements as _},
+};
 
 use super::{
     ground::{Ground, Settings},
@@ -26,6 +31,7 @@ use crate::{
     homeless,
     judging::now,
     repository::open,
+    statements::kept_in,
 };
 
 /// The agent that signs the records.
@@ -36,6 +42,8 @@ const REPOSITORY: &str = "notme.repository";
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The most commits of one record.
 const COMMITS_MAX: usize = 1000;
+/// Of so many commits that other refs have, the newest, it is asked whether there is a record.
+const ASKED_MAX: usize = 10_000;
 
 /// A bundle, and where it belongs.
 pub(super) type Signed = (Vec<u8>, Vec<Place>);
@@ -95,7 +103,7 @@ pub(super) fn signed(
     signed.unwrap_or_else(|| Err("it took too long".to_owned()))
 }
 
-/// Has the gate sign what a push brings that was not there before it, if there is a gate.
+/// Has the gate sign what a push brings of which it has no record yet, if there is a gate.
 fn records(
     home: &Home,
     (repository, settings, ground): (&Repository, &Settings, &Ground),
@@ -113,15 +121,29 @@ fn records(
             "{REPOSITORY} is not set, the URI of the repository"
         ))
     })?;
-    let hidden = seen_before((repository, ground), updates)?;
+    let mut hand = Hand::of(home, Some(&gate))?;
+    let elsewhere = elsewhere((repository, ground), updates)?;
     let mut wanted = Vec::new();
     for update in updates {
         let Some(new) = update.new.filter(|_| ground.rules.verify(&update.name)) else {
             continue;
         };
-        let new = repository.select_reached(&update.name, &[repository.peel(new)?], &hidden)?;
-        let commits = repository.commits(&new)?;
-        let commits: Vec<_> = commits.iter().map(ToString::to_string).collect();
+        let new = repository.peel(new)?;
+        let beyond = |hidden: &[ObjectId]| {
+            let brought = repository.select_reached(&update.name, &[new], hidden)?;
+            repository.commits(&brought)
+        };
+        let unseen = beyond(&elsewhere)?;
+        let known: HashSet<_> = unseen.iter().collect();
+        // What is judged is recorded, too.
+        let mut base = ground.base(update);
+        base.extend(update.old);
+        let mut seen = beyond(&base)?;
+        seen.retain(|commit| !known.contains(commit));
+        // Another ref may have it whose push is not recorded, or will not be before this one.
+        let unrecorded = unrecorded(home, (repository, settings), (&mut hand, uri), seen)?;
+        let commits = unseen.iter().chain(&unrecorded);
+        let commits: Vec<_> = commits.map(ToString::to_string).collect();
         if !commits.is_empty() {
             wanted.push((update, commits));
         }
@@ -130,7 +152,6 @@ fn records(
         return Ok(Vec::new());
     }
     let pusher = pusher(home, settings)?;
-    let mut hand = Hand::of(home, Some(&gate))?;
     let mut records = Vec::new();
     for (update, commits) in wanted {
         let received = Receive {
@@ -159,9 +180,38 @@ fn records(
     Ok(records)
 }
 
-/// Returns what the refs named before the push, whose commits were there already. Those of refs that are
-/// not verified were not recorded.
-fn seen_before(
+/// Returns those of some commits of which the gate has no record as this repository.
+fn unrecorded(
+    home: &Home,
+    (repository, settings): (&Repository, &Settings),
+    (hand, uri): (&mut Hand, &str),
+    mut commits: Vec<ObjectId>,
+) -> Result<Vec<ObjectId>, Failure> {
+    commits.truncate(ASKED_MAX);
+    if commits.is_empty() {
+        return Ok(commits);
+    }
+    let Some(store) = kept_in(repository)? else {
+        return Ok(commits);
+    };
+    let (grounds, identity) = (settings.grounds(home)?, hand.identity()?);
+    let judge = grounds.judge();
+    let is_ours = |it: &Stated| {
+        let received = it.received.as_ref();
+        it.by.identity == identity && received.is_some_and(|it| it.repository == uri)
+    };
+    let kept = ByPolicy::new(store, grounds.trust(), grounds.now());
+    commits.retain(|commit| {
+        // What cannot be read is no record.
+        let stated = kept.about(&commit.to_string(), judge.policy());
+        !stated.unwrap_or_default().iter().any(is_ours)
+    });
+    Ok(commits)
+}
+
+/// Returns what the refs name, those of the push before it. Those of refs that are not verified were
+/// not recorded.
+fn elsewhere(
     (repository, ground): (&Repository, &Ground),
     updates: &[Update],
 ) -> Result<Vec<ObjectId>, Failure> {

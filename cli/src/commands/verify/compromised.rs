@@ -2,6 +2,7 @@
 //! somebody else has.
 
 use std::{
+    collections::HashSet,
     io::{self, BufWriter, Write as _},
     sync::Arc,
 };
@@ -80,8 +81,7 @@ pub(super) fn run(
         })
     })?;
     listening.end();
-    let statements = statements(kept, judge, &radius)?;
-    let radius = radius.with_statements(statements);
+    let radius = with_kept(radius, kept, judge)?;
     let radius = radius.asked_by(shell::command_line());
     // A policy of the repository's own may vouch for keys that nobody else knows.
     let is_unasked = lineage.is_none()
@@ -154,24 +154,33 @@ fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, Obj
     Ok((selection, tip))
 }
 
-fn statements(
+/// Adds the statements that rest on it, and what statements name.
+fn with_kept(
+    mut radius: Radius,
     kept: Option<Store>,
     judge: &Judge<'_>,
-    radius: &Radius,
-) -> Result<Vec<ExposedStatement>, Failure> {
+) -> Result<Radius, Failure> {
     let Some(store) = kept else {
-        return Ok(Vec::new());
+        return Ok(radius);
     };
     let attestations = Attestations::new(store, judge, Asked::default());
     let commits = radius.outcome().objects().iter();
     let commits = commits.filter(|object| object.kind() == Some("commit"));
     let names: Vec<_> = commits.map(|object| object.id().to_string()).collect();
-    let signed = attestations.signed_so(&names, |judgement| radius.exposure(judgement))?;
-    let statements = signed.into_iter().map(|it| ExposedStatement {
-        digest: it.digest,
-        predicate_type: it.predicate_type,
-        commit: it.commit,
-        exposure: it.found,
-    });
-    Ok(statements.collect())
+    let signed = attestations.signed_so(&names, |judgement| radius.concern(judgement))?;
+    let (mut statements, mut seen) = (Vec::new(), HashSet::new());
+    for it in signed {
+        radius.note(&it.found);
+        if let Some(exposure) = it.found.exposure
+            && seen.insert(it.digest.clone())
+        {
+            statements.push(ExposedStatement {
+                digest: it.digest,
+                predicate_type: it.predicate_type,
+                commit: it.commit,
+                exposure,
+            });
+        }
+    }
+    Ok(radius.with_statements(statements))
 }

@@ -232,3 +232,107 @@ fn whoever_signed_the_push_is_in_the_record() {
     notme_in_ok(&world, &bare.path(), &["hooks", "uninstall"]);
     assert!(!bare.git_ok(&["config", "--list"]).contains("notme."));
 }
+
+/// Runs `post-receive` for a ref that came to be.
+fn received(world: &World, bare: &Repository, id: &str, name: &str) {
+    let update = format!("{} {id} {name}\n", "0".repeat(40));
+    let mut hook = world.notme_command();
+    let words = ["hook", "--former", "/nonexistent", "post-receive", "--"];
+    hook.current_dir(bare.path()).args(words);
+    let output = run(&mut hook, update.as_bytes());
+    let is_quiet = output.stderr.is_empty();
+    assert!(output.status.success() && is_quiet, "{}", told(&output));
+}
+
+/// Two pushes of it move their refs before either looks.
+#[test]
+fn what_comes_to_two_refs_at_a_time_is_recorded_once() {
+    let world = world();
+    let bare = world.remote();
+    gate(&world, &bare, "gate", HERE);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    let two = world.signed_commit("two");
+    bare.git_ok(&["fetch", "-q", world.path().to_str().unwrap(), &two]);
+    let refs = ["refs/heads/a", "refs/heads/b"];
+    for name in refs {
+        bare.git_ok(&["update-ref", name, &two]);
+    }
+    for name in refs {
+        received(&world, &bare, &two, name);
+    }
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    let [record] = kept.as_array().unwrap().as_slice() else {
+        panic!("{kept}");
+    };
+    assert_eq!(record["subject"].as_array().unwrap().len(), 1);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).1, "first-seen");
+    accepted(&world, &["main"]);
+}
+
+#[test]
+fn what_another_ref_has_and_the_gate_never_saw_is_recorded_later() {
+    let world = world();
+    let bare = world.remote();
+    // Somebody else recorded it, or the gate as another repository.
+    gate(&world, &bare, "claude", HERE);
+    world.signed_commit("one");
+    accepted(&world, &["main:refs/heads/a", "main:refs/heads/b"]);
+    bare.git_ok(&["config", "notme.gate", "gate"]);
+    bare.git_ok(&[
+        "config",
+        "notme.repository",
+        "https://git.example.org/other",
+    ]);
+    let one = world.git_ok(&["rev-parse", "HEAD"]);
+    received(&world, &bare, &one, "refs/heads/a");
+    bare.git_ok(&["config", "notme.repository", HERE]);
+    received(&world, &bare, &one, "refs/heads/a");
+    received(&world, &bare, &one, "refs/heads/a");
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    assert_eq!(judged(&world, &file).1, "first-seen");
+    let kept = world.notme_ok(&["attest", "show", "HEAD", "--json"]);
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    // Two by claude, one for each of its refs.
+    assert_eq!(kept.as_array().unwrap().len(), 4, "{kept}");
+}
+
+/// What is `first-seen` is the word of whoever has what the gate signs with, unless that word is older
+/// by somebody else's.
+#[test]
+fn what_a_gate_saw_rests_on_the_gate() {
+    let world = world();
+    let bare = world.remote();
+    gate(&world, &bare, "gate", HERE);
+    let commit = world.signed_commit("one");
+    accepted(&world, &["main"]);
+    world.git_ok(&["fetch", "-q", "origin", ALL]);
+    let file = policy(&world, "gate", HERE);
+    let output = world.notme(&["attest", "verify", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let identity = told[0]["attestations"][0]["identity"].as_str().unwrap();
+    let other = identity.replace("/gate", "/other");
+    let ask = |what: &str, since: &str| {
+        let ask = ["verify", "--policy", &file, "--format", "json"];
+        let about = ["--compromised", what, "--since", since];
+        let output = world.notme(&[&ask[..], &about].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let object = &report["objects"][0];
+        assert!(object.is_null() || object["oid"] == commit.as_str());
+        let exposure = object["exposure"].as_str().unwrap_or("none").to_owned();
+        let is_known = report["compromised"][0]["code"].is_null();
+        (exposure, is_known, output.status.code())
+    };
+    let [before, after] = ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"];
+    let since = |exposure: &str, code: i32| (exposure.to_owned(), true, Some(code));
+    assert_eq!(ask(identity, before), since("since", 1));
+    assert_eq!(ask(identity, after), since("none", 0));
+    assert_eq!(ask("embedded", before), since("since", 1));
+    // It dates the gate's certificates.
+    assert_eq!(ask("embedded", after), since("undated", 1));
+    assert_eq!(ask(&other, before), ("none".to_owned(), false, Some(3)));
+}
