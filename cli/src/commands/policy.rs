@@ -222,12 +222,10 @@ fn place(instead: &str) -> Result<PathBuf, Failure> {
 /// the working tree and never counts.
 fn free_place() -> Result<PathBuf, Failure> {
     let path = place("have it printed with `--stdout`")?;
-    let ways = path.ancestors().take(Path::new(POLICY_PATH).iter().count());
-    for way in ways.filter(|way| way.is_symlink()) {
-        let error = format!(
-            "`{}` is a link, behind which no policy counts",
-            way.display()
-        );
+    let mut ways = path.ancestors().take(Path::new(POLICY_PATH).iter().count());
+    if let Some(link) = ways.find(|way| way.is_symlink()) {
+        let link = link.display();
+        let error = format!("`{link}` is a link, behind which no policy counts");
         return Err(Failure::usage(error).hint("take the link away"));
     }
     if path.exists() {
