@@ -15,7 +15,11 @@ use notme_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{openpgp::Person, ssh::ListedKey, verdict::Code};
+use crate::{
+    openpgp::{self, Person},
+    ssh::ListedKey,
+    verdict::Code,
+};
 
 /// Everything that the trust store holds, good and bad.
 #[derive(Debug)]
@@ -28,8 +32,9 @@ pub struct Trust {
 
 impl Trust {
     /// Gathers authorities that were read and checked, and those that could not be.
-    pub fn new(authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
+    pub fn new(mut authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
         let digest = digest(&authorities, &faults);
+        openpgp::unite(authorities.iter_mut().flat_map(|it| &mut it.people));
         Self {
             authorities,
             faults,

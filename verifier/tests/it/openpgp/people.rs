@@ -810,3 +810,180 @@ fn what_a_key_says_of_itself_is_no_signature_over_a_commit() {
     kinds.sort_unstable();
     assert_eq!(kinds, [0x13, 0x18, 0x20]);
 }
+
+/// Every way in which two copies of one key can stand in a trust store.
+fn arrangements(one: &[u8], other: &[u8]) -> Vec<Trust> {
+    let bytes = |text: &[u8]| dearmor(ArmorKind::PublicKeys, text).unwrap();
+    let (one, other) = (bytes(one), bytes(other));
+    let orders = [[&one, &other], [&other, &one]];
+    let mut arrangements = Vec::new();
+    for [first, second] in orders {
+        arrangements.push(trust(&[&first[..], second].concat()));
+        let keyrings = vec![authority("a", first), authority("b", second)];
+        arrangements.push(Trust::new(keyrings, Vec::new()));
+    }
+    arrangements
+}
+
+#[test]
+fn an_end_counts_in_whichever_copy_of_the_key_it_is() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-9 * DAY));
+    let late = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
+    let old = gpg.export(ALICE);
+    for subkeys in [&[][..], &["*"]] {
+        gpg.set_time(NOW.plus(-8 * DAY));
+        let end = ["--quick-set-expire", &fingerprint, "2d"];
+        gpg.ok(&[&end[..], subkeys].concat(), b"");
+        for trust in arrangements(&old, &gpg.export(ALICE)) {
+            assert_accepted(&judge(&alive, &trust));
+            assert_code(&judge(&late, &trust), Code::CertificateExpired);
+        }
+        // And who lengthens it again does so for all copies.
+        gpg.set_time(NOW.plus(-7 * DAY));
+        let end = ["--quick-set-expire", &fingerprint, "never"];
+        gpg.ok(&[&end[..], subkeys].concat(), b"");
+        for trust in arrangements(&old, &gpg.export(ALICE)) {
+            assert_accepted(&judge(&late, &trust));
+        }
+    }
+}
+
+#[test]
+fn a_name_that_one_copy_of_the_key_takes_back_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let home = "Alice <alice@home.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, home], b"");
+    let raw = commit_at(&mut gpg, "alice@example.org", NOW);
+    let old = gpg.export(ALICE);
+    let named = Some("mailto:alice@example.org");
+    assert_eq!(judge(&raw, &trust(&old)).identity(), named);
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, ALICE], b"");
+    for trust in arrangements(&old, &gpg.export(home)) {
+        let judgement = judge(&raw, &trust);
+        assert_accepted(&judgement);
+        assert_eq!(judgement.identity(), Some("mailto:alice@home.example"));
+    }
+}
+
+#[test]
+fn whoever_adds_a_name_to_a_key_has_it_in_the_file_alone_that_has_it() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let old = authority("a", &gpg.export(ALICE));
+    let boss = "Alice <boss@example.org>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, boss], b"");
+    let raw = commit_at(&mut gpg, "boss@example.org", NOW);
+    let by_a = "time_basis_floor = \"declared\"\n[[authority]]\nname = \"a\"\n[[allow]]\nidentity = \"*\"\n";
+    let by_a = Policy::parse(by_a).unwrap();
+    let identity_of = |policy: Option<&Policy>, keys: &[u8]| {
+        let trust = Trust::new(vec![old.clone(), authority("b", keys)], Vec::new());
+        let all = Policy::from_trust(&trust);
+        let judge = Judge::new(policy.unwrap_or(&all), &trust, NOW);
+        let judgement = judge.judge_object(ObjectKind::Commit, &raw, HashKind::Sha1);
+        let accepted = judgement.verdict() == Verdict::Accepted;
+        accepted.then(|| judgement.identity().unwrap().to_owned())
+    };
+    let both = gpg.export(boss);
+    let alice = Some("mailto:alice@example.org".to_owned());
+    assert_eq!(identity_of(Some(&by_a), &both), alice);
+    // Where the key took back every name that a file has, the file names nobody.
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, ALICE], b"");
+    let moved = gpg.export(boss);
+    assert_eq!(identity_of(Some(&by_a), &moved), None);
+    assert_eq!(
+        identity_of(None, &moved),
+        Some("mailto:boss@example.org".to_owned())
+    );
+}
+
+#[test]
+fn a_copy_without_the_word_of_a_subkey_takes_it_from_no_other() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    let whole = gpg.ok(&["--export", &fingerprint], b"");
+    let armored = |keys: &[u8]| armor(ArmorKind::PublicKeys, keys).into_bytes();
+    let without = without_back_signatures(&whole);
+    for trust in arrangements(&armored(&whole), &armored(&without)) {
+        assert_accepted(&judge(&raw, &trust));
+    }
+}
+
+#[test]
+fn a_newer_word_by_a_hash_that_we_do_not_check_is_not_overlooked() {
+    for (hash, code) in [
+        ("SHA1", Code::AlgorithmWeak),
+        ("SHA224", Code::AlgorithmUnsupported),
+    ] {
+        for of_subkey in [false, true] {
+            let mut gpg = gpg();
+            let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+            let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+            gpg.ok(&quick, b"");
+            let at = NOW.plus(-5 * DAY);
+            let by_subkey = commit_at(&mut gpg, ALICE, at);
+            let by_primary = commit_at(&mut gpg, &format!("{fingerprint}!"), at);
+            let old = gpg.export(ALICE);
+            gpg.set_time(NOW.plus(-9 * DAY));
+            gpg.configure(&format!("cert-digest-algo {hash}\n"));
+            let end = ["--quick-set-expire", &fingerprint, "1d"];
+            let subkeys = if of_subkey { &["*"][..] } else { &[] };
+            gpg.ok(&[&end[..], subkeys].concat(), b"");
+            for trust in arrangements(&old, &gpg.export(ALICE)) {
+                assert_code(&judge(&by_subkey, &trust), code);
+                match of_subkey {
+                    false => assert_code(&judge(&by_primary, &trust), code),
+                    true => assert_accepted(&judge(&by_primary, &trust)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_whose_newest_word_is_weak_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let work = "Alice <alice@work.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, work], b"");
+    let raw = commit_at(&mut gpg, "alice@work.example", NOW);
+    let old = gpg.export(&fingerprint);
+    let weak = ["--cert-digest-algo", "SHA1"];
+    let primary = ["--quick-set-primary-uid", &fingerprint, work];
+    gpg.set_time(NOW.plus(-8 * DAY));
+    gpg.ok(&[&weak[..], &primary].concat(), b"");
+    let newer = gpg.export(&fingerprint);
+    for trust in arrangements(&old, &newer) {
+        assert_code(&judge(&raw, &trust), Code::AlgorithmWeak);
+    }
+    // A name that it spoke of since says what the key itself is.
+    gpg.set_time(NOW.plus(-7 * DAY));
+    let third = "Alice <alice@third.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, third], b"");
+    for trust in arrangements(&old, &gpg.export(&fingerprint)) {
+        let judgement = judge(&raw, &trust);
+        assert_accepted(&judgement);
+        assert_ne!(judgement.identity(), Some("mailto:alice@work.example"));
+    }
+}
+
+/// A designated revoker is no word on the key's own end.
+#[test]
+fn a_weak_word_about_something_else_makes_no_key_weak() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let other = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    gpg.configure("cert-digest-algo SHA1\n");
+    let answers = format!("addrevoker\n{other}\ny\nsave\n");
+    let edit = ["--no-batch", "--command-fd=0", "--edit-key", &fingerprint];
+    gpg.ok(&edit, answers.as_bytes());
+    assert_accepted(&judge(&raw, &trust(&gpg.export(ALICE))));
+}
