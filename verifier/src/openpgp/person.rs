@@ -44,6 +44,7 @@ pub struct SigningKey {
     from: UnixTime,
     until: Option<UnixTime>,
     problem: Option<Refusal>,
+    belongs: bool,
 }
 
 /// A user id that the primary key signed and did not take back.
@@ -86,7 +87,9 @@ impl Person {
                 continue;
             };
             let bound = Bound::of(block.primary(), subkey.key(), subkey.signatures());
-            person.revocations.extend(bound.takings.strictest(kid));
+            let takings = [&own.takings, &bound.takings];
+            let revocations = takings.iter().filter_map(|it| it.strictest(kid));
+            person.revocations.extend(revocations);
             let mut key = bound.signing_key(subkey.key(), kid);
             key.until = earlier(key.until, until);
             key.problem = problem.clone().or(key.problem);
@@ -144,7 +147,7 @@ impl Person {
         self.user_ids().filter_map(address)
     }
 
-    /// Returns what the owner took back.
+    /// Returns what the owner took back: with the primary key every key below it.
     pub(crate) fn revocations(&self) -> &[Revocation] {
         &self.revocations
     }
@@ -234,6 +237,12 @@ impl SigningKey {
     /// Returns why the key may not sign, if it may not.
     pub fn problem(&self) -> Option<&Refusal> {
         self.problem.as_ref()
+    }
+
+    /// Tells whether it is known to be its owner's: the primary key, and a subkey that signed that
+    /// it belongs to it. Any other subkey may be somebody else's key.
+    pub(crate) fn belongs(&self) -> bool {
+        self.belongs
     }
 }
 
@@ -325,6 +334,7 @@ impl Own {
             from: key.created(),
             until: earlier(until, self.whole.valid.as_ref().and_then(last_second)),
             problem: problem.or(flags),
+            belongs: true,
         }
     }
 
@@ -450,6 +460,7 @@ impl Bound {
                 from: key.created(),
                 until: None,
                 problem: Some(refusal),
+                belongs: false,
             };
         };
         let problem = flags_problem(binding.allows_signing()).or_else(|| self.back.clone().err());
@@ -460,6 +471,7 @@ impl Bound {
             from: key.created(),
             until: earlier(end_of(key, binding), last_second(binding)),
             problem: problem.or(doubt),
+            belongs: self.back.is_ok(),
         }
     }
 }

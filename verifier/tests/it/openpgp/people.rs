@@ -1,19 +1,25 @@
 //! Signatures that gpg made, by keys in the trust store.
 
+use std::{fs, process::Command};
+
 use notme_core::{
+    key::Signer as _,
     object::{HashKind, ObjectKind},
     openpgp::{ArmorKind, KeyBlocks, armor, dearmor},
+    ssh,
     time::UnixTime,
 };
 use notme_testkit::{
     clock::NOW,
     commit::{CommitSpec, with_signature},
     gnupg::Gnupg,
+    keys::Ed25519Key,
     oracle::oracle,
-    repository::Repository,
+    repository::{Repository, run},
 };
 use notme_verifier::{
-    Code, Judge, Judgement, Policy, Trust, Verdict, openpgp::Person, trust::Authority,
+    Code, Judge, Judgement, Policy, Trust, Verdict, load::TrustStore, openpgp::Person,
+    trust::Authority,
 };
 use pgp::{
     composed::{
@@ -986,4 +992,125 @@ fn a_weak_word_about_something_else_makes_no_key_weak() {
     let edit = ["--no-batch", "--command-fd=0", "--edit-key", &fingerprint];
     gpg.ok(&edit, answers.as_bytes());
     assert_accepted(&judge(&raw, &trust(&gpg.export(ALICE))));
+}
+
+/// Returns ssh-keygen with the keys that gpg-agent lends ssh, of which `key.pub` is one.
+fn ssh_keygen(gpg: &Gnupg, public_key: &[u8]) -> Command {
+    let list = ["--with-colons", "--with-keygrip", "--list-secret-keys"];
+    let list = String::from_utf8(gpg.ok(&list, b"")).unwrap();
+    let grips = list.lines().filter(|line| line.starts_with("grp:"));
+    let grips = grips.filter_map(|line| line.split(':').nth(9));
+    let grips: String = grips.map(|grip| format!("{grip}\n")).collect();
+    gpg.write("sshcontrol", grips.as_bytes());
+    gpg.write("key.pub", public_key);
+    let mut find = Command::new(oracle("gpgconf"));
+    find.env("GNUPGHOME", gpg.path());
+    let socket = run(find.args(["--list-dirs", "agent-ssh-socket"]), b"").stdout;
+    let mut command = Command::new(oracle("ssh-keygen"));
+    command
+        .current_dir(gpg.path())
+        .env("TZ", "UTC")
+        .env("SSH_AUTH_SOCK", String::from_utf8(socket).unwrap().trim());
+    command
+}
+
+/// Signs a commit as ssh does with a key that gpg-agent lends it.
+fn ssh_commit(gpg: &Gnupg, public_key: &[u8]) -> Vec<u8> {
+    let mut sign = ssh_keygen(gpg, public_key);
+    let payload = payload_at(NOW.plus(-DAY));
+    let output = run(
+        sign.args(["-Y", "sign", "-n", "git", "-f", "key.pub"]),
+        &payload,
+    );
+    assert!(output.status.success(), "{output:?}");
+    with_signature(
+        &payload,
+        "gpgsig",
+        &String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn a_subkey_that_was_revoked_is_no_ssh_key_any_more() {
+    for (uses, of_primary) in [("auth,sign", false), ("auth", false), ("auth", true)] {
+        let mut gpg = gpg();
+        gpg.write("gpg-agent.conf", b"enable-ssh-support\n");
+        let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+        let quick = ["--quick-add-key", &fingerprint, "ed25519", uses, "never"];
+        gpg.ok(&quick, b"");
+        let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+        let public_key = gpg.ok(&["--export-ssh-key", &format!("{subkey}!")], b"");
+        let raw = ssh_commit(&gpg, &public_key);
+        let directory = tempfile::tempdir().unwrap();
+        let store = TrustStore::new(
+            directory.path().join("trust"),
+            directory.path().join("state"),
+        );
+        let line = [b"alice@example.org ", &public_key[..]].concat();
+        store.add_allowed_signers("listed", &line).unwrap();
+        store.add_openpgp("team", &gpg.export(ALICE)).unwrap();
+        assert_accepted(&judge(&raw, &store.load(NOW)));
+
+        gpg.set_time(NOW.plus(-3 * DAY));
+        match of_primary {
+            true => revoke(&gpg, &fingerprint, "1"),
+            false => revoke_subkey(&gpg, &fingerprint),
+        }
+        let keys = directory.path().join("trust/team/keys.pgp");
+        fs::write(&keys, gpg.export(ALICE)).unwrap();
+        assert_code(&judge(&raw, &store.load(NOW)), Code::Revoked);
+        // A file that cannot be read may say so.
+        fs::write(&keys, b"text").unwrap();
+        assert_code(&judge(&raw, &store.load(NOW)), Code::TrustUnreadable);
+    }
+}
+
+/// Anybody can claim a public key as a subkey that does not sign.
+#[test]
+fn whoever_claims_an_authoritys_key_as_a_subkey_does_not_take_it_back() {
+    for (uses, expected) in [("auth", None), ("auth,sign", Some(Code::Revoked))] {
+        let mut gpg = gpg();
+        gpg.write("gpg-agent.conf", b"enable-ssh-support\n");
+        let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+        let quick = ["--quick-add-key", &fingerprint, "ed25519", uses, "never"];
+        gpg.ok(&quick, b"");
+        let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+        let authority = gpg.ok(&["--export-ssh-key", &format!("{subkey}!")], b"");
+        let user = Ed25519Key::from_seed([5; 32]);
+        let public_key = ssh::PublicKey::from_key(user.public_key()).unwrap();
+        gpg.write("user.pub", ssh::Key::Plain(public_key).to_text().as_bytes());
+        let mut certify = ssh_keygen(&gpg, &authority);
+        certify.args(["-U", "-s", "key.pub", "-I", "bob@example.org"]);
+        certify.args([
+            "-n",
+            "bob@example.org",
+            "-V",
+            "20200101:20400101",
+            "user.pub",
+        ]);
+        let output = run(&mut certify, b"");
+        assert!(output.status.success(), "{output:?}");
+        let certificate = fs::read_to_string(gpg.path().join("user-cert.pub")).unwrap();
+        let (certificate, _) = ssh::Key::from_text(&certificate).unwrap();
+        let payload = payload_at(NOW.plus(-DAY));
+        let algorithm = ssh::sshsig::HashAlgorithm::Sha512;
+        let data = ssh::Prehash::of(algorithm, &payload).signed_data("git");
+        let blob = ssh::signature::ed25519_blob(&user.sign(&data).unwrap());
+        let signature = ssh::SshSig::new(certificate, "git", algorithm, blob).to_armor();
+        let raw = with_signature(&payload, "gpgsig", &signature);
+        let line = [b"bob@example.org cert-authority ", &authority[..]].concat();
+        let directory = tempfile::tempdir().unwrap();
+        let (trust, state) = (directory.path().join("t"), directory.path().join("s"));
+        let listed = TrustStore::new(trust, state).add_allowed_signers("listed", &line);
+        let listed = listed.unwrap();
+        let judge_with = |keys: &[u8]| {
+            let team = self::authority("team", keys);
+            let trust = Trust::new(vec![listed.clone(), team], Vec::new());
+            judge(&raw, &trust).verdict().code()
+        };
+        assert_eq!(judge_with(&gpg.export(ALICE)), None);
+        gpg.set_time(NOW.plus(-3 * DAY));
+        revoke_subkey(&gpg, &fingerprint);
+        assert_eq!(judge_with(&gpg.export(ALICE)), expected, "{uses}");
+    }
 }
