@@ -11,7 +11,7 @@ use notme_core::{
     key::KeyId,
     openpgp::TrustedKey,
     rekor::LogKey,
-    ssh::PublicKey,
+    ssh::{PublicKey, allowed_signers::EntryKind},
     time::UnixTime,
     trust::{Revocation, Trusted},
 };
@@ -128,10 +128,7 @@ impl Anchors {
             from: BEGINNING,
             retired_at: None,
             counts: (None, None),
-            revocations: taken_back
-                .get(&line.public_key().spki_sha256())
-                .cloned()
-                .unwrap_or_default(),
+            revocations: taken_back.of_listed(line),
             stampers: Vec::new(),
             logs: Vec::new(),
             doubt: doubt(trust, &line.public_key().spki_sha256()),
@@ -226,7 +223,12 @@ fn of_authority<'a>(
     let fresh_until = fresh_until(authority, policy);
     let stale = staleness(authority, fresh_until, now);
     let anchor = move |(spki, kid, root, from, retired_at)| {
-        let revocations = taken_back.get(&spki).cloned().unwrap_or_default();
+        let revocations = match &root {
+            Root::Listed(line) => taken_back.of_listed(line),
+            Root::X509(_) | Root::OpenPgp(_) | Root::Person(_) | Root::Ssh(_) => {
+                taken_back.of(&spki)
+            }
+        };
         let stampers = authority.tsa().iter().map(|tsa| {
             let mut all = revocations.iter().flat_map(|some| some.iter());
             Stamper {
@@ -326,7 +328,7 @@ fn roots(authority: &Authority) -> impl Iterator<Item = Used> {
 /// Returns what was taken back, under each key that it can concern. Which of several authorities
 /// with one key comes first is nobody's choice to hide the others' word behind.
 fn taken_back(trust: &Trust) -> TakenBack {
-    let mut taken_back = TakenBack::new();
+    let mut taken_back = TakenBack::default();
     for authority in trust.authorities() {
         let certificates = authority.roots().iter().map(|root| {
             let key = root.value.public_key();
@@ -338,12 +340,23 @@ fn taken_back(trust: &Trust) -> TakenBack {
         let ssh = ssh.map(|root| Some(root.value.spki_sha256()));
         let keys: BTreeSet<_> = certificates.chain(openpgp).chain(ssh).flatten().collect();
         for key in keys {
-            let all = taken_back.entry(key).or_default();
+            let all = taken_back.proven.entry(key).or_default();
             all.push(Arc::clone(&authority.revocations));
         }
         for person in authority.people() {
-            let all = taken_back.entry(person.spki_sha256()).or_default();
-            all.push(person.revocations().into());
+            let revocations: Arc<[_]> = person.revocations().into();
+            for key in person.keys() {
+                let of_keys = match key.belongs() {
+                    true => &mut taken_back.proven,
+                    false => &mut taken_back.claimed,
+                };
+                if let Some(spki) = key.key().spki_sha256() {
+                    of_keys
+                        .entry(spki)
+                        .or_default()
+                        .push(Arc::clone(&revocations));
+                }
+            }
         }
     }
     taken_back
@@ -362,7 +375,40 @@ fn unusable(fault: &Fault) -> Refusal {
     Refusal::new(fault.code, format!("`{}`: {}", fault.name, fault.message))
 }
 
-type TakenBack = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
+type Revocations = HashMap<[u8; 32], Vec<Arc<[Revocation]>>>;
+
+/// What was taken back, by the key that it concerns.
+#[derive(Default)]
+struct TakenBack {
+    /// By somebody who has the key.
+    proven: Revocations,
+    /// By somebody who claims it as a subkey. One that does not sign, as ssh has them from
+    /// gpg-agent, did not sign that it belongs to anybody.
+    claimed: Revocations,
+}
+
+impl TakenBack {
+    fn of(&self, spki_sha256: &[u8; 32]) -> Vec<Arc<[Revocation]>> {
+        self.proven.get(spki_sha256).cloned().unwrap_or_default()
+    }
+
+    /// Returns what takes back a listed key. A claim is enough to take back a person's, but no
+    /// authority's: that would be everybody's.
+    fn of_listed(&self, line: &ListedKey) -> Vec<Arc<[Revocation]>> {
+        let spki_sha256 = line.public_key().spki_sha256();
+        let mut all = self.of(&spki_sha256);
+        if line.entry().kind() == EntryKind::Key {
+            all.extend(
+                self.claimed
+                    .get(&spki_sha256)
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
+        }
+        all
+    }
+}
 
 /// What vouches for a key that the policy itself lists; no authority can have this name.
 const BY_POLICY: &str = "the policy";

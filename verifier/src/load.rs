@@ -215,8 +215,7 @@ impl TrustStore {
         keys: &[u8],
     ) -> Result<(Authority, Vec<String>), TrustStoreError> {
         let (people, passed_over) = people(keys)?;
-        let pins = people.iter().map(Person::spki_sha256).collect();
-        let pin = Pin::of_keys(PinKind::OpenPgp, pins, PinKind::OpenPgp.default_scopes());
+        let pin = Pin::of_people(&people, PinKind::OpenPgp.default_scopes());
         let _lock = self.create(name, &pin)?;
         write(&self.home(name).join(KEYS), keys)?;
         write(&self.home(name).join(PIN), &pin.to_json())?;

@@ -12,7 +12,7 @@ mod session;
 pub use person::{Person, SigningKey};
 
 pub(crate) use claim::Claim;
-pub(crate) use person::address;
+pub(crate) use person::{address, unite};
 
 use notme_core::openpgp::{Fingerprint, Key, KeyKind, OpenPgpError};
 

@@ -1,6 +1,6 @@
 //! Whom we trust: authorities, their roots and the windows of these, as read from the trust store.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use notme_core::{
     certificate::Certificate,
@@ -15,7 +15,11 @@ use notme_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{openpgp::Person, ssh::ListedKey, verdict::Code};
+use crate::{
+    openpgp::{self, Person},
+    ssh::ListedKey,
+    verdict::Code,
+};
 
 /// Everything that the trust store holds, good and bad.
 #[derive(Debug)]
@@ -28,8 +32,10 @@ pub struct Trust {
 
 impl Trust {
     /// Gathers authorities that were read and checked, and those that could not be.
-    pub fn new(authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
+    pub fn new(mut authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
         let digest = digest(&authorities, &faults);
+        openpgp::unite(authorities.iter_mut().flat_map(|it| &mut it.people));
+        retire(&mut authorities);
         Self {
             authorities,
             faults,
@@ -337,6 +343,22 @@ impl Authority {
         all.chain(ssh).chain(signers).flatten()
     }
 
+    /// Returns the SHA-256 of each key that it issues with or stamps with, and when that ceased.
+    fn ends(&mut self) -> impl Iterator<Item = ([u8; 32], &mut Option<UnixTime>)> {
+        let certificates = self.roots.iter_mut().chain(&mut self.tsa);
+        let certificates = certificates.map(|it| {
+            let spki_sha256 = it.value.public_key().spki_sha256();
+            (spki_sha256, &mut it.retired_at)
+        });
+        let openpgp = self.openpgp.iter_mut().filter_map(|it| {
+            let spki_sha256 = it.value.key().spki_sha256()?;
+            Some((spki_sha256, &mut it.retired_at))
+        });
+        let ssh = self.ssh.iter_mut();
+        let ssh = ssh.map(|it| (it.value.spki_sha256(), &mut it.retired_at));
+        certificates.chain(openpgp).chain(ssh)
+    }
+
     /// Returns the SHA-256 of each root, and from when on it is used, together with those that come
     /// before and after it.
     pub(crate) fn roots_by_format(&self) -> [Vec<([u8; 32], UnixTime)>; 3] {
@@ -415,6 +437,24 @@ impl fmt::Display for Fault {
             ..
         } = self;
         write!(f, "authority `{name}`: {}: {message}", code.as_str())
+    }
+}
+
+/// Ends each key when the first trust document says so: an older copy of one that was rotated
+/// since does not know it yet.
+fn retire(authorities: &mut [Authority]) {
+    let mut ends = HashMap::new();
+    let documents = authorities.iter_mut().filter(|it| it.document.is_some());
+    for (key, end) in documents.flat_map(Authority::ends) {
+        if let Some(end) = *end {
+            let earliest = ends.entry(key).or_insert(end);
+            *earliest = end.min(*earliest);
+        }
+    }
+    for (key, end) in authorities.iter_mut().flat_map(Authority::ends) {
+        if let Some(earliest) = ends.get(&key) {
+            *end = Some(end.unwrap_or(*earliest).min(*earliest));
+        }
     }
 }
 

@@ -367,6 +367,44 @@ fn a_signature_by_an_openpgp_key_that_is_not_here_says_which_it_claims() {
     assert_eq!(document["objects"][0]["claimed"], Value::Null);
 }
 
+/// What people do with a newer copy of a key: append it, or add it as another file.
+#[test]
+fn copies_of_a_key_are_one_key_whichever_comes_first() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let new_name = "Alice <alice@new.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, new_name], b"");
+    let id = signed_by(&world, &gpg, &fingerprint);
+    let old = gpg.ok(&["--export"], b"");
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, ALICE], b"");
+    let new = gpg.ok(&["--export"], b"");
+    let add = |name: &str, keys: &[&[u8]]| {
+        let file = world.home().join("keys.gpg");
+        fs::write(&file, keys.concat()).unwrap();
+        let file = file.to_str().unwrap();
+        let add = ["trust", "add", "--name", name, "--openpgp", file];
+        told(&world.notme(&add))
+    };
+    let check = |names: &[&str]| {
+        let (exit, document) = world.verdicts(&[&id]);
+        assert_eq!(exit, Some(0), "{document}");
+        let identity = &document["objects"][0]["identity"];
+        assert_eq!(identity, "mailto:alice@new.example");
+        for name in names {
+            world.notme_ok(&["trust", "remove", name]);
+        }
+    };
+    for [first, second] in [[&old, &new], [&new, &old]] {
+        let said = add("a", &[first, second]);
+        assert_eq!(said.matches(&fingerprint).count(), 1, "{said}");
+        assert!(!said.contains(ALICE), "{said}");
+        check(&["a"]);
+        add("a", &[first]);
+        add("b", &[second]);
+        check(&["a", "b"]);
+    }
+}
+
 #[test]
 fn a_file_of_keys_may_hold_several_armors_as_people_send_them() {
     let (world, gpg) = (World::initialised(), Gnupg::new());

@@ -123,6 +123,11 @@ impl Key {
         UnixTime::from_secs(self.packet.details().created_at().as_secs().into())
     }
 
+    /// Returns the packet without its header, which is what two copies of a key have in common.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Returns the packet of a primary key.
     pub(super) fn packet(&self) -> Result<&PublicKey, OpenPgpError> {
         match &self.packet {

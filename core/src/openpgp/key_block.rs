@@ -1,6 +1,9 @@
 //! Transferable public keys (RFC 9580 section 10.1): a primary key and what was said of it.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use pgp::{
     packet::{Packet, PacketParser, PacketTrait as _},
@@ -136,6 +139,42 @@ impl KeyBlock {
         &self.subkeys
     }
 
+    /// Joins copies of one key to one, as `gpg --import` does: what any of them holds, once. Blocks
+    /// of other keys than the first add nothing; without any there is none.
+    pub fn unite<'a>(copies: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut copies = copies.into_iter().peekable();
+        let primary = Arc::clone(&copies.peek()?.primary);
+        let mut held = Held::default();
+        let mut all = Self::bare(primary);
+        for copy in copies {
+            if copy.primary.body() != all.primary.body() {
+                continue;
+            }
+            held.add(Part::Whole, &mut all.direct, &copy.direct);
+            for user_id in &copy.user_ids {
+                let part = Part::UserId(user_id.packet.id());
+                let place = held.place(part, all.user_ids.len());
+                if place == all.user_ids.len() {
+                    all.push_user_id(user_id.packet.clone());
+                }
+                if let Some(known) = all.user_ids.get_mut(place) {
+                    held.add(part, &mut known.signatures, &user_id.signatures);
+                }
+            }
+            for subkey in &copy.subkeys {
+                let part = Part::Subkey(subkey.key.body());
+                let place = held.place(part, all.subkeys.len());
+                if place == all.subkeys.len() {
+                    all.push_subkey(subkey.key.clone());
+                }
+                if let Some(known) = all.subkeys.get_mut(place) {
+                    held.add(part, &mut known.signatures, &subkey.signatures);
+                }
+            }
+        }
+        Some(all)
+    }
+
     fn bare(primary: Arc<Key>) -> Self {
         Self {
             primary,
@@ -202,6 +241,37 @@ impl KeyBlock {
     }
 }
 
+/// What a signature stands beside.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+enum Part<'a> {
+    Whole,
+    UserId(&'a [u8]),
+    Subkey(&'a [u8]),
+}
+
+/// What a key that is put together from copies holds already.
+#[derive(Default)]
+struct Held<'a> {
+    places: HashMap<Part<'a>, usize>,
+    signatures: HashSet<(Part<'a>, Vec<u8>)>,
+}
+
+impl<'a> Held<'a> {
+    /// Returns which user id or subkey it is: the next one when there is none of it yet.
+    fn place(&mut self, part: Part<'a>, next: usize) -> usize {
+        *self.places.entry(part).or_insert(next)
+    }
+
+    fn add(&mut self, part: Part<'a>, to: &mut Vec<Signature>, signatures: &[Signature]) {
+        for signature in signatures {
+            let body = signature.body();
+            if body.is_none_or(|body| self.signatures.insert((part, body))) {
+                to.push(signature.clone());
+            }
+        }
+    }
+}
+
 /// The keys of a file, and how many packets of it could not be read.
 #[derive(Clone, Debug, Default)]
 pub struct KeyBlocks {
@@ -217,7 +287,8 @@ impl KeyBlocks {
     /// Other people's keys are decades old and have seen many programs. A packet that cannot be
     /// read is counted and left out; that never adds anything to a key, and what it may take away
     /// from it, a revocation say, no reader could have told from noise. A key that cannot be read
-    /// is left out with everything that belongs to it.
+    /// is left out with everything that belongs to it. Of a key that is there several times, all
+    /// copies are one.
     ///
     /// # Errors
     /// [`OpenPgpError`] when this is no key file at all.
@@ -232,7 +303,7 @@ impl KeyBlocks {
         let mut read = Self::default();
         // What the packet being read belongs to: nothing, while its key could not be read.
         let mut current: Option<KeyBlock> = None;
-        let mut part = Part::Readable;
+        let mut beside = Beside::Readable;
         let mut parser = PacketParser::new(packets.as_slice());
         while let Some(body) = parser.next_ref() {
             let Ok(mut body) = body else {
@@ -245,7 +316,7 @@ impl KeyBlocks {
             match header.tag() {
                 Tag::PublicKey => {
                     read.keys.extend(current.take());
-                    part = Part::Readable;
+                    beside = Beside::Readable;
                     current = read.note(packet, |packet| match packet {
                         Packet::PublicKey(packet) => {
                             let key = Key::primary(packet).ok()?;
@@ -261,7 +332,7 @@ impl KeyBlocks {
                         read.skipped += 1;
                         continue;
                     };
-                    if tag == Tag::Signature && part == Part::Unreadable {
+                    if tag == Tag::Signature && beside == Beside::Unreadable {
                         if let Ok(packet) = packet {
                             block.take_revocation(packet);
                         }
@@ -269,19 +340,34 @@ impl KeyBlocks {
                     }
                     let taken = read.note(packet, |packet| block.take(packet));
                     if tag != Tag::Signature {
-                        part = match taken {
-                            Some(()) => Part::Readable,
-                            None => Part::Unreadable,
+                        beside = match taken {
+                            Some(()) => Beside::Readable,
+                            None => Beside::Unreadable,
                         };
                     }
                 }
             }
         }
         read.keys.extend(current.take());
-        match read.keys.is_empty() {
-            true => Err(OpenPgpError::NotKey),
-            false => Ok(read),
+        if read.keys.is_empty() {
+            return Err(OpenPgpError::NotKey);
         }
+        read.unite();
+        Ok(read)
+    }
+
+    /// Makes every key one block, whichever of its copies says what.
+    fn unite(&mut self) {
+        let mut places = HashMap::new();
+        let mut keys: Vec<Vec<&KeyBlock>> = Vec::new();
+        for block in &self.keys {
+            let place = *places.entry(block.primary.body()).or_insert(keys.len());
+            match keys.get_mut(place) {
+                Some(copies) => copies.push(block),
+                None => keys.push(vec![block]),
+            }
+        }
+        self.keys = keys.into_iter().filter_map(KeyBlock::unite).collect();
     }
 
     /// Counts what cannot be read.
@@ -295,7 +381,7 @@ impl KeyBlocks {
         value
     }
 
-    /// Returns the keys.
+    /// Returns the keys, each once.
     pub fn keys(&self) -> &[KeyBlock] {
         &self.keys
     }
@@ -313,7 +399,7 @@ impl KeyBlocks {
 
 /// Whether signatures that follow are about something that was read.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Part {
+enum Beside {
     Readable,
     Unreadable,
 }

@@ -127,6 +127,11 @@ impl Signature {
         Ok(bytes)
     }
 
+    /// Returns the packet without its header; `None` for one that cannot be written.
+    pub(super) fn body(&self) -> Option<Vec<u8>> {
+        self.packet.to_bytes().ok()
+    }
+
     /// Writes the packet with its header.
     pub(super) fn write(&self, bytes: &mut Vec<u8>) -> Result<(), OpenPgpError> {
         self.packet

@@ -9,7 +9,7 @@ use notme_core::{
 use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::TrustStoreError;
-use crate::trust::PinKind;
+use crate::{openpgp::Person, trust::PinKind};
 
 const VERSION: u64 = 1;
 
@@ -30,7 +30,8 @@ pub(super) struct Pin {
     /// The retired roots that documents named so far: they may be named again.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
     retired_spki_sha256: Vec<[u8; 32]>,
-    /// The keys, past and present, with which it certifies in SSH and OpenPGP.
+    /// The keys, past and present, with which it certifies in SSH and OpenPGP; of people, the
+    /// subkeys that their file had.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
     formats_spki_sha256: Vec<[u8; 32]>,
 }
@@ -68,6 +69,17 @@ impl Pin {
             speaks_for: None,
             retired_spki_sha256: Vec::new(),
             formats_spki_sha256: Vec::new(),
+        }
+    }
+
+    pub(super) fn of_people(people: &[Person], scopes: Vec<String>) -> Self {
+        let primaries = people.iter().map(Person::spki_sha256);
+        let subkeys = people
+            .iter()
+            .flat_map(|person| person.keys().iter().skip(1));
+        Self {
+            formats_spki_sha256: subkeys.filter_map(|it| it.key().spki_sha256()).collect(),
+            ..Self::of_keys(PinKind::OpenPgp, primaries.collect(), scopes)
         }
     }
 
@@ -159,7 +171,7 @@ impl Pin {
         &self.retired_spki_sha256
     }
 
-    /// Returns every key that it certifies or certified with.
+    /// Returns every key that it certifies or certified with, or that a person's file had.
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8; 32]> {
         let roots = self.spki_sha256.iter().chain(&self.retired_spki_sha256);
         roots.chain(&self.formats_spki_sha256)

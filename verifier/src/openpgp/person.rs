@@ -3,6 +3,11 @@
 //! Of several self-signatures on the same thing the newest counts, as in gpg: whoever moves the
 //! end of a key says so once, for all that it signed. Nothing here looks at a clock.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
 use notme_core::{
     identity::is_address,
     key::KeyId,
@@ -20,9 +25,13 @@ use crate::{refusal::Refusal, verdict::Code};
 /// A key with its subkeys and names, after every signature on it was checked.
 #[derive(Clone, Debug)]
 pub struct Person {
+    /// What the file with the key has of it.
+    copy: KeyBlock,
     bytes: Box<[u8]>,
     kid: KeyId,
     spki_sha256: [u8; 32],
+    /// Whether the key said something valid of itself as a whole.
+    is_whole: bool,
     names: Vec<Name>,
     keys: Vec<SigningKey>,
     revocations: Vec<Revocation>,
@@ -36,6 +45,7 @@ pub struct SigningKey {
     from: UnixTime,
     until: Option<UnixTime>,
     problem: Option<Refusal>,
+    belongs: bool,
 }
 
 /// A user id that the primary key signed and did not take back.
@@ -61,11 +71,13 @@ impl Person {
         }
         names.sort_by_key(|name| std::cmp::Reverse(name.rank));
         let mut person = Self {
+            copy: block.clone(),
             bytes: block.to_bytes()?.into(),
             kid,
             spki_sha256: primary.spki_sha256().ok_or(OpenPgpError::KeyUnsupported)?,
+            is_whole: own.whole.valid.is_some(),
             names,
-            revocations: own.takings.of(kid).collect(),
+            revocations: own.takings.strictest(kid).into_iter().collect(),
             keys: Vec::new(),
         };
         let primary = own.signing_key(primary, kid);
@@ -76,7 +88,9 @@ impl Person {
                 continue;
             };
             let bound = Bound::of(block.primary(), subkey.key(), subkey.signatures());
-            person.revocations.extend(bound.takings.of(kid));
+            let takings = [&own.takings, &bound.takings];
+            let revocations = takings.iter().filter_map(|it| it.strictest(kid));
+            person.revocations.extend(revocations);
             let mut key = bound.signing_key(subkey.key(), kid);
             key.until = earlier(key.until, until);
             key.problem = problem.clone().or(key.problem);
@@ -85,7 +99,26 @@ impl Person {
         Ok(person)
     }
 
-    /// Returns the packets that were checked.
+    /// Takes the key's word on itself from all copies of it. Its names stay those that this copy
+    /// has: who gave the file with another name trusts that one, in another authority.
+    fn heed(&mut self, all: &Self) {
+        let own: HashSet<_> = self.names.iter().map(|name| &name.user_id).collect();
+        let is_own = |name: &&Name| own.contains(&name.user_id);
+        self.names = all.names.iter().filter(is_own).cloned().collect();
+        self.keys = all.keys.clone();
+        self.revocations = all.revocations.clone();
+        if self.names.is_empty() && !all.is_whole {
+            self.refuse(&unbound());
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        for key in &mut self.keys {
+            key.problem.get_or_insert_with(|| refusal.clone());
+        }
+    }
+
+    /// Returns the packets of the file.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -115,7 +148,7 @@ impl Person {
         self.user_ids().filter_map(address)
     }
 
-    /// Returns what the owner took back.
+    /// Returns what the owner took back: with the primary key every key below it.
     pub(crate) fn revocations(&self) -> &[Revocation] {
         &self.revocations
     }
@@ -143,6 +176,35 @@ impl Person {
             return Some(format!("mailto:{address}"));
         }
         Some(identity_of(self.primary()?.key.fingerprint()))
+    }
+}
+
+/// Makes what the owner of a key says in one copy of it count for every copy: an end and what was
+/// taken back are in the newest one alone.
+pub(crate) fn unite<'a>(people: impl Iterator<Item = &'a mut Arc<Person>>) {
+    let mut by_key: HashMap<_, Vec<_>> = HashMap::new();
+    for person in people {
+        let fingerprint = person.copy.primary().fingerprint().clone();
+        let key = (person.spki_sha256, fingerprint);
+        by_key.entry(key).or_default().push(person);
+    }
+    for copies in by_key.into_values() {
+        let Some((first, others)) = copies.split_first() else {
+            continue;
+        };
+        if others.iter().all(|other| other.bytes == first.bytes) {
+            continue;
+        }
+        let all = KeyBlock::unite(copies.iter().map(|it| &it.copy));
+        let all = all.ok_or(OpenPgpError::NotKey);
+        let all = all.and_then(|all| Person::of(&all));
+        for person in copies {
+            let person = Arc::make_mut(person);
+            match &all {
+                Ok(all) => person.heed(all),
+                Err(error) => person.refuse(&refused(error)),
+            }
+        }
     }
 }
 
@@ -177,16 +239,31 @@ impl SigningKey {
     pub fn problem(&self) -> Option<&Refusal> {
         self.problem.as_ref()
     }
+
+    /// Tells whether it is known to be its owner's: the primary key, and a subkey that signed that
+    /// it belongs to it. Any other subkey may be somebody else's key.
+    pub(crate) fn belongs(&self) -> bool {
+        self.belongs
+    }
 }
 
 /// What a key says of itself as a whole, and of its names.
 struct Own {
     /// The newest word on the whole key.
-    whole: Option<Signature>,
+    whole: Newest,
     /// The newest word on each name.
     names: Vec<Signature>,
+    /// The newest word on any name.
+    named: Newest,
     takings: Takings,
-    weakness: Option<Refusal>,
+}
+
+/// The newest of several statements of a key on one thing.
+#[derive(Default)]
+struct Newest {
+    valid: Option<Signature>,
+    /// When it made one that we do not check, and why not.
+    unchecked: Option<(UnixTime, Refusal)>,
 }
 
 /// What takes back a key.
@@ -201,17 +278,18 @@ impl Own {
     fn of(block: &KeyBlock) -> Self {
         let primary = block.primary();
         let mut own = Self {
-            whole: None,
+            whole: Newest::default(),
             names: Vec::new(),
+            named: Newest::default(),
             takings: Takings::default(),
-            weakness: None,
         };
         for signature in block.direct() {
             let checked = signature.verify_direct(primary);
             match signature.kind() {
                 SignatureKind::KeyRevocation => own.takings.push(signature, &checked),
-                SignatureKind::DirectKey if note(&checked, &mut own.weakness) => {
-                    newer(&mut own.whole, signature);
+                // One that says nothing of the key itself, but who may revoke it, overrides nothing.
+                SignatureKind::DirectKey if checked.is_ok() || has_word(signature) => {
+                    own.whole.push(signature, &checked);
                 }
                 _ => {}
             }
@@ -221,14 +299,12 @@ impl Own {
 
     /// Checks what the key says of a user id, and keeps it: it speaks for the whole key too.
     fn name(&mut self, primary: &Key, user_id: &UserId) -> Option<Name> {
-        let (mut newest, mut taken_back): (Option<Signature>, Option<UnixTime>) = (None, None);
+        let (mut newest, mut taken_back): (Newest, Option<UnixTime>) = Default::default();
         for signature in user_id.signatures() {
             // Other people's certifications name other issuers.
             let checked = signature.verify_certification(primary, primary, user_id);
             match signature.kind() {
-                SignatureKind::Certification if note(&checked, &mut self.weakness) => {
-                    newer(&mut newest, signature);
-                }
+                SignatureKind::Certification => newest.push(signature, &checked),
                 // A name that was perhaps taken back names nobody.
                 SignatureKind::CertificationRevocation if !is_noise(&checked) => {
                     taken_back = taken_back.max(Some(signature.created()));
@@ -236,27 +312,17 @@ impl Own {
                 _ => {}
             }
         }
-        let newest = newest?;
-        if taken_back.is_some_and(|at| at >= newest.created()) {
-            return None;
-        }
+        let newest = newest.after(taken_back);
+        self.named.join(&newest);
+        let is_doubtful = newest.doubt().is_some();
+        let valid = newest.valid?;
         let name = Name {
             user_id: user_id.text().into(),
-            until: last_second(&newest),
-            rank: (newest.is_primary_user_id(), newest.created()),
+            until: last_second(&valid),
+            rank: (valid.is_primary_user_id(), valid.created()),
         };
-        self.names.push(newest);
-        Some(name)
-    }
-
-    /// Tells whether the key said anything valid of itself.
-    fn is_bound(&self) -> Result<(), Refusal> {
-        if self.whole.is_some() || !self.names.is_empty() {
-            return Ok(());
-        }
-        Err(self.weakness.clone().unwrap_or_else(|| {
-            Refusal::new(Code::SignerUntrusted, "the key has no valid self-signature")
-        }))
+        self.names.push(valid);
+        (!is_doubtful).then_some(name)
     }
 
     fn signing_key(&self, key: &Key, kid: KeyId) -> SigningKey {
@@ -267,14 +333,22 @@ impl Own {
             key: key.clone(),
             kid,
             from: key.created(),
-            until: earlier(until, self.whole.as_ref().and_then(last_second)),
+            until: earlier(until, self.whole.valid.as_ref().and_then(last_second)),
             problem: problem.or(flags),
+            belongs: true,
         }
     }
 
     /// Returns what stands against the whole key.
     fn problem(&self) -> Option<Refusal> {
-        self.is_bound().err().or_else(|| self.takings.doubt.clone())
+        let doubt = self.whole.doubt().or_else(|| self.named.doubt());
+        if let Some(doubt) = doubt {
+            return Some(doubt.clone());
+        }
+        match self.whole.valid.is_some() || !self.names.is_empty() {
+            true => self.takings.doubt.clone(),
+            false => Some(unbound()),
+        }
     }
 
     /// Returns what the key says: of itself as a whole, else beside the newest name that has a
@@ -282,45 +356,103 @@ impl Own {
     fn says<T>(&self, what: impl Fn(&Signature) -> Option<T>) -> Option<T> {
         let mut names: Vec<_> = self.names.iter().collect();
         names.sort_by_key(|it| std::cmp::Reverse(it.created()));
-        self.whole.iter().chain(names).find_map(what)
+        self.whole.valid.iter().chain(names).find_map(what)
+    }
+}
+
+impl Newest {
+    fn push(&mut self, signature: &Signature, checked: &Result<(), OpenPgpError>) {
+        match checked {
+            Ok(()) => self.join_valid(signature),
+            Err(
+                error @ (OpenPgpError::AlgorithmWeak(_) | OpenPgpError::AlgorithmUnsupported(_)),
+            ) => self.join_unchecked(signature.created(), &uncheckable("self-signature", error)),
+            Err(_) => {}
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        if let Some(valid) = &other.valid {
+            self.join_valid(valid);
+        }
+        if let Some((at, refusal)) = &other.unchecked {
+            self.join_unchecked(*at, refusal);
+        }
+    }
+
+    fn join_valid(&mut self, signature: &Signature) {
+        let known = self.valid.as_ref().map(Signature::created);
+        if known.is_none_or(|known| known <= signature.created()) {
+            self.valid = Some(signature.clone());
+        }
+    }
+
+    fn join_unchecked(&mut self, at: UnixTime, refusal: &Refusal) {
+        let known = self.unchecked.as_ref().map(|(known, _)| *known);
+        if known.is_none_or(|known| known < at) {
+            self.unchecked = Some((at, refusal.clone()));
+        }
+    }
+
+    /// Returns what was not taken back.
+    fn after(self, taken_back: Option<UnixTime>) -> Self {
+        let is_left = |at: UnixTime| taken_back.is_none_or(|taken_back| at > taken_back);
+        Self {
+            valid: self.valid.filter(|it| is_left(it.created())),
+            unchecked: self.unchecked.filter(|(at, _)| is_left(*at)),
+        }
+    }
+
+    /// Tells why nobody knows what the key says: that it said something newer than what we check,
+    /// an end perhaps, makes the older no better.
+    fn doubt(&self) -> Option<&Refusal> {
+        let (at, refusal) = self.unchecked.as_ref()?;
+        let valid = self.valid.as_ref();
+        let is_newer = valid.is_none_or(|valid| valid.created() <= *at);
+        is_newer.then_some(refusal)
     }
 }
 
 /// What a primary key says of a subkey.
 struct Bound {
-    binding: Option<Signature>,
+    binding: Newest,
     takings: Takings,
-    weakness: Option<Refusal>,
     back: Result<(), Refusal>,
 }
 
 impl Bound {
     fn of(primary: &Key, subkey: &Key, signatures: &[Signature]) -> Self {
-        let mut bound = Self {
-            binding: None,
-            takings: Takings::default(),
-            weakness: None,
-            back: Ok(()),
-        };
+        let (mut binding, mut takings) = (Newest::default(), Takings::default());
+        let mut bindings = Vec::new();
         for signature in signatures {
             let checked = signature.verify_subkey_binding(primary, subkey);
             match signature.kind() {
-                SignatureKind::SubkeyRevocation => bound.takings.push(signature, &checked),
-                SignatureKind::SubkeyBinding if note(&checked, &mut bound.weakness) => {
-                    newer(&mut bound.binding, signature);
+                SignatureKind::SubkeyRevocation => takings.push(signature, &checked),
+                SignatureKind::SubkeyBinding => {
+                    binding.push(signature, &checked);
+                    bindings.extend(checked.is_ok().then_some(signature));
                 }
                 _ => {}
             }
         }
-        if let Some(binding) = &bound.binding {
-            bound.back = check_back(binding, primary, subkey);
+        let newest = binding.valid.as_ref().map(Signature::created);
+        // What the subkey signed is in the part that anybody can take out of a copy.
+        let copies = bindings
+            .iter()
+            .filter(|it| Some(it.created()) == newest)
+            .map(|it| check_back(it, primary, subkey));
+        let back = copies.max_by_key(Result::is_ok).unwrap_or(Ok(()));
+        Self {
+            binding,
+            takings,
+            back,
         }
-        bound
     }
 
     fn signing_key(&self, key: &Key, kid: KeyId) -> SigningKey {
-        let Some(binding) = &self.binding else {
-            let refusal = self.weakness.clone().unwrap_or_else(|| {
+        let doubt = self.binding.doubt().cloned();
+        let Some(binding) = &self.binding.valid else {
+            let refusal = doubt.unwrap_or_else(|| {
                 Refusal::new(Code::SignerUntrusted, "the subkey is not bound to its key")
             });
             return SigningKey {
@@ -329,6 +461,7 @@ impl Bound {
                 from: key.created(),
                 until: None,
                 problem: Some(refusal),
+                belongs: false,
             };
         };
         let problem = flags_problem(binding.allows_signing()).or_else(|| self.back.clone().err());
@@ -338,7 +471,8 @@ impl Bound {
             kid,
             from: key.created(),
             until: earlier(end_of(key, binding), last_second(binding)),
-            problem,
+            problem: problem.or(doubt),
+            belongs: self.back.is_ok(),
         }
     }
 }
@@ -350,16 +484,14 @@ impl Takings {
             Err(_) if is_noise(checked) => {}
             // The key says that it is not to be used; that the hash is too old to prove it makes
             // the key no better.
-            Err(error) => {
-                let refusal = refused(error);
-                let detail = format!("a revocation of the key cannot be checked: {error}");
-                self.doubt = Some(Refusal::new(refusal.code, detail));
-            }
+            Err(error) => self.doubt = Some(uncheckable("revocation", error)),
         }
     }
 
-    fn of(&self, kid: KeyId) -> impl Iterator<Item = Revocation> {
-        self.proven.iter().map(move |it| revocation(kid, it))
+    /// Returns the revocation that takes back the most.
+    fn strictest(&self, kid: KeyId) -> Option<Revocation> {
+        let all = self.proven.iter().map(|it| revocation(kid, it));
+        all.min_by_key(|it| it.since)
     }
 }
 
@@ -369,14 +501,6 @@ fn is_noise(checked: &Result<(), OpenPgpError>) -> bool {
         checked,
         Err(OpenPgpError::Issuer | OpenPgpError::Mismatch(_))
     )
-}
-
-/// Keeps the newer of two signatures.
-fn newer(newest: &mut Option<Signature>, signature: &Signature) {
-    let known = newest.as_ref().map(Signature::created);
-    if known.is_none_or(|known| known <= signature.created()) {
-        *newest = Some(signature.clone());
-    }
 }
 
 /// RFC 9580 section 5.2.1.8: a subkey that signs must itself have signed that it belongs to the
@@ -395,16 +519,20 @@ fn check_back(binding: &Signature, primary: &Key, subkey: &Key) -> Result<(), Re
         })
 }
 
-/// Notes that a signature is weak: it may be the reason why nothing else is left.
-fn note(checked: &Result<(), OpenPgpError>, weakness: &mut Option<Refusal>) -> bool {
-    match checked {
-        Ok(()) => true,
-        Err(error @ OpenPgpError::AlgorithmWeak(_)) => {
-            weakness.get_or_insert_with(|| refused(error));
-            false
-        }
-        Err(_) => false,
-    }
+/// Tells whether a signature says something of the key's end or uses.
+fn has_word(signature: &Signature) -> bool {
+    signature.key_lifetime().is_some()
+        || signature.allows_signing().is_some()
+        || signature.expires().is_some()
+}
+
+fn uncheckable(what: &str, error: &OpenPgpError) -> Refusal {
+    let detail = format!("a {what} of the key cannot be checked: {error}");
+    Refusal::new(refused(error).code, detail)
+}
+
+fn unbound() -> Refusal {
+    Refusal::new(Code::SignerUntrusted, "the key has no valid self-signature")
 }
 
 fn flags_problem(may_sign: Option<bool>) -> Option<Refusal> {

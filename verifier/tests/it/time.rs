@@ -6,7 +6,7 @@ use notme_core::{
     trust::{Revocation, RevocationKind},
 };
 use notme_testkit::{cast::LeafSpec, clock::NOW, commit::CommitSpec};
-use notme_verifier::{Code, Policy, TimeBasis};
+use notme_verifier::{Code, Policy, TimeBasis, Trust, trust::Authority};
 
 use notme_testkit::mint::Mint;
 
@@ -37,7 +37,7 @@ fn an_issuance_bound_commit_is_judged_when_it_was_issued() {
     assert_eq!(judgement.judged_at(), Some(NOW.plus(-60)));
 }
 
-fn trust_at(now: UnixTime) -> notme_verifier::Trust {
+fn trust_at(now: UnixTime) -> Trust {
     trust_in(&authority().trust(2, now))
 }
 
@@ -205,13 +205,13 @@ fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
     .with(&arc(16), false, &digest)
     .uris(&["wimse://td/x"])
     .signed_by(&root);
-    let authority = notme_verifier::trust::Authority::from_certificates(
+    let authority = Authority::from_certificates(
         "local",
         notme_verifier::trust::PinKind::Pem,
         Vec::new(),
         vec![root.certificate.clone()],
     );
-    let trust = notme_verifier::Trust::new(vec![authority], Vec::new());
+    let trust = Trust::new(vec![authority], Vec::new());
     let raw = crate::world::commit_with(&leaf.sign(&payload(), &[]));
     assert_code(
         &judge_by(&raw, &floor("declared"), &trust, NOW),
@@ -234,13 +234,13 @@ fn a_corporate_authority_binds_no_payload() {
         .with(&arc(16), false, &digest)
         .emails(&["a@example.org"])
         .signed_by(&root);
-    let authority = notme_verifier::trust::Authority::from_certificates(
+    let authority = Authority::from_certificates(
         "local",
         notme_verifier::trust::PinKind::X509,
         Vec::new(),
         vec![root.certificate.clone()],
     );
-    let trust = notme_verifier::Trust::new(vec![authority], Vec::new());
+    let trust = Trust::new(vec![authority], Vec::new());
     let raw = crate::world::commit_with(&leaf.sign(&payload(), &[]));
     let judgement = judge_by(&raw, &floor("issuance-bound"), &trust, NOW);
     assert_code(&judgement, Code::TimeBasisTooWeak);
@@ -257,18 +257,36 @@ fn an_expired_issuer_takes_the_leaf_along() {
     let leaf = Mint::new("leaf", 0x61)
         .emails(&["a@example.org"])
         .signed_by(&root);
-    let authority = notme_verifier::trust::Authority::from_certificates(
+    let authority = Authority::from_certificates(
         "local",
         notme_verifier::trust::PinKind::X509,
         Vec::new(),
         vec![root.certificate.clone()],
     );
-    let trust = notme_verifier::Trust::new(vec![authority], Vec::new());
+    let trust = Trust::new(vec![authority], Vec::new());
     let raw = crate::world::commit_with(&leaf.sign(&payload(), &[]));
     assert_code(
         &judge_by(&raw, &floor("declared"), &trust, NOW),
         Code::CertificateExpired,
     );
+}
+
+/// The older copy of a document does not know yet that a root was retired.
+#[test]
+fn a_root_that_one_copy_of_a_document_retires_is_retired() {
+    let (raw, old) = (bound_commit(&payload()), authority().trust(1, NOW));
+    let mut new = authority().trust(2, NOW);
+    new.roots[0].retired_at = Some(NOW.plus(-61));
+    for [first, second] in [[&old, &new], [&new, &old]] {
+        let copies = [("a", first), ("b", second)];
+        let copies = copies.map(|(name, document)| {
+            Authority::from_document(name, vec!["sign:git".to_owned()], document)
+        });
+        let trust = Trust::new(copies.into(), Vec::new());
+        let judgement = judge_in(&raw, &trust, NOW.plus(60));
+        assert_code(&judgement, Code::RootRetired);
+    }
+    assert_accepted(&judge_in(&raw, &trust_in(&old), NOW.plus(60)));
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn a_file_of_many_keys_may_be_longer_than_one_key() {
     let keys = key.repeat(copies);
     for file in [armor(ArmorKind::PublicKeys, &keys).into_bytes(), keys] {
         assert!(file.len() > PACKETS_MAX);
-        assert_eq!(KeyBlocks::read(&file).unwrap().keys().len(), copies);
+        assert_eq!(KeyBlocks::read(&file).unwrap().keys().len(), 1);
     }
     let error = dearmor(ArmorKind::Signature, &vec![b'-'; PACKETS_MAX + 1]).unwrap_err();
     assert_eq!(error.code(), "signature-too-large");

@@ -1,20 +1,26 @@
 //! Signatures that gpg made, by keys in the trust store.
 
+use std::{fs, process::Command};
+
 use notme_core::{
+    key::Signer as _,
     object::{HashKind, ObjectKind},
     openpgp::{ArmorKind, KeyBlocks, armor, dearmor},
+    ssh,
     time::UnixTime,
 };
 use notme_testkit::{
     clock::NOW,
     commit::{CommitSpec, with_signature},
     gnupg::Gnupg,
+    keys::Ed25519Key,
     oracle::oracle,
-    repository::Repository,
+    repository::{Repository, run},
 };
 use notme_verifier::{
     Code, Judge, Judgement, Policy, Trust, Verdict,
     explain::{StepResult, explain},
+    load::TrustStore,
     openpgp::Person,
     trust::Authority,
 };
@@ -824,4 +830,302 @@ fn what_a_key_says_of_itself_is_no_signature_over_a_commit() {
     }
     kinds.sort_unstable();
     assert_eq!(kinds, [0x13, 0x18, 0x20]);
+}
+
+/// Every way in which two copies of one key can stand in a trust store.
+fn arrangements(one: &[u8], other: &[u8]) -> Vec<Trust> {
+    let bytes = |text: &[u8]| dearmor(ArmorKind::PublicKeys, text).unwrap();
+    let (one, other) = (bytes(one), bytes(other));
+    let orders = [[&one, &other], [&other, &one]];
+    let mut arrangements = Vec::new();
+    for [first, second] in orders {
+        arrangements.push(trust(&[&first[..], second].concat()));
+        let keyrings = vec![authority("a", first), authority("b", second)];
+        arrangements.push(Trust::new(keyrings, Vec::new()));
+    }
+    arrangements
+}
+
+#[test]
+fn an_end_counts_in_whichever_copy_of_the_key_it_is() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let alive = commit_at(&mut gpg, ALICE, NOW.plus(-9 * DAY));
+    let late = commit_at(&mut gpg, ALICE, NOW.plus(-DAY));
+    let old = gpg.export(ALICE);
+    for subkeys in [&[][..], &["*"]] {
+        gpg.set_time(NOW.plus(-8 * DAY));
+        let end = ["--quick-set-expire", &fingerprint, "2d"];
+        gpg.ok(&[&end[..], subkeys].concat(), b"");
+        for trust in arrangements(&old, &gpg.export(ALICE)) {
+            assert_accepted(&judge(&alive, &trust));
+            assert_code(&judge(&late, &trust), Code::CertificateExpired);
+        }
+        // And who lengthens it again does so for all copies.
+        gpg.set_time(NOW.plus(-7 * DAY));
+        let end = ["--quick-set-expire", &fingerprint, "never"];
+        gpg.ok(&[&end[..], subkeys].concat(), b"");
+        for trust in arrangements(&old, &gpg.export(ALICE)) {
+            assert_accepted(&judge(&late, &trust));
+        }
+    }
+}
+
+#[test]
+fn a_name_that_one_copy_of_the_key_takes_back_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let home = "Alice <alice@home.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, home], b"");
+    let raw = commit_at(&mut gpg, "alice@example.org", NOW);
+    let old = gpg.export(ALICE);
+    let named = Some("mailto:alice@example.org");
+    assert_eq!(judge(&raw, &trust(&old)).identity(), named);
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, ALICE], b"");
+    for trust in arrangements(&old, &gpg.export(home)) {
+        let judgement = judge(&raw, &trust);
+        assert_accepted(&judgement);
+        assert_eq!(judgement.identity(), Some("mailto:alice@home.example"));
+    }
+}
+
+#[test]
+fn whoever_adds_a_name_to_a_key_has_it_in_the_file_alone_that_has_it() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let old = authority("a", &gpg.export(ALICE));
+    let boss = "Alice <boss@example.org>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, boss], b"");
+    let raw = commit_at(&mut gpg, "boss@example.org", NOW);
+    let by_a = "time_basis_floor = \"declared\"\n[[authority]]\nname = \"a\"\n[[allow]]\nidentity = \"*\"\n";
+    let by_a = Policy::parse(by_a).unwrap();
+    let identity_of = |policy: Option<&Policy>, keys: &[u8]| {
+        let trust = Trust::new(vec![old.clone(), authority("b", keys)], Vec::new());
+        let all = Policy::from_trust(&trust);
+        let judge = Judge::new(policy.unwrap_or(&all), &trust, NOW);
+        let judgement = judge.judge_object(ObjectKind::Commit, &raw, HashKind::Sha1);
+        let accepted = judgement.verdict() == Verdict::Accepted;
+        accepted.then(|| judgement.identity().unwrap().to_owned())
+    };
+    let both = gpg.export(boss);
+    let alice = Some("mailto:alice@example.org".to_owned());
+    assert_eq!(identity_of(Some(&by_a), &both), alice);
+    // Where the key took back every name that a file has, the file names nobody.
+    gpg.ok(&["--quick-revoke-uid", &fingerprint, ALICE], b"");
+    let moved = gpg.export(boss);
+    assert_eq!(identity_of(Some(&by_a), &moved), None);
+    assert_eq!(
+        identity_of(None, &moved),
+        Some("mailto:boss@example.org".to_owned())
+    );
+}
+
+#[test]
+fn a_copy_without_the_word_of_a_subkey_takes_it_from_no_other() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+    let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+    gpg.ok(&quick, b"");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    let whole = gpg.ok(&["--export", &fingerprint], b"");
+    let armored = |keys: &[u8]| armor(ArmorKind::PublicKeys, keys).into_bytes();
+    let without = without_back_signatures(&whole);
+    for trust in arrangements(&armored(&whole), &armored(&without)) {
+        assert_accepted(&judge(&raw, &trust));
+    }
+}
+
+#[test]
+fn a_newer_word_by_a_hash_that_we_do_not_check_is_not_overlooked() {
+    for (hash, code) in [
+        ("SHA1", Code::AlgorithmWeak),
+        ("SHA224", Code::AlgorithmUnsupported),
+    ] {
+        for of_subkey in [false, true] {
+            let mut gpg = gpg();
+            let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+            let quick = ["--quick-add-key", &fingerprint, "ed25519", "sign", "never"];
+            gpg.ok(&quick, b"");
+            let at = NOW.plus(-5 * DAY);
+            let by_subkey = commit_at(&mut gpg, ALICE, at);
+            let by_primary = commit_at(&mut gpg, &format!("{fingerprint}!"), at);
+            let old = gpg.export(ALICE);
+            gpg.set_time(NOW.plus(-9 * DAY));
+            gpg.configure(&format!("cert-digest-algo {hash}\n"));
+            let end = ["--quick-set-expire", &fingerprint, "1d"];
+            let subkeys = if of_subkey { &["*"][..] } else { &[] };
+            gpg.ok(&[&end[..], subkeys].concat(), b"");
+            for trust in arrangements(&old, &gpg.export(ALICE)) {
+                assert_code(&judge(&by_subkey, &trust), code);
+                match of_subkey {
+                    false => assert_code(&judge(&by_primary, &trust), code),
+                    true => assert_accepted(&judge(&by_primary, &trust)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_whose_newest_word_is_weak_names_nobody() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let work = "Alice <alice@work.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, work], b"");
+    let raw = commit_at(&mut gpg, "alice@work.example", NOW);
+    let old = gpg.export(&fingerprint);
+    let weak = ["--cert-digest-algo", "SHA1"];
+    let primary = ["--quick-set-primary-uid", &fingerprint, work];
+    gpg.set_time(NOW.plus(-8 * DAY));
+    gpg.ok(&[&weak[..], &primary].concat(), b"");
+    let newer = gpg.export(&fingerprint);
+    for trust in arrangements(&old, &newer) {
+        assert_code(&judge(&raw, &trust), Code::AlgorithmWeak);
+    }
+    // A name that it spoke of since says what the key itself is.
+    gpg.set_time(NOW.plus(-7 * DAY));
+    let third = "Alice <alice@third.example>";
+    gpg.ok(&["--quick-add-uid", &fingerprint, third], b"");
+    for trust in arrangements(&old, &gpg.export(&fingerprint)) {
+        let judgement = judge(&raw, &trust);
+        assert_accepted(&judgement);
+        assert_ne!(judgement.identity(), Some("mailto:alice@work.example"));
+    }
+}
+
+/// A designated revoker is no word on the key's own end.
+#[test]
+fn a_weak_word_about_something_else_makes_no_key_weak() {
+    let mut gpg = gpg();
+    let fingerprint = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let other = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let raw = commit_at(&mut gpg, ALICE, NOW);
+    gpg.configure("cert-digest-algo SHA1\n");
+    let answers = format!("addrevoker\n{other}\ny\nsave\n");
+    let edit = ["--no-batch", "--command-fd=0", "--edit-key", &fingerprint];
+    gpg.ok(&edit, answers.as_bytes());
+    assert_accepted(&judge(&raw, &trust(&gpg.export(ALICE))));
+}
+
+/// Returns ssh-keygen with the keys that gpg-agent lends ssh, of which `key.pub` is one.
+fn ssh_keygen(gpg: &Gnupg, public_key: &[u8]) -> Command {
+    let list = ["--with-colons", "--with-keygrip", "--list-secret-keys"];
+    let list = String::from_utf8(gpg.ok(&list, b"")).unwrap();
+    let grips = list.lines().filter(|line| line.starts_with("grp:"));
+    let grips = grips.filter_map(|line| line.split(':').nth(9));
+    let grips: String = grips.map(|grip| format!("{grip}\n")).collect();
+    gpg.write("sshcontrol", grips.as_bytes());
+    gpg.write("key.pub", public_key);
+    let mut find = Command::new(oracle("gpgconf"));
+    find.env("GNUPGHOME", gpg.path());
+    let socket = run(find.args(["--list-dirs", "agent-ssh-socket"]), b"").stdout;
+    let mut command = Command::new(oracle("ssh-keygen"));
+    command
+        .current_dir(gpg.path())
+        .env("TZ", "UTC")
+        .env("SSH_AUTH_SOCK", String::from_utf8(socket).unwrap().trim());
+    command
+}
+
+/// Signs a commit as ssh does with a key that gpg-agent lends it.
+fn ssh_commit(gpg: &Gnupg, public_key: &[u8]) -> Vec<u8> {
+    let mut sign = ssh_keygen(gpg, public_key);
+    let payload = payload_at(NOW.plus(-DAY));
+    let output = run(
+        sign.args(["-Y", "sign", "-n", "git", "-f", "key.pub"]),
+        &payload,
+    );
+    assert!(output.status.success(), "{output:?}");
+    with_signature(
+        &payload,
+        "gpgsig",
+        &String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn a_subkey_that_was_revoked_is_no_ssh_key_any_more() {
+    for (uses, of_primary) in [("auth,sign", false), ("auth", false), ("auth", true)] {
+        let mut gpg = gpg();
+        gpg.write("gpg-agent.conf", b"enable-ssh-support\n");
+        let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+        let quick = ["--quick-add-key", &fingerprint, "ed25519", uses, "never"];
+        gpg.ok(&quick, b"");
+        let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+        let public_key = gpg.ok(&["--export-ssh-key", &format!("{subkey}!")], b"");
+        let raw = ssh_commit(&gpg, &public_key);
+        let directory = tempfile::tempdir().unwrap();
+        let store = TrustStore::new(
+            directory.path().join("trust"),
+            directory.path().join("state"),
+        );
+        let line = [b"alice@example.org ", &public_key[..]].concat();
+        store.add_allowed_signers("listed", &line).unwrap();
+        store.add_openpgp("team", &gpg.export(ALICE)).unwrap();
+        assert_accepted(&judge(&raw, &store.load(NOW)));
+
+        gpg.set_time(NOW.plus(-3 * DAY));
+        match of_primary {
+            true => revoke(&gpg, &fingerprint, "1"),
+            false => revoke_subkey(&gpg, &fingerprint),
+        }
+        let keys = directory.path().join("trust/team/keys.pgp");
+        fs::write(&keys, gpg.export(ALICE)).unwrap();
+        assert_code(&judge(&raw, &store.load(NOW)), Code::Revoked);
+        // A file that cannot be read may say so.
+        fs::write(&keys, b"text").unwrap();
+        assert_code(&judge(&raw, &store.load(NOW)), Code::TrustUnreadable);
+    }
+}
+
+/// Anybody can claim a public key as a subkey that does not sign.
+#[test]
+fn whoever_claims_an_authoritys_key_as_a_subkey_does_not_take_it_back() {
+    for (uses, expected) in [("auth", None), ("auth,sign", Some(Code::Revoked))] {
+        let mut gpg = gpg();
+        gpg.write("gpg-agent.conf", b"enable-ssh-support\n");
+        let fingerprint = gpg.generate(ALICE, "ed25519", "cert", "never");
+        let quick = ["--quick-add-key", &fingerprint, "ed25519", uses, "never"];
+        gpg.ok(&quick, b"");
+        let subkey = gpg.fingerprints(ALICE).swap_remove(1);
+        let authority = gpg.ok(&["--export-ssh-key", &format!("{subkey}!")], b"");
+        let user = Ed25519Key::from_seed([5; 32]);
+        let public_key = ssh::PublicKey::from_key(user.public_key()).unwrap();
+        gpg.write("user.pub", ssh::Key::Plain(public_key).to_text().as_bytes());
+        let mut certify = ssh_keygen(&gpg, &authority);
+        certify.args(["-U", "-s", "key.pub", "-I", "bob@example.org"]);
+        certify.args([
+            "-n",
+            "bob@example.org",
+            "-V",
+            "20200101:20400101",
+            "user.pub",
+        ]);
+        let output = run(&mut certify, b"");
+        assert!(output.status.success(), "{output:?}");
+        let certificate = fs::read_to_string(gpg.path().join("user-cert.pub")).unwrap();
+        let (certificate, _) = ssh::Key::from_text(&certificate).unwrap();
+        let payload = payload_at(NOW.plus(-DAY));
+        let algorithm = ssh::sshsig::HashAlgorithm::Sha512;
+        let data = ssh::Prehash::of(algorithm, &payload).signed_data("git");
+        let blob = ssh::signature::ed25519_blob(&user.sign(&data).unwrap());
+        let signature = ssh::SshSig::new(certificate, "git", algorithm, blob).to_armor();
+        let raw = with_signature(&payload, "gpgsig", &signature);
+        let line = [b"bob@example.org cert-authority ", &authority[..]].concat();
+        let directory = tempfile::tempdir().unwrap();
+        let (trust, state) = (directory.path().join("t"), directory.path().join("s"));
+        let listed = TrustStore::new(trust, state).add_allowed_signers("listed", &line);
+        let listed = listed.unwrap();
+        let judge_with = |keys: &[u8]| {
+            let team = self::authority("team", keys);
+            let trust = Trust::new(vec![listed.clone(), team], Vec::new());
+            judge(&raw, &trust).verdict().code()
+        };
+        assert_eq!(judge_with(&gpg.export(ALICE)), None);
+        gpg.set_time(NOW.plus(-3 * DAY));
+        revoke_subkey(&gpg, &fingerprint);
+        assert_eq!(judge_with(&gpg.export(ALICE)), expected, "{uses}");
+    }
 }
