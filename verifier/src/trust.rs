@@ -445,10 +445,18 @@ impl fmt::Display for Fault {
 fn retire(authorities: &mut [Authority]) {
     let mut ends = HashMap::new();
     let documents = authorities.iter_mut().filter(|it| it.document.is_some());
-    for (key, end) in documents.flat_map(Authority::ends) {
-        if let Some(end) = *end {
-            let earliest = ends.entry(key).or_insert(end);
-            *earliest = end.min(*earliest);
+    for document in documents {
+        let mut own = HashMap::new();
+        // It may be in use several times, one after the other.
+        for (key, end) in document.ends() {
+            let last = own.entry(key).or_insert(*end);
+            *last = last.zip(*end).map(|(one, other)| one.max(other));
+        }
+        for (key, end) in own {
+            if let Some(end) = end {
+                let earliest = ends.entry(key).or_insert(end);
+                *earliest = end.min(*earliest);
+            }
         }
     }
     for (key, end) in authorities.iter_mut().flat_map(Authority::ends) {
