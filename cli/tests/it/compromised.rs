@@ -201,7 +201,7 @@ fn what_was_stamped_rests_on_the_key_that_stamped_it() {
     for revocation in [["certificate", &serial], ["key", &kid]] {
         let mut revoke = vec!["authority", "revoke"];
         revoke.extend(revocation);
-        revoke.extend(["--reason", "key-compromise"]);
+        revoke.extend(["--reason", "key-compromise", "--since", at]);
         world.notme_ok(&revoke);
         world.notme_ok(&["trust", "refresh"]);
         let code = rests(&["--revoked", "--policy", &policy], "since");
