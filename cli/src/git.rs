@@ -217,15 +217,28 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
 /// # Errors
 /// [`GitError`].
 pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
+    let settings = section("remote")?;
+    let url_of = |name: &str| {
+        let wanted = format!("remote.{name}.url");
+        let mut found = settings.iter().filter(|(setting, _)| *setting == wanted);
+        found.next().map(|(_, url)| url)
+    };
+    let url = url_of(remote);
     let (mut own, mut others) = (Vec::new(), Vec::new());
-    for (setting, refspec) in section("remote")? {
+    for (setting, refspec) in &settings {
         let name = setting.strip_prefix("remote.");
         let name = name.and_then(|name| name.strip_suffix(".fetch"));
         let into = refspec.split_once(':').map(|(_, into)| local_name(into));
         match (name, into) {
-            (Some(name), Some(into)) if name == remote => own.push(Glob::new(&into)),
-            (Some(_), Some(into)) => others.push(Glob::new(&into)),
-            (_, None) | (None, _) => {}
+            // Two names of one place.
+            (Some(name), Some(into)) if name == remote || url.is_some() && url_of(name) == url => {
+                own.push(Glob::new(&into));
+            }
+            // A mirror has what others fetched, and brings nothing there.
+            (Some(_), Some(into)) if into.starts_with("refs/remotes/") => {
+                others.push(Glob::new(&into));
+            }
+            (_, Some(_) | None) => {}
         }
     }
     let arguments = [

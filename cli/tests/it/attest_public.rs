@@ -1,8 +1,8 @@
 //! What a remote is told of commits that it does not have.
 
-use notme_testkit::repository::Repository;
+use notme_testkit::repository::{Repository, run};
 
-use crate::world::{World, told};
+use crate::world::{NOTME, World, told};
 
 /// A repository with hooks of ours and a commit that is pushed; and its remote, which everybody reads.
 fn published() -> (World, Repository) {
@@ -53,6 +53,54 @@ fn a_git_push_tells_nothing_of_commits_that_stay_here() {
     // As soon as that goes there as well, so does what is said of it.
     let said = push(&world, &["origin", "embargo"]);
     assert_eq!((attested(&public), &*said), (3, ""));
+}
+
+/// A mirror of everything has what was fetched from elsewhere, and two names may be one place.
+#[test]
+fn another_remote_takes_nothing_from_what_was_seen_at_one() {
+    let (world, public) = published();
+    let url = public.path().display().to_string();
+    world.git_ok(&["remote", "add", "--mirror=fetch", "backup", "../elsewhere"]);
+    world.git_ok(&["config", "remote.all.url", &url]);
+    world.git_ok(&[
+        "config",
+        "remote.all.fetch",
+        "+refs/heads/*:refs/remotes/origin/*",
+    ]);
+    // Nobody asks again for what is there.
+    let unsigned = [
+        "commit",
+        "--quiet",
+        "--no-gpg-sign",
+        "--allow-empty",
+        "-m",
+        "old",
+    ];
+    world.git_ok(&unsigned);
+    world.git_ok(&["push", "--quiet", "--no-verify", "origin", "main"]);
+    world.git_ok(&["checkout", "--quiet", "-b", "topic"]);
+    world.signed_commit("two");
+    world.notme_ok(&["attest", "dispatch"]);
+    let said = push(&world, &["origin", "topic"]);
+    assert_eq!((attested(&public), &*said), (3, ""));
+}
+
+/// What is noted may be anybody's who writes to the repository.
+#[test]
+fn a_note_that_is_a_pipe_keeps_nobody_waiting() {
+    let (world, public) = published();
+    world.notme_ok(&["attest", "dispatch"]);
+    let notes = world.path().join(".git/notme-attest");
+    let note = notes.join("remote-origin.json");
+    let _ = std::fs::remove_file(&note);
+    std::fs::create_dir_all(&notes).unwrap();
+    run(world.command("mkfifo").arg(&note), b"");
+    let mut command = world.command("timeout");
+    command.args(["-s", "KILL", "60", NOTME, "attest", "push", "origin"]);
+    let output = run(&mut command, b"");
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(attested(&public), 3);
+    assert!(note.is_file());
 }
 
 /// What is there was pushed before, is pushed now, or was put in the place of another by then.
