@@ -49,6 +49,8 @@ pub(super) fn run(
     listening.close();
     // Nobody panics there.
     let _ = passing.join();
+    // From now on they are for us.
+    ending::leaves_no_locks()?;
     ended
 }
 
