@@ -22,7 +22,6 @@ use std::{
     fmt,
     fs::{File, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -51,7 +50,6 @@ use notme_verifier::{
     Repository,
     repository::{OBJECT_MAX, is_over_limit, open_objects},
 };
-use rustix::fs::OFlags;
 
 pub use self::{
     error::StoreError,
@@ -372,16 +370,12 @@ impl Store {
         let directory = self.local().common_dir().to_owned();
         let path = directory.join("notme-attest.lock");
         let is_new = !path.exists();
-        let mut options = File::options();
-        // A link would have it made wherever it leads.
-        options.custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default());
-        let mut to_write = options.clone();
-        let to_write = to_write.create(true).truncate(false).write(true);
-        let open = to_write.open(&path);
+        let mut to_write = File::options();
+        let open = notes::open(&path, to_write.create(true).truncate(false).write(true));
         // Somebody else's may not be for us to write to, and holds as well; but not where a network's file
         // system wants to write for that.
         let open = open.or_else(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => options.read(true).open(&path),
+            io::ErrorKind::PermissionDenied => notes::open(&path, File::options().read(true)),
             _ => Err(error),
         });
         if is_new {

@@ -56,6 +56,7 @@ use self::{
 pub use self::{
     error::RepositoryError,
     objects::{is_over_limit, open_objects},
+    regular_files::check_place,
     selection::{Main, Selection},
     walk::OBJECT_MAX,
 };

@@ -14,6 +14,7 @@ use gix::{
     },
 };
 use notme_core::time::UnixTime;
+use notme_verifier::repository::check_place;
 
 use super::{Shelf, StoreError, TRACKING, error::failed, shared::share};
 
@@ -36,6 +37,12 @@ pub(super) fn move_refs(
     let stopped = lock();
     if *stopped {
         return Err(StoreError::Stopped);
+    }
+    for edit in &edits {
+        let name = edit.name.as_bstr().to_string();
+        check(repository, &name, doing)?;
+        // Where there is a log, it is added to.
+        check(repository, &format!("logs/{name}"), doing)?;
     }
     let moved = repository.edit_references_as(edits, author);
     for edit in moved.map_err(|error| not_moved(repository, doing, error))? {
@@ -70,11 +77,17 @@ pub(super) fn edit(
     })
 }
 
+/// Refuses what gix would wait for, or read for ever.
+fn check(repository: &gix::Repository, name: &str, doing: &'static str) -> Result<(), StoreError> {
+    check_place(repository.common_dir(), name).map_err(|error| failed(doing, error))
+}
+
 /// Returns what a ref names; `None` when there is no such ref.
 pub(super) fn tip(
     repository: &gix::Repository,
     name: &str,
 ) -> Result<Option<ObjectId>, StoreError> {
+    check(repository, name, "read a ref")?;
     let found = repository
         .try_find_reference(name)
         .map_err(|error| failed("read a ref", error))?;

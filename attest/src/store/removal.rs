@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use super::{
     FileName, Merged, Next, Shelf, Store, StoreError,
     error::failed,
     merge::is_ancestor,
-    notes::replace,
+    notes::{read, replace},
     objects::{below, change, entries, tree_if_commit, tree_of},
     refs::tip,
 };
@@ -213,7 +213,7 @@ impl Store {
 }
 
 fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
+    match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => read,
     }

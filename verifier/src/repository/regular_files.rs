@@ -63,6 +63,19 @@ fn check_named(name: &Path, found: &fs::Metadata) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", name.display())))
 }
 
+/// Looks whether what is at a place is a file, or a directory with nothing but files below it; that it is not
+/// there is fine.
+///
+/// # Errors
+/// The system's, or what is none of them. A pipe would keep whoever reads it waiting.
+pub fn check_place(directory: &Path, name: &str) -> io::Result<()> {
+    match metadata(directory.join(name)) {
+        Ok(found) if found.is_dir() => check_below(directory, name),
+        Ok(found) => check_named(Path::new(name), &found),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Looks whether everything below a directory is a file, and no link to one either.
 pub(super) fn check_below(directory: &Path, name: &str) -> io::Result<()> {
     let mut ahead = vec![PathBuf::from(name)];

@@ -1,12 +1,20 @@
 //! The end of a run, of which the run has left what it likes where it could write.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 use notme_testkit::repository::run;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{COMMIT, events, judged, records, session, session_ok, world};
-use crate::world::{World, told};
+use crate::world::{NOTME, World, told};
 
 /// A commit that no hook sees.
 const SLY: &str = "git -c core.hooksPath=/dev/null commit -q --allow-empty -m sly";
@@ -262,6 +270,53 @@ fn files_of_the_run_that_cannot_be_read_are_told_of() {
         assert_eq!(events(&records, "unseen-commit").len(), 1, "{file}");
         assert_eq!(outcome(&records), "failed", "{file}");
     }
+}
+
+#[test]
+fn pipes_keep_no_end_waiting() {
+    for place in [
+        ".git/refs/attestations/activities",
+        ".git/refs/attestations/commits",
+        ".git/logs/refs/attestations/activities",
+        ".git/notme-attest.lock",
+    ] {
+        let world = world();
+        let pipe = format!("mkdir -p $(dirname {place}); rm -f {place}; mkfifo {place}");
+        // By force where it waits.
+        let mut command = world.command("timeout");
+        command.args(["-s", "KILL", "60", NOTME, "run", "--", "sh", "-ec"]);
+        let output = run(command.arg(format!("{COMMIT} one; {pipe}; exit 7")), b"");
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(7), "{place}: {said}");
+        let remedy = "--end --termination completed --outcome failed";
+        assert!(said.contains(remedy), "{place}: {said}");
+    }
+}
+
+#[test]
+fn signals_end_the_end_of_a_run() {
+    let world = world();
+    let script = format!(
+        "{COMMIT} one >&2; lock=.git/notme-attest.lock; (exec 9>$lock; flock 9; exec sleep 60) >&2 & \
+         while flock -n $lock true; do :; done; echo $!"
+    );
+    let mut command = world.command(NOTME);
+    command.args(["run", "--", "sh", "-ec", &script]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let holder: i32 = said.next().unwrap().unwrap().parse().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        // The first ones may be for the program.
+        let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        thread::sleep(Duration::from_millis(50));
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(begun.elapsed() < Duration::from_secs(15)),
+        }
+    };
+    kill_process(Pid::from_raw(holder).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
 }
 
 /// Whoever does as they are told does not make a success of a failure.
