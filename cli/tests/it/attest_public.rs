@@ -94,7 +94,11 @@ fn a_note_that_is_a_pipe_keeps_nobody_waiting() {
     let note = notes.join("remote-origin.json");
     let _ = std::fs::remove_file(&note);
     std::fs::create_dir_all(&notes).unwrap();
-    run(world.command("mkfifo").arg(&note), b"");
+    assert!(
+        run(world.command("mkfifo").arg(&note), b"")
+            .status
+            .success()
+    );
     let mut command = world.command("timeout");
     command.args(["-s", "KILL", "60", NOTME, "attest", "push", "origin"]);
     let output = run(&mut command, b"");
