@@ -43,7 +43,8 @@ refuse() { # CODE WORDS
 
 # What the job keeps as reports is what this run made: the checkout is a stranger's, and may bring some,
 # or a link in their place.
-[ ! -L "$reports" ] || rm -f -- "$reports"
+[ ! -L "$reports" ] || rm -f -- "$reports" ||
+  refuse reports-unwritable "$reports can't be taken away"
 for name in notme.json notme.sarif notme.xml notme.md notme-code-quality.json; do
   path=$reports/$name
   { [ ! -e "$path" ] && [ ! -L "$path" ]; } || rm -rf -- "$path" ||
