@@ -26,7 +26,7 @@ export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
-reports=${reports%/}
+while [ "$reports" != "${reports%/}" ]; do reports=${reports%/}; done
 
 # On GitHub, Forgejo and Gitea a line of this form is shown beside the run.
 tell() { # LEVEL CODE WORDS
@@ -42,7 +42,13 @@ refuse() { # CODE WORDS
 }
 
 # What the job keeps as reports is what this run made: the checkout is a stranger's, and may bring some,
-# or a link in their place.
+# or a link in their place, or above it to a place that is not theirs.
+[ -n "$reports" ] || refuse reports-unwritable 'NOTME_REPORTS is no directory for reports'
+above=$reports
+while [ "${above#/}" = "$above" ] && [ "${above%/*}" != "$above" ]; do
+  above=${above%/*}
+  [ ! -L "$above" ] || refuse reports-unwritable "$above is a link"
+done
 [ ! -L "$reports" ] || rm -f -- "$reports" ||
   refuse reports-unwritable "$reports can't be taken away"
 for name in notme.json notme.sarif notme.xml notme.md notme-code-quality.json; do

@@ -426,6 +426,38 @@ fn a_change_brings_no_reports_of_its_own() {
     }
 }
 
+/// What is taken away before is ours, wherever a link of the change leads.
+#[test]
+fn reports_beyond_a_link_of_the_change_are_left_alone() {
+    let project = Project::new();
+    let base = project.base.as_str();
+    let link = "ln -s /tmp/notme-none link; mkdir made; ln -s ../theirs made/link";
+    run(&mut project.work.shell(link));
+    project.work.git_ok(&["add", "--all"]);
+    let head = project.work.signed_commit("a");
+    for (reports, refusal) in [
+        ("link/made", "link is a link"),
+        ("made/link/made", "made/link is a link"),
+        ("made/link//made//", "made/link is a link"),
+        ("/", "NOTME_REPORTS is no directory"),
+        // It cannot be taken away, and ends nothing but the reports.
+        ("link", "link can't be taken away"),
+    ] {
+        let runner = project.runner(&[]);
+        runner.world.stub("rm", "exit 1");
+        let theirs = "mkdir -p theirs/made && echo theirs >theirs/made/notme.xml";
+        let variables = format!("NOTME_BASE={base} NOTME_HEAD={head} NOTME_REPORTS={reports}");
+        let job = format!("{theirs}\n{variables} exec sh ci/notme/verify.sh");
+        let output = runner.shell(&job).output().unwrap();
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        let expected = format!("error: reports-unwritable: {refusal}");
+        assert!(said.contains(&expected), "{said}");
+        let theirs = runner.runner.join("theirs/made/notme.xml");
+        assert_eq!(fs::read_to_string(theirs).unwrap(), "theirs\n");
+    }
+}
+
 /// What was rejected is told to be, whether somebody could write that down or not.
 #[test]
 fn reports_that_cannot_be_written_are_no_verdict() {
