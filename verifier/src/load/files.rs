@@ -144,7 +144,7 @@ pub(super) fn create_directory(path: &Path) -> Result<(), TrustStoreError> {
     check_private(path)
 }
 
-/// Returns the names of the directories in a directory, sorted, and of the links, which may stand for
+/// Returns the names of the directories in a directory, sorted, and of the links that may stand for
 /// some.
 pub(super) fn subdirectories(path: &Path) -> Result<Vec<String>, TrustStoreError> {
     let error = |source| TrustStoreError::Read {
@@ -158,7 +158,9 @@ pub(super) fn subdirectories(path: &Path) -> Result<Vec<String>, TrustStoreError
         let entry = entry.map_err(error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type().map_err(error)?;
-        if (kind.is_dir() || kind.is_symlink()) && !name.starts_with('.') {
+        let is_elsewhere = || !fs::metadata(entry.path()).is_ok_and(|target| !target.is_dir());
+        let may_be_one = kind.is_dir() || kind.is_symlink() && is_elsewhere();
+        if may_be_one && !name.starts_with('.') {
             names.push(name);
         }
     }

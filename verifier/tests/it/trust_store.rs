@@ -578,6 +578,14 @@ fn a_link_in_the_place_of_an_authority_may_have_taken_back_anything() {
 }
 
 #[test]
+fn a_link_to_a_file_is_no_authority() {
+    let it = Store::pinned();
+    fs::write(it.file("README.md"), "").unwrap();
+    symlink(it.file("README.md"), it.file("data/trust/README.md")).unwrap();
+    assert_eq!(it.fault(), None);
+}
+
+#[test]
 fn a_store_that_somebody_named_has_to_be_there() {
     let it = Store::pinned();
     let absent = it.file("absent");
