@@ -429,7 +429,6 @@ impl<'p> Judge<'p> {
         around: &dyn Surroundings,
     ) -> Option<SignedBy> {
         let signed = examined.0.as_ref().ok()?;
-        signed.standing().vouched().ok()?;
         let judged = self.check_binding(signed, order).ok()?;
         let (judged, _) = self.or_first_seen(signed, judged, around);
         self.check_time(signed, judged).ok()?;
@@ -568,38 +567,45 @@ impl<'p> Judge<'p> {
             at.plus(skew) >= it.issuers_from && latest.plus(-skew) <= it.issuers_until
         };
         signed.standing().vouched_where(|it| {
-            let retired = it.anchor.retired_at;
-            it.anchor.from <= judged.at
-                && retired.is_none_or(|end| is_until(end, judged.at, judged.latest))
-                && (signed.times(judged)).all(|(_, at, latest)| holds(it, at, latest))
+            let (from, retired) = (it.anchor.from, it.anchor.retired_at);
+            let is_used = |at: UnixTime, latest: UnixTime| {
+                from <= at && retired.is_none_or(|end| is_until(end, at, latest))
+            };
+            (signed.times(judged))
+                .all(|(_, at, latest)| is_used(at, latest) && holds(it, at, latest))
         })
     }
 
     /// Step 5: the authority's own history at the judged time.
     fn check_still_good(&self, signed: &Signed, judged: Judged) -> Result<StillGood, Refusal> {
         let vouched = self.vouched(signed, judged)?;
-        let (anchor, at, latest) = (&vouched.anchor, judged.at, judged.latest);
+        let anchor = &vouched.anchor;
         if let Some(doubt) = &anchor.doubt {
             return Err(doubt.clone());
         }
-        if at < anchor.from {
-            let detail = format!("judged at {at}, and the root is used from {}", anchor.from);
-            return Err(Refusal::new(Code::RootNotYetUsed, detail));
+        for (verb, at, latest) in signed.times(judged) {
+            if at < anchor.from {
+                let detail = format!("{verb} at {at}, and the root is used from {}", anchor.from);
+                return Err(Refusal::new(Code::RootNotYetUsed, detail));
+            }
+            if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
+                let detail = format!("{verb} at {at}, and the root was retired at {retired}");
+                return Err(Refusal::new(Code::RootRetired, detail));
+            }
+            let (from, until) = anchor.counts;
+            if let Some(from) = from.filter(|from| at < *from) {
+                let detail =
+                    format!("{verb} at {at}, and by the policy the root counts from {from}");
+                return Err(Refusal::new(Code::SignerUntrusted, detail));
+            }
+            if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
+                let detail =
+                    format!("{verb} at {at}, and by the policy the root counts until {until}");
+                return Err(Refusal::new(Code::SignerUntrusted, detail));
+            }
         }
-        if let Some(retired) = anchor.retired_at.filter(|end| !is_until(*end, at, latest)) {
-            let detail = format!("judged at {at}, and the root was retired at {retired}");
-            return Err(Refusal::new(Code::RootRetired, detail));
-        }
-        let (from, until) = anchor.counts;
-        if let Some(from) = from.filter(|from| at < *from) {
-            let detail = format!("judged at {at}, and by the policy the root counts from {from}");
-            return Err(Refusal::new(Code::SignerUntrusted, detail));
-        }
-        if let Some(until) = until.filter(|end| !is_until(*end, at, latest)) {
-            let detail = format!("judged at {at}, and by the policy the root counts until {until}");
-            return Err(Refusal::new(Code::SignerUntrusted, detail));
-        }
-        let latest = signed.made(judged).map_or(latest, |made| latest.max(made));
+        let made = signed.made(judged);
+        let latest = made.map_or(judged.latest, |made| judged.latest.max(made));
         let revoked = anchor
             .revocations
             .iter()

@@ -186,6 +186,28 @@ fn a_signature_that_says_it_was_made_after_a_revocation_is_revoked() {
 }
 
 #[test]
+fn a_signature_that_says_it_was_made_after_a_root_ended_is_no_word_of_it() {
+    let spec = LeafSpec::default();
+    let end = NOW.plus(30);
+    let mut retired = authority().trust(1, NOW);
+    retired.roots[0].retired_at = Some(end);
+    let until = format!(
+        "time_basis_floor = \"declared\"\n[[authority]]\nname = \"local\"\nuntil = \"{end}\"\n[[allow]]\nidentity = \"*\"\n"
+    );
+    let until = Policy::parse(&until).unwrap();
+    for (policy, trust, code) in [
+        (floor("declared"), trust_in(&retired), Code::RootRetired),
+        (until, trust(), Code::SignerUntrusted),
+    ] {
+        let made_at = |at| judge_by(&made(&spec, at), &policy, &trust, NOW);
+        assert_accepted(&made_at(end.plus(-1)));
+        let late = made_at(end.plus(1));
+        assert_code(&late, code);
+        assert!(late.detail().unwrap().contains("made at"));
+    }
+}
+
+#[test]
 fn an_issue_time_outside_the_certificate_is_refused_without_skew() {
     // Issued, says the authority, one second after the end.
     let at = NOW.plus(-60);
