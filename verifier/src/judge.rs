@@ -376,6 +376,16 @@ impl<'p> Judge<'p> {
         self.strong_time(&self.look_at(Some(id), evidence))
     }
 
+    /// Returns who signed an object that is not judged itself, as far as its signature tells.
+    pub(crate) fn signer_of(
+        &self,
+        id: &ObjectId,
+        evidence: Result<Evidence, Unproven>,
+    ) -> Option<SignedBy> {
+        let examined = self.look_at(Some(id), evidence).0.ok()?;
+        examined.standing().signer().map(SignedBy::of)
+    }
+
     /// Takes the rest of the steps, in their order; the first that fails decides. Nothing is known
     /// of what is around the object.
     pub fn decide(&self, examined: Examined, order: Order) -> Judgement {

@@ -9,14 +9,15 @@ use std::{
 use notme_core::object::ObjectKind;
 
 use crate::{
+    evidence::Evidence,
     judge::{Examined, Judge, Judgement},
     lines::Lines,
     order::{Order, index},
     policy::Surroundings,
     refusal::Refusal,
     repository::{
-        ChangedPaths, Content, Found, Graph, Kinship, Main, Node, ObjectId, Repository, Selection,
-        Trees,
+        ChangedPaths, Content, Found, Graph, Kinship, Main, Node, ObjectId, Repository,
+        RepositoryError, Selection, Trees,
     },
     stated::{SignedBy, Stated, Statements},
     verdict::{Code, Verdict},
@@ -326,6 +327,18 @@ impl<'a> Scene<'a> {
         self.changes.get().is_some() && sides.len() == 2 && sides.iter().any(is_beside)
     }
 
+    /// Returns the commit that it is or names, of which statements tell; `None` when it names something else.
+    fn commit(&self) -> Result<Option<ObjectId>, Refusal> {
+        match self.is_commit {
+            true => Ok(Some(self.id)),
+            false => match self.ground.repository.peel(self.id) {
+                Ok(commit) => Ok(Some(commit)),
+                Err(RepositoryError::NotSignable(_)) => Ok(None),
+                Err(error) => Err(missing(error.to_string())),
+            },
+        }
+    }
+
     fn find_changes(&self) -> Result<Option<ChangedPaths>, Refusal> {
         if !self.is_commit {
             return Ok(Some(ChangedPaths::default()));
@@ -347,6 +360,11 @@ impl<'a> Scene<'a> {
         let changes = trees.changes(trees.of_commit(self.id)?, &parents, &bases);
         changes.map(Some)
     }
+}
+
+/// Says that something cannot be looked at on which a decision rests.
+fn missing(detail: String) -> Refusal {
+    Refusal::new(Code::EvidenceMissing, detail)
 }
 
 impl Surroundings for Scene<'_> {
@@ -389,17 +407,23 @@ impl Surroundings for Scene<'_> {
         true
     }
 
+    fn author(&self) -> Result<Option<SignedBy>, Refusal> {
+        let Some(commit) = self.commit()?.filter(|_| !self.is_commit) else {
+            return Ok(None);
+        };
+        let repository = self.ground.repository;
+        let (kind, raw) = (repository.read(commit)).map_err(|error| missing(error.to_string()))?;
+        let evidence = Evidence::from_object(kind, &raw, repository.hash());
+        Ok(self.judge.signer_of(&commit, evidence))
+    }
+
     fn statements(&self) -> Result<Vec<Stated>, Refusal> {
         let Some(statements) = self.ground.statements else {
             return Ok(Vec::new());
         };
-        let missing = |detail: String| Refusal::new(Code::EvidenceMissing, detail);
-        // What is stated is about commits.
-        let commit = match self.is_commit {
-            true => Ok(self.id),
-            false => self.ground.repository.peel(self.id),
+        let Some(commit) = self.commit()? else {
+            return Ok(Vec::new());
         };
-        let commit = commit.map_err(|error| missing(error.to_string()))?;
         let about = statements.about(&commit.to_string(), self.judge.policy());
         let mut about = about.map_err(missing)?;
         // A tag may be made long after its commit was received.

@@ -434,15 +434,21 @@ refs = ["refs/heads/main"]
 object = "{id}"
 reason = "r"
 until = "2020-01-01T00:00:00Z"
+
+[[allow]]
+principals = ["forge"]
+paths = [".notme/*", ".notme/trust/*", "*"]
 "#
     ));
     let out = world.notme_ok(&["policy", "check", &policy]);
+    assert_eq!(out.matches("trust store be changed").count(), 1, "{out}");
     for remark in [
         "line 4: the authority `elsewhere` is not in the trust store here",
         "line 4: the authority `elsewhere` counts no more",
         "line 8: `forge` is a human",
         "line 13: `allow forge` lets a forge's key change the policy",
         "line 18: the exception for",
+        "line 23: this does not let the trust store be changed: `.notme/trust/*` would",
     ] {
         assert!(out.contains(remark), "{remark}: {out}");
     }
@@ -1416,6 +1422,50 @@ accepted_by = ["human"]
     ] {
         assert_eq!(code(revision), verdict, "{revision}");
     }
+}
+
+/// Whoever tags what somebody else made needs a third.
+#[test]
+fn nobody_accepts_their_own_commit_for_somebody_elses_tag_of_it() {
+    let world = World::initialised();
+    let commit = world.signed_commit("a");
+    for agent in ["alias", "releaser", "reviewer"] {
+        world.notme_ok(&["init", "--agent", agent, "--format", "x509"]);
+    }
+    let (_, document) = world.verdicts(&["HEAD"]);
+    let author = document["objects"][0]["identity"].as_str().unwrap();
+    let host = author.strip_suffix("claude").unwrap();
+    let human = |name: &str, agents: &[&str]| {
+        let identities: Vec<_> = agents
+            .iter()
+            .map(|agent| format!("{host}{agent}"))
+            .collect();
+        format!("[[principal]]\nname = \"{name}\"\nkind = \"human\"\nidentities = {identities:?}\n")
+    };
+    let policy = [
+        human("author", &["claude", "alias"]),
+        human("others", &["releaser"]),
+        human("third", &["reviewer"]),
+        "[[allow]]\nprincipals = [\"human\"]\naccepted_by = [\"human\"]\n".to_owned(),
+    ];
+    let policy = world.policy(&policy.concat());
+    let tag = ["-c", "user.signingkey=releaser", "tag", "-s", "-m", "t"];
+    world.git_ok(&[&tag[..], &["v1", &commit]].concat());
+    let codes = || ["HEAD", "v1"].map(|revision| world.code(revision, &["--policy", &policy]));
+    let accept = |agent| world.notme_ok(&["attest", "acceptance", "--agent", agent, &commit]);
+    accept("alias");
+    assert_eq!(codes(), ["acceptance-missing"; 2]);
+    // It is another's for the commit, and the tagger's own.
+    accept("releaser");
+    assert_eq!(codes(), ["accepted", "acceptance-missing"]);
+    accept("reviewer");
+    assert_eq!(codes(), ["accepted"; 2]);
+    // Of what is no commit nobody states anything.
+    world.git_ok(&[&tag[..], &["tree", "HEAD^{tree}"]].concat());
+    assert_eq!(
+        world.code("tree", &["--policy", &policy]),
+        "acceptance-missing"
+    );
 }
 
 /// A clone brings none, and then nobody sees what is stated, be it a refusal.

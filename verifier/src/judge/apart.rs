@@ -53,6 +53,10 @@ impl Surroundings for Apart<'_> {
         !self.is_push
     }
 
+    fn author(&self) -> Result<Option<SignedBy>, Refusal> {
+        Ok(None)
+    }
+
     fn statements(&self) -> Result<Vec<Stated>, Refusal> {
         Ok(Vec::new())
     }

@@ -5,7 +5,7 @@ use std::iter;
 use notme_core::{hex, openpgp::Fingerprint, time::UnixTime};
 
 use super::{
-    Policy, Remark, Selector,
+    Policy, Remark, Selector, TRUST_PATH,
     file::line_of,
     principal::{By, Kind, Told, Who},
     rule::{Right, Rule},
@@ -35,9 +35,15 @@ pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
     if rule.right == (Right::Allow { policy: true }) && rule.refs.is_none() {
         remark("this lets the policy be changed on every branch; `refs` would narrow it");
     }
-    let paths = rule.paths.iter().flatten();
-    for path in paths {
-        let path = path.to_string();
+    for glob in rule.paths.iter().flatten() {
+        let path = glob.to_string();
+        let covers_trust = path.starts_with(".notme") && glob.matches(&format!("{TRUST_PATH}/x"));
+        if rule.right == (Right::Allow { policy: false })
+            && covers_trust
+            && !glob.is_within(TRUST_PATH)
+        {
+            remark("this does not let the trust store be changed: `.notme/trust/*` would");
+        }
         if path.starts_with('/') || path.starts_with("./") || path.ends_with('/') {
             remark("paths are written as `directory/*`, without a slash before or after");
         }

@@ -41,13 +41,13 @@ pub(super) fn are_one(principals: &[Arc<Principal>], one: Signer<'_>, other: Sig
     one.is(other) || people.any(|it| it.is_person(one) && it.is_person(other))
 }
 
-/// Returns how many there are among some beside one. Two who are one with a third are one.
+/// Returns how many there are among all beside some. Two who are one with a third are one.
 pub(super) fn count_others<'s>(
     principals: &[Arc<Principal>],
-    one: Signer<'s>,
+    some: impl IntoIterator<Item = Signer<'s>>,
     all: impl IntoIterator<Item = Signer<'s>>,
 ) -> usize {
-    let mut people = vec![vec![one]];
+    let mut people = vec![some.into_iter().collect::<Vec<_>>()];
     for signer in all {
         let is_theirs =
             |them: &Vec<Signer<'_>>| them.iter().any(|it| are_one(principals, *it, signer));

@@ -61,6 +61,9 @@ pub(crate) trait Surroundings {
     /// Tells whether anything can be stated about it.
     fn can_be_stated(&self) -> bool;
 
+    /// Returns who signed the commit that a tag names: what they say of it is no acceptance.
+    fn author(&self) -> Result<Option<SignedBy>, Refusal>;
+
     /// Returns what is stated about the object, by whomever, and accepted.
     fn statements(&self) -> Result<Vec<Stated>, Refusal>;
 
@@ -265,11 +268,13 @@ impl Rule {
         if let Some(one) = rejecting.find(|it| is_named(&it.by) && is_another(&it.by)) {
             return Err(Refusal::new(Code::AcceptanceRejected, &*one.by.identity));
         }
+        let author = question.around.author()?;
         let count = |mergers: &[SignedBy]| {
             let accepting = statements.iter().filter(|it| it.accepts);
             let accepting = accepting.map(|it| &it.by).filter(|by| is_named(by));
             let all = accepting.chain(mergers).map(SignedBy::as_signer);
-            count_others(principals, question.signer, all)
+            let own = author.iter().map(SignedBy::as_signer);
+            count_others(principals, own.chain([question.signer]), all)
         };
         let mut has = count(&[]);
         // What it changed tells which merges keep it; where that is not known, none does.
@@ -383,7 +388,10 @@ fn granted<'r>(granting: &[&'r Rule], question: &Question<'_>) -> Result<&'r Rul
 /// says who somebody is has all of their rights.
 fn check_trust(granting: &[&Rule], question: &Question<'_>) -> Result<(), Refusal> {
     let refuse = |path: &str| {
-        let detail = format!("`{}` says who is who", escape(path));
+        let path = escape(path);
+        let detail = format!(
+            "`{path}` says who is who: that takes `policy = true`, or `paths` that begin with `{TRUST_PATH}/`"
+        );
         Err(Refusal::new(Code::PolicyNotAuthorised, detail))
     };
     if !question.around.may_change_trust() {
