@@ -196,19 +196,20 @@ pub(crate) fn hooks_path(settings: Option<usize>) -> Result<PathBuf, GitError> {
 ///
 /// # Errors
 /// [`GitError`].
-pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
-    let mut tips = names_of(&[])?;
+pub(crate) fn all_tips() -> Result<Vec<ObjectId>, GitError> {
+    let listed = run(["for-each-ref", "--format=%(objectname)"])?;
+    let mut tips = ids(success("for-each-ref", listed)?.lines());
     if run(["reflog", "exists", "refs/stash"])?.status.success() {
         let stashed = run(["rev-list", "--walk-reflogs", "refs/stash", "--"])?;
         let stashed = success("rev-list", stashed)?;
-        tips.extend(stashed.lines().map(str::to_owned));
+        tips.extend(ids(stashed.lines()));
     }
     let listed = run(["worktree", "list", "--porcelain"])?;
     let listed = success("worktree", listed)?;
     let heads = listed.lines().filter_map(|line| line.strip_prefix("HEAD "));
+    tips.extend(ids(heads));
     // An unborn branch names nothing.
-    let is_born = |id: &&str| id.bytes().any(|digit| digit != b'0');
-    tips.extend(heads.filter(is_born).map(str::to_owned));
+    tips.retain(|id| !id.is_null());
     Ok(tips)
 }
 
@@ -216,7 +217,7 @@ pub(crate) fn all_tips() -> Result<Vec<String>, GitError> {
 ///
 /// # Errors
 /// [`GitError`].
-pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
+pub(crate) fn remote_tips(remote: &str) -> Result<Vec<ObjectId>, GitError> {
     let settings = section("remote")?;
     let url_of = |name: &str| {
         let wanted = format!("remote.{name}.url");
@@ -250,7 +251,7 @@ pub(crate) fn remote_tips(remote: &str) -> Result<Vec<String>, GitError> {
     let listed = listed.lines().filter_map(|line| line.split_once(' '));
     let are_into = |all: &[Glob], name: &str| all.iter().any(|into| into.matches(name));
     let seen = listed.filter(|(_, name)| are_into(&own, name) && !are_into(&others, name));
-    Ok(seen.map(|(id, _)| id.to_owned()).collect())
+    Ok(ids(seen.map(|(id, _)| id)))
 }
 
 /// Returns the ref that is fetched into, of which the beginning may be left out.
@@ -262,10 +263,10 @@ fn local_name(name: &str) -> String {
     }
 }
 
-fn names_of(prefixes: &[&str]) -> Result<Vec<String>, GitError> {
-    let arguments = [&["for-each-ref", "--format=%(objectname)", "--"], prefixes].concat();
-    let listed = success("for-each-ref", run(arguments)?)?;
-    Ok(listed.lines().map(str::to_owned).collect())
+fn ids<'t>(names: impl Iterator<Item = &'t str>) -> Vec<ObjectId> {
+    names
+        .filter_map(|name| ObjectId::from_hex(name.as_bytes()).ok())
+        .collect()
 }
 
 /// Checks what one commit reaches and another does not as `fetch.fsckObjects` does: each object by itself,

@@ -102,6 +102,9 @@ fn read_object(told: &Object, now: UnixTime) -> Result<Event, EventError> {
     Err(EventError::Unknown)
 }
 
+/// Neither input nor output of an event.
+pub const NOTHING: (Option<&Value>, Option<&Value>) = (None, None);
+
 /// Makes an event of ours.
 ///
 /// # Errors

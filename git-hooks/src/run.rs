@@ -327,13 +327,12 @@ mod tests {
 
     use notme_testkit::clock::NOW;
     use rustix::fs::{CWD, Mode, mkfifoat};
-    use serde_json::Value;
 
     use super::*;
-    use crate::event::event;
+    use crate::event::{NOTHING, event};
 
     fn told(name: &str) -> Event {
-        event(("note", name), (None::<&Value>, None), NOW).unwrap()
+        event(("note", name), NOTHING, NOW).unwrap()
     }
 
     fn names(batch: &Batch) -> Vec<&str> {

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -21,7 +21,7 @@ const NOTE_MAX: u64 = 256 * 1024 * 1024;
 impl Store {
     /// Returns a note; `None` where there is none, or none that can be read.
     pub(super) fn read_note<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let path = self.local().common_dir().join(NOTES).join(name);
+        let path = note_path(&self.local(), name);
         serde_json::from_slice(&read(&path).ok()?).ok()
     }
 
@@ -33,7 +33,7 @@ impl Store {
         doing: &'static str,
     ) -> Result<(), StoreError> {
         let repository = self.local();
-        let path = repository.common_dir().join(NOTES).join(name);
+        let path = note_path(&repository, name);
         let content = serde_json::to_vec(note).map_err(io::Error::from);
         let written = content.and_then(|content| replace(&repository, &path, &content));
         written.map_err(|error| failed(doing, error))
@@ -42,8 +42,13 @@ impl Store {
     /// Takes a note away, if it is there.
     pub(super) fn remove_note(&self, name: &str) {
         // One that stays is never asked for.
-        let _ = fs::remove_file(self.local().common_dir().join(NOTES).join(name));
+        let _ = fs::remove_file(note_path(&self.local(), name));
     }
+}
+
+/// Returns where a note lies.
+pub(super) fn note_path(repository: &gix::Repository, name: &str) -> PathBuf {
+    repository.common_dir().join(NOTES).join(name)
 }
 
 /// Opens a file for whoever says how: no link to another one, and no pipe that would keep us waiting.

@@ -18,13 +18,13 @@ use super::{
     FileName, Merged, Next, Shelf, Store, StoreError,
     error::failed,
     merge::is_ancestor,
-    notes::{read, replace},
+    notes::{note_path, read, replace},
     objects::{below, change, entries, tree_if_commit, tree_of},
     refs::tip,
 };
 
 /// The list, in the directory that all worktrees share.
-const LIST: &str = "notme-attest/dropped.jsonl";
+const LIST: &str = "dropped.jsonl";
 /// How many directories stand above a file, at most.
 const DEPTH_MAX: usize = 3;
 
@@ -208,7 +208,7 @@ impl Store {
     }
 
     fn dropped_list(&self) -> PathBuf {
-        self.local().common_dir().join(LIST)
+        note_path(&self.local(), LIST)
     }
 }
 

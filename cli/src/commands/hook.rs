@@ -35,7 +35,6 @@ use notme_git_hooks::{
     names,
 };
 use notme_verifier::report::escape;
-use serde_json::Value;
 
 use crate::{
     arguments::hooks::Hook,
@@ -304,7 +303,7 @@ fn add(course: &Course<'_>, id: &str, from: Vec<String>) -> Result<(), Failure> 
     let facts = course.archive().store.commit(id)?;
     let facts = facts.ok_or("the commit is not there")?;
     if is_unsigned(course, &facts.raw)? {
-        let told = event::event(("signing-off", id), (None::<&Value>, None), now())?;
+        let told = event::event(("signing-off", id), event::NOTHING, now())?;
         course.spool().tell(&told)?;
         writeln!(
             io::stderr(),

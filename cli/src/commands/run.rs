@@ -28,7 +28,7 @@ use notme_git_hooks::{
 };
 use notme_signer::{AgentClient, Deadline};
 use notme_verifier::{Repository, report::escape, repository::ObjectId};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::{environment::Environment, made::Made};
 use crate::{
@@ -56,8 +56,6 @@ const DAY: i64 = 24 * 3600;
 const NAMELESS: &str = "agent";
 /// In place of a repository's name: that of the one here.
 const AUTO: &str = "auto";
-/// Neither input nor output of an event.
-const NOTHING: (Option<&Value>, Option<&Value>) = (None, None);
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: u8 = 127;
 
@@ -287,7 +285,7 @@ impl<'a> Going<'a> {
         }
         let mut events = closed.made.events()?;
         for what in unlooked {
-            events.push(event::event(("unlooked", what), NOTHING, now())?);
+            events.push(event::event(("unlooked", what), event::NOTHING, now())?);
         }
         course.record(&Next {
             events,
@@ -492,7 +490,7 @@ pub(crate) fn record(arguments: &Record) -> Outcome {
     };
     let json = match (&arguments.kind, &arguments.name, &arguments.event) {
         (Some(kind), Some(name), _) => {
-            let told = event::event((kind, name), NOTHING, now())?;
+            let told = event::event((kind, name), event::NOTHING, now())?;
             Spool::new(&directory).tell(&told)?;
             return Ok(Exit::Yes);
         }

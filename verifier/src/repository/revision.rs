@@ -159,9 +159,9 @@ impl Repository {
     }
 
     /// Returns the full name of the branch or tag at the end of a text. A tag is held to the name that
-    /// was asked; any other symbolic ref stands for the one that it leads to, and a remote-tracking branch for the branch that a configured remote
-    /// fetches there; other refs are neither. Of two sides it is none: not all that they have is for
-    /// one ref.
+    /// was asked; any other symbolic ref stands for the one that it leads to, and a remote-tracking branch
+    /// for the branch that a configured remote fetches there; other refs are neither. Of two sides it is
+    /// none: not all that they have is for one ref.
     pub(super) fn reference_in(&self, text: &str) -> Option<String> {
         if text.contains("...") {
             return None;

@@ -245,9 +245,7 @@ fn unpublished(
     }
     if !known.is_empty() && !unknown.is_empty() {
         let ids = unknown.iter().filter_map(|name| id(name)).collect();
-        let gone = archive
-            .repository
-            .unreached(ids, &ids_of(&git::all_tips()?))?;
+        let gone = archive.repository.unreached(ids, &git::all_tips()?)?;
         let grounds = Grounds::load(home, None, None)?;
         let judge = grounds.judge();
         let attestations = Attestations::new(archive.store.clone(), &judge, Asked::default());
@@ -368,7 +366,7 @@ fn look(archive: &Archive, remote: &Remote) -> Result<Vec<ObjectId>, Failure> {
         if elsewhere.len() < before {
             archive.store.note_remote(remote.name(), &url, &elsewhere)?;
         }
-        let seen = ids_of(&git::remote_tips(remote.name())?);
+        let seen = git::remote_tips(remote.name())?;
         tips.extend(seen.into_iter().filter(|id| !elsewhere.contains(id)));
     }
     Ok(tips)
@@ -392,19 +390,13 @@ fn settle(archive: &Archive, remote: &Remote) -> Result<Option<Seen>, Failure> {
         Some(elsewhere) => elsewhere,
         None => {
             archive.store.forget_others(remote.name(), &[])?;
-            let elsewhere = ids_of(&git::remote_tips(remote.name())?);
+            let elsewhere = git::remote_tips(remote.name())?;
             let elsewhere = elsewhere.into_iter().collect();
             archive.store.note_remote(remote.name(), &url, &elsewhere)?;
             elsewhere
         }
     };
     Ok(Some(Seen { url, elsewhere }))
-}
-
-fn ids_of(names: &[String]) -> Vec<ObjectId> {
-    let ids = names.iter();
-    ids.flat_map(|id| ObjectId::from_hex(id.as_bytes()))
-        .collect()
 }
 
 /// Returns the remote that is named, or the one that git would take.

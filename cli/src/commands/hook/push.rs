@@ -64,10 +64,6 @@ pub(super) fn run(home: &Home, arguments: &[OsString], input: &[u8]) -> Outcome 
 fn verify(home: &Home, remote: &str, pushed: &[receive::Update]) -> Result<Vec<String>, Failure> {
     let repository = open()?;
     let known = git::remote_tips(remote)?;
-    let known: Vec<_> = known
-        .iter()
-        .filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok())
-        .collect();
     let Some(selection) = receive::leaving(&repository, pushed, &known)? else {
         return Ok(Vec::new());
     };

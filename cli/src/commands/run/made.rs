@@ -22,7 +22,6 @@ use notme_verifier::{
     repository::{ObjectId, RepositoryError},
 };
 
-use super::NOTHING;
 use crate::{
     commands::attest::Course,
     failure::Failure,
@@ -105,7 +104,7 @@ impl Made {
         let mut events = Vec::new();
         for (kind, ids) in kinds {
             for id in ids.iter().take(NAMED_MAX).chain(&more(ids)) {
-                events.push(event::event((kind, id), NOTHING, now())?);
+                events.push(event::event((kind, id), event::NOTHING, now())?);
             }
         }
         Ok(events)
