@@ -57,7 +57,13 @@ for name in notme.json notme.sarif notme.xml notme.md notme-code-quality.json; d
     refuse reports-unwritable "$path can't be taken away"
 done
 
-is_commit() { git rev-parse --verify --quiet "$1^{commit}" >/dev/null; }
+# Where a ref is missing, git takes a tag of that whole name, which anybody may push.
+is_commit() {
+  case "$1" in
+    refs/*) git show-ref --verify --quiet "$1" || return 1 ;;
+  esac
+  git rev-parse --verify --quiet "$1^{commit}" >/dev/null
+}
 
 for tool in git jq "$program"; do
   command -v "$tool" >/dev/null || refuse program-missing "there is no $tool"
@@ -119,6 +125,14 @@ case "$head" in
   # A tag comes to none.
   refs/tags/*) branch='' ;;
 esac
+
+# Of a push alone. What the next one is judged by would be older than what judged this one.
+if [ -n "$base" ] && [ "$reference $branch" = "refs/heads/$default $default" ] && [ -z "${NOTME_TRUST_FROM:-}" ]; then
+  git merge-base --is-ancestor "$base" "$head" || {
+    [ "$shallow" = false ] || refuse clone-shallow "whether $head goes on from $base can't be told: check out the whole history (fetch-depth: 0)"
+    refuse ref-rewound "$head does not go on from $base, which $default was at: whoever takes commits away from it takes back what they say of who may do what"
+  }
+fi
 
 # What is judged is $range, or all that leads from $base to $head where that is `-`. Who judges comes
 # from $before, which is no part of it. Only on the default branch is the commit before a change

@@ -570,6 +570,32 @@ fn branches_that_begin_end_or_are_forced_are_judged_over_the_default_branch() {
     other.says(1, &["::notice title=notme base-gone::", "1 object: "]);
 }
 
+/// The push after it would be judged by what was taken back.
+#[test]
+fn the_default_branch_only_goes_on() {
+    let project = Project::new();
+    let (work, base) = (&project.work, &project.base);
+    let newer = work.signed_commit("a");
+    work.git_ok(&["branch", "kept"]);
+    work.git_ok(&["reset", "--quiet", "--hard", base]);
+    let rewound = "::error title=notme ref-rewound::";
+    project.push(&newer, base).says(3, &[rewound]);
+    let beside = work.signed_commit("b");
+    project.push(&newer, &beside).says(3, &[rewound]);
+    project
+        .push(base, &beside)
+        .says(0, &["1 object: 1 accepted"]);
+    // What is proposed may begin where it likes.
+    let mut event = pull_request(&newer, &beside);
+    event["repository"] = json!({"default_branch": "main"});
+    project.verify("pull_request", &event).says(0, &[]);
+    let shallow = project.runner(&["--depth", "1"]);
+    let fetch = format!("git fetch --quiet --depth 1 origin {newer}");
+    run(&mut shallow.shell(&fetch));
+    let verified = shallow.verify("push", &push(&newer, &beside));
+    verified.says(3, &["::error title=notme clone-shallow::"]);
+}
+
 /// A signed commit on top takes no refusal back.
 #[test]
 fn what_an_earlier_push_brought_is_judged_again() {
@@ -651,6 +677,9 @@ fn where_the_default_branch_is_not_known_no_change_brings_the_trust() {
     let first = work.signed_commit("b");
     let second = work.signed_commit("c");
     work.git_ok(&["tag", "--message", "signed", "v1"]);
+    // Anybody may push that, and git takes it where there is no such ref.
+    let disguised = "refs/tags/refs/remotes/origin/trunk";
+    work.git_ok(&["update-ref", disguised, &first]);
     let trunk = |before: &str, after: &str| json!({"before": before, "after": after, "repository": {"default_branch": "trunk"}});
     let tag = trunk(NOBODY, &work.git_ok(&["rev-parse", "v1"]));
     let topic = "refs/heads/topic";
