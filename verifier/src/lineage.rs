@@ -278,9 +278,17 @@ impl<'a> Lineage<'a> {
                 first: Arc::new(InForce::new(entry.id(), policy, trust, now)),
                 known: Mutex::default(),
                 guessed: AtomicUsize::new(0),
+                records: None,
             },
             cache: None,
         })
+    }
+
+    /// Has it keep in memory what it looked at, for whoever asks several times.
+    #[must_use]
+    pub fn keeping_records(mut self) -> Self {
+        self.policies.records = Some(Mutex::default());
+        self
     }
 
     /// Has it keep which commits were accepted, and not go beyond those the next time.
@@ -509,7 +517,7 @@ impl<'a> Lineage<'a> {
             of_root: RefCell::new(HashSet::from([self.root])),
             ..Judged::default()
         };
-        let numbered = |record: Record| Some((graph.number_at(record.place)?, record));
+        let numbered = |(place, record)| Some((graph.number_at(place)?, record));
         let mut records: HashMap<_, _> = records.into_iter().filter_map(numbered).collect();
         let ground = Ground::new(self.repository, (&graph, &order), statements, selection);
         for number in graph.children_first().into_iter().rev() {
@@ -558,11 +566,11 @@ impl<'a> Lineage<'a> {
     fn orders(
         &self,
         graph: &mut Graph,
-        records: &[Record],
+        records: &[(usize, Arc<Record>)],
         ended: &HashMap<ObjectId, Ended>,
     ) -> (Vec<Option<UnixTime>>, Vec<Order>) {
         let times = records.iter();
-        let times = times.map(|it| (it.place, self.judge().times(&it.examined)));
+        let times = times.map(|(place, it)| (*place, self.judge().times(&it.examined)));
         let mut strong = verify::date(graph, times);
         for (node, strong) in graph.nodes().iter().zip(&mut strong) {
             if let Some(ended) = ended.get(&node.id) {
@@ -642,7 +650,7 @@ impl<'a> Lineage<'a> {
         Some((again.by(Arc::clone(&by.digest)), examined.ends()))
     }
 
-    /// Judges a push certificate, for one of its refs, by the policy in force at the end of the
+    /// Judges a push certificate, for each of its refs, by the policy in force at the end of the
     /// main branch.
     ///
     /// # Errors
@@ -650,21 +658,24 @@ impl<'a> Lineage<'a> {
     pub fn judge_push(
         &self,
         signed: (&[u8], &[u8]),
-        reference: &str,
+        references: &[&str],
         main: Option<Main>,
         statements: Option<&dyn Statements>,
-    ) -> Result<Judgement, RepositoryError> {
+    ) -> Result<Vec<Judgement>, RepositoryError> {
         let nothing = Selection::of([], []);
         let nothing = nothing.on(main.as_ref().map(|main| main.name.clone()));
         let judged = self.judge_beyond_root(&nothing.beside(main), statements)?;
-        let policy = match &judged.of_main {
-            Some(Some(policy)) => policy,
-            Some(None) => return Ok(Judgement::refused(main_is_not_accepted())),
-            None => &self.policies.first,
-        };
+        let first = || Some(Arc::clone(&self.policies.first));
+        let policy = judged.of_main.unwrap_or_else(first);
         let names = self.repository.known_as();
-        let judgement = policy.judge.judge_push(signed, reference, &names);
-        Ok(judgement.by(Arc::clone(&policy.digest)))
+        let judge = |reference: &&str| match &policy {
+            Some(policy) => {
+                let judgement = policy.judge.judge_push(signed, reference, &names);
+                judgement.by(Arc::clone(&policy.digest))
+            }
+            None => Judgement::refused(main_is_not_accepted()),
+        };
+        Ok(references.iter().map(judge).collect())
     }
 
     /// Judges what does not lie beyond the trust root: what it reaches, itself, and tags.

@@ -37,6 +37,8 @@ pub(super) struct Policies<'a> {
     pub(super) known: Mutex<HashMap<ObjectId, Result<Arc<InForce>, Refusal>>>,
     /// How long those are together that were read before it was known whether they count.
     pub(super) guessed: AtomicUsize,
+    /// What was looked at, where somebody asks several times.
+    pub(super) records: Option<Mutex<HashMap<ObjectId, Arc<Record>>>>,
 }
 
 /// A policy, and who judges by it.
@@ -49,8 +51,8 @@ pub(super) struct InForce {
 }
 
 /// A commit between the trust root and what is asked about.
+#[derive(Debug)]
 pub(super) struct Record {
-    pub(super) place: usize,
     pub(super) carries_tags: bool,
     pub(super) examined: Examined,
     /// The policy that it was examined by: most often that of its own tree.
@@ -72,8 +74,22 @@ impl InForce {
 }
 
 impl Policies<'_> {
-    /// Looks at a commit by the policy that probably judges it.
-    pub(super) fn record(&self, trees: &Trees, found: Found) -> Record {
+    /// Looks at a commit by the policy that probably judges it, and returns its place with what was seen.
+    pub(super) fn record(&self, trees: &Trees, found: Found) -> (usize, Arc<Record>) {
+        let (place, id) = (found.place, found.id);
+        let Some(records) = &self.records else {
+            return (place, Arc::new(self.look_at(trees, found)));
+        };
+        let known = lock(records).get(&id).map(Arc::clone);
+        let record = known.unwrap_or_else(|| {
+            let record = Arc::new(self.look_at(trees, found));
+            lock(records).insert(id, Arc::clone(&record));
+            record
+        });
+        (place, record)
+    }
+
+    fn look_at(&self, trees: &Trees, found: Found) -> Record {
         let own = match &found.content {
             Content::Raw(_, raw) => trees
                 .in_commit(found.id, raw)
@@ -94,7 +110,6 @@ impl Policies<'_> {
             self.first.judge.count();
         }
         Record {
-            place: found.place,
             carries_tags: MergeTag::is_in(&found.content, self.hash),
             examined: verify::examine(found, self.hash, &guess.judge),
             guess,

@@ -125,7 +125,8 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
             let tips: Vec<_> = new.chain(ground.main().map(|main| main.tip)).collect();
             let everything = repository.select_reached("what is pushed", &tips, &[])?;
             let now = (grounds.trust(), grounds.now());
-            Some(Lineage::new(&repository, &everything, root, now)?)
+            let lineage = Lineage::new(&repository, &everything, root, now)?;
+            Some(lineage.keeping_records())
         }
     };
     let kept = Kept::after(&repository, updates, &records)?;
@@ -181,16 +182,16 @@ impl Bench<'_> {
     fn judge_push(
         &self,
         signed: (&[u8], &[u8]),
-        update: &Update,
+        names: &[&str],
         ground: &Ground,
-    ) -> Result<Judgement, Failure> {
-        let name = &update.name;
-        Ok(match self.lineage {
-            Some(lineage) => lineage.judge_push(signed, name, ground.main(), self.statements)?,
-            None => self
-                .judge
-                .judge_push(signed, name, &self.repository.known_as()),
-        })
+    ) -> Result<Vec<Judgement>, Failure> {
+        if let Some(lineage) = self.lineage {
+            return Ok(lineage.judge_push(signed, names, ground.main(), self.statements)?);
+        }
+        let known_as = self.repository.known_as();
+        let names = names.iter();
+        let judge = |name: &&str| self.judge.judge_push(signed, name, &known_as);
+        Ok(names.map(judge).collect())
     }
 
     /// Checks the certificate of a signed push by our own judgement: git's `G` stands for signers
@@ -204,10 +205,11 @@ impl Bench<'_> {
         let split = certificate.split()?;
         let (payload, signature) = (split.payload(), split.signature().unwrap_or_default());
         let mut refused = Vec::new();
-        for update in updates {
-            let judgement = self.judge_push((payload, signature), update, ground)?;
+        let names: Vec<_> = updates.iter().map(|it| it.name.as_str()).collect();
+        let judgements = self.judge_push((payload, signature), &names, ground)?;
+        for (name, judgement) in names.iter().zip(judgements) {
             if let Some(code) = judgement.verdict().code() {
-                let (name, fix) = (&update.name, code.fix());
+                let fix = code.fix();
                 refused.push(format!("push certificate: {code}: for `{name}`; {fix}"));
             }
         }
