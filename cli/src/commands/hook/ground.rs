@@ -84,8 +84,12 @@ impl Ground {
             None => None,
         };
         let mut protected = globs("notme.protect");
-        if protected.is_empty() {
+        let is_unset = protected.is_empty();
+        if is_unset {
             protected.push(Glob::new("refs/tags/*"));
+        }
+        // What is on it says who may do what, and without its last commits, what they took back.
+        if is_unset || settings.value("notme.trustRoot").is_some() {
             protected.extend(main.iter().map(|(name, _)| Glob::new(name)));
         }
         let mut baseline = Vec::new();

@@ -92,6 +92,10 @@ fn what_was_taken_back_does_not_come_back_by_an_older_commit() {
     commit(&world, "claude", &[(POLICY, &policy(&rules(&["carol"])))]);
     accepted(&world, &["main"]);
     let main = world.git_ok(&["rev-parse", "HEAD"]);
+    // Nor by taking commits away, whatever else is protected.
+    bare.git_ok(&["config", "notme.protect", "refs/heads/release/*"]);
+    refused(&world, &[&format!("+{root}:refs/heads/main")], "ref-rewind");
+    bare.git_ok(&["config", "--unset", "notme.protect"]);
     world.git_ok(&["checkout", "-q", "-b", "old", &root]);
     commit(&world, "bob", &[("a", "1")]);
     refused(&world, &["old"], "not-authorised");
