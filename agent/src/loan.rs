@@ -22,6 +22,7 @@ use notme_core::{
 };
 use notme_local::{SocketFile, create_private_directory};
 use rand_core::{OsRng, RngCore as _};
+use serde_json::Value;
 use tokio::{
     net::{UnixListener, UnixStream},
     task::JoinSet,
@@ -179,10 +180,12 @@ impl Loan {
         if statement.predicate_type() != ACTIVITY_TYPE || !is_within {
             return Err(BEYOND);
         }
-        // Nothing comes after the end, whatever the run does then and however it ends.
-        match statement.predicate().get("lifecycle") {
-            Some(lifecycle) if lifecycle == "ended" => Err(END),
-            Some(_) | None => Ok(()),
+        // Nothing comes after the end, whatever the run does then and however it ends; what somebody may
+        // read as one is not signed, either.
+        let lifecycle = statement.predicate().get("lifecycle");
+        match lifecycle.and_then(Value::as_str) {
+            Some("active" | "suspended") => Ok(()),
+            Some(_) | None => Err(END),
         }
     }
 }

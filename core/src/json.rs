@@ -52,8 +52,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     Ok(value)
 }
 
-/// Takes structs from an object, each of them from an object: serde itself would take an array of their
-/// members for one, as no other reader does.
+/// Takes structs from an object, each of them from an object, and words from strings: serde itself would
+/// take an array of their members for the one and `{"word": null}` for the other, as no other reader does.
 ///
 /// # Errors
 /// [`JsonError`] naming what does not fit.
@@ -133,7 +133,10 @@ impl<'v> Deserializer<'v> for Named<'v> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        match self.0 {
+            Value::Object(_) => Err(Self::Error::invalid_type(Unexpected::Map, &"a string")),
+            _ => self.0.deserialize_enum(name, variants, visitor),
+        }
     }
 
     forward_to_deserialize_any! {
@@ -306,6 +309,20 @@ mod tests {
         ] {
             let error = read(bad).unwrap_err().to_string();
             assert!(error.contains("expected an object"), "{error}");
+        }
+    }
+
+    #[test]
+    fn reads_words_from_strings_alone() {
+        #[derive(Debug, serde::Deserialize, PartialEq)]
+        enum Word {
+            Yes,
+        }
+        let read_word = |text: &str| read::<Option<Word>>(&parse(text.as_bytes()).unwrap());
+        assert_eq!(read_word("\"Yes\"").unwrap(), Some(Word::Yes));
+        assert_eq!(read_word("null").unwrap(), None);
+        for bad in [r#"{"Yes":null}"#, "[\"Yes\"]", "\"No\"", "{}"] {
+            assert!(read_word(bad).is_err(), "{bad}");
         }
     }
 

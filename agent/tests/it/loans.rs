@@ -395,14 +395,16 @@ fn states_nothing_but_records_of_the_activity() {
         json!({"id": ACTIVITY}),
         json!({"id": begun, "parent": ACTIVITY}),
     ] {
-        let message = statement(RECORD, &json!({"activity": activity}));
+        let says = |lifecycle| json!({"activity": activity, "lifecycle": lifecycle});
+        let message = statement(RECORD, &says(json!("active")));
         let signed: Result<AttestAnswer, Refusal> = lent.borrower().call(&attest, &message);
         let refused = signed.err().map(|refusal| refusal.code);
         assert_ne!(refused.as_deref(), Some("not-lent"));
-        // How it ended is for the lender to say.
-        let ended = json!({"activity": activity, "lifecycle": "ended"});
-        let message = statement(RECORD, &ended);
-        assert_eq!(lent.refused(&attest, &message), "not-lent", "{ended}");
+        // How it ended is for the lender to say, however somebody may read it.
+        for ended in [json!("ended"), json!({"ended": null}), json!(null)] {
+            let message = statement(RECORD, &says(ended));
+            assert_eq!(lent.refused(&attest, &message), "not-lent", "{activity}");
+        }
     }
 }
 
@@ -421,7 +423,8 @@ fn states_so_much_and_no_more() {
     };
     let record = "https://notme.bot/attestation/activity/v1";
     // Not even those count less that are not signed.
-    let message = statement(record, &json!({"activity": {"id": ACTIVITY}, "events": 1}));
+    let members = json!({"activity": {"id": ACTIVITY}, "lifecycle": "active", "events": 1});
+    let message = statement(record, &members);
     let mut borrower = lent.borrower();
     let mut stated = 0;
     loop {

@@ -40,6 +40,7 @@ fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
         r#"{"dispatchDefinition":{"agent":{"name":"a","model":"m"}}}"#,
         r#"{"dispatchDefinition":{"pipeline":{"pipelineId":"none"}}}"#,
         r#"{"runDetails":{"execution":{"isolationLevel":"hope"}}}"#,
+        r#"{"runDetails":{"execution":{"isolationLevel":{"git-worktree":null}}}}"#,
         r#"{"runDetails":{"execution":{"completedAt":"yesterday"}}}"#,
         r#"{"runDetails":{"work":{"linesAdded":1.5}}}"#,
         r#"{"runDetails":{"contentOrigins":[],"originsHash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}}"#,
@@ -120,6 +121,7 @@ fn an_acceptance_says_when_and_of_what() {
     for bad in [
         "{}",
         r#"{"decision":"perhaps","evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
+        r#"{"decision":{"accepted":null},"evidence":[],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
         r#"{"decision":"accepted","evidence":[],"acceptedAt":"now"}"#,
         r#"{"decision":"accepted","evidence":[{"predicateType":"x","digest":"0"}],"acceptedAt":"2026-11-20T12:00:00Z"}"#,
     ] {
@@ -141,6 +143,7 @@ fn a_verification_summary_is_read_as_slsa_has_it() {
         (r#""https://x.example/v""#, r#""somebody""#),
         (r#"{"uri":"https://x.example/p"}"#, "{}"),
         ("PASSED", "PROBABLY"),
+        (r#""PASSED""#, r#"{"PASSED":null}"#),
         (r#"["SLSA_SOURCE_LEVEL_3"]"#, "[]"),
         (r#"["SLSA_SOURCE_LEVEL_3"]"#, r#"["FAILED"]"#),
     ] {
