@@ -101,8 +101,8 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::Open`] when it is none or cannot be opened, and
-    /// [`RepositoryError::UnknownHash`] and [`RepositoryError::UnknownExtension`] when it is of a kind
-    /// that is not read.
+    /// [`RepositoryError::UnknownHash`], [`RepositoryError::RefStorage`] and
+    /// [`RepositoryError::UnknownExtension`] when it is of a kind that is not read.
     pub fn open(git_directory: &Path) -> Result<Self, RepositoryError> {
         let error = |source: gix::Error| RepositoryError::Open {
             path: git_directory.to_owned(),
@@ -127,6 +127,11 @@ impl Repository {
         };
         if let Some(name) = unknown_extension(&inner) {
             return Err(RepositoryError::UnknownExtension(name));
+        }
+        // gix would find no refs, and make some that git does not see.
+        let storage = inner.config_snapshot().string("extensions.refStorage");
+        if let Some(storage) = storage.filter(|it| !it.eq_ignore_ascii_case(b"files")) {
+            return Err(RepositoryError::RefStorage(storage.to_string()));
         }
         let objects = Objects::new(inner.objects.clone());
         Ok(Self {
@@ -811,8 +816,8 @@ impl Repository {
     }
 }
 
-/// The extensions of git's format with which a repository is read as without, and those that gix
-/// reads or refuses by their values (gitrepository-layout).
+/// The extensions of git's format with which a repository is read as without, and those that are
+/// read or refused by their values (gitrepository-layout).
 const EXTENSIONS: [&str; 9] = [
     "noop",
     "noop-v1",

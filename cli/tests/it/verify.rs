@@ -888,21 +888,32 @@ fn all_takes_the_heads_of_worktrees_along() {
 #[test]
 fn a_repository_with_reftables_is_refused() {
     let world = World::initialised();
-    // As newer versions of git would make it; older ones know none.
     world.git_ok(&["init", "-q", "tables"]);
+    let path = world.path().join("tables");
+    let head = ["-C", "tables", "commit", "-q", "--allow-empty", "-m", "x"];
+    world.git_ok(&head);
+    let id = world.git_ok(&["-C", "tables", "rev-parse", "HEAD"]);
+    // As newer versions of git would make it; older ones know none.
     for (name, value) in [
         ("core.repositoryFormatVersion", "1"),
         ("extensions.refStorage", "reftable"),
     ] {
         world.git_ok(&["config", "--file", "tables/.git/config", name, value]);
     }
-    let path = world.path().join("tables");
-    let output = run(
-        world
-            .notme_command()
-            .current_dir(path)
-            .args(["verify", "--all"]),
-        b"",
-    );
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let refs = || fs::read_dir(path.join(".git/refs")).unwrap().count();
+    let before = refs();
+    for arguments in [
+        &["verify", "--all"][..],
+        &["verify", &id],
+        &["attest", "show", &id],
+        &["attest", "dispatch", &id],
+        &["attest", "fetch"],
+    ] {
+        let mut command = world.notme_command();
+        let output = run(command.current_dir(&path).args(arguments), b"");
+        let said = told(&output);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        assert!(said.contains("references as `reftable`"), "{said}");
+    }
+    assert_eq!(refs(), before);
 }

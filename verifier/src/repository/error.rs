@@ -34,6 +34,12 @@ pub enum RepositoryError {
     /// The repository is marked as to be read in a way that we do not know.
     #[error("the repository has the extension `{}`, which is not supported", .0.escape_debug())]
     UnknownExtension(String),
+    /// The repository keeps its references in another way than as files.
+    #[error(
+        "the repository keeps its references as `{}`, which is not supported; `git refs migrate --ref-format=files` converts them",
+        .0.escape_debug()
+    )]
+    RefStorage(String),
     /// The object is longer than any that is read.
     #[error("object `{0}` is larger than any commit or tag that is read")]
     TooLarge(ObjectId),
@@ -112,6 +118,7 @@ impl RepositoryError {
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::UnknownExtension(_)
+            | Self::RefStorage(_)
             | Self::Revision { .. }
             | Self::Ambiguous { .. }
             | Self::Unborn { .. }
@@ -136,6 +143,7 @@ impl RepositoryError {
             | Self::Objects { .. }
             | Self::UnknownHash(_)
             | Self::UnknownExtension(_)
+            | Self::RefStorage(_)
             | Self::Missing(_)
             | Self::TooLarge(_)
             | Self::Damaged(_)

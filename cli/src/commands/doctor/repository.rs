@@ -75,7 +75,7 @@ pub(super) fn shows_its_own_objects(
 }
 
 pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
-    if scene.value("extensions.refStorage") == Some("reftable") {
+    if !keeps_files(scene) {
         findings.add(
             "references-unreadable",
             "the repository keeps its references as a reftable, which `notme verify` does not read",
@@ -85,9 +85,14 @@ pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<
     Ok(())
 }
 
+fn keeps_files(scene: &Scene<'_>) -> bool {
+    let storage = scene.value("extensions.refStorage");
+    storage.is_none_or(|storage| storage.eq_ignore_ascii_case("files"))
+}
+
 /// Whoever moves refs holds their locks for a moment.
 pub(super) fn holds_no_locks(scene: &Scene<'_>, findings: &mut Findings) -> Result<(), Failure> {
-    if scene.repository.is_none() {
+    if scene.repository.is_none() || !keeps_files(scene) {
         return Ok(());
     }
     let mut locks = Archive::open()?.store.locks();
@@ -113,7 +118,7 @@ pub(super) fn keeps_its_attestations(
     scene: &Scene<'_>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    if scene.repository.is_none() {
+    if scene.repository.is_none() || !keeps_files(scene) {
         return Ok(());
     }
     let broken = git::incomplete_references(&["refs/attestations", "refs/notme/attestations"])?;
