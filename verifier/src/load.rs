@@ -108,12 +108,13 @@ impl TrustStore {
     /// written is empty, but for one that is only read: somebody named it.
     pub fn load(&self, now: UnixTime) -> Trust {
         let (mut authorities, mut faults) = (Vec::new(), Vec::new());
-        let mut fault = |name: &str, error: &TrustStoreError, keys| {
+        let mut fault = |name: &str, error: &TrustStoreError, keys, trust_domain| {
             faults.push(Fault {
                 name: escape(name).into(),
                 code: error.code(),
                 message: escape(&with_causes(error)).into_owned(),
                 keys,
+                trust_domain,
             });
         };
         match self.names() {
@@ -121,11 +122,15 @@ impl TrustStore {
                 for name in names {
                     match self.load_one(&name, now) {
                         Ok(authority) => authorities.push(authority),
-                        Err(error) => fault(&name, &error, self.revocable(&name)),
+                        Err(error) => {
+                            let pin = self.pin(&name).ok();
+                            let domain = pin.and_then(|pin| pin.trust_domain().map(str::to_owned));
+                            fault(&name, &error, self.revocable(&name), domain);
+                        }
                     }
                 }
             }
-            Err(error) => fault(WHOLE_STORE, &error, None),
+            Err(error) => fault(WHOLE_STORE, &error, None, None),
         }
         let trust = Trust::new(authorities, faults);
         match &self.state {

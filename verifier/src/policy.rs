@@ -494,12 +494,14 @@ fn default_authorities(trust: &Trust, floor: Option<TimeBasis>) -> Vec<Authority
 
 /// Lets each authority speak for its own, and for nobody whom another was pinned for.
 fn default_allow(trust: &Trust) -> Vec<Rule> {
-    let domain = |authority: &Authority| {
-        let domain = &authority.document()?.trust_domain;
-        // A verified document has no other, and nothing else may become a prefix.
-        is_trust_domain(domain).then(|| format!("wimse://{domain}/"))
-    };
-    let taken: Vec<_> = trust.authorities().iter().filter_map(domain).collect();
+    // A verified document has no other, and nothing else may become a prefix.
+    let within = |domain: &str| is_trust_domain(domain).then(|| format!("wimse://{domain}/"));
+    let domain = |authority: &Authority| within(&authority.document()?.trust_domain);
+    // Whoever speaks for one does so, too, while their document cannot be read.
+    let faults = trust.faults().iter();
+    let unread = faults.filter_map(|fault| within(fault.trust_domain.as_deref()?));
+    let taken = trust.authorities().iter().filter_map(domain);
+    let taken: Vec<_> = taken.chain(unread).collect();
     let prefix = |text: &str| Pattern::Prefix(text.into());
     let rules = |authority: &Authority| {
         let rule = |text: &str, except: Vec<Pattern>| {

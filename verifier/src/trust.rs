@@ -418,6 +418,9 @@ pub struct Fault {
     /// may be any.
     #[serde(skip)]
     pub keys: Option<Vec<[u8; 32]>>,
+    /// The trust domain that it alone speaks for.
+    #[serde(skip)]
+    pub trust_domain: Option<String>,
 }
 
 impl Fault {
@@ -550,6 +553,7 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
             None => field(b"any"),
             Some(keys) => keys.iter().for_each(|key| field(key)),
         }
+        field(fault.trust_domain.as_deref().unwrap_or_default().as_bytes());
     }
     sha256(&bytes)
 }

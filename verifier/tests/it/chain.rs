@@ -83,6 +83,7 @@ fn an_unreadable_authority_makes_strangers_undecided() {
         code: Code::TrustUnreadable,
         message: "permission denied".to_owned(),
         keys: None,
+        trust_domain: None,
     };
     let trust = Trust::new(Vec::new(), vec![fault]);
     let judgement = judge_in(&bound_commit(&payload()), &trust, NOW);

@@ -101,6 +101,7 @@ fn what_a_policy_does_not_speak_of_is_as_without_one() {
         code: Code::TrustUnreadable,
         message: "permission denied".to_owned(),
         keys: None,
+        trust_domain: None,
     };
     let broken = Trust::new(Vec::new(), vec![fault]);
     let judgement = judge_by(&session, &Policy::parse("").unwrap(), &broken, NOW);
@@ -128,7 +129,15 @@ fn no_authority_speaks_for_the_domain_of_another() {
     let scopes = PinKind::TrustDocument.default_scopes();
     let local = Authority::from_document("local", scopes, &authority().trust(1, NOW));
     let trust = Trust::new(vec![pem(2), local], Vec::new());
-    let judged = |identity: &str| {
+    let fault = Fault {
+        name: "local".into(),
+        code: Code::TrustUnreadable,
+        message: "permission denied".to_owned(),
+        keys: Some(Vec::new()),
+        trust_domain: Some("test.invalid".to_owned()),
+    };
+    let unread = Trust::new(vec![pem(2)], vec![fault]);
+    let judged = |identity: &str, trust: &Trust| {
         let spec = LeafSpec {
             identity: identity.parse().unwrap(),
             ..LeafSpec::bound_to(&payload())
@@ -136,12 +145,17 @@ fn no_authority_speaks_for_the_domain_of_another() {
         let raw = TestAuthority::new(2)
             .leaf(&spec)
             .sign_commit(&payload(), NOW);
-        judge_in(&raw, &trust, NOW)
+        judge_in(&raw, trust, NOW)
     };
-    assert_accepted(&judged("wimse://hosted.invalid/gha/o/r"));
-    assert_code(
-        &judged("wimse://test.invalid/agent/alice/claude"),
-        Code::NotAuthorised,
+    // Nor while that cannot be read.
+    for trust in [&trust, &unread] {
+        assert_accepted(&judged("wimse://hosted.invalid/gha/o/r", trust));
+        let theirs = judged("wimse://test.invalid/agent/alice/claude", trust);
+        assert_code(&theirs, Code::NotAuthorised);
+    }
+    assert_ne!(
+        unread.digest(),
+        Trust::new(unread.authorities().to_vec(), Vec::new()).digest()
     );
     let written = Policy::from_trust(&trust).to_string();
     let again = Policy::parse(&written).unwrap();

@@ -578,6 +578,15 @@ fn a_link_in_the_place_of_an_authority_may_have_taken_back_anything() {
 }
 
 #[test]
+fn whom_an_unreadable_authority_speaks_for_is_known_from_its_pin() {
+    let it = Store::pinned();
+    fs::write(it.file("data/trust/local/trust.json"), "garbage").unwrap();
+    let trust = it.store.load(NOW);
+    let domains: Vec<_> = trust.faults().iter().map(|it| &it.trust_domain).collect();
+    assert_eq!(domains, [&Some("test.invalid".to_owned())]);
+}
+
+#[test]
 fn a_link_to_a_file_is_no_authority() {
     let it = Store::pinned();
     fs::write(it.file("README.md"), "").unwrap();
