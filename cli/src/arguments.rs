@@ -323,7 +323,7 @@ pub(crate) struct Verify {
     /// Everything that HEAD, those of worktrees, branches, remote-tracking branches and tags reach
     #[arg(long, conflicts_with = "range")]
     pub(crate) all: bool,
-    /// Annotated tags, too
+    /// Annotated tags, beside a range or `--all`; alone, nothing else
     #[arg(long)]
     pub(crate) tags: bool,
     /// Policy to judge by, instead of the trust store's
@@ -483,10 +483,10 @@ pub(crate) struct TrustAdd {
     /// What to call it
     #[arg(long)]
     pub(crate) name: String,
-    /// SHA-256 of a root's public key (can be repeated); needed unless the source is a PEM file
+    /// SHA-256 of a root's public key (can be repeated); needed for URLs and trust documents
     #[arg(long, value_name = "SHA256")]
     pub(crate) pin: Vec<String>,
-    /// The URL is of an authority that has PEM roots only, as the hosted notme has
+    /// The authority has PEM roots only, as the hosted notme has: they never say what was revoked
     #[arg(long)]
     pub(crate) pem: bool,
     /// The roots are those of an ordinary X.509 authority, not of notme

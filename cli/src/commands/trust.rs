@@ -211,6 +211,12 @@ fn add(home: &Home, arguments: &TrustAdd) -> Outcome {
     }
     .map_err(add_failure)?;
     print_authority(&mut io::stdout().lock(), &authority)?;
+    if authority.kind() == PinKind::Pem {
+        writeln!(
+            io::stderr(),
+            "hint: certificates never say what was revoked, as a trust document does"
+        )?;
+    }
     Ok(Exit::Yes)
 }
 
@@ -241,7 +247,18 @@ fn read_source(arguments: &TrustAdd) -> Result<Source, Failure> {
             }));
         }
         return Ok(match String::from_utf8(bytes) {
-            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Source::Pem(text),
+            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
+                // Both have the keys that the pins name, and whoever brings the file chose.
+                if !arguments.pin.is_empty() && !arguments.pem {
+                    let failure = format!(
+                        "`{}` holds certificates and no trust document: they never say what was revoked",
+                        arguments.source
+                    );
+                    return Err(Failure::usage(failure)
+                        .hint("if certificates are what the authority gave you: `--pem`"));
+                }
+                Source::Pem(text)
+            }
             Ok(text) => Source::Document(text.into_bytes()),
             Err(other) => Source::Document(other.into_bytes()),
         });

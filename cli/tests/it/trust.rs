@@ -50,6 +50,7 @@ fn a_pin_that_is_not_met_is_refused() {
         "notme",
         "--pin",
         &wrong,
+        "--pem",
         bundle.to_str().unwrap(),
     ]);
     assert!(!output.status.success(), "{}", told(&output));
@@ -139,6 +140,28 @@ fn an_authority_cannot_choose_to_be_trusted_without_a_pin() {
     assert!(!sniffed.status.success(), "{}", told(&sniffed));
 }
 
+/// Its root has the key that the pin names, and takes nothing back.
+#[test]
+fn a_file_that_is_pinned_is_a_trust_document_unless_somebody_says_otherwise() {
+    let world = World::initialised();
+    let roots = world.home().join("roots.pem");
+    fs::write(&roots, world.notme_ok(&["trust", "export", "--pem"])).unwrap();
+    let shown = world.notme_ok(&["trust", "show", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let pin = &shown["authorities"][0]["roots"][0]["spki_sha256"];
+    let auditor = World::new();
+    let (pin, roots) = (pin.as_str().unwrap(), roots.to_str().unwrap());
+    let add = ["trust", "add", "--name", "theirs", "--pin", pin, roots];
+    let refused = auditor.notme(&add);
+    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    assert!(told(&refused).contains("no trust document"));
+    assert!(!auditor.notme_ok(&["trust", "show"]).contains("theirs"));
+    let taken = auditor.notme(&[&add[..], &["--pem"]].concat());
+    assert!(taken.status.success(), "{}", told(&taken));
+    let hint = "hint: certificates never say what was revoked";
+    assert!(told(&taken).contains(hint), "{}", told(&taken));
+}
+
 #[test]
 fn one_trust_document_is_exported() {
     let world = World::new();
@@ -198,11 +221,13 @@ fn a_pin_that_does_not_fit_is_said_to_be_one() {
     let now = UnixTime::from(SystemTime::now());
     let authority = notme_testkit::cast::TestAuthority::new(1);
     let pem = authority.p256_root().pem().into_bytes();
-    for (source, bytes) in [("document", authority.trust_document(1, now)), ("pem", pem)] {
+    let document = authority.trust_document(1, now);
+    for (source, bytes, more) in [("document", document, &[][..]), ("pem", pem, &["--pem"])] {
         let file = world.home().join(source);
         fs::write(&file, bytes).unwrap();
         let (file, pin) = (file.to_str().unwrap(), "0".repeat(64));
-        let output = world.notme(&["trust", "add", "--name", "x", "--pin", &pin, file]);
+        let add = ["trust", "add", "--name", "x", "--pin", &pin, file];
+        let output = world.notme(&[&add[..], more].concat());
         assert_eq!(output.status.code(), Some(1), "{}", told(&output));
         let said = told(&output);
         assert!(!said.contains("Remove the authority"), "{said}");
