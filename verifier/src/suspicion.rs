@@ -122,11 +122,14 @@ impl Suspicion {
         })
     }
 
-    /// Returns everything that the trust documents of a store revoke, each for its authority.
+    /// Returns everything that the trust documents of a store revoke, each for its authority, and what the
+    /// owners of keys took back.
     pub fn revoked(trust: &Trust) -> Vec<Self> {
         let authorities = trust.authorities().iter();
         let suspicions = authorities.flat_map(|authority| {
-            authority.revocations().iter().map(|revocation| {
+            let people = authority.people().iter();
+            let own = people.flat_map(|person| person.revocations());
+            authority.revocations().iter().chain(own).map(|revocation| {
                 let stampers = authority.tsa().iter().map(|it| &it.value);
                 let stampers = stampers.filter(|it| revocation.is_of(it));
                 Self {

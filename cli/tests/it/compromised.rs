@@ -161,6 +161,54 @@ fn what_the_trust_document_revokes_is_looked_for_likewise() {
     assert_eq!(report["objects"][0]["code"], "revoked");
 }
 
+/// The owner is the one to say so, and the policy whether an object is good all the same.
+#[test]
+fn what_the_owner_of_a_key_takes_back_is_looked_for_likewise() {
+    let world = World::initialised();
+    let gpg = Gnupg::new();
+    gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    let commit = openpgp_commit(&world, &gpg, "bob@example.org");
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", "bob"];
+    let revocation = gpg.ok(&words, b"y\n1\n\ny\n");
+    gpg.ok(&["--import"], &revocation);
+    world.trust_person(&gpg, "bob@example.org");
+    let (exit, report) = radius(&world, &["--revoked"]);
+    assert_eq!(exit, Some(1), "{report}");
+    assert_eq!(report["compromised"][0]["kind"], "key");
+    assert_eq!(report["objects"][0]["oid"], commit.as_str());
+    assert_eq!(report["objects"][0]["code"], "revoked");
+    let since = ["--since", "2026-01-01T00:00:00Z"];
+    let bob = [&["--compromised", "mailto:bob@example.org"], &since[..]];
+    let (_, report) = radius(&world, &bob.concat());
+    assert_eq!(report["objects"][0]["exposure"], "since", "{report}");
+    let listed = world.policy(&format!("known_good = [\"{commit}\"]\n"));
+    assert_eq!(world.code("HEAD", &[]), "revoked");
+    assert_eq!(world.code("HEAD", &["--policy", &listed]), "accepted");
+}
+
+/// A tag says nothing of the commit below it, nor that of the tag.
+#[test]
+fn all_is_looked_at_however_it_is_asked_for() {
+    let world = World::new();
+    sign_as(&world, "bad");
+    world.signed_commit("a");
+    let identity = |revision: &str| {
+        let (_, verdicts) = world.verdicts(&[revision]);
+        let identity = &verdicts["objects"][0]["identity"];
+        identity.as_str().unwrap().to_owned()
+    };
+    let bad = identity("HEAD");
+    sign_as(&world, "worse");
+    world.git_ok(&["tag", "-s", "-m", "t", "t"]);
+    let worse = identity("t");
+    for name in [&bad, &worse] {
+        for more in [&[][..], &["--tags"], &["--all"], &["--all", "--tags"]] {
+            let (exit, report) = radius(&world, &[&["--compromised", name], more].concat());
+            assert_eq!(exit, Some(1), "{more:?}: {report}");
+        }
+    }
+}
+
 /// Whoever has the key of a time-stamping authority writes the times of all that it stamped.
 #[test]
 fn what_was_stamped_rests_on_the_key_that_stamped_it() {

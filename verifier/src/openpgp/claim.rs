@@ -151,7 +151,6 @@ impl Claim {
         let identity = person.identity(user_id);
         let refusal = key.problem().cloned().or_else(|| {
             self.check_own_time(key.from(), until)
-                .and_then(|()| self.check_not_given_up(&[key.kid(), person.kid()], anchor))
                 .and_then(|()| match identity {
                     Some(_) => Ok(()),
                     None => Err(Code::IdentityMissing.into()),
@@ -182,23 +181,6 @@ impl Claim {
             return Err(Refusal::new(Code::CertificateExpired, detail));
         }
         Ok(())
-    }
-
-    /// Checks that the signature does not call itself younger than the end that the owner of the
-    /// key declared.
-    fn check_not_given_up(&self, keys: &[KeyId; 2], anchor: &Anchor) -> Result<(), Refusal> {
-        let made = self.document.signature().created();
-        let revocations = anchor.revocations.iter().flat_map(|all| all.iter());
-        let given_up = revocations
-            .filter(|it| it.kind == RevocationKind::Key && made >= it.since)
-            .find(|it| keys.iter().any(|kid| kid.to_string() == it.value));
-        match given_up {
-            None => Ok(()),
-            Some(it) => {
-                let detail = format!("made at {made}, since {}: {}", it.since, it.reason);
-                Err(Refusal::new(Code::Revoked, detail))
-            }
-        }
     }
 
     fn established(

@@ -139,7 +139,7 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
 /// Returns what to look at: all branches and tags, unless somebody names something. Lines are
 /// looked for at its end, or at HEAD.
 fn select(repository: &Repository, arguments: &Verify) -> Result<(Selection, ObjectId), Failure> {
-    if arguments.range.is_none() && !arguments.all && !arguments.tags {
+    if arguments.range.is_none() {
         let all = repository.select_all()?.and(repository.select_tags()?);
         return Ok((
             on_reference(all, arguments.reference.as_deref())?,
