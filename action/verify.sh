@@ -26,6 +26,7 @@ export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
+reports=${reports#"$PWD"/}
 while [ "$reports" != "${reports%/}" ]; do reports=${reports%/}; done
 
 # On GitHub, Forgejo and Gitea a line of this form is shown beside the run.
@@ -59,8 +60,9 @@ done
 
 # Where a ref is missing, git takes a tag of that whole name, which anybody may push.
 is_commit() {
-  case "$1" in
-    refs/*) git show-ref --verify --quiet "$1" || return 1 ;;
+  name=${1%%[~^]*}
+  case "$name" in
+    refs/*) git show-ref --verify --quiet "${name%%@\{*}" || return 1 ;;
   esac
   git rev-parse --verify --quiet "$1^{commit}" >/dev/null
 }
@@ -126,19 +128,20 @@ case "$head" in
   refs/tags/*) branch='' ;;
 esac
 
-# Of a push alone. What the next one is judged by would be older than what judged this one.
-if [ -n "$base" ] && [ "$reference $branch" = "refs/heads/$default $default" ] && [ -z "${NOTME_TRUST_FROM:-}" ]; then
-  git merge-base --is-ancestor "$base" "$head" || {
-    [ "$shallow" = false ] || refuse clone-shallow "whether $head goes on from $base can't be told: check out the whole history (fetch-depth: 0)"
-    refuse ref-rewound "$head does not go on from $base, which $default was at: whoever takes commits away from it takes back what they say of who may do what"
-  }
-fi
-
 # What is judged is $range, or all that leads from $base to $head where that is `-`. Who judges comes
 # from $before, which is no part of it. Only on the default branch is the commit before a change
 # vouched for: what was pushed to another may have been refused.
 has_origin() { is_commit "$origin"; }
 is_to_default() { [ "$branch" = "$default" ]; }
+goes_on() { git merge-base --is-ancestor "$base" "$1"; }
+# The next push would be judged by what is older than what judged this one. What is proposed may begin
+# before its base, and so may a build of something older.
+if is_to_default && [ -n "$base" ] && ! goes_on "$head" && ! { has_origin && goes_on "$origin"; } &&
+  { has_origin || [ -z "${NOTME_TRUST_FROM:-}" ]; }; then
+  [ "$shallow" = false ] ||
+    refuse clone-shallow "whether $head goes on from $base can't be told: check out the whole history (fetch-depth: 0)"
+  refuse ref-rewind "$default was at $base, and does not go on from there: whoever takes commits away from it takes back what they say of who may do what"
+fi
 if has_origin && ! git merge-base --is-ancestor "$head" "$origin"; then
   before=$origin
   is_to_default || base=''

@@ -437,6 +437,7 @@ fn reports_beyond_a_link_of_the_change_are_left_alone() {
     let head = project.work.signed_commit("a");
     for (reports, refusal) in [
         ("link/made", "link is a link"),
+        ("$PWD/made/link/made", "made/link is a link"),
         ("made/link/made", "made/link is a link"),
         ("made/link//made//", "made/link is a link"),
         ("/", "NOTME_REPORTS is no directory"),
@@ -578,22 +579,25 @@ fn the_default_branch_only_goes_on() {
     let newer = work.signed_commit("a");
     work.git_ok(&["branch", "kept"]);
     work.git_ok(&["reset", "--quiet", "--hard", base]);
-    let rewound = "::error title=notme ref-rewound::";
+    let rewound = "::error title=notme ref-rewind::";
     project.push(&newer, base).says(3, &[rewound]);
     let beside = work.signed_commit("b");
     project.push(&newer, &beside).says(3, &[rewound]);
     project
         .push(base, &beside)
         .says(0, &["1 object: 1 accepted"]);
-    // What is proposed may begin where it likes.
-    let mut event = pull_request(&newer, &beside);
-    event["repository"] = json!({"default_branch": "main"});
-    project.verify("pull_request", &event).says(0, &[]);
     let shallow = project.runner(&["--depth", "1"]);
     let fetch = format!("git fetch --quiet --depth 1 origin {newer}");
     run(&mut shallow.shell(&fetch));
     let verified = shallow.verify("push", &push(&newer, &beside));
     verified.says(3, &["::error title=notme clone-shallow::"]);
+    // What is proposed may begin before its base, and an older build may run again.
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    work.git_ok(&["branch", "--force", "main", &newer]);
+    let mut event = pull_request(&newer, &beside);
+    event["repository"] = json!({"default_branch": "main"});
+    project.verify("pull_request", &event).says(0, &[]);
+    project.push(&newer, base).says(0, &[]);
 }
 
 /// A signed commit on top takes no refusal back.
