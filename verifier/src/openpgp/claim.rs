@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use notme_core::{
     armor::SignatureFormat,
-    key::{KeyId, sha256},
+    key::sha256,
     openpgp::{ArmorKind, Fingerprint, LongKeyId, Signature, SignedDocument, dearmor},
     time::UnixTime,
-    trust::RevocationKind,
 };
 
 use super::{
@@ -52,10 +51,12 @@ impl Claim {
         anchors: &Anchors,
         standings: &Standings,
     ) -> Result<Established, Unproven> {
-        if let Some(found) = self.by_person(anchors) {
+        let carried = Session::carried(&self.document);
+        let is_certified = matches!(carried, Some(Ok(_)));
+        if let Some(found) = self.by_person(anchors, is_certified) {
             return found;
         }
-        match Session::carried(&self.document) {
+        match carried {
             Some(Ok(session)) => self.by_session(&session, anchors, standings),
             Some(Err(refusal)) => Err(unproven(refusal, None)),
             None => Err(unproven(
@@ -93,12 +94,18 @@ impl Claim {
     }
 
     /// Looks among the keys of the trust store. A key id can be that of several; whose signature
-    /// it is shows when it holds.
-    fn by_person(&self, anchors: &Anchors) -> Option<Result<Established, Unproven>> {
+    /// it is shows when it holds. Whoever claims a key without its consent takes no signature from one
+    /// that brings along what certifies it.
+    fn by_person(
+        &self,
+        anchors: &Anchors,
+        is_certified: bool,
+    ) -> Option<Result<Established, Unproven>> {
         let (mut refusal, mut maker) = (None, None);
         let named = NamedIssuer::of(self.document.signature());
         for (anchor, person, key) in anchors.signing_keys() {
-            if !named.is(key) {
+            let is_claimed = key.problem().is_some() && !key.belongs();
+            if !named.is(key) || is_certified && is_claimed {
                 continue;
             }
             match self.document.verify(key.key()) {

@@ -2,16 +2,21 @@
 
 use notme_core::{
     key::Signer as _,
-    openpgp::{ArmorKind, CertifiedKey, ToBeSigned, armor},
+    openpgp::{ArmorKind, CertifiedKey, KeyBlocks, ToBeSigned, armor, dearmor},
     time::UnixTime,
     trust::{Revocation, RevocationKind, TrustDocument},
 };
 use notme_testkit::{
     clock::NOW,
     commit::with_signature,
+    gnupg::Gnupg,
     openpgp::{OpenPgpAuthority, OpenPgpSession},
 };
-use notme_verifier::{Code, Judgement, TimeBasis, Trust};
+use notme_verifier::{Code, Judgement, TimeBasis, Trust, openpgp::Person, trust::Authority};
+use pgp::{
+    packet::{Packet, PacketParser},
+    ser::Serialize as _,
+};
 
 use crate::{
     flip::assert_no_flip_is_accepted,
@@ -62,6 +67,36 @@ fn a_bound_signature_is_accepted_from_the_commit_alone() {
     assert_eq!(judgement.authority_kid(), Some(listed.kid));
     let names = judgement.standing().unwrap().openpgp().unwrap();
     assert_eq!(names.fingerprint, session.subject().fingerprint().unwrap());
+}
+
+/// Anybody can list a public key behind their own.
+#[test]
+fn whoever_claims_a_sessions_key_as_a_subkey_does_not_take_its_signatures() {
+    let session = OpenPgpSession::new();
+    let key = bound(&session);
+    let raw = commit(&session, &key);
+    let gpg = Gnupg::new();
+    gpg.generate("Eve <eve@example.org>", "ed25519", "sign", "never");
+    let mut theirs = dearmor(ArmorKind::PublicKeys, &gpg.export("eve")).unwrap();
+    // The same packet, by the tag of a subkey (RFC 9580 section 5.5.1.2).
+    let packets = PacketParser::new(key.as_bytes()).map(Result::unwrap);
+    for packet in packets.take(1) {
+        let Packet::PublicKey(primary) = packet else {
+            panic!("a key begins with it");
+        };
+        let body = primary.to_bytes().unwrap();
+        theirs.extend([0xc0 | 14, u8::try_from(body.len()).unwrap()]);
+        theirs.extend(body);
+    }
+    let blocks = KeyBlocks::read(&theirs).unwrap();
+    let eve = Person::of(&blocks.keys()[0]).unwrap();
+    assert_eq!(eve.keys().len(), 2);
+    let eve = Authority::from_people("a-eve", vec![eve]);
+    let trusted = trust();
+    let both = [&[eve], trusted.authorities()].concat();
+    let judgement = judge_in(&raw, &Trust::new(both, Vec::new()), NOW);
+    assert_accepted(&judgement);
+    assert_eq!(judgement.identity(), Some(session.identity.as_str()));
 }
 
 #[test]
