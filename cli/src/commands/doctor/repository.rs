@@ -8,6 +8,7 @@ use std::{
 };
 
 use notme_attest::store::Shelf;
+use notme_verifier::{Repository, repository::RepositoryError};
 
 use super::{Findings, scene::Scene};
 use crate::{
@@ -86,8 +87,8 @@ pub(super) fn is_readable(scene: &Scene<'_>, findings: &mut Findings) -> Result<
 }
 
 fn keeps_files(scene: &Scene<'_>) -> bool {
-    let storage = scene.value("extensions.refStorage");
-    storage.is_none_or(|storage| storage.eq_ignore_ascii_case("files"))
+    let opened = scene.repository.as_deref().map(Repository::open);
+    !matches!(opened, Some(Err(RepositoryError::RefStorage(_))))
 }
 
 /// Whoever moves refs holds their locks for a moment.
