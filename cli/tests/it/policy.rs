@@ -437,11 +437,19 @@ until = "2020-01-01T00:00:00Z"
 
 [[allow]]
 principals = ["forge"]
-paths = [".notme/*", ".notme/trust/*", "*"]
+paths = [".notme/*", "*"]
+
+[[allow]]
+principals = ["forge"]
+paths = [".notme/*", ".notme/trust/people/*"]
+
+[[allow]]
+principals = ["forge"]
+paths = [".notme/trust"]
 "#
     ));
     let out = world.notme_ok(&["policy", "check", &policy]);
-    assert_eq!(out.matches("trust store be changed").count(), 1, "{out}");
+    assert_eq!(out.matches("trust store be changed").count(), 2, "{out}");
     for remark in [
         "line 4: the authority `elsewhere` is not in the trust store here",
         "line 4: the authority `elsewhere` counts no more",
@@ -449,6 +457,7 @@ paths = [".notme/*", ".notme/trust/*", "*"]
         "line 13: `allow forge` lets a forge's key change the policy",
         "line 18: the exception for",
         "line 23: this does not let the trust store be changed: `.notme/trust/*` would",
+        "line 31: this does not let the trust store be changed",
     ] {
         assert!(out.contains(remark), "{remark}: {out}");
     }

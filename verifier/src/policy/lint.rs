@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use notme_core::{hex, openpgp::Fingerprint, time::UnixTime};
+use notme_core::{glob::Glob, hex, openpgp::Fingerprint, time::UnixTime};
 
 use super::{
     Policy, Remark, Selector, TRUST_PATH,
@@ -37,16 +37,21 @@ pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
     }
     for glob in rule.paths.iter().flatten() {
         let path = glob.to_string();
-        let covers_trust = path.starts_with(".notme") && glob.matches(&format!("{TRUST_PATH}/x"));
-        if rule.right == (Right::Allow { policy: false })
-            && covers_trust
-            && !glob.is_within(TRUST_PATH)
-        {
-            remark("this does not let the trust store be changed: `.notme/trust/*` would");
-        }
         if path.starts_with('/') || path.starts_with("./") || path.ends_with('/') {
             remark("paths are written as `directory/*`, without a slash before or after");
         }
+    }
+    let names = |glob: &&Glob| glob.is_within(TRUST_PATH) && !glob.matches(TRUST_PATH);
+    let covers = |glob: &&Glob| {
+        let is_meant = glob.matches(TRUST_PATH) || glob.matches(&format!("{TRUST_PATH}/x"));
+        is_meant && glob.to_string().chars().any(|c| c != '*')
+    };
+    let mut paths = rule.paths.iter().flatten();
+    if rule.right == (Right::Allow { policy: false })
+        && paths.clone().any(|glob| covers(&glob))
+        && !paths.any(|glob| names(&glob))
+    {
+        remark("this does not let the trust store be changed: `.notme/trust/*` would");
     }
     for name in rule.refs.iter().flatten() {
         if !name.to_string().starts_with(['*', 'r']) {
