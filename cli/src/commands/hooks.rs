@@ -16,7 +16,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     git::{self, Scope},
     home::Home,
-    program,
+    program, repository,
     settings::{self, Setting, SettingsError, Undone},
     shell::quoted,
 };
@@ -96,6 +96,10 @@ impl Place {
 
 fn install(home: &Home, arguments: &HooksInstall) -> Outcome {
     let place = Place::of(home, &arguments.place).map_err(outside)?;
+    if place.scope != Scope::Global {
+        // Hooks that cannot read it would let nothing through.
+        repository::open()?;
+    }
     // What was installed before is not what was there before.
     place.clear()?;
     let former = place.former()?;

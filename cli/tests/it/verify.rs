@@ -908,6 +908,7 @@ fn a_repository_with_reftables_is_refused() {
         &["attest", "show", &id],
         &["attest", "dispatch", &id],
         &["attest", "fetch"],
+        &["hooks", "install"],
     ] {
         let mut command = world.notme_command();
         let output = run(command.current_dir(&path).args(arguments), b"");
