@@ -230,6 +230,32 @@ fn what_replaces_an_object_is_not_rechecked_in_its_place() {
 }
 
 #[test]
+fn a_time_stamp_is_rechecked_by_openssl() {
+    oracle("openssl");
+    let world = World::new();
+    world.notme_ok(&["init", "--profile", "interop", "--timestamp=required"]);
+    world.signed_commit("a");
+    let blocks = [
+        "recheck-certificate",
+        "recheck-openssl",
+        "recheck-timestamp",
+    ];
+    let said = recheck(&world, "HEAD", &blocks, None);
+    for part in ["Verification: OK", "Time stamp: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A token over another signature.
+    let steps = block(&world.notme_ok(&["verify", "--format", "html"]), blocks[2]);
+    let (apart, checks) = steps.split_once("openssl ts -verify").unwrap();
+    let script =
+        format!("set -e\nTIME=$(date +%s)\n{apart}\nprintf x >> value\nopenssl ts -verify{checks}");
+    let output = run(&mut world.shell(&script), b"");
+    assert!(!output.status.success(), "{}", told(&output));
+    let failed = "Verification: FAILED";
+    assert!(told(&output).contains(failed), "{}", told(&output));
+}
+
+#[test]
 fn a_report_says_what_was_asked() {
     let world = World::initialised();
     world.write(
