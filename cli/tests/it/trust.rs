@@ -270,6 +270,23 @@ fn refresh_asks_the_authority_and_starts_the_embedded_one() {
     }
 }
 
+/// As after a copy of the store was played back.
+#[test]
+fn whatever_refreshes_replaces_a_document_that_is_older_than_one_seen() {
+    for refresh in [&["trust", "refresh"][..], &["verify", "--refresh"]] {
+        let world = World::initialised();
+        world.signed_commit("a");
+        let document = world.notme_home().join("data/trust/embedded/trust.json");
+        let old = fs::read(&document).unwrap();
+        world.notme_ok(&["authority", "revoke", "certificate", "00ffee0011"]);
+        world.notme_ok(&["trust", "refresh"]);
+        fs::write(&document, &old).unwrap();
+        assert_eq!(world.code("HEAD", &[]), "bundle-rollback");
+        world.notme_ok(refresh);
+        assert_eq!(world.code("HEAD", &[]), "accepted");
+    }
+}
+
 /// As two people on two machines have it: each one's authority answers that one alone.
 #[test]
 fn refresh_of_somebody_elses_embedded_authority_says_by_what_it_is_done() {
