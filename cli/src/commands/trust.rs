@@ -23,7 +23,7 @@ use notme_verifier::{
     Code,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{self, Authority, Fault, PinKind},
+    trust::{self, Authority, Fault, PinKind, WHOLE_STORE},
     verdict::Class,
 };
 
@@ -409,19 +409,19 @@ pub(crate) fn allowed_signers(home: &Home) -> String {
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     let store = store(home, None);
     let trust = store.load(now());
-    if let Some(fault) = trust.faults().first() {
+    let is_wanted = |name: &str| {
+        let wanted = arguments.name.as_deref();
+        // A store that cannot be read as a whole may have anybody in it.
+        name == WHOLE_STORE || wanted.is_none_or(|wanted| wanted == name)
+    };
+    if let Some(fault) = trust.faults().iter().find(|it| is_wanted(&it.name)) {
         return Err(Failure::from(format!(
             "authority `{}` cannot be read: {}",
             fault.name, fault.message
         )));
     }
-    let wanted = |authority: &&Authority| {
-        arguments
-            .name
-            .as_deref()
-            .is_none_or(|name| name == authority.name())
-    };
-    let authorities = trust.authorities().iter().filter(wanted);
+    let authorities = trust.authorities().iter();
+    let authorities = authorities.filter(|it| is_wanted(it.name()));
     if arguments.document {
         let mut names = authorities
             .filter(|it| it.document().is_some())

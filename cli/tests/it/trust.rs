@@ -500,6 +500,34 @@ notme trust add --name ssh --allowed-signers signers
     assert!(words.join(" ").contains(detail), "{output}");
 }
 
+#[test]
+fn an_export_by_name_needs_that_authority_alone() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    gpg.generate(BOB, "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    fs::write(world.notme_home().join("data/trust/team/keys.pgp"), "").unwrap();
+    let export = |more: &[&str]| world.notme(&[&["trust", "export"], more].concat());
+    let pem = export(&["--name", "embedded", "--pem"]);
+    assert!(pem.status.success(), "{}", told(&pem));
+    for more in [&["--pem"][..], &["--openpgp", "--name", "team"]] {
+        let output = export(more);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        let said = "authority `team` cannot be read";
+        assert!(told(&output).contains(said), "{}", told(&output));
+    }
+    // Nobody knows who is in a store that cannot be listed.
+    let store = world.notme_home().join("data/trust");
+    fs::remove_dir_all(&store).unwrap();
+    fs::write(&store, "").unwrap();
+    let output = export(&["--name", "embedded", "--pem"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("`*` cannot be read"),
+        "{}",
+        told(&output)
+    );
+}
+
 /// Of two keyrings with one key, the newer has its revocation.
 #[test]
 fn what_took_a_key_back_and_cannot_be_read_leaves_it_undecided() {
