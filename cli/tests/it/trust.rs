@@ -528,6 +528,49 @@ fn an_export_by_name_needs_that_authority_alone() {
     );
 }
 
+#[test]
+fn show_says_which_keys_of_a_person_are_revoked_or_end() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let alice = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let bob = gpg.generate(BOB, "ed25519", "sign", "2099-01-01");
+    gpg.ok(
+        &["--quick-add-key", &bob, "ed25519", "sign", "2098-01-01"],
+        b"",
+    );
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", &alice];
+    gpg.ok(&["--import"], &gpg.ok(&words, b"y\n1\n\ny\n"));
+    world.trust_person(&gpg, "example.org");
+    let shown = world.notme_ok(&["trust", "show"]);
+    let line = |of: &str| shown.lines().find(|line| line.contains(of)).unwrap();
+    let since = "1970-01-01T00:00:00Z: its owner revoked the key";
+    let revoked = format!("key      {alice}, revoked since {since}");
+    assert_eq!(line(&alice).trim(), revoked);
+    let [_, subkey] = &gpg.fingerprints(&bob)[..] else {
+        panic!("a key and its subkey");
+    };
+    assert!(!line(&bob).contains("revoked"), "{shown}");
+    assert!(line(&bob).contains(", until 2099-01-01T"), "{shown}");
+    assert!(line(subkey).contains(", until 2098-01-01T"), "{shown}");
+
+    let shown: Value = serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let authorities = shown["authorities"].as_array().unwrap();
+    let team = authorities.iter().find(|it| it["name"] == "team").unwrap();
+    let people = team["openpgp"].as_array().unwrap();
+    let of = |fingerprint: &str| {
+        let person = people.iter().find(|it| it["fingerprint"] == fingerprint);
+        person.unwrap()["keys"].as_array().unwrap()
+    };
+    assert_eq!(of(&alice)[0]["revoked"]["since"], "1970-01-01T00:00:00Z");
+    let [primary, below] = &of(&bob)[..] else {
+        panic!("a key and its subkey: {shown}");
+    };
+    assert_eq!(below["fingerprint"], **subkey);
+    for (key, year) in [(primary, "2099"), (below, "2098")] {
+        assert_eq!(key["revoked"], Value::Null);
+        assert!(key["until"].as_str().unwrap().starts_with(year), "{key}");
+    }
+}
+
 /// Of two keyrings with one key, the newer has its revocation.
 #[test]
 fn what_took_a_key_back_and_cannot_be_read_leaves_it_undecided() {
