@@ -23,7 +23,7 @@ use notme_verifier::{
     Code,
     load::{PemKind, Refreshed, TrustStore, TrustStoreError},
     report::escape,
-    trust::{Authority, PinKind},
+    trust::{self, Authority, Fault, PinKind, WHOLE_STORE},
     verdict::Class,
 };
 
@@ -426,19 +426,19 @@ pub(crate) fn allowed_signers(home: &Home) -> String {
 fn export(home: &Home, arguments: &TrustExport) -> Outcome {
     let store = store(home, None);
     let trust = store.load(now());
-    if let Some(fault) = trust.faults().first() {
+    let is_wanted = |name: &str| {
+        let wanted = arguments.name.as_deref();
+        // A store that cannot be read as a whole may have anybody in it.
+        name == WHOLE_STORE || wanted.is_none_or(|wanted| wanted == name)
+    };
+    if let Some(fault) = trust.faults().iter().find(|it| is_wanted(&it.name)) {
         return Err(Failure::from(format!(
             "authority `{}` cannot be read: {}",
             fault.name, fault.message
         )));
     }
-    let wanted = |authority: &&Authority| {
-        arguments
-            .name
-            .as_deref()
-            .is_none_or(|name| name == authority.name())
-    };
-    let authorities = trust.authorities().iter().filter(wanted);
+    let authorities = trust.authorities().iter();
+    let authorities = authorities.filter(|it| is_wanted(it.name()));
     if arguments.document {
         let mut names = authorities
             .filter(|it| it.document().is_some())
@@ -508,28 +508,18 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
             .as_deref()
             .is_none_or(|wanted| wanted == name)
     };
-    let mut published = Vec::new();
     let mut found = false;
     for authority in trust.authorities() {
         let name = authority.name();
-        match authority.document() {
-            _ if !is_wanted(name) => {}
-            Some(_) => published.push(name),
-            None => {
-                writeln!(
-                    io::stdout(),
-                    "{name}: pinned by certificate, nothing to refresh"
-                )?;
-                found = true;
-            }
+        if is_wanted(name) && authority.document().is_none() {
+            writeln!(
+                io::stdout(),
+                "{name}: pinned by certificate, nothing to refresh"
+            )?;
+            found = true;
         }
     }
-    for fault in trust.faults() {
-        // What is older than what was seen gives way to what is newer.
-        if fault.code == Code::BundleRollback {
-            published.extend(is_wanted(&fault.name).then_some(&*fault.name));
-            continue;
-        }
+    for fault in trust.faults().iter().filter(|it| !is_rolled_back(it)) {
         writeln!(
             io::stderr(),
             "error: authority `{}`: {}",
@@ -538,7 +528,7 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
         )?;
         exit = Exit::Undecided;
     }
-    for name in published {
+    for name in published(&trust).filter(|name| is_wanted(name)) {
         found = true;
         let facts = trust.authorities().iter().find(|it| it.name() == name);
         let issued_at = facts
@@ -566,6 +556,20 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
         return Err(Failure::usage("no such authority is trusted"));
     }
     Ok(exit)
+}
+
+/// Returns the authorities that publish a trust document to bring up to date.
+fn published(trust: &trust::Trust) -> impl Iterator<Item = &str> {
+    let authorities = trust.authorities().iter();
+    let published = authorities.filter(|it| it.document().is_some());
+    let rolled_back = trust.faults().iter().filter(|it| is_rolled_back(it));
+    let rolled_back = rolled_back.map(|it| &*it.name);
+    published.map(Authority::name).chain(rolled_back)
+}
+
+/// Tells whether all that is wrong is that a newer document was seen, to which this one gives way.
+fn is_rolled_back(fault: &Fault) -> bool {
+    fault.code == Code::BundleRollback
 }
 
 /// Fetches the newest document of an authority, and what it missed in between.
@@ -599,16 +603,13 @@ fn refresh_one(
 /// [`Failure`] when what an authority answered is refused.
 pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
     let store = store(home, None);
-    for authority in store.load(now()).authorities() {
-        if authority.document().is_none() {
-            continue;
-        }
-        match refresh_one(home, &store, authority.name(), None) {
+    let trust = store.load(now());
+    for name in published(&trust) {
+        match refresh_one(home, &store, name, None) {
             Err(failure) if failure.exit() == Exit::No => return Err(failure),
             Err(failure) => writeln!(
                 io::stderr(),
-                "note: authority `{}` is known as before: {}",
-                authority.name(),
+                "note: authority `{name}` is known as before: {}",
                 escape(&failure.to_string())
             )?,
             Ok(_) => {}

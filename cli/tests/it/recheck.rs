@@ -1,10 +1,14 @@
 //! What the HTML report says how to recheck by hand, done by hand: its own lines, in a shell.
 
-use std::os::unix::fs::symlink;
+use std::{fs, os::unix::fs::symlink, process::Output, time::SystemTime};
 
+use notme_core::time::UnixTime;
 use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
 
-use crate::world::{NOTME, World, told};
+use crate::{
+    compromised::openpgp_commit,
+    world::{NOTME, World, told},
+};
 
 /// Returns the lines of a block of the page.
 fn block(page: &str, id: &str) -> String {
@@ -16,28 +20,38 @@ fn block(page: &str, id: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// Rechecks HEAD by blocks of its report, and then what differs from it by a byte.
-fn recheck(world: &World, blocks: &[&str], gpg: Option<&Gnupg>) -> String {
-    let page = world.notme_ok(&["verify", "--format", "html", "HEAD"]);
-    let (_, document) = world.verdicts(&["HEAD"]);
-    let at = document["objects"][0]["judged_at"].as_str().unwrap();
-    let kid = document["objects"][0]["kid"].as_str().unwrap();
-    let told_by = |tampering: &str| {
-        let steps: Vec<_> = blocks.iter().map(|id| block(&page, id)).collect();
-        let script = format!(
-            "set -e\nNAME=$(git rev-parse HEAD)\nKID={kid}\nTIME=$(date +%s -d '{at}')\n{}\n{tampering}\n{}",
-            block(&page, "recheck-apart"),
-            steps.join("\n")
-        );
-        let mut shell = world.shell(&script);
-        if let Some(gpg) = gpg {
-            shell.env("GNUPGHOME", gpg.path());
-        }
-        run(&mut shell, b"")
-    };
-    let good = told_by("");
+/// Runs blocks of the report on an object, with a step between taking it apart and the rest.
+fn recheck_after(
+    world: &World,
+    object: &str,
+    step: &str,
+    blocks: &[&str],
+    gpg: Option<&Gnupg>,
+) -> Output {
+    let page = world.notme(&["verify", "--format", "html", object]).stdout;
+    let page = String::from_utf8(page).unwrap();
+    let (_, document) = world.verdicts(&[object]);
+    let facts = &document["objects"][0];
+    let kid = facts["kid"].as_str().unwrap_or_default();
+    let at = facts["judged_at"].as_str().unwrap_or("now");
+    let steps: Vec<_> = blocks.iter().map(|id| block(&page, id)).collect();
+    let script = format!(
+        "set -e\nNAME=$(git rev-parse {object})\nKID={kid}\nTIME=$(date +%s -d '{at}')\n{}\n{step}\n{}",
+        block(&page, "recheck-apart"),
+        steps.join("\n")
+    );
+    let mut shell = world.shell(&script);
+    if let Some(gpg) = gpg {
+        shell.env("GNUPGHOME", gpg.path());
+    }
+    run(&mut shell, b"")
+}
+
+/// Rechecks an object by blocks of its report, and then what differs from it by a byte.
+fn recheck(world: &World, object: &str, blocks: &[&str], gpg: Option<&Gnupg>) -> String {
+    let good = recheck_after(world, object, "", blocks, gpg);
     assert!(good.status.success(), "{}", told(&good));
-    let bad = told_by("printf x >> payload");
+    let bad = recheck_after(world, object, "printf x >> payload", blocks, gpg);
     assert!(!bad.status.success(), "{}", told(&bad));
     told(&good)
 }
@@ -52,7 +66,7 @@ fn a_signature_is_rechecked_by_openssl_and_certtool() {
         world.notme_ok(&["init", "--profile", profile]);
         world.signed_commit("a");
         let by = format!("recheck-{by}");
-        let said = recheck(&world, &["recheck-certificate", &by], None);
+        let said = recheck(&world, "HEAD", &["recheck-certificate", &by], None);
         let (_, document) = world.verdicts(&["HEAD"]);
         for member in ["identity", "kid"] {
             let member = document["objects"][0][member].as_str().unwrap();
@@ -103,7 +117,7 @@ fn the_certificate_that_is_rechecked_is_the_signers() {
     world.git_ok(&["commit", "-q", "-S", "--allow-empty", "-m", "a"]);
     let blocks = ["recheck-certificate", "recheck-openssl"];
     let assert_rechecked = || {
-        let said = recheck(&world, &blocks, None);
+        let said = recheck(&world, "HEAD", &blocks, None);
         let (_, document) = world.verdicts(&["HEAD"]);
         let kid = document["objects"][0]["kid"].as_str().unwrap();
         assert!(said.contains(kid), "{said}");
@@ -127,7 +141,7 @@ fn a_signature_is_rechecked_by_ssh_keygen() {
     world.git_ok(&["config", "gpg.format", "ssh"]);
     world.git_ok(&["config", "gpg.ssh.program", program.to_str().unwrap()]);
     world.signed_commit("a");
-    let said = recheck(&world, &["recheck-ssh"], None);
+    let said = recheck(&world, "HEAD", &["recheck-ssh"], None);
     assert!(said.contains("Good \"git\" signature for "), "{said}");
 }
 
@@ -139,8 +153,106 @@ fn a_signature_is_rechecked_by_gpg() {
     let gpg = Gnupg::new();
     let authority = world.notme_ok(&["trust", "export", "--openpgp"]);
     gpg.ok(&["--import"], authority.as_bytes());
-    let said = recheck(&world, &["recheck-openpgp"], Some(&gpg));
+    let said = recheck(&world, "HEAD", &["recheck-openpgp"], Some(&gpg));
     assert!(said.contains("Good signature from "), "{said}");
+}
+
+/// A tag whose message quotes another's signature.
+const TAG: &str = "a\n\n-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n";
+
+#[test]
+fn a_tag_is_rechecked_and_not_the_commit_below_it() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let bob = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, &bob);
+    let commit = openpgp_commit(&world, &gpg, "bob@example.org");
+    let payload = format!(
+        "object {commit}\ntype commit\ntag v1\ntagger Bob <bob@example.org> {} +0000\n\n{TAG}",
+        UnixTime::from(SystemTime::now()).secs()
+    );
+    let signature = String::from_utf8(gpg.sign(&bob, payload.as_bytes())).unwrap();
+    let tag = |payload: &str| {
+        world.write_object_unchecked("tag", format!("{payload}{signature}").as_bytes())
+    };
+    let blocks = ["recheck-openpgp"];
+    let good = tag(&payload);
+    assert_eq!(world.code(&good, &[]), "accepted");
+    let said = recheck(&world, &good, &blocks, Some(&gpg));
+    assert!(said.contains("Good signature from "), "{said}");
+    let altered = tag(&payload.replace("\n\na\n", "\n\nb\n"));
+    assert_eq!(world.code(&altered, &[]), "signature-invalid");
+    let output = recheck_after(&world, &altered, "", &blocks, Some(&gpg));
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("BAD signature"), "{}", told(&output));
+}
+
+#[test]
+fn a_tag_is_rechecked_by_certtool() {
+    let world = World::new();
+    world.notme_ok(&["init", "--profile", "modern"]);
+    world.signed_commit("a");
+    world.git_ok(&["tag", "-s", "-m", TAG, "v1"]);
+    let tag = world.git_ok(&["rev-parse", "v1"]);
+    let blocks = ["recheck-certificate", "recheck-certtool"];
+    recheck(&world, &tag, &blocks, None);
+    let raw = String::from_utf8(world.read_object("tag", &tag)).unwrap();
+    let altered = raw.replacen("\n\na\n", "\n\nb\n", 1);
+    assert_ne!(altered, raw);
+    fs::write(world.home().join("altered"), altered).unwrap();
+    // What the facts of the good one are held against is another object.
+    let step = "NAME=$(git hash-object -t tag -w \"$HOME/altered\")";
+    let apart = block(
+        &world.notme_ok(&["verify", "--format", "html"]),
+        "recheck-apart",
+    );
+    let output = recheck_after(&world, &tag, &format!("{step}\n{apart}"), &blocks, None);
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(
+        told(&output).contains("signer.pem: OK"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn what_replaces_an_object_is_not_rechecked_in_its_place() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let bob = gpg.generate("Bob <bob@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, &bob);
+    let good = openpgp_commit(&world, &gpg, "bob@example.org");
+    let raw = String::from_utf8(world.read_object("commit", &good)).unwrap();
+    let altered = world.store(format!("{raw}altered\n").as_bytes());
+    world.git_ok(&["replace", &altered, &good]);
+    assert_eq!(world.code(&altered, &[]), "signature-invalid");
+    let output = recheck_after(&world, &altered, "", &["recheck-openpgp"], Some(&gpg));
+    assert!(!output.status.success(), "{}", told(&output));
+    assert!(told(&output).contains("BAD signature"), "{}", told(&output));
+}
+
+#[test]
+fn a_time_stamp_is_rechecked_by_openssl() {
+    oracle("openssl");
+    let world = World::new();
+    world.notme_ok(&["init", "--profile", "interop", "--timestamp=required"]);
+    world.signed_commit("a");
+    let blocks = [
+        "recheck-certificate",
+        "recheck-openssl",
+        "recheck-timestamp",
+    ];
+    let said = recheck(&world, "HEAD", &blocks, None);
+    for part in ["Verification: OK", "Time stamp: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A token over another signature.
+    let steps = block(&world.notme_ok(&["verify", "--format", "html"]), blocks[2]);
+    let (apart, checks) = steps.split_once("openssl ts -verify").unwrap();
+    let script =
+        format!("set -e\nTIME=$(date +%s)\n{apart}\nprintf x >> value\nopenssl ts -verify{checks}");
+    let output = run(&mut world.shell(&script), b"");
+    assert!(!output.status.success(), "{}", told(&output));
+    let failed = "Verification: FAILED";
+    assert!(told(&output).contains(failed), "{}", told(&output));
 }
 
 #[test]

@@ -295,6 +295,23 @@ fn refresh_asks_the_authority_and_starts_the_embedded_one() {
     }
 }
 
+/// As after a copy of the store was played back.
+#[test]
+fn whatever_refreshes_replaces_a_document_that_is_older_than_one_seen() {
+    for refresh in [&["trust", "refresh"][..], &["verify", "--refresh"]] {
+        let world = World::initialised();
+        world.signed_commit("a");
+        let document = world.notme_home().join("data/trust/embedded/trust.json");
+        let old = fs::read(&document).unwrap();
+        world.notme_ok(&["authority", "revoke", "certificate", "00ffee0011"]);
+        world.notme_ok(&["trust", "refresh"]);
+        fs::write(&document, &old).unwrap();
+        assert_eq!(world.code("HEAD", &[]), "bundle-rollback");
+        world.notme_ok(refresh);
+        assert_eq!(world.code("HEAD", &[]), "accepted");
+    }
+}
+
 /// As two people on two machines have it: each one's authority answers that one alone.
 #[test]
 fn refresh_of_somebody_elses_embedded_authority_says_by_what_it_is_done() {
@@ -506,6 +523,77 @@ notme trust add --name ssh --allowed-signers signers
     let detail =
         "the line for this CA allows `*@e.example`, the certificate names `bob@other.example`";
     assert!(words.join(" ").contains(detail), "{output}");
+}
+
+#[test]
+fn an_export_by_name_needs_that_authority_alone() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    gpg.generate(BOB, "ed25519", "sign", "never");
+    world.trust_person(&gpg, "bob@example.org");
+    fs::write(world.notme_home().join("data/trust/team/keys.pgp"), "").unwrap();
+    let export = |more: &[&str]| world.notme(&[&["trust", "export"], more].concat());
+    let pem = export(&["--name", "embedded", "--pem"]);
+    assert!(pem.status.success(), "{}", told(&pem));
+    for more in [&["--pem"][..], &["--openpgp", "--name", "team"]] {
+        let output = export(more);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        let said = "authority `team` cannot be read";
+        assert!(told(&output).contains(said), "{}", told(&output));
+    }
+    // Nobody knows who is in a store that cannot be listed.
+    let store = world.notme_home().join("data/trust");
+    fs::remove_dir_all(&store).unwrap();
+    fs::write(&store, "").unwrap();
+    let output = export(&["--name", "embedded", "--pem"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert!(
+        told(&output).contains("`*` cannot be read"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn show_says_which_keys_of_a_person_are_revoked_or_end() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    let alice = gpg.generate(ALICE, "ed25519", "sign", "never");
+    let bob = gpg.generate(BOB, "ed25519", "sign", "2099-01-01");
+    gpg.ok(
+        &["--quick-add-key", &bob, "ed25519", "sign", "2098-01-01"],
+        b"",
+    );
+    let words = ["--no-batch", "--command-fd=0", "--gen-revoke", &alice];
+    gpg.ok(&["--import"], &gpg.ok(&words, b"y\n1\n\ny\n"));
+    world.trust_person(&gpg, "example.org");
+    let shown = world.notme_ok(&["trust", "show"]);
+    let line = |of: &str| shown.lines().find(|line| line.contains(of)).unwrap();
+    let since = "1970-01-01T00:00:00Z: its owner revoked the key";
+    let revoked = format!("key      {alice}, revoked since {since}");
+    assert_eq!(line(&alice).trim(), revoked);
+    let [_, subkey] = &gpg.fingerprints(&bob)[..] else {
+        panic!("a key and its subkey");
+    };
+    assert!(!line(&bob).contains("revoked"), "{shown}");
+    assert!(line(&bob).contains(", until 2099-01-01T"), "{shown}");
+    assert!(line(subkey).contains(", until 2098-01-01T"), "{shown}");
+
+    let shown: Value = serde_json::from_str(&world.notme_ok(&["trust", "show", "--json"])).unwrap();
+    let authorities = shown["authorities"].as_array().unwrap();
+    let team = authorities.iter().find(|it| it["name"] == "team").unwrap();
+    let people = team["openpgp"].as_array().unwrap();
+    let of = |fingerprint: &str| {
+        let person = people.iter().find(|it| it["fingerprint"] == fingerprint);
+        person.unwrap()["keys"].as_array().unwrap()
+    };
+    assert_eq!(of(&alice)[0]["revoked"]["since"], "1970-01-01T00:00:00Z");
+    let [primary, below] = &of(&bob)[..] else {
+        panic!("a key and its subkey: {shown}");
+    };
+    assert_eq!(below["fingerprint"], **subkey);
+    for (key, year) in [(primary, "2099"), (below, "2098")] {
+        assert_eq!(key["revoked"], Value::Null);
+        assert!(key["until"].as_str().unwrap().starts_with(year), "{key}");
+    }
 }
 
 /// Of two keyrings with one key, the newer has its revocation.

@@ -153,6 +153,13 @@ impl Person {
         &self.revocations
     }
 
+    /// Returns since when one of the keys is taken back, and why, if it is.
+    pub fn revocation(&self, kid: KeyId) -> Option<&Revocation> {
+        let kid = kid.to_string();
+        let of_it = self.revocations.iter().filter(|it| it.value == kid);
+        of_it.min_by_key(|revocation| revocation.since)
+    }
+
     pub(super) fn primary(&self) -> Option<&SigningKey> {
         self.keys.first()
     }

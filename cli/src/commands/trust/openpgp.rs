@@ -6,7 +6,11 @@ use notme_core::{
     hex,
     openpgp::{ArmorKind, armor},
 };
-use notme_verifier::{report::escape, trust::Authority};
+use notme_verifier::{
+    openpgp::{Person, SigningKey},
+    report::escape,
+    trust::Authority,
+};
 
 use crate::failure::{Exit, Failure, Outcome};
 
@@ -47,16 +51,28 @@ pub(super) fn describe(authority: &Authority) -> Vec<serde_json::Value> {
         })
     });
     let people = authority.people().iter().map(|person| {
-        let primary = person.keys().first();
+        let keys = person.keys().iter();
         serde_json::json!({
-            "fingerprint": primary.map(|key| key.key().fingerprint().to_string()),
+            "fingerprint": person.keys().first().map(|key| key.key().fingerprint().to_string()),
             "kid": person.kid(),
             "spki_sha256": hex::encode(&person.spki_sha256()),
             "user_ids": person.user_ids().collect::<Vec<_>>(),
             "certifies": false,
+            "keys": keys.map(|key| describe_key(person, key)).collect::<Vec<_>>(),
         })
     });
     certifying.chain(people).collect()
+}
+
+fn describe_key(person: &Person, key: &SigningKey) -> serde_json::Value {
+    serde_json::json!({
+        "fingerprint": key.key().fingerprint().to_string(),
+        "kid": key.kid(),
+        "from": key.from().to_string(),
+        "until": key.until().map(|until| until.to_string()),
+        "revoked": person.revocation(key.kid()).map(super::describe_revocation),
+        "problem": key.problem().map(|problem| problem.code),
+    })
 }
 
 /// Describes them for people, who compare the fingerprints.
@@ -66,13 +82,38 @@ pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<(
         writeln!(out, "  openpgp  {}{window}", root.value.fingerprint())?;
     }
     for person in authority.people() {
-        if let Some(primary) = person.keys().first() {
-            writeln!(out, "  key      {}", primary.key().fingerprint())?;
-        }
+        let Some((primary, subkeys)) = person.keys().split_first() else {
+            continue;
+        };
+        print_key(out, "  key   ", person, primary)?;
         writeln!(out, "    pin    {}", hex::encode(&person.spki_sha256()))?;
         for user_id in person.user_ids() {
             writeln!(out, "    of     {}", escape(user_id))?;
         }
+        for subkey in subkeys {
+            print_key(out, "    subkey", person, subkey)?;
+        }
     }
     Ok(())
+}
+
+fn print_key(
+    out: &mut impl Write,
+    what: &str,
+    person: &Person,
+    key: &SigningKey,
+) -> io::Result<()> {
+    write!(out, "{what:<10} {}", key.key().fingerprint())?;
+    if let Some(until) = key.until() {
+        write!(out, ", until {until}")?;
+    }
+    if let Some(revocation) = person.revocation(key.kid()) {
+        let (since, reason) = (revocation.since, &revocation.reason);
+        write!(out, ", revoked since {since}: {}", escape(reason))?;
+    }
+    if let Some(problem) = key.problem() {
+        let detail = problem.detail.as_deref().unwrap_or(problem.code.as_str());
+        write!(out, ", may not sign: {}", escape(detail))?;
+    }
+    writeln!(out)
 }
