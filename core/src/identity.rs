@@ -13,7 +13,8 @@ const AGENT_NAME_MAX: usize = 64;
 const HOST_MAX: usize = 253;
 const PORT_DIGITS_MAX: usize = 5;
 
-/// An identity: one absolute URI, compared as a whole.
+/// An identity: one absolute URI, compared as a whole. One by `mailto:` is of a single plain address
+/// ([`is_address`]): what else such a URI may hold would fit patterns that mean others.
 ///
 /// It is opaque. Nothing splits it, and nothing derives it from a certificate's subject DN.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -48,7 +49,13 @@ impl TryFrom<String> for Identity {
 
     fn try_from(uri: String) -> Result<Self, Self::Error> {
         let printable = uri.bytes().all(|b| b.is_ascii_graphic());
-        if !is_absolute(&uri) || !printable || uri.len() > IDENTITY_MAX {
+        let (scheme, rest) = uri.split_once(':').unwrap_or_default();
+        let is_mail = scheme.eq_ignore_ascii_case("mailto");
+        if !is_absolute(&uri)
+            || !printable
+            || uri.len() > IDENTITY_MAX
+            || (is_mail && !is_address(rest))
+        {
             return Err(IdentityError);
         }
         Ok(Self(uri))
@@ -207,6 +214,10 @@ mod tests {
             "wimse://a b",
             "wimse://a\nb",
             "wimse://ä",
+            // More than an address.
+            "mailto:eve@example.com?cc=a@example.org",
+            "mailto:eve@example.com,a@example.org",
+            "MAILTO:eve%40example.com@example.org",
         ] {
             assert!(bad.parse::<Identity>().is_err(), "{bad:?}");
         }

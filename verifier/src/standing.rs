@@ -623,10 +623,14 @@ fn is_for_any_use(certificate: &Certificate) -> bool {
 }
 
 /// Returns the single URI name; at an authority that knows nothing of notme, where there is none, the
-/// single e-mail address as a URI. Subject DN text is for display and names nobody.
+/// single e-mail address as a URI. Where both name an address it has to be one: authorities check what is
+/// in the one, and may copy the other. Subject DN text is for display and names nobody.
 fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
     if let Ok(identity) = leaf.identity() {
-        return Some(identity.as_str().to_owned());
+        let address = identity.as_str().strip_prefix("mailto:");
+        let mut emails = leaf.emails().iter();
+        let is_same = address.is_none_or(|address| emails.all(|email| email == address));
+        return is_same.then(|| identity.as_str().to_owned());
     }
     match (kind, leaf.uris(), leaf.emails()) {
         (PinKind::X509 | PinKind::Sigstore, [], [email]) if is_address(email) => {

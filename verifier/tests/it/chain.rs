@@ -178,6 +178,30 @@ fn one_uri_comes_before_the_address() {
     assert_eq!(judgement.identity(), Some("https://example.org/alice"));
 }
 
+/// Who asks for a certificate may bring the one, and the authority looks at the other.
+#[test]
+fn an_address_in_a_uri_is_the_only_one() {
+    let root = corporate();
+    let named = |uri: &str| {
+        let uri = tlv(0x86, uri.as_bytes());
+        let names = [tlv(0x81, b"a@example.org"), uri].concat();
+        let mint = person().with(&[0x55, 0x1d, 0x11], false, &tlv(0x30, &names));
+        judge_x509(&root, &mint.signed_by(&root).sign(&payload(), &[]))
+    };
+    let same = named("mailto:a@example.org");
+    assert_accepted(&same);
+    assert_eq!(same.identity(), Some("mailto:a@example.org"));
+    assert_code(&named("mailto:b@example.org"), Code::IdentityMissing);
+    for uri in [
+        "mailto:e@example.com?x=b@example.org",
+        "mailto:e@example.com,b@example.org",
+    ] {
+        let alone = person().uris(&[uri]).signed_by(&root);
+        let judgement = judge_x509(&root, &alone.sign(&payload(), &[]));
+        assert_code(&judgement, Code::IdentityMissing);
+    }
+}
+
 #[test]
 fn no_name_or_several_are_no_identity() {
     let root = corporate();
