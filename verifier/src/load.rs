@@ -414,6 +414,9 @@ impl TrustStore {
         if path.is_symlink() {
             return Err(TrustStoreError::Linked { path });
         }
+        if self.is_nested(name) {
+            return Err(TrustStoreError::Nested { path });
+        }
         let pin = self.pin(name)?;
         let scopes = pin.scopes().to_vec();
         if pin.kind() == PinKind::TrustDocument {
@@ -462,6 +465,14 @@ impl TrustStore {
         ))
     }
 
+    /// Tells whether a directory is none of an authority, and has some below: a store that was copied into
+    /// another one.
+    fn is_nested(&self, name: &str) -> bool {
+        let home = self.home(name);
+        let below = || files::subdirectories(&home).is_ok_and(|below| !below.is_empty());
+        home.join(PIN).symlink_metadata().is_err() && below()
+    }
+
     /// Returns the keys that an authority which cannot be used may have taken back; `None` where that
     /// cannot be read either.
     fn revocable(&self, name: &str) -> Option<Vec<[u8; 32]>> {
@@ -469,7 +480,7 @@ impl TrustStore {
         if check_name(name).is_err() {
             return Some(Vec::new());
         }
-        if self.home(name).is_symlink() {
+        if self.home(name).is_symlink() || self.is_nested(name) {
             return None;
         }
         // A directory with neither a pin nor what was taken of it is what a crash left of an attempt to add one.

@@ -145,6 +145,12 @@ pub enum TrustStoreError {
         /// The link.
         path: PathBuf,
     },
+    /// An authority's directory has directories, and no pin.
+    #[error("`{}` holds directories and no pin: was a trust store copied into this one? put it in its place", path.display())]
+    Nested {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file is larger than any we write.
     #[error("`{}` is larger than {limit} bytes", path.display())]
     TooLarge {
@@ -205,6 +211,7 @@ impl TrustStoreError {
             | Self::NotText { .. }
             | Self::Exposed { .. }
             | Self::Linked { .. }
+            | Self::Nested { .. }
             | Self::TooLarge { .. }
             | Self::Read { .. }
             | Self::Write { .. } => None,
@@ -245,6 +252,7 @@ impl TrustStoreError {
             | Self::NotText { .. }
             | Self::Exposed { .. }
             | Self::Linked { .. }
+            | Self::Nested { .. }
             | Self::TooLarge { .. }
             | Self::Read { .. }
             | Self::Write { .. } => Code::TrustUnreadable,

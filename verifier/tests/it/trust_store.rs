@@ -586,6 +586,26 @@ fn whom_an_unreadable_authority_speaks_for_is_known_from_its_pin() {
     assert_eq!(domains, [&Some("test.invalid".to_owned())]);
 }
 
+/// As `cp -r` does where there is one: what the newer documents take back is not known by the older.
+#[test]
+fn a_store_that_was_copied_into_another_leaves_everybody_undecided() {
+    let it = Store::pinned();
+    let below = it.file("data/trust/trust/local");
+    fs::create_dir_all(&below).unwrap();
+    fs::copy(it.file("data/trust/local/pin.json"), below.join("pin.json")).unwrap();
+    let trust = it.store.load(NOW);
+    let faults: Vec<_> = trust
+        .faults()
+        .iter()
+        .map(|it| (it.code, &it.keys))
+        .collect();
+    assert_eq!(faults, [(Code::TrustUnreadable, &None)]);
+    assert!(trust.faults()[0].message.contains("copied into this one"));
+    let policy = notme_verifier::Policy::from_trust(&trust);
+    let judgement = crate::world::judge_by(&bound_commit(&payload()), &policy, &trust, NOW);
+    assert_code(&judgement, Code::TrustUnreadable);
+}
+
 #[test]
 fn a_link_to_a_file_is_no_authority() {
     let it = Store::pinned();
