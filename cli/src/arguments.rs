@@ -525,7 +525,8 @@ pub(crate) struct TrustExport {
     /// What was revoked as a key revocation list, for ssh-keygen, git and sshd
     #[arg(long, group = "form")]
     pub(crate) krl: bool,
-    /// As Sigstore's `trusted_root.json`, for verifiers of bundles
+    /// As Sigstore's `trusted_root.json`, for verifiers of bundles; of an instance of Sigstore that
+    /// is named, the one that it is trusted by
     #[arg(long, group = "form")]
     pub(crate) sigstore: bool,
     /// Only this authority's

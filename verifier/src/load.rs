@@ -407,6 +407,15 @@ impl TrustStore {
         read(&self.home(name).join(DOCUMENT))
     }
 
+    /// Returns the trusted root of an instance of Sigstore as it was given.
+    ///
+    /// # Errors
+    /// [`TrustStoreError`] when there is none of this name or it cannot be read.
+    pub fn sigstore_root(&self, name: &str) -> Result<Vec<u8>, TrustStoreError> {
+        self.check_known(name)?;
+        read(&self.home(name).join(SIGSTORE))
+    }
+
     fn load_one(&self, name: &str, now: UnixTime) -> Result<Authority, TrustStoreError> {
         check_name(name)?;
         // Whoever may change what it stands for is not known from here.

@@ -466,6 +466,14 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
         return ssh::export_krl(authorities, now());
     }
     if arguments.sigstore {
+        let mut instances = authorities
+            .clone()
+            .filter(|it| it.kind() == PinKind::Sigstore);
+        if let (Some(name), Some(_)) = (&arguments.name, instances.next()) {
+            let root = store.sigstore_root(name).map_err(store_failure)?;
+            io::stdout().write_all(&root)?;
+            return Ok(Exit::Yes);
+        }
         let root = SigstoreRoot::of(authorities);
         if root.is_empty() {
             return Err(Failure::from("no trusted authority has X.509 roots"));

@@ -2,8 +2,16 @@
 
 use std::{fs, os::unix::fs::symlink, process::Output, time::SystemTime};
 
-use notme_core::time::UnixTime;
-use notme_testkit::{gnupg::Gnupg, oracle::oracle, repository::run};
+use notme_core::{armor::armor, time::UnixTime};
+use notme_testkit::{
+    commit::{CommitSpec, with_signature},
+    gnupg::Gnupg,
+    oracle::oracle,
+    repository::run,
+    sigstore::{AT, Account, ISSUER, TestSigstore},
+    testdata,
+};
+use sigstore_verify::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
 
 use crate::{
     compromised::openpgp_commit,
@@ -20,23 +28,29 @@ fn block(page: &str, id: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// Runs blocks of the report on an object, with a step between taking it apart and the rest.
+/// Runs blocks of the report on an object, the last of what is asked, with a step between taking it
+/// apart and the rest.
 fn recheck_after(
     world: &World,
-    object: &str,
+    asked: &str,
     step: &str,
     blocks: &[&str],
     gpg: Option<&Gnupg>,
 ) -> Output {
-    let page = world.notme(&["verify", "--format", "html", object]).stdout;
-    let page = String::from_utf8(page).unwrap();
-    let (_, document) = world.verdicts(&[object]);
+    let asked: Vec<_> = asked.split(' ').collect();
+    let page = page(world, &asked);
+    let (_, document) = world.verdicts(&asked);
+    let object = asked.last().unwrap();
     let facts = &document["objects"][0];
     let kid = facts["kid"].as_str().unwrap_or_default();
+    let authority = facts["authority"].as_str().unwrap_or_default();
+    let beside = page.split_once(&format!("<code>{authority}</code><br>"));
+    let authority = beside.and_then(|(_, name)| Some(name.split_once('<')?.0));
+    let authority = authority.unwrap_or_default();
     let at = facts["judged_at"].as_str().unwrap_or("now");
     let steps: Vec<_> = blocks.iter().map(|id| block(&page, id)).collect();
     let script = format!(
-        "set -e\nNAME=$(git rev-parse {object})\nKID={kid}\nTIME=$(date +%s -d '{at}')\n{}\n{step}\n{}",
+        "set -e\nNAME=$(git rev-parse {object})\nKID={kid} AUTHORITY={authority}\nTIME=$(date +%s -d '{at}')\n{}\n{step}\n{}",
         block(&page, "recheck-apart"),
         steps.join("\n")
     );
@@ -47,11 +61,17 @@ fn recheck_after(
     run(&mut shell, b"")
 }
 
+/// Returns the report.
+fn page(world: &World, asked: &[&str]) -> String {
+    let page = world.notme(&[&["verify", "--format", "html"], asked].concat());
+    String::from_utf8(page.stdout).unwrap()
+}
+
 /// Rechecks an object by blocks of its report, and then what differs from it by a byte.
-fn recheck(world: &World, object: &str, blocks: &[&str], gpg: Option<&Gnupg>) -> String {
-    let good = recheck_after(world, object, "", blocks, gpg);
+fn recheck(world: &World, asked: &str, blocks: &[&str], gpg: Option<&Gnupg>) -> String {
+    let good = recheck_after(world, asked, "", blocks, gpg);
     assert!(good.status.success(), "{}", told(&good));
-    let bad = recheck_after(world, object, "printf x >> payload", blocks, gpg);
+    let bad = recheck_after(world, asked, "printf x >> payload", blocks, gpg);
     assert!(!bad.status.success(), "{}", told(&bad));
     told(&good)
 }
@@ -66,7 +86,8 @@ fn a_signature_is_rechecked_by_openssl_and_certtool() {
         world.notme_ok(&["init", "--profile", profile]);
         world.signed_commit("a");
         let by = format!("recheck-{by}");
-        let said = recheck(&world, "HEAD", &["recheck-certificate", &by], None);
+        let blocks = ["recheck-roots", "recheck-certificate", &by];
+        let said = recheck(&world, "HEAD", &blocks, None);
         let (_, document) = world.verdicts(&["HEAD"]);
         for member in ["identity", "kid"] {
             let member = document["objects"][0][member].as_str().unwrap();
@@ -115,7 +136,7 @@ fn the_certificate_that_is_rechecked_is_the_signers() {
     world.git_ok(&["config", "gpg.format", "x509"]);
     world.git_ok(&["config", "gpg.x509.program", &home("sign")]);
     world.git_ok(&["commit", "-q", "-S", "--allow-empty", "-m", "a"]);
-    let blocks = ["recheck-certificate", "recheck-openssl"];
+    let blocks = ["recheck-roots", "recheck-certificate", "recheck-openssl"];
     let assert_rechecked = || {
         let said = recheck(&world, "HEAD", &blocks, None);
         let (_, document) = world.verdicts(&["HEAD"]);
@@ -193,7 +214,7 @@ fn a_tag_is_rechecked_by_certtool() {
     world.signed_commit("a");
     world.git_ok(&["tag", "-s", "-m", TAG, "v1"]);
     let tag = world.git_ok(&["rev-parse", "v1"]);
-    let blocks = ["recheck-certificate", "recheck-certtool"];
+    let blocks = ["recheck-roots", "recheck-certificate", "recheck-certtool"];
     recheck(&world, &tag, &blocks, None);
     let raw = String::from_utf8(world.read_object("tag", &tag)).unwrap();
     let altered = raw.replacen("\n\na\n", "\n\nb\n", 1);
@@ -236,23 +257,96 @@ fn a_time_stamp_is_rechecked_by_openssl() {
     world.notme_ok(&["init", "--profile", "interop", "--timestamp=required"]);
     world.signed_commit("a");
     let blocks = [
+        "recheck-roots",
         "recheck-certificate",
         "recheck-openssl",
+        "recheck-parts",
         "recheck-timestamp",
     ];
     let said = recheck(&world, "HEAD", &blocks, None);
     for part in ["Verification: OK", "Time stamp: "] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // A token over another signature.
-    let steps = block(&world.notme_ok(&["verify", "--format", "html"]), blocks[2]);
-    let (apart, checks) = steps.split_once("openssl ts -verify").unwrap();
-    let script =
-        format!("set -e\nTIME=$(date +%s)\n{apart}\nprintf x >> value\nopenssl ts -verify{checks}");
+    assert_other_signature_fails(&world, "recheck-timestamp", "Verification: FAILED");
+}
+
+/// Asserts that what lies beside a signature is told from that of another, where all was rechecked
+/// just before.
+fn assert_other_signature_fails(world: &World, block_id: &str, expected: &str) {
+    let page = page(world, &["HEAD"]);
+    let (parts, steps) = (block(&page, "recheck-parts"), block(&page, block_id));
+    let script = format!("set -e\nTIME=$(date +%s)\n{parts}\nprintf x >> value\n{steps}");
     let output = run(&mut world.shell(&script), b"");
     assert!(!output.status.success(), "{}", told(&output));
-    let failed = "Verification: FAILED";
-    assert!(told(&output).contains(failed), "{}", told(&output));
+    assert!(told(&output).contains(expected), "{}", told(&output));
+}
+
+/// Has a world trust an instance of Sigstore, and puts a commit on its branch. Returns what to ask
+/// about it, too.
+fn sigstore_world(root: &str, commit: &[u8], who: &str, issuer: &str) -> (World, String) {
+    for stranger in ["perl", "openssl"] {
+        oracle(stranger);
+    }
+    let world = World::new();
+    let file = world.home().join("root.json");
+    fs::write(&file, root).unwrap();
+    let file = file.to_str().unwrap();
+    world.notme_ok(&["trust", "add", "--name", "others", "--sigstore", file]);
+    let commit = world.write_object_unchecked("commit", commit);
+    world.git_ok(&["update-ref", "HEAD", &commit]);
+    let policy = world.policy(&format!(
+        "[[authority]]\nname = \"others\"\n[[principal]]\nname = \"she\"\nkind = \"human\"\nidentities = [\"mailto:{who}\"]\nissuers = [\"{issuer}\"]\n[[allow]]\nprincipals = [\"she\"]\n"
+    ));
+    (world, format!("--policy {policy} HEAD"))
+}
+
+#[test]
+fn a_log_entry_by_the_public_instance_of_sigstore_is_rechecked_by_openssl() {
+    let commit = testdata::bytes("gitsign/logged.commit");
+    let root = SIGSTORE_PRODUCTION_TRUSTED_ROOT;
+    let (who, issuer) = ("billy@chainguard.dev", "https://accounts.google.com");
+    let (world, asked) = sigstore_world(root, &commit, who, issuer);
+    let blocks = [
+        "recheck-sigstore",
+        "recheck-certificate",
+        "recheck-openssl",
+        "recheck-parts",
+        "recheck-log",
+    ];
+    let said = recheck(&world, &asked, &blocks, None);
+    for part in [who, issuer, "Verified OK", "\"integratedTime\":1685981480,"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_other_signature_fails(&world, "recheck-log", "Verification failure");
+}
+
+#[test]
+fn a_time_stamp_by_another_instance_of_sigstore_is_rechecked_by_openssl() {
+    let sigstore = TestSigstore::new(1);
+    let at = AT.plus(60);
+    let payload = CommitSpec {
+        at,
+        ..CommitSpec::new(&"0".repeat(40))
+    };
+    let payload = payload.payload();
+    let signed = sigstore.sign(&Account::default(), &payload);
+    let token = sigstore.tsa().stamp(&signed.signature, at);
+    let commit = with_signature(&payload, "gpgsig", &armor(&signed.cms(None, Some(&token))));
+    let (root, who) = (sigstore.trusted_root().to_string(), "alice@test.invalid");
+    let (world, asked) = sigstore_world(&root, &commit, who, ISSUER);
+    let blocks = [
+        "recheck-sigstore",
+        "recheck-certificate",
+        "recheck-openssl",
+        "recheck-parts",
+        "recheck-sigstore-stamps",
+        "recheck-timestamp",
+    ];
+    let said = recheck(&world, &asked, &blocks, None);
+    for part in [who, ISSUER, "Verification: OK", "Time stamp: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_other_signature_fails(&world, "recheck-timestamp", "Verification: FAILED");
 }
 
 #[test]
