@@ -703,15 +703,21 @@ impl<'j> Attestations<'j> {
             return Ok(Err((Code::ChainPrefixMissing, detail)));
         };
         let judged = self.chain(whose)?;
-        Ok(judged.here(false).and_then(|chain| {
-            let mut tips = tips.iter().map(|(_, tip)| tip);
-            let last = tips.find(|tip| tip.digest == chain.head());
-            last.map(|tip| Tip {
-                contents,
-                ..tip.clone()
-            })
-            .ok_or_else(|| (Code::ChainTailMissing, String::new()))
-        }))
+        let head = match judged.here(false) {
+            Ok(chain) => chain.head(),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let kept = self.kept(place)?;
+        let mut last = kept
+            .records(whose)
+            .find(|it| it.digest.as_deref() == Some(head));
+        // While the authority is away, what the same key adds shows no time.
+        while let Some(next) = last.and_then(|it| kept.untimed_after(it, whose)) {
+            last = Some(next);
+        }
+        let tip = last.and_then(|it| it.as_tip());
+        let tip = tip.map(|tip| Tip { contents, ..tip });
+        Ok(tip.ok_or_else(|| (Code::ChainTailMissing, String::new())))
     }
 
     /// Returns the commits that the chain of an activity covers, as an identity signed it: what others

@@ -177,7 +177,20 @@ impl Examined {
 
     /// Returns whose chain it is a record of: that of its signer, unless it contradicts itself.
     pub(super) fn whose(&self) -> Option<Whose> {
-        let (record, by) = (self.activity()?, self.signer()?);
+        self.record_of(self.signer()?)
+    }
+
+    /// Returns whose chain it is a record of, where nothing but the time is missing that would show that
+    /// it is one. Anybody with an old key of its signer can make such: it takes more to count.
+    pub(super) fn whose_untimed(&self) -> Option<Whose> {
+        let judgement = self.judgement.as_ref()?;
+        let is_untimed = judgement.verdict().code() == Some(Code::TimeBasisTooWeak);
+        let is_meant = is_untimed && self.refusal.is_none();
+        self.record_of(Who::of(judgement).filter(|_| is_meant)?)
+    }
+
+    fn record_of(&self, by: Who) -> Option<Whose> {
+        let record = self.activity()?;
         if self.contradiction.is_some() {
             return None;
         }
@@ -190,17 +203,28 @@ impl Examined {
 
     /// Returns it as the last record of a chain of an activity, if it is one of that identity's.
     pub(super) fn tip(&self, activity: &str, identity: &str) -> Option<(Whose, Tip)> {
-        let (record, whose) = (self.activity()?, self.whose()?);
+        let whose = self.whose()?;
         let is_meant = whose.activity == activity && whose.by.identity == identity;
-        let tip = is_meant.then(|| Tip {
+        let tip = self.as_tip().filter(|_| is_meant)?;
+        Some((whose, tip))
+    }
+
+    /// Returns it as the last record of a chain.
+    pub(super) fn as_tip(&self) -> Option<Tip> {
+        let record = self.activity()?;
+        Some(Tip {
             sequence: record.chain.sequence,
             digest: self.digest.clone().unwrap_or_default(),
             segment: record.activity.segment,
             lifecycle: record.lifecycle,
-            parent: whose.parent.clone(),
+            parent: record.activity.parent.clone(),
             contents: None,
-        })?;
-        Some((whose, tip))
+        })
+    }
+
+    /// Returns the record that it goes on from.
+    pub(super) fn previous(&self) -> Option<&str> {
+        self.activity()?.chain.previous.as_deref()
     }
 
     pub(super) fn activity(&self) -> Option<&Activity> {

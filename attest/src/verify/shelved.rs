@@ -4,6 +4,8 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use notme_verifier::Judgement;
 
+use crate::predicate::Lifecycle;
+
 use super::{
     attested::keep_best,
     examined::{Examined, Whose},
@@ -34,14 +36,28 @@ impl Shelved {
             (holds, basis, Reverse(at))
         };
         keep_best(&mut all, same, worth);
-        let mut by_digest: HashMap<_, Vec<_>> = HashMap::new();
-        let mut chains: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_digest: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut chains: HashMap<Whose, Vec<usize>> = HashMap::new();
         for (number, it) in all.iter().enumerate() {
             if let Some(digest) = &it.digest {
                 by_digest.entry(digest.clone()).or_default().push(number);
             }
             if let Some(whose) = it.whose() {
                 chains.entry(whose).or_default().push(number);
+            }
+        }
+        // What a record goes on from was there when that was signed, whatever shows its own time.
+        for (whose, records) in &mut chains {
+            let mut next = 0;
+            while let Some(record) = records.get(next).and_then(|it| all.get(*it)) {
+                next += 1;
+                let before = record.previous().and_then(|it| by_digest.get(it));
+                for number in before.into_iter().flatten() {
+                    let is_one = |it: &Arc<Examined>| it.whose_untimed().as_ref() == Some(whose);
+                    if all.get(*number).is_some_and(is_one) && !records.contains(number) {
+                        records.push(*number);
+                    }
+                }
             }
         }
         Self {
@@ -59,6 +75,21 @@ impl Shelved {
     /// Returns the records of a chain.
     pub(super) fn records(&self, whose: &Whose) -> impl Iterator<Item = &Arc<Examined>> {
         self.numbered(self.chains.get(whose))
+    }
+
+    /// Returns the record that goes on from one and does not end the chain, with nothing that shows its
+    /// time but the key of both.
+    pub(super) fn untimed_after(&self, last: &Examined, whose: &Whose) -> Option<&Arc<Examined>> {
+        let kid = |it: &Examined| it.judgement.as_ref().and_then(|it| it.kid());
+        self.all.iter().find(|it| {
+            it.previous()
+                .is_some_and(|it| Some(it) == last.digest.as_deref())
+                && it
+                    .activity()
+                    .is_some_and(|it| it.lifecycle != Lifecycle::Ended)
+                && kid(it) == kid(last)
+                && it.whose_untimed().as_ref() == Some(whose)
+        })
     }
 
     fn numbered<'s>(

@@ -25,7 +25,7 @@ use serde_json::json;
 
 use crate::world::{
     Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, places,
-    record, signed, signed_as, signed_payload, spec,
+    record, signed, signed_as, signed_payload, spec, untimed,
 };
 
 const ID: &str = "urn:uuid:00000000-0000-4000-8000-000000000001";
@@ -147,6 +147,64 @@ fn a_chain_that_goes_on_after_its_end_is_refused() {
     records.push(more);
     world.write(&records);
     assert_eq!(world.code(&commits[0]), Some(Code::ChainExtended));
+}
+
+/// An authority that is away for a moment spoils no more than what is stated meanwhile.
+#[test]
+fn a_record_without_a_time_keeps_its_place_where_a_later_one_goes_on_from_it() {
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits);
+    records[2] = untimed("claude", 9, &records[2]);
+    world.write(&records);
+    assert_eq!(world.code(&commits[1]), Some(Code::TimeBasisTooWeak));
+    for commit in [&commits[0], &commits[2]] {
+        let judged = world.judged(commit);
+        assert_accepted(&judged);
+        assert_eq!(judged[0].derived.level, Some(Level::L2));
+    }
+    // Nobody else keeps it there, and nothing that contradicts itself.
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits);
+    records[2] = untimed("mallory", 9, &records[2]);
+    world.write(&records);
+    assert_eq!(world.code(&commits[0]), Some(Code::ChainLinkMissing));
+}
+
+/// Whoever has an old key of the agent can make such records, and no chain is the worse for them.
+#[test]
+fn records_without_a_time_that_none_goes_on_from_are_no_part_of_the_chain() {
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits);
+    let fork = next(ID, "claude", &records[..2], false, &[]);
+    let more = next(ID, "claude", &records, false, &[]);
+    records.extend([fork, more].map(|it| untimed("claude", 9, &it)));
+    world.write(&records);
+    for commit in &commits {
+        assert_eq!(world.code(commit), None);
+    }
+    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 4);
+}
+
+/// What goes on from them is whoever signed the record before, with the same key.
+#[test]
+fn the_key_of_the_last_record_goes_on_without_a_time() {
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits);
+    let closing = records.pop().unwrap();
+    let seed = spec("claude", b"").seed;
+    records[3] = untimed("claude", seed, &records[3]);
+    world.write(&records);
+    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 3);
+    // An end for which nothing shows the time ends nothing.
+    world.write(&[untimed("claude", seed, &closing)]);
+    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 3);
+
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits);
+    records.pop();
+    records[3] = untimed("claude", 9, &records[3]);
+    world.write(&records);
+    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 2);
 }
 
 /// Somebody else who may sign cannot spoil a chain, nor join it.

@@ -146,10 +146,24 @@ pub(crate) fn signed_as(
     signed_under(&authority(), payload_type, payload, spec)
 }
 
+fn payload_of(bundle: &[u8]) -> Vec<u8> {
+    let bundle = Bundle::from_json(bundle).unwrap();
+    bundle.envelope().payload().to_vec()
+}
+
+/// Signs the same with a certificate that says nothing of when: one for each key, by its seed.
+pub(crate) fn untimed(agent: &str, seed: u8, (bundle, places): &Kept) -> Kept {
+    let signed = signed_payload(payload_of(bundle), |message| LeafSpec {
+        payload_digest: None,
+        seed,
+        ..spec(agent, message)
+    });
+    (signed, places.clone())
+}
+
 /// Signs the same once more, as the agent of that name of the other authority.
 pub(crate) fn by_namesake(agent: &str, (bundle, places): &Kept) -> Kept {
-    let payload = Bundle::from_json(bundle).unwrap();
-    let payload = payload.envelope().payload().to_vec();
+    let payload = payload_of(bundle);
     let spec = |message: &[u8]| LeafSpec {
         seed: 0,
         ..spec(agent, message)

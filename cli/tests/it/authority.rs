@@ -357,6 +357,60 @@ fn an_agent_reaches_an_authority_over_tls_with_a_private_ca() {
     agent.notme_ok(&["trust", "refresh", "--ca-file", &ca]);
 }
 
+/// An authority that is away for a moment spoils no more than what is done meanwhile.
+#[test]
+fn a_chain_goes_on_over_what_was_recorded_while_the_authority_was_away() {
+    let operator = Operator::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let serve = || operator.serve(&["--listen", &address, "--url", &url]);
+    let served = serve();
+    let agent = World::new();
+    let init = enrolment(&operator, &agent, &url);
+    let init: Vec<&str> = init.iter().map(String::as_str).collect();
+    agent.notme_ok(&init);
+    let id = agent.notme_ok(&["attest", "activity", "--begin"]);
+    let activity = ["attest", "activity", "--activity", id.trim()];
+    let commit = |name: &str| {
+        let trailer = agent.notme_ok(&["attest", "trailer", "--activity", id.trim()]);
+        let trailer = ["--trailer", trailer.trim()];
+        let empty = ["commit", "--quiet", "--allow-empty", "-m", name];
+        agent.git_ok(&[&empty[..], &trailer].concat());
+        agent.notme_ok(&[&activity[..], &["HEAD"]].concat());
+    };
+    commit("one");
+    drop(served);
+    commit("two");
+    let served = serve();
+    commit("three");
+    drop(served);
+    commit("four");
+    let _served = serve();
+    let end = [
+        "--end",
+        "--termination",
+        "completed",
+        "--outcome",
+        "succeeded",
+    ];
+    agent.notme_ok(&[&activity[..], &end].concat());
+    for (name, code) in [
+        ("HEAD", "attestation-missing"),
+        ("HEAD~1", "accepted"),
+        ("HEAD~2", "attestation-missing"),
+        ("HEAD~3", "accepted"),
+    ] {
+        let output = agent.notme(&["attest", "verify", "--json", name]);
+        let judged: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let judged = &judged[0];
+        let found = judged["code"].as_str().unwrap_or("accepted");
+        assert_eq!(found, code, "{name}: {judged}");
+        if code == "accepted" {
+            assert_eq!(judged["level"], "L2", "{name}: {judged}");
+        }
+    }
+}
+
 #[test]
 fn an_identity_gets_as_many_signatures_as_the_settings_say() {
     let operator = Operator::new();
