@@ -389,7 +389,8 @@ impl Trees {
         }
     }
 
-    /// Lists a tree in which each name stands once: readers differ on others.
+    /// Lists a tree in which each name stands once, in git's order: readers differ on others, and find in
+    /// them what is elsewhere not there.
     fn list(&self, id: ObjectId) -> Result<Listing, Refusal> {
         // git knows it without having it.
         if id == ObjectId::empty_tree(self.hash) {
@@ -397,8 +398,12 @@ impl Trees {
         }
         let raw = self.read(id, Kind::Tree)?;
         let mut listing = Listing::new();
+        let mut last = None;
         for entry in TreeRefIter::from_bytes(&raw, self.hash) {
             let entry = entry.map_err(|_| malformed(id))?;
+            if last.replace(entry).is_some_and(|last| last >= entry) {
+                return Err(malformed(id));
+            }
             let name: &[u8] = entry.filename;
             let known = Entry {
                 mode: entry.mode.value(),

@@ -1126,6 +1126,39 @@ fn a_tree_that_is_too_long_is_refused_unread() {
     assert_eq!(history.code(&root, &bad), "object-too-large");
 }
 
+/// git looks no further than where a name would be, and finds no policy there.
+#[test]
+fn a_tree_out_of_order_is_refused_though_it_changes_nothing() {
+    let history = History::new();
+    let text = policy(&["alice!"]);
+    let files = [(POLICY, &*text), (".notme/trust/x", "x"), ("a", "a")];
+    let root = history.commit(&[], "nobody", &files);
+    let swapped = |mode_and_name: [&str; 2], ids: [&str; 2]| {
+        let entry = |(what, id): (&str, &str)| {
+            let id = match id.len() {
+                40 => id.to_owned(),
+                _ => history.git.git_ok(&["rev-parse", &format!("{root}:{id}")]),
+            };
+            [what.as_bytes(), b"\0", &hex::decode(&id).unwrap()].concat()
+        };
+        let all: Vec<_> = mode_and_name.into_iter().zip(ids).map(entry).collect();
+        history.git.write_object_unchecked("tree", &all.concat())
+    };
+    let entries = ["40000 trust", "100644 policy.toml"];
+    let notme = swapped(entries, [".notme/trust", POLICY]);
+    assert_eq!(
+        history.git.git_ok(&["ls-tree", &notme, "policy.toml"]),
+        "",
+        "git finds it"
+    );
+    let whole = swapped(["40000 .notme", "100644 a"], [&notme, "a"]);
+    let bad = history.commit_tree(&[&root], "alice", &whole);
+    assert_eq!(history.code(&root, &bad), "object-malformed");
+    let whole = swapped(["100644 a", "40000 .notme"], ["a", ".notme"]);
+    let bad = history.commit_tree(&[&root], "alice", &whole);
+    assert_eq!(history.code(&root, &bad), "object-malformed");
+}
+
 #[test]
 fn what_the_trust_root_comes_from_lets_nobody_in_by_lying() {
     let history = History::new();
