@@ -126,6 +126,10 @@ impl Repository {
 
     /// Returns the one ref that a name stands for; `None` for an id, and for what is no ref.
     fn referred(&self, name: &str) -> Result<Option<Reference<'_>>, RepositoryError> {
+        // Whatever else is called so, a tag among them.
+        if name == "@" {
+            return self.reference("HEAD");
+        }
         let id = ObjectId::from_hex(name.as_bytes()).ok();
         if id.is_some_and(|id| self.inner.has_object(id)) {
             return Ok(None);
@@ -168,7 +172,7 @@ impl Repository {
         }
         let end = text.rsplit("..").next()?.trim_start_matches('.');
         let name = match end.get(..end.find(['~', '^']).unwrap_or(end.len()))? {
-            "" | "@" => "HEAD",
+            "" => "HEAD",
             name => name,
         };
         let asked = self.referred(name).ok()??;

@@ -462,6 +462,19 @@ fn a_ref_that_leads_to_another_is_for_that_one_and_what_is_no_branch_for_none() 
         let selection = repository.select(&format!("{base}..{name}")).unwrap();
         assert_eq!(selection.reference(), expected, "{name}");
     }
+    // Whatever else is called so.
+    for name in ["refs/tags/@", "refs/heads/@", "refs/remotes/origin/@"] {
+        in_clone(&["update-ref", name, base]);
+    }
+    let tips = |name| {
+        let selection = repository.select(name).unwrap();
+        selection.tips().collect::<Vec<_>>()
+    };
+    for name in ["@", "@~0", "@^{commit}"] {
+        let selection = repository.select(name).unwrap();
+        assert_eq!(tips(name), tips("HEAD"), "{name}");
+        assert_eq!(selection.reference(), Some("refs/heads/main"), "{name}");
+    }
     // That of a branch which stands for another is the other.
     in_clone(&["symbolic-ref", "HEAD", "refs/heads/alias"]);
     let repository = Repository::discover(&clone).unwrap();
