@@ -238,7 +238,10 @@ impl Rule {
     /// As [`Self::covers`], where it asks for more: what stands in the place of a folder stands for all
     /// that would be below.
     fn speaks_of(&self, path: &str) -> bool {
-        self.covers(path) || self.covers(&format!("{path}/"))
+        let mut globs = self.paths.iter().flatten();
+        self.covers(path)
+            || self.covers(&format!("{path}/"))
+            || globs.any(|glob| glob.is_within(path))
     }
 
     fn check(&self, rules: &Rules, question: &Question<'_>) -> Result<(), Refusal> {

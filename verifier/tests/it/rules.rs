@@ -418,14 +418,18 @@ fn fewer_acceptances_than_the_policy_asks_for_leave_it_undecided() {
 fn what_takes_the_place_of_a_folder_asks_for_what_the_folder_does() {
     let history = History::new();
     let base = history.commit(&[], "alice", &[("b", "1")]);
-    let code = |path: &str, says| {
+    let code = |globs: &str, path: &str, says| {
+        let rules = CO_ACCEPTED.replace("auth/*", globs);
         let tip = history.commit(&[&base], "bot", &[(path, "1"), ("b", "1")]);
-        judged(&history, CO_ACCEPTED, &tip, says)
+        judged(&history, &rules, &tip, says)
     };
-    assert_eq!(code("auth", Vec::new()), "acceptance-missing");
+    for globs in ["auth/*", "auth/keys/*", "auth/*.pem", "auth/keys/a.pem"] {
+        assert_eq!(code(globs, "auth", Vec::new()), "acceptance-missing");
+        assert_eq!(code(globs, "author", Vec::new()), "accepted");
+    }
     let accepted = vec![stated("alice", "accepts", None)];
-    assert_eq!(code("auth", accepted), "accepted");
-    assert_eq!(code("author", Vec::new()), "accepted");
+    assert_eq!(code("auth/*", "auth", accepted), "accepted");
+    assert_eq!(code("auth/keys/*", "auth/a", Vec::new()), "accepted");
 }
 
 /// Nor is it refused for what another rule lacks.
