@@ -2,8 +2,9 @@
 
 use std::{fs, os::unix::fs::symlink, process::Output, time::SystemTime};
 
-use notme_core::{armor::armor, time::UnixTime};
+use notme_core::{armor::armor, key::Algorithm, time::UnixTime};
 use notme_testkit::{
+    cast::{LeafSpec, TestAuthority},
     commit::{CommitSpec, with_signature},
     gnupg::Gnupg,
     oracle::oracle,
@@ -30,13 +31,7 @@ fn block(page: &str, id: &str) -> String {
 
 /// Runs blocks of the report on an object, the last of what is asked, with a step between taking it
 /// apart and the rest.
-fn recheck_after(
-    world: &World,
-    asked: &str,
-    step: &str,
-    blocks: &[&str],
-    gpg: Option<&Gnupg>,
-) -> Output {
+fn recheck_after(world: &World, asked: &str, step: &str, blocks: &[&str]) -> Output {
     let asked: Vec<_> = asked.split(' ').collect();
     let page = page(world, &asked);
     let (_, document) = world.verdicts(&asked);
@@ -54,11 +49,7 @@ fn recheck_after(
         block(&page, "recheck-apart"),
         steps.join("\n")
     );
-    let mut shell = world.shell(&script);
-    if let Some(gpg) = gpg {
-        shell.env("GNUPGHOME", gpg.path());
-    }
-    run(&mut shell, b"")
+    run(&mut world.shell(&script), b"")
 }
 
 /// Returns the report.
@@ -68,31 +59,91 @@ fn page(world: &World, asked: &[&str]) -> String {
 }
 
 /// Rechecks an object by blocks of its report, and then what differs from it by a byte.
-fn recheck(world: &World, asked: &str, blocks: &[&str], gpg: Option<&Gnupg>) -> String {
-    let good = recheck_after(world, asked, "", blocks, gpg);
+fn recheck(world: &World, asked: &str, blocks: &[&str]) -> String {
+    let good = recheck_after(world, asked, "", blocks);
     assert!(good.status.success(), "{}", told(&good));
-    let bad = recheck_after(world, asked, "printf x >> payload", blocks, gpg);
+    let bad = recheck_after(world, asked, "printf x >> payload", blocks);
     assert!(!bad.status.success(), "{}", told(&bad));
     told(&good)
 }
 
+/// The blocks for a signature with a certificate, by a key of either kind.
+const ED25519: [&str; 4] = [
+    "recheck-roots",
+    "recheck-certificate",
+    "recheck-parts",
+    "recheck-ed25519",
+];
+const OTHERS: [&str; 3] = ["recheck-roots", "recheck-certificate", "recheck-openssl"];
+
 #[test]
-fn a_signature_is_rechecked_by_openssl_and_certtool() {
-    for stranger in ["perl", "openssl", "certtool"] {
+fn a_signature_is_rechecked_by_openssl() {
+    for stranger in ["perl", "openssl"] {
         oracle(stranger);
     }
-    for (profile, by) in [("modern", "certtool"), ("interop", "openssl")] {
+    for (profile, blocks) in [("modern", &ED25519[..]), ("interop", &OTHERS[..])] {
         let world = World::new();
         world.notme_ok(&["init", "--profile", profile]);
         world.signed_commit("a");
-        let by = format!("recheck-{by}");
-        let blocks = ["recheck-roots", "recheck-certificate", &by];
-        let said = recheck(&world, "HEAD", &blocks, None);
+        let said = recheck(&world, "HEAD", blocks);
         let (_, document) = world.verdicts(&["HEAD"]);
         for member in ["identity", "kid"] {
             let member = document["objects"][0][member].as_str().unwrap();
             assert!(said.contains(member), "{member}: {said}");
         }
+        let blocks = [&blocks[..2], &["recheck-issuance"]].concat();
+        recheck(&world, "HEAD", &blocks);
+    }
+}
+
+/// Nobody waits for an auditor.
+#[test]
+fn a_signature_is_rechecked_when_its_certificate_has_ended() {
+    for stranger in ["perl", "openssl"] {
+        oracle(stranger);
+    }
+    let authority = TestAuthority::born(1, AT.plus(-3600));
+    for (algorithm, blocks) in [
+        (Algorithm::Ed25519, &ED25519[..]),
+        (Algorithm::P256, &OTHERS[..]),
+    ] {
+        let world = World::new();
+        let root = world.home().join("root.pem");
+        fs::write(&root, authority.root(algorithm).1.pem()).unwrap();
+        let root = root.to_str().unwrap();
+        world.notme_ok(&["trust", "add", "--name", "they", root]);
+        let payload = CommitSpec {
+            at: AT,
+            ..CommitSpec::new(&"0".repeat(40))
+        };
+        let payload = payload.payload();
+        let session = authority.leaf(&LeafSpec {
+            algorithm,
+            not_before: AT,
+            not_after: AT.plus(300),
+            ..LeafSpec::bound_to(&payload)
+        });
+        let raw = session.sign_commit(&payload, AT);
+        let commit = world.write_object_unchecked("commit", &raw);
+        assert_eq!(world.code(&commit, &[]), "accepted");
+        let blocks = [blocks, &["recheck-issuance"]].concat();
+        recheck(&world, &commit, &blocks);
+        // Its key signs something else.
+        let other = CommitSpec {
+            at: AT,
+            ..CommitSpec::new(&"1".repeat(40))
+        };
+        let raw = session.sign_commit(&other.payload(), AT);
+        let commit = world.write_object_unchecked("commit", &raw);
+        assert_eq!(world.code(&commit, &[]), "issuance-mismatch");
+        let then = format!("TIME={}", AT.secs());
+        let output = recheck_after(&world, &commit, &then, &blocks);
+        assert!(!output.status.success(), "{}", told(&output));
+        assert!(
+            told(&output).contains("signer.pem: OK"),
+            "{}",
+            told(&output)
+        );
     }
 }
 
@@ -136,9 +187,8 @@ fn the_certificate_that_is_rechecked_is_the_signers() {
     world.git_ok(&["config", "gpg.format", "x509"]);
     world.git_ok(&["config", "gpg.x509.program", &home("sign")]);
     world.git_ok(&["commit", "-q", "-S", "--allow-empty", "-m", "a"]);
-    let blocks = ["recheck-roots", "recheck-certificate", "recheck-openssl"];
     let assert_rechecked = || {
-        let said = recheck(&world, "HEAD", &blocks, None);
+        let said = recheck(&world, "HEAD", &OTHERS);
         let (_, document) = world.verdicts(&["HEAD"]);
         let kid = document["objects"][0]["kid"].as_str().unwrap();
         assert!(said.contains(kid), "{said}");
@@ -162,20 +212,40 @@ fn a_signature_is_rechecked_by_ssh_keygen() {
     world.git_ok(&["config", "gpg.format", "ssh"]);
     world.git_ok(&["config", "gpg.ssh.program", program.to_str().unwrap()]);
     world.signed_commit("a");
-    let said = recheck(&world, "HEAD", &["recheck-ssh"], None);
+    let blocks = ["recheck-ssh", "recheck-ssh-issuance"];
+    let said = recheck(&world, "HEAD", &blocks);
     assert!(said.contains("Good \"git\" signature for "), "{said}");
 }
+
+const BY_AGENT: [&str; 3] = [
+    "recheck-openpgp-keys",
+    "recheck-openpgp-agent",
+    "recheck-openpgp-issuance",
+];
+const BY_PERSON: [&str; 2] = ["recheck-openpgp-keys", "recheck-openpgp"];
 
 #[test]
 fn a_signature_is_rechecked_by_gpg() {
     let world = World::initialised();
     world.notme_ok(&["init", "--agent", "claude", "--format", "openpgp"]);
     world.signed_commit("a");
-    let gpg = Gnupg::new();
-    let authority = world.notme_ok(&["trust", "export", "--openpgp"]);
-    gpg.ok(&["--import"], authority.as_bytes());
-    let said = recheck(&world, "HEAD", &["recheck-openpgp"], Some(&gpg));
+    let said = recheck(&world, "HEAD", &BY_AGENT);
     assert!(said.contains("Good signature from "), "{said}");
+    // Whoever takes the agent's name brings a key as well.
+    let (_, document) = world.verdicts(&["HEAD"]);
+    let name = document["objects"][0]["identity"].as_str().unwrap();
+    let gpg = Gnupg::new();
+    gpg.configure("include-key-block\n");
+    let key = gpg.generate(name, "ed25519", "sign", "never");
+    let forged = openpgp_commit(&world, &gpg, &key);
+    assert_eq!(world.code(&forged, &[]), "signer-untrusted");
+    let output = recheck_after(&world, &forged, "AUTHORITY=embedded", &BY_AGENT);
+    let said = told(&output);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains(&format!("Good signature from \"{name}\"")),
+        "{said}"
+    );
 }
 
 /// A tag whose message quotes another's signature.
@@ -195,27 +265,26 @@ fn a_tag_is_rechecked_and_not_the_commit_below_it() {
     let tag = |payload: &str| {
         world.write_object_unchecked("tag", format!("{payload}{signature}").as_bytes())
     };
-    let blocks = ["recheck-openpgp"];
     let good = tag(&payload);
     assert_eq!(world.code(&good, &[]), "accepted");
-    let said = recheck(&world, &good, &blocks, Some(&gpg));
+    let said = recheck(&world, &good, &BY_PERSON);
     assert!(said.contains("Good signature from "), "{said}");
     let altered = tag(&payload.replace("\n\na\n", "\n\nb\n"));
     assert_eq!(world.code(&altered, &[]), "signature-invalid");
-    let output = recheck_after(&world, &altered, "", &blocks, Some(&gpg));
+    let output = recheck_after(&world, &altered, "AUTHORITY=team", &BY_PERSON);
     assert!(!output.status.success(), "{}", told(&output));
     assert!(told(&output).contains("BAD signature"), "{}", told(&output));
 }
 
 #[test]
-fn a_tag_is_rechecked_by_certtool() {
+fn a_tag_is_rechecked_by_openssl() {
     let world = World::new();
     world.notme_ok(&["init", "--profile", "modern"]);
     world.signed_commit("a");
     world.git_ok(&["tag", "-s", "-m", TAG, "v1"]);
     let tag = world.git_ok(&["rev-parse", "v1"]);
-    let blocks = ["recheck-roots", "recheck-certificate", "recheck-certtool"];
-    recheck(&world, &tag, &blocks, None);
+    let blocks = ED25519;
+    recheck(&world, &tag, &blocks);
     let raw = String::from_utf8(world.read_object("tag", &tag)).unwrap();
     let altered = raw.replacen("\n\na\n", "\n\nb\n", 1);
     assert_ne!(altered, raw);
@@ -226,7 +295,7 @@ fn a_tag_is_rechecked_by_certtool() {
         &world.notme_ok(&["verify", "--format", "html"]),
         "recheck-apart",
     );
-    let output = recheck_after(&world, &tag, &format!("{step}\n{apart}"), &blocks, None);
+    let output = recheck_after(&world, &tag, &format!("{step}\n{apart}"), &blocks);
     assert!(!output.status.success(), "{}", told(&output));
     assert!(
         told(&output).contains("signer.pem: OK"),
@@ -245,7 +314,7 @@ fn what_replaces_an_object_is_not_rechecked_in_its_place() {
     let altered = world.store(format!("{raw}altered\n").as_bytes());
     world.git_ok(&["replace", &altered, &good]);
     assert_eq!(world.code(&altered, &[]), "signature-invalid");
-    let output = recheck_after(&world, &altered, "", &["recheck-openpgp"], Some(&gpg));
+    let output = recheck_after(&world, &altered, "AUTHORITY=team", &BY_PERSON);
     assert!(!output.status.success(), "{}", told(&output));
     assert!(told(&output).contains("BAD signature"), "{}", told(&output));
 }
@@ -263,7 +332,7 @@ fn a_time_stamp_is_rechecked_by_openssl() {
         "recheck-parts",
         "recheck-timestamp",
     ];
-    let said = recheck(&world, "HEAD", &blocks, None);
+    let said = recheck(&world, "HEAD", &blocks);
     for part in ["Verification: OK", "Time stamp: "] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -313,7 +382,7 @@ fn a_log_entry_by_the_public_instance_of_sigstore_is_rechecked_by_openssl() {
         "recheck-parts",
         "recheck-log",
     ];
-    let said = recheck(&world, &asked, &blocks, None);
+    let said = recheck(&world, &asked, &blocks);
     for part in [who, issuer, "Verified OK", "\"integratedTime\":1685981480,"] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -342,7 +411,7 @@ fn a_time_stamp_by_another_instance_of_sigstore_is_rechecked_by_openssl() {
         "recheck-sigstore-stamps",
         "recheck-timestamp",
     ];
-    let said = recheck(&world, &asked, &blocks, None);
+    let said = recheck(&world, &asked, &blocks);
     for part in [who, ISSUER, "Verification: OK", "Time stamp: "] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -33,7 +33,7 @@ pub(super) fn export<'a>(authorities: impl Iterator<Item = &'a Authority>) -> Ou
     write!(io::stdout(), "{}", armor(ArmorKind::PublicKeys, &packets))?;
     writeln!(
         io::stderr(),
-        "hint: gpg reads session keys from the signatures themselves with `auto-key-import` in gpg.conf"
+        "hint: gpg reads session keys from the signatures themselves with `auto-key-import` in gpg.conf; anybody's, so set git's `gpg.minTrustLevel` to `fully`, and in gpg the owner trust of these keys"
     )?;
     Ok(Exit::Yes)
 }
