@@ -249,7 +249,7 @@ impl<'j> Attestations<'j> {
         }
         if all.iter().any(|found| found.heads().next().is_some()) {
             let claims = self.claims(&mut all, &facts.trailers)?;
-            let held = self.claims_of_line(commit, &facts.trailers, claims)?;
+            let mut held = self.claims_of_line(commit, &facts.trailers, claims)?;
             for it in &held.before {
                 // It may speak of several that were squashed.
                 if !told.insert((it.examined.id.clone(), it.name.clone())) {
@@ -260,6 +260,15 @@ impl<'j> Attestations<'j> {
                 let mut found = self.find(examined, about, (commit, &facts), named.as_ref())?;
                 found.is_held = true;
                 all.push(found);
+            }
+            // What is of the same tree may carry heads that it has not, and have taken a place itself.
+            for it in &all {
+                if let (Some(name), [_, theirs]) = (&it.attested.attested_as, &it.trailers[..])
+                    && !held.by_others.contains_key(name)
+                {
+                    let claims = self.claims_of_line(name, theirs, Vec::new())?;
+                    held.by_others.insert(name.clone(), claims);
+                }
             }
             bind(&mut all, &held, Code::ChainTrailer);
         }

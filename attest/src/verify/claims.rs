@@ -112,7 +112,7 @@ impl Attestations<'_> {
     ) -> Result<Claims, StoreError> {
         let mut held = Claims {
             all: claims,
-            before: Vec::new(),
+            ..Claims::default()
         };
         let strays = trailers.iter().filter(|head| !held.has(head));
         let mut heads: HashSet<_> = strays.cloned().collect();
@@ -168,15 +168,30 @@ impl Attestations<'_> {
 }
 
 /// What holds the heads that a commit carries.
+#[derive(Default)]
 pub(super) struct Claims {
     all: Vec<Claim>,
     /// The records of those chains that are about commits whose place it took.
     pub(super) before: Vec<Before>,
+    /// The claims to other commits, for the heads that those carry.
+    pub(super) by_others: HashMap<String, Claims>,
 }
 
 impl Claims {
     fn has(&self, head: &str) -> bool {
         self.all.iter().any(|claim| holds(claim, head))
+    }
+
+    /// Finds a head of a statement's commits that none of their chains holds.
+    fn stray<'f>(&self, found: &'f Found) -> Option<&'f String> {
+        let name = found.attested.attested_as.as_ref();
+        let others = name.and_then(|name| self.by_others.get(name));
+        let (own, theirs) = found.trailers.split_first()?;
+        let mut own = own.iter();
+        let mut theirs = theirs.iter().flat_map(|heads| heads.iter());
+        own.find(|head| !self.has(head)).or_else(|| {
+            theirs.find(|head| !self.has(head) && !others.is_some_and(|it| it.has(head)))
+        })
     }
 }
 
@@ -203,10 +218,7 @@ pub(super) fn bind(all: &mut [Found], held: &Claims, code: Code) {
     for found in accepted.filter(|it| it.attested.verdict == Verdict::Accepted) {
         let stray = strays
             .entry(found.attested.attested_as.clone())
-            .or_insert_with(|| {
-                let stray = found.heads().find(|head| !held.has(head));
-                stray.cloned()
-            });
+            .or_insert_with(|| held.stray(found).cloned());
         if let Some(stray) = stray {
             let detail = format!("it carries {stray}, which no chain about it holds");
             found.attested.refuse(code, detail);

@@ -133,6 +133,23 @@ fn what_the_human_rebases_is_attested_as_what_the_agent_made() {
     assert_attested_as(&clone, "HEAD~", &[(&between, None), (&old[0], None)]);
 }
 
+/// What is stated about the same content is no stray where somebody without the hooks words it anew.
+#[test]
+fn what_is_reworded_without_hooks_is_attested_as_what_it_was() {
+    let world = world();
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    work(&world, &["one"]);
+    let old = id(&world, "topic");
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["rebase", "-q", "main", "topic"]);
+    let between = id(&world, "topic");
+    assert_attested_as(&world, "topic", &[(&old, Some("L2"))]);
+    let reword = ["-c", "core.hooksPath=/dev/null", "commit", "-q", "--amend"];
+    world.git_ok(&[&reword[..], &["-m", "reworded"]].concat());
+    assert_attested_as(&world, "topic", &[(&between, None)]);
+}
+
 #[test]
 fn what_the_human_squashes_is_attested_as_all_that_the_agent_made() {
     let world = world();
