@@ -217,7 +217,7 @@ elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
 elif [ -z "$before" ]; then
   held=$(git rev-list --full-history --max-count=1 "$head" -- ":/$own") || refuse_partial "$head"
   [ -z "$held" ] || refuse_unknown $own
-elif held=$(git ls-tree --full-tree "$before" -- $own) || refuse_partial "$before" && [ -z "$held" ]; then
+elif held=$(entry_at "$before" $own) || refuse_partial "$before" && [ -z "$held" ]; then
   :
 elif git merge-base --is-ancestor "$head" "$before"; then
   # A trust root is taken as it is, signed or not.
@@ -228,16 +228,22 @@ else
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-since=${base:-$head}
-# Where all is judged, all that it has is new.
-[ "$range" != - ] || since=${base:-$(git hash-object -t tree /dev/null)}
-git diff --raw --ignore-submodules=none "$since" "$head" | awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' |
+since=$head
+if [ -n "$from" ]; then
+  since=$(git merge-base "$from" "$head" || printf '%s' "$from")
+elif [ "$range" = - ]; then
+  # All that it has is new.
+  since=$(git hash-object -t tree /dev/null)
+fi
+git diff --raw --ignore-submodules=none "$since" "$head" -- >"$work/diff" ||
+  refuse object-missing "what $head changed can't be told: not all of it is in this clone"
+awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' "$work/diff" |
   while read -r path; do
     tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
   done
 
 : >"$work/commits"
-[ "$range" != - ] || { printf '%s\n' "$head" && git rev-list ${base:+"^$base"} "$head"; } >"$work/commits" ||
+[ "$range" != - ] || { printf '%s\n' "$head" && git rev-list ${from:+"^$from"} "$head" --; } >"$work/commits" ||
   refuse object-missing "something that $head goes on from is not in this clone"
 status=0
 "$program" verify --format json "$@" "$range" <"$work/commits" >"$work/notme.json" || status=$?
