@@ -4,7 +4,7 @@ use std::{env, path::PathBuf};
 
 use notme_verifier::{
     Repository,
-    repository::{RepositoryError, Selection},
+    repository::{RepositoryError, Selection, is_branch_or_tag},
 };
 
 use crate::failure::Failure;
@@ -51,8 +51,8 @@ pub(crate) fn on_reference(
     reference: Option<&str>,
 ) -> Result<Selection, Failure> {
     match reference {
-        Some(name) if !name.starts_with("refs/") => {
-            let failure = Failure::usage(format!("`{name}` is no full name of a ref"));
+        Some(name) if !is_branch_or_tag(name) => {
+            let failure = Failure::usage(format!("`{name}` is no full name of a branch or tag"));
             Err(failure.hint("write it as `refs/heads/main`"))
         }
         Some(name) => Ok(selection.on(Some(name.to_owned()))),

@@ -57,6 +57,7 @@ pub use self::{
     error::RepositoryError,
     objects::{is_over_limit, open_objects},
     regular_files::check_place,
+    revision::is_branch_or_tag,
     selection::{Main, Selection},
     walk::OBJECT_MAX,
 };

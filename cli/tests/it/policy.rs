@@ -624,8 +624,17 @@ fn a_trust_root_is_named_in_full_and_goes_with_no_other_policy() {
     let says = told(&of_tag);
     assert!(says.contains("is a tag") && says.contains(&id), "{says}");
     assert!(!says.contains("git fsck"), "{says}");
-    let short = world.notme(&["verify", "--ref", "main"]);
-    assert_eq!(short.status.code(), Some(2), "{}", told(&short));
+    // Rules for a branch are asked of none of these.
+    for name in [
+        "main",
+        "refs/heads/",
+        "refs/heads/a b",
+        "refs/heads/..",
+        "refs/remotes/origin/main",
+    ] {
+        let output = world.notme(&["verify", "--ref", name]);
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    }
 }
 
 #[test]

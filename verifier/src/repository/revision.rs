@@ -27,6 +27,14 @@ const AROUND: [(&str, &str); 5] = [
     ("refs/remotes/", "/HEAD"),
 ];
 
+/// Tells whether a text is the full name of a branch or a tag: rules are about no other refs, and would
+/// let pass what is said to be for one.
+pub fn is_branch_or_tag(name: &str) -> bool {
+    let category = FullName::try_from(name).ok();
+    let category = category.as_ref().and_then(|name| name.category());
+    matches!(category, Some(Category::LocalBranch | Category::Tag))
+}
+
 impl Repository {
     /// Resolves a revision or a range.
     pub(super) fn resolve_spec(&self, text: &str) -> Result<Spec, RepositoryError> {
