@@ -128,7 +128,7 @@ case "$head" in
   refs/tags/*) branch='' ;;
 esac
 
-# What is judged is $range, or all that leads from $base to $head where that is `-`. Who judges comes
+# What is judged is $range: what $head has over $from, which is listed where that is `-`. Who judges comes
 # from $before, which is no part of it. Only on the default branch is the commit before a change
 # vouched for: what was pushed to another may have been refused.
 has_origin() { is_commit "$origin"; }
@@ -142,23 +142,26 @@ if is_to_default && [ -n "$base" ] && ! goes_on "$head" && ! { has_origin && goe
     refuse clone-shallow "whether $head goes on from $base can't be told: check out the whole history (fetch-depth: 0)"
   refuse ref-rewind "$default was at $base, and does not go on from there: whoever takes commits away from it takes back what they say of who may do what"
 fi
+from=$base
 if has_origin && ! git merge-base --is-ancestor "$head" "$origin"; then
   before=$origin
-  is_to_default || base=''
-  base=${base:-$(git merge-base "$origin" "$head" || printf '%s' "$origin")}
-  range=$base..$head
+  # What is pushed, or a merge group, may go on from what is not there yet. Of what is merely proposed,
+  # nobody has looked at what its base had besides.
+  [ -n "$base" ] && [ "$reference" = "refs/heads/$default" ] && is_to_default && ! goes_on "$origin" ||
+    from=$(git rev-parse "$origin^{commit}")
+  range=$from..$head
 elif has_origin && ! is_to_default; then
   # It has nothing that the default branch has not.
   before=$origin
-  range=${base:+$base..}$head
+  range=${from:+$from..}$head
 elif is_to_default && [ -n "$base" ]; then
   before=$base
-  range=$base..$head
+  range=$from..$head
 elif is_to_default && [ -n "$gone" ]; then
   refuse base-gone "$gone is gone, as after a forced push, and nothing else says what was before"
 else
   before=$head
-  base=''
+  from=''
   range=-
 fi
 [ -z "$gone" ] || tell notice base-gone "$gone is gone, as after a forced push"
@@ -182,6 +185,30 @@ refuse_unknown() { # PATH
 refuse_partial() { # COMMIT
   refuse object-missing "whether \`$own\` is in $1 can't be told: its trees are not in this clone"
 }
+# What a commit has at a path, as git lists it; nothing, if it has none. git itself looks for a path
+# where the order of names would have it, and so finds none in a tree out of order.
+entry_at() { # COMMIT PATH
+  set -- "$1^{tree}" "$2/" ''
+  while [ -n "$2" ]; do
+    name=${2%%/*}
+    case "$name" in
+      '' | .) set -- "$1" "${2#*/}" "$3" && continue ;;
+    esac
+    case "$3" in
+      '' | '040000 tree '*) ;;
+      *) return 0 ;;
+    esac
+    git -c core.quotePath=false ls-tree --full-tree "$1" >"$work/names" 2>/dev/null || return 1
+    entry=$(name=$name awk -F '\t' '$2 == ENVIRON["name"]' "$work/names")
+    [ -n "$entry" ] || return 0
+    set -- "$(id_in "$entry")" "${2#*/}" "$entry"
+  done
+  printf '%s\n' "$3"
+}
+id_in() { # ENTRY
+  id=${1%%"$tab"*}
+  printf '%s\n' "${id##* }"
+}
 # Byte by byte: `git archive` and checkouts go by attributes that the repository sets.
 from_before() { # PATH; leaves it in $found
   found=$1
@@ -191,18 +218,24 @@ from_before() { # PATH; leaves it in $found
   [ -n "$before" ] || refuse_unknown "$1"
   [ "$before" != "$head" ] ||
     tell notice trust-from-head "nothing is known from before it: all of it is judged, by the \`$1\` that it brings"
-  git -c core.quotePath=false ls-tree -r --full-tree "$before" -- "$1" >"$work/list" 2>/dev/null || :
-  [ -s "$work/list" ] ||
-    refuse trust-missing "\`$1\` is not in $before, which is what the change is judged by"
+  top=$(entry_at "$before" "$1") || top=''
   found=$work/before/$1
+  case "$top" in
+    '') refuse trust-missing "\`$1\` is not in $before, which is what the change is judged by" ;;
+    '040000 tree '*)
+      git -c core.quotePath=false ls-tree -r --full-tree "$(id_in "$top")" >"$work/list" 2>/dev/null ||
+        refuse object-missing "not all of \`$1\` in $before is in this clone"
+      ;;
+    *) printf '%s\t\n' "${top%%"$tab"*}" >"$work/list" ;;
+  esac
   while IFS=$tab read -r entry name; do
-    path=$work/before/$name
+    path=$found${name:+/$name}
     case "$entry /$name/" in
       # git quotes a name that is no text for terminals.
       *' /"'* | */../*) false ;;
       100*) mkdir -p "${path%/*}" && git cat-file blob "${entry##* }" >"$path" ;;
       *) false ;;
-    esac || refuse trust-unreadable "$name in $before is no plain file with a plain name, or is not in this clone"
+    esac || refuse trust-unreadable "$1${name:+/$name} in $before is no plain file with a plain name, or is not in this clone"
   done <"$work/list"
 }
 from_before "${NOTME_TRUST:-.notme/trust}"

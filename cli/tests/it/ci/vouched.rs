@@ -3,6 +3,7 @@
 
 use std::{fs, process::Output};
 
+use notme_core::hex;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Project, Verified, block, gitlab_script, pull_request, push, run, yaml};
@@ -206,6 +207,87 @@ fn no_partial_clone_leaves_the_policy_out() {
         run(&mut runner.shell("git remote set-url origin file:///nonexistent"));
         let of = ("pull_request", &event, "refs/pull/1/merge");
         runner.verify_with(of, &[]).says(3, &[code]);
+    }
+}
+
+/// git finds no policy in a tree that is out of order, and whoever may change anything can make one.
+#[test]
+fn no_order_of_names_leaves_the_policy_out() {
+    let (project, root) = governed();
+    let work = &project.work;
+    let [trust, own] = [".notme/trust", POLICY].map(|path| {
+        let id = work.git_ok(&["rev-parse", &format!("{root}:{path}")]);
+        hex::decode(&id).unwrap()
+    });
+    let entries: [&[u8]; 4] = [b"40000 trust\0", &trust, b"100644 policy.toml\0", &own];
+    let notme = work.write_object_unchecked("tree", &entries.concat());
+    let whole = work.git_ok(&["ls-tree", &root]);
+    let old = work.git_ok(&["rev-parse", &format!("{root}:.notme")]);
+    let made = work.git_with_input(&["mktree"], whole.replace(&old, &notme).as_bytes());
+    let tree = String::from_utf8(made.stdout).unwrap();
+    let key = [
+        "-c",
+        "user.signingkey=bob",
+        "commit-tree",
+        "-S",
+        "-m",
+        "tidy",
+    ];
+    let tidy = work.git_ok(&[&key[..], &["-p", &root, tree.trim()]].concat());
+    assert_eq!(work.git_ok(&["ls-tree", &tidy, "--", POLICY]), "");
+    let pull = "refs/pull/1/merge";
+    let event = into("main", &root, &tidy);
+    work.git_ok(&["update-ref", "refs/heads/topic", &tidy]);
+    let verified = project.job(("pull_request", &event, pull), &[]);
+    verified.says(1, &["object-malformed"]);
+    // Where it got there all the same.
+    work.git_ok(&["switch", "--quiet", "--create", "more", &root]);
+    work.git_ok(&["update-ref", "refs/heads/main", &tidy]);
+    let bad = commit(work, "bob", (POLICY, &policy(BOB_MAY_ALL)));
+    let tree = format!("{bad}^{{tree}}");
+    let bad = work.git_ok(&[&key[..], &["-p", &tidy, &tree]].concat());
+    work.git_ok(&["update-ref", "refs/heads/more", &bad]);
+    let event = into("main", &tidy, &bad);
+    let verified = project.job(("pull_request", &event, pull), &[]);
+    verified.says(3, &["object-malformed"]);
+}
+
+/// What the default branch has is judged no more, and what it has no longer is new.
+#[test]
+fn what_is_proposed_is_judged_over_the_default_branch_whatever_it_began_from() {
+    let project = Project::new();
+    let work = &project.work;
+    let base = project.base.as_str();
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    work.signed_commit("a");
+    work.git_ok(&["switch", "--quiet", "main"]);
+    let old = project.unsigned("on main");
+    work.git_ok(&["switch", "--quiet", "topic"]);
+    work.git_ok(&["merge", "--quiet", "--no-ff", "-S", "-m", "up", "main"]);
+    let head = work.git_ok(&["rev-parse", "HEAD"]);
+    let verified = project.verify("pull_request", &into("main", base, &head));
+    verified.says(0, &["2 objects: 2 accepted"]);
+    // Taken off again.
+    work.git_ok(&["branch", "--quiet", "--force", "main", base]);
+    let verified = project.verify("pull_request", &into("main", &old, &head));
+    verified.says(1, &["3 objects: 2 accepted, 1 rejected"]);
+}
+
+/// The pipeline of a fork runs in the fork, where all that it trusts is the fork's.
+#[test]
+fn what_a_fork_proposes_is_not_verified_by_the_fork_on_gitlab() {
+    let project = Project::new();
+    let head = project.work.signed_commit("a");
+    for (of, code, words) in [("1", 0, "1 accepted"), ("2", 3, "in the project")] {
+        let variables = [
+            ("CI_PROJECT_ID", "1"),
+            ("CI_MERGE_REQUEST_PROJECT_ID", of),
+            ("CI_MERGE_REQUEST_DIFF_BASE_SHA", &project.base),
+            ("CI_COMMIT_SHA", &head),
+            ("CI_DEFAULT_BRANCH", "main"),
+        ];
+        let output = project.script(&gitlab_script("notme-verify"), &variables);
+        assert_said(&output, code, words);
     }
 }
 
