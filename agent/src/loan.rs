@@ -232,7 +232,8 @@ impl Loans {
         Ok((prepared, answer))
     }
 
-    /// Serves a loan until its lender leaves.
+    /// Serves a loan until its lender says a word or leaves; what lies beside its socket stays until it
+    /// leaves.
     pub(crate) fn begin(&self, server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
         self.0
             .borrow_mut()
@@ -319,17 +320,28 @@ async fn serve(server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
                 Err(_) => sleep(PAUSE).await,
             },
             Some(_) = borrowers.join_next() => {}
-            () = leaves(&lender) => return,
+            speaks = speaks(&lender) => match speaks {
+                true => break,
+                false => return,
+            }
         }
     }
+    // It looks at what was made, for which nothing more is to be signed, and needs the directory.
+    drop(listener);
+    borrowers.shutdown().await;
+    let _ = lender.try_write(&[0]);
+    speaks(&lender).await;
 }
 
-/// Waits until the other side closes the connection; whatever it says instead ends it as well.
-async fn leaves(lender: &UnixStream) {
+/// Waits until the other side says something, and returns whether it did: else it has closed the
+/// connection.
+async fn speaks(lender: &UnixStream) -> bool {
     while lender.readable().await.is_ok() {
         match lender.try_read(&mut [0]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(_) | Err(_) => return,
+            Ok(read) => return read > 0,
+            Err(_) => return false,
         }
     }
+    false
 }
