@@ -52,8 +52,16 @@ impl Claim {
         standings: &Standings,
     ) -> Result<Established, Unproven> {
         let carried = Session::carried(&self.document);
-        let is_certified = matches!(carried, Some(Ok(_)));
-        if let Some(found) = self.by_person(anchors, is_certified) {
+        // Whose key an authority says it is, it is, and until it takes that back: whoever has the key in
+        // a keyring takes no signature from it.
+        if let Some(Ok(session)) = &carried
+            && Self::standing_of(session, anchors, standings)
+                .authority()
+                .is_some()
+        {
+            return self.by_session(session, anchors, standings);
+        }
+        if let Some(found) = self.by_person(anchors) {
             return found;
         }
         match carried {
@@ -66,13 +74,17 @@ impl Claim {
         }
     }
 
+    fn standing_of(session: &Session, anchors: &Anchors, standings: &Standings) -> Arc<Standing> {
+        standings.get_or_find(session.digest(), || session.standing(anchors))
+    }
+
     fn by_session(
         &self,
         session: &Session,
         anchors: &Anchors,
         standings: &Standings,
     ) -> Result<Established, Unproven> {
-        let standing = standings.get_or_find(session.digest(), || session.standing(anchors));
+        let standing = Self::standing_of(session, anchors, standings);
         let signature = self.document.signature();
         // The signature names the identity too. Whoever made it and was certified as another
         // would be read as one by us and as the other by whoever looks at the signature.
@@ -94,18 +106,12 @@ impl Claim {
     }
 
     /// Looks among the keys of the trust store. A key id can be that of several; whose signature
-    /// it is shows when it holds. Whoever claims a key without its consent takes no signature from one
-    /// that brings along what certifies it.
-    fn by_person(
-        &self,
-        anchors: &Anchors,
-        is_certified: bool,
-    ) -> Option<Result<Established, Unproven>> {
+    /// it is shows when it holds.
+    fn by_person(&self, anchors: &Anchors) -> Option<Result<Established, Unproven>> {
         let (mut refusal, mut maker) = (None, None);
         let named = NamedIssuer::of(self.document.signature());
         for (anchor, person, key) in anchors.signing_keys() {
-            let is_claimed = key.problem().is_some() && !key.belongs();
-            if !named.is(key) || is_certified && is_claimed {
+            if !named.is(key) {
                 continue;
             }
             match self.document.verify(key.key()) {

@@ -91,12 +91,26 @@ fn whoever_claims_a_sessions_key_as_a_subkey_does_not_take_its_signatures() {
     let blocks = KeyBlocks::read(&theirs).unwrap();
     let eve = Person::of(&blocks.keys()[0]).unwrap();
     assert_eq!(eve.keys().len(), 2);
-    let eve = Authority::from_people("a-eve", vec![eve]);
-    let trusted = trust();
-    let both = [&[eve], trusted.authorities()].concat();
-    let judgement = judge_in(&raw, &Trust::new(both, Vec::new()), NOW);
-    assert_accepted(&judgement);
-    assert_eq!(judgement.identity(), Some(session.identity.as_str()));
+    // The key itself, as it comes along, and without a word of its own.
+    let block = KeyBlocks::read(key.as_bytes()).unwrap();
+    let whole = Person::of(&block.keys()[0]).unwrap();
+    let bare = KeyBlocks::read(&bare_of(&key)).unwrap();
+    let bare = Person::of(&bare.keys()[0]).unwrap();
+    for person in [eve, whole, bare] {
+        let person = Authority::from_people("a-eve", vec![person]);
+        let trusted = trust();
+        let both = [&[person], trusted.authorities()].concat();
+        let judgement = judge_in(&raw, &Trust::new(both, Vec::new()), NOW);
+        assert_accepted(&judgement);
+        assert_eq!(judgement.identity(), Some(session.identity.as_str()));
+        assert_eq!(judgement.time_basis(), Some(TimeBasis::IssuanceBound));
+    }
+}
+
+/// Returns the first packet of a key.
+fn bare_of(key: &CertifiedKey) -> Vec<u8> {
+    let packet = PacketParser::new(key.as_bytes()).next().unwrap().unwrap();
+    packet.to_bytes().unwrap()
 }
 
 #[test]
