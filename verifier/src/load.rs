@@ -417,14 +417,14 @@ impl TrustStore {
     }
 
     fn load_one(&self, name: &str, now: UnixTime) -> Result<Authority, TrustStoreError> {
-        check_name(name)?;
-        // Whoever may change what it stands for is not known from here.
         let path = self.home(name);
-        if path.is_symlink() {
-            return Err(TrustStoreError::Linked { path });
-        }
         if self.is_nested(name) {
             return Err(TrustStoreError::Nested { path });
+        }
+        check_name(name)?;
+        // Whoever may change what it stands for is not known from here.
+        if path.is_symlink() {
+            return Err(TrustStoreError::Linked { path });
         }
         let pin = self.pin(name)?;
         let scopes = pin.scopes().to_vec();
@@ -474,26 +474,27 @@ impl TrustStore {
         ))
     }
 
-    /// Tells whether a directory is none of an authority, and has some below: a store that was copied into
-    /// another one.
+    /// Tells whether there are directories below that of an authority: a store that was copied into another
+    /// one.
     fn is_nested(&self, name: &str) -> bool {
-        let home = self.home(name);
-        let below = || files::subdirectories(&home).is_ok_and(|below| !below.is_empty());
-        home.join(PIN).symlink_metadata().is_err() && below()
+        files::has_directories(&self.home(name))
     }
 
     /// Returns the keys that an authority which cannot be used may have taken back; `None` where that
     /// cannot be read either.
     fn revocable(&self, name: &str) -> Option<Vec<[u8; 32]>> {
+        if self.is_nested(name) {
+            return None;
+        }
         // Under no other name was there ever an authority.
         if check_name(name).is_err() {
             return Some(Vec::new());
         }
-        if self.home(name).is_symlink() || self.is_nested(name) {
+        if self.home(name).is_symlink() {
             return None;
         }
         // A directory with neither a pin nor what was taken of it is what a crash left of an attempt to add one.
-        let has = |file: &str| self.home(name).join(file).symlink_metadata().is_ok();
+        let has = |file: &str| files::may_be_there(&self.home(name).join(file));
         if !has(PIN) && !has(DOCUMENT) && !has(KEYS) {
             return Some(Vec::new());
         }

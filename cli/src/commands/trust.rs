@@ -431,7 +431,9 @@ fn export(home: &Home, arguments: &TrustExport) -> Outcome {
         // A store that cannot be read as a whole may have anybody in it.
         name == WHOLE_STORE || wanted.is_none_or(|wanted| wanted == name)
     };
-    if let Some(fault) = trust.faults().iter().find(|it| is_wanted(&it.name)) {
+    // What took back nobody knows what may have taken back whoever is wanted.
+    let mut faults = trust.faults().iter();
+    if let Some(fault) = faults.find(|it| is_wanted(&it.name) || it.keys.is_none()) {
         return Err(Failure::from(format!(
             "authority `{}` cannot be read: {}",
             fault.name, fault.message

@@ -145,8 +145,8 @@ pub enum TrustStoreError {
         /// The link.
         path: PathBuf,
     },
-    /// An authority's directory has directories, and no pin.
-    #[error("`{}` holds directories and no pin: was a trust store copied into this one? put it in its place", path.display())]
+    /// An authority's directory has directories.
+    #[error("`{}` holds directories: was a trust store copied into this one? put it in its place", path.display())]
     Nested {
         /// The directory.
         path: PathBuf,

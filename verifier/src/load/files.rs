@@ -168,6 +168,21 @@ pub(super) fn subdirectories(path: &Path) -> Result<Vec<String>, TrustStoreError
     Ok(names)
 }
 
+/// Tells whether a directory that can be read has others in it, whose names are not hidden.
+pub(super) fn has_directories(path: &Path) -> bool {
+    let is_one = |entry: fs::DirEntry| {
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        !is_hidden && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(is_one))
+}
+
+/// Tells whether something is not known to be missing.
+pub(super) fn may_be_there(path: &Path) -> bool {
+    let found = path.symlink_metadata();
+    !matches!(found, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 pub(super) fn remove_tree(path: &Path) -> Result<(), TrustStoreError> {
     fs::remove_dir_all(path).map_err(|source| TrustStoreError::Write {
         path: path.to_owned(),

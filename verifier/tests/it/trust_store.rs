@@ -593,13 +593,21 @@ fn a_store_that_was_copied_into_another_leaves_everybody_undecided() {
     let below = it.file("data/trust/trust/local");
     fs::create_dir_all(&below).unwrap();
     fs::copy(it.file("data/trust/local/pin.json"), below.join("pin.json")).unwrap();
+    let faults = || {
+        let trust = it.store.load(NOW);
+        let faults = trust.faults().iter();
+        faults
+            .map(|it| (it.code, it.keys.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(faults(), [(Code::TrustUnreadable, None)]);
+    // Also below an authority that is called as the directory is, and by whomever it can be changed.
+    let beside = it.file("data/trust/trust/pin.json");
+    fs::copy(it.file("data/trust/local/pin.json"), beside).unwrap();
+    let all = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(it.file("data/trust/trust"), all).unwrap();
+    assert_eq!(faults(), [(Code::TrustUnreadable, None)]);
     let trust = it.store.load(NOW);
-    let faults: Vec<_> = trust
-        .faults()
-        .iter()
-        .map(|it| (it.code, &it.keys))
-        .collect();
-    assert_eq!(faults, [(Code::TrustUnreadable, &None)]);
     assert!(trust.faults()[0].message.contains("copied into this one"));
     let policy = notme_verifier::Policy::from_trust(&trust);
     let judgement = crate::world::judge_by(&bound_commit(&payload()), &policy, &trust, NOW);
