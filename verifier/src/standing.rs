@@ -623,14 +623,16 @@ fn is_for_any_use(certificate: &Certificate) -> bool {
 }
 
 /// Returns the single URI name; at an authority that knows nothing of notme, where there is none, the
-/// single e-mail address as a URI. Where both name an address it has to be one: authorities check what is
-/// in the one, and may copy the other. Subject DN text is for display and names nobody.
+/// single e-mail address as a URI. An address in the URI has to be one of those beside it, if there are any:
+/// authorities check what is in the one, and may copy the other. Subject DN text is for display and names
+/// nobody.
 fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
     if let Ok(identity) = leaf.identity() {
-        let address = identity.as_str().strip_prefix("mailto:");
-        let mut emails = leaf.emails().iter();
-        let is_same = address.is_none_or(|address| emails.all(|email| email == address));
-        return is_same.then(|| identity.as_str().to_owned());
+        let (scheme, address) = identity.as_str().split_once(':')?;
+        let is_address = scheme.eq_ignore_ascii_case("mailto");
+        let emails = leaf.emails();
+        let is_known = emails.is_empty() || emails.iter().any(|email| are_same(email, address));
+        return (is_known || !is_address).then(|| identity.as_str().to_owned());
     }
     match (kind, leaf.uris(), leaf.emails()) {
         (PinKind::X509 | PinKind::Sigstore, [], [email]) if is_address(email) => {
@@ -646,6 +648,14 @@ fn identity(leaf: &Certificate, kind: PinKind) -> Option<String> {
             _,
             _,
         ) => None,
+    }
+}
+
+/// Tells whether two addresses are one: of hosts, case says nothing.
+fn are_same(one: &str, other: &str) -> bool {
+    match (one.rsplit_once('@'), other.rsplit_once('@')) {
+        (Some((one, at)), Some((other, there))) => one == other && at.eq_ignore_ascii_case(there),
+        (_, _) => one == other,
     }
 }
 

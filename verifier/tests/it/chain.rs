@@ -180,18 +180,22 @@ fn one_uri_comes_before_the_address() {
 
 /// Who asks for a certificate may bring the one, and the authority looks at the other.
 #[test]
-fn an_address_in_a_uri_is_the_only_one() {
+fn an_address_in_a_uri_is_one_of_those_beside_it() {
     let root = corporate();
     let named = |uri: &str| {
         let uri = tlv(0x86, uri.as_bytes());
-        let names = [tlv(0x81, b"a@example.org"), uri].concat();
+        let [one, other] = [&b"a@example.org"[..], b"alias@example.org"].map(|it| tlv(0x81, it));
+        let names = [one, other, uri].concat();
         let mint = person().with(&[0x55, 0x1d, 0x11], false, &tlv(0x30, &names));
         judge_x509(&root, &mint.signed_by(&root).sign(&payload(), &[]))
     };
     let same = named("mailto:a@example.org");
     assert_accepted(&same);
     assert_eq!(same.identity(), Some("mailto:a@example.org"));
-    assert_code(&named("mailto:b@example.org"), Code::IdentityMissing);
+    assert_accepted(&named("mailto:alias@Example.org"));
+    for uri in ["mailto:b@example.org", "MAILTO:b@example.org"] {
+        assert_code(&named(uri), Code::IdentityMissing);
+    }
     for uri in [
         "mailto:e@example.com?x=b@example.org",
         "mailto:e@example.com,b@example.org",
