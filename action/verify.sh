@@ -26,8 +26,9 @@ export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 
 program=${NOTME_PROGRAM:-notme}
 reports=${NOTME_REPORTS:-notme-reports}
+while [ "$reports" != "${reports#*//}" ]; do reports=${reports%%//*}/${reports#*//}; done
 reports=${reports#"$PWD"/}
-while [ "$reports" != "${reports%/}" ]; do reports=${reports%/}; done
+reports=${reports%/}
 
 # On GitHub, Forgejo and Gitea a line of this form is shown beside the run.
 tell() { # LEVEL CODE WORDS
