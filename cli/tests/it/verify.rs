@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{chown, symlink},
+    process::Output,
 };
 
 use notme_testkit::{
@@ -453,6 +454,64 @@ fn escape_sequences_in_names_never_reach_the_terminal() {
     }
     let output = world.notme(&["explain", &oid]);
     assert!(!output.stdout.contains(&0x1b));
+}
+
+/// Counts what a runner would take for commands in the log of a job. It looks for `::` behind blanks
+/// of any kind, and for `##[` anywhere.
+fn commands_in(output: &Output) -> usize {
+    let said = [&output.stdout, &output.stderr].map(|it| str::from_utf8(it).unwrap());
+    let lines = said.into_iter().flat_map(str::lines);
+    let is_command = |it: &&str| it.trim_start().starts_with("::") || it.contains("##[");
+    lines.filter(is_command).count()
+}
+
+#[test]
+fn what_a_stranger_calls_himself_is_no_command_to_a_runner() {
+    let world = World::initialised();
+    let long = "somebody-whose-name-is-just-long-enough-for-the-line-to-break-h";
+    for name in [
+        &format!("{long} ::stop-commands::0123456789"),
+        &format!("{long} \u{3000}::error title=notme::accepted"),
+        "::error title=notme::accepted",
+        "https://x.example/##[stop-commands]0123456789",
+        "###[error]x",
+    ] {
+        let keys = "cd \"$HOME\"; rm -f ca* key*; for key in ca key; do ssh-keygen -q -t ed25519 -N '' -f \"$key\"; done
+            ssh-keygen -q -s ca -I \"$0\" -n bob key.pub";
+        let made = run(world.shell(keys).arg(name), b"");
+        assert!(made.status.success(), "{}", told(&made));
+        let key = world.home().join("key-cert.pub");
+        world.git_ok(&["config", "gpg.format", "ssh"]);
+        world.git_ok(&["config", "gpg.ssh.program", "ssh-keygen"]);
+        world.git_ok(&["config", "user.signingkey", key.to_str().unwrap()]);
+        world.git_ok(&["commit", "-q", "--allow-empty", "-S", "-m", "x"]);
+        for format in FORMATS {
+            let output = world.notme(&["verify", "--no-cache", "HEAD", "--format", format]);
+            assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+            // One for the commit, and one for all.
+            let meant = if format == "github" { 2 } else { 0 };
+            assert_eq!(commands_in(&output), meant, "{format}: {}", told(&output));
+        }
+        let (_, document) = world.verdicts(&["HEAD"]);
+        assert_eq!(document["objects"][0]["claimed"], *name);
+        let explained = world.notme(&["explain", "HEAD"]);
+        assert_eq!(commands_in(&explained), 0, "{}", told(&explained));
+    }
+}
+
+#[test]
+fn two_colons_within_a_word_stay_as_they_are() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    let raw = format!("tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nm\n");
+    let oid = world.store(raw.as_bytes());
+    let policy = world.policy(&format!(
+        "[[exception]]\nobject = \"{oid}\"\nreason = \"see lib::name, ::name and #[x]\"\nuntil = \"2999-01-01T00:00:00Z\"\n"
+    ));
+    let text = world.notme_ok(&["verify", "--policy", &policy, &oid]);
+    let text = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = "see lib::name, \\u{3a}:name and #[x]";
+    assert!(text.contains(shown), "{text}");
 }
 
 #[test]
