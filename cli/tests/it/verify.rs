@@ -8,13 +8,15 @@ use std::{
 
 use notme_testkit::{
     commit::with_signature,
+    oracle::oracle,
     repository::{Repository, run},
+    testdata,
 };
 use rustix::{
     fs::{CWD, Mode, mkfifoat},
     process::geteuid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, told};
 
@@ -89,7 +91,7 @@ fn jsonl_is_one_object_a_line_and_the_summary_last() {
     world.signed_commit("a");
     world.signed_commit("b");
     let out = world.notme_ok(&["verify", "--all", "--format", "jsonl"]);
-    let lines: Vec<serde_json::Value> = out
+    let lines: Vec<Value> = out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -169,6 +171,51 @@ fn nothing_to_look_at_is_not_a_yes() {
 }
 
 /// What was cut off would be what nobody judged.
+/// Asks xmllint for the counts of a JUnit report that fits the schema of Jenkins.
+pub(crate) fn junit_counts(world: &World, report: &[u8]) -> String {
+    let file = world.home().join("report.xml");
+    fs::write(&file, report).unwrap();
+    let schema = testdata::path("schemas/junit-10.xsd");
+    let counts = "concat(count(//testcase), ' ', //testsuite/@tests, ' ', //testsuite/@errors, ' ', /testsuites/@errors, ' ', //error/@type)";
+    let mut command = world.command(oracle("xmllint"));
+    command.args(["--noout", "--nonet", "--schema"]);
+    let fits = run(command.arg(schema).arg(&file), b"");
+    assert!(fits.status.success(), "{}", told(&fits));
+    let mut command = world.command(oracle("xmllint"));
+    let told = run(command.args(["--xpath", counts]).arg(&file), b"");
+    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn that_nothing_was_selected_is_an_error_where_objects_would_be() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let report = |selection: &str, format: &str, exit: i32| {
+        let output = world.notme(&["verify", selection, "--format", format]);
+        assert_eq!(output.status.code(), Some(exit), "{}", told(&output));
+        output.stdout
+    };
+    let json =
+        |format: &str| -> Value { serde_json::from_slice(&report("--tags", format, 3)).unwrap() };
+    let junit = junit_counts(&world, &report("--tags", "junit", 3));
+    assert_eq!(junit, "1 1 1 1 nothing-selected");
+    let notifications = "/runs/0/invocations/0/toolExecutionNotifications";
+    let sarif = json("sarif");
+    let sarif = sarif.pointer(notifications).unwrap();
+    assert_eq!(sarif[0]["descriptor"]["id"], "nothing-selected");
+    assert_eq!(sarif[0]["level"], "warning");
+    let gitlab = json("gitlab");
+    assert_eq!(gitlab[0]["check_name"], "notme/nothing-selected");
+    assert_eq!(gitlab[0]["severity"], "major");
+    let github = report("--tags", "github", 3);
+    assert!(github.starts_with(b"::warning title=notme verify::nothing was selected"));
+    // Who names a range knows that it may hold nothing.
+    let junit = junit_counts(&world, &report("HEAD..HEAD", "junit", 0));
+    assert_eq!(junit, "0 0 0 0");
+    let github = report("HEAD..HEAD", "github", 0);
+    assert!(github.starts_with(b"::notice title=notme verify::nothing was selected"));
+}
+
 #[test]
 fn a_list_of_ids_that_is_too_long_is_not_judged_in_part() {
     let world = World::initialised();
@@ -694,7 +741,7 @@ fn annotations_name_what_the_offending_commit_changed() {
         "{out}"
     );
     let gitlab = world.notme(&["verify", "--format", "gitlab"]);
-    let issues: serde_json::Value = serde_json::from_slice(&gitlab.stdout).unwrap();
+    let issues: Value = serde_json::from_slice(&gitlab.stdout).unwrap();
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
 }
 

@@ -14,7 +14,7 @@ use crate::verify::Outcome;
 
 /// Writes workflow commands of GitHub Actions: an error for each object that is rejected, a
 /// warning for each undecided one, a notice for each that an exception accepts, at the file that the
-/// outcome has for it.
+/// outcome has for it; and one for the whole.
 ///
 /// # Errors
 /// What writing gives.
@@ -37,11 +37,15 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let mut summary = counts(outcome.summary());
-    let caveats = Caveat::all(outcome).into_iter();
-    for caveat in caveats.filter(|it| it.name != NOTHING) {
+    let caveats = Caveat::all(outcome);
+    for caveat in caveats.iter().filter(|it| it.name != NOTHING) {
         summary = format!("{summary}; {}", caveat.text);
     }
-    writeln!(to, "::notice title=notme verify::{}", data(&summary))
+    let command = match caveats.iter().any(|it| it.decides) {
+        true => "warning",
+        false => "notice",
+    };
+    writeln!(to, "::{command} title=notme verify::{}", data(&summary))
 }
 
 /// Escapes the value of a workflow command.
@@ -96,7 +100,8 @@ fn caution(caveat: &Caveat) -> Value {
         Some(about) => format!("{} {about}", caveat.name),
         None => caveat.name.to_owned(),
     };
-    entry(caveat.name, &caveat.text, "info", &named, WHOLE)
+    let severity = if caveat.decides { "major" } else { "info" };
+    entry(caveat.name, &caveat.text, severity, &named, WHOLE)
 }
 
 /// What has no file of its own.

@@ -88,12 +88,18 @@ pub(super) struct Caveat {
     pub(super) about: Option<Box<str>>,
     /// In a sentence; escaped.
     pub(super) text: String,
+    /// Whether the whole answer is undecided for it, and for no object.
+    pub(super) decides: bool,
 }
 
 impl Caveat {
     const fn new(name: &'static str, text: String) -> Self {
-        let about = None;
-        Self { name, about, text }
+        Self {
+            name,
+            about: None,
+            text,
+            decides: false,
+        }
     }
 
     /// Returns those of a report.
@@ -106,6 +112,11 @@ impl Caveat {
         if outcome.summary().objects == 0 {
             add(NOTHING, counts(outcome.summary()));
         }
+        // Nothing else leaves the whole undecided.
+        if let Some(first) = all.first_mut() {
+            first.decides = outcome.is_undecided_as_a_whole();
+        }
+        let mut add = |name, text| all.push(Self::new(name, text));
         if let [first, others @ ..] = outcome.shallow() {
             let others = match others.len() {
                 0 => String::new(),

@@ -38,7 +38,7 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "exitCode": outcome.exit_code(),
             "toolExecutionNotifications": Caveat::all(outcome).iter().map(|caveat| json!({
                 "descriptor": {"id": caveat.name},
-                "level": "note",
+                "level": if caveat.decides { "warning" } else { "note" },
                 "message": {"text": plain(&caveat.text)},
             })).collect::<Vec<_>>(),
         }],

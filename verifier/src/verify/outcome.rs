@@ -429,6 +429,11 @@ impl Outcome {
         exit
     }
 
+    /// Tells whether the answer is undecided, and that on no object is.
+    pub(crate) fn is_undecided_as_a_whole(&self) -> bool {
+        self.exit_code() == UNDECIDED && self.summary.undecided == 0
+    }
+
     /// Tells whether there was nothing to look at, and nobody asked for what may hold nothing.
     pub fn is_of_nothing(&self) -> bool {
         self.summary.objects == 0 && !self.may_be_empty
