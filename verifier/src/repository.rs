@@ -30,7 +30,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::{Kind, TagRefIter},
+    objs::{FindExt as _, Kind, TagRefIter},
     remote::Direction,
 };
 use notme_core::{
@@ -587,6 +587,16 @@ impl Repository {
     pub fn holds_policy(&self) -> bool {
         let held = self.head().ok().map(|head| self.trees().policy_of(head));
         matches!(held, Some(Ok(Some(_))))
+    }
+
+    /// Tells whether the commit that HEAD names has a folder there.
+    pub fn has_folder(&self, path: &str) -> bool {
+        let (mut top, mut below) = (Vec::new(), Vec::new());
+        let tree = self.head().ok().and_then(|head| self.tree(head));
+        let tree = tree.and_then(|tree| self.objects.find_tree_iter(&tree, &mut top).ok());
+        let path = path.split('/');
+        let entry = tree.map(|tree| tree.lookup_entry(&self.objects, &mut below, path));
+        matches!(entry, Some(Ok(Some(entry))) if entry.mode.is_tree())
     }
 
     /// Returns everything that some commits reach, themselves included. Names of nothing here
