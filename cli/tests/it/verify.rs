@@ -745,6 +745,22 @@ fn annotations_name_what_the_offending_commit_changed() {
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
 }
 
+#[test]
+fn an_unsigned_tag_is_signed_as_the_hint_says() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["tag", "--no-sign", "-a", "-m", "x", "v1"]);
+    world.signed_commit("b");
+    let output = world.notme(&["verify", "--tags"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let hint = "a tag: `git tag -s -f NAME 'NAME^{}'`";
+    assert!(told(&output).contains(hint), "{}", told(&output));
+    let commit = world.git_ok(&["rev-parse", "v1^{}"]);
+    world.git_ok(&["tag", "-s", "-f", "-m", "x", "v1", "v1^{}"]);
+    world.notme_ok(&["verify", "--tags"]);
+    assert_eq!(world.git_ok(&["rev-parse", "v1^{}"]), commit);
+}
+
 /// git packs the one as what it is against the other: 299 bytes against 260 megabytes.
 #[test]
 fn what_is_packed_against_something_endless_is_not_unpacked() {
