@@ -656,15 +656,15 @@ impl Repository {
         Ok(unreached)
     }
 
-    /// Returns the first of the files that a commit changed against its first parent, lossily;
-    /// `None` for one that changed nothing, or that cannot be read.
-    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
+    /// Returns the first of the files that a commit changed against its first parent; `None` for one
+    /// that changed nothing, or that cannot be read.
+    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<Vec<u8>> {
         let parent = match self.parents(commit).ok()?.first() {
             Some(parent) => Some(self.tree(*parent)?),
             None => None,
         };
         let change = Changes::first(&self.objects, parent, self.tree(commit)?)?;
-        Some(change.path.to_str_lossy().into_owned())
+        Some(change.path.into())
     }
 
     /// Returns a commit's tree; `None` when the commit cannot be read.

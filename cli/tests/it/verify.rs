@@ -1,8 +1,12 @@
 //! `notme verify` and `notme explain` on real repositories.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::{chown, symlink},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{chown, symlink},
+    },
     process::Output,
 };
 
@@ -743,6 +747,21 @@ fn annotations_name_what_the_offending_commit_changed() {
     let gitlab = world.notme(&["verify", "--format", "gitlab"]);
     let issues: Value = serde_json::from_slice(&gitlab.stdout).unwrap();
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_is_found_by_its_bytes() {
+    let world = World::new();
+    let name = OsStr::from_bytes(b"caf\xe9 1");
+    fs::write(world.path().join(name), "a").unwrap();
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "a"]);
+    let sarif = world.notme(&["verify", "HEAD", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_slice(&sarif.stdout).unwrap();
+    let place = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri";
+    assert_eq!(sarif.pointer(place).unwrap(), "caf%E9%201");
+    let github = told(&world.notme(&["verify", "HEAD", "--format", "github"]));
+    assert!(github.contains("file=caf\u{fffd} 1,"), "{github}");
 }
 
 #[test]

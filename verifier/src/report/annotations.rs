@@ -6,7 +6,7 @@ use notme_core::{hex, key::sha256};
 use serde_json::{Value, json};
 
 use super::{
-    counts, escape,
+    counts,
     finding::{Caveat, Finding, NOTHING, Weight},
     write_items,
 };
@@ -25,8 +25,8 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             Weight::Undecided => "warning",
             Weight::Excepted => "notice",
         };
-        let file = match finding.place {
-            Some(path) => format!("file={},line=1,", property(&escape(path))),
+        let file = match finding.place_text() {
+            Some(path) => format!("file={},line=1,", property(&path)),
             None => String::new(),
         };
         writeln!(
@@ -81,7 +81,7 @@ fn issue(finding: &Finding<'_>) -> Value {
     };
     let named = format!("{} {}", finding.object.id(), finding.code);
     // A commit that changed nothing is shown with the whole.
-    let path = finding.place.map_or(WHOLE.into(), escape);
+    let path = finding.place_text().unwrap_or_else(|| WHOLE.to_owned());
     let mut issue = entry(
         finding.code.as_str(),
         &finding.message(),

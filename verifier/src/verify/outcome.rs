@@ -94,7 +94,7 @@ pub struct Outcome {
     /// Whether somebody stopped it before it was done.
     pub(crate) interrupted: bool,
     /// A file that each of some of the commits changed.
-    pub(crate) places: HashMap<ObjectId, String>,
+    pub(crate) places: HashMap<ObjectId, Vec<u8>>,
 }
 
 /// What is stated about an object: the verdicts of whoever judges statements.
