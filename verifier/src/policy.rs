@@ -359,14 +359,16 @@ impl Policy {
         Some((&found.text, found.until))
     }
 
-    /// Returns what is no error, and probably not meant, as seen at a time where some objects are.
+    /// Returns what is no error, and probably not meant, as seen at a time where some objects
+    /// are, and some folders.
     pub fn remarks(
         &self,
         trust: &Trust,
         now: UnixTime,
         is_here: &dyn Fn(&str) -> bool,
+        is_folder: &dyn Fn(&str) -> bool,
     ) -> Vec<Remark> {
-        lint::remarks(self, trust, now, is_here)
+        lint::remarks(self, trust, now, is_here, is_folder)
     }
 
     /// Returns how far clocks may differ, in seconds.

@@ -577,21 +577,37 @@ fn is_deceptive(c: char) -> bool {
         )
 }
 
-/// Escapes control characters, and those that reorder or hide text.
+/// Escapes control characters, those that reorder or hide text, and what a runner of CI jobs could
+/// take for a command.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+    let is_printable = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if is_printable && !text.contains("::") && !text.contains(COMMAND_ANYWHERE) {
         return text.into();
     }
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
+        let here = text.get(at..).unwrap_or_default();
         if is_deceptive(c) {
             escaped.extend(c.escape_default());
+        } else if begins_command(&escaped, here) {
+            escaped.extend(c.escape_unicode());
         } else {
             escaped.push(c);
         }
     }
     escaped.into()
 }
+
+/// Tells whether a runner of GitHub Actions could read on from here and find a command. It looks for
+/// `::` behind the blanks at the beginning of a line, where any word may come to stand, and for
+/// `##[` wherever that is.
+fn begins_command(before: &str, here: &str) -> bool {
+    let is_word = || before.is_empty() || before.ends_with(char::is_whitespace);
+    here.starts_with("::") && is_word() || here.starts_with("#[") && before.ends_with('#')
+}
+
+/// What begins a command of a runner wherever it stands in a line.
+const COMMAND_ANYWHERE: &str = "##[";
 
 /// Returns what was asked, of what, and what answered, as people are told it: name and value.
 fn particulars(outcome: &Outcome) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {

@@ -30,7 +30,7 @@ use std::{
 pub use gix::ObjectId;
 use gix::{
     bstr::ByteSlice as _,
-    objs::{Kind, TagRefIter},
+    objs::{FindExt as _, Kind, TagRefIter},
     remote::Direction,
 };
 use notme_core::{
@@ -590,6 +590,16 @@ impl Repository {
         matches!(held, Some(Ok(Some(_))))
     }
 
+    /// Tells whether the commit that HEAD names has a folder there.
+    pub fn has_folder(&self, path: &str) -> bool {
+        let (mut top, mut below) = (Vec::new(), Vec::new());
+        let tree = self.head().ok().and_then(|head| self.tree(head));
+        let tree = tree.and_then(|tree| self.objects.find_tree_iter(&tree, &mut top).ok());
+        let path = path.split('/');
+        let entry = tree.map(|tree| tree.lookup_entry(&self.objects, &mut below, path));
+        matches!(entry, Some(Ok(Some(entry))) if entry.mode.is_tree())
+    }
+
     /// Returns everything that some commits reach, themselves included. Names of nothing here
     /// reach nothing.
     ///
@@ -647,15 +657,15 @@ impl Repository {
         Ok(unreached)
     }
 
-    /// Returns the first of the files that a commit changed against its first parent, lossily;
-    /// `None` for one that changed nothing, or that cannot be read.
-    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<String> {
+    /// Returns the first of the files that a commit changed against its first parent; `None` for one
+    /// that changed nothing, or that cannot be read.
+    pub(crate) fn changed_file(&self, commit: ObjectId) -> Option<Vec<u8>> {
         let parent = match self.parents(commit).ok()?.first() {
             Some(parent) => Some(self.tree(*parent)?),
             None => None,
         };
         let change = Changes::first(&self.objects, parent, self.tree(commit)?)?;
-        Some(change.path.to_str_lossy().into_owned())
+        Some(change.path.into())
     }
 
     /// Returns a commit's tree; `None` when the commit cannot be read.

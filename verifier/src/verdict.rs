@@ -119,7 +119,7 @@ codes! {
         "Fetch the missing history (`git fetch --unshallow`, or without a filter) or repair the object store (`git fsck`)";
     Unsigned "unsigned" Rejected
         "The object carries no signature"
-        "Sign it (`git commit --amend -S`), or leave it out of the range";
+        "Sign it (a commit: `git commit --amend -S`; a tag: `git tag -s -f NAME 'NAME^{}'`), or leave it out of the range";
     SignatureAmbiguous "signature-ambiguous" Rejected
         "The object carries two signatures, or text after the signature's end, so that two readers could see two signers"
         "Make the object again with one signature";

@@ -81,7 +81,8 @@ fn check(home: &Home, arguments: &PolicyCheck) -> Outcome {
     let grounds = Grounds::load(home, arguments.trust.as_deref(), None)?;
     let repository = open()?;
     let is_here = |id: &str| repository.has(id);
-    let remarks = policy.remarks(grounds.trust(), grounds.now(), &is_here);
+    let is_folder = |path: &str| repository.has_folder(path);
+    let remarks = policy.remarks(grounds.trust(), grounds.now(), &is_here, &is_folder);
     let digest = policy.digest();
     let grounds = grounds.with_policy(policy);
     let verdicts = newest(

@@ -522,14 +522,20 @@ fn refresh(home: &Home, arguments: &TrustRefresh) -> Outcome {
     for authority in trust.authorities() {
         let name = authority.name();
         if is_wanted(name) && authority.document().is_none() {
-            writeln!(
-                io::stdout(),
-                "{name}: pinned by certificate, nothing to refresh"
-            )?;
+            let told = match authority.kind() {
+                PinKind::OpenPgp | PinKind::AllowedSigners => {
+                    format!("a list that you gave, nothing to fetch; {}", anew(name))
+                }
+                PinKind::TrustDocument | PinKind::Pem | PinKind::X509 | PinKind::Sigstore => {
+                    "pinned by certificate, nothing to refresh".to_owned()
+                }
+            };
+            writeln!(io::stdout(), "{name}: {told}")?;
             found = true;
         }
     }
     for fault in trust.faults().iter().filter(|it| !is_rolled_back(it)) {
+        found |= is_wanted(&fault.name);
         writeln!(
             io::stderr(),
             "error: authority `{}`: {}",
@@ -630,13 +636,21 @@ pub(crate) fn refresh_first(home: &Home) -> Result<(), Failure> {
 
 fn check_bundle(store: &TrustStore, name: &str, signed: &[u8]) -> Outcome {
     let bundle = store.check_bundle(name, signed, now());
-    let bundle = bundle.map_err(store_failure)?;
+    let bundle = bundle.map_err(|error| match error {
+        TrustStoreError::NoBundle(_) => Failure::usage(error).hint(anew(name)),
+        error => store_failure(error),
+    })?;
     writeln!(
         io::stdout(),
         "{name}: the pinned root is the current one, by bundle {}",
         bundle.seqno
     )?;
     Ok(Exit::Yes)
+}
+
+/// Says how to trust what says nothing of what came after it by another file.
+fn anew(name: &str) -> String {
+    format!("to trust a newer one: `notme trust remove {name}`, then `notme trust add` it")
 }
 
 fn tell(name: &str, refreshed: Refreshed) -> Outcome {

@@ -9,7 +9,10 @@ use std::{
 use notme_testkit::{oracle::oracle, repository::run};
 use serde_json::Value;
 
-use crate::world::{World, told};
+use crate::{
+    verify::junit_counts,
+    world::{World, told},
+};
 
 /// Far more than can be judged before a signal arrives.
 const COMMITS: usize = 30_000;
@@ -78,6 +81,19 @@ fn what_is_explained_in_part_says_so() {
     assert_eq!(end[0], "interrupted: what was not judged yet is left out");
     let is_count = end[1].contains(" accepted, ") || end[1].starts_with("nothing was selected");
     assert!(is_count, "{}", end[1]);
+}
+
+#[test]
+fn what_was_stopped_is_an_error_of_a_test_report() {
+    let world = long();
+    let tip = world.git_ok(&["rev-parse", "long"]);
+    let policy = world.policy(&format!("baseline = [\"{}\"]\n", tip.trim()));
+    let mut child = started(&world, &["--policy", &policy, "--format", "junit"]);
+    interrupt(&mut child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let counts = junit_counts(&world, &output.stdout);
+    assert!(counts.ends_with(" 1 1 interrupted"), "{counts}");
 }
 
 #[test]

@@ -526,6 +526,104 @@ until = "2999-01-01T00:00:00Z"
     }
 }
 
+/// Returns what is said of a policy with one more rule, but for its lines.
+fn remarks_on(world: &World, pattern: &str) -> Vec<String> {
+    let policy = world.policy(&format!(
+        "[[allow]]\nidentity = \"wimse://*\"\npolicy = true\nrefs = [\"refs/heads/*\"]\n[[require]]\n{pattern}\nlevel = \"L1\"\n"
+    ));
+    let out = world.notme_ok(&["policy", "check", &policy]);
+    let remarks = out.lines().filter_map(|it| it.strip_prefix("line 5: "));
+    remarks.map(str::to_owned).collect()
+}
+
+#[test]
+fn check_tells_of_patterns_that_fit_nothing() {
+    let world = World::initialised();
+    fs::create_dir_all(world.path().join("app/[id]")).unwrap();
+    fs::create_dir_all(world.path().join("src/auth")).unwrap();
+    world.write("app/[id]/page", "a");
+    world.write("src/auth/key", "a");
+    world.git_ok(&["add", "."]);
+    world.signed_commit("a");
+    for pattern in [
+        "main",
+        "release/*",
+        "refs/",
+        "refs/heads",
+        "refs/heads/",
+        "refs/heads/main/",
+        "refs/remotes/origin/main",
+        "refs/pull/*",
+    ] {
+        let remarks = remarks_on(&world, &format!("refs = ['{pattern}']"));
+        let wanted = format!("`{pattern}` fits no branch and no tag: ");
+        assert_eq!(remarks.len(), 1, "{pattern}: {remarks:?}");
+        assert!(remarks[0].starts_with(&wanted), "{remarks:?}");
+    }
+    for pattern in [
+        "refs = ['refs/heads/v?']",
+        "refs = ['!refs/heads/main']",
+        "refs = ['refs/heads/{a,b}']",
+        "paths = ['src/auth/?']",
+        "paths = ['src/[ab]*']",
+        "paths = ['src/{auth,x}/*']",
+        "paths = ['!src/auth/*']",
+        "paths = ['src\\auth\\*']",
+    ] {
+        let remarks = remarks_on(&world, pattern);
+        assert_eq!(remarks.len(), 1, "{pattern}: {remarks:?}");
+        assert!(remarks[0].contains("` stands for itself: "), "{remarks:?}");
+    }
+    for folder in ["src", "src/auth", "app/[id]"] {
+        let remarks = remarks_on(&world, &format!("paths = ['{folder}']"));
+        let wanted = format!("`{folder}` names the folder itself: `{folder}/*` means");
+        assert!(remarks[0].starts_with(&wanted), "{remarks:?}");
+    }
+    for pattern in [
+        "refs = ['*']",
+        "refs = ['*/main']",
+        "refs = ['refs/*']",
+        "refs = ['refs/heads*']",
+        "refs = ['refs/heads/release/*']",
+        "refs = ['refs/t*/v1']",
+        "refs = ['refs/tags/!v']",
+        "paths = ['src/auth/*', 'src/auth/key', 'src/none', 'src*']",
+        "paths = ['app/[id]/*', 'app/[id]/page']",
+    ] {
+        let remarks = remarks_on(&world, pattern);
+        assert!(remarks.is_empty(), "{pattern}: {remarks:?}");
+    }
+}
+
+#[test]
+fn check_tells_where_people_cannot_reach_the_floor() {
+    let (world, gpg) = (World::initialised(), Gnupg::new());
+    gpg.generate("Alice <alice@example.org>", "ed25519", "sign", "never");
+    world.trust_person(&gpg, "alice@example.org");
+    world.signed_commit("a");
+    let remarks = |text: &str| {
+        let out = world.notme_ok(&["policy", "check", &world.policy(text)]);
+        let is_meant = |it: &&str| it.contains("no time but what they declare");
+        let found: Vec<_> = out.lines().filter(is_meant).map(str::to_owned).collect();
+        found
+    };
+    let named = "[[authority]]\nname = \"embedded\"\n[[authority]]\nname = \"team\"\n";
+    let one = remarks(named);
+    assert_eq!(one.len(), 1, "{one:?}");
+    assert!(one[0].starts_with("line 3: `team` is of people, "));
+    assert!(one[0].contains("none reaches `issuance-bound`"), "{one:?}");
+    assert_eq!(remarks("time_basis_floor = \"first-seen\"\n").len(), 1);
+    for good in [
+        "skew_seconds = 1\n".to_owned(),
+        "time_basis_floor = \"dag-ordered\"\n".to_owned(),
+        format!("{named}time_basis_floor = \"declared\"\n"),
+        "time_basis_floor = \"first-seen\"\n[[gate]]\nprincipals = [\"gate\"]\nrepository = \"https://x.example/r\"\n[[principal]]\nname = \"gate\"\nkind = \"bot\"\nidentities = [\"wimse://*\"]\n".to_owned(),
+    ] {
+        let none = remarks(&good);
+        assert!(none.is_empty(), "{good}: {none:?}");
+    }
+}
+
 #[test]
 fn check_knows_the_keys_of_the_trust_store_by_their_fingerprints() {
     let world = World::initialised();

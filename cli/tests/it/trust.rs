@@ -500,6 +500,50 @@ fn a_file_of_keys_may_hold_several_armors_as_people_send_them() {
 }
 
 #[test]
+fn a_list_is_shown_with_its_times_and_replaced_and_not_refreshed() {
+    let world = World::initialised();
+    let script = r#"
+set -e
+cd "$HOME"
+ssh-keygen -q -t ed25519 -N '' -C '' -f key
+printf 'a@x %s\nb@x valid-after="20240101Z",valid-before="20300101Z" %s\n' "$(cat key.pub)" "$(cat key.pub)" > signers
+notme trust add --name ssh --allowed-signers signers
+"#;
+    shell(&world, script);
+    let shown = world.notme_ok(&["trust", "show"]);
+    let times = " b@x, valid-after 2024-01-01T00:00:00Z, valid-before 2030-01-01T00:00:00Z\n";
+    assert!(shown.contains(times), "{shown}");
+    assert!(shown.contains(" a@x\n"), "{shown}");
+    let anew = "`notme trust remove ssh`, then `notme trust add` it";
+    let refreshed = world.notme_ok(&["trust", "refresh", "ssh"]);
+    let said = "ssh: a list that you gave, nothing to fetch; ";
+    assert!(
+        refreshed.starts_with(said) && refreshed.contains(anew),
+        "{refreshed}"
+    );
+    let signers = world.home().join("signers");
+    let from = [
+        "trust",
+        "refresh",
+        "ssh",
+        "--from",
+        signers.to_str().unwrap(),
+    ];
+    let output = world.notme(&from);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains(&format!("hint: to trust a newer one: {anew}")),
+        "{}",
+        told(&output)
+    );
+    world.notme_ok(&["trust", "remove", "ssh"]);
+    shell(
+        &world,
+        "cd \"$HOME\"; notme trust add --name ssh --allowed-signers signers",
+    );
+}
+
+#[test]
 fn of_whom_a_line_does_not_allow_both_names_are_told() {
     let world = World::initialised();
     let script = r#"

@@ -1,19 +1,26 @@
 //! `notme verify` and `notme explain` on real repositories.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::{chown, symlink},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{chown, symlink},
+    },
+    process::Output,
 };
 
 use notme_testkit::{
     commit::with_signature,
+    oracle::oracle,
     repository::{Repository, run},
+    testdata,
 };
 use rustix::{
     fs::{CWD, Mode, mkfifoat},
     process::geteuid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, told};
 
@@ -88,7 +95,7 @@ fn jsonl_is_one_object_a_line_and_the_summary_last() {
     world.signed_commit("a");
     world.signed_commit("b");
     let out = world.notme_ok(&["verify", "--all", "--format", "jsonl"]);
-    let lines: Vec<serde_json::Value> = out
+    let lines: Vec<Value> = out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
@@ -168,6 +175,51 @@ fn nothing_to_look_at_is_not_a_yes() {
 }
 
 /// What was cut off would be what nobody judged.
+/// Asks xmllint for the counts of a JUnit report that fits the schema of Jenkins.
+pub(crate) fn junit_counts(world: &World, report: &[u8]) -> String {
+    let file = world.home().join("report.xml");
+    fs::write(&file, report).unwrap();
+    let schema = testdata::path("schemas/junit-10.xsd");
+    let counts = "concat(count(//testcase), ' ', //testsuite/@tests, ' ', //testsuite/@errors, ' ', /testsuites/@errors, ' ', //error/@type)";
+    let mut command = world.command(oracle("xmllint"));
+    command.args(["--noout", "--nonet", "--schema"]);
+    let fits = run(command.arg(schema).arg(&file), b"");
+    assert!(fits.status.success(), "{}", told(&fits));
+    let mut command = world.command(oracle("xmllint"));
+    let told = run(command.args(["--xpath", counts]).arg(&file), b"");
+    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn that_nothing_was_selected_is_an_error_where_objects_would_be() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    let report = |selection: &str, format: &str, exit: i32| {
+        let output = world.notme(&["verify", selection, "--format", format]);
+        assert_eq!(output.status.code(), Some(exit), "{}", told(&output));
+        output.stdout
+    };
+    let json =
+        |format: &str| -> Value { serde_json::from_slice(&report("--tags", format, 3)).unwrap() };
+    let junit = junit_counts(&world, &report("--tags", "junit", 3));
+    assert_eq!(junit, "1 1 1 1 nothing-selected");
+    let notifications = "/runs/0/invocations/0/toolExecutionNotifications";
+    let sarif = json("sarif");
+    let sarif = sarif.pointer(notifications).unwrap();
+    assert_eq!(sarif[0]["descriptor"]["id"], "nothing-selected");
+    assert_eq!(sarif[0]["level"], "warning");
+    let gitlab = json("gitlab");
+    assert_eq!(gitlab[0]["check_name"], "notme/nothing-selected");
+    assert_eq!(gitlab[0]["severity"], "major");
+    let github = report("--tags", "github", 3);
+    assert!(github.starts_with(b"::warning title=notme verify::nothing was selected"));
+    // Who names a range knows that it may hold nothing.
+    let junit = junit_counts(&world, &report("HEAD..HEAD", "junit", 0));
+    assert_eq!(junit, "0 0 0 0");
+    let github = report("HEAD..HEAD", "github", 0);
+    assert!(github.starts_with(b"::notice title=notme verify::nothing was selected"));
+}
+
 #[test]
 fn a_list_of_ids_that_is_too_long_is_not_judged_in_part() {
     let world = World::initialised();
@@ -455,6 +507,64 @@ fn escape_sequences_in_names_never_reach_the_terminal() {
     assert!(!output.stdout.contains(&0x1b));
 }
 
+/// Counts what a runner would take for commands in the log of a job. It looks for `::` behind blanks
+/// of any kind, and for `##[` anywhere.
+fn commands_in(output: &Output) -> usize {
+    let said = [&output.stdout, &output.stderr].map(|it| str::from_utf8(it).unwrap());
+    let lines = said.into_iter().flat_map(str::lines);
+    let is_command = |it: &&str| it.trim_start().starts_with("::") || it.contains("##[");
+    lines.filter(is_command).count()
+}
+
+#[test]
+fn what_a_stranger_calls_himself_is_no_command_to_a_runner() {
+    let world = World::initialised();
+    let long = "somebody-whose-name-is-just-long-enough-for-the-line-to-break-h";
+    for name in [
+        &format!("{long} ::stop-commands::0123456789"),
+        &format!("{long} \u{3000}::error title=notme::accepted"),
+        "::error title=notme::accepted",
+        "https://x.example/##[stop-commands]0123456789",
+        "###[error]x",
+    ] {
+        let keys = "cd \"$HOME\"; rm -f ca* key*; for key in ca key; do ssh-keygen -q -t ed25519 -N '' -f \"$key\"; done
+            ssh-keygen -q -s ca -I \"$0\" -n bob key.pub";
+        let made = run(world.shell(keys).arg(name), b"");
+        assert!(made.status.success(), "{}", told(&made));
+        let key = world.home().join("key-cert.pub");
+        world.git_ok(&["config", "gpg.format", "ssh"]);
+        world.git_ok(&["config", "gpg.ssh.program", "ssh-keygen"]);
+        world.git_ok(&["config", "user.signingkey", key.to_str().unwrap()]);
+        world.git_ok(&["commit", "-q", "--allow-empty", "-S", "-m", "x"]);
+        for format in FORMATS {
+            let output = world.notme(&["verify", "--no-cache", "HEAD", "--format", format]);
+            assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+            // One for the commit, and one for all.
+            let meant = if format == "github" { 2 } else { 0 };
+            assert_eq!(commands_in(&output), meant, "{format}: {}", told(&output));
+        }
+        let (_, document) = world.verdicts(&["HEAD"]);
+        assert_eq!(document["objects"][0]["claimed"], *name);
+        let explained = world.notme(&["explain", "HEAD"]);
+        assert_eq!(commands_in(&explained), 0, "{}", told(&explained));
+    }
+}
+
+#[test]
+fn two_colons_within_a_word_stay_as_they_are() {
+    let world = World::initialised();
+    let tree = world.empty_tree();
+    let raw = format!("tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\nm\n");
+    let oid = world.store(raw.as_bytes());
+    let policy = world.policy(&format!(
+        "[[exception]]\nobject = \"{oid}\"\nreason = \"see lib::name, ::name and #[x]\"\nuntil = \"2999-01-01T00:00:00Z\"\n"
+    ));
+    let text = world.notme_ok(&["verify", "--policy", &policy, &oid]);
+    let text = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = "see lib::name, \\u{3a}:name and #[x]";
+    assert!(text.contains(shown), "{text}");
+}
+
 #[test]
 fn a_repository_of_somebody_else_is_judged_and_its_settings_run_nothing() {
     let world = World::initialised();
@@ -635,8 +745,39 @@ fn annotations_name_what_the_offending_commit_changed() {
         "{out}"
     );
     let gitlab = world.notme(&["verify", "--format", "gitlab"]);
-    let issues: serde_json::Value = serde_json::from_slice(&gitlab.stdout).unwrap();
+    let issues: Value = serde_json::from_slice(&gitlab.stdout).unwrap();
     assert_eq!(issues[0]["location"]["path"], "src/b.rs");
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_is_found_by_its_bytes() {
+    let world = World::new();
+    let name = OsStr::from_bytes(b"caf\xe9 1");
+    fs::write(world.path().join(name), "a").unwrap();
+    world.git_ok(&["add", "."]);
+    world.git_ok(&["commit", "-q", "-m", "a"]);
+    let sarif = world.notme(&["verify", "HEAD", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_slice(&sarif.stdout).unwrap();
+    let place = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri";
+    assert_eq!(sarif.pointer(place).unwrap(), "caf%E9%201");
+    let github = told(&world.notme(&["verify", "HEAD", "--format", "github"]));
+    assert!(github.contains("file=caf\u{fffd} 1,"), "{github}");
+}
+
+#[test]
+fn an_unsigned_tag_is_signed_as_the_hint_says() {
+    let world = World::initialised();
+    world.signed_commit("a");
+    world.git_ok(&["tag", "--no-sign", "-a", "-m", "x", "v1"]);
+    world.signed_commit("b");
+    let output = world.notme(&["verify", "--tags"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let hint = "a tag: `git tag -s -f NAME 'NAME^{}'`";
+    assert!(told(&output).contains(hint), "{}", told(&output));
+    let commit = world.git_ok(&["rev-parse", "v1^{}"]);
+    world.git_ok(&["tag", "-s", "-f", "-m", "x", "v1", "v1^{}"]);
+    world.notme_ok(&["verify", "--tags"]);
+    assert_eq!(world.git_ok(&["rev-parse", "v1^{}"]), commit);
 }
 
 /// git packs the one as what it is against the other: 299 bytes against 260 megabytes.

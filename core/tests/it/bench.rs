@@ -111,5 +111,7 @@ pub(crate) fn talk(output: &Output) -> String {
 
 /// What openssl makes a P-256 key of.
 pub(crate) const P256: &[&str] = &["ec", "ec_paramgen_curve:P-256", "ec_param_enc:named_curve"];
+/// What openssl makes a P-384 key of.
+pub(crate) const P384: &[&str] = &["ec", "ec_paramgen_curve:P-384", "ec_param_enc:named_curve"];
 /// What openssl makes an RSA key of.
 pub(crate) const RSA: &[&str] = &["rsa:2048"];

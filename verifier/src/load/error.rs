@@ -30,10 +30,12 @@ pub enum TrustStoreError {
     #[error("there is no authority `{0}` in the trust store")]
     Unknown(String),
     /// The authority is not known by a trust document.
-    #[error("authority `{0}` is pinned by certificates and has no trust document to refresh")]
+    #[error("authority `{0}` is not known by a trust document, so there is none to refresh")]
     NoDocument(String),
     /// The authority publishes no CA bundle.
-    #[error("authority `{0}` is not pinned by the certificates of a notme authority")]
+    #[error(
+        "authority `{0}` is known neither by a trust document nor by the certificates of a notme authority, so there is nothing to refresh"
+    )]
     NoBundle(String),
     /// A trust document without a pin proves nothing.
     #[error("a trust document needs the pin of a key that signed it")]

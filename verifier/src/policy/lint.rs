@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     forge::{any_of, is_web_flow_key},
-    trust::Trust,
+    trust::{Authority, PinKind, Trust},
+    verdict::TimeBasis,
 };
 
 /// What is the matter where only a Sigstore authority may vouch.
@@ -54,8 +55,12 @@ pub(super) fn rule(rule: &Rule, mut remark: impl FnMut(&str)) {
         remark("this does not let the trust store be changed: `.notme/trust/*` would");
     }
     for name in rule.refs.iter().flatten() {
-        if !name.to_string().starts_with(['*', 'r']) {
-            remark("refs are written in full, as `refs/heads/main`");
+        if let Some(literal) = literal(&name.to_string()) {
+            remark(&literal);
+        } else if !may_fit_ref(name) {
+            remark(&format!(
+                "`{name}` fits no branch and no tag: refs are written in full, as `refs/heads/main`"
+            ));
         }
     }
 }
@@ -66,6 +71,7 @@ pub(super) fn remarks(
     trust: &Trust,
     now: UnixTime,
     is_here: &dyn Fn(&str) -> bool,
+    is_folder: &dyn Fn(&str) -> bool,
 ) -> Vec<Remark> {
     let mut remarks = policy.remarks.clone();
     let starts = &policy.starts;
@@ -127,6 +133,23 @@ pub(super) fn remarks(
         (start, &it.by, identities.collect::<Vec<_>>())
     });
     let require = policy.require.iter().zip(&starts.require);
+    for (rule, start) in allow.clone().chain(require.clone()) {
+        for path in rule.paths.iter().flatten().map(ToString::to_string) {
+            if is_folder(&path) {
+                remark(
+                    *start,
+                    format!("`{path}` names the folder itself: `{path}/*` means what is in it"),
+                );
+            }
+            let begin = path.split('*').next().unwrap_or_default();
+            let above = begin.rsplit_once('/').map(|(above, _)| above);
+            // Some do name their folders so: `app/[id]`.
+            let is_meant = above.is_some_and(|it| literal(it).is_some() && is_folder(it));
+            if let Some(literal) = literal(&path).filter(|_| !is_meant) {
+                remark(*start, literal);
+            }
+        }
+    }
     let of_rules = allow
         .chain(require)
         .filter_map(|(rule, start)| match rule.who() {
@@ -188,6 +211,25 @@ pub(super) fn remarks(
             remark(*start, format!("the authority `{selector}` counts no more"));
         }
     }
+    let implied = match &policy.authorities {
+        Some(_) => Vec::new(),
+        None => policy.rules(trust).authorities,
+    };
+    let implied = implied.iter().map(|rule| (rule, &0));
+    for (rule, start) in authorities().chain(implied) {
+        let named = trust.authorities().iter();
+        let named = named.filter(|it| rule.selector.is_of(it));
+        for authority in named.filter(|it| rule.floor > best_basis(it, policy)) {
+            remark(
+                *start,
+                format!(
+                    "`{}` is of people, whose signatures show no time but what they declare, so that none reaches `{}`: `time_basis_floor = \"declared\"` would take them",
+                    authority.name(),
+                    rule.floor
+                ),
+            );
+        }
+    }
     // Of others, nothing says what comes after what.
     let documented = trust.authorities().iter();
     for authority in documented.filter(|it| it.document().is_some()) {
@@ -225,6 +267,38 @@ fn absence(selector: &Selector, trust: &Trust) -> Option<String> {
         Some(fault) => format!("the authority `{selector}` is not found here: {fault}"),
         None => format!("the authority `{selector}` is not in the trust store here"),
     })
+}
+
+/// Says that a pattern has what stands for others elsewhere, and here for itself.
+fn literal(pattern: &str) -> Option<String> {
+    let sign = match pattern.starts_with('!') {
+        true => '!',
+        false => pattern.chars().find(|it| "?[{\\".contains(*it))?,
+    };
+    Some(format!(
+        "in `{pattern}` the `{sign}` stands for itself: in patterns only `*` means something"
+    ))
+}
+
+/// Tells whether a pattern may fit a branch or a tag.
+fn may_fit_ref(pattern: &Glob) -> bool {
+    let text = pattern.to_string();
+    let begin = text.split('*').next().unwrap_or_default();
+    let may_fit =
+        |place: &str| begin.starts_with(place) || !pattern.is_literal() && place.starts_with(begin);
+    !text.ends_with('/') && (may_fit("refs/heads/") || may_fit("refs/tags/"))
+}
+
+/// Returns the strongest time basis of what is signed under an authority, if it is one of people.
+fn best_basis(authority: &Authority, policy: &Policy) -> TimeBasis {
+    match authority.kind() {
+        PinKind::X509 | PinKind::OpenPgp | PinKind::AllowedSigners => {}
+        PinKind::TrustDocument | PinKind::Pem | PinKind::Sigstore => return TimeBasis::Witnessed,
+    }
+    match policy.gates.is_empty() {
+        true => TimeBasis::DagOrdered,
+        false => TimeBasis::FirstSeen,
+    }
 }
 
 /// Tells whether an identity may fit a pattern: each is a URI, and begins with its scheme.

@@ -6,7 +6,7 @@ use notme_core::{hex, key::sha256};
 use serde_json::{Value, json};
 
 use super::{
-    counts, escape,
+    counts,
     finding::{Caveat, Finding, NOTHING, Weight},
     write_items,
 };
@@ -14,7 +14,7 @@ use crate::verify::Outcome;
 
 /// Writes workflow commands of GitHub Actions: an error for each object that is rejected, a
 /// warning for each undecided one, a notice for each that an exception accepts, at the file that the
-/// outcome has for it.
+/// outcome has for it; and one for the whole.
 ///
 /// # Errors
 /// What writing gives.
@@ -25,8 +25,8 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             Weight::Undecided => "warning",
             Weight::Excepted => "notice",
         };
-        let file = match finding.place {
-            Some(path) => format!("file={},line=1,", property(&escape(path))),
+        let file = match finding.place_text() {
+            Some(path) => format!("file={},line=1,", property(&path)),
             None => String::new(),
         };
         writeln!(
@@ -37,11 +37,15 @@ pub fn write_github(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         )?;
     }
     let mut summary = counts(outcome.summary());
-    let caveats = Caveat::all(outcome).into_iter();
-    for caveat in caveats.filter(|it| it.name != NOTHING) {
+    let caveats = Caveat::all(outcome);
+    for caveat in caveats.iter().filter(|it| it.name != NOTHING) {
         summary = format!("{summary}; {}", caveat.text);
     }
-    writeln!(to, "::notice title=notme verify::{}", data(&summary))
+    let command = match caveats.iter().any(|it| it.decides) {
+        true => "warning",
+        false => "notice",
+    };
+    writeln!(to, "::{command} title=notme verify::{}", data(&summary))
 }
 
 /// Escapes the value of a workflow command.
@@ -77,7 +81,7 @@ fn issue(finding: &Finding<'_>) -> Value {
     };
     let named = format!("{} {}", finding.object.id(), finding.code);
     // A commit that changed nothing is shown with the whole.
-    let path = finding.place.map_or(WHOLE.into(), escape);
+    let path = finding.place_text().unwrap_or_else(|| WHOLE.to_owned());
     let mut issue = entry(
         finding.code.as_str(),
         &finding.message(),
@@ -96,7 +100,8 @@ fn caution(caveat: &Caveat) -> Value {
         Some(about) => format!("{} {about}", caveat.name),
         None => caveat.name.to_owned(),
     };
-    entry(caveat.name, &caveat.text, "info", &named, WHOLE)
+    let severity = if caveat.decides { "major" } else { "info" };
+    entry(caveat.name, &caveat.text, severity, &named, WHOLE)
 }
 
 /// What has no file of its own.

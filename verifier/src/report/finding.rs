@@ -14,8 +14,8 @@ pub(super) struct Finding<'a> {
     pub(super) object: &'a JudgedObject,
     /// Why the steps do not accept it.
     pub(super) code: Code,
-    /// A file that the commit changed; unescaped.
-    pub(super) place: Option<&'a str>,
+    /// A file that the commit changed, as git has its name.
+    pub(super) place: Option<&'a [u8]>,
 }
 
 impl<'a> Finding<'a> {
@@ -33,13 +33,19 @@ impl<'a> Finding<'a> {
             if judgement.excused_from().is_some() && !judgement.is_excepted() {
                 return None;
             }
-            let place = outcome.places.get(&object.id()).map(String::as_str);
+            let place = outcome.places.get(&object.id()).map(Vec::as_slice);
             Some(Self {
                 object,
                 code,
                 place,
             })
         })
+    }
+
+    /// Returns the file for people; escaped, and what is no text replaced.
+    pub(super) fn place_text(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.place?);
+        Some(escape(&text).into_owned())
     }
 
     /// Returns how much it weighs.
@@ -88,12 +94,18 @@ pub(super) struct Caveat {
     pub(super) about: Option<Box<str>>,
     /// In a sentence; escaped.
     pub(super) text: String,
+    /// Whether the whole answer is undecided for it, and for no object.
+    pub(super) decides: bool,
 }
 
 impl Caveat {
     const fn new(name: &'static str, text: String) -> Self {
-        let about = None;
-        Self { name, about, text }
+        Self {
+            name,
+            about: None,
+            text,
+            decides: false,
+        }
     }
 
     /// Returns those of a report.
@@ -106,6 +118,11 @@ impl Caveat {
         if outcome.summary().objects == 0 {
             add(NOTHING, counts(outcome.summary()));
         }
+        // Nothing else leaves the whole undecided.
+        if let Some(first) = all.first_mut() {
+            first.decides = outcome.is_undecided_as_a_whole();
+        }
+        let mut add = |name, text| all.push(Self::new(name, text));
         if let [first, others @ ..] = outcome.shallow() {
             let others = match others.len() {
                 0 => String::new(),

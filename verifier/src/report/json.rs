@@ -1,5 +1,5 @@
-//! JSON that can be shown on a terminal: what would move a cursor or reorder text is written with
-//! JSON's own escapes, so that it reads as the same text.
+//! JSON that can be shown on a terminal and in the log of a CI job: what would move a cursor, reorder
+//! text or be a command there is written with JSON's own escapes, so that it reads as the same text.
 
 use std::{
     fmt::Write as _,
@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::is_deceptive;
+use super::{COMMAND_ANYWHERE, is_deceptive};
 
 /// Returns a value as JSON on one line, which a terminal can show.
 ///
@@ -33,6 +33,11 @@ pub(super) fn write(value: &impl Serialize, to: &mut impl Write) -> io::Result<(
 
 /// Escapes what stands in the strings of a JSON text. Line feeds are between values only.
 fn shown(json: String) -> String {
+    // Strings are all that has a `#`. What has to begin a line, none of them can.
+    let json = match json.contains(COMMAND_ANYWHERE) {
+        true => json.replace(COMMAND_ANYWHERE, "#\\u0023["),
+        false => json,
+    };
     let is_meant = |c: char| c != '\n' && is_deceptive(c);
     if !json.contains(is_meant) {
         return json;

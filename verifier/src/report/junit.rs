@@ -13,7 +13,7 @@ use super::{
 use crate::verify::{JudgedObject, Outcome, Summary};
 
 /// Writes one test suite. What is rejected is a failure, what is undecided an error; what excuses an
-/// object is its output.
+/// object is its output. Where the whole is undecided and no object says so, a test case more does.
 ///
 /// # Errors
 /// What writing gives.
@@ -24,20 +24,23 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         undecided,
         ..
     } = outcome.summary();
+    let caveats = Caveat::all(outcome);
+    let whole = caveats.iter().find(|it| it.decides);
+    let tests = objects + usize::from(whole.is_some());
+    let errors = undecided + usize::from(whole.is_some());
     let at = outcome.asked_at.to_string();
     writeln!(
         to,
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"notme verify\" tests=\"{objects}\" failures=\"{rejected}\" errors=\"{undecided}\">"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"notme verify\" tests=\"{tests}\" failures=\"{rejected}\" errors=\"{errors}\">"
     )?;
     writeln!(
         to,
-        " <testsuite name=\"{}\" tests=\"{objects}\" failures=\"{rejected}\" errors=\"{undecided}\" skipped=\"0\" timestamp=\"{}\">\n  <properties>",
+        " <testsuite name=\"{}\" tests=\"{tests}\" failures=\"{rejected}\" errors=\"{errors}\" skipped=\"0\" timestamp=\"{}\">\n  <properties>",
         Xml(&outcome.range),
         at.trim_end_matches('Z'),
     )?;
-    let caveats = Caveat::all(outcome).into_iter();
-    let caveats = caveats.map(|Caveat { name, text, .. }| (name, text.into()));
-    for (name, value) in particulars(outcome).chain(caveats) {
+    let told = caveats.iter().map(|it| (it.name, it.text.as_str().into()));
+    for (name, value) in particulars(outcome).chain(told) {
         let value = Xml(&value);
         writeln!(to, "   <property name=\"{name}\" value=\"{value}\"/>")?;
     }
@@ -46,6 +49,13 @@ pub fn write_junit(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     for object in outcome.objects() {
         let finding = findings.next_if(|it| it.object.id() == object.id());
         write_case(object, finding.as_ref(), to)?;
+    }
+    if let Some(Caveat { name, text, .. }) = whole {
+        writeln!(
+            to,
+            "  <testcase classname=\"notme verify\" name=\"all of it\">\n   <error type=\"{name}\" message=\"{}\"/>\n  </testcase>",
+            Xml(text)
+        )?;
     }
     writeln!(
         to,

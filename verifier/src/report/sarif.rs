@@ -38,7 +38,7 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "exitCode": outcome.exit_code(),
             "toolExecutionNotifications": Caveat::all(outcome).iter().map(|caveat| json!({
                 "descriptor": {"id": caveat.name},
-                "level": "note",
+                "level": if caveat.decides { "warning" } else { "note" },
                 "message": {"text": plain(&caveat.text)},
             })).collect::<Vec<_>>(),
         }],
@@ -116,9 +116,9 @@ fn plain(text: &str) -> String {
 }
 
 /// Writes a path as a relative reference (RFC 3986).
-fn uri_path(path: &str) -> String {
+fn uri_path(path: &[u8]) -> String {
     let mut uri = String::with_capacity(path.len());
-    for byte in path.bytes() {
+    for byte in path.iter().copied() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
                 uri.push(char::from(byte));

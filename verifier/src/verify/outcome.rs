@@ -94,7 +94,7 @@ pub struct Outcome {
     /// Whether somebody stopped it before it was done.
     pub(crate) interrupted: bool,
     /// A file that each of some of the commits changed.
-    pub(crate) places: HashMap<ObjectId, String>,
+    pub(crate) places: HashMap<ObjectId, Vec<u8>>,
 }
 
 /// What is stated about an object: the verdicts of whoever judges statements.
@@ -427,6 +427,11 @@ impl Outcome {
             return 0;
         }
         exit
+    }
+
+    /// Tells whether the answer is undecided, and that on no object is.
+    pub(crate) fn is_undecided_as_a_whole(&self) -> bool {
+        self.exit_code() == UNDECIDED && self.summary.undecided == 0
     }
 
     /// Tells whether there was nothing to look at, and nobody asked for what may hold nothing.

@@ -56,7 +56,14 @@ pub(super) fn print(out: &mut impl Write, authority: &Authority) -> io::Result<(
         };
         let fingerprint = signer.public_key().fingerprint();
         let principals = escape(signer.principals());
-        writeln!(out, "  {what} {fingerprint} {principals}")?;
+        write!(out, "  {what} {fingerprint} {principals}")?;
+        let (after, before) = (signer.entry().valid_after(), signer.entry().valid_before());
+        for (word, at) in [("valid-after", after), ("valid-before", before)] {
+            if let Some(at) = at {
+                write!(out, ", {word} {at}")?;
+            }
+        }
+        writeln!(out)?;
         let pin = signer.public_key().spki_sha256();
         writeln!(out, "    pin    {}", hex::encode(&pin))?;
     }

@@ -11,7 +11,7 @@ use notme_core::{
 use notme_testkit::{cast::TestAuthority, clock::NOW, tsa::TestTsa};
 
 use super::MESSAGE;
-use crate::bench::{Bench, P256, RSA};
+use crate::bench::{Bench, P256, P384, RSA};
 
 /// What makes a self-signed certificate one of a time-stamping authority.
 const TSA_EXTENSIONS: [&str; 3] = [
@@ -61,7 +61,7 @@ fn assert_is_now(at: UnixTime) {
 
 #[test]
 fn reads_what_openssl_stamps() {
-    for algorithm in [P256, RSA] {
+    for algorithm in [P256, P384, RSA] {
         let tsa = OpenSslTsa::new(algorithm);
         let certificate = tsa.certificate();
         for (settings, query, uncertain) in [

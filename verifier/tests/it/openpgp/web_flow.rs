@@ -101,7 +101,9 @@ fn a_forge_that_a_policy_takes_for_a_human_or_lets_change_it_is_remarked_on() {
     let forge = Forge::new();
     let remarks = |text: &str| {
         let policy = Policy::parse(text).unwrap();
-        let remarks = policy.remarks(&forge.trust, NOW, &|_| true).into_iter();
+        let remarks = policy
+            .remarks(&forge.trust, NOW, &|_| true, &|_| false)
+            .into_iter();
         let messages = remarks.map(|it| it.message);
         let about: Vec<_> = messages.filter(|it| it.contains("a forge's key")).collect();
         about.len()
