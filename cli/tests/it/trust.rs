@@ -536,6 +536,10 @@ notme trust add --name ssh --allowed-signers signers
         "{}",
         told(&output)
     );
+    let kept = world.notme_home().join("data/trust/ssh/allowed_signers");
+    fs::write(kept, "").unwrap();
+    let output = world.notme(&["trust", "refresh", "ssh"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     world.notme_ok(&["trust", "remove", "ssh"]);
     shell(
         &world,
