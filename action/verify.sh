@@ -136,8 +136,10 @@ has_origin() { is_commit "$origin"; }
 is_to_default() { [ "$branch" = "$default" ]; }
 goes_on() { git merge-base --is-ancestor "$base" "$1"; }
 # The next push would be judged by what is older than what judged this one. What is proposed may begin
-# before its base, and so may a build of something older.
-if is_to_default && [ -n "$base" ] && ! goes_on "$head" && ! { has_origin && goes_on "$origin"; } &&
+# before its base; of what was pushed, nothing that came there since takes it back.
+is_of_default() { [ "$reference" = "refs/heads/$default" ]; }
+if is_to_default && [ -n "$base" ] && ! goes_on "$head" &&
+  { is_of_default || ! has_origin || ! goes_on "$origin"; } &&
   { has_origin || [ -z "${NOTME_TRUST_FROM:-}" ]; }; then
   [ "$shallow" = false ] ||
     refuse clone-shallow "whether $head goes on from $base can't be told: check out the whole history (fetch-depth: 0)"
@@ -148,7 +150,7 @@ if has_origin && ! git merge-base --is-ancestor "$head" "$origin"; then
   before=$origin
   # What is pushed, or a merge group, may go on from what is not there yet. Of what is merely proposed,
   # nobody has looked at what its base had besides.
-  [ -n "$base" ] && [ "$reference" = "refs/heads/$default" ] && is_to_default && ! goes_on "$origin" ||
+  [ -n "$base" ] && is_of_default && is_to_default && ! goes_on "$origin" ||
     from=$(git rev-parse "$origin^{commit}")
   range=$from..$head
 elif has_origin && ! is_to_default; then
