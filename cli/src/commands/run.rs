@@ -368,15 +368,6 @@ impl<'a> Going<'a> {
             true => String::new(),
             false => format!("cd {} && ", quoted_path(repository)),
         };
-        let failed = escape(&failure.to_string()).into_owned();
-        let mut out = io::stderr();
-        if failure.exit() == Exit::No {
-            return writeln!(
-                out,
-                "note: the end of the run was not recorded: {failed}; `notme attest fetch` brings back \
-                 what a remote has of its records"
-            );
-        }
         let how = match state {
             State::Ended(termination, work) => format!(
                 "--end --termination {} --outcome {}",
@@ -386,9 +377,10 @@ impl<'a> Going<'a> {
             State::Active | State::Suspended => "--suspend".to_owned(),
         };
         writeln!(
-            out,
-            "note: the end of the run was not recorded: {failed}; run: \
+            io::stderr(),
+            "note: the end of the run was not recorded: {}; run: \
              {}notme attest activity --activity {activity} {how} --agent {}",
+            escape(&failure.to_string()),
             escape(&change),
             self.run.agent,
         )

@@ -187,21 +187,6 @@ fn a_branch_that_is_deleted_and_collected_keeps_no_end_away() {
     assert_eq!(outcome(&records), "succeeded");
 }
 
-/// What can't be gone on from can't be made up for by the same.
-#[test]
-fn an_end_that_has_lost_its_beginning_is_told_without_what_would_fail_again() {
-    let world = world();
-    let script = format!(
-        "{COMMIT} one; for kind in activities commits trees; do git update-ref -d refs/attestations/$kind; done"
-    );
-    let output = session(&world, &[], &script);
-    assert!(output.status.success(), "{}", told(&output));
-    let said = told(&output);
-    assert!(said.contains("not recorded: activity `urn:uuid:"), "{said}");
-    assert!(said.contains("chain-prefix-missing"), "{said}");
-    assert!(!said.contains("notme attest activity"), "{said}");
-}
-
 /// What is left behind makes no commits that nobody records, however long the end takes.
 #[test]
 fn nothing_is_signed_once_the_program_is_over() {
