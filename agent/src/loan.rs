@@ -232,8 +232,7 @@ impl Loans {
         Ok((prepared, answer))
     }
 
-    /// Serves a loan until its lender says a word or leaves; what lies beside its socket stays until it
-    /// leaves.
+    /// Serves a loan until its lender leaves.
     pub(crate) fn begin(&self, server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
         self.0
             .borrow_mut()
@@ -320,28 +319,17 @@ async fn serve(server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
                 Err(_) => sleep(PAUSE).await,
             },
             Some(_) = borrowers.join_next() => {}
-            speaks = speaks(&lender) => match speaks {
-                true => break,
-                false => return,
-            }
+            () = leaves(&lender) => return,
         }
     }
-    // It looks at what was made, for which nothing more is to be signed, and needs the directory.
-    drop(listener);
-    borrowers.shutdown().await;
-    let _ = lender.try_write(&[0]);
-    speaks(&lender).await;
 }
 
-/// Waits until the other side says something, and returns whether it did: else it has closed the
-/// connection.
-async fn speaks(lender: &UnixStream) -> bool {
+/// Waits until the other side closes the connection; whatever it says instead ends it as well.
+async fn leaves(lender: &UnixStream) {
     while lender.readable().await.is_ok() {
         match lender.try_read(&mut [0]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(read) => return read > 0,
-            Err(_) => return false,
+            Ok(_) | Err(_) => return,
         }
     }
-    false
 }

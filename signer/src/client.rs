@@ -89,8 +89,7 @@ impl AgentClient {
         self.call(&Request::Credentials { key }, Vec::new())
     }
 
-    /// Has an agent lent out, on a socket of its own, until it is taken back ([`Self::recall`]) or this
-    /// client is dropped.
+    /// Has an agent lent out, on a socket of its own, until this client is dropped.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -106,21 +105,6 @@ impl AgentClient {
             terms,
         };
         self.call(&request, Vec::new())
-    }
-
-    /// Takes back what is lent: from the answer on, nothing more is signed on that socket. What lies
-    /// beside it stays until this client is dropped.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn recall(&mut self, deadline: Deadline) -> Result<(), ClientError> {
-        let mut stream = Timed {
-            stream: &self.stream,
-            deadline,
-        };
-        let answered = stream.write_all(&[0]);
-        let answered = answered.and_then(|()| stream.read_exact(&mut [0]));
-        answered.map_err(|error| ClientError::from(FrameError::from(error)))
     }
 
     /// Asks about the process and its sessions.

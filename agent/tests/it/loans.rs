@@ -1,8 +1,6 @@
 //! An agent that is lent out, and what its borrower cannot have.
 
 use std::{
-    fs,
-    io::{Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
     sync::{Arc, Mutex},
@@ -106,27 +104,6 @@ fn signs_on_a_socket_of_its_own_and_says_for_which_activity() {
     // What the owner signs meanwhile is of no activity.
     let own = world.sign("claude", &commit()).unwrap();
     assert_eq!(verified_leaf(&own, &commit()).activity(), None);
-}
-
-/// Who lends it looks at what was made once nothing more can be.
-#[test]
-fn what_is_taken_back_signs_no_more_and_leaves_what_lies_beside_it() {
-    let world = World::new();
-    let lent = lend(&world, terms());
-    let mut borrower = lent.borrower();
-    borrower.sign("claude", &commit()).unwrap();
-    let socket = Path::new(&lent.answer.socket);
-    let beside = socket.parent().unwrap().join("beside");
-    fs::write(&beside, "").unwrap();
-    let mut lender = &lent.lender.0;
-    lender.write_all(&[0]).unwrap();
-    lender.read_exact(&mut [0]).unwrap();
-    let mut connection = &borrower.0;
-    assert_eq!(connection.read(&mut [0]).unwrap(), 0, "it is closed");
-    assert!(UnixStream::connect(socket).is_err());
-    assert!(beside.exists());
-    drop(lent);
-    eventually("it is taken away", || !beside.exists());
 }
 
 #[test]

@@ -12,7 +12,6 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    time::Duration,
 };
 
 use notme_agent::{AgentConfig, Profile};
@@ -59,8 +58,6 @@ const NAMELESS: &str = "agent";
 const AUTO: &str = "auto";
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: u8 = 127;
-/// How long the key agent may take to end what it signs at that moment.
-const RECALL_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let Some((program, words)) = arguments.command.split_first() else {
@@ -112,9 +109,6 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
     let going = Going::begin(home, arguments, directory, run)?;
     let ended = child::run(program, words, &environment);
-    // What the program left behind makes no more commits, while it is looked at what there is. A key
-    // agent that does not answer is gone, or signs nothing either.
-    let _ = lender.recall(Deadline::after(RECALL_DEADLINE));
     going.end(ended.as_ref().ok().copied());
     drop(lender);
     match ended {

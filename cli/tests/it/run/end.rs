@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    os::unix::process::ExitStatusExt as _,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -185,37 +185,6 @@ fn a_branch_that_is_deleted_and_collected_keeps_no_end_away() {
     assert_eq!(events(&records, "unseen-commit"), [sly]);
     assert_eq!(events(&records, "unsigned-commit"), [""; 0]);
     assert_eq!(outcome(&records), "succeeded");
-}
-
-/// What is left behind makes no commits that nobody records, however long the end takes.
-#[test]
-fn nothing_is_signed_once_the_program_is_over() {
-    let world = world();
-    let bare = world.remote();
-    let (work, home) = (world.path().to_owned(), world.home());
-    let [environment, over, said] = ["environment", "over", "said"].map(|it| home.join(it));
-    // The remote takes the last records after that, and has the run's own environment.
-    let hook = format!(
-        "#!/bin/sh\ntest -e {over} || exit 0\nunset $(git rev-parse --local-env-vars)\n. {environment}\n\
-         cd {work}\n{SLY} && echo signed >>{said} || echo refused >>{said}\n",
-        over = over.display(),
-        environment = environment.display(),
-        work = work.display(),
-        said = said.display(),
-    );
-    let path = bare.path().join("hooks/post-receive");
-    fs::write(&path, hook).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    let script = format!(
-        "{COMMIT} one; git push -q origin HEAD; export -p >{}; touch {}",
-        environment.display(),
-        over.display()
-    );
-    let output = session(&world, &[], &script);
-    assert!(output.status.success(), "{}", told(&output));
-    let said = fs::read_to_string(said).unwrap();
-    assert_eq!(said.trim(), "refused", "{}", told(&output));
-    assert_eq!(world.git_ok(&["log", "-1", "--format=%s"]), "one");
 }
 
 /// Commits of somebody else's that were fetched, which are none in every respect.
