@@ -36,7 +36,7 @@ use crate::{
     commands::{
         agent,
         attest::{
-            Course, Next, State,
+            Course, Next, State, Stuck,
             course::{self, Places},
             new_id,
         },
@@ -351,7 +351,7 @@ impl<'a> Going<'a> {
         Ok(())
     }
 
-    /// Says that an end was not recorded, and what records how it was.
+    /// Says that an end was not recorded, and what records how it was, if anything can.
     fn complain(
         &self,
         failure: &Failure,
@@ -370,13 +370,23 @@ impl<'a> Going<'a> {
             ),
             State::Active | State::Suspended => "--suspend".to_owned(),
         };
+        let command = format!(
+            "{change}notme attest activity --activity {activity} {how} --agent {}",
+            self.run.agent
+        );
+        let remedy = match failure.error::<Stuck>() {
+            None => format!("run: {command}"),
+            Some(stuck) if stuck.is_gone() => format!(
+                "of what was recorded before, something is gone; where a remote has it, `{change}notme \
+                 attest fetch REMOTE` brings it back, and then: {command}"
+            ),
+            Some(_) => "nothing can be added any more, and what it covers has no end".to_owned(),
+        };
         writeln!(
             io::stderr(),
-            "note: the end of the run was not recorded: {}; run: \
-             {}notme attest activity --activity {activity} {how} --agent {}",
+            "note: the end of the run was not recorded: {}; {}",
             escape(&failure.to_string()),
-            escape(&change),
-            self.run.agent,
+            escape(&remedy),
         )
     }
 

@@ -351,6 +351,33 @@ fn what_makes_up_for_a_lost_end_says_how_it_was() {
     }
 }
 
+/// Where a record is gone, nothing can be added to its chain; a remote may have it.
+#[test]
+fn what_makes_up_for_a_lost_record_is_to_fetch_it() {
+    let world = world();
+    let _bare = world.remote();
+    let forget =
+        "git for-each-ref --format='delete %(refname)' refs/attestations | git update-ref --stdin";
+    let script = format!("{COMMIT} one; git push -q origin HEAD; {forget}; exit 1");
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("chain-prefix-missing"), "{told}");
+    assert!(!told.contains("run: notme"), "{told}");
+    let (before, after) = told
+        .split_once(", and then: notme ")
+        .unwrap_or_else(|| panic!("{told}"));
+    assert!(
+        before.ends_with("`notme attest fetch REMOTE` brings it back"),
+        "{told}"
+    );
+    world.notme_ok(&["attest", "fetch", "origin"]);
+    let hint = after.lines().next().unwrap();
+    world.notme_ok(&hint.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
 #[test]
 fn a_repository_that_is_made_anew_begins_another_activity() {
     let world = world();
