@@ -36,7 +36,7 @@ pub(crate) async fn serve_client(
     loan: Option<Rc<Loan>>,
 ) {
     loop {
-        let frame = match read_frame(&mut stream).await {
+        let frame = match read_frame(&mut stream, SILENCE).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return,
             Err(error) => {
@@ -85,11 +85,14 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How long one frame may take, in or out.
 const TRANSFER: Duration = Duration::from_secs(5);
 
-/// Reads a frame; a client that is too slow counts as gone.
-async fn read_frame(stream: &mut UnixStream) -> Result<Option<Frame>, FrameError> {
+/// Reads a frame; a client that is silent for too long, or too slow, counts as gone.
+pub(crate) async fn read_frame(
+    stream: &mut UnixStream,
+    silence: Duration,
+) -> Result<Option<Frame>, FrameError> {
     let mut head = [0; FrameHead::SIZE];
     let (first, _) = head.split_at_mut(1);
-    let Ok(Ok(1)) = timeout(SILENCE, stream.read(first)).await else {
+    let Ok(Ok(1)) = timeout(silence, stream.read(first)).await else {
         return Ok(None);
     };
     let transfer = async {
@@ -119,7 +122,7 @@ async fn read_part(
     Ok(bytes)
 }
 
-async fn send(stream: &mut UnixStream, answer: Vec<u8>) -> bool {
+pub(crate) async fn send(stream: &mut UnixStream, answer: Vec<u8>) -> bool {
     matches!(
         timeout(TRANSFER, stream.write_all(&answer)).await,
         Ok(Ok(()))
@@ -168,6 +171,8 @@ async fn respond(server: &Server, frame: Frame, loan: Option<&Loan>) -> (Vec<u8>
             Ok((prepared, lent)) => return (answer(Ok(lent)), Then::Lend(prepared)),
             Err(failure) => answer::<()>(Err(failure)),
         },
+        // A connection that lends something is served elsewhere.
+        Request::Reclaim => answer::<()>(Err(Failure::NotLent("this connection lent nothing"))),
         Request::Stop => {
             let pid = process::id();
             return (answer(Ok(StopAnswer { pid })), Then::Stop);
@@ -263,7 +268,7 @@ fn only(session: notme_core::frame::SessionStatus) -> SessionsAnswer {
 }
 
 /// Writes an answer down; one that does not fit becomes a refusal, which does.
-fn answer<T: Serialize>(result: Result<T, Failure>) -> Vec<u8> {
+pub(crate) fn answer<T: Serialize>(result: Result<T, Failure>) -> Vec<u8> {
     let encode = |response: &Response<T>| -> Result<Vec<u8>, Failure> {
         let header = serde_json::to_vec(response).map_err(Failure::Answer)?;
         Ok(Frame::new(header, Vec::new())?.encode())

@@ -6,6 +6,7 @@ use std::{
     fs, io,
     os::unix::net::UnixListener as StdListener,
     path::{Path, PathBuf},
+    pin::pin,
     rc::Rc,
     time::Duration,
 };
@@ -31,7 +32,7 @@ use tokio::{
 
 use crate::{
     agent_socket::{RUNS_NAME, SOCKET_NAME},
-    client::{refuse_busy, serve_client},
+    client::{answer, read_frame, refuse_busy, send, serve_client},
     failure::Failure,
     lent::Lent,
     server::{Server, is_ours},
@@ -91,6 +92,7 @@ impl Loan {
             }
             Request::Credentials { key } => self.check_key(key),
             Request::Lend { .. }
+            | Request::Reclaim
             | Request::Status
             | Request::List
             | Request::Renew { .. }
@@ -232,7 +234,7 @@ impl Loans {
         Ok((prepared, answer))
     }
 
-    /// Serves a loan until its lender leaves.
+    /// Serves a loan until its lender takes it back or leaves.
     pub(crate) fn begin(&self, server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
         self.0
             .borrow_mut()
@@ -296,31 +298,45 @@ const LOAN_LIMIT: usize = 64;
 const BORROWER_LIMIT: usize = 16;
 const PAUSE: Duration = Duration::from_millis(20);
 
-async fn serve(server: Rc<Server>, lender: UnixStream, prepared: Prepared) {
+/// Serves a loan until its lender takes it back; its directory is there until the lender leaves.
+async fn serve(server: Rc<Server>, mut lender: UnixStream, prepared: Prepared) {
     let Prepared {
         loan,
         listener,
-        socket: _socket,
+        socket,
         _directory,
     } = prepared;
     let Ok(listener) = UnixListener::from_std(listener) else {
         return;
     };
     let mut borrowers = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if !is_ours(&stream) => {}
-                Ok((stream, _)) if borrowers.len() < BORROWER_LIMIT => {
-                    let loan = Some(Rc::clone(&loan));
-                    borrowers.spawn_local(serve_client(Rc::clone(&server), stream, loan));
-                }
-                Ok((stream, _)) => refuse_busy(&stream),
-                Err(_) => sleep(PAUSE).await,
-            },
-            Some(_) = borrowers.join_next() => {}
-            () = leaves(&lender) => return,
+    let said = {
+        // A lender says nothing while the run goes on.
+        let mut said = pin!(read_frame(&mut lender, Duration::MAX));
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) if !is_ours(&stream) => {}
+                    Ok((stream, _)) if borrowers.len() < BORROWER_LIMIT => {
+                        let loan = Some(Rc::clone(&loan));
+                        borrowers.spawn_local(serve_client(Rc::clone(&server), stream, loan));
+                    }
+                    Ok((stream, _)) => refuse_busy(&stream),
+                    Err(_) => sleep(PAUSE).await,
+                },
+                Some(_) = borrowers.join_next() => {}
+                said = &mut said => break said,
+            }
         }
+    };
+    drop((listener, socket));
+    // Whoever has no answer yet gets none.
+    borrowers.shutdown().await;
+    if let Ok(Some(frame)) = said
+        && let Ok(Request::Reclaim) = serde_json::from_slice(frame.header())
+        && send(&mut lender, answer(Ok(()))).await
+    {
+        leaves(&lender).await;
     }
 }
 

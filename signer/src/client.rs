@@ -89,7 +89,7 @@ impl AgentClient {
         self.call(&Request::Credentials { key }, Vec::new())
     }
 
-    /// Has an agent lent out, on a socket of its own, until this client is dropped.
+    /// Has an agent lent out, on a socket of its own, until that is taken back or this client is dropped.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -105,6 +105,16 @@ impl AgentClient {
             terms,
         };
         self.call(&request, Vec::new())
+    }
+
+    /// Takes back what this client lent: when this returns, nothing more is signed for whoever borrowed it.
+    /// The deadline takes the place of that before.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn reclaim(&mut self, deadline: Deadline) -> Result<(), ClientError> {
+        self.deadline = deadline;
+        self.call(&Request::Reclaim, Vec::new())
     }
 
     /// Asks about the process and its sessions.

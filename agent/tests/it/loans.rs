@@ -1,6 +1,7 @@
 //! An agent that is lent out, and what its borrower cannot have.
 
 use std::{
+    io::Read as _,
     os::unix::net::UnixStream,
     path::Path,
     sync::{Arc, Mutex},
@@ -125,6 +126,7 @@ fn a_borrower_reaches_nothing_but_what_was_lent() {
             activity: ACTIVITY.to_owned(),
             terms: terms(),
         },
+        Request::Reclaim,
         Request::Status,
         Request::List,
         Request::Renew { agent: agent() },
@@ -446,6 +448,33 @@ fn a_loan_ends_with_its_lender_and_leaves_nothing() {
     let Lent { lender, .. } = lent;
     drop(lender);
     eventually("the loan's directory is gone", || !directory.exists());
+}
+
+/// So that the end of a run can be recorded by what its directory holds.
+#[test]
+fn a_loan_that_is_taken_back_signs_nothing_and_keeps_its_directory() {
+    let world = World::new();
+    let mut lent = lend(&world, terms());
+    let directory = Path::new(&lent.answer.socket).parent().unwrap().to_owned();
+    std::fs::write(directory.join("run.json"), "").unwrap();
+    let mut borrower = lent.borrower();
+    borrower.sign("claude", &commit()).unwrap();
+    let answer: Result<(), Refusal> = lent.lender.call(&Request::Reclaim, b"");
+    answer.unwrap();
+    // Neither on a connection that there was, nor on another one.
+    let mut said = Vec::new();
+    assert_eq!(borrower.0.read_to_end(&mut said).unwrap_or_default(), 0);
+    assert!(UnixStream::connect(&lent.answer.socket).is_err());
+    assert!(directory.join("run.json").exists());
+    drop(lent);
+    eventually("the loan's directory is gone", || !directory.exists());
+}
+
+#[test]
+fn who_lent_nothing_takes_nothing_back() {
+    let world = World::new();
+    let refused: Result<(), Refusal> = world.connect().call(&Request::Reclaim, b"");
+    assert_eq!(refused.unwrap_err().code, "not-lent");
 }
 
 #[test]

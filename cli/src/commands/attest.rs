@@ -403,16 +403,42 @@ fn tip(home: &Home, store: &Store, activity: &str, identity: &str) -> Result<Tip
     let tip = attestations
         .tip(activity, identity)?
         .map_err(|(code, detail)| {
-            Failure::no(format!(
-                "activity `{activity}` cannot go on: {code}: {detail}"
-            ))
+            let activity = activity.to_owned();
+            Failure::no(Stuck::Broken {
+                activity,
+                code,
+                detail,
+            })
             .hint("`notme attest activity --begin` begins one")
         })?;
     if tip.lifecycle == Lifecycle::Ended {
-        let error = format!("activity `{activity}` has ended");
+        let error = Stuck::Ended(activity.to_owned());
         return Err(Failure::no(error).hint("`notme attest activity --begin` begins another"));
     }
     Ok(tip)
+}
+
+/// No record can be added to an activity.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stuck {
+    /// Its chain is none.
+    #[error("activity `{activity}` cannot go on: {code}: {detail}")]
+    Broken {
+        activity: String,
+        code: Code,
+        detail: String,
+    },
+    /// There is its end.
+    #[error("activity `{0}` has ended")]
+    Ended(String),
+}
+
+impl Stuck {
+    /// Tells whether it may go on with what is not here.
+    pub(crate) fn is_gone(&self) -> bool {
+        const GONE: [Code; 2] = [Code::ChainPrefixMissing, Code::ChainLinkMissing];
+        matches!(self, Self::Broken { code, .. } if GONE.contains(code))
+    }
 }
 
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {

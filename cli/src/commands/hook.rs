@@ -207,7 +207,7 @@ fn record(
         ("commit-msg", [file, ..]) => trailers(home, archive, Path::new(file)),
         ("post-commit", _) => committed(home, archive),
         ("post-merge", _) => merged(home, archive),
-        ("post-rewrite", _) => follow::rewritten(home, archive, input),
+        ("post-rewrite", [command, ..]) => follow::rewritten(home, archive, (command, input)),
         _ => Ok(()),
     }
 }
@@ -290,7 +290,7 @@ fn committed(home: &Home, archive: Archive) -> Result<(), Failure> {
     let id = archive.store.head().ok_or("there is no commit")?;
     if course::directory().is_none() {
         let pairs: Vec<_> = from.into_iter().map(|from| (from, id.clone())).collect();
-        return follow::follow(home, &archive, &pairs);
+        return follow::follow(home, &archive, &pairs).map(drop);
     }
     match Course::here(home, archive)? {
         Some(course) => add(&course, &id, from),

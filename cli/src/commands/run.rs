@@ -15,7 +15,10 @@ use std::{
 };
 
 use notme_agent::{AgentConfig, Profile};
-use notme_attest::predicate::{Outcome as Work, Termination};
+use notme_attest::{
+    make::CommitSubject,
+    predicate::{Outcome as Work, Termination},
+};
 use notme_core::{
     identity::AgentName,
     json::Object,
@@ -36,7 +39,7 @@ use crate::{
     commands::{
         agent,
         attest::{
-            Course, Next, State,
+            Course, Next, State, Stuck,
             course::{self, Places},
             new_id,
         },
@@ -109,6 +112,15 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let environment = Environment::of(home, arguments, (directory, &lent.socket), &run)?;
     let going = Going::begin(home, arguments, directory, run)?;
     let ended = child::run(program, words, &environment);
+    // What the program left behind goes on, and none of that would be in the record of the end.
+    if let Err(error) = lender.reclaim(Deadline::after(agent::DEADLINE)) {
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(
+            io::stderr(),
+            "note: the key agent does not say that it signs nothing more for the run: {}",
+            escape(&error.to_string())
+        );
+    }
     going.end(ended.as_ref().ok().copied());
     drop(lender);
     match ended {
@@ -186,6 +198,8 @@ fn repository_here() -> Result<String, Failure> {
 #[derive(Default)]
 struct Closed {
     made: Made,
+    /// Commits that the agent had signed, and git was still making when it was looked.
+    late: Vec<CommitSubject>,
     /// Why nobody knows what was made.
     unlooked: Option<Failure>,
 }
@@ -267,13 +281,14 @@ impl<'a> Going<'a> {
         if !is_own && !course.has_begun()? {
             return Ok(None);
         }
+        // Where it began, it is known what was there before.
+        let is_looked_at = is_own && self.run.repository.is_some();
         let mut closed = Closed::default();
         let mut unlooked = Vec::new();
         if is_own {
             unlooked.extend(is_lost.then_some("repositories"));
             unlooked.extend(course.is_deaf().then_some("events"));
-            // Where it began, it is known what was there before.
-            if self.run.repository.is_some() {
+            if is_looked_at {
                 match Made::look(&course, &self.before) {
                     Ok(made) => closed.made = made,
                     Err(failure) => {
@@ -294,6 +309,12 @@ impl<'a> Going<'a> {
             state,
             more: self.more(status)?,
         })?;
+        if is_looked_at && closed.unlooked.is_none() {
+            match closed.made.later(&course) {
+                Ok(late) => closed.late = late,
+                Err(failure) => closed.unlooked = Some(failure),
+            }
+        }
         Ok(Some(closed))
     }
 
@@ -327,6 +348,14 @@ impl<'a> Going<'a> {
                 )?;
             }
             closed.made.tell()?;
+            for commit in &closed.late {
+                writeln!(
+                    out,
+                    "note: commit {} was signed in the run and came when its end was being recorded: no \
+                     record covers it; what it does is to be committed anew",
+                    commit.id
+                )?;
+            }
             let how = match self.is_suspended {
                 true => "is suspended",
                 false => "has ended",
@@ -351,7 +380,7 @@ impl<'a> Going<'a> {
         Ok(())
     }
 
-    /// Says that an end was not recorded, and what records how it was.
+    /// Says that an end was not recorded, and what records how it was, if anything can.
     fn complain(
         &self,
         failure: &Failure,
@@ -370,13 +399,23 @@ impl<'a> Going<'a> {
             ),
             State::Active | State::Suspended => "--suspend".to_owned(),
         };
+        let command = format!(
+            "{change}notme attest activity --activity {activity} {how} --agent {}",
+            self.run.agent
+        );
+        let remedy = match failure.error::<Stuck>() {
+            None => format!("run: {command}"),
+            Some(stuck) if stuck.is_gone() => format!(
+                "of what was recorded before, something is gone; where a remote has it, `{change}notme \
+                 attest fetch REMOTE` brings it back, and then: {command}"
+            ),
+            Some(_) => "nothing can be added any more, and what it covers has no end".to_owned(),
+        };
         writeln!(
             io::stderr(),
-            "note: the end of the run was not recorded: {}; run: \
-             {}notme attest activity --activity {activity} {how} --agent {}",
+            "note: the end of the run was not recorded: {}; {}",
             escape(&failure.to_string()),
-            escape(&change),
-            self.run.agent,
+            escape(&remedy),
         )
     }
 

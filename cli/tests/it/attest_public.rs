@@ -319,3 +319,32 @@ fn the_end_of_a_run_tells_nothing_of_commits_that_stay_here() {
     ]);
     assert!(!String::from_utf8_lossy(&told.stdout).contains(&secret[2..]));
 }
+
+/// They have one store of attestations, which goes whole or not at all.
+#[test]
+fn agents_in_worktrees_of_one_repository_wait_for_each_others_pushes() {
+    let (world, public) = published();
+    let run = |branch: &str, script: &str| {
+        let place = world.home().join(branch);
+        let place = place.display();
+        let script = format!("git worktree add -q -b {branch} {place}; cd {place}; {script}");
+        let output = world.notme(&["run", "--", "sh", "-ec", &script]);
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    };
+    let commit = "git commit -q --allow-empty -m x";
+    run("first", commit);
+    let said = run("second", &format!("{commit}; git push -q origin second"));
+    assert!(said.contains("did not get to `origin`"), "{said}");
+    assert_eq!(attested(&public), 0);
+    assert_eq!(push(&world, &["origin", "first"]), "");
+    assert_eq!(attested(&public), 3);
+    // By name, all of it goes.
+    run("third", commit);
+    let before = public.git_ok(&["rev-parse", "refs/attestations/commits"]);
+    world.notme_ok(&["attest", "push", "origin"]);
+    assert_ne!(
+        public.git_ok(&["rev-parse", "refs/attestations/commits"]),
+        before
+    );
+}

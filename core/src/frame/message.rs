@@ -38,7 +38,7 @@ pub enum Request {
     /// Lend an agent to somebody who is to have nothing else: on a socket of its own, only
     /// [`Request::Sign`], [`Request::Attest`] and [`Request::Credentials`] are answered, for that
     /// agent and within the terms, which nobody can widen. The loan ends with the connection that
-    /// asked for it; answered by [`LendAnswer`].
+    /// asked for it, or with [`Request::Reclaim`]; answered by [`LendAnswer`].
     Lend {
         /// Which agent.
         agent: AgentName,
@@ -48,6 +48,9 @@ pub enum Request {
         /// What it is lent for. Certificates that are issued meanwhile carry it, too.
         terms: Terms,
     },
+    /// Answer nobody on the socket of what this connection lent any more. The directory of the
+    /// socket stays until the connection ends; answered by null.
+    Reclaim,
     /// Tell about the process and its sessions; answered by [`StatusAnswer`].
     Status,
     /// Tell about every configured agent; answered by [`SessionsAnswer`].

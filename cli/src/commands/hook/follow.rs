@@ -2,16 +2,17 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     io::{self, Write as _},
 };
 
 use notme_attest::{
     make::CommitSubject,
-    store::Place,
-    verify::{Asked, Attestations, Attested, counted},
+    store::{Place, TRAILER},
+    verify::{Asked, Attestations, Attested, counted, level},
 };
 use notme_core::identity::AgentName;
-use notme_verifier::Verdict;
+use notme_verifier::{Verdict, report::escape};
 
 use crate::{
     commands::attest::{Archive, Course, Next, course, succeed_as},
@@ -19,10 +20,15 @@ use crate::{
     git,
     home::Home,
     judging::Grounds,
+    shell::quoted,
 };
 
-/// What `post-rewrite` is told: `OLD NEW` lines.
-pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(), Failure> {
+/// What `post-rewrite` is told: the command that rewrote, and `OLD NEW` lines.
+pub(super) fn rewritten(
+    home: &Home,
+    archive: Archive,
+    (command, input): (&OsStr, &[u8]),
+) -> Result<(), Failure> {
     let text = String::from_utf8_lossy(input);
     let pairs: Vec<_> = text
         .lines()
@@ -32,7 +38,11 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
         })
         .collect();
     if course::directory().is_none() {
-        return follow(home, &archive, &pairs);
+        let followed = follow(home, &archive, &pairs)?;
+        return match command == "amend" {
+            true => tell_lost(home, &archive, &followed),
+            false => Ok(()),
+        };
     }
     let Some(course) = Course::here(home, archive)? else {
         return Ok(());
@@ -58,13 +68,52 @@ pub(super) fn rewritten(home: &Home, archive: Archive, input: &[u8]) -> Result<(
     }
 }
 
+/// Says where an amended commit lost its level with the heads of chains that its message carried.
+fn tell_lost(home: &Home, archive: &Archive, pairs: &[(String, String)]) -> Result<(), Failure> {
+    for (from, to) in pairs {
+        let (Some(old), Some(new)) = (archive.store.commit(from)?, archive.store.commit(to)?)
+        else {
+            continue;
+        };
+        let lost = old.trailers.iter();
+        let lost: Vec<_> = lost.filter(|it| !new.trailers.contains(it)).collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let grounds = Grounds::load(home, None, None)?;
+        let judge = grounds.judge();
+        // A run that goes on closes its chain later.
+        let asked = Asked {
+            open: true,
+            ..Asked::default()
+        };
+        let attestations = Attestations::new(archive.store.clone(), &judge, asked);
+        let (was, is) = (attestations.of(from)?, attestations.of(to)?);
+        // What the same agent stated goes along without.
+        if let Some(was) = level(&was).filter(|was| level(&is) < Some(*was)) {
+            let lost = lost
+                .iter()
+                .map(|head| quoted(&format!("{TRAILER}: {head}")));
+            let lost: String = lost.map(|it| format!(" --trailer {it}")).collect();
+            writeln!(
+                io::stderr(),
+                "note: the commit is not {} any more, as {from} was, since its message has no `{TRAILER}` \
+                 as that one had; this gives it back: git commit --amend --no-edit{}",
+                was.as_str(),
+                escape(&lost)
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// Outside of a run: where somebody trusted states something about the work on the old commits, states what
-/// took their place, if an agent signs here.
+/// took their place, if an agent signs here. Returns what was stated.
 pub(super) fn follow(
     home: &Home,
     archive: &Archive,
     pairs: &[(String, String)],
-) -> Result<(), Failure> {
+) -> Result<Vec<(String, String)>, Failure> {
     let mut froms = Vec::new();
     for (from, _) in pairs {
         if archive.store.count(&Place::commit(from))? > 0 {
@@ -72,7 +121,7 @@ pub(super) fn follow(
         }
     }
     if froms.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
@@ -85,11 +134,14 @@ pub(super) fn follow(
     let stated = pairs.iter().filter(|(_, to)| taken.contains(to));
     let stated: Vec<_> = stated.cloned().collect();
     if stated.is_empty() {
-        return Ok(());
+        return Ok(stated);
     }
     let key = git::value("user.signingkey")?;
     match key.and_then(|key| key.parse::<AgentName>().ok()) {
-        Some(agent) => succeed_as(home, &agent, &stated),
+        Some(agent) => {
+            succeed_as(home, &agent, &stated)?;
+            Ok(stated)
+        }
         None => {
             writeln!(
                 io::stderr(),
@@ -97,7 +149,7 @@ pub(super) fn follow(
                  agent signs here; `notme attest succeed --agent NAME` states it",
                 stated.len()
             )?;
-            Ok(())
+            Ok(Vec::new())
         }
     }
 }

@@ -34,6 +34,8 @@ const NAMED_MAX: usize = 1000;
 /// What the commits are that are there now and were not when the run began.
 #[derive(Default)]
 pub(super) struct Made {
+    /// What refs led to when it was looked.
+    tips: Vec<ObjectId>,
     /// The agent signed them in this run, and no record covers them: no hook saw them.
     pub(super) uncovered: Vec<CommitSubject>,
     /// They carry no signature, and no remote has them or the agent committed them.
@@ -57,13 +59,16 @@ impl Made {
     /// [`Failure`].
     pub(super) fn look(course: &Course<'_>, before: &[ObjectId]) -> Result<Self, Failure> {
         let repository = &course.archive().repository;
-        let new = repository.select_all()?.without(before.iter().copied());
+        let all = repository.select_all()?;
+        let tips = all.tips().collect();
+        let new = all.without(before.iter().copied());
         let remotes = repository.references("refs/remotes/")?.into_iter();
         let remotes = remotes.filter_map(|(_, id)| repository.peel(id).ok());
         let own = new.clone().without(remotes);
         let (new, unread) = repository.commits_and_others(&new)?;
         let unread = unread.iter().map(ToString::to_string).collect();
         let mut made = Self {
+            tips,
             unread,
             ..Self::default()
         };
@@ -88,6 +93,17 @@ impl Made {
             }
         }
         Ok(made)
+    }
+
+    /// Returns those that came since: git may have been making them when the key agent signed no more.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn later(&self, course: &Course<'_>) -> Result<Vec<CommitSubject>, Failure> {
+        match tips(&course.archive().repository)? == self.tips {
+            true => Ok(Vec::new()),
+            false => Ok(Self::look(course, &self.tips)?.uncovered),
+        }
     }
 
     /// Returns what the record says of them.

@@ -183,6 +183,47 @@ fn what_the_human_squashes_is_attested_as_all_that_the_agent_made() {
     assert_eq!(code_of(&world, "human").as_deref(), Some("chain-trailer"));
 }
 
+/// git drops the trailers with the message, and nobody would miss them before a policy does.
+#[test]
+fn an_amend_that_drops_the_head_of_a_chain_says_what_gives_the_level_back() {
+    let world = world();
+    work(&world, &["one"]);
+    let old = id(&world, "HEAD");
+    let level = || world.verdicts(&["HEAD"]).1["objects"][0]["level"].clone();
+    let amend = |more: &[&str]| {
+        let output = world.git(&[&["commit", "-q", "--amend"], more].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // What keeps it is no news.
+    assert_eq!(
+        (amend(&["--no-edit", "--allow-empty"]), level()),
+        (String::new(), "L2".into())
+    );
+    world.git_ok(&["reset", "-q", "--hard", &old]);
+
+    let said = amend(&["-m", "another"]);
+    assert!(
+        said.contains(&format!("is not L2 any more, as {old} was")),
+        "{said}"
+    );
+    assert_eq!(level(), Value::Null);
+    let (_, hint) = said.split_once("gives it back: ").unwrap();
+    assert!(run(&mut world.shell(hint), b"").status.success(), "{hint}");
+    assert_eq!(level(), "L2");
+    assert_eq!(world.git_ok(&["log", "-1", "--format=%s"]), "another");
+
+    // Where there was none, and where the agent takes its own word.
+    world.signed_commit("own");
+    assert_eq!(amend(&["-m", "own, amended"]), "");
+    world.git_ok(&["reset", "-q", "--hard", &old]);
+    world.git_ok(&["config", "user.signingkey", "claude"]);
+    assert_eq!(
+        (amend(&["-m", "another"]), level()),
+        (String::new(), "L2".into())
+    );
+}
+
 #[test]
 fn what_the_human_picks_meets_the_rules_of_a_policy() {
     let world = world();

@@ -351,6 +351,92 @@ fn what_makes_up_for_a_lost_end_says_how_it_was() {
     }
 }
 
+/// Where a record is gone, nothing can be added to its chain; a remote may have it.
+#[test]
+fn what_makes_up_for_a_lost_record_is_to_fetch_it() {
+    let world = world();
+    let _bare = world.remote();
+    let forget =
+        "git for-each-ref --format='delete %(refname)' refs/attestations | git update-ref --stdin";
+    let script = format!("{COMMIT} one; git push -q origin HEAD; {forget}; exit 1");
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("chain-prefix-missing"), "{told}");
+    assert!(!told.contains("run: notme"), "{told}");
+    let (before, after) = told
+        .split_once(", and then: notme ")
+        .unwrap_or_else(|| panic!("{told}"));
+    assert!(
+        before.ends_with("`notme attest fetch REMOTE` brings it back"),
+        "{told}"
+    );
+    world.notme_ok(&["attest", "fetch", "origin"]);
+    let hint = after.lines().next().unwrap();
+    world.notme_ok(&hint.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(outcome(&records(&world, "HEAD")), "failed");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
+/// Its end is recorded then, and is sent to a remote that takes its time.
+#[test]
+fn what_a_run_leaves_behind_gets_no_signature_after_its_end() {
+    let world = world();
+    let bare = world.remote();
+    let hook = bare.path().join("hooks/pre-receive");
+    let script = format!(
+        r#"
+        {COMMIT} one
+        git push -q origin HEAD:refs/heads/main
+        mkdir -p $(dirname {hook})
+        printf '#!/bin/sh\ntouch {home}/ending; until test -e {home}/over; do sleep 0.1; done\n' >{hook}
+        chmod +x {hook}
+        setsid sh -c '
+            until test -e {home}/ending; do sleep 0.1; done
+            for number in 1 2 3; do {COMMIT} $number; git tag -s -m x tag-$number; done
+            touch {home}/over
+        ' >{home}/left 2>&1 &
+        "#,
+        hook = hook.display(),
+        home = world.home().display(),
+    );
+    session_ok(&world, &[], &script);
+    let left = fs::read_to_string(world.home().join("left")).unwrap();
+    assert_eq!(
+        left.matches("failed to write commit object").count(),
+        3,
+        "{left}"
+    );
+    assert_eq!(world.git_ok(&["log", "--format=%s", "--branches"]), "one");
+    assert_eq!(world.git_ok(&["tag"]), "");
+    assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
+}
+
+/// git takes a moment from the signature to the branch.
+#[test]
+fn a_commit_that_comes_while_the_end_is_recorded_is_told() {
+    let world = world();
+    let script = format!(
+        r#"
+        {COMMIT} one
+        late=$(git commit-tree -S -p HEAD -m late HEAD^{{tree}})
+        lock=.git/notme-attest.lock
+        (
+            exec 9>$lock; flock 9; touch held
+            until ls -l /proc/$PPID/fd | grep -q $lock; do sleep 0.1; done
+            git update-ref refs/heads/late $late
+        ) >left 2>&1 &
+        until test -e held; do sleep 0.1; done
+        "#
+    );
+    let output = session(&world, &[], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let late = world.git_ok(&["rev-parse", "late"]);
+    let said = format!("commit {late} was signed in the run and came when its end");
+    assert!(told(&output).contains(&said), "{}", told(&output));
+    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [""; 0]);
+}
+
 #[test]
 fn a_repository_that_is_made_anew_begins_another_activity() {
     let world = world();
