@@ -444,7 +444,7 @@ fn a_loan_ends_with_its_lender_and_leaves_nothing() {
     let world = World::new();
     let lent = lend(&world, terms());
     let directory = Path::new(&lent.answer.socket).parent().unwrap().to_owned();
-    fs::write(directory.join("hooks"), "").unwrap();
+    std::fs::write(directory.join("hooks"), "").unwrap();
     let Lent { lender, .. } = lent;
     drop(lender);
     eventually("the loan's directory is gone", || !directory.exists());
