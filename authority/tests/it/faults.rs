@@ -203,8 +203,14 @@ fn a_full_disk_loses_nothing_and_is_not_ready() {
     assert!(!String::from_utf8_lossy(&refused.body).contains("disk"));
     assert_eq!(client.get("/health").status, 200);
     assert_eq!(client.get("/v1/ca-bundle.pem").status, 200);
+    // What the store tidies up meanwhile may have made room for a few more.
     while client.get("/readyz").status == 200 {
-        thread::yield_now();
+        let answer = ask(&session, &client, now(), nonce);
+        if answer.status == 200 {
+            acknowledged.keep(nonce, &answer);
+            nonce += 1;
+        }
+        assert!(nonce < 20_000, "the disk was never full");
     }
     child.kill().unwrap();
     child.wait().unwrap();
