@@ -394,6 +394,14 @@ fn faults_of_trust_are_found_and_repaired() {
         ("trust-unreadable", format!("echo x > {document}")),
         ("trust-unreadable", format!("rm {store}/embedded/pin.json")),
         (
+            "trust-unreadable",
+            format!("cp -R {store} copy; cp -R copy {store}/trust"),
+        ),
+        (
+            "trust-unreadable",
+            format!("cp -R {store}/embedded own; mv own {store}/embedded/embedded"),
+        ),
+        (
             "bundle-invalid",
             format!(
                 "sed -i 's/\"[0-9a-f]\\{{64\\}}\"/\"{}\"/' {store}/embedded/pin.json",

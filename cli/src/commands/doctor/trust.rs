@@ -42,6 +42,9 @@ fn repair(scene: &Scene<'_>, fault: &Fault) -> String {
     if fault.code == Code::TrustUnreadable && is_exposed(&store) {
         return format!("chmod -R u+rwX,go-w {}", quoted_path(&store));
     }
+    if let Some(move_up) = move_up(&store, &fault.name) {
+        return move_up;
+    }
     match fault.code {
         // A newer document is as good as the one that is refused is bad.
         Code::BundleRollback => scene.refresh(&fault.name),
@@ -59,6 +62,27 @@ fn is_exposed(path: &Path) -> bool {
     metadata.mode() & 0o022 != 0
         || metadata.mode() & wanted != wanted
         || inside.into_iter().any(|entry| is_exposed(&entry.path()))
+}
+
+/// Returns what puts authorities in their place that were copied below a name; `None` where none were. What was
+/// copied is newer as a rule, so nothing of it is let go of.
+fn move_up(store: &Path, name: &str) -> Option<String> {
+    let home = store.join(name);
+    let entries = fs::read_dir(&home).into_iter().flatten().flatten();
+    let visible = entries.filter(|it| !it.file_name().as_encoded_bytes().starts_with(b"."));
+    let is_directory = |it: &fs::DirEntry| it.file_type().is_ok_and(|kind| kind.is_dir());
+    let (copied, files): (Vec<_>, Vec<_>) = visible.partition(is_directory);
+    let store = quoted_path(store);
+    let mut steps: Vec<_> = copied
+        .iter()
+        .map(|it| quoted_path(&it.path()))
+        .map(|path| format!("cp -R {path} {store} && rm -r {path}"))
+        .collect();
+    let is_authority = !files.is_empty() || copied.iter().any(|it| it.file_name() == *name);
+    if !is_authority {
+        steps.push(format!("rm -r {}", quoted_path(&home)));
+    }
+    (!copied.is_empty()).then(|| steps.join(" && "))
 }
 
 /// Returns what forgets an authority and pins it anew, by what its agent's configuration knows;
