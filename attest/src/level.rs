@@ -68,7 +68,7 @@ pub fn derive(records: &[&Activity]) -> Derived {
 
 /// Tells whether a record's segment follows the one before. An activity may be resumed that broke
 /// off before it said that it is suspended, and one that is suspended may end as it is.
-fn follows(before: Option<&Activity>, record: &Activity) -> bool {
+pub(crate) fn follows(before: Option<&Activity>, record: &Activity) -> bool {
     let segment = record.activity.segment;
     let Some(before) = before else {
         return segment == 1;

@@ -19,6 +19,7 @@ use std::{
 };
 
 use notme_core::{
+    key::KeyId,
     object::{HashKind, ObjectKind},
     statement::Statement,
 };
@@ -688,7 +689,9 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds where the chain of an activity ends, as an identity signed it. Where nothing came since
-    /// that was noted, its last record is judged, and else the whole chain.
+    /// that was noted, its last record is judged, and else the whole chain. While the authority is away,
+    /// what is added shows no time; the chain goes on from that where the key is the one that signs now:
+    /// whoever has an older one adds nothing.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read. The inner error is the chain's.
@@ -696,6 +699,7 @@ impl<'j> Attestations<'j> {
         &self,
         activity: &str,
         identity: &str,
+        by: Option<KeyId>,
     ) -> Result<Result<Tip, (Code, String)>, StoreError> {
         let place = Place::activity(activity);
         if let Some(Noted { file, contents }) = self.store.noted(activity, identity)?
@@ -717,31 +721,36 @@ impl<'j> Attestations<'j> {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let kept = self.kept(place)?;
-        let mut last = kept
-            .records(whose)
-            .find(|it| it.digest.as_deref() == Some(head));
-        // While the authority is away, what the same key adds shows no time.
-        while let Some(next) = last.and_then(|it| kept.untimed_after(it, whose)) {
-            last = Some(next);
-        }
-        let tip = last.and_then(|it| it.as_tip());
+        let tip = kept.since(head, whose, by).last();
+        let tip = tip.and_then(|it| it.as_tip());
         let tip = tip.map(|tip| Tip { contents, ..tip });
         Ok(tip.ok_or_else(|| (Code::ChainTailMissing, String::new())))
     }
 
-    /// Returns the commits that the chain of an activity covers, as an identity signed it: what others
-    /// say to be records of it counts for nothing, and neither do records that are no chain.
+    /// Returns the commits that the chain of an activity covers, as an identity signed it, and what the key
+    /// that signs now added: what others say to be records of it counts for nothing, and neither do records
+    /// that are no chain.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub fn covered(&self, activity: &str, identity: &str) -> Result<HashSet<String>, StoreError> {
+    pub fn covered(
+        &self,
+        activity: &str,
+        identity: &str,
+        by: Option<KeyId>,
+    ) -> Result<HashSet<String>, StoreError> {
         let records = self.records(activity, identity)?;
         let Some(whose) = own_chain(&records) else {
             return Ok(HashSet::new());
         };
         let judged = self.chain(whose)?;
-        let covering = judged.chain.iter().flat_map(|_| judged.covering.keys());
-        Ok(covering.cloned().collect())
+        let Ok(chain) = &judged.chain else {
+            return Ok(HashSet::new());
+        };
+        let kept = self.kept(Place::activity(activity))?;
+        let since = kept.since(chain.head(), whose, by);
+        let since = since.flat_map(|it| it.commits()).map(str::to_owned);
+        Ok(judged.covering.keys().cloned().chain(since).collect())
     }
 
     /// Returns the records of an activity that are an identity's, each as if it were the last one.

@@ -180,8 +180,8 @@ impl Examined {
         self.record_of(self.signer()?)
     }
 
-    /// Returns whose chain it is a record of, where nothing but the time is missing that would show that
-    /// it is one. Anybody with an old key of its signer can make such: it takes more to count.
+    /// Returns whose chain it is a record of, where nothing shows its time, nor so whether its key was good
+    /// then. Anybody with an old key of its signer can make such: it takes more to count.
     pub(super) fn whose_untimed(&self) -> Option<Whose> {
         let judgement = self.judgement.as_ref()?;
         let is_untimed = judgement.verdict().code() == Some(Code::TimeBasisTooWeak);

@@ -1,10 +1,14 @@
 //! What is kept in a place, judged and ordered.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, iter, sync::Arc};
 
+use notme_core::key::KeyId;
 use notme_verifier::Judgement;
 
-use crate::predicate::Lifecycle;
+use crate::{
+    level::follows,
+    predicate::{Activity, Lifecycle},
+};
 
 use super::{
     attested::keep_best,
@@ -77,17 +81,31 @@ impl Shelved {
         self.numbered(self.chains.get(whose))
     }
 
-    /// Returns the record that goes on from one and does not end the chain, with nothing that shows its
-    /// time but the key of both.
-    pub(super) fn untimed_after(&self, last: &Examined, whose: &Whose) -> Option<&Arc<Examined>> {
-        let kid = |it: &Examined| it.judgement.as_ref().and_then(|it| it.kid());
+    /// Returns the last record of a chain up to `head`, and those that a key added after it with nothing that
+    /// shows their time, none of which ends it.
+    pub(super) fn since(
+        &self,
+        head: &str,
+        whose: &Whose,
+        by: Option<KeyId>,
+    ) -> impl Iterator<Item = &Arc<Examined>> {
+        let mut records = self.records(whose);
+        let head = records.find(|it| it.digest.as_deref() == Some(head));
+        iter::successors(head, move |last| self.untimed_after(last, whose, by?))
+    }
+
+    fn untimed_after(&self, last: &Examined, whose: &Whose, by: KeyId) -> Option<&Arc<Examined>> {
+        let before = last.activity()?;
         self.all.iter().find(|it| {
-            it.previous()
-                .is_some_and(|it| Some(it) == last.digest.as_deref())
-                && it
-                    .activity()
-                    .is_some_and(|it| it.lifecycle != Lifecycle::Ended)
-                && kid(it) == kid(last)
+            let kid = it.judgement.as_ref().and_then(|it| it.kid());
+            let goes_on = |record: &Activity| {
+                record.chain.previous.as_deref() == last.digest.as_deref()
+                    && Some(record.chain.sequence) == before.chain.sequence.checked_add(1)
+                    && follows(Some(before), record)
+                    && record.lifecycle != Lifecycle::Ended
+            };
+            kid == Some(by)
+                && it.activity().is_some_and(goes_on)
                 && it.whose_untimed().as_ref() == Some(whose)
         })
     }

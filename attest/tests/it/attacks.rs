@@ -24,7 +24,7 @@ use notme_verifier::{Code, Verdict};
 use serde_json::json;
 
 use crate::world::{
-    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, next, places,
+    Kept, World, assert_accepted, by_namesake, chain, digest, facts, identity, kid, next, places,
     record, signed, signed_as, signed_payload, spec, untimed,
 };
 
@@ -185,26 +185,40 @@ fn records_without_a_time_that_none_goes_on_from_are_no_part_of_the_chain() {
     assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 4);
 }
 
-/// What goes on from them is whoever signed the record before, with the same key.
+/// What was added while the authority was away is gone on from by the key that added it.
 #[test]
-fn the_key_of_the_last_record_goes_on_without_a_time() {
-    let (world, commits) = three();
-    let mut records = chain(ID, "claude", &commits);
-    let closing = records.pop().unwrap();
+fn the_key_that_signs_now_goes_on_without_a_time() {
     let seed = spec("claude", b"").seed;
-    records[3] = untimed("claude", seed, &records[3]);
-    world.write(&records);
-    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 3);
-    // An end for which nothing shows the time ends nothing.
-    world.write(&[untimed("claude", seed, &closing)]);
-    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 3);
-
-    let (world, commits) = three();
-    let mut records = chain(ID, "claude", &commits);
-    records.pop();
-    records[3] = untimed("claude", 9, &records[3]);
-    world.write(&records);
-    assert_eq!(world.tip(ID, "claude").0.unwrap().sequence, 2);
+    let ends_at = |(sequence, segment, ends): (u64, _, _), key, by| {
+        let (world, commits) = three();
+        let mut records = chain(ID, "claude", &commits[..2]);
+        records.pop();
+        let last = digest(&records[2].0);
+        let chain = Record::after(sequence - 1, &last, ends, covered(&commits[2..]));
+        let facts = make::ActivityFacts {
+            segment,
+            ..facts(ID, "claude")
+        };
+        let more = record(facts, chain, &commits[2..]);
+        records.push(untimed("claude", key, &more));
+        world.write(&records);
+        let tip = world.tip_for(ID, "claude", by).0.unwrap();
+        let by = Some(kid("claude", by));
+        let covered =
+            world.with_attestations(|it| it.covered(ID, &identity("claude"), by).unwrap());
+        (tip.sequence, covered.contains(&commits[2].id))
+    };
+    let next = (3, 1, false);
+    assert_eq!(ends_at(next, seed, seed), (3, true));
+    // The key agent was started anew since the record before.
+    assert_eq!(ends_at(next, 9, 9), (3, true));
+    // Whoever has an old key, be it the one of the record before.
+    assert_eq!(ends_at(next, seed, 9), (2, false));
+    assert_eq!(ends_at(next, 9, seed), (2, false));
+    // An end for which nothing shows the time ends nothing, and what is no chain goes on from none.
+    assert_eq!(ends_at((3, 1, true), seed, seed), (2, false));
+    assert_eq!(ends_at((9, 1, false), seed, seed), (2, false));
+    assert_eq!(ends_at((3, 9, false), seed, seed), (2, false));
 }
 
 /// Somebody else who may sign cannot spoil a chain, nor join it.

@@ -9,6 +9,7 @@ use notme_attest::{
 };
 use notme_core::{
     dsse::{Envelope, pae},
+    key::KeyId,
     statement::{PAYLOAD_TYPE, Statement},
 };
 use notme_testkit::{
@@ -120,6 +121,15 @@ pub(crate) fn spec(agent: &str, message: &[u8]) -> LeafSpec {
         scopes: scopes.map(str::to_owned).to_vec(),
         ..LeafSpec::bound_to(message)
     }
+}
+
+/// Returns the id of a key, by its seed.
+pub(crate) fn kid(agent: &str, seed: u8) -> KeyId {
+    let spec = LeafSpec {
+        seed,
+        ..spec(agent, b"")
+    };
+    authority().leaf(&spec).certificate().kid()
 }
 
 pub(crate) fn identity(agent: &str) -> String {
@@ -271,9 +281,20 @@ impl World {
 
     /// Returns where the chain of an activity ends, and how many signatures were judged to know.
     pub(crate) fn tip(&self, activity: &str, agent: &str) -> (Result<Tip, Code>, usize) {
+        self.tip_for(activity, agent, spec(agent, b"").seed)
+    }
+
+    /// As [`Self::tip`], for whoever signs with another key now, by its seed.
+    pub(crate) fn tip_for(
+        &self,
+        activity: &str,
+        agent: &str,
+        seed: u8,
+    ) -> (Result<Tip, Code>, usize) {
         let mut examined = 0;
+        let by = Some(kid(agent, seed));
         let tip = self.with_judge(Asked::default(), |attestations, judge| {
-            let tip = attestations.tip(activity, &identity(agent)).unwrap();
+            let tip = attestations.tip(activity, &identity(agent), by).unwrap();
             examined = judge.examined();
             tip.map_err(|(code, _)| code)
         });

@@ -26,7 +26,8 @@ use notme_attest::{
     verify::{Asked, Tip},
 };
 use notme_core::{
-    dsse::Envelope, frame::Basis, identity::AgentName, statement::Statement, time::UnixTime,
+    certificate::Certificate, dsse::Envelope, frame::Basis, identity::AgentName, key::KeyId,
+    statement::Statement, time::UnixTime,
 };
 use notme_signer::{AgentClient, AgentEndpoint, Deadline};
 use notme_verifier::{
@@ -209,7 +210,7 @@ pub(crate) struct Hand {
     endpoint: AgentEndpoint,
     agent: AgentName,
     /// Once somebody asked.
-    identity: Option<String>,
+    credentials: Option<(String, KeyId)>,
 }
 
 impl Hand {
@@ -222,7 +223,7 @@ impl Hand {
         Ok(Self {
             agent: signer.name()?,
             endpoint: agent::endpoint(home)?,
-            identity: None,
+            credentials: None,
         })
     }
 
@@ -235,13 +236,20 @@ impl Hand {
 
     /// Asks for the identity that the agent's certificates carry, opening its session if need be.
     pub(crate) fn identity(&mut self) -> Result<String, Failure> {
-        if let Some(known) = &self.identity {
+        Ok(self.credentials()?.0)
+    }
+
+    /// Asks for it and for the key that signs now, likewise.
+    fn credentials(&mut self) -> Result<(String, KeyId), Failure> {
+        if let Some(known) = &self.credentials {
             return Ok(known.clone());
         }
         let asked = self.client()?.credentials(self.agent.as_str());
-        let identity = asked.map_err(agent::client_failure)?.identity.to_string();
-        self.identity = Some(identity.clone());
-        Ok(identity)
+        let asked = asked.map_err(agent::client_failure)?;
+        let chain = Certificate::pem_bundle(&asked.x509)?;
+        let leaf = chain.first().ok_or("the key agent told no certificate")?;
+        let known = (asked.identity.to_string(), leaf.kid());
+        Ok(self.credentials.insert(known).clone())
     }
 
     /// Signs a statement, and passes on what the key agent says about it.
@@ -384,24 +392,18 @@ impl Signer {
     }
 }
 
-/// Returns number and digest of the last record of an activity that goes on, as we signed it.
-fn head(
+/// Returns the last record of an activity that goes on, for an identity and the key that signs for it now.
+fn tip(
     home: &Home,
     store: &Store,
     activity: &str,
-    identity: &str,
-) -> Result<(u64, String), Failure> {
-    let tip = tip(home, store, activity, identity)?;
-    Ok((tip.sequence, tip.digest))
-}
-
-/// Returns the last record itself.
-fn tip(home: &Home, store: &Store, activity: &str, identity: &str) -> Result<Tip, Failure> {
+    (identity, kid): (&str, KeyId),
+) -> Result<Tip, Failure> {
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());
     let tip = attestations
-        .tip(activity, identity)?
+        .tip(activity, identity, Some(kid))?
         .map_err(|(code, detail)| {
             let activity = activity.to_owned();
             Failure::no(Stuck::Broken {
@@ -444,8 +446,9 @@ impl Stuck {
 fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
-    let identity = author.hand.identity()?;
-    let (_, digest) = head(home, &archive.store, &arguments.activity, &identity)?;
+    let (identity, kid) = author.hand.credentials()?;
+    let tip = tip(home, &archive.store, &arguments.activity, (&identity, kid))?;
+    let digest = tip.digest;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)
 }

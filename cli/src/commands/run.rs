@@ -91,7 +91,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let identity = lent.identity.to_string();
     let segment = match &arguments.activity {
         None => 1,
-        Some(id) => Course::next_segment(home, id, &identity)?,
+        Some(id) => Course::next_segment(home, id, &agent)?,
     };
     let run = Run {
         email: arguments

@@ -958,6 +958,47 @@ fn works_with_a_read_only_home_and_without_the_authority() {
     assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
 }
 
+/// What was recorded while the authority was away is no commit that nobody saw, be the key that signs an
+/// older one or not.
+#[test]
+fn what_was_recorded_while_the_authority_was_away_is_not_recorded_again() {
+    let world = world();
+    let authority = world.notme_home().join("data/authority");
+    let (authority, aside) = (authority.display(), world.notme_home().join("data/aside"));
+    let aside = aside.display();
+    let stop = format!(
+        "NOTME_HOME={} \"$NOTME\" authority stop",
+        world.notme_home().display()
+    );
+    let away = format!("{stop}; mv {authority} {aside}; echo >{authority}");
+    let back = format!("rm {authority}; mv {aside} {authority}");
+    let script = format!("{COMMIT} one\n{away}\n{COMMIT} two\n{COMMIT} three\n{back}\n");
+    session_ok(&world, &[], &script);
+    let all = records(&world, "HEAD");
+    assert_eq!(events(&all, "unseen-commit"), [] as [&str; 0]);
+    assert_eq!(all.len(), 5, "{all:?}");
+    let (_, commits) = judged(&world, &["HEAD~2"]);
+    assert_eq!(commits[0]["attestations"][0]["verdict"], "accepted");
+
+    let script = format!("{COMMIT} four; echo $NOTME_ACTIVITY");
+    let id = session_ok(&world, &["--suspend"], &script);
+    world.notme_ok(&["agent", "stop"]);
+    session_ok(&world, &[], "true");
+    let away = away.replace("\"$NOTME\"", NOTME);
+    let away = std::process::Command::new("sh")
+        .arg("-ec")
+        .arg(&away)
+        .status();
+    assert!(away.unwrap().success());
+    let script = format!("{COMMIT} five\n{COMMIT} six\n{back}\n");
+    session_ok(&world, &["--activity", id.trim()], &script);
+    let all = records(&world, "HEAD");
+    assert_eq!(events(&all, "unseen-commit"), [] as [&str; 0]);
+    assert_eq!(all.len(), 7, "{all:?}");
+    let (_, commits) = judged(&world, &["HEAD~2"]);
+    assert_eq!(commits[0]["attestations"][0]["verdict"], "accepted");
+}
+
 #[test]
 fn what_an_agent_tells_is_in_its_record_by_digest() {
     let world = world();

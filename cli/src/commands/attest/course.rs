@@ -14,11 +14,11 @@ use notme_attest::{
     store::Place,
     verify::Asked,
 };
-use notme_core::json::Object;
+use notme_core::{identity::AgentName, json::Object, key::KeyId};
 use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 use notme_verifier::Judge;
 
-use super::{Archive, Author, head, tip};
+use super::{Archive, Author, Hand, tip};
 use crate::{failure::Failure, git, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
@@ -284,7 +284,9 @@ impl<'a> Course<'a> {
         {
             return Ok((sequence, digest));
         }
-        head(self.home, store, activity, &self.run.identity)
+        let by = (&*self.run.identity, self.kid()?);
+        let tip = tip(self.home, store, activity, by)?;
+        Ok((tip.sequence, tip.digest))
     }
 
     /// Returns the segment after the last one of an activity, as an identity signed it: others can say
@@ -292,10 +294,11 @@ impl<'a> Course<'a> {
     pub(crate) fn next_segment(
         home: &Home,
         activity: &str,
-        identity: &str,
+        agent: &AgentName,
     ) -> Result<u64, Failure> {
         const BEGIN: &str = "without `--activity`, a run begins one";
-        let tip = tip(home, &Archive::open()?.store, activity, identity);
+        let (identity, kid) = Hand::of(home, Some(agent))?.credentials()?;
+        let tip = tip(home, &Archive::open()?.store, activity, (&identity, kid));
         let tip = tip.map_err(|failure| failure.hint(BEGIN))?;
         match tip.parent {
             None => Ok(tip.segment.saturating_add(1)),
@@ -309,7 +312,13 @@ impl<'a> Course<'a> {
     /// Returns the commits that the chain covers.
     pub(crate) fn covered(&self, judge: &Judge<'_>) -> Result<HashSet<String>, Failure> {
         let attestations = Attestations::new(self.archive.store.clone(), judge, Asked::default());
-        Ok(attestations.covered(&self.activity, &self.run.identity)?)
+        Ok(attestations.covered(&self.activity, &self.run.identity, self.kid().ok())?)
+    }
+
+    /// Returns the key that signs now.
+    fn kid(&self) -> Result<KeyId, Failure> {
+        let (_, kid) = Hand::of(self.home, Some(&self.run.agent))?.credentials()?;
+        Ok(kid)
     }
 
     fn author(&self) -> Result<Author<'_>, Failure> {

@@ -429,7 +429,8 @@ impl Wanted<'_> {
         if let Some(id) = &self.record.activity {
             // Until it is kept, nobody else is to go on from the same record.
             let _alone = store.lock()?;
-            let tip = tip(home, store, id, &author.hand.identity()?)?;
+            let (identity, kid) = author.hand.credentials()?;
+            let tip = tip(home, store, id, (&identity, kid))?;
             let chain = Record::after(tip.sequence, &tip.digest, self.record.end, covered);
             let segment = self.segment_after(&tip);
             let facts = ActivityFacts {
