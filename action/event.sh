@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prints what a run of GitHub Actions, Forgejo Actions or Gitea Actions is about, as shell
-# assignments: the commits before and after, the ref that they are for, the object that a tag was
-# pushed as, the branch that they come to or would, the default branch, and a commit of that where
-# one is known.
+# assignments: the commits before and after, the ref that they are for, whether they are merely
+# proposed, the object that a tag was pushed as, the branch that they come to or would, the default
+# branch, and a commit of that where one is known.
 # Needs jq.
 set -eu
 
@@ -27,6 +27,7 @@ default=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
 ref=${NOTME_REF:-}
 tag=''
 branch=''
+proposed=''
 from=''
 case "$GITHUB_EVENT_NAME" in
   push)
@@ -46,6 +47,7 @@ case "$GITHUB_EVENT_NAME" in
     ;;
   pull_request)
     # What is proposed is on no ref yet of those that rules are about.
+    proposed=1
     base=$(commit .pull_request.base.sha)
     head=$(commit .pull_request.head.sha)
     branch=$(name .pull_request.base.ref)
@@ -66,5 +68,5 @@ case "$GITHUB_EVENT_NAME" in
     ;;
 esac
 jq -rn --arg base "$base" --arg head "$head" --arg ref "$ref" --arg default "$default" \
-  --arg from "$from" --arg tag "$tag" --arg branch "${NOTME_BRANCH:-$branch}" \
-  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_BRANCH=\($branch) NOTME_REF=\($ref) NOTME_DEFAULT_BRANCH=\($default) NOTME_TRUST_FROM=\($from)"'
+  --arg from "$from" --arg tag "$tag" --arg branch "${NOTME_BRANCH:-$branch}" --arg proposed "$proposed" \
+  '@sh "NOTME_BASE=\($base) NOTME_HEAD=\($head) NOTME_TAG=\($tag) NOTME_BRANCH=\($branch) NOTME_REF=\($ref) NOTME_PROPOSED=\($proposed) NOTME_DEFAULT_BRANCH=\($default) NOTME_TRUST_FROM=\($from)"'

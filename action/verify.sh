@@ -9,6 +9,7 @@
 #                         everything that the default one has not is judged, whatever NOTME_BASE is
 #                         (that of NOTME_REF, or the default one)
 #   NOTME_REF             the full name of the ref that they are for, for rules about refs (none)
+#   NOTME_PROPOSED        anything, where they are merely proposed for it: a pull request (none)
 #   NOTME_DEFAULT_BRANCH  what new branches begin at and trust is taken from, as origin has it (main)
 #   NOTME_TRUST           the trust store: a directory of the repository, as it was before the
 #                         change, or an absolute path (.notme/trust)
@@ -137,7 +138,7 @@ is_to_default() { [ "$branch" = "$default" ]; }
 goes_on() { git merge-base --is-ancestor "$base" "$1"; }
 # The next push would be judged by what is older than what judged this one. What is proposed may begin
 # before its base; of what was pushed, nothing that came there since takes it back.
-is_of_default() { [ "$reference" = "refs/heads/$default" ]; }
+is_of_default() { [ -z "${NOTME_PROPOSED:-}" ] && [ "$reference" = "refs/heads/$default" ]; }
 if is_to_default && [ -n "$base" ] && ! goes_on "$head" &&
   { is_of_default || ! has_origin || ! goes_on "$origin"; } &&
   { has_origin || [ -z "${NOTME_TRUST_FROM:-}" ]; }; then
@@ -182,11 +183,13 @@ own=.notme/policy.toml
 work=$(mktemp -d) || refuse reports-unwritable 'there is no directory for temporary files'
 trap 'rm -rf "$work"' EXIT
 tab=$(printf '\t')
+newline='
+'
 refuse_unknown() { # PATH
   refuse default-branch-missing "$origin, which \`$1\` is taken from, is not in this clone: name the default branch in NOTME_DEFAULT_BRANCH, and fetch it"
 }
 refuse_partial() { # COMMIT
-  refuse object-missing "whether \`$own\` is in $1 can't be told: its trees are not in this clone"
+  refuse object-missing "whether \`$own\` is in $1 can't be told: its trees are not in this clone, or malformed"
 }
 # What a commit has at a path, as git lists it; nothing, if it has none. git itself looks for a path
 # where the order of names would have it, and so finds none in a tree out of order.
@@ -202,8 +205,12 @@ entry_at() { # COMMIT PATH
       *) return 0 ;;
     esac
     git -c core.quotePath=false ls-tree --full-tree "$1" >"$work/names" 2>/dev/null || return 1
-    entry=$(name=$name awk -F '\t' '$2 == ENVIRON["name"]' "$work/names")
-    [ -n "$entry" ] || return 0
+    # Byte by byte: as numbers, `+1` would be `1`.
+    entry=$(name=$name awk -F '\t' '($2 "") == (ENVIRON["name"] "")' "$work/names")
+    case "$entry" in
+      '') return 0 ;;
+      *"$newline"*) return 1 ;;
+    esac
     set -- "$(id_in "$entry")" "${2#*/}" "$entry"
   done
   printf '%s\n' "$3"
@@ -264,20 +271,6 @@ else
 fi
 [ -z "$reference" ] || set -- "$@" --ref "$reference"
 
-since=$head
-if [ -n "$from" ]; then
-  since=$(git merge-base "$from" "$head" || printf '%s' "$from")
-elif [ "$range" = - ]; then
-  # All that it has is new.
-  since=$(git hash-object -t tree /dev/null)
-fi
-git diff --raw --ignore-submodules=none "$since" "$head" -- >"$work/diff" ||
-  refuse object-missing "what $head changed can't be told: not all of it is in this clone"
-awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' "$work/diff" |
-  while read -r path; do
-    tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
-  done
-
 : >"$work/commits"
 [ "$range" != - ] || { printf '%s\n' "$head" && git rev-list ${from:+"^$from"} "$head" --; } >"$work/commits" ||
   refuse object-missing "something that $head goes on from is not in this clone"
@@ -290,6 +283,23 @@ if [ ! -s "$work/notme.json" ]; then
 fi
 [ "$(jq '.shallow | length' "$work/notme.json")" = 0 ] ||
   refuse clone-shallow 'the clone ends inside of what is to be judged: check out the whole history (fetch-depth: 0)'
+
+# What nobody vouches for may have more trees than git gets through.
+if [ "$status" -eq 0 ]; then
+  since=$head
+  if [ -n "$from" ]; then
+    since=$(git merge-base "$from" "$head" || printf '%s' "$from")
+  elif [ "$range" = - ]; then
+    # All that it has is new.
+    since=$(git hash-object -t tree /dev/null)
+  fi
+  git diff --raw --no-renames --ignore-submodules=none "$since" "$head" -- >"$work/diff" ||
+    refuse object-missing "what $head changed can't be told: not all of it is in this clone"
+  awk -F '\t' '$1 ~ /^:[0-7]+ 160000 / { print $2 }' "$work/diff" |
+    while read -r path; do
+      tell warning submodule-not-judged "\`$path\` now points elsewhere; verify that repository by itself"
+    done
+fi
 
 # Each report judges anew, by the same files.
 report() { # FORMAT ARGUMENTS

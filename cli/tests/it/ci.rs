@@ -597,8 +597,21 @@ fn the_default_branch_only_goes_on() {
     let mut event = pull_request(&newer, &beside);
     event["repository"] = json!({"default_branch": "main"});
     project.verify("pull_request", &event).says(0, &[]);
+    // Whatever ref its rules are to be those of.
+    let mut runner = project.runner(&[]);
+    runner.world.set_env("NOTME_REF", "refs/heads/main");
+    runner.verify("pull_request", &event).says(0, &[]);
     // What came there since does not make it good.
     project.push(&newer, base).says(3, &[rewound]);
+    // Nor does it come back with what goes on from it.
+    work.git_ok(&["switch", "--quiet", "--detach", base]);
+    let withdrawn = project.unsigned("c");
+    let event = pull_request(&withdrawn, &work.signed_commit("d"));
+    work.git_ok(&["branch", "--force", "topic"]);
+    let mut runner = project.runner(&[]);
+    runner.world.set_env("NOTME_REF", "refs/heads/main");
+    let said = ["2 objects: 1 accepted, 1 rejected"];
+    runner.verify("pull_request", &event).says(1, &said);
 }
 
 /// A signed commit on top takes no refusal back.
@@ -906,6 +919,54 @@ fn a_submodule_that_moves_is_told() {
     // A name that may be a commit's is none.
     let head = work.signed_commit(&project.base);
     project.push(&project.base, &head).says(0, &told);
+    // What only moved is not asked for where files are left out.
+    work.git_ok(&["config", "uploadpack.allowFilter", "true"]);
+    let lines: String = (0..99).map(|line| format!("{line}\n")).collect();
+    fs::write(work.path().join("old"), &lines).unwrap();
+    work.git_ok(&["add", "old"]);
+    let base = work.signed_commit("e");
+    work.git_ok(&["mv", "old", "new"]);
+    fs::write(work.path().join("new"), &lines[1..]).unwrap();
+    work.git_ok(&["add", "new"]);
+    let head = work.signed_commit("f");
+    let runner = project.runner(&["--filter=blob:none"]);
+    run(&mut runner.shell("git remote set-url origin file:///nonexistent"));
+    runner.verify("push", &push(&base, &head)).says(0, &[]);
+}
+
+/// git lists all of what changed before it says anything.
+#[test]
+fn what_nobody_vouches_for_is_not_listed() {
+    let project = Project::new();
+    let work = &project.work;
+    let mut tree = work.git_ok(&["rev-parse", "HEAD:.notme"]);
+    for _ in 0..12 {
+        let entries = (0..10).map(|name| format!("040000 tree {tree}\t{name}\n"));
+        let entries: String = entries.collect();
+        let made = work.git_with_input(&["mktree"], entries.as_bytes());
+        tree = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    }
+    let head = work.git_ok(&["commit-tree", "-p", &project.base, "-m", "many", &tree]);
+    work.git_ok(&["update-ref", "refs/heads/topic", &head]);
+    let of = ("push", &push(&project.base, &head), "refs/heads/topic");
+    let verified = project.runner(&["--no-checkout"]).verify_with(of, &[]);
+    verified.says(1, &["unsigned::commit"]);
+}
+
+/// To some programs, `+1` is `1`.
+#[test]
+fn the_trust_store_is_the_one_of_that_very_name() {
+    let project = Project::new();
+    let work = &project.work;
+    run(&mut work
+        .shell("cp -r .notme/trust ci/1 && mkdir ci/+1 ci/01 && echo >ci/+1/a && echo >ci/01/a"));
+    work.git_ok(&["add", "--all"]);
+    let base = work.signed_commit("names");
+    let head = work.signed_commit("a");
+    let event = push(&base, &head);
+    let of = ("push", &event, "refs/heads/main");
+    let verified = project.runner(&[]).verify_with(of, &[("trust", "ci/1")]);
+    verified.says(0, &["1 object: 1 accepted"]);
 }
 
 /// A snippet's job: the environment that the forge would give it, and what has to come of it.

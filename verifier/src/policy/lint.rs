@@ -140,6 +140,7 @@ pub(super) fn remarks(
                     *start,
                     format!("`{path}` names the folder itself: `{path}/*` means what is in it"),
                 );
+                continue;
             }
             let begin = path.split('*').next().unwrap_or_default();
             let above = begin.rsplit_once('/').map(|(above, _)| above);

@@ -400,9 +400,9 @@ impl Trees {
         let mut listing = Listing::new();
         let mut last = None;
         for entry in TreeRefIter::from_bytes(&raw, self.hash) {
-            let entry = entry.map_err(|_| malformed(id))?;
+            let entry = entry.map_err(|_| no_tree(id))?;
             if last.replace(entry).is_some_and(|last| last >= entry) {
-                return Err(malformed(id));
+                return Err(no_tree(id));
             }
             let name: &[u8] = entry.filename;
             let known = Entry {
@@ -411,7 +411,7 @@ impl Trees {
             };
             let is_bad = matches!(name, b"" | b"." | b"..") || name.contains(&b'/');
             if is_bad || listing.insert(name.to_vec(), known).is_some() {
-                return Err(malformed(id));
+                return Err(no_tree(id));
             }
         }
         Ok(listing)
@@ -476,6 +476,11 @@ fn spend(room: &mut usize, count: usize) -> Result<(), Refusal> {
 fn too_much() -> Refusal {
     let detail = "its trees and those of its parents hold more than is looked at";
     Refusal::new(Code::ChangesUnknown, detail)
+}
+
+fn no_tree(id: ObjectId) -> Refusal {
+    let detail = format!("tree {id} does not have each name once, in git's order");
+    Refusal::new(Code::ObjectMalformed, detail)
 }
 
 fn malformed(id: ObjectId) -> Refusal {
