@@ -259,11 +259,17 @@ fn predecessors(archive: &Archive) -> Result<Vec<String>, Failure> {
         return Ok(squashed);
     }
     // A rebase tells all of them when it is done.
-    let is_rebase = ["rebase-merge", "rebase-apply"];
-    match is_rebase.iter().any(|name| directory.join(name).exists()) {
+    match is_rebasing(archive) {
         true => Ok(Vec::new()),
         false => Ok(read("CHERRY_PICK_HEAD")),
     }
+}
+
+/// Tells whether a rebase goes on.
+fn is_rebasing(archive: &Archive) -> bool {
+    let directory = archive.repository.path();
+    let kept = ["rebase-merge", "rebase-apply"];
+    kept.iter().any(|name| directory.join(name).exists())
 }
 
 /// Records the merge that was just made. There may be none: HEAD may have been moved to somebody

@@ -14,6 +14,7 @@ use notme_attest::{
 use notme_core::identity::AgentName;
 use notme_verifier::{Verdict, report::escape};
 
+use super::is_rebasing;
 use crate::{
     commands::attest::{Archive, Course, Next, course, succeed_as},
     failure::Failure,
@@ -91,20 +92,39 @@ fn tell_lost(home: &Home, archive: &Archive, pairs: &[(String, String)]) -> Resu
         let (was, is) = (attestations.of(from)?, attestations.of(to)?);
         // What the same agent stated goes along without.
         if let Some(was) = level(&was).filter(|was| level(&is) < Some(*was)) {
-            let lost = lost
-                .iter()
-                .map(|head| quoted(&format!("{TRAILER}: {head}")));
-            let lost: String = lost.map(|it| format!(" --trailer {it}")).collect();
+            let lost = lost.iter().map(|head| format!("{TRAILER}: {head}"));
+            let lost: Vec<_> = lost.collect();
+            // A command would amend whatever is at HEAD when it is run.
+            let is_at_hand = archive.store.head().as_ref() == Some(to) && !is_rebasing(archive);
+            let remedy = match is_at_hand {
+                true => regain(from, &lost),
+                false => format!(
+                    "one that has `{}` again is, once `notme attest succeed` says that it took the place of \
+                     {from}",
+                    lost.join("`, `")
+                ),
+            };
             writeln!(
                 io::stderr(),
-                "note: the commit is not {} any more, as {from} was, since its message has no `{TRAILER}` \
-                 as that one had; this gives it back: git commit --amend --no-edit{}",
+                "note: commit {to} is not {} any more, as {from} was, since its message has no `{TRAILER}` \
+                 as that one had; {}",
                 was.as_str(),
-                escape(&lost)
+                escape(&remedy)
             )?;
         }
     }
     Ok(())
+}
+
+/// Returns the command that gives the commit at HEAD its trailers back. That one without them came between
+/// is seen past only where it is said that the new one took the place of the one that had them.
+fn regain(from: &str, trailers: &[String]) -> String {
+    let trailers = trailers.iter().map(|it| quoted(it));
+    let trailers: String = trailers.map(|it| format!(" --trailer {it}")).collect();
+    format!(
+        "this gives it back: git commit --amend --only --allow-empty --no-edit{trailers} && \
+         echo \"{from} $(git rev-parse HEAD)\" | notme attest succeed"
+    )
 }
 
 /// Outside of a run: where somebody trusted states something about the work on the old commits, states what

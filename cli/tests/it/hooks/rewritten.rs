@@ -203,13 +203,13 @@ fn an_amend_that_drops_the_head_of_a_chain_says_what_gives_the_level_back() {
     world.git_ok(&["reset", "-q", "--hard", &old]);
 
     let said = amend(&["-m", "another"]);
+    let new = id(&world, "HEAD");
     assert!(
-        said.contains(&format!("is not L2 any more, as {old} was")),
+        said.contains(&format!("commit {new} is not L2 any more, as {old} was")),
         "{said}"
     );
     assert_eq!(level(), Value::Null);
-    let (_, hint) = said.split_once("gives it back: ").unwrap();
-    assert!(run(&mut world.shell(hint), b"").status.success(), "{hint}");
+    paste(&world, &said);
     assert_eq!(level(), "L2");
     assert_eq!(world.git_ok(&["log", "-1", "--format=%s"]), "another");
 
@@ -222,6 +222,99 @@ fn an_amend_that_drops_the_head_of_a_chain_says_what_gives_the_level_back() {
         (amend(&["-m", "another"]), level()),
         (String::new(), "L2".into())
     );
+}
+
+/// Runs the command that gives a level back.
+#[track_caller]
+fn paste(world: &World, said: &str) {
+    let (_, hint) = said.split_once("gives it back: ").expect(said);
+    let output = run(&mut world.shell(hint), b"");
+    assert!(output.status.success(), "{hint}: {}", told(&output));
+}
+
+/// Whatever else changed with the message: the commit between carries nothing.
+#[test]
+fn what_gives_the_level_back_takes_the_commit_as_it_is() {
+    let world = world();
+    let amend = |how: &str| {
+        let script = format!("git commit -q --amend {how} -m another");
+        let output = run(&mut world.shell(&script), b"");
+        assert!(output.status.success(), "{}", told(&output));
+        let tree = world.git_ok(&["rev-parse", "HEAD^{tree}"]);
+        paste(&world, &told(&output));
+        assert_eq!(judged(&world, "HEAD").1["level"], "L2", "{how}");
+        assert_eq!(world.git_ok(&["rev-parse", "HEAD^{tree}"]), tree, "{how}");
+    };
+    work(&world, &["one"]);
+    world.write("one", "more");
+    amend("--all");
+    work(&world, &["two"]);
+    world.write("staged", "for the next one");
+    world.git_ok(&["add", "staged"]);
+    amend("--only");
+    assert_eq!(world.git_ok(&["status", "--short"]), "A  staged");
+    world.git_ok(&["commit", "-q", "-m", "staged"]);
+
+    let empty = "git commit -q --allow-empty -m empty";
+    world.notme_ok(&["run", "--agent", "claude", "--", "sh", "-ec", empty]);
+    amend("--allow-empty");
+    world.git_ok(&["checkout", "-q", "-b", "topic"]);
+    work(&world, &["three"]);
+    world.git_ok(&["checkout", "-q", "main"]);
+    world.signed_commit("meanwhile");
+    world.git_ok(&["cherry-pick", "topic"]);
+    amend("");
+    let merge = "git merge -q --no-edit topic";
+    world.notme_ok(&["run", "--agent", "claude", "--", "sh", "-ec", merge]);
+    amend("");
+}
+
+#[test]
+fn where_the_commit_is_not_at_hand_no_command_gives_its_level_back() {
+    let world = world();
+    work(&world, &["one", "two"]);
+    let old = id(&world, "HEAD~");
+    let carried = world.git_ok(&["log", "-1", "--format=%(trailers:key=Agent-Chain)", &old]);
+    let carried = carried.trim();
+    let rebase = |editor: &str| {
+        let mut command = world.command("git");
+        command
+            .args(["rebase", "-q", "-i", "HEAD~2"])
+            .env("GIT_SEQUENCE_EDITOR", "sed -i 1s/^pick/reword/")
+            .env("GIT_EDITOR", editor);
+        let output = run(&mut command, b"");
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    };
+    let levels = || ["HEAD~", "HEAD"].map(|it| judged(&world, it).1["level"].clone());
+    let assert_tells = |said: &str, new: &str| {
+        let words = format!(
+            "commit {new} is not L2 any more, as {old} was, since its message has no `Agent-Chain` as that one \
+             had; one that has `{carried}` again is, once `notme attest succeed` says that it took the place of \
+             {old}"
+        );
+        assert!(said.contains(&words), "{said}");
+        assert!(!said.contains("git commit"), "{said}");
+    };
+    let said = rebase("echo another >");
+    let new = id(&world, "HEAD~");
+    assert_tells(&said, &new);
+    assert_eq!(levels(), [Value::Null, "L2".into()]);
+    // As some other program says it.
+    world.write("pairs", &format!("{old} {new}\n"));
+    let hook = [
+        "hook",
+        "run",
+        "--to-stdin=pairs",
+        "post-rewrite",
+        "--",
+        "amend",
+    ];
+    assert_tells(&told(&world.git(&hook)), &new);
+
+    rebase(&format!("printf '\\n%s\\n' '{carried}' >>"));
+    succeed(&world, "human", &[(&old, &id(&world, "HEAD~"))]);
+    assert_eq!(levels(), ["L2", "L2"]);
 }
 
 #[test]
