@@ -164,10 +164,17 @@ fn tell(name: &str, problem: &str) -> Outcome {
 fn remedy(name: &str) -> String {
     match name {
         "post-commit" | "post-merge" if course::directory().is_some() => {
-            let activity = course::activity_here();
+            // Others may have come by then.
+            let id = Archive::open().ok().and_then(|it| it.store.head());
+            let id = id.unwrap_or_else(|| "HEAD".to_owned());
+            let (agent, activity) = course::known_here();
+            let agent = agent.map(|name| format!(" --agent {}", quoted(name.as_str())));
             let activity = activity.map(|id| format!(" --activity {}", quoted(&id)));
-            let activity = activity.unwrap_or_default();
-            format!("later: notme attest activity HEAD{activity}")
+            format!(
+                "while the run goes on (where it began, its end does so, too): notme attest activity {id}{}{}",
+                activity.unwrap_or_default(),
+                agent.unwrap_or_default()
+            )
         }
         "post-commit" | "post-merge" | "post-rewrite" => {
             "later: echo \"OLD NEW\" | notme attest succeed".to_owned()

@@ -489,6 +489,36 @@ fn a_hook_that_waits_too_long_for_a_lock_leaves_none() {
     assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [two]);
 }
 
+/// By the agent whose chain it is, whoever else signs there; and the commit that it was, as others come.
+#[test]
+fn what_is_said_of_a_commit_without_a_record_makes_one_while_the_run_goes_on() {
+    let world = World::initialised();
+    world.notme_ok(&["init", "--agent", "human"]);
+    world.git_ok(&["config", "user.signingkey", "human"]);
+    let script = format!(
+        r#"
+        {COMMIT} one
+        refs=.git/refs/attestations
+        cp $refs/commits kept
+        echo nothing >$refs/commits
+        {COMMIT} two 2>said
+        cp kept $refs/commits
+        {COMMIT} three
+        hint=$(sed -n 's/.*while the run goes on (.*): //p' said)
+        env -i PATH="${{NOTME%/*}}:$PATH" NOTME_HOME="$NOTME_HOME" sh -ec "$hint"
+        "$NOTME" attest verify --open HEAD~1
+        "#
+    );
+    let output = session(&world, &["--agent", "claude"], &script);
+    assert!(output.status.success(), "{}", told(&output));
+    let (exit, commits) = judged(&world, &["HEAD~1"]);
+    assert_eq!(exit, Some(0), "{commits:?}");
+    assert_eq!(commits[0]["level"], "L2", "{commits:?}");
+    // The end had nothing to make up for.
+    let unseen = records(&world, "HEAD~1");
+    assert!(events(&unseen, "unseen-commit").is_empty());
+}
+
 /// Who works in a run has no say in how it ended.
 #[test]
 fn a_run_does_not_end_its_own_activities() {

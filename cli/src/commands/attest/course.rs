@@ -428,11 +428,16 @@ fn activity_in(run: &Run, repository: &Path) -> Option<String> {
     is_first.then(|| run.activity.clone())
 }
 
-/// Returns the activity of the run around us whose chain the repository here keeps, as far as that is known.
-pub(crate) fn activity_here() -> Option<String> {
-    let run = Run::load(&directory()?).ok()?;
-    let here = fs::canonicalize(git::common_directory().ok()?).ok()?;
-    activity_in(&run, &here)
+/// Returns the agent of the run around us, and the activity whose chain the repository here keeps, as far as
+/// that is known.
+pub(crate) fn known_here() -> (Option<AgentName>, Option<String>) {
+    let Some(run) = directory().and_then(|it| Run::load(&it).ok()) else {
+        return (None, None);
+    };
+    let here = git::common_directory().ok();
+    let here = here.and_then(|it| fs::canonicalize(it).ok());
+    let activity = here.and_then(|here| activity_in(&run, &here));
+    (Some(run.agent), activity)
 }
 
 /// Returns the directory of the run around us.

@@ -460,7 +460,8 @@ fn a_repository_that_is_made_anew_begins_another_activity() {
     let told = told(&output);
     assert!(told.contains("1 repositories that the run"), "{told}");
     // What a hook says that failed, of the chain that is there.
-    assert!(told.contains(&format!("HEAD --activity {id}/2")), "{told}");
+    let chain = format!("--activity {id}/2 --agent agent");
+    assert!(told.contains(&chain), "{told}");
     assert!(!told.contains("was not recorded"), "{told}");
     assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
     let mut world = world;
