@@ -321,7 +321,7 @@ fn add(course: &Course<'_>, id: &str, from: Vec<String>) -> Result<(), Failure> 
         writeln!(
             io::stderr(),
             "note: commit {id} carries no signature, and the run's record says so; \
-             `git commit --amend --no-edit -S` signs it"
+             `git commit --amend --only --allow-empty --no-edit -S` signs it"
         )?;
         return Ok(());
     }

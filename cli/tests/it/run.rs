@@ -445,12 +445,48 @@ fn signing_that_is_switched_off_is_noticed_and_recorded() {
 #[test]
 fn what_is_signed_after_all_has_a_level() {
     let world = world();
-    let script =
-        format!("{COMMIT} one --no-gpg-sign; git commit -q --amend --allow-empty --no-edit -S");
+    let script = format!(
+        r#"
+        echo >staged; git add staged
+        {COMMIT} one --only --no-gpg-sign 2>said
+        sh -ec "$(sed -n 's/.*`\(.*\)` signs it/\1/p' said)"
+        test "$(git status --short --untracked-files=no)" = "A  staged"
+        "#
+    );
     session_ok(&world, &[], &script);
     let (exit, commits) = judged(&world, &["HEAD"]);
     assert_eq!(exit, Some(0), "{commits:?}");
     assert_eq!(commits[0]["level"], "L2", "{commits:?}");
+}
+
+/// What came after goes along as it is, be it empty or a merge.
+#[test]
+fn what_is_said_of_an_unsigned_commit_signs_it() {
+    let world = World::initialised();
+    let off = "-c commit.gpgsign=false";
+    let script = format!(
+        "git {off} {commit} first; {COMMIT} second; git checkout -q -b side; {COMMIT} aside; \
+         git checkout -q main; {COMMIT} third; git merge -q --no-edit side; git branch -q -D side; git {off} {commit} last",
+        commit = "commit -q --allow-empty -m",
+    );
+    let graph = || world.git_ok(&["log", "--graph", "--format=%s"]);
+    let said = told(&session(&world, &[], &script));
+    let before = graph();
+    let hints: Vec<_> = said
+        .lines()
+        .filter_map(|line| {
+            let (_, hint) = line.split_once("was made without a signature; `")?;
+            hint.strip_suffix("` makes one")
+        })
+        .collect();
+    assert_eq!(hints.len(), 2, "{said}");
+    for hint in hints.iter().rev() {
+        let output = run(&mut world.shell(hint), b"");
+        assert!(output.status.success(), "{hint}: {}", told(&output));
+    }
+    assert_eq!(graph(), before);
+    let (exit, document) = world.verdicts(&["--all"]);
+    assert_eq!(exit, Some(0), "{document}");
 }
 
 #[test]

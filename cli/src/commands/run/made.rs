@@ -40,6 +40,8 @@ pub(super) struct Made {
     pub(super) uncovered: Vec<CommitSubject>,
     /// They carry no signature, and no remote has them or the agent committed them.
     unsigned: Vec<String>,
+    /// Those of them that have no parent.
+    unsigned_roots: HashSet<String>,
     /// Refs or commits lead there, and nothing is there that can be read as a commit.
     unread: Vec<String>,
 }
@@ -87,7 +89,12 @@ impl Made {
             let id_text = id.to_string();
             match looking.at(&id_text, own.contains(id))? {
                 Found::Others => {}
-                Found::Unsigned => made.unsigned.push(id_text),
+                Found::Unsigned => {
+                    if !course.archive().store.has_parents(&id_text)? {
+                        made.unsigned_roots.insert(id_text.clone());
+                    }
+                    made.unsigned.push(id_text);
+                }
                 Found::Unread => made.unread.push(id_text),
                 Found::Uncovered(commit) => made.uncovered.push(commit),
             }
@@ -133,10 +140,14 @@ impl Made {
     pub(super) fn tell(&self) -> io::Result<()> {
         let mut out = io::stderr().lock();
         for commit in self.unsigned.iter().take(NAMED_MAX) {
+            let from = match self.unsigned_roots.contains(commit) {
+                true => "--root".to_owned(),
+                false => format!("{commit}^"),
+            };
             writeln!(
                 out,
-                "note: commit {commit} was made without a signature; \
-                 `git rebase --exec 'git commit --amend --no-edit -S' {commit}^` makes one"
+                "note: commit {commit} was made without a signature; `git rebase --rebase-merges \
+                 --exec 'git commit --amend --allow-empty --no-edit -S' {from}` makes one"
             )?;
         }
         match more(&self.unsigned) {
