@@ -202,6 +202,8 @@ struct Closed {
     late: Vec<CommitSubject>,
     /// Why nobody knows what was made.
     unlooked: Option<Failure>,
+    /// Nothing shows the time of the record of the end, which ends nothing so.
+    is_untimed: bool,
 }
 
 /// A run that goes on.
@@ -309,6 +311,7 @@ impl<'a> Going<'a> {
             state,
             more: self.more(status)?,
         })?;
+        closed.is_untimed = matches!(state, State::Ended(..)) && !course.has_ended()?;
         if is_looked_at && closed.unlooked.is_none() {
             match closed.made.later(&course) {
                 Ok(late) => closed.late = late,
@@ -360,7 +363,16 @@ impl<'a> Going<'a> {
                 true => "is suspended",
                 false => "has ended",
             };
-            writeln!(out, "notme: activity {} {how}", place.1)?;
+            match closed.is_untimed {
+                false => writeln!(out, "notme: activity {} {how}", place.1)?,
+                true => writeln!(
+                    out,
+                    "note: activity {} has not ended, since nothing shows when the end of the run was \
+                     recorded; once the authority is there, run: {}",
+                    place.1,
+                    escape(&self.end_later(place, state, &closed.made.uncovered))
+                )?,
+            }
         }
         if let Some(error) = &places.unread {
             writeln!(
@@ -380,17 +392,21 @@ impl<'a> Going<'a> {
         Ok(())
     }
 
-    /// Says that an end was not recorded, and what records how it was, if anything can.
-    fn complain(
-        &self,
-        failure: &Failure,
-        (repository, activity): &(PathBuf, String),
-        state: State,
-    ) -> io::Result<()> {
-        let change = match Some(repository) == self.run.repository.as_ref() {
+    /// Returns what changes to a repository, from where the run began.
+    fn change_to(&self, repository: &Path) -> String {
+        match Some(repository) == self.run.repository.as_deref() {
             true => String::new(),
             false => format!("cd {} && ", quoted_path(repository)),
-        };
+        }
+    }
+
+    /// Returns the command that records later how a run ended, and the commits that its end is to cover.
+    fn end_later(
+        &self,
+        (repository, activity): &(PathBuf, String),
+        state: State,
+        commits: &[CommitSubject],
+    ) -> String {
         let how = match state {
             State::Ended(termination, work) => format!(
                 "--end --termination {} --outcome {}",
@@ -399,15 +415,28 @@ impl<'a> Going<'a> {
             ),
             State::Active | State::Suspended => "--suspend".to_owned(),
         };
-        let command = format!(
-            "{change}notme attest activity --activity {activity} {how} --agent {}",
+        let commits: String = commits.iter().map(|it| format!(" {}", it.id)).collect();
+        format!(
+            "{}notme attest activity{commits} --activity {activity} {how} --agent {}",
+            self.change_to(repository),
             self.run.agent
-        );
+        )
+    }
+
+    /// Says that an end was not recorded, and what records how it was, if anything can.
+    fn complain(
+        &self,
+        failure: &Failure,
+        place: &(PathBuf, String),
+        state: State,
+    ) -> io::Result<()> {
+        let command = self.end_later(place, state, &[]);
         let remedy = match failure.error::<Stuck>() {
             None => format!("run: {command}"),
             Some(stuck) if stuck.is_gone() => format!(
-                "of what was recorded before, something is gone; where a remote has it, `{change}notme \
-                 attest fetch REMOTE` brings it back, and then: {command}"
+                "of what was recorded before, something is gone; where a remote has it, `{}notme \
+                 attest fetch REMOTE` brings it back, and then: {command}",
+                self.change_to(&place.0)
             ),
             Some(_) => "nothing can be added any more, and what it covers has no end".to_owned(),
         };

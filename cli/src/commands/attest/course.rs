@@ -18,7 +18,7 @@ use notme_core::{identity::AgentName, json::Object, key::KeyId};
 use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 use notme_verifier::Judge;
 
-use super::{Archive, Author, Hand, tip};
+use super::{Archive, Author, Hand, Stuck, tip};
 use crate::{failure::Failure, git, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
@@ -306,6 +306,16 @@ impl<'a> Course<'a> {
                 "there is no activity `{activity}` of its own here"
             ))
             .hint(BEGIN)),
+        }
+    }
+
+    /// Tells whether the last record ends the chain. One that was signed while the authority was away does
+    /// not: nothing shows its time.
+    pub(crate) fn has_ended(&self) -> Result<bool, Failure> {
+        match self.head() {
+            Ok(_) => Ok(false),
+            Err(failure) if matches!(failure.error(), Some(Stuck::Ended(_))) => Ok(true),
+            Err(failure) => Err(failure),
         }
     }
 

@@ -378,6 +378,48 @@ fn what_makes_up_for_a_lost_record_is_to_fetch_it() {
     assert_eq!(judged(&world, &["HEAD"]).0, Some(0));
 }
 
+/// Something else sits where the embedded authority was.
+fn authority(world: &World) -> String {
+    let authority = world.notme_home().join("data/authority");
+    authority.display().to_string()
+}
+
+fn away(world: &World) -> String {
+    let authority = authority(world);
+    format!("\"$NOTME\" authority stop; mv {authority} {authority}.away; touch {authority}")
+}
+
+/// The commands are those of a user who is told what to do, and does it when the authority is back.
+#[test]
+fn an_end_that_comes_while_the_authority_is_away_is_told_and_made_up_for() {
+    let world = world();
+    let script = format!("{COMMIT} one; {SLY}; {}; exit 1", away(&world));
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let told = told(&output);
+    assert!(told.contains("has not ended"), "{told}");
+    assert!(!told.contains("has ended"), "{told}");
+    let (_, commits) = judged(&world, &["HEAD~1"]);
+    assert_eq!(commits[0]["code"], "chain-tail-missing", "{commits:?}");
+    let authority = authority(&world);
+    fs::remove_file(&authority).unwrap();
+    fs::rename(format!("{authority}.away"), &authority).unwrap();
+    let (_, hint) = told
+        .split_once("once the authority is there, run: notme ")
+        .unwrap_or_else(|| panic!("{told}"));
+    let hint = hint.lines().next().unwrap();
+    assert!(
+        hint.contains("--termination completed --outcome failed"),
+        "{told}"
+    );
+    world.notme_ok(&hint.split_whitespace().collect::<Vec<_>>());
+    // What no hook saw is covered, too.
+    for revision in ["HEAD", "HEAD~1"] {
+        let (exit, commits) = judged(&world, &[revision]);
+        assert_eq!(exit, Some(0), "{revision}: {commits:?}");
+    }
+}
+
 /// Its end is recorded then, and is sent to a remote that takes its time.
 #[test]
 fn what_a_run_leaves_behind_gets_no_signature_after_its_end() {
