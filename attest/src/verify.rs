@@ -622,6 +622,21 @@ impl<'j> Attestations<'j> {
         Ok(theirs.map(|it| it.from.clone()).collect())
     }
 
+    /// Tells whether nothing shows the time of what an identity signed as records of an activity, from the
+    /// opening one on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn is_untimed(&self, activity: &str, identity: &str) -> Result<bool, StoreError> {
+        let kept = self.kept(Place::activity(activity))?;
+        let opens = |it: &Arc<Examined>| {
+            let is_meant =
+                |whose: Whose| whose.activity == activity && whose.by.identity == identity;
+            it.previous().is_none() && it.whose_untimed().is_some_and(is_meant)
+        };
+        Ok(self.records(activity, identity)?.is_empty() && kept.all.iter().any(opens))
+    }
+
     /// Finds a chain, once.
     fn chain(&self, whose: &Whose) -> Result<Arc<JudgedChain>, StoreError> {
         self.chains

@@ -402,17 +402,25 @@ fn tip(
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());
-    let tip = attestations
-        .tip(activity, identity, Some(kid))?
-        .map_err(|(code, detail)| {
+    let tip = match attestations.tip(activity, identity, Some(kid))? {
+        Ok(tip) => tip,
+        Err(broken) => {
+            let (code, detail) = match attestations.is_untimed(activity, identity)? {
+                true => (
+                    Code::TimeBasisTooWeak,
+                    "nothing shows when its records were signed".to_owned(),
+                ),
+                false => broken,
+            };
             let activity = activity.to_owned();
-            Failure::no(Stuck::Broken {
+            return Err(Failure::no(Stuck::Broken {
                 activity,
                 code,
                 detail,
             })
-            .hint("`notme attest activity --begin` begins one")
-        })?;
+            .hint("`notme attest activity --begin` begins one"));
+        }
+    };
     if tip.lifecycle == Lifecycle::Ended {
         let error = Stuck::Ended(activity.to_owned());
         return Err(Failure::no(error).hint("`notme attest activity --begin` begins another"));

@@ -420,6 +420,30 @@ fn an_end_that_comes_while_the_authority_is_away_is_told_and_made_up_for() {
     }
 }
 
+/// All records are there, and none has a time: no remote has better ones.
+#[test]
+fn a_run_while_the_authority_is_away_is_told_to_have_no_end() {
+    let world = world();
+    session_ok(&world, &[], "true");
+    let gone = run(
+        world
+            .command("sh")
+            .env("NOTME", NOTME)
+            .args(["-ec", &away(&world)]),
+        b"",
+    );
+    assert!(gone.status.success(), "{}", told(&gone));
+    let output = session(&world, &[], &format!("{COMMIT} one; {COMMIT} two"));
+    assert!(output.status.success(), "{}", told(&output));
+    let told = told(&output);
+    let why =
+        "time-basis-too-weak: nothing shows when its records were signed; nothing can be added";
+    assert!(told.contains(why), "{told}");
+    for wrong in ["attest fetch", "run: notme", "has ended"] {
+        assert!(!told.contains(wrong), "{wrong}: {told}");
+    }
+}
+
 /// Its end is recorded then, and is sent to a remote that takes its time.
 #[test]
 fn what_a_run_leaves_behind_gets_no_signature_after_its_end() {
