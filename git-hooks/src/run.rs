@@ -114,6 +114,12 @@ impl Run {
     pub fn child(&self, number: usize) -> String {
         format!("{}/{number}", self.activity)
     }
+
+    /// Tells whether an activity is this one, or one that it started.
+    pub fn is_within(&self, activity: &str) -> bool {
+        let below = activity.strip_prefix(&self.activity);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
 }
 
 /// What is told of a run, in the order it was told, until a record takes it.

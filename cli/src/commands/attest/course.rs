@@ -18,7 +18,7 @@ use notme_core::{identity::AgentName, json::Object, key::KeyId};
 use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
 use notme_verifier::Judge;
 
-use super::{Archive, Author, Hand, Stuck, tip};
+use super::{Archive, Author, Hand, Stuck, digest_of, tip};
 use crate::{failure::Failure, git, home::Home, judging::now};
 
 /// How many commits one record covers; a statement has its limits.
@@ -319,14 +319,19 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Returns the commits that the chain covers.
-    pub(crate) fn covered(&self, judge: &Judge<'_>) -> Result<HashSet<String>, Failure> {
-        let attestations = Attestations::new(self.archive.store.clone(), judge, Asked::default());
-        Ok(attestations.covered(&self.activity, &self.run.identity, self.kid().ok())?)
+    /// Returns what is attested in the repository.
+    pub(crate) fn attestations<'j>(&self, judge: &'j Judge<'j>) -> Attestations<'j> {
+        Attestations::new(self.archive.store.clone(), judge, Asked::default())
+    }
+
+    /// Returns the digests of what is kept as records of the activity, unjudged.
+    pub(crate) fn digests(&self) -> Result<HashSet<String>, Failure> {
+        let kept = self.archive.store.read(&Place::activity(&self.activity))?;
+        Ok(kept.iter().filter_map(digest_of).collect())
     }
 
     /// Returns the key that signs now.
-    fn kid(&self) -> Result<KeyId, Failure> {
+    pub(crate) fn kid(&self) -> Result<KeyId, Failure> {
         let (_, kid) = Hand::of(self.home, Some(&self.run.agent))?.credentials()?;
         Ok(kid)
     }

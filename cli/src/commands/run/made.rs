@@ -10,16 +10,13 @@ use std::{
     io::{self, Write as _},
 };
 
-use notme_attest::{make::CommitSubject, predicate::Event};
-use notme_core::{
-    armor::dearmor,
-    cms::SignedMessage,
-    object::{self, ObjectKind},
-};
+use notme_attest::{Attestations, make::CommitSubject, predicate::Event, store::CommitFacts};
+use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::event;
 use notme_verifier::{
     Judge, Repository,
     repository::{ObjectId, RepositoryError},
+    standing::Standing,
 };
 
 use crate::{
@@ -80,10 +77,13 @@ impl Made {
         let (own, _) = repository.commits_and_others(&own)?;
         let own: HashSet<_> = own.into_iter().collect();
         let grounds = Grounds::load(course.home(), None, None)?;
+        let judge = grounds.judge();
         let looking = Looking {
             course,
-            judge: &grounds.judge(),
+            judge: &judge,
+            attestations: course.attestations(&judge),
             covered: OnceCell::new(),
+            digests: OnceCell::new(),
         };
         for id in new.iter().rev() {
             let id_text = id.to_string();
@@ -176,8 +176,11 @@ enum Found {
 struct Looking<'a> {
     course: &'a Course<'a>,
     judge: &'a Judge<'a>,
+    attestations: Attestations<'a>,
     /// What the chain covers, once somebody asks.
     covered: OnceCell<HashSet<String>>,
+    /// The digests of its records, once somebody asks.
+    digests: OnceCell<HashSet<String>>,
 }
 
 impl Looking<'_> {
@@ -191,7 +194,7 @@ impl Looking<'_> {
         let Ok(split) = object::split(ObjectKind::Commit, &facts.raw, hash) else {
             return Ok(Found::Unread);
         };
-        let Some(signature) = split.signature() else {
+        if split.signature().is_none() {
             let Ok(commit) = object::parse_commit(split.payload()) else {
                 return Ok(Found::Unread);
             };
@@ -200,22 +203,52 @@ impl Looking<'_> {
                 true => Found::Unsigned,
                 false => Found::Others,
             });
-        };
-        // The same agent may have made it in another run, and somebody fetched it.
-        let is_of_run = match activity_of(signature) {
-            Some(activity) => activity == run.activity,
-            None => is_own,
-        };
-        if !is_of_run || self.covers(id)? {
+        }
+        if self.covers(id)? {
             return Ok(Found::Others);
         }
         let judgement = self
             .judge
             .judge_object(ObjectKind::Commit, &facts.raw, hash);
-        Ok(match judgement.identity() == Some(&run.identity) {
+        if judgement.identity() != Some(&run.identity) {
+            return Ok(Found::Others);
+        }
+        // The same agent may have made it in another run, of now or of before.
+        let is_of_run = match judgement.standing().and_then(Standing::activity) {
+            Some(activity) => activity == run.activity,
+            None => is_own && !self.is_of_another(id, &facts)?,
+        };
+        Ok(match is_of_run {
             true => Found::Uncovered(CommitSubject::new(id, &facts)),
             false => Found::Others,
         })
+    }
+
+    /// Tells whether a commit whose certificate names no activity, as those of SSH, is of another one: it
+    /// carries the heads of other chains alone, or the same signer recorded it there.
+    fn is_of_another(&self, id: &str, facts: &CommitFacts) -> Result<bool, Failure> {
+        let mut heads = facts.trailers.iter();
+        if heads.len() > 0 {
+            let own = self.digests()?;
+            if !heads.any(|head| own.contains(head)) {
+                return Ok(true);
+            }
+        }
+        let run = self.course.run();
+        let mut all = self.attestations.of(id)?.into_iter();
+        Ok(all.any(|it| {
+            // What the run itself says elsewhere keeps nothing out of its record.
+            let is_elsewhere = it.place.is_some_and(|it| !run.is_within(&it.activity));
+            is_elsewhere && it.attested_as.is_none() && it.identity.as_ref() == Some(&run.identity)
+        }))
+    }
+
+    fn digests(&self) -> Result<&HashSet<String>, Failure> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
+        }
+        let digests = self.course.digests()?;
+        Ok(self.digests.get_or_init(|| digests))
     }
 
     /// Tells whether the chain covers a commit.
@@ -223,14 +256,11 @@ impl Looking<'_> {
         if let Some(covered) = self.covered.get() {
             return Ok(covered.contains(id));
         }
-        let covered = self.course.covered(self.judge)?;
+        let run = self.course.run();
+        let by = self.course.kid().ok();
+        let covered = self
+            .attestations
+            .covered(&run.activity, &run.identity, by)?;
         Ok(self.covered.get_or_init(|| covered).contains(id))
     }
-}
-
-/// Returns the activity that the certificate of a signature was issued for; other formats than
-/// X.509 and session certificates name none.
-fn activity_of(signature: &[u8]) -> Option<String> {
-    let message = SignedMessage::parse(&dearmor(signature).ok()?).ok()?;
-    Some(message.signer().activity()?.to_owned())
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
+    path::Path,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -444,6 +445,104 @@ fn a_run_while_the_authority_is_away_is_told_to_have_no_end() {
     }
 }
 
+/// Runs a script under `notme run`, one that fails around it, and tells what the records of both say that
+/// no hook saw: of the one around it, and of the other. Which is over first is up to the caller.
+fn unseen_by_both(format: &str, script: &str, is_outer_first: bool) -> (World, [Vec<String>; 2]) {
+    let world = world();
+    session_ok(&world, &["--format", format], &format!("{COMMIT} base"));
+    let file = |name: &str| world.home().join(name).display().to_string();
+    let (begun, made, over) = (file("begun"), file("made"), file("over"));
+    let wait = |file: &str| format!("until test -e {file}; do sleep 0.05; done");
+    let outer_ends = match is_outer_first {
+        true => wait(&made),
+        false => wait(&over),
+    };
+    let inner_ends = match is_outer_first {
+        true => wait(&over),
+        false => String::new(),
+    };
+    let outer = format!("{COMMIT} outer; touch {begun}; {outer_ends}; exit 1");
+    let inner = format!("trap 'touch {made}' EXIT; {script}; touch {made}; {inner_ends}");
+    let options = ["--format", format];
+    thread::scope(|scope| {
+        let around = scope.spawn(|| session(&world, &options, &outer));
+        while !Path::new(&begun).exists() && !around.is_finished() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let within = scope.spawn(|| session(&world, &options, &inner));
+        let (first, second) = match is_outer_first {
+            true => (around, within),
+            false => (within, around),
+        };
+        let first = first.join().unwrap();
+        fs::write(&over, "").unwrap();
+        let mut codes = [first, second.join().unwrap()].map(|output| output.status.code());
+        codes.sort_unstable();
+        assert_eq!(codes, [Some(0), Some(1)]);
+    });
+    let unseen = ["outer", "inner"].map(|subject| {
+        let revision = format!(":/^{subject}");
+        let revision = world.git_ok(&["rev-parse", &revision]);
+        let records = records(&world, &revision);
+        let unseen = events(&records, "unseen-commit").into_iter();
+        unseen.map(str::to_owned).collect()
+    });
+    (world, unseen)
+}
+
+/// Neither does the end of the one that failed cover what the other made.
+#[test]
+fn runs_at_once_do_not_claim_each_others_commits() {
+    let inner = format!("{COMMIT} inner");
+    // A moment before its hook records it, a commit has no more than its trailer.
+    let unrecorded = format!(
+        "{inner}; trailer=$(\"$NOTME\" attest trailer --activity \"$NOTME_ACTIVITY\"); \
+         git update-ref HEAD $(printf 'sly\n\n%s\n' \"$trailer\" | \
+         git commit-tree -S -p HEAD HEAD^{{tree}})"
+    );
+    let sly = format!("{inner}; {SLY}");
+    for (format, script, is_outer_first) in [
+        // Certificates that name the activity.
+        ("x509", &sly, true),
+        ("openpgp", &sly, true),
+        // None does: what shows whose they are is the trailer, or that the other run recorded them.
+        ("ssh", &unrecorded, true),
+        ("ssh", &sly, false),
+    ] {
+        let (world, unseen) = unseen_by_both(format, script, is_outer_first);
+        let sly = world.git_ok(&["rev-parse", "HEAD"]);
+        assert_eq!(unseen, [vec![], vec![sly]], "{format}");
+        let records = records(&world, "HEAD");
+        assert_eq!(outcome(&records), "succeeded", "{format}");
+        let (exit, commits) = judged(&world, &["HEAD"]);
+        assert_eq!(exit, Some(0), "{format}: {commits:?}");
+    }
+}
+
+/// An activity that a run started is no other run's.
+#[test]
+fn what_a_run_says_of_its_commits_elsewhere_keeps_them_in_its_record() {
+    let world = world();
+    let library = world.home().join("library").display().to_string();
+    let script = format!(
+        r#"
+        {COMMIT} one; {SLY}
+        git init -q {library}; main=$PWD; cd {library}; {COMMIT} part
+        git fetch -q $main HEAD
+        "$NOTME" attest activity FETCH_HEAD --activity "$NOTME_ACTIVITY/1"
+        "$NOTME" attest export FETCH_HEAD >{library}/bundles
+        cd $main; "$NOTME" attest import --unjudged {library}/bundles
+        exit 1
+        "#
+    );
+    let output = session(&world, &["--format", "ssh"], &script);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let sly = world.git_ok(&["rev-parse", "HEAD"]);
+    let records = records(&world, "HEAD~1");
+    assert_eq!(events(&records, "unseen-commit"), [sly]);
+    assert_eq!(outcome(&records), "failed");
+}
+
 /// Its end is recorded then, and is sent to a remote that takes its time.
 #[test]
 fn what_a_run_leaves_behind_gets_no_signature_after_its_end() {
@@ -481,26 +580,37 @@ fn what_a_run_leaves_behind_gets_no_signature_after_its_end() {
 /// git takes a moment from the signature to the branch.
 #[test]
 fn a_commit_that_comes_while_the_end_is_recorded_is_told() {
-    let world = world();
-    let script = format!(
-        r#"
-        {COMMIT} one
-        late=$(git commit-tree -S -p HEAD -m late HEAD^{{tree}})
-        lock=.git/notme-attest.lock
-        (
-            exec 9>$lock; flock 9; touch held
-            until ls -l /proc/$PPID/fd | grep -q $lock; do sleep 0.1; done
-            git update-ref refs/heads/late $late
-        ) >left 2>&1 &
-        until test -e held; do sleep 0.1; done
-        "#
-    );
-    let output = session(&world, &[], &script);
-    assert!(output.status.success(), "{}", told(&output));
-    let late = world.git_ok(&["rev-parse", "late"]);
-    let said = format!("commit {late} was signed in the run and came when its end");
-    assert!(told(&output).contains(&said), "{}", told(&output));
-    assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [""; 0]);
+    for format in ["x509", "ssh"] {
+        let world = world();
+        let script = format!(
+            r#"
+            {COMMIT} one
+            late=$(git commit-tree -S -p HEAD -m late HEAD^{{tree}})
+            other=$(printf 'other\n\nAgent-Chain: sha256:%064d\n' 7 |
+                git commit-tree -S -p HEAD HEAD^{{tree}})
+            lock=.git/notme-attest.lock
+            (
+                exec 9>$lock; flock 9; touch held
+                until ls -l /proc/$PPID/fd | grep -q $lock; do sleep 0.1; done
+                git update-ref refs/heads/late $late
+                git update-ref refs/heads/other $other
+            ) >left 2>&1 &
+            until test -e held; do sleep 0.1; done
+            "#
+        );
+        let output = session(&world, &["--format", format], &script);
+        assert!(output.status.success(), "{}", told(&output));
+        let is_told = |branch: &str| {
+            let id = world.git_ok(&["rev-parse", branch]);
+            let said = format!("commit {id} was signed in the run and came when its end");
+            told(&output).contains(&said)
+        };
+        assert!(is_told("late"), "{format}: {}", told(&output));
+        // Where the certificate names no activity, the trailer says whose it is.
+        let is_ours = format == "x509";
+        assert_eq!(is_told("other"), is_ours, "{format}: {}", told(&output));
+        assert_eq!(events(&records(&world, "HEAD"), "unseen-commit"), [""; 0]);
+    }
 }
 
 #[test]
