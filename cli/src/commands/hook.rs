@@ -234,6 +234,13 @@ fn trailers(home: &Home, archive: Archive, file: &Path) -> Result<(), Failure> {
     if message.lines().any(|line| line == chain) {
         return Ok(());
     }
+    // git 2.39 takes a last line that does not end, as that of `git merge -m`, for the first of the trailers.
+    if !message.ends_with('\n') {
+        fs::OpenOptions::new()
+            .append(true)
+            .open(file)?
+            .write_all(b"\n")?;
+    }
     let agent = format!("{AGENT_TRAILER}: {}", course.run().agent);
     Ok(git::add_trailers(file, &[agent, chain])?)
 }

@@ -1024,6 +1024,21 @@ fn works_with_a_read_only_home_and_without_the_authority() {
     assert_eq!(world.code("HEAD", &["--policy", &policy]), "accepted");
 }
 
+/// Whichever git the system has.
+#[test]
+fn a_merge_that_is_given_its_message_carries_the_head() {
+    let world = world();
+    let script = format!(
+        "PATH=/usr/bin:$PATH; {COMMIT} one; git switch -q -c side HEAD~1; {COMMIT} two; \
+         git switch -q main; git merge -q -m merged side"
+    );
+    world.commit("base", "1");
+    session_ok(&world, &[], &script);
+    let trailers = world.git_ok(&["log", "--format=%(trailers)", "-1"]);
+    assert!(trailers.contains("Agent-Chain: sha256:"), "{trailers}");
+    assert_eq!(world.verdicts(&["HEAD"]).1["objects"][0]["level"], "L2");
+}
+
 /// What was recorded while the authority was away is no commit that nobody saw, be the key that signs an
 /// older one or not.
 #[test]
