@@ -743,8 +743,8 @@ impl<'j> Attestations<'j> {
     }
 
     /// Returns the commits that the chain of an activity covers, as an identity signed it, and what the key
-    /// that signs now added: what others say to be records of it counts for nothing, and neither do records
-    /// that are no chain.
+    /// that signs now added, each with whether anything shows the time of a record of it: what others say to
+    /// be records of it counts for nothing, and neither do records that are no chain.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -753,19 +753,24 @@ impl<'j> Attestations<'j> {
         activity: &str,
         identity: &str,
         by: Option<KeyId>,
-    ) -> Result<HashSet<String>, StoreError> {
+    ) -> Result<HashMap<String, bool>, StoreError> {
         let records = self.records(activity, identity)?;
         let Some(whose) = own_chain(&records) else {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         };
         let judged = self.chain(whose)?;
         let Ok(chain) = &judged.chain else {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         };
         let kept = self.kept(Place::activity(activity))?;
         let since = kept.since(chain.head(), whose, by);
-        let since = since.flat_map(|it| it.commits()).map(str::to_owned);
-        Ok(judged.covering.keys().cloned().chain(since).collect())
+        let since = since.flat_map(|it| it.commits());
+        let mut covered: HashMap<_, _> = since.map(|id| (id.to_owned(), false)).collect();
+        for (commit, records) in &judged.covering {
+            let is_timed = records.iter().any(|it| it.whose().is_some());
+            covered.insert(commit.clone(), is_timed);
+        }
+        Ok(covered)
     }
 
     /// Returns the records of an activity that are an identity's, each as if it were the last one.

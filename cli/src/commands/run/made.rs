@@ -6,7 +6,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::{self, Write as _},
 };
 
@@ -33,8 +33,10 @@ const NAMED_MAX: usize = 1000;
 pub(super) struct Made {
     /// What refs led to when it was looked.
     tips: Vec<ObjectId>,
-    /// The agent signed them in this run, and no record covers them: no hook saw them.
+    /// The agent signed them in this run, and no record covers them whose time anything shows.
     pub(super) uncovered: Vec<CommitSubject>,
+    /// Those of them that no record covers at all: no hook saw them.
+    unseen: Vec<String>,
     /// They carry no signature, and no remote has them or the agent committed them.
     unsigned: Vec<String>,
     /// Those of them that have no parent.
@@ -96,7 +98,11 @@ impl Made {
                     made.unsigned.push(id_text);
                 }
                 Found::Unread => made.unread.push(id_text),
-                Found::Uncovered(commit) => made.uncovered.push(commit),
+                Found::Untimed(commit) => made.uncovered.push(commit),
+                Found::Uncovered(commit) => {
+                    made.unseen.push(id_text);
+                    made.uncovered.push(commit);
+                }
             }
         }
         Ok(made)
@@ -118,10 +124,9 @@ impl Made {
     /// # Errors
     /// [`Failure`].
     pub(super) fn events(&self) -> Result<Vec<Event>, Failure> {
-        let unseen: Vec<_> = self.uncovered.iter().map(|it| it.id.clone()).collect();
         let kinds = [
             ("unsigned-commit", &self.unsigned),
-            ("unseen-commit", &unseen),
+            ("unseen-commit", &self.unseen),
             ("unread-commit", &self.unread),
         ];
         let mut events = Vec::new();
@@ -170,6 +175,8 @@ enum Found {
     Unsigned,
     Unread,
     Uncovered(CommitSubject),
+    /// The run's, and recorded while nothing showed the time.
+    Untimed(CommitSubject),
 }
 
 /// Whoever looks at commits.
@@ -177,8 +184,8 @@ struct Looking<'a> {
     course: &'a Course<'a>,
     judge: &'a Judge<'a>,
     attestations: Attestations<'a>,
-    /// What the chain covers, once somebody asks.
-    covered: OnceCell<HashSet<String>>,
+    /// What the chain covers, once somebody asks, and whether anything shows when that was recorded.
+    covered: OnceCell<HashMap<String, bool>>,
     /// The digests of its records, once somebody asks.
     digests: OnceCell<HashSet<String>>,
 }
@@ -204,7 +211,8 @@ impl Looking<'_> {
                 false => Found::Others,
             });
         }
-        if self.covers(id)? {
+        let covered = self.covered()?.get(id);
+        if covered == Some(&true) {
             return Ok(Found::Others);
         }
         let judgement = self
@@ -218,9 +226,11 @@ impl Looking<'_> {
             Some(activity) => activity == run.activity,
             None => is_own && !self.is_of_another(id, &facts)?,
         };
-        Ok(match is_of_run {
-            true => Found::Uncovered(CommitSubject::new(id, &facts)),
-            false => Found::Others,
+        let commit = CommitSubject::new(id, &facts);
+        Ok(match (is_of_run, covered) {
+            (false, _) => Found::Others,
+            (true, None) => Found::Uncovered(commit),
+            (true, Some(_)) => Found::Untimed(commit),
         })
     }
 
@@ -251,16 +261,13 @@ impl Looking<'_> {
         Ok(self.digests.get_or_init(|| digests))
     }
 
-    /// Tells whether the chain covers a commit.
-    fn covers(&self, id: &str) -> Result<bool, Failure> {
+    fn covered(&self) -> Result<&HashMap<String, bool>, Failure> {
         if let Some(covered) = self.covered.get() {
-            return Ok(covered.contains(id));
+            return Ok(covered);
         }
-        let run = self.course.run();
-        let by = self.course.kid().ok();
-        let covered = self
-            .attestations
-            .covered(&run.activity, &run.identity, by)?;
-        Ok(self.covered.get_or_init(|| covered).contains(id))
+        let (run, by) = (self.course.run(), self.course.kid().ok());
+        let attestations = &self.attestations;
+        let covered = attestations.covered(&run.activity, &run.identity, by)?;
+        Ok(self.covered.get_or_init(|| covered))
     }
 }
