@@ -93,6 +93,9 @@ struct Carried {
     fails: bool,
 }
 
+/// A chain, and what its end is; or why it is none.
+type End = Result<(Option<Arc<JudgedChain>>, Vec<Arc<Examined>>), (Code, String)>;
+
 /// A judge that somebody else has, or that lives as long as what it judges.
 #[derive(Debug)]
 enum Held<'j> {
@@ -725,21 +728,16 @@ impl<'j> Attestations<'j> {
             return Ok(Ok(Tip { contents, ..tip }));
         }
         let contents = self.store.contents(&place)?;
-        let tips = self.records(activity, identity)?;
-        let Some(whose) = own_chain(&tips) else {
-            let detail = "there is no record of it here".to_owned();
-            return Ok(Err((Code::ChainPrefixMissing, detail)));
-        };
-        let judged = self.chain(whose)?;
-        let head = match judged.here(false) {
-            Ok(chain) => chain.head(),
+        let (_, since) = match self.end(activity, identity, by)? {
+            Ok(end) => end,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let kept = self.kept(place)?;
-        let tip = kept.since(head, whose, by).last();
-        let tip = tip.and_then(|it| it.as_tip());
+        let tip = since.last().and_then(|it| it.as_tip());
         let tip = tip.map(|tip| Tip { contents, ..tip });
-        Ok(tip.ok_or_else(|| (Code::ChainTailMissing, String::new())))
+        Ok(tip.ok_or_else(|| {
+            let detail = "there is no record of it here".to_owned();
+            (Code::ChainPrefixMissing, detail)
+        }))
     }
 
     /// Returns the commits that the chain of an activity covers, as an identity signed it, and what the key
@@ -754,23 +752,36 @@ impl<'j> Attestations<'j> {
         identity: &str,
         by: Option<KeyId>,
     ) -> Result<HashMap<String, bool>, StoreError> {
-        let records = self.records(activity, identity)?;
-        let Some(whose) = own_chain(&records) else {
+        let Ok((judged, since)) = self.end(activity, identity, by)? else {
             return Ok(HashMap::new());
         };
-        let judged = self.chain(whose)?;
-        let Ok(chain) = &judged.chain else {
-            return Ok(HashMap::new());
-        };
-        let kept = self.kept(Place::activity(activity))?;
-        let since = kept.since(chain.head(), whose, by);
-        let since = since.flat_map(|it| it.commits());
+        let since = since.iter().flat_map(|it| it.commits());
         let mut covered: HashMap<_, _> = since.map(|id| (id.to_owned(), false)).collect();
-        for (commit, records) in &judged.covering {
+        for (commit, records) in judged.iter().flat_map(|it| &it.covering) {
             let is_timed = records.iter().any(|it| it.whose().is_some());
             covered.insert(commit.clone(), is_timed);
         }
         Ok(covered)
+    }
+
+    /// Finds the chain of an activity, as an identity signed it, if there is any; and its last record, with
+    /// what the key that signs now added after it.
+    fn end(&self, activity: &str, identity: &str, by: Option<KeyId>) -> Result<End, StoreError> {
+        let kept = self.kept(Place::activity(activity))?;
+        let records = self.records(activity, identity)?;
+        let Some(whose) = own_chain(&records) else {
+            let is_meant = |it: &Whose| it.activity == activity && it.by.identity == identity;
+            return Ok(Ok((None, kept.since(None, is_meant, by))));
+        };
+        let judged = self.chain(whose)?;
+        let head = match judged.here(false) {
+            Ok(chain) => chain.head(),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut records = kept.records(whose);
+        let last = records.find(|it| it.digest.as_deref() == Some(head));
+        let since = kept.since(last, |it| it == whose, by);
+        Ok(Ok((Some(judged), since)))
     }
 
     /// Returns the records of an activity that are an identity's, each as if it were the last one.

@@ -81,32 +81,41 @@ impl Shelved {
         self.numbered(self.chains.get(whose))
     }
 
-    /// Returns the last record of a chain up to `head`, and those that a key added after it with nothing that
-    /// shows their time, none of which ends it.
+    /// Returns a record, and those that a key added after it with nothing that shows their time, none of which
+    /// ends the chain; without one, all that it added from the opening one on.
     pub(super) fn since(
         &self,
-        head: &str,
-        whose: &Whose,
+        last: Option<&Arc<Examined>>,
+        is_meant: impl Fn(&Whose) -> bool,
         by: Option<KeyId>,
-    ) -> impl Iterator<Item = &Arc<Examined>> {
-        let mut records = self.records(whose);
-        let head = records.find(|it| it.digest.as_deref() == Some(head));
-        iter::successors(head, move |last| self.untimed_after(last, whose, by?))
+    ) -> Vec<Arc<Examined>> {
+        let after = |last: Option<&Arc<Examined>>| self.untimed_after(last, &is_meant, by?);
+        let first = last.or_else(|| after(None));
+        iter::successors(first, |last| after(Some(last)))
+            .cloned()
+            .collect()
     }
 
-    fn untimed_after(&self, last: &Examined, whose: &Whose, by: KeyId) -> Option<&Arc<Examined>> {
-        let before = last.activity()?;
+    fn untimed_after(
+        &self,
+        last: Option<&Arc<Examined>>,
+        is_meant: impl Fn(&Whose) -> bool,
+        by: KeyId,
+    ) -> Option<&Arc<Examined>> {
+        let before = last.and_then(|it| it.activity());
+        let previous = last.and_then(|it| it.digest.as_deref());
+        let sequence = before.map_or(0, |it| it.chain.sequence.saturating_add(1));
         self.all.iter().find(|it| {
             let kid = it.judgement.as_ref().and_then(|it| it.kid());
             let goes_on = |record: &Activity| {
-                record.chain.previous.as_deref() == last.digest.as_deref()
-                    && Some(record.chain.sequence) == before.chain.sequence.checked_add(1)
-                    && follows(Some(before), record)
+                record.chain.previous.as_deref() == previous
+                    && record.chain.sequence == sequence
+                    && follows(before, record)
                     && record.lifecycle != Lifecycle::Ended
             };
             kid == Some(by)
                 && it.activity().is_some_and(goes_on)
-                && it.whose_untimed().as_ref() == Some(whose)
+                && it.whose_untimed().as_ref().is_some_and(&is_meant)
         })
     }
 
