@@ -16,8 +16,14 @@ use crate::{
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
+/// GitHub refuses a file with more results in a run.
+const RESULTS_MAX: usize = 25_000;
+/// What says who may sign, where an object has no file of its own: GitHub refuses a file with a result that
+/// names none.
+const WHOLE: &[u8] = b".notme/policy.toml";
+
 /// Writes a SARIF log of one run. Each result names its object as a logical location, and the file
-/// that the outcome has for it as the physical one, without which some readers show nothing.
+/// that the outcome has for it as the physical one. Those beyond the first [`RESULTS_MAX`] are counted.
 ///
 /// # Errors
 /// What writing gives.
@@ -26,6 +32,18 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         let occur = |code: &Code| Finding::told(outcome).any(|it| it.code == *code);
         Code::ALL.iter().copied().filter(occur).collect()
     };
+    let mut notifications: Vec<_> = Caveat::all(outcome)
+        .iter()
+        .map(|caveat| {
+            let level = if caveat.decides { "warning" } else { "note" };
+            notification(caveat.name, level, &caveat.text)
+        })
+        .collect();
+    let cut = Finding::told(outcome).skip(RESULTS_MAX).count();
+    if cut > 0 {
+        let text = format!("{cut} more findings are left out: code scanning takes {RESULTS_MAX}");
+        notifications.push(notification("findings-cut", "warning", &text));
+    }
     let run = json!({
         "tool": {"driver": {
             "name": "notme",
@@ -36,11 +54,7 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             "executionSuccessful": !outcome.interrupted,
             "endTimeUtc": outcome.asked_at.to_string(),
             "exitCode": outcome.exit_code(),
-            "toolExecutionNotifications": Caveat::all(outcome).iter().map(|caveat| json!({
-                "descriptor": {"id": caveat.name},
-                "level": if caveat.decides { "warning" } else { "note" },
-                "message": {"text": plain(&caveat.text)},
-            })).collect::<Vec<_>>(),
+            "toolExecutionNotifications": notifications,
         }],
         "columnKind": "unicodeCodePoints",
         "properties": head(outcome),
@@ -49,9 +63,18 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         to,
         "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":["
     )?;
-    let results = Finding::told(outcome).map(|finding| result(&finding, &codes));
+    let results = Finding::told(outcome).take(RESULTS_MAX);
+    let results = results.map(|finding| result(&finding, &codes));
     write_with_list(&run, "results", results, to)?;
     to.write_all(b"]}\n")
+}
+
+fn notification(name: &str, level: &str, text: &str) -> Value {
+    json!({
+        "descriptor": {"id": name},
+        "level": level,
+        "message": {"text": plain(text)},
+    })
 }
 
 fn level(class: Class) -> &'static str {
@@ -72,17 +95,16 @@ fn rule(code: Code) -> Value {
 
 fn result(finding: &Finding<'_>, codes: &[Code]) -> Value {
     let id = finding.object.id().to_string();
-    let mut location = json!({"logicalLocations": [{
-        "fullyQualifiedName": id,
-        "kind": finding.object.kind_word(),
-    }]});
-    if let (Value::Object(location), Some(path)) = (&mut location, finding.place) {
-        let physical = json!({
-            "artifactLocation": {"uri": uri_path(path)},
+    let location = json!({
+        "logicalLocations": [{
+            "fullyQualifiedName": id,
+            "kind": finding.object.kind_word(),
+        }],
+        "physicalLocation": {
+            "artifactLocation": {"uri": uri_path(finding.place.unwrap_or(WHOLE))},
             "region": {"startLine": 1},
-        });
-        location.insert("physicalLocation".to_owned(), physical);
-    }
+        },
+    });
     let mut result = json!({
         "ruleId": finding.code,
         "ruleIndex": codes.iter().position(|code| *code == finding.code),

@@ -334,7 +334,35 @@ fn a_commit_that_changed_nothing_has_no_place() {
     };
     assert!(audit.written(write_github).starts_with("::error title="));
     assert!(audit.written(write_gitlab).contains("\"path\":\".\""));
-    assert!(!audit.written(write_sarif).contains("physicalLocation"));
+    assert!(
+        audit
+            .written(write_sarif)
+            .contains(r#""uri":".notme/policy.toml""#)
+    );
+}
+
+/// GitHub refuses what has more.
+#[test]
+fn no_more_results_are_written_than_code_scanning_takes() {
+    let git = Git::new();
+    let who = "committer a <a@example.invalid> 1700000000 +0000\ndata 0\n";
+    let commit = format!("commit refs/heads/many\n{who}\n");
+    git.import(&commit.repeat(25_002));
+    let trust = crate::world::trust();
+    let policy = Policy::from_trust(&trust);
+    let repository = Repository::discover(&git.path()).unwrap();
+    let judge = Judge::new(&policy, &trust, NOW);
+    let selection = repository.select_all().unwrap();
+    let outcome = verify_range(&repository, &selection, &judge).unwrap();
+    let audit = Audit { outcome, git };
+    let report: Value = serde_json::from_str(&audit.written(write_sarif)).unwrap();
+    let run = &report["runs"][0];
+    assert_eq!(run["results"].as_array().unwrap().len(), 25_000);
+    let told = &run["invocations"][0]["toolExecutionNotifications"];
+    let told = told.as_array().unwrap().last().unwrap();
+    assert_eq!(told["descriptor"]["id"], "findings-cut");
+    let text = told["message"]["text"].as_str().unwrap();
+    assert!(text.starts_with("2 more findings"), "{text}");
 }
 
 #[test]
