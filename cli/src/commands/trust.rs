@@ -664,6 +664,13 @@ fn tell(name: &str, refreshed: Refreshed) -> Outcome {
 }
 
 fn store_failure(error: TrustStoreError) -> Failure {
+    if let TrustStoreError::TrustDomainTaken { .. } = error {
+        return Failure::usage(error).hint(
+            "it could give anybody's name to somebody else; your own authority, which has the host's name unless \
+             you say another, is founded anew by `notme authority stop`, moving its directory away, and `notme \
+             authority init --trust-domain NAME`, before `notme init`",
+        );
+    }
     if error.usage_code().is_some() {
         return Failure::usage(error).hint("`notme trust show` lists what is pinned");
     }

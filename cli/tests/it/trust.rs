@@ -295,6 +295,31 @@ fn refresh_asks_the_authority_and_starts_the_embedded_one() {
     }
 }
 
+/// Hosts are often called alike, and a trust domain is the host's name unless somebody says otherwise.
+#[test]
+fn whoever_trusts_a_host_of_the_same_name_founds_their_own_domain() {
+    let (other, world) = (World::initialised(), World::new());
+    let document = world.home().join("other.json");
+    let exported = other.notme_ok(&["trust", "export", "--document"]);
+    fs::write(&document, exported).unwrap();
+    let shown = other.notme_ok(&["trust", "show"]);
+    let (_, pin) = shown.split_once("pin").unwrap();
+    let pin = pin.split_whitespace().next().unwrap();
+    let add = ["trust", "add", "--name", "other", "--pin", pin];
+    world.notme_ok(&[&add[..], &[document.to_str().unwrap()]].concat());
+    let refused = world.notme(&["init"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    let hint = "`notme authority init --trust-domain NAME`, before `notme init`";
+    assert!(told(&refused).contains(hint), "{}", told(&refused));
+    world.notme_ok(&["authority", "stop"]);
+    let directory = world.notme_home().join("data/authority");
+    fs::rename(&directory, directory.with_extension("old")).unwrap();
+    world.notme_ok(&["authority", "init", "--trust-domain", "own.example"]);
+    world.notme_ok(&["init"]);
+    world.signed_commit("a");
+    assert_eq!(world.code("HEAD", &[]), "accepted");
+}
+
 /// As after a copy of the store was played back.
 #[test]
 fn whatever_refreshes_replaces_a_document_that_is_older_than_one_seen() {
