@@ -95,6 +95,11 @@ fn a_signature_is_rechecked_by_openssl() {
             let member = document["objects"][0][member].as_str().unwrap();
             assert!(said.contains(member), "{member}: {said}");
         }
+        // Nobody has to miss a line that says nothing.
+        let bad = recheck_after(&world, "HEAD", "printf x >> payload", blocks);
+        let bad = told(&bad);
+        assert!(bad.contains("NO: its key did not sign"), "{bad}");
+        assert!(!bad.contains("Verified Successfully"), "{bad}");
         let blocks = [&blocks[..2], &["recheck-issuance"]].concat();
         recheck(&world, "HEAD", &blocks);
     }
@@ -206,6 +211,21 @@ fn the_certificate_that_is_rechecked_is_the_signers() {
     let other = world.store(raw.as_bytes());
     world.git_ok(&["update-ref", "HEAD", &other]);
     assert_rechecked();
+    // Whom the machine trusts besides certifies nobody here.
+    let step = r#"
+mkdir cas && cp "$HOME/root.pem" cas && openssl rehash cas
+export SSL_CERT_DIR=$PWD/cas
+openssl req -x509 -nodes -newkey rsa:2048 -keyout other.key -out roots.pem -subj /CN=other
+"#;
+    let output = recheck_after(&world, "HEAD", step, &OTHERS[1..]);
+    assert!(!output.status.success(), "{}", told(&output));
+    let refused = "unable to get local issuer certificate";
+    assert!(told(&output).contains(refused), "{}", told(&output));
+    // It is trusted by the one in the middle.
+    world.notme_ok(&["trust", "remove", "corp"]);
+    let between = home("between.pem");
+    world.notme_ok(&["trust", "add", "--name", "corp", "--x509", &between]);
+    assert_rechecked();
 }
 
 #[test]
@@ -306,6 +326,29 @@ fn a_tag_is_rechecked_by_openssl() {
         "{}",
         told(&output)
     );
+}
+
+#[test]
+fn a_tag_that_a_merge_carries_is_rechecked_by_openssl() {
+    let world = World::new();
+    world.notme_ok(&["init", "--profile", "modern"]);
+    world.signed_commit("a");
+    world.git_ok(&["switch", "-q", "-c", "side"]);
+    world.signed_commit("b");
+    world.git_ok(&["tag", "-s", "-m", "side", "v1"]);
+    let tag = world.git_ok(&["rev-parse", "v1"]);
+    world.git_ok(&["switch", "-q", "main"]);
+    world.git_ok(&["merge", "-q", "--no-ff", "--no-edit", "v1"]);
+    world.git_ok(&["tag", "-d", "v1"]);
+    world.git_ok(&["gc", "-q", "--prune=now"]);
+    let page = page(&world, &["HEAD"]);
+    let lines = block(&page, "recheck-mergetag");
+    let found = run(
+        &mut world.shell(&format!("NAME=HEAD\n{lines}\necho $NAME")),
+        b"",
+    );
+    assert_eq!(String::from_utf8(found.stdout).unwrap().trim(), tag);
+    recheck(&world, &tag, &ED25519);
 }
 
 #[test]

@@ -23,7 +23,10 @@ pub(super) fn write(
     arguments: &Verify,
     to: &mut impl Write,
 ) -> Result<(), Failure> {
-    if verdicts.is_interrupted() || verdicts.objects().is_empty() {
+    if verdicts.objects().is_empty() {
+        return Err("nothing was selected, so there is nothing to sum up".into());
+    }
+    if verdicts.is_interrupted() {
         return Err("not everything was judged, so nothing is summed up".into());
     }
     let resource_uri = match &arguments.resource {

@@ -163,7 +163,7 @@ fn write_statements(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         to,
-        "<h3>Statements</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Statements\" tabindex=\"0\">\n<table>\n<caption>What is attested of each object, by the SHA-256 of what was signed. It changes no verdict on a commit.</caption>\n<thead><tr><th scope=\"col\">digest</th><th scope=\"col\">object</th><th scope=\"col\">says</th><th scope=\"col\">verdict</th><th scope=\"col\">signer</th><th scope=\"col\">level</th></tr></thead>\n<tbody>"
+        "<h3>Statements</h3>\n<div class=\"scroll\" role=\"region\" aria-label=\"Statements\" tabindex=\"0\">\n<table>\n<caption>What is attested of each object, by the SHA-256 of what was signed. It changes a verdict on a commit only where the policy asks for it.</caption>\n<thead><tr><th scope=\"col\">digest</th><th scope=\"col\">object</th><th scope=\"col\">says</th><th scope=\"col\">verdict</th><th scope=\"col\">signer</th><th scope=\"col\">level</th></tr></thead>\n<tbody>"
     )?;
     for object in outcome.objects() {
         let id = object.id();
