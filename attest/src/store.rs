@@ -15,6 +15,7 @@ mod removal;
 mod shared;
 mod tip;
 mod trailer;
+mod view;
 mod writer;
 
 use std::{
@@ -60,9 +61,10 @@ pub use self::{
 };
 use self::{
     error::failed,
-    objects::{Entry, at, below, blobs, change, is_short, read_blob, size, tree_of},
+    objects::{Entry, change, is_short, read_blob, size, tree_of},
     refs::{author, edit, is_commit, is_taken, locks, move_refs, tip},
     shared::share,
+    view::View,
     writer::Writer,
 };
 use crate::{bundle::Bundle, origins::is_disclosed_in, predicate::Activity};
@@ -330,6 +332,8 @@ pub struct Store {
     hash: HashKind,
     /// Where commits are looked for beside the repository's own objects.
     elsewhere: Vec<PathBuf>,
+    /// What its shelves hold for good, for whoever looks at many places.
+    view: Option<Arc<View>>,
 }
 
 impl Store {
@@ -349,6 +353,7 @@ impl Store {
             repository: repository.shared(),
             hash: repository.hash(),
             elsewhere: Vec::new(),
+            view: None,
         }
     }
 
@@ -359,6 +364,17 @@ impl Store {
     pub fn with_objects(mut self, directories: Vec<PathBuf>) -> Self {
         self.elsewhere = directories;
         self
+    }
+
+    /// Reads its shelves as they are when each is first looked at, whatever is added after that.
+    #[must_use]
+    pub(crate) fn as_seen_first(mut self) -> Self {
+        self.view.get_or_insert_default();
+        self
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.view.clone().unwrap_or_default()
     }
 
     /// Keeps other processes from adding to a chain until the file is dropped: who looks where a
@@ -449,7 +465,8 @@ impl Store {
         mut take: impl FnMut(Vec<Kept>),
     ) -> Result<(), StoreError> {
         let repository = self.local();
-        let weighed = blobs(&repository, place)?.into_iter().map(|(name, id)| {
+        let blobs = self.view().blobs(&repository, place)?;
+        let weighed = blobs.into_iter().map(|(name, id)| {
             let size = match is_known(&name, Blob(id)) {
                 true => None,
                 // One that cannot be read is refused, and not all the others with it.
@@ -495,7 +512,7 @@ impl Store {
     pub fn read_one(&self, place: &Place, file: &FileName) -> Result<Option<Kept>, StoreError> {
         let repository = self.local();
         let path = place.path(file);
-        let found = at(&repository, place.shelf, &path)?;
+        let found = self.view().at(&repository, place.shelf, &path)?;
         let Some(Entry { id, .. }) = found.filter(|found| found.mode.is_blob()) else {
             return Ok(None);
         };
@@ -515,7 +532,7 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub fn count(&self, place: &Place) -> Result<usize, StoreError> {
-        Ok(blobs(&self.local(), place)?.len())
+        Ok(self.view().blobs(&self.local(), place)?.len())
     }
 
     /// Tells what is kept in a place without reading it; `None` for nothing.
@@ -524,7 +541,7 @@ impl Store {
     /// As [`Store::read`].
     pub fn contents(&self, place: &Place) -> Result<Option<Contents>, StoreError> {
         let repository = self.local();
-        let found = at(&repository, place.shelf, &place.directory())?;
+        let found = (self.view()).at(&repository, place.shelf, &place.directory())?;
         Ok(found.and_then(Contents::of))
     }
 
@@ -586,7 +603,7 @@ impl Store {
                 .collect();
             let base = tip.map_or(Ok(None), |tip| tree_of(repository, tip).map(Some))?;
             let in_tree = |tree, place: &Place| {
-                let found = below(repository, tree, &place.directory())?;
+                let found = View::default().below(repository, tree, &place.directory())?;
                 Ok::<_, StoreError>(found.and_then(Contents::of))
             };
             if let Some((place, seen)) = after

@@ -12,10 +12,7 @@ use gix::{
 };
 use notme_verifier::repository::is_over_limit;
 
-use super::{
-    Contents, FILES_MAX, FileName, Place, Shelf, StoreError, error::failed, refs::tip,
-    writer::Writer,
-};
+use super::{FileName, StoreError, error::failed, writer::Writer};
 use crate::bundle::BUNDLE_MAX;
 
 /// A path, and the file that is to be there; none, when none is.
@@ -104,68 +101,8 @@ fn find_object<'r>(
         })
 }
 
-/// Returns what a path leads to on a shelf; `None` when nothing is there.
-pub(super) fn at(
-    repository: &gix::Repository,
-    shelf: Shelf,
-    path: &str,
-) -> Result<Option<Entry>, StoreError> {
-    let tip = tip(repository, &shelf.reference())?;
-    let tree = tip.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
-    tree.map_or(Ok(None), |tree| below(repository, tree, path))
-}
-
-/// Returns what a path leads to from a tree.
-pub(super) fn below(
-    repository: &gix::Repository,
-    tree: ObjectId,
-    path: &str,
-) -> Result<Option<Entry>, StoreError> {
-    let mut found = Entry {
-        name: Vec::new(),
-        mode: EntryKind::Tree.into(),
-        id: tree,
-    };
-    for name in path.split('/') {
-        if !found.mode.is_tree() {
-            return Ok(None);
-        }
-        let mut entries = entries(repository, found.id)?.into_iter();
-        match entries.find(|entry| entry.name == name.as_bytes()) {
-            Some(entry) => found = entry,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
-}
-
-/// Returns the bundles in a place.
-pub(super) fn blobs(
-    repository: &gix::Repository,
-    place: &Place,
-) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
-    let found = at(repository, place.shelf, &place.directory())?;
-    let Some(Contents(tree)) = found.and_then(Contents::of) else {
-        return Ok(Vec::new());
-    };
-    let mut blobs = Vec::new();
-    match place.shelf {
-        Shelf::Commits | Shelf::Trees => blobs.extend(files(repository, tree)?),
-        Shelf::Activities => {
-            let fans = entries(repository, tree)?;
-            for fan in fans.iter().filter(|entry| entry.mode.is_tree()) {
-                blobs.extend(files(repository, fan.id)?);
-                if blobs.len() > FILES_MAX {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(blobs)
-}
-
 /// Returns the bundles in a directory; what is named otherwise is passed over.
-fn files(
+pub(super) fn files(
     repository: &gix::Repository,
     tree: ObjectId,
 ) -> Result<Vec<(FileName, ObjectId)>, StoreError> {
@@ -177,6 +114,7 @@ fn files(
 }
 
 /// A line of a tree.
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Vec<u8>,
     pub(super) mode: EntryMode,

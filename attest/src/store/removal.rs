@@ -19,8 +19,9 @@ use super::{
     error::failed,
     merge::is_ancestor,
     notes::{note_path, read, replace},
-    objects::{below, change, entries, tree_if_commit, tree_of},
+    objects::{change, entries, tree_if_commit, tree_of},
     refs::tip,
+    view::View,
 };
 
 /// The list, in the directory that all worktrees share.
@@ -268,8 +269,9 @@ fn holds(
     let Some(tree) = tree_if_commit(repository, commit)? else {
         return Ok(false);
     };
+    let view = View::default();
     for path in paths {
-        match below(repository, tree, path) {
+        match view.below(repository, tree, path) {
             Ok(None) => {}
             // What is below a malformed one is not known.
             Ok(Some(_)) | Err(StoreError::Malformed(_)) => return Ok(true),
