@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use notme_testkit::{oracle::oracle, repository::run};
@@ -29,18 +28,15 @@ fn long() -> World {
     world
 }
 
-/// Starts to judge all of it.
-fn started(world: &World, arguments: &[&str]) -> Child {
+/// Judges all of it, sends Ctrl-C once the program heeds it, and returns its answer.
+fn interrupted(world: &World, arguments: &[&str]) -> Output {
     let mut command = world.notme_command();
     command.args(["verify", "--all"]).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
-}
-
-/// Sends Ctrl-C once the program heeds it, and waits for its answer.
-fn interrupt(child: &mut Child) {
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
     let heeds = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let status = fs::read_to_string(&status).unwrap();
         let caught = status.split("SigCgt:\t").nth(1).unwrap().lines().next();
         u64::from_str_radix(caught.unwrap(), 16).unwrap() & 0b10 != 0
     };
@@ -50,16 +46,16 @@ fn interrupt(child: &mut Child) {
     let mut kill = Command::new(oracle("kill"));
     let killed = run(kill.args(["-INT", &child.id().to_string()]), b"");
     assert!(killed.status.success());
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    while !lines.next().unwrap().unwrap().contains("interrupted: ") {}
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("interrupted: "), "{stderr}");
+    output
 }
 
 #[test]
 fn what_was_judged_before_ctrl_c_is_told() {
     let world = long();
-    let mut child = started(&world, &["--format", "json"]);
-    interrupt(&mut child);
-    let output = child.wait_with_output().unwrap();
+    let output = interrupted(&world, &["--format", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["interrupted"], true);
     let objects = report["objects"].as_array().unwrap();
@@ -73,9 +69,7 @@ fn what_was_judged_before_ctrl_c_is_told() {
 #[test]
 fn what_is_explained_in_part_says_so() {
     let world = long();
-    let mut child = started(&world, &["--explain"]);
-    interrupt(&mut child);
-    let output = child.wait_with_output().unwrap();
+    let output = interrupted(&world, &["--explain"]);
     let explained = String::from_utf8(output.stdout).unwrap();
     let end: Vec<_> = explained.lines().rev().take(2).collect();
     assert_eq!(end[0], "interrupted: what was not judged yet is left out");
@@ -88,9 +82,7 @@ fn what_was_stopped_is_an_error_of_a_test_report() {
     let world = long();
     let tip = world.git_ok(&["rev-parse", "long"]);
     let policy = world.policy(&format!("baseline = [\"{}\"]\n", tip.trim()));
-    let mut child = started(&world, &["--policy", &policy, "--format", "junit"]);
-    interrupt(&mut child);
-    let output = child.wait_with_output().unwrap();
+    let output = interrupted(&world, &["--policy", &policy, "--format", "junit"]);
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let counts = junit_counts(&world, &output.stdout);
     assert!(counts.ends_with(" 1 1 interrupted"), "{counts}");
@@ -100,9 +92,7 @@ fn what_was_stopped_is_an_error_of_a_test_report() {
 fn what_is_not_whole_is_not_summed_up() {
     let world = long();
     let summary = ["--format", "vsa", "--resource", "git+https://x.example/r"];
-    let mut child = started(&world, &summary);
-    interrupt(&mut child);
-    let output = child.wait_with_output().unwrap();
+    let output = interrupted(&world, &summary);
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     assert!(output.stdout.is_empty());
 }
