@@ -49,8 +49,6 @@ pub(crate) struct Anchor {
     /// Why nobody can tell whether it was taken back: the authority's word is too old, or what may
     /// say so cannot be read.
     pub(crate) doubt: Option<Refusal>,
-    /// Until when it is not.
-    pub(crate) fresh_until: Option<UnixTime>,
     /// What stands above everything that the root issued itself, once somebody asks.
     pub(crate) above: OnceLock<Arc<[Issuer]>>,
 }
@@ -132,7 +130,6 @@ impl Anchors {
             stampers: Vec::new(),
             logs: Vec::new(),
             doubt: doubt(trust, &line.public_key().spki_sha256()),
-            fresh_until: None,
             above: OnceLock::new(),
         });
         anchors.extend(listed.map(Arc::new));
@@ -220,8 +217,7 @@ fn of_authority<'a>(
     (policy, now): (&Policy, UnixTime),
     (trust, taken_back): (&'a Trust, &'a TakenBack),
 ) -> impl Iterator<Item = Anchor> + 'a {
-    let fresh_until = fresh_until(authority, policy);
-    let stale = staleness(authority, fresh_until, now);
+    let stale = staleness(authority, policy, now);
     let anchor = move |(spki, kid, root, from, retired_at)| {
         let revocations = match &root {
             Root::Listed(line) => taken_back.of_listed(line),
@@ -250,7 +246,6 @@ fn of_authority<'a>(
             retired_at,
             counts: (rule.from, rule.until),
             doubt: stale.clone().or_else(|| doubt(trust, &spki)),
-            fresh_until,
             above: OnceLock::new(),
         }
     };
@@ -415,23 +410,14 @@ const BY_POLICY: &str = "the policy";
 /// Before anything that is judged.
 const BEGINNING: UnixTime = UnixTime::from_secs(i64::MIN);
 
-/// Returns the end of the trust document: by the policy's limit if it sets one, else its own.
-fn fresh_until(authority: &Authority, policy: &Policy) -> Option<UnixTime> {
+/// Tells whether the trust document is too old: by the policy's limit if it sets one, else its own.
+fn staleness(authority: &Authority, policy: &Policy, now: UnixTime) -> Option<Refusal> {
     let document = authority.document()?;
     let until = match policy.max_trust_age_seconds() {
         Some(age) => document.issued_at.plus(i64::from(age)),
         None => document.expires_at,
     };
-    Some(until.plus(i64::from(policy.skew_seconds())))
-}
-
-/// Tells whether the trust document is too old.
-fn staleness(
-    authority: &Authority,
-    fresh_until: Option<UnixTime>,
-    now: UnixTime,
-) -> Option<Refusal> {
-    let until = fresh_until?;
+    let until = until.plus(i64::from(policy.skew_seconds()));
     (now > until).then(|| {
         Refusal::new(
             Code::TrustStale,

@@ -45,6 +45,7 @@ pub struct Judge<'p> {
     policy: Held<'p>,
     rules: Rules,
     trust_digest: String,
+    trust_content: String,
     /// How many authorities the store has, whether the policy names them or not.
     authorities: usize,
     /// What of it cannot be used.
@@ -153,6 +154,7 @@ impl<'p> Judge<'p> {
         let rules = held.rules(trust);
         Self {
             trust_digest: trust.digest(),
+            trust_content: trust.content(),
             authorities: trust.authorities().len(),
             trust_faults: trust.faults().to_vec(),
             is_trust_recorded: trust.is_recorded(),
@@ -181,10 +183,10 @@ impl<'p> Judge<'p> {
     }
 
     /// Returns where things are kept, and what examinations rest on besides the object.
-    pub(crate) fn cache(&self, hash: HashKind) -> Option<(&Cache, Context)> {
-        let grounds = [&*self.policy().digest(), &self.trust_digest];
+    pub(crate) fn cache(&self, hash: HashKind) -> Option<(&Arc<Cache>, Context)> {
+        let grounds = [&*self.policy().digest(), &self.trust_content];
         let context = || Context::new("examined", hash, &grounds);
-        Some((self.cache.as_deref()?, context()))
+        Some((self.cache.as_ref()?, context()))
     }
 
     /// Returns the policy.
@@ -210,12 +212,6 @@ impl<'p> Judge<'p> {
         self.rules.asks_others()
     }
 
-    /// Returns until when the trust documents that are not too old now stay so.
-    pub(crate) fn fresh_until(&self) -> Option<UnixTime> {
-        let ends = self.anchors.iter().filter_map(|anchor| anchor.fresh_until);
-        ends.filter(|end| *end >= self.now).min()
-    }
-
     /// Counts an object that another judge examined for this one.
     pub(crate) fn count(&self) {
         self.examined.fetch_add(1, Ordering::Relaxed);
@@ -224,6 +220,11 @@ impl<'p> Judge<'p> {
     /// Returns the digest of the trust store.
     pub fn trust_digest(&self) -> &str {
         &self.trust_digest
+    }
+
+    /// Returns the digest of what of the trust store stays the same in newer documents.
+    pub(crate) fn trust_content(&self) -> &str {
+        &self.trust_content
     }
 
     /// Returns how many authorities could be read from the trust store.

@@ -21,6 +21,7 @@ mod policies;
 mod root;
 mod settled;
 mod step;
+mod until;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -40,6 +41,7 @@ use self::{
     root::brought_by,
     settled::{Ended, Recorded, Settled},
     step::{Step, Weighed, is_new_policy},
+    until::Until,
 };
 use crate::{
     cache::Cache,
@@ -83,7 +85,7 @@ struct Course {
     /// Whether it descends from the trust root, so that the policy is that of its tree.
     descends: bool,
     /// Until when it is accepted, if everything stays as it is; never, when that is not known.
-    until: UnixTime,
+    until: Until,
 }
 
 /// What became of a commit.
@@ -313,7 +315,7 @@ impl<'a> Lineage<'a> {
             policy: Arc::clone(&self.policies.first),
             since: self.root,
             descends,
-            until: ALWAYS,
+            until: Until::ALWAYS,
         }
     }
 
@@ -721,7 +723,7 @@ impl<'a> Lineage<'a> {
         verify::examine(found, self.policies.hash, judge)
     }
 
-    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Excused, UnixTime)> {
+    fn is_exception(&self, id: ObjectId, courses: &[Course]) -> Option<(Excused, Until)> {
         let name = id.to_string();
         let policies = courses.iter().map(|course| &course.policy);
         let mut policies = policies
@@ -729,6 +731,7 @@ impl<'a> Lineage<'a> {
             .map(|it| it.judge.policy());
         let now = self.policies.now;
         if let Some((by, until)) = policies.find_map(|policy| policy.exception(&name, now)) {
+            let until = Until::at(until);
             return Some(((Excuse::Exception, Arc::clone(by)), until));
         }
         let baseline = self.baseline.get_or_init(|| {
@@ -737,7 +740,7 @@ impl<'a> Lineage<'a> {
             self.repository.reached_by(ends).unwrap_or_default()
         });
         let is_before = baseline.contains(&id);
-        is_before.then(|| ((Excuse::Baseline, verify::BASELINE.into()), ALWAYS))
+        is_before.then(|| ((Excuse::Baseline, verify::BASELINE.into()), Until::ALWAYS))
     }
 }
 
@@ -768,9 +771,6 @@ fn leads_nowhere(error: &RepositoryError) -> Refusal {
         error => Refusal::new(Code::ObjectMissing, format!("the tag leads to it: {error}")),
     }
 }
-
-/// No end.
-const ALWAYS: UnixTime = UnixTime::from_secs(i64::MAX);
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,7 @@
 //! Objects that an earlier run examined by the same policy and the same trust.
 
+use std::sync::Arc;
+
 use notme_core::{object::HashKind, object::ObjectKind};
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 
 /// Where a run looks before it examines.
 pub(crate) struct Recall<'j> {
-    shelf: Shelf<'j>,
+    shelf: Shelf,
     judge: &'j Judge<'j>,
     id_length: usize,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Recall<'j> {
 impl<'j> Recall<'j> {
     /// Opens what was kept; `None` when there is nothing.
     pub(crate) fn open(
-        (cache, context): (&'j Cache, Context),
+        (cache, context): (&Arc<Cache>, Context),
         judge: &'j Judge<'j>,
         hash: HashKind,
     ) -> Option<Box<dyn Memory + 'j>> {
@@ -62,15 +64,19 @@ impl Memory for Recall<'_> {
 
 /// Who keeps what was examined in this run and stays so.
 pub(crate) struct Keeper<'j> {
-    cache: (&'j Cache, Context),
+    cache: (&'j Arc<Cache>, Context),
     judge: &'j Judge<'j>,
     id_length: usize,
     /// The file, once there is something to write; none where nothing can be.
-    filling: Option<Option<Filling<'j>>>,
+    filling: Option<Option<Filling>>,
 }
 
 impl<'j> Keeper<'j> {
-    pub(crate) fn new(cache: (&'j Cache, Context), judge: &'j Judge<'j>, hash: HashKind) -> Self {
+    pub(crate) fn new(
+        cache: (&'j Arc<Cache>, Context),
+        judge: &'j Judge<'j>,
+        hash: HashKind,
+    ) -> Self {
         Self {
             cache,
             judge,

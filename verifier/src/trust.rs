@@ -28,12 +28,14 @@ pub struct Trust {
     faults: Vec<Fault>,
     is_recorded: bool,
     digest: [u8; 32],
+    content: [u8; 32],
 }
 
 impl Trust {
     /// Gathers authorities that were read and checked, and those that could not be.
     pub fn new(mut authorities: Vec<Authority>, faults: Vec<Fault>) -> Self {
-        let digest = digest(&authorities, &faults);
+        let content = content(&authorities, &faults);
+        let digest = digest(content, &authorities);
         openpgp::unite(authorities.iter_mut().flat_map(|it| &mut it.people));
         retire(&mut authorities);
         Self {
@@ -41,6 +43,7 @@ impl Trust {
             faults,
             is_recorded: true,
             digest,
+            content,
         }
     }
 
@@ -78,6 +81,12 @@ impl Trust {
     /// Returns `sha256:<hex>` over everything here that a verdict can depend on.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(&self.digest))
+    }
+
+    /// As [`Self::digest`], but for the numbers of trust documents and their times: the same, if a newer
+    /// document has nothing else that is new.
+    pub(crate) fn content(&self) -> String {
+        format!("sha256:{}", hex::encode(&self.content))
     }
 }
 
@@ -469,8 +478,20 @@ fn retire(authorities: &mut [Authority]) {
     }
 }
 
-/// Hashes every field with its length before it, so that no two stores look the same.
-fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
+/// Adds the numbers of trust documents, and their times.
+fn digest(content: [u8; 32], authorities: &[Authority]) -> [u8; 32] {
+    let mut bytes = content.to_vec();
+    for document in authorities.iter().filter_map(|it| it.document.as_ref()) {
+        bytes.extend(document.seqno.to_be_bytes());
+        for at in [document.issued_at, document.expires_at] {
+            bytes.extend(at.secs().to_be_bytes());
+        }
+    }
+    sha256(&bytes)
+}
+
+/// Hashes every other field with its length before it, so that no two stores look the same.
+fn content(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
     let mut bytes = Vec::new();
     let mut field = |value: &[u8]| {
         bytes.extend_from_slice(value.len().to_string().as_bytes());
@@ -534,9 +555,6 @@ fn digest(authorities: &[Authority], faults: &[Fault]) -> [u8; 32] {
         if let Some(document) = &authority.document {
             field(b"document");
             field(document.trust_domain.as_bytes());
-            field(document.seqno.to_string().as_bytes());
-            field(document.issued_at.to_string().as_bytes());
-            field(document.expires_at.to_string().as_bytes());
         }
         for revocation in authority.revocations.iter() {
             field(b"revocation");

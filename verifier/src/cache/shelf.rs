@@ -9,6 +9,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -38,8 +39,8 @@ const NEW: &str = "new";
 
 /// The files of one context.
 #[derive(Debug)]
-pub(crate) struct Shelf<'c> {
-    cache: &'c Cache,
+pub(crate) struct Shelf {
+    cache: Arc<Cache>,
     /// The newest first.
     segments: Vec<Segment>,
     /// What was asked for last.
@@ -48,8 +49,8 @@ pub(crate) struct Shelf<'c> {
 
 /// A file that a run adds to a context.
 #[derive(Debug)]
-pub(crate) struct Filling<'c> {
-    cache: &'c Cache,
+pub(crate) struct Filling {
+    cache: Arc<Cache>,
     directory: PathBuf,
     new: NewSegment,
     context: Context,
@@ -58,22 +59,22 @@ pub(crate) struct Filling<'c> {
 
 impl Cache {
     /// Opens what there is of a context.
-    pub(crate) fn shelf(&self, context: Context, id_length: usize) -> Shelf<'_> {
+    pub(crate) fn shelf(self: &Arc<Self>, context: Context, id_length: usize) -> Shelf {
         Shelf {
-            cache: self,
+            cache: Arc::clone(self),
             segments: self.segments(context, id_length),
             entry: Vec::new(),
         }
     }
 
     /// Begins to add to a context; `None` when nothing can be written.
-    pub(crate) fn fill(&self, context: Context, id_length: usize) -> Option<Filling<'_>> {
+    pub(crate) fn fill(self: &Arc<Self>, context: Context, id_length: usize) -> Option<Filling> {
         self.try_fill(context, id_length)
             .map_err(|error| self.note_unwritten(&error))
             .ok()
     }
 
-    fn try_fill(&self, context: Context, id_length: usize) -> io::Result<Filling<'_>> {
+    fn try_fill(self: &Arc<Self>, context: Context, id_length: usize) -> io::Result<Filling> {
         let directory = self.home_of(context);
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&directory)?;
@@ -90,7 +91,7 @@ impl Cache {
             }
         };
         Ok(Filling {
-            cache: self,
+            cache: Arc::clone(self),
             directory,
             new: NewSegment::create(path, file, context, id_length)?,
             context,
@@ -199,7 +200,7 @@ impl Cache {
     }
 }
 
-impl Shelf<'_> {
+impl Shelf {
     /// Returns what is written of an object.
     pub(crate) fn get(&mut self, id: &ObjectId) -> Option<&[u8]> {
         let (mut is_found, mut damaged) = (false, Vec::new());
@@ -226,7 +227,7 @@ impl Shelf<'_> {
     }
 }
 
-impl Filling<'_> {
+impl Filling {
     /// Adds what is to be written of an object.
     pub(crate) fn add(&mut self, id: ObjectId, entry: &[u8]) {
         if self.new.size() > self.cache.file_max() {
@@ -239,7 +240,7 @@ impl Filling<'_> {
 
     /// Puts the file in its place, together with the small ones that were there.
     pub(crate) fn finish(self) {
-        let (cache, beside) = (self.cache, self.new.path().to_owned());
+        let (cache, beside) = (Arc::clone(&self.cache), self.new.path().to_owned());
         if let Err(error) = self.try_finish() {
             cache.note_unwritten(&error);
             let _ = fs::remove_file(beside);
@@ -349,7 +350,7 @@ mod tests {
         ObjectId::from([number; 20])
     }
 
-    fn keep(cache: &Cache, context: Context, ids: impl IntoIterator<Item = u8>) {
+    fn keep(cache: &Arc<Cache>, context: Context, ids: impl IntoIterator<Item = u8>) {
         let mut filling = cache.fill(context, 20).unwrap();
         for number in ids {
             filling.add(id(number), &ENTRY);
@@ -358,14 +359,14 @@ mod tests {
         assert_eq!(cache.notes(), Vec::<String>::new());
     }
 
-    fn has(cache: &Cache, context: Context, number: u8) -> bool {
+    fn has(cache: &Arc<Cache>, context: Context, number: u8) -> bool {
         cache.shelf(context, 20).get(&id(number)).is_some()
     }
 
-    fn of_at_most(most: u64) -> (TempDir, Cache) {
+    fn of_at_most(most: u64) -> (TempDir, Arc<Cache>) {
         let place = TempDir::new().unwrap();
         let cache = Cache::new(place.path().join("cache"));
-        (place, Cache { most, ..cache })
+        (place, Arc::new(Cache { most, ..cache }))
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use notme_core::time::UnixTime;
 
-use super::{ALWAYS, Bond, Course, Judged, Lineage, Policies, State, Step, lock};
+use super::{Bond, Course, Judged, Lineage, Policies, State, Step, Until, lock};
 use crate::{
     cache::{Context, Reader, Shelf, Writer},
     order::Order,
@@ -23,8 +23,6 @@ use crate::{
 
 /// How many selected objects are kept apart; of more, all is judged anew.
 const SELECTED_MAX: usize = 10_000;
-/// Accepted for no longer than this run.
-pub(super) const NEVER: UnixTime = UnixTime::from_secs(i64::MIN);
 
 /// A commit that was accepted before.
 pub(super) struct Ended {
@@ -39,7 +37,7 @@ type AllEnded = Arc<Mutex<HashMap<ObjectId, Ended>>>;
 
 /// Where they are kept.
 pub(super) struct Recorded<'l> {
-    shelf: Shelf<'l>,
+    shelf: Shelf,
     policies: &'l Policies<'l>,
     trees: Trees,
 }
@@ -73,7 +71,7 @@ impl Recorded<'_> {
     pub(super) fn read(&mut self, id: &ObjectId) -> Option<Ended> {
         let entry = self.shelf.get(id)?;
         let mut from = Reader::new(entry);
-        let (since, until) = (from.time()?, from.time()?);
+        let (since, until) = (from.time()?, Until::read(&mut from)?);
         let descends = match from.byte()? {
             0 => false,
             1 => true,
@@ -87,7 +85,7 @@ impl Recorded<'_> {
             .map(|byte| Bond::from_byte(*byte))
             .collect::<Option<_>>()?;
         let now = self.policies.now;
-        if !from.is_at_end() || now < since || now > until {
+        if !from.is_at_end() || now < since || !until.holds(now, self.policies.trust) {
             return None;
         }
         let held = Entry::file(ObjectId::try_from(blob).ok()?);
@@ -168,7 +166,7 @@ impl Lineage<'_> {
             let Some(State::Accepted(course)) = judged.states.get(&node.id) else {
                 continue;
             };
-            if course.until < now || known.get(&node.id).is_some() {
+            if !course.until.holds(now, self.policies.trust) || known.get(&node.id).is_some() {
                 continue;
             }
             let begin = || cache.fill(context, id_length(self.policies.hash));
@@ -177,7 +175,7 @@ impl Lineage<'_> {
             };
             let mut to = Writer::default();
             to.time(now);
-            to.time(course.until);
+            course.until.write(&mut to);
             to.byte(u8::from(course.descends));
             to.raw(course.policy.blob.as_slice());
             to.raw(course.since.as_slice());
@@ -191,8 +189,8 @@ impl Lineage<'_> {
         }
     }
 
-    fn shelf(&self, selection: &Selection) -> Option<Shelf<'_>> {
-        let cache = self.cache.as_deref()?;
+    fn shelf(&self, selection: &Selection) -> Option<Shelf> {
+        let cache = self.cache.as_ref()?;
         // In a shallow clone a name does not stand for all that a commit goes on from.
         let boundary = self.repository.shallow_boundary();
         if !boundary.is_ok_and(|boundary| boundary.is_empty()) {
@@ -206,7 +204,7 @@ impl Lineage<'_> {
         let names = self.repository.known_as().join("\n");
         let grounds = [
             &*self.root.to_string(),
-            self.judge().trust_digest(),
+            self.judge().trust_content(),
             if reference.is_some() { "on" } else { "" },
             reference.unwrap_or_default(),
             &names,
@@ -217,20 +215,20 @@ impl Lineage<'_> {
 
 impl Step<'_, '_> {
     /// Returns until when the accepted commit stays accepted; never, where that is not known.
-    pub(super) fn stands_until(&self, basis: Option<TimeBasis>, ends: UnixTime) -> UnixTime {
+    pub(super) fn stands_until(&self, basis: Option<TimeBasis>, ends: Until) -> Until {
         let is_sure = || basis > Some(TimeBasis::DagOrdered) || self.is_sure();
         if self.lineage.cache.is_none() || !is_sure() {
-            return NEVER;
+            return Until::NEVER;
         }
         // Who merged it is another question each time.
         let reference = self.ground.reference_of(self.number);
         if self.record.examined.is_beyond(reference) {
-            return NEVER;
+            return Until::NEVER;
         }
         let Some(parents) = self.ground.parents_of(self.number) else {
-            return NEVER;
+            return Until::NEVER;
         };
-        let first = (self.lineage.judge(), ALWAYS);
+        let first = (self.lineage.judge(), Until::ALWAYS);
         let mut judged = Vec::new();
         for (id, is_hidden) in parents {
             match self.judged.state(&id) {
@@ -238,16 +236,16 @@ impl Step<'_, '_> {
                 // That does not change.
                 Some(State::Rejected(Code::Unsigned)) => {}
                 None if is_hidden => {}
-                Some(State::Rejected(_) | State::Undecided) | None => return NEVER,
+                Some(State::Rejected(_) | State::Undecided) | None => return Until::NEVER,
             }
         }
         let others = judged.iter().map(|it| (&it.policy.judge, it.until));
         let mut until = ends;
         for (judge, parent) in others.chain([first]) {
             if judge.asks_others() {
-                return NEVER;
+                return Until::NEVER;
             }
-            until = until.min(parent).min(judge.fresh_until().unwrap_or(ALWAYS));
+            until = until.min(parent).min(Until::fresh_for(judge.policy()));
         }
         until
     }

@@ -4,9 +4,7 @@ use std::{collections::HashSet, ops::Deref, sync::Arc};
 
 use notme_core::time::UnixTime;
 
-use super::{
-    ALWAYS, Course, Judged, Lineage, State, kinship::Bond, policies::Record, settled::NEVER,
-};
+use super::{Course, Judged, Lineage, State, Until, kinship::Bond, policies::Record};
 use crate::{
     judge::{Examined, Judgement},
     order::Order,
@@ -21,7 +19,7 @@ use crate::{
 const PARTED_MAX: usize = 16;
 
 /// Until when a commit stands by a policy that did not judge it, if it does; or why that is undecided.
-pub(super) type Weighed = Result<Option<UnixTime>, Refusal>;
+pub(super) type Weighed = Result<Option<Until>, Refusal>;
 
 /// What a commit stands on.
 struct Parents {
@@ -59,7 +57,7 @@ impl Step<'_, '_> {
         };
         let may_anyway = || self.may_merge_undecided(&accepted, &bonds, &courses);
         let footing = footing.filter(|footing| !footing.is_open() || !may_anyway());
-        let mut ends = ALWAYS;
+        let mut ends = Until::ALWAYS;
         let lines = self.lines((&accepted, &courses), &mut bonds, &mut ends);
         let lines = lines.unwrap_or_else(|refusal| {
             unknown.get_or_insert(refusal);
@@ -71,7 +69,7 @@ impl Step<'_, '_> {
         for (course, line) in courses.iter().zip(&lines) {
             let until;
             (judgement, until) = self.judge_by(course, (&accepted, line), footing.clone());
-            ends = ends.min(until.unwrap_or(ALWAYS));
+            ends = ends.min(until.map_or(Until::ALWAYS, Until::at));
             if judgement.verdict() != Verdict::Accepted {
                 may_yet_stand = self.may_yet_stand(&judgement, course);
                 break;
@@ -284,7 +282,7 @@ impl Step<'_, '_> {
         &self,
         (accepted, courses): (&[(ObjectId, Course)], &[Course]),
         bonds: &mut [Bond],
-        ends: &mut UnixTime,
+        ends: &mut Until,
     ) -> Result<Vec<Vec<ObjectId>>, Refusal> {
         let mut lines = vec![Vec::new(); courses.len()];
         let bonds = bonds
@@ -298,7 +296,7 @@ impl Step<'_, '_> {
                     line.push(*id);
                     counts = true;
                 }
-                *ends = until.unwrap_or(NEVER).min(*ends);
+                *ends = until.unwrap_or(Until::NEVER).min(*ends);
             }
             if !counts {
                 *bond = Bond::None;
@@ -316,7 +314,7 @@ impl Step<'_, '_> {
         accepted: &[(ObjectId, Course)],
     ) -> Weighed {
         if own.is_same(judge) {
-            return Ok(Some(ALWAYS));
+            return Ok(Some(Until::ALWAYS));
         }
         if accepted.len() > PARTED_MAX {
             return Ok(None);
@@ -325,22 +323,22 @@ impl Step<'_, '_> {
         let theirs: Vec<_> = accepted.iter().filter(has_it).map(|it| it.0).collect();
         let repository = self.ground.repository;
         let brought = repository.beyond((parent, &theirs), self.judged)?;
-        let mut stands = Ok(Some(ALWAYS));
+        let mut stands = Ok(Until::ALWAYS);
         for commit in brought {
             match self.weigh(commit, judge) {
                 Ok(None) => return Ok(None),
-                Ok(until) => stands = stands.map(|stands| stands.min(until)),
+                Ok(Some(until)) => stands = stands.map(|stands| stands.min(until)),
                 Err(refusal) => stands = Err(refusal),
             }
         }
-        stands
+        stands.map(Some)
     }
 
     /// Weighs a commit by a policy that may not have judged it.
     fn weigh(&self, commit: ObjectId, judge: &Course) -> Weighed {
         // What the trust root goes on from is trusted.
         if self.judged.of_root.borrow().contains(&commit) {
-            return Ok(Some(ALWAYS));
+            return Ok(Some(Until::ALWAYS));
         }
         let of = (commit, judge.policy.blob);
         if let Some(known) = self.judged.weighed.borrow().get(&of) {
@@ -380,8 +378,8 @@ impl Step<'_, '_> {
                 || order != Order::Consistent
                 || stays();
             return Ok(Some(match is_sure {
-                true => own.until.min(ends.unwrap_or(ALWAYS)),
-                false => NEVER,
+                true => own.until.min(ends.map_or(Until::ALWAYS, Until::at)),
+                false => Until::NEVER,
             }));
         }
         let excuse = || {

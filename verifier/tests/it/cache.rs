@@ -12,7 +12,7 @@ use notme_core::{
     key::sha256,
     openpgp::KeyBlocks,
     time::UnixTime,
-    trust::{Revocation, RevocationKind},
+    trust::{Revocation, RevocationKind, TrustDocument},
 };
 use notme_testkit::{
     cast::{LeafSpec, TestAuthority},
@@ -554,4 +554,64 @@ fn a_trust_document_that_grew_old_is_old_whatever_was_accepted() {
     let cold = code(&history, (&root, &second), None, late);
     assert_eq!(code(&history, (&root, &second), Some(&cache), late), cold);
     assert_ne!(cold, "accepted");
+}
+
+/// A document is signed anew each day.
+#[test]
+fn a_newer_trust_document_with_nothing_new_finds_what_was_kept() {
+    let world = World::mixed();
+    let policy = floor("declared");
+    let kept_by = |document: &TrustDocument, now: UnixTime| {
+        let trust = trust_in(document);
+        let by = (&policy, &trust, now);
+        assert_eq!(
+            world.told(Some(world.cache()), by).0,
+            world.told(None, by).0
+        );
+        world.files()
+    };
+    let tomorrow = NOW.plus(86_400);
+    let kept = kept_by(&authority().trust(1, NOW), NOW);
+    assert_eq!(kept_by(&authority().trust(1, NOW), tomorrow), kept);
+    assert_eq!(kept_by(&authority().trust(2, tomorrow), tomorrow), kept);
+    let mut revoking = authority().trust(3, tomorrow);
+    revoking.revocations.push(Revocation {
+        kind: RevocationKind::Identity,
+        value: identity("nobody"),
+        since: NOW,
+        reason: "gone".to_owned(),
+    });
+    assert_eq!(kept_by(&revoking, tomorrow).len(), kept.len() + 1);
+}
+
+#[test]
+fn what_was_accepted_stands_by_a_newer_trust_document_while_that_is_not_too_old() {
+    let mut history = History::new();
+    let rules = policy(&["alice!"]);
+    let root = history.commit(&[], "nobody", &[(POLICY, &rules)]);
+    let mut tip = root.clone();
+    for _ in 0..8 {
+        tip = history.commit(&[&tip], "alice", &[(POLICY, &rules)]);
+    }
+    let kept = TempDir::new().unwrap();
+    let cache = Arc::new(Cache::new(kept.path().join("cache")));
+    assert_eq!(code(&history, (&root, &tip), Some(&cache), NOW), "accepted");
+    let next = history.commit(&[&tip], "alice", &[(POLICY, &rules), ("a", "a")]);
+    let tomorrow = NOW.plus(86_400);
+    let mut judge = |issued: UnixTime, cache: Option<&Arc<Cache>>| {
+        history.trust = trust_in(&authority().trust(2, issued));
+        let repository = history.open();
+        let selection = repository.select(&next).unwrap();
+        let root: TrustRoot = root.parse().unwrap();
+        let grounds = (&history.trust, tomorrow);
+        let lineage = Lineage::new(&repository, &selection, root, grounds).unwrap();
+        let lineage = lineage.remembering(cache.cloned());
+        let outcome = lineage.verify(&selection, None).unwrap();
+        (code_of(&outcome, &next), lineage.judge().examined())
+    };
+    let too_old = judge(NOW, None);
+    assert_eq!(too_old, ("parent-undecided".to_owned(), 9));
+    assert_eq!(judge(NOW, Some(&cache)), too_old);
+    assert_eq!(judge(tomorrow, None), ("accepted".to_owned(), 9));
+    assert_eq!(judge(tomorrow, Some(&cache)), ("accepted".to_owned(), 1));
 }
