@@ -8,7 +8,7 @@ use std::{
 
 use notme_core::time::UnixTime;
 use notme_verifier::{
-    Judge, Policy, Trust,
+    Cache, Judge, Policy, Trust,
     stated::{Stated, Statements},
 };
 
@@ -21,6 +21,7 @@ pub struct ByPolicy<'t> {
     store: Store,
     trust: &'t Trust,
     now: UnixTime,
+    cache: Option<Arc<Cache>>,
     /// By the digest of the policy.
     known: Mutex<HashMap<String, Arc<Attestations<'static>>>>,
 }
@@ -28,13 +29,19 @@ pub struct ByPolicy<'t> {
 impl<'t> ByPolicy<'t> {
     /// Prepares to judge at `now`.
     pub fn new(store: Store, trust: &'t Trust, now: UnixTime) -> Self {
-        let known = Mutex::default();
         Self {
             store,
             trust,
             now,
-            known,
+            cache: None,
+            known: Mutex::default(),
         }
+    }
+
+    /// Has it keep what was found of bundles, and look there first.
+    #[must_use]
+    pub fn remembering(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
     }
 
     /// Returns the statements as a policy for commits has them judged.
@@ -43,6 +50,7 @@ impl<'t> ByPolicy<'t> {
         let judged = known.entry(policy.digest()).or_insert_with(|| {
             let policy = Arc::new(policy.of_statements(self.trust));
             let judge = Judge::sharing(policy, self.trust, self.now);
+            let judge = judge.remembering(self.cache.clone());
             Arc::new(Attestations::owning(self.store.clone(), judge))
         });
         Arc::clone(judged)

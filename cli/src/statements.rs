@@ -1,10 +1,10 @@
 //! What a repository keeps about its commits, for whoever judges those.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use notme_attest::{ByPolicy, Store, predicate::Level, verify::level};
 use notme_verifier::{
-    Judge, Lineage, Repository,
+    Cache, Judge, Lineage, Repository,
     stated::Statements,
     verify::{ObjectAttestations, Portion},
 };
@@ -71,7 +71,7 @@ pub(crate) fn attested(
 /// [`Failure`] when the statements or the repository cannot be read.
 pub(crate) fn with_statements<T, E>(
     kept: Option<&Store>,
-    grounds: &Grounds,
+    grounds: (&Grounds, Option<&Arc<Cache>>),
     judge_commits: impl FnOnce(Option<&dyn Statements>) -> Result<T, E>,
 ) -> Result<T, Failure>
 where
@@ -88,7 +88,7 @@ where
 /// As [`with_statements`].
 pub(crate) fn with_attestations<T, E>(
     kept: Option<&Store>,
-    grounds: &Grounds,
+    (grounds, cache): (&Grounds, Option<&Arc<Cache>>),
     judge_commits: impl FnOnce(Option<&ByPolicy<'_>>) -> Result<T, E>,
 ) -> Result<T, Failure>
 where
@@ -98,5 +98,6 @@ where
         return Ok(judge_commits(None)?);
     };
     let attestations = ByPolicy::new(store.clone(), grounds.trust(), grounds.now());
+    let attestations = attestations.remembering(cache.cloned());
     Ok(judge_commits(Some(&attestations))?)
 }

@@ -4,7 +4,7 @@ mod apart;
 mod record;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -12,7 +12,7 @@ use notme_core::{
     armor::SignatureFormat,
     certificate::Certificate,
     dsse::Envelope,
-    key::KeyId,
+    key::{KeyId, sha256},
     object::{HashKind, ObjectKind},
     terms::Terms,
     time::UnixTime,
@@ -22,6 +22,7 @@ use notme_core::{
 use self::apart::Apart;
 use crate::{
     anchor::Anchors,
+    bundles::Bundles,
     cache::{Cache, Context},
     evidence::{Binding, Claimed, Established, Evidence, Names, Unproven},
     log_entry::LogEntry,
@@ -58,6 +59,7 @@ pub struct Judge<'p> {
     examined: AtomicUsize,
     stopper: Stopper,
     cache: Option<Arc<Cache>>,
+    bundles: OnceLock<Option<Bundles>>,
 }
 
 /// A way to have whoever judges a selection stop where they are, from any thread. What was
@@ -166,6 +168,7 @@ impl<'p> Judge<'p> {
             examined: AtomicUsize::new(0),
             stopper: Stopper::default(),
             cache: None,
+            bundles: OnceLock::new(),
         }
     }
 
@@ -184,9 +187,13 @@ impl<'p> Judge<'p> {
 
     /// Returns where things are kept, and what examinations rest on besides the object.
     pub(crate) fn cache(&self, hash: HashKind) -> Option<(&Arc<Cache>, Context)> {
+        self.cache_of("examined", hash)
+    }
+
+    fn cache_of(&self, about: &str, hash: HashKind) -> Option<(&Arc<Cache>, Context)> {
+        let cache = self.cache.as_ref()?;
         let grounds = [&*self.policy().digest(), &self.trust_content];
-        let context = || Context::new("examined", hash, &grounds);
-        Some((self.cache.as_ref()?, context()))
+        Some((cache, Context::new(about, hash, &grounds)))
     }
 
     /// Returns the policy.
@@ -288,16 +295,26 @@ impl<'p> Judge<'p> {
     }
 
     /// Judges an envelope by what came with it: certificates, the leaf first, and RFC 3161 tokens
-    /// over the signature. `declared` is the time that its payload says of itself.
+    /// over the signature. `declared` is the time that its payload says of itself. What is known of
+    /// the bytes that all of it was read from is not examined again.
     pub fn judge_envelope(
         &self,
+        bytes: &[u8],
         envelope: &Envelope,
         certificates: Vec<Certificate>,
         time_stamps: Vec<Vec<u8>>,
         declared: Option<UnixTime>,
     ) -> Judgement {
-        let evidence = Evidence::from_envelope(envelope, certificates, time_stamps, declared);
-        self.decide(self.examine(evidence), Order::Unknown)
+        let examine = || {
+            let evidence = Evidence::from_envelope(envelope, certificates, time_stamps, declared);
+            self.examine(evidence)
+        };
+        let kept = || self.cache_of("bundles", HashKind::Sha256).map(Bundles::new);
+        let examined = match self.bundles.get_or_init(kept) {
+            Some(bundles) => bundles.once(self, ObjectId::from(sha256(bytes)), examine),
+            None => examine(),
+        };
+        self.decide(examined, Order::Unknown)
     }
 
     /// Goes as far as the object alone leads: who signed, if anybody.

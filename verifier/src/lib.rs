@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod anchor;
+mod bundles;
 pub mod cache;
 pub mod evidence;
 mod examinations;

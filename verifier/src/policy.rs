@@ -287,7 +287,7 @@ impl Policy {
             remarks: Vec::new(),
             starts: Starts::default(),
             text: self.text.clone(),
-            digest: self.digest,
+            digest: sha256(&[&b"of statements "[..], &self.digest].concat()),
         }
     }
 

@@ -113,7 +113,13 @@ impl Examined {
             .as_ref()
             .and_then(|it| it.as_ref().ok()?.stated_at());
         // The signature first: what nobody signed is not worth a word on what it says.
-        let judgement = judge.judge_envelope(&envelope, certificates, time_stamps, stated_at);
+        let judgement = judge.judge_envelope(
+            &kept.content,
+            &envelope,
+            certificates,
+            time_stamps,
+            stated_at,
+        );
         match statement {
             Ok(statement) => {
                 examined.predicate_type = Some(statement.predicate_type().to_owned());

@@ -12,6 +12,7 @@
 
 mod attacks;
 mod bundles;
+mod cache;
 mod predicates;
 mod store;
 mod trusted_root;

@@ -205,7 +205,7 @@ fn newest(
     };
     let judge = grounds.judge();
     let kept = kept_in(repository)?;
-    let judged = with_statements(kept.as_ref(), grounds, |statements| {
+    let judged = with_statements(kept.as_ref(), (grounds, None), |statements| {
         verify_with(repository, &selection, &judge, statements)
     });
     judged.map(Some)

@@ -114,7 +114,7 @@ fn judged(
     let kept = kept_in(repository)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut report = Report::of(arguments);
-    let verdicts = with_attestations(kept.as_ref(), &grounds, |attestations| {
+    let verdicts = with_attestations(kept.as_ref(), (&grounds, cache), |attestations| {
         let statements = attestations.map(|it| -> &dyn Statements { it });
         progress::shown(judge, counter, |bar| {
             let mut take = |judged: Portion| {

@@ -37,6 +37,34 @@ fn runs_with_and_without_a_cache_and_with_any_threads_say_the_same() {
 }
 
 #[test]
+fn what_was_found_of_statements_is_kept_too() {
+    let world = World::initialised();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.signed_commit(name);
+        world.notme_ok(&[
+            "attest",
+            "dispatch",
+            "HEAD",
+            "--model",
+            "M",
+            "--provider",
+            "P",
+        ]);
+    }
+    let cold = world.notme(&["verify", "--all", "--no-cache"]);
+    assert_eq!(
+        String::from_utf8_lossy(&cold.stdout).matches("L2").count(),
+        6
+    );
+    let contexts = || fs::read_dir(kept(&world)).unwrap().count();
+    for _ in 0..2 {
+        assert_eq!(told(&world.notme(&ALL)), told(&cold));
+        // Of the commits and of what is stated.
+        assert_eq!(contexts(), 2);
+    }
+}
+
+#[test]
 fn a_cache_that_cannot_be_used_is_said_and_everything_judged() {
     let world = with_commits();
     let good = world.notme(&ALL);

@@ -469,6 +469,7 @@ fn keepable(
     if let Some(judge) = judge {
         let predicate = Predicate::read(&statement).ok();
         let judgement = judge.judge_envelope(
+            &kept.content,
             bundle.envelope(),
             bundle.certificates().to_vec(),
             bundle.timestamps().to_vec(),

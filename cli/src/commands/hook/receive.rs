@@ -130,7 +130,7 @@ fn judge(home: &Home, hook: &Hook, updates: &[Update]) -> Result<Vec<String>, Fa
         }
     };
     let kept = Kept::after(&repository, updates, &records)?;
-    with_statements(kept.store(), &grounds, |statements| {
+    with_statements(kept.store(), (&grounds, None), |statements| {
         let bench = Bench {
             repository: &repository,
             judge: &judge,

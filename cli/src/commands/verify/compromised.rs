@@ -51,12 +51,16 @@ pub(super) fn run(
     let listening = interrupt::stops(judge.stopper())?;
     let outcome = match &lineage {
         None if grounds.policy().names_all(grounds.trust()) => None,
-        None | Some(_) => Some(with_statements(kept.as_ref(), grounds, |statements| {
-            progress::shown(judge, None, |_| match &lineage {
-                None => verify_with(repository, &selection, judge, statements),
-                Some(lineage) => lineage.verify(&selection, statements),
-            })
-        })?),
+        None | Some(_) => Some(with_statements(
+            kept.as_ref(),
+            (grounds, cache),
+            |statements| {
+                progress::shown(judge, None, |_| match &lineage {
+                    None => verify_with(repository, &selection, judge, statements),
+                    Some(lineage) => lineage.verify(&selection, statements),
+                })
+            },
+        )?),
     };
     // Whoever hears of a thief takes the key's authority out of the policy first.
     let all = outcome.as_ref().map(|outcome| match &lineage {
@@ -69,7 +73,7 @@ pub(super) fn run(
     });
     let judge = beyond.as_ref().unwrap_or(judge);
     let counter = repository.counter(&selection);
-    let radius = with_statements(kept.as_ref(), grounds, |statements| {
+    let radius = with_statements(kept.as_ref(), (grounds, cache), |statements| {
         progress::shown(judge, Some(counter), |_| {
             Radius::find(
                 repository,
