@@ -54,7 +54,7 @@ use notme_verifier::{
 
 pub use self::{
     error::StoreError,
-    merge::{About, Merged, Signed},
+    merge::{About, Excess, Merged, Signed},
     refs::stop_moving,
     removal::{Files, Found, Unlike},
     tip::Noted,
@@ -741,7 +741,8 @@ impl Store {
     }
 
     /// Takes what another repository has, which was fetched into tracking refs. Its history comes along
-    /// where `check` finds nothing wrong in what the one commit reaches and the other does not.
+    /// where `check` finds nothing wrong in what the one commit reaches and the other does not. What is too
+    /// much to be looked at is left out, if that is what they want.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -749,6 +750,7 @@ impl Store {
         &self,
         remote: &str,
         now: UnixTime,
+        excess: Excess,
         check: impl Fn(ObjectId, Option<ObjectId>) -> Result<(), String>,
     ) -> Result<Merged, StoreError> {
         let mut merged = Merged::default();
@@ -767,7 +769,8 @@ impl Store {
                 return Ok(None);
             }
             let both = (ours, theirs);
-            merge::union(repository, shelf, both, &dropped, &check, &mut merged)
+            let terms = (&dropped, excess);
+            merge::union(repository, shelf, both, terms, &check, &mut merged)
         })?;
         Ok(merged)
     }

@@ -53,12 +53,21 @@ impl Merged {
     }
 }
 
+/// What becomes of those of their directories that are one too many.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Excess {
+    /// Nothing is taken: among them may be what counts.
+    Refused,
+    /// The rest is taken.
+    LeftOut,
+}
+
 /// Finds where our ref has to go so that it has what both have, and is ahead of theirs.
 pub(super) fn union(
     repository: &Writer,
     shelf: Shelf,
     (ours, theirs): (Option<ObjectId>, ObjectId),
-    dropped: &Dropped,
+    (dropped, excess): (&Dropped, Excess),
     check: impl Fn(ObjectId, Option<ObjectId>) -> Result<(), String>,
     merged: &mut Merged,
 ) -> Result<Option<Next>, StoreError> {
@@ -76,7 +85,7 @@ pub(super) fn union(
         lacks_ours,
         ignored,
         ..
-    } = Found::of(repository, shelf, (base, their_tree))?;
+    } = Found::up_to(excess, repository, shelf, (base, their_tree))?;
     merged.ignored += ignored;
     for (file, ..) in new.extract_if(.., |(file, ..)| dropped.files.contains(file)) {
         merged.dropped.insert(file);
@@ -256,6 +265,7 @@ struct Found<'r> {
     /// How many entries a tree has, all below it counted as often as they are there.
     weights: HashMap<(ObjectId, usize), usize>,
     shelf: Shelf,
+    excess: Excess,
 }
 
 impl<'r> Found<'r> {
@@ -263,7 +273,16 @@ impl<'r> Found<'r> {
     fn of(
         repository: &'r gix::Repository,
         shelf: Shelf,
-        (ours, theirs): (Option<ObjectId>, ObjectId),
+        trees: (Option<ObjectId>, ObjectId),
+    ) -> Result<Self, StoreError> {
+        Self::up_to(Excess::Refused, repository, shelf, trees)
+    }
+
+    fn up_to(
+        excess: Excess,
+        repository: &'r gix::Repository,
+        shelf: Shelf,
+        trees: (Option<ObjectId>, ObjectId),
     ) -> Result<Self, StoreError> {
         // The lengths of the names of directories, one below the other.
         let parts: &[&[usize]] = match shelf {
@@ -278,19 +297,21 @@ impl<'r> Found<'r> {
             left: ENTRIES_MAX,
             weights: HashMap::new(),
             shelf,
+            excess,
         };
-        if ours.is_none() {
-            found.weigh(theirs, parts)?;
-        }
-        found.compare((ours, theirs), "", parts)?;
+        found.compare(trees, "", parts)?;
         Ok(found)
     }
 
-    /// Counts what is new to us before it is looked at.
-    fn weigh(&mut self, tree: ObjectId, parts: &[&[usize]]) -> Result<(), StoreError> {
+    /// Counts what is new to us before it is looked at, and tells whether it is.
+    fn weigh(&mut self, tree: ObjectId, parts: &[&[usize]]) -> Result<bool, StoreError> {
         let left = self.left.checked_sub(self.weight(tree, parts.len())?);
-        self.left = left.ok_or_else(|| StoreError::TooMany(self.shelf.reference()))?;
-        Ok(())
+        match (left, self.excess) {
+            (Some(left), _) => self.left = left,
+            (None, Excess::LeftOut) => self.ignored += 1,
+            (None, Excess::Refused) => return Err(StoreError::TooMany(self.shelf.reference())),
+        }
+        Ok(left.is_some())
     }
 
     fn weight(&mut self, tree: ObjectId, depth: usize) -> Result<usize, StoreError> {
@@ -343,12 +364,12 @@ impl<'r> Found<'r> {
                     if entry.mode.is_tree() && is_part(name, lengths) && is_like_ours =>
                 {
                     let below = format!("{path}{name}/");
-                    let is_new = ours.is_none();
                     let ours = ours.map(|(_, id)| id);
-                    if is_new && is_known {
-                        self.weigh(entry.id, parts)?;
+                    // What is in something new was counted with it.
+                    let is_first = ours.is_none() && (is_known || path.is_empty());
+                    if !is_first || self.weigh(entry.id, parts)? {
+                        self.compare((ours, entry.id), &below, parts)?;
                     }
-                    self.compare((ours, entry.id), &below, parts)?;
                 }
                 // Under one name, ours stays: it was here before.
                 (Ok(name), None) if entry.mode.is_blob() && ours.is_none() => {

@@ -18,7 +18,7 @@ use gix_pack::data::{Version, entry::Header, header};
 use notme_attest::{
     Store,
     predicate::{HANDOFF, Record},
-    store::{FileName, Merged, Noted, Place, Shelf, StoreError},
+    store::{Excess, FileName, Merged, Noted, Place, Shelf, StoreError},
     verify::Asked,
 };
 use notme_core::{
@@ -84,7 +84,10 @@ fn a_long_statement_about_thousands_of_commits_is_written_and_taken_at_once() {
     let [theirs, ours] = [theirs, ours].map(|refs| format!("refs/{refs}/commits"));
     world.repository.git_ok(&["update-ref", &theirs, &ours]);
     world.repository.git_ok(&["update-ref", "-d", &ours]);
-    let merged = world.store.merge("origin", NOW, |_, _| Ok(())).unwrap();
+    let merged = world
+        .store
+        .merge("origin", NOW, Excess::Refused, |_, _| Ok(()))
+        .unwrap();
     assert_eq!((merged.added.len(), merged.ignored), (1, 0));
     assert!(began.elapsed() < Duration::from_secs(5));
     for id in [&ids[0], &ids[4095]] {
@@ -233,7 +236,9 @@ fn fetch(from: &World, to: &World) -> Merged {
     let [a, b, c] = Shelf::ALL.map(|shelf| shelf.refspec("origin"));
     let all = ["fetch", "--quiet", path, branches, &a, &b, &c];
     to.repository.git_ok(&all);
-    to.store.merge("origin", NOW, |_, _| Ok(())).unwrap()
+    to.store
+        .merge("origin", NOW, Excess::Refused, |_, _| Ok(()))
+        .unwrap()
 }
 
 fn brings_nothing(merged: &Merged) -> bool {
@@ -692,9 +697,8 @@ fn a_merge_counts_before_it_looks() {
     let (one, other) = (World::new(), World::new());
     let blob = one.blob(b"{}");
     let mut entry = format!("100644 blob {blob}");
-    for digits in [16, 38, 2] {
+    for (digits, count) in [(16, 6_000), (38, 400), (2, 256)] {
         let suffix = if digits == 16 { ".sigstore.json" } else { "" };
-        let count = if digits == 2 { 256 } else { 400 };
         let lines = (0..count).map(|number| format!("{entry}\t{number:0digits$x}{suffix}\n"));
         let listed: String = lines.collect();
         let made = one
@@ -713,8 +717,12 @@ fn a_merge_counts_before_it_looks() {
     other
         .repository
         .git_ok(&["fetch", "--quiet", path, &refspec]);
-    let merged = other.store.merge("origin", NOW, |_, _| Ok(()));
+    let merged = other
+        .store
+        .merge("origin", NOW, Excess::Refused, |_, _| Ok(()));
     assert!(matches!(merged, Err(StoreError::TooMany(it)) if it == reference));
+    let spared = (other.store).merge("origin", NOW, Excess::LeftOut, |_, _| Ok(()));
+    assert!(!spared.unwrap().is_whole());
     assert!(other.store.is_empty().unwrap());
 }
 

@@ -153,6 +153,37 @@ fn a_push_is_none_of_submodules_in_its_place() {
     assert_eq!(bare.git_ok(&["for-each-ref"]).lines().count(), 3);
 }
 
+/// A few trees may hold each other as often as somebody likes.
+#[test]
+fn more_than_anybody_looks_at_is_refused_until_somebody_takes_it_out() {
+    let (world, bare) = pushed();
+    let mut entry = format!("100644 blob {}", bare.write_object_unchecked("blob", b"{}"));
+    for (count, width, end) in [(6_000, 16, ".sigstore.json"), (400, 38, ""), (256, 2, "")] {
+        let lines = (0..count).map(|number| format!("{entry}\t{number:0width$x}{end}\n"));
+        let made = bare.git_with_input(&["mktree"], lines.collect::<String>().as_bytes());
+        let tree = String::from_utf8(made.stdout).unwrap();
+        entry = format!("040000 tree {}", tree.trim());
+    }
+    let (_, tree) = entry.rsplit_once(' ').unwrap();
+    let reference = "refs/attestations/commits";
+    let commit = bare.git_ok(&["commit-tree", "-p", reference, "-m", "x", tree]);
+    bare.git_ok(&["update-ref", reference, &commit]);
+    for transfer in ["fetch", "push"] {
+        let output = world.notme(&["attest", transfer]);
+        assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+        assert!(
+            told(&output).contains("push --replace"),
+            "{}",
+            told(&output)
+        );
+    }
+    world.notme_ok(&["attest", "push", "--replace"]);
+    let tip = ["rev-parse", reference];
+    assert_eq!(bare.git_ok(&tip), world.git_ok(&tip));
+    world.notme_ok(&["attest", "fetch"]);
+    world.notme_ok(&["attest", "verify"]);
+}
+
 /// Whoever has a bundle can carry it otherwise.
 #[test]
 fn what_was_dropped_by_its_digest_stays_away() {

@@ -33,7 +33,7 @@ fn interrupted(world: &World, arguments: &[&str]) -> Output {
     let mut command = world.notme_command();
     command.args(["verify", "--all"]).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let child = command.spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let heeds = || {
         let status = fs::read_to_string(&status).unwrap();

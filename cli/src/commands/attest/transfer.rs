@@ -14,7 +14,7 @@ use notme_attest::{
     Bundle, Predicate, make,
     predicate::Succession,
     rosary::{self, HandoffFile},
-    store::{About, FileName, Files, Kept, Merged, Place, Signed, Unfit},
+    store::{About, Excess, FileName, Files, Kept, Merged, Place, Signed, StoreError, Unfit},
     verify::{Asked, Attestations},
 };
 use notme_core::{dsse::Envelope, hex, json::Object, key::sha256, statement::Statement};
@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) fn fetch(arguments: &AttestRemote) -> Outcome {
     let archive = Archive::open()?;
     let remote = Remote::named(&remote(arguments, "fetch", git::fetch_remote)?);
-    let (merged, _) = take(&archive, &remote)?;
+    let (merged, _) = take(&archive, &remote, Excess::Refused)?;
     if merged.theirs.is_empty() {
         writeln!(
             io::stderr(),
@@ -92,7 +92,7 @@ fn each(targets: &[Remote], push: impl Fn(&Remote) -> Result<(), Failure>) -> Re
 /// Puts what is here in the place of what a remote has, after taking that; if nothing else came there
 /// meanwhile.
 fn replace(home: &Home, archive: &Archive, remote: &Remote) -> Result<(), Failure> {
-    let (merged, tips) = take(archive, remote)?;
+    let (merged, tips) = take(archive, remote, Excess::LeftOut)?;
     let unlike = archive.store.unlike(&merged)?;
     if unlike.is_empty() {
         return Ok(());
@@ -190,7 +190,7 @@ fn push_to(
             let part = RandomState::new().hash_one(attempt) % 1000;
             thread::sleep(PAUSE * (1 << before) * u32::try_from(part)? / 1000);
         }
-        let (merged, mut tips) = take(archive, remote)?;
+        let (merged, mut tips) = take(archive, remote, Excess::Refused)?;
         if !merged.is_whole() {
             let remote = remote.shown();
             let error = format!("`{remote}` has what is left out here, so nothing was pushed");
@@ -311,7 +311,11 @@ fn check_fit(archive: &Archive, merged: &Merged) -> Result<(), Failure> {
 }
 
 /// Fetches what a remote has, and takes it. Returns what its other refs name, too.
-fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), Failure> {
+fn take(
+    archive: &Archive,
+    remote: &Remote,
+    excess: Excess,
+) -> Result<(Merged, Vec<ObjectId>), Failure> {
     let before = archive.store.tips()?;
     let tips = look(archive, remote)?;
     // What is here is only ever added to, by whoever is beside us.
@@ -323,7 +327,13 @@ fn take(archive: &Archive, remote: &Remote) -> Result<(Merged, Vec<ObjectId>), F
         return Err(Failure::from(error).hint(hint));
     }
     let check = |of, without| git::check_objects(of, without).map_err(|error| error.to_string());
-    let merged = archive.store.merge(remote.name(), now(), check)?;
+    let merged = archive.store.merge(remote.name(), now(), excess, check);
+    let merged = merged.map_err(|error| match error {
+        StoreError::TooMany(_) => Failure::from(error).hint(
+            "whoever has what counts runs `notme attest push --replace`, which leaves the rest out there",
+        ),
+        error => error.into(),
+    })?;
     let mut talk = io::stderr().lock();
     if !merged.added.is_empty() {
         writeln!(talk, "{} statements were new", merged.added.len())?;
