@@ -15,7 +15,7 @@ use notme_core::{
     statement::Statement,
     time::UnixTime,
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 pub use self::{
     acceptance::{Acceptance, Decision},
@@ -268,6 +268,11 @@ fn is_uuid(text: &str) -> bool {
             .all(|digit| digit.is_ascii_hexdigit())
 }
 
+/// Reads a member that is there, of which `null` is no value.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
 /// Declares an object all of whose members are optional, and that keeps what it does not know.
 macro_rules! open_object {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $kind:ty,)* }) => {
@@ -275,8 +280,15 @@ macro_rules! open_object {
         #[derive(Clone, Debug, Default, serde::Deserialize, PartialEq, serde::Serialize)]
         #[serde(rename_all = "camelCase")]
         pub struct $name {
-            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub $field: Option<$kind>,)*
+            $(
+                $(#[$doc])*
+                #[serde(
+                    default,
+                    deserialize_with = "crate::predicate::present",
+                    skip_serializing_if = "Option::is_none"
+                )]
+                pub $field: Option<$kind>,
+            )*
             /// What else stands there.
             #[serde(flatten)]
             pub more: notme_core::json::Object,

@@ -45,6 +45,8 @@ fn a_dispatch_is_read_as_the_hosted_schema_has_it() {
         r#"{"runDetails":{"work":{"linesAdded":1.5}}}"#,
         r#"{"runDetails":{"contentOrigins":[],"originsHash":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}}"#,
         r#"{"runDetails":{"originsHash":["x"]}}"#,
+        r#"{"runDetails":null}"#,
+        r#"{"dispatchDefinition":{"agent":null}}"#,
     ] {
         assert!(read(DISPATCH, bad).is_err(), "{bad}");
     }
