@@ -21,9 +21,11 @@ const ENTRIES_MAX: usize = 1_000_000;
 /// How many entries are looked at for the sake of one file.
 const ENTRIES_FOR_ONE: usize = 20_000;
 
-/// The files that differ, in the order of the trees.
+/// What differs, in the order of the trees.
 pub(crate) struct Changes {
     pub(crate) files: Vec<Change>,
+    /// Submodules, and files with the same content that are something else: a link, or to be run.
+    others: Vec<BString>,
     most: usize,
     /// How many entries may still be looked at.
     entries: usize,
@@ -53,19 +55,16 @@ impl Differences {
         }
     }
 
-    /// Returns the files that the commit itself changed: that differ from each of its parents.
-    /// `None` when they are not known.
+    /// Returns the files and submodules that the commit itself changed: that differ from each of its
+    /// parents. `None` when they are not known.
     pub(crate) fn own(&self) -> Option<Vec<BString>> {
         let mut all = self.from_parents.iter();
         let Some(first) = all.next() else {
-            let files = self.beginning.as_ref()?.files.iter();
-            return Some(files.map(|change| change.path.clone()).collect());
+            return Some(self.beginning.as_ref()?.paths().cloned().collect());
         };
-        let files = first.as_ref()?.files.iter();
-        let mut paths: Vec<_> = files.map(|change| change.path.clone()).collect();
+        let mut paths: Vec<_> = first.as_ref()?.paths().cloned().collect();
         for other in all {
-            let files = other.as_ref()?.files.iter();
-            let theirs: HashSet<_> = files.map(|change| &change.path).collect();
+            let theirs: HashSet<_> = other.as_ref()?.paths().collect();
             paths.retain(|path| theirs.contains(path));
         }
         Some(paths)
@@ -106,11 +105,17 @@ impl Changes {
     ) -> Option<Self> {
         let mut changes = Self {
             files: Vec::new(),
+            others: Vec::new(),
             most,
             entries,
         };
         changes.compare(objects, &mut BString::default(), (old, Some(new)), 0)?;
         Some(changes)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &BString> {
+        let files = self.files.iter().map(|change| &change.path);
+        files.chain(&self.others)
     }
 
     fn compare(
@@ -163,6 +168,8 @@ impl Changes {
             let id = |entry: Option<Entry>| entry.map(|entry| entry.id);
             self.compare(objects, path, (id(old), id(new)), depth + 1)?;
         } else {
+            let is = |entry: &Option<Entry>| entry.as_ref().map(|it| (it.mode.kind(), it.id));
+            let is_same = is(&old) == is(&new);
             let file = |entry: Option<Entry>| {
                 let entry = entry.filter(|entry| entry.mode.is_blob_or_symlink());
                 entry.map(|entry| entry.id)
@@ -171,6 +178,8 @@ impl Changes {
             if old != new {
                 let path = path.clone();
                 self.files.push(Change { path, old, new });
+            } else if !is_same {
+                self.others.push(path.clone());
             }
         }
         path.truncate(length);

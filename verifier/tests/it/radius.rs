@@ -1,6 +1,10 @@
 //! What rests on a compromised key, beside what git says of the same history.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
 
 use notme_core::{hex, key::KeyId, time::UnixTime};
 use notme_testkit::{
@@ -491,6 +495,32 @@ fn versions_that_take_too_long_to_compare_are_told() {
     assert_eq!(complete.collect::<Vec<_>>(), [("a", true), ("long", false)]);
     assert_eq!(lines(&report)["a"], [1, 2]);
     assert_eq!(report["complete"], false);
+}
+
+/// None of them is a line, and each may be the worst of all.
+#[test]
+fn submodules_modes_and_links_are_among_the_files() {
+    let mut world = World::new(1);
+    world.git.write("run", "x\n");
+    world.git.write("link", "run");
+    world.git.write("left", "x\n");
+    let first = world.commit(Agent::Good, &[]);
+    let at = world.git.path();
+    fs::set_permissions(at.join("run"), Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(at.join("link")).unwrap();
+    symlink("run", at.join("link")).unwrap();
+    let submodule = format!("160000,{first},sub");
+    world
+        .git
+        .git_ok(&["update-index", "--add", "--cacheinfo", &submodule]);
+    fs::create_dir(at.join("sub")).unwrap();
+    let id = world.commit(Agent::Bad, &[first]);
+    world.git.git_ok(&["update-ref", "refs/heads/main", &id]);
+    let bad = "wimse://test.invalid/agent/alice/bad";
+    let report = world.radius(bad, UnixTime::from_secs(0));
+    let files = report["files"].as_array().unwrap().iter();
+    let paths: Vec<_> = files.map(|it| it["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["link", "run", "sub"]);
 }
 
 #[test]
