@@ -256,6 +256,9 @@ if [ -n "${NOTME_POLICY:-}" ]; then
   from_before "$NOTME_POLICY"
   set -- "$@" --policy "$found"
 elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
+  ! is_commit "$NOTME_TRUST_ROOT" || [ -z "$before" ] ||
+    git merge-base --is-ancestor "$NOTME_TRUST_ROOT" "$before" ||
+    refuse trust-root-proposed "$NOTME_TRUST_ROOT is not in $before: what is judged says nothing of where judging begins"
   set -- "$@" --trust-root "$NOTME_TRUST_ROOT"
 elif [ -z "$before" ]; then
   held=$(git rev-list --full-history --max-count=1 "$head" -- ":/$own") || refuse_partial "$head"

@@ -350,6 +350,20 @@ fn what_the_default_branch_has_already_is_no_trust_root() {
         .says(1, &["not-authorised"]);
 }
 
+/// Whoever starts a job may be able to set its variables.
+#[test]
+fn a_change_is_no_trust_root_of_its_own() {
+    let (project, root) = governed();
+    let work = &project.work;
+    work.git_ok(&["checkout", "--quiet", "-b", "evil"]);
+    let evil = project.unsigned("evil");
+    let event = push(NOBODY, &evil);
+    let of = ("push", &event, "refs/heads/evil");
+    let pinned = |root: &str| (project.runner(&[])).verify_with(of, &[("trust-root", root)]);
+    pinned(&evil).says(3, &["trust-root-proposed"]);
+    pinned(&root).says(1, &["unsigned"]);
+}
+
 /// A refused change of the policy that was pushed all the same judges the next push, but behind a pin.
 #[test]
 fn a_pinned_trust_root_outlasts_a_refused_push() {
