@@ -134,6 +134,12 @@ impl Rules {
         if repository.target(name)? != update.old {
             return Err(PushError::Stale(name.clone()));
         }
+        if is_misleading(repository, name)? {
+            return match update.new {
+                Some(_) => Err(PushError::Misleading(name.clone())),
+                None => Ok(()),
+            };
+        }
         let new = update.new.filter(|_| self.verify(name));
         if new.is_some_and(|new| repository.renamed(name, new).is_some()) {
             return Err(PushError::Renamed(name.clone()));
@@ -196,6 +202,20 @@ impl Rules {
         let hidden: Vec<_> = update.old.iter().chain(base).copied().collect();
         repository.select_reached(name, &[new], &hidden).map(Some)
     }
+}
+
+/// Tells whether git takes a ref for another, whose name is what its own begins or ends with: nobody could
+/// push to that one any more by its name.
+fn is_misleading(repository: &Repository, name: &str) -> Result<bool, PushError> {
+    let tag = name.strip_prefix("refs/tags/");
+    let Some(short) = tag.or_else(|| name.strip_prefix("refs/heads/")) else {
+        return Ok(false);
+    };
+    let is_of_main = || match tag {
+        Some(tag) => Ok(repository.head_branch()? == Some(format!("refs/heads/{tag}"))),
+        None => Ok::<_, PushError>(false),
+    };
+    Ok(short == "HEAD" || short.starts_with("refs/") || is_of_main()?)
 }
 
 /// Checks that a ref goes on from where it was.
@@ -302,6 +322,9 @@ pub enum PushError {
     /// A ref that stands for another one, which would be moved in its place.
     #[error("`{0}` stands for another ref; push to that one")]
     Symbolic(String),
+    /// A ref that git would take for another one.
+    #[error("`{0}` would be taken for another ref; choose another name")]
+    Misleading(String),
     /// A ref is no longer, or never was, where whoever pushes says it is.
     #[error("`{0}` is not where the push says it is: fetch, and push again")]
     Stale(String),
@@ -322,6 +345,7 @@ impl PushError {
             Self::Tag(_) => "tag-moved",
             Self::Renamed(_) => Code::TagRenamed.as_str(),
             Self::Symbolic(_) => "ref-symbolic",
+            Self::Misleading(_) => "ref-misleading",
             Self::Stale(_) => "push-stale",
             Self::Repository(error) => error.code().unwrap_or("repository-unreadable"),
         }

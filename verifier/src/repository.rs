@@ -307,7 +307,9 @@ impl Repository {
     /// Returns the name that a tag has itself, where the ref that names it has another one. Whoever
     /// moves refs can put a tag anywhere; its signature covers its own name.
     pub fn renamed(&self, reference: &str, id: ObjectId) -> Option<String> {
-        let name = reference.strip_prefix(TAGS)?;
+        if !reference.starts_with("refs/") {
+            return None;
+        }
         // What cannot be read is for the verdict to say.
         let (ObjectKind::Tag, raw) = self.read(id).ok()? else {
             return None;
@@ -316,7 +318,15 @@ impl Repository {
             return None;
         };
         let own = tag.name();
-        (own != name.as_bytes()).then(|| String::from_utf8_lossy(own).into_owned())
+        let is_own = match reference.strip_prefix(TAGS) {
+            Some(name) => own == name.as_bytes(),
+            // Others' tags may be kept beside one's own, below `refs/remotes/theirs/tags/`.
+            None => {
+                let above = reference.as_bytes().strip_suffix(own);
+                above.is_some_and(|above| above.ends_with(b"/tags/"))
+            }
+        };
+        (!is_own).then(|| String::from_utf8_lossy(own).into_owned())
     }
 
     /// Follows a tag to the tags that it is a tag of, itself first; none for what is no tag. What is

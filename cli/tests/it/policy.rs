@@ -994,6 +994,16 @@ fn a_tag_under_another_name_is_refused() {
     for revision in ["nightly-1", nightly, &id] {
         assert_eq!(listed(revision), Value::Null, "{revision}");
     }
+    // Elsewhere it is what it says itself.
+    for (reference, is) in [
+        ("refs/tags/theirs/tags/nightly-1", "tag-renamed"),
+        ("refs/remotes/theirs/tags/nightly-1", "accepted"),
+        ("refs/releases/v2.0", "accepted"),
+    ] {
+        world.git_ok(&["update-ref", reference, nightly]);
+        assert_eq!(code(reference, &[]), is, "{reference}");
+        world.git_ok(&["update-ref", "-d", reference]);
+    }
     for gone in ["refs/tags/v3.0", "refs/heads/to"] {
         world.git_ok(&["symbolic-ref", "--delete", gone]);
     }

@@ -365,6 +365,29 @@ fn what_is_pushed_to_another_name_of_a_ref_is_refused() {
     refused(&world, &["main:refs/heads/alias"], "ref-symbolic");
 }
 
+/// Whoever pushes `main` is told that it may be either.
+#[test]
+fn a_name_that_git_takes_for_another_is_refused() {
+    let (world, bare) = served(&[]);
+    world.signed_commit("one");
+    accepted(&world, &["main"]);
+    for name in [
+        "refs/tags/refs/heads/main",
+        "refs/heads/refs/heads/main",
+        "refs/tags/main",
+        "refs/tags/HEAD",
+        "refs/heads/HEAD",
+    ] {
+        refused(&world, &[&format!("main:{name}")], "ref-misleading");
+    }
+    world.git_ok(&["tag", "-s", "-m", "x", "v0"]);
+    refused(&world, &["v0:refs/releases/prod"], "tag-renamed");
+    accepted(&world, &["v0", "v0:refs/releases/tags/v0"]);
+    bare.git_ok(&["update-ref", "refs/tags/main", "main"]);
+    accepted(&world, &[":refs/tags/main"]);
+    accepted(&world, &["main:refs/tags/v1", "main:refs/heads/next"]);
+}
+
 /// Nobody could take it out again, and it would be in the way of whoever pushes statements.
 #[test]
 fn what_nobody_would_take_is_not_received_as_an_attestation() {
