@@ -105,7 +105,7 @@ impl Suspicion {
             (What::Key { text, name, kids }, is_trusted)
         } else if is_long {
             (revoked(RevocationKind::Session, &lower), false)
-        } else if name.contains(':') {
+        } else if name.contains(':') && !lower.starts_with("md5:") {
             let is_trusted = trust.authorities().iter().any(|it| lists(it, name));
             (revoked(RevocationKind::Identity, name), is_trusted)
         } else if trust.authorities().iter().any(|it| it.name() == name) {

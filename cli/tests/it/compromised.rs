@@ -344,10 +344,17 @@ fn nothing_rests_on_what_came_later_or_on_nothing() {
             .code()
     };
     assert_eq!(usage(&["--compromised", "nobody"]), Some(2));
-    let address = world.notme(&["verify", "--compromised", "bob@corp.example"]);
-    assert_eq!(address.status.code(), Some(2));
-    let hint = "hint: an address is `mailto:bob@corp.example`";
-    assert!(told(&address).contains(hint), "{}", told(&address));
+    for (name, hint) in [
+        (
+            "bob@corp.example",
+            "hint: an address is `mailto:bob@corp.example`",
+        ),
+        ("MD5:76:84", "hint: `ssh-keygen -lf FILE` says"),
+    ] {
+        let output = world.notme(&["verify", "--compromised", name]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(told(&output).contains(hint), "{}", told(&output));
+    }
     assert_eq!(usage(&["--since", "2026-01-01T00:00:00Z"]), Some(2));
     assert_eq!(
         usage(&["--compromised", "embedded", "--format", "html"]),

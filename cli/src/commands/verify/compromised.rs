@@ -130,7 +130,8 @@ fn suspicions(grounds: &Grounds, arguments: &Verify) -> Result<Vec<Suspicion>, F
             let suspicion = Suspicion::of(name, since, grounds.trust());
             suspicion.map_err(|error| match name.contains('@') {
                 true => Failure::usage(error).hint(format!("an address is `mailto:{name}`")),
-                false => Failure::usage(error),
+                false => Failure::usage(error)
+                    .hint("`ssh-keygen -lf FILE` says a key's fingerprint: `SHA256:…`"),
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
