@@ -101,6 +101,11 @@ impl Home {
         self.state.join("log")
     }
 
+    /// What the last records of runs were to say, where they could not be made.
+    pub(crate) fn unrecorded(&self) -> PathBuf {
+        self.state.join("unrecorded")
+    }
+
     /// What earlier runs of `notme verify` found out. It may be deleted at any time.
     pub(crate) fn verdicts(&self) -> PathBuf {
         self.cache.join("verdicts")

@@ -320,7 +320,7 @@ codes! {
         "Treat what comes after as none of the activity";
     ChainTailMissing "chain-tail-missing" Undecided
         "The activity has no closing record: it goes on, or its end was cut off"
-        "Fetch the attestations (`notme attest fetch`), end the activity, or allow it with `--open`";
+        "Fetch the attestations (`notme attest fetch`), end the activity (`notme attest activity --activity ID --end`), or allow it with `--open`";
     ChainElsewhere "chain-elsewhere" Rejected
         "The activity's chain belongs to another repository: what it began from, or every commit that it covers, is not here"
         "Treat it as replayed; fetch the history if the clone is shallow";

@@ -7,17 +7,22 @@ mod made;
 
 use std::{
     ffi::OsString,
-    fs,
+    fs::{self, DirBuilder},
     io::{self, Read as _, Write as _},
-    os::unix::process::ExitStatusExt as _,
+    os::unix::{
+        fs::{DirBuilderExt as _, OpenOptionsExt as _},
+        process::ExitStatusExt as _,
+    },
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    thread,
+    time::{Duration, Instant},
 };
 
 use notme_agent::{AgentConfig, Profile};
 use notme_attest::{
     make::CommitSubject,
-    predicate::{Outcome as Work, Termination},
+    predicate::{Activity, Event, Outcome as Work, Termination},
 };
 use notme_core::{
     identity::AgentName,
@@ -59,6 +64,9 @@ const DAY: i64 = 24 * 3600;
 const NAMELESS: &str = "agent";
 /// In place of a repository's name: that of the one here.
 const AUTO: &str = "auto";
+/// How long sending attestations may take, and how long to wait between two looks.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(5);
 /// What a shell ends with when there is no such program.
 const NOT_FOUND: u8 = 127;
 
@@ -66,6 +74,11 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let Some((program, words)) = arguments.command.split_first() else {
         return Err(Failure::usage("there is nothing to run"));
     };
+    if course::directory().is_some() {
+        let failure =
+            Failure::usage("this is inside of a run, and what it was lent is not lent to another");
+        return Err(failure.hint("what it starts signs as its agent, and is recorded, as it is"));
+    }
     let agent = agent_of(arguments)?;
     configure(home, &agent)?;
     if !arguments.refs.is_empty() && signing_here()?.as_ref() == Some(&agent) {
@@ -194,9 +207,11 @@ fn repository_here() -> Result<String, Failure> {
     })
 }
 
-/// What there is to tell of an end that was recorded.
+/// What there is to tell of an end.
 #[derive(Default)]
 struct Closed {
+    /// Why it was not recorded, if it was not, and what the record was to say.
+    failed: Option<(Failure, Vec<Event>)>,
     made: Made,
     /// Commits that the agent had signed, and git was still making when it was looked.
     late: Vec<CommitSubject>,
@@ -304,13 +319,17 @@ impl<'a> Going<'a> {
         for what in unlooked {
             events.push(event::event(("unlooked", what), event::NOTHING, now())?);
         }
-        course.record(&Next {
+        let next = Next {
             events,
             commits: closed.made.uncovered.clone(),
             succeeds: Vec::new(),
             state,
             more: self.more(status)?,
-        })?;
+        };
+        if let Err(failure) = course.record(&next) {
+            closed.failed = Some((failure, course.untold(next.events)?));
+            return Ok(Some(closed));
+        }
         closed.is_untimed = matches!(state, State::Ended(..)) && !course.has_ended()?;
         if is_looked_at && closed.unlooked.is_none() {
             match closed.made.later(&course) {
@@ -338,19 +357,20 @@ impl<'a> Going<'a> {
                     continue;
                 }
                 Err(failure) => {
-                    self.complain(failure, place, state)?;
+                    tell_unlooked(failure)?;
+                    self.complain(failure, place, &self.end_unseen(place, state))?;
                     continue;
                 }
             };
             if let Some(failure) = &closed.unlooked {
-                let failure = failure.to_string();
-                writeln!(
-                    out,
-                    "note: nobody knows what was made: {}",
-                    escape(&failure)
-                )?;
+                tell_unlooked(failure)?;
             }
             closed.made.tell()?;
+            if let Some((failure, events)) = &closed.failed {
+                let end = self.end_later(place, state, (&closed.made.uncovered, events));
+                self.complain(failure, place, &end)?;
+                continue;
+            }
             for commit in &closed.late {
                 writeln!(
                     out,
@@ -370,7 +390,7 @@ impl<'a> Going<'a> {
                     "note: activity {} has not ended, since nothing shows when the end of the run was \
                      recorded; once the authority is there, run: {}",
                     place.1,
-                    escape(&self.end_later(place, state, &closed.made.uncovered))
+                    escape(&self.end_later(place, state, (&closed.made.uncovered, &[])))
                 )?,
             }
         }
@@ -400,13 +420,22 @@ impl<'a> Going<'a> {
         }
     }
 
-    /// Returns the command that records later how a run ended, and the commits that its end is to cover.
+    /// Returns the command that records later how a run ended, with the commits that its end is to cover and
+    /// what it is to say. That is kept where the command finds it, or the end is not said to be a good one.
     fn end_later(
         &self,
         (repository, activity): &(PathBuf, String),
         state: State,
-        commits: &[CommitSubject],
+        (commits, events): (&[CommitSubject], &[Event]),
     ) -> String {
+        let (events, state) = match (events, self.keep(activity, events), state) {
+            ([], ..) => (String::new(), state),
+            (_, Ok(file), _) => (format!(" --events {}", quoted_path(&file)), state),
+            (_, Err(_), State::Ended(termination, _)) => {
+                (String::new(), State::Ended(termination, Work::Unknown))
+            }
+            (_, Err(_), State::Active | State::Suspended) => (String::new(), state),
+        };
         let how = match state {
             State::Ended(termination, work) => format!(
                 "--end --termination {} --outcome {}",
@@ -417,10 +446,37 @@ impl<'a> Going<'a> {
         };
         let commits: String = commits.iter().map(|it| format!(" {}", it.id)).collect();
         format!(
-            "{}notme attest activity{commits} --activity {activity} {how} --agent {}",
+            "{}notme attest activity{commits} --activity {activity} {how}{events} --agent {}",
             self.change_to(repository),
             self.run.agent
         )
+    }
+
+    /// As [`Self::end_later`], where nobody could look at anything.
+    fn end_unseen(&self, place: &(PathBuf, String), state: State) -> String {
+        let unlooked = |what| event::event(("unlooked", what), event::NOTHING, now()).ok();
+        let all = ["events", "commits"].into_iter().filter_map(unlooked);
+        let events: Vec<_> = all.filter(|_| place.1 == self.run.activity).collect();
+        self.end_later(place, state, (&[], &events))
+    }
+
+    /// Keeps what a record was to say in a file of its own.
+    fn keep(&self, activity: &str, events: &[Event]) -> io::Result<PathBuf> {
+        let directory = self.home.unrecorded();
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)?;
+        let file = directory.join(format!("{}.jsonl", Activity::key(activity)));
+        let mut lines = Vec::new();
+        for event in events {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        let mut options = fs::File::options();
+        let options = options.create(true).truncate(true).write(true).mode(0o600);
+        options.open(&file)?.write_all(&lines)?;
+        Ok(file)
     }
 
     /// Says that an end was not recorded, and what records how it was, if anything can.
@@ -428,9 +484,8 @@ impl<'a> Going<'a> {
         &self,
         failure: &Failure,
         place: &(PathBuf, String),
-        state: State,
+        command: &str,
     ) -> io::Result<()> {
-        let command = self.end_later(place, state, &[]);
         let remedy = match failure.error::<Stuck>() {
             None => format!("run: {command}"),
             Some(stuck) if stuck.is_gone() => format!(
@@ -504,16 +559,34 @@ fn lasting_settings() -> Result<Vec<(String, String)>, Failure> {
     Ok(settings)
 }
 
-/// Sends the attestations; returns whether they got there.
+/// Says that there may be commits of which nothing is known.
+fn tell_unlooked(failure: &Failure) -> io::Result<()> {
+    let failure = failure.to_string();
+    let failure = escape(&failure);
+    writeln!(io::stderr(), "note: nobody knows what was made: {failure}")
+}
+
+/// Sends the attestations; returns whether they got there in time.
 fn send(remote: &str) -> io::Result<bool> {
-    let sent = Command::new(program::path()?)
+    let mut sending = Command::new(program::path()?)
         .args(["attest", "push", "--if-published", "--", remote])
-        .status();
-    Ok(sent.is_ok_and(|status| status.success()))
+        .spawn()?;
+    let until = Instant::now() + SEND_DEADLINE;
+    loop {
+        match sending.try_wait()? {
+            Some(status) => return Ok(status.success()),
+            None if Instant::now() < until => thread::sleep(PAUSE),
+            None => {
+                sending.kill()?;
+                sending.wait()?;
+                return Ok(false);
+            }
+        }
+    }
 }
 
 /// The event that a run begins with: which program, and the digest of how it was called.
-fn start(command: &[OsString]) -> Result<notme_attest::predicate::Event, Failure> {
+fn start(command: &[OsString]) -> Result<Event, Failure> {
     let program = command.first().map(Path::new);
     let name = program.and_then(Path::file_name).unwrap_or_default();
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();

@@ -15,7 +15,10 @@ use notme_attest::{
     verify::Asked,
 };
 use notme_core::{identity::AgentName, json::Object, key::KeyId};
-use notme_git_hooks::run::{Batch, Other, RUN, Run, Spool};
+use notme_git_hooks::{
+    event,
+    run::{Batch, Other, RUN, Run, Spool},
+};
 use notme_verifier::Judge;
 
 use super::{Archive, Author, Hand, Stuck, digest_of, tip};
@@ -166,6 +169,23 @@ impl<'a> Course<'a> {
     /// Tells whether what was told of the run cannot be read.
     pub(crate) fn is_deaf(&self) -> bool {
         matches!(&self.side, Side::Above { taken } if taken.get().is_none())
+    }
+
+    /// Returns what a record was to say that could not be made: of what was told, as much as one takes.
+    pub(crate) fn untold(&self, events: Vec<Event>) -> Result<Vec<Event>, Failure> {
+        let Side::Above { taken } = &self.side else {
+            return Ok(events);
+        };
+        let Some(taken) = taken.get().filter(|_| self.is_own()) else {
+            return Ok(events);
+        };
+        let batch = self.spool().peek_after(taken, now())?;
+        let mut all = batch.events;
+        if batch.has_more {
+            all.push(event::event(("unlooked", "events"), event::NOTHING, now())?);
+        }
+        all.extend(events);
+        Ok(all)
     }
 
     /// Tells whether there is any record of the activity.

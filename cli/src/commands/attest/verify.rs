@@ -222,7 +222,11 @@ fn write_line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
         say(format!("attested as {other}"))?;
     }
     if let (Some(record), Some(records), Some(closed)) = (line.record, line.records, line.closed) {
-        let end = if closed { "closed" } else { "not closed" };
+        let end = match (closed, line.activity) {
+            (false, Some(activity)) => format!("not closed: activity {activity}"),
+            (false, None) => "not closed".to_owned(),
+            (true, _) => "closed".to_owned(),
+        };
         say(format!("record {} of {records}, {end}", record + 1))?;
     }
     if let Some(decision) = report.decision {

@@ -152,6 +152,82 @@ fn repositories_that_are_gone_keep_no_others_from_their_end() {
     assert_eq!(outcome(&records(&world, "HEAD")), "failed");
 }
 
+/// Its agent would be new, and have nothing lent to it.
+#[test]
+fn no_run_begins_inside_of_another() {
+    let world = world();
+    let script = format!("$NOTME run --agent inner -- {SLY}");
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains("inside of a run"),
+        "{}",
+        told(&output)
+    );
+    assert!(
+        !told(&output).contains("`inner` is new"),
+        "{}",
+        told(&output)
+    );
+}
+
+/// Whatever kept the end from being recorded, the end that is recorded later is no better.
+#[test]
+fn what_a_blocked_end_was_to_say_is_told_and_said_later() {
+    let world = world();
+    let script = format!(
+        "{COMMIT} one; $NOTME record --kind tool-call --name rm; {SLY} --no-gpg-sign; {SLY}; \
+         touch .git/refs/attestations/activities.lock"
+    );
+    let output = session(&world, &[], &script);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let [sly, bare] = ["HEAD", "HEAD~1"].map(|it| world.git_ok(&["rev-parse", it]));
+    let unsigned = format!("commit {bare} was made without a signature");
+    assert!(told.contains(&unsigned), "{told}");
+    let lock = world.path().join(".git/refs/attestations/activities.lock");
+    fs::remove_file(lock).unwrap();
+    let said = told.lines().find(|it| it.contains("was not recorded"));
+    let (_, command) = said.unwrap().rsplit_once("run: ").unwrap();
+    assert!(command.contains(&sly), "{command}");
+    let ended = run(&mut world.shell(command), b"");
+    assert!(ended.status.success(), "{}", crate::world::told(&ended));
+    let records = records(&world, "HEAD");
+    assert_eq!(events(&records, "tool-call"), ["rm"]);
+    assert_eq!(events(&records, "unsigned-commit"), [bare]);
+    assert_eq!(events(&records, "unseen-commit"), [sly]);
+    assert_eq!(outcome(&records), "succeeded");
+    let (code, judged) = judged(&world, &["HEAD"]);
+    assert_eq!(
+        (code, &judged[0]["level"]),
+        (Some(0), &"L2".into()),
+        "{judged:?}"
+    );
+}
+
+#[test]
+fn a_remote_that_stalls_is_not_waited_for() {
+    let world = world();
+    let _bare = world.remote();
+    let stalled = world.home().join("stalled").display().to_string();
+    let script = format!(
+        "test ! -e {stalled} || {{ echo $$ >{stalled}; exec sleep 600; }}\nexec git-upload-pack \"$@\""
+    );
+    world.stub("upload-pack", &script);
+    let program = world.stubs().join("upload-pack").display().to_string();
+    world.git_ok(&["config", "remote.origin.uploadpack", &program]);
+    let script = format!("{COMMIT} one; git push -q origin HEAD:refs/heads/main; touch {stalled}");
+    let output = session(&world, &[], &script);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(
+        told(&output).contains("did not get to `origin`"),
+        "{}",
+        told(&output)
+    );
+    let pid = fs::read_to_string(stalled).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
 /// Nobody may be there to hear of it.
 #[test]
 fn the_end_is_recorded_when_nothing_can_be_said() {
