@@ -30,7 +30,7 @@ impl<'t> ByPolicy<'t> {
     /// Prepares to judge at `now`.
     pub fn new(store: Store, trust: &'t Trust, now: UnixTime) -> Self {
         Self {
-            store: store.as_seen_first(),
+            store: store.with_view(),
             trust,
             now,
             cache: None,

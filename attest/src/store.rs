@@ -368,7 +368,7 @@ impl Store {
 
     /// Reads its shelves as they are when each is first looked at, whatever is added after that.
     #[must_use]
-    pub(crate) fn as_seen_first(mut self) -> Self {
+    pub(crate) fn with_view(mut self) -> Self {
         self.view.get_or_insert_default();
         self
     }

@@ -141,7 +141,7 @@ impl<'j> Attestations<'j> {
 
     fn holding(store: Store, judge: Held<'j>, asked: Asked) -> Self {
         Self {
-            store: store.as_seen_first(),
+            store: store.with_view(),
             judge,
             asked,
             examined: Memo::default(),
