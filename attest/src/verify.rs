@@ -15,7 +15,7 @@ mod shelved;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use notme_core::{
@@ -485,8 +485,38 @@ impl<'j> Attestations<'j> {
         match commits {
             // Threads would take longer to start than this takes.
             [only] => Ok(vec![self.of(only)?]),
-            _ => commits.par_iter().map(|commit| self.of(commit)).collect(),
+            _ => {
+                self.examine_ahead(commits)?;
+                commits.par_iter().map(|commit| self.of(commit)).collect()
+            }
         }
+    }
+
+    /// Examines what many commits ask for, with the chains that they are in, each bundle once: all who came
+    /// upon a long chain at the same time would examine the whole of it.
+    fn examine_ahead(&self, commits: &[String]) -> Result<(), StoreError> {
+        let seen = Mutex::new(HashSet::new());
+        let is_seen = |file: &FileName, blob| {
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            !seen.insert((file.clone(), blob))
+        };
+        let ahead = |commit: &String| {
+            let mut activities = Vec::new();
+            let place = Place::commit(commit);
+            self.store.read_in_parts(&place, is_seen, |part| {
+                let new = part.iter().filter(|kept| !kept.content.is_empty());
+                let examined = new.map(|kept| self.examine(kept));
+                activities
+                    .extend(examined.filter_map(|it| Some(it.activity()?.activity.id.clone())));
+            })?;
+            Ok(activities)
+        };
+        let activities: Result<Vec<Vec<_>>, StoreError> = commits.par_iter().map(ahead).collect();
+        let activities: BTreeSet<_> = activities?.into_iter().flatten().collect();
+        for activity in activities {
+            self.kept(Place::activity(&activity))?;
+        }
+        Ok(())
     }
 
     /// Finds the statements about commits whose signature a test finds something about, whatever
