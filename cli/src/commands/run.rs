@@ -428,22 +428,21 @@ impl<'a> Going<'a> {
         state: State,
         (commits, events): (&[CommitSubject], &[Event]),
     ) -> String {
-        let (events, state) = match (events, self.keep(activity, events), state) {
-            ([], ..) => (String::new(), state),
-            (_, Ok(file), _) => (format!(" --events {}", quoted_path(&file)), state),
-            (_, Err(_), State::Ended(termination, _)) => {
-                (String::new(), State::Ended(termination, Work::Unknown))
-            }
-            (_, Err(_), State::Active | State::Suspended) => (String::new(), state),
-        };
+        let kept = (!events.is_empty()).then(|| self.keep(activity, events));
         let how = match state {
             State::Ended(termination, work) => format!(
                 "--end --termination {} --outcome {}",
                 termination.as_str(),
-                work.as_str()
+                match kept {
+                    Some(Err(_)) => Work::Unknown.as_str(),
+                    Some(Ok(_)) | None => work.as_str(),
+                }
             ),
             State::Active | State::Suspended => "--suspend".to_owned(),
         };
+        let events = kept.and_then(Result::ok);
+        let events = events.map(|file| format!(" --events {}", quoted_path(&file)));
+        let events = events.unwrap_or_default();
         let commits: String = commits.iter().map(|it| format!(" {}", it.id)).collect();
         format!(
             "{}notme attest activity{commits} --activity {activity} {how}{events} --agent {}",
@@ -473,8 +472,12 @@ impl<'a> Going<'a> {
             serde_json::to_writer(&mut lines, event)?;
             lines.push(b'\n');
         }
+        // The run may have put a pipe there, or a link.
+        if fs::symlink_metadata(&file).is_ok() {
+            fs::remove_file(&file)?;
+        }
         let mut options = fs::File::options();
-        let options = options.create(true).truncate(true).write(true).mode(0o600);
+        let options = options.create_new(true).write(true).mode(0o600);
         options.open(&file)?.write_all(&lines)?;
         Ok(file)
     }

@@ -175,9 +175,12 @@ fn no_run_begins_inside_of_another() {
 #[test]
 fn what_a_blocked_end_was_to_say_is_told_and_said_later() {
     let world = world();
+    let state = world.notme_home().join("state/unrecorded");
     let script = format!(
         "{COMMIT} one; $NOTME record --kind tool-call --name rm; {SLY} --no-gpg-sign; {SLY}; \
-         touch .git/refs/attestations/activities.lock"
+         touch .git/refs/attestations/activities.lock; mkdir {0}; \
+         mkfifo {0}/$(printf %s $NOTME_ACTIVITY | sha256sum | cut -d' ' -f1).jsonl",
+        state.display()
     );
     let output = session(&world, &[], &script);
     let told = told(&output);
