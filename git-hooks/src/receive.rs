@@ -134,11 +134,8 @@ impl Rules {
         if repository.target(name)? != update.old {
             return Err(PushError::Stale(name.clone()));
         }
-        if is_misleading(repository, name)? {
-            return match update.new {
-                Some(_) => Err(PushError::Misleading(name.clone())),
-                None => Ok(()),
-            };
+        if update.old.is_none() && is_misleading(repository, name)? {
+            return Err(PushError::Misleading(name.clone()));
         }
         let new = update.new.filter(|_| self.verify(name));
         if new.is_some_and(|new| repository.renamed(name, new).is_some()) {

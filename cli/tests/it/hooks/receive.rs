@@ -383,8 +383,10 @@ fn a_name_that_git_takes_for_another_is_refused() {
     world.git_ok(&["tag", "-s", "-m", "x", "v0"]);
     refused(&world, &["v0:refs/releases/prod"], "tag-renamed");
     accepted(&world, &["v0", "v0:refs/releases/tags/v0"]);
+    // One that was there before is a tag like any other.
     bare.git_ok(&["update-ref", "refs/tags/main", "main"]);
-    accepted(&world, &[":refs/tags/main"]);
+    refused(&world, &[":refs/tags/main"], "ref-deletion");
+    bare.git_ok(&["update-ref", "-d", "refs/tags/main"]);
     accepted(&world, &["main:refs/tags/v1", "main:refs/heads/next"]);
 }
 
