@@ -24,6 +24,7 @@ name() {
 }
 
 default=$(jq -r '.repository.default_branch // ""' "$GITHUB_EVENT_PATH")
+# Where the event says for which ref commits are, nothing else does.
 ref=${NOTME_REF:-}
 tag=''
 branch=''
@@ -31,16 +32,14 @@ proposed=''
 from=''
 case "$GITHUB_EVENT_NAME" in
   push)
-    ref=${ref:-${GITHUB_REF:-}}
     base=$(commit .before)
     head=$(commit .after)
     case "${GITHUB_REF:-}" in
-      refs/heads/*) branch=${GITHUB_REF#refs/heads/} ;;
+      refs/heads/*) ref=$GITHUB_REF branch=${GITHUB_REF#refs/heads/} ;;
       refs/tags/*)
         # The tag itself is judged, and not only what it points to; a deleted one is gone.
         case "$head" in
-          # Of the commits, that it is a tag's ref says nothing.
-          *[!0]*) base='' tag=$head head=$GITHUB_REF ref=${NOTME_REF:-} ;;
+          *[!0]*) base='' tag=$head head=$GITHUB_REF ;;
         esac
         ;;
     esac
@@ -57,7 +56,7 @@ case "$GITHUB_EVENT_NAME" in
     base=$(commit .merge_group.base_sha)
     head=$(commit .merge_group.head_sha)
     branch=$(name .merge_group.base_ref)
-    ref=${ref:-$branch}
+    ref=$branch
     branch=${branch#refs/heads/}
     ;;
   pull_request_target)

@@ -782,7 +782,7 @@ fn commits_are_judged_for_the_ref_that_they_are_pushed_to() {
     for (name, event, reference, own, code) in [
         ("push", &pushed, "refs/heads/main", "", 0),
         ("push", &pushed, "refs/heads/topic", "", 1),
-        ("push", &pushed, "refs/heads/topic", "refs/heads/main", 0),
+        ("push", &pushed, "refs/heads/topic", "refs/heads/main", 1),
         ("pull_request", &proposed, "refs/pull/1/merge", "", 1),
         (
             "pull_request",

@@ -6,7 +6,7 @@ use std::{fs, process::Output};
 use notme_core::hex;
 use serde_json::{Value, json};
 
-use super::{NOBODY, Project, Verified, block, gitlab_script, pull_request, push, run, yaml};
+use super::{NOBODY, Project, Verified, block, gitlab_script, pull_request, push, root, run, yaml};
 use crate::world::{World, told};
 
 const POLICY: &str = ".notme/policy.toml";
@@ -553,11 +553,70 @@ fn for_which_ref_commits_are_judged_does_not_say_which_branch_is_new() {
     let project = Project::new();
     project.unsigned("a");
     let head = project.work.signed_commit("b");
-    let event = push(NOBODY, &head);
-    for variables in [&[][..], &[("NOTME_REF", MAIN)]] {
-        let verified = project.job(("push", &event, "refs/heads/new"), variables);
-        verified.says(0, &["1 object: 1 accepted"]);
+    let script = "NOTME_BASE= NOTME_BRANCH=new sh ci/notme/verify.sh";
+    for reference in ["", MAIN] {
+        let output = project.script(script, &[("NOTME_HEAD", &head), ("NOTME_REF", reference)]);
+        assert_said(&output, 0, "1 object: 1 accepted");
     }
+}
+
+/// Nobody who may set a variable has it judged by the rules for another branch.
+#[test]
+fn what_is_pushed_to_a_branch_is_for_that_branch() {
+    let (project, _) = governed();
+    let work = &project.work;
+    let only_main = format!("{BOB}refs = [\"{MAIN}\"]\n");
+    let base = commit(work, "claude", (POLICY, &policy(&only_main)));
+    work.git_ok(&["switch", "--quiet", "--create", "topic"]);
+    let head = commit(work, "bob", ("a", "1"));
+    let event = push(&base, &head);
+    let main = ("NOTME_REF", MAIN);
+    let verified = project.job(("push", &event, "refs/heads/topic"), &[main]);
+    verified.says(1, &["not-authorised"]);
+    let gitlab = [
+        ("CI_COMMIT_BEFORE_SHA", base.as_str()),
+        ("CI_COMMIT_SHA", &head),
+        ("CI_COMMIT_BRANCH", "topic"),
+        ("CI_DEFAULT_BRANCH", "main"),
+        main,
+    ];
+    let output = project.script(&gitlab_script("notme-verify"), &gitlab);
+    assert_said(&output, 1, "not-authorised");
+    let build = [
+        ("GIT_COMMIT", head.as_str()),
+        ("BRANCH_NAME", "topic"),
+        main,
+    ];
+    assert_said(&project.jenkins(&build), 1, "not-authorised");
+    // On Jenkins, where a change is merely proposed, the job's environment says it.
+    let build = [
+        ("GIT_COMMIT", head.as_str()),
+        ("CHANGE_TARGET", "main"),
+        main,
+    ];
+    assert_said(&project.jenkins(&build), 0, "1 object: 1 accepted");
+    // On GitLab, the job itself.
+    let page = fs::read_to_string(root().join("docs/ci/gitlab.md")).unwrap();
+    let asked = page.split("export `").nth(1).unwrap().split('`').next();
+    let script = gitlab_script("notme-verify");
+    let lines = script
+        .lines()
+        .map(|line| match line.split_once("NOTME_REF=") {
+            Some((before, _)) => format!("{before}{}\n", asked.unwrap()),
+            None => format!("{line}\n"),
+        });
+    let script: String = lines.collect();
+    let request = [
+        ("CI_MERGE_REQUEST_DIFF_BASE_SHA", base.as_str()),
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", &head),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main"),
+        ("CI_MERGE_REQUEST_IID", "1"),
+        ("CI_COMMIT_SHA", &head),
+        ("CI_DEFAULT_BRANCH", "main"),
+    ];
+    assert_said(&project.script(&script, &request), 0, "1 accepted");
+    let words = "not-authorised";
+    assert_said(&project.merge_request("main", &base, &head), 1, words);
 }
 
 /// Attributes leave files out of archives and put other bytes into files.
