@@ -107,7 +107,7 @@ impl Selection {
     }
 
     /// Selects what some commits reach and others do not, for nobody's eyes.
-    pub(crate) fn of(
+    pub fn of(
         tips: impl IntoIterator<Item = ObjectId>,
         hidden: impl IntoIterator<Item = ObjectId>,
     ) -> Self {

@@ -15,7 +15,8 @@ use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::event;
 use notme_verifier::{
     Judge, Repository,
-    repository::{ObjectId, RepositoryError},
+    report::escape,
+    repository::{ObjectId, RepositoryError, Selection},
     standing::Standing,
 };
 
@@ -23,6 +24,7 @@ use crate::{
     commands::attest::Course,
     failure::Failure,
     judging::{Grounds, now},
+    shell::quoted,
 };
 
 /// How many commits of a kind are named; the others are counted. A statement has its limits.
@@ -39,8 +41,8 @@ pub(super) struct Made {
     unseen: Vec<String>,
     /// They carry no signature, and no remote has them or the agent committed them.
     unsigned: Vec<String>,
-    /// Those of them that have no parent.
-    unsigned_roots: HashSet<String>,
+    /// What signs them, for each branch that has some.
+    signing: Vec<String>,
     /// Refs or commits lead there, and nothing is there that can be read as a commit.
     unread: Vec<String>,
 }
@@ -87,14 +89,13 @@ impl Made {
             covered: OnceCell::new(),
             digests: OnceCell::new(),
         };
+        let mut unsigned = HashSet::new();
         for id in new.iter().rev() {
             let id_text = id.to_string();
             match looking.at(&id_text, own.contains(id))? {
                 Found::Others => {}
                 Found::Unsigned => {
-                    if !course.archive().store.has_parents(&id_text)? {
-                        made.unsigned_roots.insert(id_text.clone());
-                    }
+                    unsigned.insert(*id);
                     made.unsigned.push(id_text);
                 }
                 Found::Unread => made.unread.push(id_text),
@@ -104,6 +105,9 @@ impl Made {
                     made.uncovered.push(commit);
                 }
             }
+        }
+        if !unsigned.is_empty() {
+            made.signing = signing(course, &unsigned, before)?;
         }
         Ok(made)
     }
@@ -138,26 +142,75 @@ impl Made {
         Ok(events)
     }
 
-    /// Says which commits are not signed.
+    /// Says which commits are not signed, and what signs them.
     ///
     /// # Errors
     /// The system's.
     pub(super) fn tell(&self) -> io::Result<()> {
         let mut out = io::stderr().lock();
         for commit in self.unsigned.iter().take(NAMED_MAX) {
-            let from = match self.unsigned_roots.contains(commit) {
-                true => "--root".to_owned(),
-                false => format!("{commit}^"),
-            };
-            writeln!(
-                out,
-                "note: commit {commit} was made without a signature; `git rebase --rebase-merges \
-                 --exec 'git commit --amend --allow-empty --no-edit -S' {from}` makes one"
-            )?;
+            writeln!(out, "note: commit {commit} was made without a signature")?;
         }
-        match more(&self.unsigned) {
-            Some(more) => writeln!(out, "note: and so were {more}"),
-            None => Ok(()),
+        if let Some(more) = more(&self.unsigned) {
+            writeln!(out, "note: and so were {more}")?;
+        }
+        let all = self.signing.iter().take(NAMED_MAX);
+        all.map(|command| writeln!(out, "note: to sign those on one branch, run: {command}"))
+            .collect()
+    }
+}
+
+/// Returns the commands that sign what is unsigned: one for each branch that has some, or for HEAD.
+fn signing(
+    course: &Course<'_>,
+    unsigned: &HashSet<ObjectId>,
+    before: &[ObjectId],
+) -> Result<Vec<String>, Failure> {
+    let repository = &course.archive().repository;
+    let mut tips = repository.references("refs/heads/")?;
+    if let (None, Ok(head)) = (repository.head_branch()?, repository.head()) {
+        tips.push((String::new(), head));
+    }
+    let mut commands = Vec::new();
+    for (name, tip) in tips {
+        let name = name.trim_start_matches("refs/heads/");
+        // The run chose the names, and somebody pastes them.
+        if name.starts_with('-') || escape(name) != name {
+            continue;
+        }
+        let Some(first) = first(repository, unsigned, (tip, before))? else {
+            continue;
+        };
+        let from = match course.archive().store.has_parents(&first.to_string())? {
+            true => format!("{first}^"),
+            false => "--root".to_owned(),
+        };
+        let branch = match name {
+            "" => String::new(),
+            name => format!(" {}", quoted(name)),
+        };
+        commands.push(format!(
+            "git rebase --rebase-merges --exec \
+             'git commit --amend --allow-empty --no-edit -S' {from}{branch}"
+        ));
+    }
+    Ok(commands)
+}
+
+/// Finds an unsigned commit that a branch has, from which on there are all of them: it goes on from none.
+/// Dates are whatever somebody wrote.
+fn first(
+    repository: &Repository,
+    unsigned: &HashSet<ObjectId>,
+    (mut at, before): (ObjectId, &[ObjectId]),
+) -> Result<Option<ObjectId>, RepositoryError> {
+    loop {
+        let new = Selection::of([at], before.iter().copied());
+        let (reached, _) = repository.commits_and_others(&new)?;
+        let next = |id: &&ObjectId| **id != at && unsigned.contains(*id);
+        match reached.iter().rfind(next) {
+            Some(next) => at = *next,
+            None => return Ok(Some(at).filter(|at| unsigned.contains(at))),
         }
     }
 }
