@@ -317,12 +317,30 @@ pub(crate) fn author() -> Result<(String, String), GitError> {
     Ok((name.to_owned(), email.to_owned()))
 }
 
-/// Adds trailers to a message, in place of those of the same names.
+/// Returns what git keeps of a message that somebody edited.
 ///
 /// # Errors
 /// [`GitError`].
-pub(crate) fn add_trailers(file: &Path, trailers: &[String]) -> Result<(), GitError> {
+pub(crate) fn without_comments(message: &str) -> Result<String, GitError> {
+    let strip = start(&["stripspace", "--strip-comments"], message)?;
+    let output = strip.wait_with_output().map_err(GitError::Run)?;
+    success("stripspace", output)
+}
+
+/// Adds trailers to a message, in place of those of the same names; with a character that comments begin
+/// with there, if it is not the one of the settings.
+///
+/// # Errors
+/// [`GitError`].
+pub(crate) fn add_trailers(
+    file: &Path,
+    trailers: &[String],
+    comment: Option<char>,
+) -> Result<(), GitError> {
     let mut command = git();
+    if let Some(comment) = comment {
+        command.args(["-c", &format!("core.commentChar={comment}")]);
+    }
     command.args(["interpret-trailers", "--in-place", "--no-divider"]);
     for trailer in trailers {
         command.args(["--if-exists", "replace", "--trailer", trailer]);

@@ -1,14 +1,17 @@
-//! The message of a commit: whether there is one, and which commits it was squashed from.
+//! The message of a commit: where it ends, what is no comment in it, and which commits it was squashed from.
 
-/// Tells whether anything but comments is there: git takes a commit back whose message is empty,
-/// and a trailer of ours must not make it one that is not.
-pub fn has_text(message: &str) -> bool {
-    let lines = message
-        .lines()
-        .take_while(|line| !line.starts_with(SCISSORS));
-    lines
-        .map(str::trim)
-        .any(|line| !line.is_empty() && !line.starts_with('#'))
+/// Returns a message without what `git commit --verbose` shows below it.
+pub fn above_diff(message: &str) -> &str {
+    let lines = message.split_inclusive('\n');
+    let above = lines.take_while(|line| !line.trim_end().ends_with(SCISSORS));
+    let end = above.map(str::len).sum();
+    message.get(..end).unwrap_or(message)
+}
+
+/// Returns a character with which no line of a message begins, for git to take no line for a comment.
+pub fn comment_char(message: &str) -> Option<char> {
+    let is_free = |c: &char| message.lines().all(|line| !line.starts_with(*c));
+    "#;@!$%^&|:".chars().find(is_free)
 }
 
 /// Tells whether a message that git wrote, or was given, stands already when
@@ -29,17 +32,23 @@ pub fn squashed(message: &str) -> Vec<String> {
 }
 
 /// The line below which everything is cut off (`git commit --verbose`).
-const SCISSORS: &str = "# ------------------------ >8";
+const SCISSORS: &str = "------------------------ >8 ------------------------";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn comments_are_no_text() {
-        assert!(has_text("# a\n\nsubject\n"));
-        assert!(!has_text("\n# a\n#\n  \n"));
-        assert!(!has_text("# ------------------------ >8 ----\ndiff\n"));
+    fn a_diff_is_no_text() {
+        let message = format!("a\n; {SCISSORS}\ndiff\n");
+        assert_eq!(above_diff(&message), "a\n");
+        assert_eq!(above_diff("a\nb"), "a\nb");
+    }
+
+    #[test]
+    fn a_comment_begins_as_no_line_does() {
+        assert_eq!(comment_char("a # b\n"), Some('#'));
+        assert_eq!(comment_char("#1\n\n; b\n"), Some('@'));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use notme_attest::{
 use notme_core::object::{self, ObjectKind};
 use notme_git_hooks::{
     chained, event,
-    message::{has_text, is_given, squashed},
+    message::{above_diff, comment_char, is_given, squashed},
     names,
 };
 use notme_verifier::report::escape;
@@ -207,11 +207,11 @@ fn record(
         ("prepare-commit-msg", [file, rest @ ..]) => {
             remember_squashed(&archive)?;
             match is_given(rest.first().and_then(|source| source.to_str())) {
-                true => trailers(home, archive, Path::new(file)),
+                true => trailers(home, archive, (Path::new(file), is_edited())),
                 false => Ok(()),
             }
         }
-        ("commit-msg", [file, ..]) => trailers(home, archive, Path::new(file)),
+        ("commit-msg", [file, ..]) => trailers(home, archive, (Path::new(file), true)),
         ("post-commit", _) => committed(home, archive),
         ("post-merge", _) => merged(home, archive),
         ("post-rewrite", [command, ..]) => follow::rewritten(home, archive, (command, input)),
@@ -219,19 +219,37 @@ fn record(
     }
 }
 
+/// Tells whether somebody edits the message: git sets this for its hooks where nobody does, and then leaves
+/// lines in it that would be comments.
+fn is_edited() -> bool {
+    env::var_os("GIT_EDITOR").is_none_or(|editor| editor != ":")
+}
+
 /// Gives the message of a commit its trailers, in a run.
-fn trailers(home: &Home, archive: Archive, file: &Path) -> Result<(), Failure> {
-    let message = fs::read(file)?;
-    let message = String::from_utf8_lossy(&message);
-    if course::directory().is_none() || !has_text(&message) {
+fn trailers(
+    home: &Home,
+    archive: Archive,
+    (file, is_edited): (&Path, bool),
+) -> Result<(), Failure> {
+    if course::directory().is_none() {
         return Ok(());
     }
+    let message = fs::read(file)?;
+    let message = String::from_utf8_lossy(&message);
     let Some(course) = Course::here(home, archive)? else {
         return Ok(());
     };
     let (_, head) = course.head()?;
     let chain = format!("{TRAILER}: {head}");
     if message.lines().any(|line| line == chain) {
+        return Ok(());
+    }
+    // git takes a commit back whose message is empty, and a trailer makes none that is not.
+    let text = match is_edited {
+        true => git::without_comments(above_diff(&message))?,
+        false => message.trim().to_owned(),
+    };
+    if text.is_empty() {
         return Ok(());
     }
     // git 2.39 takes a last line that does not end, as that of `git merge -m`, for the first of the trailers.
@@ -242,7 +260,11 @@ fn trailers(home: &Home, archive: Archive, file: &Path) -> Result<(), Failure> {
             .write_all(b"\n")?;
     }
     let agent = format!("{AGENT_TRAILER}: {}", course.run().agent);
-    Ok(git::add_trailers(file, &[agent, chain])?)
+    let comment = match is_edited {
+        true => None,
+        false => comment_char(&message),
+    };
+    Ok(git::add_trailers(file, &[agent, chain], comment)?)
 }
 
 /// Keeps the names of the commits that are squashed, until the commit is there.

@@ -1072,6 +1072,54 @@ fn a_merge_that_is_given_its_message_carries_the_head() {
     assert_eq!(world.verdicts(&["HEAD"]).1["objects"][0]["level"], "L2");
 }
 
+/// git keeps such lines where nobody edits a message, whatever comments begin with here.
+#[test]
+fn a_message_that_begins_as_a_comment_has_its_trailers() {
+    let world = world();
+    let commit = "git commit -q --allow-empty";
+    let script = format!(
+        r#"
+        {commit} -m '#123 fix' -m '; more'
+        git switch -q -c side HEAD~1; {COMMIT} two
+        git switch -q main; git merge -q -m '# Heading' side
+        git config core.commentChar ';'
+        {commit} -m '; odd'
+        {commit} --amend --no-edit
+        "#
+    );
+    world.commit("base", "1");
+    session_ok(&world, &[], &script);
+    let (exit, document) = world.verdicts(&["HEAD~3..HEAD"]);
+    assert_eq!(exit, Some(0), "{document}");
+    let objects = document["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), 4);
+    for object in objects {
+        assert_eq!(object["level"], "L2", "{object}");
+    }
+    let told = world.git_ok(&[
+        "log",
+        "--format=%s / %(trailers:key=Agent-Chain,separator=%x2C)",
+        "--first-parent",
+        "HEAD~3..",
+    ]);
+    for (line, subject) in told.lines().zip(["; odd", "# Heading", "#123 fix"]) {
+        assert!(
+            line.starts_with(&format!("{subject} / Agent-Chain: sha256:")),
+            "{told}"
+        );
+    }
+    let all = records(&world, "HEAD");
+    assert!(events(&all, "unseen-commit").is_empty());
+}
+
+#[test]
+fn a_message_of_comments_alone_makes_no_commit() {
+    let world = world();
+    let script = "git config core.commentChar ';'; echo >a; git add a; \
+                  if GIT_EDITOR=true git commit -q --verbose; then exit 1; fi";
+    session_ok(&world, &[], script);
+}
+
 /// What was recorded while the authority was away is no commit that nobody saw, be the key that signs an
 /// older one or not; the end is where its record has a time.
 #[test]
