@@ -69,6 +69,15 @@ pub struct Asked {
     pub origins: Option<OriginSet>,
 }
 
+/// What a chain goes on from, of what shows no time: anybody with an old key of its signer can make such.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GoesOn<'a> {
+    /// What the key added that signs now.
+    pub by: Option<KeyId>,
+    /// A record (`sha256:<hex>`) that somebody knows to be theirs, and what that goes on from.
+    pub after: Option<&'a str>,
+}
+
 /// A statement whose signature somebody asked about.
 #[derive(Clone, Debug)]
 pub struct SignedSo<T> {
@@ -738,8 +747,7 @@ impl<'j> Attestations<'j> {
 
     /// Finds where the chain of an activity ends, as an identity signed it. Where nothing came since
     /// that was noted, its last record is judged, and else the whole chain. While the authority is away,
-    /// what is added shows no time; the chain goes on from that where the key is the one that signs now:
-    /// whoever has an older one adds nothing.
+    /// what is added shows no time.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read. The inner error is the chain's.
@@ -747,10 +755,11 @@ impl<'j> Attestations<'j> {
         &self,
         activity: &str,
         identity: &str,
-        by: Option<KeyId>,
+        goes_on: GoesOn<'_>,
     ) -> Result<Result<Tip, (Code, String)>, StoreError> {
         let place = Place::activity(activity);
-        if let Some(Noted { file, contents }) = self.store.noted(activity, identity)?
+        if goes_on.after.is_none()
+            && let Some(Noted { file, contents }) = self.store.noted(activity, identity)?
             && let Some(kept) = self.store.read_one(&place, &file)?
             && let Some((_, tip)) = self.examine(&kept).tip(activity, identity)
         {
@@ -758,11 +767,18 @@ impl<'j> Attestations<'j> {
             return Ok(Ok(Tip { contents, ..tip }));
         }
         let contents = self.store.contents(&place)?;
-        let (_, since) = match self.end(activity, identity, by)? {
+        let (_, since) = match self.end(activity, identity, goes_on)? {
             Ok(end) => end,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let tip = since.last().and_then(|it| it.as_tip());
+        if let (Some(tip), Some(after)) = (&tip, goes_on.after) {
+            let kept = self.kept(place)?;
+            if !kept.back_from(Some(&tip.digest)).any(|it| it == after) {
+                let detail = format!("{after} is no record of it that goes on from its last one");
+                return Ok(Err((Code::ChainLinkMissing, detail)));
+            }
+        }
         let tip = tip.map(|tip| Tip { contents, ..tip });
         Ok(tip.ok_or_else(|| {
             let detail = "there is no record of it here".to_owned();
@@ -770,8 +786,8 @@ impl<'j> Attestations<'j> {
         }))
     }
 
-    /// Returns the commits that the chain of an activity covers, as an identity signed it, and what the key
-    /// that signs now added, each with whether anything shows the time of a record of it: what others say to
+    /// Returns the commits that the chain of an activity covers, as an identity signed it, and what it goes on
+    /// from, each with whether anything shows the time of a record of it: what others say to
     /// be records of it counts for nothing, and neither do records that are no chain.
     ///
     /// # Errors
@@ -780,9 +796,9 @@ impl<'j> Attestations<'j> {
         &self,
         activity: &str,
         identity: &str,
-        by: Option<KeyId>,
+        goes_on: GoesOn<'_>,
     ) -> Result<HashMap<String, bool>, StoreError> {
-        let Ok((judged, since)) = self.end(activity, identity, by)? else {
+        let Ok((judged, since)) = self.end(activity, identity, goes_on)? else {
             return Ok(HashMap::new());
         };
         let since = since.iter().flat_map(|it| it.commits());
@@ -795,13 +811,13 @@ impl<'j> Attestations<'j> {
     }
 
     /// Finds the chain of an activity, as an identity signed it, if there is any; and its last record, with
-    /// what the key that signs now added after it.
-    fn end(&self, activity: &str, identity: &str, by: Option<KeyId>) -> Result<End, StoreError> {
+    /// what it goes on from after that.
+    fn end(&self, activity: &str, identity: &str, goes_on: GoesOn<'_>) -> Result<End, StoreError> {
         let kept = self.kept(Place::activity(activity))?;
         let records = self.records(activity, identity)?;
         let Some(whose) = own_chain(&records) else {
             let is_meant = |it: &Whose| it.activity == activity && it.by.identity == identity;
-            return Ok(Ok((None, kept.since(None, is_meant, by))));
+            return Ok(Ok((None, kept.since(None, is_meant, goes_on))));
         };
         let judged = self.chain(whose)?;
         let head = match judged.here(false) {
@@ -810,7 +826,7 @@ impl<'j> Attestations<'j> {
         };
         let mut records = kept.records(whose);
         let last = records.find(|it| it.digest.as_deref() == Some(head));
-        let since = kept.since(last, |it| it == whose, by);
+        let since = kept.since(last, |it| it == whose, goes_on);
         Ok(Ok((Some(judged), since)))
     }
 

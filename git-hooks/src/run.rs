@@ -44,6 +44,8 @@ const EVENTS_MAX: u64 = 256 * 1024 * 1024;
 pub struct Run {
     /// The activity.
     pub activity: String,
+    /// The record that it goes on from, where somebody named it.
+    pub after: Option<String>,
     /// The number of its segment.
     pub segment: u64,
     /// The agent.
@@ -389,6 +391,7 @@ mod tests {
         let world = tempfile::tempdir().unwrap();
         let long = |count: usize| Run {
             activity: "a".to_owned(),
+            after: None,
             segment: 1,
             agent: "claude".parse().unwrap(),
             identity: "i".to_owned(),

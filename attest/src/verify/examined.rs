@@ -55,6 +55,8 @@ pub struct Tip {
     pub lifecycle: Lifecycle,
     /// The activity that started its own.
     pub parent: Option<String>,
+    /// Nothing shows its time.
+    pub is_untimed: bool,
     /// What its activity kept when it was the last one.
     pub contents: Option<Contents>,
 }
@@ -224,6 +226,7 @@ impl Examined {
             segment: record.activity.segment,
             lifecycle: record.lifecycle,
             parent: record.activity.parent.clone(),
+            is_untimed: self.whose().is_none(),
             contents: None,
         })
     }

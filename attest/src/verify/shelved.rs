@@ -1,8 +1,12 @@
 //! What is kept in a place, judged and ordered.
 
-use std::{cmp::Reverse, collections::HashMap, iter, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    iter,
+    sync::Arc,
+};
 
-use notme_core::key::KeyId;
 use notme_verifier::Judgement;
 
 use crate::{
@@ -11,6 +15,7 @@ use crate::{
 };
 
 use super::{
+    GoesOn,
     attested::keep_best,
     examined::{Examined, Whose},
 };
@@ -81,42 +86,62 @@ impl Shelved {
         self.numbered(self.chains.get(whose))
     }
 
-    /// Returns a record, and those that a key added after it with nothing that shows their time, none of which
-    /// ends the chain; without one, all that it added from the opening one on.
+    /// Returns a record, and those that come after it with nothing that shows their time, none of which ends
+    /// the chain; without one, all of those from the opening one on.
     pub(super) fn since(
         &self,
         last: Option<&Arc<Examined>>,
         is_meant: impl Fn(&Whose) -> bool,
-        by: Option<KeyId>,
+        goes_on: GoesOn<'_>,
     ) -> Vec<Arc<Examined>> {
-        let after = |last: Option<&Arc<Examined>>| self.untimed_after(last, &is_meant, by?);
+        let meant: HashSet<_> = self.back_from(goes_on.after).collect();
+        let by = |record: &Arc<Examined>| {
+            let kid = record.judgement.as_ref().and_then(|it| it.kid());
+            let is_by = goes_on.by.is_some() && kid == goes_on.by;
+            let is_before = record
+                .digest
+                .as_deref()
+                .is_some_and(|it| meant.contains(it));
+            (is_by || is_before).then_some(is_before)
+        };
+        let after = |last: Option<&Arc<Examined>>| self.untimed_after(last, &is_meant, by);
         let first = last.or_else(|| after(None));
         iter::successors(first, |last| after(Some(last)))
             .cloned()
             .collect()
     }
 
+    /// Returns the digest of a record, and those of what it goes on from.
+    pub(super) fn back_from<'s>(
+        &'s self,
+        digest: Option<&'s str>,
+    ) -> impl Iterator<Item = &'s str> {
+        let before = |digest: &&str| self.copies(digest).find_map(|it| it.previous());
+        iter::successors(digest, before)
+    }
+
+    /// Finds what comes after a record, of those that somebody counts; what is worth more, of several.
     fn untimed_after(
         &self,
         last: Option<&Arc<Examined>>,
         is_meant: impl Fn(&Whose) -> bool,
-        by: KeyId,
+        worth: impl Fn(&Arc<Examined>) -> Option<bool>,
     ) -> Option<&Arc<Examined>> {
         let before = last.and_then(|it| it.activity());
         let previous = last.and_then(|it| it.digest.as_deref());
         let sequence = before.map_or(0, |it| it.chain.sequence.saturating_add(1));
-        self.all.iter().find(|it| {
-            let kid = it.judgement.as_ref().and_then(|it| it.kid());
+        let next = self.all.iter().filter(|it| {
             let goes_on = |record: &Activity| {
                 record.chain.previous.as_deref() == previous
                     && record.chain.sequence == sequence
                     && follows(before, record)
                     && record.lifecycle != Lifecycle::Ended
             };
-            kid == Some(by)
-                && it.activity().is_some_and(goes_on)
-                && it.whose_untimed().as_ref().is_some_and(&is_meant)
-        })
+            it.activity().is_some_and(goes_on) && it.whose_untimed().as_ref().is_some_and(&is_meant)
+        });
+        let counted = next.filter_map(|it| Some((worth(it)?, it)));
+        let (_, next) = counted.min_by_key(|(worth, _)| Reverse(*worth))?;
+        Some(next)
     }
 
     fn numbered<'s>(

@@ -10,7 +10,7 @@ use notme_attest::{
         Receive, Record, Succession,
     },
     store::{FileName, Place},
-    verify::{Asked, counted},
+    verify::{Asked, GoesOn, counted},
 };
 use notme_core::{
     hex,
@@ -203,9 +203,12 @@ fn the_key_that_signs_now_goes_on_without_a_time() {
         records.push(untimed("claude", key, &more));
         world.write(&records);
         let tip = world.tip_for(ID, "claude", by).0.unwrap();
-        let by = Some(kid("claude", by));
+        let goes_on = GoesOn {
+            by: Some(kid("claude", by)),
+            after: None,
+        };
         let covered =
-            world.with_attestations(|it| it.covered(ID, &identity("claude"), by).unwrap());
+            world.with_attestations(|it| it.covered(ID, &identity("claude"), goes_on).unwrap());
         let covered = covered.get(&commits[2].id);
         (tip.sequence, covered == Some(&false))
     };
@@ -220,6 +223,39 @@ fn the_key_that_signs_now_goes_on_without_a_time() {
     assert_eq!(ends_at((3, 1, true), seed, seed), (2, false));
     assert_eq!(ends_at((9, 1, false), seed, seed), (2, false));
     assert_eq!(ends_at((3, 9, false), seed, seed), (2, false));
+}
+
+/// Whoever knows which record is theirs goes on from it with another key, and from nothing else that the
+/// old one adds.
+#[test]
+fn a_record_without_a_time_is_gone_on_from_by_whoever_names_it() {
+    let (world, commits) = three();
+    let mut records = chain(ID, "claude", &commits[..2]);
+    records.pop();
+    let two = next(ID, "claude", &records, false, &commits[2..]);
+    let other = next(ID, "claude", &records, false, &[]);
+    let [two, other] = [two, other].map(|it| untimed("claude", 9, &it));
+    let line = [&records[..], std::slice::from_ref(&two)].concat();
+    let more = untimed("claude", 9, &next(ID, "claude", &line, false, &[]));
+    records.extend([other.clone(), two.clone(), more.clone()]);
+    world.write(&records);
+    let tip = |after: &str| {
+        let by = Some(kid("claude", spec("claude", b"").seed));
+        let after = Some(after);
+        let tip = world.with_attestations(|it| {
+            let tip = it.tip(ID, &identity("claude"), GoesOn { by, after });
+            tip.unwrap().map_err(|(code, _)| code)
+        });
+        tip.map(|it| (it.digest, it.is_untimed))
+    };
+    for named in [&two, &other, &more] {
+        let named = digest(&named.0);
+        assert_eq!(tip(&named), Ok((named.clone(), true)));
+    }
+    let last = digest(&line[2].0);
+    assert_eq!(tip(&last), Ok((last.clone(), false)));
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(tip(&nothing), Err(Code::ChainLinkMissing));
 }
 
 /// Somebody else who may sign cannot spoil a chain, nor join it.

@@ -5,7 +5,7 @@ use notme_attest::{
     make::{self, ActivityFacts, CommitSubject, covered},
     predicate::Record,
     store::Place,
-    verify::{Asked, Tip},
+    verify::{Asked, GoesOn, Tip},
 };
 use notme_core::{
     dsse::{Envelope, pae},
@@ -294,7 +294,9 @@ impl World {
         let mut examined = 0;
         let by = Some(kid(agent, seed));
         let tip = self.with_judge(Asked::default(), |attestations, judge| {
-            let tip = attestations.tip(activity, &identity(agent), by).unwrap();
+            let goes_on = GoesOn { by, after: None };
+            let tip = attestations.tip(activity, &identity(agent), goes_on);
+            let tip = tip.unwrap();
             examined = judge.examined();
             tip.map_err(|(code, _)| code)
         });

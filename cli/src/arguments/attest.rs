@@ -113,6 +113,10 @@ pub(crate) struct AttestRecord {
     /// The activity; without it, one that begins and ends with this
     #[arg(long, value_name = "ID")]
     pub(crate) activity: Option<String>,
+    /// A record of it that is yours (`sha256:HEX`): it goes on from there, though nothing shows when that was
+    /// signed and the key is another one now
+    #[arg(long, value_name = "DIGEST", requires = "activity")]
+    pub(crate) after: Option<String>,
     /// This activity ends
     #[arg(long, requires = "activity")]
     pub(crate) end: bool,
@@ -152,6 +156,7 @@ impl Default for AttestRecord {
     fn default() -> Self {
         Self {
             activity: None,
+            after: None,
             end: false,
             suspend: false,
             parent: None,

@@ -22,6 +22,10 @@ pub(crate) struct Run {
     /// Go on with an activity that was suspended
     #[arg(long, value_name = "ID")]
     pub(crate) activity: Option<String>,
+    /// The last record of it (`sha256:HEX`), where nothing shows when that was signed and the key is another
+    /// one now
+    #[arg(long, value_name = "DIGEST", requires = "activity")]
+    pub(crate) after: Option<String>,
     /// Suspend the activity at the end, in place of closing it
     #[arg(long)]
     pub(crate) suspend: bool,

@@ -23,7 +23,7 @@ use notme_attest::{
     predicate::{Activity, Lifecycle},
     sign::{Signed, sign},
     store::{Contents, FILES_MAX, FileName, Kept, Noted, Place},
-    verify::{Asked, Tip},
+    verify::{Asked, GoesOn, Tip},
 };
 use notme_core::{
     certificate::Certificate, dsse::Envelope, frame::Basis, identity::AgentName, key::KeyId,
@@ -392,17 +392,17 @@ impl Signer {
     }
 }
 
-/// Returns the last record of an activity that goes on, for an identity and the key that signs for it now.
+/// Returns the last record of an activity that goes on, for an identity.
 fn tip(
     home: &Home,
     store: &Store,
     activity: &str,
-    (identity, kid): (&str, KeyId),
+    (identity, goes_on): (&str, GoesOn<'_>),
 ) -> Result<Tip, Failure> {
     let grounds = Grounds::load(home, None, None)?;
     let judge = grounds.judge();
     let attestations = Attestations::new(store.clone(), &judge, Asked::default());
-    let tip = match attestations.tip(activity, identity, Some(kid))? {
+    let tip = match attestations.tip(activity, identity, goes_on)? {
         Ok(tip) => tip,
         Err(broken) => {
             let (code, detail) = match attestations.is_untimed(activity, identity)? {
@@ -455,7 +455,12 @@ fn trailer(home: &Home, arguments: &AttestTrailer) -> Outcome {
     let archive = Archive::open()?;
     let mut author = Author::new(home, &archive, arguments.agent.as_ref())?;
     let (identity, kid) = author.hand.credentials()?;
-    let tip = tip(home, &archive.store, &arguments.activity, (&identity, kid))?;
+    let goes_on = GoesOn {
+        by: Some(kid),
+        after: None,
+    };
+    let by = (&*identity, goes_on);
+    let tip = tip(home, &archive.store, &arguments.activity, by)?;
     let digest = tip.digest;
     writeln!(io::stdout(), "{}: {digest}", notme_attest::store::TRAILER)?;
     Ok(Exit::Yes)

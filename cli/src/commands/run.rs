@@ -23,6 +23,7 @@ use notme_agent::{AgentConfig, Profile};
 use notme_attest::{
     make::CommitSubject,
     predicate::{Activity, Event, Outcome as Work, Termination},
+    verify::Tip,
 };
 use notme_core::{
     identity::AgentName,
@@ -104,7 +105,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
     let identity = lent.identity.to_string();
     let segment = match &arguments.activity {
         None => 1,
-        Some(id) => Course::next_segment(home, id, &agent)?,
+        Some(id) => Course::next_segment(home, (id, arguments.after.as_deref()), &agent)?,
     };
     let run = Run {
         email: arguments
@@ -113,6 +114,7 @@ pub(crate) fn run(home: &Home, arguments: &RunArguments) -> Outcome {
             .unwrap_or_else(|| format!("{agent}@notme.invalid")),
         identity,
         activity,
+        after: arguments.after.clone(),
         segment,
         agent,
         model: arguments.model.clone(),
@@ -217,8 +219,12 @@ struct Closed {
     late: Vec<CommitSubject>,
     /// Why nobody knows what was made.
     unlooked: Option<Failure>,
+    /// The agent signed them in the run, and no record covers them whose time anything shows.
+    uncovered: Vec<CommitSubject>,
     /// Nothing shows the time of the record of the end, which ends nothing so.
     is_untimed: bool,
+    /// The last record, where nothing shows its time.
+    after: Option<String>,
 }
 
 /// A run that goes on.
@@ -301,19 +307,20 @@ impl<'a> Going<'a> {
         // Where it began, it is known what was there before.
         let is_looked_at = is_own && self.run.repository.is_some();
         let mut closed = Closed::default();
+        let looked = is_looked_at.then(|| Made::look(&course, &self.before));
+        let looked = looked.unwrap_or_else(|| Ok(Made::default()));
+        match looked.and_then(|made| Ok((made, course.untimed()?))) {
+            Ok((made, untimed)) => {
+                closed.uncovered = made.unseen.iter().cloned().chain(untimed).collect();
+                closed.made = made;
+            }
+            Err(failure) => closed.unlooked = Some(failure),
+        }
         let mut unlooked = Vec::new();
         if is_own {
             unlooked.extend(is_lost.then_some("repositories"));
             unlooked.extend(course.is_deaf().then_some("events"));
-            if is_looked_at {
-                match Made::look(&course, &self.before) {
-                    Ok(made) => closed.made = made,
-                    Err(failure) => {
-                        unlooked.push("commits");
-                        closed.unlooked = Some(failure);
-                    }
-                }
-            }
+            unlooked.extend(closed.unlooked.is_some().then_some("commits"));
         }
         let mut events = closed.made.events()?;
         for what in unlooked {
@@ -321,16 +328,21 @@ impl<'a> Going<'a> {
         }
         let next = Next {
             events,
-            commits: closed.made.uncovered.clone(),
+            commits: closed.uncovered.clone(),
             succeeds: Vec::new(),
             state,
             more: self.more(status)?,
         };
-        if let Err(failure) = course.record(&next) {
+        let recorded = course.record(&next);
+        let untimed = |tip: Tip| tip.is_untimed.then_some(tip.digest);
+        if let Err(failure) = recorded {
             closed.failed = Some((failure, course.untold(next.events)?));
+            closed.after = course.last().ok().flatten().and_then(untimed);
             return Ok(Some(closed));
         }
-        closed.is_untimed = matches!(state, State::Ended(..)) && !course.has_ended()?;
+        let goes_on = course.last()?;
+        closed.is_untimed = matches!(state, State::Ended(..)) && goes_on.is_some();
+        closed.after = goes_on.and_then(untimed);
         if is_looked_at && closed.unlooked.is_none() {
             match closed.made.later(&course) {
                 Ok(late) => closed.late = late,
@@ -367,7 +379,7 @@ impl<'a> Going<'a> {
             }
             closed.made.tell()?;
             if let Some((failure, events)) = &closed.failed {
-                let end = self.end_later(place, state, (&closed.made.uncovered, events));
+                let end = self.end_later(place, state, (closed, events));
                 self.complain(failure, place, &end)?;
                 continue;
             }
@@ -390,8 +402,15 @@ impl<'a> Going<'a> {
                     "note: activity {} has not ended, since nothing shows when the end of the run was \
                      recorded; once the authority is there, run: {}",
                     place.1,
-                    escape(&self.end_later(place, state, (&closed.made.uncovered, &[])))
+                    escape(&self.end_later(place, state, (closed, &[])))
                 )?,
+            }
+            if let (true, Some(after)) = (self.is_suspended, &closed.after) {
+                writeln!(
+                    out,
+                    "note: nothing shows when its last records were signed; what goes on from them with \
+                     another key than now names the last one: `--after {after}`"
+                )?;
             }
         }
         if let Some(error) = &places.unread {
@@ -426,7 +445,7 @@ impl<'a> Going<'a> {
         &self,
         (repository, activity): &(PathBuf, String),
         state: State,
-        (commits, events): (&[CommitSubject], &[Event]),
+        (closed, events): (&Closed, &[Event]),
     ) -> String {
         let kept = (!events.is_empty()).then(|| self.keep(activity, events));
         let how = match state {
@@ -443,9 +462,12 @@ impl<'a> Going<'a> {
         let events = kept.and_then(Result::ok);
         let events = events.map(|file| format!(" --events {}", quoted_path(&file)));
         let events = events.unwrap_or_default();
-        let commits: String = commits.iter().map(|it| format!(" {}", it.id)).collect();
+        let commits = closed.uncovered.iter();
+        let commits: String = commits.map(|it| format!(" {}", it.id)).collect();
+        let after = closed.after.as_ref().map(|it| format!(" --after {it}"));
+        let after = after.unwrap_or_default();
         format!(
-            "{}notme attest activity{commits} --activity {activity} {how}{events} --agent {}",
+            "{}notme attest activity{commits} --activity {activity}{after} {how}{events} --agent {}",
             self.change_to(repository),
             self.run.agent
         )
@@ -456,7 +478,7 @@ impl<'a> Going<'a> {
         let unlooked = |what| event::event(("unlooked", what), event::NOTHING, now()).ok();
         let all = ["events", "commits"].into_iter().filter_map(unlooked);
         let events: Vec<_> = all.filter(|_| place.1 == self.run.activity).collect();
-        self.end_later(place, state, (&[], &events))
+        self.end_later(place, state, (&Closed::default(), &events))
     }
 
     /// Keeps what a record was to say in a file of its own.

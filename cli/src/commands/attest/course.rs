@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     env, fs, io,
     path::{Path, PathBuf},
 };
@@ -12,9 +12,9 @@ use notme_attest::{
     make::{self, ActivityFacts, CommitSubject, covered},
     predicate::{Activity, Event, Outcome as Work, Record, Succession, Termination},
     store::Place,
-    verify::Asked,
+    verify::{Asked, GoesOn, Tip},
 };
-use notme_core::{identity::AgentName, json::Object, key::KeyId};
+use notme_core::{identity::AgentName, json::Object};
 use notme_git_hooks::{
     event,
     run::{Batch, Other, RUN, Run, Spool},
@@ -22,7 +22,12 @@ use notme_git_hooks::{
 use notme_verifier::Judge;
 
 use super::{Archive, Author, Hand, Stuck, digest_of, tip};
-use crate::{failure::Failure, git, home::Home, judging::now};
+use crate::{
+    failure::Failure,
+    git,
+    home::Home,
+    judging::{Grounds, now},
+};
 
 /// How many commits one record covers; a statement has its limits.
 const COMMITS_MAX: usize = 1000;
@@ -304,21 +309,37 @@ impl<'a> Course<'a> {
         {
             return Ok((sequence, digest));
         }
-        let by = (&*self.run.identity, self.kid()?);
-        let tip = tip(self.home, store, activity, by)?;
+        let tip = self.tip()?;
         Ok((tip.sequence, tip.digest))
+    }
+
+    /// Returns the last record, of an activity that goes on.
+    fn tip(&self) -> Result<Tip, Failure> {
+        let store = &self.archive.store;
+        let by = (&*self.run.identity, self.goes_on()?);
+        tip(self.home, store, &self.activity, by)
+    }
+
+    fn goes_on(&self) -> Result<GoesOn<'_>, Failure> {
+        let (_, kid) = Hand::of(self.home, Some(&self.run.agent))?.credentials()?;
+        Ok(GoesOn {
+            by: Some(kid),
+            after: self.run.after.as_deref().filter(|_| self.is_own()),
+        })
     }
 
     /// Returns the segment after the last one of an activity, as an identity signed it: others can say
     /// anything of it. What is part of another activity is another chain, which a run does not go on with.
     pub(crate) fn next_segment(
         home: &Home,
-        activity: &str,
+        (activity, after): (&str, Option<&str>),
         agent: &AgentName,
     ) -> Result<u64, Failure> {
         const BEGIN: &str = "without `--activity`, a run begins one";
         let (identity, kid) = Hand::of(home, Some(agent))?.credentials()?;
-        let tip = tip(home, &Archive::open()?.store, activity, (&identity, kid));
+        let by = Some(kid);
+        let by = (&*identity, GoesOn { by, after });
+        let tip = tip(home, &Archive::open()?.store, activity, by);
         let tip = tip.map_err(|failure| failure.hint(BEGIN))?;
         match tip.parent {
             None => Ok(tip.segment.saturating_add(1)),
@@ -329,14 +350,38 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Tells whether the last record ends the chain. One that was signed while the authority was away does
-    /// not: nothing shows its time.
-    pub(crate) fn has_ended(&self) -> Result<bool, Failure> {
-        match self.head() {
-            Ok(_) => Ok(false),
-            Err(failure) if matches!(failure.error(), Some(Stuck::Ended(_))) => Ok(true),
+    /// Returns the last record, unless it ends the chain. One that was signed while the authority was away
+    /// does not: nothing shows its time.
+    pub(crate) fn last(&self) -> Result<Option<Tip>, Failure> {
+        match self.tip() {
+            Ok(tip) => Ok(Some(tip)),
+            Err(failure) if matches!(failure.error(), Some(Stuck::Ended(_))) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Returns what the chain covers, and whether anything shows when that was recorded.
+    pub(crate) fn covered(
+        &self,
+        attestations: &Attestations<'_>,
+    ) -> Result<HashMap<String, bool>, Failure> {
+        let goes_on = self.goes_on().unwrap_or_default();
+        Ok(attestations.covered(&self.activity, &self.run.identity, goes_on)?)
+    }
+
+    /// Returns the commits that were recorded while nothing showed the time, as far as they are here.
+    pub(crate) fn untimed(&self) -> Result<Vec<CommitSubject>, Failure> {
+        let grounds = Grounds::load(self.home, None, None)?;
+        let judge = grounds.judge();
+        let covered = self.covered(&self.attestations(&judge))?.into_iter();
+        let untimed = covered.filter(|(_, is_timed)| !is_timed);
+        let mut commits = Vec::new();
+        for (id, _) in untimed {
+            let facts = self.archive.store.commit(&id).ok().flatten();
+            commits.extend(facts.map(|facts| CommitSubject::new(&id, &facts)));
+        }
+        commits.sort_by(|one: &CommitSubject, other| one.id.cmp(&other.id));
+        Ok(commits)
     }
 
     /// Returns what is attested in the repository.
@@ -348,12 +393,6 @@ impl<'a> Course<'a> {
     pub(crate) fn digests(&self) -> Result<HashSet<String>, Failure> {
         let kept = self.archive.store.read(&Place::activity(&self.activity))?;
         Ok(kept.iter().filter_map(digest_of).collect())
-    }
-
-    /// Returns the key that signs now.
-    pub(crate) fn kid(&self) -> Result<KeyId, Failure> {
-        let (_, kid) = Hand::of(self.home, Some(&self.run.agent))?.credentials()?;
-        Ok(kid)
     }
 
     fn author(&self) -> Result<Author<'_>, Failure> {

@@ -15,7 +15,7 @@ use notme_attest::{
         Record, Succession, Termination,
     },
     store::Place,
-    verify::{Asked, Tip},
+    verify::{Asked, GoesOn, Tip},
 };
 use notme_core::{
     hex,
@@ -430,7 +430,11 @@ impl Wanted<'_> {
             // Until it is kept, nobody else is to go on from the same record.
             let _alone = store.lock()?;
             let (identity, kid) = author.hand.credentials()?;
-            let tip = tip(home, store, id, (&identity, kid))?;
+            let goes_on = GoesOn {
+                by: Some(kid),
+                after: self.record.after.as_deref(),
+            };
+            let tip = tip(home, store, id, (&identity, goes_on))?;
             let chain = Record::after(tip.sequence, &tip.digest, self.record.end, covered);
             let segment = self.segment_after(&tip);
             let facts = ActivityFacts {

@@ -35,10 +35,8 @@ const NAMED_MAX: usize = 1000;
 pub(super) struct Made {
     /// What refs led to when it was looked.
     tips: Vec<ObjectId>,
-    /// The agent signed them in this run, and no record covers them whose time anything shows.
-    pub(super) uncovered: Vec<CommitSubject>,
-    /// Those of them that no record covers at all: no hook saw them.
-    unseen: Vec<String>,
+    /// The agent signed them in this run, and no record covers them: no hook saw them.
+    pub(super) unseen: Vec<CommitSubject>,
     /// They carry no signature, and no remote has them or the agent committed them.
     unsigned: Vec<String>,
     /// What signs them, for each branch that has some.
@@ -99,11 +97,7 @@ impl Made {
                     made.unsigned.push(id_text);
                 }
                 Found::Unread => made.unread.push(id_text),
-                Found::Untimed(commit) => made.uncovered.push(commit),
-                Found::Uncovered(commit) => {
-                    made.unseen.push(id_text);
-                    made.uncovered.push(commit);
-                }
+                Found::Unseen(commit) => made.unseen.push(commit),
             }
         }
         if !unsigned.is_empty() {
@@ -119,7 +113,7 @@ impl Made {
     pub(super) fn later(&self, course: &Course<'_>) -> Result<Vec<CommitSubject>, Failure> {
         match tips(&course.archive().repository)? == self.tips {
             true => Ok(Vec::new()),
-            false => Ok(Self::look(course, &self.tips)?.uncovered),
+            false => Ok(Self::look(course, &self.tips)?.unseen),
         }
     }
 
@@ -128,9 +122,10 @@ impl Made {
     /// # Errors
     /// [`Failure`].
     pub(super) fn events(&self) -> Result<Vec<Event>, Failure> {
+        let unseen: Vec<_> = self.unseen.iter().map(|it| it.id.clone()).collect();
         let kinds = [
             ("unsigned-commit", &self.unsigned),
-            ("unseen-commit", &self.unseen),
+            ("unseen-commit", &unseen),
             ("unread-commit", &self.unread),
         ];
         let mut events = Vec::new();
@@ -227,9 +222,7 @@ enum Found {
     Others,
     Unsigned,
     Unread,
-    Uncovered(CommitSubject),
-    /// The run's, and recorded while nothing showed the time.
-    Untimed(CommitSubject),
+    Unseen(CommitSubject),
 }
 
 /// Whoever looks at commits.
@@ -237,7 +230,7 @@ struct Looking<'a> {
     course: &'a Course<'a>,
     judge: &'a Judge<'a>,
     attestations: Attestations<'a>,
-    /// What the chain covers, once somebody asks, and whether anything shows when that was recorded.
+    /// What the chain covers, once somebody asks.
     covered: OnceCell<HashMap<String, bool>>,
     /// The digests of its records, once somebody asks.
     digests: OnceCell<HashSet<String>>,
@@ -264,8 +257,7 @@ impl Looking<'_> {
                 false => Found::Others,
             });
         }
-        let covered = self.covered()?.get(id);
-        if covered == Some(&true) {
+        if self.covered()?.contains_key(id) {
             return Ok(Found::Others);
         }
         let judgement = self
@@ -279,11 +271,9 @@ impl Looking<'_> {
             Some(activity) => activity == run.activity,
             None => is_own && !self.is_of_another(id, &facts)?,
         };
-        let commit = CommitSubject::new(id, &facts);
-        Ok(match (is_of_run, covered) {
-            (false, _) => Found::Others,
-            (true, None) => Found::Uncovered(commit),
-            (true, Some(_)) => Found::Untimed(commit),
+        Ok(match is_of_run {
+            false => Found::Others,
+            true => Found::Unseen(CommitSubject::new(id, &facts)),
         })
     }
 
@@ -318,9 +308,7 @@ impl Looking<'_> {
         if let Some(covered) = self.covered.get() {
             return Ok(covered);
         }
-        let (run, by) = (self.course.run(), self.course.kid().ok());
-        let attestations = &self.attestations;
-        let covered = attestations.covered(&run.activity, &run.identity, by)?;
+        let covered = self.course.covered(&self.attestations)?;
         Ok(self.covered.get_or_init(|| covered))
     }
 }
