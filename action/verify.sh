@@ -256,8 +256,14 @@ if [ -n "${NOTME_POLICY:-}" ]; then
   from_before "$NOTME_POLICY"
   set -- "$@" --policy "$found"
 elif [ -n "${NOTME_TRUST_ROOT:-}" ]; then
-  ! is_commit "$NOTME_TRUST_ROOT" || [ -z "$before" ] ||
-    git merge-base --is-ancestor "$NOTME_TRUST_ROOT" "$before" ||
+  root=$NOTME_TRUST_ROOT
+  case ${#root} in
+    40 | 64) ;;
+    # A key has no commit; whoever may push tags gives one its name.
+    *) root='' ;;
+  esac
+  [ -z "$root" ] || [ -z "$before" ] || ! is_commit "$root" ||
+    git merge-base --is-ancestor "$root" "$before" ||
     refuse trust-root-proposed "$NOTME_TRUST_ROOT is not in $before: what is judged says nothing of where judging begins"
   set -- "$@" --trust-root "$NOTME_TRUST_ROOT"
 elif [ -z "$before" ]; then

@@ -362,6 +362,11 @@ fn a_change_is_no_trust_root_of_its_own() {
     let pinned = |root: &str| (project.runner(&[])).verify_with(of, &[("trust-root", root)]);
     pinned(&evil).says(3, &["trust-root-proposed"]);
     pinned(&root).says(1, &["unsigned"]);
+    // A key has no commit, whatever there is of its name.
+    let (_, document) = work.verdicts(&[&root]);
+    let kid = document["objects"][0]["kid"].as_str().unwrap();
+    work.git_ok(&["tag", "--no-sign", kid, &evil]);
+    pinned(kid).says(1, &["unsigned"]);
 }
 
 /// A refused change of the policy that was pushed all the same judges the next push, but behind a pin.
