@@ -57,7 +57,8 @@ use crate::{
 };
 
 const PIN: &str = "pin.json";
-const DOCUMENT: &str = "trust.json";
+/// What an authority's trust document is called, below its name.
+pub const DOCUMENT: &str = "trust.json";
 const BUNDLE: &str = "bundle.pem";
 const KEYS: &str = "keys.pgp";
 const SIGNERS: &str = "allowed_signers";

@@ -432,6 +432,44 @@ fn faults_of_trust_are_found_and_repaired() {
     }
 }
 
+/// What lies below a name may be older than what is in its place, and somebody else's.
+#[test]
+fn a_copy_in_the_trust_store_takes_no_place_of_another() {
+    let world = World::initialised();
+    let script = |text: &str| {
+        let text = format!("set -e\nstore=\"$NOTME_HOME/data/trust\"\n{text}");
+        let output = world.shell(&text).output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    script(&format!(
+        r#"
+        for name in one other; do
+            openssl req -x509 -nodes -newkey ed25519 -keyout key -subj /CN=$name -out $name.pem \
+                -addext keyUsage=critical,keyCertSign
+        done
+        notme trust add --name they one.pem
+        cp -R "$store" backup
+        notme trust remove they
+        notme trust add --name they other.pem
+        notme authority revoke key {}
+        cp "$store/embedded/trust.json" newest
+        cp -R backup "$store"
+        "#,
+        "2".repeat(32)
+    ));
+    let repair = repair_of("trust-unreadable", &findings(&world));
+    script(&repair);
+    assert_eq!(findings(&world), []);
+    script(
+        r#"
+        cmp newest "$store/embedded/trust.json"
+        cmp other.pem "$store/they/bundle.pem"
+        cmp one.pem "$store.they/bundle.pem"
+        test -e "$store.embedded/trust.json"
+        "#,
+    );
+}
+
 /// The clock of the day when it was set up was wrong, or is long ago.
 #[test]
 fn a_trust_document_of_another_time_is_found_and_repaired() {

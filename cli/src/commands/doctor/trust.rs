@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-use notme_verifier::{Code, trust::Fault};
+use notme_verifier::{Code, load::DOCUMENT, trust::Fault};
 
 use super::{
     Findings,
@@ -64,20 +64,37 @@ fn is_exposed(path: &Path) -> bool {
         || inside.into_iter().any(|entry| is_exposed(&entry.path()))
 }
 
-/// Returns what puts authorities in their place that were copied below a name; `None` where none were. What was
-/// copied is newer as a rule, so nothing of it is let go of.
+/// Returns what puts authorities in their place that were copied below a name; `None` where none were. Where
+/// the place is taken, nobody but who copied them knows which of both is meant: a newer document is taken, and
+/// the copy is kept beside the store.
 fn move_up(store: &Path, name: &str) -> Option<String> {
     let home = store.join(name);
     let entries = fs::read_dir(&home).into_iter().flatten().flatten();
     let visible = entries.filter(|it| !it.file_name().as_encoded_bytes().starts_with(b"."));
     let is_directory = |it: &fs::DirEntry| it.file_type().is_ok_and(|kind| kind.is_dir());
     let (copied, files): (Vec<_>, Vec<_>) = visible.partition(is_directory);
-    let store = quoted_path(store);
-    let mut steps: Vec<_> = copied
-        .iter()
-        .map(|it| quoted_path(&it.path()))
-        .map(|path| format!("cp -R {path} {store} && rm -r {path}"))
-        .collect();
+    let is_taken = |it: &fs::DirEntry| match it.file_name() == *name {
+        true => !files.is_empty(),
+        false => store.join(it.file_name()).exists(),
+    };
+    let step = |it: &fs::DirEntry| {
+        let (path, copy) = (it.path(), quoted_path(&it.path()));
+        if !is_taken(it) {
+            return format!("cp -R {copy} {} && rm -r {copy}", quoted_path(store));
+        }
+        let copied = it.file_name().to_string_lossy().into_owned();
+        let aside = quoted(&format!("{}.{copied}", store.display()));
+        let move_aside = format!("mv {copy} {aside}");
+        match path.join(DOCUMENT).exists() {
+            true => format!(
+                "{{ notme trust refresh {} --from {} || :; {move_aside}; }}",
+                quoted(&copied),
+                quoted_path(&path.join(DOCUMENT))
+            ),
+            false => move_aside,
+        }
+    };
+    let mut steps: Vec<_> = copied.iter().map(step).collect();
     let is_authority = !files.is_empty() || copied.iter().any(|it| it.file_name() == *name);
     if !is_authority {
         steps.push(format!("rm -r {}", quoted_path(&home)));
