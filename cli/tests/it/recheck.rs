@@ -102,6 +102,12 @@ fn a_signature_is_rechecked_by_openssl() {
         assert!(!bad.contains("Verified Successfully"), "{bad}");
         let blocks = [&blocks[..2], &["recheck-issuance"]].concat();
         recheck(&world, "HEAD", &blocks);
+        let other = "openssl req -x509 -nodes -newkey ed25519 -keyout /dev/null -subj /CN=other -out roots.pem";
+        let blocks = ["recheck-roots", other, "recheck-certificate"];
+        let bad = recheck_after(&world, "HEAD", "", &blocks);
+        assert!(!bad.status.success(), "{}", told(&bad));
+        let bad = told(&bad);
+        assert!(bad.contains("NO: no authority that is trusted"), "{bad}");
     }
 }
 

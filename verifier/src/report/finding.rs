@@ -72,8 +72,8 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// How much a finding weighs, the most first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Weight {
     /// The answer is no.
     Rejected,

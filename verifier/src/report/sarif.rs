@@ -23,7 +23,8 @@ const RESULTS_MAX: usize = 25_000;
 const WHOLE: &[u8] = b".notme/policy.toml";
 
 /// Writes a SARIF log of one run. Each result names its object as a logical location, and the file
-/// that the outcome has for it as the physical one. Those beyond the first [`RESULTS_MAX`] are counted.
+/// that the outcome has for it as the physical one. Those that weigh most come first, and those beyond
+/// [`RESULTS_MAX`] are counted.
 ///
 /// # Errors
 /// What writing gives.
@@ -39,7 +40,9 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
             notification(caveat.name, level, &caveat.text)
         })
         .collect();
-    let cut = Finding::told(outcome).skip(RESULTS_MAX).count();
+    let mut findings: Vec<_> = Finding::told(outcome).collect();
+    findings.sort_by_key(Finding::weight);
+    let cut = findings.len().saturating_sub(RESULTS_MAX);
     if cut > 0 {
         let text = format!("{cut} more findings are left out: code scanning takes {RESULTS_MAX}");
         notifications.push(notification("findings-cut", "warning", &text));
@@ -63,8 +66,8 @@ pub fn write_sarif(outcome: &Outcome, to: &mut impl Write) -> io::Result<()> {
         to,
         "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":["
     )?;
-    let results = Finding::told(outcome).take(RESULTS_MAX);
-    let results = results.map(|finding| result(&finding, &codes));
+    let results = findings.iter().take(RESULTS_MAX);
+    let results = results.map(|finding| result(finding, &codes));
     write_with_list(&run, "results", results, to)?;
     to.write_all(b"]}\n")
 }

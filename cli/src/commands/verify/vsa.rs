@@ -23,11 +23,11 @@ pub(super) fn write(
     arguments: &Verify,
     to: &mut impl Write,
 ) -> Result<(), Failure> {
-    if verdicts.objects().is_empty() {
-        return Err("nothing was selected, so there is nothing to sum up".into());
-    }
     if verdicts.is_interrupted() {
         return Err("not everything was judged, so nothing is summed up".into());
+    }
+    if verdicts.objects().is_empty() {
+        return Err("nothing was selected, so there is nothing to sum up".into());
     }
     let resource_uri = match &arguments.resource {
         Some(uri) => uri.clone(),
