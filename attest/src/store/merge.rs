@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{
     FileName, Next, PART_MAX, Place, Shelf, StoreError,
-    objects::{change, entries, is_short, read_blob, size, tree_if_commit, tree_of},
+    objects::{Entry, change, entries, is_short, read_blob, size, tree_if_commit, tree_of},
     removal::Dropped,
     writer::Writer,
 };
@@ -29,6 +29,8 @@ const PADDING_MAX: usize = 64 * 1024;
 /// The most files and directories of theirs that are looked at: a tree of few bytes may hold one
 /// other very often.
 const ENTRIES_MAX: usize = 2_000_000;
+/// How many of those are looked at that lie in a directory which has too many.
+const ENTRIES_OF_HEAVY_MAX: usize = 100_000;
 
 /// What a merge did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -38,6 +40,9 @@ pub struct Merged {
     /// Files that are no signed statements, not named by their content, or in a place that is none of
     /// theirs. They were left out.
     pub ignored: usize,
+    /// Shelves with directories of more files than anybody looks at: the first of them, and how many there
+    /// are. They were left out.
+    pub unlooked: BTreeMap<Shelf, (String, usize)>,
     /// Files that were dropped here, in one place or several. They were left out, too.
     pub dropped: BTreeSet<FileName>,
     /// Shelves whose history is not to be had from there, and why. What they hold was taken without it.
@@ -49,7 +54,10 @@ pub struct Merged {
 impl Merged {
     /// Tells whether nothing was left out.
     pub fn is_whole(&self) -> bool {
-        self.ignored == 0 && self.dropped.is_empty() && self.unsound.is_empty()
+        self.ignored == 0
+            && self.unlooked.is_empty()
+            && self.dropped.is_empty()
+            && self.unsound.is_empty()
     }
 }
 
@@ -84,9 +92,12 @@ pub(super) fn union(
         mut new,
         lacks_ours,
         ignored,
+        unlooked,
         ..
     } = Found::up_to(excess, repository, shelf, (base, their_tree))?;
     merged.ignored += ignored;
+    let is_looked_at = unlooked.is_none();
+    merged.unlooked.extend(unlooked.map(|it| (shelf, it)));
     for (file, ..) in new.extract_if(.., |(file, ..)| dropped.files.contains(file)) {
         merged.dropped.insert(file);
         has_dropped = true;
@@ -111,7 +122,7 @@ pub(super) fn union(
             Some(_) | None => merged.ignored += 1,
         }
     }
-    let mut is_whole = merged.ignored == ignored_before && !has_dropped;
+    let mut is_whole = merged.ignored == ignored_before && is_looked_at && !has_dropped;
     if is_whole && let Err(problem) = check(theirs, ours) {
         // A fetch checks only what it transfers itself, and this may have come as a branch.
         is_whole = false;
@@ -260,12 +271,25 @@ struct Found<'r> {
     /// Whether we have something that they do not.
     lacks_ours: bool,
     ignored: usize,
+    /// The first directory that was left out unlooked, and how many were.
+    unlooked: Option<(String, usize)>,
     /// How many entries may still be looked at.
     left: usize,
+    /// How many of those in directories that have too many.
+    left_of_heavy: usize,
     /// How many entries a tree has, all below it counted as often as they are there.
     weights: HashMap<(ObjectId, usize), usize>,
     shelf: Shelf,
     excess: Excess,
+}
+
+/// Whether what is new in a directory was counted before it is looked at.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Counted {
+    Yes,
+    No,
+    /// It was, and is too much.
+    Heavy,
 }
 
 impl<'r> Found<'r> {
@@ -294,24 +318,46 @@ impl<'r> Found<'r> {
             new: Vec::new(),
             lacks_ours: false,
             ignored: 0,
+            unlooked: None,
             left: ENTRIES_MAX,
+            left_of_heavy: ENTRIES_OF_HEAVY_MAX,
             weights: HashMap::new(),
             shelf,
             excess,
         };
-        found.compare(trees, "", parts)?;
+        found.compare(trees, "", parts, Counted::No)?;
         Ok(found)
     }
 
-    /// Counts what is new to us before it is looked at, and tells whether it is.
-    fn weigh(&mut self, tree: ObjectId, parts: &[&[usize]]) -> Result<bool, StoreError> {
-        let left = self.left.checked_sub(self.weight(tree, parts.len())?);
-        match (left, self.excess) {
-            (Some(left), _) => self.left = left,
-            (None, Excess::LeftOut) => self.ignored += 1,
-            (None, Excess::Refused) => return Err(StoreError::TooMany(self.shelf.reference())),
+    /// Counts what is new to us before it is looked at, and looks at it.
+    fn look_at(
+        &mut self,
+        tree: ObjectId,
+        path: &str,
+        parts: &[&[usize]],
+        above: Counted,
+    ) -> Result<(), StoreError> {
+        let weight = self.weight(tree, parts.len())?;
+        let left = match above {
+            Counted::Heavy => &mut self.left_of_heavy,
+            Counted::Yes | Counted::No => &mut self.left,
+        };
+        match left.checked_sub(weight) {
+            Some(rest) => *left = rest,
+            None if self.excess == Excess::Refused => {
+                return Err(StoreError::TooMany(self.shelf.reference()));
+            }
+            // What others have put beside it is no reason to leave it out.
+            None if !parts.is_empty() => {
+                return self.compare((None, tree), path, parts, Counted::Heavy);
+            }
+            None => {
+                let (_, count) = self.unlooked.get_or_insert_with(|| (path.to_owned(), 0));
+                *count += 1;
+                return Ok(());
+            }
         }
-        Ok(left.is_some())
+        self.compare((None, tree), path, parts, Counted::Yes)
     }
 
     fn weight(&mut self, tree: ObjectId, depth: usize) -> Result<usize, StoreError> {
@@ -334,13 +380,13 @@ impl<'r> Found<'r> {
         (ours, theirs): (Option<ObjectId>, ObjectId),
         path: &str,
         parts: &[&[usize]],
+        counted: Counted,
     ) -> Result<(), StoreError> {
         if ours == Some(theirs) {
             return Ok(());
         }
-        let is_known = ours.is_some();
-        let Some(theirs) = if_well_formed(entries(self.repository, theirs))? else {
-            self.lacks_ours |= is_known;
+        let Some(mut theirs) = if_well_formed(entries(self.repository, theirs))? else {
+            self.lacks_ours |= ours.is_some();
             self.ignored += 1;
             return Ok(());
         };
@@ -350,6 +396,20 @@ impl<'r> Found<'r> {
         let mut known: HashMap<_, _> = ours
             .map(|entry| (entry.name, (entry.mode, entry.id)))
             .collect();
+        if counted == Counted::Heavy {
+            // Whoever fills a directory leaves out their own.
+            let below = parts.len().saturating_sub(1);
+            let weigh = |entry: Entry| match entry.mode.is_tree() {
+                true => Ok((self.weight(entry.id, below)?, entry)),
+                false => Ok((0, entry)),
+            };
+            let mut weighed = theirs
+                .into_iter()
+                .map(weigh)
+                .collect::<Result<Vec<_>, _>>()?;
+            weighed.sort_by_key(|(weight, _)| *weight);
+            theirs = weighed.into_iter().map(|(_, entry)| entry).collect();
+        }
         for entry in theirs {
             let ours = known.remove(&entry.name);
             // Whether a file may be run says nothing.
@@ -364,11 +424,15 @@ impl<'r> Found<'r> {
                     if entry.mode.is_tree() && is_part(name, lengths) && is_like_ours =>
                 {
                     let below = format!("{path}{name}/");
-                    let ours = ours.map(|(_, id)| id);
-                    // What is in something new was counted with it.
-                    let is_first = ours.is_none() && (is_known || path.is_empty());
-                    if !is_first || self.weigh(entry.id, parts)? {
-                        self.compare((ours, entry.id), &below, parts)?;
+                    match (ours, counted) {
+                        (None, Counted::No | Counted::Heavy) => {
+                            self.look_at(entry.id, &below, parts, counted)?;
+                        }
+                        // What is in something new was counted with it.
+                        (ours, counted) => {
+                            let ours = ours.map(|(_, id)| id);
+                            self.compare((ours, entry.id), &below, parts, counted)?;
+                        }
                     }
                 }
                 // Under one name, ours stays: it was here before.

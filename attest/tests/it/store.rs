@@ -708,9 +708,9 @@ fn a_merge_counts_before_it_looks() {
         entry = format!("040000 tree {}", tree.trim());
     }
     let tree = entry.rsplit(' ').next().unwrap();
-    let commit = one.repository.git_ok(&["commit-tree", "-m", "x", tree]);
+    let many = one.repository.git_ok(&["commit-tree", "-m", "x", tree]);
     let reference = Shelf::Commits.reference();
-    one.repository.git_ok(&["update-ref", &reference, &commit]);
+    one.repository.git_ok(&["update-ref", &reference, &many]);
     let path = one.repository.path();
     let refspec = Shelf::Commits.refspec("origin");
     let path = path.to_str().unwrap();
@@ -722,8 +722,36 @@ fn a_merge_counts_before_it_looks() {
         .merge("origin", NOW, Excess::Refused, |_, _| Ok(()));
     assert!(matches!(merged, Err(StoreError::TooMany(it)) if it == reference));
     let spared = (other.store).merge("origin", NOW, Excess::LeftOut, |_, _| Ok(()));
-    assert!(!spared.unwrap().is_whole());
+    let spared = spared.unwrap();
+    assert!(!spared.is_whole());
+    let (first, _) = &spared.unlooked[&Shelf::Commits];
+    assert!(first.starts_with("00/0000"), "{first}");
     assert!(other.store.is_empty().unwrap());
+    // What lies beside it is taken all the same.
+    let commit = one.commit("one");
+    one.repository.git_ok(&["update-ref", "-d", &reference]);
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    one.write(&records);
+    let (top, _) = commit.id.split_at(2);
+    let beside = |revision: &str, line: &str| {
+        let listed = one.repository.git_ok(&["ls-tree", revision]);
+        let kept = listed
+            .lines()
+            .filter(|it| !it.ends_with(&format!("\t{top}")));
+        let listed = kept.map(|it| format!("{it}\n")).collect::<String>() + line + "\n";
+        let made = (one.repository).git_with_input(&["mktree"], listed.as_bytes());
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    };
+    let heavy = one.repository.git_ok(&["ls-tree", &format!("{many}:00")]);
+    let fan = beside(&format!("{reference}:{top}"), &heavy);
+    let tree = beside(&reference, &format!("040000 tree {fan}\t{top}"));
+    let made = one.repository.git_ok(&["commit-tree", "-m", "x", &tree]);
+    one.repository.git_ok(&["update-ref", &reference, &made]);
+    (other.repository).git_ok(&["fetch", "--quiet", "--force", path, &refspec]);
+    let spared = (other.store).merge("origin", NOW, Excess::LeftOut, |_, _| Ok(()));
+    let spared = spared.unwrap();
+    assert_eq!(spared.added.len(), 1);
+    assert!(spared.unlooked[&Shelf::Commits].0.starts_with(top));
 }
 
 /// Readers differ on which of the two it is.

@@ -345,6 +345,14 @@ fn take(
             merged.ignored
         )?;
     }
+    for (shelf, (first, count)) in &merged.unlooked {
+        let (reference, first) = (shelf.reference(), first.trim_end_matches('/'));
+        writeln!(
+            talk,
+            "note: `{reference}` of the remote has {count} directories of more files than anybody looks at, `{first}` first; \
+             left out, with whatever statements are there: whoever made one pushes it again"
+        )?;
+    }
     for (shelf, problem) in &merged.unsound {
         writeln!(
             talk,
