@@ -134,7 +134,7 @@ impl Rules {
         if repository.target(name)? != update.old {
             return Err(PushError::Stale(name.clone()));
         }
-        if update.old.is_none() && is_misleading(repository, name)? {
+        if update.old.is_none() && self.is_misleading(repository, name)? {
             return Err(PushError::Misleading(name.clone()));
         }
         let new = update.new.filter(|_| self.verify(name));
@@ -174,6 +174,37 @@ impl Rules {
         check_forward(repository, name, (old, new))
     }
 
+    /// Tells whether git takes a new ref for another, or the other way round: nobody could push to that one any
+    /// more by its name.
+    fn is_misleading(&self, repository: &Repository, name: &str) -> Result<bool, PushError> {
+        const OTHERS: [&str; 4] = ["refs/", "heads/", "tags/", "remotes/"];
+        let (branch, tag) = (
+            name.strip_prefix("refs/heads/"),
+            name.strip_prefix("refs/tags/"),
+        );
+        let Some(short) = branch.or(tag) else {
+            return Ok(false);
+        };
+        if ["HEAD", "@"].contains(&short) || OTHERS.iter().any(|it| short.starts_with(it)) {
+            return Ok(true);
+        }
+        let is_protected = |branch: &str| self.protected.iter().any(|it| it.matches(branch));
+        let other = match tag {
+            None => is_protected(name).then(|| format!("refs/tags/{short}")),
+            Some(_) => {
+                let branch = format!("refs/heads/{short}");
+                if repository.head_branch()?.as_ref() == Some(&branch) {
+                    return Ok(true);
+                }
+                is_protected(&branch).then_some(branch)
+            }
+        };
+        Ok(match other {
+            Some(other) => repository.target(&other)?.is_some(),
+            None => false,
+        })
+    }
+
     /// Tells whether what comes to a ref is verified.
     pub fn verify(&self, name: &str) -> bool {
         !holds_attestations(name) && !self.unverified.iter().any(|glob| glob.matches(name))
@@ -199,20 +230,6 @@ impl Rules {
         let hidden: Vec<_> = update.old.iter().chain(base).copied().collect();
         repository.select_reached(name, &[new], &hidden).map(Some)
     }
-}
-
-/// Tells whether git takes a ref for another, whose name is what its own begins or ends with: nobody could
-/// push to that one any more by its name.
-fn is_misleading(repository: &Repository, name: &str) -> Result<bool, PushError> {
-    let tag = name.strip_prefix("refs/tags/");
-    let Some(short) = tag.or_else(|| name.strip_prefix("refs/heads/")) else {
-        return Ok(false);
-    };
-    let is_of_main = || match tag {
-        Some(tag) => Ok(repository.head_branch()? == Some(format!("refs/heads/{tag}"))),
-        None => Ok::<_, PushError>(false),
-    };
-    Ok(short == "HEAD" || short.starts_with("refs/") || is_of_main()?)
 }
 
 /// Checks that a ref goes on from where it was.

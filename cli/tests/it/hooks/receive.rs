@@ -377,6 +377,9 @@ fn a_name_that_git_takes_for_another_is_refused() {
         "refs/tags/main",
         "refs/tags/HEAD",
         "refs/heads/HEAD",
+        "refs/heads/heads/main",
+        "refs/tags/tags/v1",
+        "refs/tags/@",
     ] {
         refused(&world, &[&format!("main:{name}")], "ref-misleading");
     }
@@ -388,6 +391,16 @@ fn a_name_that_git_takes_for_another_is_refused() {
     refused(&world, &[":refs/tags/main"], "ref-deletion");
     bare.git_ok(&["update-ref", "-d", "refs/tags/main"]);
     accepted(&world, &["main:refs/tags/v1", "main:refs/heads/next"]);
+    accepted(&world, &["main:refs/tags/next", "main:refs/heads/v1"]);
+    // So is one like any branch that is protected.
+    bare.git_ok(&["config", "notme.protect", "refs/heads/release/*"]);
+    accepted(
+        &world,
+        &["main:refs/heads/release/1", "main:refs/tags/release/2"],
+    );
+    for name in ["refs/tags/release/1", "refs/heads/release/2"] {
+        refused(&world, &[&format!("main:{name}")], "ref-misleading");
+    }
 }
 
 /// Nobody could take it out again, and it would be in the way of whoever pushes statements.
