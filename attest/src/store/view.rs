@@ -25,7 +25,8 @@ pub(super) struct View(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    tops: HashMap<Shelf, Option<ObjectId>>,
+    /// Of all shelves, seen at once.
+    tops: Option<HashMap<Shelf, ObjectId>>,
     /// By name, each.
     trees: HashMap<ObjectId, Arc<[Entry]>>,
     lines: usize,
@@ -101,13 +102,19 @@ impl View {
         repository: &gix::Repository,
         shelf: Shelf,
     ) -> Result<Option<ObjectId>, StoreError> {
-        if let Some(top) = self.seen().tops.get(&shelf) {
-            return Ok(*top);
+        let mut seen = self.seen();
+        if let Some(tops) = &seen.tops {
+            return Ok(tops.get(&shelf).copied());
         }
-        let tip = tip(repository, &shelf.reference())?;
-        let top = tip.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
-        // Whoever looked at the same time saw it no other than all will from now on.
-        Ok(*self.seen().tops.entry(shelf).or_insert(top))
+        let mut tops = HashMap::new();
+        // Against the order in which refs move: what is kept with a commit is in its chain, whoever writes
+        // meanwhile.
+        for shelf in Shelf::ALL.into_iter().rev() {
+            let tip = tip(repository, &shelf.reference())?;
+            let top = tip.map_or(Ok(None), |tip| tree_if_commit(repository, tip))?;
+            tops.extend(top.map(|top| (shelf, top)));
+        }
+        Ok(seen.tops.insert(tops).get(&shelf).copied())
     }
 
     fn lines(

@@ -19,7 +19,7 @@ use notme_attest::{
     Store,
     predicate::{HANDOFF, Record},
     store::{Excess, FileName, Merged, Noted, Place, Shelf, StoreError},
-    verify::Asked,
+    verify::{Asked, GoesOn},
 };
 use notme_core::{
     json::Object,
@@ -689,6 +689,22 @@ fn what_goes_on_from_a_noted_record_judges_no_other() {
     let (forked, judged) = world.tip("urn:a", "claude");
     assert_eq!(forked, Err(Code::ChainFork));
     assert_eq!(judged, 5);
+}
+
+/// A record that is written meanwhile is there with its chain, or not at all.
+#[test]
+fn whoever_judges_sees_all_shelves_as_they_were_at_once() {
+    let world = World::new();
+    let commit = world.commit("one");
+    let records = chain("urn:a", "claude", std::slice::from_ref(&commit));
+    world.with_attestations(|attestations| {
+        let goes_on = GoesOn::default();
+        let tip = attestations.tip("urn:a", &identity("claude"), goes_on);
+        assert!(tip.unwrap().is_err());
+        world.write(&records);
+        assert!(attestations.of(&commit.id).unwrap().is_empty());
+    });
+    assert_accepted(&world.with_attestations(|it| it.of(&commit.id).unwrap()));
 }
 
 /// A tree of few bytes may hold another very often.
